@@ -85,6 +85,8 @@ STOPPED_SWITCH: Final = Endpoint(f"{NETWORK}.1", 15_086)
 """Another one of this kind."""
 BLACKLISTING_SWITCH: Final = Endpoint(f"{NETWORK}.1", 15_087)
 """It refuses callers for what they did."""
+CHOOSING_SWITCH: Final = Endpoint(f"{NETWORK}.1", 15_087)
+"""Whose vendors are chosen by calendars, causes and timers."""
 UNKNOWN_SOURCE: Final = Endpoint(f"{NETWORK}.99", 15_099)
 """An unused address."""
 

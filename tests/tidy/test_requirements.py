@@ -1,6 +1,6 @@
 """The pins are complete: everything that is installed is pinned, and nothing else."""
 
-from importlib.metadata import distribution
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +16,9 @@ TOOLS: Final = frozenset(
     }
 )  # fmt: skip
 """What ``make check``, the tests and the building of a wheel call by name."""
+
+
+INSTALL: Final = "after a change of the pins: pip install -r requirements-dev.txt && pip install --no-deps -e ."
 
 
 def pins(file: str) -> dict[str, str]:
@@ -41,7 +44,7 @@ def pulled_in(wanted: Requirement) -> set[str]:
 
 
 def test_the_application_runs_on_pinned_distributions_alone():
-    assert set(pins("requirements.txt")) == pulled_in(Requirement("vosd")) - {"vosd"}
+    assert set(pins("requirements.txt")) == pulled_in(Requirement("vosd")) - {"vosd"}, INSTALL
 
 
 def test_the_tools_are_pinned_with_all_that_they_need():
@@ -52,4 +55,11 @@ def test_the_tools_are_pinned_with_all_that_they_need():
 
 def test_what_is_installed_is_what_is_pinned():
     pinned = pins("requirements.txt") | pins("requirements-dev.txt")
-    assert {name: distribution(name).version for name in pinned} == pinned
+    assert {name: version_of(name) for name in pinned} == pinned, INSTALL
+
+
+def version_of(name: str) -> str:
+    try:
+        return distribution(name).version
+    except PackageNotFoundError:
+        return "not installed"

@@ -1,6 +1,6 @@
 """Accounts for display: configured limits, balances of the ledger, and what running calls reserve."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Final
 
@@ -13,9 +13,12 @@ from vosd.base.money import ZERO, format_amount
 from vosd.billing.accounts import Account
 from vosd.catalogue.overrides import NO_OVERRIDES, Overrides, Setting, Target
 from vosd.cdr.ports import Books, Standing
+from vosd.routing.calendar import Calendar
 from vosd.storage.ports import Queries
 
 UNLIMITED: Final = "unlimited"
+WORKING: Final = "working"
+NON_WORKING: Final = "non-working"
 
 
 class UnknownAccountError(VosError):
@@ -43,6 +46,29 @@ class AccountSheet(msgspec.Struct, frozen=True):
     available: str | None
     currency: str | None
     blocked: bool
+    work_state: str | msgspec.UnsetType = msgspec.UNSET
+    """Whether it is working time by the account's calendar; absent for an account without calendar."""
+
+
+class WorkTimes:
+    """What the calendars of accounts say of one moment."""
+
+    def __init__(self, calendars: Callable[[], Mapping[str, Calendar]], wall_ms: int) -> None:
+        """``calendars`` is called if an account has one; ``wall_ms`` is the moment (UTC milliseconds)."""
+        self._read = calendars
+        self._calendars: Mapping[str, Calendar] | None = None
+        self._wall_ms = wall_ms
+
+    def state_of(self, account: Account) -> str | msgspec.UnsetType:
+        """Return whether it is working time for an account; UNSET where no calendar says so."""
+        if account.calendar is None:
+            return msgspec.UNSET
+        if self._calendars is None:
+            self._calendars = self._read()
+        calendar = self._calendars.get(account.calendar)
+        if calendar is None:
+            return msgspec.UNSET
+        return WORKING if calendar.standing(self._wall_ms).is_working else NON_WORKING
 
 
 def configured(accounts: Mapping[str, Account], account_id: str) -> Account:
@@ -67,6 +93,7 @@ async def show_account(
     switch: RunningSwitch,
     account_id: str,
     overrides: Overrides = NO_OVERRIDES,
+    work_times: WorkTimes | None = None,
 ) -> AccountSheet:
     """Return one account, including what the calls of a running switch reserve.
 
@@ -80,11 +107,15 @@ async def show_account(
         configured(accounts, account_id)
     standings = {} if standing is None else {account_id: standing}
     held = await _held(books, accounts, [account_id])
-    return _sheet(account_id, accounts, standings, await _commitments(switch), held, overrides)
+    return _sheet(account_id, accounts, standings, await _commitments(switch), held, overrides, work_times)
 
 
 async def list_accounts(
-    accounts: Mapping[str, Account], books: Books, switch: RunningSwitch, overrides: Overrides = NO_OVERRIDES
+    accounts: Mapping[str, Account],
+    books: Books,
+    switch: RunningSwitch,
+    overrides: Overrides = NO_OVERRIDES,
+    work_times: WorkTimes | None = None,
 ) -> list[AccountSheet]:
     """Return all accounts in the order of the configuration, then those that only have a balance.
 
@@ -96,7 +127,9 @@ async def list_accounts(
     commitments = await _commitments(switch)
     left_over = sorted(name for name, standing in standings.items() if name not in accounts and standing.balance)
     held = await _held(books, accounts, left_over)
-    return [_sheet(name, accounts, standings, commitments, held, overrides) for name in (*accounts, *left_over)]
+    return [
+        _sheet(name, accounts, standings, commitments, held, overrides, work_times) for name in (*accounts, *left_over)
+    ]
 
 
 async def _held(books: Books, accounts: Mapping[str, Account], names: Sequence[str]) -> Mapping[str, str | None]:
@@ -117,6 +150,7 @@ def _sheet(
     commitments: Mapping[str, Commitments],
     held: Mapping[str, str | None],
     overrides: Overrides,
+    work_times: WorkTimes | None,
 ) -> AccountSheet:
     balance = standings.get(account_id, Standing(ZERO, 0)).balance
     committed = commitments.get(account_id, Commitments())
@@ -142,6 +176,7 @@ def _sheet(
         available=UNLIMITED if limit is None else _available(balance, limit, committed),
         currency=account.currency,
         blocked=not account.enabled or overrides.has(Target.ACCOUNT, account_id, Setting.BLOCKED),
+        work_state=msgspec.UNSET if work_times is None else work_times.state_of(account),
     )
 
 

@@ -232,7 +232,8 @@ class CalleeLeg(Leg):
 
     def timed_out(self) -> AttemptOutcome:
         """Return the outcome of an attempt that was not answered in time."""
-        return AttemptOutcome.ring_timeout(rang=self.rang) if self.has_responded else AttemptOutcome.silent()
+        outcome = AttemptOutcome.ring_timeout(rang=self.rang, had_media=self._speaker is not None)
+        return outcome if self.has_responded else AttemptOutcome.silent()
 
     def given_up(self, now: Instant) -> AttemptOutcome | None:
         """Return the outcome of an attempt that its call ends before the time-out; None = it says nothing.
@@ -246,7 +247,8 @@ class CalleeLeg(Leg):
     def refusal(self, response: Response) -> AttemptOutcome:
         """Return the outcome that a final response is; the trunk's ``reject_codes`` apply."""
         code = self.choice.gateway.dialect.counted_as(response.status)
-        return AttemptOutcome.final(code, rang=self.rang, q850=self.q850, text=reason_text(response))
+        text, had_media = reason_text(response), self._speaker is not None
+        return AttemptOutcome.final(code, rang=self.rang, q850=self.q850, text=text, had_media=had_media)
 
     def attempt(self, code: int, reason: str, now: Instant) -> Attempt:
         """Return the row of this attempt, which came to an end, or to an answer, at ``now``."""

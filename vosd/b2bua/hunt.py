@@ -9,7 +9,7 @@ from vosd.b2bua.ports import Switchboard
 from vosd.base.cause import EndReason, HangupSource, q850_of_status
 from vosd.base.clock import Instant
 from vosd.base.host import domain
-from vosd.routing.failover import AttemptEnd, AttemptOutcome, tries_next, verdict
+from vosd.routing.failover import AttemptEnd, AttemptOutcome, stops, tries_next, verdict
 from vosd.routing.pipeline import RouteChoice
 from vosd.sip.flows import Flows, hop_of
 from vosd.sip.headers.name_addr import NameAddr
@@ -86,7 +86,7 @@ class Hunt:
         if outcome.code < 400:
             return self.redirected(choice, response)
         has_other_address = bool(self._next_hops) and self._next_hops[0][0].gateway is choice.gateway
-        return outcome.code == SERVICE_UNAVAILABLE and has_other_address
+        return outcome.code == SERVICE_UNAVAILABLE and has_other_address and not stops(choice.gateway, outcome)
 
     def _next(self, now: Instant) -> NextHop | None:
         while self._next_hops:

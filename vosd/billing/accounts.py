@@ -33,5 +33,7 @@ class Account(msgspec.Struct, frozen=True):
     allowed_prefixes: tuple[str, ...] = ()
     """The number section: called prefixes that its calls may have; none = any."""
     denied_prefixes: tuple[str, ...] = ()
+    calendar: str | None = None
+    """Name of the calendar that says what is working time for it; None = it has no such times."""
     advance_s: int = 60
     """Seconds reserved at a time: SERVER_BILLING_PREVENT_OVERDRAFT_ADVANCE_TIME, or the account's own."""

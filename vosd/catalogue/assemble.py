@@ -30,6 +30,7 @@ from vosd.catalogue.source import (
 from vosd.catalogue.users import by_username, check_dynamic_names, check_names, check_networks, check_numbers
 from vosd.catalogue.versions import version_of
 from vosd.routing.identify import SourceConflict, SourceIndex
+from vosd.routing.plan import NO_PLAN
 from vosd.routing.route_table import RouteTable
 from vosd.trunks.gateways import MappingGateway, RoutingGateway, registering_half
 from vosd.trunks.phone import Phone
@@ -61,18 +62,25 @@ def assemble(sources: Sequence[CatalogueSource], problems: ProblemList) -> Catal
     rules = number_rules(callers, merged, problems)
     versions = {name: group.version for name, group in groups.items()}
     lists = {name: numbers.version for name, numbers in rules.lists.items()}
+    calendars = merged.calendars.values() if parameters.uses_calendars else {}
     return Catalogue(
         version=version_of(
-            accounts, versions, customers, list(vendors.values()), phones, parameters, lists, rules.pools
+            accounts, versions, customers, list(vendors.values()), phones, parameters, lists, rules.pools, calendars
         ),
         accounts=accounts,
         rate_groups=groups,
         mapping_gateways=trunks_and_phones,
         routing_gateways=vendors,
         sources=_source_index(merged.mapping_gateways, problems),
-        routes=RouteTable(vendors.values(), phones.values()),
+        routes=RouteTable(
+            vendors.values(),
+            phones.values(),
+            msgspec.structs.replace(NO_PLAN, calendar_strict=parameters.calendar_strict),
+            {name: calendars[each.calendar] for name, each in vendors.items() if each.calendar in calendars},
+        ),
         parameters=parameters,
         phones=phones,
+        calendars=calendars,
         users=domains.pop(""),
         domains=domains,
         number_lists=rules.lists,
@@ -92,6 +100,8 @@ def settled(account: Account, group_currency: str | None) -> Account:
 
 def _settled_account(definition: Definition[Account], merged: Merged, problems: ProblemList) -> Account:
     account = definition.value
+    if account.calendar is not None:
+        merged.calendars.find(account.calendar, definition, "calendar", problems)
     if account.rate_group is None:
         return settled(account, None)
     group = merged.rate_groups.find(account.rate_group, definition, "rate_group", problems)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from vosd.b2bua.settings import DeadCallBilling
 from vosd.billing.accounts import Account
 from vosd.billing.rate_group import RateGroup
+from vosd.routing.calendar import Calendar
 from vosd.routing.identify import SourceIndex
 from vosd.routing.number_lists import NumberList
 from vosd.routing.number_rules import IncomingRules, OutgoingRules
@@ -34,6 +35,10 @@ class CallParameters:
     lock_out: LockOutSettings = field(default_factory=LockOutSettings)
     challenges_max: int = 6
     """SS_SIP_AUTHENTICATION_RETRY: how many challenges to one request of ours are answered."""
+    uses_calendars: bool = True
+    """SERVER_WORK_CALENDAR_ENABLED: without it nothing is bound to a calendar."""
+    calendar_strict: bool = False
+    """``routing.calendar_strict``: gateways without a calendar are out where the calendar of another one fits."""
     dead_call_billing: DeadCallBilling = DeadCallBilling.DETECTION
     """``limits.dead_call_billing``: until when a call is billed whose peer vanished."""
     dynamic_blacklist: CallerLimits | None = None
@@ -56,6 +61,8 @@ class Catalogue:
     parameters: CallParameters
     phones: Mapping[str, Phone] = field(default_factory=dict)
     """By number."""
+    calendars: Mapping[str, Calendar] = field(default_factory=dict)
+    """By name; empty where calendars are switched off: then what is bound to one counts as bound to none."""
     users: Mapping[str, MappingGateway] = field(default_factory=dict)
     """Phones and trunks with credentials in the switch's own realm, by user name."""
     domains: Mapping[str, Mapping[str, MappingGateway]] = field(default_factory=dict)

@@ -8,6 +8,7 @@ from vosd.billing.rate_group import RateGroup
 from vosd.catalogue.catalogue import CallParameters
 from vosd.catalogue.problems import ProblemList
 from vosd.catalogue.source import CatalogueSource, Definition, Definitions
+from vosd.routing.calendar import Calendar
 from vosd.routing.number_lists import NumberList
 from vosd.routing.pools import NumberPool
 from vosd.trunks.gateways import MappingGateway, RoutingGateway
@@ -26,6 +27,7 @@ class Merged(NamedTuple):
     phones: Definitions[Phone]
     number_lists: Definitions[NumberList]
     number_pools: Definitions[NumberPool]
+    calendars: Definitions[Calendar]
     parameters: Definition[CallParameters] | None
     offline_gateway: Definition[str] | None
 
@@ -47,6 +49,7 @@ def merge(sources: Sequence[CatalogueSource], problems: ProblemList) -> Merged:
         lists(lambda source: source.phones),
         lists(lambda source: source.number_lists),
         lists(lambda source: source.number_pools),
+        lists(lambda source: source.calendars),
         single("parameters", lambda source: source.parameters),
         single("offline_gateway", lambda source: source.offline_gateway),
     )

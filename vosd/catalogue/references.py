@@ -58,8 +58,10 @@ def check_phone(phone: Definition[Phone], merged: Merged, problems: ProblemList)
 
 
 def check_vendor(vendor: Definition[RoutingGateway], merged: Merged, problems: ProblemList) -> None:
-    """Check the account of a vendor, and that it has buy rates."""
+    """Check the account of a vendor, that it has buy rates, and its calendar."""
     gateway = vendor.value
+    if gateway.calendar is not None:
+        merged.calendars.find(gateway.calendar, vendor, "calendar", problems)
     account = merged.accounts.find(gateway.account or "", vendor, "account", problems)
     if account is None or account.value.rate_group is not None:
         return

@@ -13,6 +13,7 @@ from vosd.billing.accounts import Account
 from vosd.billing.rate_group import RateGroup
 from vosd.catalogue.catalogue import CallParameters
 from vosd.catalogue.problems import Place, ProblemList, suggestion
+from vosd.routing.calendar import Calendar
 from vosd.routing.number_lists import NumberList
 from vosd.routing.pools import NumberPool
 from vosd.trunks.gateways import MappingGateway, RoutingGateway
@@ -101,6 +102,7 @@ class CatalogueSource:
     phones: Definitions[Phone] = field(default_factory=lambda: Definitions("phone", "number"))
     number_lists: Definitions[NumberList] = field(default_factory=lambda: Definitions("number list"))
     number_pools: Definitions[NumberPool] = field(default_factory=lambda: Definitions("number pool"))
+    calendars: Definitions[Calendar] = field(default_factory=lambda: Definitions("calendar"))
     parameters: Definition[CallParameters] | None = None
     """What holds for every call; at most one source defines it."""
     offline_gateway: Definition[str] | None = None

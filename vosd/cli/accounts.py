@@ -50,11 +50,11 @@ def show(invocation: Invocation, account_id: str, as_json: bool) -> None:
     if as_json:
         output.document(shown)
     else:
-        output.sheet(msgspec.structs.asdict(shown))
+        output.sheet({key: value for key, value in msgspec.structs.asdict(shown).items() if value is not msgspec.UNSET})
 
 
 async def _show(invocation: Invocation, account_id: str) -> "AccountSheet":
-    from vosd.admin.accounts import show_account
+    from vosd.admin.accounts import WorkTimes, show_account
     from vosd.cli.database import database_of
     from vosd.storage.books import SqlBooks
     from vosd.storage.overrides import SqlOverrides
@@ -63,8 +63,14 @@ async def _show(invocation: Invocation, account_id: str) -> "AccountSheet":
     accounts = invocation.excerpt.accounts()
     async with database_of(invocation.settings) as database:
         books, queries = SqlBooks(database), SqlQueries(database)
-        overrides = (await SqlOverrides(database).load()).at(now_ms())
-        return await show_account(accounts, books, queries, invocation.running_switch(), account_id, overrides)
+        now = now_ms()
+        overrides, work_times = (
+            (await SqlOverrides(database).load()).at(now),
+            WorkTimes(invocation.excerpt.calendars, now),
+        )
+        return await show_account(
+            accounts, books, queries, invocation.running_switch(), account_id, overrides, work_times
+        )
 
 
 @account.command("list")
@@ -85,15 +91,19 @@ def list_all(invocation: Invocation, as_json: bool) -> None:
 
 
 async def _list(invocation: Invocation) -> "list[AccountSheet]":
-    from vosd.admin.accounts import list_accounts
+    from vosd.admin.accounts import WorkTimes, list_accounts
     from vosd.cli.database import database_of
     from vosd.storage.books import SqlBooks
     from vosd.storage.overrides import SqlOverrides
 
     accounts = invocation.excerpt.accounts()
     async with database_of(invocation.settings) as database:
-        overrides = (await SqlOverrides(database).load()).at(now_ms())
-        return await list_accounts(accounts, SqlBooks(database), invocation.running_switch(), overrides)
+        now = now_ms()
+        overrides, work_times = (
+            (await SqlOverrides(database).load()).at(now),
+            WorkTimes(invocation.excerpt.calendars, now),
+        )
+        return await list_accounts(accounts, SqlBooks(database), invocation.running_switch(), overrides, work_times)
 
 
 @account.command("set")

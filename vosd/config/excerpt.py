@@ -16,6 +16,7 @@ from vosd.catalogue.problems import ConfigError, Place, ProblemList
 from vosd.catalogue.references import check_currency
 from vosd.catalogue.source import Definition, report_unknown
 from vosd.config.assembly.accounts import account_of
+from vosd.config.assembly.calendars import calendar, read_calendars
 from vosd.config.assembly.inventory import label_of
 from vosd.config.assembly.parameters import defaults_of, take_parameters
 from vosd.config.assembly.rate_groups import read_group_keys, read_rate_group
@@ -29,6 +30,7 @@ from vosd.config.reader.includes import read_files
 from vosd.config.reader.reading import read_section
 from vosd.config.reader.templates import fill_from_template, take_templates
 from vosd.engine.settings import Settings
+from vosd.routing.calendar import Calendar
 
 ACCOUNTS: Final = "accounts"
 RATE_GROUPS: Final = "rate_groups"
@@ -63,6 +65,15 @@ class Excerpt:
         _, parameters = self._installation()
         templates = take_templates(self._copy(), ProblemList())
         return ConfiguredAccounts(_by_name(accounts, "id"), _by_name(groups, "name"), templates, parameters)
+
+    def calendars(self) -> dict[str, Calendar]:
+        """Return the calendars by name, without those that have mistakes; none where they are switched off."""
+        _, parameters = self._installation()
+        if not parameters.work_calendar:
+            return {}
+        written = read_calendars(self._copy(), ProblemList()).written
+        zone_variable = self._environ.get("TZ", "")
+        return {name: calendar(each, zone_variable, ProblemList()) for name, each in written.items()}
 
     def rate_group(self, name: str) -> RateGroup | None:
         """Return one rate group with its rates; None where there is none of that name."""

@@ -11,6 +11,7 @@ from vosd.catalogue.assemble import assemble
 from vosd.catalogue.catalogue import Catalogue
 from vosd.catalogue.problems import ConfigError, Place, Problem, ProblemList
 from vosd.config.assembly.bookable import check_rates
+from vosd.config.assembly.calendars import read_calendars
 from vosd.config.assembly.inventory import Inventory, label_of, read_inventory
 from vosd.config.assembly.parameters import defaults_of, take_parameters
 from vosd.config.assembly.rate_groups import ReadGroup, read_rate_group
@@ -92,7 +93,8 @@ def _load(path: Path, environ: Mapping[str, str]) -> Loaded:
     objects = _objects(document, parameters, defaults, problems)
     installation = read_section(InstallationKeys, document, "", problems, defaults.settings)
     keys = installation or InstallationKeys()
-    catalogue = assemble([source_of(objects, parameters, keys, written, problems)], problems)
+    source = source_of(objects, parameters, keys, written, problems, zone_variable=environ.get("TZ", ""))
+    catalogue = assemble([source], problems)
     check_rates((each.thing for each in objects.rate_groups.written.values()), keys.limits.max_call_seconds, problems)
     rate_report = _rate_report(objects, problems)
     if installation is not None:
@@ -142,6 +144,7 @@ def _objects(document: Section, parameters: ParameterKeys, defaults: Defaults, p
         read_list("phones", "number", PhoneKeys),
         read_list("number_lists", "name", NumberListKeys),
         read_list("number_pools", "name", NumberPoolKeys),
+        read_calendars(document, problems),
     )
 
 

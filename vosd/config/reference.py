@@ -10,6 +10,7 @@ from typing import Final, get_args
 from pydantic.fields import FieldInfo
 
 from vosd.config.keys.accounts import AccountKeys
+from vosd.config.keys.calendars import CalendarKeys
 from vosd.config.keys.installation import InstallationKeys
 from vosd.config.keys.mapping_gateways import MappingGatewayKeys
 from vosd.config.keys.number_lists import NumberListKeys
@@ -22,7 +23,7 @@ from vosd.config.keys.rates import RateKeys
 from vosd.config.keys.routing_gateways import RoutingGatewayKeys
 from vosd.config.reader.fields import FromText
 from vosd.config.reader.model import Keys
-from vosd.config.reader.reading import section_of
+from vosd.config.reader.reading import section_in_list, section_of
 
 _INTRODUCTION: Final = """\
 # Configuration
@@ -75,6 +76,7 @@ def reference() -> str:
         *_section("Phones", "phones[]", PhoneKeys),
         *_section("Number lists", "number_lists[]", NumberListKeys),
         *_section("Number pools", "number_pools[]", NumberPoolKeys),
+        *_section("Calendars", "calendars[]", CalendarKeys),
     ]
     return "\n".join(parts)
 
@@ -86,12 +88,15 @@ def _section(title: str, key: str, model: type[Keys]) -> Iterator[str]:
     yield "| key | value | default | meaning |\n| --- | --- | --- | --- |"
     inner = {}
     for name, field in model.by_key().items():
-        nested = section_of(field.annotation)
-        if nested is None:
-            yield _row(name, field)
-        else:
+        nested, item = section_of(field.annotation), section_in_list(field.annotation)
+        if nested is not None:
             inner[name] = nested
             yield f"| `{name}` | keys and values | | {_sentence(nested.__doc__)} |"
+        elif item is not None:
+            inner[f"{name}[]"] = item
+            yield f"| `{name}` | a list of keys and values | | {_sentence(field.description)} |"
+        else:
+            yield _row(name, field)
     for name, meaning in model.apart.items():
         yield f"| `{name}` | | | {_sentence(meaning)} |"
     yield ""

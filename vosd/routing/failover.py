@@ -34,13 +34,21 @@ class AttemptOutcome(NamedTuple):
     """The cause that the gateway gave with its code (RFC 6432)."""
     text: str | None = None
     """The text of its Reason header."""
+    had_media: bool = False
+    """The caller was sent a session of its: it may have played early media."""
 
     @classmethod
     def final(
-        cls, code: int, *, rang: bool = False, q850: int | None = None, text: str | None = None
+        cls,
+        code: int,
+        *,
+        rang: bool = False,
+        q850: int | None = None,
+        text: str | None = None,
+        had_media: bool = False,
     ) -> "AttemptOutcome":
         """Describe an attempt that a final code of 300 or above ended."""
-        return cls(AttemptEnd.FINAL, code, rang, q850, text)
+        return cls(AttemptEnd.FINAL, code, rang, q850, text, had_media)
 
     @classmethod
     def silent(cls) -> "AttemptOutcome":
@@ -48,9 +56,9 @@ class AttemptOutcome(NamedTuple):
         return cls(AttemptEnd.SILENT, 0, rang=False)
 
     @classmethod
-    def ring_timeout(cls, *, rang: bool) -> "AttemptOutcome":
+    def ring_timeout(cls, *, rang: bool, had_media: bool = False) -> "AttemptOutcome":
         """Describe an attempt that was ended because no final response arrived in time."""
-        return cls(AttemptEnd.RING_TIMEOUT, 0, rang)
+        return cls(AttemptEnd.RING_TIMEOUT, 0, rang, had_media=had_media)
 
 
 class Verdict(NamedTuple):
@@ -64,7 +72,10 @@ class Verdict(NamedTuple):
     """The text of its Reason header."""
 
 
-_FAILOVER_CODES: Final = frozenset({401, 402, 403, 404, 407, 408, 480, 488, *range(500, 600)})
+FAILOVER_CODES: Final = frozenset({401, 402, 403, 404, 407, 408, 480, 488, *range(500, 600)})
+"""Final codes after which the next gateway is tried, where the configuration has no others."""
+BUSY_CODES: Final = frozenset({486, 600})
+EVERY_CODE: Final = frozenset(range(300, 700))
 
 _REASON_OF_CODE: Final = {
     486: EndReason.BUSY,
@@ -90,15 +101,28 @@ OURS_TO_SETTLE: Final = OUR_CREDENTIALS | {420, 421, 422, 423, 489, 494}
 """Those, and codes about the form of our own requests: extensions, intervals. Their headers are not passed on."""
 
 
+def stops(gateway: RoutingGateway, outcome: AttemptOutcome) -> bool:
+    """Return whether no other gateway and no other address is tried after ``outcome``, whatever its code is."""
+    if outcome.rang and gateway.stop_after_ringing:
+        return True
+    if outcome.had_media and gateway.stop_after_early_media:
+        return True
+    return outcome.q850 is not None and outcome.q850 in gateway.stop_causes
+
+
 def tries_next(gateway: RoutingGateway, outcome: AttemptOutcome) -> bool:
     """Return whether the next gateway is tried after ``outcome`` on ``gateway``."""
+    if stops(gateway, outcome):
+        return False
     match outcome.end:
         case AttemptEnd.SILENT:
             return True
         case AttemptEnd.RING_TIMEOUT:
             return gateway.failover_after_ringing or not outcome.rang
         case AttemptEnd.FINAL:
-            codes = _FAILOVER_CODES if gateway.failover_codes is None else gateway.failover_codes
+            if outcome.q850 is not None and outcome.q850 in gateway.failover_causes:
+                return True
+            codes = FAILOVER_CODES if gateway.failover_codes is None else gateway.failover_codes
             return outcome.code in codes
 
 

@@ -101,10 +101,16 @@ class Ordering:
         return _NOT_IN_FORCE if tier is None else tier
 
     def _of_best_tier(self, ranked: list[tuple[Rank, Candidate]]) -> list[tuple[Rank, Candidate]]:
-        """Return the candidates of the best tier, and those without a calendar or whose calendar does not fit."""
-        best = ranked[0][0]
-        self.outranked += [candidate for tier, candidate in ranked if best < tier < NO_TIER]
-        return [each for each in ranked if each[0] == best or each[0] >= NO_TIER]
+        """Return the candidates of the best tier, and those without a calendar or whose calendar does not fit.
+
+        The call cannot use a disabled or blocked gateway, so its calendar takes the call from no other.
+        """
+        blocked = self._vendors.blocked
+        usable = (tier for tier, each in ranked if each.gateway.enabled and each.gateway.name not in blocked)
+        best = next(usable, NO_TIER)
+        stays = _NOT_IN_FORCE if self._plan.calendar_strict else NO_TIER
+        self.outranked += [candidate for tier, candidate in ranked if best < tier < stays]
+        return [each for each in ranked if each[0] <= best or each[0] >= stays]
 
 
 def _rank_of(ranked: tuple[Rank, Candidate]) -> Rank:

@@ -245,12 +245,12 @@ def _is_in_calendar(candidate: Candidate, request: RouteRequest) -> LeftOut | No
     calendar = candidate.calendar
     if calendar is None or calendar.tier(request.at.wall) is not None:
         return None
-    return LeftOut(candidate.gateway, Cause.CALENDAR, f"no entry of {calendar.name} fits")
+    return LeftOut(candidate.gateway, Cause.CALENDAR, calendar.objection(request.at.wall))
 
 
 _CONDITIONS: Final[tuple[Condition, ...]] = (_is_in_calendar,)
 """What few gateways require: examined for candidates that are marked as conditional, in this order."""
-_OUTRANKED: Final = "a gateway whose calendar fits by a more special entry comes before it"
+_OUTRANKED: Final = "the calendar of another gateway fits more closely"
 
 
 def _phone_unavailable(phone: LeftOut, left: Sequence[LeftOut]) -> Refusal:

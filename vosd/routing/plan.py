@@ -47,6 +47,8 @@ class RoutingPlan(msgspec.Struct, frozen=True):
     """Empty for calls without a plan."""
     order: tuple[Criterion, ...] = (Criterion.CALENDAR, Criterion.PREFIX, Criterion.PRIORITY, Criterion.WEIGHT)
     """The first criterion decides, the next one only between gateways that are equal by it."""
+    calendar_strict: bool = False
+    """Whether gateways without a calendar are out, too, where the calendar of another one fits."""
 
 
 NO_PLAN: Final = RoutingPlan()

@@ -42,6 +42,10 @@ class Calendar(Protocol):
         """
         ...
 
+    def objection(self, wall_ms: int) -> str:
+        """Return why the calendar does not fit at ``wall_ms`` (UTC)."""
+        ...
+
 
 class Vendors(Protocol):
     """The state of vendors at the moment of a call.

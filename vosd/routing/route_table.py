@@ -66,7 +66,7 @@ class RouteTable:
     is a prefix of that one too. So the list is made once for each such prefix.
     """
 
-    __slots__ = ("_by_prefix", "_fits", "_overridden", "_phones", "gateways", "plan")
+    __slots__ = ("_by_prefix", "_calendars", "_fits", "_overridden", "_phones", "gateways", "plan")
 
     def __init__(
         self,
@@ -78,8 +78,9 @@ class RouteTable:
         """``calendars`` are those of gateways, by name of the gateway."""
         self.gateways = tuple(gateways)
         self.plan = plan
+        self._calendars = calendars
         by_name = {gateway.name: gateway for gateway in self.gateways}
-        self._phones = {for_matching(phone.number): _fit_of(phone, by_name) for phone in phones}
+        self._phones = {for_matching(phone.number): _fit_of(phone, by_name, calendars) for phone in phones}
         by_prefix: defaultdict[str, list[Candidate]] = defaultdict(list)
         for gateway in self.gateways:
             calendar = calendars.get(gateway.name)
@@ -99,7 +100,7 @@ class RouteTable:
         twin.gateways = tuple(gateways.get(each.name, each) for each in self.gateways)
         twin._overridden, twin._fits = gateways, {}
         by_name = {gateway.name: gateway for gateway in twin.gateways}
-        replaced = {for_matching(phone.number): _fit_of(phone, by_name) for phone in phones}
+        replaced = {for_matching(phone.number): _fit_of(phone, by_name, self._calendars) for phone in phones}
         if replaced:
             twin._phones = {**self._phones, **replaced}
         return twin
@@ -172,12 +173,17 @@ def _sorted(candidates: Iterable[Candidate], order: Sequence[Criterion]) -> Fit:
     return Fit(ranked) if len(groups) == len(ranked) else Fit(ranked, groups, tuple(order[len(first) :]))
 
 
-def _fit_of(phone: Phone, gateways: Mapping[str, RoutingGateway]) -> Fit:
+def _fit_of(phone: Phone, gateways: Mapping[str, RoutingGateway], calendars: Mapping[str, Calendar]) -> Fit:
     """Return a phone's redirect server, its called half, and the gateway that takes its calls while it is offline."""
     called = called_half(phone)
     redirecting = gateways.get(phone.redirect_server or "") if phone.enabled else None
     if redirecting is not None:
-        redirecting = msgspec.structs.replace(redirecting, failover_codes=_THEN_THE_PHONE)
+        redirecting = msgspec.structs.replace(redirecting, failover_codes=_THEN_THE_PHONE, stop_causes=frozenset[int]())
     offline = gateways.get(phone.offline_gateway or "")
-    found = (gateway for gateway in (redirecting, called, offline) if gateway is not None)
-    return Fit(tuple(Candidate(each, phone.number, each.priority, each.weight) for each in found))
+    found = ((each, calendars.get(each.name)) for each in (redirecting, called, offline) if each is not None)
+    return Fit(
+        tuple(
+            Candidate(each, phone.number, each.priority, each.weight, calendar, calendar is not None)
+            for each, calendar in found
+        )
+    )

@@ -167,13 +167,23 @@ class RoutingGateway(msgspec.Struct, frozen=True, dict=True):
     ring_timeout_ms: Annotated[int, seconds(50, 600_000, "From INVITE to the final response.")] = 60_000
     failover_codes: frozenset[int] | None = None
     """Final codes after which the next gateway is tried; None = the default of ``routing.failover``."""
-    failover_after_ringing: Annotated[
-        bool, switch("`yes` tries the next gateway when a ringing one does not answer within `ring_timeout`.")
+    failover_causes: frozenset[int] = frozenset()
+    """Q.850 causes after which the next gateway is tried, whatever the code is."""
+    stop_causes: frozenset[int] = frozenset()
+    """Q.850 causes after which no other is tried, whatever the code is."""
+    failover_after_ringing: bool = False
+    """Whether the next gateway is tried when this one rings and does not answer within ``ring_timeout_ms``."""
+    stop_after_ringing: Annotated[
+        bool, switch("`yes` tries no other gateway once this one has sent a 18x, whatever it answers then.")
     ] = False
+    stop_after_early_media: bool = False
+    """Whether no other gateway is tried once the caller was sent a session of this one."""
     allow_unrated: Annotated[
         bool, switch("`yes` uses the gateway for numbers without a buy rate; their cost is zero.")
     ] = False
     enabled: Annotated[bool, switch("`no`: no call uses it.")] = True
+    calendar: str | None = None
+    """Name of the calendar that must fit; None = it takes calls at any time."""
     dialect: CalleeDialect = CalleeDialect()
     login: Login | None = None
     """What answers its challenges; None = they count as refusals."""

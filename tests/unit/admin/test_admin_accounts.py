@@ -2,16 +2,19 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import UTC
 from decimal import Decimal
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from vosd.admin.accounts import AccountSheet, UnknownAccountError, list_accounts, show_account
+from vosd.admin.accounts import AccountSheet, UnknownAccountError, WorkTimes, list_accounts, show_account
 from vosd.admin.control import DaemonUnreachableError, RunningSwitch
 from vosd.admin.payments import add_payment
 from vosd.catalogue.catalogue import Catalogue
 from vosd.engine.control import Arguments, CommandError, ControlServer
+from vosd.routing.calendar import Calendar, Entry
 from vosd.storage.memory.store import MemoryStore
 from vosd.storage.ports import EntryKind, Payment
 from vosd.testing.data import builders
@@ -85,6 +88,23 @@ async def test_what_running_calls_hold_and_ended_ones_owe_is_not_available(
 async def test_an_unlimited_account_is_marked_as_unlimited(no_switch: RunningSwitch) -> None:
     shown = await show_account(CATALOGUE.accounts, MemoryStore(), MemoryStore(), no_switch, "carrier-a")
     assert (shown.type, shown.overdraft_limit, shown.available) == ("clearing", "unlimited", "unlimited")
+
+
+async def test_an_account_with_a_calendar_is_shown_with_its_work_state(no_switch: RunningSwitch) -> None:
+    store = MemoryStore()
+    office = Calendar("office", UTC, (Entry(from_s=9 * 3_600, until_s=18 * 3_600),))
+    accounts = {
+        name: builders.account(name, calendar=calendar)
+        for name, calendar in (("acme", "office"), ("idle", None), ("off", "no such calendar"))
+    }
+    for hour, state in ((9, "working"), (18, "non-working")):
+        work_times = WorkTimes(lambda: {"office": office}, 3_600_000 * hour)
+        assert (
+            await show_account(accounts, store, store, no_switch, "acme", work_times=work_times)
+        ).work_state == state
+        sheets = await list_accounts(accounts, store, no_switch, work_times=work_times)
+        shown = [msgspec.to_builtins(sheet).get("work_state", "absent") for sheet in sheets]
+        assert shown == [state, "absent", "absent"]
 
 
 async def test_an_unknown_account_is_an_error_that_names_the_place_of_the_list(no_switch: RunningSwitch) -> None:

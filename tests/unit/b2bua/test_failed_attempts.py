@@ -107,9 +107,9 @@ def test_a_silent_gateway_is_left_after_its_response_timeout(scene):
     assert scene.vendor.received("CANCEL") == []
 
 
-def two_addresses() -> Scene:
+def two_addresses(**terms) -> Scene:
     addresses = tuple(GatewayAddress(*VENDORS[index]) for index in (0, 1))
-    gateway = routing_gateway("vendor-0", "44", addresses=addresses, account="carriers")
+    gateway = routing_gateway("vendor-0", "44", addresses=addresses, account="carriers", **terms)
     return Scene(catalogue([mapping_gateway("acme", f"{CUSTOMER.host}/32"), gateway]))
 
 
@@ -166,6 +166,59 @@ def test_ring_timeout_after_ringing_ends_the_call_unless_the_gateway_says_otherw
     assert end_of(record) == ("No Answer", "switch", 480)
     assert record.attempts[0].pdd_ms == 2
     assert scene.vendor.only_call.is_cancelled
+
+
+def reason(cause):
+    return f'Reason: Q.850;cause={cause};text="said by the vendor"'
+
+
+@pytest.mark.parametrize(
+    ("terms", "code", "cause", "gateways"),
+    [
+        ({"failover_causes": frozenset({34})}, 486, 34, 2),
+        ({"failover_causes": frozenset({34})}, 486, 17, 1),
+        ({"stop_causes": frozenset({1})}, 503, 1, 1),
+        ({"stop_causes": frozenset({1})}, 503, 41, 2),
+    ],
+)
+def test_the_cause_of_a_refusal_can_decide_whether_the_next_gateway_is_tried(terms, code, cause, gateways):
+    scene = Scene(usual_catalogue(terms=terms))
+    scene.vendor.script = refuses(code, headers=(reason(cause),))
+    scene.vendors[1].script = refuses(404)
+    call = scene.caller.call(CALLEE)
+    scene.wire.run_until(lambda: call.is_over)
+    assert len(scene.close().attempts) == gateways
+
+
+def test_a_cause_that_stops_also_spares_the_other_addresses_of_the_gateway():
+    scene = two_addresses(stop_causes=frozenset({1}))
+    scene.vendors[0].script = refuses(503, headers=(reason(1),))
+    call = scene.caller.call(CALLEE)
+    scene.wire.run_until(lambda: call.is_over)
+    assert [attempt.code for attempt in scene.close().attempts] == [503]
+    assert scene.vendors[1].calls == []
+
+
+@pytest.mark.parametrize(("stops", "gateways"), [(False, 2), (True, 1)])
+@pytest.mark.parametrize("body", [ANSWER, ""])
+def test_early_media_can_end_the_search(stops, gateways, body):
+    """A 183 without session is no early media."""
+    scene = Scene(usual_catalogue(terms={"stop_after_early_media": stops}))
+    scene.vendor.script = Script((Line(100, 183, body), Line(2_000, 503)))
+    scene.vendors[1].script = refuses(404)
+    call = scene.caller.call(CALLEE)
+    scene.wire.run_until(lambda: call.is_over)
+    assert len(scene.close().attempts) == (gateways if body else 2)
+
+
+@pytest.mark.parametrize(("stops", "gateways"), [(False, 2), (True, 1)])
+def test_ringing_can_end_the_search(stops, gateways):
+    scene = Scene(usual_catalogue(terms={"stop_after_ringing": stops}))
+    scene.vendor.script = Script((Line(100, 180), Line(2_000, 503)))
+    scene.vendors[1].script = refuses(404)
+    call = scene.caller.call(CALLEE)
+    scene.wire.run_until(lambda: call.is_over)
+    assert len(scene.close().attempts) == gateways
 
 
 def test_a_late_answer_of_a_silent_gateway_is_acknowledged_and_hung_up(scene):

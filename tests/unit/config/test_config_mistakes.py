@@ -108,9 +108,9 @@ def test_a_key_of_a_later_capability_is_an_error_that_says_so(site, text, key):
 
 
 CALLERS = ("routing_plan",)
-VENDORS = ("calendar", "protect", "denied_prefixes", "partner")
+VENDORS = ("protect", "denied_prefixes", "partner")
 ROUTING = [
-    *((key, "{}: []") for key in ("calendars", "routing_plans")),
+    *((key, "{}: []") for key in ("routing_plans",)),
     *((key, "accounts: [{{id: a, {}: x}}]") for key in ("routing_plan", "partner")),
     *((key, "mapping_gateways: [{{name: a, account: b, hosts: 192.0.2.1, {}: x}}]") for key in CALLERS),
     *((key, "phones: [{{number: '1', account: b, password: x, {}: x}}]") for key in CALLERS),

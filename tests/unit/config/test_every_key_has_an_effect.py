@@ -14,6 +14,7 @@ from doubles.certificates import Authority
 from pydantic.fields import FieldInfo
 
 from vosd.config.keys.accounts import AccountKeys
+from vosd.config.keys.calendars import CalendarKeys
 from vosd.config.keys.installation import InstallationKeys
 from vosd.config.keys.mapping_gateways import MappingGatewayKeys
 from vosd.config.keys.number_lists import NumberListKeys
@@ -26,7 +27,7 @@ from vosd.config.keys.routing_gateways import RoutingGatewayKeys
 from vosd.config.load import load
 from vosd.config.reader.fields import FromText
 from vosd.config.reader.model import Keys
-from vosd.config.reader.reading import section_of
+from vosd.config.reader.reading import section_in_list, section_of
 
 LOGIN: Final = {"username": "bob", "password": "secret"}
 FILE: Final[Mapping[str, Any]] = {
@@ -46,6 +47,7 @@ FILE: Final[Mapping[str, Any]] = {
     ],
     "number_lists": [{"name": "bad", "patterns": ["4477*"]}],
     "number_pools": [{"name": "berlin", "numbers": ["4930123"]}],
+    "calendars": [{"name": "lone", "entries": [{"weekdays": "sun"}]}],
 }
 """The last object of each list is the one whose keys are tried."""
 
@@ -60,6 +62,7 @@ MODELS: Final[Mapping[str, type[Keys]]] = {
     "phones": PhoneKeys,
     "number_lists": NumberListKeys,
     "number_pools": NumberPoolKeys,
+    "calendars": CalendarKeys,
 }
 
 WITHOUT_EFFECT: Final = {
@@ -90,12 +93,25 @@ INSTEAD: Final[Mapping[str, Mapping[str, Any]]] = {
     "phone_service.port": {"ip": "192.0.2.3", "port": "81"},
     "t1": {"t1": "0.4"},
     "password": {"password": "another secret"},
+    "SS_GATEWAY_SWITCH_STOP_AFTER_RTP_START": {"SS_GATEWAY_SWITCH_STOP_AFTER_RTP_START": "On"},
+    "SS_GATEWAY_SWITCH_STOP_AFTER_USER_BUSY": {"SS_GATEWAY_SWITCH_STOP_AFTER_USER_BUSY": "Off"},
+    "SS_GATEWAY_SWITCH_UNTIL_CONNECT": {"SS_GATEWAY_SWITCH_UNTIL_CONNECT": "On"},
+    "failover_codes": {"failover_codes": "486"},
     "sip.advertise": {"advertise": "192.0.2.3"},
     "caller_pool": {"caller_pool": "berlin"},
     "callee_rewrite": {"callee_rewrite": [["00", ""]]},
     "caller_rewrite": {"caller_rewrite": [["00", ""]]},
     "number_lists.file": {"file": "numbers.txt", "patterns": None},
     "number_pools.file": {"file": "numbers.txt", "numbers": None},
+    "calendar": {"calendar": "lone"},
+    "timezone": {"timezone": "Europe/Berlin"},
+    "holidays.country": {"country": "FR"},
+    "holidays.subdivision": {"subdivision": "BE"},
+    "from": {"from": "09:00", "to": "17:00"},
+    "to": {"from": "00:00", "to": "17:00"},
+    "date": {"date": "2026-12-31"},
+    "holidays.dates": {"dates": "2026-12-23"},
+    "dates": {"dates": "2026-12-24..2026-12-31"},
 }
 """For keys that take the name of something else, or stand beside or instead of others: what is written, by the end of
 their paths; None takes a key away."""
@@ -112,6 +128,7 @@ BESIDE: Final[Mapping[str, Mapping[str, Any]]] = {
     "dynamic_blacklist": {"target_limit": "5"},
     "mapping_gateways.dynamic_blacklist": {"target_limit": "5"},
     "phones.dynamic_blacklist": {"target_limit": "5"},
+    "calendars.holidays": {"country": "DE"},
 }
 """Keys of a section that its others need."""
 
@@ -142,7 +159,7 @@ def every_key() -> Iterator[Key]:
 
 def keys_of(top: str, sections: tuple[str, ...], model: type[Keys]) -> Iterator[Key]:
     for name, field in model.by_key().items():
-        nested = section_of(field.annotation)
+        nested = section_of(field.annotation) or section_in_list(field.annotation)
         if nested is None:
             yield Key(top, sections, name, field)
         else:
@@ -187,7 +204,8 @@ def written(key: Key, values: Mapping[str, Any]) -> dict[str, Any]:
     if key.sections[:1] == ("dynamic",):
         del target["address"]
     for section in key.sections:
-        target = target.setdefault(section, {})
+        inner = target.setdefault(section, {})
+        target = inner[-1] if isinstance(inner, list) else inner
     target.update({**BESIDE.get(key.section, {}), **values})
     for name in [name for name, value in target.items() if value is None]:
         del target[name]

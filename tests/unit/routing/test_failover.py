@@ -42,6 +42,39 @@ def test_gateways_own_codes_replace_the_default_but_not_the_rule_for_silence():
     assert tries_next(own, silent())
 
 
+def test_a_cause_of_the_gateway_leads_to_the_next_whatever_the_code_is():
+    """As 34, no circuit available, behind a 486."""
+    own = routing_gateway("carrier", failover_causes=frozenset({34}))
+    assert tries_next(own, final(486, q850=34))
+    assert not tries_next(own, final(486, q850=17))
+    assert not tries_next(own, final(486))
+    assert tries_next(own, final(503, q850=17)), "the codes still count"
+
+
+def test_a_cause_can_stop_the_search_whatever_the_code_is():
+    """As 1, unallocated number, behind a 503; it comes before the causes and codes that go on."""
+    own = routing_gateway("carrier", stop_causes=frozenset({1, 17}), failover_causes=frozenset({17}))
+    assert not tries_next(own, final(503, q850=1))
+    assert not tries_next(own, final(503, q850=17))
+    assert tries_next(own, final(503, q850=41))
+
+
+def test_no_other_gateway_is_tried_once_it_rang_where_the_gateway_says_so():
+    own = routing_gateway("carrier", stop_after_ringing=True, failover_after_ringing=True)
+    assert not tries_next(own, final(503, rang=True))
+    assert not tries_next(own, ring_timeout(rang=True))
+    assert tries_next(own, final(503))
+    assert tries_next(own, ring_timeout(rang=False))
+
+
+def test_no_other_gateway_is_tried_once_there_was_early_media_where_the_gateway_says_so():
+    own = routing_gateway("carrier", stop_after_early_media=True, failover_after_ringing=True)
+    assert not tries_next(own, final(503, rang=True, had_media=True))
+    assert not tries_next(own, ring_timeout(rang=True, had_media=True))
+    assert tries_next(own, final(503, rang=True))
+    assert tries_next(PLAIN, final(503, rang=True, had_media=True))
+
+
 @pytest.mark.parametrize(
     ("outcome", "reason", "status"),
     [

@@ -16,6 +16,8 @@ KEY = ShareKey("", "*", 1)
 class Vendors:
     """Prices and bands of quality by gateway, and whose turn it is."""
 
+    blocked = frozenset()
+
     def __init__(self, prices=None, bands=None, turns=None):
         self.prices, self.bands, self.turns = prices or {}, bands or {}, turns or Turns()
 
@@ -37,6 +39,9 @@ class Season:
 
     def tier(self, wall_ms):
         return self._tier
+
+    def objection(self, wall_ms):
+        return "it is another season"
 
 
 def plan(*order: Criterion) -> RoutingPlan:

@@ -58,6 +58,7 @@ require_all_used(
         "limits": "the parameters of the catalogue",
         "dynamic_blacklist": "the parameters of the catalogue",
         "offline_gateway": "the catalogue",
+        "routing": "routing gateways that say nothing else",
         "preset": "other defaults, before the keys are read",
     },
 )

@@ -7,6 +7,7 @@ from vosd.catalogue.catalogue import CallParameters
 from vosd.catalogue.problems import ProblemList
 from vosd.catalogue.source import CatalogueSource, Definition, Definitions, Origin, References
 from vosd.config.assembly.accounts import account_of
+from vosd.config.assembly.calendars import calendar
 from vosd.config.assembly.callers import mapping_gateway, phone
 from vosd.config.assembly.dynamic_blacklist import caller_limits
 from vosd.config.assembly.inventory import Inventory, Written
@@ -14,6 +15,7 @@ from vosd.config.assembly.number_lists import number_list, number_pool
 from vosd.config.assembly.rate_groups import ReadGroup
 from vosd.config.assembly.vendors import routing_gateway
 from vosd.config.keys.accounts import AccountKeys
+from vosd.config.keys.calendars import CalendarKeys
 from vosd.config.keys.installation import InstallationKeys
 from vosd.config.keys.mapping_gateways import MappingGatewayKeys
 from vosd.config.keys.number_lists import NumberListKeys
@@ -40,12 +42,22 @@ class Objects(NamedTuple):
     phones: Inventory[PhoneKeys]
     number_lists: Inventory[NumberListKeys]
     number_pools: Inventory[NumberPoolKeys]
+    calendars: Inventory[CalendarKeys]
 
 
 def source_of(
-    objects: Objects, parameters: ParameterKeys, keys: InstallationKeys, settings: Origin, problems: ProblemList
+    objects: Objects,
+    parameters: ParameterKeys,
+    keys: InstallationKeys,
+    settings: Origin,
+    problems: ProblemList,
+    *,
+    zone_variable: str = "",
 ) -> CatalogueSource:
-    """Return the definitions of the files; ``settings`` is where the keys of the installation stand."""
+    """Return the definitions of the files.
+
+    ``settings`` is where the keys of the installation stand, ``zone_variable`` the environment variable TZ.
+    """
     call_parameters = _call_parameters(keys, parameters)
     digest = call_parameters.digest
     source = CatalogueSource(
@@ -63,11 +75,12 @@ def source_of(
     _define(
         source.routing_gateways,
         objects.routing_gateways,
-        lambda each: routing_gateway(each, parameters, digest, problems),
+        lambda each: routing_gateway(each, parameters, keys.routing, digest, problems),
     )
     _define(source.phones, objects.phones, lambda each: phone(each, parameters, digest, problems))
     _define(source.number_lists, objects.number_lists, lambda each: number_list(each, problems))
     _define(source.number_pools, objects.number_pools, lambda each: number_pool(each, problems))
+    _define(source.calendars, objects.calendars, lambda each: calendar(each, zone_variable, problems))
     return source
 
 
@@ -86,6 +99,8 @@ def _call_parameters(keys: InstallationKeys, parameters: ParameterKeys) -> CallP
     return CallParameters(
         max_call_seconds=keys.limits.max_call_seconds,
         record_server_hang_up=parameters.record_server_hang_up,
+        uses_calendars=parameters.work_calendar,
+        calendar_strict=keys.routing.calendar_strict,
         dead_call_billing=keys.limits.dead_call_billing,
         digest=DigestSettings(
             realm=keys.sip.realm,
@@ -96,4 +111,5 @@ def _call_parameters(keys: InstallationKeys, parameters: ParameterKeys) -> CallP
         lock_out=LockOutSettings(parameters.lock_out_retry, 1_000 * parameters.lock_out_suspend),
         challenges_max=parameters.challenge_retry,
         dynamic_blacklist=caller_limits(keys.dynamic_blacklist),
+        max_attempts=parameters.switch_limit + 1,
     )

@@ -11,9 +11,11 @@ from vosd.config.assembly.credentials import read_credentials, read_login
 from vosd.config.assembly.inventory import Written
 from vosd.config.assembly.session_timers import session_timer_settings
 from vosd.config.keys.parameters import ParameterKeys
+from vosd.config.keys.routing import RoutingKeys
 from vosd.config.keys.routing_gateways import RoutingGatewayKeys
 from vosd.config.keys.vendors import PingKeys, RegisterKeys
 from vosd.config.reader.numbers import FROM_RATES
+from vosd.routing.failover import BUSY_CODES, EVERY_CODE, FAILOVER_CODES
 from vosd.sip.digest.settings import DigestSettings
 from vosd.trunks.dialect import CalleeDialect, IdentityHeader
 from vosd.trunks.gateways import Address, Ping, Registration, RoutingGateway
@@ -38,6 +40,10 @@ _GATEWAY: Final = Conversion(
         "address": "addresses",
         "prefixes": "prefixes",
         "failover_codes": "failover_codes",
+        "failover_causes": "failover_causes",
+        "stop_causes": "stop_causes",
+        "failover_after_ringing": "failover_after_ringing",
+        "stop_after_early_media": "stop_after_early_media",
         "auth": "login",
         "registration": "registration",
         "dynamic": "credentials",
@@ -67,9 +73,13 @@ require_all_used(PingKeys, _PING)
 
 
 def routing_gateway(
-    written: Written[RoutingGatewayKeys], parameters: ParameterKeys, digest: DigestSettings, problems: ProblemList
+    written: Written[RoutingGatewayKeys],
+    parameters: ParameterKeys,
+    routing: RoutingKeys,
+    digest: DigestSettings,
+    problems: ProblemList,
 ) -> RoutingGateway:
-    """Return a vendor's trunk, its passwords read."""
+    """Return a vendor's trunk, its passwords read; ``routing`` is what holds for all gateways."""
     keys = written.thing
     login, registered = _logins(written, problems)
     credentials = None
@@ -82,13 +92,31 @@ def routing_gateway(
         numbers=None if numbers == _NO_RULES else numbers,
         addresses=_addresses(keys),
         prefixes=_prefixes(keys),
-        failover_codes=None if keys.failover_codes is None else frozenset(keys.failover_codes),
+        failover_codes=_failover_codes(keys, parameters, routing),
+        failover_causes=frozenset(routing.failover_causes if keys.failover_causes is None else keys.failover_causes),
+        stop_causes=frozenset(routing.stop_causes if keys.stop_causes is None else keys.stop_causes),
+        failover_after_ringing=_or_else(keys.failover_after_ringing, parameters.switch_until_connect),
+        stop_after_early_media=_or_else(keys.stop_after_early_media, parameters.stop_after_rtp_start),
         dialect=_dialect(keys, parameters),
         login=login,
         registration=None if registered is None else _registration(keys.registration, registered),
         credentials=credentials,
         ping=_ping(keys.options_ping),
     )
+
+
+def _or_else(own: bool | None, otherwise: bool) -> bool:
+    return otherwise if own is None else own
+
+
+def _failover_codes(keys: RoutingGatewayKeys, parameters: ParameterKeys, routing: RoutingKeys) -> frozenset[int] | None:
+    """Return the codes of the gateway, else those of the installation, else what the parameters make of the default."""
+    written = routing.failover_codes if keys.failover_codes is None else keys.failover_codes
+    if written is not None:
+        return frozenset(written)
+    if parameters.switch_until_connect:
+        return EVERY_CODE - BUSY_CODES if parameters.stop_after_user_busy else EVERY_CODE
+    return None if parameters.stop_after_user_busy else FAILOVER_CODES | BUSY_CODES
 
 
 def _dialect(keys: RoutingGatewayKeys, parameters: ParameterKeys) -> CalleeDialect:

@@ -53,5 +53,9 @@ class AccountKeys(Keys):
     advance_minutes: Annotated[int | None, whole(1, 15)] = None
     """Minutes reserved at a time. Default: SERVER_BILLING_PREVENT_OVERDRAFT_ADVANCE_TIME."""
 
+    calendar: Annotated[str | None, object_name()] = None
+    """Calendar of its working time, which ``vosd account show`` names; it refuses no calls."""
+
+    aliases: ClassVar[Mapping[str, str]] = {"work_calendar": "calendar"}
     not_built: ClassVar[frozenset[str]] = later.ACCOUNT
     apart: ClassVar[Mapping[str, str]] = TEMPLATE_KEY

@@ -13,6 +13,7 @@ from vosd.config.keys import later
 from vosd.config.keys.dynamic_blacklist import DynamicBlacklistKeys
 from vosd.config.keys.phone_service import PhoneServiceKeys
 from vosd.config.keys.presets import Preset
+from vosd.config.keys.routing import RoutingKeys
 from vosd.config.keys.sip import SipKeys
 from vosd.config.reader.fields import choice, object_name, whole
 from vosd.config.reader.files import database_url, file_path, socket_path
@@ -95,6 +96,7 @@ class InstallationKeys(Keys):
     """What happens to established calls on SIGTERM: ``end`` ends them as SIGINT does."""
     limits: LimitKeys = LimitKeys()
     dynamic_blacklist: DynamicBlacklistKeys = DynamicBlacklistKeys()
+    routing: RoutingKeys = RoutingKeys()
     phone_service: PhoneServiceKeys = PhoneServiceKeys()
     offline_gateway: Annotated[str | None, object_name()] = None
     """The routing gateway that takes the calls to unregistered phones that name none themselves."""
@@ -117,4 +119,5 @@ class InstallationKeys(Keys):
         "routing_gateways": "List of vendors' trunks.",
         "number_lists": "Named lists of numbers.",
         "number_pools": "Named pools of calling numbers.",
+        "calendars": "List of calendars.",
     }

@@ -4,14 +4,14 @@ from typing import Final
 
 INSTALLATION: Final = frozenset(
     {
-        "alarms", "api", "calendars", "live_state", "media", "metrics", "packages", "registrations", "resume_within",
+        "alarms", "api", "live_state", "media", "metrics", "packages", "registrations", "resume_within",
         "routing_plans", "security", "web", "workers",
     }
 )  # fmt: skip
 ACCOUNT: Final = frozenset(
     {
         "agent", "loss_guard", "minimum_consumption", "packages", "partner", "private_rate_group",
-        "rate_selection", "rate_types", "routing_plan", "tax_exempt", "work_calendar",
+        "rate_selection", "rate_types", "routing_plan", "tax_exempt",
     }
 )  # fmt: skip
 CALLER: Final = frozenset({"codecs", "dtmf", "encryption", "media", "routing_plan"})
@@ -20,7 +20,7 @@ MAPPING_GATEWAY: Final = CALLER | {"loss_guard", "prefixes"}
 PHONE: Final = CALLER | {"local_ring"}
 ROUTING_GATEWAY: Final = frozenset(
     {
-        "calendar", "codecs", "denied_prefixes", "dtmf", "encryption", "health", "loss_guard", "media", "partner",
+        "codecs", "denied_prefixes", "dtmf", "encryption", "health", "loss_guard", "media", "partner",
         "protect", "rate_group", "valid_from", "valid_to",
     }
 )  # fmt: skip

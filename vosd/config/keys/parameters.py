@@ -13,7 +13,15 @@ from pydantic import Field
 from vosd.config.reader.amounts import step
 from vosd.config.reader.fields import FromText, NotBuiltYetError, whole
 from vosd.config.reader.model import Keys
-from vosd.config.reader.vos3000 import challenge_status, divisor, payload, schedule, traffic_class, zero_or_one
+from vosd.config.reader.vos3000 import (
+    challenge_status,
+    divisor,
+    on_or_off,
+    payload,
+    schedule,
+    traffic_class,
+    zero_or_one,
+)
 from vosd.net.marking import SIGNALLING, TrafficClass
 
 PARAMETERS: Final = "parameters"
@@ -61,6 +69,22 @@ class ParameterKeys(Keys):
         default=StartBilling.ANSWER, alias="SS_STARTBILLINGTIME"
     )
     """0: the duration counts from the answer."""
+    work_calendar: Annotated[bool, zero_or_one()] = Field(default=True, alias="SERVER_WORK_CALENDAR_ENABLED")
+    """0: calendars have no effect, as if nothing were bound to one."""
+    switch_limit: Annotated[int, whole(0, 100)] = Field(default=9, alias="SS_GATEWAY_SWITCH_LIMIT")
+    """How often a call may go on to another gateway or address: attempts less one."""
+    stop_after_rtp_start: Annotated[bool, on_or_off()] = Field(
+        default=False, alias="SS_GATEWAY_SWITCH_STOP_AFTER_RTP_START"
+    )
+    """On: no other gateway is tried once one has sent early media. Gateways may say otherwise."""
+    stop_after_user_busy: Annotated[bool, on_or_off()] = Field(
+        default=True, alias="SS_GATEWAY_SWITCH_STOP_AFTER_USER_BUSY"
+    )
+    """Off: 486 and 600 lead to the next gateway, where no ``failover_codes`` are set."""
+    switch_until_connect: Annotated[bool, on_or_off()] = Field(default=False, alias="SS_GATEWAY_SWITCH_UNTIL_CONNECT")
+    """On: every refusal leads to the next gateway, where no ``failover_codes`` are set, except those of the two
+    parameters above; so does a gateway that rings and is not answered, where no ``failover_after_ringing`` is set.
+    """
     qos_signal: Annotated[TrafficClass, traffic_class()] = Field(default=SIGNALLING, alias="SS_QOS_SIGNAL")
     """TOS byte (IPv6: traffic class) of signalling packets: the DSCP times four; 0xa0 is CS5, 0xb8 is EF."""
 
@@ -128,7 +152,6 @@ class ParameterKeys(Keys):
             "SERVER_MAX_CDR_PENDING_LIST_LENGTH",
             "SERVER_PAY_DELAY_CUSTOMER_EXPIRE_DAY",
             "SERVER_PERIOD_RATE_ENABLED",
-            "SERVER_WORK_CALENDAR_ENABLED",
             "SS_AUXILIARY_RING_TONE_ACTIVATION_DELAY",
             "SS_GATEWAY_QUALITY_RESERVE_SEPARATE",
             "SS_GATEWAY_QUALITY_RESERVE_TIME",

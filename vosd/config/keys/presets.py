@@ -30,6 +30,7 @@ PRESETS: Final[Mapping[Preset, Defaults]] = {
             "SERVER_BILLING_FEE_PRECISTION": "2",
             "SERVER_BILLING_FEE_UNIT": "0.01",
             "SS_BILLINGUNIT": "60",
+            "SS_GATEWAY_SWITCH_STOP_AFTER_RTP_START": "On",
             "SS_SIP_RESEND_INTERVAL": "0.5,1,2,4,4,4,4,4,4,4",
         },
         mapping_gateways={"callee_from": "to", "caller_from": "from"},

@@ -18,13 +18,14 @@ from vosd.config.keys.session_timers import SessionTimerKeys
 from vosd.config.keys.templates import TEMPLATE_KEY
 from vosd.config.keys.vendors import LoginKeys, PingKeys, RegisterKeys
 from vosd.config.reader.addresses import destination, listener
-from vosd.config.reader.codes import counted_as
+from vosd.config.reader.codes import counted_as, q850
 from vosd.config.reader.fields import (
     KeyProblemError,
     choice,
     milliseconds,
     object_name,
     one_or_many,
+    switch,
     whole,
 )
 from vosd.config.reader.model import Keys
@@ -53,10 +54,24 @@ class RoutingGatewayKeys(DeclaredKeys):
     options_ping: PingKeys = PingKeys()
     prefixes: Annotated[tuple[Annotated[str, route_prefix()], ...], BeforeValidator(one_or_many)] = ("*",)
     """Called prefixes that it takes; ``*`` takes any, ``from_rates`` those of its buy rates."""
+    calendar: Annotated[str | None, object_name()] = None
+    """Calendar that must fit for it to take calls. Default: none; then gateways whose calendar fits come first."""
     progress_timeout: Annotated[int, milliseconds(50, 600_000)] = 6_000
     """Without ringing or a final response within this time after a 100 the next gateway is tried, if there is one."""
     failover_codes: Annotated[tuple[Annotated[int, whole(300, 699)], ...] | None, BeforeValidator(one_or_many)] = None
-    """Final codes after which the next gateway is tried. Default: 401-404, 407, 408, 480, 488 and all 5xx."""
+    """Final codes after which the next gateway is tried. Default: those of ``routing``."""
+    failover_causes: Annotated[tuple[Annotated[int, q850()], ...] | None, BeforeValidator(one_or_many)] = None
+    """Q.850 causes after which the next gateway is tried, whatever the code is. Default: those of ``routing``."""
+    stop_causes: Annotated[tuple[Annotated[int, q850()], ...] | None, BeforeValidator(one_or_many)] = None
+    """Q.850 causes after which no other is tried, whatever the code is. Default: those of ``routing``."""
+    failover_after_ringing: Annotated[bool | None, switch()] = None
+    """``yes`` tries the next gateway when this one rings and does not answer within ``ring_timeout``. Default: no, and
+    yes with SS_GATEWAY_SWITCH_UNTIL_CONNECT.
+    """
+    stop_after_early_media: Annotated[bool | None, switch()] = None
+    """``yes`` tries no other gateway once this one has sent early media. Default:
+    SS_GATEWAY_SWITCH_STOP_AFTER_RTP_START.
+    """
     interface: Annotated[Listener | None, listener()] = None
     """Socket of ``sip.listen`` from which its calls are sent. Default: the first that can reach its address."""
     identity: Annotated[tuple[Annotated[IdentityHeader, choice(IdentityHeader)], ...], BeforeValidator(one_or_many)] = (

@@ -33,6 +33,17 @@ def counted_as() -> FromText:
     return _replacements("codes and what each counts as, such as {486: 480, 5xx: 503}", can_be_received)
 
 
+def q850() -> FromText:
+    """Read a cause of Q.850."""
+
+    def read(text: str) -> int:
+        if not text.isdecimal() or not text.isascii() or not 1 <= int(text) <= 127:
+            raise ValueError
+        return int(text)
+
+    return FromText("a cause of Q.850, from 1 to 127", read)
+
+
 def _replacements(expected: str, fits: Callable[[str], bool]) -> FromText:
     def read(pairs: Mapping[str, object]) -> dict[str, int]:
         found = {}

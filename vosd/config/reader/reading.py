@@ -1,7 +1,7 @@
 """Nodes to models: a section is validated as a whole, and every mistake is reported at its line."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar, get_args
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
@@ -167,14 +167,19 @@ def _model_at(model: type[Keys], trail: Trail) -> type[Keys]:
     """Follow a trail through nested sections."""
     for part in trail:
         field = model.by_key().get(str(part))
-        if field is not None and (nested := section_of(field.annotation)) is not None:
-            model = nested
+        nested = None if field is None else section_of(field.annotation) or section_in_list(field.annotation)
+        model = nested or model
     return model
 
 
 def section_of(annotation: object) -> type[Keys] | None:
     """Return the model of a field that is a nested section, else None."""
     return annotation if isinstance(annotation, type) and issubclass(annotation, Keys) else None
+
+
+def section_in_list(annotation: object) -> type[Keys] | None:
+    """Return the model of the items of a field that is a list of sections, else None."""
+    return next(filter(None, map(section_of, get_args(annotation))), None)
 
 
 def _plain(entries: Mapping[str, Entry], model: type[Keys]) -> dict[str, Any]:

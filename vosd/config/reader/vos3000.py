@@ -27,6 +27,15 @@ def zero_or_one() -> FromText:
     return FromText("0 or 1", read, lambda value: str(int(value)))
 
 
+def on_or_off() -> FromText:
+    """Read a switch that is written as On or Off; 1 and 0 are accepted."""
+
+    def read(text: str) -> bool:
+        return {"on": True, "1": True, "off": False, "0": False}[text.lower()]
+
+    return FromText("On or Off", read, lambda value: "On" if value else "Off")
+
+
 def divisor() -> FromText:
     """Read SS_SIP_SESSION_UPDATE_SEGMENT, which is often mistaken for an interval."""
 

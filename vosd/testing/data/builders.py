@@ -16,6 +16,7 @@ from vosd.catalogue.assemble import assemble
 from vosd.catalogue.catalogue import CallParameters, Catalogue
 from vosd.catalogue.overrides import Override, Setting, Target
 from vosd.catalogue.problems import ConfigError, ProblemList
+from vosd.routing.calendar import Calendar
 from vosd.routing.number_lists import NumberList, packed
 from vosd.routing.pools import NumberPool
 from vosd.sip.digest.hashing import ha1_of
@@ -142,6 +143,7 @@ def catalogue(
     rate_groups: Iterable[RateGroup] = (),
     number_lists: Mapping[str, Iterable[str]] | None = None,
     number_pools: Iterable[NumberPool] = (),
+    calendars: Iterable[Calendar] = (),
     **parameters: Any,
 ) -> Catalogue:
     """Make a catalogue of gateways; what they refer to and is not given is made up.
@@ -164,7 +166,7 @@ def catalogue(
     }
     all_accounts = {**vendors, **payers, **{each.id: each for each in accounts}}
     made = source(
-        "test", *groups.values(), *all_accounts.values(), *gateways, *phones, *number_pools,
+        "test", *groups.values(), *all_accounts.values(), *gateways, *phones, *number_pools, *calendars,
         parameters=CallParameters(**parameters),
         number_lists={name: number_list(*patterns) for name, patterns in (number_lists or {}).items()},
     )  # fmt: skip

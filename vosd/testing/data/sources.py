@@ -8,12 +8,13 @@ from vosd.billing.rate_group import RateGroup
 from vosd.catalogue.catalogue import CallParameters
 from vosd.catalogue.problems import Place
 from vosd.catalogue.source import CatalogueSource, Definition, Definitions
+from vosd.routing.calendar import Calendar
 from vosd.routing.number_lists import NumberList
 from vosd.routing.pools import NumberPool
 from vosd.trunks.gateways import MappingGateway, RoutingGateway
 from vosd.trunks.phone import Phone
 
-Defined = Account | RateGroup | MappingGateway | RoutingGateway | Phone | NumberPool
+Defined = Account | RateGroup | MappingGateway | RoutingGateway | Phone | NumberPool | Calendar
 
 
 class Row:
@@ -57,6 +58,7 @@ def _list_for(made: CatalogueSource, each: Defined) -> tuple[Definitions[Any], s
         RoutingGateway: (made.routing_gateways, "name"),
         Phone: (made.phones, "number"),
         NumberPool: (made.number_pools, "name"),
+        Calendar: (made.calendars, "name"),
     }
     definitions, key = lists[type(each)]
     return definitions, getattr(each, key)

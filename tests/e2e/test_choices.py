@@ -1,0 +1,74 @@
+"""Vendors chosen by calendars, by the causes of refusals, and by timers, through the daemon."""
+
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from doubles.daemon import Daemon
+
+from .addresses import CHOOSING_SWITCH
+from .conversation import conversing
+from .stage import Stage, configuration
+
+
+def text_of() -> str:
+    """Return the configuration; what fits now also fits if midnight comes during the test."""
+    now, day = datetime.fromtimestamp(time.time_ns() / 1e9, UTC), timedelta(days=1)
+    these_days = f"{now - day:%Y-%m-%d}..{now + day:%Y-%m-%d}"
+    return configuration("choosing.yaml", CHOOSING_SWITCH).replace("$these_days", these_days)
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    with Daemon(tmp_path_factory.mktemp("choosing"), text_of()) as daemon:
+        stage = Stage(daemon, CHOOSING_SWITCH)
+        stage.pay("acme", "100")
+        yield stage
+        stage.expect_nothing_left()
+        stage.expect_books_in_order()
+        assert daemon.interrupt() == 0
+
+
+def explained(stage: Stage, prefix: str, *words: str) -> tuple[list[str], dict[str, str]]:
+    """Return the gateways in order, and by name what the first word and the rest of each reason are."""
+    question = ("--gateway", "acme-pbx", "--caller", "1", "--callee", f"{prefix}1", *words)
+    found: dict[str, Any] = stage.daemon.ask("route", "explain", *question)
+    left = {each["routing_gateway"]: each["reason"] for each in found["left"] if "prefix does" not in each["reason"]}
+    return [each["routing_gateway"] for each in found["candidates"]], left
+
+
+def test_the_vendor_whose_calendar_fits_gets_the_call(stage: Stage) -> None:
+    """Not the one with the better priority whose calendar does not; the one without calendar stays last."""
+    with conversing(stage, "4410", gateway="carrier-b") as (conversation,):
+        conversation.establish()
+        conversation.hang_up()
+    assert stage.record_of(conversation.callee)["routing_gateway"] == "carrier-b"
+    order, left = explained(stage, "4410")
+    assert order == ["carrier-b", "carrier-c"]
+    assert left.keys() == {"carrier-a"}
+    assert left["carrier-a"].startswith("calendar: long-ago, ")
+    assert left["carrier-a"].endswith(" (UTC): no entry fits")
+
+
+def test_an_explanation_of_another_time_goes_by_the_calendars_of_that_time(stage: Stage) -> None:
+    order, left = explained(stage, "4410", "--at", "2020-06-01T12:00:00Z")
+    assert order == ["carrier-a", "carrier-c"]
+    assert left == {"carrier-b": "calendar: these-days, Monday 2020-06-01 12:00 (UTC): no entry fits"}
+
+
+def test_the_account_says_that_it_is_not_its_working_time(stage: Stage) -> None:
+    assert stage.daemon.ask("account", "show", "acme")["work_state"] == "non-working"
+
+
+def test_a_changed_calendar_counts_for_the_next_call(stage: Stage) -> None:
+    text = text_of()
+    stage.daemon.configure(text.replace("2020-01-01..2020-12-31", "2020-01-01..2999-12-31"))
+    stage.daemon.succeed("reload")
+    with conversing(stage, "4410", gateway="carrier-a") as (conversation,):
+        conversation.establish()
+        conversation.hang_up()
+    assert stage.record_of(conversation.callee)["routing_gateway"] == "carrier-a"
+    stage.daemon.configure(text)
+    stage.daemon.succeed("reload")

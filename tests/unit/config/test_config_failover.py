@@ -1,0 +1,68 @@
+"""When the next gateway is tried: gateways, ``routing``, and VOS3000's parameters."""
+
+import pytest
+
+from vosd.routing.failover import AttemptOutcome, tries_next
+
+final, ring_timeout = AttemptOutcome.final, AttemptOutcome.ring_timeout
+
+
+def gateway(site, own="", more=""):
+    text = site.minimal.replace("address: 192.0.2.9}", f"address: 192.0.2.9{own}}}")
+    return site.load(text + more).catalogue.routing_gateways["carrier"]
+
+
+ALL = "routing: {failover_codes: [486], failover_causes: [34, 38], stop_causes: 1}\n"
+
+
+def test_what_holds_for_all_gateways_stands_in_one_place(site):
+    common = gateway(site, more=ALL)
+    assert (common.failover_codes, common.failover_causes, common.stop_causes) == ({486}, {34, 38}, {1})
+
+
+def test_a_gateway_may_say_otherwise_even_that_there_are_none(site):
+    own = gateway(site, ", failover_codes: [503], failover_causes: [], stop_causes: [17]", ALL)
+    assert (own.failover_codes, own.failover_causes, own.stop_causes) == ({503}, set(), {17})
+
+
+def test_busy_leads_on_where_the_parameter_says_so(site):
+    off = "parameters: {SS_GATEWAY_SWITCH_STOP_AFTER_USER_BUSY: Off}\n"
+    busy = gateway(site, more=off)
+    assert all(tries_next(busy, final(code)) for code in (486, 600, 503))
+    assert not tries_next(busy, final(603))
+    assert not tries_next(gateway(site), final(486))
+    assert not tries_next(gateway(site, ", failover_codes: 503", off), final(486)), "its own list counts"
+
+
+def test_until_connect_every_refusal_but_busy_leads_on(site):
+    on = "parameters: {SS_GATEWAY_SWITCH_UNTIL_CONNECT: On}\n"
+    until = gateway(site, more=on)
+    assert all(tries_next(until, final(code)) for code in (302, 410, 484, 503, 603, 604))
+    assert not tries_next(until, final(486))
+    assert tries_next(until, ring_timeout(rang=True))
+    assert not tries_next(gateway(site, ", failover_after_ringing: no", on), ring_timeout(rang=True))
+    both = on.replace("}", ", SS_GATEWAY_SWITCH_STOP_AFTER_USER_BUSY: Off}")
+    assert tries_next(gateway(site, more=both), final(600))
+
+
+def test_early_media_ends_the_search_by_the_parameter_or_the_gateway(site):
+    heard = final(503, rang=True, had_media=True)
+    on = "parameters: {SS_GATEWAY_SWITCH_STOP_AFTER_RTP_START: On}\n"
+    assert tries_next(gateway(site), heard)
+    assert not tries_next(gateway(site, more=on), heard)
+    assert not tries_next(gateway(site, ", stop_after_early_media: yes"), heard)
+    assert tries_next(gateway(site, ", stop_after_early_media: no", on), heard)
+    assert not tries_next(gateway(site, more="preset: vos3000\n"), heard)
+
+
+@pytest.mark.parametrize(("limit", "attempts"), [("0", 1), ("3", 4)])
+def test_the_limit_of_switches_is_one_less_than_that_of_attempts(site, limit, attempts):
+    text = f"{site.minimal}parameters: {{SS_GATEWAY_SWITCH_LIMIT: {limit}}}\n"
+    assert site.load(text).catalogue.parameters.max_attempts == attempts
+    assert site.load(site.minimal).catalogue.parameters.max_attempts == 10
+
+
+def test_a_cause_is_one_of_q850(site):
+    assert site.errors(site.minimal + "routing: {stop_causes: [128]}\n") == [
+        "vosd.yaml:11: routing.stop_causes[0]: value '128': expected a cause of Q.850, from 1 to 127"
+    ]

@@ -1,0 +1,93 @@
+"""Calendars: from keys to the definitions of the catalogue."""
+
+import warnings
+from datetime import date
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from vosd.catalogue.problems import ProblemList, suggestion
+from vosd.config.assembly.conversion import Conversion, require_all_used
+from vosd.config.assembly.inventory import Inventory, Written, read_inventory
+from vosd.config.keys.calendars import CalendarKeys, EntryKeys, HolidayKeys
+from vosd.config.reader.document import Section
+from vosd.config.reader.reading import items_of, read_section
+from vosd.config.reader.times import machine_zone
+from vosd.routing.calendar import DAY_S, Calendar, Entry
+
+CALENDARS: Final = "calendars"
+HOLIDAY_YEARS: Final = range(2020, 2061)
+"""Of whose public holidays a calendar knows."""
+
+_ENTRY: Final = Conversion(
+    EntryKeys,
+    Entry,
+    renamed={"working": "is_working"},
+    by_hand={"start": "from_s", "end": "until_s", "date": "first", "dates": "last"},
+)
+require_all_used(EntryKeys, _ENTRY)
+_CALENDAR: Final = Conversion(
+    CalendarKeys, Calendar, by_hand={"timezone": "zone", "holidays": "holidays", "entries": "entries"}
+)
+require_all_used(CalendarKeys, _CALENDAR)
+require_all_used(HolidayKeys, elsewhere=dict.fromkeys(HolidayKeys.model_fields, "the dates of the calendar"))
+
+
+def read_calendars(document: Section, problems: ProblemList) -> Inventory[CalendarKeys]:
+    """Take the calendars out of the document."""
+
+    def read(section: Section, label: str) -> CalendarKeys | None:
+        return read_section(CalendarKeys, section, label, problems)
+
+    return read_inventory(items_of(document, CALENDARS, problems), CALENDARS, "name", read, problems)
+
+
+def calendar(written: Written[CalendarKeys], zone_variable: str, problems: ProblemList) -> Calendar:
+    """Return a calendar; ``zone_variable`` is the environment variable TZ."""
+    keys = written.thing
+    zone = keys.timezone or machine_zone(zone_variable)
+    if zone is None:
+        expected = f"this key: the zone of the machine, TZ={zone_variable}, is not in the zone database"
+        problems.error(written.section.place, f"{written.label}.timezone", expected)
+    return _CALENDAR(
+        keys,
+        zone=zone or ZoneInfo("UTC"),
+        entries=tuple(map(_entry, keys.entries)),
+        holidays=frozenset(keys.holidays.dates) | _public_holidays(written, problems),
+    )
+
+
+def _entry(keys: EntryKeys) -> Entry:
+    first, last = (keys.date, keys.date) if keys.dates is None else keys.dates
+    return _ENTRY(
+        keys,
+        from_s=0 if keys.start is None else keys.start,
+        until_s=DAY_S if keys.end is None else keys.end,
+        first=first,
+        last=last,
+    )
+
+
+def _public_holidays(written: Written[CalendarKeys], problems: ProblemList) -> frozenset[date]:
+    """Return the public holidays of the country that a calendar names."""
+    country, part = written.thing.holidays.country, written.thing.holidays.subdivision
+    if country is None:
+        return frozenset()
+    import holidays  # takes half a second, which only who needs it waits for
+
+    section, label = written.inner("holidays")
+    known = holidays.list_supported_countries()
+    if country not in known:
+        expected = f"the ISO 3166 code of a country with known holidays; {suggestion(country, known)}"
+        problems.error(section.place_of("country"), f"{label}.country", expected, country)
+        return frozenset()
+    if part is not None and part not in known[country]:
+        parts = suggestion(part, known[country]) if known[country] else "there is none"
+        problems.error(section.place_of("subdivision"), f"{label}.subdivision", f"a part of {country}; {parts}", part)
+        return frozenset()
+    with warnings.catch_warnings(record=True) as gaps:
+        warnings.simplefilter("always", UserWarning)
+        found = holidays.country_holidays(country, part, years=HOLIDAY_YEARS)
+    if gaps:  # some follow the moon and are known for the years in which they were announced
+        expected = f"dates of your own beside it: some holidays of {country} are not known for all years until 2060"
+        problems.warning(section.place_of("country"), f"{label}.country", expected, country)
+    return frozenset(found)

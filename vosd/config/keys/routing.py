@@ -1,0 +1,24 @@
+"""``routing``: what holds for all routing gateways that say nothing else."""
+
+from typing import Annotated
+
+from pydantic import BeforeValidator
+
+from vosd.config.reader.codes import q850
+from vosd.config.reader.fields import one_or_many, switch, whole
+from vosd.config.reader.model import Keys
+
+
+class RoutingKeys(Keys):
+    """Which routing gateways are tried, where they or a routing plan say nothing else."""
+
+    failover_codes: Annotated[tuple[Annotated[int, whole(300, 699)], ...] | None, BeforeValidator(one_or_many)] = None
+    """Final codes after which the next gateway is tried. Default: 401-404, 407, 408, 480, 488 and all 5xx."""
+    failover_causes: Annotated[tuple[Annotated[int, q850()], ...], BeforeValidator(one_or_many)] = ()
+    """Q.850 causes of a refusal after which the next gateway is tried, whatever the code is."""
+    stop_causes: Annotated[tuple[Annotated[int, q850()], ...], BeforeValidator(one_or_many)] = ()
+    """Q.850 causes of a refusal after which no other gateway is tried, whatever the code is; they come first."""
+    calendar_strict: Annotated[bool, switch()] = False
+    """``yes``: gateways without a calendar are left out while the calendar of another one fits. By default they come
+    last.
+    """

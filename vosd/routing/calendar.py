@@ -1,0 +1,160 @@
+"""Work calendars: whether a calendar applies at a moment, how closely, and whether that is working time.
+
+A calendar has entries: week days, hours of the day, dates, ranges of dates. The clock of the calendar's own zone
+decides, daylight saving included. Of the entries that fit, those of the closest kind count (``Tier``). The rules stand
+in ``docs/routing.md``, their reasons in ADR 48.
+"""
+
+from datetime import date, datetime, tzinfo
+from enum import IntEnum
+from functools import cached_property
+from typing import Final, NamedTuple
+
+import msgspec
+
+DAY_S: Final = 86_400
+_MINUTE_S: Final = 60
+
+
+class Tier(IntEnum):
+    """How closely a calendar fits a moment; the smaller number comes first."""
+
+    DATE = 1
+    """By an entry for that date, or as a holiday."""
+    DATES = 2
+    """By an entry for a range of dates."""
+    WEEKDAY = 3
+    """By an entry for week days."""
+    TIME = 4
+    """By an entry for hours of every day."""
+    DEFAULT = 5
+    """By no entry; also the tier of an object without calendar."""
+
+
+_KINDS: Final = {Tier.DATE: "date", Tier.DATES: "dates", Tier.WEEKDAY: "week days", Tier.TIME: "hours"}
+_DAYS: Final = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """One entry; it fits a moment when all of its conditions do."""
+
+    is_working: bool = True
+    weekdays: tuple[int, ...] = ()
+    """Monday is 0; empty = every day."""
+    from_s: int = 0
+    """Seconds since midnight by the clock of the zone."""
+    until_s: int = DAY_S
+    """The first second that is outside. No larger than ``from_s``: the hours pass midnight."""
+    first: date | None = None
+    last: date | None = None
+    """Included; the same as ``first`` for a single date."""
+
+    @property
+    def tier(self) -> Tier:
+        """How closely it fits, where it does."""
+        if self.first is not None:
+            return Tier.DATE if self.first == self.last else Tier.DATES
+        return Tier.WEEKDAY if self.weekdays else Tier.TIME
+
+    def fits(self, moment: datetime) -> bool:
+        """Return whether it fits a moment of its zone.
+
+        Date and week day are those of the moment itself, also in the part of the hours behind midnight.
+        """
+        if self.weekdays and moment.weekday() not in self.weekdays:
+            return False
+        if self.first is not None and self.last is not None and not self.first <= moment.date() <= self.last:
+            return False
+        second = (moment.hour * 60 + moment.minute) * 60 + moment.second
+        if self.from_s < self.until_s:
+            return self.from_s <= second < self.until_s
+        return second >= self.from_s or second < self.until_s
+
+
+_HOLIDAY: Final = Entry(is_working=False, first=date.min, last=date.min)
+"""What decides on a holiday."""
+
+
+class Standing(NamedTuple):
+    """What a calendar says of a moment."""
+
+    tier: Tier
+    is_working: bool
+    fits: bool
+    """Whether what is bound to the calendar is used."""
+
+
+class Calendar(msgspec.Struct, frozen=True, dict=True):
+    """A named calendar.
+
+    Where entries of the same tier fit, one that is not working wins: it is the exception. An entry for a date wins
+    over a holiday on it.
+    """
+
+    name: str
+    zone: tzinfo
+    entries: tuple[Entry, ...] = ()
+    holidays: frozenset[date] = frozenset()
+    """Whole days that are not working."""
+
+    def standing(self, wall_ms: int) -> Standing:
+        """Return what the calendar says of a moment (UTC milliseconds).
+
+        Calls of the same minute get the same answer, so the latest is remembered.
+        """
+        step, latest = wall_ms // self._step_ms, self._latest
+        if latest and latest[0][0] == step:
+            return latest[0][1]
+        standing = self._standing(datetime.fromtimestamp(wall_ms // 1_000, self.zone))
+        latest[:] = ((step, standing),)
+        return standing
+
+    def tier(self, wall_ms: int) -> Tier | None:
+        """Return how closely the calendar fits a moment (UTC milliseconds); None = it does not."""
+        standing = self.standing(wall_ms)
+        return standing.tier if standing.fits else None
+
+    def objection(self, wall_ms: int) -> str:
+        """Return why the calendar does not fit a moment (UTC milliseconds), for people."""
+        moment, standing = datetime.fromtimestamp(wall_ms // 1_000, self.zone), self.standing(wall_ms)
+        why = "no entry fits" if standing.tier is Tier.DEFAULT else f"not working by its {_KINDS[standing.tier]}"
+        return f"{self.name}, {_DAYS[moment.weekday()]} {moment:%Y-%m-%d %H:%M} ({self.zone}): {why}"
+
+    def _standing(self, moment: datetime) -> Standing:
+        entry = next((each for each in self._dated if each.fits(moment)), None)
+        if entry is None and moment.date() in self.holidays:
+            entry = _HOLIDAY
+        if entry is None:
+            entry = next((each for each in self._recurring if each.fits(moment)), None)
+        opens = self._has_working_entries
+        if entry is None:
+            return Standing(Tier.DEFAULT, is_working=not opens, fits=False)
+        return Standing(entry.tier, entry.is_working, entry.is_working or not opens)
+
+    @cached_property
+    def _dated(self) -> tuple[Entry, ...]:
+        return tuple(entry for entry in self._by_precedence if entry.tier is Tier.DATE)
+
+    @cached_property
+    def _recurring(self) -> tuple[Entry, ...]:
+        """The entries behind a holiday in precedence."""
+        return tuple(entry for entry in self._by_precedence if entry.tier is not Tier.DATE)
+
+    @cached_property
+    def _by_precedence(self) -> list[Entry]:
+        return sorted(self.entries, key=lambda entry: (entry.tier, entry.is_working))
+
+    @cached_property
+    def _has_working_entries(self) -> bool:
+        return any(entry.is_working for entry in self.entries)
+
+    @cached_property
+    def _step_ms(self) -> int:
+        """For how long an answer can hold: a minute, because offsets of zones are whole minutes, too."""
+        edges = [edge for entry in self.entries for edge in (entry.from_s, entry.until_s)]
+        return 1_000 if any(edge % _MINUTE_S for edge in edges) else 1_000 * _MINUTE_S
+
+    @cached_property
+    def _latest(self) -> list[tuple[int, Standing]]:
+        """The latest answer with the number of its step; empty before the first."""
+        return []
