@@ -92,15 +92,19 @@ def test_a_second_kill_before_anything_happened_books_nothing_twice(doomed: Stag
             trace=False,
         ) as callers,
     ):
-        eventually(lambda: len(logged(callers, "answered")) == 20, "twenty answered calls")
+        eventually(lambda: len(logged(callers, "answered")) >= 10, "ten answered calls")
         doomed.daemon.kill()
+        answered = logged(callers, "answered")
     doomed.daemon.start()
     doomed.daemon.kill()
 
     doomed.daemon.start()
 
-    records = eventually(lambda: len(found := doomed.records("--limit", "1000")) >= 20 and found, "twenty records")
-    assert Counter(record["sip_call_id_in"] for record in records).most_common(1)[0][1] == 1
+    records = eventually(
+        lambda: len(found := doomed.records("--limit", "1000")) >= len(answered) and found, "a record of each"
+    )
+    times_booked = Counter(record["sip_call_id_in"] for record in records)
+    assert set(times_booked.values()) == {1}
+    assert answered <= set(times_booked)
     assert {record["end_reason"] for record in records} == {"Lost"}
-    assert len(records) == 20
     doomed.daemon.succeed("ledger", "verify")
