@@ -1,12 +1,7 @@
-"""Rate tables: one suite over the rows in memory and over sorted columns with validity windows.
-
-The columns show that a table may keep numbers and bytes only, and make a ``Rate`` when it is asked for one.
-"""
+"""Rate tables: one suite over the rows in memory and over the bytes of a compiled file, with validity windows."""
 
 import json
-from array import array
-from bisect import bisect_left
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -15,7 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vosd.billing.ports import RateTable
+from vosd.billing.rate_columns import RateColumns
+from vosd.billing.rate_file import RateFile
 from vosd.billing.rate_group import RateGroup
+from vosd.billing.rate_layout import ALWAYS
 from vosd.billing.rate_rows import RateRows
 from vosd.billing.rater import breakdown, rate_call, recompute
 from vosd.billing.rates import Rate
@@ -25,7 +23,6 @@ from vosd.testing.virtual.customer import Intent
 from vosd.testing.virtual.scene import CALLEE, Scene, usual_catalogue
 
 NOW = 1_790_000_000_000
-ALWAYS = (0, 2**62)
 
 
 class Window(NamedTuple):
@@ -36,53 +33,20 @@ class Window(NamedTuple):
     ends: int = ALWAYS[1]
 
 
-class SortedColumns:
-    """Rates as columns, sorted by prefix and by when they come into force."""
-
-    _PLACES = 8
-
-    def __init__(self, windows: Sequence[Window], version: str) -> None:
-        rows = sorted(windows, key=lambda each: (_key(each.rate.prefix), each.begins))
-        self._prefixes = [_key(row.rate.prefix) for row in rows]
-        self._prices = array("q", [int(row.rate.billing_rate.scaleb(self._PLACES)) for row in rows])
-        self._cycles = array("H", [row.rate.billing_cycle for row in rows])
-        self._begins = array("q", [row.begins for row in rows])
-        self._ends = array("q", [row.ends for row in rows])
-        self.version = version
-
-    @property
-    def size(self) -> int:
-        return len(self._prefixes)
-
-    def find(self, number: str, wall_ms: int) -> Rate | None:
-        digits = number.encode()
-        for length in range(len(digits), -1, -1):
-            first = bisect_left(self._prefixes, digits[:length])
-            for row in range(first, len(self._prefixes)):
-                if self._prefixes[row] != digits[:length]:
-                    break
-                if self._begins[row] <= wall_ms < self._ends[row]:
-                    return self._rate(row)
-        return None
-
-    def prefixes(self) -> Iterator[str]:
-        return iter(dict.fromkeys(prefix.decode() or "*" for prefix in self._prefixes))
-
-    def _rate(self, row: int) -> Rate:
-        price = Decimal(self._prices[row]).scaleb(-self._PLACES)
-        return Rate(self._prefixes[row].decode() or "*", price, self._cycles[row])
-
-
-def _key(prefix: str) -> bytes:
-    return b"" if prefix == "*" else prefix.encode()
+def file_of(windows: Iterable[Window], *, per_cycle: bool = False) -> RateFile:
+    """Compile rates into the bytes of a file."""
+    columns = RateColumns(per_cycle=per_cycle)
+    for line, (rate, begins, ends) in enumerate(windows, 2):
+        columns.add(rate, line, begins, ends)
+    return RateFile(memoryview(b"".join(columns.encoded())))
 
 
 Make = Callable[[Sequence[Rate], str], RateTable]
 IMPLEMENTATIONS: dict[str, Make] = {
     "rows": RateRows,
-    "columns": lambda rates, version: SortedColumns([Window(rate) for rate in rates], version),
+    "file": lambda rates, _version: file_of(map(Window, rates)),
 }
-WINDOWED = [pytest.param(SortedColumns, id="columns")]
+WINDOWED = [pytest.param(lambda windows, _version: file_of(windows), id="file")]
 """Tables whose rates have validity windows; the rows of a configuration file have none."""
 
 windowed = pytest.mark.parametrize("make_windowed", WINDOWED)
@@ -128,6 +92,9 @@ def test_a_table_says_how_many_rates_it_has_and_of_which_prefixes(make):
     table = make(rates("4420", "*", "33"), "v1")
     assert table.size == 3
     assert sorted(table.prefixes()) == ["*", "33", "4420"]
+    assert [table.has(prefix) for prefix in ("*", "33", "4420", "44", "442", "44201", "")] == [True] * 3 + [
+        False
+    ] * 3 + [True]
 
 
 def test_rates_are_equal_by_value_however_often_they_are_looked_up(make):
@@ -136,14 +103,86 @@ def test_rates_are_equal_by_value_however_often_they_are_looked_up(make):
 
 
 def test_a_call_keeps_the_version_of_the_table_that_rated_it(make):
-    applied = group_of(make(rates("44"), "deck-7")).find("+4420", NOW)
-    assert (applied.version, applied.rate.prefix) == ("deck-7", "44")
+    table = make(rates("44"), "deck-7")
+    applied = group_of(table).find("+4420", NOW)
+    assert (applied.version, applied.rate.prefix) == (table.version, "44")
     steps = breakdown(applied, rate_call(applied, 61_000))
-    assert steps[0]["version"] == "deck-7"
+    assert steps[0]["version"] == table.version
     assert recompute(json.loads(json.dumps(steps))) == rate_call(applied, 61_000)
 
 
 digits = st.text("0123", max_size=6)
+long_digits = st.builds("".join, st.lists(st.sampled_from(["0", "12345678", "1234567890123456", "9"]), max_size=5))
+amounts = st.decimals(0, 999_999_999_999, places=None, allow_nan=False).map(
+    lambda amount: Decimal(str(round(amount, 8)))
+) | st.sampled_from([*map(Decimal, ("0", "0.0120", "-0", "99999999999.12345678", "999999999999.99999999", "7"))])
+some_rates = st.builds(
+    Rate,
+    prefix=(digits | long_digits).map(lambda prefix: prefix[:32] or "*"),
+    billing_rate=amounts,
+    billing_cycle=st.integers(1, 3_600),
+    first_rate=st.none() | amounts,
+    first_duration=st.integers(0, 86_400),
+    tax_rate=st.sampled_from([*map(Decimal, ("0", "0.00", "19", "7.7", "100.0000"))]),
+    area=st.sampled_from(["", "UK", "M\u00fcnchen", "a" * 200]),
+    rate_type=st.sampled_from(["", "net", "international"]),
+)
+called = (digits | long_digits | st.text(max_size=20)) | st.builds(
+    "{}{}".format, digits, st.text("0*#a\u0663-", max_size=3)
+)
+"""Whatever a caller may dial, which need not be digits."""
+moments = st.integers(0, 6).map(lambda step: NOW + step)
+
+
+@st.composite
+def windows(draw: st.DrawFn) -> Window:
+    begins, ends = sorted((draw(moments), draw(moments)))
+    return draw(st.sampled_from([Window(draw(some_rates)), Window(draw(some_rates), begins, ends)]))
+
+
+def _digits(prefix: str) -> str:
+    return "" if prefix == "*" else prefix
+
+
+def naive(rows: Sequence[Window], number: str, wall_ms: int) -> Rate | None:
+    """Compare every row: the longest prefix, of several in force the one that came into force last."""
+    fitting = [
+        (len(_digits(row.rate.prefix)), row.begins, position)
+        for position, row in enumerate(rows)
+        if number.startswith(_digits(row.rate.prefix)) and row.begins <= wall_ms < row.ends
+    ]
+    return rows[max(fitting)[2]].rate if fitting else None
+
+
+@given(rows=st.lists(windows(), max_size=12), numbers=st.lists(called, max_size=6), wall_ms=moments)
+def test_a_compiled_file_finds_what_comparing_every_row_finds(rows, numbers, wall_ms):
+    table = file_of(rows)
+    for number in numbers + [_digits(row.rate.prefix) + "5" for row in rows]:
+        wanted = naive(rows, number, wall_ms)
+        for found in (table.find(number, wall_ms), table.find(number, wall_ms)):  # made, then remembered
+            assert found == wanted
+            assert found is None or str(found) == str(wanted)  # the zeros at the end of a price, too
+    prefixes = {row.rate.prefix for row in rows}
+    assert list(table.prefixes()) == sorted(prefixes)
+    assert all(table.has(prefix) for prefix in prefixes)
+    assert not any(table.has(number + "4") for number in prefixes)
+    assert sorted((each.line, str(each.rate)) for each in table.every()) == [
+        (line, str(row.rate)) for line, row in enumerate(rows, 2)
+    ]
+
+
+@given(before=st.lists(some_rates, max_size=12), after=st.lists(some_rates, max_size=12))
+def test_a_compiled_file_knows_what_another_one_lacks(before, after):
+    gone = {each.prefix for each in before} - {each.prefix for each in after}
+    found = file_of(map(Window, before)).gone_in(file_of(map(Window, after)), 2)
+    assert found == (len(gone), len({each.prefix for each in before}), tuple(sorted(gone))[:2])
+
+
+@given(rows=st.lists(some_rates, max_size=8, unique_by=lambda each: each.prefix))
+def test_the_order_of_the_source_changes_no_rate(rows):
+    one, other = file_of(map(Window, rows)), file_of(map(Window, reversed(rows)))
+    assert {str(each.rate) for each in one.every()} == {str(each.rate) for each in other.every()}
+    assert list(one.prefixes()) == list(other.prefixes())
 
 
 @pytest.mark.parametrize("name", IMPLEMENTATIONS)

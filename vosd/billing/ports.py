@@ -32,6 +32,10 @@ class RateTable(Protocol):
         """
         ...
 
+    def has(self, prefix: str) -> bool:
+        """Return whether a rate of exactly this prefix exists, in force or not; ``*`` fits every number."""
+        ...
+
     def prefixes(self) -> Iterator[str]:
         """Yield every prefix that has a rate, each once, in any order; ``*`` fits every number."""
         ...

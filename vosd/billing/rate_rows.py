@@ -32,6 +32,10 @@ class RateRows:
                 return rate
         return None
 
+    def has(self, prefix: str) -> bool:
+        """Return whether a rate of exactly this prefix exists."""
+        return ("" if prefix == ANY else prefix) in self._rates
+
     def prefixes(self) -> Iterator[str]:
         """Yield every prefix, in the order in which the rates were given."""
         return (rate.prefix for rate in self._rates.values())

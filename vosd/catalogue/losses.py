@@ -4,14 +4,18 @@ Compares two catalogues. ``daemon.reload`` asks for confirmation where this modu
 """
 
 from collections.abc import Collection, Iterator, Mapping, Set
+from itertools import starmap
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
+from vosd.billing.rate_file import Gone
 from vosd.catalogue.catalogue import Catalogue
 
 PART: Final = 5
 """A reload that removes this part of the objects of a kind (one fifth), or more, needs confirmation."""
 _NAMED: Final = 5
 """Names that one message lists."""
+_NOTHING: Final[Mapping[str, Gone]] = MappingProxyType({})
 
 
 class Loss(NamedTuple):
@@ -20,17 +24,19 @@ class Loss(NamedTuple):
     kind: str
     """The plural, for messages."""
     gone: tuple[str, ...]
+    """Names: all of them, or of prefixes of rates the first ones."""
+    number: int
     before: int
     """Number of objects in the running catalogue."""
 
     @property
     def is_sweeping(self) -> bool:
         """Whether it is a fifth or more of the objects."""
-        return len(self.gone) * PART >= self.before
+        return self.number * PART >= self.before
 
     def __str__(self) -> str:
         """Write how many of how many are removed, and their names."""
-        return f"{len(self.gone)} of {self.before} {self.kind}{_listed(self.gone)}"
+        return f"{self.number} of {self.before} {self.kind}{_listed(self.gone, self.number)}"
 
 
 class Busy(NamedTuple):
@@ -40,10 +46,11 @@ class Busy(NamedTuple):
     gateways: Set[str]
 
 
-def losses(running: Catalogue, wanted: Catalogue) -> tuple[Loss, ...]:
+def losses(running: Catalogue, wanted: Catalogue, gone_rates: Mapping[str, Gone] = _NOTHING) -> tuple[Loss, ...]:
     """Return what of the running catalogue is missing in the wanted one, by kind; kinds without loss are left out.
 
-    Of a rate group that stays, the prefixes that lose their rate are counted.
+    Of a rate group that stays, the prefixes that lose their rate are counted. ``gone_rates`` are those that were
+    counted before, by rate group: comparing two large tables takes too long for a thread beside the calls.
     """
     trunks = set(running.mapping_gateways) - set(running.phones)
     kinds: list[tuple[str, Collection[str], Collection[str]]] = [
@@ -53,10 +60,9 @@ def losses(running: Catalogue, wanted: Catalogue) -> tuple[Loss, ...]:
         ("routing gateways", running.routing_gateways, wanted.routing_gateways),
         ("number lists", running.number_lists, wanted.number_lists),
         ("number pools", running.number_pools, wanted.number_pools),
-        *_rates(running, wanted),
     ]
-    found = (Loss(kind, tuple(sorted(set(before) - set(after))), len(before)) for kind, before, after in kinds)
-    return tuple(loss for loss in found if loss.gone)
+    found = [*starmap(_loss, kinds), *_rates(running, wanted, gone_rates)]
+    return tuple(loss for loss in found if loss.number)
 
 
 def objections(found: tuple[Loss, ...], busy: Busy) -> tuple[str, ...]:
@@ -74,18 +80,29 @@ def _in_use(found: tuple[Loss, ...], busy: Busy) -> Iterator[str]:
     for loss in found:
         names = tuple(name for name in loss.gone if name in in_use.get(loss.kind, ()))
         if names:
-            yield f"the file removes {loss.kind} that running calls use{_listed(names)}"
+            yield f"the file removes {loss.kind} that running calls use{_listed(names, len(names))}"
 
 
-def _rates(running: Catalogue, wanted: Catalogue) -> Iterator[tuple[str, Collection[str], Collection[str]]]:
+def _loss(kind: str, before: Collection[str], after: Collection[str]) -> Loss:
+    gone = tuple(sorted(set(before) - set(after)))
+    return Loss(kind, gone, len(gone), len(before))
+
+
+def _rates(running: Catalogue, wanted: Catalogue, gone_rates: Mapping[str, Gone]) -> Iterator[Loss]:
     for name, group in running.rate_groups.items():
         other = wanted.rate_groups.get(name)
         if other is None or other.version == group.version:
             continue  # a removed group is reported where it is referred to
-        before, after = (set(each.table.prefixes()) for each in (group, other))
-        yield f"rates of rate group {name!r}", before, after
+        kind = f"rates of rate group {name!r}"
+        counted = gone_rates.get(name)
+        if counted is None:
+            before = set(group.table.prefixes())
+            gone = sorted(prefix for prefix in before if not other.table.has(prefix))
+            yield Loss(kind, tuple(gone), len(gone), len(before))
+        else:
+            yield Loss(kind, counted.first, counted.number, counted.before)
 
 
-def _listed(names: tuple[str, ...]) -> str:
-    more = "" if len(names) <= _NAMED else f" and {len(names) - _NAMED} more"
+def _listed(names: tuple[str, ...], count: int) -> str:
+    more = "" if count <= _NAMED else f" and {count - _NAMED} more"
     return f": {', '.join(names[:_NAMED])}{more}"

@@ -6,6 +6,7 @@ reachable. An error that an operator can act on is one line or one list, never a
 
 import importlib
 import os
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,8 @@ from vosd.base.errors import VosError
 
 if TYPE_CHECKING:
     from vosd.admin.control import RunningSwitch
+    from vosd.config.assembly.rate_compilers import Progress
+    from vosd.config.assembly.rate_tables import RateTables
     from vosd.config.excerpt import Excerpt
     from vosd.config.load import Loaded
     from vosd.engine.settings import Settings
@@ -24,6 +27,10 @@ if TYPE_CHECKING:
 CONFIG_PLACES: Final = (Path("config/vosd.yaml"), Path("/etc/vosd/vosd.yaml"))
 EXAMPLE: Final = Path(__file__).parents[1] / "_examples" / "vosd.yaml"
 """Path of the example in the wheel; in the source tree it is in the first of ``CONFIG_PLACES``."""
+
+
+PROGRESS_S: Final = 2.0
+"""Seconds between two messages of progress."""
 
 
 class OperationError(click.ClickException):
@@ -81,10 +88,17 @@ class Invocation:
         """
         from vosd.config.load import load
 
-        loaded = load(self.config_path())
+        loaded = load(self.config_path(), tables=self.tables)
         for problem in loaded.problems:
             click.echo(problem, err=True)
         return loaded
+
+    def tables(self, state_dir: Path) -> "RateTables":
+        """Return where rate files are compiled: among those of the switch, if this is its user."""
+        from vosd.config.assembly.rate_tables import tables_for_reader
+        from vosd.config.places import state_dir_found_from
+
+        return tables_for_reader(state_dir_found_from(self.config_path(), state_dir), _tell_progress())
 
     @property
     def excerpt(self) -> "Excerpt":
@@ -92,7 +106,7 @@ class Invocation:
         from vosd.config.excerpt import Excerpt
 
         if self._excerpt is None:
-            self._excerpt = Excerpt(self.config_path())
+            self._excerpt = Excerpt(self.config_path(), tables=self.tables)
         return self._excerpt
 
     @property
@@ -117,6 +131,19 @@ class Invocation:
         is_read = self._excerpt is not None  # use what was read already
         place = self.settings.control_socket if is_read else control_socket_of(self.config_path())
         return RunningSwitch(place, patience_s or ANSWER_S)
+
+
+def _tell_progress() -> "Progress":
+    """Return what writes to standard error how far the compilation of rates is, at most every two seconds."""
+    told_at = time.monotonic()
+
+    def tell(finished: int, files: int, rows: int) -> None:
+        nonlocal told_at
+        if time.monotonic() - told_at >= PROGRESS_S:
+            told_at = time.monotonic()
+            click.echo(f"compiling rates: {finished} of {files} files, {rows:,} rates", err=True)
+
+    return tell
 
 
 def _remember_config(ctx: click.Context, _param: click.Parameter, value: Path | None) -> None:

@@ -71,7 +71,7 @@ def check(invocation: Invocation, diff: bool, as_json: bool) -> None:
 
     path = invocation.config_path()
     try:
-        loaded = load(path)
+        loaded = load(path, tables=invocation.tables)
     except ConfigError as error:
         _show_problems(error.problems, as_json)
         sys.exit(BAD_CONFIGURATION)

@@ -5,7 +5,7 @@ nor judged, so a mistake elsewhere in the file does not keep an operator from lo
 """
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -17,9 +17,11 @@ from vosd.catalogue.references import check_currency
 from vosd.catalogue.source import Definition, report_unknown
 from vosd.config.assembly.accounts import account_of
 from vosd.config.assembly.calendars import calendar, read_calendars
+from vosd.config.assembly.compiled_groups import CompiledGroups
 from vosd.config.assembly.inventory import label_of
 from vosd.config.assembly.parameters import defaults_of, take_parameters
 from vosd.config.assembly.rate_groups import read_group_keys, read_rate_group
+from vosd.config.assembly.rate_tables import RateTables, TablesInMemory
 from vosd.config.assembly.settings import settings_of
 from vosd.config.keys.accounts import AccountKeys
 from vosd.config.keys.installation import InstallationKeys
@@ -47,9 +49,16 @@ class Excerpt:
     Every method raises ConfigError where what it needs does not hold.
     """
 
-    def __init__(self, path: Path, environ: Mapping[str, str] = os.environ) -> None:
+    def __init__(
+        self,
+        path: Path,
+        environ: Mapping[str, str] = os.environ,
+        tables: Callable[[Path], RateTables] = lambda _state_dir: TablesInMemory(),
+    ) -> None:
+        """``tables`` takes the configured ``state_dir`` and returns where tables of rate files come from."""
         self._path = path
         self._environ = environ
+        self._tables = tables
         self._document: Section | None = None
         self._read_lists: frozenset[str] = frozenset()
         """Which lists the document has."""
@@ -81,9 +90,13 @@ class Excerpt:
         section = _by_name(groups, "name").get(name)
         if section is None:
             return None
-        _, parameters = self._installation()
+        keys, parameters = self._installation()
         problems = ProblemList()
-        read = read_rate_group(section, label_of(section, RATE_GROUPS, "name", 0), parameters, problems)
+        compiled = CompiledGroups([section], parameters, lambda: self._tables(keys.state_dir), problems)
+        if compiled.has(section):
+            read = compiled.read(section)
+        else:
+            read = read_rate_group(section, label_of(section, RATE_GROUPS, "name", 0), parameters, problems)
         if read is None or problems.has_errors:
             raise ConfigError(problems.in_order())
         return read.group

@@ -1,21 +1,25 @@
 """The configuration from files to settings and catalogue: every step, in order, and all mistakes at once."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Final, NamedTuple, TypeVar
 
+from vosd.billing.rate_file import Gone
 from vosd.catalogue.assemble import assemble
 from vosd.catalogue.catalogue import Catalogue
 from vosd.catalogue.problems import ConfigError, Place, Problem, ProblemList
 from vosd.config.assembly.bookable import check_rates
 from vosd.config.assembly.calendars import read_calendars
+from vosd.config.assembly.compiled_groups import CompiledGroups
 from vosd.config.assembly.inventory import Inventory, label_of, read_inventory
 from vosd.config.assembly.parameters import defaults_of, take_parameters
 from vosd.config.assembly.rate_groups import ReadGroup, read_rate_group
 from vosd.config.assembly.rate_report import report_rates, summarise
+from vosd.config.assembly.rate_tables import Compiled, RateTables, TablesInMemory
 from vosd.config.assembly.settings import settings_of
 from vosd.config.assembly.sockets import check_destinations, check_interfaces
 from vosd.config.assembly.source import Objects, source_of
@@ -31,7 +35,7 @@ from vosd.config.keys.phones import PhoneKeys
 from vosd.config.keys.presets import Defaults
 from vosd.config.keys.routing_gateways import RoutingGatewayKeys
 from vosd.config.reader.collector import without_collector
-from vosd.config.reader.document import Section
+from vosd.config.reader.document import Scalar, Section
 from vosd.config.reader.includes import read_files
 from vosd.config.reader.model import Keys
 from vosd.config.reader.reading import items_of, read_section
@@ -52,8 +56,8 @@ class Loaded:
     catalogue: Catalogue
     problems: tuple[Problem, ...]
     """Warnings."""
-    rate_report: tuple[Problem, ...]
-    """Each rate that rounding would affect; ``problems`` has only their number."""
+    rate_reports: tuple[Callable[[], tuple[Problem, ...]], ...]
+    """Make ``rate_report``, which may be as long as the tables of rates."""
     transports: TransportSettings
     tls: TlsContexts | None
     """The contents of the files of ``sip.tls``, so that the files that were checked are the ones in use."""
@@ -61,6 +65,18 @@ class Loaded:
     """Place of each setting of the installation, by dotted key; those left out are missing."""
     account_places: Mapping[str, Place]
     """Place of each account's currency, or of the account itself."""
+    rate_files: Mapping[str, Compiled]
+    """Tables of compiled files, by name of their rate group."""
+
+    @property
+    def rate_report(self) -> tuple[Problem, ...]:
+        """Each rate that rounding would affect; ``problems`` has only their number."""
+        return tuple(problem for report in self.rate_reports for problem in report())
+
+    @property
+    def gone_rates(self) -> Mapping[str, Gone]:
+        """What rate groups lose of the tables in use, by name, as far as it was counted by a process of its own."""
+        return {name: each.gone for name, each in self.rate_files.items() if each.gone is not None}
 
 
 class _WrittenSettings(NamedTuple):
@@ -74,29 +90,35 @@ class _WrittenSettings(NamedTuple):
         return self.places.get(key, self.place)
 
 
-def load(path: Path, environ: Mapping[str, str] = os.environ) -> Loaded:
+def load(
+    path: Path,
+    environ: Mapping[str, str] = os.environ,
+    tables: Callable[[Path], RateTables] = lambda _state_dir: TablesInMemory(),
+) -> Loaded:
     """Read and validate the configuration at ``path``.
+
+    ``tables`` takes the configured ``state_dir`` and returns where the tables of rate files come from.
 
     Raises:
         ConfigError: with every mistake that was found.
     """
     with without_collector():
-        return _load(path, environ)
+        return _load(path, environ, tables)
 
 
-def _load(path: Path, environ: Mapping[str, str]) -> Loaded:
+def _load(path: Path, environ: Mapping[str, str], tables: Callable[[Path], RateTables]) -> Loaded:
     problems = ProblemList()
     document = read_files(path, environ, problems)
     written = _WrittenSettings(Place(str(path), 0), _places(document))
     defaults = defaults_of(document)
     parameters = take_parameters(document, defaults, problems)
-    objects = _objects(document, parameters, defaults, problems)
+    objects, rate_files = _objects(document, parameters, defaults, lambda: tables(_state_dir(document)), problems)
     installation = read_section(InstallationKeys, document, "", problems, defaults.settings)
     keys = installation or InstallationKeys()
     source = source_of(objects, parameters, keys, written, problems, zone_variable=environ.get("TZ", ""))
     catalogue = assemble([source], problems)
     check_rates((each.thing for each in objects.rate_groups.written.values()), keys.limits.max_call_seconds, problems)
-    rate_report = _rate_report(objects, problems)
+    rate_reports = _rate_reports(objects, problems)
     if installation is not None:
         check_interfaces(objects.routing_gateways, keys.sip.listen, problems)
         check_destinations(objects.routing_gateways, keys.sip.listen, problems)
@@ -107,10 +129,23 @@ def _load(path: Path, environ: Mapping[str, str]) -> Loaded:
     if problems.has_errors:
         raise ConfigError(found)
     settings = settings_of(keys, parameters)
-    return Loaded(settings, catalogue, found, rate_report, transports, tls, written.places, account_places)
+    return Loaded(settings, catalogue, found, rate_reports, transports, tls, written.places, account_places, rate_files)
 
 
-def _objects(document: Section, parameters: ParameterKeys, defaults: Defaults, problems: ProblemList) -> Objects:
+def _state_dir(document: Section) -> Path:
+    """Return the state directory, which is validated later with the other settings."""
+    entry = document.entries.get("state_dir")
+    text = entry.node.text if entry is not None and isinstance(entry.node, Scalar) else ""
+    return Path(text or InstallationKeys().state_dir)
+
+
+def _objects(
+    document: Section,
+    parameters: ParameterKeys,
+    defaults: Defaults,
+    tables: Callable[[], RateTables],
+    problems: ProblemList,
+) -> tuple[Objects, Mapping[str, Compiled]]:
     """Take templates and lists of objects out of the document."""
     templates = take_templates(document, problems)
     known = (key for model in _TEMPLATED for key in (*model.by_key(), *model.not_built))
@@ -132,11 +167,15 @@ def _objects(document: Section, parameters: ParameterKeys, defaults: Defaults, p
 
         return read_inventory(sections, list_name, name_key, read, problems)
 
+    groups = items_of(document, "rate_groups", problems)
+    rates = CompiledGroups(groups, parameters, tables, problems)
+
     def read_group(section: Section, label: str) -> ReadGroup | None:
+        if rates.has(section):
+            return rates.read(section)
         return read_rate_group(section, label, parameters, problems)
 
-    groups = items_of(document, "rate_groups", problems)
-    return Objects(
+    objects = Objects(
         read_inventory(groups, "rate_groups", "name", read_group, problems),
         read_list("accounts", "id", AccountKeys),
         read_list("mapping_gateways", "name", MappingGatewayKeys),
@@ -146,15 +185,22 @@ def _objects(document: Section, parameters: ParameterKeys, defaults: Defaults, p
         read_list("number_pools", "name", NumberPoolKeys),
         read_calendars(document, problems),
     )
+    return objects, rates.tables
 
 
-def _rate_report(objects: Objects, problems: ProblemList) -> tuple[Problem, ...]:
-    found: list[Problem] = []
+def _rate_reports(objects: Objects, problems: ProblemList) -> tuple[Callable[[], tuple[Problem, ...]], ...]:
+    reports: list[Callable[[], tuple[Problem, ...]]] = []
     for written in objects.rate_groups.written.values():
-        report = report_rates(written.thing)
-        summarise(report, written.thing, written.section.place, problems)
-        found += report
-    return tuple(found)
+        read = written.thing
+        reported = read.rates.reported
+        if reported is None:
+            found = report_rates(read)
+            reported = len(found)
+            reports.append(partial(tuple, found))
+        else:
+            reports.append(partial(report_rates, read))
+        summarise(reported, read, written.section.place, problems)
+    return tuple(reports)
 
 
 def _warn_of_settings(keys: InstallationKeys, written: _WrittenSettings, problems: ProblemList) -> None:

@@ -36,6 +36,12 @@ def found_from(config: Path, settings: Settings) -> Settings:
     )
 
 
+def state_dir_found_from(config: Path, state_dir: Path) -> Path:
+    """Return the state directory of the switch that runs on ``config``."""
+    base = _base(config, [state_dir / _JOURNAL])
+    return state_dir if base is None else base / state_dir
+
+
 def socket_found_from(config: Path, control_socket: Path) -> Path:
     """Return the control socket of the switch that runs on ``config``."""
     base = _base(config, [control_socket])

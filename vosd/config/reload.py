@@ -4,13 +4,14 @@ The whole file is validated first. A file with mistakes changes nothing.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from vosd.catalogue.losses import Loss, losses
 from vosd.catalogue.problems import ConfigError, Place, Problem, ProblemList
+from vosd.config.assembly.rate_tables import RateTables, TablesInMemory
 from vosd.config.load import Loaded, load
 from vosd.engine.settings import Settings
 
@@ -43,20 +44,25 @@ class Reloaded:
     """Objects of the running catalogue that the new one has not."""
 
 
-def reload(path: Path, running: Loaded, environ: Mapping[str, str] = os.environ) -> Reloaded:
-    """Load ``path`` again and decide which of its settings hold from now on.
+def reload(
+    path: Path,
+    running: Loaded,
+    environ: Mapping[str, str] = os.environ,
+    tables: Callable[[Path], RateTables] = lambda _state_dir: TablesInMemory(),
+) -> Reloaded:
+    """Load ``path`` again and decide which of its settings hold from now on; ``tables`` as in ``load``.
 
     Settings that need sockets, files or the database opened anew keep their running values, with a warning
     for each that changed.
     """
     try:
-        loaded = load(path, environ)
+        loaded = load(path, environ, tables)
     except ConfigError as error:
         return Reloaded(running, error.problems, is_accepted=False)
     waiting = _waiting(path, running.settings, loaded)
     kept = {field: getattr(running.settings, field) for field in RESTART_KEYS}
     in_force = replace(loaded, settings=replace(loaded.settings, **kept))
-    lost = losses(running.catalogue, loaded.catalogue)
+    lost = losses(running.catalogue, loaded.catalogue, loaded.gone_rates)
     return Reloaded(in_force, (*loaded.problems, *waiting), is_accepted=True, lost=lost)
 
 

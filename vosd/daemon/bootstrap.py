@@ -18,6 +18,7 @@ import uvloop
 from vosd import __version__
 from vosd.base.errors import VosError
 from vosd.catalogue.losses import Busy
+from vosd.config.assembly.rate_tables import tables_of_switch
 from vosd.config.load import Loaded, load
 from vosd.daemon import signals, systemd
 from vosd.daemon.claim import StateDirectory
@@ -70,7 +71,7 @@ def run_switch(config: Path, greet: Greet) -> None:
     """
     notifier, watchdog = systemd.from_environment()
     with notifier.extending("reading the configuration"):
-        loaded = load(config)
+        loaded = load(config, tables=tables_of_switch)
     log.configure(loaded.settings.log_level.value)
     for problem in loaded.problems:
         _log.warning("configuration", problem=str(problem))
@@ -155,6 +156,7 @@ class Daemon:
             Step("switch", self._start_switch, self.service.stop),
             Step("listeners", self._listen, self._transports.close),
             Step("control socket", self._control.open, self._control.close),
+            Step("reloads", self.configuration.begin, self.configuration.end),
         )
 
     async def drain(self) -> None:

@@ -16,6 +16,7 @@ from vosd.base.clock import Clock
 from vosd.base.errors import VosError
 from vosd.catalogue.losses import Busy, objections
 from vosd.catalogue.problems import ConfigError
+from vosd.config.assembly.rate_tables import StoredTables, sweep, tables_of_reload
 from vosd.config.load import Loaded
 from vosd.config.reload import Reloaded, reload
 from vosd.daemon.systemd import Notifier
@@ -58,11 +59,22 @@ class Configuration:
         self._clock = clock
         self._busy = busy
         self._one_at_a_time = asyncio.Lock()
+        self._tables: StoredTables | None = None
+        """Of the reload that goes on."""
+
+    async def begin(self) -> None:
+        """Remove compiled rates that are no longer used."""
+        await asyncio.to_thread(sweep, self.loaded.settings.state_dir, self.loaded.rate_files)
+
+    async def end(self) -> None:
+        """End the processes of a reload that goes on; it changes nothing then."""
+        if self._tables is not None:
+            self._tables.stop()
 
     async def reload(self, *, is_confirmed: bool = False, by_signal: bool = False) -> Reloaded:
         """Load the file; running calls keep what they copied at admission.
 
-        The file is read in a thread, so that calls go on meanwhile.
+        The file is read in a thread, and rates are compiled by a process of their own, so that calls go on meanwhile.
 
         Raises:
             ConfigError: the file is invalid; nothing was changed.
@@ -93,8 +105,13 @@ class Configuration:
         return f"takes calls at {listeners}; catalogue {self.loaded.catalogue.version}"
 
     async def _take(self, is_confirmed: bool) -> Reloaded:
-        with self._notifier.extending("reading the configuration"):
-            reloaded = await asyncio.to_thread(reload, self._path, self.loaded)
+        settings = self.loaded.settings
+        self._tables = tables = tables_of_reload(settings.state_dir, self.loaded.rate_files)
+        try:
+            with self._notifier.extending("reading the configuration"):
+                reloaded = await asyncio.to_thread(reload, self._path, self.loaded, tables=lambda _: tables)
+        finally:
+            self._tables = None
         if not reloaded.is_accepted:
             raise ConfigError(reloaded.problems)
         found = () if is_confirmed or not reloaded.lost else objections(reloaded.lost, self._busy())
@@ -104,6 +121,7 @@ class Configuration:
         self.loaded = reloaded.in_force
         self.loaded_at = self._clock.now().wall
         self.last_error = None
+        await self.begin()
         log.configure(self.loaded.settings.log_level.value)
         for problem in reloaded.problems:
             _log.warning("configuration", problem=str(problem))

@@ -1,8 +1,21 @@
-"""Rate tables as CSV."""
+"""Rate tables as CSV: small files become objects, larger ones are compiled. What is accepted and said is the same."""
 
 import pytest
 
+from vosd.billing.rate_file import RateFile
+from vosd.config.assembly import rate_orders
 from vosd.testing.data.builders import rates_in
+
+
+@pytest.fixture(params=["objects", "compiled"], autouse=True)
+def way(request, monkeypatch):
+    """Take every file in one way, whatever its size."""
+    monkeypatch.setattr(rate_orders, "SMALL_BYTES", -1 if request.param == "compiled" else 1 << 30)
+    return request.param
+
+
+def test_a_file_is_read_in_the_way_that_the_test_is_about(way, group):
+    assert isinstance(group("prefix,billing_rate\n44,1\n").table, RateFile) is (way == "compiled")
 
 
 @pytest.fixture

@@ -55,7 +55,6 @@ def read_anywhere() -> frozenset[str]:
 
 NOT_READ: Final = {
     ("Settings", "on_sigterm"): "has one value for now",
-    ("Rate", "rate_type"): "says what kind of destination it is, for the reader of the file",
 }
 READ: Final = read_anywhere()
 FILLED: Final = sorted({(each.target.__name__, field) for each in conversions() for field in each.fields})

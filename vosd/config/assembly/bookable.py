@@ -7,25 +7,27 @@ from collections.abc import Iterable
 from decimal import Decimal
 from typing import Final
 
-from vosd.base.money import format_amount
+from vosd.base.money import ZERO, format_amount
 from vosd.billing.rater import total_at
-from vosd.billing.rates import AppliedRate, Rate, RatingPolicy
+from vosd.billing.rates import AppliedRate, Rate
 from vosd.catalogue.problems import ProblemList
 from vosd.config.assembly.rate_groups import ReadGroup
 
 BOOKED_AT_MOST: Final = Decimal(90_000_000_000)
 """Largest price of one call with tax: SQLite keeps units of 1e-8 in 64 bits, up to 92,233,720,368; DECIMAL(20,8)
 holds more."""
-_SMALL: Final = Decimal(1_000)
-"""A price of a minute or a cycle at which a call of a week, the highest ``limits.max_call_seconds``, costs far less."""
+LARGE: Final = Decimal(1_000)
+"""Price of a minute or a cycle up to which a call of a week, the highest ``limits.max_call_seconds``, costs far
+less."""
 
 
 def check_rates(groups: Iterable[ReadGroup], longest_s: int, problems: ProblemList) -> None:
     """Report each rate at which the longest call would cost more than can be booked."""
     for read in groups:
         group = read.group
-        for rate, place in read.rates:
-            if _is_small(rate, group.policy):
+        is_large_unit = group.policy.fee_unit > LARGE
+        for rate, place in read.rates.every() if is_large_unit else read.rates.large():
+            if not is_large_unit and not is_large(rate):
                 continue
             applied = AppliedRate(group.name, group.table.version, group.currency, rate, group.policy)
             cost = total_at(applied, longest_s)
@@ -39,6 +41,6 @@ def check_rates(groups: Iterable[ReadGroup], longest_s: int, problems: ProblemLi
                 problems.error(place, key, expected, f"{rate.billing_rate:f}")
 
 
-def _is_small(rate: Rate, policy: RatingPolicy) -> bool:
-    prices = (rate.billing_rate, rate.first_rate or Decimal(0), policy.fee_unit)
-    return max(prices) <= _SMALL
+def is_large(rate: Rate) -> bool:
+    """Return whether a call with a rate may cost more than can be booked; its price alone decides."""
+    return max(rate.billing_rate, rate.first_rate or ZERO) > LARGE

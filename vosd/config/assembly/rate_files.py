@@ -1,10 +1,10 @@
 """Rate tables as CSV: UTF-8, a header with the names of the columns, one rate a line."""
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from io import StringIO
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from vosd.catalogue.problems import Place, ProblemList, suggestion
 from vosd.config.keys.rates import RateKeys
@@ -16,7 +16,7 @@ _DELIMITERS: Final = ",;\t"
 _REQUIRED: Final = ("prefix", "billing_rate")
 
 
-class _Column(NamedTuple):
+class Column(NamedTuple):
     """A column's key in the model, and its name in the header."""
 
     name: str
@@ -28,7 +28,7 @@ class CsvRow:
 
     __slots__ = ("_columns", "_key", "place", "values")
 
-    def __init__(self, place: Place, columns: list[_Column], cells: list[str], key: str) -> None:
+    def __init__(self, place: Place, columns: Sequence[Column], cells: Sequence[str], key: str) -> None:
         self.place = place
         self.values = {column.name: text for column, cell in zip(columns, cells, strict=True) if (text := cell.strip())}
         self._columns = columns
@@ -41,34 +41,81 @@ class CsvRow:
         return Spot(self.place, f"{self._key}.{header}" if header else self._key, self.values.get(name))
 
 
+class Lines(Protocol):
+    """The lines of a CSV file as cells."""
+
+    @property
+    def line_num(self) -> int:
+        """The number of the last line that was read."""
+        ...
+
+    def __iter__(self) -> Iterator[list[str]]:
+        """Return itself."""
+        ...
+
+    def __next__(self) -> list[str]:
+        """Return the cells of the next line."""
+        ...
+
+
 def read_rate_file(path: Path, named_at: Place, key: str, problems: ProblemList) -> Iterator[CsvRow]:
     """Yield the rows of a rate file; a line that is no row is reported."""
     text = read_text(path, named_at, key, problems, RATE_FILE_BYTES_MAX)
     if text is None:
         return
-    header_line = text.partition("\n")[0]
-    lines = csv.reader(StringIO(text, newline=""), delimiter=max(_DELIMITERS, key=header_line.count), strict=True)
+    lines = lines_of(StringIO(text, newline=""), text.partition("\n")[0])
     try:
-        columns = _columns(next(lines, []), Place(str(path), 1), key, problems)
+        columns = columns_of(lines, path, key, problems)
         if columns is None:
             return
         for cells in lines:
             place = Place(str(path), lines.line_num)
-            if not any(map(str.strip, cells)):
+            if is_blank(cells):
                 continue
             if len(cells) == len(columns):
                 yield CsvRow(place, columns, cells, key)
             else:
-                problems.error(place, key, f"{len(columns)} columns as in the header, not {len(cells)}")
+                report_width(cells, columns, place, key, problems)
     except csv.Error as error:
-        problems.error(Place(str(path), lines.line_num), key, f"valid CSV: {error}")
+        report_syntax(error, Place(str(path), lines.line_num), key, problems)
 
 
-def _columns(header: list[str], place: Place, key: str, problems: ProblemList) -> list[_Column] | None:
+def lines_of(text: Iterable[str], header_line: str) -> Lines:
+    """Return the lines of a file; its delimiter is the one that the header has most of."""
+    return csv.reader(text, delimiter=max(_DELIMITERS, key=header_line.count), strict=True)
+
+
+def columns_of(lines: Lines, path: Path, key: str, problems: ProblemList) -> Sequence[Column] | None:
+    """Read the header; None where it has mistakes, which are reported.
+
+    Raises:
+        csv.Error: it is no valid CSV.
+    """
+    return _columns(next(lines, []), Place(str(path), 1), key, problems)
+
+
+def is_blank(cells: Iterable[str]) -> bool:
+    """Return whether a line has no text."""
+    return not any(map(str.strip, cells))
+
+
+def report_width(
+    cells: Sequence[str], columns: Sequence[Column], place: Place, key: str, problems: ProblemList
+) -> None:
+    """Report a line with more or fewer cells than the header."""
+    problems.error(place, key, f"{len(columns)} columns as in the header, not {len(cells)}")
+
+
+def report_syntax(error: csv.Error, place: Place, key: str, problems: ProblemList) -> None:
+    """Report that the rest of a file cannot be read."""
+    problems.error(place, key, f"valid CSV: {error}")
+
+
+def _columns(header: list[str], place: Place, key: str, problems: ProblemList) -> Sequence[Column] | None:
     """Return the columns of the header, or None where it has mistakes, which are reported."""
     names = (*RateKeys.by_key(), *RateKeys.not_built)
     known = {**dict(zip(names, names, strict=True)), **RateKeys.aliases}
-    columns: dict[str, _Column] = {}
+    columns: dict[str, Column] = {}
     is_sound = True
     is_table = any(cell.strip().lower() in known for cell in header)
     for cell in header:
@@ -81,7 +128,7 @@ def _columns(header: list[str], place: Place, key: str, problems: ProblemList) -
         elif name in columns:
             problems.error(place, key, f"each column once; {columns[name].header!r} is the same", written)
         else:
-            columns[name] = _Column(name, written)
+            columns[name] = Column(name, written)
             continue
         is_sound = False
     for name in _REQUIRED:

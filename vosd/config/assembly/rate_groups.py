@@ -3,8 +3,10 @@
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
+from vosd.billing.ports import RateTable
+from vosd.billing.rate_file import NotedRate, RateFile
 from vosd.billing.rate_group import RateGroup
 from vosd.billing.rate_rows import RateRows
 from vosd.billing.rates import Rate, RatingPolicy
@@ -18,7 +20,7 @@ from vosd.config.keys.rates import PricePer, RateKeys
 from vosd.config.reader.document import Entry, Listing, Scalar, Section
 from vosd.config.reader.reading import SectionSource, Source, read_section, validate
 
-_BAD_ROWS_SHOWN: Final = 100
+BAD_ROWS_SHOWN: Final = 100
 """Rows with mistakes that are named one by one in each rate group; the rest is counted."""
 
 
@@ -59,11 +61,84 @@ class PlacedRate(NamedTuple):
     place: Place
 
 
+class PlacedRates(Protocol):
+    """The rates of a group with their places, for what is to be said of single ones."""
+
+    @property
+    def reported(self) -> int | None:
+        """The number of problems that the report on rounding has; None = not counted yet."""
+        ...
+
+    def to_report(self) -> Iterable[PlacedRate]:
+        """Return at least the rates that the report on rounding names, in the order of the source."""
+        ...
+
+    def large(self) -> Iterable[PlacedRate]:
+        """Return at least the rates whose price is large, in the order of the source."""
+        ...
+
+    def every(self) -> Iterable[PlacedRate]:
+        """Return all rates, in the order of the source."""
+        ...
+
+
 class ReadGroup(NamedTuple):
     """A rate group with the places of its rates."""
 
     group: RateGroup
-    rates: tuple[PlacedRate, ...]
+    rates: PlacedRates
+
+
+class _Rows:
+    """Rates that are objects (implements ``PlacedRates``)."""
+
+    reported = None
+
+    def __init__(self, rates: tuple[PlacedRate, ...]) -> None:
+        self._rates = rates
+
+    def every(self) -> Iterable[PlacedRate]:
+        return self._rates
+
+    def to_report(self) -> Iterable[PlacedRate]:
+        return self._rates
+
+    def large(self) -> Iterable[PlacedRate]:
+        return self._rates
+
+
+class _CompiledRates:
+    """Rates of a compiled file (implements ``PlacedRates``)."""
+
+    def __init__(self, file: str, table: RateFile) -> None:
+        self._file = file
+        self._table = table
+
+    @property
+    def reported(self) -> int | None:
+        return self._table.reported
+
+    def to_report(self) -> Iterable[PlacedRate]:
+        return self._placed(self._table.noted())
+
+    def large(self) -> Iterable[PlacedRate]:
+        return self._placed(self._table.large())
+
+    def every(self) -> Iterable[PlacedRate]:
+        return self._placed(self._table.every())
+
+    def _placed(self, rates: Iterable[NotedRate]) -> Iterable[PlacedRate]:
+        return (PlacedRate(rate, Place(self._file, line)) for rate, line in rates)
+
+
+def compiled_group(
+    section: Section, key: str, parameters: ParameterKeys, table: RateFile, file: str, problems: ProblemList
+) -> ReadGroup | None:
+    """Return a rate group whose rates were compiled; None means that ``problems`` has grown by at least one error."""
+    keys = read_group_keys(section, key, problems)
+    if keys is None:
+        return None
+    return ReadGroup(_rate_group(keys, rating_policy(keys, parameters), table), _CompiledRates(file, table))
 
 
 def read_rate_group(section: Section, key: str, parameters: ParameterKeys, problems: ProblemList) -> ReadGroup | None:
@@ -75,7 +150,7 @@ def read_rate_group(section: Section, key: str, parameters: ParameterKeys, probl
         problems.error(rates_file.place, f"{key}.rates_file", "either rates or rates_file")
     elif rates is None and rates_file is None and "deck" not in entries:
         problems.error(section.place, key, "rates, or a rates_file")
-    rows = _Rows(keys.price_per if keys else PricePer.MINUTE, problems)
+    rows = _Reading(keys.price_per if keys else PricePer.MINUTE, problems)
     if rates is not None:
         rows.add(_inline_rows(rates, f"{key}.rates", problems))
     if rates_file is not None:
@@ -86,7 +161,9 @@ def read_rate_group(section: Section, key: str, parameters: ParameterKeys, probl
     unit = keys.billing_unit or parameters.billing_unit
     placed = tuple(PlacedRate(compile_rate(row, keys.price_per, unit), place) for row, place in rows.sound)
     policy = rating_policy(keys, parameters)
-    return ReadGroup(_rate_group(keys, policy, tuple(each.rate for each in placed)), placed)
+    found = tuple(each.rate for each in placed)
+    table = RateRows(found, version_of(sorted(found, key=lambda rate: rate.prefix)))
+    return ReadGroup(_rate_group(keys, policy, table), _Rows(placed))
 
 
 def read_group_keys(section: Section, key: str, problems: ProblemList) -> RateGroupKeys | None:
@@ -123,7 +200,7 @@ def compile_rate(row: RateKeys, price_per: PricePer, billing_unit: int) -> Rate:
     )
 
 
-class _Rows:
+class _Reading:
     """The sound rows of one group, and a bounded number of problems of the others."""
 
     def __init__(self, price_per: PricePer, problems: ProblemList) -> None:
@@ -135,7 +212,7 @@ class _Rows:
 
     def add(self, sources: Iterable[Source]) -> None:
         for source in sources:
-            problems = self._problems if self._bad < _BAD_ROWS_SHOWN else ProblemList()
+            problems = self._problems if self._bad < BAD_ROWS_SHOWN else ProblemList()
             row = validate(RateKeys, source, problems)
             if row is not None and self._fits(row, source, problems):
                 self._places[row.prefix] = source.place
@@ -145,22 +222,39 @@ class _Rows:
 
     def sum_up(self, place: Place, key: str) -> None:
         """Report how many rows with mistakes were not named."""
-        unnamed = self._bad - _BAD_ROWS_SHOWN
-        if unnamed > 0:
-            self._problems.error(place, key, f"rates without mistakes; {unnamed} more rows have some")
+        report_unnamed(self._bad, place, key, self._problems)
 
     def _fits(self, row: RateKeys, source: Source, problems: ProblemList) -> bool:
         """Check a row against its group and the earlier rows."""
-        if row.interval is not None and self._price_per is PricePer.CYCLE:
-            spot = source.spot(("interval",))
-            expected = "no interval where price_per is cycle: it divides the price of a minute pro rata"
-        elif row.prefix in self._places:
-            spot = source.spot(("prefix",))
-            expected = f"each prefix once in a rate group; it also stands at {self._places[row.prefix]}"
-        else:
+        if not check_interval(row, source, self._price_per, problems):
+            return False
+        if row.prefix not in self._places:
             return True
-        problems.error(spot.place, spot.key, expected, spot.written)
+        spot = source.spot(("prefix",))
+        problems.error(spot.place, spot.key, each_once(self._places[row.prefix]), spot.written)
         return False
+
+
+def check_interval(row: RateKeys, source: Source, price_per: PricePer, problems: ProblemList) -> bool:
+    """Return whether a row has no interval where its group does not allow it; report it."""
+    if row.interval is None or price_per is not PricePer.CYCLE:
+        return True
+    spot = source.spot(("interval",))
+    expected = "no interval where price_per is cycle: it divides the price of a minute pro rata"
+    problems.error(spot.place, spot.key, expected, spot.written)
+    return False
+
+
+def each_once(first: Place) -> str:
+    """Return what is expected of a prefix that stands at another place, too."""
+    return f"each prefix once in a rate group; it also stands at {first}"
+
+
+def report_unnamed(bad_rows: int, place: Place, key: str, problems: ProblemList) -> None:
+    """Report how many rows with mistakes were not named."""
+    unnamed = bad_rows - BAD_ROWS_SHOWN
+    if unnamed > 0:
+        problems.error(place, key, f"rates without mistakes; {unnamed} more rows have some")
 
 
 def _inline_rows(entry: Entry, key: str, problems: ProblemList) -> Iterator[Source]:
@@ -186,7 +280,6 @@ def _file_rows(entry: Entry, key: str, problems: ProblemList) -> Iterator[Source
         problems.error(entry.place, key, "the name of a CSV file")
 
 
-def _rate_group(keys: RateGroupKeys, policy: RatingPolicy, rates: tuple[Rate, ...]) -> RateGroup:
-    table = RateRows(rates, version_of(sorted(rates, key=lambda rate: rate.prefix)))
+def _rate_group(keys: RateGroupKeys, policy: RatingPolicy, table: RateTable) -> RateGroup:
     version = version_of(keys.name, keys.currency, policy, table.version)
     return RateGroup(keys.name, keys.currency, policy, table, version)

@@ -37,28 +37,34 @@ def is_free_cycle(rate: Rate, policy: RatingPolicy) -> bool:
     return not round_fee(per_cycle, policy)
 
 
-def report_rates(read: ReadGroup) -> tuple[Problem, ...]:
-    """Name each rate of a group that VOS3000 would have changed, or whose cycle is charged nothing."""
-    policy = read.group.policy
+def problems_of_rounding(rate: Rate, policy: RatingPolicy) -> tuple[str, ...]:
+    """Return what would be expected of a rate that VOS3000 would have changed, or whose cycle is charged nothing."""
     found = []
-    for rate, place in read.rates:
-        stored = stored_by_vos3000(rate.billing_rate, policy.fee_precision)
-        if is_free_cycle(rate, policy):
-            unit = format_amount(policy.fee_unit)
-            expected = f"a fee precision at which one cycle of {rate.billing_cycle} s costs at least {unit}"
-            found.append(_warning(read, rate, place, f"{expected}, or it is free"))
-        if not stored.is_lossless:
-            kept = format_amount(stored.rate) + ("" if stored.rate else ", a free rate")
-            expected = f"at most {policy.fee_precision} decimals; VOS3000 would have stored {kept}"
-            found.append(_warning(read, rate, place, expected))
+    stored = stored_by_vos3000(rate.billing_rate, policy.fee_precision)
+    if is_free_cycle(rate, policy):
+        unit = format_amount(policy.fee_unit)
+        expected = f"a fee precision at which one cycle of {rate.billing_cycle} s costs at least {unit}"
+        found.append(f"{expected}, or it is free")
+    if not stored.is_lossless:
+        kept = format_amount(stored.rate) + ("" if stored.rate else ", a free rate")
+        found.append(f"at most {policy.fee_precision} decimals; VOS3000 would have stored {kept}")
     return tuple(found)
 
 
-def summarise(report: tuple[Problem, ...], read: ReadGroup, place: Place, problems: ProblemList) -> None:
-    """Warn in one line of the number of rates of a group that the report names."""
-    if report:
+def report_rates(read: ReadGroup) -> tuple[Problem, ...]:
+    """Name each rate of a group that VOS3000 would have changed, or whose cycle is charged nothing."""
+    return tuple(
+        _warning(read, rate, place, expected)
+        for rate, place in read.rates.to_report()
+        for expected in problems_of_rounding(rate, read.group.policy)
+    )
+
+
+def summarise(reported: int, read: ReadGroup, place: Place, problems: ProblemList) -> None:
+    """Warn in one line of the number of problems that the report of a group has."""
+    if reported:
         expected = f"rates that suit its fee precision {read.group.policy.fee_precision}"
-        words = f"{expected}; {len(report)} do not: `vosd check` names each"
+        words = f"{expected}; {reported} do not: `vosd check` names each"
         problems.warning(place, f"rate_groups[{read.group.name}]", words)
 
 

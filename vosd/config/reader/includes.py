@@ -33,6 +33,12 @@ def read_files(
 
 def read_text(path: Path, named_at: Place, key: str, problems: ProblemList, bytes_max: int) -> str | None:
     """Read a UTF-8 file of bounded size; a failure is reported at the place that names the file."""
+    content = read_bytes(path, named_at, key, problems, bytes_max)
+    return None if content is None else decoded(content, path, problems)
+
+
+def read_bytes(path: Path, named_at: Place, key: str, problems: ProblemList, bytes_max: int) -> bytes | None:
+    """Read a file of bounded size; a failure is reported at the place that names the file."""
     try:
         with path.open("rb") as file:
             content = file.read(bytes_max + 1)
@@ -43,6 +49,11 @@ def read_text(path: Path, named_at: Place, key: str, problems: ProblemList, byte
     if len(content) > bytes_max:
         problems.error(named_at, key, f"a file of at most {bytes_max} bytes", str(path))
         return None
+    return content
+
+
+def decoded(content: bytes, path: Path, problems: ProblemList) -> str | None:
+    """Return the text of a file's bytes; what is not UTF-8 is reported."""
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:

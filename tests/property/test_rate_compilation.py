@@ -1,0 +1,77 @@
+"""A rate file is compiled to the rates, and judged with the messages, that reading it row by row gives."""
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from vosd.catalogue.problems import ConfigError
+from vosd.config.assembly import rate_orders
+from vosd.config.load import load
+
+COLUMNS = {
+    "prefix": ["44", "4420", " 49 ", "*", "", "+44", "4.4E+10", "12345678901234567", "1" * 32, "1" * 33,
+               "٤٤", "44\u00a0"],
+    "billing_rate": ["0.01", " 0.0120", "0", "-0", "-1", "+0.5", "1e-3", "", "0.123456789", "0.12345678", "2000",
+                     "99999999999.12345678", "0.000001", "0.005"],
+    "area": ["", "UK", '"Kingdom, United"', "M\u00fcnchen", "a" * 201, "\u0007", '"two\nlines"', "no\u00a0break"],
+    "rate_type": ["", "net", "INTERNATIONAL", "international", "satellite"],
+    "billing_cycle": ["", "1", "60", "0", "3601", "x"],
+    "interval": ["", "30/6", "1/1", "0/6"],
+    "first_rate": ["", "0.30", "2000", "x"],
+    "first_duration": ["", "0", "60", "86401"],
+    "tax_rate": ["", "19", "7.70", "101"],
+    "memo": ["", "from the carrier", "m" * 1001],
+    "effective_time": ["", "2026-01-01"],
+}  # fmt: skip
+GROUP = """\
+parameters: {{SERVER_BILLING_FEE_PRECISION: {precision}, SERVER_BILLING_FEE_UNIT: "{unit}"}}
+rate_groups: [{{name: g, price_per: {per}, rates_file: rates.csv}}]
+"""
+
+
+@st.composite
+def files(draw: st.DrawFn) -> str:
+    others = draw(st.lists(st.sampled_from([*COLUMNS][2:]), unique=True, max_size=4))
+    names = draw(st.permutations(["prefix", "billing_rate", *others]))
+    is_usual = draw(st.booleans())  # most rows of a real file are
+    lines = [",".join(names)]
+    for _ in range(draw(st.integers(0, 12))):
+        cells = [draw(st.sampled_from(COLUMNS[name][: 3 if is_usual else None])) for name in names]
+        if draw(st.integers(0, 15)) == 0:
+            cells = draw(st.sampled_from([[], cells[1:], [*cells, "1"], [""] * len(cells)]))
+        lines.append(",".join(cells))
+    return draw(st.sampled_from(["\n", "\r\n"])).join(lines) + draw(st.sampled_from(["", "\n", '\n"']))
+
+
+def outcome(directory: Path, small_bytes: int) -> object:
+    """Return everything that can be seen of a configuration: rates, problems, the report."""
+    before, rate_orders.SMALL_BYTES = rate_orders.SMALL_BYTES, small_bytes
+    try:
+        loaded = load(directory / "vosd.yaml", {})
+    except ConfigError as error:
+        # Rows with mistakes have to be mended first; only then is a compiled file judged by its prices.
+        return [text for text in map(str, error.problems) if "more cannot be booked" not in text and "suit" not in text]
+    finally:
+        rate_orders.SMALL_BYTES = before
+    table = loaded.catalogue.rate_groups["g"].table
+    rates = {prefix: str(table.find("" if prefix == "*" else prefix, 0)) for prefix in table.prefixes()}
+    return rates, table.size, list(map(str, loaded.problems)), list(map(str, loaded.rate_report))
+
+
+@pytest.mark.parametrize("per", ["minute", "cycle"])
+@given(text=files(), precision=st.sampled_from([0, 2, 6, 8]), unit=st.sampled_from(["0.000001", "0.05", "2000"]))
+@example("prefix,billing_rate\n" + "x,1\n" * 130 + "44,1\n" * 80, 6, "0.000001")
+@example(
+    "prefix,billing_rate,area\n" + "".join(f"{n},0.5,{n}\n" for n in range(9_000)) + "77,1,\n5,x,\n", 6, "0.000001"
+)
+@example("prefix;billing_rate\n44;0.5\n\n;\n49;1\n", 6, "0.01")
+@example("prefix,billing_rate\n44,9999999999\n", 6, "0.01")
+def test_compiling_a_file_has_the_outcome_of_reading_its_rows(per, text, precision, unit):
+    with TemporaryDirectory() as name:
+        directory = Path(name)
+        (directory / "vosd.yaml").write_text(GROUP.format(per=per, precision=precision, unit=unit))
+        (directory / "rates.csv").write_text(text, newline="")
+        assert outcome(directory, -1) == outcome(directory, 1 << 30)

@@ -1,0 +1,291 @@
+"""Rates as columns in the order in which they are read, and from there the bytes of a rate file.
+
+Rows are taken many at a time as columns, or one by one as ``Rate``; both end in the same bytes.
+"""
+
+import hashlib
+import sys
+from array import array
+from binascii import unhexlify
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence, Set
+from decimal import Decimal
+from itertools import groupby, repeat
+from typing import Final, NamedTuple
+
+from vosd.billing.rate_keys import DIGITS, HEX_OF_CHARACTER, keys_of, prefix_of
+from vosd.billing.rate_layout import (
+    ALIGNMENT,
+    ALWAYS,
+    AS_TEXT,
+    COLUMNS,
+    FORMAT,
+    NO_AMOUNT,
+    NO_ROW,
+    TERMS,
+    Header,
+    encode_header,
+)
+from vosd.billing.rates import Rate
+
+_MANTISSA_MAX: Final = 2**63 - 1
+_START_BITS: Final = (16, 12, 8)
+_PAD: Final = HEX_OF_CHARACTER[:32] + b"0" + HEX_OF_CHARACTER[33:]
+"""``HEX_OF_CHARACTER`` with the blank, which fills a prefix up, as "no digit"."""
+
+
+class Note(NamedTuple):
+    """What a report wants to find again of a row."""
+
+    problems: int = 0
+    """How many the report on rounding has of it."""
+    is_large: bool = False
+
+
+NOTHING: Final = Note()
+
+
+class Scaled(NamedTuple):
+    """An amount as a whole number and its decimals, so that no digit is lost, zeros at the end included."""
+
+    number: int
+    places: int
+
+
+class Repeated(NamedTuple):
+    """Two rows with the same prefix, of which only one may be: the line of the earlier, the line of the later."""
+
+    prefix: str
+    first_line: int
+    line: int
+
+
+class RateColumns:
+    """Collects rates; ``encoded`` sorts them."""
+
+    def __init__(self, *, per_cycle: bool) -> None:
+        self._per_cycle = per_cycle
+        self._keys = array("Q")
+        self._more_keys: dict[int, int] = {}
+        """By row, of prefixes with more than 16 digits."""
+        self._lengths = array("B")
+        self._prices = array("q")
+        self._places = array("B")
+        self._terms = array("I")
+        self._areas = array("I")
+        self._lines = array("I")
+        self._notes: dict[int, Note] = {}
+        self._texts: dict[str, int] = {}
+        self._term_table: dict[bytes, int] = {}
+        self._has_windows = False
+        self._sorted: Sequence[int] = ()
+
+    def __len__(self) -> int:
+        """Return the number of rates."""
+        return len(self._keys)
+
+    def text(self, text: str) -> int:
+        """Return the number of a text, of which each is kept once."""
+        return self._texts.setdefault(text, len(self._texts))
+
+    def terms(self, rate: Rate, begins: int = ALWAYS[0], ends: int = ALWAYS[1]) -> int:
+        """Return the number of a rate's terms: all but prefix, price and area; valid from ``begins`` until ``ends``."""
+        first = (0, NO_AMOUNT) if rate.first_rate is None else self.scaled(rate.first_rate)
+        tax = self.scaled(rate.tax_rate)
+        record = TERMS.pack(
+            begins, ends, first[0], tax.number, rate.first_duration, rate.billing_cycle, self.text(rate.rate_type),
+            first[1], tax.places,
+        )  # fmt: skip
+        self._has_windows = self._has_windows or (begins, ends) != ALWAYS
+        return self._term_table.setdefault(record, len(self._term_table))
+
+    def scaled(self, amount: Decimal) -> Scaled:
+        """Return an amount as it is kept in a column."""
+        sign, digits, exponent = amount.as_tuple()
+        if isinstance(exponent, int) and not sign and -NO_AMOUNT < exponent <= 0:
+            number = int("".join(map(str, digits)))
+            if number <= _MANTISSA_MAX:
+                return Scaled(number, -exponent)
+        return Scaled(self.text(str(amount)), AS_TEXT)
+
+    def add(
+        self, rate: Rate, line: int = 0, begins: int = ALWAYS[0], ends: int = ALWAYS[1], note: Note = NOTHING
+    ) -> None:
+        """Add one rate."""
+        digits = "" if rate.prefix == "*" else rate.prefix
+        first, second = keys_of(digits)
+        if note != NOTHING:
+            self._notes[len(self)] = note
+        if len(digits) > DIGITS:
+            self._more_keys[len(self)] = second
+        price = self.scaled(rate.billing_rate)
+        self._keys.append(first)
+        self._lengths.append(len(digits))
+        self._prices.append(price.number)
+        self._places.append(price.places)
+        self._terms.append(self.terms(rate, begins, ends))
+        self._areas.append(self.text(rate.area))
+        self._lines.append(line)
+
+    def extend(
+        self,
+        prefixes: Sequence[str],
+        prices: Sequence[int],
+        places: Sequence[int],
+        terms: Sequence[int],
+        areas: Sequence[int],
+        lines: Sequence[int],
+    ) -> None:
+        """Add rates by columns; each prefix is 1 to 16 ASCII digits."""
+        filled = "".join([prefix.ljust(DIGITS) for prefix in prefixes]).encode().translate(_PAD)
+        keys = array("Q", unhexlify(filled))
+        if sys.byteorder == "little":
+            keys.byteswap()
+        self._keys.extend(keys)
+        self._lengths.extend(map(len, prefixes))
+        self._prices.extend(prices)
+        self._places.extend(places)
+        self._terms.extend(terms)
+        self._areas.extend(areas)
+        self._lines.extend(lines)
+
+    def note(self, row: int, note: Note) -> None:
+        """Note a row, by the number of rows before it."""
+        self._notes[row] = note
+
+    def repeated(self) -> Iterator[Repeated]:
+        """Yield rows whose prefix an earlier line has too, for sources in which each prefix may stand once."""
+        order = self._sort()
+        if isinstance(order, range):
+            return
+        for _, rows in groupby(order, self._key):
+            first, *others = sorted(rows, key=self._lines.__getitem__)
+            for row in others:
+                prefix = prefix_of(*self._key(row), self._lengths[row])
+                yield Repeated(prefix, self._lines[first], self._lines[row])
+
+    def encoded(self) -> list[bytes]:
+        """Return the file in parts, to be written one after the other."""
+        order = self._sort()
+        more = [self._more_keys.get(row, 0) for row in order] if self._more_keys else []
+        keys = _picked(self._keys, order)
+        start_bits, starts = _starts(keys)
+        columns: dict[str, bytes] = {
+            "keys": keys,
+            "starts": starts,
+            "more_keys": array("Q", more).tobytes(),
+            "lengths": _picked(self._lengths, order),
+            "prices": _picked(self._prices, order),
+            "places": _picked(self._places, order),
+            "terms": _picked(self._terms, order),
+            "areas": _picked(self._areas, order),
+            "lines": _picked(self._lines, order),
+            "parents": self._parents(order).tobytes(),
+            "noted": self._where(order, {row for row, note in self._notes.items() if note.problems}),
+            "large": self._where(order, {row for row, note in self._notes.items() if note.is_large}),
+            "term_table": b"".join(self._term_table),
+        }
+        texts = [text.encode() for text in self._texts]
+        ends, end = array("Q"), 0
+        for text in texts:
+            end += len(text)
+            ends.append(end)
+        columns["text_ends"], columns["texts"] = ends.tobytes(), b"".join(texts)
+        return self._whole(columns, start_bits)
+
+    def _whole(self, columns: dict[str, bytes], start_bits: int) -> list[bytes]:
+        digest = hashlib.sha256()
+        version = hashlib.sha256(b"per cycle" if self._per_cycle else b"per minute")
+        parts: list[bytes] = []
+        places: dict[str, tuple[int, int]] = {}
+        offset = 0
+        for name in COLUMNS:
+            content = columns[name]
+            places[name] = offset, len(content)
+            padding = b"\0" * (-len(content) % ALIGNMENT)
+            for part in (content, padding):
+                digest.update(part)
+            parts += (content, padding)
+            offset += len(content) + len(padding)
+            if name not in {"lines", "noted", "large"}:
+                version.update(content)
+        header = Header(
+            FORMAT,
+            sys.byteorder,
+            len(self),
+            version.hexdigest()[:16],
+            self._per_cycle,
+            start_bits,
+            sum(note.problems for note in self._notes.values()),
+            self._has_windows,
+            places,
+            offset,
+            digest.hexdigest(),
+        )
+        return [encode_header(header), *parts]
+
+    def _sort(self) -> Sequence[int]:
+        """Return the rows in the order of prefix, then of when they come into force, then of their lines."""
+        keys = self._keys
+        if len(self._sorted) == len(keys):
+            return self._sorted
+        if self._more_keys or self._has_windows:
+            begins = [TERMS.unpack(record)[0] for record in self._term_table]
+            self._sorted = sorted(range(len(keys)), key=lambda row: (*self._key(row), begins[self._terms[row]]))
+        elif all(map(int.__lt__, keys, keys[1:])):
+            self._sorted = range(len(keys))
+        else:
+            self._sorted = sorted(range(len(keys)), key=keys.__getitem__)
+        return self._sorted
+
+    def _key(self, row: int) -> tuple[int, int]:
+        return self._keys[row], self._more_keys.get(row, 0)
+
+    def _parents(self, order: Sequence[int]) -> "array[int]":
+        """Return for each row the last row of the longest shorter prefix that fits it."""
+        parents = array("I", repeat(NO_ROW, len(order)))
+        lengths, keys, more_keys = self._lengths, self._keys, self._more_keys
+        open_rows: list[tuple[int, int, int, int]] = []
+        """The prefixes that the present one begins with, the shortest first: position, length, keys."""
+        for position, row in enumerate(order):
+            key, length = keys[row], lengths[row]
+            more = more_keys.get(row, 0) if more_keys else 0
+            while open_rows:
+                above, size, above_key, above_more = open_rows[-1]
+                if size < length and _shares(above_key, above_more, key, more, size):
+                    parents[position] = above
+                    break
+                if above_key == key and above_more == more:
+                    parents[position] = parents[above]
+                    open_rows.pop()
+                    break
+                open_rows.pop()
+            open_rows.append((position, length, key, more))
+        return parents
+
+    @staticmethod
+    def _where(order: Sequence[int], rows: Set[int]) -> bytes:
+        """Return the positions of rows in the sorted file."""
+        return array("I", [position for position, row in enumerate(order) if row in rows] if rows else []).tobytes()
+
+
+def _starts(keys: bytes) -> tuple[int, bytes]:
+    """Return by how many bits a search begins, and the rows: at most one entry for every four rows."""
+    sorted_keys = memoryview(keys).cast("Q")
+    bits = next((bits for bits in _START_BITS if 4 << bits <= len(sorted_keys)), 0)
+    starts = array("I", [bisect_left(sorted_keys, start << 64 - bits) for start in range(1 << bits)])
+    starts.append(len(sorted_keys))
+    return bits, starts.tobytes()
+
+
+def _shares(key: int, more: int, other: int, other_more: int, digits: int) -> bool:
+    """Return whether two pairs of keys have the same first digits."""
+    if digits <= DIGITS:
+        return not (key ^ other) >> 4 * (DIGITS - digits)
+    return key == other and not (more ^ other_more) >> 4 * (2 * DIGITS - digits)
+
+
+def _picked(column: "array[int]", order: Sequence[int]) -> bytes:
+    if isinstance(order, range):
+        return column.tobytes()
+    return array(column.typecode, map(column.__getitem__, order)).tobytes()

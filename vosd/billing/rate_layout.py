@@ -1,0 +1,105 @@
+"""The layout of a compiled rate file: a header, then columns of fixed width, sorted by prefix (ADR 49).
+
+A row has at least 34 bytes: its prefix as a number, the row of the next shorter prefix, the price as a scaled integer,
+and numbers of what many rows share: the terms (cycle, first period, tax, kind, validity) and the area. Numbers are in
+the byte order of the machine, for the file is read by the machine that wrote it.
+"""
+
+import sys
+import zlib
+from struct import Struct
+from typing import Final, Literal
+
+import msgspec
+
+from vosd.base.errors import VosError
+
+FORMAT: Final = 1
+"""Changes with the layout, with the rules by which a row is read, and with what is computed of a row."""
+MAGIC: Final = b"vosdrate"
+NO_ROW: Final = 0xFFFF_FFFF
+AS_TEXT: Final = 255
+"""Decimals of an amount whose number is that of a text: it has too many digits, or a sign."""
+NO_AMOUNT: Final = 254
+"""Decimals of a first price that does not exist."""
+ALWAYS: Final = (-(2**62), 2**62)
+"""Validity of a rate without bounds, UTC milliseconds."""
+ALIGNMENT: Final = 8
+
+COLUMNS: Final[dict[str, Literal["Q", "q", "I", "B"]]] = {
+    "keys": "Q",  # the first 16 digits of the prefix
+    "more_keys": "Q",  # the others; empty where no prefix has more
+    "starts": "I",  # the first row whose key is not below each beginning of a key, so that a search is short
+    "lengths": "B",  # digits of the prefix
+    "parents": "I",  # the last row of the longest shorter prefix that fits, or NO_ROW
+    "prices": "q",
+    "places": "B",  # decimals of the price
+    "terms": "I",  # position in the table of terms
+    "areas": "I",  # number of a text
+    "lines": "I",  # line of the source
+    "noted": "I",  # rows that a report names
+    "large": "I",  # rows whose price is large
+    "term_table": "B",
+    "text_ends": "Q",
+    "texts": "B",
+}
+"""Name and type of each column."""
+
+TERMS: Final = Struct("=qqqqIIIBB2x")
+"""Validity from and to, first price, tax, first duration, cycle, number of its type's text, decimals of both."""
+
+_PREAMBLE: Final = Struct("=8sII")
+
+
+class DamagedRateFileError(VosError):
+    """The bytes are no rate file of this version of the program, or not all of one."""
+
+
+class Header(msgspec.Struct, frozen=True):
+    """What stands before the columns."""
+
+    format: int
+    byte_order: str
+    rows: int
+    version: str
+    """Names the content, for bills."""
+    per_cycle: bool
+    start_bits: int
+    """Bits of a key by which ``starts`` is indexed."""
+    reported: int
+    """Problems that the report on rounding has; ``noted`` are their rows."""
+    has_windows: bool
+    """Whether any rate is not valid always."""
+    columns: dict[str, tuple[int, int]]
+    """Offset from the end of the header, and size in bytes."""
+    body_bytes: int
+    digest: str
+    """SHA-256 of all columns."""
+
+
+def encode_header(header: Header) -> bytes:
+    """Return the bytes before the columns."""
+    text = msgspec.json.encode(header)
+    text += b" " * (-(_PREAMBLE.size + len(text)) % ALIGNMENT)
+    return _PREAMBLE.pack(MAGIC, len(text), zlib.crc32(text)) + text
+
+
+def decode_header(start: bytes | memoryview) -> tuple[Header, int]:
+    """Return the header and the offset of the columns; ``start`` is at least the first 8 KiB of the file, or all.
+
+    Raises:
+        DamagedRateFileError: this is no header.
+    """
+    if len(start) < _PREAMBLE.size:
+        raise DamagedRateFileError("the file is truncated")
+    magic, size, checksum = _PREAMBLE.unpack_from(start)
+    text = bytes(start[_PREAMBLE.size : _PREAMBLE.size + size])
+    if magic != MAGIC or len(text) != size or zlib.crc32(text) != checksum:
+        raise DamagedRateFileError("its header is damaged")
+    try:
+        header = msgspec.json.decode(text, type=Header)
+    except msgspec.MsgspecError as error:
+        raise DamagedRateFileError(f"its header is that of another version: {error}") from error
+    if header.format != FORMAT or header.byte_order != sys.byteorder or set(header.columns) != set(COLUMNS):
+        raise DamagedRateFileError("it is of another version")
+    return header, _PREAMBLE.size + size

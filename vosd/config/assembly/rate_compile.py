@@ -1,0 +1,343 @@
+"""A rate file to columns, many rows at a time, with the rules and messages of rows that are read one by one.
+
+Each cell is read by the rule of its key (``config.keys.rates``), once for each different text. A row of which any cell
+is not accepted is read again as a whole, row by row, so that messages do not depend on the way.
+"""
+
+import csv
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from decimal import Decimal
+from io import BytesIO, TextIOWrapper
+from itertools import compress
+from operator import itemgetter
+from pathlib import Path
+from typing import Any, Final, NamedTuple, TypeVar
+
+import msgspec
+from pydantic import ValidationError
+
+from vosd.billing.rate_columns import NOTHING, Note, RateColumns
+from vosd.billing.rate_keys import DIGITS
+from vosd.billing.rate_layout import AS_TEXT
+from vosd.billing.rates import Rate
+from vosd.catalogue.problems import Place, Problem, ProblemList
+from vosd.config.assembly.bookable import LARGE, is_large
+from vosd.config.assembly.rate_files import (
+    Column,
+    CsvRow,
+    Lines,
+    columns_of,
+    is_blank,
+    lines_of,
+    report_syntax,
+    report_width,
+)
+from vosd.config.assembly.rate_groups import (
+    BAD_ROWS_SHOWN,
+    check_interval,
+    compile_rate,
+    each_once,
+    report_unnamed,
+)
+from vosd.config.assembly.rate_orders import RateOrder
+from vosd.config.assembly.rate_report import problems_of_rounding
+from vosd.config.keys.rates import PricePer, RateKeys
+from vosd.config.reader.fields import FromText
+from vosd.config.reader.includes import decoded
+from vosd.config.reader.reading import validate
+
+_AT_ONCE: Final = 8_192
+"""Rows that are read together."""
+_REMEMBERED: Final = 200_000
+"""Different texts of one column that are remembered."""
+
+Key = TypeVar("Key")
+Value = TypeVar("Value")
+Progress = Callable[[int], None]
+
+
+class _Memory(dict[Key, Value]):
+    """Results by argument; a new one is computed."""
+
+    def __init__(self, compute: Callable[[Key], Value]) -> None:
+        super().__init__()
+        self._compute = compute
+
+    def __missing__(self, argument: Key) -> Value:
+        if len(self) >= _REMEMBERED:
+            self.clear()
+        value = self[argument] = self._compute(argument)
+        return value
+
+
+class _Price(NamedTuple):
+    number: int
+    places: int
+    may_be_noted: bool
+    """Whether a report could name a row with it, which depends on its cycle, too."""
+
+
+class _Terms(NamedTuple):
+    number: int
+    may_be_noted: bool
+
+
+def compile_rates(
+    order: RateOrder, content: bytes, problems: ProblemList, progress: Progress = lambda _rows: None
+) -> RateColumns | None:
+    """Return the rates of a file's bytes; None means that ``problems`` has grown by at least one error."""
+    path = Path(order.file)
+    if not content.isascii() and decoded(content, path, problems) is None:
+        return None
+    text = TextIOWrapper(BytesIO(content), "utf-8-sig", newline="")
+    lines = lines_of(text, content.partition(b"\n")[0].decode("utf-8-sig"))
+    found_before = len(problems)
+    try:
+        columns = columns_of(lines, path, order.key, problems)
+        if columns is None:
+            return None
+        compiling = _Compiling(order, columns)
+        for cells, line_numbers in _together(lines):
+            compiling.add(cells, line_numbers)
+            progress(len(compiling.rates))
+        compiling.finish(problems)
+    except csv.Error as error:
+        compiling.finish(problems)
+        report_syntax(error, Place(order.file, lines.line_num), order.key, problems)
+    return compiling.rates if len(problems) == found_before else None
+
+
+def _together(lines: Lines) -> Iterator[tuple[list[list[str]], list[int]]]:
+    """Yield lines, many at a time, with their numbers; those before a mistake in the syntax are yielded first."""
+    while True:
+        cells: list[list[str]] = []
+        numbers: list[int] = []
+        failure: csv.Error | None = None
+        try:
+            for each in lines:
+                cells.append(each)
+                numbers.append(lines.line_num)
+                if len(cells) == _AT_ONCE:
+                    break
+        except csv.Error as error:
+            failure = error
+        if cells:
+            yield cells, numbers
+        if failure is not None:
+            raise failure
+        if len(cells) < _AT_ONCE:
+            return
+
+
+class _BadRows:
+    """The first rows with mistakes, and the number of all."""
+
+    def __init__(self) -> None:
+        self._named: list[tuple[int, tuple[Problem, ...]]] = []
+        self._count = 0
+
+    def note(self, line: int, problems: ProblemList) -> None:
+        self._named.append((line, problems.in_order()))
+        self._count += 1
+        if len(self._named) > 2 * BAD_ROWS_SHOWN:
+            self._trim()
+
+    def report(self, order: RateOrder, problems: ProblemList) -> None:
+        self._trim()
+        for _, found in self._named:
+            for each in found:
+                problems.error(Place(each.file, each.line), each.key, each.expected, each.value)
+        report_unnamed(self._count, order.group_at, order.label, problems)
+
+    def _trim(self) -> None:
+        self._named = sorted(self._named, key=itemgetter(0))[:BAD_ROWS_SHOWN]
+
+
+class _Compiling:
+    """One file on its way into columns."""
+
+    def __init__(self, order: RateOrder, columns: Sequence[Column]) -> None:
+        self.rates = RateColumns(per_cycle=order.price_per is PricePer.CYCLE)
+        self._order = order
+        self._columns = columns
+        self._bad = _BadRows()
+        names = [column.name for column in columns]
+        self._prefix, self._price = names.index("prefix"), names.index("billing_rate")
+        self._area, self._memo = (names.index(name) if name in names else None for name in ("area", "memo"))
+        apart = {self._prefix, self._price, self._area, self._memo}
+        self._others = [index for index in range(len(names)) if index not in apart]
+        self._prices = _Memory(self._price_of)
+        self._terms = _Memory(self._terms_of)
+        self._areas = _Memory(self._area_of)
+        self._memos = _Memory(self._is_memo)
+        self._notes = _Memory(self._note_of)
+        self._rates_of_terms: dict[int, Rate] = {}
+        least = Decimal(1).scaleb(-order.policy.fee_precision) + order.policy.fee_unit
+        self._costs_something = least if order.price_per is PricePer.CYCLE else 60 * least
+        """A rate of at least this much costs something in a cycle of any length."""
+
+    def add(self, rows: Sequence[Sequence[str]], lines: Sequence[int]) -> None:
+        """Add lines in the order of the file."""
+        width = len(self._columns)
+        if set(map(len, rows)) != {width}:
+            fits = [len(cells) == width for cells in rows]
+            for cells, line in _others(fits, rows, lines):
+                self._report_width(cells, line)
+            rows, lines = [*compress(rows, fits)], [*compress(lines, fits)]
+            if not rows:
+                return
+        columns = [*zip(*rows, strict=True)]
+        read: list[Sequence[Any]] = [
+            [*map(str.strip, columns[self._prefix])],
+            [*map(self._prices.__getitem__, columns[self._price])],
+            [*map(self._terms.__getitem__, zip(*(columns[index] for index in self._others), strict=True))]
+            if self._others
+            else [self._terms[()]] * len(rows),
+            self._column(self._areas, self._area, columns, len(rows)),
+            lines,
+        ]
+        is_read = self._fits(read, self._column(self._memos, self._memo, columns, len(rows)))
+        if all(is_read):
+            self._extend(*read)
+            return
+        self._extend(*([*compress(column, is_read)] for column in read))
+        for cells, line in _others(is_read, rows, lines):
+            self._add_one(cells, line)
+
+    def finish(self, problems: ProblemList) -> None:
+        """Report the rows with mistakes."""
+        header = self._columns[self._prefix].header
+        for again in self.rates.repeated():
+            found, first = ProblemList(), Place(self._order.file, again.first_line)
+            key = f"{self._order.key}.{header}"
+            found.error(Place(self._order.file, again.line), key, each_once(first), again.prefix)
+            self._bad.note(again.line, found)
+        self._bad.report(self._order, problems)
+
+    @staticmethod
+    def _column(
+        memory: _Memory[str, Any], index: int | None, columns: Sequence[Sequence[str]], size: int
+    ) -> Sequence[Any]:
+        return [memory[""]] * size if index is None else [*map(memory.__getitem__, columns[index])]
+
+    @staticmethod
+    def _fits(read: Sequence[Sequence[Any]], memos: Sequence[Any]) -> Sequence[bool]:
+        """Return for each row whether every cell was accepted."""
+        prefixes = read[0]
+        lengths = [*map(len, prefixes)]
+        digits = "".join(prefixes)
+        are_plain = min(lengths) >= 1 and max(lengths) <= DIGITS and digits.isdigit() and digits.isascii()
+        others = (*read[1:4], memos)
+        if are_plain and not any(None in column for column in others):
+            return [True] * len(prefixes)
+        return [
+            1 <= len(prefix) <= DIGITS and prefix.isdigit() and prefix.isascii() and None not in rest
+            for prefix, *rest in zip(prefixes, *others, strict=True)
+        ]
+
+    def _extend(
+        self,
+        prefixes: Sequence[str],
+        prices: Sequence[_Price],
+        terms: Sequence[_Terms],
+        areas: Sequence[int],
+        lines: Sequence[int],
+    ) -> None:
+        if not prefixes:
+            return
+        numbers, places, may_be_noted = zip(*prices, strict=True)
+        terms_numbers, may_be_noted_too = zip(*terms, strict=True)
+        if True in may_be_noted or True in may_be_noted_too:
+            of_rows = zip(numbers, places, terms_numbers, strict=True)
+            for row, note in enumerate(map(self._notes.__getitem__, of_rows), len(self.rates)):
+                if note is not NOTHING:
+                    self.rates.note(row, note)
+        self.rates.extend(prefixes, numbers, places, terms_numbers, areas, lines)
+
+    def _add_one(self, cells: Sequence[str], line: int) -> None:
+        """Add a row of which not every cell was accepted: a mistake, or an unusual form."""
+        if is_blank(cells):
+            return
+        problems = ProblemList()
+        source = CsvRow(Place(self._order.file, line), self._columns, cells, self._order.key)
+        row = validate(RateKeys, source, problems)
+        if row is None or not check_interval(row, source, self._order.price_per, problems):
+            self._bad.note(line, problems)
+            return
+        rate = compile_rate(row, self._order.price_per, self._order.billing_unit)
+        self.rates.add(rate, line, note=self._note(rate))
+
+    def _report_width(self, cells: Sequence[str], line: int) -> None:
+        if not is_blank(cells):
+            problems = ProblemList()
+            report_width(cells, self._columns, Place(self._order.file, line), self._order.key, problems)
+            self._bad.note(line, problems)
+
+    def _price_of(self, cell: str) -> _Price | None:
+        amount = _READ["billing_rate"](cell.strip())
+        if not isinstance(amount, Decimal):
+            return None
+        number, places = self.rates.scaled(amount)
+        if places == AS_TEXT:
+            return None
+        is_plain = places <= self._order.policy.fee_precision and amount >= self._costs_something
+        return _Price(number, places, not is_plain or amount > LARGE)
+
+    @staticmethod
+    def _is_memo(cell: str) -> bool | None:
+        return None if _READ["memo"](cell.strip()) is None else True
+
+    def _area_of(self, cell: str) -> int | None:
+        area = _READ["area"](cell.strip())
+        return self.rates.text(area) if isinstance(area, str) else None
+
+    def _terms_of(self, cells: tuple[str, ...]) -> _Terms | None:
+        """Read all of a row but its prefix, price, area and memo."""
+        values = {
+            self._columns[index].name: text
+            for index, cell in zip(self._others, cells, strict=True)
+            if (text := cell.strip())
+        }
+        try:
+            row = RateKeys.model_validate({**values, "prefix": "0", "billing_rate": "0"})
+        except ValidationError:
+            return None
+        if row.interval is not None and self._order.price_per is PricePer.CYCLE:
+            return None
+        rate = compile_rate(row, self._order.price_per, self._order.billing_unit)
+        number = self.rates.terms(rate)
+        self._rates_of_terms[number] = rate
+        return _Terms(number, is_large(rate))
+
+    def _note_of(self, price_and_terms: tuple[int, int, int]) -> Note:
+        number, places, terms = price_and_terms
+        amount = Decimal(number).scaleb(-places)
+        return self._note(msgspec.structs.replace(self._rates_of_terms[terms], billing_rate=amount))
+
+    def _note(self, rate: Rate) -> Note:
+        problems = len(problems_of_rounding(rate, self._order.policy))
+        large = is_large(rate)
+        return Note(problems, large) if problems or large else NOTHING
+
+
+def _others(
+    fits: Iterable[bool], rows: Sequence[Sequence[str]], lines: Sequence[int]
+) -> Iterator[tuple[Sequence[str], int]]:
+    """Yield the rows that do not fit, with their lines."""
+    return compress(zip(rows, lines, strict=True), (not each for each in fits))
+
+
+def _reader(name: str) -> Callable[[str], object]:
+    """Return what reads a cell of a column as its key says; its result is None for what the key does not accept."""
+    rule = next(each for each in RateKeys.model_fields[name].metadata if isinstance(each, FromText))
+
+    def read(text: str) -> object:
+        try:
+            return rule.read(text)
+        except (ValueError, KeyError):
+            return None
+
+    return read
+
+
+_READ: Final = {name: _reader(name) for name in ("billing_rate", "area", "memo")}

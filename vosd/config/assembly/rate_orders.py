@@ -1,0 +1,77 @@
+"""What is to be compiled: one rate file, and the settings of its group that decide what its rows mean.
+
+The name of the compiled file follows from the content of the source and from these settings, so a file that exists is
+the one that is needed, whoever compiled it (ADR 49).
+"""
+
+import hashlib
+import sys
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from vosd import __version__
+from vosd.billing.rate_layout import FORMAT
+from vosd.billing.rates import RatingPolicy
+from vosd.catalogue.problems import Place, ProblemList
+from vosd.config.assembly.rate_groups import rating_policy, read_group_keys
+from vosd.config.keys.parameters import ParameterKeys
+from vosd.config.keys.rates import PricePer
+from vosd.config.reader.document import Scalar, Section
+
+SUFFIX: Final = ".rates"
+SMALL_BYTES: Final = 32 * 1024
+"""A file of at most this size is read on the spot: its rates stay objects in memory."""
+
+
+class RateOrder(msgspec.Struct, frozen=True):
+    """One rate file to be compiled."""
+
+    file: str
+    named_at: Place
+    """Where the configuration names the file."""
+    group_at: Place
+    group: str
+    label: str
+    """What messages call the group."""
+    price_per: PricePer
+    billing_unit: int
+    """Seconds of one increment of rates that have none of their own."""
+    policy: RatingPolicy
+    """The report on rounding depends on it."""
+
+    @property
+    def key(self) -> str:
+        """What messages call the file."""
+        return f"{self.label}.rates_file"
+
+    def name_for(self, digest: str) -> str:
+        """Return the name of the compiled file for a source of this SHA-256 digest."""
+        settings = msgspec.json.encode(
+            (FORMAT, __version__, sys.byteorder, self.price_per, self.billing_unit, self.policy)
+        )
+        return f"{hashlib.sha256(digest.encode() + settings).hexdigest()[:40]}{SUFFIX}"
+
+
+def order_of(section: Section, label: str, parameters: ParameterKeys) -> RateOrder | None:
+    """Return what is to be compiled for a rate group; None where that is nothing, or the group has mistakes.
+
+    Mistakes are reported where the group is read.
+    """
+    entry = section.entries.get("rates_file")
+    if entry is None or not isinstance(entry.node, Scalar) or not entry.node.text or "rates" in section.entries:
+        return None
+    path = Path(entry.node.place.file).parent / entry.node.text
+    try:
+        if path.stat().st_size <= SMALL_BYTES:
+            return None
+    except (OSError, ValueError):
+        return None
+    keys = read_group_keys(section, label, ProblemList())
+    if keys is None:
+        return None
+    unit = keys.billing_unit or parameters.billing_unit
+    return RateOrder(
+        str(path), entry.place, section.place, keys.name, label, keys.price_per, unit, rating_policy(keys, parameters)
+    )
