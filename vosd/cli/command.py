@@ -98,7 +98,7 @@ class Invocation:
         from vosd.config.assembly.rate_tables import tables_for_reader
         from vosd.config.places import state_dir_found_from
 
-        return tables_for_reader(state_dir_found_from(self.config_path(), state_dir), _tell_progress())
+        return tables_for_reader(state_dir_found_from(self.config_path(), state_dir), _progress_lines())
 
     @property
     def excerpt(self) -> "Excerpt":
@@ -133,17 +133,17 @@ class Invocation:
         return RunningSwitch(place, patience_s or ANSWER_S)
 
 
-def _tell_progress() -> "Progress":
+def _progress_lines() -> "Progress":
     """Return what writes to standard error how far the compilation of rates is, at most every two seconds."""
-    told_at = time.monotonic()
+    written_at = time.monotonic()
 
-    def tell(finished: int, files: int, rows: int) -> None:
-        nonlocal told_at
-        if time.monotonic() - told_at >= PROGRESS_S:
-            told_at = time.monotonic()
+    def write(finished: int, files: int, rows: int) -> None:
+        nonlocal written_at
+        if time.monotonic() - written_at >= PROGRESS_S:
+            written_at = time.monotonic()
             click.echo(f"compiling rates: {finished} of {files} files, {rows:,} rates", err=True)
 
-    return tell
+    return write
 
 
 def _remember_config(ctx: click.Context, _param: click.Parameter, value: Path | None) -> None:

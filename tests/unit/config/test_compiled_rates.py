@@ -1,11 +1,10 @@
 """Compiled rate files: kept by content, compiled by processes of their own, never trusted when damaged."""
 
 import os
-import time
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 
 import pytest
 
@@ -216,16 +215,22 @@ def test_a_killed_process_fails_the_reload_with_the_reason(deck, monkeypatch):
     assert prices(running, "sell")["44"] == "0.60"
 
 
-def test_a_stopping_switch_ends_the_process_of_a_reload(deck, started):
+def test_a_stopping_switch_ends_the_process_of_a_reload(deck, monkeypatch):
     running = deck.load()
     deck.write_rates("sell", "".join(f"44{n},0.7\n" for n in range(300_000)))
-    del started[:]
+    is_started, start = Event(), CompilerProcesses.start
+
+    def noted(processes):
+        process = start(processes)
+        is_started.set()
+        return process
+
+    monkeypatch.setattr(CompilerProcesses, "start", noted)
     tables = tables_of_reload(deck.state_dir, running.rate_files)
     outcomes: list[object] = []
     waiting = Thread(target=lambda: outcomes.append(deck.reload(running, tables=lambda _: tables)))
     waiting.start()
-    while not started:
-        time.sleep(0.01)
+    assert is_started.wait(30)
     tables.stop()
     waiting.join(30)
     (outcome,) = outcomes

@@ -1,7 +1,7 @@
 """What is to be compiled: one rate file, and the settings of its group that decide what its rows mean.
 
 The name of the compiled file follows from the content of the source and from these settings, so a file that exists is
-the one that is needed, whoever compiled it (ADR 49).
+the one that is needed, whichever process compiled it (ADR 49).
 """
 
 import hashlib

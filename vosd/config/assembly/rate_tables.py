@@ -150,7 +150,7 @@ class StoredTables:
 
 
 def _digest(path: Path) -> str | None:
-    """Return the SHA-256 digest of a file; None where it cannot be read, which whoever compiles it reports."""
+    """Return the SHA-256 digest of a file; None where it cannot be read: its compiler reports that."""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
