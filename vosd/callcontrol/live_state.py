@@ -9,6 +9,7 @@ from vosd.routing.capacity import Occupancy
 from vosd.routing.dynamic_lists import DynamicLists
 from vosd.routing.health import Health
 from vosd.routing.pools import NumberPool, PoolTurns
+from vosd.routing.quality import Quality
 from vosd.routing.rest import Rests
 from vosd.routing.weights import Turns
 from vosd.trunks.gateways import Address, RoutingGateway
@@ -36,6 +37,7 @@ class LiveState:
         "is_located",
         "occupancy",
         "pool_turns",
+        "quality",
         "rests",
         "turns",
         "unregistered",
@@ -58,6 +60,7 @@ class LiveState:
         self.occupancy = Occupancy()
         self.rests = Rests()
         self.turns = Turns()
+        self.quality = Quality()
         self.breakers = Breakers()
         self.health = Health()
         self.dynamic_lists = DynamicLists()

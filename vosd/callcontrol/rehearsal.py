@@ -79,6 +79,7 @@ class Rehearsal:
         credits = {**live.credits, payer: live.credits[payer].copied()}
         state = LiveState(credits, live.addresses_of, live.is_located, live.entropy)
         state.rests, state.breakers, state.health = live.rests, live.breakers, live.health
+        state.quality = live.quality
         state.unregistered, state.blocks, state.turns = live.unregistered, live.blocks, live.turns.copied()
         state.pool_turns = live.pool_turns.copied()
         state.occupancy = self.occupancy = RecordedOccupancy(live.occupancy)

@@ -4,12 +4,14 @@ from collections.abc import Container, Mapping
 
 import msgspec
 
+from vosd.base.clock import Instant
 from vosd.billing.rates import AppliedRate, Rate
 from vosd.callcontrol.live_state import LiveState
 from vosd.catalogue.catalogue import Catalogue
 from vosd.routing.breaker import place_of
 from vosd.routing.number_rules import Shown
 from vosd.routing.pipeline import RouteChoice
+from vosd.routing.quality import QualityFigures
 from vosd.trunks.gateways import RoutingGateway
 
 
@@ -50,6 +52,13 @@ class LiveVendors:
         followed = self.terms(redirected.gateway, redirected.callee_out, wall_ms)
         return _price(followed) == _price(buy_rate(redirected))
 
+    def quality(
+        self, gateway: RoutingGateway, prefix: str, callee: str, at: Instant, min_attempts: int
+    ) -> QualityFigures:
+        """Return how calls to the destination of ``callee`` went, or all calls where those are too few."""
+        destination = destination_of(self.terms(gateway, callee, at.wall), prefix)
+        return self._live.quality.figures_of(gateway.name, destination, at.mono, min_attempts)
+
     def down_ms(self, gateway: RoutingGateway, mono_ms: int) -> int | None:
         """Return for how long the gateway has been down; None = it is up."""
         return self._health.down_ms(gateway.name, mono_ms)
@@ -61,10 +70,6 @@ class LiveVendors:
         addresses = self._addresses_of(gateway)
         places = (place_of(gateway, each, payer) for each in addresses)
         return min((self._breakers.remaining_ms(each, mono_ms) for each in places), default=0)
-
-    def quality(self, _gateway: RoutingGateway, _prefix: str, _mono_ms: int) -> int:
-        """Return the neutral band: gateways are not compared by quality."""
-        return 0
 
     def objection(self, gateway: RoutingGateway, caller: str) -> str | None:
         """Return why a gateway that has rules for numbers takes no call of ``caller``; None = it does."""
@@ -82,6 +87,11 @@ class LiveVendors:
             return True
         available = credit.available
         return available is None or available > 0
+
+
+def destination_of(rate: AppliedRate | None, prefix: str) -> str:
+    """Return where a call goes as far as quality is concerned: the prefix of the buy rate, else that of the route."""
+    return prefix if rate is None else rate.rate.prefix
 
 
 def buy_rate(choice: RouteChoice | None) -> AppliedRate | None:

@@ -11,6 +11,7 @@ from vosd.routing.identify import SourceIndex
 from vosd.routing.number_lists import NumberList
 from vosd.routing.number_rules import IncomingRules, OutgoingRules
 from vosd.routing.pools import NumberPool
+from vosd.routing.quality import SLICE_MS, SLICES
 from vosd.routing.route_table import RouteTable
 from vosd.routing.sections import NumberSection
 from vosd.sip.digest.settings import DigestSettings, LockOutSettings
@@ -41,6 +42,10 @@ class CallParameters:
     """``routing.calendar_strict``: gateways without a calendar are out where the calendar of another one fits."""
     dead_call_billing: DeadCallBilling = DeadCallBilling.DETECTION
     """``limits.dead_call_billing``: until when a call is billed whose peer vanished."""
+    quality_slice_ms: int = SLICE_MS
+    """SS_GATEWAY_QUALITY_RESERVE_TIME: length of a slice of the windows of quality."""
+    quality_slices: int = SLICES
+    """SS_GATEWAY_QUALITY_RESERVE_SEPARATE: slices in a window."""
     dynamic_blacklist: CallerLimits | None = None
     """Limits of each caller of a mapping gateway that has none of its own; None = none."""
 

@@ -41,6 +41,7 @@ from vosd.engine.overload.inbox import Inbox
 from vosd.engine.peers.directory import Directory, means_of
 from vosd.engine.peers.gateways import Gateways
 from vosd.engine.peers.lookup import Resolver
+from vosd.engine.peers.quality_file import QualityFile
 from vosd.engine.peers.signalling import SignallingLimits
 from vosd.engine.registration.bindings import EXPIRY_TICK_MS
 from vosd.engine.registration.keepalive import KeepAlives
@@ -121,6 +122,7 @@ class SwitchService:
         )
         self.node = Node(settings.node, settings.sip, settings.trace, listeners, catalogue, surroundings)
         self.switch, self.registrations = self.node.switch, self.node.registrations
+        self._quality_file = QualityFile(settings.state_dir / "quality.json", self.switch.live.quality, clock)
         self._endpoint = self.node.endpoint
         self._loop = Loop(clock, self._endpoint, self.switch, self._journal, self.node.trace)
         patience_s = settings.sip.timers.transaction_ms / 1000
@@ -161,6 +163,7 @@ class SwitchService:
         """Recover the earlier run, and start the tasks; raises ``JournalUnusableError`` for a bad ``state_dir``."""
         remains = self._journal.open()
         recover(remains, self._journal, self._recorder, self.balances, self._leftovers.adopt)
+        self._quality_file.restore()
         self._blacklist.restore()
         self.phone_service.begin()
         await self.directory.adopt(self.switch.catalogue.routing_gateways.values())
@@ -254,6 +257,7 @@ class SwitchService:
         await self.registrations.write_all()
         self._blacklist.write_last()
         self._journal.close()
+        self._quality_file.write()
 
     # -- people -------------------------------------------------------------------------------------------------
 

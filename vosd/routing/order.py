@@ -13,6 +13,7 @@ from typing import Final
 from vosd.base.clock import Instant
 from vosd.routing.plan import Criterion, RoutingPlan
 from vosd.routing.ports import Vendors
+from vosd.routing.quality_order import blend_ranks, quality_ranks
 from vosd.routing.route_table import Candidate
 from vosd.routing.weights import Share, ShareKey
 
@@ -61,7 +62,7 @@ class Ordering:
         if criterion is Criterion.WEIGHT:
             yield from self._in_turn(candidates)
             return
-        ranked = sorted(((self._rank(each, criterion), each) for each in candidates), key=_rank_of)
+        ranked = sorted(self._ranked(candidates, criterion), key=_rank_of)
         if criterion is Criterion.CALENDAR:
             ranked = self._of_best_tier(ranked)
         for _, equal in groupby(ranked, key=_rank_of):
@@ -78,6 +79,20 @@ class Ordering:
         self._key = None
         yield remaining[0]
 
+    def _ranked(self, candidates: Sequence[Candidate], criterion: Criterion) -> Iterable[tuple[Rank, Candidate]]:
+        """Return each candidate with its rank; by quality it depends on the others."""
+        if criterion is not Criterion.QUALITY and criterion is not Criterion.BLEND:
+            return ((self._rank(each, criterion), each) for each in candidates)
+        vendors, callee, at, terms = self._vendors, self._callee, self._at, self._plan.quality
+        found = [vendors.quality(each.gateway, each.prefix, callee, at, terms.min_attempts) for each in candidates]
+        if criterion is Criterion.QUALITY:
+            return zip(quality_ranks(found, terms), candidates, strict=True)
+        prices = [
+            None if (price := vendors.terms(each.gateway, callee, at.wall)) is None else price.price_per_minute
+            for each in candidates
+        ]
+        return zip(blend_ranks(found, prices, terms, self._plan.blend), candidates, strict=True)
+
     def _rank(self, candidate: Candidate, criterion: Criterion) -> Rank:
         match criterion:
             case Criterion.PREFIX:
@@ -87,12 +102,10 @@ class Ordering:
             case Criterion.COST:
                 terms = self._vendors.terms(candidate.gateway, self._callee, self._at.wall)
                 return _UNKNOWN_PRICE if terms is None else terms.price_per_minute
-            case Criterion.QUALITY:
-                return -self._vendors.quality(candidate.gateway, candidate.prefix, self._at.mono)
             case Criterion.CALENDAR:
                 return self._tier(candidate)
-            case Criterion.WEIGHT:
-                raise ValueError("gateways that share calls by weight have no rank")
+            case Criterion.QUALITY | Criterion.BLEND | Criterion.WEIGHT:
+                raise ValueError(f"a gateway has no rank of its own by {criterion.value}")
 
     def _tier(self, candidate: Candidate) -> int:
         if candidate.calendar is None:

@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 
 from vosd.base.money import ZERO
+from vosd.routing.quality_order import Blend, QualityTerms
 
 
 class Criterion(Enum):
@@ -25,6 +26,8 @@ class Criterion(Enum):
     """The lower buy rate of this number at this moment first; a gateway without buy rate last."""
     QUALITY = "quality"
     """The better band of answer-seizure ratio and length of calls first."""
+    BLEND = "blend"
+    """The better score of answer-seizure ratio, length of calls, post-dial delay and buy rate first."""
     WEIGHT = "weight"
     """In turn, each as often as its weight says."""
 
@@ -49,6 +52,8 @@ class RoutingPlan(msgspec.Struct, frozen=True):
     """The first criterion decides, the next one only between gateways that are equal by it."""
     calendar_strict: bool = False
     """Whether gateways without a calendar are out, too, where the calendar of another one fits."""
+    quality: QualityTerms = QualityTerms()
+    blend: Blend = Blend()
 
 
 NO_PLAN: Final = RoutingPlan()

@@ -4,7 +4,9 @@ from collections.abc import Container, Mapping
 from decimal import Decimal
 from typing import Protocol
 
+from vosd.base.clock import Instant
 from vosd.routing.number_rules import Shown
+from vosd.routing.quality import QualityFigures
 from vosd.routing.weights import Turns
 from vosd.trunks.gateways import RoutingGateway
 
@@ -83,8 +85,13 @@ class Vendors(Protocol):
         """Return what a call to ``callee`` at ``wall_ms`` (UTC) costs through the gateway; None = no buy rate."""
         ...
 
-    def quality(self, gateway: RoutingGateway, prefix: str, mono_ms: int) -> int:
-        """Return the band of the gateway's quality for numbers with that prefix; higher is better, 0 is neutral."""
+    def quality(
+        self, gateway: RoutingGateway, prefix: str, callee: str, at: Instant, min_attempts: int
+    ) -> QualityFigures:
+        """Return how calls to the destination of ``callee`` went through the gateway; it fits by ``prefix``.
+
+        Where that had fewer than ``min_attempts``, return how all calls went through the gateway.
+        """
         ...
 
     def located(self, gateway: RoutingGateway) -> bool:

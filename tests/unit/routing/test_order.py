@@ -5,6 +5,8 @@ from decimal import Decimal
 from vosd.base.clock import Instant
 from vosd.routing.order import Ordering
 from vosd.routing.plan import Criterion, RoutingPlan
+from vosd.routing.quality import QualityFigures
+from vosd.routing.quality_order import Blend
 from vosd.routing.route_table import RouteTable
 from vosd.routing.weights import Share, ShareKey, Turns
 from vosd.testing.data.builders import applied_rate, routing_gateway
@@ -14,19 +16,20 @@ KEY = ShareKey("", "*", 1)
 
 
 class Vendors:
-    """Prices and bands of quality by gateway, and whose turn it is."""
+    """Prices and answered calls of a hundred by gateway, and whose turn it is."""
 
     blocked = frozenset()
 
-    def __init__(self, prices=None, bands=None, turns=None):
-        self.prices, self.bands, self.turns = prices or {}, bands or {}, turns or Turns()
+    def __init__(self, prices=None, answered=None, turns=None):
+        self.prices, self.answered, self.turns = prices or {}, answered or {}, turns or Turns()
 
     def terms(self, gateway, callee, wall_ms):
         price = self.prices.get(gateway.name)
         return None if price is None else applied_rate(price)
 
-    def quality(self, gateway, prefix, mono_ms):
-        return self.bands.get(gateway.name, 0)
+    def quality(self, gateway, prefix, callee, at, min_attempts):
+        answered = self.answered.get(gateway.name)
+        return QualityFigures() if answered is None else QualityFigures(100, answered)
 
 
 class Season:
@@ -87,7 +90,23 @@ def test_gateways_of_equal_price_share_calls_by_weight():
 
 def test_the_better_band_of_quality_is_tried_first():
     table = RouteTable(map(routing_gateway, "abc"), plan=plan(Criterion.QUALITY))
-    assert tried(table, Vendors(bands={"b": 2, "c": -1})) == ["b", "a", "c"]
+    assert tried(table, Vendors(answered={"a": 40, "b": 50, "c": 39})) == ["b", "a", "c"]
+
+
+def test_equal_quality_and_unknown_quality_leave_the_choice_to_the_next_criterion():
+    table = RouteTable(map(routing_gateway, "abc"), plan=plan(Criterion.QUALITY, Criterion.COST))
+    vendors = Vendors({"a": "0.30", "b": "0.20", "c": "0.10"}, {"a": 50, "b": 47})
+    assert tried(table, vendors) == ["c", "b", "a"]
+    vendors.answered["c"] = 30
+    assert tried(table, vendors) == ["b", "a", "c"]
+
+
+def test_a_blend_lets_a_cheap_gateway_make_up_for_its_quality():
+    gateways = list(map(routing_gateway, "ab"))
+    vendors = Vendors({"a": "0.30", "b": "0.10"}, {"a": 50, "b": 40})
+    for blend, wanted in ((Blend(asr=90, cost=10), ["a", "b"]), (Blend(asr=50, cost=50), ["b", "a"])):
+        by_blend = RoutingPlan("test", order=(Criterion.BLEND,), blend=blend)
+        assert tried(RouteTable(gateways, plan=by_blend), vendors) == wanted
 
 
 def test_a_calendar_that_fits_by_a_more_special_entry_comes_first_and_alone():

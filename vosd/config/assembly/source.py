@@ -110,6 +110,8 @@ def _call_parameters(keys: InstallationKeys, parameters: ParameterKeys) -> CallP
         ),
         lock_out=LockOutSettings(parameters.lock_out_retry, 1_000 * parameters.lock_out_suspend),
         challenges_max=parameters.challenge_retry,
+        quality_slice_ms=60_000 * parameters.quality_slice,
+        quality_slices=parameters.quality_slices,
         dynamic_blacklist=caller_limits(keys.dynamic_blacklist),
         max_attempts=parameters.switch_limit + 1,
     )

@@ -136,6 +136,12 @@ class ParameterKeys(Keys):
         default=7_200, alias="SS_SIP_NO_TIMER_REINVITE_INTERVAL"
     )
     """Longest call with a peer without session timer; 0 = no limit. It is no interval of re-INVITEs."""
+    quality_slice: Annotated[int, whole(1, 1_440, "minutes")] = Field(
+        default=30, alias="SS_GATEWAY_QUALITY_RESERVE_TIME"
+    )
+    """Length of a slice of the time over which the quality of routing gateways is counted; a change begins it anew."""
+    quality_slices: Annotated[int, whole(1, 48)] = Field(default=6, alias="SS_GATEWAY_QUALITY_RESERVE_SEPARATE")
+    """How many slices count; the oldest is dropped when a new one begins."""
 
     aliases: ClassVar[Mapping[str, str]] = {"SERVER_BILLING_FEE_PRECISION": "SERVER_BILLING_FEE_PRECISTION"}
     not_built: ClassVar[frozenset[str]] = frozenset(
@@ -153,8 +159,6 @@ class ParameterKeys(Keys):
             "SERVER_PAY_DELAY_CUSTOMER_EXPIRE_DAY",
             "SERVER_PERIOD_RATE_ENABLED",
             "SS_AUXILIARY_RING_TONE_ACTIVATION_DELAY",
-            "SS_GATEWAY_QUALITY_RESERVE_SEPARATE",
-            "SS_GATEWAY_QUALITY_RESERVE_TIME",
             "SS_MEDIAPROXYBEHINDNAT",
             "SS_MEDIAPROXYBETWEENNET",
             "SS_MEDIAPROXYMODE",

@@ -13,10 +13,12 @@ from vosd.b2bua.callee_leg import CalleeLeg
 from vosd.base.clock import Instant
 from vosd.billing.accounts import Account
 from vosd.callcontrol.live_state import LiveState
+from vosd.callcontrol.vendor_terms import buy_rate, destination_of
 from vosd.obs.events import Event
 from vosd.routing.breaker import Circuit, Place, counts_as_failure, place_of
 from vosd.routing.failover import AttemptEnd, AttemptOutcome
 from vosd.routing.health import NOT_THERE
+from vosd.routing.quality import is_effective
 from vosd.routing.rest import REST_MAX_S
 from vosd.sip.headers.retry_after import retry_after_s
 from vosd.sip.wire.message import Response
@@ -74,6 +76,9 @@ class Attempts:
         self._live.occupancy.release(gateway.scope, gateway.name)
         if gateway.is_phone:
             return
+        destination = destination_of(buy_rate(leg.choice), leg.choice.prefix)
+        reached = is_effective(outcome, rang=leg.rang)
+        self._live.quality.failed(gateway.name, destination, leg.pdd_ms, now.mono, is_effective=reached)
         if outcome is None:
             if breakers.failing:
                 breakers.cancelled(_place(leg, payer), leg.started_at.mono)

@@ -263,6 +263,11 @@ class LiveCall:
             record = conclude(
                 kept, ending, call.journey.codec, recorded=recorded, late_answers=late, acknowledged=acked
             )
+            choice, rate = call.journey.choice, kept.vendor_rate
+            if choice is not None and not choice.gateway.is_phone:
+                destination = choice.prefix if rate is None else rate.rate.prefix
+                quality, talk_ms = services.live.quality, record.hold_time_ms
+                quality.talked(choice.gateway.name, destination, talk_ms, ending.at.mono)
             if record.answered_at is None:
                 services.notices.unacknowledged_answer(record, ending.at)
         services.close(record, call_request)
@@ -311,6 +316,10 @@ class LiveCall:
         if kept is None or answered_at is None or choice is None:
             raise RuntimeError(f"{call!r} was answered by no gateway")
         services.live.health.answered(choice.gateway.name, answered_at.mono)
+        if self.kept is None and not choice.gateway.is_phone:  # else it waited for a PRACK, and was counted then
+            rate, pdd_ms = kept.vendor_rate, kept.record.attempts[-1].pdd_ms
+            destination = choice.prefix if rate is None else rate.rate.prefix
+            services.live.quality.answered(choice.gateway.name, destination, pdd_ms, answered_at.mono)
         if call.callee is not None:
             services.attempts.rings(call.callee, self.call_request.account)
         if len(kept.record.attempts) > 1:  # the last one is the answer
