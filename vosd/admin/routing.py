@@ -55,7 +55,7 @@ class RouteExplanation:
             "result": self.result,
             "detail": self.detail,
             "callee_billed": self.callee_billed,
-            "candidates": [offered._asdict() for offered in self.candidates],
+            "candidates": [offered.to_json() for offered in self.candidates],
             "left": [passed_over._asdict() for passed_over in self.left],
             **questions,
         }
@@ -96,13 +96,13 @@ def explain_route(
     caller: str,
     callee: str,
     at: Instant,
-    knows_phones: bool = True,
+    is_live: bool = True,
     steps: tuple[Step, ...] = STEPS,
 ) -> RouteExplanation:
     """Pass a call from ``gateway`` through admission and routing, and return the outcome.
 
     ``callee`` may have the gateway's tech prefix or not. The gateways are listed if the steps get as far as the search
-    for routes. With an idle ``live`` state say that it does not know which phones are registered.
+    for routes. ``is_live`` is False for an idle state, which knows neither registrations nor the quality of gateways.
 
     Raises:
         UnknownGatewayError: there is no such mapping gateway.
@@ -130,7 +130,7 @@ def explain_route(
             live.occupancy,
             live.rests,
             rehearsal.vendors(),
-            knows_phones=knows_phones,
+            is_live=is_live,
         )
     return RouteExplanation(
         result=refusal.reason.text if refusal else OK,

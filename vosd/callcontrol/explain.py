@@ -9,6 +9,7 @@ from vosd.base.money import format_amount
 from vosd.routing.capacity import Occupancy
 from vosd.routing.pipeline import Cause, LeftOut, RouteChoice, RouteRequest, examine_routes
 from vosd.routing.ports import Vendors
+from vosd.routing.quality import QualityFigures
 from vosd.routing.rest import Rests
 from vosd.routing.route_table import RouteTable
 from vosd.trunks.dialect import Redirects
@@ -32,6 +33,18 @@ class Offered(NamedTuple):
     weight: int
     cost: str | None
     """The buy rate of a minute; None = the gateway has none."""
+    quality: QualityFigures | None = None
+    """What it is compared by where the plan compares quality; None = only the running switch knows."""
+
+    def to_json(self) -> dict[str, object]:
+        """Return the JSON object; its keys are stable."""
+        row = self._asdict()
+        quality = row.pop("quality")
+        return row if quality is None else {**row, "asr": _rounded(quality.asr), "acd_s": _rounded(quality.acd_s)}
+
+
+def _rounded(figure: float | None) -> float | None:
+    return None if figure is None else round(figure, 1)
 
 
 class PassedOver(NamedTuple):
@@ -56,13 +69,14 @@ def explain_routes(
     rests: Rests,
     vendors: Vendors,
     *,
-    knows_phones: bool = True,
+    is_live: bool = True,
 ) -> Explanation:
     """Return for every gateway whether it would be tried for ``request``, in which position, and why.
 
-    Without ``knows_phones`` the registrations are unknown, and all phones are assumed to be registered.
+    ``is_live``: the state is that of the running switch. Else all phones are assumed to be registered, and quality is
+    unknown.
     """
-    phone = table.phone(request.callee)
+    phone, least = table.phone(request.callee), table.plan.quality.min_attempts
     routes = examine_routes(request, table, occupancy, rests, vendors)
     candidates = tuple(
         Offered(
@@ -70,11 +84,12 @@ def explain_routes(
             position,
             choice.callee_out,
             choice.caller_out,
-            _why_tried(choice, phone, knows_phones=knows_phones),
+            _why_tried(choice, phone, is_live=is_live),
             choice.prefix,
             choice.priority,
             choice.weight,
             None if choice.terms is None else format_amount(choice.terms.price_per_minute),
+            vendors.quality(choice.gateway, choice.prefix, request.callee, request.at, least) if is_live else None,
         )
         for position, choice in enumerate(routes.choices, start=1)
     )
@@ -85,8 +100,8 @@ def explain_routes(
     return Explanation(candidates, tuple(left))
 
 
-def _why_tried(choice: RouteChoice, phone: RoutingGateway | None, *, knows_phones: bool) -> str:
-    presence = "which is registered" if knows_phones else "taken to be registered (--live knows)"
+def _why_tried(choice: RouteChoice, phone: RoutingGateway | None, *, is_live: bool) -> str:
+    presence = "which is registered" if is_live else "taken to be registered (--live knows)"
     if choice.gateway.is_phone:
         return f"the number is this phone's, {presence}"
     if phone is not None and choice.gateway.dialect.redirects is Redirects.FOLLOW:

@@ -69,7 +69,7 @@ async def _from_configuration(invocation: Invocation, question: dict[str, str], 
         caller=question["caller"],
         callee=question["callee"],
         at=Instant(0, wall_ms),
-        knows_phones=False,
+        is_live=False,
     )
     return explanation.to_json()
 

@@ -34,6 +34,20 @@ def explain(
     return explain_route(catalogue, state, gateway="acme", caller="1000", callee=callee, at=at)
 
 
+def test_a_gateway_is_shown_with_how_calls_to_this_destination_went() -> None:
+    live = idle_state(CATALOGUE, RICH)
+    for _ in range(20):
+        live.quality.answered("first", "44", 900, NOW.mono)
+    live.quality.talked("first", "44", 61_449, NOW.mono)
+    live.quality.failed("second", "44", None, NOW.mono, is_effective=False)
+    for _ in range(30):
+        live.quality.failed("first", "1", None, NOW.mono, is_effective=False)
+    shown = [(each["asr"], each["acd_s"]) for each in explain(live=live).to_json()["candidates"]]  # type: ignore[attr-defined]
+    assert shown == [(100.0, 61.4), (0.0, None)]
+    idle = explain_route(CATALOGUE, live, gateway="acme", caller="1000", callee="442012", at=NOW, is_live=False)
+    assert all("asr" not in each.to_json() and "acd_s" not in each.to_json() for each in idle.candidates)
+
+
 def test_a_call_that_is_carried_lists_its_gateways_in_order_and_why_others_are_left() -> None:
     found = explain()
     assert (found.result, found.detail, found.callee_billed) == ("ok", "", "442012")
@@ -54,6 +68,8 @@ def test_the_document_has_the_keys_that_programs_hold_on_to() -> None:
         "priority": 1,
         "weight": 100,
         "cost": "0.30",
+        "asr": None,
+        "acd_s": None,
     }
     assert document["left"] == [{"routing_gateway": "elsewhere", "reason": "plan: prefix does not fit"}]
 
@@ -179,7 +195,7 @@ def test_without_the_running_switch_phones_count_as_not_known() -> None:
     phones = [builders.phone("442012", offline_gateway="first")]
     catalogue = builders.catalogue([ACME, FIRST], phones=phones)
 
-    def reasons(*, knows_phones: bool) -> list[tuple[str, str]]:
+    def reasons(*, is_live: bool) -> list[tuple[str, str]]:
         found = explain_route(
             catalogue,
             idle_state(catalogue, None),
@@ -187,20 +203,20 @@ def test_without_the_running_switch_phones_count_as_not_known() -> None:
             caller="1",
             callee="442012",
             at=NOW,
-            knows_phones=knows_phones,
+            is_live=is_live,
         )
         return [(each.routing_gateway, each.reason) for each in found.candidates]
 
     instead = ("first", "takes the calls of phone 442012 while it is not registered")
     taken = ("442012", "the number is this phone's, taken to be registered (--live knows)")
-    assert reasons(knows_phones=False) == [taken, instead]
-    assert reasons(knows_phones=True) == [("442012", "the number is this phone's, which is registered"), instead]
+    assert reasons(is_live=False) == [taken, instead]
+    assert reasons(is_live=True) == [("442012", "the number is this phone's, which is registered"), instead]
 
 
 @pytest.mark.parametrize(
-    ("knows_phones", "presence"), [(True, "which is registered"), (False, "taken to be registered (--live knows)")]
+    ("is_live", "presence"), [(True, "which is registered"), (False, "taken to be registered (--live knows)")]
 )
-def test_without_the_running_switch_registered_vendors_count_as_not_known(knows_phones: bool, presence: str) -> None:
+def test_without_the_running_switch_registered_vendors_count_as_not_known(is_live: bool, presence: str) -> None:
     proof = builders.credentials("box", "secret")
     catalogue = builders.catalogue([ACME, builders.routing_gateway("box", "44", addresses=(), credentials=proof)])
     found = explain_route(
@@ -210,6 +226,6 @@ def test_without_the_running_switch_registered_vendors_count_as_not_known(knows_
         caller="1",
         callee="442012",
         at=NOW,
-        knows_phones=knows_phones,
+        is_live=is_live,
     )
     assert [each.reason for each in found.candidates] == [f"prefix 44, priority 1, {presence}"]

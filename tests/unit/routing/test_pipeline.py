@@ -8,6 +8,7 @@ from vosd.base.secret import Secret
 from vosd.callcontrol.explain import Offered, PassedOver, explain_routes
 from vosd.routing.capacity import Occupancy
 from vosd.routing.pipeline import Cause, LeftOut, RouteChoice, RouteRequest, Routes, examine_routes, find_routes
+from vosd.routing.quality import QualityFigures
 from vosd.routing.rest import Rests
 from vosd.routing.route_table import RouteTable
 from vosd.routing.weights import Turns
@@ -17,6 +18,8 @@ from vosd.trunks.scope import Scope
 
 REQUEST = RouteRequest(callee="+442071", caller="+4930", at=Instant(10_000, 1_790_000_000_000))
 TERMS = applied_rate("0.30")
+
+HALF_ANSWERED = QualityFigures(attempts=8, answered=4)
 
 
 class Vendors:
@@ -47,6 +50,9 @@ class Vendors:
     def terms(self, gateway, callee, wall_ms):
         self.asked.append((gateway.account, callee, wall_ms))
         return None if gateway.account in self.unrated else TERMS
+
+    def quality(self, gateway, prefix, callee, at, min_attempts):
+        return HALF_ANSWERED
 
     def funded(self, gateway):
         return gateway.account not in self.unfunded
@@ -247,8 +253,8 @@ def test_explanation_says_why_each_gateway_is_tried_or_left():
     vendors = Vendors(unrated={"dear"}, unfunded={"poor"}, lost={"lost"})
     explanation = explain_routes(REQUEST, RouteTable(gateways), occupancy, resting("tired"), vendors)
     assert explanation.candidates == (
-        Offered("first", 1, "+442071", "+4930", "prefix 4420, priority 7", "4420", 7, 100, "0.30"),
-        Offered("second", 2, "+442071", "+4930", "prefix *, priority 2", "*", 2, 100, "0.30"),
+        Offered("first", 1, "+442071", "+4930", "prefix 4420, priority 7", "4420", 7, 100, "0.30", HALF_ANSWERED),
+        Offered("second", 2, "+442071", "+4930", "prefix *, priority 2", "*", 2, 100, "0.30", HALF_ANSWERED),
     )
     assert explanation.left == (
         PassedOver("off", "disabled: by the configuration"),
@@ -266,7 +272,8 @@ def test_explanation_has_the_keys_of_the_command_line():
     explanation = explain_routes(
         REQUEST, RouteTable([routing_gateway("a"), routing_gateway("b", "1")]), Occupancy(), Rests(), Vendors()
     )
-    assert list(explanation.candidates[0]._asdict()) == [
+    assert list(explanation.candidates[0].to_json()) == [
         "routing_gateway", "position", "callee_out", "caller_out", "reason", "prefix", "priority", "weight", "cost",
+        "asr", "acd_s",
     ]  # fmt: skip
     assert list(explanation.left[0]._asdict()) == ["routing_gateway", "reason"]
