@@ -87,6 +87,8 @@ BLACKLISTING_SWITCH: Final = Endpoint(f"{NETWORK}.1", 15_087)
 """It refuses callers for what they did."""
 CHOOSING_SWITCH: Final = Endpoint(f"{NETWORK}.1", 15_087)
 """Whose vendors are chosen by calendars, causes and timers."""
+NUMBERING_SWITCH: Final = Endpoint(f"{NETWORK}.1", 15_089)
+"""It checks and rewrites numbers."""
 UNKNOWN_SOURCE: Final = Endpoint(f"{NETWORK}.99", 15_099)
 """An unused address."""
 

@@ -1,0 +1,144 @@
+"""Numbers through the real daemon: lists, rewriting on the way in and out, pools, number sections."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import NamedTuple
+
+import pytest
+from doubles.daemon import Daemon
+
+from vosd.testing.sockets.peer import OutgoingCall, Peer
+
+from .addresses import NUMBERING_SWITCH, VENDORS
+from .stage import Stage, configuration
+
+
+class Sent(NamedTuple):
+    """What one gateway was sent."""
+
+    gateway: str
+    callee: str
+    caller: str
+
+
+class Outcome(NamedTuple):
+    """How a call ended for its caller, and what was sent for it."""
+
+    status: int
+    sent: list[Sent]
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory) -> Iterator[Stage]:
+    directory = tmp_path_factory.mktemp("numbers")
+    (directory / "do-not-call.txt").write_text("# of March\n44209*\n004420555\n")
+    with Daemon(directory, configuration("numbers.yaml", NUMBERING_SWITCH)) as daemon:
+        yield Stage(daemon, NUMBERING_SWITCH)
+
+
+def dial(stage: Stage, callee: str, caller: str = "0201") -> Outcome:
+    """Call while carrier-a answers 503 and carrier-b is busy."""
+    statuses, sent = {"carrier-a": 503, "carrier-b": 486}, []
+    with ExitStack() as present:
+        vendors = {name: present.enter_context(Peer(VENDORS[name])) for name in statuses}
+        peer = present.enter_context(Peer(stage.endpoint_of("acme")))
+        call = OutgoingCall(peer, stage.address, callee, caller)
+        call.invite()
+        while True:
+            for name, vendor in vendors.items():
+                request = vendor.receive(0.02)
+                if request is not None and request.method == "INVITE":
+                    uris = (request.start_line, request["From"])
+                    sent.append(Sent(name, *(uri.partition("sip:")[2].partition("@")[0] for uri in uris)))
+                    vendor.reply(request, statuses[name], tag=f"vendor-{call.call_id}")
+            response = peer.receive(0.02)
+            if response is not None and response.status != 100:
+                call.remote_to = response["To"]
+                call.send(call.request("ACK", branch="INVITE"))
+                return Outcome(response.status, sent)
+
+
+def test_numbers_are_rewritten_on_the_way_in_and_for_each_gateway_on_the_way_out(stage: Stage) -> None:
+    callee = stage.number("0044101")
+    routed = callee.removeprefix("00")
+    expected = [
+        Sent("carrier-a", f"70010{routed.removeprefix('44')}", "49301"),
+        Sent("carrier-b", f"+{routed}", "44201"),
+    ]
+    assert dial(stage, callee) == Outcome(486, expected)
+    record = stage.record_of(callee)
+    assert (record["callee_in"], record["callee_billing"], record["callee_out"]) == (callee, routed, f"+{routed}")
+    assert (record["caller_in"], record["caller_out"]) == ("0201", "44201")
+    assert (record["rate_prefix"], [each["gateway"] for each in record["attempts"]]) == (
+        "44",
+        ["carrier-a", "carrier-b"],
+    )
+
+
+def test_a_pool_goes_on_after_a_reload(stage: Stage) -> None:
+    def shown() -> str:
+        return dial(stage, stage.number("0201"), "0201").sent[0].caller
+
+    first = shown()
+    following = {"49301": "49302", "49302": "49303", "49303": "49301"}
+    stage.daemon.succeed("reload")
+    assert shown() == following[first]
+
+
+def test_a_caller_that_no_gateway_takes_further_ends_with_the_first_refusal(stage: Stage) -> None:
+    callee = stage.number("0044102")
+    outcome = dial(stage, callee, "12025550100")
+    assert (outcome.status, [each.gateway for each in outcome.sent]) == (503, ["carrier-a"])
+    explained = stage.daemon.ask(
+        "route", "explain", "--gateway", "acme-pbx", "--caller", "12025550100", "--callee", callee, "--live"
+    )
+    why = "caller: calling number 12025550100 is not among the allowed ones"
+    assert explained["left"] == [{"routing_gateway": "carrier-b", "reason": why}]
+    assert explained["callee_billed"] == callee.removeprefix("00")
+
+
+@pytest.mark.parametrize(
+    ("callee", "caller", "detail"),
+    [
+        ("44209123", "0201", "called number 44209123 is denied by list:do-not-call"),
+        ("004420555", "0201", "called number 004420555 is denied by list:do-not-call"),
+        ("0044103", "447700900001", "calling number 447700900001 is denied by list:bad-callers"),
+        ("009910", "0201", "called number 009910 has 6 digits, 7-15 allowed"),
+    ],
+)
+def test_lists_and_lengths_refuse_a_call(stage: Stage, callee: str, caller: str, detail: str) -> None:
+    assert dial(stage, callee, caller) == Outcome(403, [])
+    record = stage.record_of(callee)
+    assert (record["end_reason"], record["hangup_source"], record["sip_code"]) == ("Number Not Allowed", "switch", 403)
+    explained = stage.daemon.ask("route", "explain", "--gateway", "acme-pbx", "--caller", caller, "--callee", callee)
+    assert (explained["result"], explained["detail"]) == ("Number Not Allowed", f"acme-pbx: {detail}")
+
+
+def test_a_number_section_refuses_the_rewritten_number(stage: Stage) -> None:
+    callee = stage.number("07012")
+    assert dial(stage, callee) == Outcome(403, [])
+    assert stage.record_of(callee)["end_reason"] == "Number Not Allowed"
+    explained = stage.daemon.ask("route", "explain", "--gateway", "acme-pbx", "--caller", "0201", "--callee", callee)
+    assert explained["detail"] == "number section of acme: prefix 4470 is denied"
+
+
+def test_a_changed_list_is_in_force_after_a_reload(stage: Stage) -> None:
+    callee = stage.number("0044104")
+    assert dial(stage, callee).status == 486
+    file = stage.daemon.directory / "do-not-call.txt"
+    before = file.read_text()
+    file.write_text(f"{before}{callee}\n")
+    stage.daemon.succeed("reload")
+    assert dial(stage, callee) == Outcome(403, [])
+    file.write_text(f"{before}4 4\n")
+    refused = stage.daemon.verb("reload")
+    assert refused.code == 3
+    assert (
+        "do-not-call.txt:4: number_lists[do-not-call].file: value '4 4': expected a number or prefix" in refused.stderr
+    )
+    assert dial(stage, callee) == Outcome(403, [])
+
+
+def test_nothing_is_left_and_the_ledger_agrees(stage: Stage) -> None:
+    stage.expect_nothing_left()
+    stage.expect_books_in_order()
