@@ -75,7 +75,7 @@ def test_numbers_are_rewritten_on_the_way_in_and_for_each_gateway_on_the_way_out
     )
 
 
-def test_a_pool_goes_on_after_a_reload(stage: Stage) -> None:
+def test_a_pool_goes_on_after_a_reload_and_after_a_restart(stage: Stage) -> None:
     def shown() -> str:
         return dial(stage, stage.number("0201"), "0201").sent[0].caller
 
@@ -83,6 +83,9 @@ def test_a_pool_goes_on_after_a_reload(stage: Stage) -> None:
     following = {"49301": "49302", "49302": "49303", "49303": "49301"}
     stage.daemon.succeed("reload")
     assert shown() == following[first]
+    assert stage.daemon.interrupt() == 0
+    stage.daemon.start()
+    assert shown() == following[following[first]]
 
 
 def test_a_caller_that_no_gateway_takes_further_ends_with_the_first_refusal(stage: Stage) -> None:

@@ -32,6 +32,7 @@ from vosd.engine.booking.spool import Spool
 from vosd.engine.calls.blacklist_file import BlacklistFile
 from vosd.engine.calls.leftovers import Leftovers, Placements
 from vosd.engine.calls.live_call import LiveCall
+from vosd.engine.calls.pool_file import PoolFile
 from vosd.engine.calls.snapshots import accounts_of
 from vosd.engine.counting import Counting
 from vosd.engine.journal import Journal
@@ -140,6 +141,7 @@ class SwitchService:
             self.dropped,
         )
         self._blacklist = BlacklistFile(settings.state_dir / "blacklist.json", self.switch.live.dynamic_lists, clock)
+        self._pools = PoolFile(settings.state_dir / "number-pools.json", self.switch.live.pool_turns)
         self._tasks = BackgroundTasks()
         node, switch = self.node, self.switch
         bookkeepers = (self._recorder, self._journal, self.spool, self.balances, self.database, self.overrides)
@@ -165,6 +167,7 @@ class SwitchService:
         recover(remains, self._journal, self._recorder, self.balances, self._leftovers.adopt)
         self._quality_file.restore()
         self._blacklist.restore()
+        self._pools.restore()
         self.phone_service.begin()
         await self.directory.adopt(self.switch.catalogue.routing_gateways.values())
         self._tasks.run("booking", self._recorder.run)
@@ -180,6 +183,7 @@ class SwitchService:
         self._tasks.run("ends of registrations", lambda: every(EXPIRY_TICK_MS / 1_000, self._end_registrations))
         self._tasks.run("reports to the phone service", self.phone_service.run)
         self._tasks.run("dynamic blacklist to disk", self._blacklist.run)
+        self._tasks.run("turns of number pools to disk", self._pools.run)
         self._tasks.run("report of dropped traffic", lambda: report_dropped(self.dropped))
 
     @property
@@ -256,6 +260,7 @@ class SwitchService:
         await self._tasks.stop()
         await self.registrations.write_all()
         self._blacklist.write_last()
+        self._pools.write_last()
         self._journal.close()
         self._quality_file.write()
 

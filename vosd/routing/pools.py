@@ -3,7 +3,7 @@
 The pool is configuration; whose turn it is, is live state, which outlives a reload.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from enum import Enum
 from typing import NamedTuple
 
@@ -39,7 +39,7 @@ class NumberPool(msgspec.Struct, frozen=True):
     when_empty: EmptyPool = EmptyPool.ORIGINAL
 
 
-class _Turn(NamedTuple):
+class Turn(NamedTuple):
     """Whose turn it is in one pool."""
 
     position: int
@@ -50,10 +50,12 @@ class _Turn(NamedTuple):
 class PoolTurns:
     """Whose turn it is in every pool, by name."""
 
-    __slots__ = ("_turns",)
+    __slots__ = ("_turns", "taken")
 
     def __init__(self) -> None:
-        self._turns: dict[str, _Turn] = {}
+        self.taken = 0
+        """How many numbers were taken since the start."""
+        self._turns: dict[str, Turn] = {}
 
     def take(self, pool: NumberPool, draw: Draw) -> str | None:
         """Return the number of the next call; None = the pool has none.
@@ -65,12 +67,13 @@ class PoolTurns:
             return None
         turn = self._turns.get(pool.name)
         if turn is not None and turn.used < pool.reuse and turn.position < size:
-            turn = _Turn(turn.position, turn.used + 1)
+            turn = Turn(turn.position, turn.used + 1)
         elif pool.mode is PoolMode.RANDOM:
-            turn = _Turn(draw(size), 1)
+            turn = Turn(draw(size), 1)
         else:
-            turn = _Turn(0 if turn is None or turn.position + 1 >= size else turn.position + 1, 1)
+            turn = Turn(0 if turn is None or turn.position + 1 >= size else turn.position + 1, 1)
         self._turns[pool.name] = turn
+        self.taken += 1
         return pool.numbers[turn.position]
 
     def keep(self, names: Collection[str]) -> None:
@@ -78,8 +81,16 @@ class PoolTurns:
         for name in self._turns.keys() - set(names):
             del self._turns[name]
 
+    def all(self) -> dict[str, Turn]:
+        """Return the turns by name of the pool."""
+        return dict(self._turns)
+
+    def restore(self, turns: Mapping[str, Turn]) -> None:
+        """Go on with the turns of an earlier run."""
+        self._turns.update(turns)
+
     def copied(self) -> "PoolTurns":
         """Return a copy, for a call that is not made."""
         copy = PoolTurns()
-        copy._turns.update(self._turns)
+        copy.restore(self._turns)
         return copy

@@ -54,3 +54,10 @@ def test_a_copy_leaves_the_turn_as_it_is():
     taken(turns, pool(), 1)
     assert taken(turns.copied(), pool(), 1) == "B"
     assert taken(turns, pool(), 1) == "B"
+
+
+def test_the_turns_of_an_earlier_run_go_on():
+    before, after = PoolTurns(), PoolTurns()
+    assert taken(before, pool(reuse=2), 3) == "AAB"
+    after.restore(before.all())
+    assert (taken(after, pool(reuse=2), 2), before.taken, after.taken) == ("BC", 3, 2)

@@ -22,6 +22,8 @@ from vosd.routing.number_lists import NumberList, PackedLines, UnusableLine, pac
 _IN_THIS_PROCESS_MAX: Final = 1 << 20
 """Bytes of a file that is read at once: some 80,000 numbers, a tenth of a second."""
 _BLOCK_BYTES: Final = 8 << 20
+_PIPE_BYTES: Final = 1 << 20
+"""Little at a time: copying it holds the interpreter."""
 FILE_BYTES_MAX: Final = 4 << 30
 _BOM: Final = b"\xef\xbb\xbf"
 
@@ -115,7 +117,7 @@ def _read_by_a_process(path: Path) -> tuple[PackedLines, str]:
             raise EOFError("the process that reads it has ended")
         head = msgspec.json.decode(line, type=_Head)
         numbers = array("d")
-        while block := process.stdout.read(_BLOCK_BYTES):
+        while block := process.stdout.read(_PIPE_BYTES):
             numbers.frombytes(block)
     if len(numbers) != head.numbers:
         raise EOFError("the process that reads it has ended too early")
