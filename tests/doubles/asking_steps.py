@@ -1,6 +1,6 @@
 """A step of set-up that asks a question, and an asker that a test answers for.
 
-No step of the switch asks yet. ``WhereIs`` stands for what an HTTP lookup or a redirect server would be asked.
+``WhereIs`` stands for what another server is asked; the switch's own questions are in ``callcontrol.number_tools``.
 """
 
 from collections.abc import Callable

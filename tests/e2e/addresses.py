@@ -85,10 +85,14 @@ STOPPED_SWITCH: Final = Endpoint(f"{NETWORK}.1", 15_086)
 """Another one of this kind."""
 BLACKLISTING_SWITCH: Final = Endpoint(f"{NETWORK}.1", 15_087)
 """It refuses callers for what they did."""
-CHOOSING_SWITCH: Final = Endpoint(f"{NETWORK}.1", 15_087)
+CHOOSING_SWITCH: Final = Endpoint(f"{NETWORK}.1", 15_088)
 """Whose vendors are chosen by calendars, causes and timers."""
 NUMBERING_SWITCH: Final = Endpoint(f"{NETWORK}.1", 15_089)
 """It checks and rewrites numbers."""
+LOOKING_SWITCH: Final = Endpoint(f"{NETWORK}.1", 15_100)
+"""It asks other servers about numbers."""
+LOOKUP_SERVER: Final = Endpoint(f"{NETWORK}.61", 15_061)
+"""A redirect server, and over TCP an HTTP server."""
 UNKNOWN_SOURCE: Final = Endpoint(f"{NETWORK}.99", 15_099)
 """An unused address."""
 

@@ -106,16 +106,18 @@ def addressed(choice: RouteChoice, address: Address, peer: Peer, listener: Liste
     A phone is called at its registered contact (RFC 3261 section 16.5); a vendor that registers with us at the host of
     its contact, with the called number as user part.
     """
-    user = escape_user(choice.callee_out)
+    user = called = escape_user(choice.callee_out)
+    if choice.routing_number:
+        called = f"{user};npdi;rn={escape_user(choice.routing_number)}"
     if address.uri and not choice.gateway.is_phone:
-        return with_user(address.uri, user), f"<sip:{user}@{host_text(listener.host)}>"
+        return with_user(address.uri, called), f"<sip:{user}@{host_text(listener.host)}>"
     if address.uri:
         return address.uri, f"<sip:{user}@{host_text(listener.host)}>"
     if address.name:
-        return f"sip:{user}@{address.written}", f"<sip:{user}@{address.name}>"
-    theirs = f"sip:{user}@{host_text(peer.host)}"
+        return f"sip:{called}@{address.written}", f"<sip:{user}@{address.name}>"
+    there = host_text(peer.host)
     transport = "" if listener.transport == "udp" else f";transport={listener.transport}"
-    return f"{theirs}:{peer.port}{transport}", f"<{theirs}>"
+    return f"sip:{called}@{there}:{peer.port}{transport}", f"<sip:{user}@{there}>"
 
 
 def extensions(dialect: CalleeDialect, *, may_be_reliable: bool) -> str:

@@ -4,7 +4,7 @@ Their order is ``setup.STEPS``. What the steps reserve (capacity, money) is list
 later refusal releases all of it. The only state is the live counters.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, Protocol
 
 import msgspec
@@ -23,10 +23,11 @@ from vosd.catalogue.catalogue import Catalogue
 from vosd.routing.capacity import Full, Occupancy
 from vosd.routing.dynamic_lists import CountedCall
 from vosd.routing.identify import identified_by_proof
-from vosd.routing.pipeline import RouteChoice, RouteRequest, find_routes
+from vosd.routing.lookups import Target
+from vosd.routing.pipeline import Destination, RouteChoice, RouteRequest, find_routes
 from vosd.routing.sections import objection_in
 from vosd.trunks.dialect import CalleeSource, CallerSource
-from vosd.trunks.gateways import MappingGateway
+from vosd.trunks.gateways import MappingGateway, RoutingGateway
 from vosd.trunks.scope import Scope
 
 _UNIDENTIFIED: Final = "the call is not identified yet"
@@ -118,6 +119,12 @@ class CallRequest(msgspec.Struct):
     callee: str = ""
     """Without tech prefix."""
     callee_billing: str = ""
+    routing_number: str = ""
+    """The number by which a ported number is routed; empty = the called number is."""
+    callee_rated: str = ""
+    """The number whose buy rates hold; empty = those of the called number do."""
+    targets: tuple[Target, ...] = ()
+    """The gateways that a redirect server has named; none = the switch finds them itself."""
     mapping: MappingGateway | None = None
     account: Account | None = None
     rate: AppliedRate | None = None
@@ -159,6 +166,18 @@ def route_request(call: CallRequest) -> RouteRequest:
         raise StepOutOfOrderError("the call has no rate yet")
     return RouteRequest(
         call.callee, call.caller, call.at, account.id, mapping.name, rate.price_per_minute, rate.currency
+    )
+
+
+def _answered(request: RouteRequest, call: CallRequest, gateways: Mapping[str, RoutingGateway]) -> RouteRequest:
+    """Return a request with what other servers have said about it; a gateway that is gone is left out."""
+    return msgspec.structs.replace(
+        request,
+        routing_number=call.routing_number,
+        callee_rated=call.callee_rated,
+        targets=tuple(
+            Destination(gateways[each.gateway], each.callee) for each in call.targets if each.gateway in gateways
+        ),
     )
 
 
@@ -292,7 +311,10 @@ class Admission:
     def find_routes(self, call: CallRequest) -> Refusal | None:
         """Find the routing gateways that may be tried."""
         live = self.live
-        routes = find_routes(route_request(call), self.catalogue.routes, live.occupancy, live.rests, self.vendors)
+        request = route_request(call)
+        if call.routing_number or call.targets:
+            request = _answered(request, call, self.catalogue.routing_gateways)
+        routes = find_routes(request, self.catalogue.routes, live.occupancy, live.rests, self.vendors)
         if isinstance(routes, Refusal):
             return routes
         call.choices = routes

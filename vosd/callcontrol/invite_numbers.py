@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 
 from vosd.sip.headers.name_addr import NameAddr
+from vosd.sip.headers.portability import Portability, portability_of
 from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.flaws import Flaw
 from vosd.sip.wire.message import Request
@@ -55,6 +56,10 @@ class InviteNumbers(msgspec.Struct):
                 return user
             anonymous = anonymous or user
         return anonymous
+
+    def portability(self) -> Portability:
+        """Return what the Request-URI says about the portability of the called number."""
+        return portability_of(self.request.uri)
 
 
 def _first_user(request: Request, source: CallerSource) -> str:

@@ -1,25 +1,65 @@
-"""Steps of the set-up that look at the numbers of a call: the dynamic blacklist.
+"""Steps of the set-up that look at numbers: the dynamic blacklist, number portability, the external redirect server.
 
-The order of all steps is ``setup.STEPS``; the rules are in ``routing.dynamic_lists``.
+The order of all steps is ``setup.STEPS``; the rules of the blacklist are in ``routing.dynamic_lists``. The other two
+ask a question, which ``engine.lookups`` answers; nothing is decided here that depends on how the server is reached.
 """
 
-from typing import Final
+from functools import partial
+from typing import ClassVar, Final
 
+from vosd.b2bua.ports import Answer
 from vosd.base.cause import EndReason
 from vosd.base.errors import Refusal
 from vosd.base.number import for_matching
 from vosd.callcontrol.admission import Admission, CallRequest, StepOutOfOrderError
+from vosd.callcontrol.invite_numbers import InviteNumbers
+from vosd.callcontrol.questions import Ask, Outcome, Question
 from vosd.routing.dynamic_lists import Listing
+from vosd.routing.lookups import PortabilityTerms, RedirectTerms, Target
 
 NO_CALLER: Final = frozenset({"", "anonymous"})
 """Calling numbers that do not say who calls: such calls are not counted together."""
+NO_PORTABILITY: Final = Refusal(EndReason.NO_AVAILABLE_ROUTE, 503, "the lookup of the number gave no answer")
+NOT_REDIRECTED: Final = Refusal(EndReason.NO_AVAILABLE_ROUTE, 503, "the redirect server named no gateway")
+_UNIDENTIFIED: Final = "the call is not identified yet"
+
+
+class RoutingNumber(Answer, frozen=True):
+    """The number by which calls to another one are routed; empty = it is not ported."""
+
+    number: str
+
+
+class WhichRoutingNumber(Question, frozen=True):
+    """By which number are calls to this one routed?"""
+
+    answered_by: ClassVar[type[Answer]] = RoutingNumber
+    number: str
+    """Without leading ``+``."""
+
+
+class Redirected(Answer, frozen=True):
+    """The gateways that a redirect server has named, in order; none = it has named none that is known."""
+
+    targets: tuple[Target, ...]
+
+
+class WhereTo(Question, frozen=True):
+    """Through which gateways does a call go?"""
+
+    answered_by: ClassVar[type[Answer]] = Redirected
+    callee: str
+    caller: str
+    hops: int
+    """Max-Forwards of the request."""
+    timeout_ms: int
 
 
 def check_dynamic_blacklist(admission: Admission, call: CallRequest) -> Refusal | None:
     """Refuse a caller that is on the dynamic blacklist, or count its call, which may put it there."""
     gateway = call.mapping
     if gateway is None:
-        raise StepOutOfOrderError("the call is not identified yet")
+        raise StepOutOfOrderError(_UNIDENTIFIED)
     limits = gateway.dynamic_blacklist or admission.catalogue.parameters.dynamic_blacklist
     if limits is None or not limits.enabled:
         return None
@@ -32,3 +72,59 @@ def check_dynamic_blacklist(admission: Admission, call: CallRequest) -> Refusal 
     call.counted = counted
     call.taken.append(counted)
     return None
+
+
+def find_routing_number(admission: Admission, call: CallRequest) -> Outcome:
+    """Find the number by which a ported number is routed: the INVITE has it, or it is looked up."""
+    gateway, terms = call.mapping, admission.catalogue.parameters.number_portability
+    if gateway is None:
+        raise StepOutOfOrderError(_UNIDENTIFIED)
+    if gateway.accept_routing_number and isinstance(call.numbers, InviteNumbers):
+        sent = call.numbers.portability()
+        if sent.is_looked_up:
+            _route_by(sent.routing_number, terms, call)
+            return None
+    if terms is None or not terms.asks or not gateway.ask_number_portability:
+        return None
+    number = for_matching(call.callee)
+    if terms.prefixes and not number.startswith(terms.prefixes):
+        return None
+    if admission.catalogue.routes.phone(number) is not None:
+        return None  # a number of ours
+    otherwise = None if terms.fail_open else NO_PORTABILITY
+    return Ask(WhichRoutingNumber(number), terms.timeout_ms, otherwise, partial(_looked_up, terms, call))
+
+
+def ask_redirect_server(admission: Admission, call: CallRequest) -> Outcome:
+    """Ask the external redirect server which gateways may be tried."""
+    terms, gateway = admission.catalogue.parameters.redirect_server, call.mapping
+    if terms is None:
+        return None
+    if gateway is None:
+        raise StepOutOfOrderError(_UNIDENTIFIED)
+    if not gateway.ask_redirect_server or admission.catalogue.routes.phone(call.callee) is not None:
+        return None
+    question = WhereTo(call.callee, call.caller, call.hops, terms.timeout_ms)
+    return Ask(question, terms.timeout_ms, _not_redirected(terms), partial(_redirected, terms, call))
+
+
+def _looked_up(terms: PortabilityTerms, call: CallRequest, answer: Answer) -> None:
+    if isinstance(answer, RoutingNumber):
+        _route_by(answer.number, terms, call)
+
+
+def _route_by(number: str, terms: PortabilityTerms | None, call: CallRequest) -> None:
+    call.routing_number = number
+    if number and terms is not None and terms.rate_by_routing_number:
+        call.callee_billing = call.callee_rated = for_matching(number)
+
+
+def _redirected(terms: RedirectTerms, call: CallRequest, answer: Answer) -> Refusal | None:
+    if isinstance(answer, Redirected) and answer.targets:
+        call.targets = answer.targets
+        return None
+    return _not_redirected(terms)
+
+
+def _not_redirected(terms: RedirectTerms) -> Refusal | None:
+    return None if terms.fail_open else NOT_REDIRECTED

@@ -17,7 +17,7 @@ from vosd.b2bua.ports import Answer
 from vosd.base.clock import Instant
 from vosd.base.errors import Refusal
 from vosd.callcontrol.admission import Admission, CallRequest, StepOutOfOrderError
-from vosd.callcontrol.number_tools import check_dynamic_blacklist
+from vosd.callcontrol.number_tools import ask_redirect_server, check_dynamic_blacklist, find_routing_number
 from vosd.callcontrol.questions import Ask, Outcome, Question, Step
 
 STEPS: Final[tuple[Step, ...]] = (
@@ -25,10 +25,12 @@ STEPS: Final[tuple[Step, ...]] = (
     Admission.check_open,
     Admission.check_loop,
     Admission.check_gateway,
-    Admission.check_number,
     check_dynamic_blacklist,
+    Admission.check_number,
     Admission.check_account,
+    find_routing_number,
     Admission.find_sell_rate,
+    ask_redirect_server,
     Admission.find_routes,
     Admission.take_hold,
 )

@@ -8,6 +8,7 @@ from vosd.billing.accounts import Account
 from vosd.billing.rate_group import RateGroup
 from vosd.routing.calendar import Calendar
 from vosd.routing.identify import SourceIndex
+from vosd.routing.lookups import PortabilityTerms, RedirectTerms
 from vosd.routing.number_lists import NumberList
 from vosd.routing.number_rules import IncomingRules, OutgoingRules
 from vosd.routing.pools import NumberPool
@@ -48,6 +49,10 @@ class CallParameters:
     """SS_GATEWAY_QUALITY_RESERVE_SEPARATE: slices in a window."""
     dynamic_blacklist: CallerLimits | None = None
     """Limits of each caller of a mapping gateway that has none of its own; None = none."""
+    number_portability: PortabilityTerms | None = None
+    """What holds for ported numbers; None = they are routed as dialled."""
+    redirect_server: RedirectTerms | None = None
+    """What holds for the external redirect server; None = there is none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -213,6 +213,7 @@ class Daemon:
             raise as_mistakes(error, loaded) from error
         self._transports.adjust(loaded.transports, loaded.tls)
         self.service.keep_alives.adjust(loaded.settings.keep_alive)
+        self.service.lookups.adjust(loaded.settings.lookups)
         self.service.phone_service.adjust(loaded.settings.phone_service)
         self.service.inbox.adjust(loaded.settings.overload)
 

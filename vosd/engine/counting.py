@@ -35,6 +35,12 @@ class Figure(StrEnum):
     SPOOL_ROWS = "spool_rows", "calls in the journal and not yet in the database; zero within a second likewise"
     LOCKED_OUT = "locked_out", "sources that are blocked for wrong passwords or a flood (vosd unblock --list)"
     BLACKLISTED = "blacklisted", "callers on the dynamic blacklist (vosd blacklist list)"
+    LOOKUPS = "lookups", "open questions to the servers of number_portability and redirect_server"
+    LOOKUPS_FAILED = (
+        "lookups_failed",
+        "since the start: questions to these servers that had no usable answer in time",
+        True,
+    )
     BLACKLIST_FORGOTTEN = (
         "blacklist_forgotten",
         "since the start: callers that the dynamic blacklist stopped to count because there were too many",

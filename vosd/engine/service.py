@@ -36,6 +36,8 @@ from vosd.engine.calls.pool_file import PoolFile
 from vosd.engine.calls.snapshots import accounts_of
 from vosd.engine.counting import Counting
 from vosd.engine.journal import Journal
+from vosd.engine.lookups.asker import Lookups
+from vosd.engine.lookups.wiring import Wiring
 from vosd.engine.loop import TICK_S, Loop
 from vosd.engine.node import Node, Surroundings
 from vosd.engine.overload.inbox import Inbox
@@ -109,6 +111,7 @@ class SwitchService:
             lease, books, self.balances, comparison, memo, clock, self._write_registrations_again
         )
         self.phone_service = PhoneService(clock, settings.phone_service, lambda: self.registrations)
+        self.lookups = Lookups(clock, settings.lookups)
         surroundings = Surroundings(
             clock=clock,
             tokens=TokenSource(),
@@ -119,13 +122,16 @@ class SwitchService:
             placed=Placements(self._journal),
             presence=self.phone_service.changed,
             steps=steps,
-            asker=asker,
+            asker=asker or self.lookups,
         )
         self.node = Node(settings.node, settings.sip, settings.trace, listeners, catalogue, surroundings)
         self.switch, self.registrations = self.node.switch, self.node.registrations
         self._quality_file = QualityFile(settings.state_dir / "quality.json", self.switch.live.quality, clock)
         self._endpoint = self.node.endpoint
         self._loop = Loop(clock, self._endpoint, self.switch, self._journal, self.node.trace)
+        self.lookups.connect(
+            Wiring(self._endpoint, self.switch.take_answer, self._loop.take_answer, self.switch.vendors_at)
+        )
         patience_s = settings.sip.timers.transaction_ms / 1000
         self._leftovers = Leftovers(
             self._endpoint, self._journal, clock, self._loop.flush, lambda: self.switch.catalogue, patience_s
@@ -146,7 +152,7 @@ class SwitchService:
         node, switch = self.node, self.switch
         bookkeepers = (self._recorder, self._journal, self.spool, self.balances, self.database, self.overrides)
         registrations = (self.registrations, node.registrar, node.authenticator, self.phone_service, self.keep_alives)
-        peers = (self.gateways, self.directory, self.signalling, node.vendors)
+        peers = (self.gateways, self.directory, self.signalling, node.vendors, self.lookups)
         self.parts: Final[tuple[Counting, ...]] = (
             switch, switch.notices, self.inbox, *bookkeepers, *registrations, *peers,
         )  # fmt: skip
@@ -254,6 +260,7 @@ class SwitchService:
 
     async def stop(self) -> None:
         """End the tasks and close the journal."""
+        self.lookups.stop()
         self.inbox.detach()
         self._loop.detach()
         self.keep_alives.stop()

@@ -13,6 +13,7 @@ from vosd.engine.journal.files import KeepSettings
 from vosd.engine.overload.load import OverloadSettings
 from vosd.sip.registration.keepalive import KeepAlive
 from vosd.sip.settings import SipSettings
+from vosd.trunks.gateways import Address
 
 
 class Listener(NamedTuple):
@@ -84,6 +85,32 @@ class PhoneServiceSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class PortabilitySettings:
+    """The server that knows the routing numbers of called numbers; either ``url`` or ``server``."""
+
+    url: str = ""
+    """With ``{number}`` in it; http or https."""
+    field: str = ""
+    """Field of the JSON document that has the routing number, with dots; empty = the body is the routing number."""
+    authorization: Secret | None = None
+    """Value of the header of that name."""
+    server: Address | None = None
+    """A SIP redirect server, with an IP address."""
+    timeout_ms: int = 1_000
+    cache_entries: int = 50_000
+    cache_ttl_s: int = 3_600
+
+
+@dataclass(frozen=True, slots=True)
+class LookupSettings:
+    """Servers that are asked about the numbers of calls."""
+
+    portability: PortabilitySettings | None = None
+    redirect_server: Address | None = None
+    """With an IP address."""
+
+
+@dataclass(frozen=True, slots=True)
 class DnsSettings:
     """Name servers, and cache times of their answers."""
 
@@ -125,5 +152,6 @@ class Settings:
     keep_alive: KeepAlive = field(default_factory=KeepAlive)
     """Keep-alives for registered endpoints behind NAT."""
     phone_service: PhoneServiceSettings | None = None
+    lookups: LookupSettings = field(default_factory=LookupSettings)
     log_level: LogLevel = LogLevel.INFO
     overload: OverloadSettings = field(default_factory=OverloadSettings)

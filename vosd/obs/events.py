@@ -86,6 +86,9 @@ class Event(StrEnum):
     """A peer refuses our BYE, perhaps for our credentials, and may continue to bill."""
     ANSWER_UNHEARD = "answer_unheard"
     """A vendor has answered and is paid; the caller did not get the answer and pays nothing."""
+    LOOKUP_SERVICE_DOWN = "lookup_service_down"
+    """A server that is asked about numbers (``service``) does not answer: it is not asked for some seconds."""
+    LOOKUP_SERVICE_UP = "lookup_service_up"
     CALLER_BLACKLISTED = "caller_blacklisted"
     """A caller exceeded a limit of ``dynamic_blacklist``: its calls are refused until then."""
     SESSION_REFRESH_FAILED = "session_refresh_failed"
@@ -100,6 +103,7 @@ BACK: Final[Mapping[Event, Event]] = {
     Event.JOURNAL_WRITE_FAILED: Event.JOURNAL_RECOVERED,
     Event.PHONE_OFFLINE: Event.PHONE_ONLINE,
     Event.PHONE_SERVICE_DOWN: Event.PHONE_SERVICE_UP,
+    Event.LOOKUP_SERVICE_DOWN: Event.LOOKUP_SERVICE_UP,
     Event.GATEWAY_UNREGISTERED: Event.GATEWAY_REGISTERED,
     Event.GATEWAY_DOWN: Event.GATEWAY_UP,
     Event.GATEWAY_RESTING: Event.GATEWAY_WELL,

@@ -20,7 +20,15 @@ from vosd.routing.order import Ordering
 from vosd.routing.ports import Vendors, VendorTerms
 from vosd.routing.rest import Rests
 from vosd.routing.route_table import Candidate, RouteTable
+from vosd.trunks.dialect import PortedNumber
 from vosd.trunks.gateways import RoutingGateway
+
+
+class Destination(NamedTuple):
+    """A gateway, and the number to call there."""
+
+    gateway: RoutingGateway
+    callee: str
 
 
 class RouteRequest(msgspec.Struct, frozen=True):
@@ -37,6 +45,12 @@ class RouteRequest(msgspec.Struct, frozen=True):
     """What the payer is charged for a minute after the first period, without tax; None = unknown."""
     currency: str = ""
     """The currency of that price (ISO 4217)."""
+    routing_number: str = ""
+    """The number by which a ported number is routed; empty = ``callee``."""
+    callee_rated: str = ""
+    """The number whose buy rates hold; empty = ``callee``."""
+    targets: tuple[Destination, ...] = ()
+    """The gateways and numbers that a redirect server has named; none = the route table has the gateways."""
 
 
 class RouteChoice(msgspec.Struct, frozen=True, gc=False):
@@ -54,6 +68,8 @@ class RouteChoice(msgspec.Struct, frozen=True, gc=False):
     """``callee_out`` was named by a 3xx of the vendor, and ``terms`` are those of the number before."""
     priority: int = 1
     weight: int = 100
+    routing_number: str = ""
+    """What goes out beside ``callee_out`` as its routing number (RFC 4694); empty = none."""
 
 
 class Cause(Enum):
@@ -131,8 +147,12 @@ def _search(
 
     Each candidate is examined when its turn comes: what has changed since the gateway before it was tried counts.
     """
-    ranked, groups, criteria = table.fit(request.callee)
-    ordering = Ordering(table.plan, request.callee, request.at, vendors) if criteria else None
+    if request.targets:
+        yield from _search_named(request, table, occupancy, rests, vendors, left)
+        return
+    ranked, groups, criteria = table.fit(request.routing_number or request.callee)
+    rated = request.callee_rated or request.callee
+    ordering = Ordering(table.plan, rated, request.at, vendors) if criteria else None
     candidates: Iterable[Candidate] = ranked if ordering is None else ordering.in_order(groups, criteria)
     resting: list[RouteChoice] = []
     is_found = False
@@ -184,12 +204,12 @@ def _examine(
         objection = vendors.objection(gateway, request.caller)
         if objection is not None:
             return LeftOut(gateway, Cause.CALLER, objection)
-    terms = vendors.terms(gateway, request.callee, at.wall)
+    terms = vendors.terms(gateway, request.callee_rated or request.callee, at.wall)
     if terms is None and not gateway.allow_unrated:
         return LeftOut(gateway, Cause.NO_BUY_RATE)
     # A gateway that only rests may be tried after all, so all that concerns its price is known by now.
     is_resting = gateway.name in vendors.resting and vendors.resting_ms(gateway, at.mono, request.payer) > 0
-    return RouteChoice(
+    choice = RouteChoice(
         gateway,
         candidate.prefix,
         request.callee,
@@ -199,6 +219,40 @@ def _examine(
         priority=candidate.priority,
         weight=candidate.weight,
     )
+    return _ported(choice, request.routing_number) if request.routing_number else choice
+
+
+def _ported(choice: RouteChoice, routing_number: str) -> RouteChoice:
+    """Return a route to a ported number in the form that its gateway wants."""
+    match choice.gateway.dialect.ported_number:
+        case PortedNumber.DIALLED:
+            return choice
+        case PortedNumber.ROUTING:
+            return msgspec.structs.replace(choice, callee_out=routing_number)
+        case PortedNumber.PARAMETERS:
+            return msgspec.structs.replace(choice, routing_number=routing_number)
+
+
+def _search_named(
+    request: RouteRequest, table: RouteTable, occupancy: Occupancy, rests: Rests, vendors: Vendors, left: list[LeftOut]
+) -> Iterator[RouteChoice]:
+    """Yield the gateways that a redirect server has named, in its order, as ``_search`` does those of the table."""
+    resting: list[RouteChoice] = []
+    is_found = False
+    for gateway, callee in request.targets:
+        named = msgspec.structs.replace(request, callee=callee, routing_number="", callee_rated="")
+        found = _examine(table.named(gateway), named, occupancy, rests, vendors)
+        if isinstance(found, LeftOut):
+            left.append(found)
+        elif found.is_last_resort:
+            left.append(LeftOut(gateway, Cause.FAILING))
+            resting.append(found)
+        else:
+            is_found = True
+            yield found if gateway.numbers is None else _renumbered(found, vendors)
+    if resting and not is_found:
+        left[:] = [each for each in left if each.cause is not Cause.FAILING]
+        yield from (each if each.gateway.numbers is None else _renumbered(each, vendors) for each in resting)
 
 
 def _objection(

@@ -87,6 +87,7 @@ class RouteTable:
             of_gateway = gateway.priority, gateway.weight, calendar, calendar is not None
             for prefix in dict.fromkeys(gateway.prefixes):
                 by_prefix[prefix].append(Candidate(gateway, prefix, *of_gateway))
+        self._calendars = calendars
         self._by_prefix = PrefixIndex((prefix, tuple(own)) for prefix, own in by_prefix.items())
         self._fits: dict[str, Fit] = {}
         self._overridden: Mapping[str, RoutingGateway] = {}
@@ -124,6 +125,11 @@ class RouteTable:
                 self._fits.clear()
             fit = self._fits[prefix] = _sorted(self._gather(number), self.plan.order)
         return fit
+
+    def named(self, gateway: RoutingGateway) -> Candidate:
+        """Return a gateway that a redirect server has named as a candidate for any number."""
+        calendar = self._calendars.get(gateway.name)
+        return Candidate(gateway, ANY, gateway.priority, gateway.weight, calendar, calendar is not None)
 
     def candidates(self, callee: str) -> Sequence[Candidate]:
         """Return every gateway that ``callee`` fits, sorted as far as the configuration decides it."""

@@ -86,6 +86,14 @@ class Passing(Enum):
     STRIP = "strip"
 
 
+class PortedNumber(Enum):
+    """What a vendor is sent for a ported number."""
+
+    DIALLED = "dialled"
+    ROUTING = "routing"
+    PARAMETERS = "parameters"
+
+
 BOUND_TO_THEIR_REQUEST: Final = frozenset({401, 407, 487})
 """Codes that a customer is sent as they are: a challenge needs its nonce, and 487 answers a CANCEL."""
 
@@ -159,6 +167,13 @@ class CalleeDialect(msgspec.Struct, frozen=True):
     display_name: Annotated[Passing, word("Whether the caller's display name is sent.")] = Passing.STRIP
     diversion: Annotated[Passing, word("Whether Diversion headers are sent.")] = Passing.STRIP
     history_info: Annotated[Passing, word("Whether History-Info headers are sent.")] = Passing.STRIP
+    ported_number: Annotated[
+        PortedNumber,
+        word(
+            "What it is sent for a ported number: the dialled number alone, the routing number in its place, or the "
+            "dialled number with `rn` and `npdi` (RFC 4694)."
+        ),
+    ] = PortedNumber.DIALLED
     reliability: Reliability = Reliability.SUPPORTED
     reasons: ReasonForm = ReasonForm.Q850
     reject_codes: Mapping[str, int] = {}

@@ -93,6 +93,15 @@ class MappingGateway(msgspec.Struct, frozen=True):
     """Limits of each of its callers; None = those of the installation."""
     numbers: IncomingNumbers | None = None
     """Which numbers its calls may have, and how they are changed; None = any, and not at all."""
+    accept_routing_number: Annotated[
+        bool,
+        switch(
+            "`yes` routes a call by the `rn` of its Request-URI, where `npdi` says that the number was looked up. Only "
+            "for customers that may choose the route of their calls."
+        ),
+    ] = False
+    ask_number_portability: Annotated[bool, switch("`no`: the numbers of its calls are not looked up.")] = True
+    ask_redirect_server: Annotated[bool, switch("`no`: its calls are routed without `redirect_server`.")] = True
 
 
 class Registration(msgspec.Struct, frozen=True):

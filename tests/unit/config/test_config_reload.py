@@ -83,7 +83,15 @@ def test_a_setting_that_is_removed_is_named_too(site):
 
 
 def test_every_setting_either_waits_for_a_restart_or_is_taken_at_once():
-    taken_at_once = {"shutdown_grace_s", "on_sigterm", "log_level", "keep_alive", "overload", "phone_service"}
+    taken_at_once = {
+        "shutdown_grace_s",
+        "on_sigterm",
+        "log_level",
+        "keep_alive",
+        "overload",
+        "phone_service",
+        "lookups",
+    }
 
     assert {field.name for field in fields(Settings)} == RESTART_KEYS.keys() | taken_at_once
 

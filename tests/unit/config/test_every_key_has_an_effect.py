@@ -112,6 +112,10 @@ INSTEAD: Final[Mapping[str, Mapping[str, Any]]] = {
     "date": {"date": "2026-12-31"},
     "holidays.dates": {"dates": "2026-12-23"},
     "dates": {"dates": "2026-12-24..2026-12-31"},
+    "number_portability.url": {"url": "http://192.0.2.4/{number}"},
+    "number_portability.server": {"server": "192.0.2.4", "url": None},
+    "authorization": {"authorization": "Bearer another"},
+    "redirect_server.address": {"address": "192.0.2.4"},
 }
 """For keys that take the name of something else, or stand beside or instead of others: what is written, by the end of
 their paths; None takes a key away."""
@@ -126,6 +130,8 @@ BESIDE: Final[Mapping[str, Mapping[str, Any]]] = {
     "phones.transfer_keys": {"blind": "*1"},
     "phone_service": {"ip": "192.0.2.3"},
     "dynamic_blacklist": {"target_limit": "5"},
+    "number_portability": {"url": "http://192.0.2.3/{number}"},
+    "redirect_server": {"address": "192.0.2.3"},
     "mapping_gateways.dynamic_blacklist": {"target_limit": "5"},
     "phones.dynamic_blacklist": {"target_limit": "5"},
     "calendars.holidays": {"country": "DE"},

@@ -38,9 +38,10 @@ CENSUS = [
     "spool_rows",
     "locked_out",
     "blacklisted",
+    "lookups",
     "overrides",
 ]
-TOTALS = ["refused_for_overload", "blacklist_forgotten"]
+TOTALS = ["refused_for_overload", "blacklist_forgotten", "lookups_failed"]
 OTHERS = ["version", "node", "pid", "started_at", "session_refresh_failed", "database", "catalogue"]
 """Users hold on to these names: a new figure is added to the list that it belongs to, none is renamed."""
 

@@ -91,7 +91,7 @@ def test_a_step_that_asks_no_more_decides_at_the_deadline(step, code):
 def test_a_set_up_is_not_restored_where_its_step_is_missing():
     waiting = WaitingScene()
     waiting.call()
-    with pytest.raises(StepOutOfOrderError, match="3 steps are left of 2"):
+    with pytest.raises(StepOutOfOrderError, match="4 steps are left of 2"):
         restored(waiting, steps=steps_with()[:2])
 
 

@@ -33,6 +33,7 @@ class ChoiceSnapshot(msgspec.Struct, frozen=True, array_like=True):
     terms: AppliedRate | None
     is_last_resort: bool
     is_redirected: bool = False
+    routing_number: str = ""
 
     @classmethod
     def of(cls, choice: RouteChoice) -> "ChoiceSnapshot":
@@ -48,6 +49,7 @@ class ChoiceSnapshot(msgspec.Struct, frozen=True, array_like=True):
             terms,
             choice.is_last_resort,
             choice.is_redirected,
+            choice.routing_number,
         )
 
     def restored(self, gateways: Gateways) -> RouteChoice:
@@ -60,6 +62,7 @@ class ChoiceSnapshot(msgspec.Struct, frozen=True, array_like=True):
             self.terms,
             self.is_last_resort,
             self.is_redirected,
+            routing_number=self.routing_number,
         )
 
 

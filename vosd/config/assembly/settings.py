@@ -4,6 +4,7 @@ from typing import Final
 
 import vosd
 from vosd.config.assembly.conversion import Conversion, require_all_used
+from vosd.config.assembly.lookups import lookup_settings
 from vosd.config.keys.advertise import announced
 from vosd.config.keys.installation import CdrKeys, InstallationKeys, JournalKeys, TraceKeys
 from vosd.config.keys.parameters import ParameterKeys
@@ -37,6 +38,8 @@ _SETTINGS: Final = Conversion(
         "sip": "sip",
         "database": "database_url",
         "phone_service": "phone_service",
+        "number_portability": "lookups",
+        "redirect_server": "lookups",
         "cdr": "cdr",
         "journal": "journal",
         "trace": "trace",
@@ -85,6 +88,7 @@ def settings_of(keys: InstallationKeys, parameters: ParameterKeys) -> Settings:
             to_all=sip.nat.keepalive_all,
         ),
         phone_service=keys.phone_service.settings(),
+        lookups=lookup_settings(keys),
         log_level=keys.log.level,
         overload=_OVERLOAD(sip.overload),
     )

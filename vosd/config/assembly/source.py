@@ -11,6 +11,7 @@ from vosd.config.assembly.calendars import calendar
 from vosd.config.assembly.callers import mapping_gateway, phone
 from vosd.config.assembly.dynamic_blacklist import caller_limits
 from vosd.config.assembly.inventory import Inventory, Written
+from vosd.config.assembly.lookups import portability_terms, redirect_terms
 from vosd.config.assembly.number_lists import number_list, number_pool
 from vosd.config.assembly.rate_groups import ReadGroup
 from vosd.config.assembly.vendors import routing_gateway
@@ -114,4 +115,6 @@ def _call_parameters(keys: InstallationKeys, parameters: ParameterKeys) -> CallP
         quality_slices=parameters.quality_slices,
         dynamic_blacklist=caller_limits(keys.dynamic_blacklist),
         max_attempts=parameters.switch_limit + 1,
+        number_portability=portability_terms(keys.number_portability),
+        redirect_server=redirect_terms(keys.redirect_server),
     )

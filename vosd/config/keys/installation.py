@@ -11,8 +11,10 @@ from vosd.b2bua.settings import DeadCallBilling
 from vosd.base.secret import Secret
 from vosd.config.keys import later
 from vosd.config.keys.dynamic_blacklist import DynamicBlacklistKeys
+from vosd.config.keys.number_portability import NumberPortabilityKeys
 from vosd.config.keys.phone_service import PhoneServiceKeys
 from vosd.config.keys.presets import Preset
+from vosd.config.keys.redirect_server import RedirectServerKeys
 from vosd.config.keys.routing import RoutingKeys
 from vosd.config.keys.sip import SipKeys
 from vosd.config.reader.fields import choice, object_name, whole
@@ -97,6 +99,8 @@ class InstallationKeys(Keys):
     limits: LimitKeys = LimitKeys()
     dynamic_blacklist: DynamicBlacklistKeys = DynamicBlacklistKeys()
     routing: RoutingKeys = RoutingKeys()
+    number_portability: NumberPortabilityKeys = NumberPortabilityKeys()
+    redirect_server: RedirectServerKeys = RedirectServerKeys()
     phone_service: PhoneServiceKeys = PhoneServiceKeys()
     offline_gateway: Annotated[str | None, object_name()] = None
     """The routing gateway that takes the calls to unregistered phones that name none themselves."""

@@ -64,6 +64,8 @@ class PhoneKeys(ProofKeys, DeclaredKeys):
     redirect_server: Annotated[str | None, object_name()] = None
     """A routing gateway with ``redirects: follow``, which is tried first and may redirect calls to this phone.
     Default: none."""
+    ask_redirect_server: Annotated[bool, switch()] = True
+    """``no``: its calls are routed without the ``redirect_server`` of the installation."""
     nat: Annotated[Nat, choice(Nat)] = Nat.AUTO
     """For a phone behind NAT, responses and requests go to the source address of its packets, and private addresses in
     its SDP are replaced by that address. ``auto``: where its Contact is private, and its packets come from a public

@@ -23,6 +23,7 @@ from vosd.engine.calls.live_call import LiveCall
 from vosd.engine.calls.logins import logins
 from vosd.engine.calls.services import CallServices
 from vosd.routing.dynamic_lists import CountedCall
+from vosd.routing.lookups import Target
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.endpoint_snapshot import EndpointSnapshot
 from vosd.trunks.caller_limits import CallerLimits
@@ -51,6 +52,9 @@ class RequestSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
     hold: HoldSnapshot | None = None
     places: tuple[tuple[Scope, str, int], ...] = ()
     """Capacity taken of the mapping gateway and the account, and when it was taken."""
+    routing_number: str = ""
+    callee_rated: str = ""
+    targets: tuple[Target, ...] = ()
     counted: tuple[str, str, str, int] | None = None
     """Gateway, caller and target as the dynamic blacklist counts the call, and when it did."""
 
@@ -79,6 +83,9 @@ class RequestSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
             request.rate,
             None if request.hold is None else HoldSnapshot.of(request.hold),
             tuple((each.scope, each.name, each.mono_ms) for each in request.taken if isinstance(each, PlaceTaken)),
+            request.routing_number,
+            request.callee_rated,
+            request.targets,
             _described(request.counted),
         )
 
@@ -97,6 +104,9 @@ class RequestSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
             callee_in=self.callee_in,
             callee=self.callee,
             callee_billing=self.callee_billing,
+            routing_number=self.routing_number,
+            callee_rated=self.callee_rated,
+            targets=self.targets,
             mapping=None if self.mapping is None else catalogue.mapping_gateways[self.mapping],
             account=None if self.account is None else catalogue.accounts[self.account],
             rate=self.rate,

@@ -1,0 +1,227 @@
+"""An external redirect server as the source of routes, within whole calls."""
+
+import pytest
+from doubles.conformance import faults_of
+from doubles.lookup_scene import ADDRESS, SERVER, LookupScene, content_of
+from doubles.successor import replace_node
+from structlog.testing import capture_logs
+
+from vosd.engine.lookups.availability import FAILURES, REST_MS
+from vosd.engine.settings import LookupSettings
+from vosd.routing.lookups import RedirectTerms
+from vosd.testing.data.builders import account, applied_rate, phone, rate_group
+from vosd.testing.virtual.exchange import SWITCH
+from vosd.testing.virtual.scene import CALLEE, VENDORS, vendor_gateway
+from vosd.testing.virtual.vendor import RINGS, SILENT, Line, Script, answers, refuses
+
+OTHER = "442071111111"
+SETTINGS = LookupSettings(redirect_server=ADDRESS)
+
+
+def scene_of(script=None, *gateways, terms=None, **content):
+    return LookupScene(content_of(*gateways, redirect_server=terms or RedirectTerms(), **content), SETTINGS, script)
+
+
+def contacts(*values, status=302):
+    return refuses(status, headers=tuple(f"Contact: {value}" for value in values))
+
+
+def at(vendor, number=OTHER, params=""):
+    return f"<sip:{number}@{VENDORS[vendor]}>{params}"
+
+
+def settled(scene):
+    scene.wire.run_for(40_000)
+    assert len(scene.lookups.redirects) == 0
+    assert scene.exchange.leftovers() == {}
+    assert scene.exchange.residue() == {}
+    assert faults_of(scene.wire.packets, SWITCH) == []
+
+
+@pytest.mark.parametrize("status", [300, 301, 302])
+def test_the_contact_names_gateway_and_number(status):
+    scene = scene_of(contacts(at(1), status=status))
+    assert scene.dial().final == 200
+    assert scene.tried() == [("vendor-1", OTHER)]
+    record = scene.exchange.sink.records[-1]
+    assert (record.callee_in, record.callee_billing) == (CALLEE, CALLEE)
+    settled(scene)
+
+
+def test_contacts_are_tried_in_the_order_of_their_preference():
+    scene = scene_of(contacts(at(0, "441", ";q=0.2"), at(1, "442", ";q=0.9")))
+    scene.vendors[1].script = refuses(503)
+    assert scene.dial().final == 200
+    assert scene.tried() == [("vendor-1", "441"), ("vendor-0", "441")]
+    settled(scene)
+
+
+def test_several_contacts_in_one_line_and_one_for_the_same_place_twice():
+    scene = scene_of(contacts(f"{at(1, '441')}, {at(1, '441')}, {at(1, '442')}"))
+    scene.vendors[1].script = refuses(503)
+    assert scene.dial().final == 503
+    assert [name for name, _ in scene.tried()] == ["vendor-1", "vendor-1"]
+    settled(scene)
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        refuses(404),
+        refuses(486),
+        refuses(603),
+        refuses(305, headers=(f"Contact: {at(1)}",)),
+        refuses(302),
+        contacts("<sip:44@198.51.100.200>"),
+        contacts("<tel:44>"),
+        contacts("garbage;;;<", "<>", "<sip:>"),
+        contacts(f"<sip:44@{SWITCH}>"),
+        contacts(f"<sip:44@{SERVER}>"),
+        contacts(f"<sip:{VENDORS[1]}>"),
+        contacts(f"<sip:{'4' * 200}@{VENDORS[1]}>"),
+        SILENT,
+        RINGS,
+    ],
+    ids=[
+        "404", "486", "603", "305", "no contact", "unknown host", "no host", "garbage", "ourselves",
+        "the server itself", "no number", "a long number", "silence", "ringing",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("fail_open", [True, False])
+def test_any_other_answer_leaves_the_call_to_the_switch_or_refuses_it(script, fail_open):
+    scene = scene_of(script, terms=RedirectTerms(fail_open=fail_open))
+    began = scene.exchange.clock.now().mono
+    call = scene.dial()
+    assert call.final == (200 if fail_open else 503)
+    record = scene.exchange.sink.records[-1]
+    assert record.end_reason == ("Normal" if fail_open else "No Available Route")
+    assert [each.gateway for each in record.attempts] == (["vendor-0"] if fail_open else [])
+    assert scene.exchange.clock.now().mono - began < 5_000
+    settled(scene)
+
+
+def test_the_request_is_no_offer_and_does_not_name_the_customer():
+    scene = scene_of(contacts(at(1)))
+    scene.dial(headers=("X-Secret: 1",))
+    (invite,) = scene.server.received("INVITE")
+    assert invite.start_line == f"INVITE sip:{CALLEE}@{SERVER} SIP/2.0"
+    assert invite.body == ""
+    assert invite["From"].startswith(f"<sip:12025550100@{SWITCH.host}>;tag=")
+    assert invite["Max-Forwards"] == "69"
+    assert "198.51.100.10" not in invite.data.decode()
+    assert [each.method for each in scene.server.heard] == ["INVITE", "ACK"]
+
+
+def test_a_server_that_answers_the_call_itself_is_hung_up():
+    scene = scene_of(answers(0))
+    assert scene.dial().final == 200
+    assert scene.tried() == [("vendor-0", CALLEE)]
+    assert [each.method for each in scene.server.heard if each.method] == ["INVITE", "ACK", "BYE"]
+    settled(scene)
+
+
+def test_an_answer_that_comes_too_late_changes_nothing():
+    scene = scene_of(Script((Line(0, 100), Line(4_000, 302, "", (f"Contact: {at(1)}",))), accepts_cancel=False))
+    assert scene.dial(hang_up_after_ms=10_000).final == 200
+    assert scene.tried() == [("vendor-0", CALLEE)]
+    assert "CANCEL" in [each.method for each in scene.server.heard]
+    settled(scene)
+
+
+def test_a_late_answer_to_an_abandoned_question_is_hung_up():
+    scene = scene_of(Script((Line(0, 100), Line(4_000, 200)), accepts_cancel=False))
+    assert scene.dial(hang_up_after_ms=10_000).final == 200
+    assert "BYE" in [each.method for each in scene.server.heard]
+    settled(scene)
+
+
+def test_a_caller_that_gives_up_meanwhile_cancels_the_question():
+    scene = scene_of(RINGS)
+    assert scene.dial(cancel_after_ms=500).final == 487
+    scene.wire.run_for(100)
+    assert [each.method for each in scene.server.heard if each.method] == ["INVITE", "CANCEL", "ACK"]
+    assert scene.exchange.sink.records[-1].end_reason == "Cancelled"
+    settled(scene)
+
+
+def test_a_gateway_that_is_named_must_meet_its_conditions_all_the_same():
+    gateways = (vendor_gateway(0), vendor_gateway(1, enabled=False), vendor_gateway(2, max_concurrent=0))
+    scene = scene_of(contacts(at(1), at(2)), *gateways)
+    assert scene.dial().final == 503
+    record = scene.exchange.sink.records[-1]
+    assert (record.end_reason, record.attempts) == ("No Available Route", ())
+    settled(scene)
+
+
+def test_the_vendor_is_paid_for_the_number_that_it_is_sent():
+    vendors = account("carriers", rate_group="buy", overdraft_limit=None)
+    buy = rate_group("buy", applied_rate("0.30"), applied_rate("1.20", prefix="4470"))
+    scene = scene_of(contacts(at(1, "447000")), accounts=[vendors], rate_groups=[buy])
+    scene.dial()
+    record = scene.exchange.sink.records[-1]
+    assert (record.rate_prefix, record.vendor_rate_prefix) == ("44", "4470")
+
+
+def test_of_several_gateways_at_a_host_the_port_tells_them_apart():
+    host, port = VENDORS[1]
+    twin = vendor_gateway(2, addresses=(ADDRESS._replace(host=host, port=port + 1),))
+    scene = scene_of(contacts(f"<sip:{OTHER}@{host}:{port}>"), vendor_gateway(0), twin, vendor_gateway(1))
+    scene.dial()
+    assert scene.tried() == [("vendor-1", OTHER)]
+
+
+def test_a_host_alone_names_the_gateway_at_another_port():
+    scene = scene_of(contacts(f"<sip:{OTHER}@{VENDORS[1].host}>"))
+    assert VENDORS[1].port != 5060
+    scene.dial()
+    assert scene.tried() == [("vendor-1", OTHER)]
+
+
+def test_a_customer_and_a_phone_of_ours_may_be_exempt():
+    scene = scene_of(contacts(at(1)), customer={"ask_redirect_server": False})
+    scene.dial()
+    assert scene.tried() == [("vendor-0", CALLEE)]
+    scene = scene_of(contacts(at(1)), phones=[phone(CALLEE)])
+    assert scene.dial().final == 480
+    assert scene.server.heard == []
+
+
+def test_a_server_that_is_silent_is_left_alone_for_a_while():
+    scene = scene_of(SILENT)
+    with capture_logs() as logs:
+        for _ in range(FAILURES):
+            scene.dial()
+        asked = len({each["Call-ID"] for each in scene.server.received("INVITE")})
+        began = scene.exchange.clock.now().mono
+        assert scene.dial().final == 200
+        assert scene.exchange.clock.now().mono - began < 3_000, "the call did not wait for the server"
+        assert len({each["Call-ID"] for each in scene.server.received("INVITE")}) == asked == FAILURES
+        scene.wire.run_for(REST_MS)
+        scene.dial(script=contacts(at(1)))
+    assert scene.tried() == [("vendor-1", OTHER)]
+    assert [(each["event"], each["service"]) for each in logs if "lookup" in each["event"]] == [
+        ("lookup_service_down", "redirect_server"),
+        ("lookup_service_up", "redirect_server"),
+    ]
+    settled(scene)
+
+
+def test_a_reload_may_take_the_server_away():
+    scene = scene_of(contacts(at(1)))
+    scene.lookups.adjust(LookupSettings())
+    assert scene.dial().final == 200
+    assert scene.tried() == [("vendor-0", CALLEE)]
+    assert scene.server.heard == []
+
+
+def test_a_call_that_was_redirected_goes_on_in_another_switch():
+    scene = scene_of(contacts(at(1)))
+    scene.vendors[1].script = answers(5_000)
+    call = scene.caller.call(CALLEE)
+    scene.wire.run_for(1_000)
+    assert len(scene.vendors[1].calls) == 1
+    replace_node(scene)
+    scene.wire.run_until(lambda: call.final == 200)
+    call.hang_up()
+    scene.wire.run_until(lambda: call.is_over)
+    assert scene.exchange.sink.records[-1].callee_out == OTHER

@@ -1,0 +1,173 @@
+"""Numbers looked up by HTTP, at a server that answers well, wrongly, slowly, endlessly or never."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import suppress
+from typing import Any
+
+import pytest
+
+from vosd.base.secret import Secret
+from vosd.engine.lookups.http import BODY_BYTES_MAX, HttpLookup, LookupFailedError
+from vosd.engine.settings import PortabilitySettings
+
+OK = b"HTTP/1.1 200 OK\r\n"
+
+
+def with_length(body: bytes, head: bytes = OK) -> bytes:
+    return head + b"Content-Length: %d\r\n\r\n" % len(body) + body
+
+
+def chunked(*parts: bytes) -> bytes:
+    chunks = b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in (*parts, b""))
+    return OK + b"Transfer-Encoding: chunked\r\n\r\n" + chunks
+
+
+class Server:
+    """Sends the same bytes to everyone who asks."""
+
+    def __init__(self) -> None:
+        self.requests: list[str] = []
+        self.answer: bytes | Callable[[asyncio.StreamWriter], Coroutine[Any, Any, None]] = b""
+        self.stays_open = False
+        self.port = 0
+        self._server: asyncio.Server | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def listen(self) -> None:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    def close(self) -> None:
+        assert self._server is not None
+        self._server.close()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            self.requests.append((await reader.readuntil(b"\r\n\r\n")).decode())
+            if isinstance(self.answer, bytes):
+                writer.write(self.answer)
+            else:
+                await self.answer(writer)
+            if self.stays_open:
+                await reader.read()
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            writer.close()
+
+    async def look_up(self, number: str = "442012345678", **terms: Any) -> str:
+        path = terms.pop("path", "/lrn/{number}")
+        settings = PortabilitySettings(f"http://127.0.0.1:{self.port}{path}", **{"timeout_ms": 10_000, **terms})
+        return await HttpLookup(settings).look_up(number)
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[Server]:
+    server = Server()
+    await server.listen()
+    yield server
+    server.close()
+
+
+@pytest.mark.parametrize(
+    ("answer", "field", "number"),
+    [
+        (with_length(b"14045550000\n"), "", "14045550000"),
+        (with_length(b"+1-404-555-0000"), "", "+14045550000"),
+        (OK + b"\r\n" + b"14045550000", "", "14045550000"),
+        (b"HTTP/1.0 200 OK\r\n\r\n14045550000", "", "14045550000"),
+        (chunked(b"1404", b"5550000"), "", "14045550000"),
+        (with_length(b""), "", ""),
+        (with_length(b"no such number", b"HTTP/1.1 404 Not Found\r\n"), "", ""),
+        (b"HTTP/1.1 204 No Content\r\n\r\n", "", ""),
+        (with_length(b'{"lrn": "14045550000"}'), "lrn", "14045550000"),
+        (with_length(b'{"lrn": 14045550000}'), "lrn", "14045550000"),
+        (with_length(b'{"result": {"lrn": "D061"}}'), "result.lrn", "D061"),
+        (with_length(b'{"lrn": null}'), "lrn", ""),
+        (with_length(b'{"lrn": ""}'), "lrn", ""),
+        (with_length(b"{}"), "result.lrn", ""),
+        (with_length(b"[]"), "lrn", ""),
+        (with_length(b"1404"), "lrn", ""),
+    ],
+)
+async def test_answers_that_are_understood(server: Server, answer: bytes, field: str, number: str) -> None:
+    server.answer = answer
+    assert await server.look_up(field=field) == number
+
+
+@pytest.mark.parametrize(
+    ("answer", "field", "why"),
+    [
+        (b"", "", "0 bytes read"),
+        (b"SIP/2.0 200 OK\r\n\r\n", "", "SIP/2.0 200 OK"),
+        (b"\r\n\r\n", "", "."),
+        (with_length(b"<html>busy</html>"), "", "no number in the answer: '<html>busy</html>'"),
+        (with_length(b"\x00\xff" * 20), "", "no number in the answer"),
+        (with_length(b"1" * 40), "", "no number in the answer"),
+        (with_length(b"14045550000", b"HTTP/1.1 500 Oops\r\n"), "", "status 500"),
+        (with_length(b"", b"HTTP/1.1 302 Found\r\nLocation: /elsewhere\r\n"), "", "status 302"),
+        (with_length(b"not json"), "lrn", "no JSON in the answer"),
+        (with_length(b'{"lrn": true}'), "lrn", "field lrn is no number"),
+        (with_length(b'{"lrn": {"a": 1}}'), "lrn", "field lrn is no number"),
+        (with_length(b'{"lrn": "+evil"}'), "lrn", "no number in the answer"),
+        (with_length(b"[" * 30_000), "lrn", "no JSON in the answer"),
+        (OK + b"Content-Length: 20\r\n\r\nshort", "", "5 bytes read"),
+        (OK + b"Content-Length: 10485760\r\n\r\n" + b"1" * 100_000, "", "a body of 10485760 bytes"),
+        (OK + b"\r\n" + b"1" * (10 * 1024 * 1024), "", f"a body of more than {BODY_BYTES_MAX} bytes"),
+        (OK + b"X: " + b"x" * 40_000 + b"\r\n\r\n", "", "limit"),
+        (OK + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n", "", "."),
+    ],
+)  # fmt: skip
+async def test_answers_that_cannot_be_used(server: Server, answer: bytes, field: str, why: str) -> None:
+    server.answer = answer
+    with pytest.raises(LookupFailedError, match=why):
+        await server.look_up(field=field)
+
+
+async def test_an_answer_with_its_length_is_complete_although_the_connection_stays_open(server: Server) -> None:
+    server.answer, server.stays_open = with_length(b"4420"), True
+    assert await server.look_up() == "4420"
+
+
+async def drip(writer: asyncio.StreamWriter) -> None:
+    writer.write(OK + b"\r\n")
+    while True:
+        writer.write(b"1")
+        await writer.drain()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.Event().wait(), 0.01)
+
+
+async def say_nothing(_writer: asyncio.StreamWriter) -> None:
+    await asyncio.Event().wait()
+
+
+@pytest.mark.parametrize("answer", [drip, say_nothing])
+async def test_the_time_limit_holds_for_the_whole_answer(server: Server, answer: Any) -> None:
+    server.answer = answer
+    with pytest.raises(LookupFailedError, match="no answer in time"):
+        await server.look_up(timeout_ms=100)
+
+
+async def test_a_server_that_is_not_there_is_a_failure(server: Server) -> None:
+    server.close()
+    with pytest.raises(LookupFailedError):
+        await server.look_up()
+
+
+async def test_the_request_has_the_number_the_host_and_the_authorization(server: Server) -> None:
+    server.answer = with_length(b"")
+    await server.look_up("44#2*/?", path="/lrn?n={number}&k=1", authorization=Secret("Bearer token"))
+    (request,) = server.requests
+    assert request.split("\r\n") == [
+        "GET /lrn?n=44%232%2A%2F%3F&k=1 HTTP/1.1", f"Host: 127.0.0.1:{server.port}",
+        "Accept: application/json, text/plain", "Connection: close", "Authorization: Bearer token", "", "",
+    ]  # fmt: skip
+
+
+async def test_a_number_cannot_add_lines_to_the_request(server: Server) -> None:
+    server.answer = with_length(json.dumps({}).encode())
+    await server.look_up("1\r\nX: y", field="a")
+    assert server.requests[0].startswith("GET /lrn/1%0D%0AX%3A%20y HTTP/1.1\r\nHost: ")

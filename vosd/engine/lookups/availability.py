@@ -1,0 +1,55 @@
+"""Whether a server that is asked answers at all: one that does not is left alone for a while.
+
+Without this each call would wait for the time limit while the server is down.
+"""
+
+from typing import Final
+
+import structlog
+
+from vosd.base.clock import Instant
+from vosd.obs.events import Event
+
+FAILURES: Final = 5
+"""So many questions in a row without an answer let the server rest."""
+REST_MS: Final = 5_000
+"""For how long it is not asked then; one more failure afterwards begins the next rest."""
+
+_log = structlog.get_logger()
+
+
+class Availability:
+    """What is known of one server."""
+
+    __slots__ = ("_failures", "_rests_until", "_service", "failed_total")
+
+    def __init__(self, service: str) -> None:
+        """``service`` is what the log calls it."""
+        self._service = service
+        self._failures = 0
+        self._rests_until = 0
+        self.failed_total = 0
+        """Questions without an answer since the start."""
+
+    def rests(self, mono_ms: int) -> bool:
+        """Return whether the server is not to be asked now."""
+        return mono_ms < self._rests_until
+
+    def failed(self, why: str, now: Instant) -> None:
+        """Note a question without a usable answer."""
+        self.failed_total += 1
+        self._failures += 1
+        if self._failures >= FAILURES:
+            self._rests_until = now.mono + REST_MS
+        if self._failures == FAILURES:
+            _log.warning(Event.LOOKUP_SERVICE_DOWN, service=self._service, why=why)
+
+    def answered(self) -> None:
+        """Note a usable answer."""
+        if self._failures >= FAILURES:
+            _log.info(Event.LOOKUP_SERVICE_UP, service=self._service)
+        self._failures = self._rests_until = 0
+
+    def begin_anew(self) -> None:
+        """Forget the failures: another server is asked from now on."""
+        self._failures = self._rests_until = 0

@@ -1,0 +1,43 @@
+"""Number portability in URIs: the parameters ``rn`` and ``npdi`` of a telephone number (RFC 4694)."""
+
+import re
+from typing import Final, NamedTuple
+
+from vosd.sip.wire.grammar import parameters
+from vosd.sip.wire.uri import unescape
+
+_NUMBER: Final = re.compile(r"\+?[0-9A-Fa-f*#]{1,32}\Z")
+_SEPARATORS: Final = str.maketrans("", "", "-.()")
+_NOTHING: Final[dict[str, str | None]] = {}
+
+
+class Portability(NamedTuple):
+    """What a URI says about the portability of its number."""
+
+    routing_number: str = ""
+    """The number by which the call is routed; empty = none, or one that cannot be used."""
+    is_looked_up: bool = False
+    """Whether the number was looked up already (``npdi``)."""
+
+
+def portability_of(uri: str) -> Portability:
+    """Read a ``sip:``, ``sips:`` or ``tel:`` URI.
+
+    The parameters belong to the user part. Peers that write them behind the host are understood, too.
+    """
+    rest = uri.partition(":")[2].partition("?")[0]
+    user, at, host = rest.rpartition("@")
+    own = _parameters(user if at else rest)
+    found = own if own.keys() & {"rn", "npdi"} or not at else _parameters(host)
+    return Portability(routing_number_in(found.get("rn") or ""), "npdi" in found)
+
+
+def routing_number_in(text: str) -> str:
+    """Return a routing number without visual separators; empty where the text is none."""
+    number = unescape(text).strip().translate(_SEPARATORS)
+    return number if _NUMBER.match(number) else ""
+
+
+def _parameters(text: str) -> dict[str, str | None]:
+    _, semicolon, rest = text.partition(";")
+    return parameters(f";{rest}") if semicolon else _NOTHING
