@@ -231,7 +231,11 @@ def test_the_redirect_server_names_gateway_and_number(parties: Parties) -> None:
     assert [each["gateway"] for each in record["attempts"]] == ["carrier-b", "carrier-a"]
 
 
-@pytest.mark.parametrize("contact", [f"<sip:4499@{LOOKING_SWITCH}>", f"<sip:4499@{LOOKUP_SERVER}>", "<sip:;;>"])
+@pytest.mark.parametrize(
+    "contact",
+    [f"<sip:4499@{LOOKING_SWITCH}>", f"<sip:4499@{LOOKUP_SERVER}>", "<sip:;;>"],
+    ids=["ourselves", "the server itself", "garbage"],
+)
 def test_a_loop_or_garbage_leaves_the_call_to_the_switch(parties: Parties, contact: str) -> None:
     parties.configure(REDIRECTED)
     call = parties.invite("4410")
