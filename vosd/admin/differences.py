@@ -59,14 +59,19 @@ def describe(settings: Settings, transports: TransportSettings, catalogue: Catal
             "rates": group.table.size,
             "version": group.version,
         }
+    for name, numbers in catalogue.number_lists.items():
+        described[f"number list {name}"] = {"patterns": len(numbers), "version": numbers.version}
+    for name, pool in catalogue.number_pools.items():
+        described[f"number pool {name}"] = _builtins(pool)
     return described
 
 
 def _without_hashes(gateway: MappingGateway | RoutingGateway) -> dict[str, Any]:
-    """Return a trunk or phone without its credentials, except the user name."""
+    """Return a trunk or phone without its credentials, except the user name; its rules for numbers one by one."""
     proven = gateway.credentials
-    bare = msgspec.structs.replace(gateway, credentials=None)
-    return {**_builtins(bare), "credentials": None if proven is None else proven.username}
+    described = _builtins(msgspec.structs.replace(gateway, credentials=None))
+    numbers = described.pop("numbers") or {}
+    return {**described, **numbers, "credentials": None if proven is None else proven.username}
 
 
 def compare(running: Description, file: Description) -> list[Difference]:

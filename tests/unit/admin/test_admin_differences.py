@@ -10,9 +10,11 @@ from vosd.base.secret import Secret
 from vosd.catalogue.catalogue import Catalogue
 from vosd.engine.settings import Listener, Settings
 from vosd.net.settings import TransportSettings
+from vosd.routing.pools import NumberPool
 from vosd.sip.settings import SipSettings
 from vosd.testing.data import builders
 from vosd.trunks.gateways import MappingGateway
+from vosd.trunks.number_rules import IncomingNumbers
 from vosd.trunks.phone import Phone
 
 SETTINGS = Settings(
@@ -76,10 +78,30 @@ def test_phones_are_described_without_their_credentials() -> None:
 
     phone = described("secret")["phone 1001"]
     assert phone["credentials"] == "1001"
-    assert phone.keys() == {*Phone.__struct_fields__, *MappingGateway.__struct_fields__} - {"number", "gateway"}
+    fields = {*Phone.__struct_fields__, *MappingGateway.__struct_fields__}
+    assert phone.keys() == fields - {"number", "gateway", "numbers"}
     (ha1,) = builders.credentials("1001", "secret").ha1.values()
     assert ha1 not in json.dumps(described("secret"))
     assert "mapping gateway 1001" not in described("secret")
     assert compare(described("secret", max_cps=1), described("secret", max_cps=2)) == [
         Difference("phone 1001", "max_cps", 1, 2)
+    ]
+
+
+def test_rules_for_numbers_differ_key_by_key_and_lists_by_their_version() -> None:
+    def described(prefix: str, *patterns: str) -> Description:
+        rules = IncomingNumbers(callee_deny=("list:bad",), callee_rewrite=((prefix, ""),))
+        content = builders.catalogue(
+            [builders.mapping_gateway("acme", "127.0.0.1/32", numbers=rules)],
+            number_lists={"bad": patterns},
+            number_pools=[NumberPool("berlin", patterns)],
+        )
+        return describe(SETTINGS, TransportSettings(), content)
+
+    running, file = described("00", "911"), described("0", "911", "912")
+    assert [(each.object, each.key, each.running, each.file) for each in compare(running, file)] == [
+        ("mapping gateway acme", "callee_rewrite", [["00", ""]], [["0", ""]]),
+        ("number list bad", "patterns", 1, 2),
+        ("number list bad", "version", "911", "911,912"),
+        ("number pool berlin", "numbers", ["911"], ["911", "912"]),
     ]

@@ -2,12 +2,13 @@
 
 from typing import Annotated
 
-from pydantic import BeforeValidator
+from pydantic import AfterValidator, BeforeValidator
 
 from vosd.config.reader.fields import object_name
 from vosd.config.reader.model import Keys
 from vosd.config.reader.number_rules import (
     comma_separated,
+    each_left_once,
     length_range,
     one_or_many_rules,
     pattern_or_list,
@@ -17,7 +18,11 @@ from vosd.config.reader.numbers import dialled_prefix
 from vosd.trunks.number_rules import LengthRange
 
 Patterns = Annotated[tuple[Annotated[str, pattern_or_list()], ...], BeforeValidator(comma_separated)]
-Rules = Annotated[tuple[Annotated[tuple[str, str], rewrite_rule()], ...], BeforeValidator(one_or_many_rules)]
+Rules = Annotated[
+    tuple[Annotated[tuple[str, str], rewrite_rule()], ...],
+    BeforeValidator(one_or_many_rules),
+    AfterValidator(each_left_once),
+]
 
 
 class IncomingNumberKeys(Keys):

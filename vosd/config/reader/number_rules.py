@@ -7,7 +7,7 @@ from vosd.base.number import for_matching
 from vosd.config.reader.fields import ExpectedError, FromText, one_or_many
 from vosd.routing.number_rules import LIST
 from vosd.routing.patterns import is_pattern
-from vosd.routing.rewrite import RuleError, check_rule
+from vosd.routing.rewrite import RULES_MAX, RuleError, check_rule
 from vosd.trunks.number_rules import LengthRange
 
 _LENGTHS: Final = re.compile(r"(\d{1,3})(?:-(\d{1,3}))?\Z", re.ASCII)
@@ -28,6 +28,18 @@ def one_or_many_rules(value: object) -> object:
     if isinstance(value, list) and len(value) == 2 and all(isinstance(side, str) for side in value):
         return [value]
     return one_or_many(value)
+
+
+def each_left_once(rules: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
+    """Refuse rules that never apply because an earlier one has the same left side, and lists that are too long."""
+    if len(rules) > RULES_MAX:
+        raise ExpectedError(f"at most {RULES_MAX} rules")
+    seen = set()
+    for left, _ in rules:
+        if left in seen:
+            raise ExpectedError(f"each left side once; {left!r} is there twice")
+        seen.add(left)
+    return rules
 
 
 def pattern() -> FromText:
