@@ -97,7 +97,7 @@ def test_a_caller_that_no_gateway_takes_further_ends_with_the_first_refusal(stag
     )
     why = "caller: calling number 12025550100 is not among the allowed ones"
     assert explained["left"] == [{"routing_gateway": "carrier-b", "reason": why}]
-    assert explained["callee_billed"] == callee.removeprefix("00")
+    assert (explained["callee_billed"], explained["caller_routed"]) == (callee.removeprefix("00"), "12025550100")
 
 
 @pytest.mark.parametrize(

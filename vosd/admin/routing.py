@@ -43,6 +43,8 @@ class RouteExplanation:
     detail: str
     """Object and figure that led to the refusal; empty for an accepted call."""
     callee_billed: str
+    caller_routed: str
+    """The calling number behind the rules of the mapping gateway."""
     candidates: Sequence[Offered]
     left: Sequence[PassedOver]
     unasked: Sequence[str] = ()
@@ -55,6 +57,7 @@ class RouteExplanation:
             "result": self.result,
             "detail": self.detail,
             "callee_billed": self.callee_billed,
+            "caller_routed": self.caller_routed,
             "candidates": [offered.to_json() for offered in self.candidates],
             "left": [passed_over._asdict() for passed_over in self.left],
             **questions,
@@ -136,6 +139,7 @@ def explain_route(
         result=refusal.reason.text if refusal else OK,
         detail=refusal.detail if refusal else "",
         callee_billed=call.callee_billing,
+        caller_routed=call.caller,
         candidates=routes.candidates if routes else (),
         left=routes.left if routes else (),
         unasked=tuple(type(question).__name__ for question in rehearsal.questions),
