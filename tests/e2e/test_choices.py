@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 from doubles.daemon import Daemon
 
-from .addresses import CHOOSING_SWITCH
+from vosd.testing.sockets.peer import Peer
+
+from .addresses import CHOOSING_SWITCH, VENDORS
 from .conversation import conversing
 from .stage import Stage, configuration
 
@@ -72,3 +74,34 @@ def test_a_changed_calendar_counts_for_the_next_call(stage: Stage) -> None:
     assert stage.record_of(conversation.callee)["routing_gateway"] == "carrier-a"
     stage.daemon.configure(text)
     stage.daemon.succeed("reload")
+
+
+def test_a_protected_vendor_takes_over_from_one_that_says_nothing(stage: Stage) -> None:
+    with conversing(stage, "4420", gateway="carrier-d") as (conversation,):
+        conversation.establish()
+        conversation.hang_up()
+    silent, protected = stage.record_of(conversation.callee)["attempts"]
+    assert (silent["gateway"], silent["code"], protected["gateway"]) == ("carrier-silent", 0, "carrier-d")
+    assert 500 <= silent["ms"] < 4_000, "the silent vendor has 5 s"
+    order, _ = explained(stage, "4420")
+    assert order == ["carrier-silent", "carrier-d"]
+
+
+@pytest.mark.parametrize(("cause", "attempts"), [(34, 2), (17, 1)])
+def test_the_cause_behind_a_busy_decides_whether_the_next_vendor_is_tried(
+    stage: Stage, cause: int, attempts: int
+) -> None:
+    with (
+        conversing(stage, "4430", gateway="carrier-hasty") as (conversation,),
+        Peer(VENDORS["carrier-narrow"]) as first,
+    ):
+        conversation.call.invite()
+        first.reply(first.expect("INVITE"), 486, tag="busy", headers=(f"Reason: Q.850;cause={cause}",))
+        first.expect("ACK")
+        if attempts == 2:
+            conversation.answer(conversation.vendor.expect("INVITE"))
+            conversation.hang_up()
+        else:
+            assert conversation.call.refused().status == 486
+    record = stage.record_of(conversation.callee)
+    assert [each["gateway"] for each in record["attempts"]] == ["carrier-narrow", "carrier-hasty"][:attempts]

@@ -41,18 +41,13 @@ from vosd.trunks.scope import Scope
 START = 1_000_000
 VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "routing.json").read_text())
 
-NOT_BUILT_YET = {"RTE-V26": "protect routes"}
-"""Of the kinds below; the kind weight_share waits for weights as a whole."""
-
 
 def of(kind: str) -> pytest.MarkDecorator:
     """Run a test once for each vector of ``kind``; a kind without vectors is a mistake in the test."""
     chosen = [
         vector
         for vector in VECTORS
-        if vector["kind"] == kind
-        and vector["id"] not in NOT_BUILT_YET
-        and vector["given"].get("parameter") not in ParameterKeys.not_built
+        if vector["kind"] == kind and vector["given"].get("parameter") not in ParameterKeys.not_built
     ]
     assert chosen, f"no vector has the kind {kind}"
     cases = [pytest.param(vector["given"], vector["expect"], id=vector["id"]) for vector in chosen]
@@ -111,6 +106,7 @@ def test_candidates_are_ordered_and_sifted(given, expect):
             weight=each["weight"],
             max_concurrent=each["max_calls"],
             enabled=each["online"],
+            protect_ms=10_000 if each["protect"] else None,
         )
         for each in given["gateways"]
     )

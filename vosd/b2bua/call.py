@@ -9,7 +9,7 @@ from vosd.b2bua.callee_leg import CalleeLeg
 from vosd.b2bua.caller_leg import CallerLeg
 from vosd.b2bua.caller_side import CallerSide
 from vosd.b2bua.endings import CallEndings
-from vosd.b2bua.hunt import Hunt, NextHop
+from vosd.b2bua.hunt import Hunt, NextHop, own_deadline
 from vosd.b2bua.leg import RINGING, Leg
 from vosd.b2bua.lifetime import ANSWER_WAIT_MS, Lifetime
 from vosd.b2bua.ports import Answer, Decision
@@ -54,6 +54,8 @@ class Call(CallEndings):
             return
         self._board.set_deadline(leg.waits_until_ms())
         if status not in RINGING:
+            if leg.choice.protect_times:
+                self._hunt.wait(self, leg, leg.waits_until_ms(), now)
             return
         self._board.attempt_rings(leg)
         self.state = CallState.RINGING
@@ -270,15 +272,22 @@ class Call(CallEndings):
         leg, next_hop = self.callee, None
         if leg is None:
             return
+        is_telling = True
+        if leg.choice.protect_times and now.mono < (until_ms := own_deadline(leg)):
+            next_hop = self._hunt.take(self, now, only_protected=True)
+            if next_hop is None:
+                self._hunt.wait(self, leg, until_ms, now)
+                return
+            is_telling = leg.given_up(now) is not None
         # ``progress_timeout`` has passed after 100 alone: leave the gateway only if there is another one to try.
-        if leg.is_only_trying and now.mono < leg.rings_until_ms:
+        elif leg.is_only_trying and now.mono < leg.rings_until_ms:
             next_hop = self._hunt.take(self, now)
             if next_hop is None:
-                self._board.set_deadline(leg.rings_until_ms)
+                self._hunt.wait(self, leg, leg.rings_until_ms, now)
                 return
         outcome = leg.timed_out()
         leg.give_up(EndReason.NO_ANSWER, now)
-        self._attempt_over(leg, outcome, now, next_hop=next_hop)
+        self._attempt_over(leg, outcome, now, next_hop=next_hop, is_telling=is_telling)
 
     def _refresh_sessions(self, now: Instant) -> None:
         """Send the refreshes and probes that are due."""
@@ -329,18 +338,21 @@ class Call(CallEndings):
                 self._board.vacate(choice)
         self.journey.note_attempt(choice, leg.sip_call_id, str(leg.peer))
         self._board.set_deadline(now.mono + choice.gateway.response_timeout_ms)
+        if choice.protect_times:
+            self._hunt.wait(self, leg, own_deadline(leg), now)
 
     def _attempt_over(
         self, leg: CalleeLeg, outcome: AttemptOutcome, now: Instant, *, code: int = 0, goes_on: bool = False,
-        next_hop: NextHop | None = None,
+        next_hop: NextHop | None = None, is_telling: bool = True,
     ) -> None:  # fmt: skip
         """Record an attempt, and try the next one; capacity for ``next_hop`` is reserved already.
 
-        ``code`` is the gateway's own; ``goes_on``: its other addresses are tried even if no other gateway would be.
+        ``code`` is the gateway's own; ``goes_on``: its other addresses are tried even if no other gateway would be;
+        ``is_telling``: whether the outcome says anything of the vendor.
         """
         self._hunt.note(leg.choice, outcome, redirected=goes_on)
         self.journey.attempts.append(leg.attempt(code, verdict([outcome]).reason.text, now))
-        self._board.attempt_over(leg, outcome, now)
+        self._board.attempt_over(leg, outcome if is_telling else None, now)
         self.drop_bridge(now)
         leg.close(now)
         self.callee = None

@@ -21,6 +21,7 @@ from vosd.trunks.gateways import Address, RoutingGateway
 
 if TYPE_CHECKING:
     from vosd.b2bua.call_port import CallPort
+    from vosd.b2bua.callee_leg import CalleeLeg
 
 NextHop = tuple[RouteChoice, Address]
 """The route that is tried, and the address of its gateway."""
@@ -65,21 +66,53 @@ class Hunt:
         """Whether only other addresses or contacts of the same gateway are tried after the latest refusal."""
         self.outcomes: list[AttemptOutcome] = []
 
-    def take(self, call: "CallPort", now: Instant) -> NextHop | None:
-        """Reserve capacity of the next gateway that has some left, and return its address; None = hunting is over."""
+    def take(self, call: "CallPort", now: Instant, *, only_protected: bool = False) -> NextHop | None:
+        """Reserve capacity of the next gateway that has some left, and return its address; None = there is none.
+
+        ``only_protected``: of a protected gateway whose time has come, while another one is tried.
+        """
         settings, elapsed_ms = call.settings, now.mono - call.arrival.at.mono
         begun = len(self.outcomes) + (call.callee is not None)
         if elapsed_ms > settings.search_ms or begun >= settings.max_attempts:
             return None
+        if self._latest is not None and self._latest[0].protect_times and not self._stays:
+            self._bring_forward(call, self._latest[0].protect_times, now)
         full = []
-        while (next_hop := self._next(now)) is not None:
+        while (not only_protected or self._has_joined) and (next_hop := self._next(now)) is not None:
             if self._board.occupy(next_hop, now):
                 self._latest = next_hop
                 return next_hop
             full.append(next_hop)
         if call.callee is not None:  # capacity may be free once the attempt in progress is over
-            self._next_hops = full
+            self._next_hops = [*self._next_hops, *full]
         return None
+
+    @property
+    def _has_joined(self) -> bool:
+        """Whether a protected gateway comes next."""
+        return bool(self._next_hops) and self._next_hops[0][0].gateway.protect_ms is not None
+
+    def _bring_forward(self, call: "CallPort", protect_times: Sequence[int], now: Instant) -> None:
+        """Put protected gateways whose time has come in front; all that remain are examined for that."""
+        elapsed_ms = now.mono - call.arrival.at.mono
+        if call.journey.ringing_at is not None or elapsed_ms < protect_times[0]:
+            return
+        joining: list[NextHop] = []
+        others: list[RouteChoice] = []
+        for choice in self._choices:
+            if choice.gateway.protect_ms is not None and choice.gateway.protect_ms <= elapsed_ms:
+                joining += [(choice, address) for address in self._board.addresses_of(choice.gateway, now)]
+            else:
+                others.append(choice)
+        self._choices = iter(others)
+        self._next_hops = [*joining, *self._next_hops]
+
+    def wait(self, call: "CallPort", leg: "CalleeLeg", until_ms: int, now: Instant) -> None:
+        """Set the deadline of an attempt: ``until_ms``, or when the next protected gateway joins if that is earlier."""
+        if call.journey.ringing_at is None:
+            joining = (call.arrival.at.mono + each for each in leg.choice.protect_times)
+            until_ms = min((each for each in joining if now.mono < each < until_ms), default=until_ms)
+        self._board.set_deadline(until_ms)
 
     def continues_at_gateway(self, choice: RouteChoice, outcome: AttemptOutcome, response: Response) -> bool:
         """Return whether the same gateway is tried again: at a contact of its 3xx, or another address after 503."""
@@ -154,6 +187,13 @@ class Hunt:
         if cause is None and reason is EndReason.UNAVAILABLE:
             cause = q850_of_status(status)
         return Failure(reason, status, cause, source, text)
+
+
+def own_deadline(leg: "CalleeLeg") -> int:
+    """Return the deadline of an attempt, whatever other gateways do."""
+    if leg.has_responded:
+        return leg.waits_until_ms()
+    return leg.started_at.mono + leg.choice.gateway.response_timeout_ms
 
 
 def _is_of_address(outcome: AttemptOutcome) -> bool:

@@ -109,6 +109,8 @@ def _why_tried(choice: RouteChoice, phone: RoutingGateway | None, *, is_live: bo
     if phone is not None:
         return f"takes the calls of phone {phone.name} while it is not registered"
     fits = f"prefix {choice.prefix}, priority {choice.priority}"
+    if choice.gateway.protect_ms is not None:
+        fits = f"{fits}; protected: behind the others, or {choice.gateway.protect_ms / 1_000:g} s after the INVITE"
     if choice.gateway.registers:
         fits = f"{fits}, {presence}"
     return f"{fits}; resting after failures, but there is no other" if choice.is_last_resort else fits

@@ -70,6 +70,8 @@ class RouteChoice(msgspec.Struct, frozen=True, gc=False):
     weight: int = 100
     routing_number: str = ""
     """What goes out beside ``callee_out`` as its routing number (RFC 4694); empty = none."""
+    protect_times: tuple[int, ...] = ()
+    """When protected gateways join the search, in ms since the arrival of a call without any 18x; mostly none."""
 
 
 class Cause(Enum):
@@ -218,6 +220,7 @@ def _examine(
         is_last_resort=is_resting,
         priority=candidate.priority,
         weight=candidate.weight,
+        protect_times=candidate.protect_times,
     )
     return _ported(choice, request.routing_number) if request.routing_number else choice
 

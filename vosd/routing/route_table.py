@@ -37,6 +37,8 @@ class Candidate(NamedTuple):
     calendar: Calendar | None = None
     is_conditional: bool = False
     """Whether it makes conditions of ``pipeline`` beyond the state of the gateway."""
+    protect_times: tuple[int, ...] = ()
+    """When protected gateways of this number join, in ms since the arrival of a call without any 18x; mostly none."""
 
     @property
     def length(self) -> int:
@@ -170,9 +172,13 @@ def _sorted(candidates: Iterable[Candidate], order: Sequence[Criterion]) -> Fit:
     if not any(each.calendar for each in found):
         order = [criterion for criterion in order if criterion is not Criterion.CALENDAR]
     first = list(takewhile(STATIC.__contains__, order))
+    times = tuple(sorted({each.gateway.protect_ms for each in found if each.gateway.protect_ms is not None}))
+    if times:
+        found = [each._replace(protect_times=times) for each in found]
 
     def rank(candidate: Candidate) -> tuple[int, ...]:
-        return tuple(-candidate.length if each is Criterion.PREFIX else candidate.priority for each in first)
+        in_order = (-candidate.length if each is Criterion.PREFIX else candidate.priority for each in first)
+        return candidate.gateway.protect_ms is not None, *in_order
 
     ranked = tuple(sorted(found, key=rank))
     groups = tuple(tuple(equal) for _, equal in groupby(ranked, key=rank))

@@ -191,6 +191,11 @@ class RoutingGateway(msgspec.Struct, frozen=True, dict=True):
         bool, switch("`yes` uses the gateway for numbers without a buy rate; their cost is zero.")
     ] = False
     enabled: Annotated[bool, switch("`no`: no call uses it.")] = True
+    protect_ms: int | None = None
+    """It is tried behind all others, or once no gateway has sent a 18x for so long since the INVITE arrived.
+
+    None = it is tried in its place in the order.
+    """
     calendar: str | None = None
     """Name of the calendar that must fit; None = it takes calls at any time."""
     dialect: CalleeDialect = CalleeDialect()

@@ -66,3 +66,19 @@ def test_a_cause_is_one_of_q850(site):
     assert site.errors(site.minimal + "routing: {stop_causes: [128]}\n") == [
         "vosd.yaml:11: routing.stop_causes[0]: value '128': expected a cause of Q.850, from 1 to 127"
     ]
+
+
+@pytest.mark.parametrize(("written", "protect_ms"), [("yes", 10_000), ("no", None), ("false", None), ("2.5", 2_500)])
+def test_a_reserve_has_ten_seconds_or_its_own(site, written, protect_ms):
+    assert gateway(site, f", protect: {written}").protect_ms == protect_ms
+
+
+@pytest.mark.parametrize("written", ["0", "601", "soon", "-1"])
+def test_the_time_of_a_reserve_has_bounds(site, written):
+    text = site.minimal.replace("address: 192.0.2.9}", f"address: 192.0.2.9, protect: '{written}'}}")
+    assert site.errors(text) == [
+        (
+            f"vosd.yaml:10: routing_gateways[carrier].protect: value '{written}': "
+            "expected no, yes, or seconds from 0.05 to 600, with at most 3 decimals"
+        )
+    ]

@@ -108,7 +108,7 @@ def test_a_key_of_a_later_capability_is_an_error_that_says_so(site, text, key):
 
 
 CALLERS = ("routing_plan",)
-VENDORS = ("protect", "denied_prefixes", "partner")
+VENDORS = ("denied_prefixes", "partner")
 ROUTING = [
     *((key, "{}: []") for key in ("routing_plans",)),
     *((key, "accounts: [{{id: a, {}: x}}]") for key in ("routing_plan", "partner")),

@@ -277,3 +277,18 @@ def test_explanation_has_the_keys_of_the_command_line():
         "asr", "acd_s",
     ]  # fmt: skip
     assert list(explanation.left[0]._asdict()) == ["routing_gateway", "reason"]
+
+
+def test_protected_gateways_come_last_whatever_their_prefix_and_priority_are():
+    reserve = routing_gateway("reserve", "4420", protect_ms=2_500)
+    other = routing_gateway("other", "442071", priority=9, protect_ms=10_000)
+    plain = routing_gateway("plain", "44", priority=5)
+    table = RouteTable((reserve, other, plain))
+    explained = explain_routes(REQUEST, table, Occupancy(), Rests(), Vendors())
+    assert [(each.routing_gateway, each.reason) for each in explained.candidates] == [
+        ("plain", "prefix 44, priority 5"),
+        ("other", "prefix 442071, priority 9; protected: behind the others, or 10 s after the INVITE"),
+        ("reserve", "prefix 4420, priority 1; protected: behind the others, or 2.5 s after the INVITE"),
+    ]
+    assert {choice.protect_times for choice in search(reserve, other, plain).choices} == {(2_500, 10_000)}
+    assert {choice.protect_times for choice in search(plain).choices} == {()}

@@ -34,6 +34,7 @@ class ChoiceSnapshot(msgspec.Struct, frozen=True, array_like=True):
     is_last_resort: bool
     is_redirected: bool = False
     routing_number: str = ""
+    protect_times: tuple[int, ...] = ()
 
     @classmethod
     def of(cls, choice: RouteChoice) -> "ChoiceSnapshot":
@@ -50,6 +51,7 @@ class ChoiceSnapshot(msgspec.Struct, frozen=True, array_like=True):
             choice.is_last_resort,
             choice.is_redirected,
             choice.routing_number,
+            choice.protect_times,
         )
 
     def restored(self, gateways: Gateways) -> RouteChoice:
@@ -63,6 +65,7 @@ class ChoiceSnapshot(msgspec.Struct, frozen=True, array_like=True):
             self.is_last_resort,
             self.is_redirected,
             routing_number=self.routing_number,
+            protect_times=self.protect_times,
         )
 
 

@@ -21,6 +21,6 @@ PHONE: Final = CALLER | {"local_ring"}
 ROUTING_GATEWAY: Final = frozenset(
     {
         "codecs", "denied_prefixes", "dtmf", "encryption", "health", "loss_guard", "media", "partner",
-        "protect", "rate_group", "valid_from", "valid_to",
+        "rate_group", "valid_from", "valid_to",
     }
 )  # fmt: skip

@@ -4,7 +4,7 @@ A model checks one object by itself; references to other objects are checked whe
 """
 
 from collections.abc import Mapping
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Final
 
 from msgspec import Struct
 from pydantic import BeforeValidator, Field, model_validator
@@ -20,9 +20,11 @@ from vosd.config.keys.vendors import LoginKeys, PingKeys, RegisterKeys
 from vosd.config.reader.addresses import destination, listener
 from vosd.config.reader.codes import counted_as, q850
 from vosd.config.reader.fields import (
+    FromText,
     KeyProblemError,
     choice,
     milliseconds,
+    milliseconds_of,
     object_name,
     one_or_many,
     switch,
@@ -33,6 +35,21 @@ from vosd.config.reader.numbers import FROM_RATES, route_prefix
 from vosd.engine.settings import Listener
 from vosd.trunks.dialect import CalleeDialect, IdentityHeader, ReasonForm, Reliability
 from vosd.trunks.gateways import Address, RoutingGateway
+
+PROTECT_MS: Final = 10_000
+"""What ``yes`` stands for."""
+
+
+def protection() -> FromText:
+    """Read no, yes, or seconds, as milliseconds; None = no."""
+
+    def read(text: str) -> int | None:
+        word = switch().read
+        if not text[:1].isdecimal():
+            return PROTECT_MS if word(text) else None
+        return milliseconds_of(text, 50, 600_000)
+
+    return FromText("no, yes, or seconds from 0.05 to 600, with at most 3 decimals", read)
 
 
 class RoutingGatewayKeys(DeclaredKeys):
@@ -56,6 +73,10 @@ class RoutingGatewayKeys(DeclaredKeys):
     """Called prefixes that it takes; ``*`` takes any, ``from_rates`` those of its buy rates."""
     calendar: Annotated[str | None, object_name()] = None
     """Calendar that must fit for it to take calls. Default: none; then gateways whose calendar fits come first."""
+    protect: Annotated[int | None, protection()] = None
+    """The others are tried first. It joins when all have failed, or when none has sent a 18x or an answer within so
+    many seconds since the INVITE arrived; ``yes`` is 10 seconds.
+    """
     progress_timeout: Annotated[int, milliseconds(50, 600_000)] = 6_000
     """Without ringing or a final response within this time after a 100 the next gateway is tried, if there is one."""
     failover_codes: Annotated[tuple[Annotated[int, whole(300, 699)], ...] | None, BeforeValidator(one_or_many)] = None

@@ -1,0 +1,111 @@
+"""Protected gateways: behind all others, or as soon as none of the others has shown anything for their time."""
+
+import pytest
+
+from vosd.testing.data.builders import catalogue, mapping_gateway
+from vosd.testing.virtual.customer import Intent
+from vosd.testing.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
+from vosd.testing.virtual.vendor import RINGS, SILENT, TRIES, Line, Script, answers, refuses
+
+SHORT = Intent(hang_up_after_ms=20_000)
+
+
+def stage(*protects, **terms):
+    """Return a scene whose vendors are protected by so many ms; None = not."""
+    gateways = [vendor_gateway(index, protect_ms=each, **terms) for index, each in enumerate(protects)]
+    return Scene(catalogue([mapping_gateway("acme", f"{CUSTOMER.host}/32"), *gateways]))
+
+
+def call(scene, *scripts):
+    for vendor, script in zip(scene.vendors, scripts, strict=False):
+        vendor.script = script
+    made = scene.caller.call(CALLEE, SHORT)
+    scene.wire.run_until(lambda: made.is_over)
+    return scene.close()
+
+
+def tried(record):
+    return [(attempt.gateway.removeprefix("vendor-"), attempt.code) for attempt in record.attempts]
+
+
+def test_a_protected_gateway_comes_behind_all_others():
+    record = call(stage(10_000, None, None), answers(), refuses(503), refuses(404))
+    assert tried(record) == [("1", 503), ("2", 404), ("0", 200)]
+
+
+@pytest.mark.parametrize(("silence", "cancelled"), [(SILENT, False), (TRIES, True)])
+def test_it_takes_over_from_a_gateway_that_has_shown_nothing_for_its_time(silence, cancelled):
+    """Also from one that has sent 100; the other ordinary gateways wait."""
+    scene = stage(None, None, 3_000)
+    record = call(scene, silence, answers(), answers())
+    assert tried(record) == [("0", 0), ("2", 200)]
+    assert 3_000 <= record.attempts[0].ms <= 3_010
+    assert record.routing_gateway == "vendor-2"
+    assert bool(scene.vendor.received("CANCEL")) is cancelled
+    assert scene.vendors[1].calls == []
+
+
+def test_its_time_counts_from_the_arrival_of_the_call():
+    record = call(stage(None, None, 3_000), refuses(503, after_ms=2_000), SILENT, answers())
+    assert tried(record) == [("0", 503), ("1", 0), ("2", 200)]
+    assert record.attempts[1].ms < 1_010
+
+
+def test_once_a_gateway_rings_its_time_does_not_count():
+    scene = stage(None, 3_000)
+    assert tried(call(scene, answers(after_ms=9_000), answers())) == [("0", 200)]
+    assert scene.vendors[1].calls == []
+
+
+def test_also_the_time_of_a_gateway_that_has_rung_and_then_refused_does_not_count():
+    rang = Script((Line(0, 180), Line(4_000, 503)))
+    assert tried(call(stage(None, None, 3_000), rang, refuses(503), answers())) == [("0", 503), ("1", 503), ("2", 200)]
+
+
+def test_when_it_fails_the_others_go_on():
+    record = call(stage(None, None, 3_000), SILENT, answers(), refuses(503))
+    assert tried(record) == [("0", 0), ("2", 503), ("1", 200)]
+
+
+def test_a_second_one_joins_when_the_first_has_shown_nothing_either():
+    record = call(stage(None, 2_000, 4_000), SILENT, TRIES, answers())
+    assert tried(record) == [("0", 0), ("1", 0), ("2", 200)]
+    assert [attempt.ms // 1_000 for attempt in record.attempts[:2]] == [2, 2]
+
+
+def test_without_room_on_it_the_attempt_goes_on_to_its_own_end():
+    """The second call finds the protected gateway full when its time comes."""
+    scene = stage(None, None, 3_000, response_timeout_ms=8_000, max_concurrent=1)
+    for vendor, script in zip(scene.vendors, (SILENT, answers(after_ms=10), answers(after_ms=10)), strict=False):
+        vendor.script = script
+    first = scene.caller.call(CALLEE, Intent(hang_up_after_ms=6_000))
+    scene.wire.run_for(3_500)
+    assert first.statuses[-1] == 200
+    second = scene.caller.call(CALLEE, SHORT)
+    scene.wire.run_until(lambda: first.is_over and second.is_over)
+    one, two = scene.exchange.sink.records
+    assert (tried(one), tried(two)) == ([("0", 0), ("2", 200)], [("0", 0), ("1", 200)])
+    assert (one.attempts[0].ms // 1_000, two.attempts[0].ms // 1_000) == (3, 8)
+
+
+def test_attempts_that_were_cut_short_do_not_let_their_vendor_rest():
+    scene = stage(None, 1_000)
+    for _ in range(5):
+        scene.vendors[0].script, scene.vendors[1].script = TRIES, answers(after_ms=10)
+        made = scene.caller.call(CALLEE, Intent(hang_up_after_ms=100))
+        scene.wire.run_until(lambda made=made: made.is_over)
+    assert {tuple(tried(record)) for record in scene.exchange.sink.records} == {(("0", 0), ("1", 200))}
+
+
+def test_a_caller_that_hangs_up_meanwhile_is_no_trouble():
+    scene = stage(None, 3_000)
+    scene.vendor.script = SILENT
+    made = scene.caller.call(CALLEE, Intent(cancel_after_ms=2_000))
+    scene.wire.run_until(lambda: made.is_over)
+    assert tried(scene.close()) == [("0", 0)]
+
+
+def test_the_last_gateway_may_ring_as_long_as_any():
+    scene = stage(3_000, ring_timeout_ms=20_000)
+    assert tried(call(scene, RINGS)) == [("0", 0)]
+    assert scene.vendor.only_call.is_cancelled
