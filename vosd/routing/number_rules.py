@@ -154,9 +154,9 @@ class OutgoingRules:
         return self._caller.objection() if objection is None else f"calling number {shown} is {objection}"
 
     def applied(self, callee: str, caller: str, draw: Draw, take: TakeNumber) -> Shown:
-        """Return the numbers as they go out to the gateway."""
+        """Return the numbers as they go out to the gateway; rules that would leave no called number change nothing."""
         if self._callee_rewrite is not None:
-            callee = self._callee_rewrite.rewritten(callee, draw)
+            callee = self._callee_rewrite.rewritten(callee, draw) or callee
         if self._tech_prefix:
             callee = self._tech_prefix + for_matching(callee)
         return Shown(callee, self._caller.applied(caller, draw, take))

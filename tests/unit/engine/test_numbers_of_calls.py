@@ -177,6 +177,11 @@ def test_each_gateway_is_sent_numbers_of_its_own():
     assert [attempt.code for attempt in record.attempts] == [503, 503, 200]
 
 
+def test_rules_of_a_gateway_that_would_leave_no_number_leave_it_as_it_is():
+    scene = scene_with(None, OutgoingNumbers(callee_rewrite=((CALLEE, ""),)))
+    assert called(scene).callee_out == CALLEE
+
+
 def test_a_gateway_that_is_not_tried_takes_no_number_of_its_pool():
     pool = OutgoingNumbers(caller_pool="berlin")
     scene = scene_with(None, pool, pool)
