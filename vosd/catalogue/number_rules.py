@@ -27,12 +27,19 @@ class NumberRules(NamedTuple):
 def number_rules(
     callers: Iterable[tuple[MappingGateway, Definition[object]]], merged: Merged, problems: ProblemList
 ) -> NumberRules:
-    """Make the rules of all trunks and phones; a list or pool that does not exist is reported, and has no effect."""
+    """Make the rules of all trunks and phones; a list or pool that does not exist is reported, and has no effect.
+
+    Trunks with equal rules, such as those of one template, share them.
+    """
     lists, pools = merged.number_lists.values(), merged.number_pools.values()
     incoming, outgoing = {}, {}
+    shared: dict[IncomingNumbers, IncomingRules] = {}
     for gateway, definition in callers:
         if gateway.numbers is not None and _is_sound(gateway.numbers, definition, merged, problems):
-            incoming[gateway.name] = IncomingRules(gateway.numbers, lists, pools)
+            rules = shared.get(gateway.numbers)
+            if rules is None:
+                rules = shared[gateway.numbers] = IncomingRules(gateway.numbers, lists, pools)
+            incoming[gateway.name] = rules
     for name, vendor in merged.routing_gateways.sound.items():
         numbers = vendor.value.numbers
         if numbers is not None and _is_sound(numbers, vendor, merged, problems):

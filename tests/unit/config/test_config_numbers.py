@@ -54,6 +54,15 @@ def test_every_key_of_a_customer_arrives(site):
     assert list(catalogue.incoming) == ["acme-pbx"]
 
 
+def test_trunks_of_one_template_share_their_rules(site):
+    text = site.minimal.replace(
+        "hosts: 192.0.2.1}",
+        "hosts: 192.0.2.1, template: a}\n  - {name: b, account: acme, hosts: 192.0.2.2, template: a}",
+    )
+    catalogue = site.load(f"templates:\n  a: {{callee_deny: '911, list:bad'}}\n{TOP}{text}").catalogue
+    assert catalogue.incoming["b"] is catalogue.incoming["acme-pbx"]
+
+
 def test_every_key_of_a_vendor_arrives(site):
     catalogue = loaded(site, "address: 192.0.2.9", f'{RULES}, tech_prefix: "7001#"')
     assert catalogue.routing_gateways["carrier"].numbers == OutgoingNumbers(
