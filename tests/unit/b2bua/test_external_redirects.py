@@ -1,15 +1,18 @@
 """An external redirect server as the source of routes, within whole calls."""
 
 import pytest
+from doubles.asking_steps import ScriptedAsker
 from doubles.conformance import faults_of
 from doubles.lookup_scene import ADDRESS, SERVER, LookupScene, content_of
 from doubles.successor import replace_node
 from structlog.testing import capture_logs
 
+from vosd.callcontrol.number_tools import Redirected, WhereTo
 from vosd.engine.lookups.availability import FAILURES, REST_MS
 from vosd.engine.settings import LookupSettings
-from vosd.routing.lookups import RedirectTerms
+from vosd.routing.lookups import RedirectTerms, Target
 from vosd.testing.data.builders import account, applied_rate, phone, rate_group
+from vosd.testing.virtual.customer import Intent
 from vosd.testing.virtual.exchange import SWITCH
 from vosd.testing.virtual.scene import CALLEE, VENDORS, vendor_gateway
 from vosd.testing.virtual.vendor import RINGS, SILENT, Line, Script, answers, refuses
@@ -225,3 +228,19 @@ def test_a_call_that_was_redirected_goes_on_in_another_switch():
     call.hang_up()
     scene.wire.run_until(lambda: call.is_over)
     assert scene.exchange.sink.records[-1].callee_out == OTHER
+
+
+def test_a_switch_that_takes_over_asks_the_open_question_again():
+    scene = scene_of(RINGS)
+    call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=1_000))
+    scene.wire.run_for(200)
+    assert len(scene.lookups.redirects) == 1
+    asker = ScriptedAsker()
+    scene.exchange.surroundings = scene.exchange.surroundings._replace(asker=asker)
+    replace_node(scene)
+    (asked,) = asker.asked
+    assert asked.question == WhereTo(CALLEE, "12025550100", 69, 2_000)
+    scene.exchange.take_answer(asked.ticket, Redirected((Target("vendor-1", OTHER),)))
+    scene.wire.run_until(lambda: call.is_over)
+    assert scene.tried() == [("vendor-1", OTHER)]
+    assert scene.exchange.leftovers() == {}

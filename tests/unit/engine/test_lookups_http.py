@@ -2,11 +2,14 @@
 
 import asyncio
 import json
+import ssl
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
+from doubles.certificates import Authority
 
 from vosd.base.secret import Secret
 from vosd.engine.lookups.http import BODY_BYTES_MAX, HttpLookup, LookupFailedError
@@ -35,8 +38,8 @@ class Server:
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def listen(self) -> None:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+    async def listen(self, tls: ssl.SSLContext | None = None) -> None:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=tls)
         self.port = self._server.sockets[0].getsockname()[1]
 
     def close(self) -> None:
@@ -58,8 +61,9 @@ class Server:
             writer.close()
 
     async def look_up(self, number: str = "442012345678", **terms: Any) -> str:
-        path = terms.pop("path", "/lrn/{number}")
-        settings = PortabilitySettings(f"http://127.0.0.1:{self.port}{path}", **{"timeout_ms": 10_000, **terms})
+        scheme, host = terms.pop("scheme", "http"), terms.pop("host", "127.0.0.1")
+        url = f"{scheme}://{host}:{self.port}{terms.pop('path', '/lrn/{number}')}"
+        settings = PortabilitySettings(url, **{"timeout_ms": 10_000, **terms})
         return await HttpLookup(settings).look_up(number)
 
 
@@ -171,3 +175,20 @@ async def test_a_number_cannot_add_lines_to_the_request(server: Server) -> None:
     server.answer = with_length(json.dumps({}).encode())
     await server.look_up("1\r\nX: y", field="a")
     assert server.requests[0].startswith("GET /lrn/1%0D%0AX%3A%20y HTTP/1.1\r\nHost: ")
+
+
+async def test_a_server_over_tls_must_prove_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    authority = Authority(tmp_path)
+    server = Server()
+    server.answer = with_length(b"4420")
+    await server.listen(authority.server_context(authority.issue("numbers", "127.0.0.1")))
+    try:
+        with pytest.raises(LookupFailedError, match="certificate verify failed"):
+            await server.look_up(scheme="https")
+        monkeypatch.setenv("SSL_CERT_FILE", str(authority.root.file))
+        assert await server.look_up(scheme="https") == "4420"
+        with pytest.raises(LookupFailedError, match="certificate"):
+            await server.look_up(scheme="https", host="localhost")
+    finally:
+        server.close()
+    assert len(server.requests) == 1
