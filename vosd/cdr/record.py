@@ -67,6 +67,9 @@ class CallRecord(msgspec.Struct, frozen=True, kw_only=True):
     caller_out: Annotated[str | None, text(NUMBER_LENGTH, "calling number as sent to the vendor")] = None
     callee_out: Annotated[str | None, text(NUMBER_LENGTH, "called number as sent to the vendor")] = None
     callee_billing: Annotated[str | None, text(NUMBER_LENGTH, "called number as rated")] = None
+    routing_number: Annotated[
+        str | None, text(NUMBER_LENGTH, "number by which a ported number was routed; null = it is not ported")
+    ] = None
     sip_call_id_in: Annotated[str, text(SIP_CALL_ID_LENGTH, "Call-ID of the caller's leg")] = ""
     sip_call_id_out: Annotated[str | None, text(SIP_CALL_ID_LENGTH, "Call-ID of the last vendor's leg")] = None
     source_address: Annotated[str, text(ADDRESS_LENGTH, "host:port that the INVITE came from")] = ""

@@ -60,6 +60,7 @@ def test_a_ported_number_is_routed_by_its_routing_number_and_shown_as_dialled(st
     assert scene.tried() == [("recipient", CALLEE)]
     record = scene.exchange.sink.records[-1]
     assert (record.callee_in, record.callee_billing, record.rate_prefix) == (CALLEE, CALLEE, "44")
+    assert record.routing_number == ROUTING
     assert asked(scene) == [f"sip:{CALLEE}"]
     settled(scene)
 
@@ -69,6 +70,7 @@ def test_a_number_that_is_not_ported_is_routed_as_dialled(script):
     scene = scene_of(script, terms=PortabilityTerms(asks=True, fail_open=False))
     assert scene.dial().final == 200
     assert scene.tried() == [("vendor-0", CALLEE)]
+    assert scene.exchange.sink.records[-1].routing_number is None
     settled(scene)
 
 

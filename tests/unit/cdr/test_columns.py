@@ -14,14 +14,15 @@ from vosd.cli.cdr import _ON_SCREEN, _SHOWN
 from vosd.storage.cdr_manual import manual
 from vosd.testing.data.builders import applied_rate, catalogue, mapping_gateway, rate_group
 from vosd.testing.data.records import answered_call, call_id, refused_call
-from vosd.testing.virtual.scene import CUSTOMER, Scene, vendor_gateway
+from vosd.testing.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
 
 PUBLISHED = """
     call_id export_seq node mapping_gateway routing_gateway customer_account vendor_account currency vendor_currency
-    caller_in callee_in caller_out callee_out callee_billing sip_call_id_in sip_call_id_out source_address
-    destination_address codec started_at ringing_at answered_at acknowledged_at vendor_answered_at ended_at pdd_ms
-    hold_time_ms hold_time_s billed_seconds vendor_billed_seconds fee tax cost cost_tax rate_group rate_prefix rate_area
-    vendor_rate_prefix fee_breakdown hangup_source end_reason sip_code q850_cause reason_text attempts
+    caller_in callee_in caller_out callee_out callee_billing routing_number sip_call_id_in sip_call_id_out
+    source_address destination_address codec started_at ringing_at answered_at acknowledged_at vendor_answered_at
+    ended_at pdd_ms hold_time_ms hold_time_s billed_seconds vendor_billed_seconds fee tax cost cost_tax rate_group
+    rate_prefix rate_area vendor_rate_prefix fee_breakdown hangup_source end_reason sip_code q850_cause reason_text
+    attempts
 """
 """Users hold on to these names and to their order: a new column is added here, none is renamed or moved."""
 
@@ -41,9 +42,12 @@ def test_every_column_that_may_be_empty_is_filled_by_a_call():
     """A new column that this call leaves at its default is not filled by any line, or needs here what fills it."""
     sell = rate_group("sell", applied_rate("0.60", area="London", tax_rate="10"))
     buy = rate_group("buy", applied_rate("0.30", tax_rate="5"))
-    trunks = [mapping_gateway("acme", f"{CUSTOMER.host}/32"), vendor_gateway(0)]
+    trunks = [mapping_gateway("acme", f"{CUSTOMER.host}/32", accept_routing_number=True), vendor_gateway(0)]
     scene = Scene(catalogue(trunks, rate_groups=[sell, buy]))
-    call, there = scene.talk()
+    call = scene.caller.call(f"{CALLEE};npdi;rn=4499")
+    scene.wire.run_until(lambda: call.final == 200)
+    scene.wire.run_for(1_000)
+    there = scene.vendor.only_call
     scene.wire.run_for(61_000)
     call.hang_up('Reason: Q.850;cause=16;text="bye"')
     scene.wire.run_until(lambda: call.is_over and there.is_over)

@@ -51,6 +51,7 @@ def answered_call(index: int, **changes: Any) -> CallRecord:
         caller_out=f"4930{index:08d}",
         callee_out=f"4420{index:08d}",
         callee_billing=f"4420{index:08d}",
+        routing_number="4499100",
         sip_call_id_in=f"{identity}@192.0.2.10",
         sip_call_id_out=identity[:20],
         source_address="192.0.2.10:5060",
