@@ -11,6 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from vosd.catalogue.catalogue import Catalogue
+from vosd.catalogue.versions import version_of
 from vosd.engine.settings import Settings
 from vosd.net.settings import TransportSettings
 from vosd.trunks.gateways import MappingGateway, RoutingGateway
@@ -58,6 +59,13 @@ def describe(settings: Settings, transports: TransportSettings, catalogue: Catal
             "currency": group.currency,
             "rates": group.table.size,
             "version": group.version,
+        }
+    for name, calendar in catalogue.calendars.items():
+        described[f"calendar {name}"] = {
+            "timezone": str(calendar.zone),
+            "entries": _builtins(calendar)["entries"],
+            "holidays": len(calendar.holidays),
+            "version": version_of(calendar),
         }
     for name, numbers in catalogue.number_lists.items():
         described[f"number list {name}"] = {"patterns": len(numbers), "version": numbers.version}

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 from vosd.billing.holds import AccountCredit
 from vosd.catalogue.overrides import Blocks
+from vosd.routing.address_turns import AddressTurns
 from vosd.routing.breaker import Breakers
 from vosd.routing.capacity import Occupancy
 from vosd.routing.dynamic_lists import DynamicLists
@@ -27,6 +28,7 @@ class LiveState:
     """The counters and credits that running calls share; they outlive a reload."""
 
     __slots__ = (
+        "address_turns",
         "addresses_of",
         "blocks",
         "breakers",
@@ -67,6 +69,7 @@ class LiveState:
         self.unregistered: set[str] = set()
         """Routing gateways that require a registration of ours and have none."""
         self.pool_turns = PoolTurns()
+        self.address_turns = AddressTurns()
         self.credits = {} if credits is None else credits
 
     def draw(self, below: int) -> int:

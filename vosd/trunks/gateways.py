@@ -191,6 +191,8 @@ class RoutingGateway(msgspec.Struct, frozen=True, dict=True):
         bool, switch("`yes` uses the gateway for numbers without a buy rate; their cost is zero.")
     ] = False
     enabled: Annotated[bool, switch("`no`: no call uses it.")] = True
+    spread: bool = False
+    """Whether calls go to its addresses in turn, and not all to the first that works."""
     protect_ms: int | None = None
     """It is tried behind all others, or once no gateway has sent a 18x for so long since the INVITE arrived.
 

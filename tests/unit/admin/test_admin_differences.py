@@ -2,14 +2,17 @@
 
 import json
 from dataclasses import replace
+from datetime import UTC, date
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 from vosd.admin.differences import Description, Difference, compare, describe
 from vosd.base.secret import Secret
 from vosd.catalogue.catalogue import Catalogue
 from vosd.engine.settings import Listener, Settings
 from vosd.net.settings import TransportSettings
+from vosd.routing.calendar import Calendar, Entry
 from vosd.routing.pools import NumberPool
 from vosd.sip.settings import SipSettings
 from vosd.testing.data import builders
@@ -105,3 +108,17 @@ def test_rules_for_numbers_differ_key_by_key_and_lists_by_their_version() -> Non
         ("number list bad", "version", "911", "911,912"),
         ("number pool berlin", "numbers", ["911"], ["911", "912"]),
     ]
+
+
+def test_a_changed_entry_of_a_calendar_is_named_and_so_is_a_changed_holiday() -> None:
+    def with_calendar(**fields: Any) -> Description:
+        office = Calendar("office", UTC, **{"entries": (Entry(weekdays=(0, 1)),), **fields})
+        return describe(SETTINGS, TransportSettings(), replace(catalogue(), calendars={"office": office}))
+
+    running = with_calendar()
+    (entries, _) = compare(running, with_calendar(entries=(Entry(weekdays=(0,)),)))
+    assert (entries.object, entries.key) == ("calendar office", "entries")
+    assert (entries.running[0]["weekdays"], entries.file[0]["weekdays"]) == ([0, 1], [0])
+    found = compare(running, with_calendar(holidays=frozenset({date(2026, 12, 24)})))
+    assert [(each.key, each.running, each.file) for each in found[:1]] == [("holidays", 0, 1)]
+    assert {each.key for each in found} == {"holidays", "version"}

@@ -123,6 +123,19 @@ def test_a_silent_address_of_a_gateway_is_followed_by_its_next():
     assert record.destination_address == str(VENDORS[1])
 
 
+def test_calls_are_spread_over_the_addresses_of_a_gateway_and_the_others_follow_a_failure():
+    scene = two_addresses(spread=True)
+    for _ in range(3):
+        call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=100))
+        scene.wire.run_until(lambda call=call: call.is_over)
+    scene.vendors[1].script = refuses(503)
+    call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=100))
+    scene.wire.run_until(lambda: call.is_over)
+    records = scene.exchange.sink.records
+    assert [record.destination_address for record in records] == [str(VENDORS[each]) for each in (0, 1, 0, 0)]
+    assert [attempt.code for attempt in records[-1].attempts] == [503, 200]
+
+
 def test_a_gateway_that_refused_is_not_asked_again_at_its_other_address():
     scene = two_addresses()
     scene.vendors[0].script = refuses(500)

@@ -82,3 +82,14 @@ def test_the_time_of_a_reserve_has_bounds(site, written):
             "expected no, yes, or seconds from 0.05 to 600, with at most 3 decimals"
         )
     ]
+
+
+def test_calls_are_spread_over_addresses_not_over_names(site):
+    assert gateway(site, ", spread: yes").spread
+    text = site.minimal.replace("address: 192.0.2.9}", "address: [192.0.2.9, sip.example.org], spread: yes}")
+    assert site.errors(text) == [
+        (
+            "vosd.yaml:10: routing_gateways[carrier].spread: value 'yes': "
+            "expected addresses instead of names: the order of what a name has is that of DNS"
+        )
+    ]

@@ -9,6 +9,7 @@ from typing import Annotated, ClassVar, Final
 from msgspec import Struct
 from pydantic import BeforeValidator, Field, model_validator
 
+from vosd.base.host import is_address
 from vosd.base.nat import Nat
 from vosd.config.keys import later
 from vosd.config.keys.declared import DeclaredKeys
@@ -64,6 +65,10 @@ class RoutingGatewayKeys(DeclaredKeys):
 
     Port 5060, 5061 for tls. A name without port is looked up by RFC 3263 (NAPTR, SRV, addresses), a name with a port
     by its addresses only. Can be left out beside ``register``: then calls go to the registrar; and beside ``dynamic``.
+    """
+    spread: Annotated[bool, switch()] = False
+    """``yes`` calls several addresses in turn, call by call, and the others after a failure; they must not be names.
+    ``no`` calls the first as long as it works.
     """
     dynamic: DynamicKeys = DynamicKeys()
     auth: LoginKeys = LoginKeys()
@@ -126,6 +131,8 @@ class RoutingGatewayKeys(DeclaredKeys):
             raise KeyProblemError("dynamic", "neither address nor register: calls go where the gateway is registered")
         if wanted.is_given and not self.auth.is_given and not (wanted.username and wanted.has_password):
             raise KeyProblemError("register", "username and password in it, or auth of the gateway")
+        if self.spread and not all(is_address(each.host) for each in self.address):
+            raise KeyProblemError("spread", "addresses instead of names: the order of what a name has is that of DNS")
         if FROM_RATES in self.prefixes and len(self.prefixes) > 1:
             raise KeyProblemError("prefixes", f"either {FROM_RATES} or a list of prefixes")
         return self

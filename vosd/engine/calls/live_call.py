@@ -156,8 +156,11 @@ class LiveCall:
         services = self._services
         live = services.live
         addresses = gateway.fixed_addresses or live.addresses_of(gateway)
-        if len(addresses) > 1 and gateway.name in live.breakers.resting:
-            return services.attempts.resting_last(addresses, self.call_request.account, gateway, now)
+        if len(addresses) > 1:
+            if gateway.spread:
+                addresses = live.address_turns.rotated(gateway.name, addresses)
+            if gateway.name in live.breakers.resting:
+                return services.attempts.resting_last(addresses, self.call_request.account, gateway, now)
         return addresses
 
     def refused(self, leg: CalleeLeg, response: Response, now: Instant) -> None:

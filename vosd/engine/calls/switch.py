@@ -174,6 +174,7 @@ class Switch(Counting):
         self.live.blocks.set(self._overrides, catalogue)
         self.live.breakers.keep(catalogue.routing_gateways.keys())
         self.live.rests.keep(catalogue.routing_gateways.keys())
+        self.live.address_turns.keep(catalogue.routing_gateways.keys())
         self.live.quality.adjust(catalogue.parameters.quality_slice_ms, catalogue.parameters.quality_slices)
         self.live.quality.keep(catalogue.routing_gateways.keys())
         self.live.turns.keep({catalogue.routes.plan.name}, catalogue.routing_gateways.keys())
