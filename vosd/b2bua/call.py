@@ -4,7 +4,7 @@ Each public method is an event, with the instant of its packet or deadline; it d
 call in one state of ``states``. A call has one deadline at every moment (ADR 10).
 """
 
-from vosd.b2bua import talk
+from vosd.b2bua import states, talk
 from vosd.b2bua.callee_leg import CalleeLeg
 from vosd.b2bua.caller_leg import CallerLeg
 from vosd.b2bua.caller_side import CallerSide
@@ -14,7 +14,7 @@ from vosd.b2bua.leg import RINGING, Leg
 from vosd.b2bua.lifetime import ANSWER_WAIT_MS, Lifetime
 from vosd.b2bua.ports import Answer, Decision
 from vosd.b2bua.reasons import passed_on, reason_headers
-from vosd.b2bua.states import ACCEPTED, CallEvent, CallState
+from vosd.b2bua.states import ACCEPTED, CallEvent
 from vosd.base.cause import EndReason, HangupSource, q850_of_status
 from vosd.base.clock import Instant
 from vosd.base.errors import Refusal
@@ -50,7 +50,7 @@ class Call(CallEndings):
 
     def progressed(self, leg: CalleeLeg, status: int, session: bytes, now: Instant) -> None:
         """Handle a provisional response: the gateway is trying (100), rings, or sends early media."""
-        if leg is not self.callee or CallEvent.PROGRESS not in ACCEPTED[self.state]:
+        if leg is not self.callee or states.PROGRESS not in ACCEPTED[self.state]:
             return
         self._board.set_deadline(leg.waits_until_ms())
         if status not in RINGING:
@@ -58,7 +58,7 @@ class Call(CallEndings):
                 self._hunt.wait(self, leg, leg.waits_until_ms(), now)
             return
         self._board.attempt_rings(leg)
-        self.state = CallState.RINGING
+        self.state = states.RINGING
         self.journey.note_ringing(now.came)
         self.caller.ring(status, session, now)
 
@@ -88,9 +88,9 @@ class Call(CallEndings):
 
     def answered(self, leg: CalleeLeg, now: Instant) -> None:
         """Handle the answer of a gateway: the vendor charges from now on."""
-        if leg is not self.callee or CallEvent.ANSWER not in ACCEPTED[self.state]:
+        if leg is not self.callee or states.ANSWER not in ACCEPTED[self.state]:
             return
-        self.state = CallState.ANSWERED
+        self.state = states.ANSWERED
         has_answer = bool(self.caller.offer) or leg.is_settled
         # Without an offer of the caller the answer is its own: it was sent to the gateway in a PRACK (``said``), or
         # comes in the caller's ACK, and only then the gateway's 200 is acknowledged (``acknowledged``).
@@ -116,7 +116,7 @@ class Call(CallEndings):
 
         ``watch`` is called after the 200, which begins the session of the caller.
         """
-        if self.state is not CallState.ANSWERED or self.callee is None:
+        if self.state is not states.ANSWERED or self.callee is None:
             return False
         journey, answered_at = self.journey, Instant(now.mono, now.wall)
         journey.answered_at = answered_at
@@ -125,13 +125,13 @@ class Call(CallEndings):
         if granted_s is None:
             self._refuse_unwritten(self.callee, now)
             return False
-        self.state = CallState.TALKING
+        self.state = states.TALKING
         self._lifetime = Lifetime(self._board, answered_at, granted_s)
         return True
 
     def unwanted_answer(self, row: Attempt, now: Instant) -> None:
         """Record the answer of another fork, or of an attempt given up: the vendor may charge for it."""
-        if self.state is not CallState.OVER:
+        if self.state is not states.OVER:
             self.journey.late_answer(row)
         self._board.unwanted_answer(row, now)
 
@@ -139,7 +139,7 @@ class Call(CallEndings):
 
     def acknowledged(self, leg: Leg, session: bytes, now: Instant) -> None:
         """Handle the ACK of our 200; the answer to a late offer is sent in the ACK to the other leg."""
-        if CallEvent.ACK not in ACCEPTED[self.state] or self.callee is None:
+        if states.ACK not in ACCEPTED[self.state] or self.callee is None:
             return
         is_caller = leg is self.caller.leg
         if is_caller:
@@ -172,14 +172,14 @@ class Call(CallEndings):
 
     def moved(self) -> None:
         """Journal the present remote targets, to which BYEs are sent after a crash."""
-        if self.state is CallState.TALKING:
+        if self.state is states.TALKING:
             self._board.moved()
 
     def watch(self) -> None:
         """Set the deadline again, after the answer, or after a session was agreed or refreshed."""
-        if self.state is CallState.TALKING and self._lifetime is not None:
+        if self.state is states.TALKING and self._lifetime is not None:
             self._lifetime.watch(self)
-        elif self.state is CallState.ANSWERED and self.callee is not None:
+        elif self.state is states.ANSWERED and self.callee is not None:
             supervision, until_ms = self.callee.supervision, self._answer_wait_ends_ms()
             self._board.set_deadline(until_ms if supervision is None else min(until_ms, supervision.refresh_ms))
 
@@ -188,7 +188,7 @@ class Call(CallEndings):
 
         In this order, because a session may be refreshed at the very instant at which it expires.
         """
-        if self.state is CallState.TALKING:
+        if self.state is states.TALKING:
             self._refresh_sessions(now)
             self.check_limits(now)
 
@@ -226,7 +226,7 @@ class Call(CallEndings):
         """End a call: a leg has no such dialog (481), does not answer (408), or accepts no session (488)."""
         if not self._accepts(CallEvent.LEG_LOST) or self.check_limits(now):
             return
-        if status == 481 or self.state is CallState.ANSWERED:
+        if status == 481 or self.state is states.ANSWERED:
             leg.hang_up("", now)  # 481 may concern that request alone, and a leg that stays up is charged
             self.hung_up(leg, None, now)
         else:
@@ -234,7 +234,7 @@ class Call(CallEndings):
 
     def hung_up(self, leg: Leg | CallerSide, cause: int | None, now: Instant, at: Instant | None = None) -> None:
         """End a call that a leg has hung up with that Q.850 cause; ``at`` is when, if it is processed later."""
-        if self.state is CallState.OVER:
+        if self.state is states.OVER:
             return
         if leg is self.caller:
             self._caller_hung_up(cause, at or now, now)
@@ -256,17 +256,17 @@ class Call(CallEndings):
         """Handle the deadline of the call: of a question, a response, ringing, a session, or the money."""
         if not self._accepts(CallEvent.DEADLINE):
             return
-        if self.state is CallState.TALKING:
+        if self.state is states.TALKING:
             self.examine(now)
             return
-        if self.state is CallState.ANSWERED:
+        if self.state is states.ANSWERED:
             self._refresh_sessions(now)
             if now.mono < self._answer_wait_ends_ms():
                 self.watch()
             else:
                 self.caller_unreachable(now)
             return
-        if self.state is CallState.SETUP:
+        if self.state is states.SETUP:
             self._set_up(self._board.settle(None, now), now)
             return
         leg, next_hop = self.callee, None
@@ -304,7 +304,7 @@ class Call(CallEndings):
         """End the call by order (``vosd hangup``, a stop of the switch)."""
         if not self._accepts(CallEvent.ORDERED_END):
             return
-        if self.state is CallState.TALKING:
+        if self.state is states.TALKING:
             if not self.check_limits(now):
                 self._end_from_switch(reason, now)
             return
@@ -326,9 +326,9 @@ class Call(CallEndings):
             self._search_failed(now)
             return
         choice, address = next_hop
-        if self.state is not CallState.SETUP:
+        if self.state is not states.SETUP:
             self.caller.begin_attempt(now)
-        self.state = CallState.HUNTING
+        self.state = states.HUNTING
         try:
             leg = CalleeLeg(self.endpoint, self, choice, address, now)
             leg.begin(self.caller.offer, self._hops, now)
@@ -372,7 +372,7 @@ class Call(CallEndings):
         self._reject(EndReason.OVERLOAD, 503, None, HangupSource.SWITCH, now)
 
     def _caller_hung_up(self, cause: int | None, at: Instant, now: Instant) -> None:
-        if self.state is CallState.TALKING:
+        if self.state is states.TALKING:
             if self.check_limits(now, at):
                 return
             if self.bridge is not None:
@@ -392,7 +392,7 @@ class Call(CallEndings):
             return
         self.drop_bridge(now)
         self.callee.close(now)
-        if self.state is CallState.ANSWERED:
+        if self.state is states.ANSWERED:
             self._reject(EndReason.UNAVAILABLE, 480, cause, HangupSource.CALLEE, now)
             return
         self.caller.hang_up(passed_on(cause, self.caller.reasons), now)

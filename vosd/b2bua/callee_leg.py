@@ -1,7 +1,7 @@
 """The leg of a vendor: one attempt at one gateway, and the dialog of the call if that gateway answers first."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from vosd.b2bua.given_up import GivenUp
 from vosd.b2bua.invitation import Invitation, written
@@ -19,11 +19,11 @@ from vosd.sip.dialog.table import NO_FORKS
 from vosd.sip.digest.answer import Answers
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import NoResponse, ResponseArrived, UnwantedAnswer
+from vosd.sip.flows import peer_of
 from vosd.sip.headers.reason import q850_cause, reason_text
 from vosd.sip.nat import is_behind_nat
 from vosd.sip.transaction.invite_client import InviteClient
 from vosd.sip.transaction.states import State
-from vosd.sip.wire.compose import Peer
 from vosd.sip.wire.message import Message, Response
 from vosd.trunks.dialect import Reliability
 from vosd.trunks.gateways import Address
@@ -31,6 +31,7 @@ from vosd.trunks.gateways import Address
 if TYPE_CHECKING:
     from vosd.b2bua.call_port import CallPort
 
+_OFF: Final = Reliability.OFF  # access to enum members is slow
 EARLY_MAX = 16
 """Most early dialogs of one INVITE; a gateway hardly rings more phones at once."""
 
@@ -85,7 +86,7 @@ class CalleeLeg(Leg):
         flow = address.flow
         if flow is None:
             flow = endpoint.flows.towards(address.host, address.transport, dialect.interface)
-        self.peer = Peer(flow, address.host, address.port or 5060)
+        self.peer = peer_of(flow, address.host, address.port or 5060)
 
     def begin(self, offer: bytes, hops: int, now: Instant) -> None:
         """Send the INVITE with ``offer``: the caller's, or one that a media engine has rewritten."""
@@ -98,7 +99,7 @@ class CalleeLeg(Leg):
             tag=self._tag,
             offer=offer,
             # A reliable offer would have to be answered by the caller in a PRACK: only if it can (RFC 3262 section 5).
-            may_be_reliable=dialect.reliability is not Reliability.OFF and (bool(offer) or caller.takes_100rel),
+            may_be_reliable=dialect.reliability is not _OFF and (bool(offer) or caller.takes_100rel),
             answers=None if login is None else Answers(login, self.call.settings.challenges_max, choice.gateway.name),
         )  # fmt: skip
         self._transaction: InviteClient = self._invitation.send(self._endpoint, self.timer.first_offer(), self, now)
@@ -254,7 +255,8 @@ class CalleeLeg(Leg):
         """Return the row of this attempt, which came to an end, or to an answer, at ``now``."""
         began_ms = self.started_at.mono
         pdd_ms = None if self.rang_at is None else self.rang_at.mono - began_ms
-        return Attempt(self.choice.gateway.name, code, max(0, now.mono - now.waited_ms - began_ms), pdd_ms, reason)
+        lasted_ms = now.mono - now.waited_ms - began_ms
+        return Attempt(self.choice.gateway.name, code, max(0, lasted_ms), pdd_ms, reason)
 
     def host_behind_nat(self, message: Message) -> str:
         """Return the address that a message of this side came from if it is behind NAT, else nothing."""

@@ -1,6 +1,6 @@
 """The leg of the caller: the switch is the server of its INVITE."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from vosd.b2bua.extensions import reliability_of
 from vosd.b2bua.identity import caller_identity_of
@@ -26,6 +26,8 @@ from vosd.trunks.dialect import CallerDialect, Reliability, Transfers
 if TYPE_CHECKING:
     from vosd.b2bua.call_port import PressedKeys
 
+_OFF: Final = Reliability.OFF  # access to enum members is slow
+_REQUIRED: Final = Reliability.REQUIRED
 WAITING_MAX = 8
 """Provisional responses that wait for the PRACK of the one before."""
 _RSEQ_CHOICES = 1 << 20
@@ -83,7 +85,7 @@ class CallerLeg(Leg):
         self.dialect = dialect
         self.caller_identity = caller_identity_of(request)
         self._reliability = reliability_of(request, dialect)
-        self.takes_100rel = self._reliability is not Reliability.OFF
+        self.takes_100rel = self._reliability is not _OFF
         """Whether the caller supports reliable provisional responses, and its trunk allows them."""
         self.has_referred = False
         """Whether this side has sent a REFER before."""
@@ -151,7 +153,7 @@ class CallerLeg(Leg):
         if session:
             self._sent_early_media = True
             session = self._as_sent(session)
-        reliably = self._reliability is Reliability.REQUIRED or (session and self.takes_100rel)
+        reliably = self._reliability is _REQUIRED or (session and self.takes_100rel)
         if not reliably:
             self._transaction.respond(status, self.dialog.local_tag, self._establishing(session), now, session)
             return

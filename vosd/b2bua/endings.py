@@ -3,13 +3,17 @@
 Why and when a call ends is decided in ``call``.
 """
 
+from typing import Final
+
+from vosd.b2bua import states
 from vosd.b2bua.parts import CallParts
 from vosd.b2bua.reasons import reason_headers
 from vosd.b2bua.stamps import DeadCall, Ending
-from vosd.b2bua.states import CallState
 from vosd.base.cause import EndReason, HangupSource, q850_of_status
 from vosd.base.clock import Instant
 from vosd.base.errors import Refusal
+
+_SWITCH: Final = HangupSource.SWITCH  # access to enum members is slow
 
 
 class CallEndings(CallParts):
@@ -43,7 +47,7 @@ class CallEndings(CallParts):
         outcome = leg.given_up(now)
         self.drop_bridge(now)
         leg.give_up(reason, now)
-        if self.state is not CallState.ANSWERED:
+        if self.state is not states.ANSWERED:
             self.journey.attempts.append(leg.attempt(0, row or reason.text, now))
             self._board.attempt_over(leg, outcome, now)
             self.callee = None
@@ -66,9 +70,9 @@ class CallEndings(CallParts):
         dead: DeadCall | None = None, now: Instant | None = None,
     ) -> None:  # fmt: skip
         at_last = self.journey.ended_at(at, self.arrival)
-        text = None if source is HangupSource.SWITCH else self.journey.reason_text
+        text = None if source is _SWITCH else self.journey.reason_text
         self.ending = Ending(reason, source, at_last, code, reason.q850_cause if cause is None else cause, dead, text)
-        self.state = CallState.OVER
+        self.state = states.OVER
         if self.callee is not None:
             self._board.vacate(self.callee.choice)
         moved, self.transfer = self.transfer, None

@@ -33,6 +33,8 @@ ANONYMOUS_FROM: Final = f'"Anonymous" <{ANONYMOUS_URI}>'
 PASSED_ON_MAX: Final = 10
 """Most diversions, history entries and signatures of one call that are forwarded; usual calls have fewer."""
 
+_ANONYMISE: Final = Privacy.ANONYMISE  # access to enum members is slow
+_STRIP: Final = Passing.STRIP
 _SIGNED_TEXT: Final = re.compile(r"[\x20-\x7e]+\Z")
 _TELEPHONE: Final = re.compile(r"\+?\d+\Z", re.ASCII)
 
@@ -136,8 +138,8 @@ def present(
     if (
         caller_identity.is_simple
         and not dialect.identity
-        and dialect.privacy is not Privacy.ANONYMISE
-        and (not caller_identity.display or dialect.display_name is Passing.STRIP)
+        and dialect.privacy is not _ANONYMISE
+        and (not caller_identity.display or dialect.display_name is _STRIP)
     ):
         return Presentation(f"<sip:{escape_user(caller_out) or ANONYMOUS}@{ours}>", "")
     return _Introduction(caller_identity, caller_out, callee_out, ours, dialect).presentation()

@@ -5,8 +5,9 @@ and the next number.
 """
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Final
 
+import msgspec
 from msgspec.structs import replace
 
 from vosd.b2bua.identity import CallerIdentity, present
@@ -28,8 +29,10 @@ from vosd.sip.wire.uri import with_user
 from vosd.trunks.dialect import CalleeDialect, Reliability
 from vosd.trunks.gateways import Address
 
+_REQUIRED: Final = Reliability.REQUIRED  # access to enum members is slow
 
-class Invitation(NamedTuple):
+
+class Invitation(msgspec.Struct, frozen=True):
     """An INVITE without the lines that may change; ``is_fixed``: it may not use another transport."""
 
     parts: InviteParts
@@ -54,7 +57,7 @@ class Invitation(NamedTuple):
         """
         sequence = max([latest.sequence, *(dialog.local_sequence for dialog in early)]) + 1
         via = endpoint.flows.new_via(self.parts.peer.flow)
-        return self._replace(parts=replace(self.parts, via=via, sequence=sequence))
+        return replace(self, parts=replace(self.parts, via=via, sequence=sequence))
 
 
 def written(
@@ -122,7 +125,7 @@ def addressed(choice: RouteChoice, address: Address, peer: Peer, listener: Liste
 
 def extensions(dialect: CalleeDialect, *, may_be_reliable: bool) -> str:
     """Return the Require and Supported lines of an INVITE."""
-    must = may_be_reliable and dialect.reliability is Reliability.REQUIRED
+    must = may_be_reliable and dialect.reliability is _REQUIRED
     known = ["100rel"] if may_be_reliable and not must else []
     if dialect.session_timer.enabled:
         known.append(TIMER)

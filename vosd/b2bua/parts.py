@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from vosd.b2bua import states
 from vosd.b2bua.bridge import Bridge
 from vosd.b2bua.callee_leg import CalleeLeg
 from vosd.b2bua.caller_side import CallerSide
@@ -10,7 +11,7 @@ from vosd.b2bua.lifetime import Lifetime
 from vosd.b2bua.ports import Switchboard
 from vosd.b2bua.settings import CallSettings
 from vosd.b2bua.stamps import Arrival, Ending, Journey
-from vosd.b2bua.states import ACCEPTED, CallEvent, CallState
+from vosd.b2bua.states import ACCEPTED, CallEvent
 from vosd.b2bua.transfer import Transfer
 from vosd.base.clock import Instant
 from vosd.routing.pipeline import RouteChoice
@@ -40,7 +41,6 @@ class CallParts:
 
     def __init__(
         self,
-        *,
         arrival: Arrival,
         caller: CallerSide,
         choices: Iterator[RouteChoice] | None,
@@ -56,7 +56,7 @@ class CallParts:
         self.transfer: Transfer | None = None
         self.bridge: Bridge | None = None
         """Bridge between the two legs; made when the first request within a dialog needs it."""
-        self.state = CallState.SETUP
+        self.state = states.SETUP
         self.journey = Journey()
         self.ending: Ending | None = None
         self.endpoint = endpoint
@@ -78,12 +78,12 @@ class CallParts:
     @property
     def legs(self) -> int:
         """Return the number of established legs."""
-        return 0 if self.state is CallState.OVER else 1 + (self.callee is not None)
+        return 0 if self.state is states.OVER else 1 + (self.callee is not None)
 
     @property
     def is_conversing(self) -> bool:
         """Return whether both legs are established and have agreed on a session."""
-        if self.state is not CallState.TALKING or self.callee is None or not self.callee.is_acknowledged:
+        if self.state is not states.TALKING or self.callee is None or not self.callee.is_acknowledged:
             return False
         return self.bridge is not None or self.caller.leg is not None
 

@@ -14,7 +14,7 @@ ATTEMPTS_MAX: Final = 50
 """Most attempt rows of one call, including late answers."""
 
 
-class Arrival(NamedTuple):
+class Arrival(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The INVITE as received, in the terms of a CDR."""
 
     call_id: str
@@ -32,7 +32,7 @@ class DeadCall(NamedTuple):
     noticed_at: Instant
 
 
-class Ending(NamedTuple):
+class Ending(msgspec.Struct, frozen=True):
     """Why and when a call ended; ``sip_code`` is the final code that the caller got."""
 
     reason: EndReason
@@ -98,7 +98,7 @@ class Journey(JourneyFacts):
     def acknowledged(self, now: Instant) -> None:
         """Record the caller's first ACK; one that waited longer than our 200 counts as sent with it."""
         if self.acknowledged_at is None and self.answered_at is not None:
-            self.acknowledged_at = max(now, self.answered_at)
+            self.acknowledged_at = now if now.mono > self.answered_at.mono else self.answered_at
 
     def answer_not_written(self) -> None:
         """Record that the winning answer could not be written to the journal and was not forwarded to the caller."""
@@ -109,4 +109,5 @@ class Journey(JourneyFacts):
 
     def ended_at(self, at: Instant, arrival: Arrival) -> Instant:
         """Return the end of a call: when its last message arrived, but not before an earlier event of the call."""
-        return max(at.came, self.answered_at or self.vendor_answered_at or self.ringing_at or arrival.at)
+        came, earlier = at.came, self.answered_at or self.vendor_answered_at or self.ringing_at or arrival.at
+        return came if came.mono > earlier.mono else earlier

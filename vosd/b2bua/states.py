@@ -25,6 +25,10 @@ class CallState(IntEnum):
     OVER = auto()
 
 
+SETUP, HUNTING, RINGING, ANSWERED, TALKING, OVER = CallState
+"""The same as globals (``states.TALKING``), which are read in a tenth of the time of a member."""
+
+
 class CallEvent(IntEnum):
     """Events of a call."""
 
@@ -43,6 +47,11 @@ class CallEvent(IntEnum):
     ORDERED_END = auto()
     QUESTION_ANSWERED = auto()
 
+
+PROGRESS: Final = CallEvent.PROGRESS
+ANSWER: Final = CallEvent.ANSWER
+ACK: Final = CallEvent.ACK
+"""Those of every call, as globals."""
 
 _TRYING: Final = frozenset(
     {

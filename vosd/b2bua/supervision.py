@@ -27,6 +27,7 @@ GRACE_MS: Final = 32_000
 """Time for the first refresh of an interval to be answered (64·T1), even beyond the end of the session."""
 
 
+_NO_PROBE: Final = Probe.NONE  # access to enum members is slow
 NEVER: Final = 1 << 62
 """Later than any instant of the monotonic clock."""
 
@@ -188,7 +189,7 @@ class Supervision:
         self._failures = 0
         self._tried_at = None
         timer = self._leg.timer
-        if timer.agreed is not None or timer.settings.probe is not Probe.NONE:
+        if timer.agreed is not None or timer.settings.probe is not _NO_PROBE:
             refresh_ms = timer.refresh_ms()
             if refresh_ms is None:
                 self.refresh_ms = NEVER
@@ -204,13 +205,15 @@ class Supervision:
         timer = self._leg.timer
         agreed, settings, refreshed_at = timer.agreed, timer.settings, timer.refreshed_at
         expires_ms = limited_ms = NEVER
-        if refreshed_at is not None and (agreed is not None or settings.probe is not Probe.NONE):
+        if refreshed_at is not None and (agreed is not None or settings.probe is not _NO_PROBE):
             expires_ms = refreshed_at.mono + timer.lasts_ms()
             if self.pending is not None and not self._failures and self._tried_at is not None:
                 expires_ms = max(expires_ms, self._tried_at.mono + GRACE_MS)  # the refresh may still be answered
         if agreed is None and settings.no_timer_limit_s:
             limited_ms = self._began_at.mono + 1_000 * settings.no_timer_limit_s
-        self.due_ms = min(self.refresh_ms, expires_ms, limited_ms)
+        due_ms = self.refresh_ms
+        due_ms = min(due_ms, expires_ms)
+        self.due_ms = min(due_ms, limited_ms)
         return expires_ms, limited_ms
 
 

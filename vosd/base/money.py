@@ -50,7 +50,10 @@ def round_to_unit(amount: Decimal, unit: Decimal, rounding: Rounding) -> Decimal
 
 def format_amount(amount: Decimal) -> str:
     """Format an amount for JSON and CSV: two to eight places, zero as ``0.00``."""
-    whole, _, fraction = format(amount, "f").partition(".")
+    text = str(amount)
+    if "E" in text:  # a small amount, or zero with many places
+        text = format(amount, "f")
+    whole, _, fraction = text.partition(".")
     if len(fraction) > PLACES:
         whole, _, fraction = format(amount.quantize(QUANTUM, context=EXACT), "f").partition(".")
     written = f"{whole}.{fraction.rstrip('0').ljust(2, '0')}"

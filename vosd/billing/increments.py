@@ -7,7 +7,7 @@ def hold_seconds(duration_ms: int, threshold_ms: int) -> int:
     An exact second stays as it is, even with a threshold of zero.
     """
     whole, fraction = divmod(duration_ms, 1000)
-    return whole + 1 if fraction >= max(threshold_ms, 1) else whole
+    return whole + 1 if fraction and fraction >= threshold_ms else whole
 
 
 def cycles(seconds: int, cycle: int) -> int:

@@ -1,13 +1,17 @@
 """Rate groups: a table of rates with a currency and a rounding."""
 
+from typing import Final
+
 from vosd.billing.ports import RateTable
 from vosd.billing.rates import AppliedRate, RatingPolicy
+
+_SHARED_MAX: Final = 1_024
 
 
 class RateGroup:
     """A named table of rates in one currency, with the rounding of what is charged by it."""
 
-    __slots__ = ("currency", "name", "policy", "table", "version")
+    __slots__ = ("_applied", "currency", "name", "policy", "table", "version")
 
     def __init__(self, name: str, currency: str, policy: RatingPolicy, table: RateTable, version: str) -> None:
         self.name = name
@@ -16,6 +20,8 @@ class RateGroup:
         self.table = table
         self.version = version
         """Names the content: changes whenever a rate, the currency or the rounding does."""
+        self._applied: dict[str, AppliedRate] = {}
+        """The latest by prefix: the calls that run at one rate share it."""
 
     def find(self, number: str, wall_ms: int) -> AppliedRate | None:
         """Return the rate in force at ``wall_ms`` (UTC) of the longest prefix that fits ``number``, or None."""
@@ -23,4 +29,10 @@ class RateGroup:
         rate = table.find(number.removeprefix("+"), wall_ms)  # ``base.number.for_matching``
         if rate is None:
             return None
-        return AppliedRate(self.name, table.version, self.currency, rate, self.policy)
+        applied = self._applied.get(rate.prefix)
+        if applied is None or applied.rate is not rate or applied.version != table.version:
+            if len(self._applied) >= _SHARED_MAX:
+                self._applied.clear()
+            applied = AppliedRate(self.name, table.version, self.currency, rate, self.policy)
+            self._applied[rate.prefix] = applied
+        return applied

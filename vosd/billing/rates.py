@@ -48,7 +48,7 @@ class Rate(msgspec.Struct, frozen=True, gc=False):
     rate_type: str = ""
 
 
-class AppliedRate(msgspec.Struct, frozen=True, gc=False):
+class AppliedRate(msgspec.Struct, frozen=True, gc=False, cache_hash=True):
     """What a call copies at admission and keeps to its end: the rate, its group and version, the rounding."""
 
     group: str

@@ -44,7 +44,9 @@ class Turn:
         call: CallPort | None = None
         messages: CallMessages | None = None
         if event is not None:
-            if isinstance(event, _OF_LEGS) and isinstance(event.owner, Leg):
+            if (
+                type(event) is ResponseArrived or type(event) is RequestArrived or type(event) is AckArrived
+            ) and isinstance(event.owner, Leg):
                 call = event.owner.call  # before the event, which may end the call
                 messages = trace.of_calls.get(call.arrival.call_id) or trace.begin_call(call, now.wall)
             self._switch.handle(event)

@@ -10,6 +10,8 @@ import sys
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
+from time import time_ns
 from typing import Any, Final, TextIO
 
 import msgspec
@@ -153,32 +155,32 @@ def call_line(record: CallRecord) -> None:
     tried = ""
     for attempt in record.attempts:
         tried = f"{tried}{', ' if tried else ''}{attempt.gateway} {attempt.code or SILENCE}"
-    line = _CallLine(
-        call_id=record.call_id,
-        reason=record.end_reason,
-        code=record.sip_code,
-        hangup_source=record.hangup_source,
-        mapping_gateway=record.mapping_gateway,
-        routing_gateway=record.routing_gateway,
-        customer=record.customer_account,
-        vendor=record.vendor_account,
-        caller=record.caller_in,
-        callee=record.callee_in,
-        callee_billing=record.callee_billing,
-        callee_out=record.callee_out,
-        source=record.source_address,
-        destination=record.destination_address,
-        sip_call_id_in=record.sip_call_id_in,
-        sip_call_id_out=record.sip_call_id_out,
-        attempts=len(record.attempts),
-        tried=tried or None,
-        pdd_ms=record.pdd_ms,
-        hold_ms=record.hold_time_ms if record.answered_at is not None else None,
-        billed_s=record.billed_seconds,
-        fee=format_amount(record.fee) if record.fee else None,
-        tax=format_amount(record.tax) if record.tax else None,
-        cost=format_amount(record.cost) if record.cost else None,
-        currency=record.currency,
+    line = _CallLine(  # by position: to find 25 fields by their names takes longer than to encode them
+        record.call_id,
+        record.end_reason,
+        record.sip_code,
+        record.hangup_source,
+        record.mapping_gateway,
+        record.routing_gateway,
+        record.customer_account,
+        record.vendor_account,
+        record.caller_in,
+        record.callee_in,
+        record.callee_billing,
+        record.callee_out,
+        record.source_address,
+        record.destination_address,
+        record.sip_call_id_in,
+        record.sip_call_id_out,
+        len(record.attempts),
+        tried or None,
+        record.pdd_ms,
+        record.hold_time_ms if record.answered_at is not None else None,
+        record.billed_seconds,
+        format_amount(record.fee) if record.fee else None,
+        format_amount(record.tax) if record.tax else None,
+        format_amount(record.cost) if record.cost else None,
+        record.currency,
     )
     if _calls.direct is None:
         _log.info("call", **{name: value for name, value in msgspec.structs.asdict(line).items() if value is not None})
@@ -193,8 +195,13 @@ def call_line(record: CallRecord) -> None:
 
 
 def _now() -> str:
-    now = datetime.now(tz=UTC)  # noqa: TID251  the time of writing a line is no argument
-    return now.isoformat().replace("+00:00", "Z")
+    second, nanoseconds = divmod(time_ns(), 1_000_000_000)  # the time of writing a line is no argument
+    return f"{_second_text(second)}.{nanoseconds // 1_000:06d}Z"
+
+
+@lru_cache(maxsize=1)  # a thousand lines of one second share it
+def _second_text(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 class LogLimiter:

@@ -2,10 +2,11 @@
 
 Every event carries the instant at which it is reported; ``Instant`` also holds the time of arrival of its packet.
 Most events have an owner, of the type that ``sip.owners`` declares. The rarer ones call it
-themselves (``notify_owner``); the switch does that for the frequent ones, which saves a function call.
+themselves (``notify_owner``); the switch does that for the frequent ones, which saves a function call. These are final:
+the switch compares their types.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, final
 
 import msgspec
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from vosd.sip.transaction.server import Server
 
 
+@final
 class InviteArrived(msgspec.Struct, frozen=True):
     """A new call: an INVITE outside any dialog that passed the general checks."""
 
@@ -43,6 +45,7 @@ class InviteArrived(msgspec.Struct, frozen=True):
     """User who authenticated (``sip.auth_gate``); empty where the source address identifies the sender."""
 
 
+@final
 class RegisterArrived(msgspec.Struct, frozen=True):
     """A REGISTER that passed the general checks."""
 
@@ -54,6 +57,7 @@ class RegisterArrived(msgspec.Struct, frozen=True):
     """User who authenticated (``sip.auth_gate``); empty where the source address identifies the sender."""
 
 
+@final
 class RequestArrived(msgspec.Struct, frozen=True):
     """A request within a dialog of ours, other than ACK; ``owner`` is the owner of the dialog."""
 
@@ -78,6 +82,7 @@ class CancelArrived(msgspec.Struct, frozen=True):
         self.owner.cancelled(self)
 
 
+@final
 class AckArrived(msgspec.Struct, frozen=True):
     """The ACK of a 2xx of ours."""
 
@@ -100,6 +105,7 @@ class AckMissing(msgspec.Struct, frozen=True):
             self.owner.ack_missing(self)
 
 
+@final
 class ResponseArrived(msgspec.Struct, frozen=True):
     """A response to a request of ours; retransmissions and responses that nothing waits for are not reported."""
 
@@ -156,6 +162,7 @@ class NoResponse(msgspec.Struct, frozen=True):
         self.owner.no_response(self)
 
 
+@final
 class UnknownSourceIgnored(msgspec.Struct, frozen=True):
     """A request of an unknown or locked-out source was dropped without an answer.
 

@@ -4,6 +4,8 @@ Contact and Via of such a peer are valid inside its own network only. Responses 
 therefore sent to the address that its packets came from.
 """
 
+from typing import Final
+
 from vosd.base.host import is_private, plain_host
 from vosd.base.nat import Nat
 from vosd.sip.flows import hop_of
@@ -12,6 +14,8 @@ from vosd.sip.wire.compose import Peer
 from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.message import Message, Request
 from vosd.sip.wire.uri import DEFAULT_PORTS
+
+_AUTO: Final = Nat.AUTO  # access to enum members is slow
 
 
 def is_hidden(said: str, seen: str, sent_by: str = "") -> bool:
@@ -34,7 +38,7 @@ def is_behind_nat(nat: Nat, message: Message, seen: Peer) -> bool:
 
     In a message with Record-Route the first proxy is examined: the requests of the dialog go to it.
     """
-    if nat is not Nat.AUTO:
+    if nat is not _AUTO:
         return nat is Nat.YES
     contact = message.header("contact") or ""
     is_usual = '"' not in contact and message.header("record-route") is None

@@ -10,7 +10,7 @@ from vosd.base.clock import Instant
 from vosd.sip.dialog.table import DialogTable
 from vosd.sip.flows import MAGIC
 from vosd.sip.headers.via import Via
-from vosd.sip.transaction.finished import Entry, Mark
+from vosd.sip.transaction.finished import ABSORB, Entry
 from vosd.sip.transaction.store import TransactionStore
 from vosd.sip.wire.compose import Datagram, encode
 from vosd.sip.wire.errors import ParseError
@@ -29,6 +29,10 @@ class Repetition(Enum):
     """It does not, and has the branch of a request that is not answered yet."""
 
 
+NEW, HANDLED, BRANCH_IN_USE = Repetition
+"""The same as globals, which are read in a tenth of the time of a member."""
+
+
 class Repetitions:
     """What is known of earlier requests: live transactions, finished ones, and refusals that left none."""
 
@@ -44,28 +48,28 @@ class Repetitions:
             # Section 17.2.1, timer I: the ACK of a failure again. The ACK of a 2xx is a request of its dialog, and a
             # live INVITE may have the branch of a finished one.
             invite = f"{prefix}INVITE"
-            is_absorbed = self._store.finished.get(invite) is Mark.ABSORB and invite not in self._store.servers
-            return Repetition.HANDLED if is_absorbed else Repetition.NEW
+            is_absorbed = self._store.finished.get(invite) is ABSORB and invite not in self._store.servers
+            return HANDLED if is_absorbed else NEW
         running = self._store.servers.get(key)
         if running is not None:
             if running.stem.cseq != (request.header("cseq") or ""):
-                return Repetition.BRANCH_IN_USE
+                return BRANCH_IN_USE
             # Sections 17.2.1 and 17.2.2: the latest response again; nothing while there is none.
             running.request_repeated()
-            return Repetition.HANDLED
+            return HANDLED
         finished = self._store.finished.get(key)
         if finished is not None and not self._reuses_branch(request, finished):
             # Section 17.2.2, timer J: the final response again. RFC 6026 section 7.1, timer L: an INVITE that was
             # answered with 2xx is absorbed, its dialog repeats the 2xx.
             if isinstance(finished, Datagram):
                 self._store.out.append(finished)
-            return Repetition.HANDLED
+            return HANDLED
         refusal = self._refused.get(key, now.mono) if self._refused.answers else None
         if refusal is not None:
             # Section 8.2.7: a stateless refusal is the same each time.
             self._store.out.append(refusal)
-            return Repetition.HANDLED
-        return Repetition.NEW
+            return HANDLED
+        return NEW
 
     def is_merged(self, merging: str) -> bool:
         """Return whether an INVITE is a copy of another one that came by another path (section 8.2.2.2)."""

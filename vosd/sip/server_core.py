@@ -23,7 +23,7 @@ from vosd.sip.events import (
 from vosd.sip.flows import Flows
 from vosd.sip.headers.cseq import UNREAD
 from vosd.sip.own_answers import OwnAnswers
-from vosd.sip.repetitions import Repetition, Repetitions, prefix_of
+from vosd.sip.repetitions import BRANCH_IN_USE, NEW, Repetitions, prefix_of
 from vosd.sip.screening import CAPABILITIES, objection, objection_to_body
 from vosd.sip.settings import SipSettings
 from vosd.sip.transaction.invite_server import InviteServer
@@ -76,12 +76,11 @@ class ServerCore:
             ParseError: what was needed of it cannot be read.
         """
         prefix = request.prefix or prefix_of(request)
-        match self._repetitions.recognise(request, prefix, now):
-            case Repetition.HANDLED:
-                return None
-            case Repetition.BRANCH_IN_USE:
+        repetition = self._repetitions.recognise(request, prefix, now)
+        if repetition is not NEW:
+            if repetition is BRANCH_IN_USE:
                 self._answers.refuse_branch_in_use(request, source)
-                return None
+            return None
         if request.method == "ACK":
             return self._take_ack(request, f"{prefix}INVITE", now)
         return self._take_new_request(request, source, prefix, now)
@@ -226,7 +225,7 @@ class ServerCore:
         if number <= dialog.remote_sequence and method != "BYE" and number != UNREAD:
             self._answers.answer(stem, key, method, 500, "", now)
             return None
-        dialog.remote_sequence = max(number, dialog.remote_sequence)
+        dialog.remote_sequence = max(dialog.remote_sequence, number)
         if dialog.is_behind_nat:
             stem = stem.answered_at(source)
         if source != dialog.peer and (dialog.is_behind_nat or self._both_connected(source, dialog.peer)):

@@ -83,8 +83,8 @@ class InvitationSnapshot(msgspec.Struct, frozen=True, array_like=True):
     def of(cls, invitation: Invitation, endpoint: Endpoint) -> "InvitationSnapshot":
         """Describe an INVITE."""
         parts = PartsSnapshot.of(invitation.parts, endpoint.flows)
-        _, hops, headers, content, body, is_fixed = invitation
-        return cls(parts, hops, encode(headers), encode(content), body, is_fixed)
+        headers, content = encode(invitation.headers), encode(invitation.content)
+        return cls(parts, invitation.hops, headers, content, invitation.body, invitation.is_fixed)
 
     def restored(self, restoration: Restoration) -> Invitation:
         """Return the INVITE."""

@@ -5,6 +5,8 @@ An admitted request becomes a ``LiveCall``; a refused one releases everything th
 
 from collections.abc import Callable, Iterable
 
+from msgspec.structs import replace
+
 from vosd.b2bua.call import Call
 from vosd.b2bua.caller_leg import CallerLeg
 from vosd.b2bua.caller_side import CallerSide
@@ -161,8 +163,8 @@ class Intake:
         setup = Setup(self._services.admission, call_request, iter(self._services.steps))
         outcome = setup.advance()
         call_request.numbers = None
-        arrival = first.arrival._replace(
-            call_id=uuid7(now.wall, self._entropy()), caller_in=caller, callee_in=number, at=now.came
+        arrival = replace(
+            first.arrival, call_id=uuid7(now.wall, self._entropy()), caller_in=caller, callee_in=number, at=now.came
         )
         if isinstance(outcome, Refusal):
             self._refusals.record(arrival, call_request, outcome)
@@ -216,15 +218,8 @@ class Intake:
         """Make the call of a set-up that is complete, or that waits for an answer."""
         services, call_request = self._services, setup.call_request
         live_call = LiveCall(services, self, arrival.call_id, call_request, services.admission.vendors)
-        call = Call(
-            arrival=arrival,
-            caller=caller,
-            choices=call_request.choices if setup.asked is None else None,
-            hops=call_request.hops,
-            endpoint=self._endpoint,
-            board=live_call,
-            settings=self.settings,
-        )
+        choices = call_request.choices if setup.asked is None else None
+        call = Call(arrival, caller, choices, call_request.hops, self._endpoint, live_call, self.settings)
         caller.call = call
         live_call.call = call
         if setup.asked is not None:

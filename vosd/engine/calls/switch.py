@@ -99,17 +99,18 @@ class Switch(Counting):
     def handle(self, event: Event) -> None:
         """Handle one event of the SIP core."""
         try:
-            if isinstance(event, ResponseArrived):
+            # ``isinstance`` asks the metaclass of a struct, which takes longer than all of these comparisons.
+            if type(event) is ResponseArrived:
                 event.owner.response_came(event)
-            elif isinstance(event, RequestArrived):
+            elif type(event) is RequestArrived:
                 event.owner.request_came(event)
-            elif isinstance(event, InviteArrived):
+            elif type(event) is InviteArrived:
                 self._intake.take_invite(event)
-            elif isinstance(event, AckArrived):
+            elif type(event) is AckArrived:
                 event.owner.ack_came(event)
-            elif isinstance(event, RegisterArrived):
+            elif type(event) is RegisterArrived:
                 self._take_register(event)
-            elif isinstance(event, UnknownSourceIgnored):
+            elif type(event) is UnknownSourceIgnored:
                 self._refusals.unknown_source(event)
             else:
                 event.notify_owner()

@@ -51,6 +51,9 @@ class CallOutcome(Enum):
     FAILED = "it ended in any other way"
 
 
+_OPEN: Final = CallOutcome.OPEN  # access to enum members is slow
+
+
 class CallMessages:
     """Every message of one call, in order; or those with one Call-ID that no call has.
 
@@ -78,7 +81,7 @@ class CallMessages:
         """The Call-IDs of its legs, the caller's first."""
         self.attempts = 0
         """How many attempts of the call that runs are among them."""
-        self.outcome = CallOutcome.OPEN
+        self.outcome = _OPEN
         self.room: Room | None = None
         """The room that holds it; None = it was dropped, and nothing is added to it any more."""
         self.size_bytes = RECORD_OVERHEAD_BYTES + CALL_ID_OVERHEAD_BYTES * len(call_ids) + sum(map(len, call_ids))

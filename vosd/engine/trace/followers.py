@@ -24,6 +24,9 @@ from vosd.engine.trace.messages import Trace, Traced
 from vosd.obs.traced import TracedMessage, blanked
 from vosd.sip.flows import Listener
 
+_WELL: Final = CallOutcome.WELL  # access to enum members is slow
+_FAILED: Final = CallOutcome.FAILED
+_NORMAL: Final = EndReason.NORMAL.text
 CALLS_MAX: Final = 100
 """Most calls that one follower follows at a time; further ones are counted."""
 UPDATE_BYTES_MAX: Final = 64 * 1024
@@ -210,7 +213,7 @@ class TraceFollowers:
 
     def ended(self, arrival: Arrival, journey: Journey, record: CallRecord) -> None:
         """Report the end of a call."""
-        outcome = CallOutcome.WELL if record.end_reason == EndReason.NORMAL.text else CallOutcome.FAILED
+        outcome = _WELL if record.end_reason == _NORMAL else _FAILED
         self.trace.ended(arrival.call_id, (arrival.sip_call_id_in, *journey.sip_call_ids_out), outcome, arrival.at.wall)
         for follower in self._present:
             follower.ended(arrival, journey, record)

@@ -13,8 +13,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final, NamedTuple
 
+from vosd.b2bua import states
 from vosd.b2bua.call_port import CallPort
-from vosd.b2bua.states import CallState
 from vosd.base.clock import Instant
 from vosd.engine.settings import TraceSettings
 from vosd.engine.trace.call_messages import MESSAGE_OVERHEAD_BYTES, CallMessages, CallOutcome, Entry, Room
@@ -80,7 +80,7 @@ class Trace:
 
         None after the end of the call. ``at`` is in UTC milliseconds.
         """
-        if call.state is CallState.OVER:
+        if call.state is states.OVER:
             return None
         if at >= self._pack_at:
             self._pack(at)

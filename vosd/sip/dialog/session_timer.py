@@ -119,8 +119,9 @@ class SessionTimer:
         settings, floor_s = self.settings, self._floor_s
         if not settings.enabled:
             return ""
-        self._offered_s = interval_s = max(settings.ttl_s, settings.min_se_s, floor_s)
-        return f"Session-Expires: {interval_s};refresher=uac\r\nMin-SE: {max(settings.min_se_s, floor_s)}\r\n"
+        smallest_s = max(settings.min_se_s, floor_s)
+        self._offered_s = interval_s = max(smallest_s, settings.ttl_s)
+        return f"Session-Expires: {interval_s};refresher=uac\r\nMin-SE: {smallest_s}\r\n"
 
     def offer(self) -> str:
         """Return the header lines of a later request: the refresher stays the same (section 7.4)."""

@@ -1,7 +1,9 @@
 """From, To and Contact: display name, address and parameters (RFC 3261 section 20.10)."""
 
 import re
-from typing import Final, NamedTuple
+from typing import Final
+
+import msgspec
 
 from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.flaws import Flaw
@@ -12,7 +14,7 @@ _ADDR_SPEC: Final = re.compile(r"([^<>\";\s]++)\s*+((?:;.*)?)\Z", re.DOTALL)
 _TAG: Final = re.compile(r";\s*+tag\s*+=\s*+([^\s;,\"]+)", re.IGNORECASE)
 
 
-class NameAddr(NamedTuple):
+class NameAddr(msgspec.Struct, frozen=True, gc=False):
     """A display name as written (with quotes), a URI as text, and the header's own parameters."""
 
     display: str

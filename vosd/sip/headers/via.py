@@ -1,7 +1,9 @@
 """Via (RFC 3261 section 20.42): where a request came from and where its response goes."""
 
 import re
-from typing import Final, NamedTuple
+from typing import Final
+
+import msgspec
 
 from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.flaws import Flaw
@@ -21,7 +23,7 @@ _PLAIN_BRANCH: Final = re.compile(r"[^,]*?;branch=([^\s;,]+)")
 _BRANCH: Final = re.compile(r";\s*branch\s*=\s*([^\s;,]+)", re.IGNORECASE)
 
 
-class Via(NamedTuple):
+class Via(msgspec.Struct, frozen=True, gc=False):
     """The topmost Via of a message."""
 
     transport: str

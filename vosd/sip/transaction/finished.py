@@ -6,7 +6,9 @@ dictionary, and entries expire by whole ticks of time.
 
 from collections.abc import Callable, Iterator
 from enum import Enum, auto
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
+
+import msgspec
 
 from vosd.base.clock import Instant
 from vosd.base.wheel import TimerWheel
@@ -33,7 +35,7 @@ CLOSED_DIALOG: Final = Mark.CLOSED_DIALOG
 """The same as globals, which are read in a tenth of the time of a member."""
 
 
-class Unacknowledged(NamedTuple):
+class Unacknowledged(msgspec.Struct, frozen=True):
     """An INVITE of ours with a 2xx whose ACK waits for the caller's answer; other forks may send a 2xx meanwhile."""
 
     parts: InviteParts

@@ -14,7 +14,7 @@ from vosd.sip.settings import Limits
 from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.flaws import Flaw
 from vosd.sip.wire.grammar import TOKEN, parameters
-from vosd.sip.wire.message import Request, Response, first_values
+from vosd.sip.wire.message import Request, Response, first_values, header_in
 from vosd.sip.wire.usual import USUAL_REQUEST, USUAL_RESPONSE
 
 _FOLD: Final = re.compile(r"\r?\n[ \t]+")
@@ -86,19 +86,21 @@ def _scan_request(data: bytes, head: str, body_start: int) -> Request | None:
         params["rport"] = None
     elif extra:
         params = parameters(f"{before};branch={branch}{behind}")
+    first = None if method == "ACK" else first_values(head)
     return Request(
         data,
         head,
-        None if method == "ACK" else first_values(head),
+        first,
+        header_in(head) if first is None else first.get,
         body,
-        method,
-        uri,
         call_id,
         from_tag,
         to_tag or "",
         int(sequence),
+        method,
+        uri,
         f"{branch} {host}:{port} ",
-        Via(transport, host, int(port) if port else None, params, len(via)),
+        top_via=Via(transport, host, int(port) if port else None, params, len(via)),
     )
 
 
@@ -115,18 +117,19 @@ def _scan_response(data: bytes, head: str, body_start: int) -> Response | None:
         if len(body) < size:
             return None
         body = body[:size]
-    is_read_on = counted == "INVITE" and status != "100"
+    first = first_values(head) if counted == "INVITE" and status != "100" else None
     return Response(
         data,
         head,
-        first_values(head) if is_read_on else None,
+        first,
+        header_in(head) if first is None else first.get,
         body,
-        int(status),
-        reason.strip() if reason else "",
         call_id,
         from_tag,
         to_tag or "",
         int(sequence),
+        int(status),
+        reason.strip() if reason else "",
         f"{branch} {counted}",
     )
 
@@ -156,12 +159,12 @@ def read_by_rules(data: bytes, limits: Limits = _LIMITS) -> Request | Response:
     body = b"" if torn else text[body_start:]
     head = "\r\n".join([start_line, *lines, ""])
     from_tag, to_tag = tag_of(first.get("from", "")), tag_of(first.get("to", ""))
-    known = first.get("call-id", ""), from_tag, to_tag, _sequence_in(first.get("cseq", ""))
+    known = first.get, body, first.get("call-id", ""), from_tag, to_tag, _sequence_in(first.get("cseq", ""))
     message: Request | Response
     if isinstance(kind, int):
-        message = Response(data, head, first, body, kind, start_line[12:].strip(), *known)
+        message = Response(data, head, first, *known, kind, start_line[12:].strip())
     else:
-        message = Request(data, head, first, body, kind[0], kind[1], *known)
+        message = Request(data, head, first, *known, kind[0], kind[1])
         if kind[2] is not None:
             raise ParseError(kind[2].status, kind[2].reason, message)
     if torn:
