@@ -166,7 +166,7 @@ class ComingAndGoing(RuleBasedStateMachine):
                 call.give_back()
                 return
         self.running.append(Running(call, uuid7(STARTED, next(self.numbers).to_bytes(10, "big"))))
-        self.service.switch.services.sink.answered(self.open_call(self.running[-1]))
+        self.service.switch.services.sink.answered(self.open_call(self.running[-1]), ())
 
     @precondition(lambda self: self.running)
     @rule(data=st.data(), used=st.floats(0, 1))

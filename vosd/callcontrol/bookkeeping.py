@@ -18,8 +18,11 @@ from vosd.cdr.columns import iso_utc
 from vosd.cdr.record import Attempt, CallRecord, Posting
 from vosd.sip.dialog.snapshot import DialogSnapshot
 
+Legs = tuple[DialogSnapshot, ...]
+"""The dialogs of an answered call, for a BYE to both sides after a crash."""
 
-class OpenCall(msgspec.Struct, frozen=True, tag="answered"):
+
+class OpenCall(msgspec.Struct, frozen=True, gc=False, tag="answered"):
     """A call that a vendor has answered, as kept in the journal: the record that it would leave now."""
 
     record: CallRecord
@@ -30,8 +33,8 @@ class OpenCall(msgspec.Struct, frozen=True, tag="answered"):
     """When the caller was sent a 200, or else when the vendor answered."""
     vendor_answered_mono: int | None = None
     """When the vendor answered; None in journals of an earlier version, which had one answer for both."""
-    legs: tuple[DialogSnapshot, ...] = ()
-    """The dialogs, for a BYE to both sides after a crash."""
+    legs: Legs = ()
+    """Only in the files of the journal: a call that runs is described when that is needed."""
 
 
 def draft(
@@ -99,7 +102,6 @@ def opened(
     journey: Journey,
     *,
     recorded: bool,
-    legs: tuple[DialogSnapshot, ...] = (),
 ) -> OpenCall | None:
     """Return what the journal keeps of a call that a vendor has answered; None without such an answer.
 
@@ -112,7 +114,7 @@ def opened(
     code = 200 if answered_at else None
     ending = Ending(EndReason.LOST, HangupSource.SWITCH, at, code, EndReason.LOST.q850_cause)
     record = draft(node, arrival, call_request, journey, ending, recorded=recorded or not answered_at)
-    return OpenCall(record, call_request.rate, buy_rate(journey.choice), at.mono, vendor_answered_at.mono, legs)
+    return OpenCall(record, call_request.rate, buy_rate(journey.choice), at.mono, vendor_answered_at.mono)
 
 
 def conclude(

@@ -5,7 +5,7 @@ from typing import Protocol
 from vosd.b2bua.call import Call
 from vosd.b2bua.stamps import Arrival, Journey
 from vosd.callcontrol.admission import CallRequest
-from vosd.callcontrol.bookkeeping import OpenCall
+from vosd.callcontrol.bookkeeping import Legs, OpenCall
 from vosd.cdr.record import CallRecord
 
 
@@ -17,11 +17,11 @@ class CallSink(Protocol):
         """Whether so many records wait to be written that new calls must be refused."""
         ...
 
-    def answered(self, call: OpenCall) -> bool:
+    def answered(self, call: OpenCall, legs: Legs) -> bool:
         """Journal an answered call; False if it cannot be written: the call must not be answered then."""
         ...
 
-    def moved(self, call: OpenCall) -> None:
+    def moved(self, call_id: str) -> None:
         """Journal an answered call again: a leg has a new address, or was replaced."""
         ...
 

@@ -28,7 +28,7 @@ from vosd.cdr.kinds import (
 )
 
 
-class Attempt(msgspec.Struct, frozen=True):
+class Attempt(msgspec.Struct, frozen=True, gc=False):
     """One gateway that was tried."""
 
     gateway: Annotated[str, word(NAME_LENGTH, "routing gateway")]
@@ -38,7 +38,7 @@ class Attempt(msgspec.Struct, frozen=True):
     reason: Annotated[str, word(REASON_LENGTH, "why the attempt ended")]
 
 
-class Posting(msgspec.Struct, frozen=True):
+class Posting(msgspec.Struct, frozen=True, gc=False):
     """One ledger entry that the call books: ``amount`` is signed (a charge is negative).
 
     ``reference`` is unique for each account and kind, so that a batch may be booked again without harm (ADR 5).
@@ -51,7 +51,7 @@ class Posting(msgspec.Struct, frozen=True):
     """Currency of the amount, ISO 4217; None in records of versions that did not write it."""
 
 
-class CallRecord(msgspec.Struct, frozen=True, kw_only=True):
+class CallRecord(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """Everything a CDR holds; times are UTC milliseconds since the epoch, money is ``Decimal``."""
 
     call_id: Annotated[str, call_identity("vosd's own id of the call, a UUID of version 7")]

@@ -127,6 +127,7 @@ class SwitchService:
         self.node = Node(settings.node, settings.sip, settings.trace, listeners, catalogue, surroundings)
         self.switch, self.registrations = self.node.switch, self.node.registrations
         self._quality_file = QualityFile(settings.state_dir / "quality.json", self.switch.live.quality, clock)
+        self._journal.legs_of = self.switch.legs_of
         self._endpoint = self.node.endpoint
         self._loop = Loop(clock, self._endpoint, self.switch, self._journal, self.node.trace)
         self.lookups.connect(

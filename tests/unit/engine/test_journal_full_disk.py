@@ -310,7 +310,7 @@ def test_what_a_full_disk_never_took_is_named_at_the_end(directory, disk, logged
 
 
 def test_the_room_that_is_left_for_an_end_is_enough_for_one():
-    assert len(ended_frame(answered_call(1), 0)) + len(answered_frame(open_call(1))) < END_BYTES
+    assert len(ended_frame(answered_call(1), 0)) + len(answered_frame(open_call(1), ())) < END_BYTES
 
 
 # -- syncing -------------------------------------------------------------------------------------------------------

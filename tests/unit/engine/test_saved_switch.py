@@ -128,7 +128,7 @@ def test_text_that_is_no_utf8_comes_back_wherever_a_call_has_it(codec):
     exchange = scene.exchange
     for live_call in exchange.switch.calls():
         made, request = live_call.call, live_call.call_request
-        made.arrival = made.arrival._replace(caller_in=RAW, sip_call_id_in=RAW)
+        made.arrival = msgspec.structs.replace(made.arrival, caller_in=RAW, sip_call_id_in=RAW)
         made.journey.reason_text = request.caller_in = request.callee = RAW
         if live_call.kept is not None:
             record = msgspec.structs.replace(live_call.kept.record, sip_call_id_in=RAW, caller_in=RAW)

@@ -1,6 +1,6 @@
 """Where the calls of a switch in production are written down (``callcontrol.ports.CallSink``)."""
 
-from vosd.callcontrol.bookkeeping import OpenCall
+from vosd.callcontrol.bookkeeping import Legs, OpenCall
 from vosd.cdr.record import CallRecord
 from vosd.engine.booking.database_watch import DatabaseWatch
 from vosd.engine.booking.recorder import Recorder
@@ -20,13 +20,13 @@ class CallKeeper:
         """Whether no new call may be taken: too much waits to be written, or the database has lost commits."""
         return self._watch.refuses_calls or self._journal.is_overfull or self._recorder.is_overfull
 
-    def answered(self, call: OpenCall) -> bool:
+    def answered(self, call: OpenCall, legs: Legs) -> bool:
         """Journal an answered call; False where that fails."""
-        return self._journal.answered(call)
+        return self._journal.answered(call, legs)
 
-    def moved(self, call: OpenCall) -> None:
+    def moved(self, call_id: str) -> None:
         """Journal an answered call as it is now."""
-        self._journal.moved(call)
+        self._journal.moved(call_id)
 
     def ended(self, record: CallRecord) -> None:
         """Journal an ended call, and book it."""

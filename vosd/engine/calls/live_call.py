@@ -6,7 +6,6 @@ It implements ``b2bua.ports.Switchboard`` for its call, so that nothing is looke
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
-import msgspec
 import structlog
 
 from vosd.b2bua.call import Call
@@ -18,7 +17,7 @@ from vosd.base.cause import EndReason, HangupSource
 from vosd.base.clock import Instant
 from vosd.base.wheel import Timer
 from vosd.callcontrol.admission import CallRequest
-from vosd.callcontrol.bookkeeping import OpenCall, conclude, draft, opened
+from vosd.callcontrol.bookkeeping import Legs, OpenCall, conclude, draft, opened
 from vosd.callcontrol.questions import Ask, Outcome, Question, Ticket, Unanswered
 from vosd.callcontrol.setup import Setup
 from vosd.callcontrol.vendor_terms import LiveVendors
@@ -226,8 +225,7 @@ class LiveCall:
     def moved(self) -> None:
         """Journal the present dialogs of an answered call."""
         if self.kept is not None:
-            self.kept = msgspec.structs.replace(self.kept, legs=legs_of(self.call))
-            self._services.sink.moved(self.kept)
+            self._services.sink.moved(self.call_id)
 
     def extend(self) -> int | EndReason:
         """Hold money for more seconds; return the new total, or the reason to end the call."""
@@ -328,7 +326,7 @@ class LiveCall:
             services.attempts.rings(call.callee, self.call_request.account)
         if len(kept.record.attempts) > 1:  # the last one is the answer
             services.notices.account_refused(kept.record, answered_at)
-        if services.sink.answered(kept):
+        if services.sink.answered(kept, legs_of(call)):
             self.kept = kept
             return True
         _log.error(Event.ANSWERED_CALL_REFUSED, call_id=self.call_id, why="the journal cannot be written")
@@ -338,12 +336,11 @@ class LiveCall:
         """Return the call as it is to be journalled; None if no gateway has answered."""
         if call.journey.vendor_answered_at is None:
             return None
-        services, legs = self._services, legs_of(call)
-        recorded = services.records_own_ends
-        return opened(services.node, call.arrival, self.call_request, call.journey, recorded=recorded, legs=legs)
+        services = self._services
+        return opened(services.node, call.arrival, self.call_request, call.journey, recorded=services.records_own_ends)
 
 
-def legs_of(call: Call) -> tuple[DialogSnapshot, ...]:
+def legs_of(call: Call) -> Legs:
     """Describe the answered legs of a call; the gateway's first, because it costs money."""
     caller, callee, flows = call.caller.leg, call.callee, call.endpoint.flows
     legs = []

@@ -17,6 +17,7 @@ from vosd.base.clock import Instant
 from vosd.base.errors import Refusal
 from vosd.billing.holds import AccountCredit
 from vosd.callcontrol.admission import Admission
+from vosd.callcontrol.bookkeeping import Legs
 from vosd.callcontrol.live_state import AddressesOf, IsLocated, LiveState, as_configured
 from vosd.callcontrol.ports import CallObserver, CallSink
 from vosd.callcontrol.questions import Asker, CannotAsk, Step, Ticket
@@ -24,7 +25,7 @@ from vosd.callcontrol.setup import STEPS
 from vosd.catalogue.catalogue import Catalogue
 from vosd.catalogue.overrides import Overrides, Target
 from vosd.engine.calls.intake import Intake
-from vosd.engine.calls.live_call import LiveCall
+from vosd.engine.calls.live_call import LiveCall, legs_of
 from vosd.engine.calls.notices import Notices, caller_listed, vendors_by_host
 from vosd.engine.calls.refusals import Refusals
 from vosd.engine.calls.saved import SavedSwitch
@@ -209,6 +210,11 @@ class Switch(Counting):
             credit, account = self.live.credits.get(name), catalogue.accounts.get(name)
             if credit is not None and account is not None:
                 credit.set_terms(account.overdraft_limit, account.balance_low)
+
+    def legs_of(self, call_id: str) -> Legs:
+        """Return the answered legs of a call as they are now; none of one that has ended."""
+        live_call = self._calls.get(call_id)
+        return () if live_call is None else legs_of(live_call.call)
 
     @property
     def has_calls(self) -> bool:

@@ -7,7 +7,7 @@ from uuid import UUID
 import msgspec
 
 from vosd.base.text import escaped
-from vosd.callcontrol.bookkeeping import OpenCall
+from vosd.callcontrol.bookkeeping import Legs, OpenCall
 from vosd.cdr.record import CallRecord
 from vosd.engine.journal.frames import NO_CALL, Damage, Frame, framed, frames_in
 from vosd.sip.dialog.snapshot import CallerSnapshot, DialogSnapshot, InviteSnapshot
@@ -97,9 +97,12 @@ def _frame(kind: int, call_id: str | None, at: int, entry: Entry) -> bytes:
     return framed(kind, NO_CALL if call_id is None else bytes.fromhex(call_id.replace("-", "")), at, payload)
 
 
-def answered_frame(call: OpenCall) -> bytes:
-    """Return the frame of an answered call."""
-    return _frame(KIND_ANSWERED, call.record.call_id, call.answered_mono, call)
+def answered_frame(call: OpenCall, legs: Legs) -> bytes:
+    """Return the frame of an answered call with its legs."""
+    entry = OpenCall(
+        call.record, call.customer_rate, call.vendor_rate, call.answered_mono, call.vendor_answered_mono, legs
+    )
+    return _frame(KIND_ANSWERED, call.record.call_id, call.answered_mono, entry)
 
 
 def ended_frame(record: CallRecord, mono: int) -> bytes:

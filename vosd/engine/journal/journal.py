@@ -8,7 +8,7 @@ more than that. Refuses to know databases: the recorder books ended calls.
 
 import asyncio
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, takewhile
 from pathlib import Path
 from typing import Final
@@ -16,7 +16,7 @@ from typing import Final
 import structlog
 
 from vosd.base.clock import Instant
-from vosd.callcontrol.bookkeeping import OpenCall, end_of
+from vosd.callcontrol.bookkeeping import Legs, OpenCall, end_of
 from vosd.cdr.ports import RejectedRecord
 from vosd.cdr.record import CallRecord
 from vosd.engine.counting import Counting, Figure
@@ -55,6 +55,10 @@ PRUNE_S: Final = 60
 _log = structlog.get_logger()
 
 
+def _no_legs(_call_id: str) -> Legs:
+    return ()
+
+
 class Journal(Counting):
     """One directory of segments; the newest is written, older ones are kept for a while after they are booked."""
 
@@ -77,6 +81,8 @@ class Journal(Counting):
         """Bytes written to the newest segment, without the open calls at its beginning."""
         self._first = 0
         """The newest segment that begins with the open calls: only older ones may be retired."""
+        self.legs_of: Callable[[str], Legs] = _no_legs
+        """Returns the legs of an open call as they are now; they are kept nowhere, since files are begun rarely."""
         self._open_calls: dict[str, OpenCall] = {}
         self._moved: dict[str, None] = {}
         """Open calls whose peers have moved since the last mark."""
@@ -164,12 +170,12 @@ class Journal(Counting):
         """Whether the disk has failed, or the quarantine is full, so that no new call may be taken."""
         return self._output.is_short or len(self.quarantine) > REFUSED_MAX
 
-    def answered(self, call: OpenCall) -> bool:
+    def answered(self, call: OpenCall, legs: Legs = ()) -> bool:
         """Write an answered call at once; return False if that failed: then the call must not be answered."""
         output = self._output
         if not output.has_room_for_answer(len(self._open_calls)):
             return False
-        output.append(answered_frame(call))
+        output.append(answered_frame(call, legs))
         if not self._write():
             output.withdraw()
             return False
@@ -177,11 +183,10 @@ class Journal(Counting):
         self._placed.pop(call.record.call_id, None)
         return True
 
-    def moved(self, call: OpenCall) -> None:
-        """Keep the present state of an answered call; it is written with the next mark."""
-        if call.record.call_id in self._open_calls:
-            self._open_calls[call.record.call_id] = call
-            self._moved[call.record.call_id] = None
+    def moved(self, call_id: str) -> None:
+        """Note that a leg of an answered call has changed; it is written with the next mark."""
+        if call_id in self._open_calls:
+            self._moved[call_id] = None
 
     def placed(self, call_id: str, invite: InviteSnapshot, caller: CallerSnapshot | None = None) -> None:
         """Keep what is needed to cancel an INVITE to a gateway, until the call is answered or has ended.
@@ -251,7 +256,7 @@ class Journal(Counting):
     def mark(self, now: Instant) -> None:
         """Write a time mark with the calls that ended since the last one, and the open calls that have moved."""
         for call_id in self._moved:
-            self._output.append(answered_frame(self._open_calls[call_id]))
+            self._output.append(answered_frame(self._open_calls[call_id], self.legs_of(call_id)))
         self._moved.clear()
         self._last_mark = Mark(now.mono, now.wall)
         self._output.append(mark_frame(Mark(now.mono, now.wall, tuple(self._ends))))
@@ -334,8 +339,8 @@ class Journal(Counting):
             self._unbooked.setdefault(number, 0)
         if self._last_mark is not None:
             output.append(mark_frame(self._last_mark))
-        for call in self._open_calls.values():
-            output.append(answered_frame(call))
+        for call_id, call in self._open_calls.items():
+            output.append(answered_frame(call, self.legs_of(call_id)))
         self._moved.clear()
         for placed in chain.from_iterable(self._placed.values()):
             output.append(placed_frame(placed))

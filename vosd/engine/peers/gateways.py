@@ -8,7 +8,7 @@ from typing import Final, TypeAlias
 import msgspec
 
 from vosd.base.clock import Clock, Instant
-from vosd.callcontrol.bookkeeping import OpenCall
+from vosd.callcontrol.bookkeeping import Legs, OpenCall
 from vosd.callcontrol.live_state import LiveState
 from vosd.callcontrol.ports import CallSink
 from vosd.callcontrol.vendor_terms import LiveVendors
@@ -109,11 +109,11 @@ class _CountingSink:
     def refuses_calls(self) -> bool:
         return self._sink.refuses_calls
 
-    def answered(self, call: OpenCall) -> bool:
-        return self._sink.answered(call)
+    def answered(self, call: OpenCall, legs: Legs) -> bool:
+        return self._sink.answered(call, legs)
 
-    def moved(self, call: OpenCall) -> None:
-        self._sink.moved(call)
+    def moved(self, call_id: str) -> None:
+        self._sink.moved(call_id)
 
     def ended(self, record: CallRecord) -> None:
         self._note(record)

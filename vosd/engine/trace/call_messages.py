@@ -11,6 +11,7 @@ from typing import Final
 import msgspec
 
 from vosd.obs.traced import Direction
+from vosd.sip.screening import ACCEPT, ALLOW, SUPPORTED_HEADER
 from vosd.sip.wire.compose import Peer
 
 MESSAGE_OVERHEAD_BYTES: Final = 240
@@ -30,6 +31,19 @@ _SHED: Final = 64
 _WINDOW_BITS: Final = -13
 """Eight kilobytes, which hold the messages of a call; no header and no checksum (raw deflate)."""
 _MEMORY_LEVEL: Final = 4
+_LEVEL: Final = 3
+_USUAL: Final = (
+    f"{SUPPORTED_HEADER}{ACCEPT}Session-Expires: 1800;refresher=uac\r\nMin-SE: 90\r\n"
+    "Require: timer\r\nRecord-Route: <sip:;lr>\r\n"
+    "SIP/2.0 180 Ringing\r\nSIP/2.0 183 Session Progress\r\nUser-Agent: Server: Content-Length: 0\r\n\r\n"
+    "v=0\r\no=- 0 0 IN IP4 \r\ns=-\r\nc=IN IP4 \r\nt=0 0\r\nm=audio  RTP/AVP 8 0 18 101\r\na=rtpmap:8 PCMA/8000\r\n"
+    "a=rtpmap:0 PCMU/8000\r\na=rtpmap:18 G729/8000\r\na=fmtp:18 annexb=no\r\na=rtpmap:101 telephone-event/8000\r\n"
+    "a=fmtp:101 0-16\r\na=ptime:20\r\na=sendrecv\r\nContent-Type: application/sdp\r\nContent-Length: "
+    f"{ALLOW}Max-Forwards: 70\r\nCSeq: 1 ACK\r\nACK sip:SIP/2.0 100 Trying\r\nSIP/2.0 200 OK\r\nCall-ID: "
+    "INVITE sip:@ SIP/2.0\r\nVia: SIP/2.0/UDP ;rport;branch=z9hG4bK\r\nFrom: <sip:>;tag=\r\nTo: <sip:\r\n"
+    "Contact: <sip:@>\r\nCSeq: 1 INVITE\r\n"
+).encode()
+"""What most messages contain: the dictionary that compression begins with, so that the first of them is short, too."""
 
 Entry = tuple[int, int, Direction, Peer, bytes]
 """One message: position, UTC milliseconds, direction, peer, bytes; a plain tuple, because one is made for every
@@ -90,7 +104,7 @@ class CallMessages:
         """Return all messages, oldest first."""
         if not self.packed:
             return self.entries
-        return [entry for part in self.packed for entry in _decode(zlib.decompress(part, _WINDOW_BITS))] + self.entries
+        return [entry for part in self.packed for entry in _unpacked(part)] + self.entries
 
     def name_legs(self, call_ids: tuple[str, ...]) -> tuple[str, ...]:
         """Add Call-IDs behind those it has; return the ones that had to go for them."""
@@ -115,7 +129,7 @@ class CallMessages:
     def pack(self) -> None:
         """Compress the messages that are not compressed yet."""
         entries, self.entries = self.entries, []
-        squeeze = zlib.compressobj(1, zlib.DEFLATED, _WINDOW_BITS, _MEMORY_LEVEL)
+        squeeze = zlib.compressobj(_LEVEL, zlib.DEFLATED, _WINDOW_BITS, _MEMORY_LEVEL, zdict=_USUAL)
         part = squeeze.compress(_encode(entries)) + squeeze.flush()
         self.packed += (part,)
         self.packed_messages += len(entries)
@@ -127,7 +141,7 @@ class CallMessages:
             return False
         if self.packed:
             first, self.packed = self.packed[0], self.packed[1:]
-            self.packed_messages -= len(_decode(zlib.decompress(first, _WINDOW_BITS)))
+            self.packed_messages -= len(_unpacked(first))
             self._change_size(-len(first) - PACKED_OVERHEAD_BYTES)
         else:
             self._change_size(-_cost_of(self.entries[:_SHED]))
@@ -171,6 +185,10 @@ class Room:
     def spare(self, messages: CallMessages) -> None:
         """Let a record be the youngest."""
         self.by_age.move_to_end(messages)
+
+
+def _unpacked(part: bytes) -> list[Entry]:
+    return _decode(zlib.decompressobj(_WINDOW_BITS, zdict=_USUAL).decompress(part))
 
 
 def _cost_of(entries: list[Entry]) -> int:

@@ -24,7 +24,7 @@ AnswersOf = Callable[[str], Answers | None]
 """Returns the answers to the challenges of a gateway, by its name; None where there is no login."""
 
 
-class PeerSnapshot(msgspec.Struct, frozen=True, array_like=True):
+class PeerSnapshot(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The source address of a peer, and our socket."""
 
     socket: str
@@ -92,7 +92,7 @@ class AnsweredChallenge(msgspec.Struct, frozen=True, array_like=True):
         return challenge, self.answered
 
 
-class DialogSnapshot(msgspec.Struct, frozen=True, array_like=True):
+class DialogSnapshot(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A dialog.
 
     The fields with defaults are absent from journals of earlier versions, which kept what a BYE needs and no more.

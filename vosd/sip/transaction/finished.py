@@ -35,7 +35,7 @@ CLOSED_DIALOG: Final = Mark.CLOSED_DIALOG
 """The same as globals, which are read in a tenth of the time of a member."""
 
 
-class Unacknowledged(msgspec.Struct, frozen=True):
+class Unacknowledged(msgspec.Struct, frozen=True, gc=False):
     """An INVITE of ours with a 2xx whose ACK waits for the caller's answer; other forks may send a 2xx meanwhile."""
 
     parts: InviteParts

@@ -38,7 +38,12 @@ class Peer(NamedTuple):
     port: int
 
     def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        return _address(self.host, self.port)
+
+
+@lru_cache(maxsize=4_096)  # the records of all calls of a trunk share its text
+def _address(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 class Datagram(msgspec.Struct, frozen=True, gc=False):
@@ -61,7 +66,7 @@ class ProvenAck(Datagram, frozen=True):
         return cls(peer, data, answers)
 
 
-class ResponseStem(msgspec.Struct, frozen=True):
+class ResponseStem(msgspec.Struct, frozen=True, gc=False):
     """The fields that all responses to one request repeat (RFC 3261 section 8.2.6.2), and where they go."""
 
     up_to_tag: bytes
@@ -81,7 +86,7 @@ class ResponseStem(msgspec.Struct, frozen=True):
         return self if self.peer == source else replace(self, peer=source)
 
 
-class InviteParts(msgspec.Struct, frozen=True):
+class InviteParts(msgspec.Struct, frozen=True, gc=False):
     """Fields of an INVITE of ours that its CANCEL and the ACK of its failure must repeat (section 9.1, 17.1.1.3)."""
 
     uri: str

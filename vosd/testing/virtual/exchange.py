@@ -1,15 +1,17 @@
 """One switch on the virtual wire: endpoint, calls and credits as in the daemon, without journal and database."""
 
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from decimal import Decimal
 from itertools import count
 from typing import Any, Final
+
+from msgspec.structs import replace
 
 from vosd.b2bua.ports import Answer
 from vosd.base.cause import EndReason
 from vosd.base.clock import Instant
 from vosd.billing.holds import AccountCredit
-from vosd.callcontrol.bookkeeping import OpenCall
+from vosd.callcontrol.bookkeeping import Legs, OpenCall
 from vosd.callcontrol.questions import Asker, Step, Ticket
 from vosd.callcontrol.setup import STEPS
 from vosd.catalogue.catalogue import Catalogue
@@ -47,21 +49,23 @@ class KeptSink:
         self.refuses_calls = False
         self.takes_answers = True
         """False = writing fails, as with a full disk."""
+        self.legs_of: Callable[[str], Legs] = lambda _call_id: ()
+        """Returns the legs of a call as they are now."""
         self.open: dict[str, OpenCall] = {}
         self.records: list[CallRecord] = []
 
-    def answered(self, call: OpenCall) -> bool:
+    def answered(self, call: OpenCall, legs: Legs) -> bool:
         """Keep an answered call; it comes twice if the caller's 200 waited for a PRACK."""
         earlier = self.open.get(call.record.call_id)
         assert earlier is None or earlier.record.answered_at is None is not call.record.answered_at, "answered twice"
         if self.takes_answers:
-            self.open[call.record.call_id] = call
+            self.open[call.record.call_id] = replace(call, legs=legs)
         return self.takes_answers
 
-    def moved(self, call: OpenCall) -> None:
+    def moved(self, call_id: str) -> None:
         """Keep an answered call as it is now."""
-        assert call.record.call_id in self.open, "moved before it was answered"
-        self.open[call.record.call_id] = call
+        assert call_id in self.open, "moved before it was answered"
+        self.open[call_id] = replace(self.open[call_id], legs=self.legs_of(call_id))
 
     def ended(self, record: CallRecord) -> None:
         """Keep an ended call."""
@@ -164,6 +168,7 @@ class Exchange:
         self.node = node
         self.endpoint, self.switch, self.authenticator = node.endpoint, node.switch, node.authenticator
         self.registrations, self.followers, self.trace = node.registrations, node.followers, node.trace
+        self.sink.legs_of = node.switch.legs_of
         self._turn = Turn(node.endpoint, node.switch, node.trace)
 
     # -- parties ------------------------------------------------------------------------------------------------
