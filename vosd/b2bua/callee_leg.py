@@ -1,7 +1,7 @@
 """The leg of a vendor: one attempt at one gateway, and the dialog of the call if that gateway answers first."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from vosd.b2bua.given_up import GivenUp
 from vosd.b2bua.invitation import Invitation, written
@@ -31,7 +31,6 @@ from vosd.trunks.gateways import Address
 if TYPE_CHECKING:
     from vosd.b2bua.call_port import CallPort
 
-_OFF: Final = Reliability.OFF  # access to enum members is slow
 EARLY_MAX = 16
 """Most early dialogs of one INVITE; a gateway hardly rings more phones at once."""
 
@@ -99,7 +98,7 @@ class CalleeLeg(Leg):
             tag=self._tag,
             offer=offer,
             # A reliable offer would have to be answered by the caller in a PRACK: only if it can (RFC 3262 section 5).
-            may_be_reliable=dialect.reliability is not _OFF and (bool(offer) or caller.takes_100rel),
+            may_be_reliable=dialect.reliability is not Reliability.OFF and (bool(offer) or caller.takes_100rel),
             answers=None if login is None else Answers(login, self.call.settings.challenges_max, choice.gateway.name),
         )  # fmt: skip
         self._transaction: InviteClient = self._invitation.send(self._endpoint, self.timer.first_offer(), self, now)
