@@ -254,8 +254,7 @@ class CalleeLeg(Leg):
         """Return the row of this attempt, which came to an end, or to an answer, at ``now``."""
         began_ms = self.started_at.mono
         pdd_ms = None if self.rang_at is None else self.rang_at.mono - began_ms
-        lasted_ms = now.mono - now.waited_ms - began_ms
-        return Attempt(self.choice.gateway.name, code, max(0, lasted_ms), pdd_ms, reason)
+        return Attempt(self.choice.gateway.name, code, max(0, now.mono - now.waited_ms - began_ms), pdd_ms, reason)
 
     def host_behind_nat(self, message: Message) -> str:
         """Return the address that a message of this side came from if it is behind NAT, else nothing."""
