@@ -21,7 +21,7 @@ from vosd.config.assembly.rate_groups import ReadGroup, read_rate_group
 from vosd.config.assembly.rate_report import report_rates, summarise
 from vosd.config.assembly.rate_tables import Compiled, RateTables, TablesInMemory
 from vosd.config.assembly.settings import settings_of
-from vosd.config.assembly.sockets import check_destinations, check_interfaces
+from vosd.config.assembly.sockets import check_destinations, check_interfaces, check_servers
 from vosd.config.assembly.source import Objects, source_of
 from vosd.config.assembly.transports import read_transports
 from vosd.config.keys.accounts import AccountKeys
@@ -122,6 +122,7 @@ def _load(path: Path, environ: Mapping[str, str], tables: Callable[[Path], RateT
     if installation is not None:
         check_interfaces(objects.routing_gateways, keys.sip.listen, problems)
         check_destinations(objects.routing_gateways, keys.sip.listen, problems)
+        check_servers(keys, written, problems)
     _warn_of_settings(keys, written, problems)
     transports, tls = read_transports(keys.sip, parameters.qos_signal, written.places, problems)
     account_places = {name: each.section.place_of("currency") for name, each in objects.accounts.written.items()}

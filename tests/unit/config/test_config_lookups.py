@@ -40,7 +40,8 @@ def test_a_lookup_by_http(tmp_path):
 
 def test_a_lookup_by_sip(tmp_path):
     section = {"server": "192.0.2.5;transport=tcp", "fail_open": "no", "prefixes": ["1", "44"]}
-    found = loaded(tmp_path, number_portability=section)
+    listen = ["udp:192.0.2.1:5060", "tcp:192.0.2.1:5060"]
+    found = loaded(tmp_path, number_portability=section, sip={"listen": listen})
     assert found.settings.lookups.portability == PortabilitySettings(server=Address("192.0.2.5", 5060, "tcp"))
     assert found.catalogue.parameters.number_portability == PortabilityTerms(
         asks=True, fail_open=False, prefixes=("1", "44")
@@ -54,7 +55,11 @@ def test_rates_may_follow_routing_numbers_that_customers_send(tmp_path):
 
 
 def test_a_redirect_server(tmp_path):
-    found = loaded(tmp_path, redirect_server={"address": "[2001:db8::5]:5070", "timeout": "1.5", "fail_open": "no"})
+    found = loaded(
+        tmp_path,
+        sip={"listen": "udp:[2001:db8::1]:5060"},
+        redirect_server={"address": "[2001:db8::5]:5070", "timeout": "1.5", "fail_open": "no"},
+    )
     assert found.settings.lookups == LookupSettings(redirect_server=Address("2001:db8::5", 5070))
     assert found.catalogue.parameters.redirect_server == RedirectTerms(timeout_ms=1_500, fail_open=False)
 
@@ -95,3 +100,14 @@ def test_mistakes_in_number_portability_are_named(tmp_path, section, said):
 def test_mistakes_in_the_redirect_server_are_named(tmp_path, section, said):
     with pytest.raises(ConfigError, match=f"redirect_server.{said}"):
         loaded(tmp_path, redirect_server=section)
+
+
+def test_a_server_must_be_in_reach_of_a_socket(tmp_path):
+    with pytest.raises(ConfigError, match=r"redirect_server.address: .*expected a tls socket in sip.listen"):
+        loaded(tmp_path, redirect_server={"address": "192.0.2.5;transport=tls"})
+    found = loaded(tmp_path, number_portability={"server": "[2001:db8::5]"})
+    (warning,) = found.problems
+    assert (warning.key, warning.expected) == (
+        "number_portability.server",
+        "a socket with an IPv6 address in sip.listen",
+    )

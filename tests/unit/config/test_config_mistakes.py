@@ -159,7 +159,7 @@ def test_a_value_of_a_later_capability_is_an_error_that_says_so(site, text, what
           "expected an IP address: a name can only stand where a vendor's packets go")),
         ("routing_gateways: [{name: r, account: a, address: 'sip.example.net;transport=tls'}]",
          ("routing_gateways[r].address: value 'sip.example.net;transport=tls': "
-          "expected a tls socket in sip.listen: packets to a vendor are sent from there")),
+          "expected a tls socket in sip.listen: packets to that place are sent from there")),
         ("sip: {timers: {t1: 5}}", "sip.timers.t2: expected no less than t1"),
         ("accounts: acme", "accounts: expected a list: lines that begin with '- '"),
         ("accounts: [acme]", "accounts: expected keys and values in each item"),

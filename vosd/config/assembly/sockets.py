@@ -1,11 +1,13 @@
-"""Routing gateways against the sockets of ``sip.listen``: each needs one that reaches its addresses."""
+"""Routing gateways and servers against the sockets of ``sip.listen``: each needs one that reaches its addresses."""
 
 from collections.abc import Sequence
 from ipaddress import ip_address
 
 from vosd.base.host import is_address
-from vosd.catalogue.problems import ProblemList
+from vosd.catalogue.problems import Place, ProblemList
+from vosd.catalogue.source import Origin
 from vosd.config.assembly.inventory import Inventory, Written
+from vosd.config.keys.installation import InstallationKeys
 from vosd.config.keys.routing_gateways import RoutingGatewayKeys
 from vosd.engine.settings import Listener
 from vosd.trunks.gateways import Address
@@ -34,9 +36,24 @@ def check_destinations(
     """Report each gateway that no socket of ``sip.listen`` can send to."""
     for written in gateways.written.values():
         for address in written.thing.address:
-            _check(written, address, "address", listen, problems)
+            _check(address, *_at(written, "address"), listen, problems)
         if written.thing.registration.server is not None:
-            _check(written, written.thing.registration.server, "register", listen, problems)
+            _check(written.thing.registration.server, *_at(written, "register"), listen, problems)
+
+
+def check_servers(keys: InstallationKeys, origin: Origin, problems: ProblemList) -> None:
+    """Report each server that is asked about numbers by SIP and that no socket of ``sip.listen`` can send to."""
+    servers = {
+        "number_portability.server": keys.number_portability.server,
+        "redirect_server.address": keys.redirect_server.address,
+    }
+    for key, address in servers.items():
+        if address is not None:
+            _check(address, origin.place_of(key), key, keys.sip.listen, problems)
+
+
+def _at(written: Written[RoutingGatewayKeys], key: str) -> tuple[Place, str]:
+    return written.section.place_of(key), f"{written.label}.{key}"
 
 
 def _refuse(written: Written[RoutingGatewayKeys], expected: str, interface: Listener, problems: ProblemList) -> None:
@@ -54,17 +71,10 @@ def _reaches(interface: Listener, address: Address) -> bool:
         return True
 
 
-def _check(
-    written: Written[RoutingGatewayKeys],
-    address: Address,
-    named: str,
-    listen: Sequence[Listener],
-    problems: ProblemList,
-) -> None:
-    place, key = written.section.place_of(named), f"{written.label}.{named}"
+def _check(address: Address, place: Place, key: str, listen: Sequence[Listener], problems: ProblemList) -> None:
     fitting = [each for each in listen if address.transport in {None, each.transport}]
     if not fitting:
-        expected = f"a {address.transport} socket in sip.listen: packets to a vendor are sent from there"
+        expected = f"a {address.transport} socket in sip.listen: packets to that place are sent from there"
         problems.error(place, key, expected, f"{address.host};transport={address.transport}")
     elif is_address(address.host) and not any((":" in each.host) is (":" in address.host) for each in fitting):
         family = "IPv6" if ":" in address.host else "IPv4"
