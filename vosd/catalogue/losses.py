@@ -24,7 +24,7 @@ class Loss(NamedTuple):
     kind: str
     """The plural, for messages."""
     gone: tuple[str, ...]
-    """Names: all of them, or of prefixes of rates the first ones."""
+    """Names: all of them, of prefixes of rates the first ones, of numbers in lists none."""
     number: int
     before: int
     """Number of objects in the running catalogue."""
@@ -61,7 +61,7 @@ def losses(running: Catalogue, wanted: Catalogue, gone_rates: Mapping[str, Gone]
         ("number lists", running.number_lists, wanted.number_lists),
         ("number pools", running.number_pools, wanted.number_pools),
     ]
-    found = [*starmap(_loss, kinds), *_rates(running, wanted, gone_rates)]
+    found = [*starmap(_loss, kinds), *_numbers(running, wanted), *_rates(running, wanted, gone_rates)]
     return tuple(loss for loss in found if loss.number)
 
 
@@ -88,6 +88,14 @@ def _loss(kind: str, before: Collection[str], after: Collection[str]) -> Loss:
     return Loss(kind, gone, len(gone), len(before))
 
 
+def _numbers(running: Catalogue, wanted: Catalogue) -> Iterator[Loss]:
+    """Yield by how much number lists shrink; which numbers are gone is not compared, because there may be millions."""
+    for name, numbers in running.number_lists.items():
+        other = wanted.number_lists.get(name)
+        if other is not None:
+            yield Loss(f"numbers of number list {name!r}", (), max(0, len(numbers) - len(other)), len(numbers))
+
+
 def _rates(running: Catalogue, wanted: Catalogue, gone_rates: Mapping[str, Gone]) -> Iterator[Loss]:
     for name, group in running.rate_groups.items():
         other = wanted.rate_groups.get(name)
@@ -104,5 +112,7 @@ def _rates(running: Catalogue, wanted: Catalogue, gone_rates: Mapping[str, Gone]
 
 
 def _listed(names: tuple[str, ...], count: int) -> str:
+    if not names:
+        return ""
     more = "" if count <= _NAMED else f" and {count - _NAMED} more"
     return f": {', '.join(names[:_NAMED])}{more}"

@@ -16,6 +16,7 @@ from vosd.base.clock import Clock
 from vosd.base.errors import VosError
 from vosd.catalogue.losses import Busy, objections
 from vosd.catalogue.problems import ConfigError
+from vosd.config.assembly.number_files import stop_reading
 from vosd.config.assembly.rate_tables import StoredTables, sweep, tables_of_reload
 from vosd.config.load import Loaded
 from vosd.config.reload import Reloaded, reload
@@ -70,6 +71,7 @@ class Configuration:
         """End the processes of a reload that goes on; it changes nothing then."""
         if self._tables is not None:
             self._tables.stop()
+        stop_reading()
 
     async def reload(self, *, is_confirmed: bool = False, by_signal: bool = False) -> Reloaded:
         """Load the file; running calls keep what they copied at admission.

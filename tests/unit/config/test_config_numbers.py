@@ -125,6 +125,26 @@ def test_a_large_file_is_read_by_a_process_of_its_own(site, monkeypatch):
     assert "000000000000" not in found
 
 
+def test_a_load_that_waits_for_a_large_file_fails_when_the_switch_stops(site, monkeypatch):
+    text = f"number_lists: [{{name: bad, file: bad.txt}}]\n{site.minimal}"
+    site.write("bad.txt", "911\n912\n")
+    endless = site.write("endless", "#!/bin/sh\nexec tail -f /dev/null\n")
+    endless.chmod(0o700)
+    received = number_files._received
+
+    def interrupted(process):
+        number_files.stop_reading()
+        return received(process)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(number_files, "_IN_THIS_PROCESS_MAX", 1)
+        patched.setattr(number_files.sys, "executable", str(endless))
+        patched.setattr(number_files, "_received", interrupted)
+        (problem,) = site.errors(text)
+    assert "expected a readable file: the process that reads it has ended" in problem
+    assert "911" in site.load(text).catalogue.number_lists["bad"]
+
+
 def test_mistakes_in_a_large_file_are_named_too(site, monkeypatch):
     site.write("bad.txt", "911\n9 11\n")
     monkeypatch.setattr(number_files, "_IN_THIS_PROCESS_MAX", 1)

@@ -150,6 +150,23 @@ def test_a_reload_that_takes_away_what_calls_use_needs_confirmation(site):
     ]
 
 
+def test_lists_of_numbers_that_shrink_or_vanish_need_confirmation(site):
+    def reloaded(name: str, count: int):
+        lists = f"number_lists: [{{name: {name}, patterns: [{', '.join(map(str, range(count)))}]}}]\n"
+        pools = "number_pools: [{name: berlin, numbers: [1]}]\n" if count > 5 else ""
+        return site.write("vosd.yaml", lists + pools + site.minimal)
+
+    running = load(reloaded("bad", 10))
+    assert reload(reloaded("bad", 11), running).lost == ()
+    assert list(objections(reload(reloaded("bad", 8), running).lost, IDLE)) == [
+        "the file removes 2 of 10 numbers of number list 'bad'"
+    ]
+    assert list(objections(reload(reloaded("good", 5), running).lost, IDLE)) == [
+        "the file removes 1 of 1 number lists: bad",
+        "the file removes 1 of 1 number pools: berlin",
+    ]
+
+
 def test_phones_and_vendors_that_are_taken_away_count_each_among_their_own(site):
     more = "phones: [{number: '1', account: acme, password: x}, {number: '2', account: acme, password: x}]\n"
     vendors = "".join(f"  - {{name: v{each}, account: carrier, address: 192.0.2.9}}\n" for each in range(9))

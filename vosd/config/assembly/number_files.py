@@ -38,6 +38,8 @@ class _Stamp(NamedTuple):
     changed_ns: int
 
 
+_readers: Final[set["subprocess.Popen[bytes]"]] = set()
+"""Processes that read a file now."""
 _known: Final[WeakValueDictionary[tuple[Path, _Stamp], NumberList]] = WeakValueDictionary()
 """Lists in use, by the file that each was read from."""
 
@@ -110,15 +112,32 @@ def _read_by_a_process(path: Path) -> tuple[PackedLines, str]:
     with subprocess.Popen(  # noqa: S603 - this interpreter, and a path that the configuration names
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, env=environment
     ) as process:
-        if process.stdout is None:
-            raise EOFError("no pipe to the process that reads it")
-        line = process.stdout.readline()
-        if not line:
-            raise EOFError("the process that reads it has ended")
-        head = msgspec.json.decode(line, type=_Head)
-        numbers = array("d")
-        while block := process.stdout.read(_PIPE_BYTES):
-            numbers.frombytes(block)
+        _readers.add(process)
+        try:
+            return _received(process)
+        finally:
+            _readers.discard(process)
+
+
+def stop_reading() -> None:
+    """End the processes that read files: the load that waits for them fails. May be called from another thread."""
+    for process in tuple(_readers):
+        process.kill()
+
+
+def _received(process: "subprocess.Popen[bytes]") -> tuple[PackedLines, str]:
+    """Return what a process sends; raise EOFError if it has ended before the end."""
+    if process.stdout is None:
+        raise EOFError("no pipe to the process that reads it")
+    line = process.stdout.readline()
+    if not line.endswith(b"\n"):
+        raise EOFError("the process that reads it has ended")
+    head = msgspec.json.decode(line, type=_Head)
+    numbers = array("d")
+    while block := process.stdout.read(_PIPE_BYTES):
+        if len(block) % numbers.itemsize:
+            break
+        numbers.frombytes(block)
     if len(numbers) != head.numbers:
         raise EOFError("the process that reads it has ended too early")
     return PackedLines(numbers, head.others, head.unusable), head.version
