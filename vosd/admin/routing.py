@@ -22,6 +22,7 @@ from vosd.callcontrol.setup import STEPS
 from vosd.catalogue.catalogue import Catalogue
 from vosd.catalogue.overrides import NO_OVERRIDES, Overrides
 from vosd.cdr.ports import Standing
+from vosd.routing.route_table import RouteTable
 from vosd.trunks.dialect import CalleeSource, CallerSource
 from vosd.trunks.gateways import Address, RoutingGateway
 
@@ -127,12 +128,14 @@ def explain_route(
     refusal = rehearsal.put_through(call)
     routes = None
     if call.rate:
+        table = _table_of(call, catalogue)
         routes = explain_routes(
-            route_request(call),
-            catalogue.routes,
+            route_request(call, table.plan),
+            table,
             live.occupancy,
             live.rests,
             rehearsal.vendors(),
+            others=catalogue.routes.gateways,
             is_live=is_live,
         )
     return RouteExplanation(
@@ -144,6 +147,12 @@ def explain_route(
         left=routes.left if routes else (),
         unasked=tuple(type(question).__name__ for question in rehearsal.questions),
     )
+
+
+def _table_of(call: CallRequest, catalogue: Catalogue) -> RouteTable:
+    """Return where the call goes, as ``Admission.find_routes`` does."""
+    plan = (call.mapping and call.mapping.routing_plan) or (call.account and call.account.routing_plan)
+    return catalogue.plans[plan] if plan else catalogue.routes
 
 
 class _Dialled:

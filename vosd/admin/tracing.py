@@ -115,7 +115,7 @@ def traced_call(record: CallRecord, messages: list[TracedMessage]) -> TracedCall
         caller=record.caller_in,
         callee=record.callee_in,
         mapping_gateway=record.mapping_gateway,
-        gateways=tuple(attempt.gateway for attempt in record.attempts),
+        gateways=tuple(attempt.gateway for attempt in record.attempts if attempt.was_tried),
         messages=messages,
         outcome=Outcome.of_cdr(json_object(record, None)),
     )

@@ -5,6 +5,8 @@ from enum import Enum
 
 import msgspec
 
+from vosd.base.margin import LossGuard
+
 
 class AccountType(Enum):
     """What an account is for: a customer, or a vendor to be settled with."""
@@ -35,5 +37,11 @@ class Account(msgspec.Struct, frozen=True):
     denied_prefixes: tuple[str, ...] = ()
     calendar: str | None = None
     """Name of the calendar that says what is working time for it; None = it has no such times."""
+    routing_plan: str | None = None
+    """Name of the routing plan of its calls; None = no plan."""
+    loss_guard: LossGuard | None = None
+    """Which margin its calls must leave; None = that of the plan."""
+    partner: str | None = None
+    """The company behind it; a call from one of its accounts never goes to a routing gateway of the same."""
     advance_s: int = 60
     """Seconds reserved at a time: SERVER_BILLING_PREVENT_OVERDRAFT_ADVANCE_TIME, or the account's own."""

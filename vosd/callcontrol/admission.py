@@ -24,7 +24,8 @@ from vosd.routing.capacity import Full, Occupancy
 from vosd.routing.dynamic_lists import CountedCall
 from vosd.routing.identify import identified_by_proof
 from vosd.routing.lookups import Target
-from vosd.routing.pipeline import Destination, RouteChoice, RouteRequest, find_routes
+from vosd.routing.pipeline import Destination, LeftOut, RouteChoice, RouteRequest, find_routes
+from vosd.routing.plan import RoutingPlan
 from vosd.routing.sections import objection_in
 from vosd.trunks.dialect import CalleeSource, CallerSource
 from vosd.trunks.gateways import MappingGateway, RoutingGateway
@@ -129,6 +130,8 @@ class CallRequest(msgspec.Struct):
     account: Account | None = None
     rate: AppliedRate | None = None
     choices: Iterator[RouteChoice] = iter(())
+    left: list[LeftOut] = []
+    """The gateways that the search has left out so far, and why."""
     hold: Hold | None = None
     counted: CountedCall | None = None
     """The call as the dynamic blacklist counts it; None = it does not."""
@@ -159,13 +162,24 @@ def _no_rate(group: RateGroup | None, number: str) -> Refusal:
     return Refusal(EndReason.NO_MATCHING_RATE, 403, f"{name} rates no {number}")
 
 
-def route_request(call: CallRequest) -> RouteRequest:
+def route_request(call: CallRequest, plan: RoutingPlan) -> RouteRequest:
     """Return what the search for routes needs to know of a call that has passed the steps before."""
     mapping, account, rate = call.mapping, call.account, call.rate
     if mapping is None or account is None or rate is None:
         raise StepOutOfOrderError("the call has no rate yet")
     return RouteRequest(
-        call.callee, call.caller, call.at, account.id, mapping.name, rate.price_per_minute, rate.currency
+        call.callee,
+        call.caller,
+        call.at,
+        account.id,
+        mapping.name,
+        rate.price_per_minute,
+        rate.currency,
+        mapping.loss_guard or account.loss_guard or plan.loss_guard,
+        account.partner,
+        mapping.gateways_allow,
+        mapping.gateways_deny,
+        mapping.is_selective,
     )
 
 
@@ -310,11 +324,15 @@ class Admission:
 
     def find_routes(self, call: CallRequest) -> Refusal | None:
         """Find the routing gateways that may be tried."""
-        live = self.live
-        request = route_request(call)
+        mapping, account, live = call.mapping, call.account, self.live
+        if mapping is None or account is None:
+            raise StepOutOfOrderError(_UNIDENTIFIED)
+        plan = mapping.routing_plan or account.routing_plan
+        table = self.catalogue.routes if plan is None else self.catalogue.plans[plan]
+        request = route_request(call, table.plan)
         if call.routing_number or call.targets:
             request = _answered(request, call, self.catalogue.routing_gateways)
-        routes = find_routes(request, self.catalogue.routes, live.occupancy, live.rests, self.vendors)
+        routes = find_routes(request, table, live.occupancy, live.rests, self.vendors, call.left)
         if isinstance(routes, Refusal):
             return routes
         call.choices = routes

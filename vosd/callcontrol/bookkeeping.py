@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from vosd.b2bua.stamps import Arrival, Ending, Journey
+from vosd.b2bua.stamps import ATTEMPTS_MAX, Arrival, Ending, Journey
 from vosd.base.cause import EndReason, HangupSource
 from vosd.base.clock import Instant
 from vosd.billing.rater import itemise
@@ -15,7 +15,8 @@ from vosd.billing.rates import AppliedRate
 from vosd.callcontrol.admission import CallRequest
 from vosd.callcontrol.vendor_terms import buy_rate
 from vosd.cdr.columns import iso_utc
-from vosd.cdr.record import Attempt, CallRecord, Posting
+from vosd.cdr.record import TOO_DEAR, Attempt, CallRecord, Posting
+from vosd.routing.pipeline import Cause, LeftOut
 from vosd.sip.dialog.snapshot import DialogSnapshot
 
 Legs = tuple[DialogSnapshot, ...]
@@ -90,9 +91,15 @@ def draft(
         sip_code=ending.sip_code,
         q850_cause=ending.q850_cause,
         reason_text=ending.text,
-        attempts=tuple(journey.attempts),
+        attempts=(*_too_dear(call_request.left), *journey.attempts) if call_request.left else tuple(journey.attempts),
         recorded=recorded,
     )
+
+
+def _too_dear(left: Sequence[LeftOut]) -> list[Attempt]:
+    """Return a row for each gateway that was not tried because of its price."""
+    names = (each.gateway.name for each in left if each.cause is Cause.LOSS)
+    return [Attempt(name, 0, 0, None, TOO_DEAR) for name in list(dict.fromkeys(names))[:ATTEMPTS_MAX]]
 
 
 def opened(

@@ -3,6 +3,7 @@
 Only the words are here. The decision is made by ``pipeline.examine_routes``, as for a call.
 """
 
+from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 from vosd.base.money import format_amount
@@ -15,7 +16,16 @@ from vosd.routing.route_table import RouteTable
 from vosd.trunks.dialect import Redirects
 from vosd.trunks.gateways import RoutingGateway
 
-_WITH_DETAIL: Final = {Cause.BLOCKED: "blocked", Cause.CALENDAR: "calendar", Cause.CALLER: "caller"}
+_WITH_DETAIL: Final = {
+    Cause.BLOCKED: "blocked",
+    Cause.PLAN: "plan",
+    Cause.EXPIRED: "expired",
+    Cause.CALENDAR: "calendar",
+    Cause.DENIED_PREFIX: "denied prefix",
+    Cause.PARTNER: "partner",
+    Cause.CALLER: "caller",
+    Cause.LOSS: "loss",
+}
 """Causes whose detail says everything, and the word that stands before it."""
 
 
@@ -69,12 +79,13 @@ def explain_routes(
     rests: Rests,
     vendors: Vendors,
     *,
+    others: Iterable[RoutingGateway] = (),
     is_live: bool = True,
 ) -> Explanation:
     """Return for every gateway whether it would be tried for ``request``, in which position, and why.
 
-    ``is_live``: the state is that of the running switch. Else all phones are assumed to be registered, and quality is
-    unknown.
+    ``others`` are gateways that the plan's table may lack. ``is_live``: the state is that of the running switch. Else
+    all phones are assumed to be registered, and quality is unknown.
     """
     phone, least = table.phone(request.callee), table.plan.quality.min_attempts
     routes = examine_routes(request, table, occupancy, rests, vendors)
@@ -94,9 +105,12 @@ def explain_routes(
         for position, choice in enumerate(routes.choices, start=1)
     )
     left = [PassedOver(each.gateway.name, _why(each, request, occupancy, rests, vendors)) for each in routes.left]
-    fitting = {candidate.gateway.name for candidate in table.candidates(request.callee)}
+    fitting = {*(each.routing_gateway for each in candidates), *(each.routing_gateway for each in left)}
     unfit = "plan: prefix does not fit" if phone is None else "plan: the number is a phone's"
     left += [PassedOver(each.name, unfit) for each in table.gateways if each.name not in fitting]
+    known = {each.name for each in table.gateways}
+    missing = f"plan: not among the gateways of plan {table.plan.name}"
+    left += [PassedOver(each.name, missing) for each in others if each.name not in known | fitting]
     return Explanation(candidates, tuple(left))
 
 
@@ -146,8 +160,8 @@ def _why(left: LeftOut, request: RouteRequest, occupancy: Occupancy, rests: Rest
             why = f"no funds: vendor account {gateway.account} has nothing left"
         case Cause.FULL:
             active = occupancy.active(gateway.scope, gateway.name)
-            why = f"capacity: {active} of {gateway.max_concurrent} calls"
+            why = f"capacity: {left.detail or f'{active} of {gateway.max_concurrent} calls'}"
         case Cause.TOO_FAST:
             recent = occupancy.recent(gateway.scope, gateway.name, request.at.mono)
-            why = f"rate limit: {recent} calls in the last second, {gateway.max_cps} allowed"
+            why = f"rate limit: {left.detail or f'{recent} calls in the last second, {gateway.max_cps} allowed'}"
     return why

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import msgspec
 
 from vosd.billing.accounts import Account
+from vosd.billing.ports import RateTable
 from vosd.billing.rate_group import RateGroup
 from vosd.catalogue.catalogue import CallParameters, Catalogue
 from vosd.catalogue.merge import Merged, merge
@@ -16,7 +17,9 @@ from vosd.catalogue.references import (
     check_offline_gateway,
     check_payer,
     check_phone,
+    check_plan,
     check_references_of_broken,
+    check_routes,
     check_vendor,
 )
 from vosd.catalogue.source import (
@@ -30,10 +33,11 @@ from vosd.catalogue.source import (
 from vosd.catalogue.users import by_username, check_dynamic_names, check_names, check_networks, check_numbers
 from vosd.catalogue.versions import version_of
 from vosd.routing.identify import SourceConflict, SourceIndex
-from vosd.routing.plan import NO_PLAN
+from vosd.routing.plan import NO_PLAN, RoutingPlan
 from vosd.routing.route_table import RouteTable
 from vosd.trunks.gateways import MappingGateway, RoutingGateway, registering_half
 from vosd.trunks.phone import Phone
+from vosd.trunks.scope import Limit, Scope
 
 
 def assemble(sources: Sequence[CatalogueSource], problems: ProblemList) -> Catalogue:
@@ -42,6 +46,8 @@ def assemble(sources: Sequence[CatalogueSource], problems: ProblemList) -> Catal
     parameters = CallParameters() if merged.parameters is None else merged.parameters.value
     groups = merged.rate_groups.values()
     accounts = {name: _settled_account(each, merged, problems) for name, each in merged.accounts.sound.items()}
+    for account in merged.accounts.sound.values():
+        check_plan(account.value.routing_plan, account, merged, problems)
     customers = merged.mapping_gateways.values()
     for each in merged.mapping_gateways.sound.values():
         check_payer(each.value, each, merged, accounts, problems)
@@ -56,31 +62,45 @@ def assemble(sources: Sequence[CatalogueSource], problems: ProblemList) -> Catal
         *((each.value, each) for each in merged.mapping_gateways.sound.values()),
         *((each.value.gateway, each) for each in merged.phones.sound.values()),
     ]
-    check_currencies(callers, merged.routing_gateways, accounts, problems)
+    check_currencies(callers, merged.routing_gateways, merged.routing_plans.values(), accounts, problems)
     trunks_and_phones = {**customers, **{name: phone.gateway for name, phone in phones.items()}}
     domains = _users(trunks_and_phones.values(), vendors.values(), merged, problems)
     rules = number_rules(callers, merged, problems)
+    plans = {name: _settled_plan(each, merged, problems) for name, each in merged.routing_plans.sound.items()}
     versions = {name: group.version for name, group in groups.items()}
     lists = {name: numbers.version for name, numbers in rules.lists.items()}
     calendars = merged.calendars.values() if parameters.uses_calendars else {}
+    routes = RouteTable(
+        vendors.values(),
+        phones.values(),
+        msgspec.structs.replace(NO_PLAN, loss_guard=parameters.loss_guard, calendar_strict=parameters.calendar_strict),
+        {name: calendars[each.calendar] for name, each in vendors.items() if each.calendar in calendars},
+        _rates_by_gateway(vendors, merged),
+        calendars,
+    )
     return Catalogue(
         version=version_of(
-            accounts, versions, customers, list(vendors.values()), phones, parameters, lists, rules.pools, calendars
+            accounts,
+            versions,
+            customers,
+            list(vendors.values()),
+            phones,
+            parameters,
+            lists,
+            rules.pools,
+            calendars,
+            plans,
         ),
         accounts=accounts,
         rate_groups=groups,
         mapping_gateways=trunks_and_phones,
         routing_gateways=vendors,
         sources=_source_index(merged.mapping_gateways, problems),
-        routes=RouteTable(
-            vendors.values(),
-            phones.values(),
-            msgspec.structs.replace(NO_PLAN, calendar_strict=parameters.calendar_strict),
-            {name: calendars[each.calendar] for name, each in vendors.items() if each.calendar in calendars},
-        ),
+        routes=routes,
         parameters=parameters,
         phones=phones,
         calendars=calendars,
+        plans={name: routes.by_plan(plan) for name, plan in plans.items()},
         users=domains.pop(""),
         domains=domains,
         number_lists=rules.lists,
@@ -123,21 +143,38 @@ def _settled_phone(
 
 
 def _settled_vendor(definition: Definition[RoutingGateway], merged: Merged, problems: ProblemList) -> RoutingGateway:
+    """Return a vendor with what it has from its account: the partner, and limits that it shares with others."""
     vendor = definition.value
     check_vendor(definition, merged, problems)
-    if vendor.prefixes != PREFIXES_FROM_RATES:
+    found = merged.accounts.sound.get(vendor.account or "")
+    if found is None:
         return vendor
-    return msgspec.structs.replace(vendor, prefixes=_prefixes_of(_buy_rates(vendor, merged)))
+    account = found.value
+    limit = Limit(Scope.VENDOR, account.id, account.max_concurrent, account.max_cps)
+    is_limited = account.max_concurrent is not None or account.max_cps is not None
+    if not is_limited and (account.partner is None or vendor.partner is not None):
+        return vendor
+    return msgspec.structs.replace(
+        vendor, partner=vendor.partner or account.partner, account_limit=limit if is_limited else None
+    )
+
+
+def _settled_plan(definition: Definition[RoutingPlan], merged: Merged, problems: ProblemList) -> RoutingPlan:
+    check_routes(definition, merged, problems)
+    return definition.value
+
+
+def _rates_by_gateway(vendors: Mapping[str, RoutingGateway], merged: Merged) -> dict[str, RateTable]:
+    """Return the buy rates of the gateways that take their prefixes from them."""
+    rated = (vendor for vendor in vendors.values() if vendor.prefixes == PREFIXES_FROM_RATES)
+    found = ((vendor.name, _buy_rates(vendor, merged)) for vendor in rated)
+    return {name: group.table for name, group in found if group is not None}
 
 
 def _buy_rates(vendor: RoutingGateway, merged: Merged) -> RateGroup | None:
     account = merged.accounts.sound.get(vendor.account or "")
     group = None if account is None else merged.rate_groups.sound.get(account.value.rate_group or "")
     return None if group is None else group.value
-
-
-def _prefixes_of(group: RateGroup | None) -> tuple[str, ...]:
-    return () if group is None else tuple(group.table.prefixes())
 
 
 def _users(

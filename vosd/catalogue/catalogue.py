@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from vosd.b2bua.settings import DeadCallBilling
+from vosd.base.margin import LossGuard
 from vosd.billing.accounts import Account
 from vosd.billing.rate_group import RateGroup
 from vosd.routing.calendar import Calendar
@@ -53,6 +54,8 @@ class CallParameters:
     """What holds for ported numbers; None = they are routed as dialled."""
     redirect_server: RedirectTerms | None = None
     """What holds for the external redirect server; None = there is none."""
+    loss_guard: LossGuard = field(default_factory=LossGuard)
+    """Of calls without a routing plan."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +76,8 @@ class Catalogue:
     """By number."""
     calendars: Mapping[str, Calendar] = field(default_factory=dict)
     """By name; empty where calendars are switched off: then what is bound to one counts as bound to none."""
+    plans: Mapping[str, RouteTable] = field(default_factory=dict)
+    """Where calls with a routing plan go, by name of the plan."""
     users: Mapping[str, MappingGateway] = field(default_factory=dict)
     """Phones and trunks with credentials in the switch's own realm, by user name."""
     domains: Mapping[str, Mapping[str, MappingGateway]] = field(default_factory=dict)

@@ -60,6 +60,7 @@ def losses(running: Catalogue, wanted: Catalogue, gone_rates: Mapping[str, Gone]
         ("routing gateways", running.routing_gateways, wanted.routing_gateways),
         ("number lists", running.number_lists, wanted.number_lists),
         ("number pools", running.number_pools, wanted.number_pools),
+        ("routing plans", running.plans, wanted.plans),
     ]
     found = [*starmap(_loss, kinds), *_numbers(running, wanted), *_rates(running, wanted, gone_rates)]
     return tuple(loss for loss in found if loss.number)

@@ -10,6 +10,7 @@ from vosd.catalogue.problems import ProblemList
 from vosd.catalogue.source import CatalogueSource, Definition, Definitions
 from vosd.routing.calendar import Calendar
 from vosd.routing.number_lists import NumberList
+from vosd.routing.plan import RoutingPlan
 from vosd.routing.pools import NumberPool
 from vosd.trunks.gateways import MappingGateway, RoutingGateway
 from vosd.trunks.phone import Phone
@@ -28,6 +29,7 @@ class Merged(NamedTuple):
     number_lists: Definitions[NumberList]
     number_pools: Definitions[NumberPool]
     calendars: Definitions[Calendar]
+    routing_plans: Definitions[RoutingPlan]
     parameters: Definition[CallParameters] | None
     offline_gateway: Definition[str] | None
 
@@ -50,6 +52,7 @@ def merge(sources: Sequence[CatalogueSource], problems: ProblemList) -> Merged:
         lists(lambda source: source.number_lists),
         lists(lambda source: source.number_pools),
         lists(lambda source: source.calendars),
+        lists(lambda source: source.routing_plans),
         single("parameters", lambda source: source.parameters),
         single("offline_gateway", lambda source: source.offline_gateway),
     )

@@ -205,6 +205,7 @@ def overlaid(catalogue: Catalogue, overrides: Overrides) -> Catalogue:
         routing_gateways=_with(catalogue.routing_gateways, vendors),
         phones=_with(catalogue.phones, phones),
         routes=catalogue.routes.overlaid(vendors, phones.values()),
+        plans={name: table.overlaid(vendors, phones.values()) for name, table in catalogue.plans.items()},
         overridden=callers,
     )
 

@@ -6,7 +6,8 @@ from typing import Any
 from vosd.billing.accounts import Account
 from vosd.catalogue.merge import Merged
 from vosd.catalogue.problems import ProblemList
-from vosd.catalogue.source import PREFIXES_FROM_RATES, Definition, Definitions
+from vosd.catalogue.source import PREFIXES_FROM_RATES, Definition, Definitions, row_key
+from vosd.routing.plan import RoutingPlan
 from vosd.trunks.dialect import Redirects
 from vosd.trunks.gateways import MappingGateway, RoutingGateway
 from vosd.trunks.phone import Phone
@@ -35,6 +36,8 @@ def check_payer(
     group = None
     if gateway.rate_group is not None:
         group = merged.rate_groups.find(gateway.rate_group, definition, "rate_group", problems)
+    check_plan(gateway.routing_plan, definition, merged, problems)
+    check_selection(gateway, definition, merged, problems)
     account = accounts.get(gateway.account)
     if account is not None and group is not None and group.value.currency != account.currency:
         expected = f"a rate group in {account.currency}, the currency of account {account.id!r}"
@@ -42,6 +45,35 @@ def check_payer(
     if account is not None and account.rate_group is None and gateway.rate_group is None:
         expected = f"a rate_group here or on account {account.id!r}: without one every call is refused"
         problems.warning(definition.origin.place, definition.label, expected)
+
+
+def check_plan(name: str | None, definition: Definition[object], merged: Merged, problems: ProblemList) -> None:
+    """Check the routing plan that an account, a mapping gateway or a phone names."""
+    if name is not None:
+        merged.routing_plans.find(name, definition, "routing_plan", problems)
+
+
+def check_routes(plan: Definition[RoutingPlan], merged: Merged, problems: ProblemList) -> None:
+    """Check the routing gateways that a plan and the lines of its own routes name."""
+    gateways, wanted = merged.routing_gateways, plan.value.gateways
+    for name in sorted(wanted or ()):
+        gateways.find(name, plan, "gateways", problems)
+    for index, row in enumerate(plan.value.routes or ()):
+        key = f"{row_key(index)}.gateway"
+        gateways.find(row.gateway, plan, key, problems)
+        if row.calendar is not None:
+            merged.calendars.find(row.calendar, plan, f"{row_key(index)}.calendar", problems)
+        if wanted is not None and row.gateway not in wanted:
+            problems.error(*plan.at(key), "one of the gateways of the plan", row.gateway)
+
+
+def check_selection(
+    gateway: MappingGateway, definition: Definition[object], merged: Merged, problems: ProblemList
+) -> None:
+    """Check the routing gateways that the calls of a mapping gateway or phone use or do not use."""
+    for key, names in (("gateways_allow", gateway.gateways_allow), ("gateways_deny", gateway.gateways_deny)):
+        for name in sorted(names):
+            merged.routing_gateways.find(name, definition, key, problems)
 
 
 def check_phone(phone: Definition[Phone], merged: Merged, problems: ProblemList) -> None:
@@ -102,25 +134,29 @@ def check_references_of_broken(merged: Merged, problems: ProblemList) -> None:
 def check_currencies(
     customers: Iterable[tuple[MappingGateway, Definition[object]]],
     vendors: Definitions[RoutingGateway],
+    plans: Mapping[str, RoutingPlan],
     accounts: Mapping[str, Account],
     problems: ProblemList,
 ) -> None:
     """Report each routing gateway that is paid in another currency than calls of some customer are sold in.
 
-    Any customer's call may be routed to any gateway, and a call has one currency. Customers and gateways that are
-    disabled, and gateways without buy rates, do not count.
+    A customer's call may be routed to any gateway of its plan, and a call has one currency. Customers and gateways that
+    are disabled, and gateways without buy rates, do not count.
     """
-    sold: dict[str, tuple[MappingGateway, Definition[object]]] = {}
+    sold: dict[tuple[str, str | None], tuple[MappingGateway, Definition[object]]] = {}
     for gateway, definition in customers:
         account = accounts.get(gateway.account)
         if account is not None and gateway.enabled:
-            sold.setdefault(account.currency, (gateway, definition))
+            plan = gateway.routing_plan or account.routing_plan
+            sold.setdefault((account.currency, plan), (gateway, definition))
+    used = {name: plan.names for name, plan in plans.items()}
     for vendor in vendors.sound.values():
         account = accounts.get(vendor.value.account or "")
         if account is None or account.rate_group is None or not vendor.value.enabled:
             continue
-        for currency, (gateway, customer) in sold.items():
-            if currency != account.currency:
+        for (currency, plan), (gateway, customer) in sold.items():
+            names = used.get(plan or "")
+            if currency != account.currency and (names is None or vendor.value.name in names):
                 expected = (
                     f"an account in {currency}, since calls of {customer.label} ({customer.origin.place}, account "
                     f"{gateway.account!r}, {currency}) may go out here, and account {account.id!r} is paid in "

@@ -15,6 +15,7 @@ from vosd.catalogue.catalogue import CallParameters
 from vosd.catalogue.problems import Place, ProblemList, suggestion
 from vosd.routing.calendar import Calendar
 from vosd.routing.number_lists import NumberList
+from vosd.routing.plan import RoutingPlan
 from vosd.routing.pools import NumberPool
 from vosd.trunks.gateways import MappingGateway, RoutingGateway
 from vosd.trunks.phone import Phone
@@ -103,11 +104,17 @@ class CatalogueSource:
     number_lists: Definitions[NumberList] = field(default_factory=lambda: Definitions("number list"))
     number_pools: Definitions[NumberPool] = field(default_factory=lambda: Definitions("number pool"))
     calendars: Definitions[Calendar] = field(default_factory=lambda: Definitions("calendar"))
+    routing_plans: Definitions[RoutingPlan] = field(default_factory=lambda: Definitions("routing plan"))
     parameters: Definition[CallParameters] | None = None
     """What holds for every call; at most one source defines it."""
     offline_gateway: Definition[str] | None = None
     """Name of the routing gateway that takes the calls to unregistered phones that name none themselves; at most one
     source defines it."""
+
+
+def row_key(index: int) -> str:
+    """Return what messages call a line of the ``routes_file`` of a plan, counted from 0 in the order of the file."""
+    return f"routes_file[{index}]"
 
 
 def report_unknown(

@@ -5,7 +5,7 @@ and ``docs/cdr.md`` are derived from these declarations, in the order of the fie
 """
 
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, Final
 
 import msgspec
 
@@ -27,15 +27,23 @@ from vosd.cdr.kinds import (
     word,
 )
 
+TOO_DEAR: Final = "Loss"
+"""Reason of an attempt that was not made: the gateway would not have left the margin that is wanted."""
+
 
 class Attempt(msgspec.Struct, frozen=True, gc=False):
-    """One gateway that was tried."""
+    """One gateway that was tried, or that was too dear."""
 
     gateway: Annotated[str, word(NAME_LENGTH, "routing gateway")]
     code: Annotated[int, number(16, "final SIP code; 0 = no response")]
     ms: Annotated[int, number(32, "milliseconds from the INVITE to the end of the attempt")]
     pdd_ms: Annotated[int | None, number(32, "milliseconds from the INVITE to the first 18x or 200")]
-    reason: Annotated[str, word(REASON_LENGTH, "why the attempt ended")]
+    reason: Annotated[str, word(REASON_LENGTH, "why the attempt ended; `Loss` = it was not tried: too dear")]
+
+    @property
+    def was_tried(self) -> bool:
+        """Whether the gateway was called at all."""
+        return self.reason != TOO_DEAR
 
 
 class Posting(msgspec.Struct, frozen=True, gc=False):
@@ -105,3 +113,13 @@ class CallRecord(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     postings: tuple[Posting, ...] = ()
     recorded: bool = True
     """False when the call books money but leaves no CDR (SERVER_BILLING_RECORD_SERVER_HANG_UP=0)."""
+
+
+def too_dear(record: CallRecord) -> int:
+    """Return how many attempts of a record were not made because the gateways were too dear; they come first."""
+    count = 0
+    for attempt in record.attempts:
+        if attempt.was_tried:
+            break
+        count += 1
+    return count

@@ -34,6 +34,7 @@ from vosd.config.keys.parameters import ParameterKeys
 from vosd.config.keys.phones import PhoneKeys
 from vosd.config.keys.presets import Defaults
 from vosd.config.keys.routing_gateways import RoutingGatewayKeys
+from vosd.config.keys.routing_plans import RoutingPlanKeys
 from vosd.config.reader.collector import without_collector
 from vosd.config.reader.document import Scalar, Section
 from vosd.config.reader.includes import read_files
@@ -176,6 +177,9 @@ def _objects(
             return rates.read(section)
         return read_rate_group(section, label, parameters, problems)
 
+    def read_plan(section: Section, label: str) -> RoutingPlanKeys | None:
+        return read_section(RoutingPlanKeys, section, label, problems)
+
     objects = Objects(
         read_inventory(groups, "rate_groups", "name", read_group, problems),
         read_list("accounts", "id", AccountKeys),
@@ -185,6 +189,7 @@ def _objects(
         read_list("number_lists", "name", NumberListKeys),
         read_list("number_pools", "name", NumberPoolKeys),
         read_calendars(document, problems),
+        read_inventory(items_of(document, "routing_plans", problems), "routing_plans", "name", read_plan, problems),
     )
     return objects, rates.tables
 

@@ -21,6 +21,7 @@ from vosd.config.keys.presets import PRESETS, Defaults
 from vosd.config.keys.rate_groups import RateGroupKeys
 from vosd.config.keys.rates import RateKeys
 from vosd.config.keys.routing_gateways import RoutingGatewayKeys
+from vosd.config.keys.routing_plans import RouteKeys, RoutingPlanKeys
 from vosd.config.reader.fields import FromText
 from vosd.config.reader.model import Keys
 from vosd.config.reader.reading import section_in_list, section_of
@@ -77,6 +78,8 @@ def reference() -> str:
         *_section("Number lists", "number_lists[]", NumberListKeys),
         *_section("Number pools", "number_pools[]", NumberPoolKeys),
         *_section("Calendars", "calendars[]", CalendarKeys),
+        *_section("Routing plans", "routing_plans[]", RoutingPlanKeys),
+        *_section("Columns of a `routes_file`", "routing_plans[].routes_file", RouteKeys),
     ]
     return "\n".join(parts)
 

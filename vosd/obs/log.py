@@ -20,7 +20,7 @@ from structlog.typing import EventDict, Processor
 
 from vosd.base.money import format_amount
 from vosd.base.text import escaped
-from vosd.cdr.record import CallRecord
+from vosd.cdr.record import Attempt, CallRecord
 
 LEVELS: Final = ("debug", "info", "warning", "error")
 
@@ -144,6 +144,10 @@ _calls: Final = _Calls()
 _encode_line: Final = msgspec.json.Encoder().encode
 
 
+def _without_code(attempt: Attempt) -> str:
+    return SILENCE if attempt.was_tried else attempt.reason.lower()
+
+
 def call_line(record: CallRecord) -> None:
     """Log the line of one call, at INFO: all that an operator searches for, once.
 
@@ -154,7 +158,7 @@ def call_line(record: CallRecord) -> None:
         return
     tried = ""
     for attempt in record.attempts:
-        tried = f"{tried}{', ' if tried else ''}{attempt.gateway} {attempt.code or SILENCE}"
+        tried = f"{tried}{', ' if tried else ''}{attempt.gateway} {attempt.code or _without_code(attempt)}"
     line = _CallLine(  # by position: to find 25 fields by their names takes longer than to encode them
         record.call_id,
         record.end_reason,

@@ -11,7 +11,9 @@ from itertools import groupby
 from typing import Final
 
 from vosd.base.clock import Instant
-from vosd.routing.plan import Criterion, RoutingPlan
+from vosd.base.money import EXACT
+from vosd.routing.capacity import Occupancy
+from vosd.routing.plan import IN_TURN, Criterion, RoutingPlan
 from vosd.routing.ports import Vendors
 from vosd.routing.quality_order import blend_ranks, quality_ranks
 from vosd.routing.route_table import Candidate
@@ -21,7 +23,7 @@ NO_TIER: Final = 5
 """Rank of a gateway without a calendar: the last resort of that criterion."""
 _NOT_IN_FORCE: Final = NO_TIER + 1
 """Rank of a gateway whose calendar does not fit: the search leaves it out."""
-_UNKNOWN_PRICE: Final = Decimal("Infinity")
+_LAST: Final = Decimal("Infinity")
 
 Rank = int | Decimal
 
@@ -29,12 +31,13 @@ Rank = int | Decimal
 class Ordering:
     """Sorts candidates for one call, and counts whose turn it was."""
 
-    __slots__ = ("_at", "_callee", "_key", "_plan", "_shares", "_vendors", "outranked")
+    __slots__ = ("_at", "_callee", "_key", "_occupancy", "_plan", "_shares", "_vendors", "outranked")
 
-    def __init__(self, plan: RoutingPlan, callee: str, at: Instant, vendors: Vendors) -> None:
+    def __init__(self, plan: RoutingPlan, callee: str, at: Instant, occupancy: Occupancy, vendors: Vendors) -> None:
         self._plan = plan
         self._callee = callee
         self._at = at
+        self._occupancy = occupancy
         self._vendors = vendors
         self._key: ShareKey | None = None
         """The group that shares calls and that the candidate yielded last is one of."""
@@ -59,8 +62,8 @@ class Ordering:
             yield from candidates
             return
         criterion, further = criteria[0], criteria[1:]
-        if criterion is Criterion.WEIGHT:
-            yield from self._in_turn(candidates)
+        if criterion in IN_TURN:
+            yield from self._in_turn(candidates, is_weighted=criterion is Criterion.WEIGHT)
             return
         ranked = sorted(self._ranked(candidates, criterion), key=_rank_of)
         if criterion is Criterion.CALENDAR:
@@ -68,10 +71,13 @@ class Ordering:
         for _, equal in groupby(ranked, key=_rank_of):
             yield from self._sort([candidate for _, candidate in equal], further)
 
-    def _in_turn(self, candidates: Sequence[Candidate]) -> Iterator[Candidate]:
+    def _in_turn(self, candidates: Sequence[Candidate], *, is_weighted: bool) -> Iterator[Candidate]:
         remaining, first = list(candidates), candidates[0]
         self._key = key = ShareKey(self._plan.name, first.prefix, first.priority)
-        self._shares = shares = [Share(each.gateway.name, each.weight) for each in remaining]
+        weights = weights_of(remaining) if is_weighted else [1] * len(remaining)
+        self._shares = shares = [
+            Share(each.gateway.name, weight) for each, weight in zip(remaining, weights, strict=True)
+        ]
         while len(remaining) > 1:
             place = self._vendors.turns.next_of(key, shares)
             yield remaining[place]
@@ -101,10 +107,14 @@ class Ordering:
                 return candidate.priority
             case Criterion.COST:
                 terms = self._vendors.terms(candidate.gateway, self._callee, self._at.wall)
-                return _UNKNOWN_PRICE if terms is None else terms.price_per_minute
+                return _LAST if terms is None else terms.price_per_minute
             case Criterion.CALENDAR:
                 return self._tier(candidate)
-            case Criterion.QUALITY | Criterion.BLEND | Criterion.WEIGHT:
+            case Criterion.LOAD:
+                gateway = candidate.gateway
+                calls = self._occupancy.active(gateway.scope, gateway.name)
+                return EXACT.divide(Decimal(calls), Decimal(candidate.weight)) if candidate.weight else _LAST
+            case Criterion.QUALITY | Criterion.BLEND | Criterion.WEIGHT | Criterion.ROUND_ROBIN:
                 raise ValueError(f"a gateway has no rank of its own by {criterion.value}")
 
     def _tier(self, candidate: Candidate) -> int:
@@ -124,6 +134,18 @@ class Ordering:
         stays = _NOT_IN_FORCE if self._plan.calendar_strict else NO_TIER
         self.outranked += [candidate for tier, candidate in ranked if best < tier < stays]
         return [each for each in ranked if each[0] <= best or each[0] >= stays]
+
+
+def weights_of(candidates: Sequence[Candidate]) -> list[int]:
+    """Return the weights by which candidates share calls.
+
+    Those with a percentage get it of all calls; what is left of 100 is shared by the others, by their weights.
+    """
+    if all(each.percent is None for each in candidates):
+        return [each.weight for each in candidates]
+    left = 100 - sum(each.percent or 0 for each in candidates)
+    of_others = sum(each.weight for each in candidates if each.percent is None) or 1
+    return [max(left, 0) * each.weight if each.percent is None else each.percent * of_others for each in candidates]
 
 
 def _rank_of(ranked: tuple[Rank, Candidate]) -> Rank:

@@ -4,122 +4,47 @@ The checks only read: a place on a gateway is taken when the attempt begins, and
 members; ``callcontrol.explain`` turns them into sentences.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from decimal import Decimal
-from enum import Enum
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
 
 from vosd.base.cause import EndReason
-from vosd.base.clock import Instant
 from vosd.base.errors import Refusal
-from vosd.routing.capacity import Full, Occupancy
+from vosd.routing.capacity import Occupancy
+from vosd.routing.conditions import CAUSE_OF_FULL, CONDITIONS
+from vosd.routing.loss import loss
 from vosd.routing.order import Ordering
-from vosd.routing.ports import Vendors, VendorTerms
+from vosd.routing.ports import Vendors
 from vosd.routing.rest import Rests
 from vosd.routing.route_table import Candidate, RouteTable
+from vosd.routing.routes import Cause, Destination, LeftOut, RouteChoice, RouteRequest, Routes
 from vosd.trunks.dialect import PortedNumber
 from vosd.trunks.gateways import RoutingGateway
 
+__all__ = [
+    "Cause", "Destination", "LeftOut", "RouteChoice", "RouteRequest", "Routes", "examine_routes", "find_routes",
+]  # fmt: skip
 
-class Destination(NamedTuple):
-    """A gateway, and the number to call there."""
-
-    gateway: RoutingGateway
-    callee: str
-
-
-class RouteRequest(msgspec.Struct, frozen=True):
-    """A call that needs a route: its numbers, and the instant that counts for rate limits and prices."""
-
-    callee: str
-    caller: str
-    at: Instant
-    payer: str = ""
-    """The account that pays for it."""
-    mapping: str = ""
-    """The mapping gateway or phone that it comes from."""
-    sell_price: Decimal | None = None
-    """What the payer is charged for a minute after the first period, without tax; None = unknown."""
-    currency: str = ""
-    """The currency of that price (ISO 4217)."""
-    routing_number: str = ""
-    """The number by which a ported number is routed; empty = ``callee``."""
-    callee_rated: str = ""
-    """The number whose buy rates hold; empty = ``callee``."""
-    targets: tuple[Destination, ...] = ()
-    """The gateways and numbers that a redirect server has named; none = the route table has the gateways."""
-
-
-class RouteChoice(msgspec.Struct, frozen=True, gc=False):
-    """A gateway that may be tried, the prefix by which it fits, the numbers as they go out to it, and its terms."""
-
-    gateway: RoutingGateway
-    prefix: str
-    callee_out: str
-    caller_out: str
-    terms: VendorTerms | None = None
-    """What the vendor charges, found once: the call is compared and booked by it. None = it has no buy rate."""
-    is_last_resort: bool = False
-    """It rests, and there is no other."""
-    is_redirected: bool = False
-    """``callee_out`` was named by a 3xx of the vendor, and ``terms`` are those of the number before."""
-    priority: int = 1
-    weight: int = 100
-    routing_number: str = ""
-    """What goes out beside ``callee_out`` as its routing number (RFC 4694); empty = none."""
-    protect_times: tuple[int, ...] = ()
-    """When protected gateways join the search, in ms since the arrival of a call without any 18x; mostly none."""
-
-
-class Cause(Enum):
-    """Why a gateway that the number fits is not tried."""
-
-    DISABLED = "disabled"
-    BLOCKED = "blocked"
-    CALENDAR = "not in its calendar"
-    RESTING = "asked for a rest"
-    UNREGISTERED = "not registered"
-    DOWN = "down"
-    NOT_LOCATED = "no address known"
-    OFFLINE = "phone not registered"
-    NO_BUY_RATE = "no buy rate"
-    NO_FUNDS = "vendor without funds"
-    CALLER = "calling number"
-    FULL = "full"
-    TOO_FAST = "rate limit"
-    FAILING = "resting after failures"
-
-
-_FULL: Final = {Full.CONCURRENCY: Cause.FULL, Full.RATE: Cause.TOO_FAST}
-
-
-class LeftOut(NamedTuple):
-    """A gateway that the number fits and a check left out."""
-
-    gateway: RoutingGateway
-    cause: Cause
-    detail: str = ""
-    """What the cause alone does not say."""
-
-
-class Routes(NamedTuple):
-    """What may be tried, in order, and what was left out."""
-
-    choices: tuple[RouteChoice, ...]
-    left: tuple[LeftOut, ...]
+_OUTRANKED: Final = "the calendar of another gateway fits more closely"
+_STOPPED: Final = "a gateway with a longer prefix ends the search"
 
 
 def find_routes(
-    request: RouteRequest, table: RouteTable, occupancy: Occupancy, rests: Rests, vendors: Vendors
+    request: RouteRequest,
+    table: RouteTable,
+    occupancy: Occupancy,
+    rests: Rests,
+    vendors: Vendors,
+    left: list[LeftOut] | None = None,
 ) -> Iterator[RouteChoice] | Refusal:
     """Return the routes of a call in order, or the refusal of a call that has none.
 
-    The first is found now, each of the others only when it is asked for: most calls need one.
+    The first is found now, each of the others only when it is asked for: most calls need one. What is left out is
+    appended to ``left``.
     """
-    left: list[LeftOut] = []
+    left = [] if left is None else left
     search = _search(request, table, occupancy, rests, vendors, left)
     first = next(search, None)
     if first is not None:
@@ -152,12 +77,16 @@ def _search(
     if request.targets:
         yield from _search_named(request, table, occupancy, rests, vendors, left)
         return
-    ranked, groups, criteria = table.fit(request.routing_number or request.callee)
-    rated = request.callee_rated or request.callee
-    ordering = Ordering(table.plan, rated, request.at, vendors) if criteria else None
-    candidates: Iterable[Candidate] = ranked if ordering is None else ordering.in_order(groups, criteria)
+    fit, ordering = table.fit(request.routing_number or request.callee, request.at.wall), None
+    candidates: Iterable[Candidate] = fit.ranked
+    if fit.criteria:
+        rated = request.callee_rated or request.callee
+        ordering = Ordering(table.plan, rated, request.at, occupancy, vendors)
+        candidates = ordering.in_order(fit.groups, fit.criteria)
     resting: list[RouteChoice] = []
-    is_found = False
+    offered: set[str] = set()
+    if fit.has_repeats:
+        candidates = _each_once(candidates, offered)
     for candidate in candidates:
         found = _examine(candidate, request, occupancy, rests, vendors)
         if isinstance(found, LeftOut):
@@ -168,13 +97,15 @@ def _search(
             left.append(LeftOut(found.gateway, Cause.FAILING))
             resting.append(found)
         else:
-            is_found = True
+            offered.add(found.gateway.name)
             if ordering is not None:
                 ordering.offered(candidate)
             yield found if found.gateway.numbers is None else _renumbered(found, vendors)
-    if ordering is not None:
+    if ordering is not None and ordering.outranked:
         left += [LeftOut(each.gateway, Cause.CALENDAR, _OUTRANKED) for each in ordering.outranked]
-    if resting and not is_found:
+    if fit.stopped:
+        left += [LeftOut(each.gateway, Cause.PLAN, _STOPPED) for each in fit.stopped]
+    if resting and not offered:
         # These are tried after all. A caller that reads ``left`` once the search is over must not find them there.
         left[:] = [each for each in left if each.cause is not Cause.FAILING]
         yield from (each if each.gateway.numbers is None else _renumbered(each, vendors) for each in resting)
@@ -189,6 +120,13 @@ def _renumbered(choice: RouteChoice, vendors: Vendors) -> RouteChoice:
     return msgspec.structs.replace(choice, callee_out=callee, caller_out=caller)
 
 
+def _each_once(candidates: Iterable[Candidate], offered: set[str]) -> Iterator[Candidate]:
+    """Yield candidates, without those of gateways that were offered the call by another line of the plan's routes."""
+    for candidate in candidates:
+        if candidate.gateway.name not in offered:
+            yield candidate
+
+
 def _examine(
     candidate: Candidate, request: RouteRequest, occupancy: Occupancy, rests: Rests, vendors: Vendors
 ) -> RouteChoice | LeftOut:
@@ -197,9 +135,9 @@ def _examine(
     cause = _objection(gateway, at.mono, occupancy, rests, vendors)
     if cause is not None:
         return LeftOut(gateway, cause, str(vendors.blocked[gateway.name]) if cause is Cause.BLOCKED else "")
-    if candidate.is_conditional:
-        for condition in _CONDITIONS:
-            unmet = condition(candidate, request)
+    if candidate.is_conditional or request.is_selective:
+        for condition in CONDITIONS:
+            unmet = condition(candidate, request, occupancy)
             if unmet is not None:
                 return unmet
     if gateway.numbers is not None:
@@ -207,7 +145,11 @@ def _examine(
         if objection is not None:
             return LeftOut(gateway, Cause.CALLER, objection)
     terms = vendors.terms(gateway, request.callee_rated or request.callee, at.wall)
-    if terms is None and not gateway.allow_unrated:
+    if terms is not None:
+        too_dear = loss(request.guard, request.sell_price, request.currency, terms)
+        if too_dear is not None:
+            return LeftOut(gateway, Cause.LOSS, too_dear)
+    elif not gateway.allow_unrated:
         return LeftOut(gateway, Cause.NO_BUY_RATE)
     # A gateway that only rests may be tried after all, so all that concerns its price is known by now.
     is_resting = gateway.name in vendors.resting and vendors.resting_ms(gateway, at.mono, request.payer) > 0
@@ -221,6 +163,7 @@ def _examine(
         priority=candidate.priority,
         weight=candidate.weight,
         protect_times=candidate.protect_times,
+        limits=candidate.limits,
     )
     return _ported(choice, request.routing_number) if request.routing_number else choice
 
@@ -291,23 +234,7 @@ def _why_not_located(gateway: RoutingGateway) -> Cause:
 
 def _why_full(gateway: RoutingGateway, mono_ms: int, occupancy: Occupancy) -> Cause | None:
     full = occupancy.would_refuse(gateway.scope, gateway.name, gateway.max_concurrent, gateway.max_cps, mono_ms)
-    return None if full is None else _FULL[full]
-
-
-Condition = Callable[[Candidate, RouteRequest], LeftOut | None]
-"""A condition on the call that a candidate makes: None = it is met."""
-
-
-def _is_in_calendar(candidate: Candidate, request: RouteRequest) -> LeftOut | None:
-    calendar = candidate.calendar
-    if calendar is None or calendar.tier(request.at.wall) is not None:
-        return None
-    return LeftOut(candidate.gateway, Cause.CALENDAR, calendar.objection(request.at.wall))
-
-
-_CONDITIONS: Final[tuple[Condition, ...]] = (_is_in_calendar,)
-"""What few gateways require: examined for candidates that are marked as conditional, in this order."""
-_OUTRANKED: Final = "the calendar of another gateway fits more closely"
+    return None if full is None else CAUSE_OF_FULL[full]
 
 
 def _phone_unavailable(phone: LeftOut, left: Sequence[LeftOut]) -> Refusal:

@@ -1,15 +1,14 @@
-"""Routing plans: the order in which gateways are tried, and at which margin (docs/routing.md).
+"""Routing plans: which gateways the calls of a customer may use, in which order, at which margin (docs/routing.md).
 
 A plan is what a customer buys: the same number may have other gateways, in another order, for each plan.
 """
 
-from decimal import Decimal
 from enum import Enum
 from typing import Final
 
 import msgspec
 
-from vosd.base.money import ZERO
+from vosd.base.margin import LossGuard
 from vosd.routing.quality_order import Blend, QualityTerms
 
 
@@ -28,19 +27,37 @@ class Criterion(Enum):
     """The better band of answer-seizure ratio and length of calls first."""
     BLEND = "blend"
     """The better score of answer-seizure ratio, length of calls, post-dial delay and buy rate first."""
+    LOAD = "load"
+    """The fewest running calls first, in proportion to the weight."""
     WEIGHT = "weight"
     """In turn, each as often as its weight says."""
+    ROUND_ROBIN = "round_robin"
+    """In turn, each equally often."""
 
 
 STATIC: Final = frozenset({Criterion.PREFIX, Criterion.PRIORITY})
 """Criteria that depend on the configuration alone: gateways are sorted by them once."""
+IN_TURN: Final = frozenset({Criterion.WEIGHT, Criterion.ROUND_ROBIN})
+"""Criteria that leave no gateways equal, so that none can follow them."""
 
 
-class LossGuard(msgspec.Struct, frozen=True):
-    """Which margin a gateway must leave, where the sell and the buy rate of a call are known in one currency."""
+class RouteRow(msgspec.Struct, frozen=True):
+    """One line of a plan's own routes; what is None is that of the gateway."""
 
-    min_margin: Decimal = ZERO
-    """Least difference of the prices of a minute of the regular cycle, without tax."""
+    prefix: str
+    gateway: str
+    priority: int | None = None
+    weight: int | None = None
+    percent: int | None = None
+    """Its share of the calls among gateways of equal prefix and priority."""
+    max_calls: int | None = None
+    """Calls at the same time by this line."""
+    calendar: str | None = None
+    """Name of the calendar that must fit, in place of that of the gateway."""
+    valid_from: int | None = None
+    """UTC milliseconds; None = always."""
+    valid_to: int | None = None
+    """UTC milliseconds of the first instant at which it is over; None = never."""
 
 
 class RoutingPlan(msgspec.Struct, frozen=True):
@@ -50,10 +67,27 @@ class RoutingPlan(msgspec.Struct, frozen=True):
     """Empty for calls without a plan."""
     order: tuple[Criterion, ...] = (Criterion.CALENDAR, Criterion.PREFIX, Criterion.PRIORITY, Criterion.WEIGHT)
     """The first criterion decides, the next one only between gateways that are equal by it."""
+    loss_guard: LossGuard = LossGuard()
     calendar_strict: bool = False
     """Whether gateways without a calendar are out, too, where the calendar of another one fits."""
     quality: QualityTerms = QualityTerms()
     blend: Blend = Blend()
+    gateways: frozenset[str] | None = None
+    """Names of the routing gateways; None = all."""
+    routes: tuple[RouteRow, ...] | None = None
+    """Its own routes, in place of the prefixes of the gateways; None = those prefixes."""
+    max_attempts: int | None = None
+    """Most gateways that are tried for one call; None = the switch's limit."""
+    search_ms: int | None = None
+    """No attempt begins later than this after the INVITE; None = the switch's limit."""
+
+    @property
+    def names(self) -> frozenset[str] | None:
+        """The routing gateways that its calls may go to; None = all."""
+        if self.routes is None:
+            return self.gateways
+        named = frozenset(row.gateway for row in self.routes)
+        return named if self.gateways is None else named & self.gateways
 
 
 NO_PLAN: Final = RoutingPlan()

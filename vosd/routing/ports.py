@@ -29,6 +29,23 @@ class VendorTerms(Protocol):
         ...
 
 
+class BuyPrefix(Protocol):
+    """A buy rate, as far as it decides which numbers a gateway takes."""
+
+    @property
+    def prefix(self) -> str:
+        """Return the prefix of the rate; ``*`` fits every number."""
+        ...
+
+
+class BuyPrefixes(Protocol):
+    """The buy rates of a gateway that takes its prefixes from them."""
+
+    def find(self, number: str, wall_ms: int) -> BuyPrefix | None:
+        """Return the rate in force at ``wall_ms`` (UTC) with the longest prefix of ``number``, or None."""
+        ...
+
+
 class Calendar(Protocol):
     """When a gateway is used."""
 

@@ -5,7 +5,7 @@ moment is decided in ``pipeline``, and what order depends on the moment in ``ord
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from itertools import groupby, takewhile
 from typing import Final, NamedTuple
@@ -14,10 +14,11 @@ import msgspec
 
 from vosd.base.number import for_matching
 from vosd.base.prefixes import ANY, PrefixIndex
-from vosd.routing.plan import NO_PLAN, STATIC, Criterion, RoutingPlan
-from vosd.routing.ports import Calendar
-from vosd.trunks.gateways import RoutingGateway
+from vosd.routing.plan import NO_PLAN, STATIC, Criterion, RouteRow, RoutingPlan
+from vosd.routing.ports import BuyPrefixes, Calendar
+from vosd.trunks.gateways import PrefixMode, RoutingGateway
 from vosd.trunks.phone import Phone, called_half
+from vosd.trunks.scope import Limit, Scope
 
 _REMEMBERED_PREFIXES: Final = 10_000
 """Longest prefixes whose complete list is cached: traffic goes to few of them, and all lists would be large."""
@@ -34,7 +35,12 @@ class Candidate(NamedTuple):
     prefix: str
     priority: int
     weight: int
+    percent: int | None = None
     calendar: Calendar | None = None
+    valid_from: int | None = None
+    valid_to: int | None = None
+    limits: tuple[Limit, ...] = ()
+    """Limits that it shares with other gateways, or that its line of the plan's routes has."""
     is_conditional: bool = False
     """Whether it makes conditions of ``pipeline`` beyond the state of the gateway."""
     protect_times: tuple[int, ...] = ()
@@ -47,7 +53,7 @@ class Candidate(NamedTuple):
 
 
 class Fit(NamedTuple):
-    """The candidates for all numbers that the same longest prefix fits."""
+    """The candidates for all numbers that the same longest prefixes fit."""
 
     ranked: tuple[Candidate, ...]
     """In the order in which they are tried, as far as the configuration decides it."""
@@ -55,20 +61,37 @@ class Fit(NamedTuple):
     """Those of equal rank together."""
     criteria: tuple[Criterion, ...] = ()
     """What decides within a group; none = ``ranked`` is the order."""
+    stopped: tuple[Candidate, ...] = ()
+    """Those that are out because one with a longer prefix ends the search."""
+    has_repeats: bool = False
+    """Whether a gateway is among them by several lines of the plan's routes."""
 
 
 _NOTHING: Final = Fit(())
 _NO_CALENDARS: Final[Mapping[str, Calendar]] = {}
+_NO_RATES: Final[Mapping[str, BuyPrefixes]] = {}
 
 
 class RouteTable:
     """The gateways of one plan by called prefix, sorted once.
 
     The complete list of a number depends only on the longest prefix that fits it, because every other prefix that fits
-    is a prefix of that one too. So the list is made once for each such prefix.
+    is a prefix of that one too. So the list is made once for each such prefix. Gateways whose prefixes are those of
+    their buy rates are not indexed: one look-up in each table of rates finds the prefix of a number.
     """
 
-    __slots__ = ("_by_prefix", "_calendars", "_fits", "_overridden", "_phones", "gateways", "plan")
+    __slots__ = (
+        "_by_prefix",
+        "_calendars",
+        "_fits",
+        "_named",
+        "_overridden",
+        "_phones",
+        "_rated",
+        "_rates",
+        "gateways",
+        "plan",
+    )
 
     def __init__(
         self,
@@ -76,23 +99,26 @@ class RouteTable:
         phones: Iterable[Phone] = (),
         plan: RoutingPlan = NO_PLAN,
         calendars: Mapping[str, Calendar] = _NO_CALENDARS,
+        rates: Mapping[str, BuyPrefixes] = _NO_RATES,
+        named: Mapping[str, Calendar] = _NO_CALENDARS,
     ) -> None:
-        """``calendars`` are those of gateways, by name of the gateway."""
-        self.gateways = tuple(gateways)
-        self.plan = plan
-        self._calendars = calendars
-        by_name = {gateway.name: gateway for gateway in self.gateways}
+        """``calendars`` are those of gateways, ``rates`` the buy rates of gateways that take their prefixes from them.
+
+        Both are by name of the gateway. ``named`` are all calendars by their own names, for the routes of plans.
+        """
+        everything = tuple(gateways)
+        by_name = {gateway.name: gateway for gateway in everything}
         self._phones = {for_matching(phone.number): _fit_of(phone, by_name, calendars) for phone in phones}
-        by_prefix: defaultdict[str, list[Candidate]] = defaultdict(list)
-        for gateway in self.gateways:
-            calendar = calendars.get(gateway.name)
-            of_gateway = gateway.priority, gateway.weight, calendar, calendar is not None
-            for prefix in dict.fromkeys(gateway.prefixes):
-                by_prefix[prefix].append(Candidate(gateway, prefix, *of_gateway))
-        self._calendars = calendars
-        self._by_prefix = PrefixIndex((prefix, tuple(own)) for prefix, own in by_prefix.items())
-        self._fits: dict[str, Fit] = {}
+        self._calendars, self._rates, self._named = calendars, rates, named
         self._overridden: Mapping[str, RoutingGateway] = {}
+        self._fill(everything, plan)
+
+    def by_plan(self, plan: RoutingPlan) -> "RouteTable":
+        """Return a table of the same phones, and of the gateways that a plan uses."""
+        table = RouteTable((), (), plan, self._calendars, self._rates, self._named)
+        table._phones = self._phones
+        table._fill(self.gateways, plan)
+        return table
 
     def overlaid(self, gateways: Mapping[str, RoutingGateway], phones: Iterable[Phone]) -> "RouteTable":
         """Return a table with other values of some gateways and phones; their prefixes are the same.
@@ -108,8 +134,26 @@ class RouteTable:
             twin._phones = {**self._phones, **replaced}
         return twin
 
-    def fit(self, callee: str) -> Fit:
-        """Return every gateway that ``callee`` fits.
+    def _fill(self, gateways: tuple[RoutingGateway, ...], plan: RoutingPlan) -> None:
+        wanted = plan.names
+        self.plan = plan
+        self.gateways = gateways if wanted is None else tuple(each for each in gateways if each.name in wanted)
+        by_prefix: defaultdict[str, list[Candidate]] = defaultdict(list)
+        for candidate in self._indexed():
+            by_prefix[candidate.prefix].append(candidate)
+        self._by_prefix = PrefixIndex((prefix, tuple(own)) for prefix, own in by_prefix.items())
+        rated: dict[int, tuple[BuyPrefixes, list[RoutingGateway]]] = {}
+        if plan.routes is None:
+            for gateway in self.gateways:
+                rates = self._rates.get(gateway.name)
+                if rates is not None:
+                    rated.setdefault(id(rates), (rates, []))[1].append(gateway)
+        self._rated = tuple(rated.values())
+        """Tables of buy rates, and the gateways that take their prefixes from each."""
+        self._fits: dict[object, Fit] = {}
+
+    def fit(self, callee: str, wall_ms: int) -> Fit:
+        """Return every gateway that ``callee`` fits at ``wall_ms`` (UTC), which counts for buy rates alone.
 
         For a phone: its redirect server, then the phone, then its offline gateway.
         """
@@ -118,32 +162,85 @@ class RouteTable:
         if phone is not None:
             return phone if not self._overridden else Fit(tuple(map(self._current_of_phone, phone.ranked)))
         nearest = self._by_prefix.longest(number)
+        if self._rated:
+            return self._fit_by_rates(number, nearest, wall_ms)
         if nearest is None:
             return _NOTHING
         prefix = nearest[0].prefix
         fit = self._fits.get(prefix)
         if fit is None:
-            if len(self._fits) >= _REMEMBERED_PREFIXES:
-                self._fits.clear()
-            fit = self._fits[prefix] = _sorted(self._gather(number), self.plan.order)
+            fit = self._remember(prefix, self._gather(number, ()))
         return fit
 
     def named(self, gateway: RoutingGateway) -> Candidate:
         """Return a gateway that a redirect server has named as a candidate for any number."""
-        calendar = self._calendars.get(gateway.name)
-        return Candidate(gateway, ANY, gateway.priority, gateway.weight, calendar, calendar is not None)
+        return _candidate_of(gateway, ANY, self._calendars.get(gateway.name))
 
-    def candidates(self, callee: str) -> Sequence[Candidate]:
+    def candidates(self, callee: str, wall_ms: int = 0) -> Sequence[Candidate]:
         """Return every gateway that ``callee`` fits, sorted as far as the configuration decides it."""
-        return self.fit(callee).ranked
+        return self.fit(callee, wall_ms).ranked
 
-    def _gather(self, number: str) -> tuple[Candidate, ...]:
-        """Return the gateways that a number fits, each once, the longest prefix first, then as defined."""
-        by_gateway: dict[str, Candidate] = {}
-        for _, own in self._by_prefix.every(number):
-            for candidate in own:
-                by_gateway.setdefault(candidate.gateway.name, candidate)
-        return tuple(map(self._current, by_gateway.values()) if self._overridden else by_gateway.values())
+    def phone(self, number: str) -> RoutingGateway | None:
+        """Return the called half of the phone with that number, or None."""
+        fit = self._phones.get(for_matching(number))
+        return None if fit is None else next(each.gateway for each in fit.ranked if each.gateway.is_phone)
+
+    def _indexed(self) -> Iterator[Candidate]:
+        """Yield the candidates by prefixes that the configuration lists."""
+        if self.plan.routes is None:
+            for gateway in self.gateways:
+                if gateway.name not in self._rates:
+                    yield from (self._candidate(gateway, prefix) for prefix in dict.fromkeys(gateway.prefixes))
+            return
+        by_name = {gateway.name: gateway for gateway in self.gateways}
+        for row in self.plan.routes:
+            if row.gateway in by_name:
+                yield self._candidate(by_name[row.gateway], row.prefix, row)
+
+    def _candidate(self, gateway: RoutingGateway, prefix: str, row: RouteRow | None = None) -> Candidate:
+        calendar = self._calendars.get(gateway.name)
+        if row is None:
+            return _candidate_of(gateway, prefix, calendar)
+        if row.calendar is not None:
+            calendar = self._named.get(row.calendar)
+        limits = () if gateway.account_limit is None else (gateway.account_limit,)
+        if row.max_calls is not None:
+            name = f"{self.plan.name}/{row.prefix}/{gateway.name}"
+            limits = (*limits, Limit(Scope.ROUTE, name, row.max_calls, None))
+        return Candidate(
+            gateway,
+            prefix,
+            gateway.priority if row.priority is None else row.priority,
+            gateway.weight if row.weight is None else row.weight,
+            row.percent,
+            calendar,
+            row.valid_from,
+            row.valid_to,
+            limits,
+            is_conditional=True,
+        )
+
+    def _fit_by_rates(self, number: str, nearest: tuple[Candidate, ...] | None, wall_ms: int) -> Fit:
+        found = [rates.find(number, wall_ms) for rates, _ in self._rated]
+        prefixes = tuple(None if rate is None else rate.prefix for rate in found)
+        key = (None if nearest is None else nearest[0].prefix, prefixes)
+        fit = self._fits.get(key)
+        if fit is None:
+            by_rates = [
+                self._candidate(gateway, prefix)
+                for prefix, (_, gateways) in zip(prefixes, self._rated, strict=True)
+                if prefix is not None
+                for gateway in gateways
+            ]
+            fit = self._remember(key, self._gather(number, by_rates))
+        return fit
+
+    def _remember(self, key: object, candidates: Sequence[Candidate]) -> Fit:
+        if len(self._fits) >= _REMEMBERED_PREFIXES:
+            self._fits.clear()
+        current = tuple(map(self._current, candidates)) if self._overridden else candidates
+        fit = self._fits[key] = _sorted(current, self.plan.order)
+        return fit
 
     def _current(self, candidate: Candidate) -> Candidate:
         """Return a candidate with the overridden values of its gateway."""
@@ -160,15 +257,30 @@ class RouteTable:
         current, codes = self._current(candidate), candidate.gateway.failover_codes
         return current._replace(gateway=msgspec.structs.replace(current.gateway, failover_codes=codes))
 
-    def phone(self, number: str) -> RoutingGateway | None:
-        """Return the called half of the phone with that number, or None."""
-        fit = self._phones.get(for_matching(number))
-        return None if fit is None else next(each.gateway for each in fit.ranked if each.gateway.is_phone)
+    def _gather(self, number: str, by_rates: Iterable[Candidate]) -> Sequence[Candidate]:
+        """Return the gateways that a number fits, each once, the longest prefix first, then as defined.
+
+        A gateway that the plan's routes name for several times or calendars is there with the longest prefix of each.
+        """
+        found: dict[tuple[object, ...], Candidate] = {}
+        for _, own in self._by_prefix.every(number):
+            for candidate in own:
+                when = candidate.valid_from, candidate.valid_to, id(candidate.calendar)
+                found.setdefault((candidate.gateway.name, *when), candidate)
+        if not by_rates:
+            return tuple(found.values())
+        defined = {gateway.name: place for place, gateway in enumerate(self.gateways)}
+        return sorted((*found.values(), *by_rates), key=lambda each: (-each.length, defined[each.gateway.name]))
 
 
-def _sorted(candidates: Iterable[Candidate], order: Sequence[Criterion]) -> Fit:
-    """Sort candidates by the first criteria of an order, as far as these depend on the configuration alone."""
-    found = list(candidates)
+def _sorted(candidates: Sequence[Candidate], order: Sequence[Criterion]) -> Fit:
+    """Sort candidates by the first criteria of an order, as far as these depend on the configuration alone.
+
+    Protected gateways come after all others.
+    """
+    ends_at = max((each.length for each in candidates if _ends_search(each.gateway)), default=0)
+    found = [each for each in candidates if each.length >= ends_at]
+    stopped = tuple(each for each in candidates if each.length < ends_at)
     if not any(each.calendar for each in found):
         order = [criterion for criterion in order if criterion is not Criterion.CALENDAR]
     first = list(takewhile(STATIC.__contains__, order))
@@ -182,7 +294,14 @@ def _sorted(candidates: Iterable[Candidate], order: Sequence[Criterion]) -> Fit:
 
     ranked = tuple(sorted(found, key=rank))
     groups = tuple(tuple(equal) for _, equal in groupby(ranked, key=rank))
-    return Fit(ranked) if len(groups) == len(ranked) else Fit(ranked, groups, tuple(order[len(first) :]))
+    repeats = len({each.gateway.name for each in ranked}) < len(ranked)
+    if len(groups) == len(ranked):
+        return Fit(ranked, stopped=stopped, has_repeats=repeats)
+    return Fit(ranked, groups, tuple(order[len(first) :]), stopped, repeats)
+
+
+def _ends_search(gateway: RoutingGateway) -> bool:
+    return gateway.prefix_mode is PrefixMode.STOP and gateway.enabled
 
 
 def _fit_of(phone: Phone, gateways: Mapping[str, RoutingGateway], calendars: Mapping[str, Calendar]) -> Fit:
@@ -193,9 +312,19 @@ def _fit_of(phone: Phone, gateways: Mapping[str, RoutingGateway], calendars: Map
         redirecting = msgspec.structs.replace(redirecting, failover_codes=_THEN_THE_PHONE, stop_causes=frozenset[int]())
     offline = gateways.get(phone.offline_gateway or "")
     found = ((each, calendars.get(each.name)) for each in (redirecting, called, offline) if each is not None)
-    return Fit(
-        tuple(
-            Candidate(each, phone.number, each.priority, each.weight, calendar, calendar is not None)
-            for each, calendar in found
-        )
+    return Fit(tuple(_candidate_of(each, phone.number, calendar) for each, calendar in found))
+
+
+def _candidate_of(gateway: RoutingGateway, prefix: str, calendar: Calendar | None) -> Candidate:
+    """Return a gateway with its own priority and weight as a candidate."""
+    limits = () if gateway.account_limit is None else (gateway.account_limit,)
+    conditional = gateway.is_conditional or calendar is not None or bool(limits)
+    return Candidate(
+        gateway,
+        prefix,
+        gateway.priority,
+        gateway.weight,
+        calendar=calendar,
+        limits=limits,
+        is_conditional=conditional,
     )

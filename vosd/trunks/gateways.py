@@ -1,5 +1,6 @@
 """Mapping gateways (customers' trunks) and routing gateways (vendors' trunks) as the catalogue defines them."""
 
+from enum import Enum
 from functools import cached_property
 from ipaddress import IPv4Network, IPv6Network
 from typing import Annotated, NamedTuple
@@ -8,12 +9,13 @@ import msgspec
 
 from vosd.base.credentials import Credentials, Login
 from vosd.base.host import is_address
+from vosd.base.margin import LossGuard
 from vosd.base.number import for_matching
 from vosd.trunks.caller_limits import CallerLimits
 from vosd.trunks.dialect import CalleeDialect, CallerDialect
-from vosd.trunks.keys import limit, seconds, switch, whole
+from vosd.trunks.keys import limit, seconds, switch, whole, word
 from vosd.trunks.number_rules import IncomingNumbers, OutgoingNumbers
-from vosd.trunks.scope import Scope
+from vosd.trunks.scope import Limit, Scope
 
 
 class Address(NamedTuple):
@@ -62,7 +64,7 @@ class CallerNumbers(msgspec.Struct, frozen=True):
         return shown if bare == for_matching(self.own) or bare in self.others else self.own
 
 
-class MappingGateway(msgspec.Struct, frozen=True):
+class MappingGateway(msgspec.Struct, frozen=True, dict=True):
     """A customer's trunk: where calls come from and who pays for them. The calling half of a phone is one, too."""
 
     name: str
@@ -102,6 +104,19 @@ class MappingGateway(msgspec.Struct, frozen=True):
     ] = False
     ask_number_portability: Annotated[bool, switch("`no`: the numbers of its calls are not looked up.")] = True
     ask_redirect_server: Annotated[bool, switch("`no`: its calls are routed without `redirect_server`.")] = True
+    routing_plan: str | None = None
+    """Name of the routing plan of its calls; None = the account's."""
+    loss_guard: LossGuard | None = None
+    """Which margin its calls must leave; None = the account's, else that of the plan."""
+    gateways_allow: frozenset[str] = frozenset()
+    """Names of the routing gateways that its calls may use; none = all."""
+    gateways_deny: frozenset[str] = frozenset()
+    """Names of routing gateways that its calls do not use."""
+
+    @cached_property
+    def is_selective(self) -> bool:
+        """Whether some routing gateways are not for its calls."""
+        return bool(self.gateways_allow or self.gateways_deny)
 
 
 class Registration(msgspec.Struct, frozen=True):
@@ -131,6 +146,13 @@ class Ping(NamedTuple):
     """Answers in a row that bring it back."""
 
 
+class PrefixMode(Enum):
+    """Whether gateways with a shorter prefix are tried as well."""
+
+    CONTINUE = "continue"
+    STOP = "stop"
+
+
 class RoutingGateway(msgspec.Struct, frozen=True, dict=True):
     """A vendor's trunk: where calls go and who is paid for it. The called half of a phone is one, too.
 
@@ -142,7 +164,24 @@ class RoutingGateway(msgspec.Struct, frozen=True, dict=True):
     """None = it is a phone of ours, and no vendor is paid."""
     addresses: tuple[Address, ...]
     prefixes: tuple[str, ...]
-    """Called prefixes, ``*`` for any number; from the buy rates with ``from_rates``."""
+    """Called prefixes, ``*`` for any number; ``from_rates`` alone = those of the buy rates."""
+    prefix_mode: Annotated[
+        PrefixMode,
+        word(
+            "`stop`: a number that it takes by a prefix goes to no gateway with a shorter prefix. `continue`: those "
+            "are tried after it."
+        ),
+    ] = PrefixMode.CONTINUE
+    denied_prefixes: tuple[str, ...] = ()
+    """Called prefixes that it does not take, whatever ``prefixes`` say."""
+    valid_from: int | None = None
+    """UTC milliseconds; None = always."""
+    valid_to: int | None = None
+    """UTC milliseconds of the first instant at which it is over; None = never."""
+    partner: str | None = None
+    """Calls that came from this partner never go to it; None = its account's partner, if that has one."""
+    account_limit: Limit | None = None
+    """The limits of its account, which all gateways of the account share."""
     priority: Annotated[
         int, whole(1, 1_000_000, "Lower is tried first among gateways whose prefix fits equally well.")
     ] = 1
@@ -245,6 +284,12 @@ class RoutingGateway(msgspec.Struct, frozen=True, dict=True):
     def is_limited(self) -> bool:
         """Whether it has a limit of calls or of calls a second."""
         return self.max_concurrent is not None or self.max_cps is not None
+
+    @cached_property
+    def is_conditional(self) -> bool:
+        """Whether it takes some calls and not others, beyond its prefixes."""
+        is_dated = self.valid_from is not None or self.valid_to is not None
+        return bool(self.denied_prefixes) or is_dated or self.partner is not None
 
     @cached_property
     def scope(self) -> Scope:

@@ -1,6 +1,7 @@
 """Kinds of objects that have limits of their own."""
 
 from enum import IntEnum
+from typing import NamedTuple
 
 
 class Scope(IntEnum):
@@ -9,3 +10,16 @@ class Scope(IntEnum):
     ACCOUNT = 0
     MAPPING = 1
     ROUTING = 2
+    VENDOR = 3
+    """The calls that all routing gateways of an account carry together."""
+    ROUTE = 4
+    """The calls by one line of the routes of a plan."""
+
+
+class Limit(NamedTuple):
+    """A limit that the calls of a gateway share with others."""
+
+    scope: Scope
+    name: str
+    max_concurrent: int | None
+    max_cps: int | None

@@ -139,7 +139,8 @@ def test_an_account_has_the_currency_of_its_rate_group_in_another_source():
 def test_a_gateway_takes_the_prefixes_of_the_rates_of_another_source():
     trunk = routing_gateway("trunk", *PREFIXES_FROM_RATES, account="carrier")
     catalogue = assembled(source("files", trunk), source("database", BUY, CARRIER))
-    assert catalogue.routing_gateways["trunk"].prefixes == ("49",)
+    assert [each.prefix for each in catalogue.routes.candidates("4930")] == ["49"]
+    assert catalogue.routes.candidates("4420") == ()
 
 
 def test_gateways_of_two_sources_cannot_send_from_one_address():

@@ -94,8 +94,8 @@ def test_an_unknown_key_is_named_with_the_nearest_known_one(site, text, error):
         ("media: {mode: relay}", "media"),
         ("resume_within: 30", "resume_within"),
         ("sip: {qos: x}", "qos"),
-        ("accounts: [{id: a, routing_plan: b}]", "routing_plan"),
-        ("mapping_gateways: [{name: a, account: b, hosts: 192.0.2.1, routing_plan: a}]", "routing_plan"),
+        ("accounts: [{id: a, tax_exempt: b}]", "tax_exempt"),
+        ("mapping_gateways: [{name: a, account: b, hosts: 192.0.2.1, codecs: a}]", "codecs"),
         ("routing_gateways: [{name: a, account: b, address: 192.0.2.1, codecs: 5}]", "codecs"),
         ("rate_groups: [{name: a, deck: yes}]", "deck"),
         ("rate_groups: [{name: a, rates: [{prefix: 1, billing_rate: 1, connection_fee: 1}]}]", "connection_fee"),
@@ -105,22 +105,6 @@ def test_an_unknown_key_is_named_with_the_nearest_known_one(site, text, error):
 )
 def test_a_key_of_a_later_capability_is_an_error_that_says_so(site, text, key):
     assert any(f"expected no {key!r}: it is not built yet" in error for error in site.errors(text))
-
-
-CALLERS = ("routing_plan",)
-VENDORS = ("denied_prefixes", "partner")
-ROUTING = [
-    *((key, "{}: []") for key in ("routing_plans",)),
-    *((key, "accounts: [{{id: a, {}: x}}]") for key in ("routing_plan", "partner")),
-    *((key, "mapping_gateways: [{{name: a, account: b, hosts: 192.0.2.1, {}: x}}]") for key in CALLERS),
-    *((key, "phones: [{{number: '1', account: b, password: x, {}: x}}]") for key in CALLERS),
-    *((key, "routing_gateways: [{{name: a, account: b, address: 192.0.2.1, {}: x}}]") for key in VENDORS),
-]
-
-
-@pytest.mark.parametrize(("key", "text"), ROUTING)
-def test_a_key_of_routing_that_comes_later_is_an_error_that_says_so(site, key, text):
-    assert any(f"expected no {key!r}: it is not built yet" in error for error in site.errors(text.format(key)))
 
 
 @pytest.mark.parametrize(

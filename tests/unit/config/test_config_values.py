@@ -249,6 +249,6 @@ def test_prefixes_are_taken_from_the_buy_rates_where_asked(site):
         site.minimal.replace("address: 192.0.2.9", "address: 192.0.2.9, prefixes: from_rates")
     ).catalogue
 
-    assert catalogue.routing_gateways["carrier"].prefixes == ("44",)
-    assert catalogue.routes.candidates("4420")[0].gateway.name == "carrier"
+    (found,) = catalogue.routes.candidates("4420")
+    assert (found.gateway.name, found.prefix) == ("carrier", "44")
     assert catalogue.routes.candidates("49") == ()

@@ -24,6 +24,7 @@ from vosd.config.keys.phones import PhoneKeys
 from vosd.config.keys.rate_groups import RateGroupKeys
 from vosd.config.keys.rates import RateKeys
 from vosd.config.keys.routing_gateways import RoutingGatewayKeys
+from vosd.config.keys.routing_plans import RoutingPlanKeys
 from vosd.config.load import load
 from vosd.config.reader.fields import FromText
 from vosd.config.reader.model import Keys
@@ -48,6 +49,7 @@ FILE: Final[Mapping[str, Any]] = {
     "number_lists": [{"name": "bad", "patterns": ["4477*"]}],
     "number_pools": [{"name": "berlin", "numbers": ["4930123"]}],
     "calendars": [{"name": "lone", "entries": [{"weekdays": "sun"}]}],
+    "routing_plans": [{"name": "premium"}],
 }
 """The last object of each list is the one whose keys are tried."""
 
@@ -63,6 +65,7 @@ MODELS: Final[Mapping[str, type[Keys]]] = {
     "number_lists": NumberListKeys,
     "number_pools": NumberPoolKeys,
     "calendars": CalendarKeys,
+    "routing_plans": RoutingPlanKeys,
 }
 
 WITHOUT_EFFECT: Final = {
@@ -83,6 +86,12 @@ INSTEAD: Final[Mapping[str, Mapping[str, Any]]] = {
     "rate_group": {"rate_group": "lone"},
     "offline_gateway": {"offline_gateway": "carrier"},
     "redirect_server": {"redirect_server": "carrier"},
+    "routing_plan": {"routing_plan": "premium"},
+    "gateways": {"gateways": ["carrier"]},
+    "gateways_allow": {"gateways_allow": ["carrier"]},
+    "gateways_deny": {"gateways_deny": ["carrier"]},
+    "order": {"order": ["cost"]},
+    "routes_file": {"routes_file": "routes.csv"},
     "password_file": {"password_file": "password.txt", "password": None},
     "ha1_md5": {"ha1_md5": "a" * 32, "password": None},
     "ha1_sha256": {"ha1_md5": "a" * 32, "ha1_sha256": "b" * 64, "password": None},
@@ -241,6 +250,7 @@ def test_a_key_changes_what_the_switch_runs_with(tmp_path: Path, key: Key) -> No
     (tmp_path / "password.txt").write_text("another secret\n", encoding="utf-8")
     (tmp_path / "password.txt").chmod(0o600)
     (tmp_path / "numbers.txt").write_text("4930124\n", encoding="utf-8")
+    (tmp_path / "routes.csv").write_text("prefix,gateway\n44,carrier\n", encoding="utf-8")
     without = in_force(tmp_path, written(key, {}))
     assert in_force(tmp_path, written(key, another_value(key))) != without, f"{key.path} has no effect"
 

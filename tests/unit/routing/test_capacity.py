@@ -92,7 +92,7 @@ def test_scopes_and_names_are_counted_apart_and_summed():
     occupancy.take(Scope.ACCOUNT, "a", None, None, 0)
     occupancy.take(Scope.MAPPING, "a", None, None, 0)
     occupancy.take(Scope.MAPPING, "b", None, None, 0)
-    assert [occupancy.active(scope, "a") for scope in Scope] == [1, 1, 0]
+    assert [occupancy.active(scope, "a") for scope in Scope] == [1, 1, 0, 0, 0]
     assert occupancy.total() == 3
 
 

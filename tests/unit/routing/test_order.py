@@ -3,6 +3,7 @@
 from decimal import Decimal
 
 from vosd.base.clock import Instant
+from vosd.routing.capacity import Occupancy
 from vosd.routing.order import Ordering
 from vosd.routing.plan import Criterion, RoutingPlan
 from vosd.routing.quality import QualityFigures
@@ -53,8 +54,8 @@ def plan(*order: Criterion) -> RoutingPlan:
 
 def tried(table: RouteTable, vendors: Vendors, callee: str = "4420") -> list[str]:
     """The names in the order in which they are tried, each of them offered the call."""
-    fit, names = table.fit(callee), []
-    ordering = Ordering(table.plan, callee, NOW, vendors)
+    fit, names = table.fit(callee, NOW.wall), []
+    ordering = Ordering(table.plan, callee, NOW, Occupancy(), vendors)
     for candidate in ordering.in_order(fit.groups, fit.criteria) if fit.criteria else fit.ranked:
         ordering.offered(candidate)
         names.append(candidate.gateway.name)
@@ -63,8 +64,8 @@ def tried(table: RouteTable, vendors: Vendors, callee: str = "4420") -> list[str
 
 def first(table: RouteTable, vendors: Vendors) -> str:
     """The name of the gateway that takes the call at once."""
-    fit = table.fit("4420")
-    ordering = Ordering(table.plan, "4420", NOW, vendors)
+    fit = table.fit("4420", NOW.wall)
+    ordering = Ordering(table.plan, "4420", NOW, Occupancy(), vendors)
     candidate = next(ordering.in_order(fit.groups, fit.criteria))
     ordering.offered(candidate)
     return candidate.gateway.name
@@ -113,7 +114,7 @@ def test_a_calendar_that_fits_by_a_more_special_entry_comes_first_and_alone():
     gateways = [routing_gateway(name) for name in ("always", "weekly", "daily", "never", "dated")]
     calendars = {"weekly": Season(3), "daily": Season(4), "never": Season(None), "dated": Season(1)}
     table = RouteTable(gateways, calendars=calendars)
-    fit, ordering = table.fit("4420"), Ordering(table.plan, "4420", NOW, Vendors())
+    fit, ordering = table.fit("4420", NOW.wall), Ordering(table.plan, "4420", NOW, Occupancy(), Vendors())
     names = [candidate.gateway.name for candidate in ordering.in_order(fit.groups, fit.criteria)]
     assert names == ["dated", "always", "never"], "the search leaves the last one out"
     assert [candidate.gateway.name for candidate in ordering.outranked] == ["weekly", "daily"]
@@ -121,7 +122,7 @@ def test_a_calendar_that_fits_by_a_more_special_entry_comes_first_and_alone():
 
 def test_without_calendars_their_criterion_costs_nothing():
     table = RouteTable([routing_gateway("a"), routing_gateway("b", priority=2)])
-    assert table.fit("4420").criteria == ()
+    assert table.fit("4420", NOW.wall).criteria == ()
 
 
 def test_calls_are_spread_smoothly():

@@ -19,6 +19,7 @@ from vosd.sip.transaction.client_snapshot import InviteClientSnapshot, PartsSnap
 from vosd.sip.transaction.invite_client import InviteClient
 from vosd.sip.wire.compose import encode
 from vosd.trunks.gateways import Address, RoutingGateway
+from vosd.trunks.scope import Limit
 
 Gateways = Mapping[str, RoutingGateway]
 
@@ -33,6 +34,9 @@ class ChoiceSnapshot(msgspec.Struct, frozen=True, array_like=True):
     terms: AppliedRate | None
     is_last_resort: bool
     is_redirected: bool = False
+    priority: int = 1
+    weight: int = 100
+    limits: tuple[Limit, ...] = ()
     routing_number: str = ""
     protect_times: tuple[int, ...] = ()
 
@@ -50,6 +54,9 @@ class ChoiceSnapshot(msgspec.Struct, frozen=True, array_like=True):
             terms,
             choice.is_last_resort,
             choice.is_redirected,
+            choice.priority,
+            choice.weight,
+            choice.limits,
             choice.routing_number,
             choice.protect_times,
         )
@@ -64,6 +71,9 @@ class ChoiceSnapshot(msgspec.Struct, frozen=True, array_like=True):
             self.terms,
             self.is_last_resort,
             self.is_redirected,
+            self.priority,
+            self.weight,
+            self.limits,
             routing_number=self.routing_number,
             protect_times=self.protect_times,
         )

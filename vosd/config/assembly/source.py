@@ -14,6 +14,7 @@ from vosd.config.assembly.inventory import Inventory, Written
 from vosd.config.assembly.lookups import portability_terms, redirect_terms
 from vosd.config.assembly.number_lists import number_list, number_pool
 from vosd.config.assembly.rate_groups import ReadGroup
+from vosd.config.assembly.routing_plans import routing_plan
 from vosd.config.assembly.vendors import routing_gateway
 from vosd.config.keys.accounts import AccountKeys
 from vosd.config.keys.calendars import CalendarKeys
@@ -24,6 +25,7 @@ from vosd.config.keys.number_pools import NumberPoolKeys
 from vosd.config.keys.parameters import ParameterKeys
 from vosd.config.keys.phones import PhoneKeys
 from vosd.config.keys.routing_gateways import RoutingGatewayKeys
+from vosd.config.keys.routing_plans import RoutingPlanKeys
 from vosd.sip.digest.settings import DigestSettings, LockOutSettings
 
 FILES: Final = "the configuration files"
@@ -44,6 +46,7 @@ class Objects(NamedTuple):
     number_lists: Inventory[NumberListKeys]
     number_pools: Inventory[NumberPoolKeys]
     calendars: Inventory[CalendarKeys]
+    routing_plans: Inventory[RoutingPlanKeys]
 
 
 def source_of(
@@ -78,6 +81,11 @@ def source_of(
         objects.routing_gateways,
         lambda each: routing_gateway(each, parameters, keys.routing, digest, problems),
     )
+    plans = objects.routing_plans
+    for name, written in plans.written.items():
+        source.routing_plans.sound[name] = routing_plan(written, keys.routing, problems)
+    for name, broken in plans.broken.items():
+        source.routing_plans.broken[name] = broken.defines(_references(broken))
     _define(source.phones, objects.phones, lambda each: phone(each, parameters, digest, problems))
     _define(source.number_lists, objects.number_lists, lambda each: number_list(each, problems))
     _define(source.number_pools, objects.number_pools, lambda each: number_pool(each, problems))
@@ -117,4 +125,5 @@ def _call_parameters(keys: InstallationKeys, parameters: ParameterKeys) -> CallP
         max_attempts=parameters.switch_limit + 1,
         number_portability=portability_terms(keys.number_portability),
         redirect_server=redirect_terms(keys.redirect_server),
+        loss_guard=keys.routing.loss_guard,
     )

@@ -6,12 +6,14 @@ from typing import Annotated, ClassVar
 
 from pydantic import BeforeValidator
 
+from vosd.base.margin import LossGuard
 from vosd.base.money import ZERO
 from vosd.billing.accounts import AccountType
 from vosd.config.keys import later
 from vosd.config.keys.templates import TEMPLATE_KEY
 from vosd.config.reader.amounts import currency_code, overdraft, price
 from vosd.config.reader.fields import choice, limit, moment, object_name, switch, whole
+from vosd.config.reader.margins import wanted_margin
 from vosd.config.reader.model import Keys
 from vosd.config.reader.number_rules import comma_separated
 from vosd.config.reader.numbers import rate_prefix
@@ -53,6 +55,13 @@ class AccountKeys(Keys):
     advance_minutes: Annotated[int | None, whole(1, 15)] = None
     """Minutes reserved at a time. Default: SERVER_BILLING_PREVENT_OVERDRAFT_ADVANCE_TIME."""
 
+    routing_plan: Annotated[str | None, object_name()] = None
+    """Routing plan of its calls. Default: none, all gateways by prefix and priority."""
+    loss_guard: Annotated[LossGuard | None, wanted_margin()] = None
+    """Which margin routing gateways must leave for its calls. Default: that of its plan."""
+
+    partner: Annotated[str | None, object_name()] = None
+    """Name of the company behind it; a call from one of its accounts never goes to a routing gateway of the same."""
     calendar: Annotated[str | None, object_name()] = None
     """Calendar of its working time, which ``vosd account show`` names; it refuses no calls."""
 

@@ -124,4 +124,5 @@ class InstallationKeys(Keys):
         "number_lists": "Named lists of numbers.",
         "number_pools": "Named pools of calling numbers.",
         "calendars": "List of calendars.",
+        "routing_plans": "List of routing plans.",
     }

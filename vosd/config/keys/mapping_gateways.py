@@ -9,6 +9,7 @@ from typing import Annotated, ClassVar
 from msgspec import Struct
 from pydantic import BeforeValidator, model_validator
 
+from vosd.base.margin import LossGuard
 from vosd.base.nat import Nat
 from vosd.config.keys import later
 from vosd.config.keys.declared import DeclaredKeys
@@ -28,6 +29,7 @@ from vosd.config.reader.fields import (
     object_name,
     one_or_many,
 )
+from vosd.config.reader.margins import wanted_margin
 from vosd.config.reader.model import Keys
 from vosd.config.reader.numbers import dialled_prefix
 from vosd.trunks.dialect import CallerDialect, CallerSource, ReasonForm, Reliability, Transfers
@@ -79,6 +81,14 @@ class MappingGatewayKeys(DeclaredKeys):
     its SDP are replaced by that address. ``auto``: where its Contact is private, and its packets come from a public
     address or from another one than its Via says.
     """
+    routing_plan: Annotated[str | None, object_name()] = None
+    """Routing plan of its calls. Default: the account's."""
+    loss_guard: Annotated[LossGuard | None, wanted_margin()] = None
+    """Which margin routing gateways must leave for its calls. Default: that of the account, else of the plan."""
+    gateways_allow: Annotated[frozenset[Annotated[str, object_name()]], BeforeValidator(one_or_many)] = frozenset()
+    """The routing gateways that its calls may use, of those of its plan. Default: all."""
+    gateways_deny: Annotated[frozenset[Annotated[str, object_name()]], BeforeValidator(one_or_many)] = frozenset()
+    """Routing gateways that its calls do not use."""
     session_timer: SessionTimerKeys = SessionTimerKeys()
     dynamic_blacklist: DynamicBlacklistKeys = DynamicBlacklistKeys()
 

@@ -10,6 +10,7 @@ from typing import Annotated, ClassVar
 from msgspec import Struct
 from pydantic import BeforeValidator, model_validator
 
+from vosd.base.margin import LossGuard
 from vosd.base.nat import Nat
 from vosd.base.number import for_matching
 from vosd.config.keys import later
@@ -30,6 +31,7 @@ from vosd.config.reader.fields import (
     switch,
     whole,
 )
+from vosd.config.reader.margins import wanted_margin
 from vosd.config.reader.model import Keys
 from vosd.config.reader.numbers import telephone_number
 from vosd.trunks.dialect import Transfers
@@ -83,6 +85,14 @@ class PhoneKeys(ProofKeys, DeclaredKeys):
     phone's own ``number`` (``phone``), or one of its ``caller_numbers``."""
     transfer_keys: TransferKeyKeys = TransferKeyKeys()
 
+    routing_plan: Annotated[str | None, object_name()] = None
+    """Routing plan of its calls. Default: the account's."""
+    loss_guard: Annotated[LossGuard | None, wanted_margin()] = None
+    """Which margin routing gateways must leave for its calls. Default: that of the account, else of the plan."""
+    gateways_allow: Annotated[frozenset[Annotated[str, object_name()]], BeforeValidator(one_or_many)] = frozenset()
+    """The routing gateways that its calls may use, of those of its plan. Default: all."""
+    gateways_deny: Annotated[frozenset[Annotated[str, object_name()]], BeforeValidator(one_or_many)] = frozenset()
+    """Routing gateways that its calls do not use."""
     session_timer: SessionTimerKeys = SessionTimerKeys()
     dynamic_blacklist: DynamicBlacklistKeys = DynamicBlacklistKeys()
 

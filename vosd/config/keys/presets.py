@@ -25,7 +25,11 @@ OWN_DEFAULTS: Final = Defaults({}, {}, {})
 
 PRESETS: Final[Mapping[Preset, Defaults]] = {
     Preset.VOS3000: Defaults(
-        settings={"sip": {"unknown_source": "reject"}, "limits": {"max_call_seconds": "604800"}},
+        settings={
+            "sip": {"unknown_source": "reject"},
+            "limits": {"max_call_seconds": "604800"},
+            "routing": {"loss_guard": "off"},
+        },
         parameters={
             "SERVER_BILLING_FEE_PRECISTION": "2",
             "SERVER_BILLING_FEE_UNIT": "0.01",

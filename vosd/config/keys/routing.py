@@ -4,8 +4,10 @@ from typing import Annotated
 
 from pydantic import BeforeValidator
 
+from vosd.base.margin import LossGuard
 from vosd.config.reader.codes import q850
 from vosd.config.reader.fields import one_or_many, switch, whole
+from vosd.config.reader.margins import wanted_margin
 from vosd.config.reader.model import Keys
 
 
@@ -18,6 +20,9 @@ class RoutingKeys(Keys):
     """Q.850 causes of a refusal after which the next gateway is tried, whatever the code is."""
     stop_causes: Annotated[tuple[Annotated[int, q850()], ...], BeforeValidator(one_or_many)] = ()
     """Q.850 causes of a refusal after which no other gateway is tried, whatever the code is; they come first."""
+    loss_guard: Annotated[LossGuard, wanted_margin()] = LossGuard()
+    """Which margin a routing gateway must leave for calls whose plan, account and trunk state none: the sell price of a
+    minute less its buy price, where both are known. ``off`` allows calls to be sold below cost."""
     calendar_strict: Annotated[bool, switch()] = False
     """``yes``: gateways without a calendar are left out while the calendar of another one fits. By default they come
     last.

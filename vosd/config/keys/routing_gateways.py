@@ -24,6 +24,8 @@ from vosd.config.reader.fields import (
     FromText,
     KeyProblemError,
     choice,
+    end_of_validity,
+    first_instant,
     milliseconds,
     milliseconds_of,
     object_name,
@@ -32,7 +34,7 @@ from vosd.config.reader.fields import (
     whole,
 )
 from vosd.config.reader.model import Keys
-from vosd.config.reader.numbers import FROM_RATES, route_prefix
+from vosd.config.reader.numbers import FROM_RATES, plain_prefix, route_prefix
 from vosd.engine.settings import Listener
 from vosd.trunks.dialect import CalleeDialect, IdentityHeader, ReasonForm, Reliability
 from vosd.trunks.gateways import Address, RoutingGateway
@@ -82,6 +84,14 @@ class RoutingGatewayKeys(DeclaredKeys):
     """The others are tried first. It joins when all have failed, or when none has sent a 18x or an answer within so
     many seconds since the INVITE arrived; ``yes`` is 10 seconds.
     """
+    denied_prefixes: Annotated[tuple[Annotated[str, plain_prefix()], ...], BeforeValidator(one_or_many)] = ()
+    """Called prefixes that it does not take, whatever ``prefixes`` say."""
+    valid_from: Annotated[int | None, first_instant()] = None
+    """Before it no call uses the gateway."""
+    valid_to: Annotated[int | None, end_of_validity()] = None
+    """After it no call uses the gateway; of a day, after its end."""
+    partner: Annotated[str | None, object_name()] = None
+    """Calls that came from an account of the same ``partner`` never go to it. Default: the account's."""
     progress_timeout: Annotated[int, milliseconds(50, 600_000)] = 6_000
     """Without ringing or a final response within this time after a 100 the next gateway is tried, if there is one."""
     failover_codes: Annotated[tuple[Annotated[int, whole(300, 699)], ...] | None, BeforeValidator(one_or_many)] = None

@@ -8,7 +8,7 @@ modules of their own.
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import Enum
 from typing import Any, Final
@@ -20,6 +20,8 @@ from vosd.catalogue.problems import suggestion
 
 WHOLE: Final = re.compile(r"\d{1,12}\Z", re.ASCII)
 DECIMAL: Final = re.compile(r"\d{1,12}(\.(\d+))?\Z", re.ASCII)
+_DAY: Final = re.compile(r"\d{4}-\d\d-\d\d\Z", re.ASCII)
+_DAY_OR_TIME: Final = "a day such as 2026-12-31, or a time with its zone such as 2026-12-31T18:00:00Z"
 _NAME_CHARACTERS_MAX: Final = 64
 _SWITCH: Final = {"yes": True, "true": True, "on": True, "no": False, "false": False, "off": False}
 
@@ -54,8 +56,8 @@ class FromText:
     read: Callable[[Any], object]
     write: Callable[[Any], str] = str
     """The inverse of ``read``, for defaults in the reference."""
-    kind: type[str | dict[str, object] | list[object]] = str
-    """What is read: text, a mapping or a list."""
+    kind: type[str | dict[str, object] | list[object]] | tuple[type[str], type[dict[str, object]]] = str
+    """What is read: text, a mapping, a list, or text as well as a mapping."""
 
     def __get_pydantic_core_schema__(self, _source: Any, _handler: GetCoreSchemaHandler) -> CoreSchema:
         """Make this the field's only validation."""
@@ -175,14 +177,32 @@ def line_of_text(shortest: int, longest: int) -> FromText:
 
 def moment() -> FromText:
     """Read a time with its zone as milliseconds since the Unix epoch."""
+    return FromText("a time with its zone, such as 2026-12-31T23:59:59Z", _with_zone)
 
-    def read(text: str) -> int:
-        moment = datetime.fromisoformat(text)
-        if moment.tzinfo is None:
-            raise ValueError
-        return round(moment.timestamp() * 1000)
 
-    return FromText("a time with its zone, such as 2026-12-31T23:59:59Z", read)
+def first_instant() -> FromText:
+    """Read the begin of a validity: a day of the machine's zone, or a time with its zone, as Unix milliseconds."""
+    return FromText(_DAY_OR_TIME, lambda text: _instant(text, days=0))
+
+
+def end_of_validity() -> FromText:
+    """Read the end of a validity, as Unix milliseconds: a day is valid to its last instant."""
+    return FromText(_DAY_OR_TIME, lambda text: _instant(text, days=1))
+
+
+def _instant(text: str, days: int) -> int:
+    """Return a time; of a day alone, the midnight that begins it or, with ``days`` 1, the one that ends it."""
+    if not _DAY.match(text):
+        return _with_zone(text)
+    midnight = datetime.fromisoformat(text) + timedelta(days=days)
+    return round(midnight.astimezone().timestamp() * 1000)
+
+
+def _with_zone(text: str) -> int:
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError
+    return round(moment.timestamp() * 1000)
 
 
 def plain(number: Decimal) -> str:

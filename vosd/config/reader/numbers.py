@@ -27,6 +27,17 @@ def route_prefix() -> FromText:
     return FromText(f"digits without + or blanks, * for any number, or {FROM_RATES}", read)
 
 
+def plain_prefix() -> FromText:
+    """Read a called prefix."""
+
+    def read(text: str) -> str:
+        if not _DIGITS.match(text):
+            raise ValueError
+        return text
+
+    return FromText("digits without + or blanks", read)
+
+
 def dialled_prefix() -> FromText:
     """Read what a customer dials before the number to choose a gateway."""
 

@@ -74,6 +74,8 @@ class Attempts:
         """Release the capacity of an unanswered attempt, and note what its outcome says about the vendor."""
         gateway, breakers = leg.choice.gateway, self._live.breakers
         self._live.occupancy.release(gateway.scope, gateway.name)
+        for limit in leg.choice.limits:
+            self._live.occupancy.release(limit.scope, limit.name)
         if gateway.is_phone:
             return
         destination = destination_of(buy_rate(leg.choice), leg.choice.prefix)

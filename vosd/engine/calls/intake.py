@@ -3,7 +3,7 @@
 An admitted request becomes a ``LiveCall``; a refused one releases everything that its set-up has taken.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from msgspec.structs import replace
 
@@ -96,6 +96,8 @@ class Intake:
         self._entropy = entropy
         self._closed = closed
         self.settings = settings
+        self.settings_by_plan: Mapping[str, CallSettings] = {}
+        """Those of calls with a routing plan that has limits of its own, by name of the plan."""
 
     def take_invite(self, event: InviteArrived) -> None:
         """Make a call of an INVITE, or refuse it.
@@ -214,12 +216,19 @@ class Intake:
         if not call.take_over(leg, event.transaction, event.at):
             leg.reject(491, "", event.at)
 
+    def _settings_of(self, call_request: CallRequest) -> CallSettings:
+        mapping, account = call_request.mapping, call_request.account
+        if mapping is None or account is None:
+            return self.settings
+        return self.settings_by_plan.get(mapping.routing_plan or account.routing_plan or "", self.settings)
+
     def _make(self, arrival: Arrival, caller: CallerSide, setup: Setup) -> Call:
         """Make the call of a set-up that is complete, or that waits for an answer."""
         services, call_request = self._services, setup.call_request
         live_call = LiveCall(services, self, arrival.call_id, call_request, services.admission.vendors)
         choices = call_request.choices if setup.asked is None else None
-        call = Call(arrival, caller, choices, call_request.hops, self._endpoint, live_call, self.settings)
+        settings = self._settings_of(call_request) if self.settings_by_plan else self.settings
+        call = Call(arrival, caller, choices, call_request.hops, self._endpoint, live_call, settings)
         caller.call = call
         live_call.call = call
         if setup.asked is not None:

@@ -21,7 +21,7 @@ from vosd.callcontrol.bookkeeping import Legs, OpenCall, conclude, draft, opened
 from vosd.callcontrol.questions import Ask, Outcome, Question, Ticket, Unanswered
 from vosd.callcontrol.setup import Setup
 from vosd.callcontrol.vendor_terms import LiveVendors
-from vosd.cdr.record import Attempt
+from vosd.cdr.record import TOO_DEAR, Attempt, too_dear
 from vosd.engine.calls.attempts import name_of
 from vosd.engine.calls.services import CallServices, UnusedAnswer
 from vosd.obs.events import Event
@@ -131,7 +131,7 @@ class LiveCall:
             full = live.occupancy.take_again(gateway.scope, gateway.name, gateway.max_concurrent)
         else:
             full = live.occupancy.take(gateway.scope, gateway.name, gateway.max_concurrent, gateway.max_cps, now.mono)
-        if full is not None:
+        if full is not None or (choice.limits and not self._occupy_shared(choice, now)):
             return False
         if gateway.name in live.breakers.resting:
             live.breakers.begin(place_of(gateway, address, name_of(call_request.account)), now.mono)
@@ -139,9 +139,23 @@ class LiveCall:
             services.observer.attempted(self.call, call_request, gateway.name)
         return True
 
+    def _occupy_shared(self, choice: RouteChoice, now: Instant) -> bool:
+        """Reserve what a route occupies beside its gateway; if a limit is reached, release the gateway as well."""
+        occupancy, gateway = self._services.live.occupancy, choice.gateway
+        for place, limit in enumerate(choice.limits):
+            if occupancy.take(*limit, now.mono) is not None:
+                for taken in choice.limits[:place]:
+                    occupancy.undo(taken.scope, taken.name, now.mono)
+                occupancy.undo(gateway.scope, gateway.name, now.mono)
+                return False
+        return True
+
     def vacate(self, choice: RouteChoice) -> None:
         """Release capacity of a routing gateway."""
-        self._services.live.occupancy.release(choice.gateway.scope, choice.gateway.name)
+        occupancy = self._services.live.occupancy
+        occupancy.release(choice.gateway.scope, choice.gateway.name)
+        for limit in choice.limits:
+            occupancy.release(limit.scope, limit.name)
 
     def attempt_rings(self, leg: CalleeLeg) -> None:
         """Note that a gateway rings."""
@@ -259,7 +273,9 @@ class LiveCall:
             record = draft(services.node, call.arrival, call_request, call.journey, ending)
             services.notices.account_refused(record, ending.at)
         else:
-            late = call.journey.attempts[len(kept.record.attempts) :]
+            attempts = kept.record.attempts
+            tried = len(attempts) - (too_dear(kept.record) if attempts[0].reason == TOO_DEAR else 0)
+            late = call.journey.attempts[tried:]
             recorded = ending.source is not _SWITCH or services.records_own_ends
             acked = call.journey.acknowledged_at
             record = conclude(

@@ -221,8 +221,10 @@ class SavedCall(msgspec.Struct, frozen=True, omit_defaults=True):
         if self.setup is not None:
             live_call.setup = self.setup.restored(request, services)
         if live_call.call.callee is not None:
-            gateway = live_call.call.callee.choice.gateway
-            services.live.occupancy.take_again(gateway.scope, gateway.name, None)
+            choice = live_call.call.callee.choice
+            services.live.occupancy.take_again(choice.gateway.scope, choice.gateway.name, None)
+            for limit in choice.limits:
+                services.live.occupancy.take_again(limit.scope, limit.name, None)
         services.running.add(arrival.call_id, live_call)
         return live_call
 

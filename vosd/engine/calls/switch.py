@@ -5,6 +5,7 @@ completely, then ``engine.loop`` flushes the journal and the datagrams.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 
 import structlog
 
@@ -179,18 +180,27 @@ class Switch(Counting):
         self.live.address_turns.keep(catalogue.routing_gateways.keys())
         self.live.quality.adjust(catalogue.parameters.quality_slice_ms, catalogue.parameters.quality_slices)
         self.live.quality.keep(catalogue.routing_gateways.keys())
-        self.live.turns.keep({catalogue.routes.plan.name}, catalogue.routing_gateways.keys())
         self.live.dynamic_lists.keep(catalogue.mapping_gateways.keys())
         self.live.pool_turns.keep(catalogue.number_pools.keys())
+        self.live.turns.keep({catalogue.routes.plan.name, *catalogue.plans}, catalogue.routing_gateways.keys())
         self.notices.near_matches.catalogue = catalogue
         self.sources = catalogue.sources
         """The addresses that customers' calls come from."""
         self.vendor_hosts = self.notices.vendors = vendors_by_host(catalogue.routing_gateways.values())
         """Names of the routing gateways by the addresses that they have in the configuration."""
         parameters = catalogue.parameters
-        self._intake.settings = CallSettings(
+        self._intake.settings = settings = CallSettings(
             parameters.max_attempts, parameters.search_ms, parameters.challenges_max, parameters.dead_call_billing
         )
+        self._intake.settings_by_plan = {
+            name: replace(
+                settings,
+                max_attempts=table.plan.max_attempts or settings.max_attempts,
+                search_ms=table.plan.search_ms or settings.search_ms,
+            )
+            for name, table in catalogue.plans.items()
+            if table.plan.max_attempts is not None or table.plan.search_ms is not None
+        }
         for account in catalogue.accounts.values():
             credit = self.live.credits.get(account.id)
             if credit is not None:

@@ -13,7 +13,7 @@ from vosd.callcontrol.live_state import LiveState
 from vosd.callcontrol.ports import CallSink
 from vosd.callcontrol.vendor_terms import LiveVendors
 from vosd.catalogue.catalogue import Catalogue
-from vosd.cdr.record import CallRecord
+from vosd.cdr.record import TOO_DEAR, CallRecord
 from vosd.engine.counting import Counting
 from vosd.routing.figures import Figures, Hour
 from vosd.trunks.gateways import MappingGateway, RoutingGateway
@@ -126,6 +126,8 @@ def note_call(figures: Figures, record: CallRecord, mono_ms: int) -> None:
     if record.mapping_gateway is not None:
         figures.note(Scope.MAPPING, record.mapping_gateway, mono_ms, talk_ms=talk_ms, pdd_ms=record.pdd_ms)
     for attempt in record.attempts:
+        if attempt.reason == TOO_DEAR:
+            continue
         has_won = talk_ms is not None and attempt.gateway == record.routing_gateway and 200 <= attempt.code < 300
         figures.note(
             Scope.ROUTING, attempt.gateway, mono_ms, talk_ms=talk_ms if has_won else None, pdd_ms=attempt.pdd_ms

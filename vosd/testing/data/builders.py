@@ -18,6 +18,7 @@ from vosd.catalogue.overrides import Override, Setting, Target
 from vosd.catalogue.problems import ConfigError, ProblemList
 from vosd.routing.calendar import Calendar
 from vosd.routing.number_lists import NumberList, packed
+from vosd.routing.plan import RoutingPlan
 from vosd.routing.pools import NumberPool
 from vosd.sip.digest.hashing import ha1_of
 from vosd.sip.digest.settings import DigestSettings
@@ -144,6 +145,7 @@ def catalogue(
     number_lists: Mapping[str, Iterable[str]] | None = None,
     number_pools: Iterable[NumberPool] = (),
     calendars: Iterable[Calendar] = (),
+    plans: Iterable[RoutingPlan] = (),
     **parameters: Any,
 ) -> Catalogue:
     """Make a catalogue of gateways; what they refer to and is not given is made up.
@@ -166,7 +168,7 @@ def catalogue(
     }
     all_accounts = {**vendors, **payers, **{each.id: each for each in accounts}}
     made = source(
-        "test", *groups.values(), *all_accounts.values(), *gateways, *phones, *number_pools, *calendars,
+        "test", *groups.values(), *all_accounts.values(), *gateways, *phones, *number_pools, *calendars, *plans,
         parameters=CallParameters(**parameters),
         number_lists={name: number_list(*patterns) for name, patterns in (number_lists or {}).items()},
     )  # fmt: skip

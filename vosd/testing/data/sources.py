@@ -10,11 +10,12 @@ from vosd.catalogue.problems import Place
 from vosd.catalogue.source import CatalogueSource, Definition, Definitions
 from vosd.routing.calendar import Calendar
 from vosd.routing.number_lists import NumberList
+from vosd.routing.plan import RoutingPlan
 from vosd.routing.pools import NumberPool
 from vosd.trunks.gateways import MappingGateway, RoutingGateway
 from vosd.trunks.phone import Phone
 
-Defined = Account | RateGroup | MappingGateway | RoutingGateway | Phone | NumberPool | Calendar
+Defined = Account | RateGroup | MappingGateway | RoutingGateway | Phone | NumberPool | Calendar | RoutingPlan
 
 
 class Row:
@@ -59,6 +60,7 @@ def _list_for(made: CatalogueSource, each: Defined) -> tuple[Definitions[Any], s
         Phone: (made.phones, "number"),
         NumberPool: (made.number_pools, "name"),
         Calendar: (made.calendars, "name"),
+        RoutingPlan: (made.routing_plans, "name"),
     }
     definitions, key = lists[type(each)]
     return definitions, getattr(each, key)

@@ -1,0 +1,19 @@
+"""The margin that calls must leave between what they are sold for and what they cost."""
+
+from decimal import Decimal
+
+import msgspec
+
+from vosd.base.money import ZERO
+
+
+class LossGuard(msgspec.Struct, frozen=True):
+    """What a gateway may cost, where the sell and the buy rate of a call are known in one currency.
+
+    Prices are those of the regular cycle, without tax.
+    """
+
+    min_margin: Decimal | None = ZERO
+    """Least difference of the prices of a minute; None = calls may be sold below cost."""
+    max_price_per_second: Decimal | None = None
+    """Highest buy price of a second; None = any."""

@@ -1,0 +1,81 @@
+"""Routing plans: from keys to the definitions of the catalogue, their files of routes read."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from vosd.catalogue.problems import Place, ProblemList
+from vosd.catalogue.source import Definition, row_key
+from vosd.config.assembly.conversion import Conversion, require_all_used
+from vosd.config.assembly.inventory import Written
+from vosd.config.assembly.route_files import PlacedRow, read_route_file
+from vosd.config.keys.routing import RoutingKeys
+from vosd.config.keys.routing_plans import BlendKeys, QualityKeys, RouteKeys, RoutingPlanKeys
+from vosd.config.reader.document import Scalar, Section
+from vosd.routing.plan import RouteRow, RoutingPlan
+from vosd.routing.quality_order import Blend, QualityTerms
+
+_PLAN: Final = Conversion(
+    RoutingPlanKeys,
+    RoutingPlan,
+    by_hand={
+        "loss_guard": "loss_guard",
+        "gateways": "gateways",
+        "routes_file": "routes",
+        "search_seconds": "search_ms",
+        "quality": "quality",
+        "blend": "blend",
+        "calendar_strict": "calendar_strict",
+    },
+)
+require_all_used(RoutingPlanKeys, _PLAN)
+_QUALITY: Final = Conversion(QualityKeys, QualityTerms)
+require_all_used(QualityKeys, _QUALITY)
+_BLEND: Final = Conversion(BlendKeys, Blend)
+require_all_used(BlendKeys, _BLEND)
+_ROW: Final = Conversion(RouteKeys, RouteRow)
+require_all_used(RouteKeys, _ROW)
+
+
+class _PlacesOfRows(NamedTuple):
+    """Where a plan and the lines of its file stand."""
+
+    section: Section
+    rows: Mapping[str, Place]
+
+    @property
+    def place(self) -> Place:
+        """The plan as a whole."""
+        return self.section.place
+
+    def place_of(self, key: str) -> Place:
+        """Return the place of a key, or of the line of the file that a key of a row is in."""
+        row, _, _ = key.partition(".")
+        return self.rows.get(row) or self.section.place_of(key)
+
+
+def routing_plan(
+    written: Written[RoutingPlanKeys], defaults: RoutingKeys, problems: ProblemList
+) -> Definition[RoutingPlan]:
+    """Return the definition of a plan; ``defaults`` hold where it says nothing."""
+    keys, rows = written.thing, _rows(written, problems)
+    plan = _PLAN(
+        keys,
+        loss_guard=keys.loss_guard or defaults.loss_guard,
+        quality=_QUALITY(keys.quality),
+        blend=_BLEND(keys.blend),
+        calendar_strict=defaults.calendar_strict if keys.calendar_strict is None else keys.calendar_strict,
+        gateways=frozenset(keys.gateways) if keys.gateways else None,
+        routes=None if keys.routes_file is None else tuple(_ROW(row.keys) for row in rows),
+        search_ms=keys.search_seconds,
+    )
+    origin = _PlacesOfRows(written.section, {row_key(index): row.place for index, row in enumerate(rows)})
+    return Definition(plan, written.label, origin)
+
+
+def _rows(written: Written[RoutingPlanKeys], problems: ProblemList) -> tuple[PlacedRow, ...]:
+    entry = written.section.entries.get("routes_file")
+    if entry is None or not isinstance(entry.node, Scalar):
+        return ()
+    path = Path(entry.node.place.file).parent / entry.node.text
+    return tuple(read_route_file(path, entry.place, f"{written.label}.routes_file", problems))

@@ -1,0 +1,122 @@
+"""``routing_plans[]``, and the columns of a plan's ``routes_file``."""
+
+from pathlib import Path
+from typing import Annotated, ClassVar
+
+from pydantic import BeforeValidator, model_validator
+
+from vosd.base.margin import LossGuard
+from vosd.config.reader.fields import (
+    KeyProblemError,
+    choice,
+    end_of_validity,
+    first_instant,
+    limit,
+    milliseconds,
+    object_name,
+    one_or_many,
+    switch,
+    whole,
+)
+from vosd.config.reader.files import file_path
+from vosd.config.reader.margins import wanted_margin
+from vosd.config.reader.model import Keys
+from vosd.config.reader.numbers import rate_prefix
+from vosd.routing.plan import IN_TURN, NO_PLAN, Criterion
+
+
+class QualityKeys(Keys):
+    """When the quality of two gateways differs; the figures are those of sliding windows."""
+
+    asr_band: Annotated[int, whole(1, 100)] = 5
+    """Percentage points of the answer-seizure ratio; a smaller difference does not count."""
+    acd_band_s: Annotated[int, whole(1, 3_600)] = 30
+    """Seconds of the average call duration; a smaller difference does not count."""
+    min_attempts: Annotated[int, whole(1, 1_000_000)] = 20
+    """A gateway with fewer attempts is neutral: it counts as good as the best."""
+
+
+class BlendKeys(Keys):
+    """How much each figure counts for the criterion ``blend``, relative to the others; 0 = not at all."""
+
+    asr: Annotated[int, whole(0, 100)] = 0
+    """Answer-seizure ratio."""
+    acd: Annotated[int, whole(0, 100)] = 0
+    """Average call duration."""
+    pdd: Annotated[int, whole(0, 100)] = 0
+    """Post-dial delay."""
+    cost: Annotated[int, whole(0, 100)] = 0
+    """Buy rate of the number."""
+    band: Annotated[int, whole(1, 100)] = 5
+    """Points of a hundred; a smaller difference does not count."""
+
+
+class RoutingPlanKeys(Keys):
+    """How routing gateways are chosen for calls; mapping gateways, phones and accounts name a plan."""
+
+    name: Annotated[str, object_name()]
+    """Unique among the plans."""
+    order: Annotated[tuple[Annotated[Criterion, choice(Criterion)], ...], BeforeValidator(one_or_many)] = NO_PLAN.order
+    """What gateways are compared by; each criterion decides only between those that are equal by the ones before it.
+    ``prefix``: the longer first. ``priority``: the lower number first. ``cost``: the lower buy rate of the number
+    first. ``load``: the fewest running calls in proportion to the weight first. ``weight``: in turn, as often as the
+    weight says. ``round_robin``: in turn, equally often. ``calendar``: the closest entry first. ``quality``: the better
+    band of answer-seizure ratio, then of call duration, first. ``blend``: the better score by the weights of ``blend``
+    first.
+    """
+    loss_guard: Annotated[LossGuard | None, wanted_margin()] = None
+    """Which margin a gateway must leave: the sell price of a minute less its buy price, both of the regular cycle and
+    without tax. ``max_price_per_second`` is the highest buy price of a second. Default: that of
+    ``routing``."""
+    quality: QualityKeys = QualityKeys()
+    blend: BlendKeys = BlendKeys()
+    calendar_strict: Annotated[bool | None, switch()] = None
+    """``yes``: gateways without a calendar are left out while the calendar of another one fits. Default: that of
+    ``routing``."""
+    gateways: Annotated[tuple[Annotated[str, object_name()], ...], BeforeValidator(one_or_many)] = ()
+    """The routing gateways that its calls may use. Default: all."""
+    routes_file: Annotated[Path | None, file_path()] = None
+    """A CSV file with routes of its own, in place of the ``prefixes`` of the gateways; relative to the file that names
+    it."""
+    max_attempts: Annotated[int | None, whole(1, 50)] = None
+    """Most gateways that are tried for one call. Default: 10."""
+    search_seconds: Annotated[int | None, milliseconds(1_000, 180_000)] = None
+    """No attempt begins later than this after the INVITE. Default: 30."""
+
+    not_built: ClassVar[frozenset[str]] = frozenset({"template"})
+
+    @model_validator(mode="after")
+    def _order_can_be_applied(self) -> "RoutingPlanKeys":
+        if len(set(self.order)) < len(self.order) or not self.order:
+            raise KeyProblemError("order", "at least one criterion, each once")
+        early = next((each for each in self.order[:-1] if each in IN_TURN), None)
+        if early is not None:
+            raise KeyProblemError("order", f"{early.value} as the last criterion: it leaves no gateways equal")
+        blend = self.blend
+        if Criterion.BLEND in self.order and not (blend.asr or blend.acd or blend.pdd or blend.cost):
+            raise KeyProblemError("blend", "at least one of asr, acd, pdd and cost above 0, for blend in the order")
+        return self
+
+
+class RouteKeys(Keys):
+    """One line of a ``routes_file``: a gateway for a prefix. Several lines may name the same gateway."""
+
+    prefix: Annotated[str, rate_prefix()]
+    """Called prefix, or ``*`` for any number."""
+    gateway: Annotated[str, object_name()]
+    """Name of the routing gateway."""
+    priority: Annotated[int | None, whole(1, 1_000_000)] = None
+    """Default: that of the gateway."""
+    weight: Annotated[int | None, whole(0, 1_000_000)] = None
+    """Default: that of the gateway."""
+    percent: Annotated[int | None, whole(0, 100)] = None
+    """Its share of the calls among lines of the same prefix and priority; what is left of 100 is shared by those
+    without ``percent``, by weight."""
+    max_calls: Annotated[int | None, limit()] = None
+    """Calls at the same time by this line."""
+    calendar: Annotated[str | None, object_name()] = None
+    """Calendar that must fit for it to be used. Default: that of the gateway."""
+    valid_from: Annotated[int | None, first_instant()] = None
+    """Before it the line is not used."""
+    valid_to: Annotated[int | None, end_of_validity()] = None
+    """After it the line is not used; of a day, after its end."""

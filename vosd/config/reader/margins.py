@@ -1,0 +1,44 @@
+"""What gateways may cost, as operators write it: ``off``, or keys such as ``{min_margin: 0.001}``."""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Final
+
+from vosd.base.margin import LossGuard
+from vosd.base.money import PLACES, format_amount, parse_amount
+from vosd.config.reader.fields import FromText, KeyProblemError
+
+OFF: Final = "off"
+_AMOUNT: Final = f"an amount with at most {PLACES} decimals, such as 0.001"
+_KEYS: Final = ("min_margin", "max_price_per_second")
+
+
+def wanted_margin() -> FromText:
+    """Read a loss guard."""
+
+    def read(written: str | Mapping[str, object]) -> LossGuard:
+        if isinstance(written, str):
+            if written.lower() != OFF:
+                raise ValueError
+            return LossGuard(min_margin=None)
+        for key in written:
+            if key not in _KEYS:
+                raise KeyProblemError(key, f"one of {', '.join(_KEYS)}")
+        guard = LossGuard(**{key: _amount(key, value) for key, value in written.items()})
+        if guard.max_price_per_second is not None and guard.max_price_per_second <= 0:
+            raise KeyProblemError("max_price_per_second", "an amount above 0")
+        return guard
+
+    expected = f"{OFF}, or keys such as {{min_margin: 0.001, max_price_per_second: 0.01}}"
+    return FromText(expected, read, _written, kind=(str, dict))
+
+
+def _amount(key: str, value: object) -> Decimal:
+    try:
+        return parse_amount(str(value))
+    except ValueError:
+        raise KeyProblemError(key, _AMOUNT) from None
+
+
+def _written(guard: LossGuard) -> str:
+    return OFF if guard.min_margin is None else f"{{min_margin: {format_amount(guard.min_margin)}}}"

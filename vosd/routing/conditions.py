@@ -1,0 +1,82 @@
+"""Conditions on a call that a gateway, a line of a plan's routes or a customer's trunk makes, each by itself.
+
+They are examined only for the few candidates and calls that are marked as conditional.
+"""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Final
+
+from vosd.base.number import for_matching
+from vosd.routing.capacity import Full, Occupancy
+from vosd.routing.route_table import Candidate
+from vosd.routing.routes import Cause, LeftOut, RouteRequest
+
+CAUSE_OF_FULL: Final = {Full.CONCURRENCY: Cause.FULL, Full.RATE: Cause.TOO_FAST}
+
+Condition = Callable[[Candidate, RouteRequest, Occupancy], LeftOut | None]
+"""A condition on the call that a candidate makes: None = it is met."""
+
+
+def _is_wanted(candidate: Candidate, request: RouteRequest, _occupancy: Occupancy) -> LeftOut | None:
+    name = candidate.gateway.name
+    if name not in request.denied and (not request.allowed or name in request.allowed):
+        return None
+    return LeftOut(candidate.gateway, Cause.PLAN, f"not among the gateways that {request.mapping} uses")
+
+
+def _is_valid(candidate: Candidate, request: RouteRequest, _occupancy: Occupancy) -> LeftOut | None:
+    gateway, now = candidate.gateway, request.at.wall
+    for valid_from, valid_to in ((candidate.valid_from, candidate.valid_to), (gateway.valid_from, gateway.valid_to)):
+        if valid_from is not None and now < valid_from:
+            return LeftOut(gateway, Cause.EXPIRED, f"valid from {_in_utc(valid_from)}")
+        if valid_to is not None and now >= valid_to:
+            return LeftOut(gateway, Cause.EXPIRED, f"valid until {_in_utc(valid_to)}")
+    return None
+
+
+def _in_utc(wall_ms: int) -> str:
+    return datetime.fromtimestamp(wall_ms // 1_000, UTC).isoformat().replace("+00:00", "Z")
+
+
+def _is_in_calendar(candidate: Candidate, request: RouteRequest, _occupancy: Occupancy) -> LeftOut | None:
+    calendar = candidate.calendar
+    if calendar is None or calendar.tier(request.at.wall) is not None:
+        return None
+    return LeftOut(candidate.gateway, Cause.CALENDAR, calendar.objection(request.at.wall))
+
+
+def _takes_prefix(candidate: Candidate, request: RouteRequest, _occupancy: Occupancy) -> LeftOut | None:
+    denied = candidate.gateway.denied_prefixes
+    number = for_matching(request.callee)
+    if not denied or not number.startswith(denied):
+        return None
+    prefix = max((each for each in denied if number.startswith(each)), key=len)
+    return LeftOut(candidate.gateway, Cause.DENIED_PREFIX, prefix)
+
+
+def _is_of_other_partner(candidate: Candidate, request: RouteRequest, _occupancy: Occupancy) -> LeftOut | None:
+    partner = candidate.gateway.partner
+    if partner is None or partner != request.partner:
+        return None
+    return LeftOut(candidate.gateway, Cause.PARTNER, f"the call comes from {partner}")
+
+
+def _has_room(candidate: Candidate, request: RouteRequest, occupancy: Occupancy) -> LeftOut | None:
+    for limit in candidate.limits:
+        full = occupancy.would_refuse(*limit, request.at.mono)
+        if full is not None:
+            most = limit.max_concurrent if full is Full.CONCURRENCY else limit.max_cps
+            return LeftOut(candidate.gateway, CAUSE_OF_FULL[full], f"{limit.name} has its {most}")
+    return None
+
+
+CONDITIONS: Final[tuple[Condition, ...]] = (
+    _is_wanted,
+    _is_valid,
+    _is_in_calendar,
+    _takes_prefix,
+    _is_of_other_partner,
+    _has_room,
+)
+"""What few gateways or calls require: examined only for those that are marked so, in this order."""

@@ -1,0 +1,31 @@
+"""Whether a gateway leaves the margin that a call must leave, and what it costs at most (docs/routing.md)."""
+
+from decimal import Decimal
+from typing import Final
+
+from vosd.base.margin import LossGuard
+from vosd.base.money import EXACT, format_amount
+from vosd.routing.ports import VendorTerms
+
+_MINUTE: Final = Decimal(60)
+
+
+def loss(guard: LossGuard, sell_price: Decimal | None, currency: str, terms: VendorTerms) -> str | None:
+    """Return why a gateway is too dear for a call; None = it is not.
+
+    The margin is compared only where the sell price of a minute is known, in the currency of the vendor's terms.
+    """
+    price = terms.price_per_minute
+    ceiling = guard.max_price_per_second
+    if ceiling is not None and price > EXACT.multiply(ceiling, _MINUTE):
+        second = EXACT.divide(price, _MINUTE)
+        return f"bought for {format_amount(second)} a second, at most {format_amount(ceiling)} is allowed"
+    if guard.min_margin is None or sell_price is None or terms.currency != currency:
+        return None
+    margin = EXACT.subtract(sell_price, price)
+    if margin >= guard.min_margin:
+        return None
+    return (
+        f"sold for {format_amount(sell_price)} a minute and bought for {format_amount(price)}: "
+        f"a margin of {format_amount(margin)}, at least {format_amount(guard.min_margin)} is wanted"
+    )
