@@ -93,6 +93,8 @@ LOOKING_SWITCH: Final = Endpoint(f"{NETWORK}.1", 15_100)
 """It asks other servers about numbers."""
 LOOKUP_SERVER: Final = Endpoint(f"{NETWORK}.61", 15_061)
 """A redirect server, and over TCP an HTTP server."""
+QUALITY_SWITCH: Final = Endpoint(f"{NETWORK}.1", 15_093)
+"""It orders vendors by quality."""
 UNKNOWN_SOURCE: Final = Endpoint(f"{NETWORK}.99", 15_099)
 """An unused address."""
 

@@ -49,12 +49,11 @@ class Offered(NamedTuple):
     def to_json(self) -> dict[str, object]:
         """Return the JSON object; its keys are stable."""
         row = self._asdict()
-        quality = row.pop("quality")
-        return row if quality is None else {**row, "asr": _rounded(quality.asr), "acd_s": _rounded(quality.acd_s)}
-
-
-def _rounded(figure: float | None) -> float | None:
-    return None if figure is None else round(figure, 1)
+        quality: QualityFigures | None = row.pop("quality")
+        if quality is None:
+            return row
+        figures = {"asr": quality.asr, "acd_s": quality.acd_s, "ner": quality.ner, "pdd_ms": quality.mean_pdd_ms}
+        return {**row, **{name: None if value is None else round(value, 1) for name, value in figures.items()}}
 
 
 class PassedOver(NamedTuple):

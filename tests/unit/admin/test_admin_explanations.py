@@ -42,8 +42,9 @@ def test_a_gateway_is_shown_with_how_calls_to_this_destination_went() -> None:
     live.quality.failed("second", "44", None, NOW.mono, is_effective=False)
     for _ in range(30):
         live.quality.failed("first", "1", None, NOW.mono, is_effective=False)
-    shown = [(each["asr"], each["acd_s"]) for each in explain(live=live).to_json()["candidates"]]  # type: ignore[attr-defined]
-    assert shown == [(100.0, 61.4), (0.0, None)]
+    names = ("asr", "acd_s", "ner", "pdd_ms")
+    shown = [[each.to_json()[name] for name in names] for each in explain(live=live).candidates]
+    assert shown == [[100.0, 61.4, 100.0, 900.0], [0.0, None, 0.0, None]]
     idle = explain_route(CATALOGUE, live, gateway="acme", caller="1000", callee="442012", at=NOW, is_live=False)
     assert all("asr" not in each.to_json() and "acd_s" not in each.to_json() for each in idle.candidates)
 
@@ -70,6 +71,8 @@ def test_the_document_has_the_keys_that_programs_hold_on_to() -> None:
         "cost": "0.30",
         "asr": None,
         "acd_s": None,
+        "ner": None,
+        "pdd_ms": None,
     }
     assert document["left"] == [{"routing_gateway": "elsewhere", "reason": "plan: prefix does not fit"}]
 

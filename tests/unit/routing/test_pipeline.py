@@ -274,7 +274,7 @@ def test_explanation_has_the_keys_of_the_command_line():
     )
     assert list(explanation.candidates[0].to_json()) == [
         "routing_gateway", "position", "callee_out", "caller_out", "reason", "prefix", "priority", "weight", "cost",
-        "asr", "acd_s",
+        "asr", "acd_s", "ner", "pdd_ms",
     ]  # fmt: skip
     assert list(explanation.left[0]._asdict()) == ["routing_gateway", "reason"]
 
