@@ -53,8 +53,8 @@ def direct() -> Iterator[Target]:
 @contextmanager
 def on_sqlite(directory: Path, launcher: Sequence[str] = (), accounts: int = 0) -> Iterator[Target]:
     """This switch with the embedded database, and that many more customers with a trunk each."""
-    configuration = _configuration("sqlite+aiosqlite:///$directory/vosd.db", accounts)
-    with Daemon(directory, configuration, launcher, start_seconds=START_SECONDS) as daemon:
+    text = configuration("sqlite+aiosqlite:///$directory/vosd.db", accounts)
+    with Daemon(directory, text, launcher, start_seconds=START_SECONDS) as daemon:
         yield _target(f"vosd, SQLite{f', {accounts:,} accounts' if accounts else ''}", daemon, None)
 
 
@@ -67,7 +67,7 @@ def on_mariadb(directory: Path, launcher: Sequence[str] = ()) -> Iterator[Target
     server.start()
     try:
         url = server.create_database("vosd")
-        with Daemon(directory, _configuration(url), launcher) as daemon:
+        with Daemon(directory, configuration(url), launcher) as daemon:
             yield _target("vosd, MariaDB", daemon, lambda: cpu_of(server.pid))
     finally:
         server.stop()
@@ -108,7 +108,7 @@ def sippy_executable() -> str | None:
     return str(beside.absolute()) if beside.exists() else shutil.which("b2bua_simple")
 
 
-def _configuration(database_url: str, accounts: int = 0) -> str:
+def configuration(database_url: str, accounts: int = 0) -> str:
     values = {"switch": str(SWITCH), "vendor": str(VENDOR), "database": database_url}
     text = Template(CONFIGURATION.read_text()).safe_substitute(values)
     payers = "".join(f"  - {{id: a{number}, type: direct, rate_group: sell}}\n" for number in range(accounts))

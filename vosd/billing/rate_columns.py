@@ -8,12 +8,12 @@ import sys
 from array import array
 from binascii import unhexlify
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterable, Iterator, Sequence, Set
 from decimal import Decimal
-from itertools import groupby, repeat
+from itertools import groupby, islice
 from typing import Final, NamedTuple
 
-from vosd.billing.rate_keys import DIGITS, HEX_OF_CHARACTER, keys_of, prefix_of
+from vosd.billing.rate_keys import DIGITS, DIGITS_MAX, HEX_OF_CHARACTER, keys_of, prefix_of
 from vosd.billing.rate_layout import (
     ALIGNMENT,
     ALWAYS,
@@ -29,6 +29,7 @@ from vosd.billing.rate_layout import (
 from vosd.billing.rates import Rate
 
 _MANTISSA_MAX: Final = 2**63 - 1
+_FILLED: Final = f"%-{DIGITS}s"
 _START_BITS: Final = (16, 12, 8)
 _PAD: Final = HEX_OF_CHARACTER[:32] + b"0" + HEX_OF_CHARACTER[33:]
 """``HEX_OF_CHARACTER`` with the blank, which fills a prefix up, as "no digit"."""
@@ -137,7 +138,7 @@ class RateColumns:
         lines: Sequence[int],
     ) -> None:
         """Add rates by columns; each prefix is 1 to 16 ASCII digits."""
-        filled = "".join([prefix.ljust(DIGITS) for prefix in prefixes]).encode().translate(_PAD)
+        filled = (_FILLED * len(prefixes) % tuple(prefixes)).encode().translate(_PAD)
         keys = array("Q", unhexlify(filled))
         if sys.byteorder == "little":
             keys.byteswap()
@@ -156,7 +157,8 @@ class RateColumns:
     def repeated(self) -> Iterator[Repeated]:
         """Yield rows whose prefix an earlier line has too, for sources in which each prefix may stand once."""
         order = self._sort()
-        if isinstance(order, range):
+        keys = [*map(self._keys.__getitem__, order)]
+        if not any(map(int.__eq__, keys, islice(keys, 1, None))):
             return
         for _, rows in groupby(order, self._key):
             first, *others = sorted(rows, key=self._lines.__getitem__)
@@ -243,24 +245,26 @@ class RateColumns:
 
     def _parents(self, order: Sequence[int]) -> "array[int]":
         """Return for each row the last row of the longest shorter prefix that fits it."""
-        parents = array("I", repeat(NO_ROW, len(order)))
-        lengths, keys, more_keys = self._lengths, self._keys, self._more_keys
-        open_rows: list[tuple[int, int, int, int]] = []
-        """The prefixes that the present one begins with, the shortest first: position, length, keys."""
-        for position, row in enumerate(order):
-            key, length = keys[row], lengths[row]
-            more = more_keys.get(row, 0) if more_keys else 0
-            while open_rows:
-                above, size, above_key, above_more = open_rows[-1]
-                if size < length and _shares(above_key, above_more, key, more, size):
-                    parents[position] = above
+        digits = DIGITS
+        keys: Iterable[int] = map(self._keys.__getitem__, order)
+        if self._more_keys:
+            digits, keys = DIGITS_MAX, ((first << 64) + second for first, second in map(self._key, order))
+        parents = array("I")
+        above: list[tuple[int, int, int]] = []
+        """The prefixes that the present one begins with, the shortest first: key, bits behind the prefix, row."""
+        for row, (key, length) in enumerate(zip(keys, map(self._lengths.__getitem__, order), strict=True)):
+            while above:
+                other, shift, parent = above[-1]
+                if not (key ^ other) >> shift:
                     break
-                if above_key == key and above_more == more:
-                    parents[position] = parents[above]
-                    open_rows.pop()
-                    break
-                open_rows.pop()
-            open_rows.append((position, length, key, more))
+                above.pop()
+            else:
+                parent = NO_ROW
+            if above and key == other:  # another rate of the same prefix
+                parent = parents[parent]
+                above.pop()
+            parents.append(parent)
+            above.append((key, 4 * (digits - length), row))
         return parents
 
     @staticmethod
@@ -276,13 +280,6 @@ def _starts(keys: bytes) -> tuple[int, bytes]:
     starts = array("I", [bisect_left(sorted_keys, start << 64 - bits) for start in range(1 << bits)])
     starts.append(len(sorted_keys))
     return bits, starts.tobytes()
-
-
-def _shares(key: int, more: int, other: int, other_more: int, digits: int) -> bool:
-    """Return whether two pairs of keys have the same first digits."""
-    if digits <= DIGITS:
-        return not (key ^ other) >> 4 * (DIGITS - digits)
-    return key == other and not (more ^ other_more) >> 4 * (2 * DIGITS - digits)
 
 
 def _picked(column: "array[int]", order: Sequence[int]) -> bytes:

@@ -5,10 +5,11 @@ is not accepted is read again as a whole, row by row, so that messages do not de
 """
 
 import csv
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from decimal import Decimal
 from io import BytesIO, TextIOWrapper
-from itertools import compress
+from itertools import accumulate, compress, islice
 from operator import itemgetter
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
@@ -48,6 +49,7 @@ from vosd.config.reader.reading import validate
 
 _AT_ONCE: Final = 8_192
 """Rows that are read together."""
+_LINE_END: Final = re.compile(r"\r\n|\r|\n")
 _REMEMBERED: Final = 200_000
 """Different texts of one column that are remembered."""
 
@@ -107,20 +109,20 @@ def compile_rates(
     return compiling.rates if len(problems) == found_before else None
 
 
-def _together(lines: Lines) -> Iterator[tuple[list[list[str]], list[int]]]:
+def _together(lines: Lines) -> Iterator[tuple[list[list[str]], Sequence[int]]]:
     """Yield lines, many at a time, with their numbers; those before a mistake in the syntax are yielded first."""
     while True:
         cells: list[list[str]] = []
-        numbers: list[int] = []
         failure: csv.Error | None = None
+        before = lines.line_num
         try:
-            for each in lines:
-                cells.append(each)
-                numbers.append(lines.line_num)
-                if len(cells) == _AT_ONCE:
-                    break
+            cells.extend(islice(lines, _AT_ONCE))
         except csv.Error as error:
-            failure = error
+            failure = error  # what was read before it is in the list
+        numbers: Sequence[int] = range(before + 1, lines.line_num + 1)
+        if len(numbers) != len(cells):  # some cells have several lines, or the last one is incomplete
+            ends = accumulate((1 + sum(len(_LINE_END.findall(cell)) for cell in row) for row in cells), initial=before)
+            numbers = [*ends][1:]
         if cells:
             yield cells, numbers
         if failure is not None:
