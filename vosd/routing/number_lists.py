@@ -105,7 +105,7 @@ class _Packing:
     def add(self, lines: bytes) -> None:
         """Pack whole lines."""
         count = lines.count(b"\n")
-        lines = lines.replace(b"\r\n", b"\n")
+        lines = lines.replace(b"\r\n", b"\n").removeprefix(b"+").replace(b"\n+", b"\n")
         if lines.translate(None, _DIGITS_AND_LINES) or not self._packs(lines):
             self._packs(_UNUSUAL.sub(self._note, lines))
         self._lines += count
