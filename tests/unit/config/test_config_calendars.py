@@ -1,5 +1,7 @@
 """The section ``calendars``: forms of entries, holidays, zones, and what is refused."""
 
+import subprocess
+import sys
 from datetime import date
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -192,3 +194,15 @@ def test_a_command_reads_the_calendars_without_the_rest(site):
     assert [*Excerpt(path, {}).calendars()] == ["business"]
     off = site.write("off.yaml", f"calendars:{BUSINESS}parameters: {{SERVER_WORK_CALENDAR_ENABLED: 0}}\n")
     assert Excerpt(off, {}).calendars() == {}
+
+
+def test_the_library_of_holidays_is_imported_where_a_country_is_named(site):
+    path = site.write("vosd.yaml", "calendars: [{name: a, holidays: {dates: 2026-12-24}}]\n")
+    named = site.write("named.yaml", "calendars: [{name: a, holidays: {country: DE}}]\n")
+    program = (
+        "import sys; from pathlib import Path; from vosd.config.load import load\n"
+        "for each in sys.argv[1:]: load(Path(each)); print('holidays' in sys.modules)"
+    )
+    words = [sys.executable, "-c", program, str(path), str(named)]
+    printed = subprocess.run(words, capture_output=True, text=True, check=True).stdout.split()
+    assert printed == ["False", "True"]

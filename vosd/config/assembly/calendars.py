@@ -1,7 +1,9 @@
 """Calendars: from keys to the definitions of the catalogue."""
 
 import warnings
+from collections.abc import Mapping, Sequence
 from datetime import date
+from functools import cache, lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -72,10 +74,8 @@ def _public_holidays(written: Written[CalendarKeys], problems: ProblemList) -> f
     country, part = written.thing.holidays.country, written.thing.holidays.subdivision
     if country is None:
         return frozenset()
-    import holidays  # takes half a second, which only who needs it waits for
-
     section, label = written.inner("holidays")
-    known = holidays.list_supported_countries()
+    known = _subdivisions()
     if country not in known:
         expected = f"the ISO 3166 code of a country with known holidays; {suggestion(country, known)}"
         problems.error(section.place_of("country"), f"{label}.country", expected, country)
@@ -84,10 +84,28 @@ def _public_holidays(written: Written[CalendarKeys], problems: ProblemList) -> f
         parts = suggestion(part, known[country]) if known[country] else "there is none"
         problems.error(section.place_of("subdivision"), f"{label}.subdivision", f"a part of {country}; {parts}", part)
         return frozenset()
-    with warnings.catch_warnings(record=True) as gaps:
-        warnings.simplefilter("always", UserWarning)
-        found = holidays.country_holidays(country, part, years=HOLIDAY_YEARS)
-    if gaps:  # some follow the moon and are known for the years in which they were announced
+    found, has_gaps = _dates_of(country, part)
+    if has_gaps:
         expected = f"dates of your own beside it: some holidays of {country} are not known for all years until 2060"
         problems.warning(section.place_of("country"), f"{label}.country", expected, country)
-    return frozenset(found)
+    return found
+
+
+@cache
+def _subdivisions() -> Mapping[str, Sequence[str]]:
+    """Return the countries with known holidays, and the parts of each."""
+    import holidays  # takes half a second, for which only those wait who name a country
+
+    return holidays.list_supported_countries()
+
+
+@lru_cache(maxsize=64)
+def _dates_of(country: str, part: str | None) -> tuple[frozenset[date], bool]:
+    """Return the public holidays of a country or part, and whether some are missing; a reload finds them here."""
+    import holidays
+
+    with warnings.catch_warnings(record=True) as gaps:
+        # Some follow the moon, and are known for the years for which they were announced.
+        warnings.simplefilter("always", UserWarning)
+        found = holidays.country_holidays(country, part, years=HOLIDAY_YEARS)
+    return frozenset(found), bool(gaps)
