@@ -10,6 +10,7 @@ from vosd.testing.virtual.customer import Intent
 from vosd.testing.virtual.scene import CALLEE, CUSTOMER, Scene, usual_catalogue, vendor_gateway
 from vosd.testing.virtual.vendor import answers, refuses
 from vosd.trunks.caller_limits import CallerLimits
+from vosd.trunks.number_rules import IncomingNumbers
 
 STRICT = CallerLimits(frequency_limit=2)
 
@@ -73,6 +74,19 @@ def test_a_gateway_with_limits_of_its_own_does_not_use_those_of_the_installation
     assert [dial(scene).final for _ in range(4)] == [200, 200, 200, 403]
     scene = scene_of(customer={"dynamic_blacklist": CallerLimits(enabled=False)})
     assert [dial(scene).final for _ in range(4)] == [200] * 4
+
+
+def test_the_number_before_its_rewriting_counts():
+    scene = scene_of(customer={"numbers": IncomingNumbers(caller_rewrite=(("1202555", "49"),))})
+    assert [dial(scene).final for _ in range(3)] == [200, 200, 403]
+    assert {record.caller_out for record in scene.exchange.sink.records[:2]} == {"490100"}
+    assert [each.caller for each in lists(scene).listed(0)] == ["12025550100"]
+
+
+def test_a_caller_that_a_list_refuses_does_not_come_onto_the_blacklist():
+    scene = scene_of(customer={"numbers": IncomingNumbers(caller_deny=("1202*",))})
+    assert [dial(scene).final for _ in range(5)] == [403] * 5
+    assert (lists(scene).size, lists(scene).calls.size, lists(scene).total()) == (0, 0, 0)
 
 
 def test_calls_that_the_switch_refuses_itself_do_not_count():

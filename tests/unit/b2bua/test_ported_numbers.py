@@ -1,5 +1,6 @@
 """Ported numbers within whole calls: which number is routed, rated, shown and sent."""
 
+import msgspec
 import pytest
 from doubles.conformance import faults_of
 from doubles.lookup_scene import SERVER, LookupScene, by_sip, content_of
@@ -15,6 +16,7 @@ from vosd.testing.virtual.scene import CALLEE, VENDORS, vendor_gateway
 from vosd.testing.virtual.vendor import RINGS, SILENT, Line, Script, answers, refuses
 from vosd.trunks.dialect import CalleeDialect, PortedNumber
 from vosd.trunks.gateways import Address
+from vosd.trunks.number_rules import IncomingNumbers, OutgoingNumbers
 
 ASKS = PortabilityTerms(asks=True)
 ROUTING = "4499"
@@ -212,6 +214,20 @@ def test_a_reload_may_name_another_server_whose_answers_count_from_then_on():
     scene.dial(script=ported())
     assert scene.tried() == [("vendor-0", CALLEE)]
     assert len(asked(scene)) == 2
+
+
+def test_the_number_is_looked_up_as_rewritten_and_sent_as_the_gateway_rewrites_it():
+    content = content_of(
+        vendor_gateway(0),
+        msgspec.structs.replace(recipient(), numbers=OutgoingNumbers(callee_rewrite=(("44", "00"),))),
+        number_portability=ASKS,
+        customer={"numbers": IncomingNumbers(callee_rewrite=(("0", "44"),))},
+    )
+    scene = LookupScene(content, by_sip(), ported())
+    assert scene.dial("02079").final == 200
+    assert asked(scene) == ["sip:442079"]
+    assert scene.tried() == [("recipient", "002079")]
+    assert scene.exchange.sink.records[-1].callee_billing == "442079"
 
 
 # -- routing numbers that customers send ----------------------------------------------------------------------------
