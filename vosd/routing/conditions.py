@@ -48,7 +48,7 @@ def _is_in_calendar(candidate: Candidate, request: RouteRequest, _occupancy: Occ
 
 def _takes_prefix(candidate: Candidate, request: RouteRequest, _occupancy: Occupancy) -> LeftOut | None:
     denied = candidate.gateway.denied_prefixes
-    number = for_matching(request.callee)
+    number = for_matching(request.routing_number or request.callee)
     if not denied or not number.startswith(denied):
         return None
     prefix = max((each for each in denied if number.startswith(each)), key=len)

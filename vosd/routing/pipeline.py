@@ -28,6 +28,7 @@ __all__ = [
 ]  # fmt: skip
 
 _OUTRANKED: Final = "the calendar of another gateway fits more closely"
+_NOT_OF_PLAN: Final = "the redirect server has named it, and the routing plan does without it"
 _STOPPED: Final = "a gateway with a longer prefix ends the search"
 
 
@@ -187,7 +188,11 @@ def _search_named(
     is_found = False
     for gateway, callee in request.targets:
         named = msgspec.structs.replace(request, callee=callee, routing_number="", callee_rated="")
-        found = _examine(table.named(gateway), named, occupancy, rests, vendors)
+        candidate = table.named(gateway)
+        if candidate is None:
+            left.append(LeftOut(gateway, Cause.PLAN, _NOT_OF_PLAN))
+            continue
+        found = _examine(candidate, named, occupancy, rests, vendors)
         if isinstance(found, LeftOut):
             left.append(found)
         elif found.is_last_resort:

@@ -89,6 +89,7 @@ class RouteTable:
         "_phones",
         "_rated",
         "_rates",
+        "_wanted",
         "gateways",
         "plan",
     )
@@ -135,7 +136,7 @@ class RouteTable:
         return twin
 
     def _fill(self, gateways: tuple[RoutingGateway, ...], plan: RoutingPlan) -> None:
-        wanted = plan.names
+        self._wanted = wanted = plan.names
         self.plan = plan
         self.gateways = gateways if wanted is None else tuple(each for each in gateways if each.name in wanted)
         by_prefix: defaultdict[str, list[Candidate]] = defaultdict(list)
@@ -172,8 +173,10 @@ class RouteTable:
             fit = self._remember(prefix, self._gather(number, ()))
         return fit
 
-    def named(self, gateway: RoutingGateway) -> Candidate:
-        """Return a gateway that a redirect server has named as a candidate for any number."""
+    def named(self, gateway: RoutingGateway) -> Candidate | None:
+        """Return a gateway that a redirect server has named as a candidate for any number; None = it is not used."""
+        if self._wanted is not None and gateway.name not in self._wanted:
+            return None
         return _candidate_of(gateway, ANY, self._calendars.get(gateway.name))
 
     def candidates(self, callee: str, wall_ms: int = 0) -> Sequence[Candidate]:

@@ -11,6 +11,7 @@ from vosd.callcontrol.number_tools import Redirected, WhereTo
 from vosd.engine.lookups.availability import FAILURES, REST_MS
 from vosd.engine.settings import LookupSettings
 from vosd.routing.lookups import RedirectTerms, Target
+from vosd.routing.plan import RoutingPlan
 from vosd.testing.data.builders import account, applied_rate, phone, rate_group
 from vosd.testing.virtual.customer import Intent
 from vosd.testing.virtual.exchange import SWITCH
@@ -158,11 +159,28 @@ def test_a_gateway_that_is_named_must_meet_its_conditions_all_the_same():
 
 def test_the_vendor_is_paid_for_the_number_that_it_is_sent():
     vendors = account("carriers", rate_group="buy", overdraft_limit=None)
-    buy = rate_group("buy", applied_rate("0.30"), applied_rate("1.20", prefix="4470"))
+    buy = rate_group("buy", applied_rate("0.30"), applied_rate("0.50", prefix="4470"))
     scene = scene_of(contacts(at(1, "447000")), accounts=[vendors], rate_groups=[buy])
     scene.dial()
     record = scene.exchange.sink.records[-1]
     assert (record.rate_prefix, record.vendor_rate_prefix) == ("44", "4470")
+
+
+def test_a_gateway_that_is_named_and_would_lose_money_is_left_out():
+    vendors = account("carriers", rate_group="buy", overdraft_limit=None)
+    buy = rate_group("buy", applied_rate("0.30"), applied_rate("1.20", prefix="4470"))
+    scene = scene_of(contacts(at(1, "447000"), at(0, "4420")), accounts=[vendors], rate_groups=[buy])
+    assert scene.dial().final == 200
+    assert scene.tried()[-1] == ("vendor-0", "4420")
+    assert len(scene.vendors[1].calls) == 0
+
+
+def test_a_gateway_that_is_named_must_be_one_of_the_routing_plan():
+    plan = RoutingPlan("narrow", gateways=frozenset({"vendor-0"}))
+    for targets, tried in (((at(1), at(0)), ["vendor-0"]), ((at(1),), [])):
+        scene = scene_of(contacts(*targets), plans=[plan], customer={"routing_plan": "narrow"})
+        assert scene.dial().final == (200 if tried else 503)
+        assert [name for name, _ in scene.tried()] == tried
 
 
 def test_of_several_gateways_at_a_host_the_port_tells_them_apart():

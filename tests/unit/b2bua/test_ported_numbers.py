@@ -230,6 +230,17 @@ def test_the_number_is_looked_up_as_rewritten_and_sent_as_the_gateway_rewrites_i
     assert scene.exchange.sink.records[-1].callee_billing == "442079"
 
 
+def test_a_denied_prefix_is_one_of_the_routing_number():
+    denying = msgspec.structs.replace(recipient(), denied_prefixes=(CALLEE[:5],))
+    scene = LookupScene(content_of(vendor_gateway(0), denying, number_portability=ASKS), by_sip(), ported())
+    scene.dial()
+    assert scene.tried() == [("recipient", CALLEE)]
+    denying = msgspec.structs.replace(recipient(), denied_prefixes=(ROUTING,))
+    scene = LookupScene(content_of(vendor_gateway(0), denying, number_portability=ASKS), by_sip(), ported())
+    scene.dial()
+    assert scene.tried() == [("vendor-0", CALLEE)]
+
+
 # -- routing numbers that customers send ----------------------------------------------------------------------------
 
 
