@@ -33,6 +33,9 @@ ATTEMPT_KEYS: Final = tuple(column.name for column in ATTEMPT_COLUMNS)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
+_MILLISECONDS: Final = tuple(f".{ms:03d}Z" for ms in range(1_000))
+
+
 @lru_cache(maxsize=4096)
 def _second(seconds: int) -> str:
     return (_EPOCH + timedelta(seconds=seconds)).isoformat()[:19]
@@ -45,7 +48,7 @@ def iso_utc(wall_ms: int) -> str:
         OverflowError: for a time outside the years 1 to 9999.
     """
     seconds, ms = divmod(wall_ms, 1000)
-    return f"{_second(seconds)}.{ms:03d}Z"
+    return _second(seconds) + _MILLISECONDS[ms]
 
 
 def json_object(record: CallRecord, export_seq: int | None) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from operator import attrgetter
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from vosd.cdr.columns import ATTEMPT_COLUMNS, RECORD_COLUMNS
-from vosd.cdr.kinds import ACCOUNT_LENGTH, CURRENCY_LENGTH, NAME_LENGTH, Column, Kind
+from vosd.cdr.kinds import ACCOUNT_LENGTH, CURRENCY_LENGTH, Column, Kind
 from vosd.cdr.ports import Standing
 from vosd.cdr.record import CallRecord, Posting
 from vosd.storage import schema
@@ -21,20 +21,31 @@ Row: TypeAlias = tuple[Any, ...]
 CALL_KIND: Final = EntryKind.CALL.value
 """The kind of the ledger entries that calls make."""
 
+_REPEATED: Final = frozenset({Kind.ACCOUNT, Kind.WORD})
+"""Kinds whose values are the same in many calls; how they were written is looked up."""
+_KNOWN_MAX: Final = 1_024
+"""Most values of one column that are kept so."""
 
 Encode: TypeAlias = Callable[[Any, int], Any]
 """Encode a value of a column of the given size; None stands for what did not happen."""
+
+
+def as_it_is(value: Any, _size: int) -> Any:
+    """Return a value that a database takes unchanged; rows leave such columns alone."""
+    return value
 
 
 class Encoding:
     """How one database writes values: a function for each kind, and the rows made with them.
 
     ``ACCOUNT`` refuses text that ``WORD`` and ``TEXT`` cut (``types.identifying``, ``types.descriptive``). The
-    functions for ``ACCOUNT`` and ``WORD`` may remember what they have encoded. ``reference`` is as strict as
-    ``ACCOUNT`` and remembers nothing.
+    functions for ``ACCOUNT`` and ``WORD`` may remember what they have encoded, and rows do. ``reference`` is as strict
+    as ``ACCOUNT`` and remembers nothing.
     """
 
-    def __init__(self, kinds: Mapping[Kind, Encode], reference: Callable[[str, int], Any]) -> None:
+    def __init__(self, kinds: Mapping[Kind, Encode], reference: Callable[[str, int], Any], nothing: Any = None) -> None:
+        """``nothing`` is written for None."""
+        self.nothing = nothing
         self.key = kinds[Kind.CALL_ID]
         self.account = kinds[Kind.ACCOUNT]
         self.word = kinds[Kind.WORD]
@@ -43,18 +54,36 @@ class Encoding:
         self.money = kinds[Kind.AMOUNT]
         self.moment = kinds[Kind.TIME]
         self.reference = reference
-        self.call = _row_of(RECORD_COLUMNS, kinds)
-        self.attempt = _row_of(ATTEMPT_COLUMNS, kinds)
+        self.call_kind = self.word(CALL_KIND, schema.KIND_LENGTH)
+        self.call = _row_of(RECORD_COLUMNS, kinds, nothing)
+        self.attempt = _row_of(ATTEMPT_COLUMNS, kinds, nothing)
 
 
-def _row_of(columns: Sequence[Column], kinds: Mapping[Kind, Encode]) -> Callable[[Any], Row]:
+def _row_of(columns: Sequence[Column], kinds: Mapping[Kind, Encode], nothing: Any) -> Callable[[Any], Row]:
     """Return the function that encodes the declared columns of a record."""
-    values = attrgetter(*(column.name for column in columns))
-    encoders = tuple(kinds[column.kind] for column in columns)
-    sizes = tuple(column.size for column in columns)
+    values_of = attrgetter(*(column.name for column in columns))
+    steps = [
+        (place, kinds[column.kind], column.size, dict[Any, Any]() if column.kind in _REPEATED else None)
+        for place, column in enumerate(columns)
+        if kinds[column.kind] is not as_it_is
+    ]
 
     def encode(record: Any) -> Row:
-        return tuple([to(value, size) for to, value, size in zip(encoders, values(record), sizes, strict=True)])
+        values = list(values_of(record))
+        for place, to, size, known in steps:
+            value = values[place]
+            if value is None:
+                values[place] = nothing
+            elif known is None:
+                values[place] = to(value, size)
+            else:
+                written = known.get(value)
+                if written is None:
+                    if len(known) >= _KNOWN_MAX:
+                        known.clear()
+                    written = known[value] = to(value, size)
+                values[place] = written
+        return tuple(values)
 
     return encode
 
@@ -79,7 +108,7 @@ def prepare(record: CallRecord, encode: Encoding) -> PreparedCall:
     """
     ended_at = encode.moment(record.ended_at, 0)
     if not record.recorded:
-        return PreparedCall(record, None, (), encode.key(None, 0), ended_at)
+        return PreparedCall(record, None, (), encode.nothing, ended_at)
     key = encode.key(record.call_id, 0)
     attempts = tuple(
         (key, encode.number(position, 16), *encode.attempt(attempt))
@@ -99,11 +128,11 @@ def ledger_row(call: PreparedCall, posting: Posting, standing: Standing, encode:
         encode.number(standing.seq, 64),
         encode.money(posting.amount, 0),
         encode.money(standing.balance, 0),
-        encode.word(CALL_KIND, schema.KIND_LENGTH),
+        encode.call_kind,
         encode.reference(posting.reference, schema.REFERENCE_LENGTH),
         call.ledger_key,
-        encode.word(None, NAME_LENGTH),
-        encode.word(None, schema.MEMO_LENGTH),
+        encode.nothing,
+        encode.nothing,
         call.ended_at,
         encode.word(posting.currency, CURRENCY_LENGTH),
     )

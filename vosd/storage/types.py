@@ -56,6 +56,19 @@ def exact_money(amount: Decimal) -> Decimal:
     return amount
 
 
+def money_text(amount: Decimal) -> str:
+    """Return an amount as DECIMAL(20,8) takes it without rounding; the server checks its size.
+
+    Raises:
+        Unstorable: for more than eight decimals.
+    """
+    text = format(amount, "f")
+    point = text.find(".")
+    if point < 0 or len(text) - point > PLACES + 1:  # it may be no number, or have zeros at its end
+        return format(exact_money(amount), "f")
+    return text
+
+
 def call_key(call_id: str) -> bytes:
     """Return the sixteen bytes of a call id.
 

@@ -16,8 +16,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from vosd.cdr.kinds import Kind
 from vosd.storage import schema
 from vosd.storage.database import ContentRefused, Database, SchemaOutdated
-from vosd.storage.rows import Encode, Encoding, Row
-from vosd.storage.types import call_key, descriptive, exact_money, identifying, moment_text, money_units
+from vosd.storage.rows import Encode, Encoding, Row, as_it_is
+from vosd.storage.types import call_key, descriptive, identifying, moment_text, money_text, money_units
 
 _BYTES_PER_CHARACTER: Final = 4
 _PACKET_RESERVE: Final = 1024
@@ -72,7 +72,7 @@ class SqliteWriter:
                 Kind.WORD: _remembered(_cut),
                 Kind.TEXT: _cut,
                 Kind.DOCUMENT: _cut,
-                Kind.NUMBER: lambda value, _: value,
+                Kind.NUMBER: as_it_is,
                 Kind.AMOUNT: lambda value, _: money_units(value),
                 Kind.TIME: lambda value, _: None if value is None else moment_text(value),
             },
@@ -112,10 +112,11 @@ class MySqlWriter:
                 Kind.TEXT: _text_literal,
                 Kind.DOCUMENT: _text_literal,
                 Kind.NUMBER: lambda value, _: "NULL" if value is None else str(int(value)),
-                Kind.AMOUNT: lambda value, _: format(exact_money(value), "f"),
+                Kind.AMOUNT: lambda value, _: money_text(value),
                 Kind.TIME: lambda value, _: "NULL" if value is None else f"'{moment_text(value)[:-1]}'",
             },
             reference=_name_literal,
+            nothing="NULL",
         )
         self._inserts: Mapping[str, str] = {table.name: _insert_head(table) for table in _INSERTED}
 
@@ -189,7 +190,11 @@ def _literal(text: str) -> str:
 
 
 def _text_literal(value: str | None, length: int) -> str:
-    return "NULL" if value is None else _literal(descriptive(value, length))
+    if value is None:
+        return "NULL"
+    if value.isascii() and len(value) <= length and _PLAIN.match(value):
+        return f"'{value}'"
+    return _literal(descriptive(value, length))
 
 
 def _name_literal(value: str, length: int) -> str:
