@@ -1,8 +1,7 @@
 """Event loop adapter: feeds messages and timers to the pure core and sends what it returns.
 
-The messages that were read together go into the core one after the other; then the journal is handed to the operating
-system, once, and only then are the answers of all of them sent. Datagrams and connections are treated alike, except
-that a connection can fail, and is closed for an unknown source.
+A message goes into the core; then the journal is handed to the operating system, and only then are the answers sent.
+Datagrams and connections are treated alike, except that a connection can fail, and is closed for an unknown source.
 """
 
 import asyncio

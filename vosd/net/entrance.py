@@ -1,7 +1,7 @@
 """Entry point of every received message, from all listeners: the shield first, then the core.
 
-While nothing waits, datagrams of known sources go straight into the core, which sends what follows from all of them at
-once (``take``). Everything else is judged by the shield and queued.
+While nothing waits, datagrams of known sources go straight into the core, which sends what follows from each
+(``take``). Everything else is judged by the shield and queued.
 """
 
 import time
@@ -40,7 +40,7 @@ class Core(NamedTuple):
     process: Callable[[bytes, Peer, Instant], bool]
     """Process one message of a turn; return whether it was an event for a call or a registration."""
     flush: Callable[[Instant], None]
-    """Send what follows from the messages of a turn."""
+    """Send what follows from the messages processed so far."""
     take: Callable[[Rank, int, bytes, str, int], None]
     """Queue one message: rank, flow, bytes, the peer's host and port."""
     refuse: Callable[[int, bytes, str, int], None]
@@ -105,7 +105,7 @@ class Entrance:
                 self.receive(peer.flow, data, peer.host, peer.port)
             core.serve()
             return
-        now_s, process, spare, is_waiting = now.mono / 1000, core.process, self._spare, False
+        now_s, process, flush, spare, is_waiting = now.mono / 1000, core.process, core.flush, self._spare, False
         for data, peer in batch:
             host = peer.host
             if shield.knows(host, now_s):
@@ -113,10 +113,10 @@ class Entrance:
                     spare += 1 if process(data, peer, now) else -1
                 elif self._judged(data, peer, now_s):
                     process(data, peer, now)
+                flush(now)  # for each: a call's answer must not wait for the set-up of those that were read with it
             elif self.receive(peer.flow, data, host, peer.port):
                 is_waiting = True
         self._spare = min(spare, IDLE_MAX)
-        core.flush(now)
         if is_waiting:
             core.serve()
 

@@ -24,11 +24,12 @@ _ADDRESS: Final = r"""
 _OTHER: Final = r"""
     (?: [ABDEGH-LN-SUW-Zabdegh-ln-suw-z][A-Za-z0-9_\-]++ | Contact | Content-Type
       | (?!(?i:call-id|content-length|cseq|from|max-forwards|to|via):)[A-Za-z][A-Za-z0-9_\-]++
-    ):[ ](?:[!-~][^\r\n]*+(?<=[!-~]))?
+    ):[ ](?:[!-~][ -\U0010ffff]*+(?<=[!-~]))?
 """
 """Any other header, with one blank before its value and none behind it.
 
-Its name has two letters or more and is no other spelling of one that is read here.
+Its name has two letters or more and is no other spelling of one that is read here. A value with a control character is
+left to the rules.
 """
 _GROUP: Final = re.compile(r"\(\?P<(\w+)>")
 
