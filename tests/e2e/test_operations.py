@@ -50,6 +50,8 @@ def test_an_operator_ends_one_call_and_the_others_go_on(operated: Stage) -> None
     assert record["call_id"] == call_id
     check(record, answered_and_ended("Administrative", 31))
     check(operated.record_of(other.callee), answered("carrier-a", rang=False))
+    has_cost = record["vendor_billed_seconds"] or operated.record_of(other.callee)["vendor_billed_seconds"]
+    assert gateways["routing", "carrier-a"]["cost"] == ("0.30" if has_cost else None)
     operated.expect_books_in_order()
 
 

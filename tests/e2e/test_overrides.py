@@ -85,7 +85,12 @@ def test_an_unknown_name_is_refused_with_a_suggestion(overridden: Stage) -> None
 def test_an_override_ends_at_its_time(overridden: Stage) -> None:
     until = datetime.fromtimestamp(time.time_ns() // 1_000_000 / 1_000 + 2, UTC)
     overridden.daemon.succeed("gateway", "set", "carrier-a", "--max-concurrent", "7", "--until", until.isoformat())
+    overridden.daemon.succeed("gateway", "block", "carrier-a", "--until", until.isoformat())
     assert gateway(overridden, "carrier-a")["max_concurrent"] == 7
+    later = (until + timedelta(hours=1)).isoformat()
+    for live in ((), ("--live",)):
+        assert overridden.daemon.ask(*EXPLAIN, *live)["result"] == "No Available Route"
+        assert overridden.daemon.ask(*EXPLAIN, *live, "--at", later)["result"] == "ok"
     eventually(lambda: gateway(overridden, "carrier-a")["max_concurrent"] is None, "the end of the override")
     ended = [line for line in overridden.daemon.log() if line["event"] == "override_ended" and line["until"]][-1]
     late = datetime.fromisoformat(ended["timestamp"]) - until
@@ -99,12 +104,18 @@ def test_overrides_survive_a_restart_and_a_reload(overridden: Stage) -> None:
     daemon = overridden.daemon
     daemon.succeed("gateway", "block", "carrier-a")
     daemon.succeed("gateway", "set", "carrier-b", "--priority", "3", "--max-cps", "9")
+    daemon.succeed("account", "set", "poor", "--overdraft-limit", "unlimited")
+    of_poor = ("route", "explain", "--gateway", "poor-pbx", "--caller", "1202", "--callee", "4420111", "--live")
     daemon.interrupt()
     daemon.start()
+    assert daemon.ask(*of_poor)["result"] == "ok"
     assert gateway(overridden, "carrier-a")["state"] == "blocked"
     daemon.signal(signal.SIGHUP)
     daemon.succeed("reload")
     assert gateway(overridden, "carrier-a")["state"] == "blocked"
+    assert daemon.ask(*of_poor)["result"] == "ok"
+    daemon.succeed("overrides", "clear", "poor")
+    assert daemon.ask(*of_poor)["result"] == "Insufficient Balance"
     with conversing(overridden, "4410") as (call,):
         assert refused(overridden, call) == 503
     found = {(each["name"], each["setting"], each["value"]) for each in daemon.ask("overrides", "list")}

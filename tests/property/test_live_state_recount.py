@@ -16,7 +16,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from vosd.base.cause import EndReason
+from vosd.billing.accounts import AccountType
 from vosd.catalogue.overrides import SETTINGS, Setting, Target
+from vosd.routing.plan import RouteRow, RoutingPlan
 from vosd.testing.data.builders import account, applied_rate, catalogue, mapping_gateway, override, phone, rate_group
 from vosd.testing.sockets.loopback import Endpoint
 from vosd.testing.sockets.peer import ANSWER
@@ -38,6 +40,13 @@ NAMES: Final = {
     Scope.MAPPING: ("acme", "bingo", "1001"),
     Scope.ROUTING: ("vendor-0", "vendor-1", "vendor-2"),
 }
+ROUTES: Final = (
+    RouteRow("44", "vendor-0", max_calls=1),
+    RouteRow("442", "vendor-1", max_calls=2),
+    RouteRow("44", "vendor-2", percent=30),
+    RouteRow("44", "vendor-1", priority=3, max_calls=1),
+)
+"""Of the plan of the second customer."""
 ERRORS: Final = {"call_aborted", "call_not_ended", "message_not_processed"}
 WINDOW_MS: Final = 1_000
 REFUSED_LATE: Final = {EndReason.ADMINISTRATIVE.text, EndReason.LOST.text}
@@ -63,6 +72,7 @@ contents = st.fixed_dictionaries(
         "account": terms,
         "phone": terms,
         "vendors": st.tuples(vendor_terms, st.none() | vendor_terms, st.none() | vendor_terms),
+        "carriers": terms,
         "callers": st.none() | st.just(CallerLimits(concurrent_limit=3, frequency_limit=10)),
     }
 )
@@ -117,11 +127,15 @@ def content_of(drawn: dict[str, Any]):
     ]
     customers = [mapping_gateway("acme", f"{CUSTOMER.host}/32", dynamic_blacklist=drawn["callers"], **drawn["acme"])]
     if drawn["bingo"] is not None:
-        customers.append(mapping_gateway("bingo", f"{OTHER_CUSTOMER.host}/32", **drawn["bingo"]))
+        customers.append(mapping_gateway("bingo", f"{OTHER_CUSTOMER.host}/32", routing_plan="own", **drawn["bingo"]))
     sell = rate_group("sell", *(applied_rate(prefix=prefix) for prefix in ("44", "1001")))
     telephone = phone("1001", **drawn["phone"])
-    payer = account("acme", **drawn["account"])
-    return catalogue([*customers, *vendors], phones=[telephone], accounts=[payer], rate_groups=[sell])
+    vendors_account = account(
+        "carriers", type=AccountType.CLEARING, rate_group="buy", overdraft_limit=None, **drawn["carriers"]
+    )
+    accounts = [account("acme", **drawn["account"]), vendors_account]
+    plans = [RoutingPlan("own", routes=tuple(each for each in ROUTES if each.gateway in {v.name for v in vendors}))]
+    return catalogue([*customers, *vendors], phones=[telephone], accounts=accounts, rate_groups=[sell], plans=plans)
 
 
 class LiveStateRecount(RuleBasedStateMachine):
@@ -275,9 +289,9 @@ class LiveStateRecount(RuleBasedStateMachine):
             expected[Scope.ACCOUNT, request.account.id] += 1
             if callee is not None:
                 expected[callee.choice.gateway.scope, callee.choice.gateway.name] += 1
+                expected.update((limit.scope, limit.name) for limit in callee.choice.limits)
         occupancy = self.exchange.switch.live.occupancy
-        found = {(scope, name): occupancy.active(scope, name) for scope, names in NAMES.items() for name in names}
-        assert {key: places for key, places in found.items() if places} == expected
+        assert {key: occupancy.active(*key) for key in expected} == expected
         assert occupancy.total() == expected.total()
 
     @invariant()

@@ -1,4 +1,4 @@
-"""A route table with overridden values routes as one that was made of them."""
+"""Route tables with overridden values, with a plan and without, route as ones that were made of these values."""
 
 from typing import Final
 
@@ -7,14 +7,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vosd.catalogue.overrides import Overrides, Setting, Target, overlaid
+from vosd.routing.plan import Criterion, RouteRow, RoutingPlan
 from vosd.testing.data.builders import catalogue, override, phone, routing_gateway
 from vosd.trunks.dialect import CalleeDialect, Redirects
+from vosd.trunks.gateways import PrefixMode
 
 NAMES: Final = ("a", "b", "c", "d")
 FOLLOWS: Final = CalleeDialect(redirects=Redirects.FOLLOW)
 PHONE: Final = phone("1001", offline_gateway="a", redirect_server="b")
 prefixes = st.lists(st.sampled_from(["*", "1", "10", "100", "2", "21"]), min_size=1, max_size=3)
-gateways = st.lists(st.tuples(prefixes, st.integers(1, 3), st.sampled_from([0, 50, 100])), min_size=4, max_size=4)
+modes = st.sampled_from([PrefixMode.CONTINUE, PrefixMode.CONTINUE, PrefixMode.STOP])
+gateways = st.lists(
+    st.tuples(prefixes, st.integers(1, 3), st.sampled_from([0, 50, 100]), modes), min_size=4, max_size=4
+)
+PLANS: Final = (
+    RoutingPlan("some", gateways=frozenset("bcd"), order=(Criterion.PRIORITY, Criterion.PREFIX, Criterion.WEIGHT)),
+    RoutingPlan("own", routes=(RouteRow("1", "b"), RouteRow("10", "c"), RouteRow("2", "d", percent=10))),
+)
 values = st.fixed_dictionaries(
     {},
     optional={
@@ -27,30 +36,66 @@ values = st.fixed_dictionaries(
 numbers = st.text("012", min_size=1, max_size=4) | st.just("1001")
 
 
-def whole(defined, changed):
+def whole(defined, changed, disabled=(), **phone_terms):
     """Make a catalogue of gateways, some with other values than defined."""
     return catalogue(
         [
             msgspec.structs.replace(
-                routing_gateway(name, *prefixes, priority=priority, weight=weight, account="carriers", dialect=FOLLOWS),
+                routing_gateway(
+                    name,
+                    *prefixes,
+                    priority=priority,
+                    weight=weight,
+                    prefix_mode=mode,
+                    account="carriers",
+                    dialect=FOLLOWS,
+                ),
                 **{setting.value: value for setting, value in changed.get(name, {}).items()},
+                enabled=name not in disabled,
             )
-            for name, (prefixes, priority, weight) in zip(NAMES, defined, strict=True)
+            for name, (prefixes, priority, weight, mode) in zip(NAMES, defined, strict=True)
         ],
-        phones=[PHONE],
+        phones=[msgspec.structs.replace(PHONE, gateway=msgspec.structs.replace(PHONE.gateway, **phone_terms))],
+        plans=PLANS,
     )
 
 
-@given(gateways, st.dictionaries(st.sampled_from(NAMES), values), st.lists(numbers, min_size=1, max_size=4))
-def test_overridden_values_count_as_configured_ones_do(defined, changed, callees):
+def fits(content, callees):
+    tables = (content.routes, *content.plans.values())
+    return [[table.fit(callee, 0) for callee in callees] for table in tables]
+
+
+@given(
+    gateways, st.dictionaries(st.sampled_from(NAMES), values), st.lists(numbers, min_size=1, max_size=4), st.booleans()
+)
+def test_overridden_values_count_as_configured_ones_do(defined, changed, callees, with_phone):
     rows = [
         override(Target.ROUTING, name, setting, str(value))
         for name, settings in changed.items()
         for setting, value in settings.items()
     ]
     configured = whole(defined, {})
-    before = [configured.routes.fit(callee) for callee in callees]
-    laid_over, made = overlaid(configured, Overrides(rows)), whole(defined, changed)
-    assert [laid_over.routes.fit(callee) for callee in callees] == [made.routes.fit(callee) for callee in callees]
+    before = fits(configured, callees)
+    if with_phone:
+        rows.append(override(Target.MAPPING, "1001", Setting.MAX_CONCURRENT, "4"))
+    laid_over = overlaid(configured, Overrides(rows))
+    made = whole(defined, changed, **({"max_concurrent": 4} if with_phone else {}))
+    assert fits(laid_over, callees) == fits(made, callees)
     assert laid_over.routing_gateways == made.routing_gateways
-    assert [configured.routes.fit(callee) for callee in callees] == before
+    assert fits(configured, callees) == before
+
+
+@given(gateways, st.sets(st.sampled_from(NAMES)), st.lists(numbers, min_size=1, max_size=4))
+def test_blocked_gateways_keep_a_call_from_others_no_more_than_disabled_ones(defined, names, callees):
+    configured = whole(defined, {})
+    disabled = whole(defined, {}, disabled=names)
+    blocked = overlaid(configured, Overrides(override(Target.ROUTING, name) for name in names))
+
+    def usable(content):
+        return [
+            [each.gateway.name for each in fit.ranked if each.gateway.name not in names]
+            for table in fits(content, callees)
+            for fit in table
+        ]
+
+    assert usable(blocked) == usable(disabled)

@@ -20,7 +20,7 @@ from vosd.callcontrol.questions import Step
 from vosd.callcontrol.rehearsal import Rehearsal
 from vosd.callcontrol.setup import STEPS
 from vosd.catalogue.catalogue import Catalogue
-from vosd.catalogue.overrides import NO_OVERRIDES, Overrides
+from vosd.catalogue.overrides import NO_OVERRIDES, Blocks, Overrides
 from vosd.cdr.ports import Standing
 from vosd.routing.route_table import RouteTable
 from vosd.trunks.dialect import CalleeSource, CallerSource
@@ -70,7 +70,7 @@ def idle_state(
 ) -> LiveState:
     """Return a live state without calls; with ``standings`` None, money is not checked.
 
-    ``overrides`` are those in force; their values are in the catalogue already.
+    ``overrides`` are those in force; the catalogue has the values of gateways already.
     """
     credits = {}
     for account in catalogue.accounts.values():
@@ -78,7 +78,9 @@ def idle_state(
             credits[account.id] = AccountCredit(account.id, limit=None)
         else:
             known = standings.get(account.id, Standing(ZERO, 0))
-            credits[account.id] = AccountCredit(account.id, account.overdraft_limit, known.balance, known.seq)
+            credits[account.id] = AccountCredit(
+                account.id, overrides.overdraft_limit(account), known.balance, known.seq
+            )
     live = LiveState(credits, _as_far_as_known)
     live.blocks.set(overrides, catalogue)
     return live
@@ -102,11 +104,13 @@ def explain_route(
     at: Instant,
     is_live: bool = True,
     steps: tuple[Step, ...] = STEPS,
+    blocks: Blocks | None = None,
 ) -> RouteExplanation:
     """Pass a call from ``gateway`` through admission and routing, and return the outcome.
 
     ``callee`` may have the gateway's tech prefix or not. The gateways are listed if the steps get as far as the search
-    for routes. ``is_live`` is False for an idle state, which knows neither registrations nor the quality of gateways.
+    for routes. ``blocks`` are those of ``at``; None = those of ``live``. ``is_live`` is False for an idle state, which
+    knows neither registrations nor the quality of gateways.
 
     Raises:
         UnknownGatewayError: there is no such mapping gateway.
@@ -115,7 +119,7 @@ def explain_route(
     if mapping is None:
         message = f"no mapping gateway {gateway!r} is configured; there are {', '.join(catalogue.mapping_gateways)}"
         raise UnknownGatewayError(message)
-    rehearsal = Rehearsal(catalogue, live, mapping.account, steps)
+    rehearsal = Rehearsal(catalogue, live, mapping.account, steps, blocks)
     call = CallRequest(
         source_host="",
         source_port=0,

@@ -8,6 +8,7 @@ from vosd.callcontrol.questions import Ask, Question, Step, Unanswered
 from vosd.callcontrol.setup import Setup
 from vosd.callcontrol.vendor_terms import LiveVendors
 from vosd.catalogue.catalogue import Catalogue
+from vosd.catalogue.overrides import Blocks
 from vosd.routing.capacity import Full, NothingTaken, Occupancy
 from vosd.routing.dynamic_lists import CountedCall, DynamicLists, Listing
 from vosd.trunks.caller_limits import CallerLimits
@@ -74,13 +75,16 @@ class RehearsedLists(DynamicLists):
 class Rehearsal:
     """Runs the set-up of calls without changing the live state."""
 
-    def __init__(self, catalogue: Catalogue, live: LiveState, payer: str, steps: tuple[Step, ...]) -> None:
-        """``payer`` is the account of the customer."""
+    def __init__(
+        self, catalogue: Catalogue, live: LiveState, payer: str, steps: tuple[Step, ...], blocks: Blocks | None = None
+    ) -> None:
+        """``payer`` is the account of the customer; ``blocks`` are those of another moment, None = of now."""
         credits = {**live.credits, payer: live.credits[payer].copied()}
         state = LiveState(credits, live.addresses_of, live.is_located, live.entropy)
         state.rests, state.breakers, state.health = live.rests, live.breakers, live.health
         state.quality = live.quality
-        state.unregistered, state.blocks, state.turns = live.unregistered, live.blocks, live.turns.copied()
+        state.unregistered, state.blocks = live.unregistered, blocks or live.blocks
+        state.turns = live.turns.copied()
         state.pool_turns = live.pool_turns.copied()
         state.occupancy = self.occupancy = RecordedOccupancy(live.occupancy)
         state.dynamic_lists = RehearsedLists(live.dynamic_lists)

@@ -17,6 +17,7 @@ import msgspec
 from vosd.billing.accounts import Account
 from vosd.catalogue.catalogue import Catalogue
 from vosd.cdr.columns import iso_utc
+from vosd.trunks.gateways import PrefixMode
 
 NO_LIMIT: Final = "none"
 """Value of a limit of calls that is lifted."""
@@ -123,6 +124,10 @@ class Overrides:
         """Return whether a setting of an object is overridden."""
         return Key(target, name, setting) in self.by_key
 
+    def accounts(self) -> frozenset[str]:
+        """Return the accounts whose overdraft limit is overridden."""
+        return frozenset(self.named(Target.ACCOUNT, Setting.OVERDRAFT_LIMIT))
+
     def overdraft_limit(self, account: Account) -> Decimal | None:
         """Return how far below zero calls may take the balance of an account; None = unlimited."""
         found = self.by_key.get(Key(Target.ACCOUNT, account.id, Setting.OVERDRAFT_LIMIT))
@@ -174,46 +179,52 @@ class Blocks:
         accounts = overrides.named(Target.ACCOUNT, Setting.BLOCKED)
         callers = overrides.named(Target.MAPPING, Setting.BLOCKED)
         called = {name: each for name, each in callers.items() if name in catalogue.phones}
-        if accounts:
-            vendors = catalogue.routing_gateways.values()
-            called |= {each.name: accounts[each.account] for each in vendors if each.account in accounts}
-        called |= overrides.named(Target.ROUTING, Setting.BLOCKED)
+        called |= _blocked_vendors(overrides, catalogue)
         for mine, wanted in ((self.accounts, accounts), (self.callers, callers), (self.called, called)):
             mine.clear()
             mine.update(wanted)
 
 
+def _blocked_vendors(overrides: Overrides, catalogue: Catalogue) -> dict[str, Override]:
+    """Return the blocks of routing gateways by name, also those of their accounts."""
+    accounts = overrides.named(Target.ACCOUNT, Setting.BLOCKED)
+    vendors = catalogue.routing_gateways.values() if accounts else ()
+    by_account = {each.name: accounts[each.account] for each in vendors if each.account in accounts}
+    return by_account | overrides.named(Target.ROUTING, Setting.BLOCKED)
+
+
 def overlaid(catalogue: Catalogue, overrides: Overrides) -> Catalogue:
-    """Return a catalogue with the overridden values; the work grows with what is overridden.
+    """Return a catalogue with the overridden values of gateways; the work grows with what is overridden.
 
     An override of an object that the catalogue does not have changes nothing. ``catalogue`` is one without overrides.
+    Mapping gateways and phones are in ``Catalogue.overridden`` only: there may be very many others. Overdraft limits of
+    accounts are not in it, because calls look at the account's credit (``Overrides.overdraft_limit``).
     """
-    accounts = _replaced(catalogue.accounts, overrides.values(Target.ACCOUNT))
     callers = _replaced(catalogue.mapping_gateways, overrides.values(Target.MAPPING))
-    vendors = _replaced(catalogue.routing_gateways, overrides.values(Target.ROUTING))
-    phones = {
-        number: msgspec.structs.replace(catalogue.phones[number], gateway=caller)
-        for number, caller in callers.items()
-        if number in catalogue.phones
-    }
-    if not (accounts or callers or vendors):
+    vendors = _replaced(catalogue.routing_gateways, _values_of_vendors(catalogue, overrides))
+    if not (callers or vendors):
         return catalogue
+    phones = catalogue.phones
+    called = [msgspec.structs.replace(phones[name], gateway=each) for name, each in callers.items() if name in phones]
     return replace(
         catalogue,
-        accounts=_with(catalogue.accounts, accounts),
-        mapping_gateways=_with(catalogue.mapping_gateways, callers),
-        routing_gateways=_with(catalogue.routing_gateways, vendors),
-        phones=_with(catalogue.phones, phones),
-        routes=catalogue.routes.overlaid(vendors, phones.values()),
-        plans={name: table.overlaid(vendors, phones.values()) for name, table in catalogue.plans.items()},
+        routing_gateways={**catalogue.routing_gateways, **vendors},
+        routes=catalogue.routes.overlaid(vendors, called),
+        plans={name: table.overlaid(vendors, called) for name, table in catalogue.plans.items()},
         overridden=callers,
     )
+
+
+def _values_of_vendors(catalogue: Catalogue, overrides: Overrides) -> dict[str, dict[str, Any]]:
+    """Return the overridden values of routing gateways; a blocked one does not keep calls from shorter prefixes."""
+    values = overrides.values(Target.ROUTING)
+    for name in _blocked_vendors(overrides, catalogue):
+        vendor = catalogue.routing_gateways.get(name)
+        if vendor is not None and vendor.prefix_mode is PrefixMode.STOP:
+            values.setdefault(name, {})["prefix_mode"] = PrefixMode.CONTINUE
+    return values
 
 
 def _replaced(things: Mapping[str, Thing], values: Mapping[str, Mapping[str, Any]]) -> dict[str, Thing]:
     """Return the objects that have overridden values, with these."""
     return {name: msgspec.structs.replace(things[name], **fields) for name, fields in values.items() if name in things}
-
-
-def _with(things: Mapping[str, Thing], replaced: Mapping[str, Thing]) -> Mapping[str, Thing]:
-    return {**things, **replaced} if replaced else things

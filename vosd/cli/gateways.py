@@ -16,6 +16,8 @@ _ON_SCREEN: Final = {
     "asr": Column("ASR %", is_figure=True),
     "acd_s": Column("ACD s", is_figure=True),
     "pdd_ms": Column("PDD ms", is_figure=True),
+    "cost": Column("cost/min", rank=3, is_figure=True),
+    "currency": Column("in", rank=4),
 }
 
 
@@ -25,12 +27,15 @@ def show_gateways(invocation: Invocation, *, as_json: bool) -> None:
     if as_json:
         output.document(rows)
         return
+    blocked = {row["gateway"]: row["blocked"] for row in rows if row["blocked"] is not None}
     for row in rows:
         row["state"] = _state(row)
         row["calls"] = f"{row['calls']}/{'-' if row['max_concurrent'] is None else row['max_concurrent']}"
     cells = [[row[key] for key in _ON_SCREEN] for row in rows]
     output.listing([*_ON_SCREEN.values()], cells, output.columns_of_screen() or output.UNFOLDED, empty="no gateways")
-    output.remark("figures of the last hour, or since the switch was started")
+    for name, why in blocked.items():
+        output.remark(f"{name} is blocked {why}")
+    output.remark("figures of the last hour, or since the switch was started; cost: average of what a minute cost")
 
 
 def _state(row: dict[str, Any]) -> str:

@@ -248,16 +248,18 @@ class Commands:
         now = self._clock.now()
         at = now if question.at_ms is None else Instant(now.mono, question.at_ms)
         switch = self._service.switch
+        catalogue, blocks = self._service.overridden_at(at.wall)
         explanation = explain_route(
-            switch.catalogue,
+            catalogue,
             switch.live,
             gateway=question.gateway,
             caller=question.caller,
             callee=question.callee,
             at=at,
             steps=switch.services.steps,
+            blocks=blocks,
         )
-        vendors, routes = switch.catalogue.routing_gateways, switch.catalogue.routes
+        vendors, routes = catalogue.routing_gateways, catalogue.routes
         found = {}
         for name in (each.routing_gateway for each in explanation.candidates):
             gateway = vendors.get(name) or routes.phone(name)

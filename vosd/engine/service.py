@@ -15,7 +15,7 @@ from vosd.base.clock import Clock, Instant
 from vosd.callcontrol.questions import Asker, Step, Ticket
 from vosd.callcontrol.setup import STEPS
 from vosd.catalogue.catalogue import Catalogue
-from vosd.catalogue.overrides import Overrides, overlaid
+from vosd.catalogue.overrides import Blocks, Overrides, overlaid
 from vosd.catalogue.ports import NoOverrides, SwitchOverrides
 from vosd.cdr.lease import Lease
 from vosd.cdr.ports import Books
@@ -164,8 +164,8 @@ class SwitchService:
     async def learn(self) -> None:
         """Read what the database knows, before ``start``; call it again where it raises ``StoreUnavailable``."""
         await self.database.look()  # while an attempt waited, another switch may have taken the lease
-        await self.overrides.refresh()
         await self.balances.adopt(self.switch.catalogue.accounts)
+        await self.overrides.refresh()  # sets limits of accounts, which must be known by now
         await self.node.registrar.restore(self.switch.catalogue)
 
     async def start(self) -> None:
@@ -299,6 +299,15 @@ class SwitchService:
         now = self._clock.now()
         self.node.swap_catalogue(catalogue, now)
         self._loop.flush(now)
+
+    def overridden_at(self, wall_ms: int) -> tuple[Catalogue, Blocks]:
+        """Return the catalogue and the blocks with those overrides of now that have not expired at a time."""
+        overrides = self.overrides.in_force.at(wall_ms)
+        if overrides.by_key == self.overrides.in_force.by_key:
+            return self.switch.catalogue, self.switch.live.blocks
+        blocks = Blocks()
+        blocks.set(overrides, self._configured)
+        return overlaid(self._configured, overrides), blocks
 
     # -- inside -------------------------------------------------------------------------------------------------
 

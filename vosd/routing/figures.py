@@ -1,4 +1,4 @@
-"""Statistics of each gateway over the last hour: answer-seizure ratio, length of calls, post-dial delay.
+"""Statistics of each gateway over the last hour: answer-seizure ratio, length of calls, post-dial delay, cost.
 
 Each configured gateway has a window of sums by minute, so a call costs one addition. The figures begin empty with the
 process and outlive a reload.
@@ -6,8 +6,10 @@ process and outlive a reload.
 
 from collections import deque
 from collections.abc import Collection
+from decimal import Decimal
 from typing import Final, NamedTuple
 
+from vosd.base.money import EXACT, ZERO
 from vosd.trunks.scope import Scope
 
 MINUTES: Final = 60
@@ -25,6 +27,10 @@ class Hour(NamedTuple):
     """Attempts whose post-dial delay is known."""
     pdd_ms: int = 0
     """Of all of them together."""
+    cost: Decimal = ZERO
+    """What the gateway charges for all calls together, without tax."""
+    billed_s: int = 0
+    """The seconds that it charges for."""
 
     @property
     def asr(self) -> float | None:
@@ -41,11 +47,16 @@ class Hour(NamedTuple):
         """Average time from the INVITE to ringing or answer; None where none rang."""
         return round(self.pdd_ms / self.rang) if self.rang else None
 
+    @property
+    def cost_per_minute(self) -> Decimal | None:
+        """Average cost of a minute that the gateway charges for, without tax; None where it charged for none."""
+        return EXACT.divide(60 * self.cost, Decimal(self.billed_s)) if self.billed_s else None
+
 
 class _Minute:
     """The same sums for one minute of the monotonic clock."""
 
-    __slots__ = ("answered", "attempts", "number", "pdd_ms", "rang", "talk_ms")
+    __slots__ = ("answered", "attempts", "billed_s", "cost", "number", "pdd_ms", "rang", "talk_ms")
 
     def __init__(self, number: int) -> None:
         self.number = number
@@ -54,6 +65,8 @@ class _Minute:
         self.talk_ms = 0
         self.rang = 0
         self.pdd_ms = 0
+        self.cost = ZERO
+        self.billed_s = 0
 
 
 class Figures:
@@ -69,7 +82,17 @@ class Figures:
         known = self._windows.get(scope, {})
         self._windows[scope] = {name: known.get(name) or deque(maxlen=MINUTES + 1) for name in names}
 
-    def note(self, scope: Scope, name: str, mono_ms: int, *, talk_ms: int | None, pdd_ms: int | None) -> None:
+    def note(
+        self,
+        scope: Scope,
+        name: str,
+        mono_ms: int,
+        *,
+        talk_ms: int | None,
+        pdd_ms: int | None,
+        cost: Decimal = ZERO,
+        billed_s: int = 0,
+    ) -> None:
         """Count an attempt that ended at ``mono_ms``; ``talk_ms`` is None where the call was not answered."""
         window = self._windows[scope].get(name)
         if window is None:
@@ -82,6 +105,9 @@ class Figures:
         if talk_ms is not None:
             minute.answered += 1
             minute.talk_ms += talk_ms
+        if billed_s:
+            minute.cost += cost
+            minute.billed_s += billed_s
         if pdd_ms is not None:
             minute.rang += 1
             minute.pdd_ms += pdd_ms
@@ -96,4 +122,6 @@ class Figures:
             sum(each.talk_ms for each in minutes),
             sum(each.rang for each in minutes),
             sum(each.pdd_ms for each in minutes),
+            sum((each.cost for each in minutes), ZERO),
+            sum(each.billed_s for each in minutes),
         )

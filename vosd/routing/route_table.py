@@ -129,10 +129,12 @@ class RouteTable:
         twin = copy(self)
         twin.gateways = tuple(gateways.get(each.name, each) for each in self.gateways)
         twin._overridden, twin._fits = gateways, {}
-        by_name = {gateway.name: gateway for gateway in twin.gateways}
-        replaced = {for_matching(phone.number): _fit_of(phone, by_name, self._calendars) for phone in phones}
+        replaced = {for_matching(phone.number): called_half(phone) for phone in phones}
         if replaced:
-            twin._phones = {**self._phones, **replaced}
+            twin._phones = {
+                **self._phones,
+                **{number: _with_called(self._phones[number], called) for number, called in replaced.items()},
+            }
         return twin
 
     def _fill(self, gateways: tuple[RoutingGateway, ...], plan: RoutingPlan) -> None:
@@ -316,6 +318,12 @@ def _fit_of(phone: Phone, gateways: Mapping[str, RoutingGateway], calendars: Map
     offline = gateways.get(phone.offline_gateway or "")
     found = ((each, calendars.get(each.name)) for each in (redirecting, called, offline) if each is not None)
     return Fit(tuple(_candidate_of(each, phone.number, calendar) for each, calendar in found))
+
+
+def _with_called(fit: Fit, called: RoutingGateway) -> Fit:
+    """Return the candidates of a phone with another called half."""
+    found = (each._replace(gateway=called) if each.gateway.is_phone else each for each in fit.ranked)
+    return fit._replace(ranked=tuple(found))
 
 
 def _candidate_of(gateway: RoutingGateway, prefix: str, calendar: Calendar | None) -> Candidate:

@@ -2,8 +2,9 @@
 
 from vosd.catalogue.overrides import Setting, Target
 from vosd.testing.data.builders import override
-from vosd.testing.virtual.scene import CALLEE, Scene, usual_catalogue
+from vosd.testing.virtual.scene import CALLEE, VENDORS, Scene, usual_catalogue
 from vosd.testing.virtual.vendor import Line, Script, answers, refuses
+from vosd.trunks.gateways import Address
 
 FIRST = override(Target.ROUTING, "vendor-0", memo="no audio")
 
@@ -45,6 +46,19 @@ def test_a_block_counts_for_a_call_that_looks_for_its_next_gateway():
     call = scene.caller.call(CALLEE)
     scene.wire.run_for(500)
     scene.exchange.override(override(Target.ROUTING, "vendor-1"))
+    scene.wire.run_until(lambda: call.final is not None)
+    assert call.final == 503
+    assert len(scene.vendors[1].calls) == 0
+    scene.close()
+
+
+def test_a_block_counts_for_the_other_addresses_of_a_gateway_as_well():
+    addresses = tuple(Address(*each) for each in VENDORS[:2])
+    scene = Scene(usual_catalogue(vendors=1, terms={"addresses": addresses}))
+    scene.vendors[0].script = refuses(503, after_ms=2_000)
+    call = scene.caller.call(CALLEE)
+    scene.wire.run_for(500)
+    scene.exchange.override(FIRST)
     scene.wire.run_until(lambda: call.final is not None)
     assert call.final == 503
     assert len(scene.vendors[1].calls) == 0

@@ -3,7 +3,9 @@
 from decimal import Decimal
 
 from vosd.catalogue.overrides import SETTINGS, Blocks, Overrides, Setting, Target, overlaid
+from vosd.routing.plan import RouteRow, RoutingPlan
 from vosd.testing.data.builders import account, catalogue, mapping_gateway, override, phone, routing_gateway
+from vosd.trunks.gateways import PrefixMode
 
 CATALOGUE = catalogue(
     [
@@ -35,18 +37,14 @@ def test_values_win_over_the_configuration():
                 PRIORITY_OF_A,
                 override(Target.ROUTING, "b", Setting.MAX_CPS, "3"),
                 override(Target.MAPPING, "acme", Setting.MAX_CONCURRENT, "none"),
-                override(Target.ACCOUNT, "acme", Setting.OVERDRAFT_LIMIT, "unlimited"),
-                override(Target.ACCOUNT, "carriers", Setting.OVERDRAFT_LIMIT, "12.50"),
             ]
         ),
     )
     assert (order(CATALOGUE), order(whole)) == (["a", "b", "c"], ["b", "c", "a"])
     assert whole.routing_gateways["a"].priority == 9
     assert whole.routing_gateways["b"].max_cps == 3
-    assert whole.mapping_gateways["acme"].max_concurrent is None
-    assert whole.overridden["acme"] is whole.mapping_gateways["acme"]
-    assert whole.accounts["acme"].overdraft_limit is None
-    assert whole.accounts["carriers"].overdraft_limit == Decimal("12.50")
+    assert whole.overridden["acme"].max_concurrent is None
+    assert whole.mapping_gateways["acme"].max_concurrent == 7, "an index of all callers is not made again"
     assert whole.routing_gateways["c"] is CATALOGUE.routing_gateways["c"]
     assert order(CATALOGUE) == ["a", "b", "c"], "the catalogue without overrides stays as it is"
 
@@ -59,10 +57,24 @@ def test_equal_priorities_follow_the_order_of_definition():
 def test_the_limit_of_a_phone_holds_in_both_directions():
     limit = override(Target.MAPPING, "1001", Setting.MAX_CONCURRENT, "1")
     whole = overlaid(CATALOGUE, Overrides([limit, override(Target.ROUTING, "a", Setting.MAX_CONCURRENT, "4")]))
-    assert whole.phones["1001"].gateway.max_concurrent == whole.overridden["1001"].max_concurrent == 1
+    assert whole.overridden["1001"].max_concurrent == 1
     called, offline = (each.gateway for each in whole.routes.candidates("1001"))
     assert (called.name, called.max_concurrent) == ("1001", 1)
     assert (offline.name, offline.max_concurrent) == ("a", 4)
+
+
+def test_the_overdraft_limit_of_an_account_is_overridden():
+    overrides = Overrides(
+        [
+            override(Target.ACCOUNT, "acme", Setting.OVERDRAFT_LIMIT, "unlimited"),
+            override(Target.ACCOUNT, "carriers", Setting.OVERDRAFT_LIMIT, "12.50"),
+        ]
+    )
+    accounts = CATALOGUE.accounts
+    assert overrides.accounts() == {"acme", "carriers"}
+    assert overrides.overdraft_limit(accounts["acme"]) is None
+    assert overrides.overdraft_limit(accounts["carriers"]) == Decimal("12.50")
+    assert Overrides().overdraft_limit(accounts["acme"]) == Decimal(5)
 
 
 def test_an_override_of_what_is_not_configured_changes_nothing():
@@ -113,3 +125,22 @@ def test_the_text_of_an_override_says_who_until_when_and_why():
 
 def test_every_setting_belongs_to_a_kind_of_object():
     assert frozenset(Setting) == frozenset.union(*SETTINGS.values())
+
+
+def test_a_priority_wins_over_that_of_a_plans_own_routes():
+    rows = (RouteRow("44", "a", priority=1), RouteRow("44", "b", priority=2), RouteRow("44", "c"))
+    whole = catalogue(
+        [routing_gateway(name, "1", account="carriers", priority=5) for name in "abc"],
+        plans=[RoutingPlan("own", routes=rows)],
+    )
+    plan = overlaid(whole, Overrides([override(Target.ROUTING, "a", Setting.PRIORITY, "9")])).plans["own"]
+    assert [each.gateway.name for each in plan.candidates("4420")] == ["b", "c", "a"]
+
+
+def test_a_blocked_gateway_does_not_end_the_search_at_its_prefix():
+    stops = routing_gateway("long", "4420", account="carriers", prefix_mode=PrefixMode.STOP)
+    whole = catalogue([stops, routing_gateway("short", "44", account="carriers")])
+    assert [each.gateway.name for each in whole.routes.candidates("4420")] == ["long"]
+    for block in (override(Target.ROUTING, "long"), override(Target.ACCOUNT, "carriers")):
+        blocked = overlaid(whole, Overrides([block]))
+        assert [each.gateway.name for each in blocked.routes.candidates("4420")] == ["long", "short"]

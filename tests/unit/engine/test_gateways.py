@@ -1,5 +1,6 @@
 """Every gateway's state and figures."""
 
+from decimal import Decimal
 from ipaddress import ip_network
 
 import msgspec
@@ -8,10 +9,11 @@ import pytest
 from vosd.base.credentials import Login
 from vosd.base.secret import Secret
 from vosd.callcontrol.live_state import LiveState
+from vosd.catalogue.overrides import Overrides, Target
 from vosd.cdr.record import Attempt
 from vosd.engine.peers.gateways import GatewayRow, Gateways
 from vosd.routing.breaker import SILENCES, place_of
-from vosd.testing.data.builders import catalogue, mapping_gateway, routing_gateway
+from vosd.testing.data.builders import catalogue, mapping_gateway, override, routing_gateway
 from vosd.testing.data.records import answered_call, refused_call
 from vosd.testing.virtual.clock import ManualClock
 from vosd.testing.virtual.exchange import KeptSink
@@ -139,3 +141,28 @@ def test_a_call_counts_for_its_customer_and_for_every_gateway_that_was_tried(sta
     row = stage.row("nowhere")
     assert (row.attempts, row.answered, row.asr, row.acd_s, row.pdd_ms) == (2, 0, 0.0, None, None)
     assert len(kept.records) == 3
+
+
+def test_the_cost_of_a_minute_is_that_of_the_calls_of_the_last_hour(stage):
+    assert (stage.row("trunk").cost, stage.row("trunk").currency) == (None, None)
+    won = (Attempt("nowhere", 503, 20, None, "Unavailable"), Attempt("trunk", 200, 4_000, 880, "Normal"))
+    terms = {"attempts": won, "mapping_gateway": "acme", "routing_gateway": "trunk"}
+    sold = answered_call(1, cost=Decimal("0.0125"), vendor_billed_seconds=30, **terms)
+    unheard = answered_call(2, cost=Decimal("0.02"), vendor_billed_seconds=60, answered_at=None, **terms)
+    for record in (sold, unheard):
+        stage.gateways.note(record)
+    row = stage.row("trunk")
+    assert (row.cost, row.currency) == ("0.02166667", "USD")
+    assert (stage.row("nowhere").cost, stage.row("acme").cost) == (None, None)
+    stage.later(3_700_000)
+    assert stage.row("trunk").cost is None
+
+
+def test_a_gateway_that_an_operator_has_blocked_says_who_and_why(stage):
+    stage.live.blocks.set(
+        Overrides([override(Target.ROUTING, "trunk", memo="no audio"), override(Target.MAPPING, "acme")]),
+        stage.catalogue,
+    )
+    assert (stage.row("trunk").state, stage.row("trunk").blocked) == ("blocked", "by ann: no audio")
+    assert (stage.row("acme").state, stage.row("acme").blocked) == ("blocked", "by ann")
+    assert (stage.row("wide").state, stage.row("wide").blocked) == ("up", None)

@@ -1,5 +1,7 @@
 """The figures of the last hour, by gateway."""
 
+from decimal import Decimal
+
 import pytest
 
 from vosd.routing.figures import Figures, Hour
@@ -65,3 +67,11 @@ def test_figures_outlive_a_reload_and_are_removed_with_their_gateway(figures):
     assert figures.last_hour(Scope.ROUTING, "carrier-b", 0).attempts == 0
     figures.adopt(Scope.ROUTING, ["carrier-b"])
     assert figures.last_hour(Scope.ROUTING, "carrier-b", 0).attempts == 0
+
+
+def test_the_cost_of_a_minute_is_the_average_of_what_was_charged(figures):
+    figures.note(Scope.ROUTING, "carrier-a", 0, talk_ms=30_000, pdd_ms=None, cost=Decimal("0.01"), billed_s=30)
+    figures.note(Scope.ROUTING, "carrier-a", 0, talk_ms=None, pdd_ms=None, cost=Decimal("0.05"), billed_s=90)
+    figures.note(Scope.ROUTING, "carrier-a", 0, talk_ms=None, pdd_ms=None)
+    assert figures.last_hour(Scope.ROUTING, "carrier-a", 0).cost_per_minute == Decimal("0.03")
+    assert figures.last_hour(Scope.ROUTING, "carrier-a", 61 * MINUTE).cost_per_minute is None

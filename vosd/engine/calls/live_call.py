@@ -124,7 +124,9 @@ class LiveCall:
         live = services.live
         if choice.is_redirected and not self.vendors.charges_alike(choice, call_request.at.wall):
             return False  # a 3xx must not make the call more expensive than the dialled number
-        # The Retry-After may have come since the route was found.
+        # The block, or the Retry-After, may have come since the route was found.
+        if gateway.name in live.blocks.called:
+            return False
         if live.rests.until and live.rests.remaining_ms(gateway.name, now.mono):
             return False
         if gateway.is_phone and any(each.gateway == gateway.name for each in self.call.journey.attempts):

@@ -24,7 +24,7 @@ from vosd.callcontrol.ports import CallObserver, CallSink
 from vosd.callcontrol.questions import Asker, CannotAsk, Step, Ticket
 from vosd.callcontrol.setup import STEPS
 from vosd.catalogue.catalogue import Catalogue
-from vosd.catalogue.overrides import Overrides, Target
+from vosd.catalogue.overrides import Overrides
 from vosd.engine.calls.intake import Intake
 from vosd.engine.calls.live_call import LiveCall, legs_of
 from vosd.engine.calls.notices import Notices, caller_listed, vendors_by_host
@@ -201,10 +201,12 @@ class Switch(Counting):
             for name, table in catalogue.plans.items()
             if table.plan.max_attempts is not None or table.plan.search_ms is not None
         }
+        overridden = self._overrides.accounts()
         for account in catalogue.accounts.values():
             credit = self.live.credits.get(account.id)
-            if credit is not None:
+            if credit is not None and account.id not in overridden:
                 credit.set_terms(account.overdraft_limit, account.balance_low)
+        self._set_overdraft_limits(overridden)
 
     def override(self, catalogue: Catalogue, overrides: Overrides) -> None:
         """Use the catalogue in force with other overridden values, and block what is to be blocked.
@@ -216,10 +218,7 @@ class Switch(Counting):
         self.notices.near_matches.catalogue = catalogue
         self.live.blocks.set(overrides, catalogue)
         before, self._overrides = self._overrides, overrides
-        for name in {**before.values(Target.ACCOUNT), **overrides.values(Target.ACCOUNT)}:
-            credit, account = self.live.credits.get(name), catalogue.accounts.get(name)
-            if credit is not None and account is not None:
-                credit.set_terms(account.overdraft_limit, account.balance_low)
+        self._set_overdraft_limits(before.accounts() | overrides.accounts())
 
     def legs_of(self, call_id: str) -> Legs:
         """Return the answered legs of a call as they are now; none of one that has ended."""
@@ -286,6 +285,13 @@ class Switch(Counting):
         return {Figure.BLACKLIST_FORGOTTEN: self.live.dynamic_lists.forgotten}
 
     # -- inside -------------------------------------------------------------------------------------------------
+
+    def _set_overdraft_limits(self, names: Iterable[str]) -> None:
+        """Set the overdraft limits of accounts whose limit is, or was, overridden."""
+        for name in names:
+            credit, account = self.live.credits.get(name), self.catalogue.accounts.get(name)
+            if credit is not None and account is not None:
+                credit.set_terms(self._overrides.overdraft_limit(account), account.balance_low)
 
     def _closed(self) -> Refusal | None:
         """Return the refusal of new calls while the switch stops, or cannot journal calls."""

@@ -8,6 +8,7 @@ from typing import Final, TypeAlias
 import msgspec
 
 from vosd.base.clock import Clock, Instant
+from vosd.base.money import format_amount
 from vosd.callcontrol.bookkeeping import Legs, OpenCall
 from vosd.callcontrol.live_state import LiveState
 from vosd.callcontrol.ports import CallSink
@@ -60,6 +61,10 @@ class GatewayRow(msgspec.Struct, frozen=True):
     """Average length of the answered calls."""
     pdd_ms: int | None
     """Average time from INVITE to ringing or answer."""
+    cost: str | None
+    """Average cost of a minute that a routing gateway charged for, without tax; None where it charged for none."""
+    currency: str | None
+    """ISO 4217, of ``cost``."""
 
 
 _ROUTING: Final = "routing"
@@ -128,9 +133,15 @@ def note_call(figures: Figures, record: CallRecord, mono_ms: int) -> None:
     for attempt in record.attempts:
         if attempt.reason == TOO_DEAR:
             continue
-        has_won = talk_ms is not None and attempt.gateway == record.routing_gateway and 200 <= attempt.code < 300
+        has_won = attempt.gateway == record.routing_gateway and 200 <= attempt.code < 300
         figures.note(
-            Scope.ROUTING, attempt.gateway, mono_ms, talk_ms=talk_ms if has_won else None, pdd_ms=attempt.pdd_ms
+            Scope.ROUTING,
+            attempt.gateway,
+            mono_ms,
+            talk_ms=talk_ms if has_won else None,
+            pdd_ms=attempt.pdd_ms,
+            cost=record.cost,
+            billed_s=record.vendor_billed_seconds if has_won else 0,
         )
 
 
@@ -149,11 +160,14 @@ def _rows(
         rest_ms = _rest_ms(gateway, vendors, live, now) if state is GatewayState.RESTING else None
         hour = figures.last_hour(Scope.ROUTING, gateway.name, now.mono)
         calls = live.occupancy.active(gateway.scope, gateway.name)
-        yield _row(_ROUTING, gateway, state, calls, hour, live.blocks.called, down_ms, rest_ms)
+        account = catalogue.accounts.get(gateway.account or "")
+        currency = None if account is None else account.currency
+        yield _row(_ROUTING, gateway, state, calls, hour, live.blocks.called, down_ms, rest_ms, currency)
     phones = _phones(catalogue)
-    for customer in catalogue.mapping_gateways.values():
-        if customer.name in phones:
+    for name, configured in catalogue.mapping_gateways.items():
+        if name in phones:
             continue
+        customer = catalogue.overridden.get(name, configured)
         hour = figures.last_hour(Scope.MAPPING, customer.name, now.mono)
         calls = live.occupancy.active(Scope.MAPPING, customer.name)
         state = _mapping_state(customer, live.blocks.callers, registered, blocked)
@@ -169,7 +183,9 @@ def _row(
     blocked: Mapping[str, object],
     down_ms: int | None = None,
     rest_ms: int | None = None,
+    currency: str | None = None,
 ) -> GatewayRow:
+    cost = hour.cost_per_minute
     return GatewayRow(
         gateway=gateway.name,
         kind=kind,
@@ -184,6 +200,8 @@ def _row(
         asr=hour.asr,
         acd_s=hour.acd_s,
         pdd_ms=hour.mean_pdd_ms,
+        cost=None if cost is None else format_amount(cost),
+        currency=None if cost is None else currency,
     )
 
 
