@@ -90,7 +90,8 @@ class Rehearsal:
         state.dynamic_lists = RehearsedLists(live.dynamic_lists)
         self.admission = Admission(catalogue, state)
         self._turns, self._pool_turns = live.turns, live.pool_turns
-        self._steps = steps
+        search = steps.index(Admission.find_routes) if Admission.find_routes in steps else len(steps)
+        self._steps = (*steps[:search], self._note_turns, *steps[search:])
         self.questions: list[Question] = []
         """Questions that a real call would ask; here every one counts as unanswered."""
 
@@ -102,6 +103,10 @@ class Rehearsal:
             self.questions.append(outcome.question)
             outcome = setup.settle(Unanswered("the call is not made"), call_request.at)
         return outcome
+
+    def _note_turns(self, _admission: Admission, _call_request: CallRequest) -> None:
+        """Note the turns of number pools before the search for routes: the mapping gateway may have taken one."""
+        self._pool_turns = self.admission.live.pool_turns.copied()
 
     def vendors(self) -> LiveVendors:
         """Return the vendors as the call found them: the steps have moved the turns of those that share calls."""
