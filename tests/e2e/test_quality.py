@@ -8,6 +8,7 @@ from doubles.daemon import Daemon
 from vosd.testing.sockets.peer import ANSWER, OutgoingCall, Peer
 
 from .addresses import QUALITY_SWITCH, VENDORS
+from .conditions import eventually
 from .stage import Stage, configuration
 
 EXPLAIN = ("route", "explain", "--gateway", "acme-pbx", "--caller", "1202", "--callee", "4410111")
@@ -27,6 +28,7 @@ def test_a_vendor_that_fails_falls_behind_and_comes_back_when_the_other_is_worse
 
             daemon.succeed("reload")
             before = figures(daemon)
+            eventually(lambda: len(stage.records()) == 4, "all calls are booked before the stop")
             assert daemon.interrupt() == 0
             daemon.start()
             assert figures(daemon) == before
