@@ -12,13 +12,14 @@ import msgspec
 
 from vosd.base.cause import EndReason
 from vosd.base.errors import Refusal
+from vosd.routing.calendar_order import in_tiers
 from vosd.routing.capacity import Occupancy
 from vosd.routing.conditions import CAUSE_OF_FULL, CONDITIONS
 from vosd.routing.loss import loss
 from vosd.routing.order import Ordering
 from vosd.routing.ports import Vendors
 from vosd.routing.rest import Rests
-from vosd.routing.route_table import Candidate, RouteTable
+from vosd.routing.route_table import Candidate, Fit, RouteTable
 from vosd.routing.routes import Cause, Destination, LeftOut, RouteChoice, RouteRequest, Routes
 from vosd.trunks.dialect import PortedNumber
 from vosd.trunks.gateways import RoutingGateway
@@ -79,6 +80,8 @@ def _search(
         yield from _search_named(request, table, occupancy, rests, vendors, left)
         return
     fit, ordering = table.fit(request.routing_number or request.callee, request.at.wall), None
+    if fit.calendars and not vendors.blocked:
+        fit = in_tiers(fit, table.plan, request.at.wall)
     candidates: Iterable[Candidate] = fit.ranked
     if fit.criteria:
         rated = request.callee_rated or request.callee
@@ -102,14 +105,18 @@ def _search(
             if ordering is not None:
                 ordering.offered(candidate)
             yield found if found.gateway.numbers is None else _renumbered(found, vendors)
-    if ordering is not None and ordering.outranked:
-        left += [LeftOut(each.gateway, Cause.CALENDAR, _OUTRANKED) for each in ordering.outranked]
-    if fit.stopped:
-        left += [LeftOut(each.gateway, Cause.PLAN, _STOPPED) for each in fit.stopped]
+    left += _not_in_order(fit, ordering)
     if resting and not offered:
         # These are tried after all. A caller that reads ``left`` once the search is over must not find them there.
         left[:] = [each for each in left if each.cause is not Cause.FAILING]
         yield from (each if each.gateway.numbers is None else _renumbered(each, vendors) for each in resting)
+
+
+def _not_in_order(fit: Fit, ordering: Ordering | None) -> Iterator[LeftOut]:
+    """Yield the gateways that the order itself leaves out."""
+    outranked = fit.outranked if ordering is None else (*fit.outranked, *ordering.outranked)
+    yield from (LeftOut(each.gateway, Cause.CALENDAR, _OUTRANKED) for each in outranked)
+    yield from (LeftOut(each.gateway, Cause.PLAN, _STOPPED) for each in fit.stopped)
 
 
 def _renumbered(choice: RouteChoice, vendors: Vendors) -> RouteChoice:

@@ -52,6 +52,9 @@ class Candidate(NamedTuple):
         return 0 if self.prefix == ANY else len(self.prefix)
 
 
+_NO_TIERS: Final[dict[tuple[int | None, ...], "Fit"]] = {}
+
+
 class Fit(NamedTuple):
     """The candidates for all numbers that the same longest prefixes fit."""
 
@@ -65,6 +68,12 @@ class Fit(NamedTuple):
     """Those that are out because one with a longer prefix ends the search."""
     has_repeats: bool = False
     """Whether a gateway is among them by several lines of the plan's routes."""
+    calendars: tuple[Calendar, ...] = ()
+    """Those of the candidates, where the first of ``criteria`` is the calendar."""
+    by_tiers: dict[tuple[int | None, ...], "Fit"] = _NO_TIERS
+    """What was found for them by ``calendar_order``, by the tiers of the calendars."""
+    outranked: tuple[Candidate, ...] = ()
+    """Those that are out because another one's calendar fits more closely."""
 
 
 _NOTHING: Final = Fit(())
@@ -294,15 +303,23 @@ def _sorted(candidates: Sequence[Candidate], order: Sequence[Criterion]) -> Fit:
         found = [each._replace(protect_times=times) for each in found]
 
     def rank(candidate: Candidate) -> tuple[int, ...]:
-        in_order = (-candidate.length if each is Criterion.PREFIX else candidate.priority for each in first)
-        return candidate.gateway.protect_ms is not None, *in_order
+        return candidate.gateway.protect_ms is not None, *static_rank(candidate, first)
 
     ranked = tuple(sorted(found, key=rank))
     groups = tuple(tuple(equal) for _, equal in groupby(ranked, key=rank))
     repeats = len({each.gateway.name for each in ranked}) < len(ranked)
     if len(groups) == len(ranked):
         return Fit(ranked, stopped=stopped, has_repeats=repeats)
-    return Fit(ranked, groups, tuple(order[len(first) :]), stopped, repeats)
+    fit = Fit(ranked, groups, tuple(order[len(first) :]), stopped, repeats)
+    if fit.criteria[:1] != (Criterion.CALENDAR,):
+        return fit
+    calendars = {id(each.calendar): each.calendar for each in ranked if each.calendar is not None}
+    return fit._replace(calendars=tuple(calendars.values()), by_tiers={})
+
+
+def static_rank(candidate: Candidate, criteria: Sequence[Criterion]) -> tuple[int, ...]:
+    """Return what a candidate is sorted by, by criteria that depend on the configuration alone."""
+    return tuple(-candidate.length if each is Criterion.PREFIX else candidate.priority for each in criteria)
 
 
 def _ends_search(gateway: RoutingGateway) -> bool:
