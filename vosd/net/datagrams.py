@@ -20,6 +20,9 @@ ADDRESSES_MAX: Final = 4_096
 
 _NAME_BYTES: Final = 28
 """Size of struct sockaddr_in6, the longer of the two."""
+_NAME_STRIDE: Final = 32
+_NAME_WORDS: Final = _NAME_STRIDE // 8
+"""Family, port and address of a struct sockaddr_in are its first eight bytes: one number, which needs no copy."""
 
 _libc: Final = ctypes.PyDLL(None)
 
@@ -69,21 +72,22 @@ class Datagrams:
         self._file = sock.fileno()
         self._is_version6 = sock.family == socket.AF_INET6
         self._buffer = (ctypes.c_char * (BATCH * DATAGRAM_MAX))()
-        self._names = (ctypes.c_char * (BATCH * _NAME_BYTES))()
+        self._names = (ctypes.c_char * (BATCH * _NAME_STRIDE))()
         self._vectors = (_Vector * BATCH)()
         self._messages = (_Message * BATCH)()
         for index in range(BATCH):
             self._vectors[index] = _Vector(ctypes.addressof(self._buffer) + index * DATAGRAM_MAX, DATAGRAM_MAX)
             message = self._messages[index].header
-            message.name = ctypes.addressof(self._names) + index * _NAME_BYTES
+            message.name = ctypes.addressof(self._names) + index * _NAME_STRIDE
             message.name_length = _NAME_BYTES
             message.vector = ctypes.pointer(self._vectors[index])
             message.vectors = 1
-        self._first = ctypes.c_void_p(ctypes.addressof(self._messages))
+        self._first = ctypes.byref(self._messages)
         self._data = memoryview(self._buffer).cast("B")
         self._sender_bytes = memoryview(self._names).cast("B")
+        self._sender_words = self._sender_bytes.cast("Q")
         self._words = memoryview(self._messages).cast("B").cast("I")
-        self._senders_by_name: dict[bytes, Peer] = {}
+        self._senders_by_name: dict[bytes | int, Peer] = {}
         self._names_by_sender: dict[tuple[str, int], bytes] = {}
 
     def read(self) -> list[tuple[bytes, Peer]]:
@@ -91,13 +95,17 @@ class Datagrams:
 
         The senders that are cached share one object with all their messages in the trace.
         """
-        data, senders, words, known = self._data, self._sender_bytes, self._words, self._senders_by_name
+        data, words, known = self._data, self._words, self._senders_by_name
+        name: bytes | int
         batch = []
         for index in range(_receive(self._file, self._first, BATCH, _NOT_WAITING, None)):
+            if self._is_version6:
+                name = self._sender_bytes[index * _NAME_STRIDE : index * _NAME_STRIDE + _NAME_BYTES].tobytes()
+            else:
+                name = self._sender_words[index * _NAME_WORDS]
+            sender = known.get(name) or self._sender_of(name, index)
             start = index * DATAGRAM_MAX
-            name = bytes(senders[index * _NAME_BYTES : (index + 1) * _NAME_BYTES])
-            sender = known.get(name) or self._sender_of(name)
-            batch.append((bytes(data[start : start + words[index * _STRIDE + _LENGTH]]), sender))
+            batch.append((data[start : start + words[index * _STRIDE + _LENGTH]].tobytes(), sender))
         return batch
 
     def send(self, data: bytes, to: tuple[str, int]) -> bool:
@@ -110,15 +118,17 @@ class Datagrams:
         """Stop using the socket: the number of a closed file descriptor may soon belong to another file."""
         self._file = -1
 
-    def _sender_of(self, name: bytes) -> Peer:
-        """Convert a struct sockaddr, and cache the result."""
+    def _sender_of(self, name: bytes | int, index: int) -> Peer:
+        """Convert the struct sockaddr of a datagram, and cache the result by its ``name``."""
         if len(self._senders_by_name) >= ADDRESSES_MAX:
             self._senders_by_name.clear()
-        (port,) = struct.unpack_from("!H", name, 2)
+        start = index * _NAME_STRIDE
+        written = self._sender_bytes[start : start + _NAME_BYTES].tobytes()
+        (port,) = struct.unpack_from("!H", written, 2)
         if self._is_version6:
-            sender = Peer(self._flow, socket.inet_ntop(socket.AF_INET6, name[8:24]), port)
+            sender = Peer(self._flow, socket.inet_ntop(socket.AF_INET6, written[8:24]), port)
         else:
-            sender = Peer(self._flow, socket.inet_ntop(socket.AF_INET, name[4:8]), port)
+            sender = Peer(self._flow, socket.inet_ntop(socket.AF_INET, written[4:8]), port)
         self._senders_by_name[name] = sender
         return sender
 
