@@ -231,7 +231,7 @@ def _plain(amount: Decimal) -> str:
 
 
 def _shown(raw: Decimal) -> str:
-    text = format(raw, "f")
-    if len(text) > _SHORT:
+    text = str(raw)
+    if len(text) > _SHORT or "E" in text:
         text = format(raw.quantize(_SHOWN_PLACES, context=EXACT), "f")
     return text.rstrip("0").rstrip(".") if "." in text else text
