@@ -46,7 +46,11 @@ def test_the_vendor_whose_calendar_fits_gets_the_call(stage: Stage) -> None:
     with conversing(stage, "4410", gateway="carrier-b") as (conversation,):
         conversation.establish()
         conversation.hang_up()
-    assert stage.record_of(conversation.callee)["routing_gateway"] == "carrier-b"
+    record = stage.record_of(conversation.callee)
+    assert record["routing_gateway"] == "carrier-b"
+    told = stage.daemon.ask("cdr", "show", record["call_id"], "--why")
+    assert (told["result"], told["chosen"]["routing_gateway"], told["refusal"]) == ("ok", "carrier-b", None)
+    assert told["left"] == [], "the call never came to those behind it"
     order, left = explained(stage, "4410")
     assert order == ["carrier-b", "carrier-c"]
     assert left.keys() == {"carrier-a"}

@@ -132,6 +132,10 @@ class CallRequest(msgspec.Struct):
     choices: Iterator[RouteChoice] = iter(())
     left: list[LeftOut] = []
     """The gateways that the search has left out so far, and why."""
+    refusal: str = ""
+    """Why a step has refused the call, in words."""
+    is_sampled: bool = False
+    """Its record says how its route was found, also if the call is answered."""
     hold: Hold | None = None
     counted: CountedCall | None = None
     """The call as the dynamic blacklist counts it; None = it does not."""
@@ -336,6 +340,8 @@ class Admission:
         if isinstance(routes, Refusal):
             return routes
         call.choices = routes
+        one_in = self.catalogue.parameters.verdicts_one_in
+        call.is_sampled = one_in > 0 and call.at.mono % one_in == 0
         return None
 
     def take_hold(self, call: CallRequest) -> Refusal | None:

@@ -14,6 +14,7 @@ from vosd.billing.rater import itemise
 from vosd.billing.rates import AppliedRate
 from vosd.callcontrol.admission import CallRequest
 from vosd.callcontrol.vendor_terms import buy_rate
+from vosd.callcontrol.verdicts import verdicts
 from vosd.cdr.columns import iso_utc
 from vosd.cdr.record import TOO_DEAR, Attempt, CallRecord, Posting
 from vosd.routing.pipeline import Cause, LeftOut
@@ -91,6 +92,9 @@ def draft(
         sip_code=ending.sip_code,
         q850_cause=ending.q850_cause,
         reason_text=ending.text,
+        verdicts=None
+        if vendor_answered is not None and not call_request.is_sampled
+        else verdicts(call_request, choice),
         attempts=(*_too_dear(call_request.left), *journey.attempts) if call_request.left else tuple(journey.attempts),
         recorded=recorded,
     )

@@ -109,6 +109,7 @@ class Setup(msgspec.Struct, eq=False):
 
     def _stop(self, outcome: Refusal | Ask) -> Refusal | Ask:
         if isinstance(outcome, Refusal):
+            self.call_request.refusal = outcome.detail
             self.call_request.undo()
             return outcome
         if self.call_request.mapping is None:  # the caller's leg and its record need to know the trunk

@@ -40,6 +40,8 @@ class CallParameters:
     """SS_SIP_AUTHENTICATION_RETRY: how many challenges to one request of ours are answered."""
     uses_calendars: bool = True
     """SERVER_WORK_CALENDAR_ENABLED: without it nothing is bound to a calendar."""
+    verdicts_one_in: int = 100
+    """``routing.verdicts_one_in``: the records of so many answered calls say of one how its route was found."""
     calendar_strict: bool = False
     """``routing.calendar_strict``: gateways without a calendar are out where the calendar of another one fits."""
     dead_call_billing: DeadCallBilling = DeadCallBilling.DETECTION

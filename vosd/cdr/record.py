@@ -108,6 +108,10 @@ class CallRecord(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     sip_code: Annotated[int | None, number(16, "final code as the caller saw it")] = None
     q850_cause: Annotated[int | None, number(16, "cause of ITU-T Q.850")] = None
     reason_text: Annotated[str | None, text(128, "text of the Reason header that ended it (RFC 3326)")] = None
+    verdicts: Annotated[
+        str | None,
+        document(30_000, "why a call was refused, and why gateways were left out; of some answered calls only"),
+    ] = None
     attempts: tuple[Attempt, ...] = ()
     """Every gateway tried, in order; a table of its own."""
     postings: tuple[Posting, ...] = ()

@@ -16,6 +16,7 @@ from vosd.cli.command import Family, Invocation, OperationError, json_option, pa
 from vosd.cli.later import not_built_yet
 from vosd.cli.output import Column
 from vosd.cli.trace import CAPTURE, capture, ladder
+from vosd.cli.why import show_why
 
 if TYPE_CHECKING:
     from vosd.cdr.record import CallRecord
@@ -185,15 +186,21 @@ async def _list(invocation: Invocation, before: str | None, criteria: dict[str, 
 @click.argument("call_id", type=CALL_ID)
 @click.option("--ladder", "as_ladder", is_flag=True, help="Draw what was said instead, if the switch still has it.")
 @click.option("--pcap", type=CAPTURE, metavar="FILE", help="Write what was said to a capture for Wireshark.")
+@click.option("--why", "as_why", is_flag=True, help="Say why it went where it did, and which gateways were left out.")
 @json_option
 @pass_invocation
-def show(invocation: Invocation, call_id: str, as_ladder: bool, pcap: Path | None, as_json: bool) -> None:
+def show(invocation: Invocation, call_id: str, as_ladder: bool, pcap: Path | None, as_why: bool, as_json: bool) -> None:
     """Show everything about one call; the first digits of CALL_ID are enough.
 
     In ladder, capture and the messages of --ladder --json, digest credentials and media keys are blanked. With
     --ladder or --pcap the call may still run.
     """
+    if as_why and (as_ladder or pcap is not None):
+        raise click.UsageError("--why or --ladder with --pcap, not both")
     call = asyncio.run(_find(invocation, call_id))
+    if call is not None and as_why:
+        show_why(call.record, as_json=as_json)
+        return
     if call is None:
         _show_running(invocation, call_id, pcap, as_ladder=as_ladder, as_json=as_json)
         return
@@ -243,6 +250,7 @@ def _show_running(invocation: Invocation, call_id: str, pcap: Path | None, *, as
 
 def _show_sheets(shown: dict[str, Any]) -> None:
     attempts, breakdown = shown.pop("attempts"), shown.pop("fee_breakdown")
+    del shown["verdicts"]  # --why shows them
     output.sheet(shown)
     output.line("")
     output.table(ATTEMPT_KEYS, [[*attempt.values()] for attempt in attempts], empty="no gateway was tried")

@@ -109,6 +109,7 @@ def _call_parameters(keys: InstallationKeys, parameters: ParameterKeys) -> CallP
         max_call_seconds=keys.limits.max_call_seconds,
         record_server_hang_up=parameters.record_server_hang_up,
         uses_calendars=parameters.work_calendar,
+        verdicts_one_in=keys.routing.verdicts_one_in,
         calendar_strict=keys.routing.calendar_strict,
         dead_call_billing=keys.limits.dead_call_billing,
         digest=DigestSettings(

@@ -23,6 +23,10 @@ class RoutingKeys(Keys):
     loss_guard: Annotated[LossGuard, wanted_margin()] = LossGuard()
     """Which margin a routing gateway must leave for calls whose plan, account and trunk state none: the sell price of a
     minute less its buy price, where both are known. ``off`` allows calls to be sold below cost."""
+    verdicts_one_in: Annotated[int, whole(0, 1_000_000)] = 100
+    """Of so many answered calls one keeps with its CDR why its gateway was chosen and others were not
+    (``vosd cdr show CALL_ID --why``); calls that fail all do. 0: no answered call does; 1: all.
+    """
     calendar_strict: Annotated[bool, switch()] = False
     """``yes``: gateways without a calendar are left out while the calendar of another one fits. By default they come
     last.

@@ -1,0 +1,52 @@
+"""Why a call went where it did, from its record alone: in the form of ``vosd route explain``."""
+
+from typing import Any
+
+import msgspec
+
+from vosd.callcontrol.verdicts import Verdicts
+from vosd.cdr.record import Attempt, CallRecord
+
+_NONE = Verdicts()
+
+
+def why(record: CallRecord) -> dict[str, Any]:
+    """Return the JSON object of ``vosd cdr show --why``; its keys are stable.
+
+    ``is_kept`` is false for an answered call that keeps no verdicts: then only its attempts are known.
+    """
+    kept = _verdicts(record.verdicts)
+    verdicts = kept or _NONE
+    tried = [each for each in record.attempts if each.was_tried]
+    return {
+        "call_id": record.call_id,
+        "result": "ok" if record.answered_at is not None else record.end_reason,
+        "is_kept": kept is not None,
+        "refusal": verdicts.refusal or None,
+        "plan": verdicts.plan or None,
+        "callee_in": record.callee_in,
+        "callee_billed": record.callee_billing,
+        "callee_out": record.callee_out,
+        "candidates": [
+            {"routing_gateway": each.gateway, "position": position, "reason": _of_attempt(each)}
+            for position, each in enumerate(tried, start=1)
+        ],
+        "chosen": None if verdicts.chosen is None else msgspec.to_builtins(verdicts.chosen),
+        "left": [msgspec.to_builtins(each) for each in verdicts.left],
+        "more_left": verdicts.more_left,
+    }
+
+
+def _verdicts(document: str | None) -> Verdicts | None:
+    """Return the verdicts of a record; None where it has none, or where they are damaged."""
+    if document is None:
+        return None
+    try:
+        return msgspec.json.decode(document, type=Verdicts)
+    except (msgspec.DecodeError, msgspec.ValidationError):
+        return None
+
+
+def _of_attempt(attempt: Attempt) -> str:
+    code = "no response" if attempt.code == 0 else str(attempt.code)
+    return f"tried: {code} after {attempt.ms} ms ({attempt.reason})"

@@ -1,0 +1,96 @@
+"""What the record of a call says of how its route was found, for ``vosd cdr show CALL_ID --why``.
+
+The words by which programs tell reasons apart are those of ``vosd route explain``. Figures of the moment (calls of a
+limit, seconds of a rest) are not in them: they would have to be collected for each call that is refused.
+"""
+
+from typing import Final
+
+import msgspec
+
+from vosd.base.money import format_amount
+from vosd.callcontrol.admission import CallRequest
+from vosd.routing.routes import Cause, LeftOut, RouteChoice
+
+LEFT_MAX: Final = 40
+"""Gateways that one record names, so that it fits its column."""
+_DETAIL_MAX: Final = 120
+_REFUSAL_MAX: Final = 1_000
+
+WORDS: Final = {
+    Cause.DISABLED: ("disabled", "by the configuration"),
+    Cause.BLOCKED: ("blocked", "by an operator"),
+    Cause.PLAN: ("plan", "not for these calls"),
+    Cause.EXPIRED: ("expired", "not valid now"),
+    Cause.CALENDAR: ("calendar", "no entry fits"),
+    Cause.DENIED_PREFIX: ("denied prefix", "the number has one"),
+    Cause.PARTNER: ("partner", "the call came from it"),
+    Cause.LOSS: ("loss", "it costs more than the margin allows"),
+    Cause.RESTING: ("resting", "answered 503 and asked to be left alone"),
+    Cause.FAILING: ("resting", "calls to it failed in a row"),
+    Cause.UNREGISTERED: ("unregistered", "a registration is missing"),
+    Cause.OFFLINE: ("unregistered", "the phone is not registered"),
+    Cause.DOWN: ("down", "answers no OPTIONS"),
+    Cause.NOT_LOCATED: ("not located", "no address is known"),
+    Cause.NO_BUY_RATE: ("no buy rate", "its account has none for the number"),
+    Cause.NO_FUNDS: ("no funds", "its account has nothing left"),
+    Cause.CALLER: ("caller", "the calling number is not allowed"),
+    Cause.FULL: ("capacity", "it had as many calls as it may have"),
+    Cause.TOO_FAST: ("rate limit", "it had as many calls a second as it may have"),
+}
+"""The word with which the reason of each cause begins, and what follows where no detail is known."""
+
+
+class Chosen(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The gateway that was tried last, and by what it came to its place."""
+
+    routing_gateway: str
+    prefix: str
+    priority: int
+    weight: int
+    cost: str | None = None
+    """The buy rate of a minute."""
+
+
+class Excluded(msgspec.Struct, frozen=True):
+    """A gateway that was not tried."""
+
+    routing_gateway: str
+    reason: str
+
+
+class Verdicts(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The JSON document of the column."""
+
+    plan: str = ""
+    refusal: str = ""
+    chosen: Chosen | None = None
+    left: tuple[Excluded, ...] = ()
+    more_left: int = 0
+    """How many are not named: the document is bounded."""
+
+
+_EMPTY: Final = Verdicts()
+_encode: Final = msgspec.json.Encoder().encode
+
+
+def verdicts(call: CallRequest, choice: RouteChoice | None) -> str | None:
+    """Return the document of a call with the gateway that it was offered last; None = there is nothing to say."""
+    mapping, account = call.mapping, call.account
+    plan = "" if mapping is None or account is None else mapping.routing_plan or account.routing_plan or ""
+    left = tuple(Excluded(each.gateway.name, reason(each)) for each in call.left[:LEFT_MAX])
+    found = Verdicts(plan, call.refusal[:_REFUSAL_MAX], _chosen(choice), left, max(0, len(call.left) - LEFT_MAX))
+    return None if found == _EMPTY else _encode(found).decode()
+
+
+def reason(left: LeftOut) -> str:
+    """Return why a gateway was left out: the word of its cause, a colon, and what there is to say."""
+    word, otherwise = WORDS[left.cause]
+    return f"{word}: {left.detail[:_DETAIL_MAX] or otherwise}"
+
+
+def _chosen(choice: RouteChoice | None) -> Chosen | None:
+    if choice is None:
+        return None
+    cost = None if choice.terms is None else format_amount(choice.terms.price_per_minute)
+    return Chosen(choice.gateway.name, choice.prefix, choice.priority, choice.weight, cost)
