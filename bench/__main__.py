@@ -59,6 +59,7 @@ def main() -> int:
         " the same cores.",
         style="dim",
     )
+    subprocess.run([sys.executable, "-m", "bench.routing"], check=False)
     if arguments.compare:
         subprocess.run([sys.executable, "-m", "bench.overload"], check=False)
     return _verdict(rows)

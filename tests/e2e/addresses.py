@@ -95,6 +95,8 @@ LOOKUP_SERVER: Final = Endpoint(f"{NETWORK}.61", 15_061)
 """A redirect server, and over TCP an HTTP server."""
 QUALITY_SWITCH: Final = Endpoint(f"{NETWORK}.1", 15_093)
 """It orders vendors by quality."""
+PLANNING_SWITCH: Final = Endpoint(f"{NETWORK}.1", 15_101)
+"""Its customers have routing plans."""
 UNKNOWN_SOURCE: Final = Endpoint(f"{NETWORK}.99", 15_099)
 """An unused address."""
 

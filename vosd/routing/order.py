@@ -5,9 +5,10 @@ on its number, its moment or the state of the switch. Among gateways that share 
 only when it is asked for: by then it is known which of them had no room.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from decimal import Decimal
 from itertools import groupby
+from operator import itemgetter
 from typing import Final
 
 from vosd.base.clock import Instant
@@ -26,6 +27,7 @@ _NOT_IN_FORCE: Final = NO_TIER + 1
 _LAST: Final = Decimal("Infinity")
 
 Rank = int | Decimal
+_RANK_OF: Final[Callable[[tuple[Rank, Candidate]], Rank]] = itemgetter(0)
 
 
 class Ordering:
@@ -65,10 +67,10 @@ class Ordering:
         if criterion in IN_TURN:
             yield from self._in_turn(candidates, is_weighted=criterion is Criterion.WEIGHT)
             return
-        ranked = sorted(self._ranked(candidates, criterion), key=_rank_of)
+        ranked = sorted(self._ranked(candidates, criterion), key=_RANK_OF)
         if criterion is Criterion.CALENDAR:
             ranked = self._of_best_tier(ranked)
-        for _, equal in groupby(ranked, key=_rank_of):
+        for _, equal in groupby(ranked, key=_RANK_OF):
             yield from self._sort([candidate for _, candidate in equal], further)
 
     def _in_turn(self, candidates: Sequence[Candidate], *, is_weighted: bool) -> Iterator[Candidate]:
@@ -87,6 +89,8 @@ class Ordering:
 
     def _ranked(self, candidates: Sequence[Candidate], criterion: Criterion) -> Iterable[tuple[Rank, Candidate]]:
         """Return each candidate with its rank; by quality it depends on the others."""
+        if criterion is Criterion.COST:
+            return self._priced(candidates)
         if criterion is not Criterion.QUALITY and criterion is not Criterion.BLEND:
             return ((self._rank(each, criterion), each) for each in candidates)
         vendors, callee, at, terms = self._vendors, self._callee, self._at, self._plan.quality
@@ -99,22 +103,32 @@ class Ordering:
         ]
         return zip(blend_ranks(found, prices, terms, self._plan.blend), candidates, strict=True)
 
+    def _priced(self, candidates: Sequence[Candidate]) -> Iterable[tuple[Rank, Candidate]]:
+        """Return each candidate with its price; the rate of an account is looked up once for all its gateways."""
+        prices: dict[str | None, Rank] = {}
+        ranked: list[tuple[Rank, Candidate]] = []
+        for each in candidates:
+            account = each.gateway.account
+            price = prices.get(account)
+            if price is None:
+                terms = self._vendors.terms(each.gateway, self._callee, self._at.wall)
+                price = prices[account] = _LAST if terms is None else terms.price_per_minute
+            ranked.append((price, each))
+        return ranked
+
     def _rank(self, candidate: Candidate, criterion: Criterion) -> Rank:
         match criterion:
             case Criterion.PREFIX:
                 return -candidate.length
             case Criterion.PRIORITY:
                 return candidate.priority
-            case Criterion.COST:
-                terms = self._vendors.terms(candidate.gateway, self._callee, self._at.wall)
-                return _LAST if terms is None else terms.price_per_minute
             case Criterion.CALENDAR:
                 return self._tier(candidate)
             case Criterion.LOAD:
                 gateway = candidate.gateway
                 calls = self._occupancy.active(gateway.scope, gateway.name)
                 return EXACT.divide(Decimal(calls), Decimal(candidate.weight)) if candidate.weight else _LAST
-            case Criterion.QUALITY | Criterion.BLEND | Criterion.WEIGHT | Criterion.ROUND_ROBIN:
+            case Criterion.COST | Criterion.QUALITY | Criterion.BLEND | Criterion.WEIGHT | Criterion.ROUND_ROBIN:
                 raise ValueError(f"a gateway has no rank of its own by {criterion.value}")
 
     def _tier(self, candidate: Candidate) -> int:
@@ -146,7 +160,3 @@ def weights_of(candidates: Sequence[Candidate]) -> list[int]:
     left = 100 - sum(each.percent or 0 for each in candidates)
     of_others = sum(each.weight for each in candidates if each.percent is None) or 1
     return [max(left, 0) * each.weight if each.percent is None else each.percent * of_others for each in candidates]
-
-
-def _rank_of(ranked: tuple[Rank, Candidate]) -> Rank:
-    return ranked[0]

@@ -1,0 +1,122 @@
+"""Routing plans and the loss guard, through the daemon: where calls go, and what their records say."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from doubles.daemon import Daemon
+
+from vosd.testing.sockets.peer import Peer
+
+from .addresses import PLANNING_SWITCH, VENDORS
+from .conversation import conversing
+from .stage import Stage, configuration
+
+ROUTES = "prefix,gateway,priority,weight,percent\n4430,carrier-b,1,,75\n4430,carrier-c,1,,25\n44,carrier-c,9,,\n"
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    directory = tmp_path_factory.mktemp("planning")
+    (directory / "routes.csv").write_text(ROUTES, encoding="utf-8")
+    with Daemon(directory, configuration("plans.yaml", PLANNING_SWITCH)) as daemon:
+        stage = Stage(daemon, PLANNING_SWITCH)
+        for account in ("acme", "narrow", "hasty", "poor"):
+            stage.pay(account, "100")
+        yield stage
+        stage.expect_nothing_left()
+        stage.expect_books_in_order()
+        assert daemon.interrupt() == 0
+
+
+def called(stage: Stage, prefix: str, gateway: str, customer: str = "acme") -> dict[str, Any]:
+    """Make a call that a gateway answers, and return its record."""
+    with conversing(stage, prefix, customer=customer, gateway=gateway) as (conversation,):
+        conversation.establish()
+        conversation.hang_up()
+    return stage.record_of(conversation.callee)
+
+
+def explained(stage: Stage, customer: str, callee: str) -> dict[str, Any]:
+    found: dict[str, Any] = stage.daemon.ask(
+        "route", "explain", "--gateway", f"{customer}-pbx", "--caller", "1", "--callee", callee
+    )
+    return found
+
+
+def test_a_plan_by_cost_calls_the_cheapest_first_and_goes_on_by_price(stage: Stage) -> None:
+    with (
+        conversing(stage, "4410", gateway="carrier-b") as (conversation,),
+        Peer(VENDORS["carrier-c"]) as cheapest,
+    ):
+        conversation.call.invite()
+        cheapest.reply(cheapest.expect("INVITE"), 503, tag="down")
+        cheapest.expect("ACK")
+        conversation.answer(conversation.vendor.expect("INVITE"))
+        conversation.hang_up()
+    record = stage.record_of(conversation.callee)
+    assert [(each["gateway"], each["code"]) for each in record["attempts"]] == [("carrier-c", 503), ("carrier-b", 200)]
+
+
+def test_a_gateway_that_would_lose_money_is_not_called(stage: Stage) -> None:
+    """Without a plan the dearest has the first priority; its rate for 4420 alone is below what the customer pays."""
+    record = called(stage, "4410", "carrier-c", customer="narrow")
+    assert [(each["gateway"], each["code"], each["reason"]) for each in record["attempts"]] == [
+        ("carrier-a", 0, "Loss"),
+        ("carrier-c", 200, "Answered"),
+    ]
+    assert called(stage, "4420", "carrier-a", customer="narrow")["routing_gateway"] == "carrier-a"
+
+
+def test_a_customer_may_be_sold_to_below_cost(stage: Stage) -> None:
+    assert [each["gateway"] for each in called(stage, "4410", "carrier-a", customer="poor")["attempts"]] == [
+        "carrier-a"
+    ]
+
+
+def test_a_call_that_every_gateway_would_lose_money_on_is_refused(stage: Stage) -> None:
+    with conversing(stage, "4499") as (conversation,):
+        conversation.call.invite()
+        assert conversation.call.refused().status == 503
+    record = stage.record_of(conversation.callee)
+    assert record["end_reason"] == "No Available Route"
+    assert {(each["gateway"], each["code"], each["reason"]) for each in record["attempts"]} == {
+        (f"carrier-{name}", 0, "Loss") for name in "abc"
+    }
+
+
+def test_the_explanation_names_prices_priorities_and_why_the_others_are_left_out(stage: Stage) -> None:
+    found = explained(stage, "narrow", "4420111")
+    (first, second) = found["candidates"]
+    assert {name: first[name] for name in ("routing_gateway", "prefix", "priority", "weight", "cost")} == {
+        "routing_gateway": "carrier-a", "prefix": "4420", "priority": 1, "weight": 100, "cost": "0.40",
+    }  # fmt: skip
+    assert second["routing_gateway"] == "carrier-c"
+    assert found["left"] == [{"routing_gateway": "carrier-b", "reason": "partner: the call comes from group"}]
+    found = explained(stage, "narrow", "4499111")
+    reasons = {each["routing_gateway"]: each["reason"] for each in found["left"]}
+    assert reasons["carrier-a"].startswith("loss: sold for 0.05 a minute and bought for 0.70")
+    assert found["result"] == "No Available Route"
+
+
+def test_lines_of_a_plan_share_calls_by_percentage(stage: Stage) -> None:
+    taken = [explained(stage, "hasty", "4430111")["candidates"][0]["routing_gateway"]]
+    assert taken == ["carrier-b"]
+    expected = ["carrier-b", "carrier-b", "carrier-c", "carrier-b"]
+    assert [called(stage, "4430", gateway, customer="hasty")["routing_gateway"] for gateway in expected] == expected
+    found = explained(stage, "hasty", "4410111")
+    assert [(each["routing_gateway"], each["priority"]) for each in found["candidates"]] == [("carrier-c", 9)]
+    reasons = {each["routing_gateway"]: each["reason"] for each in found["left"]}
+    assert reasons == {
+        "carrier-a": "plan: not among the gateways of plan lines",
+        "carrier-b": "plan: prefix does not fit",
+    }
+
+
+def test_a_reload_changes_the_plan_for_the_next_call(stage: Stage) -> None:
+    text = configuration("plans.yaml", PLANNING_SWITCH)
+    stage.daemon.configure(text.replace("order: [cost]", "gateways: carrier-b"))
+    stage.daemon.succeed("reload")
+    assert called(stage, "4410", "carrier-b")["routing_gateway"] == "carrier-b"
+    stage.daemon.configure(text)
+    stage.daemon.succeed("reload")
