@@ -315,8 +315,12 @@ class Commands:
 
     async def blacklist(self, _arguments: Arguments) -> object:
         """List the callers on the dynamic blacklist."""
-        now = self._clock.now()
-        return [_row_of(each, now) for each in self._service.switch.live.dynamic_lists.listed(now.mono)]
+        now, rows = self._clock.now(), []
+        for listing in tuple(self._service.switch.live.dynamic_lists.listed(now.mono)):
+            rows.append(_row_of(listing, now))
+            if len(rows) % ROWS_AT_ONCE == 0:
+                await asyncio.sleep(0)  # let calls run
+        return rows
 
     async def clear_blacklist(self, arguments: Arguments) -> object:
         """Take a calling number, or all, off the dynamic blacklist; return how many there were."""
