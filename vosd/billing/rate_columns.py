@@ -28,7 +28,8 @@ from vosd.billing.rate_layout import (
 )
 from vosd.billing.rates import Rate
 
-_MANTISSA_MAX: Final = 2**63 - 1
+MANTISSA_MAX: Final = 2**63 - 1
+"""Largest number of a ``Scaled``."""
 _FILLED: Final = f"%-{DIGITS}s"
 _START_BITS: Final = (16, 12, 8)
 _PAD: Final = HEX_OF_CHARACTER[:32] + b"0" + HEX_OF_CHARACTER[33:]
@@ -105,7 +106,7 @@ class RateColumns:
         sign, digits, exponent = amount.as_tuple()
         if isinstance(exponent, int) and not sign and -NO_AMOUNT < exponent <= 0:
             number = int("".join(map(str, digits)))
-            if number <= _MANTISSA_MAX:
+            if number <= MANTISSA_MAX:
                 return Scaled(number, -exponent)
         return Scaled(self.text(str(amount)), AS_TEXT)
 

@@ -5,23 +5,25 @@ is not accepted is read again as a whole, row by row, so that messages do not de
 """
 
 import csv
+import math
 import re
+from codecs import BOM_UTF8
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from decimal import Decimal
 from io import BytesIO, TextIOWrapper
 from itertools import accumulate, compress, islice
-from operator import itemgetter
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
 from pydantic import ValidationError
 
-from vosd.billing.rate_columns import NOTHING, Note, RateColumns
+from vosd.base.money import PLACES
+from vosd.billing.rate_columns import MANTISSA_MAX, NOTHING, Note, RateColumns
 from vosd.billing.rate_keys import DIGITS
-from vosd.billing.rate_layout import AS_TEXT
 from vosd.billing.rates import Rate
-from vosd.catalogue.problems import Place, Problem, ProblemList
+from vosd.catalogue.problems import Place, ProblemList
+from vosd.config.assembly.bad_rows import BadRows
 from vosd.config.assembly.bookable import LARGE, is_large
 from vosd.config.assembly.rate_files import (
     Column,
@@ -34,11 +36,9 @@ from vosd.config.assembly.rate_files import (
     report_width,
 )
 from vosd.config.assembly.rate_groups import (
-    BAD_ROWS_SHOWN,
     check_interval,
     compile_rate,
     each_once,
-    report_unnamed,
 )
 from vosd.config.assembly.rate_orders import RateOrder
 from vosd.config.assembly.rate_report import problems_of_rounding
@@ -50,6 +50,10 @@ from vosd.config.reader.reading import validate
 _AT_ONCE: Final = 8_192
 """Rows that are read together."""
 _LINE_END: Final = re.compile(r"\r\n|\r|\n")
+_UNITS: Final = tuple(10 ** (PLACES - places) for places in range(PLACES + 1))
+"""How many units of 1e-8 one of the last decimal is, by the number of decimals."""
+_LARGE_UNITS: Final = int(LARGE.scaleb(PLACES))
+_NO_NUMBER: Final = MANTISSA_MAX + 1
 _REMEMBERED: Final = 200_000
 """Different texts of one column that are remembered."""
 
@@ -91,8 +95,9 @@ def compile_rates(
     path = Path(order.file)
     if not content.isascii() and decoded(content, path, problems) is None:
         return None
-    text = TextIOWrapper(BytesIO(content), "utf-8-sig", newline="")
-    lines = lines_of(text, content.partition(b"\n")[0].decode("utf-8-sig"))
+    source = BytesIO(content)
+    source.seek(len(BOM_UTF8) if content.startswith(BOM_UTF8) else 0)  # the codec that skips it is slow
+    lines = lines_of(TextIOWrapper(source, "utf-8", newline=""), content.partition(b"\n")[0].decode("utf-8-sig"))
     found_before = len(problems)
     try:
         columns = columns_of(lines, path, order.key, problems)
@@ -131,30 +136,6 @@ def _together(lines: Lines) -> Iterator[tuple[list[list[str]], Sequence[int]]]:
             return
 
 
-class _BadRows:
-    """The first rows with mistakes, and the number of all."""
-
-    def __init__(self) -> None:
-        self._named: list[tuple[int, tuple[Problem, ...]]] = []
-        self._count = 0
-
-    def note(self, line: int, problems: ProblemList) -> None:
-        self._named.append((line, problems.in_order()))
-        self._count += 1
-        if len(self._named) > 2 * BAD_ROWS_SHOWN:
-            self._trim()
-
-    def report(self, order: RateOrder, problems: ProblemList) -> None:
-        self._trim()
-        for _, found in self._named:
-            for each in found:
-                problems.error(Place(each.file, each.line), each.key, each.expected, each.value)
-        report_unnamed(self._count, order.group_at, order.label, problems)
-
-    def _trim(self) -> None:
-        self._named = sorted(self._named, key=itemgetter(0))[:BAD_ROWS_SHOWN]
-
-
 class _Compiling:
     """One file on its way into columns."""
 
@@ -162,7 +143,7 @@ class _Compiling:
         self.rates = RateColumns(per_cycle=order.price_per is PricePer.CYCLE)
         self._order = order
         self._columns = columns
-        self._bad = _BadRows()
+        self._bad = BadRows()
         names = [column.name for column in columns]
         self._prefix, self._price = names.index("prefix"), names.index("billing_rate")
         self._area, self._memo = (names.index(name) if name in names else None for name in ("area", "memo"))
@@ -174,9 +155,12 @@ class _Compiling:
         self._memos = _Memory(self._is_memo)
         self._notes = _Memory(self._note_of)
         self._rates_of_terms: dict[int, Rate] = {}
+        self._read_price = _READ["billing_rate"]
+        self._kept_places = order.policy.fee_precision
         least = Decimal(1).scaleb(-order.policy.fee_precision) + order.policy.fee_unit
-        self._costs_something = least if order.price_per is PricePer.CYCLE else 60 * least
-        """A rate of at least this much costs something in a cycle of any length."""
+        cycles = 1 if order.price_per is PricePer.CYCLE else 60
+        self._costs_something = math.ceil((cycles * least).scaleb(PLACES))
+        """A rate of at least so many units of 1e-8 costs something in a cycle of any length."""
 
     def add(self, rows: Sequence[Sequence[str]], lines: Sequence[int]) -> None:
         """Add lines in the order of the file."""
@@ -276,14 +260,16 @@ class _Compiling:
             self._bad.note(line, problems)
 
     def _price_of(self, cell: str) -> _Price | None:
-        amount = _READ["billing_rate"](cell.strip())
-        if not isinstance(amount, Decimal):
+        text = cell.strip()
+        if self._read_price(text) is None:
             return None
-        number, places = self.rates.scaled(amount)
-        if places == AS_TEXT:
+        whole, _, fraction = text.partition(".")
+        digits, places = whole + fraction, len(fraction)
+        number = int(digits) if digits.isdigit() else _NO_NUMBER  # a sign: read as a whole row
+        if number > MANTISSA_MAX:
             return None
-        is_plain = places <= self._order.policy.fee_precision and amount >= self._costs_something
-        return _Price(number, places, not is_plain or amount > LARGE)
+        units = number * _UNITS[places]
+        return _Price(number, places, places > self._kept_places or not self._costs_something <= units <= _LARGE_UNITS)
 
     @staticmethod
     def _is_memo(cell: str) -> bool | None:
