@@ -1,21 +1,43 @@
 """Versions of content: a digest, so that equal content has an equal version."""
 
 import hashlib
+from collections.abc import Iterator, Mapping
+from itertools import islice
+from operator import itemgetter
+from typing import Final
 
 import msgspec
 
 from vosd.base.secret import Secret
 
+_AT_ONCE: Final = 200
+"""Entries of a mapping that are encoded at once."""
+
 
 def version_of(*content: object) -> str:
     """Return the version of structs, mappings and sequences; a change of any value changes it.
 
-    A changed password is a change, too; the digest does not disclose it.
+    A changed password is a change, too; the digest does not disclose it. Large mappings are encoded in parts, because
+    an encoder does not let another thread run: a reload would delay calls by the whole of it.
     """
-    encoded = msgspec.json.encode(content, enc_hook=_as_text, order="deterministic")
-    return hashlib.sha256(encoded).hexdigest()[:16]
+    digest = hashlib.sha256()
+    for each in content:
+        for part in _parts(each) if isinstance(each, Mapping) else (each,):
+            encoded = _encode(part)
+            digest.update(b"%d:" % len(encoded) + encoded)
+        digest.update(b";")
+    return digest.hexdigest()[:16]
+
+
+def _parts(mapping: Mapping[str, object]) -> Iterator[object]:
+    items = iter(sorted(mapping.items(), key=itemgetter(0)))
+    while part := list(islice(items, _AT_ONCE)):
+        yield part
 
 
 def _as_text(value: object) -> str:
     """Write what JSON has no form for."""
     return value.reveal() if isinstance(value, Secret) else str(value)
+
+
+_encode: Final = msgspec.json.Encoder(enc_hook=_as_text, order="deterministic").encode
