@@ -164,6 +164,7 @@ class LiveStateRecount(RuleBasedStateMachine):
         self.telephone.register()
         self.wire.delays = Storm(1, loss=loss, jitter_ms=20) if loss else self.wire.delays
         self.overrides = {}
+        self.has_removed_gateways = False
         self.calls = []
         self.attempts: dict[bytes, int] = {}
         """When each INVITE to a vendor was first sent."""
@@ -240,6 +241,7 @@ class LiveStateRecount(RuleBasedStateMachine):
     @rule(drawn=contents)
     def the_configuration_is_loaded(self, drawn):
         content = content_of(drawn)
+        self.has_removed_gateways |= None in drawn["vendors"]
         self.exchange.swap_catalogue(content)
         self.put_overrides_in_force()
 
@@ -358,6 +360,13 @@ class LiveStateRecount(RuleBasedStateMachine):
         occupancy = self.exchange.switch.live.occupancy
         recent = sum(occupancy.recent(Scope.ROUTING, name, now) for name in NAMES[Scope.ROUTING])
         assert recent == sum(now - begun < WINDOW_MS for begun in self.attempts.values())
+
+    @invariant()
+    def each_turn_is_paid_by_the_gateways_that_share_the_calls(self):
+        """A turn takes from one gateway what it gives to all, until a reload removes one with what it has."""
+        if not self.has_removed_gateways:
+            turns = self.exchange.switch.live.turns
+            assert [credits for credits in turns._credits.values() if sum(credits.values())] == []
 
     @invariant()
     def no_error_was_swallowed(self):

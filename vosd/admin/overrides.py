@@ -71,14 +71,14 @@ def gateway_targets(name: str, configured: Configured) -> tuple[Target, ...]:
     return found
 
 
-def account_targets(name: str, configured: Configured) -> tuple[Target, ...]:
-    """Return the account of a name.
+def account_targets(name: str, accounts: Collection[str]) -> tuple[Target, ...]:
+    """Return the account of a name; ``accounts`` are the configured ones.
 
     Raises:
         UnknownNameError: it does not exist; the message lists similar names.
     """
-    if name not in configured.accounts:
-        raise unknown("account", name, configured.accounts, "vosd account list names them")
+    if name not in accounts:
+        raise unknown("account", name, accounts, "vosd account list names them")
     return (Target.ACCOUNT,)
 
 

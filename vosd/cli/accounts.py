@@ -13,7 +13,7 @@ from vosd.cli import output
 from vosd.cli.arguments import AMOUNT, OVERDRAFT, operator_option
 from vosd.cli.command import Family, Invocation, json_option, pass_invocation
 from vosd.cli.output import Column
-from vosd.cli.overrides import clear, configured, now_ms, order_of, order_options, put, show_set, show_unblocked
+from vosd.cli.overrides import clear, now_ms, order_of, order_options, put, show_set, show_unblocked
 
 if TYPE_CHECKING:
     from vosd.admin.accounts import AccountSheet
@@ -149,7 +149,7 @@ def unblock(invocation: Invocation, /, account_id: str, operator: str, as_json: 
 async def _set(invocation: Invocation, account_id: str, order: "Order") -> "Outcome":
     from vosd.admin.overrides import account_targets
 
-    return await put(invocation, account_id, account_targets(account_id, configured(invocation)), order)
+    return await put(invocation, account_id, account_targets(account_id, invocation.excerpt.accounts()), order)
 
 
 @click.group(cls=Family)

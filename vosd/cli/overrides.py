@@ -203,16 +203,6 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def configured(invocation: Invocation) -> "Configured":
-    """Return the names of the configuration that can be overridden."""
-    from vosd.admin.overrides import Configured
-
-    names = invocation.excerpt.gateways_by_list()
-    return Configured(
-        invocation.excerpt.accounts(), names["mapping_gateways"] | names["phones"], names["routing_gateways"]
-    )
-
-
 async def put(invocation: Invocation, name: str, targets: "Sequence[Target]", order: "Order") -> "Outcome":
     """Set overrides of an object of the configuration."""
     from vosd.admin.overrides import set_overrides
@@ -265,10 +255,19 @@ def _remark(outcome: "Outcome") -> None:
         output.remark(f"stored, but the running switch has not taken it yet: {outcome.untold}")
 
 
+def _configured(invocation: Invocation, *, with_accounts: bool) -> "Configured":
+    """Return the names of the configuration that can be overridden."""
+    from vosd.admin.overrides import Configured
+
+    names = invocation.excerpt.gateways_by_list()
+    accounts = invocation.excerpt.accounts() if with_accounts else ()
+    return Configured(accounts, names["mapping_gateways"] | names["phones"], names["routing_gateways"])
+
+
 async def _set(invocation: Invocation, name: str, order: "Order") -> "Outcome":
     from vosd.admin.overrides import gateway_targets
 
-    return await put(invocation, name, gateway_targets(name, configured(invocation)), order)
+    return await put(invocation, name, gateway_targets(name, _configured(invocation, with_accounts=False)), order)
 
 
 async def _list(invocation: Invocation, name: str | None) -> list[dict[str, Any]]:
@@ -278,7 +277,11 @@ async def _list(invocation: Invocation, name: str | None) -> list[dict[str, Any]
 
     async with database_of(invocation.settings) as database:
         found = await SqlOverrides(database).load()
-    return [row for row in listed(found, configured(invocation), now_ms()) if name in {None, row["name"]}]
+    return [
+        row
+        for row in listed(found, _configured(invocation, with_accounts=True), now_ms())
+        if name in {None, row["name"]}
+    ]
 
 
 async def _history(invocation: Invocation, limit: int, name: str | None) -> list[dict[str, Any]]:

@@ -107,9 +107,7 @@ class SwitchService:
         self.signalling = SignallingLimits(catalogue, self.directory.name_at)
         comparison = Comparison(books, self.balances, self._recorder, self._journal)
         memo = MemoFile(settings.state_dir / "database.json")
-        self.database = DatabaseWatch(
-            lease, books, self.balances, comparison, memo, clock, self._write_registrations_again
-        )
+        self.database = DatabaseWatch(lease, books, self.balances, comparison, memo, clock, self._mend_the_rest)
         self.phone_service = PhoneService(clock, settings.phone_service, lambda: self.registrations)
         self.lookups = Lookups(clock, settings.lookups)
         surroundings = Surroundings(
@@ -335,7 +333,8 @@ class SwitchService:
         self.gateways.override(catalogue)
         self.switch.override(catalogue, overrides)
 
-    async def _write_registrations_again(self) -> None:
+    async def _mend_the_rest(self) -> None:
+        self.overrides.forget_version()
         await self.registrations.write_again()
 
     def _end_registrations(self) -> None:

@@ -62,7 +62,7 @@ def test_an_unknown_name_is_refused_with_a_suggestion():
     with pytest.raises(UnknownNameError, match="'carier-a' is configured or recorded: did you mean 'carrier-a'"):
         targets("carier-a")
     with pytest.raises(UnknownNameError, match="did you mean 'acme'"):
-        account_targets("akme", CONFIGURED)
+        account_targets("akme", CONFIGURED.accounts)
     with pytest.raises(UnknownNameError):
         targets("acme")  # an account is no gateway
 

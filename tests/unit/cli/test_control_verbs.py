@@ -140,20 +140,25 @@ async def test_status_for_people_gives_every_reason_of_a_refused_reload_a_line_o
 
 
 async def test_every_gateway_is_shown_with_its_state_its_calls_and_its_figures(switch: Switch, monkeypatch) -> None:
-    up = {"kind": "routing", "since_s": None, "rest_s": None, "attempts": 120, "asr": 42.5, "acd_s": 181.3}
+    times = {"since_s": None, "rest_s": None, "blocked": None}
+    up = {**times, "kind": "routing", "attempts": 120, "asr": 42.5, "acd_s": 181.3, "cost": "0.0125", "currency": "USD"}
     switch.gateways_now = [
         {**up, "gateway": "carrier-a", "state": "up", "calls": 17, "max_concurrent": 200, "pdd_ms": 1450},
         {**up, "gateway": "b", "state": "down", "since_s": 61, "calls": 0, "max_concurrent": None, "pdd_ms": None},
         {**up, "gateway": "c", "state": "resting", "rest_s": 9, "calls": 0, "max_concurrent": None, "pdd_ms": None},
+        {**up, "gateway": "d", "state": "blocked", "calls": 0, "max_concurrent": None, "pdd_ms": None},
     ]
+    switch.gateways_now[-1]["blocked"] = "by ann: no audio"
     assert document(await switch.vosd("status", "--gateways", "--json")) == switch.gateways_now
     monkeypatch.setenv("COLUMNS", "80")
     result = await switch.vosd("status", "--gateways")
     lines = result.stdout.splitlines()
     assert max(map(len, lines)) <= 80
-    assert lines[1].split() == ["carrier-a", "routing", "up", "17/200", "120", "42.5", "181.3", "1450"]
+    figures = ["120", "42.5", "181.3", "1450", "0.0125", "USD"]
+    assert lines[1].split() == ["carrier-a", "routing", "up", "17/200", *figures]
     assert "down for 61 s" in lines[2]
     assert "resting, 9 s left" in lines[3]
+    assert "d is blocked by ann: no audio" in result.stderr
     assert "since the switch was started" in result.stderr
 
 

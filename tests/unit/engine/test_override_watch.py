@@ -146,3 +146,15 @@ async def test_a_changed_value_is_put_in_force_and_logged_as_set(stage):
         await stage.watch.refresh()
     assert [(line["event"], line["value"]) for line in lines] == [("override_set", "4")]
     assert len(stage.seen) == 2
+
+
+async def test_a_database_that_has_lost_commits_is_read_again_whatever_its_version(stage):
+    await stage.put(BLOCK)
+    await stage.watch.refresh()
+    stage.store = MemoryOverrides()
+    await stage.put(override(Target.ROUTING, "b"))
+    await stage.watch.refresh()
+    assert stage.seen == [["a"]]
+    stage.watch.forget_version()
+    await stage.watch.refresh()
+    assert stage.seen == [["a"], ["b"]]

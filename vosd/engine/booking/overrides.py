@@ -53,6 +53,10 @@ class OverrideWatch(Counting):
                 self._stored = await self._store.load()
                 self._settle(self._stored.at(self._clock.now().wall))
 
+    def forget_version(self) -> None:
+        """Read the overrides again even if they have the same version: the database has lost commits."""
+        self._stored = None
+
     def end_expired(self) -> None:
         """End the overrides whose time is over."""
         expiry, now = self.in_force.next_expiry, self._clock.now().wall
