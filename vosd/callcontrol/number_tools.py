@@ -87,6 +87,8 @@ def find_routing_number(admission: Admission, call: CallRequest) -> Outcome:
     if terms is None or not terms.asks or not gateway.ask_number_portability:
         return None
     number = for_matching(call.callee)
+    if not (number.isascii() and number.isdigit()):
+        return None  # names are not ported, and servers refuse them
     if terms.prefixes and not number.startswith(terms.prefixes):
         return None
     if admission.catalogue.routes.phone(number) is not None:

@@ -99,7 +99,8 @@ def _search(
                 return  # the offline gateway takes calls only while the phone is not registered, not while it is busy
         elif found.is_last_resort:
             left.append(LeftOut(found.gateway, Cause.FAILING))
-            resting.append(found)
+            if not fit.has_repeats or all(each.gateway.name != found.gateway.name for each in resting):
+                resting.append(found)
         else:
             offered.add(found.gateway.name)
             if ordering is not None:

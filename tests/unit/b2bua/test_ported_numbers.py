@@ -188,6 +188,23 @@ def test_a_server_that_is_silent_is_left_alone_for_a_while():
     settled(scene)
 
 
+def test_a_server_that_refuses_numbers_is_asked_for_the_next_one():
+    scene = scene_of(refuses(484))
+    for number in range(FAILURES + 1):
+        scene.dial(f"4420{number}")
+    assert len(asked(scene)) == FAILURES + 1
+    assert scene.lookups.portability.availability.failed_total == FAILURES + 1
+    settled(scene)
+
+
+@pytest.mark.parametrize("callee", ["44abc", "44%2a1", "44%D9%A3"])
+def test_what_is_no_number_is_not_looked_up(callee):
+    scene = scene_of(ported())
+    scene.dial(callee)
+    assert asked(scene) == []
+    settled(scene)
+
+
 def test_only_numbers_with_the_prefixes_are_looked_up_and_none_of_our_phones():
     scene = scene_of(ported(), terms=PortabilityTerms(asks=True, prefixes=("4470", "1")))
     scene.dial()

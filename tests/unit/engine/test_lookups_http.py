@@ -12,7 +12,7 @@ import pytest
 from doubles.certificates import Authority
 
 from vosd.base.secret import Secret
-from vosd.engine.lookups.http import BODY_BYTES_MAX, HttpLookup, LookupFailedError
+from vosd.engine.lookups.http import BODY_BYTES_MAX, HttpLookup, LookupFailedError, NumberRefusedError
 from vosd.engine.settings import PortabilitySettings
 
 OK = b"HTTP/1.1 200 OK\r\n"
@@ -128,6 +128,16 @@ async def test_answers_that_cannot_be_used(server: Server, answer: bytes, field:
     server.answer = answer
     with pytest.raises(LookupFailedError, match=why):
         await server.look_up(field=field)
+
+
+@pytest.mark.parametrize(("status", "is_about_number"), [(400, True), (422, True), (401, False), (429, False)])
+async def test_a_refused_number_says_nothing_about_the_server(
+    server: Server, status: int, is_about_number: bool
+) -> None:
+    server.answer = with_length(b"", b"HTTP/1.1 %d No\r\n" % status)
+    with pytest.raises(LookupFailedError, match=f"status {status}") as failed:
+        await server.look_up()
+    assert isinstance(failed.value, NumberRefusedError) is is_about_number
 
 
 async def test_an_answer_with_its_length_is_complete_although_the_connection_stays_open(server: Server) -> None:

@@ -135,6 +135,17 @@ def test_a_gateway_may_have_another_priority_at_another_time_and_is_offered_once
     assert names(examined(table, request(at=Instant(10_000, NOON + HOUR)))) == ["b", "a"]
 
 
+def test_a_resting_gateway_of_several_lines_is_tried_once():
+    class Resting(Vendors):
+        resting = frozenset({"a"})
+
+        def resting_ms(self, gateway, mono_ms, payer=""):
+            return 5_000
+
+    rows = RouteRow("4420", "a"), RouteRow("4420", "a", valid_from=NOON - HOUR)
+    assert names(examined(with_rows(*rows), vendors=Resting())) == ["a"]
+
+
 def test_the_validity_of_a_gateway_counts_too():
     table = RouteTable([routing_gateway("old", valid_to=NOON), routing_gateway("new", valid_from=NOON)])
     assert names(examined(table)) == ["new"]

@@ -44,6 +44,10 @@ class Availability:
         if self._failures == FAILURES:
             _log.warning(Event.LOOKUP_SERVICE_DOWN, service=self._service, why=why)
 
+    def refused(self) -> None:
+        """Note that the server refuses a number: the numbers of one customer must not let it rest for all."""
+        self.failed_total += 1
+
     def answered(self) -> None:
         """Note a usable answer."""
         if self._failures >= FAILURES:

@@ -23,10 +23,16 @@ NUMBER: Final = "{number}"
 """What stands for the number in the URL."""
 NOT_PORTED: Final = frozenset({204, 404})
 """Statuses that say that nothing is known of the number, which is routed as dialled."""
+NOT_WELL: Final = frozenset({401, 403, 407, 408, 429})
+"""Statuses of 4xx that are about the server or our rights; the others are about the number that was asked for."""
 
 
 class LookupFailedError(VosError):
     """There is no usable answer; the message says why."""
+
+
+class NumberRefusedError(LookupFailedError):
+    """The server answers, and refuses this number."""
 
 
 class HttpLookup:
@@ -59,6 +65,8 @@ class HttpLookup:
             raise LookupFailedError(str(error)[:200] or type(error).__name__) from error
         if status in NOT_PORTED:
             return ""
+        if 400 <= status < 500 and status not in NOT_WELL:
+            raise NumberRefusedError(f"status {status}")
         if status != 200:
             raise LookupFailedError(f"status {status}")
         return self._number_in(body)

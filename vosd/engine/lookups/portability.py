@@ -12,7 +12,7 @@ from vosd.base.clock import Clock, Instant
 from vosd.callcontrol.number_tools import RoutingNumber, WhichRoutingNumber
 from vosd.callcontrol.questions import Ticket, Unanswered
 from vosd.engine.lookups.availability import Availability
-from vosd.engine.lookups.http import HttpLookup, LookupFailedError
+from vosd.engine.lookups.http import HttpLookup, LookupFailedError, NumberRefusedError
 from vosd.engine.lookups.sip_question import SipQuestion
 from vosd.engine.lookups.wiring import Wiring
 from vosd.engine.settings import PortabilitySettings
@@ -26,6 +26,8 @@ OPEN_MAX: Final = 256
 _HOPS: Final = 70
 _REDIRECTIONS: Final = frozenset({300, 301, 302})
 _UNKNOWN_NUMBER: Final = frozenset({404, 604})
+_NOT_WELL: Final = frozenset({401, 403, 407, 408, *range(500, 600)})
+"""Codes about the server or our rights; the others are about the number that was asked for."""
 
 
 class AnswerCache:
@@ -148,6 +150,8 @@ class PortabilityLookups:
     async def _ask_http(self, http: HttpLookup, lookup: _Lookup, number: str) -> None:
         try:
             routing_number = await http.look_up(number)
+        except NumberRefusedError as error:
+            self._refused(lookup, number, str(error), None)
         except LookupFailedError as error:
             self._failed(lookup, number, str(error), None)
         except Exception as error:  # noqa: BLE001  the boundary of a task: a call waits for what becomes of it
@@ -161,7 +165,8 @@ class PortabilityLookups:
         elif response.status in _UNKNOWN_NUMBER:
             self._found(lookup, number, "", at)
         elif response.status not in _REDIRECTIONS:
-            self._failed(lookup, number, f"status {response.status}", at)
+            note = self._failed if response.status in _NOT_WELL else self._refused
+            note(lookup, number, f"status {response.status}", at)
         else:
             self._found(lookup, number, _routing_number(response), at)
 
@@ -174,6 +179,11 @@ class PortabilityLookups:
     def _failed(self, lookup: _Lookup, number: str, why: str, in_turn: Instant | None) -> None:
         if lookup.settings == self._settings:
             self.availability.failed(why, self._clock.now())
+        self._tell(lookup, number, Unanswered(why), in_turn)
+
+    def _refused(self, lookup: _Lookup, number: str, why: str, in_turn: Instant | None) -> None:
+        if lookup.settings == self._settings:
+            self.availability.refused()
         self._tell(lookup, number, Unanswered(why), in_turn)
 
     def _tell(self, lookup: _Lookup, number: str, answer: RoutingNumber | Unanswered, in_turn: Instant | None) -> None:
