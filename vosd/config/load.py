@@ -40,6 +40,7 @@ from vosd.config.reader.document import Scalar, Section
 from vosd.config.reader.includes import read_files
 from vosd.config.reader.model import Keys
 from vosd.config.reader.reading import items_of, read_section
+from vosd.config.reader.renamed import merged
 from vosd.config.reader.templates import check_template_keys, fill_from_template, take_templates
 from vosd.engine.settings import Settings
 from vosd.net.settings import TransportSettings
@@ -166,7 +167,8 @@ def _objects(
     """Take templates and lists of objects out of the document."""
     templates = take_templates(document, problems)
     known = (key for model in _TEMPLATED for key in (*model.by_key(), *model.not_built))
-    check_template_keys(templates, frozenset(known), problems)
+    elsewhere = merged(model.names_elsewhere for model in _TEMPLATED)
+    check_template_keys(templates, frozenset(known), elsewhere, problems)
 
     def laid_under(section: Section, list_name: str) -> Mapping[str, str]:
         if list_name != "mapping_gateways":

@@ -6,10 +6,11 @@ from io import StringIO
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 
-from vosd.catalogue.problems import Place, ProblemList, suggestion
+from vosd.catalogue.problems import Place, ProblemList
 from vosd.config.keys.rates import RateKeys
 from vosd.config.reader.includes import read_text
 from vosd.config.reader.reading import Spot, Trail
+from vosd.config.reader.renamed import hint
 
 RATE_FILE_BYTES_MAX: Final = 256 * 1024 * 1024
 _DELIMITERS: Final = ",;\t"
@@ -124,7 +125,7 @@ def _columns(header: list[str], place: Place, key: str, problems: ProblemList) -
         if not name:
             # A file without a single known column is no table of rates, but perhaps one with a password.
             shown = written if is_table else None
-            problems.error(place, key, f"a known column; {suggestion(written, known)}", shown)
+            problems.error(place, key, f"a known column; {hint(written, known, RateKeys.names_elsewhere)}", shown)
         elif name in columns:
             problems.error(place, key, f"each column once; {columns[name].header!r} is the same", written)
         else:

@@ -9,7 +9,7 @@ from pydantic import BeforeValidator
 from vosd.base.margin import LossGuard
 from vosd.base.money import ZERO
 from vosd.billing.accounts import AccountType
-from vosd.config.keys import later
+from vosd.config.keys import later, names_of_vos3000
 from vosd.config.keys.templates import TEMPLATE_KEY
 from vosd.config.reader.amounts import currency_code, overdraft, price
 from vosd.config.reader.fields import choice, limit, moment, object_name, switch, whole
@@ -17,6 +17,7 @@ from vosd.config.reader.margins import wanted_margin
 from vosd.config.reader.model import Keys
 from vosd.config.reader.number_rules import comma_separated
 from vosd.config.reader.numbers import rate_prefix
+from vosd.config.reader.renamed import Renamed, renamed
 
 SectionPrefixes = Annotated[tuple[Annotated[str, rate_prefix()], ...], BeforeValidator(comma_separated)]
 
@@ -66,5 +67,6 @@ class AccountKeys(Keys):
     """Calendar of its working time, which ``vosd account show`` names; it refuses no calls."""
 
     aliases: ClassVar[Mapping[str, str]] = {"work_calendar": "calendar"}
+    names_elsewhere: ClassVar[Renamed] = renamed(names_of_vos3000.ACCOUNT)
     not_built: ClassVar[frozenset[str]] = later.ACCOUNT
     apart: ClassVar[Mapping[str, str]] = TEMPLATE_KEY

@@ -1,12 +1,14 @@
 """``calendars[]``: week days, hours and dates to which gateways and accounts are bound."""
 
 from datetime import tzinfo
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from vosd.config.keys import names_of_vos3000
 from vosd.config.reader.fields import FromText, KeyProblemError, line_of_text, object_name, one_or_many, switch
 from vosd.config.reader.model import Keys
+from vosd.config.reader.renamed import Renamed, renamed
 from vosd.config.reader.times import Day, DaySpan, day, end_of_hours, span_of_days, start_of_hours, time_zone, weekday
 
 
@@ -34,6 +36,8 @@ class EntryKeys(Keys):
     """A single date."""
     dates: Annotated[DaySpan | None, span_of_days()] = None
     """A range of dates, both included."""
+
+    names_elsewhere: ClassVar[Renamed] = renamed(names_of_vos3000.CALENDAR_ENTRY)
 
     @model_validator(mode="after")
     def _says_when(self) -> "EntryKeys":
@@ -78,6 +82,8 @@ class CalendarKeys(Keys):
     """When it is working time, and when not. Of those that fit the closest kind decides: ``date``, ``dates``,
     ``weekdays``, hours alone; of the same kind, one that is not working.
     """
+
+    names_elsewhere: ClassVar[Renamed] = renamed(names_of_vos3000.CALENDAR)
 
     @model_validator(mode="after")
     def _is_not_empty(self) -> "CalendarKeys":

@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar
 
 from vosd.b2bua.settings import DeadCallBilling
 from vosd.base.secret import Secret
-from vosd.config.keys import later
+from vosd.config.keys import later, names_of_vos3000
 from vosd.config.keys.dynamic_blacklist import DynamicBlacklistKeys
 from vosd.config.keys.number_portability import NumberPortabilityKeys
 from vosd.config.keys.phone_service import PhoneServiceKeys
@@ -20,6 +20,7 @@ from vosd.config.keys.sip import SipKeys
 from vosd.config.reader.fields import choice, object_name, whole
 from vosd.config.reader.files import database_url, file_path, socket_path
 from vosd.config.reader.model import Keys
+from vosd.config.reader.renamed import Renamed, renamed
 from vosd.engine.settings import LogLevel, OnSigterm
 
 
@@ -111,6 +112,7 @@ class InstallationKeys(Keys):
     preset: Annotated[Preset | None, choice(Preset)] = None
     """``vos3000``: every default as VOS3000's. What the file sets itself still wins."""
 
+    names_elsewhere: ClassVar[Renamed] = renamed(names_of_vos3000.INSTALLATION)
     not_built: ClassVar[frozenset[str]] = later.INSTALLATION
     apart: ClassVar[Mapping[str, str]] = {
         "include": "Files, or patterns such as ``partners/*.yaml``, relative to the file that names them.",

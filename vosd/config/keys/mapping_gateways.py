@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, model_validator
 
 from vosd.base.margin import LossGuard
 from vosd.base.nat import Nat
-from vosd.config.keys import later
+from vosd.config.keys import later, names_of_vos3000
 from vosd.config.keys.declared import DeclaredKeys
 from vosd.config.keys.dynamic_blacklist import DynamicBlacklistKeys
 from vosd.config.keys.number_rules import IncomingNumberKeys
@@ -32,6 +32,7 @@ from vosd.config.reader.fields import (
 from vosd.config.reader.margins import wanted_margin
 from vosd.config.reader.model import Keys
 from vosd.config.reader.numbers import dialled_prefix
+from vosd.config.reader.renamed import Renamed, renamed
 from vosd.trunks.dialect import CallerDialect, CallerSource, ReasonForm, Reliability, Transfers
 from vosd.trunks.gateways import HostPattern, MappingGateway
 from vosd.trunks.number_rules import IncomingNumbers
@@ -94,6 +95,7 @@ class MappingGatewayKeys(DeclaredKeys):
 
     declared_by: ClassVar[tuple[type[Struct], ...]] = (MappingGateway, CallerDialect, IncomingNumbers)
     shared: ClassVar[tuple[type[Keys], ...]] = (IncomingNumberKeys,)
+    names_elsewhere: ClassVar[Renamed] = renamed(names_of_vos3000.MAPPING_GATEWAY)
     not_built: ClassVar[frozenset[str]] = later.MAPPING_GATEWAY
     apart: ClassVar[Mapping[str, str]] = TEMPLATE_KEY
 

@@ -10,9 +10,11 @@ from typing import Annotated, ClassVar, Final
 
 from pydantic import Field
 
+from vosd.config.keys import names_of_vos3000
 from vosd.config.reader.amounts import step
 from vosd.config.reader.fields import FromText, NotBuiltYetError, whole
 from vosd.config.reader.model import Keys
+from vosd.config.reader.renamed import Renamed, renamed
 from vosd.config.reader.vos3000 import (
     challenge_status,
     divisor,
@@ -144,6 +146,7 @@ class ParameterKeys(Keys):
     """How many slices count; the oldest is dropped when a new one begins."""
 
     aliases: ClassVar[Mapping[str, str]] = {"SERVER_BILLING_FEE_PRECISION": "SERVER_BILLING_FEE_PRECISTION"}
+    names_elsewhere: ClassVar[Renamed] = renamed(names_of_vos3000.PARAMETERS)
     not_built: ClassVar[frozenset[str]] = frozenset(
         {
             "IVR_RTP_PORT",

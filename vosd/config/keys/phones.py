@@ -13,7 +13,7 @@ from pydantic import BeforeValidator, model_validator
 from vosd.base.margin import LossGuard
 from vosd.base.nat import Nat
 from vosd.base.number import for_matching
-from vosd.config.keys import later
+from vosd.config.keys import later, names_of_vos3000
 from vosd.config.keys.declared import DeclaredKeys
 from vosd.config.keys.dynamic_blacklist import DynamicBlacklistKeys
 from vosd.config.keys.number_rules import IncomingNumberKeys
@@ -34,6 +34,7 @@ from vosd.config.reader.fields import (
 from vosd.config.reader.margins import wanted_margin
 from vosd.config.reader.model import Keys
 from vosd.config.reader.numbers import telephone_number
+from vosd.config.reader.renamed import Renamed, renamed
 from vosd.trunks.dialect import Transfers
 from vosd.trunks.gateways import HostPattern
 from vosd.trunks.number_rules import IncomingNumbers
@@ -98,6 +99,7 @@ class PhoneKeys(ProofKeys, DeclaredKeys):
 
     declared_by: ClassVar[tuple[type[Struct], ...]] = (IncomingNumbers,)
     shared: ClassVar[tuple[type[Keys], ...]] = (IncomingNumberKeys,)
+    names_elsewhere: ClassVar[Renamed] = renamed(names_of_vos3000.PHONE)
     not_built: ClassVar[frozenset[str]] = later.PHONE
     apart: ClassVar[Mapping[str, str]] = {"template": "Name of a template; the phone's own keys win."}
 

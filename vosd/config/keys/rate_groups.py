@@ -5,10 +5,12 @@ from typing import Annotated, ClassVar, Final
 
 from vosd.base.money import Rounding
 from vosd.catalogue.source import DEFAULT_CURRENCY
+from vosd.config.keys import names_of_vos3000
 from vosd.config.keys.rates import PricePer
 from vosd.config.reader.amounts import currency_code
 from vosd.config.reader.fields import choice, object_name, switch, whole
 from vosd.config.reader.model import Keys
+from vosd.config.reader.renamed import Renamed, renamed
 
 RATES_INLINE_MAX: Final = 1_000
 
@@ -33,6 +35,7 @@ class RateGroupKeys(Keys):
     fee_nonzero_floor: Annotated[bool, switch()] = False
     """``yes`` charges one unit for a positive fee that would round to zero."""
 
+    names_elsewhere: ClassVar[Renamed] = renamed(names_of_vos3000.RATE_GROUP)
     not_built: ClassVar[frozenset[str]] = frozenset({"deck", "equivalent_time", "sections", "template"})
     apart: ClassVar[Mapping[str, str]] = {
         "rates": f"The rates, up to {RATES_INLINE_MAX} rows.",

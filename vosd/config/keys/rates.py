@@ -9,10 +9,12 @@ from typing import Annotated, ClassVar, Final
 from pydantic import model_validator
 
 from vosd.base.money import ZERO
+from vosd.config.keys import names_of_vos3000
 from vosd.config.reader.amounts import percent, price
 from vosd.config.reader.fields import FromText, KeyProblemError, choice, line_of_text, whole
 from vosd.config.reader.model import Keys
 from vosd.config.reader.numbers import rate_prefix
+from vosd.config.reader.renamed import Renamed, renamed
 
 _INTERVAL: Final = re.compile(r"(\d{1,4})/(\d{1,4})\Z", re.ASCII)
 _CYCLE_SECONDS_MAX: Final = 3_600
@@ -71,6 +73,7 @@ class RateKeys(Keys):
     memo: Annotated[str, line_of_text(0, 1_000)] = ""
     """A comment; not kept."""
 
+    names_elsewhere: ClassVar[Renamed] = renamed(names_of_vos3000.RATE)
     not_built: ClassVar[frozenset[str]] = frozenset(
         {
             "area_prefix", "connection_fee", "minimum_charge", "sections", "effective_from", "effective_to",

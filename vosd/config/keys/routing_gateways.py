@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from vosd.base.host import is_address
 from vosd.base.nat import Nat
-from vosd.config.keys import later
+from vosd.config.keys import later, names_of_vos3000
 from vosd.config.keys.declared import DeclaredKeys
 from vosd.config.keys.number_rules import OutgoingNumberKeys
 from vosd.config.keys.proofs import DynamicKeys
@@ -35,6 +35,7 @@ from vosd.config.reader.fields import (
 )
 from vosd.config.reader.model import Keys
 from vosd.config.reader.numbers import FROM_RATES, plain_prefix, route_prefix
+from vosd.config.reader.renamed import Renamed, renamed
 from vosd.engine.settings import Listener
 from vosd.trunks.dialect import CalleeDialect, IdentityHeader, ReasonForm, Reliability
 from vosd.trunks.gateways import Address, RoutingGateway
@@ -129,6 +130,7 @@ class RoutingGatewayKeys(DeclaredKeys):
 
     declared_by: ClassVar[tuple[type[Struct], ...]] = (RoutingGateway, CalleeDialect)
     shared: ClassVar[tuple[type[Keys], ...]] = (OutgoingNumberKeys,)
+    names_elsewhere: ClassVar[Renamed] = renamed(names_of_vos3000.ROUTING_GATEWAY)
     not_built: ClassVar[frozenset[str]] = later.ROUTING_GATEWAY
     apart: ClassVar[Mapping[str, str]] = TEMPLATE_KEY
 

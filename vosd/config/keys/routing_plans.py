@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar
 from pydantic import BeforeValidator, model_validator
 
 from vosd.base.margin import LossGuard
+from vosd.config.keys import names_of_vos3000
 from vosd.config.reader.fields import (
     KeyProblemError,
     choice,
@@ -22,6 +23,7 @@ from vosd.config.reader.files import file_path
 from vosd.config.reader.margins import wanted_margin
 from vosd.config.reader.model import Keys
 from vosd.config.reader.numbers import rate_prefix
+from vosd.config.reader.renamed import Renamed, renamed
 from vosd.routing.plan import IN_TURN, NO_PLAN, Criterion
 
 
@@ -83,6 +85,7 @@ class RoutingPlanKeys(Keys):
     search_seconds: Annotated[int | None, milliseconds(1_000, 180_000)] = None
     """No attempt begins later than this after the INVITE. Default: 30."""
 
+    names_elsewhere: ClassVar[Renamed] = renamed(names_of_vos3000.ROUTING_PLAN)
     not_built: ClassVar[frozenset[str]] = frozenset({"template"})
 
     @model_validator(mode="after")

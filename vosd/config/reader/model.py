@@ -6,6 +6,8 @@ from typing import ClassVar
 from pydantic import BaseModel, ConfigDict
 from pydantic.fields import FieldInfo
 
+from vosd.config.reader.renamed import Renamed
+
 
 class Keys(BaseModel):
     """The keys of one mapping: unknown ones are errors, values are converted from text."""
@@ -16,6 +18,8 @@ class Keys(BaseModel):
     """Keys of capabilities that do not exist yet: writing one is an error that says so."""
     aliases: ClassVar[Mapping[str, str]] = {}
     """Other spellings, and the key that each stands for."""
+    names_elsewhere: ClassVar[Renamed] = {}
+    """What VOS3000 calls things that keys of ours say: no key, but its mistake names ours."""
     apart: ClassVar[Mapping[str, str]] = {}
     """Keys that are read before the mapping is validated, with their documentation."""
 

@@ -6,10 +6,11 @@ from typing import Any, NamedTuple, Protocol, TypeVar, get_args
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from vosd.catalogue.problems import Place, ProblemList, suggestion
+from vosd.catalogue.problems import Place, ProblemList
 from vosd.config.reader.document import Entry, Listing, Node, Scalar, Section, written_in
 from vosd.config.reader.fields import FromText, KeyProblemError
 from vosd.config.reader.model import Keys
+from vosd.config.reader.renamed import hint
 
 Model = TypeVar("Model", bound=Keys)
 Trail = tuple[str | int, ...]
@@ -154,7 +155,7 @@ def _note(detail: ErrorDetails, model: type[Keys], source: Source, problems: Pro
 def _instead_of(name: str, model: type[Keys]) -> str:
     if name in model.not_built:
         return f"no {name!r}: it is not built yet"
-    return f"a known key; {suggestion(name, [*model.by_key(), *model.apart])}"
+    return f"a known key; {hint(name, [*model.by_key(), *model.apart], model.names_elsewhere)}"
 
 
 def _expected_at(model: type[Keys], trail: Trail) -> str:

@@ -5,6 +5,7 @@ from typing import Final
 
 from vosd.catalogue.problems import ProblemList, suggestion
 from vosd.config.reader.document import Scalar, Section
+from vosd.config.reader.renamed import Renamed, hint
 
 TEMPLATES: Final = "templates"
 TEMPLATE: Final = "template"
@@ -45,10 +46,12 @@ def fill_from_template(item: Section, templates: dict[str, Section], key: str, p
     return Section(item.place, {**template.entries, **own})
 
 
-def check_template_keys(templates: dict[str, Section], known: Set[str], problems: ProblemList) -> None:
+def check_template_keys(
+    templates: dict[str, Section], known: Set[str], elsewhere: Renamed, problems: ProblemList
+) -> None:
     """Report every key of a template that no account, gateway or phone has."""
     for name, template in templates.items():
         for key, entry in template.entries.items():
             if key not in known:
-                wanted = f"a key of an account or a gateway; {suggestion(key, known)}"
+                wanted = f"a key of an account or a gateway; {hint(key, known, elsewhere)}"
                 problems.error(entry.place, f"{TEMPLATES}.{name}.{key}", wanted)
