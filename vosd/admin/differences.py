@@ -24,7 +24,7 @@ _PHONE_ITSELF: Final = frozenset({"number", "gateway"})
 """Fields of a phone that are described by its name and by its calling half."""
 
 
-class Difference(msgspec.Struct, frozen=True):
+class Difference(msgspec.Struct, frozen=True, omit_defaults=True):
     """One key with different values; for an object on one side only the key is ``""``."""
 
     object: str
