@@ -2,10 +2,12 @@
 
 import asyncio
 import json
+import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import suppress
 from pathlib import Path
+from threading import Event, current_thread
 from typing import Any
 
 import pytest
@@ -163,6 +165,24 @@ async def test_the_time_limit_holds_for_the_whole_answer(server: Server, answer:
     server.answer = answer
     with pytest.raises(LookupFailedError, match="no answer in time"):
         await server.look_up(timeout_ms=100)
+
+
+async def test_a_slow_dns_server_does_not_hold_the_threads_of_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    threads, released = [], Event()
+
+    def slow(*_arguments: object, **_more: object) -> list[object]:
+        threads.append(current_thread().name)
+        released.wait(10)
+        return []
+
+    monkeypatch.setattr(socket, "getaddrinfo", slow)
+    lookup = HttpLookup(PortabilitySettings(url="http://lookups.example/{number}", timeout_ms=50))
+    try:
+        with pytest.raises(LookupFailedError, match="no answer in time"):
+            await lookup.look_up("4420")
+    finally:
+        released.set()
+    assert [each.startswith("names of lookups") for each in threads] == [True]
 
 
 async def test_a_server_that_is_not_there_is_a_failure(server: Server) -> None:

@@ -5,7 +5,10 @@ A server may send anything, as slowly as it likes: time, head and body are limit
 
 import asyncio
 import http.client
+import socket
 import ssl
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from io import BytesIO
 from typing import Final, cast
 from urllib.parse import quote, urlsplit
@@ -25,6 +28,9 @@ NOT_PORTED: Final = frozenset({204, 404})
 """Statuses that say that nothing is known of the number, which is routed as dialled."""
 NOT_WELL: Final = frozenset({401, 403, 407, 408, 429})
 """Statuses of 4xx that are about the server or our rights; the others are about the number that was asked for."""
+
+_NAMES: Final = ThreadPoolExecutor(2, "names of lookups")
+"""Resolves the host. A silent DNS server holds a thread for long, and the loop's own ones write the journal."""
 
 
 class LookupFailedError(VosError):
@@ -75,7 +81,7 @@ class HttpLookup:
         """Return the whole answer; raises OSError, EOFError, LimitOverrunError and ValueError."""
         if self._is_secure and self._tls is None:
             self._tls = await asyncio.to_thread(ssl.create_default_context)
-        reader, writer = await asyncio.open_connection(self._host, self._port, ssl=self._tls, limit=HEAD_BYTES_MAX)
+        reader, writer = await self._connect()
         try:
             writer.write(self._request(number))
             await writer.drain()
@@ -89,6 +95,24 @@ class HttpLookup:
             return head + await _read_to_the_end(reader)
         finally:
             writer.transport.abort()  # nothing more is wanted of it, and a close may wait for the peer
+
+    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Connect to the first address of the host that accepts it; raises OSError and ValueError."""
+        resolve = partial(socket.getaddrinfo, self._host, self._port, type=socket.SOCK_STREAM)
+        found = await asyncio.get_running_loop().run_in_executor(_NAMES, resolve)
+        hosts = list(dict.fromkeys(str(each[4][0]) for each in found))
+        name = self._host if self._is_secure else None
+        for host in hosts[:-1]:
+            try:
+                return await self._open(host, name)
+            except OSError:
+                continue  # the next address may accept it
+        return await self._open(hosts[-1], name)
+
+    async def _open(self, host: str, name: str | None) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        return await asyncio.open_connection(
+            host, self._port, ssl=self._tls, server_hostname=name, limit=HEAD_BYTES_MAX
+        )
 
     def _request(self, number: str) -> bytes:
         settings = self._settings
