@@ -323,7 +323,8 @@ class Admission:
             raise StepOutOfOrderError(_UNIDENTIFIED)
         name = gateway.rate_group or account.rate_group
         group = None if name is None else self.catalogue.rate_groups[name]
-        call.rate = None if group is None else group.find(call.callee_billing, call.at.wall)
+        # Not ``callee_billing``, which has lost a plus sign: a second one makes no number of it, here as for vendors.
+        call.rate = None if group is None else group.find(call.callee_rated or call.callee, call.at.wall)
         return _no_rate(group, call.callee_billing) if call.rate is None else None
 
     def find_routes(self, call: CallRequest) -> Refusal | None:

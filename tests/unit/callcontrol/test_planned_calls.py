@@ -54,6 +54,21 @@ def test_a_gateway_that_would_lose_money_is_not_called_and_stands_in_the_record(
     assert scene.vendors[0].calls == []
 
 
+@pytest.mark.parametrize(("callee", "prefix"), [("1900123", "1900"), ("+1900123", "1900"), ("++1900123", "*")])
+def test_a_number_has_the_same_prefix_on_both_sides_however_many_plus_signs_it_has(callee, prefix):
+    groups = [
+        rate_group(name, applied_rate(usual, prefix="*"), applied_rate(premium, prefix="1900"))
+        for name, usual, premium in (("sell", "0.05", "2.00"), ("buy", "0.01", "1.90"))
+    ]
+    gateways = [mapping_gateway("acme", f"{CUSTOMER.host}/32"), vendor_gateway(0, prefixes=("*",))]
+    scene = Scene(catalogue(gateways, rate_groups=groups))
+    scene.vendors[0].script = answers(0)
+    call = scene.caller.call(callee, Intent(hang_up_after_ms=6_000))
+    scene.wire.run_until(lambda: call.is_over)
+    record = scene.close()
+    assert (record.rate_prefix, record.vendor_rate_prefix) == (prefix, prefix)
+
+
 def test_the_margin_is_compared_at_every_gateway_that_is_tried():
     scene = Scene(content(prices=("0.30", "0.70", "0.20")))
     record = record_of(scene, SILENT, answers(0), answers(0))
