@@ -10,7 +10,6 @@ import msgspec
 from vosd.admin.accounts import configured
 from vosd.base.errors import Refusal, VosError
 from vosd.base.money import format_amount
-from vosd.base.number import for_matching
 from vosd.billing.accounts import Account
 from vosd.billing.rate_group import RateGroup
 from vosd.billing.rater import Step, breakdown, rate_call
@@ -57,7 +56,7 @@ def explain_rate(
     if group is None:
         message = f"rate group {account.rate_group} of account {account.id} is not configured"
         raise NoRateError(message)
-    applied = rate_in(group, for_matching(callee), wall_ms)
+    applied = rate_in(group, callee, wall_ms)
     if isinstance(applied, Refusal):
         message = f"{applied.reason.text}: rate group {account.rate_group} has none for {callee}"
         raise NoRateError(message)

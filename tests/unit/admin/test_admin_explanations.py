@@ -180,6 +180,8 @@ def test_a_missing_rate_is_an_error_that_names_the_group() -> None:
         explain_rate(CATALOGUE.accounts, CATALOGUE.rate_groups.get, "acme", "3312", 1_000, NOW.wall)
     with pytest.raises(UnknownAccountError):
         explain_rate(CATALOGUE.accounts, CATALOGUE.rate_groups.get, "unknown", "44", 1_000, NOW.wall)
+    with pytest.raises(NoRateError, match="has none for"):
+        explain_rate(CATALOGUE.accounts, CATALOGUE.rate_groups.get, "acme", "++442012", 1_000, NOW.wall)
     unrated = builders.account("free", type=AccountType.CLEARING, rate_group=None)
     with pytest.raises(NoRateError, match="account free has no rate_group"):
         explain_rate({"free": unrated}, CATALOGUE.rate_groups.get, "free", "44", 1_000, NOW.wall)
