@@ -72,15 +72,18 @@ class _Minute:
 class Figures:
     """The windows of all gateways that are configured; others are not counted."""
 
-    __slots__ = ("_windows",)
+    __slots__ = ("_names", "_windows")
 
     def __init__(self) -> None:
+        self._names: dict[Scope, Collection[str]] = {}
         self._windows: dict[Scope, dict[str, deque[_Minute]]] = {}
+        """Of those that had calls: a reload need not look at the others, which may be very many."""
 
     def adopt(self, scope: Scope, names: Collection[str]) -> None:
         """Count these gateways and no others; those that stay keep their figures."""
         known = self._windows.get(scope, {})
-        self._windows[scope] = {name: known.get(name) or deque(maxlen=MINUTES + 1) for name in names}
+        self._names[scope] = names
+        self._windows[scope] = {name: window for name, window in known.items() if name in names}
 
     def note(
         self,
@@ -96,7 +99,9 @@ class Figures:
         """Count an attempt that ended at ``mono_ms``; ``talk_ms`` is None where the call was not answered."""
         window = self._windows[scope].get(name)
         if window is None:
-            return
+            if name not in self._names[scope]:
+                return
+            window = self._windows[scope][name] = deque(maxlen=MINUTES + 1)
         number = mono_ms // _MINUTE_MS
         if not window or window[-1].number != number:
             window.append(_Minute(number))

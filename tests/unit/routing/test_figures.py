@@ -75,3 +75,22 @@ def test_the_cost_of_a_minute_is_the_average_of_what_was_charged(figures):
     figures.note(Scope.ROUTING, "carrier-a", 0, talk_ms=None, pdd_ms=None)
     assert figures.last_hour(Scope.ROUTING, "carrier-a", 0).cost_per_minute == Decimal("0.03")
     assert figures.last_hour(Scope.ROUTING, "carrier-a", 61 * MINUTE).cost_per_minute is None
+
+
+def test_a_reload_does_not_look_at_gateways_without_calls(figures):
+    class Many:
+        def __contains__(self, name):
+            return name == "carrier-a"
+
+        def __len__(self):
+            return 100_000
+
+        def __iter__(self):
+            raise AssertionError("all gateways were looked at")
+
+    figures.note(Scope.ROUTING, "carrier-a", 0, talk_ms=30_000, pdd_ms=None)
+    figures.adopt(Scope.ROUTING, Many())
+    figures.note(Scope.ROUTING, "carrier-a", 1, talk_ms=None, pdd_ms=None)
+    figures.note(Scope.ROUTING, "carrier-b", 1, talk_ms=None, pdd_ms=None)
+    assert figures.last_hour(Scope.ROUTING, "carrier-a", 2).attempts == 2
+    assert figures.last_hour(Scope.ROUTING, "carrier-b", 2).attempts == 0

@@ -83,7 +83,8 @@ class Gateways(Counting):
         """Count the gateways of a catalogue; phones have no figures."""
         self._catalogue = catalogue
         self._figures.adopt(Scope.ROUTING, catalogue.routing_gateways)
-        self._figures.adopt(Scope.MAPPING, catalogue.mapping_gateways.keys() - _phones(catalogue))
+        customers = catalogue.mapping_gateways.keys()
+        self._figures.adopt(Scope.MAPPING, customers - _phones(catalogue) if catalogue.phones else customers)
 
     def override(self, catalogue: Catalogue) -> None:
         """Show the gateways of the catalogue in force with other overridden values."""
