@@ -83,7 +83,7 @@ OVERRIDDEN_SWITCH: Final = Endpoint(f"{NETWORK}.1", 15_087)
 """Its operators block gateways and accounts."""
 STOPPED_SWITCH: Final = Endpoint(f"{NETWORK}.1", 15_086)
 """Another one of this kind."""
-BLACKLISTING_SWITCH: Final = Endpoint(f"{NETWORK}.1", 15_087)
+BLACKLISTING_SWITCH: Final = Endpoint(f"{NETWORK}.1", 15_102)
 """It refuses callers for what they did."""
 CHOOSING_SWITCH: Final = Endpoint(f"{NETWORK}.1", 15_088)
 """Whose vendors are chosen by calendars, causes and timers."""
