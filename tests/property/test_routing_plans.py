@@ -87,7 +87,7 @@ def fits(prefix: str, number: str) -> bool:
     return prefix == "*" or number.startswith(prefix)
 
 
-def candidates_of(given_gateways, plan, number):
+def candidates_of(given_gateways, plan, number, wall_ms):
     """Every gateway or line that a number fits, as (gateway, prefix, priority, weight, valid_from, valid_to)."""
     found = []
     if plan.routes is not None:
@@ -102,27 +102,36 @@ def candidates_of(given_gateways, plan, number):
             key = each[0], each[4], each[5]
             if key not in longest or length(each[1]) > length(longest[key][1]):
                 longest[key] = each
-        return not_stopped(list(longest.values()), given_gateways)
+        return not_stopped(list(longest.values()), given_gateways, number, wall_ms)
     for name, own in enumerate(given_gateways):
         listed = list(RATED) if own["prefixes"] == ["from_rates"] else own["prefixes"]
         fitting = [prefix for prefix in listed if fits(prefix, number)]
         if fitting:
             found.append((name, max(fitting, key=length), own["priority"], own["weight"], None, None))
-    return not_stopped(found, given_gateways)
+    return not_stopped(found, given_gateways, number, wall_ms)
 
 
-def not_stopped(found, given_gateways):
-    """Those that no gateway with a longer prefix keeps from being tried."""
-    stops = [length(each[1]) for each in found if given_gateways[each[0]]["prefix_mode"] is PrefixMode.STOP]
+def not_stopped(found, given_gateways, number, wall_ms):
+    """Those that no gateway with a longer prefix, which accepts the number at this time, keeps from being tried."""
+    stops = [
+        length(each[1])
+        for each in found
+        if given_gateways[each[0]]["prefix_mode"] is PrefixMode.STOP
+        and accepts(each, given_gateways[each[0]], number, wall_ms)
+    ]
     return [each for each in found if length(each[1]) >= max(stops, default=0)]
 
 
 def is_open(candidate, own, number, wall_ms):
+    return own["price"] is not None and accepts(candidate, own, number, wall_ms)
+
+
+def accepts(candidate, own, number, wall_ms):
     windows = [(candidate[4], candidate[5]), (own["valid_from"], own["valid_to"])]
     for valid_from, valid_to in windows:
         if (valid_from is not None and wall_ms < valid_from) or (valid_to is not None and wall_ms >= valid_to):
             return False
-    return not any(number.startswith(prefix) for prefix in own["denied_prefixes"]) and own["price"] is not None
+    return not any(number.startswith(prefix) for prefix in own["denied_prefixes"])
 
 
 def rank_of(candidate, own, order, loads):
@@ -161,7 +170,7 @@ def test_routes_are_those_of_the_plain_definition(given_gateways, lines, order, 
     vendors = Vendors({str(name): own["price"] for name, own in enumerate(given_gateways)})
     for callee in callees:
         number = callee.removeprefix("+")
-        possible = candidates_of(given_gateways, plan, number)
+        possible = candidates_of(given_gateways, plan, number, NOW.wall)
         usable = [each for each in possible if is_open(each, given_gateways[each[0]], number, NOW.wall)]
         ranks = {}
         for each in sorted(usable, key=lambda each: rank_of(each, given_gateways[each[0]], order, loads)):

@@ -14,7 +14,7 @@ from vosd.base.cause import EndReason
 from vosd.base.errors import Refusal
 from vosd.routing.calendar_order import in_tiers
 from vosd.routing.capacity import Occupancy
-from vosd.routing.conditions import CAUSE_OF_FULL, CONDITIONS
+from vosd.routing.conditions import CAUSE_OF_FULL, CONDITIONS, accepts
 from vosd.routing.loss import loss
 from vosd.routing.order import Ordering
 from vosd.routing.ports import Vendors
@@ -80,8 +80,8 @@ def _search(
         yield from _search_named(request, table, occupancy, rests, vendors, left)
         return
     fit, ordering = table.fit(request.routing_number or request.callee, request.at.wall), None
-    if fit.calendars and not vendors.blocked:
-        fit = in_tiers(fit, table.plan, request.at.wall)
+    if fit.stoppers or fit.calendars:
+        fit = _at_this_time(fit, request, table, occupancy, vendors)
     candidates: Iterable[Candidate] = fit.ranked
     if fit.criteria:
         rated = request.callee_rated or request.callee
@@ -111,6 +111,13 @@ def _search(
         # These are tried after all. A caller that reads ``left`` once the search is over must not find them there.
         left[:] = [each for each in left if each.cause is not Cause.FAILING]
         yield from (each if each.gateway.numbers is None else _renumbered(each, vendors) for each in resting)
+
+
+def _at_this_time(fit: Fit, request: RouteRequest, table: RouteTable, occupancy: Occupancy, vendors: Vendors) -> Fit:
+    """Return the candidates of a call: by what accepts its number now, and by the calendars that fit most closely."""
+    while fit.otherwise is not None and not any(accepts(each, request, occupancy) for each in fit.stoppers):
+        fit = fit.otherwise
+    return in_tiers(fit, table.plan, request.at.wall) if fit.calendars and not vendors.blocked else fit
 
 
 def _not_in_order(fit: Fit, ordering: Ordering | None) -> Iterator[LeftOut]:

@@ -74,6 +74,10 @@ class Fit(NamedTuple):
     """What was found for them by ``calendar_order``, by the tiers of the calendars."""
     outranked: tuple[Candidate, ...] = ()
     """Those that are out because another one's calendar fits more closely."""
+    stoppers: tuple[Candidate, ...] = ()
+    """Those because of which others are ``stopped``: they end the search for numbers and at times that they accept."""
+    otherwise: "Fit | None" = None
+    """The candidates of a call that none of ``stoppers`` accepts."""
 
 
 _NOTHING: Final = Fit(())
@@ -287,14 +291,25 @@ class RouteTable:
         return sorted((*found.values(), *by_rates), key=lambda each: (-each.length, defined[each.gateway.name]))
 
 
-def _sorted(candidates: Sequence[Candidate], order: Sequence[Criterion]) -> Fit:
+def _sorted(candidates: Sequence[Candidate], order: Sequence[Criterion], stop_below: int | None = None) -> Fit:
     """Sort candidates by the first criteria of an order, as far as these depend on the configuration alone.
 
-    Protected gateways come after all others.
+    Protected gateways come after all others. Prefixes of ``stop_below`` digits or more do not end the search.
     """
-    ends_at = max((each.length for each in candidates if _ends_search(each.gateway)), default=0)
-    found = [each for each in candidates if each.length >= ends_at]
+    stoppers = [
+        each for each in candidates if _ends_search(each.gateway) and (stop_below is None or each.length < stop_below)
+    ]
+    ends_at = max((each.length for each in stoppers), default=0)
     stopped = tuple(each for each in candidates if each.length < ends_at)
+    fit = _in_order([each for each in candidates if each.length >= ends_at], order, stopped)
+    if not stopped:
+        return fit
+    nearest = tuple(each for each in stoppers if each.length == ends_at)
+    return fit._replace(stoppers=nearest, otherwise=_sorted(candidates, order, ends_at))
+
+
+def _in_order(found: list[Candidate], order: Sequence[Criterion], stopped: tuple[Candidate, ...]) -> Fit:
+    """Sort the candidates that are left when those with shorter prefixes are ``stopped``."""
     if not any(each.calendar for each in found):
         order = [criterion for criterion in order if criterion is not Criterion.CALENDAR]
     first = list(takewhile(STATIC.__contains__, order))

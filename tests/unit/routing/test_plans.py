@@ -193,6 +193,21 @@ def test_a_gateway_that_ends_the_search_hides_those_with_shorter_prefixes():
     assert names(examined(RouteTable(gateways), request("4430"))) == ["wide", "any"]
 
 
+@pytest.mark.parametrize(
+    "terms",
+    [{"denied_prefixes": ("44207",)}, {"valid_to": NOON - 1}, {"partner": "group"}],
+    ids=lambda terms: next(iter(terms)),
+)
+def test_a_gateway_that_does_not_accept_the_number_or_the_time_ends_no_search(terms):
+    exact = routing_gateway("exact", "4420", prefix_mode=PrefixMode.STOP, **terms)
+    nearer = routing_gateway("nearer", "442", prefix_mode=PrefixMode.STOP)
+    wide, asked = routing_gateway("wide", "44"), request("4420746", partner="group")
+    assert names(examined(RouteTable([exact, wide]), asked)) == ["wide"]
+    routes = examined(RouteTable([exact, nearer, wide]), asked)
+    assert names(routes) == ["nearer"]
+    assert set(left(routes)) == {"exact", "wide"}
+
+
 def test_a_disabled_gateway_ends_no_search():
     gateways = [routing_gateway("off", "4420", prefix_mode=PrefixMode.STOP, enabled=False), routing_gateway("any")]
     assert names(examined(RouteTable(gateways))) == ["any"]
