@@ -1,13 +1,13 @@
 """Why a call went where it did, from its record alone: in the form of ``vosd route explain``."""
 
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from vosd.callcontrol.verdicts import Verdicts
 from vosd.cdr.record import Attempt, CallRecord
 
-_NONE = Verdicts()
+_NONE: Final = Verdicts()
 
 
 def why(record: CallRecord) -> dict[str, Any]:
@@ -43,7 +43,7 @@ def _verdicts(document: str | None) -> Verdicts | None:
         return None
     try:
         return msgspec.json.decode(document, type=Verdicts)
-    except (msgspec.DecodeError, msgspec.ValidationError):
+    except msgspec.DecodeError:
         return None
 
 

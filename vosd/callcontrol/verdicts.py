@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 
 from vosd.base.money import format_amount
+from vosd.base.text import escaped
 from vosd.callcontrol.admission import CallRequest
 from vosd.routing.routes import Cause, LeftOut, RouteChoice
 
@@ -80,7 +81,7 @@ def verdicts(call: CallRequest, choice: RouteChoice | None) -> str | None:
     plan = "" if mapping is None or account is None else mapping.routing_plan or account.routing_plan or ""
     left = tuple(Excluded(each.gateway.name, reason(each)) for each in call.left[:LEFT_MAX])
     found = Verdicts(plan, call.refusal[:_REFUSAL_MAX], _chosen(choice), left, max(0, len(call.left) - LEFT_MAX))
-    return None if found == _EMPTY else _encode(found).decode()
+    return None if found == _EMPTY else _encode(escaped(found)).decode()
 
 
 def reason(left: LeftOut) -> str:

@@ -110,7 +110,7 @@ class CallRecord(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     reason_text: Annotated[str | None, text(128, "text of the Reason header that ended it (RFC 3326)")] = None
     verdicts: Annotated[
         str | None,
-        document(30_000, "why a call was refused, and why gateways were left out; of some answered calls only"),
+        document(100_000, "why a call was refused, and why gateways were left out; of some answered calls only"),
     ] = None
     attempts: tuple[Attempt, ...] = ()
     """Every gateway tried, in order; a table of its own."""

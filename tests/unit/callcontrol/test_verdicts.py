@@ -8,6 +8,7 @@ from vosd.base.clock import Instant
 from vosd.callcontrol.admission import CallRequest
 from vosd.callcontrol.explain import _why
 from vosd.callcontrol.verdicts import LEFT_MAX, WORDS, Verdicts, reason, verdicts
+from vosd.cdr.columns import RECORD_COLUMNS
 from vosd.routing.capacity import Occupancy
 from vosd.routing.rest import Rests
 from vosd.routing.routes import Cause, LeftOut, RouteRequest
@@ -90,6 +91,23 @@ def test_the_document_is_bounded():
     assert len(document) < 20_000
     found = msgspec.json.decode(document, type=Verdicts)
     assert (len(found.left), found.more_left) == (LEFT_MAX, 7)
+
+
+def test_the_longest_document_fits_its_column():
+    """Control characters take six characters each in JSON."""
+    call = CallRequest("192.0.2.1", 5060, 70, looped=False, at=Instant(0, 0), refusal="\x01" * 5_000)
+    call.left = [LeftOut(routing_gateway("g" * 64), Cause.CALLER, "\x01" * 500)] * LEFT_MAX
+    (column,) = [each for each in RECORD_COLUMNS if each.name == "verdicts"]
+    document = verdicts(call, None)
+    assert document is not None
+    assert 30_000 < len(document) <= column.size
+
+
+def test_text_that_is_not_utf_8_is_escaped():
+    call = CallRequest("192.0.2.1", 5060, 70, looped=False, at=Instant(0, 0), refusal="sell rates no \udcff")
+    document = verdicts(call, None)
+    assert document is not None
+    assert msgspec.json.decode(document, type=Verdicts).refusal == r"sell rates no \udcff"
 
 
 def test_damaged_verdicts_do_not_hide_the_attempts():
