@@ -9,7 +9,8 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+from zoneinfo import ZoneInfo
 
 import click
 
@@ -17,10 +18,14 @@ from vosd.base.cause import EndReason
 from vosd.base.ids import BEGINNING_DIGITS_MIN, beginning_of
 from vosd.base.money import format_amount, parse_amount
 
+if TYPE_CHECKING:
+    from vosd.admin.ledger import Month
+
 OPERATOR_MAX: Final = 64
 """Most characters of a name in the ledger."""
 UNLIMITED: Final = "unlimited"
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MONTH: Final = re.compile(r"([1-9]\d{3})-(0[1-9]|1[0-2])\Z", re.ASCII)
 _SECONDS: Final = re.compile(r"\d{1,9}(\.\d{1,3})?\Z", re.ASCII)
 
 
@@ -40,6 +45,38 @@ class Moment(click.ParamType[int]):
         if moment.tzinfo is None:
             self.fail(f"{value!r} has no zone: write Z for UTC, or an offset such as +02:00", param, ctx)
         return (moment - _EPOCH) // timedelta(milliseconds=1)
+
+
+class CalendarMonth(click.ParamType["Month"]):
+    """A month as ``YYYY-MM``."""
+
+    name = "month"
+
+    def convert(self, value: "str | Month", param: click.Parameter | None, ctx: click.Context | None) -> "Month":
+        """Convert the month."""
+        from vosd.admin.ledger import Month
+
+        if isinstance(value, Month):
+            return value
+        found = _MONTH.match(value)
+        if found is None:
+            self.fail(f"{value!r} is not a month such as 2026-11", param, ctx)
+        return Month(int(found[1]), int(found[2]))
+
+
+class Zone(click.ParamType[ZoneInfo]):
+    """A time zone by its name in the IANA database."""
+
+    name = "zone"
+
+    def convert(self, value: str | ZoneInfo, param: click.Parameter | None, ctx: click.Context | None) -> ZoneInfo:
+        """Convert the zone."""
+        if isinstance(value, ZoneInfo):
+            return value
+        try:
+            return ZoneInfo(value)
+        except (ValueError, KeyError, OSError):
+            self.fail(f"{value!r} is not a time zone such as UTC or Europe/Berlin", param, ctx)
 
 
 class Amount(click.ParamType[Decimal]):
@@ -157,6 +194,8 @@ def _login() -> str:
 
 
 MOMENT = Moment()
+MONTH = CalendarMonth()
+ZONE = Zone()
 CALL_ID = CallId()
 REASON = Reason()
 AMOUNT = Amount()

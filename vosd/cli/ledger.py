@@ -1,21 +1,37 @@
-"""``vosd ledger``: verification of the books."""
+"""``vosd ledger``: entries, statements, and verification of the books."""
 
 import asyncio
+import csv
 import sys
-from typing import TYPE_CHECKING
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import click
 
 from vosd.base.money import format_amount
 from vosd.cli import output
+from vosd.cli.arguments import MOMENT, MONTH, ZONE
 from vosd.cli.command import Family, Invocation, OperationError, json_option, pass_invocation
 from vosd.cli.later import not_built_yet
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from zoneinfo import ZoneInfo
 
+    from vosd.admin.ledger import Month, StatementSheet
     from vosd.admin.reconcile import Reconciliation
     from vosd.storage.verify import Difference, Verification
+
+_LINE: Final = "{created_at:24} {account:12} {kind:10} {amount:>15} {balance_after:>15}  {reference}"
+"""An entry for people; lines are printed as they are read, so that widths are fixed."""
+_TITLES: Final = {
+    "created_at": "date, UTC",
+    "account": "account",
+    "kind": "kind",
+    "amount": "amount",
+    "balance_after": "balance after",
+    "reference": "reference",
+}
 
 
 @click.group(cls=Family)
@@ -23,8 +39,140 @@ def ledger() -> None:
     """The ledger."""
 
 
-for _verb in ("list", "statement", "close"):
-    ledger.add_command(not_built_yet(_verb))
+ledger.add_command(not_built_yet("close"))
+
+
+def _csv_option(command: Any) -> Any:
+    return click.option("--csv", "as_csv", is_flag=True, help="Print CSV with a header.")(command)
+
+
+@ledger.command("list")
+@click.option("--account", metavar="ID", help="Of this account; default: of all, in the order of booking.")
+@click.option("--since", type=MOMENT, help="Entries dated then or later: calls by their end.")
+@click.option("--until", type=MOMENT, help="Entries dated before.")
+@click.option("--type", "kinds", metavar="KIND", multiple=True, help="Such as call or payment; may be repeated.")
+@click.option("--operator", metavar="NAME", help="Booked by this person.")
+@_csv_option
+@json_option
+@pass_invocation
+def list_entries(invocation: Invocation, /, as_csv: bool, as_json: bool, **criteria: Any) -> None:
+    """List entries, the oldest first, with the balance after each."""
+    if as_csv and as_json:
+        raise click.UsageError("--csv or --json, not both")
+    asyncio.run(_list(invocation, criteria, _Csv() if as_csv else _Json() if as_json else _Lines()))
+
+
+class _Form(Protocol):
+    """A form of a listing."""
+
+    def add(self, entry: dict[str, Any]) -> None:
+        """Print the next entry."""
+        ...
+
+    def finish(self) -> None:
+        """Print the end."""
+        ...
+
+
+class _Csv:
+    def __init__(self) -> None:
+        self._writer = csv.writer(sys.stdout, lineterminator="\n")
+        self._has_header = False
+
+    def add(self, entry: dict[str, Any]) -> None:
+        self.finish()
+        self._writer.writerow(entry.values())
+
+    def finish(self) -> None:
+        from vosd.admin.ledger import ENTRY_KEYS
+
+        if not self._has_header:
+            self._writer.writerow(ENTRY_KEYS)
+            self._has_header = True
+
+
+class _Json:
+    def __init__(self) -> None:
+        self._array = output.Documents()
+
+    def add(self, entry: dict[str, Any]) -> None:
+        self._array.add(entry)
+
+    def finish(self) -> None:
+        self._array.close()
+
+
+class _Lines:
+    def __init__(self) -> None:
+        self._is_empty = True
+
+    def add(self, entry: dict[str, Any]) -> None:
+        if self._is_empty:
+            output.line(_LINE.format(**_TITLES))
+            self._is_empty = False
+        memo = f" ({entry['memo']})" if entry["memo"] else ""
+        output.line(output.printable(_LINE.format(**entry) + memo))
+
+    def finish(self) -> None:
+        if self._is_empty:
+            output.line("no entries")
+
+
+async def _list(invocation: Invocation, criteria: dict[str, Any], form: _Form) -> None:
+    from vosd.admin.ledger import entry_object, known_standing
+    from vosd.cli.database import database_of
+    from vosd.storage.ledger import EntryFilter, SqlLedger
+    from vosd.storage.queries import SqlQueries
+
+    wanted = EntryFilter(**criteria)
+    async with database_of(invocation.settings) as database:
+        if wanted.account is not None:
+            await known_standing(invocation.excerpt.accounts(), SqlQueries(database), wanted.account)
+        async with aclosing(SqlLedger(database).entries(wanted)) as entries:
+            async for entry in entries:
+                form.add(entry_object(entry))
+        form.finish()
+
+
+@ledger.command("statement")
+@click.option("--account", "account_id", required=True, metavar="ID")
+@click.option("--month", type=MONTH, required=True, metavar="YYYY-MM")
+@click.option("--zone", type=ZONE, default="UTC", show_default=True, help="Zone in which the month begins and ends.")
+@_csv_option
+@json_option
+@pass_invocation
+def statement(
+    invocation: Invocation, account_id: str, month: "Month", zone: "ZoneInfo", as_csv: bool, as_json: bool
+) -> None:
+    """Show a month of an account: balance at its beginning, movements by kind, balance at its end."""
+    if as_csv and as_json:
+        raise click.UsageError("--csv or --json, not both")
+    shown = asyncio.run(_statement(invocation, account_id, month, zone))
+    rows: list[tuple[object, ...]] = [
+        ("opening", "", shown.opening),
+        *((each.kind, each.count, each.amount) for each in shown.movements),
+        ("closing", "", shown.closing),
+    ]
+    if as_json:
+        output.document(shown)
+    elif as_csv:
+        csv.writer(sys.stdout, lineterminator="\n").writerows([("line", "count", "amount"), *rows])
+    else:
+        output.line(f"{shown.account} {shown.month} ({shown.zone}), {shown.currency or 'no currency yet'}")
+        output.table(("line", "count", "amount"), rows, empty="")
+
+
+async def _statement(invocation: Invocation, account_id: str, month: "Month", zone: "ZoneInfo") -> "StatementSheet":
+    from vosd.admin.ledger import month_of_account
+    from vosd.cli.database import database_of
+    from vosd.storage.books import SqlBooks
+    from vosd.storage.ledger import SqlLedger
+    from vosd.storage.queries import SqlQueries
+
+    accounts = invocation.excerpt.accounts()
+    async with database_of(invocation.settings) as database:
+        books, queries, entries = SqlBooks(database), SqlQueries(database), SqlLedger(database)
+        return await month_of_account(accounts, books, queries, entries, account_id, month, zone)
 
 
 @ledger.command("verify")

@@ -1,0 +1,105 @@
+"""Verbs of money that need the database but no daemon: entries, statements."""
+
+import csv
+import io
+from pathlib import Path
+
+import pytest
+from doubles.installation import Installation
+
+from vosd.storage.migrate import migrate
+from vosd.testing.data.records import answered_call, call_id
+
+PAY = ("payment", "add", "--account", "customer-1", "--operator", "ann")
+
+
+@pytest.fixture
+def installation(tmp_path: Path) -> Installation:
+    installation = Installation(tmp_path)
+    migrate(installation.url)
+    return installation
+
+
+@pytest.fixture
+def booked(installation: Installation) -> Installation:
+    """Two calls of September and one of 30 September 22:30 UTC, when October has begun in Berlin."""
+    parties = {"customer_account": "customer-1", "vendor_account": "vendor-1"}
+    late = 1_790_807_400_000
+    installation.book([answered_call(1, **parties), answered_call(2, **parties)])
+    installation.book([answered_call(3, **parties, ended_at=late)])
+    return installation
+
+
+def test_entries_are_listed_in_every_form(booked: Installation) -> None:
+    booked.document(*PAY, "--amount", "10", "--reference", "wire-7", "--memo", "cash")
+    entries = booked.document("ledger", "list", "--account", "customer-1")
+    assert [(each["seq"], each["kind"], each["balance_after"]) for each in entries] == [
+        (1, "call", "-0.012345"),
+        (2, "call", "-0.02469"),
+        (3, "call", "-0.037035"),
+        (4, "payment", "9.962965"),
+    ]
+    assert (entries[0]["call_id"], entries[0]["created_at"]) == (call_id(1), "2026-09-21T14:14:24.001Z")
+    assert (entries[3]["reference"], entries[3]["operator"], entries[3]["memo"]) == ("wire-7", "ann", "cash")
+
+    rows = list(csv.reader(io.StringIO(booked.vosd("ledger", "list", "--account", "customer-1", "--csv").stdout)))
+    assert rows[0] == list(entries[0])
+    assert rows[4][3:7] == ["10.00", "9.962965", "payment", "wire-7"]
+    lines = booked.vosd("ledger", "list", "--account", "customer-1").stdout.splitlines()
+    assert lines[4].split()[2:] == ["payment", "10.00", "9.962965", "wire-7", "(cash)"]
+
+
+def test_entries_are_selected_by_time_kind_and_operator(booked: Installation) -> None:
+    booked.document(*PAY, "--amount", "10")
+    of_calls = booked.document("ledger", "list", "--account", "vendor-1", "--since", "2026-09-30T22:00:00Z")
+    assert [each["seq"] for each in of_calls] == [3]
+    assert [each["kind"] for each in booked.document("ledger", "list", "--operator", "ann")] == ["payment"]
+    assert booked.document("ledger", "list", "--type", "refund") == []
+    assert booked.vosd("ledger", "list", "--type", "refund", "--csv").stdout.count("\n") == 1
+    assert booked.vosd("ledger", "list", "--type", "refund").stdout == "no entries\n"
+
+
+def test_a_statement_holds_for_a_month_of_a_zone(booked: Installation) -> None:
+    words = ("ledger", "statement", "--account", "customer-1", "--month")
+    september = booked.document(*words, "2026-09")
+    assert september == {
+        "account": "customer-1",
+        "currency": "USD",
+        "month": "2026-09",
+        "zone": "UTC",
+        "since": "2026-09-01T00:00:00.000Z",
+        "until": "2026-10-01T00:00:00.000Z",
+        "opening": "0.00",
+        "movements": [{"kind": "call", "count": 3, "amount": "-0.037035"}],
+        "closing": "-0.037035",
+    }
+    in_berlin = booked.document(*words, "2026-10", "--zone", "Europe/Berlin")
+    assert (in_berlin["since"], in_berlin["opening"]) == ("2026-09-30T22:00:00.000Z", "-0.02469")
+    assert in_berlin["movements"] == [{"kind": "call", "count": 1, "amount": "-0.012345"}]
+    rows = list(csv.reader(io.StringIO(booked.vosd(*words, "2026-09", "--csv").stdout)))
+    assert rows == [["line", "count", "amount"], ["opening", "", "0.00"], ["call", "3", "-0.037035"],
+                    ["closing", "", "-0.037035"]]  # fmt: skip
+    assert booked.vosd(*words, "2026-09").stdout.startswith("customer-1 2026-09 (UTC), USD\n")
+
+
+def test_the_statement_of_an_account_without_entries_is_empty(installation: Installation) -> None:
+    words = ("ledger", "statement", "--account", "customer-1", "--month", "2026-12")
+    found = installation.document(*words)
+    assert (found["until"], found["currency"], found["movements"]) == ("2027-01-01T00:00:00.000Z", "USD", [])
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["ledger", "list", "--account", "custmer-1"], 1, "'customer-1'"),
+        (["ledger", "statement", "--account", "custmer-1", "--month", "2026-09"], 1, "'customer-1'"),
+        (["ledger", "statement", "--account", "customer-1", "--month", "2026-13"], 2, "not a month"),
+        (["ledger", "statement", "--account", "customer-1", "--month", "2026-09", "--zone", "Mars/X"], 2, "time zone"),
+        (["ledger", "list", "--since", "2026-09-01"], 2, "has no zone"),
+        (["ledger", "list", "--csv", "--json"], 2, "not both"),
+    ],
+)
+def test_wrong_words_are_answered(booked: Installation, words: list[str], code: int, said: str) -> None:
+    result = booked.vosd(*words)
+    assert (result.exit_code, result.stdout) == (code, "")
+    assert said in result.stderr

@@ -1,0 +1,117 @@
+"""Entries and statements of the ledger for display; money and times as text."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, NamedTuple
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from vosd.admin.accounts import configured
+from vosd.base.money import format_amount
+from vosd.billing.accounts import Account
+from vosd.cdr.columns import iso_utc
+from vosd.cdr.ports import Books, Standing
+from vosd.storage.ledger import LedgerEntry, SqlLedger
+from vosd.storage.ports import Queries
+
+ENTRY_KEYS: Final = LedgerEntry._fields
+"""The keys of an entry in ``--json``, and the header of its CSV."""
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Month(NamedTuple):
+    """A month of the calendar."""
+
+    year: int
+    month: int
+
+    def __str__(self) -> str:
+        return f"{self.year:04d}-{self.month:02d}"
+
+    def bounds(self, zone: ZoneInfo) -> tuple[int, int]:
+        """Return its beginning and its end in a zone, UTC milliseconds; the end is the beginning of the next month."""
+        following = Month(self.year + self.month // 12, self.month % 12 + 1)
+        return self._beginning(zone), following._beginning(zone)
+
+    def _beginning(self, zone: ZoneInfo) -> int:
+        return (datetime(self.year, self.month, 1, tzinfo=zone) - _EPOCH) // timedelta(milliseconds=1)
+
+
+class MovementSheet(msgspec.Struct, frozen=True):
+    """All entries of one kind."""
+
+    kind: str
+    count: int
+    amount: str
+
+
+class StatementSheet(msgspec.Struct, frozen=True):
+    """One month of an account, as ``vosd ledger statement`` prints it."""
+
+    account: str
+    currency: str | None
+    month: str
+    zone: str
+    since: str
+    until: str
+    opening: str
+    movements: tuple[MovementSheet, ...]
+    closing: str
+
+
+def entry_object(entry: LedgerEntry) -> dict[str, Any]:
+    """Return an entry as a JSON object."""
+    return entry._asdict() | {
+        "amount": format_amount(entry.amount),
+        "balance_after": format_amount(entry.balance_after),
+        "created_at": iso_utc(entry.created_at),
+    }
+
+
+async def known_standing(accounts: Mapping[str, Account], queries: Queries, account_id: str) -> Standing | None:
+    """Return an account's standing; None for one that is configured and has never been opened.
+
+    Raises:
+        UnknownAccountError: it is neither configured nor in the ledger.
+        StoreUnavailable: the ledger cannot be read.
+    """
+    standing = await queries.standing(account_id)
+    if standing is None:
+        configured(accounts, account_id)
+    return standing
+
+
+async def month_of_account(
+    accounts: Mapping[str, Account],
+    books: Books,
+    queries: Queries,
+    ledger: SqlLedger,
+    account_id: str,
+    month: Month,
+    zone: ZoneInfo,
+) -> StatementSheet:
+    """Return the statement of a month.
+
+    Raises:
+        UnknownAccountError: the account is neither configured nor in the ledger.
+        StoreUnavailable: the ledger cannot be read.
+    """
+    await known_standing(accounts, queries, account_id)
+    since, until = month.bounds(zone)
+    found = await ledger.statement(account_id, since, until)
+    currency = (await books.currencies([account_id])).get(account_id)
+    if currency is None and account_id in accounts:
+        currency = accounts[account_id].currency
+    return StatementSheet(
+        account=account_id,
+        currency=currency,
+        month=str(month),
+        zone=zone.key,
+        since=iso_utc(since),
+        until=iso_utc(until),
+        opening=format_amount(found.opening),
+        movements=tuple(MovementSheet(each.kind, each.entries, format_amount(each.amount)) for each in found.movements),
+        closing=format_amount(found.closing),
+    )

@@ -1,0 +1,132 @@
+"""The ledger as it is read: entries one after the other, and the sums of a time.
+
+Refuses to book and to judge: ``payments`` and ``books`` write entries, ``verify`` audits them.
+"""
+
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Final, NamedTuple
+
+from sqlalchemy import ColumnElement, Select, func, select, type_coerce
+
+from vosd.base.money import ZERO
+from vosd.storage import schema
+from vosd.storage.database import Database
+from vosd.storage.types import Money, descriptive
+
+ENTRIES_AT_ONCE: Final = 1_000
+"""Entries that are read together."""
+_SEARCHED_AT_MOST: Final = 1_000
+
+_entry: Final = schema.ledger_entry.c
+
+
+class LedgerEntry(NamedTuple):
+    """One entry, as it is stored; ``created_at`` is UTC milliseconds: of a call its end, else when it was booked."""
+
+    id: int
+    account: str
+    seq: int
+    amount: Decimal
+    balance_after: Decimal
+    kind: str
+    reference: str
+    call_id: str | None
+    operator: str | None
+    memo: str | None
+    created_at: int
+    currency: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EntryFilter:
+    """Which entries to list; all given criteria must hold.
+
+    ``since`` is inclusive and ``until`` exclusive, UTC milliseconds of the entry's date.
+    """
+
+    account: str | None = None
+    since: int | None = None
+    until: int | None = None
+    kinds: Sequence[str] = ()
+    operator: str | None = None
+
+
+class Movement(NamedTuple):
+    """All entries of one kind in a time: how many, and their sum."""
+
+    kind: str
+    entries: int
+    amount: Decimal
+
+
+class Statement(NamedTuple):
+    """An account over a time: its balance at the beginning, what moved it, its balance at the end."""
+
+    opening: Decimal
+    movements: tuple[Movement, ...]
+    closing: Decimal
+
+
+class SqlLedger:
+    """Reads the ledger in MySQL and SQLite."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def entries(self, wanted: EntryFilter) -> AsyncGenerator[LedgerEntry, None]:
+        """Yield the entries that fit in the order in which they were booked, a few hundred of them in memory.
+
+        No transaction is open between two pages, so a slow reader blocks nothing. What is booked meanwhile is listed.
+
+        Raises:
+            StoreUnavailable: the entries yielded so far are correct, the rest is not known.
+        """
+        order = _entry.id if wanted.account is None else _entry.seq
+        query = _fitting(wanted).order_by(order).limit(ENTRIES_AT_ONCE)
+        last = 0
+        while True:
+            # No time limit: where few entries fit, the database reads many for a page.
+            async with self._database.reading(unhurried=True) as connection:
+                rows = (await connection.execute(query.where(order > last))).all()
+            found = [LedgerEntry._make(row) for row in rows]
+            for each in found:
+                yield each
+            if len(found) < ENTRIES_AT_ONCE:
+                return
+            last = found[-1].id if wanted.account is None else found[-1].seq
+
+    async def statement(self, account: str, since: int, until: int) -> Statement:
+        """Return the sums of an account's entries before ``since`` and, by kind, from then to before ``until``.
+
+        Raises:
+            StoreUnavailable: try again.
+        """
+        total = type_coerce(func.sum(_entry.amount), Money)
+        before = select(total).where(_entry.account == account, _entry.created_at < since)
+        within: tuple[ColumnElement[bool], ...] = (
+            _entry.account == account,
+            _entry.created_at >= since,
+            _entry.created_at < until,
+        )
+        by_kind = select(_entry.kind, func.count(), total).where(*within).group_by(_entry.kind).order_by(_entry.kind)
+        async with self._database.reading(unhurried=True) as connection:
+            opening = (await connection.execute(before)).scalar() or ZERO
+            movements = tuple(Movement._make(row) for row in (await connection.execute(by_kind)).all())
+        return Statement(opening, movements, opening + sum((each.amount for each in movements), ZERO))
+
+
+def _fitting(wanted: EntryFilter) -> Select[Any]:
+    query = select(*(_entry[name] for name in LedgerEntry._fields))
+    if wanted.account is not None:
+        query = query.where(_entry.account == descriptive(wanted.account, _SEARCHED_AT_MOST))
+    if wanted.since is not None:
+        query = query.where(_entry.created_at >= wanted.since)
+    if wanted.until is not None:
+        query = query.where(_entry.created_at < wanted.until)
+    if wanted.kinds:
+        query = query.where(_entry.kind.in_(wanted.kinds))
+    if wanted.operator is not None:
+        query = query.where(_entry.operator == descriptive(wanted.operator, _SEARCHED_AT_MOST))
+    return query
