@@ -108,9 +108,17 @@ def _search(
             yield found if found.gateway.numbers is None else _renumbered(found, vendors)
     left += _not_in_order(fit, ordering)
     if resting and not offered:
-        # These are tried after all. A caller that reads ``left`` once the search is over must not find them there.
-        left[:] = [each for each in left if each.cause is not Cause.FAILING]
-        yield from (each if each.gateway.numbers is None else _renumbered(each, vendors) for each in resting)
+        yield from _after_all(resting, vendors, left)
+
+
+def _after_all(resting: Iterable[RouteChoice], vendors: Vendors, left: list[LeftOut]) -> Iterator[RouteChoice]:
+    """Yield the gateways that rest, because there is no other.
+
+    A caller that reads ``left`` once the search is over must not find them there.
+    """
+    left[:] = [each for each in left if each.cause is not Cause.FAILING]
+    for choice in resting:
+        yield choice if choice.gateway.numbers is None else _renumbered(choice, vendors)
 
 
 def _at_this_time(fit: Fit, request: RouteRequest, table: RouteTable, occupancy: Occupancy, vendors: Vendors) -> Fit:
@@ -217,8 +225,7 @@ def _search_named(
             is_found = True
             yield found if gateway.numbers is None else _renumbered(found, vendors)
     if resting and not is_found:
-        left[:] = [each for each in left if each.cause is not Cause.FAILING]
-        yield from (each if each.gateway.numbers is None else _renumbered(each, vendors) for each in resting)
+        yield from _after_all(resting, vendors, left)
 
 
 def _objection(
