@@ -53,6 +53,14 @@ def test_an_operator_ends_one_call_and_the_others_go_on(operated: Stage) -> None
     has_cost = record["vendor_billed_seconds"] or operated.record_of(other.callee)["vendor_billed_seconds"]
     assert gateways["routing", "carrier-a"]["cost"] == ("0.30" if has_cost else None)
     operated.expect_books_in_order()
+    elsewhere = operated.daemon.directory / "elsewhere.yaml"
+    elsewhere.write_text(operated.daemon.configuration_file.read_text().replace('["4410", "4470"]', '["4470"]'))
+    span = ("route", "simulate", "--since", "2020-01-01T00:00:00Z", "--until", "2120-01-01T00:00:00Z")
+    same, without = operated.daemon.ask(*span), operated.daemon.ask(*span, "--with", str(elsewhere))
+    assert (same["calls"], same["changed"], same["destinations"]) == (2, 0, [])
+    assert same["before"] == same["after"]
+    assert (without["changed"], without["after"]["without_route"]) == (2, 2)
+    assert [row["vendor"] for row in without["vendors"]] == ["vendors"]
 
 
 def test_an_unknown_source_is_refused_where_the_operator_says_so(operated: Stage) -> None:

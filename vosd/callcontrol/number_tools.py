@@ -82,7 +82,7 @@ def find_routing_number(admission: Admission, call: CallRequest) -> Outcome:
     if gateway.accept_routing_number and isinstance(call.numbers, InviteNumbers):
         sent = call.numbers.portability()
         if sent.is_looked_up:
-            _route_by(sent.routing_number, terms, call)
+            route_by(sent.routing_number, terms, call)
             return None
     if terms is None or not terms.asks or not gateway.ask_number_portability:
         return None
@@ -112,10 +112,11 @@ def ask_redirect_server(admission: Admission, call: CallRequest) -> Outcome:
 
 def _looked_up(terms: PortabilityTerms, call: CallRequest, answer: Answer) -> None:
     if isinstance(answer, RoutingNumber):
-        _route_by(answer.number, terms, call)
+        route_by(answer.number, terms, call)
 
 
-def _route_by(number: str, terms: PortabilityTerms | None, call: CallRequest) -> None:
+def route_by(number: str, terms: PortabilityTerms | None, call: CallRequest) -> None:
+    """Route a call by another number, and rate it by that number where the terms say so; empty = it is not ported."""
     call.routing_number = number
     if number and terms is not None and terms.rate_by_routing_number:
         call.callee_billing = call.callee_rated = for_matching(number)

@@ -9,11 +9,15 @@ import click
 from vosd.cli import output
 from vosd.cli.arguments import MOMENT
 from vosd.cli.command import Family, Invocation, json_option, pass_invocation
+from vosd.cli.simulate import simulate
 
 
 @click.group(cls=Family)
 def route() -> None:
     """Routes."""
+
+
+route.add_command(simulate)
 
 
 @route.command("explain")

@@ -1,0 +1,64 @@
+"""How tools read the calls of a span: page by page, newest first, with the columns that they ask for."""
+
+import msgspec
+import pytest
+
+from vosd.cdr.past import PastCall
+from vosd.cdr.record import TOO_DEAR, Attempt
+from vosd.storage import spans
+from vosd.storage.books import SqlBooks
+from vosd.storage.database import Database
+from vosd.storage.ports import CallFilter
+from vosd.storage.spans import SqlSpans
+from vosd.testing.data.records import STARTED, answered_call, call_id, refused_call
+
+CALLS = 7
+
+
+@pytest.fixture
+async def filled(database: Database, monkeypatch: pytest.MonkeyPatch) -> SqlSpans:
+    """Seven calls of two customers, and pages of three."""
+    monkeypatch.setattr(spans, "CALLS_AT_ONCE", 3)
+    calls = [answered_call(index, customer_account="ab"[index % 2]) for index in range(CALLS - 1)]
+    await SqlBooks(database).book([*calls, refused_call(CALLS - 1, customer_account="a")])
+    return SqlSpans(database)
+
+
+async def numbers(reader: SqlSpans, **criteria: object) -> list[list[int]]:
+    known = {call_id(index): index for index in range(CALLS)}
+    wanted = CallFilter(**{"limit": 100, **criteria})
+    return [[known[call.call_id] for call in page] async for page in reader.pages(wanted)]
+
+
+async def test_all_calls_are_read_in_pages(filled: SqlSpans) -> None:
+    assert await numbers(filled) == [[6, 5, 4], [3, 2, 1], [0]]
+    assert await numbers(filled, limit=4) == [[6, 5, 4], [3]]
+    assert await numbers(filled, since=STARTED + 2, until=STARTED + 4) == [[3, 2]]
+
+
+async def test_the_calls_of_an_account_are_read_as_customer_and_as_vendor(filled: SqlSpans) -> None:
+    assert await numbers(filled, account="a") == [[6, 4, 2], [0]]
+    assert await numbers(filled, account="vendor-1") == [[1]]
+    assert await numbers(filled, account="unknown") == []
+
+
+async def test_a_call_has_the_values_of_its_record(filled: SqlSpans) -> None:
+    record = answered_call(1, customer_account="b")
+    async for page in filled.pages(CallFilter(account="vendor-1"), with_breakdown=True, with_tried=True):
+        (past,) = page
+    expected = {name: getattr(record, name) for name in PastCall._fields if name != "tried"}
+    assert past._asdict() == {**expected, "tried": ("vendor-1-trunk",)}
+    assert past.vendor_ms == record.ended_at - (record.vendor_answered_at or 0)
+
+
+async def test_what_is_not_asked_for_is_not_read(filled: SqlSpans) -> None:
+    async for page in filled.pages(CallFilter(account="vendor-1")):
+        assert [(call.fee_breakdown, call.tried) for call in page] == [("", ())]
+
+
+async def test_a_gateway_that_was_too_dear_was_not_tried(database: Database) -> None:
+    attempts = (Attempt("dear", 0, 0, None, TOO_DEAR), Attempt("first", 503, 5, None, "Unavailable"))
+    record = msgspec.structs.replace(answered_call(1), attempts=(*attempts, Attempt("second", 200, 9, 5, "Normal")))
+    await SqlBooks(database).book([record])
+    async for page in SqlSpans(database).pages(CallFilter(), with_tried=True):
+        assert page[0].tried == ("first", "second")

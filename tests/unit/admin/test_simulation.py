@@ -1,0 +1,208 @@
+"""What other routes would have done to stored calls: the search of a real call, and the sums before and after."""
+
+from collections.abc import Iterable
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from vosd.admin import simulate
+from vosd.admin.simulate import Simulation
+from vosd.billing.accounts import AccountType
+from vosd.catalogue.catalogue import Catalogue
+from vosd.cdr.past import PastCall
+from vosd.routing.lookups import PortabilityTerms, RedirectTerms
+from vosd.testing.data import builders
+
+ACME = builders.mapping_gateway("acme", "127.0.0.1/32", tech_prefix="7001", max_concurrent=1, max_cps=1)
+DEAR = builders.routing_gateway("dear", "44", max_concurrent=1)
+CHEAP = builders.routing_gateway("cheap", "44", priority=2)
+AT = 1_790_000_000_000
+
+
+def vendor(name: str, group: str) -> Any:
+    return builders.account(name, type=AccountType.CLEARING, rate_group=group, overdraft_limit=None)
+
+
+CHEAP_GROUP = builders.rate_group("cheap", builders.applied_rate("0.12"))
+
+
+def catalogue(*gateways: Any, **parameters: Any) -> Catalogue:
+    known = [vendor(each.name, "cheap") for each in gateways if each.name == "cheap"]
+    groups = [CHEAP_GROUP] if known else []
+    return builders.catalogue([ACME, *gateways], accounts=known, rate_groups=groups, **parameters)
+
+
+def call(number: int = 0, **changes: Any) -> PastCall:
+    """Return a call of one minute by the gateway ``dear``, in its first second of a minute."""
+    past = PastCall(
+        call_id=str(number),
+        started_at=AT + number,
+        mapping_gateway="acme",
+        routing_gateway="dear",
+        customer_account="acme",
+        vendor_account="dear",
+        currency="USD",
+        vendor_currency="USD",
+        caller_in="1000",
+        callee_in="7001442012",
+        callee_billing="442012",
+        routing_number=None,
+        answered_at=AT + number + 2_000,
+        vendor_answered_at=AT + number + 2_000,
+        ended_at=AT + number + 62_000,
+        hold_time_ms=60_000,
+        fee=Decimal("0.60"),
+        tax=Decimal(0),
+        cost=Decimal("0.30"),
+        cost_tax=Decimal(0),
+        rate_group="sell",
+        rate_prefix="44",
+        rate_area="United Kingdom",
+        vendor_rate_prefix="44",
+        end_reason="Normal",
+        tried=("dear",),
+    )
+    return past._replace(**changes)
+
+
+def unanswered(number: int = 0, **changes: Any) -> PastCall:
+    nothing = {"answered_at": None, "vendor_answered_at": None, "hold_time_ms": 0}
+    free = {"fee": Decimal(0), "cost": Decimal(0), "end_reason": "Busy"}
+    return call(number, **{**nothing, **free, **changes})
+
+
+def refused(number: int = 0, **changes: Any) -> PastCall:
+    nowhere = {"routing_gateway": None, "vendor_account": None, "vendor_currency": None, "tried": ()}
+    return unanswered(number, **{**nowhere, "end_reason": "No Available Route", **changes})
+
+
+def simulated(known: Catalogue, calls: Iterable[PastCall]) -> Any:
+    simulation = Simulation(known)
+    for each in calls:
+        simulation.add(each)
+    return simulation.to_json(10)
+
+
+def test_with_the_same_routes_nothing_changes() -> None:
+    found = simulated(catalogue(DEAR, CHEAP), [call(number) for number in range(5)])
+    assert (found["calls"], found["changed"], found["destinations"]) == (5, 0, [])
+    assert found["before"] == found["after"] == {"calls": 5, "answered": 5, "minutes": "5.0", "without_route": 0}
+    assert found["currencies"] == [
+        {
+            "currency": "USD",
+            "before": {"fee": "3.00", "cost": "1.50", "margin": "1.50"},
+            "after": {"fee": "3.00", "cost": "1.50", "margin": "1.50"},
+        }
+    ]
+
+
+def test_without_a_vendor_its_calls_go_to_the_next_and_cost_what_that_charges() -> None:
+    found = simulated(catalogue(CHEAP), [call(number) for number in range(4)])
+    assert (found["changed"], found["without_route"]) == (4, [])
+    assert [(row["vendor"], row["before"]["calls"], row["after"]["calls"]) for row in found["vendors"]] == [
+        ("cheap", 0, 4),
+        ("dear", 4, 0),
+    ]
+    cheap = found["gateways"][0]
+    assert (cheap["routing_gateway"], cheap["after"]["minutes"], cheap["after"]["cost"]) == ("cheap", "4.0", "0.48")
+    (destination,) = found["destinations"]
+    assert (destination["prefix"], destination["changed"]) == ("44", 4)
+    assert (destination["before"]["margin"], destination["after"]["margin"]) == ("1.20", "1.92")
+
+
+def test_a_gateway_that_failed_a_call_fails_it_again() -> None:
+    after_failover = call(
+        routing_gateway="cheap", vendor_account="cheap", cost=Decimal("0.12"), tried=("dear", "cheap")
+    )
+    found = simulated(catalogue(DEAR, CHEAP), [after_failover])
+    assert (found["changed"], found["currencies"][0]["after"]["cost"]) == (0, "0.12")
+
+
+def test_where_all_gateways_failed_a_call_the_last_one_has_it() -> None:
+    found = simulated(catalogue(DEAR, CHEAP), [unanswered(routing_gateway="gone", tried=("dear", "cheap", "gone"))])
+    assert [(row["routing_gateway"], row["after"]["calls"]) for row in found["gateways"]] == [("cheap", 1), ("gone", 0)]
+
+
+def test_calls_that_lose_or_gain_a_route_are_counted_by_reason() -> None:
+    nowhere = catalogue(builders.routing_gateway("elsewhere", "1"))
+    lost = simulated(nowhere, [call()])
+    assert lost["without_route"] == [{"reason": "No Available Route", "before": 0, "after": 1}]
+    assert (lost["changed"], lost["currencies"][0]["after"]) == (1, {"fee": "0.00", "cost": "0.00", "margin": "0.00"})
+    gained = simulated(catalogue(DEAR), [refused()])
+    assert gained["without_route"] == [{"reason": "No Available Route", "before": 1, "after": 0}]
+    assert (gained["changed"], gained["after"]["calls"], gained["after"]["answered"]) == (1, 1, 0)
+
+
+def test_a_call_that_lasted_keeps_its_length_and_one_that_was_not_answered_costs_nothing() -> None:
+    found = simulated(catalogue(CHEAP), [call(hold_time_ms=90_000, ended_at=AT + 92_000), unanswered(1)])
+    assert (found["after"]["answered"], found["after"]["minutes"]) == (1, "1.5")
+    assert found["currencies"][0]["after"] == {"fee": "0.90", "cost": "0.18", "margin": "0.72"}
+
+
+def test_calls_that_came_to_no_search_are_left_out() -> None:
+    unknown = refused(1, mapping_gateway=None, end_reason="Unknown Source")
+    found = simulated(catalogue(DEAR), [refused(end_reason="Insufficient Balance"), unknown])
+    assert found["calls"] == 0
+    assert found["left_out"] == [
+        {"reason": "Insufficient Balance", "calls": 1},
+        {"reason": "Unknown Source", "calls": 1},
+    ]
+
+
+def test_a_mapping_gateway_that_is_gone_has_no_calls() -> None:
+    found = simulated(catalogue(DEAR), [call(mapping_gateway="gone")])
+    assert found["without_route"] == [{"reason": "Unknown Source", "before": 0, "after": 1}]
+
+
+def test_no_limit_is_reached_because_no_call_runs() -> None:
+    found = simulated(catalogue(DEAR), [call(0) for _ in range(50)])
+    assert (found["changed"], found["after"]["calls"]) == (0, 50)
+
+
+def test_gateways_that_share_calls_by_weight_share_them_here() -> None:
+    half = builders.routing_gateway("half", "44", account="dear", weight=100)
+    found = simulated(catalogue(DEAR, half), [call(number) for number in range(100)])
+    assert [(row["routing_gateway"], row["after"]["calls"]) for row in found["gateways"]] == [
+        ("dear", 50),
+        ("half", 50),
+    ]
+
+
+def test_a_ported_number_is_routed_by_the_number_that_the_call_was() -> None:
+    ported = builders.routing_gateway("ported", "999", account="dear")
+    terms = PortabilityTerms(asks=True)
+    known = catalogue(DEAR, ported, number_portability=terms)
+    found = simulated(known, [call(routing_number="99912"), call(1)])
+    assert [(row["routing_gateway"], row["after"]["calls"]) for row in found["gateways"]] == [
+        ("dear", 1),
+        ("ported", 1),
+    ]
+    # Without a server, a gateway that sends routing numbers itself is believed all the same.
+    sender = builders.mapping_gateway("acme", "127.0.0.1/32", tech_prefix="7001", accept_routing_number=True)
+    sent = builders.catalogue([sender, DEAR, ported])
+    assert simulated(sent, [call(routing_number="99912")])["gateways"][1]["after"]["calls"] == 1
+    assert simulated(catalogue(DEAR, ported), [call(routing_number="99912")])["changed"] == 0
+
+
+def test_a_redirect_server_is_not_asked_and_the_calls_are_counted() -> None:
+    known = catalogue(DEAR, redirect_server=RedirectTerms())
+    assert simulated(known, [call()])["unasked"] == 1
+
+
+def test_destinations_are_bounded_and_those_that_change_most_come_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(simulate, "GROUPS_MAX", 2)
+    rates = [builders.applied_rate("0.60", prefix=prefix) for prefix in ("441", "442", "443", "444")]
+    known = builders.catalogue(
+        [ACME, CHEAP],
+        accounts=[vendor("cheap", "cheap")],
+        rate_groups=[builders.rate_group("sell", *rates), CHEAP_GROUP],
+    )
+    calls = [call(number, callee_in=f"700144{digit}12") for number, digit in enumerate("122344")]
+    found = simulated(known, calls)
+    assert [(row["prefix"], row["changed"]) for row in found["destinations"]] == [
+        (simulate.OTHERS, 3),
+        ("442", 2),
+        ("441", 1),
+    ]
+    assert found["destinations_changed"] == 3

@@ -1,0 +1,264 @@
+"""What other routes would have done to the calls of a span: by vendor, gateway, destination and currency.
+
+"Before" is what the records say, "after" is what a catalogue makes of the same calls. A call that would go elsewhere
+is taken to be answered as it was, and to last as long.
+"""
+
+from collections import Counter
+from collections.abc import Hashable, Mapping
+from decimal import Decimal
+from typing import Final, NamedTuple, TypeVar
+
+from vosd.admin.routing import idle_state
+from vosd.base.cause import EndReason
+from vosd.base.money import EXACT, ZERO, format_amount
+from vosd.billing.rater import rate_call
+from vosd.callcontrol.replay import Replay
+from vosd.callcontrol.vendor_terms import buy_rate
+from vosd.catalogue.catalogue import Catalogue
+from vosd.cdr.past import PastCall
+
+GROUPS_MAX: Final = 100_000
+"""Destinations with sums of their own; the calls to all others are counted together."""
+OTHERS: Final = "(others)"
+
+_MINUTE_MS: Final = 60_000
+_TENTH: Final = Decimal("0.1")
+_JUDGED: Final = frozenset(
+    {
+        EndReason.NO_AVAILABLE_ROUTE.text,
+        EndReason.NO_MATCHING_RATE.text,
+        EndReason.NUMBER_NOT_ALLOWED.text,
+        EndReason.RATE_TYPE_NOT_ALLOWED.text,
+        EndReason.ACCOUNT_DISABLED.text,
+        EndReason.ACCOUNT_EXPIRED.text,
+    }
+)
+"""Refusals that a simulation decides again; others are due to live state, money or the caller."""
+
+Key = TypeVar("Key", bound=Hashable)
+
+
+class Outcome(NamedTuple):
+    """One call, as it was or as it would be: who carries it, and what is charged for it without tax."""
+
+    gateway: str | None
+    """None = it is refused."""
+    vendor: str
+    """The vendor's account; empty = it has none, as a phone."""
+    fee: Decimal
+    currency: str
+    cost: Decimal
+    vendor_currency: str
+    prefix: str
+    """Of the customer's rate."""
+    area: str
+    refusal: str
+    """The end reason of a call that is refused."""
+
+
+class Sums:
+    """Sums of some calls."""
+
+    __slots__ = ("answered", "calls", "cost", "fee", "ms")
+
+    def __init__(self) -> None:
+        self.calls = self.answered = self.ms = 0
+        self.fee = self.cost = ZERO
+
+    def add(self, ms: int | None, fee: Decimal, cost: Decimal) -> None:
+        """Add a call that lasted ``ms`` milliseconds from its answer; None = it was not answered."""
+        self.calls += 1
+        if ms is not None:
+            self.answered += 1
+            self.ms += ms
+            self.fee = EXACT.add(self.fee, fee)
+            self.cost = EXACT.add(self.cost, cost)
+
+    @property
+    def margin(self) -> Decimal:
+        """Return the fees less the costs."""
+        return EXACT.subtract(self.fee, self.cost)
+
+    def counts(self) -> dict[str, object]:
+        """Return calls, answered calls and minutes for JSON."""
+        minutes = EXACT.divide(Decimal(self.ms), Decimal(_MINUTE_MS)).quantize(_TENTH, context=EXACT)
+        return {"calls": self.calls, "answered": self.answered, "minutes": format(minutes, "f")}
+
+    def money(self) -> dict[str, object]:
+        """Return fees, costs and margin for JSON."""
+        amounts = {"fee": self.fee, "cost": self.cost, "margin": self.margin}
+        return {name: format_amount(amount) for name, amount in amounts.items()}
+
+
+class Compared:
+    """Sums of some calls before and after."""
+
+    __slots__ = ("after", "before", "changed")
+
+    def __init__(self) -> None:
+        self.before, self.after = Sums(), Sums()
+        self.changed = 0
+        """Calls that would go through another gateway, or to none."""
+
+
+class Simulation:
+    """Collects the calls of a span; its memory grows with gateways and destinations, not with calls."""
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        self._replay = Replay(catalogue, idle_state(catalogue, None))
+        self._vendors: dict[tuple[str, str], Compared] = {}
+        """By account and currency."""
+        self._gateways: dict[tuple[str, str], Compared] = {}
+        """By name and currency of its vendor."""
+        self._destinations: dict[tuple[str, str, str], Compared] = {}
+        """By prefix and area of the customer's rate, and its currency."""
+        self._currencies: dict[str, Compared] = {}
+        self._refused: tuple[Counter[str], Counter[str]] = Counter(), Counter()
+        """Calls without route by reason, before and after."""
+        self._left_out: Counter[str] = Counter()
+        self.all = Compared()
+        self.seen = self.unasked = 0
+
+    def add(self, past: PastCall) -> None:
+        """Route a call again, and add what it was and what it would be."""
+        self.seen += 1
+        if past.mapping_gateway is None or (past.routing_gateway is None and past.end_reason not in _JUDGED):
+            self._left_out[past.end_reason] += 1
+            return
+        ms = None if past.answered_at is None else past.hold_time_ms
+        vendor_ms = past.vendor_ms
+        before, after = _as_it_was(past), self._as_it_would_be(past, ms, vendor_ms)
+        is_changed = before.gateway != after.gateway
+        self.all.changed += is_changed
+        self._add(before, ms, vendor_ms, is_changed=is_changed, is_before=True)
+        self._add(after, ms, vendor_ms, is_changed=is_changed, is_before=False)
+        destination = after if after.prefix else before
+        key = destination.prefix, destination.area, destination.currency
+        if key not in self._destinations and len(self._destinations) >= GROUPS_MAX:
+            key = OTHERS, "", destination.currency
+        compared = _at(self._destinations, key)
+        compared.changed += is_changed
+        for sums, each in ((compared.before, before), (compared.after, after)):
+            sums.add(ms if each.gateway else None, each.fee, each.cost if each.vendor_currency == key[2] else ZERO)
+
+    def _as_it_would_be(self, past: PastCall, ms: int | None, vendor_ms: int | None) -> Outcome:
+        replayed = self._replay.route(past)
+        self.unasked += replayed.is_unasked
+        rate, choice, refusal = replayed.rate, replayed.choice, replayed.refusal
+        buys = buy_rate(choice)
+        is_carried = choice is not None
+        return Outcome(
+            choice.gateway.name if choice is not None else None,
+            (choice.gateway.account or "") if choice is not None else "",
+            rate_call(rate, ms).fee if is_carried and rate is not None and ms is not None else ZERO,
+            rate.currency if rate is not None else past.currency or "",
+            rate_call(buys, vendor_ms).fee if buys is not None and vendor_ms is not None else ZERO,
+            buys.currency if buys is not None else "",
+            rate.rate.prefix if rate is not None else "",
+            rate.rate.area if rate is not None else "",
+            refusal.reason.text if refusal is not None else "",
+        )
+
+    def _add(
+        self, outcome: Outcome, ms: int | None, vendor_ms: int | None, *, is_changed: bool, is_before: bool
+    ) -> None:
+        """Add one outcome of a call to the sums of its vendor, gateway and currencies."""
+        total = self.all.before if is_before else self.all.after
+        if outcome.gateway is None:
+            self._refused[not is_before][outcome.refusal] += 1
+            return
+        total.add(ms, ZERO, ZERO)
+        places = (
+            _at(self._vendors, (outcome.vendor, outcome.vendor_currency)),
+            _at(self._gateways, (outcome.gateway, outcome.vendor_currency)),
+        )
+        for compared in places:
+            (compared.before if is_before else compared.after).add(vendor_ms, ZERO, outcome.cost)
+            compared.changed += is_changed
+        for currency, fee, cost in (
+            (outcome.currency, outcome.fee, ZERO),
+            (outcome.vendor_currency, ZERO, outcome.cost),
+        ):
+            if fee or cost:
+                compared = _at(self._currencies, currency)
+                (compared.before if is_before else compared.after).add(0, fee, cost)
+
+    def to_json(self, most: int) -> dict[str, object]:
+        """Return what would change; its keys are stable. ``most`` destinations are listed."""
+        changed = [(key, each) for key, each in self._destinations.items() if each.changed or _money_differs(each)]
+        changed.sort(key=lambda item: (-_difference(item[1]), -item[1].changed, item[0]))
+        reasons = sorted({*self._refused[0], *self._refused[1]})
+        return {
+            "calls": self.all.before.calls + self._refused[0].total(),
+            "changed": self.all.changed,
+            "left_out": _named(self._left_out),
+            "unasked": self.unasked,
+            "before": {**self.all.before.counts(), "without_route": self._refused[0].total()},
+            "after": {**self.all.after.counts(), "without_route": self._refused[1].total()},
+            "currencies": [
+                {"currency": currency, "before": each.before.money(), "after": each.after.money()}
+                for currency, each in sorted(self._currencies.items())
+            ],
+            "vendors": [_row("vendor", key, each) for key, each in sorted(self._vendors.items())],
+            "gateways": [_row("routing_gateway", key, each) for key, each in sorted(self._gateways.items())],
+            "without_route": [
+                {"reason": reason, "before": self._refused[0][reason], "after": self._refused[1][reason]}
+                for reason in reasons
+            ],
+            "destinations": [_destination(*key, each) for key, each in changed[:most]],
+            "destinations_changed": len(changed),
+        }
+
+
+def _as_it_was(past: PastCall) -> Outcome:
+    return Outcome(
+        past.routing_gateway,
+        past.vendor_account or "",
+        past.fee,
+        past.currency or "",
+        past.cost,
+        past.vendor_currency or "",
+        past.rate_prefix or "",
+        past.rate_area or "",
+        past.end_reason,
+    )
+
+
+def _at(compared: dict[Key, Compared], key: Key) -> Compared:
+    found = compared.get(key)
+    if found is None:
+        found = compared[key] = Compared()
+    return found
+
+
+def _money_differs(compared: Compared) -> bool:
+    return compared.before.fee != compared.after.fee or compared.before.cost != compared.after.cost
+
+
+def _difference(compared: Compared) -> Decimal:
+    return abs(EXACT.subtract(compared.after.margin, compared.before.margin))
+
+
+def _named(counts: Mapping[str, int]) -> list[dict[str, object]]:
+    return [{"reason": reason, "calls": calls} for reason, calls in sorted(counts.items())]
+
+
+def _row(kind: str, key: tuple[str, str], compared: Compared) -> dict[str, object]:
+    sides = (("before", compared.before), ("after", compared.after))
+    return {
+        kind: key[0] or None,
+        "currency": key[1] or None,
+        **{name: {**sums.counts(), "cost": format_amount(sums.cost)} for name, sums in sides},
+    }
+
+
+def _destination(prefix: str, area: str, currency: str, compared: Compared) -> dict[str, object]:
+    return {
+        "prefix": prefix or None,
+        "area": area or None,
+        "currency": currency or None,
+        "changed": compared.changed,
+        "before": {**compared.before.counts(), **compared.before.money()},
+        "after": {**compared.after.counts(), **compared.after.money()},
+    }

@@ -1,0 +1,48 @@
+"""A call as tools see it that route or rate the calls of a span again: the columns that this takes, and no others."""
+
+from decimal import Decimal
+from typing import Final, NamedTuple
+
+
+class PastCall(NamedTuple):
+    """A stored call; the fields are the columns of the same names, times are UTC milliseconds."""
+
+    call_id: str
+    started_at: int
+    mapping_gateway: str | None
+    routing_gateway: str | None
+    customer_account: str | None
+    vendor_account: str | None
+    currency: str | None
+    vendor_currency: str | None
+    caller_in: str
+    callee_in: str
+    callee_billing: str | None
+    routing_number: str | None
+    answered_at: int | None
+    vendor_answered_at: int | None
+    ended_at: int
+    hold_time_ms: int
+    fee: Decimal
+    tax: Decimal
+    cost: Decimal
+    cost_tax: Decimal
+    rate_group: str | None
+    rate_prefix: str | None
+    rate_area: str | None
+    vendor_rate_prefix: str | None
+    end_reason: str
+    fee_breakdown: str = ""
+    """Read on request only."""
+    tried: tuple[str, ...] = ()
+    """The gateways that were called, in order; read on request only."""
+
+    @property
+    def vendor_ms(self) -> int | None:
+        """The milliseconds that the vendor charges; None = it has not answered."""
+        answered = self.vendor_answered_at
+        return None if answered is None else max(0, self.ended_at - answered)
+
+
+ALWAYS_READ: Final = PastCall._fields[: PastCall._fields.index("fee_breakdown")]
+"""The columns of every call that is read."""

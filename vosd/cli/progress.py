@@ -1,0 +1,62 @@
+"""How far a verb is that goes through the calls of a span: a bar on a terminal, now and then a line elsewhere.
+
+All of it is on standard error, apart from the result. Calls are read newest first, so their times say how far it is.
+"""
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from vosd.cli import output
+
+LINE_S: Final = 10.0
+"""Seconds between two lines where there is no terminal."""
+_STEPS: Final = 1_000
+
+
+class Meter:
+    """Shows how far a verb is: a part of 1, and a count."""
+
+    def __init__(self, noun: str, bar: Progress | None = None) -> None:
+        self._noun, self._bar = noun, bar
+        self._task: TaskID | None = None if bar is None else bar.add_task(noun, total=_STEPS, count="0")
+        self._shown_at = self._begun_at = time.monotonic()
+
+    def show(self, part: float, count: int) -> None:
+        """Show that ``count`` are done, which is ``part`` of all; outside 0 to 1 it counts as the nearer of them."""
+        part = min(max(part, 0.0), 1.0)
+        if self._bar is not None and self._task is not None:
+            self._bar.update(self._task, completed=part * _STEPS, count=f"{count:,}")
+        elif time.monotonic() - self._shown_at >= LINE_S:
+            self._shown_at = time.monotonic()
+            rate = count / (self._shown_at - self._begun_at)
+            output.remark(f"{part:.0%}: {count:,} {self._noun}, {rate:,.0f} a second")
+
+
+@contextmanager
+def meter(noun: str) -> Iterator[Meter]:
+    """Yield a meter; on a terminal its bar is removed at the end."""
+    if not sys.stderr.isatty():
+        yield Meter(noun)
+        return
+    columns = (TextColumn("{task.fields[count]} {task.description}"), BarColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        yield Meter(noun, bar)
+
+
+class SpanMeter:
+    """A meter of a span of times that is gone through backwards, in UTC milliseconds."""
+
+    def __init__(self, shown: Meter, since: int, until: int) -> None:
+        self._meter, self._since, self._until = shown, since, max(until, since + 1)
+        self._count = 0
+
+    def passed(self, calls: int, wall_ms: int) -> None:
+        """Count more calls, the last of which began at ``wall_ms``."""
+        self._count += calls
+        self._meter.show((self._until - wall_ms) / (self._until - self._since), self._count)

@@ -1,0 +1,144 @@
+"""``vosd route simulate``: what other routes would have done to the calls of a span."""
+
+import asyncio
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from vosd.cli import output
+from vosd.cli.arguments import MOMENT
+from vosd.cli.command import Invocation, Verb, json_option, pass_invocation
+from vosd.cli.progress import SpanMeter, meter
+
+if TYPE_CHECKING:
+    from vosd.storage.ports import CallFilter
+
+ALL_CALLS: Final = sys.maxsize
+_SIDES: Final = ("before", "after")
+_COUNTS: Final = ("calls", "answered", "minutes", "cost")
+_MONEY: Final = ("cost", "margin")
+
+
+@click.command("simulate", cls=Verb)
+@click.option("--since", type=MOMENT, required=True, help="Calls whose INVITE came then or later.")
+@click.option("--until", type=MOMENT, required=True, help="Calls whose INVITE came before.")
+@click.option(
+    "--with",
+    "other",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Another configuration whose routes and rates are tried; default the one of -c.",
+)
+@click.option("--account", metavar="ID", help="The customer's or the vendor's.")
+@click.option("--limit", type=click.IntRange(1), default=ALL_CALLS, metavar="N", help="At most so many, the newest.")
+@click.option("--top", type=click.IntRange(1), default=20, show_default=True, metavar="N", help="Destinations listed.")
+@json_option
+@pass_invocation
+def simulate(
+    invocation: Invocation,
+    /,
+    other: Path | None,
+    top: int,
+    as_json: bool,
+    **criteria: Any,
+) -> None:
+    """Route the calls of a span again, and show what would change by vendor, gateway and destination.
+
+    Nothing is booked. The calls pass the steps of a real call, without live state: no limit is reached, no gateway is
+    down, quality is unknown, money is not checked, overrides do not hold. A gateway that failed a call fails it again.
+    """
+    answer = asyncio.run(_simulate(invocation, other, criteria, top))
+    if as_json:
+        output.document(answer)
+    else:
+        _show(answer)
+
+
+async def _simulate(invocation: Invocation, other: Path | None, criteria: Mapping[str, Any], top: int) -> Any:
+    from vosd.admin.simulate import Simulation
+    from vosd.cli.database import database_of
+    from vosd.storage.ports import CallFilter
+    from vosd.storage.spans import SqlSpans
+
+    wanted = CallFilter(**criteria)
+    configured = invocation if other is None else replace(invocation, config=other, _excerpt=None)
+    simulation = Simulation(configured.load().catalogue)
+    since, until = criteria["since"], criteria["until"]
+    async with database_of(invocation.settings) as database:
+        with meter("calls") as shown:
+            passed = SpanMeter(shown, since, until)
+            async with aclosing(SqlSpans(database).pages(wanted, with_tried=True)) as pages:
+                async for calls in pages:
+                    for call in calls:
+                        simulation.add(call)
+                    passed.passed(len(calls), calls[-1].started_at)
+        await _check_names(invocation, wanted, database, is_empty=not simulation.seen)
+    return simulation.to_json(top)
+
+
+async def _check_names(invocation: Invocation, wanted: "CallFilter", database: Any, *, is_empty: bool) -> None:
+    """Make sure that an account without calls exists.
+
+    Raises:
+        VosError: it does not.
+    """
+    from vosd.admin.names import check_names
+    from vosd.storage.books import SqlBooks
+    from vosd.storage.queries import SqlQueries
+
+    if is_empty:
+        await check_names(wanted, invocation.excerpt, SqlQueries(database), SqlBooks(database))
+
+
+def _show(answer: Mapping[str, Any]) -> None:
+    output.line(f"{answer['calls']} calls, {answer['changed']} would go elsewhere")
+    for left_out in answer["left_out"]:
+        output.line(
+            f"{left_out['calls']} calls that ended as {left_out['reason']} are left out: no route was looked for"
+        )
+    if answer["unasked"]:
+        output.line(f"{answer['unasked']} calls would ask a redirect server, which counts as not answering")
+    output.line("")
+    output.table(
+        ("", *_SIDES), [(name, *(answer[side][name] for side in _SIDES)) for name in answer["before"]], empty=""
+    )
+    for each in answer["currencies"]:
+        output.line("")
+        rows = [(name, *(each[side][name] for side in _SIDES)) for name in each["before"]]
+        output.table((each["currency"], *_SIDES), rows, empty="")
+    for kind, title in (("vendors", "vendor"), ("gateways", "routing_gateway")):
+        output.line("")
+        _show_groups(answer[kind], title)
+    if answer["without_route"]:
+        output.line("")
+        rows = [tuple(each.values()) for each in answer["without_route"]]
+        output.table(("without route", *_SIDES), rows, empty="")
+    output.line("")
+    _show_destinations(answer["destinations"])
+    if answer["destinations_changed"] > len(answer["destinations"]):
+        output.remark(f"of {answer['destinations_changed']} destinations that change; --top N lists more")
+
+
+def _show_groups(groups: Sequence[Mapping[str, Any]], title: str) -> None:
+    rows = [[each[title], each["currency"], *_beside(each, _COUNTS)] for each in groups]
+    output.table((title, "currency", *_titles(_COUNTS)), rows, empty="no gateway was called")
+
+
+def _show_destinations(destinations: Sequence[Mapping[str, Any]]) -> None:
+    own = ("prefix", "area", "currency", "changed")
+    rows = [[*(each[name] for name in own), each["before"]["calls"], *_beside(each, _MONEY)] for each in destinations]
+    output.table((*own, "of calls", *_titles(_MONEY)), rows, empty="no destination would change")
+
+
+def _titles(names: Sequence[str]) -> list[str]:
+    return [f"{name} {side}" for name in names for side in _SIDES]
+
+
+def _beside(row: Mapping[str, Any], names: Sequence[str]) -> list[object]:
+    """Return each figure before and after."""
+    return [row[side][name] for name in names for side in _SIDES]

@@ -1,0 +1,78 @@
+"""Reading of all calls of a span for tools that route or rate them again: a few columns, page by page.
+
+Newest first, as ``storage.listing`` chooses the index. No transaction is open between two pages.
+"""
+
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import replace
+from itertools import starmap
+from typing import Any, Final
+
+from sqlalchemy import Row, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from vosd.cdr.past import ALWAYS_READ, PastCall
+from vosd.cdr.record import TOO_DEAR
+from vosd.storage import schema
+from vosd.storage.database import Database
+from vosd.storage.listing import newest
+from vosd.storage.ports import CallFilter, CallPosition
+
+CALLS_AT_ONCE: Final = 2_000
+"""Calls of a page: about two megabytes."""
+
+_cdr: Final = schema.cdr.c
+_COLUMNS: Final = tuple(_cdr[name] for name in ALWAYS_READ)
+
+
+class SqlSpans:
+    """Reads spans of calls."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def pages(
+        self, wanted: CallFilter, *, with_breakdown: bool = False, with_tried: bool = False
+    ) -> AsyncGenerator[Sequence[PastCall], None]:
+        """Yield the calls that fit, newest first, some thousands at a time.
+
+        Raises:
+            StoreUnavailable: the calls yielded so far are correct, the rest is not known.
+        """
+        columns = (*_COLUMNS, _cdr.fee_breakdown) if with_breakdown else _COLUMNS
+        left = wanted.limit
+        while left > 0:
+            part = replace(wanted, limit=min(left, CALLS_AT_ONCE))
+            async with self._database.reading() as connection:
+                calls = list(starmap(PastCall, await _rows(connection, part, columns)))
+                if with_tried and calls:
+                    calls = await _with_tried(connection, calls)
+            if calls:
+                yield calls
+            if len(calls) < part.limit:
+                return
+            left -= len(calls)
+            wanted = replace(wanted, before=CallPosition(calls[-1].started_at, calls[-1].call_id))
+
+
+async def _rows(connection: AsyncConnection, wanted: CallFilter, columns: Sequence[Any]) -> Sequence[Row[Any]]:
+    """Return the wanted columns of one page of calls, newest first."""
+    keys = newest(wanted)
+    if wanted.account is None and wanted.gateway is None and wanted.sip_call_id is None:
+        return (await connection.execute(keys.with_only_columns(*columns))).all()
+    # The keys are a union over two columns: the rows are read by them.
+    found = keys.subquery()
+    query = select(*columns).join(found, _cdr.call_id == found.c.call_id)
+    return (await connection.execute(query.order_by(_cdr.started_at.desc(), _cdr.call_id.desc()))).all()
+
+
+async def _with_tried(connection: AsyncConnection, calls: Sequence[PastCall]) -> list[PastCall]:
+    """Return the calls with the gateways that they tried."""
+    attempt = schema.cdr_attempt.c
+    tried: dict[str, list[str]] = {}
+    query = select(attempt.call_id, attempt.gateway).where(
+        attempt.call_id.in_([call.call_id for call in calls]), attempt.reason != TOO_DEAR
+    )
+    for call_id, gateway in await connection.execute(query.order_by(attempt.call_id, attempt.position)):
+        tried.setdefault(call_id, []).append(gateway)
+    return [call._replace(tried=tuple(tried.get(call.call_id, ()))) for call in calls]
