@@ -1,13 +1,25 @@
 """What ``Payments`` promises, over memory, SQLite and MariaDB."""
 
+import asyncio
+from contextlib import aclosing
 from decimal import Decimal
 
 import pytest
 
 from vosd.cdr.ports import Standing
 from vosd.storage.database import ContentRefused
+from vosd.storage.ledger import EntryFilter, SqlLedger
 from vosd.storage.payments import SqlPayments
-from vosd.storage.ports import EntryKind, Payment, Receipt, ReferenceTaken
+from vosd.storage.ports import (
+    EntryKind,
+    NoSuchAccount,
+    OtherCurrency,
+    Payment,
+    Receipt,
+    ReferenceTaken,
+    TooLittleLeft,
+    Transfer,
+)
 from vosd.storage.queries import SqlQueries
 from vosd.testing.data.records import STARTED, answered_call
 
@@ -90,3 +102,94 @@ async def test_an_amount_that_no_column_holds_is_refused_and_books_nothing(datab
     with pytest.raises(ContentRefused):
         await SqlPayments(database).add(payment("9999999999999"))
     assert await SqlQueries(database).standing("acme") is None
+
+
+def transfer(amount: str = "3", **changes) -> Transfer:
+    fields = {"source": "acme", "target": "globex", "reference": "move-1", "made_at": STARTED, "operator": "ann"}
+    return Transfer(**(fields | {"amount": Decimal(amount), "currencies": {"acme": "USD", "globex": "USD"}} | changes))
+
+
+async def test_a_transfer_moves_money_in_two_entries_of_one_reference(store):
+    await store.payments.add(payment("10", currency="USD"))
+    receipts = await store.payments.transfer(transfer("3"))
+    assert receipts == (
+        Receipt(Decimal(10), Decimal(7), repeated=False),
+        Receipt(Decimal(0), Decimal(3), repeated=False),
+    )
+    assert await store.queries.standing("acme") == Standing(Decimal(7), 2)
+    assert await store.queries.standing("globex") == Standing(Decimal(3), 1)
+
+
+async def test_the_same_transfer_twice_moves_money_once(store):
+    first = await store.payments.transfer(transfer("3"))
+    await store.payments.add(payment("100"))
+    again = await store.payments.transfer(transfer("3"))
+    assert again == tuple(receipt._replace(repeated=True) for receipt in first)
+    assert await store.queries.standing("acme") == Standing(Decimal(97), 2)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"amount": "4"},
+        {"source": "globex", "target": "acme"},
+        {"source": "initech", "currencies": {"initech": "USD", "globex": "USD"}},
+        {"target": "initech", "currencies": {"acme": "USD", "initech": "USD"}},
+    ],
+)
+async def test_the_reference_of_another_transfer_is_refused(store, other):
+    await store.payments.transfer(transfer("3"))
+    with pytest.raises(ReferenceTaken):
+        await store.payments.transfer(transfer(**({"amount": "3"} | other)))
+    assert await store.queries.standing("acme") == Standing(Decimal(-3), 1)
+    assert await store.queries.standing("globex") == Standing(Decimal(3), 1)
+
+
+async def test_a_transfer_between_two_currencies_is_refused_and_books_nothing(store):
+    await store.payments.add(payment("10", currency="USD"))
+    with pytest.raises(OtherCurrency, match="acme has money in USD, account globex in EUR"):
+        await store.payments.transfer(transfer(currencies={"acme": "USD", "globex": "EUR"}))
+    assert await store.queries.standing("acme") == Standing(Decimal(10), 1)
+
+
+async def test_a_transfer_leaves_what_must_be_left(store):
+    await store.payments.add(payment("10", currency="USD"))
+    with pytest.raises(TooLittleLeft, match=r"acme has 3\.00 to spare .* less than 3\.50"):
+        await store.payments.transfer(transfer("3.5", least_left=Decimal(7)))
+    assert await store.queries.standing("acme") == Standing(Decimal(10), 1)
+    await store.payments.transfer(transfer("3", least_left=Decimal(7)))
+    with pytest.raises(TooLittleLeft):
+        await store.payments.add(payment("-1", kind=EntryKind.REFUND, least_left=Decimal(7)))
+    assert (await store.payments.transfer(transfer("3", least_left=Decimal(7))))[0].repeated
+    assert await store.queries.standing("acme") == Standing(Decimal(7), 2)
+
+
+async def test_a_transfer_to_an_account_that_is_nowhere_is_refused(store):
+    await store.payments.add(payment("10", currency="USD"))
+    with pytest.raises(NoSuchAccount, match="globex"):
+        await store.payments.transfer(transfer(currencies={"acme": "USD"}))
+    assert await store.queries.standing("acme") == Standing(Decimal(10), 1)
+
+
+async def test_both_accounts_of_a_transfer_are_seen_by_the_next_poll(store):
+    await store.books.open_accounts(["acme", "globex", "other"])
+    mark = (await store.books.standings()).mark
+    await store.payments.transfer(transfer("3"))
+    assert {*(await store.books.standings(mark)).standings} == {"acme", "globex"}
+
+
+async def test_transfers_in_both_directions_at_once_do_not_block_each_other(store):
+    there = [transfer("1", reference=f"there-{index}") for index in range(5)]
+    back = [transfer("1", source="globex", target="acme", reference=f"back-{index}") for index in range(5)]
+    await asyncio.gather(*(store.payments.transfer(each) for each in (*there, *back)))
+    assert await store.queries.standing("acme") == Standing(Decimal(0), 10)
+
+
+async def test_the_entries_of_a_transfer_say_where_the_money_went(database):
+    await SqlPayments(database).transfer(transfer("3", memo="one invoice"))
+    async with aclosing(SqlLedger(database).entries(EntryFilter(kinds=("transfer",)))) as entries:
+        found = [(each.account, each.amount, each.reference, each.memo, each.operator) async for each in entries]
+    assert found == [
+        ("acme", Decimal(-3), "move-1", "to globex: one invoice", "ann"),
+        ("globex", Decimal(3), "move-1", "from acme: one invoice", "ann"),
+    ]

@@ -1,4 +1,4 @@
-"""Verbs of money that need the database but no daemon: entries, statements."""
+"""Verbs of money that need the database but no daemon: entries, statements, refunds, transfers."""
 
 import csv
 import io
@@ -103,3 +103,68 @@ def test_wrong_words_are_answered(booked: Installation, words: list[str], code: 
     result = booked.vosd(*words)
     assert (result.exit_code, result.stdout) == (code, "")
     assert said in result.stderr
+
+
+def test_a_refund_lowers_the_balance_and_takes_no_more_than_there_is(installation: Installation) -> None:
+    installation.document(*PAY, "--amount", "10")
+    refund = (*PAY, "--type", "refund", "--amount")
+    receipt = installation.document(*refund, "4", "--reference", "r1")
+    assert (receipt["type"], receipt["amount"], receipt["after"]) == ("refund", "-4.00", "6.00")
+    assert installation.document(*refund, "4", "--reference", "r1")["repeated"]
+    refused = installation.vosd(*refund, "6.01")
+    assert (refused.exit_code, "6.00 to spare" in refused.stderr) == (1, True)
+    installation.document("account", "set", "customer-1", "--overdraft-limit", "1")
+    assert installation.document(*refund, "6.01")["after"] == "-0.01"
+    assert installation.document(*refund, "5", "--force")["after"] == "-5.01"
+    assert installation.document("ledger", "verify")["differences"] == []
+
+
+def test_what_is_paid_to_a_vendor_raises_its_balance_again(booked: Installation) -> None:
+    paid = booked.document("payment", "add", "--account", "vendor-1", "--amount", "5", "--memo", "their invoice 7")
+    assert (paid["before"], paid["after"]) == ("-0.029628", "4.970372")
+
+
+def test_a_transfer_moves_money_once_and_not_more_than_there_is(installation: Installation) -> None:
+    installation.document(*PAY, "--amount", "10")
+    move = ("payment", "transfer", "--from", "customer-1", "--to", "vendor-1", "--operator", "ann", "--amount")
+    source, target = installation.document(*move, "7", "--reference", "m1", "--memo", "mistaken")
+    assert (source["account"], source["before"], source["after"]) == ("customer-1", "10.00", "3.00")
+    assert (target["account"], target["amount"], target["after"]) == ("vendor-1", "7.00", "7.00")
+    assert "nothing was booked now" in installation.vosd(*move, "7", "--reference", "m1").stdout
+    refused = installation.vosd(*move, "3.01")
+    assert (refused.exit_code, "customer-1 has 3.00 to spare" in refused.stderr) == (1, True)
+    assert installation.document(*move, "3.01", "--force")[0]["after"] == "-0.01"
+    entries = installation.document("ledger", "list", "--type", "transfer", "--account", "vendor-1")
+    assert (entries[0]["reference"], entries[0]["memo"]) == ("m1", "from customer-1: mistaken")
+    assert installation.document("ledger", "verify")["differences"] == []
+
+
+def test_a_transfer_to_another_currency_is_refused(installation: Installation) -> None:
+    in_euro = "  - {id: customer-2, type: direct, currency: EUR}\nmapping_gateways:"
+    installation.config.write_text(installation.config.read_text().replace("mapping_gateways:", in_euro))
+    installation.document(*PAY, "--amount", "10")
+    refused = installation.vosd("payment", "transfer", "--from", "customer-1", "--to", "customer-2", "--amount", "1")
+    assert (refused.exit_code, "money in USD, account customer-2 in EUR" in refused.stderr) == (1, True)
+    assert len(installation.document("ledger", "list")) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["--from", "customer-1", "--to", "customer-1", "--amount", "1"], 2, "same account"),
+        (["--from", "customer-1", "--to", "vendor-1", "--amount", "-1"], 2, "above zero"),
+        (["--from", "customer-1", "--to", "vendor-1", "--amount", "1", "--reference", ""], 2, "--reference is empty"),
+        (["--from", "customer-1", "--to", "vendr-1", "--amount", "1", "--force"], 1, "'vendor-1'"),
+    ],
+)
+def test_a_transfer_that_makes_no_sense_is_refused(
+    installation: Installation, words: list[str], code: int, said: str
+) -> None:
+    result = installation.vosd("payment", "transfer", *words)
+    assert (result.exit_code, said in result.stderr) == (code, True)
+    assert installation.document("ledger", "list") == []
+
+
+def test_a_refund_is_said_without_sign_and_force_is_for_it_alone(installation: Installation) -> None:
+    assert installation.vosd(*PAY, "--type", "refund", "--amount", "-4").exit_code == 2
+    assert installation.vosd(*PAY, "--amount", "4", "--force").exit_code == 2

@@ -107,7 +107,7 @@ async def show_account(
         configured(accounts, account_id)
     standings = {} if standing is None else {account_id: standing}
     held = await _held(books, accounts, [account_id])
-    return _sheet(account_id, accounts, standings, await _commitments(switch), held, overrides, work_times)
+    return _sheet(account_id, accounts, standings, await commitments(switch), held, overrides, work_times)
 
 
 async def list_accounts(
@@ -124,11 +124,11 @@ async def list_accounts(
         DaemonUnreachableError: a switch runs but does not report what its calls reserve.
     """
     standings = (await books.standings()).standings
-    commitments = await _commitments(switch)
+    committed = await commitments(switch)
     left_over = sorted(name for name, standing in standings.items() if name not in accounts and standing.balance)
     held = await _held(books, accounts, left_over)
     return [
-        _sheet(name, accounts, standings, commitments, held, overrides, work_times) for name in (*accounts, *left_over)
+        _sheet(name, accounts, standings, committed, held, overrides, work_times) for name in (*accounts, *left_over)
     ]
 
 
@@ -138,7 +138,12 @@ async def _held(books: Books, accounts: Mapping[str, Account], names: Sequence[s
     return await books.currencies(left_over) if left_over else {}
 
 
-async def _commitments(switch: RunningSwitch) -> Mapping[str, Commitments]:
+async def commitments(switch: RunningSwitch) -> Mapping[str, Commitments]:
+    """Return what the calls of a running switch reserve and owe, of each account that has any.
+
+    Raises:
+        DaemonUnreachableError: a switch runs but does not answer.
+    """
     answer = await switch.ask_if_running("commitments")
     return msgspec.convert(answer or {}, dict[str, Commitments])
 
@@ -147,13 +152,13 @@ def _sheet(
     account_id: str,
     accounts: Mapping[str, Account],
     standings: Mapping[str, Standing],
-    commitments: Mapping[str, Commitments],
+    committed_by: Mapping[str, Commitments],
     held: Mapping[str, str | None],
     overrides: Overrides,
     work_times: WorkTimes | None,
 ) -> AccountSheet:
     balance = standings.get(account_id, Standing(ZERO, 0)).balance
-    committed = commitments.get(account_id, Commitments())
+    committed = committed_by.get(account_id, Commitments())
     account = accounts.get(account_id)
     if account is None:
         return AccountSheet(

@@ -1,15 +1,17 @@
-"""Book payments and corrections, and have the running switch read the new balance before the command returns."""
+"""Book payments and transfers, and have the running switch read the new balances before the command returns."""
 
 from collections.abc import Mapping
 from dataclasses import replace
+from decimal import Decimal
 
 import msgspec
 
-from vosd.admin.accounts import configured
+from vosd.admin.accounts import commitments, configured
 from vosd.admin.control import DaemonRefusedError, DaemonUnreachableError, RunningSwitch
-from vosd.base.money import format_amount
+from vosd.base.money import ZERO, format_amount
 from vosd.billing.accounts import Account
-from vosd.storage.ports import NoSuchAccount, Payment, Payments
+from vosd.catalogue.overrides import Overrides
+from vosd.storage.ports import NoSuchAccount, Payment, Payments, Receipt, Transfer
 
 
 class PaymentReceipt(msgspec.Struct, frozen=True):
@@ -38,6 +40,7 @@ async def add_payment(
         UnknownAccountError: the account is neither configured nor in the ledger.
         OtherCurrency: it is configured with another currency than its ledger has.
         ReferenceTaken: the reference was used for another amount.
+        TooLittleLeft: the account has less to spare.
         StoreUnavailable: nothing was booked, as far as is known.
     """
     account = accounts.get(payment.account)
@@ -47,6 +50,57 @@ async def add_payment(
     except NoSuchAccount:
         configured(accounts, payment.account)
         raise
+    return _shown(payment, receipt, await _refresh_balances(switch))
+
+
+async def make_transfer(
+    accounts: Mapping[str, Account], payments: Payments, switch: RunningSwitch, transfer: Transfer
+) -> tuple[PaymentReceipt, PaymentReceipt]:
+    """Move money once between two accounts, and have a running switch read both balances.
+
+    Raises:
+        UnknownAccountError: an account is neither configured nor in the ledger.
+        OtherCurrency: the accounts have different currencies, or one is configured with another than its ledger has.
+        ReferenceTaken: the reference was used for another transfer.
+        TooLittleLeft: the source has less to spare.
+        StoreUnavailable: nothing was booked, as far as is known.
+    """
+    ends = (transfer.source, transfer.target)
+    transfer = replace(transfer, currencies={name: accounts[name].currency for name in ends if name in accounts})
+    try:
+        receipts = await payments.transfer(transfer)
+    except NoSuchAccount:
+        for name in ends:
+            configured(accounts, name)
+        raise
+    untold = await _refresh_balances(switch)
+    source, target = (
+        _shown(payment, receipt, untold) for payment, receipt in zip(transfer.payments, receipts, strict=True)
+    )
+    return source, target
+
+
+async def least_left(
+    accounts: Mapping[str, Account], overrides: Overrides, switch: RunningSwitch, account_id: str
+) -> Decimal | None:
+    """Return the lowest balance of an account that covers its running calls; None = it has no overdraft limit.
+
+    What is taken from an account by hand must leave as much: the holds of running calls, and what ended calls owe that
+    are not booked yet, less the overdraft limit.
+
+    Raises:
+        DaemonUnreachableError: a switch runs but does not report what its calls reserve.
+    """
+    account = accounts.get(account_id)
+    limit = ZERO if account is None else overrides.overdraft_limit(account)
+    if limit is None:
+        return None
+    committed = (await commitments(switch)).get(account_id)
+    held = ZERO if committed is None else Decimal(committed.reserved) - Decimal(committed.unbooked)
+    return held - limit
+
+
+def _shown(payment: Payment, receipt: Receipt, untold: str) -> PaymentReceipt:
     return PaymentReceipt(
         account=payment.account,
         type=payment.kind.value,
@@ -55,7 +109,7 @@ async def add_payment(
         before=format_amount(receipt.before),
         after=format_amount(receipt.after),
         repeated=receipt.repeated,
-        untold=await _refresh_balances(switch),
+        untold=untold,
     )
 
 

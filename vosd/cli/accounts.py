@@ -1,16 +1,13 @@
-"""``vosd account`` and ``vosd payment``: balances and payments."""
+"""``vosd account``: balances, limits and blocks."""
 
 import asyncio
-import time
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
-from uuid import uuid4
 
 import click
 import msgspec
 
 from vosd.cli import output
-from vosd.cli.arguments import AMOUNT, OVERDRAFT, operator_option
+from vosd.cli.arguments import OVERDRAFT, operator_option
 from vosd.cli.command import Family, Invocation, json_option, pass_invocation
 from vosd.cli.output import Column
 from vosd.cli.overrides import clear, now_ms, order_of, order_options, put, show_set, show_unblocked
@@ -18,9 +15,6 @@ from vosd.cli.overrides import clear, now_ms, order_of, order_options, put, show
 if TYPE_CHECKING:
     from vosd.admin.accounts import AccountSheet
     from vosd.admin.overrides import Order, Outcome
-    from vosd.admin.payments import PaymentReceipt
-
-ZERO_TYPE: Final = "zero"
 
 _ON_SCREEN: Final = {
     "id": Column("id", narrowest=12),
@@ -150,81 +144,3 @@ async def _set(invocation: Invocation, account_id: str, order: "Order") -> "Outc
     from vosd.admin.overrides import account_targets
 
     return await put(invocation, account_id, account_targets(account_id, invocation.excerpt.accounts()), order)
-
-
-@click.group(cls=Family)
-def payment() -> None:
-    """Money that does not come from calls."""
-
-
-@payment.command("add")
-@click.option("--account", "account_id", required=True, metavar="ID")
-@click.option("--amount", type=AMOUNT, metavar="DECIMAL", help="May be negative; zero takes none.")
-@click.option(
-    "--type",
-    "kind",
-    type=click.Choice(["payment", "adjustment", ZERO_TYPE]),
-    default="payment",
-    show_default=True,
-    help="zero brings the balance to zero.",
-)
-@click.option("--reference", metavar="TEXT", help="Unique name: the same one is booked once.")
-@click.option("--memo", metavar="TEXT")
-@operator_option
-@json_option
-@pass_invocation
-def add(
-    invocation: Invocation,
-    account_id: str,
-    amount: Decimal | None,
-    kind: str,
-    reference: str | None,
-    memo: str | None,
-    operator: str,
-    as_json: bool,
-) -> None:
-    """Book money on an account and print its balance before and after."""
-    if (amount is None) != (kind == ZERO_TYPE):
-        raise click.UsageError("--amount is needed, except with --type zero, which takes none")
-    if amount is not None and not amount:
-        raise click.UsageError("--amount 0 books nothing")
-    if reference == "":  # an unset variable of a script would book the payment again at each run
-        raise click.UsageError("--reference is empty; leave it out for a payment that need not be repeatable")
-    receipt = asyncio.run(_add(invocation, account_id, amount or Decimal(0), kind, reference, memo, operator))
-    if receipt.untold:
-        output.remark(f"booked, but the running switch has not taken the new balance yet: {receipt.untold}")
-    if as_json:
-        output.document(receipt)
-        return
-    if receipt.repeated:
-        output.line(f"reference {receipt.reference} was booked before; nothing was booked now")
-    output.sheet({"balance before": receipt.before, "amount": receipt.amount, "balance after": receipt.after})
-
-
-async def _add(
-    invocation: Invocation,
-    account_id: str,
-    amount: Decimal,
-    kind: str,
-    reference: str | None,
-    memo: str | None,
-    operator: str,
-) -> "PaymentReceipt":
-    from vosd.admin.payments import add_payment
-    from vosd.cli.database import database_of
-    from vosd.storage.payments import SqlPayments
-    from vosd.storage.ports import EntryKind, Payment
-
-    accounts = invocation.excerpt.accounts()
-    wanted = Payment(
-        account=account_id,
-        kind=EntryKind(kind),
-        reference=reference or str(uuid4()),
-        made_at=time.time_ns() // 1_000_000,
-        amount=amount,
-        operator=operator,
-        memo=memo,
-    )
-    async with database_of(invocation.settings) as database:
-        payments = SqlPayments(database)
-        return await add_payment(accounts, payments, invocation.running_switch(), wanted)

@@ -17,7 +17,7 @@ VERBS: Final = {
     "hangup": "vosd.cli.calls:hangup",
     "cdr": "vosd.cli.cdr:cdr",
     "account": "vosd.cli.accounts:account",
-    "payment": "vosd.cli.accounts:payment",
+    "payment": "vosd.cli.payments:payment",
     "ledger": "vosd.cli.ledger:ledger",
     "spool": "vosd.cli.spool:spool",
     "rate": "vosd.cli.rates:rate",

@@ -1,15 +1,31 @@
-"""Payments, adjustments and zeroing in MySQL and SQLite."""
+"""Payments, refunds, adjustments, zeroing and transfers in MySQL and SQLite."""
 
 from sqlalchemy import insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from vosd.cdr.kinds import ACCOUNT_LENGTH, NAME_LENGTH
+from vosd.cdr.ports import Standing
 from vosd.storage import schema
 from vosd.storage.books import lock_accounts
 from vosd.storage.currencies import settle_one
 from vosd.storage.database import Database
-from vosd.storage.ports import EntryKind, NoSuchAccount, Payment, Receipt, check_currency, receipt_of_earlier
+from vosd.storage.ports import (
+    EntryKind,
+    NoSuchAccount,
+    Payment,
+    Receipt,
+    Transfer,
+    both_or_none,
+    check_currency,
+    check_rest,
+    check_same_currency,
+    receipt_of_earlier,
+)
 from vosd.storage.types import descriptive, identifying
 from vosd.storage.writers import writer_for
+
+_account = schema.account
+_entry = schema.ledger_entry
 
 
 class SqlPayments:
@@ -26,46 +42,111 @@ class SqlPayments:
             ReferenceTaken: the reference was used for another amount.
             NoSuchAccount: it must exist and does not.
             OtherCurrency: the account has entries in another currency.
+            TooLittleLeft: less than ``least_left`` would be left.
             ContentRefused: the amount has too many digits, or account or reference is too long.
             StoreUnavailable: as far as is known nothing was booked; try again with the same reference.
         """
-        account, entry = schema.account, schema.ledger_entry
         async with self._database.writing() as connection:
-            name = identifying(payment.account, ACCOUNT_LENGTH)
-            reference = identifying(payment.reference, schema.REFERENCE_LENGTH)
             mark = await self._writer.take_numbers(connection, 1)
-            if payment.must_exist and await connection.scalar(select(account.c.id).where(account.c.id == name)) is None:
-                message = f"account {payment.account} is in no ledger"
-                raise NoSuchAccount(message)
-            standing = (await lock_accounts(connection, [name], mark))[name].standing
-            currency = await settle_one(connection, name, payment.currency)
+            await _check_exists(connection, payment)
+            standing = (await lock_accounts(connection, [_name(payment)], mark))[_name(payment)].standing
+            currency = await settle_one(connection, _name(payment), payment.currency)
             check_currency(payment, currency)
-            same = select(entry.c.amount, entry.c.balance_after).where(
-                entry.c.account == name, entry.c.kind == payment.kind.value, entry.c.reference == reference
-            )
-            earlier = (await connection.execute(same)).one_or_none()
+            earlier = await _earlier(connection, payment)
             if earlier is not None:
-                return receipt_of_earlier(payment, earlier.amount, earlier.balance_after)
-            amount = -standing.balance if payment.kind is EntryKind.ZERO else payment.amount
-            after = standing.balance + amount
-            await connection.execute(
-                insert(entry).values(
-                    account=name,
-                    seq=standing.seq + 1,
-                    amount=amount,
-                    balance_after=after,
-                    kind=payment.kind.value,
-                    reference=reference,
-                    operator=_cut(payment.operator, NAME_LENGTH),
-                    memo=_cut(payment.memo, schema.MEMO_LENGTH),
-                    created_at=payment.made_at,
-                    currency=currency,
-                )
-            )
-            await connection.execute(
-                update(account).where(account.c.id == name).values(balance=after, seq=standing.seq + 1, changed=mark)
-            )
-        return Receipt(standing.balance, after, repeated=False)
+                return earlier
+            return await _append(connection, payment, standing, currency, mark)
+
+    async def transfer(self, transfer: Transfer) -> tuple[Receipt, Receipt]:
+        """Move money once, in one transaction; return the receipts of source and target.
+
+        Raises:
+            ReferenceTaken: the reference was used for another transfer.
+            NoSuchAccount: an account that is not configured has never been opened.
+            OtherCurrency: the accounts have different currencies.
+            TooLittleLeft: less than ``least_left`` would be left on the source.
+            ContentRefused: the amount has too many digits, or an account or the reference is too long.
+            StoreUnavailable: as far as is known nothing was booked; try again with the same reference.
+        """
+        source, target = transfer.payments
+        async with self._database.writing() as connection:
+            mark = await self._writer.take_numbers(connection, 1)
+            for each in (source, target):
+                await _check_exists(connection, each)
+            locked = await lock_accounts(connection, sorted([_name(source), _name(target)]), mark)
+            currencies = [await settle_one(connection, _name(each), each.currency) for each in (source, target)]
+            for each, currency in zip((source, target), currencies, strict=True):
+                check_currency(each, currency)
+            check_same_currency(transfer, *currencies)
+            earlier = both_or_none(transfer, [await _earlier(connection, each) for each in (source, target)])
+            if earlier is not None:
+                return earlier
+            taken = await _append(connection, source, locked[_name(source)].standing, currencies[0], mark)
+            given = await _append(connection, target, locked[_name(target)].standing, currencies[1], mark)
+            return taken, given
+
+
+def _name(payment: Payment) -> str:
+    return identifying(payment.account, ACCOUNT_LENGTH)
+
+
+def _reference(payment: Payment) -> str:
+    return identifying(payment.reference, schema.REFERENCE_LENGTH)
+
+
+async def _check_exists(connection: AsyncConnection, payment: Payment) -> None:
+    known = select(_account.c.id).where(_account.c.id == _name(payment))
+    if payment.must_exist and await connection.scalar(known) is None:
+        message = f"account {payment.account} is in no ledger"
+        raise NoSuchAccount(message)
+
+
+async def _earlier(connection: AsyncConnection, payment: Payment) -> Receipt | None:
+    """Return the receipt of the entry that has the payment's reference; None = there is none.
+
+    Raises:
+        ReferenceTaken: that entry was for another amount.
+    """
+    same = select(_entry.c.amount, _entry.c.balance_after).where(
+        _entry.c.account == _name(payment),
+        _entry.c.kind == payment.kind.value,
+        _entry.c.reference == _reference(payment),
+    )
+    found = (await connection.execute(same)).one_or_none()
+    return None if found is None else receipt_of_earlier(payment, found.amount, found.balance_after)
+
+
+async def _append(
+    connection: AsyncConnection, payment: Payment, standing: Standing, currency: str | None, mark: int
+) -> Receipt:
+    """Append an entry to the ledger of a locked account, and set its balance.
+
+    Raises:
+        TooLittleLeft: less than ``least_left`` would be left.
+    """
+    check_rest(payment, standing.balance)
+    amount = -standing.balance if payment.kind is EntryKind.ZERO else payment.amount
+    after = standing.balance + amount
+    await connection.execute(
+        insert(_entry).values(
+            account=_name(payment),
+            seq=standing.seq + 1,
+            amount=amount,
+            balance_after=after,
+            kind=payment.kind.value,
+            reference=_reference(payment),
+            operator=_cut(payment.operator, NAME_LENGTH),
+            memo=_cut(payment.memo, schema.MEMO_LENGTH),
+            created_at=payment.made_at,
+            currency=currency,
+        )
+    )
+    await connection.execute(
+        update(_account)
+        .where(_account.c.id == _name(payment))
+        .values(balance=after, seq=standing.seq + 1, changed=mark)
+    )
+    return Receipt(standing.balance, after, repeated=False)
 
 
 def _cut(text: str | None, length: int) -> str | None:

@@ -4,7 +4,7 @@ The switch's own port is ``vosd.cdr.ports.Books``. MySQL, SQLite and memory impl
 """
 
 from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import Enum
 from typing import Final, NamedTuple, Protocol
@@ -24,6 +24,8 @@ class EntryKind(Enum):
     PAYMENT = "payment"
     ADJUSTMENT = "adjustment"
     ZERO = "zero"
+    REFUND = "refund"
+    TRANSFER = "transfer"
 
 
 class ReferenceTaken(VosError):  # noqa: N818 - states what was found
@@ -34,6 +36,10 @@ class NoSuchAccount(VosError):  # noqa: N818 - states what was found
     """The account has never been opened."""
 
 
+class TooLittleLeft(VosError):  # noqa: N818 - states what was found
+    """The account has less to spare than is to be taken from it."""
+
+
 class OtherCurrency(VosError):  # noqa: N818 - states what was found
     """The account's ledger is in another currency than the payment."""
 
@@ -42,7 +48,8 @@ class OtherCurrency(VosError):  # noqa: N818 - states what was found
 class Payment:
     """Money that an operator books; ``made_at`` is UTC milliseconds.
 
-    ``reference`` is unique for each account and kind: the same one books once. ``kind`` is any but ``CALL``.
+    ``reference`` is unique for each account and kind: the same one books once. ``kind`` is any but ``CALL``; one of
+    ``TRANSFER`` is half of a ``Transfer``.
     ``ZERO`` brings the balance to zero and takes no amount.
     """
 
@@ -57,10 +64,59 @@ class Payment:
     """ISO 4217; None = the currency of the account."""
     must_exist: bool = False
     """Whether the account must have a row already, because the configuration does not name it."""
+    least_left: Decimal | None = None
+    """Refuse it where the balance would be less afterwards; None = whatever is left."""
 
     def __post_init__(self) -> None:
         assert self.kind is not EntryKind.CALL, "calls are booked with their records"
         assert self.kind is not EntryKind.ZERO or not self.amount, "zero takes no amount"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transfer:
+    """Money that an operator moves from one account to another of the same currency; ``made_at`` is UTC milliseconds.
+
+    Both entries have the same ``reference``; the same one moves the money once.
+    """
+
+    source: str
+    target: str
+    amount: Decimal
+    reference: str
+    made_at: int
+    operator: str | None = None
+    memo: str | None = None
+    currencies: Mapping[str, str] = field(default_factory=dict)
+    """Currency of each account that is configured; one that is not must have a row."""
+    least_left: Decimal | None = None
+    """Refuse it where the source's balance would be less afterwards; None = whatever is left."""
+
+    def __post_init__(self) -> None:
+        assert self.amount > 0, "the direction is from source to target"
+        assert self.source != self.target, "a transfer has two accounts"
+
+    @property
+    def payments(self) -> "tuple[Payment, Payment]":
+        """What it books on the source and on the target."""
+        return (
+            self._payment(self.source, -self.amount, f"to {self.target}", self.least_left),
+            self._payment(self.target, self.amount, f"from {self.source}", None),
+        )
+
+    def _payment(self, account: str, amount: Decimal, memo: str, least_left: Decimal | None) -> "Payment":
+        currency = self.currencies.get(account)
+        return Payment(
+            account=account,
+            kind=EntryKind.TRANSFER,
+            reference=self.reference,
+            made_at=self.made_at,
+            amount=amount,
+            operator=self.operator,
+            memo=f"{memo}: {self.memo}" if self.memo else memo,
+            currency=currency,
+            must_exist=currency is None,
+            least_left=least_left,
+        )
 
 
 class Receipt(NamedTuple):
@@ -122,6 +178,19 @@ class Payments(Protocol):
             ReferenceTaken: the reference was used for another amount.
             NoSuchAccount: it must exist and does not.
             OtherCurrency: the account has entries in another currency.
+            TooLittleLeft: less than ``least_left`` would be left.
+            StoreUnavailable: probably nothing was booked; try again with the same reference.
+        """
+        ...
+
+    async def transfer(self, transfer: Transfer) -> tuple[Receipt, Receipt]:
+        """Move money once, in one transaction; return the receipts of source and target.
+
+        Raises:
+            ReferenceTaken: the reference was used for another transfer.
+            NoSuchAccount: an account that is not configured has never been opened.
+            OtherCurrency: the accounts have different currencies.
+            TooLittleLeft: less than ``least_left`` would be left on the source.
             StoreUnavailable: probably nothing was booked; try again with the same reference.
         """
         ...
@@ -193,6 +262,51 @@ def check_currency(payment: Payment, held: str | None) -> None:
             f"currency back to {held}; money in {payment.currency} needs an account of its own"
         )
         raise OtherCurrency(message)
+
+
+def check_rest(payment: Payment, before: Decimal) -> None:
+    """Check what a payment leaves on its account.
+
+    Raises:
+        TooLittleLeft: it is less than the payment says.
+    """
+    least = payment.least_left
+    if least is not None and before + payment.amount < least:
+        message = (
+            f"account {payment.account} has {format_amount(before - least)} to spare beside what running calls hold, "
+            f"less than {format_amount(-payment.amount)}; --force books it all the same"
+        )
+        raise TooLittleLeft(message)
+
+
+def check_same_currency(transfer: Transfer, source: str | None, target: str | None) -> None:
+    """Check the currencies that the accounts of a transfer have.
+
+    Raises:
+        OtherCurrency: they differ.
+    """
+    if source != target:
+        message = (
+            f"account {transfer.source} has money in {source}, account {transfer.target} in {target}: book a payment "
+            f"on each, with what the other currency was bought for"
+        )
+        raise OtherCurrency(message)
+
+
+def both_or_none(transfer: Transfer, receipts: Sequence[Receipt | None]) -> tuple[Receipt, Receipt] | None:
+    """Return the receipts of an earlier booking of the same transfer; None = there was none.
+
+    Raises:
+        ReferenceTaken: one of the accounts alone has the reference, for a transfer with another account.
+    """
+    source, target = receipts
+    if source is None and target is None:
+        return None
+    if source is None or target is None:
+        has_it = transfer.source if target is None else transfer.target
+        message = f"reference {transfer.reference} of account {has_it} is another transfer: give another reference"
+        raise ReferenceTaken(message)
+    return source, target
 
 
 def receipt_of_earlier(payment: Payment, amount: Decimal, balance_after: Decimal) -> Receipt:

@@ -20,7 +20,11 @@ from vosd.storage.ports import (
     Payment,
     Receipt,
     StoredCall,
+    Transfer,
+    both_or_none,
     check_currency,
+    check_rest,
+    check_same_currency,
     receipt_of_earlier,
 )
 from vosd.storage.queries import stored_attempt, stored_call
@@ -126,22 +130,36 @@ class MemoryStore:
             ReferenceTaken: the reference was used for another amount.
             NoSuchAccount: it must exist and does not.
             OtherCurrency: the account has entries in another currency.
+            TooLittleLeft: less than ``least_left`` would be left.
         """
-        earlier = self._by_reference.get((payment.account, payment.kind.value, payment.reference))
+        earlier = self._earlier(payment)
         if earlier is not None:
-            return receipt_of_earlier(payment, earlier.amount, earlier.balance_after)
-        if payment.must_exist and payment.account not in self._accounts:
-            message = f"account {payment.account} is in no ledger"
-            raise NoSuchAccount(message)
-        row = self._open(payment.account)
-        if row.currency is None or not row.standing.seq:
-            row.currency = payment.currency or row.currency
-        check_currency(payment, row.currency)
+            return earlier
+        self._check_exists(payment)
+        check_rest(payment, self._settled(payment).standing.balance)
         self.commits += 1
-        before = row.standing.balance
-        amount = -before if payment.kind is EntryKind.ZERO else payment.amount
-        self._append(payment.account, amount, payment.kind.value, payment.reference, None)
-        return Receipt(before, before + amount, repeated=False)
+        return self._pay(payment)
+
+    async def transfer(self, transfer: Transfer) -> tuple[Receipt, Receipt]:
+        """Move money once; return the receipts of source and target.
+
+        Raises:
+            ReferenceTaken: the reference was used for another transfer.
+            NoSuchAccount: an account that is not configured has never been opened.
+            OtherCurrency: the accounts have different currencies.
+            TooLittleLeft: less than ``least_left`` would be left on the source.
+        """
+        source, target = transfer.payments
+        for each in (source, target):
+            self._check_exists(each)
+        rows = [self._settled(each) for each in (source, target)]
+        check_same_currency(transfer, *(row.currency for row in rows))
+        earlier = both_or_none(transfer, [self._earlier(each) for each in (source, target)])
+        if earlier is not None:
+            return earlier
+        check_rest(source, rows[0].standing.balance)
+        self.commits += 1
+        return self._pay(source), self._pay(target)
 
     async def calls(self, wanted: CallFilter) -> Sequence[StoredCall]:
         """Return the calls that fit, newest first."""
@@ -223,6 +241,29 @@ class MemoryStore:
 
     def _open(self, account: str, currency: str | None = None) -> _Account:
         return self._accounts.setdefault(account, _Account(Standing(ZERO, 0), self.commits, currency))
+
+    def _earlier(self, payment: Payment) -> Receipt | None:
+        found = self._by_reference.get((payment.account, payment.kind.value, payment.reference))
+        return None if found is None else receipt_of_earlier(payment, found.amount, found.balance_after)
+
+    def _check_exists(self, payment: Payment) -> None:
+        if payment.must_exist and payment.account not in self._accounts:
+            message = f"account {payment.account} is in no ledger"
+            raise NoSuchAccount(message)
+
+    def _settled(self, payment: Payment) -> _Account:
+        """Return the row of an account, in the currency of the payment where it had none."""
+        row = self._open(payment.account)
+        if row.currency is None or not row.standing.seq:
+            row.currency = payment.currency or row.currency
+        check_currency(payment, row.currency)
+        return row
+
+    def _pay(self, payment: Payment) -> Receipt:
+        before = self._accounts[payment.account].standing.balance
+        amount = -before if payment.kind is EntryKind.ZERO else payment.amount
+        self._append(payment.account, amount, payment.kind.value, payment.reference, None)
+        return Receipt(before, before + amount, repeated=False)
 
     def _append(self, account: str, amount: Decimal, kind: str, reference: str, call_id: str | None) -> None:
         row = self._accounts[account]

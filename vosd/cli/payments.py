@@ -1,0 +1,195 @@
+"""``vosd payment``: money that does not come from calls."""
+
+import asyncio
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from uuid import uuid4
+
+import click
+
+from vosd.cli import output
+from vosd.cli.arguments import AMOUNT, operator_option
+from vosd.cli.command import Family, Invocation, json_option, pass_invocation
+from vosd.cli.overrides import now_ms
+
+if TYPE_CHECKING:
+    from vosd.admin.payments import PaymentReceipt
+
+ZERO_TYPE: Final = "zero"
+REFUND_TYPE: Final = "refund"
+
+
+class Terms(NamedTuple):
+    """What every booking by hand has beside its amount."""
+
+    reference: str
+    operator: str
+    memo: str | None
+    force: bool
+
+
+def _booking_options(command: Any) -> Any:
+    """Add ``--reference``, ``--memo``, ``--operator``, ``--force`` and ``--json`` to a verb that books."""
+    command = json_option(operator_option(command))
+    help_text = "Take what running calls hold, too; without it no more than is available."
+    command = click.option("--force", is_flag=True, help=help_text)(command)
+    command = click.option("--memo", metavar="TEXT")(command)
+    help_text = "Unique name: the same one is booked once."
+    return click.option("--reference", metavar="TEXT", help=help_text)(command)
+
+
+def _terms(reference: str | None, operator: str, memo: str | None, *, force: bool) -> Terms:
+    if reference == "":  # an unset variable of a script would book the payment again at each run
+        raise click.UsageError("--reference is empty; leave it out for a payment that need not be repeatable")
+    return Terms(reference or str(uuid4()), operator, memo, force)
+
+
+@click.group(cls=Family)
+def payment() -> None:
+    """Money that does not come from calls."""
+
+
+@payment.command("add")
+@click.option("--account", "account_id", required=True, metavar="ID")
+@click.option("--amount", type=AMOUNT, metavar="DECIMAL", help="May be negative, except of a refund; zero takes none.")
+@click.option(
+    "--type",
+    "kind",
+    type=click.Choice(["payment", "adjustment", REFUND_TYPE, ZERO_TYPE]),
+    default="payment",
+    show_default=True,
+    help="refund pays money back and lowers the balance; zero brings the balance to zero.",
+)
+@_booking_options
+@pass_invocation
+def add(
+    invocation: Invocation,
+    account_id: str,
+    amount: Decimal | None,
+    kind: str,
+    reference: str | None,
+    memo: str | None,
+    operator: str,
+    force: bool,
+    as_json: bool,
+) -> None:
+    """Book money on an account and print its balance before and after.
+
+    On a vendor's account a payment is what you have paid to the vendor.
+    """
+    if (amount is None) != (kind == ZERO_TYPE):
+        raise click.UsageError("--amount is needed, except with --type zero, which takes none")
+    if amount is not None and not amount:
+        raise click.UsageError("--amount 0 books nothing")
+    if kind == REFUND_TYPE and amount is not None and amount < 0:
+        raise click.UsageError("--amount of a refund is what is paid back: say it without a minus sign")
+    if force and kind != REFUND_TYPE:
+        raise click.UsageError("--force is for --type refund; the others are booked whatever is left")
+    terms = _terms(reference, operator, memo, force=force)
+    receipt = asyncio.run(_add(invocation, account_id, amount or Decimal(0), kind, terms))
+    _remark(receipt)
+    if as_json:
+        output.document(receipt)
+        return
+    _say_repeated(receipt)
+    output.sheet({"balance before": receipt.before, "amount": receipt.amount, "balance after": receipt.after})
+
+
+@payment.command("transfer")
+@click.option("--from", "source", required=True, metavar="ID", help="Account that pays.")
+@click.option("--to", "target", required=True, metavar="ID", help="Account that receives.")
+@click.option("--amount", type=AMOUNT, required=True, metavar="DECIMAL")
+@_booking_options
+@pass_invocation
+def transfer(
+    invocation: Invocation,
+    source: str,
+    target: str,
+    amount: Decimal,
+    reference: str | None,
+    memo: str | None,
+    operator: str,
+    force: bool,
+    as_json: bool,
+) -> None:
+    """Move money between two accounts of one currency: both entries or none.
+
+    Refused where more would be moved than the first account has available.
+    """
+    if amount <= 0:
+        raise click.UsageError("--amount of a transfer is above zero; --from and --to say its direction")
+    if source == target:
+        raise click.UsageError("--from and --to are the same account")
+    terms = _terms(reference, operator, memo, force=force)
+    receipts = asyncio.run(_transfer(invocation, source, target, amount, terms))
+    _remark(receipts[0])
+    if as_json:
+        output.document(receipts)
+        return
+    _say_repeated(receipts[0])
+    rows = [[each.account, each.before, each.amount, each.after] for each in receipts]
+    output.table(("account", "balance before", "amount", "balance after"), rows, empty="")
+
+
+def _remark(receipt: "PaymentReceipt") -> None:
+    if receipt.untold:
+        output.remark(f"booked, but the running switch has not taken the new balance yet: {receipt.untold}")
+
+
+def _say_repeated(receipt: "PaymentReceipt") -> None:
+    if receipt.repeated:
+        output.line(f"reference {receipt.reference} was booked before; nothing was booked now")
+
+
+async def _add(invocation: Invocation, account_id: str, amount: Decimal, kind: str, terms: Terms) -> "PaymentReceipt":
+    from vosd.admin.payments import add_payment, least_left
+    from vosd.cli.database import database_of
+    from vosd.storage.overrides import SqlOverrides
+    from vosd.storage.payments import SqlPayments
+    from vosd.storage.ports import EntryKind, Payment
+
+    accounts, switch, is_refund = invocation.excerpt.accounts(), invocation.running_switch(), kind == REFUND_TYPE
+    async with database_of(invocation.settings) as database:
+        least = None
+        if is_refund and not terms.force:
+            overrides = (await SqlOverrides(database).load()).at(now_ms())
+            least = await least_left(accounts, overrides, switch, account_id)
+        wanted = Payment(
+            account=account_id,
+            kind=EntryKind(kind),
+            reference=terms.reference,
+            made_at=now_ms(),
+            amount=-amount if is_refund else amount,
+            operator=terms.operator,
+            memo=terms.memo,
+            least_left=least,
+        )
+        return await add_payment(accounts, SqlPayments(database), switch, wanted)
+
+
+async def _transfer(
+    invocation: Invocation, source: str, target: str, amount: Decimal, terms: Terms
+) -> "tuple[PaymentReceipt, PaymentReceipt]":
+    from vosd.admin.payments import least_left, make_transfer
+    from vosd.cli.database import database_of
+    from vosd.storage.overrides import SqlOverrides
+    from vosd.storage.payments import SqlPayments
+    from vosd.storage.ports import Transfer
+
+    accounts, switch = invocation.excerpt.accounts(), invocation.running_switch()
+    async with database_of(invocation.settings) as database:
+        least = None
+        if not terms.force:
+            overrides = (await SqlOverrides(database).load()).at(now_ms())
+            least = await least_left(accounts, overrides, switch, source)
+        wanted = Transfer(
+            source=source,
+            target=target,
+            amount=amount,
+            reference=terms.reference,
+            made_at=now_ms(),
+            operator=terms.operator,
+            memo=terms.memo,
+            least_left=least,
+        )
+        return await make_transfer(accounts, SqlPayments(database), switch, wanted)
