@@ -17,6 +17,7 @@ from vosd.billing.rate_layout import ALWAYS
 from vosd.billing.rate_rows import RateRows
 from vosd.billing.rater import breakdown, rate_call, recompute
 from vosd.billing.rates import Rate
+from vosd.billing.sections import parse_sections
 from vosd.testing.data.builders import rating_policy
 from vosd.testing.virtual.clock import ManualClock
 from vosd.testing.virtual.customer import Intent
@@ -111,6 +112,15 @@ def test_a_call_keeps_the_version_of_the_table_that_rated_it(make):
     assert recompute(json.loads(json.dumps(steps))) == rate_call(applied, 61_000)
 
 
+def test_a_locked_prefix_has_no_rate_nor_that_of_a_shorter_one(make):
+    locked = Rate("4479", Decimal("0.20"), 1, locked=True)
+    group = group_of(make([*rates("44", "447900"), locked], "v1"))
+    found = {number: group.find(number, NOW) for number in ("4420", "4479123", "447900123")}
+    assert {number: each and each.rate.prefix for number, each in found.items()} == {
+        "4420": "44", "4479123": None, "447900123": "447900",
+    }  # fmt: skip
+
+
 digits = st.text("0123", max_size=6)
 long_digits = st.builds("".join, st.lists(st.sampled_from(["0", "12345678", "1234567890123456", "9"]), max_size=5))
 amounts = st.decimals(0, 999_999_999_999, places=None, allow_nan=False).map(
@@ -126,6 +136,12 @@ some_rates = st.builds(
     tax_rate=st.sampled_from([*map(Decimal, ("0", "0.00", "19", "7.7", "100.0000"))]),
     area=st.sampled_from(["", "UK", "M\u00fcnchen", "a" * 200]),
     rate_type=st.sampled_from(["", "net", "international"]),
+    connection_fee=amounts,
+    minimum_charge=amounts,
+    sections=st.sampled_from(["", "0.10@60", "0.10@60;0.180@120;0.25@180"]).map(
+        lambda text: parse_sections(text) if text else ()
+    ),
+    locked=st.booleans(),
 )
 called = (digits | long_digits | st.text(max_size=20)) | st.builds(
     "{}{}".format, digits, st.text("0*#a\u0663-", max_size=3)

@@ -2,7 +2,9 @@
 
 import json
 from fractions import Fraction
+from itertools import pairwise
 from math import ceil
+from typing import NamedTuple
 
 import msgspec
 from hypothesis import given
@@ -12,6 +14,7 @@ from vosd.base.money import Rounding
 from vosd.billing.increments import hold_seconds
 from vosd.billing.rater import breakdown, itemise, rate_call, recompute, total_at
 from vosd.billing.rates import AppliedRate, RatingPolicy
+from vosd.billing.sections import format_sections, parse_sections
 from vosd.testing.data.builders import applied_rate, rating_policy
 
 amounts = st.decimals(min_value=0, max_value=100, places=8)
@@ -24,9 +27,18 @@ policies = st.builds(
     fee_precision=st.integers(0, 8),
     rounding=st.sampled_from(Rounding),
     nonzero_floor=st.booleans(),
+    section_cap=st.booleans(),
 ) | st.builds(rating_policy, fee_precision=st.integers(2, 8), fee_unit=st.sampled_from(["0.05", "0.01", "0.5"]))
 
-applied_rates = st.builds(
+some_sections = st.lists(st.tuples(st.integers(1, 90), amounts), min_size=1, max_size=4).map(
+    lambda steps: ";".join(
+        f"{sum(more for _, more in steps[: end + 1]):f}@{sum(seconds for seconds, _ in steps[: end + 1])}"
+        for end in range(len(steps))
+    )
+)
+"""Sections of which each is longer and not cheaper than the one before."""
+
+plain_rates = st.builds(
     applied_rate,
     amounts,
     st.integers(1, 3_600),
@@ -36,6 +48,33 @@ applied_rates = st.builds(
     tax_rate=st.decimals(min_value=0, max_value=100, places=4),
     policy=policies,
 )
+applied_rates = plain_rates | st.builds(
+    applied_rate,
+    amounts,
+    st.integers(1, 120),
+    per_cycle=st.booleans(),
+    first_rate=amounts,
+    first_duration=st.sampled_from([0, 60]),
+    tax_rate=st.sampled_from(["0", "19", "7.7"]),
+    connection_fee=st.just("0") | amounts,
+    minimum_charge=st.just("0") | amounts,
+    sections=st.just("") | some_sections,
+    policy=policies,
+)
+
+
+uncapped = st.builds(
+    applied_rate,
+    amounts,
+    st.integers(1, 120),
+    connection_fee=st.just("0") | amounts,
+    sections=some_sections,
+    policy=st.builds(rating_policy, free_time_s=st.sampled_from([0, 6]), section_cap=st.just(False)),
+)
+
+
+def is_monotone(applied: AppliedRate) -> bool:
+    return applied.policy.section_cap or not applied.rate.sections
 
 
 def rounded(value: Fraction, policy: RatingPolicy) -> Fraction:
@@ -56,19 +95,55 @@ def whole_seconds(applied: AppliedRate, duration_ms: int) -> int:
     return seconds + 1 if fraction > 0 and fraction >= applied.policy.hold_time_precision_ms else seconds
 
 
+class Priced(NamedTuple):
+    """The raw fee of a call in its parts, each an exact fraction."""
+
+    paid_s: int
+    """Seconds before the first cycle."""
+    before: Fraction
+    cycles: int
+    usage: Fraction
+    cap: Fraction
+    connection: Fraction
+    top_up: Fraction
+
+    @property
+    def raw(self) -> Fraction:
+        return sum(self[4:], self.before + self.usage)
+
+
+def priced(applied: AppliedRate, seconds: int) -> Priced:
+    """Price billable seconds by going through the call: what is paid for lies before ``paid_s`` at each moment."""
+    rate = applied.rate
+    price_of_second = Fraction(rate.billing_rate) / (rate.billing_cycle if rate.per_cycle else 60)
+    paid_s, before, ahead = 0, Fraction(0), None
+    if rate.sections:
+        for amount, until_s in rate.sections:
+            if seconds >= until_s:
+                paid_s, before = until_s, Fraction(amount)
+            elif ahead is None:
+                ahead = Fraction(amount)
+    elif rate.first_duration:
+        paid_s = rate.first_duration
+        before = price_of_second * paid_s if rate.first_rate is None else Fraction(rate.first_rate)
+    cycles = 0
+    while paid_s + cycles * rate.billing_cycle < seconds:
+        cycles += 1
+    usage = cycles * rate.billing_cycle * price_of_second
+    is_capped = applied.policy.section_cap and ahead is not None and before + usage > ahead
+    cap = ahead - before - usage if is_capped else Fraction(0)
+    connection = Fraction(rate.connection_fee)
+    top_up = max(Fraction(rate.minimum_charge) - (before + usage + cap + connection), Fraction(0))
+    return Priced(paid_s, before, cycles, usage, cap, connection, top_up)
+
+
 def charged(applied: AppliedRate, duration_ms: int) -> tuple[Fraction, Fraction]:
-    """Rate a call by the rules of docs/rating.md in exact fractions: fee and tax."""
+    """Rate a call by the rules of docs/billing.md in exact fractions: fee and tax."""
     rate, policy = applied.rate, applied.policy
     seconds = whole_seconds(applied, duration_ms) - policy.free_time_s
     if seconds <= 0:
         return Fraction(0), Fraction(0)
-    price_of_second = Fraction(rate.billing_rate) / (rate.billing_cycle if rate.per_cycle else 60)
-    raw = (
-        price_of_second * rate.billing_cycle * ceil(Fraction(max(seconds - rate.first_duration, 0), rate.billing_cycle))
-    )
-    if rate.first_duration:
-        pro_rata = price_of_second * rate.first_duration
-        raw += pro_rata if rate.first_rate is None else Fraction(rate.first_rate)
+    raw = priced(applied, seconds).raw
     fee = rounded(raw, policy)
     if raw > 0 and fee == 0 and policy.nonzero_floor:
         fee = Fraction(policy.fee_unit)
@@ -77,9 +152,10 @@ def charged(applied: AppliedRate, duration_ms: int) -> tuple[Fraction, Fraction]
 
 def plain(value: Fraction, places_min: int) -> str:
     """Write an amount rounded to twelve places, without the zeros at its end beyond ``places_min``."""
-    digits = f"{round(value * 10**12):013d}"
+    digits = f"{round(abs(value) * 10**12):013d}"
     fraction = digits[-12:].rstrip("0").ljust(places_min, "0")
-    return f"{digits[:-12]}.{fraction}" if fraction else digits[:-12]
+    written = f"{digits[:-12]}.{fraction}" if fraction else digits[:-12]
+    return f"-{written}" if value < 0 else written
 
 
 def written_out(applied: AppliedRate, duration_ms: int) -> list[dict[str, object]]:
@@ -87,10 +163,14 @@ def written_out(applied: AppliedRate, duration_ms: int) -> list[dict[str, object
     rate, policy = applied.rate, applied.policy
     seconds = whole_seconds(applied, duration_ms)
     billable = max(seconds - policy.free_time_s, 0)
-    cycles = ceil(Fraction(max(billable - rate.first_duration, 0), rate.billing_cycle))
-    price_of_second = Fraction(rate.billing_rate) / (rate.billing_cycle if rate.per_cycle else 60)
-    raw_cycles = price_of_second * rate.billing_cycle * cycles
-    raw_first = Fraction(0)
+    price = priced(applied, billable) if billable else Priced(0, *[Fraction(0)] * 6)
+    row: dict[str, object] = {}
+    if rate.sections:
+        row |= {"sections": format_sections(rate.sections), "section_cap": policy.section_cap}
+    if rate.connection_fee:
+        row["connection_fee"] = f"{rate.connection_fee:f}"
+    if rate.minimum_charge:
+        row["minimum_charge"] = f"{rate.minimum_charge:f}"
     steps: list[dict[str, object]] = [
         {
             "step": "rate",
@@ -104,20 +184,24 @@ def written_out(applied: AppliedRate, duration_ms: int) -> list[dict[str, object
             "first_rate": None if rate.first_rate is None else f"{rate.first_rate:f}",
             "first_duration": rate.first_duration,
             "tax_rate": f"{rate.tax_rate:f}",
+            **row,
         },
         {"step": "hold_time", "precision_ms": policy.hold_time_precision_ms, "seconds": seconds},
         {"step": "free_time", "free_s": policy.free_time_s, "seconds": billable},
     ]
-    if billable and rate.first_duration:
-        pro_rata = price_of_second * rate.first_duration
-        raw_first = pro_rata if rate.first_rate is None else Fraction(rate.first_rate)
-        steps.append({"step": "first_period", "seconds": rate.first_duration, "raw": plain(raw_first, 0)})
+    if price.paid_s:
+        name = "sections" if rate.sections else "first_period"
+        steps.append({"step": name, "seconds": price.paid_s, "raw": plain(price.before, 0)})
     fee, tax = charged(applied, duration_ms)
+    steps.append(
+        {"step": "cycles", "cycles": int(price.cycles), "cycle": rate.billing_cycle, "raw": plain(price.usage, 0)}
+    )
+    more = {"section_cap": price.cap, "connection_fee": price.connection, "minimum_charge": price.top_up}
+    steps += [{"step": name, "raw": plain(raw, 0)} for name, raw in more.items() if raw]
     steps += [
-        {"step": "cycles", "cycles": cycles, "cycle": rate.billing_cycle, "raw": plain(raw_cycles, 0)},
         {
             "step": "fee",
-            "raw": plain(raw_first + raw_cycles, 0),
+            "raw": plain(price.raw, 0),
             "precision": policy.fee_precision,
             "unit": f"{policy.fee_unit:f}",
             "rounding": policy.rounding.value,
@@ -144,17 +228,44 @@ def test_charge_is_the_exact_fraction_rounded_once_a_step(applied, duration_ms):
     assert (Fraction(charge.fee), Fraction(charge.tax)) == charged(applied, duration_ms)
 
 
-@given(applied_rates, durations_ms, durations_ms)
+@given(applied_rates.filter(is_monotone), durations_ms, durations_ms)
 def test_longer_call_never_costs_less(applied, one_ms, other_ms):
     shorter, longer = sorted((one_ms, other_ms))
     assert rate_call(applied, shorter).total <= rate_call(applied, longer).total
 
 
-@given(applied_rates, st.integers(0, 7_200), st.data())
+@given(applied_rates, durations_ms)
+def test_neither_fee_nor_tax_is_negative(applied, duration_ms):
+    charge = rate_call(applied, duration_ms)
+    assert min(charge.fee, charge.tax) >= 0
+
+
+@given(applied_rates | uncapped, st.integers(0, 7_200), st.integers(0, 7_200))
+def test_what_is_held_never_falls_whatever_the_rate_says(applied, one_s, other_s):
+    shorter, longer = sorted((one_s, other_s))
+    assert total_at(applied, shorter) <= total_at(applied, longer)
+
+
+@given(applied_rates, st.integers(0, 400) | st.integers(0, 7_200), st.data())
 def test_total_at_a_second_covers_every_instant_up_to_it(applied, seconds, data):
     duration_ms = data.draw(st.integers(0, seconds * 1000))
     assert rate_call(applied, duration_ms).total <= total_at(applied, seconds)
-    assert rate_call(applied, seconds * 1000).total == total_at(applied, seconds)
+    if is_monotone(applied):
+        assert rate_call(applied, seconds * 1000).total == total_at(applied, seconds)
+
+
+@given(uncapped, st.integers(0, 400))
+def test_without_cap_no_more_is_held_than_the_dearest_call_costs(applied, seconds):
+    dearest = max(rate_call(applied, 1000 * each).total for each in range(seconds + 1))
+    assert total_at(applied, seconds) == dearest
+
+
+@given(applied_rates, durations_ms)
+def test_lines_of_a_breakdown_add_up_to_the_raw_fee(applied, duration_ms):
+    *lines, fee, tax = breakdown(applied, rate_call(applied, duration_ms))
+    assert (fee["step"], tax["step"]) == ("fee", "tax")
+    raw = sum((Fraction(str(line["raw"])) for line in lines if "raw" in line), Fraction(0))
+    assert abs(raw - Fraction(str(fee["raw"]))) <= Fraction(len(lines), 10**12)
 
 
 @given(applied_rates, durations_ms)
@@ -162,13 +273,29 @@ def test_billed_seconds_cover_the_billable_ones_by_less_than_a_period(applied, d
     rate = applied.rate
     billed_seconds = rate_call(applied, duration_ms).billed_seconds
     billable = max(hold_seconds(duration_ms, applied.policy.hold_time_precision_ms) - applied.policy.free_time_s, 0)
+    first_duration = 0 if rate.sections else rate.first_duration
     if billable == 0:
         assert billed_seconds == 0
     else:
-        assert billable <= billed_seconds < billable + max(rate.first_duration, rate.billing_cycle)
+        assert billable <= billed_seconds < billable + max(first_duration, rate.billing_cycle)
 
 
 @given(applied_rates, durations_ms)
 def test_breakdown_alone_gives_the_charge_again(applied, duration_ms):
     charge = rate_call(applied, duration_ms)
     assert recompute(json.loads(json.dumps(breakdown(applied, charge)))) == charge
+
+
+@given(some_sections)
+def test_sections_are_written_as_they_are_read(text):
+    assert format_sections(parse_sections(text)) == text
+
+
+@given(st.text("0123456789.@;-+e ", max_size=24))
+def test_text_that_is_no_list_of_sections_is_refused(text):
+    try:
+        sections = parse_sections(text)
+    except ValueError:
+        return
+    assert parse_sections(format_sections(sections)) == sections
+    assert all(one.until_s < other.until_s and one.amount <= other.amount for one, other in pairwise(sections))

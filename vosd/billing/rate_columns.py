@@ -27,6 +27,7 @@ from vosd.billing.rate_layout import (
     encode_header,
 )
 from vosd.billing.rates import Rate
+from vosd.billing.sections import format_sections
 
 MANTISSA_MAX: Final = 2**63 - 1
 """Largest number of a ``Scaled``."""
@@ -93,10 +94,11 @@ class RateColumns:
     def terms(self, rate: Rate, begins: int = ALWAYS[0], ends: int = ALWAYS[1]) -> int:
         """Return the number of a rate's terms: all but prefix, price and area; valid from ``begins`` until ``ends``."""
         first = (0, NO_AMOUNT) if rate.first_rate is None else self.scaled(rate.first_rate)
-        tax = self.scaled(rate.tax_rate)
+        tax, connection, least = map(self.scaled, (rate.tax_rate, rate.connection_fee, rate.minimum_charge))
         record = TERMS.pack(
-            begins, ends, first[0], tax.number, rate.first_duration, rate.billing_cycle, self.text(rate.rate_type),
-            first[1], tax.places,
+            begins, ends, first[0], tax.number, connection.number, least.number, rate.first_duration,
+            rate.billing_cycle, self.text(rate.rate_type), self.text(format_sections(rate.sections)),
+            first[1], tax.places, connection.places, least.places, rate.locked,
         )  # fmt: skip
         self._has_windows = self._has_windows or (begins, ends) != ALWAYS
         return self._term_table.setdefault(record, len(self._term_table))

@@ -13,6 +13,7 @@ from vosd.base.prefixes import ANY
 from vosd.billing.rate_keys import DIGITS, keys_of, prefix_of
 from vosd.billing.rate_layout import AS_TEXT, COLUMNS, NO_AMOUNT, NO_ROW, TERMS, DamagedRateFileError, decode_header
 from vosd.billing.rates import Rate
+from vosd.billing.sections import Section, parse_sections
 
 _STEPS: Final = tuple(Decimal(1).scaleb(-places) for places in range(NO_AMOUNT))
 _REMEMBERED: Final = 512
@@ -44,6 +45,8 @@ class _Terms(NamedTuple):
     first_duration: int
     billing_cycle: int
     rate_type: str
+    others: tuple[Decimal, Decimal, tuple[Section, ...], bool]
+    """Connection fee, minimum charge, sections, whether it is locked."""
 
 
 class RateFile:
@@ -220,6 +223,7 @@ class RateFile:
             terms[3],
             self._texts_made.get(area) or self._text(area),
             terms[6],
+            *terms[7],
         )
         return rate
 
@@ -227,9 +231,11 @@ class RateFile:
         terms = self._terms_made.get(number)
         if terms is not None:
             return terms
-        begins, ends, first, tax, first_duration, cycle, kind, first_places, tax_places = TERMS.unpack_from(
-            self._term_table, number * TERMS.size
-        )
+        (
+            begins, ends, first, tax, connection, least, first_duration, cycle, kind, sections,
+            first_places, tax_places, connection_places, least_places, locked,
+        ) = TERMS.unpack_from(self._term_table, number * TERMS.size)  # fmt: skip
+        written = self._text(sections)
         terms = _Terms(
             begins,
             ends,
@@ -238,6 +244,12 @@ class RateFile:
             first_duration,
             cycle,
             self._text(kind),
+            (
+                self._amount(connection, connection_places) if connection or connection_places else ZERO,
+                self._amount(least, least_places) if least or least_places else ZERO,
+                parse_sections(written) if written else (),
+                bool(locked),
+            ),
         )
         if len(self._terms_made) >= _REMEMBERED:
             self._terms_made.clear()

@@ -24,10 +24,13 @@ class RateGroup:
         """The latest by prefix: the calls that run at one rate share it."""
 
     def find(self, number: str, wall_ms: int) -> AppliedRate | None:
-        """Return the rate in force at ``wall_ms`` (UTC) of the longest prefix that fits ``number``, or None."""
+        """Return the rate in force at ``wall_ms`` (UTC) of the longest prefix that fits ``number``, or None.
+
+        A number whose prefix is locked has none.
+        """
         table = self.table
         rate = table.find(number.removeprefix("+"), wall_ms)  # ``base.number.for_matching``
-        if rate is None:
+        if rate is None or rate.locked:
             return None
         applied = self._applied.get(rate.prefix)
         if applied is None or applied.rate is not rate or applied.version != table.version:

@@ -1,8 +1,8 @@
 """The layout of a compiled rate file: a header, then columns of fixed width, sorted by prefix (ADR 49).
 
 A row has at least 34 bytes: its prefix as a number, the row of the next shorter prefix, the price as a scaled integer,
-and numbers of what many rows share: the terms (cycle, first period, tax, kind, validity) and the area. Numbers are in
-the byte order of the machine, for the file is read by the machine that wrote it.
+and numbers of what many rows share: the terms (all but prefix, price and area) and the area. Numbers are in the byte
+order of the machine, for the file is read by the machine that wrote it.
 """
 
 import sys
@@ -14,7 +14,7 @@ import msgspec
 
 from vosd.base.errors import VosError
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 """Changes with the layout, with the rules by which a row is read, and with what is computed of a row."""
 MAGIC: Final = b"vosdrate"
 NO_ROW: Final = 0xFFFF_FFFF
@@ -45,8 +45,9 @@ COLUMNS: Final[dict[str, Literal["Q", "q", "I", "B"]]] = {
 }
 """Name and type of each column."""
 
-TERMS: Final = Struct("=qqqqIIIBB2x")
-"""Validity from and to, first price, tax, first duration, cycle, number of its type's text, decimals of both."""
+TERMS: Final = Struct("=qqqqqqIIIIBBBBB3x")
+"""Validity from and to; first price, tax, connection fee, minimum charge; first duration, cycle, numbers of the texts
+of its type and its sections; decimals of the four amounts; whether it is locked."""
 
 _PREAMBLE: Final = Struct("=8sII")
 

@@ -1,6 +1,7 @@
-"""Rate a call: duration and rate in, charge with its steps out. The order of rating stands in ``docs/rating.md``.
+"""Rate a call: duration and rate in, charge with its steps out. The order of operations stands in ``docs/billing.md``.
 
-A longer call never costs less, since rates are not negative; ``holds`` relies on that when it reserves ahead.
+A longer call never costs less, since rates are not negative, unless it has sections without cap. ``total_at``, by which
+``holds`` reserves ahead, never falls.
 """
 
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ import msgspec
 from vosd.base.money import EXACT, ROUNDING_MODE, ZERO, Rounding, format_amount, round_to_unit
 from vosd.billing.increments import hold_seconds
 from vosd.billing.rates import AppliedRate, Rate, RatingPolicy
+from vosd.billing.sections import completed, following, format_sections, parse_sections
 
 Step = dict[str, str | int | bool | None]
 """One line of a breakdown, fit for JSON: money in plain decimal strings, ``step`` names the line."""
@@ -29,8 +31,6 @@ _decode: Final = msgspec.json.Decoder(list[Step]).decode
 class _Terms(NamedTuple):
     """What the breakdowns of all calls with one rate have in common, as JSON."""
 
-    rate: Rate
-    policy: RatingPolicy
     row: str
     """The line of the rate."""
     rounding: str
@@ -38,12 +38,26 @@ class _Terms(NamedTuple):
 
 
 _TERMS_MAX: Final = 4_096
-_TERMS: Final[dict[tuple[str, str, str, str], _Terms]] = {}
-"""Terms that were in use: writing them out costs more than finding them again.
+_TERMS: Final[dict[AppliedRate, _Terms]] = {}
+"""Terms that were in use: writing them out costs more than finding them again."""
 
-By group, version, currency and prefix. A table may have several rates of one prefix, in force one after the other, so
-the terms contain the rate that they are of.
-"""
+
+class _Additions(NamedTuple):
+    """What is added to the price of seconds; together with it, the raw fee."""
+
+    paid_s: int
+    """Seconds before the cycles: the first period, or the end of the last completed section."""
+    price: Decimal
+    """Of these seconds and the cycles."""
+    cap: Decimal
+    """By how much the next section lowers the price; zero or less."""
+    connection_fee: Decimal
+    top_up: Decimal
+    """What is missing to the minimum charge."""
+
+
+_Rated = tuple[_Additions | None, int, Decimal, Decimal, Decimal, Decimal, Decimal]
+"""Additions, begun cycles, their raw fee, the whole raw fee, the fee, the raw tax, the tax."""
 
 
 class Charge(msgspec.Struct, frozen=True):
@@ -52,7 +66,8 @@ class Charge(msgspec.Struct, frozen=True):
     hold_time_s: int
     """Answer to end in whole seconds, before free time is taken off."""
     billed_seconds: int
-    """Seconds that the charge covers: the first period, whole once begun, and every begun cycle."""
+    """Seconds that the charge covers: the first period, whole once begun, or the completed sections; and every begun
+    cycle."""
     fee: Decimal
     tax: Decimal
 
@@ -69,8 +84,9 @@ def rate_call(applied: AppliedRate, duration_ms: int) -> Charge:
     billable = hold_time_s - policy.free_time_s
     if billable <= 0:
         return Charge(hold_time_s, 0, ZERO, ZERO)
-    cycles, _, _, fee, _, tax = _rate(rate, policy, billable)
-    return Charge(hold_time_s, rate.first_duration + cycles * rate.billing_cycle, fee, tax)
+    added, cycles, _, _, fee, _, tax = _rate(rate, policy, billable)
+    paid_s = rate.first_duration if added is None else added.paid_s
+    return Charge(hold_time_s, paid_s + cycles * rate.billing_cycle, fee, tax)
 
 
 def itemise(applied: AppliedRate, duration_ms: int) -> tuple[Charge, str]:
@@ -81,30 +97,33 @@ def itemise(applied: AppliedRate, duration_ms: int) -> tuple[Charge, str]:
     because every ended call needs two; only ``_Terms`` contains text that must be escaped.
     """
     rate, policy = applied.rate, applied.policy
-    terms = _TERMS.get((applied.group, applied.version, applied.currency, rate.prefix))
-    if terms is None or terms.rate != rate or terms.policy != policy:
-        terms = _remember(applied)
+    terms = _TERMS.get(applied) or _remember(applied)
     hold_time_s = hold_seconds(duration_ms, policy.hold_time_precision_ms)
     billable = hold_time_s - policy.free_time_s
-    first_period, raw, amount, raw_tax, tax_amount = "", "0", "0.00", "0", "0.00"
+    first_period, additions, raw, amount, raw_tax, tax_amount = "", "", "0", "0.00", "0", "0.00"
     if billable <= 0:
         billable = cycles = 0
         charge, shown_cycles = Charge(hold_time_s, 0, ZERO, ZERO), raw
     else:
-        cycles, raw_cycles, raw_fee, fee, tax_due, tax = _rate(rate, policy, billable)
-        first = rate.first_duration
+        added, cycles, raw_cycles, raw_fee, fee, tax_due, tax = _rate(rate, policy, billable)
+        first = rate.first_duration if added is None else added.paid_s
         charge = Charge(hold_time_s, first + cycles * rate.billing_cycle, fee, tax)
         raw = shown_cycles = _shown(raw_fee)
         amount = format_amount(fee)
-        if first:
-            shown_cycles, raw_first = _shown(raw_cycles), _shown(EXACT.subtract(raw_fee, raw_cycles))
-            first_period = f'{{"step":"first_period","seconds":{first},"raw":"{raw_first}"}},'
+        if first or added is not None:
+            price = raw_fee if added is None else added.price
+            shown_cycles, raw_first = _shown(raw_cycles), _shown(EXACT.subtract(price, raw_cycles))
+            if first:
+                name = "sections" if rate.sections else "first_period"
+                first_period = f'{{"step":"{name}","seconds":{first},"raw":"{raw_first}"}},'
+            if added is not None:
+                additions = _addition_lines(added)
         if tax_due:
             raw_tax, tax_amount = _shown(tax_due), format_amount(tax)
     return charge, (
         f'[{terms.row},{{"step":"hold_time","precision_ms":{policy.hold_time_precision_ms},"seconds":{hold_time_s}}},'
         f'{{"step":"free_time","free_s":{policy.free_time_s},"seconds":{billable}}},{first_period}'
-        f'{{"step":"cycles","cycles":{cycles},"cycle":{rate.billing_cycle},"raw":"{shown_cycles}"}},'
+        f'{{"step":"cycles","cycles":{cycles},"cycle":{rate.billing_cycle},"raw":"{shown_cycles}"}},{additions}'
         f'{{"step":"fee","raw":"{raw}",{terms.rounding},"amount":"{amount}"}},'
         f'{{"step":"tax","raw":"{raw_tax}","amount":"{tax_amount}"}}]'
     )
@@ -116,34 +135,67 @@ def breakdown(applied: AppliedRate, charge: Charge) -> list[Step]:
 
 
 def total_at(applied: AppliedRate, seconds: int) -> Decimal:
-    """Return fee and tax of a call that ends ``seconds`` after its answer; no shorter call costs more."""
-    billable = seconds - applied.policy.free_time_s
+    """Return the most that a call costs, tax included, that ends at most ``seconds`` after its answer.
+
+    That is the charge of the longest, unless it has sections without cap, where completing one may make it cheaper.
+    """
+    rate, policy = applied.rate, applied.policy
+    billable = seconds - policy.free_time_s
     if billable <= 0:
         return ZERO
-    _, _, _, fee, _, tax = _rate(applied.rate, applied.policy, billable)
+    _, _, _, _, fee, _, tax = _rate(rate, policy, billable)
+    if rate.sections and not policy.section_cap:
+        # Between two ends of sections the price rises, so each peak is in the last second before an end.
+        ends = [each.until_s for each in rate.sections if 1 < each.until_s <= billable]
+        peaks = [_rate(rate, policy, until_s - 1) for until_s in ends]
+        fee, tax = max([(fee, tax), *((peak[4], peak[6]) for peak in peaks)])
     return EXACT.add(fee, tax)
 
 
-def _rate(rate: Rate, policy: RatingPolicy, billable: int) -> tuple[int, Decimal, Decimal, Decimal, Decimal, Decimal]:
-    """Return the begun cycles, their raw fee, the whole raw fee, the fee, the raw tax and the tax.
+def _rate(rate: Rate, policy: RatingPolicy, billable: int) -> _Rated:
+    """Return the parts of a charge; ``billable`` is positive.
 
-    ``billable`` is positive. All metered seconds are multiplied first and divided once, so that no digit is lost.
+    All metered seconds are multiplied first and divided once, so that no digit is lost.
     """
-    first, cycle, price = rate.first_duration, rate.billing_cycle, rate.billing_rate
+    sections, cycle, price = rate.sections, rate.billing_cycle, rate.billing_rate
+    first = completed(sections, billable).until_s if sections else rate.first_duration
     cycles = -((first - billable) // cycle) if billable > first else 0  # rounded up
     metered = cycles * cycle
     per = cycle if rate.per_cycle else 60
     raw_cycles = raw_fee = EXACT.divide(EXACT.multiply(price, metered), per)
-    if first:
+    added = None
+    if first and not sections:
         if rate.first_rate is None:
             raw_fee = EXACT.divide(EXACT.multiply(price, first + metered), per)
         else:
             raw_fee = EXACT.add(rate.first_rate, raw_cycles)
+    if sections or rate.connection_fee or rate.minimum_charge:
+        raw_fee, added = _added(rate, policy, first, raw_fee)
     fee = round_fee(raw_fee, policy)
     if not rate.tax_rate:
-        return cycles, raw_cycles, raw_fee, fee, ZERO, ZERO
+        return added, cycles, raw_cycles, raw_fee, fee, ZERO, ZERO
     raw_tax = EXACT.divide(EXACT.multiply(fee, rate.tax_rate), 100)
-    return cycles, raw_cycles, raw_fee, fee, raw_tax, _round(raw_tax, policy)
+    return added, cycles, raw_cycles, raw_fee, fee, raw_tax, _round(raw_tax, policy)
+
+
+def _added(rate: Rate, policy: RatingPolicy, paid_s: int, price: Decimal) -> tuple[Decimal, _Additions]:
+    """Add to the price of first period and cycles what else a call costs; ``price`` is without its sections."""
+    cap = top_up = ZERO
+    if rate.sections:
+        price = EXACT.add(price, completed(rate.sections, paid_s).amount)
+        after = following(rate.sections, paid_s)
+        if policy.section_cap and after is not None and price > after.amount:
+            cap = EXACT.subtract(after.amount, price)
+    raw_fee = EXACT.add(EXACT.add(price, cap), rate.connection_fee)
+    if raw_fee < rate.minimum_charge:
+        top_up, raw_fee = EXACT.subtract(rate.minimum_charge, raw_fee), rate.minimum_charge
+    return raw_fee, _Additions(paid_s, price, cap, rate.connection_fee, top_up)
+
+
+def _addition_lines(added: _Additions) -> str:
+    """Return the lines of a breakdown for what was added, as JSON with a comma behind each."""
+    lines = {"section_cap": added.cap, "connection_fee": added.connection_fee, "minimum_charge": added.top_up}
+    return "".join(f'{{"step":"{name}","raw":"{_shown(raw)}"}},' for name, raw in lines.items() if raw)
 
 
 def round_fee(raw: Decimal, policy: RatingPolicy) -> Decimal:
@@ -180,16 +232,22 @@ def _remember(applied: AppliedRate) -> _Terms:
         "first_duration": rate.first_duration,
         "tax_rate": _plain(rate.tax_rate),
     }
+    if rate.sections:
+        row.update(sections=format_sections(rate.sections), section_cap=policy.section_cap)
+    if rate.connection_fee:
+        row["connection_fee"] = _plain(rate.connection_fee)
+    if rate.minimum_charge:
+        row["minimum_charge"] = _plain(rate.minimum_charge)
     rounding: Step = {
         "precision": policy.fee_precision,
         "unit": _plain(policy.fee_unit),
         "rounding": policy.rounding.value,
         "nonzero_floor": policy.nonzero_floor,
     }
-    terms = _Terms(rate, policy, _encode(row).decode(), _encode(rounding).decode()[1:-1])
+    terms = _Terms(_encode(row).decode(), _encode(rounding).decode()[1:-1])
     if len(_TERMS) >= _TERMS_MAX:
         _TERMS.clear()
-    _TERMS[applied.group, applied.version, applied.currency, rate.prefix] = terms
+    _TERMS[applied] = terms
     return terms
 
 
@@ -209,6 +267,9 @@ def recompute(steps: Sequence[Step]) -> Charge:
         first_rate=None if row["first_rate"] is None else Decimal(str(row["first_rate"])),
         first_duration=_whole(row["first_duration"]),
         tax_rate=Decimal(str(row["tax_rate"])),
+        connection_fee=Decimal(str(row.get("connection_fee", ZERO))),
+        minimum_charge=Decimal(str(row.get("minimum_charge", ZERO))),
+        sections=parse_sections(str(row["sections"])) if "sections" in row else (),
     )
     policy = RatingPolicy(
         hold_time_precision_ms=_whole(held["precision_ms"]),
@@ -217,6 +278,7 @@ def recompute(steps: Sequence[Step]) -> Charge:
         fee_unit=Decimal(str(fee["unit"])),
         rounding=Rounding(fee["rounding"]),
         nonzero_floor=bool(fee["nonzero_floor"]),
+        section_cap=bool(row.get("section_cap", True)),
     )
     applied = AppliedRate(str(row["group"]), str(row["version"]), str(row["currency"]), rate, policy)
     return rate_call(applied, 1000 * _whole(held["seconds"]))

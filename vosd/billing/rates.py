@@ -5,7 +5,8 @@ from typing import Final
 
 import msgspec
 
-from vosd.base.money import EXACT, Rounding
+from vosd.base.money import EXACT, ZERO, Rounding
+from vosd.billing.sections import Section
 
 _MINUTE: Final = Decimal(60)
 
@@ -27,6 +28,8 @@ class RatingPolicy(msgspec.Struct, frozen=True, gc=False):
     rounding: Rounding = Rounding.HALF_UP
     nonzero_floor: bool = False
     """A positive fee that would round to zero becomes one unit."""
+    section_cap: bool = True
+    """A call that has not completed a section costs at most what that section does."""
 
 
 class Rate(msgspec.Struct, frozen=True, gc=False):
@@ -46,6 +49,15 @@ class Rate(msgspec.Struct, frozen=True, gc=False):
     """Percent on the rounded fee."""
     area: str = ""
     rate_type: str = ""
+    """Kind of destination: net, local, domestic, international, or none."""
+    connection_fee: Decimal = ZERO
+    """Added once to the price of a call that has billable seconds."""
+    minimum_charge: Decimal = ZERO
+    """The least that a call with billable seconds costs before tax, connection fee included."""
+    sections: tuple[Section, ...] = ()
+    """Prices of whole calls by their length; with any, there is no first period."""
+    locked: bool = False
+    """The prefix is barred: its numbers have no rate, nor that of a shorter prefix."""
 
 
 class AppliedRate(msgspec.Struct, frozen=True, gc=False, cache_hash=True):

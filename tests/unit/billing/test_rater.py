@@ -92,6 +92,88 @@ def test_total_at_a_second_is_the_charge_of_a_call_of_exactly_that_length():
     ]
 
 
+def test_sections_price_whole_calls_and_the_rest_by_the_regular_rate():
+    applied = applied_rate("0.05", 60, sections="0.10@60;0.18@120;0.25@180")
+    fees = {seconds: rate_call(applied, 1000 * seconds) for seconds in (1, 59, 60, 61, 119, 120, 150, 180, 181, 241)}
+    assert {seconds: (str(charge.fee), charge.billed_seconds) for seconds, charge in fees.items()} == {
+        1: ("0.050000", 60), 59: ("0.050000", 60), 60: ("0.100000", 60), 61: ("0.150000", 120), 119: ("0.150000", 120),
+        120: ("0.180000", 120), 150: ("0.230000", 180), 180: ("0.250000", 180), 181: ("0.300000", 240),
+        241: ("0.350000", 300),
+    }  # fmt: skip
+
+
+def test_a_call_within_a_section_costs_at_most_that_section_unless_the_group_says_otherwise():
+    terms = {"billing_rate": "0.15", "billing_cycle": 60, "sections": "0.10@60;0.18@120;0.25@180"}
+    capped = applied_rate(**terms)
+    uncapped = applied_rate(**terms, policy=rating_policy(section_cap=False))
+    assert (rate_call(capped, 150_000).fee, rate_call(uncapped, 150_000).fee) == (Decimal("0.25"), Decimal("0.33"))
+    assert rate_call(uncapped, 180_000).fee == Decimal("0.25")
+    assert [total_at(uncapped, seconds) for seconds in (150, 180, 240)] == [*map(Decimal, ("0.33", "0.33", "0.40"))]
+
+
+def test_a_rate_with_sections_has_no_first_period():
+    sections = {"sections": "0.10@60;0.18@120"}
+    with_first = applied_rate("0.05", 60, first_rate="9", first_duration=30, **sections)
+    for duration_ms in (1_000, 30_000, 60_000, 125_000):
+        assert rate_call(with_first, duration_ms) == rate_call(applied_rate("0.05", 60, **sections), duration_ms)
+    steps = [step["step"] for step in breakdown(with_first, rate_call(with_first, 61_000))]
+    assert steps == ["rate", "hold_time", "free_time", "sections", "cycles", "fee", "tax"]
+
+
+def test_connection_fee_is_paid_once_by_calls_with_billable_seconds_and_taxed():
+    terms = {"connection_fee": "0.015", "tax_rate": "10", "policy": rating_policy(fee_precision=2, free_time_s=6)}
+    applied = applied_rate("0.60", 60, **terms)
+    assert rate_call(applied, 6_000) == Charge(6, 0, Decimal(0), Decimal(0))
+    # 0.60 + 0.015, rounded together; a fee that was rounded by itself would make 0.60 + 0.02.
+    assert rate_call(applied, 66_000) == Charge(66, 60, Decimal("0.62"), Decimal("0.06"))
+    assert rate_call(applied_rate("0.594", 1, **terms), 7_000).fee == Decimal("0.02")
+
+
+def test_minimum_charge_is_the_least_before_tax_and_contains_the_connection_fee():
+    terms = {"minimum_charge": "0.05", "connection_fee": "0.02", "tax_rate": "10"}
+    applied = applied_rate("0.60", 1, **terms, policy=rating_policy(free_time_s=1))
+    charges = {seconds: rate_call(applied, 1000 * seconds) for seconds in (1, 2, 4, 5)}
+    assert {seconds: charge.fee for seconds, charge in charges.items()} == {
+        1: 0, 2: Decimal("0.05"), 4: Decimal("0.05"), 5: Decimal("0.06"),
+    }  # fmt: skip
+    assert charges[2].tax == Decimal("0.005")
+    assert [total_at(applied, seconds) for seconds in charges] == [charge.total for charge in charges.values()]
+
+
+def test_a_breakdown_names_what_was_added_and_nothing_that_is_not_set():
+    applied = applied_rate(
+        "0.15", 60, sections="0.10@60;0.18@120", connection_fee="0.01", minimum_charge="0.50", tax_rate="10"
+    )
+    steps = breakdown(applied, rate_call(applied, 100_000))
+    assert steps[0] | {
+        "sections": "0.10@60;0.18@120", "section_cap": True, "connection_fee": "0.01", "minimum_charge": "0.50",
+    } == steps[0]  # fmt: skip
+    assert steps[3:8] == [
+        {"step": "sections", "seconds": 60, "raw": "0.1"},
+        {"step": "cycles", "cycles": 1, "cycle": 60, "raw": "0.15"},
+        {"step": "section_cap", "raw": "-0.07"},
+        {"step": "connection_fee", "raw": "0.01"},
+        {"step": "minimum_charge", "raw": "0.31"},
+    ]
+    assert (steps[8]["raw"], steps[9]["raw"]) == ("0.5", "0.05")
+    plain = applied_rate("0.15", 60)
+    assert not {"sections", "section_cap", "connection_fee", "minimum_charge"} & set(
+        json.dumps(breakdown(plain, rate_call(plain, 100_000))).split('"')
+    )
+
+
+def test_two_rates_of_one_prefix_and_version_are_itemised_apart():
+    # An account's own rounding makes two rates of one row of a table.
+    whole_cents = applied_rate("0.05", 7, policy=rating_policy(fee_precision=2))
+    exact = applied_rate("0.05", 7)
+    for _ in range(2):
+        for applied in (whole_cents, exact):
+            fee = breakdown(applied, rate_call(applied, 65_000))[-2]
+            assert (fee["precision"], Decimal(fee["amount"])) == (
+                applied.policy.fee_precision, rate_call(applied, 65_000).fee,
+            )  # fmt: skip
+
+
 def test_a_breakdown_has_every_step_in_the_order_of_rating():
     applied = applied_rate("0.15", 60, first_rate="0.21", first_duration=180, tax_rate="10")
     steps = breakdown(applied, rate_call(applied, 250_020))

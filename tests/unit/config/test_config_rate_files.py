@@ -1,8 +1,11 @@
 """Rate tables as CSV: small files become objects, larger ones are compiled. What is accepted and said is the same."""
 
+from decimal import Decimal
+
 import pytest
 
 from vosd.billing.rate_file import RateFile
+from vosd.billing.sections import format_sections
 from vosd.config.assembly import rate_orders
 from vosd.testing.data.builders import rates_in
 
@@ -71,6 +74,18 @@ def test_a_table_of_rate_36_with_empty_columns_of_later_capabilities_is_read(gro
 
     (rate,) = rates_in(group(f"{header}\n44,,UK,international,0.01,6,,,,,,,,,from the carrier\n"))
     assert rate.area == "UK"
+
+
+def test_sections_and_fees_of_a_table_are_read_by_either_of_their_names(group):
+    (rate,) = rates_in(
+        group(
+            "rate_prefix,billing_rate,billing_cycle,connection_fee,section_rates,minimum_charge,locked\n"
+            "44,0.05,60,0.01,0.10@60;0.18@120,0.02,no\n"
+        )
+    )
+    assert (format_sections(rate.sections), rate.connection_fee, rate.minimum_charge, rate.locked) == (
+        "0.10@60;0.18@120", Decimal("0.01"), Decimal("0.02"), False,
+    )  # fmt: skip
 
 
 def test_every_bad_row_is_named_with_its_line(errors):

@@ -6,6 +6,7 @@ import pytest
 
 from vosd.base.money import Rounding
 from vosd.billing.rates import Rate
+from vosd.billing.sections import Section
 from vosd.testing.data.builders import rates_in
 
 
@@ -58,6 +59,26 @@ def test_a_first_duration_of_zero_is_no_first_period(site):
     assert (rate.first_duration, rate.first_rate) == (0, None)
 
 
+def test_sections_and_what_is_added_to_a_call_are_kept_as_entered(site):
+    (rate,) = rates_of(
+        site,
+        "      - {prefix: '44', billing_rate: '0.05', billing_cycle: 60, sections: '0.10@60; 0.18@120', "
+        "connection_fee: 0.010, minimum_charge: 0.02}",
+    )
+
+    assert rate.sections == (Section(Decimal("0.10"), 60), Section(Decimal("0.18"), 120))
+    assert (str(rate.connection_fee), rate.minimum_charge) == ("0.010", Decimal("0.02"))
+
+
+def test_a_locked_rate_bars_its_prefix(site):
+    rows = "[{prefix: '44', billing_rate: '1'}, {prefix: '4479', billing_rate: '0', locked: yes}]"
+    group = site.load(f"rate_groups: [{{name: g, rates: {rows}}}]").catalogue.rate_groups["g"]
+
+    assert group.find("4420", 0) is not None
+    assert group.find("44791", 0) is None
+    assert group.table.find("44791", 0).locked
+
+
 def test_a_price_per_cycle_is_marked_as_such(site):
     (rate,) = rates_of(site, "      - {prefix: '44', billing_rate: '0.01', billing_cycle: 60}", "price_per: cycle")
 
@@ -81,6 +102,14 @@ def test_a_price_per_cycle_is_marked_as_such(site):
         ("tax_rate: '1.23456'", "tax_rate: value '1.23456': expected percent from 0 to 100, with at most 4 decimals"),
         ("rate_type: lokal", ("rate_type: value 'lokal': "
          "expected one of net, local, domestic, international; did you mean 'local'?")),
+        ("sections: 0.10/60", ("sections: value '0.10/60': "
+         "expected amounts and seconds of whole calls, such as 0.10@60;0.18@120")),
+        ("sections: 0.10@60;0.05@120", ("sections: value '0.10@60;0.05@120': "
+         "expected each section longer than the one before and not cheaper: amounts are of the whole call")),
+        ("sections: 0.10@60;0.18@60", ("sections: value '0.10@60;0.18@60': "
+         "expected each section longer than the one before and not cheaper: amounts are of the whole call")),
+        ("sections: 0.10@86401", ("sections: value '0.10@86401': expected amounts and seconds of whole calls, "
+         "such as 0.10@60;0.18@120: amounts of 0 or more, seconds from 1 to 86400")),
         ("billing_cycle: 3601", "billing_cycle: value '3601': expected a whole number from 1 to 3600"),
         ("rate_prefix: '45'", "rate_prefix: expected either rate_prefix or prefix, which stands at vosd.yaml:5"),
     ],

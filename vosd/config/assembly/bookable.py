@@ -42,5 +42,7 @@ def check_rates(groups: Iterable[ReadGroup], longest_s: int, problems: ProblemLi
 
 
 def is_large(rate: Rate) -> bool:
-    """Return whether a call with a rate may cost more than can be booked; its price alone decides."""
-    return max(rate.billing_rate, rate.first_rate or ZERO) > LARGE
+    """Return whether a call with a rate may cost more than can be booked; its prices alone decide."""
+    dearest_section = rate.sections[-1].amount if rate.sections else ZERO
+    prices = (rate.billing_rate, rate.first_rate or ZERO, rate.connection_fee, rate.minimum_charge, dearest_section)
+    return max(prices) > LARGE

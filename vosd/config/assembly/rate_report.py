@@ -34,6 +34,8 @@ def is_free_cycle(rate: Rate, policy: RatingPolicy) -> bool:
     per_cycle = rate.billing_rate
     if not rate.per_cycle:
         per_cycle = EXACT.divide(EXACT.multiply(per_cycle, Decimal(rate.billing_cycle)), Decimal(60))
+    if rate.connection_fee or rate.minimum_charge:
+        per_cycle = max(EXACT.add(per_cycle, rate.connection_fee), rate.minimum_charge)
     return not round_fee(per_cycle, policy)
 
 

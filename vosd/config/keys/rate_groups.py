@@ -34,9 +34,11 @@ class RateGroupKeys(Keys):
     """How fee and tax are rounded."""
     fee_nonzero_floor: Annotated[bool, switch()] = False
     """``yes`` charges one unit for a positive fee that would round to zero."""
+    section_cap: Annotated[bool, switch()] = True
+    """``no`` lets a call that ends within a section cost more than that section as a whole."""
 
     names_elsewhere: ClassVar[Renamed] = renamed(names_of_vos3000.RATE_GROUP)
-    not_built: ClassVar[frozenset[str]] = frozenset({"deck", "equivalent_time", "sections", "template"})
+    not_built: ClassVar[frozenset[str]] = frozenset({"deck", "equivalent_time", "template"})
     apart: ClassVar[Mapping[str, str]] = {
         "rates": f"The rates, up to {RATES_INLINE_MAX} rows.",
         "rates_file": "Instead of ``rates``: a CSV file, relative to the file that names it.",

@@ -9,9 +9,18 @@ from typing import Annotated, ClassVar, Final
 from pydantic import model_validator
 
 from vosd.base.money import ZERO
+from vosd.billing.sections import SECTION_SECONDS_MAX, SECTIONS_MAX, Section, format_sections, parse_sections
 from vosd.config.keys import names_of_vos3000
 from vosd.config.reader.amounts import percent, price
-from vosd.config.reader.fields import FromText, KeyProblemError, choice, line_of_text, whole
+from vosd.config.reader.fields import (
+    ExpectedError,
+    FromText,
+    KeyProblemError,
+    choice,
+    line_of_text,
+    switch,
+    whole,
+)
 from vosd.config.reader.model import Keys
 from vosd.config.reader.numbers import rate_prefix
 from vosd.config.reader.renamed import Renamed, renamed
@@ -49,6 +58,17 @@ def _interval() -> FromText:
     return FromText(f"first/following seconds, each 1 to {_CYCLE_SECONDS_MAX}, such as 30/6", read)
 
 
+def _sections() -> FromText:
+    def read(text: str) -> tuple[Section, ...]:
+        try:
+            return parse_sections(text)
+        except ValueError as error:
+            raise ExpectedError(str(error)) from None
+
+    expected = f"at most {SECTIONS_MAX} prices of whole calls and seconds up to {SECTION_SECONDS_MAX}"
+    return FromText(f"{expected}, such as 0.10@60;0.18@120", read, format_sections)
+
+
 class RateKeys(Keys):
     """One rate."""
 
@@ -70,16 +90,20 @@ class RateKeys(Keys):
     """Seconds of the first period; 0 = none."""
     tax_rate: Annotated[Decimal, percent()] = ZERO
     """Percent on the rounded fee."""
+    connection_fee: Annotated[Decimal, price()] = ZERO
+    """Added once to the price of an answered call with billable seconds, before fee and tax are rounded."""
+    minimum_charge: Annotated[Decimal, price()] = ZERO
+    """The least that such a call costs before tax, connection fee included."""
+    sections: Annotated[tuple[Section, ...], _sections()] = ()
+    """``0.10@60;0.18@120``: a call of 60 s costs 0.10, one of 120 s 0.18 in all. Seconds after the last completed
+    section are charged by ``billing_rate``. With sections there is no first period."""
+    locked: Annotated[bool, switch()] = False
+    """``yes`` bars the prefix: calls end with 403, ``No Matching Rate``, and a vendor is not sent them."""
     memo: Annotated[str, line_of_text(0, 1_000)] = ""
     """A comment; not kept."""
 
     names_elsewhere: ClassVar[Renamed] = renamed(names_of_vos3000.RATE)
-    not_built: ClassVar[frozenset[str]] = frozenset(
-        {
-            "area_prefix", "connection_fee", "minimum_charge", "sections", "effective_from", "effective_to",
-            "locked",
-        }
-    )  # fmt: skip
+    not_built: ClassVar[frozenset[str]] = frozenset({"area_prefix", "effective_from", "effective_to"})
     aliases: ClassVar[Mapping[str, str]] = {
         "rate_prefix": "prefix",
         "area_name": "area",

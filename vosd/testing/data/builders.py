@@ -12,6 +12,7 @@ from vosd.billing.accounts import Account, AccountType
 from vosd.billing.rate_group import RateGroup
 from vosd.billing.rate_rows import RateRows
 from vosd.billing.rates import AppliedRate, Rate, RatingPolicy
+from vosd.billing.sections import parse_sections
 from vosd.catalogue.assemble import assemble
 from vosd.catalogue.catalogue import CallParameters, Catalogue
 from vosd.catalogue.overrides import Override, Setting, Target
@@ -38,10 +39,11 @@ def rating_policy(
     fee_unit: str | Decimal | None = None,
     rounding: Rounding = Rounding.HALF_UP,
     nonzero_floor: bool = False,
+    section_cap: bool = True,
 ) -> RatingPolicy:
     """Make a policy with vosd's own defaults; the unit follows the precision unless given."""
     unit = Decimal(1).scaleb(-fee_precision) if fee_unit is None else Decimal(fee_unit)
-    return RatingPolicy(hold_time_precision_ms, free_time_s, fee_precision, unit, rounding, nonzero_floor)
+    return RatingPolicy(hold_time_precision_ms, free_time_s, fee_precision, unit, rounding, nonzero_floor, section_cap)
 
 
 def applied_rate(
@@ -55,6 +57,9 @@ def applied_rate(
     first_duration: int = 0,
     tax_rate: str | Decimal = "0",
     policy: RatingPolicy | None = None,
+    connection_fee: str | Decimal = "0",
+    minimum_charge: str | Decimal = "0",
+    sections: str = "",
 ) -> AppliedRate:
     """Make a rate as a call carries it; the default costs one cent a second."""
     rate = Rate(
@@ -66,6 +71,9 @@ def applied_rate(
         first_rate=None if first_rate is None else Decimal(first_rate),
         first_duration=first_duration,
         tax_rate=Decimal(tax_rate),
+        connection_fee=Decimal(connection_fee),
+        minimum_charge=Decimal(minimum_charge),
+        sections=parse_sections(sections) if sections else (),
     )
     return AppliedRate("sell", "v1", "USD", rate, policy or rating_policy())
 

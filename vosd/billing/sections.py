@@ -1,0 +1,73 @@
+"""Section rates: prices of whole calls of certain lengths, instead of a first period (docs/billing.md, ADR 57)."""
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Final, NamedTuple
+
+from vosd.base.money import ZERO, parse_amount
+
+SECTIONS_MAX: Final = 20
+SECTION_SECONDS_MAX: Final = 86_400
+_FORM: Final = "amounts and seconds of whole calls, such as 0.10@60;0.18@120"
+
+
+class Section(NamedTuple):
+    """The price of a call up to a moment, all seconds before it included."""
+
+    amount: Decimal
+    until_s: int
+    """Seconds from the begin of the billable time; a section is completed at this second."""
+
+
+_NONE_COMPLETED: Final = Section(ZERO, 0)
+
+
+def parse_sections(text: str) -> tuple[Section, ...]:
+    """Parse ``0.10@60;0.18@120``: seconds rise, amounts do not fall.
+
+    Raises:
+        ValueError: it has another form, or the order is wrong; the message says what is expected.
+    """
+    written = text.split(";")
+    if len(written) > SECTIONS_MAX:
+        message = f"at most {SECTIONS_MAX} sections"
+        raise ValueError(message)
+    sections: list[Section] = []
+    for each in written:
+        amount_text, at, seconds = each.strip().partition("@")
+        if not at or not (seconds.isascii() and seconds.isdigit()):
+            raise ValueError(_FORM)
+        try:
+            amount = parse_amount(amount_text)
+        except ValueError:
+            raise ValueError(_FORM) from None
+        until_s = int(seconds) if len(seconds) <= len(str(SECTION_SECONDS_MAX)) else 0
+        if amount.is_signed() or not 1 <= until_s <= SECTION_SECONDS_MAX:
+            message = f"{_FORM}: amounts of 0 or more, seconds from 1 to {SECTION_SECONDS_MAX}"
+            raise ValueError(message)
+        before = sections[-1] if sections else _NONE_COMPLETED
+        if until_s <= before.until_s or amount < before.amount:
+            message = "each section longer than the one before and not cheaper: amounts are of the whole call"
+            raise ValueError(message)
+        sections.append(Section(amount, until_s))
+    return tuple(sections)
+
+
+def format_sections(sections: Sequence[Section]) -> str:
+    """Write sections as ``parse_sections`` reads them, every digit as entered."""
+    return ";".join(f"{amount:f}@{until_s}" for amount, until_s in sections)
+
+
+def completed(sections: Sequence[Section], billable_s: int) -> Section:
+    """Return the last section that a call of ``billable_s`` seconds has completed; an empty one where it has none."""
+    found = _NONE_COMPLETED
+    for section in sections:
+        if section.until_s > billable_s:
+            break
+        found = section
+    return found
+
+
+def following(sections: Sequence[Section], until_s: int) -> Section | None:
+    """Return the first section that ends after ``until_s``, or None."""
+    return next((section for section in sections if section.until_s > until_s), None)
