@@ -80,7 +80,7 @@ class VendorsWithCredits:
     def terms(self, gateway, callee, wall_ms):
         return applied_rate()
 
-    def funded(self, gateway):
+    def funded(self, gateway, terms):
         available = self._credits[gateway.account].available
         return available is None or available > 0
 

@@ -14,6 +14,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initial
 
 from vosd.base.errors import Refusal
 from vosd.base.money import ZERO
+from vosd.billing.call_hold import CallHold
 from vosd.billing.holds import AccountCredit, Hold
 from vosd.billing.rater import rate_call
 from vosd.testing.data.builders import applied_rate, rating_policy
@@ -33,8 +34,9 @@ RATES = [
 class RunningCall:
     """A call in talk: what it holds, when it was answered."""
 
-    def __init__(self, hold: Hold, answered_ms: int) -> None:
+    def __init__(self, hold: Hold, ceiling_s: int, answered_ms: int) -> None:
         self.hold = hold
+        self.call_hold = CallHold([hold], hold.granted_s, ceiling_s)
         self.answered_ms = answered_ms
 
     @property
@@ -83,7 +85,7 @@ class CallsOnOneAccount(RuleBasedStateMachine):
         if isinstance(hold, Refusal):
             assert rate_call(applied, min(want_s, ceiling_s) * 1000).total > available
         else:
-            self.running.append(RunningCall(hold, self.now_ms))
+            self.running.append(RunningCall(hold, ceiling_s, self.now_ms))
 
     @precondition(lambda self: self.running)
     @rule(data=st.data())
@@ -105,17 +107,18 @@ class CallsOnOneAccount(RuleBasedStateMachine):
             call = min(due, key=lambda each: each.deadline_ms)
             self.now_ms = max(self.now_ms, call.deadline_ms)
             granted_before_s = call.hold.granted_s
-            if self.credit.extend(call.hold, want_s):
-                assert granted_before_s < call.hold.granted_s <= min(granted_before_s + want_s, call.hold.ceiling_s)
+            call.hold.advance_s, ceiling_s = want_s, call.call_hold.ceiling_s
+            if call.call_hold.extend():
+                assert granted_before_s < call.hold.granted_s <= min(granted_before_s + want_s, ceiling_s)
             else:
                 assert call.hold.granted_s == granted_before_s
-                self.there_is_nothing_left_for(call.hold)
+                self.there_is_nothing_left_for(call.hold, ceiling_s)
                 self.end(call, granted_before_s * 1000)
         self.now_ms = until_ms
 
-    def there_is_nothing_left_for(self, hold: Hold):
+    def there_is_nothing_left_for(self, hold: Hold, ceiling_s: int):
         """However small its share: a call that is cut could not have paid for one second more."""
-        if hold.granted_s < hold.ceiling_s:
+        if hold.granted_s < ceiling_s:
             wants = rate_call(hold.applied, (hold.granted_s + 1) * 1000).total
             assert wants - hold.amount > max(self.credit.available, ZERO)
 

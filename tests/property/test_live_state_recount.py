@@ -301,8 +301,9 @@ class LiveStateRecount(RuleBasedStateMachine):
         expected: dict[str, list[Decimal]] = {}
         for live in self.exchange.switch.calls():
             if live.call_request.hold is not None:
-                assert live.call_request.hold.is_open
-                expected.setdefault(live.call_request.account.id, []).append(live.call_request.hold.amount)
+                for hold in live.call_request.hold.holds:
+                    assert hold.is_open
+                    expected.setdefault(hold.credit.account, []).append(hold.amount)
         for name, credit in self.exchange.credits.items():
             assert (credit.reserved, credit._holds) == (sum(expected.get(name, [])), len(expected.get(name, [])))
 

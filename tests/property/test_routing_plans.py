@@ -75,7 +75,7 @@ class Vendors:
     def quality(self, gateway, prefix, callee, at, least):
         return QualityFigures()
 
-    def funded(self, gateway):
+    def funded(self, gateway, terms):
         return True
 
 

@@ -11,7 +11,7 @@ from vosd.b2bua.caller_side import CallerSide
 from vosd.b2bua.endings import CallEndings
 from vosd.b2bua.hunt import Hunt, NextHop, own_deadline
 from vosd.b2bua.leg import RINGING, Leg
-from vosd.b2bua.lifetime import ANSWER_WAIT_MS, Lifetime
+from vosd.b2bua.lifetime import Lifetime
 from vosd.b2bua.ports import Answer, Decision
 from vosd.b2bua.reasons import passed_on, reason_headers
 from vosd.b2bua.states import ACCEPTED, CallEvent
@@ -119,6 +119,10 @@ class Call(CallEndings):
         if self.state is not states.ANSWERED or self.callee is None:
             return False
         journey, answered_at = self.journey, Instant(now.mono, now.wall)
+        came = journey.vendor_answered_at
+        if came is not None and now.mono > came.mono and now.mono >= self._answer_wait_ends().mono:
+            self.caller_unreachable(now)  # the PRACK came when the timer was due already
+            return False
         journey.answered_at = answered_at
         journey.progress_at = journey.progress_at or answered_at
         granted_s = self._board.answered()
@@ -180,7 +184,7 @@ class Call(CallEndings):
         if self.state is states.TALKING and self._lifetime is not None:
             self._lifetime.watch(self)
         elif self.state is states.ANSWERED and self.callee is not None:
-            supervision, until_ms = self.callee.supervision, self._answer_wait_ends_ms()
+            supervision, until_ms = self.callee.supervision, self._answer_wait_ends().mono
             self._board.set_deadline(until_ms if supervision is None else min(until_ms, supervision.refresh_ms))
 
     def examine(self, now: Instant) -> None:
@@ -261,7 +265,7 @@ class Call(CallEndings):
             return
         if self.state is states.ANSWERED:
             self._refresh_sessions(now)
-            if now.mono < self._answer_wait_ends_ms():
+            if now.mono < self._answer_wait_ends().mono:
                 self.watch()
             else:
                 self.caller_unreachable(now)
@@ -294,11 +298,6 @@ class Call(CallEndings):
         for leg in (self.callee, self.caller.leg):
             if leg is not None and leg.supervision is not None:
                 leg.supervision.refresh_if_due(now)
-
-    def _answer_wait_ends_ms(self) -> int:
-        """Return until when the 200 waits for a PRACK of the caller."""
-        answered_at = self.journey.vendor_answered_at or self.arrival.at
-        return answered_at.mono + ANSWER_WAIT_MS
 
     def end(self, reason: EndReason, now: Instant) -> None:
         """End the call by order (``vosd hangup``, a stop of the switch)."""

@@ -6,6 +6,7 @@ Why and when a call ends is decided in ``call``.
 from typing import Final
 
 from vosd.b2bua import states
+from vosd.b2bua.lifetime import ANSWER_WAIT_MS
 from vosd.b2bua.parts import CallParts
 from vosd.b2bua.reasons import reason_headers
 from vosd.b2bua.stamps import DeadCall, Ending
@@ -65,10 +66,17 @@ class CallEndings(CallParts):
         cause = q850_of_status(status) if reason is EndReason.UNAVAILABLE else None
         self._over(reason, HangupSource.SWITCH, now, status, cause)
 
+    def _answer_wait_ends(self) -> Instant:
+        """Return until when our 200 waits for a PRACK of the caller: no longer than the vendor is paid for."""
+        answered_at, paid_s = self.journey.vendor_answered_at or self.arrival.at, self._board.vendor_s
+        return answered_at.plus(ANSWER_WAIT_MS if paid_s is None else min(ANSWER_WAIT_MS, 1_000 * paid_s))
+
     def _over(
         self, reason: EndReason, source: HangupSource, at: Instant, code: int | None, cause: int | None = None,
         dead: DeadCall | None = None, now: Instant | None = None,
     ) -> None:  # fmt: skip
+        if self.state is states.ANSWERED and (until := self._answer_wait_ends()).mono < at.mono:
+            at = until  # the vendor is paid for no longer
         at_last = self.journey.ended_at(at, self.arrival)
         text = None if source is _SWITCH else self.journey.reason_text
         self.ending = Ending(reason, source, at_last, code, reason.q850_cause if cause is None else cause, dead, text)

@@ -99,6 +99,11 @@ class Switchboard(Protocol):
         """Journal the answer of the gateway while the caller's 200 waits for a PRACK; False if that fails."""
         ...
 
+    @property
+    def vendor_s(self) -> int | None:
+        """How many seconds after its own 200 the vendor is paid for; None = as many as the call takes."""
+        ...
+
     def answered(self) -> int | None:
         """Journal the answer before the caller's 200 is sent; return the seconds that are paid for.
 

@@ -32,32 +32,36 @@ class HoldEnded(VosError):  # noqa: N818 - it names the state
 
 
 class Hold(msgspec.Struct, eq=False, gc=False):
-    """Money set aside for one call, enough for every instant up to ``granted_s`` after its answer."""
+    """Money of one account set aside for one call (``CallHold`` has all of a call)."""
 
+    credit: "AccountCredit"
     applied: AppliedRate
     amount: Decimal
+    """Enough for every instant up to ``granted_s``."""
     granted_s: int
-    ceiling_s: int
-    """The call ends here whatever money there is; a hold that reached it is not exhausted."""
+    """Seconds after the answer from which the account is charged."""
+    advance_s: int
+    """Seconds that are reserved at a time."""
+    lead_s: int = 0
+    """How many seconds the account is charged for before our 200: a vendor's own comes before it."""
     is_open: bool = True
-
-    def end_within(self, ceiling_s: int) -> None:
-        """Lower the ceiling to the longest call that the vendor which answered takes."""
-        self.ceiling_s = min(self.ceiling_s, ceiling_s)
 
 
 class HoldSnapshot(msgspec.Struct, frozen=True, array_like=True):
-    """A hold as data."""
+    """A hold as data. Versions without ``advance_s`` take the account's."""
 
     applied: AppliedRate
     amount: Decimal
     granted_s: int
     ceiling_s: int
+    """Of the call."""
+    advance_s: int = 0
+    lead_s: int = 0
 
     @classmethod
-    def of(cls, hold: Hold) -> "HoldSnapshot":
-        """Describe an open hold."""
-        return cls(hold.applied, hold.amount, hold.granted_s, hold.ceiling_s)
+    def of(cls, hold: Hold, ceiling_s: int) -> "HoldSnapshot":
+        """Describe an open hold of a call with that ceiling."""
+        return cls(hold.applied, hold.amount, hold.granted_s, ceiling_s, hold.advance_s, hold.lead_s)
 
 
 class CreditSnapshot(msgspec.Struct, frozen=True, array_like=True):
@@ -158,9 +162,9 @@ class AccountCredit:
             return None
         return self._balance + self.limit + self._unbooked - self._reserved
 
-    def hold(self, applied: AppliedRate, want_s: int, ceiling_s: int) -> Hold | Refusal:
-        """Set aside the price of ``want_s`` seconds, at most of ``ceiling_s``; refuse where there is less."""
-        granted_s = min(want_s, ceiling_s)
+    def hold(self, applied: AppliedRate, advance_s: int, ceiling_s: int) -> Hold | Refusal:
+        """Set aside the price of ``advance_s`` seconds, at most of ``ceiling_s``; refuse where there is less."""
+        granted_s = min(advance_s, ceiling_s)
         amount = _first_total(applied, granted_s)
         # ``available``, written out: every call takes a hold.
         if self.limit is not None and amount > (
@@ -175,7 +179,14 @@ class AccountCredit:
         self._holds += 1
         if self.low_below is not None:
             self._check_low()
-        return Hold(applied, amount, granted_s, ceiling_s)
+        return Hold(self, applied, amount, granted_s, advance_s)
+
+    def affords(self, applied: AppliedRate | None, advance_s: int) -> bool:
+        """Return whether ``hold`` would set ``advance_s`` seconds aside; without a rate, whether any is left."""
+        available = self.available
+        if available is None:
+            return True
+        return available > 0 and (applied is None or _first_total(applied, advance_s) <= available)
 
     def snapshot(self) -> CreditSnapshot:
         """Describe the account beside the holds of its calls."""
@@ -187,32 +198,37 @@ class AccountCredit:
         """Set aside what a restored call holds, whatever is left: its seconds are granted already."""
         self._reserved += snapshot.amount
         self._holds += 1
-        return Hold(snapshot.applied, snapshot.amount, snapshot.granted_s, snapshot.ceiling_s)
+        applied, amount, granted_s = snapshot.applied, snapshot.amount, snapshot.granted_s
+        return Hold(self, applied, amount, granted_s, snapshot.advance_s, snapshot.lead_s)
 
-    def extend(self, hold: Hold, want_s: int) -> bool:
-        """Grant up to ``want_s`` more seconds, never past the ceiling.
+    def reach(self, hold: Hold, target_s: int) -> int:
+        """Return up to when the account grants a hold, at most to ``target_s``; nothing is changed.
 
         A call takes no more at a time than its share of what is left, divided by the number of calls: so as the account
         empties, money stays available to every call instead of in long holds. Where the share pays for less than
-        ``SHORTEST_STEP_S``, or less than the next cycle, the call gets that much while there is money for it. False =
-        not one more second is paid for; the call ends at ``hold.granted_s``.
+        ``SHORTEST_STEP_S``, or less than the next cycle, the call gets that much while there is money for it. At least
+        ``hold.granted_s``, which is paid for.
         """
         self._must_be_open(hold)
-        target_s = min(hold.granted_s + want_s, hold.ceiling_s)
-        amount = total_at(hold.applied, target_s)
-        available = self.available
-        if available is not None and (amount - hold.amount) * self._holds > available:
-            # What is held already is paid for, even if the account went below its limit since.
-            available = max(available, ZERO)
-            paid_s = _longest_within(hold.amount + available, hold.applied, hold.granted_s, target_s)
-            target_s, amount = _step(hold, available / self._holds, paid_s)
         if target_s <= hold.granted_s:
-            return False
+            return hold.granted_s
+        available = self.available
+        if available is None or (total_at(hold.applied, target_s) - hold.amount) * self._holds <= available:
+            return target_s
+        # What is held already is paid for, even if the account went below its limit since.
+        available = max(available, ZERO)
+        paid_s = _longest_within(hold.amount + available, hold.applied, hold.granted_s, target_s)
+        return _step(hold, available / self._holds, paid_s)
+
+    def grant(self, hold: Hold, until_s: int) -> None:
+        """Set aside the price up to ``until_s``, which ``reach`` has allowed; a hold is never made shorter."""
+        if until_s <= hold.granted_s:
+            return
+        amount = total_at(hold.applied, until_s)
         self._reserved += amount - hold.amount
-        hold.amount, hold.granted_s = amount, target_s
+        hold.amount, hold.granted_s = amount, until_s
         if self.low_below is not None:
             self._check_low()
-        return True
 
     def release(self, hold: Hold) -> None:
         """End a hold with its call: all of it is free at once; what the call cost is posted apart from it."""
@@ -271,13 +287,12 @@ class AccountCredit:
             raise HoldEnded("this hold has ended: release a hold once, when its call ends")
 
 
-def _step(hold: Hold, share: Decimal, paid_s: int) -> tuple[int, Decimal]:
-    """Return up to when a call is granted of its share, and what that costs; ``paid_s`` is all that can be paid."""
+def _step(hold: Hold, share: Decimal, paid_s: int) -> int:
+    """Return up to when a call is granted of its share; ``paid_s`` is all that can be paid."""
     applied = hold.applied
     shared_s = _longest_within(hold.amount + share, applied, hold.granted_s, paid_s)
-    least_s = min(hold.granted_s + SHORTEST_STEP_S, paid_s)
-    amount = total_at(applied, max(shared_s, least_s))
-    return _longest_within(amount, applied, max(shared_s, least_s), paid_s), amount
+    least_s = max(shared_s, min(hold.granted_s + SHORTEST_STEP_S, paid_s))
+    return _longest_within(total_at(applied, least_s), applied, least_s, paid_s)
 
 
 def _longest_within(budget: Decimal, applied: AppliedRate, granted_s: int, target_s: int) -> int:

@@ -14,7 +14,7 @@ from vosd.base.clock import Instant
 from vosd.base.errors import Refusal, VosError
 from vosd.base.number import for_matching
 from vosd.billing.accounts import Account
-from vosd.billing.holds import AccountCredit, Hold
+from vosd.billing.call_hold import CallHold
 from vosd.billing.rate_group import RateGroup
 from vosd.billing.rates import AppliedRate
 from vosd.callcontrol.live_state import LiveState
@@ -80,21 +80,6 @@ class PlaceTaken(msgspec.Struct, frozen=True, gc=False):
         self.occupancy.undo(self.scope, self.name, self.mono_ms)
 
 
-class HoldTaken(msgspec.Struct, frozen=True, gc=False):
-    """Money set aside on the customer's account."""
-
-    credit: AccountCredit
-    hold: Hold
-
-    def give_back(self) -> None:
-        """Release the hold."""
-        self.credit.release(self.hold)
-
-    def undo(self) -> None:
-        """Release the hold."""
-        self.credit.release(self.hold)
-
-
 class CallRequest(msgspec.Struct):
     """A call in its set-up; the steps fill in what they find, even if a later one refuses the call."""
 
@@ -136,7 +121,7 @@ class CallRequest(msgspec.Struct):
     """Why a step has refused the call, in words."""
     is_sampled: bool = False
     """Its record says how its route was found, also if the call is answered."""
-    hold: Hold | None = None
+    hold: CallHold | None = None
     counted: CountedCall | None = None
     """The call as the dynamic blacklist counts it; None = it does not."""
     taken: list[Taken] = []
@@ -354,10 +339,9 @@ class Admission:
         for limit_s in (account.max_call_seconds, gateway.max_call_seconds):
             if limit_s is not None and limit_s < ceiling_s:
                 ceiling_s = limit_s
-        credit = self.live.credits[account.id]
-        hold = credit.hold(rate, account.advance_s, ceiling_s)
+        hold = self.live.credits[account.id].hold(rate, account.advance_s, ceiling_s)
         if isinstance(hold, Refusal):
             return hold
-        call.hold = hold
-        call.taken.append(HoldTaken(credit, hold))
+        call.hold = CallHold([hold], hold.granted_s, ceiling_s)
+        call.taken.append(call.hold)
         return None

@@ -156,7 +156,7 @@ def _why(left: LeftOut, request: RouteRequest, occupancy: Occupancy, rests: Rest
         case Cause.NO_BUY_RATE:
             why = f"no buy rate: vendor account {gateway.account} has none for {request.callee}"
         case Cause.NO_FUNDS:
-            why = f"no funds: vendor account {gateway.account} has nothing left"
+            why = f"no funds: vendor account {gateway.account} cannot pay for the first seconds of a call"
         case Cause.FULL:
             active = occupancy.active(gateway.scope, gateway.name)
             why = f"capacity: {left.detail or f'{active} of {gateway.max_concurrent} calls'}"

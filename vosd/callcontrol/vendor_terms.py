@@ -11,6 +11,7 @@ from vosd.catalogue.catalogue import Catalogue
 from vosd.routing.breaker import place_of
 from vosd.routing.number_rules import Shown
 from vosd.routing.pipeline import RouteChoice
+from vosd.routing.ports import VendorTerms
 from vosd.routing.quality import QualityFigures
 from vosd.trunks.gateways import RoutingGateway
 
@@ -80,13 +81,21 @@ class LiveVendors:
         live = self._live
         return self._catalogue.outgoing[gateway.name].applied(callee, caller, live.draw, live.take_number)
 
-    def funded(self, gateway: RoutingGateway) -> bool:
-        """Return whether the gateway's account is postpaid or has a positive balance left."""
+    def funded(self, gateway: RoutingGateway, terms: VendorTerms | None) -> bool:
+        """Return whether the gateway's account is post-paid, or can pay for the first seconds of a call at ``terms``.
+
+        The money is not held yet: it is when the gateway is tried.
+        """
         credit = None if gateway.account is None else self._credits.get(gateway.account)
         if credit is None or credit.limit is None:
             return True
-        available = credit.available
-        return available is None or available > 0
+        return credit.affords(_booked(terms), self.first_period_s(gateway))
+
+    def first_period_s(self, gateway: RoutingGateway) -> int:
+        """Return the seconds held on a gateway's account when it is tried: its advance, or its longest call."""
+        account = None if gateway.account is None else self._catalogue.accounts.get(gateway.account)
+        most_s = gateway.max_call_seconds or self._catalogue.parameters.max_call_seconds
+        return most_s if account is None else min(account.advance_s, most_s)
 
 
 def destination_of(rate: AppliedRate | None, prefix: str) -> str:
@@ -101,6 +110,13 @@ def buy_rate(choice: RouteChoice | None) -> AppliedRate | None:
         TypeError: the terms are not from ``LiveVendors``.
     """
     terms = None if choice is None else choice.terms
+    if terms is None or isinstance(terms, AppliedRate):
+        return terms
+    return _booked(terms)
+
+
+def _booked(terms: VendorTerms | None) -> AppliedRate | None:
+    """Return terms as the rate that they are; raises TypeError."""
     if terms is None or isinstance(terms, AppliedRate):
         return terms
     raise TypeError(f"terms of {type(terms).__name__} cannot be booked")

@@ -34,7 +34,7 @@ WORDS: Final = {
     Cause.DOWN: ("down", "answers no OPTIONS"),
     Cause.NOT_LOCATED: ("not located", "no address is known"),
     Cause.NO_BUY_RATE: ("no buy rate", "its account has none for the number"),
-    Cause.NO_FUNDS: ("no funds", "its account has nothing left"),
+    Cause.NO_FUNDS: ("no funds", "its account cannot pay for the first seconds of a call"),
     Cause.CALLER: ("caller", "the calling number is not allowed"),
     Cause.FULL: ("capacity", "it had as many calls as it may have"),
     Cause.TOO_FAST: ("rate limit", "it had as many calls a second as it may have"),

@@ -175,6 +175,8 @@ def _examine(
             return LeftOut(gateway, Cause.LOSS, too_dear)
     elif not gateway.allow_unrated:
         return LeftOut(gateway, Cause.NO_BUY_RATE)
+    if not vendors.funded(gateway, terms):
+        return LeftOut(gateway, Cause.NO_FUNDS)
     # A gateway that only rests may be tried after all, so all that concerns its price is known by now.
     is_resting = gateway.name in vendors.resting and vendors.resting_ms(gateway, at.mono, request.payer) > 0
     choice = RouteChoice(
@@ -247,8 +249,6 @@ def _objection(
         return Cause.DOWN
     if not gateway.fixed_addresses and not vendors.located(gateway):
         return _why_not_located(gateway)
-    if not vendors.funded(gateway):
-        return Cause.NO_FUNDS
     return _why_full(gateway, mono_ms, occupancy) if gateway.is_limited else None
 
 

@@ -134,6 +134,6 @@ class Vendors(Protocol):
         """Return the numbers that a gateway with rules for them is sent; a pool gives its next number."""
         ...
 
-    def funded(self, gateway: RoutingGateway) -> bool:
-        """Return whether the gateway's account is postpaid or has a positive balance left."""
+    def funded(self, gateway: RoutingGateway, terms: VendorTerms | None) -> bool:
+        """Return whether the gateway's account is post-paid or can pay for the first seconds of a call at ``terms``."""
         ...

@@ -54,7 +54,7 @@ class Vendors:
     def quality(self, gateway, prefix, callee, at, min_attempts):
         return HALF_ANSWERED
 
-    def funded(self, gateway):
+    def funded(self, gateway, terms):
         return gateway.account not in self.unfunded
 
 
@@ -260,7 +260,7 @@ def test_explanation_says_why_each_gateway_is_tried_or_left():
         PassedOver("off", "disabled: by the configuration"),
         PassedOver("tired", "resting: answered 503 and asked to be left alone: 7 s remain"),
         PassedOver("lost", "not located: no address is known for sip.example.net"),
-        PassedOver("poor", "no funds: vendor account poor has nothing left"),
+        PassedOver("poor", "no funds: vendor account poor cannot pay for the first seconds of a call"),
         PassedOver("dear", "no buy rate: vendor account dear has none for +442071"),
         PassedOver("full", "capacity: 2 of 2 calls"),
         PassedOver("fast", "rate limit: 3 calls in the last second, 3 allowed"),

@@ -42,7 +42,7 @@ class Vendors:
     def quality(self, gateway, prefix, callee, at, least):
         return QualityFigures(0)
 
-    def funded(self, gateway):
+    def funded(self, gateway, terms):
         return True
 
 

@@ -24,6 +24,7 @@ from vosd.callcontrol.vendor_terms import LiveVendors
 from vosd.cdr.record import TOO_DEAR, Attempt, too_dear
 from vosd.engine.calls.attempts import name_of
 from vosd.engine.calls.services import CallServices, UnusedAnswer
+from vosd.engine.calls.vendor_money import hold_vendor, release_vendor
 from vosd.obs.events import Event
 from vosd.routing.breaker import place_of
 from vosd.routing.failover import AttemptOutcome
@@ -135,6 +136,13 @@ class LiveCall:
             full = live.occupancy.take(gateway.scope, gateway.name, gateway.max_concurrent, gateway.max_cps, now.mono)
         if full is not None or (choice.limits and not self._occupy_shared(choice, now)):
             return False
+        credit = None if gateway.account is None else live.credits.get(gateway.account)
+        if (
+            credit is not None
+            and credit.limit is not None
+            and not hold_vendor(credit, choice, call_request, self.vendors, live.occupancy, now)
+        ):
+            return False
         if gateway.name in live.breakers.resting:
             live.breakers.begin(place_of(gateway, address, name_of(call_request.account)), now.mono)
         if services.observer.are_present:
@@ -153,7 +161,10 @@ class LiveCall:
         return True
 
     def vacate(self, choice: RouteChoice) -> None:
-        """Release capacity of a routing gateway."""
+        """Release capacity and money of a routing gateway."""
+        hold = self.call_request.hold
+        if hold is not None and hold.vendors:
+            release_vendor(hold, choice)
         occupancy = self._services.live.occupancy
         occupancy.release(choice.gateway.scope, choice.gateway.name)
         for limit in choice.limits:
@@ -164,7 +175,10 @@ class LiveCall:
         self._services.attempts.rings(leg, self.call_request.account)
 
     def attempt_over(self, leg: CalleeLeg, outcome: AttemptOutcome | None, now: Instant) -> None:
-        """Release the capacity of an unanswered attempt, and note its outcome."""
+        """Release capacity and money of an unanswered attempt, and note its outcome."""
+        hold = self.call_request.hold
+        if hold is not None and hold.vendors:
+            release_vendor(hold, leg.choice)
         self._services.attempts.over(leg, self.call_request.account, outcome, now)
 
     def addresses_of(self, gateway: RoutingGateway, now: Instant) -> Sequence[Address]:
@@ -222,6 +236,12 @@ class LiveCall:
         """Journal the gateway's answer: the vendor charges from now on, even if the caller is never answered."""
         return self._keep()
 
+    @property
+    def vendor_s(self) -> int | None:
+        """How many seconds after its own 200 the vendor is paid for; None = as many as the call takes."""
+        hold = self.call_request.hold
+        return None if hold is None else hold.vendor_s
+
     def answered(self) -> int | None:
         """Journal the answer before the caller's 200; return the seconds that are paid for, None if that fails.
 
@@ -233,9 +253,12 @@ class LiveCall:
         if not self._keep():
             return None
         self.call_request.choices = NO_ROUTES  # what is left of the search would stay for the whole call
-        choice = self.call.journey.choice
+        journey = self.call.journey
+        choice = journey.choice
         if choice is not None and choice.gateway.max_call_seconds is not None:
             hold.end_within(choice.gateway.max_call_seconds)
+        if hold.vendors and journey.answered_at is not None and journey.vendor_answered_at is not None:
+            hold.answered(journey.answered_at.mono - journey.vendor_answered_at.mono)
         return min(hold.granted_s, hold.ceiling_s)
 
     def moved(self) -> None:
@@ -245,11 +268,11 @@ class LiveCall:
 
     def extend(self) -> int | EndReason:
         """Hold money for more seconds; return the new total, or the reason to end the call."""
-        hold, account = self.call_request.hold, self.call_request.account
-        if hold is None or account is None:
+        hold = self.call_request.hold
+        if hold is None:
             raise RuntimeError(f"{self.call!r} talks without a hold")
-        if self._services.live.credits[account.id].extend(hold, account.advance_s):
-            return hold.granted_s
+        if hold.extend():
+            return min(hold.granted_s, hold.ceiling_s)
         return EndReason.MAXIMUM_DURATION if hold.granted_s >= hold.ceiling_s else EndReason.BALANCE_EXHAUSTED
 
     def refresh_failed(self, gateway: str | None, status: int, now: Instant) -> None:

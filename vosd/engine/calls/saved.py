@@ -14,9 +14,10 @@ from vosd.base.clock import Instant
 from vosd.base.errors import Refusal
 from vosd.base.text import as_received, portable
 from vosd.base.wheel import Timer
+from vosd.billing.call_hold import CallHold
 from vosd.billing.holds import HoldSnapshot
 from vosd.billing.rates import AppliedRate
-from vosd.callcontrol.admission import CallRequest, HoldTaken, PlaceTaken
+from vosd.callcontrol.admission import CallRequest, PlaceTaken
 from vosd.callcontrol.bookkeeping import OpenCall
 from vosd.callcontrol.setup import Setup
 from vosd.engine.calls.live_call import LiveCall
@@ -50,6 +51,7 @@ class RequestSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
     account: str | None = None
     rate: AppliedRate | None = None
     hold: HoldSnapshot | None = None
+    """Of the customer: all that versions with one hold a call write and read."""
     places: tuple[tuple[Scope, str, int], ...] = ()
     """Capacity taken of the mapping gateway and the account, and when it was taken."""
     routing_number: str = ""
@@ -57,6 +59,10 @@ class RequestSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
     targets: tuple[Target, ...] = ()
     counted: tuple[str, str, str, int] | None = None
     """Gateway, caller and target as the dynamic blacklist counts the call, and when it did."""
+    holds_above: tuple[tuple[str, HoldSnapshot], ...] = ()
+    """Of its agents, by account, from the nearest up."""
+    holds_of_vendors: tuple[tuple[str, HoldSnapshot], ...] = ()
+    """Of vendors that are paid in advance, by account."""
 
     @classmethod
     def of(cls, request: CallRequest) -> "RequestSnapshot":
@@ -65,8 +71,9 @@ class RequestSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
         Raises:
             NoSnapshotError: it occupies something other than capacity and money.
         """
-        if not all(isinstance(each, PlaceTaken | HoldTaken | CountedCall) for each in request.taken):
+        if not all(isinstance(each, PlaceTaken | CallHold | CountedCall) for each in request.taken):
             raise NoSnapshotError("a call occupies what cannot be written down")
+        hold, above, vendors = _held(request.hold)
         return cls(
             request.source_host,
             request.source_port,
@@ -81,12 +88,14 @@ class RequestSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
             None if request.mapping is None else request.mapping.name,
             None if request.account is None else request.account.id,
             request.rate,
-            None if request.hold is None else HoldSnapshot.of(request.hold),
+            hold,
             tuple((each.scope, each.name, each.mono_ms) for each in request.taken if isinstance(each, PlaceTaken)),
             request.routing_number,
             request.callee_rated,
             request.targets,
             _described(request.counted),
+            above,
+            vendors,
         )
 
     def restored(self, services: CallServices) -> CallRequest:
@@ -124,10 +133,27 @@ class RequestSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
             limits = _limits_of(request, services)
             request.counted = live.dynamic_lists.take_again((gateway, caller), target, limits, mono_ms)
             request.taken.append(request.counted)
-        if self.hold is not None and self.account is not None:
-            credit = live.credits[self.account]
-            request.hold = credit.resume(self.hold)
-            request.taken.append(HoldTaken(credit, request.hold))
+        if self.hold is not None and request.account is not None:
+            hold = live.credits[request.account.id].resume(self.hold)
+            hold.advance_s = hold.advance_s or request.account.advance_s
+            request.hold = CallHold([hold], hold.granted_s - hold.lead_s, self.hold.ceiling_s)
+            request.taken.append(request.hold)
+            for account, each in self.holds_above:
+                request.hold.add(live.credits[account].resume(each))
+            for account, each in self.holds_of_vendors:
+                request.hold.add_vendor(live.credits[account].resume(each))
+
+
+_Held = tuple[tuple[str, HoldSnapshot], ...]
+
+
+def _held(hold: CallHold | None) -> tuple[HoldSnapshot | None, _Held, _Held]:
+    """Describe what a call holds: of its customer, of agents, of vendors."""
+    if hold is None:
+        return None, (), ()
+    described = [(each.credit.account, HoldSnapshot.of(each, hold.ceiling_s)) for each in hold.holds]
+    vendors = len(described) - len(hold.vendors)
+    return described[0][1], tuple(described[1:vendors]), tuple(described[vendors:])
 
 
 def _described(counted: CountedCall | None) -> tuple[str, str, str, int] | None:

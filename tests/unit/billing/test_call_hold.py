@@ -1,0 +1,165 @@
+"""The money of a call that several accounts pay for: one deadline, the earliest, taken whole and given back whole."""
+
+from decimal import Decimal
+
+import pytest
+
+from vosd.base.errors import Refusal
+from vosd.billing.call_hold import CallHold
+from vosd.billing.holds import AccountCredit
+from vosd.billing.rater import total_at
+from vosd.testing.data.builders import applied_rate, rating_policy
+
+CENT_A_SECOND = applied_rate("0.60")
+HALF_A_CENT = applied_rate("0.30")
+BY_THE_MINUTE = applied_rate("0.60", 60)
+HOUR = 3_600
+
+
+def credit(name: str, balance: str, limit: str | None = "0") -> AccountCredit:
+    return AccountCredit(name, None if limit is None else Decimal(limit), Decimal(balance))
+
+
+def held(acme: AccountCredit, advance_s: int = 60, ceiling_s: int = HOUR) -> CallHold:
+    hold = acme.hold(CENT_A_SECOND, advance_s, ceiling_s)
+    return CallHold([hold], hold.granted_s, ceiling_s)
+
+
+def test_a_vendor_is_held_for_from_its_attempt_to_its_failure():
+    acme, carrier = credit("acme", "5"), credit("carrier", "5")
+    call = held(acme)
+    assert call.join(carrier, HALF_A_CENT, 60) is None
+    assert (acme.reserved, carrier.reserved, call.vendor_s) == (Decimal("0.60"), Decimal("0.30"), 60)
+    call.leave("carrier", HALF_A_CENT)
+    assert (acme.reserved, carrier.reserved, call.vendor_s) == (Decimal("0.60"), 0, None)
+    call.leave("carrier", HALF_A_CENT)
+    assert (len(call.holds), call.granted_s) == (1, 60)
+
+
+def test_a_vendor_without_money_changes_nothing():
+    acme, carrier = credit("acme", "5"), credit("carrier", "0.29")
+    call = held(acme)
+    refusal = call.join(carrier, HALF_A_CENT, 60)
+    assert isinstance(refusal, Refusal)
+    assert refusal.detail == "account carrier has 0.29 USD available, 60 s to prefix 44 hold 0.30"
+    assert (acme.reserved, carrier.reserved, call.vendors, call.granted_s) == (Decimal("0.60"), 0, [], 60)
+
+
+def test_while_one_attempt_takes_the_place_of_another_both_are_held_for():
+    acme, first, second = credit("acme", "5"), credit("first", "5"), credit("second", "5")
+    call = held(acme)
+    call.join(first, HALF_A_CENT, 60)
+    call.join(second, CENT_A_SECOND, 60)
+    assert (first.reserved, second.reserved) == (Decimal("0.30"), Decimal("0.60"))
+    call.leave("first", HALF_A_CENT)
+    assert (first.reserved, second.reserved) == (0, Decimal("0.60"))
+    call.give_back()
+    assert (acme.reserved, second.reserved) == (0, 0)
+
+
+def test_the_deadline_is_that_of_the_account_whose_money_ends_first():
+    acme, carrier = credit("acme", "50"), credit("carrier", "0.40")
+    call = held(acme)
+    call.join(carrier, HALF_A_CENT, 60)
+    call.answered(0)
+    assert call.granted_s == 60
+    assert call.extend()
+    assert (call.granted_s, carrier.available) == (80, 0)
+    assert acme.reserved == Decimal("0.80"), "no account holds more than the call may last"
+    assert not call.extend()
+    assert call.granted_s == 80
+
+
+def test_an_account_that_reserves_more_at_a_time_is_extended_when_the_others_have_caught_up():
+    acme, agent = credit("acme", "50"), credit("agent", "50")
+    call = held(acme)
+    assert call.add_agent(agent, HALF_A_CENT, 180) is None
+    assert (call.granted_s, agent.reserved) == (60, Decimal("0.90"))
+    assert [(call.extend(), call.granted_s, agent.reserved) for _ in range(3)] == [
+        (True, 120, Decimal("0.90")),
+        (True, 180, Decimal("0.90")),
+        (True, 240, Decimal("1.20")),
+    ]
+
+
+def test_accounts_of_other_cycles_are_granted_the_same_seconds():
+    acme, agent = credit("acme", "0.65"), credit("agent", "5")
+    call = held(acme)
+    call.add_agent(agent, BY_THE_MINUTE, 60)
+    assert call.extend()
+    assert (call.granted_s, acme.reserved, agent.reserved) == (65, Decimal("0.65"), Decimal("1.20"))
+    assert not call.extend()
+
+
+def test_the_vendor_pays_for_the_time_before_our_200_too():
+    acme, carrier = credit("acme", "5"), credit("carrier", "5")
+    call = held(acme)
+    call.join(carrier, HALF_A_CENT, 60)
+    call.answered(2_700)
+    assert (call.granted_s, carrier.reserved) == (60, total_at(HALF_A_CENT, 63))
+
+
+def test_a_vendor_that_cannot_pay_for_the_time_before_our_200_ends_the_call_earlier():
+    acme, carrier = credit("acme", "5"), credit("carrier", "0.305")
+    call = held(acme)
+    call.join(carrier, HALF_A_CENT, 60)
+    call.answered(3_000)
+    assert (call.granted_s, carrier.reserved) == (58, Decimal("0.305"))
+    assert not call.extend()
+
+
+@pytest.mark.parametrize(("precision_ms", "lead_s"), [(0, 1), (500, 0)])
+def test_the_time_before_our_200_is_rounded_as_the_vendor_bills_it(precision_ms, lead_s):
+    strict = applied_rate("0.30", policy=rating_policy(hold_time_precision_ms=precision_ms))
+    acme, carrier = credit("acme", "5"), credit("carrier", "0.30")
+    call = held(acme)
+    call.join(carrier, strict, 60)
+    call.answered(3)
+    assert call.granted_s == 60 - lead_s
+
+
+def test_one_account_may_be_customer_and_vendor_of_a_call():
+    both = credit("both", "0.92")
+    call = held(both)
+    assert call.join(both, HALF_A_CENT, 60) is None
+    assert both.available == Decimal("0.02")
+    assert call.extend()
+    assert (call.granted_s, both.reserved) == (61, Decimal("0.915"))
+    assert not call.extend()
+    call.give_back()
+    assert both.reserved == 0
+
+
+def test_one_account_that_can_pay_for_one_side_alone_is_no_vendor_of_the_call():
+    both = credit("both", "0.89")
+    call = held(both)
+    assert isinstance(call.join(both, HALF_A_CENT, 60), Refusal)
+    assert both.reserved == Decimal("0.60")
+
+
+def test_each_account_shares_what_it_has_left_among_its_own_calls():
+    acme, agent = credit("acme", "100"), credit("agent", "1.00")
+    calls = [held(acme) for _ in range(2)]
+    for call in calls:
+        call.add_agent(agent, HALF_A_CENT, 60)
+    assert calls[0].extend()
+    assert (calls[0].granted_s, agent.available) == (100, Decimal("0.20")), "half of what the agent has left"
+    assert calls[1].extend()
+    assert calls[1].granted_s == 80
+
+
+def test_a_call_that_reaches_its_ceiling_has_not_used_its_money_up():
+    acme, agent = credit("acme", "5"), credit("agent", "5")
+    call = held(acme, ceiling_s=90)
+    call.add_agent(agent, HALF_A_CENT, 60)
+    assert call.extend()
+    assert not call.extend()
+    assert call.granted_s == call.ceiling_s == 90
+
+
+def test_an_account_without_limit_grants_whatever_is_asked():
+    acme, agent = credit("acme", "5"), credit("agent", "-100", None)
+    call = held(acme)
+    call.add_agent(agent, HALF_A_CENT, 60)
+    assert call.extend()
+    assert (call.granted_s, agent.reserved) == (120, Decimal("0.60"))
