@@ -92,6 +92,8 @@ async def emptied(url: str) -> AsyncIterator[Database]:
     async with database.writing() as connection:
         for table in (
             schema.cdr_attempt,
+            schema.cdr_charge,
+            schema.cdr_correction,
             schema.cdr,
             schema.ledger_entry,
             schema.account,

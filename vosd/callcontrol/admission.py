@@ -15,6 +15,7 @@ from vosd.base.errors import Refusal, VosError
 from vosd.base.number import for_matching
 from vosd.billing.accounts import Account
 from vosd.billing.call_hold import CallHold
+from vosd.billing.parties import Party
 from vosd.billing.rate_group import RateGroup
 from vosd.billing.rates import AppliedRate
 from vosd.callcontrol.live_state import LiveState
@@ -114,6 +115,8 @@ class CallRequest(msgspec.Struct):
     mapping: MappingGateway | None = None
     account: Account | None = None
     rate: AppliedRate | None = None
+    agents: tuple[Party, ...] = ()
+    """The agents above the account, from level 1 on, each with its rate."""
     choices: Iterator[RouteChoice] = iter(())
     left: list[LeftOut] = []
     """The gateways that the search has left out so far, and why."""

@@ -10,13 +10,14 @@ import msgspec
 from vosd.b2bua.stamps import ATTEMPTS_MAX, Arrival, Ending, Journey
 from vosd.base.cause import EndReason, HangupSource
 from vosd.base.clock import Instant
-from vosd.billing.rater import itemise
+from vosd.billing.parties import Party
+from vosd.billing.rater import Charge, itemise
 from vosd.billing.rates import AppliedRate
 from vosd.callcontrol.admission import CallRequest
 from vosd.callcontrol.vendor_terms import buy_rate
 from vosd.callcontrol.verdicts import verdicts
 from vosd.cdr.columns import iso_utc
-from vosd.cdr.record import TOO_DEAR, Attempt, CallRecord, Posting
+from vosd.cdr.record import AGENT, CUSTOMER, TOO_DEAR, VENDOR, Attempt, CallRecord, ChargeRow, Posting
 from vosd.routing.pipeline import Cause, LeftOut
 from vosd.sip.dialog.snapshot import DialogSnapshot
 
@@ -37,6 +38,8 @@ class OpenCall(msgspec.Struct, frozen=True, gc=False, tag="answered"):
     """When the vendor answered; None in journals of an earlier version, which had one answer for both."""
     legs: Legs = ()
     """Only in the files of the journal: a call that runs is described when that is needed."""
+    agents: tuple[Party, ...] = ()
+    """The agents above the customer, from level 1 on; an earlier version does not read them."""
 
 
 def draft(
@@ -125,7 +128,8 @@ def opened(
     code = 200 if answered_at else None
     ending = Ending(EndReason.LOST, HangupSource.SWITCH, at, code, EndReason.LOST.q850_cause)
     record = draft(node, arrival, call_request, journey, ending, recorded=recorded or not answered_at)
-    return OpenCall(record, call_request.rate, buy_rate(journey.choice), at.mono, vendor_answered_at.mono)
+    rate, vendor_rate = call_request.rate, buy_rate(journey.choice)
+    return OpenCall(record, rate, vendor_rate, at.mono, vendor_answered_at.mono, agents=call_request.agents)
 
 
 def conclude(
@@ -137,9 +141,10 @@ def conclude(
     late_answers: Sequence[Attempt] = (),
     acknowledged: Instant | None = None,
 ) -> CallRecord:
-    """End an answered call: durations, charges of both sides, ledger entries.
+    """End an answered call: durations, charges of everyone who pays or is paid, ledger entries.
 
-    The customer pays from our 200, and nothing without one; the vendor is paid from its own 200 (ADR 24).
+    The customer pays from our 200, and nothing without one, and so do the agents above it; the vendor is paid from its
+    own 200 (ADR 24).
     ``late_answers`` arrived after the one that won (a forked INVITE, a gateway given up), ``acknowledged`` is when the
     caller's ACK arrived. Durations are those of the monotonic clock, never negative.
     """
@@ -153,22 +158,27 @@ def conclude(
     hold_time_s, billed_seconds, fee, tax = record.hold_time_s, record.billed_seconds, record.fee, record.tax
     vendor_billed_seconds, cost, cost_tax = record.vendor_billed_seconds, record.cost, record.cost_tax
     vendor_rate_prefix, steps = record.vendor_rate_prefix, ""
-    postings: tuple[Posting, ...] = ()
+    postings: list[Posting] = []
+    charges: list[ChargeRow] = []
     if is_answered and customer is not None and record.customer_account is not None:
         charge, text = itemise(customer, since_answer_ms)
         hold_time_s, billed_seconds, fee, tax = charge.hold_time_s, charge.billed_seconds, charge.fee, charge.tax
         steps = f'"customer":{text}'
+        charges.append(_row(record.customer_account, CUSTOMER, 0, customer, charge))
         if fee or tax:
             reference = f"{record.call_id}/customer"
-            postings = (Posting(record.customer_account, -charge.total, reference, customer.currency),)
+            postings.append(Posting(record.customer_account, -charge.total, reference, customer.currency))
+    if is_answered and call.agents:
+        _charge_agents(call, since_answer_ms, charges, postings)
     if vendor is not None and record.vendor_account is not None:
         charge, text = itemise(vendor, since_vendor_ms)
         vendor_billed_seconds, cost, cost_tax = charge.billed_seconds, charge.fee, charge.tax
         vendor_rate_prefix = vendor.rate.prefix
         steps = f'{steps},"vendor":{text}' if steps else f'"vendor":{text}'
+        charges.append(_row(record.vendor_account, VENDOR, 0, vendor, charge))
         if cost or cost_tax:
             reference = f"{record.call_id}/vendor"
-            postings += (Posting(record.vendor_account, -charge.total, reference, vendor.currency),)
+            postings.append(Posting(record.vendor_account, -charge.total, reference, vendor.currency))
     if ending.dead_call is not None:
         noticed_at = answered_at + max(0, ending.dead_call.noticed_at.mono - call.answered_mono)
         text = f'"dead_call_billing":"{ending.dead_call.billing.value}","noticed_at":"{iso_utc(noticed_at)}"'
@@ -194,8 +204,41 @@ def conclude(
         q850_cause=ending.q850_cause,
         reason_text=ending.text,
         attempts=(*record.attempts, *late_answers),
-        postings=postings,
+        postings=tuple(postings),
+        charges=tuple(charges),
         recorded=recorded or not is_answered,
+    )
+
+
+def _charge_agents(call: OpenCall, duration_ms: int, charges: list[ChargeRow], postings: list[Posting]) -> None:
+    """Add what the agents above the customer pay; their steps are kept with their charges (ADR 54)."""
+    for party in call.agents:
+        charge, text = itemise(party.applied, duration_ms)
+        charges.append(_row(party.account, AGENT, party.level, party.applied, charge, text))
+        if charge.fee or charge.tax:
+            reference = f"{call.record.call_id}/agent-{party.level}"
+            postings.append(Posting(party.account, -charge.total, reference, party.applied.currency))
+
+
+def _row(
+    account: str, role: str, level: int, applied: AppliedRate, charge: Charge, breakdown: str | None = None
+) -> ChargeRow:
+    rate = applied.rate
+    return ChargeRow(
+        account,
+        role,
+        level,
+        applied.group,
+        applied.version,
+        rate.prefix,
+        rate.billing_rate,
+        "cycle" if rate.per_cycle else "minute",
+        charge.billed_seconds,
+        charge.fee,
+        charge.tax,
+        applied.currency,
+        0,
+        breakdown,
     )
 
 

@@ -1,10 +1,11 @@
 """The columns of a CDR: their order, and their notation in ``--json`` and CSV.
 
-Names, kinds and order follow from the fields of ``CallRecord`` and ``Attempt``; only ``export_seq`` and ``attempts``
-are added here. Refuses to know where a record comes from and how a database spells its values.
+Names, kinds and order follow from the fields of ``CallRecord``, ``Attempt`` and ``ChargeRow``; only ``export_seq``,
+``attempts`` and ``charges`` are added here. Refuses to know where a record comes from and how a database spells its
+values.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from operator import attrgetter
@@ -14,7 +15,7 @@ import msgspec
 
 from vosd.base.money import format_amount
 from vosd.cdr.kinds import Column, Kind, columns_of
-from vosd.cdr.record import Attempt, CallRecord
+from vosd.cdr.record import Attempt, CallRecord, ChargeRow
 
 RECORD_COLUMNS: Final = columns_of(CallRecord)
 """The columns that a record itself fills, in the order of its fields."""
@@ -23,12 +24,16 @@ EXPORT_SEQ: Final = Column("export_seq", Kind.NUMBER, 64, False, "order of commi
 ATTEMPTS: Final = Column("attempts", Kind.ROWS, 0, False, "every gateway tried, in order")
 ATTEMPT_COLUMNS: Final = columns_of(Attempt)
 """The columns of a row of ``attempts``."""
+CHARGES: Final = Column("charges", Kind.ROWS, 0, False, "what everyone pays or is paid for the call")
+CHARGE_COLUMNS: Final = columns_of(ChargeRow)
+"""The columns of a row of ``charges``."""
 
-COLUMNS: Final = (RECORD_COLUMNS[0], EXPORT_SEQ, *RECORD_COLUMNS[1:], ATTEMPTS)
+COLUMNS: Final = (RECORD_COLUMNS[0], EXPORT_SEQ, *RECORD_COLUMNS[1:], ATTEMPTS, CHARGES)
 """Every column in the order in which people and programs read them."""
 KEYS: Final = tuple(column.name for column in COLUMNS)
 """The keys of a ``--json`` object in order; also the header of the CSV form."""
 ATTEMPT_KEYS: Final = tuple(column.name for column in ATTEMPT_COLUMNS)
+CHARGE_KEYS: Final = tuple(column.name for column in CHARGE_COLUMNS)
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -54,25 +59,27 @@ def iso_utc(wall_ms: int) -> str:
 def json_object(record: CallRecord, export_seq: int | None) -> dict[str, Any]:
     """Return the ``--json`` object of a call; ``export_seq`` is None while it is not booked.
 
-    Times are ISO 8601, money is text in plain notation; the fee breakdown and the attempts are nested objects.
+    Times are ISO 8601, money is text in plain notation; the fee breakdown, attempts and charges are nested objects.
     """
     values = {
         column.name: _in_json(column, value) for column, value in zip(RECORD_COLUMNS, _values(record), strict=True)
     }
     values[EXPORT_SEQ.name] = export_seq
-    values[ATTEMPTS.name] = [_attempt_object(attempt) for attempt in record.attempts]
+    values[ATTEMPTS.name] = [_object(ATTEMPT_COLUMNS, attempt) for attempt in record.attempts]
+    values[CHARGES.name] = [_object(CHARGE_COLUMNS, charge) for charge in record.charges]
     return {key: values[key] for key in KEYS}
 
 
 def csv_row(record: CallRecord, export_seq: int | None) -> list[str]:
     """Return the cells of a call under the header ``KEYS``; what did not happen is an empty cell.
 
-    A document is the JSON text as stored, the attempts are one JSON array.
+    A document is the JSON text as stored; attempts and charges are one JSON array each.
     """
     values = json_object(record, export_seq)
     for column in _DOCUMENTS:
         values[column.name] = getattr(record, column.name)
-    values[ATTEMPTS.name] = msgspec.json.encode(values[ATTEMPTS.name]).decode()
+    for rows in (ATTEMPTS, CHARGES):
+        values[rows.name] = msgspec.json.encode(values[rows.name]).decode()
     return ["" if value is None else str(value) for value in values.values()]
 
 
@@ -80,8 +87,8 @@ _values: Final = attrgetter(*(column.name for column in RECORD_COLUMNS))
 _DOCUMENTS: Final = tuple(column for column in RECORD_COLUMNS if column.kind is Kind.DOCUMENT)
 
 
-def _attempt_object(attempt: Attempt) -> dict[str, Any]:
-    return {column.name: _in_json(column, getattr(attempt, column.name)) for column in ATTEMPT_COLUMNS}
+def _object(columns: Sequence[Column], row: Attempt | ChargeRow) -> dict[str, Any]:
+    return {column.name: _in_json(column, getattr(row, column.name)) for column in columns}
 
 
 def _in_json(column: Column, value: Any) -> Any:

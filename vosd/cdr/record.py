@@ -46,6 +46,39 @@ class Attempt(msgspec.Struct, frozen=True, gc=False):
         return self.reason != TOO_DEAR
 
 
+CUSTOMER: Final = "customer"
+AGENT: Final = "agent"
+VENDOR: Final = "vendor"
+"""Roles of those who pay or are paid for a call, as ``ChargeRow.role`` has them."""
+ROLE_LENGTH: Final = 8
+VERSION_LENGTH: Final = 64
+
+
+class ChargeRow(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """What one party pays or is paid for a call: the customer, an agent, or the vendor (ADR 54).
+
+    The journal keeps the values in the order of the fields, without their names. So a new field is added at the end
+    and has a default, and none is moved or removed: an earlier version ignores what follows those that it knows.
+    """
+
+    account: Annotated[str, account("account that the charge is booked on")]
+    role: Annotated[str, word(ROLE_LENGTH, "`customer`, `agent` or `vendor`")]
+    level: Annotated[int, number(16, "0 = customer or vendor, 1 = the customer's agent, 2 = the agent of that one ...")]
+    rate_group: Annotated[str | None, word(NAME_LENGTH, "rate group of the rate")]
+    rate_version: Annotated[str | None, word(VERSION_LENGTH, "version of the rate group, as in the breakdown")]
+    rate_prefix: Annotated[str | None, word(32, "prefix of the rate")]
+    unit_price: Annotated[Decimal | None, amount("billing rate as entered, of a minute or of a cycle")]
+    price_per: Annotated[str | None, word(8, "what `unit_price` is the price of: `minute` or `cycle`")]
+    billed_seconds: Annotated[int, number(32, "seconds that the charge covers")]
+    fee: Annotated[Decimal, amount("charge without tax")]
+    tax: Annotated[Decimal, amount("tax on `fee`")]
+    currency: Annotated[str | None, word(CURRENCY_LENGTH, "currency of `fee` and `tax`, ISO 4217")]
+    corrected: Annotated[int, number(16, "how often it was corrected; 0 = it is as rated")] = 0
+    breakdown: Annotated[
+        str | None, document(100_000, "steps of the charge; null where `fee_breakdown` of the call has them")
+    ] = None
+
+
 class Posting(msgspec.Struct, frozen=True, gc=False):
     """One ledger entry that the call books: ``amount`` is signed (a charge is negative).
 
@@ -115,6 +148,11 @@ class CallRecord(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     attempts: tuple[Attempt, ...] = ()
     """Every gateway tried, in order; a table of its own."""
     postings: tuple[Posting, ...] = ()
+    charges: tuple[ChargeRow, ...] = ()
+    """What everyone pays or is paid: the customer, its agents, the vendor; a table of its own.
+
+    There are none in records of versions that did not write them (``vosd.cdr.charges``).
+    """
     recorded: bool = True
     """False when the call books money but leaves no CDR (SERVER_BILLING_RECORD_SERVER_HANG_UP=0)."""
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import click
 
-from vosd.cdr.columns import ATTEMPT_KEYS, KEYS, csv_row, json_object
+from vosd.cdr.columns import ATTEMPT_KEYS, CHARGE_KEYS, KEYS, csv_row, json_object
 from vosd.cli import output
 from vosd.cli.arguments import CALL_ID, MOMENT, REASON
 from vosd.cli.command import Family, Invocation, OperationError, json_option, pass_invocation
@@ -42,6 +42,9 @@ _ON_SCREEN: Final = {
     "fee": Column("fee", is_figure=True),
 }
 """Columns of the listing on a terminal, one line for each call; they fit 80 characters."""
+
+_CHARGES_SHOWN: Final = tuple(key for key in CHARGE_KEYS if key != "breakdown")
+"""Columns of a charge; --json has its steps, too."""
 
 _CANDIDATES_SHOWN: Final = 5
 
@@ -249,11 +252,16 @@ def _show_running(invocation: Invocation, call_id: str, pcap: Path | None, *, as
 
 
 def _show_sheets(shown: dict[str, Any]) -> None:
-    attempts, breakdown = shown.pop("attempts"), shown.pop("fee_breakdown")
+    attempts, charges, breakdown = (shown.pop(key) for key in ("attempts", "charges", "fee_breakdown"))
     del shown["verdicts"]  # --why shows them
     output.sheet(shown)
     output.line("")
     output.table(ATTEMPT_KEYS, [[*attempt.values()] for attempt in attempts], empty="no gateway was tried")
+    if charges:
+        output.line("")
+        output.table(
+            _CHARGES_SHOWN, [[charge[key] for key in _CHARGES_SHOWN] for charge in charges], empty="no charges"
+        )
     parts = breakdown if isinstance(breakdown, dict) else {}
     said = {name: value for name, value in parts.items() if not isinstance(value, list)}
     if said:  # of a call whose peer vanished

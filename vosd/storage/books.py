@@ -1,4 +1,4 @@
-"""Booking of calls: CDRs, attempts, ledger entries and balances in one transaction (ADR 5).
+"""Booking of calls: CDRs, attempts, charges, ledger entries and balances in one transaction (ADR 5).
 
 Decides what of a batch is booked already, what the balances become and which record is refused. Refuses to know the
 databases' dialects (``writers``) and when to try again (the recorder).
@@ -165,6 +165,8 @@ class SqlBooks:
             await self._writer.insert(connection, schema.cdr, numbered)
             attempts = [row for call in batch for row in call.attempts]
             await self._writer.insert(connection, schema.cdr_attempt, attempts)
+            charges = [row for call in batch for row in call.charges]
+            await self._writer.insert(connection, schema.cdr_charge, charges)
             await self._writer.insert(connection, schema.ledger_entry, entries)
             moved = {name: standing for name, standing in standings.items() if standing != found[name]}
             await self._writer.save_accounts(connection, self._account_rows(moved, mark))

@@ -9,7 +9,7 @@ from typing import Final
 from sqlalchemy import Table
 from sqlalchemy.dialects import mysql
 
-from vosd.cdr.columns import ATTEMPT_COLUMNS, ATTEMPTS, COLUMNS
+from vosd.cdr.columns import ATTEMPT_COLUMNS, ATTEMPTS, CHARGE_COLUMNS, CHARGES, COLUMNS
 from vosd.cdr.kinds import Column, Kind
 from vosd.storage import schema
 
@@ -20,13 +20,13 @@ This page is generated: `python -m vosd.storage.cdr_manual > docs/cdr.md`.
 
 `vosd cdr list --json` prints an array of objects with these keys, `vosd cdr show CALL_ID --json` one object, and
 `vosd cdr list --csv` has them as its header. The table `cdr` has a column of the same name for each, `attempts` is the
-table `cdr_attempt`.
+table `cdr_attempt`, `charges` the table `cdr_charge`.
 
 - Times are ISO 8601 in UTC with milliseconds and `Z`. Money is text in plain notation with two to eight decimals.
 - *null* stands where a thing did not happen; in CSV the cell is empty. A call that was not answered costs `"0.00"`.
 - Text that is too long for its column is cut, except names of accounts: a record with such a name is refused
   (`vosd spool list`).
-- `fee_breakdown` and `attempts` are nested in JSON; in CSV they are JSON in a cell.
+- `fee_breakdown`, `attempts` and `charges` are nested in JSON; in CSV they are JSON in a cell.
 - Read money with `--json` rather than from SQLite: there it is an integer of 1e-8.
 """
 
@@ -54,6 +54,15 @@ _ON_ATTEMPTS: Final = """\
 """
 
 
+_ON_CHARGES: Final = """\
+`charges` has one object for everyone who pays or is paid for the call: the customer, the agents above it from level 1
+on, the vendor. `fee`, `tax`, `cost` and `cost_tax` of the call are those of the customer and of the vendor. Calls that
+were booked before there were charges have none. In the table `cdr_charge` they are numbered by `position`; a call that
+leaves ledger entries and no CDR has its rows there, too, each with its `breakdown`.
+"""
+_TABLES: Final = {ATTEMPTS.name: schema.cdr_attempt.name, CHARGES.name: schema.cdr_charge.name}
+
+
 def manual() -> str:
     """Return the page in Markdown."""
     parts = [
@@ -62,6 +71,9 @@ def manual() -> str:
         "## An attempt\n",
         _ON_ATTEMPTS,
         _table(ATTEMPT_COLUMNS, schema.cdr_attempt),
+        "## A charge\n",
+        _ON_CHARGES,
+        _table(CHARGE_COLUMNS, schema.cdr_charge),
         _ON_REFUSALS,
     ]
     return "\n".join(parts)
@@ -81,8 +93,8 @@ def _in_json(column: Column) -> str:
 
 
 def _in_mysql(column: Column, table: Table) -> str:
-    if column is ATTEMPTS:
-        return "table `cdr_attempt`"
+    if column.kind is Kind.ROWS:
+        return f"table `{_TABLES[column.name]}`"
     return f"`{table.columns[column.name].type.compile(dialect=mysql.dialect())}`"
 
 

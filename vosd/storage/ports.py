@@ -26,6 +26,8 @@ class EntryKind(Enum):
     ZERO = "zero"
     REFUND = "refund"
     TRANSFER = "transfer"
+    CORRECTION = "correction"
+    """The difference that a correction of a charge makes."""
 
 
 class ReferenceTaken(VosError):  # noqa: N818 - states what was found
@@ -48,8 +50,8 @@ class OtherCurrency(VosError):  # noqa: N818 - states what was found
 class Payment:
     """Money that an operator books; ``made_at`` is UTC milliseconds.
 
-    ``reference`` is unique for each account and kind: the same one books once. ``kind`` is any but ``CALL``; one of
-    ``TRANSFER`` is half of a ``Transfer``.
+    ``reference`` is unique for each account and kind: the same one books once. ``kind`` is none of those of calls; one
+    of ``TRANSFER`` is half of a ``Transfer``.
     ``ZERO`` brings the balance to zero and takes no amount.
     """
 
@@ -68,7 +70,7 @@ class Payment:
     """Refuse it where the balance would be less afterwards; None = whatever is left."""
 
     def __post_init__(self) -> None:
-        assert self.kind is not EntryKind.CALL, "calls are booked with their records"
+        assert self.kind not in {EntryKind.CALL, EntryKind.CORRECTION}, "calls have entries of their own"
         assert self.kind is not EntryKind.ZERO or not self.amount, "zero takes no amount"
 
 

@@ -4,17 +4,17 @@
 millions needs no more memory than one of thousands.
 """
 
-from collections.abc import AsyncGenerator, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
-from sqlalchemy import ColumnElement, Row, Select, and_, or_, select
+from sqlalchemy import ColumnElement, Row, Select, Table, and_, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from vosd.base.ids import bounds, shortened
 from vosd.cdr.ports import Standing
-from vosd.cdr.record import Attempt, CallRecord
+from vosd.cdr.record import Attempt, CallRecord, ChargeRow
 from vosd.storage import schema
 from vosd.storage.database import Database
 from vosd.storage.listing import as_stored, newest, newest_of_recent
@@ -28,6 +28,7 @@ CALLS_AT_ONCE: Final = 500
 _RANGES_AT_ONCE: Final = 100
 
 _cdr: Final = schema.cdr.c
+_Made = TypeVar("_Made")
 
 
 class SqlQueries:
@@ -120,16 +121,21 @@ class SqlQueries:
         return None if row is None else Standing(row.balance, row.seq)
 
 
-def stored_call(row: Mapping[str, Any], attempts: Iterable[Attempt]) -> StoredCall:
+def stored_call(row: Mapping[str, Any], attempts: Iterable[Attempt], charges: Iterable[ChargeRow]) -> StoredCall:
     """Make the record of a row whose keys are the columns of ``schema.cdr``."""
     values = dict(row)
     export_seq = values.pop("export_seq")
-    return StoredCall(CallRecord(**values, attempts=tuple(attempts)), export_seq)
+    return StoredCall(CallRecord(**values, attempts=tuple(attempts), charges=tuple(charges)), export_seq)
 
 
 def stored_attempt(row: Sequence[Any]) -> Attempt:
     """Make the attempt of a row of ``schema.cdr_attempt``: its key, and then the columns that ``Attempt`` declares."""
     return Attempt(*row[len(schema.cdr_attempt.primary_key) :])
+
+
+def stored_charge(row: Sequence[Any]) -> ChargeRow:
+    """Make the charge of a row of ``schema.cdr_charge``: its key, and then the columns that ``ChargeRow`` declares."""
+    return ChargeRow(*row[len(schema.cdr_charge.primary_key) :])
 
 
 def _begins(beginning: str) -> ColumnElement[bool]:
@@ -157,11 +163,21 @@ async def _calls_of(connection: AsyncConnection, keys: Sequence[Row[Any]]) -> li
 
 
 async def _stored_calls(connection: AsyncConnection, query: Select[Any]) -> list[StoredCall]:
-    """Return the calls that a query of at most ``CALLS_AT_ONCE`` rows finds, with their attempts."""
+    """Return the calls that a query of at most ``CALLS_AT_ONCE`` rows finds, with their attempts and charges."""
     rows = (await connection.execute(query)).mappings().all()
-    attempts: dict[str, list[Attempt]] = {row["call_id"]: [] for row in rows}
-    table = schema.cdr_attempt.c
-    some = select(schema.cdr_attempt).where(table.call_id.in_(list(attempts)))
-    for row in await connection.execute(some.order_by(table.call_id, table.position)):
-        attempts[row.call_id].append(stored_attempt(row))
-    return [stored_call(row, attempts[row["call_id"]]) for row in rows]
+    call_ids = [row["call_id"] for row in rows]
+    attempts = await _rows_of(connection, schema.cdr_attempt, call_ids, stored_attempt)
+    charges = await _rows_of(connection, schema.cdr_charge, call_ids, stored_charge)
+    return [stored_call(row, attempts.get(row["call_id"], ()), charges.get(row["call_id"], ())) for row in rows]
+
+
+async def _rows_of(
+    connection: AsyncConnection, table: Table, call_ids: Collection[str], make: Callable[[Sequence[Any]], _Made]
+) -> dict[str, list[_Made]]:
+    """Return what a table with rows for each call has of the given ones, in order."""
+    found: dict[str, list[_Made]] = {}
+    key, position = table.c.call_id, table.c.position
+    query = select(table).where(key.in_(call_ids)).order_by(key, position)
+    for row in await connection.execute(query):
+        found.setdefault(row.call_id, []).append(make(row))
+    return found

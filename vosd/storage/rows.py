@@ -1,4 +1,4 @@
-"""A booked call as encoded rows of the tables ``cdr``, ``cdr_attempt`` and ``ledger_entry``.
+"""A booked call as encoded rows of the tables ``cdr``, ``cdr_attempt``, ``cdr_charge`` and ``ledger_entry``.
 
 The values of a row are in the order of the table's columns in ``schema``; those of a CDR follow from the columns that
 its record declares. Each database encodes values its own way, given as an ``Encoding``. Refuses to know statements and
@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from operator import attrgetter
 from typing import Any, Final, NamedTuple, TypeAlias
 
-from vosd.cdr.columns import ATTEMPT_COLUMNS, RECORD_COLUMNS
+from vosd.cdr.charges import charges_of, with_breakdowns
+from vosd.cdr.columns import ATTEMPT_COLUMNS, CHARGE_COLUMNS, RECORD_COLUMNS
 from vosd.cdr.kinds import ACCOUNT_LENGTH, CURRENCY_LENGTH, Column, Kind
 from vosd.cdr.ports import Standing
 from vosd.cdr.record import CallRecord, Posting
@@ -57,6 +58,7 @@ class Encoding:
         self.call_kind = self.word(CALL_KIND, schema.KIND_LENGTH)
         self.call = _row_of(RECORD_COLUMNS, kinds, nothing)
         self.attempt = _row_of(ATTEMPT_COLUMNS, kinds, nothing)
+        self.charge = _row_of(CHARGE_COLUMNS, kinds, nothing)
 
 
 def _row_of(columns: Sequence[Column], kinds: Mapping[Kind, Encode], nothing: Any) -> Callable[[Any], Row]:
@@ -95,6 +97,7 @@ class PreparedCall(NamedTuple):
     cdr: Row | None
     """All columns but ``export_seq``; None for a call that leaves no row."""
     attempts: tuple[Row, ...]
+    charges: tuple[Row, ...]
     ledger_key: Any
     """What its ledger entries have for ``call_id``."""
     ended_at: Any
@@ -108,13 +111,27 @@ def prepare(record: CallRecord, encode: Encoding) -> PreparedCall:
     """
     ended_at = encode.moment(record.ended_at, 0)
     if not record.recorded:
-        return PreparedCall(record, None, (), encode.nothing, ended_at)
-    key = encode.key(record.call_id, 0)
+        return PreparedCall(record, None, (), _charges_without_cdr(record, encode), encode.nothing, ended_at)
+    key, number = encode.key(record.call_id, 0), encode.number
     attempts = tuple(
-        (key, encode.number(position, 16), *encode.attempt(attempt))
+        (key, number(position, 16), *encode.attempt(attempt))
         for position, attempt in enumerate(record.attempts, start=1)
     )
-    return PreparedCall(record, encode.call(record), attempts, key, ended_at)
+    # An earlier version listed no charges; what it booked nothing for needs none.
+    charges = record.charges or (charges_of(record) if record.postings else ())
+    rows = tuple((key, number(position, 16), *encode.charge(each)) for position, each in enumerate(charges, start=1))
+    return PreparedCall(record, encode.call(record), attempts, rows, key, ended_at)
+
+
+def _charges_without_cdr(record: CallRecord, encode: Encoding) -> tuple[Row, ...]:
+    """Encode the charges of a call that leaves ledger entries and no CDR; each has its own breakdown (ADR 54)."""
+    if not any(posting.amount for posting in record.postings):
+        return ()
+    key = encode.key(record.call_id, 0)
+    return tuple(
+        (key, encode.number(position, 16), *encode.charge(charge))
+        for position, charge in enumerate(with_breakdowns(record), start=1)
+    )
 
 
 def ledger_row(call: PreparedCall, posting: Posting, standing: Standing, encode: Encoding) -> Row:

@@ -1,4 +1,4 @@
-"""Tables: accounts, their ledger, calls and their attempts, registrations, identity and lease, overrides.
+"""Tables: accounts, their ledger, calls with attempts and charges, registrations, identity and lease, overrides.
 
 The migrations lead to this schema, and a test compares both. The columns of calls are those that the record declares
 (ADR 38). Refuses to hold statements.
@@ -15,7 +15,7 @@ from sqlalchemy import UniqueConstraint as Unique
 from sqlalchemy.dialects.mysql import MEDIUMTEXT
 from sqlalchemy.types import TypeEngine
 
-from vosd.cdr.columns import ATTEMPT_COLUMNS, EXPORT_SEQ, RECORD_COLUMNS
+from vosd.cdr.columns import ATTEMPT_COLUMNS, CHARGE_COLUMNS, EXPORT_SEQ, RECORD_COLUMNS
 from vosd.cdr.kinds import (
     ACCOUNT_LENGTH,
     ADDRESS_LENGTH,
@@ -25,6 +25,7 @@ from vosd.cdr.kinds import (
     Kind,
 )
 from vosd.cdr.kinds import Column as CdrColumn
+from vosd.cdr.record import ROLE_LENGTH
 from vosd.storage.types import CallKey, Moment, Money
 
 REFERENCE_LENGTH: Final = 128
@@ -39,6 +40,10 @@ PROCESS_LENGTH: Final = 128
 SETTING_LENGTH: Final = 32
 VALUE_LENGTH: Final = 64
 
+CHARGES_FROM_CDR: Final = "charges_cdr"
+"""Name of the number up to which ``cdr.export_seq`` is of calls that have no rows in ``cdr_charge``."""
+CHARGES_FROM_ENTRY: Final = "charges_entry"
+"""Name of the number up to which ``ledger_entry.id`` is of calls that have no rows in ``cdr_charge``."""
 COMMITS: Final = "commits"
 """Name of the counter that orders commits."""
 OVERRIDES: Final = "overrides"
@@ -153,6 +158,40 @@ cdr_attempt: Final = Table(
     Column("position", SmallInteger, primary_key=True, autoincrement=False),
     *(_column(column) for column in ATTEMPT_COLUMNS),
     sqlite_with_rowid=False,
+    **_IN_MYSQL,
+)
+
+cdr_charge: Final = Table(
+    "cdr_charge",
+    metadata,
+    Column("call_id", CallKey, primary_key=True, comment="of a call without CDR too"),
+    Column("position", SmallInteger, primary_key=True, autoincrement=False),
+    *(_column(column) for column in CHARGE_COLUMNS),
+    sqlite_with_rowid=False,
+    **_IN_MYSQL,
+)
+
+cdr_correction: Final = Table(
+    "cdr_correction",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer(), "sqlite"), primary_key=True, autoincrement=True),
+    Column("call_id", CallKey, nullable=False),
+    Column("reference", String(REFERENCE_LENGTH), nullable=False),
+    Column("position", SmallInteger, nullable=False, comment="of the charge in cdr_charge"),
+    Column("account", String(ACCOUNT_LENGTH), nullable=False),
+    Column("role", String(ROLE_LENGTH), nullable=False),
+    Column("level", SmallInteger, nullable=False),
+    Column("fee_before", Money, nullable=False),
+    Column("fee_after", Money, nullable=False),
+    Column("tax_before", Money, nullable=False),
+    Column("tax_after", Money, nullable=False),
+    Column("seconds_before", Integer, nullable=False, comment="billed seconds"),
+    Column("seconds_after", Integer, nullable=False),
+    Column("currency", String(CURRENCY_LENGTH)),
+    Column("operator", String(NAME_LENGTH), nullable=False),
+    Column("memo", String(MEMO_LENGTH), nullable=False, comment="why"),
+    Column("corrected_at", Moment, nullable=False),
+    Unique("call_id", "reference", "position", name="cdr_correction_once"),  # a repeat corrects nothing twice
     **_IN_MYSQL,
 )
 

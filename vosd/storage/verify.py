@@ -4,7 +4,7 @@ The database computes the sums and returns only the differences, a range of acco
 of this process does not grow with the books. The whole audit sees one state of the database.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from enum import Enum
 from typing import Any, Final, NamedTuple
@@ -17,6 +17,15 @@ from vosd.storage import schema
 from vosd.storage.database import Database
 from vosd.storage.ports import EntryKind
 from vosd.storage.types import Money
+from vosd.storage.verify_charges import (
+    Marks,
+    Unequal,
+    agents_said,
+    marks_of,
+    unlike_their_cdr,
+    without_charge,
+    without_entry,
+)
 
 REPORTED_AT_MOST: Final = 1_000
 _ACCOUNTS_AT_ONCE: Final = 500
@@ -36,6 +45,8 @@ class Fault(Enum):
     NO_ACCOUNT = "entries of an account that has no row"
     CURRENCY = "the entry is in another currency than its account"
     CALL = "the entries of a call are not what its CDR says"
+    CHARGES = "the charges of a call are not what its CDR says"
+    CHARGES_WITHOUT_CDR = "the entries of a call without CDR are not what its charges say"
     COUNTER = "the counter of commits is behind what was numbered by it"
     NO_CDR = "the journal has the call, the database has no CDR of it"
     POSTING = "the entry is not what the journal says"
@@ -95,13 +106,17 @@ async def verify_ledger(database: Database) -> Verification:
         last_account: str | None = ""
         while last_account is not None and len(differences) < REPORTED_AT_MOST:
             last_account = await _verify_accounts(connection, last_account, differences)
+        marks = await marks_of(connection)
         last_call: str | None = _FIRST_CALL
         while last_call is not None and len(differences) < REPORTED_AT_MOST:
-            last_call = await _verify_calls(connection, last_call, differences)
+            last_call = await _verify_calls(connection, last_call, differences, marks)
+        differences += _unequal(Fault.CHARGES_WITHOUT_CDR, await without_charge(connection, marks, REPORTED_AT_MOST))
     return Verification(accounts, entries, calls, without_cdr, tuple(differences[:REPORTED_AT_MOST]))
 
 
 _COUNTED: Final = (schema.account, schema.ledger_entry, schema.cdr)
+_OF_CALLS: Final = (EntryKind.CALL.value, EntryKind.CORRECTION.value)
+"""Kinds of the entries that make up what a call costs."""
 _NUMBERED: Final = (_cdr.export_seq, _account.changed)
 _FIRST_CALL: Final = "00000000-0000-0000-0000-000000000000"
 
@@ -193,7 +208,9 @@ def _broken_links(within: ColumnElement[bool]) -> Select[Any]:
     return query.where(broken).order_by(links.account, links.seq).limit(REPORTED_AT_MOST)
 
 
-async def _verify_calls(connection: AsyncConnection, after: str, differences: list[Difference]) -> str | None:
+async def _verify_calls(
+    connection: AsyncConnection, after: str, differences: list[Difference], marks: Marks
+) -> str | None:
     """Audit the next calls after ``after``; return the last one, or None after the last CDR."""
     calls = select(_cdr.call_id).where(_cdr.call_id > after).order_by(_cdr.call_id)
     last = (await connection.execute(calls.offset(_CALLS_AT_ONCE - 1).limit(1))).scalar()
@@ -201,11 +218,19 @@ async def _verify_calls(connection: AsyncConnection, after: str, differences: li
         Difference(Fault.CALL, row.account, row.rated, row.booked, call_id=row.call_id)
         for row in await connection.execute(_miscounted(after, last))
     ]
+    unlike = await unlike_their_cdr(connection, after, last, marks, REPORTED_AT_MOST)
+    differences += _unequal(Fault.CHARGES, unlike)
+    lacking = await without_entry(connection, after, last, REPORTED_AT_MOST)
+    differences += _unequal(Fault.CHARGES_WITHOUT_CDR, lacking)
     return None if last is None else str(last)
 
 
+def _unequal(fault: Fault, found: Iterable[Unequal]) -> Iterator[Difference]:
+    return (Difference(fault, each.account, each.expected, each.found, call_id=each.call_id) for each in found)
+
+
 def _miscounted(after: str, last: str | None) -> Select[Any]:
-    """Select (call, account) where the CDR and the ledger have different sums."""
+    """Select (call, account) where the CDR, with the charges of agents, and the ledger have different sums."""
 
     def within(column: ColumnElement[Any]) -> ColumnElement[bool]:
         return column > after if last is None else and_(column > after, column <= last)
@@ -222,8 +247,8 @@ def _miscounted(after: str, last: str | None) -> Select[Any]:
         for account, charge in sides
     ]
     held = select(_entry.call_id, _entry.account, nothing.label("rated"), _entry.amount.label("booked"))
-    calls_only = held.where(_entry.kind == EntryKind.CALL.value, within(_entry.call_id))
-    lines = union_all(*said, calls_only).subquery().c
+    calls_only = held.where(_entry.kind.in_(_OF_CALLS), within(_entry.call_id))
+    lines = union_all(*said, agents_said(within(schema.cdr_charge.c.call_id)), calls_only).subquery().c
     rated, booked = _sum(lines.rated), _sum(lines.booked)
     query = select(lines.call_id, lines.account, rated.label("rated"), booked.label("booked"))
     return query.group_by(lines.call_id, lines.account).having(rated != booked).limit(REPORTED_AT_MOST)

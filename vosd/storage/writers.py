@@ -26,7 +26,7 @@ _WORDS_REMEMBERED: Final = 8192
 _PLAIN: Final = re.compile(r"[ -&(-\[\]-~]*\Z")
 """Printable ASCII without the quote and the backslash."""
 
-_INSERTED: Final = (schema.cdr, schema.cdr_attempt, schema.ledger_entry)
+_INSERTED: Final = (schema.cdr, schema.cdr_attempt, schema.cdr_charge, schema.ledger_entry)
 
 
 class Writer(Protocol):
@@ -73,7 +73,7 @@ class SqliteWriter:
                 Kind.TEXT: _cut,
                 Kind.DOCUMENT: _cut,
                 Kind.NUMBER: as_it_is,
-                Kind.AMOUNT: lambda value, _: money_units(value),
+                Kind.AMOUNT: lambda value, _: None if value is None else money_units(value),
                 Kind.TIME: lambda value, _: None if value is None else moment_text(value),
             },
             reference=identifying,
@@ -112,7 +112,7 @@ class MySqlWriter:
                 Kind.TEXT: _text_literal,
                 Kind.DOCUMENT: _text_literal,
                 Kind.NUMBER: lambda value, _: "NULL" if value is None else str(int(value)),
-                Kind.AMOUNT: lambda value, _: money_text(value),
+                Kind.AMOUNT: lambda value, _: "NULL" if value is None else money_text(value),
                 Kind.TIME: lambda value, _: "NULL" if value is None else f"'{moment_text(value)[:-1]}'",
             },
             reference=_name_literal,

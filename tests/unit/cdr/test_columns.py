@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from vosd.cdr.columns import ATTEMPT_KEYS, KEYS, RECORD_COLUMNS, csv_row, iso_utc, json_object
+from vosd.cdr.columns import ATTEMPT_KEYS, CHARGE_KEYS, KEYS, RECORD_COLUMNS, csv_row, iso_utc, json_object
 from vosd.cdr.record import CallRecord
 from vosd.cli.cdr import _ON_SCREEN, _SHOWN
 from vosd.storage.cdr_manual import manual
@@ -22,19 +22,27 @@ PUBLISHED = """
     source_address destination_address codec started_at ringing_at answered_at acknowledged_at vendor_answered_at
     ended_at pdd_ms hold_time_ms hold_time_s billed_seconds vendor_billed_seconds fee tax cost cost_tax rate_group
     rate_prefix rate_area vendor_rate_prefix fee_breakdown hangup_source end_reason sip_code q850_cause reason_text
-    verdicts attempts
+    verdicts attempts charges
 """
 """Users hold on to these names and to their order: a new column is added here, none is renamed or moved."""
+
+
+PUBLISHED_OF_A_CHARGE = """
+    account role level rate_group rate_version rate_prefix unit_price price_per billed_seconds fee tax currency
+    corrected breakdown
+"""
+OF_TABLES = {"attempts", "charges", "postings", "recorded"}
 
 
 def test_the_columns_are_those_that_users_hold_on_to():
     assert list(KEYS) == PUBLISHED.split()
     assert ATTEMPT_KEYS == ("gateway", "code", "ms", "pdd_ms", "reason")
+    assert list(CHARGE_KEYS) == PUBLISHED_OF_A_CHARGE.split()
     assert list(json_object(answered_call(1), 7)) == PUBLISHED.split()
 
 
 def test_every_field_of_a_record_is_a_column_but_what_has_a_table_of_its_own():
-    fields = [name for name in CallRecord.__struct_fields__ if name not in {"attempts", "postings", "recorded"}]
+    fields = [name for name in CallRecord.__struct_fields__ if name not in OF_TABLES]
     assert [column.name for column in RECORD_COLUMNS] == fields
 
 
@@ -93,6 +101,17 @@ def test_what_did_not_happen_is_null_and_its_money_is_0_00():
 
 def test_a_damaged_breakdown_does_not_hide_the_call():
     assert json_object(answered_call(1, fee_breakdown='{"sell"'), 1)["fee_breakdown"] == '{"sell"'
+
+
+def test_charges_are_nested_rows_with_money_as_text():
+    charges = json_object(answered_call(1), 1)["charges"]
+    assert [(each["role"], each["level"], each["fee"]) for each in charges] == [
+        ("customer", 0, "0.012345"),
+        ("vendor", 0, "0.009876"),
+    ]
+    assert list(charges[0]) == PUBLISHED_OF_A_CHARGE.split()
+    cells = dict(zip(KEYS, csv_row(answered_call(1), 3), strict=True))
+    assert json.loads(cells["charges"]) == charges
 
 
 def test_csv_cells_stand_under_the_keys_with_nothing_for_null():

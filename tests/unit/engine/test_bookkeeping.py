@@ -9,10 +9,12 @@ from vosd.b2bua.stamps import Arrival, Ending, Journey
 from vosd.base.cause import EndReason, HangupSource
 from vosd.base.clock import Instant
 from vosd.billing.accounts import Account, AccountType
+from vosd.billing.parties import Party, Role
+from vosd.billing.rater import recompute
 from vosd.billing.rates import AppliedRate
 from vosd.callcontrol.admission import CallRequest
 from vosd.callcontrol.bookkeeping import OpenCall, conclude, draft, lost, opened
-from vosd.cdr.record import Attempt, CallRecord, Posting
+from vosd.cdr.record import AGENT, CUSTOMER, VENDOR, Attempt, CallRecord, ChargeRow, Posting
 from vosd.routing.pipeline import RouteChoice
 from vosd.testing.data.builders import applied_rate, mapping_gateway, routing_gateway
 from vosd.testing.data.records import call_id
@@ -105,6 +107,52 @@ def test_both_sides_of_an_answered_call_are_charged_and_posted():
     assert len({posting.reference for posting in record.postings}) == 2
     assert all(record.call_id in posting.reference for posting in record.postings)
     assert msgspec.json.decode(record.fee_breakdown).keys() == {"customer", "vendor"}
+
+
+def test_everyone_who_pays_or_is_paid_has_a_charge():
+    record = ended()
+    assert record.charges == (
+        ChargeRow(
+            *("acme", CUSTOMER, 0, "sell", "v1", "44", Decimal("0.60"), "minute", 62),
+            *(Decimal("0.62"), Decimal("0.062"), "USD"),
+        ),
+        ChargeRow(
+            *("carrier-trunk", VENDOR, 0, "sell", "v1", "44", Decimal("0.30"), "minute", 120),
+            *(Decimal("0.60"), Decimal(0), "USD"),
+        ),
+    )
+
+
+def test_every_agent_above_the_customer_is_charged_by_its_own_rate():
+    agents = (
+        Party("reseller", Role.AGENT, 1, applied_rate("0.50", tax_rate="10")),
+        Party("wholesaler", Role.AGENT, 2, applied_rate("0.40", 60)),
+    )
+    record = ended(call=msgspec.structs.replace(kept(), agents=agents))
+    charged = [(each.account, each.role, each.level, each.fee, each.tax) for each in record.charges]
+    assert charged == [
+        ("acme", CUSTOMER, 0, Decimal("0.62"), Decimal("0.062")),
+        ("reseller", AGENT, 1, Decimal("0.516667"), Decimal("0.051667")),
+        ("wholesaler", AGENT, 2, Decimal("0.80"), Decimal(0)),
+        ("carrier-trunk", VENDOR, 0, Decimal("0.60"), Decimal(0)),
+    ]
+    assert [(each.account, each.amount, each.reference.partition("/")[2]) for each in record.postings] == [
+        ("acme", Decimal("-0.682"), "customer"),
+        ("reseller", Decimal("-0.568334"), "agent-1"),
+        ("wholesaler", Decimal("-0.80"), "agent-2"),
+        ("carrier-trunk", Decimal("-0.60"), "vendor"),
+    ]
+    assert msgspec.json.decode(record.fee_breakdown).keys() == {"customer", "vendor"}
+    for each in record.charges[1:3]:
+        assert each.breakdown is not None
+        again = recompute(msgspec.json.decode(each.breakdown))
+        assert (again.fee, again.tax) == (each.fee, each.tax)
+
+
+def test_agents_pay_nothing_for_a_call_that_was_not_answered_for_the_caller():
+    call = kept(answered=None)
+    with_agent = msgspec.structs.replace(call, agents=(Party("reseller", Role.AGENT, 1, SELL),))
+    assert [each.role for each in ended(call=with_agent).charges] == [VENDOR]
 
 
 def test_an_account_that_is_both_sides_of_a_call_gets_two_entries_of_that_call():

@@ -99,10 +99,7 @@ def _frame(kind: int, call_id: str | None, at: int, entry: Entry) -> bytes:
 
 def answered_frame(call: OpenCall, legs: Legs) -> bytes:
     """Return the frame of an answered call with its legs."""
-    entry = OpenCall(
-        call.record, call.customer_rate, call.vendor_rate, call.answered_mono, call.vendor_answered_mono, legs
-    )
-    return _frame(KIND_ANSWERED, call.record.call_id, call.answered_mono, entry)
+    return _frame(KIND_ANSWERED, call.record.call_id, call.answered_mono, msgspec.structs.replace(call, legs=legs))
 
 
 def ended_frame(record: CallRecord, mono: int) -> bytes:

@@ -10,7 +10,7 @@ from vosd.base.money import LIMIT, ZERO
 from vosd.base.number import for_matching
 from vosd.cdr.kinds import ACCOUNT_LENGTH, NUMBER_LENGTH, Kind
 from vosd.cdr.ports import Changes, RejectedRecord, RejectedRecords, Standing
-from vosd.cdr.record import CallRecord
+from vosd.cdr.record import CallRecord, ChargeRow
 from vosd.storage import schema
 from vosd.storage.currencies import other_currency
 from vosd.storage.ports import (
@@ -27,7 +27,7 @@ from vosd.storage.ports import (
     check_same_currency,
     receipt_of_earlier,
 )
-from vosd.storage.queries import stored_attempt, stored_call
+from vosd.storage.queries import stored_attempt, stored_call, stored_charge
 from vosd.storage.rows import CALL_KIND, Encoding, PreparedCall, prepare
 from vosd.storage.types import Unstorable, call_key, descriptive, exact_money, identifying, moment_text
 
@@ -60,6 +60,8 @@ class MemoryStore:
         self.entries: list[Entry] = []
         self._accounts: dict[str, _Account] = {}
         self._calls: dict[str, StoredCall] = {}
+        self.charges_without_cdr: dict[str, tuple[ChargeRow, ...]] = {}
+        """Of calls that leave ledger entries and no CDR, by call id."""
         self._by_reference: dict[tuple[str, str, str], Entry] = {}
         self.commits = 0
         """The counter that orders commits."""
@@ -227,6 +229,8 @@ class MemoryStore:
         self.commits += 1
         if call.cdr is not None:
             self._calls[record.call_id] = _stored(call, self.commits)
+        elif call.charges:
+            self.charges_without_cdr[record.call_id] = tuple(map(stored_charge, call.charges))
         for account, amount, reference in postings:
             self._open(account, held[account])
             if amount:
@@ -294,7 +298,7 @@ def _begins(number: str, beginning: str) -> bool:
 def _stored(call: PreparedCall, export_seq: int) -> StoredCall:
     assert call.cdr is not None, "only a call with a row is stored"
     row = dict(zip(_CDR_COLUMNS, (export_seq, *call.cdr), strict=True))
-    return stored_call(row, map(stored_attempt, call.attempts))
+    return stored_call(row, map(stored_attempt, call.attempts), map(stored_charge, call.charges))
 
 
 def _optional(check: Any) -> Any:
@@ -334,7 +338,7 @@ _AS_IT_IS: Final = Encoding(
         Kind.TEXT: _optional(descriptive),
         Kind.DOCUMENT: _optional(descriptive),
         Kind.NUMBER: _optional(_number),
-        Kind.AMOUNT: _amount,
+        Kind.AMOUNT: _optional(_amount),
         Kind.TIME: _optional(_moment),
     },
     reference=identifying,

@@ -8,7 +8,7 @@ import msgspec
 from vosd.base.ids import uuid7
 from vosd.base.money import ZERO
 from vosd.cdr.ports import RejectedRecord
-from vosd.cdr.record import Attempt, CallRecord, Posting
+from vosd.cdr.record import CUSTOMER, VENDOR, Attempt, CallRecord, ChargeRow, Posting
 
 STARTED: Final = 1_790_000_000_000
 """UTC milliseconds of the first call; the others follow a millisecond apart."""
@@ -29,8 +29,8 @@ def call_id(index: int) -> str:
 def answered_call(index: int, **changes: Any) -> CallRecord:
     """Return an answered call of a minute: every column filled, one attempt, both sides charged.
 
-    ``customer_account``, ``vendor_account``, ``fee``, ``tax``, ``cost`` and ``cost_tax`` shape the postings
-    too, unless ``postings`` are given; any other field is simply replaced.
+    ``customer_account``, ``vendor_account``, ``fee``, ``tax``, ``cost`` and ``cost_tax`` shape the postings and
+    charges too, unless those are given; any other field is simply replaced.
     """
     started = STARTED + index
     customer = changes.pop("customer_account", f"customer-{index % _CUSTOMERS}")
@@ -88,8 +88,17 @@ def answered_call(index: int, **changes: Any) -> CallRecord:
             Posting(customer, -(fee + tax), f"{identity}/customer", "USD"),
             Posting(vendor, -(cost + cost_tax), f"{identity}/vendor", "USD"),
         ),
+        charges=(
+            charge_row(customer, CUSTOMER, 0, fee, tax),
+            charge_row(vendor, VENDOR, 0, cost, cost_tax),
+        ),
     )
     return msgspec.structs.replace(record, **changes)
+
+
+def charge_row(account: str, role: str, level: int, fee: Decimal, tax: Decimal = ZERO) -> ChargeRow:
+    """Return what a party pays or is paid for a call of ``answered_call``."""
+    return ChargeRow(account, role, level, "sell", "a1b2c3", "4420", fee, "minute", 60, fee, tax, "USD")
 
 
 def refused_call(index: int, **changes: Any) -> CallRecord:

@@ -1,0 +1,102 @@
+"""Charges are booked with their call, over memory, SQLite and MariaDB."""
+
+from decimal import Decimal
+
+import msgspec
+from sqlalchemy import select
+
+from vosd.billing.rater import recompute
+from vosd.cdr.record import AGENT, CUSTOMER, VENDOR, ChargeRow, Posting
+from vosd.storage import schema
+from vosd.storage.books import SqlBooks
+from vosd.storage.memory import MemoryStore
+from vosd.storage.queries import stored_charge
+from vosd.testing.data.builders import applied_rate
+from vosd.testing.data.ended import ended_call
+from vosd.testing.data.records import answered_call, call_id, charge_row
+
+SHARE = Decimal("0.011")
+
+
+async def charges_of(store, identity: str) -> list[ChargeRow]:
+    """Return the stored charges of a call that has no CDR."""
+    if isinstance(store.books, MemoryStore):
+        return list(store.books.charges_without_cdr.get(identity, ()))
+    assert isinstance(store.books, SqlBooks)
+    table = schema.cdr_charge
+    async with store.books._database.reading() as connection:
+        rows = await connection.execute(select(table).where(table.c.call_id == identity).order_by(table.c.position))
+        return [stored_charge(row) for row in rows]
+
+
+async def test_the_charges_of_a_call_come_back_in_their_order(store):
+    agents = (charge_row("reseller", AGENT, 1, SHARE), charge_row("wholesaler", AGENT, 2, SHARE))
+    plain = answered_call(1)
+    charges = (plain.charges[0], *agents, plain.charges[1])
+    await store.books.book([answered_call(1, charges=charges), answered_call(2)])
+    stored = await store.queries.call(call_id(1))
+    assert stored is not None
+    assert stored.record.charges == charges
+
+
+async def test_a_record_of_an_earlier_version_gets_the_charges_that_it_holds(store):
+    """Its breakdown names the rates; group and prefix of the customer's stand in columns too."""
+    record = ended_call(1, applied_rate("0.60", tax_rate="10"), applied_rate("0.30", 60))
+    await store.books.book([msgspec.structs.replace(record, charges=())])
+    stored = await store.queries.call(call_id(1))
+    assert stored is not None
+    assert stored.record.charges == record.charges
+    assert [each.role for each in record.charges] == [CUSTOMER, VENDOR]
+
+
+async def test_a_record_of_an_earlier_version_with_another_breakdown_keeps_its_amounts(store):
+    await store.books.book([answered_call(1, charges=(), fee_breakdown="{")])
+    stored = await store.queries.call(call_id(1))
+    assert stored is not None
+    customer, vendor = stored.record.charges
+    assert (customer.fee, customer.rate_group, customer.rate_version) == (Decimal("0.012345"), "sell", None)
+    assert (vendor.fee, vendor.rate_group, vendor.unit_price) == (Decimal("0.009876"), None, None)
+
+
+async def test_a_call_without_cdr_keeps_the_steps_of_every_charge(store):
+    """Years later its fees are computed again from what is stored."""
+    record = ended_call(1, applied_rate("0.60", tax_rate="10"), applied_rate("0.30", 60), recorded=False)
+    await store.books.book([record])
+    assert await store.queries.call(call_id(1)) is None
+    charges = await charges_of(store, call_id(1))
+    assert [(each.role, each.fee, each.tax) for each in charges] == [
+        (each.role, each.fee, each.tax) for each in record.charges
+    ]
+    for each in charges:
+        assert each.breakdown is not None
+        again = recompute(msgspec.json.decode(each.breakdown))
+        assert (again.fee, again.tax, again.billed_seconds) == (each.fee, each.tax, each.billed_seconds)
+
+
+async def test_a_call_without_cdr_is_booked_once(store):
+    record = answered_call(1, recorded=False)
+    await store.books.book([record])
+    before = await store.queries.standing("customer-1")
+    await store.books.book([record, answered_call(2)])
+    assert await store.queries.standing("customer-1") == before
+    assert len(await charges_of(store, call_id(1))) == 2
+
+
+async def test_a_call_without_cdr_that_costs_nothing_keeps_nothing(store):
+    await store.books.book([answered_call(1, recorded=False, fee=Decimal(0), cost=Decimal(0))])
+    assert await charges_of(store, call_id(1)) == []
+
+
+async def test_a_charge_of_an_agent_moves_its_balance_with_the_call(store):
+    plain = answered_call(1)
+    posting = Posting("reseller", -SHARE, f"{call_id(1)}/agent-1", "USD")
+    record = answered_call(
+        1,
+        charges=(*plain.charges, charge_row("reseller", AGENT, 1, SHARE)),
+        postings=(*plain.postings, posting),
+    )
+    standings = await store.books.book([record])
+    assert standings["reseller"].balance == -SHARE
+    stored = await store.queries.call(call_id(1))
+    assert stored is not None
+    assert stored.record.charges[2].account == "reseller"

@@ -1,0 +1,132 @@
+"""The journal between versions: what an earlier one wrote is read here, what this one writes is read by an earlier one.
+
+The earlier version is the one before calls had charges for everyone, and agents; bytes that it wrote are kept beside.
+"""
+
+import base64
+import io
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import yaml
+
+from vosd.billing.parties import Party, Role
+from vosd.callcontrol.bookkeeping import OpenCall, lost
+from vosd.cdr.charges import charges_of
+from vosd.cdr.record import AGENT, CUSTOMER, VENDOR, CallRecord, ChargeRow
+from vosd.engine.journal.entries import Ended, answered_frame, ended_frame, entries_in
+from vosd.engine.journal.frames import Damage, Frame, frames_in
+from vosd.testing.data.builders import applied_rate
+from vosd.testing.data.ended import ended_call, open_call
+
+EARLIER = {
+    name: base64.b64decode(text)
+    for name, text in yaml.safe_load(Path(__file__).with_name("journal_without_charges.yaml").read_text()).items()
+}
+AGENTS = (
+    Party("reseller", Role.AGENT, 1, applied_rate("0.50")),
+    Party("wholesaler", Role.AGENT, 2, applied_rate("0.40", 60)),
+)
+
+
+def keys_of(frame: bytes, *path: str) -> set[str]:
+    """Return the keys that an earlier version wrote into a struct of its entry."""
+    (part,) = frames_in(io.BytesIO(frame))
+    assert isinstance(part, Frame)
+    value = msgspec.msgpack.decode(part.payload)
+    for key in path:
+        value = value[key]
+    return set(value) - {"type"}
+
+
+def as_earlier(struct: type[msgspec.Struct], keys: set[str], **types: Any) -> type[msgspec.Struct]:
+    """Return the struct as the earlier version had it, from the keys that it wrote."""
+    fields = [
+        (field.name, types.get(field.name, field.type), *(() if field.required else (field.default,)))
+        for field in msgspec.structs.fields(struct)
+        if field.name in keys
+    ]
+    assert {name for name, *_ in fields} == keys, "a field was removed or renamed"
+    return msgspec.defstruct(
+        struct.__name__, fields, tag=struct.__struct_config__.tag, kw_only=struct is CallRecord, frozen=True
+    )
+
+
+EARLIER_RECORD = as_earlier(CallRecord, keys_of(EARLIER["ended"], "record"))
+
+
+def payload_of(frame: bytes) -> bytes:
+    (part,) = frames_in(io.BytesIO(frame))
+    assert not isinstance(part, Damage)
+    return part.payload
+
+
+def test_a_call_that_an_earlier_version_answered_is_ended_with_its_charges():
+    (call,) = entries_in(io.BytesIO(EARLIER["answered"]))
+    assert isinstance(call, OpenCall)
+    assert call.agents == ()
+    record = lost(call, 65_500)
+    assert [(each.role, each.account, each.fee, each.tax) for each in record.charges] == [
+        (CUSTOMER, "acme", Decimal("0.0132"), Decimal("0.00132")),
+        (VENDOR, "carrier-a", Decimal("0.0093"), Decimal(0)),
+    ]
+    assert (record.fee, record.tax, record.cost) == (Decimal("0.0132"), Decimal("0.00132"), Decimal("0.0093"))
+
+
+def test_a_call_that_an_earlier_version_ended_has_the_charges_that_its_record_holds():
+    (entry,) = entries_in(io.BytesIO(EARLIER["ended"]))
+    assert isinstance(entry, Ended)
+    assert entry.record.charges == ()
+    assert charges_of(entry.record) == (
+        ChargeRow(
+            *("acme", CUSTOMER, 0, "acme-sell", "v1", "4420", Decimal("0.012"), "minute", 66),
+            *(Decimal("0.013200"), Decimal("0.001320"), "USD"),
+        ),
+        ChargeRow(
+            *("carrier-a", VENDOR, 0, "carrier-buy", "v2", "44", Decimal("0.009"), "minute", 62),
+            *(Decimal("0.009300"), Decimal(0), "EUR"),
+        ),
+    )
+
+
+def test_an_earlier_version_books_from_a_newer_record_what_it_would_have_written():
+    record = ended_call(1, applied_rate("0.60", tax_rate="10"), applied_rate("0.30"), AGENTS)
+    entry = as_earlier(Ended, {"record"}, record=EARLIER_RECORD)
+    read: Any = msgspec.msgpack.decode(payload_of(ended_frame(record, 65_500)), type=entry)
+    assert [each.reference.partition("/")[2] for each in read.record.postings] == [
+        *("customer", "agent-1", "agent-2", "vendor"),
+    ]
+    assert read.record.postings == record.postings
+    assert (read.record.fee, read.record.cost) == (record.fee, record.cost)
+
+
+def test_an_earlier_version_reads_a_newer_open_call_with_both_rates():
+    call = open_call(1, applied_rate("0.60"), applied_rate("0.30"), AGENTS)
+    entry = as_earlier(OpenCall, keys_of(EARLIER["answered"]), record=EARLIER_RECORD)
+    read: Any = msgspec.msgpack.decode(payload_of(answered_frame(call, ())), type=entry)
+    assert (read.customer_rate, read.vendor_rate) == (call.customer_rate, call.vendor_rate)
+    assert not hasattr(read, "agents")
+
+
+def test_agents_and_charges_come_back_from_the_journal():
+    call = open_call(1, applied_rate("0.60"), applied_rate("0.30"), AGENTS)
+    record = ended_call(1, applied_rate("0.60"), applied_rate("0.30"), AGENTS)
+    entries = list(entries_in(io.BytesIO(answered_frame(call, ()) + ended_frame(record, 65_500))))
+    assert entries == [call, Ended(record)]
+
+
+def test_a_charge_of_a_later_version_with_more_columns_is_read():
+    record = ended_call(1, applied_rate("0.60"), None)
+    (part,) = frames_in(io.BytesIO(ended_frame(record, 65_500)))
+    assert isinstance(part, Frame)
+    entry = msgspec.msgpack.decode(part.payload)
+    entry["record"]["charges"][0].append("a column of a later version")
+    assert msgspec.msgpack.decode(msgspec.msgpack.encode(entry), type=Ended).record.charges == record.charges
+
+
+@pytest.mark.parametrize("role", Role)
+def test_roles_are_named_alike_in_billing_and_in_the_record(role):
+    assert role.value in {CUSTOMER, AGENT, VENDOR}

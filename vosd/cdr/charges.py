@@ -1,0 +1,95 @@
+"""Charges of a call that its record does not list: those of records that an earlier version has written.
+
+Such a record holds the customer's and the vendor's charge in its columns, and their rates in its breakdown.
+"""
+
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+import msgspec
+
+from vosd.cdr.record import CUSTOMER, VENDOR, CallRecord, ChargeRow
+
+
+def charges_of(record: CallRecord) -> tuple[ChargeRow, ...]:
+    """Return the charges of a record; where it lists none, those of customer and vendor from its columns."""
+    if record.charges:
+        return record.charges
+    found = []
+    if record.customer_account is not None and (record.billed_seconds or record.fee or record.tax):
+        rate = _rate_of(record, CUSTOMER)
+        found.append(
+            ChargeRow(
+                account=record.customer_account,
+                role=CUSTOMER,
+                level=0,
+                rate_group=record.rate_group,
+                rate_version=rate.version,
+                rate_prefix=record.rate_prefix,
+                unit_price=rate.unit_price,
+                price_per=rate.price_per,
+                billed_seconds=record.billed_seconds,
+                fee=record.fee,
+                tax=record.tax,
+                currency=record.currency,
+            )
+        )
+    if record.vendor_account is not None and (record.vendor_billed_seconds or record.cost or record.cost_tax):
+        rate = _rate_of(record, VENDOR)
+        found.append(
+            ChargeRow(
+                account=record.vendor_account,
+                role=VENDOR,
+                level=0,
+                rate_group=rate.group,
+                rate_version=rate.version,
+                rate_prefix=record.vendor_rate_prefix,
+                unit_price=rate.unit_price,
+                price_per=rate.price_per,
+                billed_seconds=record.vendor_billed_seconds,
+                fee=record.cost,
+                tax=record.cost_tax,
+                currency=record.vendor_currency,
+            )
+        )
+    return tuple(found)
+
+
+def with_breakdowns(record: CallRecord) -> tuple[ChargeRow, ...]:
+    """Return the charges, each with its steps: those of customer and vendor are taken from the call's breakdown."""
+    parts = _parts(record.fee_breakdown)
+    return tuple(
+        msgspec.structs.replace(charge, breakdown=msgspec.json.encode(parts[charge.role]).decode())
+        if charge.breakdown is None and charge.role in parts
+        else charge
+        for charge in charges_of(record)
+    )
+
+
+class _RateOf(msgspec.Struct, frozen=True):
+    """What the line of a rate in a breakdown says, as far as it can be read."""
+
+    group: str | None = None
+    version: str | None = None
+    unit_price: Decimal | None = None
+    price_per: str | None = None
+
+
+def _rate_of(record: CallRecord, role: str) -> _RateOf:
+    steps = _parts(record.fee_breakdown).get(role)
+    for step in steps if isinstance(steps, list) else []:
+        if isinstance(step, dict) and step.get("step") == "rate":
+            try:
+                price = Decimal(str(step["billing_rate"]))
+                return _RateOf(str(step["group"]), str(step["version"]), price, str(step["price_per"]))
+            except (KeyError, InvalidOperation):
+                break
+    return _RateOf()
+
+
+def _parts(breakdown: str) -> dict[str, Any]:
+    try:
+        parts = msgspec.json.decode(breakdown)
+    except msgspec.DecodeError:
+        return {}  # a damaged breakdown must not keep the call from being booked
+    return parts if isinstance(parts, dict) else {}

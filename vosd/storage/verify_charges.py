@@ -1,0 +1,171 @@
+"""Audit of ``cdr_charge``: against the columns of its CDR, and against the ledger where a call left no CDR.
+
+Calls booked before there were charges have none: the migration has noted up to where (ADR 54). Refuses to know how
+differences are worded (``verify``).
+"""
+
+from collections.abc import Iterable
+from decimal import Decimal
+from typing import Any, Final, NamedTuple
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Select, and_, func, literal, select, type_coerce, union_all
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from vosd.base.money import ZERO
+from vosd.cdr.record import AGENT, CUSTOMER, VENDOR
+from vosd.storage import schema
+from vosd.storage.rows import CALL_KIND
+from vosd.storage.types import Money
+
+_ENTRIES_AT_ONCE: Final = 5_000
+
+_cdr: Final = schema.cdr.c
+_charge: Final = schema.cdr_charge.c
+_entry: Final = schema.ledger_entry.c
+
+
+class Unequal(NamedTuple):
+    """An account of a call for which two places have different sums; amounts are signed as in the ledger."""
+
+    call_id: str
+    account: str
+    expected: Decimal
+    found: Decimal
+
+
+class Marks(NamedTuple):
+    """Up to where calls have no charges."""
+
+    export_seq: int
+    entry_id: int
+
+
+async def marks_of(connection: AsyncConnection) -> Marks:
+    """Return up to where calls were booked before there were charges."""
+    counter = schema.counter.c
+    names = (schema.CHARGES_FROM_CDR, schema.CHARGES_FROM_ENTRY)
+    rows = await connection.execute(select(counter.name, counter.value).where(counter.name.in_(names)))
+    values = {row.name: row.value for row in rows}
+    return Marks(*(values.get(name, 0) for name in names))
+
+
+def agents_said(within: ColumnElement[bool]) -> Select[Any]:
+    """Select what the agents of calls with a CDR pay: call_id, account, rated, booked, as ``verify`` adds them up."""
+    recorded = select(_cdr.call_id).where(_cdr.call_id == _charge.call_id).exists()
+    rated = type_coerce(-(_charge.fee + _charge.tax), Money)
+    columns = select(_charge.call_id, _charge.account, rated.label("rated"), literal(ZERO, Money).label("booked"))
+    return columns.where(_charge.role == AGENT, within, recorded)
+
+
+async def unlike_their_cdr(
+    connection: AsyncConnection, after: str, last: str | None, marks: Marks, limit: int
+) -> list[Unequal]:
+    """Return where charges of customer or vendor are not what the CDR says, of the calls behind ``after``.
+
+    ``expected`` is the CDR's amount.
+    """
+    nothing = literal(ZERO, Money)
+    recent = _cdr.export_seq > marks.export_seq
+    sides = [
+        (CUSTOMER, _cdr.customer_account, _cdr.fee + _cdr.tax),
+        (VENDOR, _cdr.vendor_account, _cdr.cost + _cdr.cost_tax),
+    ]
+    lines = [
+        select(
+            _cdr.call_id,
+            account.label("account"),
+            literal(role).label("role"),
+            type_coerce(-amount, Money).label("said"),
+            nothing.label("charged"),
+        ).where(account.is_not(None), recent, _within(_cdr.call_id, after, last))
+        for role, account, amount in sides
+    ]
+    of_recent = select(_cdr.call_id).where(_cdr.call_id == _charge.call_id, recent).exists()
+    lines.append(
+        select(
+            _charge.call_id,
+            _charge.account,
+            _charge.role,
+            nothing.label("said"),
+            type_coerce(-(_charge.fee + _charge.tax), Money).label("charged"),
+        ).where(_charge.role != AGENT, _within(_charge.call_id, after, last), of_recent)
+    )
+    all_lines = union_all(*lines).subquery().c
+    said = type_coerce(func.sum(all_lines.said), Money)
+    charged = type_coerce(func.sum(all_lines.charged), Money)
+    query = select(all_lines.call_id, all_lines.account, said.label("said"), charged.label("charged"))
+    query = query.group_by(all_lines.call_id, all_lines.account, all_lines.role).having(said != charged).limit(limit)
+    return [Unequal(row.call_id, row.account, row.said, row.charged) for row in await connection.execute(query)]
+
+
+async def without_entry(connection: AsyncConnection, after: str, last: str | None, limit: int) -> list[Unequal]:
+    """Return charges of calls without CDR that the ledger has no entry of, or of another amount.
+
+    ``expected`` is the amount of the charge.
+    """
+    recorded = select(_cdr.call_id).where(_cdr.call_id == _charge.call_id).exists()
+    columns = select(_charge.call_id, _charge.account, _charge.role, _charge.level, _charge.fee, _charge.tax)
+    rows = (await connection.execute(columns.where(~recorded, _within(_charge.call_id, after, last)))).all()
+    charged = {
+        (row.account, reference_of(row.call_id, row.role, row.level)): (row.call_id, -(row.fee + row.tax))
+        for row in rows
+        if row.fee or row.tax
+    }
+    references = [reference for _, reference in charged]
+    booked: dict[tuple[str, str], Decimal] = {}
+    for start in range(0, len(references), _ENTRIES_AT_ONCE):
+        some = references[start : start + _ENTRIES_AT_ONCE]
+        query = select(_entry.account, _entry.reference, _entry.amount)
+        found = await connection.execute(query.where(_entry.kind == CALL_KIND, _entry.reference.in_(some)))
+        booked |= {(row.account, row.reference): row.amount for row in found}
+    unequal = [
+        Unequal(call_id, key[0], amount, booked.get(key, ZERO))
+        for key, (call_id, amount) in charged.items()
+        if booked.get(key, ZERO) != amount
+    ]
+    return unequal[:limit]
+
+
+async def without_charge(connection: AsyncConnection, marks: Marks, limit: int) -> list[Unequal]:
+    """Return entries of calls without CDR that no charge explains; ``found`` is the amount of the entry."""
+    missing: list[Unequal] = []
+    after = marks.entry_id
+    while len(missing) < limit:
+        query = select(_entry.id, _entry.account, _entry.reference, _entry.amount)
+        unrecorded = and_(_entry.kind == CALL_KIND, _entry.call_id.is_(None), _entry.id > after)
+        rows = (await connection.execute(query.where(unrecorded).order_by(_entry.id).limit(_ENTRIES_AT_ONCE))).all()
+        if not rows:
+            break
+        after = rows[-1].id
+        charged = await _charged(connection, {call for call in (call_in(row.reference) for row in rows) if call})
+        missing += [
+            Unequal(call_in(row.reference) or row.reference, row.account, ZERO, row.amount)
+            for row in rows
+            if (row.account, row.reference) not in charged
+        ]
+    return missing[:limit]
+
+
+async def _charged(connection: AsyncConnection, call_ids: Iterable[str]) -> set[tuple[str, str]]:
+    """Return account and reference of every charge of the calls."""
+    columns = select(_charge.call_id, _charge.account, _charge.role, _charge.level)
+    rows = await connection.execute(columns.where(_charge.call_id.in_(list(call_ids))))
+    return {(row.account, reference_of(row.call_id, row.role, row.level)) for row in rows}
+
+
+def reference_of(call_id: str, role: str, level: int) -> str:
+    """Return the reference of the ledger entry that a call makes for one who pays or is paid."""
+    return f"{call_id}/{role}-{level}" if role == AGENT else f"{call_id}/{role}"
+
+
+def call_in(reference: str) -> str | None:
+    """Return the call id in the reference of a ledger entry, None if there is none."""
+    try:
+        return str(UUID(reference.partition("/")[0]))
+    except ValueError:
+        return None
+
+
+def _within(column: ColumnElement[Any], after: str, last: str | None) -> ColumnElement[bool]:
+    return column > after if last is None else and_(column > after, column <= last)
