@@ -9,7 +9,7 @@ from vosd.storage import schema
 from vosd.storage.rows import Encoding, ledger_row, prepare
 from vosd.testing.data.records import answered_call
 
-NOT_IN_THE_ROW = {"attempts", "postings", "recorded"}
+NOT_IN_THE_ROW = {"attempts", "charges", "postings", "recorded"}
 
 as_it_is = Encoding(dict.fromkeys(Kind, lambda value, _: value), reference=lambda value, _: value)
 
@@ -35,6 +35,14 @@ def test_attempt_rows_have_their_columns_places():
     named = dict(zip((column.name for column in schema.cdr_attempt.columns), row, strict=True))
     attempt = msgspec.structs.asdict(record.attempts[0])
     assert named == {"call_id": record.call_id, "position": 1, **attempt}
+
+
+def test_charge_rows_have_their_columns_places():
+    record = answered_call(1)
+    row = prepare(record, as_it_is).charges[1]
+    named = dict(zip((column.name for column in schema.cdr_charge.columns), row, strict=True))
+    charge = msgspec.structs.asdict(record.charges[1])
+    assert named == {"call_id": record.call_id, "position": 2, **charge}
 
 
 def test_ledger_rows_have_their_columns_places():
