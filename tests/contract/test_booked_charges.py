@@ -3,6 +3,7 @@
 from decimal import Decimal
 
 import msgspec
+from doubles.ended_calls import ended_call
 from sqlalchemy import select
 
 from vosd.billing.rater import recompute
@@ -12,7 +13,6 @@ from vosd.storage.books import SqlBooks
 from vosd.storage.memory import MemoryStore
 from vosd.storage.queries import stored_charge
 from vosd.testing.data.builders import applied_rate
-from vosd.testing.data.ended import ended_call
 from vosd.testing.data.records import answered_call, call_id, charge_row
 
 SHARE = Decimal("0.011")

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 import yaml
+from doubles.ended_calls import ended_call, open_call
 
 from vosd.billing.parties import Party, Role
 from vosd.callcontrol.bookkeeping import OpenCall, lost
@@ -20,7 +21,6 @@ from vosd.cdr.record import AGENT, CUSTOMER, VENDOR, CallRecord, ChargeRow
 from vosd.engine.journal.entries import Ended, answered_frame, ended_frame, entries_in
 from vosd.engine.journal.frames import Damage, Frame, frames_in
 from vosd.testing.data.builders import applied_rate
-from vosd.testing.data.ended import ended_call, open_call
 
 EARLIER = {
     name: base64.b64decode(text)
