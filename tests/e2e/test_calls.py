@@ -323,3 +323,21 @@ def test_each_attempt_with_early_media_has_a_to_tag_of_its_own(stage: Stage) -> 
         stage.record_of(callee),
         answered("carrier-c", attempts=(("carrier-b", 503), ("carrier-c", 200))),
     )
+
+
+def test_an_operator_calls_a_vendor_without_a_customer(stage: Stage) -> None:
+    callee = stage.number("4410")
+    order = ("call", "test", "--via", "carrier-a", "--callee", callee)
+    with stage.vendor(Vendor("carrier-a", "answers_anyone"), callee) as vendor:
+        report = stage.daemon.ask(*order, "--seconds", "1")
+        vendor.wait()
+    assert (report["result"], report["code"], report["callee_out"]) == ("answered", 200, callee)
+    assert [step["what"] for step in report["steps"]][-2:] == ["ACK", "BYE"]
+    record = stage.record_of(callee)
+    assert (record["customer_account"], record["vendor_account"], record["cost"]) == (None, "vendors", report["cost"])
+    silent = stage.daemon.verb("call", "test", "--via", "carrier-silent", "--callee", callee)
+    assert (silent.code, "no response" in silent.stdout) == (1, True)
+    unknown = stage.daemon.verb("call", "test", "--via", "carier-a", "--callee", callee)
+    assert (unknown.code, "carier-a" in unknown.stderr) == (1, True)
+    stage.expect_nothing_left()
+    stage.expect_books_in_order()

@@ -33,7 +33,6 @@ def _family(name: str, help_text: str, *verbs: str) -> Family:
 
 
 rates = _family("rates", "Decks of rates.", "import", "export", "versions", "rollback", "lookup")
-call = _family("call", "Test calls.", "test")
 alarms = not_built_yet("alarms")
 why = not_built_yet("why")
 rerate = not_built_yet("rerate")

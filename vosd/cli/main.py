@@ -33,7 +33,7 @@ VERBS: Final = {
     "rerate": "vosd.cli.later:rerate",
     "reconcile": "vosd.cli.later:reconcile",
     "report": "vosd.cli.later:report",
-    "call": "vosd.cli.later:call",
+    "call": "vosd.cli.trial:call",
     "unblock": "vosd.cli.sources:unblock",
     "backup": "vosd.cli.later:backup",
     "restore": "vosd.cli.later:restore",

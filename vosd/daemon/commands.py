@@ -28,6 +28,7 @@ from vosd.catalogue.problems import ConfigError
 from vosd.cdr.columns import iso_utc
 from vosd.daemon.reload import REFUSED, Configuration
 from vosd.daemon.silenced import Silenced
+from vosd.daemon.trials import Trials
 from vosd.engine.calls.snapshots import CallSelection, CallSnapshot, snapshot
 from vosd.engine.control import Arguments, CommandError, Following, Verb
 from vosd.engine.counting import census_of, totals_of
@@ -122,6 +123,7 @@ class Commands:
         self._configuration = configuration
         self._clock = clock
         self._started_at = clock.now().wall
+        self._trials = Trials(service, configuration.loaded.settings.node, clock)
 
     def verbs(self) -> Mapping[str, Verb]:
         """Return the table of verbs for the control socket."""
@@ -150,7 +152,7 @@ class Commands:
 
     def followings(self) -> Mapping[str, Following]:
         """Return the verbs with a series of answers."""
-        return {"trace": self.trace}
+        return {"trace": self.trace, "test_call": self._trials.follow}
 
     async def status(self, _arguments: Arguments) -> object:
         """Return process, start time, live objects, counters and catalogue, for ``vosd status``."""

@@ -68,7 +68,6 @@ def test_wrong_usage_is_exit_2_and_prints_nothing_to_standard_output(words: list
         ["rates", "lookup", "acme-sell", "44"],
         ["rate", "cdr-file", "calls.csv"],
         ["ledger", "close", "--until", "2026-03-01T00:00:00Z"],
-        ["call", "test", "--via", "carrier-a", "--callee", "4420"],
         ["why", "--callee", "4420"],
         ["alarms", "--json"],
         ["rerate"],

@@ -1,0 +1,166 @@
+"""A test call to a vendor: each step of it, what it leaves, and what it never leaves behind."""
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from vosd.base.errors import VosError
+from vosd.callcontrol.vendor_terms import LiveVendors
+from vosd.engine.calls.trial import GatewayBusyError, TrialCall
+from vosd.engine.calls.trial_log import TrialOrder
+from vosd.routing.pipeline import RouteChoice
+from vosd.testing.sockets.peer import ANSWER
+from vosd.testing.virtual.scene import CALLEE, VENDORS, Scene, usual_catalogue
+from vosd.testing.virtual.vendor import RINGS, SILENT, Line, Script, answers, refuses
+
+ANSWERS = answers(1_000)
+
+
+class Trial:
+    """A scene with a test call to its first vendor."""
+
+    def __init__(self, script: Script, terms: dict[str, Any] | None = None, **order: Any) -> None:
+        self.scene = Scene(usual_catalogue(terms=terms))
+        self.scene.vendor.script = script
+        self.exchange = self.scene.exchange
+        switch = self.exchange.switch
+        gateway = switch.catalogue.routing_gateways["vendor-0"]
+        now = self.exchange.clock.now()
+        terms_of = LiveVendors(switch.catalogue, switch.live).terms(gateway, CALLEE, now.wall)
+        self.call = TrialCall(
+            self.exchange.endpoint, switch.live, switch.services.sink, "sw1", switch.live.entropy,
+            RouteChoice(gateway, "*", CALLEE, "", terms_of), TrialOrder(CALLEE, **order), now,
+        )  # fmt: skip
+
+    def run(self) -> dict[str, Any]:
+        """Make the call, and return its report."""
+        self.begin()
+        self.scene.wire.run_until(lambda: self.call.is_over, within_ms=120_000)
+        return self.over()
+
+    def begin(self) -> None:
+        self.call.begin()
+        self.exchange.flush()
+
+    def over(self) -> dict[str, Any]:
+        """Require that nothing is left of it, and return its report."""
+        assert self.exchange.leftovers() == {}
+        assert self.exchange.residue() == {}
+        return self.call.report()
+
+
+def said(report: dict[str, Any]) -> list[str]:
+    return [step["what"] for step in report["steps"]]
+
+
+def test_an_answered_call_shows_its_steps_and_is_hung_up_after_its_time() -> None:
+    trial = Trial(ANSWERS, talk_ms=3_000)
+    report = trial.run()
+    host, port = VENDORS[0]
+    assert said(report) == [
+        f"INVITE to {host}:{port} for {CALLEE}",
+        "100 Tested",
+        "180 Tested",
+        "200 Tested",
+        "ACK",
+        "BYE",
+    ]
+    assert (report["result"], report["code"], report["codec"], report["address"]) == (
+        "answered", 200, "PCMU", f"{host}:{port}",
+    )  # fmt: skip
+    assert 3_000 <= report["talk_ms"] < 3_200
+    assert 0 < report["pdd_ms"] < 200
+    invite = trial.scene.vendor.only_call.invite
+    assert "a=inactive" in invite.body
+    assert b"100rel" not in trial.scene.bytes_to(VENDORS[0])
+
+
+def test_the_vendor_is_booked_as_for_any_call_and_no_customer_is() -> None:
+    trial = Trial(ANSWERS, talk_ms=3_000)
+    report = trial.run()
+    (record,) = trial.exchange.sink.records
+    assert (record.customer_account, record.mapping_gateway, record.answered_at, record.fee) == (None, None, None, 0)
+    assert (record.vendor_account, record.cost, report["cost"]) == ("carriers", Decimal("0.015"), "0.015")
+    assert [(each.account, each.amount) for each in record.postings] == [("carriers", Decimal("-0.015"))]
+    assert (record.call_id, record.callee_billing, record.end_reason) == (report["call_id"], CALLEE, "Normal")
+    assert trial.exchange.sink.open == {}
+
+
+def test_a_call_that_is_to_ring_only_is_cancelled_as_soon_as_it_rings() -> None:
+    trial = Trial(ANSWERS, is_ring_only=True)
+    report = trial.run()
+    assert said(report)[2:] == ["180 Tested", "CANCEL", "487 Tested"]
+    assert (report["result"], report["call_id"], report["cost"]) == ("rang", None, "0.00")
+    assert trial.exchange.sink.records == []
+
+
+def test_an_answer_that_crosses_the_cancel_is_hung_up_and_booked() -> None:
+    trial = Trial(Script((Line(0, 180), Line(10, 200, ANSWER)), accepts_cancel=False), is_ring_only=True)
+    report = trial.run()
+    assert said(report)[-3:] == ["200 Tested", "ACK", "BYE"]
+    assert report["result"] == "answered"
+    assert trial.exchange.sink.records[0].vendor_account == "carriers"
+
+
+def test_a_refusal_is_shown_in_the_words_of_the_vendor() -> None:
+    script = refuses(503, headers=('Reason: Q.850;cause=34;text="no circuit"',))
+    report = Trial(script).run()
+    assert (report["result"], report["code"]) == ("refused", 503)
+    assert report["reason"].endswith("no circuit, Q.850 cause 34")
+
+
+def test_a_call_that_rings_for_too_long_is_cancelled() -> None:
+    trial = Trial(RINGS, terms={"ring_timeout_ms": 5_000})
+    report = trial.run()
+    assert (report["result"], said(report)[-2]) == ("no answer", "CANCEL")
+    assert 5_000 <= report["steps"][-2]["ms"] < 5_200
+
+
+def test_a_vendor_without_any_response_is_given_up() -> None:
+    trial = Trial(SILENT, terms={"response_timeout_ms": 2_000})
+    report = trial.run()
+    assert (report["result"], report["code"], said(report)[-1]) == ("no response", None, "given up: no response")
+
+
+def test_a_vendor_may_hang_up_first() -> None:
+    trial = Trial(answers(100, hang_up_after_ms=500), talk_ms=30_000)
+    report = trial.run()
+    assert said(report)[-1] == "BYE of the vendor, answered 200"
+    assert trial.exchange.sink.records[0].hangup_source == "callee"
+    assert report["talk_ms"] < 1_000
+
+
+@pytest.mark.parametrize(("after_ms", "last"), [(200, "487 Tested"), (2_000, "BYE")])
+def test_an_operator_may_interrupt_it(after_ms: int, last: str) -> None:
+    trial = Trial(ANSWERS, talk_ms=30_000)
+    trial.begin()
+    trial.scene.wire.run_for(after_ms)
+    trial.call.stop(trial.exchange.clock.now())
+    trial.exchange.flush()
+    trial.scene.wire.run_until(lambda: trial.call.is_over)
+    assert said(trial.over())[-1] == last
+
+
+def test_it_takes_a_place_on_the_gateway_like_any_call() -> None:
+    trial = Trial(ANSWERS, terms={"max_concurrent": 1})
+    trial.begin()
+    with pytest.raises(GatewayBusyError, match="limit"):
+        trial.call.begin()
+    trial.scene.wire.run_until(lambda: trial.call.is_over, within_ms=120_000)
+    trial.over()
+
+
+def test_a_gateway_without_address_takes_no_call() -> None:
+    trial = Trial(ANSWERS, terms={"addresses": ()})
+    with pytest.raises(VosError, match="no address"):
+        trial.call.begin()
+    assert trial.exchange.leftovers() == {}
+
+
+def test_an_answer_that_cannot_be_journaled_is_hung_up_at_once() -> None:
+    trial = Trial(ANSWERS)
+    trial.exchange.sink.takes_answers = False
+    report = trial.run()
+    assert said(report)[-1] == "BYE"
+    assert report["talk_ms"] == 0

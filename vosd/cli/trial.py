@@ -1,0 +1,75 @@
+"""``vosd call test``: a test call through one routing gateway."""
+
+import asyncio
+import sys
+from contextlib import aclosing
+from typing import Any, Final
+
+import click
+
+from vosd.cli import output
+from vosd.cli.command import Family, Invocation, OperationError, json_option, pass_invocation
+
+TALK_S_MAX: Final = 60
+_WELL: Final = frozenset({"answered", "rang"})
+
+
+@click.group(cls=Family)
+def call() -> None:
+    """Test calls."""
+
+
+@call.command("test")
+@click.option("--via", required=True, metavar="GATEWAY", help="Routing gateway to call; it may be disabled or blocked.")
+@click.option("--callee", required=True, metavar="NUMBER", help="Called number, as a customer's call has it.")
+@click.option("--caller", default="", metavar="NUMBER", help="Calling number; default none.")
+@click.option("--ring-only", is_flag=True, help="Cancel as soon as it rings.")
+@click.option(
+    "--seconds",
+    type=click.IntRange(1, TALK_S_MAX),
+    default=5,
+    show_default=True,
+    help="Hang up so long after the answer.",
+)
+@json_option
+@pass_invocation
+def test(
+    invocation: Invocation, /, via: str, callee: str, caller: str, ring_only: bool, seconds: int, as_json: bool
+) -> None:
+    """Have the running switch call a number through one gateway, without a customer, and show each step.
+
+    The session is on hold: no media is sent. The vendor charges an answered call like any other, so it is booked on the
+    vendor's account and leaves a CDR without customer. Exit code 1 unless it was answered, or rang with --ring-only.
+    """
+    wanted = {"via": via, "callee": callee, "caller": caller, "is_ring_only": ring_only, "talk_s": seconds}
+    report = asyncio.run(_call(invocation, wanted, as_json=as_json))
+    if as_json:
+        output.document(report)
+    else:
+        _show(report)
+    if report["result"] not in _WELL:
+        sys.exit(OperationError.exit_code)
+
+
+async def _call(invocation: Invocation, wanted: dict[str, Any], *, as_json: bool) -> dict[str, Any]:
+    """Print the steps as they come, and return the outcome."""
+    report: dict[str, Any] | None = None
+    async with aclosing(invocation.running_switch().follow("test_call", **wanted)) as updates:
+        async for update in updates:
+            if not as_json:
+                for step in update["steps"]:
+                    output.line(output.printable(f"{step['ms'] / 1_000:8.3f} s  {step['what']}"))
+            report = update.get("report", report)
+    if report is None:
+        raise OperationError("the switch has stopped during the call; an answered one is booked by its next start")
+    return report
+
+
+def _show(report: dict[str, Any]) -> None:
+    shown = {name: value for name, value in report.items() if name != "steps" and value is not None}
+    if report["call_id"] is None:
+        shown = {name: value for name, value in shown.items() if not name.startswith(("cost", "vendor_"))}
+    output.line("")
+    output.sheet(shown)
+    if report["call_id"] is not None:
+        output.remark(f"the cost is booked on {report['vendor_account']}: vosd cdr show {report['call_id']}")

@@ -1,0 +1,100 @@
+"""``vosd call test``: one test call at a time to each routing gateway."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from typing import Annotated, Final
+
+import msgspec
+import structlog
+
+from vosd.admin.names import unknown
+from vosd.base.clock import Clock, Instant
+from vosd.base.errors import VosError
+from vosd.callcontrol.vendor_terms import LiveVendors
+from vosd.engine.calls.trial import TrialCall
+from vosd.engine.calls.trial_log import TrialOrder
+from vosd.engine.control import Arguments, CommandError
+from vosd.engine.service import SwitchService
+from vosd.routing.pipeline import RouteChoice
+
+LOOK_S: Final = 0.1
+"""How often a call is looked at for its report."""
+SILENCE_S: Final = 2.0
+"""Longest time between two reports, so that a client that went away is noticed."""
+TALK_S_MAX: Final = 60
+
+_log = structlog.get_logger()
+
+
+class TrialQuestion(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A test call as the command line asks for it."""
+
+    via: str
+    callee: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+    caller: Annotated[str, msgspec.Meta(max_length=64)] = ""
+    is_ring_only: bool = False
+    talk_s: Annotated[int, msgspec.Meta(ge=1, le=TALK_S_MAX)] = 5
+
+
+class Trials:
+    """The test calls of a running switch."""
+
+    def __init__(self, service: SwitchService, node: str, clock: Clock) -> None:
+        self._service, self._node, self._clock = service, node, clock
+        self._busy: set[str] = set()
+        """Gateways with a test call."""
+
+    async def follow(self, arguments: Arguments) -> AsyncGenerator[object, None]:
+        """Make a call and report its steps, at last its outcome; it ends when the client disconnects.
+
+        Raises:
+            UnknownNameError: there is no such gateway.
+            CommandError: it takes no test call now.
+        """
+        order = msgspec.convert(dict(arguments), TrialQuestion)
+        if order.via in self._busy:
+            message = f"{order.via} has a test call already: wait for its end"
+            raise CommandError(message)
+        service, now = self._service, self._clock.now()
+        if not service.switch.takes_calls:
+            raise CommandError("the switch is stopping")
+        call = self._prepared(order, now)
+        try:
+            call.begin()
+        except VosError as error:
+            raise CommandError(str(error)) from error
+        service.flush(now)
+        _log.info("test_call_begun", routing_gateway=order.via, callee=order.callee)
+        self._busy.add(order.via)
+        try:
+            shown, silent_s = 0, 0.0
+            while not call.is_over:
+                if len(call.steps) > shown or silent_s >= SILENCE_S:
+                    yield {"steps": [msgspec.to_builtins(step) for step in call.steps[shown:]]}
+                    shown, silent_s = len(call.steps), 0.0
+                await asyncio.sleep(LOOK_S)
+                silent_s += LOOK_S
+            report = call.report()
+            _log.info("test_call_ended", routing_gateway=order.via, result=report["result"], code=report["code"])
+            yield {"steps": [msgspec.to_builtins(step) for step in call.steps[shown:]], "report": report}
+        finally:
+            self._busy.discard(order.via)
+            if not call.is_over:
+                now = self._clock.now()
+                call.stop(now)
+                service.flush(now)
+
+    def _prepared(self, order: TrialQuestion, now: Instant) -> TrialCall:
+        service, switch = self._service, self._service.switch
+        gateway = switch.catalogue.routing_gateways.get(order.via)
+        if gateway is None:
+            names = switch.catalogue.routing_gateways
+            raise unknown("routing gateway", order.via, names, "vosd status --gateways names them")
+        vendors = LiveVendors(switch.catalogue, switch.live)
+        callee, caller = order.callee, order.caller
+        if gateway.numbers is not None:
+            callee, caller = vendors.numbers_out(gateway, callee, caller)
+        choice = RouteChoice(gateway, "*", callee, caller, vendors.terms(gateway, order.callee, now.wall))
+        wanted = TrialOrder(order.callee, order.caller, order.is_ring_only, 1_000 * order.talk_s)
+        sink, live = switch.services.sink, switch.live
+        return TrialCall(service.node.endpoint, live, sink, self._node, live.entropy, choice, wanted, now)

@@ -1,0 +1,299 @@
+"""A test call to one routing gateway: an INVITE with a session on hold, without a caller, step by step for an operator.
+
+It is sent as a call of a customer would be, takes a place on the gateway, and is not part of the gateway's quality. The
+vendor charges for it like for any call, so an answered one is journaled and booked as a call of no customer (ADR 63).
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from enum import Enum
+from typing import Final
+
+from vosd.b2bua.identity import PLAIN
+from vosd.b2bua.invitation import written
+from vosd.b2bua.stamps import Arrival, Ending, Journey
+from vosd.base.cause import EndReason, HangupSource
+from vosd.base.clock import Instant
+from vosd.base.errors import VosError
+from vosd.base.ids import uuid7
+from vosd.base.number import for_matching
+from vosd.base.wheel import Timer
+from vosd.callcontrol.admission import CallRequest
+from vosd.callcontrol.bookkeeping import OpenCall, conclude, opened
+from vosd.callcontrol.live_state import LiveState
+from vosd.callcontrol.ports import CallSink
+from vosd.cdr.record import Attempt, CallRecord
+from vosd.engine.calls.trial_log import TrialLog, TrialOrder, TrialStep
+from vosd.routing.pipeline import RouteChoice
+from vosd.sdp.codec import first_audio_codec
+from vosd.sip.dialog.dialog import Dialog
+from vosd.sip.dialog.snapshot import DialogSnapshot
+from vosd.sip.dialog.table import NO_FORKS
+from vosd.sip.digest.answer import Answers
+from vosd.sip.endpoint import Endpoint
+from vosd.sip.events import AckArrived, AlarmFired, NoResponse, RequestArrived, ResponseArrived, UnwantedAnswer
+from vosd.sip.flows import peer_of
+from vosd.sip.headers.reason import reason_text
+from vosd.sip.transaction.invite_client import InviteClient
+from vosd.sip.transaction.store import TimerOwner
+from vosd.sip.wire.message import Response
+from vosd.trunks.gateways import Address, RoutingGateway
+
+PATIENCE_MS: Final = 60_000
+"""Longest time of a test call without answer, whatever the gateway's own limits are."""
+_HOPS: Final = 70
+_RINGING: Final = range(180, 200)
+
+
+class GatewayBusyError(VosError):
+    """The gateway takes no test call now: it has one, it is full, or it has no address."""
+
+
+class _Phase(Enum):
+    CALLING = "calling"
+    CANCELLING = "cancelling"
+    TALKING = "talking"
+    OVER = "over"
+
+
+class TrialCall:
+    """One test call."""
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        live: LiveState,
+        sink: CallSink,
+        node: str,
+        entropy: Callable[[], bytes],
+        choice: RouteChoice,
+        order: TrialOrder,
+        now: Instant,
+    ) -> None:
+        """``choice`` has the gateway, the numbers as they are sent, and the vendor's terms."""
+        self._endpoint, self._live, self._sink, self._node, self._entropy = endpoint, live, sink, node, entropy
+        self._choice = choice
+        self._phase = _Phase.CALLING
+        self._tag = endpoint.token()
+        self._alarm: Timer[TimerOwner] | None = None
+        self._transaction: InviteClient | None = None
+        self._journey = Journey()
+        self._open: OpenCall | None = None
+        self._order, self._began = order, now
+        self._log = TrialLog(order, now)
+        self._record: CallRecord | None = None
+        self.dialog: Dialog | None = None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more will happen."""
+        return self._phase is _Phase.OVER
+
+    @property
+    def forks(self) -> Mapping[str, Dialog]:
+        """Nothing: early dialogs are not used."""
+        return NO_FORKS
+
+    @property
+    def steps(self) -> Sequence[TrialStep]:
+        """What has happened so far."""
+        return self._log.steps
+
+    def report(self) -> dict[str, object]:
+        """Return the outcome for JSON; its keys are stable."""
+        return self._log.report(self._choice, self._journey, self._record)
+
+    def begin(self) -> None:
+        """Send the INVITE.
+
+        Raises:
+            GatewayBusyError: the gateway has no address, or its limits forbid a call.
+        """
+        gateway, now = self._choice.gateway, self._began
+        addresses = self._live.addresses_of(gateway)
+        if not addresses:
+            message = f"no address of {gateway.name} is known: vosd status --gateways says why"
+            raise GatewayBusyError(message)
+        full = self._live.occupancy.take(gateway.scope, gateway.name, gateway.max_concurrent, gateway.max_cps, now.mono)
+        if full is not None:
+            message = f"{gateway.name} has reached its limit ({full.value}): a test call counts like any other"
+            raise GatewayBusyError(message)
+        self._send(addresses[0], gateway, now)
+
+    def _send(self, address: Address, gateway: RoutingGateway, now: Instant) -> None:
+        endpoint, dialect, login = self._endpoint, gateway.dialect, gateway.login
+        flow = address.flow
+        if flow is None:
+            flow = endpoint.flows.towards(address.host, address.transport, dialect.interface)
+        peer = peer_of(flow, address.host, address.port or 5060)
+        invitation = written(
+            endpoint,
+            self._choice,
+            address,
+            peer,
+            _HOPS,
+            caller_identity=PLAIN,
+            tag=self._tag,
+            offer=_on_hold(endpoint.flows.listeners[flow].host, now),
+            may_be_reliable=False,
+            answers=None if login is None else Answers(login, 1, gateway.name),
+        )
+        self._log.note(f"INVITE to {peer.host}:{peer.port} for {self._choice.callee_out}", now)
+        self._journey.note_attempt(self._choice, invitation.parts.call_id, f"{peer.host}:{peer.port}")
+        self._wait(now.plus(min(gateway.response_timeout_ms, PATIENCE_MS)))
+        self._transaction = invitation.send(endpoint, "", self, now)
+
+    # -- what the vendor says -----------------------------------------------------------------------------------
+
+    def response_came(self, event: ResponseArrived) -> None:
+        """Take a response to the INVITE."""
+        response, now = event.response, event.at
+        self._log.responded(response, now)
+        if response.status >= 300:
+            self._over(now)
+        elif response.status >= 200:
+            self._answered(response, now)
+        elif self._phase is _Phase.CALLING:
+            self._progressed(response, now)
+
+    def _progressed(self, response: Response, now: Instant) -> None:
+        if response.status in _RINGING and self._order.is_ring_only:
+            self._cancel(now)
+            return
+        gateway = self._choice.gateway
+        self._wait(self._began.plus(min(gateway.ring_timeout_ms, PATIENCE_MS)))
+
+    def _answered(self, response: Response, now: Instant) -> None:
+        transaction = self._transaction
+        if transaction is None:
+            return
+        endpoint, gateway = self._endpoint, self._choice.gateway
+        dialog = self.dialog = Dialog.of_callee(transaction.parts, self._tag, response, endpoint.flows.next_hop)
+        endpoint.adopt(self._tag, self)
+        endpoint.client.send_ack(transaction, dialog, "", b"")
+        self._log.note("ACK", now)
+        attempt = Attempt(gateway.name, response.status, now.mono - self._began.mono, self._log.pdd_ms, "Answered")
+        self._journey.answered(attempt, first_audio_codec(response.body), now.came)
+        self._open = self._opened()
+        legs = (DialogSnapshot.of(dialog, endpoint.flows, gateway.name, transaction.parts.sequence),)
+        is_kept = self._open is not None and self._sink.answered(self._open, legs)
+        if self._phase is _Phase.CANCELLING or self._order.is_ring_only or not is_kept:
+            self._hang_up(now)
+            return
+        self._phase = _Phase.TALKING
+        self._wait(now.plus(self._order.talk_ms))
+
+    def no_response(self, event: NoResponse) -> None:
+        """End: no response came in time, or there is no connection."""
+        self._log.note("no response" if self._phase is _Phase.CALLING else "no final response to the CANCEL", event.at)
+        self._over(event.at)
+
+    def request_came(self, event: RequestArrived) -> None:
+        """Answer a request of the vendor within the dialog; its BYE ends the call."""
+        request, transaction, now = event.request, event.transaction, event.at
+        status = 488 if request.method in {"INVITE", "UPDATE"} else 200
+        transaction.respond(status, self._tag, self._endpoint.server_header, now)
+        self._log.note(f"{request.method} of the vendor, answered {status}", now)
+        if request.method == "BYE":
+            self._log.reason = reason_text(request)
+            self._ended(HangupSource.CALLEE, now)
+
+    def ack_came(self, event: AckArrived) -> None:
+        """Do nothing: a re-INVITE is refused, and the ACK of that is absorbed before."""
+
+    def unwanted_answer(self, event: UnwantedAnswer) -> None:
+        """Note that another fork has answered; it is hung up already."""
+        self._log.note("200 of another fork, which was sent BYE: the vendor may charge for both", event.at)
+
+    def moved(self) -> None:
+        """Do nothing: a test call does not outlive a change of address."""
+
+    def alarm_fired(self, event: AlarmFired) -> None:
+        """Hang up, or give up an INVITE that was not answered in time."""
+        self._alarm = None
+        self.stop(event.at)
+
+    def stop(self, now: Instant) -> None:
+        """End the call: its time is over, or the operator has interrupted it."""
+        if self._phase is _Phase.TALKING:
+            self._hang_up(now)
+        elif self._phase is _Phase.CALLING:
+            self._cancel(now)
+
+    # -- endings ------------------------------------------------------------------------------------------------
+
+    def _cancel(self, now: Instant) -> None:
+        self._call_off()
+        self._phase = _Phase.CANCELLING
+        transaction = self._transaction
+        if transaction is None:
+            return
+        if self._log.has_responded:
+            self._log.note("CANCEL", now)
+            transaction.cancel("", now)
+        else:
+            self._log.note("given up: no response", now)
+            transaction.abandon("", now)  # a late answer is sent BYE
+            self._over(now)
+
+    def _hang_up(self, now: Instant) -> None:
+        if self.dialog is not None:
+            self._endpoint.client.send_bye(self.dialog, "", now)
+            self._log.note("BYE", now)
+        self._ended(HangupSource.SWITCH, now)
+
+    def _ended(self, source: HangupSource, now: Instant) -> None:
+        """Book an answered call: the vendor charges for it."""
+        if self._open is not None:
+            at = now.came if now.came.mono > self._open.answered_mono else Instant(self._open.answered_mono, now.wall)
+            ending = Ending(EndReason.NORMAL, source, at, None, EndReason.NORMAL.q850_cause, text=self._log.reason)
+            record = self._record = conclude(self._open, ending, self._journey.codec, recorded=True)
+            self._sink.ended(record)
+        self._over(now)
+
+    def _over(self, now: Instant) -> None:
+        if self._phase is _Phase.OVER:
+            return
+        self._phase = _Phase.OVER
+        self._call_off()
+        if self.dialog is not None:
+            self._endpoint.forget(self._tag, now)
+        gateway = self._choice.gateway
+        self._live.occupancy.release(gateway.scope, gateway.name)
+
+    def _opened(self) -> OpenCall | None:
+        """Return the call as the journal keeps it: a record with a vendor, and without a customer."""
+        order, at = self._order, self._began
+        call_id = uuid7(at.wall, self._entropy())
+        arrival = Arrival(call_id, order.caller, order.callee, "", "", at)
+        request = CallRequest(source_host="", source_port=0, hops=_HOPS, looped=False, at=at)
+        request.callee_billing = for_matching(order.callee)
+        return opened(self._node, arrival, request, self._journey, recorded=True)
+
+    def _wait(self, until: Instant) -> None:
+        self._call_off()
+        self._alarm = self._endpoint.set_alarm(self, until)
+
+    def _call_off(self) -> None:
+        if self._alarm is not None:
+            self._endpoint.call_off(self._alarm)
+            self._alarm = None
+
+
+def _on_hold(host: str, now: Instant) -> bytes:
+    """Return an offer of the usual codecs without media in either direction (RFC 3264 section 5.1)."""
+    version = "IP6" if ":" in host else "IP4"
+    lines = (
+        "v=0",
+        f"o=- {now.wall} {now.wall} IN {version} {host}",
+        "s=-",
+        f"c=IN {version} {host}",
+        "t=0 0",
+        "m=audio 9 RTP/AVP 8 0 18 101",
+        "a=rtpmap:8 PCMA/8000",
+        "a=rtpmap:0 PCMU/8000",
+        "a=rtpmap:18 G729/8000",
+        "a=rtpmap:101 telephone-event/8000",
+        "a=inactive",
+        "",
+    )
+    return "\r\n".join(lines).encode()
