@@ -113,3 +113,16 @@ async def test_two_operators_at_once_lose_no_change(database_url):
     finally:
         for database in databases:
             await database.close()
+
+
+async def test_a_change_has_the_value_before_and_can_be_listed_for_one_kind_of_object(store):
+    await store.overrides.put([CREDIT], STARTED)
+    twin = msgspec.structs.replace(BLOCK, name="acme", target=Target.MAPPING)
+    await store.overrides.put([msgspec.structs.replace(CREDIT, value="20.00"), twin], STARTED + 1)
+    await store.overrides.clear([CREDIT.key], "bob", STARTED + 2)
+    changes = await store.overrides.changes(10, "acme", Target.ACCOUNT)
+    assert [(each.action, each.before, each.override.value) for each in changes] == [
+        (Action.CLEARED, None, "20.00"),
+        (Action.SET, "12.50", "20.00"),
+        (Action.SET, None, "12.50"),
+    ]

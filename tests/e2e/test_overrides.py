@@ -20,6 +20,7 @@ EXPLAIN = ("route", "explain", "--gateway", "acme-pbx", "--caller", "1202", "--c
 @pytest.fixture(scope="module")
 def running(tmp_path_factory) -> Iterator[Stage]:
     text = configuration("switch.yaml", OVERRIDDEN_SWITCH)
+    text += "\nparameters: {SERVER_PAY_DELAY_CUSTOMER_EXPIRE_DAY: 30}\n"
     with Daemon(tmp_path_factory.mktemp("overridden"), text) as daemon:
         stage = Stage(daemon, OVERRIDDEN_SWITCH)
         stage.pay("acme", "100")
@@ -168,3 +169,21 @@ def test_an_overdraft_limit_is_in_force_when_the_command_returns(overridden: Sta
     overridden.expect_nothing_left()
     assert overridden.record_of(after.callee)["end_reason"] == "Normal"
     overridden.expect_books_in_order()
+
+
+def test_a_payment_opens_an_expired_account_at_once(overridden: Stage) -> None:
+    daemon = overridden.daemon
+    yesterday = datetime.fromtimestamp(time.time_ns() // 1_000_000_000, UTC) - timedelta(days=1)
+    daemon.succeed("account", "set", "acme", "--expires-at", yesterday.isoformat())
+    with conversing(overridden, "4410", "4410") as (expired, paid):
+        assert refused(overridden, expired) == 403
+        assert daemon.ask(*EXPLAIN, "--live")["result"] == daemon.ask(*EXPLAIN)["result"] == "Account Expired"
+        receipt = daemon.ask("payment", "add", "--account", "acme", "--amount", "1")
+        extended = datetime.fromisoformat(receipt["expires_at"])
+        assert timedelta(days=30) <= extended - yesterday - timedelta(days=1) < timedelta(days=30, minutes=1)
+        paid.establish()
+        paid.hang_up()
+    overridden.expect_nothing_left()
+    check(overridden.record_of(expired.callee), Expected("Account Expired", "switch", 403, 21, rated=False))
+    daemon.succeed("account", "set", "acme", "--expires-at", "configured")
+    assert "expires_at" not in daemon.ask("account", "show", "acme")

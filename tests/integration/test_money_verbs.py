@@ -168,3 +168,68 @@ def test_a_transfer_that_makes_no_sense_is_refused(
 def test_a_refund_is_said_without_sign_and_force_is_for_it_alone(installation: Installation) -> None:
     assert installation.vosd(*PAY, "--type", "refund", "--amount", "-4").exit_code == 2
     assert installation.vosd(*PAY, "--amount", "4", "--force").exit_code == 2
+
+
+def expiring(installation: Installation) -> Installation:
+    text = installation.config.read_text()
+    terms = "rate_group: sell, expires_at: '2030-06-10T00:00:00Z', payment_extends_days: 30}"
+    installation.config.write_text(text.replace("rate_group: sell}", terms, 1))
+    return installation
+
+
+def test_a_payment_extends_the_validity_and_says_so(installation: Installation) -> None:
+    expiring(installation)
+    assert installation.document("account", "show", "customer-1")["expires_at"] == "2030-06-10T00:00:00.000Z"
+    assert installation.document(*PAY, "--amount", "5")["expires_at"] == "2030-07-10T00:00:00.000Z"
+    assert "expires_at" not in installation.document(*PAY, "--amount", "-5")
+    assert installation.document("account", "show", "customer-1")["expires_at"] == "2030-07-10T00:00:00.000Z"
+    (listed, _) = installation.document("account", "list")
+    assert listed["expires_at"] == "2030-07-10T00:00:00.000Z"
+    assert "2030-08-09T00:00:00.000Z" in installation.vosd(*PAY, "--amount", "5").stdout
+
+
+def test_an_expiry_that_is_set_wins_over_the_configuration(installation: Installation) -> None:
+    expiring(installation)
+    installation.document(*PAY, "--amount", "5")
+    explain = ("route", "explain", "--gateway", "pbx", "--caller", "1000", "--callee", "442012")
+    change = ("account", "set", "customer-1", "--expires-at")
+    assert installation.document(*explain)["result"] == "ok"
+    assert installation.document(*change, "2020-01-01T00:00:00Z")["expires_at"] == "2020-01-01T00:00:00.000Z"
+    assert installation.document(*explain)["result"] == "Account Expired"
+    assert installation.document(*change, "never")["expires_at"] is None
+    assert "expires_at" not in installation.document("account", "show", "customer-1")
+    assert installation.document(*change, "configured")["expires_at"] == "2030-06-10T00:00:00.000Z"
+    assert installation.vosd(*change, "never", "--until", "2030-01-01T00:00:00Z").exit_code == 2
+    assert installation.vosd(*change, "2030-01-01").exit_code == 2
+    assert installation.vosd("account", "set", "customer-1").exit_code == 2
+
+
+def test_the_history_of_an_account_has_every_change_with_before_and_after(installation: Installation) -> None:
+    expiring(installation)
+    by_ann = ("--operator", "ann")
+    installation.document(*PAY, "--amount", "5", "--reference", "wire-7", "--memo", "cash")
+    installation.document("account", "set", "customer-1", "--overdraft-limit", "2", *by_ann)
+    installation.document("account", "set", "customer-1", "--overdraft-limit", "3", *by_ann, "--memo", "more")
+    installation.document("overrides", "clear", "customer-1", "--operator", "bob")
+    installation.document("account", "block", "customer-1", *by_ann)
+    installation.document("payment", "transfer", "--from", "customer-1", "--to", "vendor-1", "--amount", "1", *by_ann)
+    changes = installation.document("account", "history", "customer-1")
+    facts = [(each["action"], each["what"], each["before"], each["after"], each["by"]) for each in changes]
+    assert facts == [
+        ("booked", "transfer", "5.00", "4.00", "ann"),
+        ("set", "blocked", None, "yes", "ann"),
+        ("cleared", "overdraft_limit", "3.00", None, "bob"),
+        ("set", "overdraft_limit", "2.00", "3.00", "ann"),
+        ("set", "overdraft_limit", None, "2.00", "ann"),
+        ("booked", "payment", "0.00", "5.00", "ann"),
+        ("set", "expires_at", "2030-06-10T00:00:00.000Z", "2030-07-10T00:00:00.000Z", "ann"),
+    ]
+    assert (changes[3]["memo"], changes[5]["reference"], changes[5]["amount"]) == ("more", "wire-7", "5.00")
+    assert changes[6]["memo"] == "payment wire-7"
+    assert [each["what"] for each in installation.document("account", "history", "customer-1", "--limit", "2")] == [
+        "transfer",
+        "blocked",
+    ]
+    assert "wire-7" in installation.vosd("account", "history", "customer-1", columns=160).stdout
+    assert installation.document("account", "history", "vendor-1")[0]["after"] == "1.00"
+    assert installation.vosd("account", "history", "unknown").exit_code == 1

@@ -11,8 +11,10 @@ from vosd.admin.names import near
 from vosd.base.errors import VosError
 from vosd.base.money import ZERO, format_amount
 from vosd.billing.accounts import Account
+from vosd.billing.validity import NEVER
 from vosd.catalogue.overrides import NO_OVERRIDES, Overrides, Setting, Target
-from vosd.cdr.ports import Books, Standing
+from vosd.cdr.columns import iso_utc
+from vosd.cdr.ports import Books, Changes, Standing
 from vosd.routing.calendar import Calendar
 from vosd.storage.ports import Queries
 
@@ -48,6 +50,8 @@ class AccountSheet(msgspec.Struct, frozen=True):
     blocked: bool
     work_state: str | msgspec.UnsetType = msgspec.UNSET
     """Whether it is working time by the account's calendar; absent for an account without calendar."""
+    expires_at: str | msgspec.UnsetType = msgspec.UNSET
+    """From when on its calls are refused; absent for an account that does not expire."""
 
 
 class WorkTimes:
@@ -94,8 +98,11 @@ async def show_account(
     account_id: str,
     overrides: Overrides = NO_OVERRIDES,
     work_times: WorkTimes | None = None,
+    expires_at: int | None = None,
 ) -> AccountSheet:
     """Return one account, including what the calls of a running switch reserve.
+
+    ``expires_at`` is when it expires by the ledger, UTC milliseconds; None = as configured.
 
     Raises:
         UnknownAccountError: it is neither configured nor in the ledger.
@@ -107,7 +114,9 @@ async def show_account(
         configured(accounts, account_id)
     standings = {} if standing is None else {account_id: standing}
     held = await _held(books, accounts, [account_id])
-    return _sheet(account_id, accounts, standings, await commitments(switch), held, overrides, work_times)
+    expiries = {} if expires_at is None else {account_id: expires_at}
+    changes = Changes(standings, 0, expiries)
+    return _sheet(account_id, accounts, changes, await commitments(switch), held, overrides, work_times)
 
 
 async def list_accounts(
@@ -123,13 +132,12 @@ async def list_accounts(
         StoreUnavailable: the balances cannot be read.
         DaemonUnreachableError: a switch runs but does not report what its calls reserve.
     """
-    standings = (await books.standings()).standings
+    changes = await books.standings()
+    standings = changes.standings
     committed = await commitments(switch)
     left_over = sorted(name for name, standing in standings.items() if name not in accounts and standing.balance)
     held = await _held(books, accounts, left_over)
-    return [
-        _sheet(name, accounts, standings, committed, held, overrides, work_times) for name in (*accounts, *left_over)
-    ]
+    return [_sheet(name, accounts, changes, committed, held, overrides, work_times) for name in (*accounts, *left_over)]
 
 
 async def _held(books: Books, accounts: Mapping[str, Account], names: Sequence[str]) -> Mapping[str, str | None]:
@@ -151,13 +159,13 @@ async def commitments(switch: RunningSwitch) -> Mapping[str, Commitments]:
 def _sheet(
     account_id: str,
     accounts: Mapping[str, Account],
-    standings: Mapping[str, Standing],
+    changes: Changes,
     committed_by: Mapping[str, Commitments],
     held: Mapping[str, str | None],
     overrides: Overrides,
     work_times: WorkTimes | None,
 ) -> AccountSheet:
-    balance = standings.get(account_id, Standing(ZERO, 0)).balance
+    balance = changes.standings.get(account_id, Standing(ZERO, 0)).balance
     committed = committed_by.get(account_id, Commitments())
     account = accounts.get(account_id)
     if account is None:
@@ -182,7 +190,13 @@ def _sheet(
         currency=account.currency,
         blocked=not account.enabled or overrides.has(Target.ACCOUNT, account_id, Setting.BLOCKED),
         work_state=msgspec.UNSET if work_times is None else work_times.state_of(account),
+        expires_at=_expiry_of(account, changes),
     )
+
+
+def _expiry_of(account: Account, changes: Changes) -> str | msgspec.UnsetType:
+    expires_at = changes.expiries.get(account.id, account.expires_at)
+    return msgspec.UNSET if expires_at is None or expires_at >= NEVER else iso_utc(expires_at)
 
 
 def _available(balance: Decimal, limit: Decimal, committed: Commitments) -> str:

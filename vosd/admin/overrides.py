@@ -149,7 +149,13 @@ def listed(overrides: Overrides, configured: Configured, now: int) -> list[dict[
 def history(changes: Iterable[Change]) -> list[dict[str, object]]:
     """Return changes as JSON objects."""
     return [
-        {"at": iso_utc(each.at), "action": each.action.value, "by": each.operator, **shown(each.override)}
+        {
+            "at": iso_utc(each.at),
+            "action": each.action.value,
+            "by": each.operator,
+            **shown(each.override),
+            "before": each.before or None,
+        }
         for each in changes
     ]
 

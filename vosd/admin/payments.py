@@ -11,6 +11,7 @@ from vosd.admin.control import DaemonRefusedError, DaemonUnreachableError, Runni
 from vosd.base.money import ZERO, format_amount
 from vosd.billing.accounts import Account
 from vosd.catalogue.overrides import Overrides
+from vosd.cdr.columns import iso_utc
 from vosd.storage.ports import NoSuchAccount, Payment, Payments, Receipt, Transfer
 
 
@@ -27,6 +28,8 @@ class PaymentReceipt(msgspec.Struct, frozen=True):
     """The reference was booked before: nothing was booked now, and the balances are those of that booking."""
     untold: str = ""
     """Why a running switch does not know the balance yet; empty if it does, or if none runs."""
+    expires_at: str | msgspec.UnsetType = msgspec.UNSET
+    """Until when the payment has extended the validity of the account; absent if it has not."""
 
 
 async def add_payment(
@@ -44,13 +47,13 @@ async def add_payment(
         StoreUnavailable: nothing was booked, as far as is known.
     """
     account = accounts.get(payment.account)
-    currency = None if account is None else account.currency
+    payment = replace(payment, must_exist=True) if account is None else _for_account(account, payment)
     try:
-        receipt = await payments.add(replace(payment, currency=currency, must_exist=account is None))
+        receipt = await payments.add(payment)
     except NoSuchAccount:
         configured(accounts, payment.account)
         raise
-    return _shown(payment, receipt, await _refresh_balances(switch))
+    return _shown(payment, receipt, await refresh_balances(switch))
 
 
 async def make_transfer(
@@ -73,7 +76,7 @@ async def make_transfer(
         for name in ends:
             configured(accounts, name)
         raise
-    untold = await _refresh_balances(switch)
+    untold = await refresh_balances(switch)
     source, target = (
         _shown(payment, receipt, untold) for payment, receipt in zip(transfer.payments, receipts, strict=True)
     )
@@ -100,6 +103,16 @@ async def least_left(
     return held - limit
 
 
+def _for_account(account: Account, payment: Payment) -> Payment:
+    """Return a payment in the currency of its account and with what it does to the validity."""
+    return replace(
+        payment,
+        currency=account.currency,
+        extends_days=account.payment_extends_days,
+        configured_expiry=account.expires_at,
+    )
+
+
 def _shown(payment: Payment, receipt: Receipt, untold: str) -> PaymentReceipt:
     return PaymentReceipt(
         account=payment.account,
@@ -110,11 +123,15 @@ def _shown(payment: Payment, receipt: Receipt, untold: str) -> PaymentReceipt:
         after=format_amount(receipt.after),
         repeated=receipt.repeated,
         untold=untold,
+        expires_at=msgspec.UNSET if receipt.expires_at is None else iso_utc(receipt.expires_at),
     )
 
 
-async def _refresh_balances(switch: RunningSwitch) -> str:
-    """Have the switch read the balances; if that fails, the money is booked, and the switch polls balances anyway."""
+async def refresh_balances(switch: RunningSwitch) -> str:
+    """Have the switch read balances and expiries; return why it does not, empty if it does or if none runs.
+
+    What was booked stays so, and the switch reads it at its next poll.
+    """
     try:
         await switch.ask_if_running("refresh_balances")
     except (DaemonRefusedError, DaemonUnreachableError) as error:

@@ -6,6 +6,7 @@ changed.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final
 
 from vosd.base.clock import Instant
@@ -66,9 +67,14 @@ class RouteExplanation:
 
 
 def idle_state(
-    catalogue: Catalogue, standings: Mapping[str, Standing] | None, overrides: Overrides = NO_OVERRIDES
+    catalogue: Catalogue,
+    standings: Mapping[str, Standing] | None,
+    overrides: Overrides = NO_OVERRIDES,
+    expiries: Mapping[str, int] = MappingProxyType({}),
 ) -> LiveState:
     """Return a live state without calls; with ``standings`` None, money is not checked.
+
+    ``expiries`` are those that the ledger has, UTC milliseconds.
 
     ``overrides`` are those in force; the catalogue has the values of gateways already.
     """
@@ -81,6 +87,9 @@ def idle_state(
             credits[account.id] = AccountCredit(
                 account.id, overrides.overdraft_limit(account), known.balance, known.seq
             )
+    for name, expires_at in expiries.items():
+        if name in credits:
+            credits[name].expires_at = expires_at
     live = LiveState(credits, _as_far_as_known)
     live.blocks.set(overrides, catalogue)
     return live

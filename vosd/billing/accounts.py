@@ -43,5 +43,7 @@ class Account(msgspec.Struct, frozen=True):
     """Which margin its calls must leave; None = that of the plan."""
     partner: str | None = None
     """The company behind it; a call from one of its accounts never goes to a routing gateway of the same."""
+    payment_extends_days: int = 0
+    """By how many days a payment extends the validity: its own, or SERVER_PAY_DELAY_CUSTOMER_EXPIRE_DAY."""
     advance_s: int = 60
     """Seconds reserved at a time: SERVER_BILLING_PREVENT_OVERDRAFT_ADVANCE_TIME, or the account's own."""

@@ -99,6 +99,7 @@ class AccountCredit:
         "_seq",
         "_unbooked",
         "account",
+        "expires_at",
         "limit",
         "low_below",
         "lows",
@@ -113,6 +114,8 @@ class AccountCredit:
         self._unbooked = ZERO
         self._holds = 0
         """How many are open."""
+        self.expires_at: int | None = None
+        """When it expires by the ledger, UTC milliseconds; None = as configured."""
         self.low_below: Decimal | None = None
         """The account is added to ``lows`` when less than this is left for calls; None = never."""
         self.lows: list[AccountCredit] | None = None

@@ -289,7 +289,8 @@ class Admission:
         if account.id in self.live.blocks.accounts:
             why = f"account {account.id} is blocked {self.live.blocks.accounts[account.id]}"
             return Refusal(EndReason.ACCOUNT_DISABLED, 403, why)
-        if account.expires_at is not None and call.at.wall >= account.expires_at:
+        expires_at = self.live.credits[account.id].expires_at or account.expires_at
+        if expires_at is not None and call.at.wall >= expires_at:
             return Refusal(EndReason.ACCOUNT_EXPIRED, 403, f"account {account.id} has expired")
         sections = self.catalogue.sections
         if sections and account.id in sections:

@@ -45,6 +45,8 @@ class Setting(Enum):
     MAX_CONCURRENT = "max_concurrent"
     MAX_CPS = "max_cps"
     OVERDRAFT_LIMIT = "overdraft_limit"
+    EXPIRES_AT = "expires_at"
+    """Kept with the account and not as an override: payments change it, and the record of changes has it."""
 
 
 SETTINGS: Final[Mapping[Target, frozenset[Setting]]] = {

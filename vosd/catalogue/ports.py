@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from enum import Enum
 from typing import NamedTuple, Protocol
 
-from vosd.catalogue.overrides import Key, Override, Overrides
+from vosd.catalogue.overrides import Key, Override, Overrides, Target
 
 
 class Action(Enum):
@@ -25,6 +25,8 @@ class Change(NamedTuple):
     """As it was set, or as it was until then."""
     operator: str | None
     """Who changed it; None = it expired."""
+    before: str | None = None
+    """The value until then; None = it was as configured, or, where it is no longer overridden, that of ``override``."""
 
 
 class SwitchOverrides(Protocol):
@@ -78,8 +80,8 @@ class OverrideStore(SwitchOverrides, Protocol):
         """
         ...
 
-    async def changes(self, limit: int, name: str | None = None) -> Sequence[Change]:
-        """Return the latest changes, newest first; ``name``: of objects of that name only.
+    async def changes(self, limit: int, name: str | None = None, target: Target | None = None) -> Sequence[Change]:
+        """Return the latest changes, newest first; ``name`` and ``target``: of such objects only.
 
         Raises:
             StoreUnavailable: try again.

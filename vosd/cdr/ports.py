@@ -6,6 +6,7 @@ try again is the caller's decision.
 
 from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
+from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
 from vosd.base.errors import VosError
@@ -24,6 +25,9 @@ class Changes(NamedTuple):
 
     standings: Mapping[str, Standing]
     mark: int
+    expiries: Mapping[str, int] = MappingProxyType({})
+    """Until when those of them are valid of which the ledger says so, UTC milliseconds; of the others the configuration
+    does."""
 
 
 class StoreUnavailable(VosError):  # noqa: N818 - a state, not a mistake

@@ -7,14 +7,17 @@ import click
 import msgspec
 
 from vosd.cli import output
-from vosd.cli.arguments import OVERDRAFT, operator_option
+from vosd.cli.arguments import EXPIRY, OVERDRAFT, operator_option
 from vosd.cli.command import Family, Invocation, json_option, pass_invocation
 from vosd.cli.output import Column
 from vosd.cli.overrides import clear, now_ms, order_of, order_options, put, show_set, show_unblocked
 
 if TYPE_CHECKING:
+    from vosd.admin.account_history import AccountChange
     from vosd.admin.accounts import AccountSheet
     from vosd.admin.overrides import Order, Outcome
+    from vosd.admin.validity import ExpirySheet
+    from vosd.cli.arguments import Expiry
 
 _ON_SCREEN: Final = {
     "id": Column("id", narrowest=12),
@@ -27,6 +30,17 @@ _ON_SCREEN: Final = {
     "blocked": Column("blocked"),
 }
 """The listing on a terminal: one line for each account, also at 80 columns; amounts are never cut."""
+
+_HISTORY: Final = {
+    "at": Column("at, UTC"),
+    "action": Column("action", rank=3),
+    "what": Column("what"),
+    "before": Column("before", is_figure=True),
+    "after": Column("after", is_figure=True),
+    "by": Column("by", rank=2),
+    "reference": Column("reference", rank=1, narrowest=10),
+    "memo": Column("memo", narrowest=10),
+}
 
 
 @click.group(cls=Family)
@@ -53,6 +67,7 @@ async def _show(invocation: Invocation, account_id: str) -> "AccountSheet":
     from vosd.storage.books import SqlBooks
     from vosd.storage.overrides import SqlOverrides
     from vosd.storage.queries import SqlQueries
+    from vosd.storage.validity import SqlValidity
 
     accounts = invocation.excerpt.accounts()
     async with database_of(invocation.settings) as database:
@@ -62,8 +77,9 @@ async def _show(invocation: Invocation, account_id: str) -> "AccountSheet":
             (await SqlOverrides(database).load()).at(now),
             WorkTimes(invocation.excerpt.calendars, now),
         )
+        expires_at = await SqlValidity(database).expiry(account_id)
         return await show_account(
-            accounts, books, queries, invocation.running_switch(), account_id, overrides, work_times
+            accounts, books, queries, invocation.running_switch(), account_id, overrides, work_times, expires_at
         )
 
 
@@ -102,15 +118,97 @@ async def _list(invocation: Invocation) -> "list[AccountSheet]":
 
 @account.command("set")
 @click.argument("account_id", metavar="ID")
-@click.option("--overdraft-limit", type=OVERDRAFT, required=True, metavar="X", help="An amount, or unlimited.")
+@click.option("--overdraft-limit", type=OVERDRAFT, metavar="X", help="An amount, or unlimited.")
+@click.option("--expires-at", type=EXPIRY, metavar="TIME", help="A time, never, or configured.")
 @order_options
 @pass_invocation
-def set_values(invocation: Invocation, /, account_id: str, overdraft_limit: str, as_json: bool, **terms: Any) -> None:
-    """Override values of an account: how far below zero calls may take its balance."""
+def set_values(
+    invocation: Invocation,
+    /,
+    account_id: str,
+    overdraft_limit: str | None,
+    expires_at: "Expiry | None",
+    as_json: bool,
+    **terms: Any,
+) -> None:
+    """Override values of an account: how far below zero calls may take its balance, until when it may be used.
+
+    --expires-at wins over the configuration until payments or this verb change it.
+    """
     from vosd.catalogue.overrides import Setting
 
-    order = order_of({Setting.OVERDRAFT_LIMIT: overdraft_limit}, **terms)
-    show_set(asyncio.run(_set(invocation, account_id, order)), as_json=as_json)
+    if (overdraft_limit is None) == (expires_at is None):
+        raise click.UsageError("say --overdraft-limit or --expires-at, one at a time")
+    if overdraft_limit is not None:
+        order = order_of({Setting.OVERDRAFT_LIMIT: overdraft_limit}, **terms)
+        show_set(asyncio.run(_set(invocation, account_id, order)), as_json=as_json)
+        return
+    if terms["until"] is not None:
+        raise click.UsageError("--until is not for --expires-at, which is a time itself")
+    assert expires_at is not None, "one of the two was given"
+    changed = asyncio.run(_set_expiry(invocation, account_id, expires_at, terms["operator"], terms["memo"]))
+    if changed.untold:
+        output.remark(f"stored, but the running switch has not taken it yet: {changed.untold}")
+    if as_json:
+        output.document(changed)
+    else:
+        output.line(f"account {account_id}: expires {changed.expires_at or 'never'}")
+
+
+async def _set_expiry(
+    invocation: Invocation, account_id: str, expires_at: "Expiry", operator: str, memo: str | None
+) -> "ExpirySheet":
+    from vosd.admin.validity import set_expiry
+    from vosd.cli.database import database_of
+    from vosd.storage.validity import SqlValidity
+
+    accounts = invocation.excerpt.accounts()
+    async with database_of(invocation.settings) as database:
+        return await set_expiry(
+            accounts,
+            SqlValidity(database),
+            invocation.running_switch(),
+            account_id,
+            expires_at.wall_ms,
+            operator=operator,
+            memo=memo,
+            now=now_ms(),
+        )
+
+
+@account.command("history")
+@click.argument("account_id", metavar="ID")
+@click.option("--limit", type=click.IntRange(1, 100_000), default=100, show_default=True, help="Most changes listed.")
+@json_option
+@pass_invocation
+def history(invocation: Invocation, account_id: str, limit: int, as_json: bool) -> None:
+    """List what changed the money and the limits of an account, beside its calls: who, when, before, after.
+
+    The newest first; changes of the configuration file are not in it.
+    """
+    changes = asyncio.run(_history(invocation, account_id, limit))
+    if as_json:
+        output.document(changes)
+        return
+    rows = [[getattr(change, key) for key in _HISTORY] for change in changes]
+    width = output.columns_of_screen() or output.UNFOLDED
+    output.listing([*_HISTORY.values()], rows, width, empty="nothing was changed")
+
+
+async def _history(invocation: Invocation, account_id: str, limit: int) -> "list[AccountChange]":
+    from vosd.admin.account_history import account_history
+    from vosd.admin.ledger import known_standing
+    from vosd.catalogue.overrides import Target
+    from vosd.cli.database import database_of
+    from vosd.storage.ledger import SqlLedger
+    from vosd.storage.overrides import SqlOverrides
+    from vosd.storage.queries import SqlQueries
+
+    async with database_of(invocation.settings) as database:
+        await known_standing(invocation.excerpt.accounts(), SqlQueries(database), account_id)
+        entries = await SqlLedger(database).by_hand(account_id, limit)
+        changes = await SqlOverrides(database).changes(limit, account_id, Target.ACCOUNT)
+        return account_history(entries, changes, limit)
 
 
 @account.command("block")

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 import click
@@ -45,6 +45,28 @@ class Moment(click.ParamType[int]):
         if moment.tzinfo is None:
             self.fail(f"{value!r} has no zone: write Z for UTC, or an offset such as +02:00", param, ctx)
         return (moment - _EPOCH) // timedelta(milliseconds=1)
+
+
+class Expiry(NamedTuple):
+    """When an account expires, UTC milliseconds; None = as configured."""
+
+    wall_ms: int | None
+
+
+class ExpiryTime(click.ParamType[Expiry]):
+    """A point in time, ``never``, or ``configured`` for what the configuration says."""
+
+    name = "expiry"
+
+    def convert(self, value: str | Expiry, param: click.Parameter | None, ctx: click.Context | None) -> Expiry:
+        """Convert the time."""
+        from vosd.billing.validity import NEVER
+
+        if isinstance(value, Expiry):
+            return value
+        if value == "configured":
+            return Expiry(None)
+        return Expiry(NEVER if value == "never" else MOMENT.convert(value, param, ctx))
 
 
 class CalendarMonth(click.ParamType["Month"]):
@@ -194,6 +216,7 @@ def _login() -> str:
 
 
 MOMENT = Moment()
+EXPIRY = ExpiryTime()
 MONTH = CalendarMonth()
 ZONE = Zone()
 CALL_ID = CallId()

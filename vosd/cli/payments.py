@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from uuid import uuid4
 
 import click
+import msgspec
 
 from vosd.cli import output
 from vosd.cli.arguments import AMOUNT, operator_option
@@ -92,7 +93,8 @@ def add(
         output.document(receipt)
         return
     _say_repeated(receipt)
-    output.sheet({"balance before": receipt.before, "amount": receipt.amount, "balance after": receipt.after})
+    shown = {"balance before": receipt.before, "amount": receipt.amount, "balance after": receipt.after}
+    output.sheet(shown if receipt.expires_at is msgspec.UNSET else shown | {"expires at": receipt.expires_at})
 
 
 @payment.command("transfer")

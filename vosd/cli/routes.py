@@ -56,16 +56,19 @@ async def _from_configuration(invocation: Invocation, question: dict[str, str], 
     from vosd.storage.overrides import SqlOverrides
 
     loaded = invocation.load()
-    standings, overrides = None, NO_OVERRIDES
+    changes, overrides = None, NO_OVERRIDES
     try:
         async with database_of(invocation.settings) as database:
-            standings = (await SqlBooks(database).standings()).standings
+            changes = await SqlBooks(database).standings()
             overrides = (await SqlOverrides(database).load()).at(wall_ms)
     except StoreUnavailable as error:
         output.remark(f"balances are not judged: {error}")
         output.remark("overrides are not considered")
     catalogue = overlaid(loaded.catalogue, overrides)
-    state = idle_state(catalogue, standings, overrides)
+    if changes is None:
+        state = idle_state(catalogue, None, overrides)
+    else:
+        state = idle_state(catalogue, changes.standings, overrides, changes.expiries)
     explanation = explain_route(
         catalogue,
         state,

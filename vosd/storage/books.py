@@ -115,11 +115,15 @@ class SqlBooks:
             StoreUnavailable: try again.
         """
         table = schema.account.c
-        query = select(table.id, table.balance, table.seq, table.changed).where(table.changed > after)
+        query = select(table.id, table.balance, table.seq, table.changed, table.expires_at)
         async with self._database.reading() as connection:
-            rows = (await connection.execute(query)).all()
+            rows = (await connection.execute(query.where(table.changed > after))).all()
         mark = max((row.changed for row in rows), default=after)
-        return Changes({row.id: Standing(row.balance, row.seq) for row in rows}, mark)
+        return Changes(
+            {row.id: Standing(row.balance, row.seq) for row in rows},
+            mark,
+            {row.id: row.expires_at for row in rows if row.expires_at is not None},
+        )
 
     async def _prepare(self, records: Iterable[CallRecord]) -> tuple[list[PreparedCall], list[RejectedRecord]]:
         calls: list[PreparedCall] = []

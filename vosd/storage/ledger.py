@@ -13,6 +13,7 @@ from sqlalchemy import ColumnElement, Select, func, select, type_coerce
 from vosd.base.money import ZERO
 from vosd.storage import schema
 from vosd.storage.database import Database
+from vosd.storage.ports import EntryKind
 from vosd.storage.types import Money, descriptive
 
 ENTRIES_AT_ONCE: Final = 1_000
@@ -96,6 +97,18 @@ class SqlLedger:
             if len(found) < ENTRIES_AT_ONCE:
                 return
             last = found[-1].id if wanted.account is None else found[-1].seq
+
+    async def by_hand(self, account: str, limit: int) -> Sequence[LedgerEntry]:
+        """Return the entries of an account that are not of calls, the newest first.
+
+        Raises:
+            StoreUnavailable: try again.
+        """
+        kinds = [kind.value for kind in EntryKind if kind is not EntryKind.CALL]
+        seq = func.coalesce(_entry.seq, _entry.seq)  # hides the order: by (account, kind) few entries are read
+        query = _fitting(EntryFilter(account=account, kinds=kinds)).order_by(seq.desc()).limit(limit)
+        async with self._database.reading() as connection:
+            return [LedgerEntry._make(row) for row in (await connection.execute(query)).all()]
 
     async def statement(self, account: str, since: int, until: int) -> Statement:
         """Return the sums of an account's entries before ``since`` and, by kind, from then to before ``until``.

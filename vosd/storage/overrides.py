@@ -56,11 +56,13 @@ class SqlOverrides:
             present = await _expired(connection, now)
             for each in overrides:
                 row = _row_of(each)
-                if each.key in present:
+                replaced = present.get(each.key)
+                if replaced is not None:
                     await connection.execute(delete(_table).where(*_is(each.key)))
                 await connection.execute(insert(_table).values(row))
                 present[each.key] = each
-                await _note(connection, Action.SET, each, now, each.operator)
+                before = None if replaced is None else replaced.value
+                await note(connection, Change(now, Action.SET, each, each.operator, before))
 
     async def clear(self, keys: Collection[Key], operator: str, now: int) -> Sequence[Override]:
         """Remove overrides, and return those that there were.
@@ -74,7 +76,7 @@ class SqlOverrides:
             found = [present[key] for key in dict.fromkeys(keys) if key in present]
             for each in found:
                 await connection.execute(delete(_table).where(*_is(each.key)))
-                await _note(connection, Action.CLEARED, each, now, operator)
+                await note(connection, Change(now, Action.CLEARED, each, operator))
         return found
 
     async def expire(self, now: int) -> None:
@@ -87,7 +89,7 @@ class SqlOverrides:
             await _advance(connection)
             await _expired(connection, now)
 
-    async def changes(self, limit: int, name: str | None = None) -> Sequence[Change]:
+    async def changes(self, limit: int, name: str | None = None, target: Target | None = None) -> Sequence[Change]:
         """Return the latest changes, newest first.
 
         Raises:
@@ -96,9 +98,14 @@ class SqlOverrides:
         query = select(_change).order_by(_change.c.id.desc()).limit(limit)
         if name is not None:
             query = query.where(_change.c.name == name)
+        if target is not None:
+            query = query.where(_change.c.target == target.value)
         async with self._database.reading() as connection:
             rows = (await connection.execute(query)).all()
-        return [Change(row.changed_at, Action(row.action), _override_of(row), row.changed_by) for row in rows]
+        return [
+            Change(row.changed_at, Action(row.action), _override_of(row), row.changed_by, row.value_before)
+            for row in rows
+        ]
 
 
 async def _version_in(connection: AsyncConnection) -> int:
@@ -133,15 +140,25 @@ async def _expired(connection: AsyncConnection, now: int) -> dict[Key, Override]
     for key, each in [*present.items()]:
         if not each.holds_at(now):
             await connection.execute(delete(_table).where(*_is(key)))
-            await _note(connection, Action.EXPIRED, each, now if each.until is None else each.until, None)
+            at = now if each.until is None else each.until
+            await note(connection, Change(at, Action.EXPIRED, each, None))
             del present[key]
     return present
 
 
-async def _note(connection: AsyncConnection, action: Action, each: Override, at: int, by: str | None) -> None:
-    by = None if by is None else descriptive(by, NAME_LENGTH)
+async def note(connection: AsyncConnection, change: Change) -> None:
+    """Add a line to the record of changes."""
+    by = None if change.operator is None else descriptive(change.operator, NAME_LENGTH)
     await connection.execute(
-        insert(_change).values(_row_of(each) | {"changed_at": at, "action": action.value, "changed_by": by})
+        insert(_change).values(
+            _row_of(change.override)
+            | {
+                "changed_at": change.at,
+                "action": change.action.value,
+                "changed_by": by,
+                "value_before": change.before,
+            }
+        )
     )
 
 

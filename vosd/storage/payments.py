@@ -22,6 +22,7 @@ from vosd.storage.ports import (
     receipt_of_earlier,
 )
 from vosd.storage.types import descriptive, identifying
+from vosd.storage.validity import extend
 from vosd.storage.writers import writer_for
 
 _account = schema.account
@@ -36,7 +37,9 @@ class SqlPayments:
         self._writer = writer_for(database)
 
     async def add(self, payment: Payment) -> Receipt:
-        """Book a payment, once; an account without a row gets one, so the caller checks the name.
+        """Book a payment, once, and extend the validity of the account in the same transaction.
+
+        An account without a row gets one, so the caller checks the name.
 
         Raises:
             ReferenceTaken: the reference was used for another amount.
@@ -55,7 +58,10 @@ class SqlPayments:
             earlier = await _earlier(connection, payment)
             if earlier is not None:
                 return earlier
-            return await _append(connection, payment, standing, currency, mark)
+            receipt = await _append(connection, payment, standing, currency, mark)
+            if payment.kind is not EntryKind.PAYMENT:
+                return receipt
+            return receipt._replace(expires_at=await extend(connection, _name(payment), payment))
 
     async def transfer(self, transfer: Transfer) -> tuple[Receipt, Receipt]:
         """Move money once, in one transaction; return the receipts of source and target.

@@ -68,6 +68,10 @@ class Payment:
     """Whether the account must have a row already, because the configuration does not name it."""
     least_left: Decimal | None = None
     """Refuse it where the balance would be less afterwards; None = whatever is left."""
+    extends_days: int = 0
+    """By how many days a payment above zero extends the validity of the account, if that expires."""
+    configured_expiry: int | None = None
+    """When the account expires by the configuration, UTC milliseconds; None = never. What the ledger has wins."""
 
     def __post_init__(self) -> None:
         assert self.kind not in {EntryKind.CALL, EntryKind.CORRECTION}, "calls have entries of their own"
@@ -127,6 +131,8 @@ class Receipt(NamedTuple):
     before: Decimal
     after: Decimal
     repeated: bool
+    expires_at: int | None = None
+    """Until when the payment has extended the validity of its account, UTC milliseconds; None = it has not."""
 
 
 class CallPosition(NamedTuple):

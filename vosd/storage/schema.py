@@ -1,4 +1,4 @@
-"""Tables: accounts, their ledger, calls with attempts and charges, registrations, identity and lease, overrides.
+"""Tables: accounts, ledger and checkpoints, calls with attempts and charges, registrations, lease, overrides.
 
 The migrations lead to this schema, and a test compares both. The columns of calls are those that the record declares
 (ADR 38). Refuses to hold statements.
@@ -108,6 +108,7 @@ account: Final = Table(
     Column("seq", BigInteger, nullable=False, comment="of the account's latest ledger entry; 0 = none"),
     Column("changed", BigInteger, nullable=False, comment="the commit that last changed the balance"),
     Column("currency", String(CURRENCY_LENGTH)),
+    Column("expires_at", Moment, comment="null = as configured"),
     Index("account_changed", "changed"),  # the daemon polls by it every second
     **_IN_MYSQL,
 )
@@ -130,6 +131,21 @@ ledger_entry: Final = Table(
     Unique("account", "kind", "reference", name="ledger_entry_once"),  # a retry books nothing twice (ADR 5)
     Unique("account", "seq", name="ledger_entry_chain"),  # two writers cannot both take the next number
     Index("ledger_entry_call", "call_id"),
+    **_IN_MYSQL,
+)
+
+ledger_checkpoint: Final = Table(
+    "ledger_checkpoint",
+    metadata,
+    Column("account", String(ACCOUNT_LENGTH), primary_key=True),
+    Column("closed_until", Moment, primary_key=True, comment="entries dated before are closed"),
+    Column("seq", BigInteger, nullable=False, comment="of the last closed entry; 0 = none"),
+    Column("balance", Money, nullable=False, comment="after that entry"),
+    Column("closed_at", Moment, nullable=False),
+    Column("operator", String(NAME_LENGTH)),
+    Column("memo", String(MEMO_LENGTH)),
+    Index("ledger_checkpoint_until", "closed_until"),
+    sqlite_with_rowid=False,
     **_IN_MYSQL,
 )
 
@@ -271,6 +287,7 @@ override_change: Final = Table(
     Column("set_at", Moment, nullable=False),
     Column("expires_at", Moment),
     Column("memo", String(MEMO_LENGTH)),
+    Column("value_before", String(VALUE_LENGTH), comment="null = it was as configured"),
     Index("override_change_name", "name"),
     **_IN_MYSQL,
 )

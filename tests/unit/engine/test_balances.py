@@ -5,6 +5,7 @@ from decimal import Decimal
 import pytest
 import structlog
 
+from vosd.billing.validity import DAY_MS
 from vosd.cdr.record import Posting
 from vosd.engine.booking.balances import LOWS_AT_ONCE, Balances, CurrencyChangedError
 from vosd.storage.memory.store import MemoryStore
@@ -200,3 +201,20 @@ async def test_the_event_has_account_amount_and_currency():
             "balance": "10.00", "reserved": "0.60", "balance_low": "9.50",
         }
     ]  # fmt: skip
+
+
+async def test_the_expiry_of_the_ledger_is_taken_with_the_balance_and_given_up_with_it():
+    store = await store_with("10")
+    balances = Balances(store)
+    await balances.adopt(TEN)
+    terms = {"extends_days": 30, "configured_expiry": 5}
+    await store.add(
+        Payment(account="acme", kind=EntryKind.PAYMENT, reference="2", made_at=7, amount=Decimal(5), **terms)
+    )
+    assert balances.credits["acme"].expires_at is None
+    await balances.refresh()
+    extended = balances.credits["acme"].expires_at
+    assert extended == 7 + 30 * DAY_MS
+    later = Balances(store)
+    await later.adopt(TEN)
+    assert later.credits["acme"].expires_at == extended

@@ -8,14 +8,24 @@ from vosd.config.assembly.conversion import Conversion, require_all_used
 from vosd.config.keys.accounts import AccountKeys
 from vosd.config.keys.parameters import ParameterKeys
 
-_ACCOUNT: Final = Conversion(AccountKeys, Account, by_hand={"currency": "currency", "advance_minutes": "advance_s"})
+_ACCOUNT: Final = Conversion(
+    AccountKeys,
+    Account,
+    by_hand={
+        "currency": "currency",
+        "advance_minutes": "advance_s",
+        "payment_extends_days": "payment_extends_days",
+    },
+)
 require_all_used(AccountKeys, _ACCOUNT)
 
 
 def account_of(keys: AccountKeys, parameters: ParameterKeys) -> Account:
     """Return an account; where it states no currency, the catalogue settles it."""
+    days = keys.payment_extends_days
     return _ACCOUNT(
         keys,
         currency=keys.currency or CURRENCY_OF_RATE_GROUP,
+        payment_extends_days=parameters.payment_extends_days if days is None else days,
         advance_s=60 * (keys.advance_minutes or parameters.advance_minutes),
     )

@@ -41,7 +41,11 @@ class AccountKeys(Keys):
     enabled: Annotated[bool, switch()] = True
     """``no`` refuses its calls."""
     expires_at: Annotated[int | None, moment()] = None
-    """From this time on calls are refused."""
+    """From this time on calls are refused, until a payment extends it (``payment_extends_days``) or ``vosd account set
+    --expires-at`` sets another date: what those have set wins over this key."""
+    payment_extends_days: Annotated[int | None, whole(0, 3_650)] = None
+    """By how many days a payment extends ``expires_at``, from then or from the payment, whichever is later. Default:
+    SERVER_PAY_DELAY_CUSTOMER_EXPIRE_DAY."""
     max_concurrent: Annotated[int | None, limit()] = None
     """Calls at the same time."""
     max_cps: Annotated[int | None, limit()] = None

@@ -61,6 +61,10 @@ class ParameterKeys(Keys):
         default=1, alias="SERVER_BILLING_PREVENT_OVERDRAFT_ADVANCE_TIME"
     )
     """For how long a call reserves money at a time."""
+    payment_extends_days: Annotated[int, whole(0, 3_650, "days")] = Field(
+        default=0, alias="SERVER_PAY_DELAY_CUSTOMER_EXPIRE_DAY"
+    )
+    """By how many days a payment extends the validity of an account that expires; 0 = by none."""
     record_server_hang_up: Annotated[bool, zero_or_one()] = Field(
         default=True, alias="SERVER_BILLING_RECORD_SERVER_HANG_UP"
     )
@@ -159,7 +163,6 @@ class ParameterKeys(Keys):
             "SERVER_CDR_FILE_WRITE_INTERVAL",
             "SERVER_CDR_FILE_WRITE_MAX",
             "SERVER_MAX_CDR_PENDING_LIST_LENGTH",
-            "SERVER_PAY_DELAY_CUSTOMER_EXPIRE_DAY",
             "SERVER_PERIOD_RATE_ENABLED",
             "SS_AUXILIARY_RING_TONE_ACTIVATION_DELAY",
             "SS_MEDIAPROXYBEHINDNAT",

@@ -15,7 +15,7 @@ from vosd.base.errors import VosError
 from vosd.base.money import ZERO, format_amount
 from vosd.billing.accounts import Account
 from vosd.billing.holds import AccountCredit
-from vosd.cdr.ports import Books, Standing, StoreUnavailable
+from vosd.cdr.ports import Books, Changes, StoreUnavailable
 from vosd.cdr.record import Posting
 from vosd.engine.counting import Counting
 from vosd.obs.events import Event
@@ -64,14 +64,15 @@ class Balances(Counting):
             StoreUnavailable: some of it may be done; try again.
         """
         unread = [name for name in accounts if name not in self.credits or not self.credits[name].is_read]
-        standings: Mapping[str, Standing] = {}
+        changes = Changes({}, 0)
         if unread:
             await self._books.open_accounts(unread)
-            standings = (await self._books.standings()).standings
+            changes = await self._books.standings()
         await self._settle_currencies({name: account.currency for name, account in accounts.items()}, in_calls)
         for name in unread:
             credit = self._credit(name)
-            credit.committed(*standings[name])
+            credit.committed(*changes.standings[name])
+            credit.expires_at = changes.expiries.get(name)
             credit.set_terms(accounts[name].overdraft_limit, accounts[name].balance_low)
 
     async def _settle_currencies(self, wanted: Mapping[str, str], in_calls: Callable[[], Collection[str]]) -> None:
@@ -127,6 +128,7 @@ class Balances(Counting):
                     if standing.seq < credit.seq:
                         newer[name] = credit.seq
                     credit.committed(standing.balance, standing.seq)
+                    credit.expires_at = changes.expiries.get(name)
             if newer:
                 # Calls booked during the query are usually why. A query that begins later must have their entries; to
                 # compare the journal for nothing would read all calls of the last minutes.
@@ -170,6 +172,7 @@ class Balances(Counting):
             self._mark = changes.mark
             for name in known:
                 self.credits[name].restore(*changes.standings[name])
+                self.credits[name].expires_at = changes.expiries.get(name)
 
     def add_owed(self, postings: Iterable[Posting]) -> None:
         """Count what an ended call will book as owed, also on accounts that are not configured.

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 
 import msgspec
 
-from vosd.catalogue.overrides import Key, Override, Overrides
+from vosd.catalogue.overrides import Key, Override, Overrides, Target
 from vosd.catalogue.ports import Action, Change
 from vosd.cdr.kinds import NAME_LENGTH
 from vosd.storage import schema
@@ -38,8 +38,10 @@ class MemoryOverrides:
         stored = [_stored(each) for each in overrides]
         self._expire(now)
         for each in stored:
+            replaced = self._kept.get(each.key)
             self._kept[each.key] = each
-            self._changes.append(Change(now, Action.SET, each, each.operator))
+            before = None if replaced is None else replaced.value
+            self._changes.append(Change(now, Action.SET, each, each.operator, before))
 
     async def clear(self, keys: Collection[Key], operator: str, now: int) -> Sequence[Override]:
         """Remove overrides, and return those that there were."""
@@ -53,9 +55,13 @@ class MemoryOverrides:
         """Remove what has expired."""
         self._expire(now)
 
-    async def changes(self, limit: int, name: str | None = None) -> Sequence[Change]:
+    async def changes(self, limit: int, name: str | None = None, target: Target | None = None) -> Sequence[Change]:
         """Return the latest changes, newest first."""
-        return [each for each in reversed(self._changes) if name in {None, each.override.name}][:limit]
+        return [
+            each
+            for each in reversed(self._changes)
+            if name in {None, each.override.name} and target in {None, each.override.target}
+        ][:limit]
 
     def _expire(self, now: int) -> None:
         self._version += 1

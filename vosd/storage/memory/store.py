@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 from vosd.base.ids import shortened
 from vosd.base.money import LIMIT, ZERO
 from vosd.base.number import for_matching
+from vosd.billing.validity import extended
 from vosd.cdr.kinds import ACCOUNT_LENGTH, NUMBER_LENGTH, Kind
 from vosd.cdr.ports import Changes, RejectedRecord, RejectedRecords, Standing
 from vosd.cdr.record import CallRecord, ChargeRow
@@ -51,6 +52,7 @@ class _Account:
     standing: Standing
     changed: int
     currency: str | None = None
+    expires_at: int | None = None
 
 
 class MemoryStore:
@@ -123,7 +125,8 @@ class MemoryStore:
         """Return the standing of every account that changed after the mark; ``after=0`` returns all."""
         changed = {name: row for name, row in self._accounts.items() if row.changed > after}
         mark = max((row.changed for row in changed.values()), default=after)
-        return Changes({name: row.standing for name, row in changed.items()}, mark)
+        expiries = {name: row.expires_at for name, row in changed.items() if row.expires_at is not None}
+        return Changes({name: row.standing for name, row in changed.items()}, mark, expiries)
 
     async def add(self, payment: Payment) -> Receipt:
         """Book a payment, once.
@@ -140,7 +143,16 @@ class MemoryStore:
         self._check_exists(payment)
         check_rest(payment, self._settled(payment).standing.balance)
         self.commits += 1
-        return self._pay(payment)
+        receipt = self._pay(payment)
+        if payment.kind is not EntryKind.PAYMENT or payment.amount <= 0:
+            return receipt
+        row = self._accounts[payment.account]
+        before = payment.configured_expiry if row.expires_at is None else row.expires_at
+        after = extended(before, payment.made_at, payment.extends_days)
+        if after == before:
+            return receipt
+        row.expires_at = after
+        return receipt._replace(expires_at=after)
 
     async def transfer(self, transfer: Transfer) -> tuple[Receipt, Receipt]:
         """Move money once; return the receipts of source and target.

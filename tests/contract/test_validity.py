@@ -1,0 +1,77 @@
+"""Until when accounts are valid by the ledger: payments extend it, operators set it."""
+
+from decimal import Decimal
+
+import pytest
+
+from vosd.billing.validity import DAY_MS, NEVER
+from vosd.catalogue.ports import Action
+from vosd.storage.overrides import SqlOverrides
+from vosd.storage.ports import EntryKind, Payment
+from vosd.storage.validity import SqlValidity
+from vosd.testing.data.records import STARTED
+
+
+def payment(amount: str = "5", **changes) -> Payment:
+    fields = {"account": "acme", "kind": EntryKind.PAYMENT, "reference": "bank-1", "made_at": STARTED}
+    terms = {"extends_days": 30, "configured_expiry": STARTED + 9 * DAY_MS, "operator": "ann"}
+    return Payment(**(fields | terms | {"amount": Decimal(amount)} | changes))
+
+
+async def expiries(store):
+    return (await store.books.standings()).expiries
+
+
+async def test_a_payment_extends_the_configured_expiry_and_the_next_one_that(store):
+    first = await store.payments.add(payment())
+    assert first.expires_at == STARTED + 39 * DAY_MS
+    assert await expiries(store) == {"acme": STARTED + 39 * DAY_MS}
+    second = await store.payments.add(payment(reference="bank-2", made_at=STARTED + DAY_MS))
+    assert second.expires_at == STARTED + 69 * DAY_MS
+
+
+async def test_the_same_payment_twice_extends_once(store):
+    await store.payments.add(payment())
+    again = await store.payments.add(payment())
+    assert (again.repeated, again.expires_at) == (True, None)
+    assert await expiries(store) == {"acme": STARTED + 39 * DAY_MS}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"amount": "-5"},
+        {"kind": EntryKind.ADJUSTMENT},
+        {"kind": EntryKind.ZERO, "amount": "0"},
+        {"kind": EntryKind.REFUND, "amount": "-5"},
+        {"extends_days": 0},
+        {"configured_expiry": None},
+    ],
+)
+async def test_only_a_payment_above_zero_extends_and_only_what_expires(store, changes):
+    assert (await store.payments.add(payment(**changes))).expires_at is None
+    assert await expiries(store) == {}
+
+
+async def test_a_poll_after_the_payment_sees_the_new_expiry(store):
+    await store.books.open_accounts(["acme", "other"])
+    mark = (await store.books.standings()).mark
+    await store.payments.add(payment())
+    changes = await store.books.standings(mark)
+    assert ({*changes.standings}, changes.expiries) == ({"acme"}, {"acme": STARTED + 39 * DAY_MS})
+
+
+async def test_an_operator_sets_and_unsets_it_and_each_change_is_kept(database):
+    validity, configured = SqlValidity(database), STARTED + 9 * DAY_MS
+    await validity.set("acme", NEVER, configured, "ann", "friend of the house", STARTED)
+    assert await validity.expiry("acme") == NEVER
+    await validity.set("acme", STARTED + DAY_MS, configured, "bob", None, STARTED + 1)
+    await validity.set("acme", None, configured, "bob", None, STARTED + 2)
+    assert await validity.expiry("acme") is None
+    assert await validity.expiry("idle") is None
+    changes = await SqlOverrides(database).changes(10, "acme")
+    assert [(each.action, each.before, each.override.value, each.operator) for each in changes] == [
+        (Action.CLEARED, None, "2026-09-22T14:13:20.000Z", "bob"),
+        (Action.SET, "never", "2026-09-22T14:13:20.000Z", "bob"),
+        (Action.SET, "2026-09-30T14:13:20.000Z", "never", "ann"),
+    ]

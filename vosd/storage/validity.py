@@ -1,0 +1,97 @@
+"""Until when accounts are valid, where the ledger says so: payments extend it, operators set it.
+
+Kept in the account's row, which the switch polls for balances; each change is in the record of changes of overrides.
+"""
+
+from sqlalchemy import select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from vosd.billing.validity import NEVER, extended
+from vosd.catalogue.overrides import Override, Setting, Target
+from vosd.catalogue.ports import Action, Change
+from vosd.cdr.columns import iso_utc
+from vosd.cdr.kinds import ACCOUNT_LENGTH
+from vosd.storage import schema
+from vosd.storage.books import lock_accounts
+from vosd.storage.database import Database
+from vosd.storage.overrides import note
+from vosd.storage.ports import Payment
+from vosd.storage.types import identifying
+from vosd.storage.writers import writer_for
+
+_account = schema.account
+
+
+class SqlValidity:
+    """Reads and sets the validity of accounts in MySQL and SQLite."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._writer = writer_for(database)
+
+    async def expiry(self, account: str) -> int | None:
+        """Return when an account expires by the ledger, UTC milliseconds; None = as configured.
+
+        Raises:
+            StoreUnavailable: try again.
+        """
+        async with self._database.reading() as connection:
+            return await _expiry(connection, account)
+
+    async def set(
+        self, account: str, expires_at: int | None, configured: int | None, operator: str, memo: str | None, now: int
+    ) -> None:
+        """Set when an account expires; ``NEVER`` for never, None for what the configuration says.
+
+        ``configured`` is that: the record of changes has it as the value before. Times are UTC milliseconds.
+
+        Raises:
+            ContentRefused: the name is too long.
+            StoreUnavailable: probably nothing was changed; try the same again.
+        """
+        name = identifying(account, ACCOUNT_LENGTH)
+        async with self._database.writing() as connection:
+            mark = await self._writer.take_numbers(connection, 1)
+            await lock_accounts(connection, [name], mark)
+            before = await _expiry(connection, name)
+            await _set(connection, name, before if before is not None else configured, expires_at, operator, memo, now)
+            await connection.execute(update(_account).where(_account.c.id == name).values(changed=mark))
+
+
+async def extend(connection: AsyncConnection, name: str, payment: Payment) -> int | None:
+    """Extend the validity of a locked account by a payment; return the new expiry, None = it stays as it is."""
+    if payment.extends_days <= 0 or payment.amount <= 0:
+        return None
+    known = await _expiry(connection, name)
+    before = payment.configured_expiry if known is None else known
+    after = extended(before, payment.made_at, payment.extends_days)
+    if after == before:
+        return None
+    memo = f"payment {payment.reference}"
+    await _set(connection, name, before, after, payment.operator or "", memo, payment.made_at)
+    return after
+
+
+async def _expiry(connection: AsyncConnection, name: str) -> int | None:
+    expires_at = await connection.scalar(select(_account.c.expires_at).where(_account.c.id == name))
+    return None if expires_at is None else int(expires_at)
+
+
+async def _set(
+    connection: AsyncConnection,
+    name: str,
+    before: int | None,
+    after: int | None,
+    operator: str,
+    memo: str | None,
+    at: int,
+) -> None:
+    await connection.execute(update(_account).where(_account.c.id == name).values(expires_at=after))
+    action, value = (Action.CLEARED, before) if after is None else (Action.SET, after)
+    override = Override(Target.ACCOUNT, name, Setting.EXPIRES_AT, written(value), operator, at, memo=memo)
+    await note(connection, Change(at, action, override, operator, None if after is None else written(before)))
+
+
+def written(expires_at: int | None) -> str:
+    """Write an expiry as the record of changes has it."""
+    return "never" if expires_at is None or expires_at >= NEVER else iso_utc(expires_at)
