@@ -127,3 +127,13 @@ def test_an_sqlite_file_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "var").touch()
     with pytest.raises(StoreUnavailable, match=f"{tmp_path}/var/vosd.db of database.url cannot be made"):
         migrate(f"sqlite+aiosqlite:///{tmp_path}/var/vosd.db")
+
+
+def test_the_order_of_migrations_is_that_of_their_predecessors_not_of_their_numbers(tmp_path, monkeypatch):
+    monkeypatch.setattr(migrations, "_PACKAGE", tmp_path / "vosd")
+    versions = tmp_path / "migrations" / "versions"
+    versions.mkdir(parents=True)
+    (tmp_path / "migrations" / "env.py").touch()
+    for number, before in (("0001", "None"), ("0003", '"0001"'), ("0002", '"0003"')):
+        (versions / f"{number}_some.py").write_text(f'revision = "{number}"\ndown_revision = {before}\n')
+    assert migrations.revisions() == ["0001", "0003", "0002"]

@@ -19,7 +19,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from vosd.base.errors import VosError
 from vosd.cdr.ports import StoreDamaged, StoreUnavailable
-from vosd.storage.migrations import newest_revision
+from vosd.storage.migrations import revisions
 from vosd.storage.types import Unstorable
 
 PATIENCE_S: Final = 30.0
@@ -166,10 +166,10 @@ class Database:
         """
         async with self.reading() as connection:
             found = (await connection.exec_driver_sql("SELECT version_num FROM alembic_version")).scalar()
-        wanted = newest_revision()
-        if found is None or str(found) < wanted:
+        *earlier, wanted = revisions()
+        if found is None or found in earlier or str(found) < wanted:
             raise SchemaOutdated(self._outdated(f"has schema {found or 'none'}, not {wanted}"))
-        if str(found) > wanted:
+        if found != wanted:
             message = f"{self.place} was migrated by a newer vosd (schema {found}): install that version"
             raise SchemaOutdated(message)
 

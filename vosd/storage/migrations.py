@@ -1,10 +1,12 @@
 """The migrations that this version ships; the newest is the schema that it needs. Refuses to run them."""
 
+import re
 from pathlib import Path
 from typing import Final
 
 from vosd.base.errors import VosError
 
+_REVISION: Final = re.compile(r'^(down_)?revision = "(\w+)"$', re.MULTILINE)
 _PACKAGE: Final = Path(__file__).resolve().parent.parent
 
 
@@ -25,14 +27,31 @@ def migrations_path() -> Path:
     raise MigrationsMissing(message)
 
 
-def newest_revision() -> str:
-    """Return the revision of the newest migration, the schema that this version needs: the number of its file.
+def revisions() -> list[str]:
+    """Return the revisions of all migrations, the newest last: the schema that this version needs.
+
+    The order is that of their ``down_revision``; the numbers in their names need not follow it.
 
     Raises:
         MigrationsMissing: the installation has none.
     """
-    numbers = sorted(file.name.partition("_")[0] for file in (migrations_path() / "versions").glob("[0-9]*.py"))
-    if not numbers:
+    after: dict[str | None, str] = {}
+    for file in (migrations_path() / "versions").glob("[0-9]*.py"):
+        found = {bool(down): revision for down, revision in _REVISION.findall(file.read_text(encoding="utf-8"))}
+        after[found.get(True)] = found[False]
+    ordered: list[str] = []
+    while (following := after.get(ordered[-1] if ordered else None)) is not None:
+        ordered.append(following)
+    if not ordered:
         message = f"this installation has no migrations in {migrations_path()}: install vosd again"
         raise MigrationsMissing(message)
-    return numbers[-1]
+    return ordered
+
+
+def newest_revision() -> str:
+    """Return the revision of the newest migration, the schema that this version needs.
+
+    Raises:
+        MigrationsMissing: the installation has none.
+    """
+    return revisions()[-1]
