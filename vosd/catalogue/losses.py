@@ -16,6 +16,7 @@ PART: Final = 5
 _NAMED: Final = 5
 """Names that one message lists."""
 _NOTHING: Final[Mapping[str, Gone]] = MappingProxyType({})
+_NONE: Final[Set[str]] = frozenset()
 
 
 class Loss(NamedTuple):
@@ -46,11 +47,17 @@ class Busy(NamedTuple):
     gateways: Set[str]
 
 
-def losses(running: Catalogue, wanted: Catalogue, gone_rates: Mapping[str, Gone] = _NOTHING) -> tuple[Loss, ...]:
+def losses(
+    running: Catalogue,
+    wanted: Catalogue,
+    gone_rates: Mapping[str, Gone] = _NOTHING,
+    confirmed: Set[str] = _NONE,
+) -> tuple[Loss, ...]:
     """Return what of the running catalogue is missing in the wanted one, by kind; kinds without loss are left out.
 
     Of a rate group that stays, the prefixes that lose their rate are counted. ``gone_rates`` are those that were
-    counted before, by rate group: comparing two large tables takes too long for a thread beside the calls.
+    counted before, by rate group: comparing two large tables takes too long for a thread beside the calls. The rates
+    of the groups ``confirmed`` are not compared.
     """
     trunks = set(running.mapping_gateways) - set(running.phones)
     kinds: list[tuple[str, Collection[str], Collection[str]]] = [
@@ -62,7 +69,7 @@ def losses(running: Catalogue, wanted: Catalogue, gone_rates: Mapping[str, Gone]
         ("number pools", running.number_pools, wanted.number_pools),
         ("routing plans", running.plans, wanted.plans),
     ]
-    found = [*starmap(_loss, kinds), *_numbers(running, wanted), *_rates(running, wanted, gone_rates)]
+    found = [*starmap(_loss, kinds), *_numbers(running, wanted), *_rates(running, wanted, gone_rates, confirmed)]
     return tuple(loss for loss in found if loss.number)
 
 
@@ -97,10 +104,12 @@ def _numbers(running: Catalogue, wanted: Catalogue) -> Iterator[Loss]:
             yield Loss(f"numbers of number list {name!r}", (), max(0, len(numbers) - len(other)), len(numbers))
 
 
-def _rates(running: Catalogue, wanted: Catalogue, gone_rates: Mapping[str, Gone]) -> Iterator[Loss]:
+def _rates(
+    running: Catalogue, wanted: Catalogue, gone_rates: Mapping[str, Gone], confirmed: Set[str]
+) -> Iterator[Loss]:
     for name, group in running.rate_groups.items():
         other = wanted.rate_groups.get(name)
-        if other is None or other.version == group.version:
+        if other is None or other.version == group.version or name in confirmed:
             continue  # a removed group is reported where it is referred to
         kind = f"rates of rate group {name!r}"
         counted = gone_rates.get(name)

@@ -30,6 +30,7 @@ class Merged(NamedTuple):
     number_pools: Definitions[NumberPool]
     calendars: Definitions[Calendar]
     routing_plans: Definitions[RoutingPlan]
+    rates: Definitions[None]
     parameters: Definition[CallParameters] | None
     offline_gateway: Definition[str] | None
 
@@ -53,6 +54,7 @@ def merge(sources: Sequence[CatalogueSource], problems: ProblemList) -> Merged:
         lists(lambda source: source.number_pools),
         lists(lambda source: source.calendars),
         lists(lambda source: source.routing_plans),
+        lists(lambda source: source.rates),
         single("parameters", lambda source: source.parameters),
         single("offline_gateway", lambda source: source.offline_gateway),
     )

@@ -105,6 +105,8 @@ class CatalogueSource:
     number_pools: Definitions[NumberPool] = field(default_factory=lambda: Definitions("number pool"))
     calendars: Definitions[Calendar] = field(default_factory=lambda: Definitions("calendar"))
     routing_plans: Definitions[RoutingPlan] = field(default_factory=lambda: Definitions("routing plan"))
+    rates: Definitions[None] = field(default_factory=lambda: Definitions("table of rates", "rates"))
+    """Which rate groups this source has the rates of, by name of the group; their tables are in ``rate_groups``."""
     parameters: Definition[CallParameters] | None = None
     """What holds for every call; at most one source defines it."""
     offline_gateway: Definition[str] | None = None

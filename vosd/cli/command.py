@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from vosd.config.assembly.rate_compilers import Progress
     from vosd.config.assembly.rate_tables import RateTables
     from vosd.config.excerpt import Excerpt
+    from vosd.config.kept import Stored, Wanted
     from vosd.config.load import Loaded
     from vosd.engine.settings import Settings
 
@@ -88,7 +89,7 @@ class Invocation:
         """
         from vosd.config.load import load
 
-        loaded = load(self.config_path(), tables=self.tables)
+        loaded = load(self.config_path(), tables=self.tables, definitions=self.definitions)
         for problem in loaded.problems:
             click.echo(problem, err=True)
         return loaded
@@ -100,13 +101,20 @@ class Invocation:
 
         return tables_for_reader(state_dir_found_from(self.config_path(), state_dir), _progress_lines())
 
+    def definitions(self, wanted: "Wanted") -> "Stored":
+        """Return the definitions of the database as the switch read them last."""
+        from vosd.config.kept import kept_definitions
+        from vosd.config.places import state_dir_found_from
+
+        return kept_definitions(state_dir_found_from(self.config_path(), wanted.state_dir), wanted)
+
     @property
     def excerpt(self) -> "Excerpt":
         """The configuration, for verbs that need a part of it: only that part is read and validated."""
         from vosd.config.excerpt import Excerpt
 
         if self._excerpt is None:
-            self._excerpt = Excerpt(self.config_path(), tables=self.tables)
+            self._excerpt = Excerpt(self.config_path(), tables=self.tables, definitions=self.definitions)
         return self._excerpt
 
     @property

@@ -71,7 +71,7 @@ def check(invocation: Invocation, diff: bool, as_json: bool) -> None:
 
     path = invocation.config_path()
     try:
-        loaded = load(path, tables=invocation.tables)
+        loaded = load(path, tables=invocation.tables, definitions=invocation.definitions)
     except ConfigError as error:
         _show_problems(error.problems, as_json)
         sys.exit(BAD_CONFIGURATION)

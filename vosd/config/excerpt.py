@@ -18,11 +18,13 @@ from vosd.catalogue.source import Definition, report_unknown
 from vosd.config.assembly.accounts import account_of
 from vosd.config.assembly.calendars import calendar, read_calendars
 from vosd.config.assembly.compiled_groups import CompiledGroups
+from vosd.config.assembly.decks import deck_names, with_decks
 from vosd.config.assembly.inventory import label_of
 from vosd.config.assembly.parameters import defaults_of, take_parameters
 from vosd.config.assembly.rate_groups import read_group_keys, read_rate_group
 from vosd.config.assembly.rate_tables import RateTables, TablesInMemory
 from vosd.config.assembly.settings import settings_of
+from vosd.config.kept import Stored, Wanted, nothing_stored
 from vosd.config.keys.accounts import AccountKeys
 from vosd.config.keys.installation import InstallationKeys
 from vosd.config.keys.parameters import ParameterKeys
@@ -54,8 +56,13 @@ class Excerpt:
         path: Path,
         environ: Mapping[str, str] = os.environ,
         tables: Callable[[Path], RateTables] = lambda _state_dir: TablesInMemory(),
+        definitions: Callable[[Wanted], Stored] = nothing_stored,
     ) -> None:
-        """``tables`` takes the configured ``state_dir`` and returns where tables of rate files come from."""
+        """``tables`` takes the configured ``state_dir`` and returns where tables of rate files come from.
+
+        ``definitions`` returns what the database defines.
+        """
+        self._definitions = definitions
         self._path = path
         self._environ = environ
         self._tables = tables
@@ -92,6 +99,8 @@ class Excerpt:
             return None
         keys, parameters = self._installation()
         problems = ProblemList()
+        wanted = Wanted(keys.state_dir, keys.database.url.reveal(), deck_names([section]))
+        (section,) = with_decks([section], self._definitions(wanted).files, problems)
         compiled = CompiledGroups([section], parameters, lambda: self._tables(keys.state_dir), problems)
         if compiled.has(section):
             read = compiled.read(section)

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping, MutableMapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
@@ -15,6 +15,7 @@ from vosd.catalogue.problems import ConfigError, Place, Problem, ProblemList
 from vosd.config.assembly.bookable import check_rates
 from vosd.config.assembly.calendars import read_calendars
 from vosd.config.assembly.compiled_groups import CompiledGroups
+from vosd.config.assembly.decks import deck_names, with_decks
 from vosd.config.assembly.inventory import Inventory, label_of, read_inventory
 from vosd.config.assembly.parameters import defaults_of, take_parameters
 from vosd.config.assembly.rate_groups import ReadGroup, read_rate_group
@@ -24,9 +25,10 @@ from vosd.config.assembly.settings import settings_of
 from vosd.config.assembly.sockets import check_destinations, check_interfaces, check_servers
 from vosd.config.assembly.source import Objects, source_of
 from vosd.config.assembly.transports import read_transports
+from vosd.config.kept import Stored, Wanted, nothing_stored
 from vosd.config.keys.accounts import AccountKeys
 from vosd.config.keys.advertise import announced
-from vosd.config.keys.installation import InstallationKeys
+from vosd.config.keys.installation import DatabaseKeys, InstallationKeys
 from vosd.config.keys.mapping_gateways import MappingGatewayKeys
 from vosd.config.keys.number_lists import NumberListKeys
 from vosd.config.keys.number_pools import NumberPoolKeys
@@ -42,6 +44,7 @@ from vosd.config.reader.model import Keys
 from vosd.config.reader.reading import items_of, read_section
 from vosd.config.reader.renamed import merged
 from vosd.config.reader.templates import check_template_keys, fill_from_template, take_templates
+from vosd.config.reader.texts import DiskTexts, Texts
 from vosd.engine.settings import Settings
 from vosd.net.settings import TransportSettings
 from vosd.net.tls import TlsContexts
@@ -69,6 +72,10 @@ class Loaded:
     """Place of each account's currency, or of the account itself."""
     rate_files: Mapping[str, Compiled]
     """Tables of compiled files, by name of their rate group."""
+    stored: Stored
+    """What the database defines."""
+    texts: Mapping[str, bytes] = field(repr=False)
+    """The files of YAML that were read, by absolute path; they may have passwords."""
 
     @property
     def rate_report(self) -> tuple[Problem, ...]:
@@ -96,30 +103,43 @@ def load(
     path: Path,
     environ: Mapping[str, str] = os.environ,
     tables: Callable[[Path], RateTables] = lambda _state_dir: TablesInMemory(),
+    definitions: Callable[[Wanted], Stored] = nothing_stored,
+    texts: Texts | None = None,
 ) -> Loaded:
     """Read and validate the configuration at ``path``.
 
-    ``tables`` takes the configured ``state_dir`` and returns where the tables of rate files come from.
+    ``tables`` takes the configured ``state_dir`` and returns where the tables of rate files come from. ``definitions``
+    returns what the database defines. ``texts`` is where the files of YAML are; None = on the disk.
 
     Raises:
         ConfigError: with every mistake that was found.
     """
     with without_collector():
-        return _load(path, environ, tables)
+        return _load(path, environ, tables, definitions, texts or DiskTexts())
 
 
-def _load(path: Path, environ: Mapping[str, str], tables: Callable[[Path], RateTables]) -> Loaded:
+def _load(
+    path: Path,
+    environ: Mapping[str, str],
+    tables: Callable[[Path], RateTables],
+    definitions: Callable[[Wanted], Stored],
+    texts: Texts,
+) -> Loaded:
     problems = ProblemList()
-    document = read_files(path, environ, problems)
+    document = read_files(path, environ, problems, texts=texts)
     written = _WrittenSettings(Place(str(path), 0), _places(document))
     defaults = defaults_of(document)
     parameters = take_parameters(document, defaults, problems)
-    objects, rate_files = _objects(document, parameters, defaults, lambda: tables(_state_dir(document)), problems)
+    groups = items_of(document, "rate_groups", problems)
+    state_dir = _state_dir(document)
+    stored = definitions(Wanted(state_dir, _database_url(document), deck_names(groups)))
+    groups = with_decks(groups, stored.files, problems)
+    objects, rate_files = _objects(document, groups, parameters, defaults, lambda: tables(state_dir), problems)
     installation = read_section(InstallationKeys, document, "", problems, defaults.settings)
     keys = installation or InstallationKeys()
     source = source_of(objects, parameters, keys, written, problems, zone_variable=environ.get("TZ", ""))
     try:
-        catalogue = assemble([source], problems)
+        catalogue = assemble([source, stored.source], problems)
         check_rates(
             (each.thing for each in objects.rate_groups.written.values()), keys.limits.max_call_seconds, problems
         )
@@ -136,7 +156,17 @@ def _load(path: Path, environ: Mapping[str, str], tables: Callable[[Path], RateT
             raise ConfigError(found)
         settings = settings_of(keys, parameters)
         return Loaded(
-            settings, catalogue, found, rate_reports, transports, tls, written.places, account_places, rate_files
+            settings,
+            catalogue,
+            found,
+            rate_reports,
+            transports,
+            tls,
+            written.places,
+            account_places,
+            rate_files,
+            stored,
+            texts.contents,
         )
     finally:
         large = (source.accounts, source.mapping_gateways, source.routing_gateways, source.phones)
@@ -152,19 +182,30 @@ def _take_apart(*mappings: MutableMapping[str, Any]) -> None:
 
 def _state_dir(document: Section) -> Path:
     """Return the state directory, which is validated later with the other settings."""
-    entry = document.entries.get("state_dir")
-    text = entry.node.text if entry is not None and isinstance(entry.node, Scalar) else ""
-    return Path(text or InstallationKeys().state_dir)
+    return Path(_text(document, "state_dir") or InstallationKeys().state_dir)
+
+
+def _database_url(document: Section) -> str:
+    """Return the URL of the database, which is validated later."""
+    entry = document.entries.get("database")
+    written = _text(entry.node, "url") if entry is not None and isinstance(entry.node, Section) else ""
+    return written or DatabaseKeys().url.reveal()
+
+
+def _text(section: Section, key: str) -> str:
+    entry = section.entries.get(key)
+    return entry.node.text if entry is not None and isinstance(entry.node, Scalar) else ""
 
 
 def _objects(
     document: Section,
+    groups: list[Section],
     parameters: ParameterKeys,
     defaults: Defaults,
     tables: Callable[[], RateTables],
     problems: ProblemList,
 ) -> tuple[Objects, Mapping[str, Compiled]]:
-    """Take templates and lists of objects out of the document."""
+    """Take templates and the other lists of objects out of the document."""
     templates = take_templates(document, problems)
     known = (key for model in _TEMPLATED for key in (*model.by_key(), *model.not_built))
     elsewhere = merged(model.names_elsewhere for model in _TEMPLATED)
@@ -186,7 +227,6 @@ def _objects(
 
         return read_inventory(sections, list_name, name_key, read, problems)
 
-    groups = items_of(document, "rate_groups", problems)
     rates = CompiledGroups(groups, parameters, tables, problems)
 
     def read_group(section: Section, label: str) -> ReadGroup | None:

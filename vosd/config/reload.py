@@ -4,7 +4,7 @@ The whole file is validated first. A file with mistakes changes nothing.
 """
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -12,6 +12,7 @@ from typing import Final
 from vosd.catalogue.losses import Loss, losses
 from vosd.catalogue.problems import ConfigError, Place, Problem, ProblemList
 from vosd.config.assembly.rate_tables import RateTables, TablesInMemory
+from vosd.config.kept import Stored, Wanted, nothing_stored
 from vosd.config.load import Loaded, load
 from vosd.engine.settings import Settings
 
@@ -49,21 +50,30 @@ def reload(
     running: Loaded,
     environ: Mapping[str, str] = os.environ,
     tables: Callable[[Path], RateTables] = lambda _state_dir: TablesInMemory(),
+    definitions: Callable[[Wanted], Stored] = nothing_stored,
 ) -> Reloaded:
-    """Load ``path`` again and decide which of its settings hold from now on; ``tables`` as in ``load``.
+    """Load ``path`` again and decide which of its settings hold from now on.
+
+    ``tables`` and ``definitions`` are as in ``load``.
 
     Settings that need sockets, files or the database opened anew keep their running values, with a warning
     for each that changed.
     """
     try:
-        loaded = load(path, environ, tables)
+        loaded = load(path, environ, tables, definitions)
     except ConfigError as error:
         return Reloaded(running, error.problems, is_accepted=False)
     waiting = _waiting(path, running.settings, loaded)
     kept = {field: getattr(running.settings, field) for field in RESTART_KEYS}
     in_force = replace(loaded, settings=replace(loaded.settings, **kept))
-    lost = losses(running.catalogue, loaded.catalogue, loaded.gone_rates)
+    lost = losses(running.catalogue, loaded.catalogue, loaded.gone_rates, _imported(running.stored, loaded.stored))
     return Reloaded(in_force, (*loaded.problems, *waiting), is_accepted=True, lost=lost)
+
+
+def _imported(running: Stored, wanted: Stored) -> Set[str]:
+    """Return the rate groups whose deck changed: the command that changed it has shown what it takes away."""
+    before = {deck.group: deck.digest for deck in running.decks}
+    return {deck.group for deck in wanted.decks if before.get(deck.group) != deck.digest}
 
 
 def _waiting(path: Path, running: Settings, loaded: Loaded) -> tuple[Problem, ...]:

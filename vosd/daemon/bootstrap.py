@@ -18,16 +18,17 @@ import uvloop
 from vosd import __version__
 from vosd.base.errors import VosError
 from vosd.catalogue.losses import Busy
-from vosd.config.assembly.rate_tables import tables_of_switch
-from vosd.config.load import Loaded, load
+from vosd.config.load import Loaded
 from vosd.daemon import signals, systemd
 from vosd.daemon.claim import StateDirectory
 from vosd.daemon.claimant import claimant_of, has_ended
 from vosd.daemon.commands import Commands
 from vosd.daemon.currencies import as_mistakes
+from vosd.daemon.definitions import DefinitionWatch, StoredDefinitions
 from vosd.daemon.lifecycle import Lifecycle, Step
 from vosd.daemon.reload import Configuration
 from vosd.daemon.silenced import Silenced
+from vosd.daemon.start import Started, load_at_start
 from vosd.daemon.systemd import Notifier, Watchdog
 from vosd.daemon.waiting import until_database_answers
 from vosd.engine.booking.balances import CurrencyChangedError
@@ -46,6 +47,7 @@ from vosd.net.transports import Transports
 from vosd.obs import log
 from vosd.sip.flows import Listener
 from vosd.storage.database import Database
+from vosd.storage.decks import SqlDecks
 from vosd.storage.lease import SqlLease
 from vosd.storage.overrides import SqlOverrides
 from vosd.storage.registrations import SqlRegistrations
@@ -56,6 +58,8 @@ GC_THRESHOLDS: Final = (50_000, 20, 100)
 
 FILES_BESIDE: Final = 500
 """What the process has open besides connections, at most: listeners, journal, database, commands."""
+
+DEFINITIONS: Final = StoredDefinitions(SqlDecks)
 
 Greet = Callable[[Loaded], None]
 
@@ -71,16 +75,18 @@ def run_switch(config: Path, greet: Greet) -> None:
     """
     notifier, watchdog = systemd.from_environment()
     with notifier.extending("reading the configuration"):
-        loaded = load(config, tables=tables_of_switch)
+        started = load_at_start(config, DEFINITIONS.read)
+    loaded = started.loaded
     log.configure(loaded.settings.log_level.value)
     for problem in loaded.problems:
         _log.warning("configuration", problem=str(problem))
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_live(config, loaded, greet, notifier, watchdog))
+        runner.run(_live(config, started, greet, notifier, watchdog))
 
 
-async def _live(config: Path, loaded: Loaded, greet: Greet, notifier: Notifier, watchdog: Watchdog) -> None:
-    daemon = Daemon(config, loaded, notifier)
+async def _live(config: Path, started: Started, greet: Greet, notifier: Notifier, watchdog: Watchdog) -> None:
+    loaded = started.loaded
+    daemon = Daemon(config, started, notifier)
     life = Lifecycle(daemon.steps(), daemon.drain, notifier, watchdog, daemon.stop_within_s)
     reloads: set[asyncio.Task[None]] = set()
 
@@ -103,8 +109,9 @@ async def _live(config: Path, loaded: Loaded, greet: Greet, notifier: Notifier, 
 class Daemon:
     """The parts, introduced to each other."""
 
-    def __init__(self, config: Path, loaded: Loaded, notifier: Notifier) -> None:
-        settings, clock = loaded.settings, SystemClock()
+    def __init__(self, config: Path, started: Started, notifier: Notifier) -> None:
+        loaded, clock = started.loaded, SystemClock()
+        settings = loaded.settings
         self._settings, self._clock, self._notifier = settings, clock, notifier
         self._state_directory = StateDirectory(settings.state_dir)
         self._database = Database(settings.database_url.reveal())
@@ -141,7 +148,14 @@ class Daemon:
             connects_within=ConnectTimeouts(self.service.switch.vendors_at, self.service.directory).connects_within,
         )
         self._transports = Transports(settings.listen, loaded.transports, loaded.tls, settings.sip.limits, core)
-        self.configuration = Configuration(config, loaded, self._put_in_force, notifier, clock, self._busy)
+        self.configuration = Configuration(
+            config, loaded, self._put_in_force, notifier, clock, self._busy, DEFINITIONS.read, started.fault
+        )
+        self._definitions = DefinitionWatch(
+            SqlDecks(self._database),
+            lambda: self.configuration.loaded.stored,
+            self.configuration.reload_on_signal,
+        )
         silenced = Silenced(self.service.node.authenticator, self._transports, clock)
         commands = Commands(self.service, self.configuration, silenced, clock)
         self._control = ControlServer(settings.control_socket, commands.verbs(), commands.followings())
@@ -154,6 +168,7 @@ class Daemon:
             Step("lease", self._take_lease, self.service.database.end),
             Step("bookkeeper", self._books.start, self._books.close),
             Step("switch", self._start_switch, self.service.stop),
+            Step("definitions", self._definitions.begin, self._definitions.end),
             Step("listeners", self._listen, self._transports.close),
             Step("control socket", self._control.open, self._control.close),
             Step("reloads", self.configuration.begin, self.configuration.end),

@@ -9,6 +9,7 @@ import gc
 import sys
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -20,6 +21,7 @@ from vosd.catalogue.losses import Busy, objections
 from vosd.catalogue.problems import ConfigError
 from vosd.config.assembly.number_files import stop_reading
 from vosd.config.assembly.rate_tables import StoredTables, sweep, tables_of_reload
+from vosd.config.kept import KeptCatalogue, Stored, Wanted
 from vosd.config.load import Loaded
 from vosd.config.reader.collector import without_collector
 from vosd.config.reload import Reloaded, reload
@@ -71,12 +73,27 @@ class Configuration:
         notifier: Notifier,
         clock: Clock,
         busy: Callable[[], Busy],
+        definitions: Callable[[Wanted], Stored],
+        fault: str | None = None,
     ) -> None:
+        """Take what is in force.
+
+        Args:
+            path: the main file.
+            loaded: what was read of it.
+            put_in_force: has the switch use another configuration.
+            notifier: the service manager.
+            clock: the time.
+            busy: returns what running calls use.
+            definitions: as in ``config.load``.
+            fault: why ``loaded`` is not what the files and the database say, if it is not.
+        """
         self.loaded = loaded
         self.loaded_at = clock.now().wall
         """Time of the last successful load, UTC milliseconds."""
-        self.last_error: str | None = None
+        self.last_error = fault
         """Why the last reload changed nothing; None if it succeeded, or there was none."""
+        self._definitions = definitions
         self._path = path
         self._put_in_force = put_in_force
         self._notifier = notifier
@@ -87,8 +104,17 @@ class Configuration:
         """Of the reload that goes on."""
 
     async def begin(self) -> None:
-        """Remove compiled rates that are no longer used."""
-        await asyncio.to_thread(sweep, self.loaded.settings.state_dir, self.loaded.rate_files)
+        """Remove compiled rates that are no longer used, and keep what was loaded as the last good catalogue."""
+        await asyncio.to_thread(self._tidy, self.loaded)
+        self.loaded = replace(self.loaded, texts={})
+
+    def _tidy(self, loaded: Loaded) -> None:
+        sweep(loaded.settings.state_dir, loaded.rate_files)
+        if self.last_error is None:
+            try:
+                KeptCatalogue(loaded.settings.state_dir).keep(loaded.stored, loaded.texts)
+            except OSError as error:
+                _log.warning("last_good_catalogue_not_kept", why=str(error), do="make room in state_dir")
 
     async def end(self) -> None:
         """End the processes of a reload that goes on; it changes nothing then."""
@@ -120,7 +146,7 @@ class Configuration:
                 self._notifier.ready(self.summary())
 
     async def reload_on_signal(self) -> None:
-        """Do the same as ``reload``; the outcome is only logged."""
+        """Do the same as ``reload``, for a signal or a change in the database; the outcome is only logged."""
         with suppress(VosError):  # logged by reload
             await self.reload(by_signal=True)
 
@@ -134,7 +160,9 @@ class Configuration:
         self._tables = tables = tables_of_reload(settings.state_dir, self.loaded.rate_files)
         try:
             with self._notifier.extending("reading the configuration"), _beside_calls():
-                reloaded = await asyncio.to_thread(reload, self._path, self.loaded, tables=lambda _: tables)
+                reloaded = await asyncio.to_thread(
+                    reload, self._path, self.loaded, tables=lambda _: tables, definitions=self._definitions
+                )
         finally:
             self._tables = None
         if not reloaded.is_accepted:

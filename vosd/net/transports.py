@@ -85,7 +85,10 @@ class Transports:
         return self._entrance.release(host)
 
     def adjust(self, settings: TransportSettings, tls: TlsContexts | None) -> None:
-        """Apply other settings to UDP and to new connections; open connections keep theirs."""
+        """Apply other settings to UDP and to new connections; open connections keep theirs.
+
+        Listeners that are not open yet will have them.
+        """
         self._tls = tls
         self._slots.limits = settings.connections
         self._entrance.adjust(settings.shield)
@@ -93,7 +96,7 @@ class Transports:
             self._marker = Marker(settings.marking)
             for flow in self._flows:
                 flow.remark(self._marker)
-        for (transport, _, _), flow in zip(self._listen, self._flows, strict=True):
+        for (transport, _, _), flow in zip(self._listen, self._flows, strict=False):
             if transport == "tls" and tls is not None and isinstance(flow, StreamFlow):
                 flow.tls = tls
 

@@ -48,6 +48,8 @@ COMMITS: Final = "commits"
 """Name of the counter that orders commits."""
 OVERRIDES: Final = "overrides"
 """Name of the counter that every change of an operational override advances."""
+CATALOGUE: Final = "catalogue"
+"""Name of the counter that every change of a definition advances."""
 
 metadata: Final = MetaData()
 

@@ -145,9 +145,9 @@ def test_a_variable_without_a_proper_name_is_an_error(site, text):
 def test_the_garbage_collector_pauses_while_a_file_is_read_and_goes_on_afterwards(site, monkeypatch):
     paused = []
 
-    def note(*arguments):
+    def note(*arguments, **options):
         paused.append(not gc.isenabled())
-        return read_files(*arguments)
+        return read_files(*arguments, **options)
 
     monkeypatch.setattr(load, "read_files", note)
     site.load("node: sw1")

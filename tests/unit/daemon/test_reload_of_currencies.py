@@ -6,6 +6,7 @@ import pytest
 
 from vosd.config.load import Loaded, load
 from vosd.daemon.bootstrap import Daemon
+from vosd.daemon.start import Started
 from vosd.daemon.systemd import Notifier
 from vosd.engine.booking.balances import CurrencyChangedError
 from vosd.storage.migrate import migrate
@@ -29,7 +30,7 @@ async def test_a_call_that_begins_while_names_are_looked_up_keeps_the_currency_o
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dollars_and_euros: tuple[Loaded, Loaded], is_called: bool
 ) -> None:
     dollars, euros = dollars_and_euros
-    daemon = Daemon(tmp_path / "vosd.yaml", dollars, Notifier(None))
+    daemon = Daemon(tmp_path / "vosd.yaml", Started(dollars), Notifier(None))
     service = daemon.service
     steps = daemon.steps()[:5]
     for step in steps:

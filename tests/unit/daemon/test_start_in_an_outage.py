@@ -12,6 +12,7 @@ from vosd.cdr.ports import StoreUnavailable
 from vosd.config.load import load
 from vosd.daemon import bootstrap
 from vosd.daemon.bootstrap import Daemon
+from vosd.daemon.start import Started
 from vosd.daemon.systemd import Notifier
 from vosd.daemon.waiting import until_database_answers
 from vosd.engine.booking.database_watch import Condition
@@ -31,7 +32,7 @@ def daemon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Daemon:
         f"control_socket: {tmp_path}/vosd.sock\naccounts: [{{id: acme}}]\n"
     )
     monkeypatch.setattr(bootstrap, "until_database_answers", partial(until_database_answers, retry_s=0))
-    return Daemon(file, load(file), Notifier(None))
+    return Daemon(file, Started(load(file)), Notifier(None))
 
 
 async def start_to_the_switch(daemon: Daemon) -> list[Mapping[str, object]]:

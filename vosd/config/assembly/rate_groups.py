@@ -148,8 +148,8 @@ def read_rate_group(section: Section, key: str, parameters: ParameterKeys, probl
     keys = read_group_keys(section, key, problems)
     if rates is not None and rates_file is not None:
         problems.error(rates_file.place, f"{key}.rates_file", "either rates or rates_file")
-    elif rates is None and rates_file is None and "deck" not in entries:
-        problems.error(section.place, key, "rates, or a rates_file")
+    elif rates is None and rates_file is None:
+        problems.error(section.place, key, "rates, a rates_file, or deck: true")
     rows = _Reading(keys.price_per if keys else PricePer.MINUTE, problems)
     if rates is not None:
         rows.add(_inline_rows(rates, f"{key}.rates", problems))

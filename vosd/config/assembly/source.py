@@ -9,6 +9,7 @@ from vosd.catalogue.source import CatalogueSource, Definition, Definitions, Orig
 from vosd.config.assembly.accounts import account_of
 from vosd.config.assembly.calendars import calendar
 from vosd.config.assembly.callers import mapping_gateway, phone
+from vosd.config.assembly.decks import has_own_rates
 from vosd.config.assembly.dynamic_blacklist import caller_limits
 from vosd.config.assembly.inventory import Inventory, Written
 from vosd.config.assembly.lookups import portability_terms, redirect_terms
@@ -70,6 +71,9 @@ def source_of(
         offline_gateway=None if keys.offline_gateway is None else Definition(keys.offline_gateway, "", settings),
     )
     _define(source.rate_groups, objects.rate_groups, lambda each: each.thing.group)
+    for name, group in objects.rate_groups.written.items():
+        if has_own_rates(group.section):
+            source.rates.sound[name] = group.defines(None)
     _define(source.accounts, objects.accounts, lambda each: account_of(each.thing, parameters))
     _define(
         source.mapping_gateways,

@@ -38,8 +38,9 @@ class RateGroupKeys(Keys):
     """``no`` lets a call that ends within a section cost more than that section as a whole."""
 
     names_elsewhere: ClassVar[Renamed] = renamed(names_of_vos3000.RATE_GROUP)
-    not_built: ClassVar[frozenset[str]] = frozenset({"deck", "equivalent_time", "template"})
+    not_built: ClassVar[frozenset[str]] = frozenset({"equivalent_time", "template"})
     apart: ClassVar[Mapping[str, str]] = {
         "rates": f"The rates, up to {RATES_INLINE_MAX} rows.",
         "rates_file": "Instead of ``rates``: a CSV file, relative to the file that names it.",
+        "deck": "Instead of ``rates``: ``true`` takes the rates from the deck of this name in the database.",
     }

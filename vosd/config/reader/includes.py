@@ -4,12 +4,13 @@ Lists are appended, mappings are merged, and the same scalar in two files is an 
 """
 
 from collections.abc import Iterable, Mapping, Set
-from glob import glob, has_magic
+from glob import has_magic
 from pathlib import Path
 from typing import Final
 
 from vosd.catalogue.problems import Place, ProblemList
 from vosd.config.reader.document import Entry, Listing, Node, Scalar, Section, parse_document, written_in
+from vosd.config.reader.texts import DiskTexts, Texts
 
 FILE_BYTES_MAX: Final = 16 * 1024 * 1024
 """Size of one YAML file; larger rate tables belong in a ``rates_file``."""
@@ -20,13 +21,17 @@ INCLUDE: Final = "include"
 
 
 def read_files(
-    path: Path, environ: Mapping[str, str], problems: ProblemList, without: Set[str] = frozenset()
+    path: Path,
+    environ: Mapping[str, str],
+    problems: ProblemList,
+    without: Set[str] = frozenset(),
+    texts: Texts | None = None,
 ) -> Section:
     """Read ``path`` and all files it includes, directly or not, into one mapping.
 
-    Keys of the top level that are ``without`` are skipped.
+    Keys of the top level that are ``without`` are skipped. ``texts`` is where the files are; None = on the disk.
     """
-    gathering = _Gathering(environ, problems, without)
+    gathering = _Gathering(environ, problems, without, texts or DiskTexts())
     gathering.read(path, Place(str(path), 0), ())
     return gathering.whole
 
@@ -39,9 +44,12 @@ def read_text(path: Path, named_at: Place, key: str, problems: ProblemList, byte
 
 def read_bytes(path: Path, named_at: Place, key: str, problems: ProblemList, bytes_max: int) -> bytes | None:
     """Read a file of bounded size; a failure is reported at the place that names the file."""
+    return _read(DiskTexts(), path, named_at, key, problems, bytes_max)
+
+
+def _read(texts: Texts, path: Path, named_at: Place, key: str, problems: ProblemList, bytes_max: int) -> bytes | None:
     try:
-        with path.open("rb") as file:
-            content = file.read(bytes_max + 1)
+        content = texts.read(path, bytes_max)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else None
         problems.error(named_at, key, f"a readable file: {(reason or str(error)).lower()}", str(path))
@@ -65,8 +73,9 @@ def decoded(content: bytes, path: Path, problems: ProblemList) -> str | None:
 class _Gathering:
     """The document as far as it has been merged."""
 
-    def __init__(self, environ: Mapping[str, str], problems: ProblemList, without: Set[str]) -> None:
+    def __init__(self, environ: Mapping[str, str], problems: ProblemList, without: Set[str], texts: Texts) -> None:
         self._without = without
+        self._texts = texts
         self.whole = Section(Place("", 0))
         self._environ = environ
         self._problems = problems
@@ -81,7 +90,8 @@ class _Gathering:
             return
         if not self._is_new(identity, path, named_at, above):
             return
-        text = read_text(path, named_at, INCLUDE if above else "", self._problems, FILE_BYTES_MAX)
+        content = _read(self._texts, path, named_at, INCLUDE if above else "", self._problems, FILE_BYTES_MAX)
+        text = None if content is None else decoded(content, path, self._problems)
         if text is None:
             return
         found_before = len(self._problems)
@@ -132,7 +142,7 @@ class _Gathering:
         if not has_magic(pattern.text):
             return [wanted]
         try:
-            found = glob(str(wanted))  # noqa: PTH207 - Path.glob takes no absolute pattern
+            found = self._texts.matching(str(wanted))
         except ValueError as error:
             self._problems.error(pattern.place, INCLUDE, f"a pattern of files: {error}", pattern.written)
             return []

@@ -1,0 +1,94 @@
+"""The last good catalogue on disk."""
+
+import hashlib
+import os
+import stat
+import time
+
+import pytest
+
+from vosd.catalogue.decks import DeckVersion
+from vosd.config import kept
+from vosd.config.kept import DamagedDeckError, KeptCatalogue, Manifest, Stored, nothing_stored
+from vosd.config.load import load
+
+ROWS = b"prefix,billing_rate\n44,0.012\n"
+DECK = DeckVersion("acme", 1, hashlib.sha256(ROWS).hexdigest(), 1)
+
+
+@pytest.fixture
+def catalogue(site):
+    return KeptCatalogue(site.directory / "var")
+
+
+async def parts(*content):
+    for part in content:
+        yield part
+
+
+def keep(catalogue, loaded, stored=None):
+    catalogue.keep(stored or loaded.stored, loaded.texts)
+
+
+def test_a_configuration_is_read_from_what_was_kept_of_it(site, catalogue):
+    site.write("a/one.yaml", "accounts: [{id: one}]\n")
+    site.write("a/two.yaml", "accounts: [{id: two}]\n")
+    before = site.load("include: a/*.yaml\naccounts: [{id: acme}]\n")
+    keep(catalogue, before)
+    site.write("vosd.yaml", "include: a/*.yaml\n")
+    site.write("a/three.yaml", "accounts: [{id: three}]\n")
+    (site.directory / "a/one.yaml").unlink()
+    texts = catalogue.texts(catalogue.manifest())
+    again = load(site.directory / "vosd.yaml", {}, texts=texts)
+    assert again.catalogue.version == before.catalogue.version
+    assert again.texts == before.texts
+    assert [*site.load().catalogue.accounts] == ["three", "two"]
+
+
+def test_only_the_owner_can_read_what_is_kept(site, catalogue):
+    keep(catalogue, site.load("node: a"))
+    directory = site.directory / "var" / kept.DIRECTORY
+    modes = {stat.filemode(path.stat().st_mode) for path in (directory, *directory.iterdir())}
+    assert modes == {"drwx------", "-rw-------"}
+
+
+def test_what_is_not_needed_any_more_is_removed_after_an_hour(site, catalogue):
+    keep(catalogue, site.load("node: a"))
+    directory = site.directory / "var" / kept.DIRECTORY
+    (old,) = [path for path in directory.iterdir() if path.suffix == ""]
+    keep(catalogue, site.load("node: b"))
+    assert old.exists()
+    long_ago = time.time() - 2 * kept.UNUSED_S  # noqa: TID251 - compared with times of the file system
+    os.utime(old, (long_ago, long_ago))
+    keep(catalogue, site.load("node: b"))
+    assert not old.exists()
+    assert len([*directory.iterdir()]) == 2
+
+
+def test_a_damaged_or_missing_manifest_is_none(site, catalogue):
+    assert catalogue.manifest() == Manifest()
+    keep(catalogue, site.load("node: a"))
+    assert catalogue.manifest() != Manifest()
+    (site.directory / "var" / kept.DIRECTORY / "catalogue.json").write_text("{")
+    assert catalogue.manifest() == Manifest()
+
+
+async def test_the_rows_of_a_deck_are_fetched_once(site, catalogue):
+    await catalogue.fetch(DECK, parts(ROWS[:7], ROWS[7:]))
+    await catalogue.fetch(DECK, parts(b"not asked for"))
+    path = catalogue.path_of(DECK.digest)
+    assert path is not None
+    assert path.read_bytes() == ROWS
+    found = catalogue.stored(Manifest(4, (DECK,)), ["acme", "other"])
+    assert (found.version, found.decks, found.files) == (4, (DECK,), {"acme": path})
+    assert catalogue.stored(Manifest(4, (DECK,)), []).files == {}
+
+
+async def test_damaged_rows_leave_nothing(site, catalogue):
+    with pytest.raises(DamagedDeckError, match=r"deck acme \(version 1\)"):
+        await catalogue.fetch(DECK, parts(ROWS[:7]))
+    assert [*(site.directory / "var" / kept.DIRECTORY).iterdir()] == []
+
+
+def test_nothing_is_stored_without_a_database():
+    assert nothing_stored(None) == Stored(nothing_stored(None).source)

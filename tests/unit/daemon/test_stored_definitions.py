@@ -1,0 +1,221 @@
+"""Definitions in the database: read at a start and when they change; what holds when they cannot be used."""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from pathlib import Path
+
+import pytest
+import structlog
+from structlog.testing import capture_logs
+
+from vosd.catalogue.decks import DeckVersion
+from vosd.catalogue.problems import ConfigError
+from vosd.cdr.ports import StoreUnavailable
+from vosd.config.load import load
+from vosd.daemon import bootstrap
+from vosd.daemon.bootstrap import Daemon
+from vosd.daemon.definitions import RETRY_S, DefinitionWatch, StoredDefinitions
+from vosd.daemon.start import load_at_start
+from vosd.daemon.systemd import Notifier
+from vosd.storage.migrate import migrate
+
+HEADER = "prefix,billing_rate\n"
+
+
+class Decks:
+    """Decks in memory; ``is_away`` as a database that does not answer."""
+
+    def __init__(self) -> None:
+        self.number = 0
+        self.contents: dict[str, bytes] = {}
+        self.is_away = False
+        self.fetched = 0
+
+    def put(self, group: str, rows: str) -> None:
+        self.number += 1
+        self.contents[group] = (HEADER + rows).encode()
+
+    async def version(self) -> int:
+        if self.is_away:
+            raise StoreUnavailable("cannot reach it")
+        return self.number
+
+    async def all_current(self) -> Sequence[DeckVersion]:
+        versions = [await self.current(group) for group in self.contents]
+        return [version for version in versions if version is not None]
+
+    async def current(self, group: str) -> DeckVersion | None:
+        content = self.contents[group]
+        return DeckVersion(group, self.number, hashlib.sha256(content).hexdigest(), content.count(b"\n") - 1)
+
+    async def rows(self, version: DeckVersion) -> AsyncGenerator[bytes, None]:
+        self.fetched += 1
+        yield self.contents[version.group]
+
+
+class Site:
+    """A configuration with a database, and its decks."""
+
+    def __init__(self, directory: Path) -> None:
+        self.decks = Decks()
+        self.definitions = StoredDefinitions(lambda _database: self.decks)
+        self.file = directory / "vosd.yaml"
+        self._url = f"sqlite+aiosqlite:///{directory}/vosd.db"
+        self._head = (
+            f"sip: {{listen: ['udp:127.0.0.1:14079']}}\ndatabase: {{url: '{self._url}'}}\nstate_dir: {directory}/var\n"
+            f"control_socket: {directory}/vosd.sock\naccounts: [{{id: acme, rate_group: sell}}]\n"
+        )
+        self.write("deck: true")
+
+    def write(self, rates: str) -> None:
+        self.file.write_text(f"{self._head}rate_groups: [{{name: sell, {rates}}}]\n")
+
+    def daemon(self) -> Daemon:
+        migrate(self._url)
+        return Daemon(self.file, load_at_start(self.file, self.definitions.read), Notifier(None))
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    site = Site(tmp_path)
+    monkeypatch.setattr(bootstrap, "SqlDecks", lambda _database: site.decks)
+    monkeypatch.setattr(bootstrap, "DEFINITIONS", site.definitions)
+    yield site
+    structlog.reset_defaults()  # a reload configures the log
+
+
+def size_of(daemon: Daemon) -> int:
+    return daemon.service.switch.catalogue.rate_groups["sell"].table.size
+
+
+async def run_to(daemon: Daemon, last: str) -> list[str]:
+    """Start up to a step; return the log's events."""
+    with capture_logs() as log:
+        for step in daemon.steps():
+            await step.start()
+            if step.name == last:
+                break
+    return [line["event"] for line in log]
+
+
+async def stop(daemon: Daemon, first: str) -> None:
+    steps = daemon.steps()
+    names = [step.name for step in steps]
+    for step in reversed(steps[: names.index(first) + 1]):
+        await step.stop()
+
+
+async def _life(site: Site, daemon: Daemon) -> tuple[list[str], int]:
+    events = await run_to(daemon, "reloads")
+    size = size_of(daemon)
+    await stop(daemon, "reloads")
+    return events, size
+
+
+def lived(site: Site) -> tuple[list[str], int, str | None]:
+    with capture_logs() as log:
+        daemon = site.daemon()
+    events, size = asyncio.run(_life(site, daemon))
+    return [*(line["event"] for line in log), *events], size, daemon.configuration.last_error
+
+
+def test_a_start_reads_the_decks_and_fetches_only_what_is_new(site: Site) -> None:
+    site.decks.put("sell", "44,0.012\n")
+    site.decks.put("unused", "1,1\n")
+    assert lived(site)[1:] == (1, None)
+    assert lived(site)[1:] == (1, None)
+    assert site.decks.fetched == 1
+    site.decks.put("sell", "44,0.012\n45,0.012\n")
+    assert lived(site)[1:] == (2, None)
+    assert site.decks.fetched == 2
+
+
+def test_a_change_is_in_force_within_a_poll_and_a_refused_one_is_tried_once(site: Site) -> None:
+    async def run() -> None:
+        await run_to(daemon, "reloads")
+        watch = daemon._definitions
+        site.decks.put("sell", "44,0.012\n45,0.012\n")
+        await watch.look()
+        assert (size_of(daemon), daemon.configuration.last_error) == (2, None)
+        site.decks.put("sell", "44,much\n")
+        with capture_logs() as log:
+            await watch.look()
+            await watch.look()
+        assert [line["event"] for line in log] == ["reload_refused"]
+        assert size_of(daemon) == 2
+        assert "44,much" not in str(daemon.configuration.last_error)
+        assert "billing_rate" in str(daemon.configuration.last_error)
+        site.decks.put("sell", "44,0.01\n")
+        await watch.look()
+        assert (size_of(daemon), daemon.configuration.last_error) == (1, None), "the import has asked, not the reload"
+        await stop(daemon, "reloads")
+
+    site.decks.put("sell", "44,0.012\n")
+    daemon = site.daemon()
+    asyncio.run(run())
+
+
+def test_a_start_while_the_database_is_away_uses_the_decks_of_last_time(site: Site) -> None:
+    site.decks.put("sell", "44,0.012\n")
+    lived(site)
+    site.decks.is_away = True
+    events, size, error = lived(site)
+    assert (events.count("definitions_outdated"), size, error) == (2, 1, None)
+
+
+def test_what_changed_while_the_database_was_away_is_in_force_before_calls_are_taken(site: Site) -> None:
+    site.decks.put("sell", "44,0.012\n")
+    lived(site)
+    site.decks.is_away = True
+    daemon = site.daemon()
+    assert size_of(daemon) == 1
+    site.decks.is_away = False
+    site.decks.put("sell", "44,0.012\n45,0.012\n")
+    assert asyncio.run(_life(site, daemon))[1] == 2
+
+
+def test_a_start_with_the_same_rates_in_both_uses_the_last_good_catalogue_with_an_alarm(site: Site) -> None:
+    site.decks.put("sell", "44,0.012\n45,0.012\n")
+    lived(site)
+    site.write("rates: [{prefix: 1, billing_rate: 1}]")
+    for _ in range(2):  # the fallback is not kept as good
+        events, size, error = lived(site)
+        assert ("catalogue_fallback" in events, size) == (True, 2)
+        assert "deck sell (version 1) in the database: rate_groups[sell].rates" in str(error)
+    site.write("deck: true")
+    assert lived(site)[1:] == (2, None)
+
+
+def test_without_a_last_good_catalogue_the_files_alone_are_in_force(site: Site) -> None:
+    site.decks.put("sell", "44,0.012\n45,0.012\n")
+    site.write("rates: [{prefix: 1, billing_rate: 1}]")
+    events, size, error = lived(site)
+    assert ("catalogue_fallback" in events, size) == (True, 1)
+    assert error is not None
+
+
+def test_a_mistake_in_the_files_ends_a_start_as_ever(site: Site) -> None:
+    lived(site)
+    site.write("deck: maybe")
+    with pytest.raises(ConfigError, match="yes or no"):
+        load_at_start(site.file, site.definitions.read)
+
+
+async def test_definitions_that_could_not_be_read_are_tried_again_after_a_while(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[int] = []
+    stored = load(site.file).stored._replace(is_outdated=True)
+
+    async def reload() -> None:
+        tried.append(site.decks.number)
+
+    watch = DefinitionWatch(site.decks, lambda: stored, reload)
+    site.decks.number = 5
+    await watch.look()
+    await watch.look()
+    assert tried == [5]
+    monkeypatch.setattr(watch, "_tried_at", watch._tried_at - RETRY_S)
+    await watch.look()
+    assert tried == [5, 5]

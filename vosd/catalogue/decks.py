@@ -1,0 +1,88 @@
+"""Decks: tables of rates in the database, each for the rate group of its name that says ``deck: true`` (ADR 59).
+
+``storage`` implements ``DeckStore``. Refuses to know what the rows mean: they are text as in a ``rates_file``.
+"""
+
+from collections.abc import AsyncGenerator, Sequence
+from typing import Final, Protocol
+
+import msgspec
+
+from vosd.catalogue.problems import Place
+from vosd.catalogue.source import CatalogueSource, Definition
+
+DATABASE: Final = "the database"
+"""Name of the source whose definitions are in tables."""
+
+
+class DeckVersion(msgspec.Struct, frozen=True):
+    """One version of a deck; its rows never change."""
+
+    group: str
+    """Name of the rate group, and of the deck."""
+    number: int
+    """1, 2, 3 … within the group."""
+    digest: str
+    """SHA-256 of the bytes of ``DeckStore.rows``, 64 hexadecimal digits: equal rows, equal digest."""
+    rows: int
+
+
+class DeckStore(Protocol):
+    """The decks as the switch reads them.
+
+    Every change of what is current advances the version in the same transaction (``storage.definitions.advance``).
+    """
+
+    async def version(self) -> int:
+        """Return the version of all definitions in the database, which every change of them changes.
+
+        Raises:
+            StoreUnavailable: try again.
+        """
+        ...
+
+    async def all_current(self) -> Sequence[DeckVersion]:
+        """Return the current version of each deck, by group.
+
+        Raises:
+            StoreUnavailable: try again.
+        """
+        ...
+
+    async def current(self, group: str) -> DeckVersion | None:
+        """Return the current version of one deck; None where the group has none.
+
+        Raises:
+            StoreUnavailable: try again.
+        """
+        ...
+
+    def rows(self, version: DeckVersion) -> AsyncGenerator[bytes, None]:
+        """Yield the rows of a version, also of one that is not current any more, in parts of any size.
+
+        Together they are a CSV file as ``rates_file`` takes it: UTF-8, with a header; the same bytes every time.
+
+        Raises:
+            StoreUnavailable: try again.
+        """
+        ...
+
+
+class DeckOrigin:
+    """Where a deck is, for messages (implements ``Origin``)."""
+
+    def __init__(self, version: DeckVersion) -> None:
+        self.place = Place(f"deck {version.group} (version {version.number}) in the database", 0)
+
+    def place_of(self, _key: str) -> Place:
+        """Return the deck: its keys have no places."""
+        return self.place
+
+
+def source_of_decks(decks: Sequence[DeckVersion]) -> CatalogueSource:
+    """Return what the database defines: the rates of the groups that have a deck."""
+    source = CatalogueSource(DATABASE)
+    for deck in decks:
+        origin = DeckOrigin(deck)
+        source.rates.sound[deck.group] = Definition(None, f"rate_groups[{deck.group}]", origin)
+    return source

@@ -1,0 +1,59 @@
+"""The files of YAML that a configuration is read from: those on the disk, with what was read of them."""
+
+import hashlib
+import os
+from glob import glob
+from pathlib import Path
+from typing import Protocol
+
+
+def absolute(path: Path) -> str:
+    """Return an absolute path without ``..``; symbolic links stay."""
+    return os.path.abspath(path)  # noqa: PTH100 - Path.resolve follows links
+
+
+def digest_of(content: bytes) -> str:
+    """Return what content is known by."""
+    return hashlib.sha256(content).hexdigest()
+
+
+class Texts(Protocol):
+    """Where the text of each file comes from."""
+
+    contents: dict[str, bytes]
+    """What was read, by absolute path."""
+
+    def read(self, path: Path, bytes_max: int) -> bytes:
+        """Return the content of a file, at most one byte more than ``bytes_max``.
+
+        Raises:
+            OSError: it cannot be read.
+            ValueError: it has an impossible name.
+        """
+        ...
+
+    def matching(self, pattern: str) -> list[str]:
+        """Return the files that fit a pattern.
+
+        Raises:
+            ValueError: it is no pattern.
+        """
+        ...
+
+
+class DiskTexts:
+    """Files as they are now (implements ``Texts``)."""
+
+    def __init__(self) -> None:
+        self.contents: dict[str, bytes] = {}
+
+    def read(self, path: Path, bytes_max: int) -> bytes:
+        """Return the content of a file."""
+        with path.open("rb") as file:
+            content = file.read(bytes_max + 1)
+        self.contents[absolute(path)] = content
+        return content
+
+    def matching(self, pattern: str) -> list[str]:
+        """Return the files that fit a pattern."""
+        return glob(pattern)  # noqa: PTH207 - Path.glob takes no absolute pattern

@@ -1,0 +1,59 @@
+"""The configuration at a start: a mistake in the files ends it, one between files and database does not (ADR 59)."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import structlog
+
+from vosd.catalogue.problems import ConfigError
+from vosd.config.assembly.rate_tables import tables_of_switch
+from vosd.config.kept import KeptCatalogue, Stored, Wanted
+from vosd.config.load import Loaded, load
+from vosd.obs.events import Event
+
+_log = structlog.get_logger()
+
+
+class Started(NamedTuple):
+    """What a switch starts with."""
+
+    loaded: Loaded
+    fault: str | None = None
+    """Why it is not what the files and the database say; None = it is."""
+
+
+def load_at_start(config: Path, definitions: Callable[[Wanted], Stored]) -> Started:
+    """Load the configuration with the definitions of the database.
+
+    Where the files are good and do not go together with the database, the last good catalogue is returned; where there
+    is none, that of the files alone. A switch that carries calls by what held yesterday is better than none.
+
+    Raises:
+        ConfigError: the files are bad.
+    """
+    try:
+        return Started(load(config, tables=tables_of_switch, definitions=definitions))
+    except ConfigError as error:
+        fault = error
+    alone = load(config, tables=tables_of_switch)
+    kept = KeptCatalogue(alone.settings.state_dir)
+    manifest = kept.manifest()
+    loaded = alone
+    if manifest.files:
+        try:
+            loaded = load(
+                config,
+                tables=tables_of_switch,
+                definitions=lambda wanted: kept.stored(manifest, wanted.decks),
+                texts=kept.texts(manifest),
+            )
+        except ConfigError as error:
+            _log.error("last_good_catalogue_unusable", why=str(error))
+    _log.error(
+        Event.CATALOGUE_FALLBACK.value,
+        why=str(fault),
+        means=f"{'the files without the database are' if loaded is alone else 'the last good catalogue is'} in force",
+        do="correct the files or the deck, then vosd reload",
+    )
+    return Started(loaded, str(fault))
