@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from itertools import chain, groupby, takewhile
 from typing import Final
 
+from vosd.routing.fit import Candidate, Fit, static_rank
 from vosd.routing.order import NO_TIER
 from vosd.routing.plan import STATIC, RoutingPlan
-from vosd.routing.route_table import Candidate, Fit, static_rank
 
 _NOT_IN_FORCE: Final = NO_TIER + 1
 """Rank of a gateway whose calendar does not fit: the search leaves it out."""

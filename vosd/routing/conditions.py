@@ -9,7 +9,7 @@ from typing import Final
 
 from vosd.base.number import for_matching
 from vosd.routing.capacity import Full, Occupancy
-from vosd.routing.route_table import Candidate
+from vosd.routing.fit import Candidate
 from vosd.routing.routes import Cause, LeftOut, RouteRequest
 
 CAUSE_OF_FULL: Final = {Full.CONCURRENCY: Cause.FULL, Full.RATE: Cause.TOO_FAST}

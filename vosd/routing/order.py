@@ -14,10 +14,10 @@ from typing import Final
 from vosd.base.clock import Instant
 from vosd.base.money import EXACT
 from vosd.routing.capacity import Occupancy
+from vosd.routing.fit import Candidate
 from vosd.routing.plan import IN_TURN, Criterion, RoutingPlan
 from vosd.routing.ports import Vendors
 from vosd.routing.quality_order import blend_ranks, quality_ranks
-from vosd.routing.route_table import Candidate
 from vosd.routing.weights import Share, ShareKey
 
 NO_TIER: Final = 5

@@ -15,11 +15,12 @@ from vosd.base.errors import Refusal
 from vosd.routing.calendar_order import in_tiers
 from vosd.routing.capacity import Occupancy
 from vosd.routing.conditions import CAUSE_OF_FULL, CONDITIONS, accepts
+from vosd.routing.fit import Candidate, Fit
 from vosd.routing.loss import loss
 from vosd.routing.order import Ordering
 from vosd.routing.ports import Vendors
 from vosd.routing.rest import Rests
-from vosd.routing.route_table import Candidate, Fit, RouteTable
+from vosd.routing.route_table import RouteTable
 from vosd.routing.routes import Cause, Destination, LeftOut, RouteChoice, RouteRequest, Routes
 from vosd.trunks.dialect import PortedNumber
 from vosd.trunks.gateways import RoutingGateway

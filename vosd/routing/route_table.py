@@ -7,16 +7,16 @@ moment is decided in ``pipeline``, and what order depends on the moment in ``ord
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import copy
-from itertools import groupby, takewhile
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
 
 from vosd.base.number import for_matching
 from vosd.base.prefixes import ANY, PrefixIndex
-from vosd.routing.plan import NO_PLAN, STATIC, Criterion, RouteRow, RoutingPlan
+from vosd.routing.fit import Candidate, Fit, sorted_fit
+from vosd.routing.plan import NO_PLAN, RouteRow, RoutingPlan
 from vosd.routing.ports import BuyPrefixes, Calendar
-from vosd.trunks.gateways import PrefixMode, RoutingGateway
+from vosd.trunks.gateways import RoutingGateway
 from vosd.trunks.phone import Phone, called_half
 from vosd.trunks.scope import Limit, Scope
 
@@ -26,58 +26,6 @@ _REMEMBERED_PREFIXES: Final = 10_000
 
 _THEN_THE_PHONE: Final = frozenset(range(300, 700)) - {486, 600, 603}
 """Answers of a redirect server after which the phone is called all the same: all but refusals of the user."""
-
-
-class Candidate(NamedTuple):
-    """A gateway that the number fits, with its longest fitting prefix (``*`` = any number)."""
-
-    gateway: RoutingGateway
-    prefix: str
-    priority: int
-    weight: int
-    percent: int | None = None
-    calendar: Calendar | None = None
-    valid_from: int | None = None
-    valid_to: int | None = None
-    limits: tuple[Limit, ...] = ()
-    """Limits that it shares with other gateways, or that its line of the plan's routes has."""
-    is_conditional: bool = False
-    """Whether it makes conditions of ``pipeline`` beyond the state of the gateway."""
-    protect_times: tuple[int, ...] = ()
-    """When protected gateways of this number join, in ms since the arrival of a call without any 18x; mostly none."""
-
-    @property
-    def length(self) -> int:
-        """The digits of the prefix."""
-        return 0 if self.prefix == ANY else len(self.prefix)
-
-
-_NO_TIERS: Final[dict[tuple[int | None, ...], "Fit"]] = {}
-
-
-class Fit(NamedTuple):
-    """The candidates for all numbers that the same longest prefixes fit."""
-
-    ranked: tuple[Candidate, ...]
-    """In the order in which they are tried, as far as the configuration decides it."""
-    groups: tuple[tuple[Candidate, ...], ...] = ()
-    """Those of equal rank together."""
-    criteria: tuple[Criterion, ...] = ()
-    """What decides within a group; none = ``ranked`` is the order."""
-    stopped: tuple[Candidate, ...] = ()
-    """Those that are out because one with a longer prefix ends the search."""
-    has_repeats: bool = False
-    """Whether a gateway is among them by several lines of the plan's routes."""
-    calendars: tuple[Calendar, ...] = ()
-    """Those of the candidates, where the first of ``criteria`` is the calendar."""
-    by_tiers: dict[tuple[int | None, ...], "Fit"] = _NO_TIERS
-    """What was found for them by ``calendar_order``, by the tiers of the calendars."""
-    outranked: tuple[Candidate, ...] = ()
-    """Those that are out because another one's calendar fits more closely."""
-    stoppers: tuple[Candidate, ...] = ()
-    """Those because of which others are ``stopped``: they end the search for numbers and at times that they accept."""
-    otherwise: "Fit | None" = None
-    """The candidates of a call that none of ``stoppers`` accepts."""
 
 
 _NOTHING: Final = Fit(())
@@ -257,7 +205,7 @@ class RouteTable:
         if len(self._fits) >= _REMEMBERED_PREFIXES:
             self._fits.clear()
         current = tuple(map(self._current, candidates)) if self._overridden else candidates
-        fit = self._fits[key] = _sorted(current, self.plan.order)
+        fit = self._fits[key] = sorted_fit(current, self.plan.order)
         return fit
 
     def _current(self, candidate: Candidate) -> Candidate:
@@ -289,56 +237,6 @@ class RouteTable:
             return tuple(found.values())
         defined = {gateway.name: place for place, gateway in enumerate(self.gateways)}
         return sorted((*found.values(), *by_rates), key=lambda each: (-each.length, defined[each.gateway.name]))
-
-
-def _sorted(candidates: Sequence[Candidate], order: Sequence[Criterion], stop_below: int | None = None) -> Fit:
-    """Sort candidates by the first criteria of an order, as far as these depend on the configuration alone.
-
-    Protected gateways come after all others. Prefixes of ``stop_below`` digits or more do not end the search.
-    """
-    stoppers = [
-        each for each in candidates if _ends_search(each.gateway) and (stop_below is None or each.length < stop_below)
-    ]
-    ends_at = max((each.length for each in stoppers), default=0)
-    stopped = tuple(each for each in candidates if each.length < ends_at)
-    fit = _in_order([each for each in candidates if each.length >= ends_at], order, stopped)
-    if not stopped:
-        return fit
-    nearest = tuple(each for each in stoppers if each.length == ends_at)
-    return fit._replace(stoppers=nearest, otherwise=_sorted(candidates, order, ends_at))
-
-
-def _in_order(found: list[Candidate], order: Sequence[Criterion], stopped: tuple[Candidate, ...]) -> Fit:
-    """Sort the candidates that are left when those with shorter prefixes are ``stopped``."""
-    if not any(each.calendar for each in found):
-        order = [criterion for criterion in order if criterion is not Criterion.CALENDAR]
-    first = list(takewhile(STATIC.__contains__, order))
-    times = tuple(sorted({each.gateway.protect_ms for each in found if each.gateway.protect_ms is not None}))
-    if times:
-        found = [each._replace(protect_times=times) for each in found]
-
-    def rank(candidate: Candidate) -> tuple[int, ...]:
-        return candidate.gateway.protect_ms is not None, *static_rank(candidate, first)
-
-    ranked = tuple(sorted(found, key=rank))
-    groups = tuple(tuple(equal) for _, equal in groupby(ranked, key=rank))
-    repeats = len({each.gateway.name for each in ranked}) < len(ranked)
-    if len(groups) == len(ranked):
-        return Fit(ranked, stopped=stopped, has_repeats=repeats)
-    fit = Fit(ranked, groups, tuple(order[len(first) :]), stopped, repeats)
-    if fit.criteria[:1] != (Criterion.CALENDAR,):
-        return fit
-    calendars = {id(each.calendar): each.calendar for each in ranked if each.calendar is not None}
-    return fit._replace(calendars=tuple(calendars.values()), by_tiers={})
-
-
-def static_rank(candidate: Candidate, criteria: Sequence[Criterion]) -> tuple[int, ...]:
-    """Return what a candidate is sorted by, by criteria that depend on the configuration alone."""
-    return tuple(-candidate.length if each is Criterion.PREFIX else candidate.priority for each in criteria)
-
-
-def _ends_search(gateway: RoutingGateway) -> bool:
-    return gateway.prefix_mode is PrefixMode.STOP and gateway.enabled
 
 
 def _fit_of(phone: Phone, gateways: Mapping[str, RoutingGateway], calendars: Mapping[str, Calendar]) -> Fit:
