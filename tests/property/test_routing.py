@@ -37,6 +37,39 @@ def test_candidates_are_those_of_the_definition(terms, callees):
         assert found == [longest[key] for key in sorted(longest)]
 
 
+dialled = st.text("12a", max_size=5)
+wild_prefixes = prefixes | st.text("12?", min_size=1, max_size=4)
+wild_terms = st.lists(st.tuples(st.lists(wild_prefixes, min_size=1, max_size=4), st.integers(1, 3)), max_size=6)
+
+
+def fits(prefix, number):
+    if len(prefix) > len(number):
+        return False
+    return all(
+        wanted == given or (wanted == "?" and given.isdigit()) for wanted, given in zip(prefix, number, strict=False)
+    )
+
+
+@given(wild_terms, st.lists(dialled, min_size=1, max_size=5))
+def test_a_question_mark_in_a_prefix_is_any_digit(terms, callees):
+    gateways = [
+        routing_gateway(str(place), *prefixes, priority=priority) for place, (prefixes, priority) in enumerate(terms)
+    ]
+    table = RouteTable(gateways)
+    for number in callees * 2:  # the second time from what is remembered
+        best = {}
+        for place, gateway in enumerate(gateways):
+            fitting = {prefix for prefix in gateway.prefixes if prefix == "*" or fits(prefix, number)}
+            length = max((len(prefix.strip("*")) for prefix in fitting), default=None)
+            if length is not None:
+                longest = {prefix for prefix in fitting if len(prefix.strip("*")) == length}
+                plain = {prefix for prefix in longest if "?" not in prefix}
+                best[-length, gateway.priority, place] = (gateway.name, plain or longest)
+        found = table.candidates(number)
+        assert [each.gateway.name for each in found] == [best[key][0] for key in sorted(best)]
+        assert all(each.prefix in best[key][1] for each, key in zip(found, sorted(best), strict=True))
+
+
 hosts = st.sampled_from(["10.0.0.1", "10.0.0.2", "10.0.1.1", "10.9.9.9", "192.0.2.1", "2001:db8::1", "2001:db9::1"])
 patterns = st.builds(
     lambda host, bits, port: HostPattern(

@@ -16,6 +16,7 @@ from vosd.base.prefixes import ANY, PrefixIndex
 from vosd.routing.fit import Candidate, Fit, sorted_fit
 from vosd.routing.plan import NO_PLAN, RouteRow, RoutingPlan
 from vosd.routing.ports import BuyPrefixes, Calendar
+from vosd.routing.wildcards import WildcardIndex, has_wildcard
 from vosd.trunks.gateways import RoutingGateway
 from vosd.trunks.phone import Phone, called_half
 from vosd.trunks.scope import Limit, Scope
@@ -28,6 +29,8 @@ _THEN_THE_PHONE: Final = frozenset(range(300, 700)) - {486, 600, 603}
 """Answers of a redirect server after which the phone is called all the same: all but refusals of the user."""
 
 
+_Wild = Sequence[tuple[str, tuple[Candidate, ...]]]
+"""Prefixes with wildcards, and the gateways of each."""
 _NOTHING: Final = Fit(())
 _NO_CALENDARS: Final[Mapping[str, Calendar]] = {}
 _NO_RATES: Final[Mapping[str, BuyPrefixes]] = {}
@@ -38,13 +41,16 @@ class RouteTable:
 
     The complete list of a number depends only on the longest prefix that fits it, because every other prefix that fits
     is a prefix of that one too. So the list is made once for each such prefix. Gateways whose prefixes are those of
-    their buy rates are not indexed: one look-up in each table of rates finds the prefix of a number.
+    their buy rates are not indexed: one look-up in each table of rates finds the prefix of a number. Where these or
+    prefixes with wildcards are in use, the list depends on all of what fits.
     """
 
     __slots__ = (
         "_by_prefix",
+        "_by_wildcards",
         "_calendars",
         "_fits",
+        "_has_more",
         "_named",
         "_overridden",
         "_phones",
@@ -105,7 +111,9 @@ class RouteTable:
         by_prefix: defaultdict[str, list[Candidate]] = defaultdict(list)
         for candidate in self._indexed():
             by_prefix[candidate.prefix].append(candidate)
-        self._by_prefix = PrefixIndex((prefix, tuple(own)) for prefix, own in by_prefix.items())
+        indexed = [(prefix, tuple(own)) for prefix, own in by_prefix.items()]
+        self._by_prefix = PrefixIndex(each for each in indexed if not has_wildcard(each[0]))
+        self._by_wildcards = WildcardIndex(each for each in indexed if has_wildcard(each[0]))
         rated: dict[int, tuple[BuyPrefixes, list[RoutingGateway]]] = {}
         if plan.routes is None:
             for gateway in self.gateways:
@@ -114,6 +122,8 @@ class RouteTable:
                     rated.setdefault(id(rates), (rates, []))[1].append(gateway)
         self._rated = tuple(rated.values())
         """Tables of buy rates, and the gateways that take their prefixes from each."""
+        self._has_more = bool(self._rated or self._by_wildcards)
+        """Whether the longest prefix in ``_by_prefix`` does not say everything."""
         self._fits: dict[object, Fit] = {}
 
     def fit(self, callee: str, wall_ms: int) -> Fit:
@@ -126,8 +136,8 @@ class RouteTable:
         if phone is not None:
             return phone if not self._overridden else Fit(tuple(map(self._current_of_phone, phone.ranked)))
         nearest = self._by_prefix.longest(number)
-        if self._rated:
-            return self._fit_by_rates(number, nearest, wall_ms)
+        if self._has_more:
+            return self._fit_by_more(number, nearest, wall_ms)
         if nearest is None:
             return _NOTHING
         prefix = nearest[0].prefix
@@ -186,19 +196,21 @@ class RouteTable:
             is_conditional=True,
         )
 
-    def _fit_by_rates(self, number: str, nearest: tuple[Candidate, ...] | None, wall_ms: int) -> Fit:
+    def _fit_by_more(self, number: str, nearest: tuple[Candidate, ...] | None, wall_ms: int) -> Fit:
+        """Return the candidates where buy rates and prefixes with wildcards count as well."""
         found = [rates.find(number, wall_ms) for rates, _ in self._rated]
         prefixes = tuple(None if rate is None else rate.prefix for rate in found)
-        key = (None if nearest is None else nearest[0].prefix, prefixes)
+        fitting = tuple(self._by_wildcards.every(number))
+        key = (None if nearest is None else nearest[0].prefix, prefixes, tuple(prefix for prefix, _ in fitting))
         fit = self._fits.get(key)
         if fit is None:
-            by_rates = [
+            more = [
                 self._candidate(gateway, prefix)
                 for prefix, (_, gateways) in zip(prefixes, self._rated, strict=True)
                 if prefix is not None
                 for gateway in gateways
             ]
-            fit = self._remember(key, self._gather(number, by_rates))
+            fit = self._remember(key, self._gather(number, more, fitting))
         return fit
 
     def _remember(self, key: object, candidates: Sequence[Candidate]) -> Fit:
@@ -223,20 +235,28 @@ class RouteTable:
         current, codes = self._current(candidate), candidate.gateway.failover_codes
         return current._replace(gateway=msgspec.structs.replace(current.gateway, failover_codes=codes))
 
-    def _gather(self, number: str, by_rates: Iterable[Candidate]) -> Sequence[Candidate]:
+    def _gather(self, number: str, by_rates: Iterable[Candidate], fitting: _Wild = ()) -> Sequence[Candidate]:
         """Return the gateways that a number fits, each once, the longest prefix first, then as defined.
 
         A gateway that the plan's routes name for several times or calendars is there with the longest prefix of each.
+        ``fitting`` are the prefixes with wildcards that fit; of two of equal length the one without goes before.
         """
         found: dict[tuple[object, ...], Candidate] = {}
-        for _, own in self._by_prefix.every(number):
+        prefixes = [*self._by_prefix.every(number), *fitting]
+        if fitting:
+            prefixes.sort(key=_longest_first)
+        for _, own in prefixes:
             for candidate in own:
                 when = candidate.valid_from, candidate.valid_to, id(candidate.calendar)
                 found.setdefault((candidate.gateway.name, *when), candidate)
-        if not by_rates:
+        if not by_rates and not fitting:
             return tuple(found.values())
         defined = {gateway.name: place for place, gateway in enumerate(self.gateways)}
         return sorted((*found.values(), *by_rates), key=lambda each: (-each.length, defined[each.gateway.name]))
+
+
+def _longest_first(entry: tuple[str, object]) -> int:
+    return 0 if entry[0] == ANY else -len(entry[0])
 
 
 def _fit_of(phone: Phone, gateways: Mapping[str, RoutingGateway], calendars: Mapping[str, Calendar]) -> Fit:

@@ -2,7 +2,7 @@
 
 from vosd.routing import route_table as match
 from vosd.routing.route_table import RouteTable
-from vosd.testing.data.builders import routing_gateway
+from vosd.testing.data.builders import applied_rate, rate_group, routing_gateway
 from vosd.trunks.gateways import RoutingGateway
 
 
@@ -64,3 +64,34 @@ def test_the_cache_of_lists_is_bounded(monkeypatch):
         for digit in "12345":
             assert order(table, digit) == [("a", digit), ("b", "*")]
     assert len(table._fits) <= 2
+
+
+def test_a_prefix_with_wildcards_is_as_long_as_it_is_written():
+    table = RouteTable(
+        [
+            routing_gateway("mobile", "447?", priority=2),
+            routing_gateway("london", "4420", "44??1", priority=2),
+            routing_gateway("uk", "44", priority=1),
+        ]
+    )
+    assert order(table, "44201") == [("london", "44??1"), ("uk", "44")]
+    assert order(table, "44209") == [("london", "4420"), ("uk", "44")]
+    assert order(table, "4479") == [("mobile", "447?"), ("uk", "44")]
+    assert order(table, "447") == [("uk", "44")]
+    assert order(table, "447x") == [("uk", "44")]
+
+
+def test_wildcards_go_with_prefixes_of_buy_rates_and_with_plain_ones():
+    rates = rate_group("buy", applied_rate(prefix="4479"))
+    table = RouteTable(
+        [routing_gateway("rated", "from_rates", priority=1), routing_gateway("wild", "4?79", priority=2)],
+        rates={"rated": rates.table},
+    )
+    assert order(table, "447901") == [("rated", "4479"), ("wild", "4?79")]
+    assert order(table, "437901") == [("wild", "4?79")]
+    assert order(table, "4478") == []
+
+
+def test_plain_prefixes_need_no_look_at_wildcards():
+    plain, wild = RouteTable([routing_gateway("a", "44")]), RouteTable([routing_gateway("a", "44", "4?0")])
+    assert (plain._has_more, wild._has_more) == (False, True)

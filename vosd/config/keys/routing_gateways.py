@@ -78,7 +78,8 @@ class RoutingGatewayKeys(DeclaredKeys):
     registration: RegisterKeys = Field(default=RegisterKeys(), alias="register")
     options_ping: PingKeys = PingKeys()
     prefixes: Annotated[tuple[Annotated[str, route_prefix()], ...], BeforeValidator(one_or_many)] = ("*",)
-    """Called prefixes that it takes; ``*`` takes any, ``from_rates`` those of its buy rates."""
+    """Called prefixes that it takes, in which ``?`` is any digit; ``*`` takes any number, ``from_rates`` those of its
+    buy rates."""
     calendar: Annotated[str | None, object_name()] = None
     """Calendar that must fit for it to take calls. Default: none; then gateways whose calendar fits come first."""
     protect: Annotated[int | None, protection()] = None

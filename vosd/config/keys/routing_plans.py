@@ -22,7 +22,7 @@ from vosd.config.reader.fields import (
 from vosd.config.reader.files import file_path
 from vosd.config.reader.margins import wanted_margin
 from vosd.config.reader.model import Keys
-from vosd.config.reader.numbers import rate_prefix
+from vosd.config.reader.numbers import wild_prefix
 from vosd.config.reader.renamed import Renamed, renamed
 from vosd.routing.plan import IN_TURN, NO_PLAN, Criterion
 
@@ -104,8 +104,8 @@ class RoutingPlanKeys(Keys):
 class RouteKeys(Keys):
     """One line of a ``routes_file``: a gateway for a prefix. Several lines may name the same gateway."""
 
-    prefix: Annotated[str, rate_prefix()]
-    """Called prefix, or ``*`` for any number."""
+    prefix: Annotated[str, wild_prefix()]
+    """Called prefix, in which ``?`` is any digit, or ``*`` for any number."""
     gateway: Annotated[str, object_name()]
     """Name of the routing gateway."""
     priority: Annotated[int | None, whole(1, 1_000_000)] = None

@@ -6,6 +6,9 @@ from typing import Final
 from vosd.config.reader.fields import FromText
 
 _DIGITS: Final = re.compile(r"\d{1,32}\Z", re.ASCII)
+_WITH_WILDCARDS: Final = re.compile(r"(?=\?*\d)[\d?]{1,32}\Z", re.ASCII)
+"""At least one digit: question marks alone would be a test of the length."""
+_WILD_MEANT: Final = "digits without + or blanks (? for any digit), or * for any number"
 _TECH_PREFIX: Final = re.compile(r"[0-9*#]{1,32}\Z")
 _TELEPHONE: Final = re.compile(r"\+?[0-9*#]{1,32}\Z")
 
@@ -22,9 +25,14 @@ def route_prefix() -> FromText:
     """Read a called prefix of a routing gateway, or the word that takes them from its buy rates."""
 
     def read(text: str) -> str:
-        return text if text == FROM_RATES else _prefix(text)
+        return text if text == FROM_RATES else _wild_prefix(text)
 
-    return FromText(f"digits without + or blanks, * for any number, or {FROM_RATES}", read)
+    return FromText(f"{_WILD_MEANT}, or {FROM_RATES}", read)
+
+
+def wild_prefix() -> FromText:
+    """Read a called prefix in which a digit may be left open."""
+    return FromText(_WILD_MEANT, _wild_prefix)
 
 
 def plain_prefix() -> FromText:
@@ -62,5 +70,11 @@ def telephone_number() -> FromText:
 
 def _prefix(text: str) -> str:
     if text != "*" and not _DIGITS.match(text):
+        raise ValueError
+    return text
+
+
+def _wild_prefix(text: str) -> str:
+    if text != "*" and not _WITH_WILDCARDS.match(text):
         raise ValueError
     return text
