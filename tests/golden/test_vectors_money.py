@@ -5,6 +5,7 @@ from decimal import Decimal
 
 import pytest
 
+from vosd.billing.accounts import shortfall
 from vosd.billing.validity import DAY_MS, NEVER, extended
 from vosd.storage.memory.store import MemoryStore
 from vosd.storage.ports import EntryKind, Payment
@@ -50,3 +51,10 @@ async def test_a_payment_extends_the_validity_of_its_account(given, expect):
 )
 def test_the_later_of_now_and_the_expiry_is_extended(expires_at, paid_at, days, expected):
     assert extended(expires_at, paid_at, days) == expected
+
+
+@of("minimum_consumption")
+async def test_what_a_month_lacks_of_the_minimum_is_charged(given, expect):
+    missing = shortfall(Decimal(given["monthly_min"]), Decimal(given["consumed_last_month"]))
+    assert missing == Decimal(expect["charged"])
+    assert Decimal(given["balance"]) - missing == Decimal(expect["balance_after"])

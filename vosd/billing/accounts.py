@@ -6,6 +6,7 @@ from enum import Enum
 import msgspec
 
 from vosd.base.margin import LossGuard
+from vosd.base.money import ZERO
 
 
 class AccountType(Enum):
@@ -27,6 +28,8 @@ class Account(msgspec.Struct, frozen=True):
     enabled: bool = True
     expires_at: int | None = None
     """UTC milliseconds; calls from then on are refused."""
+    minimum_consumption: Decimal | None = None
+    """What its calls cost in a month at least, without tax; None = nothing is asked for."""
     max_concurrent: int | None = None
     max_cps: int | None = None
     max_call_seconds: int | None = None
@@ -47,3 +50,8 @@ class Account(msgspec.Struct, frozen=True):
     """By how many days a payment extends the validity: its own, or SERVER_PAY_DELAY_CUSTOMER_EXPIRE_DAY."""
     advance_s: int = 60
     """Seconds reserved at a time: SERVER_BILLING_PREVENT_OVERDRAFT_ADVANCE_TIME, or the account's own."""
+
+
+def shortfall(minimum: Decimal, consumed: Decimal) -> Decimal:
+    """Return what a month lacks of a minimum consumption; not negative."""
+    return max(minimum - consumed, ZERO)

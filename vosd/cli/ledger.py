@@ -10,15 +10,17 @@ import click
 
 from vosd.base.money import format_amount
 from vosd.cli import output
-from vosd.cli.arguments import MOMENT, MONTH, ZONE
+from vosd.cli.arguments import MOMENT, MONTH, ZONE, operator_option
 from vosd.cli.command import Family, Invocation, OperationError, json_option, pass_invocation
 from vosd.cli.later import not_built_yet
+from vosd.cli.overrides import now_ms
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from zoneinfo import ZoneInfo
 
     from vosd.admin.ledger import Month, StatementSheet
+    from vosd.admin.minimum import MinimumSheet
     from vosd.admin.reconcile import Reconciliation
     from vosd.storage.verify import Difference, Verification
 
@@ -173,6 +175,35 @@ async def _statement(invocation: Invocation, account_id: str, month: "Month", zo
     async with database_of(invocation.settings) as database:
         books, queries, entries = SqlBooks(database), SqlQueries(database), SqlLedger(database)
         return await month_of_account(accounts, books, queries, entries, account_id, month, zone)
+
+
+@ledger.command("minimum")
+@click.option("--month", type=MONTH, required=True, metavar="YYYY-MM", help="A month that is over.")
+@click.option("--zone", type=ZONE, default="UTC", show_default=True, help="Zone in which the month begins and ends.")
+@operator_option
+@json_option
+@pass_invocation
+def minimum(invocation: Invocation, month: "Month", zone: "ZoneInfo", operator: str, as_json: bool) -> None:
+    """Book what a month lacks of the minimum consumption of each account; a repeat books nothing more."""
+    sheets = asyncio.run(_minimum(invocation, month, zone, operator))
+    if as_json:
+        output.document(sheets)
+        return
+    rows = [[each.account, each.minimum, each.consumed, each.charged, each.outcome] for each in sheets]
+    empty = "no account has a minimum_consumption"
+    output.table(("account", "minimum", "consumed", "charged", "outcome"), rows, empty=empty)
+
+
+async def _minimum(invocation: Invocation, month: "Month", zone: "ZoneInfo", operator: str) -> "list[MinimumSheet]":
+    from vosd.admin.minimum import book_minimum
+    from vosd.cli.database import database_of
+    from vosd.storage.consumption import SqlConsumption
+    from vosd.storage.payments import SqlPayments
+
+    accounts, switch = invocation.excerpt.accounts(), invocation.running_switch()
+    async with database_of(invocation.settings) as database:
+        consumption, payments = SqlConsumption(database), SqlPayments(database)
+        return await book_minimum(accounts, consumption, payments, switch, month, zone, now=now_ms(), operator=operator)
 
 
 @ledger.command("verify")

@@ -26,8 +26,14 @@ class EntryKind(Enum):
     ZERO = "zero"
     REFUND = "refund"
     TRANSFER = "transfer"
+    MINIMUM = "minimum"
+    """What a month lacks of the account's minimum consumption."""
     CORRECTION = "correction"
     """The difference that a correction of a charge makes."""
+
+
+_COMPUTED: Final = frozenset({EntryKind.ZERO, EntryKind.MINIMUM})
+"""Kinds whose amount follows from the books: what was booked under a reference holds, whatever they say now."""
 
 
 class ReferenceTaken(VosError):  # noqa: N818 - states what was found
@@ -323,7 +329,7 @@ def receipt_of_earlier(payment: Payment, amount: Decimal, balance_after: Decimal
     Raises:
         ReferenceTaken: when that entry was for another amount.
     """
-    if payment.kind is not EntryKind.ZERO and amount != payment.amount:
+    if payment.kind not in _COMPUTED and amount != payment.amount:
         message = (
             f"reference {payment.reference} of account {payment.account} was booked for "
             f"{format_amount(amount)}, not {format_amount(payment.amount)}: give another reference"

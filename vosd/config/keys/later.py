@@ -10,7 +10,7 @@ INSTALLATION: Final = frozenset(
 )  # fmt: skip
 ACCOUNT: Final = frozenset(
     {
-        "agent", "minimum_consumption", "packages", "private_rate_group", "rate_selection", "rate_types", "tax_exempt",
+        "agent", "packages", "private_rate_group", "rate_selection", "rate_types", "tax_exempt",
     }
 )  # fmt: skip
 CALLER: Final = frozenset({"codecs", "dtmf", "encryption", "media"})

@@ -1,0 +1,56 @@
+"""What calls cost in a time, from the charges and, for older calls, from the CDRs."""
+
+from decimal import Decimal
+
+import pytest
+from sqlalchemy import delete
+
+from vosd.cdr.record import AGENT, CUSTOMER, VENDOR
+from vosd.storage import consumption, schema
+from vosd.storage.books import SqlBooks
+from vosd.storage.consumption import SqlConsumption
+from vosd.testing.data.records import STARTED, answered_call, call_id
+
+DAY_MS = 86_400_000
+FEE, COST = Decimal("0.25"), Decimal("0.10")
+BUYER = (CUSTOMER, AGENT)
+
+
+@pytest.fixture
+async def consumed(database):
+    """Seven calls of a day, of which one left no CDR, and one of the next day."""
+    parties = {"customer_account": "acme", "vendor_account": "carrier", "fee": FEE, "cost": COST, "tax": Decimal(1)}
+    calls = [answered_call(index, **parties, ended_at=STARTED + index) for index in range(6)]
+    unrecorded = answered_call(6, **parties, ended_at=STARTED + 6, recorded=False)
+    await SqlBooks(database).book([*calls, unrecorded, answered_call(7, **parties, ended_at=STARTED + DAY_MS)])
+    return database
+
+
+async def test_fees_without_tax_of_the_calls_that_ended_in_the_time_are_added_up(consumed, monkeypatch):
+    read = SqlConsumption(consumed)
+    for size in (5_000, 2):
+        monkeypatch.setattr(consumption, "_ENTRIES_AT_ONCE", size)
+        assert await read.consumed("acme", BUYER, STARTED, STARTED + DAY_MS) == 7 * FEE
+        assert await read.consumed("acme", BUYER, STARTED + 1, STARTED + 3) == 2 * FEE
+        assert await read.consumed("carrier", (VENDOR,), STARTED, STARTED + 2 * DAY_MS) == 8 * COST
+        assert await read.consumed("idle", BUYER, STARTED, STARTED + DAY_MS) == 0
+
+
+async def test_a_role_that_the_account_does_not_have_counts_nothing(consumed):
+    assert await SqlConsumption(consumed).consumed("carrier", BUYER, STARTED, STARTED + DAY_MS) == 0
+
+
+async def test_calls_without_charges_count_by_their_cdr(consumed):
+    async with consumed.writing() as connection:
+        of_two = schema.cdr_charge.c.call_id.in_([call_id(1), call_id(2)])
+        await connection.execute(delete(schema.cdr_charge).where(of_two))
+    read = SqlConsumption(consumed)
+    assert await read.consumed("acme", BUYER, STARTED, STARTED + DAY_MS) == 7 * FEE
+    assert await read.consumed("carrier", (VENDOR,), STARTED, STARTED + DAY_MS) == 7 * COST
+
+
+async def test_an_account_has_begun_with_its_first_entry(consumed):
+    read = SqlConsumption(consumed)
+    assert await read.has_begun("acme", STARTED + 1)
+    assert not await read.has_begun("acme", STARTED)
+    assert not await read.has_begun("idle", STARTED + DAY_MS)

@@ -1,0 +1,120 @@
+"""Book what a month lacks of the minimum consumption of accounts: once for each account and month."""
+
+from collections.abc import Callable, Mapping
+from enum import Enum
+from typing import Final
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from vosd.admin.control import RunningSwitch
+from vosd.admin.ledger import Month
+from vosd.admin.payments import refresh_balances
+from vosd.base.errors import VosError
+from vosd.base.money import ZERO, format_amount
+from vosd.billing.accounts import Account, AccountType, shortfall
+from vosd.cdr.record import AGENT, CUSTOMER, VENDOR
+from vosd.storage.consumption import SqlConsumption
+from vosd.storage.ports import EntryKind, Payment, Payments
+
+_AS_CUSTOMER: Final = (CUSTOMER, AGENT)
+_AS_VENDOR: Final = (VENDOR,)
+
+
+class MonthNotOverError(VosError):
+    """The month has not ended, so its consumption is not known."""
+
+
+class Outcome(Enum):
+    """What was done for an account."""
+
+    BOOKED = "booked"
+    BOOKED_BEFORE = "booked before"
+    REACHED = "reached"
+    """Its calls cost enough."""
+    NOT_BEGUN = "not begun"
+    """It has no entry from before the end of the month: it is taken as opened later."""
+    CLOSED = "closed"
+
+
+class MinimumSheet(msgspec.Struct, frozen=True):
+    """An account with a minimum consumption, in one month; money as text."""
+
+    account: str
+    month: str
+    minimum: str
+    consumed: str | None
+    """None = it was not looked up."""
+    charged: str
+    outcome: str
+
+
+async def book_minimum(
+    accounts: Mapping[str, Account],
+    consumption: SqlConsumption,
+    payments: Payments,
+    switch: RunningSwitch,
+    month: Month,
+    zone: ZoneInfo,
+    *,
+    now: int,
+    operator: str,
+    is_closed: Callable[[str], bool] = lambda _: False,
+) -> list[MinimumSheet]:
+    """Book the shortfall of a month on each of the accounts that has a minimum; a repeat books nothing more.
+
+    The balance may fall below the overdraft limit by it. Accounts of which ``is_closed`` is true are left out.
+
+    Raises:
+        MonthNotOverError: the month has not ended at ``now`` (UTC milliseconds).
+        StoreUnavailable: some accounts may be booked; try again.
+    """
+    since, until = month.bounds(zone)
+    if until > now:
+        message = f"{month} is not over in {zone.key}: its minimum is booked afterwards"
+        raise MonthNotOverError(message)
+    sheets = []
+    for account in accounts.values():
+        minimum = account.minimum_consumption
+        if not minimum:
+            continue
+        if is_closed(account.id):
+            sheets.append(_sheet(account, month, None, "0.00", Outcome.CLOSED))
+            continue
+        if not await consumption.has_begun(account.id, until):
+            sheets.append(_sheet(account, month, None, "0.00", Outcome.NOT_BEGUN))
+            continue
+        roles = _AS_VENDOR if account.type is AccountType.CLEARING else _AS_CUSTOMER
+        consumed = await consumption.consumed(account.id, roles, since, until)
+        missing = shortfall(minimum, consumed)
+        shown = format_amount(consumed)
+        if not missing:
+            sheets.append(_sheet(account, month, shown, "0.00", Outcome.REACHED))
+            continue
+        payment = Payment(
+            account=account.id,
+            kind=EntryKind.MINIMUM,
+            reference=f"minimum/{month}",
+            made_at=now,
+            amount=-missing,
+            operator=operator,
+            memo=f"minimum {format_amount(minimum)}, consumed {shown}",
+            currency=account.currency,
+        )
+        receipt = await payments.add(payment)
+        outcome = Outcome.BOOKED_BEFORE if receipt.repeated else Outcome.BOOKED
+        sheets.append(_sheet(account, month, shown, format_amount(receipt.before - receipt.after), outcome))
+    if any(sheet.outcome == Outcome.BOOKED.value for sheet in sheets):
+        await refresh_balances(switch)
+    return sheets
+
+
+def _sheet(account: Account, month: Month, consumed: str | None, charged: str, outcome: Outcome) -> MinimumSheet:
+    return MinimumSheet(
+        account=account.id,
+        month=str(month),
+        minimum=format_amount(account.minimum_consumption or ZERO),
+        consumed=consumed,
+        charged=charged,
+        outcome=outcome.value,
+    )

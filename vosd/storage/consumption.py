@@ -1,0 +1,91 @@
+"""What the calls of an account cost in a time, without tax: read from the charges of the calls that the ledger has.
+
+Calls from before there were charges count by their CDR, which has the customer's fee and the vendor's cost.
+"""
+
+from collections.abc import Collection, Iterable
+from decimal import Decimal
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, func, select, type_coerce
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from vosd.base.money import ZERO
+from vosd.cdr.record import VENDOR
+from vosd.storage import schema
+from vosd.storage.database import Database
+from vosd.storage.ports import EntryKind
+from vosd.storage.types import Money
+from vosd.storage.verify_charges import call_in
+
+_ENTRIES_AT_ONCE: Final = 5_000
+
+_entry: Final = schema.ledger_entry.c
+_charge: Final = schema.cdr_charge.c
+_cdr: Final = schema.cdr.c
+
+
+class SqlConsumption:
+    """Reads consumption in MySQL and SQLite, a few thousand calls at a time."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def consumed(self, account: str, roles: Collection[str], since: int, until: int) -> Decimal:
+        """Return the fees of an account's calls that ended from ``since`` to before ``until``, UTC milliseconds.
+
+        ``roles`` are those in which the account takes part: a customer's, an agent's, a vendor's. What was corrected
+        counts as it was corrected.
+
+        Raises:
+            StoreUnavailable: try again.
+        """
+        total, after = ZERO, 0
+        calls = select(_entry.seq, _entry.reference).where(
+            _entry.account == account,
+            _entry.kind == EntryKind.CALL.value,
+            _entry.created_at >= since,
+            _entry.created_at < until,
+        )
+        page = calls.order_by(_entry.seq).limit(_ENTRIES_AT_ONCE)
+        while True:
+            async with self._database.reading(unhurried=True) as connection:
+                rows = (await connection.execute(page.where(_entry.seq > after))).all()
+                total += await _fees(connection, account, roles, (row.reference for row in rows))
+            if len(rows) < _ENTRIES_AT_ONCE:
+                return total
+            after = rows[-1].seq
+
+    async def has_begun(self, account: str, until: int) -> bool:
+        """Return whether an account has an entry that is dated before ``until``, UTC milliseconds.
+
+        Raises:
+            StoreUnavailable: try again.
+        """
+        first = select(_entry.id).where(_entry.account == account, _entry.created_at < until).limit(1)
+        async with self._database.reading() as connection:
+            return (await connection.execute(first)).scalar() is not None
+
+
+async def _fees(
+    connection: AsyncConnection, account: str, roles: Collection[str], references: Iterable[str]
+) -> Decimal:
+    """Return the fees of the calls in the references of ledger entries, each call once."""
+    calls = {call for call in map(call_in, references) if call is not None}
+    if not calls:
+        return ZERO
+    of_account = select(_charge.call_id, _sum(_charge.fee).label("fee")).where(
+        _charge.call_id.in_(list(calls)), _charge.account == account, _charge.role.in_(list(roles))
+    )
+    charged = (await connection.execute(of_account.group_by(_charge.call_id))).all()
+    total = sum((row.fee for row in charged), ZERO)
+    older = calls - {row.call_id for row in charged}
+    if older:
+        payer, fee = (_cdr.vendor_account, _cdr.cost) if VENDOR in roles else (_cdr.customer_account, _cdr.fee)
+        of_cdr = select(_sum(fee)).where(_cdr.call_id.in_(list(older)), payer == account)
+        total += (await connection.execute(of_cdr)).scalar() or ZERO
+    return total
+
+
+def _sum(amounts: ColumnElement[Any]) -> ColumnElement[Decimal]:
+    return type_coerce(func.sum(amounts), Money)
