@@ -11,8 +11,10 @@ from vosd.admin.accounts import configured
 from vosd.base.errors import Refusal, VosError
 from vosd.base.money import format_amount
 from vosd.billing.accounts import Account
-from vosd.billing.rate_group import RateGroup
-from vosd.billing.rater import Step, breakdown, rate_call
+from vosd.billing.ports import Rates
+from vosd.billing.rate_choice import RateChoice
+from vosd.billing.rater import Step, breakdown, charged_by, rate_call
+from vosd.billing.rates import AppliedRate
 from vosd.callcontrol.admission import rate_in
 
 
@@ -20,7 +22,20 @@ class NoRateError(VosError):
     """The account has no rate for the number."""
 
 
-class RateExplanation(msgspec.Struct, frozen=True):
+class CandidateRate(msgspec.Struct, frozen=True):
+    """One of several rates that may price a call."""
+
+    source: str
+    """``trunk``, ``account``, ``period NAME`` or ``main``."""
+    rate_group: str
+    rate_prefix: str
+    total: str
+    """Fee and tax of the call by this rate."""
+    chosen: str
+    """Why it prices the call; empty = it does not."""
+
+
+class RateExplanation(msgspec.Struct, frozen=True, omit_defaults=True):
     """A charge and its computation, as ``vosd rate explain`` prints it."""
 
     rate_group: str
@@ -30,43 +45,54 @@ class RateExplanation(msgspec.Struct, frozen=True):
     fee: str
     tax: str
     steps: Sequence[Step]
+    candidates: Sequence[CandidateRate] = ()
+    """In order of preference; none = one rate group prices the calls of the account."""
 
 
 def explain_rate(
     accounts: Mapping[str, Account],
-    group_of: Callable[[str], RateGroup | None],
+    rates_of: Callable[[Account], Rates | None],
     account_id: str,
     callee: str,
     duration_ms: int,
     wall_ms: int,
+    caller: str = "",
 ) -> RateExplanation:
-    """Rate a call to ``callee`` that begins at ``wall_ms`` (UTC) and lasts ``duration_ms``.
+    """Rate a call from ``caller`` to ``callee`` that begins at ``wall_ms`` (UTC) and lasts ``duration_ms``.
 
-    ``group_of`` returns the rate group with a name.
+    ``rates_of`` returns the rates of an account, None where what it names is not configured.
 
     Raises:
         UnknownAccountError: the account is not configured.
-        NoRateError: it has no rate group, or the group has no rate for the number.
+        NoRateError: it has no rate group, or none of its groups has a rate for the number.
     """
     account = configured(accounts, account_id)
-    if account.rate_group is None:
+    if not account.names_rates:
         message = f"account {account.id} has no rate_group, so nothing has a price on it"
         raise NoRateError(message)
-    group = group_of(account.rate_group)
-    if group is None:
+    rates = rates_of(account)
+    if rates is None:
         message = f"rate group {account.rate_group} of account {account.id} is not configured"
         raise NoRateError(message)
-    applied = rate_in(group, callee, wall_ms)
+    applied = rate_in(rates, callee, wall_ms, caller)
     if isinstance(applied, Refusal):
-        message = f"{applied.reason.text}: rate group {account.rate_group} has none for {callee}"
+        message = f"{applied.reason.text}: rate group {rates.name} has none for {callee}"
         raise NoRateError(message)
-    charge = rate_call(applied, duration_ms)
+    charge, charged = rate_call(applied, duration_ms), charged_by(applied, duration_ms)
+    found = rates.found(callee, wall_ms, caller) if isinstance(rates, RateChoice) else ()
+    why = "the cheapest of this call" if len(applied.candidates) > 1 else "the first with a rate for the number"
     return RateExplanation(
-        rate_group=applied.group,
-        rate_prefix=applied.rate.prefix,
-        rate_area=applied.rate.area,
+        rate_group=charged.group,
+        rate_prefix=charged.rate.prefix,
+        rate_area=charged.rate.area,
         billed_seconds=charge.billed_seconds,
         fee=format_amount(charge.fee),
         tax=format_amount(charge.tax),
         steps=breakdown(applied, charge),
+        candidates=[_candidate(each, duration_ms, why if each == charged else "") for each in found],
     )
+
+
+def _candidate(applied: AppliedRate, duration_ms: int, chosen: str) -> CandidateRate:
+    total = format_amount(rate_call(applied, duration_ms).total)
+    return CandidateRate(applied.source, applied.group, applied.rate.prefix, total, chosen)

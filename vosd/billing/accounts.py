@@ -7,6 +7,7 @@ import msgspec
 
 from vosd.base.margin import LossGuard
 from vosd.base.money import ZERO
+from vosd.billing.rate_choice import RateSelection
 
 
 class AccountType(Enum):
@@ -50,6 +51,17 @@ class Account(msgspec.Struct, frozen=True):
     """By how many days a payment extends the validity: its own, or SERVER_PAY_DELAY_CUSTOMER_EXPIRE_DAY."""
     advance_s: int = 60
     """Seconds reserved at a time: SERVER_BILLING_PREVENT_OVERDRAFT_ADVANCE_TIME, or the account's own."""
+    private_rate_group: str | None = None
+    """Rates of its own beside its rate group; None = it has none."""
+    period_rates: str | None = None
+    """Name of the period rates of its calls; None = those of its rate group, if that has some."""
+    rate_selection: RateSelection = RateSelection.CHEAPEST
+    """Which rate holds where several may."""
+
+    @property
+    def names_rates(self) -> bool:
+        """Whether any rates price its calls, whatever its gateways have."""
+        return self.rate_group is not None or self.private_rate_group is not None or self.period_rates is not None
 
 
 def shortfall(minimum: Decimal, consumed: Decimal) -> Decimal:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Protocol
 
-from vosd.billing.rates import Rate
+from vosd.billing.rates import AppliedRate, Rate
 
 
 class RateTable(Protocol):
@@ -38,4 +38,52 @@ class RateTable(Protocol):
 
     def prefixes(self) -> Iterator[str]:
         """Yield every prefix that has a rate, each once, in any order; ``*`` fits every number."""
+        ...
+
+
+class Rates(Protocol):
+    """What calls of an account or gateway cost: a rate group, or a choice between several."""
+
+    @property
+    def name(self) -> str:
+        """Return what messages call it."""
+        ...
+
+    @property
+    def tables(self) -> tuple[RateTable, ...]:
+        """Return the tables in which numbers are looked up."""
+        ...
+
+    def find(self, number: str, wall_ms: int, caller: str = "", /) -> AppliedRate | None:
+        """Return the rate of a call from ``caller`` to ``number`` that arrives at ``wall_ms`` (UTC); None = none fits.
+
+        Either number may have a leading plus sign.
+        """
+        ...
+
+
+class WorkTime(Protocol):
+    """What a calendar says of a moment."""
+
+    @property
+    def tier(self) -> int:
+        """Return how closely the calendar fits: 1 = by a date, 2 = dates, 3 = week days, 4 = hours, 5 = by no entry."""
+        ...
+
+    @property
+    def is_working(self) -> bool:
+        """Return whether it is working time."""
+        ...
+
+
+class WorkCalendar(Protocol):
+    """A calendar of working time."""
+
+    @property
+    def name(self) -> str:
+        """Return what messages call it."""
+        ...
+
+    def standing(self, wall_ms: int) -> WorkTime:
+        """Return what it says of a moment (UTC milliseconds)."""
         ...

@@ -11,19 +11,34 @@ _SHARED_MAX: Final = 1_024
 class RateGroup:
     """A named table of rates in one currency, with the rounding of what is charged by it."""
 
-    __slots__ = ("_applied", "currency", "name", "policy", "table", "version")
+    __slots__ = ("_applied", "currency", "name", "period_rates", "policy", "table", "version")
 
-    def __init__(self, name: str, currency: str, policy: RatingPolicy, table: RateTable, version: str) -> None:
+    def __init__(
+        self,
+        name: str,
+        currency: str,
+        policy: RatingPolicy,
+        table: RateTable,
+        version: str,
+        period_rates: str | None = None,
+    ) -> None:
         self.name = name
         self.currency = currency
         self.policy = policy
         self.table = table
         self.version = version
         """Names the content: changes whenever a rate, the currency or the rounding does."""
+        self.period_rates = period_rates
+        """Name of the period rates of accounts that have this as their rate group and none of their own."""
         self._applied: dict[str, AppliedRate] = {}
         """The latest by prefix: the calls that run at one rate share it."""
 
-    def find(self, number: str, wall_ms: int) -> AppliedRate | None:
+    @property
+    def tables(self) -> tuple[RateTable, ...]:
+        """The one table (``ports.Rates``)."""
+        return (self.table,)
+
+    def find(self, number: str, wall_ms: int, _caller: str = "", /) -> AppliedRate | None:
         """Return the rate in force at ``wall_ms`` (UTC) of the longest prefix that fits ``number``, or None.
 
         A number whose prefix is locked has none.

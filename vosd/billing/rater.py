@@ -79,6 +79,8 @@ class Charge(msgspec.Struct, frozen=True):
 
 def rate_call(applied: AppliedRate, duration_ms: int) -> Charge:
     """Charge a call that lasted ``duration_ms`` from answer to end."""
+    if applied.candidates:
+        return rate_call(charged_by(applied, duration_ms), duration_ms)
     rate, policy = applied.rate, applied.policy
     hold_time_s = hold_seconds(duration_ms, policy.hold_time_precision_ms)
     billable = hold_time_s - policy.free_time_s
@@ -96,6 +98,8 @@ def itemise(applied: AppliedRate, duration_ms: int) -> tuple[Charge, str]:
     more than any difference that decides a rounding needs. The text is put together here and not encoded from objects,
     because every ended call needs two; only ``_Terms`` contains text that must be escaped.
     """
+    if applied.candidates:
+        return _itemise_choice(applied, duration_ms)
     rate, policy = applied.rate, applied.policy
     terms = _TERMS.get(applied) or _remember(applied)
     hold_time_s = hold_seconds(duration_ms, policy.hold_time_precision_ms)
@@ -129,6 +133,32 @@ def itemise(applied: AppliedRate, duration_ms: int) -> tuple[Charge, str]:
     )
 
 
+def charged_by(applied: AppliedRate, duration_ms: int) -> AppliedRate:
+    """Return the rate that prices a call of this length: of several candidates the cheapest, of equals the first.
+
+    What was held by the least of what each may cost is enough, whichever it is in the end (ADR 58).
+    """
+    if not applied.candidates:
+        return applied
+    return min(applied.candidates, key=lambda each: rate_call(each, duration_ms).total)
+
+
+def _itemise_choice(applied: AppliedRate, duration_ms: int) -> tuple[Charge, str]:
+    """Itemise the cheapest candidate; a line for each candidate stands before its steps."""
+    charge, text = itemise(charged_by(applied, duration_ms), duration_ms)
+    lines: list[Step] = [
+        {
+            "step": "candidate",
+            "source": each.source,
+            "group": each.group,
+            "prefix": each.rate.prefix,
+            "total": format_amount(rate_call(each, duration_ms).total),
+        }
+        for each in applied.candidates
+    ]
+    return charge, f"{_encode(lines).decode()[:-1]},{text[1:]}"
+
+
 def breakdown(applied: AppliedRate, charge: Charge) -> list[Step]:
     """Return the steps of ``charge`` as ``itemise`` writes them."""
     return _decode(itemise(applied, 1000 * charge.hold_time_s)[1])
@@ -139,6 +169,8 @@ def total_at(applied: AppliedRate, seconds: int) -> Decimal:
 
     That is the charge of the longest, unless it has sections without cap, where completing one may make it cheaper.
     """
+    if applied.candidates:
+        return min(total_at(each, seconds) for each in applied.candidates)
     rate, policy = applied.rate, applied.policy
     billable = seconds - policy.free_time_s
     if billable <= 0:
@@ -238,6 +270,8 @@ def _remember(applied: AppliedRate) -> _Terms:
         row["connection_fee"] = _plain(rate.connection_fee)
     if rate.minimum_charge:
         row["minimum_charge"] = _plain(rate.minimum_charge)
+    if applied.source:
+        row["source"] = applied.source
     rounding: Step = {
         "precision": policy.fee_precision,
         "unit": _plain(policy.fee_unit),

@@ -60,7 +60,7 @@ class Rate(msgspec.Struct, frozen=True, gc=False):
     """The prefix is barred: its numbers have no rate, nor that of a shorter prefix."""
 
 
-class AppliedRate(msgspec.Struct, frozen=True, gc=False, cache_hash=True):
+class AppliedRate(msgspec.Struct, frozen=True, gc=False, cache_hash=True, omit_defaults=True):
     """What a call copies at admission and keeps to its end: the rate, its group and version, the rounding."""
 
     group: str
@@ -68,10 +68,20 @@ class AppliedRate(msgspec.Struct, frozen=True, gc=False, cache_hash=True):
     currency: str
     rate: Rate
     policy: RatingPolicy
+    source: str = ""
+    """Where the rate comes from, for a call that more than one rate group could price: a ``RateSource``, and the name
+    of the period; empty = the call has one rate group."""
+    candidates: "tuple[AppliedRate, ...]" = ()
+    """Every rate that may price the call, in order of preference, this one included; empty = no other may.
+
+    The price of any duration is the least that one of them gives (ADR 58). This one gives the least at admission.
+    """
 
     @property
     def price_per_minute(self) -> Decimal:
         """The price of a minute after the first period, without tax: what vendors are compared by."""
+        if self.candidates:
+            return min(each.price_per_minute for each in self.candidates)
         rate = self.rate
         if not rate.per_cycle:
             return rate.billing_rate

@@ -16,7 +16,7 @@ from vosd.base.number import for_matching
 from vosd.billing.accounts import Account
 from vosd.billing.call_hold import CallHold
 from vosd.billing.parties import Party
-from vosd.billing.rate_group import RateGroup
+from vosd.billing.ports import Rates
 from vosd.billing.rates import AppliedRate
 from vosd.callcontrol.live_state import LiveState
 from vosd.callcontrol.vendor_terms import LiveVendors
@@ -143,13 +143,13 @@ class CallRequest(msgspec.Struct):
             self.taken.pop().undo()
 
 
-def rate_in(group: RateGroup | None, number: str, wall_ms: int) -> AppliedRate | Refusal:
+def rate_in(group: Rates | None, number: str, wall_ms: int, caller: str = "") -> AppliedRate | Refusal:
     """Return the rate of a call to ``number`` that arrives at ``wall_ms`` (UTC), or a refusal, as a call gets it."""
-    rate = None if group is None else group.find(number, wall_ms)
+    rate = None if group is None else group.find(number, wall_ms, caller)
     return _no_rate(group, number) if rate is None else rate
 
 
-def _no_rate(group: RateGroup | None, number: str) -> Refusal:
+def _no_rate(group: Rates | None, number: str) -> Refusal:
     name = "no rate group" if group is None else group.name
     return Refusal(EndReason.NO_MATCHING_RATE, 403, f"{name} rates no {number}")
 
@@ -310,10 +310,14 @@ class Admission:
         gateway, account = call.mapping, call.account
         if gateway is None or account is None:
             raise StepOutOfOrderError(_UNIDENTIFIED)
-        name = gateway.rate_group or account.rate_group
-        group = None if name is None else self.catalogue.rate_groups[name]
+        choices = self.catalogue.customer_rates
+        group: Rates | None = choices.get(gateway.name) if choices else None
+        if group is None:
+            name = gateway.rate_group or account.rate_group
+            group = None if name is None else self.catalogue.rate_groups[name]
         # Not ``callee_billing``, which has lost a plus sign: a second one makes no number of it, here as for vendors.
-        call.rate = None if group is None else group.find(call.callee_rated or call.callee, call.at.wall)
+        number = call.callee_rated or call.callee
+        call.rate = None if group is None else group.find(number, call.at.wall, call.caller)
         return _no_rate(group, call.callee_billing) if call.rate is None else None
 
     def find_routes(self, call: CallRequest) -> Refusal | None:

@@ -11,7 +11,7 @@ from vosd.b2bua.stamps import ATTEMPTS_MAX, Arrival, Ending, Journey
 from vosd.base.cause import EndReason, HangupSource
 from vosd.base.clock import Instant
 from vosd.billing.parties import Party
-from vosd.billing.rater import Charge, itemise
+from vosd.billing.rater import Charge, charged_by, itemise
 from vosd.billing.rates import AppliedRate
 from vosd.callcontrol.admission import CallRequest
 from vosd.callcontrol.vendor_terms import buy_rate
@@ -158,12 +158,16 @@ def conclude(
     hold_time_s, billed_seconds, fee, tax = record.hold_time_s, record.billed_seconds, record.fee, record.tax
     vendor_billed_seconds, cost, cost_tax = record.vendor_billed_seconds, record.cost, record.cost_tax
     vendor_rate_prefix, steps = record.vendor_rate_prefix, ""
+    rate_group, rate_prefix, rate_area = record.rate_group, record.rate_prefix, record.rate_area
     postings: list[Posting] = []
     charges: list[ChargeRow] = []
     if is_answered and customer is not None and record.customer_account is not None:
         charge, text = itemise(customer, since_answer_ms)
         hold_time_s, billed_seconds, fee, tax = charge.hold_time_s, charge.billed_seconds, charge.fee, charge.tax
         steps = f'"customer":{text}'
+        if customer.candidates:
+            customer = charged_by(customer, since_answer_ms)
+            rate_group, rate_prefix, rate_area = customer.group, customer.rate.prefix, customer.rate.area or None
         charges.append(_row(record.customer_account, CUSTOMER, 0, customer, charge))
         if fee or tax:
             reference = f"{record.call_id}/customer"
@@ -173,6 +177,8 @@ def conclude(
     if vendor is not None and record.vendor_account is not None:
         charge, text = itemise(vendor, since_vendor_ms)
         vendor_billed_seconds, cost, cost_tax = charge.billed_seconds, charge.fee, charge.tax
+        if vendor.candidates:
+            vendor = charged_by(vendor, since_vendor_ms)
         vendor_rate_prefix = vendor.rate.prefix
         steps = f'{steps},"vendor":{text}' if steps else f'"vendor":{text}'
         charges.append(_row(record.vendor_account, VENDOR, 0, vendor, charge))
@@ -196,6 +202,9 @@ def conclude(
         tax=tax,
         cost=cost,
         cost_tax=cost_tax,
+        rate_group=rate_group,
+        rate_prefix=rate_prefix,
+        rate_area=rate_area,
         vendor_rate_prefix=vendor_rate_prefix,
         fee_breakdown=f"{{{steps}}}",
         hangup_source=ending.source.text,
@@ -214,7 +223,8 @@ def _charge_agents(call: OpenCall, duration_ms: int, charges: list[ChargeRow], p
     """Add what the agents above the customer pay; their steps are kept with their charges (ADR 54)."""
     for party in call.agents:
         charge, text = itemise(party.applied, duration_ms)
-        charges.append(_row(party.account, AGENT, party.level, party.applied, charge, text))
+        applied = charged_by(party.applied, duration_ms)
+        charges.append(_row(party.account, AGENT, party.level, applied, charge, text))
         if charge.fee or charge.tax:
             reference = f"{call.record.call_id}/agent-{party.level}"
             postings.append(Posting(party.account, -charge.total, reference, party.applied.currency))

@@ -20,7 +20,7 @@ class LiveVendors:
     """Implements ``routing.ports.Vendors`` over one catalogue and the live state."""
 
     __slots__ = (
-        "_addresses_of", "_breakers", "_catalogue", "_credits", "_health", "_live",
+        "_addresses_of", "_breakers", "_catalogue", "_choices", "_credits", "_health", "_live",
         "blocked", "down", "located", "resting", "turns", "unregistered",
     )  # fmt: skip
 
@@ -28,6 +28,7 @@ class LiveVendors:
         self._addresses_of = live.addresses_of
         self.located = live.is_located
         self._catalogue = catalogue
+        self._choices = catalogue.vendor_rates
         self._live = live
         self._credits = live.credits
         self._health = live.health
@@ -39,9 +40,11 @@ class LiveVendors:
         self.turns = live.turns
 
     def terms(self, gateway: RoutingGateway, callee: str, wall_ms: int) -> AppliedRate | None:
-        """Return the buy rate of the gateway's account for ``callee`` at ``wall_ms``, or None; a phone has none."""
+        """Return the buy rate of a gateway for ``callee`` at ``wall_ms``, or None; a phone has none."""
         if gateway.account is None:
             return None
+        if self._choices and (rates := self._choices.get(gateway.name)) is not None:
+            return rates.find(callee, wall_ms)
         group = self._catalogue.accounts[gateway.account].rate_group
         return self._catalogue.rate_groups[group].find(callee, wall_ms) if group is not None else None
 
@@ -122,6 +125,9 @@ def _booked(terms: VendorTerms | None) -> AppliedRate | None:
     raise TypeError(f"terms of {type(terms).__name__} cannot be booked")
 
 
-def _price(rate: AppliedRate | None) -> Rate | None:
-    """Return a rate without its destination, for comparing what two cost."""
-    return None if rate is None else msgspec.structs.replace(rate.rate, prefix="", area="", rate_type="")
+def _price(rate: AppliedRate | None) -> list[Rate] | None:
+    """Return what may price a call, without destinations, for comparing what two cost."""
+    if rate is None:
+        return None
+    several = rate.candidates or (rate,)
+    return [msgspec.structs.replace(each.rate, prefix="", area="", rate_type="") for each in several]

@@ -6,11 +6,13 @@ import msgspec
 
 from vosd.billing.accounts import Account
 from vosd.billing.ports import RateTable
+from vosd.billing.rate_choice import JoinedTables
 from vosd.billing.rate_group import RateGroup
 from vosd.catalogue.catalogue import CallParameters, Catalogue
 from vosd.catalogue.merge import Merged, merge
 from vosd.catalogue.number_rules import number_rules, sections_of
 from vosd.catalogue.problems import ProblemList
+from vosd.catalogue.rate_choices import RateChoices, RateChooser, check_choices, currency_from
 from vosd.catalogue.references import (
     check_currencies,
     check_currency,
@@ -53,6 +55,7 @@ def assemble(sources: Sequence[CatalogueSource], problems: ProblemList) -> Catal
         check_payer(each.value, each, merged, accounts, problems)
     phones = {name: _settled_phone(each, merged, accounts, problems) for name, each in merged.phones.sound.items()}
     vendors = {name: _settled_vendor(each, merged, problems) for name, each in merged.routing_gateways.sound.items()}
+    check_choices(merged, accounts, problems)
     check_offline_gateway(merged.offline_gateway, merged.routing_gateways, problems)
     check_references_of_broken(merged, problems)
     check_names(merged.phones, (merged.mapping_gateways, merged.routing_gateways), problems)
@@ -70,12 +73,16 @@ def assemble(sources: Sequence[CatalogueSource], problems: ProblemList) -> Catal
     versions = {name: group.version for name, group in groups.items()}
     lists = {name: numbers.version for name, numbers in rules.lists.items()}
     calendars = merged.calendars.values() if parameters.uses_calendars else {}
+    has_periods = parameters.uses_period_rates and parameters.uses_calendars
+    choices = RateChooser(groups, merged.period_rates.values(), calendars if has_periods else None).choices(
+        accounts, trunks_and_phones.values(), vendors.values()
+    )
     routes = RouteTable(
         vendors.values(),
         phones.values(),
         msgspec.structs.replace(NO_PLAN, loss_guard=parameters.loss_guard, calendar_strict=parameters.calendar_strict),
         {name: calendars[each.calendar] for name, each in vendors.items() if each.calendar in calendars},
-        _rates_by_gateway(vendors, merged),
+        _rates_by_gateway(vendors, accounts, groups, choices),
         calendars,
     )
     return Catalogue(
@@ -90,6 +97,7 @@ def assemble(sources: Sequence[CatalogueSource], problems: ProblemList) -> Catal
             rules.pools,
             calendars,
             plans,
+            merged.period_rates.values(),
         ),
         accounts=accounts,
         rate_groups=groups,
@@ -108,6 +116,10 @@ def assemble(sources: Sequence[CatalogueSource], problems: ProblemList) -> Catal
         incoming=rules.incoming,
         outgoing=rules.outgoing,
         sections=sections_of(accounts.values()),
+        period_rates=merged.period_rates.values(),
+        customer_rates=choices.customers,
+        account_rates=choices.accounts,
+        vendor_rates=choices.vendors,
     )
 
 
@@ -122,9 +134,13 @@ def _settled_account(definition: Definition[Account], merged: Merged, problems: 
     account = definition.value
     if account.calendar is not None:
         merged.calendars.find(account.calendar, definition, "calendar", problems)
-    if account.rate_group is None:
+    priced_by = currency_from(account)
+    if priced_by is None:
         return settled(account, None)
-    group = merged.rate_groups.find(account.rate_group, definition, "rate_group", problems)
+    key, name = priced_by
+    group = merged.rate_groups.sound.get(name)
+    if key == "rate_group":
+        group = merged.rate_groups.find(name, definition, key, problems)
     if group is None:
         return settled(account, None)
     check_currency(definition, group.value.currency, problems)
@@ -164,17 +180,23 @@ def _settled_plan(definition: Definition[RoutingPlan], merged: Merged, problems:
     return definition.value
 
 
-def _rates_by_gateway(vendors: Mapping[str, RoutingGateway], merged: Merged) -> dict[str, RateTable]:
+def _rates_by_gateway(
+    vendors: Mapping[str, RoutingGateway],
+    accounts: Mapping[str, Account],
+    groups: Mapping[str, RateGroup],
+    choices: RateChoices,
+) -> dict[str, RateTable | JoinedTables]:
     """Return the buy rates of the gateways that take their prefixes from them."""
-    rated = (vendor for vendor in vendors.values() if vendor.prefixes == PREFIXES_FROM_RATES)
-    found = ((vendor.name, _buy_rates(vendor, merged)) for vendor in rated)
-    return {name: group.table for name, group in found if group is not None}
-
-
-def _buy_rates(vendor: RoutingGateway, merged: Merged) -> RateGroup | None:
-    account = merged.accounts.sound.get(vendor.account or "")
-    group = None if account is None else merged.rate_groups.sound.get(account.value.rate_group or "")
-    return None if group is None else group.value
+    found: dict[str, RateTable | JoinedTables] = {}
+    for vendor in vendors.values():
+        if vendor.prefixes != PREFIXES_FROM_RATES:
+            continue
+        account = accounts.get(vendor.account or "")
+        name = None if account is None else account.rate_group
+        rates = choices.vendors.get(vendor.name) or groups.get(name or "")
+        if rates is not None:
+            found[vendor.name] = rates.tables[0] if len(rates.tables) == 1 else JoinedTables(rates.tables)
+    return found
 
 
 def _users(

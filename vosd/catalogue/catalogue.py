@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from vosd.b2bua.settings import DeadCallBilling
 from vosd.base.margin import LossGuard
 from vosd.billing.accounts import Account
+from vosd.billing.period_rates import PeriodRates
+from vosd.billing.ports import Rates
 from vosd.billing.rate_group import RateGroup
 from vosd.routing.calendar import Calendar
 from vosd.routing.identify import SourceIndex
@@ -40,6 +42,8 @@ class CallParameters:
     """SS_SIP_AUTHENTICATION_RETRY: how many challenges to one request of ours are answered."""
     uses_calendars: bool = True
     """SERVER_WORK_CALENDAR_ENABLED: without it nothing is bound to a calendar."""
+    uses_period_rates: bool = True
+    """SERVER_PERIOD_RATE_ENABLED: without it there are no period rates; neither are there without calendars."""
     verdicts_one_in: int = 100
     """``routing.verdicts_one_in``: the records of so many answered calls say of one how its route was found."""
     calendar_strict: bool = False
@@ -95,6 +99,25 @@ class Catalogue:
     """Rules for numbers of routing gateways, likewise."""
     sections: Mapping[str, tuple[NumberSection, ...]] = field(default_factory=dict)
     """By account, its number section and those above it; accounts that may call every number are left out."""
+
+    period_rates: Mapping[str, PeriodRates] = field(default_factory=dict)
+    """By name, also where they are switched off."""
+    customer_rates: Mapping[str, Rates] = field(default_factory=dict)
+    """The rates of mapping gateways and phones whose calls more than one rate group may price, by name."""
+    account_rates: Mapping[str, Rates] = field(default_factory=dict)
+    """The rates of such accounts, by id."""
+    vendor_rates: Mapping[str, Rates] = field(default_factory=dict)
+    """The buy rates of routing gateways that have others than the rate group of their account, by name."""
+
+    def rates_of(self, account: Account) -> Rates | None:
+        """Return the rates of an account by itself, whatever its gateways have; None = it has none.
+
+        Agents are billed by them, and customers and vendors whose gateways have no rates of their own.
+        """
+        rates = self.account_rates.get(account.id)
+        if rates is None and account.rate_group is not None:
+            rates = self.rate_groups.get(account.rate_group)
+        return rates
 
     @property
     def has_users(self) -> bool:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple, TypeVar
 
 from vosd.billing.accounts import Account
+from vosd.billing.period_rates import PeriodRates
 from vosd.billing.rate_group import RateGroup
 from vosd.catalogue.catalogue import CallParameters
 from vosd.catalogue.problems import ProblemList
@@ -31,6 +32,7 @@ class Merged(NamedTuple):
     calendars: Definitions[Calendar]
     routing_plans: Definitions[RoutingPlan]
     rates: Definitions[None]
+    period_rates: Definitions[PeriodRates]
     parameters: Definition[CallParameters] | None
     offline_gateway: Definition[str] | None
 
@@ -55,6 +57,7 @@ def merge(sources: Sequence[CatalogueSource], problems: ProblemList) -> Merged:
         lists(lambda source: source.calendars),
         lists(lambda source: source.routing_plans),
         lists(lambda source: source.rates),
+        lists(lambda source: source.period_rates),
         single("parameters", lambda source: source.parameters),
         single("offline_gateway", lambda source: source.offline_gateway),
     )

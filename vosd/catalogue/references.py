@@ -17,7 +17,8 @@ def check_currency(account: Definition[Account], group_currency: str, problems: 
     """Report an account that states another currency than that of its rate group."""
     stated = account.value.currency
     if stated and stated != group_currency:
-        expected = f"{group_currency}, the currency of rate group {account.value.rate_group!r}"
+        name = account.value.rate_group or account.value.private_rate_group
+        expected = f"{group_currency}, the currency of rate group {name!r}"
         problems.error(*account.at("currency"), expected, stated)
 
 
@@ -42,9 +43,16 @@ def check_payer(
     if account is not None and group is not None and group.value.currency != account.currency:
         expected = f"a rate group in {account.currency}, the currency of account {account.id!r}"
         problems.error(*definition.at("rate_group"), expected, group.value.name)
-    if account is not None and account.rate_group is None and gateway.rate_group is None:
+    if account is not None and not _is_priced(account) and not _is_priced(gateway):
         expected = f"a rate_group here or on account {account.id!r}: without one every call is refused"
         problems.warning(definition.origin.place, definition.label, expected)
+
+
+def _is_priced(each: Account | MappingGateway | RoutingGateway) -> bool:
+    """Return whether an account or trunk names rates."""
+    if isinstance(each, Account):
+        return each.names_rates
+    return each.rate_group is not None or each.private_rate_group is not None
 
 
 def check_plan(name: str | None, definition: Definition[object], merged: Merged, problems: ProblemList) -> None:
@@ -95,7 +103,7 @@ def check_vendor(vendor: Definition[RoutingGateway], merged: Merged, problems: P
     if gateway.calendar is not None:
         merged.calendars.find(gateway.calendar, vendor, "calendar", problems)
     account = merged.accounts.find(gateway.account or "", vendor, "account", problems)
-    if account is None or account.value.rate_group is not None:
+    if account is None or _is_priced(account.value) or _is_priced(gateway):
         return
     if not gateway.allow_unrated:
         expected = (
@@ -152,7 +160,8 @@ def check_currencies(
     used = {name: plan.names for name, plan in plans.items()}
     for vendor in vendors.sound.values():
         account = accounts.get(vendor.value.account or "")
-        if account is None or account.rate_group is None or not vendor.value.enabled:
+        is_rated = account is not None and (_is_priced(account) or _is_priced(vendor.value))
+        if account is None or not is_rated or not vendor.value.enabled:
             continue
         for (currency, plan), (gateway, customer) in sold.items():
             names = used.get(plan or "")

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final, Generic, NamedTuple, Protocol, TypeVar
 
 from vosd.billing.accounts import Account
+from vosd.billing.period_rates import PeriodRates
 from vosd.billing.rate_group import RateGroup
 from vosd.catalogue.catalogue import CallParameters
 from vosd.catalogue.problems import Place, ProblemList, suggestion
@@ -107,6 +108,7 @@ class CatalogueSource:
     routing_plans: Definitions[RoutingPlan] = field(default_factory=lambda: Definitions("routing plan"))
     rates: Definitions[None] = field(default_factory=lambda: Definitions("table of rates", "rates"))
     """Which rate groups this source has the rates of, by name of the group; their tables are in ``rate_groups``."""
+    period_rates: Definitions[PeriodRates] = field(default_factory=lambda: Definitions("period rates"))
     parameters: Definition[CallParameters] | None = None
     """What holds for every call; at most one source defines it."""
     offline_gateway: Definition[str] | None = None

@@ -23,8 +23,8 @@ rate.add_command(not_built_yet("cdr-file"))
 @click.option("--account", "account_id", required=True, metavar="ID", help="Whose rate group.")
 @click.option("--callee", required=True, metavar="NUMBER", help="Called number, as it is rated.")
 @click.option("--duration", "duration_ms", required=True, type=SECONDS, help="Answer to end.")
-@click.option("--caller", metavar="NUMBER", help="Calling number; no rate depends on it yet.")
-@click.option("--at", type=MOMENT, help="When the call is made; every rate holds at any time yet.")
+@click.option("--caller", metavar="NUMBER", default="", help="Calling number.")
+@click.option("--at", type=MOMENT, help="When the call is made; default: now.")
 @click.option("--buy", is_flag=True, help="The account is a vendor's: the rate is what its calls cost.")
 @json_option
 @pass_invocation
@@ -34,6 +34,7 @@ def explain(
     account_id: str,
     callee: str,
     duration_ms: int,
+    caller: str,
     at: int | None,
     as_json: bool,
     **_: object,
@@ -41,7 +42,7 @@ def explain(
     """Rate an imaginary call: which rate, which seconds, which roundings."""
     excerpt = invocation.excerpt
     wall_ms = time.time_ns() // 1_000_000 if at is None else at
-    explanation = explain_rate(excerpt.accounts(), excerpt.rate_group, account_id, callee, duration_ms, wall_ms)
+    explanation = explain_rate(excerpt.accounts(), excerpt.rates_of, account_id, callee, duration_ms, wall_ms, caller)
     if as_json:
         output.document(explanation)
     else:
@@ -57,4 +58,9 @@ def _show(explanation: RateExplanation) -> None:
             "tax": explanation.tax,
         }
     )
+    if explanation.candidates:
+        rows = (
+            (each.source, each.rate_group, each.rate_prefix, each.total, each.chosen) for each in explanation.candidates
+        )
+        output.table(("candidate", "group", "prefix", "total", "chosen"), rows, empty="no candidates")
     output.table(("step", "figures"), output.figures(explanation.steps), empty="no steps")

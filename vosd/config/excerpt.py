@@ -10,9 +10,12 @@ from pathlib import Path
 from typing import Final
 
 from vosd.billing.accounts import Account
+from vosd.billing.period_rates import PeriodRates
+from vosd.billing.ports import Rates
 from vosd.billing.rate_group import RateGroup
 from vosd.catalogue.assemble import settled
 from vosd.catalogue.problems import ConfigError, Place, ProblemList
+from vosd.catalogue.rate_choices import RateChooser, currency_from
 from vosd.catalogue.references import check_currency
 from vosd.catalogue.source import Definition, report_unknown
 from vosd.config.assembly.accounts import account_of
@@ -21,6 +24,7 @@ from vosd.config.assembly.compiled_groups import CompiledGroups
 from vosd.config.assembly.decks import deck_names, with_decks
 from vosd.config.assembly.inventory import label_of
 from vosd.config.assembly.parameters import defaults_of, take_parameters
+from vosd.config.assembly.period_rates import period_rates, read_period_rates
 from vosd.config.assembly.rate_groups import read_group_keys, read_rate_group
 from vosd.config.assembly.rate_tables import RateTables, TablesInMemory
 from vosd.config.assembly.settings import settings_of
@@ -110,6 +114,33 @@ class Excerpt:
             raise ConfigError(problems.in_order())
         return read.group
 
+    def rates_of(self, account: Account) -> Rates | None:
+        """Return the rates that price the calls of an account; None where its rate group is not configured."""
+        _, parameters = self._installation()
+        groups: dict[str, RateGroup] = {}
+        self._add_groups(groups, account.rate_group, account.private_rate_group)
+        main = groups.get(account.rate_group or "")
+        if account.rate_group is not None and main is None:
+            return None
+        defined = self._period_rates()
+        bound = defined.get(account.period_rates or (main and main.period_rates) or "")
+        if bound is not None:
+            self._add_groups(groups, *(period.rate_group for period in bound.periods))
+        has_periods = parameters.period_rate and parameters.work_calendar
+        return RateChooser(groups, defined, self.calendars() if has_periods else None).rates_of(account)
+
+    def _add_groups(self, groups: dict[str, RateGroup], *names: str | None) -> None:
+        """Add the rate groups with these names, as far as they exist."""
+        for name in names:
+            group = None if name is None or name in groups else self.rate_group(name)
+            if group is not None:
+                groups[group.name] = group
+
+    def _period_rates(self) -> dict[str, PeriodRates]:
+        """Return the period rates by name, without those that have mistakes."""
+        written = read_period_rates(self._copy(), ProblemList()).written
+        return {name: period_rates(each.thing) for name, each in written.items()}
+
     def gateways(self) -> frozenset[str]:
         """Return the names of all gateways and phones."""
         return frozenset().union(*self.gateways_by_list().values())
@@ -197,12 +228,13 @@ class ConfiguredAccounts(Mapping[str, Account]):
 
     def _currency(self, account: Definition[Account], problems: ProblemList) -> str | None:
         """Return the currency of an account's rate group; None where it has none, or a problem was reported."""
-        name = account.value.rate_group
-        if name is None:
+        priced_by = currency_from(account.value)
+        if priced_by is None:
             return None
+        key, name = priced_by
         group = self._groups.get(name)
         if group is None:
-            report_unknown("rate group", name, self._groups, account, "rate_group", problems)
+            report_unknown("rate group", name, self._groups, account, key, problems)
             return None
         if name not in self._currencies:
             read = read_group_keys(group, label_of(group, RATE_GROUPS, "name", 0), problems)

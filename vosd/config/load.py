@@ -18,6 +18,7 @@ from vosd.config.assembly.compiled_groups import CompiledGroups
 from vosd.config.assembly.decks import deck_names, with_decks
 from vosd.config.assembly.inventory import Inventory, label_of, read_inventory
 from vosd.config.assembly.parameters import defaults_of, take_parameters
+from vosd.config.assembly.period_rates import read_period_rates, report_coverage
 from vosd.config.assembly.rate_groups import ReadGroup, read_rate_group
 from vosd.config.assembly.rate_report import report_rates, summarise
 from vosd.config.assembly.rate_tables import Compiled, RateTables, TablesInMemory
@@ -247,6 +248,7 @@ def _objects(
         read_list("number_pools", "name", NumberPoolKeys),
         read_calendars(document, problems),
         read_inventory(items_of(document, "routing_plans", problems), "routing_plans", "name", read_plan, problems),
+        read_period_rates(document, problems),
     )
     return objects, rates.tables
 
@@ -263,7 +265,8 @@ def _rate_reports(objects: Objects, problems: ProblemList) -> tuple[Callable[[],
         else:
             reports.append(partial(report_rates, read))
         summarise(reported, read, written.section.place, problems)
-    return tuple(reports)
+    groups = {name: written.thing.group for name, written in objects.rate_groups.written.items()}
+    return (*reports, *report_coverage(objects.period_rates, groups))
 
 
 def _warn_of_settings(keys: InstallationKeys, written: _WrittenSettings, problems: ProblemList) -> None:

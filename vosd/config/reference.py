@@ -16,6 +16,7 @@ from vosd.config.keys.mapping_gateways import MappingGatewayKeys
 from vosd.config.keys.number_lists import NumberListKeys
 from vosd.config.keys.number_pools import NumberPoolKeys
 from vosd.config.keys.parameters import ParameterKeys
+from vosd.config.keys.period_rates import PeriodRatesKeys
 from vosd.config.keys.phones import PhoneKeys
 from vosd.config.keys.presets import PRESETS, Defaults
 from vosd.config.keys.rate_groups import RateGroupKeys
@@ -78,6 +79,7 @@ def reference() -> str:
         *_section("Number lists", "number_lists[]", NumberListKeys),
         *_section("Number pools", "number_pools[]", NumberPoolKeys),
         *_section("Calendars", "calendars[]", CalendarKeys),
+        *_section("Period rates", "period_rates[]", PeriodRatesKeys),
         *_section("Routing plans", "routing_plans[]", RoutingPlanKeys),
         *_section("Columns of a `routes_file`", "routing_plans[].routes_file", RouteKeys),
     ]

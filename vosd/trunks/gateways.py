@@ -112,6 +112,8 @@ class MappingGateway(msgspec.Struct, frozen=True, dict=True):
     """Names of the routing gateways that its calls may use; none = all."""
     gateways_deny: frozenset[str] = frozenset()
     """Names of routing gateways that its calls do not use."""
+    private_rate_group: str | None = None
+    """Rates of its own beside the others; None = it has none."""
 
     @cached_property
     def is_selective(self) -> bool:
@@ -250,6 +252,10 @@ class RoutingGateway(msgspec.Struct, frozen=True, dict=True):
     """None = it counts as up."""
     numbers: OutgoingNumbers | None = None
     """Which callers it takes, and how the numbers that it is sent are changed; None = any, and not at all."""
+    rate_group: str | None = None
+    """Overrides the rate group of its account."""
+    private_rate_group: str | None = None
+    """Buy rates of its own beside the others; None = it has none."""
 
     @cached_property
     def places(self) -> tuple[Address, ...]:

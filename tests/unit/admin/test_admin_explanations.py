@@ -163,28 +163,26 @@ def test_a_gateway_that_does_not_exist_is_an_error_that_names_those_that_do() ->
 
 
 def test_a_rate_is_explained_by_steps_that_rate_it_again() -> None:
-    found = explain_rate(CATALOGUE.accounts, CATALOGUE.rate_groups.get, "acme", "442012", 61_000, NOW.wall)
+    found = explain_rate(CATALOGUE.accounts, CATALOGUE.rates_of, "acme", "442012", 61_000, NOW.wall)
     assert (found.rate_group, found.rate_prefix, found.billed_seconds) == ("sell", "44", 61)
     assert (found.fee, found.tax) == ("0.61", "0.00")
     assert recompute(found.steps).fee == Decimal("0.61")
 
 
 def test_a_vendor_s_account_is_rated_by_what_is_paid_to_it() -> None:
-    assert (
-        explain_rate(CATALOGUE.accounts, CATALOGUE.rate_groups.get, "first", "442012", 60_000, NOW.wall).fee == "0.30"
-    )
+    assert explain_rate(CATALOGUE.accounts, CATALOGUE.rates_of, "first", "442012", 60_000, NOW.wall).fee == "0.30"
 
 
 def test_a_missing_rate_is_an_error_that_names_the_group() -> None:
     with pytest.raises(NoRateError, match="rate group sell has none for 3312"):
-        explain_rate(CATALOGUE.accounts, CATALOGUE.rate_groups.get, "acme", "3312", 1_000, NOW.wall)
+        explain_rate(CATALOGUE.accounts, CATALOGUE.rates_of, "acme", "3312", 1_000, NOW.wall)
     with pytest.raises(UnknownAccountError):
-        explain_rate(CATALOGUE.accounts, CATALOGUE.rate_groups.get, "unknown", "44", 1_000, NOW.wall)
+        explain_rate(CATALOGUE.accounts, CATALOGUE.rates_of, "unknown", "44", 1_000, NOW.wall)
     with pytest.raises(NoRateError, match="has none for"):
-        explain_rate(CATALOGUE.accounts, CATALOGUE.rate_groups.get, "acme", "++442012", 1_000, NOW.wall)
+        explain_rate(CATALOGUE.accounts, CATALOGUE.rates_of, "acme", "++442012", 1_000, NOW.wall)
     unrated = builders.account("free", type=AccountType.CLEARING, rate_group=None)
     with pytest.raises(NoRateError, match="account free has no rate_group"):
-        explain_rate({"free": unrated}, CATALOGUE.rate_groups.get, "free", "44", 1_000, NOW.wall)
+        explain_rate({"free": unrated}, CATALOGUE.rates_of, "free", "44", 1_000, NOW.wall)
 
 
 def test_calls_of_a_phone_are_explained_with_the_number_that_it_may_show() -> None:

@@ -13,6 +13,7 @@ from vosd.config.keys.calendars import CalendarKeys, EntryKeys
 from vosd.config.keys.installation import InstallationKeys
 from vosd.config.keys.mapping_gateways import MappingGatewayKeys
 from vosd.config.keys.parameters import ParameterKeys
+from vosd.config.keys.period_rates import PeriodRatesKeys
 from vosd.config.keys.phones import PhoneKeys
 from vosd.config.keys.rate_groups import RateGroupKeys
 from vosd.config.keys.rates import RateKeys
@@ -51,6 +52,7 @@ SECTIONS: Final[Mapping[str, tuple[Mapping[str, str], type[Keys], str, str]]] = 
     "`calendars[].entries`": (
         vos3000.CALENDAR_ENTRY, EntryKeys, "calendars:\n- name: c\n  entries:\n  - {}", "calendars[c].entries[0].",
     ),
+    "`period_rates`": (vos3000.PERIOD_RATES, PeriodRatesKeys, "period_rates:\n- name: p\n  {}", "period_rates[p]."),
     "`routing_plans`": (vos3000.ROUTING_PLAN, RoutingPlanKeys, "routing_plans:\n- name: p\n  {}", "routing_plans[p]."),
 }  # fmt: skip
 """By the heading in the manual: rows, model, a file with place for one key, and what the key is called in messages."""

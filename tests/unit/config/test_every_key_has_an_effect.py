@@ -20,6 +20,7 @@ from vosd.config.keys.mapping_gateways import MappingGatewayKeys
 from vosd.config.keys.number_lists import NumberListKeys
 from vosd.config.keys.number_pools import NumberPoolKeys
 from vosd.config.keys.parameters import ParameterKeys
+from vosd.config.keys.period_rates import PeriodRatesKeys
 from vosd.config.keys.phones import PhoneKeys
 from vosd.config.keys.rate_groups import RateGroupKeys
 from vosd.config.keys.rates import RateKeys
@@ -48,8 +49,12 @@ FILE: Final[Mapping[str, Any]] = {
     ],
     "number_lists": [{"name": "bad", "patterns": ["4477*"]}],
     "number_pools": [{"name": "berlin", "numbers": ["4930123"]}],
-    "calendars": [{"name": "lone", "entries": [{"weekdays": "sun"}]}],
+    "calendars": [
+        {"name": "week", "entries": [{"weekdays": "mon"}]},
+        {"name": "lone", "entries": [{"weekdays": "sun"}]},
+    ],
     "routing_plans": [{"name": "premium"}],
+    "period_rates": [{"name": "night", "periods": [{"name": "day", "rate_group": "sell", "calendar": "week"}]}],
 }
 """The last object of each list is the one whose keys are tried."""
 
@@ -66,6 +71,7 @@ MODELS: Final[Mapping[str, type[Keys]]] = {
     "number_pools": NumberPoolKeys,
     "calendars": CalendarKeys,
     "routing_plans": RoutingPlanKeys,
+    "period_rates": PeriodRatesKeys,
 }
 
 WITHOUT_EFFECT: Final = {
@@ -83,7 +89,11 @@ VALUES: Final = (
 
 INSTEAD: Final[Mapping[str, Mapping[str, Any]]] = {
     "account": {"account": "other"},
+    "period_rates.periods.calendar": {"calendar": None},
+    "multiplier": {"multiplier": "0.5", "rate_group": None},
     "rate_group": {"rate_group": "lone"},
+    "private_rate_group": {"private_rate_group": "lone"},
+    "period_rates": {"period_rates": "night"},
     "offline_gateway": {"offline_gateway": "carrier"},
     "redirect_server": {"redirect_server": "carrier"},
     "routing_plan": {"routing_plan": "premium"},

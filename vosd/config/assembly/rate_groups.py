@@ -38,6 +38,7 @@ require_all_used(
         "currency": "the group itself",
         "price_per": "its rates",
         "billing_unit": "its rates",
+        "period_rates": "the group itself",
     },
 )
 _RATE: Final = Conversion(
@@ -281,5 +282,6 @@ def _file_rows(entry: Entry, key: str, problems: ProblemList) -> Iterator[Source
 
 
 def _rate_group(keys: RateGroupKeys, policy: RatingPolicy, table: RateTable) -> RateGroup:
-    version = version_of(keys.name, keys.currency, policy, table.version)
-    return RateGroup(keys.name, keys.currency, policy, table, version)
+    bound = () if keys.period_rates is None else (keys.period_rates,)
+    version = version_of(keys.name, keys.currency, policy, table.version, *bound)
+    return RateGroup(keys.name, keys.currency, policy, table, version, keys.period_rates)

@@ -14,6 +14,7 @@ from vosd.config.assembly.dynamic_blacklist import caller_limits
 from vosd.config.assembly.inventory import Inventory, Written
 from vosd.config.assembly.lookups import portability_terms, redirect_terms
 from vosd.config.assembly.number_lists import number_list, number_pool
+from vosd.config.assembly.period_rates import period_rates
 from vosd.config.assembly.rate_groups import ReadGroup
 from vosd.config.assembly.routing_plans import routing_plan
 from vosd.config.assembly.vendors import routing_gateway
@@ -24,6 +25,7 @@ from vosd.config.keys.mapping_gateways import MappingGatewayKeys
 from vosd.config.keys.number_lists import NumberListKeys
 from vosd.config.keys.number_pools import NumberPoolKeys
 from vosd.config.keys.parameters import ParameterKeys
+from vosd.config.keys.period_rates import PeriodRatesKeys
 from vosd.config.keys.phones import PhoneKeys
 from vosd.config.keys.routing_gateways import RoutingGatewayKeys
 from vosd.config.keys.routing_plans import RoutingPlanKeys
@@ -48,6 +50,7 @@ class Objects(NamedTuple):
     number_pools: Inventory[NumberPoolKeys]
     calendars: Inventory[CalendarKeys]
     routing_plans: Inventory[RoutingPlanKeys]
+    period_rates: Inventory[PeriodRatesKeys]
 
 
 def source_of(
@@ -93,6 +96,7 @@ def source_of(
     _define(source.phones, objects.phones, lambda each: phone(each, parameters, digest, problems))
     _define(source.number_lists, objects.number_lists, lambda each: number_list(each, problems))
     _define(source.number_pools, objects.number_pools, lambda each: number_pool(each, problems))
+    _define(source.period_rates, objects.period_rates, lambda each: period_rates(each.thing))
     _define(source.calendars, objects.calendars, lambda each: calendar(each, zone_variable, problems))
     return source
 
@@ -113,6 +117,7 @@ def _call_parameters(keys: InstallationKeys, parameters: ParameterKeys) -> CallP
         max_call_seconds=keys.limits.max_call_seconds,
         record_server_hang_up=parameters.record_server_hang_up,
         uses_calendars=parameters.work_calendar,
+        uses_period_rates=parameters.period_rate,
         verdicts_one_in=keys.routing.verdicts_one_in,
         calendar_strict=keys.routing.calendar_strict,
         dead_call_billing=keys.limits.dead_call_billing,

@@ -9,6 +9,7 @@ from pydantic import BeforeValidator
 from vosd.base.margin import LossGuard
 from vosd.base.money import ZERO
 from vosd.billing.accounts import AccountType
+from vosd.billing.rate_choice import RateSelection
 from vosd.config.keys import later, names_of_vos3000
 from vosd.config.keys.templates import TEMPLATE_KEY
 from vosd.config.reader.amounts import currency_code, overdraft, price
@@ -31,6 +32,13 @@ class AccountKeys(Keys):
     """``direct`` for customers, ``clearing`` for vendors."""
     rate_group: Annotated[str | None, object_name()] = None
     """Prices of its calls. Without one, only gateways that name a group have prices."""
+    private_rate_group: Annotated[str | None, object_name()] = None
+    """Rates of its own beside those of its rate group."""
+    period_rates: Annotated[str | None, object_name()] = None
+    """Period rates of its calls. Default: those of its rate group."""
+    rate_selection: Annotated[RateSelection, choice(RateSelection)] = RateSelection.CHEAPEST
+    """Where private rates, period rates and the rate group have a rate for a number: ``cheapest`` charges the least
+    that any of them gives for the call, ``priority`` the first of them, in this order. See docs/billing.md."""
     overdraft_limit: Annotated[Decimal | None, overdraft()] = ZERO
     """How far below zero calls may take the balance; ``unlimited`` sets no bound."""
     balance_low: Annotated[Decimal | None, price()] = None

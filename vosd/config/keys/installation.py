@@ -127,4 +127,5 @@ class InstallationKeys(Keys):
         "number_pools": "Named pools of calling numbers.",
         "calendars": "List of calendars.",
         "routing_plans": "List of routing plans.",
+        "period_rates": "List of period rates.",
     }

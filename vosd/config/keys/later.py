@@ -10,7 +10,7 @@ INSTALLATION: Final = frozenset(
 )  # fmt: skip
 ACCOUNT: Final = frozenset(
     {
-        "agent", "packages", "private_rate_group", "rate_selection", "rate_types", "tax_exempt",
+        "agent", "packages", "rate_types", "tax_exempt",
     }
 )  # fmt: skip
 CALLER: Final = frozenset({"codecs", "dtmf", "encryption", "media"})
@@ -18,5 +18,5 @@ CALLER: Final = frozenset({"codecs", "dtmf", "encryption", "media"})
 MAPPING_GATEWAY: Final = CALLER | {"prefixes"}
 PHONE: Final = CALLER | {"local_ring"}
 ROUTING_GATEWAY: Final = frozenset(
-    {"codecs", "dtmf", "encryption", "health", "loss_guard", "media", "rate_group"}
+    {"codecs", "dtmf", "encryption", "health", "loss_guard", "media"}
 )  # fmt: skip

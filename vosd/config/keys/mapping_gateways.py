@@ -56,6 +56,8 @@ class MappingGatewayKeys(DeclaredKeys):
     other processing."""
     rate_group: Annotated[str | None, object_name()] = None
     """Instead of the account's."""
+    private_rate_group: Annotated[str | None, object_name()] = None
+    """Rates of its own beside those of its rate group, before those of the account."""
     preset: Annotated[Preset | None, choice(Preset)] = None
     """``vos3000``: the numbers are read from To and From. Default: the installation's ``preset``."""
     caller_from: Annotated[tuple[Annotated[CallerSource, choice(CallerSource)], ...], BeforeValidator(one_or_many)] = (

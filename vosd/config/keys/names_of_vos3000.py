@@ -75,7 +75,7 @@ MAPPING_GATEWAY: Final[Mapping[str, str]] = {
 }
 PHONE: Final[Mapping[str, str]] = {
     "number": "e164, Phone number",
-    "rate_group": "feerateGroup, Private rate group",
+    "private_rate_group": "feerateGroup, Private rate group",
     "hosts": "ip",
     "max_concurrent": "lineCallOut",
     **_CUSTOMERS,
@@ -145,6 +145,7 @@ CALENDAR_ENTRY: Final[Mapping[str, str]] = {
     "date": "Specific date",
     "dates": "Date range",
 }
+PERIOD_RATES: Final[Mapping[str, str]] = {"name": "Period rate, Package name"}
 ROUTING_PLAN: Final[Mapping[str, str]] = {
     "order": "leastCostRouting, firstRoutePolicy, secondRoutePolicy",
     "loss_guard": "minProfitPercent, minProfitPercentEnable, maxSecondRates, maxSecondRatesEnable",

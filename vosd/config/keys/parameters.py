@@ -77,6 +77,8 @@ class ParameterKeys(Keys):
     """0: the duration counts from the answer."""
     work_calendar: Annotated[bool, zero_or_one()] = Field(default=True, alias="SERVER_WORK_CALENDAR_ENABLED")
     """0: calendars have no effect, as if nothing were bound to one."""
+    period_rate: Annotated[bool, zero_or_one()] = Field(default=True, alias="SERVER_PERIOD_RATE_ENABLED")
+    """0: period rates have no effect; neither have they with SERVER_WORK_CALENDAR_ENABLED 0."""
     switch_limit: Annotated[int, whole(0, 100)] = Field(default=9, alias="SS_GATEWAY_SWITCH_LIMIT")
     """How often a call may go on to another gateway or address: attempts less one."""
     stop_after_rtp_start: Annotated[bool, on_or_off()] = Field(
@@ -163,7 +165,6 @@ class ParameterKeys(Keys):
             "SERVER_CDR_FILE_WRITE_INTERVAL",
             "SERVER_CDR_FILE_WRITE_MAX",
             "SERVER_MAX_CDR_PENDING_LIST_LENGTH",
-            "SERVER_PERIOD_RATE_ENABLED",
             "SS_AUXILIARY_RING_TONE_ACTIVATION_DELAY",
             "SS_MEDIAPROXYBEHINDNAT",
             "SS_MEDIAPROXYBETWEENNET",

@@ -49,6 +49,8 @@ class PhoneKeys(ProofKeys, DeclaredKeys):
     """The account that pays for its calls."""
     rate_group: Annotated[str | None, object_name()] = None
     """Instead of the account's."""
+    private_rate_group: Annotated[str | None, object_name()] = None
+    """Rates of its own beside those of its rate group, before those of the account."""
     hosts: Annotated[tuple[Annotated[HostPattern, source()], ...], BeforeValidator(one_or_many)] = ()
     """Source addresses from which it may register and call. Default: any."""
     caller_numbers: Annotated[tuple[Annotated[str, telephone_number()], ...], BeforeValidator(one_or_many)] = ()

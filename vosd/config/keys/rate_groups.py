@@ -37,6 +37,9 @@ class RateGroupKeys(Keys):
     section_cap: Annotated[bool, switch()] = True
     """``no`` lets a call that ends within a section cost more than that section as a whole."""
 
+    period_rates: Annotated[str | None, object_name()] = None
+    """Period rates of accounts that have this as their rate group and name none of their own."""
+
     names_elsewhere: ClassVar[Renamed] = renamed(names_of_vos3000.RATE_GROUP)
     not_built: ClassVar[frozenset[str]] = frozenset({"equivalent_time", "template"})
     apart: ClassVar[Mapping[str, str]] = {

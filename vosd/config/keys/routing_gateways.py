@@ -63,6 +63,10 @@ class RoutingGatewayKeys(DeclaredKeys):
     """Unique among the routing gateways."""
     account: Annotated[str, object_name()]
     """The vendor's account: its calls are bought by the rates of this account."""
+    rate_group: Annotated[str | None, object_name()] = None
+    """Buy rates instead of the account's."""
+    private_rate_group: Annotated[str | None, object_name()] = None
+    """Buy rates of its own beside those of its rate group, before those of the account."""
     address: Annotated[tuple[Annotated[Address, destination()], ...], BeforeValidator(one_or_many)] = ()
     """Where its packets go: one or a list; the next is tried after a timeout or a 503.
 

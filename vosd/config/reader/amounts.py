@@ -9,6 +9,7 @@ from vosd.config.reader.fields import DECIMAL, FromText, plain
 
 _CURRENCY: Final = re.compile(r"[A-Z]{3}\Z")
 UNLIMITED: Final = "unlimited"
+FACTOR_MAX: Final = 1_000
 
 
 def price() -> FromText:
@@ -21,6 +22,18 @@ def price() -> FromText:
         return amount
 
     return FromText(f"an amount of 0 or more with at most {PLACES} decimals, such as 0.012", read)
+
+
+def factor() -> FromText:
+    """Read what prices are multiplied by."""
+
+    def read(text: str) -> Decimal:
+        number = parse_amount(text)
+        if not 0 <= number <= FACTOR_MAX:
+            raise ValueError
+        return number
+
+    return FromText(f"a number from 0 to {FACTOR_MAX} with at most {PLACES} decimals, such as 0.5", read)
 
 
 def step() -> FromText:

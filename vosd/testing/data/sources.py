@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from vosd.billing.accounts import Account
+from vosd.billing.period_rates import PeriodRates
 from vosd.billing.rate_group import RateGroup
 from vosd.catalogue.catalogue import CallParameters
 from vosd.catalogue.problems import Place
@@ -15,7 +16,9 @@ from vosd.routing.pools import NumberPool
 from vosd.trunks.gateways import MappingGateway, RoutingGateway
 from vosd.trunks.phone import Phone
 
-Defined = Account | RateGroup | MappingGateway | RoutingGateway | Phone | NumberPool | Calendar | RoutingPlan
+Defined = (
+    Account | RateGroup | MappingGateway | RoutingGateway | Phone | NumberPool | Calendar | RoutingPlan | PeriodRates
+)
 
 
 class Row:
@@ -61,6 +64,7 @@ def _list_for(made: CatalogueSource, each: Defined) -> tuple[Definitions[Any], s
         NumberPool: (made.number_pools, "name"),
         Calendar: (made.calendars, "name"),
         RoutingPlan: (made.routing_plans, "name"),
+        PeriodRates: (made.period_rates, "name"),
     }
     definitions, key = lists[type(each)]
     return definitions, getattr(each, key)

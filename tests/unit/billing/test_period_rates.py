@@ -1,0 +1,101 @@
+"""Period rates: which period a moment is in, and what a number costs in it."""
+
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from zoneinfo import ZoneInfo
+
+from vosd.billing.period_rates import Period, PeriodTable, When, missing_prefixes, multiplied
+from vosd.billing.rate_group import RateGroup
+from vosd.billing.rate_rows import RateRows
+from vosd.billing.rater import rate_call
+from vosd.billing.rates import AppliedRate, Rate
+from vosd.routing.calendar import Calendar, Entry
+from vosd.testing.data.builders import rating_policy
+
+BUSINESS = Calendar("business", ZoneInfo("UTC"), (Entry(weekdays=(0, 1, 2, 3, 4), from_s=8 * 3600, until_s=18 * 3600),))
+CHRISTMAS = Calendar("christmas", ZoneInfo("UTC"), (Entry(first=date(2026, 12, 25), last=date(2026, 12, 25)),))
+
+
+def at(text: str) -> int:
+    return int(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp() * 1000)
+
+
+def group(name: str, **prices: str) -> RateGroup:
+    rates = [Rate(prefix[1:], Decimal(price), 1) for prefix, price in prices.items()]
+    return RateGroup(name, "USD", rating_policy(), RateRows(rates, f"{name}-1"), f"{name}-1")
+
+
+def table() -> PeriodTable:
+    periods = PeriodTable("tariff")
+    periods.add(Period("day", "business", rate_group="d"), BUSINESS, group("d", p44="0.012"))
+    periods.add(Period("night", "business", When.REST, rate_group="n"), BUSINESS, group("n", p44="0.008", p1="0.003"))
+    return periods
+
+
+def test_the_period_changes_at_the_second():
+    for moment, name, price in (
+        ("2026-02-02T17:59:59.999", "d", "0.012"),
+        ("2026-02-02T18:00:00", "n", "0.008"),
+        ("2026-02-07T12:00:00", "n", "0.008"),
+    ):
+        rate = table().find("4420", at(moment))
+        assert (rate.group, rate.rate.billing_rate) == (name, Decimal(price)), moment
+    assert table().find("4420", at("2026-02-07T12:00:00")).source == "period night"
+
+
+def test_a_number_that_the_period_does_not_price_has_no_period_rate():
+    assert table().find("1201", at("2026-02-02T12:00:00")) is None
+    assert table().find("1201", at("2026-02-02T20:00:00")).rate.prefix == "1"
+
+
+def test_the_closest_entry_decides_between_periods_and_then_their_order():
+    periods = table()
+    periods.add(Period("feast", "christmas", rate_group="f"), CHRISTMAS, group("f", p44="0.001"))
+    periods.add(Period("other", rate_group="o"), None, group("o", p44="0.002"))
+    assert periods.at(at("2026-12-25T10:00:00")).name == "feast"
+    assert periods.at(at("2026-12-24T10:00:00")).name == "day"
+    assert periods.at(at("2026-12-24T20:00:00")).name == "night"
+    assert len(periods.tables) == 4
+
+
+def test_a_period_without_calendar_holds_at_all_other_times():
+    periods = PeriodTable("tariff")
+    periods.add(Period("other", rate_group="o"), None, group("o", p44="0.002"))
+    periods.add(Period("day", "business", rate_group="d"), BUSINESS, group("d", p44="0.012"))
+    assert periods.at(at("2026-02-02T12:00:00")).name == "day"
+    assert periods.at(at("2026-02-02T20:00:00")).name == "other"
+
+
+def test_no_period_is_no_rate():
+    periods = PeriodTable("tariff")
+    assert periods.is_empty
+    periods.add(Period("day", "business", rate_group="d"), BUSINESS, group("d", p44="0.012"))
+    assert periods.at(at("2026-02-02T20:00:00")) is None
+    assert periods.find("4420", at("2026-02-02T20:00:00")) is None
+
+
+def test_a_multiplier_multiplies_the_amount_before_it_is_rounded_and_tax_not_twice():
+    base = Rate("44", Decimal("0.0333"), 6, first_rate=Decimal("0.05"), first_duration=30, tax_rate=Decimal(10))
+    policy = rating_policy(fee_precision=4)
+    half = AppliedRate("g", "1", "USD", multiplied(base, Decimal("0.5")), policy)
+    charge = rate_call(half, 95_000)
+    assert charge.fee == Decimal("0.0433"), "(0.05 + 66 s at 0.0333 a minute) / 2 = 0.043315"
+    assert charge.tax == Decimal("0.0043")
+    assert multiplied(base, Decimal(0)).billing_rate == 0
+
+
+def test_a_multiplied_rate_is_that_of_the_main_group_with_the_period_s_name():
+    periods = PeriodTable("tariff")
+    periods.add(
+        Period("weekend", "business", When.REST, multiplier=Decimal("0.5")), BUSINESS, group("main", p44="0.01")
+    )
+    rate = periods.find("4420", at("2026-02-07T12:00:00"))
+    assert (rate.group, rate.source, rate.rate.billing_rate) == ("main", "period weekend", Decimal("0.005"))
+    assert periods.find("4420", at("2026-02-07T12:00:01")) is rate
+
+
+def test_prefixes_that_only_some_tables_have_are_found():
+    day, night = group("d", p44="1", p1="1").table, group("n", p44="1", p8801="1").table
+    assert missing_prefixes((day, night), 10) == (("1", "8801"), 2)
+    assert missing_prefixes((day, night), 1) == (("1",), 2)
+    assert missing_prefixes((day, day), 10) == ((), 0)

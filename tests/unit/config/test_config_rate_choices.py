@@ -1,0 +1,148 @@
+"""Private and period rates in the configuration: what they make of accounts and gateways, and mistakes in them."""
+
+import json
+from typing import Any
+
+import pytest
+
+from vosd.base.clock import Instant
+from vosd.callcontrol.admission import Admission, CallRequest
+from vosd.callcontrol.live_state import LiveState
+from vosd.callcontrol.vendor_terms import LiveVendors
+from vosd.catalogue.problems import ConfigError
+from vosd.config.load import Loaded, load
+
+
+def group(name: str, price: str = "1", prefix: str = "44", **more: Any) -> dict[str, Any]:
+    return {"name": name, "rates": [{"prefix": prefix, "billing_rate": price}], **more}
+
+
+FILE: dict[str, Any] = {
+    "rate_groups": [group("sell", "0.04"), group("own", "0.02"), group("phone", "0.03"), group("night", "0.015")],
+    "period_rates": [{"name": "tariff", "periods": [{"name": "night", "rate_group": "night"}]}],
+    "accounts": [
+        {"id": "acme", "rate_group": "sell"},
+        {"id": "carrier", "type": "clearing", "rate_group": "sell", "overdraft_limit": "unlimited"},
+    ],
+    "mapping_gateways": [{"name": "pbx", "account": "acme", "hosts": "192.0.2.1"}],
+    "routing_gateways": [{"name": "trunk", "account": "carrier", "address": "192.0.2.9"}],
+}
+
+
+def site(directory, changes: dict[str, Any]) -> Loaded:
+    """Load the file with other keys in the first objects of its lists."""
+    file = json.loads(json.dumps(FILE))
+    for top, keys in changes.items():
+        if isinstance(keys, dict):
+            file[top][0].update(keys)
+            file[top][0] = {key: value for key, value in file[top][0].items() if value is not None}
+        else:
+            file[top] += keys
+    path = directory / "vosd.yaml"
+    path.write_text(json.dumps(file))
+    return load(path, {})
+
+
+def priced_by(loaded: Loaded) -> tuple[str, str]:
+    """Return the source and the group of the rate of a customer's call."""
+    catalogue = loaded.catalogue
+    call = CallRequest("192.0.2.1", 5060, 70, looped=False, at=Instant(0, 0), callee="4420")
+    call.mapping, call.account = catalogue.mapping_gateways["pbx"], catalogue.accounts["acme"]
+    assert Admission(catalogue, LiveState()).find_sell_rate(call) is None
+    assert call.rate is not None
+    return call.rate.source, call.rate.group
+
+
+def test_one_rate_group_and_nothing_else_is_no_choice(tmp_path):
+    loaded = site(tmp_path, {})
+    assert priced_by(loaded) == ("", "sell")
+    catalogue = loaded.catalogue
+    assert (catalogue.customer_rates, catalogue.account_rates, catalogue.vendor_rates) == ({}, {}, {})
+
+
+def test_the_cheapest_of_four_rates_prices_a_call_and_by_priority_the_first(tmp_path):
+    rates = {"private_rate_group": "own", "period_rates": "tariff"}
+    changes = {"mapping_gateways": {"private_rate_group": "phone"}, "accounts": rates}
+    assert priced_by(site(tmp_path, changes)) == ("period night", "night")
+    changes = {**changes, "accounts": {**rates, "rate_selection": "priority"}}
+    assert priced_by(site(tmp_path, changes)) == ("trunk", "phone")
+
+
+def test_a_rate_group_may_bring_its_period_rates_and_an_account_has_others(tmp_path):
+    assert priced_by(site(tmp_path, {"rate_groups": {"period_rates": "tariff"}})) == ("period night", "night")
+    other = [{"name": "other", "periods": [{"name": "half", "multiplier": "0.5"}]}]
+    changes = {"rate_groups": {"period_rates": "tariff"}, "period_rates": other, "accounts": {"period_rates": "other"}}
+    assert priced_by(site(tmp_path, changes)) == ("period half", "sell")
+
+
+@pytest.mark.parametrize("account", [{"private_rate_group": "own"}, {"period_rates": "tariff"}])
+def test_an_account_needs_no_rate_group_beside_other_rates(tmp_path, account):
+    loaded = site(tmp_path, {"accounts": {"rate_group": None, **account}, "rate_groups": []})
+    assert priced_by(loaded)[1] in {"own", "night"}
+    assert not [each for each in loaded.problems if "rate_group" in each.expected]
+
+
+def test_a_vendor_s_gateway_may_have_its_own_buy_rates(tmp_path):
+    for keys, expected in (({"rate_group": "own"}, ""), ({"private_rate_group": "own"}, "trunk")):
+        catalogue = site(tmp_path, {"routing_gateways": keys}).catalogue
+        terms = LiveVendors(catalogue, LiveState()).terms(catalogue.routing_gateways["trunk"], "4420", 0)
+        assert (terms.group, terms.source) == ("own", expected)
+
+
+def test_a_gateway_takes_the_prefixes_of_all_its_buy_rates(tmp_path):
+    changes = {
+        "rate_groups": [group("france", "0.1", "33")],
+        "routing_gateways": {"private_rate_group": "france", "prefixes": "from_rates"},
+    }
+    routes = site(tmp_path, changes).catalogue.routes
+    for number, prefix in (("33142", "33"), ("4420", "44")):
+        assert [each.prefix for each in routes.fit(number, 0).ranked] == [prefix]
+    assert not routes.fit("49", 0).ranked
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"accounts": {"private_rate_group": "owm"}}, "accounts[acme].private_rate_group"),
+        ({"accounts": {"period_rates": "tarif"}}, "accounts[acme].period_rates"),
+        ({"rate_groups": {"period_rates": "tarif"}}, "rate_groups[sell].period_rates"),
+        ({"mapping_gateways": {"private_rate_group": "owm"}}, "mapping_gateways[pbx].private_rate_group"),
+        ({"routing_gateways": {"rate_group": "owm"}}, "routing_gateways[trunk].rate_group"),
+        ({"period_rates": {"periods": [{"name": "n", "rate_group": "nigth"}]}}, "periods[0].rate_group"),
+        ({"period_rates": {"periods": [{"name": "n", "calendar": "c", "multiplier": "1"}]}}, "periods[0].calendar"),
+        ({"period_rates": {"periods": [{"name": "n"}]}}, "either rate_group or multiplier"),
+        ({"period_rates": {"periods": [{"name": "n", "when": "rest", "multiplier": "1"}]}}, "a calendar as well"),
+        ({"period_rates": {"periods": []}}, "at least one period"),
+        (
+            {"period_rates": {"periods": [{"name": "n", "multiplier": "1"}, {"name": "n", "multiplier": "2"}]}},
+            "each name once",
+        ),
+        (
+            {"rate_groups": [group("euro", currency="EUR")], "accounts": {"private_rate_group": "euro"}},
+            "a rate group in USD",
+        ),
+        (
+            {"rate_groups": [group("euro", currency="EUR")], "routing_gateways": {"private_rate_group": "euro"}},
+            "a rate group in USD",
+        ),
+        (
+            {
+                "rate_groups": [group("euro", currency="EUR")],
+                "period_rates": {"periods": [{"name": "n", "rate_group": "euro"}]},
+                "accounts": {"period_rates": "tariff"},
+            },
+            "period rates in USD",
+        ),
+    ],
+)
+def test_a_mistake_is_named_with_its_key(tmp_path, changes, named):
+    with pytest.raises(ConfigError) as refused:
+        site(tmp_path, changes)
+    assert named in str(refused.value)
+
+
+def test_prefixes_that_one_period_lacks_are_reported(tmp_path):
+    periods = [{"name": "day", "rate_group": "own"}, {"name": "france", "rate_group": "france"}]
+    loaded = site(tmp_path, {"rate_groups": [group("france", prefix="33")], "period_rates": {"periods": periods}})
+    (problem,) = [each for each in loaded.rate_report if each.key == "period_rates[tariff].periods"]
+    assert "(own, france); not all have these 2: 33, 44" in problem.expected

@@ -1,0 +1,147 @@
+"""Period rates: other rates while a calendar says so, such as a table for the day and one for the night (ADR 58).
+
+The moment is that at which the call arrives, as for the rates themselves; the period holds for the whole call.
+"""
+
+from collections.abc import Sequence
+from decimal import ROUND_HALF_UP, Decimal
+from enum import Enum
+from typing import NamedTuple
+
+import msgspec
+
+from vosd.base.money import EXACT, PLACES
+from vosd.billing.ports import Rates, RateTable, WorkCalendar
+from vosd.billing.rates import AppliedRate, Rate
+
+_BY_NO_CALENDAR = 6
+"""Tier of a period without calendar: behind those whose calendar says so by no entry."""
+_SHARED_MAX = 1_024
+_SMALLEST = Decimal(1).scaleb(-PLACES)
+
+
+class When(Enum):
+    """The part of a calendar that a period is."""
+
+    WORKING = "working"
+    REST = "rest"
+    """All that is not working time."""
+
+
+class Period(msgspec.Struct, frozen=True):
+    """One period, as configured: either a rate group or a multiplier."""
+
+    name: str
+    calendar: str | None = None
+    """None = at any time that is in no other period."""
+    when: When = When.WORKING
+    rate_group: str | None = None
+    multiplier: Decimal | None = None
+    """What the prices of the main rate group are multiplied by; connection fee, minimum charge and tax rate are not."""
+
+
+class PeriodRates(msgspec.Struct, frozen=True):
+    """Named period rates, to which accounts and rate groups are bound."""
+
+    name: str
+    periods: tuple[Period, ...]
+
+
+class _Bound(NamedTuple):
+    """A period with what it names."""
+
+    period: Period
+    calendar: WorkCalendar | None
+    rates: Rates
+    factor: Decimal | None
+
+    def tier(self, wall_ms: int) -> int | None:
+        """Return how closely the period fits a moment, the closest being 1; None = it does not."""
+        if self.calendar is None:
+            return _BY_NO_CALENDAR
+        standing = self.calendar.standing(wall_ms)
+        return standing.tier if standing.is_working is (self.period.when is When.WORKING) else None
+
+
+class PeriodTable:
+    """Period rates with their calendars and rate groups (implements ``Rates``)."""
+
+    __slots__ = ("_bound", "_shared", "name")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._bound: list[_Bound] = []
+        self._shared: dict[tuple[str, AppliedRate], AppliedRate] = {}
+        """By period and rate of its group: the calls of a period share the rate with its name."""
+
+    def add(self, period: Period, calendar: WorkCalendar | None, rates: Rates) -> None:
+        """Add a period behind the others; ``rates`` are those of its group, or those that it multiplies."""
+        self._bound.append(_Bound(period, calendar, rates, period.multiplier))
+
+    @property
+    def tables(self) -> tuple[RateTable, ...]:
+        """The tables of all periods."""
+        return tuple(table for each in self._bound for table in each.rates.tables)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is no period."""
+        return not self._bound
+
+    def at(self, wall_ms: int) -> Period | None:
+        """Return the period of a moment (UTC milliseconds), None = in no period.
+
+        Of those that fit, the one by the closest entry of its calendar: a date, dates, week days, hours, none of these;
+        of the same, the first.
+        """
+        bound = self._at(wall_ms)
+        return None if bound is None else bound.period
+
+    def find(self, number: str, wall_ms: int, caller: str = "", /) -> AppliedRate | None:
+        """Return the rate that the period of ``wall_ms`` has for ``number``; None = it has none, or there is none."""
+        bound = self._at(wall_ms)
+        rate = None if bound is None else bound.rates.find(number, wall_ms, caller)
+        if bound is None or rate is None:
+            return None
+        key = (bound.period.name, rate)
+        shared = self._shared.get(key)
+        if shared is None:
+            if len(self._shared) >= _SHARED_MAX:
+                self._shared.clear()
+            priced = rate.rate if bound.factor is None else multiplied(rate.rate, bound.factor)
+            shared = msgspec.structs.replace(rate, rate=priced, source=f"period {bound.period.name}")
+            self._shared[key] = shared
+        return shared
+
+    def _at(self, wall_ms: int) -> _Bound | None:
+        closest, tier = None, _BY_NO_CALENDAR + 1
+        for each in self._bound:
+            fits = each.tier(wall_ms)
+            if fits is not None and fits < tier:
+                closest, tier = each, fits
+        return closest
+
+
+def multiplied(rate: Rate, factor: Decimal) -> Rate:
+    """Return a rate with its prices multiplied, to as many decimals as a rate may have: so is the amount of any call.
+
+    What is not a price of time (connection fee, minimum charge, tax rate) stays as it is.
+    """
+
+    def times(price: Decimal) -> Decimal:
+        product = EXACT.multiply(price, factor)
+        return product if product == (rounded := product.quantize(_SMALLEST, ROUND_HALF_UP, EXACT)) else rounded
+
+    return msgspec.structs.replace(
+        rate,
+        billing_rate=times(rate.billing_rate),
+        first_rate=None if rate.first_rate is None else times(rate.first_rate),
+        sections=tuple(each._replace(amount=times(each.amount)) for each in rate.sections),
+    )
+
+
+def missing_prefixes(tables: Sequence[RateTable], most: int) -> tuple[tuple[str, ...], int]:
+    """Return prefixes that some of the tables have and others have not, at most ``most``, and how many there are."""
+    every = {prefix for table in tables for prefix in table.prefixes()}
+    gone = sorted(prefix for prefix in every if not all(table.has(prefix) for table in tables))
+    return tuple(gone[:most]), len(gone)

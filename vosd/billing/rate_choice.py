@@ -1,0 +1,121 @@
+"""The choice between several rates that may price a call: private ones, those of a period, the main one (ADR 58).
+
+Inside each rate group the longest prefix decides. Between groups the cheapest does, or their order. What is chosen from
+has been settled when the catalogue was built, so a call looks its number up in each group and compares.
+"""
+
+from collections.abc import Sequence
+from enum import Enum
+from typing import Final
+
+import msgspec
+
+from vosd.billing.ports import Rates, RateTable
+from vosd.billing.rater import total_at
+from vosd.billing.rates import AppliedRate, Rate
+
+_SHARED_MAX: Final = 4_096
+
+
+class RateSelection(Enum):
+    """How one of several rates is chosen."""
+
+    CHEAPEST = "cheapest"
+    """The one by which the call costs least, at admission and again at its end."""
+    PRIORITY = "priority"
+    """The first that has a rate for the number, in the order of ``RateSource``."""
+
+
+class RateSource(Enum):
+    """Where a rate comes from, in order of preference."""
+
+    TRUNK = "trunk"
+    """Private rates of the gateway or phone."""
+    ACCOUNT = "account"
+    """Private rates of the account."""
+    PERIOD = "period"
+    """Rates of the period in which the call begins."""
+    MAIN = "main"
+    """The rate group of the gateway or phone, else of the account."""
+
+
+class Candidate(msgspec.Struct, frozen=True):
+    """Rates that may price a call."""
+
+    source: RateSource
+    rates: Rates
+
+
+class RateChoice:
+    """Several rate groups of which one prices a call; it is used where a ``RateGroup`` is (implements ``Rates``)."""
+
+    __slots__ = ("_advance_s", "_candidates", "_chosen", "_selection", "name")
+
+    def __init__(self, candidates: Sequence[Candidate], selection: RateSelection, advance_s: int) -> None:
+        """``candidates`` are in order of preference; ``advance_s`` are the seconds whose price is compared first."""
+        self._candidates = tuple(candidates)
+        self._selection = selection
+        self._advance_s = advance_s
+        self._chosen: dict[tuple[AppliedRate | None, ...], AppliedRate] = {}
+        """By what each candidate has: calls that find the same rates share the choice."""
+        self.name: Final = ", ".join(each.rates.name for each in candidates)
+        """What messages call it."""
+
+    @property
+    def tables(self) -> tuple[RateTable, ...]:
+        """The tables in which numbers are looked up."""
+        return tuple(table for each in self._candidates for table in each.rates.tables)
+
+    def find(self, number: str, wall_ms: int, caller: str = "", /) -> AppliedRate | None:
+        """Return the rate of a call from ``caller`` to ``number`` that arrives at ``wall_ms`` (UTC); None = none fits.
+
+        A group without a rate for the number is no candidate. The rate contains the others as its ``candidates`` where
+        the cheapest counts.
+        """
+        is_first_enough = self._selection is RateSelection.PRIORITY
+        found: list[AppliedRate | None] = []
+        for each in self._candidates:
+            rate = each.rates.find(number, wall_ms, caller)
+            found.append(rate)
+            if rate is not None and is_first_enough:
+                break
+        key = tuple(found)
+        chosen = self._chosen.get(key)
+        return self._settled(key) if chosen is None else chosen
+
+    def found(self, number: str, wall_ms: int, caller: str = "", /) -> tuple[AppliedRate, ...]:
+        """Return the rates of all candidates, in order of preference, for explanations."""
+        return self._named([each.rates.find(number, wall_ms, caller) for each in self._candidates])
+
+    def _settled(self, found: tuple[AppliedRate | None, ...]) -> AppliedRate | None:
+        """Return the choice of what the candidates have found, and keep it."""
+        named = self._named(found)
+        if not named:
+            return None
+        chosen = min(named, key=lambda each: total_at(each, self._advance_s))
+        if len(named) > 1:
+            chosen = msgspec.structs.replace(chosen, candidates=named)
+        if len(self._chosen) >= _SHARED_MAX:
+            self._chosen.clear()
+        self._chosen[found] = chosen
+        return chosen
+
+    def _named(self, found: Sequence[AppliedRate | None]) -> tuple[AppliedRate, ...]:
+        """Return the rates that were found, each with its source; that of a period says so itself."""
+        return tuple(
+            rate if rate.source else msgspec.structs.replace(rate, source=each.source.value)
+            for each, rate in zip(self._candidates, found, strict=False)
+            if rate is not None
+        )
+
+
+class JoinedTables:
+    """The prefixes of several tables of rates, for a gateway that takes the numbers which any of them prices."""
+
+    def __init__(self, tables: Sequence[RateTable]) -> None:
+        self._tables = tuple(tables)
+
+    def find(self, number: str, wall_ms: int) -> Rate | None:
+        """Return the rate in force at ``wall_ms`` (UTC) with the longest prefix of ``number``, or None."""
+        found = [rate for table in self._tables if (rate := table.find(number, wall_ms)) is not None]
+        return max(found, key=lambda rate: 0 if rate.prefix == "*" else len(rate.prefix), default=None)

@@ -1,0 +1,59 @@
+"""Period rates: from keys to the definitions of the catalogue."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Final
+
+from vosd.billing.period_rates import Period, PeriodRates, missing_prefixes
+from vosd.billing.ports import RateTable
+from vosd.billing.rate_group import RateGroup
+from vosd.catalogue.problems import Place, Problem, ProblemList, Severity
+from vosd.config.assembly.conversion import Conversion, require_all_used
+from vosd.config.assembly.inventory import Inventory, read_inventory
+from vosd.config.keys.period_rates import PeriodKeys, PeriodRatesKeys
+from vosd.config.reader.document import Section
+from vosd.config.reader.reading import items_of, read_section
+
+PERIOD_RATES: Final = "period_rates"
+PREFIXES_SHOWN: Final = 20
+_PERIOD: Final = Conversion(PeriodKeys, Period)
+require_all_used(PeriodKeys, _PERIOD)
+_PERIOD_RATES: Final = Conversion(PeriodRatesKeys, PeriodRates, by_hand={"periods": "periods"})
+require_all_used(PeriodRatesKeys, _PERIOD_RATES)
+
+
+def read_period_rates(document: Section, problems: ProblemList) -> Inventory[PeriodRatesKeys]:
+    """Take the period rates out of the document."""
+
+    def read(section: Section, label: str) -> PeriodRatesKeys | None:
+        return read_section(PeriodRatesKeys, section, label, problems)
+
+    return read_inventory(items_of(document, PERIOD_RATES, problems), PERIOD_RATES, "name", read, problems)
+
+
+def report_coverage(
+    read: Inventory[PeriodRatesKeys], groups: Mapping[str, RateGroup]
+) -> Iterator[Callable[[], tuple[Problem, ...]]]:
+    """Yield for each period rates what names the prefixes that not all of their rate groups have.
+
+    It goes through all rates, so it is called for ``vosd check`` alone.
+    """
+    for written in read.written.values():
+        names = dict.fromkeys(each.rate_group for each in written.thing.periods if each.rate_group is not None)
+        tables = tuple(groups[name].table for name in names if name in groups)
+        if len(tables) > 1:
+            yield partial(_uncovered, written.section.place, written.label, ", ".join(names), tables)
+
+
+def _uncovered(place: Place, label: str, names: str, tables: Sequence[RateTable]) -> tuple[Problem, ...]:
+    prefixes, number = missing_prefixes(tables, PREFIXES_SHOWN)
+    if not number:
+        return ()
+    shown = ", ".join(prefixes) + (", and others" if number > len(prefixes) else "")
+    expected = f"the same prefixes in the rate groups of all periods ({names}); not all have these {number}: {shown}"
+    return (Problem(place.file, place.line, f"{label}.periods", None, expected, Severity.WARNING),)
+
+
+def period_rates(keys: PeriodRatesKeys) -> PeriodRates:
+    """Return period rates; the names in them are checked when the catalogue is built."""
+    return _PERIOD_RATES(keys, periods=tuple(map(_PERIOD, keys.periods)))

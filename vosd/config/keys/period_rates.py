@@ -1,0 +1,56 @@
+"""``period_rates[]``: other rates while a calendar says so."""
+
+from decimal import Decimal
+from typing import Annotated, ClassVar
+
+from pydantic import model_validator
+
+from vosd.billing.period_rates import When
+from vosd.config.keys import names_of_vos3000
+from vosd.config.reader.amounts import factor
+from vosd.config.reader.fields import KeyProblemError, choice, object_name
+from vosd.config.reader.model import Keys
+from vosd.config.reader.renamed import Renamed, renamed
+
+
+class PeriodKeys(Keys):
+    """One period. Of those that fit, the one by the closest entry of its calendar holds, of the same the first."""
+
+    name: Annotated[str, object_name()]
+    """What records call it; unique among the periods."""
+    calendar: Annotated[str | None, object_name()] = None
+    """Calendar that says when it is. Default: none, at all times that are in no other period."""
+    when: Annotated[When, choice(When)] = When.WORKING
+    """``working``: the working time of the calendar; ``rest``: all other times."""
+    rate_group: Annotated[str | None, object_name()] = None
+    """Rates of the period; a number that it does not price is priced as in no period."""
+    multiplier: Annotated[Decimal | None, factor()] = None
+    """Instead of ``rate_group``: what the prices of the account's rate group are multiplied by."""
+
+    @model_validator(mode="after")
+    def _has_one_price(self) -> "PeriodKeys":
+        if (self.rate_group is None) is (self.multiplier is None):
+            raise KeyProblemError("rate_group", "either rate_group or multiplier")
+        if self.calendar is None and self.when is When.REST:
+            raise KeyProblemError("when", "a calendar as well: rest is what is not its working time")
+        return self
+
+
+class PeriodRatesKeys(Keys):
+    """Named period rates; accounts and rate groups name them. See docs/billing.md."""
+
+    name: Annotated[str, object_name()]
+    """Unique among the period rates."""
+    periods: tuple[PeriodKeys, ...] = ()
+    """The periods, any number."""
+
+    names_elsewhere: ClassVar[Renamed] = renamed(names_of_vos3000.PERIOD_RATES)
+
+    @model_validator(mode="after")
+    def _names_each_once(self) -> "PeriodRatesKeys":
+        names = [each.name for each in self.periods]
+        if not names:
+            raise KeyProblemError("periods", "at least one period")
+        if len(set(names)) < len(names):
+            raise KeyProblemError("periods", "each name once")
+        return self
