@@ -13,11 +13,11 @@ from vosd.routing.pools import NumberPool, PoolMode, PoolTurns
 from vosd.routing.rewrite import RewriteRules, WrittenRule
 from vosd.routing.sections import NumberSection, objection_in
 
-NOT_BUILT_YET = {"NUM-P32": "numbers without CDR, and free ones"}
+APART = {"NUM-P32": "two lists, in test_vectors_special_numbers"}
 
 
 def of(kind):
-    chosen = [each for each in VECTORS if each["kind"] == kind and each["id"] not in NOT_BUILT_YET]
+    chosen = [each for each in VECTORS if each["kind"] == kind and each["id"] not in APART]
     assert chosen, f"no vector has the kind {kind}"
     return pytest.mark.parametrize(
         ("given", "expect"), [pytest.param(each["given"], each["expect"], id=each["id"]) for each in chosen]

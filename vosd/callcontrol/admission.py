@@ -12,9 +12,12 @@ import msgspec
 from vosd.base.cause import EndReason
 from vosd.base.clock import Instant
 from vosd.base.errors import Refusal, VosError
+from vosd.base.margin import LossGuard
+from vosd.base.money import ZERO
 from vosd.base.number import for_matching
 from vosd.billing.accounts import Account
 from vosd.billing.call_hold import CallHold
+from vosd.billing.holds import Hold, HoldSnapshot
 from vosd.billing.parties import Party
 from vosd.billing.ports import Rates
 from vosd.billing.rates import AppliedRate
@@ -32,6 +35,9 @@ from vosd.trunks.dialect import CalleeSource, CallerSource
 from vosd.trunks.gateways import MappingGateway, RoutingGateway
 from vosd.trunks.scope import Scope
 
+FREE_NUMBER: Final = "free number"
+"""Stands in place of a rate group for calls that are free by SERVER_BILLING_FREE_E164S."""
+_NO_GUARD: Final = LossGuard(None)
 _UNIDENTIFIED: Final = "the call is not identified yet"
 
 
@@ -109,7 +115,9 @@ class CallRequest(msgspec.Struct):
     routing_number: str = ""
     """The number by which a ported number is routed; empty = the called number is."""
     callee_rated: str = ""
-    """The number whose buy rates hold; empty = those of the called number do."""
+    """The number whose rates hold; empty = those of the called number do."""
+    leaves_no_cdr: bool = False
+    """It costs nobody anything and leaves no record (SERVER_BILLING_NO_CDR_E164S)."""
     targets: tuple[Target, ...] = ()
     """The gateways that a redirect server has named; none = the switch finds them itself."""
     mapping: MappingGateway | None = None
@@ -167,7 +175,7 @@ def route_request(call: CallRequest, plan: RoutingPlan) -> RouteRequest:
         mapping.name,
         rate.price_per_minute,
         rate.currency,
-        mapping.loss_guard or account.loss_guard or plan.loss_guard,
+        _NO_GUARD if rate.group == FREE_NUMBER else mapping.loss_guard or account.loss_guard or plan.loss_guard,
         account.partner,
         mapping.gateways_allow,
         mapping.gateways_deny,
@@ -290,7 +298,8 @@ class Admission:
             why = f"account {account.id} is blocked {self.live.blocks.accounts[account.id]}"
             return Refusal(EndReason.ACCOUNT_DISABLED, 403, why)
         expires_at = self.live.credits[account.id].expires_at or account.expires_at
-        if expires_at is not None and call.at.wall >= expires_at:
+        # A call that has its rate already is to a free number, which no one is refused for money.
+        if expires_at is not None and call.at.wall >= expires_at and call.rate is None:
             return Refusal(EndReason.ACCOUNT_EXPIRED, 403, f"account {account.id} has expired")
         sections = self.catalogue.sections
         if sections and account.id in sections:
@@ -310,6 +319,8 @@ class Admission:
         gateway, account = call.mapping, call.account
         if gateway is None or account is None:
             raise StepOutOfOrderError(_UNIDENTIFIED)
+        if call.rate is not None:
+            return None  # a free number
         choices = self.catalogue.customer_rates
         group: Rates | None = choices.get(gateway.name) if choices else None
         if group is None:
@@ -328,7 +339,7 @@ class Admission:
         plan = mapping.routing_plan or account.routing_plan
         table = self.catalogue.routes if plan is None else self.catalogue.plans[plan]
         request = route_request(call, table.plan)
-        if call.routing_number or call.targets:
+        if call.routing_number or call.targets or call.callee_rated:
             request = _answered(request, call, self.catalogue.routing_gateways)
         routes = find_routes(request, table, live.occupancy, live.rests, self.vendors, call.left)
         if isinstance(routes, Refusal):
@@ -347,7 +358,11 @@ class Admission:
         for limit_s in (account.max_call_seconds, gateway.max_call_seconds):
             if limit_s is not None and limit_s < ceiling_s:
                 ceiling_s = limit_s
-        hold = self.live.credits[account.id].hold(rate, account.advance_s, ceiling_s)
+        credit = self.live.credits[account.id]
+        if rate.group == FREE_NUMBER:  # whatever the account has
+            hold: Hold | Refusal = credit.resume(HoldSnapshot(rate, ZERO, ceiling_s, ceiling_s))
+        else:
+            hold = credit.hold(rate, account.advance_s, ceiling_s)
         if isinstance(hold, Refusal):
             return hold
         call.hold = CallHold([hold], hold.granted_s, ceiling_s)

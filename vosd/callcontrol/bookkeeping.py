@@ -40,6 +40,8 @@ class OpenCall(msgspec.Struct, frozen=True, gc=False, tag="answered"):
     """Only in the files of the journal: a call that runs is described when that is needed."""
     agents: tuple[Party, ...] = ()
     """The agents above the customer, from level 1 on; an earlier version does not read them."""
+    leaves_no_cdr: bool = False
+    """The called number is among SERVER_BILLING_NO_CDR_E164S: there are no rates, and no record at the end."""
 
 
 def draft(
@@ -99,7 +101,7 @@ def draft(
         if vendor_answered is not None and not call_request.is_sampled
         else verdicts(call_request, choice),
         attempts=(*_too_dear(call_request.left), *journey.attempts) if call_request.left else tuple(journey.attempts),
-        recorded=recorded,
+        recorded=recorded and not call_request.leaves_no_cdr,
     )
 
 
@@ -128,6 +130,8 @@ def opened(
     code = 200 if answered_at else None
     ending = Ending(EndReason.LOST, HangupSource.SWITCH, at, code, EndReason.LOST.q850_cause)
     record = draft(node, arrival, call_request, journey, ending, recorded=recorded or not answered_at)
+    if call_request.leaves_no_cdr:
+        return OpenCall(record, None, None, at.mono, vendor_answered_at.mono, leaves_no_cdr=True)
     rate, vendor_rate = call_request.rate, buy_rate(journey.choice)
     return OpenCall(record, rate, vendor_rate, at.mono, vendor_answered_at.mono, agents=call_request.agents)
 
@@ -138,13 +142,15 @@ def conclude(
     codec: str | None,
     *,
     recorded: bool,
+    zero_too: bool = True,
     late_answers: Sequence[Attempt] = (),
     acknowledged: Instant | None = None,
 ) -> CallRecord:
     """End an answered call: durations, charges of everyone who pays or is paid, ledger entries.
 
     The customer pays from our 200, and nothing without one, and so do the agents above it; the vendor is paid from its
-    own 200 (ADR 24).
+    own 200 (ADR 24). ``recorded``: an answered call leaves a CDR; ``zero_too``: so does one without a second of
+    talk that nobody pays for.
     ``late_answers`` arrived after the one that won (a forked INVITE, a gateway given up), ``acknowledged`` is when the
     caller's ACK arrived. Durations are those of the monotonic clock, never negative.
     """
@@ -215,8 +221,15 @@ def conclude(
         attempts=(*record.attempts, *late_answers),
         postings=tuple(postings),
         charges=tuple(charges),
-        recorded=recorded or not is_answered,
+        recorded=(recorded or not is_answered)
+        and not call.leaves_no_cdr
+        and (zero_too or bool(postings) or (is_answered and _has_talk(hold_time_s, customer, since_answer_ms))),
     )
+
+
+def _has_talk(hold_time_s: int, customer: AppliedRate | None, held_ms: int) -> bool:
+    """Return whether an answered call has a second of talk; where there is no rate, no rule rounds its milliseconds."""
+    return hold_time_s > 0 or (customer is None and held_ms > 0)
 
 
 def _charge_agents(call: OpenCall, duration_ms: int, charges: list[ChargeRow], postings: list[Posting]) -> None:

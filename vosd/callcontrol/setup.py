@@ -17,6 +17,7 @@ from vosd.b2bua.ports import Answer
 from vosd.base.clock import Instant
 from vosd.base.errors import Refusal
 from vosd.callcontrol.admission import Admission, CallRequest, StepOutOfOrderError
+from vosd.callcontrol.number_billing import bill_number
 from vosd.callcontrol.number_tools import ask_redirect_server, check_dynamic_blacklist, find_routing_number
 from vosd.callcontrol.questions import Ask, Outcome, Question, Step
 
@@ -27,6 +28,7 @@ STEPS: Final[tuple[Step, ...]] = (
     Admission.check_gateway,
     check_dynamic_blacklist,
     Admission.check_number,
+    bill_number,
     Admission.check_account,
     find_routing_number,
     Admission.find_sell_rate,

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 
 from vosd.b2bua.settings import DeadCallBilling
 from vosd.base.margin import LossGuard
@@ -9,6 +10,7 @@ from vosd.billing.accounts import Account
 from vosd.billing.period_rates import PeriodRates
 from vosd.billing.ports import Rates
 from vosd.billing.rate_group import RateGroup
+from vosd.billing.rates import RatingPolicy
 from vosd.routing.calendar import Calendar
 from vosd.routing.identify import SourceIndex
 from vosd.routing.lookups import PortabilityTerms, RedirectTerms
@@ -18,6 +20,7 @@ from vosd.routing.pools import NumberPool
 from vosd.routing.quality import SLICE_MS, SLICES
 from vosd.routing.route_table import RouteTable
 from vosd.routing.sections import NumberSection
+from vosd.routing.special_numbers import SpecialNumbers
 from vosd.sip.digest.settings import DigestSettings, LockOutSettings
 from vosd.trunks.caller_limits import CallerLimits
 from vosd.trunks.gateways import MappingGateway, RoutingGateway
@@ -32,6 +35,14 @@ class CallParameters:
     """``limits.max_call_seconds``: no call is longer."""
     record_server_hang_up: bool = True
     """SERVER_BILLING_RECORD_SERVER_HANG_UP: calls that the switch ended leave a CDR."""
+    record_zero_hold_time: bool = True
+    """SERVER_BILLING_RECORD_ZERO_HOLD_TIME: calls without a second of talk leave a CDR."""
+    record_illegal_calls: bool = False
+    """SERVER_BILLING_RECORD_ILLEGAL_CALL: calls of unknown sources leave a CDR."""
+    special_numbers: SpecialNumbers = field(default_factory=SpecialNumbers)
+    """Free numbers, those without CDR, and routing prefixes."""
+    free_policy: RatingPolicy = field(default_factory=lambda: RatingPolicy(50, 0, 6, Decimal("0.000001")))
+    """How the seconds of calls to free numbers are rounded."""
     max_attempts: int = 10
     search_ms: int = 30_000
     """No attempt begins later than this after the arrival of the INVITE."""

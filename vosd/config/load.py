@@ -25,6 +25,7 @@ from vosd.config.assembly.rate_tables import Compiled, RateTables, TablesInMemor
 from vosd.config.assembly.settings import settings_of
 from vosd.config.assembly.sockets import check_destinations, check_interfaces, check_servers
 from vosd.config.assembly.source import Objects, source_of
+from vosd.config.assembly.special_numbers import check_special_numbers, special_numbers
 from vosd.config.assembly.transports import read_transports
 from vosd.config.kept import Stored, Wanted, nothing_stored
 from vosd.config.keys.accounts import AccountKeys
@@ -149,6 +150,7 @@ def _load(
             check_interfaces(objects.routing_gateways, keys.sip.listen, problems)
             check_destinations(objects.routing_gateways, keys.sip.listen, problems)
             check_servers(keys, written, problems)
+            check_special_numbers(special_numbers(keys, parameters), written, problems)
         _warn_of_settings(keys, written, problems)
         transports, tls = read_transports(keys.sip, parameters.qos_signal, written.places, problems)
         account_places = {name: each.section.place_of("currency") for name, each in objects.accounts.written.items()}

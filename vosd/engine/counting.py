@@ -46,6 +46,11 @@ class Figure(StrEnum):
         "since the start: callers that the dynamic blacklist stopped to count because there were too many",
         True,
     )
+    CALLS_WITHOUT_CDR = (
+        "calls_without_cdr",
+        "since the start: calls that left no CDR because of SERVER_BILLING_RECORD_... or SERVER_BILLING_NO_CDR_E164S",
+        True,
+    )
     OVERRIDES = "overrides", "operational overrides in force (vosd overrides list)"
     REFUSED_FOR_OVERLOAD = (
         "refused_for_overload",

@@ -104,6 +104,15 @@ class MappingGateway(msgspec.Struct, frozen=True, dict=True):
     ] = False
     ask_number_portability: Annotated[bool, switch("`no`: the numbers of its calls are not looked up.")] = True
     ask_redirect_server: Annotated[bool, switch("`no`: its calls are routed without `redirect_server`.")] = True
+    billing_strip_digits: Annotated[
+        int | None,
+        whole(
+            0,
+            15,
+            "How many digits at the beginning of its called numbers are for routing alone: rates are found without "
+            "them. Default: SERVER_BILLING_GATEWAY_ROUTE_PREFIX.",
+        ),
+    ] = None
     routing_plan: str | None = None
     """Name of the routing plan of its calls; None = the account's."""
     loss_guard: LossGuard | None = None

@@ -114,6 +114,7 @@ INSTEAD: Final[Mapping[str, Mapping[str, Any]]] = {
     "password": {"password": "another secret"},
     "SS_GATEWAY_SWITCH_STOP_AFTER_RTP_START": {"SS_GATEWAY_SWITCH_STOP_AFTER_RTP_START": "On"},
     "SS_GATEWAY_SWITCH_STOP_AFTER_USER_BUSY": {"SS_GATEWAY_SWITCH_STOP_AFTER_USER_BUSY": "Off"},
+    "SERVER_BILLING_RECORD_ILLEGAL_CALL": {"SERVER_BILLING_RECORD_ILLEGAL_CALL": "1"},
     "SS_GATEWAY_SWITCH_UNTIL_CONNECT": {"SS_GATEWAY_SWITCH_UNTIL_CONNECT": "On"},
     "failover_codes": {"failover_codes": "486"},
     "sip.advertise": {"advertise": "192.0.2.3"},

@@ -41,7 +41,7 @@ CENSUS = [
     "lookups",
     "overrides",
 ]
-TOTALS = ["refused_for_overload", "blacklist_forgotten", "lookups_failed"]
+TOTALS = ["refused_for_overload", "calls_without_cdr", "blacklist_forgotten", "lookups_failed"]
 OTHERS = ["version", "node", "pid", "started_at", "session_refresh_failed", "database", "catalogue"]
 """Users hold on to these names: a new figure is added to the list that it belongs to, none is renamed."""
 

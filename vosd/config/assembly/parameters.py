@@ -62,6 +62,9 @@ def _warn_of_parameters(parameters: ParameterKeys, section: Section, problems: P
     if not parameters.record_server_hang_up:
         expected = "1: calls that the switch ends are paid for but leave no CDR, so reports will not add up"
         warn("SERVER_BILLING_RECORD_SERVER_HANG_UP", expected, 0)
+    if not parameters.record_zero_hold_time:
+        expected = "1: calls that fail leave no CDR, so nobody can say later why they did"
+        warn("SERVER_BILLING_RECORD_ZERO_HOLD_TIME", expected, 0)
     if parameters.session_ttl < parameters.session_min_se:
         expected = f"no less than SS_SIP_SESSION_MIN_SE, {parameters.session_min_se}, which is what counts then"
         warn("SS_SIP_SESSION_TTL", expected, parameters.session_ttl)

@@ -12,6 +12,7 @@ from pydantic import Field
 
 from vosd.config.keys import names_of_vos3000
 from vosd.config.reader.amounts import step
+from vosd.config.reader.e164s import e164s
 from vosd.config.reader.fields import FromText, NotBuiltYetError, whole
 from vosd.config.reader.model import Keys
 from vosd.config.reader.renamed import Renamed, renamed
@@ -69,6 +70,24 @@ class ParameterKeys(Keys):
         default=True, alias="SERVER_BILLING_RECORD_SERVER_HANG_UP"
     )
     """0: answered calls that the switch ended leave no CDR; they are still charged."""
+    record_zero_hold_time: Annotated[bool, zero_or_one()] = Field(
+        default=True, alias="SERVER_BILLING_RECORD_ZERO_HOLD_TIME"
+    )
+    """0: calls without a second of talk leave no CDR, such as those that are refused or not answered, unless they cost
+    someone money. Statistics contain them."""
+    record_illegal_call: Annotated[bool, zero_or_one()] = Field(
+        default=False, alias="SERVER_BILLING_RECORD_ILLEGAL_CALL"
+    )
+    """1: calls from unknown sources leave CDRs, at most ten a second; the others are counted."""
+    free_e164s: Annotated[tuple[str, ...], e164s()] = Field(default=(), alias="SERVER_BILLING_FREE_E164S")
+    """Called numbers that cost the customer nothing and need neither rate nor money: exact ones, and prefixes with a
+    ``*`` behind them, with commas between. Their calls leave CDRs, and what a vendor takes for them is booked."""
+    no_cdr_e164s: Annotated[tuple[str, ...], e164s()] = Field(default=(), alias="SERVER_BILLING_NO_CDR_E164S")
+    """Called numbers whose calls leave no CDR and cost nobody anything, the vendor's side included; written likewise.
+    They win over free ones. Emergency numbers cannot be among them."""
+    route_prefix: Annotated[int, whole(0, 15, "digits")] = Field(default=0, alias="SERVER_BILLING_GATEWAY_ROUTE_PREFIX")
+    """How many digits at the beginning of called numbers are for routing alone: rates are found without them. Numbers
+    with fewer than three digits behind them, and emergency numbers, are rated as they are."""
     billing_unit: Annotated[int, whole(1, 3_600, "seconds")] = Field(default=1, alias="SS_BILLINGUNIT")
     """Increment of rates without one of their own, whose group has none either."""
     start_billing: Annotated[StartBilling, _start_billing()] = Field(
@@ -157,11 +176,6 @@ class ParameterKeys(Keys):
         {
             "IVR_RTP_PORT",
             "SERVER_BILLING_FORWARD_PREFIX",
-            "SERVER_BILLING_FREE_E164S",
-            "SERVER_BILLING_GATEWAY_ROUTE_PREFIX",
-            "SERVER_BILLING_NO_CDR_E164S",
-            "SERVER_BILLING_RECORD_ILLEGAL_CALL",
-            "SERVER_BILLING_RECORD_ZERO_HOLD_TIME",
             "SERVER_CDR_FILE_WRITE_INTERVAL",
             "SERVER_CDR_FILE_WRITE_MAX",
             "SERVER_MAX_CDR_PENDING_LIST_LENGTH",

@@ -6,9 +6,11 @@ from pydantic import BeforeValidator
 
 from vosd.base.margin import LossGuard
 from vosd.config.reader.codes import q850
+from vosd.config.reader.e164s import short_codes
 from vosd.config.reader.fields import one_or_many, switch, whole
 from vosd.config.reader.margins import wanted_margin
 from vosd.config.reader.model import Keys
+from vosd.routing.special_numbers import EMERGENCY
 
 
 class RoutingKeys(Keys):
@@ -27,6 +29,12 @@ class RoutingKeys(Keys):
     """Of so many answered calls one keeps with its CDR why its gateway was chosen and others were not
     (``vosd cdr show CALL_ID --why``); calls that fail all do. 0: no answered call does; 1: all.
     """
+    emergency_numbers: Annotated[tuple[Annotated[str, short_codes()], ...], BeforeValidator(one_or_many)] = tuple(
+        sorted(EMERGENCY)
+    )
+    """Called numbers that are rated as dialled, whatever is a routing prefix, and that always leave CDRs: none of
+    SERVER_BILLING_NO_CDR_E164S fits any of them. List them in SERVER_BILLING_FREE_E164S where calls to them are
+    free."""
     calendar_strict: Annotated[bool, switch()] = False
     """``yes``: gateways without a calendar are left out while the calendar of another one fits. By default they come
     last.

@@ -295,7 +295,8 @@ class LiveCall:
             services.deadlines.cancel(timer)
         kept = self.kept or self._opened(call)
         if kept is None:
-            record = draft(services.node, call.arrival, call_request, call.journey, ending)
+            zero_too = services.records_zero
+            record = draft(services.node, call.arrival, call_request, call.journey, ending, recorded=zero_too)
             services.notices.account_refused(record, ending.at)
         else:
             attempts = kept.record.attempts
@@ -304,7 +305,13 @@ class LiveCall:
             recorded = ending.source is not _SWITCH or services.records_own_ends
             acked = call.journey.acknowledged_at
             record = conclude(
-                kept, ending, call.journey.codec, recorded=recorded, late_answers=late, acknowledged=acked
+                kept,
+                ending,
+                call.journey.codec,
+                recorded=recorded,
+                zero_too=services.records_zero,
+                late_answers=late,
+                acknowledged=acked,
             )
             choice, rate = call.journey.choice, kept.vendor_rate
             if choice is not None and not choice.gateway.is_phone:

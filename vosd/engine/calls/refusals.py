@@ -15,7 +15,10 @@ from vosd.callcontrol.admission import CallRequest
 from vosd.callcontrol.bookkeeping import draft
 from vosd.callcontrol.invite_numbers import InviteNumbers
 from vosd.callcontrol.ports import CallObserver, CallSink
+from vosd.catalogue.catalogue import CallParameters
+from vosd.engine.calls.illegal_calls import IllegalCalls
 from vosd.engine.calls.notices import Notices
+from vosd.engine.counting import Figure
 from vosd.obs.log import call_line
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import Event, InviteArrived, RegisterArrived, RequestArrived, UnknownSourceIgnored
@@ -48,6 +51,13 @@ class Refusals:
         self._notices = notices
         self._observer = observer
         self._entropy = entropy
+        self.adopt(CallParameters())
+        self._illegal = IllegalCalls()
+
+    def adopt(self, parameters: CallParameters) -> None:
+        """Take which of the calls that are not admitted leave records."""
+        self._records_zero = parameters.record_zero_hold_time
+        self._records_illegal = parameters.record_illegal_calls
 
     def refuse(self, event: InviteArrived, arrival: Arrival, call_request: CallRequest, refusal: Refusal) -> None:
         """Answer a call that was not admitted; an unknown source gets what the configuration says."""
@@ -76,11 +86,12 @@ class Refusals:
     def unknown_source(self, event: UnknownSourceIgnored) -> None:
         """Log a request of an unknown source, and report an INVITE to people who follow calls.
 
-        It leaves no record, because unknown sources could fill the database.
+        It leaves no record, because unknown sources could fill the database, unless the configuration wants one; of
+        those there are not many a second.
         """
         self._notices.unknown_source(event)
         request = event.request
-        if request is None or not self._observer.are_present:
+        if request is None or not (self._observer.are_present or self._records_illegal):
             return
         numbers, callee = InviteNumbers(request), request.uri
         caller = numbers.calling()
@@ -92,7 +103,11 @@ class Refusals:
         ending = Ending(reason, HangupSource.SWITCH, event.at, event.status, reason.q850_cause)
         call_request = CallRequest(event.source.host, event.source.port, 0, looped=False, at=event.at)
         journey = Journey()
-        self._observer.ended(arrival, journey, draft(self._node, arrival, call_request, journey, ending))
+        record = draft(self._node, arrival, call_request, journey, ending)
+        if self._records_illegal and self._illegal.admits(event):
+            self._sink.ended(record)
+            call_line(record)
+        self._observer.ended(arrival, journey, record)
 
     def refuse_extension(
         self, event: InviteArrived, arrival: Arrival, call_request: CallRequest, status: int, headers: str
@@ -141,8 +156,11 @@ class Refusals:
         cause = q850_of_status(status) if reason is EndReason.UNAVAILABLE else reason.q850_cause
         ending = Ending(reason, HangupSource.SWITCH, arrival.at, status, cause)
         journey = Journey()
-        record = draft(self._node, arrival, call_request, journey, ending)
-        self._sink.ended(record)
+        record = draft(self._node, arrival, call_request, journey, ending, recorded=self._records_zero)
+        if record.recorded:
+            self._sink.ended(record)
+        else:
+            self._notices.counted[Figure.CALLS_WITHOUT_CDR] += 1
         call_line(record)
         self._observer.ended(arrival, journey, record)
 

@@ -63,6 +63,7 @@ class RequestSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
     """Of its agents, by account, from the nearest up."""
     holds_of_vendors: tuple[tuple[str, HoldSnapshot], ...] = ()
     """Of vendors that are paid in advance, by account."""
+    leaves_no_cdr: bool = False
 
     @classmethod
     def of(cls, request: CallRequest) -> "RequestSnapshot":
@@ -96,6 +97,7 @@ class RequestSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
             _described(request.counted),
             above,
             vendors,
+            request.leaves_no_cdr,
         )
 
     def restored(self, services: CallServices) -> CallRequest:
@@ -119,6 +121,7 @@ class RequestSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
             mapping=None if self.mapping is None else catalogue.mapping_gateways[self.mapping],
             account=None if self.account is None else catalogue.accounts[self.account],
             rate=self.rate,
+            leaves_no_cdr=self.leaves_no_cdr,
             taken=[],
         )
 

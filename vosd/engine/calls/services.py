@@ -12,6 +12,7 @@ from vosd.callcontrol.questions import Asker, Step
 from vosd.cdr.record import CallRecord
 from vosd.engine.calls.attempts import Attempts
 from vosd.engine.calls.notices import Notices
+from vosd.engine.counting import Figure
 from vosd.obs.log import call_line
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ class CallServices:
 
     __slots__ = (
         "admission", "asker", "attempts", "deadlines", "live", "node", "notices", "observer", "records_own_ends",
-        "running", "sink", "steps", "unused_answers",
+        "records_zero", "running", "sink", "steps", "unused_answers",
     )  # fmt: skip
 
     def __init__(
@@ -105,10 +106,14 @@ class CallServices:
         """The catalogue and live state that the steps of new calls use."""
         self.records_own_ends = admission.catalogue.parameters.record_server_hang_up
         """Whether answered calls that the switch ended leave a CDR (SERVER_BILLING_RECORD_SERVER_HANG_UP)."""
+        self.records_zero = admission.catalogue.parameters.record_zero_hold_time
+        """Whether calls without a second of talk leave a CDR (SERVER_BILLING_RECORD_ZERO_HOLD_TIME)."""
 
     def close(self, record: CallRecord, call_request: CallRequest) -> None:
         """Journal the priced record, then move its money from held to owed."""
         credits = self.live.credits
+        if not record.recorded:
+            self.notices.counted[Figure.CALLS_WITHOUT_CDR] += 1
         try:
             self.sink.ended(record)
         finally:

@@ -174,6 +174,7 @@ class Switch(Counting):
         Every account of the catalogue must have a credit by now, except in the constructor.
         """
         self.services.adopt(Admission(catalogue, self.live))
+        self._refusals.adopt(catalogue.parameters)
         self.live.blocks.set(self._overrides, catalogue)
         self.live.breakers.keep(catalogue.routing_gateways.keys())
         self.live.rests.keep(catalogue.routing_gateways.keys())

@@ -1,0 +1,100 @@
+"""The worked examples of routing prefixes, free numbers and numbers without CDR, through the set-up of calls."""
+
+import pytest
+
+from golden.test_vectors_booking import BILLING, ROUTING
+from vosd.base.clock import Instant
+from vosd.base.errors import Refusal
+from vosd.callcontrol.admission import FREE_NUMBER, Admission, CallRequest, rate_in
+from vosd.callcontrol.number_billing import bill_number
+from vosd.config.reader.e164s import e164s
+from vosd.routing.special_numbers import SpecialNumbers
+from vosd.testing.data.builders import applied_rate, catalogue, mapping_gateway, rate_group
+from vosd.testing.virtual.scene import CALLEE, Scene, usual_catalogue
+
+FREE, NO_CDR = "SERVER_BILLING_FREE_E164S", "SERVER_BILLING_NO_CDR_E164S"
+
+
+def of(rule, vectors=BILLING, having=""):
+    """Run a test once for each vector of ``rule`` that gives what ``having`` names."""
+    chosen = [each for each in vectors if rule in {each.get("rule"), each.get("kind")} and having in str(each["given"])]
+    assert chosen, f"no vector has the rule {rule}"
+    cases = [pytest.param(each["given"], each["expect"], id=each["id"]) for each in chosen]
+    return pytest.mark.parametrize(("given", "expect"), cases)
+
+
+def numbers_of(given) -> SpecialNumbers:
+    read = e164s().read
+    free, no_cdr = read(given.get(FREE, "")), read(given.get(NO_CDR, ""))
+    return SpecialNumbers(given.get("SERVER_BILLING_GATEWAY_ROUTE_PREFIX", 0), free, no_cdr)
+
+
+def billed(given) -> CallRequest:
+    """Return a call to a number after the step that finds what is billed."""
+    content = catalogue([mapping_gateway("acme", "192.0.2.1/32")], special_numbers=numbers_of(given))
+    call = CallRequest(
+        source_host="192.0.2.1", source_port=5060, hops=69, looped=False, at=Instant(0, 0),
+        callee=given["called"], callee_billing=given["called"], mapping=content.mapping_gateways["acme"],
+        account=content.accounts["acme"],
+    )  # fmt: skip
+    admission = Admission.__new__(Admission)
+    admission.catalogue = content
+    assert bill_number(admission, call) is None
+    return call
+
+
+@of("strip_prefix")
+def test_rates_are_found_behind_the_routing_prefix(given, expect):
+    call = billed(given)
+    assert call.callee_billing == expect["billing_number"]
+    assert call.callee == given["called"], "routing never sees the shortened number"
+    rates = rate_group("sell", *(applied_rate(prefix=prefix) for prefix in given.get("prefixes", ["44"])))
+    rated = rate_in(rates, call.callee_rated or call.callee, 0)
+    if "matched_prefix" in expect or not expect.get("uk_44_rate_matches", True):
+        assert isinstance(rated, Refusal)
+
+
+@of("pattern_match", having="called")
+def test_a_number_is_free_or_leaves_no_cdr_where_a_pattern_fits(given, expect):
+    call = billed(given)
+    is_free = call.rate is not None and call.rate.group == FREE_NUMBER and not call.leaves_no_cdr
+    assert is_free == expect.get("free", False)
+    assert call.leaves_no_cdr == expect.get("no_cdr", False)
+    if is_free:
+        assert call.rate.price_per_minute == 0
+
+
+@of("pattern_list_parse")
+def test_a_list_of_patterns_is_read(given, expect):
+    patterns = e164s().read(",".join(filter(None, (given["patterns"], given.get("emergency", "")))))
+    assert len(patterns) == expect["pattern_count"]
+    if "wildcards" in expect:
+        wildcards = sum(each.endswith("*") for each in patterns)
+        assert (wildcards, len(patterns) - wildcards) == (expect["wildcards"], expect["exact"])
+
+
+@of("free_precedence")
+def test_free_numbers_need_no_rate_and_numbers_without_cdr_win_over_them(given, expect):
+    call = billed(given)
+    assert call.leaves_no_cdr is not expect["cdr"]
+    assert call.rate is not None
+    assert call.rate.group == FREE_NUMBER, "no rate group was looked into"
+    assert call.rate.price_per_minute == 0
+
+
+@of("pattern_list", ROUTING, having="no_cdr")
+def test_the_list_that_wins_is_found_first(given, expect):
+    call = billed({NO_CDR: given["no_cdr"], FREE: given["free"], "called": given["number"]})
+    assert ("no_cdr" if call.leaves_no_cdr else "free") == expect["first_hit"]
+
+
+@of("cdr_count")
+def test_calls_to_numbers_without_cdr_leave_nothing(given, expect):
+    """A thousandth of the calls, through the switch."""
+    scene = Scene(usual_catalogue(special_numbers=SpecialNumbers(no_cdr=(CALLEE,))))
+    for _ in range(given["free_calls_per_hour"] // 1_000):
+        call, _there = scene.talk()
+        call.hang_up()
+        scene.wire.run_until(lambda call=call: call.is_over)
+    assert sum(record.recorded for record in scene.exchange.sink.records) == expect["cdr_inserts_with_no_cdr"]
+    assert all(not record.postings and not record.charges for record in scene.exchange.sink.records)

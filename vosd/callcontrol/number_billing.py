@@ -1,0 +1,48 @@
+"""The step of the set-up that finds the billed number, and whether it is free or leaves no CDR.
+
+It stands between the rewriting of numbers and the account. Which numbers those are is in ``routing.special_numbers``.
+"""
+
+from typing import Final
+
+from vosd.base.errors import Refusal
+from vosd.base.money import ZERO
+from vosd.billing.accounts import Account
+from vosd.billing.rates import AppliedRate, Rate, RatingPolicy
+from vosd.callcontrol.admission import FREE_NUMBER, Admission, CallRequest, StepOutOfOrderError
+
+_VERSION: Final = "-"
+"""Free numbers are in no rate group that could have versions."""
+
+
+def bill_number(admission: Admission, call: CallRequest) -> Refusal | None:
+    """Take the routing prefix off the number that is billed; give a free number its rate of zero.
+
+    Routing never sees the shortened number. A free call needs no sell rate and no money.
+    """
+    gateway, account, parameters = call.mapping, call.account, admission.catalogue.parameters
+    if gateway is None or account is None:
+        raise StepOutOfOrderError("the call is not identified yet")
+    numbers, digits = parameters.special_numbers, gateway.billing_strip_digits
+    if digits is None:
+        digits = numbers.strip_digits
+    if not digits and not numbers.has_lists:
+        return None
+    dialled = call.callee_billing
+    if digits:
+        billed = numbers.billed(dialled, digits)
+        if billed != dialled:
+            call.callee_billing = call.callee_rated = billed
+    if numbers.leaves_no_cdr(call.callee_billing):
+        call.leaves_no_cdr = True
+        call.rate = free_rate("", account, parameters.free_policy)
+        return None
+    pattern = numbers.free_by(call.callee_billing, dialled)
+    if pattern is not None:
+        call.rate = free_rate(pattern, account, parameters.free_policy)
+    return None
+
+
+def free_rate(pattern: str, account: Account, policy: RatingPolicy) -> AppliedRate:
+    """Return the rate of free numbers: it costs nothing, and by it their calls are billed like all others."""
+    return AppliedRate(FREE_NUMBER, _VERSION, account.currency, Rate(pattern, ZERO, 1), policy)
