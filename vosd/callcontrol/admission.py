@@ -117,7 +117,7 @@ class CallRequest(msgspec.Struct):
     callee_rated: str = ""
     """The number whose rates hold; empty = those of the called number do."""
     leaves_no_cdr: bool = False
-    """It costs nobody anything and leaves no record (SERVER_BILLING_NO_CDR_E164S)."""
+    """It costs no one anything and leaves no record (SERVER_BILLING_NO_CDR_E164S)."""
     targets: tuple[Target, ...] = ()
     """The gateways that a redirect server has named; none = the switch finds them itself."""
     mapping: MappingGateway | None = None

@@ -150,7 +150,7 @@ def conclude(
 
     The customer pays from our 200, and nothing without one, and so do the agents above it; the vendor is paid from its
     own 200 (ADR 24). ``recorded``: an answered call leaves a CDR; ``zero_too``: so does one without a second of
-    talk that nobody pays for.
+    talk that no one pays for.
     ``late_answers`` arrived after the one that won (a forked INVITE, a gateway given up), ``acknowledged`` is when the
     caller's ACK arrived. Durations are those of the monotonic clock, never negative.
     """

@@ -69,7 +69,7 @@ def test_a_blocked_account_may_not_call_free_numbers():
 
 
 @pytest.mark.parametrize("free", [(), ("44*",)])
-def test_a_number_without_cdr_is_carried_and_costs_nobody_anything(free):
+def test_a_number_without_cdr_is_carried_and_costs_no_one_anything(free):
     scene = Scene(usual_catalogue(special_numbers=SpecialNumbers(free=free, no_cdr=("4420*",))))
     assert called(scene).final == 200
     record = scene.close()

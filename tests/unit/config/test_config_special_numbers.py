@@ -57,7 +57,7 @@ def test_a_prefix_of_one_digit_is_warned_of(site, name):
 def test_failed_calls_without_cdr_are_warned_of(site):
     loaded = parameters(site, SERVER_BILLING_RECORD_ZERO_HOLD_TIME="0", SERVER_BILLING_RECORD_ILLEGAL_CALL="1")
     (warning,) = loaded.problems
-    assert "nobody can say later why" in str(warning)
+    assert "the reason cannot be found later" in str(warning)
     assert not loaded.catalogue.parameters.record_zero_hold_time
     assert loaded.catalogue.parameters.record_illegal_calls
 

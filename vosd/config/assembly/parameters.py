@@ -63,7 +63,7 @@ def _warn_of_parameters(parameters: ParameterKeys, section: Section, problems: P
         expected = "1: calls that the switch ends are paid for but leave no CDR, so reports will not add up"
         warn("SERVER_BILLING_RECORD_SERVER_HANG_UP", expected, 0)
     if not parameters.record_zero_hold_time:
-        expected = "1: calls that fail leave no CDR, so nobody can say later why they did"
+        expected = "1: calls that fail leave no CDR, so the reason cannot be found later"
         warn("SERVER_BILLING_RECORD_ZERO_HOLD_TIME", expected, 0)
     if parameters.session_ttl < parameters.session_min_se:
         expected = f"no less than SS_SIP_SESSION_MIN_SE, {parameters.session_min_se}, which is what counts then"

@@ -83,7 +83,7 @@ class ParameterKeys(Keys):
     """Called numbers that cost the customer nothing and need neither rate nor money: exact ones, and prefixes with a
     ``*`` behind them, with commas between. Their calls leave CDRs, and what a vendor takes for them is booked."""
     no_cdr_e164s: Annotated[tuple[str, ...], e164s()] = Field(default=(), alias="SERVER_BILLING_NO_CDR_E164S")
-    """Called numbers whose calls leave no CDR and cost nobody anything, the vendor's side included; written likewise.
+    """Called numbers whose calls leave no CDR and cost no one anything, the vendor's side included; written likewise.
     They win over free ones. Emergency numbers cannot be among them."""
     route_prefix: Annotated[int, whole(0, 15, "digits")] = Field(default=0, alias="SERVER_BILLING_GATEWAY_ROUTE_PREFIX")
     """How many digits at the beginning of called numbers are for routing alone: rates are found without them. Numbers
