@@ -15,7 +15,7 @@ from vosd.billing.ports import Rates
 from vosd.billing.rate_choice import RateChoice
 from vosd.billing.rater import Step, breakdown, charged_by, rate_call
 from vosd.billing.rates import AppliedRate
-from vosd.callcontrol.admission import rate_in
+from vosd.callcontrol.sell_rate import of_allowed_type, rate_in
 
 
 class NoRateError(VosError):
@@ -78,6 +78,11 @@ def explain_rate(
     if isinstance(applied, Refusal):
         message = f"{applied.reason.text}: rate group {rates.name} has none for {callee}"
         raise NoRateError(message)
+    permitted = of_allowed_type(account, applied)
+    if isinstance(permitted, Refusal):
+        message = f"{permitted.reason.text}: {permitted.detail}"
+        raise NoRateError(message)
+    applied = permitted
     charge, charged = rate_call(applied, duration_ms), charged_by(applied, duration_ms)
     found = rates.found(callee, wall_ms, caller) if isinstance(rates, RateChoice) else ()
     why = "the cheapest of this call" if len(applied.candidates) > 1 else "the first with a rate for the number"

@@ -57,6 +57,8 @@ class Account(msgspec.Struct, frozen=True):
     """Name of the period rates of its calls; None = those of its rate group, if that has some."""
     rate_selection: RateSelection = RateSelection.CHEAPEST
     """Which rate holds where several may."""
+    rate_types: frozenset[str] = frozenset()
+    """Kinds of destinations that its calls may have, as rates name them; none = any."""
 
     @property
     def names_rates(self) -> bool:

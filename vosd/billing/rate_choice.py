@@ -109,6 +109,20 @@ class RateChoice:
         )
 
 
+def of_types(rate: AppliedRate, types: frozenset[str]) -> AppliedRate | None:
+    """Return a rate without the candidates that are of none of the types; None = it is of none itself.
+
+    So a call that is allowed by its rate is not priced by one that would have forbidden it. A rate without type is of
+    none of them.
+    """
+    if rate.rate.rate_type not in types:
+        return None
+    allowed = tuple(each for each in rate.candidates if each.rate.rate_type in types)
+    if len(allowed) == len(rate.candidates):
+        return rate
+    return msgspec.structs.replace(rate, candidates=allowed if len(allowed) > 1 else ())
+
+
 class JoinedTables:
     """The prefixes of several tables of rates, for a gateway that takes the numbers which any of them prices."""
 

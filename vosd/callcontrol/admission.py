@@ -22,6 +22,7 @@ from vosd.billing.parties import Party
 from vosd.billing.ports import Rates
 from vosd.billing.rates import AppliedRate
 from vosd.callcontrol.live_state import LiveState
+from vosd.callcontrol.sell_rate import no_rate, of_allowed_type
 from vosd.callcontrol.vendor_terms import LiveVendors
 from vosd.catalogue.catalogue import Catalogue
 from vosd.routing.capacity import Full, Occupancy
@@ -149,17 +150,6 @@ class CallRequest(msgspec.Struct):
         self.hold = None
         while self.taken:
             self.taken.pop().undo()
-
-
-def rate_in(group: Rates | None, number: str, wall_ms: int, caller: str = "") -> AppliedRate | Refusal:
-    """Return the rate of a call to ``number`` that arrives at ``wall_ms`` (UTC), or a refusal, as a call gets it."""
-    rate = None if group is None else group.find(number, wall_ms, caller)
-    return _no_rate(group, number) if rate is None else rate
-
-
-def _no_rate(group: Rates | None, number: str) -> Refusal:
-    name = "no rate group" if group is None else group.name
-    return Refusal(EndReason.NO_MATCHING_RATE, 403, f"{name} rates no {number}")
 
 
 def route_request(call: CallRequest, plan: RoutingPlan) -> RouteRequest:
@@ -315,7 +305,7 @@ class Admission:
         return Refusal(EndReason.ACCOUNT_CAPACITY, 503, f"account {account.id}: {full.value} limit {limit}")
 
     def find_sell_rate(self, call: CallRequest) -> Refusal | None:
-        """Find the customer's rate; a call without one is refused."""
+        """Find the customer's rate; a call without one is refused, and one of a type that the account may not call."""
         gateway, account = call.mapping, call.account
         if gateway is None or account is None:
             raise StepOutOfOrderError(_UNIDENTIFIED)
@@ -329,7 +319,15 @@ class Admission:
         # Not ``callee_billing``, which has lost a plus sign: a second one makes no number of it, here as for vendors.
         number = call.callee_rated or call.callee
         call.rate = None if group is None else group.find(number, call.at.wall, call.caller)
-        return _no_rate(group, call.callee_billing) if call.rate is None else None
+        if call.rate is None:
+            return no_rate(group, call.callee_billing)
+        if not account.rate_types:
+            return None
+        allowed = of_allowed_type(account, call.rate)
+        if isinstance(allowed, Refusal):
+            return allowed
+        call.rate = allowed
+        return None
 
     def find_routes(self, call: CallRequest) -> Refusal | None:
         """Find the routing gateways that may be tried."""

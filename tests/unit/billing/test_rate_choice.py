@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from vosd.billing.rate_choice import Candidate, JoinedTables, RateChoice, RateSelection, RateSource
+from vosd.billing.rate_choice import Candidate, JoinedTables, RateChoice, RateSelection, RateSource, of_types
 from vosd.billing.rate_group import RateGroup
 from vosd.billing.rate_rows import RateRows
 from vosd.billing.rater import breakdown, charged_by, itemise, rate_call, recompute, total_at
@@ -134,3 +134,24 @@ def test_joined_tables_have_the_longest_prefix_of_any():
     assert joined.find("441", 0).prefix == "44"
     assert joined.find("33", 0).prefix == "*"
     assert JoinedTables((FOUR["trunk"].table,)).find("33", 0) is None
+
+
+def test_a_rate_of_another_type_does_not_price_a_call_of_an_authorised_one():
+    local, far = (
+        group("near", {"44": "0.02"}, rate_type="local"),
+        group("far", {"44": "0.01"}, rate_type="international"),
+    )
+    both = {"local", "international"}
+    found = choice(account=local, main=far).find("442012", 0)
+    assert found.rate.rate_type == "international"
+    assert of_types(found, frozenset({"local"})) is None
+    assert of_types(found, frozenset(both)) is found
+    only = of_types(found, frozenset({"international"}))
+    assert (only.group, only.candidates) == ("far", ())
+    third = group("third", {"44": "0.03"}, rate_type="international")
+    kept = of_types(choice(trunk=third, account=local, main=far).find("442012", 0), frozenset({"international"}))
+    assert [each.group for each in kept.candidates] == ["third", "far"]
+
+
+def test_a_rate_without_type_is_of_no_authorised_one():
+    assert of_types(STEADY.find("442012", 0), frozenset({"local"})) is None

@@ -146,3 +146,10 @@ def test_prefixes_that_one_period_lacks_are_reported(tmp_path):
     loaded = site(tmp_path, {"rate_groups": [group("france", prefix="33")], "period_rates": {"periods": periods}})
     (problem,) = [each for each in loaded.rate_report if each.key == "period_rates[tariff].periods"]
     assert "(own, france); not all have these 2: 33, 44" in problem.expected
+
+
+def test_rate_types_are_one_or_a_list(tmp_path):
+    for written, read in (("local", {"local"}), (["net", "domestic"], {"net", "domestic"})):
+        assert site(tmp_path, {"accounts": {"rate_types": written}}).catalogue.accounts["acme"].rate_types == read
+    with pytest.raises(ConfigError, match="one of net, local, domestic, international"):
+        site(tmp_path, {"accounts": {"rate_types": "locale"}})

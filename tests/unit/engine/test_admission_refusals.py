@@ -46,6 +46,7 @@ CONDITIONS = {
     "number section": ("Number Not Allowed", 403),
     "account concurrency": ("Account Capacity", 503),
     "no rate": ("No Matching Rate", 403),
+    "rate type": ("Rate Type Not Allowed", 403),
     "no route": ("No Available Route", 404),
     "no balance": ("Insufficient Balance", 402),
 }
@@ -65,6 +66,7 @@ def scene_with(*conditions):
         expires_at=LONG_AGO if "account expired" in conditions else None,
         max_concurrent=0 if "account concurrency" in conditions else None,
         denied_prefixes=("44",) if "number section" in conditions else (),
+        rate_types=frozenset({"local"}) if "rate type" in conditions else frozenset(),
     )
     sell = rate_group("sell", applied_rate("0.60", prefix="99" if "no rate" in conditions else "*"))
     vendors = [] if "no route" in conditions else [vendor_gateway(0, allow_unrated=True)]
@@ -91,7 +93,7 @@ def test_a_refusal_has_its_code_its_reason_and_its_record(condition):
     assert record.started_at == record.ended_at
     assert (record.fee, record.tax, record.cost, record.postings) == (0, 0, 0, ())
     assert record.callee_in == CALLEE
-    assert (record.rate_prefix is None) == (condition not in {"no route", "no balance"})
+    assert (record.rate_prefix is None) == (condition not in {"rate type", "no route", "no balance"})
     assert scene.vendor.calls == []
 
 

@@ -15,6 +15,7 @@ _ACCOUNT: Final = Conversion(
         "currency": "currency",
         "advance_minutes": "advance_s",
         "payment_extends_days": "payment_extends_days",
+        "rate_types": "rate_types",
     },
 )
 require_all_used(AccountKeys, _ACCOUNT)
@@ -27,5 +28,6 @@ def account_of(keys: AccountKeys, parameters: ParameterKeys) -> Account:
         keys,
         currency=keys.currency or CURRENCY_OF_RATE_GROUP,
         payment_extends_days=parameters.payment_extends_days if days is None else days,
+        rate_types=frozenset(each.value for each in keys.rate_types),
         advance_s=60 * (keys.advance_minutes or parameters.advance_minutes),
     )

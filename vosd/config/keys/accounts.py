@@ -11,9 +11,10 @@ from vosd.base.money import ZERO
 from vosd.billing.accounts import AccountType
 from vosd.billing.rate_choice import RateSelection
 from vosd.config.keys import later, names_of_vos3000
+from vosd.config.keys.rates import RateType
 from vosd.config.keys.templates import TEMPLATE_KEY
 from vosd.config.reader.amounts import currency_code, overdraft, price
-from vosd.config.reader.fields import choice, limit, moment, object_name, switch, whole
+from vosd.config.reader.fields import choice, limit, moment, object_name, one_or_many, switch, whole
 from vosd.config.reader.margins import wanted_margin
 from vosd.config.reader.model import Keys
 from vosd.config.reader.number_rules import comma_separated
@@ -39,6 +40,9 @@ class AccountKeys(Keys):
     rate_selection: Annotated[RateSelection, choice(RateSelection)] = RateSelection.CHEAPEST
     """Where private rates, period rates and the rate group have a rate for a number: ``cheapest`` charges the least
     that any of them gives for the call, ``priority`` the first of them, in this order. See docs/billing.md."""
+    rate_types: Annotated[tuple[Annotated[RateType, choice(RateType)], ...], BeforeValidator(one_or_many)] = ()
+    """Kinds of destinations that its calls may have: the ``rate_type`` of the rate, one or a list. Other calls, also
+    those whose rate has no type, end with 403, ``Rate Type Not Allowed``. Default: all calls that have a rate."""
     overdraft_limit: Annotated[Decimal | None, overdraft()] = ZERO
     """How far below zero calls may take the balance; ``unlimited`` sets no bound."""
     balance_low: Annotated[Decimal | None, price()] = None

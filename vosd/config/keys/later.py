@@ -10,7 +10,7 @@ INSTALLATION: Final = frozenset(
 )  # fmt: skip
 ACCOUNT: Final = frozenset(
     {
-        "agent", "packages", "rate_types", "tax_exempt",
+        "agent", "packages", "tax_exempt",
     }
 )  # fmt: skip
 CALLER: Final = frozenset({"codecs", "dtmf", "encryption", "media"})

@@ -1,0 +1,33 @@
+"""The rate of a customer's call, or why it has none: what the set-up of a call and its explanations have in common."""
+
+from vosd.base.cause import EndReason
+from vosd.base.errors import Refusal
+from vosd.billing.accounts import Account
+from vosd.billing.ports import Rates
+from vosd.billing.rate_choice import of_types
+from vosd.billing.rates import AppliedRate
+
+
+def rate_in(group: Rates | None, number: str, wall_ms: int, caller: str = "") -> AppliedRate | Refusal:
+    """Return the rate of a call to ``number`` that arrives at ``wall_ms`` (UTC), or a refusal, as a call gets it."""
+    rate = None if group is None else group.find(number, wall_ms, caller)
+    return no_rate(group, number) if rate is None else rate
+
+
+def of_allowed_type(account: Account, rate: AppliedRate) -> AppliedRate | Refusal:
+    """Return a rate as far as its type is authorised for an account, or the refusal of the call."""
+    if not account.rate_types:
+        return rate
+    allowed = of_types(rate, account.rate_types)
+    if allowed is not None:
+        return allowed
+    kind = rate.rate.rate_type or "a destination without rate type"
+    permitted = ", ".join(sorted(account.rate_types))
+    detail = f"account {account.id} may call {permitted}; prefix {rate.rate.prefix} of {rate.group} is {kind}"
+    return Refusal(EndReason.RATE_TYPE_NOT_ALLOWED, 403, detail)
+
+
+def no_rate(group: Rates | None, number: str) -> Refusal:
+    """Return the refusal of a call to a number without rate."""
+    name = "no rate group" if group is None else group.name
+    return Refusal(EndReason.NO_MATCHING_RATE, 403, f"{name} rates no {number}")
