@@ -187,3 +187,21 @@ def test_a_payment_opens_an_expired_account_at_once(overridden: Stage) -> None:
     check(overridden.record_of(expired.callee), Expected("Account Expired", "switch", 403, 21, rated=False))
     daemon.succeed("account", "set", "acme", "--expires-at", "configured")
     assert "expires_at" not in daemon.ask("account", "show", "acme")
+
+
+def test_an_account_is_not_closed_while_its_calls_run_and_then_at_once(overridden: Stage) -> None:
+    daemon = overridden.daemon
+    with conversing(overridden, "4410", "4410") as (running, after):
+        running.establish()
+        outcome = daemon.verb("account", "close", "acme", "--pay-out")
+        assert (outcome.code, "acme has 1 running calls" in outcome.stderr) == (1, True)
+        running.hang_up()
+        overridden.expect_nothing_left()
+        left = daemon.ask("account", "show", "acme")["balance"]
+        assert daemon.ask("account", "close", "acme", "--pay-out")["paid_out"] == left
+        assert refused(overridden, after) == 403
+    overridden.expect_nothing_left()
+    check(overridden.record_of(after.callee), Expected("Account Disabled", "switch", 403, 21, rated=False))
+    daemon.succeed("overrides", "clear", "acme", "--setting", "closed")
+    overridden.pay("acme", "100")
+    overridden.expect_books_in_order()

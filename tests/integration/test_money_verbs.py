@@ -294,3 +294,66 @@ def test_the_minimum_of_a_month_that_is_not_over_is_refused(installation: Instal
     refused = installation.vosd("ledger", "minimum", "--month", "2999-01")
     assert (refused.exit_code, "not over" in refused.stderr) == (1, True)
     assert installation.vosd("ledger", "minimum", "--month", "2026-09").stdout.startswith("no account has")
+
+
+def test_an_account_is_closed_once_its_money_is_paid_out(installation: Installation) -> None:
+    by_ann = ("--operator", "ann")
+    installation.document(*PAY, "--amount", "10")
+    close = ("account", "close", "customer-1", *by_ann)
+    refused = installation.vosd(*close)
+    assert (refused.exit_code, "customer-1 has 10.00: --pay-out" in refused.stderr) == (1, True)
+    assert "closed" not in installation.document("account", "show", "customer-1")
+
+    closed = installation.document(*close, "--pay-out", "--memo", "contract ended")
+    assert closed == {"account": "customer-1", "paid_out": "10.00", "balance": "0.00", "untold": ""}
+    shown = installation.document("account", "show", "customer-1")
+    assert (shown["closed"], shown["blocked"], shown["balance"]) == (True, True, "0.00")
+    assert installation.document(*close, "--pay-out")["paid_out"] == "0.00"
+    explain = ("route", "explain", "--gateway", "pbx", "--caller", "1000", "--callee", "442012")
+    explained = installation.document(*explain)
+    assert (explained["result"], explained["detail"]) == ("Account Disabled", "account customer-1 is closed by ann")
+    facts = [(each["what"], each["after"]) for each in installation.document("account", "history", "customer-1")]
+    assert facts == [("closed", "yes"), ("refund", "0.00"), ("closed", "yes"), ("payment", "10.00")]
+    assert installation.document("ledger", "verify")["differences"] == []
+
+
+def test_clearing_overrides_opens_no_closed_account_unless_that_is_said(installation: Installation) -> None:
+    installation.document("account", "close", "customer-1")
+    installation.document("account", "set", "customer-1", "--overdraft-limit", "5")
+    installation.document("overrides", "clear", "--yes")
+    assert installation.document("account", "show", "customer-1")["closed"] is True
+    assert installation.vosd("overrides", "clear", "customer-1").exit_code == 1
+    installation.document("overrides", "clear", "customer-1", "--setting", "closed")
+    assert installation.document("account", "show", "customer-1")["blocked"] is False
+
+
+def test_an_account_that_owes_is_not_closed(booked: Installation) -> None:
+    for words in ((), ("--pay-out",)):
+        refused = booked.vosd("account", "close", "customer-1", *words)
+        assert (refused.exit_code, "customer-1 owes 0.037035" in refused.stderr) == (1, True)
+    assert booked.vosd("account", "close", "customer-7").exit_code == 1
+
+
+def test_a_closed_account_owes_no_minimum(installation: Installation) -> None:
+    owing_a_minimum(installation)
+    installation.document(*PAY, "--type", "zero")
+    installation.document("account", "close", "customer-1")
+    (left,) = installation.document("ledger", "minimum", "--month", "2026-09")
+    assert (left["outcome"], left["charged"]) == ("closed", "0.00")
+
+
+def test_accounts_are_listed_and_added_up_by_group(installation: Installation) -> None:
+    text = installation.config.read_text().replace("rate_group: sell}", "rate_group: sell, group: retail}", 1)
+    more = "  - {id: customer-2, type: direct, rate_group: sell, group: retail}\n  - {id: vendor-1"
+    installation.config.write_text(text.replace("  - {id: vendor-1", more))
+    installation.document(*PAY, "--amount", "10")
+    installation.document("payment", "add", "--account", "customer-2", "--amount", "2.5")
+    listed = installation.document("account", "list", "--group", "retail")
+    assert [(each["id"], each["group"]) for each in listed] == [("customer-1", "retail"), ("customer-2", "retail")]
+    assert installation.document("account", "groups") == [
+        {"group": "retail", "currency": "USD", "accounts": 2, "balance": "12.50", "reserved": "0.00"},
+        {"group": None, "currency": "USD", "accounts": 1, "balance": "0.00", "reserved": "0.00"},
+    ]
+    assert "(none)" in installation.vosd("account", "groups").stdout
+    unknown = installation.vosd("account", "list", "--group", "retial")
+    assert (unknown.exit_code, "vosd account groups" in unknown.stderr) == (1, True)

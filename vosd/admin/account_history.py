@@ -4,7 +4,7 @@ Read from the ledger and from the record of changes of overrides; the charges of
 """
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -14,8 +14,9 @@ from vosd.catalogue.ports import Action, Change
 from vosd.cdr.columns import iso_utc
 from vosd.storage.ledger import LedgerEntry
 
-BLOCKED = "yes"
-"""What a block has as its value."""
+YES: Final = "yes"
+"""What a setting without value has as its value."""
+_FLAGS: Final = frozenset({Setting.BLOCKED, Setting.CLOSED})
 
 
 class AccountChange(msgspec.Struct, frozen=True):
@@ -72,9 +73,9 @@ def _booked(entry: LedgerEntry) -> AccountChange:
 
 def _changed(change: Change) -> AccountChange:
     override = change.override
-    value = override.value or (BLOCKED if override.setting is Setting.BLOCKED else None)
+    value = override.value or (YES if override.setting in _FLAGS else None)
     is_set = change.action is Action.SET
-    was = BLOCKED if change.before == "" else change.before
+    was = YES if change.before == "" else change.before
     return AccountChange(
         at=iso_utc(change.at),
         action=change.action.value,

@@ -1,6 +1,6 @@
 """Accounts for display: configured limits, balances of the ledger, and what running calls reserve."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Final
 
@@ -52,6 +52,10 @@ class AccountSheet(msgspec.Struct, frozen=True):
     """Whether it is working time by the account's calendar; absent for an account without calendar."""
     expires_at: str | msgspec.UnsetType = msgspec.UNSET
     """From when on its calls are refused; absent for an account that does not expire."""
+    closed: bool | msgspec.UnsetType = msgspec.UNSET
+    """True for an account that was closed, else absent."""
+    group: str | msgspec.UnsetType = msgspec.UNSET
+    """Its ``group``; absent for an account without."""
 
 
 class WorkTimes:
@@ -180,6 +184,7 @@ def _sheet(
             blocked=True,
         )
     limit = overrides.overdraft_limit(account)
+    is_closed = overrides.has(Target.ACCOUNT, account_id, Setting.CLOSED)
     return AccountSheet(
         id=account_id,
         type=account.type.value,
@@ -188,10 +193,40 @@ def _sheet(
         reserved=committed.reserved,
         available=UNLIMITED if limit is None else _available(balance, limit, committed),
         currency=account.currency,
-        blocked=not account.enabled or overrides.has(Target.ACCOUNT, account_id, Setting.BLOCKED),
+        blocked=not account.enabled or account_id in overrides.without_calls(),
         work_state=msgspec.UNSET if work_times is None else work_times.state_of(account),
         expires_at=_expiry_of(account, changes),
+        closed=is_closed or msgspec.UNSET,
+        group=account.group or msgspec.UNSET,
     )
+
+
+class GroupSheet(msgspec.Struct, frozen=True):
+    """Sums over the accounts of a group in one currency; money as text."""
+
+    group: str | None
+    """None = accounts without group."""
+    currency: str | None
+    accounts: int
+    balance: str
+    reserved: str
+
+
+def groups_of(sheets: Iterable[AccountSheet]) -> list[GroupSheet]:
+    """Return the sums of each group in each currency, in the order of the accounts."""
+    grouped: dict[tuple[str | None, str | None], list[AccountSheet]] = {}
+    for sheet in sheets:
+        grouped.setdefault((sheet.group or None, sheet.currency), []).append(sheet)
+    return [
+        GroupSheet(
+            group,
+            currency,
+            len(members),
+            format_amount(sum((Decimal(each.balance) for each in members), ZERO)),
+            format_amount(sum((Decimal(each.reserved) for each in members), ZERO)),
+        )
+        for (group, currency), members in grouped.items()
+    ]
 
 
 def _expiry_of(account: Account, changes: Changes) -> str | msgspec.UnsetType:

@@ -128,7 +128,7 @@ async def clear_overrides(
 
 
 class Selection(NamedTuple):
-    """Overrides by their key; an empty field fits all."""
+    """Overrides by their key; an empty field fits all, except that accounts are closed."""
 
     targets: Collection[Target] = ()
     name: str | None = None
@@ -137,7 +137,11 @@ class Selection(NamedTuple):
     def has(self, key: Key) -> bool:
         """Return whether an override of this key fits."""
         fits_target = not self.targets or key.target in self.targets
-        return fits_target and self.name in {None, key.name} and self.setting in {None, key.setting}
+        return fits_target and self.name in {None, key.name} and self._has_setting(key.setting)
+
+    def _has_setting(self, setting: Setting) -> bool:
+        """Return whether a setting fits; a closed account is opened only where that is said."""
+        return self.setting in ({setting} if setting is Setting.CLOSED else {None, setting})
 
 
 def listed(overrides: Overrides, configured: Configured, now: int) -> list[dict[str, object]]:
@@ -186,8 +190,8 @@ def differences_of(in_force: Iterable[Mapping[str, Any]], file: Mapping[str, Map
         for described in (f"{kind} {name}" for kind in _KINDS[Target(each["target"])]):
             if described not in file:
                 continue
-            value = True if key == Setting.BLOCKED.value else each["value"]
-            configured = False if key == Setting.BLOCKED.value else file[described].get(key)
+            value = True if key in _FLAGS else each["value"]
+            configured = False if key in _FLAGS else file[described].get(key)
             until = "" if each["until"] is None else f" until {each['until']}"
             by = f"by {each['operator']}{until}{': ' + each['memo'] if each['memo'] else ''}"
             if str(value) != str(configured):
@@ -195,6 +199,8 @@ def differences_of(in_force: Iterable[Mapping[str, Any]], file: Mapping[str, Map
     return found
 
 
+_FLAGS: Final = frozenset({Setting.BLOCKED.value, Setting.CLOSED.value})
+"""Settings without value."""
 _KINDS: Final[Mapping[Target, Sequence[str]]] = {
     Target.ACCOUNT: ("account",),
     Target.MAPPING: ("mapping gateway", "phone"),

@@ -29,6 +29,8 @@ class Account(msgspec.Struct, frozen=True):
     enabled: bool = True
     expires_at: int | None = None
     """UTC milliseconds; calls from then on are refused."""
+    group: str | None = None
+    """A label: ``vosd account groups`` adds up the accounts that have the same."""
     minimum_consumption: Decimal | None = None
     """What its calls cost in a month at least, without tax; None = nothing is asked for."""
     max_concurrent: int | None = None

@@ -285,7 +285,8 @@ class Admission:
         if not account.enabled:
             return Refusal(EndReason.ACCOUNT_DISABLED, 403, f"account {account.id} is disabled")
         if account.id in self.live.blocks.accounts:
-            why = f"account {account.id} is blocked {self.live.blocks.accounts[account.id]}"
+            block = self.live.blocks.accounts[account.id]
+            why = f"account {account.id} is {block.setting.value} {block}"
             return Refusal(EndReason.ACCOUNT_DISABLED, 403, why)
         expires_at = self.live.credits[account.id].expires_at or account.expires_at
         # A call that has its rate already is to a free number, which no one is refused for money.

@@ -45,12 +45,14 @@ class Setting(Enum):
     MAX_CONCURRENT = "max_concurrent"
     MAX_CPS = "max_cps"
     OVERDRAFT_LIMIT = "overdraft_limit"
+    CLOSED = "closed"
+    """An account that was closed: no calls until it is opened again by name."""
     EXPIRES_AT = "expires_at"
     """Kept with the account and not as an override: payments change it, and the record of changes has it."""
 
 
 SETTINGS: Final[Mapping[Target, frozenset[Setting]]] = {
-    Target.ACCOUNT: frozenset({Setting.BLOCKED, Setting.OVERDRAFT_LIMIT}),
+    Target.ACCOUNT: frozenset({Setting.BLOCKED, Setting.CLOSED, Setting.OVERDRAFT_LIMIT}),
     Target.MAPPING: frozenset({Setting.BLOCKED, Setting.MAX_CONCURRENT, Setting.MAX_CPS}),
     Target.ROUTING: frozenset(
         {Setting.BLOCKED, Setting.PRIORITY, Setting.WEIGHT, Setting.MAX_CONCURRENT, Setting.MAX_CPS}
@@ -126,6 +128,10 @@ class Overrides:
         """Return whether a setting of an object is overridden."""
         return Key(target, name, setting) in self.by_key
 
+    def without_calls(self) -> dict[str, Override]:
+        """Return why accounts have no calls, by account: they are closed, or blocked."""
+        return self.named(Target.ACCOUNT, Setting.BLOCKED) | self.named(Target.ACCOUNT, Setting.CLOSED)
+
     def accounts(self) -> frozenset[str]:
         """Return the accounts whose overdraft limit is overridden."""
         return frozenset(self.named(Target.ACCOUNT, Setting.OVERDRAFT_LIMIT))
@@ -136,10 +142,10 @@ class Overrides:
         return account.overdraft_limit if found is None else _amount_of(found.value)
 
     def values(self, target: Target) -> dict[str, dict[str, Any]]:
-        """Return the values that are overridden, except blocks: by object, then by field."""
+        """Return the values that are overridden, except blocks and closed accounts: by object, then by field."""
         found: dict[str, dict[str, Any]] = {}
         for key, each in self.by_key.items():
-            if key.target is target and key.setting is not Setting.BLOCKED:
+            if key.target is target and key.setting in _VALUE_OF:
                 found.setdefault(key.name, {})[key.setting.value] = _VALUE_OF[key.setting](each.value)
         return found
 
@@ -178,7 +184,7 @@ class Blocks:
 
     def set(self, overrides: Overrides, catalogue: Catalogue) -> None:
         """Block what the overrides say."""
-        accounts = overrides.named(Target.ACCOUNT, Setting.BLOCKED)
+        accounts = overrides.without_calls()
         callers = overrides.named(Target.MAPPING, Setting.BLOCKED)
         called = {name: each for name, each in callers.items() if name in catalogue.phones}
         called |= _blocked_vendors(overrides, catalogue)
@@ -189,7 +195,7 @@ class Blocks:
 
 def _blocked_vendors(overrides: Overrides, catalogue: Catalogue) -> dict[str, Override]:
     """Return the blocks of routing gateways by name, also those of their accounts."""
-    accounts = overrides.named(Target.ACCOUNT, Setting.BLOCKED)
+    accounts = overrides.without_calls()
     vendors = catalogue.routing_gateways.values() if accounts else ()
     by_account = {each.name: accounts[each.account] for each in vendors if each.account in accounts}
     return by_account | overrides.named(Target.ROUTING, Setting.BLOCKED)

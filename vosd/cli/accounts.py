@@ -7,13 +7,13 @@ import click
 import msgspec
 
 from vosd.cli import output
+from vosd.cli.account_changes import close, history
 from vosd.cli.arguments import EXPIRY, OVERDRAFT, operator_option
-from vosd.cli.command import Family, Invocation, json_option, pass_invocation
+from vosd.cli.command import Family, Invocation, OperationError, json_option, pass_invocation
 from vosd.cli.output import Column
 from vosd.cli.overrides import clear, now_ms, order_of, order_options, put, show_set, show_unblocked
 
 if TYPE_CHECKING:
-    from vosd.admin.account_history import AccountChange
     from vosd.admin.accounts import AccountSheet
     from vosd.admin.overrides import Order, Outcome
     from vosd.admin.validity import ExpirySheet
@@ -31,21 +31,14 @@ _ON_SCREEN: Final = {
 }
 """The listing on a terminal: one line for each account, also at 80 columns; amounts are never cut."""
 
-_HISTORY: Final = {
-    "at": Column("at, UTC"),
-    "action": Column("action", rank=3),
-    "what": Column("what"),
-    "before": Column("before", is_figure=True),
-    "after": Column("after", is_figure=True),
-    "by": Column("by", rank=2),
-    "reference": Column("reference", rank=1, narrowest=10),
-    "memo": Column("memo", narrowest=10),
-}
-
 
 @click.group(cls=Family)
 def account() -> None:
     """Accounts and their balances."""
+
+
+account.add_command(history)
+account.add_command(close)
 
 
 @account.command("show")
@@ -84,11 +77,15 @@ async def _show(invocation: Invocation, account_id: str) -> "AccountSheet":
 
 
 @account.command("list")
+@click.option("--group", metavar="NAME", help="Accounts of this group only.")
 @json_option
 @pass_invocation
-def list_all(invocation: Invocation, as_json: bool) -> None:
+def list_all(invocation: Invocation, group: str | None, as_json: bool) -> None:
     """List all accounts."""
-    sheets = asyncio.run(_list(invocation))
+    sheets = [sheet for sheet in asyncio.run(_list(invocation)) if group is None or sheet.group == group]
+    if group is not None and not sheets:
+        message = f"no account has the group {group!r}; vosd account groups lists them"
+        raise OperationError(message)
     if as_json:
         output.document(sheets)
         return
@@ -98,6 +95,21 @@ def list_all(invocation: Invocation, as_json: bool) -> None:
         output.table([*_ON_SCREEN], rows, empty="no accounts")
     else:
         output.listing([*_ON_SCREEN.values()], rows, width, empty="no accounts")
+
+
+@account.command("groups")
+@json_option
+@pass_invocation
+def groups(invocation: Invocation, as_json: bool) -> None:
+    """Add up balances and reserved amounts of each group of accounts, in each currency."""
+    from vosd.admin.accounts import groups_of
+
+    sums = groups_of(asyncio.run(_list(invocation)))
+    if as_json:
+        output.document(sums)
+        return
+    rows = [[each.group or "(none)", each.currency, each.accounts, each.balance, each.reserved] for each in sums]
+    output.table(("group", "currency", "accounts", "balance", "reserved"), rows, empty="no accounts")
 
 
 async def _list(invocation: Invocation) -> "list[AccountSheet]":
@@ -174,41 +186,6 @@ async def _set_expiry(
             memo=memo,
             now=now_ms(),
         )
-
-
-@account.command("history")
-@click.argument("account_id", metavar="ID")
-@click.option("--limit", type=click.IntRange(1, 100_000), default=100, show_default=True, help="Most changes listed.")
-@json_option
-@pass_invocation
-def history(invocation: Invocation, account_id: str, limit: int, as_json: bool) -> None:
-    """List what changed the money and the limits of an account, beside its calls: who, when, before, after.
-
-    The newest first; changes of the configuration file are not in it.
-    """
-    changes = asyncio.run(_history(invocation, account_id, limit))
-    if as_json:
-        output.document(changes)
-        return
-    rows = [[getattr(change, key) for key in _HISTORY] for change in changes]
-    width = output.columns_of_screen() or output.UNFOLDED
-    output.listing([*_HISTORY.values()], rows, width, empty="nothing was changed")
-
-
-async def _history(invocation: Invocation, account_id: str, limit: int) -> "list[AccountChange]":
-    from vosd.admin.account_history import account_history
-    from vosd.admin.ledger import known_standing
-    from vosd.catalogue.overrides import Target
-    from vosd.cli.database import database_of
-    from vosd.storage.ledger import SqlLedger
-    from vosd.storage.overrides import SqlOverrides
-    from vosd.storage.queries import SqlQueries
-
-    async with database_of(invocation.settings) as database:
-        await known_standing(invocation.excerpt.accounts(), SqlQueries(database), account_id)
-        entries = await SqlLedger(database).by_hand(account_id, limit)
-        changes = await SqlOverrides(database).changes(limit, account_id, Target.ACCOUNT)
-        return account_history(entries, changes, limit)
 
 
 @account.command("block")

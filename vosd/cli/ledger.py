@@ -196,14 +196,27 @@ def minimum(invocation: Invocation, month: "Month", zone: "ZoneInfo", operator: 
 
 async def _minimum(invocation: Invocation, month: "Month", zone: "ZoneInfo", operator: str) -> "list[MinimumSheet]":
     from vosd.admin.minimum import book_minimum
+    from vosd.catalogue.overrides import Setting, Target
     from vosd.cli.database import database_of
     from vosd.storage.consumption import SqlConsumption
+    from vosd.storage.overrides import SqlOverrides
     from vosd.storage.payments import SqlPayments
 
-    accounts, switch = invocation.excerpt.accounts(), invocation.running_switch()
+    accounts, switch, now = invocation.excerpt.accounts(), invocation.running_switch(), now_ms()
     async with database_of(invocation.settings) as database:
+        closed = (await SqlOverrides(database).load()).at(now).named(Target.ACCOUNT, Setting.CLOSED)
         consumption, payments = SqlConsumption(database), SqlPayments(database)
-        return await book_minimum(accounts, consumption, payments, switch, month, zone, now=now_ms(), operator=operator)
+        return await book_minimum(
+            accounts,
+            consumption,
+            payments,
+            switch,
+            month,
+            zone,
+            now=now,
+            operator=operator,
+            is_closed=closed.__contains__,
+        )
 
 
 @ledger.command("verify")

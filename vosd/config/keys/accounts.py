@@ -58,6 +58,8 @@ class AccountKeys(Keys):
     payment_extends_days: Annotated[int | None, whole(0, 3_650)] = None
     """By how many days a payment extends ``expires_at``, from then or from the payment, whichever is later. Default:
     SERVER_PAY_DELAY_CUSTOMER_EXPIRE_DAY."""
+    group: Annotated[str | None, object_name()] = None
+    """A label: ``vosd account list --group`` lists the accounts that have it, ``vosd account groups`` adds them up."""
     minimum_consumption: Annotated[Decimal | None, price()] = None
     """What its calls cost in a month at least, without tax; ``vosd ledger minimum`` books what is missing."""
     max_concurrent: Annotated[int | None, limit()] = None
