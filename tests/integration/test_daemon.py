@@ -84,7 +84,8 @@ def test_a_whole_life_is_told_to_the_service_manager(
     before_ready = manager.wait_for("READY=1")
     assert before_ready[-1].startswith(f"READY=1\nSTATUS=takes calls at udp:{NETWORK}.9:14061")
     started = [message for message in before_ready if message.startswith("STATUS=starting")]
-    steps = ["state directory", "database", "lease", "bookkeeper", "switch", "listeners", "control socket", "reloads"]
+    steps = ["state directory", "database", "lease", "bookkeeper", "switch", "definitions", "listeners"]
+    steps += ["control socket", "reloads"]
     assert started == [f"STATUS=starting {step}\nEXTEND_TIMEOUT_USEC=30000000" for step in steps]
     manager.wait_for("WATCHDOG=1")
     daemon.signal(ending)

@@ -60,8 +60,8 @@ class Stored(NamedTuple):
     decks: tuple[DeckVersion, ...] = ()
     files: Mapping[str, Path] = {}
     """The file with the rows of each deck that is wanted, by rate group."""
-    is_outdated: bool = False
-    """Whether the database could not be read, and this is what was known last."""
+    unread: str | None = None
+    """Why the database could not be read, and this is what was known last; None = it was read."""
 
 
 def nothing_stored(_wanted: Wanted) -> Stored:
@@ -91,12 +91,12 @@ class KeptCatalogue:
         """Return the files of the configuration as they were."""
         return KeptTexts({name: self._directory / digest for name, digest in manifest.files.items()})
 
-    def stored(self, manifest: Manifest, wanted: Iterable[str], *, is_outdated: bool = False) -> Stored:
+    def stored(self, manifest: Manifest, wanted: Iterable[str], unread: str | None = None) -> Stored:
         """Return the definitions of a manifest, with the files of the decks that are wanted."""
         names = frozenset(wanted)
         found = {deck.group: self.path_of(deck.digest) for deck in manifest.decks if deck.group in names}
         files = {group: path for group, path in found.items() if path is not None}
-        return Stored(source_of_decks(manifest.decks), manifest.version, manifest.decks, files, is_outdated)
+        return Stored(source_of_decks(manifest.decks), manifest.version, manifest.decks, files, unread)
 
     async def fetch(self, deck: DeckVersion, rows: AsyncIterable[bytes]) -> None:
         """Write the rows of a deck, unless they are there.

@@ -39,7 +39,7 @@ from vosd.engine.control import ControlServer
 from vosd.engine.peers.connect_timeouts import ConnectTimeouts
 from vosd.engine.registration.writer import LAST_WRITING_S
 from vosd.engine.service import FINAL_BOOKING_S, LAST_ANSWERS_S, SwitchService
-from vosd.engine.settings import Settings
+from vosd.engine.settings import LogLevel, Settings
 from vosd.net.entrance import Core
 from vosd.net.resolve import Resolver
 from vosd.net.sockets import reachable_address
@@ -74,6 +74,7 @@ def run_switch(config: Path, greet: Greet) -> None:
         VosError: something that is needed to start is not there; the message says what to do.
     """
     notifier, watchdog = systemd.from_environment()
+    log.configure(LogLevel.INFO.value)
     with notifier.extending("reading the configuration"):
         started = load_at_start(config, DEFINITIONS.read)
     loaded = started.loaded

@@ -22,6 +22,12 @@ RETRY_S: Final = 30.0
 _log = structlog.get_logger()
 
 
+def report_unread(why: str | None) -> None:
+    """Log that the definitions in the database could not be read; None = they were."""
+    if why is not None:
+        _log.warning(Event.DEFINITIONS_OUTDATED.value, why=why, means="those that were read last hold")
+
+
 class StoredDefinitions:
     """Reads the definitions for a load."""
 
@@ -37,8 +43,7 @@ class StoredDefinitions:
         try:
             manifest = asyncio.run(self._fetched(wanted, kept))
         except (VosError, OSError) as error:
-            _log.warning(Event.DEFINITIONS_OUTDATED.value, why=str(error), means="those that were read last hold")
-            return kept.stored(kept.manifest(), wanted.decks, is_outdated=True)
+            return kept.stored(kept.manifest(), wanted.decks, unread=str(error))
         return kept.stored(manifest, wanted.decks)
 
     async def _fetched(self, wanted: Wanted, kept: KeptCatalogue) -> Manifest:
@@ -81,7 +86,7 @@ class DefinitionWatch:
         try:
             await self.look()
         except StoreUnavailable as error:
-            _log.warning(Event.DEFINITIONS_OUTDATED.value, why=str(error), means="those that were read last hold")
+            report_unread(str(error))
         self._task = asyncio.create_task(self._run(), name="definitions")
 
     async def end(self) -> None:
@@ -102,7 +107,7 @@ class DefinitionWatch:
         if version == stored.version:
             return
         now = asyncio.get_running_loop().time()
-        if version == self._tried and not (stored.is_outdated and now - self._tried_at >= RETRY_S):
+        if version == self._tried and not (stored.unread and now - self._tried_at >= RETRY_S):
             return
         self._tried, self._tried_at = version, now
         await self._reload()

@@ -25,6 +25,7 @@ from vosd.config.kept import KeptCatalogue, Stored, Wanted
 from vosd.config.load import Loaded
 from vosd.config.reader.collector import without_collector
 from vosd.config.reload import Reloaded, reload
+from vosd.daemon.definitions import report_unread
 from vosd.daemon.systemd import Notifier
 from vosd.obs import log
 from vosd.obs.events import Event
@@ -94,6 +95,8 @@ class Configuration:
         self.last_error = fault
         """Why the last reload changed nothing; None if it succeeded, or there was none."""
         self._definitions = definitions
+        self._is_started = False
+        """Whether calls are taken: before that the service manager gets no report of a reload."""
         self._path = path
         self._put_in_force = put_in_force
         self._notifier = notifier
@@ -105,6 +108,10 @@ class Configuration:
 
     async def begin(self) -> None:
         """Remove compiled rates that are no longer used, and keep what was loaded as the last good catalogue."""
+        self._is_started = True
+        await self._keep()
+
+    async def _keep(self) -> None:
         await asyncio.to_thread(self._tidy, self.loaded)
         self.loaded = replace(self.loaded, texts={})
 
@@ -133,7 +140,8 @@ class Configuration:
             StoreUnavailable: its new accounts could not be opened; nothing was changed.
         """
         async with self._one_at_a_time:
-            self._notifier.reloading(self._clock.now().mono * 1_000)
+            if self._is_started:
+                self._notifier.reloading(self._clock.now().mono * 1_000)
             try:
                 return await self._take(is_confirmed)
             except VosError as error:
@@ -143,7 +151,8 @@ class Configuration:
                 log(Event.RELOAD_REFUSED.value, why=self.last_error)
                 raise
             finally:
-                self._notifier.ready(self.summary())
+                if self._is_started:
+                    self._notifier.ready(self.summary())
 
     async def reload_on_signal(self) -> None:
         """Do the same as ``reload``, for a signal or a change in the database; the outcome is only logged."""
@@ -174,9 +183,10 @@ class Configuration:
         self.loaded = reloaded.in_force
         self.loaded_at = self._clock.now().wall
         self.last_error = None
-        await self.begin()
+        await self._keep()
         log.configure(self.loaded.settings.log_level.value)
         for problem in reloaded.problems:
             _log.warning("configuration", problem=str(problem))
+        report_unread(self.loaded.stored.unread)
         _log.info("configuration_loaded", catalogue=self.loaded.catalogue.version)
         return reloaded

@@ -10,6 +10,7 @@ from vosd.catalogue.problems import ConfigError
 from vosd.config.assembly.rate_tables import tables_of_switch
 from vosd.config.kept import KeptCatalogue, Stored, Wanted
 from vosd.config.load import Loaded, load
+from vosd.daemon.definitions import report_unread
 from vosd.obs.events import Event
 
 _log = structlog.get_logger()
@@ -33,9 +34,12 @@ def load_at_start(config: Path, definitions: Callable[[Wanted], Stored]) -> Star
         ConfigError: the files are bad.
     """
     try:
-        return Started(load(config, tables=tables_of_switch, definitions=definitions))
+        loaded = load(config, tables=tables_of_switch, definitions=definitions)
     except ConfigError as error:
         fault = error
+    else:
+        report_unread(loaded.stored.unread)
+        return Started(loaded)
     alone = load(config, tables=tables_of_switch)
     kept = KeptCatalogue(alone.settings.state_dir)
     manifest = kept.manifest()

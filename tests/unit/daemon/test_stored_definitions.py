@@ -206,7 +206,7 @@ async def test_definitions_that_could_not_be_read_are_tried_again_after_a_while(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tried: list[int] = []
-    stored = load(site.file).stored._replace(is_outdated=True)
+    stored = load(site.file).stored._replace(unread="away")
 
     async def reload() -> None:
         tried.append(site.decks.number)
