@@ -1,6 +1,6 @@
 """Accounts for display: configured limits, balances of the ledger, and what running calls reserve."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Final
 
@@ -21,6 +21,8 @@ from vosd.storage.ports import Queries
 UNLIMITED: Final = "unlimited"
 WORKING: Final = "working"
 NON_WORKING: Final = "non-working"
+AGENT: Final = "agent"
+"""Category of an account that others name as their agent."""
 
 
 class UnknownAccountError(VosError):
@@ -48,6 +50,10 @@ class AccountSheet(msgspec.Struct, frozen=True):
     available: str | None
     currency: str | None
     blocked: bool
+    category: str | msgspec.UnsetType = msgspec.UNSET
+    """``agent`` while other accounts name this one as theirs; else absent."""
+    agent: str | msgspec.UnsetType = msgspec.UNSET
+    """The account above it; absent for an account at the top."""
     work_state: str | msgspec.UnsetType = msgspec.UNSET
     """Whether it is working time by the account's calendar; absent for an account without calendar."""
     expires_at: str | msgspec.UnsetType = msgspec.UNSET
@@ -103,10 +109,12 @@ async def show_account(
     overrides: Overrides = NO_OVERRIDES,
     work_times: WorkTimes | None = None,
     expires_at: int | None = None,
+    agents: Collection[str] = (),
 ) -> AccountSheet:
     """Return one account, including what the calls of a running switch reserve.
 
-    ``expires_at`` is when it expires by the ledger, UTC milliseconds; None = as configured.
+    ``expires_at`` is when it expires by the ledger, UTC milliseconds; None = as configured. ``agents`` are the accounts
+    that are one.
 
     Raises:
         UnknownAccountError: it is neither configured nor in the ledger.
@@ -120,7 +128,8 @@ async def show_account(
     held = await _held(books, accounts, [account_id])
     expiries = {} if expires_at is None else {account_id: expires_at}
     changes = Changes(standings, 0, expiries)
-    return _sheet(account_id, accounts, changes, await commitments(switch), held, overrides, work_times)
+    committed, is_agent = await commitments(switch), account_id in agents
+    return _sheet(account_id, accounts, changes, committed, held, overrides, work_times, is_agent=is_agent)
 
 
 async def list_accounts(
@@ -129,8 +138,11 @@ async def list_accounts(
     switch: RunningSwitch,
     overrides: Overrides = NO_OVERRIDES,
     work_times: WorkTimes | None = None,
+    agents: Collection[str] = (),
 ) -> list[AccountSheet]:
     """Return all accounts in the order of the configuration, then those that only have a balance.
+
+    ``agents`` are the accounts that are one.
 
     Raises:
         StoreUnavailable: the balances cannot be read.
@@ -141,7 +153,10 @@ async def list_accounts(
     committed = await commitments(switch)
     left_over = sorted(name for name, standing in standings.items() if name not in accounts and standing.balance)
     held = await _held(books, accounts, left_over)
-    return [_sheet(name, accounts, changes, committed, held, overrides, work_times) for name in (*accounts, *left_over)]
+    return [
+        _sheet(name, accounts, changes, committed, held, overrides, work_times, is_agent=name in agents)
+        for name in (*accounts, *left_over)
+    ]
 
 
 async def _held(books: Books, accounts: Mapping[str, Account], names: Sequence[str]) -> Mapping[str, str | None]:
@@ -168,6 +183,8 @@ def _sheet(
     held: Mapping[str, str | None],
     overrides: Overrides,
     work_times: WorkTimes | None,
+    *,
+    is_agent: bool,
 ) -> AccountSheet:
     balance = changes.standings.get(account_id, Standing(ZERO, 0)).balance
     committed = committed_by.get(account_id, Commitments())
@@ -194,6 +211,8 @@ def _sheet(
         available=UNLIMITED if limit is None else _available(balance, limit, committed),
         currency=account.currency,
         blocked=not account.enabled or account_id in overrides.without_calls(),
+        category=AGENT if is_agent else msgspec.UNSET,
+        agent=account.agent or msgspec.UNSET,
         work_state=msgspec.UNSET if work_times is None else work_times.state_of(account),
         expires_at=_expiry_of(account, changes),
         closed=is_closed or msgspec.UNSET,

@@ -7,13 +7,14 @@ changed.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Final
+from typing import Final, NamedTuple
 
 from vosd.base.clock import Instant
 from vosd.base.errors import VosError
-from vosd.base.money import ZERO
+from vosd.base.money import ZERO, format_amount
 from vosd.base.number import for_matching
 from vosd.billing.holds import AccountCredit
+from vosd.billing.parties import Party
 from vosd.callcontrol.admission import CallRequest, route_request
 from vosd.callcontrol.explain import Offered, PassedOver, explain_routes
 from vosd.callcontrol.live_state import LiveState
@@ -36,6 +37,17 @@ class UnknownGatewayError(VosError):
     """No mapping gateway with that name is configured."""
 
 
+class Level(NamedTuple):
+    """An agent above the customer, and its rate."""
+
+    account: str
+    level: int
+    """1 = the customer's agent, 2 = the agent of that one, and so on."""
+    rate_group: str
+    rate_prefix: str
+    price_per_minute: str
+
+
 @dataclass(frozen=True, slots=True)
 class RouteExplanation:
     """Outcome of a call, as ``vosd route explain`` prints it."""
@@ -49,12 +61,15 @@ class RouteExplanation:
     """The calling number behind the rules of the mapping gateway."""
     candidates: Sequence[Offered]
     left: Sequence[PassedOver]
+    agents: Sequence[Level] = ()
+    """The agents that the call is charged to as well, from the nearest up."""
     unasked: Sequence[str] = ()
     """Kinds of questions that the set-up of a real call would ask; here they count as unanswered."""
 
     def to_json(self) -> dict[str, object]:
         """Return the JSON object; its keys are stable."""
         questions = {"unasked": self.unasked} if self.unasked else {}
+        levels = {"agents": [level._asdict() for level in self.agents]} if self.agents else {}
         return {
             "result": self.result,
             "detail": self.detail,
@@ -62,6 +77,7 @@ class RouteExplanation:
             "caller_routed": self.caller_routed,
             "candidates": [offered.to_json() for offered in self.candidates],
             "left": [passed_over._asdict() for passed_over in self.left],
+            **levels,
             **questions,
         }
 
@@ -158,8 +174,14 @@ def explain_route(
         caller_routed=call.caller,
         candidates=routes.candidates if routes else (),
         left=routes.left if routes else (),
+        agents=tuple(map(_level, call.agents)),
         unasked=tuple(type(question).__name__ for question in rehearsal.questions),
     )
+
+
+def _level(party: Party) -> Level:
+    rate = party.applied
+    return Level(party.account, party.level, rate.group, rate.rate.prefix, format_amount(rate.price_per_minute))
 
 
 def _table_of(call: CallRequest, catalogue: Catalogue) -> RouteTable:

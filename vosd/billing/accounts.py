@@ -47,6 +47,8 @@ class Account(msgspec.Struct, frozen=True):
     """Name of the routing plan of its calls; None = no plan."""
     loss_guard: LossGuard | None = None
     """Which margin its calls must leave; None = that of the plan."""
+    agent: str | None = None
+    """The account above it, which pays for its calls by its own rates as well; None = it is at the top."""
     partner: str | None = None
     """The company behind it; a call from one of its accounts never goes to a routing gateway of the same."""
     payment_extends_days: int = 0

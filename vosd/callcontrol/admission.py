@@ -22,16 +22,17 @@ from vosd.billing.parties import Party
 from vosd.billing.ports import Rates
 from vosd.billing.rates import AppliedRate
 from vosd.callcontrol.live_state import LiveState
+from vosd.callcontrol.payers import hold_agents, occupy_account, occupy_agents, rated_agents
 from vosd.callcontrol.sell_rate import no_rate, of_allowed_type
+from vosd.callcontrol.taken import PlaceTaken, Taken
 from vosd.callcontrol.vendor_terms import LiveVendors
 from vosd.catalogue.catalogue import Catalogue
-from vosd.routing.capacity import Full, Occupancy
+from vosd.routing.capacity import Full
 from vosd.routing.dynamic_lists import CountedCall
 from vosd.routing.identify import identified_by_proof
 from vosd.routing.lookups import Target
 from vosd.routing.pipeline import Destination, LeftOut, RouteChoice, RouteRequest, find_routes
 from vosd.routing.plan import RoutingPlan
-from vosd.routing.sections import objection_in
 from vosd.trunks.dialect import CalleeSource, CallerSource
 from vosd.trunks.gateways import MappingGateway, RoutingGateway
 from vosd.trunks.scope import Scope
@@ -56,36 +57,6 @@ class Numbers(Protocol):
 
 class StepOutOfOrderError(VosError):
     """A step needs the result of a later one: the list of the steps is wrong."""
-
-
-class Taken(Protocol):
-    """Something that a call occupies."""
-
-    def give_back(self) -> None:
-        """Release it at the end of the call."""
-        ...
-
-    def undo(self) -> None:
-        """Release it as if it had never been taken, because the call is refused."""
-        ...
-
-
-class PlaceTaken(msgspec.Struct, frozen=True, gc=False):
-    """One of the concurrent calls of a gateway or account, and one of its calls of the last second."""
-
-    occupancy: Occupancy
-    scope: Scope
-    name: str
-    mono_ms: int
-    """When it was taken."""
-
-    def give_back(self) -> None:
-        """Release the concurrent call; the calls of the last second still include it."""
-        self.occupancy.release(self.scope, self.name)
-
-    def undo(self) -> None:
-        """Release both."""
-        self.occupancy.undo(self.scope, self.name, self.mono_ms)
 
 
 class CallRequest(msgspec.Struct):
@@ -278,32 +249,20 @@ class Admission:
         return None if objection is None else Refusal(EndReason.NUMBER_NOT_ALLOWED, 403, f"{gateway.name}: {objection}")
 
     def check_account(self, call: CallRequest) -> Refusal | None:
-        """Refuse a disabled, blocked or expired account, and numbers outside its section; reserve capacity of it."""
+        """Refuse a disabled, blocked or expired account, and numbers outside its section; reserve capacity of it.
+
+        The same holds for the agents above it.
+        """
         account = call.account
         if account is None:
             raise StepOutOfOrderError(_UNIDENTIFIED)
-        if not account.enabled:
-            return Refusal(EndReason.ACCOUNT_DISABLED, 403, f"account {account.id} is disabled")
-        if account.id in self.live.blocks.accounts:
-            block = self.live.blocks.accounts[account.id]
-            why = f"account {account.id} is {block.setting.value} {block}"
-            return Refusal(EndReason.ACCOUNT_DISABLED, 403, why)
-        expires_at = self.live.credits[account.id].expires_at or account.expires_at
+        sections, agents = self.catalogue.sections.get(account.id, ()), self.catalogue.agents
         # A call that has its rate already is to a free number, which no one is refused for money.
-        if expires_at is not None and call.at.wall >= expires_at and call.rate is None:
-            return Refusal(EndReason.ACCOUNT_EXPIRED, 403, f"account {account.id} has expired")
-        sections = self.catalogue.sections
-        if sections and account.id in sections:
-            objection = objection_in(sections[account.id], call.callee_billing)
-            if objection is not None:
-                return Refusal(EndReason.NUMBER_NOT_ALLOWED, 403, f"number section of {account.id}: {objection}")
-        occupancy, scope, mono_ms = self.live.occupancy, Scope.ACCOUNT, call.at.mono
-        full = occupancy.take(scope, account.id, account.max_concurrent, account.max_cps, mono_ms)
-        if full is None:
-            call.taken.append(PlaceTaken(occupancy, scope, account.id, mono_ms))
-            return None
-        limit = account.max_concurrent if full is Full.CONCURRENCY else account.max_cps
-        return Refusal(EndReason.ACCOUNT_CAPACITY, 503, f"account {account.id}: {full.value} limit {limit}")
+        is_free = call.rate is not None
+        refusal = occupy_account(account, call.at, self.live, call.taken, is_free, sections, call.callee_billing)
+        if refusal is None and account.id in agents:
+            return occupy_agents(agents[account.id], call.at, self.live, call.taken, is_free)
+        return refusal
 
     def find_sell_rate(self, call: CallRequest) -> Refusal | None:
         """Find the customer's rate; a call without one is refused, and one of a type that the account may not call."""
@@ -322,12 +281,17 @@ class Admission:
         call.rate = None if group is None else group.find(number, call.at.wall, call.caller)
         if call.rate is None:
             return no_rate(group, call.callee_billing)
-        if not account.rate_types:
-            return None
-        allowed = of_allowed_type(account, call.rate)
-        if isinstance(allowed, Refusal):
-            return allowed
-        call.rate = allowed
+        if account.rate_types:
+            allowed = of_allowed_type(account, call.rate)
+            if isinstance(allowed, Refusal):
+                return allowed
+            call.rate = allowed
+        if account.id in self.catalogue.agents:
+            agents = self.catalogue.agents[account.id]
+            found = rated_agents(agents, self.catalogue.rates_of, number, call.at.wall, call.caller)
+            if isinstance(found, Refusal):
+                return found
+            call.agents = found
         return None
 
     def find_routes(self, call: CallRequest) -> Refusal | None:
@@ -357,6 +321,10 @@ class Admission:
         for limit_s in (account.max_call_seconds, gateway.max_call_seconds):
             if limit_s is not None and limit_s < ceiling_s:
                 ceiling_s = limit_s
+        for party in call.agents:
+            agent = self.catalogue.accounts.get(party.account)
+            if agent is not None and agent.max_call_seconds is not None:
+                ceiling_s = min(ceiling_s, agent.max_call_seconds)
         credit = self.live.credits[account.id]
         if rate.group == FREE_NUMBER:  # whatever the account has
             hold: Hold | Refusal = credit.resume(HoldSnapshot(rate, ZERO, ceiling_s, ceiling_s))
@@ -366,4 +334,4 @@ class Admission:
             return hold
         call.hold = CallHold([hold], hold.granted_s, ceiling_s)
         call.taken.append(call.hold)
-        return None
+        return hold_agents(call.hold, call.agents, self.catalogue.accounts, self.live) if call.agents else None

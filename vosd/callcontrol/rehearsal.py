@@ -79,7 +79,8 @@ class Rehearsal:
         self, catalogue: Catalogue, live: LiveState, payer: str, steps: tuple[Step, ...], blocks: Blocks | None = None
     ) -> None:
         """``payer`` is the account of the customer; ``blocks`` are those of another moment, None = of now."""
-        credits = {**live.credits, payer: live.credits[payer].copied()}
+        payers = (payer, *(agent.id for agent in catalogue.agents.get(payer, ())))
+        credits = {**live.credits, **{name: live.credits[name].copied() for name in payers}}
         state = LiveState(credits, live.addresses_of, live.is_located, live.entropy)
         state.rests, state.breakers, state.health = live.rests, live.breakers, live.health
         state.quality = live.quality

@@ -8,6 +8,7 @@ from vosd.billing.accounts import Account
 from vosd.billing.ports import RateTable
 from vosd.billing.rate_choice import JoinedTables
 from vosd.billing.rate_group import RateGroup
+from vosd.catalogue.agents import agents_by_account
 from vosd.catalogue.catalogue import CallParameters, Catalogue
 from vosd.catalogue.merge import Merged, merge
 from vosd.catalogue.number_rules import number_rules, sections_of
@@ -50,6 +51,7 @@ def assemble(sources: Sequence[CatalogueSource], problems: ProblemList) -> Catal
     accounts = {name: _settled_account(each, merged, problems) for name, each in merged.accounts.sound.items()}
     for account in merged.accounts.sound.values():
         check_plan(account.value.routing_plan, account, merged, problems)
+    agents = agents_by_account(merged.accounts, accounts, problems)
     customers = merged.mapping_gateways.values()
     for each in merged.mapping_gateways.sound.values():
         check_payer(each.value, each, merged, accounts, problems)
@@ -115,7 +117,8 @@ def assemble(sources: Sequence[CatalogueSource], problems: ProblemList) -> Catal
         number_pools=rules.pools,
         incoming=rules.incoming,
         outgoing=rules.outgoing,
-        sections=sections_of(accounts.values()),
+        sections=sections_of(accounts, agents),
+        agents=agents,
         period_rates=merged.period_rates.values(),
         customer_rates=choices.customers,
         account_rates=choices.accounts,

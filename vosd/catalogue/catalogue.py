@@ -119,6 +119,8 @@ class Catalogue:
     """The rates of such accounts, by id."""
     vendor_rates: Mapping[str, Rates] = field(default_factory=dict)
     """The buy rates of routing gateways that have others than the rate group of their account, by name."""
+    agents: Mapping[str, tuple[Account, ...]] = field(default_factory=dict)
+    """By account, the agents above it, its own first; accounts without any are left out."""
 
     def rates_of(self, account: Account) -> Rates | None:
         """Return the rates of an account by itself, whatever its gateways have; None = it has none.

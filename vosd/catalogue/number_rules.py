@@ -1,6 +1,6 @@
 """Rules for numbers: the lists and pools that trunks and phones name are found, and the rules of each made once."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from vosd.billing.accounts import Account
@@ -47,10 +47,20 @@ def number_rules(
     return NumberRules(lists, pools, incoming, outgoing)
 
 
-def sections_of(accounts: Iterable[Account]) -> dict[str, tuple[NumberSection, ...]]:
-    """Return the number sections by account."""
-    limited = (each for each in accounts if each.allowed_prefixes or each.denied_prefixes)
-    return {each.id: (NumberSection(each.allowed_prefixes, each.denied_prefixes),) for each in limited}
+def sections_of(
+    accounts: Mapping[str, Account], agents: Mapping[str, Sequence[Account]]
+) -> dict[str, tuple[NumberSection, ...]]:
+    """Return the number sections that hold for each account: its own, and those of the agents above it."""
+    limited = [each for each in accounts.values() if each.allowed_prefixes or each.denied_prefixes]
+    own = {each.id: NumberSection(each.allowed_prefixes, each.denied_prefixes, each.id) for each in limited}
+    if not own:
+        return {}
+    chains = {name: [own[each] for each in (name, *_ids(agents.get(name, ()))) if each in own] for name in accounts}
+    return {name: tuple(chain) for name, chain in chains.items() if chain}
+
+
+def _ids(accounts: Iterable[Account]) -> Iterator[str]:
+    return (each.id for each in accounts)
 
 
 def _is_sound(

@@ -71,19 +71,26 @@ async def _show(invocation: Invocation, account_id: str) -> "AccountSheet":
             WorkTimes(invocation.excerpt.calendars, now),
         )
         expires_at = await SqlValidity(database).expiry(account_id)
+        agents = frozenset(accounts.agents().values())
         return await show_account(
-            accounts, books, queries, invocation.running_switch(), account_id, overrides, work_times, expires_at
+            accounts, books, queries, invocation.running_switch(), account_id, overrides, work_times, expires_at, agents
         )
 
 
 @account.command("list")
 @click.option("--group", metavar="NAME", help="Accounts of this group only.")
+@click.option("--agent", metavar="ID", help="Only the accounts that name this one as their agent.")
+@click.option("--all", "is_whole", is_flag=True, help="With --agent: those below its sub-agents, too.")
 @json_option
 @pass_invocation
-def list_all(invocation: Invocation, group: str | None, as_json: bool) -> None:
-    """List all accounts."""
-    sheets = [sheet for sheet in asyncio.run(_list(invocation)) if group is None or sheet.group == group]
-    if group is not None and not sheets:
+def list_all(invocation: Invocation, group: str | None, agent: str | None, is_whole: bool, as_json: bool) -> None:
+    """List all accounts, those of a group, or those below an agent."""
+    if is_whole and agent is None:
+        message = "--all says how many accounts below an agent are listed: give --agent as well"
+        raise click.UsageError(message)
+    sheets = asyncio.run(_list(invocation, agent, is_whole=is_whole))
+    sheets = [sheet for sheet in sheets if group is None or sheet.group == group]
+    if group is not None and agent is None and not sheets:
         message = f"no account has the group {group!r}; vosd account groups lists them"
         raise OperationError(message)
     if as_json:
@@ -112,8 +119,9 @@ def groups(invocation: Invocation, as_json: bool) -> None:
     output.table(("group", "currency", "accounts", "balance", "reserved"), rows, empty="no accounts")
 
 
-async def _list(invocation: Invocation) -> "list[AccountSheet]":
-    from vosd.admin.accounts import WorkTimes, list_accounts
+async def _list(invocation: Invocation, agent: str | None = None, *, is_whole: bool = False) -> "list[AccountSheet]":
+    from vosd.admin.accounts import WorkTimes, configured, list_accounts
+    from vosd.billing.agents import Hierarchy
     from vosd.cli.database import database_of
     from vosd.storage.books import SqlBooks
     from vosd.storage.overrides import SqlOverrides
@@ -125,7 +133,15 @@ async def _list(invocation: Invocation) -> "list[AccountSheet]":
             (await SqlOverrides(database).load()).at(now),
             WorkTimes(invocation.excerpt.calendars, now),
         )
-        return await list_accounts(accounts, SqlBooks(database), invocation.running_switch(), overrides, work_times)
+        agents, switch = frozenset(accounts.agents().values()), invocation.running_switch()
+        sheets = await list_accounts(accounts, SqlBooks(database), switch, overrides, work_times, agents)
+    if agent is None:
+        return sheets
+    configured(accounts, agent)
+    above = {name: accounts.agents().get(name) for name in accounts}
+    hierarchy = Hierarchy(above)
+    wanted = frozenset(hierarchy.all_below(agent) if is_whole else hierarchy.directly_below(agent))
+    return [sheet for sheet in sheets if sheet.id in wanted]
 
 
 @account.command("set")

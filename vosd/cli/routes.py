@@ -91,6 +91,10 @@ def _show(answer: dict[str, Any]) -> None:
         for row, candidate in zip(rows, answer["candidates"], strict=True):
             row.append(" ".join(answer["addresses"][candidate["routing_gateway"]]))
     output.table(columns, rows, empty="no gateway would be tried")
+    if answer.get("agents"):
+        levels = ["level", "account", "rate_group", "rate_prefix", "price_per_minute"]
+        output.line("charged to its agents as well:")
+        output.table(levels, [[level[column] for column in levels] for level in answer["agents"]], empty="no agents")
     if answer["left"]:
         output.line("")
         rows = [[left["routing_gateway"], left["reason"]] for left in answer["left"]]

@@ -36,7 +36,7 @@ from vosd.config.reader.collector import without_collector
 from vosd.config.reader.document import Entry, Listing, Scalar, Section
 from vosd.config.reader.includes import read_files
 from vosd.config.reader.reading import read_section
-from vosd.config.reader.templates import fill_from_template, take_templates
+from vosd.config.reader.templates import TEMPLATE, fill_from_template, take_templates
 from vosd.engine.settings import Settings
 from vosd.routing.calendar import Calendar
 
@@ -243,6 +243,15 @@ class ConfiguredAccounts(Mapping[str, Account]):
             self._currencies[name] = read.currency
         check_currency(account, self._currencies[name], problems)
         return self._currencies[name]
+
+    def agents(self) -> dict[str, str]:
+        """Return the agent of each account that names one, as written: no account is validated."""
+        named = ((name, self._written(section, "agent")) for name, section in self._sections.items())
+        return {name: agent for name, agent in named if agent}
+
+    def _written(self, section: Section, key: str) -> str:
+        template = self._templates.get(_text(section, TEMPLATE))
+        return _text(section, key) or ("" if template is None else _text(template, key))
 
     def __contains__(self, account_id: object) -> bool:
         """Return whether an account of that id is configured, with mistakes or without."""

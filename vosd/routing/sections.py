@@ -11,9 +11,11 @@ class NumberSection:
     Without allowed prefixes every number is allowed that no denied prefix fits.
     """
 
-    __slots__ = ("_entries", "_has_allowed")
+    __slots__ = ("_entries", "_has_allowed", "owner")
 
-    def __init__(self, allowed: Collection[str], denied: Collection[str]) -> None:
+    def __init__(self, allowed: Collection[str], denied: Collection[str], owner: str = "") -> None:
+        self.owner = owner
+        """The account whose section it is."""
         entries = {**dict.fromkeys(allowed, True), **dict.fromkeys(denied, False)}
         self._entries = PrefixIndex(entries.items())
         self._has_allowed = bool(allowed)
@@ -31,5 +33,5 @@ def objection_in(levels: Iterable[NumberSection], number: str) -> str | None:
     for level in levels:
         objection = level.objection(number)
         if objection is not None:
-            return objection
+            return f"number section of {level.owner}: {objection}"
     return None

@@ -232,3 +232,19 @@ def test_without_the_running_switch_registered_vendors_count_as_not_known(is_liv
         is_live=is_live,
     )
     assert [each.reason for each in found.candidates] == [f"prefix 44, priority 1, {presence}"]
+
+
+def test_the_agents_above_the_customer_are_listed_with_their_rates_and_nothing_is_held() -> None:
+    accounts = [builders.account("acme", agent="reseller"), builders.account("reseller", rate_group="wholesale")]
+    group = builders.rate_group("wholesale", builders.applied_rate("0.45"))
+    content = builders.catalogue([ACME, FIRST], accounts=accounts, rate_groups=[group])
+    live = idle_state(content, {**RICH, "reseller": Standing(Decimal("0.45"), 1)})
+    for _ in range(2):  # what the first one holds would refuse the second
+        found = explain(catalogue=content, live=live)
+        assert found.result == "ok"
+    assert found.to_json()["agents"] == [
+        {"account": "reseller", "level": 1, "rate_group": "wholesale", "rate_prefix": "44", "price_per_minute": "0.45"}
+    ]
+    assert "agents" not in explain().to_json()
+    poor = explain(catalogue=content, live=idle_state(content, RICH))
+    assert (poor.result, poor.detail[:37]) == ("Insufficient Balance", "agent reseller: account reseller has ")

@@ -124,6 +124,7 @@ INSTEAD: Final[Mapping[str, Mapping[str, Any]]] = {
     "number_lists.file": {"file": "numbers.txt", "patterns": None},
     "number_pools.file": {"file": "numbers.txt", "numbers": None},
     "calendar": {"calendar": "lone"},
+    "accounts.agent": {"agent": "customer"},
     "timezone": {"timezone": "Europe/Berlin"},
     "holidays.country": {"country": "FR"},
     "holidays.subdivision": {"subdivision": "BE"},

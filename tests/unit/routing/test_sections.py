@@ -25,8 +25,8 @@ def test_the_longest_entry_decides(allowed, denied, number, objection):
 
 
 def test_the_first_level_that_objects_is_named():
-    own, above = NumberSection(["44"], []), NumberSection([], ["4477"])
+    own, above = NumberSection(["44"], [], "acme"), NumberSection([], ["4477"], "reseller")
     assert objection_in([own, above], "4420") is None
-    assert objection_in([own, above], "4477") == "prefix 4477 is denied"
-    assert objection_in([own, above], "33") == "no allowed prefix fits"
+    assert objection_in([own, above], "4477") == "number section of reseller: prefix 4477 is denied"
+    assert objection_in([own, above], "33") == "number section of acme: no allowed prefix fits"
     assert objection_in([], "33") is None

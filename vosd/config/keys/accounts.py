@@ -29,7 +29,7 @@ class AccountKeys(Keys):
 
     id: Annotated[str, object_name()]
     """Unique among the accounts. Never change it: the ledger identifies the account by it."""
-    type: Annotated[AccountType, choice(AccountType, later=frozenset({"agent", "card"}))] = AccountType.DIRECT
+    type: Annotated[AccountType, choice(AccountType, later=frozenset({"card"}))] = AccountType.DIRECT
     """``direct`` for customers, ``clearing`` for vendors."""
     rate_group: Annotated[str | None, object_name()] = None
     """Prices of its calls. Without one, only gateways that name a group have prices."""
@@ -81,6 +81,9 @@ class AccountKeys(Keys):
     loss_guard: Annotated[LossGuard | None, wanted_margin()] = None
     """Which margin routing gateways must leave for its calls. Default: that of its plan."""
 
+    agent: Annotated[str | None, object_name()] = None
+    """Id of the account above it, its agent. Every call is charged to the agent too, by the agent's own ``rate_group``,
+    and to the agents above that one, at most 10 levels. An account is an agent as soon as another one names it."""
     partner: Annotated[str | None, object_name()] = None
     """Name of the company behind it; a call from one of its accounts never goes to a routing gateway of the same."""
     calendar: Annotated[str | None, object_name()] = None

@@ -10,7 +10,7 @@ INSTALLATION: Final = frozenset(
 )  # fmt: skip
 ACCOUNT: Final = frozenset(
     {
-        "agent", "packages", "tax_exempt",
+        "packages", "tax_exempt",
     }
 )  # fmt: skip
 CALLER: Final = frozenset({"codecs", "dtmf", "encryption", "media"})

@@ -16,10 +16,12 @@ from vosd.base.text import as_received, portable
 from vosd.base.wheel import Timer
 from vosd.billing.call_hold import CallHold
 from vosd.billing.holds import HoldSnapshot
+from vosd.billing.parties import Party
 from vosd.billing.rates import AppliedRate
-from vosd.callcontrol.admission import CallRequest, PlaceTaken
+from vosd.callcontrol.admission import CallRequest
 from vosd.callcontrol.bookkeeping import OpenCall
 from vosd.callcontrol.setup import Setup
+from vosd.callcontrol.taken import PlaceTaken
 from vosd.engine.calls.live_call import LiveCall
 from vosd.engine.calls.logins import logins
 from vosd.engine.calls.services import CallServices
@@ -64,6 +66,7 @@ class RequestSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
     holds_of_vendors: tuple[tuple[str, HoldSnapshot], ...] = ()
     """Of vendors that are paid in advance, by account."""
     leaves_no_cdr: bool = False
+    agents: tuple[Party, ...] = ()
 
     @classmethod
     def of(cls, request: CallRequest) -> "RequestSnapshot":
@@ -98,6 +101,7 @@ class RequestSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
             above,
             vendors,
             request.leaves_no_cdr,
+            request.agents,
         )
 
     def restored(self, services: CallServices) -> CallRequest:
@@ -122,6 +126,7 @@ class RequestSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
             account=None if self.account is None else catalogue.accounts[self.account],
             rate=self.rate,
             leaves_no_cdr=self.leaves_no_cdr,
+            agents=self.agents,
             taken=[],
         )
 

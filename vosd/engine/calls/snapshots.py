@@ -65,12 +65,13 @@ _NOTHING_GIVEN = CallSelection()
 
 
 def accounts_of(calls: Iterable[LiveCall]) -> set[str]:
-    """Return the accounts of the customers and vendors of calls."""
+    """Return the accounts of the customers, agents and vendors of calls."""
     found: set[str] = set()
     for carried in calls:
         call_request, choice = carried.call_request, carried.call.journey.choice
         if call_request.account is not None:
             found.add(call_request.account.id)
+            found.update(agent.account for agent in call_request.agents)
         if choice is not None and choice.gateway.account is not None:
             found.add(choice.gateway.account)
     return found

@@ -1,0 +1,71 @@
+"""Agents of accounts in the configuration: what they must be, and what follows for the accounts below them."""
+
+import pytest
+
+ACCOUNTS = """
+accounts:
+  - {id: top, rate_group: sell, denied_prefixes: "4470"}
+  - {id: mid, rate_group: sell, agent: top}
+  - {id: acme, rate_group: sell, agent: mid, allowed_prefixes: "44, 49"}
+  - {id: carrier, type: clearing, rate_group: buy, overdraft_limit: unlimited}
+"""
+
+
+def text_of(site, accounts=ACCOUNTS):
+    before, _, rest = site.minimal.partition("accounts:\n")
+    return before + accounts.strip("\n") + "\nmapping_gateways:" + rest.partition("mapping_gateways:")[2]
+
+
+def test_the_agents_above_each_account_are_known_from_the_nearest_up(site):
+    agents = site.load(text_of(site)).catalogue.agents
+    assert {name: [agent.id for agent in above] for name, above in agents.items()} == {
+        "mid": ["top"],
+        "acme": ["mid", "top"],
+    }
+
+
+def test_number_sections_are_inherited_and_can_only_be_narrowed(site):
+    sections = site.load(text_of(site)).catalogue.sections
+    assert {name: [each.owner for each in chain] for name, chain in sections.items()} == {
+        "top": ["top"],
+        "mid": ["top"],
+        "acme": ["acme", "top"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "account", "expected"),
+    [
+        ("agent: mid", "agent: unknown", "acme", "the name of an account; one of acme,"),
+        ("agent: mid", "agent: carrier", "acme", "an account of type direct, which 'carrier' is not"),
+        ("{id: top,", "{id: top, agent: acme,", "top", "an account that is not below this one: top is below acme is"),
+        ("{id: top,", "{id: top, agent: top,", "top", "an account that is not below this one: top is below top"),
+        ("{id: carrier,", "{id: carrier, agent: top,", "carrier", "no agent: only customers have one"),
+        ("{id: mid, rate_group: sell,", "{id: mid, currency: EUR,", "mid", "an account in EUR, since a call has"),
+    ],
+)  # fmt: skip
+def test_an_agent_that_cannot_be_one_is_an_error_with_its_place(site, old, new, account, expected):
+    text = text_of(site, ACCOUNTS.replace(old, new))
+    line = next(number for number, each in enumerate(text.splitlines(), start=1) if new in each)
+    errors = site.errors(text)
+    assert [f": expected {expected}" in error for error in errors if f"accounts[{account}].agent: " in error] == [True]
+    assert any(error.startswith(f"vosd.yaml:{line}: accounts[{account}]") for error in errors)
+
+
+def chain(length):
+    rows = [f"  - {{id: a{number}, rate_group: sell, agent: a{number + 1}}}" for number in range(length)]
+    return "\n".join(["accounts:", "  - {id: acme, rate_group: sell, agent: a0}", *rows,
+                      f"  - {{id: a{length}, rate_group: sell}}",
+                      "  - {id: carrier, type: clearing, rate_group: buy, overdraft_limit: unlimited}"])  # fmt: skip
+
+
+def test_ten_agents_may_stand_above_an_account_and_no_more(site):
+    assert len(site.load(text_of(site, chain(9))).catalogue.agents["acme"]) == 10
+    (error,) = site.errors(text_of(site, chain(10)))
+    assert "accounts[acme].agent: " in error
+    assert error.endswith("expected an account with at most 9 agents above it; 'a0' has 10")
+
+
+def test_an_agent_without_rates_gets_a_warning_because_every_call_below_it_is_refused(site):
+    (warning,) = site.warnings(text_of(site, ACCOUNTS.replace("{id: top, rate_group: sell,", "{id: top,")))
+    assert "a rate_group on account 'top': without one every call of the accounts below it is refused" in warning

@@ -1,0 +1,57 @@
+"""Agents of accounts: that they exist, stand in no loop and are paid in one currency; the chain above each account."""
+
+from collections.abc import Mapping
+
+from vosd.billing.accounts import Account, AccountType
+from vosd.billing.agents import LEVELS_MAX, Hierarchy
+from vosd.catalogue.problems import ProblemList
+from vosd.catalogue.source import Definition, Definitions
+
+
+def agents_by_account(
+    definitions: Definitions[Account], accounts: Mapping[str, Account], problems: ProblemList
+) -> dict[str, tuple[Account, ...]]:
+    """Return the agents above each account that has any, its own first; what is wrong with one is reported.
+
+    ``accounts`` are the settled ones.
+    """
+    hierarchy = Hierarchy.of(accounts)
+    found: dict[str, tuple[Account, ...]] = {}
+    for name, definition in definitions.sound.items():
+        if definition.value.agent is not None and _is_sound(definition, definitions, accounts, hierarchy, problems):
+            found[name] = tuple(accounts[agent] for agent in hierarchy.above(name))
+    return found
+
+
+def _is_sound(
+    definition: Definition[Account],
+    definitions: Definitions[Account],
+    accounts: Mapping[str, Account],
+    hierarchy: Hierarchy,
+    problems: ProblemList,
+) -> bool:
+    """Return whether an account may have the agent that it names; report why not."""
+    account = accounts[definition.value.id]
+    agent = accounts.get(account.agent or "")
+    definitions.find(account.agent or "", definition, "agent", problems)
+    if agent is None:
+        return False
+    expected = ""
+    above = hierarchy.above(account.id)
+    if account.type is not AccountType.DIRECT:
+        expected = "no agent: only customers have one"
+    elif agent.type is not AccountType.DIRECT:
+        expected = f"an account of type direct, which {agent.id!r} is not"
+    elif len({account.id, *above}) <= len(above):
+        expected = f"an account that is not below this one: {' is below '.join((account.id, *above))}"
+    elif len(above) > LEVELS_MAX:
+        expected = f"an account with at most {LEVELS_MAX - 1} agents above it; {agent.id!r} has {len(above) - 1}"
+    elif agent.currency != account.currency:
+        expected = f"an account in {account.currency}, since a call has one currency; {agent.id!r} has {agent.currency}"
+    if expected:
+        problems.error(*definition.at("agent"), expected, agent.id)
+        return False
+    if not agent.names_rates:
+        expected = f"a rate_group on account {agent.id!r}: without one every call of the accounts below it is refused"
+        problems.warning(definition.origin.place_of("agent"), definition.label, expected)
+    return True
