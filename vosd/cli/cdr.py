@@ -13,6 +13,7 @@ from vosd.cdr.columns import ATTEMPT_KEYS, CHARGE_KEYS, KEYS, csv_row, json_obje
 from vosd.cli import output
 from vosd.cli.arguments import CALL_ID, MOMENT, REASON
 from vosd.cli.command import Family, Invocation, OperationError, json_option, pass_invocation
+from vosd.cli.corrections import correct, corrections
 from vosd.cli.later import not_built_yet
 from vosd.cli.output import Column
 from vosd.cli.trace import CAPTURE, capture, ladder
@@ -46,6 +47,8 @@ _ON_SCREEN: Final = {
 _CHARGES_SHOWN: Final = tuple(key for key in CHARGE_KEYS if key != "breakdown")
 """Columns of a charge; --json has its steps, too."""
 
+CORRECTED: Final = "*"
+"""Stands behind the fee of a call whose charges were corrected."""
 _CANDIDATES_SHOWN: Final = 5
 
 
@@ -55,6 +58,8 @@ def cdr() -> None:
 
 
 cdr.add_command(not_built_yet("export"))
+cdr.add_command(correct)
+cdr.add_command(corrections)
 
 
 @cdr.command("list")
@@ -134,11 +139,15 @@ class _Table:
         self._width = output.columns_of_screen()
         self._keys = _SHOWN if self._width is None else (*_ON_SCREEN,)
         self._rows: list[list[Any]] = []
+        self._has_corrected = False
 
     def add(self, call: "StoredCall") -> None:
         shown = json_object(call.record, call.export_seq)
         if self._width is not None:
             shown["started_at"] = _to_the_second(shown["started_at"])
+            if is_corrected(call.record):
+                shown["fee"] += CORRECTED
+                self._has_corrected = True
         self._rows.append([shown[key] for key in self._keys])
 
     async def finish(self, queries: "Queries") -> None:
@@ -150,8 +159,15 @@ class _Table:
         for row in self._rows:
             row[place] = short[row[place]]
         output.listing([*_ON_SCREEN.values()], self._rows, self._width, empty="no calls")
+        if self._has_corrected:
+            output.remark(f"{CORRECTED} = a charge was corrected afterwards: vosd cdr corrections CALL_ID")
         if len(self._rows) == self._limit:
             output.remark(f"older calls, if there are any: add --before {self._rows[-1][place]}")
+
+
+def is_corrected(record: "CallRecord") -> bool:
+    """Return whether a charge of the call was corrected after it was booked."""
+    return any(charge.corrected for charge in record.charges)
 
 
 def _to_the_second(moment: str) -> str:
@@ -294,18 +310,18 @@ async def _find(invocation: Invocation, beginning: str) -> "StoredCall | None":
     from vosd.storage.queries import SqlQueries
 
     async with database_of(invocation.settings) as database:
-        return await _the_one(SqlQueries(database), beginning)
+        return await the_one(SqlQueries(database), beginning)
 
 
 async def _booked(queries: "Queries", beginning: str) -> "StoredCall":
-    call = await _the_one(queries, beginning)
+    call = await the_one(queries, beginning)
     if call is None:
         message = f"no call {beginning} in the database: say the id of a call that was listed"
         raise OperationError(message)
     return call
 
 
-async def _the_one(queries: "Queries", beginning: str) -> "StoredCall | None":
+async def the_one(queries: "Queries", beginning: str) -> "StoredCall | None":
     """Return the call whose id begins with ``beginning``, or None.
 
     Raises:

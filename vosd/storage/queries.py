@@ -121,6 +121,16 @@ class SqlQueries:
         return None if row is None else Standing(row.balance, row.seq)
 
 
+async def calls_with_ids(connection: AsyncConnection, call_ids: Iterable[str]) -> list[StoredCall]:
+    """Return the calls of those ids that have a CDR, in any order."""
+    wanted = list(call_ids)
+    found: list[StoredCall] = []
+    for start in range(0, len(wanted), CALLS_AT_ONCE):
+        some = wanted[start : start + CALLS_AT_ONCE]
+        found += await _stored_calls(connection, select(schema.cdr).where(_cdr.call_id.in_(some)))
+    return found
+
+
 def stored_call(row: Mapping[str, Any], attempts: Iterable[Attempt], charges: Iterable[ChargeRow]) -> StoredCall:
     """Make the record of a row whose keys are the columns of ``schema.cdr``."""
     values = dict(row)

@@ -23,6 +23,7 @@ from vosd.storage.verify_charges import (
     agents_said,
     marks_of,
     unlike_their_cdr,
+    unlike_their_corrections,
     without_charge,
     without_entry,
 )
@@ -47,6 +48,7 @@ class Fault(Enum):
     CALL = "the entries of a call are not what its CDR says"
     CHARGES = "the charges of a call are not what its CDR says"
     CHARGES_WITHOUT_CDR = "the entries of a call without CDR are not what its charges say"
+    CORRECTION = "the correction entries of a call are not what the table of corrections says"
     COUNTER = "the counter of commits is behind what was numbered by it"
     NO_CDR = "the journal has the call, the database has no CDR of it"
     POSTING = "the entry is not what the journal says"
@@ -220,6 +222,8 @@ async def _verify_calls(
     ]
     unlike = await unlike_their_cdr(connection, after, last, marks, REPORTED_AT_MOST)
     differences += _unequal(Fault.CHARGES, unlike)
+    otherwise = await unlike_their_corrections(connection, after, last, REPORTED_AT_MOST)
+    differences += _unequal(Fault.CORRECTION, otherwise)
     lacking = await without_entry(connection, after, last, REPORTED_AT_MOST)
     differences += _unequal(Fault.CHARGES_WITHOUT_CDR, lacking)
     return None if last is None else str(last)

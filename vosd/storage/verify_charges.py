@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from vosd.base.money import ZERO
 from vosd.cdr.record import AGENT, CUSTOMER, VENDOR
 from vosd.storage import schema
+from vosd.storage.ports import EntryKind
 from vosd.storage.rows import CALL_KIND
 from vosd.storage.types import Money
 
@@ -97,6 +98,28 @@ async def unlike_their_cdr(
     query = select(all_lines.call_id, all_lines.account, said.label("said"), charged.label("charged"))
     query = query.group_by(all_lines.call_id, all_lines.account, all_lines.role).having(said != charged).limit(limit)
     return [Unequal(row.call_id, row.account, row.said, row.charged) for row in await connection.execute(query)]
+
+
+async def unlike_their_corrections(
+    connection: AsyncConnection, after: str, last: str | None, limit: int
+) -> list[Unequal]:
+    """Return where the table of corrections and the ledger have different sums, of the calls behind ``after``.
+
+    ``expected`` is what the table says.
+    """
+    nothing = literal(ZERO, Money)
+    table = schema.cdr_correction.c
+    before, now = table.fee_before + table.tax_before, table.fee_after + table.tax_after
+    said = select(
+        table.call_id, table.account, type_coerce(before - now, Money).label("said"), nothing.label("booked")
+    ).where(_within(table.call_id, after, last))
+    held = select(_entry.call_id, _entry.account, nothing.label("said"), _entry.amount.label("booked"))
+    held = held.where(_entry.kind == EntryKind.CORRECTION.value, _within(_entry.call_id, after, last))
+    lines = union_all(said, held).subquery().c
+    sum_said, sum_booked = type_coerce(func.sum(lines.said), Money), type_coerce(func.sum(lines.booked), Money)
+    query = select(lines.call_id, lines.account, sum_said.label("said"), sum_booked.label("booked"))
+    query = query.group_by(lines.call_id, lines.account).having(sum_said != sum_booked).limit(limit)
+    return [Unequal(row.call_id, row.account, row.said, row.booked) for row in await connection.execute(query)]
 
 
 async def without_entry(connection: AsyncConnection, after: str, last: str | None, limit: int) -> list[Unequal]:

@@ -1,0 +1,214 @@
+"""Corrections of charges, over SQLite and MariaDB: new entries for the difference, and the history of what was."""
+
+from decimal import Decimal
+
+import pytest
+from sqlalchemy import delete, select, update
+
+from vosd.cdr.corrections import Amounts, Change, Correction, NoSuchCharge
+from vosd.cdr.record import AGENT, CUSTOMER, VENDOR, Posting
+from vosd.storage import schema
+from vosd.storage.books import SqlBooks
+from vosd.storage.corrections import NoSuchCall, SqlCorrections
+from vosd.storage.database import ContentRefused
+from vosd.storage.ports import OtherCurrency, ReferenceTaken
+from vosd.storage.queries import SqlQueries
+from vosd.storage.verify import Difference, Fault, verify_ledger
+from vosd.testing.data.records import answered_call, call_id, charge_row, refused_call
+
+FEE, COST, SHARE = Decimal("0.51"), Decimal("0.30"), Decimal("0.40")
+MADE = 1_790_000_500_000
+
+
+def correction(index: int, *changes: Change, reference: str = "ticket 7", memo: str = "wrong rate") -> Correction:
+    return Correction(call_id(index), changes, reference, "ann", memo, MADE)
+
+
+def customer(fee: str, tax: str = "0.00", seconds: int = 60) -> Change:
+    return Change(CUSTOMER, 0, Amounts(Decimal(fee), Decimal(tax), seconds))
+
+
+@pytest.fixture
+async def booked(database):
+    """A call of an agent's customer, a plain one, a refused one, and one without CDR."""
+    plain = answered_call(1, customer_account="acme", vendor_account="carrier", fee=FEE, cost=COST)
+    charges = (plain.charges[0], charge_row("reseller", AGENT, 1, SHARE), plain.charges[1])
+    postings = (*plain.postings, Posting("reseller", -SHARE, f"{call_id(1)}/agent-1", "USD"))
+    terms = {"customer_account": "acme", "vendor_account": "carrier", "fee": FEE, "cost": COST}
+    await SqlBooks(database).book(
+        [
+            answered_call(1, charges=charges, postings=postings, **terms),
+            answered_call(2, **terms),
+            refused_call(3),
+            answered_call(4, recorded=False, **terms),
+        ]
+    )
+    return database
+
+
+async def record_of(database, index: int):
+    stored = await SqlQueries(database).call(call_id(index))
+    assert stored is not None
+    return stored.record
+
+
+async def balance(database, account: str) -> Decimal:
+    standing = await SqlQueries(database).standing(account)
+    assert standing is not None
+    return standing.balance
+
+
+async def entries(database, kind: str = "correction"):
+    table = schema.ledger_entry
+    async with database.reading() as connection:
+        return (await connection.execute(select(table).where(table.c.kind == kind).order_by(table.c.id))).all()
+
+
+async def test_a_lower_fee_gives_the_difference_back_in_an_entry_of_its_own(booked):
+    before = await balance(booked, "acme")
+    originals = await entries(booked, "call")
+    (change,) = await SqlCorrections(booked).book([correction(1, customer("0.36"))])
+    assert (change.amount, change.before.fee, change.after.fee) == (Decimal("0.15"), FEE, Decimal("0.36"))
+    assert await balance(booked, "acme") == before + Decimal("0.15")
+    (entry,) = await entries(booked)
+    assert (entry.account, entry.amount, entry.operator, entry.memo) == ("acme", Decimal("0.15"), "ann", "wrong rate")
+    assert (entry.call_id, entry.reference, entry.created_at) == (
+        call_id(1),
+        f"ticket 7/{call_id(1)}/customer",
+        MADE,
+    )
+    assert await entries(booked, "call") == originals, "nothing in the ledger is changed"
+    assert (await verify_ledger(booked)).differences == ()
+
+
+async def test_cdr_and_charge_show_what_it_costs_now_and_the_steps_what_was_rated(booked):
+    as_rated = await record_of(booked, 1)
+    await SqlCorrections(booked).book([correction(1, customer("0.36", "0.03", 54))])
+    record = await record_of(booked, 1)
+    assert (record.fee, record.tax, record.billed_seconds) == (Decimal("0.36"), Decimal("0.03"), 54)
+    charge = record.charges[0]
+    assert (charge.fee, charge.tax, charge.billed_seconds, charge.corrected) == (
+        *(Decimal("0.36"), Decimal("0.03"), 54),
+        1,
+    )
+    assert [each.corrected for each in record.charges[1:]] == [0, 0]
+    assert record.fee_breakdown == as_rated.fee_breakdown
+    assert (record.hold_time_ms, record.started_at, record.callee_in) == (
+        *(as_rated.hold_time_ms, as_rated.started_at),
+        as_rated.callee_in,
+    )
+
+
+async def test_agents_and_vendors_are_corrected_likewise(booked):
+    changes = (
+        Change(AGENT, 1, Amounts(Decimal("0.50"), Decimal(0), 60)),
+        Change(VENDOR, 0, Amounts(Decimal("0.20"), Decimal("0.02"), 60)),
+    )
+    await SqlCorrections(booked).book([correction(1, *changes)])
+    assert await balance(booked, "reseller") == Decimal("-0.50")
+    record = await record_of(booked, 1)
+    assert (record.fee, record.cost, record.cost_tax) == (FEE, Decimal("0.20"), Decimal("0.02"))
+    assert [(each.account, each.amount) for each in await entries(booked)] == [
+        ("reseller", Decimal("-0.10")),
+        ("carrier", Decimal("0.08")),
+    ]
+    assert (await verify_ledger(booked)).differences == ()
+
+
+async def test_the_same_reference_corrects_once(booked):
+    store = SqlCorrections(booked)
+    first = await store.book([correction(1, customer("0.36"))])
+    again = await store.book([correction(1, customer("0.36"))])
+    assert [each.is_repeated for each in (*first, *again)] == [False, True]
+    assert again[0].before.fee == FEE
+    assert len(await entries(booked)) == 1
+    with pytest.raises(ReferenceTaken, match="ticket 7 has corrected call"):
+        await store.book([correction(1, customer("0.35"))])
+    assert len(await store.book([correction(2, customer("0.36"))])) == 1, "it is another call"
+
+
+async def test_amounts_that_are_as_wanted_already_change_nothing(booked):
+    store = SqlCorrections(booked)
+    await store.book([correction(1, customer("0.36"))])
+    assert await store.book([correction(1, customer("0.36"), reference="another")]) == []
+    assert len(await entries(booked)) == 1
+
+
+async def test_corrections_of_corrections_are_kept_one_after_the_other(booked):
+    store = SqlCorrections(booked)
+    await store.book([correction(1, customer("0.36"))])
+    await store.book([correction(1, customer("0.40"), reference="ticket 8", memo="of another month")])
+    history = await store.history(call_id(1))
+    assert [(each.before.fee, each.after.fee, each.memo, each.operator) for each in history] == [
+        (FEE, Decimal("0.36"), "wrong rate", "ann"),
+        (Decimal("0.36"), Decimal("0.40"), "of another month", "ann"),
+    ]
+    assert (await record_of(booked, 1)).charges[0].corrected == 2
+    assert (await verify_ledger(booked)).differences == ()
+
+
+async def test_only_the_seconds_can_change_without_an_entry(booked):
+    await SqlCorrections(booked).book([correction(1, customer(str(FEE), seconds=30))])
+    assert (await record_of(booked, 1)).billed_seconds == 30
+    assert await entries(booked) == []
+    assert (await verify_ledger(booked)).differences == ()
+
+
+async def test_a_preview_says_the_same_and_books_nothing(booked):
+    store, wanted = SqlCorrections(booked), [correction(1, customer("0.36"))]
+    assert await store.preview(wanted) == await store.book(wanted)
+    assert (await record_of(booked, 2)).charges[0].corrected == 0
+    await store.preview([correction(2, customer("0.01"))])
+    assert (await record_of(booked, 2)).fee == FEE
+
+
+async def test_a_batch_is_corrected_whole_or_not_at_all(booked):
+    store = SqlCorrections(booked)
+    before = await balance(booked, "acme")
+    with pytest.raises(NoSuchCharge, match="has no charge for the customer"):
+        await store.book([correction(1, customer("0.36")), correction(3, customer("0.36"))])
+    assert await balance(booked, "acme") == before
+    changes = await store.book([correction(1, customer("0.36")), correction(2, customer("0.41"))])
+    assert len(changes) == 2
+    assert await balance(booked, "acme") == before + Decimal("0.25")
+    assert (await verify_ledger(booked)).differences == ()
+
+
+@pytest.mark.parametrize("index", [4, 99])
+async def test_a_call_without_cdr_is_not_corrected(booked, index):
+    with pytest.raises(NoSuchCall, match="book what is wrong as an adjustment"):
+        await SqlCorrections(booked).book([correction(index, customer("0.36"))])
+
+
+async def test_a_call_of_an_earlier_version_gets_its_charges(booked):
+    """Calls booked before there were charges have none."""
+    async with booked.writing() as connection:
+        await connection.execute(delete(schema.cdr_charge).where(schema.cdr_charge.c.call_id == call_id(2)))
+    await SqlCorrections(booked).book([correction(2, customer("0.36"))])
+    record = await record_of(booked, 2)
+    assert [(each.role, each.fee, each.corrected) for each in record.charges] == [
+        (CUSTOMER, Decimal("0.36"), 1),
+        (VENDOR, COST, 0),
+    ]
+    assert (await verify_ledger(booked)).differences == ()
+
+
+async def test_an_account_with_its_money_in_another_currency_is_refused(booked):
+    async with booked.writing() as connection:
+        await connection.execute(update(schema.account).where(schema.account.c.id == "acme").values(currency="EUR"))
+    with pytest.raises(OtherCurrency, match="has its money in EUR, the charge is in USD"):
+        await SqlCorrections(booked).book([correction(1, customer("0.36"))])
+
+
+async def test_a_reference_that_is_too_long_is_refused(booked):
+    with pytest.raises(ContentRefused):
+        await SqlCorrections(booked).book([correction(1, customer("0.36"), reference="x" * 65)])
+
+
+async def test_a_correction_entry_that_the_table_does_not_know_is_found(booked):
+    await SqlCorrections(booked).book([correction(1, customer("0.36"))])
+    async with booked.writing() as connection:
+        await connection.execute(delete(schema.cdr_correction))
+    assert (await verify_ledger(booked)).differences == (
+        Difference(Fault.CORRECTION, "acme", Decimal(0), Decimal("0.15"), call_id=call_id(1)),
+    )

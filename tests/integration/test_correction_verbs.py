@@ -1,0 +1,74 @@
+"""``vosd cdr correct`` and ``vosd cdr corrections`` on SQLite, without a daemon."""
+
+from decimal import Decimal
+
+import pytest
+from doubles.ended_calls import ended_call
+from doubles.installation import Installation
+
+from vosd.storage.migrate import migrate
+from vosd.testing.data.builders import applied_rate
+from vosd.testing.data.records import call_id, refused_call
+
+
+@pytest.fixture
+def booked(tmp_path) -> Installation:
+    installation = Installation(tmp_path)
+    migrate(installation.url)
+    calls = [ended_call(1, applied_rate("0.60", tax_rate="10"), applied_rate("0.30")), refused_call(2)]
+    installation.book(calls)
+    return installation
+
+
+def test_a_fee_is_corrected_shown_and_verified(booked):
+    said = booked.vosd("cdr", "correct", call_id(1), "--fee", "0.36", "--memo", "wrong rate", "--reference", "t1")
+    assert said.exit_code == 0, said.output
+    assert "0.286" in said.output  # 0.62 + 0.062 - 0.36 - 0.036
+    (call,) = booked.document("cdr", "list", "--account", "customer-1")
+    assert (call["fee"], call["tax"]) == ("0.36", "0.036")
+    assert [each["corrected"] for each in call["charges"]] == [1, 0]
+    assert "corrected" in booked.vosd("cdr", "show", call_id(1)).output
+    (change,) = booked.document("cdr", "corrections", call_id(1))
+    assert (change["fee_before"], change["fee_after"], change["memo"]) == ("0.62", "0.36", "wrong rate")
+    assert (change["amount"], change["reference"], change["role"]) == ("0.286", "t1", "customer")
+    assert booked.vosd("ledger", "verify").exit_code == 0
+    assert booked.document("account", "show", "customer-1")["balance"] == "-0.396"
+
+
+def test_the_same_reference_is_booked_once_and_says_so(booked):
+    arguments = ("cdr", "correct", call_id(1), "--cost", "0.10", "--memo", "invoice", "--reference", "t1")
+    first, again = booked.vosd(*arguments), booked.vosd(*arguments)
+    assert (first.exit_code, again.exit_code) == (0, 0)
+    assert "booked before; nothing was booked now" in again.output
+    assert Decimal(booked.document("account", "show", "vendor-1")["balance"]) == Decimal("-0.10")
+
+
+def test_a_dry_run_says_what_would_change(booked):
+    (change,) = booked.document("cdr", "correct", call_id(1), "--fee", "0", "--memo", "goodwill", "--dry-run")
+    assert (change["fee_after"], change["tax_after"], change["amount"]) == ("0.00", "0.00", "0.682")
+    assert booked.document("cdr", "corrections", call_id(1)) == []
+    assert booked.document("cdr", "list")[1]["fee"] == "0.62"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--fee", "1"), "memo"),
+        (("--fee", "1", "--memo", " "), "--memo is empty"),
+        (("--memo", "why"), "say what is to be corrected"),
+        (("--fee", "-1", "--memo", "why"), "zero or more"),
+        (("--fee", "1e3", "--memo", "why"), "is not an amount"),
+        (("--fee", "1", "--memo", "why", "--reference", ""), "--reference is empty"),
+    ],
+)
+def test_what_cannot_be_meant_is_wrong_usage(booked, arguments, said):
+    result = booked.vosd("cdr", "correct", call_id(1), *arguments)
+    assert result.exit_code == 2
+    assert said in result.output
+
+
+def test_a_charge_that_the_call_has_not_is_an_error(booked):
+    result = booked.vosd("cdr", "correct", call_id(1), "--agent-fee", "1", "0.5", "--memo", "why")
+    assert result.exit_code == 1
+    assert "has no charge for the agent of level 1" in result.output
+    assert booked.vosd("cdr", "correct", call_id(9), "--fee", "1", "--memo", "why").exit_code == 1

@@ -1,0 +1,111 @@
+"""Correction of what a booked call has cost: what is asked for, and what it makes of each charge.
+
+Refuses to know databases (``storage.corrections``) and how amounts are found (``admin.corrections``).
+"""
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import NamedTuple
+
+from vosd.base.errors import VosError
+from vosd.cdr.record import ChargeRow
+
+
+class NoSuchCharge(VosError):  # noqa: N818 - states what was found
+    """The call has no charge of that role and level."""
+
+
+class Amounts(NamedTuple):
+    """What a charge consists of, as far as it can be corrected."""
+
+    fee: Decimal
+    tax: Decimal
+    billed_seconds: int
+
+    @property
+    def total(self) -> Decimal:
+        """Return fee and tax."""
+        return self.fee + self.tax
+
+
+class Change(NamedTuple):
+    """One charge of a call and what it is to be."""
+
+    role: str
+    level: int
+    after: Amounts
+
+
+class Correction(NamedTuple):
+    """Changes of the charges of one call. The same ``reference`` corrects a call once."""
+
+    call_id: str
+    changes: tuple[Change, ...]
+    reference: str
+    operator: str
+    memo: str
+    """Why."""
+    made_at: int
+    """UTC milliseconds."""
+
+
+class CorrectedCharge(NamedTuple):
+    """A charge before and after its correction."""
+
+    call_id: str
+    position: int
+    """Of the charge among those of its call, from 1."""
+    account: str
+    role: str
+    level: int
+    currency: str | None
+    before: Amounts
+    after: Amounts
+    reference: str
+    operator: str
+    memo: str
+    corrected_at: int
+    is_repeated: bool = False
+    """It was booked under this reference before; nothing was booked now."""
+
+    @property
+    def amount(self) -> Decimal:
+        """Return what the ledger entry adds to the account: a lower charge gives money back."""
+        return self.before.total - self.after.total
+
+
+def corrected(charges: Sequence[ChargeRow], correction: Correction) -> list[CorrectedCharge]:
+    """Return what a correction makes of the charges of its call; one that stays as it is is left out.
+
+    Raises:
+        NoSuchCharge: the call has no charge of a role and level that is to be changed.
+    """
+    places = {(each.role, each.level): place for place, each in enumerate(charges)}
+    found = []
+    for change in correction.changes:
+        place = places.get((change.role, change.level))
+        if place is None:
+            level = f" of level {change.level}" if change.level else ""
+            known = ", ".join(f"{each.role} {each.account}" for each in charges) or "none"
+            message = f"call {correction.call_id} has no charge for the {change.role}{level}; it has: {known}"
+            raise NoSuchCharge(message)
+        row = charges[place]
+        before = Amounts(row.fee, row.tax, row.billed_seconds)
+        if before != change.after:
+            found.append(
+                CorrectedCharge(
+                    correction.call_id,
+                    place + 1,
+                    row.account,
+                    row.role,
+                    row.level,
+                    row.currency,
+                    before,
+                    change.after,
+                    correction.reference,
+                    correction.operator,
+                    correction.memo,
+                    correction.made_at,
+                )
+            )
+    return found

@@ -1,0 +1,277 @@
+"""Corrections of charges in MySQL and SQLite: CDR, charges, ledger and balances in one transaction (ADR 55).
+
+The ledger only grows: a correction is a new entry of the difference. What a charge was before stands in the table of
+corrections.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
+from typing import Any, Final
+
+from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from vosd.base.errors import VosError
+from vosd.cdr.charges import charges_of
+from vosd.cdr.corrections import Amounts, CorrectedCharge, Correction, corrected
+from vosd.cdr.kinds import NAME_LENGTH
+from vosd.cdr.ports import Standing
+from vosd.cdr.record import CUSTOMER, VENDOR, CallRecord, ChargeRow
+from vosd.storage import schema
+from vosd.storage.books import LockedAccount, lock_accounts
+from vosd.storage.database import Database
+from vosd.storage.ports import EntryKind, OtherCurrency, ReferenceTaken
+from vosd.storage.queries import calls_with_ids
+from vosd.storage.types import descriptive, identifying
+from vosd.storage.verify_charges import reference_of
+from vosd.storage.writers import writer_for
+
+REFERENCE_MAX: Final = 64
+"""Characters of a reference: the ledger's has the call and the party behind it."""
+
+_correction: Final = schema.cdr_correction
+_charge: Final = schema.cdr_charge
+_columns_of_cdr: Final[Mapping[str, tuple[str, str, str]]] = {
+    CUSTOMER: ("fee", "tax", "billed_seconds"),
+    VENDOR: ("cost", "cost_tax", "vendor_billed_seconds"),
+}
+
+
+class NoSuchCall(VosError):  # noqa: N818 - states what was found
+    """The call has no CDR."""
+
+
+class SqlCorrections:
+    """Corrects the charges of booked calls."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._writer = writer_for(database)
+
+    async def preview(self, corrections: Sequence[Correction]) -> list[CorrectedCharge]:
+        """Return what ``book`` would change, and change nothing.
+
+        Raises:
+            NoSuchCall, NoSuchCharge, ReferenceTaken: as ``book``.
+            StoreUnavailable: try again.
+        """
+        async with self._database.reading() as connection:
+            return await _changes(connection, corrections, {})
+
+    async def book(self, corrections: Sequence[Correction]) -> list[CorrectedCharge]:
+        """Correct calls, all in one transaction or none; return the changed charges.
+
+        A charge that is as wanted already is left out. One that was corrected under the same reference is returned as
+        it was booked then, and nothing is booked.
+
+        Raises:
+            NoSuchCall: a call has no CDR.
+            NoSuchCharge: a call has no charge for that party.
+            ReferenceTaken: the reference has corrected the call otherwise.
+            OtherCurrency: an account has its money in another currency than the charge.
+            ContentRefused: an amount has too many digits, or a text cannot be stored.
+            StoreUnavailable: as far as is known nothing was booked; try again with the same reference.
+        """
+        async with self._database.writing() as connection:
+            mark = await self._writer.take_numbers(connection, 1)
+            stored: dict[str, CallRecord] = {}
+            changes = await _changes(connection, corrections, stored)
+            new = [each for each in changes if not each.is_repeated]
+            if new:
+                names = sorted({each.account for each in new})
+                accounts = await lock_accounts(connection, names, mark, {each.account: each.currency for each in new})
+                _check_currencies(new, accounts)
+                await _add_charges_of_earlier_versions(connection, new, stored)
+                await _post(connection, new, accounts, mark)
+                await _update_calls(connection, new)
+                await connection.execute(insert(_correction), [_row(each) for each in new])
+        return changes
+
+    async def history(self, call_id: str) -> list[CorrectedCharge]:
+        """Return the corrections of a call, in the order in which they were made.
+
+        Raises:
+            StoreUnavailable: try again.
+        """
+        query = select(_correction).where(_correction.c.call_id == call_id).order_by(_correction.c.id)
+        async with self._database.reading() as connection:
+            return [_made(row) for row in await connection.execute(query)]
+
+
+async def _changes(
+    connection: AsyncConnection, corrections: Sequence[Correction], stored: dict[str, CallRecord]
+) -> list[CorrectedCharge]:
+    """Return what corrections change; ``stored`` is filled with the records of their calls."""
+    call_ids = {each.call_id for each in corrections}
+    stored.update({call.record.call_id: call.record for call in await calls_with_ids(connection, call_ids)})
+    earlier = await _earlier(connection, call_ids)
+    found: list[CorrectedCharge] = []
+    for correction in corrections:
+        identifying(correction.reference, REFERENCE_MAX)
+        record = stored.get(correction.call_id)
+        if record is None:
+            message = f"call {correction.call_id} has no CDR: book what is wrong as an adjustment (vosd payment add)"
+            raise NoSuchCall(message)
+        booked = earlier.get((correction.call_id, correction.reference))
+        if booked is not None:
+            found += _repeated(correction, booked)
+        else:
+            found += corrected(charges_of(record), correction)
+    return found
+
+
+async def _earlier(
+    connection: AsyncConnection, call_ids: Iterable[str]
+) -> dict[tuple[str, str], list[CorrectedCharge]]:
+    query = select(_correction).where(_correction.c.call_id.in_(list(call_ids))).order_by(_correction.c.id)
+    found: dict[tuple[str, str], list[CorrectedCharge]] = {}
+    for row in await connection.execute(query):
+        found.setdefault((row.call_id, row.reference), []).append(_made(row))
+    return found
+
+
+def _repeated(correction: Correction, booked: Sequence[CorrectedCharge]) -> list[CorrectedCharge]:
+    """Return what was booked under the reference; raises ReferenceTaken where it was something else."""
+    wanted = {(change.role, change.level): change.after for change in correction.changes}
+    if any(wanted.get((each.role, each.level)) != each.after for each in booked):
+        message = f"reference {correction.reference} has corrected call {correction.call_id} otherwise"
+        raise ReferenceTaken(message)
+    return [each._replace(is_repeated=True) for each in booked]
+
+
+def _check_currencies(changes: Iterable[CorrectedCharge], accounts: Mapping[str, LockedAccount]) -> None:
+    for each in changes:
+        held = accounts[each.account].currency
+        if held is not None and each.currency is not None and held != each.currency:
+            message = f"account {each.account} has its money in {held}, the charge is in {each.currency}"
+            raise OtherCurrency(message)
+
+
+async def _add_charges_of_earlier_versions(
+    connection: AsyncConnection, changes: Iterable[CorrectedCharge], stored: Mapping[str, CallRecord]
+) -> None:
+    """Give calls their rows of charges that were booked before there were any."""
+    records = [stored[call_id] for call_id in {each.call_id for each in changes}]
+    rows = [
+        {"call_id": record.call_id, "position": position, **_values(charge)}
+        for record in records
+        if not record.charges
+        for position, charge in enumerate(charges_of(record), start=1)
+    ]
+    if rows:
+        await connection.execute(insert(_charge), rows)
+
+
+def _values(charge: ChargeRow) -> dict[str, Any]:
+    return {name: getattr(charge, name) for name in ChargeRow.__struct_fields__}
+
+
+async def _post(
+    connection: AsyncConnection, changes: Iterable[CorrectedCharge], accounts: Mapping[str, LockedAccount], mark: int
+) -> None:
+    """Append the entries, and set the balances of the locked accounts."""
+    standings = {name: account.standing for name, account in accounts.items()}
+    entries = []
+    for each in changes:
+        if not each.amount:
+            continue  # only the seconds change
+        before = standings[each.account]
+        after = standings[each.account] = Standing(before.balance + each.amount, before.seq + 1)
+        entries.append(
+            {
+                "account": each.account,
+                "seq": after.seq,
+                "amount": each.amount,
+                "balance_after": after.balance,
+                "kind": EntryKind.CORRECTION.value,
+                "reference": f"{each.reference}/{reference_of(each.call_id, each.role, each.level)}",
+                "call_id": each.call_id,
+                "operator": descriptive(each.operator, NAME_LENGTH),
+                "memo": descriptive(each.memo, schema.MEMO_LENGTH),
+                "created_at": each.corrected_at,
+                "currency": each.currency or accounts[each.account].currency,
+            }
+        )
+    if not entries:
+        return
+    await connection.execute(insert(schema.ledger_entry), entries)
+    moved = [
+        {"name": name, "balance_now": standing.balance, "seq_now": standing.seq}
+        for name, standing in standings.items()
+        if standing != accounts[name].standing
+    ]
+    table = schema.account
+    statement = update(table).where(table.c.id == bindparam("name"))
+    values = {"balance": bindparam("balance_now"), "seq": bindparam("seq_now"), "changed": mark}
+    await connection.execute(statement.values(values), moved)
+
+
+async def _update_calls(connection: AsyncConnection, changes: Sequence[CorrectedCharge]) -> None:
+    """Show the corrected amounts in the charges, and in the CDR those of customer and vendor."""
+    charge = update(_charge).where(_charge.c.call_id == bindparam("call"), _charge.c.position == bindparam("place"))
+    charge = charge.values(
+        fee=bindparam("fee_now"),
+        tax=bindparam("tax_now"),
+        billed_seconds=bindparam("seconds_now"),
+        corrected=_charge.c.corrected + 1,
+    )
+    await connection.execute(charge, [_after(each) for each in changes])
+    for role, (fee, tax, seconds) in _columns_of_cdr.items():
+        of_role = [_after(each) for each in changes if each.role == role]
+        if of_role:
+            values: dict[str, Any] = {
+                fee: bindparam("fee_now"),
+                tax: bindparam("tax_now"),
+                seconds: bindparam("seconds_now"),
+            }
+            cdr = update(schema.cdr).where(schema.cdr.c.call_id == bindparam("call"))
+            await connection.execute(cdr.values(values), of_role)
+
+
+def _after(change: CorrectedCharge) -> dict[str, str | int | Decimal]:
+    fee, tax, seconds = change.after
+    return {
+        "call": change.call_id,
+        "place": change.position,
+        "fee_now": fee,
+        "tax_now": tax,
+        "seconds_now": seconds,
+    }
+
+
+def _row(change: CorrectedCharge) -> dict[str, Any]:
+    return {
+        "call_id": change.call_id,
+        "reference": change.reference,
+        "position": change.position,
+        "account": change.account,
+        "role": change.role,
+        "level": change.level,
+        "fee_before": change.before.fee,
+        "fee_after": change.after.fee,
+        "tax_before": change.before.tax,
+        "tax_after": change.after.tax,
+        "seconds_before": change.before.billed_seconds,
+        "seconds_after": change.after.billed_seconds,
+        "currency": change.currency,
+        "operator": descriptive(change.operator, NAME_LENGTH),
+        "memo": descriptive(change.memo, schema.MEMO_LENGTH),
+        "corrected_at": change.corrected_at,
+    }
+
+
+def _made(row: Any) -> CorrectedCharge:
+    return CorrectedCharge(
+        row.call_id,
+        row.position,
+        row.account,
+        row.role,
+        row.level,
+        row.currency,
+        Amounts(row.fee_before, row.tax_before, row.seconds_before),
+        Amounts(row.fee_after, row.tax_after, row.seconds_after),
+        row.reference,
+        row.operator,
+        row.memo,
+        row.corrected_at,
+    )
