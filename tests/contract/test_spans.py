@@ -1,9 +1,13 @@
 """How tools read the calls of a span: page by page, newest first, with the columns that they ask for."""
 
+from pathlib import Path
+
 import msgspec
 import pytest
+from doubles.month_of_calls import catalogue_of, month
 
-from vosd.cdr.past import PastCall
+from vosd.admin.rerate import Rerating
+from vosd.cdr.past import ALWAYS_READ
 from vosd.cdr.record import TOO_DEAR, Attempt
 from vosd.storage import spans
 from vosd.storage.books import SqlBooks
@@ -46,8 +50,8 @@ async def test_a_call_has_the_values_of_its_record(filled: SqlSpans) -> None:
     record = answered_call(1, customer_account="b")
     async for page in filled.pages(CallFilter(account="vendor-1"), with_breakdown=True, with_tried=True):
         (past,) = page
-    expected = {name: getattr(record, name) for name in PastCall._fields if name != "tried"}
-    assert past._asdict() == {**expected, "tried": ("vendor-1-trunk",)}
+    expected = {name: getattr(record, name) for name in (*ALWAYS_READ, "fee_breakdown")}
+    assert past._asdict() == {**expected, "tried": ("vendor-1-trunk",), "agents": ()}
     assert past.vendor_ms == record.ended_at - (record.vendor_answered_at or 0)
 
 
@@ -62,3 +66,17 @@ async def test_a_gateway_that_was_too_dear_was_not_tried(database: Database) -> 
     await SqlBooks(database).book([record])
     async for page in SqlSpans(database).pages(CallFilter(), with_tried=True):
         assert page[0].tried == ("first", "second")
+
+
+async def test_a_booked_month_is_rated_again_to_the_last_byte(database: Database, tmp_path: Path) -> None:
+    catalogue = catalogue_of(tmp_path)
+    records = month(catalogue, 300)
+    await SqlBooks(database).book(records)
+    rerating = Rerating(catalogue, compares_steps=True)
+    wanted = CallFilter(limit=len(records))
+    async for page in SqlSpans(database).pages(wanted, with_breakdown=True, with_agents=True):
+        for call in page:
+            rerating.add(call)
+    assert (rerating.calls, rerating.differences.differ, rerating.steps_differ) == (len(records), 0, 0)
+    roles = {row["role"] for row in rerating.to_json(0)["accounts"]}
+    assert roles == {"customer", "vendor", "agent"}

@@ -61,6 +61,14 @@ def test_an_operator_ends_one_call_and_the_others_go_on(operated: Stage) -> None
     assert same["before"] == same["after"]
     assert (without["changed"], without["after"]["without_route"]) == (2, 2)
     assert [row["vendor"] for row in without["vendors"]] == ["vendors"]
+    again = operated.daemon.ask("rerate", *span[2:], "--steps")
+    assert (again["calls"], again["differ"], again["steps_differ"]) == (2, 0, 0)
+    assert {(row["account"], row["role"]) for row in again["accounts"]} == {("acme", "customer"), ("vendors", "vendor")}
+    dearer = operated.daemon.ask("rerate", *span[2:], "--account", "vendors", "--with", "sell")
+    assert (dearer["charges"], dearer["differ"] > 0) == (
+        2,
+        has_cost > 0,
+    )  # a call of no second costs nothing by any rate
 
 
 def test_an_unknown_source_is_refused_where_the_operator_says_so(operated: Stage) -> None:

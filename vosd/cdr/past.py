@@ -4,6 +4,15 @@ from decimal import Decimal
 from typing import Final, NamedTuple
 
 
+class PastAgent(NamedTuple):
+    """What an agent above the customer of a stored call has paid."""
+
+    account: str
+    fee: Decimal
+    tax: Decimal
+    currency: str | None
+
+
 class PastCall(NamedTuple):
     """A stored call; the fields are the columns of the same names, times are UTC milliseconds."""
 
@@ -36,6 +45,8 @@ class PastCall(NamedTuple):
     """Read on request only."""
     tried: tuple[str, ...] = ()
     """The gateways that were called, in order; read on request only."""
+    agents: tuple[PastAgent, ...] = ()
+    """From the customer's own on; read on request only."""
 
     @property
     def vendor_ms(self) -> int | None:

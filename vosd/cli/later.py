@@ -35,7 +35,6 @@ def _family(name: str, help_text: str, *verbs: str) -> Family:
 rates = _family("rates", "Decks of rates.", "import", "export", "versions", "rollback", "lookup")
 alarms = not_built_yet("alarms")
 why = not_built_yet("why")
-rerate = not_built_yet("rerate")
 reconcile = not_built_yet("reconcile")
 report = not_built_yet("report")
 backup = not_built_yet("backup")

@@ -30,7 +30,7 @@ VERBS: Final = {
     "alarms": "vosd.cli.later:alarms",
     "blacklist": "vosd.cli.blacklist:blacklist",
     "why": "vosd.cli.later:why",
-    "rerate": "vosd.cli.later:rerate",
+    "rerate": "vosd.cli.rerate:rerate",
     "reconcile": "vosd.cli.later:reconcile",
     "report": "vosd.cli.later:report",
     "call": "vosd.cli.trial:call",

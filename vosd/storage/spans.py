@@ -11,8 +11,8 @@ from typing import Any, Final
 from sqlalchemy import Row, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from vosd.cdr.past import ALWAYS_READ, PastCall
-from vosd.cdr.record import TOO_DEAR
+from vosd.cdr.past import ALWAYS_READ, PastAgent, PastCall
+from vosd.cdr.record import AGENT, TOO_DEAR
 from vosd.storage import schema
 from vosd.storage.database import Database
 from vosd.storage.listing import newest
@@ -32,7 +32,7 @@ class SqlSpans:
         self._database = database
 
     async def pages(
-        self, wanted: CallFilter, *, with_breakdown: bool = False, with_tried: bool = False
+        self, wanted: CallFilter, *, with_breakdown: bool = False, with_tried: bool = False, with_agents: bool = False
     ) -> AsyncGenerator[Sequence[PastCall], None]:
         """Yield the calls that fit, newest first, some thousands at a time.
 
@@ -47,6 +47,8 @@ class SqlSpans:
                 calls = list(starmap(PastCall, await _rows(connection, part, columns)))
                 if with_tried and calls:
                     calls = await _with_tried(connection, calls)
+                if with_agents and calls:
+                    calls = await _with_agents(connection, calls)
             if calls:
                 yield calls
             if len(calls) < part.limit:
@@ -76,3 +78,15 @@ async def _with_tried(connection: AsyncConnection, calls: Sequence[PastCall]) ->
     for call_id, gateway in await connection.execute(query.order_by(attempt.call_id, attempt.position)):
         tried.setdefault(call_id, []).append(gateway)
     return [call._replace(tried=tuple(tried.get(call.call_id, ()))) for call in calls]
+
+
+async def _with_agents(connection: AsyncConnection, calls: list[PastCall]) -> list[PastCall]:
+    """Return the calls with what agents have paid for them."""
+    charge = schema.cdr_charge.c
+    query = select(charge.call_id, charge.account, charge.fee, charge.tax, charge.currency).where(
+        charge.call_id.in_([call.call_id for call in calls]), charge.role == AGENT
+    )
+    agents: dict[str, list[PastAgent]] = {}
+    for call_id, *values in await connection.execute(query.order_by(charge.call_id, charge.level)):
+        agents.setdefault(call_id, []).append(PastAgent(*values))
+    return [call._replace(agents=tuple(agents.get(call.call_id, ()))) for call in calls] if agents else calls

@@ -1,0 +1,124 @@
+"""Rating stored calls again: nothing changes with unchanged rates, and exactly the difference with others."""
+
+from decimal import Decimal
+
+import pytest
+from doubles.month_of_calls import CONFIGURATION, catalogue_of, month, past_of
+
+from vosd.admin import price_differences
+from vosd.admin.price_differences import OTHERS
+from vosd.admin.rerate import Rerating
+from vosd.base.money import ZERO
+from vosd.catalogue.catalogue import Catalogue
+from vosd.cdr.past import PastCall
+
+
+@pytest.fixture(scope="module")
+def catalogue(tmp_path_factory: pytest.TempPathFactory) -> Catalogue:
+    return catalogue_of(tmp_path_factory.mktemp("month"))
+
+
+@pytest.fixture(scope="module")
+def calls(catalogue: Catalogue) -> list[PastCall]:
+    return [past_of(record) for record in month(catalogue, 1_200)]
+
+
+def rerated(calls: list[PastCall], *arguments: Catalogue, **terms: object) -> Rerating:
+    rerating = Rerating(*arguments, **terms)
+    for each in calls:
+        rerating.add(each)
+    return rerating
+
+
+def test_a_month_of_calls_has_every_kind_of_charge(calls: list[PastCall]) -> None:
+    text = "".join(each.fee_breakdown for each in calls)
+    for step in (
+        "first_period",
+        "sections",
+        "section_cap",
+        "connection_fee",
+        "minimum_charge",
+        "candidate",
+        "dead_call",
+    ):
+        assert step in text
+    assert {each.vendor_account for each in calls} == {"seconds", "minutes", "plain"}
+    assert any(each.agents and each.agents[0].fee for each in calls)
+    assert any(each.answered_at is None and each.cost for each in calls)
+    assert any(each.answered_at is not None and not each.fee for each in calls)
+    assert any(each.rate_group == "free number" and each.answered_at for each in calls)
+    assert len({each.customer_account for each in calls}) == 5
+
+
+def test_with_unchanged_rates_every_charge_and_every_step_is_as_it_was(tmp_path, calls: list[PastCall]) -> None:
+    again = catalogue_of(tmp_path)  # of another process, as it were: nothing is shared with the one that rated
+    rerating = rerated(calls, again, compares_steps=True)
+    assert (rerating.calls, rerating.differences.differ, rerating.steps_differ) == (len(calls), 0, 0)
+    document = rerating.to_json(10)
+    assert document["charges"] > 2_000
+    for row in document["accounts"]:
+        assert (row["before"], row["difference"]) == (row["after"], "0.00")
+    booked = sum((each.cost + each.cost_tax for each in calls if each.vendor_account == "minutes"), ZERO)
+    (vendor,) = [row for row in document["accounts"] if row["account"] == "minutes"]
+    assert Decimal(vendor["before"]) == booked > 0
+
+
+def test_a_changed_rate_shows_in_its_calls_and_in_no_others(tmp_path, calls: list[PastCall]) -> None:
+    text = CONFIGURATION.replace(
+        '{prefix: "447", area: "UK mobile", billing_rate: "0.19999999"', '{prefix: "447", billing_rate: "0.3"'
+    )
+    changed = catalogue_of(tmp_path, text)
+    rerating = rerated(calls, changed, compares_steps=True)
+    document = rerating.to_json(10)
+    assert {row["account"] for row in document["accounts"] if row["differ"]} == {"plain", "cheapest"}
+    (prefix,) = rerated(calls, changed, account="plain").to_json(10)["prefixes"]  # no other rates come in there
+    assert prefix["prefix"] == "447"
+    differences = sum(Decimal(row["difference"]) for row in document["accounts"])
+    assert differences == sum(Decimal(row["difference"]) for row in document["prefixes"]) > 0
+    greatest = [abs(Decimal(each["after"]) - Decimal(each["before"])) for each in document["greatest"]]
+    assert greatest == sorted(greatest, reverse=True)
+    assert len(greatest) == 20
+    assert rerating.steps_differ > 0  # the version of the group is another one, also where the charge is the same
+
+
+def test_other_rates_of_one_account_concern_its_calls_alone(catalogue: Catalogue, calls: list[PastCall]) -> None:
+    cheaper = catalogue.rate_groups["private"]
+    document = rerated(calls, catalogue, account="seconds", instead=cheaper).to_json(10)
+    (row,) = document["accounts"]
+    assert (row["account"], row["role"]) == ("seconds", "vendor")
+    assert row["without_rate"] > 0  # it rates 442 only
+    assert row["calls"] == sum(each.vendor_account == "seconds" for each in calls)
+
+
+def test_an_agent_is_rated_by_its_own_rates(tmp_path, catalogue: Catalogue, calls: list[PastCall]) -> None:
+    (row,) = rerated(calls, catalogue, account="agent").to_json(10)["accounts"]
+    assert (row["role"], row["differ"], row["calls"]) == (
+        "agent",
+        0,
+        sum(len(each.agents) for each in calls if each.answered_at),
+    )
+    dearer = catalogue_of(tmp_path, CONFIGURATION.replace('"0.0071"', '"0.0171"'))
+    (row,) = rerated(calls, dearer, account="agent").to_json(10)["accounts"]
+    assert row["differ"] > 0
+
+
+def test_a_gateway_that_is_gone_is_rated_by_its_account(tmp_path, calls: list[PastCall]) -> None:
+    line = "  - {name: other-group, account: plain, hosts: 192.0.2.2, rate_group: uncapped}\n"
+    document = rerated(calls, catalogue_of(tmp_path, CONFIGURATION.replace(line, ""))).to_json(10)
+    assert [row["account"] for row in document["accounts"] if row["differ"]] == ["plain"]
+
+
+def test_a_rate_in_another_currency_is_no_price(catalogue: Catalogue, calls: list[PastCall]) -> None:
+    elsewhere = [each._replace(vendor_currency="EUR") for each in calls if each.vendor_account == "minutes"]
+    document = rerated(elsewhere, catalogue, account="minutes").to_json(10)
+    (row,) = document["accounts"]
+    assert (row["currency"], row["after"], row["without_rate"]) == ("EUR", "0.00", len(elsewhere))
+    assert document["greatest"][0]["after"] is None
+
+
+def test_prefixes_are_bounded(monkeypatch: pytest.MonkeyPatch, tmp_path, calls: list[PastCall]) -> None:
+    monkeypatch.setattr(price_differences, "PREFIXES_MAX", 2)
+    text = CONFIGURATION.replace("fee_precision: 4", "fee_precision: 1")
+    document = rerated(calls, catalogue_of(tmp_path, text)).to_json(10)
+    assert OTHERS in {row["prefix"] for row in document["prefixes"]}
+    assert sum(row["differ"] for row in document["accounts"]) == sum(row["differ"] for row in document["prefixes"])

@@ -1,0 +1,84 @@
+"""Which rates price calls that were made: those that a call of the same kind would get (docs/billing.md).
+
+A look-up is that of the set-up of a call (``Admission.find_sell_rate``, ``LiveVendors.terms``), with the same catalogue
+the same rate. What a call cost already is compared with that by ``admin.rerate``.
+"""
+
+from vosd.billing.ports import Rates
+from vosd.billing.rates import AppliedRate
+from vosd.callcontrol.number_billing import free_rate
+from vosd.callcontrol.sell_rate import of_allowed_type
+from vosd.catalogue.catalogue import Catalogue
+
+
+class RatesAgain:
+    """The rates of customers, agents and vendors by one catalogue."""
+
+    def __init__(self, catalogue: Catalogue, instead: Rates | None = None, account: str | None = None) -> None:
+        """``instead`` are other rates of ``account``, whatever its gateways have."""
+        self._catalogue = catalogue
+        self._numbers = catalogue.parameters.special_numbers
+        self._has_free = bool(self._numbers.free)
+        self._instead, self._account = instead, account
+        self._customers: dict[tuple[str, str], Rates | None] = {}
+        """By account and mapping gateway."""
+        self._vendors: dict[tuple[str, str], Rates | None] = {}
+        """By account and routing gateway."""
+
+    def of_customer(
+        self, account: str, gateway: str, number: str, wall_ms: int, caller: str, dialled: str = ""
+    ) -> AppliedRate | None:
+        """Return the rate of a call from a mapping gateway or phone that arrived at ``wall_ms`` (UTC).
+
+        A gateway that is not configured any more, or whose account is another one by now, has the rates of ``account``.
+        ``dialled`` is the number with its routing prefix, by which it may be free; empty = it has none.
+        """
+        key = account, gateway
+        rates = self._customers[key] if key in self._customers else self._settle_customer(account, gateway)
+        payer = self._catalogue.accounts.get(account)
+        if self._has_free and payer is not None:
+            pattern = self._numbers.free_by(number, dialled or number)
+            if pattern is not None:
+                return free_rate(pattern, payer, self._catalogue.parameters.free_policy)
+        rate = None if rates is None else rates.find(number, wall_ms, caller)
+        if rate is None or payer is None or not payer.rate_types:
+            return rate
+        allowed = of_allowed_type(payer, rate)
+        return allowed if isinstance(allowed, AppliedRate) else None
+
+    def of_vendor(self, account: str, gateway: str, number: str, wall_ms: int) -> AppliedRate | None:
+        """Return the rate of a call to a routing gateway; without that the account's, as with ``of_customer``."""
+        key = account, gateway
+        rates = self._vendors[key] if key in self._vendors else self._settle_vendor(account, gateway)
+        return None if rates is None else rates.find(number, wall_ms)
+
+    def of_agent(self, account: str, number: str, wall_ms: int, caller: str) -> AppliedRate | None:
+        """Return the rate of an account by itself."""
+        rates = self._of_account(account)
+        return None if rates is None else rates.find(number, wall_ms, caller)
+
+    def _settle_customer(self, account: str, gateway: str) -> Rates | None:
+        catalogue = self._catalogue
+        mapping = catalogue.mapping_gateways.get(gateway)
+        rates: Rates | None = None
+        if mapping is not None and mapping.account == account and account != self._account:
+            rates = catalogue.customer_rates.get(gateway)
+            if rates is None and mapping.rate_group is not None:
+                rates = catalogue.rate_groups[mapping.rate_group]
+        rates = self._customers[account, gateway] = rates or self._of_account(account)
+        return rates
+
+    def _settle_vendor(self, account: str, gateway: str) -> Rates | None:
+        catalogue = self._catalogue
+        vendor = catalogue.routing_gateways.get(gateway)
+        rates: Rates | None = None
+        if vendor is not None and vendor.account == account and account != self._account:
+            rates = catalogue.vendor_rates.get(gateway)
+        rates = self._vendors[account, gateway] = rates or self._of_account(account)
+        return rates
+
+    def _of_account(self, name: str) -> Rates | None:
+        if name == self._account:
+            return self._instead
+        account = self._catalogue.accounts.get(name)
+        return None if account is None else self._catalogue.rates_of(account)
