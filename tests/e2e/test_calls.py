@@ -261,6 +261,13 @@ REFUSALS = [
         Expected("No Matching Rate", "switch", 403, 21, rated=False),
     ),
     Scene(
+        "the prefix is locked",
+        refused(403, "21", "No Matching Rate"),
+        "4417",
+        [],
+        Expected("No Matching Rate", "switch", 403, 21, rated=False),
+    ),
+    Scene(
         "the account has nothing",
         refused(402, "21", "Insufficient Balance", customer="poor"),
         "4410",
@@ -275,6 +282,15 @@ def test_a_call_is_carried_billed_and_booked_as_its_scenario_says(stage: Stage, 
     record = stage.call(scene.caller, scene.prefix, scene.vendors)
 
     check(record, scene.expected)
+
+
+def test_a_call_is_charged_for_its_section_and_the_connection(stage: Stage) -> None:
+    record = stage.call(Caller("hangs_up"), "4416", [Vendor("carrier-a", "answers")])
+
+    steps = {step["step"]: step for step in record["fee_breakdown"]["customer"]}
+    assert (steps["rate"]["sections"], steps["connection_fee"]["raw"]) == ("0.08@60;0.12@120", "0.02")
+    assert (record["fee"], record["tax"]) == ("0.10", "0.01"), "capped by the section of a minute"
+    assert record["billed_seconds"] == record["hold_time_s"]
 
 
 def test_a_gateway_that_asked_for_a_rest_gets_one_and_the_caller_hears_nothing_of_it(stage: Stage) -> None:

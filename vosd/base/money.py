@@ -48,6 +48,11 @@ def round_to_unit(amount: Decimal, unit: Decimal, rounding: Rounding) -> Decimal
     return EXACT.multiply(steps, unit)
 
 
+def unit_of(places: int) -> Decimal:
+    """Return the smallest step of an amount with so many decimals."""
+    return Decimal(1).scaleb(-places)
+
+
 def format_amount(amount: Decimal) -> str:
     """Format an amount for JSON and CSV: two to eight places, zero as ``0.00``."""
     text = str(amount)

@@ -6,7 +6,8 @@ from enum import Enum
 import msgspec
 
 from vosd.base.margin import LossGuard
-from vosd.base.money import ZERO
+from vosd.base.money import ZERO, Rounding
+from vosd.billing.account_rates import AccountRounding
 from vosd.billing.rate_choice import RateSelection
 
 
@@ -63,6 +64,28 @@ class Account(msgspec.Struct, frozen=True):
     """Which rate holds where several may."""
     rate_types: frozenset[str] = frozenset()
     """Kinds of destinations that its calls may have, as rates name them; none = any."""
+
+    hold_time_precision_ms: int | None = None
+    """A fraction of a second of at least this much is one more; None = as the rate group says, here and below."""
+    fee_precision: int | None = None
+    fee_unit: Decimal | None = None
+    fee_rounding: Rounding | None = None
+    billing_unit: int | None = None
+    """Cycle of rates that have none of their own."""
+    tax_exempt: bool = False
+    """No tax is charged to it, whatever its rates say."""
+
+    def rounding(self, *, without_free_time: bool) -> AccountRounding:
+        """Return what it says of its charges that its rate groups may say otherwise."""
+        return AccountRounding(
+            self.hold_time_precision_ms,
+            self.fee_precision,
+            self.fee_unit,
+            self.fee_rounding,
+            self.billing_unit,
+            self.tax_exempt,
+            without_free_time,
+        )
 
     @property
     def names_rates(self) -> bool:

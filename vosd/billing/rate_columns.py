@@ -99,6 +99,7 @@ class RateColumns:
             begins, ends, first[0], tax.number, connection.number, least.number, rate.first_duration,
             rate.billing_cycle, self.text(rate.rate_type), self.text(format_sections(rate.sections)),
             first[1], tax.places, connection.places, least.places, rate.locked,
+            rate.has_cycle_of_group,
         )  # fmt: skip
         self._has_windows = self._has_windows or (begins, ends) != ALWAYS
         return self._term_table.setdefault(record, len(self._term_table))
@@ -158,12 +159,13 @@ class RateColumns:
         self._notes[row] = note
 
     def repeated(self) -> Iterator[Repeated]:
-        """Yield rows whose prefix an earlier line has too, for sources in which each prefix may stand once."""
+        """Yield rows whose prefix an earlier line has too, coming into force at the same moment."""
         order = self._sort()
         keys = [*map(self._keys.__getitem__, order)]
         if not any(map(int.__eq__, keys, islice(keys, 1, None))):
             return
-        for _, rows in groupby(order, self._key):
+        begins = [TERMS.unpack(record)[0] for record in self._term_table]
+        for _, rows in groupby(order, lambda row: (*self._key(row), begins[self._terms[row]])):
             first, *others = sorted(rows, key=self._lines.__getitem__)
             for row in others:
                 prefix = prefix_of(*self._key(row), self._lengths[row])

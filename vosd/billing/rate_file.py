@@ -45,8 +45,8 @@ class _Terms(NamedTuple):
     first_duration: int
     billing_cycle: int
     rate_type: str
-    others: tuple[Decimal, Decimal, tuple[Section, ...], bool]
-    """Connection fee, minimum charge, sections, whether it is locked."""
+    others: tuple[Decimal, Decimal, tuple[Section, ...], bool, bool]
+    """Connection fee, minimum charge, sections, whether it is locked, whether its cycle is that of the group."""
 
 
 class RateFile:
@@ -233,7 +233,7 @@ class RateFile:
             return terms
         (
             begins, ends, first, tax, connection, least, first_duration, cycle, kind, sections,
-            first_places, tax_places, connection_places, least_places, locked,
+            first_places, tax_places, connection_places, least_places, locked, cycle_of_group,
         ) = TERMS.unpack_from(self._term_table, number * TERMS.size)  # fmt: skip
         written = self._text(sections)
         terms = _Terms(
@@ -249,6 +249,7 @@ class RateFile:
                 self._amount(least, least_places) if least or least_places else ZERO,
                 parse_sections(written) if written else (),
                 bool(locked),
+                bool(cycle_of_group),
             ),
         )
         if len(self._terms_made) >= _REMEMBERED:

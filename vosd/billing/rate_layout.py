@@ -14,7 +14,7 @@ import msgspec
 
 from vosd.base.errors import VosError
 
-FORMAT: Final = 2
+FORMAT: Final = 3
 """Changes with the layout, with the rules by which a row is read, and with what is computed of a row."""
 MAGIC: Final = b"vosdrate"
 NO_ROW: Final = 0xFFFF_FFFF
@@ -45,9 +45,10 @@ COLUMNS: Final[dict[str, Literal["Q", "q", "I", "B"]]] = {
 }
 """Name and type of each column."""
 
-TERMS: Final = Struct("=qqqqqqIIIIBBBBB3x")
+TERMS: Final = Struct("=qqqqqqIIIIBBBBBB2x")
 """Validity from and to; first price, tax, connection fee, minimum charge; first duration, cycle, numbers of the texts
-of its type and its sections; decimals of the four amounts; whether it is locked."""
+of its type and its sections; decimals of the four amounts; whether it is locked, and whether its cycle is that of the
+group."""
 
 _PREAMBLE: Final = Struct("=8sII")
 

@@ -204,7 +204,7 @@ def _rate(rate: Rate, policy: RatingPolicy, billable: int) -> _Rated:
     if sections or rate.connection_fee or rate.minimum_charge:
         raw_fee, added = _added(rate, policy, first, raw_fee)
     fee = round_fee(raw_fee, policy)
-    if not rate.tax_rate:
+    if not rate.tax_rate or policy.tax_exempt:
         return added, cycles, raw_cycles, raw_fee, fee, ZERO, ZERO
     raw_tax = EXACT.divide(EXACT.multiply(fee, rate.tax_rate), 100)
     return added, cycles, raw_cycles, raw_fee, fee, raw_tax, _round(raw_tax, policy)
@@ -270,6 +270,8 @@ def _remember(applied: AppliedRate) -> _Terms:
         row["connection_fee"] = _plain(rate.connection_fee)
     if rate.minimum_charge:
         row["minimum_charge"] = _plain(rate.minimum_charge)
+    if policy.tax_exempt:
+        row["tax_exempt"] = True
     if applied.source:
         row["source"] = applied.source
     rounding: Step = {
@@ -313,6 +315,7 @@ def recompute(steps: Sequence[Step]) -> Charge:
         rounding=Rounding(fee["rounding"]),
         nonzero_floor=bool(fee["nonzero_floor"]),
         section_cap=bool(row.get("section_cap", True)),
+        tax_exempt=bool(row.get("tax_exempt", False)),
     )
     applied = AppliedRate(str(row["group"]), str(row["version"]), str(row["currency"]), rate, policy)
     return rate_call(applied, 1000 * _whole(held["seconds"]))

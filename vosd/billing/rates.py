@@ -30,6 +30,8 @@ class RatingPolicy(msgspec.Struct, frozen=True, gc=False):
     """A positive fee that would round to zero becomes one unit."""
     section_cap: bool = True
     """A call that has not completed a section costs at most what that section does."""
+    tax_exempt: bool = False
+    """No tax is charged, whatever the rates say."""
 
 
 class Rate(msgspec.Struct, frozen=True, gc=False):
@@ -58,6 +60,8 @@ class Rate(msgspec.Struct, frozen=True, gc=False):
     """Prices of whole calls by their length; with any, there is no first period."""
     locked: bool = False
     """The prefix is barred: its numbers have no rate, nor that of a shorter prefix."""
+    has_cycle_of_group: bool = False
+    """Its cycle is the billing unit of its group, which an account may replace by its own."""
 
 
 class AppliedRate(msgspec.Struct, frozen=True, gc=False, cache_hash=True, omit_defaults=True):

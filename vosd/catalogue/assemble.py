@@ -76,9 +76,9 @@ def assemble(sources: Sequence[CatalogueSource], problems: ProblemList) -> Catal
     lists = {name: numbers.version for name, numbers in rules.lists.items()}
     calendars = merged.calendars.values() if parameters.uses_calendars else {}
     has_periods = parameters.uses_period_rates and parameters.uses_calendars
-    choices = RateChooser(groups, merged.period_rates.values(), calendars if has_periods else None).choices(
-        accounts, trunks_and_phones.values(), vendors.values()
-    )
+    choices = RateChooser(
+        groups, merged.period_rates.values(), calendars if has_periods else None, parameters.free_time_scope
+    ).choices(accounts, trunks_and_phones.values(), vendors.values())
     routes = RouteTable(
         vendors.values(),
         phones.values(),

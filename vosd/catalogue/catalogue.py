@@ -6,6 +6,7 @@ from decimal import Decimal
 
 from vosd.b2bua.settings import DeadCallBilling
 from vosd.base.margin import LossGuard
+from vosd.billing.account_rates import FreeTimeScope
 from vosd.billing.accounts import Account
 from vosd.billing.period_rates import PeriodRates
 from vosd.billing.ports import Rates
@@ -61,6 +62,8 @@ class CallParameters:
     """``routing.calendar_strict``: gateways without a calendar are out where the calendar of another one fits."""
     dead_call_billing: DeadCallBilling = DeadCallBilling.DETECTION
     """``limits.dead_call_billing``: until when a call is billed whose peer vanished."""
+    free_time_scope: FreeTimeScope = FreeTimeScope.ALL
+    """``billing.free_time_scope``: whose charges free time is taken off."""
     quality_slice_ms: int = SLICE_MS
     """SS_GATEWAY_QUALITY_RESERVE_TIME: length of a slice of the windows of quality."""
     quality_slices: int = SLICES

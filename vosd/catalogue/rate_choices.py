@@ -1,14 +1,15 @@
 """Which rates price the calls of accounts, gateways and phones, where more than one rate group may (ADR 58).
 
-Settled here once, so that a call looks its number up and nothing else. What one rate group prices alone is left out:
-such calls are the rule, and cost no comparison.
+Settled here once, so that a call looks its number up and nothing else; so is an account's own rounding. What one rate
+group prices alone, as it says, is left out: such calls are the rule, and cost no comparison.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
-from vosd.billing.accounts import Account
+from vosd.billing.account_rates import FreeTimeScope, for_account
+from vosd.billing.accounts import Account, AccountType
 from vosd.billing.period_rates import PeriodRates, PeriodTable
 from vosd.billing.ports import Rates, WorkCalendar
 from vosd.billing.rate_choice import Candidate, RateChoice, RateSource
@@ -37,8 +38,10 @@ class RateChooser:
         groups: Mapping[str, RateGroup],
         period_rates: Mapping[str, PeriodRates],
         calendars: Mapping[str, WorkCalendar] | None,
+        free_time_scope: FreeTimeScope = FreeTimeScope.ALL,
     ) -> None:
         """``calendars``: None = period rates are switched off."""
+        self._free_time_scope = free_time_scope
         self._groups = groups
         self._periods = period_rates
         self._calendars = calendars
@@ -52,15 +55,15 @@ class RateChooser:
         """Return the rates of everything that one rate group of its account does not price alone."""
         by_account: dict[str, Rates] = {}
         for name, account in accounts.items():
-            choice = self._choice(account)
+            choice = self._choice(account, is_vendor=account.type is AccountType.CLEARING)
             if choice is not None:
                 by_account[name] = choice
         trunks = partial(self._of_trunks, accounts=accounts, by_account=by_account)
         return RateChoices(trunks(callers), by_account, trunks(vendors))
 
-    def rates_of(self, account: Account) -> Rates | None:
-        """Return the rates of an account by itself; None = it has none."""
-        return self._choice(account) or self._groups.get(account.rate_group or "")
+    def rates_of(self, account: Account, *, is_vendor: bool = False) -> Rates | None:
+        """Return the rates of an account by itself, as a customer or a vendor; None = it has none."""
+        return self._choice(account, is_vendor=is_vendor) or self._groups.get(account.rate_group or "")
 
     def _of_trunks(
         self,
@@ -73,33 +76,47 @@ class RateChooser:
             account = accounts.get(trunk.account or "")
             if account is None:
                 continue
-            if trunk.private_rate_group is None and trunk.rate_group is None:
+            is_vendor = isinstance(trunk, RoutingGateway)
+            has_own = trunk.private_rate_group is not None or trunk.rate_group is not None
+            if not has_own and is_vendor is (account.type is AccountType.CLEARING):
                 rates = by_account.get(account.id)
             else:
-                rates = self._choice(account, trunk)
-                if rates is None and isinstance(trunk, RoutingGateway):  # the steps of a call know those of callers
+                rates = self._choice(account, trunk, is_vendor=is_vendor)
+                if rates is None and is_vendor:  # the steps of a call know those of callers
                     rates = self._groups.get(trunk.rate_group or "")
             if rates is not None:
                 found[trunk.name] = rates
         return found
 
-    def _choice(self, account: Account, trunk: MappingGateway | RoutingGateway | None = None) -> RateChoice | None:
-        """Return the choice of the calls of an account or of one of its trunks; None = one rate group prices them."""
+    def _choice(
+        self, account: Account, trunk: MappingGateway | RoutingGateway | None = None, *, is_vendor: bool
+    ) -> Rates | None:
+        """Return the rates of the calls of an account or of one of its trunks; None = one rate group, as it is."""
         own = None if trunk is None else trunk.private_rate_group
         main = self._groups.get((trunk and trunk.rate_group) or account.rate_group or "")
+        rounding = account.rounding(without_free_time=is_vendor and self._free_time_scope is FreeTimeScope.CUSTOMER)
+
+        def charged(group: RateGroup | None) -> Rates | None:
+            return None if group is None else for_account(group, group.policy, rounding)
+
         found = [
-            (RateSource.TRUNK, self._groups.get(own or "")),
-            (RateSource.ACCOUNT, self._groups.get(account.private_rate_group or "")),
-            (RateSource.PERIOD, self._period_table(account, main)),
-            (RateSource.MAIN, main),
+            (RateSource.TRUNK, charged(self._groups.get(own or ""))),
+            (RateSource.ACCOUNT, charged(self._groups.get(account.private_rate_group or ""))),
+            (RateSource.PERIOD, self._period_table(account, main, charged)),
+            (RateSource.MAIN, charged(main)),
         ]
         candidates = [Candidate(source, rates) for source, rates in found if rates is not None]
         if all(each.source is RateSource.MAIN for each in candidates):
-            return None
+            return next((each.rates for each in candidates if each.rates is not main), None)
         return RateChoice(candidates, account.rate_selection, account.advance_s)
 
-    def _period_table(self, account: Account, main: RateGroup | None) -> PeriodTable | None:
-        """Return the period rates of an account, else of its main rate group; None = there are none."""
+    def _period_table(
+        self, account: Account, main: RateGroup | None, charged: Callable[[RateGroup | None], Rates | None]
+    ) -> PeriodTable | None:
+        """Return the period rates of an account, else of its main rate group; None = there are none.
+
+        ``charged`` returns the rates of a group as the account is charged by them.
+        """
         name = account.period_rates or (None if main is None else main.period_rates)
         period_rates = self._periods.get(name or "")
         if period_rates is None or self._calendars is None:
@@ -107,7 +124,7 @@ class RateChooser:
         table = PeriodTable(period_rates.name)
         for period in period_rates.periods:
             calendar = None if period.calendar is None else self._calendars.get(period.calendar)
-            rates = main if period.rate_group is None else self._groups.get(period.rate_group)
+            rates = charged(main if period.rate_group is None else self._groups.get(period.rate_group))
             if rates is not None and (calendar is not None or period.calendar is None):
                 table.add(period, calendar, rates)
         return None if table.is_empty else table

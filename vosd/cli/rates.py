@@ -1,6 +1,7 @@
 """``vosd rate``: the price of a call, explained."""
 
 import time
+from functools import partial
 
 import click
 
@@ -36,13 +37,14 @@ def explain(
     duration_ms: int,
     caller: str,
     at: int | None,
+    buy: bool,
     as_json: bool,
-    **_: object,
 ) -> None:
     """Rate an imaginary call: which rate, which seconds, which roundings."""
     excerpt = invocation.excerpt
     wall_ms = time.time_ns() // 1_000_000 if at is None else at
-    explanation = explain_rate(excerpt.accounts(), excerpt.rates_of, account_id, callee, duration_ms, wall_ms, caller)
+    rates_of = partial(excerpt.rates_of, is_vendor=buy)
+    explanation = explain_rate(excerpt.accounts(), rates_of, account_id, callee, duration_ms, wall_ms, caller)
     if as_json:
         output.document(explanation)
     else:

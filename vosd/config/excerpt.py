@@ -114,9 +114,9 @@ class Excerpt:
             raise ConfigError(problems.in_order())
         return read.group
 
-    def rates_of(self, account: Account) -> Rates | None:
+    def rates_of(self, account: Account, *, is_vendor: bool = False) -> Rates | None:
         """Return the rates that price the calls of an account; None where its rate group is not configured."""
-        _, parameters = self._installation()
+        keys, parameters = self._installation()
         groups: dict[str, RateGroup] = {}
         self._add_groups(groups, account.rate_group, account.private_rate_group)
         main = groups.get(account.rate_group or "")
@@ -127,7 +127,8 @@ class Excerpt:
         if bound is not None:
             self._add_groups(groups, *(period.rate_group for period in bound.periods))
         has_periods = parameters.period_rate and parameters.work_calendar
-        return RateChooser(groups, defined, self.calendars() if has_periods else None).rates_of(account)
+        chooser = RateChooser(groups, defined, self.calendars() if has_periods else None, keys.billing.free_time_scope)
+        return chooser.rates_of(account, is_vendor=is_vendor)
 
     def _add_groups(self, groups: dict[str, RateGroup], *names: str | None) -> None:
         """Add the rate groups with these names, as far as they exist."""

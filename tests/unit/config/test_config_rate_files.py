@@ -1,5 +1,6 @@
 """Rate tables as CSV: small files become objects, larger ones are compiled. What is accepted and said is the same."""
 
+from datetime import datetime
 from decimal import Decimal
 
 import pytest
@@ -88,6 +89,50 @@ def test_sections_and_fees_of_a_table_are_read_by_either_of_their_names(group):
     )  # fmt: skip
 
 
+def at(text: str) -> int:
+    return round(datetime.fromisoformat(text).timestamp() * 1_000)
+
+
+def test_a_prefix_has_the_rate_that_came_into_force_last(group):
+    deck = group(
+        "prefix,billing_rate,effective_from,effective_to\n"
+        "44,0.01,,\n44,0.02,2026-02-01T00:00:00Z,\n44,0.03,2026-03-01T00:00:00Z,2026-03-02T00:00:00Z\n"
+        "4420,0.09,2026-02-15T00:00:00Z,\n33,0.5,,2026-02-01T00:00:00Z\n"
+    )
+
+    def price(number: str, moment: str) -> str | None:
+        found = deck.find(number, at(moment))
+        return None if found is None else str(found.rate.billing_rate)
+
+    assert price("4420", "2026-01-31T23:59:59.999Z") == "0.01"
+    assert price("4420", "2026-02-01T00:00:00.000Z") == "0.02", "a longer prefix that is not in force hides nothing"
+    assert price("4420", "2026-02-15T00:00:00.000Z") == "0.09"
+    assert [price("4470", f"2026-03-0{day}T00:00:00Z") for day in (1, 2)] == ["0.03", "0.02"]
+    assert [price("331", f"2026-02-01T00:00:00.000{zone}") for zone in ("+01:00", "Z")] == ["0.5", None]
+
+
+@pytest.mark.parametrize(
+    ("rows", "error"),
+    [
+        ("44,1,2026-02-01T00:00:00Z,\n44,2,2026-02-01T01:00:00+01:00,\n", (
+            "rates.csv:3: rate_groups[g].rates_file.prefix: value '44': "
+            "expected each prefix once in a rate group, or with another effective_from; it also stands at rates.csv:2"
+        )),
+        ("44,1,2026-02-01T00:00:00Z,2026-01-01T00:00:00Z\n", (
+            "rates.csv:2: rate_groups[g].rates_file.effective_to: value '2026-01-01T00:00:00Z': "
+            "expected a time after effective_from"
+        )),
+        ("44,1,01/02/2026,\n", (
+            "rates.csv:2: rate_groups[g].rates_file.effective_from: value '01/02/2026': "
+            "expected a day such as 2026-12-31, or a time with its zone such as 2026-12-31T18:00:00Z"
+        )),
+    ],
+    ids=["same moment", "ends before it begins", "ambiguous day"],
+)  # fmt: skip
+def test_a_mistake_in_a_validity_is_named(errors, rows, error):
+    assert errors(f"prefix,billing_rate,effective_from,effective_to\n{rows}") == [error]
+
+
 def test_every_bad_row_is_named_with_its_line(errors):
     assert errors(
         'prefix,billing_rate,tax_rate\n44,0.01,\n4420,"1,000.00",\n4.4E+10,0.01,\n49,1e-3,200\n44,0.02,\n33,0.01\n,0.5,\n'
@@ -110,7 +155,7 @@ def test_every_bad_row_is_named_with_its_line(errors):
         ),
         (
             "rates.csv:6: rate_groups[g].rates_file.prefix: value '44': "
-            "expected each prefix once in a rate group; it also stands at rates.csv:2"
+            "expected each prefix once in a rate group, or with another effective_from; it also stands at rates.csv:2"
         ),
         "rates.csv:7: rate_groups[g].rates_file: expected 3 columns as in the header, not 2",
         (
@@ -130,11 +175,8 @@ def test_a_column_is_named_as_the_header_spells_it(errors):
 
 
 def test_a_value_of_a_later_capability_is_an_error_that_says_so(errors):
-    assert errors("prefix,billing_rate,effective_time\n44,0.01,2026-01-01\n") == [
-        (
-            "rates.csv:2: rate_groups[g].rates_file.effective_time: value '2026-01-01': "
-            "expected no 'effective_from': it is not built yet"
-        )
+    assert errors("prefix,billing_rate,area_prefix\n44,0.01,44\n") == [
+        "rates.csv:2: rate_groups[g].rates_file.area_prefix: value '44': expected no 'area_prefix': it is not built yet"
     ]
 
 

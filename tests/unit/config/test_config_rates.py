@@ -154,7 +154,7 @@ def test_a_prefix_that_stands_twice_is_named_with_both_lines(site):
     ) == [
         (
             "vosd.yaml:6: rate_groups[g].rates[2].prefix: value '44': "
-            "expected each prefix once in a rate group; it also stands at vosd.yaml:4"
+            "expected each prefix once in a rate group, or with another effective_from; it also stands at vosd.yaml:4"
         )
     ]
 
@@ -182,6 +182,56 @@ def test_a_groups_own_rounding_wins_over_the_parameters(site):
     assert (own.rounding, own.nonzero_floor, own.hold_time_precision_ms) == (Rounding.UP, True, 500)
     assert (plain.free_time_s, plain.fee_precision, plain.fee_unit) == (6, 4, Decimal("0.0001"))
     assert (plain.rounding, plain.nonzero_floor) == (Rounding.HALF_UP, False)
+
+
+def test_a_group_may_round_to_another_step_than_that_of_its_decimals(site):
+    text = (
+        "rate_groups: [{name: g, rates: [], hold_time_precision: 0, fee_precision: 2, fee_unit: 0.05, section_cap: no}]"
+    )
+    policy = site.load(text).catalogue.rate_groups["g"].policy
+
+    assert (policy.hold_time_precision_ms, policy.fee_precision, policy.fee_unit) == (0, 2, Decimal("0.05"))
+    assert not policy.section_cap
+
+
+def test_a_step_finer_than_the_decimals_is_an_error(site):
+    assert site.errors("rate_groups: [{name: g, rates: [], fee_unit: 0.0000001}]") == [
+        "vosd.yaml:1: rate_groups[g].fee_unit: value '0.0000001': expected at least 0.000001, as fees have 6 decimals"
+    ]
+    wrong = "accounts: [{{id: acme, {}}}]"
+    assert site.errors(wrong.format("fee_unit: 0.05")) == [
+        (
+            "vosd.yaml:1: accounts[acme].fee_unit: value '0.05': "
+            "expected fee_precision with fee_unit: the decimals to which it rounds"
+        )
+    ]
+    assert site.errors(wrong.format("fee_unit: 0.001, fee_precision: 2")) == [
+        "vosd.yaml:1: accounts[acme].fee_unit: value '0.001': expected at least 0.01, as fees have 2 decimals"
+    ]
+
+
+def test_an_account_may_be_charged_otherwise_than_its_rate_group_says(site):
+    text = """
+        parameters: {SERVER_BILLING_FREE_TIME: 6}
+        billing: {free_time_scope: customer}
+        rate_groups:
+          - {name: sell, rates: [{prefix: "44", billing_rate: "0.60", tax_rate: "19"}]}
+          - {name: buy, hold_time_precision: 0, rates: [{prefix: "44", billing_rate: "0.30", billing_cycle: 6}]}
+        accounts:
+          - {id: acme, rate_group: sell, fee_precision: 2, fee_unit: "0.05", fee_rounding: up, hold_time_precision: 500,
+             billing_unit: 30, tax_exempt: yes}
+          - {id: plain, rate_group: sell}
+          - {id: carrier, type: clearing, rate_group: buy, billing_unit: 60}
+        """
+    catalogue = site.load(text).catalogue
+    acme, plain, carrier = (
+        catalogue.rates_of(catalogue.accounts[name]).find("442012", 0) for name in ("acme", "plain", "carrier")
+    )
+    assert (str(acme.policy.fee_unit), acme.policy.fee_precision, acme.policy.rounding) == ("0.05", 2, Rounding.UP)
+    assert (acme.policy.hold_time_precision_ms, acme.rate.billing_cycle, acme.policy.tax_exempt) == (500, 30, True)
+    assert (plain.policy, plain.rate.billing_cycle) == (catalogue.rate_groups["sell"].policy, 1)
+    assert (carrier.policy.free_time_s, carrier.rate.billing_cycle, carrier.policy.hold_time_precision_ms) == (0, 6, 0)
+    assert plain.policy.free_time_s == 6
 
 
 def test_a_group_has_another_version_when_a_row_or_its_rounding_changes(site):

@@ -107,6 +107,7 @@ INSTEAD: Final[Mapping[str, Mapping[str, Any]]] = {
     "ha1_sha256": {"ha1_md5": "a" * 32, "ha1_sha256": "b" * 64, "password": None},
     "first_rate": {"first_rate": "0.5", "first_duration": "30"},
     "first_duration": {"first_rate": "0.5", "first_duration": "30"},
+    "accounts.fee_unit": {"fee_unit": "0.5", "fee_precision": "2"},
     "default_expires": {"default_expires": "70"},
     "max_expires": {"max_expires": "7100"},
     "phone_service.port": {"ip": "192.0.2.3", "port": "81"},

@@ -251,7 +251,7 @@ class _Compiling:
             self._bad.note(line, problems)
             return
         rate = compile_rate(row, self._order.price_per, self._order.billing_unit)
-        self.rates.add(rate, line, note=self._note(rate))
+        self.rates.add(rate, line, *row.window, note=self._note(rate))
 
     def _report_width(self, cells: Sequence[str], line: int) -> None:
         if not is_blank(cells):
@@ -293,7 +293,7 @@ class _Compiling:
         if row.interval is not None and self._order.price_per is PricePer.CYCLE:
             return None
         rate = compile_rate(row, self._order.price_per, self._order.billing_unit)
-        number = self.rates.terms(rate)
+        number = self.rates.terms(rate, *row.window)
         self._rates_of_terms[number] = rate
         return _Terms(number, is_large(rate))
 

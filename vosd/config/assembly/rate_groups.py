@@ -1,13 +1,15 @@
 """Rate groups: rows read, duplicates reported, rounding settled."""
 
-from collections.abc import Iterable, Iterator
-from decimal import Decimal
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 
+from vosd.base.money import format_amount, unit_of
 from vosd.billing.ports import RateTable
+from vosd.billing.rate_columns import RateColumns
 from vosd.billing.rate_file import NotedRate, RateFile
 from vosd.billing.rate_group import RateGroup
+from vosd.billing.rate_layout import ALWAYS
 from vosd.billing.rate_rows import RateRows
 from vosd.billing.rates import Rate, RatingPolicy
 from vosd.catalogue.problems import Place, ProblemList
@@ -28,7 +30,12 @@ _POLICY: Final = Conversion(
     RateGroupKeys,
     RatingPolicy,
     renamed={"fee_rounding": "rounding", "fee_nonzero_floor": "nonzero_floor"},
-    by_hand={"free_time": "free_time_s", "fee_precision": "fee_precision"},
+    by_hand={
+        "free_time": "free_time_s",
+        "hold_time_precision": "hold_time_precision_ms",
+        "fee_precision": "fee_precision",
+        "fee_unit": "fee_unit",
+    },
 )
 require_all_used(
     RateGroupKeys,
@@ -52,7 +59,15 @@ _RATE: Final = Conversion(
         "rate_type": "rate_type",
     },
 )
-require_all_used(RateKeys, _RATE, elsewhere={"memo": "nothing: it is a comment"})
+require_all_used(
+    RateKeys,
+    _RATE,
+    elsewhere={
+        "memo": "nothing: it is a comment",
+        "effective_from": "the table",
+        "effective_to": "the table",
+    },
+)
 
 
 class PlacedRate(NamedTuple):
@@ -139,7 +154,10 @@ def compiled_group(
     keys = read_group_keys(section, key, problems)
     if keys is None:
         return None
-    return ReadGroup(_rate_group(keys, rating_policy(keys, parameters), table), _CompiledRates(file, table))
+    policy = rating_policy(keys, parameters)
+    if not _check_unit(policy, section, key, problems):
+        return None
+    return ReadGroup(_rate_group(keys, policy, table), _CompiledRates(file, table))
 
 
 def read_rate_group(section: Section, key: str, parameters: ParameterKeys, problems: ProblemList) -> ReadGroup | None:
@@ -162,9 +180,24 @@ def read_rate_group(section: Section, key: str, parameters: ParameterKeys, probl
     unit = keys.billing_unit or parameters.billing_unit
     placed = tuple(PlacedRate(compile_rate(row, keys.price_per, unit), place) for row, place in rows.sound)
     policy = rating_policy(keys, parameters)
-    found = tuple(each.rate for each in placed)
-    table = RateRows(found, version_of(sorted(found, key=lambda rate: rate.prefix)))
+    if not _check_unit(policy, section, key, problems):
+        return None
+    windows = tuple(row.window for row, _ in rows.sound)
+    table: RateTable
+    if any(window != ALWAYS for window in windows):
+        table = _timed(placed, windows, keys.price_per)
+    else:
+        found = tuple(each.rate for each in placed)
+        table = RateRows(found, version_of(sorted(found, key=lambda rate: rate.prefix)))
     return ReadGroup(_rate_group(keys, policy, table), _Rows(placed))
+
+
+def _timed(placed: Sequence[PlacedRate], windows: Sequence[tuple[int, int]], price_per: PricePer) -> RateTable:
+    """Return rates of which some are not always in force as a table in memory, in the form of a compiled file."""
+    columns = RateColumns(per_cycle=price_per is PricePer.CYCLE)
+    for (rate, place), window in zip(placed, windows, strict=True):
+        columns.add(rate, place.line, *window)
+    return RateFile(memoryview(b"".join(columns.encoded())))
 
 
 def read_group_keys(section: Section, key: str, problems: ProblemList) -> RateGroupKeys | None:
@@ -175,17 +208,29 @@ def read_group_keys(section: Section, key: str, problems: ProblemList) -> RateGr
 
 def rating_policy(keys: RateGroupKeys, parameters: ParameterKeys) -> RatingPolicy:
     """Return how a group rounds: its own keys win over the parameters."""
+    precision = parameters.hold_time_precision if keys.hold_time_precision is None else keys.hold_time_precision
     if keys.fee_precision is None:
         fee_precision, fee_unit = parameters.fee_precision, parameters.fee_unit
     else:
-        fee_precision, fee_unit = keys.fee_precision, Decimal(1).scaleb(-keys.fee_precision)
+        fee_precision, fee_unit = keys.fee_precision, unit_of(keys.fee_precision)
     return _POLICY(
         keys,
-        hold_time_precision_ms=parameters.hold_time_precision,
+        hold_time_precision_ms=precision,
         free_time_s=parameters.free_time if keys.free_time is None else keys.free_time,
         fee_precision=fee_precision,
-        fee_unit=fee_unit,
+        fee_unit=fee_unit if keys.fee_unit is None else keys.fee_unit,
     )
+
+
+def _check_unit(policy: RatingPolicy, section: Section, key: str, problems: ProblemList) -> bool:
+    """Return whether the unit that a group sets has an effect; report one that is finer than the decimals."""
+    entry = section.entries.get("fee_unit")
+    smallest = unit_of(policy.fee_precision)
+    if entry is None or policy.fee_unit >= smallest:
+        return True
+    expected = f"at least {format_amount(smallest)}, as fees have {policy.fee_precision} decimals"
+    problems.error(entry.place, f"{key}.fee_unit", expected, format_amount(policy.fee_unit))
+    return False
 
 
 def compile_rate(row: RateKeys, price_per: PricePer, billing_unit: int) -> Rate:
@@ -198,6 +243,7 @@ def compile_rate(row: RateKeys, price_per: PricePer, billing_unit: int) -> Rate:
         first_rate=row.first_rate if first_duration else None,
         first_duration=first_duration,
         rate_type=row.rate_type.value if row.rate_type else "",
+        has_cycle_of_group=row.interval is None and row.billing_cycle is None,
     )
 
 
@@ -208,7 +254,8 @@ class _Reading:
         self.sound: list[tuple[RateKeys, Place]] = []
         self._price_per = price_per
         self._problems = problems
-        self._places: dict[str, Place] = {}
+        self._places: dict[tuple[str, int], Place] = {}
+        """By prefix, and from when it is in force."""
         self._bad = 0
 
     def add(self, sources: Iterable[Source]) -> None:
@@ -216,7 +263,7 @@ class _Reading:
             problems = self._problems if self._bad < BAD_ROWS_SHOWN else ProblemList()
             row = validate(RateKeys, source, problems)
             if row is not None and self._fits(row, source, problems):
-                self._places[row.prefix] = source.place
+                self._places[row.prefix, row.window[0]] = source.place
                 self.sound.append((row, source.place))
             else:
                 self._bad += 1
@@ -229,10 +276,11 @@ class _Reading:
         """Check a row against its group and the earlier rows."""
         if not check_interval(row, source, self._price_per, problems):
             return False
-        if row.prefix not in self._places:
+        first = self._places.get((row.prefix, row.window[0]))
+        if first is None:
             return True
         spot = source.spot(("prefix",))
-        problems.error(spot.place, spot.key, each_once(self._places[row.prefix]), spot.written)
+        problems.error(spot.place, spot.key, each_once(first), spot.written)
         return False
 
 
@@ -248,7 +296,7 @@ def check_interval(row: RateKeys, source: Source, price_per: PricePer, problems:
 
 def each_once(first: Place) -> str:
     """Return what is expected of a prefix that stands at another place, too."""
-    return f"each prefix once in a rate group; it also stands at {first}"
+    return f"each prefix once in a rate group, or with another effective_from; it also stands at {first}"
 
 
 def report_unnamed(bad_rows: int, place: Place, key: str, problems: ProblemList) -> None:

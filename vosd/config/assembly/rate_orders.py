@@ -6,6 +6,7 @@ the one that is needed, whichever process compiled it (ADR 49).
 
 import hashlib
 import sys
+import time
 from pathlib import Path
 from typing import Final
 
@@ -48,8 +49,9 @@ class RateOrder(msgspec.Struct, frozen=True):
 
     def name_for(self, digest: str) -> str:
         """Return the name of the compiled file for a source of this SHA-256 digest."""
+        # A day without zone is one of the machine's.
         settings = msgspec.json.encode(
-            (FORMAT, __version__, sys.byteorder, self.price_per, self.billing_unit, self.policy)
+            (FORMAT, __version__, sys.byteorder, self.price_per, self.billing_unit, self.policy, time.tzname)
         )
         return f"{hashlib.sha256(digest.encode() + settings).hexdigest()[:40]}{SUFFIX}"
 

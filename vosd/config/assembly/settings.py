@@ -59,6 +59,7 @@ require_all_used(
     _SETTINGS,
     elsewhere={
         "limits": "the parameters of the catalogue",
+        "billing": "the parameters of the catalogue",
         "dynamic_blacklist": "the parameters of the catalogue",
         "offline_gateway": "the catalogue",
         "routing": "routing gateways that say nothing else",

@@ -127,6 +127,7 @@ def _call_parameters(keys: InstallationKeys, parameters: ParameterKeys) -> CallP
         verdicts_one_in=keys.routing.verdicts_one_in,
         calendar_strict=keys.routing.calendar_strict,
         dead_call_billing=keys.limits.dead_call_billing,
+        free_time_scope=keys.billing.free_time_scope,
         digest=DigestSettings(
             realm=keys.sip.realm,
             algorithms=keys.sip.digest.algorithms,

@@ -4,17 +4,17 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Annotated, ClassVar
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, model_validator
 
 from vosd.base.margin import LossGuard
-from vosd.base.money import ZERO
+from vosd.base.money import ZERO, Rounding, unit_of
 from vosd.billing.accounts import AccountType
 from vosd.billing.rate_choice import RateSelection
 from vosd.config.keys import later, names_of_vos3000
 from vosd.config.keys.rates import RateType
 from vosd.config.keys.templates import TEMPLATE_KEY
-from vosd.config.reader.amounts import currency_code, overdraft, price
-from vosd.config.reader.fields import choice, limit, moment, object_name, one_or_many, switch, whole
+from vosd.config.reader.amounts import currency_code, overdraft, price, step
+from vosd.config.reader.fields import KeyProblemError, choice, limit, moment, object_name, one_or_many, switch, whole
 from vosd.config.reader.margins import wanted_margin
 from vosd.config.reader.model import Keys
 from vosd.config.reader.number_rules import comma_separated
@@ -76,6 +76,20 @@ class AccountKeys(Keys):
     advance_minutes: Annotated[int | None, whole(1, 15)] = None
     """Minutes reserved at a time. Default: SERVER_BILLING_PREVENT_OVERDRAFT_ADVANCE_TIME."""
 
+    hold_time_precision: Annotated[int | None, whole(0, 999, "ms")] = None
+    """A fraction of a second of at least this much is one more second. Default, here and in the keys below: as the rate
+    groups say by which it is charged."""
+    billing_unit: Annotated[int | None, whole(1, 3_600)] = None
+    """Seconds of one increment for rates without ``billing_cycle``, not for those priced by the cycle."""
+    fee_precision: Annotated[int | None, whole(0, 8)] = None
+    """Decimals of fee and tax; it sets their unit too, where ``fee_unit`` does not."""
+    fee_unit: Annotated[Decimal | None, step()] = None
+    """Smallest step of fee and tax, with ``fee_precision``; not finer than the decimals."""
+    fee_rounding: Annotated[Rounding | None, choice(Rounding)] = None
+    """How fee and tax are rounded."""
+    tax_exempt: Annotated[bool, switch()] = False
+    """``yes`` charges no tax, whatever ``tax_rate`` the rates have."""
+
     routing_plan: Annotated[str | None, object_name()] = None
     """Routing plan of its calls. Default: none, all gateways by prefix and priority."""
     loss_guard: Annotated[LossGuard | None, wanted_margin()] = None
@@ -93,3 +107,14 @@ class AccountKeys(Keys):
     names_elsewhere: ClassVar[Renamed] = renamed(names_of_vos3000.ACCOUNT)
     not_built: ClassVar[frozenset[str]] = later.ACCOUNT
     apart: ClassVar[Mapping[str, str]] = TEMPLATE_KEY
+
+    @model_validator(mode="after")
+    def _unit_has_an_effect(self) -> "AccountKeys":
+        if self.fee_unit is None:
+            return self
+        if self.fee_precision is None:
+            raise KeyProblemError("fee_unit", "fee_precision with fee_unit: the decimals to which it rounds")
+        if self.fee_unit < unit_of(self.fee_precision):
+            expected = f"at least {unit_of(self.fee_precision):f}, as fees have {self.fee_precision} decimals"
+            raise KeyProblemError("fee_unit", expected)
+        return self

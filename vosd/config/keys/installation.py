@@ -10,6 +10,7 @@ from typing import Annotated, ClassVar
 from vosd.b2bua.settings import DeadCallBilling
 from vosd.base.secret import Secret
 from vosd.config.keys import later, names_of_vos3000
+from vosd.config.keys.billing import BillingKeys
 from vosd.config.keys.dynamic_blacklist import DynamicBlacklistKeys
 from vosd.config.keys.number_portability import NumberPortabilityKeys
 from vosd.config.keys.phone_service import PhoneServiceKeys
@@ -98,6 +99,7 @@ class InstallationKeys(Keys):
     on_sigterm: Annotated[OnSigterm, choice(OnSigterm, later=frozenset({"keep"}))] = OnSigterm.END
     """What happens to established calls on SIGTERM: ``end`` ends them as SIGINT does."""
     limits: LimitKeys = LimitKeys()
+    billing: BillingKeys = BillingKeys()
     dynamic_blacklist: DynamicBlacklistKeys = DynamicBlacklistKeys()
     routing: RoutingKeys = RoutingKeys()
     number_portability: NumberPortabilityKeys = NumberPortabilityKeys()

@@ -8,11 +8,7 @@ INSTALLATION: Final = frozenset(
         "web", "workers",
     }
 )  # fmt: skip
-ACCOUNT: Final = frozenset(
-    {
-        "packages", "tax_exempt",
-    }
-)  # fmt: skip
+ACCOUNT: Final = frozenset({"packages"})
 CALLER: Final = frozenset({"codecs", "dtmf", "encryption", "media"})
 """Of mapping gateways and phones."""
 MAPPING_GATEWAY: Final = CALLER | {"prefixes"}

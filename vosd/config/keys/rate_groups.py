@@ -1,13 +1,14 @@
 """``rate_groups[]`` without the rates, which are rows of their own (``rates.py``)."""
 
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Annotated, ClassVar, Final
 
 from vosd.base.money import Rounding
 from vosd.catalogue.source import DEFAULT_CURRENCY
 from vosd.config.keys import names_of_vos3000
 from vosd.config.keys.rates import PricePer
-from vosd.config.reader.amounts import currency_code
+from vosd.config.reader.amounts import currency_code, step
 from vosd.config.reader.fields import choice, object_name, switch, whole
 from vosd.config.reader.model import Keys
 from vosd.config.reader.renamed import Renamed, renamed
@@ -28,8 +29,12 @@ class RateGroupKeys(Keys):
     """Seconds of one increment for rates without ``billing_cycle``. Default: SS_BILLINGUNIT."""
     free_time: Annotated[int | None, whole(0, 3_600)] = None
     """Seconds subtracted before rating. Default: SERVER_BILLING_FREE_TIME."""
+    hold_time_precision: Annotated[int | None, whole(0, 999, "ms")] = None
+    """A fraction of a second of at least this much is one more second. Default: SERVER_BILLING_HOLD_TIME_PRECISION."""
     fee_precision: Annotated[int | None, whole(0, 8)] = None
-    """Decimals of fee and tax; it sets their unit too. Default: the parameters."""
+    """Decimals of fee and tax; it sets their unit too, where ``fee_unit`` does not. Default: the parameters."""
+    fee_unit: Annotated[Decimal | None, step()] = None
+    """Smallest step of fee and tax, such as 0.05; not finer than the decimals. Default: as ``fee_precision`` says."""
     fee_rounding: Annotated[Rounding, choice(Rounding)] = Rounding.HALF_UP
     """How fee and tax are rounded."""
     fee_nonzero_floor: Annotated[bool, switch()] = False

@@ -9,6 +9,7 @@ from typing import Annotated, ClassVar, Final
 from pydantic import model_validator
 
 from vosd.base.money import ZERO
+from vosd.billing.rate_layout import ALWAYS
 from vosd.billing.sections import SECTION_SECONDS_MAX, SECTIONS_MAX, Section, format_sections, parse_sections
 from vosd.config.keys import names_of_vos3000
 from vosd.config.reader.amounts import percent, price
@@ -17,6 +18,8 @@ from vosd.config.reader.fields import (
     FromText,
     KeyProblemError,
     choice,
+    end_of_validity,
+    first_instant,
     line_of_text,
     switch,
     whole,
@@ -97,13 +100,18 @@ class RateKeys(Keys):
     sections: Annotated[tuple[Section, ...], _sections()] = ()
     """``0.10@60;0.18@120``: a call of 60 s costs 0.10, one of 120 s 0.18 in all. Seconds after the last completed
     section are charged by ``billing_rate``. With sections there is no first period."""
+    effective_from: Annotated[int | None, first_instant()] = None
+    """When it comes into force; a prefix may have several rows, of which the latest one in force holds. Default: it has
+    always been in force."""
+    effective_to: Annotated[int | None, end_of_validity()] = None
+    """When it ends; a day counts to its last instant."""
     locked: Annotated[bool, switch()] = False
     """``yes`` bars the prefix: calls end with 403, ``No Matching Rate``, and a vendor is not sent them."""
     memo: Annotated[str, line_of_text(0, 1_000)] = ""
     """A comment; not kept."""
 
     names_elsewhere: ClassVar[Renamed] = renamed(names_of_vos3000.RATE)
-    not_built: ClassVar[frozenset[str]] = frozenset({"area_prefix", "effective_from", "effective_to"})
+    not_built: ClassVar[frozenset[str]] = frozenset({"area_prefix"})
     aliases: ClassVar[Mapping[str, str]] = {
         "rate_prefix": "prefix",
         "area_name": "area",
@@ -113,6 +121,12 @@ class RateKeys(Keys):
         "effective_time": "effective_from",
         "expire_time": "effective_to",
     }
+
+    @property
+    def window(self) -> tuple[int, int]:
+        """From when and until before when it is in force, UTC milliseconds."""
+        begins = ALWAYS[0] if self.effective_from is None else self.effective_from
+        return begins, ALWAYS[1] if self.effective_to is None else self.effective_to
 
     @model_validator(mode="after")
     def _increments_agree(self) -> "RateKeys":
@@ -124,4 +138,7 @@ class RateKeys(Keys):
             raise KeyProblemError("first_rate", "first_duration with first_rate, which is its price")
         if self.first_duration and self.first_rate is None:
             raise KeyProblemError("first_duration", "first_rate with first_duration, or interval instead")
+        begins, ends = self.window
+        if begins >= ends:
+            raise KeyProblemError("effective_to", "a time after effective_from")
         return self

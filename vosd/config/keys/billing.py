@@ -1,0 +1,15 @@
+"""``billing``: what holds for the charges of all accounts, beside VOS3000's parameters."""
+
+from typing import Annotated
+
+from vosd.billing.account_rates import FreeTimeScope
+from vosd.config.reader.fields import choice
+from vosd.config.reader.model import Keys
+
+
+class BillingKeys(Keys):
+    """What holds for the charges of all accounts, beside the parameters."""
+
+    free_time_scope: Annotated[FreeTimeScope, choice(FreeTimeScope)] = FreeTimeScope.ALL
+    """Whose free time counts: that of all charges, or only of customers' and agents'; vendors are then paid for every
+    second, as their invoices say."""
