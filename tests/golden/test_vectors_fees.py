@@ -12,7 +12,8 @@ import pytest
 from vosd.billing.rater import breakdown, rate_call
 from vosd.billing.sections import Section
 from vosd.config.assembly.rate_report import stored_by_vos3000
-from vosd.testing.data.builders import applied_rate, rating_policy
+from vosd.config.load import load
+from vosd.testing.data.builders import applied_rate, rates_in, rating_policy
 
 VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "billing.json").read_text())["vectors"]
 CENT = Decimal("0.01")
@@ -58,6 +59,21 @@ def test_a_connection_fee_is_paid_once_by_calls_that_last(given, expect):
                  connection_fee=given["connection_fee"])  # fmt: skip
     assert fee == Decimal(expect["fee"])
     assert given["answered"] or not given["duration_s"], "a call that is not answered has no seconds to bill"
+
+
+@of("rate_quantise")
+def test_a_rate_that_vos3000_would_have_changed_is_reported_and_kept(given, expect, tmp_path):
+    places, rate = given["SERVER_BILLING_FEE_PRECISTION"], given["rate_per_min"]
+    stored = stored_by_vos3000(Decimal(rate), places)
+    assert (stored.rate, stored.is_lossless) == (Decimal(expect["stored_rate"]), expect["lossless"])
+    path = tmp_path / "vosd.yaml"
+    rows = [{"prefix": "44", "billing_rate": rate, "billing_cycle": 3_600}]
+    path.write_text(json.dumps({"rate_groups": [{"name": "g", "fee_precision": places, "rates": rows}]}))
+    loaded = load(path)
+    assert [each.billing_rate for each in rates_in(loaded.catalogue.rate_groups["g"])] == [Decimal(rate)]
+    kept = f"VOS3000 would have stored {expect['stored_rate']}" + ("" if stored.rate else ", a free rate")
+    reported = [problem.expected for problem in loaded.rate_report]
+    assert reported == ([] if expect["lossless"] else [f"at most {places} decimals; {kept}"])
 
 
 @of("profit")

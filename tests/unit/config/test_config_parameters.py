@@ -1,16 +1,10 @@
 """VOS3000's parameters, its preset, and the warnings of settings that are probably not intended."""
 
-import json
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
 
-from vosd.config.assembly.rate_report import stored_by_vos3000
 from vosd.testing.data.builders import rates_in
-
-VECTORS = json.loads((Path(__file__).parents[2] / "vectors" / "billing.json").read_text())["vectors"]
-QUANTISE = [vector for vector in VECTORS if vector["rule"] == "rate_quantise"]
 
 GROUP = "rate_groups: [{name: g, rates: [{prefix: 44, billing_rate: '0.6'}]}]\n"
 
@@ -130,16 +124,6 @@ def test_leaving_out_cdrs_of_calls_that_the_switch_ends_is_a_warning(site):
     (warning,) = site.warnings("parameters: {SERVER_BILLING_RECORD_SERVER_HANG_UP: 0}\n")
 
     assert warning.startswith("vosd.yaml:1: warning: parameters.SERVER_BILLING_RECORD_SERVER_HANG_UP: value '0'")
-
-
-@pytest.mark.parametrize("vector", QUANTISE, ids=lambda vector: vector["id"])
-def test_rates_are_quantised_as_vos3000_would_have(vector):
-    given, expect = vector["given"], vector["expect"]
-
-    stored = stored_by_vos3000(Decimal(given["rate_per_min"]), given["SERVER_BILLING_FEE_PRECISTION"])
-
-    assert stored.rate == Decimal(expect["stored_rate"])
-    assert stored.is_lossless == expect["lossless"]
 
 
 def test_each_rate_that_rounding_would_hurt_is_reported_with_its_line(site):

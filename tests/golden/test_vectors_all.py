@@ -1,0 +1,77 @@
+"""Every worked example of tests/vectors/billing.json is run by a test, or it is said here why it is not."""
+
+import json
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import Final
+
+HERE: Final = Path(__file__).parent
+VECTORS: Final = {
+    vector["id"]: vector["rule"]
+    for vector in json.loads((HERE.parent / "vectors" / "billing.json").read_text())["vectors"]
+}
+EXCEPTIONS: Final = {
+    "package_definition": "packages come with their own capability",
+    "package_free_duration": "packages come with their own capability",
+    "report_limit": "reports come with their own capability",
+}
+"""Rules that no test is for, and why."""
+
+NOT_BUILT_YET: Final = {
+    "agent_authorisation": "rights of agents",
+    "agent_category": "agents",
+    "agent_filter": "agents",
+    "calendar_entries": "billing by calendar",
+    "calendar_period": "billing by calendar",
+    "cdr_count": "numbers without CDR",
+    "free_precedence": "free numbers, numbers without CDR",
+    "minimum_consumption": "minimum consumption of accounts",
+    "multi_period": "billing by calendar",
+    "pattern_list_parse": "free numbers, numbers without CDR",
+    "pattern_match": "free numbers, numbers without CDR",
+    "period_multiplier": "billing by calendar",
+    "period_rate_tables": "billing by calendar",
+    "period_switch": "billing by calendar",
+    "start_billing": "billing from INVITE",
+    "strip_prefix": "digits removed before a number is rated",
+}
+"""Rules whose capability is being built; whoever builds it takes the rule away."""
+
+
+def modules() -> Iterator[ModuleType]:
+    """Import every file whose tests may run examples."""
+    for path in sorted(HERE.glob("test_vectors_*.py")):
+        if path != Path(__file__):
+            yield import_module(f"golden.{path.stem}")
+
+
+def runs() -> Iterator[tuple[str, str]]:
+    """Yield each example with a test that runs it: the names of a test's cases are those of its examples."""
+    for module in modules():
+        for name, test in vars(module).items():
+            marks = getattr(test, "pytestmark", []) if name.startswith("test_") else []
+            for mark in marks:
+                cases = mark.args[1] if mark.name == "parametrize" else ()
+                for case in cases:
+                    identifier = getattr(case, "id", None)
+                    if identifier in VECTORS:
+                        yield identifier, f"{module.__name__}::{name}"
+
+
+def test_every_example_is_run_or_an_exception() -> None:
+    tests_of: dict[str, set[str]] = {}
+    for identifier, test in runs():
+        tests_of.setdefault(identifier, set()).add(test)
+    missing = sorted(set(VECTORS) - set(tests_of))
+    excused = EXCEPTIONS | NOT_BUILT_YET
+    assert {each: VECTORS[each] for each in missing if VECTORS[each] not in excused} == {}
+    assert len(VECTORS) - len(missing) > len(missing), "the tests that run examples were not found"
+
+
+def test_exceptions_are_rules_of_the_file_that_no_test_runs() -> None:
+    rules_run = {VECTORS[identifier] for identifier, _ in runs()}
+    assert EXCEPTIONS.keys() <= set(VECTORS.values())
+    assert EXCEPTIONS.keys().isdisjoint(rules_run)
+    assert NOT_BUILT_YET.keys() <= set(VECTORS.values())
