@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from vosd.billing.period_rates import multiplied
 from vosd.billing.rater import breakdown, rate_call
 from vosd.billing.sections import Section
 from vosd.config.assembly.rate_report import stored_by_vos3000
@@ -74,6 +75,12 @@ def test_a_rate_that_vos3000_would_have_changed_is_reported_and_kept(given, expe
     kept = f"VOS3000 would have stored {expect['stored_rate']}" + ("" if stored.rate else ", a free rate")
     reported = [problem.expected for problem in loaded.rate_report]
     assert reported == ([] if expect["lossless"] else [f"at most {places} decimals; {kept}"])
+
+
+@of("period_multiplier")
+def test_a_period_multiplies_the_price(given, expect):
+    rate = applied_rate(given["base_rate"], 60).rate
+    assert multiplied(rate, Decimal(given["period_rate"])).billing_rate == Decimal(expect["rate"])
 
 
 @of("profit")

@@ -5,8 +5,9 @@ import pytest
 from golden.test_vectors_booking import BILLING, ROUTING
 from vosd.base.clock import Instant
 from vosd.base.errors import Refusal
-from vosd.callcontrol.admission import FREE_NUMBER, Admission, CallRequest, rate_in
+from vosd.callcontrol.admission import FREE_NUMBER, Admission, CallRequest
 from vosd.callcontrol.number_billing import bill_number
+from vosd.callcontrol.sell_rate import rate_in
 from vosd.config.reader.e164s import e164s
 from vosd.routing.special_numbers import SpecialNumbers
 from vosd.testing.data.builders import applied_rate, catalogue, mapping_gateway, rate_group
