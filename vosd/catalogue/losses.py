@@ -8,6 +8,8 @@ from itertools import starmap
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
+from vosd.billing.derived_rates import DerivedTable
+from vosd.billing.ports import RateTable
 from vosd.billing.rate_file import Gone
 from vosd.catalogue.catalogue import Catalogue
 
@@ -114,11 +116,16 @@ def _rates(
         kind = f"rates of rate group {name!r}"
         counted = gone_rates.get(name)
         if counted is None:
-            before = set(group.table.prefixes())
+            before = set(_own(group.table).prefixes())
             gone = sorted(prefix for prefix in before if not other.table.has(prefix))
             yield Loss(kind, tuple(gone), len(gone), len(before))
         else:
             yield Loss(kind, counted.first, counted.number, counted.before)
+
+
+def _own(table: RateTable) -> RateTable:
+    """Return the rates of a group that are not derived: what its base loses is a loss of the base."""
+    return table.own if isinstance(table, DerivedTable) else table
 
 
 def _listed(names: tuple[str, ...], count: int) -> str:

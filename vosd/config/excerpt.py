@@ -22,10 +22,11 @@ from vosd.config.assembly.accounts import account_of
 from vosd.config.assembly.calendars import calendar, read_calendars
 from vosd.config.assembly.compiled_groups import CompiledGroups
 from vosd.config.assembly.decks import deck_names, with_decks
+from vosd.config.assembly.derived_groups import derived_group
 from vosd.config.assembly.inventory import label_of
 from vosd.config.assembly.parameters import defaults_of, take_parameters
 from vosd.config.assembly.period_rates import period_rates, read_period_rates
-from vosd.config.assembly.rate_groups import read_group_keys, read_rate_group
+from vosd.config.assembly.rate_groups import ReadGroup, read_group_keys, read_rate_group
 from vosd.config.assembly.rate_tables import RateTables, TablesInMemory
 from vosd.config.assembly.settings import settings_of
 from vosd.config.kept import Stored, Wanted, nothing_stored
@@ -97,22 +98,32 @@ class Excerpt:
 
     def rate_group(self, name: str) -> RateGroup | None:
         """Return one rate group with its rates; None where there is none of that name."""
+        read = self._rate_group(name)
+        if read is None:
+            return None
+        base = None if read.derive is None else self._rate_group(read.derive.base or "")
+        return read.group if base is None or read.derive is None else derived_group(read, base, read.derive).group
+
+    def _rate_group(self, name: str) -> ReadGroup | None:
+        """Return one rate group with the rates of its own."""
         (groups,) = self._lists(RATE_GROUPS)
         section = _by_name(groups, "name").get(name)
         if section is None:
             return None
         keys, parameters = self._installation()
         problems = ProblemList()
+        label = label_of(section, RATE_GROUPS, "name", 0)
+        section = fill_from_template(section, take_templates(self._copy(), ProblemList()), label, problems)
         wanted = Wanted(keys.state_dir, keys.database.url.reveal(), deck_names([section]))
         (section,) = with_decks([section], self._definitions(wanted).files, problems)
         compiled = CompiledGroups([section], parameters, lambda: self._tables(keys.state_dir), problems)
         if compiled.has(section):
             read = compiled.read(section)
         else:
-            read = read_rate_group(section, label_of(section, RATE_GROUPS, "name", 0), parameters, problems)
+            read = read_rate_group(section, label, parameters, problems)
         if read is None or problems.has_errors:
             raise ConfigError(problems.in_order())
-        return read.group
+        return read
 
     def rates_of(self, account: Account, *, is_vendor: bool = False) -> Rates | None:
         """Return the rates that price the calls of an account; None where its rate group is not configured."""
@@ -238,7 +249,8 @@ class ConfiguredAccounts(Mapping[str, Account]):
             report_unknown("rate group", name, self._groups, account, key, problems)
             return None
         if name not in self._currencies:
-            read = read_group_keys(group, label_of(group, RATE_GROUPS, "name", 0), problems)
+            label = label_of(group, RATE_GROUPS, "name", 0)
+            read = read_group_keys(fill_from_template(group, self._templates, label, problems), label, problems)
             if read is None:
                 return None
             self._currencies[name] = read.currency

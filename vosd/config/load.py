@@ -16,6 +16,7 @@ from vosd.config.assembly.bookable import check_rates
 from vosd.config.assembly.calendars import read_calendars
 from vosd.config.assembly.compiled_groups import CompiledGroups
 from vosd.config.assembly.decks import deck_names, with_decks
+from vosd.config.assembly.derived_groups import derive_groups
 from vosd.config.assembly.inventory import Inventory, label_of, read_inventory
 from vosd.config.assembly.parameters import defaults_of, take_parameters
 from vosd.config.assembly.period_rates import read_period_rates, report_coverage
@@ -37,6 +38,7 @@ from vosd.config.keys.number_pools import NumberPoolKeys
 from vosd.config.keys.parameters import ParameterKeys
 from vosd.config.keys.phones import PhoneKeys
 from vosd.config.keys.presets import Defaults
+from vosd.config.keys.rate_groups import RateGroupKeys
 from vosd.config.keys.routing_gateways import RoutingGatewayKeys
 from vosd.config.keys.routing_plans import RoutingPlanKeys
 from vosd.config.reader.collector import without_collector
@@ -52,7 +54,9 @@ from vosd.net.settings import TransportSettings
 from vosd.net.tls import TlsContexts
 
 Model = TypeVar("Model", bound=Keys)
-_TEMPLATED: Final[tuple[type[Keys], ...]] = (AccountKeys, MappingGatewayKeys, RoutingGatewayKeys, PhoneKeys)
+_TEMPLATED: Final[tuple[type[Keys], ...]] = (
+    AccountKeys, MappingGatewayKeys, RoutingGatewayKeys, PhoneKeys, RateGroupKeys,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,11 +136,17 @@ def _load(
     written = _WrittenSettings(Place(str(path), 0), _places(document))
     defaults = defaults_of(document)
     parameters = take_parameters(document, defaults, problems)
-    groups = items_of(document, "rate_groups", problems)
+    templates = take_templates(document, problems)
+    groups = [
+        fill_from_template(section, templates, label_of(section, "rate_groups", "name", index), problems)
+        for index, section in enumerate(items_of(document, "rate_groups", problems))
+    ]
     state_dir = _state_dir(document)
     stored = definitions(Wanted(state_dir, _database_url(document), deck_names(groups)))
     groups = with_decks(groups, stored.files, problems)
-    objects, rate_files = _objects(document, groups, parameters, defaults, lambda: tables(state_dir), problems)
+    objects, rate_files = _objects(
+        document, groups, templates, parameters, defaults, lambda: tables(state_dir), problems
+    )
     installation = read_section(InstallationKeys, document, "", problems, defaults.settings)
     keys = installation or InstallationKeys()
     source = source_of(objects, parameters, keys, written, problems, zone_variable=environ.get("TZ", ""))
@@ -203,13 +213,13 @@ def _text(section: Section, key: str) -> str:
 def _objects(
     document: Section,
     groups: list[Section],
+    templates: dict[str, Section],
     parameters: ParameterKeys,
     defaults: Defaults,
     tables: Callable[[], RateTables],
     problems: ProblemList,
 ) -> tuple[Objects, Mapping[str, Compiled]]:
-    """Take templates and the other lists of objects out of the document."""
-    templates = take_templates(document, problems)
+    """Take the other lists of objects out of the document."""
     known = (key for model in _TEMPLATED for key in (*model.by_key(), *model.not_built))
     elsewhere = merged(model.names_elsewhere for model in _TEMPLATED)
     check_template_keys(templates, frozenset(known), elsewhere, problems)
@@ -240,8 +250,10 @@ def _objects(
     def read_plan(section: Section, label: str) -> RoutingPlanKeys | None:
         return read_section(RoutingPlanKeys, section, label, problems)
 
+    read_groups = read_inventory(groups, "rate_groups", "name", read_group, problems)
+    derive_groups(read_groups, problems)
     objects = Objects(
-        read_inventory(groups, "rate_groups", "name", read_group, problems),
+        read_groups,
         read_list("accounts", "id", AccountKeys),
         read_list("mapping_gateways", "name", MappingGatewayKeys),
         read_list("routing_gateways", "name", RoutingGatewayKeys),

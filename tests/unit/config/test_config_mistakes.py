@@ -147,7 +147,7 @@ def test_a_value_of_a_later_capability_is_an_error_that_says_so(site, text, what
         ("accounts: acme", "accounts: expected a list: lines that begin with '- '"),
         ("accounts: [acme]", "accounts: expected keys and values in each item"),
         ("parameters: 5", "parameters: expected names and values of parameters"),
-        ("rate_groups: [{name: a}]", "rate_groups[a]: expected rates, a rates_file, or deck: true"),
+        ("rate_groups: [{name: a}]", "rate_groups[a]: expected rates, a rates_file, deck: true, or derive"),
         ("rate_groups: [{name: a, rates: 5}]",
          "rate_groups[a].rates: expected a list of rates: lines that begin with '- '"),
         ("rate_groups: [{name: a, rates: [5]}]",

@@ -10,6 +10,7 @@ from vosd.callcontrol.admission import Admission, CallRequest
 from vosd.callcontrol.live_state import LiveState
 from vosd.callcontrol.vendor_terms import LiveVendors
 from vosd.catalogue.problems import ConfigError
+from vosd.config.excerpt import Excerpt
 from vosd.config.load import Loaded, load
 
 
@@ -153,3 +154,58 @@ def test_rate_types_are_one_or_a_list(tmp_path):
         assert site(tmp_path, {"accounts": {"rate_types": written}}).catalogue.accounts["acme"].rate_types == read
     with pytest.raises(ConfigError, match="one of net, local, domestic, international"):
         site(tmp_path, {"accounts": {"rate_types": "locale"}})
+
+
+DERIVED = [{"name": "resale", "derive": {"from": "sell", "factor": "1.5", "offset": "0.001", "decimals": "3"}}]
+
+
+def test_a_rate_group_is_derived_from_another_one(tmp_path):
+    catalogue = site(tmp_path, {"rate_groups": DERIVED, "accounts": {"rate_group": "resale"}}).catalogue
+    found = catalogue.rate_groups["resale"].find("+4420", 0)
+    assert (found.group, str(found.rate.billing_rate)) == ("resale", "0.061")
+    dearer = site(tmp_path, {"rate_groups": [{**DERIVED[0], "derive": {"from": "own"}}]}).catalogue
+    assert dearer.rate_groups["resale"].version != catalogue.rate_groups["resale"].version
+    excerpt = Excerpt(tmp_path / "vosd.yaml", {})
+    assert str(excerpt.rate_group("resale").find("4420", 0).rate.billing_rate) == "0.02000000"
+
+
+def test_rates_beside_derived_ones_win(tmp_path):
+    rates = [{"prefix": "44", "billing_rate": "9"}]
+    catalogue = site(tmp_path, {"rate_groups": [{**DERIVED[0], "rates": rates}]}).catalogue
+    assert catalogue.rate_groups["resale"].find("4420", 0).rate.billing_rate == 9
+
+
+@pytest.mark.parametrize(
+    ("groups", "named"),
+    [
+        ([{"name": "resale", "derive": {"from": "sel"}}], "rate_groups[resale].derive.from"),
+        ([*DERIVED, {"name": "again", "derive": {"from": "resale"}}], "a rate group that is not derived itself"),
+        ([{"name": "resale", "derive": {"from": "resale"}}], "a rate group that is not derived itself"),
+        ([{"name": "resale", "currency": "EUR", "derive": {"from": "sell"}}], "a rate group in EUR"),
+        ([{"name": "resale", "derive": {"factor": "2"}}], "the name of a rate group"),
+        ([{"name": "resale", "derive": {"from": "sell", "factor": "11"}}], "a number from 0 to 10"),
+        ([{"name": "resale", "derive": {"from": "sell", "offset": "1001"}}], "at most 1000"),
+        ([{"name": "resale"}], "rates, a rates_file, deck: true, or derive"),
+    ],
+)
+def test_a_mistake_in_a_derivation_is_named(tmp_path, groups, named):
+    with pytest.raises(ConfigError) as refused:
+        site(tmp_path, {"rate_groups": groups})
+    assert named in str(refused.value)
+
+
+def test_a_derived_price_that_cannot_be_booked_is_an_error(tmp_path):
+    large = {"name": "large", "rates": [{"prefix": "44", "billing_rate": "90000000", "billing_cycle": "1"}]}
+    assert site(tmp_path, {"rate_groups": [large]})
+    with pytest.raises(ConfigError, match="more cannot be booked"):
+        site(tmp_path, {"rate_groups": [large, {"name": "resale", "derive": {"from": "large", "factor": "10"}}]})
+
+
+def test_a_template_gives_rate_groups_their_rounding(tmp_path):
+    file = {**FILE, "templates": {"wholesale": {"fee_precision": "3", "fee_rounding": "up"}}}
+    sell, *others = FILE["rate_groups"]
+    file["rate_groups"] = [{**sell, "template": "wholesale", "fee_precision": "4"}, *others]
+    path = tmp_path / "vosd.yaml"
+    path.write_text(json.dumps(file))
+    for found in (load(path, {}).catalogue.rate_groups["sell"], Excerpt(path, {}).rate_group("sell")):
+        assert (found.policy.fee_precision, found.policy.rounding.value) == (4, "up")

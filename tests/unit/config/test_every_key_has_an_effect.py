@@ -34,6 +34,7 @@ from vosd.config.reader.reading import section_in_list, section_of
 LOGIN: Final = {"username": "bob", "password": "secret"}
 FILE: Final[Mapping[str, Any]] = {
     "rate_groups": [
+        {"name": "other", "rates": [{"prefix": "44", "billing_rate": "0.012"}, {"prefix": "33", "billing_rate": "1"}]},
         {"name": "sell", "rates": [{"prefix": "44", "billing_rate": "0.012"}]},
         {"name": "lone", "rates": [{"prefix": "44", "billing_rate": "0.012"}]},
     ],
@@ -92,6 +93,7 @@ INSTEAD: Final[Mapping[str, Mapping[str, Any]]] = {
     "period_rates.periods.calendar": {"calendar": None},
     "multiplier": {"multiplier": "0.5", "rate_group": None},
     "rate_group": {"rate_group": "lone"},
+    "derive.from": {"from": "other"},
     "private_rate_group": {"private_rate_group": "lone"},
     "period_rates": {"period_rates": "night"},
     "offline_gateway": {"offline_gateway": "carrier"},
@@ -157,6 +159,7 @@ BESIDE: Final[Mapping[str, Mapping[str, Any]]] = {
     "mapping_gateways.dynamic_blacklist": {"target_limit": "5"},
     "phones.dynamic_blacklist": {"target_limit": "5"},
     "calendars.holidays": {"country": "DE"},
+    "rate_groups.derive": {"from": "sell"},
 }
 """Keys of a section that its others need."""
 

@@ -17,7 +17,7 @@ from vosd.catalogue.versions import version_of
 from vosd.config.assembly.conversion import Conversion, require_all_used
 from vosd.config.assembly.rate_files import read_rate_file
 from vosd.config.keys.parameters import ParameterKeys
-from vosd.config.keys.rate_groups import RATES_INLINE_MAX, RateGroupKeys
+from vosd.config.keys.rate_groups import RATES_INLINE_MAX, DeriveKeys, RateGroupKeys
 from vosd.config.keys.rates import PricePer, RateKeys
 from vosd.config.reader.document import Entry, Listing, Scalar, Section
 from vosd.config.reader.reading import SectionSource, Source, read_section, validate
@@ -46,6 +46,7 @@ require_all_used(
         "price_per": "its rates",
         "billing_unit": "its rates",
         "period_rates": "the group itself",
+        "derive": "the rates of another group (derived_groups.py)",
     },
 )
 _RATE: Final = Conversion(
@@ -103,6 +104,8 @@ class ReadGroup(NamedTuple):
 
     group: RateGroup
     rates: PlacedRates
+    derive: DeriveKeys | None = None
+    """What its rates are derived from; None = it has its own alone."""
 
 
 class _Rows:
@@ -157,7 +160,7 @@ def compiled_group(
     policy = rating_policy(keys, parameters)
     if not _check_unit(policy, section, key, problems):
         return None
-    return ReadGroup(_rate_group(keys, policy, table), _CompiledRates(file, table))
+    return ReadGroup(_rate_group(keys, policy, table), _CompiledRates(file, table), _derive(keys))
 
 
 def read_rate_group(section: Section, key: str, parameters: ParameterKeys, problems: ProblemList) -> ReadGroup | None:
@@ -167,8 +170,8 @@ def read_rate_group(section: Section, key: str, parameters: ParameterKeys, probl
     keys = read_group_keys(section, key, problems)
     if rates is not None and rates_file is not None:
         problems.error(rates_file.place, f"{key}.rates_file", "either rates or rates_file")
-    elif rates is None and rates_file is None:
-        problems.error(section.place, key, "rates, a rates_file, or deck: true")
+    elif rates is None and rates_file is None and "derive" not in section.entries:
+        problems.error(section.place, key, "rates, a rates_file, deck: true, or derive")
     rows = _Reading(keys.price_per if keys else PricePer.MINUTE, problems)
     if rates is not None:
         rows.add(_inline_rows(rates, f"{key}.rates", problems))
@@ -189,7 +192,7 @@ def read_rate_group(section: Section, key: str, parameters: ParameterKeys, probl
     else:
         found = tuple(each.rate for each in placed)
         table = RateRows(found, version_of(sorted(found, key=lambda rate: rate.prefix)))
-    return ReadGroup(_rate_group(keys, policy, table), _Rows(placed))
+    return ReadGroup(_rate_group(keys, policy, table), _Rows(placed), _derive(keys))
 
 
 def _timed(placed: Sequence[PlacedRate], windows: Sequence[tuple[int, int]], price_per: PricePer) -> RateTable:
@@ -329,7 +332,16 @@ def _file_rows(entry: Entry, key: str, problems: ProblemList) -> Iterator[Source
         problems.error(entry.place, key, "the name of a CSV file")
 
 
+def group_version(name: str, currency: str, policy: RatingPolicy, table_version: str, period_rates: str | None) -> str:
+    """Return the version of a rate group: it changes with everything that its calls are charged by."""
+    bound = () if period_rates is None else (period_rates,)
+    return version_of(name, currency, policy, table_version, *bound)
+
+
+def _derive(keys: RateGroupKeys) -> DeriveKeys | None:
+    return keys.derive if keys.derive.is_given else None
+
+
 def _rate_group(keys: RateGroupKeys, policy: RatingPolicy, table: RateTable) -> RateGroup:
-    bound = () if keys.period_rates is None else (keys.period_rates,)
-    version = version_of(keys.name, keys.currency, policy, table.version, *bound)
+    version = group_version(keys.name, keys.currency, policy, table.version, keys.period_rates)
     return RateGroup(keys.name, keys.currency, policy, table, version, keys.period_rates)

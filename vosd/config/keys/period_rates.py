@@ -7,7 +7,7 @@ from pydantic import model_validator
 
 from vosd.billing.period_rates import When
 from vosd.config.keys import names_of_vos3000
-from vosd.config.reader.amounts import factor
+from vosd.config.reader.amounts import factor_up_to
 from vosd.config.reader.fields import KeyProblemError, choice, object_name
 from vosd.config.reader.model import Keys
 from vosd.config.reader.renamed import Renamed, renamed
@@ -24,7 +24,7 @@ class PeriodKeys(Keys):
     """``working``: the working time of the calendar; ``rest``: all other times."""
     rate_group: Annotated[str | None, object_name()] = None
     """Rates of the period; a number that it does not price is priced as in no period."""
-    multiplier: Annotated[Decimal | None, factor()] = None
+    multiplier: Annotated[Decimal | None, factor_up_to()] = None
     """Instead of ``rate_group``: what the prices of the account's rate group are multiplied by."""
 
     @model_validator(mode="after")

@@ -4,16 +4,50 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Annotated, ClassVar, Final
 
-from vosd.base.money import Rounding
+from pydantic import Field, model_validator
+
+from vosd.base.money import PLACES, ZERO, Rounding
 from vosd.catalogue.source import DEFAULT_CURRENCY
 from vosd.config.keys import names_of_vos3000
 from vosd.config.keys.rates import PricePer
-from vosd.config.reader.amounts import currency_code, step
-from vosd.config.reader.fields import choice, object_name, switch, whole
+from vosd.config.keys.templates import TEMPLATE_KEY
+from vosd.config.reader.amounts import currency_code, factor_up_to, price, step
+from vosd.config.reader.fields import KeyProblemError, choice, object_name, switch, whole
 from vosd.config.reader.model import Keys
 from vosd.config.reader.renamed import Renamed, renamed
 
 RATES_INLINE_MAX: Final = 1_000
+DERIVED_FACTOR_MAX: Final = 10
+DERIVED_OFFSET_MAX: Final = 1_000
+"""With both no derived price of a rate that is not large itself is too large to be booked (``assembly.bookable``)."""
+
+
+class DeriveKeys(Keys):
+    """Rates made of those of another group, which follow it. ``rates`` beside it win for their prefixes."""
+
+    base: Annotated[str | None, object_name()] = Field(default=None, alias="from")
+    """The rate group; its rates are not derived themselves, and it has the same currency."""
+    factor: Annotated[Decimal, factor_up_to(DERIVED_FACTOR_MAX)] = Decimal(1)
+    """What its prices are multiplied by, connection fee and minimum charge included."""
+    offset: Annotated[Decimal, price()] = ZERO
+    """Added to the price of a minute, or of a cycle where the rate group has prices of cycles; up to 1,000."""
+    decimals: Annotated[int, whole(0, PLACES)] = PLACES
+    """To which its prices are rounded then."""
+    rounding: Annotated[Rounding, choice(Rounding)] = Rounding.HALF_UP
+    """How they are rounded."""
+
+    @property
+    def is_given(self) -> bool:
+        """Whether the file has the section."""
+        return bool(self.model_fields_set)
+
+    @model_validator(mode="after")
+    def _has_base(self) -> "DeriveKeys":
+        if self.is_given and self.base is None:
+            raise KeyProblemError("from", "the name of a rate group")
+        if self.offset > DERIVED_OFFSET_MAX:
+            raise KeyProblemError("offset", f"at most {DERIVED_OFFSET_MAX}")
+        return self
 
 
 class RateGroupKeys(Keys):
@@ -44,10 +78,12 @@ class RateGroupKeys(Keys):
 
     period_rates: Annotated[str | None, object_name()] = None
     """Period rates of accounts that have this as their rate group and name none of their own."""
+    derive: DeriveKeys = DeriveKeys()
 
     names_elsewhere: ClassVar[Renamed] = renamed(names_of_vos3000.RATE_GROUP)
-    not_built: ClassVar[frozenset[str]] = frozenset({"equivalent_time", "template"})
+    not_built: ClassVar[frozenset[str]] = frozenset({"equivalent_time"})
     apart: ClassVar[Mapping[str, str]] = {
+        **TEMPLATE_KEY,
         "rates": f"The rates, up to {RATES_INLINE_MAX} rows.",
         "rates_file": "Instead of ``rates``: a CSV file, relative to the file that names it.",
         "deck": "Instead of ``rates``: ``true`` takes the rates from the deck of this name in the database.",

@@ -1,4 +1,4 @@
-"""The key ``template``, which accounts, gateways and phones have."""
+"""The key ``template``, which accounts, gateways, phones and rate groups have."""
 
 from typing import Final
 

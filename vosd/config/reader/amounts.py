@@ -24,16 +24,16 @@ def price() -> FromText:
     return FromText(f"an amount of 0 or more with at most {PLACES} decimals, such as 0.012", read)
 
 
-def factor() -> FromText:
+def factor_up_to(most: int = FACTOR_MAX) -> FromText:
     """Read what prices are multiplied by."""
 
     def read(text: str) -> Decimal:
         number = parse_amount(text)
-        if not 0 <= number <= FACTOR_MAX:
+        if not 0 <= number <= most:
             raise ValueError
         return number
 
-    return FromText(f"a number from 0 to {FACTOR_MAX} with at most {PLACES} decimals, such as 0.5", read)
+    return FromText(f"a number from 0 to {most} with at most {PLACES} decimals, such as 0.5", read)
 
 
 def step() -> FromText:
