@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack
+from decimal import Decimal
 from typing import NamedTuple
 
 import pytest
@@ -10,6 +11,7 @@ from doubles.daemon import Daemon
 from vosd.testing.sockets.peer import OutgoingCall, Peer
 
 from .addresses import NUMBERING_SWITCH, VENDORS
+from .conversation import conversing
 from .stage import Stage, configuration
 
 
@@ -144,4 +146,30 @@ def test_a_changed_list_is_in_force_after_a_reload(stage: Stage) -> None:
 
 def test_nothing_is_left_and_the_ledger_agrees(stage: Stage) -> None:
     stage.expect_nothing_left()
+    stage.expect_books_in_order()
+
+
+def test_free_numbers_and_those_without_cdr_are_carried_for_an_account_without_money(stage: Stage) -> None:
+    """Behind a routing prefix; what the vendor takes for the free call is booked, and corrected later."""
+    with conversing(stage, "0044800", "00445000", "0044201", customer="poor") as (free, unrecorded, paid):
+        paid.call.invite()
+        assert paid.call.refused().status == 402
+        for each in (free, unrecorded):
+            each.establish()
+            each.hang_up()
+    record = stage.record_of(free.callee)
+    assert (record["callee_billing"], record["fee"], record["rate_group"], record["rate_prefix"]) == (
+        *(free.callee.removeprefix("00"), "0.00", "free number"),
+        "44800*",
+    )
+    assert [(each["role"], each["account"], each["fee"]) for each in record["charges"]] == [
+        ("customer", "poor", "0.00"),
+        ("vendor", "vendors", record["cost"]),
+    ]
+    assert stage.status()["calls_without_cdr"] == 1
+    assert stage.records("--callee", unrecorded.callee) == []
+    before = stage.balance_of("vendors")
+    (change,) = stage.daemon.ask("cdr", "correct", record["call_id"], "--cost", "0.5", "--memo", "as invoiced")
+    assert stage.balance_of("vendors") == before + Decimal(change["amount"])
+    assert stage.record_of(free.callee)["cost"] == "0.50"
     stage.expect_books_in_order()

@@ -277,6 +277,17 @@ def test_a_rate_is_explained_from_the_configuration_alone(tmp_path: Path) -> Non
     assert ("cycle 6" in shown, "None" in shown) == (True, False)
 
 
+def test_a_free_number_is_explained_as_its_calls_are_billed(tmp_path: Path) -> None:
+    installation = Installation(tmp_path)
+    with installation.config.open("a") as file:
+        file.write("parameters: {SERVER_BILLING_FREE_E164S: '442012*'}\n")
+    words = ("rate", "explain", "--account", "customer-1", "--callee", "4420123", "--duration", "61.5")
+    found = installation.document(*words)
+    assert (found["rate_group"], found["rate_prefix"], found["fee"]) == ("free number", "442012*", "0.00")
+    assert (found["billed_seconds"], found["tax"]) == (62, "0.00")
+    assert installation.document(*words, "--buy")["fee"] != "0.00"
+
+
 def test_a_route_is_explained_with_the_balances_of_the_database(installation: Installation) -> None:
     words = ("route", "explain", "--gateway", "pbx", "--caller", "1000", "--callee", "442012")
     assert installation.document(*words)["result"] == "Insufficient Balance"

@@ -4,22 +4,33 @@ The rate is looked up by the function that the set-up of a call uses.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 import msgspec
 
 from vosd.admin.accounts import configured
 from vosd.base.errors import Refusal, VosError
 from vosd.base.money import format_amount
+from vosd.base.number import for_matching
 from vosd.billing.accounts import Account
 from vosd.billing.ports import Rates
 from vosd.billing.rate_choice import RateChoice
 from vosd.billing.rater import Step, breakdown, charged_by, rate_call
-from vosd.billing.rates import AppliedRate
+from vosd.billing.rates import AppliedRate, RatingPolicy
+from vosd.callcontrol.number_billing import free_rate
 from vosd.callcontrol.sell_rate import of_allowed_type, rate_in
+from vosd.routing.special_numbers import SpecialNumbers
 
 
 class NoRateError(VosError):
     """The account has no rate for the number."""
+
+
+class FreeNumbers(NamedTuple):
+    """Called numbers that cost a customer nothing, and how the seconds of their calls are rounded."""
+
+    numbers: SpecialNumbers
+    policy: RatingPolicy
 
 
 class CandidateRate(msgspec.Struct, frozen=True):
@@ -57,16 +68,23 @@ def explain_rate(
     duration_ms: int,
     wall_ms: int,
     caller: str = "",
+    *,
+    free: FreeNumbers | None = None,
 ) -> RateExplanation:
     """Rate a call from ``caller`` to ``callee`` that begins at ``wall_ms`` (UTC) and lasts ``duration_ms``.
 
-    ``rates_of`` returns the rates of an account, None where what it names is not configured.
+    ``rates_of`` returns the rates of an account, None where what it names is not configured. ``free`` are the numbers
+    that cost a customer nothing; None for a vendor.
 
     Raises:
         UnknownAccountError: the account is not configured.
         NoRateError: it has no rate group, or none of its groups has a rate for the number.
     """
     account = configured(accounts, account_id)
+    number = for_matching(callee)
+    pattern = None if free is None else free.numbers.free_by(number, number)
+    if free is not None and pattern is not None:
+        return _explained(free_rate(pattern, account, free.policy), duration_ms)
     if not account.names_rates:
         message = f"account {account.id} has no rate_group, so nothing has a price on it"
         raise NoRateError(message)
@@ -82,9 +100,14 @@ def explain_rate(
     if isinstance(permitted, Refusal):
         message = f"{permitted.reason.text}: {permitted.detail}"
         raise NoRateError(message)
-    applied = permitted
+    return _explained(
+        permitted, duration_ms, rates.found(callee, wall_ms, caller) if isinstance(rates, RateChoice) else ()
+    )
+
+
+def _explained(applied: AppliedRate, duration_ms: int, found: Sequence[AppliedRate] = ()) -> RateExplanation:
+    """Return what a call costs by a rate; ``found`` are all rates that may price it."""
     charge, charged = rate_call(applied, duration_ms), charged_by(applied, duration_ms)
-    found = rates.found(callee, wall_ms, caller) if isinstance(rates, RateChoice) else ()
     why = "the cheapest of this call" if len(applied.candidates) > 1 else "the first with a rate for the number"
     return RateExplanation(
         rate_group=charged.group,
@@ -94,7 +117,7 @@ def explain_rate(
         fee=format_amount(charge.fee),
         tax=format_amount(charge.tax),
         steps=breakdown(applied, charge),
-        candidates=[_candidate(each, duration_ms, why if each == charged else "") for each in found],
+        candidates=tuple(_candidate(each, duration_ms, why if each == charged else "") for each in found),
     )
 
 

@@ -5,7 +5,7 @@ from functools import partial
 
 import click
 
-from vosd.admin.rating import RateExplanation, explain_rate
+from vosd.admin.rating import FreeNumbers, RateExplanation, explain_rate
 from vosd.cli import output
 from vosd.cli.arguments import MOMENT, SECONDS
 from vosd.cli.command import Family, Invocation, json_option, pass_invocation
@@ -44,7 +44,10 @@ def explain(
     excerpt = invocation.excerpt
     wall_ms = time.time_ns() // 1_000_000 if at is None else at
     rates_of = partial(excerpt.rates_of, is_vendor=buy)
-    explanation = explain_rate(excerpt.accounts(), rates_of, account_id, callee, duration_ms, wall_ms, caller)
+    free = None if buy else FreeNumbers(*excerpt.free_numbers())
+    explanation = explain_rate(
+        excerpt.accounts(), rates_of, account_id, callee, duration_ms, wall_ms, caller, free=free
+    )
     if as_json:
         output.document(explanation)
     else:

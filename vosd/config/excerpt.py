@@ -13,6 +13,7 @@ from vosd.billing.accounts import Account
 from vosd.billing.period_rates import PeriodRates
 from vosd.billing.ports import Rates
 from vosd.billing.rate_group import RateGroup
+from vosd.billing.rates import RatingPolicy
 from vosd.catalogue.assemble import settled
 from vosd.catalogue.problems import ConfigError, Place, ProblemList
 from vosd.catalogue.rate_choices import RateChooser, currency_from
@@ -29,6 +30,7 @@ from vosd.config.assembly.period_rates import period_rates, read_period_rates
 from vosd.config.assembly.rate_groups import ReadGroup, read_group_keys, read_rate_group
 from vosd.config.assembly.rate_tables import RateTables, TablesInMemory
 from vosd.config.assembly.settings import settings_of
+from vosd.config.assembly.special_numbers import free_policy, special_numbers
 from vosd.config.kept import Stored, Wanted, nothing_stored
 from vosd.config.keys.accounts import AccountKeys
 from vosd.config.keys.installation import InstallationKeys
@@ -40,6 +42,7 @@ from vosd.config.reader.reading import read_section
 from vosd.config.reader.templates import TEMPLATE, fill_from_template, take_templates
 from vosd.engine.settings import Settings
 from vosd.routing.calendar import Calendar
+from vosd.routing.special_numbers import SpecialNumbers
 
 ACCOUNTS: Final = "accounts"
 RATE_GROUPS: Final = "rate_groups"
@@ -86,6 +89,11 @@ class Excerpt:
         _, parameters = self._installation()
         templates = take_templates(self._copy(), ProblemList())
         return ConfiguredAccounts(_by_name(accounts, "id"), _by_name(groups, "name"), templates, parameters)
+
+    def free_numbers(self) -> tuple[SpecialNumbers, RatingPolicy]:
+        """Return the numbers that are billed otherwise, and how the seconds of calls to free ones are rounded."""
+        keys, parameters = self._installation()
+        return special_numbers(keys, parameters), free_policy(parameters)
 
     def calendars(self) -> dict[str, Calendar]:
         """Return the calendars by name, without those that have mistakes; none where they are switched off."""

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple, TypeVar
 
-from vosd.billing.rates import RatingPolicy
 from vosd.catalogue.catalogue import CallParameters
 from vosd.catalogue.problems import ProblemList
 from vosd.catalogue.source import CatalogueSource, Definition, Definitions, Origin, References
@@ -18,7 +17,7 @@ from vosd.config.assembly.number_lists import number_list, number_pool
 from vosd.config.assembly.period_rates import period_rates
 from vosd.config.assembly.rate_groups import ReadGroup
 from vosd.config.assembly.routing_plans import routing_plan
-from vosd.config.assembly.special_numbers import special_numbers
+from vosd.config.assembly.special_numbers import free_policy, special_numbers
 from vosd.config.assembly.vendors import routing_gateway
 from vosd.config.keys.accounts import AccountKeys
 from vosd.config.keys.calendars import CalendarKeys
@@ -121,7 +120,7 @@ def _call_parameters(keys: InstallationKeys, parameters: ParameterKeys) -> CallP
         record_zero_hold_time=parameters.record_zero_hold_time,
         record_illegal_calls=parameters.record_illegal_call,
         special_numbers=special_numbers(keys, parameters),
-        free_policy=RatingPolicy(parameters.hold_time_precision, 0, parameters.fee_precision, parameters.fee_unit),
+        free_policy=free_policy(parameters),
         uses_calendars=parameters.work_calendar,
         uses_period_rates=parameters.period_rate,
         verdicts_one_in=keys.routing.verdicts_one_in,

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from vosd.billing.rates import RatingPolicy
 from vosd.catalogue.problems import ProblemList
 from vosd.catalogue.source import Origin
 from vosd.config.keys.installation import InstallationKeys
@@ -19,6 +20,11 @@ def special_numbers(keys: InstallationKeys, parameters: ParameterKeys) -> Specia
     """Return what holds for the called numbers of all calls."""
     emergency = frozenset(keys.routing.emergency_numbers)
     return SpecialNumbers(parameters.route_prefix, parameters.free_e164s, parameters.no_cdr_e164s, emergency)
+
+
+def free_policy(parameters: ParameterKeys) -> RatingPolicy:
+    """Return how the seconds of calls to free numbers are rounded."""
+    return RatingPolicy(parameters.hold_time_precision, 0, parameters.fee_precision, parameters.fee_unit)
 
 
 def check_special_numbers(numbers: SpecialNumbers, origin: Origin, problems: ProblemList) -> None:
