@@ -97,6 +97,8 @@ QUALITY_SWITCH: Final = Endpoint(f"{NETWORK}.1", 15_093)
 """It orders vendors by quality."""
 PLANNING_SWITCH: Final = Endpoint(f"{NETWORK}.1", 15_101)
 """Its customers have routing plans."""
+LEVELLED_SWITCH: Final = Endpoint(f"{NETWORK}.1", 15_103)
+"""Its customer has agents at three levels."""
 UNKNOWN_SOURCE: Final = Endpoint(f"{NETWORK}.99", 15_099)
 """An unused address."""
 

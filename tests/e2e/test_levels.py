@@ -1,0 +1,105 @@
+"""A hundred INVITEs at once on money for five calls, through the daemon: exactly five are carried.
+
+The money is the customer's, that of an agent at one of three levels, or that of a vendor that is paid in advance.
+"""
+
+from collections.abc import Iterator
+from decimal import Decimal
+from string import Template
+
+import pytest
+from doubles.daemon import Daemon
+
+from vosd.testing.sockets.peer import ANSWER, Message, OutgoingCall, Peer
+
+from .addresses import LEVELLED_SWITCH, VENDORS
+from .conditions import eventually
+from .stage import Stage, configuration
+
+PRICES = {"acme": "0.60", "south": "0.54", "north": "0.48", "top": "0.42", "carrier": "0.30"}
+"""Of the first minute, by account."""
+CALLS = 100
+CARRIED = 5
+
+
+def text_of(poor: str, balance: Decimal) -> str:
+    """Return the configuration in which one account has the money for five calls, and the others have plenty."""
+    limits = dict.fromkeys(PRICES, "1000") | {poor: str(CARRIED * Decimal(PRICES[poor]) - balance)}
+    return Template(configuration("levels.yaml", LEVELLED_SWITCH)).safe_substitute(limits)
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    with Daemon(tmp_path_factory.mktemp("levels"), text_of("acme", Decimal(0))) as daemon:
+        stage = Stage(daemon, LEVELLED_SWITCH)
+        yield stage
+        stage.expect_nothing_left()
+        stage.expect_books_in_order()
+        assert daemon.interrupt() == 0
+
+
+def carried_of(stage: Stage, caller: Peer, vendor: Peer) -> tuple[list[OutgoingCall], list[int]]:
+    """Send all INVITEs before any is answered; return the calls in conversation, and the codes of the others."""
+    calls = {call.call_id: call for call in (OutgoingCall(caller, stage.address, "442079460000") for _ in range(CALLS))}
+    for call in calls.values():
+        call.invite()
+    talking: list[OutgoingCall] = []
+    refused: dict[str, int] = {}
+    answered: set[str] = set()
+
+    def listen() -> bool:
+        while (incoming := vendor.receive(0)) is not None:
+            if incoming.method == "INVITE":
+                vendor.reply(incoming, 200, tag=f"v{incoming['Call-ID']}", body=ANSWER)
+        while (response := caller.receive(0)) is not None:
+            take(response)
+        return len(talking) + len(refused) == CALLS
+
+    def take(response: Message) -> None:
+        call = calls[response["Call-ID"]]
+        if (response.status or 0) < 200 or not response["CSeq"].endswith("INVITE"):
+            return
+        call.remote_to = response["To"]
+        if response.status == 200:
+            call.target = response.target
+            call.send(call.request("ACK"))
+            if call.call_id not in answered:
+                answered.add(call.call_id)
+                talking.append(call)
+        else:
+            call.send(call.request("ACK", branch="INVITE"))
+            refused[call.call_id] = response.status or 0
+
+    eventually(listen, lambda: f"{len(talking)} calls carried and {len(refused)} refused", within_s=30.0)
+    return talking, list(refused.values())
+
+
+@pytest.mark.parametrize("poor", list(PRICES))
+def test_exactly_as_many_calls_are_carried_as_the_account_with_least_money_pays_for(stage: Stage, poor: str) -> None:
+    stage.daemon.configure(text_of(poor, amounts(stage, "balance")[poor]))
+    stage.daemon.succeed("reload")
+    with Peer(stage.endpoint_of("acme")) as caller, Peer(VENDORS["carrier-a"]) as vendor:
+        talking, codes = carried_of(stage, caller, vendor)
+        assert (len(talking), codes) == (CARRIED, [503 if poor == "carrier" else 402] * (CALLS - CARRIED))
+        assert amounts(stage, "reserved") == {name: CARRIED * Decimal(price) for name, price in PRICES.items()}
+        for call in talking:
+            call.send(call.request("BYE", 2))
+            assert caller.final_response("2 BYE", call.call_id).status == 200
+            vendor.reply(vendor.expect("BYE", passing=["ACK"]), 200)
+    stage.expect_nothing_left()
+    latest, *_ = eventually(lambda: answered_calls(stage), "the records of all calls")
+    charges = stage.daemon.ask("cdr", "show", latest["call_id"])["charges"]
+    assert [each["account"] for each in charges] == list(PRICES)
+    stage.expect_books_in_order()
+
+
+def amounts(stage: Stage, column: str) -> dict[str, Decimal]:
+    """Return a column of the listing of accounts."""
+    return {each["id"]: Decimal(each[column]) for each in stage.daemon.ask("account", "list")}
+
+
+def answered_calls(stage: Stage) -> list[dict[str, str]]:
+    """Return the records of answered calls once all calls are booked."""
+    if stage.status()["cdr_queue"]:
+        return []
+    return [each for each in stage.records("--reason", "Normal") if each["answered_at"]]
