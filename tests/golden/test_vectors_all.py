@@ -17,13 +17,14 @@ EXCEPTIONS: Final = {
     "package_free_duration": "packages come with their own capability",
     "report_limit": "reports come with their own capability",
 }
-"""Rules that no test is for, and why."""
+"""Rules, or single examples, that no test is for, and why."""
 
 NOT_BUILT_YET: Final = {
     "agent_authorisation": "rights of agents",
-    "start_billing": "billing from INVITE",
+    "START-1-ANSWER": "billing from INVITE",
+    "START-1-NOANSWER": "billing from INVITE",
 }
-"""Rules whose capability is being built; the commit that builds it removes the rule."""
+"""Those whose capability is being built; the commit that builds it removes the line."""
 
 
 def modules() -> Iterator[ModuleType]:
@@ -52,12 +53,11 @@ def test_every_example_is_run_or_an_exception() -> None:
         tests_of.setdefault(identifier, set()).add(test)
     missing = sorted(set(VECTORS) - set(tests_of))
     excused = EXCEPTIONS | NOT_BUILT_YET
-    assert {each: VECTORS[each] for each in missing if VECTORS[each] not in excused} == {}
+    assert {each: VECTORS[each] for each in missing if not excused.keys() & {each, VECTORS[each]}} == {}
     assert len(VECTORS) - len(missing) > len(missing), "the tests that run examples were not found"
 
 
-def test_exceptions_are_rules_of_the_file_that_no_test_runs() -> None:
-    rules_run = {VECTORS[identifier] for identifier, _ in runs()}
-    assert EXCEPTIONS.keys() <= set(VECTORS.values())
-    assert EXCEPTIONS.keys().isdisjoint(rules_run)
-    assert NOT_BUILT_YET.keys() <= set(VECTORS.values())
+def test_exceptions_are_of_the_file_and_run_by_no_test() -> None:
+    run = {name for identifier, _ in runs() for name in (identifier, VECTORS[identifier])}
+    assert EXCEPTIONS.keys() | NOT_BUILT_YET.keys() <= {*VECTORS, *VECTORS.values()}
+    assert EXCEPTIONS.keys().isdisjoint(run)

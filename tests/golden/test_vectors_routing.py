@@ -77,6 +77,9 @@ class VendorsWithCredits:
     def located(self, gateway):
         return True
 
+    def is_barred(self, gateway, callee, wall_ms):
+        return False
+
     def terms(self, gateway, callee, wall_ms):
         return applied_rate()
 

@@ -28,6 +28,7 @@ policies = st.builds(
     rounding=st.sampled_from(Rounding),
     nonzero_floor=st.booleans(),
     section_cap=st.booleans(),
+    tax_exempt=st.booleans(),
 ) | st.builds(rating_policy, fee_precision=st.integers(2, 8), fee_unit=st.sampled_from(["0.05", "0.01", "0.5"]))
 
 some_sections = st.lists(st.tuples(st.integers(1, 90), amounts), min_size=1, max_size=4).map(
@@ -147,7 +148,7 @@ def charged(applied: AppliedRate, duration_ms: int) -> tuple[Fraction, Fraction]
     fee = rounded(raw, policy)
     if raw > 0 and fee == 0 and policy.nonzero_floor:
         fee = Fraction(policy.fee_unit)
-    return fee, rounded(fee * Fraction(rate.tax_rate) / 100, policy)
+    return fee, Fraction(0) if policy.tax_exempt else rounded(fee * Fraction(rate.tax_rate) / 100, policy)
 
 
 def plain(value: Fraction, places_min: int) -> str:
@@ -171,6 +172,9 @@ def written_out(applied: AppliedRate, duration_ms: int) -> list[dict[str, object
         row["connection_fee"] = f"{rate.connection_fee:f}"
     if rate.minimum_charge:
         row["minimum_charge"] = f"{rate.minimum_charge:f}"
+    if policy.tax_exempt:
+        row["tax_exempt"] = True
+    raw_tax = Fraction(0) if policy.tax_exempt else charged(applied, duration_ms)[0] * Fraction(rate.tax_rate) / 100
     steps: list[dict[str, object]] = [
         {
             "step": "rate",
@@ -208,7 +212,7 @@ def written_out(applied: AppliedRate, duration_ms: int) -> list[dict[str, object
             "nonzero_floor": policy.nonzero_floor,
             "amount": plain(fee, 2),
         },
-        {"step": "tax", "raw": plain(fee * Fraction(rate.tax_rate) / 100, 0), "amount": plain(tax, 2)},
+        {"step": "tax", "raw": plain(raw_tax, 0), "amount": plain(tax, 2)},
     ]
     return steps
 

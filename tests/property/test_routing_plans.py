@@ -68,6 +68,9 @@ class Vendors:
     def __init__(self, prices):
         self.turns, self.blocked, self.prices = Turns(), {}, prices
 
+    def is_barred(self, gateway, callee, wall_ms):
+        return False
+
     def terms(self, gateway, callee, wall_ms):
         price = self.prices[gateway.name]
         return None if price is None else applied_rate(price)

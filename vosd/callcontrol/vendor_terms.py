@@ -39,6 +39,14 @@ class LiveVendors:
         self.resting: Container[str] = live.breakers.resting
         self.turns = live.turns
 
+    def is_barred(self, gateway: RoutingGateway, callee: str, wall_ms: int) -> bool:
+        """Return whether a table of the gateway's rates has the number's prefix locked at ``wall_ms``."""
+        if gateway.account is None:
+            return False
+        rates = self._choices.get(gateway.name) or self._catalogue.rates_of(self._catalogue.accounts[gateway.account])
+        found = [table.find(callee.removeprefix("+"), wall_ms) for table in (rates.tables if rates else ())]
+        return any(rate is not None and rate.locked for rate in found)
+
     def terms(self, gateway: RoutingGateway, callee: str, wall_ms: int) -> AppliedRate | None:
         """Return the buy rate of a gateway for ``callee`` at ``wall_ms``, or None; a phone has none."""
         if gateway.account is None:

@@ -176,6 +176,8 @@ def _examine(
             return LeftOut(gateway, Cause.LOSS, too_dear)
     elif not gateway.allow_unrated:
         return LeftOut(gateway, Cause.NO_BUY_RATE)
+    elif vendors.is_barred(gateway, request.callee_rated or request.callee, at.wall):
+        return LeftOut(gateway, Cause.NO_BUY_RATE, "the prefix is locked")
     if not vendors.funded(gateway, terms):
         return LeftOut(gateway, Cause.NO_FUNDS)
     # A gateway that only rests may be tried after all, so all that concerns its price is known by now.

@@ -102,6 +102,10 @@ class Vendors(Protocol):
         """Return what a call to ``callee`` at ``wall_ms`` (UTC) costs through the gateway; None = no buy rate."""
         ...
 
+    def is_barred(self, gateway: RoutingGateway, callee: str, wall_ms: int) -> bool:
+        """Return whether the gateway has no buy rate for ``callee`` because the prefix is locked."""
+        ...
+
     def quality(
         self, gateway: RoutingGateway, prefix: str, callee: str, at: Instant, min_attempts: int
     ) -> QualityFigures:

@@ -7,6 +7,7 @@ import pytest
 from vosd.base.money import Rounding
 from vosd.billing.rates import Rate
 from vosd.billing.sections import Section
+from vosd.config.excerpt import Excerpt
 from vosd.testing.data.builders import rates_in
 
 
@@ -232,6 +233,25 @@ def test_an_account_may_be_charged_otherwise_than_its_rate_group_says(site):
     assert (plain.policy, plain.rate.billing_cycle) == (catalogue.rate_groups["sell"].policy, 1)
     assert (carrier.policy.free_time_s, carrier.rate.billing_cycle, carrier.policy.hold_time_precision_ms) == (0, 6, 0)
     assert plain.policy.free_time_s == 6
+
+
+def test_a_verb_finds_the_rates_of_an_account_as_a_call_does(site):
+    path = site.write(
+        "vosd.yaml",
+        """
+        parameters: {SERVER_BILLING_FREE_TIME: 6}
+        billing: {free_time_scope: customer}
+        rate_groups: [{name: g, rates: [{prefix: "44", billing_rate: "0.30"}]}]
+        accounts: [{id: both, rate_group: g, fee_precision: 2}]
+        """,
+    )
+    excerpt = Excerpt(path, {})
+    account = excerpt.accounts()["both"]
+    as_customer, as_vendor = (
+        excerpt.rates_of(account, is_vendor=each).find("442012", 0).policy for each in (False, True)
+    )
+    assert (as_customer.free_time_s, as_vendor.free_time_s) == (6, 0)
+    assert (as_customer.fee_precision, as_vendor.fee_precision) == (2, 2)
 
 
 def test_a_group_has_another_version_when_a_row_or_its_rounding_changes(site):

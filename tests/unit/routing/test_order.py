@@ -24,6 +24,9 @@ class Vendors:
     def __init__(self, prices=None, answered=None, turns=None):
         self.prices, self.answered, self.turns = prices or {}, answered or {}, turns or Turns()
 
+    def is_barred(self, gateway, callee, wall_ms):
+        return False
+
     def terms(self, gateway, callee, wall_ms):
         price = self.prices.get(gateway.name)
         return None if price is None else applied_rate(price)

@@ -47,6 +47,9 @@ class Vendors:
     def located(self, gateway):
         return gateway.account not in self.lost
 
+    def is_barred(self, gateway, callee, wall_ms):
+        return False
+
     def terms(self, gateway, callee, wall_ms):
         self.asked.append((gateway.account, callee, wall_ms))
         return None if gateway.account in self.unrated else TERMS

@@ -34,6 +34,9 @@ class Vendors:
         self.prices = prices or {}
         self.asked = []
 
+    def is_barred(self, gateway, callee, wall_ms):
+        return False
+
     def terms(self, gateway, callee, wall_ms):
         self.asked.append(gateway.name)
         price = self.prices.get(gateway.name, "0.10")

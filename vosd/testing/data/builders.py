@@ -41,10 +41,13 @@ def rating_policy(
     rounding: Rounding = Rounding.HALF_UP,
     nonzero_floor: bool = False,
     section_cap: bool = True,
+    tax_exempt: bool = False,
 ) -> RatingPolicy:
     """Make a policy with vosd's own defaults; the unit follows the precision unless given."""
     unit = Decimal(1).scaleb(-fee_precision) if fee_unit is None else Decimal(fee_unit)
-    return RatingPolicy(hold_time_precision_ms, free_time_s, fee_precision, unit, rounding, nonzero_floor, section_cap)
+    return RatingPolicy(
+        hold_time_precision_ms, free_time_s, fee_precision, unit, rounding, nonzero_floor, section_cap, tax_exempt
+    )
 
 
 def applied_rate(
