@@ -101,6 +101,8 @@ async def emptied(url: str) -> AsyncIterator[Database]:
             schema.lease,
             schema.operational_override,
             schema.override_change,
+            schema.rate_deck,
+            schema.rate_deck_chunk,
         ):
             await connection.execute(table.delete())
     yield database

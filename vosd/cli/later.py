@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from vosd.cli.command import Family, OperationError, Verb
+from vosd.cli.command import OperationError, Verb
 
 
 def not_built_yet(name: str) -> Verb:
@@ -25,14 +25,6 @@ def not_built_yet(name: str) -> Verb:
     )
 
 
-def _family(name: str, help_text: str, *verbs: str) -> Family:
-    family = Family(name, help=help_text)
-    for verb in verbs:
-        family.add_command(not_built_yet(verb))
-    return family
-
-
-rates = _family("rates", "Decks of rates.", "import", "export", "versions", "rollback", "lookup")
 alarms = not_built_yet("alarms")
 why = not_built_yet("why")
 reconcile = not_built_yet("reconcile")

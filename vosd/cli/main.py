@@ -22,7 +22,7 @@ VERBS: Final = {
     "spool": "vosd.cli.spool:spool",
     "rate": "vosd.cli.rates:rate",
     "route": "vosd.cli.routes:route",
-    "rates": "vosd.cli.later:rates",
+    "rates": "vosd.cli.decks:rates",
     "gateway": "vosd.cli.overrides:gateway",
     "overrides": "vosd.cli.overrides:overrides",
     "registrations": "vosd.cli.registrations:registrations",

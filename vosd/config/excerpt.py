@@ -9,13 +9,14 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
+from vosd.base.errors import VosError
 from vosd.billing.accounts import Account
 from vosd.billing.period_rates import PeriodRates
 from vosd.billing.ports import Rates
 from vosd.billing.rate_group import RateGroup
 from vosd.billing.rates import RatingPolicy
 from vosd.catalogue.assemble import settled
-from vosd.catalogue.problems import ConfigError, Place, ProblemList
+from vosd.catalogue.problems import ConfigError, Place, ProblemList, suggestion
 from vosd.catalogue.rate_choices import RateChooser, currency_from
 from vosd.catalogue.references import check_currency
 from vosd.catalogue.source import Definition, report_unknown
@@ -35,6 +36,7 @@ from vosd.config.kept import Stored, Wanted, nothing_stored
 from vosd.config.keys.accounts import AccountKeys
 from vosd.config.keys.installation import InstallationKeys
 from vosd.config.keys.parameters import ParameterKeys
+from vosd.config.keys.rate_groups import RateGroupKeys
 from vosd.config.reader.collector import without_collector
 from vosd.config.reader.document import Entry, Listing, Scalar, Section
 from vosd.config.reader.includes import read_files
@@ -51,6 +53,10 @@ GATEWAYS: Final[Mapping[str, str]] = {"mapping_gateways": "name", "routing_gatew
 _EMPTY: Final = Entry(Place("", 0), Listing(Place("", 0), []))
 LISTS: Final = frozenset({ACCOUNTS, RATE_GROUPS, *GATEWAYS})
 """Lists that may be long."""
+
+
+class NoDeckGroupError(VosError):
+    """No rate group of that name takes its rates from a deck."""
 
 
 class Excerpt:
@@ -160,6 +166,27 @@ class Excerpt:
         """Return the period rates by name, without those that have mistakes."""
         written = read_period_rates(self._copy(), ProblemList()).written
         return {name: period_rates(each.thing) for name, each in written.items()}
+
+    def deck_group(self, name: str) -> RateGroupKeys:
+        """Return the keys of a rate group that takes its rates from the deck of its name.
+
+        Raises:
+            NoDeckGroupError: there is none of that name, or its rates are in the configuration.
+        """
+        (groups,) = self._lists(RATE_GROUPS)
+        section = _by_name(groups, "name").get(name)
+        if section is None:
+            near = suggestion(name, _by_name(groups, "name")) if groups else "there is none"
+            message = f"no rate group {name!r} is configured; {near}"
+            raise NoDeckGroupError(message)
+        if name not in deck_names([section]):
+            message = f"{section.place}: rate group {name} has its rates in the configuration: say deck: true instead"
+            raise NoDeckGroupError(message)
+        problems = ProblemList()
+        keys = read_group_keys(section, label_of(section, RATE_GROUPS, "name", 0), problems)
+        if keys is None:
+            raise ConfigError(problems.in_order())
+        return keys
 
     def gateways(self) -> frozenset[str]:
         """Return the names of all gateways and phones."""

@@ -1,4 +1,4 @@
-"""Tables: accounts, ledger and checkpoints, calls with attempts and charges, registrations, lease, overrides.
+"""Tables: accounts, ledger and checkpoints, calls with attempts and charges, registrations, lease, overrides, decks.
 
 The migrations lead to this schema, and a test compares both. The columns of calls are those that the record declares
 (ADR 38). Refuses to hold statements.
@@ -10,9 +10,9 @@ reader in the order of the counter misses no commit (``cdr.export_seq``, ``accou
 from collections.abc import Mapping
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, Column, Index, Integer, MetaData, SmallInteger, String, Table, Text
+from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, MetaData, SmallInteger, String, Table, Text
 from sqlalchemy import UniqueConstraint as Unique
-from sqlalchemy.dialects.mysql import MEDIUMTEXT
+from sqlalchemy.dialects.mysql import MEDIUMBLOB, MEDIUMTEXT
 from sqlalchemy.types import TypeEngine
 
 from vosd.cdr.columns import ATTEMPT_COLUMNS, CHARGE_COLUMNS, EXPORT_SEQ, RECORD_COLUMNS
@@ -39,6 +39,8 @@ HOST_LENGTH: Final = 64
 PROCESS_LENGTH: Final = 128
 SETTING_LENGTH: Final = 32
 VALUE_LENGTH: Final = 64
+DIGEST_LENGTH: Final = 64
+PREFIX_LENGTH: Final = 32
 
 CHARGES_FROM_CDR: Final = "charges_cdr"
 """Name of the number up to which ``cdr.export_seq`` is of calls that have no rows in ``cdr_charge``."""
@@ -291,5 +293,34 @@ override_change: Final = Table(
     Column("memo", String(MEMO_LENGTH)),
     Column("value_before", String(VALUE_LENGTH), comment="null = it was as configured"),
     Index("override_change_name", "name"),
+    **_IN_MYSQL,
+)
+
+rate_deck: Final = Table(
+    "rate_deck",
+    metadata,
+    Column("rate_group", String(NAME_LENGTH), primary_key=True),
+    Column("version", Integer, primary_key=True, autoincrement=False, comment="1, 2, 3 ... the highest is in force"),
+    Column("content", Integer, nullable=False, comment="the version whose chunks hold its rates"),
+    Column("replaced", Integer, comment="the version before it; null = none"),
+    Column("made_at", Moment, nullable=False),
+    Column("operator", String(NAME_LENGTH), nullable=False),
+    Column("mode", String(KIND_LENGTH), nullable=False, comment="full, delta or rollback"),
+    Column("effective", Moment, comment="null = at once"),
+    Column("rates", Integer, nullable=False),
+    Column("digest", String(DIGEST_LENGTH), nullable=False, comment="SHA-256 of the uncompressed content"),
+    Column("changes", Text, nullable=False, comment="JSON: prefixes by kind of change"),
+    Column("memo", String(MEMO_LENGTH)),
+    **_IN_MYSQL,
+)
+
+rate_deck_chunk: Final = Table(
+    "rate_deck_chunk",
+    metadata,
+    Column("rate_group", String(NAME_LENGTH), primary_key=True),
+    Column("content", Integer, primary_key=True, autoincrement=False),
+    Column("position", Integer, primary_key=True, autoincrement=False),
+    Column("first_prefix", String(PREFIX_LENGTH), nullable=False),
+    Column("compressed", LargeBinary().with_variant(MEDIUMBLOB(), "mysql"), nullable=False, comment="zlib"),
     **_IN_MYSQL,
 )

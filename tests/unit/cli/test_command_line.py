@@ -60,12 +60,7 @@ def test_wrong_usage_is_exit_2_and_prints_nothing_to_standard_output(words: list
 @pytest.mark.parametrize(
     "words",
     [
-        ["rates", "import", "acme-sell", "deck.csv", "--dry-run"],
         ["cdr", "export", "--after", "5"],
-        ["rates", "export", "acme-sell", "deck.csv"],
-        ["rates", "versions", "acme-sell"],
-        ["rates", "rollback", "acme-sell"],
-        ["rates", "lookup", "acme-sell", "44"],
         ["rate", "cdr-file", "calls.csv"],
         ["ledger", "close", "--until", "2026-03-01T00:00:00Z"],
         ["why", "--callee", "4420"],

@@ -1,0 +1,93 @@
+"""Decks: the import of an export changes nothing; old rates hold until the new ones are in force, and not longer."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vosd.billing.deck_content import Chunk, header_and_lines, packed
+from vosd.billing.decks import Changes, Kind, Mode, find, merged
+from vosd.config.decks.conversion import HEADER, SheetReader
+from vosd.config.decks.sheets import lines_of
+from vosd.config.decks.sorting import in_order
+from vosd.config.keys.rates import PricePer
+
+NOW = "2026-11-21T12:00:00.000Z"
+SOON = "2026-12-15T00:00:00.000Z"
+MOMENTS = (NOW, "2026-11-30T23:59:59.999Z", "2026-12-01T00:00:00.000Z", "2026-12-14T23:59:59.999Z", SOON,
+           "2027-01-02T00:00:00.000Z", "2030-01-01T00:00:00.000Z")  # fmt: skip
+PREFIXES = ("*", "1", "44", "4420", "4421", "49", "0049", "4" * 32)
+NUMBERS = ("1", "441", "4420", "44209", "4422", "50", "0049", "4" * 32)
+TERMS = {
+    "billing_rate": st.sampled_from(["0.01", "0.010", "7", "0.00000001", "", "+0.5"]),
+    "area": st.sampled_from(["", "UK", "London, City", 'the "City"', "M\u00fcnchen", "a;b", "no\u00a0break"]),
+    "interval": st.sampled_from(["", "60/60", "030/6"]),
+    "rate_type": st.sampled_from(["", "Net", "international"]),
+    "tax_rate": st.sampled_from(["", "0", "7.70"]),
+    "locked": st.sampled_from(["", "yes", "no"]),
+}
+TIMES = {
+    "effective_from": st.sampled_from(["", "2026-01-01", "2026-12-01T00:00:00Z"]),
+    "effective_to": st.sampled_from(["", "2027-01-01"]),
+}
+
+
+def sheets(*columns: dict[str, st.SearchStrategy[str]]) -> st.SearchStrategy[str]:
+    cells = {name: cell for each in columns for name, cell in each.items()}
+    rows = st.dictionaries(st.sampled_from(PREFIXES), st.fixed_dictionaries(cells), min_size=1)
+    return rows.map(lambda found: as_csv(found, ["prefix", *cells]))
+
+
+def as_csv(rows: dict[str, dict[str, str]], header: list[str]) -> str:
+    def quoted(cell: str) -> str:
+        return '"' + cell.replace('"', '""') + '"'
+
+    return "\n".join(
+        [
+            ",".join(header),
+            *(",".join([prefix, *(quoted(cells[name]) for name in header[1:])]) for prefix, cells in rows.items()),
+        ]
+    )
+
+
+def read(text: str, effective: str = "") -> Sequence[str]:
+    with TemporaryDirectory() as name:
+        path = Path(name) / "rates.csv"
+        path.write_text(text, encoding="utf-8")
+        reader = SheetReader(str(path), PricePer.MINUTE, effective=effective)
+        lines = [*reader.each_once(in_order(reader.lines(lines_of(path))))]
+    assert not reader.problems
+    return lines
+
+
+@given(first=sheets(TERMS, TIMES), second=sheets(TERMS, TIMES), mode=st.sampled_from(Mode), again=st.sampled_from(Mode))
+def test_the_import_of_an_export_changes_nothing(first, second, mode, again):
+    deck: list[str] = []
+    for text in (first, second):
+        deck = [*merged(deck, read(text), mode, Changes(), now=NOW)]
+        chunks: list[Chunk] = []
+        digest = packed(HEADER, deck, chunks.append)
+        header, lines = header_and_lines(chunk.compressed for chunk in chunks)
+        assert (header, [*lines]) == (HEADER, deck)
+        changes = Changes()
+        imported = [*merged(deck, read("\n".join([header, *deck])), again, changes, now=NOW)]
+        assert imported == deck
+        assert packed(HEADER, imported, chunks.append) == digest
+        assert {kind for kind, count in changes.counts.items() if count} <= {Kind.UNCHANGED}
+
+
+@given(first=sheets(TERMS, TIMES), second=sheets(TERMS), mode=st.sampled_from(Mode))
+def test_a_change_comes_into_force_at_its_moment_and_not_before(first, second, mode):
+    old, new = read(first), read(second, SOON)
+    deck = [*merged(old, new, mode, Changes(), now=NOW, effective=SOON)]
+    changed = {line.partition(",")[0] for line in new}
+    for moment in MOMENTS:
+        for number in NUMBERS:
+            found = [row.terms for row in find(deck, number, moment)]
+            if moment < SOON:
+                assert found == [row.terms for row in find(old, number, moment)]
+            else:
+                kept = [] if mode is Mode.FULL else [line for line in old if line.partition(",")[0] not in changed]
+                assert found == [row.terms for row in find(sorted([*kept, *new]), number, moment)]

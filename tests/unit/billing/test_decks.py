@@ -1,0 +1,139 @@
+"""What an import makes of a deck: which rates stay, end, begin; how the changes are counted; what a number costs."""
+
+import pytest
+
+from vosd.billing.decks import EXAMPLES_MAX, Changes, Example, Kind, Mode, cut, find, merged
+
+NOW = "2026-11-21T12:00:00.000Z"
+PAST = "2026-01-01T00:00:00.000Z"
+SOON = "2026-12-01T00:00:00.000Z"
+LATER = "2027-01-01T00:00:00.000Z"
+
+
+def line(
+    prefix: str, price: str = "0.01", begins: str = "", ends: str = "", closed: str = "", others: str = ",60"
+) -> str:
+    return ",".join((prefix, begins, ends, closed, price, others))
+
+
+def imported(
+    old: list[str], new: list[str], mode: Mode = Mode.FULL, effective: str = ""
+) -> tuple[list[str], dict[Kind, int]]:
+    changes = Changes()
+    lines = [*merged(sorted(old), sorted(new), mode, changes, now=NOW, effective=effective)]
+    assert lines == sorted(lines)
+    assert changes.rows == len(lines)
+    return lines, {kind: count for kind, count in changes.counts.items() if count}
+
+
+def test_the_first_import_is_the_file():
+    new = [line("*"), line("1"), line("44"), line("4420")]
+    assert imported([], new) == (new, {Kind.NEW: 4})
+
+
+def test_the_lines_of_text_are_in_the_order_of_prefixes_and_begins():
+    ordered = [line("*"), line("44"), line("44", begins=SOON), line("44", begins=LATER), line("440"), line("45")]
+    assert sorted([*ordered[3:], *ordered[:3]]) == ordered
+
+
+def test_each_prefix_is_counted_by_how_its_price_changes():
+    old = [line("1", "0.01"), line("2", "0.01"), line("3", "0.01"), line("4", "0.010"), line("5"), line("6")]
+    new = [
+        line("1", "0.02"),
+        line("2", "0.005"),
+        line("3", "0.01", others=",1"),
+        line("4", "0.01"),
+        line("6"),
+        line("7"),
+    ]
+    lines, counts = imported(old, new)
+    assert lines == new
+    assert counts == {
+        Kind.UP: 1, Kind.DOWN: 1, Kind.CHANGED: 1, Kind.UNCHANGED: 2, Kind.CLOSED: 1, Kind.NEW: 1,
+    }  # fmt: skip
+
+
+def test_a_full_import_closes_what_the_file_does_not_have_and_a_partial_one_keeps_it():
+    old = [line("1"), line("2")]
+    assert imported(old, [line("1")]) == ([line("1")], {Kind.UNCHANGED: 1, Kind.CLOSED: 1})
+    assert imported(old, [line("1")], Mode.DELTA) == (old, {Kind.UNCHANGED: 2})
+
+
+def test_a_closed_prefix_stays_in_the_deck_as_closed():
+    closed = line("2", "0", closed="yes")
+    assert imported([line("1"), line("2")], [closed], Mode.DELTA) == (
+        [line("1"), closed],
+        {Kind.UNCHANGED: 1, Kind.CLOSED: 1},
+    )
+    assert imported([closed], [line("2")], Mode.DELTA)[1] == {Kind.NEW: 1}
+    assert imported([closed], [closed])[1] == {Kind.UNCHANGED: 1}
+    assert imported([closed, line("3")], [line("3")])[1] == {Kind.CHANGED: 1, Kind.UNCHANGED: 1}
+
+
+def test_until_an_import_comes_into_force_the_old_rates_hold():
+    lines, counts = imported([line("1", "0.01"), line("2")], [line("1", "0.02", SOON)], effective=SOON)
+    assert lines == [line("1", "0.01", ends=SOON), line("1", "0.02", SOON), line("2", ends=SOON)]
+    assert counts == {Kind.UP: 1, Kind.CLOSED: 1}
+
+
+def test_a_rate_that_goes_on_unchanged_is_not_cut_in_two():
+    assert imported([line("1")], [line("1", begins=SOON)], effective=SOON) == ([line("1")], {Kind.UNCHANGED: 1})
+
+
+def test_a_later_import_for_an_earlier_moment_replaces_the_rates_that_would_have_begun_behind_it():
+    old = [line("1", "0.01", ends=LATER), line("1", "0.03", LATER)]
+    assert imported(old, [line("1", "0.02", SOON)])[0] == [line("1", "0.01", ends=SOON), line("1", "0.02", SOON)]
+
+
+def test_rates_that_have_ended_are_dropped_when_their_prefix_changes():
+    old = [line("1", "0.01", ends=PAST), line("1", "0.02", PAST)]
+    assert imported(old, [line("1", "0.03", SOON)])[0] == [line("1", "0.02", PAST, SOON), line("1", "0.03", SOON)]
+    assert imported(old, [line("1", "0.03", PAST)])[0] == [line("1", "0.03", PAST)]
+
+
+def test_a_prefix_that_has_ended_counts_as_new_when_it_comes_back():
+    assert imported([line("1", ends=PAST)], [line("1", begins=SOON)])[1] == {Kind.NEW: 1}
+    assert imported([line("1", ends=PAST)], [line("2")])[1] == {Kind.UNCHANGED: 1, Kind.NEW: 1}
+
+
+def test_examples_name_the_prices_before_and_after():
+    changes = Changes()
+    assert [*merged([line("1", "0.01"), line("2")], [line("1", "0.02")], Mode.FULL, changes, now=NOW)]
+    assert changes.examples[Kind.UP] == [Example("1", "0.01", "0.02")]
+    assert changes.examples[Kind.CLOSED] == [Example("2", "0.01", None)]
+    assert (changes.prefixes_before, changes.lost) == (2, 1)
+
+
+def test_examples_are_bounded():
+    changes = Changes()
+    new = sorted(line(str(number)) for number in range(1_000))
+    assert len([*merged([], new, Mode.FULL, changes, now=NOW)]) == 1_000
+    assert len(changes.examples[Kind.NEW]) == EXAMPLES_MAX
+    assert changes.counts[Kind.NEW] == 1_000
+
+
+@pytest.mark.parametrize(
+    ("number", "moment", "found"),
+    [
+        ("4420123", PAST, ["4420", "44", "*"]),
+        ("4421", PAST, ["44", "*"]),
+        ("33", PAST, ["*"]),
+        ("4477", PAST, ["44", "*"]),  # a longer prefix that is not in force hides nothing
+        ("4477", SOON, ["447", "44", "*"]),
+        ("4420123", LATER, ["44", "*"]),
+    ],
+)
+def test_a_number_has_the_longest_prefix_in_force(number: str, moment: str, found: list[str]):
+    deck = [line("*"), line("44"), line("4420", ends=LATER), line("447", begins=SOON), line("4499")]
+    assert [row.prefix for row in find(deck, number, moment)] == found
+
+
+def test_of_two_rates_in_force_the_one_that_began_last_holds():
+    deck = [line("44", "0.01"), line("44", "0.02", PAST), line("44", "0.03", LATER)]
+    assert [row.price for row in find(deck, "441", NOW)] == ["0.02"]
+
+
+def test_a_line_is_cut_into_what_decks_are_compared_by():
+    row = cut(line("44", "0.01", PAST, SOON, "", '"London, City",60'))
+    assert (row.prefix, row.begins, row.ends, row.price, row.others) == ("44", PAST, SOON, "0.01", '"London, City",60')
+    assert row.line == line("44", "0.01", PAST, SOON, "", '"London, City",60')

@@ -1,0 +1,173 @@
+"""``vosd rates``: import, versions, roll back, look up, export, on a database of its own; no switch runs."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import click.testing
+import pytest
+
+from vosd.cli.main import main
+from vosd.storage.migrate import migrate
+
+CONFIGURATION = """
+database: {{url: "sqlite+aiosqlite:///{directory}/vosd.db"}}
+state_dir: {directory}/state
+rate_groups:
+  - {{name: acme, deck: true}}
+  - {{name: plain, rates: [{{prefix: "*", billing_rate: "0.1"}}]}}
+"""
+SHEET = """prefix,area,billing_rate,interval,effective_from
+*,Rest,0.15,60/60,
+44,United Kingdom,0.0120,30/6,
+4420,"London, City",0.010,1/1,
+4479,Closed,,,
+49,Germany,0.005,1/1,2026-01-01T00:00:00+01:00
+"""
+
+
+class Site:
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.config = directory / "vosd.yaml"
+        self.config.write_text(CONFIGURATION.format(directory=directory))
+
+    def write(self, text: str, name: str = "rates.csv") -> str:
+        (self.directory / name).write_text(text, encoding="utf-8")
+        return str(self.directory / name)
+
+    def run(self, *words: str, code: int = 0) -> str:
+        result = click.testing.CliRunner().invoke(main, ["-c", str(self.config), "rates", *words])
+        assert result.exit_code == code, result.output
+        return result.output
+
+    def ask(self, *words: str, code: int = 0) -> Any:
+        result = click.testing.CliRunner().invoke(main, ["-c", str(self.config), "rates", *words, "--json"])
+        assert result.exit_code == code, result.output
+        return json.loads(result.stdout)
+
+    def exported(self, *words: str) -> str:
+        self.run("export", "acme", str(self.directory / "out.csv"), *words)
+        return (self.directory / "out.csv").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def empty_database(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("empty") / "vosd.db"
+    migrate(f"sqlite+aiosqlite:///{path}")
+    return path
+
+
+@pytest.fixture
+def site(tmp_path, empty_database) -> Site:
+    shutil.copy(empty_database, tmp_path / "vosd.db")
+    return Site(tmp_path)
+
+
+def test_an_import_makes_a_version_and_an_export_has_its_rates(site):
+    made = site.ask("import", "acme", site.write(SHEET), "--memo", "first", "--operator", "ann")
+    assert (made["version"], made["replaced"], made["rates"], made["dry_run"]) == (1, None, 5, False)
+    assert made["changes"] == {"new": 4, "up": 0, "down": 0, "changed": 0, "unchanged": 0, "closed": 1}
+    assert [each["prefix"] for each in made["examples"]["new"]] == ["*", "44", "4420", "49"]
+    header, *lines = site.exported().splitlines()
+    assert header.startswith("prefix,effective_from,effective_to,locked,billing_rate,area,")
+    assert lines[1].startswith("44,,,,0.0120,United Kingdom,")
+    assert lines[2].startswith('4420,,,,0.010,"London, City",')
+    assert lines[3].startswith("4479,,,yes,0,Closed,")
+    assert lines[4].startswith("49,2025-12-31T23:00:00.000Z,,,0.005,Germany,")
+    (version,) = site.ask("versions", "acme")
+    assert (version["version"], version["operator"], version["memo"], version["mode"]) == (1, "ann", "first", "full")
+
+
+def test_a_trial_changes_nothing(site):
+    tried = site.ask("import", "acme", site.write(SHEET), "--dry-run")
+    assert (tried["version"], tried["dry_run"], tried["changes"]["new"]) == (None, True, 4)
+    assert site.ask("versions", "acme") == []
+
+
+def test_one_bad_row_is_enough_to_import_nothing(site):
+    site.run("import", "acme", site.write(SHEET))
+    refused = site.ask(
+        "import", "acme", site.write(SHEET.replace("0.0120", "0,012").replace("*,Rest", "**,Rest")), code=1
+    )
+    assert refused["version"] is None
+    assert refused["invalid_rows"] == 2
+    assert [(each["line"], each["column"], each["value"]) for each in refused["invalid"]] == [
+        (2, "prefix", "**"),
+        (3, "", None),
+    ]
+    assert len(site.ask("versions", "acme")) == 1
+    text = site.run("import", "acme", site.write("prefix,billing_rate\n44,1e5\n"), "--dry-run", code=1)
+    assert "rates.csv:2: billing_rate: value '1e5': expected an amount" in text
+
+
+def test_a_rollback_is_a_new_version_with_old_rates(site):
+    site.run("import", "acme", site.write(SHEET))
+    first = site.exported()
+    site.run("import", "acme", site.write(SHEET.replace("0.0120", "0.0130")))
+    assert site.exported() != first
+    back = site.ask("rollback", "acme", "--memo", "too dear")
+    assert (back["version"], back["content"], back["mode"], back["replaced"]) == (3, 1, "rollback", 2)
+    assert site.exported() == first
+    assert site.exported("--version", "2") != first
+    assert [each["version"] for each in site.ask("versions", "acme")] == [3, 2, 1]
+    assert "in force already" in site.run("rollback", "acme", "--to", "1", code=1)
+    assert "no version 9" in site.run("rollback", "acme", "--to", "9", code=1)
+
+
+def test_a_number_is_looked_up_in_the_version_of_the_moment(site):
+    site.run("import", "acme", site.write(SHEET))
+    found = site.ask("lookup", "acme", "+442071234")
+    assert found["rate"] == {
+        "prefix": "4420", "billing_rate": "0.010", "area": "London, City", "interval": "1/1",
+    }  # fmt: skip
+    assert [each["prefix"] for each in found["neighbours"]] == ["44", "*"]
+    made_at = site.ask("versions", "acme")[0]["made_at"]
+    site.run("import", "acme", site.write("prefix,billing_rate\n4420,0.5\n"), "--mode", "delta")
+    assert site.ask("lookup", "acme", "4420")["rate"]["billing_rate"] == "0.5"
+    assert site.ask("lookup", "acme", "4420", "--at", made_at)["rate"]["billing_rate"] == "0.010"
+    closed = site.ask("lookup", "acme", "4479123", code=1)
+    assert (closed["closed"], closed["rate"]) == (True, None)
+    assert "first imported" in site.run("lookup", "acme", "44", "--at", "2020-01-01T00:00:00Z", code=1)
+
+
+def test_a_change_comes_into_force_when_it_says(site):
+    site.run("import", "acme", site.write("prefix,billing_rate\n1,0.01\n2,0.01\n"))
+    site.run(
+        "import", "acme", site.write("prefix,billing_rate\n1,0.02\n"), "--effective", "2126-12-01T00:00:00Z", "--force"
+    )
+    before, behind = "2126-11-30T23:59:59.999Z", "2126-12-01T00:00:00Z"
+    assert site.ask("lookup", "acme", "1", "--at", before)["rate"]["billing_rate"] == "0.01"
+    assert site.ask("lookup", "acme", "1", "--at", behind)["rate"]["billing_rate"] == "0.02"
+    assert site.ask("lookup", "acme", "2", "--at", before)["rate"]["billing_rate"] == "0.01"
+    assert site.ask("lookup", "acme", "2", "--at", behind, code=1)["rate"] is None
+
+
+def test_closing_much_has_to_be_confirmed(site):
+    site.run("import", "acme", site.write(SHEET))
+    shorter = site.write("prefix,billing_rate\n44,0.0120\n")
+    assert "3 of 5 prefixes" in site.run("import", "acme", shorter, code=1)
+    assert site.ask("import", "acme", shorter, "--force")["version"] == 2
+
+
+def test_a_group_without_deck_and_a_file_without_rates_are_refused(site):
+    path = site.write(SHEET)
+    assert "deck: true" in site.run("import", "plain", path, code=1)
+    assert "'acne'" in site.run("import", "acne", path, code=1)
+    assert "at least one rate" in site.run("import", "acme", site.write("prefix,billing_rate\n", "none.csv"), code=1)
+    assert "no deck yet" in site.run("lookup", "acme", "44", code=1)
+    site.write("columns: {prefix: [}", "map.yaml")
+    site.run("import", "acme", path, "--map", str(site.directory / "map.yaml"), code=3)
+    assert "cannot be written" in site.run("import", "acme", path) + site.run(
+        "export", "acme", str(site.directory / "missing" / "out.csv"), code=1
+    )
+
+
+def test_the_import_of_an_export_changes_nothing(site):
+    site.run("import", "acme", site.write(SHEET))
+    exported = site.exported()
+    for mode in ("full", "delta"):
+        again = site.ask("import", "acme", site.write(exported), "--mode", mode)
+        assert (again["version"], again["replaced"], again["changes"]["unchanged"]) == (None, 1, 5)
+    assert site.exported() == exported

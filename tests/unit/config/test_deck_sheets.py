@@ -1,0 +1,394 @@
+"""Sheets as vendors send them, to lines of a deck: columns, codes, amounts, dates, and what is refused."""
+
+from datetime import UTC
+from decimal import Decimal
+from pathlib import Path
+from zipfile import ZipFile
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from vosd.catalogue.problems import ConfigError
+from vosd.config.decks.codes import prefixes_of
+from vosd.config.decks.conversion import BAD_ROWS_NAMED, HEADER, SheetReader
+from vosd.config.decks.instants import instant_reader
+from vosd.config.decks.sheet_map import SheetMapKeys, read_map
+from vosd.config.decks.sheets import SheetError, lines_of
+from vosd.config.decks.sorting import in_order
+from vosd.config.keys.rates import PricePer
+from vosd.config.reader.fields import ExpectedError
+
+NAMES = HEADER.split(",")
+
+
+class Read:
+    """What a sheet was read as."""
+
+    def __init__(
+        self, path: Path, sheet_map: SheetMapKeys | None = None, effective: str = "", **kind: PricePer
+    ) -> None:
+        self.reader = SheetReader(str(path), kind.get("price_per", PricePer.MINUTE), sheet_map, effective)
+        keys = sheet_map
+        lines = lines_of(path, header_line=keys.header_line if keys else 1, sheet=keys.sheet if keys else None)
+        self.lines = [*self.reader.each_once(in_order(self.reader.lines(lines)))]
+
+    @property
+    def rates(self) -> list[dict[str, str]]:
+        return [{name: cell for name, cell in zip(NAMES, line.split(","), strict=True) if cell} for line in self.lines]
+
+    @property
+    def mistakes(self) -> list[tuple[int, str, str | None]]:
+        return [(each.line, each.key, each.value) for each in self.reader.problems]
+
+
+@pytest.fixture
+def sheet(tmp_path):
+    def write(text: str, encoding: str = "utf-8") -> Path:
+        path = tmp_path / "rates.csv"
+        path.write_bytes(text.encode(encoding))
+        return path
+
+    return write
+
+
+@pytest.fixture
+def mapped(tmp_path):
+    def write(text: str) -> SheetMapKeys:
+        path = tmp_path / "map.yaml"
+        path.write_text(text)
+        return read_map(path)
+
+    return write
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
+def test_csv_is_read_with_any_delimiter_and_with_a_byte_order_mark(sheet, encoding, delimiter, line_end):
+    text = line_end.join(delimiter.join(row) for row in (("prefix", "billing_rate"), ("44", "0.012"), ("1", "0.0045")))
+    read = Read(sheet(text, encoding))
+    assert read.rates == [{"prefix": "1", "billing_rate": "0.0045"}, {"prefix": "44", "billing_rate": "0.012"}]
+    assert not read.mistakes
+
+
+def test_prices_keep_their_digits(sheet):
+    read = Read(sheet("prefix,billing_rate\n1,0.010\n2,0.00000001\n3,7\n"))
+    assert [rate["billing_rate"] for rate in read.rates] == ["0.010", "0.00000001", "7"]
+
+
+def test_the_names_of_another_switch_are_accepted_and_values_get_one_form(sheet):
+    read = Read(sheet("Rate_Prefix,Area_Name,Rate_Type,billing_rate,billing_cycle,tax_rate\n44,UK,NET,1,060,0.00\n"))
+    assert read.rates == [
+        {"prefix": "44", "area": "UK", "rate_type": "net", "billing_rate": "1", "billing_cycle": "60"}
+    ]
+
+
+def test_quotes_stay_around_an_area_with_a_comma(sheet):
+    (line,) = Read(sheet('prefix;area;billing_rate\n44;"London, ""City""";1\n')).lines
+    assert '"London, ""City"""' in line
+
+
+def test_a_blank_price_closes_the_prefix(sheet):
+    read = Read(sheet("prefix,billing_rate,locked\n44,,\n45,0.01,yes\n46,0.01,no\n"))
+    assert [(rate["prefix"], rate.get("locked")) for rate in read.rates] == [("44", "yes"), ("45", "yes"), ("46", None)]
+
+
+@pytest.mark.parametrize(
+    "price", ["1e-3", "4.4E+10", "1,234.5", "1 234", "-0.01", "0.123456789", "$0.01", "1'000", "0,012", "inf"]
+)
+def test_what_is_no_plain_amount_is_refused(sheet, price):
+    read = Read(sheet(f'prefix,billing_rate\n44,"{price}"\n'))
+    assert read.mistakes == [(2, "billing_rate", price)]
+    assert not read.lines
+
+
+@pytest.mark.parametrize("prefix", ["4.4E+10", "+44", "44a", "", "44-", "45-44", "4-44", "1" * 33, "44.0", "٤٤"])
+def test_what_is_no_code_is_refused(sheet, prefix):
+    read = Read(sheet(f"prefix,billing_rate\n{prefix},0.01\n"))
+    assert [(line, key) for line, key, _ in read.mistakes] == [(2, "prefix")]
+
+
+def test_every_bad_row_is_named_by_line_column_and_value(sheet):
+    text = "prefix,billing_rate,billing_cycle,rate_type,area\n44,x,60,net,a\n45,1,0,lunar,b\n46,1,60\n\n47,1,60,net,c\n"
+    read = Read(sheet(text))
+    assert read.mistakes == [
+        (2, "billing_rate", "x"),
+        (3, "rate_type", "lunar"),
+        (3, "billing_cycle", "0"),
+        (4, "", None),
+    ]
+    assert (read.reader.bad_rows, read.reader.rows) == (3, 1)
+
+
+def test_bad_rows_are_counted_where_they_are_too_many_to_be_named(sheet):
+    rows = "".join(f"{number},x\n" for number in range(BAD_ROWS_NAMED + 50))
+    read = Read(sheet(f"prefix,billing_rate\n{rows}"))
+    assert read.reader.bad_rows == BAD_ROWS_NAMED + 50
+    assert len(read.mistakes) == BAD_ROWS_NAMED
+
+
+def test_a_prefix_twice_is_refused_with_both_lines(sheet):
+    read = Read(sheet("prefix,billing_rate\n44,1\n45,1\n44,2\n"))
+    ((line, key, value),) = read.mistakes
+    assert (line, key, value) == (4, "prefix", "44")
+    assert "line 2" in read.reader.problems[0].expected
+
+
+@pytest.mark.parametrize(
+    ("header", "named"),
+    [
+        ("prefix,price", "price"),
+        ("prefix,billing_rate,billing_rate", "billing_rate"),
+        ("prefix,rate_prefix,billing_rate", "rate_prefix"),
+        ("area,billing_rate", "prefix"),
+        ("", "prefix"),
+    ],
+)
+def test_a_header_without_the_columns_is_refused(sheet, header, named):
+    with pytest.raises(SheetError, match=named):
+        Read(sheet(f"{header}\n44,1,1\n"))
+
+
+def test_terms_that_contradict_each_other_are_refused(sheet):
+    path = sheet("prefix,billing_rate,interval,billing_cycle\n44,1,30/6,6\n45,1,30/6,\n46,1,,6\n")
+    assert [line for line, _, _ in Read(path).mistakes] == [2]
+    assert [line for line, _, _ in Read(path, price_per=PricePer.CYCLE).mistakes] == [2, 3]
+
+
+VENDOR = """My Carrier Ltd;;;;;
+Rates of December;;;;;
+Country Code;Codes;Destination;Rate;Valid  From;Increments
+44;20;United Kingdom London;0,0110;01.12.2026;6/6
+44;7000-7002,7011;United Kingdom Mobile;0,2;;60/60
+49;;Germany;0,005;01.12.2026;60/60
+"""
+MAP = """
+columns:
+  prefix: [Country Code, Codes]
+  area: destination
+  billing_rate: RATE
+  effective_from: valid from
+  interval: Increments
+constants: {rate_type: international}
+date_format: "%d.%m.%Y"
+timezone: Europe/Berlin
+decimal: ","
+header_line: 3
+"""
+
+
+def test_a_vendors_sheet_is_read_by_a_map(sheet, mapped):
+    read = Read(sheet(VENDOR), mapped(MAP))
+    assert not read.mistakes
+    assert [(rate["prefix"], rate["billing_rate"], rate.get("effective_from")) for rate in read.rates] == [
+        ("4420", "0.0110", "2026-11-30T23:00:00.000Z"),
+        ("447000", "0.2", None),
+        ("447001", "0.2", None),
+        ("447002", "0.2", None),
+        ("447011", "0.2", None),
+        ("49", "0.005", "2026-11-30T23:00:00.000Z"),
+    ]
+    assert {rate["rate_type"] for rate in read.rates} == {"international"}
+    assert read.rates[0]["interval"] == "6/6"
+
+
+def test_where_the_comma_is_decimal_a_point_separates_thousands_and_is_refused(sheet, mapped):
+    read = Read(sheet(VENDOR.replace("0,0110", "1.000,5")), mapped(MAP))
+    assert read.mistakes == [(4, "Rate", "1.000,5")]
+
+
+def test_messages_name_the_columns_of_the_sheet(sheet, mapped):
+    read = Read(
+        sheet(VENDOR.replace("01.12.2026;6/6", "2026/12/01;6+6").replace("7000-7002", "7002-7000")), mapped(MAP)
+    )
+    assert read.mistakes == [
+        (4, "Valid  From", "2026/12/01"),
+        (4, "Increments", "6+6"),
+        (5, "Codes", "7002-7000,7011"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("columns: {prefix: Code}", "billing_rate"),
+        ("columns: {prefix: Code, billing_rate: Rate, prize: P}", "prize"),
+        ("columns: {prefix: Code, billing_rate: [A, B]}", "billing_rate"),
+        ("columns: {prefix: Code, billing_rate: Rate}\ndecimal: ';'", "decimal"),
+        ("columns: {prefix: Code, billing_rate: Rate}\ndate_format: '%d.%m'", "date_format"),
+        ("columns: {prefix: Code, billing_rate: Rate}\ndate_format: '%d.%q.%Y'", "date_format"),
+        ("columns: {prefix: Code, billing_rate: Rate}\nconstants: {billing_rate: '1'}", "constants"),
+        ("columns: {prefix: Code, billing_rate: Rate}\ncolour: red", "colour"),
+        ("", "columns"),
+        ("columns: [", "YAML"),
+    ],
+)
+def test_a_map_with_mistakes_is_refused(mapped, text, named):
+    with pytest.raises(ConfigError, match=named):
+        mapped(text)
+
+
+def test_a_column_of_the_map_that_the_sheet_lacks_is_named(sheet, mapped):
+    with pytest.raises(SheetError, match="'Price', as the map says; one of Codes"):
+        Read(sheet(VENDOR), mapped(MAP.replace("RATE", "Price")))
+
+
+def test_no_rate_begins_before_the_change_is_in_force(sheet):
+    soon, later = "2026-12-01T00:00:00.000Z", "2027-01-01T00:00:00.000Z"
+    read = Read(sheet(f"prefix,billing_rate,effective_from\n1,1,\n2,1,{later}\n3,1,2026-01-01\n"), effective=soon)
+    assert [rate["effective_from"] for rate in read.rates] == [soon, later, soon]
+
+
+def test_a_rate_that_ends_before_it_begins_is_refused(sheet):
+    read = Read(
+        sheet("prefix,billing_rate,effective_from,effective_to\n1,1,2026-12-02,2026-12-01\n2,1,2026-12-02,2026-12-02\n")
+    )
+    assert read.mistakes == [(2, "effective_to", "2026-12-01")]
+    assert read.rates[0]["effective_to"] == "2026-12-03T00:00:00.000Z"  # a day is valid to its last instant
+
+
+@pytest.mark.parametrize(
+    ("text", "date_format", "zone", "read"),
+    [
+        ("2026-12-31", None, UTC, "2026-12-31T00:00:00.000Z"),
+        ("2026-12-31T18:00:00+02:00", None, UTC, "2026-12-31T16:00:00.000Z"),
+        ("2026-12-31 18:00", None, ZoneInfo("Europe/Berlin"), "2026-12-31T17:00:00.000Z"),
+        ("31/12/2026", "%d/%m/%Y", UTC, "2026-12-31T00:00:00.000Z"),
+        ("12/31/2026 11:30 PM", "%m/%d/%Y %I:%M %p", UTC, "2026-12-31T23:30:00.000Z"),
+        ("2026-07-01", "%d/%m/%Y", ZoneInfo("Europe/Berlin"), "2026-06-30T22:00:00.000Z"),
+    ],
+)
+def test_dates_are_read_in_their_zone(text, date_format, zone, read):
+    assert instant_reader(date_format, zone)(text) == read
+
+
+@pytest.mark.parametrize(
+    ("text", "date_format", "zone"),
+    [
+        ("01/02/2026", None, UTC),  # which of both is the month?
+        ("31.12.2026", None, UTC),
+        ("2026-02-30", None, UTC),
+        ("31/31/2026", "%d/%m/%Y", UTC),
+        ("2026-03-29 02:30", None, ZoneInfo("Europe/Berlin")),  # the clocks skip it
+        ("2026-10-25 02:30", None, ZoneInfo("Europe/Berlin")),  # the clocks show it twice
+    ],
+)
+def test_a_date_that_could_mean_another_is_refused(text, date_format, zone):
+    with pytest.raises(ExpectedError):
+        instant_reader(date_format, zone)(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "ahead", "found"),
+    [
+        ("44", "", ["44"]),
+        ("*", "", ["*"]),
+        ("7000-7003;7011", "", ["7000", "7001", "7002", "7003", "7011"]),
+        ("098-101", "44", ["44098", "44099", "44100", "44101"]),
+        ("1, 2 3", "7", ["71", "72", "73"]),
+        ("20 - 22", "", ["20", "21", "22"]),
+        ("", "44", ["44"]),
+    ],
+)
+def test_codes_and_ranges(text, ahead, found):
+    assert prefixes_of(text, ahead) == found
+
+
+def test_ranges_are_bounded():
+    with pytest.raises(ExpectedError, match="at most"):
+        prefixes_of("10000-99999")
+
+
+def test_any_number_of_lines_is_sorted_in_parts():
+    lines = [f"{number * 7919 % 1000}" for number in range(1_000)]
+    assert [*in_order(lines, at_once=64)] == sorted(lines)
+    assert [*in_order([], at_once=64)] == []
+    assert [*in_order(["b", "a"], at_once=2)] == ["a", "b"]
+
+
+def test_a_file_that_is_no_text_is_refused(sheet):
+    with pytest.raises(SheetError, match="UTF-8"):
+        Read(sheet("prefix,area,billing_rate\n44,Köln,1\n", "latin-1"))
+    with pytest.raises(SheetError, match="CSV"):
+        Read(sheet('prefix,billing_rate\n44,"1\n'))
+    with pytest.raises(SheetError, match="no such file"):
+        Read(Path("missing.csv"))
+
+
+def xlsx(path: Path, rows: list[list[object]], sheet: str = "Rates") -> Path:
+    """Write a workbook as a spreadsheet does: numbers as numbers, dates as numbers with a format, text in line."""
+    kinds = {str: '<c t="inlineStr"><is><t>{}</t></is></c>', Decimal: "<c><v>{}</v></c>", int: '<c s="1"><v>{}</v></c>'}
+    body = "".join(f"<row>{''.join(kinds[type(cell)].format(cell) for cell in row)}</row>" for row in rows)
+    main = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+    relations = "http://schemas.openxmlformats.org/package/2006/relationships"
+    office = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+    kind = "application/vnd.openxmlformats-officedocument.spreadsheetml"
+    with ZipFile(path, "w") as file:
+        file.writestr(
+            "[Content_Types].xml",
+            '<Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types">'
+            '<Default Extension="rels" ContentType="application/vnd.openxmlformats-package.relationships+xml"/>'
+            f'<Override PartName="/xl/workbook.xml" ContentType="{kind}.sheet.main+xml"/>'
+            f'<Override PartName="/xl/styles.xml" ContentType="{kind}.styles+xml"/>'
+            f'<Override PartName="/xl/worksheets/sheet1.xml" ContentType="{kind}.worksheet+xml"/></Types>',
+        )
+        file.writestr(
+            "_rels/.rels",
+            f'<Relationships xmlns="{relations}"><Relationship Id="r1" Type="{office}/officeDocument" '
+            'Target="xl/workbook.xml"/></Relationships>',
+        )
+        file.writestr(
+            "xl/workbook.xml",
+            f'<workbook xmlns="{main}" xmlns:r="{office}"><sheets><sheet name="{sheet}" sheetId="1" r:id="r1"/>'
+            "</sheets></workbook>",
+        )
+        file.writestr(
+            "xl/_rels/workbook.xml.rels",
+            f'<Relationships xmlns="{relations}"><Relationship Id="r1" Type="{office}/worksheet" '
+            f'Target="worksheets/sheet1.xml"/><Relationship Id="r2" Type="{office}/styles" Target="styles.xml"/>'
+            "</Relationships>",
+        )
+        file.writestr(
+            "xl/styles.xml",
+            f'<styleSheet xmlns="{main}"><cellXfs><xf numFmtId="0"/><xf numFmtId="14"/></cellXfs></styleSheet>',
+        )
+        file.writestr(
+            "xl/worksheets/sheet1.xml", f'<worksheet xmlns="{main}"><sheetData>{body}</sheetData></worksheet>'
+        )
+    return path
+
+
+def test_a_workbook_is_read_with_the_digits_that_it_shows(tmp_path):
+    rows = [
+        ["prefix", "area", "billing_rate", "effective_from"],
+        [Decimal(44), "UK", Decimal("4.4999999999999997E-3"), 46357],  # how 0.0045 and a date are kept
+        ["0049", "DE", Decimal("1E-05"), "2026-12-31"],
+        [Decimal(441234567890123), "long", Decimal(7), ""],
+    ]
+    read = Read(xlsx(tmp_path / "rates.xlsx", rows))
+    assert not read.mistakes
+    assert [(each["prefix"], each["billing_rate"], each.get("effective_from")) for each in read.rates] == [
+        ("0049", "0.00001", "2026-12-31T00:00:00.000Z"),
+        ("44", "0.0045", "2026-12-01T00:00:00.000Z"),
+        ("441234567890123", "7", None),
+    ]
+
+
+def test_a_code_that_a_spreadsheet_may_have_rounded_is_refused(tmp_path):
+    rows = [["prefix", "billing_rate"], [Decimal(4412345678901234), Decimal(1)]]
+    with pytest.raises(SheetError, match="15 digits"):
+        Read(xlsx(tmp_path / "rates.xlsx", rows))
+
+
+def test_a_sheet_is_chosen_by_name(tmp_path, mapped):
+    path = xlsx(tmp_path / "rates.xlsx", [["Code", "Price"], ["44", Decimal("0.1")]], "December")
+    columns = "columns: {prefix: Code, billing_rate: Price}\n"
+    assert Read(path, mapped(f"{columns}sheet: December")).rates == [{"prefix": "44", "billing_rate": "0.1"}]
+    with pytest.raises(SheetError, match="December"):
+        Read(path, mapped(f"{columns}sheet: January"))
+
+
+def test_a_file_that_is_no_workbook_is_refused(tmp_path):
+    (tmp_path / "rates.xlsx").write_bytes(b"prefix,billing_rate\n44,1\n")
+    with pytest.raises(SheetError, match="XLSX"):
+        Read(tmp_path / "rates.xlsx")

@@ -1,0 +1,313 @@
+"""Import, roll back, export and look up decks of rates.
+
+An import is prepared without a change to anything: the present deck and the file are read side by side, and the result
+is kept compressed. Then it is put in force in one transaction.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from tempfile import SpooledTemporaryFile
+from typing import Final, NamedTuple
+
+import msgspec
+
+from vosd.base.errors import VosError
+from vosd.billing.deck_content import Chunk, Packed, columns_of, header_and_lines, packed, under
+from vosd.billing.decks import (
+    CLOSED,
+    Changes,
+    Example,
+    Mode,
+    counts_by_name,
+    find,
+    merged,
+    prefixes_of,
+)
+from vosd.cdr.columns import iso_utc
+from vosd.storage.deck_ports import OperatorDecks, StoredDeck, Way
+
+CLOSED_AT_MOST: Final = 5
+"""An import that closes more than one prefix in so many has to be confirmed."""
+_IN_MEMORY: Final = 1 << 24
+_REPORTED_ROWS: Final = 10_000
+
+
+class NoSuchDeckError(VosError):
+    """The group has no deck, or none of that version."""
+
+
+class ManyClosedError(VosError):
+    """An import would close more prefixes than is usual."""
+
+
+class UnreadableDeckError(VosError):
+    """A stored deck has columns that this version does not know."""
+
+
+class Order(NamedTuple):
+    """What an operator wants to be imported; times are UTC milliseconds."""
+
+    rate_group: str
+    header: str
+    """Names of the columns of the lines."""
+    mode: Mode
+    operator: str
+    now: int
+    effective: int | None = None
+    memo: str | None = None
+
+
+class Report(msgspec.Struct, frozen=True):
+    """What an import changes, as ``vosd rates import`` prints it."""
+
+    rate_group: str
+    version: int | None
+    """The version that was made; None = none: it was only tried, or nothing changes."""
+    replaced: int | None
+    """The version in force until then."""
+    mode: str
+    effective: str | None
+    rates: int
+    digest: str
+    changes: Mapping[str, int]
+    examples: Mapping[str, Sequence[Example]]
+
+
+class Prepared:
+    """An import that can be put in force."""
+
+    def __init__(self, order: Order, before: StoredDeck | None) -> None:
+        self.order = order
+        self.before = before
+        self.changes = Changes()
+        self.packed = Packed("", 0)
+        self._file = SpooledTemporaryFile[bytes](_IN_MEMORY)
+        self._chunks: list[tuple[str, int]] = []
+
+    @property
+    def changes_something(self) -> bool:
+        """Whether the deck would not be the same afterwards, byte for byte."""
+        return self.before is None or self.before.digest != self.packed.digest
+
+    def put(self, chunk: Chunk) -> None:
+        """Keep a chunk."""
+        self._file.write(chunk.compressed)
+        self._chunks.append((chunk.first_prefix, len(chunk.compressed)))
+
+    def chunks(self) -> Iterator[Chunk]:
+        """Yield the content."""
+        self._file.seek(0)
+        for first_prefix, size in self._chunks:
+            yield Chunk(first_prefix, self._file.read(size))
+
+    def close(self) -> None:
+        """Free what was kept."""
+        self._file.close()
+
+    def report(self, version: int | None = None) -> Report:
+        """Return what it changes."""
+        order = self.order
+        return Report(
+            rate_group=order.rate_group,
+            version=version,
+            replaced=None if self.before is None else self.before.version,
+            mode=order.mode.value,
+            effective=None if order.effective is None else iso_utc(order.effective),
+            rates=self.changes.rows,
+            digest=self.packed.digest,
+            changes=counts_by_name(self.changes),
+            examples={kind.value: named for kind, named in self.changes.examples.items()},
+        )
+
+
+async def prepare(
+    decks: OperatorDecks, order: Order, lines: Iterable[str], progress: Callable[[int], None] = lambda _rows: None
+) -> Prepared:
+    """Compare the lines of a file, sorted and each rate once, with the deck in force.
+
+    Raises:
+        UnreadableDeckError: the deck in force was made by a newer version.
+        StoreUnavailable: it cannot be read.
+    """
+    before = next(iter(await decks.versions(order.rate_group)), None)
+    old: Iterator[str] = iter(())
+    if before is not None:
+        old = _under(order.header, *await _content(decks, before), before)
+    prepared = Prepared(order, before)
+    effective = "" if order.effective is None else iso_utc(order.effective)
+    result = merged(old, lines, order.mode, prepared.changes, now=iso_utc(order.now), effective=effective)
+    prepared.packed = packed(order.header, _counted(result, progress), prepared.put)
+    return prepared
+
+
+async def put_in_force(decks: OperatorDecks, prepared: Prepared, *, is_confirmed: bool) -> Report:
+    """Put a prepared import in force, unless it changes nothing.
+
+    Raises:
+        ManyClosedError: it is not confirmed, and it closes more than a fifth of the prefixes.
+        DeckMoved: another version was made meanwhile.
+        StoreUnavailable: probably nothing was changed.
+    """
+    order, before, changes = prepared.order, prepared.before, prepared.changes
+    if not prepared.changes_something:
+        return prepared.report()
+    if not is_confirmed and changes.lost * CLOSED_AT_MOST > changes.prefixes_before:
+        message = (
+            f"{changes.lost} of {changes.prefixes_before} prefixes of deck {order.rate_group} would be closed, and "
+            "nothing was imported: see --dry-run; if that is meant, say --force"
+        )
+        raise ManyClosedError(message)
+    version = 1 if before is None else before.version + 1
+    deck = StoredDeck(
+        rate_group=order.rate_group,
+        version=version,
+        content=version,
+        replaced=None if before is None else before.version,
+        made_at=order.now,
+        operator=order.operator,
+        way=Way(order.mode.value),
+        effective=order.effective,
+        rates=changes.rows,
+        digest=prepared.packed.digest,
+        changes=counts_by_name(changes),
+        memo=order.memo,
+    )
+    await decks.add(deck, prepared.chunks())
+    return prepared.report(version)
+
+
+async def roll_back(
+    decks: OperatorDecks, rate_group: str, to: int | None, *, operator: str, now: int, memo: str | None = None
+) -> StoredDeck:
+    """Put the rates of an earlier version in force again, as a new version; ``to`` None = those before the last change.
+
+    Raises:
+        NoSuchDeckError: there is no such version.
+        DeckMoved: another version was made meanwhile.
+        StoreUnavailable: probably nothing was changed.
+    """
+    versions = await _versions(decks, rate_group)
+    newest = versions[0]
+    number = newest.replaced if to is None else to
+    if number is None:
+        message = f"deck {rate_group} has only one version: there is nothing to go back to"
+        raise NoSuchDeckError(message)
+    wanted = _numbered(versions, number, rate_group)
+    if wanted.content == newest.content:
+        message = f"the rates of version {number} of deck {rate_group} are in force already"
+        raise NoSuchDeckError(message)
+    deck = msgspec.structs.replace(
+        wanted,
+        version=newest.version + 1,
+        replaced=newest.version,
+        made_at=now,
+        operator=operator,
+        way=Way.ROLLBACK,
+        effective=None,
+        changes={},
+        memo=memo,
+    )
+    await decks.add(deck, ())
+    return deck
+
+
+async def content_of(decks: OperatorDecks, rate_group: str, version: int | None) -> tuple[StoredDeck, Sequence[Chunk]]:
+    """Return a version, None = the one in force, and its content.
+
+    Raises:
+        NoSuchDeckError: there is no such version.
+        StoreUnavailable: it cannot be read.
+    """
+    versions = await _versions(decks, rate_group)
+    deck = versions[0] if version is None else _numbered(versions, version, rate_group)
+    return deck, await decks.chunks(deck)
+
+
+class FoundRate(msgspec.Struct, frozen=True):
+    """The rate of a number in a deck, as ``vosd rates lookup`` prints it."""
+
+    rate_group: str
+    number: str
+    at: str
+    version: int
+    """The version of the deck that was in force then."""
+    made_at: str
+    closed: bool
+    """Whether the prefix is closed: calls to the number are refused."""
+    rate: Mapping[str, str] | None
+    """Its columns; None = there is none, or the prefix is closed."""
+    neighbours: Sequence[Mapping[str, str]]
+    """What shorter prefixes have for the number, the longest first."""
+
+
+async def look_up(decks: OperatorDecks, rate_group: str, number: str, at: int) -> FoundRate:
+    """Return which rate a call to a number had at a moment, or will have: by the version in force then.
+
+    Raises:
+        NoSuchDeckError: there was no deck yet.
+        StoreUnavailable: it cannot be read.
+    """
+    versions = await _versions(decks, rate_group)
+    deck = next((each for each in versions if each.made_at <= at), None)
+    if deck is None:
+        message = f"deck {rate_group} was first imported at {iso_utc(versions[-1].made_at)}"
+        raise NoSuchDeckError(message)
+    digits = number.removeprefix("+")
+    chunks = await decks.chunks(deck, prefixes_of(digits))
+    header, lines = header_and_lines(chunk.compressed for chunk in chunks)
+    rows = [columns_of(header, row.line) for row in find(lines, digits, iso_utc(at))]
+    is_closed = bool(rows) and CLOSED in rows[0]
+    return FoundRate(
+        rate_group=rate_group,
+        number=number,
+        at=iso_utc(at),
+        version=deck.version,
+        made_at=iso_utc(deck.made_at),
+        closed=is_closed,
+        rate=rows[0] if rows and not is_closed else None,
+        neighbours=rows if is_closed else rows[1:],
+    )
+
+
+async def versions_of(decks: OperatorDecks, rate_group: str) -> Sequence[StoredDeck]:
+    """Return the versions of a deck, newest first; none where nothing was imported yet.
+
+    Raises:
+        StoreUnavailable: they cannot be read.
+    """
+    return await decks.versions(rate_group)
+
+
+async def _versions(decks: OperatorDecks, rate_group: str) -> Sequence[StoredDeck]:
+    versions = await decks.versions(rate_group)
+    if not versions:
+        message = f"rate group {rate_group} has no deck yet: vosd rates import {rate_group} FILE"
+        raise NoSuchDeckError(message)
+    return versions
+
+
+def _numbered(versions: Sequence[StoredDeck], number: int, rate_group: str) -> StoredDeck:
+    for each in versions:
+        if each.version == number:
+            return each
+    message = f"deck {rate_group} has no version {number}; the newest is {versions[0].version}"
+    raise NoSuchDeckError(message)
+
+
+async def _content(decks: OperatorDecks, deck: StoredDeck) -> tuple[str, Iterator[str]]:
+    chunks = await decks.chunks(deck)
+    return header_and_lines(chunk.compressed for chunk in chunks)
+
+
+def _under(header: str, own: str, lines: Iterator[str], deck: StoredDeck) -> Iterator[str]:
+    try:
+        return under(header, own, lines)
+    except ValueError as error:
+        message = f"version {deck.version} of deck {deck.rate_group}: {error}: install the newer vosd again"
+        raise UnreadableDeckError(message) from error
+
+
+def _counted(lines: Iterable[str], progress: Callable[[int], None]) -> Iterator[str]:
+    for rows, line in enumerate(lines):
+        if not rows % _REPORTED_ROWS:
+            progress(rows)
+        yield line

@@ -1,0 +1,141 @@
+"""``vosd rates import`` and ``export``: between a file and a deck."""
+
+import asyncio
+import os
+import tempfile
+import time
+import zlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from vosd.admin.decks import Order, Prepared, Report, prepare, put_in_force
+from vosd.billing.deck_content import Chunk
+from vosd.billing.decks import Mode
+from vosd.catalogue.problems import Problem
+from vosd.cdr.columns import iso_utc
+from vosd.cli.command import Invocation, OperationError
+from vosd.cli.database import database_of
+from vosd.cli.deck_progress import DeckProgress
+from vosd.config.decks.conversion import HEADER, SheetReader
+from vosd.config.decks.sheet_map import SheetMapKeys, read_map
+from vosd.config.decks.sheets import lines_of
+from vosd.config.decks.sorting import in_order
+from vosd.config.reader.times import machine_zone
+from vosd.storage.deck_ports import OperatorDecks
+from vosd.storage.decks import SqlDecks
+
+
+def import_deck(
+    invocation: Invocation,
+    rate_group: str,
+    file: Path,
+    *,
+    is_dry: bool,
+    effective: int | None,
+    mode: str,
+    map_file: Path | None,
+    is_forced: bool,
+    memo: str | None,
+    operator: str,
+) -> tuple[dict[str, Any], Report]:
+    """Import a file, or only compare it with the deck; return the result as JSON has it, and the changes.
+
+    Raises:
+        OperationError: the file has no rates.
+        SheetError: it cannot be read.
+        ConfigError: the map has mistakes, or the configuration.
+        VosError: nothing was imported.
+    """
+    group = invocation.excerpt.deck_group(rate_group)
+    sheet_map = None if map_file is None else read_map(map_file)
+    begins = "" if effective is None else iso_utc(effective)
+    zone = machine_zone(os.environ.get("TZ", ""))
+    reader = SheetReader(str(file), group.price_per, sheet_map, begins, zone)
+    now = time.time_ns() // 1_000_000
+    order = Order(rate_group, HEADER, Mode(mode), operator, now, effective, memo)
+
+    async def run() -> Report:
+        async with database_of(invocation.settings) as database:
+            decks = SqlDecks(database)
+            with DeckProgress() as progress:
+                prepared = await _prepared(decks, order, reader, _sorted(file, sheet_map, reader, progress), progress)
+                try:
+                    if is_dry or reader.bad_rows:
+                        return prepared.report()
+                    progress.begin("writing")
+                    return await put_in_force(decks, prepared, is_confirmed=is_forced)
+                finally:
+                    prepared.close()
+
+    report = asyncio.run(run())
+    document = {
+        **msgspec.structs.asdict(report),
+        "dry_run": is_dry,
+        "file": str(file),
+        "invalid_rows": reader.bad_rows,
+        "invalid": [*map(_mistake, reader.problems)],
+    }
+    return document, report
+
+
+def write_content(file: Path, chunks: Iterable[Chunk]) -> None:
+    """Write a content; the file exists as a whole or not at all.
+
+    Raises:
+        OperationError: it cannot be written.
+    """
+    try:
+        descriptor, temporary = tempfile.mkstemp(prefix=".exporting-", dir=file.parent)
+        try:
+            with os.fdopen(descriptor, "wb") as out:
+                for chunk in chunks:
+                    out.write(zlib.decompress(chunk.compressed))
+            Path(temporary).chmod(0o644 & ~_umask())
+            Path(temporary).replace(file)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        message = f"{file} cannot be written: {(error.strerror or str(error)).lower()}"
+        raise OperationError(message) from error
+
+
+def _umask() -> int:
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
+
+
+def _sorted(file: Path, sheet_map: SheetMapKeys | None, reader: SheetReader, progress: DeckProgress) -> Iterator[str]:
+    progress.begin(f"reading {file.name}")
+    keys = sheet_map
+    lines = lines_of(
+        file,
+        header_line=1 if keys is None else keys.header_line,
+        sheet=None if keys is None else keys.sheet,
+        progress=progress.at,
+    )
+    return reader.each_once(in_order(reader.lines(lines)))
+
+
+async def _prepared(
+    decks: OperatorDecks, order: Order, reader: SheetReader, lines: Iterator[str], progress: DeckProgress
+) -> Prepared:
+    first = next(lines, None)  # everything is read and sorted now
+    if first is None and not reader.bad_rows:
+        raise OperationError("expected at least one rate behind the header: nothing was imported")
+    progress.begin("comparing", reader.rows)
+    return await prepare(decks, order, _with_first(first, lines), progress.at)
+
+
+def _with_first(first: str | None, lines: Iterator[str]) -> Iterator[str]:
+    if first is not None:
+        yield first
+        yield from lines
+
+
+def _mistake(problem: Problem) -> dict[str, Any]:
+    return {"line": problem.line, "column": problem.key, "value": problem.value, "expected": problem.expected}

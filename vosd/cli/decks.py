@@ -1,0 +1,233 @@
+"""``vosd rates``: decks of rates in the database: import, versions, roll back, look up, export."""
+
+import asyncio
+import sys
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import click
+import msgspec
+
+from vosd.cli import output
+from vosd.cli.arguments import MOMENT, operator_option
+from vosd.cli.command import Family, Invocation, OperationError, json_option, pass_invocation
+from vosd.cli.output import Column
+
+if TYPE_CHECKING:
+    from vosd.admin.decks import FoundRate, Report
+    from vosd.billing.decks import Example
+    from vosd.storage.deck_ports import OperatorDecks, StoredDeck
+
+Result = TypeVar("Result")
+
+_VERSIONS: Final = (
+    Column("version", is_figure=True),
+    Column("made at"),
+    Column("by", rank=2),
+    Column("how"),
+    Column("effective", rank=3),
+    Column("rates", is_figure=True),
+    Column("changes", rank=4),
+    Column("memo", rank=1, narrowest=10),
+)
+_NAMED_ON_SCREEN: Final = 10
+_FILE: Final = click.Path(path_type=Path, dir_okay=False)
+_GROUP: Final = click.argument("rate_group", metavar="GROUP")
+_MEMO: Final = click.option("--memo", metavar="TEXT", help="Why; kept with the version.")
+
+
+@click.group(cls=Family)
+def rates() -> None:
+    """Decks of rates: those of rate groups with ``deck: true``, kept in the database with every version."""
+
+
+@rates.command("import")
+@_GROUP
+@click.argument("file", type=_FILE)
+@click.option("--dry-run", "is_dry", is_flag=True, help="Show what would change, and change nothing.")
+@click.option("--effective", type=MOMENT, metavar="TIME", help="When the change comes into force; default: at once.")
+@click.option(
+    "--mode",
+    type=click.Choice(["full", "delta"]),
+    default="full",
+    show_default=True,
+    help="full: prefixes that are not in the file are closed; delta: they stay as they are.",
+)
+@click.option("--map", "map_file", type=_FILE, metavar="MAP.yaml", help="What the columns of the file mean.")
+@click.option("--force", "is_forced", is_flag=True, help="Import even if more than a fifth of the prefixes is closed.")
+@_MEMO
+@operator_option
+@json_option
+@pass_invocation
+def import_(invocation: Invocation, /, rate_group: str, file: Path, as_json: bool, **terms: Any) -> None:
+    """Import the rates of FILE, CSV or XLSX, into the deck of rate group GROUP: all of them or none.
+
+    Exit code 1 if a row of the file has a mistake, also with --dry-run. Running calls keep their rate; a running
+    switch uses the new rates within seconds.
+    """
+    from vosd.cli.deck_import import import_deck
+
+    document, report = import_deck(invocation, rate_group, file, **terms)
+    if as_json:
+        output.document(document)
+    else:
+        _show_import(report, document)
+    if document["invalid_rows"]:
+        sys.exit(OperationError.exit_code)
+
+
+def _show_import(report: "Report", document: Mapping[str, Any]) -> None:
+    for problem in document["invalid"]:
+        column = f": {problem['column']}" if problem["column"] else ""
+        value = "" if problem["value"] is None else f": value {problem['value']!r}"
+        output.line(f"{document['file']}:{problem['line']}{column}{value}: expected {problem['expected']}")
+    changes = ", ".join(f"{count} {kind}" for kind, count in report.changes.items())
+    output.line(f"prefixes: {changes}; {report.rates} rates")
+    for kind, examples in report.examples.items():
+        shown = [_example(each) for each in examples[:_NAMED_ON_SCREEN]]
+        if shown:
+            more = report.changes[kind] - len(shown)
+            output.line(f"{kind}: {', '.join(shown)}{f' and {more} more' if more else ''}")
+    if document["invalid_rows"]:
+        output.line(f"{document['invalid_rows']} rows have mistakes: nothing was imported")
+    elif document["dry_run"]:
+        output.line("nothing was imported: it was only tried")
+    elif report.version is None:
+        output.line(f"version {report.replaced} has these rates already: nothing was imported")
+    else:
+        output.line(f"version {report.version} of deck {report.rate_group} is in force")
+
+
+def _example(example: "Example") -> str:
+    prices = [price for price in (example.before, example.after) if price is not None]
+    return " ".join((example.prefix, " to ".join(prices))).rstrip()
+
+
+@rates.command("versions")
+@_GROUP
+@json_option
+@pass_invocation
+def versions(invocation: Invocation, rate_group: str, as_json: bool) -> None:
+    """List the versions of the deck of rate group GROUP, newest first."""
+    from vosd.admin.decks import versions_of
+
+    invocation.excerpt.deck_group(rate_group)
+    found = _with_decks(invocation, lambda decks: versions_of(decks, rate_group))
+    documents = [_document(deck) for deck in found]
+    if as_json:
+        output.document(documents)
+        return
+    rows = [
+        (
+            each["version"], each["made_at"], each["operator"], each["mode"], each["effective"], each["rates"],
+            ", ".join(f"{count} {kind}" for kind, count in each["changes"].items() if count), each["memo"],
+        )
+        for each in documents
+    ]  # fmt: skip
+    width = output.columns_of_screen() or output.UNFOLDED
+    output.listing(_VERSIONS, rows, width, empty=f"nothing was imported into deck {rate_group} yet")
+
+
+@rates.command("rollback")
+@_GROUP
+@click.option("--to", "to", type=click.IntRange(1), metavar="N", help="The version; default: that before the last.")
+@_MEMO
+@operator_option
+@json_option
+@pass_invocation
+def rollback(
+    invocation: Invocation, /, rate_group: str, to: int | None, memo: str | None, operator: str, as_json: bool
+) -> None:
+    """Put the rates of an earlier version of deck GROUP in force again, as a new version."""
+    from vosd.admin.decks import roll_back
+
+    invocation.excerpt.deck_group(rate_group)
+    made = _with_decks(
+        invocation, lambda decks: roll_back(decks, rate_group, to, operator=operator, now=now_ms(), memo=memo)
+    )
+    if as_json:
+        output.document(_document(made))
+    else:
+        output.line(f"version {made.version} of deck {rate_group} is in force, with the rates of {made.content}")
+
+
+@rates.command("lookup")
+@_GROUP
+@click.argument("number")
+@click.option("--at", type=MOMENT, metavar="TIME", help="The moment of the call; default: now.")
+@json_option
+@pass_invocation
+def lookup(invocation: Invocation, rate_group: str, number: str, at: int | None, as_json: bool) -> None:
+    """Show the rate of NUMBER in deck GROUP, of which version it is, and what shorter prefixes have.
+
+    For a moment in the past the version that was in force then is asked.
+    """
+    from vosd.admin.decks import look_up
+
+    invocation.excerpt.deck_group(rate_group)
+    moment = now_ms() if at is None else at
+    found = _with_decks(invocation, lambda decks: look_up(decks, rate_group, number, moment))
+    if as_json:
+        output.document(found)
+    else:
+        _show_rate(found)
+    if found.rate is None:
+        sys.exit(OperationError.exit_code)
+
+
+def _show_rate(found: "FoundRate") -> None:
+    output.line(f"deck {found.rate_group}, version {found.version} of {found.made_at}")
+    if found.rate is not None:
+        output.sheet(found.rate)
+    else:
+        output.line(f"{found.number} is closed" if found.closed else f"no rate for {found.number}")
+    for neighbour in found.neighbours:
+        output.line(f"also {', '.join(f'{name} {value}' for name, value in neighbour.items())}")
+
+
+@rates.command("export")
+@_GROUP
+@click.argument("file", type=_FILE)
+@click.option("--version", type=click.IntRange(1), metavar="N", help="An earlier version; default: that in force.")
+@json_option
+@pass_invocation
+def export(invocation: Invocation, rate_group: str, file: Path, version: int | None, as_json: bool) -> None:
+    """Write the rates of deck GROUP to FILE as CSV; an import of it changes nothing."""
+    from vosd.admin.decks import content_of
+    from vosd.cli.deck_import import write_content
+
+    invocation.excerpt.deck_group(rate_group)
+    deck, chunks = _with_decks(invocation, lambda decks: content_of(decks, rate_group, version))
+    write_content(file, chunks)
+    if as_json:
+        output.document(_document(deck))
+    else:
+        output.line(f"{deck.rates} rates of version {deck.version} written to {file}")
+
+
+def now_ms() -> int:
+    """Return the time, UTC milliseconds."""
+    return time.time_ns() // 1_000_000
+
+
+def _with_decks(invocation: Invocation, work: "Callable[[OperatorDecks], Awaitable[Result]]") -> Result:
+    from vosd.cli.database import database_of
+    from vosd.storage.decks import SqlDecks
+
+    async def run() -> Result:
+        async with database_of(invocation.settings) as database:
+            return await work(SqlDecks(database))
+
+    return asyncio.run(run())
+
+
+def _document(deck: "StoredDeck") -> dict[str, Any]:
+    from vosd.cdr.columns import iso_utc
+
+    document = msgspec.structs.asdict(deck)
+    document["mode"] = document.pop("way").value
+    for name in ("made_at", "effective"):
+        document[name] = None if document[name] is None else iso_utc(document[name])
+    return document

@@ -1,0 +1,71 @@
+"""Dates and times of a sheet as text in UTC; what can be read in two ways is refused."""
+
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime, time, timedelta, tzinfo
+from typing import Final
+
+from vosd.cdr.columns import iso_utc
+from vosd.config.reader.fields import ExpectedError
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+DATE_FORMAT_EXPECTED: Final = "a format of strptime with day, month and year, such as %d.%m.%Y"
+_ISO: Final = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d:?\d\d)?)?\Z", re.ASCII)
+_DIRECTIVES: Final = re.compile(r"%(.)")
+_KNOWN: Final = frozenset("dmbBYyHMSfzIp%")
+_EXPECTED: Final = "a date such as 2026-12-31 or a time such as 2026-12-31T18:00:00Z"
+_AMBIGUOUS: Final = f"{_EXPECTED}; for another form say date_format in a map, so that day and month are certain"
+
+
+def is_date_format(text: str) -> bool:
+    """Return whether a format of ``strptime`` has day, month and year, and nothing unknown."""
+    found = set(_DIRECTIVES.findall(text))
+    return found <= _KNOWN and "d" in found and bool(found & set("mbB")) and bool(found & set("yY"))
+
+
+def instant_reader(date_format: str | None, zone: tzinfo, *, is_end: bool = False) -> Callable[[str], str]:
+    """Return what converts a cell to ISO 8601 UTC with milliseconds and ``Z``.
+
+    Args:
+        date_format: of cells that are not in ISO 8601; None = there are none.
+        zone: of times that name none.
+        is_end: a day without time stands for the end of that day, not for its begin.
+
+    The result raises ExpectedError.
+    """
+
+    def read(text: str) -> str:
+        if _ISO.match(text):
+            is_day = len(text) == len("2026-12-31")
+            moment = _parsed(text, datetime.fromisoformat, _EXPECTED)
+        elif date_format is None:
+            raise ExpectedError(_AMBIGUOUS)
+        else:
+            is_day = not set(_DIRECTIVES.findall(date_format)) & set("HI")
+            moment = _parsed(text, _parser(date_format), f"a date as {date_format}")
+        if is_day and is_end:
+            moment = datetime.combine(moment.date() + timedelta(days=1), time())
+        return iso_utc((_in_zone(moment, zone) - _EPOCH) // timedelta(milliseconds=1))
+
+    return read
+
+
+def _parser(date_format: str) -> Callable[[str], datetime]:
+    return lambda text: datetime.strptime(text, date_format)  # noqa: DTZ007 - the zone follows
+
+
+def _parsed(text: str, parse: Callable[[str], datetime], expected: str) -> datetime:
+    try:
+        return parse(text)
+    except ValueError:
+        raise ExpectedError(expected) from None
+
+
+def _in_zone(moment: datetime, zone: tzinfo) -> datetime:
+    """Return a time with its zone, ``zone`` if it has none; refuse what its clocks show twice or never."""
+    if moment.tzinfo is not None:
+        return moment
+    first, second = (moment.replace(tzinfo=zone, fold=fold) for fold in (0, 1))
+    if first.utcoffset() != second.utcoffset():
+        raise ExpectedError(f"a time that the clocks of {zone} show once, or one with its offset")
+    return first

@@ -1,0 +1,122 @@
+"""The file that says what the columns of a vendor's sheet mean."""
+
+import os
+from collections.abc import Mapping
+from datetime import tzinfo
+from pathlib import Path
+from typing import Annotated, Final
+
+from pydantic import Field, model_validator
+
+from vosd.catalogue.problems import ConfigError, Place, ProblemList, suggestion
+from vosd.config.decks.instants import DATE_FORMAT_EXPECTED, is_date_format
+from vosd.config.keys.rates import RateKeys
+from vosd.config.reader.document import parse_document
+from vosd.config.reader.fields import ExpectedError, FromText, KeyProblemError, line_of_text, whole
+from vosd.config.reader.includes import FILE_BYTES_MAX, read_text
+from vosd.config.reader.model import Keys
+from vosd.config.reader.reading import read_section
+from vosd.config.reader.times import time_zone
+
+HEADER_LINE_MAX: Final = 1_000
+
+
+def our_column(written: str) -> str:
+    """Return the key of a column by any of its names.
+
+    Raises:
+        ExpectedError: there is none.
+    """
+    known = {**{name: name for name in RateKeys.by_key()}, **RateKeys.aliases}
+    name = known.get(written.lower())
+    if name is None or name in RateKeys.not_built:
+        raise ExpectedError(f"a column of rates, not {written!r}; {suggestion(written, known)}")
+    return name
+
+
+def _columns() -> FromText:
+    expected = "our columns with theirs, such as {prefix: Code, billing_rate: Rate}"
+
+    def read(written: Mapping[str, object]) -> dict[str, tuple[str, ...]]:
+        found: dict[str, tuple[str, ...]] = {}
+        for ours, theirs in written.items():
+            names = tuple(theirs) if isinstance(theirs, list) else (theirs,)
+            if not names or not all(isinstance(name, str) and name.strip() for name in names):
+                raise ValueError
+            name = our_column(ours)
+            if len(names) > 1 and name != "prefix":
+                raise ExpectedError(f"one column for {name}; only prefix may be made of several")
+            found[name] = tuple(str(each).strip() for each in names)
+        return found
+
+    return FromText(expected, read, kind=dict)
+
+
+def _constants() -> FromText:
+    def read(written: Mapping[str, object]) -> dict[str, str]:
+        if not all(isinstance(value, str) for value in written.values()):
+            raise ValueError
+        return {our_column(ours): str(value) for ours, value in written.items()}
+
+    return FromText("our columns with a value, such as {rate_type: international}", read, kind=dict)
+
+
+def _date_format() -> FromText:
+    def read(text: str) -> str:
+        if not is_date_format(text):
+            raise ValueError
+        return text
+
+    return FromText(DATE_FORMAT_EXPECTED, read)
+
+
+def _decimal_mark() -> FromText:
+    def read(text: str) -> str:
+        if text not in {".", ","}:
+            raise ValueError
+        return text
+
+    return FromText("'.' or ','", read)
+
+
+class SheetMapKeys(Keys):
+    """What the columns of a sheet mean."""
+
+    columns: Annotated[dict[str, tuple[str, ...]], _columns()]
+    """Our column with theirs; ``prefix`` may be a list, whose cells are joined. Other columns are ignored."""
+    constants: Annotated[Mapping[str, str], _constants()] = Field(default_factory=dict)
+    """Values of columns that the sheet does not have, or has empty cells in."""
+    date_format: Annotated[str | None, _date_format()] = None
+    """How dates are written, as in ``strptime``: ``%d.%m.%Y``. Default: ISO 8601, such as 2026-12-31."""
+    timezone: Annotated[tzinfo | None, time_zone()] = None
+    """The zone of dates that name none. Default: the machine's, as in rate files."""
+    decimal: Annotated[str, _decimal_mark()] = "."
+    """The decimal mark of amounts."""
+    header_line: Annotated[int, whole(1, HEADER_LINE_MAX)] = 1
+    """The line with the names of the columns; what stands above is ignored."""
+    sheet: Annotated[str | None, line_of_text(1, 100)] = None
+    """The sheet of an XLSX file. Default: the first."""
+
+    @model_validator(mode="after")
+    def _has_each_once(self) -> "SheetMapKeys":
+        for name in ("prefix", "billing_rate"):
+            if name not in self.columns:
+                raise KeyProblemError("columns", f"a column for {name}")
+        if "prefix" in self.constants or "billing_rate" in self.constants:
+            raise KeyProblemError("constants", "no prefix and no price: each row has its own")
+        return self
+
+
+def read_map(path: Path, environ: Mapping[str, str] = os.environ) -> SheetMapKeys:
+    """Read the file.
+
+    Raises:
+        ConfigError: with every mistake.
+    """
+    problems = ProblemList()
+    text = read_text(path, Place(str(path), 0), "", problems, FILE_BYTES_MAX)
+    document = None if text is None else parse_document(text, str(path), environ, problems)
+    keys = None if document is None else read_section(SheetMapKeys, document, "", problems)
+    if keys is None or problems.has_errors:
+        raise ConfigError(problems.in_order())
+    return keys
