@@ -13,11 +13,14 @@ from vosd.base.errors import Refusal, VosError
 from vosd.base.money import format_amount
 from vosd.base.number import for_matching
 from vosd.billing.accounts import Account
+from vosd.billing.agents import LEVELS_MAX
+from vosd.billing.parties import Party
 from vosd.billing.ports import Rates
 from vosd.billing.rate_choice import RateChoice
 from vosd.billing.rater import Step, breakdown, charged_by, rate_call
 from vosd.billing.rates import AppliedRate, RatingPolicy
 from vosd.callcontrol.number_billing import free_rate
+from vosd.callcontrol.payers import rated_agents
 from vosd.callcontrol.sell_rate import of_allowed_type, rate_in
 from vosd.routing.special_numbers import SpecialNumbers
 
@@ -46,6 +49,19 @@ class CandidateRate(msgspec.Struct, frozen=True):
     """Why it prices the call; empty = it does not."""
 
 
+class AgentCharge(msgspec.Struct, frozen=True):
+    """What an agent above the account pays for the same call."""
+
+    account: str
+    level: int
+    """1 = the account's agent, 2 = the agent of that one, and so on."""
+    rate_group: str
+    rate_prefix: str
+    billed_seconds: int
+    fee: str
+    tax: str
+
+
 class RateExplanation(msgspec.Struct, frozen=True, omit_defaults=True):
     """A charge and its computation, as ``vosd rate explain`` prints it."""
 
@@ -58,6 +74,8 @@ class RateExplanation(msgspec.Struct, frozen=True, omit_defaults=True):
     steps: Sequence[Step]
     candidates: Sequence[CandidateRate] = ()
     """In order of preference; none = one rate group prices the calls of the account."""
+    agents: Sequence[AgentCharge] = ()
+    """From the nearest up."""
 
 
 def explain_rate(
@@ -100,9 +118,28 @@ def explain_rate(
     if isinstance(permitted, Refusal):
         message = f"{permitted.reason.text}: {permitted.detail}"
         raise NoRateError(message)
-    return _explained(
-        permitted, duration_ms, rates.found(callee, wall_ms, caller) if isinstance(rates, RateChoice) else ()
-    )
+    parties = rated_agents(_agents_above(account, accounts), rates_of, callee, wall_ms, caller)
+    if isinstance(parties, Refusal):
+        message = f"{parties.reason.text}: {parties.detail}"
+        raise NoRateError(message)
+    found = rates.found(callee, wall_ms, caller) if isinstance(rates, RateChoice) else ()
+    explained = _explained(permitted, duration_ms, found)
+    return msgspec.structs.replace(explained, agents=tuple(_charged(each, duration_ms) for each in parties))
+
+
+def _agents_above(account: Account, accounts: Mapping[str, Account]) -> list[Account]:
+    """Return the agents above an account; a loop, which ``vosd check`` reports, ends at the highest level."""
+    found: list[Account] = []
+    while account.agent is not None and account.agent in accounts and len(found) < LEVELS_MAX:
+        account = accounts[account.agent]
+        found.append(account)
+    return found
+
+
+def _charged(agent: Party, duration_ms: int) -> AgentCharge:
+    charge, rate = rate_call(agent.applied, duration_ms), charged_by(agent.applied, duration_ms)
+    fee, tax = format_amount(charge.fee), format_amount(charge.tax)
+    return AgentCharge(agent.account, agent.level, rate.group, rate.rate.prefix, charge.billed_seconds, fee, tax)
 
 
 def _explained(applied: AppliedRate, duration_ms: int, found: Sequence[AppliedRate] = ()) -> RateExplanation:

@@ -68,4 +68,11 @@ def _show(explanation: RateExplanation) -> None:
             (each.source, each.rate_group, each.rate_prefix, each.total, each.chosen) for each in explanation.candidates
         )
         output.table(("candidate", "group", "prefix", "total", "chosen"), rows, empty="no candidates")
+    if explanation.agents:
+        agents = (
+            (each.level, each.account, each.rate_group, each.rate_prefix, each.billed_seconds, each.fee, each.tax)
+            for each in explanation.agents
+        )
+        columns = ("level", "agent", "group", "prefix", "billed seconds", "fee", "tax")
+        output.table(columns, agents, empty="no agents")
     output.table(("step", "figures"), output.figures(explanation.steps), empty="no steps")

@@ -1,15 +1,17 @@
 """Explanations of routes and rates: what a call would meet, through the steps of a real one."""
 
+from collections.abc import Mapping
 from decimal import Decimal
 
+import msgspec
 import pytest
 from doubles.asking_steps import looking_up, steps_with
 
 from vosd.admin.accounts import UnknownAccountError
-from vosd.admin.rating import NoRateError, explain_rate
+from vosd.admin.rating import NoRateError, RateExplanation, explain_rate
 from vosd.admin.routing import RouteExplanation, UnknownGatewayError, explain_route, idle_state
 from vosd.base.clock import Instant
-from vosd.billing.accounts import AccountType
+from vosd.billing.accounts import Account, AccountType
 from vosd.billing.rater import recompute
 from vosd.callcontrol.live_state import LiveState
 from vosd.callcontrol.questions import Step
@@ -248,3 +250,29 @@ def test_the_agents_above_the_customer_are_listed_with_their_rates_and_nothing_i
     assert "agents" not in explain().to_json()
     poor = explain(catalogue=content, live=idle_state(content, RICH))
     assert (poor.result, poor.detail[:37]) == ("Insufficient Balance", "agent reseller: account reseller has ")
+
+
+def test_the_explanation_of_a_rate_has_what_each_agent_above_the_account_pays() -> None:
+    accounts = {
+        "acme": builders.account("acme", agent="reseller"),
+        "reseller": builders.account("reseller", rate_group="wholesale", agent="top"),
+        "top": builders.account("top", rate_group="wholesale", rate_types=frozenset({"national"})),
+    }
+    groups = {
+        "sell": builders.rate_group("sell", builders.applied_rate("0.60")),
+        "wholesale": builders.rate_group("wholesale", builders.applied_rate("0.45", 60, tax_rate="10")),
+    }
+
+    def explained(account_id: str, accounts: Mapping[str, Account]) -> RateExplanation:
+        return explain_rate(accounts, lambda each: groups.get(each.rate_group or ""), account_id, "442012", 61_000, 0)
+
+    free_to_call = {**accounts, "top": builders.account("top", rate_group="wholesale")}
+    found = explained("acme", free_to_call)
+    assert [msgspec.to_builtins(each) for each in found.agents] == [
+        {"account": name, "level": level, "rate_group": "wholesale", "rate_prefix": "44", "billed_seconds": 120,
+         "fee": "0.90", "tax": "0.09"}
+        for level, name in enumerate(("reseller", "top"), start=1)
+    ]  # fmt: skip
+    assert explained("top", free_to_call).agents == ()
+    with pytest.raises(NoRateError, match="agent top: account top may call national"):
+        explained("acme", accounts)
