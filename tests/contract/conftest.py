@@ -96,6 +96,7 @@ async def emptied(url: str) -> AsyncIterator[Database]:
             schema.cdr_correction,
             schema.cdr,
             schema.ledger_entry,
+            schema.ledger_checkpoint,
             schema.account,
             schema.registration,
             schema.lease,

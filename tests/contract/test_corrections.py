@@ -11,9 +11,10 @@ from vosd.storage import schema
 from vosd.storage.books import SqlBooks
 from vosd.storage.corrections import NoSuchCall, SqlCorrections
 from vosd.storage.database import ContentRefused
+from vosd.storage.faults import Difference, Fault
 from vosd.storage.ports import OtherCurrency, ReferenceTaken
 from vosd.storage.queries import SqlQueries
-from vosd.storage.verify import Difference, Fault, verify_ledger
+from vosd.storage.verify import verify_ledger
 from vosd.testing.data.records import answered_call, call_id, charge_row, refused_call
 
 FEE, COST, SHARE = Decimal("0.51"), Decimal("0.30"), Decimal("0.40")

@@ -11,7 +11,8 @@ from vosd.engine.journal import Journal
 from vosd.engine.journal.files import IN_USE, listed
 from vosd.storage import schema
 from vosd.storage.books import SqlBooks
-from vosd.storage.verify import Difference, Fault, verify_ledger
+from vosd.storage.faults import Difference, Fault
+from vosd.storage.verify import verify_ledger
 from vosd.testing.data.records import answered_call, call_id, refused_call, rejected
 
 entry, cdr = schema.ledger_entry, schema.cdr

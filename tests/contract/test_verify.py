@@ -5,12 +5,13 @@ from decimal import Decimal
 import pytest
 from sqlalchemy import delete, insert, update
 
-from vosd.storage import schema
+from vosd.storage import schema, verify_accounts
 from vosd.storage import verify as audit
 from vosd.storage.books import SqlBooks
+from vosd.storage.faults import Difference, Fault
 from vosd.storage.payments import SqlPayments
 from vosd.storage.ports import EntryKind, Payment
-from vosd.storage.verify import Difference, Fault, verify_ledger
+from vosd.storage.verify import verify_ledger
 from vosd.testing.data.records import STARTED, answered_call, call_id, refused_call
 
 FEE, COST = Decimal("0.012345"), Decimal("0.009876")
@@ -161,15 +162,22 @@ async def test_an_audit_in_small_ranges_finds_the_same(booked, monkeypatch):
         update(account).where(account.c.id == "idle").values(balance=Decimal(3)),
         update(cdr).where(cdr.c.call_id == call_id(6)).values(cost=Decimal(1)),
         update(cdr).where(cdr.c.call_id == call_id(0)).values(tax=Decimal(1)),
+        update(entry).where(entry.c.account == "carrier", entry.c.seq == 4).values(currency="EUR"),
+        update(account).where(account.c.id == "carrier").values(currency="USD"),
     )
     whole = (await verify_ledger(booked)).differences
-    monkeypatch.setattr(audit, "_ACCOUNTS_AT_ONCE", 1)
     monkeypatch.setattr(audit, "_CALLS_AT_ONCE", 2)
-    assert sorted((await verify_ledger(booked)).differences, key=str) == sorted(whole, key=str)
-    assert len(whole) == 5
+    for accounts, entries in ((1, 50_000), (500, 1), (2, 3), (1, 2)):
+        monkeypatch.setattr(verify_accounts, "_ACCOUNTS_AT_ONCE", accounts)
+        monkeypatch.setattr(verify_accounts, "_ENTRIES_AT_ONCE", entries)
+        assert sorted((await verify_ledger(booked)).differences, key=str) == sorted(whole, key=str)
+    assert len(whole) == 6
 
 
-async def test_an_audit_reports_no_more_differences_than_its_limit(booked, monkeypatch):
+async def test_every_difference_is_reported_as_it_is_found(booked):
     await damage(booked, update(cdr).values(fee=Decimal(1)))
-    monkeypatch.setattr(audit, "REPORTED_AT_MOST", 3)
-    assert len((await verify_ledger(booked)).differences) == 3
+    reported = []
+    result = await verify_ledger(booked, reported.append)
+    assert result.differences == ()
+    assert sorted(map(str, reported)) == sorted(map(str, (await verify_ledger(booked)).differences))
+    assert len(reported) > 7

@@ -73,6 +73,7 @@ def test_a_statement_holds_for_a_month_of_a_zone(booked: Installation) -> None:
         "opening": "0.00",
         "movements": [{"kind": "call", "count": 3, "amount": "-0.037035"}],
         "closing": "-0.037035",
+        "closed": False,
     }
     in_berlin = booked.document(*words, "2026-10", "--zone", "Europe/Berlin")
     assert (in_berlin["since"], in_berlin["opening"]) == ("2026-09-30T22:00:00.000Z", "-0.02469")
@@ -357,3 +358,31 @@ def test_accounts_are_listed_and_added_up_by_group(installation: Installation) -
     assert "(none)" in installation.vosd("account", "groups").stdout
     unknown = installation.vosd("account", "list", "--group", "retial")
     assert (unknown.exit_code, "vosd account groups" in unknown.stderr) == (1, True)
+
+
+def test_a_period_is_closed_and_verified_from_there(booked: Installation) -> None:
+    booked.document(*PAY, "--amount", "10")
+    close = ("ledger", "close", "--operator", "ann", "--until")
+    assert booked.document(*close, "2026-10-01T00:00:00Z") == {
+        "closed_until": "2026-10-01T00:00:00.000Z",
+        "accounts": 2,
+        "entries": 6,
+    }
+    assert booked.document("ledger", "verify")["entries"] == 1
+    assert booked.document("ledger", "verify", "--whole")["entries"] == 7
+    assert booked.document("ledger", "verify")["differences"] == []
+    statement = booked.document("ledger", "statement", "--account", "customer-1", "--month", "2026-09")
+    assert (statement["closed"], statement["closing"]) == (True, "-0.037035")
+    assert "closed until 2026-10-01T00:00:00.000Z: 0 accounts" in booked.vosd(*close, "2026-10-01T00:00:00Z").stdout
+    earlier = booked.vosd(*close, "2026-09-01T00:00:00Z")
+    assert (earlier.exit_code, "closed until 2026-10-01" in earlier.stderr) == (1, True)
+    assert booked.vosd(*close, "2999-01-01T00:00:00Z").exit_code == 1
+    assert booked.vosd(*close, "2026-11-01").exit_code == 2
+
+
+def test_a_ledger_with_differences_is_closed_by_force_only(booked: Installation) -> None:
+    booked.tamper("UPDATE account SET balance = balance + 100 WHERE id = 'customer-1'")
+    close = ("ledger", "close", "--until", "2026-10-01T00:00:00Z")
+    refused = booked.vosd(*close)
+    assert (refused.exit_code, "account customer-1: the balance is not" in refused.stderr) == (1, True)
+    assert booked.document(*close, "--force", "--memo", "looked into")["accounts"] == 2

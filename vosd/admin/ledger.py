@@ -59,6 +59,8 @@ class StatementSheet(msgspec.Struct, frozen=True):
     opening: str
     movements: tuple[MovementSheet, ...]
     closing: str
+    closed: bool
+    """Whether the books are closed until the end of the month: it does not change any more."""
 
 
 def entry_object(entry: LedgerEntry) -> dict[str, Any]:
@@ -114,4 +116,5 @@ async def month_of_account(
         opening=format_amount(found.opening),
         movements=tuple(MovementSheet(each.kind, each.entries, format_amount(each.amount)) for each in found.movements),
         closing=format_amount(found.closing),
+        closed=found.is_closed,
     )

@@ -17,10 +17,12 @@ from vosd.cdr.record import CallRecord
 from vosd.engine.journal.kept import KeptJournal
 from vosd.engine.journal.quarantine import DIRECTORY, Quarantine
 from vosd.storage.database import Database
+from vosd.storage.faults import Difference, Fault
 from vosd.storage.reconcile import calls_with_cdr, compare_calls
-from vosd.storage.verify import REPORTED_AT_MOST, Difference, Fault
 
 COMPARED_AT_ONCE: Final = 500
+REPORTED_AT_MOST: Final = 1_000
+"""Most differences of the journal."""
 DOUBTFUL_AT_MOST: Final = 200_000
 """Most calls that are checked again at the end; twice the number that may wait for the database."""
 

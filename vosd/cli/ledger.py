@@ -12,7 +12,6 @@ from vosd.base.money import format_amount
 from vosd.cli import output
 from vosd.cli.arguments import MOMENT, MONTH, ZONE, operator_option
 from vosd.cli.command import Family, Invocation, OperationError, json_option, pass_invocation
-from vosd.cli.later import not_built_yet
 from vosd.cli.overrides import now_ms
 
 if TYPE_CHECKING:
@@ -22,7 +21,9 @@ if TYPE_CHECKING:
     from vosd.admin.ledger import Month, StatementSheet
     from vosd.admin.minimum import MinimumSheet
     from vosd.admin.reconcile import Reconciliation
-    from vosd.storage.verify import Difference, Verification
+    from vosd.storage.faults import Difference
+    from vosd.storage.verify import Verification
+    from vosd.storage.verify_accounts import Report
 
 _LINE: Final = "{created_at:24} {account:12} {kind:10} {amount:>15} {balance_after:>15}  {reference}"
 """An entry for people; lines are printed as they are read, so that widths are fixed."""
@@ -39,9 +40,6 @@ _TITLES: Final = {
 @click.group(cls=Family)
 def ledger() -> None:
     """The ledger."""
-
-
-ledger.add_command(not_built_yet("close"))
 
 
 def _csv_option(command: Any) -> Any:
@@ -219,21 +217,63 @@ async def _minimum(invocation: Invocation, month: "Month", zone: "ZoneInfo", ope
         )
 
 
-@ledger.command("verify")
+@ledger.command("close")
+@click.option("--until", type=MOMENT, required=True, metavar="DATE", help="Entries dated before are closed.")
+@click.option("--memo", metavar="TEXT")
+@click.option("--force", is_flag=True, help="Close although vosd ledger verify finds differences.")
+@operator_option
 @json_option
 @pass_invocation
-def verify(invocation: Invocation, as_json: bool) -> None:
+def close(invocation: Invocation, until: int, memo: str | None, force: bool, operator: str, as_json: bool) -> None:
+    """Close a period: note the balance of every account at a date, from where vosd ledger verify starts from then on.
+
+    The ledger is verified first. What is booked later counts for the next period, whatever its date.
+    """
+    closing = asyncio.run(_close(invocation, until, memo, operator, force=force))
+    if as_json:
+        output.document(closing)
+    else:
+        output.line(
+            f"closed until {closing['closed_until']}: {closing['accounts']} accounts, {closing['entries']} entries"
+        )
+
+
+async def _close(
+    invocation: Invocation, until: int, memo: str | None, operator: str, *, force: bool
+) -> "dict[str, object]":
+    from vosd.admin.closing_period import close_period
+    from vosd.cli.database import database_of
+
+    async with database_of(invocation.settings) as database:
+        return await close_period(database, until, operator=operator, memo=memo, now=now_ms(), force=force)
+
+
+@ledger.command("verify")
+@click.option("--whole", is_flag=True, help="From the first entry, not from the latest close.")
+@json_option
+@pass_invocation
+def verify(invocation: Invocation, whole: bool, as_json: bool) -> None:
     """Recompute balances from entries and entries from call records, and compare them with the journal.
 
     Calls on their way to the database are no difference. Exit code 1 if anything differs.
     """
-    result, journal = asyncio.run(_verify(invocation))
-    differences = [*result.differences, *(journal.differences if journal is not None else ())]
-    if as_json:
-        output.document(_document(result, journal, differences))
-    else:
-        for difference in differences:
+    found: list[Difference] = []
+    count = 0
+
+    def report(difference: "Difference") -> None:
+        nonlocal count
+        count += 1
+        if as_json:
+            found.append(difference)
+        else:
             output.line(str(difference))
+
+    result, journal = asyncio.run(_verify(invocation, report, whole=whole))
+    for difference in journal.differences if journal is not None else ():
+        report(difference)
+    if as_json:
+        output.document(_document(result, journal, found))
+    else:
         compared = (
             "no journal here"
             if journal is None
@@ -241,9 +281,9 @@ def verify(invocation: Invocation, as_json: bool) -> None:
         )
         output.line(
             f"{result.accounts} accounts, {result.entries} entries, {result.calls} calls"
-            f" ({result.calls_without_cdr} without record), {compared}: {len(differences) or 'no'} differences"
+            f" ({result.calls_without_cdr} without record), {compared}: {count or 'no'} differences"
         )
-    if differences:
+    if count:
         sys.exit(OperationError.exit_code)
 
 
@@ -267,11 +307,14 @@ def _document(
     }
 
 
-async def _verify(invocation: Invocation) -> "tuple[Verification, Reconciliation | None]":
+async def _verify(
+    invocation: Invocation, report: "Report", *, whole: bool
+) -> "tuple[Verification, Reconciliation | None]":
     from vosd.admin.reconcile import reconcile
     from vosd.cli.database import database_of
     from vosd.storage.verify import verify_ledger
 
     settings = invocation.settings
     async with database_of(settings) as database:
-        return await verify_ledger(database), await reconcile(database, settings.state_dir)
+        result = await verify_ledger(database, report, whole=whole)
+        return result, await reconcile(database, settings.state_dir)

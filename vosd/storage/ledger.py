@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import ColumnElement, Select, func, select, type_coerce
+from sqlalchemy import ColumnElement, Select, and_, func, not_, select, type_coerce
 
 from vosd.base.money import ZERO
 from vosd.storage import schema
+from vosd.storage.checkpoints import Checkpoint, checkpoints_of
 from vosd.storage.database import Database
 from vosd.storage.ports import EntryKind
 from vosd.storage.types import Money, descriptive
@@ -68,6 +69,8 @@ class Statement(NamedTuple):
     opening: Decimal
     movements: tuple[Movement, ...]
     closing: Decimal
+    is_closed: bool = False
+    """Whether the books are closed until its end, so that the sums do not change any more."""
 
 
 class SqlLedger:
@@ -113,21 +116,37 @@ class SqlLedger:
     async def statement(self, account: str, since: int, until: int) -> Statement:
         """Return the sums of an account's entries before ``since`` and, by kind, from then to before ``until``.
 
+        An entry that was booked when its date was closed counts from that close on, so a closed time keeps its sums.
+
         Raises:
             StoreUnavailable: try again.
         """
         total = type_coerce(func.sum(_entry.amount), Money)
-        before = select(total).where(_entry.account == account, _entry.created_at < since)
-        within: tuple[ColumnElement[bool], ...] = (
-            _entry.account == account,
-            _entry.created_at >= since,
-            _entry.created_at < until,
-        )
-        by_kind = select(_entry.kind, func.count(), total).where(*within).group_by(_entry.kind).order_by(_entry.kind)
         async with self._database.reading(unhurried=True) as connection:
-            opening = (await connection.execute(before)).scalar() or ZERO
-            movements = tuple(Movement._make(row) for row in (await connection.execute(by_kind)).all())
-        return Statement(opening, movements, opening + sum((each.amount for each in movements), ZERO))
+            points = await checkpoints_of(connection, account)
+            start = max((each for each in points if each.closed_until <= since), key=_closed_until, default=None)
+            of_account = [_entry.account == account]
+            if start is not None:
+                of_account.append(_entry.seq > start.seq)
+            before, within = _before(points, since), _before(points, until)
+            opening = (await connection.execute(select(total).where(*of_account, before))).scalar() or ZERO
+            by_kind = select(_entry.kind, func.count(), total).where(*of_account, within, not_(before))
+            rows = (await connection.execute(by_kind.group_by(_entry.kind).order_by(_entry.kind))).all()
+        movements = tuple(Movement._make(row) for row in rows)
+        opening += ZERO if start is None else start.balance
+        is_closed = any(each.closed_until >= until for each in points)
+        return Statement(opening, movements, opening + sum((each.amount for each in movements), ZERO), is_closed)
+
+
+def _closed_until(point: Checkpoint) -> int:
+    return point.closed_until
+
+
+def _before(points: Sequence[Checkpoint], moment: int) -> ColumnElement[bool]:
+    """Return the condition that an entry counts before a moment: it is dated before, and was when that was open."""
+    later = [each.seq for each in points if each.closed_until >= moment]
+    dated = _entry.created_at < moment
+    return and_(dated, _entry.seq <= min(later)) if later else dated
 
 
 def _fitting(wanted: EntryFilter) -> Select[Any]:

@@ -9,7 +9,7 @@ from vosd.base.money import ZERO
 from vosd.cdr.record import CallRecord
 from vosd.storage.booked import cdrs_among, cdrs_of, entries_of
 from vosd.storage.database import Database
-from vosd.storage.verify import Difference, Fault
+from vosd.storage.faults import Difference, Fault
 
 
 async def compare_calls(database: Database, records: Sequence[CallRecord]) -> list[Difference]:

@@ -1,25 +1,30 @@
 """Audit of the books: balances against entries, each entry against the one before, entries against CDRs.
 
-The database computes the sums and returns only the differences, a range of accounts or calls at a time, so the memory
-of this process does not grow with the books. The whole audit sees one state of the database.
+The database computes the sums and returns only the differences, a range of entries or calls at a time, so the memory
+of this process does not grow with the books. The whole audit sees one state of the database. It starts from the latest
+period close (ADR 62). Accounts are in ``verify_accounts``, charges in ``verify_charges``.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
-from enum import Enum
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import ColumnElement, Integer, Select, and_, func, literal, or_, select, type_coerce, union_all
+from sqlalchemy import ColumnElement, Select, and_, func, literal, select, type_coerce, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from vosd.base.money import ZERO, format_amount
+from vosd.base.ids import bounds
+from vosd.base.money import ZERO
 from vosd.storage import schema
+from vosd.storage.checkpoints import base_of
 from vosd.storage.database import Database
+from vosd.storage.faults import Difference, Fault
 from vosd.storage.ports import EntryKind
 from vosd.storage.types import Money
+from vosd.storage.verify_accounts import Report, audit_accounts, audit_checkpoints, without_account
 from vosd.storage.verify_charges import (
     Marks,
     Unequal,
+    Within,
     agents_said,
     marks_of,
     unlike_their_cdr,
@@ -28,8 +33,8 @@ from vosd.storage.verify_charges import (
     without_entry,
 )
 
-REPORTED_AT_MOST: Final = 1_000
-_ACCOUNTS_AT_ONCE: Final = 500
+LONGEST_CALL_MS: Final = 8 * 86_400_000
+"""No call lasts a week: one that began so long before a close has ended before it."""
 _CALLS_AT_ONCE: Final = 20_000
 
 _account: Final = schema.account.c
@@ -37,52 +42,8 @@ _entry: Final = schema.ledger_entry.c
 _cdr: Final = schema.cdr.c
 
 
-class Fault(Enum):
-    """Kinds of differences."""
-
-    BALANCE = "the balance is not the sum of the entries"
-    COUNT = "the account's seq is not the number of its entries"
-    CHAIN = "the entry does not continue the one before, in number or balance"
-    NO_ACCOUNT = "entries of an account that has no row"
-    CURRENCY = "the entry is in another currency than its account"
-    CALL = "the entries of a call are not what its CDR says"
-    CHARGES = "the charges of a call are not what its CDR says"
-    CHARGES_WITHOUT_CDR = "the entries of a call without CDR are not what its charges say"
-    CORRECTION = "the correction entries of a call are not what the table of corrections says"
-    COUNTER = "the counter of commits is behind what was numbered by it"
-    NO_CDR = "the journal has the call, the database has no CDR of it"
-    POSTING = "the entry is not what the journal says"
-    QUARANTINED = "the database has refused the call, vosd spool show says why"
-    UNREADABLE = "the record of the call in the journal is damaged and there is no CDR of it, see vosd spool check"
-
-
-_NUMBERS: Final = frozenset({Fault.COUNT, Fault.COUNTER})
-"""Faults whose two sides are numbers, not money."""
-
-
-class Difference(NamedTuple):
-    """One difference; ``found`` is the value in the database, ``expected`` the value computed from the rest."""
-
-    fault: Fault
-    account: str
-    """Empty if the fault is of no account."""
-    expected: Decimal
-    found: Decimal
-    seq: int | None = None
-    call_id: str | None = None
-
-    def __str__(self) -> str:
-        parts = (("account", self.account or None), ("entry", self.seq), ("call", self.call_id))
-        where = " ".join(f"{name} {value}" for name, value in parts if value is not None)
-        said = f"{where}: {self.fault.value}" if where else self.fault.value
-        if self.expected == self.found:
-            return said
-        write = str if self.fault in _NUMBERS else format_amount
-        return f"{said}: expected {write(self.expected)}, found {write(self.found)}"
-
-
 class Verification(NamedTuple):
-    """Result of an audit: how much was compared, and at most ``REPORTED_AT_MOST`` differences."""
+    """Result of an audit: how much was compared, and the differences, unless they were reported one by one."""
 
     accounts: int
     entries: int
@@ -92,153 +53,105 @@ class Verification(NamedTuple):
     differences: tuple[Difference, ...]
 
 
-async def verify_ledger(database: Database) -> Verification:
-    """Recompute balances from entries and entries from CDRs.
+async def verify_ledger(database: Database, report: Report | None = None, *, whole: bool = False) -> Verification:
+    """Recompute balances from entries and entries from CDRs and charges.
+
+    Each difference is given to ``report`` as it is found; without it all are collected. What is closed was verified
+    before it was closed, and is verified again with ``whole`` only.
 
     Raises:
         StoreUnavailable: the database is away.
     """
     differences: list[Difference] = []
+    report = report or differences.append
     async with database.reading(unhurried=True) as connection:
-        accounts, entries, calls = [await _count(connection, table) for table in _COUNTED]
+        base = None if whole else await base_of(connection)
         unrecorded = select(func.count()).where(_entry.kind == EntryKind.CALL.value, _entry.call_id.is_(None))
         without_cdr = int((await connection.execute(unrecorded)).scalar_one())
-        differences += await _counter_behind(connection)
-        differences += await _without_account(connection)
-        last_account: str | None = ""
-        while last_account is not None and len(differences) < REPORTED_AT_MOST:
-            last_account = await _verify_accounts(connection, last_account, differences)
-        marks = await marks_of(connection)
-        last_call: str | None = _FIRST_CALL
-        while last_call is not None and len(differences) < REPORTED_AT_MOST:
-            last_call = await _verify_calls(connection, last_call, differences, marks)
-        differences += _unequal(Fault.CHARGES_WITHOUT_CDR, await without_charge(connection, marks, REPORTED_AT_MOST))
-    return Verification(accounts, entries, calls, without_cdr, tuple(differences[:REPORTED_AT_MOST]))
+        await _report_counter_behind(connection, report)
+        await without_account(connection, report)
+        compared = await audit_accounts(connection, None if base is None else base.closed_until, report)
+        if whole:
+            await audit_checkpoints(connection, report)
+        marks, first_call = await marks_of(connection), _FIRST_CALL
+        if base is not None:
+            first_call, _ = bounds(f"{base.closed_until - LONGEST_CALL_MS:012x}")
+            await _verify_older_calls(connection, base.entry_id, first_call, marks, report)
+            marks = marks._replace(entry_id=max(marks.entry_id, base.entry_id))
+        calls = await _count(connection, _cdr.call_id > first_call)
+        last_call: str | None = first_call
+        while last_call is not None:
+            last_call = await _verify_calls(connection, last_call, report, marks)
+        unexplained = await without_charge(connection, marks)
+        _report_unequal(Fault.CHARGES_WITHOUT_CDR, unexplained, report)
+    return Verification(compared.accounts, compared.entries, calls, without_cdr, tuple(differences))
 
 
-_COUNTED: Final = (schema.account, schema.ledger_entry, schema.cdr)
 _OF_CALLS: Final = (EntryKind.CALL.value, EntryKind.CORRECTION.value)
 """Kinds of the entries that make up what a call costs."""
 _NUMBERED: Final = (_cdr.export_seq, _account.changed)
 _FIRST_CALL: Final = "00000000-0000-0000-0000-000000000000"
 
 
-async def _count(connection: AsyncConnection, table: Any) -> int:
-    return int((await connection.execute(select(func.count()).select_from(table))).scalar_one())
+async def _count(connection: AsyncConnection, condition: ColumnElement[bool]) -> int:
+    return int((await connection.execute(select(func.count()).where(condition))).scalar_one())
 
 
-async def _counter_behind(connection: AsyncConnection) -> list[Difference]:
+async def _report_counter_behind(connection: AsyncConnection, report: Report) -> None:
     """Compare the counter with the greatest numbers that were taken from it."""
     of_commits = select(schema.counter.c.value).where(schema.counter.c.name == schema.COMMITS)
     value = (await connection.execute(of_commits)).scalar() or 0
     newest = [(await connection.execute(select(func.max(each)))).scalar() or 0 for each in _NUMBERED]
-    behind = max(newest) > value
-    return [Difference(Fault.COUNTER, "", Decimal(max(newest)), Decimal(value))] if behind else []
+    if max(newest) > value:
+        report(Difference(Fault.COUNTER, "", Decimal(max(newest)), Decimal(value)))
 
 
-async def _without_account(connection: AsyncConnection) -> Iterator[Difference]:
-    known = select(_account.id).where(_account.id == _entry.account)
-    query = select(_entry.account, _sum(_entry.amount).label("total")).where(~known.exists())
-    rows = (await connection.execute(query.group_by(_entry.account).limit(REPORTED_AT_MOST))).all()
-    return (Difference(Fault.NO_ACCOUNT, row.account, ZERO, row.total) for row in rows)
+async def _verify_older_calls(
+    connection: AsyncConnection, entry_id: int, first_call: str, marks: Marks, report: Report
+) -> None:
+    """Audit the calls before ``first_call`` that have entries from after the close: corrected, or booked late."""
+    after: int | None = entry_id
+    while after is not None:
+        touched = select(_entry.id, _entry.call_id).where(_entry.id > after, _entry.call_id <= first_call)
+        rows = (await connection.execute(touched.order_by(_entry.id).limit(_CALLS_AT_ONCE))).all()
+        after = rows[-1].id if len(rows) == _CALLS_AT_ONCE else None
+        calls = sorted({row.call_id for row in rows})
+        if calls:
+            await _verify_some(connection, _among(calls), marks, report)
 
 
-async def _verify_accounts(connection: AsyncConnection, after: str, differences: list[Difference]) -> str | None:
-    """Audit the next accounts after ``after``; return the last one, or None if there are no more."""
-    some = select(_account.id).where(_account.id > after).order_by(_account.id).limit(_ACCOUNTS_AT_ONCE)
-    names = (await connection.scalars(some)).all()
-    if not names:
-        return None
-    within = _entry.account.between(names[0], names[-1])
-    for row in await connection.execute(_balances(names[0], names[-1], within)):
-        total = row.total or ZERO
-        if row.balance != total:
-            differences.append(Difference(Fault.BALANCE, row.id, total, row.balance))
-        if row.seq != (row.entries or 0):
-            expected, found = Decimal(row.entries or 0), Decimal(row.seq)
-            differences.append(Difference(Fault.COUNT, row.id, expected, found))
-    others = await connection.execute(_other_currency(within))
-    differences += [Difference(Fault.CURRENCY, row.account, row.amount, row.amount, row.seq) for row in others]
-    for row in await connection.execute(_broken_links(within)):
-        expected = row.previous + row.amount
-        differences.append(Difference(Fault.CHAIN, row.account, expected, row.balance_after, seq=row.seq))
-    return str(names[-1])
+def _among(calls: Sequence[str]) -> Within:
+    return lambda column: column.in_(calls)
 
 
-def _balances(first: str, last: str, within: ColumnElement[bool]) -> Select[Any]:
-    sums = (
-        select(_entry.account, _sum(_entry.amount).label("total"), func.count().label("entries"))
-        .where(within)
-        .group_by(_entry.account)
-        .subquery()
-    )
-    columns = select(_account.id, _account.balance, _account.seq, sums.c.total, sums.c.entries)
-    joined = columns.select_from(schema.account.outerjoin(sums, sums.c.account == _account.id))
-    return joined.where(_account.id.between(first, last))
-
-
-def _other_currency(within: ColumnElement[bool]) -> Select[Any]:
-    """Select entries in another currency than their account; older entries have none."""
-    same = and_(_account.id == _entry.account, _account.currency != _entry.currency)
-    query = select(_entry.account, _entry.seq, _entry.amount).join(schema.account, same)
-    return query.where(within).order_by(_entry.account, _entry.seq).limit(REPORTED_AT_MOST)
-
-
-def _broken_links(within: ColumnElement[bool]) -> Select[Any]:
-    """Select the entries whose number or balance does not follow from the entry before."""
-    in_order: dict[str, Any] = {"partition_by": _entry.account, "order_by": _entry.seq}
-    previous = func.coalesce(func.lag(_entry.balance_after).over(**in_order), literal(ZERO, Money))
-    previous_seq = func.coalesce(func.lag(_entry.seq).over(**in_order), literal(0, Integer))
-    links = (
-        select(
-            _entry.account,
-            _entry.seq,
-            _entry.amount,
-            _entry.balance_after,
-            type_coerce(previous, Money).label("previous"),
-            previous_seq.label("previous_seq"),
-        )
-        .where(within)
-        .subquery()
-        .c
-    )
-    broken = or_(
-        type_coerce(links.previous + links.amount, Money) != links.balance_after,
-        links.seq != links.previous_seq + 1,
-    )
-    query = select(links.account, links.seq, links.amount, links.balance_after, links.previous)
-    return query.where(broken).order_by(links.account, links.seq).limit(REPORTED_AT_MOST)
-
-
-async def _verify_calls(
-    connection: AsyncConnection, after: str, differences: list[Difference], marks: Marks
-) -> str | None:
+async def _verify_calls(connection: AsyncConnection, after: str, report: Report, marks: Marks) -> str | None:
     """Audit the next calls after ``after``; return the last one, or None after the last CDR."""
     calls = select(_cdr.call_id).where(_cdr.call_id > after).order_by(_cdr.call_id)
     last = (await connection.execute(calls.offset(_CALLS_AT_ONCE - 1).limit(1))).scalar()
-    differences += [
-        Difference(Fault.CALL, row.account, row.rated, row.booked, call_id=row.call_id)
-        for row in await connection.execute(_miscounted(after, last))
-    ]
-    unlike = await unlike_their_cdr(connection, after, last, marks, REPORTED_AT_MOST)
-    differences += _unequal(Fault.CHARGES, unlike)
-    otherwise = await unlike_their_corrections(connection, after, last, REPORTED_AT_MOST)
-    differences += _unequal(Fault.CORRECTION, otherwise)
-    lacking = await without_entry(connection, after, last, REPORTED_AT_MOST)
-    differences += _unequal(Fault.CHARGES_WITHOUT_CDR, lacking)
-    return None if last is None else str(last)
-
-
-def _unequal(fault: Fault, found: Iterable[Unequal]) -> Iterator[Difference]:
-    return (Difference(fault, each.account, each.expected, each.found, call_id=each.call_id) for each in found)
-
-
-def _miscounted(after: str, last: str | None) -> Select[Any]:
-    """Select (call, account) where the CDR, with the charges of agents, and the ledger have different sums."""
 
     def within(column: ColumnElement[Any]) -> ColumnElement[bool]:
         return column > after if last is None else and_(column > after, column <= last)
 
+    await _verify_some(connection, within, marks, report)
+    return None if last is None else str(last)
+
+
+async def _verify_some(connection: AsyncConnection, within: Within, marks: Marks, report: Report) -> None:
+    """Audit some calls: entries, charges and corrections."""
+    for row in await connection.execute(_miscounted(within)):
+        report(Difference(Fault.CALL, row.account, row.rated, row.booked, call_id=row.call_id))
+    _report_unequal(Fault.CHARGES, await unlike_their_cdr(connection, within, marks), report)
+    _report_unequal(Fault.CORRECTION, await unlike_their_corrections(connection, within), report)
+    _report_unequal(Fault.CHARGES_WITHOUT_CDR, await without_entry(connection, within), report)
+
+
+def _report_unequal(fault: Fault, found: Iterable[Unequal], report: Report) -> None:
+    for each in found:
+        report(Difference(fault, each.account, each.expected, each.found, call_id=each.call_id))
+
+
+def _miscounted(within: Within) -> Select[Any]:
+    """Select (call, account) where the CDR, with the charges of agents, and the ledger have different sums."""
     nothing = literal(ZERO, Money)
     sides = [(_cdr.customer_account, _cdr.fee + _cdr.tax), (_cdr.vendor_account, _cdr.cost + _cdr.cost_tax)]
     said = [
@@ -255,7 +168,7 @@ def _miscounted(after: str, last: str | None) -> Select[Any]:
     lines = union_all(*said, agents_said(within(schema.cdr_charge.c.call_id)), calls_only).subquery().c
     rated, booked = _sum(lines.rated), _sum(lines.booked)
     query = select(lines.call_id, lines.account, rated.label("rated"), booked.label("booked"))
-    return query.group_by(lines.call_id, lines.account).having(rated != booked).limit(REPORTED_AT_MOST)
+    return query.group_by(lines.call_id, lines.account).having(rated != booked)
 
 
 def _sum(amounts: ColumnElement[Any]) -> ColumnElement[Decimal]:

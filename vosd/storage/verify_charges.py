@@ -4,7 +4,7 @@ Calls booked before there were charges have none: the migration has noted up to 
 differences are worded (``verify``).
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
 from uuid import UUID
@@ -20,6 +20,9 @@ from vosd.storage.rows import CALL_KIND
 from vosd.storage.types import Money
 
 _ENTRIES_AT_ONCE: Final = 5_000
+
+Within = Callable[[ColumnElement[Any]], ColumnElement[bool]]
+"""Condition for a column with call ids: which calls are audited."""
 
 _cdr: Final = schema.cdr.c
 _charge: Final = schema.cdr_charge.c
@@ -59,10 +62,8 @@ def agents_said(within: ColumnElement[bool]) -> Select[Any]:
     return columns.where(_charge.role == AGENT, within, recorded)
 
 
-async def unlike_their_cdr(
-    connection: AsyncConnection, after: str, last: str | None, marks: Marks, limit: int
-) -> list[Unequal]:
-    """Return where charges of customer or vendor are not what the CDR says, of the calls behind ``after``.
+async def unlike_their_cdr(connection: AsyncConnection, within: Within, marks: Marks) -> list[Unequal]:
+    """Return where charges of customer or vendor are not what the CDR says, of some calls.
 
     ``expected`` is the CDR's amount.
     """
@@ -79,7 +80,7 @@ async def unlike_their_cdr(
             literal(role).label("role"),
             type_coerce(-amount, Money).label("said"),
             nothing.label("charged"),
-        ).where(account.is_not(None), recent, _within(_cdr.call_id, after, last))
+        ).where(account.is_not(None), recent, within(_cdr.call_id))
         for role, account, amount in sides
     ]
     of_recent = select(_cdr.call_id).where(_cdr.call_id == _charge.call_id, recent).exists()
@@ -90,20 +91,18 @@ async def unlike_their_cdr(
             _charge.role,
             nothing.label("said"),
             type_coerce(-(_charge.fee + _charge.tax), Money).label("charged"),
-        ).where(_charge.role != AGENT, _within(_charge.call_id, after, last), of_recent)
+        ).where(_charge.role != AGENT, within(_charge.call_id), of_recent)
     )
     all_lines = union_all(*lines).subquery().c
     said = type_coerce(func.sum(all_lines.said), Money)
     charged = type_coerce(func.sum(all_lines.charged), Money)
     query = select(all_lines.call_id, all_lines.account, said.label("said"), charged.label("charged"))
-    query = query.group_by(all_lines.call_id, all_lines.account, all_lines.role).having(said != charged).limit(limit)
+    query = query.group_by(all_lines.call_id, all_lines.account, all_lines.role).having(said != charged)
     return [Unequal(row.call_id, row.account, row.said, row.charged) for row in await connection.execute(query)]
 
 
-async def unlike_their_corrections(
-    connection: AsyncConnection, after: str, last: str | None, limit: int
-) -> list[Unequal]:
-    """Return where the table of corrections and the ledger have different sums, of the calls behind ``after``.
+async def unlike_their_corrections(connection: AsyncConnection, within: Within) -> list[Unequal]:
+    """Return where the table of corrections and the ledger have different sums, of some calls.
 
     ``expected`` is what the table says.
     """
@@ -112,49 +111,49 @@ async def unlike_their_corrections(
     before, now = table.fee_before + table.tax_before, table.fee_after + table.tax_after
     said = select(
         table.call_id, table.account, type_coerce(before - now, Money).label("said"), nothing.label("booked")
-    ).where(_within(table.call_id, after, last))
+    ).where(within(table.call_id))
     held = select(_entry.call_id, _entry.account, nothing.label("said"), _entry.amount.label("booked"))
-    held = held.where(_entry.kind == EntryKind.CORRECTION.value, _within(_entry.call_id, after, last))
+    held = held.where(_entry.kind == EntryKind.CORRECTION.value, within(_entry.call_id))
     lines = union_all(said, held).subquery().c
     sum_said, sum_booked = type_coerce(func.sum(lines.said), Money), type_coerce(func.sum(lines.booked), Money)
     query = select(lines.call_id, lines.account, sum_said.label("said"), sum_booked.label("booked"))
-    query = query.group_by(lines.call_id, lines.account).having(sum_said != sum_booked).limit(limit)
+    query = query.group_by(lines.call_id, lines.account).having(sum_said != sum_booked)
     return [Unequal(row.call_id, row.account, row.said, row.booked) for row in await connection.execute(query)]
 
 
-async def without_entry(connection: AsyncConnection, after: str, last: str | None, limit: int) -> list[Unequal]:
-    """Return charges of calls without CDR that the ledger has no entry of, or of another amount.
+async def without_entry(connection: AsyncConnection, within: Within) -> list[Unequal]:
+    """Return charges of some calls without CDR that the ledger has no entry of, or of another amount.
 
     ``expected`` is the amount of the charge.
     """
     recorded = select(_cdr.call_id).where(_cdr.call_id == _charge.call_id).exists()
     columns = select(_charge.call_id, _charge.account, _charge.role, _charge.level, _charge.fee, _charge.tax)
-    rows = (await connection.execute(columns.where(~recorded, _within(_charge.call_id, after, last)))).all()
+    rows = (await connection.execute(columns.where(~recorded, within(_charge.call_id)))).all()
     charged = {
         (row.account, reference_of(row.call_id, row.role, row.level)): (row.call_id, -(row.fee + row.tax))
         for row in rows
         if row.fee or row.tax
     }
-    references = [reference for _, reference in charged]
+    references: dict[str, list[str]] = {}
+    for account, reference in charged:
+        references.setdefault(account, []).append(reference)
     booked: dict[tuple[str, str], Decimal] = {}
-    for start in range(0, len(references), _ENTRIES_AT_ONCE):
-        some = references[start : start + _ENTRIES_AT_ONCE]
-        query = select(_entry.account, _entry.reference, _entry.amount)
-        found = await connection.execute(query.where(_entry.kind == CALL_KIND, _entry.reference.in_(some)))
-        booked |= {(row.account, row.reference): row.amount for row in found}
-    unequal = [
+    for account, some in references.items():  # with the account the entries are found by their unique key
+        query = select(_entry.reference, _entry.amount).where(_entry.account == account, _entry.kind == CALL_KIND)
+        found = await connection.execute(query.where(_entry.reference.in_(some)))
+        booked |= {(account, row.reference): row.amount for row in found}
+    return [
         Unequal(call_id, key[0], amount, booked.get(key, ZERO))
         for key, (call_id, amount) in charged.items()
         if booked.get(key, ZERO) != amount
     ]
-    return unequal[:limit]
 
 
-async def without_charge(connection: AsyncConnection, marks: Marks, limit: int) -> list[Unequal]:
+async def without_charge(connection: AsyncConnection, marks: Marks) -> list[Unequal]:
     """Return entries of calls without CDR that no charge explains; ``found`` is the amount of the entry."""
     missing: list[Unequal] = []
     after = marks.entry_id
-    while len(missing) < limit:
+    while True:
         query = select(_entry.id, _entry.account, _entry.reference, _entry.amount)
         unrecorded = and_(_entry.kind == CALL_KIND, _entry.call_id.is_(None), _entry.id > after)
         rows = (await connection.execute(query.where(unrecorded).order_by(_entry.id).limit(_ENTRIES_AT_ONCE))).all()
@@ -167,7 +166,7 @@ async def without_charge(connection: AsyncConnection, marks: Marks, limit: int) 
             for row in rows
             if (row.account, row.reference) not in charged
         ]
-    return missing[:limit]
+    return missing
 
 
 async def _charged(connection: AsyncConnection, call_ids: Iterable[str]) -> set[tuple[str, str]]:
@@ -188,7 +187,3 @@ def call_in(reference: str) -> str | None:
         return str(UUID(reference.partition("/")[0]))
     except ValueError:
         return None
-
-
-def _within(column: ColumnElement[Any], after: str, last: str | None) -> ColumnElement[bool]:
-    return column > after if last is None else and_(column > after, column <= last)

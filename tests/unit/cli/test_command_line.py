@@ -62,7 +62,6 @@ def test_wrong_usage_is_exit_2_and_prints_nothing_to_standard_output(words: list
     [
         ["cdr", "export", "--after", "5"],
         ["rate", "cdr-file", "calls.csv"],
-        ["ledger", "close", "--until", "2026-03-01T00:00:00Z"],
         ["why", "--callee", "4420"],
         ["alarms", "--json"],
         ["reconcile"],

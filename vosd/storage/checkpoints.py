@@ -1,0 +1,222 @@
+"""Closed periods: the balance of every account up to a date, from which an audit may start (ADR 62).
+
+A checkpoint stands before the first entry of its account that is dated on or after the date, else behind the last one.
+What is booked later, with whatever date, comes behind the checkpoint and belongs to the next period. Nothing is ever
+booked before it, because entries are only added at the end.
+"""
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any, Final, NamedTuple
+
+from sqlalchemy import Row, Select, and_, func, insert, literal, select, type_coerce, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from vosd.base.errors import VosError
+from vosd.base.money import ZERO
+from vosd.cdr.columns import iso_utc
+from vosd.cdr.kinds import NAME_LENGTH
+from vosd.storage import schema
+from vosd.storage.database import Database
+from vosd.storage.types import Money, descriptive
+
+_ACCOUNTS_AT_ONCE: Final = 500
+
+_account: Final = schema.account.c
+_entry: Final = schema.ledger_entry.c
+_table: Final = schema.ledger_checkpoint
+_point: Final = _table.c
+
+
+class BadClosingDate(VosError):  # noqa: N818 - describes the date
+    """The date is in the future, or a later one is closed already."""
+
+
+class Checkpoint(NamedTuple):
+    """The state of an account at a closed date, UTC milliseconds: its entries up to ``seq`` make ``balance``."""
+
+    account: str
+    closed_until: int
+    seq: int
+    balance: Decimal
+
+
+class Closing(NamedTuple):
+    """Result of a period close."""
+
+    closed_until: int
+    accounts: int
+    """Checkpoints that were made; fewer than there are accounts where an earlier attempt made the others."""
+    entries: int
+    """Entries that the period has, of these accounts."""
+
+
+class Base(NamedTuple):
+    """From where an audit starts: the latest closed date, and the newest entry that was booked before it was closed."""
+
+    closed_until: int
+    entry_id: int
+
+
+class SqlCheckpoints:
+    """Makes and reads checkpoints in MySQL and SQLite."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def closed_until(self) -> int | None:
+        """Return the latest closed date, UTC milliseconds; None = nothing is closed.
+
+        Raises:
+            StoreUnavailable: try again.
+        """
+        async with self._database.reading() as connection:
+            return await _closed_until(connection)
+
+    async def of_account(self, account: str) -> Sequence[Checkpoint]:
+        """Return the checkpoints of an account, the oldest first.
+
+        Raises:
+            StoreUnavailable: try again.
+        """
+        async with self._database.reading() as connection:
+            return await checkpoints_of(connection, account)
+
+    async def check_date(self, until: int, now: int) -> None:
+        """Check that a date can be closed, UTC milliseconds.
+
+        Raises:
+            BadClosingDate: it is in the future, or a later one is closed.
+            StoreUnavailable: try again.
+        """
+        if until > now:
+            message = f"{iso_utc(until)} is in the future: a period is closed when it is over"
+            raise BadClosingDate(message)
+        latest = await self.closed_until()
+        if latest is not None and latest > until:
+            message = f"the books are closed until {iso_utc(latest)} already: close a later date"
+            raise BadClosingDate(message)
+
+    async def close(self, until: int, operator: str, memo: str | None, now: int) -> Closing:
+        """Make a checkpoint of every account; times are UTC milliseconds.
+
+        Entries that are booked meanwhile come behind the checkpoints, so bookings go on. After a failure the same date
+        makes those that are missing.
+
+        Raises:
+            BadClosingDate: the date is in the future, or a later one is closed.
+            StoreUnavailable: some may be made; try the same again.
+        """
+        await self.check_date(until, now)
+        async with self._database.reading() as connection:
+            newest_entry = (await connection.execute(select(func.max(_entry.id)))).scalar() or 0
+        base = await self._base_before(until)
+        accounts = entries = 0
+        after: str | None = ""
+        while after is not None:
+            async with self._database.reading(unhurried=True) as connection:
+                rows = (await connection.execute(_next_accounts(after, base, until))).all()
+                found = await _reached(connection, rows, until) if rows else []
+            after = rows[-1].id if rows else None
+            terms = {
+                "closed_until": until,
+                "closed_at": now,
+                "operator": descriptive(operator, NAME_LENGTH),
+                "memo": None if memo is None else descriptive(memo, schema.MEMO_LENGTH),
+            }
+            if found:
+                async with self._database.writing() as connection:
+                    await connection.execute(
+                        insert(_table),
+                        [{"account": each.account, "seq": each.seq, "balance": each.balance} | terms for each in found],
+                    )
+            accounts += len(found)
+            starts = {row.id: row.base_seq or 0 for row in rows}
+            entries += sum(each.seq - starts[each.account] for each in found)
+        await self._note_newest(newest_entry)
+        return Closing(until, accounts, entries)
+
+    async def _base_before(self, until: int) -> int | None:
+        """Return the latest closed date before ``until``."""
+        async with self._database.reading() as connection:
+            query = select(func.max(_point.closed_until)).where(_point.closed_until < until)
+            return _moment((await connection.execute(query)).scalar())
+
+    async def _note_newest(self, entry_id: int) -> None:
+        counter = schema.counter
+        async with self._database.writing() as connection:
+            own = counter.c.name == schema.CLOSED_ENTRY
+            changed = await connection.execute(update(counter).where(own).values(value=entry_id))
+            is_there = await connection.scalar(select(counter.c.value).where(own))
+            if not changed.rowcount and is_there is None:
+                await connection.execute(insert(counter).values(name=schema.CLOSED_ENTRY, value=entry_id))
+
+
+async def base_of(connection: AsyncConnection) -> Base | None:
+    """Return from where an audit starts; None = from the first entry."""
+    closed_until = await _closed_until(connection)
+    if closed_until is None:
+        return None
+    noted = select(schema.counter.c.value).where(schema.counter.c.name == schema.CLOSED_ENTRY)
+    return Base(closed_until, (await connection.execute(noted)).scalar() or 0)
+
+
+async def checkpoints_of(connection: AsyncConnection, account: str) -> list[Checkpoint]:
+    """Return the checkpoints of an account, the oldest first."""
+    query = select(_point.account, _point.closed_until, _point.seq, _point.balance).where(_point.account == account)
+    return [Checkpoint._make(row) for row in (await connection.execute(query.order_by(_point.closed_until))).all()]
+
+
+def of_base(closed_until: int | None) -> Any:
+    """Return the condition that joins the checkpoint of a closed date to an account; none fits where that is None."""
+    if closed_until is None:
+        return and_(_point.account == _account.id, literal(1) == 0)
+    return and_(_point.account == _account.id, _point.closed_until == closed_until)
+
+
+async def _closed_until(connection: AsyncConnection) -> int | None:
+    return _moment((await connection.execute(select(func.max(_point.closed_until)))).scalar())
+
+
+def _moment(value: Any) -> int | None:
+    return None if value is None else int(value)
+
+
+def _next_accounts(after: str, base: int | None, until: int) -> Select[Any]:
+    """Select the next accounts with the checkpoint before, and whether they have the one of this date."""
+    here = _table.alias()
+    made = select(here.c.account).where(here.c.account == _account.id, here.c.closed_until == until).exists()
+    columns = (
+        _account.id,
+        _account.seq,
+        _account.balance,
+        _point.seq.label("base_seq"),
+        _point.balance.label("base_balance"),
+        made.label("made"),
+    )
+    joined = select(*columns).select_from(schema.account.outerjoin(_table, of_base(base)))
+    return joined.where(_account.id > after).order_by(_account.id).limit(_ACCOUNTS_AT_ONCE)
+
+
+async def _reached(connection: AsyncConnection, rows: Sequence[Row[Any]], until: int) -> list[Checkpoint]:
+    """Return the checkpoints of accounts that have none of this date yet."""
+    found = []
+    for row in rows:
+        if row.made:
+            continue
+        after = row.base_seq or 0
+        later = select(_entry.seq).where(_entry.account == row.id, _entry.seq > after, _entry.created_at >= until)
+        first = later.order_by(_entry.seq).limit(1)
+        following = (await connection.execute(first)).scalar() if row.seq > after else None
+        last = row.seq if following is None else following - 1
+        if last == row.seq:
+            balance = row.balance
+        elif last <= after:
+            last, balance = after, ZERO if row.base_balance is None else row.base_balance
+        else:
+            at_last = select(type_coerce(_entry.balance_after, Money)).where(
+                _entry.account == row.id, _entry.seq == last
+            )
+            balance = (await connection.execute(at_last)).scalar_one()
+        found.append(Checkpoint(row.id, until, last, balance))
+    return found

@@ -1,0 +1,52 @@
+"""What an audit of the books finds: kinds of differences, and one difference in words."""
+
+from decimal import Decimal
+from enum import Enum
+from typing import Final, NamedTuple
+
+from vosd.base.money import format_amount
+
+
+class Fault(Enum):
+    """Kinds of differences."""
+
+    BALANCE = "the balance is not the sum of the entries"
+    COUNT = "the account's seq is not the number of its entries"
+    CHAIN = "the entry does not continue the one before, in number or balance"
+    CHECKPOINT = "the checkpoint of the account is not what its entries say"
+    NO_ACCOUNT = "entries of an account that has no row"
+    CURRENCY = "the entry is in another currency than its account"
+    CALL = "the entries of a call are not what its CDR says"
+    CHARGES = "the charges of a call are not what its CDR says"
+    CHARGES_WITHOUT_CDR = "the entries of a call without CDR are not what its charges say"
+    CORRECTION = "the correction entries of a call are not what the table of corrections says"
+    COUNTER = "the counter of commits is behind what was numbered by it"
+    NO_CDR = "the journal has the call, the database has no CDR of it"
+    POSTING = "the entry is not what the journal says"
+    QUARANTINED = "the database has refused the call, vosd spool show says why"
+    UNREADABLE = "the record of the call in the journal is damaged and there is no CDR of it, see vosd spool check"
+
+
+_NUMBERS: Final = frozenset({Fault.COUNT, Fault.COUNTER})
+"""Faults whose two sides are numbers, not money."""
+
+
+class Difference(NamedTuple):
+    """One difference; ``found`` is the value in the database, ``expected`` the value computed from the rest."""
+
+    fault: Fault
+    account: str
+    """Empty if the fault is of no account."""
+    expected: Decimal
+    found: Decimal
+    seq: int | None = None
+    call_id: str | None = None
+
+    def __str__(self) -> str:
+        parts = (("account", self.account or None), ("entry", self.seq), ("call", self.call_id))
+        where = " ".join(f"{name} {value}" for name, value in parts if value is not None)
+        said = f"{where}: {self.fault.value}" if where else self.fault.value
+        if self.expected == self.found:
+            return said
+        write = str if self.fault in _NUMBERS else format_amount
+        return f"{said}: expected {write(self.expected)}, found {write(self.found)}"
