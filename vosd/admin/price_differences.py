@@ -10,6 +10,7 @@ from typing import Final, NamedTuple, TypeVar
 
 from vosd.base.money import EXACT, ZERO, format_amount
 from vosd.billing.rater import Charge
+from vosd.cdr.columns import iso_utc
 
 PREFIXES_MAX: Final = 100_000
 """Prefixes that have sums of their own; the calls of all others are counted together."""
@@ -22,9 +23,10 @@ Key = TypeVar("Key", bound=Hashable)
 class CallName(NamedTuple):
     """What tells a call from others, for people."""
 
-    call: str
+    call: str | int
     """The id of the call, or the line of a file."""
-    started_at: str
+    started_at: int
+    """UTC milliseconds."""
     callee: str
 
 
@@ -91,8 +93,10 @@ class PriceDifferences:
             sums.after = _add(sums.after, after or ZERO)
         difference = abs(EXACT.subtract(after or ZERO, before))
         if self._most and (len(self._greatest) < self._most or difference > self._greatest[0][0]):
-            shown = {
-                **name._asdict(),
+            shown: dict[str, object] = {
+                "call": name.call if isinstance(name.call, str) else f"line {name.call}",
+                "started_at": iso_utc(name.started_at),
+                "callee": name.callee,
                 "account": account,
                 "role": role,
                 "prefix": prefix or None,

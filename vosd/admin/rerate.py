@@ -14,7 +14,6 @@ from vosd.billing.rates import AppliedRate
 from vosd.callcontrol.admission import FREE_NUMBER
 from vosd.callcontrol.rates_again import RatesAgain
 from vosd.catalogue.catalogue import Catalogue
-from vosd.cdr.columns import iso_utc
 from vosd.cdr.past import PastCall
 from vosd.cdr.record import AGENT, CUSTOMER, VENDOR
 
@@ -101,7 +100,7 @@ class Rerating:
             after: Decimal | None = total_of(charge)
         else:
             after, prefix = None, (past.vendor_rate_prefix if role == VENDOR else past.rate_prefix) or ""
-        name = CallName(past.call_id, iso_utc(past.started_at), past.callee_billing or "")
+        name = CallName(past.call_id, past.started_at, past.callee_billing or "")
         differences.other(account, role, currency or "", prefix, EXACT.add(fee, tax), after, name)
 
     def to_json(self, most_prefixes: int) -> dict[str, object]:

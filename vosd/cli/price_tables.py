@@ -25,5 +25,13 @@ def show_differences(answer: Mapping[str, Any], before: str, after: str) -> None
         output.remark(f"of {answer['prefixes_differ']} prefixes that differ; --top N lists more")
 
 
+def show_prices(answer: Mapping[str, Any]) -> None:
+    """Print the sums by account where there is nothing to compare."""
+    columns = ("account", "role", "currency", "calls", "without_rate", "after")
+    rows = [[row[name] for name in columns] for row in answer["accounts"]]
+    output.line("")
+    output.table(("account", "role", "currency", "calls", "without rate", "price with tax"), rows, empty="no calls")
+
+
 def _table(own: Sequence[str], sums: Sequence[str], rows: Sequence[Mapping[str, Any]], *, empty: str) -> None:
     output.table((*own, *sums), [[row[name] for name in (*own, *_SUMS)] for row in rows], empty=empty)

@@ -8,8 +8,8 @@ import click
 from vosd.admin.rating import FreeNumbers, RateExplanation, explain_rate
 from vosd.cli import output
 from vosd.cli.arguments import MOMENT, SECONDS
+from vosd.cli.cdr_file import cdr_file
 from vosd.cli.command import Family, Invocation, json_option, pass_invocation
-from vosd.cli.later import not_built_yet
 
 
 @click.group(cls=Family)
@@ -17,7 +17,7 @@ def rate() -> None:
     """Prices."""
 
 
-rate.add_command(not_built_yet("cdr-file"))
+rate.add_command(cdr_file)
 
 
 @rate.command("explain")

@@ -61,7 +61,6 @@ def test_wrong_usage_is_exit_2_and_prints_nothing_to_standard_output(words: list
     "words",
     [
         ["cdr", "export", "--after", "5"],
-        ["rate", "cdr-file", "calls.csv"],
         ["why", "--callee", "4420"],
         ["alarms", "--json"],
         ["reconcile"],

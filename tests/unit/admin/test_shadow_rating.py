@@ -1,0 +1,251 @@
+"""Call record files of other switches: how they are read, and what their calls cost by our rates."""
+
+import gzip
+import json
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from vosd.admin.foreign_calls import BadRowError, ForeignCall, ForeignFileError, opened
+from vosd.catalogue.problems import ConfigError
+from vosd.cli.main import main
+from vosd.config.cdr_map import read_cdr_map
+
+CONFIGURATION = """
+rate_groups:
+  - name: sell
+    rates:
+      - {prefix: "44", billing_rate: "0.60", tax_rate: "10"}
+      - {prefix: "4420", billing_rate: "0.30", interval: "30/6"}
+  - name: buy
+    rates: [{prefix: "44", billing_rate: "0.10"}]
+accounts:
+  - {id: acme, rate_group: sell}
+  - {id: carrier, type: clearing, rate_group: buy, overdraft_limit: unlimited}
+mapping_gateways: [{name: acme-pbx, account: acme, hosts: 192.0.2.1}]
+routing_gateways: [{name: trunk, account: carrier, address: 203.0.113.1}]
+"""
+MAP = """
+columns: {callee: Called, account: Customer, start: Begin, duration: Seconds, price: Charge}
+accounts: [{theirs: "ACME Ltd.", ours: acme}]
+"""
+FILE = """Customer,Called,Begin,Seconds,Charge
+ACME Ltd.,447900123,2026-10-01T10:00:00Z,60,0.60
+ACME Ltd.,+442012345,2026-10-01T10:00:01+02:00,61,0.33
+acme,442012345,2026-10-01T10:00:02Z,10,0.05
+unknown,447900123,2026-10-01T10:00:03Z,10,0.10
+acme,33123,2026-10-01T10:00:04Z,10,0.10
+acme,447900123,yesterday,10,0.10
+acme,447900123,2026-10-01T10:00:05Z,0,0
+"""
+
+
+class Site:
+    """A directory with a configuration, a map and a file."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.write("vosd.yaml", CONFIGURATION)
+
+    def write(self, name: str, text: str) -> Path:
+        path = self.directory / name
+        path.write_text(text)
+        return path
+
+    def calls(self, map_text: str, text: str) -> list[Any]:
+        """Read a file by a map."""
+        wanted = read_cdr_map(self.write("map.yaml", map_text), {})
+        with opened(self.write("calls.csv", text), wanted.layout) as file:
+            return [call for _, call in file.rows()]
+
+    def verb(self, *words: str, map_text: str = MAP, text: str = FILE) -> Result:
+        """Run ``vosd rate cdr-file``."""
+        files = [str(self.write("calls.csv", text)), "--map", str(self.write("map.yaml", map_text))]
+        config = ["-c", str(self.directory / "vosd.yaml")]
+        return CliRunner().invoke(main, [*config, "rate", "cdr-file", *files, *words])
+
+    def answer(self, *words: str, **texts: str) -> dict[str, Any]:
+        """Return its document."""
+        found = self.verb("--json", *words, **texts)
+        assert found.exit_code == 0, found.output
+        document: dict[str, Any] = json.loads(found.stdout)
+        return document
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    return Site(tmp_path)
+
+
+def test_the_differences_are_shown_by_account_prefix_and_call(site: Site) -> None:
+    answer = site.answer()
+    assert (answer["rows"], answer["bad_rows"], answer["charges"], answer["differ"]) == (7, 1, 6, 3)
+    accounts = {row["account"]: row for row in answer["accounts"]}
+    assert (accounts["acme"]["before"], accounts["acme"]["after"]) == ("1.08", "1.08")
+    assert (accounts["acme"]["differ"], accounts["acme"]["without_rate"]) == (2, 1)
+    assert (accounts["unknown"]["without_rate"], accounts["unknown"]["after"]) == (1, "0.00")
+    (prefix,) = [row for row in answer["prefixes"] if row["prefix"] == "4420"]
+    assert (prefix["calls"], prefix["differ"], prefix["difference"]) == (2, 1, "0.10")
+    greatest = answer["greatest"][0]
+    assert (greatest["call"], greatest["callee"], greatest["before"], greatest["after"]) == (
+        "line 4", "442012345", "0.05", "0.15",
+    )  # fmt: skip
+    assert answer["first_bad_rows"][0]["line"] == 7
+    assert "yesterday" in answer["first_bad_rows"][0]["reason"]
+
+
+def test_every_call_is_printed_as_csv(site: Site) -> None:
+    rows = site.verb("--csv").stdout.splitlines()
+    assert rows[0].startswith(
+        "line,account,callee,started_at,duration_ms,rate_group,rate_prefix,billed_seconds,fee,tax"
+    )
+    assert rows[1] == "2,acme,447900123,2026-10-01T10:00:00.000Z,60000,sell,44,60,0.60,0.06,0.60,0.00"
+    assert rows[2].startswith("3,acme,+442012345,2026-10-01T08:00:01.000Z,61000,sell,4420,66,0.33,")
+    assert rows[4].startswith("5,unknown,447900123,")
+    assert rows[4].endswith(",,,,,,0.10,")
+
+
+def test_prices_may_contain_tax_and_stand_in_another_column(site: Site) -> None:
+    text = "Customer,Called,Begin,Seconds,Charge,Gross\nacme,4479,2026-10-01T10:00:00Z,60,9,0.66\n"
+    gross = f"{MAP}price_includes_tax: yes\n"
+    assert site.answer(map_text=gross, text=text)["differ"] == 1
+    assert site.answer("--diff", "Gross", map_text=gross, text=text)["differ"] == 0
+
+
+def test_without_prices_only_ours_are_shown(site: Site) -> None:
+    bare = MAP.replace(", price: Charge", "")
+    answer = site.answer(map_text=bare)
+    assert (answer["compares"], answer["accounts"][0]["after"]) == (False, "1.14")
+    assert "price with tax" in site.verb(map_text=bare).stdout
+
+
+def test_what_vendors_charge_is_rated_by_buy_rates_and_gateways(site: Site) -> None:
+    map_text = """
+    columns: {callee: "2", gateway: "1", start: "3", duration: "4", price: "5"}
+    header: no
+    delimiter: ";"
+    decimal_comma: yes
+    side: buy
+    gateways: [{theirs: T7, ours: trunk}]
+    start: {format: "%d.%m.%Y %H:%M:%S", zone: Europe/Berlin}
+    duration_unit: clock
+    strip: ["00", "+"]
+    """
+    answer = site.answer(map_text=map_text, text="T7;00447900;01.10.2026 12:00:00;1:01:00;6,10\n")
+    (row,) = answer["accounts"]
+    assert (row["account"], row["role"], row["differ"], row["after"]) == ("carrier", "vendor", 0, "6.10")
+
+
+@pytest.mark.parametrize(
+    ("start", "written", "expected"),
+    [
+        ("iso", "2026-10-01 10:00:00.250", 1_790_848_800_250),
+        ("iso", "2026-10-01T12:00:00+02:00", 1_790_848_800_000),
+        ("unix", "1790848800.5", 1_790_848_800_500),
+        ("unix_ms", "1790848800500", 1_790_848_800_500),
+        ('"%Y%m%d%H%M%S"', "20261001100000", 1_790_848_800_000),
+    ],
+)
+def test_starts_are_read_in_the_form_of_the_map(site: Site, start: str, written: str, expected: int) -> None:
+    (call,) = site.calls(
+        f"{MAP}start: {{format: {start}}}\n", f"Customer,Called,Begin,Seconds,Charge\na,1,{written},1,\n"
+    )
+    assert isinstance(call, ForeignCall)
+    assert (call.started_at, call.price) == (expected, Decimal(0))
+
+
+def test_a_time_without_zone_is_of_the_zone_of_the_map(site: Site) -> None:
+    rows = "Customer,Called,Begin,Seconds,Charge\na,1,2026-07-01 12:00:00,1,0\na,1,2026-12-01 12:00:00,1,0\n"
+    summer, winter = site.calls(f"{MAP}start: {{zone: Europe/Berlin}}\n", rows)
+    assert (summer.started_at % 86_400_000, winter.started_at % 86_400_000) == (36_000_000, 39_600_000)
+
+
+@pytest.mark.parametrize(
+    ("unit", "written", "expected"),
+    [
+        ("seconds", "61", 61_000),
+        ("seconds", "61.25", 61_250),
+        ("seconds", "", 0),
+        ("milliseconds", "61250", 61_250),
+        ("minutes", "1.5", 90_000),
+        ("clock", "1:02:03", 3_723_000),
+        ("clock", "62:03.5", 3_723_500),
+    ],
+)
+def test_durations_are_read_in_the_unit_of_the_map(site: Site, unit: str, written: str, expected: int) -> None:
+    row = f"Customer,Called,Begin,Seconds,Charge\na,1,2026-10-01,{written},0\n"
+    (call,) = site.calls(f"{MAP}duration_unit: {unit}\n", row)
+    assert isinstance(call, ForeignCall)
+    assert call.duration_ms == expected
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ("a,1,2026-10-01", "3 columns"),
+        ("a,,2026-10-01,1,0", "no called number"),
+        ("a,1,2026-13-01,1,0", "start"),
+        ("a,1,2026-10-01,-1,0", "duration"),
+        ("a,1,2026-10-01,1e99,0", "duration"),
+        ("a,1,2026-10-01,x,0", "duration"),
+        ("a,1,2026-10-01,1,NaN", "price"),
+        ('a,1,2026-10-01,1,"1,5"', "price"),
+    ],
+)
+def test_a_row_that_cannot_be_read_says_why_and_the_next_is_read(site: Site, row: str, reason: str) -> None:
+    first, second = site.calls(MAP, f"Customer,Called,Begin,Seconds,Charge\n{row}\na,1,2026-10-01,1,0\n")
+    assert isinstance(first, BadRowError)
+    assert reason in str(first)
+    assert isinstance(second, ForeignCall)
+
+
+def test_a_byte_order_mark_a_tab_and_compression_are_no_obstacle(site: Site) -> None:
+    text = "\ufeffCustomer\tCalled\tBegin\tSeconds\tCharge\r\nacme\t44\t2026-10-01\t1\t0\r\n"
+    assert len(site.calls(MAP, text)) == 1
+    path = site.directory / "calls.csv.gz"
+    path.write_bytes(gzip.compress(FILE.encode()))
+    with opened(path, read_cdr_map(site.directory / "map.yaml", {}).layout) as file:
+        assert len([*file.rows()]) == 7
+        assert file.part == 1.0
+
+
+def test_a_file_that_does_not_fit_the_map_is_refused_with_what_it_has(site: Site) -> None:
+    with pytest.raises(ForeignFileError, match=r"no column 'Called' in the file; there are 'a', 'b'"):
+        site.calls(MAP, "a,b\n1,2\n")
+    latin = "Customer,Called,Begin,Seconds,Charge\nM\xfcller,1,2026-10-01,1,0\n".encode("latin-1")
+    (site.directory / "latin.csv").write_bytes(latin)
+    with (
+        pytest.raises(ForeignFileError, match="utf-8"),
+        opened(site.directory / "latin.csv", read_cdr_map(site.write("map.yaml", MAP), {}).layout) as file,
+    ):
+        list(file.rows())
+
+
+def test_a_file_of_which_no_row_can_be_read_fails(site: Site) -> None:
+    found = site.verb(text="Customer,Called,Begin,Seconds,Charge\nx\n")
+    assert (found.exit_code, "does the map fit the file?" in found.output) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("map_text", "problem"),
+    [
+        ("columns: {callee: a, start: b, duration: c}\n", "account: expected an account of all calls"),
+        ("columns: {callee: a, start: b}\naccount: acme\n", "columns.duration: expected this key"),
+        (f"{MAP}start: {{zone: Europe/Berlim}}\n", "did you mean 'Europe/Berlin'"),
+        (f"{MAP}start: {{format: dd.mm}}\n", "or a format such as"),
+        (f"{MAP}duration_unit: hours\n", "one of seconds, milliseconds, minutes, clock"),
+        (f"{MAP}delimiter: ab\n", "one character, or tab"),
+        (f"{MAP}colour: red\n", "expected a known key"),
+    ],
+)
+def test_mistakes_in_a_map_are_named_with_their_line(site: Site, map_text: str, problem: str) -> None:
+    with pytest.raises(ConfigError, match=problem.replace("(", r"\(")):
+        site.calls(map_text, FILE)
+    assert site.verb(map_text=map_text).exit_code == 3
+
+
+def test_csv_and_json_at_once_is_wrong_usage(site: Site) -> None:
+    assert site.verb("--csv", "--json").exit_code == 2

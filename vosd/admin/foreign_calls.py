@@ -1,0 +1,282 @@
+"""The rows of a call record file of another switch, read by a map of its columns.
+
+Rows are read one at a time, so the size of a file does not matter. Nothing is rated here.
+"""
+
+import csv
+import gzip
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta, tzinfo
+from decimal import Decimal, InvalidOperation
+from enum import Enum
+from pathlib import Path
+from typing import BinaryIO, Final, NamedTuple
+
+import msgspec
+
+from vosd.base.errors import VosError
+from vosd.base.money import LIMIT
+
+DELIMITERS: Final = (",", ";", "\t", "|")
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MS: Final = timedelta(milliseconds=1)
+_DAY_MS: Final = 86_400_000
+_BOM: Final = "\ufeff"
+
+
+class ForeignFileError(VosError):
+    """The file cannot be read by the map; the message says which line or column."""
+
+
+class BadRowError(VosError):
+    """One row cannot be read; the message says why."""
+
+
+class StartForm(Enum):
+    """How the start of a call is written, where no format of ``strptime`` says it."""
+
+    ISO = "iso"
+    UNIX = "unix"
+    UNIX_MS = "unix_ms"
+
+
+class DurationUnit(Enum):
+    """How the length of a call is written."""
+
+    SECONDS = "seconds"
+    MILLISECONDS = "milliseconds"
+    MINUTES = "minutes"
+    CLOCK = "clock"
+    """``1:02:03`` or ``62:03``."""
+
+
+_MS_OF: Final = {DurationUnit.SECONDS: 1_000, DurationUnit.MILLISECONDS: 1, DurationUnit.MINUTES: 60_000}
+
+
+class ForeignLayout(msgspec.Struct, frozen=True):
+    """What a file has in which column; a column is named by its header, or by its number from 1 where there is none."""
+
+    callee: str
+    start: str
+    duration: str
+    account: str | None = None
+    gateway: str | None = None
+    caller: str | None = None
+    price: str | None = None
+    """What the other switch has charged; None = nothing is compared."""
+    has_header: bool = True
+    delimiter: str | None = None
+    """None = the one that the first line has most."""
+    encoding: str = "utf-8"
+    start_form: StartForm | str = StartForm.ISO
+    """A text is a format of ``strptime``."""
+    zone: tzinfo = UTC
+    """Of times that are written without zone."""
+    duration_unit: DurationUnit = DurationUnit.SECONDS
+    has_decimal_comma: bool = False
+    strip: tuple[str, ...] = ()
+    """Beginnings of called numbers, of which the first that fits is taken off."""
+    all_of: str | None = None
+    """The account of all calls."""
+    accounts: Mapping[str, str] = {}
+    """Names of accounts in the file, and ours; a name that is missing is ours already."""
+    gateways: Mapping[str, str] = {}
+
+
+class ForeignCall(NamedTuple):
+    """One call of the other switch."""
+
+    account: str
+    """Our name of it; empty = that of the gateway."""
+    gateway: str
+    callee: str
+    caller: str
+    started_at: int
+    """UTC milliseconds."""
+    duration_ms: int
+    price: Decimal | None
+
+
+class ForeignFile:
+    """An open file."""
+
+    def __init__(self, raw: BinaryIO, size: int, lines: io.TextIOWrapper, layout: ForeignLayout) -> None:
+        self._raw, self._size, self._layout = raw, max(size, 1), layout
+        first = lines.readline().removeprefix(_BOM)
+        delimiter = layout.delimiter or max(DELIMITERS, key=first.count)
+        heading = next(csv.reader([first], delimiter=delimiter), [])
+        self._reader = csv.reader(lines, delimiter=delimiter)
+        self._first = None if layout.has_header else heading
+        self._columns = _columns(layout, heading)
+
+    @property
+    def part(self) -> float:
+        """How much of the file has been read, as a part of 1."""
+        return self._raw.tell() / self._size
+
+    def rows(self) -> Iterator[tuple[int, ForeignCall | BadRowError]]:
+        """Yield the line and the call of each row, or why it is none; empty lines are left out.
+
+        Raises:
+            ForeignFileError: the rest of the file cannot be read.
+        """
+        read = _RowReader(self._layout, self._columns)
+        if self._first is not None:
+            yield 1, read.call(self._first)
+        line = 1
+        try:
+            for row in self._reader:
+                line = self._reader.line_num + 1
+                if row:
+                    yield line, read.call(row)
+        except (csv.Error, UnicodeDecodeError, OSError, EOFError) as error:
+            message = (
+                f"line {line + 1} or one soon after it cannot be read ({error}); the map says {self._layout.encoding}"
+            )
+            raise ForeignFileError(message) from error
+
+
+@contextmanager
+def opened(path: Path, layout: ForeignLayout) -> Iterator[ForeignFile]:
+    """Open a file; one that ends in ``.gz`` is decompressed.
+
+    Raises:
+        ForeignFileError: it cannot be read, or a column of the map is missing.
+    """
+    try:
+        with path.open("rb") as raw:
+            content = gzip.GzipFile(fileobj=raw) if path.suffix == ".gz" else raw
+            lines = io.TextIOWrapper(content, encoding=layout.encoding, newline="")
+            yield ForeignFile(raw, path.stat().st_size, lines, layout)
+    except (OSError, UnicodeDecodeError, LookupError) as error:
+        message = f"{path} cannot be read: {error}"
+        raise ForeignFileError(message) from error
+
+
+class _Columns(NamedTuple):
+    callee: int
+    start: int
+    duration: int
+    account: int | None
+    gateway: int | None
+    caller: int | None
+    price: int | None
+
+
+def _columns(layout: ForeignLayout, heading: Sequence[str]) -> _Columns:
+    """Return the places of the columns that the map names."""
+    names = [name.strip() for name in heading] if layout.has_header else [str(n + 1) for n in range(len(heading))]
+
+    def place(name: str) -> int:
+        if name in names:
+            return names.index(name)
+        if name.isdecimal() and 1 <= int(name) <= len(names):
+            return int(name) - 1
+        message = f"no column {name!r} in the file; there are {', '.join(map(repr, names))}"
+        raise ForeignFileError(message)
+
+    def optional(name: str | None) -> int | None:
+        return None if name is None else place(name)
+
+    return _Columns(
+        place(layout.callee),
+        place(layout.start),
+        place(layout.duration),
+        optional(layout.account),
+        optional(layout.gateway),
+        optional(layout.caller),
+        optional(layout.price),
+    )
+
+
+class _RowReader:
+    """Reads rows of one file."""
+
+    def __init__(self, layout: ForeignLayout, columns: _Columns) -> None:
+        self._layout, self._columns = layout, columns
+        self._needed = max(place for place in columns if place is not None) + 1
+
+    def call(self, row: Sequence[str]) -> ForeignCall | BadRowError:
+        """Return the call of a row, or why there is none."""
+        layout, columns = self._layout, self._columns
+        if len(row) < self._needed:
+            return BadRowError(f"{len(row)} columns, at least {self._needed} are needed")
+        try:
+            callee = row[columns.callee].strip()
+            prefix = next((each for each in layout.strip if callee.startswith(each)), "")
+            if len(callee) == len(prefix):
+                return BadRowError("no called number")
+            account = layout.all_of or ""
+            if columns.account is not None:
+                written = row[columns.account].strip()
+                account = layout.accounts.get(written, written)
+            gateway = "" if columns.gateway is None else row[columns.gateway].strip()
+            return ForeignCall(
+                account,
+                layout.gateways.get(gateway, gateway),
+                callee[len(prefix) :],
+                "" if columns.caller is None else row[columns.caller].strip(),
+                self._start(row[columns.start].strip()),
+                self._duration(row[columns.duration].strip()),
+                None if columns.price is None else self._price(row[columns.price].strip()),
+            )
+        except BadRowError as error:
+            return error
+
+    def _start(self, text: str) -> int:
+        form, zone = self._layout.start_form, self._layout.zone
+        try:
+            if form is StartForm.ISO:
+                moment = datetime.fromisoformat(text)
+            elif isinstance(form, str):
+                moment = datetime.strptime(text, form)  # noqa: DTZ007 - the zone is that of the map, see below
+            else:
+                return int(Decimal(text) * (1_000 if form is StartForm.UNIX else 1))
+            return ((moment if moment.tzinfo is not None else moment.replace(tzinfo=zone)) - _EPOCH) // _MS
+        except (ValueError, InvalidOperation, OverflowError):
+            written = form if isinstance(form, str) else form.value
+            message = f"start {text!r} is not of the form {written}"
+            raise BadRowError(message) from None
+
+    def _duration(self, text: str) -> int:
+        unit = self._layout.duration_unit
+        if unit is DurationUnit.CLOCK:
+            ms = _clock_ms(text)
+        elif text.isdecimal():
+            ms = int(text) * _MS_OF[unit]
+        else:
+            ms = int(self._number("duration", text) * _MS_OF[unit]) if text else 0
+        if not 0 <= ms <= 366 * _DAY_MS:
+            message = f"duration {text!r} is not one of a call"
+            raise BadRowError(message)
+        return ms
+
+    def _price(self, text: str) -> Decimal:
+        return self._number("price", text) if text else Decimal(0)
+
+    def _number(self, name: str, text: str) -> Decimal:
+        try:
+            number = Decimal(text.replace(",", ".") if self._layout.has_decimal_comma else text)
+        except InvalidOperation:
+            number = Decimal("NaN")
+        if not number.is_finite() or abs(number) > LIMIT:
+            message = f"{name} {text!r} is not a number"
+            raise BadRowError(message)
+        return number
+
+
+def _clock_ms(text: str) -> int:
+    parts = text.split(":")
+    try:
+        *above, seconds = (Decimal(part) for part in parts)
+        ms = int(seconds * 1_000)
+        for factor, part in zip((60_000, 3_600_000), reversed(above), strict=False):
+            ms += int(part) * factor
+    except (ValueError, InvalidOperation, OverflowError):
+        parts = []
+    if not 2 <= len(parts) <= 3:
+        message = f"duration {text!r} is not of the form 1:02:03"
+        raise BadRowError(message)
+    return ms

@@ -1,0 +1,150 @@
+"""The map of a call record file of another switch: which column is what (``vosd rate cdr-file --map``)."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Final, NamedTuple
+from zoneinfo import ZoneInfo
+
+from pydantic import BeforeValidator, model_validator
+
+from vosd.admin.foreign_calls import DurationUnit, ForeignLayout, StartForm
+from vosd.admin.shadow_rating import RatedSide
+from vosd.catalogue.problems import ConfigError, ProblemList
+from vosd.config.reader.fields import FromText, KeyProblemError, choice, line_of_text, one_or_many, switch
+from vosd.config.reader.includes import read_files
+from vosd.config.reader.model import Keys
+from vosd.config.reader.reading import read_section
+from vosd.config.reader.times import time_zone
+
+_COLUMN: Final = line_of_text(1, 200)
+_WORD: Final = line_of_text(1, 64)
+_SAMPLE: Final = datetime(2026, 12, 31, 23, 59, 58, tzinfo=UTC)
+
+
+class CdrMap(NamedTuple):
+    """A map that is read."""
+
+    layout: ForeignLayout
+    side: RatedSide
+    includes_tax: bool
+
+
+def _start_form() -> FromText:
+    words = {form.value: form for form in StartForm}
+
+    def read(text: str) -> StartForm | str:
+        if text in words:
+            return words[text]
+        if "%" not in text:
+            raise ValueError
+        datetime.strptime(_SAMPLE.strftime(text), text)  # noqa: DTZ007 - only whether the format is one
+        return text
+
+    return FromText(f"one of {', '.join(words)}, or a format such as %d.%m.%Y %H:%M:%S", read)
+
+
+def _delimiter() -> FromText:
+    words = {"tab": "\t"}
+
+    def read(text: str) -> str:
+        found = words.get(text.lower(), text)
+        if len(found) != 1 or found.isalnum() or found in '"\r\n':
+            raise ValueError
+        return found
+
+    return FromText("one character, or tab", read)
+
+
+class ColumnKeys(Keys):
+    """Columns by their header, or by their number from 1."""
+
+    callee: Annotated[str, _COLUMN]
+    """Called number, as it is rated."""
+    start: Annotated[str, _COLUMN]
+    """Begin of the call: the rate of that moment holds."""
+    duration: Annotated[str, _COLUMN]
+    """Answer to end."""
+    account: Annotated[str | None, _COLUMN] = None
+    gateway: Annotated[str | None, _COLUMN] = None
+    """Mapping gateway or phone; with ``side: buy`` the routing gateway."""
+    caller: Annotated[str | None, _COLUMN] = None
+    price: Annotated[str | None, _COLUMN] = None
+    """What was charged; ``--diff`` names another column."""
+
+
+class StartKeys(Keys):
+    """How times are written."""
+
+    format: Annotated[StartForm | str, _start_form()] = StartForm.ISO
+    zone: Annotated[ZoneInfo, time_zone()] = ZoneInfo("UTC")
+    """Of times without a zone of their own."""
+
+
+class NameKeys(Keys):
+    """One name in the file, and ours."""
+
+    theirs: Annotated[str, _COLUMN]
+    ours: Annotated[str, _WORD]
+
+
+class MapKeys(Keys):
+    """The map of a file."""
+
+    columns: ColumnKeys
+    header: Annotated[bool, switch()] = True
+    """``no``: the first line is a call, and columns have numbers."""
+    delimiter: Annotated[str | None, _delimiter()] = None
+    encoding: Annotated[str, _WORD] = "utf-8"
+    start: StartKeys = StartKeys()
+    duration_unit: Annotated[DurationUnit, choice(DurationUnit)] = DurationUnit.SECONDS
+    decimal_comma: Annotated[bool, switch()] = False
+    strip: Annotated[tuple[Annotated[str, _WORD], ...], BeforeValidator(one_or_many)] = ()
+    """Beginnings of called numbers that are taken off: the first of the list that fits."""
+    account: Annotated[str | None, _WORD] = None
+    """The account of all calls, where no column says it."""
+    accounts: tuple[NameKeys, ...] = ()
+    gateways: tuple[NameKeys, ...] = ()
+    side: Annotated[RatedSide, choice(RatedSide)] = RatedSide.SELL
+    price_includes_tax: Annotated[bool, switch()] = False
+
+    @model_validator(mode="after")
+    def _says_who_pays(self) -> "MapKeys":
+        if self.columns.account is None and self.columns.gateway is None and self.account is None:
+            raise KeyProblemError("account", "an account of all calls, or a column with the account or the gateway")
+        return self
+
+
+def read_cdr_map(path: Path, environ: Mapping[str, str], price: str | None = None) -> CdrMap:
+    """Read a map; ``price`` names the column to compare with, whatever the map says.
+
+    Raises:
+        ConfigError: with every mistake that was found.
+    """
+    problems = ProblemList()
+    document = read_files(path, environ, problems)
+    keys = read_section(MapKeys, document, "", problems)
+    if keys is None or problems.has_errors:
+        raise ConfigError(problems.in_order())
+    columns = keys.columns
+    layout = ForeignLayout(
+        callee=columns.callee,
+        start=columns.start,
+        duration=columns.duration,
+        account=columns.account,
+        gateway=columns.gateway,
+        caller=columns.caller,
+        price=price or columns.price,
+        has_header=keys.header,
+        delimiter=keys.delimiter,
+        encoding="utf-8-sig" if keys.encoding.lower() in {"utf-8", "utf8"} else keys.encoding,
+        start_form=keys.start.format,
+        zone=keys.start.zone,
+        duration_unit=keys.duration_unit,
+        has_decimal_comma=keys.decimal_comma,
+        strip=keys.strip,
+        all_of=keys.account,
+        accounts={each.theirs: each.ours for each in keys.accounts},
+        gateways={each.theirs: each.ours for each in keys.gateways},
+    )
+    return CdrMap(layout, keys.side, keys.price_includes_tax)
