@@ -89,6 +89,8 @@ CHOOSING_SWITCH: Final = Endpoint(f"{NETWORK}.1", 15_088)
 """Whose vendors are chosen by calendars, causes and timers."""
 NUMBERING_SWITCH: Final = Endpoint(f"{NETWORK}.1", 15_089)
 """It checks and rewrites numbers."""
+DECK_SWITCH: Final = Endpoint(f"{NETWORK}.1", 15_057)
+"""Its rates come from the database."""
 LOOKING_SWITCH: Final = Endpoint(f"{NETWORK}.1", 15_100)
 """It asks other servers about numbers."""
 LOOKUP_SERVER: Final = Endpoint(f"{NETWORK}.61", 15_061)

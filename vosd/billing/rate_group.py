@@ -11,7 +11,7 @@ _SHARED_MAX: Final = 1_024
 class RateGroup:
     """A named table of rates in one currency, with the rounding of what is charged by it."""
 
-    __slots__ = ("_applied", "currency", "name", "period_rates", "policy", "table", "version")
+    __slots__ = ("_applied", "currency", "name", "period_rates", "policy", "rate_version", "table", "version")
 
     def __init__(
         self,
@@ -30,8 +30,14 @@ class RateGroup:
         """Names the content: changes whenever a rate, the currency or the rounding does."""
         self.period_rates = period_rates
         """Name of the period rates of accounts that have this as their rate group and none of their own."""
+        self.rate_version = table.version
+        """What calls keep as the version of their rate; it begins with the version of the deck, where there is one."""
         self._applied: dict[str, AppliedRate] = {}
         """The latest by prefix: the calls that run at one rate share it."""
+
+    def name_deck(self, version: int) -> None:
+        """Have calls name the version of the deck that the rates are from; to be called before the first call."""
+        self.rate_version = f"{version}-{self.table.version}"
 
     @property
     def tables(self) -> tuple[RateTable, ...]:
@@ -43,14 +49,13 @@ class RateGroup:
 
         A number whose prefix is locked has none.
         """
-        table = self.table
-        rate = table.find(number.removeprefix("+"), wall_ms)  # ``base.number.for_matching``
+        rate = self.table.find(number.removeprefix("+"), wall_ms)  # ``base.number.for_matching``
         if rate is None or rate.locked:
             return None
         applied = self._applied.get(rate.prefix)
-        if applied is None or applied.rate is not rate or applied.version != table.version:
+        if applied is None or applied.rate is not rate or applied.version != self.rate_version:
             if len(self._applied) >= _SHARED_MAX:
                 self._applied.clear()
-            applied = AppliedRate(self.name, table.version, self.currency, rate, self.policy)
+            applied = AppliedRate(self.name, self.rate_version, self.currency, rate, self.policy)
             self._applied[rate.prefix] = applied
         return applied

@@ -129,7 +129,8 @@ class Excerpt:
         label = label_of(section, RATE_GROUPS, "name", 0)
         section = fill_from_template(section, take_templates(self._copy(), ProblemList()), label, problems)
         wanted = Wanted(keys.state_dir, keys.database.url.reveal(), deck_names([section]))
-        (section,) = with_decks([section], self._definitions(wanted).files, problems)
+        stored = self._definitions(wanted)
+        (section,) = with_decks([section], stored.files, problems)
         compiled = CompiledGroups([section], parameters, lambda: self._tables(keys.state_dir), problems)
         if compiled.has(section):
             read = compiled.read(section)
@@ -137,6 +138,9 @@ class Excerpt:
             read = read_rate_group(section, label, parameters, problems)
         if read is None or problems.has_errors:
             raise ConfigError(problems.in_order())
+        for deck in stored.decks:
+            if deck.group == name and name in stored.files:
+                read.group.name_deck(deck.number)
         return read
 
     def rates_of(self, account: Account, *, is_vendor: bool = False) -> Rates | None:
@@ -183,7 +187,9 @@ class Excerpt:
             message = f"{section.place}: rate group {name} has its rates in the configuration: say deck: true instead"
             raise NoDeckGroupError(message)
         problems = ProblemList()
-        keys = read_group_keys(section, label_of(section, RATE_GROUPS, "name", 0), problems)
+        label = label_of(section, RATE_GROUPS, "name", 0)
+        filled = fill_from_template(section, take_templates(self._copy(), ProblemList()), label, problems)
+        keys = read_group_keys(filled, label, problems)
         if keys is None:
             raise ConfigError(problems.in_order())
         return keys

@@ -147,6 +147,9 @@ def _load(
     objects, rate_files = _objects(
         document, groups, templates, parameters, defaults, lambda: tables(state_dir), problems
     )
+    for deck in stored.decks:
+        if deck.group in stored.files and deck.group in objects.rate_groups.written:
+            objects.rate_groups.written[deck.group].thing.group.name_deck(deck.number)
     installation = read_section(InstallationKeys, document, "", problems, defaults.settings)
     keys = installation or InstallationKeys()
     source = source_of(objects, parameters, keys, written, problems, zone_variable=environ.get("TZ", ""))

@@ -35,3 +35,11 @@ def test_the_price_of_a_minute_follows_from_the_price_of_a_cycle():
     assert applied_rate("0.30", 60).price_per_minute == Decimal("0.30")
     assert applied_rate("0.02", 6, per_cycle=True).price_per_minute == Decimal("0.2")
     assert applied_rate("0.15", 60, first_rate="0.21", first_duration=180).price_per_minute == Decimal("0.15")
+
+
+def test_a_rate_of_a_deck_names_the_version_of_the_deck_first():
+    rates = group("44")
+    rates.name_deck(3)
+    assert rates.find("44", NOW).version == "3-v7"
+    assert rates.find("44", NOW) is rates.find("44", NOW)
+    assert rates.version == "g3"

@@ -1,0 +1,78 @@
+"""Decks of rates, through the daemon: an import is in force by itself, not for running calls; a rollback undoes it."""
+
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from doubles.daemon import Daemon
+
+from .addresses import DECK_SWITCH
+from .conditions import eventually
+from .conversation import Conversation, conversing
+from .stage import Stage, configuration
+
+SHEET = "prefix,area,billing_rate,billing_cycle\n44,United Kingdom,{price},60\n4479,Closed,,\n"
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    with Daemon(tmp_path_factory.mktemp("decks"), configuration("decks.yaml", DECK_SWITCH)) as daemon:
+        stage = Stage(daemon, DECK_SWITCH)
+        stage.pay("acme", "100")
+        yield stage
+        stage.expect_nothing_left()
+        stage.expect_books_in_order()
+        assert daemon.interrupt() == 0
+
+
+def sheet(stage: Stage, price: str) -> str:
+    path = stage.daemon.directory / "rates.csv"
+    path.write_text(SHEET.format(price=price), encoding="utf-8")
+    return str(path)
+
+
+def imported(stage: Stage, price: str) -> int:
+    """Import a deck and wait until the switch has it; return its version."""
+    version: int = stage.daemon.ask("rates", "import", "sell", sheet(stage, price))["version"]
+    in_force(stage, version)
+    return version
+
+
+def in_force(stage: Stage, version: int) -> None:
+    def is_kept() -> bool:
+        words = ("--account", "acme", "--callee", "4410", "--duration", "60", "--json")
+        return f'"{version}-' in stage.daemon.verb("rate", "explain", *words).stdout
+
+    eventually(is_kept, f"version {version} of the deck in force")
+
+
+def rated(stage: Stage, conversation: Conversation) -> tuple[Decimal, str]:
+    """Return what a call cost, and the version of its rate as the breakdown has it."""
+    record: dict[str, Any] = stage.record_of(conversation.callee)
+    return Decimal(record["fee"]), record["fee_breakdown"]["customer"][0]["version"].partition("-")[0]
+
+
+def test_a_call_has_the_rate_of_the_deck_in_force_when_it_began(stage: Stage) -> None:
+    with conversing(stage, "4410", "4411", "4412", "4413", "4479") as (refused, first, second, third, closed):
+        refused.call.invite()
+        assert refused.call.refused().status == 403  # nothing was imported yet
+        assert imported(stage, "0.60") == 1
+        first.establish()
+        assert imported(stage, "0.90") == 2
+        second.establish()
+        for conversation in (first, second):
+            conversation.hang_up()
+        assert rated(stage, first) == (Decimal("0.60"), "1")
+        assert rated(stage, second) == (Decimal("0.90"), "2")
+
+        bad = stage.daemon.verb("rates", "import", "sell", sheet(stage, "0,70"))
+        assert bad.code == 1
+        assert stage.daemon.ask("rates", "rollback", "sell")["version"] == 3
+        in_force(stage, 3)
+        third.establish()
+        third.hang_up()
+        assert rated(stage, third) == (Decimal("0.60"), "3")
+        closed.call.invite()
+        assert closed.call.refused().status == 403
+    assert [each["mode"] for each in stage.daemon.ask("rates", "versions", "sell")] == ["rollback", "full", "full"]
