@@ -111,6 +111,24 @@ def test_a_prefix_has_the_rate_that_came_into_force_last(group):
     assert [price("331", f"2026-02-01T00:00:00.000{zone}") for zone in ("+01:00", "Z")] == ["0.5", None]
 
 
+def test_every_price_of_time_is_in_the_report_on_rounding(site):
+    (site.directory / "rates.csv").write_text(
+        "prefix,billing_rate,billing_cycle,first_rate,first_duration,sections,locked\n"
+        "44,0.60,60,0.2101,60,,\n49,0.60,60,,,0.10@60;0.1849@120,\n33,0.001,60,,,,yes\n39,0.60,60,0.21,60,0.10@60,\n"
+    )
+    loaded = site.load("rate_groups: [{name: g, fee_precision: 2, rates_file: rates.csv}]")
+    assert [site.shown(str(problem)) for problem in loaded.rate_report] == [
+        (
+            "rates.csv:2: warning: rate_groups[g].rates[44].first_rate: value '0.2101': "
+            "expected at most 2 decimals; VOS3000 would have stored 0.21"
+        ),
+        (
+            "rates.csv:3: warning: rate_groups[g].rates[49].sections: value '0.1849': "
+            "expected at most 2 decimals; VOS3000 would have stored 0.18"
+        ),
+    ]
+
+
 @pytest.mark.parametrize(
     ("rows", "error"),
     [

@@ -206,6 +206,12 @@ def test_a_step_finer_than_the_decimals_is_an_error(site):
             "expected fee_precision with fee_unit: the decimals to which it rounds"
         )
     ]
+    assert site.errors(wrong.format("fee_unit: 1001, fee_precision: 2")) == [
+        (
+            "vosd.yaml:1: accounts[acme].fee_unit: value '1001': "
+            "expected at most 1000: a larger charge might fit no column"
+        )
+    ]
     assert site.errors(wrong.format("fee_unit: 0.001, fee_precision: 2")) == [
         "vosd.yaml:1: accounts[acme].fee_unit: value '0.001': expected at least 0.01, as fees have 2 decimals"
     ]

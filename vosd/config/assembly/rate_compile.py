@@ -295,7 +295,7 @@ class _Compiling:
         rate = compile_rate(row, self._order.price_per, self._order.billing_unit)
         number = self.rates.terms(rate, *row.window)
         self._rates_of_terms[number] = rate
-        return _Terms(number, is_large(rate))
+        return _Terms(number, is_large(rate) or bool(problems_of_rounding(rate, self._order.policy)))
 
     def _note_of(self, price_and_terms: tuple[int, int, int]) -> Note:
         number, places, terms = price_and_terms

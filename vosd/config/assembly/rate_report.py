@@ -39,26 +39,45 @@ def is_free_cycle(rate: Rate, policy: RatingPolicy) -> bool:
     return not round_fee(per_cycle, policy)
 
 
-def problems_of_rounding(rate: Rate, policy: RatingPolicy) -> tuple[str, ...]:
-    """Return what would be expected of a rate that VOS3000 would have changed, or whose cycle is charged nothing."""
+class RoundingProblem(NamedTuple):
+    """A price that rounding would affect."""
+
+    column: str
+    written: str
+    expected: str
+
+
+def problems_of_rounding(rate: Rate, policy: RatingPolicy) -> list[RoundingProblem]:
+    """Return the prices that VOS3000 would have changed, and the one whose cycle is charged nothing.
+
+    A price is that of time: of a minute or cycle, of the first period, of sections. A locked rate charges nothing.
+    """
+    if rate.locked:
+        return []
     found = []
-    stored = stored_by_vos3000(rate.billing_rate, policy.fee_precision)
     if is_free_cycle(rate, policy):
         unit = format_amount(policy.fee_unit)
-        expected = f"a fee precision at which one cycle of {rate.billing_cycle} s costs at least {unit}"
-        found.append(f"{expected}, or it is free")
-    if not stored.is_lossless:
-        kept = format_amount(stored.rate) + ("" if stored.rate else ", a free rate")
-        found.append(f"at most {policy.fee_precision} decimals; VOS3000 would have stored {kept}")
-    return tuple(found)
+        expected = f"a fee precision at which one cycle of {rate.billing_cycle} s costs at least {unit}, or it is free"
+        found.append(RoundingProblem("billing_rate", f"{rate.billing_rate:f}", expected))
+    prices = [("billing_rate", rate.billing_rate)]
+    if rate.first_rate is not None:
+        prices.append(("first_rate", rate.first_rate))
+    prices += [("sections", section.amount) for section in rate.sections]
+    for column, price in prices:
+        stored = stored_by_vos3000(price, policy.fee_precision)
+        if not stored.is_lossless:
+            kept = format_amount(stored.rate) + ("" if stored.rate else ", a free rate")
+            expected = f"at most {policy.fee_precision} decimals; VOS3000 would have stored {kept}"
+            found.append(RoundingProblem(column, f"{price:f}", expected))
+    return found
 
 
 def report_rates(read: ReadGroup) -> tuple[Problem, ...]:
     """Name each rate of a group that VOS3000 would have changed, or whose cycle is charged nothing."""
     return tuple(
-        _warning(read, rate, place, expected)
+        _warning(read, rate, place, problem)
         for rate, place in read.rates.to_report()
-        for expected in problems_of_rounding(rate, read.group.policy)
+        for problem in problems_of_rounding(rate, read.group.policy)
     )
 
 
@@ -70,6 +89,6 @@ def summarise(reported: int, read: ReadGroup, place: Place, problems: ProblemLis
         problems.warning(place, f"rate_groups[{read.group.name}]", words)
 
 
-def _warning(read: ReadGroup, rate: Rate, place: Place, expected: str) -> Problem:
-    key = f"rate_groups[{read.group.name}].rates[{rate.prefix}].billing_rate"
-    return Problem(place.file, place.line, key, f"{rate.billing_rate:f}", expected, Severity.WARNING)
+def _warning(read: ReadGroup, rate: Rate, place: Place, problem: RoundingProblem) -> Problem:
+    key = f"rate_groups[{read.group.name}].rates[{rate.prefix}].{problem.column}"
+    return Problem(place.file, place.line, key, problem.written, problem.expected, Severity.WARNING)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Final
 
 from pydantic import BeforeValidator, model_validator
 
@@ -22,6 +22,8 @@ from vosd.config.reader.numbers import rate_prefix
 from vosd.config.reader.renamed import Renamed, renamed
 
 SectionPrefixes = Annotated[tuple[Annotated[str, rate_prefix()], ...], BeforeValidator(comma_separated)]
+
+_UNIT_MAX: Final = 1_000
 
 
 class AccountKeys(Keys):
@@ -112,6 +114,8 @@ class AccountKeys(Keys):
     def _unit_has_an_effect(self) -> "AccountKeys":
         if self.fee_unit is None:
             return self
+        if self.fee_unit > _UNIT_MAX:
+            raise KeyProblemError("fee_unit", f"at most {_UNIT_MAX}: a larger charge might fit no column")
         if self.fee_precision is None:
             raise KeyProblemError("fee_unit", "fee_precision with fee_unit: the decimals to which it rounds")
         if self.fee_unit < unit_of(self.fee_precision):
