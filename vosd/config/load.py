@@ -1,7 +1,8 @@
 """The configuration from files to settings and catalogue: every step, in order, and all mistakes at once."""
 
 import os
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from ipaddress import ip_address
@@ -12,6 +13,7 @@ from vosd.billing.rate_file import Gone
 from vosd.catalogue.assemble import assemble
 from vosd.catalogue.catalogue import Catalogue
 from vosd.catalogue.problems import ConfigError, Place, Problem, ProblemList
+from vosd.catalogue.source import Origin
 from vosd.config.assembly.bookable import check_rates
 from vosd.config.assembly.calendars import read_calendars
 from vosd.config.assembly.compiled_groups import CompiledGroups
@@ -23,8 +25,9 @@ from vosd.config.assembly.period_rates import read_period_rates, report_coverage
 from vosd.config.assembly.rate_groups import ReadGroup, read_rate_group
 from vosd.config.assembly.rate_report import report_rates, summarise
 from vosd.config.assembly.rate_tables import Compiled, RateTables, TablesInMemory
+from vosd.config.assembly.remembered import ReadItems, Remembered, context_of
 from vosd.config.assembly.settings import settings_of
-from vosd.config.assembly.sockets import check_destinations, check_interfaces, check_servers
+from vosd.config.assembly.sockets import check_destinations, check_interfaces, check_servers, reach_of
 from vosd.config.assembly.source import Objects, source_of
 from vosd.config.assembly.special_numbers import check_special_numbers, special_numbers
 from vosd.config.assembly.transports import read_transports
@@ -43,7 +46,8 @@ from vosd.config.keys.routing_gateways import RoutingGatewayKeys
 from vosd.config.keys.routing_plans import RoutingPlanKeys
 from vosd.config.reader.collector import without_collector
 from vosd.config.reader.document import Scalar, Section
-from vosd.config.reader.includes import read_files
+from vosd.config.reader.includes import gather
+from vosd.config.reader.items import LONG_LISTS, DoubtfulError
 from vosd.config.reader.model import Keys
 from vosd.config.reader.reading import items_of, read_section
 from vosd.config.reader.renamed import merged
@@ -94,6 +98,25 @@ class Loaded:
         return {name: each.gone for name, each in self.rate_files.items() if each.gone is not None}
 
 
+class CurrencyPlaces(Mapping[str, Place]):
+    """The places of accounts' currencies, each found when it is asked for."""
+
+    def __init__(self, origins: Mapping[str, Origin]) -> None:
+        self._origins = origins
+
+    def __getitem__(self, name: str) -> Place:
+        """Return the place of an account's currency, or of the account itself."""
+        return self._origins[name].place_of("currency")
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the accounts."""
+        return iter(self._origins)
+
+    def __len__(self) -> int:
+        """Return how many accounts there are."""
+        return len(self._origins)
+
+
 class _WrittenSettings(NamedTuple):
     """Where the keys of the installation stand."""
 
@@ -111,17 +134,23 @@ def load(
     tables: Callable[[Path], RateTables] = lambda _state_dir: TablesInMemory(),
     definitions: Callable[[Wanted], Stored] = nothing_stored,
     texts: Texts | None = None,
+    remembered: Remembered | None = None,
 ) -> Loaded:
     """Read and validate the configuration at ``path``.
 
     ``tables`` takes the configured ``state_dir`` and returns where the tables of rate files come from. ``definitions``
-    returns what the database defines. ``texts`` is where the files of YAML are; None = on the disk.
+    returns what the database defines. ``texts`` is where the files of YAML are; None = on the disk. ``remembered``
+    has what an earlier load made of items that are as they were, and is renewed.
 
     Raises:
         ConfigError: with every mistake that was found.
     """
+    used = remembered or Remembered()
     with without_collector():
-        return _load(path, environ, tables, definitions, texts or DiskTexts())
+        if used.known:
+            with suppress(DoubtfulError):
+                return _load(path, environ, tables, definitions, texts or DiskTexts(), used, uses_known=True)
+        return _load(path, environ, tables, definitions, texts or DiskTexts(), used, uses_known=False)
 
 
 def _load(
@@ -130,9 +159,16 @@ def _load(
     tables: Callable[[Path], RateTables],
     definitions: Callable[[Wanted], Stored],
     texts: Texts,
+    remembered: Remembered,
+    *,
+    uses_known: bool,
 ) -> Loaded:
     problems = ProblemList()
-    document = read_files(path, environ, problems, texts=texts)
+    document, items = gather(path, environ, problems, texts, remembered.known if uses_known else None)
+    if uses_known:
+        remembered.check(document)
+    context = context_of(document)
+    known = ReadItems(items, remembered, uses_known=uses_known)
     written = _WrittenSettings(Place(str(path), 0), _places(document))
     defaults = defaults_of(document)
     parameters = take_parameters(document, defaults, problems)
@@ -145,14 +181,17 @@ def _load(
     stored = definitions(Wanted(state_dir, _database_url(document), deck_names(groups)))
     groups = with_decks(groups, stored.files, problems)
     objects, rate_files = _objects(
-        document, groups, templates, parameters, defaults, lambda: tables(state_dir), problems
+        document, groups, templates, parameters, defaults, lambda: tables(state_dir), known, problems
     )
     for deck in stored.decks:
         if deck.group in stored.files and deck.group in objects.rate_groups.written:
             objects.rate_groups.written[deck.group].thing.group.name_deck(deck.number)
     installation = read_section(InstallationKeys, document, "", problems, defaults.settings)
     keys = installation or InstallationKeys()
-    source = source_of(objects, parameters, keys, written, problems, zone_variable=environ.get("TZ", ""))
+    if uses_known and problems.has_errors:
+        raise DoubtfulError
+    remembered.where.items = items
+    source = source_of(objects, parameters, keys, written, problems, known, zone_variable=environ.get("TZ", ""))
     try:
         catalogue = assemble([source, stored.source], problems)
         check_rates(
@@ -160,16 +199,21 @@ def _load(
         )
         rate_reports = _rate_reports(objects, problems)
         if installation is not None:
-            check_interfaces(objects.routing_gateways, keys.sip.listen, problems)
-            check_destinations(objects.routing_gateways, keys.sip.listen, problems)
+            written_gateways = objects.routing_gateways.written.values()
+            reaches = known.reaches([reach_of(each.thing, each) for each in written_gateways])
+            check_interfaces(reaches, keys.sip.listen, problems)
+            check_destinations(reaches, keys.sip.listen, problems)
             check_servers(keys, written, problems)
             check_special_numbers(special_numbers(keys, parameters), written, problems)
         _warn_of_settings(keys, written, problems)
         transports, tls = read_transports(keys.sip, parameters.qos_signal, written.places, problems)
-        account_places = {name: each.section.place_of("currency") for name, each in objects.accounts.written.items()}
+        account_places = CurrencyPlaces({name: each.origin for name, each in source.accounts.sound.items()})
         found = problems.in_order()
         if problems.has_errors:
+            if uses_known:
+                raise DoubtfulError
             raise ConfigError(found)
+        remembered.renew(context, known)
         settings = settings_of(keys, parameters)
         return Loaded(
             settings,
@@ -220,12 +264,13 @@ def _objects(
     parameters: ParameterKeys,
     defaults: Defaults,
     tables: Callable[[], RateTables],
+    known: ReadItems,
     problems: ProblemList,
 ) -> tuple[Objects, Mapping[str, Compiled]]:
     """Take the other lists of objects out of the document."""
-    known = (key for model in _TEMPLATED for key in (*model.by_key(), *model.not_built))
+    keys = (key for model in _TEMPLATED for key in (*model.by_key(), *model.not_built))
     elsewhere = merged(model.names_elsewhere for model in _TEMPLATED)
-    check_template_keys(templates, frozenset(known), elsewhere, problems)
+    check_template_keys(templates, frozenset(keys), elsewhere, problems)
 
     def laid_under(section: Section, list_name: str) -> Mapping[str, str]:
         if list_name != "mapping_gateways":
@@ -238,10 +283,19 @@ def _objects(
             for index, section in enumerate(items_of(document, list_name, problems))
         ]
 
-        def read(section: Section, label: str) -> Model | None:
-            return read_section(model, section, label, problems, laid_under(section, list_name))
+        with_problems: set[int] = set()
 
-        return read_inventory(sections, list_name, name_key, read, problems)
+        def read(section: Section, label: str) -> Model | None:
+            before = len(problems)
+            found = read_section(model, section, label, problems, laid_under(section, list_name))
+            if len(problems) > before:
+                with_problems.add(id(section))
+            return found
+
+        inventory = read_inventory(sections, list_name, name_key, read, problems)
+        if list_name in LONG_LISTS:
+            known.note_bodies(list_name, name_key, sections, with_problems, inventory)
+        return inventory
 
     rates = CompiledGroups(groups, parameters, tables, problems)
 

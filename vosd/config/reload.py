@@ -12,6 +12,7 @@ from typing import Final
 from vosd.catalogue.losses import Loss, losses
 from vosd.catalogue.problems import ConfigError, Place, Problem, ProblemList
 from vosd.config.assembly.rate_tables import RateTables, TablesInMemory
+from vosd.config.assembly.remembered import Remembered
 from vosd.config.kept import Stored, Wanted, nothing_stored
 from vosd.config.load import Loaded, load
 from vosd.engine.settings import Settings
@@ -51,16 +52,17 @@ def reload(
     environ: Mapping[str, str] = os.environ,
     tables: Callable[[Path], RateTables] = lambda _state_dir: TablesInMemory(),
     definitions: Callable[[Wanted], Stored] = nothing_stored,
+    remembered: Remembered | None = None,
 ) -> Reloaded:
     """Load ``path`` again and decide which of its settings hold from now on.
 
-    ``tables`` and ``definitions`` are as in ``load``.
+    ``tables``, ``definitions`` and ``remembered`` are as in ``load``.
 
     Settings that need sockets, files or the database opened anew keep their running values, with a warning
     for each that changed.
     """
     try:
-        loaded = load(path, environ, tables, definitions)
+        loaded = load(path, environ, tables, definitions, remembered=remembered)
     except ConfigError as error:
         return Reloaded(running, error.problems, is_accepted=False)
     waiting = _waiting(path, running.settings, loaded)

@@ -150,7 +150,7 @@ class Daemon:
         )
         self._transports = Transports(settings.listen, loaded.transports, loaded.tls, settings.sip.limits, core)
         self.configuration = Configuration(
-            config, loaded, self._put_in_force, notifier, clock, self._busy, DEFINITIONS.read, started.fault
+            config, started, self._put_in_force, notifier, clock, self._busy, DEFINITIONS.read
         )
         self._definitions = DefinitionWatch(
             SqlDecks(self._database),

@@ -26,6 +26,7 @@ from vosd.config.load import Loaded
 from vosd.config.reader.collector import without_collector
 from vosd.config.reload import Reloaded, reload
 from vosd.daemon.definitions import report_unread
+from vosd.daemon.start import Started
 from vosd.daemon.systemd import Notifier
 from vosd.obs import log
 from vosd.obs.events import Event
@@ -69,32 +70,31 @@ class Configuration:
     def __init__(
         self,
         path: Path,
-        loaded: Loaded,
+        started: Started,
         put_in_force: Callable[[Loaded], Awaitable[None]],
         notifier: Notifier,
         clock: Clock,
         busy: Callable[[], Busy],
         definitions: Callable[[Wanted], Stored],
-        fault: str | None = None,
     ) -> None:
         """Take what is in force.
 
         Args:
             path: the main file.
-            loaded: what was read of it.
+            started: what was read of it.
             put_in_force: has the switch use another configuration.
             notifier: the service manager.
             clock: the time.
             busy: returns what running calls use.
             definitions: as in ``config.load``.
-            fault: why ``loaded`` is not what the files and the database say, if it is not.
         """
-        self.loaded = loaded
+        self.loaded = started.loaded
         self.loaded_at = clock.now().wall
         """Time of the last successful load, UTC milliseconds."""
-        self.last_error = fault
+        self.last_error = started.fault
         """Why the last reload changed nothing; None if it succeeded, or there was none."""
         self._definitions = definitions
+        self._remembered = started.remembered
         self._is_started = False
         """Whether calls are taken: before that the service manager gets no report of a reload."""
         self._path = path
@@ -170,7 +170,12 @@ class Configuration:
         try:
             with self._notifier.extending("reading the configuration"), _beside_calls():
                 reloaded = await asyncio.to_thread(
-                    reload, self._path, self.loaded, tables=lambda _: tables, definitions=self._definitions
+                    reload,
+                    self._path,
+                    self.loaded,
+                    tables=lambda _: tables,
+                    definitions=self._definitions,
+                    remembered=self._remembered,
                 )
         finally:
             self._tables = None

@@ -8,6 +8,7 @@ import structlog
 
 from vosd.catalogue.problems import ConfigError
 from vosd.config.assembly.rate_tables import tables_of_switch
+from vosd.config.assembly.remembered import Remembered
 from vosd.config.kept import KeptCatalogue, Stored, Wanted
 from vosd.config.load import Loaded, load
 from vosd.daemon.definitions import report_unread
@@ -20,6 +21,8 @@ class Started(NamedTuple):
     """What a switch starts with."""
 
     loaded: Loaded
+    remembered: Remembered
+    """For the first reload."""
     fault: str | None = None
     """Why it is not what the files and the database say; None = it is."""
 
@@ -33,13 +36,14 @@ def load_at_start(config: Path, definitions: Callable[[Wanted], Stored]) -> Star
     Raises:
         ConfigError: the files are bad.
     """
+    remembered = Remembered()
     try:
-        loaded = load(config, tables=tables_of_switch, definitions=definitions)
+        loaded = load(config, tables=tables_of_switch, definitions=definitions, remembered=remembered)
     except ConfigError as error:
         fault = error
     else:
         report_unread(loaded.stored.unread)
-        return Started(loaded)
+        return Started(loaded, remembered)
     alone = load(config, tables=tables_of_switch)
     kept = KeptCatalogue(alone.settings.state_dir)
     manifest = kept.manifest()
@@ -60,4 +64,4 @@ def load_at_start(config: Path, definitions: Callable[[Wanted], Stored]) -> Star
         means=f"{'the files without the database are' if loaded is alone else 'the last good catalogue is'} in force",
         do="correct the files or the deck, then vosd reload",
     )
-    return Started(loaded, str(fault))
+    return Started(loaded, remembered, str(fault))

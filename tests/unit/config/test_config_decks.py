@@ -75,7 +75,7 @@ def test_rates_in_the_file_and_in_the_database_are_an_error_with_both_places(sit
         ("deck: true, rates_file: a.csv", "rate_groups[acme].deck: expected either deck, rates or rates_file"),
         ("deck: maybe", "rate_groups[acme].deck: value 'maybe': expected yes or no"),
         ("deck: [true]", "rate_groups[acme].deck: expected yes or no"),
-        ("deck: no", "rate_groups[acme]: expected rates, a rates_file, or deck: true"),
+        ("deck: no", "rate_groups[acme]: expected rates, a rates_file, deck: true, or derive"),
     ],
 )
 def test_a_mistake_at_a_deck_is_reported_once(site, stored, group, expected):

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from vosd.config.assembly.remembered import Remembered
 from vosd.config.load import Loaded, load
 from vosd.daemon.bootstrap import Daemon
 from vosd.daemon.start import Started
@@ -30,7 +31,7 @@ async def test_a_call_that_begins_while_names_are_looked_up_keeps_the_currency_o
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dollars_and_euros: tuple[Loaded, Loaded], is_called: bool
 ) -> None:
     dollars, euros = dollars_and_euros
-    daemon = Daemon(tmp_path / "vosd.yaml", Started(dollars), Notifier(None))
+    daemon = Daemon(tmp_path / "vosd.yaml", Started(dollars, Remembered()), Notifier(None))
     service = daemon.service
     steps = daemon.steps()[:5]
     for step in steps:

@@ -9,6 +9,7 @@ from structlog.testing import capture_logs
 
 from vosd.cdr.lease import LeaseHeld
 from vosd.cdr.ports import StoreUnavailable
+from vosd.config.assembly.remembered import Remembered
 from vosd.config.load import load
 from vosd.daemon import bootstrap
 from vosd.daemon.bootstrap import Daemon
@@ -32,7 +33,7 @@ def daemon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Daemon:
         f"control_socket: {tmp_path}/vosd.sock\naccounts: [{{id: acme}}]\n"
     )
     monkeypatch.setattr(bootstrap, "until_database_answers", partial(until_database_answers, retry_s=0))
-    return Daemon(file, Started(load(file)), Notifier(None))
+    return Daemon(file, Started(load(file), Remembered()), Notifier(None))
 
 
 async def start_to_the_switch(daemon: Daemon) -> list[Mapping[str, object]]:

@@ -43,6 +43,8 @@ class Inventory(Generic[Thing]):
     written: dict[str, Written[Thing]] = field(default_factory=dict)
     broken: dict[str, Written[None]] = field(default_factory=dict)
     """Objects with mistakes, by name."""
+    bodies: dict[str, str] = field(default_factory=dict)
+    """Text of objects that can be known by it, by name."""
 
 
 def read_inventory(

@@ -1,44 +1,56 @@
 """Routing gateways and servers against the sockets of ``sip.listen``: each needs one that reaches its addresses."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from ipaddress import ip_address
+from typing import Any, NamedTuple
 
 from vosd.base.host import is_address
 from vosd.catalogue.problems import Place, ProblemList
 from vosd.catalogue.source import Origin
-from vosd.config.assembly.inventory import Inventory, Written
+from vosd.config.assembly.inventory import Written
 from vosd.config.keys.installation import InstallationKeys
 from vosd.config.keys.routing_gateways import RoutingGatewayKeys
 from vosd.engine.settings import Listener
 from vosd.trunks.gateways import Address
 
 
-def check_interfaces(
-    gateways: Inventory[RoutingGatewayKeys], listen: Sequence[Listener], problems: ProblemList
-) -> None:
+class Reach(NamedTuple):
+    """Where a routing gateway is, and the socket that it is called from."""
+
+    label: str
+    origin: Origin
+    interface: Listener | None
+    addresses: tuple[Address, ...]
+    server: Address | None
+    """Where we register."""
+
+
+def reach_of(keys: RoutingGatewayKeys, written: Written[Any]) -> Reach:
+    """Return where a routing gateway is; ``written`` is where its keys stand."""
+    return Reach(written.label, written.section, keys.interface, keys.address, keys.registration.server)
+
+
+def check_interfaces(gateways: Iterable[Reach], listen: Sequence[Listener], problems: ProblemList) -> None:
     """Report each gateway whose ``interface`` is no socket of ours, or cannot reach its address."""
-    for written in gateways.written.values():
-        interface = written.thing.interface
+    for gateway in gateways:
+        interface = gateway.interface
         if interface is None:
             continue
         if interface not in listen:
-            _refuse(written, f"one of sip.listen: {', '.join(map(str, listen))}", interface, problems)
-        server = written.thing.registration.server
-        for address in (*written.thing.address, *(() if server is None else (server,))):
+            _refuse(gateway, f"one of sip.listen: {', '.join(map(str, listen))}", interface, problems)
+        for address in (*gateway.addresses, *(() if gateway.server is None else (gateway.server,))):
             if not _reaches(interface, address):
                 wanted = f"a socket that can reach {address.host} by {address.transport or interface.transport}"
-                _refuse(written, wanted, interface, problems)
+                _refuse(gateway, wanted, interface, problems)
 
 
-def check_destinations(
-    gateways: Inventory[RoutingGatewayKeys], listen: Sequence[Listener], problems: ProblemList
-) -> None:
+def check_destinations(gateways: Iterable[Reach], listen: Sequence[Listener], problems: ProblemList) -> None:
     """Report each gateway that no socket of ``sip.listen`` can send to."""
-    for written in gateways.written.values():
-        for address in written.thing.address:
-            _check(address, *_at(written, "address"), listen, problems)
-        if written.thing.registration.server is not None:
-            _check(written.thing.registration.server, *_at(written, "register"), listen, problems)
+    for gateway in gateways:
+        for address in gateway.addresses:
+            _check(address, gateway, "address", listen, problems)
+        if gateway.server is not None:
+            _check(gateway.server, gateway, "register", listen, problems)
 
 
 def check_servers(keys: InstallationKeys, origin: Origin, problems: ProblemList) -> None:
@@ -49,16 +61,15 @@ def check_servers(keys: InstallationKeys, origin: Origin, problems: ProblemList)
     }
     for key, address in servers.items():
         if address is not None:
-            _check(address, origin.place_of(key), key, keys.sip.listen, problems)
+            _check(address, Reach("", origin, None, (), None), key, keys.sip.listen, problems)
 
 
-def _at(written: Written[RoutingGatewayKeys], key: str) -> tuple[Place, str]:
-    return written.section.place_of(key), f"{written.label}.{key}"
+def _at(gateway: Reach, key: str) -> tuple[Place, str]:
+    return gateway.origin.place_of(key), f"{gateway.label}.{key}" if gateway.label else key
 
 
-def _refuse(written: Written[RoutingGatewayKeys], expected: str, interface: Listener, problems: ProblemList) -> None:
-    place = written.section.place_of("interface")
-    problems.error(place, f"{written.label}.interface", expected, str(interface))
+def _refuse(gateway: Reach, expected: str, interface: Listener, problems: ProblemList) -> None:
+    problems.error(*_at(gateway, "interface"), expected, str(interface))
 
 
 def _reaches(interface: Listener, address: Address) -> bool:
@@ -71,11 +82,11 @@ def _reaches(interface: Listener, address: Address) -> bool:
         return True
 
 
-def _check(address: Address, place: Place, key: str, listen: Sequence[Listener], problems: ProblemList) -> None:
+def _check(address: Address, at: Reach, key: str, listen: Sequence[Listener], problems: ProblemList) -> None:
     fitting = [each for each in listen if address.transport in {None, each.transport}]
     if not fitting:
         expected = f"a {address.transport} socket in sip.listen: packets to that place are sent from there"
-        problems.error(place, key, expected, f"{address.host};transport={address.transport}")
+        problems.error(*_at(at, key), expected, f"{address.host};transport={address.transport}")
     elif is_address(address.host) and not any((":" in each.host) is (":" in address.host) for each in fitting):
         family = "IPv6" if ":" in address.host else "IPv4"
-        problems.warning(place, key, f"a socket with an {family} address in sip.listen", address.host)
+        problems.warning(*_at(at, key), f"a socket with an {family} address in sip.listen", address.host)

@@ -16,7 +16,9 @@ from vosd.config.assembly.lookups import portability_terms, redirect_terms
 from vosd.config.assembly.number_lists import number_list, number_pool
 from vosd.config.assembly.period_rates import period_rates
 from vosd.config.assembly.rate_groups import ReadGroup
+from vosd.config.assembly.remembered import ReadItems
 from vosd.config.assembly.routing_plans import routing_plan
+from vosd.config.assembly.sockets import reach_of
 from vosd.config.assembly.special_numbers import free_policy, special_numbers
 from vosd.config.assembly.vendors import routing_gateway
 from vosd.config.keys.accounts import AccountKeys
@@ -60,12 +62,17 @@ def source_of(
     keys: InstallationKeys,
     settings: Origin,
     problems: ProblemList,
+    items: ReadItems,
     *,
     zone_variable: str = "",
 ) -> CatalogueSource:
     """Return the definitions of the files.
 
-    ``settings`` is where the keys of the installation stand, ``zone_variable`` the environment variable TZ.
+    ``settings`` is where the keys of the installation stand, ``items`` has the definitions of earlier loads, and
+    ``zone_variable`` is the environment variable TZ.
+
+    Raises:
+        DoubtfulError: with what is known of earlier loads, a name stands twice.
     """
     call_parameters = _call_parameters(keys, parameters)
     digest = call_parameters.digest
@@ -78,13 +85,21 @@ def source_of(
     for name, group in objects.rate_groups.written.items():
         if has_own_rates(group.section):
             source.rates.sound[name] = group.defines(None)
-    _define(source.accounts, objects.accounts, lambda each: account_of(each.thing, parameters))
-    _define(
+
+    def define_items(
+        name: str, definitions: Definitions[Made], read: Inventory[Read], make: Callable[[Written[Read]], Made]
+    ) -> None:
+        _define_items(name, definitions, read, make, items, problems)
+
+    define_items("accounts", source.accounts, objects.accounts, lambda each: account_of(each.thing, parameters))
+    define_items(
+        "mapping_gateways",
         source.mapping_gateways,
         objects.mapping_gateways,
         lambda each: mapping_gateway(each, parameters, digest, problems),
     )
-    _define(
+    define_items(
+        "routing_gateways",
         source.routing_gateways,
         objects.routing_gateways,
         lambda each: routing_gateway(each, parameters, keys.routing, digest, problems),
@@ -94,7 +109,7 @@ def source_of(
         source.routing_plans.sound[name] = routing_plan(written, keys.routing, problems)
     for name, broken in plans.broken.items():
         source.routing_plans.broken[name] = broken.defines(_references(broken))
-    _define(source.phones, objects.phones, lambda each: phone(each, parameters, digest, problems))
+    define_items("phones", source.phones, objects.phones, lambda each: phone(each, parameters, digest, problems))
     _define(source.number_lists, objects.number_lists, lambda each: number_list(each, problems))
     _define(source.number_pools, objects.number_pools, lambda each: number_pool(each, problems))
     _define(source.period_rates, objects.period_rates, lambda each: period_rates(each.thing))
@@ -107,6 +122,29 @@ def _define(definitions: Definitions[Made], read: Inventory[Read], make: Callabl
         definitions.sound[name] = written.defines(make(written))
     for name, broken in read.broken.items():
         definitions.broken[name] = broken.defines(_references(broken))
+
+
+def _define_items(
+    name: str,
+    definitions: Definitions[Made],
+    read: Inventory[Read],
+    make: Callable[[Written[Read]], Made],
+    items: ReadItems,
+    problems: ProblemList,
+) -> None:
+    """Define the items of a long list, and remember those without any problem."""
+    defined: dict[str, Definition[Made]] = {}
+    for each, written in read.written.items():
+        before = len(problems)
+        definition = written.defines(make(written))
+        body = read.bodies.get(each)
+        if body is not None and len(problems) == before:
+            reach = reach_of(written.thing, written) if isinstance(written.thing, RoutingGatewayKeys) else None
+            definition = items.define(name, each, body, definition, reach)
+        defined[each] = definition
+    for each, broken in read.broken.items():
+        definitions.broken[each] = broken.defines(_references(broken))
+    definitions.sound.update(items.in_order(name, defined))
 
 
 def _references(broken: Written[Any]) -> References:

@@ -111,13 +111,31 @@ def parse_document(
     return None
 
 
+def parse_item(text: str, file: str, line: int, environ: Mapping[str, str], problems: ProblemList) -> Section | None:
+    """Read a sequence of one mapping, which is an item of a list at the top level of a file, from ``line`` on.
+
+    None means that it is not that, or not alone.
+    """
+    try:
+        return _Reader(text, file, environ, problems, frozenset(), line - 1).read_item()
+    except (_Unreadable, yaml.YAMLError):
+        return None
+
+
 class _Reader:
     """Turns the events of one file into nodes; recursion is bounded by ``DEPTH_MAX``."""
 
     def __init__(
-        self, text: str, file: str, environ: Mapping[str, str], problems: ProblemList, without: Set[str]
+        self,
+        text: str,
+        file: str,
+        environ: Mapping[str, str],
+        problems: ProblemList,
+        without: Set[str],
+        lines_before: int = 0,
     ) -> None:
         self._without = without
+        self._lines_before = lines_before
         self._events: Iterator[yaml.Event] = yaml.parse(text, Loader=yaml.CSafeLoader)
         self._file = file
         self._environ = environ
@@ -141,6 +159,20 @@ class _Reader:
         if isinstance(top, Scalar) and top.is_bare and not top.text:
             return Section(top.place)
         raise _Unreadable(top.place.line, "keys and values at the top level, such as 'node: sw1'")
+
+    def read_item(self) -> Section | None:
+        next(self._events)  # the stream's own start
+        if isinstance(next(self._events), yaml.StreamEndEvent):
+            return None
+        items = self._node(next(self._events), 1)
+        next(self._events)  # the document's end
+        if not isinstance(next(self._events), yaml.StreamEndEvent) or not isinstance(items, Listing):
+            return None
+        item = items.items[0] if len(items.items) == 1 else None
+        return item if isinstance(item, Section) else None
+
+    def _line(self, event: yaml.Event) -> int:
+        return _line(event) + self._lines_before
 
     def _node(self, event: yaml.Event, depth: int) -> Node:
         if isinstance(event, yaml.AliasEvent):
@@ -173,21 +205,21 @@ class _Reader:
         return node
 
     def _scalar(self, event: yaml.ScalarEvent) -> Scalar:
-        place = Place(self._file, _line(event))
+        place = Place(self._file, self._line(event))
         self._refuse_tag(event, place)
         written = event.value
         text = self._with_variables(written, place) if "${" in written else written
         return Scalar(place, written, text, is_bare=event.implicit[0])
 
     def _listing(self, event: yaml.SequenceStartEvent, depth: int) -> Listing:
-        listing = Listing(Place(self._file, _line(event)), [])
+        listing = Listing(Place(self._file, self._line(event)), [])
         self._refuse_tag(event, listing.place)
         while not isinstance(inner := next(self._events), yaml.SequenceEndEvent):
             listing.items.append(self._node(inner, depth + 1))
         return listing
 
     def _section(self, event: yaml.MappingStartEvent, depth: int) -> Section:
-        section = Section(Place(self._file, _line(event)))
+        section = Section(Place(self._file, self._line(event)))
         self._refuse_tag(event, section.place)
         merged: list[Section] = []
         while not isinstance(inner := next(self._events), yaml.MappingEndEvent):

@@ -6,10 +6,11 @@ Lists are appended, mappings are merged, and the same scalar in two files is an 
 from collections.abc import Iterable, Mapping, Set
 from glob import has_magic
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from vosd.catalogue.problems import Place, ProblemList
 from vosd.config.reader.document import Entry, Listing, Node, Scalar, Section, parse_document, written_in
+from vosd.config.reader.items import LONG_LISTS, DoubtfulError, Items, Split, matches, parsed, split
 from vosd.config.reader.texts import DiskTexts, Texts
 
 FILE_BYTES_MAX: Final = 16 * 1024 * 1024
@@ -31,9 +32,34 @@ def read_files(
 
     Keys of the top level that are ``without`` are skipped. ``texts`` is where the files are; None = on the disk.
     """
-    gathering = _Gathering(environ, problems, without, texts or DiskTexts())
+    gathering = _Gathering(environ, problems, without, texts or DiskTexts(), None)
     gathering.read(path, Place(str(path), 0), ())
     return gathering.whole
+
+
+class Gathered(NamedTuple):
+    """All files of a configuration."""
+
+    document: Section
+    """With all items of long lists, or with those that are not known."""
+    items: Items
+
+
+def gather(
+    path: Path,
+    environ: Mapping[str, str],
+    problems: ProblemList,
+    texts: Texts,
+    known: Mapping[str, Mapping[str, object]] | None = None,
+) -> Gathered:
+    """Read files as ``read_files`` does; of long lists only the items whose text is not ``known``, by list.
+
+    Raises:
+        DoubtfulError: where items are known, and it is not certain that the others can be read alone.
+    """
+    gathering = _Gathering(environ, problems, frozenset(), texts, known)
+    gathering.read(path, Place(str(path), 0), ())
+    return Gathered(gathering.whole, gathering.items)
 
 
 def read_text(path: Path, named_at: Place, key: str, problems: ProblemList, bytes_max: int) -> str | None:
@@ -73,7 +99,16 @@ def decoded(content: bytes, path: Path, problems: ProblemList) -> str | None:
 class _Gathering:
     """The document as far as it has been merged."""
 
-    def __init__(self, environ: Mapping[str, str], problems: ProblemList, without: Set[str], texts: Texts) -> None:
+    def __init__(
+        self,
+        environ: Mapping[str, str],
+        problems: ProblemList,
+        without: Set[str],
+        texts: Texts,
+        known: Mapping[str, Mapping[str, object]] | None,
+    ) -> None:
+        self._known = known
+        self.items = Items(environ)
         self._without = without
         self._texts = texts
         self.whole = Section(Place("", 0))
@@ -95,7 +130,7 @@ class _Gathering:
         if text is None:
             return
         found_before = len(self._problems)
-        document = parse_document(text, str(path), self._environ, self._problems, self._without)
+        document = self._parsed(text, str(path))
         if document is None:
             return
         if not document.entries and len(self._problems) == found_before:
@@ -105,6 +140,46 @@ class _Gathering:
         for pattern in self._patterns(include):
             for included in self._matches(pattern):
                 self.read(included, pattern.place, (*above, identity))
+
+    def _parsed(self, text: str, file: str) -> Section | None:
+        found = split(text)
+        if self._known is None or found is None:
+            document = parse_document(text, file, self._environ, self._problems, self._without)
+            if document is not None and not self._without:
+                self._note_items(document, file, found)
+            return document
+        document = parse_document(found.rest, file, self._environ, self._problems)
+        self._refuse_unsplit(document, found)
+        for region in found.regions:
+            entry = None if document is None else document.entries.get(region.name)
+            if document is None or entry is None or not entry.is_empty or entry.place.line != region.head_line:
+                raise DoubtfulError
+            sections = parsed(region, self._known[region.name], file, self._environ, self._problems)
+            document.entries[region.name] = Entry(entry.place, Listing(entry.place, [*sections]))
+            self.items.add(file, region)
+        return document
+
+    def _refuse_unsplit(self, document: Section | None, found: Split) -> None:
+        """Refuse a long list that is written in another way than the one that can be split."""
+        split_off = {region.name for region in found.regions}
+        entries = {} if document is None else document.entries
+        if any(name in entries and not entries[name].is_empty for name in LONG_LISTS if name not in split_off):
+            raise DoubtfulError
+
+    def _note_items(self, document: Section, file: str, found: Split | None) -> None:
+        """Note the text of items that were read with their file."""
+        regions = {} if found is None else {region.name: region for region in found.regions}
+        for name in LONG_LISTS:
+            entry = document.entries.get(name)
+            if entry is None or not isinstance(entry.node, Listing):
+                continue
+            if self._known is not None:
+                raise DoubtfulError
+            region = regions.get(name)
+            if region is not None and matches(region, entry.node):
+                self.items.add(file, region)
+            else:
+                self.items.add_unknown(name, len(entry.node.items))
 
     def _note_empty(self, path: Path, text: str, *, is_main: bool) -> None:
         """Report a file without keys: it was probably truncated. An included file may have comments only."""

@@ -1,0 +1,210 @@
+"""Items of long lists as text: a reload finds by comparing text which items it need not parse again (ADR 60).
+
+A file is split into its long lists (``accounts`` and those like it, as block sequences at the top level) and the rest.
+Where any doubt is left whether parts mean the same alone as in their file, it is not split, but parsed as a whole.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from itertools import accumulate
+from typing import Final, NamedTuple
+
+from vosd.catalogue.problems import Place, ProblemList
+from vosd.config.reader.document import Listing, Node, Section, parse_item
+
+LONG_LISTS: Final = ("accounts", "mapping_gateways", "routing_gateways", "phones")
+_HEAD: Final = re.compile(rf"(?:\A|\n)({'|'.join(LONG_LISTS)}):[ \t]*(?:#[^\n]*)?\n")
+_FIRST_ITEM: Final = re.compile(r"(?:[ ]*(?:#[^\n]*)?\n)*( *)- ")
+_AFTER_LIST: Final = re.compile(r"\n(?:[^ \n#-]|-(?! ))")
+_AFTER_INDENTED_LIST: Final = re.compile(r"\n[^ \n#]")
+_WHOLE_ONLY: Final = ("&", "\r", "\x85", "\u2028", "\u2029", "\t", "\n---", "\n...", "\n%")
+"""Anchors may be needed elsewhere; several documents, tabs and other ends of lines are for the parser."""
+_WHOLE_ONLY_AT_BEGIN: Final = ("---", "...", "%")
+_AT_ONCE: Final = 200_000
+"""Characters that are searched or split by one call: meanwhile no other thread runs."""
+_DEPENDS_ON_MORE: Final = ("${", "_file")
+"""In the text of an item that depends on an environment variable or on another file."""
+
+
+class Region(NamedTuple):
+    """The items of one long list in one file."""
+
+    name: str
+    head_line: int
+    """Line of the key."""
+    first_line: int
+    """Line of the first item."""
+    indent: int
+    """Columns before the hyphen of each item."""
+    bodies: Sequence[str]
+    """What follows hyphen and blank of each item, up to the next item, without the last end of line."""
+
+    def lines(self) -> list[int]:
+        """Return the line of each item."""
+        return [*accumulate((body.count("\n") + 1 for body in self.bodies[:-1]), initial=self.first_line)]
+
+
+class Split(NamedTuple):
+    """A file in parts."""
+
+    rest: str
+    """The file with empty lines in place of items, so that each line keeps its number."""
+    regions: Sequence[Region]
+
+
+class DoubtfulError(Exception):
+    """Something is not as it was and cannot be read by itself: all must be read."""
+
+
+def is_alone(body: str) -> bool:
+    """Return whether an item means the same as long as its text is the same."""
+    return not any(part in body for part in _DEPENDS_ON_MORE)
+
+
+def split(text: str) -> Split | None:
+    """Return the long lists of a file and the rest; None where its text leaves that open."""
+    if any(part in text for part in _WHOLE_ONLY) or text.startswith(_WHOLE_ONLY_AT_BEGIN):
+        return None
+    regions: list[Region] = []
+    parts: list[str] = []
+    done = line = 0
+    while (head := _search(_HEAD, text, max(done - 1, 0))) is not None:
+        begin = head.end()
+        line += text.count("\n", done, begin)
+        head_line = line
+        first = _FIRST_ITEM.match(text, begin)
+        if first is None:
+            parts.append(text[done:begin])
+            done = begin
+            continue
+        after = _search(_AFTER_INDENTED_LIST if first[1] else _AFTER_LIST, text, begin - 1)
+        end = len(text) if after is None else after.start() + 1
+        bodies = _bodies(text, first.end(), end, f"\n{first[1]}- ")
+        first_line = head_line + 1 + text.count("\n", begin, first.end())
+        regions.append(Region(head[1], head_line, first_line, len(first[1]), bodies))
+        lines = text.count("\n", begin, end)
+        parts += (text[done:begin], "\n" * lines)
+        done, line = end, line + lines
+    if len({region.name for region in regions}) < len(regions):
+        return None
+    parts.append(text[done:])
+    return Split("".join(parts), regions)
+
+
+def matches(region: Region, node: Node) -> bool:
+    """Return whether the items of a list that was parsed with its file are those of a region, each in its place."""
+    if not isinstance(node, Listing) or len(node.items) != len(region.bodies):
+        return False
+    pairs = zip(node.items, region.lines(), strict=True)
+    return all(isinstance(item, Section) and item.place.line == line for item, line in pairs)
+
+
+class Items:
+    """The items of long lists in all files, in the order of reading."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+        self.bodies: dict[str, list[str | None]] = {name: [] for name in LONG_LISTS}
+        """Text of each item by list; None = it was read with its file and is not known alone."""
+        self._regions: dict[str, list[tuple[str, Region]]] = {name: [] for name in LONG_LISTS}
+        self._lines: dict[str, dict[str, tuple[str, int, int]]] = {}
+
+    def add(self, file: str, region: Region) -> None:
+        """Add the items of a region."""
+        self._regions[region.name].append((file, region))
+        self.bodies[region.name] += region.bodies
+
+    def add_unknown(self, name: str, count: int) -> None:
+        """Add items of which the text is not known."""
+        self.bodies[name] += [None] * count
+
+    def section(self, name: str, body: str) -> Section:
+        """Parse an item; its mistakes are reported elsewhere."""
+        if name not in self._lines:
+            self._lines[name] = {
+                each: (file, line, region.indent)
+                for file, region in self._regions[name]
+                for each, line in zip(region.bodies, region.lines(), strict=True)
+            }
+        file, line, indent = self._lines[name].get(body, ("", 0, 0))
+        section = parse_item(_alone(body, indent), file, line, self._environ, ProblemList())
+        return section or Section(Place(file, line))
+
+
+class Whereabouts:
+    """Finds the places of items in the files as they were read last."""
+
+    def __init__(self) -> None:
+        self.items: Items | None = None
+
+    def section(self, name: str, body: str) -> Section:
+        """Return an item with the places of its keys."""
+        return Section(Place("", 0)) if self.items is None else self.items.section(name, body)
+
+
+class ItemOrigin:
+    """Where an item is written (implements ``catalogue.source.Origin``); its text is parsed when that is asked."""
+
+    __slots__ = ("_body", "_list_name", "_where")
+
+    def __init__(self, where: Whereabouts, list_name: str, body: str) -> None:
+        self._where = where
+        self._list_name = list_name
+        self._body = body
+
+    @property
+    def place(self) -> Place:
+        """The place of the item."""
+        return self._where.section(self._list_name, self._body).place
+
+    def place_of(self, key: str) -> Place:
+        """Return the place of a key, or of the item where the key is left out."""
+        return self._where.section(self._list_name, self._body).place_of(key)
+
+
+def parsed(
+    region: Region, known: Mapping[str, object], file: str, environ: Mapping[str, str], problems: ProblemList
+) -> list[Section]:
+    """Return the items of a region that are not known.
+
+    Raises:
+        DoubtfulError: one of them is no mapping by itself.
+    """
+    fresh = [index for index, body in enumerate(region.bodies) if body not in known]
+    lines = region.lines() if fresh else []
+    sections: list[Section] = []
+    for index in fresh:
+        text = _alone(region.bodies[index], region.indent)
+        section = parse_item(text, file, lines[index], environ, problems)
+        if section is None or section.place.line != lines[index]:
+            raise DoubtfulError
+        sections.append(section)
+    return sections
+
+
+def _alone(body: str, indent: int) -> str:
+    return f"{' ' * indent}- {body}\n"
+
+
+def _search(pattern: re.Pattern[str], text: str, begin: int) -> re.Match[str] | None:
+    """Search a long text in steps."""
+    for start in range(begin, len(text), _AT_ONCE):
+        # What begins in a step may end behind it: a head is a word and a comment, which may be long.
+        found = pattern.search(text, start, min(len(text), start + 2 * _AT_ONCE))
+        if found is not None:
+            return found
+    return None
+
+
+def _bodies(text: str, begin: int, end: int, separator: str) -> list[str]:
+    """Split a long text in steps."""
+    bodies: list[str] = []
+    while begin <= end:
+        stop = text.find(separator, min(begin + _AT_ONCE, end), end)
+        part = text[begin : end if stop < 0 else stop]
+        if stop < 0:
+            bodies += part.removesuffix("\n").split(separator)
+            break
+        bodies += part.split(separator)
+        begin = stop + len(separator)
+    return bodies
