@@ -1,19 +1,23 @@
 """How tools read the calls of a span: page by page, newest first, with the columns that they ask for."""
 
+from decimal import Decimal
 from pathlib import Path
 
 import msgspec
 import pytest
-from doubles.month_of_calls import catalogue_of, month
+from doubles.month_of_calls import CONFIGURATION, catalogue_of, month
 
 from vosd.admin.rerate import Rerating
+from vosd.admin.rerate_booking import Bookings, Run
 from vosd.cdr.past import ALWAYS_READ
 from vosd.cdr.record import TOO_DEAR, Attempt
 from vosd.storage import spans
 from vosd.storage.books import SqlBooks
+from vosd.storage.corrections import SqlCorrections
 from vosd.storage.database import Database
-from vosd.storage.ports import CallFilter
+from vosd.storage.ports import CallFilter, ReferenceTaken
 from vosd.storage.spans import SqlSpans
+from vosd.storage.verify import verify_ledger
 from vosd.testing.data.records import STARTED, answered_call, call_id, refused_call
 
 CALLS = 7
@@ -80,3 +84,34 @@ async def test_a_booked_month_is_rated_again_to_the_last_byte(database: Database
     assert (rerating.calls, rerating.differences.differ, rerating.steps_differ) == (len(records), 0, 0)
     roles = {row["role"] for row in rerating.to_json(0)["accounts"]}
     assert roles == {"customer", "vendor", "agent"}
+
+
+async def test_what_a_new_rating_differs_in_is_booked_once(database: Database, tmp_path: Path) -> None:
+    records = month(catalogue_of(tmp_path), 200)
+    await SqlBooks(database).book(records)
+    dearer = catalogue_of(tmp_path, CONFIGURATION.replace('"0.0071"', '"0.0171"').replace("0.00987654", "0.01"))
+
+    async def rerate(reference: str) -> tuple[Rerating, Bookings]:
+        rerating = Rerating(dearer, corrects=True)
+        bookings = Bookings(SqlCorrections(database), Run(reference, "ann", "a wrong price", STARTED))
+        async for page in SqlSpans(database).pages(CallFilter(limit=1_000), with_agents=True):
+            for call in page:
+                await bookings.add(call.call_id, rerating.add(call))
+        await bookings.finish()
+        return rerating, bookings
+
+    before = (await SqlBooks(database).standings()).standings
+    first, booked = await rerate("run-1")
+    assert first.differences.differ == booked.charges + first.uncorrected > 10
+    after = (await SqlBooks(database).standings()).standings
+    moved = {row["account"]: Decimal(str(row["amount"])) for row in booked.to_json()["accounts"]}
+    assert moved == {name: after[name].balance - before[name].balance for name in moved}
+    assert {"cycles", "agent", "seconds"} <= moved.keys()
+    assert (await verify_ledger(database)).differences == ()
+    again, repeated = await rerate("run-1")
+    assert (again.differences.differ, repeated.charges, repeated.repeated) == (first.uncorrected, 0, 0)
+    # Another rating under the same name is refused, and books nothing.
+    dearer = catalogue_of(tmp_path, CONFIGURATION.replace('"0.0071"', '"0.0271"'))
+    with pytest.raises(ReferenceTaken):
+        await rerate("run-1")
+    assert (await SqlBooks(database).standings()).standings == after

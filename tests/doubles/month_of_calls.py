@@ -9,10 +9,12 @@ from vosd.b2bua.settings import DeadCallBilling
 from vosd.b2bua.stamps import Arrival, DeadCall, Ending, Journey
 from vosd.base.cause import EndReason, HangupSource
 from vosd.base.clock import Instant
+from vosd.base.errors import Refusal
 from vosd.base.ids import uuid7
-from vosd.billing.parties import Party, Role
+from vosd.billing.parties import Party
 from vosd.callcontrol.admission import CallRequest
 from vosd.callcontrol.bookkeeping import conclude, opened
+from vosd.callcontrol.payers import rated_agents
 from vosd.callcontrol.replay import Replay
 from vosd.catalogue.catalogue import Catalogue
 from vosd.cdr.past import ALWAYS_READ, PastAgent, PastCall
@@ -24,6 +26,7 @@ BEGIN: Final = 1_788_220_800_000
 DAYS: Final = 31
 
 CONFIGURATION: Final = """
+billing: {free_time_scope: customer}
 parameters:
   SS_BILLINGUNIT: 6
   SERVER_BILLING_HOLD_TIME_PRECISION: 50
@@ -75,7 +78,7 @@ period_rates:
       - {name: work, calendar: office, multiplier: "1.13"}
 accounts:
   - {id: plain, rate_group: retail}
-  - {id: cycles, rate_group: by-cycle}
+  - {id: cycles, rate_group: by-cycle, fee_precision: 3, hold_time_precision: 500, tax_exempt: yes, agent: agent}
   - {id: sections, rate_group: uncapped}
   - {id: cheapest, rate_group: retail, private_rate_group: private, period_rates: tariff}
   - id: preferred
@@ -85,7 +88,12 @@ accounts:
     rate_selection: priority
     rate_types: net
   - {id: agent, rate_group: by-cycle}
-  - {id: seconds, type: clearing, rate_group: wholesale, overdraft_limit: unlimited}
+  - id: seconds
+    type: clearing
+    rate_group: wholesale
+    billing_unit: 5
+    fee_rounding: down
+    overdraft_limit: unlimited
   - {id: minutes, type: clearing, rate_group: minutes, overdraft_limit: unlimited}
 mapping_gateways:
   - {name: plain, account: plain, hosts: 192.0.2.1, tech_prefix: "77"}
@@ -145,7 +153,7 @@ def month(catalogue: Catalogue, count: int, seed: int = 1) -> list[CallRecord]:
         request = CallRequest("", 0, 70, looped=False, at=at)
         request.mapping, request.account = gateway, catalogue.accounts[gateway.account]
         request.rate, request.callee_billing = found.rate, callee
-        request.agents = _agents(catalogue, callee, wall_ms) if number % 5 == 0 else ()
+        request.agents = _agents(catalogue, gateway.account, callee, wall_ms)
         journey = Journey()
         journey.note_attempt(found.choice, "out", "203.0.113.1:5060")
         answered = at.plus(rings_ms)
@@ -168,16 +176,16 @@ def month(catalogue: Catalogue, count: int, seed: int = 1) -> list[CallRecord]:
 def past_of(record: CallRecord) -> PastCall:
     """Return what a reading of the record would have."""
     agents = tuple(
-        PastAgent(row.account, row.fee, row.tax, row.currency) for row in record.charges if row.role == AGENT
+        PastAgent(row.account, row.level, row.fee, row.tax, row.currency) for row in record.charges if row.role == AGENT
     )
     values: dict[str, Any] = {name: getattr(record, name) for name in ALWAYS_READ}
     return PastCall(**values, fee_breakdown=record.fee_breakdown, agents=agents)
 
 
-def _agents(catalogue: Catalogue, callee: str, wall_ms: int) -> tuple[Party, ...]:
-    rates = catalogue.rates_of(catalogue.accounts["agent"])
-    applied = None if rates is None else rates.find(callee, wall_ms)
-    return () if applied is None else (Party("agent", Role.AGENT, 1, applied),)
+def _agents(catalogue: Catalogue, account: str, callee: str, wall_ms: int) -> tuple[Party, ...]:
+    agents = rated_agents(catalogue.agents.get(account, ()), catalogue.rates_of, callee, wall_ms, "1000")
+    assert not isinstance(agents, Refusal)
+    return agents
 
 
 def _arrived(wall_ms: int, gateway: str, dialled: str) -> PastCall:

@@ -54,7 +54,8 @@ def test_an_operator_ends_one_call_and_the_others_go_on(operated: Stage) -> None
     assert gateways["routing", "carrier-a"]["cost"] == ("0.30" if has_cost else None)
     operated.expect_books_in_order()
     elsewhere = operated.daemon.directory / "elsewhere.yaml"
-    elsewhere.write_text(operated.daemon.configuration_file.read_text().replace('["4410", "4470"]', '["4470"]'))
+    text = operated.daemon.configuration_file.read_text()
+    elsewhere.write_text(text.replace("name: carrier-a,", "name: carrier-a, enabled: no,"))
     span = ("route", "simulate", "--since", "2020-01-01T00:00:00Z", "--until", "2120-01-01T00:00:00Z")
     same, without = operated.daemon.ask(*span), operated.daemon.ask(*span, "--with", str(elsewhere))
     assert (same["calls"], same["changed"], same["destinations"]) == (2, 0, [])
@@ -65,6 +66,12 @@ def test_an_operator_ends_one_call_and_the_others_go_on(operated: Stage) -> None
     assert (again["calls"], again["differ"], again["steps_differ"]) == (2, 0, 0)
     assert {(row["account"], row["role"]) for row in again["accounts"]} == {("acme", "customer"), ("vendors", "vendor")}
     dearer = operated.daemon.ask("rerate", *span[2:], "--account", "vendors", "--with", "sell")
+    assert operated.daemon.verb("rerate", *span[2:], "--book").code == 2  # a memo is missing
+    run = ("--account", "vendors", "--with", "sell", "--book", "--memo", "a wrong deck")
+    booked = operated.daemon.ask("rerate", *span[2:], *run)["booked"]
+    assert (booked["charges"], booked["repeated"]) == (dearer["differ"], 0)
+    assert operated.daemon.ask("rerate", *span[2:], *run)["booked"]["charges"] == 0
+    operated.expect_books_in_order()
     assert (dearer["charges"], dearer["differ"] > 0) == (
         2,
         has_cost > 0,

@@ -4,21 +4,35 @@ With unchanged rates and parameters each charge comes out as it was, to the last
 """
 
 from decimal import Decimal
-from typing import Final
+from typing import Final, NamedTuple
 
 from vosd.admin.price_differences import CallName, PriceDifferences, total_of
 from vosd.base.money import EXACT
-from vosd.billing.ports import Rates
+from vosd.billing.rate_group import RateGroup
 from vosd.billing.rater import itemise, rate_call
 from vosd.billing.rates import AppliedRate
 from vosd.callcontrol.admission import FREE_NUMBER
 from vosd.callcontrol.rates_again import RatesAgain
 from vosd.catalogue.catalogue import Catalogue
+from vosd.cdr.corrections import Amounts, Change
 from vosd.cdr.past import PastCall
 from vosd.cdr.record import AGENT, CUSTOMER, VENDOR
 
 _DEAD_CALL: Final = '"dead_call_billing":'
 """What may follow the steps in the breakdown of a call whose peer vanished."""
+
+
+class _Booked(NamedTuple):
+    """A charge as it is booked."""
+
+    account: str
+    role: str
+    level: int
+    fee: Decimal
+    tax: Decimal
+    currency: str | None
+    was_rated: bool
+    """Whether the call has a row for it, which can be corrected."""
 
 
 class Rerating:
@@ -29,25 +43,34 @@ class Rerating:
         catalogue: Catalogue,
         *,
         account: str | None = None,
-        instead: Rates | None = None,
+        instead: RateGroup | None = None,
         compares_steps: bool = False,
+        corrects: bool = False,
         most: int = 20,
     ) -> None:
         """``account``: only what this one pays or is paid. ``instead``: by these rates. ``most`` calls are listed.
 
-        ``compares_steps`` needs calls with their breakdowns.
+        ``compares_steps`` needs calls with their breakdowns. ``corrects``: ``add`` returns what is to be corrected.
         """
         self._rates = RatesAgain(catalogue, instead, account if instead is not None else None)
         self._account = account
-        self._compares_steps = compares_steps
+        self._compares_steps, self._corrects = compares_steps, corrects
+        self._changes: list[Change] = []
         self.differences = PriceDifferences(most)
         self.calls = 0
         """Calls that were looked at."""
         self.steps_differ = 0
         """Calls of which the charges are the same and the steps are not: a version of the rates, mostly."""
+        self.uncorrected = 0
+        """Charges that differ and cannot be corrected: there is no rate now, or there was none then."""
 
-    def add(self, past: PastCall) -> None:
-        """Rate a call again."""
+    def add(self, past: PastCall) -> tuple[Change, ...]:
+        """Rate a call again; return the changes of its charges, if they are wanted."""
+        self._changes = []
+        self._add(past)
+        return tuple(self._changes)
+
+    def _add(self, past: PastCall) -> None:
         self.calls += 1
         number, wanted = past.callee_billing, self._account
         if number is None:
@@ -60,32 +83,33 @@ class Rerating:
             dialled = past.rate_prefix or "" if past.rate_group == FREE_NUMBER else ""
             gateway = past.mapping_gateway or ""
             rate = self._rates.of_customer(customer, gateway, number, at, past.caller_in, dialled)
-            self._compare(past, customer, CUSTOMER, past.fee, past.tax, past.currency, rate, past.hold_time_ms, steps)
+            booked = _Booked(customer, CUSTOMER, 0, past.fee, past.tax, past.currency, past.rate_group is not None)
+            self._compare(past, booked, rate, past.hold_time_ms, steps)
         vendor_ms = past.vendor_ms
         if vendor is not None and vendor_ms is not None and wanted in {None, vendor}:
             rate = self._rates.of_vendor(vendor, past.routing_gateway or "", number, at)
             if rate is not None or past.vendor_rate_prefix is not None:
-                currency = past.vendor_currency
-                self._compare(past, vendor, VENDOR, past.cost, past.cost_tax, currency, rate, vendor_ms, steps)
+                was_rated = past.vendor_rate_prefix is not None
+                cost = past.cost, past.cost_tax
+                booked = _Booked(vendor, VENDOR, 0, *cost, past.vendor_currency, was_rated)
+                self._compare(past, booked, rate, vendor_ms, steps)
         for agent in past.agents:
             if wanted in {None, agent.account}:
                 rate = self._rates.of_agent(agent.account, number, at, past.caller_in)
-                self._compare(past, agent.account, AGENT, agent.fee, agent.tax, agent.currency, rate, past.hold_time_ms)
+                booked = _Booked(agent.account, AGENT, agent.level, agent.fee, agent.tax, agent.currency, True)
+                self._compare(past, booked, rate, past.hold_time_ms)
         if self._compares_steps and wanted is None and self.differences.differ == before:
             self.steps_differ += not _are_steps_of(past.fee_breakdown, steps)
 
     def _compare(
         self,
         past: PastCall,
-        account: str,
-        role: str,
-        fee: Decimal,
-        tax: Decimal,
-        currency: str | None,
+        booked: "_Booked",
         rate: AppliedRate | None,
         duration_ms: int,
         steps: list[str] | None = None,
     ) -> None:
+        account, role, level, fee, tax, currency, was_rated = booked
         differences = self.differences
         if rate is not None and rate.currency == currency:
             if self._compares_steps and steps is not None:
@@ -98,15 +122,19 @@ class Rerating:
                 differences.same(account, role, currency, prefix, total_of(charge))
                 return
             after: Decimal | None = total_of(charge)
+            if self._corrects and was_rated:
+                self._changes.append(Change(role, level, Amounts(charge.fee, charge.tax, charge.billed_seconds)))
         else:
             after, prefix = None, (past.vendor_rate_prefix if role == VENDOR else past.rate_prefix) or ""
+        self.uncorrected += after is None or not was_rated
         name = CallName(past.call_id, past.started_at, past.callee_billing or "")
         differences.other(account, role, currency or "", prefix, EXACT.add(fee, tax), after, name)
 
     def to_json(self, most_prefixes: int) -> dict[str, object]:
         """Return the outcome; its keys are stable."""
         steps = {"steps_differ": self.steps_differ} if self._compares_steps else {}
-        return {"calls": self.calls, **steps, **self.differences.to_json(most_prefixes)}
+        corrects = {"uncorrected": self.uncorrected} if self._corrects else {}
+        return {"calls": self.calls, **steps, **corrects, **self.differences.to_json(most_prefixes)}
 
 
 def _are_steps_of(breakdown: str, steps: list[str]) -> bool:

@@ -4,7 +4,10 @@ A look-up is that of the set-up of a call (``Admission.find_sell_rate``, ``LiveV
 the same rate. What a call cost already is compared with that by ``admin.rerate``.
 """
 
+from vosd.billing.account_rates import FreeTimeScope, for_account
+from vosd.billing.accounts import Account, AccountType
 from vosd.billing.ports import Rates
+from vosd.billing.rate_group import RateGroup
 from vosd.billing.rates import AppliedRate
 from vosd.callcontrol.number_billing import free_rate
 from vosd.callcontrol.sell_rate import of_allowed_type
@@ -14,12 +17,13 @@ from vosd.catalogue.catalogue import Catalogue
 class RatesAgain:
     """The rates of customers, agents and vendors by one catalogue."""
 
-    def __init__(self, catalogue: Catalogue, instead: Rates | None = None, account: str | None = None) -> None:
-        """``instead`` are other rates of ``account``, whatever its gateways have."""
+    def __init__(self, catalogue: Catalogue, instead: RateGroup | None = None, account: str | None = None) -> None:
+        """``instead`` has other rates of ``account``, whatever its gateways have; it is rounded as the account says."""
         self._catalogue = catalogue
         self._numbers = catalogue.parameters.special_numbers
         self._has_free = bool(self._numbers.free)
-        self._instead, self._account = instead, account
+        self._account = account
+        self._instead: Rates | None = None if instead is None else self._charged(instead, account)
         self._customers: dict[tuple[str, str], Rates | None] = {}
         """By account and mapping gateway."""
         self._vendors: dict[tuple[str, str], Rates | None] = {}
@@ -40,11 +44,7 @@ class RatesAgain:
             pattern = self._numbers.free_by(number, dialled or number)
             if pattern is not None:
                 return free_rate(pattern, payer, self._catalogue.parameters.free_policy)
-        rate = None if rates is None else rates.find(number, wall_ms, caller)
-        if rate is None or payer is None or not payer.rate_types:
-            return rate
-        allowed = of_allowed_type(payer, rate)
-        return allowed if isinstance(allowed, AppliedRate) else None
+        return _allowed(payer, None if rates is None else rates.find(number, wall_ms, caller))
 
     def of_vendor(self, account: str, gateway: str, number: str, wall_ms: int) -> AppliedRate | None:
         """Return the rate of a call to a routing gateway; without that the account's, as with ``of_customer``."""
@@ -55,30 +55,55 @@ class RatesAgain:
     def of_agent(self, account: str, number: str, wall_ms: int, caller: str) -> AppliedRate | None:
         """Return the rate of an account by itself."""
         rates = self._of_account(account)
-        return None if rates is None else rates.find(number, wall_ms, caller)
+        return _allowed(
+            self._catalogue.accounts.get(account), None if rates is None else rates.find(number, wall_ms, caller)
+        )
 
     def _settle_customer(self, account: str, gateway: str) -> Rates | None:
         catalogue = self._catalogue
         mapping = catalogue.mapping_gateways.get(gateway)
-        rates: Rates | None = None
-        if mapping is not None and mapping.account == account and account != self._account:
+        if mapping is None or mapping.account != account or account == self._account:
+            rates = self._of_account(account)
+        else:
             rates = catalogue.customer_rates.get(gateway)
-            if rates is None and mapping.rate_group is not None:
-                rates = catalogue.rate_groups[mapping.rate_group]
-        rates = self._customers[account, gateway] = rates or self._of_account(account)
+            if rates is None:
+                rates = self._group(mapping.rate_group or catalogue.accounts[account].rate_group)
+        self._customers[account, gateway] = rates
         return rates
 
     def _settle_vendor(self, account: str, gateway: str) -> Rates | None:
         catalogue = self._catalogue
         vendor = catalogue.routing_gateways.get(gateway)
-        rates: Rates | None = None
-        if vendor is not None and vendor.account == account and account != self._account:
-            rates = catalogue.vendor_rates.get(gateway)
-        rates = self._vendors[account, gateway] = rates or self._of_account(account)
+        if vendor is None or vendor.account != account or account == self._account:
+            rates = self._of_account(account)
+        else:
+            rates = catalogue.vendor_rates.get(gateway) or self._group(catalogue.accounts[account].rate_group)
+        self._vendors[account, gateway] = rates
         return rates
 
     def _of_account(self, name: str) -> Rates | None:
-        if name == self._account:
+        if name == self._account and self._instead is not None:
             return self._instead
         account = self._catalogue.accounts.get(name)
         return None if account is None else self._catalogue.rates_of(account)
+
+    def _group(self, name: str | None) -> Rates | None:
+        return None if name is None else self._catalogue.rate_groups.get(name)
+
+    def _charged(self, group: RateGroup, name: str | None) -> Rates:
+        """Return the rates of a group as an account is charged by them."""
+        account = self._catalogue.accounts.get(name or "")
+        if account is None:
+            return group
+        is_vendor = account.type is AccountType.CLEARING
+        scope = self._catalogue.parameters.free_time_scope
+        rounding = account.rounding(without_free_time=is_vendor and scope is FreeTimeScope.CUSTOMER)
+        return for_account(group, group.policy, rounding)
+
+
+def _allowed(payer: Account | None, rate: AppliedRate | None) -> AppliedRate | None:
+    """Return a rate as far as an account may call destinations of its type."""
+    if rate is None or payer is None or not payer.rate_types:
+        return rate
+    allowed = of_allowed_type(payer, rate)
+    return allowed if isinstance(allowed, AppliedRate) else None

@@ -8,6 +8,7 @@ class PastAgent(NamedTuple):
     """What an agent above the customer of a stored call has paid."""
 
     account: str
+    level: int
     fee: Decimal
     tax: Decimal
     currency: str | None

@@ -3,22 +3,29 @@
 import asyncio
 from collections.abc import Mapping
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
 from vosd.cli import output
-from vosd.cli.arguments import MOMENT
-from vosd.cli.command import Invocation, OperationError, Verb, json_option, pass_invocation
+from vosd.cli.arguments import MOMENT, operator_option
+from vosd.cli.command import Invocation, Verb, json_option, pass_invocation
+from vosd.cli.overrides import now_ms
 from vosd.cli.price_tables import show_differences
 from vosd.cli.progress import SpanMeter, meter
 from vosd.cli.simulate import ALL_CALLS
 
 if TYPE_CHECKING:
-    from vosd.billing.ports import Rates
+    from vosd.billing.rate_group import RateGroup
     from vosd.catalogue.catalogue import Catalogue
 
-_NOT_BUILT: Final = "--book is not built yet: nothing was booked; without it the differences are shown"
+
+class _Booking(NamedTuple):
+    """What is said of a run that books."""
+
+    operator: str
+    memo: str
+    reference: str | None
 
 
 @click.command("rerate", cls=Verb)
@@ -31,7 +38,12 @@ _NOT_BUILT: Final = "--book is not built yet: nothing was booked; without it the
 @click.option(
     "--top", type=click.IntRange(1), default=20, show_default=True, metavar="N", help="Calls, prefixes listed."
 )
-@click.option("--book", is_flag=True, help="Not built yet.")
+@click.option("--book", is_flag=True, help="Book the differences as corrections; needs --memo.")
+@click.option("--memo", metavar="TEXT", help="Why; it stands in the ledger.")
+@click.option(
+    "--reference", metavar="TEXT", help="Name of the run: it corrects a call once. Default: by span and rates."
+)
+@operator_option
 @json_option
 @pass_invocation
 def rerate(
@@ -41,18 +53,28 @@ def rerate(
     compares_steps: bool,
     top: int,
     book: bool,
+    memo: str | None,
+    reference: str | None,
+    operator: str,
     as_json: bool,
     **criteria: Any,
 ) -> None:
     """Rate the booked calls of a span again, and show by account, prefix and call what differs from the books.
 
-    With unchanged rates nothing does. Nothing is booked.
+    With unchanged rates nothing does. Only with --book anything is booked: a ledger entry of the difference for each
+    charge that differs, and the new amounts in its call. Say the same without --book first.
     """
-    if book:
-        raise OperationError(_NOT_BUILT)
+    if book is not bool(memo and memo.strip()):
+        raise click.UsageError("--book and --memo go together: say why")
+    if reference is not None and not (book and reference.strip()):
+        raise click.UsageError("--reference names a run with --book, and is not empty")
     if deck is not None and criteria["account"] is None:
         raise click.UsageError("--with says by which rates the calls of one account are rated: add --account")
-    answer = asyncio.run(_rerate(invocation, criteria, deck, compares_steps=compares_steps, top=top))
+    booking = _Booking(operator, memo, reference) if book and memo is not None else None
+    answer = asyncio.run(_rerate(invocation, criteria, deck, booking, compares_steps=compares_steps, top=top))
+    untold = asyncio.run(_refresh(invocation)) if booking is not None and answer["booked"]["charges"] else ""
+    if untold:
+        output.remark(f"booked, but the running switch has not taken the new balances yet: {untold}")
     if as_json:
         output.document(answer)
         return
@@ -60,15 +82,44 @@ def rerate(
     if answer.get("steps_differ"):
         output.line(f"{answer['steps_differ']} calls cost the same by other steps, or by another version of the rates")
     show_differences(answer, "booked", "rated")
+    if booking is not None:
+        _show_booked(answer)
+
+
+def _show_booked(answer: Mapping[str, Any]) -> None:
+    booked = answer["booked"]
+    output.line("")
+    output.line(f"{booked['charges']} charges were corrected under reference {booked['reference']}")
+    if booked["accounts"]:
+        columns = ("account", "currency", "amount")
+        output.table(columns, [[row[name] for name in columns] for row in booked["accounts"]], empty="")
+    if booked["repeated"]:
+        output.remark(f"{booked['repeated']} were corrected under this reference before and differ: give another one")
+    if answer["uncorrected"]:
+        output.remark(f"{answer['uncorrected']} charges differ and have no rate, or had none: vosd cdr correct")
+
+
+async def _refresh(invocation: Invocation) -> str:
+    from vosd.admin.payments import refresh_balances
+
+    return await refresh_balances(invocation.running_switch())
 
 
 async def _rerate(
-    invocation: Invocation, criteria: Mapping[str, Any], deck: str | None, *, compares_steps: bool, top: int
+    invocation: Invocation,
+    criteria: Mapping[str, Any],
+    deck: str | None,
+    booking: _Booking | None,
+    *,
+    compares_steps: bool,
+    top: int,
 ) -> dict[str, Any]:
     from vosd.admin.names import check_names
     from vosd.admin.rerate import Rerating
+    from vosd.admin.rerate_booking import Bookings, Run, reference_of_run
     from vosd.cli.database import database_of
     from vosd.storage.books import SqlBooks
+    from vosd.storage.corrections import SqlCorrections
     from vosd.storage.ports import CallFilter
     from vosd.storage.queries import SqlQueries
     from vosd.storage.spans import SqlSpans
@@ -76,22 +127,39 @@ async def _rerate(
     wanted = CallFilter(**criteria)
     catalogue = invocation.load().catalogue
     instead = None if deck is None else _rates_of(catalogue, deck)
-    rerating = Rerating(catalogue, account=wanted.account, instead=instead, compares_steps=compares_steps, most=top)
+    rerating = Rerating(
+        catalogue,
+        account=wanted.account,
+        instead=instead,
+        compares_steps=compares_steps,
+        corrects=booking is not None,
+        most=top,
+    )
     async with database_of(invocation.settings) as database:
+        bookings = None
+        if booking is not None:
+            same = reference_of_run(wanted.since, wanted.until, wanted.account, deck, catalogue.version)
+            run = Run(booking.reference or same, booking.operator, booking.memo, now_ms())
+            bookings = Bookings(SqlCorrections(database), run)
         with meter("calls") as shown:
             passed = SpanMeter(shown, criteria["since"], criteria["until"])
             pages = SqlSpans(database).pages(wanted, with_breakdown=compares_steps, with_agents=True)
             async with aclosing(pages):
                 async for calls in pages:
                     for call in calls:
-                        rerating.add(call)
+                        changes = rerating.add(call)
+                        if changes and bookings is not None:
+                            await bookings.add(call.call_id, changes)
                     passed.passed(len(calls), calls[-1].started_at)
+        if bookings is not None:
+            await bookings.finish()
         if not rerating.calls:
             await check_names(wanted, invocation.excerpt, SqlQueries(database), SqlBooks(database))
-    return rerating.to_json(top)
+    booked = {} if bookings is None else {"booked": bookings.to_json()}
+    return {**rerating.to_json(top), **booked}
 
 
-def _rates_of(catalogue: "Catalogue", deck: str) -> "Rates":
+def _rates_of(catalogue: "Catalogue", deck: str) -> "RateGroup":
     from vosd.admin.names import unknown
 
     rates = catalogue.rate_groups.get(deck)

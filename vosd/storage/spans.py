@@ -83,7 +83,7 @@ async def _with_tried(connection: AsyncConnection, calls: Sequence[PastCall]) ->
 async def _with_agents(connection: AsyncConnection, calls: list[PastCall]) -> list[PastCall]:
     """Return the calls with what agents have paid for them."""
     charge = schema.cdr_charge.c
-    query = select(charge.call_id, charge.account, charge.fee, charge.tax, charge.currency).where(
+    query = select(charge.call_id, charge.account, charge.level, charge.fee, charge.tax, charge.currency).where(
         charge.call_id.in_([call.call_id for call in calls]), charge.role == AGENT
     )
     agents: dict[str, list[PastAgent]] = {}
