@@ -80,7 +80,7 @@ class VendorsWithCredits:
     def is_barred(self, gateway, callee, wall_ms):
         return False
 
-    def terms(self, gateway, callee, wall_ms):
+    def terms(self, gateway, callee, wall_ms, caller):
         return applied_rate()
 
     def funded(self, gateway, terms):

@@ -71,7 +71,7 @@ class Vendors:
     def is_barred(self, gateway, callee, wall_ms):
         return False
 
-    def terms(self, gateway, callee, wall_ms):
+    def terms(self, gateway, callee, wall_ms, caller):
         price = self.prices[gateway.name]
         return None if price is None else applied_rate(price)
 

@@ -87,7 +87,7 @@ class Rerating:
             self._compare(past, booked, rate, past.hold_time_ms, steps)
         vendor_ms = past.vendor_ms
         if vendor is not None and vendor_ms is not None and wanted in {None, vendor}:
-            rate = self._rates.of_vendor(vendor, past.routing_gateway or "", number, at)
+            rate = self._rates.of_vendor(vendor, past.routing_gateway or "", number, at, past.caller_in)
             if rate is not None or past.vendor_rate_prefix is not None:
                 was_rated = past.vendor_rate_prefix is not None
                 cost = past.cost, past.cost_tax

@@ -15,6 +15,7 @@ from vosd.base.money import ZERO, format_amount
 from vosd.base.number import for_matching
 from vosd.billing.holds import AccountCredit
 from vosd.billing.parties import Party
+from vosd.billing.rates import AppliedRate
 from vosd.callcontrol.admission import CallRequest, route_request
 from vosd.callcontrol.explain import Offered, PassedOver, explain_routes
 from vosd.callcontrol.live_state import LiveState
@@ -48,6 +49,20 @@ class Level(NamedTuple):
     price_per_minute: str
 
 
+def _described(rate: AppliedRate) -> dict[str, object]:
+    """Return what is shown of a sell rate: which it is, and the others that may price the call."""
+    shown: dict[str, object] = {
+        "rate_group": rate.group,
+        "rate_prefix": rate.rate.prefix,
+        "price_per_minute": format_amount(rate.price_per_minute),
+    }
+    if rate.source:
+        shown["source"] = rate.source
+    if rate.candidates:
+        shown["candidates"] = [_described(each) for each in rate.candidates]
+    return shown
+
+
 @dataclass(frozen=True, slots=True)
 class RouteExplanation:
     """Outcome of a call, as ``vosd route explain`` prints it."""
@@ -63,6 +78,8 @@ class RouteExplanation:
     left: Sequence[PassedOver]
     agents: Sequence[Level] = ()
     """The agents that the call is charged to as well, from the nearest up."""
+    rate: AppliedRate | None = None
+    """The sell rate; of several that may price the call the one that is cheapest at admission."""
     unasked: Sequence[str] = ()
     """Kinds of questions that the set-up of a real call would ask; here they count as unanswered."""
 
@@ -75,6 +92,7 @@ class RouteExplanation:
             "detail": self.detail,
             "callee_billed": self.callee_billed,
             "caller_routed": self.caller_routed,
+            "rate": None if self.rate is None else _described(self.rate),
             "candidates": [offered.to_json() for offered in self.candidates],
             "left": [passed_over._asdict() for passed_over in self.left],
             **levels,
@@ -175,6 +193,7 @@ def explain_route(
         candidates=routes.candidates if routes else (),
         left=routes.left if routes else (),
         agents=tuple(map(_level, call.agents)),
+        rate=call.rate,
         unasked=tuple(type(question).__name__ for question in rehearsal.questions),
     )
 

@@ -113,7 +113,7 @@ class ShadowRating:
     def _rate(self, account: str, call: ForeignCall) -> AppliedRate | None:
         if self._side is RatedSide.SELL:
             return self._rates.of_customer(account, call.gateway, call.callee, call.started_at, call.caller)
-        return self._rates.of_vendor(account, call.gateway, call.callee, call.started_at)
+        return self._rates.of_vendor(account, call.gateway, call.callee, call.started_at, call.caller)
 
 
 def _name(line: int, call: ForeignCall) -> CallName:

@@ -109,7 +109,10 @@ class PeriodTable:
             if len(self._shared) >= _SHARED_MAX:
                 self._shared.clear()
             priced = rate.rate if bound.factor is None else multiplied(rate.rate, bound.factor)
-            shared = msgspec.structs.replace(rate, rate=priced, source=f"period {bound.period.name}")
+            source = f"period {bound.period.name}"
+            shared = msgspec.structs.replace(
+                rate, rate=priced, source=f"{source}, {rate.source}" if rate.source else source
+            )
             self._shared[key] = shared
         return shared
 

@@ -103,10 +103,15 @@ class RateChoice:
     def _named(self, found: Sequence[AppliedRate | None]) -> tuple[AppliedRate, ...]:
         """Return the rates that were found, each with its source; that of a period says so itself."""
         return tuple(
-            rate if rate.source else msgspec.structs.replace(rate, source=each.source.value)
+            rate if each.source is RateSource.PERIOD and rate.source else _from(each.source.value, rate)
             for each, rate in zip(self._candidates, found, strict=False)
             if rate is not None
         )
+
+
+def _from(source: str, rate: AppliedRate) -> AppliedRate:
+    """Return a rate with its source, and behind it what that says itself: the caller's origin."""
+    return msgspec.structs.replace(rate, source=f"{source}, {rate.source}" if rate.source else source)
 
 
 def of_types(rate: AppliedRate, types: frozenset[str]) -> AppliedRate | None:

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from vosd.billing.origin_rates import Origin
 from vosd.billing.ports import RateTable
 from vosd.billing.rates import AppliedRate, RatingPolicy
 
@@ -11,7 +12,17 @@ _SHARED_MAX: Final = 1_024
 class RateGroup:
     """A named table of rates in one currency, with the rounding of what is charged by it."""
 
-    __slots__ = ("_applied", "currency", "name", "period_rates", "policy", "rate_version", "table", "version")
+    __slots__ = (
+        "_applied",
+        "currency",
+        "name",
+        "origins",
+        "period_rates",
+        "policy",
+        "rate_version",
+        "table",
+        "version",
+    )
 
     def __init__(
         self,
@@ -21,6 +32,7 @@ class RateGroup:
         table: RateTable,
         version: str,
         period_rates: str | None = None,
+        origins: tuple[Origin, ...] = (),
     ) -> None:
         self.name = name
         self.currency = currency
@@ -32,6 +44,8 @@ class RateGroup:
         """Name of the period rates of accounts that have this as their rate group and none of their own."""
         self.rate_version = table.version
         """What calls keep as the version of their rate; it begins with the version of the deck, where there is one."""
+        self.origins = origins
+        """Calls of which callers other rate groups price; none = this one prices all of them."""
         self._applied: dict[str, AppliedRate] = {}
         """The latest by prefix: the calls that run at one rate share it."""
 

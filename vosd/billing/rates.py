@@ -74,7 +74,7 @@ class AppliedRate(msgspec.Struct, frozen=True, gc=False, cache_hash=True, omit_d
     policy: RatingPolicy
     source: str = ""
     """Where the rate comes from, for a call that more than one rate group could price: a ``RateSource``, and the name
-    of the period; empty = the call has one rate group."""
+    of the period or of the caller's origin; empty = the call has one rate group."""
     candidates: "tuple[AppliedRate, ...]" = ()
     """Every rate that may price the call, in order of preference, this one included; empty = no other may.
 

@@ -46,11 +46,11 @@ class RatesAgain:
                 return free_rate(pattern, payer, self._catalogue.parameters.free_policy)
         return _allowed(payer, None if rates is None else rates.find(number, wall_ms, caller))
 
-    def of_vendor(self, account: str, gateway: str, number: str, wall_ms: int) -> AppliedRate | None:
+    def of_vendor(self, account: str, gateway: str, number: str, wall_ms: int, caller: str) -> AppliedRate | None:
         """Return the rate of a call to a routing gateway; without that the account's, as with ``of_customer``."""
         key = account, gateway
         rates = self._vendors[key] if key in self._vendors else self._settle_vendor(account, gateway)
-        return None if rates is None else rates.find(number, wall_ms)
+        return None if rates is None else rates.find(number, wall_ms, caller)
 
     def of_agent(self, account: str, number: str, wall_ms: int, caller: str) -> AppliedRate | None:
         """Return the rate of an account by itself."""

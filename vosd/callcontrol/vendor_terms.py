@@ -47,12 +47,12 @@ class LiveVendors:
         found = [table.find(callee.removeprefix("+"), wall_ms) for table in (rates.tables if rates else ())]
         return any(rate is not None and rate.locked for rate in found)
 
-    def terms(self, gateway: RoutingGateway, callee: str, wall_ms: int) -> AppliedRate | None:
-        """Return the buy rate of a gateway for ``callee`` at ``wall_ms``, or None; a phone has none."""
+    def terms(self, gateway: RoutingGateway, callee: str, wall_ms: int, caller: str) -> AppliedRate | None:
+        """Return the buy rate of a gateway for calls of ``caller`` to ``callee`` at ``wall_ms``; a phone has none."""
         if gateway.account is None:
             return None
         if self._choices and (rates := self._choices.get(gateway.name)) is not None:
-            return rates.find(callee, wall_ms)
+            return rates.find(callee, wall_ms, caller)
         group = self._catalogue.accounts[gateway.account].rate_group
         return self._catalogue.rate_groups[group].find(callee, wall_ms) if group is not None else None
 
@@ -61,14 +61,14 @@ class LiveVendors:
 
         The choice carries the terms of the dialled number, and the new number as ``callee_out``.
         """
-        followed = self.terms(redirected.gateway, redirected.callee_out, wall_ms)
+        followed = self.terms(redirected.gateway, redirected.callee_out, wall_ms, redirected.caller_out)
         return _price(followed) == _price(buy_rate(redirected))
 
     def quality(
         self, gateway: RoutingGateway, prefix: str, callee: str, at: Instant, min_attempts: int
     ) -> QualityFigures:
         """Return how calls to the destination of ``callee`` went, or all calls where those are too few."""
-        destination = destination_of(self.terms(gateway, callee, at.wall), prefix)
+        destination = destination_of(self.terms(gateway, callee, at.wall, ""), prefix)
         return self._live.quality.figures_of(gateway.name, destination, at.mono, min_attempts)
 
     def down_ms(self, gateway: RoutingGateway, mono_ms: int) -> int | None:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from vosd.billing.account_rates import FreeTimeScope, for_account
 from vosd.billing.accounts import Account, AccountType
+from vosd.billing.origin_rates import OriginRates
 from vosd.billing.period_rates import PeriodRates, PeriodTable
 from vosd.billing.ports import Rates, WorkCalendar
 from vosd.billing.rate_choice import Candidate, RateChoice, RateSource
@@ -97,7 +98,16 @@ class RateChooser:
         rounding = account.rounding(without_free_time=is_vendor and self._free_time_scope is FreeTimeScope.CUSTOMER)
 
         def charged(group: RateGroup | None) -> Rates | None:
-            return None if group is None else for_account(group, group.policy, rounding)
+            if group is None:
+                return None
+            rates = for_account(group, group.policy, rounding)
+            if not group.origins:
+                return rates
+            others = ((origin, self._groups.get(origin.rate_group)) for origin in group.origins)
+            return OriginRates(
+                rates,
+                [(origin, for_account(each, each.policy, rounding)) for origin, each in others if each is not None],
+            )
 
         found = [
             (RateSource.TRUNK, charged(self._groups.get(own or ""))),
@@ -152,6 +162,9 @@ def check_choices(merged: Merged, accounts: Mapping[str, Account], problems: Pro
                 merged.rate_groups.find(period.rate_group, definition, f"periods[{index}].rate_group", problems)
     for group in merged.rate_groups.sound.values():
         _check_periods(group.value.period_rates, group, group.value.currency, merged, problems)
+        for index, origin in enumerate(group.value.origins):
+            key = f"origins[{index}].rate_group"
+            _check_group(origin.rate_group, group, key, group.value.currency, merged, problems)
     for name, account in merged.accounts.sound.items():
         currency = accounts[name].currency
         _check_group(account.value.private_rate_group, account, "private_rate_group", currency, merged, problems)
@@ -175,7 +188,7 @@ def _check_group(
     """Check that a rate group exists and has the currency of the account that pays or is paid."""
     group = None if name is None else merged.rate_groups.find(name, definition, key, problems)
     if group is not None and currency is not None and group.value.currency != currency:
-        problems.error(*definition.at(key), f"a rate group in {currency}, the currency of the account", name)
+        problems.error(*definition.at(key), f"a rate group in {currency}, as the others that may price the call", name)
 
 
 def _check_periods(

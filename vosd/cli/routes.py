@@ -84,6 +84,12 @@ async def _from_configuration(invocation: Invocation, question: dict[str, str], 
 def _show(answer: dict[str, Any]) -> None:
     detail = f": {answer['detail']}" if answer["detail"] else ""
     output.line(f"{answer['result']}{detail} (number billed: {answer['callee_billed']})")
+    rate = answer.get("rate") or {}
+    if rate.get("candidates"):
+        rates = ["source", "rate_group", "rate_prefix", "price_per_minute"]
+        output.line("may be priced by, the first line at admission:")
+        rows = [rate, *(each for each in rate["candidates"] if each["source"] != rate["source"])]
+        output.table(rates, [[each[column] for column in rates] for each in rows], empty="no rates")
     columns = ["position", "routing_gateway", "callee_out", "caller_out", "reason"]
     rows = [[candidate[column] for column in columns] for candidate in answer["candidates"]]
     if "addresses" in answer:  # only the running switch resolves names

@@ -165,6 +165,7 @@ class Excerpt:
             group = None if name is None or name in groups else self.rate_group(name)
             if group is not None:
                 groups[group.name] = group
+                self._add_groups(groups, *(origin.rate_group for origin in group.origins))
 
     def _period_rates(self) -> dict[str, PeriodRates]:
         """Return the period rates by name, without those that have mistakes."""

@@ -94,7 +94,7 @@ class Trials:
         callee, caller = order.callee, order.caller
         if gateway.numbers is not None:
             callee, caller = vendors.numbers_out(gateway, callee, caller)
-        choice = RouteChoice(gateway, "*", callee, caller, vendors.terms(gateway, order.callee, now.wall))
+        choice = RouteChoice(gateway, "*", callee, caller, vendors.terms(gateway, order.callee, now.wall, order.caller))
         wanted = TrialOrder(order.callee, order.caller, order.is_ring_only, 1_000 * order.talk_s)
         sink, live = switch.services.sink, switch.live
         return TrialCall(service.node.endpoint, live, sink, self._node, live.entropy, choice, wanted, now)

@@ -33,11 +33,14 @@ _RANK_OF: Final[Callable[[tuple[Rank, Candidate]], Rank]] = itemgetter(0)
 class Ordering:
     """Sorts candidates for one call, and counts whose turn it was."""
 
-    __slots__ = ("_at", "_callee", "_key", "_occupancy", "_plan", "_shares", "_vendors", "outranked")
+    __slots__ = ("_at", "_callee", "_caller", "_key", "_occupancy", "_plan", "_shares", "_vendors", "outranked")
 
-    def __init__(self, plan: RoutingPlan, callee: str, at: Instant, occupancy: Occupancy, vendors: Vendors) -> None:
+    def __init__(
+        self, plan: RoutingPlan, callee: str, caller: str, at: Instant, occupancy: Occupancy, vendors: Vendors
+    ) -> None:
         self._plan = plan
         self._callee = callee
+        self._caller = caller
         self._at = at
         self._occupancy = occupancy
         self._vendors = vendors
@@ -98,21 +101,24 @@ class Ordering:
         if criterion is Criterion.QUALITY:
             return zip(quality_ranks(found, terms), candidates, strict=True)
         prices = [
-            None if (price := vendors.terms(each.gateway, callee, at.wall)) is None else price.price_per_minute
+            None
+            if (price := vendors.terms(each.gateway, callee, at.wall, self._caller)) is None
+            else price.price_per_minute
             for each in candidates
         ]
         return zip(blend_ranks(found, prices, terms, self._plan.blend), candidates, strict=True)
 
     def _priced(self, candidates: Sequence[Candidate]) -> Iterable[tuple[Rank, Candidate]]:
-        """Return each candidate with its price; the rate of an account is looked up once for all its gateways."""
-        prices: dict[str | None, Rank] = {}
+        """Return each candidate with its price; gateways of an account with the same rates have it looked up once."""
+        prices: dict[tuple[str | None, ...], Rank] = {}
         ranked: list[tuple[Rank, Candidate]] = []
         for each in candidates:
-            account = each.gateway.account
-            price = prices.get(account)
+            gateway = each.gateway
+            rates = (gateway.account, gateway.rate_group, gateway.private_rate_group)
+            price = prices.get(rates)
             if price is None:
-                terms = self._vendors.terms(each.gateway, self._callee, self._at.wall)
-                price = prices[account] = _LAST if terms is None else terms.price_per_minute
+                terms = self._vendors.terms(each.gateway, self._callee, self._at.wall, self._caller)
+                price = prices[rates] = _LAST if terms is None else terms.price_per_minute
             ranked.append((price, each))
         return ranked
 

@@ -86,7 +86,7 @@ def _search(
     candidates: Iterable[Candidate] = fit.ranked
     if fit.criteria:
         rated = request.callee_rated or request.callee
-        ordering = Ordering(table.plan, rated, request.at, occupancy, vendors)
+        ordering = Ordering(table.plan, rated, request.caller, request.at, occupancy, vendors)
         candidates = ordering.in_order(fit.groups, fit.criteria)
     resting: list[RouteChoice] = []
     offered: set[str] = set()
@@ -169,7 +169,7 @@ def _examine(
         objection = vendors.objection(gateway, request.caller)
         if objection is not None:
             return LeftOut(gateway, Cause.CALLER, objection)
-    terms = vendors.terms(gateway, request.callee_rated or request.callee, at.wall)
+    terms = vendors.terms(gateway, request.callee_rated or request.callee, at.wall, request.caller)
     if terms is not None:
         too_dear = loss(request.guard, request.sell_price, request.currency, terms)
         if too_dear is not None:

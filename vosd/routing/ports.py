@@ -98,8 +98,11 @@ class Vendors(Protocol):
         """Gateways with an address that rests because calls to it failed in a row."""
         ...
 
-    def terms(self, gateway: RoutingGateway, callee: str, wall_ms: int) -> VendorTerms | None:
-        """Return what a call to ``callee`` at ``wall_ms`` (UTC) costs through the gateway; None = no buy rate."""
+    def terms(self, gateway: RoutingGateway, callee: str, wall_ms: int, caller: str) -> VendorTerms | None:
+        """Return what a call of ``caller`` to ``callee`` at ``wall_ms`` (UTC) costs through the gateway.
+
+        None = it has no buy rate for that.
+        """
         ...
 
     def is_barred(self, gateway: RoutingGateway, callee: str, wall_ms: int) -> bool:

@@ -60,7 +60,7 @@ def test_a_call_that_is_carried_lists_its_gateways_in_order_and_why_others_are_l
 
 def test_the_document_has_the_keys_that_programs_hold_on_to() -> None:
     document = explain().to_json()
-    assert list(document) == ["result", "detail", "callee_billed", "caller_routed", "candidates", "left"]
+    assert list(document) == ["result", "detail", "callee_billed", "caller_routed", "rate", "candidates", "left"]
     assert document["candidates"][0] == {
         "routing_gateway": "first",
         "position": 1,

@@ -124,8 +124,8 @@ def vendors_with(*rates, **terms) -> LiveVendors:
 
 def test_a_phone_and_an_account_without_rate_group_have_no_terms():
     phone = routing_gateway("1001", account=None)
-    assert vendors_with().terms(phone, "4420", NOW) is None
-    assert vendors_with(rate_group=None).terms(routing_gateway("carrier"), "4420", NOW) is None
+    assert vendors_with().terms(phone, "4420", NOW, "") is None
+    assert vendors_with(rate_group=None).terms(routing_gateway("carrier"), "4420", NOW, "") is None
 
 
 @pytest.mark.parametrize(
@@ -135,14 +135,14 @@ def test_a_phone_and_an_account_without_rate_group_have_no_terms():
 def test_two_numbers_cost_alike_when_their_rates_differ_in_nothing_but_the_prefix(price, is_alike):
     vendors = vendors_with(applied_rate("0.60", prefix="44"), applied_rate(prefix="49", **price))
     gateway = routing_gateway("carrier")
-    redirected = RouteChoice(gateway, "*", "4930", "1000", vendors.terms(gateway, "4420", NOW))
+    redirected = RouteChoice(gateway, "*", "4930", "1000", vendors.terms(gateway, "4420", NOW, ""))
     assert vendors.charges_alike(redirected, NOW) is is_alike
 
 
 def test_a_number_without_rate_does_not_cost_what_a_rated_one_does():
     vendors = vendors_with(applied_rate(prefix="44"))
     gateway = routing_gateway("carrier")
-    redirected = RouteChoice(gateway, "*", "3312", "1000", vendors.terms(gateway, "4420", NOW))
+    redirected = RouteChoice(gateway, "*", "3312", "1000", vendors.terms(gateway, "4420", NOW, ""))
     assert not vendors.charges_alike(redirected, NOW)
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from vosd.admin.routing import explain_route, idle_state
 from vosd.base.clock import Instant
 from vosd.callcontrol.admission import Admission, CallRequest
 from vosd.callcontrol.live_state import LiveState
@@ -21,6 +22,7 @@ def group(name: str, price: str = "1", prefix: str = "44", **more: Any) -> dict[
 FILE: dict[str, Any] = {
     "rate_groups": [group("sell", "0.04"), group("own", "0.02"), group("phone", "0.03"), group("night", "0.015")],
     "period_rates": [{"name": "tariff", "periods": [{"name": "night", "rate_group": "night"}]}],
+    "routing_plans": [{"name": "by-cost", "order": ["cost"]}],
     "accounts": [
         {"id": "acme", "rate_group": "sell"},
         {"id": "carrier", "type": "clearing", "rate_group": "sell", "overdraft_limit": "unlimited"},
@@ -86,7 +88,7 @@ def test_an_account_needs_no_rate_group_beside_other_rates(tmp_path, account):
 def test_a_vendor_s_gateway_may_have_its_own_buy_rates(tmp_path):
     for keys, expected in (({"rate_group": "own"}, ""), ({"private_rate_group": "own"}, "trunk")):
         catalogue = site(tmp_path, {"routing_gateways": keys}).catalogue
-        terms = LiveVendors(catalogue, LiveState()).terms(catalogue.routing_gateways["trunk"], "4420", 0)
+        terms = LiveVendors(catalogue, LiveState()).terms(catalogue.routing_gateways["trunk"], "4420", 0, "")
         assert (terms.group, terms.source) == ("own", expected)
 
 
@@ -209,3 +211,58 @@ def test_a_template_gives_rate_groups_their_rounding(tmp_path):
     path.write_text(json.dumps(file))
     for found in (load(path, {}).catalogue.rate_groups["sell"], Excerpt(path, {}).rate_group("sell")):
         assert (found.policy.fee_precision, found.policy.rounding.value) == (4, "up")
+
+
+ORIGINS = [{"name": "eea", "prefixes": ["33", "49"], "rate_group": "own"}]
+
+
+def test_the_rates_of_both_sides_depend_on_the_caller_s_origin(tmp_path):
+    catalogue = site(tmp_path, {"rate_groups": {"origins": ORIGINS}}).catalogue
+    vendors, trunk = LiveVendors(catalogue, LiveState()), catalogue.routing_gateways["trunk"]
+    for caller, name in (("+4930123456", "own"), ("+12015551234", "sell"), ("", "sell")):
+        call = CallRequest("192.0.2.1", 5060, 70, looped=False, at=Instant(0, 0), caller=caller, callee="4420")
+        call.mapping, call.account = catalogue.mapping_gateways["pbx"], catalogue.accounts["acme"]
+        assert Admission(catalogue, LiveState()).find_sell_rate(call) is None
+        assert call.rate.group == name
+        assert vendors.terms(trunk, "4420", 0, caller).group == name
+    excerpt = Excerpt(tmp_path / "vosd.yaml", {})
+    assert excerpt.rates_of(excerpt.accounts()["acme"]).find("4420", 0, "33612345678").group == "own"
+
+
+@pytest.mark.parametrize(
+    ("origins", "named"),
+    [
+        ([{**ORIGINS[0], "rate_group": "owm"}], "rate_groups[sell].origins[0].rate_group"),
+        ([{"name": "eea", "rate_group": "own"}], "prefixes, or callers"),
+        ([*ORIGINS, {**ORIGINS[0], "name": "twin"}], "each prefix once"),
+        ([*ORIGINS, {**ORIGINS[0], "prefixes": "1"}], "each name once"),
+        ([{**ORIGINS[0], "callers": "absent"}], "one of missing, invalid"),
+    ],
+)
+def test_a_mistake_in_origins_is_named(tmp_path, origins, named):
+    with pytest.raises(ConfigError) as refused:
+        site(tmp_path, {"rate_groups": {"origins": origins}})
+    assert named in str(refused.value)
+
+
+def test_gateways_of_one_account_are_compared_by_their_own_rates(tmp_path):
+    changes = {
+        "routing_gateways": [{"name": "cheap", "account": "carrier", "address": "192.0.2.8", "rate_group": "night"}],
+        "accounts": {"routing_plan": "by-cost"},
+    }
+    catalogue = site(tmp_path, changes).catalogue
+    live = idle_state(catalogue, None)
+    found = explain_route(catalogue, live, gateway="pbx", caller="", callee="4420", at=Instant(0, 0), is_live=False)
+    assert [(each.routing_gateway, each.cost) for each in found.candidates] == [("cheap", "0.015"), ("trunk", "0.04")]
+
+
+def test_an_explained_route_names_the_rates_that_may_price_the_call(tmp_path):
+    catalogue = site(tmp_path, {"accounts": {"private_rate_group": "own"}}).catalogue
+    live = idle_state(catalogue, None)
+    found = explain_route(catalogue, live, gateway="pbx", caller="", callee="4420", at=Instant(0, 0), is_live=False)
+    shown = [("account", "own", "0.02"), ("main", "sell", "0.04")]
+    rates = [
+        {"rate_group": group, "rate_prefix": "44", "price_per_minute": price, "source": source}
+        for source, group, price in shown
+    ]
+    assert found.to_json()["rate"] == {**rates[0], "candidates": rates}

@@ -36,7 +36,11 @@ FILE: Final[Mapping[str, Any]] = {
     "rate_groups": [
         {"name": "other", "rates": [{"prefix": "44", "billing_rate": "0.012"}, {"prefix": "33", "billing_rate": "1"}]},
         {"name": "sell", "rates": [{"prefix": "44", "billing_rate": "0.012"}]},
-        {"name": "lone", "rates": [{"prefix": "44", "billing_rate": "0.012"}]},
+        {
+            "name": "lone",
+            "rates": [{"prefix": "44", "billing_rate": "0.012"}],
+            "origins": [{"name": "eea", "prefixes": "49", "rate_group": "sell"}],
+        },
     ],
     "accounts": [{"id": "customer", "rate_group": "sell"}, {"id": "other"}, {"id": "lone"}],
     "mapping_gateways": [{"name": "lone", "account": "customer", "hosts": "192.0.2.1"}],
@@ -94,6 +98,9 @@ INSTEAD: Final[Mapping[str, Mapping[str, Any]]] = {
     "multiplier": {"multiplier": "0.5", "rate_group": None},
     "rate_group": {"rate_group": "lone"},
     "derive.from": {"from": "other"},
+    "rate_groups.currency": {"currency": "EUR", "origins": None},
+    "origins.rate_group": {"rate_group": "other"},
+    "origins.prefixes": {"prefixes": "33"},
     "private_rate_group": {"private_rate_group": "lone"},
     "period_rates": {"period_rates": "night"},
     "offline_gateway": {"offline_gateway": "carrier"},

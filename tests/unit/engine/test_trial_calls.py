@@ -27,7 +27,7 @@ class Trial:
         switch = self.exchange.switch
         gateway = switch.catalogue.routing_gateways["vendor-0"]
         now = self.exchange.clock.now()
-        terms_of = LiveVendors(switch.catalogue, switch.live).terms(gateway, CALLEE, now.wall)
+        terms_of = LiveVendors(switch.catalogue, switch.live).terms(gateway, CALLEE, now.wall, "")
         self.call = TrialCall(
             self.exchange.endpoint, switch.live, switch.services.sink, "sw1", switch.live.entropy,
             RouteChoice(gateway, "*", CALLEE, "", terms_of), TrialOrder(CALLEE, **order), now,

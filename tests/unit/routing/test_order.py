@@ -27,7 +27,7 @@ class Vendors:
     def is_barred(self, gateway, callee, wall_ms):
         return False
 
-    def terms(self, gateway, callee, wall_ms):
+    def terms(self, gateway, callee, wall_ms, caller):
         price = self.prices.get(gateway.name)
         return None if price is None else applied_rate(price)
 
@@ -58,7 +58,7 @@ def plan(*order: Criterion) -> RoutingPlan:
 def tried(table: RouteTable, vendors: Vendors, callee: str = "4420") -> list[str]:
     """The names in the order in which they are tried, each of them offered the call."""
     fit, names = table.fit(callee, NOW.wall), []
-    ordering = Ordering(table.plan, callee, NOW, Occupancy(), vendors)
+    ordering = Ordering(table.plan, callee, "", NOW, Occupancy(), vendors)
     for candidate in ordering.in_order(fit.groups, fit.criteria) if fit.criteria else fit.ranked:
         ordering.offered(candidate)
         names.append(candidate.gateway.name)
@@ -68,7 +68,7 @@ def tried(table: RouteTable, vendors: Vendors, callee: str = "4420") -> list[str
 def first(table: RouteTable, vendors: Vendors) -> str:
     """The name of the gateway that takes the call at once."""
     fit = table.fit("4420", NOW.wall)
-    ordering = Ordering(table.plan, "4420", NOW, Occupancy(), vendors)
+    ordering = Ordering(table.plan, "4420", "", NOW, Occupancy(), vendors)
     candidate = next(ordering.in_order(fit.groups, fit.criteria))
     ordering.offered(candidate)
     return candidate.gateway.name
@@ -117,7 +117,7 @@ def test_a_calendar_that_fits_by_a_more_special_entry_comes_first_and_alone():
     gateways = [routing_gateway(name) for name in ("always", "weekly", "daily", "never", "dated")]
     calendars = {"weekly": Season(3), "daily": Season(4), "never": Season(None), "dated": Season(1)}
     table = RouteTable(gateways, calendars=calendars)
-    fit, ordering = table.fit("4420", NOW.wall), Ordering(table.plan, "4420", NOW, Occupancy(), Vendors())
+    fit, ordering = table.fit("4420", NOW.wall), Ordering(table.plan, "4420", "", NOW, Occupancy(), Vendors())
     names = [candidate.gateway.name for candidate in ordering.in_order(fit.groups, fit.criteria)]
     assert names == ["dated", "always", "never"], "the search leaves the last one out"
     assert [candidate.gateway.name for candidate in ordering.outranked] == ["weekly", "daily"]

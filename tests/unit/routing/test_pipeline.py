@@ -50,7 +50,7 @@ class Vendors:
     def is_barred(self, gateway, callee, wall_ms):
         return False
 
-    def terms(self, gateway, callee, wall_ms):
+    def terms(self, gateway, callee, wall_ms, caller):
         self.asked.append((gateway.account, callee, wall_ms))
         return None if gateway.account in self.unrated else TERMS
 
@@ -195,7 +195,7 @@ def test_a_choice_without_buy_rate_has_no_terms_and_a_last_resort_keeps_its_own(
 
 def test_choices_can_be_sorted_by_what_their_vendors_charge():
     class Priced(Vendors):
-        def terms(self, gateway, callee, wall_ms):
+        def terms(self, gateway, callee, wall_ms, caller):
             return prices[gateway.name]
 
     prices = {

@@ -37,7 +37,7 @@ class Vendors:
     def is_barred(self, gateway, callee, wall_ms):
         return False
 
-    def terms(self, gateway, callee, wall_ms):
+    def terms(self, gateway, callee, wall_ms, caller):
         self.asked.append(gateway.name)
         price = self.prices.get(gateway.name, "0.10")
         return None if price is None else applied_rate(price)
@@ -334,7 +334,7 @@ def test_prices_are_not_compared_where_one_is_unknown_or_in_another_currency():
 
 def test_the_regular_cycle_counts_and_no_first_period():
     class Cycles(Vendors):
-        def terms(self, gateway, callee, wall_ms):
+        def terms(self, gateway, callee, wall_ms, caller):
             return applied_rate("0.01", 6, per_cycle=True, first_rate="9.00", first_duration=60)
 
     assert names(examined(ALL, request(**SOLD), Cycles())) == list("abc")

@@ -4,13 +4,12 @@ from collections.abc import Iterable
 from typing import Final
 
 from vosd.billing.derived_rates import Derivation, DerivedTable
-from vosd.billing.rate_group import RateGroup
 from vosd.catalogue.problems import ProblemList
 from vosd.catalogue.source import report_unknown
 from vosd.catalogue.versions import version_of
 from vosd.config.assembly.conversion import Conversion, require_all_used
 from vosd.config.assembly.inventory import Inventory
-from vosd.config.assembly.rate_groups import PlacedRate, PlacedRates, ReadGroup, group_version
+from vosd.config.assembly.rate_groups import PlacedRate, PlacedRates, ReadGroup, group_of
 from vosd.config.keys.rate_groups import DeriveKeys
 
 _DERIVATION: Final = Conversion(DeriveKeys, Derivation)
@@ -46,14 +45,7 @@ def derived_group(read: ReadGroup, base: ReadGroup, keys: DeriveKeys) -> ReadGro
     group, derivation = read.group, _DERIVATION(keys)
     version = version_of(base.group.table.version, derivation, group.table.version)
     table = DerivedTable(base.group.table, derivation, group.table, version)
-    derived = RateGroup(
-        group.name,
-        group.currency,
-        group.policy,
-        table,
-        group_version(group.name, group.currency, group.policy, table.version, group.period_rates),
-        group.period_rates,
-    )
+    derived = group_of(group.name, group.currency, group.policy, table, group.period_rates, group.origins)
     return ReadGroup(derived, _DerivedRates(read.rates, base.rates, derivation), keys)
 
 

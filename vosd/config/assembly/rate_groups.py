@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 
 from vosd.base.money import format_amount, unit_of
+from vosd.billing.origin_rates import Origin
 from vosd.billing.ports import RateTable
 from vosd.billing.rate_columns import RateColumns
 from vosd.billing.rate_file import NotedRate, RateFile
@@ -17,7 +18,7 @@ from vosd.catalogue.versions import version_of
 from vosd.config.assembly.conversion import Conversion, require_all_used
 from vosd.config.assembly.rate_files import read_rate_file
 from vosd.config.keys.parameters import ParameterKeys
-from vosd.config.keys.rate_groups import RATES_INLINE_MAX, DeriveKeys, RateGroupKeys
+from vosd.config.keys.rate_groups import RATES_INLINE_MAX, DeriveKeys, OriginKeys, RateGroupKeys
 from vosd.config.keys.rates import PricePer, RateKeys
 from vosd.config.reader.document import Entry, Listing, Scalar, Section
 from vosd.config.reader.reading import SectionSource, Source, read_section, validate
@@ -46,9 +47,12 @@ require_all_used(
         "price_per": "its rates",
         "billing_unit": "its rates",
         "period_rates": "the group itself",
+        "origins": "the group itself",
         "derive": "the rates of another group (derived_groups.py)",
     },
 )
+_ORIGIN: Final = Conversion(OriginKeys, Origin, by_hand={"callers": "callers"})
+require_all_used(OriginKeys, _ORIGIN)
 _RATE: Final = Conversion(
     RateKeys,
     Rate,
@@ -332,10 +336,18 @@ def _file_rows(entry: Entry, key: str, problems: ProblemList) -> Iterator[Source
         problems.error(entry.place, key, "the name of a CSV file")
 
 
-def group_version(name: str, currency: str, policy: RatingPolicy, table_version: str, period_rates: str | None) -> str:
-    """Return the version of a rate group: it changes with everything that its calls are charged by."""
-    bound = () if period_rates is None else (period_rates,)
-    return version_of(name, currency, policy, table_version, *bound)
+def group_of(
+    name: str,
+    currency: str,
+    policy: RatingPolicy,
+    table: RateTable,
+    period_rates: str | None,
+    origins: tuple[Origin, ...],
+) -> RateGroup:
+    """Return a rate group; its version changes with everything that its calls are charged by."""
+    bound = tuple(each for each in (period_rates, origins) if each)
+    version = version_of(name, currency, policy, table.version, *bound)
+    return RateGroup(name, currency, policy, table, version, period_rates, origins)
 
 
 def _derive(keys: RateGroupKeys) -> DeriveKeys | None:
@@ -343,5 +355,5 @@ def _derive(keys: RateGroupKeys) -> DeriveKeys | None:
 
 
 def _rate_group(keys: RateGroupKeys, policy: RatingPolicy, table: RateTable) -> RateGroup:
-    version = group_version(keys.name, keys.currency, policy, table.version, keys.period_rates)
-    return RateGroup(keys.name, keys.currency, policy, table, version, keys.period_rates)
+    origins = tuple(_ORIGIN(each, callers=frozenset(each.callers)) for each in keys.origins)
+    return group_of(keys.name, keys.currency, policy, table, keys.period_rates, origins)

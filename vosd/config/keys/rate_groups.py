@@ -4,16 +4,18 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Annotated, ClassVar, Final
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from vosd.base.money import PLACES, ZERO, Rounding
+from vosd.billing.origin_rates import CallerKind
 from vosd.catalogue.source import DEFAULT_CURRENCY
 from vosd.config.keys import names_of_vos3000
 from vosd.config.keys.rates import PricePer
 from vosd.config.keys.templates import TEMPLATE_KEY
 from vosd.config.reader.amounts import currency_code, factor_up_to, price, step
-from vosd.config.reader.fields import KeyProblemError, choice, object_name, switch, whole
+from vosd.config.reader.fields import KeyProblemError, choice, object_name, one_or_many, switch, whole
 from vosd.config.reader.model import Keys
+from vosd.config.reader.numbers import rate_prefix
 from vosd.config.reader.renamed import Renamed, renamed
 
 RATES_INLINE_MAX: Final = 1_000
@@ -50,6 +52,25 @@ class DeriveKeys(Keys):
         return self
 
 
+class OriginKeys(Keys):
+    """Calls of some callers, which another rate group prices as far as it has a rate for the called number."""
+
+    name: Annotated[str, object_name()]
+    """What breakdowns call it; unique among the origins of the group."""
+    rate_group: Annotated[str, object_name()]
+    """In the same currency; its own ``origins`` do not count here."""
+    prefixes: Annotated[tuple[Annotated[str, rate_prefix()], ...], BeforeValidator(one_or_many)] = ()
+    """Prefixes of calling numbers; the longest that fits decides, ``*`` fits every valid number."""
+    callers: Annotated[tuple[Annotated[CallerKind, choice(CallerKind)], ...], BeforeValidator(one_or_many)] = ()
+    """``missing``: calls without calling number. ``invalid``: those whose calling number is no international one."""
+
+    @model_validator(mode="after")
+    def _says_who(self) -> "OriginKeys":
+        if not self.prefixes and not self.callers:
+            raise KeyProblemError("prefixes", "prefixes, or callers")
+        return self
+
+
 class RateGroupKeys(Keys):
     """A named set of rates in one currency."""
 
@@ -79,6 +100,20 @@ class RateGroupKeys(Keys):
     period_rates: Annotated[str | None, object_name()] = None
     """Period rates of accounts that have this as their rate group and name none of their own."""
     derive: DeriveKeys = DeriveKeys()
+    origins: tuple[OriginKeys, ...] = ()
+    """Other rate groups for the calls of some callers. A caller without valid number, of a kind that no origin names,
+    has the dearest rate of the group and all of its origins."""
+
+    @model_validator(mode="after")
+    def _names_each_origin_once(self) -> "RateGroupKeys":
+        for what, found in (
+            ("name", [each.name for each in self.origins]),
+            ("prefix", [prefix for each in self.origins for prefix in each.prefixes]),
+            ("kind of callers", [kind for each in self.origins for kind in each.callers]),
+        ):
+            if len(set(found)) < len(found):
+                raise KeyProblemError("origins", f"each {what} once")
+        return self
 
     names_elsewhere: ClassVar[Renamed] = renamed(names_of_vos3000.RATE_GROUP)
     not_built: ClassVar[frozenset[str]] = frozenset({"equivalent_time"})

@@ -1,0 +1,78 @@
+"""Rates by the caller's origin: whose calls another group prices, and what a caller without number pays."""
+
+from decimal import Decimal
+
+import pytest
+
+from vosd.billing.origin_rates import CallerKind, Origin, OriginRates, kind_of
+from vosd.billing.rate_choice import Candidate, RateChoice, RateSelection, RateSource
+from vosd.billing.rate_group import RateGroup
+from vosd.billing.rate_rows import RateRows
+from vosd.billing.rates import Rate
+from vosd.testing.data.builders import rating_policy
+
+
+def group(name: str, **prices: str) -> RateGroup:
+    rates = [Rate(prefix[1:], Decimal(price), 60) for prefix, price in prices.items()]
+    return RateGroup(name, "USD", rating_policy(), RateRows(rates, f"{name}-1"), f"{name}-1")
+
+
+BASE = group("base", p44="0.10", p33="0.20")
+EEA = (Origin("eea", "eea", prefixes=("33", "49")), group("eea", p44="0.02"))
+FRENCH = (Origin("paris", "paris", prefixes=("331",)), group("paris", p44="0.01"))
+ROW = (Origin("row", "row", prefixes=("*",)), group("row", p44="0.50"))
+MISSING = (Origin("none", "none", callers=frozenset({CallerKind.MISSING})), group("none", p44="0.30"))
+
+
+@pytest.mark.parametrize(
+    ("caller", "kind"),
+    [
+        ("4930123456", None), ("1234567", None), ("123456789012345", None),
+        ("", CallerKind.MISSING), ("Anonymous", CallerKind.MISSING), ("unavailable", CallerKind.MISSING),
+        ("123456", CallerKind.INVALID), ("1234567890123456", CallerKind.INVALID), ("030123456", CallerKind.INVALID),
+        ("bob", CallerKind.INVALID), ("٤٩٣٠١٢٣٤٥٦", CallerKind.INVALID),
+    ],
+)  # fmt: skip
+def test_a_calling_number_is_valid_missing_or_invalid(caller, kind):
+    assert kind_of(caller) is kind
+
+
+def test_the_longest_prefix_of_the_calling_number_decides():
+    rates = OriginRates(BASE, [EEA, FRENCH])
+    for caller, name, price in (
+        ("+33612345678", "eea", "0.02"),
+        ("33112345678", "paris", "0.01"),
+        ("12015551234", "base", "0.10"),
+    ):
+        found = rates.find("442012", 0, caller)
+        assert (found.group, found.rate.billing_rate) == (name, Decimal(price)), caller
+    assert OriginRates(BASE, [EEA, ROW]).find("442012", 0, "12015551234").source == "origin row"
+
+
+def test_a_number_that_the_origin_does_not_price_is_priced_by_the_group_itself():
+    found = OriginRates(BASE, [EEA]).find("33142", 0, "+4930123456")
+    assert (found.group, found.source) == ("base", "")
+    assert OriginRates(BASE, [EEA]).find("1201", 0, "+4930123456") is None
+
+
+def test_a_caller_without_number_has_the_dearest_rate_unless_an_origin_names_it():
+    rates = OriginRates(BASE, [EEA, ROW])
+    assert {rates.find("442012", 0, caller).group for caller in ("", "anonymous", "123", "bob")} == {"row"}
+    assert rates.find("33142", 0, "").group == "base"
+    assert rates.find("1201", 0, "") is None
+    named = OriginRates(BASE, [EEA, ROW, MISSING])
+    assert named.find("442012", 0, "").group == "none"
+    assert named.find("442012", 0, "123").group == "row"
+
+
+def test_calls_of_an_origin_share_its_rate():
+    rates = OriginRates(BASE, [EEA])
+    assert rates.find("442012", 0, "33612345678") is rates.find("4410", 0, "4930123456")
+    assert len(rates.tables) == 2
+
+
+def test_an_origin_beside_a_choice_is_named_with_it():
+    own, main = group("own", p44="0.05"), OriginRates(BASE, [EEA])
+    candidates = [Candidate(RateSource.ACCOUNT, own), Candidate(RateSource.MAIN, main)]
+    found = RateChoice(candidates, RateSelection.CHEAPEST, 60).find("442012", 0, "+4930123456")
+    assert (found.group, found.source) == ("eea", "main, origin eea")

@@ -1,0 +1,124 @@
+"""Rates by the caller's origin: another rate group for calls from other numbers, as vendors surcharge them (ADR 58).
+
+The calling number is that which routing sees: as the mapping gateway's rules have rewritten it.
+"""
+
+from collections.abc import Sequence
+from enum import Enum
+from typing import Final, NamedTuple
+
+import msgspec
+
+from vosd.base.number import for_matching
+from vosd.base.prefixes import ANY
+from vosd.billing.ports import Rates, RateTable
+from vosd.billing.rater import total_at
+from vosd.billing.rates import AppliedRate
+
+COMPARED_S: Final = 60
+"""Where the origin is undetermined, the dearest rate is the one whose first seconds, so many, cost most."""
+_SHARED_MAX: Final = 1_024
+_DIGITS_MIN: Final = 7
+_DIGITS_MAX: Final = 15
+_WITHHELD: Final = frozenset({"", "anonymous", "unavailable", "restricted", "unknown"})
+
+
+class CallerKind(Enum):
+    """What a calling number is that no prefix can fit."""
+
+    MISSING = "missing"
+    """There is none, or the caller withholds it."""
+    INVALID = "invalid"
+    """It is no international number: seven to fifteen digits, the first of which is not 0."""
+
+
+class Origin(msgspec.Struct, frozen=True):
+    """Calling numbers whose calls another rate group prices, as configured."""
+
+    name: str
+    rate_group: str
+    prefixes: tuple[str, ...] = ()
+    """Of calling numbers; ``*`` = every number that is valid."""
+    callers: frozenset[CallerKind] = frozenset()
+    """Calls without valid calling number that are of this origin."""
+
+
+class _Bound(NamedTuple):
+    name: str
+    rates: Rates
+
+
+def kind_of(caller: str) -> CallerKind | None:
+    """Return what a calling number without leading plus sign is instead of valid; None = it is valid."""
+    if caller.lower() in _WITHHELD:
+        return CallerKind.MISSING
+    is_number = caller.isascii() and caller.isdigit() and not caller.startswith("0")
+    return None if is_number and _DIGITS_MIN <= len(caller) <= _DIGITS_MAX else CallerKind.INVALID
+
+
+class OriginRates:
+    """A rate group with other rates for some callers (implements ``Rates``)."""
+
+    __slots__ = ("_base", "_bound", "_by_kind", "_by_prefix", "_longest", "_shared")
+
+    def __init__(self, base: Rates, origins: Sequence[tuple[Origin, Rates]]) -> None:
+        """``base`` prices the calls of no origin, and numbers that the group of their origin does not price."""
+        self._base = base
+        self._bound = tuple(_Bound(origin.name, rates) for origin, rates in origins)
+        self._by_prefix = {
+            "" if prefix == ANY else prefix: bound
+            for (origin, _), bound in zip(origins, self._bound, strict=True)
+            for prefix in origin.prefixes
+        }
+        self._by_kind = {
+            kind: bound for (origin, _), bound in zip(origins, self._bound, strict=True) for kind in origin.callers
+        }
+        self._longest = max(map(len, self._by_prefix), default=0)
+        self._shared: dict[tuple[str, AppliedRate], AppliedRate] = {}
+        """By origin and rate of its group: the calls of an origin share the rate with its name."""
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        return self._base.name
+
+    @property
+    def tables(self) -> tuple[RateTable, ...]:
+        """The table of the group, and those of its origins."""
+        return (*self._base.tables, *(table for bound in self._bound for table in bound.rates.tables))
+
+    def find(self, number: str, wall_ms: int, caller: str = "", /) -> AppliedRate | None:
+        """Return the rate of a call from ``caller`` to ``number`` that arrives at ``wall_ms`` (UTC); None = none fits.
+
+        A caller without valid number, where no origin names that kind, has the dearest rate of all origins.
+        """
+        bare = for_matching(caller)
+        kind = kind_of(bare)
+        if kind is None:
+            return self._of(self._by_number(bare), number, wall_ms)
+        bound = self._by_kind.get(kind)
+        return self._dearest(number, wall_ms) if bound is None else self._of(bound, number, wall_ms)
+
+    def _by_number(self, caller: str) -> _Bound | None:
+        for length in range(self._longest, -1, -1):
+            bound = self._by_prefix.get(caller[:length])
+            if bound is not None:
+                return bound
+        return None
+
+    def _of(self, bound: _Bound | None, number: str, wall_ms: int) -> AppliedRate | None:
+        rate = None if bound is None else bound.rates.find(number, wall_ms)
+        if bound is None or rate is None:
+            return self._base.find(number, wall_ms)
+        key = (bound.name, rate)
+        shared = self._shared.get(key)
+        if shared is None:
+            if len(self._shared) >= _SHARED_MAX:
+                self._shared.clear()
+            shared = self._shared[key] = msgspec.structs.replace(rate, source=f"origin {bound.name}")
+        return shared
+
+    def _dearest(self, number: str, wall_ms: int) -> AppliedRate | None:
+        found = (self._of(bound, number, wall_ms) for bound in (*self._bound, None))
+        rates = [rate for rate in found if rate is not None]
+        return max(rates, key=lambda rate: (total_at(rate, COMPARED_S), rate.price_per_minute), default=None)
