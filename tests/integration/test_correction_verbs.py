@@ -1,4 +1,4 @@
-"""``vosd cdr correct`` and ``vosd cdr corrections`` on SQLite, without a daemon."""
+"""``vosd cdr correct``, ``corrections`` and ``charges`` on SQLite, without a daemon."""
 
 from decimal import Decimal
 
@@ -6,6 +6,7 @@ import pytest
 from doubles.ended_calls import ended_call
 from doubles.installation import Installation
 
+from vosd.billing.rater import recompute
 from vosd.storage.migrate import migrate
 from vosd.testing.data.builders import applied_rate
 from vosd.testing.data.records import call_id, refused_call
@@ -72,3 +73,27 @@ def test_a_charge_that_the_call_has_not_is_an_error(booked):
     assert result.exit_code == 1
     assert "has no charge for the agent of level 1" in result.output
     assert booked.vosd("cdr", "correct", call_id(9), "--fee", "1", "--memo", "why").exit_code == 1
+
+
+@pytest.mark.parametrize("index", [1, 3])
+def test_the_charges_of_a_call_are_shown_with_their_steps_whether_it_has_a_cdr_or_not(booked, index):
+    unrecorded = ended_call(3, applied_rate("0.60", tax_rate="10"), applied_rate("0.30"), recorded=False)
+    booked.book([unrecorded])
+    found = booked.document("cdr", "charges", call_id(index))
+    assert [(each["role"], each["fee"], each["tax"]) for each in found] == [
+        ("customer", "0.62", "0.062"),
+        ("vendor", "0.31", "0.00"),
+    ]
+    for each in found:
+        assert recompute(each["breakdown"]).fee == Decimal(each["fee"])
+    shown = booked.vosd("cdr", "charges", call_id(index)).output
+    assert "customer customer-" in shown
+    assert "hold_time" in shown
+    assert booked.vosd("ledger", "verify").exit_code == 0
+
+
+def test_charges_of_an_unknown_call_are_an_error(booked):
+    result = booked.vosd("cdr", "charges", call_id(9))
+    assert (result.exit_code, "has charges" in result.output) == (1, True)
+    several = booked.vosd("cdr", "charges", call_id(1)[:8])
+    assert several.exit_code == 1

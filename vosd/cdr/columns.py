@@ -70,6 +70,11 @@ def json_object(record: CallRecord, export_seq: int | None) -> dict[str, Any]:
     return {key: values[key] for key in KEYS}
 
 
+def charge_object(charge: ChargeRow) -> dict[str, Any]:
+    """Return the ``--json`` object of a charge, as in ``charges`` of its call."""
+    return _object(CHARGE_COLUMNS, charge)
+
+
 def csv_row(record: CallRecord, export_seq: int | None) -> list[str]:
     """Return the cells of a call under the header ``KEYS``; what did not happen is an empty cell.
 

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import click
 
-from vosd.cdr.columns import ATTEMPT_KEYS, CHARGE_KEYS, KEYS, csv_row, json_object
+from vosd.cdr.columns import ATTEMPT_KEYS, KEYS, csv_row, json_object
 from vosd.cli import output
 from vosd.cli.arguments import CALL_ID, MOMENT, REASON
+from vosd.cli.charges import charge_table, charges
 from vosd.cli.command import Family, Invocation, OperationError, json_option, pass_invocation
 from vosd.cli.corrections import correct, corrections
 from vosd.cli.later import not_built_yet
@@ -44,9 +45,6 @@ _ON_SCREEN: Final = {
 }
 """Columns of the listing on a terminal, one line for each call; they fit 80 characters."""
 
-_CHARGES_SHOWN: Final = tuple(key for key in CHARGE_KEYS if key != "breakdown")
-"""Columns of a charge; --json has its steps, too."""
-
 CORRECTED: Final = "*"
 """Stands behind the fee of a call whose charges were corrected."""
 _CANDIDATES_SHOWN: Final = 5
@@ -58,6 +56,7 @@ def cdr() -> None:
 
 
 cdr.add_command(not_built_yet("export"))
+cdr.add_command(charges)
 cdr.add_command(correct)
 cdr.add_command(corrections)
 
@@ -268,16 +267,14 @@ def _show_running(invocation: Invocation, call_id: str, pcap: Path | None, *, as
 
 
 def _show_sheets(shown: dict[str, Any]) -> None:
-    attempts, charges, breakdown = (shown.pop(key) for key in ("attempts", "charges", "fee_breakdown"))
+    attempts, paid, breakdown = (shown.pop(key) for key in ("attempts", "charges", "fee_breakdown"))
     del shown["verdicts"]  # --why shows them
     output.sheet(shown)
     output.line("")
     output.table(ATTEMPT_KEYS, [[*attempt.values()] for attempt in attempts], empty="no gateway was tried")
-    if charges:
+    if paid:
         output.line("")
-        output.table(
-            _CHARGES_SHOWN, [[charge[key] for key in _CHARGES_SHOWN] for charge in charges], empty="no charges"
-        )
+        charge_table(paid)
     parts = breakdown if isinstance(breakdown, dict) else {}
     said = {name: value for name, value in parts.items() if not isinstance(value, list)}
     if said:  # of a call whose peer vanished

@@ -12,6 +12,7 @@ from vosd.engine.calls.saved import SavedSwitch
 from vosd.engine.node import Node
 from vosd.engine.settings import TraceSettings
 from vosd.routing.failover import AttemptOutcome
+from vosd.routing.special_numbers import SpecialNumbers
 from vosd.sip.settings import SipSettings
 from vosd.testing.virtual.scene import CALLEE, Scene, usual_catalogue
 from vosd.testing.virtual.vendor import RINGS, answers
@@ -170,3 +171,22 @@ def test_a_restored_call_occupies_what_it_did():
     exchange.switch.restore(saved, exchange.clock.now())
     assert (exchange.credits["acme"].reserved, exchange.switch.live.occupancy.total()) == (reserved, places)
     assert scene.finish(call).end_reason == "Normal"
+
+
+@pytest.mark.parametrize(
+    ("numbers", "recorded", "rate_group"),
+    [(SpecialNumbers(free=("4420*",)), True, "free number"), (SpecialNumbers(no_cdr=("4420*",)), False, "free number")],
+)
+@pytest.mark.parametrize("answers_first", [True, False])
+def test_a_call_to_a_special_number_stays_one(numbers, recorded, rate_group, answers_first):
+    """Restored while it rings, or in talk: it costs its customer nothing, with and without CDR."""
+    scene = Scene(usual_catalogue(vendors=1, special_numbers=numbers), balance="0")
+    scene.vendor.script = answers(1_000)
+    call = scene.caller.call(CALLEE)
+    scene.wire.run_for(1_500 if answers_first else 500)
+    restored(scene)
+    scene.wire.run_until(lambda: call.final == 200)
+    scene.wire.run_for(5_000)
+    record = scene.finish(call)
+    assert (record.recorded, record.rate_group, record.fee) == (recorded, rate_group, 0)
+    assert bool(record.cost) is recorded
