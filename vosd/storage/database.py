@@ -232,6 +232,8 @@ def _advice(code: object, text: str) -> str:
             return "is the server running and the address right?"
         case 1044 | 1045 | 1698:
             return "check the user and password of database.url"
+        case 1142 | 1143:
+            return "its user lacks a right: docs/database-rights.md lists those that it needs"
         case 1040:
             return "raise the server's max_connections"
         case 1205 | 1213:

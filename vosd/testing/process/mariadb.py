@@ -25,6 +25,8 @@ _SMALL: Final = ("--innodb-log-file-size=32M", "--innodb-buffer-pool-size=128M")
 
 FAST: Final = ("--innodb-flush-log-at-trx-commit=2", "--innodb-flush-method=nosync", "--skip-innodb-doublewrite")
 """For tests: a killed server loses nothing, only a power loss would."""
+_SCRIPTS: Final = (Path("/usr/share/mysql"), Path("/usr/share/mariadb"))
+"""Where distributions put the statements that make the system tables."""
 DURABLE: Final = ("--innodb-flush-log-at-trx-commit=1",)
 """For benchmarks: every commit is on the disk when it is acknowledged, as in production."""
 
@@ -53,14 +55,42 @@ def claim_port() -> tuple[int, socket.socket]:
     raise RuntimeError(message)
 
 
+def make_system_tables(directory: Path) -> None:
+    """Make the tables of users and rights where a server will start, so that it can be told to obey them.
+
+    ``FLUSH PRIVILEGES`` does that, on a server that was started; until then any user is let in.
+    """
+    scripts = next((each for each in _SCRIPTS if each.is_dir()), None)
+    if scripts is None:
+        message = f"none of {', '.join(map(str, _SCRIPTS))} is there; on Debian: apt-get install mariadb-server-core"
+        raise MariaDbMissing(message)
+    texts = [(scripts / name).read_text() for name in ("mysql_system_tables.sql", "mysql_system_tables_data.sql")]
+    head = "CREATE DATABASE mysql;\nUSE mysql;\nSET @auth_root_socket=NULL;\n"
+    user = ("--user=root",) if os.geteuid() == 0 else ()
+    command = [_binary(), "--no-defaults", *user, f"--datadir={directory}", f"--tmpdir={directory}", "--bootstrap"]
+    subprocess.run(
+        [*command, "--skip-grant-tables", *_SMALL, *FAST],
+        input="".join([head, *texts]),
+        text=True,
+        check=True,
+        capture_output=True,
+        timeout=_START_SECONDS,
+    )
+
+
+def _binary() -> str:
+    binary = shutil.which("mariadbd", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+    if binary is None:
+        message = "mariadbd is not installed; on Debian: apt-get install mariadb-server-core"
+        raise MariaDbMissing(message)
+    return binary
+
+
 class MariaDb:
     """One server process; ``start`` and ``stop`` may alternate, the data stays in ``directory``."""
 
     def __init__(self, directory: Path, options: tuple[str, ...] = FAST) -> None:
-        binary = shutil.which("mariadbd", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
-        if binary is None:
-            message = "mariadbd is not installed; on Debian: apt-get install mariadb-server-core"
-            raise MariaDbMissing(message)
+        binary = _binary()
         self.port, claim = claim_port()
         weakref.finalize(self, claim.close)
         self._log = directory / "error.log"
