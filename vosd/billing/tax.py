@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from decimal import Decimal
 
-from vosd.base.money import EXACT, Rounding
+from vosd.base.money import EXACT, ZERO, Rounding
 from vosd.billing.rater import Step, round_fee
 from vosd.billing.rates import RatingPolicy
 
@@ -15,7 +15,9 @@ def tax_by(steps: Sequence[Step], fee: Decimal) -> Decimal:
         KeyError: a step or a figure is missing, so this is not a breakdown.
     """
     by_name = {step["step"]: step for step in steps}
-    terms = by_name["fee"]
+    terms, row = by_name["fee"], by_name["rate"]
+    if row.get("tax_exempt"):
+        return ZERO
     policy = RatingPolicy(
         hold_time_precision_ms=0,
         free_time_s=0,
@@ -23,5 +25,5 @@ def tax_by(steps: Sequence[Step], fee: Decimal) -> Decimal:
         fee_unit=Decimal(str(terms["unit"])),
         rounding=Rounding(terms["rounding"]),
     )
-    rate = Decimal(str(by_name["rate"]["tax_rate"]))
+    rate = Decimal(str(row["tax_rate"]))
     return round_fee(EXACT.divide(EXACT.multiply(fee, rate), 100), policy)

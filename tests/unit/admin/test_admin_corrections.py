@@ -55,8 +55,9 @@ def test_a_party_that_the_call_has_not_is_named():
 
 @pytest.mark.parametrize("seconds", [1, 59, 61, 3_601])
 @pytest.mark.parametrize("places", [0, 2, 6])
-def test_the_tax_on_an_unchanged_fee_is_the_one_that_was_charged(seconds, places):
-    policy = rating_policy(fee_precision=places, nonzero_floor=True)
+@pytest.mark.parametrize("tax_exempt", [False, True])
+def test_the_tax_on_an_unchanged_fee_is_the_one_that_was_charged(seconds, places, tax_exempt):
+    policy = rating_policy(fee_precision=places, nonzero_floor=True, tax_exempt=tax_exempt)
     applied = applied_rate("0.0137", 6, tax_rate="7.7", policy=policy)
     charge = rate_call(applied, 1_000 * seconds)
     assert tax_by(breakdown(applied, charge), charge.fee) == charge.tax
