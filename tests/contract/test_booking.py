@@ -7,7 +7,8 @@ import pytest
 
 from vosd.cdr.ports import RejectedRecords, Standing
 from vosd.cdr.record import Attempt, Posting
-from vosd.storage.ports import CallFilter
+from vosd.storage import books
+from vosd.storage.ports import CallFilter, EntryKind, Payment
 from vosd.testing.data.records import answered_call, call_id, refused_call
 
 FEE = Decimal("0.012345")
@@ -262,3 +263,16 @@ async def test_a_batch_of_many_accounts_is_booked_whole(store):
     assert len(standings) == 603
     assert standings["v0"] == Standing(-200 * COST, 200)
     assert len(await store.queries.calls(CallFilter(limit=1000))) == 600
+
+
+async def test_what_calls_of_an_account_cost_since_a_moment_is_added_up(store, monkeypatch):
+    calls = [answered_call(number, customer_account="acme", ended_at=1_000 * number) for number in range(1, 8)]
+    await store.books.book(calls)
+    await store.payments.add(
+        Payment(account="acme", kind=EntryKind.PAYMENT, reference="p", made_at=9_000, amount=Decimal(5))
+    )
+    for size in (2_000, 2):
+        monkeypatch.setattr(books, "_ENTRIES_AT_ONCE", size)
+        assert await store.books.spent_since("acme", 5_000) == 3 * FEE
+        assert await store.books.spent_since("acme", 0) == 7 * FEE
+        assert await store.books.spent_since("idle", 0) == 0

@@ -24,7 +24,9 @@ CARRIED = 5
 
 def text_of(poor: str, balance: Decimal) -> str:
     """Return the configuration in which one account has the money for five calls, and the others have plenty."""
-    limits = dict.fromkeys(PRICES, "1000") | {poor: str(CARRIED * Decimal(PRICES[poor]) - balance)}
+    limits = dict.fromkeys(PRICES, "1000")
+    if poor:
+        limits[poor] = str(CARRIED * Decimal(PRICES[poor]) - balance)
     return Template(configuration("levels.yaml", LEVELLED_SWITCH)).safe_substitute(limits)
 
 
@@ -82,15 +84,40 @@ def test_exactly_as_many_calls_are_carried_as_the_account_with_least_money_pays_
         talking, codes = carried_of(stage, caller, vendor)
         assert (len(talking), codes) == (CARRIED, [503 if poor == "carrier" else 402] * (CALLS - CARRIED))
         assert amounts(stage, "reserved") == {name: CARRIED * Decimal(price) for name, price in PRICES.items()}
-        for call in talking:
-            call.send(call.request("BYE", 2))
-            assert caller.final_response("2 BYE", call.call_id).status == 200
-            vendor.reply(vendor.expect("BYE", passing=["ACK"]), 200)
+        hang_up(talking, caller, vendor)
     stage.expect_nothing_left()
     latest, *_ = eventually(lambda: answered_calls(stage), "the records of all calls")
     charges = stage.daemon.ask("cdr", "show", latest["call_id"])["charges"]
     assert [each["account"] for each in charges] == list(PRICES)
     stage.expect_books_in_order()
+
+
+def test_a_spend_limit_of_a_day_counts_what_was_spent_and_what_is_held(stage: Stage) -> None:
+    spent = -amounts(stage, "balance")["acme"]
+    limit = f'spend_limits: [{{per: day, amount: "{CARRIED * Decimal(PRICES["acme"]) + spent}", action: block}}]'
+    text = text_of("", Decimal(0))
+    stage.daemon.configure(text.replace("{id: acme,", f"{{id: acme, {limit},"))
+    stage.daemon.succeed("reload")
+    with Peer(stage.endpoint_of("acme")) as caller, Peer(VENDORS["carrier-a"]) as vendor:
+        talking, codes = carried_of(stage, caller, vendor)
+        assert (len(talking), codes) == (CARRIED, [402] * (CALLS - CARRIED))
+        hang_up(talking, caller, vendor)
+    stage.expect_nothing_left()
+    lines = eventually(lambda: reported(stage), "the limit in the log")
+    assert [(line["account"], line["per"], line["action"]) for line in lines] == [("acme", "day", "block")]
+
+
+def reported(stage: Stage) -> list[dict[str, str]]:
+    """Return what the log says of spend limits."""
+    return [line for line in stage.daemon.log() if line.get("event") == "spend_limit_reached"]
+
+
+def hang_up(talking: list[OutgoingCall], caller: Peer, vendor: Peer) -> None:
+    """Let the caller hang up all calls."""
+    for call in talking:
+        call.send(call.request("BYE", 2))
+        assert caller.final_response("2 BYE", call.call_id).status == 200
+        vendor.reply(vendor.expect("BYE", passing=["ACK"]), 200)
 
 
 def amounts(stage: Stage, column: str) -> dict[str, Decimal]:

@@ -9,6 +9,7 @@ from vosd.base.margin import LossGuard
 from vosd.base.money import ZERO, Rounding
 from vosd.billing.account_rates import AccountRounding
 from vosd.billing.rate_choice import RateSelection
+from vosd.billing.spending import SpendLimit
 
 
 class AccountType(Enum):
@@ -48,6 +49,10 @@ class Account(msgspec.Struct, frozen=True):
     """Name of the routing plan of its calls; None = no plan."""
     loss_guard: LossGuard | None = None
     """Which margin its calls must leave; None = that of the plan."""
+    spend_limits: tuple[SpendLimit, ...] = ()
+    """What its calls may cost in an hour or a day, and what happens then."""
+    timezone: str = "UTC"
+    """The zone in which its days begin."""
     agent: str | None = None
     """The account above it, which pays for its calls by its own rates as well; None = it is at the top."""
     partner: str | None = None

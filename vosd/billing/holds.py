@@ -16,6 +16,7 @@ from vosd.base.errors import Refusal, VosError
 from vosd.base.money import ZERO, format_amount
 from vosd.billing.rater import total_at
 from vosd.billing.rates import AppliedRate
+from vosd.billing.spending import Spending
 
 SHORTEST_STEP_S: Final = 5
 """Running calls are granted at least so much more at a time, while there is money for it."""
@@ -103,6 +104,7 @@ class AccountCredit:
         "limit",
         "low_below",
         "lows",
+        "spending",
     )
 
     def __init__(self, account: str, limit: Decimal | None, balance: Decimal = ZERO, seq: int = 0) -> None:
@@ -119,6 +121,8 @@ class AccountCredit:
         self.low_below: Decimal | None = None
         """The account is added to ``lows`` when less than this is left for calls; None = never."""
         self.lows: list[AccountCredit] | None = None
+        self.spending: Spending | None = None
+        """What its calls may cost in an hour or a day; None = it has no such limit."""
         self._low_at: Decimal | None = None
         """What the account had, holds included, when last added to ``lows``; None = there was enough since."""
 
@@ -131,6 +135,7 @@ class AccountCredit:
         """Return a copy to try a hold on; it never reports a low balance."""
         twin = copy(self)
         twin.lows = None
+        twin.spending = None if self.spending is None else self.spending.copied()
         return twin
 
     @property
@@ -178,6 +183,11 @@ class AccountCredit:
                 f"{granted_s} s to prefix {applied.rate.prefix} hold {format_amount(amount)}"
             )
             return Refusal(EndReason.INSUFFICIENT_BALANCE, 402, detail)
+        if self.spending is not None and (limit := self.spending.objection(amount, self._reserved)) is not None:
+            self.spending.refused(limit)
+            most = f"{format_amount(limit.amount)} {applied.currency} per {limit.per.value}"
+            detail = f"account {self.account} may spend {most}"
+            return Refusal(EndReason.INSUFFICIENT_BALANCE, 402, detail)
         self._reserved += amount
         self._holds += 1
         if self.low_below is not None:
@@ -216,6 +226,8 @@ class AccountCredit:
         if target_s <= hold.granted_s:
             return hold.granted_s
         available = self.available
+        if self.spending is not None:
+            available = self.spending.within(available, self._reserved)
         if available is None or (total_at(hold.applied, target_s) - hold.amount) * self._holds <= available:
             return target_s
         # What is held already is paid for, even if the account went below its limit since.
@@ -243,6 +255,8 @@ class AccountCredit:
     def post(self, amount: Decimal) -> None:
         """Add a signed amount that a call will book: a charge or a vendor's cost, both negative."""
         self._unbooked += amount
+        if self.spending is not None:
+            self.spending.add(-amount)
 
     def committed(self, balance: Decimal, seq: int) -> None:
         """Set a committed balance; one that is not newer than the present changes nothing."""

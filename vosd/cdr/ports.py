@@ -115,6 +115,14 @@ class Books(Protocol):
         """Return the number of the latest commit since the last call of this method, 0 = none."""
         ...
 
+    async def spent_since(self, account: str, since: int) -> Decimal:
+        """Return what the calls of an account have cost that ended since then (UTC milliseconds).
+
+        Raises:
+            StoreUnavailable: try again.
+        """
+        ...
+
     async def standings(self, after: int = 0) -> Changes:
         """Return the standing of every account that changed after the mark; ``after=0`` returns all.
 

@@ -99,7 +99,7 @@ class SwitchService:
         self.overrides = OverrideWatch(overrides or NoOverrides(), clock, self._override)
         self.listeners = tuple(listeners)
         self._journal = Journal(settings.state_dir / "journal", settings.journal)
-        self.balances = Balances(books)
+        self.balances = Balances(books, clock)
         self._recorder = Recorder(books, self._journal, self.balances.credits, settings.cdr)
         self.spool = Spool(books, self._journal.quarantine, self.balances.credits, self._recorder.turn)
         self.gateways = Gateways(clock, catalogue)

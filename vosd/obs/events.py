@@ -67,6 +67,8 @@ class Event(StrEnum):
     AUTH_UNBLOCKED = "auth_unblocked"
     BALANCE_LOW = "balance_low"
     """An account has less left for calls than its ``balance_low``: soon they will be refused, then ended."""
+    SPEND_LIMIT_REACHED = "spend_limit_reached"
+    """The calls of an account have cost, with what they hold, as much as one of its ``spend_limits``."""
     NAT_SWEEP_OVERRUN = "nat_sweep_overrun"
     """Keep-alives take longer than their period."""
     NAT_SWEEP_IN_TIME = "nat_sweep_in_time"

@@ -6,6 +6,7 @@ databases' dialects (``writers``) and when to try again (the recorder).
 
 import asyncio
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from decimal import Decimal
 from typing import Final, NamedTuple
 
 from sqlalchemy import insert, select
@@ -19,10 +20,14 @@ from vosd.storage import schema
 from vosd.storage.booked import BookedEntry, cdrs_of, entries_of
 from vosd.storage.currencies import currencies_of, other_currency, settle_all
 from vosd.storage.database import AlreadyThere, ContentRefused, Database
+from vosd.storage.ports import EntryKind
 from vosd.storage.rows import PreparedCall, Row, ledger_row, prepare
 from vosd.storage.types import Unstorable
 from vosd.storage.writers import writer_for
 
+_ENTRIES_AT_ONCE: Final = 2_000
+_NEWEST: Final = 2**62
+"""Above every sequence number of a ledger."""
 _ENCODED_AT_ONCE: Final = 32
 """Records encoded before the event loop serves calls again: well under a millisecond."""
 _OPENED_AT_ONCE: Final = 500
@@ -107,6 +112,27 @@ class SqlBooks:
         """Return the number of the latest commit since the last call of this method, 0 = none."""
         newest, self._newest_commit = self._newest_commit, 0
         return newest
+
+    async def spent_since(self, account: str, since: int) -> Decimal:
+        """Return what the calls of an account have cost that ended since then (UTC milliseconds).
+
+        Its entries are read backwards until a whole page is older: calls are booked nearly in the order in which they
+        end, and an account may have millions.
+
+        Raises:
+            StoreUnavailable: try again.
+        """
+        table, total, before = schema.ledger_entry.c, ZERO, _NEWEST
+        page = select(table.seq, table.amount, table.kind, table.created_at).where(table.account == account)
+        while True:
+            query = page.where(table.seq < before).order_by(table.seq.desc()).limit(_ENTRIES_AT_ONCE)
+            async with self._database.reading() as connection:
+                rows = (await connection.execute(query)).all()
+            fresh = [row for row in rows if row.created_at >= since]
+            total -= sum((row.amount for row in fresh if row.kind == EntryKind.CALL.value), ZERO)
+            if len(rows) < _ENTRIES_AT_ONCE or not fresh:
+                return total
+            before = rows[-1].seq
 
     async def standings(self, after: int = 0) -> Changes:
         """Return the standing of every account that changed after the mark; ``after=0`` returns all.

@@ -42,7 +42,11 @@ FILE: Final[Mapping[str, Any]] = {
             "origins": [{"name": "eea", "prefixes": "49", "rate_group": "sell"}],
         },
     ],
-    "accounts": [{"id": "customer", "rate_group": "sell"}, {"id": "other"}, {"id": "lone"}],
+    "accounts": [
+        {"id": "customer", "rate_group": "sell"},
+        {"id": "other"},
+        {"id": "lone", "spend_limits": [{"per": "hour", "amount": "7"}]},
+    ],
     "mapping_gateways": [{"name": "lone", "account": "customer", "hosts": "192.0.2.1"}],
     "routing_gateways": [
         {"name": "carrier", "account": "customer", "address": "192.0.2.9", "redirects": "follow"},
@@ -135,6 +139,8 @@ INSTEAD: Final[Mapping[str, Mapping[str, Any]]] = {
     "number_pools.file": {"file": "numbers.txt", "numbers": None},
     "calendar": {"calendar": "lone"},
     "accounts.agent": {"agent": "customer"},
+    "spend_limits.per": {"per": "day"},
+    "spend_limits.action": {"action": "hang up"},
     "timezone": {"timezone": "Europe/Berlin"},
     "holidays.country": {"country": "FR"},
     "holidays.subdivision": {"subdivision": "BE"},

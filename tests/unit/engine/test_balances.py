@@ -5,12 +5,15 @@ from decimal import Decimal
 import pytest
 import structlog
 
+from vosd.billing.spending import SpendAction, SpendLimit, SpendPeriod
 from vosd.billing.validity import DAY_MS
 from vosd.cdr.record import Posting
 from vosd.engine.booking.balances import LOWS_AT_ONCE, Balances, CurrencyChangedError
 from vosd.storage.memory.store import MemoryStore
 from vosd.storage.ports import EntryKind, Payment
 from vosd.testing.data.builders import account, applied_rate
+from vosd.testing.data.records import answered_call
+from vosd.testing.virtual.clock import ManualClock
 
 TEN = {"acme": account("acme")}
 
@@ -218,3 +221,55 @@ async def test_the_expiry_of_the_ledger_is_taken_with_the_balance_and_given_up_w
     later = Balances(store)
     await later.adopt(TEN)
     assert later.credits["acme"].expires_at == extended
+
+
+HOUR_MS = 3_600_000
+NOW = 1_790_000_000_000
+PER_HOUR = SpendLimit(SpendPeriod.HOUR, Decimal(1), SpendAction.BLOCK)
+
+
+async def spent_store(*ended_at: int) -> MemoryStore:
+    store = await store_with("10")
+    calls = [
+        answered_call(number, customer_account="acme", fee=Decimal("0.40"), ended_at=at)
+        for number, at in enumerate(ended_at, start=1)
+    ]
+    await store.book(calls)
+    return store
+
+
+async def test_what_calls_have_cost_in_the_present_hour_is_read_when_a_spend_limit_is_set():
+    begin = NOW - NOW % HOUR_MS
+    clock = ManualClock(wall=NOW)
+    balances = Balances(await spent_store(begin - 1, begin, NOW), clock)
+    balances.add_owed([Posting("acme", Decimal("-0.15"), "call-9/customer")])
+    await balances.adopt({"acme": account("acme", spend_limits=(PER_HOUR,))})
+    spending = balances.credits["acme"].spending
+    assert (spending.spent(SpendPeriod.HOUR), spending.spent(SpendPeriod.DAY)) == (Decimal("0.95"), Decimal("1.35"))
+
+
+async def test_a_spend_limit_is_logged_once_in_its_hour_and_counts_anew_in_the_next():
+    clock = ManualClock(wall=NOW)
+    balances = Balances(await store_with("10"), clock)
+    await balances.adopt({"acme": account("acme", spend_limits=(PER_HOUR,))})
+    credit = balances.credits["acme"]
+    credit.post(Decimal("-1.20"))
+    with structlog.testing.capture_logs() as lines:
+        for _ in range(2):
+            balances.watch_spending()
+        clock.move_to(clock.now().mono + HOUR_MS)
+        balances.watch_spending()
+    found = [{name: line[name] for name in ("event", "account", "per", "limit", "action", "spent")} for line in lines]
+    assert found == [
+        {"event": "spend_limit_reached", "account": "acme", "per": "hour", "limit": "1.00", "action": "block",
+         "spent": "1.20"}
+    ]  # fmt: skip
+    assert credit.spending.spent(SpendPeriod.HOUR) == 0
+
+
+async def test_a_reload_without_spend_limits_lifts_them():
+    balances = Balances(await store_with("10"), ManualClock(wall=NOW))
+    await balances.adopt({"acme": account("acme", spend_limits=(PER_HOUR,))})
+    await balances.adopt(TEN)
+    assert balances.credits["acme"].spending is None
+    balances.watch_spending()

@@ -3,9 +3,10 @@
 from typing import Final
 
 from vosd.billing.accounts import Account
+from vosd.billing.spending import SpendLimit
 from vosd.catalogue.source import CURRENCY_OF_RATE_GROUP
 from vosd.config.assembly.conversion import Conversion, require_all_used
-from vosd.config.keys.accounts import AccountKeys
+from vosd.config.keys.accounts import AccountKeys, SpendLimitKeys
 from vosd.config.keys.parameters import ParameterKeys
 
 _ACCOUNT: Final = Conversion(
@@ -16,9 +17,13 @@ _ACCOUNT: Final = Conversion(
         "advance_minutes": "advance_s",
         "payment_extends_days": "payment_extends_days",
         "rate_types": "rate_types",
+        "spend_limits": "spend_limits",
+        "timezone": "timezone",
     },
 )
 require_all_used(AccountKeys, _ACCOUNT)
+_SPEND_LIMIT: Final = Conversion(SpendLimitKeys, SpendLimit)
+require_all_used(SpendLimitKeys, _SPEND_LIMIT)
 
 
 def account_of(keys: AccountKeys, parameters: ParameterKeys) -> Account:
@@ -29,5 +34,7 @@ def account_of(keys: AccountKeys, parameters: ParameterKeys) -> Account:
         currency=keys.currency or CURRENCY_OF_RATE_GROUP,
         payment_extends_days=parameters.payment_extends_days if days is None else days,
         rate_types=frozenset(each.value for each in keys.rate_types),
+        spend_limits=tuple(map(_SPEND_LIMIT, keys.spend_limits)),
+        timezone="UTC" if keys.timezone is None else str(keys.timezone),
         advance_s=60 * (keys.advance_minutes or parameters.advance_minutes),
     )

@@ -1,6 +1,7 @@
 """``accounts[]``: who pays, or is paid, for calls."""
 
 from collections.abc import Mapping
+from datetime import tzinfo
 from decimal import Decimal
 from typing import Annotated, ClassVar, Final
 
@@ -10,6 +11,7 @@ from vosd.base.margin import LossGuard
 from vosd.base.money import ZERO, Rounding, unit_of
 from vosd.billing.accounts import AccountType
 from vosd.billing.rate_choice import RateSelection
+from vosd.billing.spending import SpendAction, SpendPeriod
 from vosd.config.keys import later, names_of_vos3000
 from vosd.config.keys.rates import RateType
 from vosd.config.keys.templates import TEMPLATE_KEY
@@ -20,10 +22,23 @@ from vosd.config.reader.model import Keys
 from vosd.config.reader.number_rules import comma_separated
 from vosd.config.reader.numbers import rate_prefix
 from vosd.config.reader.renamed import Renamed, renamed
+from vosd.config.reader.times import time_zone
 
 SectionPrefixes = Annotated[tuple[Annotated[str, rate_prefix()], ...], BeforeValidator(comma_separated)]
 
 _UNIT_MAX: Final = 1_000
+
+
+class SpendLimitKeys(Keys):
+    """What the calls of an account may cost in a time."""
+
+    per: Annotated[SpendPeriod, choice(SpendPeriod)]
+    """``hour`` or ``day``, by the clock of the account's ``timezone``."""
+    amount: Annotated[Decimal, price()]
+    """With tax: what calls that ended in it have cost, and what running calls hold."""
+    action: Annotated[SpendAction, choice(SpendAction)] = SpendAction.BLOCK
+    """``event`` logs ``spend_limit_reached``, ``block`` also refuses calls that would pass it, ``hang up`` also grants
+    running calls no more, so that they end where it is reached."""
 
 
 class AccountKeys(Keys):
@@ -97,6 +112,10 @@ class AccountKeys(Keys):
     loss_guard: Annotated[LossGuard | None, wanted_margin()] = None
     """Which margin routing gateways must leave for its calls. Default: that of its plan."""
 
+    spend_limits: tuple[SpendLimitKeys, ...] = ()
+    """What its calls may cost in an hour or a day. Default: no limit."""
+    timezone: Annotated[tzinfo | None, time_zone()] = None
+    """The zone in which its days begin, for ``spend_limits``. Default: UTC."""
     agent: Annotated[str | None, object_name()] = None
     """Id of the account above it, its agent. Every call is charged to the agent too, by the agent's own ``rate_group``,
     and to the agents above that one, at most 10 levels. An account is an agent as soon as another one names it."""

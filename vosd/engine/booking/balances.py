@@ -11,12 +11,15 @@ from typing import Final
 
 import structlog
 
+from vosd.base.clock import Clock
 from vosd.base.errors import VosError
 from vosd.base.money import ZERO, format_amount
 from vosd.billing.accounts import Account
 from vosd.billing.holds import AccountCredit
+from vosd.billing.spending import Spending, SpendPeriod
 from vosd.cdr.ports import Books, Changes, StoreUnavailable
 from vosd.cdr.record import Posting
+from vosd.engine.clock import SystemClock
 from vosd.engine.counting import Counting
 from vosd.obs.events import Event
 from vosd.obs.outage import Outage
@@ -40,12 +43,16 @@ class CurrencyChangedError(VosError):
 class Balances(Counting):
     """The credits of all accounts, kept up to date with the database."""
 
-    def __init__(self, books: Books) -> None:
+    def __init__(self, books: Books, clock: Clock | None = None) -> None:
+        """``clock`` says in which hour and day spend limits count; None = that of the machine."""
         self.credits: dict[str, AccountCredit] = {}
         """By account; none is ever removed, because calls of an account that left the configuration still end."""
+        self._limited: set[str] = set()
+        """Accounts with spend limits."""
         self._lows: list[AccountCredit] = []
         """Credits below their ``balance_low``, each at most once."""
         self._books = books
+        self._clock = clock or SystemClock()
         self._currencies: dict[str, str] = {}
         """Currency with which each account was adopted."""
         self._mark = 0
@@ -74,6 +81,25 @@ class Balances(Counting):
             credit.committed(*changes.standings[name])
             credit.expires_at = changes.expiries.get(name)
             credit.set_terms(accounts[name].overdraft_limit, accounts[name].balance_low)
+        limited = {name for name, account in accounts.items() if account.spend_limits}
+        for name in sorted(limited | self._limited.intersection(accounts)):
+            await self._set_spend_limits(self.credits[name], accounts[name])
+        self._limited = limited
+
+    async def _set_spend_limits(self, credit: AccountCredit, account: Account) -> None:
+        """Set the spend limits of an account; what its calls have cost in the present periods is read where unknown."""
+        wall_ms = self._clock.now().wall
+        if not account.spend_limits:
+            credit.spending = None
+        elif credit.spending is not None:
+            credit.spending.set_limits(account.spend_limits, account.timezone, wall_ms)
+        else:
+            # Calls that end from here on add themselves; one that is booked meanwhile counts twice, never not at all.
+            unbooked = -credit.unbooked
+            spending = credit.spending = Spending(account.spend_limits, account.timezone, wall_ms)
+            for per in SpendPeriod:
+                spending.add(await self._books.spent_since(credit.account, spending.begin_of(per, wall_ms)), per)
+                spending.add(unbooked, per)
 
     async def _settle_currencies(self, wanted: Mapping[str, str], in_calls: Callable[[], Collection[str]]) -> None:
         """Set the currencies of accounts in the database, unless they are known to be set."""
@@ -105,6 +131,7 @@ class Balances(Counting):
         while True:
             await asyncio.sleep(POLL_S)
             self.report_lows()
+            self.watch_spending()
             try:
                 await self.refresh()
                 outage.over()
@@ -181,6 +208,26 @@ class Balances(Counting):
         """
         for posting in postings:
             self._credit(posting.account).post(posting.amount)
+
+    def watch_spending(self) -> None:
+        """Begin the hours and days of spend limits that have ended anew, and log the limits that are reached."""
+        wall_ms = self._clock.now().wall
+        for name in sorted(self._limited):
+            credit = self.credits[name]
+            if credit.spending is None:
+                continue
+            credit.spending.roll(wall_ms)
+            for limit in credit.spending.reached(credit.reserved):
+                _log.warning(
+                    Event.SPEND_LIMIT_REACHED.value,
+                    account=credit.account,
+                    per=limit.per.value,
+                    limit=format_amount(limit.amount),
+                    action=limit.action.value,
+                    spent=format_amount(credit.spending.spent(limit.per)),
+                    reserved=format_amount(credit.reserved),
+                    currency=self._currencies.get(credit.account),
+                )
 
     def report_lows(self) -> None:
         """Log accounts with low balances, at most ``LOWS_AT_ONCE``, so that calls are not delayed."""

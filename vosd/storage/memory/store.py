@@ -45,6 +45,8 @@ class Entry(NamedTuple):
     kind: str
     reference: str
     call_id: str | None
+    ended_at: int = 0
+    """Of the call, UTC milliseconds."""
 
 
 @dataclass(slots=True)
@@ -120,6 +122,11 @@ class MemoryStore:
         """Return the number of the latest commit since the last call of this method, 0 = none."""
         newest, self._reported = (0 if self.commits == self._reported else self.commits), self.commits
         return newest
+
+    async def spent_since(self, account: str, since: int) -> Decimal:
+        """Return what the calls of an account have cost that ended since then (UTC milliseconds)."""
+        of_calls = (each for each in self.entries if each.account == account and each.kind == CALL_KIND)
+        return -sum((each.amount for each in of_calls if each.ended_at >= since), ZERO)
 
     async def standings(self, after: int = 0) -> Changes:
         """Return the standing of every account that changed after the mark; ``after=0`` returns all."""
@@ -246,7 +253,7 @@ class MemoryStore:
         for account, amount, reference in postings:
             self._open(account, held[account])
             if amount:
-                self._append(account, amount, CALL_KIND, reference, call.ledger_key)
+                self._append(account, amount, CALL_KIND, reference, call.ledger_key, record.ended_at)
 
     def _lacks(self, record: CallRecord) -> bool:
         if record.recorded:
@@ -281,11 +288,13 @@ class MemoryStore:
         self._append(payment.account, amount, payment.kind.value, payment.reference, None)
         return Receipt(before, before + amount, repeated=False)
 
-    def _append(self, account: str, amount: Decimal, kind: str, reference: str, call_id: str | None) -> None:
+    def _append(
+        self, account: str, amount: Decimal, kind: str, reference: str, call_id: str | None, ended_at: int = 0
+    ) -> None:
         row = self._accounts[account]
         row.standing = Standing(row.standing.balance + amount, row.standing.seq + 1)
         row.changed = self.commits
-        entry = Entry(account, row.standing.seq, amount, row.standing.balance, kind, reference, call_id)
+        entry = Entry(account, row.standing.seq, amount, row.standing.balance, kind, reference, call_id, ended_at)
         self.entries.append(entry)
         self._by_reference[account, kind, reference] = entry
 

@@ -1,0 +1,121 @@
+"""Spend limits of an account: hours and days, what they refuse, what they grant, and what is reported."""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import pytest
+
+from vosd.base.errors import Refusal
+from vosd.billing.call_hold import CallHold
+from vosd.billing.holds import AccountCredit
+from vosd.billing.spending import SpendAction, Spending, SpendLimit, SpendPeriod
+from vosd.testing.data.builders import applied_rate
+
+CENT_A_SECOND = applied_rate("0.60")
+HOUR, DAY = SpendPeriod.HOUR, SpendPeriod.DAY
+
+
+def ms(text: str) -> int:
+    return round(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp() * 1_000)
+
+
+NOW = ms("2026-03-28T10:59:30")
+
+
+def limited(amount: str, action: SpendAction, per: SpendPeriod = HOUR, limit: str | None = None) -> AccountCredit:
+    acme = AccountCredit("acme", None if limit is None else Decimal(limit), Decimal(0))
+    acme.spending = Spending([SpendLimit(per, Decimal(amount), action)], "UTC", NOW)
+    return acme
+
+
+def talking(acme: AccountCredit) -> CallHold:
+    hold = acme.hold(CENT_A_SECOND, 60, 3_600)
+    return CallHold([hold], hold.granted_s, 3_600)
+
+
+@pytest.mark.parametrize("action", [SpendAction.BLOCK, SpendAction.HANG_UP])
+def test_a_call_that_would_pass_the_limit_is_refused_until_the_hour_ends(action):
+    acme = limited("1.19", action)
+    first = talking(acme)
+    refusal = acme.hold(CENT_A_SECOND, 60, 3_600)
+    assert isinstance(refusal, Refusal)
+    assert (refusal.status, refusal.detail) == (402, "account acme may spend 1.19 USD per hour")
+    first.give_back()
+    acme.post(Decimal("-0.60"))
+    assert isinstance(acme.hold(CENT_A_SECOND, 60, 3_600), Refusal)
+    acme.spending.roll(NOW + 29_999)
+    assert isinstance(acme.hold(CENT_A_SECOND, 60, 3_600), Refusal)
+    acme.spending.roll(NOW + 30_000)
+    assert not isinstance(acme.hold(CENT_A_SECOND, 60, 3_600), Refusal)
+
+
+def test_an_event_refuses_nothing_and_is_reported_once_in_its_period():
+    acme = limited("0.60", SpendAction.EVENT)
+    call = talking(acme)
+    assert [len(acme.spending.reached(acme.reserved)) for _ in range(2)] == [1, 0]
+    talking(acme)
+    call.give_back()
+    acme.spending.roll(NOW + 30_000)
+    assert len(acme.spending.reached(acme.reserved)) == 1
+
+
+def test_a_limit_that_refused_a_call_is_reported_although_a_little_is_left():
+    acme = limited("1.19", SpendAction.BLOCK)
+    talking(acme)
+    assert acme.spending.reached(acme.reserved) == []
+    acme.copied().hold(CENT_A_SECOND, 60, 3_600)
+    assert acme.spending.reached(acme.reserved) == [], "a call that is only tried reports nothing"
+    acme.hold(CENT_A_SECOND, 60, 3_600)
+    assert len(acme.spending.reached(acme.reserved)) == 1
+
+
+@pytest.mark.parametrize(("action", "lasts_s"), [(SpendAction.BLOCK, 180), (SpendAction.HANG_UP, 119)])
+def test_running_calls_are_cut_at_the_limit_only_where_it_says_so(action, lasts_s):
+    call = talking(limited("1.19", action))
+    while call.granted_s < 180 and call.extend():
+        pass
+    assert call.granted_s == lasts_s
+
+
+def test_the_smaller_of_money_and_limit_ends_a_call():
+    call = talking(limited("5", SpendAction.HANG_UP, limit="0.80"))
+    while call.extend():
+        pass
+    assert call.granted_s == 80
+
+
+@pytest.mark.parametrize(
+    ("zone", "at", "per", "begin", "end"),
+    [
+        ("UTC", "2026-03-28T10:59:30", HOUR, "2026-03-28T10:00:00", "2026-03-28T11:00:00"),
+        ("Asia/Kolkata", "2026-03-28T10:59:30", HOUR, "2026-03-28T10:30:00", "2026-03-28T11:30:00"),
+        ("UTC", "2026-03-28T10:59:30", DAY, "2026-03-28T00:00:00", "2026-03-29T00:00:00"),
+        ("Europe/Berlin", "2026-03-28T23:30:00", DAY, "2026-03-28T23:00:00", "2026-03-29T22:00:00"),
+        ("Europe/Berlin", "2026-10-25T12:00:00", DAY, "2026-10-24T22:00:00", "2026-10-25T23:00:00"),
+    ],
+)
+def test_hours_and_days_begin_by_the_clock_of_the_zone(zone, at, per, begin, end):
+    spending = Spending([], zone, ms(at))
+    assert spending.begin_of(per, ms(at)) == ms(begin)
+    spending.add(Decimal(1))
+    spending.roll(ms(end) - 1)
+    assert spending.spent(per) == 1
+    spending.roll(ms(end))
+    assert spending.spent(per) == 0
+
+
+def test_an_hour_that_ends_leaves_the_day_as_it_is():
+    acme = limited("1", SpendAction.BLOCK, DAY)
+    acme.post(Decimal("-0.70"))
+    acme.spending.roll(NOW + 30_000)
+    assert (acme.spending.spent(HOUR), acme.spending.spent(DAY)) == (0, Decimal("0.70"))
+    assert isinstance(acme.hold(CENT_A_SECOND, 60, 3_600), Refusal)
+
+
+def test_a_reload_that_raises_a_limit_keeps_what_was_spent():
+    acme = limited("0.70", SpendAction.BLOCK)
+    acme.post(Decimal("-0.60"))
+    acme.spending.set_limits([SpendLimit(HOUR, Decimal("1.20"), SpendAction.BLOCK)], "Europe/Berlin", NOW)
+    assert acme.spending.spent(HOUR) == Decimal("0.60")
+    call = acme.hold(CENT_A_SECOND, 60, 3_600)
+    assert not isinstance(call, Refusal)

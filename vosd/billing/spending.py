@@ -1,0 +1,141 @@
+"""Spend limits: what the calls of an account may cost in an hour or a day, and what happens when they have.
+
+What ended calls have cost counts in the period in which they end; what running calls hold counts in the present one.
+"""
+
+from collections.abc import Sequence
+from copy import copy
+from datetime import datetime, timedelta
+from decimal import Decimal
+from enum import Enum
+from typing import Final
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from vosd.base.money import ZERO
+
+_HOUR_MS: Final = 3_600_000
+
+
+class SpendPeriod(Enum):
+    """How long amounts are added up."""
+
+    HOUR = "hour"
+    DAY = "day"
+
+
+class SpendAction(Enum):
+    """What happens at a limit; each does what those before it do as well."""
+
+    EVENT = "event"
+    """It is logged, once in the period."""
+    BLOCK = "block"
+    """A new call that would pass it is refused until the period ends."""
+    HANG_UP = "hang up"
+    """Running calls are granted no more either, so they end where the limit is reached."""
+
+
+class SpendLimit(msgspec.Struct, frozen=True):
+    """One limit of an account."""
+
+    per: SpendPeriod
+    amount: Decimal
+    action: SpendAction
+
+
+class Spending:
+    """What the calls of one account have cost in the present hour and day, against its limits."""
+
+    __slots__ = ("_ends", "_limits", "_refusing", "_reported", "_spent", "_zone")
+
+    def __init__(self, limits: Sequence[SpendLimit], zone: str, wall_ms: int) -> None:
+        """``zone`` is the time zone in which days begin."""
+        self._limits = tuple(limits)
+        self._zone = ZoneInfo(zone)
+        self._spent = dict.fromkeys(SpendPeriod, ZERO)
+        self._ends = {per: self._bounds(per, wall_ms)[1] for per in SpendPeriod}
+        self._reported: set[SpendLimit] = set()
+        """Limits that were reached in their present period."""
+        self._refusing: set[SpendLimit] = set()
+        """Limits that have refused a call since they were last looked at."""
+
+    def set_limits(self, limits: Sequence[SpendLimit], zone: str, wall_ms: int) -> None:
+        """Set what a reload changed; what was spent counts on until hour and day end."""
+        self._limits = tuple(limits)
+        self._reported.intersection_update(limits)
+        if self._zone.key != zone:
+            self._zone = ZoneInfo(zone)
+            self._ends = {per: self._bounds(per, wall_ms)[1] for per in SpendPeriod}
+
+    def begin_of(self, per: SpendPeriod, wall_ms: int) -> int:
+        """Return when the period began in which ``wall_ms`` lies (both UTC milliseconds)."""
+        return self._bounds(per, wall_ms)[0]
+
+    def roll(self, wall_ms: int) -> None:
+        """Begin the periods anew that have ended."""
+        for per, end_ms in self._ends.items():
+            if wall_ms >= end_ms:
+                self._spent[per] = ZERO
+                self._ends[per] = self._bounds(per, wall_ms)[1]
+                self._reported = {limit for limit in self._reported if limit.per is not per}
+
+    def add(self, amount: Decimal, per: SpendPeriod | None = None) -> None:
+        """Count what an ended call has cost, in both periods or in one."""
+        for each in SpendPeriod if per is None else (per,):
+            self._spent[each] += amount
+
+    def objection(self, amount: Decimal, reserved: Decimal) -> SpendLimit | None:
+        """Return the limit that a new call would pass which holds ``amount``, None = none does."""
+        for limit in self._limits:
+            if limit.action is not SpendAction.EVENT and self.spent(limit.per) + reserved + amount > limit.amount:
+                return limit
+        return None
+
+    def refused(self, limit: SpendLimit) -> None:
+        """Note that a call was refused because of a limit: it counts as reached."""
+        self._refusing.add(limit)
+
+    def within(self, available: Decimal | None, reserved: Decimal) -> Decimal | None:
+        """Return what running calls may be granted of what is available; None = whatever they want."""
+        for limit in self._limits:
+            if limit.action is SpendAction.HANG_UP:
+                left = limit.amount - self.spent(limit.per) - reserved
+                available = left if available is None else min(available, left)
+        return available
+
+    def reached(self, reserved: Decimal) -> list[SpendLimit]:
+        """Return the limits that are reached now and were not before in their period."""
+        found = [
+            limit
+            for limit in self._limits
+            if limit not in self._reported
+            and (limit in self._refusing or self.spent(limit.per) + reserved >= limit.amount)
+        ]
+        self._refusing.clear()
+        self._reported.update(found)
+        return found
+
+    def copied(self) -> "Spending":
+        """Return a copy on which a call can be tried."""
+        twin = copy(self)
+        twin._refusing = set()
+        return twin
+
+    def spent(self, per: SpendPeriod) -> Decimal:
+        """Return what calls that ended in the present period have cost."""
+        return self._spent[per]
+
+    def _bounds(self, per: SpendPeriod, wall_ms: int) -> tuple[int, int]:
+        """Return when the period begins in which ``wall_ms`` lies, and when it ends."""
+        at = datetime.fromtimestamp(wall_ms // 1_000, self._zone)
+        if per is SpendPeriod.HOUR:
+            begin_ms = wall_ms - (at.minute * 60 + at.second) * 1_000 - wall_ms % 1_000
+            return begin_ms, begin_ms + _HOUR_MS
+        midnight = at.replace(hour=0, minute=0, second=0)
+        following = (midnight + timedelta(days=1)).replace(fold=0)
+        return _ms_of(midnight.replace(fold=0)), _ms_of(following)
+
+
+def _ms_of(moment: datetime) -> int:
+    return round(moment.timestamp() * 1_000)
