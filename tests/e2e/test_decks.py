@@ -47,10 +47,11 @@ def in_force(stage: Stage, version: int) -> None:
     eventually(is_kept, f"version {version} of the deck in force")
 
 
-def rated(stage: Stage, conversation: Conversation) -> tuple[Decimal, str]:
-    """Return what a call cost, and the version of its rate as the breakdown has it."""
+def rated(stage: Stage, conversation: Conversation) -> tuple[str, str]:
+    """Return the price of a minute of a call, and the version of the deck, as its breakdown has them."""
     record: dict[str, Any] = stage.record_of(conversation.callee)
-    return Decimal(record["fee"]), record["fee_breakdown"]["customer"][0]["version"].partition("-")[0]
+    rate = record["fee_breakdown"]["customer"][0]
+    return rate["billing_rate"], rate["version"].partition("-")[0]
 
 
 def test_a_call_has_the_rate_of_the_deck_in_force_when_it_began(stage: Stage) -> None:
@@ -63,8 +64,14 @@ def test_a_call_has_the_rate_of_the_deck_in_force_when_it_began(stage: Stage) ->
         second.establish()
         for conversation in (first, second):
             conversation.hang_up()
-        assert rated(stage, first) == (Decimal("0.60"), "1")
-        assert rated(stage, second) == (Decimal("0.90"), "2")
+        assert rated(stage, first) == ("0.60", "1")
+        assert rated(stage, second) == ("0.90", "2")
+
+        tried = stage.daemon.ask("rates", "import", "sell", sheet(stage, "1.20"), "--dry-run", "--traffic", "1")
+        assert (tried["version"], tried["changes"]["up"]) == (None, 1)
+        margin = tried["margin"]
+        assert (margin["calls"], margin["refused"]) == (2, 0)
+        assert 3 * Decimal(margin["fee_after"]) == 4 * Decimal(margin["fee_before"])
 
         bad = stage.daemon.verb("rates", "import", "sell", sheet(stage, "0,70"))
         assert bad.code == 1
@@ -72,7 +79,7 @@ def test_a_call_has_the_rate_of_the_deck_in_force_when_it_began(stage: Stage) ->
         in_force(stage, 3)
         third.establish()
         third.hang_up()
-        assert rated(stage, third) == (Decimal("0.60"), "3")
+        assert rated(stage, third) == ("0.60", "3")
         closed.call.invite()
         assert closed.call.refused().status == 403
     assert [each["mode"] for each in stage.daemon.ask("rates", "versions", "sell")] == ["rollback", "full", "full"]

@@ -7,7 +7,7 @@ import time
 import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -19,6 +19,7 @@ from vosd.cdr.columns import iso_utc
 from vosd.cli.command import Invocation, OperationError
 from vosd.cli.database import database_of
 from vosd.cli.deck_progress import DeckProgress
+from vosd.cli.deck_trial import make_ready, margin_of
 from vosd.config.decks.conversion import HEADER, SheetReader
 from vosd.config.decks.sheet_map import SheetMapKeys, read_map
 from vosd.config.decks.sheets import lines_of
@@ -26,6 +27,9 @@ from vosd.config.decks.sorting import in_order
 from vosd.config.reader.times import machine_zone
 from vosd.storage.deck_ports import OperatorDecks
 from vosd.storage.decks import SqlDecks
+
+if TYPE_CHECKING:
+    from vosd.admin.deck_margin import MarginReport
 
 
 def import_deck(
@@ -40,6 +44,7 @@ def import_deck(
     is_forced: bool,
     memo: str | None,
     operator: str,
+    traffic: int | None,
 ) -> tuple[dict[str, Any], Report]:
     """Import a file, or only compare it with the deck; return the result as JSON has it, and the changes.
 
@@ -57,26 +62,30 @@ def import_deck(
     now = time.time_ns() // 1_000_000
     order = Order(rate_group, HEADER, Mode(mode), operator, now, effective, memo)
 
-    async def run() -> Report:
+    async def run() -> tuple[Report, "MarginReport | None"]:
         async with database_of(invocation.settings) as database:
             decks = SqlDecks(database)
             with DeckProgress() as progress:
                 prepared = await _prepared(decks, order, reader, _sorted(file, sheet_map, reader, progress), progress)
                 try:
                     if is_dry or reader.bad_rows:
-                        return prepared.report()
+                        return prepared.report(), await margin_of(
+                            invocation, database, prepared, traffic, reader.last_begin, progress
+                        )
+                    await make_ready(invocation, prepared, progress)
                     progress.begin("writing")
-                    return await put_in_force(decks, prepared, is_confirmed=is_forced)
+                    return await put_in_force(decks, prepared, is_confirmed=is_forced), None
                 finally:
                     prepared.close()
 
-    report = asyncio.run(run())
+    report, margin = asyncio.run(run())
     document = {
         **msgspec.structs.asdict(report),
         "dry_run": is_dry,
         "file": str(file),
         "invalid_rows": reader.bad_rows,
         "invalid": [*map(_mistake, reader.problems)],
+        **({} if margin is None else {"margin": margin}),
     }
     return document, report
 

@@ -56,6 +56,12 @@ def rates() -> None:
     help="full: prefixes that are not in the file are closed; delta: they stay as they are.",
 )
 @click.option("--map", "map_file", type=_FILE, metavar="MAP.yaml", help="What the columns of the file mean.")
+@click.option(
+    "--traffic",
+    type=click.IntRange(1, 366),
+    metavar="DAYS",
+    help="With --dry-run: how the margin on the calls of the last DAYS would change.",
+)
 @click.option("--force", "is_forced", is_flag=True, help="Import even if more than a fifth of the prefixes is closed.")
 @_MEMO
 @operator_option
@@ -69,6 +75,8 @@ def import_(invocation: Invocation, /, rate_group: str, file: Path, as_json: boo
     """
     from vosd.cli.deck_import import import_deck
 
+    if terms["traffic"] is not None and not terms["is_dry"]:
+        raise click.UsageError("--traffic is for --dry-run")
     document, report = import_deck(invocation, rate_group, file, **terms)
     if as_json:
         output.document(document)
@@ -90,6 +98,12 @@ def _show_import(report: "Report", document: Mapping[str, Any]) -> None:
         if shown:
             more = report.changes[kind] - len(shown)
             output.line(f"{kind}: {', '.join(shown)}{f' and {more} more' if more else ''}")
+    margin = document.get("margin")
+    if margin is not None:
+        output.line(
+            f"{margin.calls} calls of the last {margin.days} days: fees {margin.fee_before} to {margin.fee_after}, "
+            f"costs {margin.cost_before} to {margin.cost_after}, margin {margin.change} more; {margin.refused} refused"
+        )
     if document["invalid_rows"]:
         output.line(f"{document['invalid_rows']} rows have mistakes: nothing was imported")
     elif document["dry_run"]:

@@ -118,8 +118,13 @@ class Excerpt:
         base = None if read.derive is None else self._rate_group(read.derive.base or "")
         return read.group if base is None or read.derive is None else derived_group(read, base, read.derive).group
 
-    def _rate_group(self, name: str) -> ReadGroup | None:
-        """Return one rate group with the rates of its own."""
+    def rate_group_of(self, name: str, deck: Path) -> RateGroup | None:
+        """Return a rate group that takes its rates from a deck, as it would be with the rows in a file."""
+        read = self._rate_group(name, {name: deck})
+        return None if read is None else read.group
+
+    def _rate_group(self, name: str, decks: Mapping[str, Path] | None = None) -> ReadGroup | None:
+        """Return one rate group with the rates of its own; ``decks``: files of decks in place of those in force."""
         (groups,) = self._lists(RATE_GROUPS)
         section = _by_name(groups, "name").get(name)
         if section is None:
@@ -130,7 +135,7 @@ class Excerpt:
         section = fill_from_template(section, take_templates(self._copy(), ProblemList()), label, problems)
         wanted = Wanted(keys.state_dir, keys.database.url.reveal(), deck_names([section]))
         stored = self._definitions(wanted)
-        (section,) = with_decks([section], stored.files, problems)
+        (section,) = with_decks([section], stored.files if decks is None else decks, problems)
         compiled = CompiledGroups([section], parameters, lambda: self._tables(keys.state_dir), problems)
         if compiled.has(section):
             read = compiled.read(section)
@@ -139,7 +144,7 @@ class Excerpt:
         if read is None or problems.has_errors:
             raise ConfigError(problems.in_order())
         for deck in stored.decks:
-            if deck.group == name and name in stored.files:
+            if decks is None and deck.group == name and name in stored.files:
                 read.group.name_deck(deck.number)
         return read
 

@@ -111,6 +111,8 @@ class SheetReader:
         self.rows = 0
         """Rows without mistakes."""
         self.bad_rows = 0
+        self.last_begin = ""
+        """The latest moment at which a rate of the sheet comes into force; empty = at once."""
         self._bad: list[Problem] = []
         self._file = file
         self._price_per = price_per
@@ -223,6 +225,7 @@ class SheetReader:
         begins, ends = max(window[BEGINS], self._effective), window[ENDS]
         if ends and ends <= begins:
             raise ValueError
+        self.last_begin = max(self.last_begin, begins)
         others = _joined(["", *(_text(name, values.get(name, ""), getattr(row, name)) for name in OTHERS[1:])])
         return _Terms(f"{begins},{ends}", row.locked, others)
 

@@ -1,0 +1,67 @@
+"""What a new deck changes of the margin on stored calls."""
+
+from decimal import Decimal
+
+from vosd.admin.deck_margin import Margin
+from vosd.billing.rate_group import RateGroup
+from vosd.billing.rate_rows import RateRows
+from vosd.billing.rates import Rate
+from vosd.cdr.past import PastCall
+from vosd.testing.data.builders import rating_policy
+
+NOW = 1_790_000_000_000
+
+
+def deck(**prices: str) -> RateGroup:
+    rates = [
+        Rate(prefix=name.removeprefix("p"), billing_rate=Decimal(price), billing_cycle=60)
+        for name, price in prices.items()
+    ]
+    return RateGroup("deck", "USD", rating_policy(), RateRows(rates, "v1"), "v1")
+
+
+def call(number: str | None = "441", seconds: int = 61, **more: object) -> PastCall:
+    values = dict.fromkeys(PastCall._fields) | {
+        "call_id": "1", "started_at": NOW, "ended_at": NOW + seconds * 1_000, "hold_time_ms": seconds * 1_000,
+        "answered_at": NOW, "vendor_answered_at": NOW, "callee_billing": number, "fee_breakdown": "", "tried": (),
+        "agents": (),
+    } | more  # fmt: skip
+    return PastCall(**values)
+
+
+def report(before: RateGroup, after: RateGroup, *calls: PastCall) -> tuple[object, ...]:
+    margin = Margin(before, after, now=NOW, then=NOW, vendors={"carrier"}, days=7)
+    for each in calls:
+        margin.add(each)
+    found = margin.report()
+    return (
+        found.calls, found.refused, found.fee_before, found.fee_after, found.cost_before, found.cost_after,
+        found.change,
+    )  # fmt: skip
+
+
+def test_a_dearer_sell_deck_raises_the_margin():
+    sold = call(rate_group="deck")
+    assert report(deck(p44="0.10"), deck(p44="0.15"), sold, sold) == (2, 0, "0.40", "0.60", "0.00", "0.00", "0.20")
+
+
+def test_a_dearer_buy_deck_lowers_the_margin():
+    bought = call(rate_group="other", vendor_account="carrier", vendor_rate_prefix="44")
+    assert report(deck(p44="0.10"), deck(p44="0.15"), bought) == (1, 0, "0.00", "0.00", "0.20", "0.30", "-0.10")
+
+
+def test_a_call_without_a_rate_in_the_new_deck_would_be_refused():
+    assert report(deck(p44="0.10"), deck(p49="0.15"), call(rate_group="deck")) == (
+        1, 1, "0.20", "0.00", "0.00", "0.00", "-0.20",
+    )  # fmt: skip
+
+
+def test_other_calls_do_not_count():
+    calls = [
+        call(rate_group="other"),
+        call(rate_group="other", vendor_account="other", vendor_rate_prefix="44"),
+        call(rate_group="other", vendor_account="carrier"),  # it was not rated by a deck
+        call(None, rate_group="deck"),
+        call(rate_group="deck", answered_at=None),
+    ]
+    assert report(deck(p44="0.10"), deck(p44="0.15"), *calls) == (0, 0, *["0.00"] * 5)

@@ -1,0 +1,88 @@
+"""What a new deck would have changed of the margin on calls that were made: both decks rate the same stored calls."""
+
+from collections.abc import Collection
+from decimal import Decimal
+from typing import Final
+
+import msgspec
+
+from vosd.base.money import EXACT, ZERO, format_amount
+from vosd.billing.rate_group import RateGroup
+from vosd.billing.rater import rate_call
+from vosd.cdr.past import PastCall
+
+DAY_MS: Final = 86_400_000
+
+
+class MarginReport(msgspec.Struct, frozen=True):
+    """Sums without tax, of the calls that are rated by a deck."""
+
+    days: int
+    calls: int
+    refused: int
+    """Of these, calls that would be refused, or not be sent to the vendor, because they have no rate any more."""
+    fee_before: str
+    """What customers would have paid by the deck in force."""
+    fee_after: str
+    cost_before: str
+    """What vendors would have charged by it."""
+    cost_after: str
+    change: str
+    """By how much fees less costs would change."""
+
+
+class Margin:
+    """Rates calls by two decks of one rate group, by the rounding of that group."""
+
+    def __init__(
+        self, before: RateGroup, after: RateGroup, *, now: int, then: int, vendors: Collection[str], days: int
+    ) -> None:
+        """Take the decks.
+
+        Args:
+            before: the deck in force.
+            after: the one that is to be imported.
+            now: the moment whose rates of ``before`` count, UTC milliseconds.
+            then: the moment whose rates of ``after`` count.
+            vendors: accounts of vendors that have this rate group.
+            days: how far back the calls go, for the report.
+        """
+        self._before, self._after = before, after
+        self._now, self._then = now, then
+        self._vendors = vendors
+        self._days = days
+        self._calls = self._refused = 0
+        self._fees = [ZERO, ZERO]
+        self._costs = [ZERO, ZERO]
+
+    def add(self, past: PastCall) -> None:
+        """Rate a call on each side that has a rate of this group."""
+        number = past.callee_billing
+        if number is None:
+            return
+        sides: list[tuple[list[Decimal], int]] = []
+        if past.rate_group == self._after.name and past.answered_at is not None:
+            sides.append((self._fees, past.hold_time_ms))
+        vendor_ms = past.vendor_ms
+        if past.vendor_account in self._vendors and past.vendor_rate_prefix is not None and vendor_ms is not None:
+            sides.append((self._costs, vendor_ms))
+        if not sides:
+            return
+        self._calls += 1
+        before, after = self._before.find(number, self._now), self._after.find(number, self._then)
+        self._refused += before is not None and after is None
+        for sums, duration_ms in sides:
+            for index, rate in enumerate((before, after)):
+                if rate is not None:
+                    sums[index] = EXACT.add(sums[index], rate_call(rate, duration_ms).fee)
+
+    def report(self) -> MarginReport:
+        """Return the sums."""
+        (fee_before, fee_after), (cost_before, cost_after) = self._fees, self._costs
+        before, after = EXACT.subtract(fee_before, cost_before), EXACT.subtract(fee_after, cost_after)
+        return MarginReport(
+            self._days,
+            self._calls,
+            self._refused,
+            *map(format_amount, (fee_before, fee_after, cost_before, cost_after, EXACT.subtract(after, before))),
+        )

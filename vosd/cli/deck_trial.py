@@ -1,0 +1,110 @@
+"""A deck before it is in force: compiled for the switch, and compared with the present one on stored calls."""
+
+import zlib
+from collections.abc import AsyncIterator, Iterable
+from contextlib import aclosing
+from datetime import datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from vosd.admin.deck_margin import DAY_MS, Margin, MarginReport
+from vosd.admin.decks import Prepared
+from vosd.billing.deck_content import Chunk
+from vosd.billing.rate_group import RateGroup
+from vosd.catalogue.decks import DeckVersion
+from vosd.catalogue.problems import ConfigError
+from vosd.cli import output
+from vosd.cli.command import Invocation, OperationError
+from vosd.cli.deck_progress import DeckProgress
+from vosd.cli.simulate import ALL_CALLS
+from vosd.config.assembly.rate_store import is_own
+from vosd.config.kept import KeptCatalogue
+from vosd.storage.decks import SqlDecks
+from vosd.storage.ports import CallFilter
+from vosd.storage.spans import SqlSpans
+
+if TYPE_CHECKING:
+    from vosd.storage.database import Database
+
+
+async def make_ready(invocation: Invocation, prepared: Prepared, progress: DeckProgress) -> None:
+    """Compile the rates of an import where the switch keeps its own, so that it only has to open them.
+
+    Nothing is done where the directory belongs to another user, or the switch runs elsewhere.
+
+    Raises:
+        OperationError: the switch would refuse the rates.
+    """
+    state_dir = invocation.settings.state_dir
+    if not prepared.changes_something or not is_own(state_dir):
+        return
+    progress.begin("compiling")
+    rate_group, digest = prepared.order.rate_group, prepared.packed.digest
+    kept = KeptCatalogue(state_dir)
+    try:
+        await kept.fetch(DeckVersion(rate_group, 0, digest, prepared.changes.rows), _content(prepared.chunks()))
+    except OSError as error:
+        output.remark(f"{state_dir} has no room for compiled rates ({error.strerror}): the switch tries it again")
+        return
+    path = kept.path_of(digest)
+    if path is not None:
+        _group_with(invocation, rate_group, path)
+
+
+async def margin_of(
+    invocation: Invocation,
+    database: "Database",
+    prepared: Prepared,
+    days: int | None,
+    last_begin: str,
+    progress: DeckProgress,
+) -> MarginReport | None:
+    """Rate the calls of the last ``days`` by the deck in force and by the new one; None where none are wanted.
+
+    ``last_begin`` is when the last rate of the file comes into force, ISO 8601 UTC: all of its changes count.
+
+    Raises:
+        OperationError: the switch would refuse the rates.
+        StoreUnavailable: the calls cannot be read.
+    """
+    before, order = prepared.before, prepared.order
+    if days is None or before is None:
+        return None
+    accounts = invocation.excerpt.accounts()
+    vendors = {name for name in accounts if accounts[name].rate_group == order.rate_group}
+    then = max(order.now, order.effective or 0, _milliseconds(last_begin))
+    with TemporaryDirectory() as directory:
+        groups = []
+        for name, chunks in (("before", await SqlDecks(database).chunks(before)), ("after", prepared.chunks())):
+            path = Path(directory) / f"{name}.csv"
+            with path.open("wb") as file:
+                file.writelines(zlib.decompress(chunk.compressed) for chunk in chunks)
+            groups.append(_group_with(invocation, order.rate_group, path))
+        margin = Margin(groups[0], groups[1], now=order.now, then=then, vendors=vendors, days=days)
+        progress.begin("rating calls")
+        wanted = CallFilter(limit=ALL_CALLS, since=order.now - days * DAY_MS, until=order.now)
+        async with aclosing(SqlSpans(database).pages(wanted)) as pages:
+            async for calls in pages:
+                for call in calls:
+                    margin.add(call)
+    return margin.report()
+
+
+def _group_with(invocation: Invocation, rate_group: str, path: Path) -> RateGroup:
+    try:
+        group = invocation.excerpt.rate_group_of(rate_group, path)
+    except ConfigError as error:
+        message = f"the switch would refuse these rates, and nothing was imported:\n{error}"
+        raise OperationError(message) from error
+    assert group is not None, "the group is configured"
+    return group
+
+
+async def _content(chunks: Iterable[Chunk]) -> AsyncIterator[bytes]:
+    for chunk in chunks:
+        yield zlib.decompress(chunk.compressed)
+
+
+def _milliseconds(moment: str) -> int:
+    return int(datetime.fromisoformat(moment).timestamp() * 1_000) if moment else 0
