@@ -21,7 +21,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     (directory / "routes.csv").write_text(ROUTES, encoding="utf-8")
     with Daemon(directory, configuration("plans.yaml", PLANNING_SWITCH)) as daemon:
         stage = Stage(daemon, PLANNING_SWITCH)
-        for account in ("acme", "narrow", "hasty", "poor"):
+        for account in ("acme", "narrow", "hasty", "poor", "prepaid"):
             stage.pay(account, "100")
         yield stage
         stage.expect_nothing_left()
@@ -139,3 +139,21 @@ def test_the_cheapest_of_private_period_and_main_rates_prices_a_call(stage: Stag
         ("0.60", False),
     ]
     assert (found["rate_group"], found["fee"]) == ("own", "0.50")
+
+
+def test_derived_rates_rate_types_and_origins_price_and_refuse_calls(stage: Stage) -> None:
+    record = called(stage, "4410", "carrier-b", customer="prepaid")
+    row = next(each for each in record["fee_breakdown"]["customer"] if each["step"] == "rate")
+    assert (record["rate_group"], row["billing_rate"]) == ("resale", "0.45000000")
+
+    with conversing(stage, "4466", customer="prepaid") as (conversation,):
+        conversation.call.invite()
+        assert conversation.call.refused().status == 403
+    assert stage.record_of(conversation.callee)["end_reason"] == "Rate Type Not Allowed"
+
+    for caller, group in (("12015550123", "own"), ("4930123456", "resale"), ("anonymous", "own")):
+        arguments = ("--gateway", "prepaid-pbx", "--caller", caller, "--callee", "4430111")
+        assert stage.daemon.ask("route", "explain", *arguments)["rate"]["rate_group"] == group
+    record = called(stage, "4430", "carrier-b", customer="prepaid")
+    row = next(each for each in record["fee_breakdown"]["customer"] if each["step"] == "rate")
+    assert (record["rate_group"], row.get("source")) == ("own", "origin far")

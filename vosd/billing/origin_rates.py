@@ -39,7 +39,7 @@ class Origin(msgspec.Struct, frozen=True):
     rate_group: str
     prefixes: tuple[str, ...] = ()
     """Of calling numbers; ``*`` = every number that is valid."""
-    callers: frozenset[CallerKind] = frozenset()
+    callers: tuple[CallerKind, ...] = ()
     """Calls without valid calling number that are of this origin."""
 
 

@@ -11,7 +11,7 @@ from vosd.b2bua.ports import Answer
 from vosd.base.cause import EndReason
 from vosd.base.errors import Refusal
 from vosd.base.number import for_matching
-from vosd.callcontrol.admission import Admission, CallRequest, StepOutOfOrderError
+from vosd.callcontrol.admission import FREE_NUMBER, Admission, CallRequest, StepOutOfOrderError
 from vosd.callcontrol.invite_numbers import InviteNumbers
 from vosd.callcontrol.questions import Ask, Outcome, Question
 from vosd.routing.dynamic_lists import Listing
@@ -93,6 +93,11 @@ def find_routing_number(admission: Admission, call: CallRequest) -> Outcome:
         return None
     if admission.catalogue.routes.phone(number) is not None:
         return None  # a number of ours
+    if not terms.rate_by_routing_number:
+        # The rate is that of the dialled number, so a call without rate or money causes no query, which may be paid.
+        refusal = admission.find_sell_rate(call)
+        if refusal is not None or not _can_pay(admission, call):
+            return refusal
     otherwise = None if terms.fail_open else NO_PORTABILITY
     return Ask(WhichRoutingNumber(number), terms.timeout_ms, otherwise, partial(_looked_up, terms, call))
 
@@ -108,6 +113,19 @@ def ask_redirect_server(admission: Admission, call: CallRequest) -> Outcome:
         return None
     question = WhereTo(call.callee, call.caller, call.hops, terms.timeout_ms)
     return Ask(question, terms.timeout_ms, _not_redirected(terms), partial(_redirected, terms, call))
+
+
+def _can_pay(admission: Admission, call: CallRequest) -> bool:
+    """Return whether the customer has the money that the call will hold; it is held later."""
+    gateway, account, rate = call.mapping, call.account, call.rate
+    if gateway is None or account is None or rate is None:
+        raise StepOutOfOrderError(_UNIDENTIFIED)
+    if rate.group == FREE_NUMBER:
+        return True
+    limits = (admission.catalogue.parameters.max_call_seconds, account.max_call_seconds, gateway.max_call_seconds)
+    longest_s = min(limit_s for limit_s in limits if limit_s is not None)
+    trial = admission.live.credits[account.id].copied()
+    return not isinstance(trial.hold(rate, account.advance_s, longest_s), Refusal)
 
 
 def _looked_up(terms: PortabilityTerms, call: CallRequest, answer: Answer) -> None:

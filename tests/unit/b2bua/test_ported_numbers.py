@@ -103,6 +103,28 @@ def test_the_rates_may_be_those_of_the_routing_number():
         assert record.callee_out == CALLEE
 
 
+def test_a_call_without_rate_or_money_is_not_looked_up():
+    for callee, payer, reason in (
+        ("33142", account("acme"), "No Matching Rate"),
+        (CALLEE, account("acme", rate_types=frozenset({"local"})), "Rate Type Not Allowed"),
+        (CALLEE, account("acme", advance_s=3_600_000), "Insufficient Balance"),
+    ):
+        for fail_open in (True, False):
+            terms = PortabilityTerms(asks=True, fail_open=fail_open)
+            scene = scene_of(ported(), terms=terms, accounts=[payer])
+            scene.dial(callee)
+            assert scene.exchange.sink.records[-1].end_reason == reason
+            assert asked(scene) == []
+            settled(scene)
+
+
+def test_a_call_is_looked_up_that_its_longest_duration_makes_affordable():
+    scene = scene_of(ported(), accounts=[account("acme", advance_s=3_600_000, max_call_seconds=60)])
+    assert scene.dial().final == 200
+    assert scene.tried() == [("recipient", CALLEE)]
+    settled(scene)
+
+
 @pytest.mark.parametrize(
     ("form", "uri", "to"),
     [

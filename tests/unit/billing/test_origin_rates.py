@@ -21,7 +21,7 @@ BASE = group("base", p44="0.10", p33="0.20")
 EEA = (Origin("eea", "eea", prefixes=("33", "49")), group("eea", p44="0.02"))
 FRENCH = (Origin("paris", "paris", prefixes=("331",)), group("paris", p44="0.01"))
 ROW = (Origin("row", "row", prefixes=("*",)), group("row", p44="0.50"))
-MISSING = (Origin("none", "none", callers=frozenset({CallerKind.MISSING})), group("none", p44="0.30"))
+MISSING = (Origin("none", "none", callers=(CallerKind.MISSING,)), group("none", p44="0.30"))
 
 
 @pytest.mark.parametrize(

@@ -214,12 +214,13 @@ def test_a_template_gives_rate_groups_their_rounding(tmp_path):
 
 
 ORIGINS = [{"name": "eea", "prefixes": ["33", "49"], "rate_group": "own"}]
+HIDDEN = {"name": "hidden", "callers": ["invalid", "missing"], "rate_group": "night"}
 
 
 def test_the_rates_of_both_sides_depend_on_the_caller_s_origin(tmp_path):
-    catalogue = site(tmp_path, {"rate_groups": {"origins": ORIGINS}}).catalogue
+    catalogue = site(tmp_path, {"rate_groups": {"origins": [*ORIGINS, HIDDEN]}}).catalogue
     vendors, trunk = LiveVendors(catalogue, LiveState()), catalogue.routing_gateways["trunk"]
-    for caller, name in (("+4930123456", "own"), ("+12015551234", "sell"), ("", "sell")):
+    for caller, name in (("+4930123456", "own"), ("+12015551234", "sell"), ("", "night")):
         call = CallRequest("192.0.2.1", 5060, 70, looped=False, at=Instant(0, 0), caller=caller, callee="4420")
         call.mapping, call.account = catalogue.mapping_gateways["pbx"], catalogue.accounts["acme"]
         assert Admission(catalogue, LiveState()).find_sell_rate(call) is None

@@ -51,7 +51,7 @@ require_all_used(
         "derive": "the rates of another group (derived_groups.py)",
     },
 )
-_ORIGIN: Final = Conversion(OriginKeys, Origin, by_hand={"callers": "callers"})
+_ORIGIN: Final = Conversion(OriginKeys, Origin)
 require_all_used(OriginKeys, _ORIGIN)
 _RATE: Final = Conversion(
     RateKeys,
@@ -355,5 +355,5 @@ def _derive(keys: RateGroupKeys) -> DeriveKeys | None:
 
 
 def _rate_group(keys: RateGroupKeys, policy: RatingPolicy, table: RateTable) -> RateGroup:
-    origins = tuple(_ORIGIN(each, callers=frozenset(each.callers)) for each in keys.origins)
+    origins = tuple(map(_ORIGIN, keys.origins))
     return group_of(keys.name, keys.currency, policy, table, keys.period_rates, origins)
