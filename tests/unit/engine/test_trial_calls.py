@@ -158,6 +158,20 @@ def test_a_gateway_without_address_takes_no_call() -> None:
     assert trial.exchange.leftovers() == {}
 
 
+def test_a_vendor_that_is_paid_in_advance_is_held_for_and_without_money_is_not_called() -> None:
+    trial = Trial(ANSWERS, talk_ms=3_000)
+    credit = trial.exchange.credits["carriers"]
+    credit.set_terms(Decimal(0), None)
+    with pytest.raises(GatewayBusyError, match="account carriers has"):
+        trial.begin()
+    assert trial.exchange.leftovers() == {}
+    credit.committed(Decimal("0.025"), 2)
+    trial.begin()
+    assert credit.reserved == Decimal("0.025")  # five seconds at half a cent
+    trial.scene.wire.run_until(lambda: trial.call.is_over, within_ms=120_000)
+    assert trial.over()["cost"] == "0.015"
+
+
 def test_an_answer_that_cannot_be_journaled_is_hung_up_at_once() -> None:
     trial = Trial(ANSWERS)
     trial.exchange.sink.takes_answers = False

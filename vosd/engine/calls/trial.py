@@ -13,14 +13,16 @@ from vosd.b2bua.invitation import written
 from vosd.b2bua.stamps import Arrival, Ending, Journey
 from vosd.base.cause import EndReason, HangupSource
 from vosd.base.clock import Instant
-from vosd.base.errors import VosError
+from vosd.base.errors import Refusal, VosError
 from vosd.base.ids import uuid7
 from vosd.base.number import for_matching
 from vosd.base.wheel import Timer
+from vosd.billing.holds import Hold
 from vosd.callcontrol.admission import CallRequest
 from vosd.callcontrol.bookkeeping import OpenCall, conclude, opened
 from vosd.callcontrol.live_state import LiveState
 from vosd.callcontrol.ports import CallSink
+from vosd.callcontrol.vendor_terms import buy_rate
 from vosd.cdr.record import Attempt, CallRecord
 from vosd.engine.calls.trial_log import TrialLog, TrialOrder, TrialStep
 from vosd.routing.pipeline import RouteChoice
@@ -41,6 +43,8 @@ from vosd.trunks.gateways import Address, RoutingGateway
 PATIENCE_MS: Final = 60_000
 """Longest time of a test call without answer, whatever the gateway's own limits are."""
 _HOPS: Final = 70
+_LATE_S: Final = 2
+"""How much longer than wanted an answered call may last, until its BYE is sent."""
 _RINGING: Final = range(180, 200)
 
 
@@ -81,6 +85,7 @@ class TrialCall:
         self._order, self._began = order, now
         self._log = TrialLog(order, now)
         self._record: CallRecord | None = None
+        self._hold: Hold | None = None
         self.dialog: Dialog | None = None
 
     @property
@@ -106,7 +111,7 @@ class TrialCall:
         """Send the INVITE.
 
         Raises:
-            GatewayBusyError: the gateway has no address, or its limits forbid a call.
+            GatewayBusyError: the gateway has no address, its limits forbid a call, or its vendor cannot be paid for it.
         """
         gateway, now = self._choice.gateway, self._began
         addresses = self._live.addresses_of(gateway)
@@ -117,7 +122,23 @@ class TrialCall:
         if full is not None:
             message = f"{gateway.name} has reached its limit ({full.value}): a test call counts like any other"
             raise GatewayBusyError(message)
+        refusal = self._hold_money(gateway)
+        if refusal is not None:
+            self._live.occupancy.undo(gateway.scope, gateway.name, now.mono)
+            raise GatewayBusyError(refusal.detail)
         self._send(addresses[0], gateway, now)
+
+    def _hold_money(self, gateway: RoutingGateway) -> Refusal | None:
+        """Hold what the whole call may cost on the vendor's account, which may be paid in advance."""
+        credit, rate = self._live.credits.get(gateway.account or ""), buy_rate(self._choice)
+        if credit is None or rate is None:
+            return None
+        seconds = self._order.talk_ms // 1_000 + _LATE_S
+        hold = credit.hold(rate, seconds, seconds)
+        if isinstance(hold, Refusal):
+            return hold
+        self._hold = hold
+        return None
 
     def _send(self, address: Address, gateway: RoutingGateway, now: Instant) -> None:
         endpoint, dialect, login = self._endpoint, gateway.dialect, gateway.login
@@ -257,6 +278,8 @@ class TrialCall:
         self._call_off()
         if self.dialog is not None:
             self._endpoint.forget(self._tag, now)
+        if self._hold is not None:
+            self._hold.credit.release(self._hold)
         gateway = self._choice.gateway
         self._live.occupancy.release(gateway.scope, gateway.name)
 
