@@ -46,8 +46,8 @@ class AccountKeys(Keys):
 
     id: Annotated[str, object_name()]
     """Unique among the accounts. Never change it: the ledger identifies the account by it."""
-    type: Annotated[AccountType, choice(AccountType, later=frozenset({"card"}))] = AccountType.DIRECT
-    """``direct`` for customers, ``clearing`` for vendors."""
+    type: Annotated[AccountType, choice(AccountType, later=frozenset({"card", "partner"}))] = AccountType.DIRECT
+    """``direct`` for customers, also for agents, ``clearing`` for vendors."""
     rate_group: Annotated[str | None, object_name()] = None
     """Prices of its calls. Without one, only gateways that name a group have prices."""
     private_rate_group: Annotated[str | None, object_name()] = None
