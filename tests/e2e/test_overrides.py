@@ -1,9 +1,11 @@
 """What operators override in a running switch: at once, kept over a restart, until it is cleared or expires."""
 
+import json
 import signal
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 import pytest
 from doubles.daemon import Daemon
@@ -11,7 +13,7 @@ from doubles.daemon import Daemon
 from .addresses import OVERRIDDEN_SWITCH
 from .conditions import eventually
 from .conversation import conversing
-from .expectations import Expected, check
+from .expectations import SELL, TAX, Expected, check
 from .stage import Stage, configuration
 
 EXPLAIN = ("route", "explain", "--gateway", "acme-pbx", "--caller", "1202", "--callee", "4410111")
@@ -195,13 +197,23 @@ def test_an_account_is_not_closed_while_its_calls_run_and_then_at_once(overridde
         running.establish()
         outcome = daemon.verb("account", "close", "acme", "--pay-out")
         assert (outcome.code, "acme has 1 running calls" in outcome.stderr) == (1, True)
+        shown = daemon.ask("account", "show", "acme")
+        move = ("payment", "transfer", "--from", "acme", "--to", "poor", "--amount")
+        outcome = daemon.verb(*move, shown["balance"])
+        assert (outcome.code, f"acme has {shown['available']} to spare" in outcome.stderr) == (1, True)
+        assert daemon.ask(*move, shown["available"])[0]["after"] == shown["reserved"]
+        assert daemon.ask("account", "show", "acme")["available"] == "0.00"
         running.hang_up()
         overridden.expect_nothing_left()
-        left = daemon.ask("account", "show", "acme")["balance"]
-        assert daemon.ask("account", "close", "acme", "--pay-out")["paid_out"] == left
+        overridden.record_of(running.callee)
+        left = Decimal(shown["reserved"]) - SELL - TAX
+        close = ("account", "close", "acme", "--pay-out", "--json")
+        closed = eventually(lambda: daemon.verb(*close).stdout, "the end of what is not booked yet")
+        assert Decimal(json.loads(closed)["paid_out"]) == left
         assert refused(overridden, after) == 403
     overridden.expect_nothing_left()
     check(overridden.record_of(after.callee), Expected("Account Disabled", "switch", 403, 21, rated=False))
     daemon.succeed("overrides", "clear", "acme", "--setting", "closed")
     overridden.pay("acme", "100")
+    daemon.succeed("payment", "add", "--account", "poor", "--type", "zero")
     overridden.expect_books_in_order()
