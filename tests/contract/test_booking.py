@@ -276,3 +276,12 @@ async def test_what_calls_of_an_account_cost_since_a_moment_is_added_up(store, m
         assert await store.books.spent_since("acme", 5_000) == 3 * FEE
         assert await store.books.spent_since("acme", 0) == 7 * FEE
         assert await store.books.spent_since("idle", 0) == 0
+
+
+async def test_the_standings_of_some_accounts_are_those_of_all(store):
+    await store.books.book([answered_call(1, customer_account="a", vendor_account="b")])
+    await store.books.open_accounts(["c"])
+    everything = (await store.books.standings()).standings
+    some = await store.books.standings_of(["a", "c", "unknown"])
+    assert some.standings == {name: everything[name] for name in ("a", "c")}
+    assert (await store.books.standings_of([])).standings == {}

@@ -123,6 +123,14 @@ class Books(Protocol):
         """
         ...
 
+    async def standings_of(self, accounts: Collection[str]) -> Changes:
+        """Return the standing of each of these accounts that has a row; the mark is 0.
+
+        Raises:
+            StoreUnavailable: try again.
+        """
+        ...
+
     async def standings(self, after: int = 0) -> Changes:
         """Return the standing of every account that changed after the mark; ``after=0`` returns all.
 

@@ -4,11 +4,12 @@ Production and tests build it alike and hand it other surroundings: a clock, tok
 Sends and receives nothing: ``engine.loop`` does that, in tests the virtual wire.
 """
 
-from collections.abc import Sequence, Set
+from collections.abc import Iterable, Sequence, Set
 from random import randrange
 from typing import NamedTuple, Protocol
 
 from vosd.base.clock import Clock, Instant
+from vosd.billing.accounts import Account
 from vosd.billing.holds import AccountCredit
 from vosd.callcontrol.ports import CallSink
 from vosd.callcontrol.questions import Asker, Step
@@ -133,9 +134,9 @@ class Node:
         )
         self.vendors = VendorLinks(self.endpoint, around.names, self.switch.live, around.draw)
 
-    def swap_catalogue(self, catalogue: Catalogue, now: Instant) -> None:
-        """Put another catalogue in force; its accounts have credits by now."""
-        self.switch.swap_catalogue(catalogue)
+    def swap_catalogue(self, catalogue: Catalogue, now: Instant, changed: Iterable[Account] | None = None) -> None:
+        """Put another catalogue in force; its accounts have credits by now. ``changed`` is as in ``Switch``."""
+        self.switch.swap_catalogue(catalogue, changed)
         self.authenticator.adopt(catalogue)
         self.registrar.adopt(catalogue)
         self.vendors.adopt(catalogue, now)

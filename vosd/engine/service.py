@@ -12,6 +12,7 @@ import structlog
 from vosd.b2bua.ports import Answer
 from vosd.base.cause import EndReason
 from vosd.base.clock import Clock, Instant
+from vosd.billing.accounts import Account
 from vosd.callcontrol.questions import Asker, Step, Ticket
 from vosd.callcontrol.setup import STEPS
 from vosd.catalogue.catalogue import Catalogue
@@ -20,7 +21,7 @@ from vosd.catalogue.ports import NoOverrides, SwitchOverrides
 from vosd.cdr.lease import Lease
 from vosd.cdr.ports import Books
 from vosd.engine.background import BackgroundTasks, every, report_dropped
-from vosd.engine.booking.balances import Balances
+from vosd.engine.booking.balances import ACCOUNTS_AT_ONCE, Balances
 from vosd.engine.booking.call_keeper import CallKeeper
 from vosd.engine.booking.comparison import Comparison
 from vosd.engine.booking.database_memo import MemoFile
@@ -288,6 +289,7 @@ class SwitchService:
         """
         vendors = catalogue.routing_gateways.values()
         await self.directory.look_up(vendors)
+        changed = await self._accounts_with_other_terms(catalogue)
         await self.balances.adopt(catalogue.accounts, lambda: accounts_of(self.switch.calls()))
         self.directory.keep_to(vendors)  # from here on nothing is awaited: no call begins in an old currency
         self._configured = catalogue
@@ -295,8 +297,21 @@ class SwitchService:
         self.gateways.adopt(catalogue)
         self.signalling.adopt(catalogue)
         now = self._clock.now()
-        self.node.swap_catalogue(catalogue, now)
+        self.node.swap_catalogue(catalogue, now, changed)
         self._loop.flush(now)
+
+    async def _accounts_with_other_terms(self, catalogue: Catalogue) -> list[Account]:
+        """Return the accounts that are not in the configured catalogue, or have another limit there."""
+        before, changed = self._configured.accounts, []
+        for count, (name, account) in enumerate(catalogue.accounts.items(), 1):
+            was = before.get(name)
+            if was is not account and (
+                was is None or was.overdraft_limit != account.overdraft_limit or was.balance_low != account.balance_low
+            ):
+                changed.append(account)
+            if count % ACCOUNTS_AT_ONCE == 0:
+                await asyncio.sleep(0)  # let calls run
+        return changed
 
     def overridden_at(self, wall_ms: int) -> tuple[Catalogue, Blocks]:
         """Return the catalogue and the blocks with those overrides of now that have not expired at a time."""

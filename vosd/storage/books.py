@@ -7,7 +7,7 @@ databases' dialects (``writers``) and when to try again (the recorder).
 import asyncio
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from decimal import Decimal
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -31,6 +31,8 @@ _NEWEST: Final = 2**62
 _ENCODED_AT_ONCE: Final = 32
 """Records encoded before the event loop serves calls again: well under a millisecond."""
 _OPENED_AT_ONCE: Final = 500
+_account: Final = schema.account.c
+_standing: Final = select(_account.id, _account.balance, _account.seq, _account.changed, _account.expires_at)
 
 
 class SqlBooks:
@@ -134,22 +136,29 @@ class SqlBooks:
                 return total
             before = rows[-1].seq
 
+    async def standings_of(self, accounts: Collection[str]) -> Changes:
+        """Return the standing of each of these accounts that has a row; the mark is 0.
+
+        Raises:
+            StoreUnavailable: try again.
+        """
+        wanted = sorted(set(accounts))
+        rows: list[Any] = []
+        async with self._database.reading() as connection:
+            for start in range(0, len(wanted), _OPENED_AT_ONCE):
+                some = _account.id.in_(wanted[start : start + _OPENED_AT_ONCE])
+                rows += (await connection.execute(_standing.where(some))).all()
+        return _changes(rows, 0)
+
     async def standings(self, after: int = 0) -> Changes:
         """Return the standing of every account that changed after the mark; ``after=0`` returns all.
 
         Raises:
             StoreUnavailable: try again.
         """
-        table = schema.account.c
-        query = select(table.id, table.balance, table.seq, table.changed, table.expires_at)
         async with self._database.reading() as connection:
-            rows = (await connection.execute(query.where(table.changed > after))).all()
-        mark = max((row.changed for row in rows), default=after)
-        return Changes(
-            {row.id: Standing(row.balance, row.seq) for row in rows},
-            mark,
-            {row.id: row.expires_at for row in rows if row.expires_at is not None},
-        )
+            rows = (await connection.execute(_standing.where(_account.changed > after))).all()
+        return _changes(rows, max((row.changed for row in rows), default=after))
 
     async def _prepare(self, records: Iterable[CallRecord]) -> tuple[list[PreparedCall], list[RejectedRecord]]:
         calls: list[PreparedCall] = []
@@ -314,3 +323,11 @@ def _is_there(record: CallRecord, with_cdr: Collection[str], taken: Mapping[tupl
     if record.recorded:
         return record.call_id in with_cdr
     return any((posting.account, posting.reference) in taken for posting in record.postings)
+
+
+def _changes(rows: Sequence[Any], mark: int) -> Changes:
+    return Changes(
+        {row.id: Standing(row.balance, row.seq) for row in rows},
+        mark,
+        {row.id: row.expires_at for row in rows if row.expires_at is not None},
+    )

@@ -57,3 +57,27 @@ async def test_a_call_that_begins_while_names_are_looked_up_keeps_the_currency_o
 @pytest.fixture
 def dollars_and_euros(tmp_path: Path) -> tuple[Loaded, Loaded]:
     return loaded_in(tmp_path, "USD"), loaded_in(tmp_path, "EUR")
+
+
+async def test_a_reload_sets_the_limits_of_accounts_that_have_others(
+    tmp_path: Path, dollars_and_euros: tuple[Loaded, Loaded]
+) -> None:
+    file = tmp_path / "vosd.yaml"
+    written = file.read_text().replace("EUR", "USD")
+
+    def limited(limit: str, low: str) -> Loaded:
+        file.write_text(written.replace("limit: unlimited", f"limit: {limit}, balance_low: {low}"))
+        return load(file)
+
+    daemon = Daemon(file, Started(dollars_and_euros[0], Remembered()), Notifier(None))
+    service = daemon.service
+    steps = daemon.steps()[:5]
+    for step in steps:
+        await step.start()
+    credit = service.balances.credits["acme"]
+    assert (credit.available, credit.low_below) == (None, None)
+    for limit, low in (("1", "0"), ("2", "0"), ("2", "5"), ("3", "6")):
+        await service.swap_catalogue(limited(limit, low).catalogue)
+        assert (credit.available, credit.low_below) == (int(limit), int(low))
+    for step in reversed(steps):
+        await step.stop()

@@ -16,6 +16,7 @@ from vosd.b2bua.states import CallState
 from vosd.base.cause import EndReason
 from vosd.base.clock import Instant
 from vosd.base.errors import Refusal
+from vosd.billing.accounts import Account
 from vosd.billing.holds import AccountCredit
 from vosd.callcontrol.admission import Admission
 from vosd.callcontrol.bookkeeping import Legs
@@ -168,10 +169,11 @@ class Switch(Counting):
         """Admission of new calls, for ``explain --live``."""
         return self.services.admission
 
-    def swap_catalogue(self, catalogue: Catalogue) -> None:
+    def swap_catalogue(self, catalogue: Catalogue, changed: Iterable[Account] | None = None) -> None:
         """Use another catalogue for new calls; live calls keep the terms that they were admitted with.
 
-        Every account of the catalogue must have a credit by now, except in the constructor.
+        Every account of the catalogue must have a credit by now, except in the constructor. ``changed`` are the
+        accounts whose terms may differ from those in force; None = all.
         """
         self.services.adopt(Admission(catalogue, self.live))
         self._refusals.adopt(catalogue.parameters)
@@ -203,7 +205,7 @@ class Switch(Counting):
             if table.plan.max_attempts is not None or table.plan.search_ms is not None
         }
         overridden = self._overrides.accounts()
-        for account in catalogue.accounts.values():
+        for account in catalogue.accounts.values() if changed is None else changed:
             credit = self.live.credits.get(account.id)
             if credit is not None and account.id not in overridden:
                 credit.set_terms(account.overdraft_limit, account.balance_low)

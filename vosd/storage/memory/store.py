@@ -128,6 +128,12 @@ class MemoryStore:
         of_calls = (each for each in self.entries if each.account == account and each.kind == CALL_KIND)
         return -sum((each.amount for each in of_calls if each.ended_at >= since), ZERO)
 
+    async def standings_of(self, accounts: Collection[str]) -> Changes:
+        """Return the standing of each of these accounts that has a row."""
+        everything = await self.standings()
+        wanted = {name: standing for name, standing in everything.standings.items() if name in accounts}
+        return Changes(wanted, 0, {name: at for name, at in everything.expiries.items() if name in accounts})
+
     async def standings(self, after: int = 0) -> Changes:
         """Return the standing of every account that changed after the mark; ``after=0`` returns all."""
         changed = {name: row for name, row in self._accounts.items() if row.changed > after}
