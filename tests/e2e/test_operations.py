@@ -112,7 +112,9 @@ def test_a_good_file_takes_effect_for_new_calls_and_leaves_running_ones_alone(op
     good = operated.daemon.configuration_file.read_text()
     with conversing(operated, "4410", "4410") as (running, next_call):
         running.establish()
-        operated.daemon.configure(good.replace('prefixes: ["4410", "4470"]', 'prefixes: ["4470"]'))
+        changed = good.replace('prefixes: ["4410", ', "prefixes: [")
+        assert changed != good
+        operated.daemon.configure(changed)
         operated.daemon.succeed("reload")
 
         next_call.call.invite()
