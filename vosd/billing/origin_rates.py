@@ -3,9 +3,9 @@
 The calling number is that which routing sees: as the mapping gateway's rules have rewritten it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import Enum
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 import msgspec
 
@@ -20,6 +20,7 @@ COMPARED_S: Final = 60
 _SHARED_MAX: Final = 1_024
 _DIGITS_MIN: Final = 7
 _DIGITS_MAX: Final = 15
+Found = TypeVar("Found")
 _WITHHELD: Final = frozenset({"", "anonymous", "unavailable", "restricted", "unknown"})
 
 
@@ -41,6 +42,8 @@ class Origin(msgspec.Struct, frozen=True):
     """Of calling numbers; ``*`` = every number that is valid."""
     callers: tuple[CallerKind, ...] = ()
     """Calls without valid calling number that are of this origin."""
+    areas: tuple[tuple[str, ...], ...] = ()
+    """Prefixes by area: calls within one of them are of this origin, before all others. At most one origin has some."""
 
 
 class _Bound(NamedTuple):
@@ -56,10 +59,19 @@ def kind_of(caller: str) -> CallerKind | None:
     return None if is_number and _DIGITS_MIN <= len(caller) <= _DIGITS_MAX else CallerKind.INVALID
 
 
+def longest(by_prefix: Mapping[str, Found], number: str) -> Found | None:
+    """Return what the longest prefix of a number stands for, or None."""
+    for length in range(len(number), -1, -1):
+        found = by_prefix.get(number[:length])
+        if found is not None:
+            return found
+    return None
+
+
 class OriginRates:
     """A rate group with other rates for some callers (implements ``Rates``)."""
 
-    __slots__ = ("_base", "_bound", "_by_kind", "_by_prefix", "_longest", "_shared")
+    __slots__ = ("_areas", "_base", "_bound", "_by_kind", "_by_prefix", "_shared", "_within")
 
     def __init__(self, base: Rates, origins: Sequence[tuple[Origin, Rates]]) -> None:
         """``base`` prices the calls of no origin, and numbers that the group of their origin does not price."""
@@ -73,7 +85,14 @@ class OriginRates:
         self._by_kind = {
             kind: bound for (origin, _), bound in zip(origins, self._bound, strict=True) for kind in origin.callers
         }
-        self._longest = max(map(len, self._by_prefix), default=0)
+        self._areas: dict[str, int] = {}
+        """Area by prefix, as numbers."""
+        self._within: _Bound | None = None
+        """The origin of calls within an area."""
+        for (origin, _), bound in zip(origins, self._bound, strict=True):
+            if origin.areas:
+                self._areas = {prefix: area for area, prefixes in enumerate(origin.areas) for prefix in prefixes}
+                self._within = bound
         self._shared: dict[tuple[str, AppliedRate], AppliedRate] = {}
         """By origin and rate of its group: the calls of an origin share the rate with its name."""
 
@@ -95,16 +114,12 @@ class OriginRates:
         bare = for_matching(caller)
         kind = kind_of(bare)
         if kind is None:
-            return self._of(self._by_number(bare), number, wall_ms)
+            area = longest(self._areas, bare) if self._areas else None
+            if area is not None and area == longest(self._areas, for_matching(number)):
+                return self._of(self._within, number, wall_ms)
+            return self._of(longest(self._by_prefix, bare), number, wall_ms)
         bound = self._by_kind.get(kind)
         return self._dearest(number, wall_ms) if bound is None else self._of(bound, number, wall_ms)
-
-    def _by_number(self, caller: str) -> _Bound | None:
-        for length in range(self._longest, -1, -1):
-            bound = self._by_prefix.get(caller[:length])
-            if bound is not None:
-                return bound
-        return None
 
     def _of(self, bound: _Bound | None, number: str, wall_ms: int) -> AppliedRate | None:
         rate = None if bound is None else bound.rates.find(number, wall_ms)

@@ -76,3 +76,29 @@ def test_an_origin_beside_a_choice_is_named_with_it():
     candidates = [Candidate(RateSource.ACCOUNT, own), Candidate(RateSource.MAIN, main)]
     found = RateChoice(candidates, RateSelection.CHEAPEST, 60).find("442012", 0, "+4930123456")
     assert (found.group, found.source) == ("eea", "main, origin eea")
+
+
+STATES = (("1205", "1251"), ("1907",), ("19075",))
+WITHIN = (Origin("intrastate", "intra", areas=STATES), group("intra", p1="0.03"))
+BETWEEN = (Origin("interstate", "inter", prefixes=("1",)), group("inter", p1="0.01"))
+LONG_DISTANCE = group("ld", p1="0.05", p44="0.02")
+
+
+def test_a_call_within_an_area_has_the_rates_of_that_and_others_those_of_the_caller():
+    rates = OriginRates(LONG_DISTANCE, [BETWEEN, WITHIN])
+    for caller, callee, name in (
+        ("+12055551234", "12515551234", "intra"),
+        ("12055551234", "+12055559999", "intra"),
+        ("12055551234", "19075551234", "inter"),
+        ("19074441234", "19075551234", "inter"),
+        ("14155551234", "14155559999", "inter"),
+        ("12055551234", "442012345678", "ld"),
+        ("493012345678", "12055551234", "ld"),
+        ("", "12055551234", "ld"),
+    ):
+        assert rates.find(callee.removeprefix("+"), 0, caller).group == name, (caller, callee)
+
+
+def test_where_the_jurisdiction_is_undetermined_the_dearest_rate_holds():
+    cheap = OriginRates(group("ld", p1="0.002"), [BETWEEN, WITHIN])
+    assert cheap.find("12055551234", 0, "anonymous").source == "origin intrastate"

@@ -234,7 +234,9 @@ def test_the_rates_of_both_sides_depend_on_the_caller_s_origin(tmp_path):
     ("origins", "named"),
     [
         ([{**ORIGINS[0], "rate_group": "owm"}], "rate_groups[sell].origins[0].rate_group"),
-        ([{"name": "eea", "rate_group": "own"}], "prefixes, or callers"),
+        ([{"name": "eea", "rate_group": "own"}], "prefixes, callers, or areas"),
+        ([{**ORIGINS[0], "areas": ["1205,1251", "1251"]}], "each prefix in one area"),
+        ([{**ORIGINS[0], "areas": ["1205"]}, {**HIDDEN, "areas": ["1"]}], "areas in one of them only"),
         ([*ORIGINS, {**ORIGINS[0], "name": "twin"}], "each prefix once"),
         ([*ORIGINS, {**ORIGINS[0], "prefixes": "1"}], "each name once"),
         ([{**ORIGINS[0], "callers": "absent"}], "one of missing, invalid"),
@@ -267,3 +269,9 @@ def test_an_explained_route_names_the_rates_that_may_price_the_call(tmp_path):
         for source, group, price in shown
     ]
     assert found.to_json()["rate"] == {**rates[0], "candidates": rates}
+
+
+def test_areas_are_lists_of_prefixes(tmp_path):
+    origins = [{"name": "intrastate", "areas": ["1205, 1251", ["1907", "1908"]], "rate_group": "own"}]
+    (origin,) = site(tmp_path, {"rate_groups": {"origins": origins}}).catalogue.rate_groups["sell"].origins
+    assert origin.areas == (("1205", "1251"), ("1907", "1908"))

@@ -104,6 +104,7 @@ INSTEAD: Final[Mapping[str, Mapping[str, Any]]] = {
     "derive.from": {"from": "other"},
     "rate_groups.currency": {"currency": "EUR", "origins": None},
     "origins.rate_group": {"rate_group": "other"},
+    "origins.areas": {"areas": ["1205,1251"]},
     "origins.prefixes": {"prefixes": "33"},
     "private_rate_group": {"private_rate_group": "lone"},
     "period_rates": {"period_rates": "night"},

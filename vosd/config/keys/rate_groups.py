@@ -15,7 +15,8 @@ from vosd.config.keys.templates import TEMPLATE_KEY
 from vosd.config.reader.amounts import currency_code, factor_up_to, price, step
 from vosd.config.reader.fields import KeyProblemError, choice, object_name, one_or_many, switch, whole
 from vosd.config.reader.model import Keys
-from vosd.config.reader.numbers import rate_prefix
+from vosd.config.reader.number_rules import comma_separated
+from vosd.config.reader.numbers import plain_prefix, rate_prefix
 from vosd.config.reader.renamed import Renamed, renamed
 
 RATES_INLINE_MAX: Final = 1_000
@@ -63,11 +64,17 @@ class OriginKeys(Keys):
     """Prefixes of calling numbers; the longest that fits decides, ``*`` fits every valid number."""
     callers: Annotated[tuple[Annotated[CallerKind, choice(CallerKind)], ...], BeforeValidator(one_or_many)] = ()
     """``missing``: calls without calling number. ``invalid``: those whose calling number is no international one."""
+    areas: tuple[Annotated[tuple[Annotated[str, plain_prefix()], ...], BeforeValidator(comma_separated)], ...] = ()
+    """Areas, such as the states of a country, each a list of prefixes: calls whose calling and called number are of the
+    same area are of this origin, before all others."""
 
     @model_validator(mode="after")
     def _says_who(self) -> "OriginKeys":
-        if not self.prefixes and not self.callers:
-            raise KeyProblemError("prefixes", "prefixes, or callers")
+        if not self.prefixes and not self.callers and not self.areas:
+            raise KeyProblemError("prefixes", "prefixes, callers, or areas")
+        found = [prefix for area in self.areas for prefix in area]
+        if len(set(found)) < len(found):
+            raise KeyProblemError("areas", "each prefix in one area")
         return self
 
 
@@ -113,6 +120,8 @@ class RateGroupKeys(Keys):
         ):
             if len(set(found)) < len(found):
                 raise KeyProblemError("origins", f"each {what} once")
+        if sum(bool(each.areas) for each in self.origins) > 1:
+            raise KeyProblemError("origins", "areas in one of them only")
         return self
 
     names_elsewhere: ClassVar[Renamed] = renamed(names_of_vos3000.RATE_GROUP)
