@@ -7,7 +7,7 @@ import time
 import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -30,6 +30,9 @@ from vosd.storage.decks import SqlDecks
 
 if TYPE_CHECKING:
     from vosd.admin.deck_margin import MarginReport
+
+NICENESS: Final = 10
+"""Of an import, as of what compiles rates beside calls."""
 
 
 def import_deck(
@@ -54,6 +57,7 @@ def import_deck(
         ConfigError: the map has mistakes, or the configuration.
         VosError: nothing was imported.
     """
+    give_way()
     group = invocation.excerpt.deck_group(rate_group)
     sheet_map = None if map_file is None else read_map(map_file)
     begins = "" if effective is None else iso_utc(effective)
@@ -88,6 +92,11 @@ def import_deck(
         **({} if margin is None else {"margin": margin}),
     }
     return document, report
+
+
+def give_way() -> None:
+    """Lower the priority of this process, and of those that it starts: calls of a switch on this machine come first."""
+    os.setpriority(os.PRIO_PROCESS, 0, max(NICENESS, os.getpriority(os.PRIO_PROCESS, 0)))
 
 
 def write_content(file: Path, chunks: Iterable[Chunk]) -> None:

@@ -59,6 +59,14 @@ def empty_database(tmp_path_factory) -> Path:
     return path
 
 
+@pytest.fixture(autouse=True)
+def priority(monkeypatch) -> list[int]:
+    """Keep the priority of the tests, and return what it was set to."""
+    wanted: list[int] = []
+    monkeypatch.setattr("os.setpriority", lambda _which, _who, niceness: wanted.append(niceness))
+    return wanted
+
+
 @pytest.fixture
 def site(tmp_path, empty_database) -> Site:
     shutil.copy(empty_database, tmp_path / "vosd.db")
@@ -78,6 +86,12 @@ def test_an_import_makes_a_version_and_an_export_has_its_rates(site):
     assert lines[4].startswith("49,2025-12-31T23:00:00.000Z,,,0.005,Germany,")
     (version,) = site.ask("versions", "acme")
     assert (version["version"], version["operator"], version["memo"], version["mode"]) == (1, "ann", "first", "full")
+
+
+def test_an_import_gives_way_to_calls(site, priority):
+    site.run("import", "acme", site.write(SHEET))
+    assert priority
+    assert min(priority) >= 10
 
 
 def test_a_trial_changes_nothing(site):
