@@ -106,7 +106,8 @@ async def test_small_ranges_behind_a_close_find_the_same(booked, monkeypatch):
     )
     found = sorted(map(str, (await verify_ledger(booked)).differences))
     assert len(found) == 3
-    for accounts, entries in ((1, 50_000), (500, 1), (2, 3)):
+    for accounts, entries, alone in ((1, 50_000, 5_000), (500, 1, 5_000), (2, 3, 5_000), (500, 50_000, 5), (500, 3, 0)):
+        monkeypatch.setattr(verify_accounts, "_CLOSED_TOGETHER", alone)
         monkeypatch.setattr(verify_accounts, "_ACCOUNTS_AT_ONCE", accounts)
         monkeypatch.setattr(verify_accounts, "_ENTRIES_AT_ONCE", entries)
         assert sorted(map(str, (await verify_ledger(booked)).differences)) == found

@@ -217,3 +217,22 @@ def test_an_account_is_not_closed_while_its_calls_run_and_then_at_once(overridde
     overridden.pay("acme", "100")
     daemon.succeed("payment", "add", "--account", "poor", "--type", "zero")
     overridden.expect_books_in_order()
+
+
+def test_a_period_is_closed_while_calls_run(overridden: Stage) -> None:
+    daemon = overridden.daemon
+    with conversing(overridden, "4410") as (call,):
+        call.establish()
+        until = datetime.fromtimestamp(time.time_ns() // 1_000_000 / 1_000, UTC)
+        closed = daemon.ask("ledger", "close", "--until", until.isoformat())
+        assert closed["accounts"] >= 2
+        call.hang_up()
+    overridden.expect_nothing_left()
+    overridden.record_of(call.callee)
+    behind, whole = (daemon.ask("ledger", "verify", *words)["entries"] for words in ((), ("--whole",)))
+    assert 2 <= behind < whole
+    overridden.expect_books_in_order()
+    of_call = daemon.ask("ledger", "list", "--account", "acme", "--since", until.isoformat())
+    assert [(each["kind"], each["amount"]) for each in of_call] == [("call", f"-{SELL + TAX}")]
+    month = daemon.ask("ledger", "statement", "--account", "acme", "--month", f"{until:%Y-%m}")
+    assert (month["closed"], month["closing"]) == (False, daemon.ask("account", "show", "acme")["balance"])

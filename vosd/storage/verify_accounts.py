@@ -24,6 +24,8 @@ Report = Callable[[Difference], None]
 
 _ACCOUNTS_AT_ONCE: Final = 500
 _ENTRIES_AT_ONCE: Final = 50_000
+_CLOSED_TOGETHER: Final = 5_000
+"""Most closed entries of an account that is read together with others."""
 
 _account: Final = schema.account.c
 _entry: Final = schema.ledger_entry.c
@@ -129,16 +131,23 @@ def _next_accounts(after: str, closed_until: int | None) -> Select[Any]:
 
 
 def _batches(rows: Sequence[Row[Any]], starts: dict[str, _Start]) -> Iterator[list[_Start]]:
-    """Join accounts that have few entries together; the rows say about how many they have."""
+    """Join neighbours that have few entries together; the rows say about how many they have.
+
+    The closed entries of accounts that are read together may be read as well, so one with many of them is alone.
+    """
     batch: list[_Start] = []
     size = 0
     for row in rows:
-        expected = max(row.seq - starts[row.id].seq, 1)
-        if batch and size + expected > _ENTRIES_AT_ONCE:
+        start = starts[row.id]
+        expected = max(row.seq - start.seq, 1)
+        if batch and (size + expected > _ENTRIES_AT_ONCE or start.seq > _CLOSED_TOGETHER):
             yield batch
             batch, size = [], 0
-        batch.append(starts[row.id])
+        batch.append(start)
         size += expected
+        if start.seq > _CLOSED_TOGETHER:
+            yield batch
+            batch, size = [], 0
     if batch:
         yield batch
 
