@@ -45,7 +45,7 @@ FILE: Final[Mapping[str, Any]] = {
     "accounts": [
         {"id": "customer", "rate_group": "sell"},
         {"id": "other"},
-        {"id": "lone", "spend_limits": [{"per": "hour", "amount": "7"}]},
+        {"id": "lone", "spend_limits": [{"per": "hour", "amount": "9"}]},
     ],
     "mapping_gateways": [{"name": "lone", "account": "customer", "hosts": "192.0.2.1"}],
     "routing_gateways": [
