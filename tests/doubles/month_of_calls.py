@@ -37,6 +37,7 @@ calendars:
     entries: [{weekdays: [mon, tue, wed, thu, fri], from: "08:00", to: "18:00"}]
 rate_groups:
   - name: retail
+    origins: [{name: hidden, callers: [missing, invalid], rate_group: surcharged}]
     fee_precision: 4
     rates:
       - {prefix: "44", area: "United Kingdom", billing_rate: "0.0123", tax_rate: "19"}
@@ -69,7 +70,12 @@ rate_groups:
   - name: wholesale
     fee_precision: 8
     rates: [{prefix: "*", billing_rate: "0.00987654", billing_cycle: 1}, {prefix: "44", billing_rate: "0.007"}]
+  - name: surcharged
+    rates: [{prefix: "*", billing_rate: "0.4", tax_rate: "3"}]
   - name: minutes
+    origins:
+      - {name: near, prefixes: ["33", "49"], rate_group: wholesale}
+      - {name: elsewhere, prefixes: ["*"], rate_group: surcharged}
     rates: [{prefix: "*", billing_rate: "0.011", interval: "60/60"}]
 period_rates:
   - name: tariff
@@ -98,8 +104,8 @@ accounts:
 mapping_gateways:
   - {name: plain, account: plain, hosts: 192.0.2.1, tech_prefix: "77"}
   - {name: other-group, account: plain, hosts: 192.0.2.2, rate_group: uncapped}
-  - {name: cycles, account: cycles, hosts: 192.0.2.3}
-  - {name: sections, account: sections, hosts: 192.0.2.4}
+  - {name: cycles, account: cycles, hosts: 192.0.2.3, caller_rewrite: [["0", "49"]]}
+  - {name: sections, account: sections, hosts: 192.0.2.4, caller_rewrite: [["0", "49"]]}
   - {name: cheapest, account: cheapest, hosts: 192.0.2.5}
   - {name: preferred, account: preferred, hosts: 192.0.2.6}
 routing_gateways:
@@ -110,6 +116,7 @@ routing_gateways:
 routing: {loss_guard: off}
 """
 _PREFIXES: Final = ("4915999", "4420", "447", "4479", "441", "49", "4915", "1", "39")
+_CALLERS: Final = ("+4930123456", "33123456789", "12025550100", "anonymous", "0301234567")
 _LENGTHS: Final = (
     0,
     1,
@@ -145,7 +152,7 @@ def month(catalogue: Catalogue, count: int, seed: int = 1) -> list[CallRecord]:
         gateway = random.choice([*catalogue.mapping_gateways.values()])
         callee = random.choice(_PREFIXES) + str(random.randrange(10**6, 10**8))
         dialled = gateway.tech_prefix + random.choice(["", "+"]) * (not gateway.tech_prefix) + callee
-        past = _arrived(wall_ms, gateway.name, dialled)
+        past = _arrived(wall_ms, gateway.name, random.choice(_CALLERS), dialled)
         found = replay.route(past)
         if found.rate is None or found.choice is None:
             continue
@@ -153,7 +160,7 @@ def month(catalogue: Catalogue, count: int, seed: int = 1) -> list[CallRecord]:
         request = CallRequest("", 0, 70, looped=False, at=at)
         request.mapping, request.account = gateway, catalogue.accounts[gateway.account]
         request.rate, request.callee_billing = found.rate, callee
-        request.agents = _agents(catalogue, gateway.account, callee, wall_ms)
+        request.agents = _agents(catalogue, gateway.account, callee, wall_ms, found.choice.caller_out)
         journey = Journey()
         journey.note_attempt(found.choice, "out", "203.0.113.1:5060")
         answered = at.plus(rings_ms)
@@ -161,9 +168,8 @@ def month(catalogue: Catalogue, count: int, seed: int = 1) -> list[CallRecord]:
         is_answered = number % 11 != 0
         journey.answered_at = answered.plus(lag_ms) if is_answered else None
         call_id = uuid7(wall_ms, number.to_bytes(10, "big"))
-        call = opened(
-            "sw1", Arrival(call_id, "1000", dialled, "in", "192.0.2.1:5060", at), request, journey, recorded=True
-        )
+        arrival = Arrival(call_id, past.caller_in, dialled, "in", "192.0.2.1:5060", at)
+        call = opened("sw1", arrival, request, journey, recorded=True)
         assert call is not None
         length_ms = random.choice([*_LENGTHS, random.randrange(1, 20_000), random.randrange(1, 3_600_000)])
         end = answered.plus(lag_ms + length_ms)
@@ -182,12 +188,12 @@ def past_of(record: CallRecord) -> PastCall:
     return PastCall(**values, fee_breakdown=record.fee_breakdown, agents=agents)
 
 
-def _agents(catalogue: Catalogue, account: str, callee: str, wall_ms: int) -> tuple[Party, ...]:
-    agents = rated_agents(catalogue.agents.get(account, ()), catalogue.rates_of, callee, wall_ms, "1000")
+def _agents(catalogue: Catalogue, account: str, callee: str, wall_ms: int, caller: str) -> tuple[Party, ...]:
+    agents = rated_agents(catalogue.agents.get(account, ()), catalogue.rates_of, callee, wall_ms, caller)
     assert not isinstance(agents, Refusal)
     return agents
 
 
-def _arrived(wall_ms: int, gateway: str, dialled: str) -> PastCall:
-    known: dict[str, Any] = {"call_id": "", "started_at": wall_ms, "mapping_gateway": gateway, "caller_in": "1000"}
+def _arrived(wall_ms: int, gateway: str, caller: str, dialled: str) -> PastCall:
+    known: dict[str, Any] = {"call_id": "", "started_at": wall_ms, "mapping_gateway": gateway, "caller_in": caller}
     return PastCall(**{**dict.fromkeys(ALWAYS_READ), **known, "callee_in": dialled})

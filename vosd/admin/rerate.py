@@ -78,16 +78,17 @@ class Rerating:
         steps: list[str] = []
         before = self.differences.differ
         customer, vendor, at = past.customer_account, past.vendor_account, past.started_at
+        caller = self._rates.caller_of(past)
         if customer is not None and past.answered_at is not None and wanted in {None, customer}:
             # The pattern of a number that is free only with its routing prefix is that number.
             dialled = past.rate_prefix or "" if past.rate_group == FREE_NUMBER else ""
             gateway = past.mapping_gateway or ""
-            rate = self._rates.of_customer(customer, gateway, number, at, past.caller_in, dialled)
+            rate = self._rates.of_customer(customer, gateway, number, at, caller, dialled)
             booked = _Booked(customer, CUSTOMER, 0, past.fee, past.tax, past.currency, past.rate_group is not None)
             self._compare(past, booked, rate, past.hold_time_ms, steps)
         vendor_ms = past.vendor_ms
         if vendor is not None and vendor_ms is not None and wanted in {None, vendor}:
-            rate = self._rates.of_vendor(vendor, past.routing_gateway or "", number, at, past.caller_in)
+            rate = self._rates.of_vendor(vendor, past.routing_gateway or "", number, at, caller)
             if rate is not None or past.vendor_rate_prefix is not None:
                 was_rated = past.vendor_rate_prefix is not None
                 cost = past.cost, past.cost_tax
@@ -95,7 +96,7 @@ class Rerating:
                 self._compare(past, booked, rate, vendor_ms, steps)
         for agent in past.agents:
             if wanted in {None, agent.account}:
-                rate = self._rates.of_agent(agent.account, number, at, past.caller_in)
+                rate = self._rates.of_agent(agent.account, number, at, caller)
                 booked = _Booked(agent.account, AGENT, agent.level, agent.fee, agent.tax, agent.currency, True)
                 self._compare(past, booked, rate, past.hold_time_ms)
         if self._compares_steps and wanted is None and self.differences.differ == before:

@@ -12,6 +12,7 @@ from vosd.billing.rates import AppliedRate
 from vosd.callcontrol.number_billing import free_rate
 from vosd.callcontrol.sell_rate import of_allowed_type
 from vosd.catalogue.catalogue import Catalogue
+from vosd.cdr.past import PastCall
 
 
 class RatesAgain:
@@ -28,6 +29,18 @@ class RatesAgain:
         """By account and mapping gateway."""
         self._vendors: dict[tuple[str, str], Rates | None] = {}
         """By account and routing gateway."""
+
+    def caller_of(self, past: PastCall) -> str:
+        """Return the calling number that a call was rated by: as the rules of its mapping gateway have rewritten it.
+
+        It is the number that the vendor was sent, unless that has rules of its own; then the one that was received.
+        """
+        vendor = self._catalogue.routing_gateways.get(past.routing_gateway or "")
+        if past.caller_out is not None and vendor is not None and vendor.numbers is None:
+            return past.caller_out
+        mapping = self._catalogue.mapping_gateways.get(past.mapping_gateway or "")
+        permitted = None if mapping is None else mapping.caller_numbers
+        return past.caller_in if permitted is None else permitted.permitted(past.caller_in)
 
     def of_customer(
         self, account: str, gateway: str, number: str, wall_ms: int, caller: str, dialled: str = ""

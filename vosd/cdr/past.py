@@ -27,6 +27,7 @@ class PastCall(NamedTuple):
     vendor_currency: str | None
     caller_in: str
     callee_in: str
+    caller_out: str | None
     callee_billing: str | None
     routing_number: str | None
     answered_at: int | None

@@ -77,7 +77,7 @@ def test_a_changed_rate_shows_in_its_calls_and_in_no_others(tmp_path, calls: lis
     assert differences == sum(Decimal(row["difference"]) for row in document["prefixes"]) > 0
     greatest = [abs(Decimal(each["after"]) - Decimal(each["before"])) for each in document["greatest"]]
     assert greatest == sorted(greatest, reverse=True)
-    assert len(greatest) == 20
+    assert len(greatest) == min(20, rerating.differences.differ) > 10
     assert rerating.steps_differ > 0  # the version of the group is another one, also where the charge is the same
 
 

@@ -46,6 +46,7 @@ def call(number: int = 0, **changes: Any) -> PastCall:
         vendor_currency="USD",
         caller_in="1000",
         callee_in="7001442012",
+        caller_out="1000",
         callee_billing="442012",
         routing_number=None,
         answered_at=AT + number + 2_000,
