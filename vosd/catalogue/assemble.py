@@ -25,6 +25,7 @@ from vosd.catalogue.references import (
     check_routes,
     check_vendor,
 )
+from vosd.catalogue.reused import Reused
 from vosd.catalogue.source import (
     CURRENCY_OF_RATE_GROUP,
     DEFAULT_CURRENCY,
@@ -43,12 +44,17 @@ from vosd.trunks.phone import Phone
 from vosd.trunks.scope import Limit, Scope
 
 
-def assemble(sources: Sequence[CatalogueSource], problems: ProblemList) -> Catalogue:
-    """Build the catalogue of at least one source; it may only be used if ``problems`` has no errors afterwards."""
+def assemble(sources: Sequence[CatalogueSource], problems: ProblemList, reused: Reused | None = None) -> Catalogue:
+    """Build the catalogue of at least one source; it may only be used if ``problems`` has no errors afterwards.
+
+    ``reused`` has parts of an earlier catalogue, and is renewed.
+    """
+    reused = reused or Reused()
+    reused.begin()
     merged = merge(sources, problems)
     parameters = CallParameters() if merged.parameters is None else merged.parameters.value
     groups = merged.rate_groups.values()
-    accounts = {name: _settled_account(each, merged, problems) for name, each in merged.accounts.sound.items()}
+    accounts = {name: _settled_account(each, merged, problems, reused) for name, each in merged.accounts.sound.items()}
     for account in merged.accounts.sound.values():
         check_plan(account.value.routing_plan, account, merged, problems)
     agents = agents_by_account(merged.accounts, accounts, problems)
@@ -87,11 +93,14 @@ def assemble(sources: Sequence[CatalogueSource], problems: ProblemList) -> Catal
         _rates_by_gateway(vendors, accounts, groups, choices),
         calendars,
     )
+    source_index = reused.sources(customers) or _source_index(merged.mapping_gateways, problems)
+    if not problems.has_errors:
+        reused.keep(customers, source_index)
     return Catalogue(
         version=version_of(
-            accounts,
+            reused.digest("accounts", accounts),
             versions,
-            customers,
+            reused.digest("mapping gateways", customers),
             list(vendors.values()),
             phones,
             parameters,
@@ -105,7 +114,7 @@ def assemble(sources: Sequence[CatalogueSource], problems: ProblemList) -> Catal
         rate_groups=groups,
         mapping_gateways=trunks_and_phones,
         routing_gateways=vendors,
-        sources=_source_index(merged.mapping_gateways, problems),
+        sources=source_index,
         routes=routes,
         parameters=parameters,
         phones=phones,
@@ -133,21 +142,21 @@ def settled(account: Account, group_currency: str | None) -> Account:
     return msgspec.structs.replace(account, currency=group_currency or DEFAULT_CURRENCY)
 
 
-def _settled_account(definition: Definition[Account], merged: Merged, problems: ProblemList) -> Account:
+def _settled_account(definition: Definition[Account], merged: Merged, problems: ProblemList, reused: Reused) -> Account:
     account = definition.value
     if account.calendar is not None:
         merged.calendars.find(account.calendar, definition, "calendar", problems)
     priced_by = currency_from(account)
     if priced_by is None:
-        return settled(account, None)
+        return reused.settled(account, None, settled)
     key, name = priced_by
     group = merged.rate_groups.sound.get(name)
     if key == "rate_group":
         group = merged.rate_groups.find(name, definition, key, problems)
     if group is None:
-        return settled(account, None)
+        return reused.settled(account, None, settled)
     check_currency(definition, group.value.currency, problems)
-    return settled(account, group.value.currency)
+    return reused.settled(account, group.value.currency, settled)
 
 
 def _settled_phone(

@@ -23,8 +23,8 @@ def version_of(*content: object) -> str:
     digest = hashlib.sha256()
     for each in content:
         for part in _parts(each) if isinstance(each, Mapping) else (each,):
-            encoded = _encode(part)
-            digest.update(b"%d:" % len(encoded) + encoded)
+            written = encoded(part)
+            digest.update(b"%d:" % len(written) + written)
         digest.update(b";")
     return digest.hexdigest()[:16]
 
@@ -40,4 +40,5 @@ def _as_text(value: object) -> str:
     return value.reveal() if isinstance(value, Secret) else str(value)
 
 
-_encode: Final = msgspec.json.Encoder(enc_hook=_as_text, order="deterministic").encode
+encoded: Final = msgspec.json.Encoder(enc_hook=_as_text, order="deterministic").encode
+"""Write a value as bytes: equal values as equal bytes."""

@@ -193,7 +193,7 @@ def _load(
     remembered.where.items = items
     source = source_of(objects, parameters, keys, written, problems, known, zone_variable=environ.get("TZ", ""))
     try:
-        catalogue = assemble([source, stored.source], problems)
+        catalogue = assemble([source, stored.source], problems, remembered.reused)
         check_rates(
             (each.thing for each in objects.rate_groups.written.values()), keys.limits.max_call_seconds, problems
         )

@@ -7,6 +7,7 @@ the settings of the installation. Where one of these has changed, nothing is rem
 from collections.abc import Iterator, Mapping, Sequence, Set
 from typing import Any, Final, NamedTuple
 
+from vosd.catalogue.reused import Reused
 from vosd.catalogue.source import Definition
 from vosd.config.assembly.inventory import Inventory
 from vosd.config.assembly.sockets import Reach
@@ -39,6 +40,7 @@ class Remembered:
         self.known: Mapping[str, Mapping[str, Known]] = {}
         """By list and text."""
         self.where = Whereabouts()
+        self.reused = Reused()
 
     def check(self, document: Section) -> None:
         """Check that everything holds that items depend on.
