@@ -105,6 +105,7 @@ calls = st.tuples(
 )
 values = {
     Setting.BLOCKED: st.just(""),
+    Setting.CLOSED: st.just(""),
     Setting.PRIORITY: st.sampled_from(["1", "2", "3"]),
     Setting.WEIGHT: st.sampled_from(["0", "2"]),
     Setting.MAX_CONCURRENT: st.sampled_from(["1", "2", "none"]),
