@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from doubles.daemon import Daemon
 
+from vosd.config.kept import KeptCatalogue
+
 from .addresses import DECK_SWITCH
 from .conditions import eventually
 from .conversation import Conversation, conversing
@@ -41,8 +43,8 @@ def imported(stage: Stage, price: str) -> int:
 
 def in_force(stage: Stage, version: int) -> None:
     def is_kept() -> bool:
-        words = ("--account", "acme", "--callee", "4410", "--duration", "60", "--json")
-        return f'"{version}-' in stage.daemon.verb("rate", "explain", *words).stdout
+        decks = KeptCatalogue(stage.daemon.directory / "var").manifest().decks
+        return [deck.number for deck in decks] == [version]
 
     eventually(is_kept, f"version {version} of the deck in force")
 

@@ -102,11 +102,21 @@ class Invocation:
         return tables_for_reader(state_dir_found_from(self.config_path(), state_dir), _progress_lines())
 
     def definitions(self, wanted: "Wanted") -> "Stored":
-        """Return the definitions of the database as the switch read them last."""
+        """Return the definitions of the database; no switch needs to run.
+
+        The database is read only where a deck is wanted. If it cannot be read, those that the switch read last hold.
+        """
         from vosd.config.kept import kept_definitions
         from vosd.config.places import state_dir_found_from
 
-        return kept_definitions(state_dir_found_from(self.config_path(), wanted.state_dir), wanted)
+        state_dir = state_dir_found_from(self.config_path(), wanted.state_dir)
+        if not wanted.decks:
+            return kept_definitions(state_dir, wanted)
+        from vosd.cli.definitions import read_definitions
+        from vosd.config.places import database_found_from
+
+        url = database_found_from(self.config_path(), wanted.state_dir, wanted.database_url)
+        return read_definitions(wanted._replace(state_dir=state_dir, database_url=url))
 
     @property
     def excerpt(self) -> "Excerpt":

@@ -134,7 +134,7 @@ class Excerpt:
         label = label_of(section, RATE_GROUPS, "name", 0)
         section = fill_from_template(section, take_templates(self._copy(), ProblemList()), label, problems)
         wanted = Wanted(keys.state_dir, keys.database.url.reveal(), deck_names([section]))
-        stored = self._definitions(wanted)
+        stored = self._definitions(wanted) if decks is None else nothing_stored(wanted)
         (section,) = with_decks([section], stored.files if decks is None else decks, problems)
         compiled = CompiledGroups([section], parameters, lambda: self._tables(keys.state_dir), problems)
         if compiled.has(section):

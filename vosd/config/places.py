@@ -21,13 +21,11 @@ _JOURNAL: Final = "journal"
 
 def found_from(config: Path, settings: Settings) -> Settings:
     """Return settings whose relative paths lead to the installation of ``config`` from the working directory."""
-    file = _database_file(settings.database_url)
+    file = _database_file(settings.database_url.reveal())
     base = _base(config, [settings.control_socket, settings.state_dir / _JOURNAL, *(() if file is None else (file,))])
     if base is None:
         return settings
-    url = settings.database_url
-    if file is not None and not file.is_absolute():
-        url = Secret(url.reveal().replace(f"{_SQLITE}{file}", f"{_SQLITE}{base / file}", 1))
+    url = Secret(_url_from(base, settings.database_url.reveal()))
     return replace(
         settings,
         control_socket=base / settings.control_socket,
@@ -40,6 +38,13 @@ def state_dir_found_from(config: Path, state_dir: Path) -> Path:
     """Return the state directory of the switch that runs on ``config``."""
     base = _base(config, [state_dir / _JOURNAL])
     return state_dir if base is None else base / state_dir
+
+
+def database_found_from(config: Path, state_dir: Path, url: str) -> str:
+    """Return the URL of the database of the switch that runs on ``config``; ``state_dir`` as it is written."""
+    file = _database_file(url)
+    base = _base(config, [state_dir / _JOURNAL, *(() if file is None else (file,))])
+    return url if base is None else _url_from(base, url)
 
 
 def socket_found_from(config: Path, control_socket: Path) -> Path:
@@ -67,6 +72,13 @@ def _is_written(path: Path) -> bool:
     return stat.S_ISSOCK(found.st_mode) or found.st_size > 0
 
 
-def _database_file(url: Secret) -> Path | None:
-    text = url.reveal()
-    return Path(text.removeprefix(_SQLITE).partition("?")[0]) if text.startswith(_SQLITE) else None
+def _url_from(base: Path, url: str) -> str:
+    """Return a URL with the file that it names, if any, relative to ``base``."""
+    file = _database_file(url)
+    if file is None or file.is_absolute():
+        return url
+    return url.replace(f"{_SQLITE}{file}", f"{_SQLITE}{base / file}", 1)
+
+
+def _database_file(url: str) -> Path | None:
+    return Path(url.removeprefix(_SQLITE).partition("?")[0]) if url.startswith(_SQLITE) else None

@@ -94,6 +94,40 @@ def test_an_import_gives_way_to_calls(site, priority):
     assert min(priority) >= 10
 
 
+WITH_ACCOUNT = "accounts: [{id: north, rate_group: acme, overdraft_limit: 5}]\n"
+
+
+def explained(site: Site, code: int = 0) -> str:
+    words = ("rate", "explain", "--account", "north", "--callee", "4420", "--duration", "60", "--json")
+    result = click.testing.CliRunner().invoke(main, ["-c", str(site.config), *words])
+    assert result.exit_code == code, result.output
+    return str(json.loads(result.stdout)["fee"]) if code == 0 else result.output
+
+
+@pytest.mark.parametrize("has_state_dir", [True, False])
+def test_verbs_use_the_deck_in_force_without_a_running_switch(site, has_state_dir):
+    if has_state_dir:
+        (site.directory / "state").mkdir()
+    site.config.write_text(site.config.read_text() + WITH_ACCOUNT)
+    check = ["-c", str(site.config), "check", "--json"]
+    assert "vosd rates import" in click.testing.CliRunner().invoke(main, check).stdout
+    site.run("import", "acme", site.write(SHEET))
+    assert explained(site) == "0.01"
+    assert "vosd rates import" not in click.testing.CliRunner().invoke(main, check).stdout
+    site.run("import", "acme", site.write(SHEET.replace("0.010", "0.03")))
+    assert explained(site) == "0.03"
+    rerate = ["-c", str(site.config), "rerate", "--since", "2026-01-01T00:00:00Z", "--until", "2026-01-02T00:00:00Z"]
+    assert click.testing.CliRunner().invoke(main, rerate).exit_code == 0
+    assert (site.directory / "state").exists() is has_state_dir
+
+
+def test_without_its_database_a_verb_uses_what_the_switch_read_last_and_says_so(site):
+    (site.directory / "state").mkdir()
+    site.config.write_text(site.config.read_text() + WITH_ACCOUNT)
+    (site.directory / "vosd.db").unlink()
+    assert "as the switch read them last" in explained(site, code=1)
+
+
 def test_a_trial_changes_nothing(site):
     tried = site.ask("import", "acme", site.write(SHEET), "--dry-run")
     assert (tried["version"], tried["dry_run"], tried["changes"]["new"]) == (None, True, 4)
