@@ -23,6 +23,8 @@ DELIMITERS: Final = (",", ";", "\t", "|")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MS: Final = timedelta(milliseconds=1)
 _DAY_MS: Final = 86_400_000
+_LATEST: Final = datetime(9000, 1, 1, tzinfo=UTC)
+"""Calls begin from 1970 to before this; seconds that are milliseconds in truth, for one, come after it."""
 _BOM: Final = "\ufeff"
 
 
@@ -52,6 +54,8 @@ class DurationUnit(Enum):
     """``1:02:03`` or ``62:03``."""
 
 
+_DIGITS: Final = 18
+"""Of a number that Python reads at once."""
 _MS_OF: Final = {DurationUnit.SECONDS: 1_000, DurationUnit.MILLISECONDS: 1, DurationUnit.MINUTES: 60_000}
 
 
@@ -233,9 +237,12 @@ class _RowReader:
             elif isinstance(form, str):
                 moment = datetime.strptime(text, form)  # noqa: DTZ007 - the zone is that of the map, see below
             else:
-                return int(Decimal(text) * (1_000 if form is StartForm.UNIX else 1))
-            return ((moment if moment.tzinfo is not None else moment.replace(tzinfo=zone)) - _EPOCH) // _MS
-        except (ValueError, InvalidOperation, OverflowError):
+                moment = _EPOCH + timedelta(milliseconds=_int_of(text, 1_000 if form is StartForm.UNIX else 1))
+            moment = moment if moment.tzinfo is not None else moment.replace(tzinfo=zone)
+            if not _EPOCH <= moment < _LATEST:
+                raise ValueError
+            return (moment - _EPOCH) // _MS
+        except (ValueError, OverflowError):
             written = form if isinstance(form, str) else form.value
             message = f"start {text!r} is not of the form {written}"
             raise BadRowError(message) from None
@@ -244,7 +251,7 @@ class _RowReader:
         unit = self._layout.duration_unit
         if unit is DurationUnit.CLOCK:
             ms = _clock_ms(text)
-        elif text.isdecimal():
+        elif text.isdecimal() and len(text) <= _DIGITS:
             ms = int(text) * _MS_OF[unit]
         else:
             ms = int(self._number("duration", text) * _MS_OF[unit]) if text else 0
@@ -267,14 +274,25 @@ class _RowReader:
         return number
 
 
+def _int_of(text: str, factor: int) -> int:
+    """Return a number times a factor without its decimals; raises ValueError where it is none, or a huge one."""
+    try:
+        number = Decimal(text)
+    except InvalidOperation:
+        raise ValueError from None
+    if not number.is_finite() or number.adjusted() >= _DIGITS:
+        raise ValueError
+    return int(number * factor)
+
+
 def _clock_ms(text: str) -> int:
     parts = text.split(":")
     try:
-        *above, seconds = (Decimal(part) for part in parts)
-        ms = int(seconds * 1_000)
+        *above, seconds = parts
+        ms = _int_of(seconds, 1_000)
         for factor, part in zip((60_000, 3_600_000), reversed(above), strict=False):
-            ms += int(part) * factor
-    except (ValueError, InvalidOperation, OverflowError):
+            ms += _int_of(part, 1) * factor
+    except ValueError:
         parts = []
     if not 2 <= len(parts) <= 3:
         message = f"duration {text!r} is not of the form 1:02:03"

@@ -202,6 +202,27 @@ def test_a_row_that_cannot_be_read_says_why_and_the_next_is_read(site: Site, row
     assert isinstance(second, ForeignCall)
 
 
+@pytest.mark.parametrize("duration_unit", ["seconds", "clock"])
+@pytest.mark.parametrize(
+    ("form", "start", "duration"),
+    [
+        ("unix", "1760000000000", "60"),  # of milliseconds in truth
+        ("unix", "1e9999999", "60"),
+        ("unix_ms", "-1", "60"),
+        ("iso", "0001-01-01T00:00:00Z", "60"),
+        ("unix", "1760000000", "9" * 5_000),
+        ("unix", "1760000000", "1:1e9999999"),
+        ("unix", "1760000000", "1e99999999:1"),
+    ],
+)
+def test_a_huge_number_or_a_time_of_no_call_is_a_bad_row(
+    site: Site, form: str, start: str, duration: str, duration_unit: str
+) -> None:
+    map_text = f"{MAP}\nduration_unit: {duration_unit}\nstart: {{format: {form}}}\n"
+    (call,) = site.calls(map_text, f"Customer,Called,Begin,Seconds,Charge\nacme,44,{start},{duration},1\n")
+    assert isinstance(call, BadRowError)
+
+
 def test_a_byte_order_mark_a_tab_and_compression_are_no_obstacle(site: Site) -> None:
     text = "\ufeffCustomer\tCalled\tBegin\tSeconds\tCharge\r\nacme\t44\t2026-10-01\t1\t0\r\n"
     assert len(site.calls(MAP, text)) == 1
