@@ -7,6 +7,7 @@ import structlog
 
 from vosd.billing.spending import SpendAction, SpendLimit, SpendPeriod
 from vosd.billing.validity import DAY_MS
+from vosd.cdr.ports import StoreUnavailable
 from vosd.cdr.record import Posting
 from vosd.engine.booking.balances import LOWS_AT_ONCE, Balances, CurrencyChangedError
 from vosd.storage.memory.store import MemoryStore
@@ -265,6 +266,26 @@ async def test_a_spend_limit_is_logged_once_in_its_hour_and_counts_anew_in_the_n
          "spent": "1.20"}
     ]  # fmt: skip
     assert credit.spending.spent(SpendPeriod.HOUR) == 0
+
+
+async def test_a_spend_limit_whose_history_could_not_be_read_is_not_set_until_it_is():
+    class FailsAfterTheHour(MemoryStore):
+        failures = 1
+
+        async def spent_since(self, account: str, since: int) -> Decimal:
+            if since % (24 * HOUR_MS) == 0 and self.failures:
+                self.failures -= 1
+                raise StoreUnavailable("away")
+            return Decimal("0.95")
+
+    balances = Balances(FailsAfterTheHour(), ManualClock(wall=NOW))
+    limited = {"acme": account("acme", spend_limits=(PER_HOUR,))}
+    with pytest.raises(StoreUnavailable):
+        await balances.adopt(limited)
+    assert balances.credits["acme"].spending is None
+    await balances.adopt(limited)
+    spending = balances.credits["acme"].spending
+    assert (spending.spent(SpendPeriod.HOUR), spending.spent(SpendPeriod.DAY)) == (Decimal("0.95"), Decimal("0.95"))
 
 
 async def test_a_reload_without_spend_limits_lifts_them():

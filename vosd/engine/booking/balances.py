@@ -109,9 +109,13 @@ class Balances(Counting):
             # Calls that end from here on add themselves; one that is booked meanwhile counts twice, never not at all.
             unbooked = -credit.unbooked
             spending = credit.spending = Spending(account.spend_limits, account.timezone, wall_ms)
-            for per in SpendPeriod:
-                spending.add(await self._books.spent_since(credit.account, spending.begin_of(per, wall_ms)), per)
-                spending.add(unbooked, per)
+            try:
+                for per in SpendPeriod:
+                    spending.add(await self._books.spent_since(credit.account, spending.begin_of(per, wall_ms)), per)
+                    spending.add(unbooked, per)
+            except BaseException:
+                credit.spending = None  # with a part of its sums it would never be read again
+                raise
 
     async def _settle_currencies(self, wanted: Mapping[str, str], in_calls: Callable[[], Collection[str]]) -> None:
         """Set the currencies of accounts in the database, unless they are known to be set."""
