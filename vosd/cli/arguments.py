@@ -26,6 +26,8 @@ OPERATOR_MAX: Final = 64
 UNLIMITED: Final = "unlimited"
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MONTH: Final = re.compile(r"([1-9]\d{3})-(0[1-9]|1[0-2])\Z", re.ASCII)
+_LAST_MONTH: Final = "9999-12"
+"""Its end is no date."""
 _SECONDS: Final = re.compile(r"\d{1,9}(\.\d{1,3})?\Z", re.ASCII)
 
 
@@ -44,7 +46,10 @@ class Moment(click.ParamType[int]):
             self.fail(f"{value!r} is not a time such as 2026-03-01T12:00:00Z", param, ctx)
         if moment.tzinfo is None:
             self.fail(f"{value!r} has no zone: write Z for UTC, or an offset such as +02:00", param, ctx)
-        return (moment - _EPOCH) // timedelta(milliseconds=1)
+        try:
+            return (moment.astimezone(UTC) - _EPOCH) // timedelta(milliseconds=1)
+        except OverflowError:
+            self.fail(f"{value!r} is not in the years 1 to 9999 of UTC", param, ctx)
 
 
 class Expiry(NamedTuple):
@@ -81,7 +86,7 @@ class CalendarMonth(click.ParamType["Month"]):
         if isinstance(value, Month):
             return value
         found = _MONTH.match(value)
-        if found is None:
+        if found is None or value == _LAST_MONTH:
             self.fail(f"{value!r} is not a month such as 2026-11", param, ctx)
         return Month(int(found[1]), int(found[2]))
 
