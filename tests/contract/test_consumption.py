@@ -40,6 +40,14 @@ async def test_a_role_that_the_account_does_not_have_counts_nothing(consumed):
     assert await SqlConsumption(consumed).consumed("carrier", BUYER, STARTED, STARTED + DAY_MS) == 0
 
 
+async def test_a_call_of_an_account_that_is_its_own_vendor_counts_once_wherever_pages_end(database, monkeypatch):
+    parties = {"customer_account": "acme", "vendor_account": "acme", "fee": FEE, "cost": COST}
+    await SqlBooks(database).book([answered_call(index, **parties, ended_at=STARTED + index) for index in range(3)])
+    monkeypatch.setattr(consumption, "_ENTRIES_AT_ONCE", 1)
+    assert await SqlConsumption(database).consumed("acme", BUYER, STARTED, STARTED + DAY_MS) == 3 * FEE
+    assert await SqlConsumption(database).consumed("acme", (VENDOR,), STARTED, STARTED + DAY_MS) == 3 * COST
+
+
 async def test_calls_without_charges_count_by_their_cdr(consumed):
     async with consumed.writing() as connection:
         of_two = schema.cdr_charge.c.call_id.in_([call_id(1), call_id(2)])

@@ -70,8 +70,13 @@ class SqlConsumption:
 async def _fees(
     connection: AsyncConnection, account: str, roles: Collection[str], references: Iterable[str]
 ) -> Decimal:
-    """Return the fees of the calls in the references of ledger entries, each call once."""
-    calls = {call for call in map(call_in, references) if call is not None}
+    """Return the fees of the calls in the references of ledger entries.
+
+    A call that an account both makes and carries has two entries, which may be in two pages: only that of the asked
+    role counts.
+    """
+    of_roles = (reference for reference in references if _role_in(reference) in roles)
+    calls = {call for call in map(call_in, of_roles) if call is not None}
     if not calls:
         return ZERO
     of_account = select(_charge.call_id, _sum(_charge.fee).label("fee")).where(
@@ -85,6 +90,10 @@ async def _fees(
         of_cdr = select(_sum(fee)).where(_cdr.call_id.in_(list(older)), payer == account)
         total += (await connection.execute(of_cdr)).scalar() or ZERO
     return total
+
+
+def _role_in(reference: str) -> str:
+    return reference.rpartition("/")[2].partition("-")[0]
 
 
 def _sum(amounts: ColumnElement[Any]) -> ColumnElement[Decimal]:
