@@ -88,6 +88,10 @@ class ProblemList:
         """Add a warning of something that works, but probably not as intended."""
         self._note(place, key, expected, value, Severity.WARNING)
 
+    def extend(self, found: Iterable[Problem]) -> None:
+        """Add problems that were found elsewhere."""
+        self._found.update(dict.fromkeys(found))
+
     def in_order(self) -> tuple[Problem, ...]:
         """Return all problems, each once, by file and line."""
         return tuple(sorted(self._found, key=lambda problem: (problem.file, problem.line)))

@@ -24,7 +24,7 @@ from vosd.config.assembly.parameters import defaults_of, take_parameters
 from vosd.config.assembly.period_rates import read_period_rates, report_coverage
 from vosd.config.assembly.rate_groups import ReadGroup, read_rate_group
 from vosd.config.assembly.rate_report import report_rates, summarise
-from vosd.config.assembly.rate_tables import Compiled, RateTables, TablesInMemory
+from vosd.config.assembly.rate_tables import Compiled, RateTables, TablesInMemory, TablesOnce
 from vosd.config.assembly.remembered import ReadItems, Remembered, context_of
 from vosd.config.assembly.settings import settings_of
 from vosd.config.assembly.sockets import check_destinations, check_interfaces, check_servers, reach_of
@@ -145,12 +145,12 @@ def load(
     Raises:
         ConfigError: with every mistake that was found.
     """
-    used = remembered or Remembered()
+    used, once = remembered or Remembered(), TablesOnce(tables).of
     with without_collector():
         if used.known:
             with suppress(DoubtfulError):
-                return _load(path, environ, tables, definitions, texts or DiskTexts(), used, uses_known=True)
-        return _load(path, environ, tables, definitions, texts or DiskTexts(), used, uses_known=False)
+                return _load(path, environ, once, definitions, texts or DiskTexts(), used, uses_known=True)
+        return _load(path, environ, once, definitions, texts or DiskTexts(), used, uses_known=False)
 
 
 def _load(

@@ -5,7 +5,7 @@ A load of the configuration in a running switch waits here without holding the i
 
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Final, NamedTuple, Protocol
 
 from vosd.billing.rate_file import Gone, RateFile
-from vosd.catalogue.problems import Place, ProblemList
+from vosd.catalogue.problems import Place, Problem, ProblemList
 from vosd.config.assembly.rate_compile import compile_rates
 from vosd.config.assembly.rate_compiler import Report, Task
 from vosd.config.assembly.rate_compilers import CompilerProcesses, Progress
@@ -45,6 +45,33 @@ class RateTables(Protocol):
     def compiled(self, orders: Sequence[RateOrder], problems: ProblemList) -> Sequence[Compiled | None]:
         """Return the table of each order; None means that ``problems`` has grown by at least one error."""
         ...
+
+
+class TablesOnce:
+    """Compiles for one load, which may go over the configuration twice: what has failed is not compiled again."""
+
+    def __init__(self, tables: Callable[[Path], RateTables]) -> None:
+        """``tables`` takes a ``state_dir``."""
+        self._tables = tables
+        self._state_dir = Path()
+        self._orders: Sequence[RateOrder] = ()
+        self._made: Sequence[Compiled | None] = ()
+        self._found: tuple[Problem, ...] = ()
+
+    def of(self, state_dir: Path) -> RateTables:
+        """Return where the tables come from with this ``state_dir``."""
+        if state_dir != self._state_dir:
+            self._state_dir, self._orders = state_dir, ()
+        return self
+
+    def compiled(self, orders: Sequence[RateOrder], problems: ProblemList) -> Sequence[Compiled | None]:
+        """Return the table of each order; None means that ``problems`` has grown by at least one error."""
+        if orders != self._orders:
+            found = ProblemList()
+            self._made = self._tables(self._state_dir).compiled(orders, found)
+            self._orders, self._found = orders, found.in_order()
+        problems.extend(self._found)
+        return self._made
 
 
 class TablesInMemory:
