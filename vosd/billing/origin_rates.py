@@ -109,7 +109,8 @@ class OriginRates:
     def find(self, number: str, wall_ms: int, caller: str = "", /) -> AppliedRate | None:
         """Return the rate of a call from ``caller`` to ``number`` that arrives at ``wall_ms`` (UTC); None = none fits.
 
-        A caller without valid number, where no origin names that kind, has the dearest rate of all origins.
+        A caller without valid number, where no origin names that kind, has the dearest rate of all origins, and none
+        where one of them locks the number.
         """
         bare = for_matching(caller)
         kind = kind_of(bare)
@@ -124,7 +125,7 @@ class OriginRates:
     def _of(self, bound: _Bound | None, number: str, wall_ms: int) -> AppliedRate | None:
         rate = None if bound is None else bound.rates.find(number, wall_ms)
         if bound is None or rate is None:
-            return self._base.find(number, wall_ms)
+            return None if _locks(bound, number, wall_ms) else self._base.find(number, wall_ms)
         key = (bound.name, rate)
         shared = self._shared.get(key)
         if shared is None:
@@ -134,6 +135,16 @@ class OriginRates:
         return shared
 
     def _dearest(self, number: str, wall_ms: int) -> AppliedRate | None:
+        if any(_locks(bound, number, wall_ms) for bound in self._bound):
+            return None
         found = (self._of(bound, number, wall_ms) for bound in (*self._bound, None))
         rates = [rate for rate in found if rate is not None]
         return max(rates, key=lambda rate: (total_at(rate, COMPARED_S), rate.price_per_minute), default=None)
+
+
+def _locks(bound: _Bound | None, number: str, wall_ms: int) -> bool:
+    """Return whether the group of an origin bars a number: then the other group's rate is no way around it."""
+    if bound is None:
+        return False
+    found = (table.find(for_matching(number), wall_ms) for table in bound.rates.tables)
+    return any(rate is not None and rate.locked for rate in found)

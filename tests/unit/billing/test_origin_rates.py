@@ -102,3 +102,13 @@ def test_a_call_within_an_area_has_the_rates_of_that_and_others_those_of_the_cal
 def test_where_the_jurisdiction_is_undetermined_the_dearest_rate_holds():
     cheap = OriginRates(group("ld", p1="0.002"), [BETWEEN, WITHIN])
     assert cheap.find("12055551234", 0, "anonymous").source == "origin intrastate"
+
+
+def test_a_number_that_the_origins_group_locks_is_not_priced_by_the_group_itself():
+    locked = RateRows([Rate("44", Decimal("0.50"), 60, locked=True), Rate("33", Decimal("0.50"), 60)], "row-1")
+    barred = (Origin("row", "row", prefixes=("*",)), RateGroup("row", "USD", rating_policy(), locked, "row-1"))
+    rates = OriginRates(BASE, [EEA, barred])
+    for caller in ("12015551234", "", "anonymous", "bob"):
+        assert rates.find("+442012", 0, caller) is None, caller
+        assert rates.find("+33142", 0, caller).group == "row", caller
+    assert rates.find("442012", 0, "4930123456").group == "eea"
