@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 from doubles.installation import Installation
 
+from vosd.cli.ledger import KINDS
 from vosd.storage.migrate import migrate
+from vosd.storage.ports import EntryKind
 from vosd.testing.data.records import answered_call, call_id
 
 PAY = ("payment", "add", "--account", "customer-1", "--operator", "ann")
@@ -56,6 +58,8 @@ def test_entries_are_selected_by_time_kind_and_operator(booked: Installation) ->
     assert [each["seq"] for each in of_calls] == [3]
     assert [each["kind"] for each in booked.document("ledger", "list", "--operator", "ann")] == ["payment"]
     assert booked.document("ledger", "list", "--type", "refund") == []
+    assert booked.vosd("ledger", "list", "--type", "refunds").exit_code == 2
+    assert tuple(kind.value for kind in EntryKind) == KINDS
     assert booked.vosd("ledger", "list", "--type", "refund", "--csv").stdout.count("\n") == 1
     assert booked.vosd("ledger", "list", "--type", "refund").stdout == "no entries\n"
 

@@ -27,7 +27,7 @@ class Derivation(msgspec.Struct, frozen=True):
     offset: Decimal = ZERO
     """Added to the price of a minute, or of a cycle where the base has prices of cycles; not negative."""
     decimals: int = PLACES
-    """To how many decimals prices are rounded then."""
+    """To how many decimals prices are rounded then; one that is above zero stays so."""
     rounding: Rounding = Rounding.HALF_UP
 
     def rate(self, base: Rate) -> Rate:
@@ -50,7 +50,9 @@ class Derivation(msgspec.Struct, frozen=True):
 
     def _price(self, price: Decimal, offset: Decimal) -> Decimal:
         exact = EXACT.add(EXACT.multiply(price, self.factor), offset)
-        return exact.quantize(Decimal(1).scaleb(-self.decimals), ROUNDING_MODE[self.rounding], EXACT)
+        smallest = Decimal(1).scaleb(-self.decimals)
+        rounded = exact.quantize(smallest, ROUNDING_MODE[self.rounding], EXACT)
+        return smallest if exact and not rounded else rounded  # too few decimals must not make calls free
 
 
 class DerivedTable:

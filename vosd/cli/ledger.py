@@ -37,6 +37,10 @@ _TITLES: Final = {
 }
 
 
+KINDS: Final = ("call", "payment", "adjustment", "zero", "refund", "transfer", "minimum", "correction")
+"""The kinds of entries (``vosd.storage.ports.EntryKind``), so that only commands that need the database load it."""
+
+
 @click.group(cls=Family)
 def ledger() -> None:
     """The ledger."""
@@ -50,7 +54,7 @@ def _csv_option(command: Any) -> Any:
 @click.option("--account", metavar="ID", help="Of this account; default: of all, in the order of booking.")
 @click.option("--since", type=MOMENT, help="Entries dated then or later: calls by their end.")
 @click.option("--until", type=MOMENT, help="Entries dated before.")
-@click.option("--type", "kinds", metavar="KIND", multiple=True, help="Such as call or payment; may be repeated.")
+@click.option("--type", "kinds", type=click.Choice(KINDS), multiple=True, help="Of this kind; may be repeated.")
 @click.option("--operator", metavar="NAME", help="Booked by this person.")
 @_csv_option
 @json_option

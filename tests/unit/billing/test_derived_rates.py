@@ -24,6 +24,14 @@ def test_prices_are_multiplied_added_to_and_rounded():
     assert table().find("4410", 0).billing_rate == Decimal("0.0123")
 
 
+def test_a_price_above_zero_is_never_rounded_to_zero():
+    for rounding in Rounding:
+        derived = table(factor=Decimal("0.1"), decimals=2, rounding=rounding)
+        assert derived.find("4410", 0).billing_rate == Decimal("0.01")
+        assert derived.find("4410", 0).connection_fee == 0
+    assert table(factor=Decimal(0)).find("4410", 0).billing_rate == 0
+
+
 def test_every_price_of_a_rate_is_derived_and_nothing_else():
     base = Rate(
         "44", Decimal("0.60"), 60, first_rate=Decimal("0.90"), first_duration=90, tax_rate=Decimal(19), area="UK",

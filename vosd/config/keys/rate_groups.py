@@ -35,7 +35,7 @@ class DeriveKeys(Keys):
     offset: Annotated[Decimal, price()] = ZERO
     """Added to the price of a minute, or of a cycle where the rate group has prices of cycles; up to 1,000."""
     decimals: Annotated[int, whole(0, PLACES)] = PLACES
-    """To which its prices are rounded then."""
+    """To which its prices are rounded then; one that is above zero stays so."""
     rounding: Annotated[Rounding, choice(Rounding)] = Rounding.HALF_UP
     """How they are rounded."""
 
