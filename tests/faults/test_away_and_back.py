@@ -51,5 +51,6 @@ def test_a_vendor_that_answers_no_bye_is_named_in_the_log(stage):
     (warning,) = eventually(lambda: scene.events("bye_unanswered"), "the silent vendor named")
 
     assert warning["gateways"] == ["carrier"]
-    (record,) = scene.daemon.ask("cdr", "list", "--sip-call-id", warning["sip_call_id"])
+    of_call = ("cdr", "list", "--sip-call-id", warning["sip_call_id"])
+    (record,) = eventually(lambda: scene.daemon.ask(*of_call), "the call booked")
     assert record["routing_gateway"] == "carrier"
