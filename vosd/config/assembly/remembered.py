@@ -133,7 +133,7 @@ def context_of(document: Section) -> object:
     """Return what items of long lists depend on, to be compared; unequal to everything where it names files."""
     values = {name: _value(entry.node) for name, entry in document.entries.items() if name not in _DECIDE_NOTHING}
     templates = document.entries.get(_TEMPLATES)
-    return float("nan") if templates is not None and _names_file(templates.node) else values
+    return object() if templates is not None and _names_file(templates.node) else values
 
 
 def _value(node: Node) -> object:
