@@ -1,6 +1,7 @@
 """A hundred INVITEs at once on money for five calls, through the daemon: exactly five are carried.
 
-The money is the customer's, that of an agent at one of three levels, or that of a vendor that is paid in advance.
+The money is the customer's, that of an agent at one of three levels, that of a vendor that is paid in advance, or that
+of a partner whose own gateway carries the calls.
 """
 
 from collections.abc import Iterator
@@ -10,23 +11,26 @@ from string import Template
 import pytest
 from doubles.daemon import Daemon
 
+from vosd.testing.sockets.loopback import Endpoint
 from vosd.testing.sockets.peer import ANSWER, Message, OutgoingCall, Peer
 
-from .addresses import LEVELLED_SWITCH, VENDORS
+from .addresses import CUSTOMERS, LEVELLED_SWITCH, VENDORS
 from .conditions import eventually
 from .stage import Stage, configuration
 
 PRICES = {"acme": "0.60", "south": "0.54", "north": "0.48", "top": "0.42", "carrier": "0.30"}
 """Of the first minute, by account."""
+PARTNER = "peer"
+"""Pays 0.60 for a minute, and is paid 0.30 for one."""
 CALLS = 100
 CARRIED = 5
 
 
 def text_of(poor: str, balance: Decimal) -> str:
     """Return the configuration in which one account has the money for five calls, and the others have plenty."""
-    limits = dict.fromkeys(PRICES, "1000")
+    limits = dict.fromkeys((*PRICES, PARTNER), "1000")
     if poor:
-        limits[poor] = str(CARRIED * Decimal(PRICES[poor]) - balance)
+        limits[poor] = str(CARRIED * Decimal(PRICES.get(poor, "0.60")) - balance)
     return Template(configuration("levels.yaml", LEVELLED_SWITCH)).safe_substitute(limits)
 
 
@@ -40,9 +44,11 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
         assert daemon.interrupt() == 0
 
 
-def carried_of(stage: Stage, caller: Peer, vendor: Peer) -> tuple[list[OutgoingCall], list[int]]:
+def carried_of(
+    stage: Stage, caller: Peer, vendor: Peer, callee: str = "442079460000"
+) -> tuple[list[OutgoingCall], list[int]]:
     """Send all INVITEs before any is answered; return the calls in conversation, and the codes of the others."""
-    calls = {call.call_id: call for call in (OutgoingCall(caller, stage.address, "442079460000") for _ in range(CALLS))}
+    calls = {call.call_id: call for call in (OutgoingCall(caller, stage.address, callee) for _ in range(CALLS))}
     for call in calls.values():
         call.invite()
     talking: list[OutgoingCall] = []
@@ -83,13 +89,41 @@ def test_exactly_as_many_calls_are_carried_as_the_account_with_least_money_pays_
     with Peer(stage.endpoint_of("acme")) as caller, Peer(VENDORS["carrier-a"]) as vendor:
         talking, codes = carried_of(stage, caller, vendor)
         assert (len(talking), codes) == (CARRIED, [503 if poor == "carrier" else 402] * (CALLS - CARRIED))
-        assert amounts(stage, "reserved") == {name: CARRIED * Decimal(price) for name, price in PRICES.items()}
+        held = {name: CARRIED * Decimal(price) for name, price in PRICES.items()}
+        assert amounts(stage, "reserved") == {**held, PARTNER: 0}
         hang_up(talking, caller, vendor)
     stage.expect_nothing_left()
     latest, *_ = eventually(lambda: answered_calls(stage), "the records of all calls")
     charges = stage.daemon.ask("cdr", "show", latest["call_id"])["charges"]
     assert [each["account"] for each in charges] == list(PRICES)
     stage.expect_books_in_order()
+
+
+def test_a_partner_pays_for_its_own_calls_before_it_earns_by_them(stage: Stage) -> None:
+    stage.daemon.configure(text_of(PARTNER, amounts(stage, "balance")[PARTNER]))
+    stage.daemon.succeed("reload")
+    with Peer(Endpoint(CUSTOMERS["poor"], 5_066)) as caller, Peer(VENDORS["carrier-b"]) as vendor:
+        talking, codes = carried_of(stage, caller, vendor, "493012345678")
+        assert (len(talking), codes) == (CARRIED, [402] * (CALLS - CARRIED))
+        shown = stage.daemon.ask("account", "show", PARTNER)
+        assert [shown[key] for key in ("type", "reserved", "available", "net_exposure")] == [
+            "partner",
+            "3.00",
+            "0.00",
+            "3.00",
+        ]
+        hang_up(talking, caller, vendor)
+    stage.expect_nothing_left()
+    paid = eventually(lambda: booked_of_partner(stage), "both sides of all calls")
+    assert sum(paid) == amounts(stage, "balance")[PARTNER]
+    assert [sum(each > 0 for each in paid), sum(each < 0 for each in paid)] == [CARRIED, CARRIED]
+    stage.expect_books_in_order()
+
+
+def booked_of_partner(stage: Stage) -> list[Decimal]:
+    """Return what the calls of the partner have booked on its account, once all of it is."""
+    entries = [Decimal(each["amount"]) for each in stage.daemon.ask("ledger", "list", "--account", PARTNER)]
+    return entries if len(entries) == 2 * CARRIED else []
 
 
 def test_a_spend_limit_of_a_day_counts_what_was_spent_and_what_is_held(stage: Stage) -> None:

@@ -1,7 +1,8 @@
-"""Any calls over agents at three levels and vendors that are paid in advance: no account is carried below its limit.
+"""Any calls over agents at three levels, vendors paid in advance and partners: no account is carried below its limit.
 
 The pure part of the money, without SIP: holds over several accounts that are joined, left, extended and given back in
 any order, while commits are told late and out of order, people pay, reverse payments, move money and change limits.
+A partner makes calls and is paid for others, its own ones too: what it earns counts when it is booked, and not before.
 After every step each account that has a limit keeps the bound against what was known when its calls were granted more.
 """
 
@@ -22,11 +23,20 @@ from vosd.testing.data.builders import applied_rate, rating_policy
 
 money = st.decimals(min_value=0, max_value=3, places=2)  # a few minutes: exhaustion shall be common
 
-AGENTS = {"acme": ("south", "north", "top"), "bingo": ("south", "north", "top"), "both": ("north", "top"), "alone": ()}
+AGENTS = {
+    "acme": ("south", "north", "top"),
+    "bingo": ("south", "north", "top"),
+    "both": ("north", "top"),
+    "alone": (),
+    "partner": (),
+    "peer": (),
+}
 """Customers and the agents above them."""
 VENDORS = ("first", "second", "both")
 """``both`` is a customer's account and a vendor's."""
-NAMES = ("acme", "bingo", "both", "alone", "south", "north", "top", "first", "second")
+PARTNERS = ("partner", "peer")
+"""Customers whose gateways carry calls, which raises their balances."""
+NAMES = ("acme", "bingo", "both", "alone", "south", "north", "top", "first", "second", *PARTNERS)
 
 RATES = [
     applied_rate("0.60", 1),
@@ -49,8 +59,8 @@ class Commit(NamedTuple):
     account: str
     balance: Decimal
     seq: int
-    of_calls: Decimal
-    """What of it the credit had posted itself."""
+    of_calls: tuple[Decimal, ...]
+    """The postings in it that the credit was told of before."""
 
 
 class Ledger:
@@ -61,7 +71,7 @@ class Ledger:
         self.balance = balance
         self.seq = 0
         self.unbooked: list[Decimal] = []
-        """What ended calls owe and no commit contains."""
+        """What ended calls owe, or have earned, and no commit contains."""
         self.lowest_allowed = -limit
 
     def exposed(self) -> Decimal:
@@ -80,6 +90,8 @@ class RunningCall:
     def __init__(self, hold: CallHold) -> None:
         self.hold = hold
         self.vendor: tuple[str, AppliedRate] | None = None
+        self.earner: tuple[str, AppliedRate] | None = None
+        """The partner whose gateway is tried: nothing is held for it."""
         self.answered_ms: int | None = None
         self.lead_ms = 0
 
@@ -144,17 +156,25 @@ class CallsOverSeveralAccounts(RuleBasedStateMachine):
         if refusal is not None:
             assert self.credit(vendor).reserved == before
             return
-        if call.vendor is not None:
-            call.hold.leave(*call.vendor)
+        self.give_up_attempt(call)
         call.vendor = vendor, applied
+
+    @precondition(lambda self: self.waiting())
+    @rule(data=st.data(), partner=st.sampled_from(PARTNERS), applied=rates)
+    def a_partner_is_tried_in_place_of_the_vendor_before(self, data, partner, applied):
+        call = data.draw(st.sampled_from(self.waiting()))
+        self.give_up_attempt(call)
+        call.earner = partner, applied
 
     @precondition(lambda self: self.waiting())
     @rule(data=st.data())
     def an_attempt_fails(self, data):
-        call = data.draw(st.sampled_from(self.waiting()))
+        self.give_up_attempt(data.draw(st.sampled_from(self.waiting())))
+
+    def give_up_attempt(self, call: RunningCall):
         if call.vendor is not None:
             call.hold.leave(*call.vendor)
-            call.vendor = None
+        call.vendor = call.earner = None
 
     @precondition(lambda self: self.waiting())
     @rule(data=st.data(), lead_ms=st.integers(0, 20_000))
@@ -214,6 +234,7 @@ class CallsOverSeveralAccounts(RuleBasedStateMachine):
             for hold in call.hold.holds:
                 is_vendor = any(hold is each for each in call.hold.vendors)
                 self.post(hold, lasted_ms + call.lead_ms if is_vendor else lasted_ms)
+            self.earn(call, lasted_ms + call.lead_ms)
         call.hold.give_back()
 
     def post(self, hold: Hold, duration_ms: int):
@@ -222,6 +243,13 @@ class CallsOverSeveralAccounts(RuleBasedStateMachine):
         hold.credit.post(-charge)
         self.ledgers[hold.credit.account].unbooked.append(-charge)
 
+    def earn(self, call: RunningCall, duration_ms: int):
+        if call.earner is not None:
+            name, applied = call.earner
+            earned = rate_call(applied, duration_ms).total
+            self.credit(name).post(earned)
+            self.ledgers[name].unbooked.append(earned)
+
     # -- the ledger ---------------------------------------------------------------------------------------------
 
     @rule(at_most=st.integers(1, 5))
@@ -229,7 +257,7 @@ class CallsOverSeveralAccounts(RuleBasedStateMachine):
         for name, each in self.ledgers.items():
             batch, each.unbooked = each.unbooked[:at_most], each.unbooked[at_most:]
             if batch:
-                self.commit(name, sum(batch, ZERO), of_calls=sum(batch, ZERO))
+                self.commit(name, sum(batch, ZERO), of_calls=tuple(batch))
 
     @rule(name=st.sampled_from(NAMES), amount=money)
     def a_payment_arrives(self, name, amount):
@@ -246,7 +274,7 @@ class CallsOverSeveralAccounts(RuleBasedStateMachine):
         self.commit(ends[0], -amount)
         self.commit(ends[1], amount)
 
-    def commit(self, name: str, amount: Decimal, of_calls: Decimal = ZERO):
+    def commit(self, name: str, amount: Decimal, of_calls: tuple[Decimal, ...] = ()):
         ledger = self.ledgers[name]
         ledger.balance += amount
         ledger.seq += 1
@@ -259,7 +287,8 @@ class CallsOverSeveralAccounts(RuleBasedStateMachine):
         self.untold.remove(commit)
         credit = self.credit(commit.account)
         credit.committed(commit.balance, commit.seq)
-        credit.booked(commit.of_calls)
+        for posted in commit.of_calls:
+            credit.booked(posted)
         self.ledgers[commit.account].news()
 
     @precondition(lambda self: not self.only_calls_take)
@@ -280,8 +309,21 @@ class CallsOverSeveralAccounts(RuleBasedStateMachine):
     def true_balances_keep_their_limits_where_only_calls_take(self):
         if self.only_calls_take:
             for each in self.ledgers.values():
-                at_worst = each.balance + sum(each.unbooked, ZERO) - each.credit.reserved
-                assert at_worst >= -each.credit.limit
+                owed = sum((amount for amount in each.unbooked if amount < 0), ZERO)
+                assert each.balance + owed - each.credit.reserved >= -each.credit.limit
+
+    @invariant()
+    def what_is_earned_counts_only_in_balances(self):
+        for each in self.ledgers.values():
+            told = sum((amount for amount in each.unbooked if amount < 0), ZERO)
+            told += sum(
+                amount
+                for commit in self.untold
+                if commit.account == each.credit.account
+                for amount in commit.of_calls
+                if amount < 0
+            )
+            assert each.credit.unbooked == told
 
     @invariant()
     def what_is_reserved_is_what_the_calls_hold(self):

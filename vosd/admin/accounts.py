@@ -10,7 +10,7 @@ from vosd.admin.control import RunningSwitch
 from vosd.admin.names import near
 from vosd.base.errors import VosError
 from vosd.base.money import ZERO, format_amount
-from vosd.billing.accounts import Account
+from vosd.billing.accounts import Account, AccountType
 from vosd.billing.validity import NEVER
 from vosd.catalogue.overrides import NO_OVERRIDES, Overrides, Setting, Target
 from vosd.cdr.columns import iso_utc
@@ -62,6 +62,8 @@ class AccountSheet(msgspec.Struct, frozen=True):
     """True for an account that was closed, else absent."""
     group: str | msgspec.UnsetType = msgspec.UNSET
     """Its ``group``; absent for an account without."""
+    net_exposure: str | msgspec.UnsetType = msgspec.UNSET
+    """Of a partner: what it owes if running calls use all they hold; negative = what is owed to it. Else absent."""
 
 
 class WorkTimes:
@@ -217,6 +219,9 @@ def _sheet(
         expires_at=_expiry_of(account, changes),
         closed=is_closed or msgspec.UNSET,
         group=account.group or msgspec.UNSET,
+        net_exposure=format_amount(-_left(balance, committed))
+        if account.type is AccountType.PARTNER
+        else msgspec.UNSET,
     )
 
 
@@ -254,4 +259,9 @@ def _expiry_of(account: Account, changes: Changes) -> str | msgspec.UnsetType:
 
 
 def _available(balance: Decimal, limit: Decimal, committed: Commitments) -> str:
-    return format_amount(balance + limit + Decimal(committed.unbooked) - Decimal(committed.reserved))
+    return format_amount(limit + _left(balance, committed))
+
+
+def _left(balance: Decimal, committed: Commitments) -> Decimal:
+    """Return the balance that is left when what running calls hold and ended calls owe is paid."""
+    return balance + Decimal(committed.unbooked) - Decimal(committed.reserved)

@@ -13,10 +13,11 @@ from vosd.billing.spending import SpendLimit
 
 
 class AccountType(Enum):
-    """What an account is for: a customer, or a vendor to be settled with."""
+    """What an account is for: a customer, a vendor to be settled with, or a carrier that is both (ADR 65)."""
 
     DIRECT = "direct"
     CLEARING = "clearing"
+    PARTNER = "partner"
 
 
 class Account(msgspec.Struct, frozen=True):

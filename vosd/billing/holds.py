@@ -253,7 +253,12 @@ class AccountCredit:
         self._reserved -= hold.amount
 
     def post(self, amount: Decimal) -> None:
-        """Add a signed amount that a call will book: a charge or a vendor's cost, both negative."""
+        """Add a signed amount that a call will book: a charge or a vendor's cost, both negative.
+
+        What a partner has earned is above zero and not counted before the committed balance has it (ADR 65).
+        """
+        if amount > 0:
+            return
         self._unbooked += amount
         if self.spending is not None:
             self.spending.add(-amount)
@@ -276,7 +281,8 @@ class AccountCredit:
 
         In this order the amount counts twice for a moment, never not at all.
         """
-        self._unbooked -= amount
+        if amount < 0:
+            self._unbooked -= amount
 
     def set_terms(self, limit: Decimal | None, low_below: Decimal | None) -> None:
         """Set what a reload changed; a lower limit cuts no hold, it only refuses further ones."""

@@ -42,6 +42,8 @@ class OpenCall(msgspec.Struct, frozen=True, gc=False, tag="answered"):
     """The agents above the customer, from level 1 on; an earlier version does not read them."""
     leaves_no_cdr: bool = False
     """The called number is among SERVER_BILLING_NO_CDR_E164S: there are no rates, and no record at the end."""
+    vendor_earns: bool = False
+    """The vendor's account is a partner's: its cost is added to the balance (ADR 65)."""
 
 
 def draft(
@@ -133,7 +135,10 @@ def opened(
     if call_request.leaves_no_cdr:
         return OpenCall(record, None, None, at.mono, vendor_answered_at.mono, leaves_no_cdr=True)
     rate, vendor_rate = call_request.rate, buy_rate(journey.choice)
-    return OpenCall(record, rate, vendor_rate, at.mono, vendor_answered_at.mono, agents=call_request.agents)
+    earns = journey.choice is not None and journey.choice.gateway.earns
+    return OpenCall(
+        record, rate, vendor_rate, at.mono, vendor_answered_at.mono, agents=call_request.agents, vendor_earns=earns
+    )
 
 
 def conclude(
@@ -187,10 +192,11 @@ def conclude(
             vendor = charged_by(vendor, since_vendor_ms)
         vendor_rate_prefix = vendor.rate.prefix
         steps = f'{steps},"vendor":{text}' if steps else f'"vendor":{text}'
-        charges.append(_row(record.vendor_account, VENDOR, 0, vendor, charge))
+        charges.append(_row(record.vendor_account, VENDOR, 0, vendor, charge, earned=call.vendor_earns))
         if cost or cost_tax:
             reference = f"{record.call_id}/vendor"
-            postings.append(Posting(record.vendor_account, -charge.total, reference, vendor.currency))
+            amount = charge.total if call.vendor_earns else -charge.total
+            postings.append(Posting(record.vendor_account, amount, reference, vendor.currency))
     if ending.dead_call is not None:
         noticed_at = answered_at + max(0, ending.dead_call.noticed_at.mono - call.answered_mono)
         text = f'"dead_call_billing":"{ending.dead_call.billing.value}","noticed_at":"{iso_utc(noticed_at)}"'
@@ -244,7 +250,14 @@ def _charge_agents(call: OpenCall, duration_ms: int, charges: list[ChargeRow], p
 
 
 def _row(
-    account: str, role: str, level: int, applied: AppliedRate, charge: Charge, breakdown: str | None = None
+    account: str,
+    role: str,
+    level: int,
+    applied: AppliedRate,
+    charge: Charge,
+    breakdown: str | None = None,
+    *,
+    earned: bool = False,
 ) -> ChargeRow:
     rate = applied.rate
     return ChargeRow(
@@ -262,6 +275,7 @@ def _row(
         applied.currency,
         0,
         breakdown,
+        1 if earned else None,
     )
 
 

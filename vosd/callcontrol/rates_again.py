@@ -87,8 +87,10 @@ class RatesAgain:
     def _settle_vendor(self, account: str, gateway: str) -> Rates | None:
         catalogue = self._catalogue
         vendor = catalogue.routing_gateways.get(gateway)
-        if vendor is None or vendor.account != account or account == self._account:
-            rates = self._of_account(account)
+        payee = catalogue.accounts.get(account)
+        is_partner = payee is not None and payee.type is AccountType.PARTNER
+        if vendor is None or vendor.account != account or (account == self._account and not is_partner):
+            rates = None if is_partner else self._of_account(account)  # a partner's account has the rates that it pays
         else:
             rates = catalogue.vendor_rates.get(gateway) or self._group(catalogue.accounts[account].rate_group)
         self._vendors[account, gateway] = rates

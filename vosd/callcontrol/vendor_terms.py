@@ -95,10 +95,10 @@ class LiveVendors:
     def funded(self, gateway: RoutingGateway, terms: VendorTerms | None) -> bool:
         """Return whether the gateway's account is post-paid, or can pay for the first seconds of a call at ``terms``.
 
-        The money is not held yet: it is when the gateway is tried.
+        The money is not held yet: it is when the gateway is tried. A partner earns, and needs none.
         """
         credit = None if gateway.account is None else self._credits.get(gateway.account)
-        if credit is None or credit.limit is None:
+        if credit is None or credit.limit is None or gateway.earns:
             return True
         return credit.affords(_booked(terms), self.first_period_s(gateway))
 

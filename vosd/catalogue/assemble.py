@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
-from vosd.billing.accounts import Account
+from vosd.billing.accounts import Account, AccountType
 from vosd.billing.ports import RateTable
 from vosd.billing.rate_choice import JoinedTables
 from vosd.billing.rate_group import RateGroup
@@ -18,6 +18,7 @@ from vosd.catalogue.references import (
     check_currencies,
     check_currency,
     check_offline_gateway,
+    check_partner,
     check_payer,
     check_phone,
     check_plan,
@@ -171,13 +172,16 @@ def _settled_phone(
 
 
 def _settled_vendor(definition: Definition[RoutingGateway], merged: Merged, problems: ProblemList) -> RoutingGateway:
-    """Return a vendor with what it has from its account: the partner, and limits that it shares with others."""
+    """Return a vendor with what it has from its account: whether it earns, the partner, and limits shared with others."""
     vendor = definition.value
     check_vendor(definition, merged, problems)
     found = merged.accounts.sound.get(vendor.account or "")
     if found is None:
         return vendor
     account = found.value
+    if account.type is AccountType.PARTNER:
+        check_partner(definition, problems)
+        vendor = msgspec.structs.replace(vendor, earns=True)
     limit = Limit(Scope.VENDOR, account.id, account.max_concurrent, account.max_cps)
     is_limited = account.max_concurrent is not None or account.max_cps is not None
     if not is_limited and (account.partner is None or vendor.partner is not None):

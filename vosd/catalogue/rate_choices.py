@@ -94,7 +94,9 @@ class RateChooser:
     ) -> Rates | None:
         """Return the rates of the calls of an account or of one of its trunks; None = one rate group, as it is."""
         own = None if trunk is None else trunk.private_rate_group
-        main = self._groups.get((trunk and trunk.rate_group) or account.rate_group or "")
+        # The rates of a partner's account price what it pays; what it is paid is priced by its gateways alone.
+        general = None if is_vendor and account.type is AccountType.PARTNER else account
+        main = self._groups.get((trunk and trunk.rate_group) or (general and general.rate_group) or "")
         rounding = account.rounding(without_free_time=is_vendor and self._free_time_scope is FreeTimeScope.CUSTOMER)
 
         def charged(group: RateGroup | None) -> Rates | None:
@@ -111,8 +113,8 @@ class RateChooser:
 
         found = [
             (RateSource.TRUNK, charged(self._groups.get(own or ""))),
-            (RateSource.ACCOUNT, charged(self._groups.get(account.private_rate_group or ""))),
-            (RateSource.PERIOD, self._period_table(account, main, charged)),
+            (RateSource.ACCOUNT, charged(self._groups.get((general and general.private_rate_group) or ""))),
+            (RateSource.PERIOD, self._period_table(general, main, charged)),
             (RateSource.MAIN, charged(main)),
         ]
         candidates = [Candidate(source, rates) for source, rates in found if rates is not None]
@@ -121,13 +123,13 @@ class RateChooser:
         return RateChoice(candidates, account.rate_selection, account.advance_s)
 
     def _period_table(
-        self, account: Account, main: RateGroup | None, charged: Callable[[RateGroup | None], Rates | None]
+        self, account: Account | None, main: RateGroup | None, charged: Callable[[RateGroup | None], Rates | None]
     ) -> PeriodTable | None:
-        """Return the period rates of an account, else of its main rate group; None = there are none.
+        """Return the period rates of an account, if there is one, else of the main rate group; None = there are none.
 
         ``charged`` returns the rates of a group as the account is charged by them.
         """
-        name = account.period_rates or (None if main is None else main.period_rates)
+        name = (account and account.period_rates) or (None if main is None else main.period_rates)
         period_rates = self._periods.get(name or "")
         if period_rates is None or self._calendars is None:
             return None

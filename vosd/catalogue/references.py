@@ -116,6 +116,13 @@ def check_vendor(vendor: Definition[RoutingGateway], merged: Merged, problems: P
         problems.error(*vendor.at("prefixes"), expected, PREFIXES_FROM_RATES[0])
 
 
+def check_partner(vendor: Definition[RoutingGateway], problems: ProblemList) -> None:
+    """Check that a gateway of a partner names what the partner is paid: its account has what it pays."""
+    if not _is_priced(vendor.value):
+        expected = f"what partner {vendor.value.account!r} is paid: rate_group of its account is what it pays"
+        problems.error(*vendor.at("rate_group"), expected)
+
+
 def check_offline_gateway(
     named: Definition[str] | None, gateways: Definitions[RoutingGateway], problems: ProblemList
 ) -> None:

@@ -67,11 +67,14 @@ class CorrectedCharge(NamedTuple):
     corrected_at: int
     is_repeated: bool = False
     """It was booked under this reference before; nothing was booked now."""
+    earned: int | None = None
+    """1 = it is what a partner is paid, which raises its balance."""
 
     @property
     def amount(self) -> Decimal:
-        """Return what the ledger entry adds to the account: a lower charge gives money back."""
-        return self.before.total - self.after.total
+        """Return what the ledger entry adds to the account: a lower charge gives money back, less earned takes it."""
+        difference = self.before.total - self.after.total
+        return -difference if self.earned else difference
 
 
 def corrected(charges: Sequence[ChargeRow], correction: Correction) -> list[CorrectedCharge]:
@@ -106,6 +109,7 @@ def corrected(charges: Sequence[ChargeRow], correction: Correction) -> list[Corr
                     correction.operator,
                     correction.memo,
                     correction.made_at,
+                    earned=row.earned,
                 )
             )
     return found

@@ -77,10 +77,13 @@ class ChargeRow(msgspec.Struct, frozen=True, gc=False, array_like=True):
     breakdown: Annotated[
         str | None, document(100_000, "steps of the charge; null where `fee_breakdown` of the call has them")
     ] = None
+    earned: Annotated[
+        int | None, number(16, "1 = added to the balance of its account, a partner's that carried the call; else null")
+    ] = None
 
 
 class Posting(msgspec.Struct, frozen=True, gc=False):
-    """One ledger entry that the call books: ``amount`` is signed (a charge is negative).
+    """One ledger entry that the call books: ``amount`` is signed (a charge is negative, what a partner earns is not).
 
     ``reference`` is unique for each account and kind, so that a batch may be booked again without harm (ADR 5).
     """

@@ -131,7 +131,7 @@ class SqlBooks:
             async with self._database.reading() as connection:
                 rows = (await connection.execute(query)).all()
             fresh = [row for row in rows if row.created_at >= since]
-            total -= sum((row.amount for row in fresh if row.kind == EntryKind.CALL.value), ZERO)
+            total -= sum((row.amount for row in fresh if row.kind == EntryKind.CALL.value and row.amount < 0), ZERO)
             if len(rows) < _ENTRIES_AT_ONCE or not fresh:
                 return total
             before = rows[-1].seq

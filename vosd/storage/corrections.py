@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import Select, and_, bindparam, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from vosd.base.errors import VosError
@@ -93,7 +93,7 @@ class SqlCorrections:
         Raises:
             StoreUnavailable: try again.
         """
-        query = select(_correction).where(_correction.c.call_id == call_id).order_by(_correction.c.id)
+        query = _with_sign().where(_correction.c.call_id == call_id).order_by(_correction.c.id)
         async with self._database.reading() as connection:
             return [_made(row) for row in await connection.execute(query)]
 
@@ -120,10 +120,16 @@ async def _changes(
     return found
 
 
+def _with_sign() -> Select[Any]:
+    """Select corrections, each with whether its charge is what a partner earns."""
+    same = and_(_charge.c.call_id == _correction.c.call_id, _charge.c.position == _correction.c.position)
+    return select(_correction, _charge.c.earned).join(_charge, same)
+
+
 async def _earlier(
     connection: AsyncConnection, call_ids: Iterable[str]
 ) -> dict[tuple[str, str], list[CorrectedCharge]]:
-    query = select(_correction).where(_correction.c.call_id.in_(list(call_ids))).order_by(_correction.c.id)
+    query = _with_sign().where(_correction.c.call_id.in_(list(call_ids))).order_by(_correction.c.id)
     found: dict[tuple[str, str], list[CorrectedCharge]] = {}
     for row in await connection.execute(query):
         found.setdefault((row.call_id, row.reference), []).append(_made(row))
@@ -274,4 +280,5 @@ def _made(row: Any) -> CorrectedCharge:
         row.operator,
         row.memo,
         row.corrected_at,
+        earned=row.earned,
     )

@@ -26,6 +26,7 @@ from vosd.storage.verify_charges import (
     Unequal,
     Within,
     agents_said,
+    earned_said,
     marks_of,
     unlike_their_cdr,
     unlike_their_corrections,
@@ -165,7 +166,8 @@ def _miscounted(within: Within) -> Select[Any]:
     ]
     held = select(_entry.call_id, _entry.account, nothing.label("rated"), _entry.amount.label("booked"))
     calls_only = held.where(_entry.kind.in_(_OF_CALLS), within(_entry.call_id))
-    lines = union_all(*said, agents_said(within(schema.cdr_charge.c.call_id)), calls_only).subquery().c
+    of_charges = within(schema.cdr_charge.c.call_id)
+    lines = union_all(*said, agents_said(of_charges), earned_said(of_charges), calls_only).subquery().c
     rated, booked = _sum(lines.rated), _sum(lines.booked)
     query = select(lines.call_id, lines.account, rated.label("rated"), booked.label("booked"))
     return query.group_by(lines.call_id, lines.account).having(rated != booked)

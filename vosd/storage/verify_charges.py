@@ -62,10 +62,23 @@ def agents_said(within: ColumnElement[bool]) -> Select[Any]:
     return columns.where(_charge.role == AGENT, within, recorded)
 
 
+def earned_said(within: ColumnElement[bool]) -> Select[Any]:
+    """Select what turns the cost of calls with a CDR into what a partner earned: twice as much, of the other sign."""
+    recorded = select(_cdr.call_id).where(_cdr.call_id == _charge.call_id).exists()
+    total = _charge.fee + _charge.tax
+    columns = select(
+        _charge.call_id,
+        _charge.account,
+        type_coerce(total + total, Money).label("rated"),
+        literal(ZERO, Money).label("booked"),
+    )
+    return columns.where(_charge.earned == 1, within, recorded)
+
+
 async def unlike_their_cdr(connection: AsyncConnection, within: Within, marks: Marks) -> list[Unequal]:
     """Return where charges of customer or vendor are not what the CDR says, of some calls.
 
-    ``expected`` is the CDR's amount.
+    ``expected`` is the CDR's amount; what a partner earns is below zero here, as every cost.
     """
     nothing = literal(ZERO, Money)
     recent = _cdr.export_seq > marks.export_seq
@@ -112,9 +125,16 @@ async def unlike_their_corrections(connection: AsyncConnection, within: Within) 
     said = select(
         table.call_id, table.account, type_coerce(before - now, Money).label("said"), nothing.label("booked")
     ).where(within(table.call_id))
+    same = and_(_charge.call_id == table.call_id, _charge.position == table.position)
+    change = now - before
+    of_earned = (
+        select(table.call_id, table.account, type_coerce(change + change, Money), nothing)
+        .join(schema.cdr_charge, same)
+        .where(_charge.earned == 1, within(table.call_id))
+    )
     held = select(_entry.call_id, _entry.account, nothing.label("said"), _entry.amount.label("booked"))
     held = held.where(_entry.kind == EntryKind.CORRECTION.value, within(_entry.call_id))
-    lines = union_all(said, held).subquery().c
+    lines = union_all(said, of_earned, held).subquery().c
     sum_said, sum_booked = type_coerce(func.sum(lines.said), Money), type_coerce(func.sum(lines.booked), Money)
     query = select(lines.call_id, lines.account, sum_said.label("said"), sum_booked.label("booked"))
     query = query.group_by(lines.call_id, lines.account).having(sum_said != sum_booked)
@@ -127,10 +147,15 @@ async def without_entry(connection: AsyncConnection, within: Within) -> list[Une
     ``expected`` is the amount of the charge.
     """
     recorded = select(_cdr.call_id).where(_cdr.call_id == _charge.call_id).exists()
-    columns = select(_charge.call_id, _charge.account, _charge.role, _charge.level, _charge.fee, _charge.tax)
+    columns = select(
+        _charge.call_id, _charge.account, _charge.role, _charge.level, _charge.fee, _charge.tax, _charge.earned
+    )
     rows = (await connection.execute(columns.where(~recorded, within(_charge.call_id)))).all()
     charged = {
-        (row.account, reference_of(row.call_id, row.role, row.level)): (row.call_id, -(row.fee + row.tax))
+        (row.account, reference_of(row.call_id, row.role, row.level)): (
+            row.call_id,
+            row.fee + row.tax if row.earned else -(row.fee + row.tax),
+        )
         for row in rows
         if row.fee or row.tax
     }

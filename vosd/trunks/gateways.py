@@ -191,6 +191,8 @@ class RoutingGateway(msgspec.Struct, frozen=True, dict=True):
     """UTC milliseconds of the first instant at which it is over; None = never."""
     partner: str | None = None
     """Calls that came from this partner never go to it; None = its account's partner, if that has one."""
+    earns: bool = False
+    """Its account is a partner's: what its calls cost is added to the balance, and nothing is held for it (ADR 65)."""
     account_limit: Limit | None = None
     """The limits of its account, which all gateways of the account share."""
     priority: Annotated[

@@ -29,7 +29,7 @@ PUBLISHED = """
 
 PUBLISHED_OF_A_CHARGE = """
     account role level rate_group rate_version rate_prefix unit_price price_per billed_seconds fee tax currency
-    corrected breakdown
+    corrected breakdown earned
 """
 OF_TABLES = {"attempts", "charges", "postings", "recorded"}
 

@@ -46,10 +46,12 @@ class AccountKeys(Keys):
 
     id: Annotated[str, object_name()]
     """Unique among the accounts. Never change it: the ledger identifies the account by it."""
-    type: Annotated[AccountType, choice(AccountType, later=frozenset({"card", "partner"}))] = AccountType.DIRECT
-    """``direct`` for customers, also for agents, ``clearing`` for vendors."""
+    type: Annotated[AccountType, choice(AccountType, later=frozenset({"card"}))] = AccountType.DIRECT
+    """``direct`` for customers, also for agents, ``clearing`` for vendors, ``partner`` for a carrier that is both: its
+    calls lower the balance, calls that its gateways carry raise it, and ``overdraft_limit`` holds for the difference."""
     rate_group: Annotated[str | None, object_name()] = None
-    """Prices of its calls. Without one, only gateways that name a group have prices."""
+    """Prices of its calls. Without one, only gateways that name a group have prices. Routing gateways of a partner
+    name the group of what it is paid themselves."""
     private_rate_group: Annotated[str | None, object_name()] = None
     """Rates of its own beside those of its rate group."""
     period_rates: Annotated[str | None, object_name()] = None

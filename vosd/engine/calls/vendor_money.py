@@ -22,7 +22,7 @@ def hold_vendor(
     What the attempt occupies is released then, and the gateway noted among those that were left out.
     """
     hold, rate, gateway = call_request.hold, buy_rate(choice), choice.gateway
-    if hold is None or rate is None:
+    if hold is None or rate is None or gateway.earns:
         return True
     refusal = hold.join(credit, rate, vendors.first_period_s(gateway))
     if refusal is None:

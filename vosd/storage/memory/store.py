@@ -126,7 +126,7 @@ class MemoryStore:
     async def spent_since(self, account: str, since: int) -> Decimal:
         """Return what the calls of an account have cost that ended since then (UTC milliseconds)."""
         of_calls = (each for each in self.entries if each.account == account and each.kind == CALL_KIND)
-        return -sum((each.amount for each in of_calls if each.ended_at >= since), ZERO)
+        return -sum((each.amount for each in of_calls if each.ended_at >= since and each.amount < 0), ZERO)
 
     async def standings_of(self, accounts: Collection[str]) -> Changes:
         """Return the standing of each of these accounts that has a row."""

@@ -101,6 +101,18 @@ def charge_row(account: str, role: str, level: int, fee: Decimal, tax: Decimal =
     return ChargeRow(account, role, level, "sell", "a1b2c3", "4420", fee, "minute", 60, fee, tax, "USD")
 
 
+def partner_call(index: int, customer: str, partner: str, **changes: Any) -> CallRecord:
+    """Return a call of ``answered_call`` that a gateway of a partner has carried, whose balance it raises."""
+    plain = answered_call(index, customer_account=customer, vendor_account=partner, **changes)
+    pays, earns = plain.charges
+    paid, earned = plain.postings
+    return msgspec.structs.replace(
+        plain,
+        charges=(pays, msgspec.structs.replace(earns, earned=1)),
+        postings=(paid, msgspec.structs.replace(earned, amount=-earned.amount)),
+    )
+
+
 def refused_call(index: int, **changes: Any) -> CallRecord:
     """Return a call that no gateway was tried for: everything that did not happen is None or zero."""
     started = STARTED + index
