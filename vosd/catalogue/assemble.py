@@ -172,7 +172,7 @@ def _settled_phone(
 
 
 def _settled_vendor(definition: Definition[RoutingGateway], merged: Merged, problems: ProblemList) -> RoutingGateway:
-    """Return a vendor with what it has from its account: whether it earns, the partner, and limits shared with others."""
+    """Return a vendor with what it has from its account: whether it earns, the partner, limits that are shared."""
     vendor = definition.value
     check_vendor(definition, merged, problems)
     found = merged.accounts.sound.get(vendor.account or "")

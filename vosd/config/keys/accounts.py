@@ -48,7 +48,7 @@ class AccountKeys(Keys):
     """Unique among the accounts. Never change it: the ledger identifies the account by it."""
     type: Annotated[AccountType, choice(AccountType, later=frozenset({"card"}))] = AccountType.DIRECT
     """``direct`` for customers, also for agents, ``clearing`` for vendors, ``partner`` for a carrier that is both: its
-    calls lower the balance, calls that its gateways carry raise it, and ``overdraft_limit`` holds for the difference."""
+    calls lower the balance, calls that its gateways carry raise it, ``overdraft_limit`` holds for the difference."""
     rate_group: Annotated[str | None, object_name()] = None
     """Prices of its calls. Without one, only gateways that name a group have prices. Routing gateways of a partner
     name the group of what it is paid themselves."""
