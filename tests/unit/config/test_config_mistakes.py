@@ -112,7 +112,6 @@ def test_a_key_of_a_later_capability_is_an_error_that_says_so(site, text, key):
         ("on_sigterm: keep", "'keep'"),
         ("parameters: {SS_STARTBILLINGTIME: 1}", "billing from INVITE"),
         ("accounts: [{id: a, type: card}]", "'card'"),
-        ("accounts: [{id: a, type: partner}]", "'partner'"),
         ("sip: {listen: 'ws:127.0.0.1:5060'}", "transport ws"),
         ("sip: {listen: 'WSS:127.0.0.1:5061'}", "transport wss"),
         ("routing_gateways: [{name: a, account: b, address: '192.0.2.1;transport=WS'}]", "transport ws"),
