@@ -76,6 +76,8 @@ class RateColumns:
         self._places = array("B")
         self._terms = array("I")
         self._areas = array("I")
+        self._named_by: dict[int, str] = {}
+        """By row, of those without an area of their own: the prefix whose row names it."""
         self._lines = array("I")
         self._notes: dict[int, Note] = {}
         self._texts: dict[str, int] = {}
@@ -154,6 +156,10 @@ class RateColumns:
         self._areas.extend(areas)
         self._lines.extend(lines)
 
+    def take_area_of(self, prefix: str, row: int) -> None:
+        """Let a row, by the number of rows before it, have the area of another prefix; its digits if that has none."""
+        self._named_by[row] = prefix
+
     def note(self, row: int, note: Note) -> None:
         """Note a row, by the number of rows before it."""
         self._notes[row] = note
@@ -185,7 +191,7 @@ class RateColumns:
             "prices": _picked(self._prices, order),
             "places": _picked(self._places, order),
             "terms": _picked(self._terms, order),
-            "areas": _picked(self._areas, order),
+            "areas": _picked(self._named_areas(), order),
             "lines": _picked(self._lines, order),
             "parents": self._parents(order).tobytes(),
             "noted": self._where(order, {row for row, note in self._notes.items() if note.problems}),
@@ -271,6 +277,22 @@ class RateColumns:
             parents.append(parent)
             above.append((key, 4 * (digits - length), row))
         return parents
+
+    def _named_areas(self) -> "array[int]":
+        """Return the areas of all rows, those included that are named by another row."""
+        if not self._named_by:
+            return self._areas
+        unnamed = self.text("")
+        found = {(*keys_of(prefix), len(prefix)): unnamed for prefix in self._named_by.values()}
+        for row, area in enumerate(self._areas):
+            key = (*self._key(row), self._lengths[row])
+            if area != unnamed and found.get(key) == unnamed:
+                found[key] = area
+        areas = self._areas[:]
+        for row, prefix in self._named_by.items():
+            named = found[(*keys_of(prefix), len(prefix))]
+            areas[row] = self.text(prefix) if named == unnamed else named
+        return areas
 
     @staticmethod
     def _where(order: Sequence[int], rows: Set[int]) -> bytes:

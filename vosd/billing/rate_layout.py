@@ -14,7 +14,7 @@ import msgspec
 
 from vosd.base.errors import VosError
 
-FORMAT: Final = 4
+FORMAT: Final = 5
 """Changes with the layout, with the rules by which a row is read, and with what is computed of a row."""
 MAGIC: Final = b"vosdrate"
 NO_ROW: Final = 0xFFFF_FFFF

@@ -98,7 +98,6 @@ def test_an_unknown_key_is_named_with_the_nearest_known_one(site, text, error):
         ("mapping_gateways: [{name: a, account: b, hosts: 192.0.2.1, codecs: a}]", "codecs"),
         ("routing_gateways: [{name: a, account: b, address: 192.0.2.1, codecs: 5}]", "codecs"),
         ("rate_groups: [{name: a, equivalent_time: yes}]", "equivalent_time"),
-        ("rate_groups: [{name: a, rates: [{prefix: 1, billing_rate: 1, area_prefix: 1}]}]", "area_prefix"),
         ("parameters: {SS_MEDIAPROXYMODE: 1}", "SS_MEDIAPROXYMODE"),
     ],
 )

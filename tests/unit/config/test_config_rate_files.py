@@ -67,7 +67,7 @@ def test_a_table_is_read_in_any_of_its_usual_forms(group, csv):
     )
 
 
-def test_a_table_of_rate_36_with_empty_columns_of_later_capabilities_is_read(group):
+def test_a_table_with_all_columns_by_their_other_names_is_read(group):
     header = (
         "rate_prefix,area_prefix,area_name,rate_type,billing_rate,billing_cycle,first_time_rate,first_time_duration,"
         "connection_fee,tax_rate,section_rates,effective_time,expire_time,locked,memo"
@@ -192,9 +192,29 @@ def test_a_column_is_named_as_the_header_spells_it(errors):
     ]
 
 
-def test_a_value_of_a_later_capability_is_an_error_that_says_so(errors):
-    assert errors("prefix,billing_rate,area_prefix\n44,0.01,44\n") == [
-        "rates.csv:2: rate_groups[g].rates_file.area_prefix: value '44': expected no 'area_prefix': it is not built yet"
+def areas_of(rates):
+    return {rate.prefix: rate.area for rate in rates}
+
+
+def test_a_row_without_area_has_that_of_its_area_prefix(group):
+    text = "prefix,billing_rate,area_prefix,area\n4420,0.2,44,\n44,0.1,,UK\n4477,0.3,44,Mobile\n49,0.4,7,\n1,0.5,,\n"
+    named = {"4420": "UK", "44": "UK", "4477": "Mobile", "49": "7", "1": ""}
+    assert areas_of(rates_in(group(text))) == named
+    # The same in rows that are read one by one, because a cell of each is unusual: "*" is no digit.
+    assert areas_of(rates_in(group(text + "*,0.9,44,\n"))) == {**named, "*": "UK"}
+
+
+def test_areas_of_prefixes_that_are_not_always_in_force_are_named_by_the_first_row_that_has_one(group):
+    text = (
+        "prefix,billing_rate,area_prefix,area,effective_from\n44,0.1,,,2026-01-01\n44,0.1,,UK,2026-02-01\n"
+        "44,0.1,,GB,2026-03-01\n4420,0.2,44,,\n"
+    )
+    assert {rate.area for rate in rates_in(group(text)) if rate.prefix == "4420"} == {"UK"}
+
+
+def test_an_area_prefix_is_digits(errors):
+    assert errors("prefix,billing_rate,area_prefix\n44,0.01,UK\n") == [
+        "rates.csv:2: rate_groups[g].rates_file.area_prefix: value 'UK': expected digits without + or blanks"
     ]
 
 

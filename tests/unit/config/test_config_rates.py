@@ -24,6 +24,19 @@ def test_a_row_keeps_its_price_exactly_as_entered(site):
     assert (rate.area, rate.rate_type) == ("UK", "international")
 
 
+@pytest.mark.parametrize("begin", ["", ", effective_to: '2099-01-01'"])
+def test_a_row_without_area_has_that_of_its_area_prefix(site, begin):
+    rates = rates_of(
+        site,
+        f"      - {{prefix: '4420', billing_rate: '0.01', area_prefix: '44'{begin}}}\n"
+        "      - {prefix: '44', billing_rate: '0.01', area: UK}\n"
+        "      - {prefix: '4477', billing_rate: '0.01', area: Mobile, area_prefix: '44'}\n"
+        "      - {prefix: '49', billing_rate: '0.01', area_prefix: '7'}",
+    )
+
+    assert {rate.prefix: rate.area for rate in rates} == {"4420": "UK", "44": "UK", "4477": "Mobile", "49": "7"}
+
+
 @pytest.mark.parametrize(
     ("row", "group", "cycle"),
     [

@@ -83,6 +83,12 @@ def test_the_names_of_another_switch_are_accepted_and_values_get_one_form(sheet)
     ]
 
 
+def test_the_prefix_that_names_the_area_is_kept(sheet):
+    read = Read(sheet("prefix,area,area_prefix,billing_rate\n44,UK,,1\n4420,,44,2\n4421,,London,2\n"))
+    assert [(rate["prefix"], rate.get("area_prefix")) for rate in read.rates] == [("44", None), ("4420", "44")]
+    assert "area_prefix" in read.mistakes[0]
+
+
 def test_quotes_stay_around_an_area_with_a_comma(sheet):
     (line,) = Read(sheet('prefix;area;billing_rate\n44;"London, ""City""";1\n')).lines
     assert '"London, ""City"""' in line

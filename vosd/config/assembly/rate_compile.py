@@ -146,12 +146,15 @@ class _Compiling:
         self._bad = BadRows()
         names = [column.name for column in columns]
         self._prefix, self._price = names.index("prefix"), names.index("billing_rate")
-        self._area, self._memo = (names.index(name) if name in names else None for name in ("area", "memo"))
-        apart = {self._prefix, self._price, self._area, self._memo}
+        self._area, self._memo, self._area_prefix = (
+            names.index(name) if name in names else None for name in ("area", "memo", "area_prefix")
+        )
+        apart = {self._prefix, self._price, self._area, self._memo, self._area_prefix}
         self._others = [index for index in range(len(names)) if index not in apart]
         self._prices = _Memory(self._price_of)
         self._terms = _Memory(self._terms_of)
         self._areas = _Memory(self._area_of)
+        self._area_prefixes = _Memory(self._area_prefix_of)
         self._memos = _Memory(self._is_memo)
         self._notes = _Memory(self._note_of)
         self._rates_of_terms: dict[int, Rate] = {}
@@ -180,6 +183,7 @@ class _Compiling:
             if self._others
             else [self._terms[()]] * len(rows),
             self._column(self._areas, self._area, columns, len(rows)),
+            self._column(self._area_prefixes, self._area_prefix, columns, len(rows)),
             lines,
         ]
         is_read = self._fits(read, self._column(self._memos, self._memo, columns, len(rows)))
@@ -213,7 +217,7 @@ class _Compiling:
         lengths = [*map(len, prefixes)]
         digits = "".join(prefixes)
         are_plain = min(lengths) >= 1 and max(lengths) <= DIGITS and digits.isdigit() and digits.isascii()
-        others = (*read[1:4], memos)
+        others = (*read[1:5], memos)
         if are_plain and not any(None in column for column in others):
             return [True] * len(prefixes)
         return [
@@ -227,10 +231,16 @@ class _Compiling:
         prices: Sequence[_Price],
         terms: Sequence[_Terms],
         areas: Sequence[int],
+        area_prefixes: Sequence[str],
         lines: Sequence[int],
     ) -> None:
         if not prefixes:
             return
+        if any(area_prefixes):
+            unnamed = self.rates.text("")
+            for row, (area, area_prefix) in enumerate(zip(areas, area_prefixes, strict=True), len(self.rates)):
+                if area_prefix and area == unnamed:
+                    self.rates.take_area_of(area_prefix, row)
         numbers, places, may_be_noted = zip(*prices, strict=True)
         terms_numbers, may_be_noted_too = zip(*terms, strict=True)
         if True in may_be_noted or True in may_be_noted_too:
@@ -251,6 +261,8 @@ class _Compiling:
             self._bad.note(line, problems)
             return
         rate = compile_rate(row, self._order.price_per, self._order.billing_unit)
+        if row.area_prefix and not row.area:
+            self.rates.take_area_of(row.area_prefix, len(self.rates))
         self.rates.add(rate, line, *row.window, note=self._note(rate))
 
     def _report_width(self, cells: Sequence[str], line: int) -> None:
@@ -279,8 +291,13 @@ class _Compiling:
         area = _READ["area"](cell.strip())
         return self.rates.text(area) if isinstance(area, str) else None
 
+    @staticmethod
+    def _area_prefix_of(cell: str) -> str | None:
+        text = cell.strip()
+        return text if not text or _READ["area_prefix"](text) is not None else None
+
     def _terms_of(self, cells: tuple[str, ...]) -> _Terms | None:
-        """Read all of a row but its prefix, price, area and memo."""
+        """Read all of a row but its prefix, price, areas and memo."""
         values = {
             self._columns[index].name: text
             for index, cell in zip(self._others, cells, strict=True)
@@ -328,4 +345,4 @@ def _reader(name: str) -> Callable[[str], object]:
     return read
 
 
-_READ: Final = {name: _reader(name) for name in ("billing_rate", "area", "memo")}
+_READ: Final = {name: _reader(name) for name in ("billing_rate", "area", "memo", "area_prefix")}

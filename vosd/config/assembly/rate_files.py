@@ -114,7 +114,7 @@ def report_syntax(error: csv.Error, place: Place, key: str, problems: ProblemLis
 
 def _columns(header: list[str], place: Place, key: str, problems: ProblemList) -> Sequence[Column] | None:
     """Return the columns of the header, or None where it has mistakes, which are reported."""
-    names = (*RateKeys.by_key(), *RateKeys.not_built)
+    names = tuple(RateKeys.by_key())
     known = {**dict(zip(names, names, strict=True)), **RateKeys.aliases}
     columns: dict[str, Column] = {}
     is_sound = True

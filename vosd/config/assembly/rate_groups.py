@@ -1,8 +1,10 @@
 """Rate groups: rows read, duplicates reported, rounding settled."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol
+
+import msgspec
 
 from vosd.base.money import format_amount, unit_of
 from vosd.billing.origin_rates import Origin
@@ -69,6 +71,7 @@ require_all_used(
     _RATE,
     elsewhere={
         "memo": "nothing: it is a comment",
+        "area_prefix": "the area of rates that have none",
         "effective_from": "the table",
         "effective_to": "the table",
     },
@@ -185,7 +188,11 @@ def read_rate_group(section: Section, key: str, parameters: ParameterKeys, probl
     if keys is None:
         return None
     unit = keys.billing_unit or parameters.billing_unit
-    placed = tuple(PlacedRate(compile_rate(row, keys.price_per, unit), place) for row, place in rows.sound)
+    areas = {row.prefix: row.area for row, _ in reversed(rows.sound) if row.area}
+    placed = tuple(
+        PlacedRate(_in_area(compile_rate(row, keys.price_per, unit), row.area_prefix, areas), place)
+        for row, place in rows.sound
+    )
     policy = rating_policy(keys, parameters)
     if not _check_unit(policy, section, key, problems):
         return None
@@ -197,6 +204,13 @@ def read_rate_group(section: Section, key: str, parameters: ParameterKeys, probl
         found = tuple(each.rate for each in placed)
         table = RateRows(found, version_of(sorted(found, key=lambda rate: rate.prefix)))
     return ReadGroup(_rate_group(keys, policy, table), _Rows(placed), _derive(keys))
+
+
+def _in_area(rate: Rate, area_prefix: str, areas: Mapping[str, str]) -> Rate:
+    """Return a rate without area with that of another prefix, if it names one."""
+    if rate.area or not area_prefix:
+        return rate
+    return msgspec.structs.replace(rate, area=areas.get(area_prefix, area_prefix))
 
 
 def _timed(placed: Sequence[PlacedRate], windows: Sequence[tuple[int, int]], price_per: PricePer) -> RateTable:

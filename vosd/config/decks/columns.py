@@ -36,7 +36,7 @@ def columns_of(header: Sequence[str], sheet_map: SheetMapKeys | None, place: Pla
 
 
 def _by_header(header: Sequence[str], place: Place, problems: ProblemList) -> Columns:
-    names = (*RateKeys.by_key(), *RateKeys.not_built)
+    names = tuple(RateKeys.by_key())
     known = {**dict(zip(names, names, strict=True)), **RateKeys.aliases}
     at: dict[str, int] = {}
     for index, cell in enumerate(header):
@@ -45,8 +45,6 @@ def _by_header(header: Sequence[str], place: Place, problems: ProblemList) -> Co
         if not name:
             near = hint(written, known, RateKeys.names_elsewhere)
             problems.error(place, "header", f"a known column, or a map of the columns; {near}", written)
-        elif name in RateKeys.not_built:
-            problems.error(place, "header", f"no column {name}: it is not built yet", written)
         elif name in at:
             problems.error(place, "header", f"each column once; {header[at[name]].strip()!r} is the same", written)
         else:

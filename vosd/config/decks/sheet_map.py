@@ -29,7 +29,7 @@ def our_column(written: str) -> str:
     """
     known = {**{name: name for name in RateKeys.by_key()}, **RateKeys.aliases}
     name = known.get(written.lower())
-    if name is None or name in RateKeys.not_built:
+    if name is None:
         raise ExpectedError(f"a column of rates, not {written!r}; {suggestion(written, known)}")
     return name
 

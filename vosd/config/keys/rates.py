@@ -25,7 +25,7 @@ from vosd.config.reader.fields import (
     whole,
 )
 from vosd.config.reader.model import Keys
-from vosd.config.reader.numbers import rate_prefix
+from vosd.config.reader.numbers import plain_prefix, rate_prefix
 from vosd.config.reader.renamed import Renamed, renamed
 
 _INTERVAL: Final = re.compile(r"(\d{1,4})/(\d{1,4})\Z", re.ASCII)
@@ -79,6 +79,9 @@ class RateKeys(Keys):
     """Leading digits of the called number; the longest match wins. ``*`` matches any number."""
     area: Annotated[str, line_of_text(0, 200)] = ""
     """Name of the destination in CDRs and reports."""
+    area_prefix: Annotated[str, plain_prefix()] = ""
+    """The prefix whose row names the area, for rows without ``area``; where no such row has one, these digits are the
+    name."""
     rate_type: Annotated[RateType | None, choice(RateType)] = None
     """net, local, domestic or international."""
     billing_rate: Annotated[Decimal, price()]
@@ -111,7 +114,6 @@ class RateKeys(Keys):
     """A comment; not kept."""
 
     names_elsewhere: ClassVar[Renamed] = renamed(names_of_vos3000.RATE)
-    not_built: ClassVar[frozenset[str]] = frozenset({"area_prefix"})
     aliases: ClassVar[Mapping[str, str]] = {
         "rate_prefix": "prefix",
         "area_name": "area",
