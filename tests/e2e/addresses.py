@@ -101,6 +101,8 @@ PLANNING_SWITCH: Final = Endpoint(f"{NETWORK}.1", 15_101)
 """Its customers have routing plans."""
 LEVELLED_SWITCH: Final = Endpoint(f"{NETWORK}.1", 15_103)
 """Its customer has agents at three levels."""
+EXEMPLARY_SWITCH: Final = Endpoint(f"{NETWORK}.1", 15_104)
+"""It bills the worked examples, by a clock of its own."""
 UNKNOWN_SOURCE: Final = Endpoint(f"{NETWORK}.99", 15_099)
 """An unused address."""
 

@@ -1,0 +1,47 @@
+"""A clock for the daemon that stands still until a test moves it, so that calls of minutes take milliseconds.
+
+The daemon has one class that reads the clocks of the machine; ``follow`` replaces it, in a forked daemon only, by one
+that reads two numbers from a file. Nothing of the daemon knows of that. What it does at intervals of its own (booking,
+looking for deadlines) goes on in real time; what it measures is the time of the test, to the millisecond.
+"""
+
+import mmap
+from pathlib import Path
+from struct import Struct
+from typing import Final
+
+from vosd.base.clock import Instant
+from vosd.engine.clock import SystemClock
+
+_NAME: Final = "clock"
+_TIMES: Final = Struct("=qq")
+_BOOTED_MS: Final = 1_000_000
+"""What the monotonic clock shows at first: no call begins at zero."""
+
+
+class MovedClock:
+    """The clock of a daemon whose directory this is."""
+
+    def __init__(self, directory: Path, wall_ms: int) -> None:
+        """Let the clock stand at ``wall_ms``, UTC, before the daemon starts."""
+        self._began_ms = wall_ms
+        path = directory / _NAME
+        path.write_bytes(bytes(_TIMES.size))
+        with path.open("r+b") as file:
+            self._memory = mmap.mmap(file.fileno(), _TIMES.size)
+        self.stand_at(0)
+
+    def stand_at(self, elapsed_ms: int) -> None:
+        """Let so much time have passed since the beginning, on both clocks."""
+        self._memory[:] = _TIMES.pack(_BOOTED_MS + elapsed_ms, self._began_ms + elapsed_ms)
+
+
+def follow() -> None:
+    """Let this process, which is to become a daemon, have the clock of its working directory."""
+    with Path(_NAME).open("rb") as file:
+        memory = mmap.mmap(file.fileno(), _TIMES.size, access=mmap.ACCESS_READ)
+
+    def now(_clock: SystemClock) -> Instant:
+        return Instant(*_TIMES.unpack(memory[:]))
+
+    SystemClock.now = now  # type: ignore[method-assign, assignment]
