@@ -112,7 +112,7 @@ class Rerating:
     ) -> None:
         account, role, level, fee, tax, currency, was_rated = booked
         differences = self.differences
-        if rate is not None and rate.currency == currency:
+        if rate is not None and (rate.paid_in or rate.currency) == currency:
             if self._compares_steps and steps is not None:
                 charge, text = itemise(rate, duration_ms)
                 steps.append(f'"{role}":{text}')

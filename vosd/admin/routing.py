@@ -177,7 +177,7 @@ def explain_route(
     if call.rate:
         table = _table_of(call, catalogue)
         routes = explain_routes(
-            route_request(call, table.plan),
+            route_request(call, table.plan, catalogue.currencies),
             table,
             live.occupancy,
             live.rests,

@@ -85,11 +85,11 @@ class ShadowRating:
         charge = rate_call(rate, call.duration_ms)
         ours = total_of(charge) if self._includes_tax or not self._compares else charge.fee
         theirs = call.price
-        prefix = rate.rate.prefix
+        prefix, currency = rate.rate.prefix, rate.paid_in or rate.currency
         if theirs is None or theirs == ours:
-            self.differences.same(account, self._role, rate.currency, prefix, ours)
+            self.differences.same(account, self._role, currency, prefix, ours)
             return RatedRow(line, call, account, rate, charge, None if theirs is None else ZERO)
-        self.differences.other(account, self._role, rate.currency, prefix, theirs, ours, _name(line, call))
+        self.differences.other(account, self._role, currency, prefix, theirs, ours, _name(line, call))
         return RatedRow(line, call, account, rate, charge, EXACT.subtract(ours, theirs))
 
     def to_json(self, most_prefixes: int) -> dict[str, object]:

@@ -178,14 +178,15 @@ class AccountCredit:
         if self.limit is not None and amount > (
             available := self._balance + self.limit + self._unbooked - self._reserved
         ):
+            currency = applied.paid_in or applied.currency
             detail = (
-                f"account {self.account} has {format_amount(available)} {applied.currency} available, "
+                f"account {self.account} has {format_amount(available)} {currency} available, "
                 f"{granted_s} s to prefix {applied.rate.prefix} hold {format_amount(amount)}"
             )
             return Refusal(EndReason.INSUFFICIENT_BALANCE, 402, detail)
         if self.spending is not None and (limit := self.spending.objection(amount, self._reserved)) is not None:
             self.spending.refused(limit)
-            most = f"{format_amount(limit.amount)} {applied.currency} per {limit.per.value}"
+            most = f"{format_amount(limit.amount)} {applied.paid_in or applied.currency} per {limit.per.value}"
             detail = f"account {self.account} may spend {most}"
             return Refusal(EndReason.INSUFFICIENT_BALANCE, 402, detail)
         self._reserved += amount

@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from vosd.base.money import EXACT, ROUNDING_MODE, ZERO, Rounding, format_amount, round_to_unit
+from vosd.billing.exchange import exchanged
 from vosd.billing.increments import hold_seconds
 from vosd.billing.rates import AppliedRate, Rate, RatingPolicy
 from vosd.billing.sections import completed, following, format_sections, parse_sections
@@ -86,6 +87,8 @@ def rate_call(applied: AppliedRate, duration_ms: int) -> Charge:
     billable = hold_time_s - policy.free_time_s
     if billable <= 0:
         return Charge(hold_time_s, 0, ZERO, ZERO)
+    if applied.exchange_rate is not None:
+        rate = exchanged(rate, applied.exchange_rate)
     added, cycles, _, _, fee, _, tax = _rate(rate, policy, billable)
     paid_s = rate.first_duration if added is None else added.paid_s
     return Charge(hold_time_s, paid_s + cycles * rate.billing_cycle, fee, tax)
@@ -105,14 +108,20 @@ def itemise(applied: AppliedRate, duration_ms: int) -> tuple[Charge, str]:
     hold_time_s = hold_seconds(duration_ms, policy.hold_time_precision_ms)
     billable = hold_time_s - policy.free_time_s
     first_period, additions, raw, amount, raw_tax, tax_amount = "", "", "0", "0.00", "0", "0.00"
+    exchange_rate = applied.exchange_rate
     if billable <= 0:
         billable = cycles = 0
         charge, shown_cycles = Charge(hold_time_s, 0, ZERO, ZERO), raw
     else:
         added, cycles, raw_cycles, raw_fee, fee, tax_due, tax = _rate(rate, policy, billable)
         first = rate.first_duration if added is None else added.paid_s
-        charge = Charge(hold_time_s, first + cycles * rate.billing_cycle, fee, tax)
         raw = shown_cycles = _shown(raw_fee)
+        if (
+            exchange_rate is not None
+        ):  # the lines before are in the currency of the rate, this and those behind in the account's
+            _, _, _, converted, fee, tax_due, tax = _rate(exchanged(rate, exchange_rate), policy, billable)
+            raw = _shown(converted)
+        charge = Charge(hold_time_s, first + cycles * rate.billing_cycle, fee, tax)
         amount = format_amount(fee)
         if first or added is not None:
             price = raw_fee if added is None else added.price
@@ -124,6 +133,8 @@ def itemise(applied: AppliedRate, duration_ms: int) -> tuple[Charge, str]:
                 additions = _addition_lines(added)
         if tax_due:
             raw_tax, tax_amount = _shown(tax_due), format_amount(tax)
+    if exchange_rate is not None:
+        additions += _exchange_line(applied, raw)
     return charge, (
         f'[{terms.row},{{"step":"hold_time","precision_ms":{policy.hold_time_precision_ms},"seconds":{hold_time_s}}},'
         f'{{"step":"free_time","free_s":{policy.free_time_s},"seconds":{billable}}},{first_period}'
@@ -175,6 +186,8 @@ def total_at(applied: AppliedRate, seconds: int) -> Decimal:
     billable = seconds - policy.free_time_s
     if billable <= 0:
         return ZERO
+    if applied.exchange_rate is not None:
+        rate = exchanged(rate, applied.exchange_rate)
     _, _, _, _, fee, _, tax = _rate(rate, policy, billable)
     if rate.sections and not policy.section_cap:
         # Between two ends of sections the price rises, so each peak is in the last second before an end.
@@ -228,6 +241,12 @@ def _addition_lines(added: _Additions) -> str:
     """Return the lines of a breakdown for what was added, as JSON with a comma behind each."""
     lines = {"section_cap": added.cap, "connection_fee": added.connection_fee, "minimum_charge": added.top_up}
     return "".join(f'{{"step":"{name}","raw":"{_shown(raw)}"}},' for name, raw in lines.items() if raw)
+
+
+def _exchange_line(applied: AppliedRate, raw: str) -> str:
+    """Return the line of a breakdown for the exchange, as JSON with a comma behind; ``raw`` is what it comes to."""
+    rate = _plain(applied.exchange_rate or ZERO)
+    return f'{{"step":"exchange","from":"{applied.currency}","to":"{applied.paid_in}","rate":"{rate}","raw":"{raw}"}},'
 
 
 def round_fee(raw: Decimal, policy: RatingPolicy) -> Decimal:
@@ -318,6 +337,11 @@ def recompute(steps: Sequence[Step]) -> Charge:
         tax_exempt=bool(row.get("tax_exempt", False)),
     )
     applied = AppliedRate(str(row["group"]), str(row["version"]), str(row["currency"]), rate, policy)
+    exchange = by_name.get("exchange")
+    if exchange is not None:
+        applied = msgspec.structs.replace(
+            applied, exchange_rate=Decimal(str(exchange["rate"])), paid_in=str(exchange["to"])
+        )
     return rate_call(applied, 1000 * _whole(held["seconds"]))
 
 

@@ -70,6 +70,7 @@ class AppliedRate(msgspec.Struct, frozen=True, gc=False, cache_hash=True, omit_d
     group: str
     version: str
     currency: str
+    """Of the prices of the rate (ISO 4217)."""
     rate: Rate
     policy: RatingPolicy
     source: str = ""
@@ -80,13 +81,20 @@ class AppliedRate(msgspec.Struct, frozen=True, gc=False, cache_hash=True, omit_d
 
     The price of any duration is the least that one of them gives (ADR 58). This one gives the least at admission.
     """
+    exchange_rate: Decimal | None = None
+    """What one unit of ``currency`` is in that of the account; None = they are the same (ADR 64)."""
+    paid_in: str = ""
+    """The currency of the account, and of its charges, where it is another one; empty = ``currency``."""
 
     @property
     def price_per_minute(self) -> Decimal:
-        """The price of a minute after the first period, without tax: what vendors are compared by."""
+        """The price of a minute after the first period, without tax, in the account's currency."""
         if self.candidates:
             return min(each.price_per_minute for each in self.candidates)
         rate = self.rate
+        price = rate.billing_rate
+        if self.exchange_rate is not None:
+            price = EXACT.multiply(price, self.exchange_rate)
         if not rate.per_cycle:
-            return rate.billing_rate
-        return EXACT.divide(EXACT.multiply(rate.billing_rate, _MINUTE), Decimal(rate.billing_cycle))
+            return price
+        return EXACT.divide(EXACT.multiply(price, _MINUTE), Decimal(rate.billing_cycle))

@@ -5,6 +5,7 @@ later refusal releases all of it. The only state is the live counters.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from typing import Final, Protocol
 
 import msgspec
@@ -17,6 +18,7 @@ from vosd.base.money import ZERO
 from vosd.base.number import for_matching
 from vosd.billing.accounts import Account
 from vosd.billing.call_hold import CallHold
+from vosd.billing.currencies import Currencies
 from vosd.billing.holds import Hold, HoldSnapshot
 from vosd.billing.parties import Party
 from vosd.billing.ports import Rates
@@ -25,7 +27,7 @@ from vosd.callcontrol.live_state import LiveState
 from vosd.callcontrol.payers import hold_agents, occupy_account, occupy_agents, rated_agents
 from vosd.callcontrol.sell_rate import no_rate, of_allowed_type
 from vosd.callcontrol.taken import PlaceTaken, Taken
-from vosd.callcontrol.vendor_terms import LiveVendors
+from vosd.callcontrol.vendor_terms import LiveVendors, price_in
 from vosd.catalogue.catalogue import Catalogue
 from vosd.routing.capacity import Full
 from vosd.routing.dynamic_lists import CountedCall
@@ -123,11 +125,12 @@ class CallRequest(msgspec.Struct):
             self.taken.pop().undo()
 
 
-def route_request(call: CallRequest, plan: RoutingPlan) -> RouteRequest:
+def route_request(call: CallRequest, plan: RoutingPlan, currencies: Currencies) -> RouteRequest:
     """Return what the search for routes needs to know of a call that has passed the steps before."""
     mapping, account, rate = call.mapping, call.account, call.rate
     if mapping is None or account is None or rate is None:
         raise StepOutOfOrderError("the call has no rate yet")
+    currency = rate.paid_in or rate.currency
     return RouteRequest(
         call.callee,
         call.caller,
@@ -135,12 +138,13 @@ def route_request(call: CallRequest, plan: RoutingPlan) -> RouteRequest:
         account.id,
         mapping.name,
         rate.price_per_minute,
-        rate.currency,
+        currency,
         _NO_GUARD if rate.group == FREE_NUMBER else mapping.loss_guard or account.loss_guard or plan.loss_guard,
         account.partner,
         mapping.gateways_allow,
         mapping.gateways_deny,
         mapping.is_selective,
+        price_in=None if currencies.is_empty else partial(price_in, currencies, currency, call.at.wall),
     )
 
 
@@ -301,7 +305,7 @@ class Admission:
             raise StepOutOfOrderError(_UNIDENTIFIED)
         plan = mapping.routing_plan or account.routing_plan
         table = self.catalogue.routes if plan is None else self.catalogue.plans[plan]
-        request = route_request(call, table.plan)
+        request = route_request(call, table.plan, self.catalogue.currencies)
         if call.routing_number or call.targets or call.callee_rated:
             request = _answered(request, call, self.catalogue.routing_gateways)
         routes = find_routes(request, table, live.occupancy, live.rests, self.vendors, call.left)

@@ -72,8 +72,8 @@ def draft(
         routing_gateway=choice.gateway.name if choice else None,
         customer_account=account.id if account else None,
         vendor_account=choice.gateway.account if choice else None,
-        currency=rate.currency if rate else account.currency if account else None,
-        vendor_currency=vendor_rate.currency if vendor_rate else None,
+        currency=(rate.paid_in or rate.currency) if rate else account.currency if account else None,
+        vendor_currency=(vendor_rate.paid_in or vendor_rate.currency) if vendor_rate else None,
         caller_in=arrival.caller_in,
         callee_in=arrival.callee_in,
         caller_out=choice.caller_out if choice else None,
@@ -182,7 +182,9 @@ def conclude(
         charges.append(_row(record.customer_account, CUSTOMER, 0, customer, charge))
         if fee or tax:
             reference = f"{record.call_id}/customer"
-            postings.append(Posting(record.customer_account, -charge.total, reference, customer.currency))
+            postings.append(
+                Posting(record.customer_account, -charge.total, reference, customer.paid_in or customer.currency)
+            )
     if is_answered and call.agents:
         _charge_agents(call, since_answer_ms, charges, postings)
     if vendor is not None and record.vendor_account is not None:
@@ -196,7 +198,7 @@ def conclude(
         if cost or cost_tax:
             reference = f"{record.call_id}/vendor"
             amount = charge.total if call.vendor_earns else -charge.total
-            postings.append(Posting(record.vendor_account, amount, reference, vendor.currency))
+            postings.append(Posting(record.vendor_account, amount, reference, vendor.paid_in or vendor.currency))
     if ending.dead_call is not None:
         noticed_at = answered_at + max(0, ending.dead_call.noticed_at.mono - call.answered_mono)
         text = f'"dead_call_billing":"{ending.dead_call.billing.value}","noticed_at":"{iso_utc(noticed_at)}"'
@@ -246,7 +248,9 @@ def _charge_agents(call: OpenCall, duration_ms: int, charges: list[ChargeRow], p
         charges.append(_row(party.account, AGENT, party.level, applied, charge, text))
         if charge.fee or charge.tax:
             reference = f"{call.record.call_id}/agent-{party.level}"
-            postings.append(Posting(party.account, -charge.total, reference, party.applied.currency))
+            postings.append(
+                Posting(party.account, -charge.total, reference, party.applied.paid_in or party.applied.currency)
+            )
 
 
 def _row(
@@ -272,7 +276,7 @@ def _row(
         charge.billed_seconds,
         charge.fee,
         charge.tax,
-        applied.currency,
+        applied.paid_in or applied.currency,
         0,
         breakdown,
         1 if earned else None,

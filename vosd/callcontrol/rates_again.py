@@ -4,8 +4,9 @@ A look-up is that of the set-up of a call (``Admission.find_sell_rate``, ``LiveV
 the same rate. What a call cost already is compared with that by ``admin.rerate``.
 """
 
-from vosd.billing.account_rates import FreeTimeScope, for_account
+from vosd.billing.account_rates import FreeTimeScope
 from vosd.billing.accounts import Account, AccountType
+from vosd.billing.currencies import rates_for
 from vosd.billing.ports import Rates
 from vosd.billing.rate_group import RateGroup
 from vosd.billing.rates import AppliedRate
@@ -113,7 +114,7 @@ class RatesAgain:
         is_vendor = account.type is AccountType.CLEARING
         scope = self._catalogue.parameters.free_time_scope
         rounding = account.rounding(without_free_time=is_vendor and scope is FreeTimeScope.CUSTOMER)
-        return for_account(group, group.policy, rounding)
+        return rates_for(group, account.currency, rounding, self._catalogue.currencies)
 
 
 def _allowed(payer: Account | None, rate: AppliedRate | None) -> AppliedRate | None:

@@ -1,10 +1,13 @@
 """Vendors for routing: terms, funds, and whether they can be reached now."""
 
 from collections.abc import Container, Mapping
+from decimal import Decimal
 
 import msgspec
 
 from vosd.base.clock import Instant
+from vosd.base.money import EXACT
+from vosd.billing.currencies import Currencies
 from vosd.billing.rates import AppliedRate, Rate
 from vosd.callcontrol.live_state import LiveState
 from vosd.catalogue.catalogue import Catalogue
@@ -109,6 +112,16 @@ class LiveVendors:
         return most_s if account is None else min(account.advance_s, most_s)
 
 
+def price_in(currencies: Currencies, currency: str, wall_ms: int, terms: VendorTerms) -> Decimal | None:
+    """Return the price of a minute by a vendor's terms in ``currency``, at the exchange rate of ``wall_ms`` (UTC).
+
+    It is exact. None = no exchange rate is in force.
+    """
+    buys = _booked(terms)
+    exchange_rate = None if buys is None else currencies.rate(buys.paid_in or buys.currency, currency, wall_ms)
+    return None if exchange_rate is None else EXACT.multiply(terms.price_per_minute, exchange_rate)
+
+
 def destination_of(rate: AppliedRate | None, prefix: str) -> str:
     """Return where a call goes as far as quality is concerned: the prefix of the buy rate, else that of the route."""
     return prefix if rate is None else rate.rate.prefix
@@ -133,9 +146,11 @@ def _booked(terms: VendorTerms | None) -> AppliedRate | None:
     raise TypeError(f"terms of {type(terms).__name__} cannot be booked")
 
 
-def _price(rate: AppliedRate | None) -> list[Rate] | None:
+def _price(rate: AppliedRate | None) -> list[tuple[Rate, Decimal | None]] | None:
     """Return what may price a call, without destinations, for comparing what two cost."""
     if rate is None:
         return None
     several = rate.candidates or (rate,)
-    return [msgspec.structs.replace(each.rate, prefix="", area="", rate_type="") for each in several]
+    return [
+        (msgspec.structs.replace(each.rate, prefix="", area="", rate_type=""), each.exchange_rate) for each in several
+    ]

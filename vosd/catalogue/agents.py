@@ -1,4 +1,4 @@
-"""Agents of accounts: that they exist, stand in no loop and are paid in one currency; the chain above each account."""
+"""Agents of accounts: that they exist, stand in no loop; the chain above each account."""
 
 from collections.abc import Mapping
 
@@ -46,8 +46,6 @@ def _is_sound(
         expected = f"an account that is not below this one: {' is below '.join((account.id, *above))}"
     elif len(above) > LEVELS_MAX:
         expected = f"an account with at most {LEVELS_MAX - 1} agents above it; {agent.id!r} has {len(above) - 1}"
-    elif agent.currency != account.currency:
-        expected = f"an account in {account.currency}, since a call has one currency; {agent.id!r} has {agent.currency}"
     if expected:
         problems.error(*definition.at("agent"), expected, agent.id)
         return False

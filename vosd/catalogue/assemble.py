@@ -5,15 +5,18 @@ from collections.abc import Iterable, Mapping, Sequence
 import msgspec
 
 from vosd.billing.accounts import Account, AccountType
+from vosd.billing.currencies import Currencies
 from vosd.billing.ports import RateTable
 from vosd.billing.rate_choice import JoinedTables
 from vosd.billing.rate_group import RateGroup
 from vosd.catalogue.agents import agents_by_account
 from vosd.catalogue.catalogue import CallParameters, Catalogue
+from vosd.catalogue.exchange import Exchange
 from vosd.catalogue.merge import Merged, merge
 from vosd.catalogue.number_rules import number_rules, sections_of
 from vosd.catalogue.problems import ProblemList
-from vosd.catalogue.rate_choices import RateChoices, RateChooser, check_choices, currency_from
+from vosd.catalogue.rate_choices import RateChoices, RateChooser, currency_from
+from vosd.catalogue.rate_references import check_choices
 from vosd.catalogue.references import (
     check_currencies,
     check_currency,
@@ -45,17 +48,29 @@ from vosd.trunks.phone import Phone
 from vosd.trunks.scope import Limit, Scope
 
 
-def assemble(sources: Sequence[CatalogueSource], problems: ProblemList, reused: Reused | None = None) -> Catalogue:
+def assemble(
+    sources: Sequence[CatalogueSource], problems: ProblemList, reused: Reused | None = None, now_ms: int | None = None
+) -> Catalogue:
     """Build the catalogue of at least one source; it may only be used if ``problems`` has no errors afterwards.
 
-    ``reused`` has parts of an earlier catalogue, and is renewed.
+    ``reused`` has parts of an earlier catalogue, and is renewed. ``now_ms`` is the present (UTC), at which exchange
+    rates must be in force; None = it is not looked at.
     """
     reused = reused or Reused()
     reused.begin()
     merged = merge(sources, problems)
     parameters = CallParameters() if merged.parameters is None else merged.parameters.value
     groups = merged.rate_groups.values()
-    accounts = {name: _settled_account(each, merged, problems, reused) for name, each in merged.accounts.sound.items()}
+    currencies = Currencies(
+        merged.exchange_rates.values().values(),
+        parameters.currency_decimals,
+        parameters.fee_decimals,
+        parameters.max_call_seconds,
+    )
+    exchange = Exchange(currencies, problems, now_ms)
+    accounts = {
+        name: _settled_account(each, merged, exchange, problems, reused) for name, each in merged.accounts.sound.items()
+    }
     for account in merged.accounts.sound.values():
         check_plan(account.value.routing_plan, account, merged, problems)
     agents = agents_by_account(merged.accounts, accounts, problems)
@@ -64,7 +79,7 @@ def assemble(sources: Sequence[CatalogueSource], problems: ProblemList, reused: 
         check_payer(each.value, each, merged, accounts, problems)
     phones = {name: _settled_phone(each, merged, accounts, problems) for name, each in merged.phones.sound.items()}
     vendors = {name: _settled_vendor(each, merged, problems) for name, each in merged.routing_gateways.sound.items()}
-    check_choices(merged, accounts, problems)
+    check_choices(merged, accounts, exchange, problems)
     check_offline_gateway(merged.offline_gateway, merged.routing_gateways, problems)
     check_references_of_broken(merged, problems)
     check_names(merged.phones, (merged.mapping_gateways, merged.routing_gateways), problems)
@@ -74,7 +89,7 @@ def assemble(sources: Sequence[CatalogueSource], problems: ProblemList, reused: 
         *((each.value, each) for each in merged.mapping_gateways.sound.values()),
         *((each.value.gateway, each) for each in merged.phones.sound.values()),
     ]
-    check_currencies(callers, merged.routing_gateways, merged.routing_plans.values(), accounts, problems)
+    check_currencies(callers, merged.routing_gateways, merged.routing_plans.values(), accounts, exchange, problems)
     trunks_and_phones = {**customers, **{name: phone.gateway for name, phone in phones.items()}}
     domains = _users(trunks_and_phones.values(), vendors.values(), merged, problems)
     rules = number_rules(callers, merged, problems)
@@ -84,7 +99,7 @@ def assemble(sources: Sequence[CatalogueSource], problems: ProblemList, reused: 
     calendars = merged.calendars.values() if parameters.uses_calendars else {}
     has_periods = parameters.uses_period_rates and parameters.uses_calendars
     choices = RateChooser(
-        groups, merged.period_rates.values(), calendars if has_periods else None, parameters.free_time_scope
+        groups, merged.period_rates.values(), calendars if has_periods else None, parameters.free_time_scope, currencies
     ).choices(accounts, trunks_and_phones.values(), vendors.values())
     routes = RouteTable(
         vendors.values(),
@@ -110,6 +125,7 @@ def assemble(sources: Sequence[CatalogueSource], problems: ProblemList, reused: 
             calendars,
             plans,
             merged.period_rates.values(),
+            merged.exchange_rates.values(),
         ),
         accounts=accounts,
         rate_groups=groups,
@@ -130,6 +146,7 @@ def assemble(sources: Sequence[CatalogueSource], problems: ProblemList, reused: 
         sections=sections_of(accounts, agents),
         agents=agents,
         period_rates=merged.period_rates.values(),
+        currencies=currencies,
         customer_rates=choices.customers,
         account_rates=choices.accounts,
         vendor_rates=choices.vendors,
@@ -138,12 +155,14 @@ def assemble(sources: Sequence[CatalogueSource], problems: ProblemList, reused: 
 
 def settled(account: Account, group_currency: str | None) -> Account:
     """Return an account with its currency; ``group_currency`` is None where it has no rate group."""
-    if account.currency != CURRENCY_OF_RATE_GROUP and group_currency is None:
+    if account.currency != CURRENCY_OF_RATE_GROUP:
         return account
     return msgspec.structs.replace(account, currency=group_currency or DEFAULT_CURRENCY)
 
 
-def _settled_account(definition: Definition[Account], merged: Merged, problems: ProblemList, reused: Reused) -> Account:
+def _settled_account(
+    definition: Definition[Account], merged: Merged, exchange: Exchange, problems: ProblemList, reused: Reused
+) -> Account:
     account = definition.value
     if account.calendar is not None:
         merged.calendars.find(account.calendar, definition, "calendar", problems)
@@ -156,7 +175,7 @@ def _settled_account(definition: Definition[Account], merged: Merged, problems: 
         group = merged.rate_groups.find(name, definition, key, problems)
     if group is None:
         return reused.settled(account, None, settled)
-    check_currency(definition, group.value.currency, problems)
+    check_currency(definition, group.value.currency, exchange, problems)
     return reused.settled(account, group.value.currency, settled)
 
 

@@ -8,6 +8,7 @@ from vosd.b2bua.settings import DeadCallBilling
 from vosd.base.margin import LossGuard
 from vosd.billing.account_rates import FreeTimeScope
 from vosd.billing.accounts import Account
+from vosd.billing.currencies import Currencies, FeeDecimals
 from vosd.billing.period_rates import PeriodRates
 from vosd.billing.ports import Rates
 from vosd.billing.rate_group import RateGroup
@@ -64,6 +65,10 @@ class CallParameters:
     """``limits.dead_call_billing``: until when a call is billed whose peer vanished."""
     free_time_scope: FreeTimeScope = FreeTimeScope.ALL
     """``billing.free_time_scope``: whose charges free time is taken off."""
+    fee_decimals: FeeDecimals = field(default_factory=lambda: FeeDecimals(6, Decimal("0.000001")))
+    """To which step fees are rounded where nothing else says so."""
+    currency_decimals: Mapping[str, FeeDecimals] = field(default_factory=dict)
+    """The same by currency, of those that have a step of their own."""
     quality_slice_ms: int = SLICE_MS
     """SS_GATEWAY_QUALITY_RESERVE_TIME: length of a slice of the windows of quality."""
     quality_slices: int = SLICES
@@ -122,6 +127,8 @@ class Catalogue:
     """The rates of such accounts, by id."""
     vendor_rates: Mapping[str, Rates] = field(default_factory=dict)
     """The buy rates of routing gateways that have others than the rate group of their account, by name."""
+    currencies: Currencies = field(default_factory=Currencies)
+    """Rates of exchange."""
     agents: Mapping[str, tuple[Account, ...]] = field(default_factory=dict)
     """By account, the agents above it, its own first; accounts without any are left out."""
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple, TypeVar
 
 from vosd.billing.accounts import Account
+from vosd.billing.exchange import ExchangeRate
 from vosd.billing.period_rates import PeriodRates
 from vosd.billing.rate_group import RateGroup
 from vosd.catalogue.catalogue import CallParameters
@@ -33,6 +34,7 @@ class Merged(NamedTuple):
     routing_plans: Definitions[RoutingPlan]
     rates: Definitions[None]
     period_rates: Definitions[PeriodRates]
+    exchange_rates: Definitions[ExchangeRate]
     parameters: Definition[CallParameters] | None
     offline_gateway: Definition[str] | None
 
@@ -58,6 +60,7 @@ def merge(sources: Sequence[CatalogueSource], problems: ProblemList) -> Merged:
         lists(lambda source: source.routing_plans),
         lists(lambda source: source.rates),
         lists(lambda source: source.period_rates),
+        lists(lambda source: source.exchange_rates),
         single("parameters", lambda source: source.parameters),
         single("offline_gateway", lambda source: source.offline_gateway),
     )

@@ -6,18 +6,16 @@ group prices alone, as it says, is left out: such calls are the rule, and cost n
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from vosd.billing.account_rates import FreeTimeScope, for_account
+from vosd.billing.account_rates import FreeTimeScope
 from vosd.billing.accounts import Account, AccountType
+from vosd.billing.currencies import Currencies, rates_for
 from vosd.billing.origin_rates import OriginRates
 from vosd.billing.period_rates import PeriodRates, PeriodTable
 from vosd.billing.ports import Rates, WorkCalendar
 from vosd.billing.rate_choice import Candidate, RateChoice, RateSource
 from vosd.billing.rate_group import RateGroup
-from vosd.catalogue.merge import Merged
-from vosd.catalogue.problems import ProblemList
-from vosd.catalogue.source import Definition
 from vosd.trunks.gateways import MappingGateway, RoutingGateway
 
 
@@ -40,8 +38,10 @@ class RateChooser:
         period_rates: Mapping[str, PeriodRates],
         calendars: Mapping[str, WorkCalendar] | None,
         free_time_scope: FreeTimeScope = FreeTimeScope.ALL,
+        currencies: Currencies | None = None,
     ) -> None:
-        """``calendars``: None = period rates are switched off."""
+        """``calendars``: None = period rates are switched off. ``currencies``: None = there is one."""
+        self._in_currency = currencies or Currencies()
         self._free_time_scope = free_time_scope
         self._groups = groups
         self._periods = period_rates
@@ -102,13 +102,17 @@ class RateChooser:
         def charged(group: RateGroup | None) -> Rates | None:
             if group is None:
                 return None
-            rates = for_account(group, group.policy, rounding)
+            rates = rates_for(group, account.currency, rounding, self._in_currency)
             if not group.origins:
                 return rates
             others = ((origin, self._groups.get(origin.rate_group)) for origin in group.origins)
             return OriginRates(
                 rates,
-                [(origin, for_account(each, each.policy, rounding)) for origin, each in others if each is not None],
+                [
+                    (origin, rates_for(each, account.currency, rounding, self._in_currency))
+                    for origin, each in others
+                    if each is not None
+                ],
             )
 
         found = [
@@ -149,57 +153,3 @@ def currency_from(account: Account) -> tuple[str, str] | None:
         if name is not None:
             return key, name
     return None
-
-
-def check_choices(merged: Merged, accounts: Mapping[str, Account], problems: ProblemList) -> None:
-    """Check what period rates name, and that all rates which may price a call are in one currency.
-
-    ``accounts`` are the settled ones.
-    """
-    for definition in merged.period_rates.sound.values():
-        for index, period in enumerate(definition.value.periods):
-            if period.calendar is not None:
-                merged.calendars.find(period.calendar, definition, f"periods[{index}].calendar", problems)
-            if period.rate_group is not None:
-                merged.rate_groups.find(period.rate_group, definition, f"periods[{index}].rate_group", problems)
-    for group in merged.rate_groups.sound.values():
-        _check_periods(group.value.period_rates, group, group.value.currency, merged, problems)
-        for index, origin in enumerate(group.value.origins):
-            key = f"origins[{index}].rate_group"
-            _check_group(origin.rate_group, group, key, group.value.currency, merged, problems)
-    for name, account in merged.accounts.sound.items():
-        currency = accounts[name].currency
-        _check_group(account.value.private_rate_group, account, "private_rate_group", currency, merged, problems)
-        _check_periods(account.value.period_rates, account, currency, merged, problems)
-    trunks: Iterable[tuple[MappingGateway | RoutingGateway, Definition[Any]]] = [
-        *((each.value, each) for each in merged.mapping_gateways.sound.values()),
-        *((each.value.gateway, each) for each in merged.phones.sound.values()),
-        *((each.value, each) for each in merged.routing_gateways.sound.values()),
-    ]
-    for trunk, definition in trunks:
-        payer = accounts.get(trunk.account or "")
-        paid_in = None if payer is None else payer.currency
-        _check_group(trunk.private_rate_group, definition, "private_rate_group", paid_in, merged, problems)
-        if isinstance(trunk, RoutingGateway):
-            _check_group(trunk.rate_group, definition, "rate_group", paid_in, merged, problems)
-
-
-def _check_group(
-    name: str | None, definition: Definition[Any], key: str, currency: str | None, merged: Merged, problems: ProblemList
-) -> None:
-    """Check that a rate group exists and has the currency of the account that pays or is paid."""
-    group = None if name is None else merged.rate_groups.find(name, definition, key, problems)
-    if group is not None and currency is not None and group.value.currency != currency:
-        problems.error(*definition.at(key), f"a rate group in {currency}, as the others that may price the call", name)
-
-
-def _check_periods(
-    name: str | None, definition: Definition[Any], currency: str, merged: Merged, problems: ProblemList
-) -> None:
-    """Check that period rates exist, with rate groups in one currency."""
-    found = None if name is None else merged.period_rates.find(name, definition, "period_rates", problems)
-    for period in () if found is None else found.value.periods:
-        group = merged.rate_groups.sound.get(period.rate_group or "")
-        if group is not None and group.value.currency != currency:
-            expected = f"period rates in {currency}; rate group {group.value.name!r} of period {period.name!r} is not"
-            problems.error(*definition.at("period_rates"), expected, name)

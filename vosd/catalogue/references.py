@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from vosd.billing.accounts import Account
+from vosd.catalogue.exchange import Exchange
 from vosd.catalogue.merge import Merged
 from vosd.catalogue.problems import ProblemList
 from vosd.catalogue.source import PREFIXES_FROM_RATES, Definition, Definitions, row_key
@@ -13,12 +14,15 @@ from vosd.trunks.gateways import MappingGateway, RoutingGateway
 from vosd.trunks.phone import Phone
 
 
-def check_currency(account: Definition[Account], group_currency: str, problems: ProblemList) -> None:
-    """Report an account that states another currency than that of its rate group."""
+def check_currency(
+    account: Definition[Account], group_currency: str, exchange: Exchange, problems: ProblemList
+) -> None:
+    """Report an account that states another currency than that of its rate group, without an exchange rate."""
     stated = account.value.currency
-    if stated and stated != group_currency:
+    missing = exchange.missing(group_currency, stated) if stated else ""
+    if missing:
         name = account.value.rate_group or account.value.private_rate_group
-        expected = f"{group_currency}, the currency of rate group {name!r}"
+        expected = f"{group_currency}, the currency of rate group {name!r}, or {missing}"
         problems.error(*account.at("currency"), expected, stated)
 
 
@@ -34,15 +38,11 @@ def check_payer(
     ``accounts`` are the settled ones.
     """
     merged.accounts.find(gateway.account, definition, "account", problems)
-    group = None
     if gateway.rate_group is not None:
-        group = merged.rate_groups.find(gateway.rate_group, definition, "rate_group", problems)
+        merged.rate_groups.find(gateway.rate_group, definition, "rate_group", problems)
     check_plan(gateway.routing_plan, definition, merged, problems)
     check_selection(gateway, definition, merged, problems)
     account = accounts.get(gateway.account)
-    if account is not None and group is not None and group.value.currency != account.currency:
-        expected = f"a rate group in {account.currency}, the currency of account {account.id!r}"
-        problems.error(*definition.at("rate_group"), expected, group.value.name)
     if account is not None and not _is_priced(account) and not _is_priced(gateway):
         expected = f"a rate_group here or on account {account.id!r}: without one every call is refused"
         problems.warning(definition.origin.place, definition.label, expected)
@@ -151,12 +151,13 @@ def check_currencies(
     vendors: Definitions[RoutingGateway],
     plans: Mapping[str, RoutingPlan],
     accounts: Mapping[str, Account],
+    exchange: Exchange,
     problems: ProblemList,
 ) -> None:
-    """Report each routing gateway that is paid in another currency than calls of some customer are sold in.
+    """Report each routing gateway whose cost cannot be compared with what some customer's calls are sold for.
 
-    A customer's call may be routed to any gateway of its plan, and a call has one currency. Customers and gateways that
-    are disabled, and gateways without buy rates, do not count.
+    A customer's call may be routed to any gateway of its plan. Customers and gateways that are disabled, and gateways
+    without buy rates, do not count.
     """
     sold: dict[tuple[str, str | None], tuple[MappingGateway, Definition[object]]] = {}
     for gateway, definition in customers:
@@ -172,10 +173,11 @@ def check_currencies(
             continue
         for (currency, plan), (gateway, customer) in sold.items():
             names = used.get(plan or "")
-            if currency != account.currency and (names is None or vendor.value.name in names):
+            missing = exchange.missing(account.currency, currency)
+            if missing and (names is None or vendor.value.name in names):
                 expected = (
-                    f"an account in {currency}, since calls of {customer.label} ({customer.origin.place}, account "
-                    f"{gateway.account!r}, {currency}) may go out here, and account {account.id!r} is paid in "
-                    f"{account.currency}; a call has one currency"
+                    f"{missing}, or an account in {currency}: calls of {customer.label} ({customer.origin.place}, "
+                    f"account {gateway.account!r}, {currency}) may go out here, and account {account.id!r} is paid in "
+                    f"{account.currency}"
                 )
                 problems.error(*vendor.at("account"), expected, account.id)

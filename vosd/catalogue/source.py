@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final, Generic, NamedTuple, Protocol, TypeVar
 
 from vosd.billing.accounts import Account
+from vosd.billing.exchange import ExchangeRate
 from vosd.billing.period_rates import PeriodRates
 from vosd.billing.rate_group import RateGroup
 from vosd.catalogue.catalogue import CallParameters
@@ -109,11 +110,19 @@ class CatalogueSource:
     rates: Definitions[None] = field(default_factory=lambda: Definitions("table of rates", "rates"))
     """Which rate groups this source has the rates of, by name of the group; their tables are in ``rate_groups``."""
     period_rates: Definitions[PeriodRates] = field(default_factory=lambda: Definitions("period rates"))
+    exchange_rates: Definitions[ExchangeRate] = field(default_factory=lambda: Definitions("exchange rate", "base"))
+    """By ``exchange_name``."""
     parameters: Definition[CallParameters] | None = None
     """What holds for every call; at most one source defines it."""
     offline_gateway: Definition[str] | None = None
     """Name of the routing gateway that takes the calls to unregistered phones that name none themselves; at most one
     source defines it."""
+
+
+def exchange_name(rate: ExchangeRate) -> str:
+    """Return what messages call an exchange rate; no two have the same pair and begin at the same moment."""
+    since = "" if rate.effective_from is None else f" from {rate.effective_from}"
+    return f"{rate.base} to {rate.quote}{since}"
 
 
 def row_key(index: int) -> str:

@@ -11,11 +11,13 @@ from typing import Final
 
 from vosd.base.errors import VosError
 from vosd.billing.accounts import Account
+from vosd.billing.currencies import Currencies
 from vosd.billing.period_rates import PeriodRates
 from vosd.billing.ports import Rates
 from vosd.billing.rate_group import RateGroup
 from vosd.billing.rates import RatingPolicy
 from vosd.catalogue.assemble import settled
+from vosd.catalogue.exchange import Exchange
 from vosd.catalogue.problems import ConfigError, Place, ProblemList, suggestion
 from vosd.catalogue.rate_choices import RateChooser, currency_from
 from vosd.catalogue.references import check_currency
@@ -23,6 +25,7 @@ from vosd.catalogue.source import Definition, report_unknown
 from vosd.config.assembly.accounts import account_of
 from vosd.config.assembly.calendars import calendar, read_calendars
 from vosd.config.assembly.compiled_groups import CompiledGroups
+from vosd.config.assembly.currencies import default_decimals, read_currencies
 from vosd.config.assembly.decks import deck_names, with_decks
 from vosd.config.assembly.derived_groups import derived_group
 from vosd.config.assembly.inventory import label_of
@@ -94,12 +97,21 @@ class Excerpt:
         accounts, groups = self._lists(ACCOUNTS, RATE_GROUPS)
         _, parameters = self._installation()
         templates = take_templates(self._copy(), ProblemList())
-        return ConfiguredAccounts(_by_name(accounts, "id"), _by_name(groups, "name"), templates, parameters)
+        return ConfiguredAccounts(
+            _by_name(accounts, "id"), _by_name(groups, "name"), templates, parameters, self._exchange()
+        )
 
     def free_numbers(self) -> tuple[SpecialNumbers, RatingPolicy]:
         """Return the numbers that are billed otherwise, and how the seconds of calls to free ones are rounded."""
         keys, parameters = self._installation()
         return special_numbers(keys, parameters), free_policy(parameters)
+
+    def _exchange(self) -> Currencies:
+        """Return the currencies and rates of exchange, without those that have mistakes."""
+        keys, parameters = self._installation()
+        decimals, rates = read_currencies(self._copy(), ProblemList())
+        default = default_decimals(parameters)
+        return Currencies(rates.values().values(), decimals, default, keys.limits.max_call_seconds)
 
     def calendars(self) -> dict[str, Calendar]:
         """Return the calendars by name, without those that have mistakes; none where they are switched off."""
@@ -136,11 +148,12 @@ class Excerpt:
         wanted = Wanted(keys.state_dir, keys.database.url.reveal(), deck_names([section]))
         stored = self._definitions(wanted) if decks is None else nothing_stored(wanted)
         (section,) = with_decks([section], stored.files if decks is None else decks, problems)
-        compiled = CompiledGroups([section], parameters, lambda: self._tables(keys.state_dir), problems)
+        decimals = read_currencies(self._copy(), ProblemList()).decimals
+        compiled = CompiledGroups([section], parameters, lambda: self._tables(keys.state_dir), problems, decimals)
         if compiled.has(section):
             read = compiled.read(section)
         else:
-            read = read_rate_group(section, label, parameters, problems)
+            read = read_rate_group(section, label, parameters, problems, decimals)
         if read is None or problems.has_errors:
             raise ConfigError(problems.in_order())
         for deck in stored.decks:
@@ -161,7 +174,8 @@ class Excerpt:
         if bound is not None:
             self._add_groups(groups, *(period.rate_group for period in bound.periods))
         has_periods = parameters.period_rate and parameters.work_calendar
-        chooser = RateChooser(groups, defined, self.calendars() if has_periods else None, keys.billing.free_time_scope)
+        calendars = self.calendars() if has_periods else None
+        chooser = RateChooser(groups, defined, calendars, keys.billing.free_time_scope, self._exchange())
         return chooser.rates_of(account, is_vendor=is_vendor)
 
     def _add_groups(self, groups: dict[str, RateGroup], *names: str | None) -> None:
@@ -256,8 +270,10 @@ class ConfiguredAccounts(Mapping[str, Account]):
         groups: Mapping[str, Section],
         templates: dict[str, Section],
         parameters: ParameterKeys,
+        exchange: Currencies,
     ) -> None:
         """``groups`` are the rate groups, of which only the currency is read."""
+        self._exchange = exchange
         self._sections = sections
         self._groups = groups
         self._currencies: dict[str, str] = {}
@@ -301,7 +317,7 @@ class ConfiguredAccounts(Mapping[str, Account]):
             if read is None:
                 return None
             self._currencies[name] = read.currency
-        check_currency(account, self._currencies[name], problems)
+        check_currency(account, self._currencies[name], Exchange(self._exchange, problems), problems)
         return self._currencies[name]
 
     def agents(self) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """The configuration from files to settings and catalogue: every step, in order, and all mistakes at once."""
 
 import os
+import time
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
 
+from vosd.billing.currencies import FeeDecimals
 from vosd.billing.rate_file import Gone
 from vosd.catalogue.assemble import assemble
 from vosd.catalogue.catalogue import Catalogue
@@ -17,6 +19,7 @@ from vosd.catalogue.source import Origin
 from vosd.config.assembly.bookable import check_rates
 from vosd.config.assembly.calendars import read_calendars
 from vosd.config.assembly.compiled_groups import CompiledGroups
+from vosd.config.assembly.currencies import read_currencies
 from vosd.config.assembly.decks import deck_names, with_decks
 from vosd.config.assembly.derived_groups import derive_groups
 from vosd.config.assembly.inventory import Inventory, label_of, read_inventory
@@ -135,22 +138,26 @@ def load(
     definitions: Callable[[Wanted], Stored] = nothing_stored,
     texts: Texts | None = None,
     remembered: Remembered | None = None,
+    now_ms: int | None = None,
 ) -> Loaded:
     """Read and validate the configuration at ``path``.
 
     ``tables`` takes the configured ``state_dir`` and returns where the tables of rate files come from. ``definitions``
     returns what the database defines. ``texts`` is where the files of YAML are; None = on the disk. ``remembered``
-    has what an earlier load made of items that are as they were, and is renewed.
+    has what an earlier load made of items that are as they were, and is renewed. ``now_ms`` is the present, UTC, at
+    which exchange rates must be in force; None = that of the machine's clock.
 
     Raises:
         ConfigError: with every mistake that was found.
     """
     used, once = remembered or Remembered(), TablesOnce(tables).of
+    if now_ms is None:
+        now_ms = time.time_ns() // 1_000_000
     with without_collector():
         if used.known:
             with suppress(DoubtfulError):
-                return _load(path, environ, once, definitions, texts or DiskTexts(), used, uses_known=True)
-        return _load(path, environ, once, definitions, texts or DiskTexts(), used, uses_known=False)
+                return _load(path, environ, once, definitions, texts or DiskTexts(), used, now_ms, uses_known=True)
+        return _load(path, environ, once, definitions, texts or DiskTexts(), used, now_ms, uses_known=False)
 
 
 def _load(
@@ -160,6 +167,7 @@ def _load(
     definitions: Callable[[Wanted], Stored],
     texts: Texts,
     remembered: Remembered,
+    now_ms: int,
     *,
     uses_known: bool,
 ) -> Loaded:
@@ -173,6 +181,7 @@ def _load(
     defaults = defaults_of(document)
     parameters = take_parameters(document, defaults, problems)
     templates = take_templates(document, problems)
+    currencies = read_currencies(document, problems)
     groups = [
         fill_from_template(section, templates, label_of(section, "rate_groups", "name", index), problems)
         for index, section in enumerate(items_of(document, "rate_groups", problems))
@@ -181,7 +190,15 @@ def _load(
     stored = definitions(Wanted(state_dir, _database_url(document), deck_names(groups)))
     groups = with_decks(groups, stored.files, problems)
     objects, rate_files = _objects(
-        document, groups, templates, parameters, defaults, lambda: tables(state_dir), known, problems
+        document,
+        groups,
+        templates,
+        parameters,
+        currencies.decimals,
+        defaults,
+        lambda: tables(state_dir),
+        known,
+        problems,
     )
     for deck in stored.decks:
         if deck.group in stored.files and deck.group in objects.rate_groups.written:
@@ -191,9 +208,11 @@ def _load(
     if uses_known and problems.has_errors:
         raise DoubtfulError
     remembered.where.items = items
-    source = source_of(objects, parameters, keys, written, problems, known, zone_variable=environ.get("TZ", ""))
+    source = source_of(
+        objects, parameters, keys, currencies, written, problems, known, zone_variable=environ.get("TZ", "")
+    )
     try:
-        catalogue = assemble([source, stored.source], problems, remembered.reused)
+        catalogue = assemble([source, stored.source], problems, remembered.reused, now_ms)
         check_rates(
             (each.thing for each in objects.rate_groups.written.values()), keys.limits.max_call_seconds, problems
         )
@@ -262,6 +281,7 @@ def _objects(
     groups: list[Section],
     templates: dict[str, Section],
     parameters: ParameterKeys,
+    decimals: Mapping[str, FeeDecimals],
     defaults: Defaults,
     tables: Callable[[], RateTables],
     known: ReadItems,
@@ -297,12 +317,12 @@ def _objects(
             known.note_bodies(list_name, name_key, sections, with_problems, inventory)
         return inventory
 
-    rates = CompiledGroups(groups, parameters, tables, problems)
+    rates = CompiledGroups(groups, parameters, tables, problems, decimals)
 
     def read_group(section: Section, label: str) -> ReadGroup | None:
         if rates.has(section):
             return rates.read(section)
-        return read_rate_group(section, label, parameters, problems)
+        return read_rate_group(section, label, parameters, problems, decimals)
 
     def read_plan(section: Section, label: str) -> RoutingPlanKeys | None:
         return read_section(RoutingPlanKeys, section, label, problems)

@@ -5,22 +5,31 @@ from typing import Final
 
 from vosd.base.margin import LossGuard
 from vosd.base.money import EXACT, format_amount
-from vosd.routing.ports import VendorTerms
+from vosd.routing.ports import PriceIn, VendorTerms
 
 _MINUTE: Final = Decimal(60)
 
 
-def loss(guard: LossGuard, sell_price: Decimal | None, currency: str, terms: VendorTerms) -> str | None:
+def loss(
+    guard: LossGuard,
+    sell_price: Decimal | None,
+    currency: str,
+    terms: VendorTerms,
+    price_in: PriceIn | None = None,
+) -> str | None:
     """Return why a gateway is too dear for a call; None = it is not.
 
-    The margin is compared only where the sell price of a minute is known, in the currency of the vendor's terms.
+    The margin is compared only where the sell price of a minute is known. ``price_in`` converts the price of the terms
+    into ``currency``; None = they have the same, or are not compared.
     """
-    price = terms.price_per_minute
+    price = terms.price_per_minute if price_in is None else price_in(terms)
+    if price is None:
+        return None
     ceiling = guard.max_price_per_second
     if ceiling is not None and price > EXACT.multiply(ceiling, _MINUTE):
         second = EXACT.divide(price, _MINUTE)
         return f"bought for {format_amount(second)} a second, at most {format_amount(ceiling)} is allowed"
-    if guard.min_margin is None or sell_price is None or terms.currency != currency:
+    if guard.min_margin is None or sell_price is None or (price_in is None and terms.currency != currency):
         return None
     margin = EXACT.subtract(sell_price, price)
     if margin >= guard.min_margin:

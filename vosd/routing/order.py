@@ -16,7 +16,7 @@ from vosd.base.money import EXACT
 from vosd.routing.capacity import Occupancy
 from vosd.routing.fit import Candidate
 from vosd.routing.plan import IN_TURN, Criterion, RoutingPlan
-from vosd.routing.ports import Vendors
+from vosd.routing.ports import PriceIn, Vendors, VendorTerms
 from vosd.routing.quality_order import blend_ranks, quality_ranks
 from vosd.routing.weights import Share, ShareKey
 
@@ -33,11 +33,22 @@ _RANK_OF: Final[Callable[[tuple[Rank, Candidate]], Rank]] = itemgetter(0)
 class Ordering:
     """Sorts candidates for one call, and counts whose turn it was."""
 
-    __slots__ = ("_at", "_callee", "_caller", "_key", "_occupancy", "_plan", "_shares", "_vendors", "outranked")
+    __slots__ = (
+        "_at", "_callee", "_caller", "_key", "_occupancy", "_plan", "_price_in", "_shares", "_vendors", "outranked",
+    )  # fmt: skip
 
     def __init__(
-        self, plan: RoutingPlan, callee: str, caller: str, at: Instant, occupancy: Occupancy, vendors: Vendors
+        self,
+        plan: RoutingPlan,
+        callee: str,
+        caller: str,
+        at: Instant,
+        occupancy: Occupancy,
+        vendors: Vendors,
+        price_in: PriceIn | None = None,
     ) -> None:
+        """``price_in``: in which currency prices are compared; None = all have the same."""
+        self._price_in = price_in
         self._plan = plan
         self._callee = callee
         self._caller = caller
@@ -100,12 +111,7 @@ class Ordering:
         found = [vendors.quality(each.gateway, each.prefix, callee, at, terms.min_attempts) for each in candidates]
         if criterion is Criterion.QUALITY:
             return zip(quality_ranks(found, terms), candidates, strict=True)
-        prices = [
-            None
-            if (price := vendors.terms(each.gateway, callee, at.wall, self._caller)) is None
-            else price.price_per_minute
-            for each in candidates
-        ]
+        prices = [self._price(vendors.terms(each.gateway, callee, at.wall, self._caller)) for each in candidates]
         return zip(blend_ranks(found, prices, terms, self._plan.blend), candidates, strict=True)
 
     def _priced(self, candidates: Sequence[Candidate]) -> Iterable[tuple[Rank, Candidate]]:
@@ -117,10 +123,16 @@ class Ordering:
             rates = (gateway.account, gateway.rate_group, gateway.private_rate_group)
             price = prices.get(rates)
             if price is None:
-                terms = self._vendors.terms(each.gateway, self._callee, self._at.wall, self._caller)
-                price = prices[rates] = _LAST if terms is None else terms.price_per_minute
+                found = self._price(self._vendors.terms(each.gateway, self._callee, self._at.wall, self._caller))
+                price = prices[rates] = _LAST if found is None else found
             ranked.append((price, each))
         return ranked
+
+    def _price(self, terms: VendorTerms | None) -> Decimal | None:
+        """Return the price by which terms are compared; None = there are none, or no exchange rate."""
+        if terms is None:
+            return None
+        return terms.price_per_minute if self._price_in is None else self._price_in(terms)
 
     def _rank(self, candidate: Candidate, criterion: Criterion) -> Rank:
         match criterion:

@@ -86,7 +86,7 @@ def _search(
     candidates: Iterable[Candidate] = fit.ranked
     if fit.criteria:
         rated = request.callee_rated or request.callee
-        ordering = Ordering(table.plan, rated, request.caller, request.at, occupancy, vendors)
+        ordering = Ordering(table.plan, rated, request.caller, request.at, occupancy, vendors, request.price_in)
         candidates = ordering.in_order(fit.groups, fit.criteria)
     resting: list[RouteChoice] = []
     offered: set[str] = set()
@@ -171,7 +171,7 @@ def _examine(
             return LeftOut(gateway, Cause.CALLER, objection)
     terms = vendors.terms(gateway, request.callee_rated or request.callee, at.wall, request.caller)
     if terms is not None:
-        too_dear = loss(request.guard, request.sell_price, request.currency, terms)
+        too_dear = loss(request.guard, request.sell_price, request.currency, terms, request.price_in)
         if too_dear is not None:
             return LeftOut(gateway, Cause.LOSS, too_dear)
     elif not gateway.allow_unrated:

@@ -1,6 +1,6 @@
 """What routing needs to know of vendors beyond their configuration; call control implements it."""
 
-from collections.abc import Container, Mapping
+from collections.abc import Callable, Container, Mapping
 from decimal import Decimal
 from typing import Protocol
 
@@ -27,6 +27,10 @@ class VendorTerms(Protocol):
     def currency(self) -> str:
         """The currency of the price (ISO 4217)."""
         ...
+
+
+PriceIn = Callable[[VendorTerms], Decimal | None]
+"""Returns the price of a minute by terms in the currency of the customer; None = there is no exchange rate."""
 
 
 class BuyPrefix(Protocol):

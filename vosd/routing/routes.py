@@ -8,7 +8,7 @@ import msgspec
 
 from vosd.base.clock import Instant
 from vosd.base.margin import LossGuard
-from vosd.routing.ports import VendorTerms
+from vosd.routing.ports import PriceIn, VendorTerms
 from vosd.trunks.gateways import RoutingGateway
 from vosd.trunks.scope import Limit
 
@@ -48,6 +48,8 @@ class RouteRequest(msgspec.Struct, frozen=True):
     """The number by which a ported number is routed; empty = ``callee``."""
     callee_rated: str = ""
     """The number whose buy rates hold; empty = ``callee``."""
+    price_in: PriceIn | None = None
+    """Returns what vendors' terms come to in ``currency``; None = no two currencies meet."""
     targets: tuple[Destination, ...] = ()
     """The gateways and numbers that a redirect server has named; none = the route table has the gateways."""
 

@@ -8,14 +8,12 @@ from decimal import Decimal
 from typing import Final
 
 from vosd.base.money import ZERO, format_amount
+from vosd.billing.currencies import BOOKED_AT_MOST
 from vosd.billing.rater import total_at
 from vosd.billing.rates import AppliedRate, Rate
 from vosd.catalogue.problems import ProblemList
 from vosd.config.assembly.rate_groups import ReadGroup
 
-BOOKED_AT_MOST: Final = Decimal(90_000_000_000)
-"""Largest price of one call with tax: SQLite keeps units of 1e-8 in 64 bits, up to 92,233,720,368; DECIMAL(20,8)
-holds more."""
 LARGE: Final = Decimal(1_000)
 """Price of a minute or a cycle up to which a call of a week, the highest ``limits.max_call_seconds``, costs far
 less."""

@@ -7,6 +7,7 @@ from typing import Final, NamedTuple, Protocol
 import msgspec
 
 from vosd.base.money import format_amount, unit_of
+from vosd.billing.currencies import FeeDecimals
 from vosd.billing.origin_rates import Origin
 from vosd.billing.ports import RateTable
 from vosd.billing.rate_columns import RateColumns
@@ -18,6 +19,7 @@ from vosd.billing.rates import Rate, RatingPolicy
 from vosd.catalogue.problems import Place, ProblemList
 from vosd.catalogue.versions import version_of
 from vosd.config.assembly.conversion import Conversion, require_all_used
+from vosd.config.assembly.currencies import NONE, default_decimals
 from vosd.config.assembly.rate_files import read_rate_file
 from vosd.config.keys.parameters import ParameterKeys
 from vosd.config.keys.rate_groups import RATES_INLINE_MAX, DeriveKeys, OriginKeys, RateGroupKeys
@@ -158,19 +160,31 @@ class _CompiledRates:
 
 
 def compiled_group(
-    section: Section, key: str, parameters: ParameterKeys, table: RateFile, file: str, problems: ProblemList
+    section: Section,
+    key: str,
+    parameters: ParameterKeys,
+    table: RateFile,
+    file: str,
+    problems: ProblemList,
+    decimals: Mapping[str, FeeDecimals] = NONE,
 ) -> ReadGroup | None:
     """Return a rate group whose rates were compiled; None means that ``problems`` has grown by at least one error."""
     keys = read_group_keys(section, key, problems)
     if keys is None:
         return None
-    policy = rating_policy(keys, parameters)
+    policy = rating_policy(keys, parameters, decimals)
     if not _check_unit(policy, section, key, problems):
         return None
     return ReadGroup(_rate_group(keys, policy, table), _CompiledRates(file, table), _derive(keys))
 
 
-def read_rate_group(section: Section, key: str, parameters: ParameterKeys, problems: ProblemList) -> ReadGroup | None:
+def read_rate_group(
+    section: Section,
+    key: str,
+    parameters: ParameterKeys,
+    problems: ProblemList,
+    decimals: Mapping[str, FeeDecimals] = NONE,
+) -> ReadGroup | None:
     """Read one rate group with its rates; None means that ``problems`` has grown by at least one error."""
     entries = dict(section.entries)
     rates, rates_file = entries.pop("rates", None), entries.pop("rates_file", None)
@@ -193,7 +207,7 @@ def read_rate_group(section: Section, key: str, parameters: ParameterKeys, probl
         PlacedRate(_in_area(compile_rate(row, keys.price_per, unit), row.area_prefix, areas), place)
         for row, place in rows.sound
     )
-    policy = rating_policy(keys, parameters)
+    policy = rating_policy(keys, parameters, decimals)
     if not _check_unit(policy, section, key, problems):
         return None
     windows = tuple(row.window for row, _ in rows.sound)
@@ -227,11 +241,12 @@ def read_group_keys(section: Section, key: str, problems: ProblemList) -> RateGr
     return read_section(RateGroupKeys, Section(section.place, own), key, problems)
 
 
-def rating_policy(keys: RateGroupKeys, parameters: ParameterKeys) -> RatingPolicy:
-    """Return how a group rounds: its own keys win over the parameters."""
+def rating_policy(keys: RateGroupKeys, parameters: ParameterKeys, decimals: Mapping[str, FeeDecimals]) -> RatingPolicy:
+    """Return how a group rounds: its own keys win over the decimals of its currency, and those over the parameters."""
     precision = parameters.hold_time_precision if keys.hold_time_precision is None else keys.hold_time_precision
     if keys.fee_precision is None:
-        fee_precision, fee_unit = parameters.fee_precision, parameters.fee_unit
+        of_currency = decimals.get(keys.currency) or default_decimals(parameters)
+        fee_precision, fee_unit = of_currency.precision, of_currency.unit
     else:
         fee_precision, fee_unit = keys.fee_precision, unit_of(keys.fee_precision)
     return _POLICY(

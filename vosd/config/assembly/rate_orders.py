@@ -7,12 +7,14 @@ the one that is needed, whichever process compiled it (ADR 49).
 import hashlib
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
 from vosd import __version__
+from vosd.billing.currencies import FeeDecimals
 from vosd.billing.rate_layout import FORMAT
 from vosd.billing.rates import RatingPolicy
 from vosd.catalogue.problems import Place, ProblemList
@@ -56,7 +58,9 @@ class RateOrder(msgspec.Struct, frozen=True):
         return f"{hashlib.sha256(digest.encode() + settings).hexdigest()[:40]}{SUFFIX}"
 
 
-def order_of(section: Section, label: str, parameters: ParameterKeys) -> RateOrder | None:
+def order_of(
+    section: Section, label: str, parameters: ParameterKeys, decimals: Mapping[str, FeeDecimals]
+) -> RateOrder | None:
     """Return what is to be compiled for a rate group; None where that is nothing, or the group has mistakes.
 
     Mistakes are reported where the group is read.
@@ -75,5 +79,12 @@ def order_of(section: Section, label: str, parameters: ParameterKeys) -> RateOrd
         return None
     unit = keys.billing_unit or parameters.billing_unit
     return RateOrder(
-        str(path), entry.place, section.place, keys.name, label, keys.price_per, unit, rating_policy(keys, parameters)
+        str(path),
+        entry.place,
+        section.place,
+        keys.name,
+        label,
+        keys.price_per,
+        unit,
+        rating_policy(keys, parameters, decimals),
     )

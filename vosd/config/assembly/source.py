@@ -1,14 +1,16 @@
 """The configuration files as a source of the catalogue."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple, TypeVar
 
+from vosd.billing.currencies import FeeDecimals
 from vosd.catalogue.catalogue import CallParameters
 from vosd.catalogue.problems import ProblemList
 from vosd.catalogue.source import CatalogueSource, Definition, Definitions, Origin, References
 from vosd.config.assembly.accounts import account_of
 from vosd.config.assembly.calendars import calendar
 from vosd.config.assembly.callers import mapping_gateway, phone
+from vosd.config.assembly.currencies import ReadCurrencies, default_decimals
 from vosd.config.assembly.decks import has_own_rates
 from vosd.config.assembly.dynamic_blacklist import caller_limits
 from vosd.config.assembly.inventory import Inventory, Written
@@ -60,6 +62,7 @@ def source_of(
     objects: Objects,
     parameters: ParameterKeys,
     keys: InstallationKeys,
+    currencies: ReadCurrencies,
     settings: Origin,
     problems: ProblemList,
     items: ReadItems,
@@ -74,10 +77,11 @@ def source_of(
     Raises:
         DoubtfulError: with what is known of earlier loads, a name stands twice.
     """
-    call_parameters = _call_parameters(keys, parameters)
+    call_parameters = _call_parameters(keys, parameters, currencies.decimals)
     digest = call_parameters.digest
     source = CatalogueSource(
         FILES,
+        exchange_rates=currencies.exchange_rates,
         parameters=Definition(call_parameters, "", settings),
         offline_gateway=None if keys.offline_gateway is None else Definition(keys.offline_gateway, "", settings),
     )
@@ -151,7 +155,9 @@ def _references(broken: Written[Any]) -> References:
     return References(broken.text("account"), broken.text("rate_group"))
 
 
-def _call_parameters(keys: InstallationKeys, parameters: ParameterKeys) -> CallParameters:
+def _call_parameters(
+    keys: InstallationKeys, parameters: ParameterKeys, decimals: Mapping[str, FeeDecimals]
+) -> CallParameters:
     return CallParameters(
         max_call_seconds=keys.limits.max_call_seconds,
         record_server_hang_up=parameters.record_server_hang_up,
@@ -165,6 +171,8 @@ def _call_parameters(keys: InstallationKeys, parameters: ParameterKeys) -> CallP
         calendar_strict=keys.routing.calendar_strict,
         dead_call_billing=keys.limits.dead_call_billing,
         free_time_scope=keys.billing.free_time_scope,
+        fee_decimals=default_decimals(parameters),
+        currency_decimals=decimals,
         digest=DigestSettings(
             realm=keys.sip.realm,
             algorithms=keys.sip.digest.algorithms,

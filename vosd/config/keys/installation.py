@@ -130,4 +130,6 @@ class InstallationKeys(Keys):
         "calendars": "List of calendars.",
         "routing_plans": "List of routing plans.",
         "period_rates": "List of period rates.",
+        "currencies": "List of currencies whose fees have decimals of their own.",
+        "exchange_rates": "List of rates of exchange, which are needed where two currencies meet on a call.",
     }

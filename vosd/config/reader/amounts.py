@@ -10,6 +10,9 @@ from vosd.config.reader.fields import DECIMAL, FromText, plain
 _CURRENCY: Final = re.compile(r"[A-Z]{3}\Z")
 UNLIMITED: Final = "unlimited"
 FACTOR_MAX: Final = 1_000
+EXCHANGE_PLACES: Final = 12
+"""Decimals of an exchange rate: a rial is 0.0000073 dinars."""
+EXCHANGE_MAX: Final = 1_000_000_000
 
 
 def price() -> FromText:
@@ -34,6 +37,18 @@ def factor_up_to(most: int = FACTOR_MAX) -> FromText:
         return number
 
     return FromText(f"a number from 0 to {most} with at most {PLACES} decimals, such as 0.5", read)
+
+
+def exchange_rate() -> FromText:
+    """Read what one unit of a currency is in another one."""
+
+    def read(text: str) -> Decimal:
+        match = DECIMAL.match(text)
+        if not match or len(match[2] or "") > EXCHANGE_PLACES or not 0 < Decimal(text) <= EXCHANGE_MAX:
+            raise ValueError
+        return Decimal(text)
+
+    return FromText(f"a number above 0 with at most {EXCHANGE_PLACES} decimals, such as 0.9215", read)
 
 
 def step() -> FromText:

@@ -1,0 +1,77 @@
+"""Decimals of currencies and rates of exchange: from keys to the definitions of the catalogue."""
+
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+from vosd.base.money import unit_of
+from vosd.billing.currencies import FeeDecimals
+from vosd.billing.exchange import ExchangeRate
+from vosd.catalogue.problems import Place, ProblemList
+from vosd.catalogue.source import Definition, Definitions, exchange_name
+from vosd.config.assembly.conversion import Conversion, require_all_used
+from vosd.config.assembly.inventory import read_inventory
+from vosd.config.keys.currencies import CurrencyKeys, ExchangeRateKeys
+from vosd.config.keys.parameters import ParameterKeys
+from vosd.config.reader.document import Section
+from vosd.config.reader.reading import items_of, read_section
+
+CURRENCIES: Final = "currencies"
+EXCHANGE_RATES: Final = "exchange_rates"
+_DECIMALS: Final = Conversion(
+    CurrencyKeys, FeeDecimals, renamed={"fee_precision": "precision"}, by_hand={"fee_unit": "unit"}
+)
+require_all_used(CurrencyKeys, _DECIMALS, elsewhere={"code": "the key of the mapping"})
+_EXCHANGE_RATE: Final = Conversion(ExchangeRateKeys, ExchangeRate)
+require_all_used(ExchangeRateKeys, _EXCHANGE_RATE)
+
+
+class ReadCurrencies(NamedTuple):
+    """What the configuration says of currencies."""
+
+    decimals: Mapping[str, FeeDecimals]
+    """To which step fees are rounded, by currency."""
+    exchange_rates: Definitions[ExchangeRate]
+
+
+def read_currencies(document: Section, problems: ProblemList) -> ReadCurrencies:
+    """Take the currencies and the rates of exchange out of the document."""
+
+    def read(section: Section, label: str) -> CurrencyKeys | None:
+        return read_section(CurrencyKeys, section, label, problems)
+
+    read_items = read_inventory(items_of(document, CURRENCIES, problems), CURRENCIES, "code", read, problems)
+    decimals = {name: _decimals(each.thing) for name, each in read_items.written.items()}
+    return ReadCurrencies(decimals, _read_exchange_rates(document, problems))
+
+
+def _read_exchange_rates(document: Section, problems: ProblemList) -> Definitions[ExchangeRate]:
+    """Take the rates of exchange out of the document; of two for one pair and moment the later is reported."""
+    found: Definitions[ExchangeRate] = Definitions("exchange rate", "base")
+    places: dict[str, Place] = {}
+    for index, section in enumerate(items_of(document, EXCHANGE_RATES, problems)):
+        label = f"{EXCHANGE_RATES}[{index}]"
+        keys = read_section(ExchangeRateKeys, section, label, problems)
+        if keys is None:
+            continue
+        made = _EXCHANGE_RATE(keys)
+        name = exchange_name(made)
+        if name in places:
+            expected = f"each pair once, or with another effective_from; it also stands at {places[name]}"
+            problems.error(section.place, label, expected, f"{made.base} to {made.quote}")
+            continue
+        places[name] = section.place
+        found.sound[name] = Definition(made, label, section)
+    return found
+
+
+def default_decimals(parameters: ParameterKeys) -> FeeDecimals:
+    """Return to which step fees are rounded in currencies that are not listed."""
+    return FeeDecimals(parameters.fee_precision, parameters.fee_unit)
+
+
+def _decimals(keys: CurrencyKeys) -> FeeDecimals:
+    return _DECIMALS(keys, unit=unit_of(keys.fee_precision) if keys.fee_unit is None else keys.fee_unit)
+
+
+NONE: Final[Mapping[str, FeeDecimals]] = {}
+"""No currency has decimals of its own."""
