@@ -175,7 +175,8 @@ def _settled_account(
         group = merged.rate_groups.find(name, definition, key, problems)
     if group is None:
         return reused.settled(account, None, settled)
-    check_currency(definition, group.value.currency, exchange, problems)
+    if not check_currency(definition, group.value.currency, exchange, problems):
+        return msgspec.structs.replace(account, currency=group.value.currency)  # so that this is the one mistake
     return reused.settled(account, group.value.currency, settled)
 
 

@@ -35,7 +35,7 @@ class Exchange:
         missing = self.missing(group.value.currency, account.currency)
         if missing:
             expected = (
-                f"{missing}, or a rate group in {account.currency}, the currency of account {account.id!r}; rate group "
+                f"a rate group in {account.currency}, the currency of account {account.id!r}, or {missing}; rate group "
                 f"{group.value.name!r} ({group.origin.place}) is in {group.value.currency}"
             )
             self._problems.error(*named_by.at(key), expected, group.value.name)

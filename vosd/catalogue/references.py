@@ -16,14 +16,15 @@ from vosd.trunks.phone import Phone
 
 def check_currency(
     account: Definition[Account], group_currency: str, exchange: Exchange, problems: ProblemList
-) -> None:
-    """Report an account that states another currency than that of its rate group, without an exchange rate."""
+) -> bool:
+    """Return whether fees by its rate group can be converted into the currency that an account states; else report it."""
     stated = account.value.currency
     missing = exchange.missing(group_currency, stated) if stated else ""
     if missing:
         name = account.value.rate_group or account.value.private_rate_group
         expected = f"{group_currency}, the currency of rate group {name!r}, or {missing}"
         problems.error(*account.at("currency"), expected, stated)
+    return not missing
 
 
 def check_payer(
@@ -176,7 +177,7 @@ def check_currencies(
             missing = exchange.missing(account.currency, currency)
             if missing and (names is None or vendor.value.name in names):
                 expected = (
-                    f"{missing}, or an account in {currency}: calls of {customer.label} ({customer.origin.place}, "
+                    f"an account in {currency}, or {missing}: calls of {customer.label} ({customer.origin.place}, "
                     f"account {gateway.account!r}, {currency}) may go out here, and account {account.id!r} is paid in "
                     f"{account.currency}"
                 )

@@ -11,6 +11,7 @@ from pydantic.fields import FieldInfo
 
 from vosd.config.keys.accounts import AccountKeys
 from vosd.config.keys.calendars import CalendarKeys
+from vosd.config.keys.currencies import CurrencyKeys, ExchangeRateKeys
 from vosd.config.keys.installation import InstallationKeys
 from vosd.config.keys.mapping_gateways import MappingGatewayKeys
 from vosd.config.keys.number_lists import NumberListKeys
@@ -80,6 +81,8 @@ def reference() -> str:
         *_section("Number pools", "number_pools[]", NumberPoolKeys),
         *_section("Calendars", "calendars[]", CalendarKeys),
         *_section("Period rates", "period_rates[]", PeriodRatesKeys),
+        *_section("Currencies", "currencies[]", CurrencyKeys),
+        *_section("Exchange rates", "exchange_rates[]", ExchangeRateKeys),
         *_section("Routing plans", "routing_plans[]", RoutingPlanKeys),
         *_section("Columns of a `routes_file`", "routing_plans[].routes_file", RouteKeys),
     ]

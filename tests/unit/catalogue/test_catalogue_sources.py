@@ -132,7 +132,10 @@ def test_an_account_has_the_currency_of_its_rate_group_in_another_source():
     silent = account("acme", currency=CURRENCY_OF_RATE_GROUP)
     assert assembled(source("files", euros), source("database", silent)).accounts["acme"].currency == "EUR"
     assert problems_of(source("files", euros), source("database", account("acme", currency="USD"))) == [
-        "database:1: account acme.currency: value 'USD': expected EUR, the currency of rate group 'sell'"
+        (
+            "database:1: account acme.currency: value 'USD': expected EUR, the currency of rate group 'sell', or "
+            "exchange_rates with base: EUR and quote: USD"
+        )
     ]
 
 

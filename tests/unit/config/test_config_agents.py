@@ -41,7 +41,6 @@ def test_number_sections_are_inherited_and_can_only_be_narrowed(site):
         ("{id: top,", "{id: top, agent: acme,", "top", "an account that is not below this one: top is below acme is"),
         ("{id: top,", "{id: top, agent: top,", "top", "an account that is not below this one: top is below top"),
         ("{id: carrier,", "{id: carrier, agent: top,", "carrier", "no agent: only customers have one"),
-        ("{id: mid, rate_group: sell,", "{id: mid, currency: EUR,", "mid", "an account in EUR, since a call has"),
     ],
 )  # fmt: skip
 def test_an_agent_that_cannot_be_one_is_an_error_with_its_place(site, old, new, account, expected):

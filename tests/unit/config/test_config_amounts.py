@@ -55,9 +55,9 @@ def test_what_a_call_may_cost_fits_into_the_columns_of_both_databases():
 def test_a_vendor_that_is_paid_in_another_currency_than_a_customer_pays_is_refused_with_both_places(site):
     (error,) = site.errors(site.minimal.replace("name: buy,", EURO_VENDOR))
     assert error == (
-        "vosd.yaml:10: routing_gateways[carrier].account: value 'carrier': expected an account in USD, since calls "
-        "of mapping_gateways[acme-pbx] (vosd.yaml:8, account 'acme', USD) may go out here, and account 'carrier' is "
-        "paid in EUR; a call has one currency"
+        "vosd.yaml:10: routing_gateways[carrier].account: value 'carrier': expected an account in USD, or "
+        "exchange_rates with base: EUR and quote: USD: calls of mapping_gateways[acme-pbx] (vosd.yaml:8, account "
+        "'acme', USD) may go out here, and account 'carrier' is paid in EUR"
     )
 
 
@@ -67,7 +67,7 @@ def test_phones_are_customers_too(site):
         'phones:\n  - {number: "1001", account: acme, password: secret12}',
     )
     (error,) = site.errors(text)
-    assert "since calls of phones[1001] (vosd.yaml:8, account 'acme', USD)" in error
+    assert ": calls of phones[1001] (vosd.yaml:8, account 'acme', USD)" in error
 
 
 @pytest.mark.parametrize(

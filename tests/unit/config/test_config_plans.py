@@ -176,5 +176,5 @@ def test_a_vendor_in_another_currency_is_kept_from_a_customer_by_his_plan(site):
         "rate_groups:\n",
         'rate_groups:\n  - {name: euros, currency: EUR, rates: [{prefix: "44", billing_rate: "0.008"}]}\n',
     )
-    assert any("a call has one currency" in each for each in site.errors(text))
+    assert any("is paid in EUR" in each for each in site.errors(text))
     site.load(text.replace("{id: acme, ", "{id: acme, routing_plan: dollars, "))

@@ -134,7 +134,7 @@ def test_a_gateway_takes_the_prefixes_of_all_its_buy_rates(tmp_path):
                 "period_rates": {"periods": [{"name": "n", "rate_group": "euro"}]},
                 "accounts": {"period_rates": "tariff"},
             },
-            "period rates in USD",
+            "periods[0].rate_group: value 'euro': expected a rate group in USD",
         ),
     ],
 )

@@ -18,7 +18,8 @@ import pytest
          ("10: routing_gateways[carrier].account: value 'carriers': "
          "expected the name of an account; did you mean 'carrier'?")),
         ("id: acme, rate_group: sell", "id: acme, rate_group: sell, currency: EUR",
-         "5: accounts[acme].currency: value 'EUR': expected USD, the currency of rate group 'sell'"),
+         ("5: accounts[acme].currency: value 'EUR': expected USD, the currency of rate group 'sell', "
+         "or exchange_rates with base: USD and quote: EUR")),
     ],
 )  # fmt: skip
 def test_a_reference_to_nothing_is_named_where_it_stands(site, old, new, error):
@@ -31,7 +32,8 @@ def test_a_gateways_rate_group_has_its_accounts_currency(site):
     assert site.errors(text.replace("hosts: 192.0.2.1", "hosts: 192.0.2.1, rate_group: euro")) == [
         (
             "vosd.yaml:9: mapping_gateways[acme-pbx].rate_group: value 'euro': "
-            "expected a rate group in USD, the currency of account 'acme'"
+            "expected a rate group in USD, the currency of account 'acme', or exchange_rates with base: EUR "
+            "and quote: USD; rate group 'euro' (vosd.yaml:4) is in EUR"
         )
     ]
 

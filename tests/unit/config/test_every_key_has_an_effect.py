@@ -15,6 +15,7 @@ from pydantic.fields import FieldInfo
 
 from vosd.config.keys.accounts import AccountKeys
 from vosd.config.keys.calendars import CalendarKeys
+from vosd.config.keys.currencies import CurrencyKeys, ExchangeRateKeys
 from vosd.config.keys.installation import InstallationKeys
 from vosd.config.keys.mapping_gateways import MappingGatewayKeys
 from vosd.config.keys.number_lists import NumberListKeys
@@ -64,6 +65,8 @@ FILE: Final[Mapping[str, Any]] = {
     ],
     "routing_plans": [{"name": "premium"}],
     "period_rates": [{"name": "night", "periods": [{"name": "day", "rate_group": "sell", "calendar": "week"}]}],
+    "currencies": [{"code": "USD", "fee_precision": "3"}],
+    "exchange_rates": [{"base": "USD", "quote": "KWD", "rate": "0.3"}],
 }
 """The last object of each list is the one whose keys are tried."""
 
@@ -81,6 +84,8 @@ MODELS: Final[Mapping[str, type[Keys]]] = {
     "calendars": CalendarKeys,
     "routing_plans": RoutingPlanKeys,
     "period_rates": PeriodRatesKeys,
+    "currencies": CurrencyKeys,
+    "exchange_rates": ExchangeRateKeys,
 }
 
 WITHOUT_EFFECT: Final = {

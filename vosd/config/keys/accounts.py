@@ -68,7 +68,7 @@ class AccountKeys(Keys):
     """With less than this available, ``balance_low`` is logged, once until money is added. Available is balance and
     overdraft limit (nothing where that is ``unlimited``), less what running calls reserve."""
     currency: Annotated[str | None, currency_code()] = None
-    """ISO 4217 code. Default: the rate group's."""
+    """ISO 4217 code of its money. Default: the rate group's; another one needs ``exchange_rates``."""
     enabled: Annotated[bool, switch()] = True
     """``no`` refuses its calls."""
     expires_at: Annotated[int | None, moment()] = None

@@ -59,7 +59,7 @@ class OriginKeys(Keys):
     name: Annotated[str, object_name()]
     """What breakdowns call it; unique among the origins of the group."""
     rate_group: Annotated[str, object_name()]
-    """In the same currency; its own ``origins`` do not count here."""
+    """The group that prices them; its own ``origins`` do not count here."""
     prefixes: Annotated[tuple[Annotated[str, rate_prefix()], ...], BeforeValidator(one_or_many)] = ()
     """Prefixes of calling numbers; the longest that fits decides, ``*`` fits every valid number."""
     callers: Annotated[tuple[Annotated[CallerKind, choice(CallerKind)], ...], BeforeValidator(one_or_many)] = ()
@@ -84,7 +84,7 @@ class RateGroupKeys(Keys):
     name: Annotated[str, object_name()]
     """Unique among the rate groups."""
     currency: Annotated[str, currency_code()] = DEFAULT_CURRENCY
-    """ISO 4217 code of its prices."""
+    """ISO 4217 code of its prices. Fees are converted where an account has another one: ``exchange_rates``."""
     price_per: Annotated[PricePer, choice(PricePer)] = PricePer.MINUTE
     """Unit of ``billing_rate``: a minute, charged pro rata, or one billing cycle."""
     billing_unit: Annotated[int | None, whole(1, 3_600)] = None
@@ -94,7 +94,8 @@ class RateGroupKeys(Keys):
     hold_time_precision: Annotated[int | None, whole(0, 999, "ms")] = None
     """A fraction of a second of at least this much is one more second. Default: SERVER_BILLING_HOLD_TIME_PRECISION."""
     fee_precision: Annotated[int | None, whole(0, 8)] = None
-    """Decimals of fee and tax; it sets their unit too, where ``fee_unit`` does not. Default: the parameters."""
+    """Decimals of fee and tax; it sets their unit too, where ``fee_unit`` does not. Default: ``currencies``, else
+    the parameters. Not for accounts of another currency."""
     fee_unit: Annotated[Decimal | None, step()] = None
     """Smallest step of fee and tax, such as 0.05; not finer than the decimals. Default: as ``fee_precision`` says."""
     fee_rounding: Annotated[Rounding, choice(Rounding)] = Rounding.HALF_UP
