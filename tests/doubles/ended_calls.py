@@ -24,8 +24,8 @@ def open_call(
         ended_at=record.answered_at,
         rate_group=sell.group if sell else None,
         rate_prefix=sell.rate.prefix if sell else None,
-        currency=sell.currency if sell else "USD",
-        vendor_currency=buy.currency if buy else None,
+        currency=(sell.paid_in or sell.currency) if sell else "USD",
+        vendor_currency=(buy.paid_in or buy.currency) if buy else None,
         end_reason="Lost",
     )
     return OpenCall(fresh, sell, buy, _ANSWERED, _ANSWERED, agents=agents)

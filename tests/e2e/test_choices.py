@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -89,6 +90,39 @@ def test_a_protected_vendor_takes_over_from_one_that_says_nothing(stage: Stage) 
     assert 500 <= silent["ms"] < 4_000, "the silent vendor has 5 s"
     order, _ = explained(stage, "4420")
     assert order == ["carrier-silent", "carrier-d"]
+
+
+def test_a_call_is_charged_in_the_currency_of_each_account_at_the_exchange_rates_of_its_begin(stage: Stage) -> None:
+    """A reload with other rates while it runs changes nothing of it; rated again by those of its begin, it is equal."""
+    text = text_of().replace('billing_rate: "0.60"', 'billing_rate: "0.60", billing_cycle: "60"')
+    text = text.replace('billing_rate: "0.30"', 'billing_rate: "0.30", billing_cycle: "60"')
+    stage.daemon.configure(text)
+    stage.daemon.succeed("reload")
+    with conversing(stage, "4440", customer="poor", gateway="carrier-elsewhere") as (conversation,):
+        conversation.establish()
+        held = stage.daemon.ask("account", "show", "tokyo")
+        stage.daemon.configure(text.replace('"156.7"', '"200"').replace('"0.9215"', '"2"'))
+        stage.daemon.succeed("reload")
+        conversation.hang_up()
+    assert (held["reserved"], held["available"], held["currency"]) == ("94.00", "906.00", "JPY")
+    record = stage.record_of(conversation.callee)
+    amounts = [record[key] for key in ("fee", "currency", "cost", "vendor_currency")]
+    assert amounts == ["94.00", "JPY", "0.27645", "EUR"], "0.60 and 0.30 dollars"
+    charges = stage.daemon.ask("cdr", "show", record["call_id"])["charges"]
+    assert [(each["account"], each["fee"], each["currency"]) for each in charges] == [
+        ("tokyo", "94.00", "JPY"),
+        ("berlin", "0.27645", "EUR"),
+    ]
+    assert (stage.balance_of("tokyo"), stage.balance_of("berlin")) == (Decimal(-94), Decimal("-0.27645"))
+    span = ("--since", "2020-01-01T00:00:00Z", "--until", "2100-01-01T00:00:00Z", "--steps")
+    differing = {each["account"] for each in stage.daemon.ask("rerate", *span, "--account", "tokyo")["accounts"]}
+    assert differing == {"tokyo"}
+    stage.daemon.configure(text)
+    stage.daemon.succeed("reload")
+    again = stage.daemon.ask("rerate", *span, "--account", "tokyo")
+    assert (again["calls"], again["differ"]) == (1, 0)
+    stage.daemon.configure(text_of())
+    stage.daemon.succeed("reload")
 
 
 @pytest.mark.parametrize(("cause", "attempts"), [(34, 2), (17, 1)])

@@ -1,6 +1,7 @@
 """The rater against exact fractions, and the promises that holds and CDRs rest on."""
 
 import json
+from decimal import Decimal
 from fractions import Fraction
 from itertools import pairwise
 from math import ceil
@@ -62,6 +63,16 @@ applied_rates = plain_rates | st.builds(
     sections=st.just("") | some_sections,
     policy=policies,
 )
+exchange_rates = st.sampled_from(["0.75", "3", "0.03", "0.000000000007", "15890"]).map(Decimal) | st.decimals(
+    min_value="0.000001", max_value=20_000, places=12
+)
+
+
+def converted(applied: AppliedRate, exchange_rate: Decimal) -> AppliedRate:
+    return msgspec.structs.replace(applied, exchange_rate=exchange_rate, paid_in="EUR")
+
+
+applied_rates = applied_rates | st.builds(converted, applied_rates, exchange_rates)
 
 
 uncapped = st.builds(
@@ -138,13 +149,17 @@ def priced(applied: AppliedRate, seconds: int) -> Priced:
     return Priced(paid_s, before, cycles, usage, cap, connection, top_up)
 
 
+def exchange_of(applied: AppliedRate) -> Fraction:
+    return Fraction(1 if applied.exchange_rate is None else applied.exchange_rate)
+
+
 def charged(applied: AppliedRate, duration_ms: int) -> tuple[Fraction, Fraction]:
     """Rate a call by the rules of docs/billing.md in exact fractions: fee and tax."""
     rate, policy = applied.rate, applied.policy
     seconds = whole_seconds(applied, duration_ms) - policy.free_time_s
     if seconds <= 0:
         return Fraction(0), Fraction(0)
-    raw = priced(applied, seconds).raw
+    raw = priced(applied, seconds).raw * exchange_of(applied)
     fee = rounded(raw, policy)
     if raw > 0 and fee == 0 and policy.nonzero_floor:
         fee = Fraction(policy.fee_unit)
@@ -202,10 +217,14 @@ def written_out(applied: AppliedRate, duration_ms: int) -> list[dict[str, object
     )
     more = {"section_cap": price.cap, "connection_fee": price.connection, "minimum_charge": price.top_up}
     steps += [{"step": name, "raw": plain(raw, 0)} for name, raw in more.items() if raw]
+    in_account = plain(price.raw * exchange_of(applied), 0)
+    if applied.exchange_rate is not None:
+        pair = {"from": applied.currency, "to": applied.paid_in, "rate": f"{applied.exchange_rate:f}"}
+        steps.append({"step": "exchange", **pair, "raw": in_account})
     steps += [
         {
             "step": "fee",
-            "raw": plain(price.raw, 0),
+            "raw": in_account,
             "precision": policy.fee_precision,
             "unit": f"{policy.fee_unit:f}",
             "rounding": policy.rounding.value,
@@ -268,8 +287,11 @@ def test_without_cap_no_more_is_held_than_the_dearest_call_costs(applied, second
 def test_lines_of_a_breakdown_add_up_to_the_raw_fee(applied, duration_ms):
     *lines, fee, tax = breakdown(applied, rate_call(applied, duration_ms))
     assert (fee["step"], tax["step"]) == ("fee", "tax")
-    raw = sum((Fraction(str(line["raw"])) for line in lines if "raw" in line), Fraction(0))
-    assert abs(raw - Fraction(str(fee["raw"]))) <= Fraction(len(lines), 10**12)
+    exchanged = [line for line in lines if line["step"] == "exchange"]
+    raw = sum((Fraction(str(line["raw"])) for line in lines if "raw" in line and line not in exchanged), Fraction(0))
+    tolerance = Fraction(len(lines), 10**12) * max(exchange_of(applied), 1)
+    assert abs(raw * exchange_of(applied) - Fraction(str(fee["raw"]))) <= tolerance
+    assert [line["raw"] for line in exchanged] == [fee["raw"]] * (applied.exchange_rate is not None)
 
 
 @given(applied_rates, durations_ms)

@@ -60,6 +60,7 @@ class AgentCharge(msgspec.Struct, frozen=True):
     billed_seconds: int
     fee: str
     tax: str
+    currency: str
 
 
 class RateExplanation(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -71,6 +72,8 @@ class RateExplanation(msgspec.Struct, frozen=True, omit_defaults=True):
     billed_seconds: int
     fee: str
     tax: str
+    currency: str
+    """Of fee and tax."""
     steps: Sequence[Step]
     candidates: Sequence[CandidateRate] = ()
     """In order of preference; none = one rate group prices the calls of the account."""
@@ -139,7 +142,10 @@ def _agents_above(account: Account, accounts: Mapping[str, Account]) -> list[Acc
 def _charged(agent: Party, duration_ms: int) -> AgentCharge:
     charge, rate = rate_call(agent.applied, duration_ms), charged_by(agent.applied, duration_ms)
     fee, tax = format_amount(charge.fee), format_amount(charge.tax)
-    return AgentCharge(agent.account, agent.level, rate.group, rate.rate.prefix, charge.billed_seconds, fee, tax)
+    currency = rate.paid_in or rate.currency
+    return AgentCharge(
+        agent.account, agent.level, rate.group, rate.rate.prefix, charge.billed_seconds, fee, tax, currency
+    )
 
 
 def _explained(applied: AppliedRate, duration_ms: int, found: Sequence[AppliedRate] = ()) -> RateExplanation:
@@ -153,6 +159,7 @@ def _explained(applied: AppliedRate, duration_ms: int, found: Sequence[AppliedRa
         billed_seconds=charge.billed_seconds,
         fee=format_amount(charge.fee),
         tax=format_amount(charge.tax),
+        currency=charged.paid_in or charged.currency,
         steps=breakdown(applied, charge),
         candidates=tuple(_candidate(each, duration_ms, why if each == charged else "") for each in found),
     )

@@ -55,6 +55,7 @@ def _described(rate: AppliedRate) -> dict[str, object]:
         "rate_group": rate.group,
         "rate_prefix": rate.rate.prefix,
         "price_per_minute": format_amount(rate.price_per_minute),
+        "currency": rate.paid_in or rate.currency,
     }
     if rate.source:
         shown["source"] = rate.source

@@ -107,6 +107,7 @@ class Simulation:
 
     def __init__(self, catalogue: Catalogue) -> None:
         self._replay = Replay(catalogue, idle_state(catalogue, None))
+        self._exchange = catalogue.currencies
         self._vendors: dict[tuple[str, str], Compared] = {}
         """By account and currency."""
         self._gateways: dict[tuple[str, str], Compared] = {}
@@ -140,7 +141,12 @@ class Simulation:
         compared = _at(self._destinations, key)
         compared.changed += is_changed
         for sums, each in ((compared.before, before), (compared.after, after)):
-            sums.add(ms if each.gateway else None, each.fee, each.cost if each.vendor_currency == key[2] else ZERO)
+            sums.add(ms if each.gateway else None, each.fee, self._cost_in(key[2], each, past.started_at))
+
+    def _cost_in(self, currency: str, outcome: Outcome, wall_ms: int) -> Decimal:
+        """Return what an outcome costs in another currency, by the exchange rate of the call; without one zero."""
+        rate = self._exchange.rate(outcome.vendor_currency, currency, wall_ms)
+        return ZERO if rate is None else EXACT.multiply(outcome.cost, rate)
 
     def _as_it_would_be(self, past: PastCall, ms: int | None, vendor_ms: int | None) -> Outcome:
         replayed = self._replay.route(past)
@@ -152,9 +158,9 @@ class Simulation:
             choice.gateway.name if choice is not None else None,
             (choice.gateway.account or "") if choice is not None else "",
             rate_call(rate, ms).fee if is_carried and rate is not None and ms is not None else ZERO,
-            rate.currency if rate is not None else past.currency or "",
+            (rate.paid_in or rate.currency) if rate is not None else past.currency or "",
             rate_call(buys, vendor_ms).fee if buys is not None and vendor_ms is not None else ZERO,
-            buys.currency if buys is not None else "",
+            (buys.paid_in or buys.currency) if buys is not None else "",
             rate.rate.prefix if rate is not None else "",
             rate.rate.area if rate is not None else "",
             refusal.reason.text if refusal is not None else "",

@@ -17,7 +17,7 @@ from vosd.trunks.phone import Phone
 def check_currency(
     account: Definition[Account], group_currency: str, exchange: Exchange, problems: ProblemList
 ) -> bool:
-    """Return whether fees by its rate group can be converted into the currency that an account states; else report it."""
+    """Return whether fees by its rate group can be converted into the currency that an account states; report it."""
     stated = account.value.currency
     missing = exchange.missing(group_currency, stated) if stated else ""
     if missing:

@@ -59,7 +59,7 @@ def _show(explanation: RateExplanation) -> None:
         {
             "rate": f"{explanation.rate_group} {explanation.rate_prefix} {explanation.rate_area}".rstrip(),
             "billed seconds": explanation.billed_seconds,
-            "fee": explanation.fee,
+            "fee": f"{explanation.fee} {explanation.currency}",
             "tax": explanation.tax,
         }
     )
@@ -70,7 +70,15 @@ def _show(explanation: RateExplanation) -> None:
         output.table(("candidate", "group", "prefix", "total", "chosen"), rows, empty="no candidates")
     if explanation.agents:
         agents = (
-            (each.level, each.account, each.rate_group, each.rate_prefix, each.billed_seconds, each.fee, each.tax)
+            (
+                each.level,
+                each.account,
+                each.rate_group,
+                each.rate_prefix,
+                each.billed_seconds,
+                f"{each.fee} {each.currency}",
+                each.tax,
+            )
             for each in explanation.agents
         )
         columns = ("level", "agent", "group", "prefix", "billed seconds", "fee", "tax")

@@ -270,7 +270,7 @@ def test_the_explanation_of_a_rate_has_what_each_agent_above_the_account_pays() 
     found = explained("acme", free_to_call)
     assert [msgspec.to_builtins(each) for each in found.agents] == [
         {"account": name, "level": level, "rate_group": "wholesale", "rate_prefix": "44", "billed_seconds": 120,
-         "fee": "0.90", "tax": "0.09"}
+         "fee": "0.90", "tax": "0.09", "currency": "USD"}
         for level, name in enumerate(("reseller", "top"), start=1)
     ]  # fmt: skip
     assert explained("top", free_to_call).agents == ()
