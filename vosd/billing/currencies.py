@@ -69,7 +69,7 @@ class Currencies:
     def rate(self, base: str, quote: str, wall_ms: int) -> Decimal | None:
         """Return what one unit of ``base`` is in ``quote`` at ``wall_ms`` (UTC), 1 for the same currency.
 
-        None = no rate is in force. Only the written direction counts: 1/rate is a rate that nobody has agreed on, and
+        None = no rate is in force. Only the written direction counts: 1/rate is a rate that no one has agreed on, and
         mostly has no last digit.
         """
         if base == quote:
