@@ -1,4 +1,4 @@
-"""kill -9 in the middle of two hundred calls: every answered call is booked, once."""
+"""kill -9 in the middle of two hundred calls that are not continued: every answered call is booked, once."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -16,13 +16,15 @@ from .stage import Caller, Stage, Vendor, configuration
 pytestmark = pytest.mark.sipp
 
 CALLS = 200
+NOT_CONTINUED = "\nresume_within: 0\n"
+"""The caller ends with the switch, so its calls would go on with one side."""
 NEVER_RETRANSMIT = ("-nr", "-cid_str", "customer-%u-%p")
 
 
 @pytest.fixture
 def doomed(tmp_path: Path) -> Iterator[Stage]:
     """A switch that will be killed."""
-    with Daemon(tmp_path, configuration("switch.yaml", DOOMED_SWITCH)) as daemon:
+    with Daemon(tmp_path, configuration("switch.yaml", DOOMED_SWITCH) + NOT_CONTINUED) as daemon:
         stage = Stage(daemon, DOOMED_SWITCH)
         stage.pay("acme", "1000")
         yield stage

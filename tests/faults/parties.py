@@ -99,6 +99,26 @@ class Vendor(Party):
         """Answer a call that rings."""
         self.respond(self.invites[call_id], 200, tag="vendor", body=ANSWER)
 
+    def hang_up(self, number: str) -> None:
+        """End the answered call to a number."""
+        for invite in [*self.invites.values()]:
+            if f"sip:{number}@" in invite.start_line:
+                self.request(invite, "BYE")
+
+    def request(self, invite: Message, method: str, cseq: int = 1, body: str = "") -> None:
+        """Send a request within the dialog of a call."""
+        lines = [
+            f"{method} {invite.target} SIP/2.0",
+            f"Via: SIP/2.0/UDP {self.peer.address};branch=z9hG4bK{invite['Call-ID']}-{method}-{cseq};rport",
+            f"From: {invite['To']};tag=vendor",
+            f"To: {invite['From']}",
+            f"Call-ID: {invite['Call-ID']}",
+            f"CSeq: {cseq} {method}",
+            f"Contact: <sip:{self.peer.address}>",
+            "Max-Forwards: 70",
+        ]
+        self.peer.send(compose(lines, body), invite.source)
+
     def _begin(self, invite: Message) -> None:
         number = invite.start_line.partition("sip:")[2].partition("@")[0]
         behaviour = self.behaviours.get(number, "answers")

@@ -63,14 +63,15 @@ def test_every_answered_call_has_its_record_after_a_full_disk_and_a_kill(stage, 
     (small_disk / "ballast").unlink()
     scene.daemon.start()
 
+    for call in scene.customer.answered[30:]:
+        scene.customer.hang_up(call)
     answered = {call.call_id for call in scene.customer.answered}
     records = eventually(
         lambda: len(found := scene.records()) >= len(answered) and found, "a record of every answered call"
     )
     reasons = {record["sip_call_id_in"]: record["end_reason"] for record in records if record["answered_at"]}
     assert reasons.keys() == answered
-    assert sum(reason == "Normal" for reason in reasons.values()) == 30
-    assert sum(reason == "Lost" for reason in reasons.values()) == 30
+    assert set(reasons.values()) == {"Normal"}
     scene.daemon.succeed("ledger", "verify")
 
 
@@ -85,4 +86,6 @@ def test_calls_are_taken_again_once_there_is_room(stage, small_disk):
     scene.answered(1, first=100)
     scene.daemon.kill()
     scene.daemon.start()
+    for call in scene.customer.answered[1:]:
+        scene.customer.hang_up(call)
     assert eventually(lambda: len(scene.records()) == 3, "a record of every answered call")

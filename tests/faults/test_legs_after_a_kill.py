@@ -1,4 +1,4 @@
-"""kill -9 with calls in every state: at the next start both sides of each hear that it is over."""
+"""kill -9 with calls that are not continued: at the next start both sides of each are told that it is over."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,7 +8,8 @@ from e2e.conditions import eventually
 from .conftest import CONFIGURATION
 
 RINGING, TRYING, TARGET = "4490001", "4490002", "4490003"
-PROVEN = CONFIGURATION.replace('prefixes: ["44"]}', 'prefixes: ["44"], auth: {username: vosd, password: secret}}')
+ENDED = f"{CONFIGURATION}resume_within: 0\n"
+PROVEN = ENDED.replace('prefixes: ["44"]}', 'prefixes: ["44"], auth: {username: vosd, password: secret}}')
 
 
 def quiet(scene: Any) -> Callable[[], bool]:
@@ -19,7 +20,7 @@ def quiet(scene: Any) -> Callable[[], bool]:
 
 
 def test_both_sides_of_every_call_are_told_that_it_is_over(stage):
-    scene = stage()
+    scene = stage(configuration=ENDED)
     customer, vendor = scene.customer, scene.vendor
     vendor.behaviours = {RINGING: "rings", TRYING: "tries"}
     scene.answered(20)
@@ -64,7 +65,7 @@ def told_of(vendor: Any, number: str) -> set[str]:
 
 
 def test_an_answer_that_comes_after_the_kill_is_acknowledged_and_hung_up(stage):
-    scene = stage()
+    scene = stage(configuration=ENDED)
     scene.vendor.behaviours = {RINGING: "rings"}
     scene.vendor.cancels = False
     call = scene.customer.call(RINGING)
@@ -92,7 +93,7 @@ def test_a_vendor_that_wants_proof_of_a_bye_gets_it(stage):
 
 
 def test_both_parties_of_a_transferred_call_are_told(stage):
-    scene = stage(configuration=CONFIGURATION.replace('["$customer"]}', '["$customer"], transfer: accept}'))
+    scene = stage(configuration=ENDED.replace('["$customer"]}', '["$customer"], transfer: accept}'))
     scene.answered(1)
     [call] = scene.customer.answered
     scene.customer.refer(call, TARGET)
@@ -109,7 +110,7 @@ def test_both_parties_of_a_transferred_call_are_told(stage):
 
 
 def test_a_second_kill_leaves_no_leg_unheard(stage):
-    scene = stage()
+    scene = stage(configuration=ENDED)
     scene.answered(60)
     scene.daemon.kill()
     scene.daemon.start()

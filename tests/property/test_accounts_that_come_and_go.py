@@ -23,7 +23,7 @@ from vosd.base.money import ZERO
 from vosd.base.secret import Secret
 from vosd.billing.rater import rate_call
 from vosd.callcontrol.admission import CallRequest
-from vosd.callcontrol.bookkeeping import OpenCall
+from vosd.callcontrol.bookkeeping import UNDESCRIBED, OpenCall
 from vosd.cdr.lease import Claimant
 from vosd.cdr.ports import Standing, StoreUnavailable
 from vosd.cdr.record import CallRecord, Posting
@@ -166,7 +166,7 @@ class ComingAndGoing(RuleBasedStateMachine):
                 call.give_back()
                 return
         self.running.append(Running(call, uuid7(STARTED, next(self.numbers).to_bytes(10, "big"))))
-        self.service.switch.services.sink.answered(self.open_call(self.running[-1]), ())
+        self.service.switch.services.sink.answered(self.open_call(self.running[-1]), UNDESCRIBED)
 
     @precondition(lambda self: self.running)
     @rule(data=st.data(), used=st.floats(0, 1))

@@ -146,8 +146,9 @@ class Call(CallEndings):
         if states.ACK not in ACCEPTED[self.state] or self.callee is None:
             return
         is_caller = leg is self.caller.leg
-        if is_caller:
+        if is_caller and self.journey.acknowledged_at is None:
             self.journey.acknowledged(now.came)
+            self._board.acknowledged(now)
         if self.bridge is not None and self.callee.is_acknowledged:
             self.bridge.acknowledged(leg, session)
         elif is_caller and not self.callee.is_acknowledged:
@@ -172,12 +173,12 @@ class Call(CallEndings):
             self.bridge.replace(left.leg, newcomer)
         left.hang_up("", now)
         self.watch()
-        self.moved()
+        self.moved(at_once=True)
 
-    def moved(self) -> None:
-        """Journal the present remote targets, to which BYEs are sent after a crash."""
+    def moved(self, *, at_once: bool = False) -> None:
+        """Journal the call as it is now, for the switch that goes on with it after a crash."""
         if self.state is states.TALKING:
-            self._board.moved()
+            self._board.moved(at_once=at_once)
 
     def watch(self) -> None:
         """Set the deadline again, after the answer, or after a session was agreed or refreshed."""

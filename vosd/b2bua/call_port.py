@@ -118,7 +118,7 @@ class CallPort(Protocol):
         """Report an INVITE, UPDATE, INFO or REFER."""
         ...
 
-    def moved(self) -> None:
+    def moved(self, *, at_once: bool = False) -> None:
         """Report a new remote target."""
         ...
 

@@ -206,6 +206,15 @@ class CallerLeg(Leg):
         self.last_seen_at = now
         self.supervision = Supervision(self._endpoint, self, now)
 
+    def was_answered(self, session: bytes, now: Instant) -> None:
+        """Take the call as answered by an earlier process, and its 200 as acknowledged."""
+        self._decided(200, now)
+        if not self.is_settled:
+            self._as_sent(session)
+        self.timer.accept(self._wish, now)
+        self._transaction = self._endpoint.answered_invite
+        self.supervision = Supervision(self._endpoint, self, now)
+
     def reject(self, status: int, reason: str, now: Instant) -> None:
         """End an unanswered call with a failure; ``reason`` are whole Reason lines."""
         self._decided(status, now)

@@ -137,6 +137,7 @@ class Leg:
         if before and has_zero_address(session) and not has_zero_address(before):
             self._remote_session_before_hold = before
         self.remote_session = session
+        self.call.moved()
 
     def active_remote_session(self) -> bytes:
         """Return the latest session description of this side as it would be without hold."""
@@ -169,11 +170,14 @@ class Leg:
             self.moved()
         self.take_session(response)
         if self.supervision is not None:
+            agreed = self.timer.agreed
             self.timer.answered(response, asked_at)
             self.supervision.refreshed(now)
+            if self.timer.agreed != agreed:
+                self.moved()
 
     def moved(self) -> None:
-        """Report a changed remote target to the call."""
+        """Report a changed remote target, or session timer, to the call."""
         self.call.moved()
 
     def take_session(self, message: Message) -> bytes:
@@ -249,8 +253,11 @@ class Leg:
                 self.moved()
             self._moving = None
             if self.supervision is not None:
+                agreed = self.timer.agreed
                 lines = self.timer.accept(Wish.of(moving.request), now)
                 self.supervision.refreshed(now)
+                if self.timer.agreed != agreed:
+                    self.moved()
         dialog = self._established()
         session = self._as_sent(session)
         headers = f"{self.contact()}{ALLOW}{self._supported()}{lines}{SDP if session else ''}"

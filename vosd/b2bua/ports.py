@@ -111,8 +111,12 @@ class Switchboard(Protocol):
         """
         ...
 
-    def moved(self) -> None:
-        """Journal that a leg of an answered call was replaced, or has a new address."""
+    def acknowledged(self, at: Instant) -> None:
+        """Journal that the caller has acknowledged our 200."""
+        ...
+
+    def moved(self, *, at_once: bool = False) -> None:
+        """Journal an answered call as it is now: a leg or its session has changed, or (``at_once``) who takes part."""
         ...
 
     def extend(self) -> int | EndReason:

@@ -101,6 +101,17 @@ class Supervision:
         self._restart(now)
         self.call.watch()
 
+    def resumed(self, now: Instant, soon_ms: int) -> None:
+        """Go on after a crash: an interval begins now, and our own refresh is sent after ``soon_ms``.
+
+        When the session was refreshed last is not known. A peer that refreshes has a whole interval to do so.
+        """
+        self._leg.timer.refreshed_at = now
+        self._restart(now)
+        if self.refresh_ms != NEVER:
+            self.refresh_ms = min(self.refresh_ms, now.mono + soon_ms)
+            self._limits()
+
     def stop(self, now: Instant) -> None:
         """Stop at the end of the leg."""
         pending, self.pending = self.pending, None

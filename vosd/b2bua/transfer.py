@@ -149,6 +149,7 @@ class Transfer:
         first = self.first
         first.caller.close(now)
         first.caller = Substitute(self, first)
+        first.moved(at_once=True)
         if self._stage is Stage.CONSULTING and self.second is not None:
             self._join(self.second, now)
 
@@ -161,6 +162,7 @@ class Transfer:
         if self._stage is Stage.CALLING and left.leg is not None:
             first.drop_bridge(now)
             first.caller = Substitute(self, first)
+            first.moved(at_once=True)
             left.hang_up("", now)
 
     def ended(self, call: "CallParts", at: Instant, now: Instant) -> None:
@@ -200,6 +202,8 @@ class Transfer:
         self._stop(now)
         self._stage = Stage.CONSULTING
         first = self.first
+        first.moved(at_once=True)
+        second.moved(at_once=True)
         first.drop_bridge(now)
         second.drop_bridge(now)
         if first.callee is not None and second.callee is not None:
@@ -214,6 +218,7 @@ class Transfer:
         """Connect the transferor and the first callee again: the target is gone."""
         self._stop(now)
         first = self.first
+        first.moved(at_once=True)
         first.transfer = None
         first.drop_bridge(now)
         if first.callee is not None and first.caller.leg is not None:
@@ -223,6 +228,8 @@ class Transfer:
         self._stop(now)
         self._stage = Stage.JOINED
         first = self.first
+        first.moved(at_once=True)
+        second.moved(at_once=True)
         if first.caller.leg is not None:
             # The substitute comes before the BYE: a BYE of that leg that crosses ours must not end the call.
             left, first.caller = first.caller, Substitute(self, first)

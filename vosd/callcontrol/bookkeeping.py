@@ -4,6 +4,7 @@ Every call becomes a ``CallRecord`` here, whether it ended, was refused, or was 
 """
 
 from collections.abc import Sequence
+from typing import Final
 
 import msgspec
 
@@ -25,6 +26,20 @@ Legs = tuple[DialogSnapshot, ...]
 """The dialogs of an answered call, for a BYE to both sides after a crash."""
 
 
+class Description(msgspec.Struct, frozen=True, gc=False):
+    """An answered call as it is now, for the switch that goes on with it after a crash (ADR 67)."""
+
+    legs: Legs = ()
+    established: bytes = b""
+    """``engine.calls.established.Established``: a call whose two sides are those that were connected first."""
+    saved: bytes = b""
+    """``engine.calls.saved.SavedCall``: a call that was transferred, held or changed. At most one of both is there."""
+
+
+UNDESCRIBED: Final = Description()
+"""Of a call that no other switch goes on with: it is ended after a crash."""
+
+
 class OpenCall(msgspec.Struct, frozen=True, gc=False, tag="answered"):
     """A call that a vendor has answered, as kept in the journal: the record that it would leave now."""
 
@@ -44,6 +59,18 @@ class OpenCall(msgspec.Struct, frozen=True, gc=False, tag="answered"):
     """The called number is among SERVER_BILLING_NO_CDR_E164S: there are no rates, and no record at the end."""
     vendor_earns: bool = False
     """The vendor's account is a partner's: its cost is added to the balance (ADR 65)."""
+    established: bytes = b""
+    """As in ``Description``, and only in the files of the journal; an earlier version does not read it."""
+    saved: bytes = b""
+
+    def described(self, by: Description) -> "OpenCall":
+        """Return the call as the journal keeps it."""
+        return msgspec.structs.replace(self, legs=by.legs, established=by.established, saved=by.saved)
+
+    @property
+    def alone(self) -> "OpenCall":
+        """The call without its description."""
+        return self.described(UNDESCRIBED)
 
 
 def draft(

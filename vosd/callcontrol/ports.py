@@ -5,7 +5,7 @@ from typing import Protocol
 from vosd.b2bua.call import Call
 from vosd.b2bua.stamps import Arrival, Journey
 from vosd.callcontrol.admission import CallRequest
-from vosd.callcontrol.bookkeeping import Legs, OpenCall
+from vosd.callcontrol.bookkeeping import Description, OpenCall
 from vosd.cdr.record import CallRecord
 
 
@@ -17,12 +17,19 @@ class CallSink(Protocol):
         """Whether so many records wait to be written that new calls must be refused."""
         ...
 
-    def answered(self, call: OpenCall, legs: Legs) -> bool:
+    def answered(self, call: OpenCall, description: Description) -> bool:
         """Journal an answered call; False if it cannot be written: the call must not be answered then."""
         ...
 
-    def moved(self, call_id: str) -> None:
-        """Journal an answered call again: a leg has a new address, or was replaced."""
+    def acknowledged(self, call_id: str, mono: int) -> None:
+        """Journal with the next mark of time when the caller acknowledged our 200: it is not sent again."""
+        ...
+
+    def moved(self, call_id: str, *, at_once: bool = False) -> None:
+        """Journal an answered call again before anything more is sent: a leg or its session has changed.
+
+        Unless ``at_once``, a call that changes more than once a second waits for the next mark of time.
+        """
         ...
 
     def ended(self, record: CallRecord) -> None:

@@ -20,6 +20,7 @@ from vosd.base.errors import VosError
 from vosd.catalogue.losses import Busy
 from vosd.config.load import Loaded
 from vosd.daemon import signals, systemd
+from vosd.daemon.boot import boot_id
 from vosd.daemon.claim import StateDirectory
 from vosd.daemon.claimant import claimant_of, has_ended
 from vosd.daemon.commands import Commands
@@ -130,6 +131,7 @@ class Daemon:
             _known_as(settings),
             resolver,
             overrides=SqlOverrides(self._database),
+            boot=boot_id(),
         )
         core = Core(
             begin=self.service.begin_turn,

@@ -36,7 +36,8 @@ from vosd.engine.calls.live_call import LiveCall
 from vosd.engine.calls.pool_file import PoolFile
 from vosd.engine.calls.snapshots import accounts_of
 from vosd.engine.counting import Counting
-from vosd.engine.journal import Journal
+from vosd.engine.journal import Journal, Remains
+from vosd.engine.journal.entries import Began
 from vosd.engine.lookups.asker import Lookups
 from vosd.engine.lookups.wiring import Wiring
 from vosd.engine.loop import TICK_S, Loop
@@ -87,14 +88,18 @@ class SwitchService:
         resolver: Resolver,
         *,
         overrides: SwitchOverrides | None = None,
+        boot: str = "",
         steps: tuple[Step, ...] = STEPS,
         asker: Asker | None = None,
     ) -> None:
         """``steps`` set calls up; what they ask is answered by ``asker``, at once or through ``take_answer``.
 
-        ``overrides`` are those of the database; None = there are none.
+        ``overrides`` are those of the database; None = there are none. ``boot`` identifies the boot of the machine;
+        empty = it is not known.
         """
         self._clock = clock
+        self._boot = boot
+        self._resume_within_s = settings.resume_within_s
         self._configured = catalogue
         """The catalogue without overrides."""
         self.overrides = OverrideWatch(overrides or NoOverrides(), clock, self._override)
@@ -126,7 +131,7 @@ class SwitchService:
         self.node = Node(settings.node, settings.sip, settings.trace, listeners, catalogue, surroundings)
         self.switch, self.registrations = self.node.switch, self.node.registrations
         self._quality_file = QualityFile(settings.state_dir / "quality.json", self.switch.live.quality, clock)
-        self._journal.legs_of = self.switch.legs_of
+        self._journal.describe = self.switch.describe
         self._endpoint = self.node.endpoint
         self._loop = Loop(clock, self._endpoint, self.switch, self._journal, self.node.trace)
         self.lookups.connect(
@@ -170,6 +175,7 @@ class SwitchService:
     async def start(self) -> None:
         """Recover the earlier run, and start the tasks; raises ``JournalUnusableError`` for a bad ``state_dir``."""
         remains = self._journal.open()
+        self._resume(remains)
         recover(remains, self._journal, self._recorder, self.balances, self._leftovers.adopt)
         self._quality_file.restore()
         self._blacklist.restore()
@@ -191,6 +197,29 @@ class SwitchService:
         self._tasks.run("dynamic blacklist to disk", self._blacklist.run)
         self._tasks.run("turns of number pools to disk", self._pools.run)
         self._tasks.run("report of dropped traffic", lambda: report_dropped(self.dropped))
+
+    def _resume(self, remains: Remains) -> None:
+        """Go on with the answered calls of the earlier run."""
+        flows, now = self._endpoint.flows, self._clock.now()
+        earlier = remains.began
+        if earlier is not None:
+            flows.go_on_as(earlier.mark, earlier.refusal_tag)
+        began = Began(self._boot, now.mono, now.wall, flows.mark, flows.refusal_tag)
+        remains.begin(began)
+        self._journal.began(began)
+        if not remains.open_calls:
+            return
+        away_ms = now.mono - remains.last_mono
+        if away_ms > 1_000 * self._resume_within_s or self._resume_within_s == 0:
+            _log.warning("calls_not_continued", calls=len(remains.open_calls), away_ms=away_ms, why="resume_within")
+            return
+        resumed = self.switch.resume(remains, now)
+        for call in resumed.calls:
+            self._journal.resumed(call)
+        for call_id in resumed.changed:
+            self._journal.moved(call_id)
+        self._journal.flush()
+        _log.info("calls_continued", calls=len(resumed.calls), ended=len(remains.open_calls), away_ms=away_ms)
 
     @property
     def belongs(self) -> Callable[[Kind, bytes], bool]:

@@ -145,6 +145,8 @@ class Settings:
     shutdown_grace_s: int = 10
     """Time for established calls to end after a stop was requested."""
     on_sigterm: OnSigterm = OnSigterm.END
+    resume_within_s: int = 300
+    """How long after the end of the process before a start goes on with its established calls; 0 = never."""
     cdr: CdrSettings = field(default_factory=CdrSettings)
     journal: KeepSettings = field(default_factory=KeepSettings)
     trace: TraceSettings = field(default_factory=TraceSettings)

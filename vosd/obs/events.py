@@ -80,6 +80,8 @@ class Event(StrEnum):
     """A reload changed nothing: the file is invalid, or removes something without confirmation."""
     DEFINITIONS_OUTDATED = "definitions_outdated"
     """The definitions in the database cannot be read: those that were read last hold."""
+    CALL_NOT_CONTINUED = "call_not_continued"
+    """A call of an earlier run cannot go on (``why``): it ends as Lost, and its parties get BYE."""
     CATALOGUE_FALLBACK = "catalogue_fallback"
     """At the start the configuration and the database do not go together: the last good catalogue is in force."""
     OVERLOAD_BEGINS = "overload_begins"

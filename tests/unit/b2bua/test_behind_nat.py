@@ -202,6 +202,7 @@ def register(
     headers = [f"Path: {path}"] if path else []
     wanted, now = register_request(f"<sip:{number}@{contact}>", cseq=cseq, headers=headers), scene.exchange.clock.now()
     scene.exchange.registrations.register(number, RegistrantKind.PHONE, wanted, Peer(0, *source), now)
+    scene.exchange.flush()
 
 
 def phone_at_home(contact: Address = HOME) -> tuple[Scene, Vendor]:

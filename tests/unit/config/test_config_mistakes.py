@@ -92,7 +92,6 @@ def test_an_unknown_key_is_named_with_the_nearest_known_one(site, text, error):
     ("text", "key"),
     [
         ("media: {mode: relay}", "media"),
-        ("resume_within: 30", "resume_within"),
         ("sip: {qos: x}", "qos"),
         ("accounts: [{id: a, packages: b}]", "packages"),
         ("mapping_gateways: [{name: a, account: b, hosts: 192.0.2.1, codecs: a}]", "codecs"),

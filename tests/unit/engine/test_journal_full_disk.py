@@ -12,6 +12,7 @@ import structlog
 from doubles.journals import RESERVE_BYTES, crash_and_read, files_of, new_journal, open_call, opened
 
 from vosd.base.clock import Instant
+from vosd.callcontrol.bookkeeping import UNDESCRIBED
 from vosd.engine.journal import JournalUnusableError, KeepSettings
 from vosd.engine.journal import journal as journal_module
 from vosd.engine.journal import output as output_module
@@ -310,7 +311,7 @@ def test_what_a_full_disk_never_took_is_named_at_the_end(directory, disk, logged
 
 
 def test_the_room_that_is_left_for_an_end_is_enough_for_one():
-    assert len(ended_frame(answered_call(1), 0)) + len(answered_frame(open_call(1), ())) < END_BYTES
+    assert len(ended_frame(answered_call(1), 0)) + len(answered_frame(open_call(1), UNDESCRIBED)) < END_BYTES
 
 
 # -- syncing -------------------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ import yaml
 from doubles.ended_calls import ended_call, open_call
 
 from vosd.billing.parties import Party, Role
-from vosd.callcontrol.bookkeeping import OpenCall, lost
+from vosd.callcontrol.bookkeeping import UNDESCRIBED, OpenCall, lost
 from vosd.cdr.charges import charges_of
 from vosd.cdr.record import AGENT, CUSTOMER, VENDOR, CallRecord, ChargeRow
 from vosd.engine.journal.entries import Ended, answered_frame, ended_frame, entries_in
@@ -106,7 +106,7 @@ def test_an_earlier_version_books_from_a_newer_record_what_it_would_have_written
 def test_an_earlier_version_reads_a_newer_open_call_with_both_rates():
     call = open_call(1, applied_rate("0.60"), applied_rate("0.30"), AGENTS)
     entry = as_earlier(OpenCall, keys_of(EARLIER["answered"]), record=EARLIER_RECORD)
-    read: Any = msgspec.msgpack.decode(payload_of(answered_frame(call, ())), type=entry)
+    read: Any = msgspec.msgpack.decode(payload_of(answered_frame(call, UNDESCRIBED)), type=entry)
     assert (read.customer_rate, read.vendor_rate) == (call.customer_rate, call.vendor_rate)
     assert not hasattr(read, "agents")
 
@@ -114,7 +114,7 @@ def test_an_earlier_version_reads_a_newer_open_call_with_both_rates():
 def test_agents_and_charges_come_back_from_the_journal():
     call = open_call(1, applied_rate("0.60"), applied_rate("0.30"), AGENTS)
     record = ended_call(1, applied_rate("0.60"), applied_rate("0.30"), AGENTS)
-    entries = list(entries_in(io.BytesIO(answered_frame(call, ()) + ended_frame(record, 65_500))))
+    entries = list(entries_in(io.BytesIO(answered_frame(call, UNDESCRIBED) + ended_frame(record, 65_500))))
     assert entries == [call, Ended(record)]
 
 

@@ -98,6 +98,9 @@ class InstallationKeys(Keys):
     """Seconds for which established calls may go on after a stop was requested. A reload changes it."""
     on_sigterm: Annotated[OnSigterm, choice(OnSigterm, later=frozenset({"keep"}))] = OnSigterm.END
     """What happens to established calls on SIGTERM: ``end`` ends them as SIGINT does."""
+    resume_within: Annotated[int, whole(0, 604_800)] = 300
+    """Seconds after a crash, a power loss or a stop with ``keep`` within which the next start goes on with established
+    calls; after a longer time they end as Lost, and are charged up to the last proven instant. 0 = never."""
     limits: LimitKeys = LimitKeys()
     billing: BillingKeys = BillingKeys()
     dynamic_blacklist: DynamicBlacklistKeys = DynamicBlacklistKeys()

@@ -4,8 +4,7 @@ from typing import Final
 
 INSTALLATION: Final = frozenset(
     {
-        "alarms", "api", "live_state", "media", "metrics", "packages", "registrations", "resume_within", "security",
-        "web", "workers",
+        "alarms", "api", "live_state", "media", "metrics", "packages", "registrations", "security", "web", "workers",
     }
 )  # fmt: skip
 ACCOUNT: Final = frozenset({"packages"})

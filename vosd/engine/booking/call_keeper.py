@@ -1,6 +1,6 @@
 """Where the calls of a switch in production are written down (``callcontrol.ports.CallSink``)."""
 
-from vosd.callcontrol.bookkeeping import Legs, OpenCall
+from vosd.callcontrol.bookkeeping import Description, OpenCall
 from vosd.cdr.record import CallRecord
 from vosd.engine.booking.database_watch import DatabaseWatch
 from vosd.engine.booking.recorder import Recorder
@@ -20,13 +20,17 @@ class CallKeeper:
         """Whether no new call may be taken: too much waits to be written, or the database has lost commits."""
         return self._watch.refuses_calls or self._journal.is_overfull or self._recorder.is_overfull
 
-    def answered(self, call: OpenCall, legs: Legs) -> bool:
+    def answered(self, call: OpenCall, description: Description) -> bool:
         """Journal an answered call; False where that fails."""
-        return self._journal.answered(call, legs)
+        return self._journal.answered(call, description)
 
-    def moved(self, call_id: str) -> None:
+    def acknowledged(self, call_id: str, mono: int) -> None:
+        """Journal with the next mark when the caller acknowledged our 200."""
+        self._journal.acknowledged(call_id, mono)
+
+    def moved(self, call_id: str, *, at_once: bool = False) -> None:
         """Journal an answered call as it is now."""
-        self._journal.moved(call_id)
+        self._journal.moved(call_id, at_once=at_once)
 
     def ended(self, record: CallRecord) -> None:
         """Journal an ended call, and book it."""

@@ -17,19 +17,19 @@ from vosd.base.cause import EndReason, HangupSource
 from vosd.base.clock import Instant
 from vosd.base.wheel import Timer
 from vosd.callcontrol.admission import CallRequest
-from vosd.callcontrol.bookkeeping import Legs, OpenCall, conclude, draft, opened
+from vosd.callcontrol.bookkeeping import Description, OpenCall, conclude, draft, opened
 from vosd.callcontrol.questions import Ask, Outcome, Question, Ticket, Unanswered
 from vosd.callcontrol.setup import Setup
 from vosd.callcontrol.vendor_terms import LiveVendors
 from vosd.cdr.record import TOO_DEAR, Attempt, too_dear
 from vosd.engine.calls.attempts import name_of
+from vosd.engine.calls.established import Established, legs_of
 from vosd.engine.calls.services import CallServices, UnusedAnswer
 from vosd.engine.calls.vendor_money import hold_vendor, release_vendor
 from vosd.obs.events import Event
 from vosd.routing.breaker import place_of
 from vosd.routing.failover import AttemptOutcome
 from vosd.routing.pipeline import RouteChoice
-from vosd.sip.dialog.snapshot import DialogSnapshot
 from vosd.sip.wire.message import Response
 from vosd.trunks.gateways import Address, RoutingGateway
 
@@ -52,6 +52,7 @@ class LiveCall:
         "call_id",
         "call_request",
         "due_ms",
+        "has_moved",
         "is_over",
         "kept",
         "setup",
@@ -80,6 +81,8 @@ class LiveCall:
         """The wake-up, not after ``due_ms``."""
         self.due_ms = 0
         """The deadline of the call on the monotonic clock, once it has one."""
+        self.has_moved = False
+        """Whether the call is no longer as it was answered: its session, a leg or who takes part has changed."""
         self.is_over = False
 
     @property
@@ -261,10 +264,15 @@ class LiveCall:
             hold.answered(journey.answered_at.mono - journey.vendor_answered_at.mono)
         return min(hold.granted_s, hold.ceiling_s)
 
-    def moved(self) -> None:
-        """Journal the present dialogs of an answered call."""
+    def moved(self, *, at_once: bool = False) -> None:
+        """Journal an answered call as it is now."""
         if self.kept is not None:
-            self._services.sink.moved(self.call_id)
+            self.has_moved = True
+            self._services.sink.moved(self.call_id, at_once=at_once)
+
+    def acknowledged(self, at: Instant) -> None:
+        """Journal that the caller has acknowledged our 200."""
+        self._services.sink.acknowledged(self.call_id, at.mono)
 
     def extend(self) -> int | EndReason:
         """Hold money for more seconds; return the new total, or the reason to end the call."""
@@ -374,7 +382,9 @@ class LiveCall:
             services.attempts.rings(call.callee, self.call_request.account)
         if len(kept.record.attempts) > 1:  # the last one is the answer
             services.notices.account_refused(kept.record, answered_at)
-        if services.sink.answered(kept, legs_of(call)):
+        # A call whose 200 still waits is ended after a crash.
+        established = b"" if call.journey.answered_at is None else Established.of(call, self.call_request)
+        if services.sink.answered(kept, Description(legs_of(call), established)):
             self.kept = kept
             return True
         _log.error(Event.ANSWERED_CALL_REFUSED, call_id=self.call_id, why="the journal cannot be written")
@@ -386,14 +396,3 @@ class LiveCall:
             return None
         services = self._services
         return opened(services.node, call.arrival, self.call_request, call.journey, recorded=services.records_own_ends)
-
-
-def legs_of(call: Call) -> Legs:
-    """Describe the answered legs of a call; the gateway's first, because it costs money."""
-    caller, callee, flows = call.caller.leg, call.callee, call.endpoint.flows
-    legs = []
-    if callee is not None and callee.dialog is not None:
-        legs.append(DialogSnapshot.of(callee.dialog, flows, callee.choice.gateway.name, callee.invite_sequence))
-    if caller is not None and call.journey.answered_at is not None:
-        legs.append(DialogSnapshot.of(caller.dialog, flows))
-    return tuple(legs)

@@ -19,20 +19,23 @@ from vosd.base.errors import Refusal
 from vosd.billing.accounts import Account
 from vosd.billing.holds import AccountCredit
 from vosd.callcontrol.admission import Admission
-from vosd.callcontrol.bookkeeping import Legs
+from vosd.callcontrol.bookkeeping import UNDESCRIBED, Description
 from vosd.callcontrol.live_state import AddressesOf, IsLocated, LiveState, as_configured
 from vosd.callcontrol.ports import CallObserver, CallSink
 from vosd.callcontrol.questions import Asker, CannotAsk, Step, Ticket
 from vosd.callcontrol.setup import STEPS
 from vosd.catalogue.catalogue import Catalogue
 from vosd.catalogue.overrides import Overrides
+from vosd.engine.calls.described import described
 from vosd.engine.calls.intake import Intake
-from vosd.engine.calls.live_call import LiveCall, legs_of
+from vosd.engine.calls.live_call import LiveCall
 from vosd.engine.calls.notices import Notices, caller_listed, vendors_by_host
 from vosd.engine.calls.refusals import Refusals
+from vosd.engine.calls.resumption import Resumed, Resumption
 from vosd.engine.calls.saved import SavedSwitch
 from vosd.engine.calls.services import CallServices, UnusedAnswer
 from vosd.engine.counting import Counting, Figure
+from vosd.engine.journal import Remains
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import (
     AckArrived,
@@ -223,10 +226,15 @@ class Switch(Counting):
         before, self._overrides = self._overrides, overrides
         self._set_overdraft_limits(before.accounts() | overrides.accounts())
 
-    def legs_of(self, call_id: str) -> Legs:
-        """Return the answered legs of a call as they are now; none of one that has ended."""
+    def describe(self, call_id: str) -> Description:
+        """Describe an answered call as it is now, for the switch that goes on with it after a crash."""
         live_call = self._calls.get(call_id)
-        return () if live_call is None else legs_of(live_call.call)
+        return UNDESCRIBED if live_call is None else described(live_call, self.services)
+
+    def resume(self, remains: Remains, now: Instant) -> Resumed:
+        """Go on with the answered calls of an earlier process; those that cannot be continued stay in ``remains``."""
+        resumption = Resumption(self._endpoint, self.services, self._intake, self._intake.settings, now)
+        return resumption.run(remains)
 
     @property
     def has_calls(self) -> bool:

@@ -19,7 +19,7 @@ from vosd.base.number import for_matching
 from vosd.base.wheel import Timer
 from vosd.billing.holds import Hold
 from vosd.callcontrol.admission import CallRequest
-from vosd.callcontrol.bookkeeping import OpenCall, conclude, opened
+from vosd.callcontrol.bookkeeping import Description, OpenCall, conclude, opened
 from vosd.callcontrol.live_state import LiveState
 from vosd.callcontrol.ports import CallSink
 from vosd.callcontrol.vendor_terms import buy_rate
@@ -196,7 +196,7 @@ class TrialCall:
         self._journey.answered(attempt, first_audio_codec(response.body), now.came)
         self._open = self._opened()
         legs = (DialogSnapshot.of(dialog, endpoint.flows, gateway.name, transaction.parts.sequence),)
-        is_kept = self._open is not None and self._sink.answered(self._open, legs)
+        is_kept = self._open is not None and self._sink.answered(self._open, Description(legs))
         if self._phase is _Phase.CANCELLING or self._order.is_ring_only or not is_kept:
             self._hang_up(now)
             return

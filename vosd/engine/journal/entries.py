@@ -7,7 +7,7 @@ from uuid import UUID
 import msgspec
 
 from vosd.base.text import escaped
-from vosd.callcontrol.bookkeeping import Legs, OpenCall
+from vosd.callcontrol.bookkeeping import Description, OpenCall
 from vosd.cdr.record import CallRecord
 from vosd.engine.journal.frames import NO_CALL, Damage, Frame, framed, frames_in
 from vosd.sip.dialog.snapshot import CallerSnapshot, DialogSnapshot, InviteSnapshot
@@ -33,6 +33,8 @@ class Mark(msgspec.Struct, frozen=True, tag="mark"):
     wall: int
     ended: tuple[EndOf, ...] = ()
     """Answered calls that ended since the last mark, in case their own records are damaged."""
+    acknowledged: tuple[tuple[str, int], ...] = ()
+    """Calls whose caller has acknowledged our 200 since the last mark, and when on the monotonic clock."""
 
 
 class Booked(msgspec.Struct, frozen=True, tag="booked"):
@@ -69,7 +71,20 @@ class HungUp(msgspec.Struct, frozen=True, tag="hung_up"):
     """All legs of the earlier run are released."""
 
 
-Entry = PlacedCall | OpenCall | Ended | Mark | Booked | Quarantined | LeftOver | HungUp
+class Began(msgspec.Struct, frozen=True, tag="began"):
+    """A process begins to write; what its messages have in common, so that another one is known by the peers."""
+
+    boot: str
+    """Identity of the boot of the machine; empty where it is hidden."""
+    mono: int
+    wall: int
+    """Both clocks at the start: another boot counts ``mono`` anew."""
+    mark: str
+    """Prefix of every branch of ours."""
+    refusal_tag: str
+
+
+Entry = Began | PlacedCall | OpenCall | Ended | Mark | Booked | Quarantined | LeftOver | HungUp
 NAMES: Final = tuple(str(entry.__struct_config__.tag) for entry in get_args(Entry))
 """Names of the kinds, for people."""
 
@@ -81,7 +96,8 @@ KIND_QUARANTINED: Final = 5
 KIND_PLACED: Final = 6
 KIND_LEFT_OVER: Final = 7
 KIND_HUNG_UP: Final = 8
-_KNOWN: Final = frozenset(range(KIND_HUNG_UP + 1))
+KIND_BEGAN: Final = 9
+_KNOWN: Final = frozenset(range(KIND_BEGAN + 1))
 """0 is the kind of all records in a file of format 1."""
 
 _encode_text: Final = msgspec.msgpack.Encoder().encode
@@ -97,9 +113,20 @@ def _frame(kind: int, call_id: str | None, at: int, entry: Entry) -> bytes:
     return framed(kind, NO_CALL if call_id is None else bytes.fromhex(call_id.replace("-", "")), at, payload)
 
 
-def answered_frame(call: OpenCall, legs: Legs) -> bytes:
-    """Return the frame of an answered call with its legs."""
-    return _frame(KIND_ANSWERED, call.record.call_id, call.answered_mono, msgspec.structs.replace(call, legs=legs))
+def answered_frame(call: OpenCall, description: Description) -> bytes:
+    """Return the frame of an answered call as it is described now."""
+    return described_frame(call.described(description))
+
+
+def described_frame(call: OpenCall) -> bytes:
+    """Return the frame of an answered call with its description."""
+    # The clock of this boot may have begun after the answer: then the instant is negative.
+    return _frame(KIND_ANSWERED, call.record.call_id, max(0, call.answered_mono), call)
+
+
+def began_frame(began: Began) -> bytes:
+    """Return the frame of the start of a process."""
+    return _frame(KIND_BEGAN, None, 0, began)
 
 
 def ended_frame(record: CallRecord, mono: int) -> bytes:

@@ -16,11 +16,13 @@ from typing import Final
 import structlog
 
 from vosd.base.clock import Instant
-from vosd.callcontrol.bookkeeping import Legs, OpenCall, end_of
+from vosd.callcontrol.bookkeeping import UNDESCRIBED, Description, OpenCall, end_of
 from vosd.cdr.ports import RejectedRecord
 from vosd.cdr.record import CallRecord
 from vosd.engine.counting import Counting, Figure
+from vosd.engine.journal.changes import Changes
 from vosd.engine.journal.entries import (
+    Began,
     Booked,
     EndOf,
     LeftOver,
@@ -28,7 +30,9 @@ from vosd.engine.journal.entries import (
     PlacedCall,
     Quarantined,
     answered_frame,
+    began_frame,
     booked_frame,
+    described_frame,
     ended_frame,
     hung_up_frame,
     left_over_frame,
@@ -55,8 +59,8 @@ PRUNE_S: Final = 60
 _log = structlog.get_logger()
 
 
-def _no_legs(_call_id: str) -> Legs:
-    return ()
+def _nothing(_call_id: str) -> Description:
+    return UNDESCRIBED
 
 
 class Journal(Counting):
@@ -81,15 +85,17 @@ class Journal(Counting):
         """Bytes written to the newest segment, without the open calls at its beginning."""
         self._first = 0
         """The newest segment that begins with the open calls: only older ones may be retired."""
-        self.legs_of: Callable[[str], Legs] = _no_legs
-        """Returns the legs of an open call as they are now; they are kept nowhere, since files are begun rarely."""
+        self.describe: Callable[[str], Description] = _nothing
+        """Describes an open call as it is now; it is kept nowhere, since files are begun rarely."""
         self._open_calls: dict[str, OpenCall] = {}
-        self._moved: dict[str, None] = {}
-        """Open calls whose peers have moved since the last mark."""
+        self._changes = Changes()
         self._placed: dict[str, list[PlacedCall]] = {}
         self._left_over: list[LeftOver] = []
         self._ends: list[EndOf] = []
         """Answered calls that ended since the last mark."""
+        self._acknowledged: list[tuple[str, int]] = []
+        """Calls that were acknowledged since then."""
+        self._began: Began | None = None
         self._last_mark: Mark | None = None
         self._unknown: list[bytes] = []
         """Records of another version, which are copied with the open calls."""
@@ -170,12 +176,12 @@ class Journal(Counting):
         """Whether the disk has failed, or the quarantine is full, so that no new call may be taken."""
         return self._output.is_short or len(self.quarantine) > REFUSED_MAX
 
-    def answered(self, call: OpenCall, legs: Legs = ()) -> bool:
+    def answered(self, call: OpenCall, description: Description = UNDESCRIBED) -> bool:
         """Write an answered call at once; return False if that failed: then the call must not be answered."""
         output = self._output
         if not output.has_room_for_answer(len(self._open_calls)):
             return False
-        output.append(answered_frame(call, legs))
+        output.append(answered_frame(call, description))
         if not self._write():
             output.withdraw()
             return False
@@ -183,10 +189,27 @@ class Journal(Counting):
         self._placed.pop(call.record.call_id, None)
         return True
 
-    def moved(self, call_id: str) -> None:
-        """Note that a leg of an answered call has changed; it is written with the next mark."""
+    def began(self, began: Began) -> None:
+        """Write what the messages of this process have in common."""
+        self._began = began
+        self._output.append(began_frame(began))
+
+    def resumed(self, call: OpenCall) -> None:
+        """Write a call of an earlier run that this one goes on with, as it was described there."""
+        self._output.append(described_frame(call))
+        self._open_calls[call.record.call_id] = call.alone
+
+    def acknowledged(self, call_id: str, mono: int) -> None:
+        """Note that a caller has acknowledged our 200; it is written with the next mark."""
+        self._acknowledged.append((call_id, mono))
+
+    def moved(self, call_id: str, *, at_once: bool = False) -> None:
+        """Note that an answered call has changed; it is written before the datagrams of this turn are sent.
+
+        Unless ``at_once``, once a second at most: requests within calls are not limited, and must not fill the disk.
+        """
         if call_id in self._open_calls:
-            self._moved[call_id] = None
+            self._changes.note(call_id, at_once=at_once)
 
     def placed(self, call_id: str, invite: InviteSnapshot, caller: CallerSnapshot | None = None) -> None:
         """Keep what is needed to cancel an INVITE to a gateway, until the call is answered or has ended.
@@ -213,7 +236,7 @@ class Journal(Counting):
         call_id, number, mono = record.call_id, self._output.number, 0
         self._placed.pop(call_id, None)
         call = self._open_calls.pop(call_id, None)
-        self._moved.pop(call_id, None)
+        self._changes.forget(call_id)
         if call is not None:
             mono = end_of(call, record)
             self._ends.append(EndOf(call_id, mono))
@@ -254,13 +277,12 @@ class Journal(Counting):
         return KeptJournal(self._directory, since_s).ended()
 
     def mark(self, now: Instant) -> None:
-        """Write a time mark with the calls that ended since the last one, and the open calls that have moved."""
-        for call_id in self._moved:
-            self._output.append(answered_frame(self._open_calls[call_id], self.legs_of(call_id)))
-        self._moved.clear()
+        """Write a time mark with the calls that ended, or were acknowledged, since the last one."""
+        self._describe(self._changes.due_at_mark())
         self._last_mark = Mark(now.mono, now.wall)
-        self._output.append(mark_frame(Mark(now.mono, now.wall, tuple(self._ends))))
+        self._output.append(mark_frame(Mark(now.mono, now.wall, tuple(self._ends), tuple(self._acknowledged))))
         self._ends.clear()
+        self._acknowledged.clear()
 
     def tick(self, now: Instant, *, has_calls: bool) -> None:
         """Do the work of each second: a time mark while calls run, and another attempt on a disk that failed."""
@@ -284,6 +306,8 @@ class Journal(Counting):
 
         A failing disk is logged once and tried again every second; no record is dropped.
         """
+        if self._changes.now:
+            self._describe(self._changes.due())
         if self._output.backlog:
             self._write()
             if self._size >= self._segment_bytes and not self._output.is_short:
@@ -313,6 +337,10 @@ class Journal(Counting):
         self._size += waiting - self._output.backlog
         return is_done
 
+    def _describe(self, call_ids: Iterable[str]) -> None:
+        for call_id in call_ids:
+            self._output.append(answered_frame(self._open_calls[call_id], self.describe(call_id)))
+
     def _settled(self, call_ids: Iterable[str]) -> tuple[str, ...]:
         """Subtract calls from the counts of their segments; return those that were counted."""
         done = tuple(call_id for call_id in call_ids if call_id in self._segment_of)
@@ -337,11 +365,12 @@ class Journal(Counting):
         begun = output.number
         for number in range(self._first, begun):
             self._unbooked.setdefault(number, 0)
+        if self._began is not None:
+            output.append(began_frame(self._began))
         if self._last_mark is not None:
             output.append(mark_frame(self._last_mark))
-        for call_id, call in self._open_calls.items():
-            output.append(answered_frame(call, self.legs_of(call_id)))
-        self._moved.clear()
+        self._describe(self._open_calls)
+        self._changes.clear()
         for placed in chain.from_iterable(self._placed.values()):
             output.append(placed_frame(placed))
         for each in self._left_over:

@@ -19,6 +19,7 @@ from vosd.cdr.record import CallRecord
 from vosd.engine.journal.entries import (
     KIND_ANSWERED,
     KIND_ENDED,
+    Began,
     Booked,
     Ended,
     Entry,
@@ -66,8 +67,18 @@ class Remains(msgspec.Struct):
     """Callers that wait for a final response, by call id."""
     left_over: list[LeftOver] = []
     """Legs left by a run before the earlier one, which the earlier one has not released."""
+    began: Began | None = None
+    """The start of the earlier run; None = a version that wrote none, or nothing was written."""
+    acknowledged: dict[str, int] = {}
+    """When the callers of open calls acknowledged our 200, as far as it was written."""
+    answered_callers: dict[str, CallerSnapshot] = {}
+    """The INVITEs of open calls that have our 200, which may have to be sent again."""
     last_mono: int = 0
-    """The latest instant of any record, on the monotonic clock of the run that wrote it."""
+    """The latest instant of any record, on the monotonic clock of the run that wrote it, or as ``begin`` says."""
+    shifts: dict[str, int] = {}
+    """Milliseconds by which instants in the descriptions of open calls are to be moved: the machine was booted."""
+    _epoch: int | None = None
+    """The wall clock when the monotonic one was zero, by the latest record that has both."""
     unknown: list[Frame] = []
     """Records of another version of vosd, which are kept for it."""
     _recent: deque[tuple[int, LeftOver]] = msgspec.field(default_factory=deque)
@@ -79,10 +90,12 @@ class Remains(msgspec.Struct):
         """Apply one record."""
         match entry:
             case OpenCall():
-                self.placed.pop(entry.record.call_id, None)
-                if entry.record.answered_at is not None:
-                    self.callers.pop(entry.record.call_id, None)
-                self.open_calls[entry.record.call_id] = entry
+                call_id = entry.record.call_id
+                self.placed.pop(call_id, None)
+                if entry.record.answered_at is not None and call_id in self.callers:
+                    self.answered_callers[call_id] = self.callers.pop(call_id)
+                self.open_calls[call_id] = entry
+                self.shifts.pop(call_id, None)
                 self.last_mono = max(self.last_mono, entry.answered_mono)
             case Ended():
                 self._note_end(entry.record)
@@ -90,8 +103,12 @@ class Remains(msgspec.Struct):
                 self.unbooked[entry.record.call_id] = entry.record
             case Mark():
                 self.last_mono = max(self.last_mono, entry.mono)
+                self._epoch = entry.wall - entry.mono
+                self.acknowledged.update(entry.acknowledged)
                 for end in entry.ended:
                     self.ended(end.call_id, end.mono)
+            case Began():
+                self.begin(entry)
             case Booked() | Quarantined():
                 for call_id in entry.call_ids:
                     self._forget(call_id)
@@ -104,6 +121,23 @@ class Remains(msgspec.Struct):
                 self.left_over.append(entry)
             case HungUp():
                 self.left_over.clear()
+
+    def begin(self, began: Began) -> None:
+        """Go on in another process: after a boot of the machine, all instants are moved to its monotonic clock.
+
+        The wall clock says how much time has passed; if it was set back, none has.
+        """
+        before, self.began = self.began, began
+        epoch, self._epoch = self._epoch, began.wall - began.mono
+        if epoch is None or before is None or (began.mono >= self.last_mono and is_same_boot(before, began)):
+            return
+        ms = min(epoch - self._epoch, began.mono - self.last_mono)
+        self.last_mono += ms
+        self.open_calls = {call_id: moved_by(ms, call) for call_id, call in self.open_calls.items()}
+        self.cut = {call_id: Cut(moved_by(ms, cut.call), cut.ended_mono + ms) for call_id, cut in self.cut.items()}
+        self.acknowledged = {call_id: mono + ms for call_id, mono in self.acknowledged.items()}
+        self.shifts = {call_id: self.shifts.get(call_id, 0) + ms for call_id in self.open_calls}
+        self._recent = deque((at + ms, left) for at, left in self._recent)
 
     def _note_end(self, record: CallRecord) -> None:
         """Remember the gateway of a call that we released just now: the BYE may not have been sent, or received."""
@@ -121,15 +155,21 @@ class Remains(msgspec.Struct):
         """Note that a call has ended, without its record."""
         self.placed.pop(call_id, None)
         self.callers.pop(call_id, None)
-        call = self.open_calls.pop(call_id, None)
+        call = self._pop(call_id)
         if call is not None:
             self.cut[call_id] = Cut(call, mono)
 
     def _forget(self, call_id: str) -> None:
         self.placed.pop(call_id, None)
         self.callers.pop(call_id, None)
-        self.open_calls.pop(call_id, None)
+        self._pop(call_id)
         self.cut.pop(call_id, None)
+
+    def _pop(self, call_id: str) -> OpenCall | None:
+        self.acknowledged.pop(call_id, None)
+        self.answered_callers.pop(call_id, None)
+        self.shifts.pop(call_id, None)
+        return self.open_calls.pop(call_id, None)
 
     def legs(self) -> list[LeftOver]:
         """Return the legs that are still to be released, call by call."""
@@ -139,6 +179,25 @@ class Remains(msgspec.Struct):
         last = max((self.last_mono, *(at for at, _ in self._recent)))
         recent = [left for at, left in self._recent if at >= last - RECENT_MS]
         return [*self.left_over, *answered, *asked, *waiting, *recent]
+
+
+CLOCK_STEP_MS: Final = 5_000
+"""Where the boots have no identity: a larger difference of the two clocks means another boot."""
+
+
+def is_same_boot(one: Began, other: Began) -> bool:
+    """Return whether two processes ran under one boot of the machine, and so on one monotonic clock."""
+    if one.boot and other.boot:
+        return one.boot == other.boot
+    return abs((one.wall - one.mono) - (other.wall - other.mono)) <= CLOCK_STEP_MS
+
+
+def moved_by(ms: int, call: OpenCall) -> OpenCall:
+    """Return a call with its instants moved; those in its description are moved when it is read."""
+    vendor = call.vendor_answered_mono
+    return msgspec.structs.replace(
+        call, answered_mono=call.answered_mono + ms, vendor_answered_mono=None if vendor is None else vendor + ms
+    )
 
 
 def read_segments(segments: Iterable[Path]) -> Remains:

@@ -9,7 +9,7 @@ import msgspec
 
 from vosd.base.clock import Clock, Instant
 from vosd.base.money import format_amount
-from vosd.callcontrol.bookkeeping import Legs, OpenCall
+from vosd.callcontrol.bookkeeping import Description, OpenCall
 from vosd.callcontrol.live_state import LiveState
 from vosd.callcontrol.ports import CallSink
 from vosd.callcontrol.vendor_terms import LiveVendors
@@ -115,11 +115,14 @@ class _CountingSink:
     def refuses_calls(self) -> bool:
         return self._sink.refuses_calls
 
-    def answered(self, call: OpenCall, legs: Legs) -> bool:
-        return self._sink.answered(call, legs)
+    def answered(self, call: OpenCall, description: Description) -> bool:
+        return self._sink.answered(call, description)
 
-    def moved(self, call_id: str) -> None:
-        self._sink.moved(call_id)
+    def acknowledged(self, call_id: str, mono: int) -> None:
+        self._sink.acknowledged(call_id, mono)
+
+    def moved(self, call_id: str, *, at_once: bool = False) -> None:
+        self._sink.moved(call_id, at_once=at_once)
 
     def ended(self, record: CallRecord) -> None:
         self._note(record)

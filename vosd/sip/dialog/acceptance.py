@@ -48,6 +48,11 @@ class Acceptance:
         """Stop: the ACK has arrived."""
         self._retry.stop(self)
 
+    def go_on(self, now: Instant) -> None:
+        """Send the 2xx of an earlier process again, and wait for its ACK."""
+        self._retry.stop(self)
+        self._retry = Retry(self._store, self, self._retry.sent.peer, self._retry.sent.data, OF_SUCCESS, now)
+
     def transport_failed(self, now: Instant) -> None:
         """Send the 2xx to the port in the request's Via, if that is another one: the connection is closed."""
         if self._spare is not None:

@@ -5,13 +5,11 @@ from decimal import Decimal
 from itertools import count
 from typing import Any, Final
 
-from msgspec.structs import replace
-
 from vosd.b2bua.ports import Answer
 from vosd.base.cause import EndReason
 from vosd.base.clock import Instant
 from vosd.billing.holds import AccountCredit
-from vosd.callcontrol.bookkeeping import Legs, OpenCall
+from vosd.callcontrol.bookkeeping import UNDESCRIBED, Description, OpenCall
 from vosd.callcontrol.questions import Asker, Step, Ticket
 from vosd.callcontrol.setup import STEPS
 from vosd.catalogue.catalogue import Catalogue
@@ -49,28 +47,42 @@ class KeptSink:
         self.refuses_calls = False
         self.takes_answers = True
         """False = writing fails, as with a full disk."""
-        self.legs_of: Callable[[str], Legs] = lambda _call_id: ()
-        """Returns the legs of a call as they are now."""
+        self.describe: Callable[[str], Description] = lambda _call_id: UNDESCRIBED
+        """Describes a call as it is now."""
+        self.moves: dict[str, None] = {}
+        """Calls that have changed in this turn."""
+        self.acknowledgements: dict[str, int] = {}
         self.open: dict[str, OpenCall] = {}
         self.records: list[CallRecord] = []
 
-    def answered(self, call: OpenCall, legs: Legs) -> bool:
+    def answered(self, call: OpenCall, description: Description) -> bool:
         """Keep an answered call; it comes twice if the caller's 200 waited for a PRACK."""
         earlier = self.open.get(call.record.call_id)
         assert earlier is None or earlier.record.answered_at is None is not call.record.answered_at, "answered twice"
         if self.takes_answers:
-            self.open[call.record.call_id] = replace(call, legs=legs)
+            self.open[call.record.call_id] = call.described(description)
         return self.takes_answers
 
-    def moved(self, call_id: str) -> None:
+    def moved(self, call_id: str, *, at_once: bool = False) -> None:  # noqa: ARG002 - each is kept at once
         """Keep an answered call as it is now."""
         assert call_id in self.open, "moved before it was answered"
-        self.open[call_id] = replace(self.open[call_id], legs=self.legs_of(call_id))
+        self.moves[call_id] = None
+
+    def acknowledged(self, call_id: str, mono: int) -> None:
+        """Keep when a caller has acknowledged its 200."""
+        self.acknowledgements[call_id] = mono
+
+    def flush(self) -> None:
+        """Describe what has changed, as the journal does before datagrams are sent."""
+        for call_id in self.moves:
+            self.open[call_id] = self.open[call_id].described(self.describe(call_id))
+        self.moves.clear()
 
     def ended(self, record: CallRecord) -> None:
         """Keep an ended call."""
         assert record.call_id not in {kept.call_id for kept in self.records[-100:]}, "ended twice"
         is_open = self.open.pop(record.call_id, None) is not None
+        self.moves.pop(record.call_id, None)
         assert is_open == (record.vendor_answered_at is not None) or not self.takes_answers
         self.records.append(record)
 
@@ -168,7 +180,7 @@ class Exchange:
         self.node = node
         self.endpoint, self.switch, self.authenticator = node.endpoint, node.switch, node.authenticator
         self.registrations, self.followers, self.trace = node.registrations, node.followers, node.trace
-        self.sink.legs_of = node.switch.legs_of
+        self.sink.describe = node.switch.describe
         self._turn = Turn(node.endpoint, node.switch, node.trace)
 
     # -- parties ------------------------------------------------------------------------------------------------
@@ -225,6 +237,7 @@ class Exchange:
 
     def flush(self) -> None:
         """Send the queued datagrams of the switch."""
+        self.sink.flush()
         for datagram in self._turn.datagrams(self.clock.now()):
             peer, data = datagram.peer, datagram.data
             self.wire.send(SWITCH, Address(peer.host, peer.port), data)

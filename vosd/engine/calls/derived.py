@@ -1,0 +1,219 @@
+"""An established call as a saved one: what its description leaves out is derived from its record and the catalogue."""
+
+from vosd.b2bua.identity import PLAIN
+from vosd.b2bua.settings import CallSettings
+from vosd.b2bua.snapshot.call import CallPartsSnapshot, JourneySnapshot, LifetimeSnapshot
+from vosd.b2bua.snapshot.callee import CalleeLegSnapshot, ChoiceSnapshot
+from vosd.b2bua.snapshot.leg import CallerLegSnapshot, LegSnapshot
+from vosd.b2bua.snapshot.requests import SupervisionSnapshot
+from vosd.b2bua.snapshot.session import SessionSnapshot, identity_as_bytes
+from vosd.b2bua.stamps import Arrival
+from vosd.b2bua.states import CallState
+from vosd.base.clock import Instant
+from vosd.base.session_timer import SessionTimerSettings
+from vosd.base.text import portable
+from vosd.billing.holds import HoldSnapshot
+from vosd.billing.increments import hold_seconds
+from vosd.billing.rater import total_at
+from vosd.billing.rates import AppliedRate
+from vosd.callcontrol.bookkeeping import OpenCall
+from vosd.callcontrol.number_billing import free_rate
+from vosd.catalogue.catalogue import Catalogue
+from vosd.cdr.record import too_dear
+from vosd.engine.calls.established import Established
+from vosd.engine.calls.saved import RequestSnapshot, SavedCall
+from vosd.sip.dialog.session_timer_snapshot import SessionTimerSnapshot
+from vosd.sip.dialog.snapshot import DialogSnapshot
+from vosd.trunks.dialect import Reliability
+from vosd.trunks.gateways import Address
+from vosd.trunks.scope import Scope
+
+
+class EstablishedCall:
+    """One established call, as the journal has it."""
+
+    def __init__(self, call: OpenCall, catalogue: Catalogue, settings: CallSettings, shift_ms: int = 0) -> None:
+        """Read a call whose description has instants that are to be moved by ``shift_ms``.
+
+        Raises:
+            msgspec.DecodeError: its description is not readable.
+        """
+        self._call = call
+        self._its = Established.read(call.established)
+        self._catalogue = catalogue
+        self._settings = settings
+        self._shift_ms = shift_ms
+
+    def as_saved(self) -> SavedCall:
+        """Return the call as it is described otherwise; what can be derived comes from its record and the catalogue.
+
+        The caller's leg has not sent its 200 yet where this was written before: see ``engine.calls.resumption``.
+
+        Raises:
+            KeyError: its trunk, gateway or account is not in the catalogue.
+        """
+        call, its, catalogue = self._call, self._its, self._catalogue
+        record = call.record
+        epoch = (record.answered_at or 0) - call.answered_mono
+        answered_at = Instant(call.answered_mono, epoch + call.answered_mono)
+        mapping = catalogue.mapping_gateways[record.mapping_gateway or ""]
+        gateway = catalogue.routing_gateways[record.routing_gateway or ""]
+        account = catalogue.accounts[record.customer_account or ""]
+        rate = call.customer_rate or free_rate("", account, catalogue.parameters.free_policy)
+        at = Instant(record.started_at - epoch, record.started_at)
+        to_callee, to_caller = call.legs[0], call.legs[1]
+        vendor_mono = call.vendor_answered_mono or call.answered_mono
+        vendor_answered_at = Instant(vendor_mono, epoch + vendor_mono)
+        attempts = record.attempts[too_dear(record) :] if record.attempts else ()
+        choice = ChoiceSnapshot(
+            gateway.name, its.prefix, _bytes(record.callee_out), _bytes(record.caller_out), call.vendor_rate, False,
+            limits=its.limits, routing_number=record.routing_number or "",
+        )  # fmt: skip
+        parts = CallPartsSnapshot(
+            arrival=portable(
+                Arrival(
+                    record.call_id,
+                    record.caller_in or "",
+                    record.callee_in or "",
+                    record.sip_call_id_in or "",
+                    record.source_address or "",
+                    at,
+                )
+            ),
+            hops=its.hops,
+            state=CallState.TALKING,
+            settings=self._settings,
+            journey=portable(
+                JourneySnapshot(
+                    ringing_at=_instant(record.ringing_at, epoch),
+                    vendor_answered_at=vendor_answered_at,
+                    answered_at=answered_at,
+                    acknowledged_at=_instant_of(its.acknowledged_mono, self._shift_ms, epoch),
+                    progress_at=answered_at if record.pdd_ms is None else at.plus(record.pdd_ms),
+                    codec=its.codec,
+                    destination_address=record.destination_address,
+                    attempts=attempts,
+                    choice=choice,
+                    sip_call_ids_out=() if record.sip_call_id_out is None else (record.sip_call_id_out,),
+                )
+            ),
+            caller=self._caller(mapping.dialect.session_timer, to_caller, answered_at),
+            callee=self._callee(
+                gateway.dialect.session_timer,
+                to_callee,
+                choice,
+                vendor_answered_at,
+                attempts[-1].ms if attempts else 0,
+            ),
+            lifetime=LifetimeSnapshot(answered_at, its.granted_s, 0),
+        )
+        request = RequestSnapshot(
+            its.host,
+            its.port,
+            its.hops,
+            at,
+            its.user,
+            record.caller_in or "",
+            its.caller,
+            record.callee_in or "",
+            its.callee,
+            record.callee_billing or "",
+            mapping.name,
+            account.id,
+            rate,
+            HoldSnapshot(rate, total_at(rate, its.granted_s), its.granted_s, its.ceiling_s, its.advance_s),
+            (
+                (Scope.MAPPING, mapping.name, at.mono),
+                (Scope.ACCOUNT, account.id, at.mono),
+                *((Scope.ACCOUNT, party.account, at.mono) for party in call.agents),
+            ),
+            record.routing_number or "",
+            counted=None if its.counted is None else (*its.counted[0], *its.counted[1:]),
+            holds_above=tuple(
+                (party.account, self._held(party.applied, catalogue.accounts[party.account].advance_s))
+                for party in call.agents
+            ),
+            holds_of_vendors=self._held_of_vendor(call, catalogue),
+            leaves_no_cdr=call.leaves_no_cdr,
+            agents=call.agents,
+        )
+        return SavedCall(parts, portable(request), portable(call.alone))
+
+    def _caller(self, timer: SessionTimerSettings, dialog: DialogSnapshot, at: Instant) -> CallerLegSnapshot:
+        its = self._its
+        offer = SessionSnapshot(its.offer, its.offer_from)
+        session = offer if its.session is None else SessionSnapshot(its.session, its.offer_from)
+        return CallerLegSnapshot(
+            leg=LegSnapshot(
+                SessionTimerSnapshot(timer, its.caller_agreed, at),
+                dialog,
+                session,
+                said=SessionSnapshot(its.said_to_caller),
+                allows_update=its.caller_updates,
+                is_confirmed=True,
+                last_seen_at=at,
+                supervision=SupervisionSnapshot(at) if its.is_sent else None,
+            ),
+            invite_sequence=its.invite_sequence,
+            wish=its.wish,
+            reliability=Reliability.OFF,
+            identity=identity_as_bytes(its.identity or PLAIN),
+            offer=offer,
+            final=200 if its.is_sent else None,
+            is_answered=its.is_sent,
+            is_settled=its.caller_is_settled,
+        )
+
+    def _callee(
+        self, timer: SessionTimerSettings, dialog: DialogSnapshot, choice: ChoiceSnapshot, at: Instant, took_ms: int
+    ) -> CalleeLegSnapshot:
+        its = self._its
+        answer, peer = SessionSnapshot(its.answer, its.answer_from), dialog.seen_at
+        said = SessionSnapshot(its.offer if its.said_to_callee is None else its.said_to_callee)
+        return CalleeLegSnapshot(
+            leg=LegSnapshot(
+                SessionTimerSnapshot(timer, its.callee_agreed, at, its.floor_s, its.offered_s),
+                dialog,
+                answer,
+                said=said,
+                allows_update=its.callee_updates,
+                is_confirmed=True,
+                last_seen_at=at,
+                supervision=SupervisionSnapshot(at),
+            ),
+            choice=choice,
+            peer=peer,
+            address=Address(peer.host, peer.port),
+            started_at=at.plus(-took_ms),
+            invite=its.invite,
+            rang=True,
+            rang_at=at,
+            answer=answer,
+            is_settled=its.callee_is_settled,
+            acknowledged=its.invite is None,
+        )
+
+    def _held(self, applied: AppliedRate, advance_s: int, lead_s: int = 0) -> HoldSnapshot:
+        its = self._its
+        granted_s = its.granted_s + lead_s
+        return HoldSnapshot(applied, total_at(applied, granted_s), granted_s, its.ceiling_s, advance_s, lead_s)
+
+    def _held_of_vendor(self, call: OpenCall, catalogue: Catalogue) -> tuple[tuple[str, HoldSnapshot], ...]:
+        account, applied = call.record.vendor_account, call.vendor_rate
+        if not self._its.holds_of_vendor or account is None or applied is None:
+            return ()
+        lead_ms = call.answered_mono - (call.vendor_answered_mono or call.answered_mono)
+        lead_s = hold_seconds(lead_ms, applied.policy.hold_time_precision_ms)
+        return ((account, self._held(applied, catalogue.accounts[account].advance_s, lead_s)),)
+
+
+def _bytes(text: str | None) -> bytes:
+    return (text or "").encode("utf-8", "surrogateescape")
+
+
+def _instant(wall: int | None, epoch: int) -> Instant | None:
+    return None if wall is None else Instant(wall - epoch, wall)
+
+
+def _instant_of(mono: int | None, shift_ms: int, epoch: int) -> Instant | None:
+    return None if mono is None else Instant(mono + shift_ms, epoch + mono + shift_ms)

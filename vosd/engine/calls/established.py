@@ -1,0 +1,162 @@
+"""What another switch needs to go on with a call as it was answered, beside its record and its dialogs (ADR 67).
+
+Every answered call is described once on the path of its packets, so ``Established`` holds what can be read from it
+without calling a function, and what can be derived is left out (``derived``). A call that changes later is described
+by ``SavedCall``.
+"""
+
+from typing import Final
+
+import msgspec
+
+from vosd.b2bua.call import Call
+from vosd.b2bua.identity import PLAIN, CallerIdentity
+from vosd.base.text import as_received, portable
+from vosd.callcontrol.admission import CallRequest
+from vosd.callcontrol.bookkeeping import Legs
+from vosd.sdp.rewrite import Hidden
+from vosd.sip.dialog.session_timer import Agreed, Wish
+from vosd.sip.dialog.snapshot import DialogSnapshot
+from vosd.sip.transaction.client_snapshot import InviteClientSnapshot
+from vosd.trunks.scope import Limit
+
+_encode: Final = msgspec.msgpack.Encoder().encode
+_NOTHING: Final = b""
+
+
+class Established(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """An answered call whose two sides are those that were connected first, and whose session is the first one."""
+
+    hops: int
+    host: str
+    """Where the caller's INVITE came from."""
+    port: int
+    user: str
+    caller: str
+    """The number that may be presented."""
+    callee: str
+    """Without tech prefix."""
+    prefix: str
+    """By which the gateway was found."""
+    limits: tuple[Limit, ...]
+    """What the route occupies beside its gateway."""
+    granted_s: int
+    ceiling_s: int
+    advance_s: int
+    holds_of_vendor: bool
+    """The vendor is paid in advance."""
+    counted: tuple[tuple[str, str], str, int] | None
+    """Gateway and caller, target, and instant as the dynamic blacklist counts the call."""
+    invite_sequence: int
+    """CSeq of the caller's INVITE."""
+    wish: Wish
+    """What the caller's INVITE says of session timers."""
+    identity: CallerIdentity | None
+    offer: bytes
+    """Of the caller; empty = the vendor made the offer."""
+    offer_from: str
+    """Where the caller is seen, if that is behind NAT."""
+    session: bytes | None
+    """The caller's present session description, where it is not the offer."""
+    answer: bytes
+    """Of the vendor."""
+    answer_from: str
+    said_to_caller: bytes
+    """What the caller was sent before its 200."""
+    said_to_callee: bytes | None
+    """None = the offer."""
+    is_sent: bool
+    """The 200 was sent before this was written."""
+    caller_is_settled: bool
+    callee_is_settled: bool
+    caller_updates: bool
+    """The caller allows UPDATE."""
+    callee_updates: bool
+    caller_agreed: Agreed | None
+    callee_agreed: Agreed | None
+    floor_s: int
+    offered_s: int
+    """Of the vendor's session timer."""
+    acknowledged_mono: int | None
+    """When the caller acknowledged our 200."""
+    codec: str | None
+    invite: InviteClientSnapshot | None
+    """The INVITE to the vendor, whose 2xx waits for the caller's answer."""
+    is_portable: bool = False
+    """Text of peers is not UTF-8 throughout (``base.text.portable``)."""
+
+    @classmethod
+    def of(cls, call: Call, request: CallRequest) -> bytes:
+        """Describe a call that is being answered, or was; empty if it has another form than it had then."""
+        leg, callee, hold, journey = call.caller.leg, call.callee, request.hold, call.journey
+        choice = journey.choice
+        if leg is None or callee is None or hold is None or choice is None:
+            return _NOTHING
+        offer, answer, session, said = leg.offer, callee.answer, leg.remote_session, callee.said
+        counted, timer, identity = request.counted, callee.timer, leg.caller_identity
+        acknowledged_at = journey.acknowledged_at
+        described = cls(
+            call._hops,
+            request.source_host,
+            request.source_port,
+            request.user,
+            request.caller,
+            request.callee,
+            choice.prefix,
+            choice.limits,
+            hold.granted_s,
+            hold.ceiling_s,
+            hold.holds[0].advance_s,
+            bool(hold.vendors),
+            None if counted is None or counted.is_over else (counted.caller, counted.target, counted.mono_ms),
+            leg._invite,
+            leg._wish,
+            None if identity is PLAIN else identity,
+            bytes(offer),
+            offer.host if type(offer) is Hidden else "",
+            None if session == offer else bytes(session),
+            bytes(answer),
+            answer.host if type(answer) is Hidden else "",
+            bytes(leg.said),
+            None if said == offer else bytes(said),
+            leg._is_answered,
+            leg.is_settled,
+            callee.is_settled,
+            leg._allows_update,
+            callee._allows_update,
+            leg.timer.agreed,
+            timer.agreed,
+            timer._floor_s,
+            timer._offered_s,
+            None if acknowledged_at is None else acknowledged_at.mono,
+            journey.codec,
+            None if callee._acknowledged else InviteClientSnapshot.of(callee._transaction, call.endpoint.flows),
+        )
+        try:
+            return _encode(described)
+        except UnicodeEncodeError:
+            return _encode(msgspec.structs.replace(portable(described), is_portable=True))
+
+    @classmethod
+    def read(cls, data: bytes) -> "Established":
+        """Return what ``of`` has written.
+
+        Raises:
+            msgspec.DecodeError: it is not readable.
+        """
+        described = _decode(data)
+        return as_received(described) if described.is_portable else described
+
+
+def legs_of(call: Call) -> Legs:
+    """Describe the answered legs of a call; the gateway's first, because it costs money."""
+    caller, callee, flows = call.caller.leg, call.callee, call.endpoint.flows
+    legs = []
+    if callee is not None and callee.dialog is not None:
+        legs.append(DialogSnapshot.of(callee.dialog, flows, callee.choice.gateway.name, callee.invite_sequence))
+    if caller is not None and call.journey.answered_at is not None:
+        legs.append(DialogSnapshot.of(caller.dialog, flows))
+    return tuple(legs)
+
+
+_decode: Final = msgspec.msgpack.Decoder(Established).decode

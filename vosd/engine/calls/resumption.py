@@ -1,0 +1,255 @@
+"""Going on with the answered calls of an earlier process that was killed (ADR 67).
+
+The journal says how each call was when it was last written. What was not written is restored so that it is right
+whatever has happened since: numbers of requests leave a gap, the sessions begin an interval now, a 200 that may not
+have arrived is sent again. Money is held at least for the time that the journal proves.
+"""
+
+from typing import Final, NamedTuple
+
+import msgspec
+import structlog
+from msgspec.structs import replace
+
+from vosd.b2bua.caller_leg import CallerLeg
+from vosd.b2bua.leg import Leg
+from vosd.b2bua.settings import CallSettings
+from vosd.b2bua.snapshot.references import NoSnapshotError, RestoredCalls
+from vosd.b2bua.supervision import Supervision
+from vosd.base.clock import Instant
+from vosd.billing.holds import HoldSnapshot
+from vosd.billing.rater import total_at
+from vosd.callcontrol.bookkeeping import OpenCall
+from vosd.engine.calls.derived import EstablishedCall
+from vosd.engine.calls.intake import Intake
+from vosd.engine.calls.live_call import LiveCall
+from vosd.engine.calls.logins import logins
+from vosd.engine.calls.saved import RequestSnapshot, SavedCall
+from vosd.engine.calls.services import CallServices
+from vosd.engine.calls.stripped import moved_in_time, named_calls, stripped
+from vosd.engine.journal import Remains
+from vosd.obs.events import Event
+from vosd.sip.dialog.snapshot import COUNTED_SINCE, CallerSnapshot
+from vosd.sip.endpoint import Endpoint
+from vosd.sip.restoration import Restoration
+from vosd.sip.transaction.invite_server import InviteServer
+
+REFRESH_MS: Final = 2_000
+"""Our sessions are refreshed so soon after the start: peers may have waited for a refresh meanwhile."""
+REFRESHES_PER_S: Final = 200
+"""A burst of thousands of refreshes would be lost in the buffers of the peers."""
+LEFT_FOR_ACK: Final = 8
+"""A peer acknowledges a 200 again for 64·T1 after the first; with less than an eighth left it is taken as received."""
+
+_read_saved: Final = msgspec.msgpack.Decoder(SavedCall).decode
+_log = structlog.get_logger()
+
+
+class Resumed(NamedTuple):
+    """What became of the answered calls of an earlier process."""
+
+    calls: list[OpenCall]
+    """Those that go on, as they are to be journalled again."""
+    changed: list[str]
+    """Those of them whose description is to be written anew."""
+
+
+class Resumption:
+    """One pass over the calls that the journal of an earlier process has open, in a switch without calls."""
+
+    def __init__(
+        self, endpoint: Endpoint, services: CallServices, intake: Intake, settings: CallSettings, now: Instant
+    ) -> None:
+        self._endpoint = endpoint
+        self._services = services
+        self._intake = intake
+        self._settings = settings
+        self._now = now
+        self._refreshes = 0
+
+    def run(self, remains: Remains) -> Resumed:
+        """Go on with all calls that can be continued; the credits of the accounts are there, without holds.
+
+        Those that cannot be continued stay in ``remains.open_calls``, and are to be ended.
+        """
+        described = {}
+        for call_id, call in remains.open_calls.items():
+            try:
+                described[call_id] = self._described(call, remains)
+            except (NoSnapshotError, KeyError, msgspec.MsgspecError) as error:
+                self._refuse(call_id, error)
+        self._leave_partners_out(described)
+        restoration = Restoration(self._endpoint, logins(self._services.admission.catalogue))
+        calls = RestoredCalls(restoration)
+        live_calls = {}
+        for call_id, saved in described.items():
+            try:
+                live_calls[call_id] = saved.restored(self._services, self._intake, calls)
+            except (KeyError, ValueError, TypeError) as error:
+                self._refuse(call_id, error)
+                self._drop(call_id)
+        # (joined calls of which one was refused just now)
+        for call_id in [each for each in live_calls if not named_calls(described[each].parts) <= live_calls.keys()]:
+            self._refuse(call_id, KeyError("the call that it is joined to"))
+            del live_calls[call_id]
+            self._drop(call_id)
+        for call_id in live_calls:
+            described[call_id].parts.connect(calls)
+        restoration.finish()
+        resumed = Resumed([], [])
+        for call_id, live_call in live_calls.items():
+            call = remains.open_calls.pop(call_id)
+            is_awaited = self._go_on(live_call, call, remains)
+            resumed.calls.append(_counted_on(call))
+            if is_awaited or remains.shifts.get(call_id):
+                resumed.changed.append(call_id)
+        return resumed
+
+    # -- before -------------------------------------------------------------------------------------------------
+
+    def _described(self, call: OpenCall, remains: Remains) -> SavedCall:
+        """Return a call as it is to be restored.
+
+        Raises:
+            NoSnapshotError: it cannot be continued.
+            KeyError: its trunk, gateway or account is not in the catalogue.
+            msgspec.DecodeError: its description is not readable.
+        """
+        if call.record.answered_at is None:
+            raise NoSnapshotError("its caller had no answer yet")
+        ms = remains.shifts.get(call.record.call_id, 0)
+        if call.saved:
+            saved = stripped(_read_saved(call.saved))
+            saved = replace(moved_in_time(saved, ms) if ms else saved, kept=call.alone)
+        elif call.established:
+            saved = EstablishedCall(call, self._services.admission.catalogue, self._settings, ms).as_saved()
+        else:
+            raise NoSnapshotError("it was written by an earlier version")
+        self._check(saved, call)
+        talked_ms = max(remains.last_mono - call.answered_mono, 0)
+        return replace(saved, request=_paid_for(saved.request, -(-talked_ms // 1000)), deadline=None)
+
+    def _check(self, saved: SavedCall, call: OpenCall) -> None:
+        """Raise KeyError where something that the call needs is not there."""
+        catalogue, credits = self._services.admission.catalogue, self._services.live.credits
+        request, parts = saved.request, saved.parts
+        catalogue.mapping_gateways[request.mapping or ""]
+        catalogue.accounts[request.account or ""]
+        if parts.callee is not None:
+            catalogue.routing_gateways[parts.callee.choice.gateway]
+        record = call.record
+        accounts = [record.customer_account, record.vendor_account, *(party.account for party in call.agents)]
+        accounts += [name for name, _ in (*request.holds_above, *request.holds_of_vendors)]
+        for account in accounts:
+            if account is not None:
+                credits[account]
+
+    def _leave_partners_out(self, described: dict[str, SavedCall]) -> None:
+        """Leave calls out that are joined to one that is not continued."""
+        while True:
+            alone = [
+                call_id for call_id, saved in described.items() if not named_calls(saved.parts) <= described.keys()
+            ]
+            if not alone:
+                return
+            for call_id in alone:
+                del described[call_id]
+                self._refuse(call_id, NoSnapshotError("the call that it is joined to cannot be continued"))
+
+    def _refuse(self, call_id: str, error: Exception) -> None:
+        why = f"{error.args[0]} is not configured any more" if isinstance(error, KeyError) else str(error)
+        _log.warning(Event.CALL_NOT_CONTINUED, call_id=call_id, why=why)
+
+    def _drop(self, call_id: str) -> None:
+        """Forget a call that was restored in part."""
+        live_call = self._services.running.get(call_id)
+        if live_call is None:
+            return
+        self._services.running.remove(call_id)
+        live_call.call_request.give_back()
+        for leg in (live_call.call.caller.leg, live_call.call.callee):
+            if leg is not None and leg.dialog is not None:
+                self._endpoint.forget(leg.dialog.local_tag, self._now)
+
+    # -- after --------------------------------------------------------------------------------------------------
+
+    def _go_on(self, live_call: LiveCall, written: OpenCall, remains: Remains) -> bool:
+        """Set the timers of a call; return whether its caller has still to acknowledge our 200."""
+        call, hold = live_call.call, live_call.call_request.hold
+        live_call.has_moved = bool(written.saved)
+        caller, callee = call.caller.leg, call.callee
+        for dialog in (None if leg is None else leg.dialog for leg in (caller, callee)):
+            if dialog is not None:
+                counted = [each.local_sequence for each in written.legs if each.local_tag == dialog.local_tag]
+                dialog.local_sequence = max([dialog.local_sequence, *counted]) + COUNTED_SINCE
+        acknowledged = remains.acknowledged.get(call.arrival.call_id)
+        journey = call.journey
+        if acknowledged is not None and journey.acknowledged_at is None and journey.answered_at is not None:
+            journey.acknowledged_at = journey.answered_at.plus(acknowledged - journey.answered_at.mono)
+        is_awaited = False
+        if caller is not None:
+            waiting = remains.answered_callers.get(call.arrival.call_id)
+            is_awaited = self._answer_again(caller, written, waiting)
+        for leg in (callee, caller):
+            if leg is not None:
+                self._supervise(leg)
+        if call._lifetime is not None and hold is not None:
+            call._lifetime._granted_s = min(hold.granted_s, hold.ceiling_s)
+        call.watch()
+        return is_awaited
+
+    def _answer_again(self, leg: CallerLeg, written: OpenCall, waiting: CallerSnapshot | None) -> bool:
+        """Send our 200 again if its ACK may not have come; return whether it is awaited."""
+        call, now, at = leg.call, self._now, Instant(written.answered_mono, self._now.wall)
+        lasts_ms = self._endpoint.store.timers.transaction_ms
+        left_ms = at.mono + lasts_ms - now.mono
+        is_awaited = call.journey.acknowledged_at is None and left_ms >= lasts_ms // LEFT_FOR_ACK
+        if leg._is_answered:
+            if is_awaited and leg._acceptance is not None:
+                leg._acceptance.go_on(now)
+                return True
+            if leg._acceptance is not None:
+                leg._acceptance.acknowledged()
+            leg._acceptance, leg._is_confirmed = None, True
+            return False
+        answer = b"" if call.callee is None else call.callee.answer
+        if is_awaited and waiting is not None:
+            key, stem = waiting.restored(self._endpoint.flows)
+            leg._is_confirmed = False
+            leg._transaction = InviteServer(self._endpoint.store, key, stem)
+            leg.answer(answer, now)
+            return True
+        leg.was_answered(answer, now)
+        return False
+
+    def _supervise(self, leg: Leg) -> None:
+        supervision = leg.supervision
+        if supervision is None:
+            leg.supervision = supervision = Supervision(self._endpoint, leg, self._now)
+        self._refreshes += 1
+        supervision.resumed(self._now, REFRESH_MS + 1_000 * self._refreshes // REFRESHES_PER_S)
+
+
+def _paid_for(request: RequestSnapshot, talked_s: int) -> RequestSnapshot:
+    """Return a request whose holds cover what the call has talked: it had as much when it was last seen."""
+    if request.hold is None:
+        return request
+    return replace(
+        request,
+        hold=_covering(request.hold, talked_s),
+        holds_above=tuple((name, _covering(each, talked_s)) for name, each in request.holds_above),
+        holds_of_vendors=tuple((name, _covering(each, talked_s)) for name, each in request.holds_of_vendors),
+    )
+
+
+def _covering(hold: HoldSnapshot, talked_s: int) -> HoldSnapshot:
+    granted_s = min(talked_s, hold.ceiling_s) + hold.lead_s
+    if granted_s <= hold.granted_s:
+        return hold
+    return replace(hold, granted_s=granted_s, amount=total_at(hold.applied, granted_s))
+
+
+def _counted_on(call: OpenCall) -> OpenCall:
+    """Return a call as it is journalled again: the next process leaves a gap behind the numbers of this one."""
+    legs = tuple(replace(leg, local_sequence=leg.local_sequence + COUNTED_SINCE) for leg in call.legs)
+    return replace(call, legs=legs)

@@ -1,0 +1,108 @@
+"""What of a saved call holds after a crash: requests that were under way then are given up.
+
+A snapshot that was written minutes before the crash says nothing of the requests that came since, and what it says of
+those of its own moment is no longer true. Peers repeat what they have no answer to.
+"""
+
+from typing import Any, TypeVar
+
+import msgspec
+from msgspec.structs import replace
+
+from vosd.b2bua.snapshot.call import CallPartsSnapshot
+from vosd.b2bua.snapshot.leg import CallerLegSnapshot, LegSnapshot
+from vosd.b2bua.snapshot.references import NoSnapshotError
+from vosd.b2bua.snapshot.transfer import TransferSnapshot
+from vosd.b2bua.states import CallState
+from vosd.b2bua.transfer import Stage
+from vosd.base.clock import Instant
+from vosd.engine.calls.saved import SavedCall
+
+Thing = TypeVar("Thing")
+
+
+def stripped(saved: SavedCall) -> SavedCall:
+    """Return an answered call without the requests that were under way.
+
+    A 200 to its first INVITE that has no ACK stays, for the peer repeats its ACK when it is sent again.
+
+    Raises:
+        NoSnapshotError: the call is not one of two parties: it was being connected to the target of a transfer.
+    """
+    parts = saved.parts
+    if parts.state is not CallState.TALKING or parts.callee is None:
+        raise NoSnapshotError("the call was not answered")
+    transfer = _lasting(parts.transfer)
+    if parts.caller is None and transfer is None:
+        raise NoSnapshotError("the caller has left, and the target of the transfer had not answered")
+    bridge = None if parts.bridge is None else replace(parts.bridge, proposal=None)
+    parts = replace(
+        parts,
+        newcomer=None,
+        informations=(),
+        given_up=(),
+        transfer=transfer,
+        bridge=bridge,
+        caller=None if parts.caller is None else _caller(parts.caller),
+        callee=replace(parts.callee, leg=_leg(parts.callee.leg), early=None),
+    )
+    return replace(saved, parts=parts, deadline=None, setup=None)
+
+
+def named_calls(parts: CallPartsSnapshot) -> set[str]:
+    """Return the other calls whose legs a call refers to: they go on together or not at all."""
+    named: set[str] = set()
+    if parts.bridge is not None:
+        named.update((parts.bridge.one.call_id, parts.bridge.other.call_id))
+    if parts.transfer is not None:
+        named.update((parts.transfer.first, parts.transfer.second or ""))
+    return named - {"", parts.arrival.call_id}
+
+
+def moved_in_time(thing: Thing, ms: int) -> Thing:
+    """Return a struct or tuple with every instant in it moved on the monotonic clock."""
+    moved: Thing = _moved(thing, ms)
+    return moved
+
+
+def _lasting(transfer: TransferSnapshot | None) -> TransferSnapshot | None:
+    """Return a transfer whose target has answered; a REFER to one that has not is void, and the call goes on."""
+    if transfer is None or transfer.second is None or transfer.stage not in {Stage.CONSULTING, Stage.JOINED}:
+        return None
+    return replace(transfer, alarm=None, hold=None)
+
+
+def _caller(caller: CallerLegSnapshot) -> CallerLegSnapshot:
+    return replace(
+        caller,
+        leg=_leg(caller.leg),
+        invite=None,
+        keypad=None,
+        unacknowledged=None,
+        last_tag=None,
+        waiting_rings=(),
+        waiting_answer=None,
+        proposing=None,
+        expiry=None,
+    )
+
+
+def _leg(leg: LegSnapshot) -> LegSnapshot:
+    supervision = leg.supervision
+    if supervision is not None:
+        supervision = replace(supervision, refresh=None, options=None, tried_at=None, failures=0)
+    acceptance = None if leg.is_confirmed else leg.acceptance
+    return replace(leg, moving=None, acceptance=acceptance, supervision=supervision)
+
+
+def _moved(value: Any, ms: int) -> Any:
+    if isinstance(value, Instant):
+        return replace(value, mono=value.mono + ms)
+    if isinstance(value, msgspec.Struct):
+        fields = {name: getattr(value, name) for name in value.__struct_fields__}
+        changes = {name: _moved(each, ms) for name, each in fields.items()}
+        return replace(value, **{name: each for name, each in changes.items() if each is not fields[name]})
+    if isinstance(value, tuple):
+        items = [_moved(each, ms) for each in value]
+        return type(value)._make(items) if hasattr(value, "_make") else tuple(items)
+    return value
