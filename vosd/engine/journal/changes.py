@@ -1,4 +1,4 @@
-"""Which open calls are to be written again, and when: requests within calls are not limited, and must not fill the disk."""
+"""Which open calls are to be written again, and when: requests within calls are unlimited, and must not fill disks."""
 
 from collections.abc import Iterator
 
