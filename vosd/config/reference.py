@@ -3,8 +3,12 @@
 The output is ``docs/configuration.md``; a test compares the two.
 """
 
+import ast
+import inspect
 import sys
+import textwrap
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from typing import Final, get_args
 
 from pydantic.fields import FieldInfo
@@ -12,6 +16,7 @@ from pydantic.fields import FieldInfo
 from vosd.config.keys.accounts import AccountKeys
 from vosd.config.keys.calendars import CalendarKeys
 from vosd.config.keys.currencies import CurrencyKeys, ExchangeRateKeys
+from vosd.config.keys.declared import DeclaredKeys
 from vosd.config.keys.installation import InstallationKeys
 from vosd.config.keys.mapping_gateways import MappingGatewayKeys
 from vosd.config.keys.number_lists import NumberListKeys
@@ -95,6 +100,7 @@ def _section(title: str, key: str, model: type[Keys]) -> Iterator[str]:
     yield f"{model.__doc__}\n"
     yield "| key | value | default | meaning |\n| --- | --- | --- | --- |"
     inner = {}
+    meanings = meanings_of(model)
     for name, field in model.by_key().items():
         nested, item = section_of(field.annotation), section_in_list(field.annotation)
         if nested is not None:
@@ -102,9 +108,9 @@ def _section(title: str, key: str, model: type[Keys]) -> Iterator[str]:
             yield f"| `{name}` | keys and values | | {_sentence(nested.__doc__)} |"
         elif item is not None:
             inner[f"{name}[]"] = item
-            yield f"| `{name}` | a list of keys and values | | {_sentence(field.description)} |"
+            yield f"| `{name}` | a list of keys and values | | {_sentence(meanings[name])} |"
         else:
-            yield _row(name, field)
+            yield _row(name, field, meanings[name])
     for name, meaning in model.apart.items():
         yield f"| `{name}` | | | {_sentence(meaning)} |"
     yield ""
@@ -113,11 +119,36 @@ def _section(title: str, key: str, model: type[Keys]) -> Iterator[str]:
         yield from _section(f"`{path}`", path, nested)
 
 
-def _row(name: str, field: FieldInfo) -> str:
+def _row(name: str, field: FieldInfo, meaning: str | None) -> str:
     is_list, reading = _reading(field)
     expected = f"one or a list: {reading.expected}" if is_list else reading.expected
-    meaning = _sentence(field.description)
-    return f"| `{name}` | {expected} | {_default(field, reading, is_list=is_list)} | {meaning} |"
+    return f"| `{name}` | {expected} | {_default(field, reading, is_list=is_list)} | {_sentence(meaning)} |"
+
+
+def meanings_of(model: type[Keys]) -> dict[str, str | None]:
+    """Return the meaning of each key: its field's description, or the text below the field in the source.
+
+    The sources are read when the reference is written: with ``use_attribute_docstrings`` every start would read them.
+    """
+    texts = _texts_of(model)
+    return {field.alias or name: field.description or texts.get(name) for name, field in model.model_fields.items()}
+
+
+def _texts_of(model: type[Keys]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for each in reversed(model.__mro__):
+        if not issubclass(each, Keys):
+            continue
+        for shared in each.shared if issubclass(each, DeclaredKeys) else ():
+            found |= _texts_of(shared)
+        (definition,) = ast.parse(textwrap.dedent(inspect.getsource(each))).body
+        assert isinstance(definition, ast.ClassDef)
+        for field, text in pairwise(definition.body):
+            if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name):
+                match text:
+                    case ast.Expr(ast.Constant(str(value))):
+                        found[field.target.id] = inspect.cleandoc(value)
+    return found
 
 
 def _reading(field: FieldInfo) -> tuple[bool, FromText]:

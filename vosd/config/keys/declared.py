@@ -33,7 +33,6 @@ class DeclaredKeys(Keys):
             if name in cls.model_fields:
                 raise TypeError(f"key {name!r} of {cls.__name__} is declared twice")
             cls.model_fields[name] = field
-        cls.model_rebuild(force=True)
 
 
 def _field(declared: DeclaredKey) -> FieldInfo:

@@ -12,7 +12,8 @@ from vosd.config.reader.renamed import Renamed
 class Keys(BaseModel):
     """The keys of one mapping: unknown ones are errors, values are converted from text."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    # A model is built when a file has its section: to build them all takes a fifth of a start.
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     not_built: ClassVar[frozenset[str]] = frozenset()
     """Keys of capabilities that do not exist yet: writing one is an error that says so."""

@@ -2,6 +2,7 @@
 
 import re
 from datetime import date
+from functools import cache
 from pathlib import Path
 from typing import Final
 from zoneinfo import ZoneInfo, available_timezones
@@ -68,9 +69,8 @@ def time_zone() -> FromText:
     """Read the name of a time zone."""
 
     def read(text: str) -> ZoneInfo:
-        known = available_timezones()
-        if text not in known:
-            near = suggestion(text, known)
+        if not _is_zone(text):
+            near = suggestion(text, _zones())
             raise ExpectedError(f"{expected}; {near}" if near.endswith("?") else expected)
         return ZoneInfo(text)
 
@@ -87,14 +87,26 @@ def machine_zone(variable: str, localtime: Path = LOCALTIME) -> ZoneInfo | None:
     """
     if variable:
         name = variable.removeprefix(":")
-        return ZoneInfo(name) if name in available_timezones() else None
+        return ZoneInfo(name) if _is_zone(name) else None
     if not localtime.exists():
         return ZoneInfo("UTC")
-    _, _, name = str(localtime.resolve()).rpartition("/zoneinfo/")
-    if name in available_timezones():
+    _, is_link, name = str(localtime.resolve()).rpartition("/zoneinfo/")
+    if is_link and _is_zone(name):
         return ZoneInfo(name)
     with localtime.open("rb") as file:
         return ZoneInfo.from_file(file, key=str(localtime))
+
+
+def _is_zone(name: str) -> bool:
+    if name not in _zones():
+        _zones.cache_clear()  # the database may have been updated
+    return name in _zones()
+
+
+@cache
+def _zones() -> frozenset[str]:
+    """Return the names of the zone database, which takes 60 ms to read."""
+    return frozenset(available_timezones())
 
 
 def _seconds(text: str) -> int:
