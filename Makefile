@@ -35,7 +35,7 @@ check: $(VENV)/.tested-with ## what runs before the tests: format, lint, types, 
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-explore: $(VENV)/.tested-with ## the property tests with new random examples, ten times as many where a test sets no number
+explore: $(VENV)/.tested-with ## the property tests with new random examples, and many more of them
 	@HYPOTHESIS_PROFILE=explore $(BIN)/pytest -n $(WORKERS) --dist loadfile tests/property
 
 interop: $(VENV)/.tested-with system-packages ## calls with baresip, Kamailio and linphone, installed where they are missing

@@ -86,7 +86,7 @@ async def test_a_process_that_was_killed_is_started_again_and_nothing_is_booked_
 
 async def test_a_process_that_is_killed_within_a_batch_leaves_it_whole_or_not_at_all(books):
     expected = 0
-    for turns in (0, 1, 3, 10, 30, 100, 300, 600, 1_000, 2_000):
+    for turns in (0, 3, 30, 300, 1_000):
         indices = range(expected, expected + 100)
         expected += 100
         booking = asyncio.ensure_future(books.book(calls(*indices)))

@@ -1,7 +1,7 @@
 """The daemon as a process forked from one that has imported vosd already: the imports take most of a start.
 
 ``vosd run`` runs in a process of its own with its own signals, files and environment, as it does when it is executed.
-Only the imports are shared. The tests in ``tests/integration`` execute the installed program.
+Only the imports are shared. ``tests/integration`` executes the installed program, too.
 """
 
 import multiprocessing

@@ -16,14 +16,14 @@ from .addresses import NETWORK, REGISTRAR_SWITCH
 from .conditions import eventually
 from .stage import Stage, configuration
 
-MANY = 10_000
+MANY = 2_000
 NUMBERS = [f"8{number:05}" for number in range(MANY)]
 SOURCES = [Endpoint(f"{NETWORK}.{host}", 20_000 + host) for host in range(100, 150)]
 
 
 @pytest.fixture(scope="module")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    """A switch with ten thousand phones."""
+    """A switch with two thousand phones."""
     directory: Path = tmp_path_factory.mktemp("registrar")
     phones = "".join(f'  - {{number: "{number}", account: family, password: secret}}\n' for number in NUMBERS)
     (directory / "many.yaml").write_text(f"phones:\n{phones}")
@@ -41,7 +41,7 @@ def register(numbers: list[str], *, expires: int = 3_600) -> None:
     asyncio.run(register_all(REGISTRAR_SWITCH, SOURCES, numbers, "secret", expires))
 
 
-def test_ten_thousand_phones_register_and_are_there_after_a_restart(stage: Stage) -> None:
+def test_two_thousand_phones_register_and_are_there_after_a_restart(stage: Stage) -> None:
     register(NUMBERS)
     before = registered(stage)
     assert set(before) == set(NUMBERS)
@@ -56,12 +56,12 @@ def test_ten_thousand_phones_register_and_are_there_after_a_restart(stage: Stage
         assert {name: row[key] for name, row in after.items()} == {name: row[key] for name, row in before.items()}
     taken_over = next(line for line in stage.daemon.log() if line["event"] == "registrations_restored")
     assert taken_over["bindings"] == MANY
-    assert taken_over["took_ms"] < 10_000  # 0.3 s on a machine that does nothing else
+    assert taken_over["took_ms"] < 10_000  # 60 ms on a machine that does nothing else
     stage.expect_clean_log()
 
 
 def test_a_kill_takes_nothing_that_is_older_than_the_flush(stage: Stage) -> None:
-    numbers = NUMBERS[:2_000]
+    numbers = NUMBERS[:500]
     register(numbers, expires=600)
     eventually(lambda: stage.status()["registrations_unwritten"] == 0, "everything written", within_s=30 * FLUSH_S)
     register(numbers, expires=600)

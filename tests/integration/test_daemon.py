@@ -6,12 +6,12 @@ import re
 import shutil
 import signal
 import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
+from doubles import daemon as forked
 from doubles.service_manager import ServiceManager
 from e2e.addresses import NETWORK
 
@@ -42,7 +42,7 @@ FASTER = CONFIGURATION.replace("max_cps: 50", "max_cps: 60")
 
 
 def started(directory: Path, migrated: Path, configuration: str = CONFIGURATION) -> Daemon:
-    daemon = Daemon(directory, configuration)
+    daemon = forked.Daemon(directory, configuration)
     shutil.copy(migrated, directory)
     daemon.start()
     return daemon
@@ -56,6 +56,16 @@ def daemon(tmp_path: Path, migrated: Path) -> Iterator[Daemon]:
     daemon.kill()
 
 
+@pytest.fixture
+def executed(tmp_path: Path, migrated: Path) -> Iterator[Daemon]:
+    """Give a switch that is the installed program, as an operator starts it."""
+    daemon = Daemon(tmp_path, CONFIGURATION)
+    shutil.copy(migrated, tmp_path)
+    daemon.start()
+    yield daemon
+    daemon.kill()
+
+
 @pytest.fixture(scope="module")
 def resting(tmp_path_factory: pytest.TempPathFactory, migrated: Path) -> Iterator[Daemon]:
     """Give a switch that tests share and leave running as it is."""
@@ -65,11 +75,18 @@ def resting(tmp_path_factory: pytest.TempPathFactory, migrated: Path) -> Iterato
     daemon.kill()
 
 
-def refused_start(daemon: Daemon) -> subprocess.CompletedProcess[str]:
+class Refusal(NamedTuple):
+    """How a start ended."""
+
+    returncode: int
+    stderr: str
+
+
+def refused_start(daemon: Daemon) -> Refusal:
     """Run ``vosd run`` where it is expected to give up by itself."""
-    program = Path(sys.executable).with_name("vosd")
-    words = [program, "run", "-c", daemon.configuration_file]
-    return subprocess.run(words, capture_output=True, text=True, check=False, timeout=120, cwd=daemon.directory)
+    said = daemon.log_file.stat().st_size if daemon.log_file.exists() else 0
+    daemon.start(wait=False)
+    return Refusal(daemon.wait(), daemon.log_file.read_text()[said:])
 
 
 def catalogue_of(daemon: Daemon) -> dict[str, str]:
@@ -79,8 +96,9 @@ def catalogue_of(daemon: Daemon) -> dict[str, str]:
 
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
 def test_a_whole_life_is_told_to_the_service_manager(
-    manager: ServiceManager, daemon: Daemon, ending: signal.Signals
+    manager: ServiceManager, executed: Daemon, ending: signal.Signals
 ) -> None:
+    daemon = executed
     before_ready = manager.wait_for("READY=1")
     assert before_ready[-1].startswith(f"READY=1\nSTATUS=takes calls at udp:{NETWORK}.9:14061")
     started = [message for message in before_ready if message.startswith("STATUS=starting")]
@@ -237,7 +255,7 @@ def test_the_status_of_a_switch_at_rest_counts_nothing(resting: Daemon) -> None:
 
 
 def test_a_second_switch_on_the_same_state_is_refused_and_the_first_goes_on(resting: Daemon) -> None:
-    second = refused_start(resting)
+    second = refused_start(forked.Daemon(resting.directory, resting.configuration_file.read_text()))
     assert second.returncode == 1
     assert second.stderr.splitlines()[-1] == (
         f"Error: another switch (pid {resting.pid}) runs on state_dir {resting.directory}/var;"
@@ -247,7 +265,7 @@ def test_a_second_switch_on_the_same_state_is_refused_and_the_first_goes_on(rest
 
 
 def test_a_port_that_is_taken_is_named(tmp_path: Path, migrated: Path) -> None:
-    daemon = Daemon(tmp_path, CONFIGURATION)
+    daemon = forked.Daemon(tmp_path, CONFIGURATION)
     shutil.copy(migrated, tmp_path)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
         taken.bind((f"{NETWORK}.9", 14061))
@@ -258,7 +276,7 @@ def test_a_port_that_is_taken_is_named(tmp_path: Path, migrated: Path) -> None:
 
 
 def test_a_database_without_schema_is_told_to_be_migrated(tmp_path: Path) -> None:
-    refused = refused_start(Daemon(tmp_path, CONFIGURATION))
+    refused = refused_start(forked.Daemon(tmp_path, CONFIGURATION))
     assert refused.returncode == 1
     assert "run vosd migrate" in refused.stderr
     assert "Traceback" not in refused.stderr

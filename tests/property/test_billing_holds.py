@@ -8,6 +8,7 @@ calls must keep is measured against the news that the credit had when they were 
 from decimal import Decimal
 from typing import NamedTuple
 
+from doubles.exploring import examples
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, precondition, rule
@@ -205,4 +206,4 @@ class CallsOnOneAccount(RuleBasedStateMachine):
 
 
 TestCallsOnOneAccount = CallsOnOneAccount.TestCase
-TestCallsOnOneAccount.settings = settings(max_examples=200, stateful_step_count=50, deadline=None)
+TestCallsOnOneAccount.settings = settings(max_examples=examples(100, 200), stateful_step_count=50, deadline=None)

@@ -9,6 +9,7 @@ After every step each account that has a limit keeps the bound against what was 
 from decimal import Decimal
 from typing import NamedTuple
 
+from doubles.exploring import examples
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -355,4 +356,4 @@ def total(hold: Hold, seconds: int) -> Decimal:
 
 
 TestCallsOverSeveralAccounts = CallsOverSeveralAccounts.TestCase
-TestCallsOverSeveralAccounts.settings = settings(max_examples=300, stateful_step_count=50, deadline=None)
+TestCallsOverSeveralAccounts.settings = settings(max_examples=examples(120, 300), stateful_step_count=50, deadline=None)

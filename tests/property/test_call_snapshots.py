@@ -14,6 +14,7 @@ from typing import NamedTuple
 import msgspec
 import pytest
 import test_switch_midcall as midcall
+from doubles.exploring import examples
 from doubles.guarded_scene import GuardedScene
 from doubles.keypad_scene import KEYS, TARGET
 from doubles.successor import replace_node
@@ -284,7 +285,7 @@ def test_a_talking_call_goes_on_as_the_original(codec):
 
 
 @given(planned=plans_with_moments())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(50, 100), deadline=None)
 def test_any_call_at_any_moment_goes_on_as_the_original(planned):
     assert_same(*planned)
 
@@ -304,13 +305,13 @@ def test_text_that_is_no_utf8_comes_back_unchanged():
     seed=st.none() | st.integers(0, 2**16),
     moments=st.lists(st.integers(0, 3_000) | st.integers(9_000, 22_000), min_size=1, max_size=6).map(sorted),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(20, 40), deadline=None)
 def test_a_call_through_a_vendor_that_challenges_goes_on_as_the_original(guard, intent, script, seed, moments):
     guarded = partial(a_guarded_call, guard, intent, script, seed)
     assert guarded(moments) == guarded([])
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(examples(6, 12)))
 def test_a_day_of_transfers_takeovers_and_falsehoods_goes_on_as_the_original(seed, monkeypatch):
     assert a_day(seed, monkeypatch, replaced=True) == a_day(seed, monkeypatch, replaced=False)
 
@@ -335,7 +336,7 @@ def test_a_call_between_two_requests_takes_less_than_four_kilobytes():
     seed=st.none() | st.integers(0, 2**16),
     moments=st.lists(st.integers(3_000, 30_000), min_size=1, max_size=4).map(sorted),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(30, 60), deadline=None)
 def test_a_transfer_by_keys_goes_on_as_the_original(how, then, script, seed, moments):
     doings = ((3_000, "caller", how), *then, (40_000, "callee", "hangs up"))
     assert_same(Plan("plain", ("answers", "fails"), doings, seed, later=script), moments)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from doubles.exploring import examples
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -187,7 +188,7 @@ def outcome(act: Callable[[], Loaded]) -> object:
 SAME = Edition([Item("accounts", "{id: a1, max_cps: 3}")], [], "", "vosd", 5, "USD")
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(60, 150), deadline=None)
 @given(st.lists(EDITIONS, min_size=2, max_size=4))
 @example([SAME, SAME._replace(main=[*SAME.main, Item("accounts", "{id: a1, max_cps: 4}")]), SAME])
 @example([SAME, SAME._replace(odd="accounts: [{id: a9}]\n"), SAME._replace(odd="accounts: [{id: a1}]\n")])

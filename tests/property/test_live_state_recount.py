@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import structlog
 from doubles.asking_steps import Located, ScriptedAsker, Unfit, looking_up, steps_with
+from doubles.exploring import examples
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -393,5 +394,7 @@ class LiveStateRecount(RuleBasedStateMachine):
 
 TestLiveStateRecount = LiveStateRecount.TestCase
 TestLiveStateRecount.settings = settings(
-    max_examples=120, stateful_step_count=40, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow]
+    max_examples=examples(60, 120),
+    stateful_step_count=40,
+    suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow],
 )

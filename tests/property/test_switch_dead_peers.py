@@ -1,4 +1,4 @@
-"""5,000 calls whose peers die in every way: each ends with one record of the right length, and nothing is left.
+"""A thousand calls whose peers die in every way: each ends with one record of the right length, and nothing is left.
 
 How long each call must be is worked out here by itself, from when its peers died and what both trunks say of timers.
 """
@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import pytest
 from doubles.conformance import faults_of
+from doubles.exploring import examples
 from doubles.timed_scene import TimedScene
 
 from vosd.b2bua.settings import DeadCallBilling
@@ -23,8 +24,8 @@ from vosd.testing.virtual.scene import CALLEE
 from vosd.testing.virtual.vendor import Line, Script, answers_timed
 from vosd.testing.virtual.wire import Storm
 
-DAYS = 20
-CALLS_A_DAY = 250
+DAYS = examples(10, 20)
+CALLS_A_DAY = examples(100, 250)
 LONGEST_S = 1_000
 SELL, BUY = applied_rate("0.60"), applied_rate("0.30")
 DEATHS = [0, 0, 0, 408, 503, 481, 481, 500, 488, None]

@@ -9,6 +9,7 @@ from functools import partial
 from random import Random
 
 import pytest
+from doubles.exploring import examples
 
 from vosd.billing.rater import rate_call
 from vosd.testing.data.builders import applied_rate
@@ -20,7 +21,7 @@ from vosd.testing.virtual.vendor import RINGS, SILENT, Line, Script, answers, an
 from vosd.testing.virtual.wire import Storm
 from vosd.trunks.dialect import CalleeDialect, Redirects
 
-STORMS = 100
+STORMS = examples(40, 100)
 CALLS_A_STORM = 100
 LOSS = 0.05
 JITTER_MS = 60
