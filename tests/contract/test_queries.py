@@ -56,6 +56,12 @@ async def listed(store):
         ({"before": CallPosition(STARTED + 4, call_id(4)), "callee": "44", "limit": 1}, [2]),
         ({"callee": "44%"}, []),
         ({"account": "ACME"}, []),
+        ({"customers": frozenset({"acme", "beta"})}, [5, 3, 2, 1]),
+        ({"customers": frozenset({"acme", "beta"}), "limit": 3}, [5, 3, 2]),
+        ({"customers": frozenset({"acme", *(f"c{number}" for number in range(40))})}, [3, 1]),
+        ({"customers": frozenset({"acme", "beta"}), "callee": "44", "account": "carrier-a"}, [2, 1]),
+        ({"customers": frozenset({"acme", "beta"}), "callee": "44", "limit": 1}, [5]),
+        ({"customers": frozenset()}, []),
     ],
 )
 async def test_calls_are_listed_newest_first_by_every_criterion(listed, criteria, expected):

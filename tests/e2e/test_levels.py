@@ -141,6 +141,32 @@ def test_a_spend_limit_of_a_day_counts_what_was_spent_and_what_is_held(stage: St
     assert [(line["account"], line["per"], line["action"]) for line in lines] == [("acme", "day", "block")]
 
 
+def test_what_agents_do_with_accounts_below_them_holds_for_the_next_call(stage: Stage) -> None:
+    stage.daemon.configure(text_of("", Decimal(0)))
+    stage.daemon.succeed("reload")
+    before = amounts(stage, "available")
+    words = ("payment", "add", "--account", "acme", "--amount", "3")
+    assert stage.daemon.ask(*words, "--as", "south")["amount"] == "3.00"
+    after = amounts(stage, "available")
+    assert {name: after[name] - before[name] for name in after if after[name] != before[name]} == {
+        "acme": 3,
+        "south": -3,
+    }
+    stage.daemon.succeed("account", "block", "acme", "--as", "north")
+    with Peer(stage.endpoint_of("acme")) as caller:
+        call = OutgoingCall(caller, stage.address, "442079460000")
+        call.invite()
+        refusal = caller.final_response("1 INVITE", call.call_id)
+        assert refusal.status == 403
+        call.remote_to = refusal["To"]
+        call.send(call.request("ACK", branch="INVITE"))
+    blocked = ("account", "unblock", "acme", "--as")
+    assert "was not set by agent south" in stage.daemon.verb(*blocked, "south").stderr
+    stage.daemon.succeed(*blocked, "north")
+    assert {each["operator"] for each in stage.daemon.ask("ledger", "list", "--type", "transfer")} == {"agent south"}
+    stage.expect_books_in_order()
+
+
 def reported(stage: Stage) -> list[dict[str, str]]:
     """Return what the log says of spend limits."""
     return [line for line in stage.daemon.log() if line.get("event") == "spend_limit_reached"]

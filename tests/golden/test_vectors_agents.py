@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from vosd.billing.agents import Hierarchy
+from vosd.billing.rights import Right, lacking
 
 VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "billing.json").read_text())["vectors"]
 
@@ -37,3 +38,26 @@ def test_an_account_becomes_an_agent_when_another_one_names_it(given, expect):
 
     assert category(given["sub_accounts_before"]) == expect["category_before"]
     assert category(given["sub_accounts_after"]) == expect["category_after"]
+
+
+NAMES_IN_VOS3000 = {
+    "Add/delete/modify account": Right.ACCOUNTS,
+    "Add/delete/modify phone": Right.PHONES,
+    "Add/delete/modify phone card": Right.PHONE_CARDS,
+    "Add/delete gateway": Right.GATEWAYS,
+    "Modify gateway information": Right.GATEWAY_INFORMATION,
+    "Modify gateway capacity": Right.GATEWAY_CAPACITY,
+    "Payment for this account": Right.OWN_PAYMENTS,
+    "Payment for sub accounts": Right.SUB_PAYMENTS,
+}
+
+
+@of("agent_authorisation")
+def test_an_agent_gives_no_right_that_it_lacks(given, expect):
+    assert {*NAMES_IN_VOS3000.values()} == {*Right}
+    names = {right: name for name, right in NAMES_IN_VOS3000.items()}
+    parent = frozenset(NAMES_IN_VOS3000[name] for name in given["parent_authorisations"])
+    requested = frozenset(NAMES_IN_VOS3000[name] for name in given["requested_for_sub_agent"])
+    offending = lacking(parent, requested)
+    assert (not offending) is expect["accepted"]
+    assert [names[right] for right in offending] == expect["offending"]

@@ -20,7 +20,6 @@ EXCEPTIONS: Final = {
 """Rules, or single examples, that no test is for, and why."""
 
 NOT_BUILT_YET: Final = {
-    "agent_authorisation": "rights of agents",
     "START-1-ANSWER": "billing from INVITE",
     "START-1-NOANSWER": "billing from INVITE",
 }

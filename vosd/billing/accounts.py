@@ -9,6 +9,7 @@ from vosd.base.margin import LossGuard
 from vosd.base.money import ZERO, Rounding
 from vosd.billing.account_rates import AccountRounding
 from vosd.billing.rate_choice import RateSelection
+from vosd.billing.rights import Rights
 from vosd.billing.spending import SpendLimit
 
 
@@ -56,6 +57,8 @@ class Account(msgspec.Struct, frozen=True):
     """The zone in which its days begin."""
     agent: str | None = None
     """The account above it, which pays for its calls by its own rates as well; None = it is at the top."""
+    rights: Rights = frozenset()
+    """What it may do as an agent (``Authority``)."""
     partner: str | None = None
     """The company behind it; a call from one of its accounts never goes to a routing gateway of the same."""
     payment_extends_days: int = 0

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from vosd.billing.accounts import Account, AccountType
 from vosd.billing.agents import LEVELS_MAX, Hierarchy
+from vosd.billing.rights import lacking
 from vosd.catalogue.problems import ProblemList
 from vosd.catalogue.source import Definition, Definitions
 
@@ -48,6 +49,12 @@ def _is_sound(
         expected = f"an account with at most {LEVELS_MAX - 1} agents above it; {agent.id!r} has {len(above) - 1}"
     if expected:
         problems.error(*definition.at("agent"), expected, agent.id)
+        return False
+    if extra := lacking(agent.rights, account.rights):
+        names = ", ".join(right.value for right in extra)
+        granted = definitions.sound[agent.id].origin.place_of("rights")
+        expected = f"only rights that its agent {agent.id!r} has at {granted}"
+        problems.error(*definition.at("rights"), expected, names)
         return False
     if not agent.names_rates:
         expected = f"a rate_group on account {agent.id!r}: without one every call of the accounts below it is refused"

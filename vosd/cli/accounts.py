@@ -8,6 +8,7 @@ import msgspec
 
 from vosd.cli import output
 from vosd.cli.account_changes import close, history
+from vosd.cli.acting import as_option, authority, recorded_operator
 from vosd.cli.arguments import EXPIRY, OVERDRAFT, operator_option
 from vosd.cli.command import Family, Invocation, OperationError, json_option, pass_invocation
 from vosd.cli.output import Column
@@ -43,10 +44,14 @@ account.add_command(close)
 
 @account.command("show")
 @click.argument("account_id", metavar="ID")
+@as_option
 @json_option
 @pass_invocation
-def show(invocation: Invocation, account_id: str, as_json: bool) -> None:
+def show(invocation: Invocation, account_id: str, acting: str | None, as_json: bool) -> None:
     """Show one account: balance, overdraft limit, amount reserved by running calls, available amount."""
+    may = authority(invocation, acting)
+    if may is not None:
+        may.require_visible(account_id)
     shown = asyncio.run(_show(invocation, account_id))
     if as_json:
         output.document(shown)
@@ -81,15 +86,22 @@ async def _show(invocation: Invocation, account_id: str) -> "AccountSheet":
 @click.option("--group", metavar="NAME", help="Accounts of this group only.")
 @click.option("--agent", metavar="ID", help="Only the accounts that name this one as their agent.")
 @click.option("--all", "is_whole", is_flag=True, help="With --agent: those below its sub-agents, too.")
+@as_option
 @json_option
 @pass_invocation
-def list_all(invocation: Invocation, group: str | None, agent: str | None, is_whole: bool, as_json: bool) -> None:
+def list_all(
+    invocation: Invocation, group: str | None, agent: str | None, is_whole: bool, acting: str | None, as_json: bool
+) -> None:
     """List all accounts, those of a group, or those below an agent."""
+    may = authority(invocation, acting)
+    if may is not None and agent is not None:
+        may.require_visible(agent)
     if is_whole and agent is None:
         message = "--all says how many accounts below an agent are listed: give --agent as well"
         raise click.UsageError(message)
     sheets = asyncio.run(_list(invocation, agent, is_whole=is_whole))
-    sheets = [sheet for sheet in sheets if group is None or sheet.group == group]
+    seen = None if may is None else may.visible
+    sheets = [each for each in sheets if group in {None, each.group} and (seen is None or each.id in seen)]
     if group is not None and agent is None and not sheets:
         message = f"no account has the group {group!r}; vosd account groups lists them"
         raise OperationError(message)
@@ -156,6 +168,7 @@ def set_values(
     account_id: str,
     overdraft_limit: str | None,
     expires_at: "Expiry | None",
+    acting: str | None,
     as_json: bool,
     **terms: Any,
 ) -> None:
@@ -163,18 +176,23 @@ def set_values(
 
     --expires-at wins over the configuration until payments or this verb change it.
     """
+    from vosd.billing.rights import Right
     from vosd.catalogue.overrides import Setting
 
     if (overdraft_limit is None) == (expires_at is None):
         raise click.UsageError("say --overdraft-limit or --expires-at, one at a time")
     if overdraft_limit is not None:
-        order = order_of({Setting.OVERDRAFT_LIMIT: overdraft_limit}, **terms)
-        show_set(asyncio.run(_set(invocation, account_id, order)), as_json=as_json)
+        order = order_of({Setting.OVERDRAFT_LIMIT: overdraft_limit}, acting, **terms)
+        show_set(asyncio.run(_set(invocation, account_id, order, acting)), as_json=as_json)
         return
     if terms["until"] is not None:
         raise click.UsageError("--until is not for --expires-at, which is a time itself")
     assert expires_at is not None, "one of the two was given"
-    changed = asyncio.run(_set_expiry(invocation, account_id, expires_at, terms["operator"], terms["memo"]))
+    may = authority(invocation, acting)
+    if may is not None:
+        may.require_below(account_id, Right.ACCOUNTS)
+    operator = recorded_operator(terms["operator"], acting)
+    changed = asyncio.run(_set_expiry(invocation, account_id, expires_at, operator, terms["memo"]))
     if changed.untold:
         output.remark(f"stored, but the running switch has not taken it yet: {changed.untold}")
     if as_json:
@@ -208,30 +226,41 @@ async def _set_expiry(
 @click.argument("account_id", metavar="ID")
 @order_options
 @pass_invocation
-def block(invocation: Invocation, /, account_id: str, as_json: bool, **terms: Any) -> None:
+def block(invocation: Invocation, /, account_id: str, acting: str | None, as_json: bool, **terms: Any) -> None:
     """Refuse new calls of an account, and use no gateway of it; running calls go on."""
     from vosd.catalogue.overrides import Setting
 
-    order = order_of({Setting.BLOCKED: ""}, **terms)
-    show_set(asyncio.run(_set(invocation, account_id, order)), as_json=as_json)
+    order = order_of({Setting.BLOCKED: ""}, acting, **terms)
+    show_set(asyncio.run(_set(invocation, account_id, order, acting)), as_json=as_json)
 
 
 @account.command("unblock")
 @click.argument("account_id", metavar="ID")
 @operator_option
+@as_option
 @json_option
 @pass_invocation
-def unblock(invocation: Invocation, /, account_id: str, operator: str, as_json: bool) -> None:
+def unblock(invocation: Invocation, /, account_id: str, operator: str, acting: str | None, as_json: bool) -> None:
     """End the block of an account; exit code 1 if there was none."""
     from vosd.admin.overrides import Selection
+    from vosd.billing.rights import Right
     from vosd.catalogue.overrides import Setting, Target
 
+    may = authority(invocation, acting)
+    if may is not None:
+        may.require_below(account_id, Right.ACCOUNTS)
     fitting = Selection((Target.ACCOUNT,), account_id, Setting.BLOCKED)
-    outcome = asyncio.run(clear(invocation, fitting, operator))
+    outcome = asyncio.run(clear(invocation, fitting, recorded_operator(operator, acting), may=may))
     show_unblocked(outcome, f"account {account_id}", as_json=as_json)
 
 
-async def _set(invocation: Invocation, account_id: str, order: "Order") -> "Outcome":
+async def _set(invocation: Invocation, account_id: str, order: "Order", acting: str | None) -> "Outcome":
     from vosd.admin.overrides import account_targets
+    from vosd.billing.rights import Right
+    from vosd.catalogue.overrides import Setting
 
-    return await put(invocation, account_id, account_targets(account_id, invocation.excerpt.accounts()), order)
+    may = authority(invocation, acting)
+    if may is not None:  # an overdraft limit is credit, which is given as money is
+        is_credit = Setting.OVERDRAFT_LIMIT in order.values
+        may.require_below(account_id, Right.SUB_PAYMENTS if is_credit else Right.ACCOUNTS)
+    return await put(invocation, account_id, account_targets(account_id, invocation.excerpt.accounts()), order, may)

@@ -1,52 +1,31 @@
 """``vosd cdr``: calls from the database; ``show`` also draws a running one."""
 
 import asyncio
-import csv
-import sys
 from contextlib import aclosing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from vosd.cdr.columns import ATTEMPT_KEYS, KEYS, csv_row, json_object
+from vosd.cdr.columns import ATTEMPT_KEYS, KEYS, json_object
+from vosd.cdr.for_agents import KEYS_FOR_AGENTS, record_for_agent
 from vosd.cli import output
+from vosd.cli.acting import as_option, authority, refuse
 from vosd.cli.arguments import CALL_ID, MOMENT, REASON
+from vosd.cli.call_listing import CsvForm, Form, JsonForm, TableForm
 from vosd.cli.charges import charge_table, charges
 from vosd.cli.command import Family, Invocation, OperationError, json_option, pass_invocation
 from vosd.cli.corrections import correct, corrections
 from vosd.cli.later import not_built_yet
-from vosd.cli.output import Column
 from vosd.cli.trace import CAPTURE, capture, ladder
 from vosd.cli.why import show_why
 
 if TYPE_CHECKING:
+    from vosd.billing.authority import Authority
     from vosd.cdr.record import CallRecord
     from vosd.obs.traced import TracedCall
     from vosd.storage.ports import Queries, StoredCall
 
-_SHOWN: Final = (
-    "started_at", "mapping_gateway", "caller_in", "callee_in", "routing_gateway",
-    "end_reason", "sip_code", "hold_time_s", "fee", "call_id",
-)  # fmt: skip
-"""Columns of the table in a file or a pipe; --json and --csv have all."""
-
-_ON_SCREEN: Final = {
-    "call_id": Column("id"),
-    "started_at": Column("started, UTC"),
-    "mapping_gateway": Column("from", rank=2, narrowest=8),
-    "caller_in": Column("caller", narrowest=13),
-    "callee_in": Column("callee", narrowest=13),
-    "routing_gateway": Column("to", rank=1, narrowest=8),
-    "end_reason": Column("reason", narrowest=8),
-    "sip_code": Column("code", rank=3, is_figure=True),
-    "hold_time_s": Column("s", is_figure=True),
-    "fee": Column("fee", is_figure=True),
-}
-"""Columns of the listing on a terminal, one line for each call; they fit 80 characters."""
-
-CORRECTED: Final = "*"
-"""Stands behind the fee of a call whose charges were corrected."""
 _CANDIDATES_SHOWN: Final = 5
 
 
@@ -73,113 +52,43 @@ cdr.add_command(corrections)
 @click.option("--sip-call-id", metavar="ID", help="Call-ID of the caller's leg, or of the last vendor's.")
 @click.option("--before", type=CALL_ID, metavar="CALL_ID", help="Continue after this call: older calls only.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV with a header.")
+@as_option
 @json_option
 @pass_invocation
 def list_calls(
-    invocation: Invocation, /, as_csv: bool, as_json: bool, before: str | None, **criteria: str | int | None
+    invocation: Invocation,
+    /,
+    as_csv: bool,
+    acting: str | None,
+    as_json: bool,
+    before: str | None,
+    **criteria: str | int | None,
 ) -> None:
     """List calls, newest first.
 
     On a terminal the columns that fit are shown, with the beginning of each call id, which other verbs accept.
-    Longer listings: page by page with --before, or at once with --csv or --json and a high --limit.
+    Longer listings: page by page with --before, or at once with --csv or --json and a high --limit. With --as the
+    calls of the agent's account and of those below it, without the vendor's side.
     """
     if as_csv and as_json:
         raise click.UsageError("--csv or --json, not both")
-    form = _Csv() if as_csv else _Json() if as_json else _Table(criteria["limit"])
-    asyncio.run(_list(invocation, before, criteria, form))
+    refuse(acting, gateway=criteria["gateway"], sip_call_id=criteria["sip_call_id"])
+    may = authority(invocation, acting)
+    keys = KEYS if may is None else KEYS_FOR_AGENTS
+    form = CsvForm(keys) if as_csv else JsonForm(keys) if as_json else TableForm(criteria["limit"], keys)
+    asyncio.run(_list(invocation, before, criteria, form, may))
 
 
-class _Form(Protocol):
-    """A form of a listing."""
-
-    def add(self, call: "StoredCall") -> None:
-        """Add the next call."""
-        ...
-
-    async def finish(self, queries: "Queries") -> None:
-        """Print the rest."""
-        ...
-
-
-class _Csv:
-    def __init__(self) -> None:
-        self._writer = csv.writer(sys.stdout, lineterminator="\n")
-        self._has_header = False
-
-    def add(self, call: "StoredCall") -> None:
-        self._begin()
-        self._writer.writerow(csv_row(call.record, call.export_seq))
-
-    async def finish(self, queries: "Queries") -> None:  # noqa: ARG002
-        self._begin()
-
-    def _begin(self) -> None:
-        if not self._has_header:
-            self._writer.writerow(KEYS)
-            self._has_header = True
-
-
-class _Json:
-    def __init__(self) -> None:
-        self._array = output.Documents()
-
-    def add(self, call: "StoredCall") -> None:
-        self._array.add(json_object(call.record, call.export_seq))
-
-    async def finish(self, queries: "Queries") -> None:  # noqa: ARG002
-        self._array.close()
-
-
-class _Table:
-    """One line for each call: on a terminal the columns that fit, else ``_SHOWN``."""
-
-    def __init__(self, limit: object) -> None:
-        self._limit = limit
-        self._width = output.columns_of_screen()
-        self._keys = _SHOWN if self._width is None else (*_ON_SCREEN,)
-        self._rows: list[list[Any]] = []
-        self._has_corrected = False
-
-    def add(self, call: "StoredCall") -> None:
-        shown = json_object(call.record, call.export_seq)
-        if self._width is not None:
-            shown["started_at"] = _to_the_second(shown["started_at"])
-            if is_corrected(call.record):
-                shown["fee"] += CORRECTED
-                self._has_corrected = True
-        self._rows.append([shown[key] for key in self._keys])
-
-    async def finish(self, queries: "Queries") -> None:
-        if self._width is None:
-            output.table(_SHOWN, self._rows, empty="no calls")
-            return
-        place = self._keys.index("call_id")
-        short = await queries.short_ids([row[place] for row in self._rows])
-        for row in self._rows:
-            row[place] = short[row[place]]
-        output.listing([*_ON_SCREEN.values()], self._rows, self._width, empty="no calls")
-        if self._has_corrected:
-            output.remark(f"{CORRECTED} = a charge was corrected afterwards: vosd cdr corrections CALL_ID")
-        if len(self._rows) == self._limit:
-            output.remark(f"older calls, if there are any: add --before {self._rows[-1][place]}")
-
-
-def is_corrected(record: "CallRecord") -> bool:
-    """Return whether a charge of the call was corrected after it was booked."""
-    return any(charge.corrected for charge in record.charges)
-
-
-def _to_the_second(moment: str) -> str:
-    """Return month, day and time of a time in ISO 8601: a listing is seldom longer than a year."""
-    return f"{moment[5:10]} {moment[11:19]}"
-
-
-async def _list(invocation: Invocation, before: str | None, criteria: dict[str, Any], form: _Form) -> None:
-    """Print the calls that fit, as they are read from the database.
+async def _list(
+    invocation: Invocation, before: str | None, criteria: dict[str, Any], form: Form, may: "Authority | None"
+) -> None:
+    """Print the calls that fit, as they are read from the database; ``may``: those that an agent sees.
 
     Raises:
-        VosError: a name in the filter is unknown, or the database is away.
+        VosError: a name in the filter is unknown or not seen, or the database is away.
     """
+    from dataclasses import replace
+
     from vosd.admin.names import check_names
     from vosd.cli.database import database_of
     from vosd.storage.books import SqlBooks
@@ -188,14 +97,18 @@ async def _list(invocation: Invocation, before: str | None, criteria: dict[str, 
 
     async with database_of(invocation.settings) as database:
         queries = SqlQueries(database)
-        position = None if before is None else (await _booked(queries, before)).position
+        position = None if before is None else (await _booked(queries, before, may)).position
         wanted = CallFilter(**criteria, before=position)
+        if may is not None:
+            if wanted.account is not None:
+                may.require_visible(wanted.account)
+            wanted = replace(wanted, customers=may.visible)
         is_empty = True
         async with aclosing(queries.stream(wanted)) as calls:
             async for call in calls:
                 is_empty = False
-                form.add(call)
-        if is_empty:
+                form.add(call if may is None else _seen(call, may))
+        if is_empty and may is None:
             await check_names(wanted, invocation.excerpt, queries, SqlBooks(database))
         await form.finish(queries)
 
@@ -205,14 +118,27 @@ async def _list(invocation: Invocation, before: str | None, criteria: dict[str, 
 @click.option("--ladder", "as_ladder", is_flag=True, help="Draw what was said instead, if the switch still has it.")
 @click.option("--pcap", type=CAPTURE, metavar="FILE", help="Write what was said to a capture for Wireshark.")
 @click.option("--why", "as_why", is_flag=True, help="Say why it went where it did, and which gateways were left out.")
+@as_option
 @json_option
 @pass_invocation
-def show(invocation: Invocation, call_id: str, as_ladder: bool, pcap: Path | None, as_why: bool, as_json: bool) -> None:
+def show(
+    invocation: Invocation,
+    call_id: str,
+    as_ladder: bool,
+    pcap: Path | None,
+    as_why: bool,
+    acting: str | None,
+    as_json: bool,
+) -> None:
     """Show everything about one call; the first digits of CALL_ID are enough.
 
     In ladder, capture and the messages of --ladder --json, digest credentials and media keys are blanked. With
-    --ladder or --pcap the call may still run.
+    --ladder or --pcap the call may still run. With --as the vendor's side is left out.
     """
+    refuse(acting, ladder=as_ladder, pcap=pcap, why=as_why)
+    if acting is not None:
+        _show_to_agent(invocation, call_id, acting, as_json=as_json)
+        return
     if as_why and (as_ladder or pcap is not None):
         raise click.UsageError("--why or --ladder with --pcap, not both")
     call = asyncio.run(_find(invocation, call_id))
@@ -232,6 +158,20 @@ def show(invocation: Invocation, call_id: str, as_ladder: bool, pcap: Path | Non
             return
         if as_ladder:
             shown["messages"] = _messages(traced)
+    if as_json:
+        output.document(shown)
+    else:
+        _show_sheets(shown)
+
+
+def _show_to_agent(invocation: Invocation, call_id: str, acting: str, *, as_json: bool) -> None:
+    may = authority(invocation, acting)
+    call = asyncio.run(_find(invocation, call_id, may))
+    if call is None:
+        message = f"no call {call_id} of agent {acting} in the database; a call is booked a moment after it ends"
+        raise OperationError(message)
+    values = json_object(call.record, call.export_seq)
+    shown = {key: values[key] for key in KEYS_FOR_AGENTS}
     if as_json:
         output.document(shown)
     else:
@@ -267,11 +207,12 @@ def _show_running(invocation: Invocation, call_id: str, pcap: Path | None, *, as
 
 
 def _show_sheets(shown: dict[str, Any]) -> None:
-    attempts, paid, breakdown = (shown.pop(key) for key in ("attempts", "charges", "fee_breakdown"))
-    del shown["verdicts"]  # --why shows them
+    attempts, paid, breakdown = (shown.pop(key, None) for key in ("attempts", "charges", "fee_breakdown"))
+    shown.pop("verdicts", None)  # --why shows them
     output.sheet(shown)
-    output.line("")
-    output.table(ATTEMPT_KEYS, [[*attempt.values()] for attempt in attempts], empty="no gateway was tried")
+    if attempts is not None:  # agents do not see them
+        output.line("")
+        output.table(ATTEMPT_KEYS, [[*attempt.values()] for attempt in attempts], empty="no gateway was tried")
     if paid:
         output.line("")
         charge_table(paid)
@@ -302,29 +243,35 @@ def _messages(call: "TracedCall") -> list[dict[str, Any]]:
     return messages_json(call.messages)
 
 
-async def _find(invocation: Invocation, beginning: str) -> "StoredCall | None":
+async def _find(invocation: Invocation, beginning: str, may: "Authority | None" = None) -> "StoredCall | None":
     from vosd.cli.database import database_of
     from vosd.storage.queries import SqlQueries
 
     async with database_of(invocation.settings) as database:
-        return await the_one(SqlQueries(database), beginning)
+        return await the_one(SqlQueries(database), beginning, may)
 
 
-async def _booked(queries: "Queries", beginning: str) -> "StoredCall":
-    call = await the_one(queries, beginning)
+def _seen(call: "StoredCall", may: "Authority") -> "StoredCall":
+    return call._replace(record=record_for_agent(call.record, may.visible))
+
+
+async def _booked(queries: "Queries", beginning: str, may: "Authority | None") -> "StoredCall":
+    call = await the_one(queries, beginning, may)
     if call is None:
         message = f"no call {beginning} in the database: say the id of a call that was listed"
         raise OperationError(message)
     return call
 
 
-async def the_one(queries: "Queries", beginning: str) -> "StoredCall | None":
-    """Return the call whose id begins with ``beginning``, or None.
+async def the_one(queries: "Queries", beginning: str, may: "Authority | None" = None) -> "StoredCall | None":
+    """Return the call whose id begins with ``beginning``, or None; ``may``: of those that an agent sees, as it sees it.
 
     Raises:
         OperationError: several do; the message lists them.
     """
     found = await queries.calls_beginning(beginning, _CANDIDATES_SHOWN + 1)
+    if may is not None:
+        found = [_seen(call, may) for call in found if call.record.customer_account in may.visible]
     if len(found) <= 1:
         return found[0] if found else None
     listed = [

@@ -10,6 +10,7 @@ import click
 
 from vosd.base.money import format_amount
 from vosd.cli import output
+from vosd.cli.acting import as_option, authority
 from vosd.cli.arguments import MOMENT, MONTH, ZONE, operator_option
 from vosd.cli.command import Family, Invocation, OperationError, json_option, pass_invocation
 from vosd.cli.overrides import now_ms
@@ -56,13 +57,18 @@ def _csv_option(command: Any) -> Any:
 @click.option("--until", type=MOMENT, help="Entries dated before.")
 @click.option("--type", "kinds", type=click.Choice(KINDS), multiple=True, help="Of this kind; may be repeated.")
 @click.option("--operator", metavar="NAME", help="Booked by this person.")
+@as_option
 @_csv_option
 @json_option
 @pass_invocation
-def list_entries(invocation: Invocation, /, as_csv: bool, as_json: bool, **criteria: Any) -> None:
-    """List entries, the oldest first, with the balance after each."""
+def list_entries(invocation: Invocation, /, acting: str | None, as_csv: bool, as_json: bool, **criteria: Any) -> None:
+    """List entries, the oldest first, with the balance after each; with --as those of the agent unless --account."""
     if as_csv and as_json:
         raise click.UsageError("--csv or --json, not both")
+    may = authority(invocation, acting)
+    if may is not None:
+        criteria["account"] = criteria["account"] or may.agent
+        may.require_ledger(criteria["account"])
     asyncio.run(_list(invocation, criteria, _Csv() if as_csv else _Json() if as_json else _Lines()))
 
 
@@ -142,15 +148,25 @@ async def _list(invocation: Invocation, criteria: dict[str, Any], form: _Form) -
 @click.option("--account", "account_id", required=True, metavar="ID")
 @click.option("--month", type=MONTH, required=True, metavar="YYYY-MM")
 @click.option("--zone", type=ZONE, default="UTC", show_default=True, help="Zone in which the month begins and ends.")
+@as_option
 @_csv_option
 @json_option
 @pass_invocation
 def statement(
-    invocation: Invocation, account_id: str, month: "Month", zone: "ZoneInfo", as_csv: bool, as_json: bool
+    invocation: Invocation,
+    account_id: str,
+    month: "Month",
+    zone: "ZoneInfo",
+    acting: str | None,
+    as_csv: bool,
+    as_json: bool,
 ) -> None:
     """Show a month of an account: balance at its beginning, movements by kind, balance at its end."""
     if as_csv and as_json:
         raise click.UsageError("--csv or --json, not both")
+    may = authority(invocation, acting)
+    if may is not None:
+        may.require_ledger(account_id)
     shown = asyncio.run(_statement(invocation, account_id, month, zone))
     rows: list[tuple[object, ...]] = [
         ("opening", "", shown.opening),

@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from vosd.cli import output
+from vosd.cli.acting import as_option, authority, recorded_operator, refuse
 from vosd.cli.arguments import MOMENT, operator_option
 from vosd.cli.command import Family, Invocation, OperationError, json_option, pass_invocation
 from vosd.cli.output import Column
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from vosd.admin.overrides import Configured, Order, Outcome, Selection
+    from vosd.billing.authority import Authority
     from vosd.catalogue.overrides import Setting, Target
 
 HIGHEST: Final = 1_000_000
@@ -54,8 +56,8 @@ _LIMIT: Final = Limit()
 
 
 def order_options(command: Any) -> Any:
-    """Add ``--until``, ``--memo``, ``--operator`` and ``--json`` to a verb that sets overrides."""
-    command = json_option(operator_option(command))
+    """Add ``--until``, ``--memo``, ``--operator``, ``--as`` and ``--json`` to a verb that sets overrides."""
+    command = json_option(operator_option(as_option(command)))
     command = click.option("--memo", metavar="TEXT", help="Why; shown wherever the override is.")(command)
     help_text = "When it expires; default: it stays until it is cleared."
     return click.option("--until", type=MOMENT, metavar="TIME", help=help_text)(command)
@@ -73,26 +75,31 @@ def gateway() -> None:
 @click.argument("name")
 @order_options
 @pass_invocation
-def block(invocation: Invocation, /, name: str, as_json: bool, **terms: Any) -> None:
+def block(invocation: Invocation, /, name: str, as_json: bool, acting: str | None, **terms: Any) -> None:
     """Let gateway or phone NAME make and take no new calls; running calls go on."""
     from vosd.catalogue.overrides import Setting
 
-    outcome = asyncio.run(_set(invocation, name, order_of({Setting.BLOCKED: ""}, **terms)))
-    show_set(outcome, as_json=as_json)
+    order = order_of({Setting.BLOCKED: ""}, acting, **terms)
+    show_set(asyncio.run(_set(invocation, name, order, acting)), as_json=as_json)
 
 
 @gateway.command("unblock")
 @click.argument("name")
 @operator_option
+@as_option
 @json_option
 @pass_invocation
-def unblock(invocation: Invocation, /, name: str, operator: str, as_json: bool) -> None:
+def unblock(invocation: Invocation, /, name: str, operator: str, acting: str | None, as_json: bool) -> None:
     """End the block of gateway or phone NAME; exit code 1 if there was none."""
     from vosd.admin.overrides import Selection
     from vosd.catalogue.overrides import Setting, Target
 
-    fitting = Selection((Target.MAPPING, Target.ROUTING), name, Setting.BLOCKED)
-    outcome = asyncio.run(clear(invocation, fitting, operator))
+    may = authority(invocation, acting)
+    if may is not None:
+        _require_trunk(invocation, name, [Setting.BLOCKED], may)
+    targets = (Target.MAPPING, Target.ROUTING) if may is None else (Target.MAPPING,)
+    fitting = Selection(targets, name, Setting.BLOCKED)
+    outcome = asyncio.run(clear(invocation, fitting, recorded_operator(operator, acting), may=may))
     show_unblocked(outcome, f"gateway {name}", as_json=as_json)
 
 
@@ -104,7 +111,7 @@ def unblock(invocation: Invocation, /, name: str, operator: str, as_json: bool) 
 @click.option("--max-cps", type=_LIMIT, metavar="N", help=f"Calls a second; {_NONE} lifts the limit.")
 @order_options
 @pass_invocation
-def set_values(invocation: Invocation, /, name: str, as_json: bool, **terms: Any) -> None:
+def set_values(invocation: Invocation, /, name: str, as_json: bool, acting: str | None, **terms: Any) -> None:
     """Set values of gateway or phone NAME; each is an override of its own."""
     from vosd.catalogue.overrides import Setting
 
@@ -113,7 +120,8 @@ def set_values(invocation: Invocation, /, name: str, as_json: bool, **terms: Any
     values = {setting: str(value) for setting, value in given.items() if value is not None}
     if not values:
         raise click.UsageError("say what to set, such as --max-concurrent 20")
-    outcome = asyncio.run(_set(invocation, name, order_of(values, **terms)))
+    refuse(acting, priority=given[Setting.PRIORITY] is not None, weight=given[Setting.WEIGHT] is not None)
+    outcome = asyncio.run(_set(invocation, name, order_of(values, acting, **terms), acting))
     show_set(outcome, as_json=as_json)
 
 
@@ -191,11 +199,13 @@ def _setting(text: str) -> "Setting":
 # -- what the overrides of accounts need as well ------------------------------------------------------------------
 
 
-def order_of(values: "Mapping[Setting, str]", *, operator: str, until: int | None, memo: str | None) -> "Order":
-    """Return what an operator wants from now on."""
+def order_of(
+    values: "Mapping[Setting, str]", acting: str | None, *, operator: str, until: int | None, memo: str | None
+) -> "Order":
+    """Return what an operator, or the agent ``acting``, wants from now on."""
     from vosd.admin.overrides import Order
 
-    return Order(values, operator, now_ms(), until, memo)
+    return Order(values, recorded_operator(operator, acting), now_ms(), until, memo)
 
 
 def now_ms() -> int:
@@ -203,20 +213,34 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-async def put(invocation: Invocation, name: str, targets: "Sequence[Target]", order: "Order") -> "Outcome":
-    """Set overrides of an object of the configuration."""
+async def put(
+    invocation: Invocation, name: str, targets: "Sequence[Target]", order: "Order", may: "Authority | None" = None
+) -> "Outcome":
+    """Set overrides of an object of the configuration; an agent replaces none that others have set."""
+    from vosd.admin.agents import require_own
     from vosd.admin.overrides import set_overrides
+    from vosd.catalogue.overrides import Key
     from vosd.cli.database import database_of
     from vosd.storage.overrides import SqlOverrides
 
     async with database_of(invocation.settings) as database:
-        return await set_overrides(name, targets, order, SqlOverrides(database), invocation.running_switch())
+        store = SqlOverrides(database)
+        if may is not None:
+            keys = [Key(target, name, setting) for target in targets for setting in order.values]
+            require_own((await store.load()).at(order.now), keys, may)
+        return await set_overrides(name, targets, order, store, invocation.running_switch())
 
 
 async def clear(
-    invocation: Invocation, fitting: "Selection", operator: str, *, at_most: int | None = None
+    invocation: Invocation,
+    fitting: "Selection",
+    operator: str,
+    *,
+    at_most: int | None = None,
+    may: "Authority | None" = None,
 ) -> "Outcome":
-    """Clear overrides."""
+    """Clear overrides; an agent clears none that others have set."""
+    from vosd.admin.agents import require_own
     from vosd.admin.overrides import Order, clear_overrides
     from vosd.cli.database import database_of
     from vosd.storage.overrides import SqlOverrides
@@ -224,6 +248,9 @@ async def clear(
     order = Order({}, operator, now_ms())
     async with database_of(invocation.settings) as database:
         store = SqlOverrides(database)
+        if may is not None:
+            in_force = (await store.load()).at(order.now)
+            require_own(in_force, filter(fitting.has, in_force.by_key), may)
         return await clear_overrides(fitting, order, store, invocation.running_switch(), at_most=at_most)
 
 
@@ -264,10 +291,23 @@ def _configured(invocation: Invocation, *, with_accounts: bool) -> "Configured":
     return Configured(accounts, names["mapping_gateways"] | names["phones"], names["routing_gateways"])
 
 
-async def _set(invocation: Invocation, name: str, order: "Order") -> "Outcome":
+async def _set(invocation: Invocation, name: str, order: "Order", acting: str | None) -> "Outcome":
     from vosd.admin.overrides import gateway_targets
+    from vosd.catalogue.overrides import Target
 
+    may = authority(invocation, acting)
+    if may is not None:
+        _require_trunk(invocation, name, order.values, may)
+        return await put(invocation, name, (Target.MAPPING,), order, may)
     return await put(invocation, name, gateway_targets(name, _configured(invocation, with_accounts=False)), order)
+
+
+def _require_trunk(invocation: Invocation, name: str, settings: "Iterable[Setting]", may: "Authority") -> None:
+    """Check that an agent may change a mapping gateway or phone: it is of an account below the agent."""
+    from vosd.admin.agents import require_trunk
+
+    is_phone = name in invocation.excerpt.gateways_by_list()["phones"]
+    require_trunk(name, invocation.excerpt.payers().get(name), settings, may, is_phone=is_phone)
 
 
 async def _list(invocation: Invocation, name: str | None) -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ import click
 import msgspec
 
 from vosd.cli import output
+from vosd.cli.acting import as_option, authority, recorded_operator, refuse
 from vosd.cli.arguments import AMOUNT, operator_option
 from vosd.cli.command import Family, Invocation, json_option, pass_invocation
 from vosd.cli.overrides import now_ms
@@ -30,8 +31,8 @@ class Terms(NamedTuple):
 
 
 def _booking_options(command: Any) -> Any:
-    """Add ``--reference``, ``--memo``, ``--operator``, ``--force`` and ``--json`` to a verb that books."""
-    command = json_option(operator_option(command))
+    """Add ``--reference``, ``--memo``, ``--operator``, ``--as``, ``--force`` and ``--json`` to a verb that books."""
+    command = json_option(operator_option(as_option(command)))
     help_text = "Take what running calls hold, too; without it no more than is available."
     command = click.option("--force", is_flag=True, help=help_text)(command)
     command = click.option("--memo", metavar="TEXT")(command)
@@ -39,10 +40,11 @@ def _booking_options(command: Any) -> Any:
     return click.option("--reference", metavar="TEXT", help=help_text)(command)
 
 
-def _terms(reference: str | None, operator: str, memo: str | None, *, force: bool) -> Terms:
+def _terms(reference: str | None, operator: str, memo: str | None, acting: str | None, *, force: bool) -> Terms:
     if reference == "":  # an unset variable of a script would book the payment again at each run
         raise click.UsageError("--reference is empty; leave it out for a payment that need not be repeatable")
-    return Terms(reference or str(uuid4()), operator, memo, force)
+    refuse(acting, force=force)
+    return Terms(reference or str(uuid4()), recorded_operator(operator, acting), memo, force)
 
 
 @click.group(cls=Family)
@@ -71,12 +73,14 @@ def add(
     reference: str | None,
     memo: str | None,
     operator: str,
+    acting: str | None,
     force: bool,
     as_json: bool,
 ) -> None:
     """Book money on an account and print its balance before and after.
 
-    On a vendor's account a payment is what you have paid to the vendor.
+    On a vendor's account a payment is what you have paid to the vendor. With --as an account below the agent gets it
+    from the agent's own.
     """
     if (amount is None) != (kind == ZERO_TYPE):
         raise click.UsageError("--amount is needed, except with --type zero, which takes none")
@@ -86,8 +90,17 @@ def add(
         raise click.UsageError("--amount of a refund is what is paid back: say it without a minus sign")
     if force and kind != REFUND_TYPE:
         raise click.UsageError("--force is for --type refund; the others are booked whatever is left")
-    terms = _terms(reference, operator, memo, force=force)
-    receipt = asyncio.run(_add(invocation, account_id, amount or Decimal(0), kind, terms))
+    refuse(acting, type=kind != "payment")
+    if acting is not None and (amount is None or amount < 0):
+        raise click.UsageError("--amount of an agent is above zero")
+    terms = _terms(reference, operator, memo, acting, force=force)
+    may = authority(invocation, acting)
+    if may is not None:
+        may.require_ledger(account_id)
+    if may is not None and account_id != may.agent:
+        _, receipt = asyncio.run(_transfer(invocation, may.agent, account_id, amount or Decimal(0), terms))
+    else:
+        receipt = asyncio.run(_add(invocation, account_id, amount or Decimal(0), kind, terms))
     _remark(receipt)
     if as_json:
         output.document(receipt)
@@ -111,6 +124,7 @@ def transfer(
     reference: str | None,
     memo: str | None,
     operator: str,
+    acting: str | None,
     force: bool,
     as_json: bool,
 ) -> None:
@@ -122,7 +136,12 @@ def transfer(
         raise click.UsageError("--amount of a transfer is above zero; --from and --to say its direction")
     if source == target:
         raise click.UsageError("--from and --to are the same account")
-    terms = _terms(reference, operator, memo, force=force)
+    terms = _terms(reference, operator, memo, acting, force=force)
+    may = authority(invocation, acting)
+    if may is not None:
+        if source != may.agent:
+            raise click.UsageError(f"--from is the agent's own account, {may.agent}: it pays from no other one")
+        may.require_ledger(target)
     receipts = asyncio.run(_transfer(invocation, source, target, amount, terms))
     _remark(receipts[0])
     if as_json:

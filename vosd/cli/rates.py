@@ -1,12 +1,16 @@
 """``vosd rate``: the price of a call, explained."""
 
 import time
+from collections.abc import Mapping
 from functools import partial
 
 import click
 
+from vosd.admin.agents import visible_above
 from vosd.admin.rating import FreeNumbers, RateExplanation, explain_rate
+from vosd.billing.accounts import Account
 from vosd.cli import output
+from vosd.cli.acting import as_option, authority, refuse
 from vosd.cli.arguments import MOMENT, SECONDS
 from vosd.cli.cdr_file import cdr_file
 from vosd.cli.command import Family, Invocation, json_option, pass_invocation
@@ -27,6 +31,7 @@ rate.add_command(cdr_file)
 @click.option("--caller", metavar="NUMBER", default="", help="Calling number.")
 @click.option("--at", type=MOMENT, help="When the call is made; default: now.")
 @click.option("--buy", is_flag=True, help="The account is a vendor's: the rate is what its calls cost.")
+@as_option
 @json_option
 @pass_invocation
 def explain(
@@ -38,16 +43,21 @@ def explain(
     caller: str,
     at: int | None,
     buy: bool,
+    acting: str | None,
     as_json: bool,
 ) -> None:
     """Rate an imaginary call: which rate, which seconds, which roundings."""
+    refuse(acting, buy=buy)
     excerpt = invocation.excerpt
+    accounts: Mapping[str, Account] = excerpt.accounts()
+    may = authority(invocation, acting)
+    if may is not None:
+        may.require_visible(account_id)
+        accounts = visible_above(accounts, excerpt.accounts().agents(), may, account_id)
     wall_ms = time.time_ns() // 1_000_000 if at is None else at
     rates_of = partial(excerpt.rates_of, is_vendor=buy)
     free = None if buy else FreeNumbers(*excerpt.free_numbers())
-    explanation = explain_rate(
-        excerpt.accounts(), rates_of, account_id, callee, duration_ms, wall_ms, caller, free=free
-    )
+    explanation = explain_rate(accounts, rates_of, account_id, callee, duration_ms, wall_ms, caller, free=free)
     if as_json:
         output.document(explanation)
     else:

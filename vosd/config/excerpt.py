@@ -223,6 +223,14 @@ class Excerpt:
         lists = zip(GATEWAYS.items(), self._lists(*GATEWAYS), strict=True)
         return {name: frozenset(_by_name(sections, key)) for (name, key), sections in lists}
 
+    def payers(self) -> dict[str, str]:
+        """Return the account of each mapping gateway and phone, as written: none of them is validated."""
+        templates = take_templates(self._copy(), ProblemList())
+        names = ("mapping_gateways", "phones")
+        lists = zip(names, self._lists(*names), strict=True)
+        found = (_by_name(sections, GATEWAYS[name]).items() for name, sections in lists)
+        return {name: _written(section, "account", templates) for each in found for name, section in each}
+
     def _installation(self) -> tuple[InstallationKeys, ParameterKeys]:
         problems = ProblemList()
         document = self._copy()
@@ -322,12 +330,8 @@ class ConfiguredAccounts(Mapping[str, Account]):
 
     def agents(self) -> dict[str, str]:
         """Return the agent of each account that names one, as written: no account is validated."""
-        named = ((name, self._written(section, "agent")) for name, section in self._sections.items())
+        named = ((name, _written(section, "agent", self._templates)) for name, section in self._sections.items())
         return {name: agent for name, agent in named if agent}
-
-    def _written(self, section: Section, key: str) -> str:
-        template = self._templates.get(_text(section, TEMPLATE))
-        return _text(section, key) or ("" if template is None else _text(template, key))
 
     def __contains__(self, account_id: object) -> bool:
         """Return whether an account of that id is configured, with mistakes or without."""
@@ -340,6 +344,12 @@ class ConfiguredAccounts(Mapping[str, Account]):
     def __len__(self) -> int:
         """Return how many there are."""
         return len(self._sections)
+
+
+def _written(section: Section, key: str, templates: Mapping[str, Section]) -> str:
+    """Return a value as it is written in a section or its template; empty = in neither."""
+    template = templates.get(_text(section, TEMPLATE))
+    return _text(section, key) or ("" if template is None else _text(template, key))
 
 
 def _by_name(sections: list[Section], key: str) -> dict[str, Section]:

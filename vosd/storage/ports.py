@@ -167,7 +167,8 @@ class CallFilter:
     ``since`` is inclusive and ``until`` exclusive, UTC milliseconds of the INVITE. ``account`` is the customer's
     or the vendor's, ``gateway`` the mapping or the routing one. ``caller`` and ``callee`` are beginnings of the
     numbers as received, with or without the leading ``+``. ``sip_call_id`` is the Call-ID of the caller's leg or
-    of the latest attempt, whole. ``before`` lists only calls after that position.
+    of the latest attempt, whole. ``before`` lists only calls after that position, ``customers`` only calls that one of
+    these accounts pays for.
     """
 
     limit: int = LISTED_AT_MOST
@@ -180,6 +181,7 @@ class CallFilter:
     reason: str | None = None
     sip_call_id: str | None = None
     before: CallPosition | None = None
+    customers: frozenset[str] | None = None
 
 
 class Payments(Protocol):

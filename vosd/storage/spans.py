@@ -60,7 +60,7 @@ class SqlSpans:
 async def _rows(connection: AsyncConnection, wanted: CallFilter, columns: Sequence[Any]) -> Sequence[Row[Any]]:
     """Return the wanted columns of one page of calls, newest first."""
     keys = newest(wanted)
-    if wanted.account is None and wanted.gateway is None and wanted.sip_call_id is None:
+    if wanted.account is None and wanted.gateway is None and wanted.sip_call_id is None and wanted.customers is None:
         return (await connection.execute(keys.with_only_columns(*columns))).all()
     # The keys are a union over two columns: the rows are read by them.
     found = keys.subquery()

@@ -10,7 +10,7 @@ import pytest
 
 from vosd.cdr.columns import ATTEMPT_KEYS, CHARGE_KEYS, KEYS, RECORD_COLUMNS, csv_row, iso_utc, json_object
 from vosd.cdr.record import CallRecord
-from vosd.cli.cdr import _ON_SCREEN, _SHOWN
+from vosd.cli.call_listing import _ON_SCREEN, _SHOWN
 from vosd.storage.cdr_manual import manual
 from vosd.testing.data.builders import applied_rate, catalogue, mapping_gateway, rate_group
 from vosd.testing.data.records import answered_call, call_id, refused_call

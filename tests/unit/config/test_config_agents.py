@@ -68,3 +68,33 @@ def test_ten_agents_may_stand_above_an_account_and_no_more(site):
 def test_an_agent_without_rates_gets_a_warning_because_every_call_below_it_is_refused(site):
     (warning,) = site.warnings(text_of(site, ACCOUNTS.replace("{id: top, rate_group: sell,", "{id: top,")))
     assert "a rate_group on account 'top': without one every call of the accounts below it is refused" in warning
+
+
+def test_rights_of_an_agent_are_read_as_one_or_a_list(site):
+    text = text_of(site, ACCOUNTS.replace("{id: top,", "{id: top, rights: [accounts, SUB_PAYMENTS],"))
+    text = text.replace("{id: mid,", "{id: mid, rights: accounts,")
+    accounts = site.load(text).catalogue.accounts
+    assert {name: sorted(accounts[name].rights) for name in ("top", "mid", "acme")} == {
+        "top": ["accounts", "sub_payments"],
+        "mid": ["accounts"],
+        "acme": [],
+    }
+
+
+def test_a_right_that_its_agent_lacks_is_an_error_with_both_places(site):
+    text = text_of(site, ACCOUNTS.replace("{id: top,", "{id: top, rights: [accounts, sub_payments],"))
+    text = text.replace("{id: mid,", "{id: mid, rights: [gateways, accounts],")
+    (error,) = site.errors(text)
+    mid, top = (
+        next(n for n, line in enumerate(text.splitlines(), 1) if f"id: {name}," in line) for name in ("mid", "top")
+    )
+    assert error == (
+        f"vosd.yaml:{mid}: accounts[mid].rights: value 'gateways': "
+        f"expected only rights that its agent 'top' has at vosd.yaml:{top}"
+    )
+
+
+def test_a_right_that_does_not_exist_is_named_with_those_that_do(site):
+    (error,) = site.errors(text_of(site, ACCOUNTS.replace("{id: top,", "{id: top, rights: payments,")))
+    assert "accounts[top].rights: value 'payments': expected one of accounts, phones, phone_cards" in error
+    assert error.endswith("did you mean 'sub_payments'?")

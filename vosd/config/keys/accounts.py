@@ -11,6 +11,7 @@ from vosd.base.margin import LossGuard
 from vosd.base.money import ZERO, Rounding, unit_of
 from vosd.billing.accounts import AccountType
 from vosd.billing.rate_choice import RateSelection
+from vosd.billing.rights import Right
 from vosd.billing.spending import SpendAction, SpendPeriod
 from vosd.config.keys import later, names_of_vos3000
 from vosd.config.keys.rates import RateType
@@ -121,6 +122,8 @@ class AccountKeys(Keys):
     agent: Annotated[str | None, object_name()] = None
     """Id of the account above it, its agent. Every call is charged to the agent too, by the agent's own ``rate_group``,
     and to the agents above that one, at most 10 levels. An account is an agent as soon as another one names it."""
+    rights: Annotated[tuple[Annotated[Right, choice(Right)], ...], BeforeValidator(one_or_many)] = ()
+    """What it may do as an agent, one or a list; see docs/billing.md. None that its own agent has not."""
     partner: Annotated[str | None, object_name()] = None
     """Name of the company behind it; a call from one of its accounts never goes to a routing gateway of the same."""
     calendar: Annotated[str | None, object_name()] = None

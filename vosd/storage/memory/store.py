@@ -310,6 +310,7 @@ def _fits(record: CallRecord, wanted: CallFilter) -> bool:
         (wanted.since is None or record.started_at >= wanted.since)
         and (wanted.until is None or record.started_at < wanted.until)
         and (wanted.account is None or wanted.account in {record.customer_account, record.vendor_account})
+        and (wanted.customers is None or record.customer_account in wanted.customers)
         and (wanted.gateway is None or wanted.gateway in {record.mapping_gateway, record.routing_gateway})
         and (wanted.caller is None or _begins(record.caller_in, wanted.caller))
         and (wanted.callee is None or _begins(record.callee_in, wanted.callee))
