@@ -11,6 +11,7 @@ from vosd.storage import schema
 from vosd.storage.books import SqlBooks
 from vosd.storage.corrections import SqlCorrections
 from vosd.storage.faults import Difference, Fault
+from vosd.storage.ledger import Movement, SqlLedger
 from vosd.storage.queries import SqlQueries
 from vosd.storage.verify import verify_ledger
 from vosd.testing.data.records import call_id, partner_call
@@ -49,6 +50,13 @@ async def test_the_balance_of_a_partner_moves_both_ways_and_the_audit_agrees(boo
 
 async def test_what_a_partner_earned_counts_for_no_spend_limit(booked):
     assert await SqlBooks(booked).spent_since("peer", 0) == 2 * FEE
+
+
+async def test_a_statement_of_a_partner_has_what_it_paid_and_what_it_earned_apart(booked):
+    statement = await SqlLedger(booked).statement("peer", 0, MADE)
+    assert statement.movements == (Movement("call", 2, -2 * FEE), Movement("earned", 4, 4 * COST))
+    assert statement.closing == 4 * COST - 2 * FEE
+    assert (await SqlLedger(booked).statement("acme", 0, MADE)).movements == (Movement("call", 2, -2 * FEE),)
 
 
 async def test_a_charge_is_read_back_as_earned(booked):

@@ -8,12 +8,12 @@ import click
 
 from vosd.admin.agents import visible_above
 from vosd.admin.rating import FreeNumbers, RateExplanation, explain_rate
-from vosd.billing.accounts import Account
+from vosd.billing.accounts import Account, AccountType
 from vosd.cli import output
 from vosd.cli.acting import as_option, authority, refuse
 from vosd.cli.arguments import MOMENT, SECONDS
 from vosd.cli.cdr_file import cdr_file
-from vosd.cli.command import Family, Invocation, json_option, pass_invocation
+from vosd.cli.command import Family, Invocation, OperationError, json_option, pass_invocation
 
 
 @click.group(cls=Family)
@@ -55,6 +55,11 @@ def explain(
         may.require_visible(account_id)
         accounts = visible_above(accounts, excerpt.accounts().agents(), may, account_id)
     wall_ms = time.time_ns() // 1_000_000 if at is None else at
+    if buy and account_id in accounts and accounts[account_id].type is AccountType.PARTNER:
+        message = (
+            f"account {account_id} is a partner: each of its routing gateways names the rate_group that it is paid by"
+        )
+        raise OperationError(message)
     rates_of = partial(excerpt.rates_of, is_vendor=buy)
     free = None if buy else FreeNumbers(*excerpt.free_numbers())
     explanation = explain_rate(accounts, rates_of, account_id, callee, duration_ms, wall_ms, caller, free=free)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import ColumnElement, Select, and_, func, not_, select, type_coerce
+from sqlalchemy import ColumnElement, Select, and_, case, func, not_, select, type_coerce
 
 from vosd.base.money import ZERO
 from vosd.storage import schema
@@ -55,8 +55,12 @@ class EntryFilter:
     operator: str | None = None
 
 
+EARNED: Final = "earned"
+"""The movement of call entries above zero: what the gateways of a partner have carried."""
+
+
 class Movement(NamedTuple):
-    """All entries of one kind in a time: how many, and their sum."""
+    """All entries of one kind in a time, those of calls apart by what was paid and earned: how many, and their sum."""
 
     kind: str
     entries: int
@@ -130,8 +134,11 @@ class SqlLedger:
                 of_account.append(_entry.seq > start.seq)
             before, within = _before(points, since), _before(points, until)
             opening = (await connection.execute(select(total).where(*of_account, before))).scalar() or ZERO
-            by_kind = select(_entry.kind, func.count(), total).where(*of_account, within, not_(before))
-            rows = (await connection.execute(by_kind.group_by(_entry.kind).order_by(_entry.kind))).all()
+            earned = and_(_entry.kind == EntryKind.CALL.value, _entry.amount > ZERO)
+            kind = case((earned, EARNED), else_=_entry.kind).label("kind")
+            lines = select(kind, _entry.amount).where(*of_account, within, not_(before)).subquery().c
+            by_kind = select(lines.kind, func.count(), type_coerce(func.sum(lines.amount), Money))
+            rows = (await connection.execute(by_kind.group_by(lines.kind).order_by(lines.kind))).all()
         movements = tuple(Movement._make(row) for row in rows)
         opening += ZERO if start is None else start.balance
         is_closed = any(each.closed_until >= until for each in points)

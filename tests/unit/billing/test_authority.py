@@ -1,4 +1,4 @@
-"""What agents see and may do: their own accounts and those below, by the rights that nobody above them lacks."""
+"""What agents see and may do: their own accounts and those below, by the rights that no agent above them lacks."""
 
 import pytest
 from hypothesis import given

@@ -29,11 +29,12 @@ accounts:
   - {{id: bingo, rate_group: sell, agent: top}}
   - {{id: weak, agent: top, rights: []}}
   - {{id: below-weak, agent: weak}}
-  - {{id: stranger, rate_group: sell}}
+  - {{id: other, rate_group: sell}}
+  - {{id: peer, type: partner, rate_group: sell}}
   - {{id: carrier, type: clearing, rate_group: sell, overdraft_limit: unlimited}}
 mapping_gateways:
   - {{name: acme-pbx, account: acme, hosts: 192.0.2.1}}
-  - {{name: stranger-pbx, account: stranger, hosts: 192.0.2.2}}
+  - {{name: other-pbx, account: other, hosts: 192.0.2.2}}
 routing_gateways:
   - {{name: carrier, account: carrier, address: 192.0.2.9}}
 phones:
@@ -51,7 +52,7 @@ def site(tmp_path: Path) -> Path:
 
 
 async def book(url: str) -> None:
-    """Book a call of ``acme``, with its agents, and one of ``stranger``."""
+    """Book a call of ``acme``, with its agents, and one of ``other``."""
     plain = answered_call(
         1, customer_account="acme", vendor_account="carrier", fee_breakdown='{"customer":[],"vendor":[]}'
     )
@@ -64,9 +65,7 @@ async def book(url: str) -> None:
     of_acme = msgspec.structs.replace(plain, charges=charges, postings=postings)
     database = Database(url)
     try:
-        await SqlBooks(database).book(
-            [of_acme, answered_call(2, customer_account="stranger", vendor_account="carrier")]
-        )
+        await SqlBooks(database).book([of_acme, answered_call(2, customer_account="other", vendor_account="carrier")])
     finally:
         await database.close()
 
@@ -105,7 +104,7 @@ class TestAccounts:
         assert [each["id"] for each in said(site, "account", "list", "--as", "top", "--agent", "mid")] == ["acme"]
         assert said(site, "account", "show", "acme", "--as", "mid")["id"] == "acme"
 
-    @pytest.mark.parametrize("account", ["top", "bingo", "stranger", "carrier", "unknown"])
+    @pytest.mark.parametrize("account", ["top", "bingo", "other", "carrier", "unknown"])
     def test_all_others_are_said_not_to_be_there(self, site, account):
         for verb in (("account", "show", account), ("account", "list", "--agent", account)):
             assert f"agent mid has no account {account}" in refused(site, *verb, "--as", "mid")
@@ -189,9 +188,7 @@ class TestPayments:
         assert "--from is the agent's own" in refused(
             site, "payment", "transfer", "--from", "acme", "--to", "mid", *words
         )
-        assert "has no account stranger" in refused(
-            site, "payment", "transfer", "--from", "mid", "--to", "stranger", *words
-        )
+        assert "has no account other" in refused(site, "payment", "transfer", "--from", "mid", "--to", "other", *words)
 
     def test_payments_for_itself_are_a_right_of_their_own(self, site):
         receipt = said(site, "payment", "add", "--account", "top", "--amount", "7", "--as", "top")
@@ -221,8 +218,8 @@ class TestLedger:
         month = ("--month", "2026-09")
         assert said(site, "ledger", "statement", "--account", "acme", *month, "--as", "mid")["account"] == "acme"
         assert "lacks the right own_payments" in refused(site, "ledger", "list", "--as", "mid")
-        for verb in (("list", "--account", "stranger"), ("statement", "--account", "stranger", *month)):
-            assert "agent mid has no account stranger" in refused(site, "ledger", *verb, "--as", "mid")
+        for verb in (("list", "--account", "other"), ("statement", "--account", "other", *month)):
+            assert "agent mid has no account other" in refused(site, "ledger", *verb, "--as", "mid")
 
 
 class TestCalls:
@@ -254,7 +251,7 @@ class TestCalls:
             assert "is not for agents" in refused(site, "cdr", "show", call_id(1), option, "--as", "mid")
 
     def test_an_account_in_the_filter_must_be_seen_and_gateways_are_not_looked_for(self, site):
-        assert "has no account stranger" in refused(site, "cdr", "list", "--account", "stranger", "--as", "mid")
+        assert "has no account other" in refused(site, "cdr", "list", "--account", "other", "--as", "mid")
         assert "--gateway is not for agents" in refused(
             site, "cdr", "list", "--gateway", "carrier-trunk", "--as", "mid"
         )
@@ -270,8 +267,14 @@ class TestRates:
         explained = said(site, *self.WORDS, "--account", "acme")
         assert [each["account"] for each in explained["agents"]] == ["mid"]
         assert "agents" not in said(site, *self.WORDS, "--account", "mid")
-        assert "has no account stranger" in refused(site, *self.WORDS, "--account", "stranger")
+        assert "has no account other" in refused(site, *self.WORDS, "--account", "other")
         assert "--buy is not for agents" in refused(site, *self.WORDS, "--account", "acme", "--buy")
+
+
+def test_what_a_partner_is_paid_is_not_explained_by_its_account(site):
+    words = ("rate", "explain", "--account", "peer", "--callee", "4420", "--duration", "60")
+    assert said(site, *words)["fee"] == "0.60"
+    assert "each of its routing gateways names the rate_group that it is paid by" in refused(site, *words, "--buy")
 
 
 class TestGateways:
@@ -288,7 +291,7 @@ class TestGateways:
         said(site, "gateway", "unblock", "7001", "--as", "top")
 
     def test_gateways_of_others_and_of_vendors_are_said_not_to_be_there(self, site):
-        for name in ("stranger-pbx", "carrier", "unknown"):
+        for name in ("other-pbx", "carrier", "unknown"):
             for words in (("block", name), ("unblock", name), ("set", name, "--max-concurrent", "1")):
                 assert f"has no gateway or phone {name} below it" in refused(site, "gateway", *words, "--as", "top")
         assert "--priority is not for agents" in refused(

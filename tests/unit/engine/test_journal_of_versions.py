@@ -118,6 +118,17 @@ def test_agents_and_charges_come_back_from_the_journal():
     assert entries == [call, Ended(record)]
 
 
+def test_what_a_partner_earns_is_still_earned_after_a_crash():
+    call = msgspec.structs.replace(open_call(1, applied_rate("0.60"), applied_rate("0.30")), vendor_earns=True)
+    (read,) = entries_in(io.BytesIO(answered_frame(call, ())))
+    assert isinstance(read, OpenCall)
+    record = lost(read, 65_500)
+    assert [(each.role, each.earned) for each in record.charges] == [(CUSTOMER, None), (VENDOR, 1)]
+    assert [each.amount > 0 for each in record.postings] == [False, True]
+    (ended,) = entries_in(io.BytesIO(ended_frame(record, 65_500)))
+    assert ended == Ended(record)
+
+
 def test_a_charge_of_a_later_version_with_more_columns_is_read():
     record = ended_call(1, applied_rate("0.60"), None)
     (part,) = frames_in(io.BytesIO(ended_frame(record, 65_500)))

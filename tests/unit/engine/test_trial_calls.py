@@ -6,12 +6,15 @@ from typing import Any
 import pytest
 
 from vosd.base.errors import VosError
+from vosd.billing.accounts import AccountType
 from vosd.callcontrol.vendor_terms import LiveVendors
+from vosd.catalogue.catalogue import Catalogue
 from vosd.engine.calls.trial import GatewayBusyError, TrialCall
 from vosd.engine.calls.trial_log import TrialOrder
 from vosd.routing.pipeline import RouteChoice
+from vosd.testing.data.builders import account, applied_rate, catalogue, rate_group
 from vosd.testing.sockets.peer import ANSWER
-from vosd.testing.virtual.scene import CALLEE, VENDORS, Scene, usual_catalogue
+from vosd.testing.virtual.scene import CALLEE, VENDORS, Scene, usual_catalogue, vendor_gateway
 from vosd.testing.virtual.vendor import RINGS, SILENT, Line, Script, answers, refuses
 
 ANSWERS = answers(1_000)
@@ -20,8 +23,10 @@ ANSWERS = answers(1_000)
 class Trial:
     """A scene with a test call to its first vendor."""
 
-    def __init__(self, script: Script, terms: dict[str, Any] | None = None, **order: Any) -> None:
-        self.scene = Scene(usual_catalogue(terms=terms))
+    def __init__(
+        self, script: Script, terms: dict[str, Any] | None = None, content: Catalogue | None = None, **order: Any
+    ) -> None:
+        self.scene = Scene(content or usual_catalogue(terms=terms))
         self.scene.vendor.script = script
         self.exchange = self.scene.exchange
         switch = self.exchange.switch
@@ -178,3 +183,15 @@ def test_an_answer_that_cannot_be_journaled_is_hung_up_at_once() -> None:
     report = trial.run()
     assert said(report)[-1] == "BYE"
     assert report["talk_ms"] == 0
+
+
+def test_a_test_call_to_a_partner_holds_nothing_and_raises_its_balance() -> None:
+    """Its account has nothing left, which matters for its own calls alone."""
+    groups = [rate_group("buy", applied_rate("0.30"))]
+    peer = account("carriers", type=AccountType.PARTNER)
+    content = catalogue([vendor_gateway(0, rate_group="buy")], accounts=[peer], rate_groups=groups)
+    trial = Trial(ANSWERS, content=content, talk_ms=3_000)
+    trial.exchange.credits["carriers"].committed(Decimal(-1), 2)
+    trial.run()
+    (record,) = trial.exchange.sink.records
+    assert [each.amount > 0 for each in record.postings] == [True]

@@ -131,7 +131,7 @@ class TrialCall:
     def _hold_money(self, gateway: RoutingGateway) -> Refusal | None:
         """Hold what the whole call may cost on the vendor's account, which may be paid in advance."""
         credit, rate = self._live.credits.get(gateway.account or ""), buy_rate(self._choice)
-        if credit is None or rate is None:
+        if credit is None or rate is None or gateway.earns:
             return None
         seconds = self._order.talk_ms // 1_000 + _LATE_S
         hold = credit.hold(rate, seconds, seconds)
