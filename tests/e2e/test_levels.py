@@ -89,8 +89,11 @@ def test_exactly_as_many_calls_are_carried_as_the_account_with_least_money_pays_
     with Peer(stage.endpoint_of("acme")) as caller, Peer(VENDORS["carrier-a"]) as vendor:
         talking, codes = carried_of(stage, caller, vendor)
         assert (len(talking), codes) == (CARRIED, [503 if poor == "carrier" else 402] * (CALLS - CARRIED))
-        held = {name: CARRIED * Decimal(price) for name, price in PRICES.items()}
-        assert amounts(stage, "reserved") == {**held, PARTNER: 0}
+        expected = {name: CARRIED * Decimal(price) for name, price in PRICES.items()}
+        held = amounts(stage, "reserved")
+        # The vendor is held for from its own 200, which on a busy machine is a second before ours.
+        assert expected["carrier"] <= held.pop("carrier") <= expected.pop("carrier") + CARRIED * Decimal("0.005")
+        assert held == {**expected, PARTNER: 0}
         hang_up(talking, caller, vendor)
     stage.expect_nothing_left()
     latest, *_ = eventually(lambda: answered_calls(stage), "the records of all calls")
