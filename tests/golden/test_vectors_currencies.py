@@ -1,4 +1,4 @@
-"""The worked example of decimals by currency in tests/vectors/billing.json: one call in currencies of four and of two."""
+"""Decimals by currency in tests/vectors/billing.json: one call with four decimals and with two."""
 
 import json
 from decimal import Decimal
