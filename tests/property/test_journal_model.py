@@ -1,25 +1,19 @@
 """The journal against a model: answers, ends, bookings, a disk that is full and recovers, stops and kills."""
 
-import errno
 import os
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from types import SimpleNamespace
-from unittest.mock import patch
 
-import structlog
 from doubles.journals import crash_and_read, new_journal, open_call
+from doubles.small_disk import PLENTY, Disk
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from vosd.base.clock import Instant
 from vosd.callcontrol.bookkeeping import lost
-from vosd.engine.journal import Journal, JournalUnusableError, KeepSettings, output
+from vosd.engine.journal import Journal, JournalUnusableError, KeepSettings
 from vosd.testing.data.records import answered_call, call_id, refused_call
 
-PLENTY = 10**9
 TERMS = {"segment_bytes": 6_000, "reserve_bytes": 40_000, "keep": KeepSettings(keep_files=2)}
 
 KINDS = (
@@ -27,41 +21,6 @@ KINDS = (
     "stop", "finish", "damage",
 )  # fmt: skip
 ACTIONS = st.lists(st.tuples(st.sampled_from(KINDS), st.integers(0, 500)), max_size=60)
-
-
-class Disk:
-    """A file system with so much room; what was allocated is there."""
-
-    room = PLENTY
-
-    def __init__(self) -> None:
-        self._write, self._allocate = os.write, os.posix_fallocate
-
-    def write(self, descriptor: int, data: bytes) -> int:
-        allocated = max(0, os.fstat(descriptor).st_size - os.lseek(descriptor, 0, os.SEEK_CUR))
-        if not self.room + allocated:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        taken = self._write(descriptor, data[: self.room + allocated])
-        self.room -= max(0, taken - allocated)
-        return taken
-
-    def posix_fallocate(self, descriptor: int, offset: int, length: int) -> None:
-        if self.room < length:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        self._allocate(descriptor, offset, length)
-        self.room -= length
-
-    @contextmanager
-    def in_place(self) -> Iterator[None]:
-        with (
-            patch.object(output, "system_write", self.write),
-            patch.object(os, "posix_fallocate", self.posix_fallocate),
-            patch.object(os, "statvfs", lambda _path: SimpleNamespace(f_bavail=self.room, f_frsize=1)),
-            patch.object(os, "fdatasync", lambda _descriptor: None),
-            patch.object(os, "fsync", lambda _descriptor: None),
-            structlog.testing.capture_logs(),
-        ):
-            yield
 
 
 class Model:

@@ -72,6 +72,8 @@ class CallParameters:
     quality_slice_ms: int = SLICE_MS
     """SS_GATEWAY_QUALITY_RESERVE_TIME: length of a slice of the windows of quality."""
     quality_slices: int = SLICES
+    cdr_pending: int = 100_000
+    """An event reports when 80 % of so many calls wait for the database."""
     """SS_GATEWAY_QUALITY_RESERVE_SEPARATE: slices in a window."""
     dynamic_blacklist: CallerLimits | None = None
     """Limits of each caller of a mapping gateway that has none of its own; None = none."""

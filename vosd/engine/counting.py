@@ -33,6 +33,8 @@ class Figure(StrEnum):
     REGISTRATIONS_UNWRITTEN = "registrations_unwritten", "changed users whose bindings wait for the database"
     CDR_QUEUE = "cdr_queue", "calls that wait in memory for the database; zero within a second in normal running"
     SPOOL_ROWS = "spool_rows", "calls in the journal and not yet in the database; zero within a second likewise"
+    SPOOL_MB = "spool_mb", "MiB of the journal's files that stay because of these calls"
+    SPOOL_OLDEST_S = "spool_oldest_s", "seconds since the oldest of these calls has ended"
     LOCKED_OUT = "locked_out", "sources that are blocked for wrong passwords or a flood (vosd unblock --list)"
     BLACKLISTED = "blacklisted", "callers on the dynamic blacklist (vosd blacklist list)"
     LOOKUPS = "lookups", "open questions to the servers of number_portability and redirect_server"

@@ -106,7 +106,7 @@ class SwitchService:
         self.listeners = tuple(listeners)
         self._journal = Journal(settings.state_dir / "journal", settings.journal)
         self.balances = Balances(books, clock)
-        self._recorder = Recorder(books, self._journal, self.balances.credits, settings.cdr)
+        self._recorder = Recorder(books, self._journal, self.balances.credits, settings.cdr, clock=clock)
         self.spool = Spool(books, self._journal.quarantine, self.balances.credits, self._recorder.turn)
         self.gateways = Gateways(clock, catalogue)
         self.directory = Directory(resolver, clock, means_of(settings.listen), settings.dns)
@@ -182,6 +182,7 @@ class SwitchService:
         self._pools.restore()
         self.phone_service.begin()
         await self.directory.adopt(self.switch.catalogue.routing_gateways.values())
+        self._recorder.wake()
         self._tasks.run("booking", self._recorder.run)
         self._tasks.run("journal to disk", self._journal.keep_synced)
         self._tasks.run("time marks", lambda: every(MARK_S, self._mark_time))
@@ -385,5 +386,6 @@ class SwitchService:
         self.registrations.expire(self._clock.now())
 
     def _mark_time(self) -> None:
-        """Have the journal prove that the switch lives."""
+        """Have the journal prove that the switch lives, and report when too much waits for the database."""
         self._journal.tick(self._clock.now(), has_calls=self.switch.has_calls)
+        self._recorder.watch_length(self.switch.catalogue.parameters.cdr_pending)

@@ -19,6 +19,9 @@ class Event(StrEnum):
     DATABASE_REGRESSED = "database_regressed"
     """It has lost commits: new calls are refused until it has been compared with the journal."""
     DATABASE_MENDED = "database_mended"
+    CDR_QUEUE_LONG = "cdr_queue_long"
+    """80 % of SERVER_MAX_CDR_PENDING_LIST_LENGTH calls wait for the database."""
+    CDR_QUEUE_SHORT = "cdr_queue_short"
     LEASE_LOST = "lease_lost"
     """Another switch uses the database: new calls are refused here."""
     LEASE_REGAINED = "lease_regained"
@@ -107,6 +110,7 @@ BACK: Final[Mapping[Event, Event]] = {
     Event.DATABASE_AWAY: Event.DATABASE_BACK,
     Event.DATABASE_DAMAGED: Event.DATABASE_BACK,
     Event.DATABASE_REGRESSED: Event.DATABASE_MENDED,
+    Event.CDR_QUEUE_LONG: Event.CDR_QUEUE_SHORT,
     Event.LEASE_LOST: Event.LEASE_REGAINED,
     Event.JOURNAL_WRITE_FAILED: Event.JOURNAL_RECOVERED,
     Event.PHONE_OFFLINE: Event.PHONE_ONLINE,

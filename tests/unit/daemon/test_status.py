@@ -36,6 +36,8 @@ CENSUS = [
     "registrations_unwritten",
     "cdr_queue",
     "spool_rows",
+    "spool_mb",
+    "spool_oldest_s",
     "locked_out",
     "blacklisted",
     "lookups",

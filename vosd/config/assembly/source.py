@@ -183,6 +183,7 @@ def _call_parameters(
         challenges_max=parameters.challenge_retry,
         quality_slice_ms=60_000 * parameters.quality_slice,
         quality_slices=parameters.quality_slices,
+        cdr_pending=parameters.cdr_pending,
         dynamic_blacklist=caller_limits(keys.dynamic_blacklist),
         max_attempts=parameters.switch_limit + 1,
         number_portability=portability_terms(keys.number_portability),

@@ -169,6 +169,12 @@ class ParameterKeys(Keys):
     """Length of a slice of the time over which the quality of routing gateways is counted; a change begins it anew."""
     quality_slices: Annotated[int, whole(1, 48)] = Field(default=6, alias="SS_GATEWAY_QUALITY_RESERVE_SEPARATE")
     """How many slices count; the oldest is dropped when a new one begins."""
+    cdr_pending: Annotated[int, whole(1, 100_000_000, "calls")] = Field(
+        default=100_000, alias="SERVER_MAX_CDR_PENDING_LIST_LENGTH"
+    )
+    """``cdr_queue_long`` is logged when 80 % of so many calls wait for the database, ``cdr_queue_short`` when half of
+    that do. Only a few of them are in memory, the others in the journal's files: no call is refused before the disk of
+    ``state_dir`` is full, and none is dropped."""
 
     aliases: ClassVar[Mapping[str, str]] = {"SERVER_BILLING_FEE_PRECISION": "SERVER_BILLING_FEE_PRECISTION"}
     names_elsewhere: ClassVar[Renamed] = renamed(names_of_vos3000.PARAMETERS)
@@ -178,7 +184,6 @@ class ParameterKeys(Keys):
             "SERVER_BILLING_FORWARD_PREFIX",
             "SERVER_CDR_FILE_WRITE_INTERVAL",
             "SERVER_CDR_FILE_WRITE_MAX",
-            "SERVER_MAX_CDR_PENDING_LIST_LENGTH",
             "SS_AUXILIARY_RING_TONE_ACTIVATION_DELAY",
             "SS_MEDIAPROXYBEHINDNAT",
             "SS_MEDIAPROXYBETWEENNET",

@@ -225,6 +225,11 @@ class Balances(Counting):
         for posting in postings:
             self._credit(posting.account).post(posting.amount)
 
+    def add_owed_sums(self, sums: Mapping[str, Decimal]) -> None:
+        """Count what several ended calls will book on each account as owed."""
+        for account, amount in sums.items():
+            self._credit(account).post(amount)
+
     def watch_spending(self) -> None:
         """Begin the hours and days of spend limits that have ended anew, and log the limits that are reached."""
         wall_ms = self._clock.now().wall

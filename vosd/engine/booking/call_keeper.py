@@ -8,7 +8,7 @@ from vosd.engine.journal import Journal
 
 
 class CallKeeper:
-    """The journal, and the recorder that books what has ended; both refuse calls when they are full."""
+    """The journal, and the recorder that books what has ended."""
 
     def __init__(self, journal: Journal, recorder: Recorder, watch: DatabaseWatch) -> None:
         self._journal = journal
@@ -17,8 +17,8 @@ class CallKeeper:
 
     @property
     def refuses_calls(self) -> bool:
-        """Whether no new call may be taken: too much waits to be written, or the database has lost commits."""
-        return self._watch.refuses_calls or self._journal.is_overfull or self._recorder.is_overfull
+        """Whether no new call may be taken: the disk of the journal is full, or the database has lost commits."""
+        return self._watch.refuses_calls or self._journal.is_overfull
 
     def answered(self, call: OpenCall, description: Description) -> bool:
         """Journal an answered call; False where that fails."""

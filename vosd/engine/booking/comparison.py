@@ -73,14 +73,18 @@ class Comparison:
             StoreUnavailable: try again.
         """
         records = self._journal.kept_calls(since_s)
-        while some := await _next_of(records):
-            # Read before the query: a call that is in the files and does not wait has been committed.
-            elsewhere = self._recorder.waiting() | self._journal.quarantine.ids()
-            lacking = await self._books.lacking(some)
-            missing = next((record for record in lacking if record.call_id not in elsewhere), None)
-            if missing is not None:
-                return missing
-            await asyncio.sleep(PAUSE_S)
+        waiting = self._recorder.waiting()
+        try:
+            while some := await _next_of(records):
+                # Before the query: a call that is in the files and does not wait has been committed.
+                aside = self._journal.quarantine.ids()
+                done = [each for each in some if each.call_id not in waiting and each.call_id not in aside]
+                lacking = await self._books.lacking(done) if done else ()
+                if lacking:
+                    return lacking[0]
+                await asyncio.sleep(PAUSE_S)
+        finally:
+            waiting.close()
         return None
 
     async def mend(self) -> Mended:
@@ -101,22 +105,25 @@ class Comparison:
         """Return how many calls were booked, and how many the database refuses."""
         booked = refused = 0
         records = self._journal.kept_calls()
-        while some := await _next_of(records):
-            aside = self._journal.quarantine.ids()
-            lacking = [record for record in await self._books.lacking(some) if record.call_id not in aside]
-            if not lacking:
-                continue
-            booked += len(lacking)
-            try:
-                await self._books.book(lacking)
-            except RejectedRecords as rejected:
-                booked -= len(rejected.rejected)
-                refused += len(rejected.rejected)
-                waiting = self._recorder.waiting()  # the recorder will refuse these, and they are owed already
-                aside_now = [each for each in rejected.rejected if each.record.call_id not in waiting]
-                for each in aside_now:
-                    self._balances.add_owed(each.record.postings)
-                await self._journal.refused(aside_now)
+        waiting = self._recorder.waiting()  # the recorder books these when the comparison is done
+        try:
+            while some := await _next_of(records):
+                aside = self._journal.quarantine.ids()
+                done = [each for each in some if each.call_id not in waiting and each.call_id not in aside]
+                lacking = await self._books.lacking(done) if done else ()
+                if not lacking:
+                    continue
+                booked += len(lacking)
+                try:
+                    await self._books.book(lacking)
+                except RejectedRecords as rejected:
+                    booked -= len(rejected.rejected)
+                    refused += len(rejected.rejected)
+                    for each in rejected.rejected:
+                        self._balances.add_owed(each.record.postings)
+                    await self._journal.refused(rejected.rejected)
+        finally:
+            waiting.close()
         return booked, refused
 
 

@@ -6,30 +6,70 @@ the credits.
 
 import asyncio
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import Final
 
+import structlog
+
+from vosd.base.clock import Clock
 from vosd.billing.holds import AccountCredit
 from vosd.cdr.ports import Books, RejectedRecords, Standing, StoreDamaged, StoreUnavailable
 from vosd.cdr.record import CallRecord
+from vosd.engine.clock import SystemClock
 from vosd.engine.counting import Counting, Figure
 from vosd.engine.journal import Journal
+from vosd.engine.journal.entries import id_bytes
 from vosd.engine.settings import CdrSettings
 from vosd.obs.events import Event
 from vosd.obs.outage import Outage
 
-PENDING_MAX: Final = 100_000
-"""SERVER_MAX_CDR_PENDING_LIST_LENGTH: with so many calls unbooked no new call is taken."""
+WINDOW: Final = 5_000
+"""Most calls that wait in memory, some 40 MB of them; the others wait in the journal's files and are read back."""
+DRAIN_ROWS: Final = 2_000
+"""Size of a batch while more than so many calls wait: a slow database does as much for it as for a small one."""
 _RETRY_FIRST_S: Final = 0.2
 _RETRY_MOST_S: Final = 5.0
+
+_log = structlog.get_logger()
+
+
+class WaitingCalls:
+    """Which calls wait for the database; one that is booked meanwhile stays in it."""
+
+    def __init__(self, ids: set[bytes], views: "list[WaitingCalls]") -> None:
+        self._ids = ids
+        self._views = views
+
+    def __contains__(self, call_id: str) -> bool:
+        return id_bytes(call_id) in self._ids
+
+    def add(self, call_id: str) -> None:
+        """Add a call that has ended."""
+        self._ids.add(id_bytes(call_id))
+
+    def close(self) -> None:
+        """Be told of no more calls."""
+        self._views.remove(self)
 
 
 class Recorder(Counting):
     """The queue of ended calls, and the one task that books it."""
 
     def __init__(
-        self, books: Books, journal: Journal, credits: dict[str, AccountCredit], settings: CdrSettings
+        self,
+        books: Books,
+        journal: Journal,
+        credits: dict[str, AccountCredit],
+        settings: CdrSettings,
+        *,
+        clock: Clock | None = None,
+        window: int = WINDOW,
     ) -> None:
+        """``window`` is how many calls wait in memory at most; ``clock`` None = that of the machine."""
+        self._clock = clock or SystemClock()
+        self._window = window
+        self._is_long = False
         self._books = books
         self._journal = journal
         self._credits = credits
@@ -41,6 +81,9 @@ class Recorder(Counting):
         self._full_batch = asyncio.Event()
         self._most = settings.batch_rows
         """Size of the next batch: smaller after a failure."""
+        self._suspect: CallRecord | None = None
+        """A call that failed while the database could be written to."""
+        self._views: list[WaitingCalls] = []
         self._wait_s = _RETRY_FIRST_S
         self.behind: Final[set[str]] = set()
         """Accounts with fewer entries in the database than were committed; read by ``DatabaseWatch``."""
@@ -50,37 +93,66 @@ class Recorder(Counting):
         self._damage = Outage(Event.DATABASE_DAMAGED, is_error=True, part="booking")
 
     def __len__(self) -> int:
-        """Return how many calls wait in memory."""
-        return len(self._queue)
+        """Return how many calls wait, in memory and on disk."""
+        return len(self._queue) + self._journal.waiting.on_disk
 
     def census(self) -> Mapping[Figure, int]:
         """Count what waits, for ``vosd status``."""
-        return {Figure.CDR_QUEUE: len(self._queue)}
+        oldest_s = 0
+        if self._queue:
+            oldest_s = max(0, self._clock.now().wall - self._queue[0].ended_at) // 1_000
+        return {Figure.CDR_QUEUE: len(self._queue), Figure.SPOOL_OLDEST_S: oldest_s}
 
-    @property
-    def is_overfull(self) -> bool:
-        """Whether so many calls wait that no new call may be taken."""
-        return len(self._queue) >= PENDING_MAX
+    def watch_length(self, most: int) -> None:
+        """Log when 80 % of ``most`` calls wait, and when half of that do."""
+        waiting = len(self)
+        if waiting * 5 >= most * 4 and not self._is_long:
+            self._is_long = True
+            _log.error(
+                Event.CDR_QUEUE_LONG.value,
+                waiting=waiting,
+                most=most,
+                means="calls wait in the journal; none is lost or refused while its disk has room",
+                do="mend the database; vosd status says how much waits",
+            )
+        elif waiting * 5 < most * 2 and self._is_long:
+            self._is_long = False
+            _log.info(Event.CDR_QUEUE_SHORT.value, waiting=waiting)
 
-    def waiting(self) -> set[str]:
-        """Return the ids of the calls that wait."""
-        return {record.call_id for record in self._queue}
+    def waiting(self) -> WaitingCalls:
+        """Return the calls that wait now, and those that end until ``WaitingCalls.close``."""
+        here = {id_bytes(record.call_id) for record in self._queue}
+        view = WaitingCalls(here | self._journal.waiting.ids_on_disk(), self._views)
+        self._views.append(view)
+        return view
 
     def add(self, record: CallRecord) -> None:
         """Queue a call that is in the journal already."""
+        waiting = self._journal.waiting
+        if len(self._queue) >= self._window or waiting.on_disk:
+            waiting.leave_on_disk(record.call_id)
+        else:
+            self._queue.append(record)
+        self._noted(record)
+
+    def add_oldest(self, record: CallRecord) -> None:
+        """Queue a call of an earlier run in memory, before those that were left on disk."""
         self._queue.append(record)
-        self._idle.clear()
-        self._arrived.set()
-        if len(self._queue) >= self._most:
-            self._full_batch.set()
+        self._noted(record)
+
+    def wake(self) -> None:
+        """Book calls of an earlier run that were left on disk."""
+        if self._journal.waiting.on_disk:
+            self._idle.clear()
+            self._arrived.set()
 
     async def run(self) -> None:
         """Book batches until cancelled."""
         while True:
             await self._arrived.wait()
             await self._gather()
-            await self._book_one_batch()
-            if not self._queue:
+            await asyncio.gather(self._book_one_batch(), self._read_back())
+            if not len(self):
                 self._arrived.clear()
                 self._idle.set()
 
@@ -91,7 +163,7 @@ class Recorder(Counting):
     async def _gather(self) -> None:
         """Wait for a full batch, at most ``batch_ms``."""
         self._full_batch.clear()
-        if len(self._queue) >= self._most:
+        if len(self) >= self._most:
             return
         try:
             async with asyncio.timeout(self._settings.batch_ms / 1000):
@@ -99,9 +171,30 @@ class Recorder(Counting):
         except TimeoutError:
             return
 
+    def _noted(self, record: CallRecord) -> None:
+        for view in self._views:
+            view.add(record.call_id)
+        self._idle.clear()
+        self._arrived.set()
+        if len(self._queue) >= self._most:
+            self._full_batch.set()
+
+    async def _read_back(self) -> None:
+        """Fill the half of the window that is empty from the disk, while a batch is booked."""
+        waiting = self._journal.waiting
+        if not waiting.on_disk or len(self._queue) > self._window // 2:
+            return
+        try:
+            self._queue += await waiting.read_back(self._window - len(self._queue))
+        except OSError as error:
+            _log.error("journal_not_read_back", error=str(error), means="calls on disk are not booked yet")
+            await asyncio.sleep(_RETRY_MOST_S)
+
     async def _book_one_batch(self) -> None:
+        if not self._queue:
+            return
         async with self.turn:
-            batch = [self._queue[place] for place in range(min(len(self._queue), self._most))]
+            batch = list(islice(self._queue, self._most))
             try:
                 standings, refused = await self._book(batch)
             except StoreUnavailable as error:
@@ -114,7 +207,7 @@ class Recorder(Counting):
                 self._succeeded()
                 await self._release_refused_before(booked)
                 return
-        await self._failed(failure, len(batch))
+        await self._failed(failure, batch)
 
     async def _book(self, batch: list[CallRecord]) -> tuple[Mapping[str, Standing], set[str]]:
         """Return the standings and the ids of the calls that the database refuses."""
@@ -135,29 +228,41 @@ class Recorder(Counting):
             await asyncio.get_running_loop().run_in_executor(None, quarantine.remove, both)
 
     def _succeeded(self) -> None:
-        self._most = min(2 * self._most, self._settings.batch_rows)
+        rows = self._settings.batch_rows
+        self._most = min(2 * self._most, max(rows, DRAIN_ROWS) if len(self) > DRAIN_ROWS else rows)
         self._wait_s = _RETRY_FIRST_S
         self._outage.over()
         self._damage.over()
 
-    async def _failed(self, error: StoreUnavailable, tried: int) -> None:
+    async def _failed(self, error: StoreUnavailable, batch: Sequence[CallRecord]) -> None:
         """Wait, and halve the next batch: its size, or one call of it, may be the cause.
 
-        A single call that fails goes to the end of the queue, so that the others are booked.
+        A single call that fails twice while the database can be written to goes to the end of the queue, so that the
+        others are booked. While the database takes nothing at all, calls keep their order.
         """
         self._log_failure(error)
-        self._most = max(1, tried // 2)
-        if tried == 1:
-            self._queue.rotate(-1)
-        elif isinstance(error, StoreDamaged):
+        self._most = max(1, len(batch) // 2)
+        if len(batch) > 1 and isinstance(error, StoreDamaged):
             return
+        if len(batch) == 1 and await self._takes_others(batch[0]):
+            if self._suspect is batch[0]:
+                self._queue.rotate(-1)
+            self._suspect = batch[0]
         await asyncio.sleep(self._wait_s)
         self._wait_s = min(2 * self._wait_s, _RETRY_MOST_S)
+
+    async def _takes_others(self, record: CallRecord) -> bool:
+        """Return whether the database can be written to."""
+        try:
+            await self._books.open_accounts({posting.account for posting in record.postings})
+        except StoreUnavailable:
+            return False
+        return True
 
     def _log_failure(self, error: StoreUnavailable) -> None:
         """Log each cause once, until a batch is booked."""
         outage = self._damage if isinstance(error, StoreDamaged) else self._outage
-        outage.found(error, waiting=len(self._queue), means="calls wait in the journal")
+        outage.found(error, waiting=len(self), means="calls wait in the journal")
 
     def _commit(self, batch: list[CallRecord], standings: Mapping[str, Standing]) -> None:
         """Set the committed balances and subtract the booked postings from the unbooked ones, in one step (ADR 3)."""

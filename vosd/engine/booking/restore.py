@@ -22,18 +22,23 @@ def recover(
     Raises:
         JournalUnusableError: the journal cannot be written.
     """
-    if remains.open_calls or remains.unbooked or remains.cut:
+    unbooked = len(remains.unbooked) + len(remains.on_disk)
+    if remains.open_calls or unbooked or remains.cut:
         lost_calls = len(remains.open_calls) + len(remains.cut)
-        _log.warning("earlier_calls_closed", lost_calls=lost_calls, unbooked=len(remains.unbooked))
+        _log.warning("earlier_calls_closed", lost_calls=lost_calls, unbooked=unbooked)
     hang_up(remains)
-    left = [*remains.unbooked.values()]
-    left += [lost(cut.call, cut.ended_mono) for cut in remains.cut.values()]
+    for record in remains.unbooked.values():
+        journal.ended(record)
+        recorder.add_oldest(record)
+        balances.add_owed(record.postings)
+    balances.add_owed_sums(journal.waiting.owed_on_disk())
+    left = [lost(cut.call, cut.ended_mono) for cut in remains.cut.values()]
     left += [lost(call, remains.last_mono) for call in remains.open_calls.values()]
     for record in left:
         journal.ended(record)
         recorder.add(record)
         balances.add_owed(record.postings)
-    known = {record.call_id for record in left}
+    known = {record.call_id for record in left} | remains.unbooked.keys() | remains.on_disk.keys()
     for refused in journal.quarantine.read().records:
         if refused.record.call_id not in known:
             balances.add_owed(refused.record.postings)

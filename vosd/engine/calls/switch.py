@@ -309,7 +309,7 @@ class Switch(Counting):
         if not self.takes_calls:
             return Refusal(EndReason.SHUTDOWN, 503, "the switch is stopping")
         if self.services.sink.refuses_calls:
-            return Refusal(EndReason.OVERLOAD, 503, "too many calls wait to be written to disk and database")
+            return Refusal(EndReason.OVERLOAD, 503, "calls cannot be written to disk, or the database has lost some")
         return None
 
     def _abort(self, call: Call, now: Instant) -> None:

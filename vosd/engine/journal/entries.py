@@ -8,7 +8,7 @@ import msgspec
 
 from vosd.base.text import escaped
 from vosd.callcontrol.bookkeeping import Description, OpenCall
-from vosd.cdr.record import CallRecord
+from vosd.cdr.record import CallRecord, Posting
 from vosd.engine.journal.frames import NO_CALL, Damage, Frame, framed, frames_in
 from vosd.sip.dialog.snapshot import CallerSnapshot, DialogSnapshot, InviteSnapshot
 
@@ -71,6 +71,16 @@ class HungUp(msgspec.Struct, frozen=True, tag="hung_up"):
     """All legs of the earlier run are released."""
 
 
+class _Postings(msgspec.Struct, frozen=True):
+    """The part of a record that says what the call books."""
+
+    postings: tuple[Posting, ...] = ()
+
+
+class _EndedPostings(msgspec.Struct, frozen=True, tag="ended"):
+    record: _Postings
+
+
 class Began(msgspec.Struct, frozen=True, tag="began"):
     """A process begins to write; what its messages have in common, so that another one is known by the peers."""
 
@@ -103,6 +113,8 @@ _KNOWN: Final = frozenset(range(KIND_BEGAN + 1))
 _encode_text: Final = msgspec.msgpack.Encoder().encode
 _decode: Final[Callable[[bytes], Entry]] = msgspec.msgpack.Decoder(Entry).decode
 
+_decode_postings: Final[Callable[[bytes], _EndedPostings]] = msgspec.msgpack.Decoder(_EndedPostings).decode
+
 
 def _frame(kind: int, call_id: str | None, at: int, entry: Entry) -> bytes:
     """Return the frame of an entry; ``call_id`` is None where it is not of one call."""
@@ -110,7 +122,7 @@ def _frame(kind: int, call_id: str | None, at: int, entry: Entry) -> bytes:
         payload = _encode_text(entry)
     except UnicodeEncodeError:
         payload = _encode_text(escaped(entry))
-    return framed(kind, NO_CALL if call_id is None else bytes.fromhex(call_id.replace("-", "")), at, payload)
+    return framed(kind, NO_CALL if call_id is None else id_bytes(call_id), at, payload)
 
 
 def answered_frame(call: OpenCall, description: Description) -> bytes:
@@ -182,6 +194,25 @@ def _entry_in(frame: Frame) -> Entry | Frame:
         return _decode(frame.payload)
     except msgspec.DecodeError:
         return frame
+
+
+def ended_of(frame: Frame) -> CallRecord | None:
+    """Return the record of the call of a frame of ``KIND_ENDED``; None if it is of another version of vosd."""
+    entry = _entry_in(frame)
+    return entry.record if isinstance(entry, Ended) else None
+
+
+def postings_of(frame: Frame) -> tuple[Posting, ...]:
+    """Return what the call of such a frame books, without reading the rest of it; none where it cannot be read."""
+    try:
+        return _decode_postings(frame.payload).record.postings
+    except msgspec.DecodeError:
+        return ()
+
+
+def id_bytes(call_id: str) -> bytes:
+    """Return a call id as its 16 bytes."""
+    return bytes.fromhex(call_id.replace("-", ""))
 
 
 def id_text(call: bytes) -> str:

@@ -1,7 +1,7 @@
 """Files of the journal: their names, which are in use, and which are kept after all their calls are booked.
 
-``journal-00000012.log`` is in use: it is read at the next start. ``.kept`` is booked and kept for a while, in case the
-database loses commits. ``.damaged`` could not be read completely and is kept until the operator removes it.
+``journal-00000012.log`` is in use: it is read at the next start. ``.unbooked`` is of an earlier run: only the ended calls
+in it still count, until they are booked. ``.kept`` is booked and kept for a while, in case the database loses commits. ``.damaged`` could not be read completely and is kept until the operator removes it.
 """
 
 import os
@@ -14,6 +14,7 @@ import structlog
 from vosd.obs.events import Event
 
 IN_USE: Final = ".log"
+UNBOOKED: Final = ".unbooked"
 KEPT: Final = ".kept"
 DAMAGED: Final = ".damaged"
 _STEM: Final = "journal-" + "[0-9]" * 8
@@ -44,7 +45,7 @@ def listed(directory: Path, *suffixes: str) -> list[Path]:
 
 def opened(path: Path) -> BinaryIO | None:
     """Open a file for reading under its present name; None if it was removed."""
-    for suffix in (path.suffix, KEPT, DAMAGED):
+    for suffix in (path.suffix, UNBOOKED, KEPT, DAMAGED):
         try:
             return path.with_suffix(suffix).open("rb")
         except FileNotFoundError:
@@ -67,6 +68,16 @@ class Files:
         """Return the path of a file in use."""
         return self.directory / f"journal-{number:08d}{IN_USE}"
 
+    def in_use(self, number: int) -> Path:
+        """Return the path of a file that is in use, or holds unbooked calls of an earlier run."""
+        path = self.path(number)
+        left = path.with_suffix(UNBOOKED)
+        return left if not path.exists() and left.exists() else path
+
+    def following(self, number: int, last: int) -> int | None:
+        """Return the number of the first such file after ``number``, up to ``last``; None = there is none."""
+        return next((each for each in range(number + 1, last + 1) if self.in_use(each).exists()), None)
+
     def next_number(self) -> int:
         """Return a number that no file has."""
         return max(map(numbered, self.directory.glob(f"{_STEM}.*")), default=0) + 1
@@ -85,6 +96,10 @@ class Files:
             path.rename(path.with_suffix(KEPT))
         else:
             path.unlink(missing_ok=True)
+
+    def leave_unbooked(self, path: Path) -> Path:
+        """Keep of a file of an earlier run only the ended calls that are not booked; return its new path."""
+        return path.rename(path.with_suffix(UNBOOKED))
 
     def set_aside(self, path: Path) -> None:
         """Set a file aside that could not be read completely; the switch never removes it."""
@@ -125,4 +140,4 @@ class Files:
 
 def all_files(directory: Path) -> list[Path]:
     """Return every file with records, booked or not, oldest first."""
-    return listed(directory, IN_USE, KEPT, DAMAGED)
+    return listed(directory, IN_USE, UNBOOKED, KEPT, DAMAGED)

@@ -77,7 +77,7 @@ def frames_in(file: BinaryIO, window: int = WINDOW_BYTES) -> Iterator[Frame | Da
     first = file.read(window)
     file.seek(start)
     is_present_format = HEAD_MARK in first or TAIL_MARK in first or not first.strip(b"\0")
-    yield from (_Reader if is_present_format else _OldReader)(file, window).read()
+    yield from (FrameReader if is_present_format else _OldReader)(file, window).read()
 
 
 class _Edge(NamedTuple):
@@ -96,7 +96,7 @@ class _Window:
     def __init__(self, file: BinaryIO, window: int) -> None:
         self._file = file
         self._window = window
-        self._base = 0
+        self._base = file.tell()
         self.data = b""
         self.is_last = False
 
@@ -113,10 +113,14 @@ class _Window:
         return 0
 
 
-class _Reader(_Window):
-    """Reads the present format."""
+class FrameReader(_Window):
+    """Reads the present format from where ``file`` stands, which must be between two records."""
+
+    end = 0
+    """Offset in the file behind the record that was yielded last."""
 
     def read(self) -> Iterator[Frame | Damage]:
+        """Yield the records and the damaged parts, as ``frames_in`` does."""
         position = self.grow(0)
         while True:
             edge = self._edge(position, HEAD_MARK)
@@ -124,6 +128,7 @@ class _Reader(_Window):
             if end > len(self.data) and not self.is_last:
                 position = self.grow(position)
             elif edge is not None and end - _EDGE_BYTES <= len(self.data):
+                self.end = self.offset(end)
                 yield self._record(edge, position, position + _EDGE_BYTES)
                 position = end
             elif not self.data[position:].strip(b"\0"):

@@ -9,7 +9,8 @@ more than that. Refuses to know databases: the recorder books ended calls.
 import asyncio
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import chain, takewhile
+from itertools import chain
+from operator import itemgetter
 from pathlib import Path
 from typing import Final
 
@@ -40,12 +41,13 @@ from vosd.engine.journal.entries import (
     placed_frame,
     quarantined_frame,
 )
-from vosd.engine.journal.files import IN_USE, Files, KeepSettings, listed
+from vosd.engine.journal.files import IN_USE, UNBOOKED, Files, KeepSettings, listed, numbered
 from vosd.engine.journal.frames import framed
 from vosd.engine.journal.kept import KeptJournal
 from vosd.engine.journal.output import RESERVE_BYTES, Output
 from vosd.engine.journal.quarantine import DIRECTORY, Quarantine
 from vosd.engine.journal.replay import JournalUnusableError, Remains, read_segments
+from vosd.engine.journal.unbooked import UnbookedCalls
 from vosd.obs.events import Event
 from vosd.sip.dialog.snapshot import CallerSnapshot, InviteSnapshot
 
@@ -99,11 +101,12 @@ class Journal(Counting):
         self._last_mark: Mark | None = None
         self._unknown: list[bytes] = []
         """Records of another version, which are copied with the open calls."""
-        self._segment_of: dict[str, int] = {}
-        self._unbooked: dict[int, int] = {}
+        self.waiting: Final = UnbookedCalls(self._files, self._all_written)
+        """Ended calls that are neither booked nor in quarantine."""
         self._left_behind: list[Path] = []
         """Segments of the earlier run."""
-        self._damaged: set[Path] = set()
+        self._damaged: set[int] = set()
+        """Numbers of segments that could not be read completely."""
         self._ticks = 0
 
     # -- life ---------------------------------------------------------------------------------------------------
@@ -118,9 +121,9 @@ class Journal(Counting):
         """
         try:
             self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._left_behind = listed(self._directory, IN_USE)
+            self._left_behind = listed(self._directory, IN_USE, UNBOOKED)
             remains = read_segments(self._left_behind)
-            self._damaged = remains.damaged
+            self._damaged = {numbered(segment) for segment in remains.damaged}
             self._files.prune()
             self._output.open(self._files.next_number())
             self._first = self._output.number
@@ -131,12 +134,14 @@ class Journal(Counting):
         self._unknown = [framed(*frame) for frame in remains.unknown]
         for frame in self._unknown:
             self._output.append(frame)
+        for call_id, number in sorted(remains.on_disk.items(), key=itemgetter(1)):
+            self.waiting.found_on_disk(call_id, number)
         return remains
 
     def settle(self) -> None:
         """Take the segments of the earlier run out of use, when everything in them has been written again.
 
-        A damaged one is set aside for ``vosd spool salvage``.
+        From the oldest on that holds calls which were left on disk, they stay for these calls alone.
 
         Raises:
             JournalUnusableError: the disk is full or fails; the old segments stay.
@@ -145,11 +150,13 @@ class Journal(Counting):
         if not is_written or not self._output.sync():
             message = f"the journal in {self._directory} cannot be written; make room on that disk and start again"
             raise JournalUnusableError(message)
+        held = self.waiting.oldest_file
         for segment in self._left_behind:
-            if segment in self._damaged:
-                self._files.set_aside(segment)
+            if held is None or numbered(segment) < held:
+                self._put_away(segment)
             else:
-                self._files.retire(segment)
+                self._files.leave_unbooked(segment)
+                self.waiting.add_files(numbered(segment), numbered(segment) + 1)
         self._left_behind = []
         self._files.prune()
 
@@ -159,17 +166,18 @@ class Journal(Counting):
             _log.error("journal_end_not_written", lost_bytes=self._output.backlog)
         number = self._output.number
         self._output.close()
-        if not (self._segment_of or self._open_calls or self._left_over or self._unknown):
-            for left in sorted({*self._unbooked, *range(self._first, number + 1)}):
-                if self._files.path(left).exists():
-                    self._files.retire(self._files.path(left))
+        self.waiting.close()
+        if not (self.waiting or self._open_calls or self._left_over or self._unknown):
+            for left in sorted({*self.waiting.files(), *range(self._first, number + 1)}):
+                if self._files.in_use(left).exists():
+                    self._files.retire(self._files.in_use(left))
 
     # -- records ------------------------------------------------------------------------------------------------
 
     @property
     def unbooked(self) -> int:
         """Number of ended calls that are not in the database, including those in quarantine."""
-        return len(self._segment_of) + len(self.quarantine)
+        return len(self.waiting) + len(self.quarantine)
 
     @property
     def is_overfull(self) -> bool:
@@ -240,13 +248,12 @@ class Journal(Counting):
         if call is not None:
             mono = end_of(call, record)
             self._ends.append(EndOf(call_id, mono))
-        self._segment_of[call_id] = number
-        self._unbooked[number] = self._unbooked.get(number, 0) + 1
+        self.waiting.add(call_id, number)
         self._output.append(ended_frame(record, mono))
 
     def census(self) -> Mapping[Figure, int]:
         """Count what waits, for ``vosd status``."""
-        return {Figure.SPOOL_ROWS: self.unbooked}
+        return {Figure.SPOOL_ROWS: self.unbooked, Figure.SPOOL_MB: self.waiting.megabytes()}
 
     async def refused(self, rejected: Sequence[RejectedRecord]) -> None:
         """Move calls that the database refuses into quarantine; their cost must be counted as owed before.
@@ -264,7 +271,7 @@ class Journal(Counting):
             return
         finally:
             self.quarantine.owed.update(call_id for call_id in call_ids if call_id in self.quarantine)
-        done = self._settled(call_ids)
+        done = self.waiting.settle(call_ids)
         self._output.append(quarantined_frame(Quarantined(done)))
         self.flush()
         self._retire_segments()
@@ -297,7 +304,7 @@ class Journal(Counting):
 
     def booked(self, call_ids: Iterable[str]) -> None:
         """Note that calls are in the database, and retire segments whose calls are all booked."""
-        self._output.append(booked_frame(Booked(self._settled(call_ids))))
+        self._output.append(booked_frame(Booked(self.waiting.settle(call_ids))))
         self.flush()
         self._retire_segments()
 
@@ -331,6 +338,10 @@ class Journal(Counting):
 
     # -- inside -------------------------------------------------------------------------------------------------
 
+    def _all_written(self) -> tuple[int, bool]:
+        self.flush()
+        return self._output.number, not self._output.backlog
+
     def _write(self) -> bool:
         waiting = self._output.backlog
         is_done = self._output.write()
@@ -340,13 +351,6 @@ class Journal(Counting):
     def _describe(self, call_ids: Iterable[str]) -> None:
         for call_id in call_ids:
             self._output.append(answered_frame(self._open_calls[call_id], self.describe(call_id)))
-
-    def _settled(self, call_ids: Iterable[str]) -> tuple[str, ...]:
-        """Subtract calls from the counts of their segments; return those that were counted."""
-        done = tuple(call_id for call_id in call_ids if call_id in self._segment_of)
-        for call_id in done:
-            self._unbooked[self._segment_of.pop(call_id)] -= 1
-        return done
 
     def _begin_segment(self) -> None:
         """Begin a new file."""
@@ -363,8 +367,7 @@ class Journal(Counting):
         """Begin a file with the open calls, and with everything else that only older files hold."""
         output = self._output
         begun = output.number
-        for number in range(self._first, begun):
-            self._unbooked.setdefault(number, 0)
+        self.waiting.add_files(self._first, begun)
         if self._began is not None:
             output.append(began_frame(self._began))
         if self._last_mark is not None:
@@ -383,16 +386,19 @@ class Journal(Counting):
         self._retire_segments()
 
     def _retire_segments(self) -> None:
-        """Retire older segments whose calls are all booked, once the open calls are in a newer one.
-
-        The oldest goes first: otherwise an answer whose end is in a newer file would be restored as a lost call.
-        """
-        older = sorted(number for number in self._unbooked if number < self._first)
-        done = list(takewhile(lambda number: self._unbooked[number] == 0, older))
+        """Retire older segments whose calls are all booked, once the open calls are in a newer one."""
+        done = self.waiting.retirable(self._first)
         if not done or self._output.backlog or not self._output.sync():
             return
         for number in done:
-            del self._unbooked[number]
-            if self._files.path(number).exists():
-                self._files.retire(self._files.path(number))
+            self.waiting.forget_file(number)
+            if (segment := self._files.in_use(number)).exists():
+                self._put_away(segment)
         self._files.prune()
+
+    def _put_away(self, segment: Path) -> None:
+        """Take a segment out of use: keep it for a while, or for ``vosd spool salvage`` if it is damaged."""
+        if numbered(segment) in self._damaged:
+            self._files.set_aside(segment)
+        else:
+            self._files.retire(segment)

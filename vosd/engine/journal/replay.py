@@ -31,12 +31,15 @@ from vosd.engine.journal.entries import (
     entries_in,
     id_text,
 )
+from vosd.engine.journal.files import UNBOOKED, numbered
 from vosd.engine.journal.frames import NO_CALL, Damage, Fault, Frame
 from vosd.obs.events import Event
 from vosd.sip.dialog.snapshot import CallerSnapshot, InviteSnapshot
 
 RECENT_MS: Final = 1_000
 """Calls that ended so shortly before the process was killed are released towards their gateways again."""
+UNBOOKED_IN_MEMORY: Final = 5_000
+"""Most records of unbooked calls that a start keeps in memory; those behind them stay on disk."""
 UNKNOWN_BYTES_MAX: Final = 1024 * 1024
 """Limit of another version's records that are copied to the new file; a file with more is set aside."""
 
@@ -59,6 +62,9 @@ class Remains(msgspec.Struct):
 
     open_calls: dict[str, OpenCall] = {}
     unbooked: dict[str, CallRecord] = {}
+    """Ended calls that are not booked: the oldest, at most ``UNBOOKED_IN_MEMORY``."""
+    on_disk: dict[str, int] = {}
+    """The others by call id, with the number of the segment that has the record."""
     cut: dict[str, Cut] = {}
     """Ended calls whose record is damaged."""
     placed: dict[str, list[InviteSnapshot]] = {}
@@ -86,8 +92,8 @@ class Remains(msgspec.Struct):
     damaged: set[Path] = set()
     """Segments with damaged parts."""
 
-    def take(self, entry: Entry) -> None:
-        """Apply one record."""
+    def take(self, entry: Entry, segment: Path | None = None) -> None:
+        """Apply one record; one that is not of a segment is kept in memory."""
         match entry:
             case OpenCall():
                 call_id = entry.record.call_id
@@ -100,7 +106,11 @@ class Remains(msgspec.Struct):
             case Ended():
                 self._note_end(entry.record)
                 self._forget(entry.record.call_id)
-                self.unbooked[entry.record.call_id] = entry.record
+                is_first = not self.on_disk and len(self.unbooked) < UNBOOKED_IN_MEMORY
+                if is_first or segment is None or entry.record.call_id in self.unbooked:
+                    self.unbooked[entry.record.call_id] = entry.record
+                else:
+                    self.on_disk[entry.record.call_id] = numbered(segment)
             case Mark():
                 self.last_mono = max(self.last_mono, entry.mono)
                 self._epoch = entry.wall - entry.mono
@@ -113,6 +123,7 @@ class Remains(msgspec.Struct):
                 for call_id in entry.call_ids:
                     self._forget(call_id)
                     self.unbooked.pop(call_id, None)
+                    self.on_disk.pop(call_id, None)
             case PlacedCall():
                 self.placed.setdefault(entry.call_id, []).append(entry.invite)
                 if entry.caller is not None:
@@ -215,8 +226,13 @@ def read_segments(segments: Iterable[Path]) -> Remains:
 
 def read_segment(file: BinaryIO, segment: Path, remains: Remains) -> None:
     """Apply the records of one file."""
+    counts_ends_only = segment.suffix == UNBOOKED
     for part in entries_in(file):
         match part:
+            case Ended() | Booked() | Quarantined():
+                remains.take(part, segment)
+            case Frame() | Mark() | OpenCall() | PlacedCall() | LeftOver() | HungUp() if counts_ends_only:
+                continue  # what still counted of these was written again
             case Damage():
                 _note_damage(part, segment, remains)
             case Frame():

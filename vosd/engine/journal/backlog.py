@@ -1,0 +1,201 @@
+"""Ended calls of which only the journal's files have the record, and reading them back (ADR 68).
+
+While the database is away, the recorder keeps the oldest calls in memory and leaves the others here. Of each, its 16
+bytes of id are in memory, by file and in the order of the ends. The files are read in that order: a small part at a
+time, in a thread, so that running calls are not delayed. Refuses to know when to read, and what becomes of the records.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from typing import BinaryIO, Final
+
+import structlog
+
+from vosd.base.money import ZERO
+from vosd.cdr.record import CallRecord
+from vosd.engine.journal.entries import KIND_ENDED, ended_of, id_bytes, id_text, postings_of
+from vosd.engine.journal.files import Files
+from vosd.engine.journal.frames import Damage, Fault, Frame, FrameReader
+from vosd.obs.events import Event
+
+ID_BYTES: Final = 16
+READ_AT_ONCE: Final = 25
+"""Records that are read before calls get their turn: about a millisecond."""
+_WINDOW: Final = 256 * 1024
+
+_log = structlog.get_logger()
+
+
+class ReadBack:
+    """A record that was read back, and the number of the file under which it was counted."""
+
+    __slots__ = ("number", "record")
+
+    def __init__(self, record: CallRecord, number: int) -> None:
+        self.record = record
+        self.number = number
+
+
+class Backlog:
+    """The ids of such calls, and the place up to which the files have been read."""
+
+    def __init__(self, files: Files, written: Callable[[], tuple[int, bool]]) -> None:
+        """``written`` writes what waits; it returns the number of the present file, and whether all is in the files."""
+        self._files = files
+        self._written = written
+        self._later: deque[tuple[int, bytearray]] = deque()
+        """Ids by the number of the file, the oldest file first; none of the file that is being read."""
+        self._wanted: dict[bytes, int] = {}
+        """Ids of the file that is being read, and of older ones where they were not found: a full disk may have moved
+        them to the next file. The number is that under which a call is counted."""
+        self._number = 0
+        """The file that is being read; 0 = none."""
+        self._offset = 0
+        self._count = 0
+        self._parts: Iterator[Frame | Damage] | None = None
+        self._reader: FrameReader | None = None
+        self._file: BinaryIO | None = None
+        self._added = 0
+        self.lost = 0
+        """Calls that were left here and whose records cannot be read."""
+
+    def __len__(self) -> int:
+        return self._count
+
+    def add(self, call_id: str, number: int) -> None:
+        """Leave a call to the files; it was written to this file, or is about to be."""
+        self._count += 1
+        self._added += 1
+        key = id_bytes(call_id)
+        if number == self._number:
+            self._wanted[key] = number
+        elif self._later and self._later[-1][0] == number:
+            self._later[-1][1].extend(key)
+        else:
+            self._later.append((number, bytearray(key)))
+
+    def ids(self) -> set[bytes]:
+        """Return the ids of all such calls."""
+        found = set(self._wanted)
+        for _, ids in self._later:
+            found.update(_split(ids))
+        return found
+
+    def owed(self) -> dict[str, Decimal]:
+        """Read what these calls will book on each account; to be called before ``read``.
+
+        Raises:
+            OSError: a file cannot be read.
+        """
+        owed: dict[str, Decimal] = {}
+        for number, ids in self._later:
+            wanted = set(_split(ids))
+            with self._files.in_use(number).open("rb") as file:
+                for part in FrameReader(file, _WINDOW).read():
+                    if isinstance(part, Frame) and part.kind == KIND_ENDED and part.call in wanted:
+                        wanted.remove(part.call)
+                        for posting in postings_of(part):
+                            owed[posting.account] = owed.get(posting.account, ZERO) + posting.amount
+        return owed
+
+    async def read(self, most: int) -> list[ReadBack]:
+        """Read the oldest calls back, at most so many; fewer only if no more are on disk yet.
+
+        Raises:
+            OSError: a file cannot be read, and nothing was; try again.
+        """
+        loop = asyncio.get_running_loop()
+        found: list[ReadBack] = []
+        while len(found) < min(most, self._count):
+            added, (present, is_written) = self._added, self._written()
+            if not self._number and not self._begin_next(present):
+                break
+            at_once = min(READ_AT_ONCE, most - len(found))
+            try:
+                some = await loop.run_in_executor(None, self._read_some, at_once, self._number == present)
+            except OSError:
+                self.close()
+                if not found:
+                    raise
+                break
+            found += some
+            if len(some) == at_once or self._begin_next(present):
+                continue
+            # The end of the present file.
+            if is_written and added == self._added:
+                self._report_lost()
+            break
+        self._count -= len(found)
+        if not self._count:
+            self.close()
+        return found
+
+    def close(self) -> None:
+        """Close the file that is being read."""
+        if self._file is not None:
+            self._file.close()
+        self._file = self._parts = self._reader = None
+
+    # -- inside -------------------------------------------------------------------------------------------------
+
+    def _begin_next(self, present: int) -> bool:
+        """Go to the next file to be read; return False if there is none."""
+        # What was not found may be in the very next file, whether that has calls of its own or not.
+        following = self._files.following(self._number, present) if self._wanted else None
+        if following is None:
+            following = self._later[0][0] if self._later else None
+        if following is None:
+            return False
+        self.close()
+        self._number, self._offset = following, 0
+        while self._later and self._later[0][0] <= following:
+            number, ids = self._later.popleft()
+            self._wanted |= dict.fromkeys(_split(ids), number)
+        return True
+
+    def _read_some(self, most: int, is_present: bool) -> list[ReadBack]:
+        """Read on in the file; runs in a thread."""
+        found: list[ReadBack] = []
+        for part in self._parts or self._opened():
+            if isinstance(part, Damage):
+                if is_present and part.fault is Fault.TORN:
+                    break  # it is being written
+                continue
+            if part.kind == KIND_ENDED and part.call in self._wanted:
+                record = ended_of(part)
+                if record is not None:
+                    found.append(ReadBack(record, self._wanted.pop(part.call)))
+            if self._reader is not None:
+                self._offset = self._reader.end
+            if len(found) == most:
+                return found
+        self.close()
+        return found
+
+    def _opened(self) -> Iterator[Frame | Damage]:
+        self._file = self._files.in_use(self._number).open("rb")
+        self._file.seek(self._offset)
+        self._reader = FrameReader(self._file, _WINDOW)
+        self._parts = self._reader.read()
+        return self._parts
+
+    def _report_lost(self) -> None:
+        """Give up calls whose records cannot be read: their files stay, and the next start closes them if it can."""
+        if not self._wanted:
+            return
+        _log.error(
+            Event.JOURNAL_RECORD_UNREADABLE,
+            calls=[id_text(each) for each in list(self._wanted)[:READ_AT_ONCE]],
+            number=len(self._wanted),
+            do="vosd spool check FILE; restart vosd to close them by what else is known",
+        )
+        self._count -= len(self._wanted)
+        self.lost += len(self._wanted)
+        self._wanted.clear()
+
+
+def _split(ids: bytes | bytearray) -> Iterator[bytes]:
+    for place in range(0, len(ids), ID_BYTES):
+        yield bytes(ids[place : place + ID_BYTES])
