@@ -106,11 +106,7 @@ class Remains(msgspec.Struct):
             case Ended():
                 self._note_end(entry.record)
                 self._forget(entry.record.call_id)
-                is_first = not self.on_disk and len(self.unbooked) < UNBOOKED_IN_MEMORY
-                if is_first or segment is None or entry.record.call_id in self.unbooked:
-                    self.unbooked[entry.record.call_id] = entry.record
-                else:
-                    self.on_disk[entry.record.call_id] = numbered(segment)
+                self._keep(entry.record, segment)
             case Mark():
                 self.last_mono = max(self.last_mono, entry.mono)
                 self._epoch = entry.wall - entry.mono
@@ -149,6 +145,13 @@ class Remains(msgspec.Struct):
         self.acknowledged = {call_id: mono + ms for call_id, mono in self.acknowledged.items()}
         self.shifts = {call_id: self.shifts.get(call_id, 0) + ms for call_id in self.open_calls}
         self._recent = deque((at + ms, left) for at, left in self._recent)
+
+    def _keep(self, record: CallRecord, segment: Path | None) -> None:
+        is_first = not self.on_disk and len(self.unbooked) < UNBOOKED_IN_MEMORY
+        if is_first or segment is None or record.call_id in self.unbooked:
+            self.unbooked[record.call_id] = record
+        else:
+            self.on_disk[record.call_id] = numbered(segment)
 
     def _note_end(self, record: CallRecord) -> None:
         """Remember the gateway of a call that we released just now: the BYE may not have been sent, or received."""
