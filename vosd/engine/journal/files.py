@@ -1,7 +1,7 @@
 """Files of the journal: their names, which are in use, and which are kept after all their calls are booked.
 
-``journal-00000012.log`` is in use: it is read at the next start. ``.unbooked`` is of an earlier run: nothing but the ended
-calls in it counts, until they are booked. ``.kept`` is booked and kept for a while, in case the database loses commits.
+``journal-00000012.log`` is in use: it is read at the next start. ``.unbooked`` is of an earlier run: of it only ended
+calls count, until they are booked. ``.kept`` is booked and kept for a while, in case the database loses commits.
 ``.damaged`` could not be read completely and is kept until the operator removes it.
 """
 
