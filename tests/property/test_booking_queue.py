@@ -120,8 +120,9 @@ class Model:
             case "kill" | "stop":
                 await self._end_run(in_order=kind == "stop")
             case _:
-                for _ in range(number):
-                    await asyncio.sleep(0.001)
+                until = asyncio.get_running_loop().time() + number / 1_000
+                while asyncio.get_running_loop().time() < until:
+                    await asyncio.sleep(0)
         self.check()
 
     async def _end_run(self, *, in_order: bool) -> None:
@@ -162,7 +163,7 @@ class Model:
         assert not [*self._directory.glob("*.log"), *self._directory.glob("*.unbooked")]
 
 
-async def play(steps: list[tuple[str, int]], directory: Path, disk: Disk) -> None:
+async def check_history(steps: list[tuple[str, int]], directory: Path, disk: Disk) -> None:
     model = Model(directory, disk)
     for step in steps:
         await model.step(*step)
@@ -182,4 +183,4 @@ def test_every_call_is_booked_once_and_the_window_stays_small(steps: list[tuple[
         patch.object(recorder_module, "_RETRY_MOST_S", 0.002),
         patch.object(replay, "UNBOOKED_IN_MEMORY", WINDOW),
     ):
-        asyncio.run(play(steps, Path(directory) / "journal", disk))
+        asyncio.run(check_history(steps, Path(directory) / "journal", disk))

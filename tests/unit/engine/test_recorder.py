@@ -1,52 +1,25 @@
 """The recorder: batches, an unreachable database, and the updates of the credits."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 import structlog
+from doubles.recording import Database, call, end
 
 from vosd.billing.holds import AccountCredit
 from vosd.cdr.ports import RejectedRecords, Standing, StoreDamaged, StoreUnavailable
 from vosd.cdr.record import CallRecord, Posting
 from vosd.engine.booking import recorder as recorder_module
 from vosd.engine.booking.recorder import Recorder
-from vosd.engine.counting import census_of
 from vosd.engine.journal import Journal
 from vosd.engine.settings import CdrSettings
 from vosd.storage.memory.store import MemoryStore
 from vosd.testing.data.records import answered_call, call_id, rejected
-from vosd.testing.virtual.clock import ManualClock
 
 BATCH = CdrSettings(batch_rows=3, batch_ms=1)
-
-
-class Database:
-    """``MemoryStore`` with an outage that can be ordered, and a note of every batch that it was offered."""
-
-    def __init__(self) -> None:
-        self.store = MemoryStore()
-        self.offered: list[list[str]] = []
-        self.away = 0
-        """How many of the next attempts fail."""
-        self.loses_answer = False
-        """Whether a failing attempt has booked all the same, as when the connection breaks after the commit."""
-
-    async def book(self, records: Sequence[CallRecord]) -> Mapping[str, Standing]:
-        self.offered.append([record.call_id for record in records])
-        if self.away:
-            self.away -= 1
-            if self.loses_answer:
-                await self.store.book(records)
-            raise StoreUnavailable("away")
-        return await self.store.book(records)
-
-    async def open_accounts(self, accounts: Collection[str]) -> None:
-        if self.away:
-            raise StoreUnavailable("away")
-        await self.store.open_accounts(accounts)
 
 
 @pytest.fixture
@@ -82,21 +55,6 @@ async def booking(recorder) -> AsyncIterator[Callable[[], asyncio.Future[None]]]
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-
-
-def end(recorder: Recorder, journal: Journal, credits: Mapping[str, AccountCredit], record: CallRecord) -> None:
-    """Let a call end as the switch does: journal, recorder, and what it owes."""
-    journal.ended(record)
-    recorder.add(record)
-    for posting in record.postings:
-        if posting.account in credits:
-            credits[posting.account].post(posting.amount)
-
-
-def call(index: int, fee: str = "0.10", cost: str = "0.04", **changes) -> CallRecord:
-    return answered_call(
-        index, customer_account="acme", vendor_account="carrier", fee=Decimal(fee), cost=Decimal(cost), **changes
-    )
 
 
 def rejected_call(index: int) -> CallRecord:
@@ -310,116 +268,3 @@ async def test_a_batch_of_refused_calls_does_not_stop_the_next(recorder, journal
 
 async def test_nothing_to_book_is_drained_at_once(recorder):
     await asyncio.wait_for(recorder.drained(), 0.05)
-
-
-WINDOW = 6
-
-
-@pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
-@pytest.fixture
-def narrow(database, journal, credits, clock, monkeypatch) -> Recorder:
-    """A recorder that keeps six calls in memory."""
-    monkeypatch.setattr(recorder_module, "_RETRY_FIRST_S", 0.001)
-    monkeypatch.setattr(recorder_module, "_RETRY_MOST_S", 0.002)
-    return Recorder(database, journal, credits, BATCH, clock=clock, window=WINDOW)
-
-
-async def test_calls_beyond_the_window_wait_on_disk_and_are_booked_in_their_order(narrow, journal, credits, database):
-    for index in range(100):
-        end(narrow, journal, credits, call(index))
-    assert (len(narrow), journal.waiting.on_disk, journal.unbooked) == (100, 94, 100)
-    in_memory: list[int] = []
-    real_book = database.book
-
-    async def book(records: Sequence[CallRecord]) -> Mapping[str, Standing]:
-        in_memory.append(len(narrow) - journal.waiting.on_disk)
-        if len(in_memory) == 5:  # calls go on ending
-            for index in range(100, 120):
-                end(narrow, journal, credits, call(index))
-        return await real_book(records)
-
-    database.book = book
-    task = asyncio.create_task(narrow.run())
-    await asyncio.wait_for(narrow.drained(), 5)
-    task.cancel()
-    assert [identity for batch in database.offered for identity in batch] == [call_id(index) for index in range(120)]
-    assert max(in_memory) <= WINDOW
-    assert (len(narrow), journal.waiting.on_disk, journal.unbooked) == (0, 0, 0)
-    assert credits["acme"].unbooked == 0
-
-
-async def test_while_the_database_is_away_no_call_changes_its_place(narrow, journal, credits, database):
-    for index in range(10):
-        end(narrow, journal, credits, call(index))
-    database.away = 20
-    task = asyncio.create_task(narrow.run())
-    await asyncio.wait_for(narrow.drained(), 5)
-    task.cancel()
-    booked = [entry.call_id for entry in database.store.entries if entry.account == "acme"]
-    assert booked == [call_id(index) for index in range(10)]
-
-
-async def test_a_file_that_cannot_be_read_back_is_tried_again(narrow, journal, credits, monkeypatch):
-    for index in range(20):
-        end(narrow, journal, credits, call(index))
-    faults = [OSError(5, "Input/output error")]
-    real_open = Path.open
-
-    def fails_once(path: Path, *arguments: object) -> object:
-        if path.suffix == ".log" and faults:
-            raise faults.pop()
-        return real_open(path, *arguments)
-
-    monkeypatch.setattr(Path, "open", fails_once)
-    task = asyncio.create_task(narrow.run())
-    with structlog.testing.capture_logs() as logged:
-        await asyncio.wait_for(narrow.drained(), 5)
-    task.cancel()
-    assert [line["event"] for line in logged] == ["journal_not_read_back"]
-    assert journal.unbooked == 0
-
-
-async def test_the_depth_of_the_queue_is_shown_in_calls_megabytes_and_seconds(narrow, journal, credits, clock):
-    for index in range(20):
-        end(narrow, journal, credits, call(index))
-    journal.flush()
-    clock.move_to(clock.now().mono + call(0).ended_at + 61_500 - clock.now().wall)
-    figures = census_of((narrow, journal))
-    assert figures == {"cdr_queue": WINDOW, "spool_rows": 20, "spool_mb": 1, "spool_oldest_s": 61}
-
-
-def test_a_long_queue_is_reported_once_and_so_is_its_end(narrow, journal, credits):
-    with structlog.testing.capture_logs() as logged:
-        for index in range(8):
-            narrow.watch_length(10)
-            end(narrow, journal, credits, call(index))
-        assert logged == []
-        narrow.watch_length(10)
-        narrow.watch_length(10)
-        narrow.watch_length(21)
-    assert [(line["event"], line["waiting"]) for line in logged] == [("cdr_queue_long", 8), ("cdr_queue_short", 8)]
-
-
-async def test_a_record_damaged_on_disk_is_reported_and_the_others_are_booked(narrow, journal, credits, tmp_path):
-    for index in range(20):
-        end(narrow, journal, credits, call(index))
-    journal.flush()
-    (file,) = (tmp_path / "journal").glob("*.log")
-    content = file.read_bytes()
-    place = content.index(b"+49300000" + b"0012")  # in the record of the thirteenth
-    with file.open("r+b") as damaged:
-        damaged.seek(place)
-        damaged.write(b"damage")
-    task = asyncio.create_task(narrow.run())
-    with structlog.testing.capture_logs() as logged:
-        await asyncio.wait_for(narrow.drained(), 5)
-    task.cancel()
-    (lost,) = [line for line in logged if line["event"] == "journal_record_unreadable"]
-    assert lost["calls"] == [call_id(12)]
-    assert journal.unbooked == 1
-    journal.close()
-    assert file.exists(), "the next start closes it by its answer"

@@ -49,7 +49,7 @@ class WaitingCalls:
         self._ids.add(id_bytes(call_id))
 
     def close(self) -> None:
-        """Be told of no more calls."""
+        """Add no more calls."""
         self._views.remove(self)
 
 

@@ -1,0 +1,150 @@
+"""Calls that wait for the database: few of them in memory, the others in the journal's files."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+import structlog
+from doubles.journals import opened
+from doubles.recording import Database, call, end
+
+from vosd.billing.holds import AccountCredit
+from vosd.cdr.ports import Standing
+from vosd.cdr.record import CallRecord
+from vosd.engine.booking import recorder as recorder_module
+from vosd.engine.booking.recorder import Recorder
+from vosd.engine.counting import census_of
+from vosd.engine.journal import Journal
+from vosd.engine.settings import CdrSettings
+from vosd.testing.data.records import call_id
+from vosd.testing.virtual.clock import ManualClock
+
+BATCH = CdrSettings(batch_rows=3, batch_ms=1)
+WINDOW = 6
+
+
+@pytest.fixture
+def database() -> Database:
+    return Database()
+
+
+@pytest.fixture
+def credits() -> dict[str, AccountCredit]:
+    return {name: AccountCredit(name, Decimal(10)) for name in ("acme", "carrier")}
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Journal:
+    return opened(tmp_path / "journal")
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+def narrow(database, journal, credits, clock, monkeypatch) -> Recorder:
+    """A recorder that keeps six calls in memory."""
+    monkeypatch.setattr(recorder_module, "_RETRY_FIRST_S", 0.001)
+    monkeypatch.setattr(recorder_module, "_RETRY_MOST_S", 0.002)
+    return Recorder(database, journal, credits, BATCH, clock=clock, window=WINDOW)
+
+
+async def test_calls_beyond_the_window_wait_on_disk_and_are_booked_in_their_order(narrow, journal, credits, database):
+    for index in range(100):
+        end(narrow, journal, credits, call(index))
+    assert (len(narrow), journal.waiting.on_disk, journal.unbooked) == (100, 94, 100)
+    in_memory: list[int] = []
+    real_book = database.book
+
+    async def book(records: Sequence[CallRecord]) -> Mapping[str, Standing]:
+        in_memory.append(len(narrow) - journal.waiting.on_disk)
+        if len(in_memory) == 5:  # calls go on ending
+            for index in range(100, 120):
+                end(narrow, journal, credits, call(index))
+        return await real_book(records)
+
+    database.book = book
+    task = asyncio.create_task(narrow.run())
+    await asyncio.wait_for(narrow.drained(), 5)
+    task.cancel()
+    assert [identity for batch in database.offered for identity in batch] == [call_id(index) for index in range(120)]
+    assert max(in_memory) <= WINDOW
+    assert (len(narrow), journal.waiting.on_disk, journal.unbooked) == (0, 0, 0)
+    assert credits["acme"].unbooked == 0
+
+
+async def test_while_the_database_is_away_no_call_changes_its_place(narrow, journal, credits, database):
+    for index in range(10):
+        end(narrow, journal, credits, call(index))
+    database.away = 20
+    task = asyncio.create_task(narrow.run())
+    await asyncio.wait_for(narrow.drained(), 5)
+    task.cancel()
+    booked = [entry.call_id for entry in database.store.entries if entry.account == "acme"]
+    assert booked == [call_id(index) for index in range(10)]
+
+
+async def test_a_file_that_cannot_be_read_back_is_tried_again(narrow, journal, credits, monkeypatch):
+    for index in range(20):
+        end(narrow, journal, credits, call(index))
+    faults = [OSError(5, "Input/output error")]
+    real_open = Path.open
+
+    def fails_once(path: Path, *arguments: object) -> object:
+        if path.suffix == ".log" and faults:
+            raise faults.pop()
+        return real_open(path, *arguments)
+
+    monkeypatch.setattr(Path, "open", fails_once)
+    task = asyncio.create_task(narrow.run())
+    with structlog.testing.capture_logs() as logged:
+        await asyncio.wait_for(narrow.drained(), 5)
+    task.cancel()
+    assert [line["event"] for line in logged] == ["journal_not_read_back"]
+    assert journal.unbooked == 0
+
+
+async def test_the_depth_of_the_queue_is_shown_in_calls_megabytes_and_seconds(narrow, journal, credits, clock):
+    for index in range(20):
+        end(narrow, journal, credits, call(index))
+    journal.flush()
+    clock.move_to(clock.now().mono + call(0).ended_at + 61_500 - clock.now().wall)
+    figures = census_of((narrow, journal))
+    assert figures == {"cdr_queue": WINDOW, "spool_rows": 20, "spool_mb": 1, "spool_oldest_s": 61}
+
+
+def test_a_long_queue_is_reported_once_and_so_is_its_end(narrow, journal, credits):
+    with structlog.testing.capture_logs() as logged:
+        for index in range(8):
+            narrow.watch_length(10)
+            end(narrow, journal, credits, call(index))
+        assert logged == []
+        narrow.watch_length(10)
+        narrow.watch_length(10)
+        narrow.watch_length(21)
+    assert [(line["event"], line["waiting"]) for line in logged] == [("cdr_queue_long", 8), ("cdr_queue_short", 8)]
+
+
+async def test_a_record_damaged_on_disk_is_reported_and_the_others_are_booked(narrow, journal, credits, tmp_path):
+    for index in range(20):
+        end(narrow, journal, credits, call(index))
+    journal.flush()
+    (file,) = (tmp_path / "journal").glob("*.log")
+    content = file.read_bytes()
+    place = content.index(b"+49300000" + b"0012")  # in the record of the thirteenth
+    with file.open("r+b") as damaged:
+        damaged.seek(place)
+        damaged.write(b"damage")
+    task = asyncio.create_task(narrow.run())
+    with structlog.testing.capture_logs() as logged:
+        await asyncio.wait_for(narrow.drained(), 5)
+    task.cancel()
+    (lost,) = [line for line in logged if line["event"] == "journal_record_unreadable"]
+    assert lost["calls"] == [call_id(12)]
+    assert journal.unbooked == 1
+    journal.close()
+    assert file.exists(), "the next start closes it by its answer"
