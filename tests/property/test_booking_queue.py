@@ -70,7 +70,7 @@ class Run:
         self.recorder = Recorder(database, self.journal, self.balances.credits, settings, window=WINDOW)
         recover(self.journal.open(), self.journal, self.recorder, self.balances, lambda _remains: None)
         self.recorder.wake()
-        self._task = asyncio.create_task(self.recorder.run())
+        self.task = asyncio.create_task(self.recorder.run())
 
     def end(self, record: CallRecord) -> None:
         self.journal.ended(record)
@@ -79,8 +79,8 @@ class Run:
         self.journal.flush()
 
     async def cut_off(self) -> None:
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
+        self.task.cancel()
+        await asyncio.gather(self.task, return_exceptions=True)
         self.journal.waiting.close()
 
 
@@ -120,9 +120,7 @@ class Model:
             case "kill" | "stop":
                 await self._end_run(in_order=kind == "stop")
             case _:
-                until = asyncio.get_running_loop().time() + number / 1_000
-                while asyncio.get_running_loop().time() < until:
-                    await asyncio.sleep(0)
+                await asyncio.wait({self.run.task}, timeout=number / 1_000)
         self.check()
 
     async def _end_run(self, *, in_order: bool) -> None:
