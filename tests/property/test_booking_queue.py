@@ -147,7 +147,9 @@ class Model:
         self.database.is_away = self.database.loses_answer = False
         self.database.failing = ""
         self.run.journal.tick(Instant(len(self.ended), 0), has_calls=False)
-        await asyncio.wait_for(self.run.recorder.drained(), 20)
+        drained = asyncio.ensure_future(self.run.recorder.drained())
+        await asyncio.wait({drained, self.run.task}, timeout=30, return_when=asyncio.FIRST_COMPLETED)
+        assert drained.done(), self.run.task
         booked = [entry.call_id for entry in self.database.entries if entry.account == "acme"]
         assert sorted(booked) == sorted(self.ended), "each call is booked once"
         if self._is_in_order:
@@ -168,6 +170,7 @@ async def check_history(steps: list[tuple[str, int]], directory: Path, disk: Dis
     await model.finish()
 
 
+@example([("end", 5), ("turn", 20), ("away", 1), ("end", 25), ("back", 1), ("turn", 20), ("end", 25), ("turn", 20)])
 @example([("away", 1), ("end", 25), ("kill", 1), ("end", 20), ("kill", 1), ("back", 1), ("turn", 5)])
 @example([("away", 1), ("end", 25), ("full", 1), ("end", 20), ("back", 1), ("turn", 20), ("room", 1)])
 @given(STEPS)

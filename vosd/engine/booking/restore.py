@@ -28,7 +28,10 @@ def recover(
         _log.warning("earlier_calls_closed", lost_calls=lost_calls, unbooked=unbooked)
     hang_up(remains)
     for record in remains.unbooked.values():
-        journal.ended(record)
+        if remains.on_disk:  # beside those that stay in the old files, so that the next start finds the same order
+            journal.waiting.add(record.call_id, remains.segment_of[record.call_id])
+        else:
+            journal.ended(record)
         recorder.add_oldest(record)
         balances.add_owed(record.postings)
     balances.add_owed_sums(journal.waiting.owed_on_disk())

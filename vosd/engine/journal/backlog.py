@@ -110,7 +110,8 @@ class Backlog:
         found: list[ReadBack] = []
         while len(found) < min(most, self._count):
             added, (present, is_written) = self._added, self._written()
-            if not self._number and not self._begin_next(present):
+            # The file that was read last may be gone by now, if nothing more is wanted of it.
+            if not self._wanted and not self._begin_next(present):
                 break
             at_once = min(READ_AT_ONCE, most - len(found))
             try:

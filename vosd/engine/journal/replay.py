@@ -63,6 +63,8 @@ class Remains(msgspec.Struct):
     open_calls: dict[str, OpenCall] = {}
     unbooked: dict[str, CallRecord] = {}
     """Ended calls that are not booked: the oldest, at most ``UNBOOKED_IN_MEMORY``."""
+    segment_of: dict[str, int] = {}
+    """Number of the segment of each of them."""
     on_disk: dict[str, int] = {}
     """The others by call id, with the number of the segment that has the record."""
     cut: dict[str, Cut] = {}
@@ -119,6 +121,7 @@ class Remains(msgspec.Struct):
                 for call_id in entry.call_ids:
                     self._forget(call_id)
                     self.unbooked.pop(call_id, None)
+                    self.segment_of.pop(call_id, None)
                     self.on_disk.pop(call_id, None)
             case PlacedCall():
                 self.placed.setdefault(entry.call_id, []).append(entry.invite)
@@ -150,6 +153,8 @@ class Remains(msgspec.Struct):
         is_first = not self.on_disk and len(self.unbooked) < UNBOOKED_IN_MEMORY
         if is_first or segment is None or record.call_id in self.unbooked:
             self.unbooked[record.call_id] = record
+            if segment is not None and record.call_id not in self.segment_of:
+                self.segment_of[record.call_id] = numbered(segment)
         else:
             self.on_disk[record.call_id] = numbered(segment)
 
