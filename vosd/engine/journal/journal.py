@@ -10,7 +10,6 @@ import asyncio
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
-from operator import itemgetter
 from pathlib import Path
 from typing import Final
 
@@ -134,8 +133,7 @@ class Journal(Counting):
         self._unknown = [framed(*frame) for frame in remains.unknown]
         for frame in self._unknown:
             self._output.append(frame)
-        for call_id, number in sorted(remains.on_disk.items(), key=itemgetter(1)):
-            self.waiting.found_on_disk(call_id, number)
+        self.waiting.found_on_disk(remains.on_disk)
         return remains
 
     def settle(self) -> None:
@@ -169,8 +167,7 @@ class Journal(Counting):
         self.waiting.close()
         if not (self.waiting or self._open_calls or self._left_over or self._unknown):
             for left in sorted({*self.waiting.files(), *range(self._first, number + 1)}):
-                if self._files.in_use(left).exists():
-                    self._files.retire(self._files.in_use(left))
+                self._put_away(self._files.in_use(left))
 
     # -- records ------------------------------------------------------------------------------------------------
 
@@ -392,13 +389,11 @@ class Journal(Counting):
             return
         for number in done:
             self.waiting.forget_file(number)
-            if (segment := self._files.in_use(number)).exists():
-                self._put_away(segment)
+            self._put_away(self._files.in_use(number))
         self._files.prune()
 
     def _put_away(self, segment: Path) -> None:
         """Take a segment out of use: keep it for a while, or for ``vosd spool salvage`` if it is damaged."""
-        if numbered(segment) in self._damaged:
-            self._files.set_aside(segment)
-        else:
-            self._files.retire(segment)
+        put_away = self._files.set_aside if numbered(segment) in self._damaged else self._files.retire
+        if segment.exists():
+            put_away(segment)

@@ -239,7 +239,7 @@ def read_segment(file: BinaryIO, segment: Path, remains: Remains) -> None:
         match part:
             case Ended() | Booked() | Quarantined():
                 remains.take(part, segment)
-            case Frame() | Mark() | OpenCall() | PlacedCall() | LeftOver() | HungUp() if counts_ends_only:
+            case Frame() | Began() | Mark() | OpenCall() | PlacedCall() | LeftOver() | HungUp() if counts_ends_only:
                 continue  # what still counted of these was written again
             case Damage():
                 _note_damage(part, segment, remains)

@@ -3,9 +3,10 @@
 A file is in use until the count of it and of every older one is zero.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from itertools import takewhile
+from operator import itemgetter
 
 from vosd.cdr.record import CallRecord
 from vosd.engine.journal.backlog import Backlog
@@ -51,10 +52,11 @@ class UnbookedCalls:
         """Note that the record of a call is nowhere but in the files, until it is read back."""
         self._backlog.add(call_id, self._file_of.pop(call_id))
 
-    def found_on_disk(self, call_id: str, number: int) -> None:
-        """Count a call of an earlier run of which only a file has the record."""
-        self._count_in[number] = self._count_in.get(number, 0) + 1
-        self._backlog.add(call_id, number)
+    def found_on_disk(self, number_of: Mapping[str, int]) -> None:
+        """Count calls of an earlier run of which only the file of that number has the record."""
+        for call_id, number in sorted(number_of.items(), key=itemgetter(1)):
+            self._count_in[number] = self._count_in.get(number, 0) + 1
+            self._backlog.add(call_id, number)
 
     async def read_back(self, most: int) -> list[CallRecord]:
         """Read the oldest calls that were left on disk, at most so many.
