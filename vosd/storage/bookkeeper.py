@@ -1,4 +1,4 @@
-"""Process that books calls for a switch: ``python -m vosd.storage.bookkeeper DESCRIPTOR`` (ADR 43).
+"""Process that books calls for a switch: ``python -m vosd.obs.child vosd.storage.bookkeeper DESCRIPTOR`` (ADR 43).
 
 It keeps nothing of its own. A batch that it did not confirm is given to its successor, and what was committed of it
 changes nothing the second time (ADR 5).
@@ -102,7 +102,8 @@ async def _booked(books: SqlBooks, batch: list[CallRecord]) -> Reply:
         return Reply(newest_commit=books.newest_commit(), unavailable=str(error), is_damaged=is_damaged)
 
 
-def _main() -> None:
+def main() -> None:
+    """Serve the channel whose descriptor is the argument, until the switch closes it."""
     # The switch decides when this process ends: signals for the whole group are for the switch, and if it is killed
     # its successor must find no one else at work on the batch.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -111,7 +112,3 @@ def _main() -> None:
     log.configure("warning")
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(serve(socket.socket(fileno=int(sys.argv[1]))))
-
-
-if __name__ == "__main__":
-    _main()

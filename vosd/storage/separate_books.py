@@ -15,6 +15,8 @@ import structlog
 import vosd
 from vosd.cdr.ports import RejectedRecord, RejectedRecords, Standing, StoreDamaged, StoreUnavailable
 from vosd.cdr.record import CallRecord
+from vosd.obs import child
+from vosd.storage import bookkeeper
 from vosd.storage.bookkeeper import Reply, message, received
 from vosd.storage.books import SqlBooks
 from vosd.storage.database import Database
@@ -140,7 +142,7 @@ class SeparateBooks(SqlBooks):
             ours.setblocking(False)
             try:
                 process = await asyncio.create_subprocess_exec(
-                    *(sys.executable, "-P", "-m", "vosd.storage.bookkeeper", str(theirs.fileno())),
+                    *(sys.executable, "-P", "-m", child.__name__, bookkeeper.__name__, str(theirs.fileno())),
                     stdin=DEVNULL,
                     stdout=DEVNULL,
                     pass_fds=(theirs.fileno(),),

@@ -1,4 +1,4 @@
-"""Process that compiles rate files: ``python -m vosd.config.assembly.rate_compiler`` (ADR 49).
+"""Process that compiles rate files: ``python -m vosd.obs.child vosd.config.assembly.rate_compiler`` (ADR 49).
 
 Each line of its standard input is a ``Task``, each line of its standard output a ``Report``. It ends when its input
 does, and it is killed when the process that started it ends.
@@ -99,7 +99,8 @@ def _serve() -> None:
         say(carry_out(decode(line), progress))
 
 
-def _main() -> None:
+def main() -> None:
+    """Carry out tasks at the niceness that is the argument, until the input ends."""
     # Signals for the whole group are for the process that started this one; when that ends, this one is killed.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
@@ -107,7 +108,3 @@ def _main() -> None:
     os.nice(int(sys.argv[1]))
     with without_collector():
         _serve()
-
-
-if __name__ == "__main__":
-    _main()

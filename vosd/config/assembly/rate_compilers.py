@@ -14,7 +14,9 @@ import msgspec
 
 import vosd
 from vosd.catalogue.problems import Problem
+from vosd.config.assembly import rate_compiler
 from vosd.config.assembly.rate_compiler import Report, Task
+from vosd.obs import child
 
 Progress = Callable[[int, int, int], None]
 """Takes the files that are finished, the files in all, and the rows that were read."""
@@ -53,7 +55,7 @@ class CompilerProcesses:
             if self._is_stopped:
                 raise OSError("the switch stops")
             process = subprocess.Popen(  # noqa: S603 - our own program
-                [sys.executable, "-P", "-m", "vosd.config.assembly.rate_compiler", str(self._niceness)],
+                [sys.executable, "-P", "-m", child.__name__, rate_compiler.__name__, str(self._niceness)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 env={**os.environ, "PYTHONPATH": _search_path()},

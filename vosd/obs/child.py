@@ -1,0 +1,23 @@
+"""Entry of the processes that the switch starts for itself: ``python -m vosd.obs.child MODULE ARGUMENT...``.
+
+It calls ``main`` of that module, a quarter sooner than ``python -m MODULE`` would: garbage is not sought among modules,
+and structlog finds no ``rich`` to import, which is for tracebacks in colour that these processes never print.
+"""
+
+import gc
+import sys
+from importlib import import_module
+
+
+def _main() -> None:
+    gc.disable()
+    sys.modules["rich"] = None  # type: ignore[assignment]  # Python's mark of a module that cannot be imported
+    del sys.argv[0]
+    module = import_module(sys.argv[0])
+    gc.freeze()
+    gc.enable()
+    module.main()
+
+
+if __name__ == "__main__":
+    _main()
