@@ -36,7 +36,7 @@ check: $(VENV)/.tested-with ## what runs before the tests: format, lint, types, 
 	@$(BIN)/lint-imports
 
 explore: $(VENV)/.tested-with ## the property tests with new random examples, and many more of them
-	@HYPOTHESIS_PROFILE=explore $(BIN)/pytest -n $(WORKERS) --dist loadfile tests/property
+	@HYPOTHESIS_PROFILE=explore $(BIN)/pytest -n $(WORKERS) --dist loadfile tests/property $$(grep -rl doubles.exploring tests/contract tests/unit --include='*.py')
 
 interop: $(VENV)/.tested-with system-packages ## calls with baresip, Kamailio and linphone, installed where they are missing
 	@scripts/provide linphone-daemon:linphone-cli

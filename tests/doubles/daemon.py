@@ -4,15 +4,19 @@
 Only the imports are shared. ``tests/integration`` executes the installed program, too.
 """
 
+import gc
 import multiprocessing
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Final
+from uuid import uuid4
 
 from vosd.testing.process import daemon
 from vosd.testing.process.daemon import Running
@@ -23,6 +27,9 @@ _context.set_forkserver_preload(["vosd.daemon.bootstrap", "vosd.testing.process.
 
 
 Prepare = Callable[[], None]
+
+_migrated: Final[list[bytes]] = []
+"""The file of a new database, once there is one."""
 
 
 class Daemon(daemon.Daemon):
@@ -38,6 +45,19 @@ class Daemon(daemon.Daemon):
         """``prepare``, a function of a module, is called in the forked process before ``vosd run``."""
         super().__init__(directory, configuration, launcher)
         self._prepare = prepare
+
+    def migrate(self) -> None:
+        """Migrate the scratch database; a new one of SQLite is a copy of the first, with an identity of its own."""
+        database = self.directory / "vosd.db"
+        is_new = f"sqlite+aiosqlite:///{database}" in self.configuration_file.read_text() and not database.exists()
+        if is_new and _migrated:
+            database.write_bytes(_migrated[0])
+            with closing(sqlite3.connect(database)) as connection, connection:
+                connection.execute("UPDATE identity SET id = ?", (str(uuid4()),))
+            return
+        super().migrate()
+        if is_new:
+            _migrated.append(database.read_bytes())
 
     def _begin(self) -> Running:
         if self._launcher:
@@ -110,6 +130,8 @@ def _run(
         os.close(opened)
     sys.stdin = open(0, closefd=False)  # noqa: SIM115 - the descriptors that were just put in place
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    # What was imported is no garbage: to look through it, as the switch does once at its start, would copy it all.
+    gc.freeze()
     if prepare is not None:
         prepare()
     sys.argv = list(command)

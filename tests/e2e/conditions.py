@@ -11,6 +11,7 @@ def eventually(look: Callable[[], Found], wanted: str | Callable[[], str], withi
     """Look until something true is found, and return it; fail with ``wanted`` when the time is over."""
     deadline = time.monotonic() + within_s
     while True:
+        began = time.monotonic()
         found = look()
         if found:
             return found
@@ -18,4 +19,4 @@ def eventually(look: Callable[[], Found], wanted: str | Callable[[], str], withi
             said = wanted if isinstance(wanted, str) else wanted()
             message = f"within {within_s} s: {said}"
             raise AssertionError(message)
-        time.sleep(0.02)
+        time.sleep(max(0.02, time.monotonic() - began))  # at most half of the time goes into looking
