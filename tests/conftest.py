@@ -6,6 +6,7 @@ from collections.abc import Generator, Iterator
 from itertools import count
 
 import pytest
+import structlog
 from distribution import LongestFirst, rank
 from hypothesis import settings
 
@@ -18,6 +19,9 @@ _numbers = count(1)
 settings.register_profile("steady", deadline=None, derandomize=True)
 settings.register_profile("explore", deadline=None, max_examples=1_000, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "steady"))
+
+# As the switch does: a traceback with the source around it and the values of every variable takes half a second.
+structlog.dev.ConsoleRenderer.get_active().exception_formatter = structlog.dev.plain_traceback
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -55,7 +55,9 @@ def configure(level: str, stream: TextIO | None = None) -> None:
 
 
 def _console(out: TextIO) -> Sequence[Processor]:
-    return [_escape_control_characters, structlog.dev.ConsoleRenderer(colors=out.isatty())]
+    # Not that of rich, the default: it shows the values of variables, among them passwords, and takes half a second.
+    plain = structlog.dev.plain_traceback
+    return [_escape_control_characters, structlog.dev.ConsoleRenderer(colors=out.isatty(), exception_formatter=plain)]
 
 
 def _escape_control_characters(_logger: object, _method: str, event: EventDict) -> EventDict:

@@ -149,6 +149,18 @@ def test_control_characters_of_a_caller_do_not_reach_the_terminal() -> None:
     assert r"44\x1b[2J" in stream.getvalue()
 
 
+def test_a_traceback_on_the_terminal_shows_no_values() -> None:
+    stream = Terminal()
+    configure("info", stream)
+    password = "".join(["very", "secret"])
+    try:
+        raise ValueError(f"torn after {len(password)} characters")
+    except ValueError:
+        structlog.get_logger().exception("task_failed")
+    assert "ValueError: torn after 10 characters" in stream.getvalue()
+    assert password not in stream.getvalue()
+
+
 def test_an_unknown_level_is_refused() -> None:
     with pytest.raises(KeyError):
         configure("loud", io.StringIO())
