@@ -120,7 +120,7 @@ def test_agents_and_charges_come_back_from_the_journal():
 
 def test_what_a_partner_earns_is_still_earned_after_a_crash():
     call = msgspec.structs.replace(open_call(1, applied_rate("0.60"), applied_rate("0.30")), vendor_earns=True)
-    (read,) = entries_in(io.BytesIO(answered_frame(call, ())))
+    (read,) = entries_in(io.BytesIO(answered_frame(call, UNDESCRIBED)))
     assert isinstance(read, OpenCall)
     record = lost(read, 65_500)
     assert [(each.role, each.earned) for each in record.charges] == [(CUSTOMER, None), (VENDOR, 1)]
