@@ -12,7 +12,7 @@ import pytest
 import structlog
 
 from vosd.cdr.ports import RejectedRecords, Standing, StoreDamaged, StoreUnavailable
-from vosd.storage.bookkeeper import message
+from vosd.processes.channel import message
 from vosd.storage.database import Database
 from vosd.storage.queries import SqlQueries
 from vosd.storage.separate_books import SeparateBooks

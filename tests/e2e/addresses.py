@@ -59,6 +59,10 @@ DUAL_SWITCH: Final = Endpoint(f"{NETWORK}.1", 15_083)
 LARGE_SWITCH: Final = Endpoint(f"{NETWORK}.1", 15_084)
 """It has TCP at the same port."""
 
+MEASURED_SWITCH: Final = Endpoint(f"{NETWORK}.1", 15_091)
+MEASURED_SWITCH_HTTP: Final = Endpoint(f"{NETWORK}.1", 15_092)
+"""Its metrics."""
+
 CUSTOMERS: Final = {
     "acme": f"{NETWORK}.11",
     "poor": f"{NETWORK}.12",

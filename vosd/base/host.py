@@ -19,7 +19,7 @@ _PRIVATE: Final = tuple(
     )
 )  # fmt: skip
 """Networks whose addresses are not reachable, or ambiguous, from outside."""
-_SITE_BITS: Final = 64
+SITE_BITS: Final = 64
 """Prefix length that identifies the site of an IPv6 address: its owner can use the whole /64 (RFC 6177)."""
 
 
@@ -91,5 +91,5 @@ def source_of(host: str) -> str:
         return host
     if address.ipv4_mapped is not None:
         return str(address.ipv4_mapped)
-    base = int(address) >> _SITE_BITS << _SITE_BITS
-    return f"{IPv6Address(base)}/{_SITE_BITS}"
+    base = int(address) >> SITE_BITS << SITE_BITS
+    return f"{IPv6Address(base)}/{SITE_BITS}"

@@ -26,10 +26,14 @@ from vosd.daemon.claimant import claimant_of, has_ended
 from vosd.daemon.commands import Commands
 from vosd.daemon.currencies import as_mistakes
 from vosd.daemon.definitions import DefinitionWatch, StoredDefinitions
-from vosd.daemon.lifecycle import Lifecycle, Step
+from vosd.daemon.lifecycle import Lifecycle, State, Step
+from vosd.daemon.metrics.exporter import Exporter
+from vosd.daemon.metrics.lease import TimedLease
+from vosd.daemon.metrics.readings import Readings
 from vosd.daemon.reload import Configuration
 from vosd.daemon.silenced import Silenced
 from vosd.daemon.start import Started, load_at_start
+from vosd.daemon.status import Status
 from vosd.daemon.systemd import Notifier, Watchdog
 from vosd.daemon.waiting import until_database_answers
 from vosd.engine.booking.balances import CurrencyChangedError
@@ -90,6 +94,7 @@ async def _live(config: Path, started: Started, greet: Greet, notifier: Notifier
     loaded = started.loaded
     daemon = Daemon(config, started, notifier)
     life = Lifecycle(daemon.steps(), daemon.drain, notifier, watchdog, daemon.stop_within_s)
+    daemon.state = lambda: life.state
     reloads: set[asyncio.Task[None]] = set()
 
     def reload() -> None:
@@ -118,6 +123,7 @@ class Daemon:
         self._state_directory = StateDirectory(settings.state_dir)
         self._database = Database(settings.database_url.reveal())
         self._books = SeparateBooks(self._database)
+        lease = TimedLease(SqlLease(self._database, partial(has_ended, state_dir=settings.state_dir)))
         dns = settings.dns
         resolver = Resolver(dns.servers, dns.timeout_ms, dns.attempts)
         registered = SqlRegistrations(self._database, settings.node)
@@ -126,7 +132,7 @@ class Daemon:
             loaded.catalogue,
             self._books,
             registered,
-            SqlLease(self._database, partial(has_ended, state_dir=settings.state_dir)),
+            lease,
             clock,
             _known_as(settings),
             resolver,
@@ -160,13 +166,19 @@ class Daemon:
             self.configuration.reload_on_signal,
         )
         silenced = Silenced(self.service.node.authenticator, self._transports, clock)
-        commands = Commands(self.service, self.configuration, silenced, clock)
+        status = Status(self.service, self.configuration, silenced, clock)
+        commands = Commands(status, clock)
+        self.state: Callable[[], State] = lambda: State.STARTING
+        """Returns the state of the daemon."""
+        readings = Readings(status, self._state, self._books, lease, clock)
+        self._exporter = Exporter(readings, status, self._state, settings.metrics)
         self._control = ControlServer(settings.control_socket, commands.verbs(), commands.followings())
 
     def steps(self) -> tuple[Step, ...]:
         """Return the order of the start: listeners open when calls can be processed, commands last."""
         return (
             Step("state directory", self._claim, self._release),
+            Step("metrics", self._exporter.begin, self._exporter.end),
             Step("database", self._open_database, self._database.close),
             Step("lease", self._take_lease, self.service.database.end),
             Step("bookkeeper", self._books.start, self._books.close),
@@ -187,6 +199,9 @@ class Daemon:
 
     def _grace_s(self) -> int:
         return self.configuration.loaded.settings.shutdown_grace_s
+
+    def _state(self) -> State:
+        return self.state()
 
     async def _claim(self) -> None:
         self._state_directory.claim()
@@ -234,6 +249,7 @@ class Daemon:
         self.service.lookups.adjust(loaded.settings.lookups)
         self.service.phone_service.adjust(loaded.settings.phone_service)
         self.service.inbox.adjust(loaded.settings.overload)
+        await self._exporter.adjust(loaded.settings.metrics)
 
 
 def _known_as(settings: Settings) -> list[Listener]:

@@ -5,7 +5,6 @@ engine, the configuration in force and the use cases of ``admin``.
 """
 
 import asyncio
-import os
 from collections.abc import AsyncGenerator, Mapping
 from ipaddress import ip_network
 from pathlib import Path
@@ -14,7 +13,6 @@ from typing import Annotated, Final
 import msgspec
 import structlog
 
-from vosd import __version__
 from vosd.admin.accounts import Commitments
 from vosd.admin.differences import describe
 from vosd.admin.names import check_gateway, check_selection
@@ -26,14 +24,12 @@ from vosd.base.money import format_amount
 from vosd.base.number import for_matching
 from vosd.catalogue.problems import ConfigError
 from vosd.cdr.columns import iso_utc
-from vosd.daemon.reload import REFUSED, Configuration
-from vosd.daemon.silenced import Silenced
+from vosd.daemon.reload import REFUSED
+from vosd.daemon.status import Status
 from vosd.daemon.trials import Trials
 from vosd.engine.calls.snapshots import CallSelection, CallSnapshot, snapshot
 from vosd.engine.control import Arguments, CommandError, Following, Verb
-from vosd.engine.counting import census_of, totals_of
 from vosd.engine.registration.bindings import inbound
-from vosd.engine.service import SwitchService
 from vosd.engine.trace.followers import CallSought, RunningCall, TraceUpdate
 from vosd.routing.dynamic_lists import Listing
 
@@ -117,13 +113,13 @@ class TraceOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Commands:
     """The verbs of one running switch."""
 
-    def __init__(self, service: SwitchService, configuration: Configuration, silenced: Silenced, clock: Clock) -> None:
-        self._service = service
-        self._silenced = silenced
-        self._configuration = configuration
+    def __init__(self, status: Status, clock: Clock) -> None:
+        self._service = status.service
+        self._silenced = status.silenced
+        self._configuration = status.configuration
         self._clock = clock
-        self._started_at = clock.now().wall
-        self._trials = Trials(service, configuration.loaded.settings.node, clock)
+        self._status = status
+        self._trials = Trials(self._service, self._configuration.loaded.settings.node, clock)
 
     def verbs(self) -> Mapping[str, Verb]:
         """Return the table of verbs for the control socket."""
@@ -156,22 +152,7 @@ class Commands:
 
     async def status(self, _arguments: Arguments) -> object:
         """Return process, start time, live objects, counters and catalogue, for ``vosd status``."""
-        configuration, parts = self._configuration, (*self._service.parts, self._silenced)
-        return {
-            "version": __version__,
-            "node": configuration.loaded.settings.node,
-            "pid": os.getpid(),
-            "started_at": iso_utc(self._started_at),
-            **census_of(parts),
-            **totals_of(parts),
-            "session_refresh_failed": dict(self._service.switch.notices.refreshes_failed),
-            "database": self._service.database.report(),
-            "catalogue": {
-                "version": configuration.loaded.catalogue.version,
-                "loaded_at": iso_utc(configuration.loaded_at),
-                "error": configuration.last_error,
-            },
-        }
+        return self._status.report()
 
     async def calls(self, _arguments: Arguments) -> object:
         """List the running calls, the oldest first."""

@@ -43,7 +43,14 @@ class Silenced(Counting):
 
     def census(self) -> Mapping[Figure, int]:
         """Count the sources, for ``vosd status``."""
-        return {Figure.LOCKED_OUT: len(self.rows())}
+        return {Figure.LOCKED_OUT: len(self.sources())}
+
+    def sources(self) -> set[str]:
+        """Return the silenced sources: IPv4 addresses, and networks of IPv6."""
+        now = self._clock.now()
+        found = {each.source for each in self._authenticator.locked_out(now)} if self._authenticator.locked else set()
+        found.update(source_of(host) for host, until_s in self._blocks.blocked().items() if 1_000 * until_s > now.mono)
+        return found
 
     def rows(self) -> list[dict[str, object]]:
         """List each source with the cause and the remaining time."""

@@ -35,6 +35,11 @@ class Figure(StrEnum):
     SPOOL_ROWS = "spool_rows", "calls in the journal and not yet in the database; zero within a second likewise"
     SPOOL_MB = "spool_mb", "MiB of the journal's files that stay because of these calls"
     SPOOL_OLDEST_S = "spool_oldest_s", "seconds since the oldest of these calls has ended"
+    QUARANTINED = "quarantined", "calls that the database refuses (vosd spool list)"
+    JOURNAL_BACKLOG = (
+        "journal_backlog",
+        "bytes of the journal that the disk did not take yet; zero normally",
+    )
     LOCKED_OUT = "locked_out", "sources that are blocked for wrong passwords or a flood (vosd unblock --list)"
     BLACKLISTED = "blacklisted", "callers on the dynamic blacklist (vosd blacklist list)"
     LOOKUPS = "lookups", "open questions to the servers of number_portability and redirect_server"

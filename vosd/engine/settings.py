@@ -5,8 +5,9 @@ What decides calls (gateways, rates, accounts) is in the catalogue; the form in 
 
 from dataclasses import dataclass, field
 from enum import Enum
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from vosd.base.secret import Secret
 from vosd.engine.journal.files import KeepSettings
@@ -14,6 +15,8 @@ from vosd.engine.overload.load import OverloadSettings
 from vosd.sip.registration.keepalive import KeepAlive
 from vosd.sip.settings import SipSettings
 from vosd.trunks.gateways import Address
+
+LOOPBACK: Final[tuple[IPv4Network | IPv6Network, ...]] = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
 
 
 class Listener(NamedTuple):
@@ -68,6 +71,28 @@ class TraceSettings:
     """Of running calls, and of those that ended well while calls were followed."""
     failed_bytes: int = 64 * 1024 * 1024
     """Of calls that have failed."""
+
+
+class HttpListener(NamedTuple):
+    """A socket for HTTP: IP address without brackets, port."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class MetricsSettings:
+    """Where the metrics are served."""
+
+    listen: HttpListener
+    allow: tuple[IPv4Network | IPv6Network, ...] = LOOPBACK
+    """Sources that get an answer."""
+    max_gateways: int = 2_000
+    """Gateways that have metrics of their own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,5 +180,6 @@ class Settings:
     """Keep-alives for registered endpoints behind NAT."""
     phone_service: PhoneServiceSettings | None = None
     lookups: LookupSettings = field(default_factory=LookupSettings)
+    metrics: MetricsSettings | None = None
     log_level: LogLevel = LogLevel.INFO
     overload: OverloadSettings = field(default_factory=OverloadSettings)

@@ -81,6 +81,8 @@ class Event(StrEnum):
     """It was cleared or has expired (``why``)."""
     RELOAD_REFUSED = "reload_refused"
     """A reload changed nothing: the file is invalid, or removes something without confirmation."""
+    METRICS_UNAVAILABLE = "metrics_unavailable"
+    """The socket of ``metrics.listen`` cannot be opened; calls are not affected, and it is tried again."""
     DEFINITIONS_OUTDATED = "definitions_outdated"
     """The definitions in the database cannot be read: those that were read last hold."""
     CALL_NOT_CONTINUED = "call_not_continued"

@@ -1,4 +1,4 @@
-"""Statistics of each gateway over the last hour: answer-seizure ratio, length of calls, post-dial delay, cost.
+"""Statistics of each gateway: answers, length of calls, post-dial delay, cost, over an hour and since the start.
 
 Each configured gateway has a window of sums by minute, so a call costs one addition. The figures begin empty with the
 process and outlive a reload.
@@ -7,6 +7,7 @@ process and outlive a reload.
 from collections import deque
 from collections.abc import Collection
 from decimal import Decimal
+from enum import StrEnum
 from typing import Final, NamedTuple
 
 from vosd.base.money import EXACT, ZERO
@@ -53,6 +54,49 @@ class Hour(NamedTuple):
         return EXACT.divide(60 * self.cost, Decimal(self.billed_s)) if self.billed_s else None
 
 
+class AttemptClass(StrEnum):
+    """What became of an attempt, as the ratios of RFC 6076 count it."""
+
+    ANSWERED = "answered"
+    USER = "user"
+    """Refused by the called user or for him: 480, 486, 600, 603. SEER counts it as a success (section 4.7)."""
+    REDIRECTED = "redirected"
+    """3xx, which SER and SEER leave out (sections 4.6 and 4.7)."""
+    INEFFECTIVE = "ineffective"
+    """No response, 408, 500, 503, 504 (section 4.8, ISA)."""
+    CANCELLED = "cancelled"
+    """487: the caller hung up before."""
+    OTHER = "other"
+
+
+CLASSES: Final = tuple(AttemptClass)
+_ANSWERED: Final = CLASSES.index(AttemptClass.ANSWERED)
+_OTHER: Final = CLASSES.index(AttemptClass.OTHER)
+_CLASS_OF: Final = {
+    **dict.fromkeys((480, 486, 600, 603), CLASSES.index(AttemptClass.USER)),
+    **dict.fromkeys(range(300, 400), CLASSES.index(AttemptClass.REDIRECTED)),
+    **dict.fromkeys((0, 408, 500, 503, 504), CLASSES.index(AttemptClass.INEFFECTIVE)),
+    487: CLASSES.index(AttemptClass.CANCELLED),
+}
+
+
+class Totals:
+    """The counts of one gateway since the start."""
+
+    __slots__ = ("attempts", "pdd_ms", "rang", "talk_ms")
+
+    def __init__(self) -> None:
+        self.attempts = [0] * len(CLASSES)
+        """By class, in the order of ``CLASSES``."""
+        self.rang = 0
+        """Attempts whose post-dial delay is known."""
+        self.pdd_ms = 0
+        self.talk_ms = 0
+
+
+NO_TOTALS: Final = Totals()
+
+
 class _Minute:
     """The same sums for one minute of the monotonic clock."""
 
@@ -72,10 +116,11 @@ class _Minute:
 class Figures:
     """The windows of all gateways that are configured; others are not counted."""
 
-    __slots__ = ("_names", "_windows")
+    __slots__ = ("_names", "_totals", "_windows")
 
     def __init__(self) -> None:
         self._names: dict[Scope, Collection[str]] = {}
+        self._totals: dict[Scope, dict[str, Totals]] = {}
         self._windows: dict[Scope, dict[str, deque[_Minute]]] = {}
         """Of those that had calls: a reload need not look at the others, which may be very many."""
 
@@ -84,6 +129,8 @@ class Figures:
         known = self._windows.get(scope, {})
         self._names[scope] = names
         self._windows[scope] = {name: window for name, window in known.items() if name in names}
+        counted = self._totals.get(scope, {})
+        self._totals[scope] = {name: totals for name, totals in counted.items() if name in names}
 
     def note(
         self,
@@ -95,27 +142,47 @@ class Figures:
         pdd_ms: int | None,
         cost: Decimal = ZERO,
         billed_s: int = 0,
+        code: int = 0,
     ) -> None:
-        """Count an attempt that ended at ``mono_ms``; ``talk_ms`` is None where the call was not answered."""
+        """Count an attempt that ended at ``mono_ms``; ``talk_ms`` is None where the call was not answered.
+
+        ``code`` is the final status of one that was not answered, 0 = there was no response.
+        """
         window = self._windows[scope].get(name)
         if window is None:
             if name not in self._names[scope]:
                 return
             window = self._windows[scope][name] = deque(maxlen=MINUTES + 1)
+            self._totals[scope][name] = Totals()
         number = mono_ms // _MINUTE_MS
         if not window or window[-1].number != number:
             window.append(_Minute(number))
         minute = window[-1]
+        totals = self._totals[scope][name]
         minute.attempts += 1
         if talk_ms is not None:
             minute.answered += 1
             minute.talk_ms += talk_ms
+            totals.attempts[_ANSWERED] += 1
+            totals.talk_ms += talk_ms
+        else:
+            totals.attempts[_CLASS_OF.get(code, _OTHER)] += 1
         if billed_s:
             minute.cost += cost
             minute.billed_s += billed_s
         if pdd_ms is not None:
             minute.rang += 1
             minute.pdd_ms += pdd_ms
+            totals.rang += 1
+            totals.pdd_ms += pdd_ms
+
+    def counts(self, scope: Scope, name: str) -> bool:
+        """Return whether a gateway is counted."""
+        return name in self._names[scope]
+
+    def totals(self, scope: Scope, name: str) -> Totals:
+        """Return the counts of a gateway since the start; not to be changed."""
+        return self._totals[scope].get(name, NO_TOTALS)
 
     def last_hour(self, scope: Scope, name: str, mono_ms: int) -> Hour:
         """Return the sums of the minute that runs and of the sixty before it."""

@@ -55,18 +55,21 @@ class Repetitions:
             if running.stem.cseq != (request.header("cseq") or ""):
                 return BRANCH_IN_USE
             # Sections 17.2.1 and 17.2.2: the latest response again; nothing while there is none.
+            self._store.received_again += 1
             running.request_repeated()
             return HANDLED
         finished = self._store.finished.get(key)
         if finished is not None and not self._reuses_branch(request, finished):
             # Section 17.2.2, timer J: the final response again. RFC 6026 section 7.1, timer L: an INVITE that was
             # answered with 2xx is absorbed, its dialog repeats the 2xx.
+            self._store.received_again += 1
             if isinstance(finished, Datagram):
                 self._store.out.append(finished)
             return HANDLED
         refusal = self._refused.get(key, now.mono) if self._refused.answers else None
         if refusal is not None:
             # Section 8.2.7: a stateless refusal is the same each time.
+            self._store.received_again += 1
             self._store.out.append(refusal)
             return HANDLED
         return NEW

@@ -1,17 +1,14 @@
-"""Process that books calls for a switch: ``python -m vosd.obs.child vosd.storage.bookkeeper DESCRIPTOR`` (ADR 43).
+"""Process that books calls for a switch: ``vosd.processes.entry vosd.storage.bookkeeper DESCRIPTOR`` (ADR 43).
 
 It keeps nothing of its own. A batch that it did not confirm is given to its successor, and what was committed of it
 changes nothing the second time (ADR 5).
 """
 
 import asyncio
-import ctypes
 import gc
-import signal
 import socket
 import sys
 from collections.abc import Mapping
-from typing import Final
 
 import msgspec
 import uvloop
@@ -19,11 +16,10 @@ import uvloop
 from vosd.cdr.ports import RejectedRecords, Standing, StoreDamaged, StoreUnavailable
 from vosd.cdr.record import CallRecord
 from vosd.obs import log
+from vosd.processes.channel import message, received
+from vosd.processes.child import live_as_long_as_the_switch
 from vosd.storage.books import SqlBooks
 from vosd.storage.database import Database
-
-_LENGTH_BYTES: Final = 4
-_PR_SET_PDEATHSIG: Final = 1
 
 
 class Reply(msgspec.Struct, frozen=True):
@@ -39,21 +35,6 @@ class Reply(msgspec.Struct, frozen=True):
     """Whether that was ``StoreDamaged``."""
     is_unread: bool = False
     """Whether a record was not read, because a value has another type than its column."""
-
-
-def message(content: bytes) -> bytes:
-    """Return a message as it is sent: its length, then the content."""
-    return len(content).to_bytes(_LENGTH_BYTES, "big") + content
-
-
-async def received(reader: asyncio.StreamReader) -> bytes:
-    """Return the content of the next message.
-
-    Raises:
-        EOFError: the other process has ended.
-    """
-    length = int.from_bytes(await reader.readexactly(_LENGTH_BYTES), "big")
-    return await reader.readexactly(length)
 
 
 async def serve(channel: socket.socket) -> None:
@@ -104,11 +85,7 @@ async def _booked(books: SqlBooks, batch: list[CallRecord]) -> Reply:
 
 def main() -> None:
     """Serve the channel whose descriptor is the argument, until the switch closes it."""
-    # The switch decides when this process ends: signals for the whole group are for the switch, and if it is killed
-    # its successor must find no one else at work on the batch.
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    live_as_long_as_the_switch()  # its successor must find no one else at work on the batch
     log.configure("warning")
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(serve(socket.socket(fileno=int(sys.argv[1]))))

@@ -1,23 +1,20 @@
 """Books of a switch whose calls are booked in a process of its own, so that its event loop is not held (ADR 43)."""
 
 import asyncio
-import os
-import socket
-import sys
-from asyncio.subprocess import DEVNULL, Process
+import time
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
 import structlog
 
-import vosd
+from vosd.base.histogram import Histogram
 from vosd.cdr.ports import RejectedRecord, RejectedRecords, Standing, StoreDamaged, StoreUnavailable
 from vosd.cdr.record import CallRecord
-from vosd.obs import child
+from vosd.processes.channel import message, received
+from vosd.processes.child import Child, ended, started
 from vosd.storage import bookkeeper
-from vosd.storage.bookkeeper import Reply, message, received
+from vosd.storage.bookkeeper import Reply
 from vosd.storage.books import SqlBooks
 from vosd.storage.database import Database
 
@@ -25,17 +22,9 @@ _ENCODED_AT_ONCE: Final = 64
 """Records encoded before the event loop serves calls again."""
 _REPLY_S: Final = 300.0
 """A process that has not replied by then is killed; the time limit of one transaction is ``PATIENCE_S``."""
-_END_S: Final = 5.0
+BATCHES_MS: Final = (5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 30_000)
 
 _log = structlog.get_logger()
-
-
-class _Bookkeeper(NamedTuple):
-    """The process, and the channel to it."""
-
-    process: Process
-    reader: asyncio.StreamReader
-    writer: asyncio.StreamWriter
 
 
 class SeparateBooks(SqlBooks):
@@ -47,8 +36,12 @@ class SeparateBooks(SqlBooks):
     def __init__(self, database: Database) -> None:
         super().__init__(database)
         self._url = database.engine.url.render_as_string(hide_password=False)
-        self._bookkeeper: _Bookkeeper | None = None
+        self._bookkeeper: Child | None = None
         self._turn = asyncio.Lock()
+        self.times = Histogram(BATCHES_MS)
+        """How long batches took, those that failed included."""
+        self.failures = 0
+        """Batches that the database did not take, since the start."""
         self._encode = msgspec.msgpack.Encoder().encode
         self._decode = msgspec.msgpack.Decoder(Reply).decode
 
@@ -81,6 +74,16 @@ class SeparateBooks(SqlBooks):
             StoreUnavailable: probably nothing of the batch was booked; try the same batch again.
             RejectedRecords: these records can never be booked; all others are committed.
         """
+        began = time.monotonic()
+        try:
+            return await self._booked(records)
+        except StoreUnavailable:
+            self.failures += 1
+            raise
+        finally:
+            self.times.add(1_000 * (time.monotonic() - began))
+
+    async def _booked(self, records: Sequence[CallRecord]) -> Mapping[str, Standing]:
         async with self._turn:
             try:
                 reply = await self._asked(records)
@@ -130,7 +133,7 @@ class SeparateBooks(SqlBooks):
                 await asyncio.shield(self._end(is_asked=False))
         return reply
 
-    async def _present(self) -> _Bookkeeper:
+    async def _present(self) -> Child:
         """Return the process; start it if there is none.
 
         Raises:
@@ -138,24 +141,8 @@ class SeparateBooks(SqlBooks):
             OSError: it cannot be started.
         """
         if self._bookkeeper is None:
-            ours, theirs = socket.socketpair()
-            ours.setblocking(False)
-            try:
-                process = await asyncio.create_subprocess_exec(
-                    *(sys.executable, "-P", "-m", child.__name__, bookkeeper.__name__, str(theirs.fileno())),
-                    stdin=DEVNULL,
-                    stdout=DEVNULL,
-                    pass_fds=(theirs.fileno(),),
-                    env={**os.environ, "PYTHONPATH": _search_path()},
-                )
-            except BaseException:
-                ours.close()
-                raise
-            finally:
-                theirs.close()
-            reader, writer = await asyncio.open_connection(sock=ours)
-            writer.write(message(self._url.encode()))
-            self._bookkeeper = _Bookkeeper(process, reader, writer)
+            self._bookkeeper = await started(bookkeeper.__name__)
+            self._bookkeeper.writer.write(message(self._url.encode()))
         elif self._bookkeeper.reader.at_eof():
             raise EOFError("its channel is closed")
         return self._bookkeeper
@@ -164,23 +151,9 @@ class SeparateBooks(SqlBooks):
         """End the process: by closing the channel if ``is_asked``, else at once."""
         if self._bookkeeper is None:
             return
-        process, _, writer = self._bookkeeper
-        self._bookkeeper = None
-        writer.close()
-        if is_asked:
-            try:
-                async with asyncio.timeout(_END_S):
-                    await process.wait()
-            except TimeoutError:
-                _log.warning("bookkeeper_killed", why="it did not end")
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-
-
-def _search_path() -> str:
-    """Return where Python finds this package, wherever it was started from."""
-    return os.pathsep.join(filter(None, (str(Path(vosd.__file__).parents[1]), os.environ.get("PYTHONPATH"))))
+        gone, self._bookkeeper = self._bookkeeper, None
+        if await ended(gone, is_asked=is_asked) and is_asked:
+            _log.warning("bookkeeper_killed", why="it did not end")
 
 
 def _gone(error: Exception) -> StoreUnavailable:

@@ -11,6 +11,7 @@ from vosd.base.secret import Secret
 from vosd.cli.main import main
 from vosd.daemon.commands import Commands
 from vosd.daemon.silenced import Silenced
+from vosd.daemon.status import Status
 from vosd.engine.counting import Counting, Figure, census_of, totals_of
 from vosd.engine.service import SwitchService
 from vosd.engine.settings import Settings
@@ -38,6 +39,8 @@ CENSUS = [
     "spool_rows",
     "spool_mb",
     "spool_oldest_s",
+    "quarantined",
+    "journal_backlog",
     "locked_out",
     "blacklisted",
     "lookups",
@@ -80,7 +83,7 @@ def test_the_status_has_the_keys_that_users_hold_on_to(service, silenced, clock)
     settings, version = SimpleNamespace(node="sw1"), SimpleNamespace(version="a1")
     loaded = SimpleNamespace(settings=settings, catalogue=version)
     configuration = SimpleNamespace(loaded=loaded, loaded_at=0, last_error=None)
-    status = asyncio.run(Commands(service, configuration, silenced, clock).status({}))
+    status = asyncio.run(Commands(Status(service, configuration, silenced, clock), clock).status({}))
     assert sorted(status) == sorted([*CENSUS, *TOTALS, *OTHERS])
 
 

@@ -1,4 +1,4 @@
-"""Process that compiles rate files: ``python -m vosd.obs.child vosd.config.assembly.rate_compiler`` (ADR 49).
+"""Process that compiles rate files: ``python -m vosd.processes.entry vosd.config.assembly.rate_compiler`` (ADR 49).
 
 Each line of its standard input is a ``Task``, each line of its standard output a ``Report``. It ends when its input
 does, and it is killed when the process that started it ends.

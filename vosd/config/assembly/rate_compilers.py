@@ -12,11 +12,11 @@ from typing import Final
 
 import msgspec
 
-import vosd
 from vosd.catalogue.problems import Problem
 from vosd.config.assembly import rate_compiler
 from vosd.config.assembly.rate_compiler import Report, Task
-from vosd.obs import child
+from vosd.processes import entry
+from vosd.processes.child import search_path
 
 Progress = Callable[[int, int, int], None]
 """Takes the files that are finished, the files in all, and the rows that were read."""
@@ -55,10 +55,10 @@ class CompilerProcesses:
             if self._is_stopped:
                 raise OSError("the switch stops")
             process = subprocess.Popen(  # noqa: S603 - our own program
-                [sys.executable, "-P", "-m", child.__name__, rate_compiler.__name__, str(self._niceness)],
+                [sys.executable, "-P", "-m", entry.__name__, rate_compiler.__name__, str(self._niceness)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                env={**os.environ, "PYTHONPATH": _search_path()},
+                env={**os.environ, "PYTHONPATH": search_path()},
             )
             self._running.add(process)
             return process
@@ -146,8 +146,3 @@ def _size(file: str) -> int:
         return Path(file).stat().st_size
     except OSError:
         return 0
-
-
-def _search_path() -> str:
-    """Return where Python finds this package, wherever it was started from."""
-    return os.pathsep.join(filter(None, (str(Path(vosd.__file__).parents[1]), os.environ.get("PYTHONPATH"))))

@@ -44,6 +44,7 @@ _SETTINGS: Final = Conversion(
         "journal": "journal",
         "trace": "trace",
         "log": "log_level",
+        "metrics": "metrics",
     },
 )
 require_all_used(TimerKeys, _TIMERS)
@@ -90,6 +91,7 @@ def settings_of(keys: InstallationKeys, parameters: ParameterKeys) -> Settings:
         ),
         phone_service=keys.phone_service.settings(),
         lookups=lookup_settings(keys),
+        metrics=keys.metrics.settings(),
         log_level=keys.log.level,
         overload=_OVERLOAD(sip.overload),
     )

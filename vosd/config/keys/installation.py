@@ -12,6 +12,7 @@ from vosd.base.secret import Secret
 from vosd.config.keys import later, names_of_vos3000
 from vosd.config.keys.billing import BillingKeys
 from vosd.config.keys.dynamic_blacklist import DynamicBlacklistKeys
+from vosd.config.keys.metrics import MetricsKeys
 from vosd.config.keys.number_portability import NumberPortabilityKeys
 from vosd.config.keys.phone_service import PhoneServiceKeys
 from vosd.config.keys.presets import Preset
@@ -114,6 +115,7 @@ class InstallationKeys(Keys):
     journal: JournalKeys = JournalKeys()
     trace: TraceKeys = TraceKeys()
     log: LogKeys = LogKeys()
+    metrics: MetricsKeys = MetricsKeys()
     preset: Annotated[Preset | None, choice(Preset)] = None
     """``vos3000``: every default as VOS3000's. What the file sets itself still wins."""
 

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 from vosd.base.host import domain
 from vosd.config.reader.fields import ExpectedError, FromText, NotBuiltYetError
-from vosd.engine.settings import Listener, NameServer
+from vosd.engine.settings import HttpListener, Listener, NameServer
 from vosd.sip.wire.uri import DEFAULT_PORTS
 from vosd.trunks.gateways import Address, HostPattern
 
@@ -48,6 +48,27 @@ def ip() -> FromText:
         return str(host)
 
     return FromText("an IP address without port", read)
+
+
+def http_listener() -> FromText:
+    """Read ``address:port`` of a socket to listen on."""
+
+    def read(text: str) -> HttpListener:
+        host, port = _host_port(text)
+        if port is None:
+            raise ValueError
+        return HttpListener(str(host), port)
+
+    return FromText("address:port, such as 127.0.0.1:9464 or [::1]:9464", read)
+
+
+def network() -> FromText:
+    """Read a network, or an address alone."""
+
+    def read(text: str) -> IPv4Network | IPv6Network:
+        return _network(text) if "/" in text else ip_network(_ip(text))
+
+    return FromText("an address or a network, such as 192.0.2.0/24", read)
 
 
 def name_server() -> FromText:

@@ -15,7 +15,7 @@ import msgspec
 from vosd.billing.holds import AccountCredit
 from vosd.cdr.ports import Books, RejectedRecord, RejectedRecords, Standing
 from vosd.cdr.record import CallRecord
-from vosd.engine.counting import Counting
+from vosd.engine.counting import Counting, Figure
 from vosd.engine.journal.quarantine import Quarantine
 from vosd.engine.journal.salvage import ended_in
 
@@ -46,6 +46,10 @@ class Spool(Counting):
         self._quarantine = quarantine
         self._credits = credits
         self._one_at_a_time = turn or asyncio.Lock()
+
+    def census(self) -> Mapping[Figure, int]:
+        """Count what is in quarantine, for ``vosd status``."""
+        return {Figure.QUARANTINED: len(self._quarantine)}
 
     async def retry(self, call_ids: Sequence[str] = ()) -> Outcome:
         """Book the named records of the quarantine, or all; booked ones are removed from it.

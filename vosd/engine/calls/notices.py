@@ -38,7 +38,7 @@ class Notices(Counting):
         """Names of the routing gateways at each configured host."""
         self.near_matches = NearMatches()
         self._log_limiter = LogLimiter()
-        self._byes_unanswered = 0
+        self.byes_unanswered = 0
         """Since the start."""
         self.refreshes_failed: Counter[str] = Counter()
         """Refreshes of a session that a peer did not take: by gateway or phone, since the start."""
@@ -93,14 +93,14 @@ class Notices(Counting):
         peer, data = event.transaction.sent.peer, event.transaction.sent.data
         if not data.startswith(b"BYE "):
             return
-        self._byes_unanswered += 1
+        self.byes_unanswered += 1
         if self._log_limiter.admits(f"{peer.host} {Event.BYE_UNANSWERED}", event.at.mono):
             _log.warning(
                 Event.BYE_UNANSWERED.value,
                 peer=str(peer),
                 gateways=list(self.vendors.get(peer.host, ())),
                 sip_call_id=_call_id_of(data),
-                unanswered=self._byes_unanswered,
+                unanswered=self.byes_unanswered,
             )
 
     def response_came(self, event: ResponseArrived) -> None:

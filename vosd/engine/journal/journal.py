@@ -250,7 +250,8 @@ class Journal(Counting):
 
     def census(self) -> Mapping[Figure, int]:
         """Count what waits, for ``vosd status``."""
-        return {Figure.SPOOL_ROWS: self.unbooked, Figure.SPOOL_MB: self.waiting.megabytes()}
+        mb = self.waiting.megabytes()
+        return {Figure.SPOOL_ROWS: self.unbooked, Figure.SPOOL_MB: mb, Figure.JOURNAL_BACKLOG: self._output.backlog}
 
     async def refused(self, rejected: Sequence[RejectedRecord]) -> None:
         """Move calls that the database refuses into quarantine; their cost must be counted as owed before.

@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple, Protocol
 import structlog
 
 from vosd.base.bucket import Bucket
+from vosd.base.histogram import Histogram
 from vosd.engine.counting import Counting, Figure
 from vosd.engine.overload.fair_queue import FairQueue, LateFairQueue
 from vosd.engine.overload.load import Load, LoadWatch, OverloadSettings
@@ -43,6 +44,8 @@ REFUSALS_PER_S: Final = 8_000
 REFUSALS_AT_ONCE: Final = 800
 MEASURE_S: Final = 0.02
 """Interval at which the lag is measured while there is work."""
+
+LAGS_MS: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000)
 
 _CANCEL: Final = b"CANC"
 _log = structlog.get_logger()
@@ -124,6 +127,8 @@ class Inbox(Counting):
         self._measurement: Handle | None = None
         self._late = 0.0
         """Delay of the event loop at the last measurement."""
+        self.lags = Histogram(LAGS_MS)
+        """How late the event loop was, each time it was measured."""
         self._was_busy = False
         """Whether a message was served since."""
         self._refused_before = 0
@@ -264,6 +269,7 @@ class Inbox(Counting):
         now = self._clock()
         self._measurement = None
         self._late = max(0.0, now - due)
+        self.lags.add(1_000 * self._late)
         oldest = self._calls.oldest()
         lag = self._late + (0.0 if oldest is None else now - oldest.at)
         change = self._watch.observe(lag, now)

@@ -3,11 +3,12 @@
 from collections.abc import Callable, Collection, Container, Iterator, Mapping, Set
 from enum import Enum
 from ipaddress import IPv4Network, IPv6Network
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 import msgspec
 
 from vosd.base.clock import Clock, Instant
+from vosd.base.host import SITE_BITS, source_of
 from vosd.base.money import format_amount
 from vosd.callcontrol.bookkeeping import Description, OpenCall
 from vosd.callcontrol.live_state import LiveState
@@ -16,7 +17,8 @@ from vosd.callcontrol.vendor_terms import LiveVendors
 from vosd.catalogue.catalogue import Catalogue
 from vosd.cdr.record import TOO_DEAR, CallRecord
 from vosd.engine.counting import Counting
-from vosd.routing.figures import Figures, Hour
+from vosd.engine.peers.call_totals import CallTotals
+from vosd.routing.figures import Figures, Hour, Totals
 from vosd.trunks.gateways import MappingGateway, RoutingGateway
 from vosd.trunks.scope import Scope
 
@@ -67,8 +69,20 @@ class GatewayRow(msgspec.Struct, frozen=True):
     """ISO 4217, of ``cost``."""
 
 
-_ROUTING: Final = "routing"
-_MAPPING: Final = "mapping"
+class GatewayLoad(NamedTuple):
+    """State, load and counts of one gateway since the start."""
+
+    kind: str
+    """``routing`` or ``mapping``."""
+    gateway: str
+    state: GatewayState
+    calls: int
+    max_concurrent: int | None
+    totals: Totals
+
+
+ROUTING: Final = "routing"
+MAPPING: Final = "mapping"
 
 
 class Gateways(Counting):
@@ -77,6 +91,7 @@ class Gateways(Counting):
     def __init__(self, clock: Clock, catalogue: Catalogue) -> None:
         self._clock = clock
         self._figures = Figures()
+        self.call_totals = CallTotals()
         self.adopt(catalogue)
 
     def adopt(self, catalogue: Catalogue) -> None:
@@ -90,6 +105,10 @@ class Gateways(Counting):
         """Show the gateways of the catalogue in force with other overridden values."""
         self._catalogue = catalogue
 
+    def has(self, name: str) -> bool:
+        """Return whether it is a gateway that is configured, and no phone."""
+        return self._figures.counts(Scope.ROUTING, name) or self._figures.counts(Scope.MAPPING, name)
+
     def counting(self, sink: CallSink) -> CallSink:
         """Return a sink that counts every ended call before it is kept."""
         return _CountingSink(sink, self.note)
@@ -97,6 +116,7 @@ class Gateways(Counting):
     def note(self, record: CallRecord) -> None:
         """Count an ended call: for the gateway it came from, and for each that was tried."""
         note_call(self._figures, record, self._clock.now().mono)
+        self.call_totals.note(record)
 
     def rows(self, live: LiveState, registered: Set[str], blocked: Collection[Source]) -> Iterator[GatewayRow]:
         """Yield every gateway except phones, routing ones first.
@@ -104,6 +124,26 @@ class Gateways(Counting):
         ``registered`` holds names that are registered with us, ``blocked`` the blocked sources.
         """
         return _rows(self._catalogue, live, self._figures, registered, blocked, self._clock.now())
+
+    def loads(self, live: LiveState, registered: Set[str], silenced: Container[str]) -> Iterator[GatewayLoad]:
+        """Yield the same gateways with their counts since the start; a reload meanwhile changes nothing here.
+
+        ``silenced`` holds the blocked sources as ``base.host.source_of`` names them.
+        """
+        catalogue, now, figures, active = self._catalogue, self._clock.now(), self._figures, live.occupancy.active
+        vendors = LiveVendors(catalogue, live)
+        for gateway in catalogue.routing_gateways.values():
+            name, state = gateway.name, _routing_state(gateway, vendors, live, now)
+            calls, totals = active(gateway.scope, name), figures.totals(Scope.ROUTING, name)
+            yield GatewayLoad(ROUTING, name, state, calls, gateway.max_concurrent, totals)
+        phones = _phones(catalogue)
+        for name, configured in catalogue.mapping_gateways.items():
+            if name not in phones:
+                customer = catalogue.overridden.get(name, configured)
+                is_silenced = bool(silenced) and any(_is_silenced(each.network, silenced) for each in customer.hosts)
+                state = _mapping_state(customer, live.blocks.callers, registered, is_blocked=is_silenced)
+                calls, totals = active(Scope.MAPPING, name), figures.totals(Scope.MAPPING, name)
+                yield GatewayLoad(MAPPING, name, state, calls, customer.max_concurrent, totals)
 
 
 class _CountingSink:
@@ -133,7 +173,8 @@ def note_call(figures: Figures, record: CallRecord, mono_ms: int) -> None:
     """Count an ended call: for the gateway it came from, and for each that was tried."""
     talk_ms = None if record.answered_at is None else record.hold_time_ms
     if record.mapping_gateway is not None:
-        figures.note(Scope.MAPPING, record.mapping_gateway, mono_ms, talk_ms=talk_ms, pdd_ms=record.pdd_ms)
+        code = record.sip_code or 0
+        figures.note(Scope.MAPPING, record.mapping_gateway, mono_ms, talk_ms=talk_ms, pdd_ms=record.pdd_ms, code=code)
     for attempt in record.attempts:
         if attempt.reason == TOO_DEAR:
             continue
@@ -146,6 +187,7 @@ def note_call(figures: Figures, record: CallRecord, mono_ms: int) -> None:
             pdd_ms=attempt.pdd_ms,
             cost=record.cost,
             billed_s=record.vendor_billed_seconds if has_won else 0,
+            code=attempt.code,
         )
 
 
@@ -166,7 +208,7 @@ def _rows(
         calls = live.occupancy.active(gateway.scope, gateway.name)
         account = catalogue.accounts.get(gateway.account or "")
         currency = None if account is None else account.currency
-        yield _row(_ROUTING, gateway, state, calls, hour, live.blocks.called, down_ms, rest_ms, currency)
+        yield _row(ROUTING, gateway, state, calls, hour, live.blocks.called, down_ms, rest_ms, currency)
     phones = _phones(catalogue)
     for name, configured in catalogue.mapping_gateways.items():
         if name in phones:
@@ -174,8 +216,9 @@ def _rows(
         customer = catalogue.overridden.get(name, configured)
         hour = figures.last_hour(Scope.MAPPING, customer.name, now.mono)
         calls = live.occupancy.active(Scope.MAPPING, customer.name)
-        state = _mapping_state(customer, live.blocks.callers, registered, blocked)
-        yield _row(_MAPPING, customer, state, calls, hour, live.blocks.callers)
+        is_blocked = any(_is_within(pattern.network, source) for pattern in customer.hosts for source in blocked)
+        state = _mapping_state(customer, live.blocks.callers, registered, is_blocked=is_blocked)
+        yield _row(MAPPING, customer, state, calls, hour, live.blocks.callers)
 
 
 def _row(
@@ -231,13 +274,11 @@ def _rest_ms(gateway: RoutingGateway, vendors: LiveVendors, live: LiveState, now
 
 
 def _mapping_state(
-    gateway: MappingGateway, by_operators: Container[str], registered: Set[str], blocked: Collection[Source]
+    gateway: MappingGateway, by_operators: Container[str], registered: Set[str], *, is_blocked: bool
 ) -> GatewayState:
     if not gateway.enabled:
         return GatewayState.DISABLED
-    if gateway.name in by_operators:
-        return GatewayState.BLOCKED
-    if any(_is_within(pattern.network, source) for pattern in gateway.hosts for source in blocked):
+    if gateway.name in by_operators or is_blocked:
         return GatewayState.BLOCKED
     return GatewayState.REGISTERED if gateway.name in registered else GatewayState.UP
 
@@ -247,6 +288,13 @@ def _is_within(network: Source, source: Source) -> bool:
     if isinstance(network, IPv4Network):
         return isinstance(source, IPv4Network) and network.subnet_of(source)
     return isinstance(source, IPv6Network) and network.subnet_of(source)
+
+
+def _is_silenced(network: Source, silenced: Container[str]) -> bool:
+    """Return the same by the names of the sources, of which there may be very many."""
+    if isinstance(network, IPv4Network):
+        return network.prefixlen == network.max_prefixlen and str(network.network_address) in silenced
+    return network.prefixlen >= SITE_BITS and source_of(str(network.network_address)) in silenced
 
 
 def _phones(catalogue: Catalogue) -> Set[str]:

@@ -52,6 +52,8 @@ class KeepAlives(Counting):
         self._overrun_logged = False
         """Whether the overrun of the sweeps is logged."""
         self._wake: asyncio.TimerHandle | None = None
+        self.latest_sweep_ms = 0
+        """Duration of the latest finished sweep."""
 
     def begin(self, transmit: Sequence[Transmit]) -> None:
         """Start at once: bindings from before a restart have had no keep-alive for a while."""
@@ -90,6 +92,7 @@ class KeepAlives(Counting):
             for flow, host, port in sweeps.due(now):
                 if is_udp[flow]:
                     transmit[flow](message, (host, port))
+            self.latest_sweep_ms = sweeps.latest_ms
             self._log_overrun(sweeps)
             wait_ms = sweeps.next_due(now) - now
         finally:

@@ -67,7 +67,9 @@ class _Allowance:
 class _Sweep:
     """One sweep over the endpoints registered at its start."""
 
-    __slots__ = ("_allowance", "_batch", "_batch_first", "_done", "_endpoints", "_pace", "batch_begins", "late_from")
+    __slots__ = (
+        "_allowance", "_batch", "_batch_first", "_done", "_endpoints", "_pace", "batch_begins", "began", "late_from",
+    )  # fmt: skip
 
     def __init__(self, endpoints: Sequence[Peer], pace: KeepAlive, now: int, allowance: _Allowance) -> None:
         self._endpoints = endpoints
@@ -76,6 +78,7 @@ class _Sweep:
         self._done = 0
         self._batch_first = 0
         self._batch = min(len(endpoints), pace.send_one_time)
+        self.began = now
         self.batch_begins = now
         """Start of the current batch, or of the next one."""
         self.late_from = now + pace.period_ms
@@ -128,6 +131,8 @@ class Sweeps:
         self._allowance = _Allowance(pace, began)
         self._next = began
         self._sweep: _Sweep | None = None
+        self.latest_ms = 0
+        """Duration of the latest finished sweep."""
         self.overruns = False
         """Whether the last sweep, or the current one, was unfinished when the next should have begun."""
 
@@ -146,6 +151,7 @@ class Sweeps:
         due = sweep.due(now)
         if not sweep.remaining:
             self._sweep = None
+            self.latest_ms = now - sweep.began
             self._next = max(sweep.late_from, sweep.batch_begins)
             self.overruns = now >= sweep.late_from
         elif now >= sweep.late_from:

@@ -82,10 +82,10 @@ class Retry(Timer[TimerOwner]):
         """Retransmit and set the next timer; return False when the time is over."""
         if now.mono >= self.ends_at:
             if self._schedule and self._repeats == len(self._schedule) - 1:
-                self.again()
+                self._send_again()
             self._leave_stream(owner)
             return False
-        self.again()
+        self._send_again()
         self._repeats += 1
         if self._schedule:
             self._wait(self._schedule[self._repeats], owner, now)
@@ -107,6 +107,10 @@ class Retry(Timer[TimerOwner]):
             self.bucket.pop(self, None)
         if self.is_reliable:
             self._leave_stream(owner)
+
+    def _send_again(self) -> None:
+        self._store.sent_again += 1
+        self.again()
 
     def _leave_stream(self, owner: Sender) -> None:
         waiting = self._store.streams.get(self.sent.peer)

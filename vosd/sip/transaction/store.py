@@ -49,8 +49,10 @@ class TransactionStore:
         "finished",
         "merging",
         "out",
+        "received_again",
         "refused",
         "reliable",
+        "sent_again",
         "servers",
         "streams",
         "timers",
@@ -75,6 +77,10 @@ class TransactionStore:
         self.refused = RecentRefusals()
         self.servers: dict[str, Server | InviteServer] = {}
         self.clients: dict[str, Client | InviteClient] = {}
+        self.sent_again = 0
+        """Messages that we retransmitted because nothing came, since the start."""
+        self.received_again = 0
+        """Requests that peers retransmitted, since the start."""
         self.unclaimed: ClientOwner | None = None
         """Receives the failures of requests without an owner; None = they are not reported."""
 

@@ -1,4 +1,4 @@
-"""Entry of the processes that the switch starts for itself: ``python -m vosd.obs.child MODULE ARGUMENT...``.
+"""Entry of the processes that the switch starts for itself: ``python -m vosd.processes.entry MODULE ARGUMENT...``.
 
 It calls ``main`` of that module, a quarter sooner than ``python -m MODULE`` would: garbage is not sought among modules,
 and structlog finds no ``rich`` to import, which is for tracebacks in colour that these processes never print.

@@ -1,0 +1,150 @@
+"""The process that answers HTTP: started again when it ends, and no harm when it cannot listen."""
+
+import asyncio
+import os
+import signal
+import socket
+from contextlib import asynccontextmanager
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import structlog
+
+from vosd.daemon.lifecycle import State
+from vosd.daemon.metrics import exporter
+from vosd.daemon.metrics.exporter import Exporter
+from vosd.daemon.metrics.readiness import readiness
+from vosd.engine.booking.database_watch import Condition
+from vosd.engine.overload.load import Load
+from vosd.engine.settings import HttpListener, MetricsSettings
+from vosd.metrics.reading import Answer, Sample
+
+WARNINGS = """\
+the database is away: calls are taken and wait in the journal
+overload: calls that have waited too long are refused
+the latest configuration was not taken, an older one is in force (vosd status)
+"""
+
+
+class OneFigure:
+    """Readings with one sample."""
+
+    async def parts(self, number, max_gateways):
+        yield Answer(number, samples=[Sample("vosd_calls", 3, ("talking",))])
+
+
+def status_of(*, refuses=False, sink_refuses=False, condition=Condition.WELL, load=Load.NORMAL, error=None):
+    service = SimpleNamespace(
+        database=SimpleNamespace(refuses_calls=refuses, condition=condition),
+        switch=SimpleNamespace(services=SimpleNamespace(sink=SimpleNamespace(refuses_calls=sink_refuses))),
+        inbox=SimpleNamespace(load=load),
+    )
+    return SimpleNamespace(service=service, configuration=SimpleNamespace(last_error=error))
+
+
+@pytest.fixture
+def listen():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.8", 0))
+        return HttpListener("127.0.0.8", probe.getsockname()[1])
+
+
+@asynccontextmanager
+async def running(settings, state=State.RUNNING):
+    made = Exporter(OneFigure(), status_of(), lambda: state, settings)
+    await made.begin()
+    try:
+        yield made
+    finally:
+        await made.end()
+
+
+async def asked(listen, path, wanted):
+    """Ask until the answer begins with that status; return its text."""
+    async with asyncio.timeout(30):
+        while True:
+            try:
+                reader, writer = await asyncio.open_connection(*listen)
+                writer.write(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+                found = await reader.read()
+                writer.close()
+                if found.startswith(f"HTTP/1.1 {wanted} ".encode()):
+                    return found.partition(b"\r\n\r\n")[2].decode()
+            except OSError:
+                pass
+            await asyncio.sleep(0)
+
+
+def children():
+    """Return the exporters of this process."""
+    tasks = Path(f"/proc/{os.getpid()}/task").glob("*/children")
+    found = [child for task in tasks for child in task.read_text().split()]
+    return [int(each) for each in found if "vosd.metrics.exporter" in Path(f"/proc/{each}/cmdline").read_text()]
+
+
+async def test_the_process_is_started_again_when_it_was_killed_and_ends_with_the_switch(listen, monkeypatch):
+    monkeypatch.setattr(exporter, "RETRY_S", 0.01)
+    async with running(MetricsSettings(listen)):
+        assert 'vosd_calls{state="talking"} 3.0\n' in await asked(listen, "/metrics", 200)
+        (first,) = children()
+        with structlog.testing.capture_logs() as logs:
+            os.kill(first, signal.SIGKILL)
+            assert await asked(listen, "/healthz", 200) == "healthy\n"
+        assert [each["event"] for each in logs] == ["metrics_process_ended"]
+        assert first not in children()
+    assert children() == []
+
+
+async def test_a_busy_port_is_reported_once_and_tried_again(listen, monkeypatch):
+    monkeypatch.setattr(exporter, "RETRY_S", 0.01)
+    with socket.socket() as other, structlog.testing.capture_logs() as logs:
+        other.bind(tuple(listen))
+        other.listen()
+        async with running(MetricsSettings(listen)):
+            async with asyncio.timeout(10):
+                while not logs:  # noqa: ASYNC110  it is another task that logs
+                    await asyncio.sleep(0)
+            other.close()
+            assert await asked(listen, "/readyz", 200) == "ready\n"
+    assert [(each["event"], each["listen"]) for each in logs] == [("metrics_unavailable", str(listen))]
+
+
+async def test_a_reload_changes_where_it_listens_and_who_may_ask(listen):
+    async with running(None, State.DRAINING) as made:
+        assert children() == []
+        await made.adjust(MetricsSettings(listen))
+        assert await asked(listen, "/readyz", 503) == "not ready\nthe switch is stopping\n"
+        await made.adjust(None)
+        assert children() == []
+
+
+@pytest.mark.parametrize(
+    ("state", "status", "expected"),
+    [
+        (State.STARTING, status_of(), (False, "the switch is starting\n")),
+        (State.DRAINING, status_of(), (False, "the switch is stopping\n")),
+        (State.RUNNING, status_of(), (True, "")),
+        (
+            State.RUNNING,
+            status_of(refuses=True, condition=Condition.LEASE_LOST),
+            (False, "the database is lease_lost: no new call is taken (vosd status)\n"),
+        ),
+        (
+            State.RUNNING,
+            status_of(sink_refuses=True, condition=Condition.AWAY),
+            (False, "too many calls wait for disk or database: no new call is taken (vosd status)\n"),
+        ),
+        (
+            State.RUNNING,
+            status_of(condition=Condition.AWAY, load=Load.OVERLOADED, error="bad"),
+            (
+                True,
+                WARNINGS,
+            ),
+        ),
+    ],
+)
+def test_a_switch_is_ready_while_it_takes_calls_and_says_why_not(state, status, expected):
+    found = readiness(status, lambda: state)
+    assert (found.is_ready, found.text) == expected

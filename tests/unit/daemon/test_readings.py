@@ -1,0 +1,198 @@
+"""Readings of a switch: every declared metric is there, in short steps, and Prometheus can read it."""
+
+import asyncio
+import subprocess
+from itertools import count
+from types import SimpleNamespace
+
+import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
+from prometheus_client.parser import text_string_to_metric_families
+
+from vosd.base.cause import EndReason
+from vosd.base.histogram import Histogram
+from vosd.base.secret import Secret
+from vosd.cdr.record import Attempt
+from vosd.daemon.lifecycle import State
+from vosd.daemon.metrics.readings import OTHERS, STEP_S, Readings
+from vosd.daemon.silenced import Silenced
+from vosd.daemon.status import Status
+from vosd.engine.service import SwitchService
+from vosd.engine.settings import Settings
+from vosd.metrics.declared import PROCESSES, Kind, Metric
+from vosd.metrics.exposition import written
+from vosd.net.resolve import Resolver
+from vosd.sip.drops import Drop
+from vosd.sip.flows import Listener
+from vosd.sip.settings import SipSettings
+from vosd.storage.memory.lease import MemoryLease
+from vosd.storage.memory.registrations import MemoryRegistrations
+from vosd.storage.memory.store import MemoryStore
+from vosd.testing.data.builders import catalogue, mapping_gateway, routing_gateway
+from vosd.testing.data.records import answered_call
+from vosd.testing.virtual.clock import ManualClock
+
+CARRIER, CUSTOMER = {"gateway": "carrier-a", "kind": "routing"}, {"gateway": "acme-pbx", "kind": "mapping"}
+
+
+def switch(tmp_path, clock, gateways):
+    settings = Settings(
+        node="sw1",
+        listen=(),
+        advertise=None,
+        sip=SipSettings(),
+        database_url=Secret(""),
+        state_dir=tmp_path,
+        control_socket=tmp_path / "unused",
+    )
+    store = MemoryStore()
+    lease = MemoryLease(store, has_ended=lambda _: True)
+    listeners = [Listener("127.0.0.1", 5060, "udp", "udp:127.0.0.1:5060")]
+    content = catalogue(gateways)
+    return SwitchService(settings, content, store, MemoryRegistrations(), lease, clock, listeners, Resolver((), 1, 1))
+
+
+@pytest.fixture
+def clock():
+    return ManualClock()
+
+
+@pytest.fixture
+def service(tmp_path, clock):
+    gateways = [
+        routing_gateway("carrier-a", max_concurrent=10),
+        routing_gateway("carrier-b", enabled=False),
+        mapping_gateway("acme-pbx", "192.0.2.1/32"),
+    ]
+    return switch(tmp_path, clock, gateways)
+
+
+def readings_of(service, clock, state=State.RUNNING, blocked=dict, **times):
+    loaded = SimpleNamespace(settings=SimpleNamespace(node="sw1"), catalogue=service.switch.catalogue)
+    configuration = SimpleNamespace(loaded=loaded, loaded_at=1_000, last_error=None)
+    silenced = Silenced(service.node.authenticator, SimpleNamespace(blocked=blocked), clock)
+    status = Status(service, configuration, silenced, clock)
+    books = SimpleNamespace(pid=1, failures=2, times=Histogram((1, 2)))
+    lease = SimpleNamespace(failures=1, times=Histogram((1, 2)))
+    return Readings(status, lambda: state, books, lease, clock, **times)
+
+
+def parts_of(readings, max_gateways=100):
+    async def read():
+        return [part async for part in readings.parts(7, max_gateways)]
+
+    return asyncio.run(read())
+
+
+def page_of(readings, max_gateways=100):
+    return written(parts_of(readings, max_gateways))[0].decode()
+
+
+def samples_of(page):
+    families = text_string_to_metric_families(page)
+    return {(each.name, *sorted(each.labels.items())): each.value for family in families for each in family.samples}
+
+
+def value(samples, name, **labels):
+    return samples.get((name, *sorted(labels.items())))
+
+
+def have_traffic(service, clock):
+    """Let there be something of every kind."""
+    attempts = (Attempt("carrier-b", 503, 10, None, "Unavailable"), Attempt("carrier-a", 200, 4_000, 880, "Normal"))
+    call = answered_call(1, mapping_gateway="acme-pbx", routing_gateway="carrier-a", attempts=attempts, pdd_ms=900)
+    service.gateways.note(call)
+    service.switch.notices.unrecorded[EndReason.OVERLOAD] += 3
+    service.switch.notices.refreshes_failed.update({"acme-pbx": 2, "1001": 4, "1002": 1})
+    service.switch.live.quality.answered("carrier-a", "44", 880, clock.now().mono)
+    service.switch.live.quality.talked("carrier-a", "44", 60_000, clock.now().mono)
+    service.dropped.update({Drop.SCANNER: 5, Drop.WRONG_CREDENTIALS: 6, Drop.KEEP_ALIVE: 7})
+    service.node.endpoint.store.sent_again = 8
+    return call
+
+
+def test_every_declared_metric_has_a_value_once_there_was_traffic(service, clock):
+    have_traffic(service, clock)
+    samples = samples_of(page_of(readings_of(service, clock)))
+    names = {sample[0] for sample in samples}
+    for metric in Metric:
+        ends = {Kind.HISTOGRAM: ("_bucket", "_sum", "_count"), Kind.SUMMARY: ("_sum", "_count")}.get(metric.kind, ("",))
+        assert {f"{metric.value}{end}" for end in ends} <= names
+    prefixes = {f"{prefix}_process" if prefix else "process" for prefix in PROCESSES}
+    assert prefixes == {name.removesuffix("_open_fds") for name in names if name.endswith("_open_fds")}
+    declared = {metric.value for metric in Metric}
+    assert all(name.startswith(tuple(declared)) or "process_" in name for name in names)
+
+
+def test_the_values_are_those_of_the_parts_of_the_switch(service, clock):
+    call = have_traffic(service, clock)
+    samples = samples_of(page_of(readings_of(service, clock)))
+    assert value(samples, "vosd_calls_ended_total", reason=call.end_reason) == 1
+    assert value(samples, "vosd_calls_ended_total", reason="Overload") == 3
+    assert value(samples, "vosd_attempts_total", code="503") == value(samples, "vosd_attempts_total", code="200") == 1
+    assert value(samples, "vosd_session_refresh_failures_total", gateway="acme-pbx") == 2
+    assert value(samples, "vosd_session_refresh_failures_total", gateway=OTHERS) == 5
+    assert value(samples, "vosd_messages_dropped_total", reason="scanner") == 5
+    assert value(samples, "vosd_messages_dropped_total", reason="wrong credentials") is None
+    assert value(samples, "vosd_authentication_failures_total") == 6
+    assert value(samples, "vosd_retransmissions_total", direction="sent") == 8
+    assert value(samples, "vosd_database_failures_total", operation="booking") == 2
+    assert value(samples, "vosd_call_post_dial_delay_seconds_sum") == 0.9
+    assert value(samples, "vosd_call_post_dial_delay_seconds_bucket", le="0.5") == 0
+    assert value(samples, "vosd_call_post_dial_delay_seconds_bucket", le="1.0") == 1
+    assert value(samples, "vosd_gateway_attempts_total", outcome="answered", **CARRIER) == 1
+    assert value(samples, "vosd_gateway_attempts_total", outcome="answered", **CUSTOMER) == 1
+    other = {"gateway": "carrier-b", "kind": "routing"}
+    assert value(samples, "vosd_gateway_attempts_total", outcome="ineffective", **other) == 1
+    assert value(samples, "vosd_gateway_post_dial_delay_seconds_sum", **CARRIER) == 0.88
+    assert value(samples, "vosd_gateway_calls_limit", **CARRIER) == 10
+    assert value(samples, "vosd_gateway_calls_limit", **CUSTOMER) is None
+    assert value(samples, "vosd_gateway_up", **CARRIER) == value(samples, "vosd_gateway_up", **CUSTOMER) == 1
+    assert value(samples, "vosd_gateway_up", **other) == 0
+    assert value(samples, "vosd_gateway_asr_ratio", **CARRIER) == 1
+    assert value(samples, "vosd_gateway_acd_seconds", **CARRIER) == 60
+    assert value(samples, "vosd_gateway_asr_ratio", **CUSTOMER) is None
+    assert value(samples, "vosd_gateways", kind="routing", state="disabled") == 1
+    assert value(samples, "vosd_database_state", state="well") == 1
+    assert value(samples, "vosd_database_state", state="away") == 0
+
+
+def test_a_customer_is_down_while_its_address_is_blocked(service, clock):
+    blocked = {"192.0.2.1": clock.now().mono / 1_000 + 60}
+    samples = samples_of(page_of(readings_of(service, clock, blocked=lambda: blocked)))
+    assert value(samples, "vosd_gateway_up", **CUSTOMER) == 0
+    assert value(samples, "vosd_gateways", kind="mapping", state="blocked") == 1
+    assert value(samples, "vosd_blocked_sources") == 1
+
+
+def test_gateways_above_the_limit_are_counted_and_have_no_figures_of_their_own(service, clock):
+    samples = samples_of(page_of(readings_of(service, clock), max_gateways=1))
+    assert {dict(sample[1:])["gateway"] for sample in samples if sample[0] == "vosd_gateway_up"} == {"carrier-a"}
+    assert value(samples, "vosd_gateways_left_out") == 2
+    assert value(samples, "vosd_gateways", kind="mapping", state="up") == 1
+
+
+def test_a_reading_of_many_gateways_comes_in_short_steps(tmp_path, clock):
+    service = switch(tmp_path, clock, [routing_gateway(f"carrier-{number}", account="a") for number in range(200)])
+    ticks = count()
+    parts = parts_of(readings_of(service, clock, seconds=lambda: next(ticks) * STEP_S / 10), max_gateways=1_000)
+    steps = [len(part.gateways) for part in parts if part.gateways]
+    assert sum(steps) == 200
+    assert max(steps) <= 11  # ten intervals of the clock
+    assert [part.is_last for part in parts] == [False] * (len(parts) - 1) + [True]
+    assert {part.number for part in parts} == {7}
+
+
+def test_the_newer_form_of_prometheus_is_written_for_those_that_ask_for_it(service, clock):
+    have_traffic(service, clock)
+    page, content_type = written(parts_of(readings_of(service, clock)), "application/openmetrics-text;version=1.0.0")
+    assert content_type.startswith("application/openmetrics-text; version=1.0.0")
+    assert "vosd_calls_ended" in {family.name for family in openmetrics(page.decode())}
+
+
+@pytest.mark.prometheus
+def test_prometheus_itself_finds_nothing_to_complain_of(service, clock):
+    have_traffic(service, clock)
+    page = page_of(readings_of(service, clock))
+    checked = subprocess.run(["promtool", "check", "metrics"], input=page, text=True, capture_output=True, check=False)
+    assert (checked.returncode, checked.stdout + checked.stderr) == (0, "")

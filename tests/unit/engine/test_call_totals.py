@@ -1,0 +1,84 @@
+"""Ended calls are counted once: by reason, by what gateways said, by how long they took."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vosd.base.histogram import Histogram
+from vosd.cdr.record import TOO_DEAR, Attempt
+from vosd.engine.peers.call_totals import CallTotals
+from vosd.routing.figures import CLASSES, AttemptClass, Figures
+from vosd.testing.data.records import answered_call
+from vosd.trunks.scope import Scope
+
+
+def test_an_answered_call_is_in_the_ranges_of_its_durations():
+    totals = CallTotals()
+    call = answered_call(1, started_at=1_000, answered_at=5_000, hold_time_ms=60_000, pdd_ms=880)
+    totals.note(call)
+    totals.note(call)
+    for seen, ms in ((totals.setups, 4_000), (totals.durations, 60_000), (totals.post_dial_delays, 880)):
+        alone = Histogram(seen.bounds)
+        alone.add(ms)
+        alone.add(ms)
+        assert (seen.counts, seen.total_ms) == (alone.counts, alone.total_ms)
+    assert totals.reasons == {call.end_reason: 2}
+    assert totals.codes == {200: 2}
+
+
+def test_an_unanswered_call_has_no_set_up_and_a_gateway_that_was_too_dear_said_nothing():
+    totals = CallTotals()
+    attempts = (Attempt("dear", 0, 0, None, TOO_DEAR), Attempt("a", 503, 9, None, "x"), Attempt("b", 0, 9, None, "y"))
+    totals.note(answered_call(1, answered_at=None, pdd_ms=None, attempts=attempts, end_reason="Unavailable"))
+    assert totals.reasons == {"Unavailable": 1}
+    assert totals.codes == {503: 1, 0: 1}
+    assert sum(totals.setups.counts) == sum(totals.durations.counts) == sum(totals.post_dial_delays.counts) == 0
+
+
+@given(st.lists(st.integers(0, 5_000)))
+def test_a_histogram_counts_every_duration_in_the_first_range_that_holds_it(durations):
+    seen = Histogram((10, 100, 1_000))
+    for ms in durations:
+        seen.add(ms)
+    expected = [sum(low < ms <= high for ms in durations) for low, high in ((-1, 10), (10, 100), (100, 1_000))]
+    assert seen.counts == [*expected, sum(ms > 1_000 for ms in durations)]
+    assert seen.total_ms == sum(durations)
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        (486, AttemptClass.USER),
+        (480, AttemptClass.USER),
+        (600, AttemptClass.USER),
+        (603, AttemptClass.USER),
+        (302, AttemptClass.REDIRECTED),
+        (503, AttemptClass.INEFFECTIVE),
+        (408, AttemptClass.INEFFECTIVE),
+        (500, AttemptClass.INEFFECTIVE),
+        (504, AttemptClass.INEFFECTIVE),
+        (0, AttemptClass.INEFFECTIVE),
+        (487, AttemptClass.CANCELLED),
+        (404, AttemptClass.OTHER),
+        (200, AttemptClass.OTHER),
+    ],
+)
+def test_an_attempt_without_answer_has_the_class_of_its_status(code, expected):
+    figures = Figures()
+    figures.adopt(Scope.ROUTING, ["a"])
+    figures.note(Scope.ROUTING, "a", 0, talk_ms=None, pdd_ms=None, code=code)
+    assert figures.totals(Scope.ROUTING, "a").attempts == [int(each is expected) for each in CLASSES]
+
+
+def test_counts_since_the_start_outlive_the_hour_and_a_reload_but_not_their_gateway():
+    figures = Figures()
+    figures.adopt(Scope.ROUTING, ["a", "b"])
+    for name in ("a", "b", "unknown"):
+        figures.note(Scope.ROUTING, name, 0, talk_ms=1_000, pdd_ms=200, code=200)
+    figures.adopt(Scope.ROUTING, ["a"])
+    figures.note(Scope.ROUTING, "a", 86_400_000, talk_ms=2_000, pdd_ms=None, code=200)
+    totals = figures.totals(Scope.ROUTING, "a")
+    assert (totals.attempts[CLASSES.index(AttemptClass.ANSWERED)], totals.talk_ms) == (2, 3_000)
+    assert (totals.rang, totals.pdd_ms) == (1, 200)
+    assert figures.totals(Scope.ROUTING, "b").attempts == [0] * len(CLASSES)
+    assert (figures.counts(Scope.ROUTING, "a"), figures.counts(Scope.ROUTING, "b")) == (True, False)

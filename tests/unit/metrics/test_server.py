@@ -1,0 +1,127 @@
+"""HTTP of the metrics with clients of every kind, over real sockets."""
+
+import asyncio
+import gzip
+from contextlib import asynccontextmanager, suppress
+from http import HTTPStatus
+from ipaddress import ip_network
+
+import pytest
+
+from vosd.metrics import server
+from vosd.metrics.server import Page, Server
+
+LARGE = b"figure 1\n" * 200_000
+"""More than the kernel takes for a client that does not read."""
+
+
+async def small(_accept: str) -> Page:
+    return Page(HTTPStatus.OK, b"fine\n")
+
+
+async def large(_accept: str) -> Page:
+    return Page(HTTPStatus.OK, LARGE)
+
+
+async def told(accept: str) -> Page:
+    return Page(HTTPStatus.OK, accept.encode())
+
+
+@asynccontextmanager
+async def serving(allow: str = "127.0.0.0/8"):
+    """Yield a server, and a function that connects to it."""
+    pages = Server({"/small": small, "/large": large, "/told": told}, (ip_network(allow),))
+    async with await asyncio.start_server(pages.accept, "127.0.0.1", 0) as listening:
+        port = listening.sockets[0].getsockname()[1]
+        yield pages, lambda: asyncio.open_connection("127.0.0.1", port)
+
+
+async def until(is_so) -> None:
+    async with asyncio.timeout(10):
+        while not is_so():  # noqa: ASYNC110  what changes it knows of no test
+            await asyncio.sleep(0)
+
+
+async def answer(connect, request: bytes) -> bytes:
+    reader, writer = await connect()
+    writer.write(request)
+    try:
+        async with asyncio.timeout(10):
+            return await reader.read()
+    finally:
+        writer.close()
+
+
+async def test_a_page_is_returned_and_the_connection_closed():
+    async with serving() as (_, connect):
+        found = await answer(connect, b"GET /small?from=prometheus HTTP/1.1\r\nHost: x\r\n\r\n")
+    head, _, body = found.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert b"connection: close" in head.lower()
+    assert body == b"fine\n"
+
+
+async def test_the_accept_header_is_passed_on_and_a_large_page_is_compressed_for_those_that_can():
+    async with serving() as (_, connect):
+        found = await answer(connect, b"GET /told HTTP/1.1\r\nHost: x\r\nAccept: text/plain;version=0.0.4\r\n\r\n")
+        assert found.endswith(b"\r\n\r\ntext/plain;version=0.0.4")
+        found = await answer(connect, b"GET /large HTTP/1.1\r\nHost: x\r\nAccept-Encoding: gzip\r\n\r\n")
+    head, _, body = found.partition(b"\r\n\r\n")
+    assert b"content-encoding: gzip" in head.lower()
+    assert gzip.decompress(body) == LARGE
+
+
+@pytest.mark.parametrize(
+    ("request_bytes", "status"),
+    [
+        (b"POST /small HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc", b"405"),
+        (b"HEAD /small HTTP/1.1\r\nHost: x\r\n\r\n", b"405"),
+        (b"GET /other HTTP/1.1\r\nHost: x\r\n\r\n", b"404"),
+        (b"GET /\xff HTTP/1.1\r\nHost: x\r\n\r\n", b"400"),
+        (b"GET /small HTTP/1.1\r\n\r\n", b"400"),
+        (b"INVITE sip:44@x SIP/2.0\r\n\r\n", b"400"),
+        (b"GET /small HTTP/1.1\r\nHost: x\r\nX: " + b"x" * 9_000, b"431"),
+    ],
+)
+async def test_anything_but_get_of_a_page_is_refused(request_bytes, status):
+    async with serving() as (_, connect):
+        assert (await answer(connect, request_bytes)).startswith(b"HTTP/1.1 " + status + b" ")
+
+
+async def test_a_source_that_is_not_allowed_is_refused_and_told_why():
+    async with serving("192.0.2.0/24") as (_, connect):
+        found = await answer(connect, b"GET /small HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert found.startswith(b"HTTP/1.1 403 ")
+    assert found.endswith(b"127.0.0.1 is not in metrics.allow\n")
+
+
+async def test_a_client_that_sends_no_request_is_told_so_and_closed(monkeypatch):
+    monkeypatch.setattr(server, "REQUEST_S", 0.05)
+    async with serving() as (_, connect):
+        assert (await answer(connect, b"GET /small HTTP/1.1\r\n")).startswith(b"HTTP/1.1 408 ")
+
+
+async def test_a_client_that_does_not_read_is_closed(monkeypatch):
+    monkeypatch.setattr(server, "CONNECTION_S", 0.2)
+    async with serving() as (pages, connect):
+        monkeypatch.setattr(server, "CHUNK_BYTES", len(LARGE))
+        _, writer = await connect()
+        writer.transport.pause_reading()
+        writer.write(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n")
+        await until(lambda: pages.connections == 1)
+        await until(lambda: pages.connections == 0)
+        assert not writer.is_closing(), "it was the server that closed"
+        writer.transport.abort()
+
+
+async def test_connections_above_the_limit_are_closed_and_the_next_one_is_served_again(monkeypatch):
+    monkeypatch.setattr(server, "CONNECTIONS_MAX", 3)
+    async with serving() as (pages, connect):
+        silent = [await connect() for _ in range(3)]
+        await until(lambda: pages.connections == 3)
+        with suppress(ConnectionResetError):
+            assert await answer(connect, b"") == b""
+        for _, each in silent:
+            each.close()
+        await until(lambda: pages.connections == 0)
+        assert b" 200 OK" in await answer(connect, b"GET /small HTTP/1.1\r\nHost: x\r\n\r\n")

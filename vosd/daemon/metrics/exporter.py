@@ -1,0 +1,132 @@
+"""Keep the process running that answers HTTP, and answer its questions about the switch (ADR 69)."""
+
+import asyncio
+import socket
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+import structlog
+
+from vosd.daemon.lifecycle import State
+from vosd.daemon.metrics.readiness import readiness
+from vosd.daemon.metrics.readings import Readings
+from vosd.daemon.status import Status
+from vosd.engine.background import kept_going
+from vosd.engine.settings import HttpListener, MetricsSettings
+from vosd.metrics.reading import Answer, Opening, Question, Wanted
+from vosd.obs.events import Event
+from vosd.processes.channel import message, received
+from vosd.processes.child import Child, ended, started
+
+EXPORTER: Final = "vosd.metrics.exporter"
+"""Its module; the switch does not import what that one needs."""
+RETRY_S: Final = 5.0
+"""Pause before a process that has ended is started again, or a busy port is tried again."""
+WAITING_MAX: Final = 64
+"""Connections that the kernel keeps until the process accepts them."""
+
+_log = structlog.get_logger()
+
+
+class Exporter:
+    """The process, while ``metrics.listen`` is set. Its failures are logged, and never concern a call."""
+
+    def __init__(
+        self, readings: Readings, status: Status, state: Callable[[], State], settings: MetricsSettings | None
+    ) -> None:
+        self._readings = readings
+        self._status = status
+        self._state = state
+        self._settings = settings
+        self._is_begun = False
+        self._task: asyncio.Task[None] | None = None
+        self._encode = msgspec.msgpack.Encoder().encode
+
+    async def begin(self) -> None:
+        """Start it."""
+        self._is_begun, settings = True, self._settings
+        if settings is not None:
+            self._task = asyncio.create_task(kept_going("metrics", lambda: self._keep(settings)), name="metrics")
+
+    async def end(self) -> None:
+        """End it."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def adjust(self, settings: MetricsSettings | None) -> None:
+        """Apply other settings."""
+        if settings != self._settings:
+            self._settings = settings
+            if self._is_begun:
+                await self.end()
+                await self.begin()
+
+    # -- inside -------------------------------------------------------------------------------------------------
+
+    async def _keep(self, settings: MetricsSettings) -> None:
+        """Listen, and start the process again whenever it has ended; runs until cancelled."""
+        listener = await _listening(settings.listen)
+        with listener:
+            while True:
+                child = await started(EXPORTER, listener.fileno())
+                try:
+                    await self._serve(child, settings)
+                finally:
+                    await asyncio.shield(ended(child))
+                _log.warning("metrics_process_ended", means="it is started again; calls are not affected")
+                await asyncio.sleep(RETRY_S)
+
+    async def _serve(self, child: Child, settings: MetricsSettings) -> None:
+        """Answer questions until the process ends."""
+        decode = msgspec.msgpack.Decoder(Question).decode
+        reader, writer = child.reader, child.writer
+        writer.write(message(self._encode(Opening(tuple(map(str, settings.allow))))))
+        try:
+            while True:
+                question = decode(await received(reader))
+                await self._answer(question, writer, settings)
+        except (EOFError, OSError):
+            return
+
+    async def _answer(self, question: Question, writer: asyncio.StreamWriter, settings: MetricsSettings) -> None:
+        match question.wanted:
+            case Wanted.HEALTH:
+                writer.write(message(self._encode(Answer(question.number))))
+            case Wanted.READINESS:
+                found = readiness(self._status, self._state)
+                answer = Answer(question.number, is_well=found.is_ready, text=found.text)
+                writer.write(message(self._encode(answer)))
+            case Wanted.READING:
+                async for part in self._readings.parts(question.number, settings.max_gateways):
+                    writer.write(message(self._encode(part)))
+                    await writer.drain()
+
+
+async def _listening(listen: HttpListener) -> socket.socket:
+    """Return a socket that listens; try again while the port is busy, for calls do not need it."""
+    is_logged = False
+    while True:
+        try:
+            return _opened(listen)
+        except OSError as error:
+            if not is_logged:
+                why = error.strerror or str(error)
+                _log.error(Event.METRICS_UNAVAILABLE.value, listen=str(listen), why=why, do="change metrics.listen")
+            is_logged = True
+        await asyncio.sleep(RETRY_S)
+
+
+def _opened(listen: HttpListener) -> socket.socket:
+    family = socket.AF_INET6 if ":" in listen.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((listen.host, listen.port))
+        listener.listen(WAITING_MAX)
+    except BaseException:
+        listener.close()
+        raise
+    return listener

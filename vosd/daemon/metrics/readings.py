@@ -1,0 +1,224 @@
+"""Gather all figures of the switch, in steps short enough for calls to be served in between (ADR 69).
+
+Nothing is counted here: the parts of the switch have their counts already.
+"""
+
+import asyncio
+import os
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from typing import Final
+
+from vosd import __version__
+from vosd.b2bua.states import CallState
+from vosd.base.clock import Clock
+from vosd.daemon.lifecycle import State
+from vosd.daemon.metrics.lease import TimedLease
+from vosd.daemon.metrics.readiness import readiness
+from vosd.daemon.status import Status
+from vosd.engine.booking.database_watch import Condition
+from vosd.engine.counting import Figure, census_of, totals_of
+from vosd.engine.overload.load import Load
+from vosd.engine.peers.gateways import ROUTING, GatewayLoad, GatewayState
+from vosd.metrics.declared import Metric
+from vosd.metrics.reading import Answer, Distribution, GatewayReading, Sample
+from vosd.routing.figures import CLASSES
+from vosd.sip.drops import Drop
+from vosd.storage.separate_books import SeparateBooks
+
+STEP_S: Final = 0.0005
+"""Longest step of work before calls get their turn."""
+CALLS_AT_ONCE: Final = 250
+"""Calls counted before the clock is read."""
+OTHERS: Final = "others"
+"""Stands for all phones, and for gateways that are configured no more, where a label names a gateway."""
+
+NAMES: Final[Mapping[Figure, Metric]] = {
+    Figure.DIALOGS: Metric.DIALOGS,
+    Figure.TRANSACTIONS: Metric.TRANSACTIONS,
+    Figure.TIMERS: Metric.TIMERS,
+    Figure.PHONES_ONLINE: Metric.PHONES_ONLINE,
+    Figure.REGISTRATIONS: Metric.REGISTRATIONS,
+    Figure.REGISTRATIONS_UNWRITTEN: Metric.REGISTRATIONS_UNWRITTEN,
+    Figure.CDR_QUEUE: Metric.CDR_QUEUE,
+    Figure.SPOOL_ROWS: Metric.UNBOOKED,
+    Figure.SPOOL_MB: Metric.UNBOOKED_BYTES,
+    Figure.SPOOL_OLDEST_S: Metric.UNBOOKED_AGE,
+    Figure.QUARANTINED: Metric.QUARANTINED,
+    Figure.JOURNAL_BACKLOG: Metric.JOURNAL_BACKLOG,
+    Figure.LOCKED_OUT: Metric.BLOCKED_SOURCES,
+    Figure.BLACKLISTED: Metric.BLACKLISTED,
+    Figure.LOOKUPS: Metric.LOOKUPS,
+    Figure.LOOKUPS_FAILED: Metric.LOOKUPS_FAILED,
+    Figure.BLACKLIST_FORGOTTEN: Metric.BLACKLIST_FORGOTTEN,
+    Figure.CALLS_WITHOUT_CDR: Metric.WITHOUT_CDR,
+    Figure.OVERRIDES: Metric.OVERRIDES,
+    Figure.REFUSED_FOR_OVERLOAD: Metric.REFUSED_FOR_OVERLOAD,
+}
+"""Metrics that are figures of ``vosd status``; calls, legs and holds are counted by state here."""
+
+UNITS: Final[Mapping[Figure, int]] = {Figure.SPOOL_MB: 1024 * 1024}
+"""What a figure is multiplied by where its metric has the base unit."""
+
+_STATES: Final = {
+    CallState.SETUP: "setup",
+    CallState.HUNTING: "hunting",
+    CallState.RINGING: "ringing",
+    CallState.ANSWERED: "answered",
+    CallState.TALKING: "talking",
+}
+_UP: Final = frozenset({GatewayState.UP, GatewayState.REGISTERED})
+_APART: Final = frozenset({Drop.WRONG_CREDENTIALS, Drop.KEEP_ALIVE})
+"""Counted like dropped messages, and none: challenges have a metric of their own, keep-alives are meant to be."""
+
+
+class Readings:
+    """Makes readings of one switch."""
+
+    def __init__(
+        self,
+        status: Status,
+        state: Callable[[], State],
+        books: SeparateBooks,
+        lease: TimedLease,
+        clock: Clock,
+        seconds: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        """``seconds`` is what steps are kept short by."""
+        self._status = status
+        self._service = status.service
+        self._state = state
+        self._books = books
+        self._lease = lease
+        self._clock = clock
+        self._seconds = seconds
+
+    async def parts(self, number: int, max_gateways: int) -> AsyncIterator[Answer]:
+        """Yield the parts of a reading; calls are served between any two, and the counts go on."""
+        yield Answer(number, is_last=False, samples=self._of_the_switch(), distributions=self._distributions())
+        await asyncio.sleep(0)
+        yield Answer(number, is_last=False, samples=await self._of_calls())
+        await asyncio.sleep(0)
+        yield Answer(number, is_last=False, samples=self._of_ends())
+        states: Counter[tuple[str, str]] = Counter()
+        rows: list[GatewayReading] = []
+        left_out, until = 0, self._seconds() + STEP_S
+        for load in self._loads():
+            states[load.kind, load.state.value] += 1
+            if sum(states.values()) > max_gateways:
+                left_out += 1
+                continue
+            rows.append(self._of_gateway(load))
+            if self._seconds() >= until:
+                yield Answer(number, is_last=False, gateways=rows)
+                rows = []
+                await asyncio.sleep(0)
+                until = self._seconds() + STEP_S
+        samples = [Sample(Metric.GATEWAYS, count, labels) for labels, count in states.items()]
+        samples.append(Sample(Metric.GATEWAYS_LEFT_OUT, left_out))
+        processes = [("", os.getpid())]
+        if self._books.pid is not None:
+            processes.append(("vosd_bookkeeper", self._books.pid))
+        yield Answer(number, samples=samples, gateways=rows, outcomes=CLASSES, processes=tuple(processes))
+
+    # -- inside -------------------------------------------------------------------------------------------------
+    def _of_the_switch(self) -> list[Sample]:
+        """Return what the process, the configuration and the parts of the switch are like."""
+        service, configuration = self._service, self._status.configuration
+        catalogue, condition = configuration.loaded.catalogue, service.database.condition
+        notices, store = service.switch.notices, service.node.endpoint.store
+        switch, parts = service.switch, self._status.parts
+        figures = census_of(each for each in parts if each is not switch)
+        figures |= {figure.value: count for figure, count in switch.sip_census().items()}
+        figures |= totals_of(parts)
+        return [
+            Sample(Metric.BUILD, 1, (__version__, configuration.loaded.settings.node)),
+            Sample(Metric.READY, int(readiness(self._status, self._state).is_ready)),
+            Sample(Metric.OVERLOADED, int(service.inbox.load is Load.OVERLOADED)),
+            Sample(Metric.CATALOGUE, 1, (catalogue.version,)),
+            Sample(Metric.CATALOGUE_LOADED, configuration.loaded_at / 1_000),
+            Sample(Metric.RELOAD_FAILED, int(configuration.last_error is not None)),
+            *(Sample(metric, figures[figure] * UNITS.get(figure, 1)) for figure, metric in NAMES.items()),
+            *(Sample(Metric.DATABASE_STATE, int(each is condition), (each.value,)) for each in Condition),
+            Sample(Metric.DATABASE_FAILURES, self._books.failures, ("booking",)),
+            Sample(Metric.DATABASE_FAILURES, self._lease.failures, ("lease",)),
+            Sample(Metric.RETRANSMISSIONS, store.sent_again, ("sent",)),
+            Sample(Metric.RETRANSMISSIONS, store.received_again, ("received",)),
+            Sample(Metric.AUTHENTICATION_FAILURES, service.dropped[Drop.WRONG_CREDENTIALS]),
+            Sample(Metric.BYES_UNANSWERED, notices.byes_unanswered),
+            Sample(Metric.KEEPALIVE_SWEEP, service.keep_alives.latest_sweep_ms / 1_000),
+        ]
+
+    def _distributions(self) -> list[Distribution]:
+        totals = self._service.gateways.call_totals
+        return [
+            Distribution.of(Metric.SETUP, totals.setups),
+            Distribution.of(Metric.POST_DIAL_DELAY, totals.post_dial_delays),
+            Distribution.of(Metric.DURATION, totals.durations),
+            Distribution.of(Metric.LOOP_LAG, self._service.inbox.lags),
+            Distribution.of(Metric.BOOKING, self._books.times),
+            Distribution.of(Metric.LEASE, self._lease.times),
+        ]
+
+    async def _of_calls(self) -> list[Sample]:
+        """Count the calls by state, their legs, and those that hold money; a call that ends meanwhile is left out."""
+        states: Counter[CallState] = Counter()
+        legs = holds = 0
+        until = self._seconds() + STEP_S
+        for place, each in enumerate(self._service.switch.calls()):
+            if not each.is_over:
+                call = each.call
+                states[call.state] += 1
+                legs += call.legs
+                holds += each.call_request.hold is not None
+            if place % CALLS_AT_ONCE == 0 and self._seconds() >= until:
+                await asyncio.sleep(0)
+                until = self._seconds() + STEP_S
+        return [
+            *(Sample(Metric.CALLS, states[state], (name,)) for state, name in _STATES.items()),
+            Sample(Metric.LEGS, legs),
+            Sample(Metric.HOLDS, holds),
+        ]
+
+    def _of_ends(self) -> list[Sample]:
+        """Return why calls ended, what gateways said, why messages were dropped, whose refreshes failed."""
+        service = self._service
+        gateways, notices = service.gateways, service.switch.notices
+        totals = gateways.call_totals
+        reasons = totals.reasons + Counter({reason.text: count for reason, count in notices.unrecorded.items()})
+        refreshes: Counter[str] = Counter()
+        for name, count in notices.refreshes_failed.items():
+            refreshes[name if gateways.has(name) else OTHERS] += count
+        dropped = [(why, count) for why, count in service.dropped.items() if why not in _APART]
+        return [
+            *(Sample(Metric.ENDED, count, (reason,)) for reason, count in reasons.items()),
+            *(Sample(Metric.ATTEMPTS, count, (str(code),)) for code, count in totals.codes.items()),
+            *(Sample(Metric.DROPPED, count, (why.label,)) for why, count in dropped),
+            *(Sample(Metric.REFRESHES_FAILED, count, (name,)) for name, count in refreshes.items()),
+        ]
+
+    def _loads(self) -> Iterator[GatewayLoad]:
+        service = self._service
+        registered, silenced = service.registrations.names(), self._status.silenced.sources()
+        return service.gateways.loads(service.switch.live, registered, silenced)
+
+    def _of_gateway(self, load: GatewayLoad) -> GatewayReading:
+        totals, window = load.totals, None
+        if load.kind == ROUTING:
+            window = self._service.switch.live.quality.figures(load.gateway, self._clock.now().mono)
+        return GatewayReading(
+            gateway=load.gateway,
+            kind=load.kind,
+            is_up=load.state in _UP,
+            calls=load.calls,
+            limit=load.max_concurrent,
+            attempts=tuple(totals.attempts),
+            rang=totals.rang,
+            pdd_ms=totals.pdd_ms,
+            talk_ms=totals.talk_ms,
+            asr=window and window.asr,
+            ner=window and window.ner,
+            acd_s=window and window.acd_s,
+            window_pdd_ms=window and window.mean_pdd_ms,
+        )

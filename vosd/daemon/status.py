@@ -1,0 +1,46 @@
+"""What ``vosd status`` shows of a running switch; the metrics read the same figures."""
+
+import os
+from collections.abc import Sequence
+
+from vosd import __version__
+from vosd.base.clock import Clock
+from vosd.cdr.columns import iso_utc
+from vosd.daemon.reload import Configuration
+from vosd.daemon.silenced import Silenced
+from vosd.engine.counting import Counting, census_of, totals_of
+from vosd.engine.service import SwitchService
+
+
+class Status:
+    """Process, live objects, counters and catalogue of one switch."""
+
+    def __init__(self, service: SwitchService, configuration: Configuration, silenced: Silenced, clock: Clock) -> None:
+        self.service = service
+        self.configuration = configuration
+        self.silenced = silenced
+        self._started_at = clock.now().wall
+
+    @property
+    def parts(self) -> Sequence[Counting]:
+        """All parts with figures."""
+        return (*self.service.parts, self.silenced)
+
+    def report(self) -> dict[str, object]:
+        """Return the keys of ``vosd status --json``."""
+        configuration, parts = self.configuration, self.parts
+        return {
+            "version": __version__,
+            "node": configuration.loaded.settings.node,
+            "pid": os.getpid(),
+            "started_at": iso_utc(self._started_at),
+            **census_of(parts),
+            **totals_of(parts),
+            "session_refresh_failed": dict(self.service.switch.notices.refreshes_failed),
+            "database": self.service.database.report(),
+            "catalogue": {
+                "version": configuration.loaded.catalogue.version,
+                "loaded_at": iso_utc(configuration.loaded_at),
+                "error": configuration.last_error,
+            },
+        }

@@ -1,0 +1,51 @@
+"""Ended calls, counted since the start: why they ended, what gateways answered, how long it took.
+
+Every call is counted once, in the path of its end; so nothing here calls another function.
+"""
+
+from bisect import bisect_left
+from collections import Counter
+from typing import Final
+
+from vosd.base.histogram import Histogram
+from vosd.cdr.record import TOO_DEAR, CallRecord
+
+DELAYS_MS: Final = (50, 100, 200, 500, 1_000, 2_000, 3_000, 5_000, 8_000, 12_000, 20_000)
+SETUPS_MS: Final = (200, 500, 1_000, 2_000, 5_000, 10_000, 15_000, 20_000, 30_000, 45_000, 60_000, 90_000, 120_000)
+TALKS_MS: Final = (1_000, 6_000, 15_000, 30_000, 60_000, 120_000, 300_000, 600_000, 1_800_000, 3_600_000, 7_200_000)
+
+
+class CallTotals:
+    """Counts of ended calls; those that were refused without a record are in ``Notices.unrecorded``."""
+
+    __slots__ = ("codes", "durations", "post_dial_delays", "reasons", "setups")
+
+    def __init__(self) -> None:
+        self.reasons: Counter[str] = Counter()
+        """By the text of the end reason."""
+        self.codes: Counter[int] = Counter()
+        """Attempts by the final status of the gateway, 0 = none."""
+        self.post_dial_delays = Histogram(DELAYS_MS)
+        """From the INVITE to the first 18x or 200 that was passed on."""
+        self.setups = Histogram(SETUPS_MS)
+        """From the INVITE to the answer that was passed on."""
+        self.durations = Histogram(TALKS_MS)
+        """From the answer to the end."""
+
+    def note(self, record: CallRecord) -> None:
+        """Count an ended call."""
+        self.reasons[record.end_reason] += 1
+        for attempt in record.attempts:
+            if attempt.reason != TOO_DEAR:
+                self.codes[attempt.code] += 1
+        if record.pdd_ms is not None:
+            seen = self.post_dial_delays
+            seen.counts[bisect_left(seen.bounds, record.pdd_ms)] += 1
+            seen.total_ms += record.pdd_ms
+        if record.answered_at is not None:
+            seen, setup_ms = self.setups, record.answered_at - record.started_at
+            seen.counts[bisect_left(seen.bounds, setup_ms)] += 1
+            seen.total_ms += setup_ms
+            seen = self.durations
+            seen.counts[bisect_left(seen.bounds, record.hold_time_ms)] += 1
+            seen.total_ms += record.hold_time_ms

@@ -1,0 +1,145 @@
+"""Process that answers HTTP for a switch: ``vosd.processes.entry vosd.metrics.exporter CHANNEL LISTENER`` (ADR 69).
+
+It keeps nothing of its own: the switch gathers a reading when a client asks, at most one a second; this process writes
+it. A switch whose event loop does not answer is not healthy.
+"""
+
+import asyncio
+import gc
+import os
+import socket
+import sys
+import time
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Final
+
+import msgspec
+
+from vosd.metrics.exposition import written
+from vosd.metrics.reading import Answer, Opening, Question, Wanted
+from vosd.metrics.server import Page, Server
+from vosd.processes.channel import message, received
+from vosd.processes.child import live_as_long_as_the_switch
+
+ANSWER_S: Final = 2.0
+"""A switch that has not answered by then is taken for one that hangs."""
+READING_S: Final = 8.0
+"""Time for a whole reading: less than the usual time limit of a scrape."""
+KEPT_S: Final = 1.0
+"""How long a reading serves other clients."""
+
+
+class SilentError(Exception):
+    """The switch has not answered in time."""
+
+
+class Switch:
+    """The switch, as this process asks it; the answers come in the order of the questions."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._number = 0
+        self._parts: list[Answer] = []
+        self._waiting: dict[int, asyncio.Future[list[Answer]]] = {}
+
+    async def ask(self, wanted: Wanted, seconds: float) -> Sequence[Answer]:
+        """Return the parts of the answer.
+
+        Raises:
+            SilentError: it has not answered within that time.
+        """
+        self._number += 1
+        number = self._number
+        future = self._waiting[number] = asyncio.get_running_loop().create_future()
+        self._writer.write(message(msgspec.msgpack.encode(Question(number, wanted))))
+        try:
+            async with asyncio.timeout(seconds):
+                parts: Sequence[Answer] = await future
+                return parts
+        except TimeoutError:
+            raise SilentError from None
+        finally:
+            del self._waiting[number]
+
+    async def listen(self) -> None:
+        """Take answers until the switch closes the channel."""
+        decode = msgspec.msgpack.Decoder(Answer).decode
+        try:
+            while True:
+                answer = decode(await received(self._reader))
+                self._parts.append(answer)
+                if answer.is_last:
+                    future, parts, self._parts = self._waiting.get(answer.number), self._parts, []
+                    if future is not None and not future.done():
+                        future.set_result(parts)
+        except EOFError:
+            return
+
+
+class Pages:
+    """What the paths of the server return."""
+
+    def __init__(self, switch: Switch, switch_pid: int) -> None:
+        self._switch = switch
+        self._pid = switch_pid
+        self._one_at_a_time = asyncio.Lock()
+        self._reading: Sequence[Answer] = ()
+        self._read_at = -KEPT_S
+
+    async def metrics(self, accept: str) -> Page:
+        """All figures."""
+        async with self._one_at_a_time:
+            if time.monotonic() - self._read_at >= KEPT_S:
+                try:
+                    self._reading = await self._switch.ask(Wanted.READING, READING_S)
+                except SilentError:
+                    return self._silent(READING_S)
+                self._read_at = time.monotonic()
+        content, content_type = written(self._reading, accept)
+        return Page(HTTPStatus.OK, content, content_type)
+
+    async def health(self, _accept: str) -> Page:
+        """Whether the event loop of the switch turns."""
+        try:
+            await self._switch.ask(Wanted.HEALTH, ANSWER_S)
+        except SilentError:
+            return self._silent(ANSWER_S)
+        return Page(HTTPStatus.OK, b"healthy\n")
+
+    async def readiness(self, _accept: str) -> Page:
+        """Whether the switch takes new calls."""
+        try:
+            (answer,) = await self._switch.ask(Wanted.READINESS, ANSWER_S)
+        except SilentError:
+            return self._silent(ANSWER_S)
+        if answer.is_well:
+            return Page(HTTPStatus.OK, f"ready\n{answer.text}".encode())
+        return Page(HTTPStatus.SERVICE_UNAVAILABLE, f"not ready\n{answer.text}".encode())
+
+    def _silent(self, seconds: float) -> Page:
+        text = f"the switch (process {self._pid}) has not answered for {seconds:g} s: its event loop hangs\n"
+        return Page(HTTPStatus.SERVICE_UNAVAILABLE, text.encode())
+
+
+async def serve(channel: socket.socket, listener: socket.socket) -> None:
+    """Answer clients until the switch closes the channel."""
+    reader, writer = await asyncio.open_connection(sock=channel)
+    opening = msgspec.msgpack.decode(await received(reader), type=Opening)
+    switch = Switch(reader, writer)
+    pages = Pages(switch, os.getppid())
+    server = Server({"/metrics": pages.metrics, "/healthz": pages.health, "/readyz": pages.readiness}, opening.networks)
+    gc.freeze()
+    async with await asyncio.start_server(server.accept, sock=listener):
+        await switch.listen()
+    writer.close()
+
+
+def main() -> None:
+    """Serve the switch and the clients on the two descriptors that are the arguments."""
+    live_as_long_as_the_switch()
+    os.nice(5)
+    channel, listener = (socket.socket(fileno=int(number)) for number in sys.argv[1:])
+    with asyncio.Runner() as runner:
+        runner.run(serve(channel, listener))

@@ -1,0 +1,124 @@
+"""Write a reading in a form of Prometheus, by its client library."""
+
+import os
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from itertools import accumulate
+from typing import Final
+
+from prometheus_client import CollectorRegistry, ProcessCollector
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    SummaryMetricFamily,
+)
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.metrics_core import Metric as Family
+from prometheus_client.registry import Collector
+
+from vosd.metrics.declared import Kind, Metric
+from vosd.metrics.reading import Answer, Distribution, GatewayReading, Sample
+
+_GAUGES: Final[Mapping[Metric, Callable[[GatewayReading], float | None]]] = {
+    Metric.GATEWAY_UP: lambda gateway: gateway.is_up,
+    Metric.GATEWAY_CALLS: lambda gateway: gateway.calls,
+    Metric.GATEWAY_LIMIT: lambda gateway: gateway.limit,
+    Metric.GATEWAY_ASR: lambda gateway: _divided(gateway.asr, 100),
+    Metric.GATEWAY_NER: lambda gateway: _divided(gateway.ner, 100),
+    Metric.GATEWAY_ACD: lambda gateway: gateway.acd_s,
+    Metric.GATEWAY_PDD: lambda gateway: _divided(gateway.window_pdd_ms, 1_000),
+}
+_SUMMARIES: Final[Mapping[Metric, Callable[[GatewayReading], tuple[int, int]]]] = {
+    Metric.GATEWAY_DELAY: lambda gateway: (gateway.rang, gateway.pdd_ms),
+    Metric.GATEWAY_TALK: lambda gateway: (gateway.attempts[0], gateway.talk_ms),
+}
+"""Number and sum in milliseconds."""
+
+
+def written(parts: Sequence[Answer], accept: str = "") -> tuple[bytes, str]:
+    """Return a reading in the form that the client accepts, and its content type."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Reading(parts))
+    processes = [*(each for part in parts for each in part.processes), ("vosd_exporter", os.getpid())]
+    for prefix, pid in processes:
+        ProcessCollector(namespace=prefix, pid=partial(int, pid), registry=registry)
+    write, content_type = choose_encoder(accept)
+    return write(registry), content_type
+
+
+class _Reading(Collector):
+    """The metrics of one reading."""
+
+    def __init__(self, parts: Sequence[Answer]) -> None:
+        self._samples: dict[str, list[Sample]] = defaultdict(list)
+        for part in parts:
+            for sample in part.samples:
+                self._samples[sample.metric].append(sample)
+        self._distributions = {each.metric: each for part in parts for each in part.distributions}
+        self._gateways = [gateway for part in parts for gateway in part.gateways]
+        self._outcomes = next((part.outcomes for part in parts if part.outcomes), ())
+
+    def collect(self) -> Iterator[Family]:
+        """Yield each declared metric that has a value, in the order of the declarations."""
+        for metric in Metric:
+            family = self._family(metric)
+            if family.samples:
+                yield family
+
+    def _family(self, metric: Metric) -> Family:
+        name, meaning, labels = metric.value, metric.meaning, metric.labels
+        match metric.kind:
+            case Kind.GAUGE:
+                gauge = GaugeMetricFamily(name, meaning, labels=labels)
+                for values, value in self._gauges(metric):
+                    gauge.add_metric(values, value)
+                return gauge
+            case Kind.COUNTER:
+                counter = CounterMetricFamily(name, meaning, labels=labels)
+                for values, value in self._counters(metric):
+                    counter.add_metric(values, value)
+                return counter
+            case Kind.HISTOGRAM:
+                histogram = HistogramMetricFamily(name, meaning)
+                if metric in self._distributions:
+                    seen = self._distributions[metric]
+                    histogram.add_metric((), _buckets(seen), seen.total_ms / 1_000)
+                return histogram
+            case Kind.SUMMARY:
+                summary, count_of = SummaryMetricFamily(name, meaning, labels=labels), _SUMMARIES[metric]
+                for gateway in self._gateways:
+                    count, total_ms = count_of(gateway)
+                    summary.add_metric((gateway.gateway, gateway.kind), count, total_ms / 1_000)
+                return summary
+
+    def _gauges(self, metric: Metric) -> Iterator[tuple[Sequence[str], float]]:
+        value_of = _GAUGES.get(metric)
+        if value_of is not None:
+            for gateway in self._gateways:
+                value = value_of(gateway)
+                if value is not None:
+                    yield (gateway.gateway, gateway.kind), value
+        yield from self._plain(metric)
+
+    def _counters(self, metric: Metric) -> Iterator[tuple[Sequence[str], float]]:
+        if metric is Metric.GATEWAY_ATTEMPTS:
+            for gateway in self._gateways:
+                for outcome, count in zip(self._outcomes, gateway.attempts, strict=True):
+                    yield (gateway.gateway, gateway.kind, outcome), count
+        yield from self._plain(metric)
+
+    def _plain(self, metric: Metric) -> Iterator[tuple[Sequence[str], float]]:
+        for sample in self._samples.get(metric, ()):
+            yield sample.labels, sample.value
+
+
+def _buckets(seen: Distribution) -> list[tuple[str, float]]:
+    """Return the counts up to each bound in seconds, the last without bound."""
+    bounds = [*(str(bound / 1_000) for bound in seen.bounds), "+Inf"]
+    return list(zip(bounds, accumulate(seen.counts), strict=True))
+
+
+def _divided(value: float | None, by: float) -> float | None:
+    return None if value is None else value / by

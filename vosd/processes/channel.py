@@ -1,0 +1,21 @@
+"""Messages between the switch and a process beside it: a length, then the content."""
+
+import asyncio
+from typing import Final
+
+_LENGTH_BYTES: Final = 4
+
+
+def message(content: bytes) -> bytes:
+    """Return a message as it is sent: its length, then the content."""
+    return len(content).to_bytes(_LENGTH_BYTES, "big") + content
+
+
+async def received(reader: asyncio.StreamReader) -> bytes:
+    """Return the content of the next message.
+
+    Raises:
+        EOFError: the other process has ended.
+    """
+    length = int.from_bytes(await reader.readexactly(_LENGTH_BYTES), "big")
+    return await reader.readexactly(length)

@@ -1,0 +1,84 @@
+"""A process of this program beside the switch: its start with a channel, and its end.
+
+What the two sides say to each other is not known here.
+"""
+
+import asyncio
+import ctypes
+import os
+import signal
+import socket
+import sys
+from asyncio.subprocess import DEVNULL, Process
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import vosd
+from vosd.processes import entry
+
+_PR_SET_PDEATHSIG: Final = 1
+_END_S: Final = 5.0
+
+
+class Child(NamedTuple):
+    """The process, and the channel to it."""
+
+    process: Process
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+
+
+async def started(module: str, *descriptors: int) -> Child:
+    """Start ``main`` of a module with the channel and other open descriptors as arguments.
+
+    Raises:
+        OSError: it cannot be started.
+    """
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    inherited = (theirs.fileno(), *descriptors)
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-P", "-m", entry.__name__, module, *map(str, inherited)),
+            stdin=DEVNULL,
+            stdout=DEVNULL,
+            pass_fds=inherited,
+            env={**os.environ, "PYTHONPATH": search_path()},
+        )
+    except BaseException:
+        ours.close()
+        raise
+    finally:
+        theirs.close()
+    reader, writer = await asyncio.open_connection(sock=ours)
+    return Child(process, reader, writer)
+
+
+async def ended(child: Child, *, is_asked: bool = True) -> bool:
+    """End the process: by closing the channel if ``is_asked``, else at once; return whether it had to be killed."""
+    process, _, writer = child
+    writer.close()
+    if is_asked:
+        try:
+            async with asyncio.timeout(_END_S):
+                await process.wait()
+        except TimeoutError:
+            pass
+        else:
+            return False
+    if process.returncode is None:
+        process.kill()
+        await process.wait()
+    return True
+
+
+def search_path() -> str:
+    """Return where Python finds this package, wherever it was started from."""
+    return os.pathsep.join(filter(None, (str(Path(vosd.__file__).parents[1]), os.environ.get("PYTHONPATH"))))
+
+
+def live_as_long_as_the_switch() -> None:
+    """Leave the signals of a terminal or a service to the switch, and be killed by the kernel if the switch is."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
