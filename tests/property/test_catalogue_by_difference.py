@@ -1,17 +1,20 @@
 """A catalogue made by difference equals the one that is built as a whole, whatever was edited between."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import fields
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from doubles.exploring import examples
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from vosd.catalogue.catalogue import Catalogue
+from vosd.billing.ports import Rates
+from vosd.catalogue.catalogue import Catalogue, Changes
 from vosd.catalogue.problems import ConfigError
 from vosd.config.assembly.remembered import Remembered
 from vosd.config.load import Loaded, load
+from vosd.routing.route_table import RouteTable
 
 HEAD = """\
 sip: {realm: $realm}
@@ -170,14 +173,9 @@ def outcome(act: Callable[[], Loaded]) -> object:
         loaded = act()
     except ConfigError as error:
         return [str(problem) for problem in error.problems]
-    catalogue: Catalogue = loaded.catalogue
+    catalogue = loaded.catalogue
     return (
-        catalogue.version,
-        [*catalogue.accounts.items()],
-        [*catalogue.mapping_gateways.items()],
-        [*catalogue.routing_gateways.items()],
-        [*catalogue.phones.items()],
-        {domain: [*users] for domain, users in {"": catalogue.users, **catalogue.domains}.items()},
+        {field.name: COMPARED[field.name](getattr(catalogue, field.name)) for field in fields(Catalogue)},
         [str(problem) for problem in loaded.problems],
         dict(loaded.account_places),
         loaded.settings,
@@ -185,6 +183,56 @@ def outcome(act: Callable[[], Loaded]) -> object:
     )
 
 
+def in_order(things: Mapping[str, object]) -> object:
+    return [*things.items()]
+
+
+def as_set(things: Mapping[str, object]) -> object:
+    return dict(things)
+
+
+def rates(things: Mapping[str, Rates]) -> object:
+    return {name: (each.name, type(each)) for name, each in things.items()}
+
+
+def routes(table: RouteTable) -> object:
+    return [[each.gateway for each in table.candidates(number)] for number in ("441", "1001", "771", "9")]
+
+
+COMPARED: dict[str, Callable[[Any], object]] = {
+    "version": str,
+    "accounts": in_order,
+    "rate_groups": lambda groups: {name: group.version for name, group in groups.items()},
+    "mapping_gateways": in_order,
+    "routing_gateways": in_order,
+    "sources": lambda index: {host: {each.name for each in index.gateways_at(host)} for host in HOSTS},
+    "routes": routes,
+    "parameters": lambda parameters: parameters,
+    "phones": in_order,
+    "calendars": list,
+    "plans": lambda plans: {name: routes(table) for name, table in plans.items()},
+    "users": as_set,
+    "domains": as_set,
+    "overridden": as_set,
+    "number_lists": list,
+    "number_pools": list,
+    "incoming": lambda found: {
+        name: [rules.objection(each, "") for each in ("4420", "4421", "9")] for name, rules in found.items()
+    },
+    "outgoing": set,
+    "sections": lambda found: {name: [each.owner for each in sections] for name, sections in found.items()},
+    "period_rates": as_set,
+    "customer_rates": rates,
+    "account_rates": rates,
+    "vendor_rates": rates,
+    "agents": as_set,
+    "currencies": lambda currencies: currencies.begins_at("EUR", "USD"),
+    "changes": lambda _: None,  # what this catalogue was made of
+}
+"""How each field is compared. A new one that depends on accounts or gateways is made in ``by_difference``, too."""
+
+
+HOSTS = ["192.0.2.1", "192.0.2.2", "192.0.2.12", "192.0.2.13", "192.0.2.77", "198.51.100.7", "198.51.100.8", "10.0.0.1"]
 SAME = Edition([Item("accounts", "{id: a1, max_cps: 3}")], [], "", "vosd", 5, "USD")
 
 
@@ -203,3 +251,126 @@ def test_every_edition_gives_the_same_as_when_it_is_read_alone(tmp_path_factory,
         write(directory, edition)
         by_difference = outcome(lambda: load(directory / "vosd.yaml", environ, remembered=remembered))
         assert by_difference == outcome(lambda: load(directory / "vosd.yaml", environ))
+
+
+CUSTOMERS = """\
+exchange_rates:
+  - {base: EUR, quote: USD, rate: "1.08"}
+rate_groups:
+  - {name: sell, rates: [{prefix: "44", billing_rate: "0.012"}]}
+  - {name: other, rates: [{prefix: "44", billing_rate: "0.011"}]}
+  - {name: euro, currency: EUR, rates: [{prefix: "44", billing_rate: "0.008"}]}
+number_lists:
+  - {name: bad, patterns: ["4420*"]}
+routing_plans:
+  - {name: some, gateways: [v1]}
+  - {name: none, gateways: [v2]}
+routing_gateways:
+  - {name: v1, account: vendor, address: 192.0.2.8}
+  - {name: v2, account: unrated, address: 192.0.2.9}
+  - {name: v3, account: vendor, prefixes: "7", dynamic: {username: v3, password: long-enough-3}}
+phones:
+  - {number: "1001", account: top, password: long-enough-1}
+"""
+FORMS_OF_ACCOUNTS = [
+    "rate_group: sell", "rate_group: sell, max_cps: 3", "rate_group: euro", "currency: USD", "rate_group: gone",
+    "rate_group: sell, agent: top", "rate_group: sell, agent: c1", "rate_group: sell, agent: c2, denied_prefixes: '1'",
+    "rate_group: sell, denied_prefixes: '7'", "rate_group: sell, private_rate_group: other", "agent: top",
+    "rate_group: sell, routing_plan: some", "rate_group: euro, routing_plan: none",
+    "rate_group: sell, fee_precision: 3",
+    "rate_group: sell, max_cps: '${LIMIT}'", "type: clearing, rate_group: sell", "rate_group: sell, spend_limits: []",
+]  # fmt: skip
+FORMS_OF_TRUNKS = [
+    "hosts: 198.51.100.7", "hosts: 198.51.100.7, tech_prefix: '99'", "hosts: [198.51.100.8, 192.0.2.77]",
+    "hosts: 198.51.100.0/22", "hosts: 10.0.0.0/8", "auth: {username: u1, password: long-enough-1}",
+    "auth: {username: u2, password: long-enough-2}, hosts: 198.51.100.7", "hosts: 192.0.2.13, enabled: no",
+    "auth: {username: u1, password: long-enough-1, domain: a.example}", "hosts: 192.0.2.12, rate_group: other",
+    "hosts: 192.0.2.1, callee_deny: 'list:bad'", "hosts: 192.0.2.2, callee_deny: ['list:bad', '44*']",
+    "hosts: 192.0.2.1, routing_plan: some", "hosts: 192.0.2.2, private_rate_group: other",
+    "auth: {username: u3, password: '${SECRET}'}", "hosts: 192.0.2.2, gateways_allow: v1",
+]  # fmt: skip
+KEPT = [
+    "top, rate_group: sell", "vendor, type: clearing, rate_group: sell", "unrated, type: clearing",
+    "base, rate_group: sell",
+]  # fmt: skip
+
+
+class Customers(NamedTuple):
+    """What a carrier changes every day."""
+
+    kept: list[str]
+    accounts: dict[str, str]
+    """The form of each by name, in the order of the file."""
+    trunks: dict[str, tuple[str, str]]
+    """The account and the form of each."""
+
+
+def drawn(names: list[str], forms: st.SearchStrategy[object]) -> st.SearchStrategy[dict[str, object]]:
+    """Draw some names in any order, with a form each."""
+    some = st.lists(st.sampled_from(names), unique=True)
+    return some.flatmap(lambda those: st.fixed_dictionaries(dict.fromkeys(those, forms)))
+
+
+NEVER_WRONG = ["rate_group: sell", "rate_group: sell, max_cps: 3", "rate_group: sell, private_rate_group: other"]
+DAYS = st.builds(
+    Customers,
+    st.permutations(KEPT),
+    drawn(["c1", "c2", "c3", "c4"], st.sampled_from(NEVER_WRONG) | st.sampled_from(FORMS_OF_ACCOUNTS)),
+    drawn(
+        ["t1", "t2", "t3", "t4", "1001", "v3"],
+        st.tuples(st.sampled_from(["base", "base", "base", "c1", "c2", "top"]), st.sampled_from(FORMS_OF_TRUNKS)),
+    ),
+)
+
+
+def one_change(days: list[Customers]) -> list[Customers]:
+    """Return the days with one account or gateway less on each, and again with it."""
+    found = []
+    for day in days:
+        fewer = day._replace(trunks=dict([*day.trunks.items()][:-1]))
+        found += [day, day._replace(accounts=dict([*day.accounts.items()][1:])), fewer, day]
+    return found
+
+
+def written(day: Customers) -> str:
+    accounts = [*day.kept, *(f"{name}, {form}" for name, form in day.accounts.items())]
+    trunks = [f"{name!r}, account: {account}, {form}" for name, (account, form) in day.trunks.items()]
+    return (
+        CUSTOMERS
+        + "accounts:\n"
+        + "".join(f"  - {{id: {each}}}\n" for each in accounts)
+        + ("mapping_gateways:\n" if trunks else "")
+        + "".join(f"  - {{name: {each}}}\n" for each in trunks)
+    )
+
+
+BASE = Customers(
+    KEPT, {"c1": "rate_group: sell"}, {"t1": ("c1", FORMS_OF_TRUNKS[0]), "t2": ("base", FORMS_OF_TRUNKS[3])}
+)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.lists(DAYS, min_size=1, max_size=3).map(one_change))
+@example([BASE, BASE._replace(accounts={"c1": FORMS_OF_ACCOUNTS[2]})])
+@example([BASE, BASE._replace(accounts={"c2": FORMS_OF_ACCOUNTS[0], **BASE.accounts}), BASE])
+@example([BASE, BASE._replace(trunks={"t3": ("c1", FORMS_OF_TRUNKS[5]), **BASE.trunks}), BASE])
+def test_customers_that_change_give_the_same_as_when_all_is_read(tmp_path_factory, days: list[Customers]) -> None:
+    path = tmp_path_factory.mktemp("days") / "vosd.yaml"
+    remembered = Remembered()
+    for number, day in enumerate(days):
+        environ = {"LIMIT": str(1 + number % 2), "SECRET": "long-enough-secret"}
+        path.write_text(written(day))
+        by_difference = outcome(lambda: load(path, environ, remembered=remembered))  # noqa: B023
+        assert by_difference == outcome(lambda: load(path, environ))  # noqa: B023
+
+
+def test_a_new_account_with_its_trunk_is_all_that_is_looked_at(tmp_path: Path) -> None:
+    path, remembered = tmp_path / "vosd.yaml", Remembered()
+    path.write_text(written(BASE))
+    before = load(path, {}, remembered=remembered).catalogue
+    more = BASE._replace(accounts={"c0": "rate_group: sell", **BASE.accounts})
+    path.write_text(written(more._replace(trunks={**BASE.trunks, "t9": ("c0", "hosts: 192.0.2.1")})))
+    after = load(path, {}, remembered=remembered).catalogue
+    assert after.changes == Changes(before.version, {"c0"}, {"t9"})
+    assert after.routes is before.routes
+    assert [*after.accounts] == [*(each.split(",")[0] for each in KEPT), "c0", "c1"]

@@ -1,6 +1,6 @@
 """Agents of accounts: that they exist, stand in no loop; the chain above each account."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from vosd.billing.accounts import Account, AccountType
 from vosd.billing.agents import LEVELS_MAX, Hierarchy
@@ -10,18 +10,37 @@ from vosd.catalogue.source import Definition, Definitions
 
 
 def agents_by_account(
-    definitions: Definitions[Account], accounts: Mapping[str, Account], problems: ProblemList
+    definitions: Definitions[Account],
+    accounts: Mapping[str, Account],
+    problems: ProblemList,
+    names: Iterable[str] | None = None,
 ) -> dict[str, tuple[Account, ...]]:
     """Return the agents above each account that has any, its own first; what is wrong with one is reported.
 
-    ``accounts`` are the settled ones.
+    ``accounts`` are the settled ones, and ``names`` those that are looked at; None = all.
     """
-    hierarchy = Hierarchy.of(accounts)
+    looked_at = definitions.sound if names is None else {name: definitions.sound[name] for name in names}
+    below = [name for name, definition in looked_at.items() if definition.value.agent is not None]
+    if not below:
+        return {}
+    hierarchy = Hierarchy(_upwards(below, accounts))
     found: dict[str, tuple[Account, ...]] = {}
-    for name, definition in definitions.sound.items():
-        if definition.value.agent is not None and _is_sound(definition, definitions, accounts, hierarchy, problems):
+    for name in below:
+        definition = looked_at[name]
+        if _is_sound(definition, definitions, accounts, hierarchy, problems):
             found[name] = tuple(accounts[agent] for agent in hierarchy.above(name))
     return found
+
+
+def _upwards(names: Iterable[str], accounts: Mapping[str, Account]) -> dict[str, str | None]:
+    """Return the agent of each account from some upwards."""
+    agents: dict[str, str | None] = {}
+    for name in names:
+        account: str | None = name
+        while account is not None and account in accounts and account not in agents:
+            agent = agents[account] = accounts[account].agent
+            account = agent
+    return agents
 
 
 def _is_sound(

@@ -1,8 +1,9 @@
 """Immutable snapshot of everything a call is decided by; a reload replaces the whole (ADR 8)."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import NamedTuple
 
 from vosd.b2bua.settings import DeadCallBilling
 from vosd.base.margin import LossGuard
@@ -85,6 +86,17 @@ class CallParameters:
     """Of calls without a routing plan."""
 
 
+class Changes(NamedTuple):
+    """What of a catalogue may differ from an earlier one; everything else is the same."""
+
+    since: str
+    """Version of the earlier one."""
+    accounts: Set[str]
+    """Accounts that are new, have changed or are gone."""
+    mapping_gateways: Set[str]
+    """The same of mapping gateways; phones have not changed."""
+
+
 @dataclass(frozen=True, slots=True)
 class Catalogue:
     """Desired state, validated and indexed."""
@@ -133,6 +145,14 @@ class Catalogue:
     """Rates of exchange."""
     agents: Mapping[str, tuple[Account, ...]] = field(default_factory=dict)
     """By account, the agents above it, its own first; accounts without any are left out."""
+
+    changes: Changes | None = field(default=None, compare=False)
+    """How it differs from the one that it was made of; None = it was put together as a whole."""
+
+    def accounts_changed_since(self, earlier: "Catalogue") -> Set[str] | None:
+        """Return the accounts that are new or gone or may differ from those of an earlier catalogue; None = any may."""
+        changes = self.changes
+        return changes.accounts if changes is not None and changes.since == earlier.version else None
 
     def rates_of(self, account: Account) -> Rates | None:
         """Return the rates of an account by itself, whatever its gateways have; None = it has none.

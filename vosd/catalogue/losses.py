@@ -3,7 +3,7 @@
 Compares two catalogues. ``daemon.reload`` asks for confirmation where this module objects.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Set
+from collections.abc import Collection, Iterable, Iterator, Mapping, Set
 from itertools import starmap
 from types import MappingProxyType
 from typing import Final, NamedTuple
@@ -61,15 +61,22 @@ def losses(
     counted before, by rate group: comparing two large tables takes too long for a thread beside the calls. The rates
     of the groups ``confirmed`` are not compared.
     """
-    trunks = set(running.mapping_gateways) - set(running.phones)
-    kinds: list[tuple[str, Collection[str], Collection[str]]] = [
-        ("accounts", running.accounts, wanted.accounts),
-        ("mapping gateways", trunks, wanted.mapping_gateways),
-        ("phones", running.phones, wanted.phones),
-        ("routing gateways", running.routing_gateways, wanted.routing_gateways),
-        ("number lists", running.number_lists, wanted.number_lists),
-        ("number pools", running.number_pools, wanted.number_pools),
-        ("routing plans", running.plans, wanted.plans),
+    phones, changes = running.phones, wanted.changes
+    accounts: Set[str] = running.accounts.keys()
+    trunks: Set[str] = running.mapping_gateways.keys()
+    numbers = len(accounts), len(trunks) - len(phones)
+    if changes is not None and changes.since == running.version:
+        accounts, trunks = accounts & changes.accounts, trunks & changes.mapping_gateways
+    elif phones:
+        trunks = trunks - phones.keys()
+    kinds: list[tuple[str, Iterable[str], Collection[str], int]] = [
+        ("accounts", accounts, wanted.accounts, numbers[0]),
+        ("mapping gateways", trunks, wanted.mapping_gateways, numbers[1]),
+        ("phones", phones, wanted.phones, len(phones)),
+        ("routing gateways", running.routing_gateways, wanted.routing_gateways, len(running.routing_gateways)),
+        ("number lists", running.number_lists, wanted.number_lists, len(running.number_lists)),
+        ("number pools", running.number_pools, wanted.number_pools, len(running.number_pools)),
+        ("routing plans", running.plans, wanted.plans, len(running.plans)),
     ]
     found = [*starmap(_loss, kinds), *_numbers(running, wanted), *_rates(running, wanted, gone_rates, confirmed)]
     return tuple(loss for loss in found if loss.number)
@@ -93,9 +100,9 @@ def _in_use(found: tuple[Loss, ...], busy: Busy) -> Iterator[str]:
             yield f"the file removes {loss.kind} that running calls use{_listed(names, len(names))}"
 
 
-def _loss(kind: str, before: Collection[str], after: Collection[str]) -> Loss:
-    gone = tuple(sorted(set(before) - set(after)))
-    return Loss(kind, gone, len(gone), len(before))
+def _loss(kind: str, before: Iterable[str], after: Collection[str], number: int) -> Loss:
+    gone = () if before is after else tuple(sorted(name for name in before if name not in after))
+    return Loss(kind, gone, len(gone), number)
 
 
 def _numbers(running: Catalogue, wanted: Catalogue) -> Iterator[Loss]:

@@ -67,10 +67,14 @@ def merge(sources: Sequence[CatalogueSource], problems: ProblemList) -> Merged:
 
 
 def _joined(parts: Sequence[tuple[str, Definitions[Thing]]], problems: ProblemList) -> Definitions[Thing]:
-    _, first = parts[0]
-    whole = Definitions(first.kind, first.name_key, dict(first.sound), dict(first.broken))
-    defined_by = dict.fromkeys([*first.sound, *first.broken], parts[0][0])
-    for source, part in parts[1:]:
+    begins, first = next(((source, part) for source, part in parts if part.sound or part.broken), parts[0])
+    if not any(part.sound or part.broken for _, part in parts if part is not first):
+        return first
+    whole = Definitions(first.kind, first.name_key, dict(first.in_order().sound), dict(first.broken))
+    defined_by = dict.fromkeys([*whole.sound, *whole.broken], begins)
+    for source, part in parts:
+        if part is first:
+            continue
         for name, definition in part.sound.items():
             if not _is_taken(name, definition, whole, defined_by, problems):
                 whole.sound[name] = definition

@@ -1,6 +1,6 @@
 """Rules for numbers: the lists and pools that trunks and phones name are found, and the rules of each made once."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from vosd.billing.accounts import Account
@@ -26,41 +26,59 @@ class NumberRules(NamedTuple):
 
 def number_rules(
     callers: Iterable[tuple[MappingGateway, Definition[object]]], merged: Merged, problems: ProblemList
-) -> NumberRules:
+) -> tuple[NumberRules, dict[IncomingNumbers, IncomingRules]]:
     """Make the rules of all trunks and phones; a list or pool that does not exist is reported, and has no effect.
 
-    Trunks with equal rules, such as those of one template, share them.
+    Trunks with equal rules, such as those of one template, share them; these are returned, too.
     """
     lists, pools = merged.number_lists.values(), merged.number_pools.values()
-    incoming, outgoing = {}, {}
     shared: dict[IncomingNumbers, IncomingRules] = {}
+    incoming = incoming_rules(callers, lists, pools, shared, merged, problems)
+    outgoing = {}
+    for name, vendor in merged.routing_gateways.sound.items():
+        numbers = vendor.value.numbers
+        if numbers is not None and _is_sound(numbers, vendor, merged, problems):
+            outgoing[name] = OutgoingRules(numbers, lists, pools)
+    return NumberRules(lists, pools, incoming, outgoing), shared
+
+
+def incoming_rules(
+    callers: Iterable[tuple[MappingGateway, Definition[object]]],
+    lists: Mapping[str, NumberList],
+    pools: Mapping[str, NumberPool],
+    shared: dict[IncomingNumbers, IncomingRules],
+    merged: Merged,
+    problems: ProblemList,
+) -> dict[str, IncomingRules]:
+    """Make the rules of mapping gateways and phones as ``number_rules`` does; ``shared`` are those made before."""
+    found: dict[str, IncomingRules] = {}
     for gateway, definition in callers:
         if gateway.numbers is not None and _is_sound(gateway.numbers, definition, merged, problems):
             rules = shared.get(gateway.numbers)
             if rules is None:
                 rules = shared[gateway.numbers] = IncomingRules(gateway.numbers, lists, pools)
-            incoming[gateway.name] = rules
-    for name, vendor in merged.routing_gateways.sound.items():
-        numbers = vendor.value.numbers
-        if numbers is not None and _is_sound(numbers, vendor, merged, problems):
-            outgoing[name] = OutgoingRules(numbers, lists, pools)
-    return NumberRules(lists, pools, incoming, outgoing)
+            found[gateway.name] = rules
+    return found
 
 
 def sections_of(
-    accounts: Mapping[str, Account], agents: Mapping[str, Sequence[Account]]
+    accounts: Iterable[Account], agents: Mapping[str, Sequence[Account]]
 ) -> dict[str, tuple[NumberSection, ...]]:
     """Return the number sections that hold for each account: its own, and those of the agents above it."""
-    limited = [each for each in accounts.values() if each.allowed_prefixes or each.denied_prefixes]
-    own = {each.id: NumberSection(each.allowed_prefixes, each.denied_prefixes, each.id) for each in limited}
-    if not own:
-        return {}
-    chains = {name: [own[each] for each in (name, *_ids(agents.get(name, ()))) if each in own] for name in accounts}
-    return {name: tuple(chain) for name, chain in chains.items() if chain}
+    made: dict[str, NumberSection] = {}
 
+    def section(account: Account) -> NumberSection:
+        if account.id not in made:
+            made[account.id] = NumberSection(account.allowed_prefixes, account.denied_prefixes, account.id)
+        return made[account.id]
 
-def _ids(accounts: Iterable[Account]) -> Iterator[str]:
-    return (each.id for each in accounts)
+    found: dict[str, tuple[NumberSection, ...]] = {}
+    for account in accounts:
+        chain = (account, *agents[account.id]) if account.id in agents else (account,)
+        limited = tuple(section(each) for each in chain if each.allowed_prefixes or each.denied_prefixes)
+        if limited:
+            found[account.id] = limited
+    return found
 
 
 def _is_sound(

@@ -6,9 +6,9 @@ group prices alone, as it says, is left out: such calls are the rule, and cost n
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-from vosd.billing.account_rates import FreeTimeScope
+from vosd.billing.account_rates import AccountRounding, FreeTimeScope
 from vosd.billing.accounts import Account, AccountType
 from vosd.billing.currencies import Currencies, rates_for
 from vosd.billing.origin_rates import OriginRates
@@ -16,7 +16,10 @@ from vosd.billing.period_rates import PeriodRates, PeriodTable
 from vosd.billing.ports import Rates, WorkCalendar
 from vosd.billing.rate_choice import Candidate, RateChoice, RateSource
 from vosd.billing.rate_group import RateGroup
+from vosd.catalogue.catalogue import CallParameters
 from vosd.trunks.gateways import MappingGateway, RoutingGateway
+
+_AS_THE_GROUP_SAYS: Final = AccountRounding()
 
 
 class RateChoices(NamedTuple):
@@ -54,24 +57,33 @@ class RateChooser:
         vendors: Iterable[RoutingGateway],
     ) -> RateChoices:
         """Return the rates of everything that one rate group of its account does not price alone."""
-        by_account: dict[str, Rates] = {}
-        for name, account in accounts.items():
+        by_account = self.of_accounts(accounts.values())
+        trunks = partial(self.of_trunks, accounts=accounts, by_account=by_account)
+        return RateChoices(trunks(callers), by_account, trunks(vendors))
+
+    def of_accounts(self, accounts: Iterable[Account]) -> dict[str, Rates]:
+        """Return the rates of those accounts that not one rate group prices alone, by id."""
+        found: dict[str, Rates] = {}
+        for account in accounts:
             choice = self._choice(account, is_vendor=account.type is AccountType.CLEARING)
             if choice is not None:
-                by_account[name] = choice
-        trunks = partial(self._of_trunks, accounts=accounts, by_account=by_account)
-        return RateChoices(trunks(callers), by_account, trunks(vendors))
+                found[account.id] = choice
+        return found
 
     def rates_of(self, account: Account, *, is_vendor: bool = False) -> Rates | None:
         """Return the rates of an account by itself, as a customer or a vendor; None = it has none."""
         return self._choice(account, is_vendor=is_vendor) or self._groups.get(account.rate_group or "")
 
-    def _of_trunks(
+    def of_trunks(
         self,
         trunks: Iterable[MappingGateway | RoutingGateway],
         accounts: Mapping[str, Account],
         by_account: Mapping[str, Rates],
     ) -> dict[str, Rates]:
+        """Return the rates of those trunks that not one rate group of their account prices alone, by name.
+
+        ``by_account`` are the rates of accounts for which that holds.
+        """
         found: dict[str, Rates] = {}
         for trunk in trunks:
             account = accounts.get(trunk.account or "")
@@ -98,6 +110,10 @@ class RateChooser:
         general = None if is_vendor and account.type is AccountType.PARTNER else account
         main = self._groups.get((trunk and trunk.rate_group) or (general and general.rate_group) or "")
         rounding = account.rounding(without_free_time=is_vendor and self._free_time_scope is FreeTimeScope.CUSTOMER)
+        is_plain = main is None or (main.currency == account.currency and not (main.period_rates or main.origins))
+        names = own or (general and (general.private_rate_group or general.period_rates))
+        if is_plain and not names and rounding == _AS_THE_GROUP_SAYS:
+            return None  # as of almost every account
 
         def charged(group: RateGroup | None) -> Rates | None:
             if group is None:
@@ -144,6 +160,19 @@ class RateChooser:
             if rates is not None and (calendar is not None or period.calendar is None):
                 table.add(period, calendar, rates)
         return None if table.is_empty else table
+
+
+def chooser_of(
+    parameters: CallParameters,
+    groups: Mapping[str, RateGroup],
+    period_rates: Mapping[str, PeriodRates],
+    calendars: Mapping[str, WorkCalendar],
+    currencies: Currencies,
+) -> RateChooser:
+    """Return what makes the choices of a catalogue; ``calendars`` are empty where they are switched off."""
+    has_periods = parameters.uses_period_rates and parameters.uses_calendars
+    in_force = calendars if has_periods else None
+    return RateChooser(groups, period_rates, in_force, parameters.free_time_scope, currencies)
 
 
 def currency_from(account: Account) -> tuple[str, str] | None:

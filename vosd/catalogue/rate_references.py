@@ -1,6 +1,6 @@
 """What rates name: that it exists, and that all which may price a call can be converted into the account's currency."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from vosd.billing.accounts import Account
@@ -12,43 +12,55 @@ from vosd.catalogue.source import Definition, Definitions
 from vosd.trunks.gateways import MappingGateway, RoutingGateway
 
 
-def check_choices(merged: Merged, accounts: Mapping[str, Account], exchange: Exchange, problems: ProblemList) -> None:
-    """Check the rates of accounts, gateways and phones beside ``rate_group`` of accounts and of callers.
+def check_rates_of_account(
+    definition: Definition[Account], account: Account, merged: Merged, exchange: Exchange, problems: ProblemList
+) -> None:
+    """Check the rates of an account beside its ``rate_group``; ``account`` is the settled one."""
+    defined = definition.value
+    _find(defined.period_rates, merged.period_rates, definition, "period_rates", problems)
+    _find(defined.private_rate_group, merged.rate_groups, definition, "private_rate_group", problems)
+    check = _CurrencyCheck(account, merged, exchange)
+    check.group(defined.private_rate_group, definition, "private_rate_group")
+    check.main(defined.rate_group)
 
-    ``accounts`` are the settled ones.
-    """
-    _check_names(merged, problems)
-    currencies = {group.value.currency for group in merged.rate_groups.sound.values()}
-    currencies.update(account.currency for account in accounts.values())
-    if len(currencies) < 2:
+
+def check_rates_of_trunk(
+    trunk: MappingGateway | RoutingGateway,
+    definition: Definition[Any],
+    merged: Merged,
+    accounts: Mapping[str, Account],
+    exchange: Exchange,
+    problems: ProblemList,
+) -> None:
+    """Check the rates of a gateway or phone; ``accounts`` are the settled ones."""
+    if trunk.private_rate_group is None and trunk.rate_group is None:
         return
-    for name, account in merged.accounts.sound.items():
-        check = _CurrencyCheck(accounts[name], merged, exchange)
-        check.group(account.value.private_rate_group, account, "private_rate_group")
-        check.main(account.value.rate_group)
-    for trunk, definition in _trunks(merged):
-        payer = accounts.get(trunk.account or "")
-        if payer is None:
-            continue
-        check = _CurrencyCheck(payer, merged, exchange)
-        check.group(trunk.private_rate_group, definition, "private_rate_group")
-        if trunk.rate_group is not None:
-            check.group(trunk.rate_group, definition, "rate_group")
-            check.main(trunk.rate_group)
+    _find(trunk.private_rate_group, merged.rate_groups, definition, "private_rate_group", problems)
+    if isinstance(trunk, RoutingGateway):  # that of callers: ``references.check_payer``
+        _find(trunk.rate_group, merged.rate_groups, definition, "rate_group", problems)
+    payer = accounts.get(trunk.account or "")
+    if payer is None:
+        return
+    check = _CurrencyCheck(payer, merged, exchange)
+    check.group(trunk.private_rate_group, definition, "private_rate_group")
+    if trunk.rate_group is not None:
+        check.group(trunk.rate_group, definition, "rate_group")
+        check.main(trunk.rate_group)
 
 
-def _trunks(merged: Merged) -> Iterator[tuple[MappingGateway | RoutingGateway, Definition[Any]]]:
-    yield from ((each.value, each) for each in merged.mapping_gateways.sound.values())
-    yield from ((each.value.gateway, each) for each in merged.phones.sound.values())
-    yield from ((each.value, each) for each in merged.routing_gateways.sound.values())
+def _find(
+    name: str | None, definitions: Definitions[Any], named_by: Definition[Any], key: str, problems: ProblemList
+) -> None:
+    if name is not None:
+        definitions.find(name, named_by, key, problems)
 
 
-def _check_names(merged: Merged, problems: ProblemList) -> None:
+def check_named_rates(merged: Merged, problems: ProblemList) -> None:
+    """Check what period rates and rate groups name."""
     groups, periods = merged.rate_groups, merged.period_rates
 
     def find(name: str | None, definitions: Definitions[Any], named_by: Definition[Any], key: str) -> None:
-        if name is not None:
-            definitions.find(name, named_by, key, problems)
+        _find(name, definitions, named_by, key, problems)
 
     for definition in periods.sound.values():
         for index, period in enumerate(definition.value.periods):
@@ -58,13 +70,6 @@ def _check_names(merged: Merged, problems: ProblemList) -> None:
         find(group.value.period_rates, periods, group, "period_rates")
         for index, origin in enumerate(group.value.origins):
             find(origin.rate_group, groups, group, f"origins[{index}].rate_group")
-    for account in merged.accounts.sound.values():
-        find(account.value.period_rates, periods, account, "period_rates")
-        find(account.value.private_rate_group, groups, account, "private_rate_group")
-    for trunk, named_by in _trunks(merged):
-        find(trunk.private_rate_group, groups, named_by, "private_rate_group")
-        if isinstance(trunk, RoutingGateway):  # that of callers: ``references.check_payer``
-            find(trunk.rate_group, groups, named_by, "rate_group")
 
 
 class _CurrencyCheck:

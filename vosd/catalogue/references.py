@@ -147,8 +147,28 @@ def check_references_of_broken(merged: Merged, problems: ProblemList) -> None:
             merged.rate_groups.find(broken.value.rate_group, broken, "rate_group", problems)
 
 
+Sold = Mapping[tuple[str, str | None], tuple[MappingGateway, Definition[object]]]
+"""Currencies in which calls are sold by some routing plan, with the first customer of each."""
+
+
+def sold_by_plan(
+    customers: Iterable[tuple[MappingGateway, Definition[object]]], accounts: Mapping[str, Account]
+) -> Sold:
+    """Return the currencies in which customers' calls are sold, by routing plan; those that are disabled do not count.
+
+    ``accounts`` are the settled ones.
+    """
+    sold: dict[tuple[str, str | None], tuple[MappingGateway, Definition[object]]] = {}
+    for gateway, definition in customers:
+        account = accounts.get(gateway.account)
+        if account is not None and gateway.enabled:
+            plan = gateway.routing_plan or account.routing_plan
+            sold.setdefault((account.currency, plan), (gateway, definition))
+    return sold
+
+
 def check_currencies(
-    customers: Iterable[tuple[MappingGateway, Definition[object]]],
+    sold: Sold,
     vendors: Definitions[RoutingGateway],
     plans: Mapping[str, RoutingPlan],
     accounts: Mapping[str, Account],
@@ -157,15 +177,9 @@ def check_currencies(
 ) -> None:
     """Report each routing gateway whose cost cannot be compared with what some customer's calls are sold for.
 
-    A customer's call may be routed to any gateway of its plan. Customers and gateways that are disabled, and gateways
-    without buy rates, do not count.
+    A customer's call may be routed to any gateway of its plan. Gateways that are disabled or without buy rates do not
+    count.
     """
-    sold: dict[tuple[str, str | None], tuple[MappingGateway, Definition[object]]] = {}
-    for gateway, definition in customers:
-        account = accounts.get(gateway.account)
-        if account is not None and gateway.enabled:
-            plan = gateway.routing_plan or account.routing_plan
-            sold.setdefault((account.currency, plan), (gateway, definition))
     used = {name: plan.names for name, plan in plans.items()}
     for vendor in vendors.sound.values():
         account = accounts.get(vendor.value.account or "")

@@ -1,33 +1,78 @@
 """Parts of the last catalogue that the next one uses again, because what they are made of is the same (ADR 60).
 
-A load by difference returns the same definitions for what has not changed, so parts are compared by identity.
+A load by difference returns the same definitions for what has not changed, so parts are compared by identity. What is
+made for a catalogue is used for later ones only if it is taken: ``renew``.
 """
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from operator import is_
-from typing import Final
+from typing import Final, NamedTuple
 
 from vosd.billing.accounts import Account
+from vosd.catalogue.catalogue import Catalogue
+from vosd.catalogue.merge import Merged
 from vosd.catalogue.versions import encoded
 from vosd.routing.identify import SourceIndex
+from vosd.routing.number_rules import IncomingRules
 from vosd.trunks.gateways import MappingGateway
+from vosd.trunks.number_rules import IncomingNumbers
 
+CHANGING: Final = ("accounts", "mapping_gateways", "routing_gateways", "phones")
+"""Fields of ``Merged`` with definitions that are compared with those of the last catalogue."""
+WATCHED: Final = (*CHANGING, "agents", "networks")
+"""What warnings are about: definitions, the agents of accounts, and the networks of mapping gateways."""
 _DIGEST_BYTES: Final = 16
+
+
+class Watched(NamedTuple):
+    """What has to be looked at again when the next catalogue is made of this one, though it has not changed."""
+
+    warned: Mapping[str, frozenset[str]]
+    """By what they are about, the names of definitions with warnings; of agents and networks, of all that may have."""
+    wide: frozenset[str]
+    """Mapping gateways with wide networks."""
+    sold: frozenset[tuple[str, str | None]]
+    """Currencies in which calls are sold by some routing plan; no gateway of that plan has another one."""
+
+
+class Assembled(NamedTuple):
+    """A catalogue, and what it was made of."""
+
+    catalogue: Catalogue
+    merged: Merged
+    rest: str
+    """Digest of everything but accounts, gateways and phones."""
+    rest_version: str
+    """The part of the version that accounts and mapping gateways have no part in."""
+    watched: Watched
+    rules: dict[IncomingNumbers, IncomingRules]
+    """What mapping gateways and phones share."""
+
+
+class _Digests(NamedTuple):
+    """Digests of named objects, and their sum."""
+
+    by_name: dict[str, tuple[object, int]]
+    total: int
+
+    def __str__(self) -> str:
+        return f"{len(self.by_name)}:{self.total % (1 << 8 * _DIGEST_BYTES):x}"
 
 
 class Reused:
     """What the last catalogue was made of."""
 
     def __init__(self) -> None:
+        self.last: Assembled | None = None
+        """None = there was no catalogue, or the next one cannot be made of it."""
         self._settled: dict[str, tuple[Account, str | None, Account]] = {}
         """The account as defined, the currency of its rate group, and the settled account, by name."""
         self._begun: dict[str, tuple[Account, str | None, Account]] = {}
-        """The same of the catalogue that is being made."""
-        self._sources: SourceIndex | None = None
-        self._indexed: list[MappingGateway] = []
-        """What ``_sources`` was made of."""
-        self._digests: dict[str, dict[str, tuple[object, int]]] = {}
+        """The same of the catalogue that is being made, as far as it was looked at."""
+        self._digests: dict[str, _Digests] = {}
+        self._renewals: list[Callable[[], None]] = []
 
     def settled(
         self, account: Account, group_currency: str | None, settle: Callable[[Account, str | None], Account]
@@ -41,28 +86,72 @@ class Reused:
 
     def sources(self, gateways: Mapping[str, MappingGateway]) -> SourceIndex | None:
         """Return the index of the source addresses of these gateways, if they are those of last time."""
-        same = len(gateways) == len(self._indexed) and all(map(is_, gateways.values(), self._indexed))
-        return self._sources if same else None
+        if self.last is None:
+            return None
+        before = self.last.catalogue
+        is_as_many = len(gateways) == len(before.mapping_gateways) - len(before.phones)
+        # Those of phones come last.
+        same = is_as_many and all(map(is_, gateways.values(), before.mapping_gateways.values()))
+        return before.sources if same else None
 
     def begin(self) -> None:
         """Begin another catalogue."""
         self._begun = {}
+        self._renewals = []
 
-    def keep(self, gateways: Mapping[str, MappingGateway], sources: SourceIndex) -> None:
-        """Remember the accounts and source addresses of a catalogue without errors."""
-        self._settled, self._begun = self._begun, {}
-        self._indexed, self._sources = [*gateways.values()], sources
+    def keep(self, assembled: Assembled, gone: Iterable[str] | None = None) -> None:
+        """Use a catalogue for the next one if it is taken.
+
+        ``gone`` are the accounts of the last one that it does not have, where only changed ones were looked at; None =
+        all were looked at.
+        """
+        begun = self._begun
+        stripped = {field: replace(getattr(assembled.merged, field), change=None) for field in CHANGING}
+
+        def renew() -> None:
+            self.last = assembled._replace(merged=assembled.merged._replace(**stripped))
+            if gone is None:
+                self._settled = begun
+            else:
+                for name in gone:
+                    self._settled.pop(name, None)
+                self._settled.update(begun)
+
+        self._renewals.append(renew)
+
+    def renew(self) -> None:
+        """Take what was kept."""
+        for renewal in self._renewals:
+            renewal()
+        self._renewals = []
 
     def digest(self, kind: str, things: Mapping[str, object]) -> str:
         """Return a digest of named objects that does not depend on their order: the sum of those of each."""
-        before = self._digests.get(kind, {})
+        before = self._digests[kind].by_name if kind in self._digests else {}
         now: dict[str, tuple[object, int]] = {}
         for name, thing in things.items():
             found = before.get(name)
             now[name] = found if found is not None and found[0] is thing else (thing, _digest(name, thing))
-        self._digests[kind] = now
-        total = sum(number for _, number in now.values()) % (1 << 8 * _DIGEST_BYTES)
-        return f"{len(now)}:{total:x}"
+        made = _Digests(now, sum(number for _, number in now.values()))
+        self._renewals.append(lambda: self._digests.__setitem__(kind, made))
+        return str(made)
+
+    def changed_digest(self, kind: str, changed: Mapping[str, object], gone: Iterable[str]) -> str:
+        """Return the same digest of the objects of last time with others in their place, and without some."""
+        by_name, total = self._digests[kind]
+        now = {name: (thing, _digest(name, thing)) for name, thing in changed.items()}
+        left = [*now, *gone]
+        total += sum(number for _, number in now.values()) - sum(by_name[name][1] for name in left if name in by_name)
+
+        def renew() -> None:
+            for name in left:
+                by_name.pop(name, None)
+            by_name.update(now)
+            self._digests[kind] = _Digests(by_name, total)
+
+        self._renewals.append(renew)
+        count = len(by_name) - sum(name in by_name for name in left) + len(now)
+        return f"{count}:{total % (1 << 8 * _DIGEST_BYTES):x}"
 
 
 def _digest(name: str, thing: object) -> int:

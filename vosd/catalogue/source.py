@@ -5,9 +5,9 @@ exceptions that depend on definitions of other sources and are settled in ``asse
 and ``PREFIXES_FROM_RATES``.
 """
 
-from collections.abc import Collection
-from dataclasses import dataclass, field
-from typing import Final, Generic, NamedTuple, Protocol, TypeVar
+from collections.abc import Callable, Collection, Mapping, Sequence, Set
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, Generic, NamedTuple, Protocol, TypeVar
 
 from vosd.billing.accounts import Account
 from vosd.billing.exchange import ExchangeRate
@@ -59,6 +59,32 @@ class Definition(NamedTuple, Generic[Thing_co]):
         return self.origin.place_of(key), f"{self.label}.{key}" if self.label else key
 
 
+class Change(NamedTuple):
+    """How the definitions of one kind differ from those of the last catalogue.
+
+    Some that stand together are replaced by others; before and behind them the names are the same, in the same order.
+    """
+
+    read: Mapping[str, Definition[Any]]
+    """What was read anew, by name: new, other or equal to what it was."""
+    begin: int
+    """How many stand before those that are replaced."""
+    before: Sequence[str]
+    """Names that are replaced."""
+    names: Sequence[str]
+    """Names in their place."""
+    order: Callable[[], Sequence[str]]
+    """Returns all names in the order of the source."""
+
+    @property
+    def gone(self) -> Set[str]:
+        """Names that are there no more."""
+        return frozenset(self.before).difference(self.names)
+
+
+NO_CHANGE: Final = Change({}, 0, (), (), tuple)
+
+
 class References(NamedTuple):
     """The objects that a definition with mistakes refers to, as far as they could be read."""
 
@@ -77,6 +103,15 @@ class Definitions(Generic[Thing]):
     sound: dict[str, Definition[Thing]] = field(default_factory=dict)
     broken: dict[str, Definition[References]] = field(default_factory=dict)
     """Definitions with mistakes that are reported already. A reference to one of them is no further mistake."""
+    change: Change | None = None
+    """How ``sound`` differs from that of the last catalogue, in any order then; None = they are not compared."""
+
+    def in_order(self) -> "Definitions[Thing]":
+        """Return the same definitions in the order of the source."""
+        if self.change is None or self.change is NO_CHANGE:
+            return self
+        sound = {name: self.sound[name] for name in self.change.order()}
+        return replace(self, sound=sound, change=None)
 
     def values(self) -> dict[str, Thing]:
         """Return the sound objects by name, in the order of the source."""

@@ -55,13 +55,17 @@ def check_networks(
     """Warn of wide networks of trunks that may contain users: an unregistered phone there counts as the trunk."""
     hosts_of_users = [user.hosts for user in users]
     for gateway in gateways:
-        wide = (
-            [pattern.network for pattern in gateway.hosts if _is_wide(pattern)] if gateway.credentials is None else []
-        )
-        for network in wide:
+        for network in wide_networks(gateway):
             if any(_may_be_in(network, hosts) for hosts in hosts_of_users):
                 expected = "narrower hosts, or auth: a phone that calls from there unregistered counts as this trunk"
                 problems.warning(*definitions[gateway.name].at("hosts"), expected, str(network))
+
+
+def wide_networks(gateway: MappingGateway) -> list[IPv4Network | IPv6Network]:
+    """Return the networks of a trunk without credentials that probably belong to more than one customer."""
+    if gateway.credentials is not None:
+        return []
+    return [pattern.network for pattern in gateway.hosts if _is_wide(pattern)]
 
 
 def _is_wide(pattern: HostPattern) -> bool:

@@ -16,11 +16,11 @@ from vosd.billing.period_rates import PeriodRates
 from vosd.billing.ports import Rates
 from vosd.billing.rate_group import RateGroup
 from vosd.billing.rates import RatingPolicy
-from vosd.catalogue.assemble import settled
 from vosd.catalogue.exchange import Exchange
 from vosd.catalogue.problems import ConfigError, Place, ProblemList, suggestion
 from vosd.catalogue.rate_choices import RateChooser, currency_from
 from vosd.catalogue.references import check_currency
+from vosd.catalogue.settle import settled
 from vosd.catalogue.source import Definition, report_unknown
 from vosd.config.assembly.accounts import account_of
 from vosd.config.assembly.calendars import calendar, read_calendars

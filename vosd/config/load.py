@@ -10,12 +10,13 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
 
+from vosd.billing.accounts import Account
 from vosd.billing.currencies import FeeDecimals
 from vosd.billing.rate_file import Gone
 from vosd.catalogue.assemble import assemble
 from vosd.catalogue.catalogue import Catalogue
 from vosd.catalogue.problems import ConfigError, Place, Problem, ProblemList
-from vosd.catalogue.source import Origin
+from vosd.catalogue.source import Definition
 from vosd.config.assembly.bookable import check_rates
 from vosd.config.assembly.calendars import read_calendars
 from vosd.config.assembly.compiled_groups import CompiledGroups
@@ -104,20 +105,20 @@ class Loaded:
 class CurrencyPlaces(Mapping[str, Place]):
     """The places of accounts' currencies, each found when it is asked for."""
 
-    def __init__(self, origins: Mapping[str, Origin]) -> None:
-        self._origins = origins
+    def __init__(self, accounts: Mapping[str, Definition[Account]]) -> None:
+        self._accounts = accounts
 
     def __getitem__(self, name: str) -> Place:
         """Return the place of an account's currency, or of the account itself."""
-        return self._origins[name].place_of("currency")
+        return self._accounts[name].origin.place_of("currency")
 
     def __iter__(self) -> Iterator[str]:
         """Yield the accounts."""
-        return iter(self._origins)
+        return iter(self._accounts)
 
     def __len__(self) -> int:
         """Return how many accounts there are."""
-        return len(self._origins)
+        return len(self._accounts)
 
 
 class _WrittenSettings(NamedTuple):
@@ -154,7 +155,7 @@ def load(
     if now_ms is None:
         now_ms = time.time_ns() // 1_000_000
     with without_collector():
-        if used.known:
+        if used.has_any:
             with suppress(DoubtfulError):
                 return _load(path, environ, once, definitions, texts or DiskTexts(), used, now_ms, uses_known=True)
         return _load(path, environ, once, definitions, texts or DiskTexts(), used, now_ms, uses_known=False)
@@ -172,7 +173,7 @@ def _load(
     uses_known: bool,
 ) -> Loaded:
     problems = ProblemList()
-    document, items = gather(path, environ, problems, texts, remembered.known if uses_known else None)
+    document, items = gather(path, environ, problems, texts, remembered.items if uses_known else None)
     if uses_known:
         remembered.check(document)
     context = context_of(document)
@@ -226,7 +227,7 @@ def _load(
             check_special_numbers(special_numbers(keys, parameters), written, problems)
         _warn_of_settings(keys, written, problems)
         transports, tls = read_transports(keys.sip, parameters.qos_signal, written.places, problems)
-        account_places = CurrencyPlaces({name: each.origin for name, each in source.accounts.sound.items()})
+        account_places = CurrencyPlaces(source.accounts.sound)
         found = problems.in_order()
         if problems.has_errors:
             if uses_known:
@@ -248,8 +249,7 @@ def _load(
             texts.contents,
         )
     finally:
-        large = (source.accounts, source.mapping_gateways, source.routing_gateways, source.phones)
-        _take_apart(*(each.written for each in objects), *(each.sound for each in large))
+        _take_apart(*(each.written for each in objects))
 
 
 def _take_apart(*mappings: MutableMapping[str, Any]) -> None:

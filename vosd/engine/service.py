@@ -4,7 +4,7 @@ Owns the order in which an earlier run is completed before the first call is tak
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from typing import Final
 
 import structlog
@@ -319,8 +319,9 @@ class SwitchService:
         """
         vendors = catalogue.routing_gateways.values()
         await self.directory.look_up(vendors)
-        changed = await self._accounts_with_other_terms(catalogue)
-        await self.balances.adopt(catalogue.accounts, lambda: accounts_of(self.switch.calls()))
+        other = catalogue.accounts_changed_since(self._configured)
+        changed = await self._accounts_with_other_terms(catalogue, other)
+        await self.balances.adopt(catalogue.accounts, lambda: accounts_of(self.switch.calls()), other)
         self.directory.keep_to(vendors)  # from here on nothing is awaited: no call begins in an old currency
         self._configured = catalogue
         catalogue = overlaid(catalogue, self.overrides.in_force)
@@ -330,11 +331,14 @@ class SwitchService:
         self.node.swap_catalogue(catalogue, now, changed)
         self._loop.flush(now)
 
-    async def _accounts_with_other_terms(self, catalogue: Catalogue) -> list[Account]:
-        """Return the accounts that are not in the configured catalogue, or have another limit there."""
+    async def _accounts_with_other_terms(self, catalogue: Catalogue, other: Set[str] | None) -> list[Account]:
+        """Return the accounts that are not in the configured catalogue, or have another limit there.
+
+        ``other`` has all that may differ from the configured ones; None = any may.
+        """
         before, changed = self._configured.accounts, []
-        for count, (name, account) in enumerate(catalogue.accounts.items(), 1):
-            was = before.get(name)
+        for count, name in enumerate(catalogue.accounts if other is None else other & catalogue.accounts.keys(), 1):
+            account, was = catalogue.accounts[name], before.get(name)
             if was is not account and (
                 was is None or was.overdraft_limit != account.overdraft_limit or was.balance_low != account.balance_low
             ):

@@ -5,7 +5,7 @@ gateway with credentials has proven them is checked elsewhere.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from typing import Final, NamedTuple
 
@@ -100,6 +100,31 @@ class SourceIndex:
                 self._add(pattern, gateway)
         self._masks = sorted({(network.version, network.prefix_length) for network in self._claims})
         self._remembered: dict[str, tuple[_Claim, ...]] = {}
+
+    def changed(self, without: Sequence[MappingGateway], added: Iterable[MappingGateway]) -> "SourceIndex":
+        """Return an index without some of its gateways, and with others.
+
+        Raises:
+            SourceConflict: two of its gateways claim the same packets.
+        """
+        twin = SourceIndex(())
+        twin._claims = self._claims.copy()
+        gone, added = {each.name for each in without}, [*added]
+        for network in {_network_of(pattern) for each in without for pattern in each.hosts}:
+            claims = [claim for claim in twin._claims[network] if claim.gateway.name not in gone]
+            if claims:
+                twin._claims[network] = claims
+            else:
+                del twin._claims[network]
+        networks = {_network_of(pattern) for each in added for pattern in each.hosts}
+        for network in networks:
+            twin._claims[network] = [*twin._claims[network]]
+        for gateway in added:
+            for pattern in gateway.hosts:
+                twin._add(pattern, gateway)
+        # A mask that no network has any more finds nothing.
+        twin._masks = sorted({*self._masks, *((network.version, network.prefix_length) for network in networks)})
+        return twin
 
     def identify(self, host: str, port: int, called: Callable[[CalleeSource], str]) -> Identified | None:
         """Return the gateway that a request from ``host``:``port`` belongs to, or None.

@@ -4,19 +4,29 @@ The text of an item decides what it defines, together with what holds for all it
 the settings of the installation. Where one of these has changed, nothing is remembered.
 """
 
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from typing import Any, Final, NamedTuple
 
 from vosd.catalogue.reused import Reused
-from vosd.catalogue.source import Definition
+from vosd.catalogue.source import NO_CHANGE, Change, Definition
 from vosd.config.assembly.inventory import Inventory
 from vosd.config.assembly.sockets import Reach
 from vosd.config.reader.document import Listing, Node, Scalar, Section
-from vosd.config.reader.items import LONG_LISTS, DoubtfulError, ItemOrigin, Items, Whereabouts, is_alone
+from vosd.config.reader.items import (
+    LONG_LISTS,
+    DoubtfulError,
+    ItemOrigin,
+    Items,
+    KnownItems,
+    Whereabouts,
+    edit_of,
+    is_alone,
+)
 
 _DECIDE_NOTHING: Final = frozenset(
     {
-        *LONG_LISTS, "calendars", "number_lists", "number_pools", "period_rates", "rate_groups", "routing_plans",
+        *LONG_LISTS, "calendars", "exchange_rates", "number_lists", "number_pools", "period_rates", "rate_groups",
+        "routing_plans",
     }
 )  # fmt: skip
 """Parts of the document on which no item of a long list depends before all are put together."""
@@ -32,15 +42,38 @@ class Known(NamedTuple):
     """Of a routing gateway."""
 
 
+class Whole(NamedTuple):
+    """What the items of a list define, all together."""
+
+    sound: dict[str, Definition[Any]]
+    """By name; in the order of the files where ``change`` is None."""
+    change: Change | None
+    """How they differ from those of the last load; None = they are not compared."""
+
+
 class Remembered:
     """What a load can use of the one before, and leaves to the next one."""
 
     def __init__(self) -> None:
         self._context: object = None
-        self.known: Mapping[str, Mapping[str, Known]] = {}
+        self.known: dict[str, dict[str, Known]] = {name: {} for name in LONG_LISTS}
         """By list and text."""
+        self.named: dict[str, dict[str, str]] = {name: {} for name in LONG_LISTS}
+        """By list, the names of the items that have to be read again, by text."""
+        self.bodies: Mapping[str, list[str]] = {}
+        """By list, the texts of all items in their order."""
+        self.open: Set[str] = frozenset()
+        """Lists with items whose text is not known."""
+        self.whole: dict[str, Whole] = {}
+        """By list."""
+        self.items = KnownItems()
         self.where = Whereabouts()
         self.reused = Reused()
+
+    @property
+    def has_any(self) -> bool:
+        """Whether there was a load before."""
+        return self._context is not None
 
     def check(self, document: Section) -> None:
         """Check that everything holds that items depend on.
@@ -51,9 +84,24 @@ class Remembered:
         if context_of(document) != self._context:
             raise DoubtfulError
 
-    def renew(self, context: object, items: "ReadItems") -> None:
+    def renew(self, context: object, read: "ReadItems") -> None:
         """Remember the items of a load that succeeded, in place of what was remembered."""
-        self._context, self.known = context, items.all_known()
+        if not read.uses_known:
+            self.known = {name: {} for name in LONG_LISTS}
+            self.named = {name: {} for name in LONG_LISTS}
+        for name, fresh in read.fresh.items():
+            known, named = self.known[name], self.named[name]
+            for body in read.gone[name]:
+                known.pop(body, None)
+                named.pop(body, None)
+            for body in fresh if named else ():
+                named.pop(body, None)
+            known.update(fresh)
+            named.update(read.named[name])
+        self._context, self.bodies, self.open = context, read.items.bodies, read.items.open
+        self.whole = {name: whole._replace(change=None) for name, whole in read.whole.items()}
+        self.items.note(read.items, self.known)
+        self.reused.renew()
 
 
 class ReadItems:
@@ -62,70 +110,101 @@ class ReadItems:
     def __init__(self, items: Items, remembered: Remembered, *, uses_known: bool) -> None:
         self.items = items
         self._remembered = remembered
-        self._known = remembered.known if uses_known else {}
+        self.uses_known = uses_known
         self.fresh: dict[str, dict[str, Known]] = {name: {} for name in LONG_LISTS}
-
-    def read_bodies(self, name: str) -> list[str | None]:
-        """Return the text of each item of a list that was read, in their order."""
-        known = self._known.get(name, {})
-        return [body for body in self.items.bodies[name] if body not in known]
+        """By list and text, what was read and is known from now on."""
+        self.named: dict[str, dict[str, str]] = {name: {} for name in LONG_LISTS}
+        """By list and text, the names of what was read and has to be read the next time, too."""
+        self.gone: dict[str, Set[str]] = {name: frozenset() for name in LONG_LISTS}
+        """By list, the texts that are there no more."""
+        self.whole: dict[str, Whole] = {}
 
     def note_bodies(
         self, name: str, name_key: str, sections: Sequence[Section], with_problems: Set[int], read: Inventory[Any]
     ) -> None:
         """Note the texts of the items of a list; those of the sections ``with_problems`` (identities) are left out."""
-        bodies = self.read_bodies(name)
+        bodies = self.items.unread[name]
         if len(bodies) != len(sections):  # an item that is no mapping is an error, and nothing is remembered
             return
         for section, body in zip(sections, bodies, strict=True):
             entry = section.entries.get(name_key)
-            if body is not None and id(section) not in with_problems and entry is not None:
-                assert isinstance(entry.node, Scalar), "else it has a problem"
-                read.bodies[entry.node.text] = body
+            if entry is not None and isinstance(entry.node, Scalar):
+                self.named[name][body] = entry.node.text
+                if id(section) not in with_problems:
+                    read.bodies[entry.node.text] = body
 
     def define(self, list_name: str, name: str, body: str, definition: Definition[Any], reach: Reach | None) -> Any:
         """Remember a definition that is made of an item without any problem, and return it."""
         if not is_alone(body):
             return definition
         made = definition._replace(origin=ItemOrigin(self._remembered.where, list_name, body))
+        del self.named[list_name][body]
         self.fresh[list_name][body] = Known(name, made, None if reach is None else reach._replace(origin=made.origin))
         return made
 
-    def in_order(self, list_name: str, read: Mapping[str, Definition[Any]]) -> dict[str, Definition[Any]]:
-        """Return all definitions of a list, in the order of the files; ``read`` are those that were read.
+    def together(self, list_name: str, read: dict[str, Definition[Any]]) -> Whole:
+        """Return all definitions of a list; ``read`` are those that were read.
 
         Raises:
             DoubtfulError: a name stands twice.
         """
-        known = self._known.get(list_name)
-        if not known:
-            return dict(read)
-        following: Iterator[tuple[str | None, Definition[Any] | None]] = iter(read.items())
+        if not self.uses_known:
+            whole = Whole(read, None)
+        elif list_name in self._remembered.open:
+            whole = Whole(self._in_order(list_name, read), None)
+        else:
+            whole = self._changed(list_name, read)
+        self.whole[list_name] = whole
+        return whole
+
+    def _in_order(self, list_name: str, read: Mapping[str, Definition[Any]]) -> dict[str, Definition[Any]]:
+        known, bodies = self._remembered.known[list_name], self.items.bodies[list_name]
         found: dict[str, Definition[Any]] = {}
-        bodies = self.items.bodies[list_name]
         for body in bodies:
-            item = None if body is None else known.get(body)
-            name, definition = (item.name, item.definition) if item is not None else next(following, (None, None))
-            if name is None or definition is None:
+            item = known.get(body)
+            name = self._name_of(list_name, body)
+            definition = read.get(name) if item is None else item.definition
+            if definition is None:
                 raise DoubtfulError
             found[name] = definition
         if len(found) < len(bodies):
             raise DoubtfulError
         return found
 
-    def all_known(self) -> dict[str, dict[str, Known]]:
-        """Return what is known now of all items of the files, by list and text."""
-        found: dict[str, dict[str, Known]] = {}
-        for name, bodies in self.items.bodies.items():
-            before, fresh = self._known.get(name, {}), self.fresh[name]
-            known = ((body, fresh.get(body) or before.get(body)) for body in bodies if body is not None)
-            found[name] = {body: item for body, item in known if item is not None}
-        return found
+    def _changed(self, list_name: str, read: dict[str, Definition[Any]]) -> Whole:
+        """Return the definitions of the last load with those that were read, and without those that are gone."""
+        bodies, sound = self.items.bodies[list_name], self._remembered.whole[list_name].sound
+        edit = edit_of(self._remembered.bodies[list_name], bodies)
+        if len(read) < len(self.items.unread[list_name]):
+            raise DoubtfulError
+        if not (edit.removed or edit.inserted or read):
+            return Whole(sound, NO_CHANGE)
+        before = [self._name_of(list_name, body) for body in edit.removed]
+        names = [self._name_of(list_name, body) for body in edit.inserted]
+        self.gone[list_name] = frozenset(edit.removed).difference(edit.inserted)
+        change = Change(read, edit.begin, before, names, lambda: [self._name_of(list_name, body) for body in bodies])
+        sound = sound.copy()
+        for name in change.gone:
+            del sound[name]
+        sound.update(read)
+        if len(sound) < len(bodies):
+            raise DoubtfulError
+        return Whole(sound, change)
+
+    def _name_of(self, list_name: str, body: str) -> str:
+        """Return the name of an item of this load, or of the last one."""
+        item = self.fresh[list_name].get(body) or self._remembered.known[list_name].get(body)
+        if item is not None:
+            return item.name
+        name = self.named[list_name].get(body) or self._remembered.named[list_name].get(body)
+        if name is None:
+            raise DoubtfulError
+        return name
 
     def reaches(self, read: Sequence[Reach]) -> list[Reach]:
         """Return where all routing gateways are, and those that were read."""
-        known = self._known.get("routing_gateways", {})
-        found = [known[body] for body in self.items.bodies["routing_gateways"] if body is not None and body in known]
+        known = self._remembered.known["routing_gateways"] if self.uses_known else {}
+        found = [known[body] for body in self.items.bodies["routing_gateways"] if body in known]
         return [*(each.reach for each in found if each.reach is not None), *read]
 
 

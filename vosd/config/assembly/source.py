@@ -1,6 +1,7 @@
 """The configuration files as a source of the catalogue."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, Final, NamedTuple, TypeVar
 
 from vosd.billing.currencies import FeeDecimals
@@ -92,28 +93,35 @@ def source_of(
 
     def define_items(
         name: str, definitions: Definitions[Made], read: Inventory[Read], make: Callable[[Written[Read]], Made]
-    ) -> None:
-        _define_items(name, definitions, read, make, items, problems)
+    ) -> Definitions[Made]:
+        return _define_items(name, definitions, read, make, items, problems)
 
-    define_items("accounts", source.accounts, objects.accounts, lambda each: account_of(each.thing, parameters))
-    define_items(
-        "mapping_gateways",
-        source.mapping_gateways,
-        objects.mapping_gateways,
-        lambda each: mapping_gateway(each, parameters, digest, problems),
-    )
-    define_items(
-        "routing_gateways",
-        source.routing_gateways,
-        objects.routing_gateways,
-        lambda each: routing_gateway(each, parameters, keys.routing, digest, problems),
+    source = replace(
+        source,
+        accounts=define_items(
+            "accounts", source.accounts, objects.accounts, lambda each: account_of(each.thing, parameters)
+        ),
+        mapping_gateways=define_items(
+            "mapping_gateways",
+            source.mapping_gateways,
+            objects.mapping_gateways,
+            lambda each: mapping_gateway(each, parameters, digest, problems),
+        ),
+        routing_gateways=define_items(
+            "routing_gateways",
+            source.routing_gateways,
+            objects.routing_gateways,
+            lambda each: routing_gateway(each, parameters, keys.routing, digest, problems),
+        ),
+        phones=define_items(
+            "phones", source.phones, objects.phones, lambda each: phone(each, parameters, digest, problems)
+        ),
     )
     plans = objects.routing_plans
     for name, written in plans.written.items():
         source.routing_plans.sound[name] = routing_plan(written, keys.routing, problems)
     for name, broken in plans.broken.items():
         source.routing_plans.broken[name] = broken.defines(_references(broken))
-    define_items("phones", source.phones, objects.phones, lambda each: phone(each, parameters, digest, problems))
     _define(source.number_lists, objects.number_lists, lambda each: number_list(each, problems))
     _define(source.number_pools, objects.number_pools, lambda each: number_pool(each, problems))
     _define(source.period_rates, objects.period_rates, lambda each: period_rates(each.thing))
@@ -135,8 +143,8 @@ def _define_items(
     make: Callable[[Written[Read]], Made],
     items: ReadItems,
     problems: ProblemList,
-) -> None:
-    """Define the items of a long list, and remember those without any problem."""
+) -> Definitions[Made]:
+    """Return the definitions of a long list, and remember those of items without any problem."""
     defined: dict[str, Definition[Made]] = {}
     for each, written in read.written.items():
         before = len(problems)
@@ -148,7 +156,8 @@ def _define_items(
         defined[each] = definition
     for each, broken in read.broken.items():
         definitions.broken[each] = broken.defines(_references(broken))
-    definitions.sound.update(items.in_order(name, defined))
+    whole = items.together(name, defined)
+    return replace(definitions, sound=whole.sound, change=whole.change)
 
 
 def _references(broken: Written[Any]) -> References:

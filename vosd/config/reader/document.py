@@ -136,7 +136,8 @@ class _Reader:
     ) -> None:
         self._without = without
         self._lines_before = lines_before
-        self._events: Iterator[yaml.Event] = yaml.parse(text, Loader=yaml.CSafeLoader)
+        # The same as ``yaml.parse``, which asks before each event whether there is one.
+        self._events: Iterator[yaml.Event] = iter(yaml.CSafeLoader(text).get_event, None)
         self._file = file
         self._environ = environ
         self._problems = problems

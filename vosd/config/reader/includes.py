@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 from vosd.catalogue.problems import Place, ProblemList
 from vosd.config.reader.document import Entry, Listing, Node, Scalar, Section, parse_document, written_in
-from vosd.config.reader.items import LONG_LISTS, DoubtfulError, Items, Split, matches, parsed, split
+from vosd.config.reader.items import LONG_LISTS, DoubtfulError, Items, KnownItems, Laid, Split, matches, parsed, split
 from vosd.config.reader.texts import DiskTexts, Texts
 
 FILE_BYTES_MAX: Final = 16 * 1024 * 1024
@@ -50,9 +50,9 @@ def gather(
     environ: Mapping[str, str],
     problems: ProblemList,
     texts: Texts,
-    known: Mapping[str, Mapping[str, object]] | None = None,
+    known: KnownItems | None = None,
 ) -> Gathered:
-    """Read files as ``read_files`` does; of long lists only the items whose text is not ``known``, by list.
+    """Read files as ``read_files`` does; of long lists only the items whose text is not ``known``.
 
     Raises:
         DoubtfulError: where items are known, and it is not certain that the others can be read alone.
@@ -105,7 +105,7 @@ class _Gathering:
         problems: ProblemList,
         without: Set[str],
         texts: Texts,
-        known: Mapping[str, Mapping[str, object]] | None,
+        known: KnownItems | None,
     ) -> None:
         self._known = known
         self.items = Items(environ)
@@ -154,9 +154,10 @@ class _Gathering:
             entry = None if document is None else document.entries.get(region.name)
             if document is None or entry is None or not entry.is_empty or entry.place.line != region.head_line:
                 raise DoubtfulError
-            sections = parsed(region, self._known[region.name], file, self._environ, self._problems)
+            laid = self._known.lay(file, region)
+            sections = parsed(laid, self._environ, self._problems)
             document.entries[region.name] = Entry(entry.place, Listing(entry.place, [*sections]))
-            self.items.add(file, region)
+            self.items.add(laid)
         return document
 
     def _refuse_unsplit(self, document: Section | None, found: Split) -> None:
@@ -177,9 +178,9 @@ class _Gathering:
                 raise DoubtfulError
             region = regions.get(name)
             if region is not None and matches(region, entry.node):
-                self.items.add(file, region)
+                self.items.add(Laid(file, region, range(len(region.bodies))))
             else:
-                self.items.add_unknown(name, len(entry.node.items))
+                self.items.add_unknown(name)
 
     def _note_empty(self, path: Path, text: str, *, is_main: bool) -> None:
         """Report a file without keys: it was probably truncated. An included file may have comments only."""

@@ -6,7 +6,8 @@ Where any doubt is left whether parts mean the same alone as in their file, it i
 
 import re
 from collections.abc import Mapping, Sequence
-from itertools import accumulate
+from itertools import accumulate, repeat
+from operator import add
 from typing import Final, NamedTuple
 
 from vosd.catalogue.problems import Place, ProblemList
@@ -22,8 +23,12 @@ _WHOLE_ONLY: Final = ("&", "\r", "\x85", "\u2028", "\u2029", "\t", "\n---", "\n.
 _WHOLE_ONLY_AT_BEGIN: Final = ("---", "...", "%")
 _AT_ONCE: Final = 200_000
 """Characters that are searched or split by one call: meanwhile no other thread runs."""
-_DEPENDS_ON_MORE: Final = ("${", "_file")
-"""In the text of an item that depends on an environment variable or on another file."""
+_SOUGHT: Final = 8
+"""Items whose places are searched for; for more an index of all is made."""
+_VARIABLE: Final = "${"
+"""In the text of an item that depends on an environment variable."""
+_FILE: Final = "_file"
+"""In the text of an item that depends on another file."""
 
 
 class Region(NamedTuple):
@@ -36,12 +41,17 @@ class Region(NamedTuple):
     """Line of the first item."""
     indent: int
     """Columns before the hyphen of each item."""
-    bodies: Sequence[str]
+    bodies: list[str]
     """What follows hyphen and blank of each item, up to the next item, without the last end of line."""
+
+    def line_of(self, index: int) -> int:
+        """Return the line of one item."""
+        return self.first_line + index + sum(map(str.count, self.bodies[:index], repeat("\n")))
 
     def lines(self) -> list[int]:
         """Return the line of each item."""
-        return [*accumulate((body.count("\n") + 1 for body in self.bodies[:-1]), initial=self.first_line)]
+        lengths = map(add, map(str.count, self.bodies[:-1], repeat("\n")), repeat(1))
+        return [*accumulate(lengths, initial=self.first_line)]
 
 
 class Split(NamedTuple):
@@ -52,13 +62,22 @@ class Split(NamedTuple):
     regions: Sequence[Region]
 
 
+class Edit(NamedTuple):
+    """Where a list of items differs from an earlier one: the others before and behind are the same."""
+
+    begin: int
+    """Items before, which are the same."""
+    removed: list[str]
+    inserted: list[str]
+
+
 class DoubtfulError(Exception):
     """Something is not as it was and cannot be read by itself: all must be read."""
 
 
 def is_alone(body: str) -> bool:
     """Return whether an item means the same as long as its text is the same."""
-    return not any(part in body for part in _DEPENDS_ON_MORE)
+    return _VARIABLE not in body and _FILE not in body
 
 
 def split(text: str) -> Split | None:
@@ -99,36 +118,123 @@ def matches(region: Region, node: Node) -> bool:
     return all(isinstance(item, Section) and item.place.line == line for item, line in pairs)
 
 
+def edit_of(before: list[str], after: list[str]) -> Edit:
+    """Return how a list of items differs from an earlier one."""
+    most = min(len(before), len(after))
+    begin = _in_common(before, after, most)
+    # The lists are compared from behind without a copy in reverse order, which would cost more than all the rest.
+    low, high = 0, most - begin
+    while low < high:
+        middle = (low + high + 1) // 2
+        same = before[len(before) - middle : len(before) - low] == after[len(after) - middle : len(after) - low]
+        low, high = (middle, high) if same else (low, middle - 1)
+    return Edit(begin, before[begin : len(before) - low], after[begin : len(after) - low])
+
+
+def _in_common(one: list[str], other: list[str], most: int) -> int:
+    """Return how many items at the begin are the same."""
+    low, high = 0, most
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if one[low:middle] == other[low:middle] else (low, middle - 1)
+    return low
+
+
+class Laid(NamedTuple):
+    """A region in its file, and which of its items were read."""
+
+    file: str
+    region: Region
+    unread: Sequence[int]
+    """Places of those that were not known, in their order."""
+
+
+class KnownItems:
+    """What is known of the items of an earlier load, for finding those that have to be read."""
+
+    def __init__(self) -> None:
+        self.known: Mapping[str, Mapping[str, object]] = {}
+        """By list and text."""
+        self._before: dict[tuple[str, str], Laid] = {}
+        """By file and list, with the items that are not known."""
+
+    def lay(self, file: str, region: Region) -> Laid:
+        """Return the items of a region that have to be read; texts that are the same are those of the earlier load."""
+        known, before = self.known[region.name], self._before.get((file, region.name))
+        if before is None:
+            return Laid(file, region, [index for index, body in enumerate(region.bodies) if body not in known])
+        old, unknown = before.region.bodies, before.unread
+        edit = edit_of(old, region.bodies)
+        behind = edit.begin + len(edit.removed)
+        moved = len(edit.inserted) - len(edit.removed)
+        unread = [
+            *(index for index in unknown if index < edit.begin),
+            *(index for index, body in enumerate(edit.inserted, edit.begin) if body not in known),
+            *(index + moved for index in unknown if index >= behind),
+        ]
+        return Laid(file, region._replace(bodies=[*old[: edit.begin], *edit.inserted, *old[behind:]]), unread)
+
+    def note(self, items: "Items", known: Mapping[str, Mapping[str, object]]) -> None:
+        """Note what is known now."""
+        self.known = known
+        self._before = {
+            (each.file, each.region.name): each._replace(
+                unread=[index for index in each.unread if each.region.bodies[index] not in known[each.region.name]]
+            )
+            for each in items.laid
+        }
+
+
 class Items:
     """The items of long lists in all files, in the order of reading."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = environ
-        self.bodies: dict[str, list[str | None]] = {name: [] for name in LONG_LISTS}
-        """Text of each item by list; None = it was read with its file and is not known alone."""
-        self._regions: dict[str, list[tuple[str, Region]]] = {name: [] for name in LONG_LISTS}
+        self.bodies: dict[str, list[str]] = {name: [] for name in LONG_LISTS}
+        """Text of each item by list."""
+        self.unread: dict[str, list[str]] = {name: [] for name in LONG_LISTS}
+        """Text of those that were read."""
+        self.open: set[str] = set()
+        """Lists with items that were read with their file and are not known alone."""
+        self.laid: list[Laid] = []
+        self._asked = 0
         self._lines: dict[str, dict[str, tuple[str, int, int]]] = {}
 
-    def add(self, file: str, region: Region) -> None:
+    def add(self, laid: Laid) -> None:
         """Add the items of a region."""
-        self._regions[region.name].append((file, region))
+        region = laid.region
+        self.laid.append(laid)
         self.bodies[region.name] += region.bodies
+        self.unread[region.name] += (
+            region.bodies if len(laid.unread) == len(region.bodies) else [region.bodies[index] for index in laid.unread]
+        )
 
-    def add_unknown(self, name: str, count: int) -> None:
-        """Add items of which the text is not known."""
-        self.bodies[name] += [None] * count
+    def add_unknown(self, name: str) -> None:
+        """Note that the texts of the items of a list are not known."""
+        self.open.add(name)
 
     def section(self, name: str, body: str) -> Section:
         """Parse an item; its mistakes are reported elsewhere."""
+        file, line, indent = self._where(name, body)
+        section = parse_item(_alone(body, indent), file, line, self._environ, ProblemList())
+        return section or Section(Place(file, line))
+
+    def _where(self, name: str, body: str) -> tuple[str, int, int]:
+        """Return the file of an item, its line, and the columns before it."""
+        regions = [(each.file, each.region) for each in self.laid if each.region.name == name]
+        self._asked += 1
+        if self._asked <= _SOUGHT:  # each search goes through all items, and an index of them takes longer than some
+            for file, region in regions:
+                if body in region.bodies:
+                    return file, region.line_of(region.bodies.index(body)), region.indent
+            return "", 0, 0
         if name not in self._lines:
             self._lines[name] = {
                 each: (file, line, region.indent)
-                for file, region in self._regions[name]
+                for file, region in regions
                 for each, line in zip(region.bodies, region.lines(), strict=True)
             }
-        file, line, indent = self._lines[name].get(body, ("", 0, 0))
-        section = parse_item(_alone(body, indent), file, line, self._environ, ProblemList())
-        return section or Section(Place(file, line))
+        return self._lines[name].get(body, ("", 0, 0))
 
 
 class Whereabouts:
@@ -162,21 +268,20 @@ class ItemOrigin:
         return self._where.section(self._list_name, self._body).place_of(key)
 
 
-def parsed(
-    region: Region, known: Mapping[str, object], file: str, environ: Mapping[str, str], problems: ProblemList
-) -> list[Section]:
+def parsed(laid: Laid, environ: Mapping[str, str], problems: ProblemList) -> list[Section]:
     """Return the items of a region that are not known.
 
     Raises:
         DoubtfulError: one of them is no mapping by itself.
     """
-    fresh = [index for index, body in enumerate(region.bodies) if body not in known]
-    lines = region.lines() if fresh else []
+    region = laid.region
+    lines = region.lines() if len(laid.unread) > _SOUGHT else None
     sections: list[Section] = []
-    for index in fresh:
+    for index in laid.unread:
+        line = region.line_of(index) if lines is None else lines[index]
         text = _alone(region.bodies[index], region.indent)
-        section = parse_item(text, file, lines[index], environ, problems)
-        if section is None or section.place.line != lines[index]:
+        section = parse_item(text, laid.file, line, environ, problems)
+        if section is None or section.place.line != line:
             raise DoubtfulError
         sections.append(section)
     return sections

@@ -1,6 +1,7 @@
 """The base of the model of every section."""
 
 from collections.abc import Mapping
+from functools import cache
 from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict
@@ -25,6 +26,7 @@ class Keys(BaseModel):
     """Keys that are read before the mapping is validated, with their documentation."""
 
     @classmethod
-    def by_key(cls) -> dict[str, FieldInfo]:
+    @cache
+    def by_key(cls) -> Mapping[str, FieldInfo]:
         """Return the fields by the key that the file has for each."""
         return {field.alias or name: field for name, field in cls.model_fields.items()}

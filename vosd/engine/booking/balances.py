@@ -5,7 +5,7 @@ whether it may be used for calls, not what it owes.
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Set
 from decimal import Decimal
 from typing import Final
 
@@ -62,11 +62,17 @@ class Balances(Counting):
         self.behind: set[str] = set()
         """Accounts with fewer entries in the database than were committed; read by ``DatabaseWatch``."""
 
-    async def adopt(self, accounts: Mapping[str, Account], in_calls: Callable[[], Collection[str]] = frozenset) -> None:
+    async def adopt(
+        self,
+        accounts: Mapping[str, Account],
+        in_calls: Callable[[], Collection[str]] = frozenset,
+        other: Set[str] | None = None,
+    ) -> None:
         """Insert a row for each account that has none, set its currency, and read balances that are not known yet.
 
         ``in_calls`` returns the accounts of running calls, which will be booked in the present currencies. Whether a
-        currency may change is checked last, so that the result holds until the caller awaits something.
+        currency may change is checked last, so that the result holds until the caller awaits something. ``other`` has
+        all accounts that may differ from those adopted last; None = any may.
 
         Raises:
             CurrencyChangedError: some have money in another currency; the credits are not changed.
@@ -74,8 +80,9 @@ class Balances(Counting):
         """
         unread: list[str] = []
         currencies: dict[str, str] = {}
-        for count, (name, account) in enumerate(accounts.items(), 1):
-            credit = self.credits.get(name)
+        names: Collection[str] = accounts if other is None else other & accounts.keys()
+        for count, name in enumerate(names, 1):
+            account, credit = accounts[name], self.credits.get(name)
             if credit is None or not credit.is_read:
                 unread.append(name)
             if self._currencies.get(name) != account.currency:
@@ -93,10 +100,10 @@ class Balances(Counting):
             credit.committed(*changes.standings[name])
             credit.expires_at = changes.expiries.get(name)
             credit.set_terms(accounts[name].overdraft_limit, accounts[name].balance_low)
-        limited = {name for name, account in accounts.items() if account.spend_limits}
-        for name in sorted(limited | self._limited.intersection(accounts)):
+        limited = {name for name in names if accounts[name].spend_limits}
+        for name in sorted(limited | self._limited.intersection(names)):
             await self._set_spend_limits(self.credits[name], accounts[name])
-        self._limited = limited
+        self._limited = limited if other is None else limited | (self._limited - other)
 
     async def _set_spend_limits(self, credit: AccountCredit, account: Account) -> None:
         """Set the spend limits of an account; what its calls have cost in the present periods is read where unknown."""

@@ -1,0 +1,314 @@
+"""The next catalogue from the last one: only accounts and mapping gateways that have changed are looked at (ADR 60).
+
+Each check of ``settle.py`` regards one definition and those that it names. So it holds for the next catalogue as it did
+for the last one, unless that definition has changed or an account that it names. What mapping gateways may not have in
+common is looked up in the indexes of the last catalogue. Where more has changed, or where something is wrong, the
+catalogue is put together as a whole.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Set
+from dataclasses import replace
+from itertools import chain
+from typing import Any, NamedTuple
+
+from vosd.billing.accounts import Account
+from vosd.catalogue.agents import agents_by_account
+from vosd.catalogue.catalogue import Catalogue, Changes
+from vosd.catalogue.exchange import Exchange
+from vosd.catalogue.merge import Merged
+from vosd.catalogue.number_rules import incoming_rules, sections_of
+from vosd.catalogue.problems import ProblemList
+from vosd.catalogue.rate_choices import chooser_of
+from vosd.catalogue.references import check_currencies, sold_by_plan
+from vosd.catalogue.reused import CHANGING, Assembled, Reused, Watched
+from vosd.catalogue.settle import (
+    check_account,
+    check_gateway,
+    each_of,
+    settled_account,
+    settled_phone,
+    settled_vendor,
+)
+from vosd.catalogue.source import Change, Definition, Definitions
+from vosd.catalogue.spliced import edited, spliced
+from vosd.catalogue.users import check_networks, wide_networks
+from vosd.catalogue.versions import version_of
+from vosd.routing.identify import SourceConflict, SourceIndex
+from vosd.trunks.gateways import MappingGateway
+
+
+class _Whole(Exception):  # noqa: N818 - it names the finding
+    """The catalogue has to be put together as a whole."""
+
+
+class _Difference(NamedTuple):
+    """What has changed of one kind."""
+
+    change: Change
+    changed: Mapping[str, Definition[Any]]
+    """New definitions, and those with another value."""
+    gone: Set[str]
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the definitions and their order are as they were."""
+        return not self.changed and [*self.change.before] == [*self.change.names]
+
+
+def assemble_changes(
+    last: Assembled, merged: Merged, rest: str, exchange: Exchange, problems: ProblemList, reused: Reused
+) -> Catalogue | None:
+    """Return the next catalogue; None where it has to be put together as a whole.
+
+    ``rest`` is the digest of everything but accounts, gateways and phones. Problems are those of the whole; some may be
+    missing where None is returned.
+    """
+    if rest != last.rest or problems.has_errors:
+        return None
+    found = _differences(last, merged)
+    if found is None or not (found["routing_gateways"].is_empty and found["phones"].is_empty):
+        return None
+    try:
+        return _Next(last, merged, found["accounts"], found["mapping_gateways"], exchange, problems, reused).catalogue()
+    except _Whole:
+        return None
+
+
+def _differences(last: Assembled, merged: Merged) -> dict[str, _Difference] | None:
+    found = {}
+    for field in CHANGING:
+        now: Definitions[Any] = getattr(merged, field)
+        before: Mapping[str, Definition[Any]] = getattr(last.merged, field).sound
+        if now.change is None or now.broken:
+            return None
+        read = now.change.read.items()
+        changed = {name: each for name, each in read if name not in before or before[name].value != each.value}
+        found[field] = _Difference(now.change, changed, now.change.gone)
+    return found
+
+
+class _Next:
+    """The catalogue that is made of the last one."""
+
+    def __init__(
+        self,
+        last: Assembled,
+        merged: Merged,
+        accounts: _Difference,
+        gateways: _Difference,
+        exchange: Exchange,
+        problems: ProblemList,
+        reused: Reused,
+    ) -> None:
+        self._last, self._before, self._merged = last, last.catalogue, merged
+        self._accounts, self._gateways = accounts, gateways
+        self._exchange, self._problems, self._reused = exchange, problems, reused
+        before = self._before.accounts
+        self._other = accounts.gone | {name for name in accounts.changed if name in before}
+        """Accounts that something may have named before."""
+        self._warned = {kind: {*names} for kind, names in last.watched.warned.items()}
+
+    def catalogue(self) -> Catalogue:
+        """Return it.
+
+        Raises:
+            _Whole: it cannot be made of the last one.
+        """
+        before, merged, problems, reused = self._before, self._merged, self._problems, self._reused
+        self._refuse_other_payers()
+        changed = self._accounts.changed
+        settled = {
+            name: settled_account(each, merged, self._exchange, problems, reused) for name, each in changed.items()
+        }
+        accounts = spliced(before.accounts, self._accounts.change, settled, len(before.accounts))
+        led = self._looked_at_accounts(accounts)
+        agents = edited(
+            before.agents,
+            led | self._accounts.gone,
+            agents_by_account(merged.accounts, accounts, problems, led | self._warned["agents"]),
+        )
+        if self._warned["agents"]:
+            self._warned["agents"] |= led & agents.keys()
+
+        values = {name: each.value for name, each in self._gateways.changed.items()}
+        gone = self._gateways.gone
+        of_others = {name for name in self._named_by_gateways() if name not in gone and name not in values}
+        self._look_at_gateways({*values, *of_others}, accounts)
+        sold = self._check_sold({*values, *of_others}, accounts)
+        number = len(before.mapping_gateways) - len(before.phones)
+        gateways = spliced(before.mapping_gateways, self._gateways.change, values, number)
+        domains = self._users(values)
+        wide = self._check_networks(values, gateways, domains)
+        callers = [(values[name], each) for name, each in self._gateways.changed.items()]
+        rules = incoming_rules(callers, before.number_lists, before.number_pools, self._last.rules, merged, problems)
+        if problems.has_errors:
+            raise _Whole
+        chooser = chooser_of(
+            before.parameters, before.rate_groups, before.period_rates, before.calendars, before.currencies
+        )
+        account_rates = edited(
+            before.account_rates, {*settled, *self._accounts.gone}, chooser.of_accounts(settled.values())
+        )
+        priced = [gateways[name] for name in (*values, *of_others)]
+        customer_rates = edited(
+            before.customer_rates,
+            {*values, *of_others, *gone},
+            chooser.of_trunks(priced, accounts, account_rates),
+        )
+        version = version_of(
+            reused.changed_digest("accounts", settled, self._accounts.gone),
+            reused.changed_digest("mapping gateways", values, gone),
+            self._last.rest_version,
+        )
+        catalogue = replace(
+            before,
+            version=version,
+            accounts=accounts,
+            mapping_gateways=gateways,
+            sources=self._sources(values),
+            users=domains.pop(""),
+            domains=domains,
+            incoming=edited(before.incoming, {*values, *gone}, rules),
+            sections=edited(
+                before.sections,
+                led | self._accounts.gone,
+                sections_of([accounts[name] for name in led], agents),
+            ),
+            agents=agents,
+            customer_rates=customer_rates,
+            account_rates=account_rates,
+            changes=Changes(before.version, settled.keys() | self._accounts.gone, values.keys() | gone),
+        )
+        warned = {kind: frozenset(names) for kind, names in self._warned.items()}
+        watched = Watched(warned, wide, self._last.watched.sold | sold)
+        kept = self._last._replace(catalogue=catalogue, merged=merged, watched=watched)
+        reused.keep(kept, self._accounts.gone)
+        return catalogue
+
+    def _refuse_other_payers(self) -> None:
+        """Leave it to the whole where a vendor or a phone names an account that has changed."""
+        before = self._before
+        payers = chain(
+            (each.account for each in before.routing_gateways.values()),
+            (each.gateway.account for each in before.phones.values()),
+        )
+        if self._other and any(account in self._other for account in payers):
+            raise _Whole
+
+    def _named_by_gateways(self) -> list[str]:
+        """Return the mapping gateways whose account has changed."""
+        if not self._other:
+            return []
+        return [name for name, each in self._before.mapping_gateways.items() if each.account in self._other]
+
+    def _looked_at_accounts(self, accounts: Mapping[str, Account]) -> set[str]:
+        """Check the accounts that have changed; return them, and those below them."""
+        led = {*self._accounts.changed}
+        if self._other:
+            above = self._before.agents.items()
+            led.update(name for name, agents in above if any(each.id in self._other for each in agents))
+        led -= self._accounts.gone
+        self._look(
+            "accounts",
+            led,
+            lambda each: check_account(each, accounts[each.value.id], self._merged, self._exchange, self._problems),
+            self._accounts.gone,
+        )
+        self._warned["agents"] -= self._accounts.gone
+        return led
+
+    def _look_at_gateways(self, names: Iterable[str], accounts: Mapping[str, Account]) -> None:
+        """Check the gateways ``names``, and again what had warnings."""
+        merged, exchange, problems = self._merged, self._exchange, self._problems
+        phones, vendors = merged.phones.sound, merged.routing_gateways.sound
+        for name in self._gateways.changed:
+            if name in phones or (name in vendors and vendors[name].value.credentials is not None):
+                raise _Whole
+        gone = self._gateways.gone
+        self._look(
+            "mapping_gateways", names, lambda each: check_gateway(each, merged, accounts, exchange, problems), gone
+        )
+        self._look("phones", (), lambda each: settled_phone(each, merged, accounts, exchange, problems))
+        self._look("routing_gateways", (), lambda each: settled_vendor(each, merged, accounts, exchange, problems))
+
+    def _look(
+        self,
+        kind: str,
+        names: Iterable[str],
+        look: Callable[[Definition[Any]], object],
+        gone: Set[str] = frozenset(),
+    ) -> None:
+        """Look at definitions, and again at those that had warnings."""
+        sound = getattr(self._merged, kind).sound
+        looked_at = {name: sound[name] for name in {*names, *self._warned[kind]} if name not in gone}
+        warned: set[str] = set()
+        each_of(looked_at, look, self._problems, warned)
+        self._warned[kind] = warned
+
+    def _check_sold(self, names: Iterable[str], accounts: Mapping[str, Account]) -> frozenset[tuple[str, str | None]]:
+        """Check what is sold now in other currencies than before, by some routing plan."""
+        merged = self._merged
+        definitions = [merged.mapping_gateways.sound[name] for name in names]
+        sold = sold_by_plan(((each.value, each) for each in definitions), accounts)
+        new = {key: each for key, each in sold.items() if key not in self._last.watched.sold}
+        if new:
+            plans = merged.routing_plans.values()
+            check_currencies(new, merged.routing_gateways, plans, accounts, self._exchange, self._problems)
+        return frozenset(new)
+
+    def _users(self, values: Mapping[str, MappingGateway]) -> dict[str, Mapping[str, MappingGateway]]:
+        """Return everything with credentials by domain and user name."""
+        domains: dict[str, Mapping[str, MappingGateway]] = {"": self._before.users, **self._before.domains}
+        own: dict[str, dict[str, MappingGateway]] = {}
+
+        def users_in(domain: str) -> dict[str, MappingGateway]:
+            if domain not in own:
+                own[domain] = dict(domains.get(domain, {}))
+            return own[domain]
+
+        for gateway in self._replaced(values):
+            if gateway.credentials is not None:
+                del users_in(gateway.credentials.domain)[gateway.credentials.username]
+        for gateway in values.values():
+            if gateway.credentials is not None:
+                users = users_in(gateway.credentials.domain)
+                if users.setdefault(gateway.credentials.username, gateway) is not gateway:
+                    raise _Whole
+        domains |= own
+        return {domain: users for domain, users in domains.items() if users or not domain}
+
+    def _replaced(self, values: Mapping[str, MappingGateway]) -> list[MappingGateway]:
+        """Return the gateways of the last catalogue that have changed or are gone."""
+        before = self._before.mapping_gateways
+        return [before[name] for name in (*values, *self._gateways.gone) if name in before]
+
+    def _check_networks(
+        self,
+        values: Mapping[str, MappingGateway],
+        gateways: Mapping[str, MappingGateway],
+        domains: Mapping[str, Mapping[str, MappingGateway]],
+    ) -> frozenset[str]:
+        """Check the wide networks of gateways against the hosts of users; return those with wide networks."""
+        changed = {name for name, gateway in values.items() if wide_networks(gateway)}
+        wide = self._last.watched.wide.difference(self._gateways.gone, values) | changed
+        has_other_users = any(each.credentials is not None for each in (*values.values(), *self._replaced(values)))
+        looked_at = wide if has_other_users or self._warned["networks"] else changed
+        if not looked_at:
+            self._warned["networks"] = set()
+            return wide
+        found = len(self._problems)
+        users = [user for each in domains.values() for user in each.values()]
+        check_networks(
+            [gateways[name] for name in looked_at], users, self._merged.mapping_gateways.sound, self._problems
+        )
+        self._warned["networks"] = {*wide} if len(self._problems) > found else set()
+        return wide
+
+    def _sources(self, values: Mapping[str, MappingGateway]) -> SourceIndex:
+        replaced = self._replaced(values)
+        if not (values or replaced):
+            return self._before.sources
+        try:
+            return self._before.sources.changed(replaced, values.values())
+        except SourceConflict as conflict:
+            raise _Whole from conflict

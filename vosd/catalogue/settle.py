@@ -1,0 +1,137 @@
+"""Single definitions: each checked with what it names, and completed by what it has from others.
+
+All that is checked here depends on one definition and on those that it names, so ``by_difference`` looks again only at
+what has changed. What definitions may not have in common is checked elsewhere.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+import msgspec
+
+from vosd.billing.accounts import Account, AccountType
+from vosd.catalogue.exchange import Exchange
+from vosd.catalogue.merge import Merged
+from vosd.catalogue.problems import ProblemList
+from vosd.catalogue.rate_choices import currency_from
+from vosd.catalogue.rate_references import check_rates_of_account, check_rates_of_trunk
+from vosd.catalogue.references import check_currency, check_partner, check_payer, check_phone, check_plan, check_vendor
+from vosd.catalogue.reused import Reused
+from vosd.catalogue.source import CURRENCY_OF_RATE_GROUP, DEFAULT_CURRENCY, Definition
+from vosd.trunks.gateways import MappingGateway, RoutingGateway
+from vosd.trunks.phone import Phone
+from vosd.trunks.scope import Limit, Scope
+
+Thing = TypeVar("Thing")
+Made = TypeVar("Made")
+
+
+def each_of(
+    definitions: Mapping[str, Definition[Thing]],
+    look: Callable[[Definition[Thing]], Made],
+    problems: ProblemList,
+    warned: set[str],
+) -> dict[str, Made]:
+    """Look at definitions and return what is found, by name; names of those with problems are added to ``warned``."""
+    found: dict[str, Made] = {}
+    for name, definition in definitions.items():
+        before = len(problems)
+        found[name] = look(definition)
+        if len(problems) > before:
+            warned.add(name)
+    return found
+
+
+def settled(account: Account, group_currency: str | None) -> Account:
+    """Return an account with its currency; ``group_currency`` is None where it has no rate group."""
+    if account.currency != CURRENCY_OF_RATE_GROUP:
+        return account
+    return msgspec.structs.replace(account, currency=group_currency or DEFAULT_CURRENCY)
+
+
+def settled_account(
+    definition: Definition[Account], merged: Merged, exchange: Exchange, problems: ProblemList, reused: Reused
+) -> Account:
+    """Return an account with its currency."""
+    account = definition.value
+    if account.calendar is not None:
+        merged.calendars.find(account.calendar, definition, "calendar", problems)
+    priced_by = currency_from(account)
+    if priced_by is None:
+        return reused.settled(account, None, settled)
+    key, name = priced_by
+    group = merged.rate_groups.sound.get(name)
+    if key == "rate_group":
+        group = merged.rate_groups.find(name, definition, key, problems)
+    if group is None:
+        return reused.settled(account, None, settled)
+    if not check_currency(definition, group.value.currency, exchange, problems):
+        return msgspec.structs.replace(account, currency=group.value.currency)  # so that this is the one mistake
+    return reused.settled(account, group.value.currency, settled)
+
+
+def check_account(
+    definition: Definition[Account], account: Account, merged: Merged, exchange: Exchange, problems: ProblemList
+) -> None:
+    """Check what an account names; ``account`` is the settled one."""
+    check_plan(definition.value.routing_plan, definition, merged, problems)
+    check_rates_of_account(definition, account, merged, exchange, problems)
+
+
+def check_gateway(
+    definition: Definition[MappingGateway],
+    merged: Merged,
+    accounts: Mapping[str, Account],
+    exchange: Exchange,
+    problems: ProblemList,
+) -> None:
+    """Check what a mapping gateway names; ``accounts`` are the settled ones."""
+    check_payer(definition.value, definition, merged, accounts, problems)
+    check_rates_of_trunk(definition.value, definition, merged, accounts, exchange, problems)
+
+
+def settled_phone(
+    definition: Definition[Phone],
+    merged: Merged,
+    accounts: Mapping[str, Account],
+    exchange: Exchange,
+    problems: ProblemList,
+) -> Phone:
+    """Return a phone with the gateway for calls while it is offline, checked with what it names."""
+    phone = definition.value
+    check_payer(phone.gateway, definition, merged, accounts, problems)
+    check_rates_of_trunk(phone.gateway, definition, merged, accounts, exchange, problems)
+    check_phone(definition, merged, problems)
+    if phone.offline_gateway is None and merged.offline_gateway is not None:
+        return msgspec.structs.replace(phone, offline_gateway=merged.offline_gateway.value)
+    return phone
+
+
+def settled_vendor(
+    definition: Definition[RoutingGateway],
+    merged: Merged,
+    accounts: Mapping[str, Account],
+    exchange: Exchange,
+    problems: ProblemList,
+) -> RoutingGateway:
+    """Return a vendor with what it has from its account: whether it earns, the partner, limits that are shared.
+
+    It is checked with what it names.
+    """
+    vendor = definition.value
+    check_vendor(definition, merged, problems)
+    check_rates_of_trunk(vendor, definition, merged, accounts, exchange, problems)
+    found = merged.accounts.sound.get(vendor.account or "")
+    if found is None:
+        return vendor
+    account = found.value
+    if account.type is AccountType.PARTNER:
+        check_partner(definition, problems)
+        vendor = msgspec.structs.replace(vendor, earns=True)
+    limit = Limit(Scope.VENDOR, account.id, account.max_concurrent, account.max_cps)
+    is_limited = account.max_concurrent is not None or account.max_cps is not None
+    if not is_limited and (account.partner is None or vendor.partner is not None):
+        return vendor
+    return msgspec.structs.replace(
+        vendor, partner=vendor.partner or account.partner, account_limit=limit if is_limited else None
+    )

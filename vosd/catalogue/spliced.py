@@ -1,0 +1,48 @@
+"""Mappings of the last catalogue with what has changed: a copy, as calls go on by the last one (ADR 60)."""
+
+from collections.abc import Mapping, Set
+from itertools import islice
+from typing import TypeVar
+
+from vosd.catalogue.source import Change
+
+Thing = TypeVar("Thing")
+
+
+def spliced(
+    before: Mapping[str, Thing], change: Change, things: Mapping[str, Thing], number: int
+) -> Mapping[str, Thing]:
+    """Return what a catalogue has of one kind after a change, in the order of the source.
+
+    ``things`` are new or other values, and the first ``number`` of ``before`` are of that kind. Copying is done by the
+    interpreter at once, which takes a hundredth of a loop.
+    """
+    names, replaced = [*change.names], [*change.before]
+    if names == replaced:
+        if not things:
+            return before
+        made = dict(before)
+    elif change.begin + len(replaced) == number == len(before):
+        made = dict(before)
+        for name in replaced:
+            del made[name]
+    else:
+        made = dict(islice(before.items(), change.begin))
+        made.update((name, things[name] if name in things else before[name]) for name in names)
+        made.update(before)
+    made.update((name, things[name] if name in things else before[name]) for name in names)
+    made.update(things)
+    for name in change.gone:
+        made.pop(name, None)
+    return made
+
+
+def edited(before: Mapping[str, Thing], without: Set[str], things: Mapping[str, Thing]) -> Mapping[str, Thing]:
+    """Return a mapping without some names, and with others; their order is open."""
+    if not things and not any(name in before for name in without):
+        return before
+    made = dict(before)
+    for name in without:
+        made.pop(name, None)
+    made.update(things)
+    return made
