@@ -19,6 +19,7 @@ from vosd.daemon.definitions import RETRY_S, DefinitionWatch, StoredDefinitions
 from vosd.daemon.start import load_at_start
 from vosd.daemon.systemd import Notifier
 from vosd.storage.migrate import migrate
+from vosd.storage.separate_books import SeparateBooks
 
 HEADER = "prefix,billing_rate\n"
 
@@ -76,11 +77,16 @@ class Site:
         return Daemon(self.file, load_at_start(self.file, self.definitions.read), Notifier(None))
 
 
+async def begin_nothing(_books: SeparateBooks) -> None:
+    """Leave the start of the bookkeeper to the first batch."""
+
+
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     site = Site(tmp_path)
     monkeypatch.setattr(bootstrap, "SqlDecks", lambda _database: site.decks)
     monkeypatch.setattr(bootstrap, "DEFINITIONS", site.definitions)
+    monkeypatch.setattr(SeparateBooks, "start", begin_nothing)  # it starts with the first call, and there is none
     yield site
     structlog.reset_defaults()  # a reload configures the log
 
