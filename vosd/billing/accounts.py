@@ -21,6 +21,13 @@ class AccountType(Enum):
     PARTNER = "partner"
 
 
+class WhileAway(Enum):
+    """What becomes of an account's new calls while the database is away."""
+
+    CONTINUE = "continue"
+    REFUSE = "refuse"
+
+
 class Account(msgspec.Struct, frozen=True):
     """One account of the catalogue."""
 
@@ -63,6 +70,10 @@ class Account(msgspec.Struct, frozen=True):
     """The company behind it; a call from one of its accounts never goes to a routing gateway of the same."""
     payment_extends_days: int = 0
     """By how many days a payment extends the validity: its own, or SERVER_PAY_DELAY_CUSTOMER_EXPIRE_DAY."""
+    database_away: WhileAway = WhileAway.CONTINUE
+    """What becomes of its new calls while the database is away."""
+    database_away_cap: Decimal | None = None
+    """What its calls may cost in one such outage; None = as much as all accounts with a limit may."""
     advance_s: int = 60
     """Seconds reserved at a time: SERVER_BILLING_PREVENT_OVERDRAFT_ADVANCE_TIME, or the account's own."""
     private_rate_group: str | None = None

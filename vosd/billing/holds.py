@@ -94,13 +94,16 @@ class AccountCredit:
 
     __slots__ = (
         "_balance",
+        "_bound",
         "_holds",
         "_low_at",
+        "_own_limit",
         "_reserved",
         "_seq",
         "_unbooked",
         "account",
         "expires_at",
+        "is_capped",
         "limit",
         "low_below",
         "lows",
@@ -109,7 +112,10 @@ class AccountCredit:
 
     def __init__(self, account: str, limit: Decimal | None, balance: Decimal = ZERO, seq: int = 0) -> None:
         self.account = account
-        self.limit = limit
+        self.limit = self._own_limit = limit
+        self._bound: Decimal | None = None
+        self.is_capped = False
+        """Whether a call was refused because of ``bound``."""
         self._balance = balance
         self._seq = seq
         self._reserved = ZERO
@@ -183,6 +189,9 @@ class AccountCredit:
                 f"account {self.account} has {format_amount(available)} {currency} available, "
                 f"{granted_s} s to prefix {applied.rate.prefix} hold {format_amount(amount)}"
             )
+            if self._bound is not None and self.limit == self._bound:
+                self.is_capped = True
+                detail += ", as its database_away_cap allows no more until the database is back"
             return Refusal(EndReason.INSUFFICIENT_BALANCE, 402, detail)
         if self.spending is not None and (limit := self.spending.objection(amount, self._reserved)) is not None:
             self.spending.refused(limit)
@@ -205,7 +214,7 @@ class AccountCredit:
     def snapshot(self) -> CreditSnapshot:
         """Describe the account beside the holds of its calls."""
         return CreditSnapshot(
-            self.account, self.limit, self._balance, self._seq, self._unbooked, self.low_below, self._low_at
+            self.account, self._own_limit, self._balance, self._seq, self._unbooked, self.low_below, self._low_at
         )
 
     def resume(self, snapshot: HoldSnapshot) -> Hold:
@@ -287,8 +296,19 @@ class AccountCredit:
 
     def set_terms(self, limit: Decimal | None, low_below: Decimal | None) -> None:
         """Set what a reload changed; a lower limit cuts no hold, it only refuses further ones."""
-        self.limit, self.low_below = limit, low_below
+        self._own_limit, self.low_below = limit, low_below
+        self._settle_limit()
         self._check_low()
+
+    def bound(self, cap: Decimal | None) -> None:
+        """Let calls cost at most ``cap`` more from now on, and no more than the limit allows; None = that alone."""
+        self._bound = None if cap is None else cap - self._balance - self._unbooked + self._reserved
+        self.is_capped = False
+        self._settle_limit()
+
+    def _settle_limit(self) -> None:
+        known = [each for each in (self._own_limit, self._bound) if each is not None]
+        self.limit = min(known, default=None)
 
     def _check_low(self) -> None:
         """Add the account to ``lows`` when less than ``low_below`` is left: once, until a payment brings enough again.

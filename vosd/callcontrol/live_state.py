@@ -36,6 +36,7 @@ class LiveState:
         "dynamic_lists",
         "entropy",
         "health",
+        "is_database_away",
         "is_located",
         "occupancy",
         "pool_turns",
@@ -71,6 +72,7 @@ class LiveState:
         self.pool_turns = PoolTurns()
         self.address_turns = AddressTurns()
         self.credits = {} if credits is None else credits
+        self.is_database_away = False
 
     def draw(self, below: int) -> int:
         """Return a random whole number from 0 to ``below`` - 1."""

@@ -10,7 +10,7 @@ from typing import Final
 from vosd.base.cause import EndReason
 from vosd.base.clock import Instant
 from vosd.base.errors import Refusal
-from vosd.billing.accounts import Account
+from vosd.billing.accounts import Account, WhileAway
 from vosd.billing.call_hold import CallHold
 from vosd.billing.parties import Party, Role
 from vosd.billing.ports import Rates
@@ -36,6 +36,8 @@ def occupy_account(
 ) -> Refusal | None:
     """Refuse a disabled, blocked or expired account, and numbers outside its section; reserve capacity of it.
 
+    So is one refused that takes no calls while the database is away.
+
     ``is_free``: the call costs nothing, so an expired account may make it. ``sections`` are those that hold for
     ``number``; ``what`` is what a refusal calls the account.
     """
@@ -44,6 +46,9 @@ def occupy_account(
     if account.id in live.blocks.accounts:
         block = live.blocks.accounts[account.id]
         return Refusal(EndReason.ACCOUNT_DISABLED, 403, f"{what} {account.id} is {block.setting.value} {block}")
+    if live.is_database_away and account.database_away is WhileAway.REFUSE:
+        detail = f"{what} {account.id} takes no calls while the database is away"
+        return Refusal(EndReason.OVERLOAD, 503, detail)
     expires_at = live.credits[account.id].expires_at or account.expires_at
     if expires_at is not None and at.wall >= expires_at and not is_free:
         return Refusal(EndReason.ACCOUNT_EXPIRED, 403, f"{what} {account.id} has expired")

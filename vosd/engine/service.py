@@ -21,6 +21,7 @@ from vosd.catalogue.ports import NoOverrides, SwitchOverrides
 from vosd.cdr.lease import Lease
 from vosd.cdr.ports import Books
 from vosd.engine.background import BackgroundTasks, every, report_dropped
+from vosd.engine.booking.away_terms import AwayTerms
 from vosd.engine.booking.balances import ACCOUNTS_AT_ONCE, Balances
 from vosd.engine.booking.call_keeper import CallKeeper
 from vosd.engine.booking.comparison import Comparison
@@ -130,6 +131,8 @@ class SwitchService:
         )
         self.node = Node(settings.node, settings.sip, settings.trace, listeners, catalogue, surroundings)
         self.switch, self.registrations = self.node.switch, self.node.registrations
+        self._away_terms = AwayTerms(self.switch.live, lambda: self.switch.catalogue)
+        self.database.set_away = self._away_terms.set_away
         self._quality_file = QualityFile(settings.state_dir / "quality.json", self.switch.live.quality, clock)
         self._journal.describe = self.switch.describe
         self._endpoint = self.node.endpoint
@@ -393,3 +396,4 @@ class SwitchService:
         """Have the journal prove that the switch lives, and report when too much waits for the database."""
         self._journal.tick(self._clock.now(), has_calls=self.switch.has_calls)
         self._recorder.watch_length(self.switch.catalogue.parameters.cdr_pending)
+        self._away_terms.report()

@@ -19,6 +19,8 @@ class Event(StrEnum):
     DATABASE_REGRESSED = "database_regressed"
     """It has lost commits: new calls are refused until it has been compared with the journal."""
     DATABASE_MENDED = "database_mended"
+    AWAY_CAP_REACHED = "away_cap_reached"
+    """The calls of an account have cost as much as they may while the database is away: others are refused."""
     CDR_QUEUE_LONG = "cdr_queue_long"
     """80 % of SERVER_MAX_CDR_PENDING_LIST_LENGTH calls wait for the database."""
     CDR_QUEUE_SHORT = "cdr_queue_short"

@@ -192,6 +192,7 @@ def _call_parameters(
         challenges_max=parameters.challenge_retry,
         quality_slice_ms=60_000 * parameters.quality_slice,
         quality_slices=parameters.quality_slices,
+        away_cap=keys.database.away_cap,
         cdr_pending=parameters.cdr_pending,
         dynamic_blacklist=caller_limits(keys.dynamic_blacklist),
         max_attempts=parameters.switch_limit + 1,

@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, model_validator
 
 from vosd.base.margin import LossGuard
 from vosd.base.money import ZERO, Rounding, unit_of
-from vosd.billing.accounts import AccountType
+from vosd.billing.accounts import AccountType, WhileAway
 from vosd.billing.rate_choice import RateSelection
 from vosd.billing.rights import Right
 from vosd.billing.spending import SpendAction, SpendPeriod
@@ -93,6 +93,12 @@ class AccountKeys(Keys):
     longest prefix that fits decides, allowed or denied. Other calls end with 403, ``Number Not Allowed``."""
     denied_prefixes: SectionPrefixes = ()
     """Called prefixes that its calls may not have. The same prefix in both lists is denied."""
+    database_away: Annotated[WhileAway, choice(WhileAway)] = WhileAway.CONTINUE
+    """New calls while the database is away: ``continue`` takes them within the last known balance and the limit, and
+    within ``database_away_cap``; ``refuse`` refuses them with 503. Running calls go on."""
+    database_away_cap: Annotated[Decimal | None, price()] = None
+    """What its calls may cost in one such outage at most, in its currency. Default: ``database.away_cap`` where it has
+    an overdraft limit, nothing where that is ``unlimited``."""
     advance_minutes: Annotated[int | None, whole(1, 15)] = None
     """Minutes reserved at a time. Default: SERVER_BILLING_PREVENT_OVERDRAFT_ADVANCE_TIME."""
 

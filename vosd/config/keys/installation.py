@@ -4,6 +4,7 @@ Each field's docstring is its documentation: ``docs/configuration.md`` is genera
 """
 
 from collections.abc import Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, ClassVar
 
@@ -19,6 +20,7 @@ from vosd.config.keys.presets import Preset
 from vosd.config.keys.redirect_server import RedirectServerKeys
 from vosd.config.keys.routing import RoutingKeys
 from vosd.config.keys.sip import SipKeys
+from vosd.config.reader.amounts import overdraft
 from vosd.config.reader.fields import choice, object_name, whole
 from vosd.config.reader.files import database_url, file_path, socket_path
 from vosd.config.reader.model import Keys
@@ -31,6 +33,10 @@ class DatabaseKeys(Keys):
 
     url: Annotated[Secret, database_url()] = Secret("sqlite+aiosqlite:///var/vosd.db")
     """``sqlite+aiosqlite:///FILE`` or ``mysql+aiomysql://USER:PASSWORD@HOST:PORT/NAME``; best with ``${ENV}``."""
+    away_cap: Annotated[Decimal | None, overdraft()] = Decimal(1_000)
+    """What the calls of an account with an overdraft limit may cost in one outage of the database, beside what its
+    balance allows, each in its currency; ``unlimited`` sets no such bound. An account may set its own
+    ``database_away_cap``. A reload changes it for the next outage."""
 
     not_built: ClassVar[frozenset[str]] = frozenset({"password_file", "pool_size", "retention"})
 

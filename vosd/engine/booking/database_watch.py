@@ -55,6 +55,10 @@ def regression(known: DatabaseState, seen: DatabaseState) -> str | None:
     return None
 
 
+async def _no_terms(_is_away: bool) -> None:
+    """Do nothing: no calls are taken."""
+
+
 class DatabaseWatch(Counting):
     """Keeps the lease of one switch and the last known state of the database."""
 
@@ -77,6 +81,9 @@ class DatabaseWatch(Counting):
         self._memo = memo
         self._clock = clock
         self._mended = mended
+        self.set_away: Callable[[bool], Awaitable[None]] = _no_terms
+        """Called with True when the database goes away, with False when it is back and the balances are read."""
+        self._is_away = False
         self._known: DatabaseState | None = None
         self._lost: LeaseHeld | None = None
         self._outage = Outage(Event.DATABASE_AWAY, part="lease")
@@ -176,6 +183,7 @@ class DatabaseWatch(Counting):
             seen = await self._lease.hold(self._claimant)
         except StoreUnavailable as error:
             self._outage.found(error)
+            await self._note_away(is_away=True)
             return
         except LeaseHeld as held:
             if self._lost is None:
@@ -187,6 +195,7 @@ class DatabaseWatch(Counting):
             _log.warning(Event.LEASE_REGAINED, epoch=seen.epoch)
         self._outage.over()
         self._lost = None
+        await self._come_back()
         known, self._known = self._known, seen
         self._notice(regression(known, seen), known, seen)
         if self._comparison.is_wanted:
@@ -194,6 +203,20 @@ class DatabaseWatch(Counting):
         self._remember()
 
     # -- inside -------------------------------------------------------------------------------------------------
+
+    async def _come_back(self) -> None:
+        """Read what was booked elsewhere during an outage, then end what held during it."""
+        if self._is_away:
+            try:
+                await self._balances.refresh()
+            except StoreUnavailable:
+                return  # it is away again: the next look says so
+            await self._note_away(is_away=False)
+
+    async def _note_away(self, *, is_away: bool) -> None:
+        if self._is_away != is_away:
+            self._is_away = is_away
+            await self.set_away(is_away)
 
     def _notice(self, why: str | None, known: DatabaseState, seen: DatabaseState) -> None:
         if why is not None:

@@ -119,12 +119,12 @@ class MariaDb:
         assert self._process is not None, "the server was not started"
         return self._process.pid
 
-    def start(self) -> None:
-        """Start the server and return when it answers."""
+    def start(self, *more_options: str) -> None:
+        """Start the server, with further options, and return when it answers."""
         # without this the server would notify the service manager of the test that it is ready
         environ = {name: value for name, value in os.environ.items() if name != "NOTIFY_SOCKET"}
         self._process = subprocess.Popen(
-            self._command,
+            [*self._command, *more_options],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

@@ -1,0 +1,272 @@
+"""Calls that end while a real server is stopped, killed, hung, read-only, full, slow or exchanged: each is booked once.
+
+The window in memory is small, so that most calls are read back from the journal's files.
+"""
+
+import asyncio
+import shutil
+import subprocess
+from collections.abc import AsyncIterator, Callable, Iterator
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+import structlog
+from doubles.journals import opened
+
+from vosd.cdr.ports import Standing
+from vosd.engine.booking import recorder as recorder_module
+from vosd.engine.booking.balances import Balances
+from vosd.engine.booking.comparison import Comparison
+from vosd.engine.booking.recorder import Recorder
+from vosd.engine.settings import CdrSettings
+from vosd.storage.books import SqlBooks
+from vosd.storage.database import Database
+from vosd.storage.migrate import migrate
+from vosd.storage.queries import SqlQueries
+from vosd.testing.data.builders import account
+from vosd.testing.data.records import answered_call, call_id
+from vosd.testing.process.mariadb import MariaDb
+
+pytestmark = pytest.mark.mariadb
+
+WINDOW = 20
+BEFORE, DURING, AFTER = 15, 200, 25
+FEE = Decimal("0.012345")
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDb]:
+    server = MariaDb(tmp_path_factory.mktemp("mariadb"))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def url(installed: MariaDb, request: pytest.FixtureRequest) -> str:
+    url = installed.create_database(f"vosd_{abs(hash(request.node.name))}")
+    migrate(url)
+    return url
+
+
+class Booking:
+    """Journal, recorder and balances of a switch that uses a database."""
+
+    def __init__(self, url: str, directory: Path) -> None:
+        self.database = Database(url, patience_s=1)
+        self.journal = opened(directory / "journal", segment_bytes=40_000)
+        self.balances = Balances(SqlBooks(self.database))
+        settings = CdrSettings(batch_rows=10, batch_ms=5)
+        credits = self.balances.credits
+        self.recorder = Recorder(SqlBooks(self.database), self.journal, credits, settings, window=WINDOW)
+        self.most_in_memory = 0
+        self._ended = 0
+        self._task = asyncio.create_task(self.recorder.run())
+
+    async def end(self, calls: int) -> None:
+        """Let calls end, and let the recorder see each of them."""
+        for index in range(self._ended, self._ended + calls):
+            record = answered_call(index, customer_account="acme", vendor_account="carrier")
+            self.journal.ended(record)
+            self.recorder.add(record)
+            self.balances.add_owed(record.postings)
+            self.journal.flush()
+            await asyncio.sleep(0)
+            in_memory = len(self.recorder) - self.journal.waiting.on_disk
+            self.most_in_memory = max(self.most_in_memory, in_memory)
+        self._ended += calls
+
+    async def failed(self) -> None:
+        """Wait until a batch has failed."""
+        while not self.recorder._outage.goes_on:
+            await asyncio.wait({self._task}, timeout=0.02)
+
+    async def check_each_booked_once(self, *, in_order: bool = True) -> None:
+        await asyncio.wait_for(self.recorder.drained(), 60)
+        credit = self.balances.credits["acme"]
+        assert (credit.balance, credit.unbooked, credit.seq) == (-FEE * self._ended, 0, self._ended)
+        assert await SqlQueries(self.database).standing("acme") == Standing(-FEE * self._ended, self._ended)
+        async with self.database.reading() as connection:
+            cdrs = await connection.exec_driver_sql("SELECT COUNT(*), COUNT(DISTINCT call_id) FROM cdr")
+            assert tuple(cdrs.one()) == (self._ended, self._ended)
+            query = "SELECT reference FROM ledger_entry WHERE account = 'acme' ORDER BY seq"
+            order = list((await connection.exec_driver_sql(query)).scalars())
+        assert (order if in_order else sorted(order)) == [f"{call_id(index)}/customer" for index in range(self._ended)]
+        assert self.most_in_memory <= WINDOW
+        assert self.journal.unbooked == 0
+
+    async def close(self) -> None:
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+        await self.database.close()
+        self.journal.close()
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recorder_module, "_RETRY_FIRST_S", 0.01)
+    monkeypatch.setattr(recorder_module, "_RETRY_MOST_S", 0.05)
+
+
+@pytest.fixture
+async def booking(url: str, tmp_path: Path, quick: None) -> AsyncIterator[Booking]:
+    with structlog.testing.capture_logs():
+        booking = Booking(url, tmp_path)
+        await booking.balances.adopt({name: account(name) for name in ("acme", "carrier")})
+        await booking.end(BEFORE)
+        await asyncio.wait_for(booking.recorder.drained(), 30)
+        yield booking
+        await booking.close()
+
+
+def _restart_read_only(server: MariaDb) -> None:
+    server.stop()
+    server.start("--innodb-read-only")
+
+
+def _restart(server: MariaDb) -> None:
+    server.stop()
+    server.start()
+
+
+OUTAGES = {
+    "stopped": (MariaDb.stop, MariaDb.start),
+    "killed": (MariaDb.kill, MariaDb.start),
+    "hung": (MariaDb.hang, MariaDb.go_on),
+    "read-only": (_restart_read_only, _restart),
+}
+
+
+@pytest.mark.parametrize("kind", OUTAGES)
+async def test_calls_that_end_in_an_outage_are_booked_once_and_in_their_order(
+    kind: str, installed: MariaDb, booking: Booking
+) -> None:
+    begin, end = OUTAGES[kind]
+    await asyncio.to_thread(begin, installed)
+    try:
+        await booking.end(DURING)
+        await booking.failed()
+        assert booking.journal.waiting.on_disk >= DURING - WINDOW
+        await booking.end(AFTER)
+    finally:
+        await asyncio.to_thread(end, installed)
+    await booking.check_each_booked_once()
+
+
+async def test_a_server_that_is_killed_again_and_again_books_each_call_once(
+    installed: MariaDb, booking: Booking
+) -> None:
+    for _ in range(3):
+        await booking.end(DURING // 2)
+        await asyncio.to_thread(installed.kill)
+        await booking.end(AFTER)
+        await asyncio.to_thread(installed.start)
+    await booking.check_each_booked_once()
+
+
+async def test_a_database_that_takes_its_time_for_a_commit_books_each_call_once(url: str, booking: Booking) -> None:
+    async with booking.database.writing() as connection:
+        slow = "CREATE TRIGGER slow BEFORE UPDATE ON counter FOR EACH ROW DO SLEEP(0.2)"
+        await connection.exec_driver_sql(slow)
+    await booking.end(DURING)
+    assert booking.journal.waiting.on_disk > 0
+    async with booking.database.writing() as connection:
+        await connection.exec_driver_sql("DROP TRIGGER slow")
+    await booking.check_each_booked_once()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    place = tmp_path / "disk"
+    place.mkdir()
+    mounted = ("mount", "-t", "tmpfs", "-o", "size=160m", "none", str(place))
+    done = subprocess.run(mounted, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        pytest.skip(f"no file system can be mounted here: {done.stderr.strip()}")
+    yield place
+    subprocess.run(["umount", "--lazy", str(place)], check=True)
+
+
+def _fill(disk: Path) -> None:
+    with (disk / "ballast").open("ab", buffering=0) as ballast:
+        for size in (1 << 20, 1 << 12):
+            try:
+                while True:
+                    ballast.write(bytes(size))
+            except OSError:
+                continue
+
+
+async def test_calls_wait_for_a_server_whose_disk_is_full(small_disk: Path, tmp_path: Path, quick: None) -> None:
+    server = MariaDb(small_disk)
+    server.start()
+    try:
+        url = server.create_database("vosd")
+        await asyncio.to_thread(migrate, url)
+        with structlog.testing.capture_logs():
+            booking = Booking(url, tmp_path)
+            await booking.balances.adopt({name: account(name) for name in ("acme", "carrier")})
+            _fill(small_disk)
+            await booking.end(10 * DURING)
+            await booking.failed()
+            (small_disk / "ballast").unlink()
+            await booking.end(AFTER)
+            # A disk that is nearly full takes one call and refuses another.
+            await booking.check_each_booked_once(in_order=False)
+            await booking.close()
+    finally:
+        server.kill()
+
+
+@pytest.mark.parametrize("lost", [0, 10])
+async def test_another_server_at_the_same_address_gets_what_waits(
+    lost: int, tmp_path: Path, quick: None, restore: Callable[[MariaDb, Path], None]
+) -> None:
+    """The copy has all commits, or lacks the last: the waiting calls are booked, the lost ones are compared later."""
+    data = tmp_path / "mariadb"
+    data.mkdir()
+    server = MariaDb(data)
+    server.start()
+    try:
+        url = server.create_database("vosd")
+        await asyncio.to_thread(migrate, url)
+        with structlog.testing.capture_logs():
+            booking = Booking(url, tmp_path)
+            await booking.balances.adopt({name: account(name) for name in ("acme", "carrier")})
+            await booking.end(BEFORE)
+            await asyncio.wait_for(booking.recorder.drained(), 30)
+            await booking.database.close()
+            await asyncio.to_thread(server.stop)
+            shutil.copytree(data, tmp_path / "replica")
+            if lost:
+                await asyncio.to_thread(server.start)
+                await booking.end(lost)
+                await asyncio.wait_for(booking.recorder.drained(), 30)
+                await asyncio.to_thread(server.stop)
+            await booking.end(DURING)
+            await booking.failed()
+            await asyncio.to_thread(restore, server, tmp_path / "replica")
+            await asyncio.wait_for(booking.recorder.drained(), 60)
+            comparison = Comparison(SqlBooks(booking.database), booking.balances, booking.recorder, booking.journal)
+            mended = await comparison.mend()
+            assert mended.booked == lost
+            assert await SqlQueries(booking.database).standing("acme") == Standing(
+                -FEE * (BEFORE + lost + DURING), BEFORE + lost + DURING
+            )
+            await booking.close()
+    finally:
+        server.stop()
+
+
+@pytest.fixture
+def restore() -> Callable[[MariaDb, Path], None]:
+    """Put a copy of the data in the place of the server's, and start it."""
+
+    def exchange(server: MariaDb, copy: Path) -> None:
+        data = copy.parent / "mariadb"
+        shutil.rmtree(data)
+        copy.rename(data)
+        server.start()
+
+    return exchange

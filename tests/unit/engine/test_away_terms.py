@@ -1,0 +1,127 @@
+"""Accounts while the database is away: which take no calls, and what the calls of others may cost."""
+
+from decimal import Decimal
+
+import msgspec
+import pytest
+import structlog
+
+from vosd.base.errors import Refusal
+from vosd.billing.accounts import WhileAway
+from vosd.billing.holds import AccountCredit
+from vosd.callcontrol.live_state import LiveState
+from vosd.callcontrol.payers import occupy_account
+from vosd.engine.booking.away_terms import AwayTerms, caps_of
+from vosd.testing.data.builders import account, applied_rate, catalogue
+from vosd.testing.virtual.clock import ManualClock
+
+PREPAID = account("prepaid", overdraft_limit=Decimal(0))
+CAREFUL = account("careful", overdraft_limit=Decimal(0), database_away_cap=Decimal(2))
+POSTPAID = account("postpaid", overdraft_limit=None)
+WATCHED = account("watched", overdraft_limit=None, database_away_cap=Decimal(3))
+ACCOUNTS = {each.id: each for each in (PREPAID, CAREFUL, POSTPAID, WATCHED)}
+A_MINUTE = applied_rate("1.00")
+
+
+def test_a_cap_is_the_accounts_own_or_that_of_accounts_with_a_limit():
+    assert caps_of(ACCOUNTS.values(), Decimal(1000)) == {
+        "prepaid": Decimal(1000), "careful": Decimal(2), "watched": Decimal(3),
+    }  # fmt: skip
+    assert caps_of(ACCOUNTS.values(), None) == {"careful": Decimal(2), "watched": Decimal(3)}
+
+
+@pytest.fixture
+def live() -> LiveState:
+    credits = {name: AccountCredit(name, each.overdraft_limit, Decimal(10), 1) for name, each in ACCOUNTS.items()}
+    return LiveState(credits)
+
+
+@pytest.fixture
+def terms(live) -> AwayTerms:
+    return AwayTerms(live, lambda: catalogue([], accounts=ACCOUNTS.values(), away_cap=Decimal(5)))
+
+
+def minutes_held(credit: AccountCredit) -> int:
+    """Hold a minute after the other until one is refused, at most twenty."""
+    for count in range(20):
+        if isinstance(credit.hold(A_MINUTE, 60, 3_600), Refusal):
+            return count
+    return 20
+
+
+async def test_calls_may_cost_the_cap_of_the_account_and_no_more_than_it_has(live, terms):
+    await terms.set_away(True)
+    held = {name: minutes_held(live.credits[name]) for name in ACCOUNTS}
+    assert held == {"prepaid": 5, "careful": 2, "postpaid": 20, "watched": 3}
+
+
+async def test_what_runs_when_the_outage_begins_is_not_counted_and_what_is_booked_changes_nothing(live, terms):
+    credit = live.credits["careful"]
+    before = credit.hold(A_MINUTE, 60, 3_600)
+    credit.post(Decimal(-1))
+    await terms.set_away(True)
+    assert credit.available == 2
+    credit.release(before)
+    credit.post(Decimal("-0.50"))
+    assert credit.available == Decimal("2.50"), "the call has cost half of what it held"
+    credit.committed(Decimal("8.50"), 2)
+    credit.booked(Decimal("-1.50"))
+    assert credit.available == Decimal("2.50")
+
+
+async def test_a_balance_below_the_cap_bounds_calls_as_always(live, terms):
+    live.credits["prepaid"].restore(Decimal(1), 2)
+    await terms.set_away(True)
+    assert minutes_held(live.credits["prepaid"]) == 1
+
+
+async def test_the_cap_ends_with_the_outage_and_counts_anew_in_the_next(live, terms):
+    credit = live.credits["careful"]
+    await terms.set_away(True)
+    assert minutes_held(credit) == 2
+    await terms.set_away(False)
+    assert credit.available == 8
+    await terms.set_away(True)
+    assert minutes_held(credit) == 2
+
+
+async def test_a_reload_in_an_outage_changes_the_limit_and_not_the_cap(live, terms):
+    credit = live.credits["careful"]
+    await terms.set_away(True)
+    credit.set_terms(Decimal(100), None)
+    assert credit.available == 2
+    credit.set_terms(Decimal(-9), None)
+    assert credit.available == 1
+    await terms.set_away(False)
+    assert credit.available == 1
+
+
+async def test_an_account_whose_cap_refuses_a_call_is_reported_once(live, terms):
+    await terms.set_away(True)
+    with structlog.testing.capture_logs() as logged:
+        terms.report()
+        assert logged == []
+        refusal = [live.credits["careful"].hold(A_MINUTE, 60, 3_600) for _ in range(4)][-1]
+        minutes_held(live.credits["postpaid"])
+        terms.report()
+        terms.report()
+    assert "as its database_away_cap allows no more" in refusal.detail
+    assert [(line["event"], line["account"], line["cap"]) for line in logged] == [
+        ("away_cap_reached", "careful", "2.00")
+    ]
+
+
+async def test_an_account_may_take_no_calls_while_the_database_is_away(live, terms):
+    refusing = msgspec.structs.replace(PREPAID, database_away=WhileAway.REFUSE)
+    now = ManualClock().now()
+
+    def answer(asked):
+        return occupy_account(asked, now, live, [], False, (), "441")
+
+    assert answer(refusing) is None
+    await terms.set_away(True)
+    assert answer(PREPAID) is None
+    refusal = answer(refusing)
+    assert (refusal.reason.text, refusal.status) == ("Overload", 503)
+    await terms.set_away(False)
+    assert answer(refusing) is None
