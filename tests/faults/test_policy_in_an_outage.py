@@ -8,7 +8,7 @@ from vosd.testing.process.mariadb import MariaDb
 from .conftest import CONFIGURATION
 
 SQLITE_URL = "sqlite+aiosqlite:///$directory/vosd.db"
-ACME = "{id: acme, type: direct, rate_group: sell, overdraft_limit: \"1000\"}"
+ACME = '{id: acme, type: direct, rate_group: sell, overdraft_limit: "1000"}'
 CAPPED = ACME.replace("}", ', database_away_cap: "3"}')
 REFUSING = ACME.replace("}", ", database_away: refuse}")
 
