@@ -1,4 +1,4 @@
-"""Calls while the database is away: within the account's cap, or refused where the account says so; booked once later."""
+"""Calls while the database is away: within the cap of the account, or refused where it says so; booked once later."""
 
 import pytest
 from e2e.conditions import eventually
