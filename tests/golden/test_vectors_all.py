@@ -19,12 +19,6 @@ EXCEPTIONS: Final = {
 }
 """Rules, or single examples, that no test is for, and why."""
 
-NOT_BUILT_YET: Final = {
-    "START-1-ANSWER": "billing from INVITE",
-    "START-1-NOANSWER": "billing from INVITE",
-}
-"""Those whose capability is being built; the commit that builds it removes the line."""
-
 
 def modules() -> Iterator[ModuleType]:
     """Import every file whose tests may run examples."""
@@ -51,12 +45,11 @@ def test_every_example_is_run_or_an_exception() -> None:
     for identifier, test in runs():
         tests_of.setdefault(identifier, set()).add(test)
     missing = sorted(set(VECTORS) - set(tests_of))
-    excused = EXCEPTIONS | NOT_BUILT_YET
-    assert {each: VECTORS[each] for each in missing if not excused.keys() & {each, VECTORS[each]}} == {}
+    assert {each: VECTORS[each] for each in missing if not EXCEPTIONS.keys() & {each, VECTORS[each]}} == {}
     assert len(VECTORS) - len(missing) > len(missing), "the tests that run examples were not found"
 
 
 def test_exceptions_are_of_the_file_and_run_by_no_test() -> None:
     run = {name for identifier, _ in runs() for name in (identifier, VECTORS[identifier])}
-    assert EXCEPTIONS.keys() | NOT_BUILT_YET.keys() <= {*VECTORS, *VECTORS.values()}
+    assert EXCEPTIONS.keys() <= {*VECTORS, *VECTORS.values()}
     assert EXCEPTIONS.keys().isdisjoint(run)

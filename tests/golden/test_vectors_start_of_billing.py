@@ -1,29 +1,22 @@
-"""The worked examples of when billing starts, through whole calls: it starts with the answer."""
+"""The worked examples of when billing starts, through whole calls: with the answer, or with the INVITE to a gateway."""
 
-import pytest
-
-from golden.test_vectors_billing import VECTORS
+from golden.test_vectors_billing import of
 from vosd.testing.data.builders import applied_rate, catalogue, mapping_gateway, rate_group
 from vosd.testing.virtual.customer import Intent
 from vosd.testing.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
 from vosd.testing.virtual.vendor import RINGS, answers
 
-FROM_THE_ANSWER = [
-    pytest.param(each["given"], each["expect"], id=each["id"])
-    for each in VECTORS
-    if each["rule"] == "start_billing" and each["given"]["SS_STARTBILLINGTIME"] == 0
-]
 
-
-@pytest.mark.parametrize(("given", "expect"), FROM_THE_ANSWER)
-def test_ringing_costs_nothing(given, expect):
+@of("start_billing")
+def test_ringing_costs_nothing_or_as_much_as_talking(given, expect):
     by_the_minute = [rate_group(name, applied_rate("0.60", given["billing_unit_s"])) for name in ("sell", "buy")]
     gateways = [mapping_gateway("acme", f"{CUSTOMER.host}/32"), vendor_gateway(0)]
-    scene = Scene(catalogue(gateways, rate_groups=by_the_minute))
-    ring_ms = 1_000 * given["ring_s"]
+    charges_ringing = given["SS_STARTBILLINGTIME"] == 1
+    scene = Scene(catalogue(gateways, rate_groups=by_the_minute, charges_ringing=charges_ringing))
+    ring_ms, talk_ms = 1_000 * given["ring_s"], 1_000 * given.get("talk_s", 0)
     if given["answered"]:
         scene.vendor.script = answers(ring_ms)
-        intent = Intent(hang_up_after_ms=1_000 * given["talk_s"])
+        intent = Intent(hang_up_after_ms=talk_ms)
     else:
         scene.vendor.script = RINGS
         intent = Intent(cancel_after_ms=ring_ms)
@@ -33,5 +26,7 @@ def test_ringing_costs_nothing(given, expect):
     assert (record.answered_at is not None) is given["answered"]
     assert record.hold_time_s == given.get("talk_s", 0)
     assert (record.billed_seconds, record.vendor_billed_seconds) == (expect["billed_s"], expect["billed_s"])
-    assert bool(record.fee or record.cost) is expect.get("charged", True)
-    assert bool(record.postings) is expect.get("charged", True)
+    assert bool(record.fee and record.cost) is expect.get("charged", True)
+    assert len(record.postings) == (2 if expect.get("charged", True) else 0)
+    assert record.billing_base_ms == (record.ended_at - record.started_at if charges_ringing else None)
+    assert record.vendor_billing_base_ms == record.billing_base_ms

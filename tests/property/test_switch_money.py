@@ -53,8 +53,10 @@ class OneAccount(RuleBasedStateMachine):
         advance_s=st.integers(5, 90),
         lateness_ms=st.sampled_from([0, 7, 60, 1_500]),
         only_calls_take=st.booleans(),
+        charges_ringing=st.booleans(),
     )
-    def open_account(self, balance, limit, policy, advance_s, lateness_ms, only_calls_take):
+    def open_account(self, balance, limit, policy, advance_s, lateness_ms, only_calls_take, charges_ringing):
+        self.charges_ringing = charges_ringing
         self.policy, self.advance_s, self.limit = policy, advance_s, limit
         self.scene = Scene(self.catalogue(), balance=balance, lateness_ms=lateness_ms)
         self.scene.vendor.script = RINGS
@@ -69,7 +71,7 @@ class OneAccount(RuleBasedStateMachine):
         sell = rate_group("sell", *(applied_rate(**terms, policy=self.policy) for terms in RATES))
         acme = account("acme", overdraft_limit=self.limit, advance_s=self.advance_s)
         gateways = [mapping_gateway("acme", f"{CUSTOMER.host}/32"), vendor_gateway(0)]
-        return catalogue(gateways, accounts=[acme], rate_groups=[sell])
+        return catalogue(gateways, accounts=[acme], rate_groups=[sell], charges_ringing=self.charges_ringing)
 
     # -- what is known ------------------------------------------------------------------------------------------
 
@@ -185,15 +187,16 @@ class OneAccount(RuleBasedStateMachine):
     @invariant()
     def every_record_is_charged_for_what_it_lasted(self):
         for record in self.records[self.booked :]:
-            if record.answered_at is None:
+            charged_ms = record.hold_time_ms if record.billing_base_ms is None else record.billing_base_ms
+            if record.answered_at is None and record.billing_base_ms is None:
                 assert record.postings == ()
                 continue
             rate = self.scene.exchange.switch.catalogue.rate_groups["sell"].find(
                 record.callee_billing, record.started_at
             )
-            assert record.fee + record.tax == rate_call(rate, record.hold_time_ms).total
+            assert record.fee + record.tax == rate_call(rate, charged_ms).total
             if record.end_reason == "Balance Exhausted":
-                assert record.hold_time_ms % 1000 == 0
+                assert charged_ms % 1000 == 0
 
     def teardown(self):
         if not hasattr(self, "scene"):

@@ -61,9 +61,9 @@ class Margin:
         if number is None:
             return
         sides: list[tuple[list[Decimal], int]] = []
-        if past.rate_group == self._after.name and past.answered_at is not None:
-            sides.append((self._fees, past.hold_time_ms))
-        vendor_ms = past.vendor_ms
+        customer_ms, vendor_ms = past.customer_ms, past.vendor_ms
+        if past.rate_group == self._after.name and customer_ms is not None:
+            sides.append((self._fees, customer_ms))
         if past.vendor_account in self._vendors and past.vendor_rate_prefix is not None and vendor_ms is not None:
             sides.append((self._costs, vendor_ms))
         if not sides:

@@ -10,7 +10,7 @@ from vosd.admin.price_differences import CallName, PriceDifferences, total_of
 from vosd.base.money import EXACT
 from vosd.billing.rate_group import RateGroup
 from vosd.billing.rater import itemise, rate_call
-from vosd.billing.rates import AppliedRate
+from vosd.billing.rates import AppliedRate, for_unanswered
 from vosd.callcontrol.admission import FREE_NUMBER
 from vosd.callcontrol.rates_again import RatesAgain
 from vosd.catalogue.catalogue import Catalogue
@@ -79,16 +79,18 @@ class Rerating:
         before = self.differences.differ
         customer, vendor, at = past.customer_account, past.vendor_account, past.started_at
         caller = self._rates.caller_of(past)
-        if customer is not None and past.answered_at is not None and wanted in {None, customer}:
+        customer_ms, vendor_ms = past.customer_ms, past.vendor_ms
+        if customer is not None and customer_ms is not None and wanted in {None, customer}:
             # The pattern of a number that is free only with its routing prefix is that number.
             dialled = past.rate_prefix or "" if past.rate_group == FREE_NUMBER else ""
             gateway = past.mapping_gateway or ""
             rate = self._rates.of_customer(customer, gateway, number, at, caller, dialled)
+            rate = for_unanswered(rate) if past.answered_at is None else rate
             booked = _Booked(customer, CUSTOMER, 0, past.fee, past.tax, past.currency, past.rate_group is not None)
-            self._compare(past, booked, rate, past.hold_time_ms, steps)
-        vendor_ms = past.vendor_ms
+            self._compare(past, booked, rate, customer_ms, steps)
         if vendor is not None and vendor_ms is not None and wanted in {None, vendor}:
             rate = self._rates.of_vendor(vendor, past.routing_gateway or "", number, at, caller)
+            rate = for_unanswered(rate) if past.vendor_answered_at is None else rate
             if rate is not None or past.vendor_rate_prefix is not None:
                 was_rated = past.vendor_rate_prefix is not None
                 cost = past.cost, past.cost_tax
@@ -97,8 +99,9 @@ class Rerating:
         for agent in past.agents:
             if wanted in {None, agent.account}:
                 rate = self._rates.of_agent(agent.account, number, at, caller)
+                rate = for_unanswered(rate) if past.answered_at is None else rate
                 booked = _Booked(agent.account, AGENT, agent.level, agent.fee, agent.tax, agent.currency, True)
-                self._compare(past, booked, rate, past.hold_time_ms)
+                self._compare(past, booked, rate, customer_ms or 0)
         if self._compares_steps and wanted is None and self.differences.differ == before:
             self.steps_differ += not _are_steps_of(past.fee_breakdown, steps)
 

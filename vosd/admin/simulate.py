@@ -127,8 +127,7 @@ class Simulation:
         if past.mapping_gateway is None or (past.routing_gateway is None and past.end_reason not in _JUDGED):
             self._left_out[past.end_reason] += 1
             return
-        ms = None if past.answered_at is None else past.hold_time_ms
-        vendor_ms = past.vendor_ms
+        ms, vendor_ms = past.customer_ms, past.vendor_ms
         before, after = _as_it_was(past), self._as_it_would_be(past, ms, vendor_ms)
         is_changed = before.gateway != after.gateway
         self.all.changed += is_changed

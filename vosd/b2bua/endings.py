@@ -15,6 +15,8 @@ from vosd.base.clock import Instant
 from vosd.base.errors import Refusal
 
 _SWITCH: Final = HangupSource.SWITCH  # access to enum members is slow
+_UNPAID_STATUS: Final = 402
+"""The caller gets it where the money ends before the answer."""
 
 
 class CallEndings(CallParts):
@@ -40,6 +42,27 @@ class CallEndings(CallParts):
             self.callee.hang_up(reason_headers(self.callee.reasons, reason, reason.q850_cause), now)
         self.caller.hang_up(reason_headers(self.caller.reasons, reason, reason.q850_cause), now)
         self._over(reason, HangupSource.SWITCH, at, self.caller.final, dead=dead, now=now)
+
+    def _begin_to_charge(self, now: Instant) -> bool:
+        """Charge the call from the INVITE on that is about to be sent; end it where that cannot be journalled."""
+        self.journey.charged_from(now)
+        if self._board.rings(now):
+            return True
+        self._give_up_callee(EndReason.OVERLOAD, now)
+        self._reject(EndReason.OVERLOAD, 503, None, HangupSource.SWITCH, now)
+        return False
+
+    def _has_only_paid(self, now: Instant) -> bool:
+        """Hold more money for a call that is charged before its answer, or end it for want of money.
+
+        False = the deadline was its own.
+        """
+        limit = self._board.unpaid(now)
+        if limit is None:
+            return self._board.is_early(now)
+        self._give_up_callee(limit.reason, now)
+        self._reject(limit.reason, _UNPAID_STATUS, None, HangupSource.SWITCH, now)
+        return True
 
     def _give_up_callee(self, reason: EndReason, now: Instant, row: str = "") -> None:
         leg = self.callee
@@ -77,6 +100,9 @@ class CallEndings(CallParts):
     ) -> None:  # fmt: skip
         if self.state is states.ANSWERED and (until := self._answer_wait_ends()).mono < at.mono:
             at = until  # the vendor is paid for no longer
+        if self.journey.invited_at is not None and self._lifetime is None:
+            limit = self._board.unpaid(at)
+            at = at if limit is None else limit.at
         at_last = self.journey.ended_at(at, self.arrival)
         text = None if source is _SWITCH else self.journey.reason_text
         self.ending = Ending(reason, source, at_last, code, reason.q850_cause if cause is None else cause, dead, text)

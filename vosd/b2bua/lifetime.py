@@ -23,23 +23,25 @@ if TYPE_CHECKING:
 class Lifetime:
     """The limits of one call."""
 
-    __slots__ = ("_answered_at", "_board", "_due_ms", "_granted_s")
+    __slots__ = ("_answered_at", "_board", "_due_ms", "_granted_s", "_paid_from")
 
-    def __init__(self, board: "Switchboard", answered_at: Instant, granted_s: int) -> None:
+    def __init__(self, board: "Switchboard", answered_at: Instant, granted_s: int, paid_from: Instant) -> None:
+        """``granted_s`` are paid for from ``paid_from`` on: the answer, or the first INVITE to a gateway."""
         self._board = board
         self._answered_at = answered_at
         self._granted_s = granted_s
+        self._paid_from = paid_from
         self._due_ms = 0
         """The deadline of the call: no limit is reached before."""
 
     @property
     def granted_until(self) -> Instant:
         """The end of the time paid for so far."""
-        return self._answered_at.plus(1_000 * self._granted_s)
+        return self._paid_from.plus(1_000 * self._granted_s)
 
     def watch(self, call: "CallParts") -> None:
         """Set the call's deadline to the next limit or refresh."""
-        due_ms = self._answered_at.mono + 1_000 * self._granted_s
+        due_ms = self._paid_from.mono + 1_000 * self._granted_s
         caller, callee = call.caller.leg, call.callee
         if caller is not None and caller.supervision is not None and caller.supervision.due_ms < due_ms:
             due_ms = caller.supervision.due_ms

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from vosd.b2bua.callee_leg import CalleeLeg
     from vosd.b2bua.hunt import NextHop
     from vosd.b2bua.substitute import Substitute
+    from vosd.b2bua.supervision import Limit
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -109,6 +110,21 @@ class Switchboard(Protocol):
 
         None = it cannot be written, so the 200 must not be sent.
         """
+        ...
+
+    def rings(self, now: Instant) -> bool:
+        """Journal, before the INVITE of an attempt is sent, that the call is charged from now on; False if that fails.
+
+        For calls that are charged before their answer, as the two that follow.
+        """
+        ...
+
+    def unpaid(self, at: Instant) -> "Limit | None":
+        """Hold more money for a call without answer; return its limit where there is none for ``at``."""
+        ...
+
+    def is_early(self, now: Instant) -> bool:
+        """Return whether the deadline was that of the money alone; the call's own is set again."""
         ...
 
     def acknowledged(self, at: Instant) -> None:

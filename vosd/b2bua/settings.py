@@ -23,3 +23,5 @@ class CallSettings:
     challenges_max: int = 6
     """SS_SIP_AUTHENTICATION_RETRY: most challenges answered for one request of ours."""
     dead_call_billing: DeadCallBilling = DeadCallBilling.DETECTION
+    charges_ringing: bool = False
+    """Calls are charged from their first INVITE to a gateway on, answered or not (SS_STARTBILLINGTIME 1)."""

@@ -62,6 +62,10 @@ class JourneyFacts(msgspec.Struct):
     """Text of the Reason in the last refusal, CANCEL or BYE of a peer."""
     destination_address: str | None = None
     """Of the latest attempt."""
+    invited_at: Instant | None = None
+    """When the first INVITE went to a gateway, if the call is charged from then on; None = from its answer."""
+    vendor_invited_at: Instant | None = None
+    """When the INVITE of the latest attempt went out, likewise: its vendor charges from then on."""
 
 
 class Journey(JourneyFacts):
@@ -78,6 +82,11 @@ class Journey(JourneyFacts):
         self.choice = choice
         self.sip_call_ids_out.append(sip_call_id)
         self.destination_address = address
+
+    def charged_from(self, now: Instant) -> None:
+        """Record the INVITE of an attempt: its vendor charges from then on, the customer is charged from the first."""
+        self.invited_at = self.invited_at or now
+        self.vendor_invited_at = now
 
     def late_answer(self, row: Attempt) -> None:
         """Record an unwanted answer; their number is limited, so that a gateway cannot fill the database."""

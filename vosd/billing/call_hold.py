@@ -47,15 +47,17 @@ class CallHold(msgspec.Struct, eq=False, gc=False):
         self.add(hold)
         return None
 
-    def join(self, credit: AccountCredit, applied: AppliedRate, advance_s: int) -> Refusal | None:
+    def join(self, credit: AccountCredit, applied: AppliedRate, advance_s: int, elapsed_s: int = 0) -> Refusal | None:
         """Hold the first seconds on the account of a vendor that is about to be tried.
 
         Where it has not enough, nothing is changed. The vendor charges from its own 200, so its seconds count from
-        there until ``answered`` says how much earlier that was.
+        there until ``answered`` says how much earlier that was. ``elapsed_s``: the customer has been charged for so
+        many seconds already, and the vendor charges from its INVITE, which is sent now.
         """
         hold = credit.hold(applied, advance_s, advance_s)
         if isinstance(hold, Refusal):
             return hold
+        hold.lead_s = -elapsed_s
         self.add_vendor(hold)
         return None
 

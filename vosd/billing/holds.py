@@ -44,7 +44,8 @@ class Hold(msgspec.Struct, eq=False, gc=False):
     advance_s: int
     """Seconds that are reserved at a time."""
     lead_s: int = 0
-    """How many seconds the account is charged for before our 200: a vendor's own comes before it."""
+    """How many seconds the account is charged for before the seconds of the call count: a vendor's own 200 comes before
+    ours. Below zero where it is charged from a later time on: a vendor that is tried after others have rung."""
     is_open: bool = True
 
 

@@ -1,7 +1,7 @@
 """A rate, the rounding of its group, and what a call keeps of both."""
 
 from decimal import Decimal
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -98,3 +98,20 @@ class AppliedRate(msgspec.Struct, frozen=True, gc=False, cache_hash=True, omit_d
         if not rate.per_cycle:
             return price
         return EXACT.divide(EXACT.multiply(price, _MINUTE), Decimal(rate.billing_cycle))
+
+
+Priced = TypeVar("Priced", AppliedRate, AppliedRate | None)
+
+
+def for_unanswered(applied: Priced) -> Priced:
+    """Return a rate as it prices a call without answer: no connection fee and no minimum charge; None stays None."""
+    if applied is None:
+        return applied
+    rate, candidates = applied.rate, applied.candidates
+    if not candidates and not rate.connection_fee and not rate.minimum_charge:
+        return applied
+    return msgspec.structs.replace(
+        applied,
+        rate=msgspec.structs.replace(rate, connection_fee=ZERO, minimum_charge=ZERO),
+        candidates=tuple(map(for_unanswered, candidates)),
+    )

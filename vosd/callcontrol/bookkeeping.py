@@ -11,9 +11,10 @@ import msgspec
 from vosd.b2bua.stamps import ATTEMPTS_MAX, Arrival, Ending, Journey
 from vosd.base.cause import EndReason, HangupSource
 from vosd.base.clock import Instant
+from vosd.billing.increments import hold_seconds
 from vosd.billing.parties import Party
 from vosd.billing.rater import Charge, charged_by, itemise
-from vosd.billing.rates import AppliedRate
+from vosd.billing.rates import AppliedRate, for_unanswered
 from vosd.callcontrol.admission import CallRequest
 from vosd.callcontrol.vendor_terms import buy_rate
 from vosd.callcontrol.verdicts import verdicts
@@ -41,14 +42,17 @@ UNDESCRIBED: Final = Description()
 
 
 class OpenCall(msgspec.Struct, frozen=True, gc=False, tag="answered"):
-    """A call that a vendor has answered, as kept in the journal: the record that it would leave now."""
+    """A call that is charged, as kept in the journal: the record that it would leave now.
+
+    That is one that a vendor has answered, or with ``charged_mono`` one that has been sent to a vendor.
+    """
 
     record: CallRecord
     """Without charges, ended as ``Lost`` at the instant of its answer; without ``answered_at`` no 200 was sent yet."""
     customer_rate: AppliedRate | None
     vendor_rate: AppliedRate | None
     answered_mono: int
-    """When the caller was sent a 200, or else when the vendor answered."""
+    """When the caller was sent a 200, or else when the vendor answered, or else when the INVITE came."""
     vendor_answered_mono: int | None = None
     """When the vendor answered; None in journals of an earlier version, which had one answer for both."""
     legs: Legs = ()
@@ -57,11 +61,22 @@ class OpenCall(msgspec.Struct, frozen=True, gc=False, tag="answered"):
     """The agents above the customer, from level 1 on; an earlier version does not read them."""
     leaves_no_cdr: bool = False
     """The called number is among SERVER_BILLING_NO_CDR_E164S: there are no rates, and no record at the end."""
+    charged_mono: tuple[int, int] | None = None
+    """From when customer and vendor are charged, answered or not (SS_STARTBILLINGTIME 1); None = each from its answer.
+
+    An earlier version does not read it: it bills such a call from its answer, and without one the vendor alone.
+    """
+
     vendor_earns: bool = False
     """The vendor's account is a partner's: its cost is added to the balance (ADR 65)."""
     established: bytes = b""
     """As in ``Description``, and only in the files of the journal; an earlier version does not read it."""
     saved: bytes = b""
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether a vendor has answered it: it is not only ringing."""
+        return self.charged_mono is None or self.record.vendor_answered_at is not None
 
     def described(self, by: Description) -> "OpenCall":
         """Return the call as the journal keeps it."""
@@ -148,24 +163,29 @@ def opened(
     *,
     recorded: bool,
 ) -> OpenCall | None:
-    """Return what the journal keeps of a call that a vendor has answered; None without such an answer.
+    """Return what the journal keeps of a call that is charged; None if it is not.
 
     ``recorded``: an answered call leaves a CDR also when the switch ends it.
     """
     vendor_answered_at, answered_at = journey.vendor_answered_at, journey.answered_at
-    if vendor_answered_at is None:
+    charged_mono = None
+    if journey.invited_at is not None and journey.vendor_invited_at is not None and not call_request.leaves_no_cdr:
+        charged_mono = journey.invited_at.mono, journey.vendor_invited_at.mono
+    elif vendor_answered_at is None:
         return None
-    at = answered_at or vendor_answered_at
+    at = answered_at or vendor_answered_at or arrival.at
+    vendor_mono = None if vendor_answered_at is None else vendor_answered_at.mono
     code = 200 if answered_at else None
     ending = Ending(EndReason.LOST, HangupSource.SWITCH, at, code, EndReason.LOST.q850_cause)
     record = draft(node, arrival, call_request, journey, ending, recorded=recorded or not answered_at)
     if call_request.leaves_no_cdr:
-        return OpenCall(record, None, None, at.mono, vendor_answered_at.mono, leaves_no_cdr=True)
+        return OpenCall(record, None, None, at.mono, vendor_mono, leaves_no_cdr=True)
     rate, vendor_rate = call_request.rate, buy_rate(journey.choice)
     earns = journey.choice is not None and journey.choice.gateway.earns
     return OpenCall(
-        record, rate, vendor_rate, at.mono, vendor_answered_at.mono, agents=call_request.agents, vendor_earns=earns
-    )
+        record, rate, vendor_rate, at.mono, vendor_mono, (), call_request.agents, vendor_earns=earns,
+        charged_mono=charged_mono,
+    )  # fmt: skip
 
 
 def conclude(
@@ -178,11 +198,11 @@ def conclude(
     late_answers: Sequence[Attempt] = (),
     acknowledged: Instant | None = None,
 ) -> CallRecord:
-    """End an answered call: durations, charges of everyone who pays or is paid, ledger entries.
+    """End a call that is charged: durations, charges of everyone who pays or is paid, ledger entries.
 
     The customer pays from our 200, and nothing without one, and so do the agents above it; the vendor is paid from its
-    own 200 (ADR 24). ``recorded``: an answered call leaves a CDR; ``zero_too``: so does one without a second of
-    talk that no one pays for.
+    own 200 (ADR 24). With ``charged_mono`` all of them pay from their INVITEs (ADR 66). ``recorded``: an answered call
+    leaves a CDR; ``zero_too``: so does one without a second of talk that no one pays for.
     ``late_answers`` arrived after the one that won (a forked INVITE, a gateway given up), ``acknowledged`` is when the
     caller's ACK arrived. Durations are those of the monotonic clock, never negative.
     """
@@ -190,7 +210,12 @@ def conclude(
     since_answer_ms = since_vendor_ms = max(0, ended_mono - call.answered_mono)
     if call.vendor_answered_mono is not None:
         since_vendor_ms = max(0, ended_mono - call.vendor_answered_mono)
-    is_answered = record.answered_at is not None
+    is_answered = is_charged = record.answered_at is not None
+    customer_ms, vendor_ms, agents = since_answer_ms, since_vendor_ms, call.agents
+    if call.charged_mono is not None:
+        is_charged = True
+        customer_ms, vendor_ms = (max(0, ended_mono - since) for since in call.charged_mono)
+        customer, agents, vendor = _by_answers(call, is_answered=is_answered)
     answered_at = record.answered_at or record.vendor_answered_at or record.started_at
     # Each side is rated only with a rate and an account: a phone costs nothing, and neither does an unrated vendor.
     hold_time_s, billed_seconds, fee, tax = record.hold_time_s, record.billed_seconds, record.fee, record.tax
@@ -199,12 +224,12 @@ def conclude(
     rate_group, rate_prefix, rate_area = record.rate_group, record.rate_prefix, record.rate_area
     postings: list[Posting] = []
     charges: list[ChargeRow] = []
-    if is_answered and customer is not None and record.customer_account is not None:
-        charge, text = itemise(customer, since_answer_ms)
+    if is_charged and customer is not None and record.customer_account is not None:
+        charge, text = itemise(customer, customer_ms)
         hold_time_s, billed_seconds, fee, tax = charge.hold_time_s, charge.billed_seconds, charge.fee, charge.tax
         steps = f'"customer":{text}'
         if customer.candidates:
-            customer = charged_by(customer, since_answer_ms)
+            customer = charged_by(customer, customer_ms)
             rate_group, rate_prefix, rate_area = customer.group, customer.rate.prefix, customer.rate.area or None
         charges.append(_row(record.customer_account, CUSTOMER, 0, customer, charge))
         if fee or tax:
@@ -212,13 +237,13 @@ def conclude(
             postings.append(
                 Posting(record.customer_account, -charge.total, reference, customer.paid_in or customer.currency)
             )
-    if is_answered and call.agents:
-        _charge_agents(call, since_answer_ms, charges, postings)
+    if is_charged and agents:
+        _charge_agents(record.call_id, agents, customer_ms, charges, postings)
     if vendor is not None and record.vendor_account is not None:
-        charge, text = itemise(vendor, since_vendor_ms)
+        charge, text = itemise(vendor, vendor_ms)
         vendor_billed_seconds, cost, cost_tax = charge.billed_seconds, charge.fee, charge.tax
         if vendor.candidates:
-            vendor = charged_by(vendor, since_vendor_ms)
+            vendor = charged_by(vendor, vendor_ms)
         vendor_rate_prefix = vendor.rate.prefix
         steps = f'{steps},"vendor":{text}' if steps else f'"vendor":{text}'
         charges.append(_row(record.vendor_account, VENDOR, 0, vendor, charge, earned=call.vendor_earns))
@@ -236,7 +261,9 @@ def conclude(
         acknowledged_at=None if acknowledged is None else answered_at + max(0, acknowledged.mono - call.answered_mono),
         ended_at=answered_at + since_answer_ms,
         hold_time_ms=since_answer_ms if is_answered else 0,
-        hold_time_s=hold_time_s,
+        hold_time_s=hold_time_s if call.charged_mono is None else _hold_time(customer, since_answer_ms, is_answered),
+        billing_base_ms=None if call.charged_mono is None else customer_ms,
+        vendor_billing_base_ms=None if call.charged_mono is None else vendor_ms,
         billed_seconds=billed_seconds,
         vendor_billed_seconds=vendor_billed_seconds,
         fee=fee,
@@ -267,14 +294,38 @@ def _has_talk(hold_time_s: int, customer: AppliedRate | None, held_ms: int) -> b
     return hold_time_s > 0 or (customer is None and held_ms > 0)
 
 
-def _charge_agents(call: OpenCall, duration_ms: int, charges: list[ChargeRow], postings: list[Posting]) -> None:
+def _by_answers(
+    call: OpenCall, *, is_answered: bool
+) -> tuple[AppliedRate | None, tuple[Party, ...], AppliedRate | None]:
+    """Return the rates of customer, agents and vendor of a call that is charged from its INVITE, answered or not."""
+    vendor = call.vendor_rate if call.vendor_answered_mono is not None else for_unanswered(call.vendor_rate)
+    if is_answered:
+        return call.customer_rate, call.agents, vendor
+    return for_unanswered(call.customer_rate), tuple(map(_unanswered, call.agents)), vendor
+
+
+def _hold_time(customer: AppliedRate | None, since_answer_ms: int, is_answered: bool) -> int:
+    """Return the whole seconds of the conversation, where the charge is for more; 0 without a rate to round by."""
+    if customer is None or not is_answered:
+        return 0
+    return hold_seconds(since_answer_ms, customer.policy.hold_time_precision_ms)
+
+
+def _unanswered(party: Party) -> Party:
+    """Return an agent with what it pays for a call that was not answered."""
+    return msgspec.structs.replace(party, applied=for_unanswered(party.applied))
+
+
+def _charge_agents(
+    call_id: str, agents: Sequence[Party], duration_ms: int, charges: list[ChargeRow], postings: list[Posting]
+) -> None:
     """Add what the agents above the customer pay; their steps are kept with their charges (ADR 54)."""
-    for party in call.agents:
+    for party in agents:
         charge, text = itemise(party.applied, duration_ms)
         applied = charged_by(party.applied, duration_ms)
         charges.append(_row(party.account, AGENT, party.level, applied, charge, text))
         if charge.fee or charge.tax:
-            reference = f"{call.record.call_id}/agent-{party.level}"
+            reference = f"{call_id}/agent-{party.level}"
             postings.append(
                 Posting(party.account, -charge.total, reference, party.applied.paid_in or party.applied.currency)
             )

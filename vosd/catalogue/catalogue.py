@@ -64,6 +64,8 @@ class CallParameters:
     """``routing.calendar_strict``: gateways without a calendar are out where the calendar of another one fits."""
     dead_call_billing: DeadCallBilling = DeadCallBilling.DETECTION
     """``limits.dead_call_billing``: until when a call is billed whose peer vanished."""
+    charges_ringing: bool = False
+    """SS_STARTBILLINGTIME 1: calls are charged from their first INVITE to a gateway on, answered or not."""
     free_time_scope: FreeTimeScope = FreeTimeScope.ALL
     """``billing.free_time_scope``: whose charges free time is taken off."""
     fee_decimals: FeeDecimals = field(default_factory=lambda: FeeDecimals(6, Decimal("0.000001")))

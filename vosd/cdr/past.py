@@ -34,6 +34,8 @@ class PastCall(NamedTuple):
     vendor_answered_at: int | None
     ended_at: int
     hold_time_ms: int
+    billing_base_ms: int | None
+    vendor_billing_base_ms: int | None
     fee: Decimal
     tax: Decimal
     cost: Decimal
@@ -51,8 +53,17 @@ class PastCall(NamedTuple):
     """From the customer's own on; read on request only."""
 
     @property
+    def customer_ms(self) -> int | None:
+        """The milliseconds that the customer is charged for; None = it is not charged."""
+        if self.billing_base_ms is not None:
+            return self.billing_base_ms
+        return None if self.answered_at is None else self.hold_time_ms
+
+    @property
     def vendor_ms(self) -> int | None:
-        """The milliseconds that the vendor charges; None = it has not answered."""
+        """The milliseconds that the vendor charges; None = it does not."""
+        if self.vendor_billing_base_ms is not None:
+            return self.vendor_billing_base_ms
         answered = self.vendor_answered_at
         return None if answered is None else max(0, self.ended_at - answered)
 

@@ -130,6 +130,14 @@ class CallRecord(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     pdd_ms: Annotated[int | None, number(32, "milliseconds from the INVITE to the first 18x or 200 passed on")] = None
     hold_time_ms: Annotated[int, number(64, "milliseconds from answer to end")] = 0
     hold_time_s: Annotated[int, number(32, "the same in seconds, by the hold-time rule")] = 0
+    billing_base_ms: Annotated[
+        int | None,
+        number(64, "milliseconds that `fee` is for, where it runs from the INVITE; null = those of `hold_time_ms`"),
+    ] = None
+    vendor_billing_base_ms: Annotated[
+        int | None,
+        number(64, "milliseconds that `cost` is for, where it runs from the INVITE; null = from the answer"),
+    ] = None
     billed_seconds: Annotated[int, number(32, "seconds that `fee` covers")] = 0
     vendor_billed_seconds: Annotated[int, number(32, "seconds that `cost` covers")] = 0
     fee: Annotated[Decimal, amount("the customer's charge without tax")] = ZERO

@@ -90,7 +90,6 @@ MODELS: Final[Mapping[str, type[Keys]]] = {
 
 WITHOUT_EFFECT: Final = {
     "rates.memo": "a comment",
-    "parameters.SS_STARTBILLINGTIME": "has one value for now",
     "on_sigterm": "has one value for now",
 }
 
@@ -137,6 +136,7 @@ INSTEAD: Final[Mapping[str, Mapping[str, Any]]] = {
     "SS_GATEWAY_SWITCH_STOP_AFTER_RTP_START": {"SS_GATEWAY_SWITCH_STOP_AFTER_RTP_START": "On"},
     "SS_GATEWAY_SWITCH_STOP_AFTER_USER_BUSY": {"SS_GATEWAY_SWITCH_STOP_AFTER_USER_BUSY": "Off"},
     "SERVER_BILLING_RECORD_ILLEGAL_CALL": {"SERVER_BILLING_RECORD_ILLEGAL_CALL": "1"},
+    "SS_STARTBILLINGTIME": {"SS_STARTBILLINGTIME": "1"},
     "SS_GATEWAY_SWITCH_UNTIL_CONNECT": {"SS_GATEWAY_SWITCH_UNTIL_CONNECT": "On"},
     "failover_codes": {"failover_codes": "486"},
     "sip.advertise": {"advertise": "192.0.2.3"},

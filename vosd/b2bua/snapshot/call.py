@@ -120,15 +120,17 @@ class LifetimeSnapshot(msgspec.Struct, frozen=True, array_like=True):
     answered_at: Instant
     granted_s: int
     due_ms: int
+    paid_from: Instant | None = None
+    """None in snapshots of versions that knew no other beginning than the answer."""
 
     @classmethod
     def of(cls, lifetime: Lifetime) -> "LifetimeSnapshot":
         """Describe the limits."""
-        return cls(lifetime._answered_at, lifetime._granted_s, lifetime._due_ms)
+        return cls(lifetime._answered_at, lifetime._granted_s, lifetime._due_ms, lifetime._paid_from)
 
     def restored(self, board: Switchboard) -> Lifetime:
         """Return the limits; the call's deadline is restored with its timer."""
-        lifetime = Lifetime(board, self.answered_at, self.granted_s)
+        lifetime = Lifetime(board, self.answered_at, self.granted_s, self.paid_from or self.answered_at)
         lifetime._due_ms = self.due_ms
         return lifetime
 

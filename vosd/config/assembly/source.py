@@ -30,7 +30,7 @@ from vosd.config.keys.installation import InstallationKeys
 from vosd.config.keys.mapping_gateways import MappingGatewayKeys
 from vosd.config.keys.number_lists import NumberListKeys
 from vosd.config.keys.number_pools import NumberPoolKeys
-from vosd.config.keys.parameters import ParameterKeys
+from vosd.config.keys.parameters import ParameterKeys, StartBilling
 from vosd.config.keys.period_rates import PeriodRatesKeys
 from vosd.config.keys.phones import PhoneKeys
 from vosd.config.keys.routing_gateways import RoutingGatewayKeys
@@ -179,6 +179,7 @@ def _call_parameters(
         verdicts_one_in=keys.routing.verdicts_one_in,
         calendar_strict=keys.routing.calendar_strict,
         dead_call_billing=keys.limits.dead_call_billing,
+        charges_ringing=parameters.start_billing is StartBilling.INVITE,
         free_time_scope=keys.billing.free_time_scope,
         fee_decimals=default_decimals(parameters),
         currency_decimals=decimals,

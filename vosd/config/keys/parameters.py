@@ -13,7 +13,7 @@ from pydantic import Field
 from vosd.config.keys import names_of_vos3000
 from vosd.config.reader.amounts import step
 from vosd.config.reader.e164s import e164s
-from vosd.config.reader.fields import FromText, NotBuiltYetError, whole
+from vosd.config.reader.fields import FromText, whole
 from vosd.config.reader.model import Keys
 from vosd.config.reader.renamed import Renamed, renamed
 from vosd.config.reader.vos3000 import (
@@ -34,15 +34,11 @@ class StartBilling(Enum):
     """From when the duration counts."""
 
     ANSWER = "0"
+    INVITE = "1"
 
 
 def _start_billing() -> FromText:
-    def read(text: str) -> StartBilling:
-        if text == "1":
-            raise NotBuiltYetError("billing from INVITE")
-        return StartBilling(text)
-
-    return FromText("0", read, lambda member: str(member.value))
+    return FromText("0 or 1", StartBilling, lambda member: str(member.value))
 
 
 class ParameterKeys(Keys):
@@ -93,7 +89,8 @@ class ParameterKeys(Keys):
     start_billing: Annotated[StartBilling, _start_billing()] = Field(
         default=StartBilling.ANSWER, alias="SS_STARTBILLINGTIME"
     )
-    """0: the duration counts from the answer."""
+    """0: calls are charged from the answer. 1: from the INVITE to a gateway on, so that ringing costs as talking does,
+    also where no one answers."""
     work_calendar: Annotated[bool, zero_or_one()] = Field(default=True, alias="SERVER_WORK_CALENDAR_ENABLED")
     """0: calendars have no effect, as if nothing were bound to one."""
     period_rate: Annotated[bool, zero_or_one()] = Field(default=True, alias="SERVER_PERIOD_RATE_ENABLED")

@@ -64,6 +64,9 @@ class EstablishedCall:
         to_callee, to_caller = call.legs[0], call.legs[1]
         vendor_mono = call.vendor_answered_mono or call.answered_mono
         vendor_answered_at = Instant(vendor_mono, epoch + vendor_mono)
+        invited_at, vendor_invited_at = (
+            None if mono is None else Instant(mono, epoch + mono) for mono in call.charged_mono or (None, None)
+        )
         attempts = record.attempts[too_dear(record) :] if record.attempts else ()
         choice = ChoiceSnapshot(
             gateway.name, its.prefix, _bytes(record.callee_out), _bytes(record.caller_out), call.vendor_rate, False,
@@ -91,6 +94,8 @@ class EstablishedCall:
                     acknowledged_at=_instant_of(its.acknowledged_mono, self._shift_ms, epoch),
                     progress_at=answered_at if record.pdd_ms is None else at.plus(record.pdd_ms),
                     codec=its.codec,
+                    invited_at=invited_at,
+                    vendor_invited_at=vendor_invited_at,
                     destination_address=record.destination_address,
                     attempts=attempts,
                     choice=choice,
@@ -105,7 +110,7 @@ class EstablishedCall:
                 vendor_answered_at,
                 attempts[-1].ms if attempts else 0,
             ),
-            lifetime=LifetimeSnapshot(answered_at, its.granted_s, 0),
+            lifetime=LifetimeSnapshot(answered_at, its.granted_s, 0, invited_at),
         )
         request = RequestSnapshot(
             its.host,
@@ -202,8 +207,11 @@ class EstablishedCall:
         account, applied = call.record.vendor_account, call.vendor_rate
         if not self._its.holds_of_vendor or account is None or applied is None:
             return ()
-        lead_ms = call.answered_mono - (call.vendor_answered_mono or call.answered_mono)
-        lead_s = hold_seconds(lead_ms, applied.policy.hold_time_precision_ms)
+        if call.charged_mono is not None:
+            lead_s = -((call.charged_mono[1] - call.charged_mono[0]) // 1_000)
+        else:
+            lead_ms = call.answered_mono - (call.vendor_answered_mono or call.answered_mono)
+            lead_s = hold_seconds(lead_ms, applied.policy.hold_time_precision_ms)
         return ((account, self._held(applied, catalogue.accounts[account].advance_s, lead_s)),)
 
 

@@ -152,7 +152,7 @@ def legs_of(call: Call) -> Legs:
     """Describe the answered legs of a call; the gateway's first, because it costs money."""
     caller, callee, flows = call.caller.leg, call.callee, call.endpoint.flows
     legs = []
-    if callee is not None and callee.dialog is not None:
+    if callee is not None and callee.dialog is not None and call.journey.vendor_answered_at is not None:
         legs.append(DialogSnapshot.of(callee.dialog, flows, callee.choice.gateway.name, callee.invite_sequence))
     if caller is not None and call.journey.answered_at is not None:
         legs.append(DialogSnapshot.of(caller.dialog, flows))

@@ -11,20 +11,21 @@ import structlog
 from vosd.b2bua.call import Call
 from vosd.b2bua.callee_leg import CalleeLeg
 from vosd.b2bua.hunt import NextHop
-from vosd.b2bua.ports import Answer, Decision
 from vosd.b2bua.substitute import Substitute
+from vosd.b2bua.supervision import Limit
 from vosd.base.cause import EndReason, HangupSource
 from vosd.base.clock import Instant
 from vosd.base.wheel import Timer
 from vosd.callcontrol.admission import CallRequest
-from vosd.callcontrol.bookkeeping import Description, OpenCall, conclude, draft, opened
-from vosd.callcontrol.questions import Ask, Outcome, Question, Ticket, Unanswered
-from vosd.callcontrol.setup import Setup
+from vosd.callcontrol.bookkeeping import UNDESCRIBED, Description, OpenCall, conclude, draft, opened
+from vosd.callcontrol.questions import Ticket
 from vosd.callcontrol.vendor_terms import LiveVendors
 from vosd.cdr.record import TOO_DEAR, Attempt, too_dear
+from vosd.engine.calls.asked_call import AskedCall
 from vosd.engine.calls.attempts import name_of
 from vosd.engine.calls.established import Established, legs_of
-from vosd.engine.calls.services import CallServices, UnusedAnswer
+from vosd.engine.calls.ringing_money import RingingMoney
+from vosd.engine.calls.services import CallServices
 from vosd.engine.calls.vendor_money import hold_vendor, release_vendor
 from vosd.obs.events import Event
 from vosd.routing.breaker import place_of
@@ -42,26 +43,19 @@ NO_ROUTES: Final[Iterator[RouteChoice]] = iter(())
 _log = structlog.get_logger()
 
 
-class LiveCall:
+class LiveCall(AskedCall):
     """State of the switch for one call, and its ``Switchboard``; ``call`` is set before the call begins."""
 
     __slots__ = (
         "_intake",
-        "_services",
-        "call",
-        "call_id",
-        "call_request",
         "due_ms",
         "has_moved",
         "is_over",
         "kept",
-        "setup",
+        "ringing",
         "timer",
         "vendors",
     )
-
-    call: Call
-    """Deleted at the end: the two refer to each other, and so are freed without a garbage collection."""
 
     def __init__(
         self, services: CallServices, intake: "Intake", call_id: str, call_request: CallRequest, vendors: LiveVendors
@@ -73,8 +67,9 @@ class LiveCall:
         self.call_request = call_request
         self.vendors = vendors
         """Vendors of the catalogue that admitted the call: a reload may have removed an account."""
-        self.setup: Setup | None = None
-        """The set-up, while a question of it is open."""
+        self.setup = None
+        self.ringing: RingingMoney | None = None
+        """Its money until it is answered, if it is charged before."""
         self.kept: OpenCall | None = None
         """The call as journalled, once it is answered."""
         self.timer: Timer[LiveCall] | None = None
@@ -90,34 +85,6 @@ class LiveCall:
         """The name of the mapping gateway that the call came from."""
         mapping = self.call_request.mapping
         return None if mapping is None else mapping.name
-
-    # -- the set-up ---------------------------------------------------------------------------------------------
-
-    def awaits(self, ticket: Ticket) -> bool:
-        """Return whether the question of that ticket is open."""
-        setup = self.setup
-        return setup is not None and setup.asked is not None and setup.number == ticket.number
-
-    @property
-    def open_question(self) -> tuple[Ticket, Question] | None:
-        """Return the question that is open, with its ticket."""
-        setup = self.setup
-        if setup is None or setup.asked is None:
-            return None
-        return Ticket(self.call_id, setup.number), setup.asked.question
-
-    def ask(self, now: Instant) -> Decision:
-        """Ask the open question; return the decision if the answer is known at once."""
-        setup = self._open_setup()
-        return self._go_on(setup, setup.asked, now)
-
-    def settle(self, answer: Answer | None, now: Instant) -> Decision:
-        """Go on with the set-up by the answer to its question; None = the deadline has passed."""
-        setup = self._open_setup()
-        if answer is None:
-            self._services.asker.cancel(Ticket(self.call_id, setup.number))
-            answer = Unanswered("deadline")
-        return self._go_on(setup, self._take(setup, answer, now), now)
 
     # -- attempts -----------------------------------------------------------------------------------------------
 
@@ -143,7 +110,7 @@ class LiveCall:
         if (
             credit is not None
             and credit.limit is not None
-            and not hold_vendor(credit, choice, call_request, self.vendors, live.occupancy, now)
+            and not hold_vendor(credit, choice, call_request, self.vendors, live.occupancy, now, self.ringing)
         ):
             return False
         if gateway.name in live.breakers.resting:
@@ -180,6 +147,8 @@ class LiveCall:
     def attempt_over(self, leg: CalleeLeg, outcome: AttemptOutcome | None, now: Instant) -> None:
         """Release capacity and money of an unanswered attempt, and note its outcome."""
         hold = self.call_request.hold
+        if self.ringing is not None:
+            self.ringing.attempt_over(now)
         if hold is not None and hold.vendors:
             release_vendor(hold, leg.choice)
         self._services.attempts.over(leg, self.call_request.account, outcome, now)
@@ -219,6 +188,8 @@ class LiveCall:
         Most deadlines are moved to a later time before they are reached: a timer that fires earlier is left, and set
         again when it fires (``is_due``).
         """
+        if self.ringing is not None:
+            at_ms = self.ringing.deadline(at_ms)
         self.due_ms = at_ms
         deadlines, timer = self._services.deadlines, self.timer
         if timer is not None:
@@ -243,7 +214,7 @@ class LiveCall:
     def vendor_s(self) -> int | None:
         """How many seconds after its own 200 the vendor is paid for; None = as many as the call takes."""
         hold = self.call_request.hold
-        return None if hold is None else hold.vendor_s
+        return None if hold is None or self.ringing is not None else hold.vendor_s
 
     def answered(self) -> int | None:
         """Journal the answer before the caller's 200; return the seconds that are paid for, None if that fails.
@@ -260,9 +231,36 @@ class LiveCall:
         choice = journey.choice
         if choice is not None and choice.gateway.max_call_seconds is not None:
             hold.end_within(choice.gateway.max_call_seconds)
-        if hold.vendors and journey.answered_at is not None and journey.vendor_answered_at is not None:
+        if self.ringing is not None:
+            self.ringing = None
+        elif hold.vendors and journey.answered_at is not None and journey.vendor_answered_at is not None:
             hold.answered(journey.answered_at.mono - journey.vendor_answered_at.mono)
         return min(hold.granted_s, hold.ceiling_s)
+
+    def rings(self, now: Instant) -> bool:
+        """Journal, before the INVITE of an attempt is sent, that the call is charged from now on; False if that fails.
+
+        A vendor that is tried later may have less money than the one before: the deadline follows.
+        """
+        hold = self.call_request.hold
+        if hold is None:
+            raise RuntimeError(f"{self.call!r} rings without a hold")
+        if self.ringing is None:
+            self.ringing = RingingMoney(hold, now)
+        self.ringing.attempt_begins()
+        kept = self._opened(self.call)
+        return kept is None or self._services.sink.answered(kept, UNDESCRIBED)
+
+    def unpaid(self, at: Instant) -> Limit | None:
+        """Hold more money for a call without answer; return its limit where there is none for ``at``."""
+        return None if self.ringing is None else self.ringing.unpaid(at)
+
+    def is_early(self, now: Instant) -> bool:
+        """Return whether the deadline was that of the money alone; the call's own is set again."""
+        if self.ringing is None or now.mono >= self.ringing.wanted_ms:
+            return False
+        self.set_deadline(self.ringing.wanted_ms)
+        return True
 
     def moved(self, *, at_once: bool = False) -> None:
         """Journal an answered call as it is now."""
@@ -301,14 +299,16 @@ class LiveCall:
         timer, self.timer = self.timer, None  # it refers to the call, too
         if timer is not None:
             services.deadlines.cancel(timer)
-        kept = self.kept or self._opened(call)
+        # A call that was not answered is charged with ``SS_STARTBILLINGTIME`` 1 only, by its facts of now.
+        was_answered = call.journey.vendor_answered_at is not None
+        kept = (self.kept if was_answered else None) or self._opened(call)
         if kept is None:
             zero_too = services.records_zero
             record = draft(services.node, call.arrival, call_request, call.journey, ending, recorded=zero_too)
             services.notices.account_refused(record, ending.at)
         else:
             attempts = kept.record.attempts
-            tried = len(attempts) - (too_dear(kept.record) if attempts[0].reason == TOO_DEAR else 0)
+            tried = len(attempts) - (too_dear(kept.record) if attempts and attempts[0].reason == TOO_DEAR else 0)
             late = call.journey.attempts[tried:]
             recorded = ending.source is not _SWITCH or services.records_own_ends
             acked = call.journey.acknowledged_at
@@ -322,11 +322,13 @@ class LiveCall:
                 acknowledged=acked,
             )
             choice, rate = call.journey.choice, kept.vendor_rate
-            if choice is not None and not choice.gateway.is_phone:
+            if not was_answered:
+                services.notices.account_refused(record, ending.at)
+            elif choice is not None and not choice.gateway.is_phone:
                 destination = choice.prefix if rate is None else rate.rate.prefix
                 quality, talk_ms = services.live.quality, record.hold_time_ms
                 quality.talked(choice.gateway.name, destination, talk_ms, ending.at.mono)
-            if record.answered_at is None:
+            if was_answered and record.answered_at is None:
                 services.notices.unacknowledged_answer(record, ending.at)
         services.close(record, call_request)
         services.observer.ended(call.arrival, call.journey, record)
@@ -335,36 +337,6 @@ class LiveCall:
             services.asker.cancel(Ticket(self.call_id, setup.number))
 
     # -- inside -------------------------------------------------------------------------------------------------
-
-    def _go_on(self, setup: Setup, outcome: Outcome, now: Instant) -> Decision:
-        """Ask questions until an answer takes time, or the set-up is decided."""
-        services = self._services
-        while isinstance(outcome, Ask):
-            ticket = Ticket(self.call_id, setup.number)
-            self.set_deadline(now.mono + outcome.deadline_ms)  # before ``ask``, which may set another deadline
-            answer = services.asker.ask(ticket, outcome.question)
-            if answer is None:
-                return None
-            if not self.awaits(ticket):
-                services.unused_answers[UnusedAnswer.LATE] += 1
-                return None
-            outcome = self._take(setup, answer, now)
-        self.setup = None
-        if outcome is not None:
-            _log.debug("call_refused", call_id=self.call_id, reason=outcome.reason.text, detail=outcome.detail)
-            return outcome
-        return self.call_request.choices
-
-    def _take(self, setup: Setup, answer: Answer, now: Instant) -> Outcome:
-        """Go on with an answer; one of the wrong type is counted, and treated as none."""
-        if setup.asked is not None and not isinstance(answer, (setup.asked.question.answered_by, Unanswered)):
-            self._services.unused_answers[UnusedAnswer.UNFIT] += 1
-        return setup.settle(answer, now)
-
-    def _open_setup(self) -> Setup:
-        if self.setup is None:
-            raise RuntimeError(f"{self.call!r} has no open question")
-        return self.setup
 
     def _keep(self) -> bool:
         """Journal a call that a gateway has answered, in place of its entry before."""
@@ -391,8 +363,8 @@ class LiveCall:
         return False
 
     def _opened(self, call: Call) -> OpenCall | None:
-        """Return the call as it is to be journalled; None if no gateway has answered."""
-        if call.journey.vendor_answered_at is None:
+        """Return the call as it is to be journalled; None if no one is charged."""
+        if call.journey.vendor_answered_at is None and call.journey.invited_at is None:
             return None
         services = self._services
         return opened(services.node, call.arrival, self.call_request, call.journey, recorded=services.records_own_ends)

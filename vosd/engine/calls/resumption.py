@@ -126,8 +126,9 @@ class Resumption:
         else:
             raise NoSnapshotError("it was written by an earlier version")
         self._check(saved, call)
-        talked_ms = max(remains.last_mono - call.answered_mono, 0)
-        return replace(saved, request=_paid_for(saved.request, -(-talked_ms // 1000)), deadline=None)
+        paid_from = call.answered_mono if call.charged_mono is None else call.charged_mono[0]
+        paid_ms = max(remains.last_mono - paid_from, 0)
+        return replace(saved, request=_paid_for(saved.request, -(-paid_ms // 1000)), deadline=None)
 
     def _check(self, saved: SavedCall, call: OpenCall) -> None:
         """Raise KeyError where something that the call needs is not there."""

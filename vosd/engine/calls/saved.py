@@ -24,6 +24,7 @@ from vosd.callcontrol.setup import Setup
 from vosd.callcontrol.taken import PlaceTaken
 from vosd.engine.calls.live_call import LiveCall
 from vosd.engine.calls.logins import logins
+from vosd.engine.calls.ringing_money import RingingMoney
 from vosd.engine.calls.services import CallServices
 from vosd.routing.dynamic_lists import CountedCall
 from vosd.routing.lookups import Target
@@ -215,6 +216,8 @@ class SavedCall(msgspec.Struct, frozen=True, omit_defaults=True):
     """The tick of its timer, and its position within the tick."""
     due_ms: int = 0
     """Its deadline, which its timer may precede."""
+    wanted_ms: int = 0
+    """Its deadline apart from its money, while it rings and is charged."""
     setup: SetupSnapshot | None = None
     """While a question of its set-up is open."""
 
@@ -232,7 +235,8 @@ class SavedCall(msgspec.Struct, frozen=True, omit_defaults=True):
             portable(live_call.kept),
             None if timer is None else services.deadlines.position(timer),
             live_call.due_ms,
-            None if setup is None else SetupSnapshot.of(setup),
+            wanted_ms=0 if live_call.ringing is None else live_call.ringing.wanted_ms,
+            setup=None if setup is None else SetupSnapshot.of(setup),
         )
 
     def restored(self, services: CallServices, intake: "Intake", calls: RestoredCalls) -> LiveCall:
@@ -252,6 +256,10 @@ class SavedCall(msgspec.Struct, frozen=True, omit_defaults=True):
         dialect, gateways = request.mapping.dialect, catalogue.routing_gateways
         live_call.call = self.parts.restored(live_call, dialect, gateways, calls)
         described.occupy(request, services)
+        invited_at, hold = live_call.call.journey.invited_at, request.hold
+        if invited_at is not None and hold is not None and live_call.call.journey.answered_at is None:
+            live_call.ringing = RingingMoney(hold, invited_at)
+            live_call.ringing.wanted_ms = self.wanted_ms
         if self.setup is not None:
             live_call.setup = self.setup.restored(request, services)
         if live_call.call.callee is not None:

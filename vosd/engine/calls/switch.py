@@ -196,8 +196,9 @@ class Switch(Counting):
         """Names of the routing gateways by the addresses that they have in the configuration."""
         parameters = catalogue.parameters
         self._intake.settings = settings = CallSettings(
-            parameters.max_attempts, parameters.search_ms, parameters.challenges_max, parameters.dead_call_billing
-        )
+            parameters.max_attempts, parameters.search_ms, parameters.challenges_max, parameters.dead_call_billing,
+            parameters.charges_ringing,
+        )  # fmt: skip
         self._intake.settings_by_plan = {
             name: replace(
                 settings,

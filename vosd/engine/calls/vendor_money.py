@@ -5,6 +5,7 @@ from vosd.billing.call_hold import CallHold
 from vosd.billing.holds import AccountCredit
 from vosd.callcontrol.admission import CallRequest
 from vosd.callcontrol.vendor_terms import LiveVendors, buy_rate
+from vosd.engine.calls.ringing_money import RingingMoney
 from vosd.routing.capacity import Occupancy
 from vosd.routing.pipeline import Cause, LeftOut, RouteChoice
 
@@ -16,15 +17,18 @@ def hold_vendor(
     vendors: LiveVendors,
     occupancy: Occupancy,
     now: Instant,
+    ringing: RingingMoney | None,
 ) -> bool:
     """Hold the first seconds of an attempt on the account of its vendor; False = it has too little.
 
+    A vendor of a call that is charged already (``ringing``) charges from the INVITE of its own attempt.
     What the attempt occupies is released then, and the gateway noted among those that were left out.
     """
     hold, rate, gateway = call_request.hold, buy_rate(choice), choice.gateway
     if hold is None or rate is None or gateway.earns:
         return True
-    refusal = hold.join(credit, rate, vendors.first_period_s(gateway))
+    elapsed_s = 0 if ringing is None else ringing.elapsed_s(now)
+    refusal = hold.join(credit, rate, vendors.first_period_s(gateway), elapsed_s)
     if refusal is None:
         return True
     for limit in choice.limits:

@@ -60,10 +60,6 @@ PRUNE_S: Final = 60
 _log = structlog.get_logger()
 
 
-def _nothing(_call_id: str) -> Description:
-    return UNDESCRIBED
-
-
 class Journal(Counting):
     """One directory of segments; the newest is written, older ones are kept for a while after they are booked."""
 
@@ -86,7 +82,7 @@ class Journal(Counting):
         """Bytes written to the newest segment, without the open calls at its beginning."""
         self._first = 0
         """The newest segment that begins with the open calls: only older ones may be retired."""
-        self.describe: Callable[[str], Description] = _nothing
+        self.describe: Callable[[str], Description] = lambda _call_id: UNDESCRIBED
         """Describes an open call as it is now; it is kept nowhere, since files are begun rarely."""
         self._open_calls: dict[str, OpenCall] = {}
         self._changes = Changes()
@@ -182,7 +178,7 @@ class Journal(Counting):
         return self._output.is_short or len(self.quarantine) > REFUSED_MAX
 
     def answered(self, call: OpenCall, description: Description = UNDESCRIBED) -> bool:
-        """Write an answered call at once; return False if that failed: then the call must not be answered."""
+        """Write a call that is charged at once; return False if that failed: then it must not be answered, or ring."""
         output = self._output
         if not output.has_room_for_answer(len(self._open_calls)):
             return False
@@ -191,7 +187,8 @@ class Journal(Counting):
             output.withdraw()
             return False
         self._open_calls[call.record.call_id] = call
-        self._placed.pop(call.record.call_id, None)
+        if call.is_answered:
+            self._placed.pop(call.record.call_id, None)
         return True
 
     def began(self, began: Began) -> None:

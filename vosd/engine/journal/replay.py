@@ -98,13 +98,7 @@ class Remains(msgspec.Struct):
         """Apply one record; one that is not of a segment is kept in memory."""
         match entry:
             case OpenCall():
-                call_id = entry.record.call_id
-                self.placed.pop(call_id, None)
-                if entry.record.answered_at is not None and call_id in self.callers:
-                    self.answered_callers[call_id] = self.callers.pop(call_id)
-                self.open_calls[call_id] = entry
-                self.shifts.pop(call_id, None)
-                self.last_mono = max(self.last_mono, entry.answered_mono)
+                self._take_open(entry)
             case Ended():
                 self._note_end(entry.record)
                 self._forget(entry.record.call_id)
@@ -131,6 +125,17 @@ class Remains(msgspec.Struct):
                 self.left_over.append(entry)
             case HungUp():
                 self.left_over.clear()
+
+    def _take_open(self, call: OpenCall) -> None:
+        """Note a call that is charged; the legs of one that only rings are not answered yet."""
+        call_id = call.record.call_id
+        if call.is_answered:
+            self.placed.pop(call_id, None)
+        if call.record.answered_at is not None and call_id in self.callers:
+            self.answered_callers[call_id] = self.callers.pop(call_id)
+        self.open_calls[call_id] = call
+        self.shifts.pop(call_id, None)
+        self.last_mono = max(self.last_mono, call.answered_mono)
 
     def begin(self, began: Began) -> None:
         """Go on in another process: after a boot of the machine, all instants are moved to its monotonic clock.
@@ -213,9 +218,12 @@ def is_same_boot(one: Began, other: Began) -> bool:
 
 def moved_by(ms: int, call: OpenCall) -> OpenCall:
     """Return a call with its instants moved; those in its description are moved when it is read."""
-    vendor = call.vendor_answered_mono
+    vendor, charged = call.vendor_answered_mono, call.charged_mono
     return msgspec.structs.replace(
-        call, answered_mono=call.answered_mono + ms, vendor_answered_mono=None if vendor is None else vendor + ms
+        call,
+        answered_mono=call.answered_mono + ms,
+        vendor_answered_mono=None if vendor is None else vendor + ms,
+        charged_mono=None if charged is None else (charged[0] + ms, charged[1] + ms),
     )
 
 

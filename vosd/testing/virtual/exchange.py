@@ -56,9 +56,13 @@ class KeptSink:
         self.records: list[CallRecord] = []
 
     def answered(self, call: OpenCall, description: Description) -> bool:
-        """Keep an answered call; it comes twice if the caller's 200 waited for a PRACK."""
+        """Keep an answered call; it comes twice if the caller's 200 waited for a PRACK.
+
+        One that is charged before comes with each attempt as well.
+        """
         earlier = self.open.get(call.record.call_id)
-        assert earlier is None or earlier.record.answered_at is None is not call.record.answered_at, "answered twice"
+        is_first = earlier is None or not earlier.is_answered or earlier.record.answered_at is None
+        assert is_first, "answered twice"
         if self.takes_answers:
             self.open[call.record.call_id] = call.described(description)
         return self.takes_answers
@@ -83,7 +87,8 @@ class KeptSink:
         assert record.call_id not in {kept.call_id for kept in self.records[-100:]}, "ended twice"
         is_open = self.open.pop(record.call_id, None) is not None
         self.moves.pop(record.call_id, None)
-        assert is_open == (record.vendor_answered_at is not None) or not self.takes_answers
+        is_charged = record.vendor_answered_at is not None or record.billing_base_ms is not None
+        assert is_open == is_charged or not self.takes_answers
         self.records.append(record)
 
 

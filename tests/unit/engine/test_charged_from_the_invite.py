@@ -1,0 +1,207 @@
+"""Calls that are charged from their INVITE on (SS_STARTBILLINGTIME 1): who pays, for how long, and after a kill."""
+
+from decimal import Decimal
+
+import msgspec
+import pytest
+from doubles.month_of_calls import past_of
+
+from vosd.admin.rerate import Rerating
+from vosd.base.clock import Instant
+from vosd.billing.rater import recompute
+from vosd.callcontrol.bookkeeping import OpenCall, lost
+from vosd.engine.journal import Journal
+from vosd.testing.data.builders import account, applied_rate, catalogue, mapping_gateway, rate_group
+from vosd.testing.virtual.customer import Intent
+from vosd.testing.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
+from vosd.testing.virtual.vendor import RINGS, answers, refuses
+
+RATES = [
+    rate_group("sell", applied_rate("0.60", 1, connection_fee="0.05", minimum_charge="0.10")),
+    rate_group("agents", applied_rate("0.54", 1)),
+    rate_group("buy", applied_rate("0.30", 1, connection_fee="0.02")),
+]
+
+
+def content(*, charges_ringing=True, advance_s=10, vendors=1, vendor_limit=None, ring_ms=60_000):
+    rings_ms = [ring_ms, *[60_000] * (vendors - 1)]
+    gateways = [
+        vendor_gateway(number, ring_timeout_ms=each, failover_after_ringing=True)
+        for number, each in enumerate(rings_ms)
+    ]
+    accounts = [
+        account("acme", agent="top", overdraft_limit=Decimal(0), advance_s=advance_s),
+        account("top", rate_group="agents", overdraft_limit=None, advance_s=advance_s),
+        account("carriers", rate_group="buy", overdraft_limit=vendor_limit, advance_s=advance_s),
+    ]
+    trunk = mapping_gateway("acme", f"{CUSTOMER.host}/32")
+    return catalogue([trunk, *gateways], rate_groups=RATES, accounts=accounts, charges_ringing=charges_ringing)
+
+
+def scene_of(*, balance="100", **given) -> Scene:
+    scene = Scene(content(**given), balance=balance)
+    for vendor in scene.vendors:
+        vendor.script = RINGS
+    return scene
+
+
+def ring(scene, ms, intent=None):
+    call = scene.caller.call(CALLEE, intent)
+    scene.wire.run_for(ms)
+    return call
+
+
+def end(scene, call):
+    scene.wire.run_until(lambda: call.is_over)
+    return scene.close()
+
+
+def total(record, role):
+    return sum(row.fee + row.tax for row in record.charges if row.role == role)
+
+
+def test_no_one_answers_and_everyone_is_paid_for_the_ringing_without_connection_fee():
+    scene = scene_of()
+    record = end(scene, ring(scene, 0, Intent(cancel_after_ms=30_000)))
+    assert (record.answered_at, record.hold_time_ms, record.hold_time_s) == (None, 0, 0)
+    assert record.billing_base_ms == record.vendor_billing_base_ms == record.ended_at - record.started_at
+    assert (record.fee, record.cost) == (Decimal("0.30"), Decimal("0.15"))
+    assert total(record, "agent") == Decimal("0.27")
+    assert {posting.account for posting in record.postings} == {"acme", "top", "carriers"}
+    assert record.recorded
+
+
+def test_an_answered_call_pays_the_connection_fee_and_its_record_has_the_conversation_alone():
+    scene = scene_of()
+    scene.vendor.script = answers(10_000)
+    record = end(scene, ring(scene, 0, Intent(hang_up_after_ms=20_000)))
+    assert record.hold_time_s == 20
+    assert (record.fee, record.cost) == (Decimal("0.35"), Decimal("0.17"))
+    assert record.billed_seconds == record.vendor_billed_seconds == 30
+
+
+def test_each_vendor_is_paid_from_its_own_invite_and_the_customer_pays_from_the_first():
+    scene = scene_of(vendors=2, ring_ms=20_000)
+    scene.vendors[1].script = answers(5_000)
+    record = end(scene, ring(scene, 0, Intent(hang_up_after_ms=10_000)))
+    assert record.routing_gateway == "vendor-1"
+    assert (record.billed_seconds, record.vendor_billed_seconds) == (35, 15)
+
+
+@pytest.mark.parametrize("advance_s", [5, 10, 60])
+def test_a_call_rings_no_longer_than_its_money_lasts(advance_s):
+    scene = scene_of(balance="0.25", advance_s=min(advance_s, 20))
+    call = ring(scene, 0)
+    record = end(scene, call)
+    assert call.final == 402
+    assert (record.end_reason, record.hangup_source, record.sip_code) == ("Balance Exhausted", "switch", 402)
+    # What is held is for an answered call, with its connection fee of 0.05; unanswered it costs less.
+    assert (record.billing_base_ms, record.fee) == (20_000, Decimal("0.20"))
+    assert scene.vendor.calls[-1].final == 487
+
+
+def test_a_vendor_in_advance_is_held_for_from_its_own_invite():
+    scene = scene_of(vendors=2, ring_ms=15_000, vendor_limit=Decimal("0.12"))
+    call = ring(scene, 0)
+    record = end(scene, call)
+    # Its money is for 20 seconds, with the connection fee: the second gateway rings for as long after the first one.
+    assert (record.end_reason, record.routing_gateway) == ("Balance Exhausted", "vendor-1")
+    assert record.vendor_billing_base_ms in range(19_000, 20_001)
+    assert record.billing_base_ms in range(34_000, 35_001)
+    assert record.cost == Decimal("0.10")
+
+
+def test_a_payment_while_it_rings_lets_it_go_on_and_the_limits_of_the_gateway_hold():
+    scene = scene_of(balance="0.25", ring_ms=40_000)
+    call = ring(scene, 15_000)
+    scene.exchange.credits["acme"].committed(Decimal(50), 99)
+    record = end(scene, call)
+    assert (record.end_reason, call.final) == ("No Answer", 480)
+    assert record.billed_seconds == 40
+
+
+def test_a_call_that_is_refused_before_any_invite_costs_nothing():
+    scene = scene_of(balance="0.01")
+    call = ring(scene, 100)
+    record = end(scene, call)
+    assert (call.final, record.billing_base_ms, record.postings) == (402, None, ())
+
+
+def test_a_vendor_that_refuses_at_once_leaves_no_second_to_pay():
+    scene = scene_of()
+    scene.vendor.script = refuses(486)
+    record = end(scene, ring(scene, 0))
+    assert (record.billed_seconds, record.postings, record.sip_code) == (0, (), 486)
+    assert record.billing_base_ms is not None
+
+
+def test_a_call_that_cannot_be_written_down_does_not_ring():
+    scene = scene_of()
+    scene.exchange.sink.takes_answers = False
+    call = ring(scene, 0)
+    record = end(scene, call)
+    assert (call.final, record.end_reason, record.postings) == (503, "Overload", ())
+
+
+def test_a_change_of_the_parameter_does_not_concern_calls_that_ring():
+    scene = scene_of()
+    call = ring(scene, 10_000)
+    scene.exchange.switch.swap_catalogue(content(charges_ringing=False))
+    scene.wire.run_for(10_000)
+    call.cancel()
+    assert end(scene, call).billed_seconds == 20
+
+
+@pytest.mark.parametrize("answered", [False, True])
+def test_stored_calls_come_to_the_same_whatever_the_parameter_says_now(answered):
+    scene = scene_of()
+    if answered:
+        scene.vendor.script = answers(7_300)
+    record = end(scene, ring(scene, 0, Intent(cancel_after_ms=None if answered else 9_700, hang_up_after_ms=5_100)))
+    steps = msgspec.json.decode(record.fee_breakdown)
+    assert recompute(steps["customer"]).total == record.fee + record.tax
+    assert recompute(steps["vendor"]).total == record.cost + record.cost_tax
+    again = Rerating(content(charges_ringing=False), compares_steps=True)
+    again.add(past_of(record))
+    assert (again.differences.differ, again.steps_differ) == (0, 0)
+
+
+def test_a_call_that_rings_when_the_switch_is_killed_is_charged_until_then_and_both_sides_are_told(tmp_path):
+    scene = scene_of()
+    call = ring(scene, 10_000)
+    (ringing,) = scene.exchange.sink.open.values()
+    record = lost(ringing, ringing.charged_mono[0] + 12_000)
+    assert (record.end_reason, record.fee, record.cost) == ("Lost", Decimal("0.12"), Decimal("0.06"))
+    assert (record.answered_at, record.hold_time_ms, record.sip_code) == (None, 0, None)
+    call.cancel()
+    end(scene, call)
+
+    journal = Journal(tmp_path / "journal")
+    journal.open()
+    assert journal.answered(ringing)
+    journal.mark(Instant(ringing.charged_mono[0] + 12_000, 0))
+    journal.flush()
+    remains = Journal(tmp_path / "journal").open()
+    (found,) = remains.open_calls.values()
+    assert lost(found, remains.last_mono) == record
+
+
+class OfEarlierVersion(msgspec.Struct, tag="answered"):
+    """An answered call as a version without the parameter reads it: what it does not know it ignores."""
+
+    record: msgspec.Raw
+    answered_mono: int
+    vendor_answered_mono: int | None = None
+
+
+def test_an_earlier_version_reads_a_ringing_call_and_a_later_one_an_earlier_call():
+    scene = scene_of()
+    call = ring(scene, 10_000)
+    (ringing,) = scene.exchange.sink.open.values()
+    call.cancel()
+    end(scene, call)
+    written = msgspec.msgpack.encode(ringing)
+    earlier = msgspec.msgpack.decode(written, type=OfEarlierVersion)
+    assert (earlier.answered_mono, earlier.vendor_answered_mono) == (ringing.answered_mono, None)
+    without = {name: value for name, value in msgspec.msgpack.decode(written).items() if name != "charged_mono"}
+    assert msgspec.msgpack.decode(msgspec.msgpack.encode(without), type=OpenCall).charged_mono is None
