@@ -177,6 +177,11 @@ class AccountCredit:
             return None
         return self._balance + self.limit + self._unbooked - self._reserved
 
+    @property
+    def is_low(self) -> bool:
+        """Whether less than ``low_below`` was left, and no money was added since that is enough."""
+        return self._low_at is not None
+
     def hold(self, applied: AppliedRate, advance_s: int, ceiling_s: int) -> Hold | Refusal:
         """Set aside the price of ``advance_s`` seconds, at most of ``ceiling_s``; refuse where there is less."""
         granted_s = min(advance_s, ceiling_s)

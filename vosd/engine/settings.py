@@ -3,6 +3,7 @@
 What decides calls (gateways, rates, accounts) is in the catalogue; the form in YAML is in ``config``.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from ipaddress import IPv4Network, IPv6Network, ip_network
@@ -12,6 +13,8 @@ from typing import Final, NamedTuple
 from vosd.base.secret import Secret
 from vosd.engine.journal.files import KeepSettings
 from vosd.engine.overload.load import OverloadSettings
+from vosd.obs.alarms import Level
+from vosd.obs.events import Event
 from vosd.sip.registration.keepalive import KeepAlive
 from vosd.sip.settings import SipSettings
 from vosd.trunks.gateways import Address
@@ -110,6 +113,72 @@ class PhoneServiceSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class WebhookSettings:
+    """HTTP server that receives alarms."""
+
+    url: str
+    """http or https."""
+    secret: Secret | None = None
+    """Key of the signature; None = reports are not signed."""
+    level: Level = Level.INFO
+    """The least urgent alarms that it receives."""
+
+
+class MailSecurity(Enum):
+    """How the connection to a mail server is protected."""
+
+    NONE = "none"
+    STARTTLS = "starttls"
+    TLS = "tls"
+
+
+@dataclass(frozen=True, slots=True)
+class MailSettings:
+    """Mail server, and who receives alarms by it."""
+
+    server: str
+    """Host name or IP address."""
+    port: int
+    sender: str
+    recipients: tuple[str, ...]
+    security: MailSecurity = MailSecurity.STARTTLS
+    username: str = ""
+    """Empty = it asks for none."""
+    password: Secret | None = None
+    interval_s: int = 300
+    """Least time between two mails."""
+    level: Level = Level.WARNING
+    """The least urgent alarms that are mailed."""
+
+
+@dataclass(frozen=True, slots=True)
+class AlarmSettings:
+    """Limits of alarms, their levels, and who receives them; a limit of 0 is none."""
+
+    asr: int = 40
+    """Percent of answered attempts."""
+    pdd_ms: int = 3_000
+    min_calls: int = 100
+    """Fewer attempts say nothing about a gateway."""
+    booking_age_s: int = 300
+    disk_free: int = 10
+    """Percent."""
+    cpu: int = 70
+    """Percent of one core."""
+    memory: int = 80
+    """Percent of the machine's."""
+    loop_lag_ms: int = 50
+    clock_jump_ms: int = 2_000
+    call_seconds: int = 14_400
+    hysteresis: int = 10
+    """By how many percent of its limit a value must be better before its alarm is cleared."""
+    levels: Mapping[Event, Level] = field(default_factory=dict)
+    """Those that differ from the usual ones."""
+    webhook: WebhookSettings | None = None
+    mail: MailSettings | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class PortabilitySettings:
     """The server that knows the routing numbers of called numbers; either ``url`` or ``server``."""
 
@@ -183,3 +252,4 @@ class Settings:
     metrics: MetricsSettings | None = None
     log_level: LogLevel = LogLevel.INFO
     overload: OverloadSettings = field(default_factory=OverloadSettings)
+    alarms: AlarmSettings = field(default_factory=AlarmSettings)

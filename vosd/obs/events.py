@@ -108,6 +108,44 @@ class Event(StrEnum):
     """A caller exceeded a limit of ``dynamic_blacklist``: its calls are refused until then."""
     SESSION_REFRESH_FAILED = "session_refresh_failed"
     """A peer does not accept our refreshes of a session."""
+    CONFIGURATION_LOADED = "configuration_loaded"
+    """A reload has put another configuration in force."""
+    BALANCE_RECOVERED = "balance_recovered"
+    """Money was added to an account with a low balance."""
+    ASR_LOW = "asr_low"
+    """Of the attempts at a routing gateway fewer are answered than ``alarms.asr`` percent."""
+    ASR_RECOVERED = "asr_recovered"
+    PDD_HIGH = "pdd_high"
+    """A routing gateway takes longer than ``alarms.pdd`` until it rings or answers, on average."""
+    PDD_RECOVERED = "pdd_recovered"
+    BOOKING_LATE = "booking_late"
+    """The oldest call that waits for the database has ended longer than ``alarms.booking_age`` ago."""
+    BOOKING_IN_TIME = "booking_in_time"
+    QUARANTINE_FILLED = "quarantine_filled"
+    """Calls are in quarantine: the database has rejected their records."""
+    QUARANTINE_EMPTIED = "quarantine_emptied"
+    DISK_LOW = "disk_low"
+    """Less than ``alarms.disk_free`` percent of the disk of ``state_dir`` is free."""
+    DISK_RECOVERED = "disk_recovered"
+    CPU_HIGH = "cpu_high"
+    """The switch has used more than ``alarms.cpu`` percent of one core over a minute."""
+    CPU_RECOVERED = "cpu_recovered"
+    MEMORY_HIGH = "memory_high"
+    """More than ``alarms.memory`` percent of the machine's memory is in use."""
+    MEMORY_RECOVERED = "memory_recovered"
+    LOOP_LATE = "loop_late"
+    """The event loop does its work later than ``alarms.loop_lag``, on average over ten seconds."""
+    LOOP_IN_TIME = "loop_in_time"
+    CLOCK_JUMPED = "clock_jumped"
+    """The machine's clock was set: records have its time."""
+    CALL_TOO_LONG = "call_too_long"
+    """A call lasts longer than ``alarms.call_seconds``."""
+    LONG_CALL_ENDED = "long_call_ended"
+    ALARM_OUTPUT_DOWN = "alarm_output_down"
+    """Alarms cannot be delivered to an ``output``: the webhook or the mail server."""
+    ALARM_OUTPUT_UP = "alarm_output_up"
+    ALARM_REFUSED = "alarm_refused"
+    """An ``output`` refuses an alarm, which is not repeated."""
 
 
 BACK: Final[Mapping[Event, Event]] = {
@@ -128,5 +166,20 @@ BACK: Final[Mapping[Event, Event]] = {
     Event.REGISTRATION_REFUSED: Event.REGISTRATION_GAINED,
     Event.NAT_SWEEP_OVERRUN: Event.NAT_SWEEP_IN_TIME,
     Event.OVERLOAD_BEGINS: Event.OVERLOAD_ENDS,
+    Event.JOURNAL_RESERVE_MISSING: Event.JOURNAL_RECOVERED,
+    Event.AUTH_LOCKOUT: Event.AUTH_UNBLOCKED,
+    Event.BALANCE_LOW: Event.BALANCE_RECOVERED,
+    Event.RELOAD_REFUSED: Event.CONFIGURATION_LOADED,
+    Event.CATALOGUE_FALLBACK: Event.CONFIGURATION_LOADED,
+    Event.ASR_LOW: Event.ASR_RECOVERED,
+    Event.PDD_HIGH: Event.PDD_RECOVERED,
+    Event.BOOKING_LATE: Event.BOOKING_IN_TIME,
+    Event.QUARANTINE_FILLED: Event.QUARANTINE_EMPTIED,
+    Event.DISK_LOW: Event.DISK_RECOVERED,
+    Event.CPU_HIGH: Event.CPU_RECOVERED,
+    Event.MEMORY_HIGH: Event.MEMORY_RECOVERED,
+    Event.LOOP_LATE: Event.LOOP_IN_TIME,
+    Event.CALL_TOO_LONG: Event.LONG_CALL_ENDED,
+    Event.ALARM_OUTPUT_DOWN: Event.ALARM_OUTPUT_UP,
 }
 """The event that ends the state reported by another one."""

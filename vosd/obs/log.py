@@ -16,16 +16,21 @@ from typing import Any, Final, TextIO
 
 import msgspec
 import structlog
-from structlog.typing import EventDict, Processor
+from structlog.typing import EventDict, FilteringBoundLogger, Processor
 
 from vosd.base.money import format_amount
 from vosd.base.text import escaped
 from vosd.cdr.record import Attempt, CallRecord
+from vosd.obs.alarms import WATCHED
+from vosd.obs.stream import EventStream, Noted
 
 LEVELS: Final = ("debug", "info", "warning", "error")
 
 _LIBRARIES_QUIET_BELOW: Final = logging.WARNING
 """Level of messages of libraries, which use the standard library's logging; lower ones are never shown."""
+
+events: Final = EventStream()
+"""The events of alarms that were logged since ``configure``, whatever the level of the log."""
 
 
 def configure(level: str, stream: TextIO | None = None) -> None:
@@ -44,7 +49,7 @@ def configure(level: str, stream: TextIO | None = None) -> None:
     renderers = _console(out) if out.isatty() else _json()
     structlog.configure(
         processors=[*shared, *renderers],
-        wrapper_class=structlog.make_filtering_bound_logger(threshold),
+        wrapper_class=_noting_events(structlog.make_filtering_bound_logger(threshold)),
         logger_factory=structlog.PrintLoggerFactory(out),
         # A cached logger would keep the level of its first use after a reload.
         cache_logger_on_first_use=False,
@@ -52,6 +57,30 @@ def configure(level: str, stream: TextIO | None = None) -> None:
     _calls.direct = None if out.isatty() else out
     _calls.is_wanted = threshold <= logging.INFO
     _adopt_library_logs(out, shared, renderers, max(threshold, _LIBRARIES_QUIET_BELOW))
+
+
+def _noting_events(logger: type[FilteringBoundLogger]) -> type[FilteringBoundLogger]:
+    """Return a logger that puts the events of alarms into ``events`` as well, also those below its level."""
+
+    class NotingLogger(logger):  # type: ignore[valid-type, misc]  # structlog makes its class when it is asked for
+        def info(self, event: str, *more: Any, **facts: Any) -> Any:
+            _note(event, facts)
+            return super().info(event, *more, **facts)
+
+        def warning(self, event: str, *more: Any, **facts: Any) -> Any:
+            _note(event, facts)
+            return super().warning(event, *more, **facts)
+
+        def error(self, event: str, *more: Any, **facts: Any) -> Any:
+            _note(event, facts)
+            return super().error(event, *more, **facts)
+
+    return NotingLogger
+
+
+def _note(event: str, facts: dict[str, Any]) -> None:
+    if event in WATCHED:
+        events.put(Noted(event, facts, time_ns() // 1_000_000))
 
 
 def _console(out: TextIO) -> Sequence[Processor]:

@@ -208,6 +208,14 @@ class Quality:
         found = self._sums(self._destinations.get((gateway, destination)), mono_ms)
         return found if found.attempts >= min_attempts else self.figures(gateway, mono_ms)
 
+    def latest(self, gateway: str, mono_ms: int, slices: int) -> QualityFigures:
+        """Return the sums of a gateway over the slice that runs and those before it, ``slices`` in all."""
+        window, first = self._gateways.get(gateway), mono_ms // self._slice_ms - slices + 1
+        if window is None:
+            return _NOTHING
+        recent = [each.sums for each in window.slices if each.number >= first]
+        return QualityFigures._make(map(sum, zip(*recent, strict=True))) if recent else _NOTHING
+
     # -- restart ------------------------------------------------------------------------------------------------
 
     def saved(self, now: Instant) -> SavedQuality:

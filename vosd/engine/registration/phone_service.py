@@ -15,23 +15,16 @@ import structlog
 from vosd.base.clock import Clock
 from vosd.cdr.columns import iso_utc
 from vosd.engine.counting import Counting
+from vosd.engine.poster import Poster, Target, UndeliveredError
 from vosd.engine.registration.bindings import RegistrantKind, Registration
 from vosd.engine.settings import PhoneServiceSettings
 from vosd.obs.events import Event
 from vosd.obs.log import LogLimiter
-from vosd.sip.wire.compose import Peer, host_text
+from vosd.sip.wire.compose import Peer
 
-TIMEOUT_S: Final = 5.0
-"""Time limit of one report, including its connection."""
 BACK_OFF_S: Final = 1.0
 BACK_OFF_MAX_S: Final = 60.0
 """The wait after a failure doubles from the first to the second."""
-HEAD_BYTES_MAX: Final = 16_384
-"""Most bytes of the head of an answer; a longer one is a failure."""
-BODY_BYTES_MAX: Final = 65_536
-"""Most bytes of the body of an answer on a connection that is used again."""
-_NOT_NOW: Final = frozenset({408, 425, 429})
-"""Statuses that are retried, in addition to all 5xx."""
 
 _log = structlog.get_logger()
 
@@ -81,8 +74,7 @@ class PhoneService(Counting):
         self._waiting: dict[str, Report] = {}
         """By phone, the oldest change first."""
         self._queued = asyncio.Event()
-        self._connection: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
-        """Kept open from an earlier report."""
+        self._poster = _poster_of(settings)
         self._is_away = False
         self._log_limiter = LogLimiter()
 
@@ -109,6 +101,7 @@ class PhoneService(Counting):
             return
         self._settings = settings
         self._hang_up()
+        self._poster = _poster_of(settings)
         self._waiting.clear()
         self.begin()
 
@@ -135,16 +128,12 @@ class PhoneService(Counting):
 
     async def _report_all(self) -> bool:
         """Send until the queue is empty; return False if the service is down."""
-        while self._waiting and (settings := self._settings) is not None:
+        while self._waiting and (settings := self._settings) is not None and (poster := self._poster) is not None:
             report = next(iter(self._waiting.values()))
             try:
-                async with asyncio.timeout(TIMEOUT_S):
-                    status = await self._post(settings, report.to_json())
-            except (OSError, EOFError, ValueError, asyncio.LimitOverrunError) as error:  # TimeoutError is an OSError
-                self._failed(settings, str(error) or type(error).__name__)
-                return False
-            if status >= 500 or status in _NOT_NOW:
-                self._failed(settings, f"status {status}")
+                status = await poster.post(report.to_json(), {})
+            except UndeliveredError as error:
+                self._failed(settings, str(error))
                 return False
             if status >= 300 and self._log_limiter.admits(str(status), self._clock.now().mono):
                 _log.warning(Event.PHONE_SERVICE_REFUSED, service=str(settings), status=status, phone=report.phone)
@@ -154,42 +143,11 @@ class PhoneService(Counting):
         self._queued.clear()
         return True
 
-    async def _post(self, settings: PhoneServiceSettings, body: bytes) -> int:
-        """Send one request and return the status of its answer; a connection closed meanwhile is opened again."""
-        if self._connection is not None:
-            try:
-                return await self._ask(self._connection, settings, body)
-            except (ConnectionError, EOFError):
-                self._hang_up()
-        self._connection = await asyncio.open_connection(settings.host, settings.port, limit=HEAD_BYTES_MAX)
-        return await self._ask(self._connection, settings, body)
-
-    async def _ask(
-        self, connection: tuple[asyncio.StreamReader, asyncio.StreamWriter], settings: PhoneServiceSettings, body: bytes
-    ) -> int:
-        reader, writer = connection
-        head = (
-            f"POST {settings.path} HTTP/1.1\r\nHost: {host_text(settings.host)}:{settings.port}\r\n"
-            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-        )
-        writer.write(head.encode() + body)
-        await writer.drain()
-        status, headers = _head(await reader.readuntil(b"\r\n\r\n"))
-        length = headers.get("content-length", "")
-        is_last = headers.get("connection", "").lower() == "close"
-        if is_last or not length.isdecimal() or int(length) > BODY_BYTES_MAX:
-            self._hang_up()  # its body is not read to the end
-        else:
-            await reader.readexactly(int(length))
-        return status
-
     def _hang_up(self) -> None:
-        if self._connection is not None:
-            self._connection[1].close()
-            self._connection = None
+        if self._poster is not None:
+            self._poster.hang_up()
 
     def _failed(self, settings: PhoneServiceSettings, why: str) -> None:
-        self._hang_up()
         if not self._is_away:
             _log.warning(Event.PHONE_SERVICE_DOWN, service=str(settings), why=why, waiting=len(self._waiting))
         self._is_away = True
@@ -200,18 +158,5 @@ class PhoneService(Counting):
         self._is_away = False
 
 
-def _head(data: bytes) -> tuple[int, dict[str, str]]:
-    """Return status and headers, names in lower case, of an answer.
-
-    Raises:
-        ValueError: it is not HTTP.
-    """
-    first, *lines = data.decode("latin-1").split("\r\n")
-    version, _, rest = first.partition(" ")
-    if not version.startswith("HTTP/1.") or not rest[:3].isdecimal():
-        raise ValueError(f"no HTTP: {first[:80]!r}")
-    headers = {}
-    for line in lines:
-        name, _, value = line.partition(":")
-        headers[name.strip().lower()] = value.strip()
-    return int(rest[:3]), headers
+def _poster_of(settings: PhoneServiceSettings | None) -> Poster | None:
+    return None if settings is None else Poster(Target(False, settings.host, settings.port, settings.path))

@@ -1,0 +1,242 @@
+"""Alarms: states that an operator should know of, raised and cleared by named events (ADR 70).
+
+Pure: events come in with their time, changes come out. An alarm is one kind of event for one subject, such as
+``gateway_down`` of one gateway; while it holds, repetitions are counted. Nothing is kept over a restart: what still
+holds is reported again by its cause.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+from typing import Final, NamedTuple
+
+import msgspec
+
+from vosd.obs.events import BACK, Event
+
+PASSES_MS: Final = 15 * 60_000
+"""An alarm without an event for its end is cleared so long after it was last repeated."""
+SUBJECTS_MAX: Final = 500
+"""Most alarms of one kind; more are counted only, so that a scanner cannot fill the list with lock-outs."""
+HISTORY_MAX: Final = 1_000
+"""Cleared alarms that are remembered."""
+TEXT_CHARACTERS_MAX: Final = 400
+_VALUE_CHARACTERS_MAX: Final = 200
+
+
+class Level(StrEnum):
+    """How urgent an alarm is."""
+
+    OFF = "off"
+    """It is not raised."""
+    INFO = "info"
+    WARNING = "warning"
+    """To be looked at on the same day."""
+    CRITICAL = "critical"
+    """Calls or money are at stake now."""
+
+    @property
+    def rank(self) -> int:
+        """A number that grows with the urgency."""
+        return _RANKS.index(self)
+
+
+_RANKS: Final = tuple(Level)
+
+
+class Kind(NamedTuple):
+    """One kind of alarm."""
+
+    level: Level
+    subject: tuple[str, ...] = ()
+    """Facts of its event that say what it is about; those that are missing are left out."""
+    passes: bool = False
+    """Whether it is cleared by time alone, too: its event is a report and no change of a state."""
+
+
+_CRITICAL, _WARNING, _INFO, _OFF = Level.CRITICAL, Level.WARNING, Level.INFO, Level.OFF
+
+KINDS: Final[Mapping[Event, Kind]] = {
+    Event.DATABASE_AWAY: Kind(_CRITICAL, ("part",)),
+    Event.DATABASE_DAMAGED: Kind(_CRITICAL, ("part",)),
+    Event.DATABASE_REGRESSED: Kind(_CRITICAL),
+    Event.LEASE_LOST: Kind(_CRITICAL),
+    Event.JOURNAL_WRITE_FAILED: Kind(_CRITICAL),
+    Event.JOURNAL_RESERVE_MISSING: Kind(_CRITICAL),
+    Event.ANSWERED_CALL_REFUSED: Kind(_CRITICAL, passes=True),
+    Event.CDR_QUEUE_LONG: Kind(_CRITICAL),
+    Event.BOOKING_LATE: Kind(_CRITICAL),
+    Event.CATALOGUE_FALLBACK: Kind(_CRITICAL),
+    Event.DISK_LOW: Kind(_CRITICAL),
+    Event.JOURNAL_RECORD_UNREADABLE: Kind(_WARNING, ("file",), passes=True),
+    Event.JOURNAL_KEPT_FILE_REMOVED: Kind(_WARNING, passes=True),
+    Event.QUARANTINE_FILLED: Kind(_WARNING),
+    Event.RELOAD_REFUSED: Kind(_WARNING),
+    Event.DEFINITIONS_OUTDATED: Kind(_WARNING, passes=True),
+    Event.OVERLOAD_BEGINS: Kind(_CRITICAL),
+    Event.CPU_HIGH: Kind(_WARNING),
+    Event.MEMORY_HIGH: Kind(_WARNING),
+    Event.LOOP_LATE: Kind(_WARNING),
+    Event.CLOCK_JUMPED: Kind(_WARNING, passes=True),
+    Event.GATEWAY_DOWN: Kind(_WARNING, ("gateway",)),
+    Event.GATEWAY_RESTING: Kind(_WARNING, ("gateway", "address", "customer")),
+    Event.GATEWAY_NAME_LOST: Kind(_WARNING, ("name",)),
+    Event.GATEWAY_UNREGISTERED: Kind(_WARNING, ("name",)),
+    Event.REGISTRATION_LOST: Kind(_WARNING, ("gateway", "server", "username")),
+    Event.REGISTRATION_REFUSED: Kind(_WARNING, ("gateway", "server", "username")),
+    Event.ACCOUNT_REFUSED: Kind(_WARNING, ("gateway",), passes=True),
+    Event.ASR_LOW: Kind(_WARNING, ("gateway",)),
+    Event.PDD_HIGH: Kind(_WARNING, ("gateway",)),
+    Event.BYE_UNANSWERED: Kind(_WARNING, ("peer",), passes=True),
+    Event.BYE_REFUSED: Kind(_WARNING, ("peer",), passes=True),
+    Event.ANSWER_UNHEARD: Kind(_WARNING, ("customer",), passes=True),
+    Event.SESSION_REFRESH_FAILED: Kind(_INFO, ("gateway",), passes=True),
+    Event.BALANCE_LOW: Kind(_WARNING, ("account",)),
+    Event.SPEND_LIMIT_REACHED: Kind(_WARNING, ("account", "per"), passes=True),
+    Event.CALL_TOO_LONG: Kind(_WARNING, ("call_id",)),
+    Event.AUTH_LOCKOUT: Kind(_WARNING, ("source",), passes=True),
+    Event.SOURCE_BLOCKED: Kind(_WARNING, ("source",), passes=True),
+    Event.CALLER_BLACKLISTED: Kind(_INFO, ("gateway", "caller"), passes=True),
+    Event.PHONE_OFFLINE: Kind(_OFF, ("name",)),
+    Event.PHONE_SERVICE_DOWN: Kind(_WARNING),
+    Event.PHONE_SERVICE_REFUSED: Kind(_WARNING, passes=True),
+    Event.LOOKUP_SERVICE_DOWN: Kind(_WARNING, ("service",)),
+    Event.NAT_SWEEP_OVERRUN: Kind(_WARNING),
+    Event.ALARM_OUTPUT_DOWN: Kind(_WARNING, ("output",)),
+    Event.ALARM_REFUSED: Kind(_WARNING, ("output",), passes=True),
+}
+"""The events that are alarms; the others report what an operator did, or that a state has ended."""
+
+_ENDS: Final[Mapping[Event, tuple[Event, ...]]] = {
+    back: tuple(raised for raised in KINDS if BACK.get(raised) is back) for back in dict.fromkeys(BACK.values())
+}
+"""The alarms that each event clears."""
+WATCHED: Final = frozenset(KINDS) | frozenset(_ENDS)
+"""All events that raise or clear an alarm."""
+
+
+class Alarm(msgspec.Struct, frozen=True):
+    """One alarm; times are UTC milliseconds."""
+
+    event: Event
+    subject: str
+    """What it is about, such as ``carrier-a``; empty = the switch itself."""
+    level: Level
+    since: int
+    last: int
+    """When it was last reported."""
+    count: int
+    """How often it was reported."""
+    text: str
+    """What the latest report said."""
+    cleared_at: int | None = None
+
+
+class Change(NamedTuple):
+    """An alarm that was raised or cleared."""
+
+    alarm: Alarm
+    is_raised: bool
+
+
+class Alarms:
+    """The alarms that hold, and those that were cleared lately."""
+
+    def __init__(self) -> None:
+        self._levels: Mapping[Event, Level] = {}
+        self._active: dict[Event, dict[str, Alarm]] = {}
+        self._history: deque[Alarm] = deque(maxlen=HISTORY_MAX)
+        self.left_out = 0
+        """Reports that were not kept because there were too many alarms of their kind, since the start."""
+
+    def set_levels(self, levels: Mapping[Event, Level]) -> list[Change]:
+        """Set the levels that differ from those of ``KINDS``; return the alarms that are cleared because they are off."""
+        self._levels = levels
+        changes = []
+        for event, alarms in self._active.items():
+            level = self.level_of(event)
+            for subject, alarm in list(alarms.items()):
+                if level is Level.OFF:
+                    del alarms[subject]
+                    changes.append(self._cleared(alarm, alarm.last))
+                else:
+                    alarms[subject] = msgspec.structs.replace(alarm, level=level)
+        return changes
+
+    def level_of(self, event: Event) -> Level:
+        """Return the level of alarms of one kind."""
+        return self._levels.get(event) or KINDS[event].level
+
+    def note(self, name: str, facts: Mapping[str, object], at: int) -> list[Change]:
+        """Take an event; return the alarms that it raises or clears, none where it only repeats one."""
+        event = Event(name)
+        if event in KINDS:
+            return self._raise(event, facts, at)
+        changes = []
+        for raised in _ENDS.get(event, ()):
+            alarm = self._active.get(raised, {}).pop(_subject(KINDS[raised], facts), None)
+            if alarm is not None:
+                changes.append(self._cleared(alarm, at))
+        return changes
+
+    def expire(self, at: int) -> list[Change]:
+        """Clear the alarms that pass by themselves and were not repeated lately."""
+        changes = []
+        for event, alarms in self._active.items():
+            if KINDS[event].passes:
+                for subject, alarm in list(alarms.items()):
+                    if at - alarm.last >= PASSES_MS:
+                        del alarms[subject]
+                        changes.append(self._cleared(alarm, at))
+        return changes
+
+    def active(self) -> list[Alarm]:
+        """Return the alarms that hold, the most urgent first, of those the latest first."""
+        found = [alarm for alarms in self._active.values() for alarm in alarms.values()]
+        return sorted(found, key=lambda each: (-each.level.rank, -each.since, each.event.value, each.subject))
+
+    def subjects_of(self, event: Event) -> Iterable[str]:
+        """Return the subjects for which one kind of alarm holds."""
+        return tuple(self._active.get(event, ()))
+
+    def history(self) -> list[Alarm]:
+        """Return the alarms that were cleared, the latest first."""
+        return list(reversed(self._history))
+
+    # -- inside -------------------------------------------------------------------------------------------------
+
+    def _raise(self, event: Event, facts: Mapping[str, object], at: int) -> list[Change]:
+        kind, level = KINDS[event], self.level_of(event)
+        if level is Level.OFF:
+            return []
+        alarms, subject = self._active.setdefault(event, {}), _subject(kind, facts)
+        text = _text(facts, without=kind.subject)
+        known = alarms.get(subject)
+        if known is not None:
+            alarms[subject] = msgspec.structs.replace(known, last=at, count=known.count + 1, text=text)
+            return []
+        if len(alarms) >= SUBJECTS_MAX:
+            self.left_out += 1
+            return []
+        alarm = alarms[subject] = Alarm(event, subject, level, at, at, 1, text)
+        return [Change(alarm, is_raised=True)]
+
+    def _cleared(self, alarm: Alarm, at: int) -> Change:
+        ended = msgspec.structs.replace(alarm, cleared_at=at)
+        self._history.append(ended)
+        return Change(ended, is_raised=False)
+
+
+def _subject(kind: Kind, facts: Mapping[str, object]) -> str:
+    return " ".join(_shown(facts[name]) for name in kind.subject if name in facts)
+
+
+def _text(facts: Mapping[str, object], without: Iterable[str]) -> str:
+    said = ", ".join(f"{name}: {_shown(value)}" for name, value in facts.items() if name not in without)
+    return said[:TEXT_CHARACTERS_MAX]
+
+
+def _shown(value: object) -> str:
+    """Return a value as one line; what callers send may hold control characters, and bytes that are not UTF-8."""
+    text = str(value)[:_VALUE_CHARACTERS_MAX]
+    return text if text.isprintable() else text.encode("unicode_escape").decode("ascii")
