@@ -49,6 +49,8 @@ class Account(msgspec.Struct, frozen=True):
     max_call_seconds: int | None = None
     balance_low: Decimal | None = None
     """The log reports it once when less than this is left for calls; None = never."""
+    long_call_alarm: bool = True
+    """Whether its calls are reported that last longer than ``alarms.call_seconds``."""
     allowed_prefixes: tuple[str, ...] = ()
     """The number section: called prefixes that its calls may have; none = any."""
     denied_prefixes: tuple[str, ...] = ()

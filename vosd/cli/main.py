@@ -27,7 +27,7 @@ VERBS: Final = {
     "overrides": "vosd.cli.overrides:overrides",
     "registrations": "vosd.cli.registrations:registrations",
     "trace": "vosd.cli.trace:trace",
-    "alarms": "vosd.cli.later:alarms",
+    "alarms": "vosd.cli.alarms:alarms",
     "blacklist": "vosd.cli.blacklist:blacklist",
     "why": "vosd.cli.later:why",
     "rerate": "vosd.cli.rerate:rerate",

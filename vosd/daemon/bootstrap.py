@@ -20,6 +20,7 @@ from vosd.base.errors import VosError
 from vosd.catalogue.losses import Busy
 from vosd.config.load import Loaded
 from vosd.daemon import signals, systemd
+from vosd.daemon.alarms import AlarmPart
 from vosd.daemon.boot import boot_id
 from vosd.daemon.claim import StateDirectory
 from vosd.daemon.claimant import claimant_of, has_ended
@@ -172,12 +173,15 @@ class Daemon:
         """Returns the state of the daemon."""
         readings = Readings(status, self._state, self._books, lease, clock)
         self._exporter = Exporter(readings, status, self._state, settings.metrics)
-        self._control = ControlServer(settings.control_socket, commands.verbs(), commands.followings())
+        self._alarms = AlarmPart(self.service, settings, clock, log.events)
+        verbs = {**commands.verbs(), **self._alarms.verbs()}
+        self._control = ControlServer(settings.control_socket, verbs, commands.followings())
 
     def steps(self) -> tuple[Step, ...]:
         """Return the order of the start: listeners open when calls can be processed, commands last."""
         return (
             Step("state directory", self._claim, self._release),
+            Step("alarms", self._alarms.begin, self._alarms.end),
             Step("metrics", self._exporter.begin, self._exporter.end),
             Step("database", self._open_database, self._database.close),
             Step("lease", self._take_lease, self.service.database.end),
@@ -250,6 +254,7 @@ class Daemon:
         self.service.phone_service.adjust(loaded.settings.phone_service)
         self.service.inbox.adjust(loaded.settings.overload)
         await self._exporter.adjust(loaded.settings.metrics)
+        self._alarms.adjust(loaded.settings.alarms)
 
 
 def _known_as(settings: Settings) -> list[Listener]:

@@ -150,7 +150,7 @@ class Alarms:
         """Reports that were not kept because there were too many alarms of their kind, since the start."""
 
     def set_levels(self, levels: Mapping[Event, Level]) -> list[Change]:
-        """Set the levels that differ from those of ``KINDS``; return the alarms that are cleared because they are off."""
+        """Set the levels that differ from those of ``KINDS``; return the alarms that are cleared: they are off now."""
         self._levels = levels
         changes = []
         for event, alarms in self._active.items():

@@ -59,10 +59,10 @@ def configure(level: str, stream: TextIO | None = None) -> None:
     _adopt_library_logs(out, shared, renderers, max(threshold, _LIBRARIES_QUIET_BELOW))
 
 
-def _noting_events(logger: type[FilteringBoundLogger]) -> type[FilteringBoundLogger]:
+def _noting_events(logger: Any) -> type[FilteringBoundLogger]:
     """Return a logger that puts the events of alarms into ``events`` as well, also those below its level."""
 
-    class NotingLogger(logger):  # type: ignore[valid-type, misc]  # structlog makes its class when it is asked for
+    class NotingLogger(logger):  # type: ignore[misc]  # structlog makes its class at run time
         def info(self, event: str, *more: Any, **facts: Any) -> Any:
             _note(event, facts)
             return super().info(event, *more, **facts)

@@ -97,6 +97,7 @@ VALUES: Final = (
     "7", "70", "700", "7000", "12000", "yes", "no", "0", "EUR", "2", "3", "0.5", "192.0.2.77", "udp:127.0.0.1:5060",
     "udp:127.0.0.1:5070", "*2", "30/6", "2030-01-01T00:00:00Z", "unlimited", "HIDDEN", "0xa0", "SHA-256", "407",
     "0.10@60", "example.org", "/path", "phone", {"486": "480"}, "a" * 32, "b" * 64, "text", "sqlite+aiosqlite:///other.db",
+    "phone_offline",
 )  # fmt: skip
 """Tried in this order; words of enums are found by themselves."""
 

@@ -8,6 +8,7 @@ from functools import partial
 import pytest
 from structlog.testing import capture_logs
 
+from vosd.engine import poster
 from vosd.engine.registration import phone_service
 from vosd.engine.registration.bindings import RegistrantKind, Registrations
 from vosd.engine.registration.phone_service import PhoneService
@@ -225,7 +226,7 @@ async def test_a_new_program_receives_all_online_phones(home, program):
 
 
 async def test_a_silent_program_is_given_up_after_the_timeout(home, program, monkeypatch):
-    monkeypatch.setattr(phone_service, "TIMEOUT_S", 0.05)
+    monkeypatch.setattr(poster, "TIMEOUT_S", 0.05)
     program.answers.append(b"")
     home.register()
     assert [(await program.report())["state"] for _ in range(2)] == ["online", "online"]

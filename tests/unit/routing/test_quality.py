@@ -142,3 +142,16 @@ def test_what_was_counted_before_a_long_stop_is_not_used():
 )
 def test_an_attempt_is_effective_when_it_reached_the_called_terminal(outcome, rang, wanted):
     assert is_effective(outcome, rang=rang) is wanted
+
+
+def test_the_latest_slices_tell_what_a_gateway_does_now() -> None:
+    quality = Quality(slice_ms=SLICE, slices=6)
+    assert quality.latest("a", 0, 2).attempts == 0
+    for number in range(4):
+        quality.answered("a", UK, 500, number * SLICE)
+    quality.failed("a", UK, None, 4 * SLICE, is_effective=False)
+    assert quality.figures("a", 4 * SLICE).attempts == 5
+    latest = quality.latest("a", 4 * SLICE, 2)
+    assert (latest.attempts, latest.answered, latest.mean_pdd_ms) == (2, 1, 500)
+    assert quality.latest("a", 5 * SLICE, 2).attempts == 1
+    assert quality.latest("a", 7 * SLICE, 2).attempts == 0

@@ -3,6 +3,7 @@
 from typing import Final
 
 import vosd
+from vosd.config.assembly.alarms import alarm_settings
 from vosd.config.assembly.conversion import Conversion, require_all_used
 from vosd.config.assembly.lookups import lookup_settings
 from vosd.config.keys.advertise import announced
@@ -44,6 +45,7 @@ _SETTINGS: Final = Conversion(
         "journal": "journal",
         "trace": "trace",
         "log": "log_level",
+        "alarms": "alarms",
         "metrics": "metrics",
     },
 )
@@ -93,6 +95,7 @@ def settings_of(keys: InstallationKeys, parameters: ParameterKeys) -> Settings:
         lookups=lookup_settings(keys),
         metrics=keys.metrics.settings(),
         log_level=keys.log.level,
+        alarms=alarm_settings(keys.alarms),
         overload=_OVERLOAD(sip.overload),
     )
 

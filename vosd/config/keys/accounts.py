@@ -68,6 +68,8 @@ class AccountKeys(Keys):
     balance_low: Annotated[Decimal | None, price()] = None
     """With less than this available, ``balance_low`` is logged, once until money is added. Available is balance and
     overdraft limit (nothing where that is ``unlimited``), less what running calls reserve."""
+    long_call_alarm: Annotated[bool, switch()] = True
+    """``no``: its calls are no alarm ``call_too_long``, however long they last."""
     currency: Annotated[str | None, currency_code()] = None
     """ISO 4217 code of its money. Default: the rate group's; another one needs ``exchange_rates``."""
     enabled: Annotated[bool, switch()] = True

@@ -11,6 +11,7 @@ from typing import Annotated, ClassVar
 from vosd.b2bua.settings import DeadCallBilling
 from vosd.base.secret import Secret
 from vosd.config.keys import later, names_of_vos3000
+from vosd.config.keys.alarms import AlarmKeys
 from vosd.config.keys.billing import BillingKeys
 from vosd.config.keys.dynamic_blacklist import DynamicBlacklistKeys
 from vosd.config.keys.metrics import MetricsKeys
@@ -115,6 +116,7 @@ class InstallationKeys(Keys):
     number_portability: NumberPortabilityKeys = NumberPortabilityKeys()
     redirect_server: RedirectServerKeys = RedirectServerKeys()
     phone_service: PhoneServiceKeys = PhoneServiceKeys()
+    alarms: AlarmKeys = AlarmKeys()
     offline_gateway: Annotated[str | None, object_name()] = None
     """The routing gateway that takes the calls to unregistered phones that name none themselves."""
     cdr: CdrKeys = CdrKeys()

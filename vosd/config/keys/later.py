@@ -4,7 +4,7 @@ from typing import Final
 
 INSTALLATION: Final = frozenset(
     {
-        "alarms", "api", "live_state", "media", "packages", "registrations", "security", "web", "workers",
+        "api", "live_state", "media", "packages", "registrations", "security", "web", "workers",
     }
 )  # fmt: skip
 ACCOUNT: Final = frozenset({"packages"})

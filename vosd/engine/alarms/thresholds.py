@@ -35,7 +35,7 @@ class Threshold:
             is_bad = False
         else:
             margin = limit * margin_percent / 100 if is_known else 0
-            is_bad = value < limit + margin if self._is_floor else value > limit - margin
+            is_bad = value < limit + margin if self._is_floor else value >= limit - margin
         if is_bad and not is_known:
             self._bad[subject] = facts
             _log.warning(self._raised.value, **facts, value=None if value is None else round(value, 1), limit=limit)

@@ -1,0 +1,196 @@
+"""Values against the limits of alarms, on virtual time: raised once, cleared at a better value, no flapping."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from vosd.base.clock import Instant
+from vosd.engine.alarms import machine
+from vosd.engine.alarms.machine import Processor, disk_free_percent, memory_percent
+from vosd.engine.alarms.thresholds import Threshold
+from vosd.engine.alarms.watch import LAG_TICKS, LongCall, Unbooked, Watch
+from vosd.engine.settings import AlarmSettings
+from vosd.obs.events import Event
+from vosd.routing.quality import QualityFigures
+from vosd.testing.virtual.clock import ManualClock
+
+
+class Measured:
+    """A switch whose values are set."""
+
+    def __init__(self) -> None:
+        self.figures: dict[str, QualityFigures] = {}
+        self.books = Unbooked(0, 0)
+        self.calls: list[LongCall] = []
+        self.low: set[str] = set()
+
+    def gateways(self) -> Iterator[str]:
+        yield from self.figures
+
+    def quality(self, gateway: str, slices: int) -> QualityFigures:
+        assert slices == 2
+        return self.figures[gateway]
+
+    def unbooked(self) -> Unbooked:
+        return self.books
+
+    def long_calls(self, longer_than_s: int) -> Iterator[LongCall]:
+        yield from (each for each in self.calls if each.seconds >= longer_than_s)
+
+    def is_low(self, account: str) -> bool:
+        return account in self.low
+
+
+class Scene:
+    def __init__(self, **limits: Any) -> None:
+        self.measured = Measured()
+        self.clock = ManualClock()
+        self.lows: set[str] = set()
+        settings = AlarmSettings(**limits)
+        self.watch = Watch(self.measured, self.clock, settings, Path("/"), lambda: set(self.lows), lambda: None)
+
+
+@pytest.fixture
+def scene() -> Scene:
+    return Scene()
+
+
+def told(logs: Any) -> list[tuple[str, Any]]:
+    return [(line["event"], line.get("gateway") or line.get("call_id") or line.get("account")) for line in logs]
+
+
+def test_a_value_around_its_limit_does_not_flap():
+    threshold = Threshold(Event.CPU_HIGH)
+    with capture_logs() as logs:
+        for value in (69.9, 70, 69, 71, 64, 70, 63.1, 70, 62.9, 69.9, 75):
+            threshold.judge(value, 70, 10)
+    assert [(line["event"], line["value"]) for line in logs] == [
+        ("cpu_high", 70), ("cpu_recovered", 62.9), ("cpu_high", 75),
+    ]  # fmt: skip
+
+
+def test_a_floor_is_cleared_above_its_limit_and_a_limit_of_0_or_no_value_is_never_bad():
+    threshold = Threshold(Event.DISK_LOW, is_floor=True)
+    with capture_logs() as logs:
+        for value, limit in ((10, 10), (9.9, 10), (10.9, 10), (11, 10), (5, 10), (5, 0), (5, 10), (None, 10)):
+            threshold.judge(value, limit, 10, directory="var")
+    assert [line["event"] for line in logs] == ["disk_low", "disk_recovered"] * 3
+    assert {line["directory"] for line in logs} == {"var"}
+
+
+async def test_a_gateway_is_judged_by_enough_attempts(scene: Scene):
+    figures = scene.measured.figures
+    figures["a"] = QualityFigures(attempts=99, answered=0)
+    figures["b"] = QualityFigures(attempts=100, answered=39, rang=100, pdd_ms=310_000)
+    with capture_logs() as logs:
+        await scene.watch.check_gateways()
+        figures["a"] = QualityFigures(attempts=100, answered=0)
+        figures["b"] = QualityFigures(attempts=100, answered=43, rang=100, pdd_ms=280_000)
+        await scene.watch.check_gateways()
+    assert told(logs) == [("asr_low", "b"), ("pdd_high", "b"), ("asr_low", "a")]
+    with capture_logs() as logs:
+        figures["b"] = QualityFigures(attempts=100, answered=44, rang=100, pdd_ms=269_000)
+        del figures["a"]
+        await scene.watch.check_gateways()
+    assert told(logs) == [("asr_recovered", "a"), ("asr_recovered", "b"), ("pdd_recovered", "b")]
+
+
+async def test_a_limit_that_a_reload_takes_away_clears_its_alarm(scene: Scene):
+    scene.measured.figures["a"] = QualityFigures(attempts=100)
+    with capture_logs() as logs:
+        await scene.watch.check_gateways()
+        scene.watch.settings = AlarmSettings(asr=0)
+        await scene.watch.check_gateways()
+    assert told(logs) == [("asr_low", "a"), ("asr_recovered", "a")]
+
+
+def test_long_calls_are_reported_once_and_when_they_have_ended(scene: Scene):
+    call = LongCall("one", 14_400, "acme", "4420", "carrier")
+    with capture_logs() as logs:
+        for calls in ([], [call], [call._replace(seconds=14_405), call._replace(call_id="two")], []):
+            scene.measured.calls = calls
+            scene.watch.check_calls()
+    assert told(logs) == [
+        ("call_too_long", "carrier"), ("call_too_long", "carrier"), ("long_call_ended", "carrier"),
+        ("long_call_ended", "carrier"),
+    ]  # fmt: skip
+    assert [line["call_id"] for line in logs] == ["one", "two", "one", "two"]
+
+
+def test_what_waits_for_the_database_is_reported(scene: Scene):
+    with capture_logs() as logs:
+        for books in (Unbooked(299, 0), Unbooked(300, 1), Unbooked(271, 3), Unbooked(2, 0)):
+            scene.measured.books = books
+            scene.watch.check_books()
+    assert [line["event"] for line in logs] == [
+        "booking_late", "quarantine_filled", "booking_in_time", "quarantine_emptied",
+    ]  # fmt: skip
+
+
+def test_a_low_balance_is_taken_back_when_money_was_added(scene: Scene):
+    scene.lows = {"acme", "poor"}
+    scene.measured.low = {"poor"}
+    with capture_logs() as logs:
+        scene.watch.check_books()
+    assert told(logs) == [("balance_recovered", "acme")]
+
+
+@pytest.mark.parametrize(("jump_ms", "seconds"), [(2_001, 2.001), (-3_600_000, -3_600.0)])
+def test_a_clock_that_is_set_is_reported_and_a_slow_tick_is_not(scene: Scene, jump_ms: int, seconds: float):
+    moments = [
+        (0, 0),
+        (1_000, 1_000),
+        (5_000, 5_000),
+        (6_000, 8_000),
+        (7_000, 9_000 + jump_ms),
+        (8_000, 10_000 + jump_ms),
+    ]
+    with capture_logs() as logs:
+        for mono, wall in moments:
+            scene.watch.tick(Instant(mono, wall))
+    assert [(line["event"], line["seconds"]) for line in logs] == [("clock_jumped", seconds)]
+
+
+async def test_a_late_event_loop_is_reported_by_its_average(monkeypatch: pytest.MonkeyPatch):
+    scene = Scene(memory=0, disk_free=0, cpu=0)
+    now = 0
+    with capture_logs() as logs:
+        for lateness in (*[600] * LAG_TICKS, *[10] * LAG_TICKS):
+            now += 1_000 + lateness
+            scene.watch.tick(Instant(now, now))
+            await scene.watch.check()
+    assert [line["event"] for line in logs] == ["loop_late", "loop_in_time"]
+
+
+def test_the_processor_is_averaged_over_a_minute():
+    processor = Processor()
+    assert processor.note(0, 0) is None
+    assert processor.note(59, 59) is None
+    assert processor.note(60, 60) == 100
+    assert processor.note(90, 60) == pytest.approx(100 * 60 / 90)
+    assert processor.note(150, 60) == 0
+
+
+async def test_memory_and_disk_are_read_from_the_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    assert memory_percent("MemTotal:  1000 kB\nMemFree: 1 kB\nMemAvailable:    150 kB\n") == 85
+    assert memory_percent("MemTotal:  1000 kB\n") is None
+    free = await disk_free_percent(tmp_path)
+    assert free is not None
+    assert 0 < free <= 100
+    assert await disk_free_percent(tmp_path / "missing") is None
+    monkeypatch.setattr(machine, "MEMINFO", tmp_path / "missing")
+    assert machine.memory_in_use() is None
+
+
+async def test_memory_in_use_is_an_alarm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    scene = Scene(disk_free=0)
+    file = tmp_path / "meminfo"
+    monkeypatch.setattr(machine, "MEMINFO", file)
+    with capture_logs() as logs:
+        for available in (21, 19, 25, 29):
+            file.write_text(f"MemTotal: 100 kB\nMemAvailable: {available} kB\n")
+            await scene.watch.check()
+    assert [line["event"] for line in logs] == ["memory_high", "memory_recovered"]

@@ -1,0 +1,159 @@
+"""Alarms are raised and cleared by events, on virtual time."""
+
+import io
+import json
+import re
+from pathlib import Path
+
+import pytest
+import structlog
+
+from vosd.obs import log
+from vosd.obs.alarms import HISTORY_MAX, KINDS, PASSES_MS, SUBJECTS_MAX, WATCHED, Alarms, Change, Level
+from vosd.obs.events import BACK, Event
+from vosd.obs.stream import WAITING_MAX, EventStream, Noted
+
+
+def told(changes: list[Change]) -> list[tuple[str, str, bool]]:
+    return [(each.alarm.event.value, each.alarm.subject, each.is_raised) for each in changes]
+
+
+def test_an_alarm_is_raised_once_counts_its_repetitions_and_is_cleared_by_the_event_of_its_end():
+    alarms = Alarms()
+    assert told(alarms.note("gateway_down", {"gateway": "a"}, 1_000)) == [("gateway_down", "a", True)]
+    assert alarms.note("gateway_down", {"gateway": "a", "why": "silence"}, 2_000) == []
+    assert told(alarms.note("gateway_down", {"gateway": "b"}, 3_000)) == [("gateway_down", "b", True)]
+    (latest, first) = alarms.active()
+    assert (latest.subject, first.subject) == ("b", "a")
+    assert (first.since, first.last, first.count, first.text) == (1_000, 2_000, 2, "why: silence")
+    assert alarms.note("gateway_up", {"gateway": "c"}, 4_000) == []
+    assert told(alarms.note("gateway_up", {"gateway": "a"}, 5_000)) == [("gateway_down", "a", False)]
+    assert [each.subject for each in alarms.active()] == ["b"]
+    (ended,) = alarms.history()
+    assert (ended.subject, ended.cleared_at, ended.count) == ("a", 5_000, 2)
+
+
+def test_one_event_ends_every_alarm_that_it_is_the_opposite_of_for_the_same_subject():
+    alarms = Alarms()
+    for event, part in (("database_away", "booking"), ("database_damaged", "booking"), ("database_away", "lease")):
+        alarms.note(event, {"part": part}, 0)
+    assert told(alarms.note("database_back", {"part": "booking"}, 1)) == [
+        ("database_away", "booking", False),
+        ("database_damaged", "booking", False),
+    ]
+    assert [each.subject for each in alarms.active()] == ["lease"]
+
+
+def test_the_rest_of_one_address_for_one_customer_is_an_alarm_of_its_own():
+    alarms = Alarms()
+    for facts in ({}, {"customer": "acme"}):
+        alarms.note("gateway_resting", {"gateway": "a", "address": "192.0.2.1:5060", **facts}, 0)
+    assert [each.subject for each in alarms.active()] == ["a 192.0.2.1:5060", "a 192.0.2.1:5060 acme"]
+    assert len(alarms.note("gateway_well", {"gateway": "a", "address": "192.0.2.1:5060"}, 1)) == 1
+
+
+def test_a_report_passes_when_it_is_not_repeated_and_a_state_does_not():
+    alarms = Alarms()
+    alarms.note("auth_lockout", {"source": "192.0.2.66"}, 0)
+    alarms.note("gateway_down", {"gateway": "a"}, 0)
+    alarms.note("auth_lockout", {"source": "192.0.2.66"}, 1_000)
+    assert alarms.expire(PASSES_MS + 999) == []
+    assert told(alarms.expire(PASSES_MS + 1_000)) == [("auth_lockout", "192.0.2.66", False)]
+    assert [each.event for each in alarms.active()] == [Event.GATEWAY_DOWN]
+
+
+def test_the_most_urgent_alarm_is_first():
+    alarms = Alarms()
+    alarms.note("lease_lost", {}, 0)
+    alarms.note("caller_blacklisted", {"gateway": "a", "caller": "44"}, 1)
+    alarms.note("gateway_down", {"gateway": "a"}, 2)
+    assert [each.level for each in alarms.active()] == [Level.CRITICAL, Level.WARNING, Level.INFO]
+
+
+def test_levels_are_changed_also_of_alarms_that_hold_and_one_that_is_off_is_cleared_and_not_raised():
+    alarms = Alarms()
+    alarms.note("gateway_down", {"gateway": "a"}, 5)
+    assert alarms.set_levels({Event.GATEWAY_DOWN: Level.CRITICAL}) == []
+    assert [each.level for each in alarms.active()] == [Level.CRITICAL]
+    assert told(alarms.set_levels({Event.GATEWAY_DOWN: Level.OFF})) == [("gateway_down", "a", False)]
+    assert alarms.note("gateway_down", {"gateway": "a"}, 6) == []
+    assert alarms.active() == []
+
+
+def test_a_scanner_fills_neither_the_list_nor_the_history_and_hides_no_other_alarm():
+    alarms = Alarms()
+    for number in range(2 * SUBJECTS_MAX):
+        alarms.note("auth_lockout", {"source": f"192.0.2.{number}"}, 0)
+    assert len(alarms.active()) == SUBJECTS_MAX
+    assert alarms.left_out == SUBJECTS_MAX
+    assert told(alarms.note("gateway_down", {"gateway": "a"}, 0)) == [("gateway_down", "a", True)]
+    for number in range(2 * HISTORY_MAX):
+        alarms.note("gateway_down", {"gateway": str(number)}, 0)
+        alarms.note("gateway_up", {"gateway": str(number)}, 0)
+    assert len(alarms.history()) == HISTORY_MAX
+
+
+def test_what_a_caller_sends_is_shown_as_one_line_without_control_characters():
+    alarms = Alarms()
+    facts = {"gateway": "a", "caller": "44\x1b[2J\n\udcff", "cause": "x" * 1_000}
+    (change,) = alarms.note("caller_blacklisted", facts, 0)
+    assert change.alarm.subject == r"a 44\x1b[2J\n\udcff"
+    assert len(change.alarm.text) < 300
+
+
+def test_every_bad_state_is_an_alarm_that_its_opposite_clears_with_the_same_facts():
+    assert set(BACK) <= set(KINDS)
+    for raised, back in BACK.items():
+        alarms = Alarms()
+        alarms.set_levels({raised: Level.INFO})
+        facts = dict.fromkeys(KINDS[raised].subject, "it")
+        assert len(alarms.note(raised.value, facts, 0)) == 1
+        assert told(alarms.note(back.value, facts, 1)) == [(raised.value, " ".join(facts.values()), False)]
+
+
+@pytest.fixture
+def quiet_log():
+    """A log that writes errors alone."""
+    before = structlog.get_config()
+    written = io.StringIO()
+    log.configure("error", written)
+    log.events.taken()
+    yield written
+    log.events.taken()
+    structlog.configure(**before)
+
+
+def test_events_reach_the_alarms_whatever_the_level_of_the_log(quiet_log):
+    logger = structlog.get_logger()
+    logger.info(Event.GATEWAY_UP, gateway="a")
+    logger.warning(Event.GATEWAY_DOWN.value, gateway="a")
+    logger.warning("something_else", gateway="a")
+    logger.error(Event.LEASE_LOST, why="another switch")
+    assert [(each.event, dict(each.facts)) for each in log.events.taken()] == [
+        ("gateway_up", {"gateway": "a"}),
+        ("gateway_down", {"gateway": "a"}),
+        ("lease_lost", {"why": "another switch"}),
+    ]
+    assert log.events.taken() == []
+    (line,) = quiet_log.getvalue().splitlines()
+    assert json.loads(line)["event"] == "lease_lost"
+
+
+def test_events_that_are_not_taken_do_not_fill_the_memory():
+    stream = EventStream()
+    for number in range(WAITING_MAX + 5):
+        stream.put(Noted("gateway_down", {}, number))
+    assert [each.at for each in stream.taken()][:1] == [5]
+
+
+def test_the_operator_finds_every_alarm_with_its_level_and_what_to_do():
+    page = (Path(__file__).parents[3] / "docs/operations.md").read_text()
+    section = page.partition("\n## Alarms\n")[2].partition("\n## ")[0]
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in section.splitlines() if line.startswith("| `")]
+    levels = {name: row[1] for row in rows for name in re.findall("`([a-z_]+)`", row[0])}
+    assert levels == {event.value: kind.level.value for event, kind in KINDS.items()}
+    assert all(row[3] and (row[4] or row[1] == "off") for row in rows)
+
+
+def test_what_an_operator_did_is_no_alarm():
+    assert not {Event.OVERRIDE_SET, Event.OVERRIDE_ENDED, Event.CALL_NOT_CONTINUED} & WATCHED

@@ -1,0 +1,32 @@
+"""``vosd alarms``: what an operator should know of the running switch."""
+
+import asyncio
+from typing import Any, Final
+
+import click
+
+from vosd.cli import output
+from vosd.cli.command import Invocation, json_option, pass_invocation
+
+_ACTIVE: Final = ("level", "alarm", "subject", "since", "count", "text")
+_CLEARED: Final = ("level", "alarm", "subject", "since", "cleared_at", "count", "text")
+
+
+@click.command()
+@click.option("--history", is_flag=True, help="List those that were cleared, the latest first.")
+@json_option
+@pass_invocation
+def alarms(invocation: Invocation, history: bool, as_json: bool) -> None:
+    """List the alarms that hold, the most urgent first.
+
+    A restart begins with none: what still holds is raised again by its cause.
+    """
+    answer: dict[str, Any] = asyncio.run(invocation.running_switch().ask("alarms", history=history))
+    if as_json:
+        output.document(answer)
+        return
+    columns = _CLEARED if history else _ACTIVE
+    empty = "no alarm was cleared since the start" if history else "there is no alarm"
+    output.table(columns, [[row[key] for key in columns] for row in answer["alarms"]], empty=empty)
+    if answer["left_out"]:
+        output.remark(f"{answer['left_out']} reports were not kept: too many alarms of their kind; the log has them")

@@ -1,0 +1,105 @@
+"""Alarms of the running switch: what is measured of it, the desk that keeps them, and ``vosd alarms`` (ADR 70)."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final
+
+import msgspec
+
+from vosd.base.clock import Clock
+from vosd.engine.alarms.desk import AlarmDesk
+from vosd.engine.alarms.watch import LongCall, Unbooked, Watch
+from vosd.engine.calls.snapshots import snapshot
+from vosd.engine.control import Arguments, Verb
+from vosd.engine.counting import Figure, census_of
+from vosd.engine.service import SwitchService
+from vosd.engine.settings import AlarmSettings, Settings
+from vosd.obs.events import Event
+from vosd.obs.stream import EventStream
+from vosd.routing.quality import QualityFigures
+
+
+class AlarmsQuestion(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which alarms are listed: those that hold, or (``history``) those that were cleared."""
+
+    history: bool = False
+
+
+class AlarmPart:
+    """The alarms of one switch, from the start of the process to its end."""
+
+    def __init__(self, service: SwitchService, settings: Settings, clock: Clock, stream: EventStream) -> None:
+        self._desk: Final = AlarmDesk(stream, clock, settings.alarms, {})
+        self._watch: Final = Watch(
+            SwitchMeasures(service, clock),
+            clock,
+            settings.alarms,
+            settings.state_dir,
+            lambda: self._desk.subjects_of(Event.BALANCE_LOW),
+            self._desk.take,
+        )
+
+    async def begin(self) -> None:
+        """Begin before the database is there, so that its absence is an alarm."""
+        self._desk.begin(self._watch.run)
+
+    async def end(self) -> None:
+        """End the tasks."""
+        await self._desk.end()
+
+    def adjust(self, settings: AlarmSettings) -> None:
+        """Apply other settings."""
+        self._watch.settings = settings
+        self._desk.adjust(settings)
+
+    def verbs(self) -> Mapping[str, Verb]:
+        """Return the verb for the control socket."""
+        return {"alarms": self._list}
+
+    async def _list(self, arguments: Arguments) -> object:
+        question = msgspec.convert(dict(arguments), AlarmsQuestion)
+        return self._desk.rows(history=question.history)
+
+
+class SwitchMeasures:
+    """What is measured of a switch."""
+
+    def __init__(self, service: SwitchService, clock: Clock) -> None:
+        self._service = service
+        self._clock = clock
+
+    def gateways(self) -> Iterable[str]:
+        """Return the names of the routing gateways."""
+        return self._service.switch.catalogue.routing_gateways
+
+    def quality(self, gateway: str, slices: int) -> QualityFigures:
+        """Return the latest figures of a routing gateway."""
+        return self._service.switch.live.quality.latest(gateway, self._clock.now().mono, slices)
+
+    def unbooked(self) -> Unbooked:
+        """Return which calls are not in the database."""
+        service = self._service
+        figures = census_of(part for part in service.parts if part is not service.switch)
+        return Unbooked(figures[Figure.SPOOL_OLDEST_S], figures[Figure.QUARANTINED])
+
+    def long_calls(self, longer_than_s: int) -> Iterator[LongCall]:
+        """Yield the calls that last longer, without those of accounts that want no such alarm."""
+        now = self._clock.now()
+        before = now.mono - 1_000 * longer_than_s
+        for each in self._service.switch.calls():
+            answered_at = each.call.journey.answered_at
+            account = each.call_request.account
+            if answered_at is None or answered_at.mono > before or (account and not account.long_call_alarm):
+                continue
+            shown = snapshot(each, now)
+            yield LongCall(
+                shown.call_id,
+                shown.talk_s or 0,
+                shown.customer_account or "",
+                shown.callee,
+                shown.routing_gateway or "",
+            )
+
+    def is_low(self, account: str) -> bool:
+        """Return whether the balance of an account is still low."""
+        credit = self._service.balances.credits.get(account)
+        return credit is not None and credit.is_low

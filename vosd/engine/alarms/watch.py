@@ -1,0 +1,191 @@
+"""Compare with the limits of ``alarms``, every few seconds and beside the calls; what is found is logged as events."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Final, NamedTuple, Protocol
+
+import structlog
+
+from vosd.base.clock import Clock, Instant
+from vosd.engine.alarms.machine import Processor, disk_free_percent, memory_in_use
+from vosd.engine.alarms.thresholds import Threshold
+from vosd.engine.settings import AlarmSettings
+from vosd.obs.events import BACK, Event
+from vosd.routing.quality import QualityFigures
+
+TICK_S: Final = 1.0
+CHECK_TICKS: Final = 5
+"""Values are compared with their limits every so many ticks."""
+LAG_TICKS: Final = 10
+"""The lag of the event loop is averaged over so many ticks."""
+SLICES: Final = 2
+"""A gateway is judged by the slice of its quality that runs and the one before."""
+GATEWAYS_AT_ONCE: Final = 100
+"""Gateways that are judged before calls get their turn."""
+
+_log = structlog.get_logger()
+
+
+class LongCall(NamedTuple):
+    """An answered call that lasts longer than ``alarms.call_seconds``."""
+
+    call_id: str
+    seconds: int
+    account: str
+    callee: str
+    gateway: str
+
+
+class Unbooked(NamedTuple):
+    """Calls that have ended and are not in the database."""
+
+    oldest_s: int
+    """For how long the oldest call waits."""
+    quarantined: int
+    """How many it has rejected."""
+
+
+class Measures(Protocol):
+    """What is measured of a switch."""
+
+    def gateways(self) -> Iterable[str]:
+        """Return the names of the routing gateways."""
+        ...
+
+    def quality(self, gateway: str, slices: int) -> QualityFigures:
+        """Return the latest figures of a routing gateway."""
+        ...
+
+    def unbooked(self) -> Unbooked:
+        """Return which calls are not in the database."""
+        ...
+
+    def long_calls(self, longer_than_s: int) -> Iterable[LongCall]:
+        """Return the calls that last longer, without those of accounts that want no such alarm."""
+        ...
+
+    def is_low(self, account: str) -> bool:
+        """Return whether the balance of an account is still low."""
+        ...
+
+
+class Watch:
+    """Watches one switch. ``tick`` and ``check`` are its steps, ``run`` does them in time."""
+
+    def __init__(
+        self,
+        measures: Measures,
+        clock: Clock,
+        settings: AlarmSettings,
+        state_dir: Path,
+        low_accounts: Callable[[], Iterable[str]],
+        each_tick: Callable[[], None],
+    ) -> None:
+        """``low_accounts`` returns those for which the alarm holds; ``each_tick`` is called once a second."""
+        self._measures = measures
+        self._clock = clock
+        self.settings = settings
+        self._state_dir = state_dir
+        self._low_accounts = low_accounts
+        self._each_tick = each_tick
+        self._processor = Processor()
+        self._lags: deque[int] = deque(maxlen=LAG_TICKS)
+        """Milliseconds."""
+        self._before: Instant | None = None
+        self._asr = Threshold(Event.ASR_LOW, is_floor=True)
+        self._pdd = Threshold(Event.PDD_HIGH)
+        self._age = Threshold(Event.BOOKING_LATE)
+        self._quarantine = Threshold(Event.QUARANTINE_FILLED)
+        self._disk = Threshold(Event.DISK_LOW, is_floor=True)
+        self._cpu = Threshold(Event.CPU_HIGH)
+        self._memory = Threshold(Event.MEMORY_HIGH)
+        self._lag = Threshold(Event.LOOP_LATE)
+        self._calls = Threshold(Event.CALL_TOO_LONG)
+
+    async def run(self) -> None:
+        """Tick every second; runs until cancelled."""
+        ticks = 0
+        while True:
+            self._before = self._clock.now()
+            await asyncio.sleep(TICK_S)
+            self.tick(self._clock.now())
+            ticks += 1
+            if ticks % CHECK_TICKS == 0:
+                await self.check()
+            self._each_tick()
+
+    def tick(self, now: Instant) -> None:
+        """Note how late a tick comes, and whether the clock was set since the one before."""
+        before, self._before = self._before, now
+        if before is None:
+            return
+        passed_ms = now.mono - before.mono
+        self._lags.append(max(0, passed_ms - round(1_000 * TICK_S)))
+        jump_ms = now.wall - before.wall - passed_ms
+        if self.settings.clock_jump_ms and abs(jump_ms) > self.settings.clock_jump_ms:
+            _log.warning(
+                Event.CLOCK_JUMPED.value,
+                seconds=jump_ms / 1_000,
+                means="records that follow have the new time; durations are not affected",
+                do="keep the clock by NTP, which does not set it back",
+            )
+
+    async def check(self) -> None:
+        """Compare all values with their limits."""
+        settings, margin = self.settings, self.settings.hysteresis
+        lags = self._lags
+        lag_ms = sum(lags) / len(lags) if len(lags) == LAG_TICKS else None
+        self._lag.judge(lag_ms, settings.loop_lag_ms, margin, unit="ms")
+        self._cpu.judge(self._processor.percent(), settings.cpu, margin, unit="%")
+        self._memory.judge(memory_in_use(), settings.memory, margin, unit="%")
+        free = await disk_free_percent(self._state_dir)
+        self._disk.judge(free, settings.disk_free, margin, unit="%", directory=str(self._state_dir))
+        self.check_books()
+        self.check_calls()
+        await self.check_gateways()
+
+    def check_books(self) -> None:
+        """Look at what waits for the database, and at the balances that were low."""
+        settings, measures = self.settings, self._measures
+        unbooked = measures.unbooked()
+        self._age.judge(unbooked.oldest_s, settings.booking_age_s, settings.hysteresis, unit="s")
+        self._quarantine.judge(unbooked.quarantined, 1, 0, unit="calls")
+        for account in self._low_accounts():
+            if not measures.is_low(account):
+                _log.info(BACK[Event.BALANCE_LOW].value, account=account)
+
+    def check_calls(self) -> None:
+        """Look for calls that last very long."""
+        limit_s = self.settings.call_seconds
+        long = tuple(self._measures.long_calls(limit_s)) if limit_s else ()
+        self._calls.keep(frozenset(each.call_id for each in long))
+        for each in long:
+            self._calls.judge(
+                each.seconds,
+                limit_s,
+                0,
+                subject=each.call_id,
+                call_id=each.call_id,
+                account=each.account,
+                callee=each.callee,
+                gateway=each.gateway,
+            )
+
+    async def check_gateways(self) -> None:
+        """Look at answers and post-dial delay of the routing gateways; calls get their turn in between."""
+        settings, names = self.settings, tuple(self._measures.gateways())
+        configured = frozenset(names)
+        self._asr.keep(configured)
+        self._pdd.keep(configured)
+        for count, name in enumerate(names, 1):
+            figures = self._measures.quality(name, SLICES)
+            is_enough = figures.attempts >= settings.min_calls
+            asr = figures.asr if is_enough else None
+            pdd_ms = figures.mean_pdd_ms if figures.rang >= settings.min_calls else None
+            margin = settings.hysteresis
+            self._asr.judge(asr, settings.asr, margin, subject=name, gateway=name, attempts=figures.attempts, unit="%")
+            self._pdd.judge(pdd_ms, settings.pdd_ms, margin, subject=name, gateway=name, unit="ms")
+            if count % GATEWAYS_AT_ONCE == 0:
+                await asyncio.sleep(0)
