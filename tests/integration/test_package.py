@@ -96,15 +96,17 @@ def test_migrations_examples_and_licence_travel_inside(wheel: Path) -> None:
 def test_the_metadata_states_ranges_and_the_pins_lie_within(wheel: Path) -> None:
     from packaging.metadata import Metadata
     from packaging.requirements import Requirement
+    from packaging.utils import canonicalize_name
 
     archive = zipfile.ZipFile(wheel)
     (name,) = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
     stated = Metadata.from_email(archive.read(name)).requires_dist or []
     lines = (TREE / "requirements.txt").read_text().splitlines()
-    pinned = dict(line.lower().split("==") for line in lines if "==" in line)
+    pins = (line.split("==") for line in lines if "==" in line)
+    pinned = {canonicalize_name(name): version for name, version in pins}
     for requirement in stated:
         assert not any(specifier.operator == "==" for specifier in requirement.specifier)
-        assert requirement.specifier.contains(pinned[requirement.name.lower()]), requirement
+        assert requirement.specifier.contains(pinned[canonicalize_name(requirement.name)]), requirement
     assert {"vosd"}.isdisjoint(Requirement(line).name for line in lines if "==" in line)
 
 
