@@ -82,7 +82,7 @@ def is_alone(body: str) -> bool:
 
 def split(text: str) -> Split | None:
     """Return the long lists of a file and the rest; None where its text leaves that open."""
-    if any(part in text for part in _WHOLE_ONLY) or text.startswith(_WHOLE_ONLY_AT_BEGIN):
+    if text.startswith(_WHOLE_ONLY_AT_BEGIN) or any(_contains(text, part) for part in _WHOLE_ONLY):
         return None
     regions: list[Region] = []
     parts: list[str] = []
@@ -289,6 +289,11 @@ def parsed(laid: Laid, environ: Mapping[str, str], problems: ProblemList) -> lis
 
 def _alone(body: str, indent: int) -> str:
     return f"{' ' * indent}- {body}\n"
+
+
+def _contains(text: str, part: str) -> bool:
+    """Search a long text in steps."""
+    return any(text.find(part, begin, begin + _AT_ONCE + len(part)) >= 0 for begin in range(0, len(text), _AT_ONCE))
 
 
 def _search(pattern: re.Pattern[str], text: str, begin: int) -> re.Match[str] | None:
