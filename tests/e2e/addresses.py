@@ -62,6 +62,8 @@ LARGE_SWITCH: Final = Endpoint(f"{NETWORK}.1", 15_084)
 MEASURED_SWITCH: Final = Endpoint(f"{NETWORK}.1", 15_091)
 MEASURED_SWITCH_HTTP: Final = Endpoint(f"{NETWORK}.1", 15_092)
 """Its metrics."""
+MEASURING: Final = Endpoint(f"{NETWORK}.1", 15_094)
+"""Prometheus, which asks for them."""
 
 CUSTOMERS: Final = {
     "acme": f"{NETWORK}.11",

@@ -1,17 +1,23 @@
 """Metrics and health of the daemon over HTTP, as Prometheus and a load balancer see them (ADR 69)."""
 
+import json
 import signal
 import socket
+import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
 from http.client import HTTPConnection
 from pathlib import Path
+from typing import Any, Self
+from urllib.error import URLError
+from urllib.parse import urlencode
+from urllib.request import urlopen
 
 import pytest
 from doubles.daemon import Daemon
 from prometheus_client.parser import text_string_to_metric_families
 
-from .addresses import MEASURED_SWITCH, MEASURED_SWITCH_HTTP, NETWORK
+from .addresses import MEASURED_SWITCH, MEASURED_SWITCH_HTTP, MEASURING, NETWORK
 from .conditions import eventually
 from .conversation import conversing
 from .stage import Stage, configuration
@@ -134,3 +140,78 @@ def test_a_switch_whose_event_loop_hangs_is_not_healthy(measured: Stage) -> None
     finally:
         measured.daemon.signal(signal.SIGCONT)
     eventually(lambda: ask("/healthz") == (200, "healthy\n"), "a healthy switch")
+
+
+@pytest.mark.prometheus
+def test_every_panel_of_the_dashboards_shows_something_in_a_real_prometheus(measured: Stage, tmp_path: Path) -> None:
+    with conversing(measured, "4410") as (conversation,):
+        conversation.establish()
+        conversation.hang_up()
+    becomes(0, "vosd_journal_unbooked_calls")
+    with Prometheus(tmp_path) as prometheus:
+        assert prometheus.query("vosd_ready") != []
+        assert prometheus.alerts_that_fire() == []
+        for path in sorted(CONFIG.glob("grafana/*.json")):
+            for panel in json.loads(path.read_text())["panels"]:
+                expressions = [target["expr"] for target in panel.get("targets", ())]
+                found = [prometheus.query(filled_in(expression)) for expression in expressions]
+                assert all(found) or panel["title"] in EMPTY, (path.stem, panel["title"], expressions)
+
+
+EMPTY = {
+    "Dropped or refused messages": "none was",
+    "Session refreshes that failed": "none was",
+    "Share of the limit in use": "the gateways of that kind have no limit",
+}
+"""Panels that may be empty here, and why."""
+CONFIG = Path(__file__).resolve().parents[2] / "config"
+
+
+def filled_in(expression: str) -> str:
+    for variable, stands in (("$__rate_interval", "1m"), ("$instance", ".*"), ("$gateway", ".*"), ("$kind", "routing")):
+        expression = expression.replace(variable, stands)
+    return expression
+
+
+class Prometheus:
+    """The server of Prometheus with the alert rules, which asks the switch several times a second."""
+
+    def __init__(self, directory: Path) -> None:
+        target = {"job_name": "vosd", "static_configs": [{"targets": [str(MEASURED_SWITCH_HTTP)]}]}
+        configuration = {
+            "global": {"scrape_interval": "300ms", "scrape_timeout": "300ms", "evaluation_interval": "300ms"},
+            "rule_files": [str(CONFIG / "prometheus" / "rules.yaml")],
+            "scrape_configs": [{**target, "scrape_interval": "1s", "scrape_timeout": "1s"}],
+        }
+        file = directory / "prometheus.yml"
+        file.write_text(json.dumps(configuration))
+        self._address = str(MEASURING)
+        self._log = directory / "prometheus.log"
+        self._command = [
+            "prometheus", f"--config.file={file}", f"--web.listen-address={self._address}",
+            f"--storage.tsdb.path={directory}/data", "--log.level=warn",
+        ]  # fmt: skip
+
+    def __enter__(self) -> Self:
+        with self._log.open("w") as log:
+            self._process = subprocess.Popen(self._command, stdout=log, stderr=log)
+        eventually(lambda: self.query("rate(vosd_dialogs[1m])"), self._log.read_text)
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self._process.terminate()
+        self._process.wait(timeout=30)
+
+    def query(self, expression: str) -> list[Any]:
+        """Return the series that an expression has now; none while it does not answer."""
+        try:
+            return self._get(f"query?{urlencode({'query': expression})}")["result"]
+        except (ConnectionError, URLError):
+            return []
+
+    def alerts_that_fire(self) -> list[str]:
+        return [alert["labels"]["alertname"] for alert in self._get("alerts")["alerts"] if alert["state"] == "firing"]
+
+    def _get(self, path: str) -> Any:
+        with urlopen(f"http://{self._address}/api/v1/{path}", timeout=20) as answer:
+            return json.load(answer)["data"]

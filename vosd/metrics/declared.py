@@ -230,7 +230,7 @@ class Metric(StrEnum):
         "vosd_gateway_up",
         Kind.GAUGE,
         _GATEWAY,
-        "1 if calls can be sent to it or taken from it: it is up, or registered; a disabled gateway has 0",
+        "1 if it is up or registered, 0 if down, blocked, resting, unregistered or not located; none if disabled",
     )
     GATEWAY_CALLS = "vosd_gateway_calls", Kind.GAUGE, _GATEWAY, "its calls"
     GATEWAY_LIMIT = "vosd_gateway_calls_limit", Kind.GAUGE, _GATEWAY, "its max_concurrent, if it has one"

@@ -51,7 +51,7 @@ class GatewayReading(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     gateway: str
     kind: str
-    is_up: bool
+    is_up: bool | None
     calls: int
     limit: int | None
     attempts: tuple[int, ...]

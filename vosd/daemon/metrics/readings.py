@@ -210,7 +210,7 @@ class Readings:
         return GatewayReading(
             gateway=load.gateway,
             kind=load.kind,
-            is_up=load.state in _UP,
+            is_up=None if load.state is GatewayState.DISABLED else load.state in _UP,
             calls=load.calls,
             limit=load.max_concurrent,
             attempts=tuple(totals.attempts),
