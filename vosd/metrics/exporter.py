@@ -20,7 +20,7 @@ from vosd.metrics.exposition import written
 from vosd.metrics.reading import Answer, Opening, Question, Wanted
 from vosd.metrics.server import Page, Server
 from vosd.processes.channel import message, received
-from vosd.processes.child import live_as_long_as_the_switch
+from vosd.processes.life import give_way, live_as_long_as_the_switch
 
 ANSWER_S: Final = 2.0
 """A switch that has not answered by then is taken for one that hangs."""
@@ -139,7 +139,7 @@ async def serve(channel: socket.socket, listener: socket.socket) -> None:
 def main() -> None:
     """Serve the switch and the clients on the two descriptors that are the arguments."""
     live_as_long_as_the_switch()
-    os.nice(5)
+    give_way(5)
     channel, listener = (socket.socket(fileno=int(number)) for number in sys.argv[1:])
     with asyncio.Runner() as runner:
         runner.run(serve(channel, listener))

@@ -1,6 +1,7 @@
 """Write a reading in a form of Prometheus, by its client library."""
 
 import os
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
@@ -43,9 +44,17 @@ def written(parts: Sequence[Answer], accept: str = "") -> tuple[bytes, str]:
     registry.register(_Reading(parts))
     processes = [*(each for part in parts for each in part.processes), ("vosd_exporter", os.getpid())]
     for prefix, pid in processes:
-        ProcessCollector(namespace=prefix, pid=partial(int, pid), registry=registry)
+        _Process(namespace=prefix, pid=partial(int, pid), registry=registry)
     write, content_type = choose_encoder(accept)
     return write(registry), content_type
+
+
+class _Process(ProcessCollector):
+    """Figures of one process, also where ``ProcSubset=pid`` of the unit hides ``/proc/stat``."""
+
+    def _boot_time(self) -> float:
+        """Return when the machine was started, seconds since 1970; without it the library shows nothing at all."""
+        return time.clock_gettime(time.CLOCK_REALTIME) - time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 class _Reading(Collector):

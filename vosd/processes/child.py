@@ -4,9 +4,7 @@ What the two sides say to each other is not known here.
 """
 
 import asyncio
-import ctypes
 import os
-import signal
 import socket
 import sys
 from asyncio.subprocess import DEVNULL, Process
@@ -16,7 +14,6 @@ from typing import Final, NamedTuple
 import vosd
 from vosd.processes import entry
 
-_PR_SET_PDEATHSIG: Final = 1
 _END_S: Final = 5.0
 
 
@@ -75,10 +72,3 @@ async def ended(child: Child, *, is_asked: bool = True) -> bool:
 def search_path() -> str:
     """Return where Python finds this package, wherever it was started from."""
     return os.pathsep.join(filter(None, (str(Path(vosd.__file__).parents[1]), os.environ.get("PYTHONPATH"))))
-
-
-def live_as_long_as_the_switch() -> None:
-    """Leave the signals of a terminal or a service to the switch, and be killed by the kernel if the switch is."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

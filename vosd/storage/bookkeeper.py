@@ -17,7 +17,7 @@ from vosd.cdr.ports import RejectedRecords, Standing, StoreDamaged, StoreUnavail
 from vosd.cdr.record import CallRecord
 from vosd.obs import log
 from vosd.processes.channel import message, received
-from vosd.processes.child import live_as_long_as_the_switch
+from vosd.processes.life import live_as_long_as_the_switch
 from vosd.storage.books import SqlBooks
 from vosd.storage.database import Database
 

@@ -4,10 +4,7 @@ Each line of its standard input is a ``Task``, each line of its standard output 
 does, and it is killed when the process that started it ends.
 """
 
-import ctypes
 import hashlib
-import os
-import signal
 import sys
 import time
 from collections.abc import Callable
@@ -24,11 +21,11 @@ from vosd.config.assembly.rate_orders import RateOrder
 from vosd.config.assembly.rate_store import RateStore
 from vosd.config.reader.collector import without_collector
 from vosd.config.reader.includes import read_bytes
+from vosd.processes.life import give_way, live_as_long_as_the_switch
 
 GONE_NAMED: Final = 5
 """Prefixes without rate that a report names."""
 _PROGRESS_S: Final = 1.0
-_PR_SET_PDEATHSIG: Final = 1
 
 
 class Task(msgspec.Struct, frozen=True):
@@ -101,10 +98,7 @@ def _serve() -> None:
 
 def main() -> None:
     """Carry out tasks at the niceness that is the argument, until the input ends."""
-    # Signals for the whole group are for the process that started this one; when that ends, this one is killed.
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    os.nice(int(sys.argv[1]))
+    live_as_long_as_the_switch()
+    give_way(int(sys.argv[1]))
     with without_collector():
         _serve()

@@ -1,0 +1,22 @@
+"""How long a process beside the switch lives, and how it gives way to calls: called by that process at its start."""
+
+import ctypes
+import os
+import signal
+from contextlib import suppress
+from typing import Final
+
+_PR_SET_PDEATHSIG: Final = 1
+
+
+def give_way(niceness: int) -> None:
+    """Let calls go first, where that is permitted: the system calls of ``systemd/vosd.service`` do not include it."""
+    with suppress(PermissionError):
+        os.nice(niceness)
+
+
+def live_as_long_as_the_switch() -> None:
+    """Leave the signals of a terminal or a service to the switch, and be killed by the kernel if the switch is."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
