@@ -286,6 +286,10 @@ class AccountCredit:
             if self.low_below is not None:
                 self._check_low()
 
+    def forget(self) -> None:
+        """Take the next committed balance whatever its number; until then the present one holds."""
+        self._seq = _UNREAD
+
     def restore(self, balance: Decimal, seq: int) -> None:
         """Set a balance whatever its number: the database has lost commits and counts from an older state (ADR 22)."""
         self._balance, self._seq = balance, seq

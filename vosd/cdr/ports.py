@@ -20,6 +20,17 @@ class Standing(NamedTuple):
     seq: int
 
 
+class LastStanding(NamedTuple):
+    """The standing of an account as the switch knew it last, for a start without the database."""
+
+    account: str
+    balance: Decimal
+    seq: int
+    expires_at: int | None
+    """UTC milliseconds; None = as configured."""
+    currency: str | None
+
+
 class Changes(NamedTuple):
     """Accounts whose standing changed after a mark, and the mark for the next query."""
 

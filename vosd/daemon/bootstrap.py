@@ -27,6 +27,7 @@ from vosd.daemon.claimant import claimant_of, has_ended
 from vosd.daemon.commands import Commands
 from vosd.daemon.currencies import as_mistakes
 from vosd.daemon.definitions import DefinitionWatch, StoredDefinitions
+from vosd.daemon.late_database import LateDatabase
 from vosd.daemon.lifecycle import Lifecycle, State, Step
 from vosd.daemon.metrics.exporter import Exporter
 from vosd.daemon.metrics.lease import TimedLease
@@ -36,7 +37,7 @@ from vosd.daemon.silenced import Silenced
 from vosd.daemon.start import Started, load_at_start
 from vosd.daemon.status import Status
 from vosd.daemon.systemd import Notifier, Watchdog
-from vosd.daemon.waiting import until_database_answers
+from vosd.daemon.waiting import StillAway, until_database_answers
 from vosd.engine.booking.balances import CurrencyChangedError
 from vosd.engine.booking.database_watch import RELEASE_S
 from vosd.engine.calls.snapshots import snapshot
@@ -52,8 +53,10 @@ from vosd.net.sockets import reachable_address
 from vosd.net.transports import Transports
 from vosd.obs import log
 from vosd.sip.flows import Listener
+from vosd.sip.ports import BindingStore
 from vosd.storage.database import Database
 from vosd.storage.decks import SqlDecks
+from vosd.storage.last_known import LastKnown
 from vosd.storage.lease import SqlLease
 from vosd.storage.overrides import SqlOverrides
 from vosd.storage.registrations import SqlRegistrations
@@ -127,7 +130,11 @@ class Daemon:
         lease = TimedLease(SqlLease(self._database, partial(has_ended, state_dir=settings.state_dir)))
         dns = settings.dns
         resolver = Resolver(dns.servers, dns.timeout_ms, dns.attempts)
-        registered = SqlRegistrations(self._database, settings.node)
+        self._last_known: LastKnown | None = None
+        registered: BindingStore = SqlRegistrations(self._database, settings.node)
+        if not self._database.is_sqlite:
+            self._last_known = LastKnown(settings.state_dir / "last-known.db", settings.node)
+            registered = self._last_known.beside(registered)
         self.service = SwitchService(
             settings,
             loaded.catalogue,
@@ -138,6 +145,7 @@ class Daemon:
             _known_as(settings),
             resolver,
             overrides=SqlOverrides(self._database),
+            last_standings=self._last_known,
             boot=boot_id(),
         )
         core = Core(
@@ -157,6 +165,10 @@ class Daemon:
             name_of=self.service.directory.name_at,
             connects_within=ConnectTimeouts(self.service.switch.vendors_at, self.service.directory).connects_within,
         )
+        self._still_away: StillAway | None = None
+        """The database did not answer in time at the start."""
+        attempts = (self._database.check_schema, self._begin_lease, self.service.without_database.catch_up)
+        self._late = LateDatabase(attempts, self.service.database.note_held)
         self._transports = Transports(settings.listen, loaded.transports, loaded.tls, settings.sip.limits, core)
         self.configuration = Configuration(
             config, started, self._put_in_force, notifier, clock, self._busy, DEFINITIONS.read
@@ -183,10 +195,12 @@ class Daemon:
             Step("state directory", self._claim, self._release),
             Step("alarms", self._alarms.begin, self._alarms.end),
             Step("metrics", self._exporter.begin, self._exporter.end),
+            Step("last known state", self._open_last_known, self._close_last_known),
             Step("database", self._open_database, self._database.close),
             Step("lease", self._take_lease, self.service.database.end),
             Step("bookkeeper", self._books.start, self._books.close),
             Step("switch", self._start_switch, self.service.stop),
+            Step("late database", self._await_database, self._late.end),
             Step("definitions", self._definitions.begin, self._definitions.end),
             Step("listeners", self._listen, self._transports.close),
             Step("control socket", self._control.open, self._control.close),
@@ -213,23 +227,48 @@ class Daemon:
     async def _release(self) -> None:
         self._state_directory.release()
 
+    async def _open_last_known(self) -> None:
+        if self._last_known is not None:
+            await self._last_known.open()
+
+    async def _close_last_known(self) -> None:
+        if self._last_known is not None:
+            await self._last_known.close()
+
     async def _open_database(self) -> None:
+        wait_s = self._settings.start_without_s or None
+        if wait_s is not None and not await self.service.without_database.is_possible():
+            wait_s = None
         try:
-            await until_database_answers(self._database.check_schema, self._notifier)
+            await until_database_answers(self._database.check_schema, self._notifier, at_most_s=wait_s)
+        except StillAway as error:
+            self._still_away = error
         except (VosError, asyncio.CancelledError):  # the latter by a stop meanwhile
             await self._database.close()
             raise
 
     async def _take_lease(self) -> None:
-        claimant = claimant_of(self._settings.node, self._settings.state_dir)
-        await until_database_answers(lambda: self.service.database.begin(claimant), self._notifier)
+        if self._still_away is None:
+            await until_database_answers(self._begin_lease, self._notifier)
+
+    async def _begin_lease(self) -> None:
+        await self.service.database.begin(claimant_of(self._settings.node, self._settings.state_dir))
 
     async def _start_switch(self) -> None:
+        if self._still_away is not None and self._last_known is not None:
+            with self._last_known.instead():
+                await self.service.without_database.begin()
+            await self.service.start()
+            return
         try:
             await until_database_answers(self.service.learn, self._notifier)
         except CurrencyChangedError as error:
             raise as_mistakes(error, self.configuration.loaded) from error
         await self.service.start()
+
+    async def _await_database(self) -> None:
+        if self._still_away is not None:
+            self._late.begin(self._still_away)
 
     async def _listen(self) -> None:
         _allow_files(self.configuration.loaded.transports.connections.most + FILES_BESIDE)

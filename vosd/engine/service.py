@@ -27,14 +27,13 @@ from vosd.engine.booking.call_keeper import CallKeeper
 from vosd.engine.booking.comparison import Comparison
 from vosd.engine.booking.database_memo import MemoFile
 from vosd.engine.booking.database_watch import DatabaseWatch
+from vosd.engine.booking.last_standings import LastStandings, NoLastStandings, StandingsCopier
 from vosd.engine.booking.overrides import OverrideWatch
 from vosd.engine.booking.recorder import Recorder
 from vosd.engine.booking.restore import recover
 from vosd.engine.booking.spool import Spool
-from vosd.engine.calls.blacklist_file import BlacklistFile
 from vosd.engine.calls.leftovers import Leftovers, Placements
 from vosd.engine.calls.live_call import LiveCall
-from vosd.engine.calls.pool_file import PoolFile
 from vosd.engine.calls.snapshots import accounts_of
 from vosd.engine.counting import Counting
 from vosd.engine.journal import Journal, Remains
@@ -47,14 +46,15 @@ from vosd.engine.overload.inbox import Inbox
 from vosd.engine.peers.directory import Directory, means_of
 from vosd.engine.peers.gateways import Gateways
 from vosd.engine.peers.lookup import Resolver
-from vosd.engine.peers.quality_file import QualityFile
 from vosd.engine.peers.signalling import SignallingLimits
 from vosd.engine.registration.bindings import EXPIRY_TICK_MS
 from vosd.engine.registration.keepalive import KeepAlives
 from vosd.engine.registration.phone_service import PhoneService
 from vosd.engine.senders import CloseConnection, Transmit
 from vosd.engine.settings import Settings
+from vosd.engine.state_files import StateFiles
 from vosd.engine.tokens import TokenSource
+from vosd.engine.without_database import WithoutDatabase
 from vosd.sip.flows import Listener
 from vosd.sip.ports import BindingStore
 from vosd.sip.wire.classify import Kind
@@ -89,21 +89,23 @@ class SwitchService:
         resolver: Resolver,
         *,
         overrides: SwitchOverrides | None = None,
+        last_standings: LastStandings | None = None,
         boot: str = "",
         steps: tuple[Step, ...] = STEPS,
         asker: Asker | None = None,
     ) -> None:
         """``steps`` set calls up; what they ask is answered by ``asker``, at once or through ``take_answer``.
 
-        ``overrides`` are those of the database; None = there are none. ``boot`` identifies the boot of the machine;
-        empty = it is not known.
+        ``overrides`` are those of the database, ``last_standings`` a copy of its balances; None = there are none.
+        ``boot`` identifies the boot of the machine; empty = it is not known.
         """
         self._clock = clock
         self._boot = boot
         self._resume_within_s = settings.resume_within_s
         self._configured = catalogue
         """The catalogue without overrides."""
-        self.overrides = OverrideWatch(overrides or NoOverrides(), clock, self._override)
+        kept = settings.state_dir / "overrides.json"
+        self.overrides = OverrideWatch(overrides or NoOverrides(), clock, self._override, kept)
         self.listeners = tuple(listeners)
         self._journal = Journal(settings.state_dir / "journal", settings.journal)
         self.balances = Balances(books, clock)
@@ -133,7 +135,11 @@ class SwitchService:
         self.switch, self.registrations = self.node.switch, self.node.registrations
         self._away_terms = AwayTerms(self.switch.live, lambda: self.switch.catalogue)
         self.database.set_away = self._away_terms.set_away
-        self._quality_file = QualityFile(settings.state_dir / "quality.json", self.switch.live.quality, clock)
+        self._copier = StandingsCopier(self.balances, last_standings or NoLastStandings())
+        self.without_database = WithoutDatabase(
+            self.balances, self.overrides, self._recorder, self.database, self._away_terms, self._copier, self.node
+        )
+        self._state_files = StateFiles(settings.state_dir, self.switch.live, clock)
         self._journal.describe = self.switch.describe
         self._endpoint = self.node.endpoint
         self._loop = Loop(clock, self._endpoint, self.switch, self._journal, self.node.trace)
@@ -154,8 +160,6 @@ class SwitchService:
             self._endpoint.flows.refusal_tag,
             self.dropped,
         )
-        self._blacklist = BlacklistFile(settings.state_dir / "blacklist.json", self.switch.live.dynamic_lists, clock)
-        self._pools = PoolFile(settings.state_dir / "number-pools.json", self.switch.live.pool_turns)
         self._tasks = BackgroundTasks()
         node, switch = self.node, self.switch
         bookkeepers = (self._recorder, self._journal, self.spool, self.balances, self.database, self.overrides)
@@ -174,15 +178,14 @@ class SwitchService:
         await self.balances.adopt(self.switch.catalogue.accounts)
         await self.overrides.refresh()  # sets limits of accounts, which must be known by now
         await self.node.registrar.restore(self.switch.catalogue)
+        await self._copier.write()
 
     async def start(self) -> None:
         """Recover the earlier run, and start the tasks; raises ``JournalUnusableError`` for a bad ``state_dir``."""
         remains = self._journal.open()
         self._resume(remains)
         recover(remains, self._journal, self._recorder, self.balances, self._leftovers.adopt)
-        self._quality_file.restore()
-        self._blacklist.restore()
-        self._pools.restore()
+        self._state_files.restore()
         self.phone_service.begin()
         await self.directory.adopt(self.switch.catalogue.routing_gateways.values())
         self._recorder.wake()
@@ -192,14 +195,14 @@ class SwitchService:
         self._tasks.run("lease", self.database.keep)
         self._tasks.run("comparison with the journal", self.database.compare)
         self._tasks.run("watch over money", self.balances.run)
+        self._tasks.run("copy of balances", self._copier.run)
         self._tasks.run("overrides", self.overrides.run)
         self._tasks.run("ends of overrides", self.overrides.keep_time)
         self._tasks.run("watch over names", self.directory.run)
         self._tasks.run("registrations to database", self.node.registration_writer.run)
         self._tasks.run("ends of registrations", lambda: every(EXPIRY_TICK_MS / 1_000, self._end_registrations))
         self._tasks.run("reports to the phone service", self.phone_service.run)
-        self._tasks.run("dynamic blacklist to disk", self._blacklist.run)
-        self._tasks.run("turns of number pools to disk", self._pools.run)
+        self._state_files.begin(self._tasks)
         self._tasks.run("report of dropped traffic", lambda: report_dropped(self.dropped))
 
     def _resume(self, remains: Remains) -> None:
@@ -299,10 +302,8 @@ class SwitchService:
         self.keep_alives.stop()
         await self._tasks.stop()
         await self.registrations.write_all()
-        self._blacklist.write_last()
-        self._pools.write_last()
         self._journal.close()
-        self._quality_file.write()
+        self._state_files.write_last()
 
     # -- people -------------------------------------------------------------------------------------------------
 

@@ -242,6 +242,8 @@ class Settings:
     resume_within_s: int = 300
     """How long after the end of the process before a start goes on with its established calls; 0 = never."""
     cdr: CdrSettings = field(default_factory=CdrSettings)
+    start_without_s: int = 10
+    """How long a start waits for the database before it goes on without; 0 = without end."""
     journal: KeepSettings = field(default_factory=KeepSettings)
     trace: TraceSettings = field(default_factory=TraceSettings)
     dns: DnsSettings = field(default_factory=DnsSettings)

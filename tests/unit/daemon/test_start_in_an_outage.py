@@ -38,7 +38,7 @@ def daemon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Daemon:
 
 async def start_to_the_switch(daemon: Daemon) -> list[Mapping[str, object]]:
     """Start all that comes before the listeners; return what the log said."""
-    steps = daemon.steps()[:6]
+    steps = daemon.steps()[:7]
     assert steps[-1].name == "switch"
     with capture_logs() as log:
         for step in steps:
@@ -48,7 +48,7 @@ async def start_to_the_switch(daemon: Daemon) -> list[Mapping[str, object]]:
 
 
 async def stop(daemon: Daemon) -> None:
-    for step in reversed(daemon.steps()[:6]):
+    for step in reversed(daemon.steps()[:7]):
         await step.stop()
 
 

@@ -80,6 +80,7 @@ def settings_of(keys: InstallationKeys, parameters: ParameterKeys) -> Settings:
         advertise=announced(sip.listen, sip.advertise),
         sip=_sip_settings(sip, parameters),
         database_url=keys.database.url,
+        start_without_s=keys.database.start_without,
         cdr=_CDR(keys.cdr),
         journal=_JOURNAL(keys.journal),
         dns=_DNS(sip.dns),

@@ -34,6 +34,9 @@ class DatabaseKeys(Keys):
 
     url: Annotated[Secret, database_url()] = Secret("sqlite+aiosqlite:///var/vosd.db")
     """``sqlite+aiosqlite:///FILE`` or ``mysql+aiomysql://USER:PASSWORD@HOST:PORT/NAME``; best with ``${ENV}``."""
+    start_without: Annotated[int, whole(0, 86_400, "seconds")] = 10
+    """How long a start waits for the database before it takes calls without it, by the balances, overrides and
+    registrations that were known last; without those it waits on. 0 always waits. Only with MySQL or MariaDB."""
     away_cap: Annotated[Decimal | None, overdraft()] = Decimal(1_000)
     """What the calls of an account with an overdraft limit may cost in one outage of the database, beside what its
     balance allows, each in its currency; ``unlimited`` sets no such bound. An account may set its own

@@ -5,8 +5,9 @@ whether it may be used for calls, not what it owes.
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable, Mapping, Set
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
 from decimal import Decimal
+from itertools import islice
 from typing import Final
 
 import structlog
@@ -17,7 +18,7 @@ from vosd.base.money import ZERO, format_amount
 from vosd.billing.accounts import Account
 from vosd.billing.holds import AccountCredit
 from vosd.billing.spending import Spending, SpendPeriod
-from vosd.cdr.ports import Books, Changes, StoreUnavailable
+from vosd.cdr.ports import Books, Changes, LastStanding, StoreUnavailable
 from vosd.cdr.record import Posting
 from vosd.engine.clock import SystemClock
 from vosd.engine.counting import Counting
@@ -59,6 +60,8 @@ class Balances(Counting):
         """Currency with which each account was adopted."""
         self._mark = 0
         self._refreshing = asyncio.Lock()
+        self._changed: dict[str, None] = {}
+        """Accounts whose standing has changed since ``take_changed``."""
         self.behind: set[str] = set()
         """Accounts with fewer entries in the database than were committed; read by ``DatabaseWatch``."""
 
@@ -99,11 +102,56 @@ class Balances(Counting):
             credit = self._credit(name)
             credit.committed(*changes.standings[name])
             credit.expires_at = changes.expiries.get(name)
+            self._changed[name] = None
             credit.set_terms(accounts[name].overdraft_limit, accounts[name].balance_low)
         limited = {name for name in names if accounts[name].spend_limits}
         for name in sorted(limited | self._limited.intersection(names)):
             await self._set_spend_limits(self.credits[name], accounts[name])
         self._limited = limited if other is None else limited | (self._limited - other)
+
+    def adopt_last_known(self, accounts: Mapping[str, Account], standings: Sequence[LastStanding]) -> None:
+        """Give every account the balance that was known last, zero where none is: the database is away.
+
+        Spend limits count from now on.
+        """
+        wall_ms = self._clock.now().wall
+        known = {each.account: each for each in standings}
+        for name, account in accounts.items():
+            last = known.get(name) or LastStanding(name, ZERO, 0, None, account.currency)
+            credit = self._credit(name)
+            credit.committed(last.balance, last.seq)
+            credit.expires_at = last.expires_at
+            credit.set_terms(account.overdraft_limit, account.balance_low)
+            if last.currency is not None:
+                self._currencies[name] = last.currency
+            if account.spend_limits:
+                credit.spending = Spending(account.spend_limits, account.timezone, wall_ms)
+                self._limited.add(name)
+
+    async def adopt_anew(self, accounts: Mapping[str, Account], in_calls: Callable[[], Collection[str]]) -> None:
+        """Read every balance and all that calls have cost, as at a start: what was known last ends.
+
+        Raises:
+            CurrencyChangedError: some have money in another currency.
+            StoreUnavailable: some of it may be done; try again.
+        """
+        self._currencies.clear()
+        for credit in self.credits.values():
+            credit.forget()
+            credit.spending = None
+        await self.adopt(accounts, in_calls)
+
+    def take_changed(self, most: int) -> list[LastStanding]:
+        """Return the standings that have changed since they were taken last, at most so many."""
+        names = list(islice(self._changed, most))
+        for name in names:
+            del self._changed[name]
+        found = ((name, self.credits[name]) for name in names)
+        return [
+            LastStanding(name, each.balance, each.seq, each.expires_at, self._currencies.get(name))
+            for name, each in found
+            if each.is_read
+        ]
 
     async def _set_spend_limits(self, credit: AccountCredit, account: Account) -> None:
         """Set the spend limits of an account; what its calls have cost in the present periods is read where unknown."""
@@ -179,6 +227,7 @@ class Balances(Counting):
                         newer[name] = credit.seq
                     credit.committed(standing.balance, standing.seq)
                     credit.expires_at = changes.expiries.get(name)
+                    self._changed[name] = None
             if newer:
                 # Calls booked during the query are usually why. A query that begins later must have their entries; to
                 # compare the journal for nothing would read all calls of the last minutes.
@@ -223,6 +272,7 @@ class Balances(Counting):
             for name in known:
                 self.credits[name].restore(*changes.standings[name])
                 self.credits[name].expires_at = changes.expiries.get(name)
+                self._changed[name] = None
 
     def add_owed(self, postings: Iterable[Posting]) -> None:
         """Count what an ended call will book as owed, also on accounts that are not configured.

@@ -84,6 +84,8 @@ class DatabaseWatch(Counting):
         self.set_away: Callable[[bool], Awaitable[None]] = _no_terms
         """Called with True when the database goes away, with False when it is back and the balances are read."""
         self._is_away = False
+        self._waits = False
+        """Whether the switch has started without the database, which has not answered yet."""
         self._known: DatabaseState | None = None
         self._lost: LeaseHeld | None = None
         self._outage = Outage(Event.DATABASE_AWAY, part="lease")
@@ -108,7 +110,7 @@ class DatabaseWatch(Counting):
             return Condition.LEASE_LOST
         if self._regressed is not None:
             return Condition.REGRESSED
-        return Condition.AWAY if self._outage.goes_on else Condition.WELL
+        return Condition.AWAY if self._outage.goes_on or self._waits else Condition.WELL
 
     def report(self) -> dict[str, object]:
         """Return the part of ``vosd status`` about the database."""
@@ -131,6 +133,7 @@ class DatabaseWatch(Counting):
         earlier = self._memo.read()
         seen = self._known = await self._lease.hold(claimant)
         self._claimant = claimant
+        self._waits, self._lost = False, None
         self._since_s = self._clock.now().wall // 1_000
         if earlier is None or not earlier.complete:
             # More may have been booked than the memo says, and the memo on disk may be older than the last one
@@ -139,6 +142,16 @@ class DatabaseWatch(Counting):
         if earlier is not None:
             self._notice(earlier.regressed or regression(earlier.state, seen), earlier.state, seen)
         self._remember()
+
+    def wait(self) -> None:
+        """Let calls be taken without the lease: the database does not answer at the start, ``begin`` comes later."""
+        self._waits = True
+
+    def note_held(self, held: LeaseHeld) -> None:
+        """Refuse new calls: another switch runs on the database that has answered at last."""
+        if self._lost is None:
+            _log.error(Event.LEASE_LOST, why=str(held), do="stop one of the two; no new call is taken here")
+        self._lost = held
 
     async def keep(self) -> None:
         """Renew the lease every second; runs until cancelled."""
@@ -162,6 +175,8 @@ class DatabaseWatch(Counting):
 
     async def end(self) -> None:
         """Release the lease, so that another switch need not wait for it to run out."""
+        if self._waits:
+            return
         assert self._claimant is not None, "begin() comes first"
         try:
             async with asyncio.timeout(RELEASE_S):
@@ -175,6 +190,8 @@ class DatabaseWatch(Counting):
 
     async def look(self) -> None:
         """Renew the lease, and compare the state of the database with the last one."""
+        if self._waits:
+            return
         assert self._known is not None, "begin() comes first"
         assert self._claimant is not None, "begin() comes first"
         commits = max(self._known.commits, self._books.newest_commit(), self._balances.mark)

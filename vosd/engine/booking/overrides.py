@@ -6,8 +6,10 @@ an override changes is decided in ``catalogue.overrides``.
 
 import asyncio
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Final
 
+import msgspec
 import structlog
 
 from vosd.base.clock import Clock
@@ -28,8 +30,11 @@ _log = structlog.get_logger()
 class OverrideWatch(Counting):
     """The overrides of one switch."""
 
-    def __init__(self, store: SwitchOverrides, clock: Clock, changed: Callable[[Overrides], None]) -> None:
-        """``changed`` is called with those that are in force from now on."""
+    def __init__(
+        self, store: SwitchOverrides, clock: Clock, changed: Callable[[Overrides], None], copy: Path | None = None
+    ) -> None:
+        """``changed`` is called with those that are in force from now on; ``copy`` is a file that keeps those read."""
+        self._copy = copy
         self._store = store
         self._clock = clock
         self._changed = changed
@@ -51,7 +56,26 @@ class OverrideWatch(Counting):
         async with self._reading:
             if self._stored is None or await self._store.version() != self._stored.version:
                 self._stored = await self._store.load()
+                if self._copy is not None:
+                    _write(self._copy, self._stored)
                 self._settle(self._stored.at(self._clock.now().wall))
+
+    def restore(self) -> None:
+        """Put in force what the file keeps, until the database is read."""
+        if self._copy is None:
+            return
+        try:
+            rows = msgspec.json.decode(self._copy.read_bytes(), type=list[Override])
+        except FileNotFoundError:
+            return
+        except (OSError, msgspec.DecodeError) as error:
+            _log.error("overrides_unreadable", file=str(self._copy), error=str(error))
+            return
+        self._settle(Overrides(rows).at(self._clock.now().wall))
+
+    def apply_again(self) -> None:
+        """Report those in force once more: what they changed was read anew from the configuration."""
+        self._changed(self.in_force)
 
     def forget_version(self) -> None:
         """Read the overrides again even if they have the same version: the database has lost commits."""
@@ -102,6 +126,16 @@ class OverrideWatch(Counting):
         for key, each in wanted.by_key.items():
             if before.by_key.get(key) != each:
                 _log.warning(Event.OVERRIDE_SET.value, **_facts(each))
+
+
+def _write(path: Path, overrides: Overrides) -> None:
+    fresh = path.with_suffix(".new")
+    try:
+        fresh.touch(mode=0o600)
+        fresh.write_bytes(msgspec.json.encode(list(overrides.by_key.values())))
+        fresh.replace(path)
+    except OSError as error:
+        _log.error("overrides_not_kept", file=str(path), error=str(error), do="mend state_dir")
 
 
 def _facts(override: Override) -> dict[str, object]:

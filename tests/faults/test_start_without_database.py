@@ -1,0 +1,56 @@
+"""A start while the database is away: calls are taken by what was known last, and all is booked when it is back."""
+
+import pytest
+from e2e.conditions import eventually
+
+from vosd.testing.process.mariadb import MariaDb
+
+from .conftest import CONFIGURATION
+
+SQLITE_URL = "sqlite+aiosqlite:///$directory/vosd.db"
+ACME = '{id: acme, type: direct, rate_group: sell, overdraft_limit: "1000"}'
+PREPAID = '{id: acme, type: direct, rate_group: sell, overdraft_limit: "0"}'
+
+
+@pytest.fixture
+def server(tmp_path_factory):
+    server = MariaDb(tmp_path_factory.mktemp("mariadb"))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.mark.mariadb
+def test_a_switch_starts_by_what_it_knew_last_and_books_when_the_database_is_back(stage, server):
+    text = CONFIGURATION.replace(f'"{SQLITE_URL}"', f'"{server.create_database("vosd")}", start_without: 1')
+    scene = stage(configuration=text.replace(ACME, PREPAID))
+    daemon = scene.daemon
+    daemon.succeed("payment", "add", "--account", "acme", "--amount", "3.00", "--reference", "bank-1")
+    daemon.succeed("gateway", "set", "carrier", "--max-concurrent", "4")
+    eventually(lambda: daemon.ask("status")["overrides"] == 1, "the override in force")
+    scene.answered(1)
+    daemon.interrupt()  # notes the balance; the call ends
+    server.stop()
+
+    daemon.start()
+    assert daemon.ask("status")["database"]["state"] == "away"
+    (started,) = scene.events("started_without_database")
+    assert (started["accounts"], started["overrides"]) == (2, 1)
+    before = len(scene.customer.answered)
+    for number in range(8):  # each holds 0.60 for its first minute
+        scene.customer.call(f"4420{number:05d}")
+    eventually(lambda: len(scene.customer.decided) == 1 + 8, "every call is decided")
+    assert len(scene.customer.answered) - before == 4, "what the balance pays for, and the override allows"
+    for call in scene.customer.answered[before : before + 2]:
+        scene.customer.hang_up(call)
+    eventually(lambda: daemon.ask("status")["spool_rows"] >= 2, "ended calls wait")
+
+    server.start()
+    eventually(lambda: daemon.ask("status")["database"]["state"] == "well", "the database used")
+    eventually(lambda: daemon.ask("status")["spool_rows"] == 0, "everything booked")
+    assert len(daemon.ask("calls")) == 2, "running calls go on"
+    daemon.succeed("payment", "add", "--account", "acme", "--amount", "1.00", "--reference", "bank-2")
+    for call in scene.customer.answered[before + 2 :]:
+        scene.customer.hang_up(call)
+    eventually(lambda: len([each for each in scene.records() if each["answered_at"]]) == 5, "each call booked once")
+    daemon.succeed("ledger", "verify")

@@ -1,0 +1,71 @@
+"""The last known balances on disk, so that a start without the database knows what accounts own (ADR 68)."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final, Protocol
+
+from vosd.cdr.ports import LastStanding
+from vosd.engine.booking.balances import Balances
+
+NOTED_EVERY_S: Final = 5.0
+"""What a kill may take from the copy; the database has it."""
+NOTED_AT_ONCE: Final = 500
+
+
+class LastStandings(Protocol):
+    """A copy of the balances; ``storage`` implements it."""
+
+    async def standings(self) -> Sequence[LastStanding]:
+        """Return the last known standing of every account.
+
+        Raises:
+            StoreUnavailable: the copy cannot be read.
+        """
+        ...
+
+    async def note(self, standings: Sequence[LastStanding]) -> None:
+        """Write the standings of accounts that have changed; the copy reports its failures itself."""
+        ...
+
+
+class NoLastStandings:
+    """No copy: the database is a file beside it."""
+
+    async def standings(self) -> Sequence[LastStanding]:
+        """Return nothing."""
+        return ()
+
+    async def note(self, standings: Sequence[LastStanding]) -> None:
+        """Write nothing."""
+
+
+class StandingsCopier:
+    """Writes to the copy what has changed."""
+
+    def __init__(self, balances: Balances, copy: LastStandings) -> None:
+        self._balances = balances
+        self._copy = copy
+        self._turn = asyncio.Lock()
+
+    async def known(self) -> Sequence[LastStanding]:
+        """Return what the copy has.
+
+        Raises:
+            StoreUnavailable: it cannot be read.
+        """
+        return await self._copy.standings()
+
+    async def run(self) -> None:
+        """Write again and again, and once more at the stop; runs until cancelled."""
+        try:
+            while True:
+                await asyncio.sleep(NOTED_EVERY_S)
+                await self.write()
+        finally:
+            await self.write()
+
+    async def write(self) -> None:
+        """Write what has changed since the last time."""
+        async with self._turn:
+            while changed := self._balances.take_changed(NOTED_AT_ONCE):
+                await self._copy.note(changed)

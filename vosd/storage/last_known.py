@@ -1,0 +1,189 @@
+"""What the switch last knew of its database, in an SQLite file of ``state_dir``: for a start without the database.
+
+Balances and registrations are written to it beside the database (ADR 68). The file is a copy that may be removed: it is
+created anew, as it is by a version with other tables. A database that is SQLite itself has none.
+"""
+
+import sqlite3
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+from zlib import crc32
+
+import structlog
+from sqlalchemy import select
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.schema import CreateTable
+
+from vosd.base.errors import VosError
+from vosd.cdr.ports import LastStanding, StoreUnavailable
+from vosd.sip.ports import BindingKey, BindingStore, StoredBinding
+from vosd.storage import schema
+from vosd.storage.database import Database
+from vosd.storage.registrations import SqlRegistrations
+
+_TABLES: Final = (schema.account, schema.registration)
+_CREATE: Final = tuple(str(CreateTable(table).compile(dialect=sqlite.dialect())) for table in _TABLES)
+_FORMAT: Final = crc32("".join(_CREATE).encode()) & 0x7FFF_FFFF
+"""Changes whenever the tables do."""
+
+_log = structlog.get_logger()
+
+
+class LastKnown:
+    """The copy of one switch; implements ``vosd.engine.booking.last_standings.LastStandings``."""
+
+    def __init__(self, path: Path, node: str) -> None:
+        self._path = path
+        self._database = Database(f"sqlite+aiosqlite:///{path}")
+        self.registrations: Final = SqlRegistrations(self._database, node)
+        self._failed = False
+        self._is_read = False
+        account = sqlite.insert(schema.account)
+        changing = ("balance", "seq", "currency", "expires_at")
+        self._upsert = account.on_conflict_do_update(
+            index_elements=["id"], set_={name: account.excluded[name] for name in changing}
+        )
+
+    async def open(self) -> None:
+        """Create the file where it is missing or cannot be used."""
+        try:
+            if not _is_usable(self._path):
+                _create(self._path)
+        except (OSError, sqlite3.Error) as error:
+            _log.error("last_known_unusable", file=str(self._path), error=str(error), do="mend state_dir")
+
+    async def close(self) -> None:
+        """Close the file."""
+        await self._database.close()
+
+    async def standings(self) -> Sequence[LastStanding]:
+        """Return the last known standing of every account.
+
+        Raises:
+            StoreUnavailable: the file cannot be read.
+        """
+        table = schema.account.c
+        query = select(table.id, table.balance, table.seq, table.expires_at, table.currency)
+        async with self._database.reading() as connection:
+            return [LastStanding(*row) for row in (await connection.execute(query)).all()]
+
+    async def note(self, standings: Sequence[LastStanding]) -> None:
+        """Write the standings of accounts that have changed; a failure is logged once."""
+        rows = [
+            {
+                "id": each.account,
+                "balance": each.balance,
+                "seq": each.seq,
+                "changed": 0,
+                "currency": each.currency,
+                "expires_at": each.expires_at,
+            }
+            for each in standings
+        ]
+        try:
+            async with self._database.writing() as connection:
+                await connection.execute(self._upsert, rows)
+            self._failed = False
+        except VosError as error:
+            self._report(error)
+
+    def beside(self, store: BindingStore) -> "CopiedBindings":
+        """Return a store that writes to this copy, too."""
+        return CopiedBindings(store, self)
+
+    @contextmanager
+    def instead(self) -> Iterator[None]:
+        """Have registrations read from the copy meanwhile: the database does not answer."""
+        self._is_read = True
+        try:
+            yield
+        finally:
+            self._is_read = False
+
+    @property
+    def is_read_instead(self) -> bool:
+        """Whether registrations are read from the copy."""
+        return self._is_read
+
+    async def note_bindings(self, bindings: Sequence[StoredBinding], gone: Collection[BindingKey]) -> None:
+        """Write bindings, and remove others; a failure is logged once."""
+        try:
+            await self.registrations.save(bindings, gone)
+            self._failed = False
+        except VosError as error:
+            self._report(error)
+
+    def _report(self, error: VosError) -> None:
+        if not self._failed:
+            _log.error("last_known_not_written", error=str(error), means="a start without the database knows less")
+        self._failed = True
+
+
+class CopiedBindings:
+    """The registrations of the database, each also in the copy; implements ``vosd.sip.ports.BindingStore``."""
+
+    def __init__(self, store: BindingStore, copy: LastKnown) -> None:
+        self._store = store
+        self._copy = copy
+
+    async def load(self) -> Sequence[StoredBinding]:
+        """Return all stored bindings.
+
+        Raises:
+            StoreUnavailable: try again.
+        """
+        if self._copy.is_read_instead:
+            return await self._copy.registrations.load()
+        found = await self._store.load()
+        known = {BindingKey(row.name, row.slot): row for row in await self._known()}
+        keys = {BindingKey(row.name, row.slot): row for row in found}
+        changed = [row for key, row in keys.items() if known.get(key) != row]
+        gone = known.keys() - keys.keys()
+        if changed or gone:
+            await self._copy.note_bindings(changed, gone)
+        return found
+
+    async def save(self, bindings: Sequence[StoredBinding], gone: Collection[BindingKey]) -> None:
+        """Write bindings and remove others, first in the copy: so it has all that the database has.
+
+        Raises:
+            StoreUnavailable: probably nothing was written to the database; try the same again.
+            ContentRefused: a binding can never be stored; nothing was written.
+        """
+        await self._copy.note_bindings(bindings, gone)
+        await self._store.save(bindings, gone)
+
+    async def _known(self) -> Sequence[StoredBinding]:
+        try:
+            return await self._copy.registrations.load()
+        except StoreUnavailable:
+            return ()
+
+
+def _is_usable(path: Path) -> bool:
+    if not path.exists():
+        return False
+    try:
+        connection = sqlite3.connect(path)
+        try:
+            return bool(connection.execute("PRAGMA user_version").fetchone()[0] == _FORMAT)
+        finally:
+            connection.close()
+    except sqlite3.DatabaseError:
+        return False
+
+
+def _create(path: Path) -> None:
+    for each in (path, *(path.with_name(path.name + suffix) for suffix in ("-wal", "-shm"))):
+        each.unlink(missing_ok=True)
+    path.touch(mode=0o600)
+    connection = sqlite3.connect(path)
+    try:
+        for statement in _CREATE:
+            connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {_FORMAT}")
+        connection.commit()
+    finally:
+        connection.close()
