@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from doubles.steps import up_to
 
 from vosd.config.assembly.remembered import Remembered
 from vosd.config.load import Loaded, load
@@ -33,7 +34,7 @@ async def test_a_call_that_begins_while_names_are_looked_up_keeps_the_currency_o
     dollars, euros = dollars_and_euros
     daemon = Daemon(tmp_path / "vosd.yaml", Started(dollars, Remembered()), Notifier(None))
     service = daemon.service
-    steps = daemon.steps()[:7]
+    steps = up_to(daemon, "switch")
     for step in steps:
         await step.start()
     look_up = service.directory.look_up
@@ -71,7 +72,7 @@ async def test_a_reload_sets_the_limits_of_accounts_that_have_others(
 
     daemon = Daemon(file, Started(dollars_and_euros[0], Remembered()), Notifier(None))
     service = daemon.service
-    steps = daemon.steps()[:7]
+    steps = up_to(daemon, "switch")
     for step in steps:
         await step.start()
     credit = service.balances.credits["acme"]

@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from doubles.steps import up_to
 from structlog.testing import capture_logs
 
 from vosd.cdr.lease import LeaseHeld
@@ -38,7 +39,7 @@ def daemon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Daemon:
 
 async def start_to_the_switch(daemon: Daemon) -> list[Mapping[str, object]]:
     """Start all that comes before the listeners; return what the log said."""
-    steps = daemon.steps()[:7]
+    steps = up_to(daemon, "switch")
     assert steps[-1].name == "switch"
     with capture_logs() as log:
         for step in steps:
@@ -48,7 +49,7 @@ async def start_to_the_switch(daemon: Daemon) -> list[Mapping[str, object]]:
 
 
 async def stop(daemon: Daemon) -> None:
-    for step in reversed(daemon.steps()[:7]):
+    for step in reversed(up_to(daemon, "switch")):
         await step.stop()
 
 
