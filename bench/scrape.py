@@ -135,7 +135,7 @@ async def main(scrapes: int) -> None:
         status = Status(service, configuration, silenced, clock)  # type: ignore[arg-type]
         books = SimpleNamespace(pid=None, failures=0, times=Histogram((1,)))
         lease = SimpleNamespace(failures=0, times=Histogram((1,)))
-        readings = Readings(status, lambda: State.RUNNING, books, lease, clock)  # type: ignore[arg-type]
+        readings = Readings(status, lambda: State.RUNNING, books, lease, clock, dict)  # type: ignore[arg-type]
         exporter = Exporter(readings, status, lambda: State.RUNNING, MetricsSettings(ADDRESS))
         await exporter.begin()
         await asyncio.sleep(2)

@@ -159,6 +159,7 @@ def test_every_panel_of_the_dashboards_shows_something_in_a_real_prometheus(meas
 
 
 EMPTY = {
+    "Alarms": "there is none",
     "Dropped or refused messages": "none was",
     "Session refreshes that failed": "none was",
     "Share of the limit in use": "the gateways of that kind have no limit",

@@ -1,5 +1,6 @@
 """Alarms of the running switch: what is measured of it, the desk that keeps them, and ``vosd alarms`` (ADR 70)."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
@@ -50,6 +51,10 @@ class AlarmPart:
         """Apply other settings."""
         self._watch.settings = settings
         self._desk.adjust(settings)
+
+    def active(self) -> Counter[tuple[str, str]]:
+        """Count the alarms that hold by name and level."""
+        return self._desk.counted()
 
     def verbs(self) -> Mapping[str, Verb]:
         """Return the verb for the control socket."""

@@ -183,9 +183,9 @@ class Daemon:
         commands = Commands(status, clock)
         self.state: Callable[[], State] = lambda: State.STARTING
         """Returns the state of the daemon."""
-        readings = Readings(status, self._state, self._books, lease, clock)
-        self._exporter = Exporter(readings, status, self._state, settings.metrics)
         self._alarms = AlarmPart(self.service, settings, clock, log.events)
+        readings = Readings(status, self._state, self._books, lease, clock, self._alarms.active)
+        self._exporter = Exporter(readings, status, self._state, settings.metrics)
         verbs = {**commands.verbs(), **self._alarms.verbs()}
         self._control = ControlServer(settings.control_socket, verbs, commands.followings())
 

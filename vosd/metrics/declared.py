@@ -64,6 +64,13 @@ class Metric(StrEnum):
         "1 if the files or the database hold a configuration that was not taken; vosd status says why",
     )
 
+    ALARMS = (
+        "vosd_alarms",
+        Kind.GAUGE,
+        ("alarm", "level"),
+        "alarms that hold, by their name in operations.md and their level; vosd alarms has their subjects",
+    )
+
     # Calls.
     CALLS = (
         "vosd_calls",

@@ -5,7 +5,7 @@ Pure: events come in with their time, changes come out. An alarm is one kind of 
 holds is reported again by its cause.
 """
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Final, NamedTuple
@@ -194,6 +194,11 @@ class Alarms:
         """Return the alarms that hold, the most urgent first, of those the latest first."""
         found = [alarm for alarms in self._active.values() for alarm in alarms.values()]
         return sorted(found, key=lambda each: (-each.level.rank, -each.since, each.event.value, each.subject))
+
+    def counted(self) -> Counter[tuple[str, str]]:
+        """Count them by name and level."""
+        held = (alarm for alarms in self._active.values() for alarm in alarms.values())
+        return Counter((alarm.event.value, alarm.level.value) for alarm in held)
 
     def subjects_of(self, event: Event) -> Iterable[str]:
         """Return the subjects for which one kind of alarm holds."""

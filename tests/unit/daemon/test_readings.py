@@ -74,7 +74,7 @@ def readings_of(service, clock, state=State.RUNNING, blocked=dict, **times):
     status = Status(service, configuration, silenced, clock)
     books = SimpleNamespace(pid=1, failures=2, times=Histogram((1, 2)))
     lease = SimpleNamespace(failures=1, times=Histogram((1, 2)))
-    return Readings(status, lambda: state, books, lease, clock, **times)
+    return Readings(status, lambda: state, books, lease, clock, lambda: {("gateway_down", "warning"): 2}, **times)
 
 
 def parts_of(readings, max_gateways=100):
@@ -153,6 +153,7 @@ def test_the_values_are_those_of_the_parts_of_the_switch(service, clock):
     assert value(samples, "vosd_gateway_acd_seconds", **CARRIER) == 60
     assert value(samples, "vosd_gateway_asr_ratio", **CUSTOMER) is None
     assert value(samples, "vosd_gateways", kind="routing", state="disabled") == 1
+    assert value(samples, "vosd_alarms", alarm="gateway_down", level="warning") == 2
     assert value(samples, "vosd_database_state", state="well") == 1
     assert value(samples, "vosd_database_state", state="away") == 0
 

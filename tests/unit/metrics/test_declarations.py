@@ -11,7 +11,20 @@ from vosd.metrics.declared import Kind, Metric
 from vosd.metrics.manual import manual
 
 ROOT = Path(__file__).resolve().parents[3]
-LABELS = {"version", "node", "state", "reason", "code", "gateway", "kind", "outcome", "direction", "operation"}
+LABELS = {
+    "version",
+    "node",
+    "state",
+    "reason",
+    "code",
+    "gateway",
+    "kind",
+    "outcome",
+    "direction",
+    "operation",
+    "alarm",
+    "level",
+}
 """What labels may say: none is an account, a number or an address."""
 
 

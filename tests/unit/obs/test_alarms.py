@@ -24,6 +24,7 @@ def test_an_alarm_is_raised_once_counts_its_repetitions_and_is_cleared_by_the_ev
     assert alarms.note("gateway_down", {"gateway": "a", "why": "silence"}, 2_000) == []
     assert told(alarms.note("gateway_down", {"gateway": "b"}, 3_000)) == [("gateway_down", "b", True)]
     (latest, first) = alarms.active()
+    assert alarms.counted() == {("gateway_down", "warning"): 2}
     assert (latest.subject, first.subject) == ("b", "a")
     assert (first.since, first.last, first.count, first.text) == (1_000, 2_000, 2, "why: silence")
     assert alarms.note("gateway_up", {"gateway": "c"}, 4_000) == []

@@ -83,9 +83,11 @@ class Readings:
         books: SeparateBooks,
         lease: TimedLease,
         clock: Clock,
+        alarms: Callable[[], Mapping[tuple[str, str], int]],
         seconds: Callable[[], float] = time.perf_counter,
     ) -> None:
-        """``seconds`` is what steps are kept short by."""
+        """``alarms`` counts those that hold by name and level; ``seconds`` is what steps are kept short by."""
+        self._alarms = alarms
         self._status = status
         self._service = status.service
         self._state = state
@@ -195,6 +197,7 @@ class Readings:
             *(Sample(Metric.ENDED, count, (reason,)) for reason, count in reasons.items()),
             *(Sample(Metric.ATTEMPTS, count, (str(code),)) for code, count in totals.codes.items()),
             *(Sample(Metric.DROPPED, count, (why.label,)) for why, count in dropped),
+            *(Sample(Metric.ALARMS, count, labels) for labels, count in self._alarms().items()),
             *(Sample(Metric.REFRESHES_FAILED, count, (name,)) for name, count in refreshes.items()),
         ]
 

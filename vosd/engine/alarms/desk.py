@@ -1,5 +1,6 @@
 """The alarms of a running switch: events in, changes out to those who want to know."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
@@ -67,6 +68,11 @@ class AlarmDesk:
     def subjects_of(self, event: Event) -> Iterable[str]:
         """Return the subjects for which an alarm holds."""
         return self._alarms.subjects_of(event)
+
+    def counted(self) -> Counter[tuple[str, str]]:
+        """Count the alarms that hold by name and level."""
+        self.take()
+        return self._alarms.counted()
 
     def rows(self, *, history: bool) -> dict[str, object]:
         """Return the alarms that hold, or those that were cleared lately, for ``vosd alarms``."""
