@@ -30,14 +30,13 @@ from vosd.engine.booking.database_watch import DatabaseWatch
 from vosd.engine.booking.last_standings import LastStandings, NoLastStandings, StandingsCopier
 from vosd.engine.booking.overrides import OverrideWatch
 from vosd.engine.booking.recorder import Recorder
-from vosd.engine.booking.restore import recover
+from vosd.engine.booking.restore import begin, go_on, recover
 from vosd.engine.booking.spool import Spool
 from vosd.engine.calls.leftovers import Leftovers, Placements
 from vosd.engine.calls.live_call import LiveCall
 from vosd.engine.calls.snapshots import accounts_of
 from vosd.engine.counting import Counting
 from vosd.engine.journal import Journal, Remains
-from vosd.engine.journal.entries import Began
 from vosd.engine.lookups.asker import Lookups
 from vosd.engine.lookups.wiring import Wiring
 from vosd.engine.loop import TICK_S, Loop
@@ -207,26 +206,8 @@ class SwitchService:
 
     def _resume(self, remains: Remains) -> None:
         """Go on with the answered calls of the earlier run."""
-        flows, now = self._endpoint.flows, self._clock.now()
-        earlier = remains.began
-        if earlier is not None:
-            flows.go_on_as(earlier.mark, earlier.refusal_tag)
-        began = Began(self._boot, now.mono, now.wall, flows.mark, flows.refusal_tag)
-        remains.begin(began)
-        self._journal.began(began)
-        if not remains.open_calls:
-            return
-        away_ms = now.mono - remains.last_mono
-        if away_ms > 1_000 * self._resume_within_s or self._resume_within_s == 0:
-            _log.warning("calls_not_continued", calls=len(remains.open_calls), away_ms=away_ms, why="resume_within")
-            return
-        resumed = self.switch.resume(remains, now)
-        for call in resumed.calls:
-            self._journal.resumed(call)
-        for call_id in resumed.changed:
-            self._journal.moved(call_id)
-        self._journal.flush()
-        _log.info("calls_continued", calls=len(resumed.calls), ended=len(remains.open_calls), away_ms=away_ms)
+        begin(remains, self._journal, self._endpoint.flows, self._boot, self._clock.now())
+        go_on(remains, self._journal, self.switch, self._resume_within_s, self._clock.now())
 
     @property
     def belongs(self) -> Callable[[Kind, bytes], bool]:

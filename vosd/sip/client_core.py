@@ -17,7 +17,7 @@ from vosd.sip.digest.answer import Answers
 from vosd.sip.draft import CHALLENGES, InviteDraft, RequestDraft
 from vosd.sip.drops import Drop, Drops
 from vosd.sip.events import Event, UnwantedAnswer
-from vosd.sip.flows import LARGEST_DATAGRAM, Flows
+from vosd.sip.flows import LARGEST_DATAGRAM, Flows, hop_of, peer_of
 from vosd.sip.headers.cseq import COMMON_METHODS
 from vosd.sip.headers.name_addr import tag_of
 from vosd.sip.headers.via import branch_of
@@ -165,7 +165,7 @@ class ClientCore:
                 if 200 <= message.status < 300 and message.to_tag not in {"", finished.to_tag}:
                     return self._take_fork(key, finished.parts, message, now)
             elif finished is None:
-                self._dropped[Drop.UNMATCHED_RESPONSE] += 1
+                self._take_stray(key, message, now)
             return None
         if message.status in CHALLENGES and transaction.draft is not None:
             return self._take_challenge(transaction, message, now)
@@ -205,6 +205,31 @@ class ClientCore:
                 return self._take_fork(key, parts, response, now)
         self._store.out.append(ack)
         return None
+
+    def _take_stray(self, key: str, answer: Response, now: Instant) -> None:
+        """Acknowledge a 2xx to an INVITE of ours whose transaction is not known any more, as after a restart.
+
+        It is repeated because our ACK was lost, or it answers an INVITE that was given up: then a BYE follows. Every
+        other response without a transaction is dropped.
+        """
+        if not (200 <= answer.status < 300 and key.startswith(self._flows.mark) and key.endswith(" INVITE")):
+            self._dropped[Drop.UNMATCHED_RESPONSE] += 1
+            return
+        caller = answer.header("from") or ""
+        owner = self._dialogs.owners.get(tag_of(caller))
+        dialog = None if owner is None else owner.dialog
+        if dialog is not None and (dialog.call_id, dialog.remote_tag) == (answer.call_id, answer.to_tag):
+            via = self._flows.new_via(dialog.peer.flow)
+            self._store.send(dialog.peer, dialog.request("ACK", via, answer.cseq.number, self._agent_header))
+            return
+        hop = hop_of(answer.header("contact") or "")
+        if hop is None or not answer.to_tag:
+            self._dropped[Drop.UNMATCHED_RESPONSE] += 1
+            return
+        called = (answer.header("to") or "").partition(f";tag={answer.to_tag}")[0]
+        peer = peer_of(self._flows.towards(hop.host, hop.transport), hop.host, hop.port or 5060)
+        parts = InviteParts("", answer.header("via") or "", caller, called, answer.call_id, answer.cseq.number, peer)
+        self._end_answer(key, parts, answer, now)
 
     def _take_fork(self, key: str, parts: InviteParts, answer: Response, now: Instant) -> UnwantedAnswer | None:
         """Release another fork, or send its ACK again."""

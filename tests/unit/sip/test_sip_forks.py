@@ -160,12 +160,17 @@ def test_without_a_late_answer_the_witness_gets_no_event(probe, owner, status):
     assert probe.advance(GIVE_UP + T1) == []
 
 
-def test_64_t1_after_giving_up_a_late_answer_is_dropped(probe, owner):
+def test_64_t1_after_giving_up_a_late_answer_is_hung_up_by_what_it_says_itself(probe, owner):
+    """The INVITE is forgotten, as after a restart; the vendor would bill the call."""
     transaction, asked = invited(probe, owner)
     transaction.abandon("", probe.now, Keeper())
     probe.advance(GIVE_UP)
+    probe.sent()
     assert probe.receive(answer_of(asked, "late"), VENDOR) is None
-    assert probe.endpoint.dropped == {"response to no request": 1}
+    assert probe.titles() == ["ACK", "BYE"]
+    assert probe.receive(answer_of(asked, "late"), VENDOR) is None
+    assert probe.titles() == ["ACK"]
+    assert probe.endpoint.dropped == {"late answer": 1}
 
 
 # -- early dialogs: section 12.1 ----------------------------------------------------------------------------------

@@ -152,11 +152,12 @@ def test_a_provisional_response_after_the_final_one_is_swallowed(probe, owner):
 def test_a_response_with_another_branch_or_method_is_nobodys(probe, owner):
     _, sent = invited(probe, owner)
     for wrong in (
-        reply(sent, 200).replace(b"z9hG4bKmarktoken1", b"z9hG4bKmarktoken2"),
+        reply(sent, 180).replace(b"z9hG4bKmarktoken1", b"z9hG4bKmarktoken2"),
+        reply(sent, 200).replace(b"z9hG4bKmarktoken1", b"z9hG4bKother"),
         reply(sent, 200).replace(b"CSeq: 1 INVITE", b"CSeq: 1 BYE"),
     ):
         assert probe.receive(wrong, VENDOR) is None
-    assert probe.endpoint.dropped == {"response to no request": 2}
+    assert probe.endpoint.dropped == {"response to no request": 3}
 
 
 SECOND_VIA = [

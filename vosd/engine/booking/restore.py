@@ -1,15 +1,51 @@
-"""Recovery of an earlier run of the switch: its calls are closed, booked and written to the new journal."""
+"""Recovery of an earlier run of the switch: its calls go on, or are closed and booked; all is in the new journal."""
 
 from collections.abc import Callable
 
 import structlog
 
+from vosd.base.clock import Instant
 from vosd.callcontrol.bookkeeping import lost
 from vosd.engine.booking.balances import Balances
 from vosd.engine.booking.recorder import Recorder
+from vosd.engine.calls.switch import Switch
 from vosd.engine.journal import Journal, Remains
+from vosd.engine.journal.entries import Began
+from vosd.sip.flows import Flows
 
 _log = structlog.get_logger()
+
+
+def begin(remains: Remains, journal: Journal, flows: Flows, boot: str, now: Instant) -> None:
+    """Use the branches and tags of the earlier run, and write down when and where this one began."""
+    earlier = remains.began
+    if earlier is not None:
+        flows.go_on_as(earlier.mark, earlier.refusal_tag)
+    began = Began(boot, now.mono, now.wall, flows.mark, flows.refusal_tag)
+    remains.begin(began)
+    journal.began(began)
+
+
+def go_on(remains: Remains, journal: Journal, switch: Switch, within_s: int, now: Instant) -> None:
+    """Go on with the answered calls of the earlier run that can be continued; the others stay in ``remains``.
+
+    None is continued where the earlier run ended more than ``within_s`` ago.
+    """
+    if not remains.open_calls:
+        return
+    away_ms = now.mono - remains.last_mono
+    if within_s == 0 or away_ms > 1_000 * within_s:
+        _log.warning("calls_not_continued", calls=len(remains.open_calls), away_ms=away_ms, why="resume_within")
+        return
+    resumed = switch.resume(remains, now)
+    for call in resumed.calls:
+        journal.resumed(call)
+    for call_id in resumed.changed:
+        journal.moved(call_id)
+    for call_id, mono in remains.acknowledged.items():
+        journal.acknowledged(call_id, mono)
+    journal.flush()
+    _log.info("calls_continued", calls=len(resumed.calls), ended=len(remains.open_calls), away_ms=away_ms)
 
 
 def recover(

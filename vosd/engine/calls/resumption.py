@@ -190,7 +190,7 @@ class Resumption:
         is_awaited = False
         if caller is not None:
             waiting = remains.answered_callers.get(call.arrival.call_id)
-            is_awaited = self._answer_again(caller, written, waiting)
+            is_awaited = self._answer_again(caller, waiting)
         for leg in (callee, caller):
             if leg is not None:
                 self._supervise(leg)
@@ -199,9 +199,11 @@ class Resumption:
         call.watch()
         return is_awaited
 
-    def _answer_again(self, leg: CallerLeg, written: OpenCall, waiting: CallerSnapshot | None) -> bool:
+    def _answer_again(self, leg: CallerLeg, waiting: CallerSnapshot | None) -> bool:
         """Send our 200 again if its ACK may not have come; return whether it is awaited."""
-        call, now, at = leg.call, self._now, Instant(written.answered_mono, self._now.wall)
+        call, now, at = leg.call, self._now, leg.call.journey.answered_at
+        if at is None:
+            raise RuntimeError(f"{call!r} goes on without an answer")
         lasts_ms = self._endpoint.store.timers.transaction_ms
         left_ms = at.mono + lasts_ms - now.mono
         is_awaited = call.journey.acknowledged_at is None and left_ms >= lasts_ms // LEFT_FOR_ACK
@@ -219,8 +221,9 @@ class Resumption:
             leg._is_confirmed = False
             leg._transaction = InviteServer(self._endpoint.store, key, stem)
             leg.answer(answer, now)
+            leg.supervision = Supervision(self._endpoint, leg, at)
             return True
-        leg.was_answered(answer, now)
+        leg.was_answered(answer, at)
         return False
 
     def _supervise(self, leg: Leg) -> None:

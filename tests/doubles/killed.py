@@ -1,0 +1,126 @@
+"""A switch on the virtual wire that is killed, and the next one, which has nothing but the journal's files (ADR 67)."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from vosd.callcontrol.bookkeeping import Description, OpenCall, lost
+from vosd.cdr.record import CallRecord
+from vosd.engine.booking.restore import begin, go_on
+from vosd.engine.calls.leftovers import Leftovers, Placements
+from vosd.engine.journal import Journal
+from vosd.engine.journal.files import IN_USE, listed
+from vosd.engine.node import Node
+from vosd.engine.settings import TraceSettings
+from vosd.sip.settings import SipSettings
+from vosd.testing.virtual.exchange import SWITCH, KeptSink
+from vosd.testing.virtual.scene import Scene
+from vosd.testing.virtual.wire import Clockwork
+
+from .journals import new_journal
+
+MARK_MS: Final = 1_000
+BOOT: Final = "one boot"
+
+
+class JournalSink(KeptSink):
+    """Sink of calls that writes a journal beside what it keeps for the test."""
+
+    def __init__(self, journal: Journal) -> None:
+        super().__init__()
+        self.journal = journal
+
+    def answered(self, call: OpenCall, description: Description) -> bool:
+        """Write an answered call."""
+        return super().answered(call, description) and self.journal.answered(call, description)
+
+    def acknowledged(self, call_id: str, mono: int) -> None:
+        """Write it with the next mark."""
+        self.journal.acknowledged(call_id, mono)
+
+    def moved(self, call_id: str, *, at_once: bool = False) -> None:
+        """Write a call as it is now."""
+        self.journal.moved(call_id, at_once=at_once)
+
+    def ended(self, record: CallRecord) -> None:
+        """Write an ended call."""
+        super().ended(record)
+        self.journal.ended(record)
+
+    def flush(self) -> None:
+        """Write what waits."""
+        self.journal.flush()
+
+
+class KilledScene(Scene):
+    """A scene whose switch can be killed."""
+
+    def __init__(self, directory: Path, *content: object, within_s: int = 300, **terms: object) -> None:
+        super().__init__(*content, **terms)
+        self.directory, self._within_s = directory, within_s
+        self.is_down = False
+        self.lost: list[CallRecord] = []
+        """Records of calls that could not be continued."""
+        self.balances = {name: credit.snapshot() for name, credit in self.exchange.credits.items()}
+        self._receive = self.exchange._receive
+        self.wire.attach(SWITCH, lambda packet: None if self.is_down else self.exchange._receive(packet))
+        self._begin(None)
+        self._mark()
+
+    def _begin(self, before: Node | None) -> None:
+        exchange, now = self.exchange, self.exchange.clock.now()
+        journal = new_journal(self.directory)
+        remains = journal.open()
+        sink = JournalSink(journal)
+        sink.records = exchange.sink.records
+        exchange.sink = sink
+        exchange.credits = {name: balance.restored() for name, balance in self.balances.items()}
+        for record in sink.records:
+            for posting in record.postings:
+                exchange.credits[posting.account].post(posting.amount)
+        exchange.surroundings = exchange.surroundings._replace(
+            sink=sink, credits=exchange.credits, placed=Placements(journal)
+        )
+        old = exchange.node
+        sip, listeners, content = SipSettings(product="vosd/test"), old.endpoint.flows.listeners, old.switch.catalogue
+        node = Node("sw1", sip, TraceSettings(), listeners, content, exchange.surroundings)
+        exchange.take_node(node)
+        journal.describe = node.switch.describe
+        begin(remains, journal, node.endpoint.flows, BOOT, now)
+        go_on(remains, journal, node.switch, self._within_s, now)
+        sink.open.update(journal._open_calls)
+        for call in remains.open_calls.values():
+            record = lost(call, remains.last_mono)
+            journal.ended(record)
+            sink.records.append(record)
+            self.lost.append(record)
+            for posting in record.postings:
+                exchange.credits[posting.account].post(posting.amount)
+        leftovers = Leftovers(node.endpoint, journal, exchange.clock, lambda _now: None, lambda: content, 32.0)
+        leftovers.adopt(remains)
+        for leg in leftovers._legs:
+            leftovers._hang_up(leg, now)
+        journal.hung_up()
+        journal.settle()
+        exchange.flush()
+
+    def kill(self, away_ms: int = 0, tear: Callable[[Path], None] | None = None) -> None:
+        """Kill the switch; start the next one after ``away_ms``. ``tear`` may cut what was not synced."""
+        self.is_down = True
+        journal = self.exchange.sink.journal
+        journal._output.backlog = 0
+        journal._output._buffer.clear()
+        if tear is not None:
+            tear(listed(self.directory, IN_USE)[-1])
+        self.wire._clockworks.clear()
+        self.wire.after(away_ms, self._start)
+
+    def _start(self) -> None:
+        self.is_down = False
+        self._begin(self.exchange.node)
+        self.wire.drive(Clockwork(self.exchange._next_due, self.exchange._fire))
+
+    def _mark(self) -> None:
+        if not self.is_down:
+            self.exchange.sink.journal.tick(self.exchange.clock.now(), has_calls=self.exchange.switch.has_calls)
+        self.wire.after(MARK_MS, self._mark)

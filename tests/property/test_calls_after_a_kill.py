@@ -1,0 +1,218 @@
+"""A switch that is killed at any moment: the next one has the journal, and no call is lost or billed twice.
+
+The plans of calls are those of ``test_call_snapshots``. There the successor is given a whole description of the moment;
+here it finds what the journal has, from the answer and from changes since, and packets are lost while it is away.
+"""
+
+from functools import partial
+from itertools import count
+from pathlib import Path
+from random import Random
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
+
+import pytest
+import test_call_snapshots as snapshots
+import test_switch_midcall as midcall
+from doubles.keypad_scene import KEYS
+from doubles.killed import KilledScene
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from structlog.testing import capture_logs
+from test_call_snapshots import ANSWERING, INTENTS, SCRIPTS, Plan, do
+
+from vosd.base.cause import EndReason
+from vosd.base.session_timer import Probe, SessionTimerSettings
+from vosd.cdr.record import CallRecord
+from vosd.sip.flows import Listener
+from vosd.testing.data.builders import catalogue, mapping_gateway
+from vosd.testing.virtual import customer, ua, vendor
+from vosd.testing.virtual.exchange import SWITCH
+from vosd.testing.virtual.scene import CALLEE, CUSTOMER, vendor_gateway
+from vosd.testing.virtual.wire import Storm
+from vosd.trunks.dialect import CalleeDialect, CallerDialect, Passing
+
+LASTS_MS = 400_000
+
+
+class Kill(NamedTuple):
+    """When the switch is killed, and how long it is away."""
+
+    at_ms: int
+    away_ms: int
+
+
+class Outcome(NamedTuple):
+    """What is left of a plan."""
+
+    records: list[CallRecord]
+    lost: list[CallRecord]
+    leftovers: dict[str, object]
+    events: set[str]
+    available: dict[str, object]
+    scene: KilledScene
+
+
+def carry_out(plan, kills=()):
+    customer._numbers = vendor._numbers = ua._numbers = count(1)
+    timer = SessionTimerSettings(ttl_s=90, probe=plan.probe, no_timer_limit_s=plan.limit_s)
+    trunk = mapping_gateway(
+        "acme", f"{CUSTOMER.host}/32", dialect=CallerDialect(session_timer=timer, transfer_keys=KEYS)
+    )
+    gateways = [
+        vendor_gateway(index, dialect=CalleeDialect(session_timer=timer, display_name=Passing.PASS))
+        for index in range(2)
+    ]
+    with TemporaryDirectory() as directory, capture_logs() as logged:
+        scene = KilledScene(
+            Path(directory) / "journal",
+            catalogue([trunk, *gateways]),
+            balance=plan.balance,
+            listeners=(Listener(*SWITCH, plan.transport),),
+        )
+        if plan.seed is not None:
+            scene.wire.delays = Storm(plan.seed, loss=0.1, doubling=0.2, jitter_ms=40)
+        for each, script in zip(scene.vendors, plan.scripts, strict=False):
+            each.script = SCRIPTS[script]
+        call = scene.caller.call(CALLEE, INTENTS[plan.intent])
+        if plan.later:
+            scene.wire.after(2_900, partial(setattr, scene.vendor, "script", SCRIPTS[plan.later]))
+        for at_ms, side, what in plan.doings:
+            scene.wire.after(at_ms, partial(do, scene, call, side, what))
+        for kill in kills:
+            scene.wire.after(kill.at_ms, partial(scene.kill, kill.away_ms))
+        scene.wire.run_for(LASTS_MS)
+        exchange = scene.exchange
+        exchange.end_all(EndReason.ADMINISTRATIVE)
+        scene.wire.run_for(1_000)
+        left = {**exchange.leftovers(), **exchange.residue()}
+        scene.exchange.sink.journal.close()
+    events = {line["event"] for line in logged if line["log_level"] in {"warning", "error", "critical"}}
+    available = {name: credit.available for name, credit in exchange.credits.items()}
+    return Outcome(exchange.sink.records, scene.lost, left, events, available, scene)
+
+
+HARMLESS = {
+    "call_not_continued", "answer_late", "bye_unanswered", "account_refused", "session_refresh_refused",
+    "calls_not_continued", "answer_unheard", "bye_refused",
+    "session_refresh_failed",
+}  # fmt: skip
+
+
+@st.composite
+def plans_with_kills(draw):
+    plan, moments = draw(snapshots.plans_with_moments())
+    aways = st.sampled_from([0, 0, 300, 2_000, 40_000])
+    kills, free = [], 0
+    for at_ms in moments:
+        kill = Kill(max(at_ms, free), draw(aways))
+        free = kill.at_ms + kill.away_ms + 1
+        kills.append(kill)
+    return plan, kills
+
+
+@given(planned=plans_with_kills())
+@settings(max_examples=100, deadline=None)
+def test_every_answered_call_has_one_record_whenever_the_switch_is_killed(planned):
+    plan, kills = planned
+    outcome = carry_out(plan, kills)
+    assert outcome.leftovers == {}
+    assert outcome.events <= HARMLESS
+    ids = [record.call_id for record in outcome.records]
+    assert len(set(ids)) == len(ids)
+    answered = [call for call in outcome.scene.caller.calls.values() if call.final == 200]
+    assert len(answered) <= sum(record.answered_at is not None for record in outcome.records)
+
+
+LIVELY = sorted(
+    set(snapshots.DOINGS) - {"is gone", "will say nothing", "will be slow", "will be busy", "changes its mind"}
+    - {each for each in snapshots.DOINGS if "by keys" in each}
+)  # fmt: skip
+QUIET_MS = 4_000
+
+
+@st.composite
+def quiet_plans(draw):
+    """Draw a plan whose switch is killed while nothing is in progress."""
+    times = draw(st.lists(st.integers(12_000, 200_000), min_size=1, max_size=5, unique=True).map(sorted))
+    spaced = [at_ms + 12_000 * number for number, at_ms in enumerate(times)]
+    doings = tuple(
+        (at_ms, draw(st.sampled_from(["caller", "callee"])), draw(st.sampled_from(LIVELY))) for at_ms in spaced
+    )
+    plan = Plan(
+        draw(st.sampled_from(sorted({*INTENTS} - {"never acknowledges", "gives up", "gives up in no UTF-8"}))),
+        (draw(st.sampled_from([each for each in ANSWERING if each != "refreshes itself"])), "answers"),
+        doings,
+        None,
+        draw(st.sampled_from(["100", "0.7"])),
+        draw(st.sampled_from(list(Probe))),
+        draw(st.sampled_from([1_000, 40])),
+    )
+    kills = [
+        Kill(at_ms + QUIET_MS, draw(st.sampled_from([0, 1_500]))) for at_ms in [6_000, *spaced] if draw(st.booleans())
+    ]
+    return plan, kills
+
+
+def told(record):
+    """Return what a record says that a kill does not change."""
+    return (
+        record.end_reason, record.hangup_source, record.sip_code, record.q850_cause, record.codec, record.callee_out,
+        record.caller_in, record.routing_gateway, record.pdd_ms, record.attempts, record.fee, record.cost,
+        record.billed_seconds, record.acknowledged_at, record.answered_at, record.recorded,
+    )  # fmt: skip
+
+
+@given(planned=quiet_plans())
+@settings(max_examples=100, deadline=None)
+def test_a_call_that_is_not_in_the_middle_of_something_ends_as_if_nothing_had_happened(planned):
+    plan, kills = planned
+    untouched, killed = carry_out(plan), carry_out(plan, kills)
+    assert killed.leftovers == {}
+    assert killed.lost == []
+    assert [told(record) for record in killed.records] == [told(record) for record in untouched.records]
+    assert killed.available == untouched.available
+
+
+@given(
+    how=st.sampled_from(sorted(each for each in snapshots.DOINGS if "by keys" in each)),
+    then=st.lists(
+        st.tuples(st.integers(7_000, 25_000), st.sampled_from(["caller", "callee"]), st.sampled_from(snapshots.KEYED)),
+        max_size=3,
+    ),
+    script=st.sampled_from(["answers", "answers late", "rings", "fails", "early media"]),
+    seed=st.none() | st.integers(0, 2**16),
+    kills=st.lists(st.integers(3_000, 39_000), min_size=1, max_size=3, unique=True).map(sorted),
+)
+@settings(max_examples=60, deadline=None)
+def test_a_transfer_by_keys_leaves_one_record_for_each_call_whenever_the_switch_is_killed(
+    how, then, script, seed, kills
+):
+    doings = ((3_000, "caller", how), *then, (40_000, "callee", "hangs up"))
+    outcome = carry_out(Plan("plain", ("answers", "fails"), doings, seed, later=script), [Kill(at, 0) for at in kills])
+    assert outcome.leftovers == {}
+    assert outcome.events <= HARMLESS
+    ids = [record.call_id for record in outcome.records]
+    assert len(set(ids)) == len(ids)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_day_of_transfers_takeovers_and_falsehoods_is_paid_for_although_the_switch_is_killed(
+    seed, monkeypatch, tmp_path
+):
+    made = []
+
+    def scene(*content, **terms):
+        made.append(KilledScene(tmp_path / "journal", *content, **terms))
+        draw = Random(seed)
+        for at_ms in sorted(draw.sample(range(0, midcall.DAY_MS, 3_000), 5)):
+            made[0].wire.after(at_ms + draw.randrange(1_000), partial(made[0].kill, draw.choice([0, 0, 700])))
+        return made[0]
+
+    monkeypatch.setattr(midcall, "Scene", scene)
+    with capture_logs() as logged:
+        day = midcall.Day(seed)
+        day.is_honest = False  # what is said while the switch is away is lost
+        day.judge()
+    made[0].exchange.sink.journal.close()
+    assert {line["event"] for line in logged if line["log_level"] in {"error", "critical"}} == set()
