@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from vosd.callcontrol.bookkeeping import Description, OpenCall, lost
 from vosd.cdr.record import CallRecord
@@ -55,7 +55,7 @@ class JournalSink(KeptSink):
 class KilledScene(Scene):
     """A scene whose switch can be killed."""
 
-    def __init__(self, directory: Path, *content: object, within_s: int = 300, **terms: object) -> None:
+    def __init__(self, directory: Path, *content: Any, within_s: int = 300, **terms: Any) -> None:
         super().__init__(*content, **terms)
         self.directory, self._within_s = directory, within_s
         self.is_down = False
@@ -71,7 +71,7 @@ class KilledScene(Scene):
         exchange, now = self.exchange, self.exchange.clock.now()
         journal = new_journal(self.directory)
         remains = journal.open()
-        sink = JournalSink(journal)
+        sink = self.sink = JournalSink(journal)
         sink.records = exchange.sink.records
         exchange.sink = sink
         exchange.credits = {name: balance.restored() for name, balance in self.balances.items()}
@@ -107,7 +107,7 @@ class KilledScene(Scene):
     def kill(self, away_ms: int = 0, tear: Callable[[Path], None] | None = None) -> None:
         """Kill the switch; start the next one after ``away_ms``. ``tear`` may cut what was not synced."""
         self.is_down = True
-        journal = self.exchange.sink.journal
+        journal = self.sink.journal
         journal._output.backlog = 0
         journal._output._buffer.clear()
         if tear is not None:
@@ -122,5 +122,5 @@ class KilledScene(Scene):
 
     def _mark(self) -> None:
         if not self.is_down:
-            self.exchange.sink.journal.tick(self.exchange.clock.now(), has_calls=self.exchange.switch.has_calls)
+            self.sink.journal.tick(self.exchange.clock.now(), has_calls=self.exchange.switch.has_calls)
         self.wire.after(MARK_MS, self._mark)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from doubles.daemon import Daemon
+from doubles.daemon import Daemon, Prepare
 from e2e.addresses import NETWORK
 from e2e.conditions import eventually
 
@@ -45,8 +45,9 @@ _ports = count(17_000)
 class Scene:
     """A switch, its customer and its vendor."""
 
-    def __init__(self, daemon: Daemon, customer: Customer, vendor: Vendor) -> None:
+    def __init__(self, daemon: Daemon, switch: Endpoint, customer: Customer, vendor: Vendor) -> None:
         self.daemon = daemon
+        self.switch = switch
         self.customer = customer
         self.vendor = vendor
 
@@ -72,14 +73,19 @@ def stage(tmp_path: Path) -> Iterator[Callable[..., Scene]]:
     """Return what starts a switch on a directory, ``tmp_path`` where none is given, with parties around it."""
     with ExitStack() as running:
 
-        def begin(directory: Path = tmp_path, configuration: str = CONFIGURATION, **changes: str) -> Scene:
+        def begin(
+            directory: Path = tmp_path,
+            configuration: str = CONFIGURATION,
+            prepare: Prepare | None = None,
+            **changes: str,
+        ) -> Scene:
             switch, customer, vendor = (Endpoint(f"{NETWORK}.{host}", next(_ports)) for host in (1, 11, 21))
             text = configuration
             for name, value in {"switch": switch, "customer": customer, "vendor": vendor, **changes}.items():
                 text = text.replace(f"${name}", str(value))
-            daemon = running.enter_context(Daemon(directory, text))
+            daemon = running.enter_context(Daemon(directory, text, prepare=prepare))
             return Scene(
-                daemon, running.enter_context(Customer(customer, switch)), running.enter_context(Vendor(vendor))
+                daemon, switch, running.enter_context(Customer(customer, switch)), running.enter_context(Vendor(vendor))
             )
 
         yield begin

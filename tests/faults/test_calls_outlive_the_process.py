@@ -1,10 +1,14 @@
 """kill -9 with calls in every state: the next start goes on with those that were answered."""
 
+import signal
+import socket
 import time
 
+from doubles.descriptor_store import DescriptorStore, take_descriptors
 from e2e.conditions import eventually
 
-from .test_legs_after_a_kill import quiet
+from .conftest import CONFIGURATION
+from .test_legs_after_a_kill import RINGING, quiet
 
 
 def test_calls_go_on_and_end_from_either_side_with_their_true_duration(stage):
@@ -28,3 +32,57 @@ def test_calls_go_on_and_end_from_either_side_with_their_true_duration(stage):
     assert sorted(record["hangup_source"] for record in records) == ["callee"] * 2 + ["caller"] * 2
     assert all(abs(record["hold_time_ms"] - 1_000 * lasted) < 1_500 for record in records)
     scene.daemon.succeed("ledger", "verify")
+
+
+def test_a_stop_that_keeps_calls_takes_none_from_them(stage):
+    """Answered and ringing calls alike; the second start finds them as the first one left them."""
+    scene = stage(configuration=f"{CONFIGURATION}on_sigterm: keep\n")
+    scene.vendor.behaviours = {RINGING: "rings"}
+    scene.answered(3)
+    ringing = scene.customer.call(RINGING)
+    eventually(lambda: 180 in ringing.statuses, "a call that rings")
+    for _ in range(2):
+        scene.daemon.signal(signal.SIGTERM)
+        assert scene.daemon.wait() == 0
+        scene.daemon.start()
+        assert scene.daemon.ask("status")["calls"] == 4
+    assert not scene.vendor.counted("BYE") + scene.vendor.counted("CANCEL") + scene.customer.counted("BYE")
+    [call_id] = [each for each, invite in scene.vendor.invites.items() if RINGING in invite.start_line]
+    scene.vendor.answer(call_id)
+    eventually(lambda: ringing.answer is not None, "the call that rang is answered")
+    for call in scene.customer.answered[:2]:
+        scene.customer.hang_up(call)
+    for call in scene.customer.answered[2:]:
+        scene.vendor.hang_up(call.number)
+    eventually(quiet(scene), "nothing is left")
+    records = eventually(lambda: len(found := scene.records()) == 4 and found, "the records")
+    assert {record["end_reason"] for record in records} == {"Normal"}
+    scene.daemon.succeed("ledger", "verify")
+
+
+def test_what_arrives_while_the_switch_is_away_waits_in_sockets_that_the_service_manager_keeps(
+    stage, tmp_path, monkeypatch
+):
+    """The parties repeat nothing: a request that was lost would have no response."""
+    with DescriptorStore(tmp_path) as store:
+        for name, value in store.environment().items():
+            monkeypatch.setenv(name, value)
+        both = CONFIGURATION.replace('["udp:$switch"]', '["udp:$switch", "tcp:$switch"]')
+        scene = stage(configuration=both, prepare=take_descriptors)
+        scene.answered(2)
+        assert len(store.kept) == 2, scene.daemon.log()
+        scene.daemon.kill()
+        first, second = scene.customer.answered
+        scene.customer.hang_up(first)
+        scene.vendor.hang_up(second.number)
+        with socket.create_connection(scene.switch) as waiting:
+            scene.daemon.start()
+            eventually(lambda: first.bye_status == 200, "the BYE that waited is answered")
+            waiting.sendall(b"\r\n\r\n")
+            waiting.settimeout(20)
+            assert waiting.recv(2) == b"\r\n", "a connection that waited is served"
+        records = eventually(lambda: len(found := scene.records()) == 2 and found, "the records")
+        assert sorted(record["hangup_source"] for record in records) == ["callee", "caller"]
+        assert {record["end_reason"] for record in records} == {"Normal"}
+        scene.daemon.interrupt()
+        eventually(lambda: store.kept == {}, "a stop that ends calls gives the sockets back")

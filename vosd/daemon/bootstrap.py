@@ -7,6 +7,7 @@ order they start. Their reasons are theirs.
 import asyncio
 import gc
 import resource
+import signal
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -46,7 +47,7 @@ from vosd.engine.control import ControlServer
 from vosd.engine.peers.connect_timeouts import ConnectTimeouts
 from vosd.engine.registration.writer import LAST_WRITING_S
 from vosd.engine.service import FINAL_BOOKING_S, LAST_ANSWERS_S, SwitchService
-from vosd.engine.settings import LogLevel, Settings
+from vosd.engine.settings import LogLevel, OnSigterm, Settings
 from vosd.net.entrance import Core
 from vosd.net.resolve import Resolver
 from vosd.net.sockets import reachable_address
@@ -169,7 +170,8 @@ class Daemon:
         """The database did not answer in time at the start."""
         attempts = (self._database.check_schema, self._begin_lease, self.service.without_database.catch_up)
         self._late = LateDatabase(attempts, self.service.database.note_held)
-        self._transports = Transports(settings.listen, loaded.transports, loaded.tls, settings.sip.limits, core)
+        self._handed = handed = systemd.handed_over()
+        self._transports = Transports(settings.listen, loaded.transports, loaded.tls, settings.sip.limits, core, handed)
         self.configuration = Configuration(
             config, started, self._put_in_force, notifier, clock, self._busy, DEFINITIONS.read
         )
@@ -207,9 +209,15 @@ class Daemon:
             Step("reloads", self.configuration.begin, self.configuration.end),
         )
 
-    async def drain(self) -> None:
-        """Let the calls come to their end, for as long as the configuration in force says."""
-        await self.service.drain(self._grace_s())
+    async def drain(self, received: signal.Signals) -> None:
+        """Let the calls come to their end, for as long as the configuration in force says, or keep them."""
+        settings = self.configuration.loaded.settings
+        if received is signal.SIGTERM and settings.on_sigterm is OnSigterm.KEEP:
+            self._transports.pause()  # what arrives from now on waits in the sockets, which the service manager keeps
+            self.service.keep()
+        else:
+            self._notifier.forget(self._transports.sockets())
+            await self.service.drain(self._grace_s())
 
     def stop_within_s(self) -> float:
         """Return how long a stop may take."""
@@ -273,6 +281,9 @@ class Daemon:
     async def _listen(self) -> None:
         _allow_files(self.configuration.loaded.transports.connections.most + FILES_BESIDE)
         await self._transports.open()
+        sockets = self._transports.sockets()
+        self._notifier.forget(self._handed.keys() - sockets.keys())
+        self._notifier.keep(sockets)
         self.service.serve(self._transports.transmit, self._transports.hang_up)
 
     def _busy(self) -> Busy:

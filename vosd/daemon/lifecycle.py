@@ -42,7 +42,7 @@ class Lifecycle:
     def __init__(
         self,
         steps: Sequence[Step],
-        drain: Callable[[], Awaitable[None]],
+        drain: Callable[[signal.Signals], Awaitable[None]],
         notifier: Notifier,
         watchdog: Watchdog,
         stop_within_s: Callable[[], float],
@@ -55,10 +55,13 @@ class Lifecycle:
         self._stop_within_s = stop_within_s
         self._started: list[Step] = []
         self._stop_asked = asyncio.Event()
+        self._received = signal.SIGINT
 
     def ask_to_stop(self, received: signal.Signals) -> None:
         """Let ``run`` end; repeated calls change nothing."""
         _log.info("stop_requested", signal=received.name, state=self.state.value)
+        if not self._stop_asked.is_set():
+            self._received = received
         self._stop_asked.set()
 
     async def run(self, when_ready: Callable[[], None]) -> None:
@@ -75,7 +78,7 @@ class Lifecycle:
                 await self._stop_asked.wait()
                 self.state = State.DRAINING
                 self._notifier.stopping("ending calls", self._stop_within_s())
-                await self._drain()
+                await self._drain(self._received)
         finally:
             await self._stop()
             self.state = State.STOPPED

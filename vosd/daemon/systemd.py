@@ -1,7 +1,7 @@
 """Notifications to the service manager: ready, reloading, stopping, status, and the watchdog of the event loop.
 
 Implements the datagram protocol of ``sd_notify(3)``. Without ``NOTIFY_SOCKET`` nothing is sent, so the daemon runs the
-same under a shell. Reads the three variables that systemd sets, no other.
+same under a shell. Reads the variables that systemd sets, no other. Sockets that it keeps over a restart go both ways.
 """
 
 import asyncio
@@ -9,8 +9,9 @@ import os
 import socket
 import threading
 import time
+from array import array
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Final
 
@@ -26,6 +27,8 @@ RETRY_S: Final = 0.1
 """After a notification that did not fit into the manager's queue."""
 STATES: Final = frozenset({"READY=1", "RELOADING=1", "STOPPING=1"})
 """Notifications that are sent again: without them the manager waits, or counts the service as failed."""
+FIRST_FD: Final = 3
+"""SD_LISTEN_FDS_START"""
 EXTEND_MAX_S: Final = 1_800.0
 """Longer work counts as hung."""
 
@@ -90,6 +93,25 @@ class Notifier:
         finally:
             is_done.set()
             asking.join()
+
+    def keep(self, sockets: Mapping[str, socket.socket]) -> None:
+        """Have the manager keep copies of open sockets by name, for the next process (sd_pid_notify_with_fds(3))."""
+        if self._address is None:
+            return
+        with self._lock, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender:
+            sender.settimeout(READY_S)
+            for name, kept in sockets.items():
+                message = f"FDSTORE=1\nFDNAME={name}".encode()
+                try:
+                    rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array("i", [kept.fileno()]))
+                    sender.sendmsg([message], [rights], 0, self._address)  # ``send_fds`` takes no address
+                except OSError as error:
+                    _log.warning("socket_not_kept", listener=name, error=str(error), means="a restart may lose packets")
+
+    def forget(self, names: Iterable[str]) -> None:
+        """Have the manager close its copies of sockets."""
+        for name in names:
+            self._send("FDSTOREREMOVE=1", f"FDNAME={name}")
 
     def alive(self) -> None:
         """Notify the watchdog."""
@@ -173,6 +195,30 @@ class Watchdog:
     def _feed(self, loop: asyncio.AbstractEventLoop, interval_s: float) -> None:
         self._notifier.alive()
         self._timer = loop.call_later(interval_s, self._feed, loop, interval_s)
+
+
+def handed_over(environ: Mapping[str, str] = os.environ, pid: int | None = None) -> dict[str, socket.socket]:
+    """Return the sockets that the manager has kept, by their names (sd_listen_fds_with_names(3)).
+
+    They are this process's to close.
+    """
+    count, names = environ.get("LISTEN_FDS", ""), environ.get("LISTEN_FDNAMES", "")
+    if environ.get("LISTEN_PID") != str(pid or os.getpid()) or not count.isdigit():
+        return {}
+    found: dict[str, socket.socket] = {}
+    for number, name in zip(range(FIRST_FD, FIRST_FD + int(count)), names.split(":"), strict=False):
+        try:
+            handed = socket.socket(fileno=number)
+        except OSError as error:  # not a socket, or not open
+            _log.warning("socket_not_taken", listener=name, error=str(error))
+            continue
+        handed.set_inheritable(False)
+        handed.setblocking(False)
+        if name in found:
+            handed.close()
+        else:
+            found[name] = handed
+    return found
 
 
 def from_environment(environ: Mapping[str, str] = os.environ, pid: int | None = None) -> tuple[Notifier, Watchdog]:

@@ -61,9 +61,10 @@ class Loop:
         self._asyncio = asyncio.get_running_loop()
 
     def detach(self) -> None:
-        """Stop the timer."""
+        """Stop the timer, and drop what is received from now on."""
         if self._wake is not None:
             self._wake.cancel()
+        self._wake = self._asyncio = None
 
     def process(self, data: bytes, source: Peer, now: Instant) -> bool:
         """Process one message; ``flush`` must follow. Return whether it was an event for a call or a registration.

@@ -275,6 +275,24 @@ class SwitchService:
             _log.error("calls_left_in_journal", calls=self._journal.unbooked)
         self.keep_alives.stop()
 
+    def keep(self) -> None:
+        """Write all calls down exactly as they are, for the next process; nothing is processed from now on."""
+        self.switch.takes_calls = False
+        now, kept = self._clock.now(), self.switch.keep()
+        if kept.left:
+            left = {call.arrival.call_id for call in kept.left}
+            _log.warning("calls_ended_by_stop", calls=len(left), why="they cannot be described")
+            self.end_calls([each for each in self.switch.calls() if each.call_id in left], EndReason.SHUTDOWN)
+            kept = self.switch.keep()
+        self.inbox.detach()
+        self._loop.detach()
+        self.keep_alives.stop()
+        calls = len(kept.answered) + len(kept.others)
+        if self._journal.keep(now, kept.answered, kept.others, kept.endpoint):
+            _log.info("calls_kept", calls=calls, answered=len(kept.answered))
+        else:
+            _log.error("calls_not_kept", calls=calls, means="the next start goes on with what the journal has of them")
+
     async def stop(self) -> None:
         """End the tasks and close the journal."""
         self.lookups.stop()

@@ -45,6 +45,7 @@ class OnSigterm(Enum):
     """What happens to established calls on SIGTERM."""
 
     END = "end"
+    KEEP = "keep"
 
 
 class LogLevel(Enum):

@@ -13,6 +13,11 @@ class ListenerUnusableError(VosError):
     """An address of ``sip.listen`` cannot be opened."""
 
 
+def named(transport: str, host: str, port: int) -> str:
+    """Return the name by which the service manager keeps a listening socket; it takes no colons."""
+    return f"{transport}/{host}/{port}".replace(":", ".")
+
+
 def bound(kind: socket.SocketKind, host: str, port: int, marker: Marker) -> socket.socket:
     """Return a socket bound to ``host``:``port``.
 

@@ -52,7 +52,13 @@ class StreamFlow:
         slots: ConnectionSlots,
         marker: Marker,
         tls: TlsContexts | None,
+        handed: socket.socket | None = None,
     ) -> None:
+        """Listen, or go on with the socket of an earlier process, ``handed`` over with who waits to be accepted.
+
+        Raises:
+            ListenerUnusableError: the address is not local, already in use, or not permitted.
+        """
         self.tls = tls
         """TLS contexts for new connections; None = plain TCP."""
         self.marker = marker
@@ -63,7 +69,8 @@ class StreamFlow:
         self._limits = limits
         self._slots = slots
         self._loop = asyncio.get_running_loop()
-        self._listening = bound(socket.SOCK_STREAM, *local, marker)
+        self._listening = bound(socket.SOCK_STREAM, *local, marker) if handed is None else handed
+        marker.mark(self._listening)
         self._open: dict[Address, Connection] = {}
         self._unsent: dict[Address, list[bytes]] = {}
         """Messages waiting for a connection that is being opened."""
@@ -72,6 +79,15 @@ class StreamFlow:
         self._log_limiter = LogLimiter()
         self._listening.listen(BACKLOG)
         self._loop.add_reader(self._listening, self._accept)
+
+    @property
+    def listening(self) -> socket.socket:
+        """The listening socket, which a service manager may keep."""
+        return self._listening
+
+    def pause(self) -> None:
+        """Accept nothing more."""
+        self._loop.remove_reader(self._listening)
 
     @property
     def local_address(self) -> tuple[str, int]:

@@ -4,6 +4,7 @@ A flow is the index of a listener in ``sip.listen``.
 """
 
 import asyncio
+import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
 
@@ -12,7 +13,7 @@ from vosd.net.entrance import Core, Entrance
 from vosd.net.marking import Marker
 from vosd.net.settings import TransportSettings
 from vosd.net.slots import ConnectionSlots
-from vosd.net.sockets import ListenerUnusableError
+from vosd.net.sockets import ListenerUnusableError, named
 from vosd.net.tcp import StreamFlow
 from vosd.net.tls import TlsContexts
 from vosd.net.udp import UdpFlow
@@ -29,8 +30,13 @@ class Transports:
         tls: TlsContexts | None,
         limits: Limits,
         core: Core,
+        handed: Mapping[str, socket.socket] | None = None,
     ) -> None:
-        """Prepare; ``listen`` holds transport, host and port of each, ``tls`` the loaded files."""
+        """Prepare; ``listen`` holds transport, host and port of each, ``tls`` the loaded files.
+
+        ``handed`` are open sockets of an earlier process, by ``sockets.named``.
+        """
+        self._handed = dict(handed or {})
         self._listen = tuple(listen)
         self._tls = tls
         self._limits = limits
@@ -53,6 +59,10 @@ class Transports:
         except ListenerUnusableError:
             await self.close()
             raise
+        finally:
+            for left in self._handed.values():  # of listeners that are not configured any more
+                left.close()
+            self._handed.clear()
 
     @property
     def transmit(self) -> list[Callable[[bytes, tuple[str, int]], None]]:
@@ -100,6 +110,15 @@ class Transports:
             if transport == "tls" and tls is not None and isinstance(flow, StreamFlow):
                 flow.tls = tls
 
+    def sockets(self) -> dict[str, socket.socket]:
+        """Return the listening sockets by the names under which a service manager keeps them."""
+        return {named(*each): flow.listening for each, flow in zip(self._listen, self._flows, strict=False)}
+
+    def pause(self) -> None:
+        """Read and accept nothing more: it waits in the sockets for the next process."""
+        for flow in self._flows:
+            flow.pause()
+
     async def close(self) -> None:
         """Close all listeners."""
         if self._release is not None:
@@ -108,13 +127,14 @@ class Transports:
             await self._flows.pop().close()
 
     def _opened(self, flow: int, transport: str, host: str, port: int) -> UdpFlow | StreamFlow:
+        handed = self._handed.pop(named(transport, host, port), None)
         if transport == "udp":
-            return UdpFlow(flow, host, port, self._entrance, self._marker)
+            return UdpFlow(flow, host, port, self._entrance, self._marker, handed)
         tls = self._tls if transport == "tls" else None
         if transport == "tls" and tls is None:
             raise ListenerUnusableError(f"cannot listen on tls:{host}:{port}: sip.tls has no certificate")
         local = Address(host, port)
-        return StreamFlow(flow, local, self._core, self._entrance, self._limits, self._slots, self._marker, tls)
+        return StreamFlow(flow, local, self._core, self._entrance, self._limits, self._slots, self._marker, tls, handed)
 
     def _keep_out(self) -> None:
         """Block the current set of addresses in the kernel, and schedule their release."""

@@ -41,19 +41,39 @@ _log = structlog.get_logger()
 class UdpFlow:
     """One open and marked UDP socket; ``flow`` is its index among the listeners."""
 
-    def __init__(self, flow: int, host: str, port: int, entrance: Entrance, marker: Marker) -> None:
-        """Open the socket.
+    def __init__(
+        self,
+        flow: int,
+        host: str,
+        port: int,
+        entrance: Entrance,
+        marker: Marker,
+        handed: socket.socket | None = None,
+    ) -> None:
+        """Open the socket, or go on with that of an earlier process, ``handed`` over with what waits in it.
 
         Raises:
             ListenerUnusableError: the address is not local, already in use, or not permitted.
         """
         self._entrance = entrance
-        self._socket = bound(socket.SOCK_DGRAM, host, port, marker)
+        self._socket = bound(socket.SOCK_DGRAM, host, port, marker) if handed is None else handed
+        if handed is not None:
+            marker.mark(handed)
+            drop_in_kernel(handed, ())  # the addresses that it has blocked are not known any more
         _widen(self._socket)
         self._datagrams = Datagrams(self._socket, flow)
         self._log_limiter = LogLimiter()
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._socket, self._take)
+
+    @property
+    def listening(self) -> socket.socket:
+        """The socket, which a service manager may keep."""
+        return self._socket
+
+    def pause(self) -> None:
+        """Read nothing more."""
+        self._loop.remove_reader(self._socket)
 
     @property
     def local_address(self) -> tuple[str, int]:

@@ -107,7 +107,6 @@ def test_a_key_of_a_later_capability_is_an_error_that_says_so(site, text, key):
 @pytest.mark.parametrize(
     ("text", "what"),
     [
-        ("on_sigterm: keep", "'keep'"),
         ("accounts: [{id: a, type: card}]", "'card'"),
         ("sip: {listen: 'ws:127.0.0.1:5060'}", "transport ws"),
         ("sip: {listen: 'WSS:127.0.0.1:5061'}", "transport wss"),

@@ -90,7 +90,6 @@ MODELS: Final[Mapping[str, type[Keys]]] = {
 
 WITHOUT_EFFECT: Final = {
     "rates.memo": "a comment",
-    "on_sigterm": "has one value for now",
 }
 
 VALUES: Final = (

@@ -55,9 +55,7 @@ def read_anywhere() -> frozenset[str]:
     return frozenset(name for file in files for name in names_read(ast.parse(file.read_text(encoding="utf-8"))))
 
 
-NOT_READ: Final = {
-    ("Settings", "on_sigterm"): "has one value for now",
-}
+NOT_READ: Final[dict[tuple[str, str], str]] = {}
 FILLED: Final = sorted({(each.target.__name__, field) for each in conversions() for field in each.fields})
 
 

@@ -35,7 +35,7 @@ class Diary:
 def life_of(diary: Diary) -> Lifecycle:
     notifier = Notifier(None)
     steps = [diary.step(name) for name in ("database", "switch", "listener")]
-    return Lifecycle(steps, lambda: diary.note("drain"), notifier, Watchdog(notifier, None), lambda: 10)
+    return Lifecycle(steps, lambda _received: diary.note("drain"), notifier, Watchdog(notifier, None), lambda: 10)
 
 
 async def test_steps_start_in_order_and_stop_in_reverse_after_the_drain() -> None:

@@ -2,14 +2,17 @@
 
 import asyncio
 import os
+import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from doubles.descriptor_store import DescriptorStore
 from doubles.service_manager import ServiceManager
+from e2e.conditions import eventually
 
-from vosd.daemon.systemd import Notifier, from_environment
+from vosd.daemon.systemd import Notifier, from_environment, handed_over
 
 
 @pytest.fixture(params=["path", "abstract"])
@@ -142,3 +145,25 @@ async def test_a_watchdog_that_is_off_or_another_process_s_is_not_fed(
     notifier.status("alone")
     notifier.close()
     assert manager.heard() == ["STATUS=alone"]
+
+
+def test_sockets_are_kept_and_handed_to_the_next_process_by_their_names(tmp_path: Path) -> None:
+    with DescriptorStore(tmp_path) as store, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as kept:
+        kept.bind(("127.0.0.1", 0))
+        notifier = Notifier(str(store.notify))
+        notifier.keep({"udp/127.0.0.1/5060": kept})
+        eventually(lambda: store.kept, "the socket is kept")
+        [descriptor] = store.kept.values()
+        copy = os.dup(descriptor)
+        assert os.fstat(copy).st_ino == os.fstat(kept.fileno()).st_ino
+        os.close(copy)
+        notifier.forget(["udp/127.0.0.1/5060"])
+        notifier.close()
+        eventually(lambda: not store.kept, "it is given back")
+
+
+@pytest.mark.parametrize(
+    "environ", [{}, {"LISTEN_PID": "1", "LISTEN_FDS": "1"}, {"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": "many"}]
+)
+def test_descriptors_for_another_process_are_left_alone(environ: dict[str, str]) -> None:
+    assert handed_over(environ) == {}

@@ -318,7 +318,7 @@ def test_the_room_that_is_left_for_an_end_is_enough_for_one():
 
 
 async def test_what_was_written_is_synced_soon_and_in_groups(directory, monkeypatch):
-    monkeypatch.setattr(journal_module, "SYNC_S", 0.001)
+    monkeypatch.setattr(output_module, "SYNC_S", 0.001)
     synced = asyncio.Event()
     calls = []
     loop = asyncio.get_running_loop()
@@ -341,7 +341,7 @@ async def test_what_was_written_is_synced_soon_and_in_groups(directory, monkeypa
 
 
 async def test_a_sync_that_fails_is_a_failure_of_the_disk_and_tried_again(directory, monkeypatch, logged):
-    monkeypatch.setattr(journal_module, "SYNC_S", 0.001)
+    monkeypatch.setattr(output_module, "SYNC_S", 0.001)
     tried = asyncio.Semaphore(0)
     loop = asyncio.get_running_loop()
 

@@ -107,8 +107,9 @@ class InstallationKeys(Keys):
     """Unix socket through which the commands reach the daemon; relative to the working directory."""
     shutdown_grace: Annotated[int, whole(0, 86_400)] = 10
     """Seconds for which established calls may go on after a stop was requested. A reload changes it."""
-    on_sigterm: Annotated[OnSigterm, choice(OnSigterm, later=frozenset({"keep"}))] = OnSigterm.END
-    """What happens to established calls on SIGTERM: ``end`` ends them as SIGINT does."""
+    on_sigterm: Annotated[OnSigterm, choice(OnSigterm)] = OnSigterm.END
+    """What happens to calls on SIGTERM: ``end`` ends them as SIGINT does, ``keep`` writes them down and exits, and the
+    next start goes on with them, if it comes within ``resume_within``. A reload changes it."""
     resume_within: Annotated[int, whole(0, 604_800)] = 300
     """Seconds after a crash, a power loss or a stop with ``keep`` within which the next start goes on with established
     calls; after a longer time they end as Lost, and are charged up to the last proven instant. 0 = never."""

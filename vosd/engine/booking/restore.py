@@ -2,12 +2,14 @@
 
 from collections.abc import Callable
 
+import msgspec
 import structlog
 
 from vosd.base.clock import Instant
 from vosd.callcontrol.bookkeeping import lost
 from vosd.engine.booking.balances import Balances
 from vosd.engine.booking.recorder import Recorder
+from vosd.engine.calls.kept import as_it_was
 from vosd.engine.calls.switch import Switch
 from vosd.engine.journal import Journal, Remains
 from vosd.engine.journal.entries import Began
@@ -31,11 +33,13 @@ def go_on(remains: Remains, journal: Journal, switch: Switch, within_s: int, now
 
     None is continued where the earlier run ended more than ``within_s`` ago.
     """
-    if not remains.open_calls:
+    if not remains.open_calls and not remains.kept_calls:
         return
     away_ms = now.mono - remains.last_mono
     if within_s == 0 or away_ms > 1_000 * within_s:
         _log.warning("calls_not_continued", calls=len(remains.open_calls), away_ms=away_ms, why="resume_within")
+        return
+    if _take_up(remains, journal, switch, now):
         return
     resumed = switch.resume(remains, now)
     for call in resumed.calls:
@@ -46,6 +50,33 @@ def go_on(remains: Remains, journal: Journal, switch: Switch, within_s: int, now
         journal.acknowledged(call_id, mono)
     journal.flush()
     _log.info("calls_continued", calls=len(resumed.calls), ended=len(remains.open_calls), away_ms=away_ms)
+
+
+def _take_up(remains: Remains, journal: Journal, switch: Switch, now: Instant) -> bool:
+    """Go on exactly as the earlier run has stopped, if it has kept its calls and all of them can be continued."""
+    try:
+        saved = as_it_was(remains)
+        missing = None if saved is None else switch.missing_for(saved)
+    except msgspec.DecodeError as error:
+        missing = str(error)
+        saved = None
+    if saved is None or missing is not None:
+        if missing is not None:
+            _log.warning("kept_calls_changed", why=missing, means="requests in progress are given up")
+        return False
+    switch.restore(saved, now)
+    ids = [each.parts.arrival.call_id for each in saved.calls]
+    for call_id in ids:
+        call = remains.open_calls.pop(call_id, None)
+        if call is not None:
+            journal.resumed(call)
+        caller = remains.callers.pop(call_id, None)
+        for invite in remains.placed.pop(call_id, ()):
+            journal.placed(call_id, invite, caller)
+            caller = None
+    journal.flush()
+    _log.info("calls_continued", calls=len(ids), ended=len(remains.open_calls), away_ms=now.mono - remains.last_mono)
+    return True
 
 
 def recover(

@@ -17,6 +17,7 @@ from vosd.b2bua.settings import CallSettings
 from vosd.b2bua.snapshot.references import NoSnapshotError, RestoredCalls
 from vosd.b2bua.supervision import Supervision
 from vosd.base.clock import Instant
+from vosd.base.text import portable
 from vosd.billing.holds import HoldSnapshot
 from vosd.billing.rater import total_at
 from vosd.callcontrol.bookkeeping import OpenCall
@@ -24,6 +25,7 @@ from vosd.engine.calls.derived import EstablishedCall
 from vosd.engine.calls.intake import Intake
 from vosd.engine.calls.live_call import LiveCall
 from vosd.engine.calls.logins import logins
+from vosd.engine.calls.needed import missing_for
 from vosd.engine.calls.saved import RequestSnapshot, SavedCall
 from vosd.engine.calls.services import CallServices
 from vosd.engine.calls.stripped import moved_in_time, named_calls, stripped
@@ -120,30 +122,17 @@ class Resumption:
         ms = remains.shifts.get(call.record.call_id, 0)
         if call.saved:
             saved = stripped(_read_saved(call.saved))
-            saved = replace(moved_in_time(saved, ms) if ms else saved, kept=call.alone)
+            saved = replace(moved_in_time(saved, ms) if ms else saved, kept=portable(call.alone))
         elif call.established:
             saved = EstablishedCall(call, self._services.admission.catalogue, self._settings, ms).as_saved()
         else:
             raise NoSnapshotError("it was written by an earlier version")
-        self._check(saved, call)
+        missing = missing_for(saved, self._services)
+        if missing is not None:
+            raise NoSnapshotError(f"{missing} is not configured any more")
         paid_from = call.answered_mono if call.charged_mono is None else call.charged_mono[0]
         paid_ms = max(remains.last_mono - paid_from, 0)
         return replace(saved, request=_paid_for(saved.request, -(-paid_ms // 1000)), deadline=None)
-
-    def _check(self, saved: SavedCall, call: OpenCall) -> None:
-        """Raise KeyError where something that the call needs is not there."""
-        catalogue, credits = self._services.admission.catalogue, self._services.live.credits
-        request, parts = saved.request, saved.parts
-        catalogue.mapping_gateways[request.mapping or ""]
-        catalogue.accounts[request.account or ""]
-        if parts.callee is not None:
-            catalogue.routing_gateways[parts.callee.choice.gateway]
-        record = call.record
-        accounts = [record.customer_account, record.vendor_account, *(party.account for party in call.agents)]
-        accounts += [name for name, _ in (*request.holds_above, *request.holds_of_vendors)]
-        for account in accounts:
-            if account is not None:
-                credits[account]
 
     def _leave_partners_out(self, described: dict[str, SavedCall]) -> None:
         """Leave calls out that are joined to one that is not continued."""
@@ -177,7 +166,6 @@ class Resumption:
     def _go_on(self, live_call: LiveCall, written: OpenCall, remains: Remains) -> bool:
         """Set the timers of a call; return whether its caller has still to acknowledge our 200."""
         call, hold = live_call.call, live_call.call_request.hold
-        live_call.has_moved = bool(written.saved)
         caller, callee = call.caller.leg, call.callee
         for dialog in (None if leg is None else leg.dialog for leg in (caller, callee)):
             if dialog is not None:

@@ -220,6 +220,8 @@ class SavedCall(msgspec.Struct, frozen=True, omit_defaults=True):
     """Its deadline apart from its money, while it rings and is charged."""
     setup: SetupSnapshot | None = None
     """While a question of its set-up is open."""
+    has_moved: bool = True
+    """``LiveCall.has_moved``"""
 
     @classmethod
     def of(cls, live_call: LiveCall, services: CallServices, requests: Requests) -> "SavedCall":
@@ -237,6 +239,7 @@ class SavedCall(msgspec.Struct, frozen=True, omit_defaults=True):
             live_call.due_ms,
             wanted_ms=0 if live_call.ringing is None else live_call.ringing.wanted_ms,
             setup=None if setup is None else SetupSnapshot.of(setup),
+            has_moved=live_call.has_moved,
         )
 
     def restored(self, services: CallServices, intake: "Intake", calls: RestoredCalls) -> LiveCall:
@@ -252,7 +255,7 @@ class SavedCall(msgspec.Struct, frozen=True, omit_defaults=True):
         arrival = self.parts.arrival
         live_call = LiveCall(services, intake, arrival.call_id, request, services.admission.vendors)
         live_call.kept = as_received(self.kept)
-        live_call.due_ms = self.due_ms
+        live_call.due_ms, live_call.has_moved = self.due_ms, self.has_moved
         dialect, gateways = request.mapping.dialect, catalogue.routing_gateways
         live_call.call = self.parts.restored(live_call, dialect, gateways, calls)
         described.occupy(request, services)

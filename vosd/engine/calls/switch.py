@@ -28,7 +28,9 @@ from vosd.catalogue.catalogue import Catalogue
 from vosd.catalogue.overrides import Overrides
 from vosd.engine.calls.described import described
 from vosd.engine.calls.intake import Intake
+from vosd.engine.calls.kept import KeptSwitch, kept_switch
 from vosd.engine.calls.live_call import LiveCall
+from vosd.engine.calls.needed import missing_for
 from vosd.engine.calls.notices import Notices, caller_listed, vendors_by_host
 from vosd.engine.calls.refusals import Refusals
 from vosd.engine.calls.resumption import Resumed, Resumption
@@ -232,6 +234,10 @@ class Switch(Counting):
         live_call = self._calls.get(call_id)
         return UNDESCRIBED if live_call is None else described(live_call, self.services)
 
+    def keep(self) -> KeptSwitch:
+        """Describe all live calls and the endpoint for the next process, which goes on with them."""
+        return kept_switch(self._endpoint, self.services)
+
     def resume(self, remains: Remains, now: Instant) -> Resumed:
         """Go on with the answered calls of an earlier process; those that cannot be continued stay in ``remains``."""
         resumption = Resumption(self._endpoint, self.services, self._intake, self._intake.settings, now)
@@ -262,6 +268,10 @@ class Switch(Counting):
     def snapshot(self) -> tuple[SavedSwitch, Sequence[Call]]:
         """Describe all live calls as data (ADR 39); return the calls beside that cannot be described."""
         return SavedSwitch.of(self._endpoint, self.services)
+
+    def missing_for(self, saved: SavedSwitch) -> str | None:
+        """Return a gateway or an account that a call needs and that is not configured; None if all are there."""
+        return next(filter(None, (missing_for(each, self.services) for each in saved.calls)), None)
 
     def restore(self, saved: SavedSwitch, now: Instant) -> None:
         """Go on with the calls of another process; this switch has none yet, and the credits of all accounts.

@@ -94,7 +94,25 @@ class Began(msgspec.Struct, frozen=True, tag="began"):
     refusal_tag: str
 
 
-Entry = Began | PlacedCall | OpenCall | Ended | Mark | Booked | Quarantined | LeftOver | HungUp
+class KeptCall(msgspec.Struct, frozen=True, tag="kept_call"):
+    """A call that no gateway has answered, as it was when the process stopped (``engine.calls.saved.SavedCall``)."""
+
+    call_id: str
+    saved: bytes
+
+
+class Kept(msgspec.Struct, frozen=True, tag="kept"):
+    """The process has stopped and written all its calls exactly; void once anything else is written."""
+
+    mono: int
+    wall: int
+    calls: tuple[str, ...]
+    """All of them: answered ones in their own records, the others in ``KeptCall``."""
+    endpoint: bytes
+    """``engine.calls.kept.EndpointState``"""
+
+
+Entry = Began | KeptCall | Kept | PlacedCall | OpenCall | Ended | Mark | Booked | Quarantined | LeftOver | HungUp
 NAMES: Final = tuple(str(entry.__struct_config__.tag) for entry in get_args(Entry))
 """Names of the kinds, for people."""
 
@@ -107,7 +125,9 @@ KIND_PLACED: Final = 6
 KIND_LEFT_OVER: Final = 7
 KIND_HUNG_UP: Final = 8
 KIND_BEGAN: Final = 9
-_KNOWN: Final = frozenset(range(KIND_BEGAN + 1))
+KIND_KEPT_CALL: Final = 10
+KIND_KEPT: Final = 11
+_KNOWN: Final = frozenset(range(KIND_KEPT + 1))
 """0 is the kind of all records in a file of format 1."""
 
 _encode_text: Final = msgspec.msgpack.Encoder().encode
@@ -174,6 +194,16 @@ def left_over_frame(left_over: LeftOver) -> bytes:
 def hung_up_frame() -> bytes:
     """Return the frame that says that all legs are released."""
     return _frame(KIND_HUNG_UP, None, 0, HungUp())
+
+
+def kept_call_frame(kept: KeptCall) -> bytes:
+    """Return the frame of an unanswered call of a process that stops."""
+    return _frame(KIND_KEPT_CALL, kept.call_id, 0, kept)
+
+
+def kept_frame(kept: Kept) -> bytes:
+    """Return the frame that completes the calls of a process that stops."""
+    return _frame(KIND_KEPT, None, kept.mono, kept)
 
 
 def name_of(entry: Entry) -> str:

@@ -2,12 +2,10 @@
 
 Files of framed records are appended: an answered call with all that is needed to bill it, an ended call ready to be
 booked, a time mark every second while calls run, and which calls are booked. Records are written before the datagrams
-of their calls are sent, so they survive kill -9; they are synced at most ``SYNC_S`` later, so a power loss takes no
-more than that. Refuses to know databases: the recorder books ended calls.
+of their calls are sent, so they survive kill -9; they are synced at most ``output.SYNC_S`` later.
 """
 
 import asyncio
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
@@ -25,8 +23,9 @@ from vosd.engine.journal.entries import (
     Began,
     Booked,
     EndOf,
+    Kept,
+    KeptCall,
     LeftOver,
-    Mark,
     PlacedCall,
     Quarantined,
     answered_frame,
@@ -35,6 +34,8 @@ from vosd.engine.journal.entries import (
     described_frame,
     ended_frame,
     hung_up_frame,
+    kept_call_frame,
+    kept_frame,
     left_over_frame,
     mark_frame,
     placed_frame,
@@ -43,6 +44,7 @@ from vosd.engine.journal.entries import (
 from vosd.engine.journal.files import IN_USE, UNBOOKED, Files, KeepSettings, listed, numbered
 from vosd.engine.journal.frames import framed
 from vosd.engine.journal.kept import KeptJournal
+from vosd.engine.journal.marks import Marks
 from vosd.engine.journal.output import RESERVE_BYTES, Output
 from vosd.engine.journal.quarantine import DIRECTORY, Quarantine
 from vosd.engine.journal.replay import JournalUnusableError, Remains, read_segments
@@ -50,7 +52,6 @@ from vosd.engine.journal.unbooked import UnbookedCalls
 from vosd.obs.events import Event
 from vosd.sip.dialog.snapshot import CallerSnapshot, InviteSnapshot
 
-SYNC_S: Final = 0.05
 SEGMENT_BYTES: Final = 64 * 1024 * 1024
 REFUSED_MAX: Final = 10_000
 """Limit of calls in quarantine; above it no new calls are taken, because the cause is likely to refuse them, too."""
@@ -88,12 +89,10 @@ class Journal(Counting):
         self._changes = Changes()
         self._placed: dict[str, list[PlacedCall]] = {}
         self._left_over: list[LeftOver] = []
-        self._ends: list[EndOf] = []
-        """Answered calls that ended since the last mark."""
-        self._acknowledged: list[tuple[str, int]] = []
-        """Calls that were acknowledged since then."""
+        self._marks = Marks()
         self._began: Began | None = None
-        self._last_mark: Mark | None = None
+        self._is_kept = False
+        """All calls are written for the next process."""
         self._unknown: list[bytes] = []
         """Records of another version, which are copied with the open calls."""
         self.waiting: Final = UnbookedCalls(self._files, self._all_written)
@@ -158,6 +157,9 @@ class Journal(Counting):
         """Write and sync what is left."""
         if not self._write():
             _log.error("journal_end_not_written", lost_bytes=self._output.backlog)
+        if self._is_kept:
+            self._output.close()
+            return
         number = self._output.number
         self._output.close()
         self.waiting.close()
@@ -201,9 +203,22 @@ class Journal(Counting):
         self._output.append(described_frame(call))
         self._open_calls[call.record.call_id] = call.alone
 
+    def keep(self, now: Instant, answered: Mapping[str, Description], others: Mapping[str, bytes], rest: bytes) -> bool:
+        """Write all calls exactly when the process stops, and sync; return False if the disk takes it not.
+
+        ``others`` are the calls that no gateway has answered, ``rest`` is what the endpoint has beside all of them.
+        """
+        frames = [answered_frame(self._open_calls[call_id], each) for call_id, each in answered.items()]
+        frames += [kept_call_frame(KeptCall(call_id, saved)) for call_id, saved in others.items()]
+        for frame in (*frames, kept_frame(Kept(now.mono, now.wall, (*answered, *others), rest))):
+            self._output.append(frame)
+        self._changes.clear()
+        self._is_kept = True
+        return self._write() and self._output.sync()
+
     def acknowledged(self, call_id: str, mono: int) -> None:
         """Note that a caller has acknowledged our 200; it is written with the next mark."""
-        self._acknowledged.append((call_id, mono))
+        self._marks.acknowledged.append((call_id, mono))
 
     def moved(self, call_id: str, *, at_once: bool = False) -> None:
         """Note that an answered call has changed; it is written before the datagrams of this turn are sent.
@@ -230,6 +245,8 @@ class Journal(Counting):
 
     def hung_up(self) -> None:
         """Note that all legs of the earlier run are released."""
+        if self._is_kept:
+            return
         self._left_over = []
         self._output.append(hung_up_frame())
 
@@ -241,7 +258,7 @@ class Journal(Counting):
         self._changes.forget(call_id)
         if call is not None:
             mono = end_of(call, record)
-            self._ends.append(EndOf(call_id, mono))
+            self._marks.ends.append(EndOf(call_id, mono))
         self.waiting.add(call_id, number)
         self._output.append(ended_frame(record, mono))
 
@@ -281,14 +298,13 @@ class Journal(Counting):
     def mark(self, now: Instant) -> None:
         """Write a time mark with the calls that ended, or were acknowledged, since the last one."""
         self._describe(self._changes.due_at_mark())
-        self._last_mark = Mark(now.mono, now.wall)
-        self._output.append(mark_frame(Mark(now.mono, now.wall, tuple(self._ends), tuple(self._acknowledged))))
-        self._ends.clear()
-        self._acknowledged.clear()
+        self._output.append(mark_frame(self._marks.take(now)))
 
     def tick(self, now: Instant, *, has_calls: bool) -> None:
         """Do the work of each second: a time mark while calls run, and another attempt on a disk that failed."""
-        if has_calls or self._ends:
+        if self._is_kept:
+            return
+        if has_calls or self._marks.ends:
             self.mark(now)
         if self._output.is_short and self._output.recover():
             self._begin_with_open_calls()
@@ -312,24 +328,12 @@ class Journal(Counting):
             self._describe(self._changes.due())
         if self._output.backlog:
             self._write()
-            if self._size >= self._segment_bytes and not self._output.is_short:
+            if self._size >= self._segment_bytes and not (self._output.is_short or self._is_kept):
                 self._begin_segment()
 
     async def keep_synced(self) -> None:
-        """Sync in a thread what was written, every ``SYNC_S``; runs until cancelled."""
-        loop = asyncio.get_running_loop()
-        while True:
-            await self._sync_wanted.wait()
-            await asyncio.sleep(SYNC_S)
-            self._sync_wanted.clear()
-            try:
-                descriptor = self._output.begin_sync()
-                try:
-                    await loop.run_in_executor(None, os.fdatasync, descriptor)
-                finally:
-                    os.close(descriptor)
-            except OSError as error:
-                self._output.sync_failed(error)
+        """Sync in a thread what was written; runs until cancelled."""
+        await self._output.keep_synced(self._sync_wanted)
 
     # -- inside -------------------------------------------------------------------------------------------------
 
@@ -365,8 +369,8 @@ class Journal(Counting):
         self.waiting.add_files(self._first, begun)
         if self._began is not None:
             output.append(began_frame(self._began))
-        if self._last_mark is not None:
-            output.append(mark_frame(self._last_mark))
+        if self._marks.latest is not None:
+            output.append(mark_frame(self._marks.latest))
         self._describe(self._open_calls)
         self._changes.clear()
         for placed in chain.from_iterable(self._placed.values()):

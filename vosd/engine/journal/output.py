@@ -5,6 +5,7 @@ allocated, so the ends of running calls can still be written. From then on ``is_
 refused, until a new reserve and a new file are created. Refuses to know what the records mean.
 """
 
+import asyncio
 import ctypes
 import os
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from vosd.obs.events import Event
 
 RESERVE_BYTES: Final = 16 * 1024 * 1024
 """Room for the ends of about seven thousand calls of two kilobytes each."""
+SYNC_S: Final = 0.05
 END_BYTES: Final = 4_096
 """Room in the reserve for the end of each running call."""
 
@@ -110,6 +112,22 @@ class Output:
         """Return a descriptor to sync and close; it covers what was written until now."""
         self._dirty = False
         return os.dup(self.descriptor)
+
+    async def keep_synced(self, wanted: asyncio.Event) -> None:
+        """Sync in a thread what was written, every ``SYNC_S`` while it is ``wanted``; runs until cancelled."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await wanted.wait()
+            await asyncio.sleep(SYNC_S)
+            wanted.clear()
+            try:
+                descriptor = self.begin_sync()
+                try:
+                    await loop.run_in_executor(None, os.fdatasync, descriptor)
+                finally:
+                    os.close(descriptor)
+            except OSError as error:
+                self.sync_failed(error)
 
     def sync(self) -> bool:
         """Sync what was written; return whether that succeeded."""

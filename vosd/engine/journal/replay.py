@@ -24,6 +24,8 @@ from vosd.engine.journal.entries import (
     Ended,
     Entry,
     HungUp,
+    Kept,
+    KeptCall,
     LeftOver,
     Mark,
     PlacedCall,
@@ -83,6 +85,10 @@ class Remains(msgspec.Struct):
     """The INVITEs of open calls that have our 200, which may have to be sent again."""
     last_mono: int = 0
     """The latest instant of any record, on the monotonic clock of the run that wrote it, or as ``begin`` says."""
+    kept: Kept | None = None
+    """The earlier run has stopped and kept its calls: all of them are known exactly."""
+    kept_calls: dict[str, bytes] = {}
+    """Those of them that no gateway has answered (``KeptCall``)."""
     shifts: dict[str, int] = {}
     """Milliseconds by which instants in the descriptions of open calls are to be moved: the machine was booted."""
     _epoch: int | None = None
@@ -96,6 +102,26 @@ class Remains(msgspec.Struct):
 
     def take(self, entry: Entry, segment: Path | None = None) -> None:
         """Apply one record; one that is not of a segment is kept in memory."""
+        if self.kept is not None and not isinstance(entry, Booked | Quarantined):
+            self.kept = None
+            self.kept_calls.clear()
+        match entry:
+            case KeptCall():
+                self.kept_calls[entry.call_id] = entry.saved
+            case Kept():
+                self._take_kept(entry)
+            case Began():
+                self.begin(entry)
+            case LeftOver():
+                self.left_over.append(entry)
+            case HungUp():
+                self.left_over.clear()
+            case _:
+                self._take_of_calls(entry, segment)
+
+    def _take_of_calls(
+        self, entry: OpenCall | Ended | Mark | Booked | Quarantined | PlacedCall, segment: Path | None
+    ) -> None:
         match entry:
             case OpenCall():
                 self._take_open(entry)
@@ -109,8 +135,6 @@ class Remains(msgspec.Struct):
                 self.acknowledged.update(entry.acknowledged)
                 for end in entry.ended:
                     self.ended(end.call_id, end.mono)
-            case Began():
-                self.begin(entry)
             case Booked() | Quarantined():
                 for call_id in entry.call_ids:
                     self._forget(call_id)
@@ -121,10 +145,11 @@ class Remains(msgspec.Struct):
                 self.placed.setdefault(entry.call_id, []).append(entry.invite)
                 if entry.caller is not None:
                     self.callers[entry.call_id] = entry.caller
-            case LeftOver():
-                self.left_over.append(entry)
-            case HungUp():
-                self.left_over.clear()
+
+    def _take_kept(self, kept: Kept) -> None:
+        self.kept = kept
+        self.last_mono = max(self.last_mono, kept.mono)
+        self._epoch = kept.wall - kept.mono
 
     def _take_open(self, call: OpenCall) -> None:
         """Note a call that is charged; the legs of one that only rings are not answered yet."""
@@ -146,6 +171,7 @@ class Remains(msgspec.Struct):
         epoch, self._epoch = self._epoch, began.wall - began.mono
         if epoch is None or before is None or (began.mono >= self.last_mono and is_same_boot(before, began)):
             return
+        self.kept = None
         ms = min(epoch - self._epoch, began.mono - self.last_mono)
         self.last_mono += ms
         self.open_calls = {call_id: moved_by(ms, call) for call_id, call in self.open_calls.items()}

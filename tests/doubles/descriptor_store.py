@@ -1,0 +1,82 @@
+"""systemd's store of file descriptors: keeps copies of a daemon's sockets, and hands them to the next process."""
+
+import os
+import select
+import socket
+import threading
+from pathlib import Path
+from typing import Final, Self
+
+_MESSAGE_MAX: Final = 4096
+_MOST: Final = 16
+_LOOK_S: Final = 0.05
+_FIRST_FD: Final = 3
+STORE: Final = "VOSD_TEST_STORE"
+"""Environment variable with the address at which ``take_descriptors`` asks."""
+
+
+class DescriptorStore:
+    """A notify socket and what it was given to keep; a context manager."""
+
+    def __init__(self, directory: Path) -> None:
+        self.notify, self.store = directory / "notify", directory / "store"
+        self.kept: dict[str, int] = {}
+        """Descriptors by name."""
+        self._notified = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._notified.bind(str(self.notify))
+        self._asked = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._asked.bind(str(self.store))
+        self._asked.listen()
+        self._is_over = threading.Event()
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+
+    def environment(self) -> dict[str, str]:
+        """Return the variables of a daemon that uses it."""
+        return {"NOTIFY_SOCKET": str(self.notify), STORE: str(self.store)}
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self._is_over.set()
+        self._thread.join()
+        for kept in (*self.kept.values(), self._notified.detach(), self._asked.detach()):
+            os.close(kept)
+
+    def _serve(self) -> None:
+        while not self._is_over.is_set():
+            for ready in select.select([self._notified, self._asked], [], [], _LOOK_S)[0]:
+                if ready is self._notified:
+                    self._note(*socket.recv_fds(self._notified, _MESSAGE_MAX, _MOST)[:2])
+                else:
+                    self._hand_over(self._asked.accept()[0])
+
+    def _note(self, message: bytes, descriptors: list[int]) -> None:
+        said = dict(line.split("=", 1) for line in message.decode().splitlines())
+        if "FDSTORE" in said:
+            before = self.kept.pop(said["FDNAME"], None)
+            (self.kept[said["FDNAME"]],) = descriptors
+            if before is not None:
+                os.close(before)
+        elif "FDSTOREREMOVE" in said and said["FDNAME"] in self.kept:
+            os.close(self.kept.pop(said["FDNAME"]))
+
+    def _hand_over(self, asking: socket.socket) -> None:
+        with asking:
+            socket.send_fds(asking, [":".join(self.kept).encode() or b":"], list(self.kept.values()))
+
+
+def take_descriptors() -> None:
+    """Have what the store keeps from descriptor 3 on, as a process that systemd starts."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as asking:
+        asking.connect(os.environ[STORE])
+        names, descriptors, *_ = socket.recv_fds(asking, _MESSAGE_MAX, _MOST)
+    high = [os.dup2(descriptor, 200 + number) for number, descriptor in enumerate(descriptors)]
+    for number, descriptor in enumerate(high):
+        os.dup2(descriptor, _FIRST_FD + number)
+        os.close(descriptor)
+    for descriptor in descriptors:
+        if descriptor >= _FIRST_FD + len(high):
+            os.close(descriptor)
+    os.environ.update(LISTEN_FDS=str(len(high)), LISTEN_PID=str(os.getpid()), LISTEN_FDNAMES=names.decode().strip(":"))

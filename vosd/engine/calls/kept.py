@@ -1,0 +1,79 @@
+"""Calls that are kept over a stop of the process: described exactly, with every request in progress (ADR 67)."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple
+
+import msgspec
+from msgspec.structs import replace
+
+from vosd.b2bua.call import Call
+from vosd.b2bua.snapshot.information import LateInformationSnapshot
+from vosd.base.text import portable
+from vosd.callcontrol.bookkeeping import Description
+from vosd.engine.calls.established import legs_of
+from vosd.engine.calls.saved import SavedCall, SavedSwitch
+from vosd.engine.calls.services import CallServices
+from vosd.engine.journal import Remains
+from vosd.sip.endpoint import Endpoint
+from vosd.sip.endpoint_snapshot import EndpointSnapshot
+
+_encode: Final = msgspec.msgpack.Encoder().encode
+_read_call: Final = msgspec.msgpack.Decoder(SavedCall).decode
+
+
+class EndpointState(msgspec.Struct, frozen=True):
+    """What the endpoint has beside the calls."""
+
+    endpoint: EndpointSnapshot
+    late_informations: tuple[LateInformationSnapshot, ...] = ()
+
+
+_read_endpoint: Final = msgspec.msgpack.Decoder(EndpointState).decode
+
+
+class KeptSwitch(NamedTuple):
+    """A switch as it is written at a stop."""
+
+    answered: Mapping[str, Description]
+    others: Mapping[str, bytes]
+    """Calls that no gateway has answered."""
+    endpoint: bytes
+    left: Sequence[Call]
+    """Calls that cannot be described."""
+
+
+def kept_switch(endpoint: Endpoint, services: CallServices) -> KeptSwitch:
+    """Describe all live calls, and what the endpoint has beside them."""
+    saved, left = SavedSwitch.of(endpoint, services)
+    answered: dict[str, Description] = {}
+    others: dict[str, bytes] = {}
+    for each in saved.calls:
+        call_id = each.parts.arrival.call_id
+        live_call = services.running.get(call_id)
+        if live_call is None or each.kept is None:
+            others[call_id] = _encode(each)
+        else:
+            answered[call_id] = Description(legs_of(live_call.call), saved=_encode(replace(each, kept=None)))
+    return KeptSwitch(answered, others, _encode(EndpointState(saved.endpoint, saved.late_informations)), left)
+
+
+def as_it_was(remains: Remains) -> SavedSwitch | None:
+    """Return the switch that an earlier process has kept; None where it did not, or has not written all of it.
+
+    Raises:
+        msgspec.DecodeError: it was written by another version, and is not readable.
+    """
+    kept = remains.kept
+    if kept is None:
+        return None
+    calls = []
+    for call_id in kept.calls:
+        call = remains.open_calls.get(call_id)
+        if call is not None and call.saved:
+            calls.append(replace(_read_call(call.saved), kept=portable(call.alone)))
+        elif call_id in remains.kept_calls:
+            calls.append(_read_call(remains.kept_calls[call_id]))
+        else:
+            return None
+    state = _read_endpoint(kept.endpoint)
+    return SavedSwitch(state.endpoint, tuple(calls), state.late_informations)
