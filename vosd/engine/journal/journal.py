@@ -221,10 +221,7 @@ class Journal(Counting):
         self._marks.acknowledged.append((call_id, mono))
 
     def moved(self, call_id: str, *, at_once: bool = False) -> None:
-        """Note that an answered call has changed; it is written before the datagrams of this turn are sent.
-
-        Unless ``at_once``, once a second at most: requests within calls are not limited, and must not fill the disk.
-        """
+        """Note that an answered call has changed; ``at_once`` or not is as ``Changes.note`` says."""
         if call_id in self._open_calls:
             self._changes.note(call_id, at_once=at_once)
 
