@@ -14,7 +14,6 @@ from doubles.journals import RESERVE_BYTES, crash_and_read, files_of, new_journa
 from vosd.base.clock import Instant
 from vosd.callcontrol.bookkeeping import UNDESCRIBED
 from vosd.engine.journal import JournalUnusableError, KeepSettings
-from vosd.engine.journal import journal as journal_module
 from vosd.engine.journal import output as output_module
 from vosd.engine.journal.entries import answered_frame, ended_frame
 from vosd.engine.journal.output import END_BYTES
@@ -328,7 +327,7 @@ async def test_what_was_written_is_synced_soon_and_in_groups(directory, monkeypa
         loop.call_soon_threadsafe(synced.set)
 
     journal = opened(directory)
-    monkeypatch.setattr(journal_module.os, "fdatasync", sync)
+    monkeypatch.setattr(output_module.os, "fdatasync", sync)
     task = asyncio.create_task(journal.keep_synced())
     for index in range(10):
         journal.ended(answered_call(index))
@@ -350,7 +349,7 @@ async def test_a_sync_that_fails_is_a_failure_of_the_disk_and_tried_again(direct
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     journal = opened(directory)
-    monkeypatch.setattr(journal_module.os, "fdatasync", broken)
+    monkeypatch.setattr(output_module.os, "fdatasync", broken)
     task = asyncio.create_task(journal.keep_synced())
     async with asyncio.timeout(30):
         for index in range(2):
