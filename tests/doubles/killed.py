@@ -6,8 +6,8 @@ from typing import Any, Final
 
 from vosd.callcontrol.bookkeeping import Description, OpenCall, lost
 from vosd.cdr.record import CallRecord
-from vosd.engine.booking.restore import begin, go_on
 from vosd.engine.calls.leftovers import Leftovers, Placements
+from vosd.engine.calls.succession import begin, go_on
 from vosd.engine.journal import Journal
 from vosd.engine.journal.files import IN_USE, listed
 from vosd.engine.node import Node

@@ -30,11 +30,12 @@ from vosd.engine.booking.database_watch import DatabaseWatch
 from vosd.engine.booking.last_standings import LastStandings, NoLastStandings, StandingsCopier
 from vosd.engine.booking.overrides import OverrideWatch
 from vosd.engine.booking.recorder import Recorder
-from vosd.engine.booking.restore import begin, go_on, recover
+from vosd.engine.booking.restore import recover
 from vosd.engine.booking.spool import Spool
 from vosd.engine.calls.leftovers import Leftovers, Placements
 from vosd.engine.calls.live_call import LiveCall
 from vosd.engine.calls.snapshots import accounts_of
+from vosd.engine.calls.succession import begin, go_on
 from vosd.engine.counting import Counting
 from vosd.engine.journal import Journal, Remains
 from vosd.engine.lookups.asker import Lookups
