@@ -19,7 +19,13 @@ from vosd.cdr.record import Attempt, CallRecord, ChargeRow
 
 RECORD_COLUMNS: Final = columns_of(CallRecord)
 """The columns that a record itself fills, in the order of its fields."""
-EXPORT_SEQ: Final = Column("export_seq", Kind.NUMBER, 64, False, "order of commit, for exports that miss nothing")
+EXPORT_SEQ: Final = Column(
+    "export_seq",
+    Kind.NUMBER,
+    64,
+    False,
+    "order of commit, of the booking or of its latest correction, for exports that miss nothing",
+)
 """The column that the database fills."""
 ATTEMPTS: Final = Column("attempts", Kind.ROWS, 0, False, "every gateway tried, in order")
 ATTEMPT_COLUMNS: Final = columns_of(Attempt)
@@ -73,6 +79,11 @@ def json_object(record: CallRecord, export_seq: int | None) -> dict[str, Any]:
 def charge_object(charge: ChargeRow) -> dict[str, Any]:
     """Return the ``--json`` object of a charge, as in ``charges`` of its call."""
     return _object(CHARGE_COLUMNS, charge)
+
+
+def attempt_object(attempt: Attempt) -> dict[str, Any]:
+    """Return the ``--json`` object of an attempt, as in ``attempts`` of its call."""
+    return _object(ATTEMPT_COLUMNS, attempt)
 
 
 def csv_row(record: CallRecord, export_seq: int | None) -> list[str]:

@@ -13,10 +13,10 @@ from vosd.cli import output
 from vosd.cli.acting import as_option, authority, refuse
 from vosd.cli.arguments import CALL_ID, MOMENT, REASON
 from vosd.cli.call_listing import CsvForm, Form, JsonForm, TableForm
+from vosd.cli.cdr_export import export
 from vosd.cli.charges import charge_table, charges
 from vosd.cli.command import Family, Invocation, OperationError, json_option, pass_invocation
 from vosd.cli.corrections import correct, corrections
-from vosd.cli.later import not_built_yet
 from vosd.cli.trace import CAPTURE, capture, ladder
 from vosd.cli.why import show_why
 
@@ -34,7 +34,7 @@ def cdr() -> None:
     """Call detail records."""
 
 
-cdr.add_command(not_built_yet("export"))
+cdr.add_command(export)
 cdr.add_command(charges)
 cdr.add_command(correct)
 cdr.add_command(corrections)

@@ -27,6 +27,10 @@ table `cdr_attempt`, `charges` the table `cdr_charge`.
 - Text that is too long for its column is cut, except names of accounts: a record with such a name is refused
   (`vosd spool list`).
 - `fee_breakdown`, `attempts` and `charges` are nested in JSON; in CSV they are JSON in a cell.
+- `export_seq` grows with every booking and every correction: who has read the calls up to N reads those above N, and
+  misses none. A call whose charges are corrected gets a new number and so comes again; of rows with the same `call_id`
+  the one with the highest `export_seq` holds. `vosd cdr export` reads in this order
+  ([operations.md](operations.md#calls-for-other-programs)).
 - Read money with `--json` rather than from SQLite: there it is an integer of 1e-8.
 """
 

@@ -84,8 +84,18 @@ class SqlCorrections:
                 await _add_charges_of_earlier_versions(connection, new, stored)
                 await _post(connection, new, accounts, mark)
                 await _update_calls(connection, new)
+                await self._number_again(connection, new)
                 await connection.execute(insert(_correction), [_row(each) for each in new])
         return changes
+
+    async def _number_again(self, connection: AsyncConnection, changes: Iterable[CorrectedCharge]) -> None:
+        """Give corrected calls new export numbers: a program that has exported them reads them again (ADR 71)."""
+        call_ids = list(dict.fromkeys(each.call_id for each in changes))
+        last = await self._writer.take_numbers(connection, len(call_ids))
+        cdr = schema.cdr
+        statement = update(cdr).where(cdr.c.call_id == bindparam("call")).values(export_seq=bindparam("number"))
+        numbers = enumerate(call_ids, start=last - len(call_ids) + 1)
+        await connection.execute(statement, [{"call": call_id, "number": number} for number, call_id in numbers])
 
     async def history(self, call_id: str) -> list[CorrectedCharge]:
         """Return the corrections of a call, in the order in which they were made.

@@ -176,15 +176,15 @@ async def _stored_calls(connection: AsyncConnection, query: Select[Any]) -> list
     """Return the calls that a query of at most ``CALLS_AT_ONCE`` rows finds, with their attempts and charges."""
     rows = (await connection.execute(query)).mappings().all()
     call_ids = [row["call_id"] for row in rows]
-    attempts = await _rows_of(connection, schema.cdr_attempt, call_ids, stored_attempt)
-    charges = await _rows_of(connection, schema.cdr_charge, call_ids, stored_charge)
+    attempts = await rows_of(connection, schema.cdr_attempt, call_ids, stored_attempt)
+    charges = await rows_of(connection, schema.cdr_charge, call_ids, stored_charge)
     return [stored_call(row, attempts.get(row["call_id"], ()), charges.get(row["call_id"], ())) for row in rows]
 
 
-async def _rows_of(
+async def rows_of(
     connection: AsyncConnection, table: Table, call_ids: Collection[str], make: Callable[[Sequence[Any]], _Made]
 ) -> dict[str, list[_Made]]:
-    """Return what a table with rows for each call has of the given ones, in order."""
+    """Return what a table with rows for each call has of the given ones, in order; a call without rows is left out."""
     found: dict[str, list[_Made]] = {}
     key, position = table.c.call_id, table.c.position
     query = select(table).where(key.in_(call_ids)).order_by(key, position)

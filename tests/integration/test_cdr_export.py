@@ -1,0 +1,298 @@
+"""``vosd cdr export`` on SQLite, without a daemon: files, manifests, profiles, and a kill at every step."""
+
+import csv
+import gzip
+import hashlib
+import io
+import json
+import os
+import signal
+from decimal import Decimal
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from doubles.installation import Installation
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+
+from vosd.admin import export_files
+from vosd.cdr.columns import KEYS
+from vosd.storage.migrate import migrate
+from vosd.testing.data.records import answered_call, call_id, refused_call
+
+
+@pytest.fixture(scope="module")
+def migrated(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("migrated") / "vosd.db"
+    migrate(f"sqlite+aiosqlite:///{path}")
+    return path
+
+
+class Site(Installation):
+    """An installation with a directory to export to."""
+
+    def __init__(self, directory: Path, migrated: Path) -> None:
+        super().__init__(directory)
+        self.database.write_bytes(migrated.read_bytes())
+        self.out = directory / "out"
+        self.out.mkdir()
+        self.profile = directory / "profile.yaml"
+
+    def export(self, *words: str, profile: str | None = None, exit_code: int = 0):
+        if profile is not None:
+            self.profile.write_text(profile)
+            words = (*words, "--profile", str(self.profile))
+        return self.document("cdr", "export", "--out", str(self.out), *words, exit_code=exit_code)
+
+    def files(self) -> list[Path]:
+        return sorted(path for path in self.out.iterdir() if path.name[0] != "." and path.suffix != ".json")
+
+    def manifests(self) -> list[dict]:
+        return sorted(
+            (json.loads(path.read_text()) for path in self.out.glob("[!.]*.json")), key=lambda each: each["number"]
+        )
+
+    def exported(self) -> list[str]:
+        """The ids of the calls in all files, in order."""
+        return [row["call_id"] for path in self.files() for row in csv.DictReader(io.StringIO(path.read_text()))]
+
+    def correct(self, index: int, fee: str, reference: str) -> None:
+        words = ("--fee", fee, "--tax", "0", "--memo", "wrong rate", "--reference", reference)
+        assert self.vosd("cdr", "correct", call_id(index), *words).exit_code == 0
+
+
+@pytest.fixture
+def site(tmp_path, migrated) -> Site:
+    return Site(tmp_path, migrated)
+
+
+def calls(*indices: int):
+    return [answered_call(index, customer_account="acme", vendor_account="carrier") for index in indices]
+
+
+def test_without_a_directory_the_calls_are_printed_in_the_order_of_their_booking(site):
+    site.book(calls(2, 1))
+    site.book([refused_call(3)])
+    rows = list(csv.DictReader(io.StringIO(site.vosd("cdr", "export").output)))
+    assert [row["call_id"] for row in rows] == [call_id(2), call_id(1), call_id(3)]
+    listed = site.document("cdr", "list")
+    assert sorted(site.document("cdr", "export"), key=lambda each: each["call_id"]) == sorted(
+        listed, key=lambda each: each["call_id"]
+    )
+    printed = site.vosd("cdr", "list", "--csv").output.splitlines()
+    assert sorted(site.vosd("cdr", "export").output.splitlines()) == sorted(printed)
+    (last,) = site.document("cdr", "export", "--after", rows[1]["export_seq"])
+    assert last["call_id"] == call_id(3)
+
+
+def test_each_run_goes_on_where_the_one_before_ended(site):
+    site.book(calls(1, 2))
+    (first,) = site.export("--after", "0")
+    assert site.export() == []
+    site.book(calls(3))
+    (second,) = site.export()
+    assert (first["number"], first["rows"], second["number"], second["rows"]) == (1, 2, 2, 1)
+    assert site.exported() == [call_id(1), call_id(2), call_id(3)]
+    said = site.vosd("cdr", "export", "--after", "0", "--out", str(site.out))
+    assert (said.stdout, said.exit_code) == ("nothing new\n", 0)
+    assert "is for the first run only" in said.stderr
+
+
+def test_a_manifest_says_what_its_file_holds(site):
+    site.book([*calls(1, 2), refused_call(3)])
+    (shown,) = site.export()
+    (manifest,) = site.manifests()
+    (file,) = site.files()
+    assert manifest == shown
+    rows = site.document("cdr", "list")
+    assert manifest["file"] == file.name == f"cdr-{manifest['first']:012d}-{manifest['last']:012d}.csv"
+    assert manifest["sha256"] == hashlib.sha256(file.read_bytes()).hexdigest()
+    assert (manifest["bytes"], manifest["rows"], manifest["corrected_rows"]) == (file.stat().st_size, 3, 0)
+    assert [manifest["first"], manifest["last"]] == [pick(row["export_seq"] for row in rows) for pick in (min, max)]
+    for key in ("fee", "tax", "cost", "cost_tax"):
+        assert Decimal(manifest["sums"]["USD"][key]) == sum(Decimal(row[key]) for row in rows)
+    assert file.stat().st_mode & 0o007 == 0, "it has telephone numbers"
+
+
+def test_a_corrected_call_comes_again_and_the_manifest_says_so(site):
+    site.book(calls(1, 2))
+    site.export()
+    site.correct(1, "0.01", "t1")
+    columns = "columns: [call_id, fee, corrected]"
+    (manifest,) = site.export(profile=columns)
+    assert site.files()[1].read_text() == f"call_id,fee,corrected\n{call_id(1)},0.01,1\n"
+    assert (manifest["rows"], manifest["corrected_rows"]) == (1, 1)
+    assert manifest["corrected_sums"] == manifest["sums"]
+    assert manifest["sums"]["USD"]["fee"] == "0.01"
+    site.correct(1, "0.01", "t2")  # changes nothing
+    assert site.export(profile=columns) == []
+    assert site.vosd("ledger", "verify").exit_code == 0
+
+
+PROFILE = """
+name: billing
+columns:
+  - {title: Source, value: vosd-1}
+  - {column: answered_at, title: Answer}
+  - {column: callee_in, title: "B;Number"}
+  - {column: fee, title: Fee}
+  - node
+delimiter: ";"
+quoting: all
+line_end: crlf
+times: {format: "%d.%m.%Y %H:%M:%S", zone: Asia/Kolkata}
+money: {decimals: 3, decimal_comma: yes}
+answered_only: yes
+customers: acme
+max_rows: 2
+compression: gzip
+"""
+
+
+def test_a_profile_says_how_files_look(site):
+    others = [answered_call(index, customer_account="other", vendor_account="carrier") for index in (6, 7)]
+    site.book([*calls(1), refused_call(2), *others, *calls(3, 4)])
+    first, second = site.export(profile=PROFILE)
+    assert (first["rows"], second["rows"], first["format"], first["compression"]) == (2, 1, "csv", "gzip")
+    assert first["profile_sha256"] == hashlib.sha256(PROFILE.encode()).hexdigest()
+    text = gzip.decompress(site.files()[0].read_bytes()).decode()
+    header, row, *_, end = text.split("\r\n")
+    assert header == '"Source";"Answer";"B;Number";"Fee";"node"'
+    (shown,) = (each for each in site.document("cdr", "list") if each["call_id"] == call_id(1))
+    cells = [cell.strip('"') for cell in row.split(";")]
+    assert (cells[0], cells[2], cells[4], end) == ("vosd-1", shown["callee_in"], shown["node"], "")
+    assert len(cells[3].partition(",")[2]) == 3
+    assert cells[1].endswith(f":{shown['answered_at'][17:19]}")
+    assert site.export(profile=PROFILE) == [], "the other calls are of no interest"
+
+
+def test_json_lines_have_objects_and_numbers(site):
+    site.book(calls(1))
+    site.export(profile="{format: jsonl, columns: [call_id, started_at, attempts, charges, fee_breakdown, ringing_at],"
+                " times: {format: epoch_ms}}")  # fmt: skip
+    (line,) = site.files()[0].read_text().splitlines()
+    (shown,) = site.document("cdr", "list")
+    row = json.loads(line)
+    assert {key: row[key] for key in ("call_id", "attempts", "charges", "fee_breakdown")} == {
+        key: shown[key] for key in ("call_id", "attempts", "charges", "fee_breakdown")
+    }
+    assert isinstance(row["started_at"], int)
+
+
+@pytest.mark.parametrize(
+    ("profile", "line", "said"),
+    [
+        ("columns: [call_id, fea]", 1, "a column of calls, not 'fea'; did you mean 'fee'?"),
+        ("name: a/b", 1, "letters, digits"),
+        ("columns:\n  - call_id\n  - {colum: fee}", 3, "the name of a column, or {column: NAME, title: TEXT}"),
+        ("columns: [fee, fee]", 1, "'fee' stands twice"),
+        ("\nmax_rows: 0", 2, "a whole number from 1"),
+        ("times: {zone: Europe/Berlim}", 1, "Europe/Berlin"),
+        ("times: {format: today}", 1, "one of iso, epoch_ms, epoch, or a format"),
+        ("money: {decimal_comma: yes}", 1, "another delimiter"),
+        ("delimiter: '\"'", 1, "one character, or tab"),
+        ("colums: [fee]", 1, "did you mean 'columns'?"),
+        ("columns: []", 1, "at least one column"),
+    ],
+)
+def test_a_mistake_in_a_profile_has_its_line(site, profile, line, said):
+    site.profile.write_text(profile)
+    result = site.vosd("cdr", "export", "--profile", str(site.profile))
+    assert result.exit_code == 3
+    assert said in result.output
+    assert f"profile.yaml:{line}" in result.output
+
+
+def test_a_directory_that_is_missing_is_named(site):
+    result = site.vosd("cdr", "export", "--out", str(site.out / "missing"))
+    assert result.exit_code == 1
+    assert "is no directory" in result.output
+
+
+def test_two_runs_do_not_export_to_one_directory_at_once(site):
+    site.book(calls(1))
+    with export_files.opened(site.out, "cdr"):
+        result = site.vosd("cdr", "export", "--out", str(site.out))
+    assert result.exit_code == 1
+    assert "another run exports cdr" in result.output
+    assert len(site.export()) == 1
+
+
+def test_a_database_that_was_restored_is_refused(site):
+    site.book(calls(1))
+    earlier = site.database.read_bytes()
+    site.book(calls(2, 3))
+    site.export()
+    for leftover in (site.database, *site.database.parent.glob("vosd.db-*")):
+        leftover.unlink()
+    site.database.write_bytes(earlier)
+    result = site.vosd("cdr", "export", "--out", str(site.out))
+    assert (result.exit_code, "its newest number is" in result.output) == (1, True)
+    site.book(calls(4, 5, 6, 7))  # the numbers are given to others
+    result = site.vosd("cdr", "export", "--out", str(site.out))
+    assert (result.exit_code, "is another call's now" in result.output) == (1, True)
+    assert len(site.files()) == 1
+
+
+def killed_at(step: int, run) -> bool:
+    """Run in a process that is killed before its n-th write to the disk; return whether it was."""
+    child = os.fork()
+    if child:
+        _, status = os.waitpid(child, 0)
+        assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0
+        return os.WIFSIGNALED(status)
+    left = step
+
+    def dying(act):
+        def do(*arguments, **named):
+            nonlocal left
+            left -= 1
+            if left < 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return act(*arguments, **named)
+
+        return do
+
+    export_files.os = SimpleNamespace(**{**vars(os), "fsync": dying(os.fsync)})
+    Path.replace = dying(Path.replace)
+    try:
+        os._exit(run())
+    finally:
+        os._exit(70)
+
+
+@settings(max_examples=5, deadline=None, phases=(Phase.explicit, Phase.reuse, Phase.generate))
+@given(data=st.data())
+def test_whenever_it_is_killed_every_number_is_in_one_file(tmp_path_factory, migrated, data):
+    """A model: the calls booked and corrected so far, in the order of their numbers, are what the files hold."""
+    site = Site(tmp_path_factory.mktemp("killed"), migrated)
+    booked = corrections = 0
+    site.profile.write_text("max_rows: 3")
+    taken: dict[str, bytes] = {}
+    words = ("cdr", "export", "--out", str(site.out), "--profile", str(site.profile))
+    for _ in range(data.draw(st.integers(2, 4))):
+        if count := data.draw(st.integers(0, 4)):
+            site.book(calls(*range(booked + 1, booked + count + 1)))
+            booked += count
+        if booked and data.draw(st.booleans()):
+            corrections += 1
+            site.correct(data.draw(st.integers(1, booked)), f"1.{corrections:02d}", f"t{corrections}")
+        killed_at(data.draw(st.integers(0, 24)), lambda: site.vosd(*words).exit_code)
+        for path in site.files():
+            assert taken.setdefault(path.name, path.read_bytes()) == path.read_bytes(), "a file never changes"
+    assert site.vosd(*words).exit_code == 0
+    rows = [row for path in site.files() for row in csv.DictReader(io.StringIO(path.read_text()))]
+    numbers = [int(row["export_seq"]) for row in rows]
+    assert numbers == sorted(set(numbers)), "no number twice, and in order"
+    newest = {row["call_id"]: row for row in rows}
+    assert {key: row["fee"] for key, row in newest.items()} == {
+        each["call_id"]: each["fee"] for each in site.document("cdr", "list", "--limit", "1000")
+    }, "the newest row of every call has what it costs"
+    manifests = site.manifests()
+    assert [each["number"] for each in manifests] == list(range(1, len(manifests) + 1))
+    assert [each["file"] for each in manifests] == [path.name for path in site.files()]
+    for manifest, path in zip(manifests, site.files(), strict=True):
+        assert manifest["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert set(newest) == {call_id(index) for index in range(1, booked + 1)}
+    assert set(rows[0]) == set(KEYS) if rows else not booked

@@ -1,0 +1,204 @@
+"""Export of calls: from the books to lines, and to numbered files with manifests (ADR 71)."""
+
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import aclosing
+from decimal import Decimal
+from typing import Any, Final, Protocol
+
+from vosd import __version__
+from vosd.admin.export_files import ExportBlocked, ExportDirectory, Manifest, Part
+from vosd.admin.export_lines import Lines, columns_wanted
+from vosd.admin.export_profile import CORRECTED, Compression, ExportProfile
+from vosd.base.money import ZERO, format_amount
+from vosd.cdr.columns import EXPORT_SEQ, iso_utc
+
+WITNESSES: Final = 20
+_COUNTED: Final = (
+    EXPORT_SEQ.name, "call_id", CORRECTED.name, "answered_at", "customer_account", "vendor_account",
+    "currency", "fee", "tax", "vendor_currency", "cost", "cost_tax",
+)  # fmt: skip
+"""Columns that manifests and filters need."""
+
+Call = tuple[Any, ...]
+
+
+class Reader(Protocol):
+    """Where calls are read from: ``vosd.storage.export.SqlExport``."""
+
+    async def newest(self) -> int:
+        """Return the number up to which every commit can be read."""
+        ...
+
+    async def replaced(self, numbers: Mapping[int, str]) -> int | None:
+        """Return the first of these export numbers that another call has than the given one; None = none."""
+        ...
+
+    def pages(self, after: int, until: int, columns: Sequence[str]) -> AsyncGenerator[Sequence[Call], None]:
+        """Yield the calls with ``after < export_seq <= until`` in the order of their numbers."""
+        ...
+
+
+class Export:
+    """Calls of the books in the form of a profile."""
+
+    def __init__(self, reader: Reader, profile: ExportProfile) -> None:
+        self._reader = reader
+        self._profile = profile
+        self._columns = list(dict.fromkeys([*_COUNTED, *columns_wanted(profile.columns)]))
+        self.lines: Final = Lines(profile, self._columns)
+
+    async def calls(self, after: int) -> AsyncGenerator[Sequence[Call], None]:
+        """Yield the wanted calls behind a number, as far as they are booked now, a page at a time.
+
+        Raises:
+            StoreUnavailable: the database is away.
+        """
+        until = await self._reader.newest()
+        async with aclosing(self._reader.pages(after, until, self._columns)) as pages:
+            async for page in pages:
+                yield [call for call in page if self._is_wanted(call)]
+
+    async def to_files(
+        self, directory: ExportDirectory, after: int, now: Callable[[], int]
+    ) -> AsyncGenerator[Manifest, None]:
+        """Write the wanted calls behind those that were exported to files, and yield the manifest of each.
+
+        ``after`` is where a directory begins to which nothing was exported yet. ``now`` gives UTC milliseconds.
+
+        Raises:
+            ExportBlocked: the state is damaged, or the database has lost calls that were exported.
+            StoreUnavailable: the database is away; the next run goes on.
+            OSError: the directory cannot be written.
+        """
+        completed = directory.recover()
+        if completed is not None:
+            yield completed
+        if directory.is_new:
+            directory.begin_after(after)
+        until = await self._reader.newest()
+        await self._check(directory, until)
+        file: _File | None = None
+        async with aclosing(self._reader.pages(directory.state.last, until, self._columns)) as pages:
+            async for page in pages:
+                wanted = [call for call in page if self._is_wanted(call)]
+                while wanted:
+                    file = file or _File(self._profile, self.lines, directory)
+                    room = self._profile.max_rows - file.rows
+                    file.add(wanted[:room])
+                    wanted = wanted[room:]
+                    if file.rows == self._profile.max_rows:
+                        yield file.publish(file.last, now())
+                        file = None
+        if file is not None:
+            yield file.publish(until, now())
+        else:
+            directory.advance(until)
+
+    def _is_wanted(self, call: Call) -> bool:
+        profile = self._profile
+        return (
+            (not profile.answered_only or call[3] is not None)
+            and (not profile.customers or call[4] in profile.customers)
+            and (not profile.vendors or call[5] in profile.vendors)
+        )
+
+    async def _check(self, directory: ExportDirectory, until: int) -> None:
+        """Refuse a database that was restored to an earlier state: its numbers are given to other calls."""
+        state = directory.state
+        replaced = await self._reader.replaced(state.witnesses) if state.witnesses else None
+        if until >= state.last and replaced is None:
+            return
+        found = f"number {replaced} is another call's now" if replaced else f"its newest number is {until}"
+        message = (
+            f"calls up to number {state.last} were exported, but {found}: the database has lost commits or is another"
+            " one. Export to another directory with --after and a number from before the loss; call_id says which calls"
+            " were exported twice (docs/operations.md)"
+        )
+        raise ExportBlocked(message)
+
+
+class _File:
+    """A file while it is written, with its sums."""
+
+    def __init__(self, profile: ExportProfile, lines: Lines, directory: ExportDirectory) -> None:
+        self._profile = profile
+        self._lines = lines
+        self._directory = directory
+        self._part = Part(directory.part, is_compressed=profile.compression is Compression.GZIP)
+        self._part.write(lines.head())
+        self._first = 0
+        self._witnesses = list(directory.state.witnesses.items())
+        self.last = 0
+        self._sums, self._corrected_sums = _Sums(), _Sums()
+        self._corrected = 0
+        self.rows = 0
+
+    def add(self, calls: Sequence[Call]) -> None:
+        """Append calls."""
+        self._part.write(self._lines.lines(calls))
+        self._first = self._first or calls[0][0]
+        self.last = calls[-1][0]
+        self._witnesses = [*self._witnesses, *((call[0], call[1]) for call in calls[-WITNESSES:])][-WITNESSES:]
+        self.rows += len(calls)
+        for call in calls:
+            self._sums.add(call)
+            if call[2]:
+                self._corrected += 1
+                self._corrected_sums.add(call)
+
+    def publish(self, until: int, now: int) -> Manifest:
+        """Let the file appear; ``until`` is the number up to which calls need not be looked at again."""
+        size, digest = self._part.finish()
+        profile = self._profile
+        manifest = Manifest(
+            name=profile.name,
+            number=self._directory.state.number + 1,
+            file=f"{profile.name}-{self._first:012d}-{self.last:012d}{profile.ending}",
+            first=self._first,
+            last=self.last,
+            rows=self.rows,
+            sums=self._sums.to_json(),
+            corrected_rows=self._corrected,
+            corrected_sums=self._corrected_sums.to_json(),
+            bytes=size,
+            sha256=digest,
+            format=profile.format.value,
+            compression=profile.compression.value,
+            profile_sha256=profile.digest,
+            made_at=iso_utc(now),
+            version=__version__,
+        )
+        self._directory.publish(manifest, until, dict(self._witnesses))
+        return manifest
+
+
+class _Sums:
+    """Fee, tax, cost and cost_tax by currency; exact."""
+
+    def __init__(self) -> None:
+        self._fees: dict[str, tuple[Decimal, Decimal]] = {}
+        self._costs: dict[str, tuple[Decimal, Decimal]] = {}
+
+    def add(self, call: Call) -> None:
+        """Add a call's."""
+        currency, fee, tax, vendor_currency, cost, cost_tax = call[6:12]
+        for sums, key, net, gross in (
+            (self._fees, currency, fee, tax),
+            (self._costs, vendor_currency or currency, cost, cost_tax),
+        ):
+            if net or gross:
+                before = sums.get(key or "", (ZERO, ZERO))
+                sums[key or ""] = (before[0] + net, before[1] + gross)
+
+    def to_json(self) -> dict[str, dict[str, str]]:
+        """Return the sums as text; nothing of a currency in which no call cost anything."""
+        none = (ZERO, ZERO)
+        return {
+            currency: {
+                "fee": format_amount(self._fees.get(currency, none)[0]),
+                "tax": format_amount(self._fees.get(currency, none)[1]),
+                "cost": format_amount(self._costs.get(currency, none)[0]),
+                "cost_tax": format_amount(self._costs.get(currency, none)[1]),
+            }
+            for currency in sorted({*self._fees, *self._costs})
+        }

@@ -1,0 +1,223 @@
+"""The directory of exported files: each file appears whole and once, whenever the program is killed (ADR 71).
+
+What will appear is written to the state before it appears, so the next run knows what to complete. Refuses to know what
+is in a file.
+"""
+
+import fcntl
+import gzip
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from vosd.base.errors import VosError
+
+STATE_VERSION: Final = 1
+_MODE: Final = 0o640
+"""Telephone numbers: for the owner, and for the group of who fetches the files."""
+_READ_AT_ONCE: Final = 1 << 20
+_GZIP_LEVEL: Final = 6
+
+
+class ExportBlocked(VosError):  # noqa: N818 - states what was found
+    """The directory cannot be exported to; the message says what to do."""
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """What a file holds; stands beside it as JSON."""
+
+    name: str
+    number: int
+    """1, 2, 3 ... without gap within the directory and name."""
+    file: str
+    first: int
+    """``export_seq`` of the first call."""
+    last: int
+    """``export_seq`` of the last call."""
+    rows: int
+    sums: dict[str, dict[str, str]]
+    """By currency: fee, tax, cost, cost_tax of all calls."""
+    corrected_rows: int
+    """Calls whose charges were corrected: an earlier file may have them with other amounts."""
+    corrected_sums: dict[str, dict[str, str]]
+    """The part of ``sums`` that is of these calls."""
+    bytes: int
+    sha256: str
+    """Of the file as it is, compressed or not."""
+    format: str
+    compression: str
+    profile_sha256: str | None
+    made_at: str
+    version: str
+
+
+class State(msgspec.Struct, frozen=True, kw_only=True):
+    """How far the export is."""
+
+    version: int = STATE_VERSION
+    last: int = 0
+    """``export_seq`` up to which calls were exported, or are of no interest to the profile."""
+    number: int = 0
+    """Of the newest file."""
+    witnesses: dict[int, str] = {}
+    """The newest exported numbers and their calls: shows a database that was restored to an earlier state."""
+    pending: Manifest | None = None
+    """A file that is about to appear."""
+
+
+class ExportDirectory:
+    """One directory and name; made by ``opened``, which holds its lock."""
+
+    def __init__(self, directory: Path, name: str) -> None:
+        self._directory = directory
+        self._name = name
+        self._state_file = directory / f".{name}.state.json"
+        self.part: Final = directory / f".{name}.part"
+        """The file that is being written."""
+        self.state = State()
+        self.is_new = True
+        """Whether nothing was exported here before."""
+
+    def recover(self) -> Manifest | None:
+        """Read the state, complete a file that was about to appear, and return its manifest.
+
+        Raises:
+            ExportBlocked: the state cannot be read.
+        """
+        found = self._read_state()
+        if found is not None:
+            self.state, self.is_new = found, False
+        pending = self.state.pending
+        if pending is None:
+            return None
+        if self.part.exists() and _digest(self.part) != pending.sha256:
+            # It was on the disk before the state was, so the disk is damaged. Nothing has appeared yet: write it again.
+            self._save(msgspec.structs.replace(self.state, pending=None))
+            return None
+        self._show(pending)
+        return pending
+
+    def begin_after(self, after: int) -> None:
+        """Start behind a number; nothing was exported here before."""
+        self.state = State(last=after)
+
+    def advance(self, last: int) -> None:
+        """Remember that the profile wants none of the calls up to a number."""
+        if last != self.state.last:
+            self._save(msgspec.structs.replace(self.state, last=last))
+
+    def publish(self, manifest: Manifest, last: int, witnesses: dict[int, str]) -> None:
+        """Let the written part appear under its name, then its manifest."""
+        self._save(msgspec.structs.replace(self.state, last=last, witnesses=witnesses, pending=manifest))
+        self._show(manifest)
+
+    def _show(self, manifest: Manifest) -> None:
+        if self.part.exists():  # else it has appeared, and who fetches files may have taken it
+            self.part.replace(self._directory / manifest.file)
+        self._write(self._directory / f"{manifest.file}.json", msgspec.json.format(msgspec.json.encode(manifest)))
+        self._save(msgspec.structs.replace(self.state, number=manifest.number, pending=None))
+
+    def _read_state(self) -> State | None:
+        try:
+            text = self._state_file.read_bytes()
+        except FileNotFoundError:
+            return None
+        try:
+            found = msgspec.json.decode(text, type=State)
+        except msgspec.DecodeError as error:
+            advice = "remove it, and say --after with the last of the newest manifest"
+            message = f"{self._state_file} is damaged ({error}): {advice}"
+            raise ExportBlocked(message) from error
+        if found.version != STATE_VERSION:
+            message = f"{self._state_file} was written by another version of vosd (form {found.version}): use that one"
+            raise ExportBlocked(message)
+        return found
+
+    def _save(self, state: State) -> None:
+        self._write(self._state_file, msgspec.json.format(msgspec.json.encode(state)))
+        self.state = state
+
+    def _write(self, path: Path, content: bytes) -> None:
+        """Replace a file at once, also where the power fails."""
+        draft = self._directory / f".{self._name}.draft"
+        with open_private(draft) as file:
+            file.write(content)
+            settle(file)
+        draft.replace(path)
+        _settle_directory(self._directory)
+
+
+@contextmanager
+def opened(directory: Path, name: str) -> Iterator[ExportDirectory]:
+    """Yield a directory that no other run exports to meanwhile.
+
+    Raises:
+        ExportBlocked: it does not exist, or another run has it.
+    """
+    try:
+        lock = open_private(directory / f".{name}.lock")
+    except FileNotFoundError as error:
+        message = f"{directory} is no directory: make it, for the user who runs this"
+        raise ExportBlocked(message) from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            message = f"another run exports {name} to {directory} now: wait for its end"
+            raise ExportBlocked(message) from error
+        yield ExportDirectory(directory, name)
+
+
+class Part:
+    """The file that is being written: counts and digests what is written to the disk."""
+
+    def __init__(self, path: Path, *, is_compressed: bool) -> None:
+        self._path = path
+        self._file = open_private(path)
+        # Without name and time, so that the same calls give the same file.
+        self._out: Any = gzip.GzipFile("", "wb", _GZIP_LEVEL, self._file, mtime=0) if is_compressed else self._file
+
+    def write(self, data: bytes) -> None:
+        """Append to the file."""
+        self._out.write(data)
+
+    def finish(self) -> tuple[int, str]:
+        """Bring the file to the disk; return its size in bytes and its SHA-256."""
+        if self._out is not self._file:
+            self._out.close()
+        settle(self._file)
+        self._file.close()
+        _settle_directory(self._path.parent)  # a state that names the file is never on the disk without it
+        return self._path.stat().st_size, _digest(self._path)
+
+
+def open_private(path: Path) -> Any:
+    """Open a file for writing, which its owner and its group may read."""
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, _MODE), "wb")
+
+
+def settle(file: Any) -> None:
+    """Bring what was written to the disk."""
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _settle_directory(directory: Path) -> None:
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _digest(path: Path) -> str:
+    found = hashlib.sha256()
+    with path.open("rb") as file:
+        while data := file.read(_READ_AT_ONCE):
+            found.update(data)
+    return found.hexdigest()

@@ -1,0 +1,144 @@
+"""Calls as lines of CSV or JSON by a profile. Refuses to know where lines go."""
+
+import csv
+import io
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Any, Final
+
+import msgspec
+
+from vosd.admin.export_profile import (
+    EXPORTED,
+    ExportColumn,
+    ExportProfile,
+    Format,
+    LineEnd,
+    Quoting,
+    TimeForm,
+)
+from vosd.base.money import format_amount, unit_of
+from vosd.cdr.columns import ATTEMPTS, attempt_object, charge_object, iso_utc
+from vosd.cdr.kinds import Column, Kind
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_ENDS: Final = {LineEnd.LF: "\n", LineEnd.CRLF: "\r\n"}
+_json: Final = msgspec.json.Encoder(order=None)
+
+Notation = Callable[[Any], Any]
+
+
+class Lines:
+    """Writes calls by a profile; a call is a tuple of the values of ``columns``."""
+
+    def __init__(self, profile: ExportProfile, columns: Sequence[str]) -> None:
+        self._profile = profile
+        self._is_csv = profile.format is Format.CSV
+        self._end = _ENDS[profile.line_end]
+        self._titles = [column.title for column in profile.columns]
+        self._cells: list[tuple[int, Notation | None, str]] = [
+            (-1, None, column.constant)
+            if column.source is None
+            else (columns.index(column.source), _notation(profile, EXPORTED[column.source]), "")
+            for column in profile.columns
+        ]
+
+    def head(self) -> bytes:
+        """Return the header, where the profile wants one."""
+        return self._csv([self._titles]) if self._is_csv and self._profile.header else b""
+
+    def lines(self, calls: Iterable[Sequence[Any]]) -> bytes:
+        """Return a line for each call."""
+        if self._is_csv:
+            return self._csv(map(self._row, calls))
+        end = self._end.encode()
+        return b"".join(_json.encode(self.object(call)) + end for call in calls)
+
+    def object(self, call: Sequence[Any]) -> dict[str, Any]:
+        """Return a call by the titles of its columns."""
+        return dict(zip(self._titles, self._row(call), strict=True))
+
+    def _row(self, call: Sequence[Any]) -> list[Any]:
+        cells = []
+        for place, notation, constant in self._cells:
+            if place < 0:
+                cells.append(constant)
+                continue
+            value = call[place]
+            cells.append(value if notation is None or value is None else notation(value))
+        return cells
+
+    def _csv(self, rows: Iterable[Sequence[Any]]) -> bytes:
+        text = io.StringIO()
+        profile = self._profile
+        writer = csv.writer(
+            text,
+            delimiter=profile.delimiter,
+            quoting=csv.QUOTE_ALL if profile.quoting is Quoting.ALL else csv.QUOTE_MINIMAL,
+            lineterminator=self._end,
+        )
+        writer.writerows(rows)
+        return text.getvalue().encode()
+
+
+def columns_wanted(columns: Iterable[ExportColumn]) -> list[str]:
+    """Return the names of the columns to read, each once."""
+    return list(dict.fromkeys(column.source for column in columns if column.source is not None))
+
+
+def _notation(profile: ExportProfile, column: Column) -> Notation | None:
+    is_csv = profile.format is Format.CSV
+    match column.kind:
+        case Kind.TIME:
+            return _time(profile)
+        case Kind.AMOUNT:
+            return _amount(profile)
+        case Kind.DOCUMENT:
+            return None if is_csv else _raw
+        case Kind.ROWS:
+            row = attempt_object if column.name == ATTEMPTS.name else charge_object
+            if is_csv:
+                return lambda rows: msgspec.json.encode([row(each) for each in rows]).decode()
+            return lambda rows: [row(each) for each in rows]
+        case _:
+            return None
+
+
+def _raw(document: str) -> Any:
+    try:
+        return msgspec.json.decode(document)
+    except msgspec.DecodeError:
+        return document  # a damaged breakdown must not hide the call
+
+
+def _time(profile: ExportProfile) -> Notation:
+    form, zone = profile.time_form, profile.zone
+    match form:
+        case TimeForm.EPOCH_MS:
+            return lambda wall_ms: wall_ms
+        case TimeForm.EPOCH:
+            return lambda wall_ms: wall_ms // 1_000
+        case TimeForm.ISO if zone is None:
+            return iso_utc
+        case TimeForm.ISO:
+            return lambda wall_ms: _moment(wall_ms, profile).isoformat(timespec="milliseconds")
+    return lambda wall_ms: _moment(wall_ms, profile).strftime(form)
+
+
+def _moment(wall_ms: int, profile: ExportProfile) -> datetime:
+    return (_EPOCH + timedelta(milliseconds=wall_ms)).astimezone(profile.zone or UTC)
+
+
+def _amount(profile: ExportProfile) -> Notation:
+    if profile.decimals is None:
+        exact: Callable[[Decimal], str] = format_amount
+    else:
+        unit = unit_of(profile.decimals)
+
+        def exact(amount: Decimal) -> str:
+            return format(amount.quantize(unit, rounding=ROUND_HALF_UP), "f")
+
+    if not profile.decimal_comma:
+        return exact
+    return lambda amount: exact(amount).replace(".", ",")
