@@ -35,6 +35,7 @@ def test_a_call_that_failed_is_drawn_afterwards_with_both_attempts(stage: Stage,
 
     drawn = stage.daemon.succeed("cdr", "show", record["call_id"], "--ladder", "--pcap", str(capture))
     shown = stage.daemon.ask("cdr", "show", record["call_id"], "--ladder")
+    page = stage.daemon.succeed("why", "--callee", call.callee)
 
     lines = drawn.splitlines()
     assert lines[0].startswith(f"call {record['call_id']}: ")
@@ -45,7 +46,9 @@ def test_a_call_that_failed_is_drawn_afterwards_with_both_attempts(stage: Stage,
     assert [start[0] if start[0] != "SIP/2.0" else start[1] for start in starts] == ["INVITE", "486", "ACK"]
     assert shown["end_reason"] == "Busy"
     assert "Authorization: blanked" in shown["messages"][0]["message"]
-    assert SECRET not in json.dumps(shown)
+    assert SECRET not in json.dumps(shown) + page
+    assert page.splitlines()[1] == "  Busy, 486: A gateway said that the called party is busy."
+    assert drawn.strip() in page, "the ladder"
     assert SECRET.encode() not in capture.read_bytes()
     assert capture.read_bytes().count(b"INVITE sip:") == 3
 
@@ -58,11 +61,14 @@ def test_a_call_is_drawn_while_it_runs_and_not_after_it_has_ended_well(stage: St
         so_far = stage.daemon.succeed("cdr", "show", short, "--ladder")
         document = stage.daemon.ask("cdr", "show", short, "--ladder")
         without = stage.daemon.verb("cdr", "show", short)
+        page = stage.daemon.ask("why", "--callee", talk.callee)
         among_calls = stage.daemon.succeed("calls", "--ladder", short)
         talk.hang_up()
     assert so_far.splitlines()[0].startswith(f"call {running['call_id']}: ")
     assert "ACK 1" in so_far
     assert among_calls == so_far
+    assert (page["live"], page["calls"], [each["state"] for each in page["running"]]) == (True, [], ["talking"])
+    assert page["running"][0]["messages"][0]["message"].startswith("INVITE ")
     assert stage.daemon.verb("calls", "--ladder", short).code == 1
     assert so_far.rstrip().endswith("the call goes on")
     assert (document["outcome"], document["gateways"]) == (None, ["carrier-a"])

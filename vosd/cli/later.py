@@ -25,7 +25,6 @@ def not_built_yet(name: str) -> Verb:
     )
 
 
-why = not_built_yet("why")
 reconcile = not_built_yet("reconcile")
 report = not_built_yet("report")
 backup = not_built_yet("backup")

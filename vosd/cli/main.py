@@ -29,7 +29,7 @@ VERBS: Final = {
     "trace": "vosd.cli.trace:trace",
     "alarms": "vosd.cli.alarms:alarms",
     "blacklist": "vosd.cli.blacklist:blacklist",
-    "why": "vosd.cli.later:why",
+    "why": "vosd.cli.why_calls:why",
     "rerate": "vosd.cli.rerate:rerate",
     "reconcile": "vosd.cli.later:reconcile",
     "report": "vosd.cli.later:report",

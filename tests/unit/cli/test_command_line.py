@@ -60,8 +60,6 @@ def test_wrong_usage_is_exit_2_and_prints_nothing_to_standard_output(words: list
 @pytest.mark.parametrize(
     "words",
     [
-        ["why", "--callee", "4420"],
-        ["alarms", "--json"],
         ["reconcile"],
         ["report"],
         ["backup"],

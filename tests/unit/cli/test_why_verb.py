@@ -1,0 +1,106 @@
+"""``vosd why`` of stored calls, without a daemon."""
+
+import re
+from pathlib import Path
+
+import pytest
+from doubles.ended_calls import ended_call
+from doubles.installation import Installation
+
+from vosd.admin.advice import ADVICE, advice
+from vosd.base.cause import EndReason
+from vosd.cdr.record import Attempt
+from vosd.storage.migrate import migrate
+from vosd.testing.data.builders import applied_rate
+from vosd.testing.data.records import call_id, refused_call
+
+SINCE = ("--since", "2026-01-01T00:00:00Z")
+VERDICTS = '{"plan":"premium","refusal":"","left":[{"routing_gateway":"trunk-9","reason":"capacity: 20 of 20"}]}'
+TRIED = (
+    Attempt(gateway="trunk-1", code=0, ms=5_000, pdd_ms=None, reason="Unavailable"),
+    Attempt(gateway="trunk-2", code=503, ms=5_100, pdd_ms=80, reason="Unavailable"),
+)
+DOCUMENTS = Path(__file__).parents[3] / "docs"
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory) -> Installation:
+    installation = Installation(tmp_path_factory.mktemp("why"))
+    migrate(installation.url)
+    failed = {"end_reason": "Unavailable", "sip_code": 503, "attempts": TRIED, "verdicts": VERDICTS}
+    installation.book(
+        [
+            refused_call(1, callee_in="+4930111", mapping_gateway="pbx", **failed),
+            refused_call(2, callee_in="4930112", end_reason="No Available Route", sip_code=404),
+            refused_call(3, callee_in="4930113", caller_in="1001\x1b[2J"),
+            ended_call(4, applied_rate("0.60", tax_rate="10"), applied_rate("0.30")),
+        ]
+    )
+    return installation
+
+
+def test_the_page_begins_with_the_reason_and_what_to_do(site):
+    said = site.vosd("why", "--callee", "4930111", *SINCE)
+    lines = said.stdout.splitlines()
+    assert said.exit_code == 0
+    assert lines[0].endswith("1000 -> +4930111  from pbx")
+    assert lines[1] == "  Unavailable, 503: Every gateway that was tried failed."
+    assert lines[2].startswith("  To do: look at the codes of the attempts below")
+    shown = re.sub(" +", " ", said.stdout)
+    assert "trunk-1 no response 5000 Unavailable" in shown
+    assert "trunk-2 503 5100 80 Unavailable" in shown
+    assert "trunk-9 capacity: 20 of 20" in shown
+    assert "plan premium" in shown
+    assert f"-g '{call_id(1)}|" in said.stdout
+    assert "from the database alone" in said.stderr
+
+
+def test_the_newest_calls_come_first_and_the_others_are_counted(site):
+    said = site.vosd("why", "--callee", "49301", "--limit", "2", *SINCE)
+    heads = [line for line in said.stdout.splitlines() if " -> " in line]
+    assert [head.split(" -> ")[1].split()[0] for head in heads] == ["4930113", "4930112"]
+    assert "older calls that fit: 1; say --limit, --until or --caller" in said.stderr
+    assert "\x1b" not in said.stdout, "what a caller sends does not control the terminal"
+
+
+def test_an_answered_call_shows_its_charges(site):
+    (call,) = site.document("why", "--callee", "44", *SINCE)["calls"]
+    said = site.vosd("why", "--callee", call["callee_in"], *SINCE).stdout
+    assert "They talked for 61.500 s; ended by: caller." in said
+    assert [(each["role"], each["account"]) for each in call["charges"]] == [
+        ("customer", "customer-4"),
+        ("vendor", "vendor-4"),
+    ]
+    assert call["charges"][0]["fee"] in said
+    assert "To do" not in said
+
+
+def test_the_document_has_the_same(site):
+    page = site.document("why", "--callee", "4930111", *SINCE)
+    (call,) = page["calls"]
+    assert (page["live"], page["running"], page["more"]) == (False, [], 0)
+    assert call["headline"].startswith("Unavailable, 503: ")
+    assert [each["gateway"] for each in call["attempts"]] == ["trunk-1", "trunk-2"]
+    assert call["left"] == [{"routing_gateway": "trunk-9", "reason": "capacity: 20 of 20"}]
+    assert (call["messages"], call["plan"]) == (None, "premium")
+
+
+def test_the_caller_and_the_span_choose_too(site):
+    assert site.document("why", "--callee", "49301", "--caller", "1001", *SINCE)["calls"][0]["call_id"] == call_id(3)
+    assert site.document("why", "--callee", "49301", "--until", "2020-01-01T00:00:00Z", *SINCE)["calls"] == []
+    assert "no calls" in site.vosd("why", "--callee", "99", *SINCE).stdout
+    assert site.vosd("why", *SINCE).exit_code == 2
+
+
+def test_every_end_reason_has_its_advice_and_some_codes_more(site):
+    assert set(ADVICE) == set(EndReason)
+    no_prefix = advice(refused_call(1, end_reason="No Available Route", sip_code=404))
+    none_free = advice(refused_call(1, end_reason="No Available Route", sip_code=503))
+    assert "no routing gateway has a prefix" in no_prefix.said.lower()
+    assert none_free == ADVICE[EndReason.NO_AVAILABLE_ROUTE]
+    assert "this version" in advice(refused_call(1, end_reason="New Reason")).said
+
+
+def test_the_table_of_end_reasons_names_every_reason_that_has_an_advice():
+    page = (DOCUMENTS / "operations.md").read_text().partition("## Why calls end")[2].partition("\n## ")[0]
+    assert [reason.text for reason in EndReason if f"`{reason.text}`" not in page] == []

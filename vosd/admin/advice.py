@@ -1,0 +1,124 @@
+"""Why a call ended in one sentence, and what an operator does about it; ``docs/operations.md`` says more."""
+
+from typing import Final, NamedTuple
+
+from vosd.base.cause import EndReason
+from vosd.cdr.record import CallRecord
+
+
+class Advice(NamedTuple):
+    """What happened, and what to do; an empty ``todo`` = nothing."""
+
+    said: str
+    todo: str = ""
+
+
+_NO_PREFIX: Final = Advice(
+    "No routing gateway has a prefix for the called number.", "add the prefix to a gateway, or its routing plan"
+)
+_TIMED_OUT: Final = Advice(
+    "No gateway answered the INVITE within response_timeout.",
+    "look at the gateways below: are they up, is their address right, does a firewall drop our packets",
+)
+ADVICE: Final[dict[EndReason, Advice]] = {
+    EndReason.NORMAL: Advice("The call was answered, and a party hung up."),
+    EndReason.CANCELLED: Advice("The caller gave up before the answer."),
+    EndReason.BUSY: Advice("A gateway said that the called party is busy."),
+    EndReason.NO_ANSWER: Advice(
+        "It rang, and was not answered within ring_timeout.", "raise ring_timeout if it is too short"
+    ),
+    EndReason.REJECTED: Advice("A gateway refused the call.", "ask the vendor why; its code is in the attempts below"),
+    EndReason.NOT_FOUND: Advice(
+        "A gateway said that the number does not exist.", "compare callee_out with the form that the vendor expects"
+    ),
+    EndReason.UNAVAILABLE: Advice(
+        "Every gateway that was tried failed.",
+        "look at the codes of the attempts below, then at vosd status --gateways",
+    ),
+    EndReason.UNKNOWN_SOURCE: Advice(
+        "No mapping gateway or phone has the address that the call came from.",
+        "compare source_address with the hosts of the mapping gateways",
+    ),
+    EndReason.AUTHENTICATION_FAILED: Advice("The password was wrong.", "compare the credentials with the customer"),
+    EndReason.NO_MATCHING_RATE: Advice(
+        "The customer's rate group has no rate for the called number.", "add the prefix to the rate group, or *"
+    ),
+    EndReason.RATE_TYPE_NOT_ALLOWED: Advice(
+        "The account may not call numbers of this rate type.", "compare rate_types of the account with the rate"
+    ),
+    EndReason.INSUFFICIENT_BALANCE: Advice(
+        "The account has less left than the first minutes of the call cost.",
+        "look at vosd account show; the customer has to pay, or needs a higher overdraft_limit",
+    ),
+    EndReason.BALANCE_EXHAUSTED: Advice(
+        "The account was used up while the parties talked.",
+        "the customer has to pay, or needs a higher overdraft_limit",
+    ),
+    EndReason.ACCOUNT_EXPIRED: Advice("The account has expired.", "look at expires_at in vosd account show"),
+    EndReason.ACCOUNT_DISABLED: Advice(
+        "The account or the mapping gateway is disabled or blocked.",
+        "look at enabled in the configuration and at vosd overrides list",
+    ),
+    EndReason.ACCOUNT_CAPACITY: Advice(
+        "The account had as many calls as it may have.", "raise its max_concurrent or max_cps, or leave it so"
+    ),
+    EndReason.NO_AVAILABLE_ROUTE: Advice(
+        "Gateways have a prefix for the number, and none could take the call.",
+        "look at the reasons below; vosd route explain --live says how it is now",
+    ),
+    EndReason.GATEWAY_CAPACITY: Advice(
+        "The mapping gateway had as many calls as it may have.", "raise its max_concurrent, or leave it so"
+    ),
+    EndReason.GATEWAY_RATE_LIMIT: Advice(
+        "The mapping gateway sent more calls a second than it may.", "raise its max_cps, or leave it so"
+    ),
+    EndReason.NUMBER_NOT_ALLOWED: Advice(
+        "A list, a length or a number section forbids one of the numbers.", "vosd route explain names which"
+    ),
+    EndReason.LOOP: Advice(
+        "The call came back to us, or went through too many switches.", "a vendor routes to us: take the number from it"
+    ),
+    EndReason.SESSION_INTERVAL_TOO_SMALL: Advice(
+        "The caller wanted its session refreshed more often than allowed.",
+        "nothing, if it calls again; else lower SS_SIP_SESSION_MIN_SE",
+    ),
+    EndReason.NO_COMMON_CODEC: Advice("The parties have no codec in common.", "compare the offers in the ladder"),
+    EndReason.NO_MEDIA_PORT: Advice("All media ports were in use.", "widen the range of ports"),
+    EndReason.NO_ACK: Advice(
+        "The caller never acknowledged our answer.",
+        "a firewall, or a wrong sip.advertise: look at Contact in the ladder",
+    ),
+    EndReason.SESSION_TIMEOUT: Advice(
+        "A party was gone: it did not refresh its session.", "look at session_refresh_failed in vosd status"
+    ),
+    EndReason.MAXIMUM_DURATION: Advice(
+        "The call reached its longest duration.",
+        "look at max_call_seconds; at 7,200 s a party has no session timer",
+    ),
+    EndReason.NO_MEDIA: Advice("There was no sound for too long.", "look for a firewall between the parties"),
+    EndReason.ADMINISTRATIVE: Advice("An operator ended the call (vosd hangup)."),
+    EndReason.OVERLOAD: Advice(
+        "The switch had too much to do.", "look at the log for overload_begins, and at disk and database"
+    ),
+    EndReason.SHUTDOWN: Advice("The switch was stopped, and the grace time was over."),
+    EndReason.LOST: Advice(
+        "The switch was gone for longer than the call could wait.", "look at the log for why it stopped"
+    ),
+}
+"""By end reason; some codes say more (``advice``)."""
+_BY_CODE: Final = {
+    (EndReason.NO_AVAILABLE_ROUTE, 404): _NO_PREFIX,
+    (EndReason.NO_ANSWER, 408): _TIMED_OUT,
+}
+_UNKNOWN: Final = Advice(
+    "The end reason is none of this version.", "read docs/operations.md of the version that wrote it"
+)
+
+
+def advice(record: CallRecord) -> Advice:
+    """Return what an operator reads first about an ended call."""
+    try:
+        reason = EndReason(record.end_reason)
+    except ValueError:
+        return _UNKNOWN
+    return _BY_CODE.get((reason, record.sip_code or 0), ADVICE[reason])

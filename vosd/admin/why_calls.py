@@ -1,0 +1,158 @@
+"""Everything about the calls to a number on one page: from the database, and from the switch where it runs.
+
+The log is not read: it belongs to the system's journal. Each call names the span in which to look there.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final, NamedTuple
+
+from vosd.admin.advice import advice
+from vosd.admin.control import DaemonUnreachableError, RunningSwitch
+from vosd.admin.tracing import NothingKeptError, messages_json, messages_of, running_call, traced_call
+from vosd.admin.why import why
+from vosd.base.number import for_matching
+from vosd.cdr.charges import charges_of
+from vosd.cdr.columns import attempt_object, charge_object, iso_utc
+from vosd.cdr.record import CallRecord
+from vosd.obs.traced import TracedCall
+from vosd.storage.ports import CallFilter, Queries
+
+MORE_COUNTED: Final = 100
+"""Calls beyond the limit that are counted."""
+_CHARGE: Final = ("role", "account", "level", "rate_group", "rate_prefix", "billed_seconds", "fee", "tax", "currency")
+
+
+class EndedCall(NamedTuple):
+    """A call with a CDR."""
+
+    record: CallRecord
+    traced: TracedCall | None
+    """None = its messages are not kept any more, or no switch runs."""
+
+
+class GoingOn(NamedTuple):
+    """A call without a CDR yet."""
+
+    shown: Mapping[str, Any]
+    """As ``vosd calls`` lists it."""
+    traced: TracedCall | None
+
+
+class Page(NamedTuple):
+    """What was found, the newest call first."""
+
+    is_live: bool
+    """Whether the switch was asked."""
+    running: Sequence[GoingOn]
+    ended: Sequence[EndedCall]
+    more: int
+    """Calls that fit and are older; at most ``MORE_COUNTED`` are counted."""
+
+
+async def find(queries: Queries, switch: RunningSwitch, wanted: CallFilter) -> Page:
+    """Return the calls that fit, ``wanted.limit`` of those that are over.
+
+    Running calls are shown however long ago they began, by the number that is billed.
+
+    Raises:
+        StoreUnavailable: the database is away.
+    """
+    try:
+        running = await _running(switch, wanted)
+        is_live = True
+    except DaemonUnreachableError:
+        running, is_live = [], False
+    found = await queries.calls(replace(wanted, limit=wanted.limit + MORE_COUNTED))
+    over = {call.record.call_id for call in found}
+    ended = [
+        EndedCall(call.record, await _messages(switch, call.record) if is_live else None)
+        for call in found[: wanted.limit]
+    ]
+    running = [each for each in running if each.shown["call_id"] not in over]
+    return Page(is_live, running, ended, max(0, len(found) - wanted.limit))
+
+
+async def _running(switch: RunningSwitch, wanted: CallFilter) -> list[GoingOn]:
+    """Return the running calls that fit, the newest first."""
+    rows: list[dict[str, Any]] = await switch.ask("calls")
+    fitting = [
+        row
+        for row in rows
+        if _begins(row["callee"], wanted.callee)
+        and _begins(row["caller"], wanted.caller)
+        and (wanted.until is None or row["started_at"] < iso_utc(wanted.until))
+    ]
+    return [GoingOn(row, await running_call(switch, row["call_id"])) for row in fitting[: -wanted.limit - 1 : -1]]
+
+
+def _begins(number: str | None, beginning: str | None) -> bool:
+    return beginning is None or for_matching(number or "").startswith(for_matching(beginning))
+
+
+async def _messages(switch: RunningSwitch, record: CallRecord) -> TracedCall | None:
+    try:
+        return traced_call(record, (await messages_of(switch, record)).messages)
+    except (NothingKeptError, DaemonUnreachableError):
+        return None
+
+
+def headline(record: CallRecord) -> str:
+    """Return why a call ended, in one sentence."""
+    said = advice(record).said
+    if record.answered_at is None:
+        return f"{record.end_reason}, {record.sip_code or 'no code'}: {said}"
+    seconds = record.hold_time_ms / 1_000
+    return f"{record.end_reason}: {said} They talked for {seconds:.3f} s; ended by: {record.hangup_source}."
+
+
+def call_json(call: EndedCall) -> dict[str, Any]:
+    """Return the JSON object of a call that is over; its keys are stable."""
+    record = call.record
+    found = why(record)
+    return {
+        "call_id": record.call_id,
+        "headline": headline(record),
+        "todo": advice(record).todo or None,
+        "end_reason": record.end_reason,
+        "sip_code": record.sip_code,
+        "reason_text": record.reason_text,
+        "hangup_source": record.hangup_source,
+        "started_at": iso_utc(record.started_at),
+        "answered_at": None if record.answered_at is None else iso_utc(record.answered_at),
+        "ended_at": iso_utc(record.ended_at),
+        "caller_in": record.caller_in,
+        "callee_in": record.callee_in,
+        "callee_out": record.callee_out,
+        "mapping_gateway": record.mapping_gateway,
+        "source_address": record.source_address,
+        "customer_account": record.customer_account,
+        "refusal": found["refusal"],
+        "plan": found["plan"],
+        "attempts": [attempt_object(each) for each in record.attempts],
+        "left": found["left"],
+        "more_left": found["more_left"],
+        "is_kept": found["is_kept"],
+        "charges": [{key: charge_object(each)[key] for key in _CHARGE} for each in charges_of(record)],
+        "messages": None if call.traced is None else messages_json(call.traced.messages),
+        "log": log_command(record),
+    }
+
+
+def page_json(page: Page) -> dict[str, Any]:
+    """Return the JSON document of ``vosd why``."""
+    return {
+        "live": page.is_live,
+        "running": [
+            {**each.shown, "messages": None if each.traced is None else messages_json(each.traced.messages)}
+            for each in page.running
+        ],
+        "calls": [call_json(each) for each in page.ended],
+        "more": page.more,
+    }
+
+
+def log_command(record: CallRecord) -> str:
+    """Return the command that shows what the log of a switch under systemd says of the time of a call."""
+    since, until = record.started_at // 1_000, record.ended_at // 1_000 + 2
+    return f'journalctl -u vosd --since @{since} --until @{until} -g \'{record.call_id}|"warning"|"error"\''

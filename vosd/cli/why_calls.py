@@ -1,0 +1,120 @@
+"""``vosd why``: the calls to a number on one page."""
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from vosd.cli import output
+from vosd.cli.arguments import MOMENT
+from vosd.cli.command import Invocation, Verb, json_option, pass_invocation
+from vosd.cli.trace import ladder
+
+if TYPE_CHECKING:
+    from vosd.admin.why_calls import EndedCall, GoingOn, Page
+    from vosd.storage.ports import CallFilter
+
+_DAY_MS: Final = 86_400_000
+_SHOWN_OF_CALL: Final = ("callee_out", "source_address", "customer_account", "reason_text", "refusal", "plan")
+_NO_DAEMON: Final = "no switch answers: this is from the database alone, without running calls and without ladders"
+
+
+@click.command(cls=Verb)
+@click.option("--callee", metavar="NUMBER", required=True, help="Beginning of the called number.")
+@click.option("--caller", metavar="NUMBER", help="Beginning of the calling number.")
+@click.option("--since", type=MOMENT, help="Calls whose INVITE came then or later; default: the last 24 hours.")
+@click.option("--until", type=MOMENT, help="Calls whose INVITE came before.")
+@click.option("--limit", type=click.IntRange(1, 100), default=5, show_default=True, metavar="N", help="Newest calls.")
+@json_option
+@pass_invocation
+def why(
+    invocation: Invocation,
+    callee: str,
+    caller: str | None,
+    since: int | None,
+    until: int | None,
+    limit: int,
+    as_json: bool,
+) -> None:
+    """Say why the calls to a number ended as they did: what to read first, then every detail, newest call first.
+
+    Running calls and the messages of calls are shown if the switch runs; in ladders credentials are blanked.
+    """
+    from vosd.admin.why_calls import page_json
+    from vosd.storage.ports import CallFilter
+
+    start = time.time_ns() // 1_000_000 - _DAY_MS if since is None else since
+    wanted = CallFilter(callee=callee, caller=caller, since=start, until=until, limit=limit)
+    page = asyncio.run(_find(invocation, wanted))
+    if as_json:
+        output.document(page_json(page))
+    else:
+        show(page)
+
+
+async def _find(invocation: Invocation, wanted: "CallFilter") -> "Page":
+    from vosd.admin.why_calls import find
+    from vosd.cli.database import database_of
+    from vosd.storage.queries import SqlQueries
+
+    async with database_of(invocation.settings) as database:
+        return await find(SqlQueries(database), invocation.running_switch(), wanted)
+
+
+def show(page: "Page") -> None:
+    """Print a page for people."""
+    from vosd.admin.why_calls import MORE_COUNTED
+
+    for going_on in page.running:
+        _show_running(going_on)
+    for ended in page.ended:
+        _show_ended(ended)
+    if not page.running and not page.ended:
+        output.line("no calls; a call whose source is not known leaves none: the log says so")
+    if page.more:
+        count = f"{page.more} or more" if page.more == MORE_COUNTED else str(page.more)
+        output.remark(f"older calls that fit: {count}; say --limit, --until or --caller")
+    if not page.is_live:
+        output.remark(_NO_DAEMON)
+
+
+def _show_running(call: "GoingOn") -> None:
+    output.line(f"RUNNING  call {call.shown['call_id']}: {call.shown.get('state')}")
+    output.sheet(dict(call.shown))
+    output.line("")
+    if call.traced is not None:
+        ladder(call.traced)
+
+
+def _show_ended(call: "EndedCall") -> None:
+    from vosd.admin.why_calls import call_json
+
+    found: dict[str, Any] = call_json(call)
+    record = call.record
+    numbers = output.printable(f"{record.caller_in} -> {record.callee_in}")
+    output.line(f"{found['started_at']}  {numbers}  from {record.mapping_gateway or 'an unknown source'}")
+    output.line(f"  {output.printable(found['headline'])}")
+    if found["todo"]:
+        output.line(f"  To do: {found['todo']}.")
+    output.line("")
+    output.sheet({"call_id": record.call_id} | {key: found[key] for key in _SHOWN_OF_CALL if found[key] is not None})
+    output.line("")
+    rows = [
+        [each["gateway"], each["code"] or "no response", each["ms"], each["pdd_ms"], each["reason"]]
+        for each in found["attempts"]
+    ]
+    output.table(("tried", "code", "ms", "rang after ms", "reason"), rows, empty="no gateway was tried")
+    if found["left"]:
+        output.line("")
+        output.table(("left out", "reason"), [[*each.values()] for each in found["left"]], empty="")
+    if found["more_left"]:
+        output.line(f"{found['more_left']} more gateways were left out")
+    if record.answered_at is not None and found["charges"]:
+        output.line("")
+        output.table(tuple(found["charges"][0]), [[*each.values()] for each in found["charges"]], empty="")
+    output.line("")
+    if call.traced is not None:
+        ladder(call.traced)
+    output.line(f"log: {found['log']}")
+    output.line("")
