@@ -106,6 +106,7 @@ ADVICE: Final[dict[EndReason, Advice]] = {
     ),
 }
 """By end reason; some codes say more (``advice``)."""
+_BY_TEXT: Final = {reason.text: reason for reason in EndReason}
 _BY_CODE: Final = {
     (EndReason.NO_AVAILABLE_ROUTE, 404): _NO_PREFIX,
     (EndReason.NO_ANSWER, 408): _TIMED_OUT,
@@ -117,8 +118,7 @@ _UNKNOWN: Final = Advice(
 
 def advice(record: CallRecord) -> Advice:
     """Return what an operator reads first about an ended call."""
-    try:
-        reason = EndReason(record.end_reason)
-    except ValueError:
+    reason = _BY_TEXT.get(record.end_reason)
+    if reason is None:
         return _UNKNOWN
     return _BY_CODE.get((reason, record.sip_code or 0), ADVICE[reason])
