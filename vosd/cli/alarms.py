@@ -6,13 +6,13 @@ from typing import Any, Final
 import click
 
 from vosd.cli import output
-from vosd.cli.command import Invocation, json_option, pass_invocation
+from vosd.cli.command import Invocation, Verb, json_option, pass_invocation
 
 _ACTIVE: Final = ("level", "alarm", "subject", "since", "count", "text")
 _CLEARED: Final = ("level", "alarm", "subject", "since", "cleared_at", "count", "text")
 
 
-@click.command()
+@click.command(cls=Verb)
 @click.option("--history", is_flag=True, help="List those that were cleared, the latest first.")
 @json_option
 @pass_invocation
