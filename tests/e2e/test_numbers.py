@@ -41,6 +41,7 @@ def stage(tmp_path_factory) -> Iterator[Stage]:
 def dial(stage: Stage, callee: str, caller: str = "0201") -> Outcome:
     """Call while carrier-a answers 503 and carrier-b is busy."""
     statuses, sent = {"carrier-a": 503, "carrier-b": 486}, []
+    seen: set[str] = set()
     with ExitStack() as present:
         vendors = {name: present.enter_context(Peer(VENDORS[name])) for name in statuses}
         peer = present.enter_context(Peer(stage.endpoint_of("acme")))
@@ -50,6 +51,9 @@ def dial(stage: Stage, callee: str, caller: str = "0201") -> Outcome:
             for name, vendor in vendors.items():
                 request = vendor.receive(0.02)
                 if request is not None and request.method == "INVITE":
+                    if request["Via"] in seen:
+                        continue  # repeated, because a busy machine let the switch wait
+                    seen.add(request["Via"])
                     uris = (request.start_line, request["From"])
                     sent.append(Sent(name, *(uri.partition("sip:")[2].partition("@")[0] for uri in uris)))
                     vendor.reply(request, statuses[name], tag=f"vendor-{call.call_id}")

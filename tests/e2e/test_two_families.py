@@ -57,7 +57,9 @@ def refuse(vendor: socket.socket, invite: Message, source: tuple[str, int]) -> N
     """Answer 486, and take the ACK."""
     lines = response_lines(invite, 486, "six", f"[::1]:{vendor.getsockname()[1]}")
     vendor.sendto(compose(lines).encode(), source)
-    assert received(vendor)[0].method == "ACK"
+    while (method := received(vendor)[0].method) == "INVITE":
+        pass  # repeated, because a busy machine let the switch wait
+    assert method == "ACK"
 
 
 def test_a_vendor_with_ipv6_gets_its_packets_from_the_ipv6_socket_which_names_itself(dual, vendor, switch_port):

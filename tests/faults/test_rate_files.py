@@ -3,6 +3,7 @@
 import os
 import signal
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 from e2e.conditions import eventually
@@ -20,9 +21,12 @@ def write_rates(directory: Path, price: str, rows: int = 3_000) -> None:
 
 def compilers(scene) -> list[int]:
     """Return the process ids of the compilers that the switch has started."""
-    tasks = Path(f"/proc/{scene.daemon.pid}/task").iterdir()
-    children = [int(pid) for task in tasks for pid in (task / "children").read_text().split()]
-    return [pid for pid in children if b"rate_compiler" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    found: list[int] = []
+    for task in Path(f"/proc/{scene.daemon.pid}/task").iterdir():
+        with suppress(FileNotFoundError):  # a thread, or a process, that ended meanwhile
+            children = map(int, (task / "children").read_text().split())
+            found += [pid for pid in children if b"rate_compiler" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    return found
 
 
 def price_of_a_call(scene) -> str:

@@ -58,10 +58,10 @@ def daemon(tmp_path: Path, migrated: Path) -> Iterator[Daemon]:
 
 @pytest.fixture
 def executed(tmp_path: Path, migrated: Path) -> Iterator[Daemon]:
-    """Give a switch that is the installed program, as an operator starts it."""
+    """Give a switch that is the installed program, and that starts: its messages are more than the kernel keeps."""
     daemon = Daemon(tmp_path, CONFIGURATION)
     shutil.copy(migrated, tmp_path)
-    daemon.start()
+    daemon.start(wait=False)
     yield daemon
     daemon.kill()
 
@@ -102,8 +102,8 @@ def test_a_whole_life_is_told_to_the_service_manager(
     before_ready = manager.wait_for("READY=1")
     assert before_ready[-1].startswith(f"READY=1\nSTATUS=takes calls at udp:{NETWORK}.9:14061")
     started = [message for message in before_ready if message.startswith("STATUS=starting")]
-    steps = ["state directory", "database", "lease", "bookkeeper", "switch", "definitions", "listeners"]
-    steps += ["control socket", "reloads"]
+    steps = ["state directory", "alarms", "metrics", "last known state", "database", "lease", "bookkeeper", "switch"]
+    steps += ["late database", "definitions", "listeners", "control socket", "reloads"]
     assert started == [f"STATUS=starting {step}\nEXTEND_TIMEOUT_USEC=30000000" for step in steps]
     manager.wait_for("WATCHDOG=1")
     daemon.signal(ending)
