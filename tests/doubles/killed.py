@@ -59,6 +59,8 @@ class KilledScene(Scene):
         super().__init__(*content, **terms)
         self.directory, self._within_s = directory, within_s
         self.is_down = False
+        self.synced_bytes = 0
+        """Of the newest file, with its latest mark."""
         self.lost: list[CallRecord] = []
         """Records of calls that could not be continued."""
         self.balances = {name: credit.snapshot() for name, credit in self.exchange.credits.items()}
@@ -102,16 +104,17 @@ class KilledScene(Scene):
             leftovers._hang_up(leg, now)
         journal.hung_up()
         journal.settle()
+        self.synced_bytes = listed(self.directory, IN_USE)[-1].stat().st_size
         exchange.flush()
 
-    def kill(self, away_ms: int = 0, tear: Callable[[Path], None] | None = None) -> None:
+    def kill(self, away_ms: int = 0, tear: Callable[["KilledScene", Path], None] | None = None) -> None:
         """Kill the switch; start the next one after ``away_ms``. ``tear`` may cut what was not synced."""
         self.is_down = True
         journal = self.sink.journal
         journal._output.backlog = 0
         journal._output._buffer.clear()
         if tear is not None:
-            tear(listed(self.directory, IN_USE)[-1])
+            tear(self, listed(self.directory, IN_USE)[-1])
         self.wire._clockworks.clear()
         self.wire.after(away_ms, self._start)
 
@@ -123,4 +126,5 @@ class KilledScene(Scene):
     def _mark(self) -> None:
         if not self.is_down:
             self.sink.journal.tick(self.exchange.clock.now(), has_calls=self.exchange.switch.has_calls)
+            self.synced_bytes = listed(self.directory, IN_USE)[-1].stat().st_size
         self.wire.after(MARK_MS, self._mark)

@@ -53,7 +53,7 @@ class Outcome(NamedTuple):
     scene: KilledScene
 
 
-def carry_out(plan, kills=()):
+def carry_out(plan, kills=(), tear=None):
     customer._numbers = vendor._numbers = ua._numbers = count(1)
     timer = SessionTimerSettings(ttl_s=90, probe=plan.probe, no_timer_limit_s=plan.limit_s)
     trunk = mapping_gateway(
@@ -80,7 +80,7 @@ def carry_out(plan, kills=()):
         for at_ms, side, what in plan.doings:
             scene.wire.after(at_ms, partial(do, scene, call, side, what))
         for kill in kills:
-            scene.wire.after(kill.at_ms, partial(scene.kill, kill.away_ms))
+            scene.wire.after(kill.at_ms, partial(scene.kill, kill.away_ms, tear))
         scene.wire.run_for(LASTS_MS)
         exchange = scene.exchange
         exchange.end_all(EndReason.ADMINISTRATIVE)
@@ -192,6 +192,24 @@ def test_a_transfer_by_keys_leaves_one_record_for_each_call_whenever_the_switch_
     outcome = carry_out(Plan("plain", ("answers", "fails"), doings, seed, later=script), [Kill(at, 0) for at in kills])
     assert outcome.leftovers == {}
     assert outcome.events <= HARMLESS
+    ids = [record.call_id for record in outcome.records]
+    assert len(set(ids)) == len(ids)
+
+
+@given(planned=plans_with_kills(), share=st.floats(0, 1))
+@settings(max_examples=60, deadline=None)
+def test_a_power_loss_that_takes_a_part_of_the_last_records_leaves_none_twice(planned, share):
+    """The file is cut at any byte behind the records of the last mark, which were synced."""
+    plan, kills = planned
+
+    def tear(scene, file):
+        cut = scene.synced_bytes + round(share * max(0, file.stat().st_size - scene.synced_bytes))
+        with file.open("r+b") as torn:
+            torn.truncate(cut)
+
+    outcome = carry_out(plan, kills, tear)
+    assert outcome.leftovers == {}
+    assert outcome.events <= {*HARMLESS, "journal_record_incomplete"}
     ids = [record.call_id for record in outcome.records]
     assert len(set(ids)) == len(ids)
 
