@@ -5,11 +5,12 @@ No encoder takes lone surrogates. ``escaped`` is for what people read, ``portabl
 
 from collections.abc import Callable
 from decimal import Decimal
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 
 Thing = TypeVar("Thing")
+_encode: Final = msgspec.json.Encoder().encode
 
 
 def escaped(thing: object) -> Any:
@@ -30,14 +31,26 @@ def portable(thing: Thing) -> Thing:
 
     Text in ASCII stays as it is; any other is replaced by one character for each of its bytes.
     """
+    if _is_ascii(thing):
+        return thing
     changed: Thing = _with_text(thing, _as_bytes)
     return changed
 
 
 def as_received(thing: Thing) -> Thing:
     """Return what was passed to ``portable``."""
+    if _is_ascii(thing):
+        return thing
     text: Thing = _with_text(thing, _as_text)
     return text
+
+
+def _is_ascii(thing: object) -> bool:
+    """Return whether all text in a thing is ASCII, as in nearly all calls: JSON leaves other text as it is."""
+    try:
+        return _encode(thing).isascii()
+    except (UnicodeEncodeError, TypeError):
+        return False
 
 
 def _as_bytes(text: str) -> str:
