@@ -72,9 +72,9 @@ class RateExplanation(msgspec.Struct, frozen=True, omit_defaults=True):
     billed_seconds: int
     fee: str
     tax: str
-    currency: str
-    """Of fee and tax."""
     steps: Sequence[Step]
+    currency: str = ""
+    """Of fee and tax, where they are converted; empty = that of the rate group."""
     candidates: Sequence[CandidateRate] = ()
     """In order of preference; none = one rate group prices the calls of the account."""
     agents: Sequence[AgentCharge] = ()
@@ -159,7 +159,7 @@ def _explained(applied: AppliedRate, duration_ms: int, found: Sequence[AppliedRa
         billed_seconds=charge.billed_seconds,
         fee=format_amount(charge.fee),
         tax=format_amount(charge.tax),
-        currency=charged.paid_in or charged.currency,
+        currency=charged.paid_in,
         steps=breakdown(applied, charge),
         candidates=tuple(_candidate(each, duration_ms, why if each == charged else "") for each in found),
     )

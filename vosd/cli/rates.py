@@ -74,7 +74,7 @@ def _show(explanation: RateExplanation) -> None:
         {
             "rate": f"{explanation.rate_group} {explanation.rate_prefix} {explanation.rate_area}".rstrip(),
             "billed seconds": explanation.billed_seconds,
-            "fee": f"{explanation.fee} {explanation.currency}",
+            "fee": f"{explanation.fee} {explanation.currency}".rstrip(),
             "tax": explanation.tax,
         }
     )
