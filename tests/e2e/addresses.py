@@ -109,6 +109,9 @@ LEVELLED_SWITCH: Final = Endpoint(f"{NETWORK}.1", 15_103)
 """Its customer has agents at three levels."""
 EXEMPLARY_SWITCH: Final = Endpoint(f"{NETWORK}.1", 15_104)
 """It bills the worked examples, by a clock of its own."""
+ALARMING_SWITCH: Final = Endpoint(f"{NETWORK}.1", 15_105)
+"""It reports alarms to a server."""
+ALARM_SERVER: Final = Endpoint(f"{NETWORK}.62", 15_062)
 UNKNOWN_SOURCE: Final = Endpoint(f"{NETWORK}.99", 15_099)
 """An unused address."""
 

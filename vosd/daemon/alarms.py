@@ -8,7 +8,9 @@ import msgspec
 
 from vosd.base.clock import Clock
 from vosd.engine.alarms.desk import AlarmDesk
+from vosd.engine.alarms.mail import Mail
 from vosd.engine.alarms.watch import LongCall, Unbooked, Watch
+from vosd.engine.alarms.webhook import Webhook
 from vosd.engine.calls.snapshots import snapshot
 from vosd.engine.control import Arguments, Verb
 from vosd.engine.counting import Figure, census_of
@@ -29,7 +31,15 @@ class AlarmPart:
     """The alarms of one switch, from the start of the process to its end."""
 
     def __init__(self, service: SwitchService, settings: Settings, clock: Clock, stream: EventStream) -> None:
-        self._desk: Final = AlarmDesk(stream, clock, settings.alarms, {})
+        self._desk: Final = AlarmDesk(
+            stream,
+            clock,
+            settings.alarms,
+            {
+                "webhook": Webhook(settings.node, clock, settings.alarms.webhook),
+                "mail": Mail(settings.node, clock, settings.alarms.mail),
+            },
+        )
         self._watch: Final = Watch(
             SwitchMeasures(service, clock),
             clock,

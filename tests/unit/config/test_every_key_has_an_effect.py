@@ -161,6 +161,11 @@ INSTEAD: Final[Mapping[str, Mapping[str, Any]]] = {
     "number_portability.server": {"server": "192.0.2.4", "url": None},
     "authorization": {"authorization": "Bearer another"},
     "redirect_server.address": {"address": "192.0.2.4"},
+    "webhook.url": {"url": "http://192.0.2.4/alarms"},
+    "mail.username": {"username": "vosd", "password": "secret"},
+    "mail.password": {"username": "vosd", "password": "secret"},
+    "mail.sender": {"sender": "switch@example.com"},
+    "mail.recipients": {"recipients": ["boss@example.com"]},
 }
 """For keys that take the name of something else, or stand beside or instead of others: what is written, by the end of
 their paths; None takes a key away."""
@@ -178,6 +183,8 @@ BESIDE: Final[Mapping[str, Mapping[str, Any]]] = {
     "dynamic_blacklist": {"target_limit": "5"},
     "number_portability": {"url": "http://192.0.2.3/{number}"},
     "redirect_server": {"address": "192.0.2.3"},
+    "alarms.webhook": {"url": "http://192.0.2.3/alarms"},
+    "alarms.mail": {"server": "192.0.2.3", "sender": "vosd@example.com", "recipients": ["noc@example.com"]},
     "mapping_gateways.dynamic_blacklist": {"target_limit": "5"},
     "phones.dynamic_blacklist": {"target_limit": "5"},
     "calendars.holidays": {"country": "DE"},

@@ -3,14 +3,22 @@
 from typing import Final
 
 from vosd.config.assembly.conversion import Conversion, require_all_used
-from vosd.config.keys.alarms import AlarmKeys
-from vosd.engine.settings import AlarmSettings
+from vosd.config.keys.alarms import AlarmKeys, MailKeys, WebhookKeys
+from vosd.engine.settings import AlarmSettings, MailSettings, WebhookSettings
 
 _LEVELS: Final = ("critical", "warning", "info", "off")
-_ALARMS: Final = Conversion(AlarmKeys, AlarmSettings, by_hand=dict.fromkeys(_LEVELS, "levels"))
+_ALARMS: Final = Conversion(
+    AlarmKeys, AlarmSettings, by_hand={**dict.fromkeys(_LEVELS, "levels"), "webhook": "webhook", "mail": "mail"}
+)
+_WEBHOOK: Final = Conversion(WebhookKeys, WebhookSettings)
+_MAIL: Final = Conversion(MailKeys, MailSettings)
 require_all_used(AlarmKeys, _ALARMS)
+require_all_used(WebhookKeys, _WEBHOOK)
+require_all_used(MailKeys, _MAIL)
 
 
 def alarm_settings(keys: AlarmKeys) -> AlarmSettings:
     """Return the limits and levels of alarms, and who receives them."""
-    return _ALARMS(keys, levels=keys.levels)
+    webhook = _WEBHOOK(keys.webhook) if keys.webhook.url else None
+    mail = _MAIL(keys.mail) if keys.mail.server else None
+    return _ALARMS(keys, levels=keys.levels, webhook=webhook, mail=mail)

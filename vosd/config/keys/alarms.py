@@ -1,14 +1,34 @@
-"""``alarms``: when the switch reports a bad state."""
+"""``alarms``: when the switch reports a bad state, and to whom."""
 
-from typing import Annotated
+import re
+from typing import Annotated, Final
+from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, model_validator
 
+from vosd.base.host import domain as domain_name
+from vosd.base.host import is_address
+from vosd.base.secret import Secret
 from vosd.catalogue.problems import suggestion
-from vosd.config.reader.fields import ExpectedError, FromText, KeyProblemError, milliseconds, one_or_many, whole
+from vosd.config.keys.proofs import password_text
+from vosd.config.reader.fields import (
+    ExpectedError,
+    FromText,
+    KeyProblemError,
+    choice,
+    line_of_text,
+    milliseconds,
+    one_or_many,
+    whole,
+)
 from vosd.config.reader.model import Keys
+from vosd.engine.settings import MailSecurity
 from vosd.obs.alarms import KINDS, Level
 from vosd.obs.events import Event
+
+_URL_MAX: Final = 500
+"""Characters."""
+_ADDRESS: Final = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_{|}~-]{1,64}@[A-Za-z0-9.-]{1,190}\Z")
 
 
 def alarm() -> FromText:
@@ -26,6 +46,96 @@ def alarm() -> FromText:
 
 
 Named = Annotated[tuple[Annotated[Event, alarm()], ...], BeforeValidator(one_or_many)]
+
+
+def report_url() -> FromText:
+    """Read the URL of a server that receives reports."""
+
+    def read(text: str) -> str:
+        url = urlsplit(text)
+        is_whole = url.scheme in {"http", "https"} and url.hostname and not url.username and not url.fragment
+        if not is_whole or not text.isascii() or not text.isprintable() or " " in text or len(text) > _URL_MAX:
+            raise ValueError
+        _ = url.port  # ValueError for one that is none
+        return text
+
+    return FromText("an http or https URL, such as https://ops.example.com/vosd", read)
+
+
+def mail_address() -> FromText:
+    """Read an e-mail address without a name."""
+
+    def read(text: str) -> str:
+        if not _ADDRESS.match(text):
+            raise ValueError
+        return text
+
+    return FromText("an address such as noc@example.com", read)
+
+
+def mail_server() -> FromText:
+    """Read the host name or IP address of a mail server."""
+
+    def read(text: str) -> str:
+        if is_address(text):
+            return text
+        name = domain_name(text)
+        if name is None:
+            raise ValueError
+        return name
+
+    return FromText("a host name or an IP address", read)
+
+
+class WebhookKeys(Keys):
+    """An HTTP server that receives a POST with a JSON document when an alarm is raised or cleared. Default: none."""
+
+    url: Annotated[str, report_url()] = ""
+    """Where it is sent. It is repeated until the answer is 2xx, 3xx or 4xx."""
+    secret: Annotated[Secret | None, password_text()] = None
+    """Key of the signature, best with ``${ENV}``: `X-Vosd-Signature` is `sha256=` and HMAC-SHA256 of
+    `X-Vosd-Timestamp`, a dot and the body. Default: not signed."""
+    level: Annotated[Level, choice(Level)] = Level.INFO
+    """The least urgent alarms that it receives."""
+
+    @model_validator(mode="after")
+    def _has_a_url(self) -> "WebhookKeys":
+        if not self.url and self.model_fields_set:
+            raise KeyProblemError("url", "where alarms are sent")
+        return self
+
+
+class MailKeys(Keys):
+    """A mail server that takes mails about alarms. Default: none."""
+
+    server: Annotated[str, mail_server()] = ""
+    """Its host name or IP address."""
+    port: Annotated[int, whole(1, 65_535)] = 587
+    security: Annotated[MailSecurity, choice(MailSecurity)] = MailSecurity.STARTTLS
+    """``starttls``, ``tls`` from the first byte (port 465), or ``none``. The certificate is verified."""
+    username: Annotated[str, line_of_text(0, 128)] = ""
+    """Default: the server wants no login."""
+    password: Annotated[Secret | None, password_text()] = None
+    """Best with ``${ENV}``."""
+    sender: Annotated[str, mail_address()] = ""
+    """Address that the mails come from."""
+    recipients: Annotated[tuple[Annotated[str, mail_address()], ...], BeforeValidator(one_or_many)] = ()
+    """One address or a list."""
+    interval: Annotated[int, whole(10, 86_400, "seconds")] = 300
+    """Least time between two mails: what changes meanwhile is in the next one."""
+    level: Annotated[Level, choice(Level)] = Level.WARNING
+    """The least urgent alarms that are mailed."""
+
+    @model_validator(mode="after")
+    def _is_complete(self) -> "MailKeys":
+        if not self.model_fields_set:
+            return self
+        for key, value in (("server", self.server), ("sender", self.sender), ("recipients", self.recipients)):
+            if not value:
+                raise KeyProblemError(key, "this key, as others of mail are given")
+        if bool(self.username) is not bool(self.password):
+            raise KeyProblemError("password", "username and password, or neither")
+        return self
 
 
 class AlarmKeys(Keys):
@@ -65,6 +175,8 @@ class AlarmKeys(Keys):
     """The same."""
     off: Named = ()
     """Alarms that are not raised."""
+    webhook: WebhookKeys = WebhookKeys()
+    mail: MailKeys = MailKeys()
 
     @model_validator(mode="after")
     def _has_each_once(self) -> "AlarmKeys":

@@ -1,0 +1,312 @@
+"""Alarms to a webhook and to a mail server, both real ones on this machine that may be down."""
+
+import asyncio
+import email
+import hashlib
+import hmac
+import json
+import smtplib
+from collections.abc import AsyncIterator
+from email import policy
+from email.message import EmailMessage
+
+import pytest
+from structlog.testing import capture_logs
+
+from vosd.base.secret import Secret
+from vosd.engine.alarms import mail, webhook
+from vosd.engine.alarms.desk import AlarmDesk
+from vosd.engine.alarms.mail import Mail, composed
+from vosd.engine.alarms.webhook import Webhook
+from vosd.engine.background import every
+from vosd.engine.settings import AlarmSettings, MailSecurity, MailSettings, WebhookSettings
+from vosd.obs.alarms import Alarms, Change, Level
+from vosd.obs.stream import EventStream, Noted
+from vosd.testing.virtual.clock import ManualClock
+
+PATIENCE_S = 30.0
+SECRET = "not a secret"
+
+
+def changes_of(count: int, event: str = "gateway_down", fact: str = "gateway") -> list[Change]:
+    alarms = Alarms()
+    return [change for number in range(count) for change in alarms.note(event, {fact: f"g{number}"}, number)]
+
+
+class Hook:
+    """An HTTP server that refuses what is not signed well; its next answers may be set."""
+
+    def __init__(self) -> None:
+        self.heard: asyncio.Queue[dict[str, object]] = asyncio.Queue()
+        self._writers: list[asyncio.StreamWriter] = []
+        self.answers: list[int] = []
+        self.faults: list[str] = []
+        self.url = ""
+        self._server: asyncio.Server | None = None
+
+    async def listen(self) -> None:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}/alarms?site=1"
+
+    def close(self) -> None:
+        assert self._server is not None
+        self._server.close()
+        for writer in self._writers:
+            writer.close()
+
+    async def report(self) -> dict[str, object]:
+        return await asyncio.wait_for(self.heard.get(), PATIENCE_S)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writers.append(writer)
+        try:
+            while True:
+                first, *lines = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
+                headers = dict(line.split(": ", 1) for line in lines if line)
+                body = await reader.readexactly(int(headers["Content-Length"]))
+                signed = f"{headers['X-Vosd-Timestamp']}.".encode() + body
+                digest = hmac.new(SECRET.encode(), signed, hashlib.sha256).hexdigest()
+                if first != "POST /alarms?site=1 HTTP/1.1" or headers["X-Vosd-Signature"] != f"sha256={digest}":
+                    self.faults.append(first)
+                status = self.answers.pop(0) if self.answers else 200
+                writer.write(b"HTTP/1.1 %d X\r\nContent-Length: 2\r\n\r\nok" % status)
+                if status == 200:
+                    self.heard.put_nowait(json.loads(body))
+        except (asyncio.IncompleteReadError, ConnectionError):
+            writer.close()
+
+
+@pytest.fixture(autouse=True)
+def soon(monkeypatch):
+    for module in (webhook, mail):
+        monkeypatch.setattr(module, "BACK_OFF_S", 0.01)
+        monkeypatch.setattr(module, "BACK_OFF_MAX_S", 0.02)
+    monkeypatch.setattr(mail, "GATHER_S", 0.05)
+
+
+@pytest.fixture
+async def hook() -> AsyncIterator[Hook]:
+    made = Hook()
+    await made.listen()
+    yield made
+    made.close()
+    await asyncio.sleep(0.01)  # its connections are closed by the loop
+
+
+def webhook_of(url: str, level: Level = Level.INFO) -> Webhook:
+    return Webhook("sw1", ManualClock(), WebhookSettings(url, Secret(SECRET), level))
+
+
+async def stopped(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_a_change_is_posted_with_a_signature_and_repeated_until_the_server_is_well(hook: Hook):
+    output = webhook_of(hook.url)
+    hook.answers = [503, 429]
+    task = asyncio.create_task(output.run())
+    with capture_logs() as logs:
+        alarms = Alarms()
+        for event, facts in (("gateway_down", {"gateway": "a", "why": "silence"}), ("gateway_up", {"gateway": "a"})):
+            for change in alarms.note(event, facts, 1_000):
+                output.put(change)
+        raised, cleared = await hook.report(), await hook.report()
+    assert raised == {
+        "node": "sw1", "state": "raised", "at": "1970-01-01T00:00:01.000Z", "alarm": "gateway_down", "subject": "a",
+        "level": "warning", "since": "1970-01-01T00:00:01.000Z", "last": "1970-01-01T00:00:01.000Z", "count": 1,
+        "text": "why: silence", "cleared_at": None, "dropped": 0,
+    }  # fmt: skip
+    assert (cleared["state"], cleared["cleared_at"]) == ("cleared", "1970-01-01T00:00:01.000Z")
+    assert hook.faults == []
+    assert [line["event"] for line in logs] == ["alarm_output_down", "alarm_output_down", "alarm_output_up"]
+    assert [line.get("error") for line in logs] == ["status 503", "status 429", None]
+    await stopped(task)
+
+
+async def test_what_waits_for_a_dead_server_is_bounded_and_the_next_report_says_what_was_dropped(
+    hook: Hook, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(webhook, "WAITING_MAX", 3)
+    output = webhook_of(hook.url)
+    for change in changes_of(5):
+        output.put(change)
+    task = asyncio.create_task(output.run())
+    reports = [await hook.report() for _ in range(3)]
+    assert [(each["subject"], each["dropped"]) for each in reports] == [("g2", 2), ("g3", 0), ("g4", 0)]
+    await stopped(task)
+
+
+async def test_a_report_that_is_refused_is_not_repeated(hook: Hook):
+    output = webhook_of(hook.url)
+    hook.answers = [404]
+    task = asyncio.create_task(output.run())
+    with capture_logs() as logs:
+        for change in changes_of(2):
+            output.put(change)
+        assert (await hook.report())["subject"] == "g1"
+    assert [(line["event"], line["status"]) for line in logs] == [("alarm_refused", 404)]
+    await stopped(task)
+
+
+async def test_an_output_receives_what_is_urgent_enough_and_nothing_when_it_is_taken_away(hook: Hook):
+    output = webhook_of(hook.url, Level.CRITICAL)
+    task = asyncio.create_task(output.run())
+    (urgent,) = changes_of(1, "database_away", "part")
+    for change in (*changes_of(1), urgent):
+        output.put(change)
+    assert (await hook.report())["alarm"] == "database_away"
+    output.adjust(AlarmSettings())
+    output.put(urgent)
+    output.adjust(AlarmSettings(webhook=WebhookSettings(hook.url, Secret(SECRET))))
+    (other,) = changes_of(1)
+    output.put(other)
+    assert (await hook.report())["alarm"] == "gateway_down"
+    await stopped(task)
+
+
+async def test_the_desk_passes_events_of_its_stream_on(hook: Hook):
+    stream, clock = EventStream(), ManualClock()
+    settings = AlarmSettings(webhook=WebhookSettings(hook.url, Secret(SECRET)))
+    desk = AlarmDesk(stream, clock, settings, {"webhook": Webhook("sw1", clock, settings.webhook)})
+    desk.begin(lambda: every(0.01, desk.take))
+    stream.put(Noted("lease_lost", {"why": "another switch"}, clock.now().wall))
+    assert (await hook.report())["alarm"] == "lease_lost"
+    (listed,) = desk.rows(history=False)["alarms"]  # type: ignore[misc]
+    assert (listed["alarm"], listed["text"]) == ("lease_lost", "why: another switch")
+    stream.put(Noted("lease_regained", {"epoch": 2}, clock.now().wall))
+    assert (await hook.report())["state"] == "cleared"
+    assert desk.rows(history=False) == {"alarms": [], "left_out": 0}
+    await desk.end()
+
+
+class Postbox:
+    """An SMTP server that takes commands in their order only, as RFC 5321 section 4.1.4 has it."""
+
+    def __init__(self) -> None:
+        self.mails: asyncio.Queue[EmailMessage] = asyncio.Queue()
+        self._writers: list[asyncio.StreamWriter] = []
+        self.faults: list[str] = []
+        self.refusals = 0
+        """How many connections are refused first."""
+        self.port = 0
+        self._server: asyncio.Server | None = None
+
+    async def listen(self) -> None:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    def close(self) -> None:
+        assert self._server is not None
+        self._server.close()
+        for writer in self._writers:
+            writer.close()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writers.append(writer)
+        if self.refusals:
+            self.refusals -= 1
+            writer.write(b"554 no\r\n")
+            writer.close()
+            return
+        writer.write(b"220 here\r\n")
+        expected = ["ehlo", "auth plain", "mail from:<vosd@example.com>", "rcpt to:<noc@example.com>"]
+        expected += ["rcpt to:<boss@example.com>", "data"]
+        while line := (await reader.readline()).decode().strip():
+            if line.lower() == "quit":
+                writer.write(b"221 bye\r\n")
+                break
+            wanted = expected.pop(0) if expected else "quit"
+            if not line.lower().startswith(wanted):
+                self.faults.append(f"{line} instead of {wanted}")
+                writer.write(b"503 bad sequence\r\n")
+            elif wanted == "data":
+                writer.write(b"354 go on\r\n")
+                text = await reader.readuntil(b"\r\n.\r\n")
+                message = email.message_from_bytes(text[:-3], policy=policy.default)
+                assert isinstance(message, EmailMessage)
+                self.mails.put_nowait(message)
+                writer.write(b"250 taken\r\n")
+            else:
+                writer.write(
+                    b"250-here\r\n250 AUTH PLAIN\r\n"
+                    if wanted == "ehlo"
+                    else b"235 ok\r\n"
+                    if "auth" in wanted
+                    else b"250 ok\r\n"
+                )
+        writer.close()
+
+
+@pytest.fixture
+async def postbox() -> AsyncIterator[Postbox]:
+    made = Postbox()
+    await made.listen()
+    yield made
+    made.close()
+    await asyncio.sleep(0.01)  # its connections are closed by the loop
+
+
+def mail_settings(port: int) -> MailSettings:
+    recipients = ("noc@example.com", "boss@example.com")
+    return MailSettings(
+        "127.0.0.1", port, "vosd@example.com", recipients, MailSecurity.NONE, "vosd", Secret(SECRET), interval_s=0
+    )
+
+
+async def test_many_changes_are_one_mail_which_is_repeated_until_the_server_takes_it(postbox: Postbox):
+    output = Mail("sw1", ManualClock(), mail_settings(postbox.port))
+    postbox.refusals = 2
+    task = asyncio.create_task(output.run())
+    with capture_logs() as logs:
+        for change in changes_of(300):
+            output.put(change)
+        message = await asyncio.wait_for(postbox.mails.get(), PATIENCE_S)
+        (last,) = changes_of(1, "lease_lost")
+        output.put(last)
+        second = await asyncio.wait_for(postbox.mails.get(), PATIENCE_S)
+    assert postbox.faults == []
+    assert message["Subject"] == "[vosd sw1] 300 raised, 0 cleared: gateway_down"
+    assert message["To"] == "noc@example.com, boss@example.com"
+    lines = message.get_content().splitlines()
+    assert lines[0] == "100 earlier changes are not listed: vosd alarms --history"
+    assert lines[1] == "1970-01-01T00:00:00.100Z WARNING gateway_down g100"
+    assert second["Subject"] == "[vosd sw1] 1 raised, 0 cleared: lease_lost"
+    assert [line["event"] for line in logs][:1] == ["alarm_output_down"]
+    assert logs[-1]["event"] == "alarm_output_up"
+    await stopped(task)
+
+
+async def test_what_waits_for_a_dead_mail_server_is_bounded(monkeypatch: pytest.MonkeyPatch, postbox: Postbox):
+    monkeypatch.setattr(mail, "WAITING_MAX", 3)
+    output = Mail("sw1", ManualClock(), mail_settings(postbox.port))
+    for change in changes_of(5):
+        output.put(change)
+    task = asyncio.create_task(output.run())
+    lines = (await asyncio.wait_for(postbox.mails.get(), PATIENCE_S)).get_content().splitlines()
+    assert lines[0].startswith("2 earlier changes")
+    assert [line.split()[-1] for line in lines[1:4]] == ["g2", "g3", "g4"]
+    await stopped(task)
+
+
+async def test_a_server_without_encryption_gets_no_password_where_encryption_is_wanted(postbox: Postbox):
+    settings = mail_settings(postbox.port)
+    wanted = MailSettings(
+        settings.server, settings.port, settings.sender, settings.recipients, MailSecurity.STARTTLS, "vosd",
+        Secret(SECRET),
+    )  # fmt: skip
+    message = composed("sw1", wanted, changes_of(1), 0, 0)
+    with pytest.raises(smtplib.SMTPNotSupportedError):
+        await asyncio.to_thread(mail._deliver, wanted, message)
+    assert postbox.mails.empty()
+
+
+def test_a_mail_says_what_was_cleared_and_how_often_it_was_reported():
+    alarms = Alarms()
+    changes = alarms.note("auth_lockout", {"source": "192.0.2.66"}, 0)
+    alarms.note("auth_lockout", {"source": "192.0.2.66", "failures": 9}, 1_000)
+    changes += alarms.note("auth_unblocked", {"source": "192.0.2.66"}, 2_000)
+    message = composed("sw1", mail_settings(25), changes, 0, 3_000)
+    assert message["Subject"] == "[vosd sw1] 1 raised, 1 cleared: auth_lockout"
+    assert message["Date"] == "Thu, 01 Jan 1970 00:00:03 +0000"
+    assert "1970-01-01T00:00:02.000Z cleared auth_lockout 192.0.2.66 (2 reports): failures: 9" in message.get_content()

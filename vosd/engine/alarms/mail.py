@@ -1,0 +1,151 @@
+"""Alarms by e-mail: what has changed since the last mail, in one, so that many alarms are no flood (ADR 70).
+
+The mail is sent by the standard library in a thread of its own; nothing waits for it.
+"""
+
+import asyncio
+import smtplib
+import ssl
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from email.message import EmailMessage
+from email.utils import format_datetime, make_msgid
+from typing import Final
+
+from vosd.base.clock import Clock
+from vosd.cdr.columns import iso_utc
+from vosd.engine.alarms.desk import is_wanted
+from vosd.engine.settings import AlarmSettings, MailSecurity, MailSettings
+from vosd.obs.alarms import Change
+from vosd.obs.events import Event
+from vosd.obs.outage import Outage
+
+WAITING_MAX: Final = 1_000
+"""Changes that wait for the next mail; the oldest are dropped first, and the mail says how many."""
+LINES_MAX: Final = 200
+"""Changes that one mail lists."""
+GATHER_S: Final = 5.0
+"""How long the first change waits for others."""
+TIMEOUT_S: Final = 30.0
+BACK_OFF_S: Final = 10.0
+BACK_OFF_MAX_S: Final = 600.0
+"""The wait after a failure doubles from the first to the second."""
+
+
+class Mail:
+    """Changes that wait for the next mail, and the task that sends it."""
+
+    def __init__(self, node: str, clock: Clock, settings: MailSettings | None) -> None:
+        """``node`` names this switch in the subject."""
+        self._node = node
+        self._clock = clock
+        self._settings = settings
+        self._waiting: deque[Change] = deque()
+        self._dropped = 0
+        self._queued = asyncio.Event()
+        self._outage = Outage(Event.ALARM_OUTPUT_DOWN, output="mail")
+        self._thread = ThreadPoolExecutor(1, "mail of alarms")
+
+    def put(self, change: Change) -> None:
+        """Note a change for the next mail."""
+        if self._settings is None or not is_wanted(change, self._settings.level):
+            return
+        if len(self._waiting) >= WAITING_MAX:
+            self._waiting.popleft()
+            self._dropped += 1
+        self._waiting.append(change)
+        self._queued.set()
+
+    def adjust(self, settings: AlarmSettings) -> None:
+        """Apply other settings; what waits is sent by them."""
+        if settings.mail == self._settings:
+            return
+        self._settings = settings.mail
+        if settings.mail is None:
+            self._waiting.clear()
+            self._outage.over()
+
+    async def run(self) -> None:
+        """Send a mail when something has changed, at most one in ``interval_s``; runs until cancelled."""
+        wait_s = BACK_OFF_S
+        while True:
+            await self._queued.wait()
+            await asyncio.sleep(GATHER_S)
+            settings = self._settings
+            if settings is None:
+                self._queued.clear()
+            elif await self._send(settings):
+                wait_s = BACK_OFF_S
+                await asyncio.sleep(max(0.0, settings.interval_s - GATHER_S))
+            else:
+                await asyncio.sleep(wait_s)
+                wait_s = min(2 * wait_s, BACK_OFF_MAX_S)
+
+    async def _send(self, settings: MailSettings) -> bool:
+        """Send what waits; return False if the server does not take it."""
+        changes, dropped = tuple(self._waiting), self._dropped
+        self._queued.clear()
+        if not changes:
+            return True
+        message = composed(self._node, settings, changes, dropped, self._clock.now().wall)
+        try:
+            await asyncio.get_running_loop().run_in_executor(self._thread, _deliver, settings, message)
+        except (OSError, smtplib.SMTPException) as error:
+            self._outage.found(str(error) or type(error).__name__, waiting=len(self._waiting))
+            self._queued.set()
+            return False
+        self._outage.over()
+        # Those that were dropped meanwhile were the oldest, hence in the mail.
+        for _ in range(max(0, len(changes) - (self._dropped - dropped))):
+            self._waiting.popleft()
+        self._dropped = max(0, self._dropped - dropped - len(changes))
+        return True
+
+
+def composed(node: str, settings: MailSettings, changes: Sequence[Change], dropped: int, wall_ms: int) -> EmailMessage:
+    """Return the mail: the subject says how many alarms were raised and cleared, the text lists them."""
+    raised = sum(1 for change in changes if change.is_raised)
+    message = EmailMessage()
+    message["From"] = settings.sender
+    message["To"] = ", ".join(settings.recipients)
+    message["Date"] = format_datetime(datetime.fromtimestamp(wall_ms / 1_000, UTC))
+    message["Message-ID"] = make_msgid(domain="vosd.invalid")
+    message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no automatic answer is wanted
+    names = {change.alarm.event.value for change in changes}
+    about = f": {next(iter(names))}" if len(names) == 1 else ""
+    message["Subject"] = f"[vosd {node}] {raised} raised, {len(changes) - raised} cleared{about}"
+    lines = [_line(change) for change in changes[-LINES_MAX:]]
+    left_out = dropped + len(changes) - len(lines)
+    if left_out:
+        lines.insert(0, f"{left_out} earlier changes are not listed: vosd alarms --history")
+    message.set_content("\n".join([*lines, "", "vosd alarms lists what holds now."]))
+    return message
+
+
+def _line(change: Change) -> str:
+    alarm = change.alarm
+    at = alarm.since if alarm.cleared_at is None else alarm.cleared_at
+    state = alarm.level.value.upper() if change.is_raised else "cleared"
+    subject = f" {alarm.subject}" if alarm.subject else ""
+    count = f" ({alarm.count} reports)" if alarm.count > 1 else ""
+    return f"{iso_utc(at)} {state} {alarm.event.value}{subject}{count}{': ' + alarm.text if alarm.text else ''}"
+
+
+def _deliver(settings: MailSettings, message: EmailMessage) -> None:
+    """Send a mail; in a thread. Raises OSError and SMTPException."""
+    host, port, timeout = settings.server, settings.port, TIMEOUT_S
+    secure = None if settings.security is MailSecurity.NONE else ssl.create_default_context()
+    is_wrapped = settings.security is MailSecurity.TLS
+    server = (
+        smtplib.SMTP_SSL(host, port, timeout=timeout, context=secure)
+        if is_wrapped
+        else smtplib.SMTP(host, port, timeout=timeout)
+    )
+    with server:
+        if settings.security is MailSecurity.STARTTLS:
+            server.starttls(context=secure)
+        if settings.username and settings.password is not None:
+            server.login(settings.username, settings.password.reveal())
+        server.send_message(message)
