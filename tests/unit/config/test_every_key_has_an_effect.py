@@ -161,6 +161,7 @@ INSTEAD: Final[Mapping[str, Mapping[str, Any]]] = {
     "number_portability.server": {"server": "192.0.2.4", "url": None},
     "authorization": {"authorization": "Bearer another"},
     "redirect_server.address": {"address": "192.0.2.4"},
+    "webhook.secret": {"secret": "another secret"},
     "webhook.url": {"url": "http://192.0.2.4/alarms"},
     "mail.username": {"username": "vosd", "password": "secret"},
     "mail.password": {"username": "vosd", "password": "secret"},
