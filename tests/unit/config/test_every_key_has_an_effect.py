@@ -163,8 +163,7 @@ INSTEAD: Final[Mapping[str, Mapping[str, Any]]] = {
     "redirect_server.address": {"address": "192.0.2.4"},
     "webhook.secret": {"secret": "another secret"},
     "webhook.url": {"url": "http://192.0.2.4/alarms"},
-    "mail.username": {"username": "vosd", "password": "secret"},
-    "mail.password": {"username": "vosd", "password": "secret"},
+    "mail.username": {"username": "alice"},
     "mail.sender": {"sender": "switch@example.com"},
     "mail.recipients": {"recipients": ["boss@example.com"]},
 }
@@ -185,7 +184,7 @@ BESIDE: Final[Mapping[str, Mapping[str, Any]]] = {
     "number_portability": {"url": "http://192.0.2.3/{number}"},
     "redirect_server": {"address": "192.0.2.3"},
     "alarms.webhook": {"url": "http://192.0.2.3/alarms"},
-    "alarms.mail": {"server": "192.0.2.3", "sender": "vosd@example.com", "recipients": ["noc@example.com"]},
+    "alarms.mail": {"server": "192.0.2.3", "sender": "vosd@example.com", "recipients": ["noc@example.com"], **LOGIN},
     "mapping_gateways.dynamic_blacklist": {"target_limit": "5"},
     "phones.dynamic_blacklist": {"target_limit": "5"},
     "calendars.holidays": {"country": "DE"},
