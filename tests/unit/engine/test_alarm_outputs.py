@@ -90,7 +90,8 @@ async def hook() -> AsyncIterator[Hook]:
     await made.listen()
     yield made
     made.close()
-    await asyncio.sleep(0.01)  # its connections are closed by the loop
+    for _ in range(5):
+        await asyncio.sleep(0)  # its connections are closed by the loop
 
 
 def webhook_of(url: str, level: Level = Level.INFO) -> Webhook:
@@ -244,7 +245,8 @@ async def postbox() -> AsyncIterator[Postbox]:
     await made.listen()
     yield made
     made.close()
-    await asyncio.sleep(0.01)  # its connections are closed by the loop
+    for _ in range(5):
+        await asyncio.sleep(0)  # its connections are closed by the loop
 
 
 def mail_settings(port: int) -> MailSettings:

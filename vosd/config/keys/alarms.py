@@ -1,4 +1,4 @@
-"""``alarms``: when the switch reports a bad state, and to whom."""
+"""``alarms``: when the switch reports a bad state, and who receives that."""
 
 import re
 from typing import Annotated, Final
