@@ -87,6 +87,7 @@ def test_every_setting_either_waits_for_a_restart_or_is_taken_at_once():
         "shutdown_grace_s",
         "on_sigterm",
         "resume_within_s",
+        "start_without_s",
         "log_level",
         "keep_alive",
         "overload",
