@@ -17,6 +17,8 @@ from vosd.engine.booking import recorder as recorder_module
 from vosd.engine.booking.recorder import Recorder
 from vosd.engine.counting import census_of
 from vosd.engine.journal import Journal
+from vosd.engine.journal import backlog as backlog_module
+from vosd.engine.journal.frames import Frame
 from vosd.engine.settings import CdrSettings
 from vosd.testing.data.records import call_id
 from vosd.testing.virtual.clock import ManualClock
@@ -114,7 +116,9 @@ async def test_the_depth_of_the_queue_is_shown_in_calls_megabytes_and_seconds(na
     journal.flush()
     clock.move_to(clock.now().mono + call(0).ended_at + 61_500 - clock.now().wall)
     figures = census_of((narrow, journal))
-    assert figures == {"cdr_queue": WINDOW, "spool_rows": 20, "spool_mb": 1, "spool_oldest_s": 61}
+    assert figures == {
+        "cdr_queue": WINDOW, "spool_rows": 20, "spool_mb": 1, "spool_oldest_s": 61, "journal_backlog": 0,
+    }  # fmt: skip
 
 
 def test_a_long_queue_is_reported_once_and_so_is_its_end(narrow, journal, credits):
@@ -148,3 +152,40 @@ async def test_a_record_damaged_on_disk_is_reported_and_the_others_are_booked(na
     assert journal.unbooked == 1
     journal.close()
     assert file.exists(), "the next start closes it by its answer"
+
+
+async def test_a_call_that_is_being_read_back_still_waits(narrow, journal, credits):
+    for index in range(100):
+        end(narrow, journal, credits, call(index))
+    reading = asyncio.create_task(journal.waiting.read_back(80))
+    looks = 0
+    while not reading.done():
+        view = narrow.waiting()
+        assert [index for index in range(100) if call_id(index) not in view] == []
+        view.close()
+        looks += 1
+        await asyncio.sleep(0)
+    assert looks > 1
+    assert len(await reading) == 80
+    journal.waiting.close()
+
+
+async def test_calls_that_were_read_before_a_fault_of_the_disk_are_read_again(narrow, journal, credits, monkeypatch):
+    for index in range(40):
+        end(narrow, journal, credits, call(index))
+    faults = [OSError(5, "Input/output error")]
+    real_of = backlog_module.ended_of
+
+    def fails_in_the_middle(frame: Frame) -> CallRecord | None:
+        record = real_of(frame)
+        if record is not None and record.call_id == call_id(20) and faults:
+            raise faults.pop()
+        return record
+
+    monkeypatch.setattr(backlog_module, "ended_of", fails_in_the_middle)
+    with pytest.raises(OSError, match="Input/output"):
+        await journal.waiting.read_back(30)
+    found = await journal.waiting.read_back(40)
+    assert [record.call_id for record in found] == [call_id(index) for index in range(WINDOW, 40)]
+    assert journal.waiting.on_disk == 0
+    journal.waiting.close()

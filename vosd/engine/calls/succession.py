@@ -2,6 +2,7 @@
 
 import msgspec
 import structlog
+from msgspec.structs import replace
 
 from vosd.base.clock import Instant
 from vosd.engine.calls.kept import as_it_was
@@ -20,7 +21,7 @@ def begin(remains: Remains, journal: Journal, flows: Flows, boot: str, now: Inst
         flows.go_on_as(earlier.mark, earlier.refusal_tag)
     began = Began(boot, now.mono, now.wall, flows.mark, flows.refusal_tag)
     remains.begin(began)
-    journal.began(began)
+    journal.began(replace(began, proven=remains.last_mono or None))
 
 
 def go_on(remains: Remains, journal: Journal, switch: Switch, within_s: int, now: Instant) -> None:

@@ -50,6 +50,8 @@ class Backlog:
         self._wanted: dict[bytes, int] = {}
         """Ids of the file that is being read, and of older ones where they were not found: a full disk may have moved
         them to the next file. The number is that under which a call is counted."""
+        self._taken: dict[bytes, int] = {}
+        """Those of them that were read, until ``read`` returns them."""
         self._number = 0
         """The file that is being read; 0 = none."""
         self._offset = 0
@@ -79,6 +81,7 @@ class Backlog:
     def ids(self) -> set[bytes]:
         """Return the ids of all such calls."""
         found = set(self._wanted)
+        found.update(self._taken)  # in this order: a thread moves ids from the first to the second
         for _, ids in self._later:
             found.update(_split(ids))
         return found
@@ -106,6 +109,7 @@ class Backlog:
         Raises:
             OSError: a file cannot be read, and nothing was; try again.
         """
+        self._taken.clear()
         loop = asyncio.get_running_loop()
         found: list[ReadBack] = []
         while len(found) < min(most, self._count):
@@ -129,6 +133,7 @@ class Backlog:
                 self._report_lost()
             break
         self._count -= len(found)
+        self._taken.clear()
         if not self._count:
             self.close()
         return found
@@ -157,8 +162,20 @@ class Backlog:
         return True
 
     def _read_some(self, most: int, is_present: bool) -> list[ReadBack]:
-        """Read on in the file; runs in a thread."""
+        """Read on in the file; runs in a thread. Where that fails, what it has found is read again."""
         found: list[ReadBack] = []
+        offset = self._offset
+        try:
+            self._read_into(found, most, is_present=is_present)
+        except OSError:
+            self._offset = offset
+            for each in found:
+                key = id_bytes(each.record.call_id)
+                self._wanted[key] = self._taken.pop(key)
+            raise
+        return found
+
+    def _read_into(self, found: list[ReadBack], most: int, *, is_present: bool) -> None:
         for part in self._parts or self._opened():
             if isinstance(part, Damage):
                 if is_present and part.fault is Fault.TORN:
@@ -167,13 +184,14 @@ class Backlog:
             if part.kind == KIND_ENDED and part.call in self._wanted:
                 record = ended_of(part)
                 if record is not None:
-                    found.append(ReadBack(record, self._wanted.pop(part.call)))
+                    self._taken[part.call] = number = self._wanted[part.call]
+                    del self._wanted[part.call]
+                    found.append(ReadBack(record, number))
             if self._reader is not None:
                 self._offset = self._reader.end
             if len(found) == most:
-                return found
+                return
         self.close()
-        return found
 
     def _opened(self) -> Iterator[Frame | Damage]:
         self._file = self._files.in_use(self._number).open("rb")

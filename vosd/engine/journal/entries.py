@@ -92,6 +92,8 @@ class Began(msgspec.Struct, frozen=True, tag="began"):
     mark: str
     """Prefix of every branch of ours."""
     refusal_tag: str
+    proven: int | None = None
+    """Up to when earlier processes are known to have run, on this clock: their marks are not written again."""
 
 
 class KeptCall(msgspec.Struct, frozen=True, tag="kept_call"):

@@ -168,6 +168,8 @@ class Remains(msgspec.Struct):
         The wall clock says how much time has passed; if it was set back, none has.
         """
         before, self.began = self.began, began
+        if before is None and self.last_mono == 0 and began.proven is not None:
+            self.last_mono = began.proven
         epoch, self._epoch = self._epoch, began.wall - began.mono
         if epoch is None or before is None or (began.mono >= self.last_mono and is_same_boot(before, began)):
             return
