@@ -5,6 +5,7 @@ from decimal import Decimal
 import pytest
 import structlog
 
+from vosd.base.errors import Refusal
 from vosd.billing.spending import SpendAction, SpendLimit, SpendPeriod
 from vosd.billing.validity import DAY_MS
 from vosd.cdr.ports import StoreUnavailable
@@ -294,3 +295,27 @@ async def test_a_reload_without_spend_limits_lifts_them():
     await balances.adopt(TEN)
     assert balances.credits["acme"].spending is None
     balances.watch_spending()
+
+
+async def test_spend_limits_hold_while_what_was_known_last_cannot_be_replaced_yet():
+    store = await store_with("100")
+    limit = SpendLimit(SpendPeriod.HOUR, Decimal(5), SpendAction.BLOCK)
+    accounts = {"acme": account("acme", spend_limits=(limit,))}
+    balances = Balances(store)
+    balances.adopt_last_known(accounts, ())
+    credit = balances.credits["acme"]
+    credit.committed(Decimal(100), 1)
+    balances.add_owed([Posting("acme", Decimal(-5), "call-1/customer")])
+    assert isinstance(credit.hold(applied_rate(), 60, 60), Refusal)
+    real, store.spent_since = store.spent_since, unavailable
+    with pytest.raises(StoreUnavailable):
+        await balances.adopt_anew(accounts, frozenset)
+    assert isinstance(credit.hold(applied_rate(), 60, 60), Refusal)
+    balances.watch_spending()
+    store.spent_since = real
+    await balances.adopt_anew(accounts, frozenset)
+    assert credit.spending.spent(SpendPeriod.HOUR) == 5
+
+
+async def unavailable(*_arguments):
+    raise StoreUnavailable("gone again")

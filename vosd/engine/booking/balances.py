@@ -133,13 +133,19 @@ class Balances(Counting):
 
         Raises:
             CurrencyChangedError: some have money in another currency.
-            StoreUnavailable: some of it may be done; try again.
+            StoreUnavailable: some of it may be done, and the spend limits hold as they did; try again.
         """
         self._currencies.clear()
+        known = {name: credit.spending for name, credit in self.credits.items() if credit.spending is not None}
         for credit in self.credits.values():
             credit.forget()
             credit.spending = None
-        await self.adopt(accounts, in_calls)
+        try:
+            await self.adopt(accounts, in_calls)
+        except VosError:
+            for name, spending in known.items():
+                self.credits[name].spending = self.credits[name].spending or spending
+            raise
 
     def take_changed(self, most: int) -> list[LastStanding]:
         """Return the standings that have changed since they were taken last, at most so many."""
