@@ -78,7 +78,7 @@ class Resumption:
         for call_id, call in remains.open_calls.items():
             try:
                 described[call_id] = self._described(call, remains)
-            except (NoSnapshotError, KeyError, msgspec.MsgspecError) as error:
+            except Exception as error:  # noqa: BLE001  the boundary: one odd call ends as lost, and stops no start
                 self._refuse(call_id, error)
         self._leave_partners_out(described)
         restoration = Restoration(self._endpoint, logins(self._services.admission.catalogue))
@@ -87,7 +87,7 @@ class Resumption:
         for call_id, saved in described.items():
             try:
                 live_calls[call_id] = saved.restored(self._services, self._intake, calls)
-            except (KeyError, ValueError, TypeError) as error:
+            except Exception as error:  # noqa: BLE001  the same boundary
                 self._refuse(call_id, error)
                 self._drop(call_id)
         # (joined calls of which one was refused just now)
@@ -147,7 +147,10 @@ class Resumption:
                 self._refuse(call_id, NoSnapshotError("the call that it is joined to cannot be continued"))
 
     def _refuse(self, call_id: str, error: Exception) -> None:
-        why = f"{error.args[0]} is not configured any more" if isinstance(error, KeyError) else str(error)
+        if isinstance(error, KeyError):
+            why = f"{error.args[0]} is not configured any more"
+        else:
+            why = str(error) if isinstance(error, NoSnapshotError | msgspec.MsgspecError) else repr(error)
         _log.warning(Event.CALL_NOT_CONTINUED, call_id=call_id, why=why)
 
     def _drop(self, call_id: str) -> None:
@@ -156,6 +159,8 @@ class Resumption:
         if live_call is None:
             return
         self._services.running.remove(call_id)
+        if live_call.call.callee is not None:
+            live_call.vacate(live_call.call.callee.choice)
         live_call.call_request.give_back()
         for leg in (live_call.call.caller.leg, live_call.call.callee):
             if leg is not None and leg.dialog is not None:
