@@ -26,7 +26,7 @@ from vosd.engine.booking.restore import recover
 from vosd.engine.journal import KeepSettings, replay
 from vosd.engine.settings import CdrSettings
 from vosd.storage.memory.store import MemoryStore
-from vosd.testing.data.records import answered_call, call_id
+from vosd.testing.data.records import answered_call, call_id, partner_call
 
 WINDOW = 4
 TERMS = {"segment_bytes": 9_000, "reserve_bytes": 40_000, "keep": KeepSettings(keep_files=2)}
@@ -185,3 +185,24 @@ def test_every_call_is_booked_once_and_the_window_stays_small(steps: list[tuple[
         patch.object(replay, "UNBOOKED_IN_MEMORY", WINDOW),
     ):
         asyncio.run(check_history(steps, Path(directory) / "journal", disk))
+
+
+async def test_what_a_partner_has_earned_is_no_less_owed_after_a_restart(tmp_path):
+    """Calls on disk are counted as owed by their sums; what some of them earn is not set off against the others."""
+    database = Database()
+    database.is_away = True
+    run = Run(tmp_path, database)
+    for index in range(40):
+        run.end(partner_call(index, "acme", "partner") if index % 2 else partner_call(index, "partner", "acme"))
+    await run.cut_off()
+    with patch.object(replay, "UNBOOKED_IN_MEMORY", WINDOW):
+        run = Run(tmp_path, database)
+    assert run.journal.waiting.on_disk > 0
+    for name in ("acme", "partner"):
+        assert run.balances.credits[name].unbooked == -FEE * 20
+    database.is_away = False
+    await asyncio.wait_for(run.recorder.drained(), 10)
+    for name in ("acme", "partner"):
+        assert run.balances.credits[name].unbooked == 0
+    await run.cut_off()
+    run.journal.close()

@@ -289,7 +289,7 @@ class Balances(Counting):
             self._credit(posting.account).post(posting.amount)
 
     def add_owed_sums(self, sums: Mapping[str, Decimal]) -> None:
-        """Count what several ended calls will book on each account as owed."""
+        """Count what several ended calls will take from each account as owed; what they earn is not in the sums."""
         for account, amount in sums.items():
             self._credit(account).post(amount)
 

@@ -87,7 +87,9 @@ class Backlog:
         return found
 
     def owed(self) -> dict[str, Decimal]:
-        """Read what these calls will book on each account; to be called before ``read``.
+        """Read what these calls will take from each account; to be called before ``read``.
+
+        What a partner has earned is left out: each posting counts as ``AccountCredit.post`` counts it (ADR 65).
 
         Raises:
             OSError: a file cannot be read.
@@ -100,7 +102,8 @@ class Backlog:
                     if isinstance(part, Frame) and part.kind == KIND_ENDED and part.call in wanted:
                         wanted.remove(part.call)
                         for posting in postings_of(part):
-                            owed[posting.account] = owed.get(posting.account, ZERO) + posting.amount
+                            if posting.amount < 0:
+                                owed[posting.account] = owed.get(posting.account, ZERO) + posting.amount
         return owed
 
     async def read(self, most: int) -> list[ReadBack]:

@@ -70,7 +70,7 @@ class UnbookedCalls:
         return [each.record for each in found]
 
     def owed_on_disk(self) -> dict[str, Decimal]:
-        """Read what the calls on disk will book on each account; this may take a second for 50,000 calls.
+        """Read what the calls on disk will take from each account; this may take a second for 50,000 calls.
 
         Raises:
             OSError: a file cannot be read.
