@@ -275,10 +275,10 @@ def read_segment(file: BinaryIO, segment: Path, remains: Remains) -> None:
         match part:
             case Ended() | Booked() | Quarantined():
                 remains.take(part, segment)
-            case Frame() | Began() | Mark() | OpenCall() | PlacedCall() | LeftOver() | HungUp() if counts_ends_only:
-                continue  # what still counted of these was written again
             case Damage():
-                _note_damage(part, segment, remains)
+                _note_damage(part, segment, remains, counts_ends_only=counts_ends_only)
+            case _ if counts_ends_only:
+                continue  # what still counted was written again; instants may be those of another boot
             case Frame():
                 _note_unknown(part, segment, remains)
             case _:
@@ -294,14 +294,14 @@ def _note_unknown(frame: Frame, segment: Path, remains: Remains) -> None:
         remains.damaged.add(segment)
 
 
-def _note_damage(damage: Damage, segment: Path, remains: Remains) -> None:
+def _note_damage(damage: Damage, segment: Path, remains: Remains, *, counts_ends_only: bool) -> None:
     remains.damaged.add(segment)
     about = {"file": segment.name, "at": damage.offset}
     if damage.call != NO_CALL:
         about["call_id"] = id_text(damage.call)
     if damage.kind == KIND_ENDED and damage.call != NO_CALL:
         remains.ended(id_text(damage.call), damage.at)
-    elif damage.kind == KIND_ANSWERED:
+    elif damage.kind == KIND_ANSWERED and not counts_ends_only:
         remains.last_mono = max(remains.last_mono, damage.at)
     if damage.fault is Fault.TORN:
         _log.warning("journal_record_incomplete", **about)
