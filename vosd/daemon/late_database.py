@@ -9,6 +9,7 @@ import structlog
 from vosd.base.errors import VosError
 from vosd.cdr.lease import LeaseHeld
 from vosd.cdr.ports import StoreUnavailable
+from vosd.engine.background import kept_going
 from vosd.obs.events import Event
 from vosd.obs.outage import Outage
 
@@ -36,7 +37,7 @@ class LateDatabase:
     def begin(self, error: StoreUnavailable) -> None:
         """Wait from now on."""
         self._outage.found(error, means="calls are taken by the last known balances, overrides and registrations")
-        self._task = asyncio.create_task(self._run(), name="late database")
+        self._task = asyncio.create_task(kept_going("late database", self._run), name="late database")
 
     async def end(self) -> None:
         """Wait no longer."""

@@ -10,6 +10,7 @@ from vosd.cdr.lease import Claimant, LeaseHeld
 from vosd.cdr.ports import StoreUnavailable
 from vosd.daemon import late_database
 from vosd.daemon.late_database import LateDatabase
+from vosd.engine import background
 from vosd.storage.database import SchemaOutdated
 
 OTHER = Claimant("sw2", "other", "host", 1, "")
@@ -46,6 +47,22 @@ async def test_each_step_is_tried_until_all_have_succeeded(monkeypatch: pytest.M
     assert events[0] == ("database_away", "error")
     assert events[-1][0] == "database_back"
     assert held == ([error, error] if isinstance(error, LeaseHeld) else [])
+
+
+async def test_an_error_that_nobody_has_foreseen_ends_no_booking_for_good(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(background, "RETRY_S", 0)
+    done = asyncio.Event()
+
+    async def last() -> None:
+        done.set()
+
+    late = LateDatabase((failing(RuntimeError("a mistake of ours")), last), lambda _held: None)
+    with capture_logs() as log:
+        late.begin(StoreUnavailable("away"))
+        await asyncio.wait_for(done.wait(), 5)
+        await asyncio.sleep(0)
+        await late.end()
+    assert [line["event"] for line in log] == ["database_away", "task_restarted", "database_back"]
 
 
 async def test_a_stop_ends_the_wait() -> None:
