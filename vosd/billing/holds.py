@@ -224,8 +224,14 @@ class AccountCredit:
         )
 
     def resume(self, snapshot: HoldSnapshot) -> Hold:
-        """Set aside what a restored call holds, whatever is left: its seconds are granted already."""
+        """Set aside what a restored call holds, whatever is left: its seconds are granted already.
+
+        It takes nothing of what calls may cost from now on (``bound``), as no hold does that is open then.
+        """
         self._reserved += snapshot.amount
+        if self._bound is not None:
+            self._bound += snapshot.amount
+            self._settle_limit()
         self._holds += 1
         applied, amount, granted_s = snapshot.applied, snapshot.amount, snapshot.granted_s
         return Hold(self, applied, amount, granted_s, snapshot.advance_s, snapshot.lead_s)

@@ -49,14 +49,14 @@ async def test_each_step_is_tried_until_all_have_succeeded(monkeypatch: pytest.M
     assert held == ([error, error] if isinstance(error, LeaseHeld) else [])
 
 
-async def test_an_error_that_nobody_has_foreseen_ends_no_booking_for_good(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_unforeseen_error_is_no_end_of_the_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(background, "RETRY_S", 0)
     done = asyncio.Event()
 
     async def last() -> None:
         done.set()
 
-    late = LateDatabase((failing(RuntimeError("a mistake of ours")), last), lambda _held: None)
+    late = LateDatabase((failing(RuntimeError("unforeseen")), last), lambda _held: None)
     with capture_logs() as log:
         late.begin(StoreUnavailable("away"))
         await asyncio.wait_for(done.wait(), 5)

@@ -8,7 +8,7 @@ import structlog
 
 from vosd.base.errors import Refusal
 from vosd.billing.accounts import WhileAway
-from vosd.billing.holds import AccountCredit
+from vosd.billing.holds import AccountCredit, HoldSnapshot
 from vosd.callcontrol.live_state import LiveState
 from vosd.callcontrol.payers import occupy_account
 from vosd.engine.booking.away_terms import AwayTerms, caps_of
@@ -125,3 +125,16 @@ async def test_an_account_may_take_no_calls_while_the_database_is_away(live, ter
     assert (refusal.reason.text, refusal.status) == ("Overload", 503)
     await terms.set_away(False)
     assert answer(refusing) is None
+
+
+def test_calls_that_go_on_after_a_kill_in_an_outage_take_nothing_of_the_cap():
+    rate, before = applied_rate("0.60"), AccountCredit("acme", Decimal(0), Decimal(50_000), 1)
+    holds = [before.hold(rate, 60, 3_600) for _ in range(4_000)]
+    before.bound(Decimal(1_000))
+    after = AccountCredit("acme", Decimal(0), Decimal(50_000), 1)
+    after.bound(Decimal(1_000))
+    resumed = [after.resume(HoldSnapshot.of(each, 3_600)) for each in holds]
+    assert (after.reserved, after.available) == (before.reserved, before.available) == (2_400, 1_000)
+    assert after.reach(resumed[0], 90) == before.reach(holds[0], 90) > 60
+    after.bound(None)
+    assert after.available == 47_600
