@@ -8,12 +8,13 @@ VENV ?= .venv
 CONFIG ?= config/vosd.yaml
 PREFIX ?= /opt/vosd
 WORKERS ?= $(shell nproc)
+ROUNDS ?= 500
 DESTDIR ?=
 export DESTDIR
 
 BIN := $(VENV)/bin
 
-.PHONY: help run install test check explore interop demo bench bench-count bench-compare install-system clean
+.PHONY: help run install test check explore chaos interop demo bench bench-count bench-compare install-system clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -37,6 +38,9 @@ check: $(VENV)/.tested-with ## what runs before the tests: format, lint, types, 
 
 explore: $(VENV)/.tested-with ## the property tests with new random examples, and many more of them
 	@HYPOTHESIS_PROFILE=explore $(BIN)/pytest -n $(WORKERS) --dist loadfile tests/property $$(grep -rl doubles.exploring tests/contract tests/unit --include='*.py')
+
+chaos: $(VENV)/.tested-with system-packages ## kill the switch and its database at random while calls run; ROUNDS=500 kills, SEED= to do the same again
+	@cd tests && $(abspath $(BIN))/python -m chaos.campaign $(ROUNDS) $(if $(SEED),--seed $(SEED))
 
 interop: $(VENV)/.tested-with system-packages ## calls with baresip, Kamailio and linphone, installed where they are missing
 	@scripts/provide linphone-daemon:linphone-cli

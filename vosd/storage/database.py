@@ -182,6 +182,8 @@ class Database:
             yield
         except exc.DBAPIError as error:
             raise self._meaning(error) from error.orig
+        except self.engine.dialect.loaded_dbapi.Error as error:  # met outside of a statement: SQLAlchemy passes it on
+            raise self._meaning(exc.OperationalError("", None, error)) from error
         except exc.StatementError as error:  # the column's type refused the value before the driver got it
             if not isinstance(error.orig, Unstorable):
                 raise
