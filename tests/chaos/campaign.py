@@ -139,11 +139,11 @@ class Campaign:
         except BaseException as error:  # noqa: BLE001 - told in the thread of the test
             failed.append(error)
 
-    def _strike(self, blows: list[Blow], kinds: dict[str, Callable[[float], None]], whom: str) -> None:
+    def _strike(self, blows: list[Blow], kinds: dict[str, Callable[[float], None]], name: str) -> None:
         for blow in blows:
             time.sleep(blow.after_s)
             kinds[blow.kind](blow.absence_s)
-            self.blows[f"{whom} {blow.kind}"] += 1
+            self.blows[f"{name} {blow.kind}"] += 1
 
     def _kill_switch(self, absence_s: float) -> None:
         self._daemon.kill()
@@ -186,7 +186,7 @@ class Campaign:
         answered = phones.answered
         assert {call_id: times[call_id] for call_id in times if times[call_id] != 1} == {}, "booked more than once"
         assert answered.keys() - times.keys() == set(), "answered calls without a CDR"
-        assert times.keys() - answered.keys() == set(), "CDRs of calls that nobody has heard answered"
+        assert times.keys() - answered.keys() == set(), "CDRs with an answer that the caller never got"
         self.sharp = 0
         for record in records:
             self._compare(record, answered[record["sip_call_id_in"]])
