@@ -141,28 +141,28 @@ class Campaign:
 
     def _strike(self, blows: list[Blow], kinds: dict[str, Callable[[float], None]], name: str) -> None:
         for blow in blows:
-            time.sleep(blow.after_s)
+            _pass(blow.after_s)
             kinds[blow.kind](blow.absence_s)
             self.blows[f"{name} {blow.kind}"] += 1
 
     def _kill_switch(self, absence_s: float) -> None:
         self._daemon.kill()
-        time.sleep(absence_s)
+        _pass(absence_s)
         self._daemon.start()
 
     def _stop_switch(self, absence_s: float) -> None:
         self._daemon.signal(signal.SIGSTOP)
-        time.sleep(absence_s)
+        _pass(absence_s)
         self._daemon.signal(signal.SIGCONT)
 
     def _kill_server(self, absence_s: float) -> None:
         self._server.kill()
-        time.sleep(absence_s)
+        _pass(absence_s)
         self._server.start()
 
     def _stop_server(self, absence_s: float) -> None:
         self._server.hang()
-        time.sleep(absence_s)
+        _pass(absence_s)
         self._server.go_on()
 
     def _cut_server(self, _absence_s: float) -> None:
@@ -224,6 +224,11 @@ class Campaign:
             f"{len(phones.answered)} answered and booked once; durations outside of what the sides saw by at most "
             f"{1_000 * self.widest_s:.0f} ms, {self.sharp} of them known to the second"
         )
+
+
+def _pass(duration_s: float) -> None:
+    until = time.monotonic() + duration_s
+    eventually(lambda: time.monotonic() >= until, "the moment that was drawn")
 
 
 def _made(directory: Path) -> Path:
