@@ -5,13 +5,13 @@ The window in memory is small, so that most calls are read back from the journal
 
 import asyncio
 import shutil
-import subprocess
 from collections.abc import AsyncIterator, Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 import structlog
+from doubles.full_disk import fill, mounted
 from doubles.journals import opened
 
 from vosd.cdr.ports import Standing
@@ -178,24 +178,8 @@ async def test_a_database_that_takes_its_time_for_a_commit_books_each_call_once(
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    place = tmp_path / "disk"
-    place.mkdir()
-    mounted = ("mount", "-t", "tmpfs", "-o", "size=160m", "none", str(place))
-    done = subprocess.run(mounted, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        pytest.skip(f"no file system can be mounted here: {done.stderr.strip()}")
-    yield place
-    subprocess.run(["umount", "--lazy", str(place)], check=True)
-
-
-def _fill(disk: Path) -> None:
-    with (disk / "ballast").open("ab", buffering=0) as ballast:
-        for size in (1 << 20, 1 << 12):
-            try:
-                while True:
-                    ballast.write(bytes(size))
-            except OSError:
-                continue
+    with mounted(tmp_path / "disk", "160m") as disk:
+        yield disk
 
 
 async def test_calls_wait_for_a_server_whose_disk_is_full(small_disk: Path, tmp_path: Path, quick: None) -> None:
@@ -207,7 +191,7 @@ async def test_calls_wait_for_a_server_whose_disk_is_full(small_disk: Path, tmp_
         with structlog.testing.capture_logs():
             booking = Booking(url, tmp_path)
             await booking.balances.adopt({name: account(name) for name in ("acme", "carrier")})
-            _fill(small_disk)
+            fill(small_disk)
             await booking.end(10 * DURING)
             await booking.failed()
             (small_disk / "ballast").unlink()

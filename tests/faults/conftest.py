@@ -11,6 +11,7 @@ from doubles.daemon import Daemon, Prepare
 from e2e.addresses import NETWORK
 from e2e.conditions import eventually
 
+from vosd.testing.process.mariadb import MariaDb
 from vosd.testing.sockets.loopback import Endpoint
 
 from .parties import Customer, Vendor
@@ -89,3 +90,12 @@ def stage(tmp_path: Path) -> Iterator[Callable[..., Scene]]:
             )
 
         yield begin
+
+
+@pytest.fixture
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDb]:
+    """A server of the test's own, which it stops and starts."""
+    server = MariaDb(tmp_path_factory.mktemp("mariadb"))
+    server.start()
+    yield server
+    server.stop()

@@ -3,20 +3,9 @@
 import pytest
 from e2e.conditions import eventually
 
-from vosd.testing.process.mariadb import MariaDb
-
 from .conftest import CONFIGURATION
 
 SQLITE_URL = "sqlite+aiosqlite:///$directory/vosd.db"
-
-
-@pytest.fixture
-def server(tmp_path_factory):
-    """A database server of the test's own, which it may stop."""
-    server = MariaDb(tmp_path_factory.mktemp("mariadb"))
-    server.start()
-    yield server
-    server.stop()
 
 
 def parts(scene, name):

@@ -1,11 +1,12 @@
 """The disk of the journal is full: no call is answered that is not written down, and none that ended is lost."""
 
 import os
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from doubles.full_disk import fill as fill_disk
+from doubles.full_disk import mounted
 from e2e.conditions import eventually
 
 from .conftest import CONFIGURATION
@@ -17,25 +18,13 @@ DISK_BYTES = 24 * 1024 * 1024
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A real file system that is soon full."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    options = ("-t", "tmpfs", "-o", f"size={DISK_BYTES}", "none")
-    done = subprocess.run(["mount", *options, str(place)], capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        pytest.skip(f"no file system can be mounted here: {done.stderr.strip()}")
-    yield place
-    subprocess.run(["umount", "--lazy", str(place)], check=True)
+    with mounted(tmp_path / "disk", str(DISK_BYTES)) as disk:
+        yield disk
 
 
 def fill(disk: Path) -> None:
     """Leave no free block."""
-    with (disk / "ballast").open("ab", buffering=0) as ballast:
-        for size in (1 << 20, 1 << 12):
-            try:
-                while True:
-                    ballast.write(bytes(size))
-            except OSError:
-                continue
+    fill_disk(disk)
     free = os.statvfs(disk)
     assert free.f_bavail == 0
 

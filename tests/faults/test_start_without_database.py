@@ -3,21 +3,11 @@
 import pytest
 from e2e.conditions import eventually
 
-from vosd.testing.process.mariadb import MariaDb
-
 from .conftest import CONFIGURATION
 
 SQLITE_URL = "sqlite+aiosqlite:///$directory/vosd.db"
 ACME = '{id: acme, type: direct, rate_group: sell, overdraft_limit: "1000"}'
 PREPAID = '{id: acme, type: direct, rate_group: sell, overdraft_limit: "0"}'
-
-
-@pytest.fixture
-def server(tmp_path_factory):
-    server = MariaDb(tmp_path_factory.mktemp("mariadb"))
-    server.start()
-    yield server
-    server.stop()
 
 
 @pytest.mark.mariadb

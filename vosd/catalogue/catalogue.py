@@ -75,11 +75,11 @@ class CallParameters:
     quality_slice_ms: int = SLICE_MS
     """SS_GATEWAY_QUALITY_RESERVE_TIME: length of a slice of the windows of quality."""
     quality_slices: int = SLICES
+    """SS_GATEWAY_QUALITY_RESERVE_SEPARATE: slices in a window."""
     away_cap: Decimal | None = Decimal(1_000)
     """What the calls of an account with a limit may cost in one outage of the database; None = no such bound."""
     cdr_pending: int = 100_000
     """An event reports when 80 % of so many calls wait for the database."""
-    """SS_GATEWAY_QUALITY_RESERVE_SEPARATE: slices in a window."""
     dynamic_blacklist: CallerLimits | None = None
     """Limits of each caller of a mapping gateway that has none of its own; None = none."""
     number_portability: PortabilityTerms | None = None
