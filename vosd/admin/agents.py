@@ -6,7 +6,9 @@ What it may do is decided by ``billing.authority``.
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from vosd.admin.accounts import configured
+import msgspec
+
+from vosd.admin.accounts import AccountSheet, configured
 from vosd.base.errors import VosError
 from vosd.billing.accounts import Account
 from vosd.billing.agents import Hierarchy
@@ -16,6 +18,10 @@ from vosd.catalogue.overrides import Key, Overrides, Setting
 from vosd.cdr.kinds import NAME_LENGTH
 
 _CALLED: Final = "agent "
+
+
+class MayNotActError(VosError):
+    """The agent is disabled, or its id is too long to be recorded."""
 
 
 class SetByOthersError(VosError):
@@ -28,16 +34,33 @@ def authority_of(accounts: Mapping[str, Account], agents: Mapping[str, str], age
     Raises:
         UnknownAccountError: it is not configured.
         NoAgentError: it is none.
+        MayNotActError: it is disabled, or one above it is; or it cannot be recorded.
     """
     configured(accounts, agent)
     hierarchy = Hierarchy({name: agents.get(name) for name in accounts})
     chain = (agent, *hierarchy.above(agent))
+    disabled = next((name for name in chain if not accounts[name].enabled), None)
+    if disabled is not None:
+        who = "it" if disabled == agent else f"agent {disabled} above it"
+        message = f"agent {agent} may not act: {who} is disabled (enabled: no)"
+        raise MayNotActError(message)
+    if len(recorded_as(agent)) > NAME_LENGTH:
+        longest = NAME_LENGTH - len(_CALLED)
+        message = f"agent {agent} may not act: an id of more than {longest} characters cannot be recorded with its acts"
+        raise MayNotActError(message)
     return Authority.of(agent, hierarchy, {name: accounts[name].rights for name in chain})
 
 
 def recorded_as(agent: str) -> str:
     """Return the operator that the ledger and overrides name for an agent."""
-    return f"{_CALLED}{agent}"[:NAME_LENGTH]
+    return f"{_CALLED}{agent}"
+
+
+def as_seen(sheet: AccountSheet, authority: Authority) -> AccountSheet:
+    """Return an account as an agent sees it: without the account above, where the agent does not see that one."""
+    if sheet.agent is msgspec.UNSET or sheet.agent in authority.visible:
+        return sheet
+    return msgspec.structs.replace(sheet, agent=msgspec.UNSET)
 
 
 def visible_above(

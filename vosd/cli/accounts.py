@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from vosd.admin.accounts import AccountSheet
     from vosd.admin.overrides import Order, Outcome
     from vosd.admin.validity import ExpirySheet
+    from vosd.billing.authority import Authority
     from vosd.cli.arguments import Expiry
 
 _ON_SCREEN: Final = {
@@ -53,6 +54,8 @@ def show(invocation: Invocation, account_id: str, acting: str | None, as_json: b
     if may is not None:
         may.require_visible(account_id)
     shown = asyncio.run(_show(invocation, account_id))
+    if may is not None:
+        shown = _as_seen(shown, may)
     if as_json:
         output.document(shown)
     else:
@@ -100,8 +103,9 @@ def list_all(
         message = "--all says how many accounts below an agent are listed: give --agent as well"
         raise click.UsageError(message)
     sheets = asyncio.run(_list(invocation, agent, is_whole=is_whole))
-    seen = None if may is None else may.visible
-    sheets = [each for each in sheets if group in {None, each.group} and (seen is None or each.id in seen)]
+    sheets = [each for each in sheets if group in {None, each.group}]
+    if may is not None:
+        sheets = [_as_seen(each, may) for each in sheets if each.id in may.visible]
     if group is not None and agent is None and not sheets:
         message = f"no account has the group {group!r}; vosd account groups lists them"
         raise OperationError(message)
@@ -114,6 +118,12 @@ def list_all(
         output.table([*_ON_SCREEN], rows, empty="no accounts")
     else:
         output.listing([*_ON_SCREEN.values()], rows, width, empty="no accounts")
+
+
+def _as_seen(sheet: "AccountSheet", may: "Authority") -> "AccountSheet":
+    from vosd.admin.agents import as_seen
+
+    return as_seen(sheet, may)
 
 
 @account.command("groups")

@@ -20,16 +20,19 @@ def loss(
     """Return why a gateway is too dear for a call; None = it is not.
 
     The margin is compared only where the sell price of a minute is known. ``price_in`` converts the price of the terms
-    into ``currency``; None = they have the same, or are not compared.
+    into ``currency``; None = there are no exchange rates. A price that cannot be converted is too dear where the guard
+    would compare it: what it loses would be noticed in the ledger only.
     """
-    price = terms.price_per_minute if price_in is None else price_in(terms)
-    if price is None:
-        return None
     ceiling = guard.max_price_per_second
+    if ceiling is None and (guard.min_margin is None or sell_price is None):
+        return None
+    price = terms.price_per_minute if price_in is None else price_in(terms)
+    if price is None or (price_in is None and terms.currency != currency):
+        return f"its price cannot be compared: no exchange rate into {currency} is in force"
     if ceiling is not None and price > EXACT.multiply(ceiling, _MINUTE):
         second = EXACT.divide(price, _MINUTE)
         return f"bought for {format_amount(second)} a second, at most {format_amount(ceiling)} is allowed"
-    if guard.min_margin is None or sell_price is None or (price_in is None and terms.currency != currency):
+    if guard.min_margin is None or sell_price is None:
         return None
     margin = EXACT.subtract(sell_price, price)
     if margin >= guard.min_margin:

@@ -17,6 +17,7 @@ from vosd.storage.database import Database
 from vosd.storage.migrate import migrate
 from vosd.testing.data.records import answered_call, call_id, charge_row
 
+LONG = "n" * 59
 CONFIGURATION = """
 database: {{url: "sqlite+aiosqlite:///{directory}/vosd.db"}}
 control_socket: {directory}/vosd.sock
@@ -29,6 +30,11 @@ accounts:
   - {{id: bingo, rate_group: sell, agent: top}}
   - {{id: weak, agent: top, rights: []}}
   - {{id: below-weak, agent: weak}}
+  - {{id: gone, agent: top, enabled: no, rights: [accounts]}}
+  - {{id: below-gone, agent: gone, rights: [accounts]}}
+  - {{id: below-both, agent: below-gone}}
+  - {{id: {long}, agent: top, rights: [accounts]}}
+  - {{id: below-long, agent: {long}}}
   - {{id: other, rate_group: sell}}
   - {{id: peer, type: partner, rate_group: sell}}
   - {{id: carrier, type: clearing, rate_group: sell, overdraft_limit: unlimited}}
@@ -46,7 +52,7 @@ phones:
 def site(tmp_path: Path) -> Path:
     url = f"sqlite+aiosqlite:///{tmp_path}/vosd.db"
     migrate(url)
-    (tmp_path / "vosd.yaml").write_text(CONFIGURATION.format(directory=tmp_path))
+    (tmp_path / "vosd.yaml").write_text(CONFIGURATION.format(directory=tmp_path, long=LONG))
     asyncio.run(book(url))
     return tmp_path
 
@@ -112,6 +118,21 @@ class TestAccounts:
     def test_an_account_that_is_no_agent_cannot_act(self, site):
         assert "account acme is no agent" in refused(site, "account", "list", "--as", "acme")
         assert "no account 'mdi' is configured; did you mean 'mid'?" in refused(site, "account", "list", "--as", "mdi")
+
+    def test_a_disabled_agent_cannot_act_nor_one_below_it(self, site):
+        why = "agent gone may not act: it is disabled (enabled: no)"
+        assert why in refused(site, "account", "block", "below-gone", "--as", "gone")
+        assert "agent gone above it is disabled" in refused(site, "account", "list", "--as", "below-gone")
+
+    def test_an_agent_whose_id_does_not_fit_the_record_cannot_act(self, site):
+        assert "more than 58 characters cannot be recorded" in refused(site, "account", "list", "--as", LONG)
+
+    def test_the_account_above_an_agent_is_not_shown_to_it(self, site):
+        assert said(site, "account", "show", "mid")["agent"] == "top"
+        assert "agent" not in said(site, "account", "show", "mid", "--as", "mid")
+        listed = {each["id"]: each.get("agent") for each in said(site, "account", "list", "--as", "mid")}
+        assert listed == {"mid": None, "acme": "mid"}
+        assert said(site, "account", "show", "acme", "--as", "mid")["agent"] == "mid"
 
     def test_a_block_is_recorded_as_the_agents(self, site):
         (set_,) = said(site, "account", "block", "acme", "--as", "mid", "--memo", "unpaid")

@@ -324,12 +324,22 @@ def test_the_margin_that_is_wanted_and_the_highest_price(guard, tried):
     assert names(examined(ALL, request(guard=guard, **SOLD), vendors)) == list(tried)
 
 
-def test_prices_are_not_compared_where_one_is_unknown_or_in_another_currency():
+def test_prices_are_not_compared_where_one_is_unknown():
     vendors = Vendors({"a": "9.99", "b": "9.99", "c": "9.99"})
-    for unknown in ({"currency": "USD"}, {"sell_price": Decimal("0.10"), "currency": "EUR"}):
-        assert sorted(names(examined(ALL, request(**unknown), vendors))) == list("abc")
+    assert sorted(names(examined(ALL, request(currency="USD"), vendors))) == list("abc")
     unrated = RouteTable([routing_gateway("a", allow_unrated=True)])
     assert names(examined(unrated, request(**SOLD), Vendors({"a": None}))) == ["a"]
+
+
+@pytest.mark.parametrize("rates", [{}, {"price_in": lambda terms: None}])
+def test_a_price_that_cannot_be_converted_is_refused_where_the_guard_would_compare_it(rates):
+    unknown = {"sell_price": Decimal("0.10"), "currency": "EUR", **rates}
+    for guard in (LossGuard(), LossGuard(None, Decimal(1))):
+        found = left(examined(ALL, request(guard=guard, **unknown)))
+        why = "its price cannot be compared: no exchange rate into EUR is in force"
+        assert found == dict.fromkeys("abc", (Cause.LOSS, why))
+    assert names(examined(ALL, request(guard=LossGuard(None), **unknown))) == list("abc")
+    assert names(examined(ALL, request(**{**unknown, "price_in": lambda terms: Decimal("0.09")}))) == list("abc")
 
 
 def test_the_regular_cycle_counts_and_no_first_period():
