@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from vosd.callcontrol.bookkeeping import Description, OpenCall, lost
+from vosd.catalogue.catalogue import Catalogue
 from vosd.cdr.record import CallRecord
 from vosd.engine.calls.leftovers import Leftovers, Placements
 from vosd.engine.calls.succession import begin, go_on
@@ -59,6 +60,10 @@ class KilledScene(Scene):
         super().__init__(*content, **terms)
         self.directory, self._within_s = directory, within_s
         self.is_down = False
+        self.content: Catalogue | None = None
+        """The catalogue of the next switch; None = that of the one before."""
+        self.boot = BOOT
+        """What identifies the boot of the machine at the next start."""
         self.synced_bytes = 0
         """Of the newest file, with its latest mark."""
         self.lost: list[CallRecord] = []
@@ -84,11 +89,12 @@ class KilledScene(Scene):
             sink=sink, credits=exchange.credits, placed=Placements(journal)
         )
         old = exchange.node
-        sip, listeners, content = SipSettings(product="vosd/test"), old.endpoint.flows.listeners, old.switch.catalogue
+        sip, listeners = SipSettings(product="vosd/test"), old.endpoint.flows.listeners
+        content = self.content or old.switch.catalogue
         node = Node("sw1", sip, TraceSettings(), listeners, content, exchange.surroundings)
         exchange.take_node(node)
         journal.describe = node.switch.describe
-        begin(remains, journal, node.endpoint.flows, BOOT, now)
+        begin(remains, journal, node.endpoint.flows, self.boot, now)
         go_on(remains, journal, node.switch, self._within_s, now)
         sink.open.update(journal._open_calls)
         for call in remains.open_calls.values():

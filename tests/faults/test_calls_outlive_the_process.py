@@ -3,6 +3,7 @@
 import signal
 import socket
 import time
+from decimal import Decimal
 
 from doubles.descriptor_store import DescriptorStore, take_descriptors
 from e2e.conditions import eventually
@@ -116,4 +117,32 @@ def test_a_hundred_calls_of_which_two_are_joined_go_on_over_three_restarts(stage
     records = eventually(lambda: len(found := scene.records()) == 101 and found, "the records")
     assert {record["end_reason"] for record in records} == {"Normal"}
     assert len({record["call_id"] for record in records}) == 101
+    scene.daemon.succeed("ledger", "verify")
+
+
+def test_calls_of_trunks_and_accounts_that_have_left_the_configuration_are_billed_as_they_were_made(stage):
+    """Both are gone from the file at the next start: the calls are ended and paid for as if it were not."""
+    prepaid = CONFIGURATION.replace('overdraft_limit: "1000"', 'overdraft_limit: "0"')
+    scene = stage(configuration=prepaid)
+    scene.daemon.succeed("payment", "add", "--account", "acme", "--amount", "10")
+    scene.answered(2)
+    first, second = scene.customer.answered
+    scene.daemon.kill()
+    text = scene.daemon.configuration_file.read_text()
+    for before, after in {"acme-pbx": "new-pbx", "acme": "new", "carrier": "newcomer"}.items():
+        text = text.replace(before, after)
+    scene.daemon.configuration_file.write_text(text.replace(str(scene.vendor.peer.address), "127.0.0.9:5070"))
+    scene.daemon.start()
+    assert [line["accounts"] for line in scene.events("calls_of_former_accounts")] == [["acme", "carrier"]]
+    scene.customer.hang_up(first)
+    scene.vendor.hang_up(second.number)
+    eventually(quiet(scene), "nothing is left")
+    records = eventually(lambda: len(found := scene.records()) == 2 and found, "the records")
+    assert {record["end_reason"] for record in records} == {"Normal"}
+    assert sorted(record["hangup_source"] for record in records) == ["callee", "caller"]
+    for record in records:
+        assert (record["mapping_gateway"], record["routing_gateway"]) == ("acme-pbx", "carrier")
+        assert (record["customer_account"], record["vendor_account"]) == ("acme", "carrier")
+        assert record["billed_seconds"] > 0
+        assert Decimal(record["fee"]) == 2 * Decimal(record["cost"]) == Decimal(record["billed_seconds"]) / 100
     scene.daemon.succeed("ledger", "verify")

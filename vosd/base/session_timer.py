@@ -22,7 +22,7 @@ class Probe(Enum):
     """UPDATE or re-INVITE with the unchanged session."""
 
 
-class SessionTimerSettings(msgspec.Struct, frozen=True):
+class SessionTimerSettings(msgspec.Struct, frozen=True, omit_defaults=True):
     """Session timer of a leg; all times in seconds. A call copies it when it is admitted."""
 
     ttl_s: int = 600

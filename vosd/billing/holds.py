@@ -98,7 +98,6 @@ class AccountCredit:
         "_bound",
         "_holds",
         "_low_at",
-        "_own_limit",
         "_reserved",
         "_seq",
         "_unbooked",
@@ -108,12 +107,15 @@ class AccountCredit:
         "limit",
         "low_below",
         "lows",
+        "own_limit",
         "spending",
     )
 
     def __init__(self, account: str, limit: Decimal | None, balance: Decimal = ZERO, seq: int = 0) -> None:
         self.account = account
-        self.limit = self._own_limit = limit
+        self.limit = limit
+        self.own_limit = limit
+        """The limit without what an outage of the database makes of it."""
         self._bound: Decimal | None = None
         self.is_capped = False
         """Whether a call was refused because of ``bound``."""
@@ -220,7 +222,7 @@ class AccountCredit:
     def snapshot(self) -> CreditSnapshot:
         """Describe the account beside the holds of its calls."""
         return CreditSnapshot(
-            self.account, self._own_limit, self._balance, self._seq, self._unbooked, self.low_below, self._low_at
+            self.account, self.own_limit, self._balance, self._seq, self._unbooked, self.low_below, self._low_at
         )
 
     def resume(self, snapshot: HoldSnapshot) -> Hold:
@@ -312,7 +314,7 @@ class AccountCredit:
 
     def set_terms(self, limit: Decimal | None, low_below: Decimal | None) -> None:
         """Set what a reload changed; a lower limit cuts no hold, it only refuses further ones."""
-        self._own_limit, self.low_below = limit, low_below
+        self.own_limit, self.low_below = limit, low_below
         self._settle_limit()
         self._check_low()
 
@@ -323,7 +325,7 @@ class AccountCredit:
         self._settle_limit()
 
     def _settle_limit(self) -> None:
-        known = [each for each in (self._own_limit, self._bound) if each is not None]
+        known = [each for each in (self.own_limit, self._bound) if each is not None]
         self.limit = min(known, default=None)
 
     def _check_low(self) -> None:

@@ -26,7 +26,7 @@ from vosd.engine.booking.balances import ACCOUNTS_AT_ONCE, Balances
 from vosd.engine.booking.call_keeper import CallKeeper
 from vosd.engine.booking.comparison import Comparison
 from vosd.engine.booking.database_memo import MemoFile
-from vosd.engine.booking.database_watch import DatabaseWatch
+from vosd.engine.booking.database_watch import Condition, DatabaseWatch
 from vosd.engine.booking.last_standings import LastStandings, NoLastStandings, StandingsCopier
 from vosd.engine.booking.overrides import OverrideWatch
 from vosd.engine.booking.recorder import Recorder
@@ -35,9 +35,9 @@ from vosd.engine.booking.spool import Spool
 from vosd.engine.calls.leftovers import Leftovers, Placements
 from vosd.engine.calls.live_call import LiveCall
 from vosd.engine.calls.snapshots import accounts_of
-from vosd.engine.calls.succession import begin, go_on
 from vosd.engine.counting import Counting
-from vosd.engine.journal import Journal, Remains
+from vosd.engine.earlier_run import resume
+from vosd.engine.journal import Journal
 from vosd.engine.lookups.asker import Lookups
 from vosd.engine.lookups.wiring import Wiring
 from vosd.engine.loop import TICK_S, Loop
@@ -182,8 +182,10 @@ class SwitchService:
 
     async def start(self) -> None:
         """Recover the earlier run, and start the tasks; raises ``JournalUnusableError`` for a bad ``state_dir``."""
-        remains = self._journal.open()
-        self._resume(remains)
+        remains = await resume(
+            self._journal, self.switch, self.balances, self._copier, self._endpoint.flows, self._boot,
+            self._resume_within_s, self._clock, is_away=self.database.condition is Condition.AWAY,
+        )  # fmt: skip
         recover(remains, self._journal, self._recorder, self.balances, self._leftovers.adopt)
         self._state_files.restore()
         self.phone_service.begin()
@@ -204,11 +206,6 @@ class SwitchService:
         self._tasks.run("reports to the phone service", self.phone_service.run)
         self._state_files.begin(self._tasks)
         self._tasks.run("report of dropped traffic", lambda: report_dropped(self.dropped))
-
-    def _resume(self, remains: Remains) -> None:
-        """Go on with the answered calls of the earlier run."""
-        begin(remains, self._journal, self._endpoint.flows, self._boot, self._clock.now())
-        go_on(remains, self._journal, self.switch, self._resume_within_s, self._clock.now())
 
     @property
     def belongs(self) -> Callable[[Kind, bytes], bool]:

@@ -1,5 +1,7 @@
 """An established call as a saved one: what its description leaves out is derived from its record and the catalogue."""
 
+import dataclasses
+
 from vosd.b2bua.identity import PLAIN
 from vosd.b2bua.settings import CallSettings
 from vosd.b2bua.snapshot.call import CallPartsSnapshot, JourneySnapshot, LifetimeSnapshot
@@ -18,9 +20,9 @@ from vosd.billing.rater import total_at
 from vosd.billing.rates import AppliedRate
 from vosd.callcontrol.bookkeeping import OpenCall
 from vosd.callcontrol.number_billing import free_rate
-from vosd.catalogue.catalogue import Catalogue
 from vosd.cdr.record import too_dear
 from vosd.engine.calls.established import Established
+from vosd.engine.calls.known import Known
 from vosd.engine.calls.saved import RequestSnapshot, SavedCall
 from vosd.sip.dialog.session_timer_snapshot import SessionTimerSnapshot
 from vosd.sip.dialog.snapshot import DialogSnapshot
@@ -32,7 +34,7 @@ from vosd.trunks.scope import Scope
 class EstablishedCall:
     """One established call, as the journal has it."""
 
-    def __init__(self, call: OpenCall, catalogue: Catalogue, settings: CallSettings, shift_ms: int = 0) -> None:
+    def __init__(self, call: OpenCall, known: Known, settings: CallSettings, shift_ms: int = 0) -> None:
         """Read a call whose description has instants that are to be moved by ``shift_ms``.
 
         Raises:
@@ -40,7 +42,7 @@ class EstablishedCall:
         """
         self._call = call
         self._its = Established.read(call.established)
-        self._catalogue = catalogue
+        self._known = known
         self._settings = settings
         self._shift_ms = shift_ms
 
@@ -50,16 +52,16 @@ class EstablishedCall:
         The caller's leg has not sent its 200 yet where this was written before: see ``engine.calls.resumption``.
 
         Raises:
-            KeyError: its trunk, gateway or account is not in the catalogue.
+            KeyError: its trunk, gateway or account is not known.
         """
-        call, its, catalogue = self._call, self._its, self._catalogue
+        call, its, known = self._call, self._its, self._known
         record = call.record
         epoch = (record.answered_at or 0) - call.answered_mono
         answered_at = Instant(call.answered_mono, epoch + call.answered_mono)
-        mapping = catalogue.mapping_gateways[record.mapping_gateway or ""]
-        gateway = catalogue.routing_gateways[record.routing_gateway or ""]
-        account = catalogue.accounts[record.customer_account or ""]
-        rate = call.customer_rate or free_rate("", account, catalogue.parameters.free_policy)
+        mapping = known.mapping_gateways[record.mapping_gateway or ""]
+        gateway = known.routing_gateways[record.routing_gateway or ""]
+        account = known.accounts[record.customer_account or ""]
+        rate = call.customer_rate or free_rate("", account, known.parameters.free_policy)
         at = Instant(record.started_at - epoch, record.started_at)
         to_callee, to_caller = call.legs[0], call.legs[1]
         vendor_mono = call.vendor_answered_mono or call.answered_mono
@@ -85,7 +87,7 @@ class EstablishedCall:
             ),
             hops=its.hops,
             state=CallState.TALKING,
-            settings=self._settings,
+            settings=self._settings_of_call(),
             journey=portable(
                 JourneySnapshot(
                     ringing_at=_instant(record.ringing_at, epoch),
@@ -102,9 +104,9 @@ class EstablishedCall:
                     sip_call_ids_out=() if record.sip_call_id_out is None else (record.sip_call_id_out,),
                 )
             ),
-            caller=self._caller(mapping.dialect.session_timer, to_caller, answered_at),
+            caller=self._caller(its.caller_timer or mapping.dialect.session_timer, to_caller, answered_at),
             callee=self._callee(
-                gateway.dialect.session_timer,
+                its.callee_timer or gateway.dialect.session_timer,
                 to_callee,
                 choice,
                 vendor_answered_at,
@@ -135,14 +137,19 @@ class EstablishedCall:
             record.routing_number or "",
             counted=None if its.counted is None else (*its.counted[0], *its.counted[1:]),
             holds_above=tuple(
-                (party.account, self._held(party.applied, catalogue.accounts[party.account].advance_s))
+                (party.account, self._held(party.applied, known.accounts[party.account].advance_s))
                 for party in call.agents
             ),
-            holds_of_vendors=self._held_of_vendor(call, catalogue),
+            holds_of_vendors=self._held_of_vendor(call, known),
             leaves_no_cdr=call.leaves_no_cdr,
             agents=call.agents,
+            overdraft_limits=its.overdraft_limits,
         )
         return SavedCall(parts, portable(request), portable(call.alone))
+
+    def _settings_of_call(self) -> CallSettings:
+        billing = self._its.dead_call_billing
+        return self._settings if billing is None else dataclasses.replace(self._settings, dead_call_billing=billing)
 
     def _caller(self, timer: SessionTimerSettings, dialog: DialogSnapshot, at: Instant) -> CallerLegSnapshot:
         its = self._its
@@ -203,7 +210,7 @@ class EstablishedCall:
         granted_s = its.granted_s + lead_s
         return HoldSnapshot(applied, total_at(applied, granted_s), granted_s, its.ceiling_s, advance_s, lead_s)
 
-    def _held_of_vendor(self, call: OpenCall, catalogue: Catalogue) -> tuple[tuple[str, HoldSnapshot], ...]:
+    def _held_of_vendor(self, call: OpenCall, known: Known) -> tuple[tuple[str, HoldSnapshot], ...]:
         account, applied = call.record.vendor_account, call.vendor_rate
         if not self._its.holds_of_vendor or account is None or applied is None:
             return ()
@@ -212,7 +219,7 @@ class EstablishedCall:
         else:
             lead_ms = call.answered_mono - (call.vendor_answered_mono or call.answered_mono)
             lead_s = hold_seconds(lead_ms, applied.policy.hold_time_precision_ms)
-        return ((account, self._held(applied, catalogue.accounts[account].advance_s, lead_s)),)
+        return ((account, self._held(applied, known.accounts[account].advance_s, lead_s)),)
 
 
 def _bytes(text: str | None) -> bytes:

@@ -5,13 +5,17 @@ without calling a function, and what can be derived is left out (``derived``). A
 by ``SavedCall``.
 """
 
+from decimal import Decimal
 from typing import Final
 
 import msgspec
 
 from vosd.b2bua.call import Call
 from vosd.b2bua.identity import PLAIN, CallerIdentity
+from vosd.b2bua.settings import DeadCallBilling
+from vosd.base.session_timer import SessionTimerSettings
 from vosd.base.text import as_received, portable
+from vosd.billing.call_hold import CallHold
 from vosd.callcontrol.admission import CallRequest
 from vosd.callcontrol.bookkeeping import Legs
 from vosd.sdp.rewrite import Hidden
@@ -84,6 +88,12 @@ class Established(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The INVITE to the vendor, whose 2xx waits for the caller's answer."""
     is_portable: bool = False
     """Text of peers is not UTF-8 throughout (``base.text.portable``)."""
+    caller_timer: SessionTimerSettings | None = None
+    """Terms of the caller's session timer; None in descriptions of versions that did not write them."""
+    callee_timer: SessionTimerSettings | None = None
+    dead_call_billing: DeadCallBilling | None = None
+    overdraft_limits: tuple[Decimal | None, ...] = ()
+    """Overdraft limits of the accounts that hold money: customer, agents, vendor (``CallHold.holds``)."""
 
     @classmethod
     def of(cls, call: Call, request: CallRequest) -> bytes:
@@ -131,6 +141,11 @@ class Established(msgspec.Struct, frozen=True, array_like=True, gc=False):
             None if acknowledged_at is None else acknowledged_at.mono,
             journey.codec,
             None if callee._acknowledged else InviteClientSnapshot.of(callee._transaction, call.endpoint.flows),
+            False,
+            leg.timer.settings,
+            timer.settings,
+            call.settings.dead_call_billing,
+            (hold.holds[0].credit.own_limit,) if len(hold.holds) == 1 else limits_of(hold),
         )
         try:
             return _encode(described)
@@ -146,6 +161,11 @@ class Established(msgspec.Struct, frozen=True, array_like=True, gc=False):
         """
         described = _decode(data)
         return as_received(described) if described.is_portable else described
+
+
+def limits_of(hold: CallHold) -> tuple[Decimal | None, ...]:
+    """Return the overdraft limit of each account that holds money for a call, as it is without an outage."""
+    return tuple([each.credit.own_limit for each in hold.holds])
 
 
 def legs_of(call: Call) -> Legs:

@@ -1,22 +1,24 @@
-"""What a restored call needs of the configuration in force: its trunk, its gateway and all accounts that pay."""
+"""What a restored call needs: its trunk, its gateway and all accounts that pay."""
 
+from collections.abc import Mapping
+
+from vosd.billing.holds import AccountCredit
+from vosd.engine.calls.known import Known
 from vosd.engine.calls.saved import SavedCall
-from vosd.engine.calls.services import CallServices
 
 
-def missing_for(saved: SavedCall, services: CallServices) -> str | None:
-    """Return the name of something that a call needs and that is not configured any more; None if all is there."""
-    catalogue, credits = services.admission.catalogue, services.live.credits
+def missing_for(saved: SavedCall, known: Known, credits: Mapping[str, AccountCredit]) -> str | None:
+    """Return the name of something that a call needs and that is not known; None if all is there."""
     request, parts, kept = saved.request, saved.parts, saved.kept
-    if request.mapping not in catalogue.mapping_gateways:
+    if request.mapping not in known.mapping_gateways:
         return f"mapping gateway {request.mapping}"
     gateways = [] if parts.callee is None else [parts.callee.choice.gateway]
     if parts.journey.choice is not None:
         gateways.append(parts.journey.choice.gateway)
     for gateway in gateways:
-        if gateway not in catalogue.routing_gateways:
+        if gateway not in known.routing_gateways:
             return f"routing gateway {gateway}"
-    if request.account not in catalogue.accounts:
+    if request.account not in known.accounts:
         return f"account {request.account}"
     accounts = [name for name, _ in (*request.holds_above, *request.holds_of_vendors)]
     accounts += [party.account for party in request.agents]

@@ -22,7 +22,9 @@ from vosd.billing.holds import HoldSnapshot
 from vosd.billing.rater import total_at
 from vosd.callcontrol.bookkeeping import OpenCall
 from vosd.engine.calls.derived import EstablishedCall
+from vosd.engine.calls.gone import known_to
 from vosd.engine.calls.intake import Intake
+from vosd.engine.calls.known import Known
 from vosd.engine.calls.live_call import LiveCall
 from vosd.engine.calls.logins import logins
 from vosd.engine.calls.needed import missing_for
@@ -67,6 +69,7 @@ class Resumption:
         self._intake = intake
         self._settings = settings
         self._now = now
+        self._known = Known.of(services.admission.catalogue)
         self._refreshes = 0
 
     def run(self, remains: Remains) -> Resumed:
@@ -74,6 +77,8 @@ class Resumption:
 
         Those that cannot be continued stay in ``remains.open_calls``, and are to be ended.
         """
+        catalogue = self._services.admission.catalogue
+        self._known = known_to(remains.open_calls.values(), catalogue)
         described = {}
         for call_id, call in remains.open_calls.items():
             try:
@@ -81,12 +86,12 @@ class Resumption:
             except Exception as error:  # noqa: BLE001  the boundary: one odd call ends as lost, and stops no start
                 self._refuse(call_id, error)
         self._leave_partners_out(described)
-        restoration = Restoration(self._endpoint, logins(self._services.admission.catalogue))
+        restoration = Restoration(self._endpoint, logins(catalogue))
         calls = RestoredCalls(restoration)
         live_calls = {}
         for call_id, saved in described.items():
             try:
-                live_calls[call_id] = saved.restored(self._services, self._intake, calls)
+                live_calls[call_id] = saved.restored(self._services, self._intake, calls, self._known)
             except Exception as error:  # noqa: BLE001  the same boundary
                 self._refuse(call_id, error)
                 self._drop(call_id)
@@ -114,7 +119,7 @@ class Resumption:
 
         Raises:
             NoSnapshotError: it cannot be continued.
-            KeyError: its trunk, gateway or account is not in the catalogue.
+            KeyError: its trunk, gateway or account is not known.
             msgspec.DecodeError: its description is not readable.
         """
         if call.record.answered_at is None:
@@ -124,10 +129,10 @@ class Resumption:
             saved = stripped(_read_saved(call.saved))
             saved = replace(moved_in_time(saved, ms) if ms else saved, kept=portable(call.alone))
         elif call.established:
-            saved = EstablishedCall(call, self._services.admission.catalogue, self._settings, ms).as_saved()
+            saved = EstablishedCall(call, self._known, self._settings, ms).as_saved()
         else:
             raise NoSnapshotError("it was written by an earlier version")
-        missing = missing_for(saved, self._services)
+        missing = missing_for(saved, self._known, self._services.live.credits)
         if missing is not None:
             raise NoSnapshotError(f"{missing} is not configured any more")
         paid_from = call.answered_mono if call.charged_mono is None else call.charged_mono[0]

@@ -1,6 +1,7 @@
 """Snapshots of live calls, and their restoration in a switch without calls."""
 
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -22,6 +23,8 @@ from vosd.callcontrol.admission import CallRequest
 from vosd.callcontrol.bookkeeping import OpenCall
 from vosd.callcontrol.setup import Setup
 from vosd.callcontrol.taken import PlaceTaken
+from vosd.engine.calls.established import limits_of
+from vosd.engine.calls.known import Known
 from vosd.engine.calls.live_call import LiveCall
 from vosd.engine.calls.logins import logins
 from vosd.engine.calls.ringing_money import RingingMoney
@@ -68,6 +71,8 @@ class RequestSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
     """Of vendors that are paid in advance, by account."""
     leaves_no_cdr: bool = False
     agents: tuple[Party, ...] = ()
+    overdraft_limits: tuple[Decimal | None, ...] = ()
+    """Overdraft limits of the accounts of all these holds, in their order."""
 
     @classmethod
     def of(cls, request: CallRequest) -> "RequestSnapshot":
@@ -103,11 +108,11 @@ class RequestSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
             vendors,
             request.leaves_no_cdr,
             request.agents,
+            () if request.hold is None else limits_of(request.hold),
         )
 
-    def restored(self, services: CallServices) -> CallRequest:
+    def restored(self, known: Known) -> CallRequest:
         """Return the call request, which occupies nothing yet."""
-        catalogue = services.admission.catalogue
         return CallRequest(
             source_host=self.source_host,
             source_port=self.source_port,
@@ -123,8 +128,8 @@ class RequestSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
             routing_number=self.routing_number,
             callee_rated=self.callee_rated,
             targets=self.targets,
-            mapping=None if self.mapping is None else catalogue.mapping_gateways[self.mapping],
-            account=None if self.account is None else catalogue.accounts[self.account],
+            mapping=None if self.mapping is None else known.mapping_gateways[self.mapping],
+            account=None if self.account is None else known.accounts[self.account],
             rate=self.rate,
             leaves_no_cdr=self.leaves_no_cdr,
             agents=self.agents,
@@ -242,21 +247,21 @@ class SavedCall(msgspec.Struct, frozen=True, omit_defaults=True):
             has_moved=live_call.has_moved,
         )
 
-    def restored(self, services: CallServices, intake: "Intake", calls: RestoredCalls) -> LiveCall:
+    def restored(self, services: CallServices, intake: "Intake", calls: RestoredCalls, known: Known) -> LiveCall:
         """Return the live call, which is among the running calls again; its deadline is not set yet.
 
         Raises:
-            KeyError: a gateway or an account that it needs is not in the catalogue.
+            KeyError: a gateway or an account that it needs is not known.
         """
-        catalogue, described = services.admission.catalogue, as_received(self.request)
-        request = described.restored(services)
+        described = as_received(self.request)
+        request = described.restored(known)
         if request.mapping is None:
             raise ValueError("a call without a mapping gateway")
         arrival = self.parts.arrival
         live_call = LiveCall(services, intake, arrival.call_id, request, services.admission.vendors)
         live_call.kept = as_received(self.kept)
         live_call.due_ms, live_call.has_moved = self.due_ms, self.has_moved
-        dialect, gateways = request.mapping.dialect, catalogue.routing_gateways
+        dialect, gateways = request.mapping.dialect, known.routing_gateways
         live_call.call = self.parts.restored(live_call, dialect, gateways, calls)
         described.occupy(request, services)
         invited_at, hold = live_call.call.journey.invited_at, request.hold
@@ -295,10 +300,10 @@ class SavedSwitch(msgspec.Struct, frozen=True):
     def restored(self, endpoint: Endpoint, services: CallServices, intake: "Intake") -> None:
         """Go on with all of it; the credits of the accounts are there already, without holds."""
         restoration = self.endpoint.restored(endpoint, logins(services.admission.catalogue))
-        calls = RestoredCalls(restoration)
+        calls, known = RestoredCalls(restoration), Known.of(services.admission.catalogue)
         deadlines: list[tuple[tuple[int, int], LiveCall]] = []
         for each in self.calls:
-            live_call = each.restored(services, intake, calls)
+            live_call = each.restored(services, intake, calls, known)
             if each.deadline is not None:
                 deadlines.append((each.deadline, live_call))
         for each in self.calls:

@@ -1,0 +1,147 @@
+"""A call that goes on in another process keeps its terms, whatever has become of its trunks and accounts meanwhile."""
+
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+from doubles.journals import new_journal
+from doubles.killed import KilledScene
+
+from vosd.b2bua.settings import DeadCallBilling
+from vosd.base.session_timer import Probe, SessionTimerSettings
+from vosd.engine.calls.gone import accounts_gone
+from vosd.testing.data.builders import account, catalogue, mapping_gateway
+from vosd.testing.virtual.customer import KNOWS_TIMER, Intent
+from vosd.testing.virtual.scene import CALLEE, CUSTOMER, vendor_gateway
+from vosd.testing.virtual.vendor import answers, answers_timed
+from vosd.trunks.dialect import CalleeDialect, CallerDialect
+
+LIMIT_S = 120
+BEFORE = SessionTimerSettings(ttl_s=120, segment=3, probe=Probe.NONE, no_timer_limit_s=LIMIT_S)
+TIMED = SessionTimerSettings(ttl_s=120)
+AFTER = SessionTimerSettings(ttl_s=1_800, segment=2, probe=Probe.OPTIONS, no_timer_limit_s=0)
+MOVES = ["as it was answered", "after a change"]
+
+
+def content(timer, **parameters):
+    trunk = mapping_gateway("acme", f"{CUSTOMER.host}/32", dialect=CallerDialect(session_timer=timer))
+    vendors = [vendor_gateway(index, dialect=CalleeDialect(session_timer=timer)) for index in range(2)]
+    return catalogue([trunk, *vendors], **parameters)
+
+
+def without(given, *, trunks=True, accounts=True):
+    """Return a catalogue from which the trunks of the call are gone, and their accounts as well."""
+    return replace(
+        given,
+        mapping_gateways={} if trunks else given.mapping_gateways,
+        routing_gateways={} if trunks else given.routing_gateways,
+        accounts={} if accounts else given.accounts,
+    )
+
+
+def begin(tmp_path, first, move, intent=None, script=None, balance="100"):
+    scene = KilledScene(tmp_path, first, balance=balance)
+    call, there = scene.talk(intent, script or answers())
+    if move == "after a change":
+        call.propose("a=sendonly")
+    scene.wire.run_for(2_000)
+    return scene, call, there
+
+
+@pytest.mark.parametrize("move", MOVES)
+def test_a_call_without_session_timer_keeps_its_longest_duration(tmp_path, move):
+    scene, _, _ = begin(tmp_path, content(BEFORE), move)
+    scene.content = content(AFTER)
+    scene.kill()
+    scene.wire.run_for(LIMIT_S * 1_000)
+    record = scene.record
+    assert record.end_reason == "Maximum Duration"
+    assert record.hold_time_ms == LIMIT_S * 1_000
+    assert b"OPTIONS sip:" not in scene.bytes_to(CUSTOMER)
+
+
+@pytest.mark.parametrize("move", MOVES)
+def test_a_session_is_refreshed_as_it_was_agreed(tmp_path, move):
+    scene, call, there = begin(
+        tmp_path, content(BEFORE), move, Intent(headers=KNOWS_TIMER), answers_timed("120;refresher=uac")
+    )
+    scene.content = content(AFTER)
+    scene.kill()
+    scene.wire.run_for(20_000)
+    refreshes = len(there.asked["INVITE"]) + len(there.asked["UPDATE"])
+    scene.wire.run_for(120_000)
+    # one part of three of the interval, as agreed; by the new file it would be a half
+    assert len(there.asked["INVITE"]) + len(there.asked["UPDATE"]) == refreshes + 3
+    assert scene.finish(call).end_reason == "Normal"
+
+
+@pytest.mark.parametrize("move", MOVES)
+def test_a_call_whose_peer_vanishes_is_billed_as_it_was_made(tmp_path, move):
+    """Until the last proof of life, not until the end of its time was noticed."""
+    first = content(TIMED, dead_call_billing=DeadCallBilling.PROOF)
+    scene, call, there = begin(tmp_path, first, move, script=answers_timed("120;refresher=uac"))
+    scene.content = content(TIMED)
+    scene.kill()
+    scene.wire.run_for(10_000)
+    call.gone = there.gone = 0
+    scene.wire.run_for(400_000)
+    record = scene.record
+    assert record.end_reason == "Session Timeout"
+    assert record.hold_time_ms < 60_000
+    assert '"dead_call_billing":"proof"' in record.fee_breakdown
+
+
+@pytest.mark.parametrize("move", MOVES)
+@pytest.mark.parametrize("ends", ["caller", "callee"])
+@pytest.mark.parametrize(("trunks", "accounts"), [(True, False), (True, True)])
+def test_a_call_of_trunks_and_accounts_that_are_gone_goes_on_and_is_billed(tmp_path, move, ends, trunks, accounts):
+    first = content(BEFORE)
+    scene, call, there = begin(tmp_path, first, move)
+    scene.content = without(first, trunks=trunks, accounts=accounts)
+    scene.kill()
+    scene.wire.run_for(80_000)
+    assert scene.lost == []
+    (call if ends == "caller" else there).hang_up()
+    scene.wire.run_until(lambda: call.is_over and there.is_over)
+    record = scene.close()
+    assert (record.end_reason, record.hangup_source) == ("Normal", ends)
+    assert (record.mapping_gateway, record.routing_gateway) == ("acme", "vendor-0")
+    assert record.fee == Decimal(record.billed_seconds) / 100
+    assert record.cost == Decimal(record.billed_seconds) / 200
+    assert {posting.account for posting in record.postings} == {"acme", "carriers"}
+
+
+@pytest.mark.parametrize("move", MOVES)
+def test_the_money_of_an_account_that_is_gone_ends_its_call_in_time(tmp_path, move):
+    first = content(TIMED)
+    scene, _, _ = begin(tmp_path, first, move, balance="1.50")
+    scene.content = without(first)
+    scene.kill()
+    scene.wire.run_for(200_000)
+    record = scene.close()
+    assert record.end_reason == "Balance Exhausted"
+    assert record.fee == Decimal("1.50")
+
+
+@pytest.mark.parametrize("move", MOVES)
+def test_a_trunk_that_is_gone_begins_no_other_call_by_a_transfer(tmp_path, move):
+    first = content(BEFORE)
+    scene, call, _ = begin(tmp_path, first, move)
+    scene.content = without(first)
+    scene.kill()
+    scene.wire.run_for(1_000)
+    call.ask("REFER", headers=(f"Refer-To: <sip:{CALLEE}@192.0.2.1>",))
+    scene.wire.run_for(2_000)
+    assert call.got["REFER"][0] >= 400
+    assert scene.finish(call).end_reason == "Normal"
+
+
+def test_the_overdraft_limit_of_a_former_account_is_that_of_its_latest_call(tmp_path):
+    """It is not in the ledger, and the balance alone says nothing of what calls may cost."""
+    first = content(BEFORE)
+    first = replace(first, accounts={**first.accounts, "acme": account("acme", overdraft_limit=Decimal(7))})
+    scene, _, _ = begin(tmp_path, first, "as it was answered")
+    scene.sink.journal.close()
+    found = accounts_gone(new_journal(tmp_path).open().open_calls.values(), without(first))
+    assert found["acme"].overdraft_limit == Decimal(7)
+    assert found["carriers"].currency == "USD"

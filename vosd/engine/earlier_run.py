@@ -1,0 +1,62 @@
+"""Going on with an earlier run at a start: the accounts of its calls, then the calls."""
+
+from collections.abc import Mapping
+
+import structlog
+
+from vosd.base.clock import Clock
+from vosd.billing.accounts import Account
+from vosd.cdr.ports import StoreUnavailable
+from vosd.engine.booking.balances import Balances, CurrencyChangedError
+from vosd.engine.booking.last_standings import StandingsCopier
+from vosd.engine.calls.gone import accounts_gone
+from vosd.engine.calls.succession import begin, go_on
+from vosd.engine.calls.switch import Switch
+from vosd.engine.journal import Journal, Remains
+from vosd.sip.flows import Flows
+
+_log = structlog.get_logger()
+
+
+async def resume(
+    journal: Journal,
+    switch: Switch,
+    balances: Balances,
+    copier: StandingsCopier,
+    flows: Flows,
+    boot: str,
+    within_s: int,
+    clock: Clock,
+    *,
+    is_away: bool,
+) -> Remains:
+    """Go on with the answered calls of the earlier run; return what is left of it. ``is_away``: the database is.
+
+    Raises:
+        JournalUnusableError: the journal cannot be read.
+    """
+    remains = journal.open()
+    gone = accounts_gone(remains.open_calls.values(), switch.catalogue)
+    if gone:
+        await _adopt(gone, balances, copier, is_away=is_away)
+    begin(remains, journal, flows, boot, clock.now())
+    go_on(remains, journal, switch, within_s, clock.now())
+    return remains
+
+
+async def _adopt(gone: Mapping[str, Account], balances: Balances, copier: StandingsCopier, *, is_away: bool) -> None:
+    """Read the balances of accounts that are not configured any more; calls of one that has none end as lost."""
+    _log.warning("calls_of_former_accounts", accounts=sorted(gone), means="they go on, and are booked")
+    try:
+        if not is_away:
+            await balances.adopt(gone, other=gone.keys())
+            return
+    except CurrencyChangedError as error:
+        _log.error("former_account_unusable", error=str(error))
+        return
+    except StoreUnavailable as error:
+        _log.warning("former_accounts_unread", error=str(error), means="the last known balances hold")
+    try:
+        balances.adopt_last_known(gone, await copier.known())
+    except StoreUnavailable as error:
+        _log.error("former_accounts_unread", error=str(error), means="their calls end as lost")
