@@ -9,12 +9,14 @@ CONFIG ?= config/vosd.yaml
 PREFIX ?= /opt/vosd
 WORKERS ?= $(shell nproc)
 ROUNDS ?= 500
+MINUTES ?= 60
+RATE ?= 20
 DESTDIR ?=
 export DESTDIR
 
 BIN := $(VENV)/bin
 
-.PHONY: help run install test check explore chaos interop demo bench bench-count bench-compare install-system clean
+.PHONY: help run install test check explore chaos soak interop demo bench bench-count bench-compare install-system clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -41,6 +43,9 @@ explore: $(VENV)/.tested-with ## the property tests with new random examples, an
 
 chaos: $(VENV)/.tested-with system-packages ## kill the switch and its database at random while calls run; ROUNDS=500 kills, SEED= to do the same again
 	@cd tests && $(abspath $(BIN))/python -m chaos.campaign $(ROUNDS) $(if $(SEED),--seed $(SEED))
+
+soak: $(VENV)/.tested-with system-packages ## an even load for an hour: memory, descriptors, timers, transactions must stay flat; MINUTES=60 RATE=20
+	@$(BIN)/python -m bench.soak --minutes $(MINUTES) --rate $(RATE)
 
 interop: $(VENV)/.tested-with system-packages ## calls with baresip, Kamailio and linphone, installed where they are missing
 	@scripts/provide linphone-daemon:linphone-cli

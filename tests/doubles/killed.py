@@ -104,11 +104,11 @@ class KilledScene(Scene):
             self.lost.append(record)
             for posting in record.postings:
                 exchange.credits[posting.account].post(posting.amount)
-        leftovers = Leftovers(node.endpoint, journal, exchange.clock, lambda _now: None, lambda: content, 32.0)
+        leftovers = Leftovers(node.endpoint, journal, exchange.clock, lambda _now: None, lambda: content)
         leftovers.adopt(remains)
-        for leg in leftovers._legs:
-            leftovers._hang_up(leg, now)
-        journal.hung_up()
+        while leftovers:
+            leftovers.ask_some(now)
+        journal.left_over.all_released()
         journal.settle()
         self.synced_bytes = listed(self.directory, IN_USE)[-1].stat().st_size
         exchange.flush()

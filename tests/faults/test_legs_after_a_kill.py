@@ -119,3 +119,18 @@ def test_a_second_kill_leaves_no_leg_unheard(stage):
     eventually(lambda: len(scene.customer.counted("BYE")) == 60, "a BYE to every caller")
     eventually(lambda: len(scene.vendor.counted("BYE")) == 60, "a BYE for every call to the vendor")
     assert eventually(lambda: len(scene.records()) == 60, "a record of every call")
+
+
+def test_legs_whose_peers_have_answered_are_not_ended_again_by_the_next_start(stage):
+    scene = stage(configuration=ENDED.replace("t1: 0.05, t2: 0.4", "t1: 0.5, t2: 1"))
+    numbers = [f"4490{number:03d}" for number in range(50)]
+    scene.vendor.behaviours = dict.fromkeys(numbers, "rings")
+    waiting = [scene.customer.call(number) for number in numbers]
+    eventually(lambda: all(180 in call.statuses for call in waiting), "fifty calls that ring")
+    for _ in range(2):
+        scene.daemon.kill()
+        scene.daemon.start()
+        eventually(lambda: scene.events("earlier_legs_ended"), "all have answered, long before the 32 s of 64 T1", 15)
+    assert all(call.statuses[-1] == 503 for call in waiting)
+    assert len(scene.vendor.counted("CANCEL")) == 50
+    assert [each["legs"] for each in scene.events("earlier_legs_being_ended")] == [100]

@@ -146,9 +146,8 @@ class SwitchService:
         self.lookups.connect(
             Wiring(self._endpoint, self.switch.take_answer, self._loop.take_answer, self.switch.vendors_at)
         )
-        patience_s = settings.sip.timers.transaction_ms / 1000
         self._leftovers = Leftovers(
-            self._endpoint, self._journal, clock, self._loop.flush, lambda: self.switch.catalogue, patience_s
+            self._endpoint, self._journal, clock, self._loop.flush, lambda: self.switch.catalogue
         )
         self.keep_alives = KeepAlives(clock, self.registrations, listeners, settings.keep_alive)
         self.dropped = self._endpoint.dropped

@@ -133,20 +133,20 @@ class ClientCore:
         answers = dialog.answers
         transaction.acknowledge(Datagram(peer, ack) if answers is None else ProvenAck.of(peer, ack, answers))
 
-    def send_bye(self, dialog: Dialog, headers: str, now: Instant) -> None:
+    def send_bye(self, dialog: Dialog, headers: str, now: Instant) -> Client:
         """Send a BYE; its response is ignored."""
-        self.send_request(dialog, "BYE", self._agent_header + headers, b"", None, now)
+        return self.send_request(dialog, "BYE", self._agent_header + headers, b"", None, now)
 
-    def end_left_over(self, dialog: Dialog, invite_sequence: int, headers: str, now: Instant) -> None:
-        """Release a dialog of an earlier run; if the INVITE was ours, its 2xx may still need an ACK."""
+    def end_left_over(self, dialog: Dialog, invite_sequence: int, headers: str, now: Instant) -> Client:
+        """Release a dialog of an earlier run, return its BYE; if the INVITE was ours, its 2xx may still need an ACK."""
         if invite_sequence:
             ack = dialog.request("ACK", self._flows.new_via(dialog.peer.flow), invite_sequence, self._agent_header)
             self._store.send(dialog.peer, ack)
-        self.send_bye(dialog, headers, now)
+        return self.send_bye(dialog, headers, now)
 
-    def cancel_left_over(self, parts: InviteParts, headers: str, now: Instant) -> None:
-        """Cancel an INVITE of an earlier run; a callee that answers all the same is released."""
-        InviteClient.left_over(self._store, f"{branch_of(parts.via)} INVITE", parts, headers, now)
+    def cancel_left_over(self, parts: InviteParts, headers: str, now: Instant) -> InviteClient:
+        """Cancel an INVITE of an earlier run and return it; a callee that answers all the same is released."""
+        return InviteClient.left_over(self._store, f"{branch_of(parts.via)} INVITE", parts, headers, now)
 
     # -- responses ----------------------------------------------------------------------------------------------
 

@@ -204,10 +204,18 @@ class Endpoint:
         acceptance.bye_headers = headers
         self.adopt(acceptance.dialog.local_tag, PendingBye(acceptance))
 
-    def refuse_left_over(self, key: str, stem: ResponseStem, tag: str, headers: str, now: Instant) -> None:
-        """Refuse an INVITE that was open when the process ended; a retransmission received meanwhile is a new call."""
-        if key not in self.store.servers:
-            InviteServer(self.store, key, stem).respond(503, tag, self.server_header + headers, now)
+    def refuse_left_over(
+        self, key: str, stem: ResponseStem, tag: str, headers: str, now: Instant
+    ) -> InviteServer | None:
+        """Refuse an INVITE that was open when the process ended, and return it.
+
+        A retransmission received meanwhile is a new call: then None is returned.
+        """
+        if key in self.store.servers:
+            return None
+        refused = InviteServer(self.store, key, stem)
+        refused.respond(503, tag, self.server_header + headers, now)
+        return refused
 
     def ignore(self, transaction: InviteServer) -> None:
         """Forget an INVITE without answering it."""

@@ -12,6 +12,7 @@ from vosd.callcontrol.bookkeeping import Description
 from vosd.engine.calls import leftovers as leftovers_module
 from vosd.engine.calls.leftovers import Leftovers
 from vosd.engine.journal.entries import LeftOver
+from vosd.engine.journal.left_over import TIMES_ASKED
 from vosd.sip.dialog.snapshot import CallerSnapshot, DialogSnapshot, InviteSnapshot, PeerSnapshot
 from vosd.sip.flows import Listener
 from vosd.sip.wire.compose import InviteParts, Peer
@@ -140,25 +141,25 @@ def test_what_is_left_is_carried_through_files_and_lives_until_it_is_hung_up(dir
     first.flush()
     left = crash_and_read(directory).legs()
     second = opened(directory, segment_bytes=3_000)
-    second.leave(left)
+    second.left_over.leave(left)
     second.placed(call_id(5), INVITE)
     for index in range(10, 30):
         second.ended(answered_call(index))
         second.flush()
         second.booked([call_id(index)])
     remains = crash_and_read(directory)
-    assert list(remains.left_over) == left
+    assert list(remains.left_over.values()) == left
     assert remains.placed == {call_id(5): [INVITE]}
-    second.hung_up()
+    second.left_over.all_released()
     second.close()
-    assert crash_and_read(directory).left_over == []
+    assert not crash_and_read(directory).left_over
 
 
 def test_what_is_left_survives_a_clean_stop(directory):
     journal = opened(directory)
-    journal.leave([LeftOver(call_id(1), (DIALOG,), (INVITE,))])
+    journal.left_over.leave([LeftOver(call_id(1), (DIALOG,), (INVITE,))])
     journal.close()
-    assert [each.call_id for each in crash_and_read(directory).left_over] == [call_id(1)]
+    assert [each.call_id for each in crash_and_read(directory).left_over.values()] == [call_id(1)] * 2
 
 
 def test_a_caller_is_left_until_his_call_is_answered_for_him_or_over(directory):
@@ -317,35 +318,113 @@ def test_a_connection_that_went_with_the_earlier_run_is_replaced_by_one_to_the_c
 
 # -- the pace ------------------------------------------------------------------------------------------------------
 
+CALLER_SIDE = msgspec.structs.replace(DIALOG, gateway="", invite_sequence=0)
 
-async def test_legs_are_hung_up_at_a_pace_gateways_first_and_noted_when_all_had_time_to_answer(directory, monkeypatch):
+
+class Start:
+    """A start of the switch on the journal of the earlier one, on virtual time."""
+
+    def __init__(self, directory: Path) -> None:
+        self.probe, self.clock = Probe(), ManualClock()
+        self.journal = new_journal(directory)
+        remains = self.journal.open()
+        self.leftovers = Leftovers(
+            self.probe.endpoint, self.journal, self.clock, lambda _now: None, lambda: catalogue([])
+        )
+        self.leftovers.adopt(remains)
+        for call in remains.open_calls.values():
+            self.journal.ended(call.record)
+
+    def round(self) -> list[str]:
+        """Return what one round sends."""
+        self.leftovers.ask_some(self.probe.now)
+        self.journal.flush()
+        return [title for title in self.probe.titles() if title != "ACK"]
+
+    def killed(self, directory: Path) -> "Start":
+        """Kill it once its start is complete, and start the next."""
+        self.journal.settle()
+        return Start(directory)
+
+
+def leave_legs(directory: Path, calls: int) -> None:
+    """Leave calls of which gateway and caller are connected, and one that rings."""
     journal = opened(directory)
     journal.placed(call_id(0), INVITE, CALLER)
-    caller_side = msgspec.structs.replace(DIALOG, gateway="", invite_sequence=0)
-    for index in range(1, 13):
-        journal.answered(open_call(index), Description((DIALOG, caller_side)))
+    for index in range(1, calls + 1):
+        legs = (
+            msgspec.structs.replace(DIALOG, call_id=b"%d@192.0.2.1" % index),
+            msgspec.structs.replace(CALLER_SIDE, call_id=b"%d@192.0.2.10" % index),
+        )
+        journal.answered(open_call(index), Description(legs))
     journal.flush()
-    probe, waits, sent = Probe(), [], []
 
-    async def no_wait(seconds: float) -> None:
+
+def test_legs_are_hung_up_at_a_pace_and_callers_who_wait_are_told_at_once(directory):
+    leave_legs(directory, 12)
+    start = Start(directory)
+    rounds = [start.round() for _ in range(3)]
+    assert rounds == [["CANCEL", *["BYE"] * 9, "503", *["BYE"] * 9], ["BYE"] * 6, []]
+
+
+async def test_nothing_is_left_when_all_have_answered_or_had_time_enough(directory, monkeypatch):
+    leave_legs(directory, 2)
+    start = Start(directory)
+    start.journal.settle()
+    waits = []
+
+    async def virtual(seconds: float) -> None:
         waits.append(seconds)
         assert crash_and_read(directory).left_over, "a kill now loses none of them"
+        start.probe.advance(round(1_000 * seconds))
+        start.clock.move_to(start.probe.now.mono)
 
-    monkeypatch.setattr(leftovers_module.asyncio, "sleep", no_wait)
-    second = new_journal(directory)
-    remains = second.open()
-    clock = ManualClock()
-    leftovers = Leftovers(
-        probe.endpoint, second, clock, lambda _now: sent.append(probe.titles()), lambda: catalogue([]), 32.0
-    )
-    leftovers.adopt(remains)
-    for call in remains.open_calls.values():
-        second.ended(call.record)
-    second.settle()
-    await leftovers.run()
-    assert [len([title for title in titles if title != "ACK"]) for titles in sent] == [10, 10, 6]
-    assert (sent[0][0], sent[-1][-1]) == ("CANCEL", "503")
-    assert [title for titles in sent for title in titles].count("ACK") == 12
-    assert waits == [1 / 20] * 3 + [32.0]
-    second.flush()
-    assert crash_and_read(directory).left_over == []
+    monkeypatch.setattr(leftovers_module.asyncio, "sleep", virtual)
+    await start.leftovers.run()
+    start.journal.flush()
+    assert not crash_and_read(directory).left_over
+    assert sum(waits) == pytest.approx(32, abs=0.2), "64 times T1"
+
+
+def test_what_a_peer_has_answered_is_not_asked_by_the_next_start(directory):
+    leave_legs(directory, 1)
+    start = Start(directory)
+    start.round()
+    bye = next(each for each in start.probe.log if each.title == "BYE" and b"@192.0.2.10" in each.data)
+    kept = [line for line in bye.data.split(b"\r\n") if line.startswith((b"Via", b"From", b"To", b"Call-ID", b"CSeq"))]
+    start.probe.receive(b"\r\n".join([b"SIP/2.0 200 OK", *kept, b"Content-Length: 0\r\n\r\n"]), bye.peer)
+    start.round()
+    after = start.killed(directory)
+    assert sorted(after.round()) == ["503", "BYE", "CANCEL"]
+
+
+def test_what_no_peer_answers_is_asked_by_so_many_starts_and_then_left(directory):
+    leave_legs(directory, 1)
+    start = Start(directory)
+    for _ in range(TIMES_ASKED):
+        assert sorted(start.round()) == ["503", "BYE", "BYE", "CANCEL"]
+        start = start.killed(directory)
+    assert start.round() == []
+    start.journal.settle()
+    assert not crash_and_read(directory).left_over
+
+
+def test_a_start_that_is_killed_before_it_asks_leaves_each_leg_once(directory):
+    """Its own records stand beside those of the run before, whose files are still in use."""
+    leave_legs(directory, 1)
+    for _ in range(20):
+        start = Start(directory)
+        start.journal.flush()
+    assert len(start.leftovers) == 4
+    assert sorted(start.round()) == ["503", "BYE", "BYE", "CANCEL"]
+
+
+def test_a_new_file_has_what_is_left_with_what_was_asked(directory):
+    leave_legs(directory, 1)
+    start = Start(directory)
+    start.round()
+    start.journal.settle()
+    start.journal._begin_segment()
+    for older in sorted(directory.glob("*.log"))[:-1]:
+        older.unlink()
+    assert [each.asked for each in crash_and_read(directory).left_over.values()] == [1] * 4

@@ -2,13 +2,13 @@
 
 Answered legs get BYE (those of gateways an ACK first, since their 2xx may lack it), INVITEs without a final response
 CANCEL, and callers without a final response 503. This is paced, because there may be thousands of calls. The journal
-keeps them until all are hung up.
+has what was sent and what has been answered, so that a start that is killed, too, leaves less than it found.
 """
 
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 
 import structlog
 
@@ -19,20 +19,32 @@ from vosd.base.clock import Clock, Instant
 from vosd.catalogue.catalogue import Catalogue
 from vosd.engine.calls.logins import logins
 from vosd.engine.journal import Journal, Remains
-from vosd.engine.journal.entries import LeftOver
 from vosd.sip.dialog.snapshot import CallerSnapshot, DialogSnapshot, InviteSnapshot
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.transaction.invite_client import InviteClient
 from vosd.trunks.dialect import ReasonForm
 
 LEGS_PER_S: Final = 200
-"""A vendor bills every second that its BYE is late; a burst of thousands would be lost in its buffers, or blocked."""
+"""Towards gateways, and as many towards callers, who have no reason to wait for each other.
+
+A vendor bills every second that its BYE is late; a burst of thousands would be lost in its buffers, or blocked.
+"""
 _ROUND_S: Final = 0.05
 _LEGS_A_ROUND: Final = round(LEGS_PER_S * _ROUND_S)
 
 _REASON: Final = reason_headers(ReasonForm.Q850, EndReason.LOST, EndReason.LOST.q850_cause)
 
 _Left = DialogSnapshot | InviteSnapshot | CallerSnapshot
+
+
+class _Request(Protocol):
+    """A transaction that ends a leg."""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the peer has answered, or had time enough to do so."""
+        ...
+
 
 _log = structlog.get_logger()
 
@@ -67,55 +79,64 @@ class Leftovers:
         clock: Clock,
         flush: Callable[[Instant], None],
         catalogue: Callable[[], Catalogue],
-        patience_s: float,
     ) -> None:
-        """``flush`` sends the messages that were written; a request is repeated for at most ``patience_s``."""
-        self._patience_s = patience_s
+        """``flush`` sends the messages that were written."""
         self._endpoint = endpoint
-        self._journal = journal
+        self._left_over = journal.left_over
         self._clock = clock
         self._flush = flush
         self._catalogue = catalogue
-        self._legs: deque[_Left] = deque()
+        self._to_gateways: deque[tuple[bytes, _Left]] = deque()
+        self._to_callers: deque[tuple[bytes, _Left]] = deque()
+        self._asked: dict[bytes, _Request | None] = {}
+        """What was sent to end a leg, until it is over; None where nothing had to be sent."""
 
     def __len__(self) -> int:
-        """Return how many legs wait."""
-        return len(self._legs)
+        """Return how many legs have to be asked."""
+        return len(self._to_gateways) + len(self._to_callers)
 
     def adopt(self, remains: Remains) -> None:
         """Queue the legs that the journal of an earlier process names; they stay in it until they are hung up."""
-        left: list[LeftOver] = remains.legs()
-        if not left:
-            return
-        self._journal.leave(left)
-        waiting = [caller for each in left for caller in each.callers]
-        asked = [invite for each in left for invite in each.invites]
-        answered = [dialog for each in left for dialog in each.dialogs]
-        answered.sort(key=lambda dialog: not dialog.gateway)  # gateways cost money, callers do not
-        self._legs.extend((*asked, *answered, *waiting))
+        answered_callers: list[tuple[bytes, _Left]] = []
+        answered_gateways: list[tuple[bytes, _Left]] = []
+        for key, left in self._left_over.leave(remains.legs()).items():
+            self._to_gateways.extend((key, invite) for invite in left.invites)
+            self._to_callers.extend((key, caller) for caller in left.callers)
+            for dialog in left.dialogs:
+                (answered_gateways if dialog.gateway else answered_callers).append((key, dialog))
+        self._to_gateways.extend(answered_gateways)
+        self._to_callers.extend(answered_callers)
 
     async def run(self) -> None:
         """Hang up all legs, and return."""
-        if not self._legs:
+        if not self:
             return
-        _log.warning("earlier_legs_being_ended", legs=len(self._legs), a_second=LEGS_PER_S)
-        while self._legs:
+        _log.warning("earlier_legs_being_ended", legs=len(self), a_second=LEGS_PER_S)
+        while self or self._asked:
             now = self._clock.now()
-            for _ in range(min(_LEGS_A_ROUND, len(self._legs))):
-                self._hang_up(self._legs.popleft(), now)
+            self.ask_some(now)
             self._flush(now)
             await asyncio.sleep(_ROUND_S)
-        try:
-            await asyncio.sleep(self._patience_s)  # after a kill before the answers the next process tries again
-        finally:
-            self._journal.hung_up()
+        self._left_over.all_released()
         _log.info("earlier_legs_ended")
 
-    def _hang_up(self, leg: _Left, now: Instant) -> None:
+    def ask_some(self, now: Instant) -> None:
+        """Ask the peers of the next legs to end them, and note those that are over."""
+        done = [key for key, request in self._asked.items() if request is None or request.is_over]
+        for key in done:
+            del self._asked[key]
+        asked = []
+        for queue in (self._to_gateways, self._to_callers):
+            for _ in range(min(_LEGS_A_ROUND, len(queue))):
+                key, leg = queue.popleft()
+                self._asked[key] = self._hang_up(leg, now)
+                asked.append(key)
+        self._left_over.note(asked, done)
+
+    def _hang_up(self, leg: _Left, now: Instant) -> _Request | None:
         flows, client, answers_of = self._endpoint.flows, self._endpoint.client, logins(self._catalogue())
         if isinstance(leg, CallerSnapshot):
-            self._endpoint.refuse_left_over(*leg.restored(flows), leg.tag, _REASON, now)
-        elif isinstance(leg, InviteSnapshot):
-            client.cancel_left_over(leg.restored(flows, answers_of), _REASON, now)
-        else:
-            client.end_left_over(leg.to_hang_up(flows, answers_of), leg.invite_sequence, _REASON, now)
+            return self._endpoint.refuse_left_over(*leg.restored(flows), leg.tag, _REASON, now)
+        if isinstance(leg, InviteSnapshot):
+            return client.cancel_left_over(leg.restored(flows, answers_of), _REASON, now)
+        return client.end_left_over(leg.to_hang_up(flows, answers_of), leg.invite_sequence, _REASON, now)

@@ -65,6 +65,17 @@ class LeftOver(msgspec.Struct, frozen=True, tag="left_over"):
     dialogs: tuple[DialogSnapshot, ...] = ()
     invites: tuple[InviteSnapshot, ...] = ()
     callers: tuple[CallerSnapshot, ...] = ()
+    asked: int = 0
+    """How many processes have asked the peers to end them."""
+
+
+class Releases(msgspec.Struct, frozen=True, tag="releases"):
+    """Progress with the legs of earlier runs, by their keys (``engine.journal.left_over``)."""
+
+    asked: tuple[bytes, ...]
+    """Their peers were asked to end them."""
+    done: tuple[bytes, ...]
+    """Their peers have answered, or had time enough to do so."""
 
 
 class HungUp(msgspec.Struct, frozen=True, tag="hung_up"):
@@ -114,7 +125,9 @@ class Kept(msgspec.Struct, frozen=True, tag="kept"):
     """``engine.calls.kept.EndpointState``"""
 
 
-Entry = Began | KeptCall | Kept | PlacedCall | OpenCall | Ended | Mark | Booked | Quarantined | LeftOver | HungUp
+Entry = (
+    Began | KeptCall | Kept | PlacedCall | OpenCall | Ended | Mark | Booked | Quarantined | LeftOver | Releases | HungUp
+)
 NAMES: Final = tuple(str(entry.__struct_config__.tag) for entry in get_args(Entry))
 """Names of the kinds, for people."""
 
@@ -129,7 +142,8 @@ KIND_HUNG_UP: Final = 8
 KIND_BEGAN: Final = 9
 KIND_KEPT_CALL: Final = 10
 KIND_KEPT: Final = 11
-_KNOWN: Final = frozenset(range(KIND_KEPT + 1))
+KIND_RELEASES: Final = 12
+_KNOWN: Final = frozenset(range(KIND_RELEASES + 1))
 """0 is the kind of all records in a file of format 1."""
 
 _encode_text: Final = msgspec.msgpack.Encoder().encode
@@ -191,6 +205,11 @@ def placed_frame(placed: PlacedCall) -> bytes:
 def left_over_frame(left_over: LeftOver) -> bytes:
     """Return the frame of legs that are still to be released."""
     return _frame(KIND_LEFT_OVER, left_over.call_id, 0, left_over)
+
+
+def releases_frame(releases: Releases) -> bytes:
+    """Return the frame that says which legs were asked to end, and which are released."""
+    return _frame(KIND_RELEASES, None, 0, releases)
 
 
 def hung_up_frame() -> bytes:

@@ -25,7 +25,6 @@ from vosd.engine.journal.entries import (
     EndOf,
     Kept,
     KeptCall,
-    LeftOver,
     PlacedCall,
     Quarantined,
     answered_frame,
@@ -33,10 +32,8 @@ from vosd.engine.journal.entries import (
     booked_frame,
     described_frame,
     ended_frame,
-    hung_up_frame,
     kept_call_frame,
     kept_frame,
-    left_over_frame,
     mark_frame,
     placed_frame,
     quarantined_frame,
@@ -44,6 +41,7 @@ from vosd.engine.journal.entries import (
 from vosd.engine.journal.files import IN_USE, UNBOOKED, Files, KeepSettings, listed, numbered
 from vosd.engine.journal.frames import framed
 from vosd.engine.journal.kept import KeptJournal
+from vosd.engine.journal.left_over import LeftOverLegs
 from vosd.engine.journal.marks import Marks
 from vosd.engine.journal.output import RESERVE_BYTES, Output
 from vosd.engine.journal.quarantine import DIRECTORY, Quarantine
@@ -88,7 +86,8 @@ class Journal(Counting):
         self._open_calls: dict[str, OpenCall] = {}
         self._changes = Changes()
         self._placed: dict[str, list[PlacedCall]] = {}
-        self._left_over: list[LeftOver] = []
+        self.left_over: Final = LeftOverLegs(self._output.append)
+        """Legs that earlier runs have not released."""
         self._marks = Marks()
         self._began: Began | None = None
         self._is_kept = False
@@ -163,7 +162,7 @@ class Journal(Counting):
         number = self._output.number
         self._output.close()
         self.waiting.close()
-        if not (self.waiting or self._open_calls or self._left_over or self._unknown):
+        if not (self.waiting or self._open_calls or self.left_over or self._unknown):
             for left in sorted({*self.waiting.files(), *range(self._first, number + 1)}):
                 self._put_away(self._files.in_use(left))
 
@@ -213,6 +212,7 @@ class Journal(Counting):
         for frame in (*frames, kept_frame(Kept(now.mono, now.wall, (*answered, *others), rest))):
             self._output.append(frame)
         self._changes.clear()
+        self.left_over.stop_writing()
         self._is_kept = True
         return self._write() and self._output.sync()
 
@@ -233,19 +233,6 @@ class Journal(Counting):
         placed = PlacedCall(call_id, invite, caller)
         self._placed.setdefault(call_id, []).append(placed)
         self._output.append(placed_frame(placed))
-
-    def leave(self, left_over: Sequence[LeftOver]) -> None:
-        """Keep the legs that an earlier run has not released, until ``hung_up``."""
-        self._left_over = list(left_over)
-        for each in left_over:
-            self._output.append(left_over_frame(each))
-
-    def hung_up(self) -> None:
-        """Note that all legs of the earlier run are released."""
-        if self._is_kept:
-            return
-        self._left_over = []
-        self._output.append(hung_up_frame())
 
     def ended(self, record: CallRecord) -> None:
         """Keep an ended call until it is booked."""
@@ -372,8 +359,7 @@ class Journal(Counting):
         self._changes.clear()
         for placed in chain.from_iterable(self._placed.values()):
             output.append(placed_frame(placed))
-        for each in self._left_over:
-            output.append(left_over_frame(each))
+        self.left_over.write()
         for frame in self._unknown:
             output.append(frame)
         if self._write():

@@ -30,11 +30,13 @@ from vosd.engine.journal.entries import (
     Mark,
     PlacedCall,
     Quarantined,
+    Releases,
     entries_in,
     id_text,
 )
 from vosd.engine.journal.files import UNBOOKED, numbered
 from vosd.engine.journal.frames import NO_CALL, Damage, Fault, Frame
+from vosd.engine.journal.left_over import apply, legs_of
 from vosd.obs.events import Event
 from vosd.sip.dialog.snapshot import CallerSnapshot, InviteSnapshot
 
@@ -75,8 +77,8 @@ class Remains(msgspec.Struct):
     """INVITEs of calls that no gateway had answered, by call id."""
     callers: dict[str, CallerSnapshot] = {}
     """Callers that wait for a final response, by call id."""
-    left_over: list[LeftOver] = []
-    """Legs left by a run before the earlier one, which the earlier one has not released."""
+    left_over: dict[bytes, LeftOver] = {}
+    """By key, legs left by a run before the earlier one, which the earlier one has not released."""
     began: Began | None = None
     """The start of the earlier run; None = a version that wrote none, or nothing was written."""
     acknowledged: dict[str, int] = {}
@@ -113,7 +115,9 @@ class Remains(msgspec.Struct):
             case Began():
                 self.begin(entry)
             case LeftOver():
-                self.left_over.append(entry)
+                self.left_over.update(legs_of(entry))
+            case Releases():
+                apply(entry, self.left_over)
             case HungUp():
                 self.left_over.clear()
             case _:
@@ -230,7 +234,7 @@ class Remains(msgspec.Struct):
         waiting = [LeftOver(call_id, callers=(caller,)) for call_id, caller in self.callers.items()]
         last = max((self.last_mono, *(at for at, _ in self._recent)))
         recent = [left for at, left in self._recent if at >= last - RECENT_MS]
-        return [*self.left_over, *answered, *asked, *waiting, *recent]
+        return [*self.left_over.values(), *answered, *asked, *waiting, *recent]
 
 
 CLOCK_STEP_MS: Final = 5_000

@@ -54,6 +54,11 @@ class Client:
         self._retry = Retry(self._store, self, peer, data, OF_REQUEST, now)
 
     @property
+    def is_over(self) -> bool:
+        """Whether it has its final response, or was given up."""
+        return self._store.clients.get(self._key) is not self
+
+    @property
     def sent(self) -> Datagram:
         """The request as it was sent latest."""
         return self._retry.sent

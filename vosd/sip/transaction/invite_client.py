@@ -116,6 +116,11 @@ class InviteClient:
         return transaction
 
     @property
+    def is_over(self) -> bool:
+        """Whether it has its final response, or was given up."""
+        return self._store.clients.get(self._key) is not self
+
+    @property
     def is_wanted(self) -> bool:
         """Whether its response is still needed."""
         return self.owner is not None and self._cancel_headers is None

@@ -56,6 +56,11 @@ class InviteServer:
         """What its retransmissions, its ACK and its CANCEL are matched by (RFC 3261 section 17.2.3)."""
         return self._key
 
+    @property
+    def is_over(self) -> bool:
+        """Whether it was answered with 2xx, or has the ACK of a failure, or was given up."""
+        return self._store.servers.get(self._key) is not self
+
     def answer_at(self, source: Peer) -> None:
         """Send responses to the source port of the INVITE, also without ``rport``: the peer is behind NAT."""
         self.stem = self.stem.answered_at(source)

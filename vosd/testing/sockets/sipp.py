@@ -115,6 +115,11 @@ class Sipp:
         assert self._process is not None, "start() comes first"
         return self._process.pid
 
+    @property
+    def is_over(self) -> bool:
+        """Whether the process has ended."""
+        return self._process is not None and self._process.poll() is not None
+
     def start(self) -> None:
         """Start the process and wait until its socket is bound, so that nothing sent to it is lost.
 

@@ -1,0 +1,100 @@
+"""Legs of earlier runs that peers may still have: which are to be released, and how often each was asked to end.
+
+Every process notes what it asks and what is done. So one that is killed soon after its start leaves less than it found,
+and a leg whose peer never answers is not kept for ever.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Iterator
+from hashlib import blake2b
+from typing import Final
+
+from msgspec.structs import replace
+
+from vosd.engine.journal.entries import LeftOver, Releases, hung_up_frame, left_over_frame, releases_frame
+from vosd.sip.dialog.snapshot import CallerSnapshot, DialogSnapshot, InviteSnapshot
+
+TIMES_ASKED: Final = 7
+"""How many processes ask the peer of a leg to end it, if each is killed before the peer has answered.
+
+An INVITE without any response is sent that often (RFC 3261 section 17.1.1.2: timers A and B).
+"""
+_KEY_BYTES: Final = 8
+
+
+class LeftOverLegs:
+    """Legs by key, each in a ``LeftOver`` of its own."""
+
+    def __init__(self, append: Callable[[bytes], None]) -> None:
+        """``append`` writes a frame."""
+        self._append = append
+        self._legs: dict[bytes, LeftOver] = {}
+
+    def __len__(self) -> int:
+        """Return how many legs are to be released."""
+        return len(self._legs)
+
+    def leave(self, left_over: Iterable[LeftOver]) -> dict[bytes, LeftOver]:
+        """Keep the legs of earlier runs, once each, and return them.
+
+        A start that is killed early leaves its own records beside those of the run before: then a leg is in both. What
+        was asked ``TIMES_ASKED`` times is left out.
+        """
+        for each in left_over:
+            for key, leg in legs_of(each):
+                if leg.asked < TIMES_ASKED:
+                    self._legs.setdefault(key, leg)
+        self.write()
+        return self._legs.copy()
+
+    def write(self) -> None:
+        """Write all of them, at the beginning of a file."""
+        for each in self._legs.values():
+            self._append(left_over_frame(each))
+
+    def note(self, asked: Collection[bytes], done: Collection[bytes]) -> None:
+        """Note the keys of legs whose peers are asked to end them, and of those that are released."""
+        if not asked and not done:
+            return
+        releases = Releases(tuple(asked), tuple(done))
+        apply(releases, self._legs)
+        self._append(releases_frame(releases))
+
+    def all_released(self) -> None:
+        """Note that none is left."""
+        self._legs.clear()
+        self._append(hung_up_frame())
+
+    def stop_writing(self) -> None:
+        """Write nothing more: the process has written down everything for the next one."""
+        self._append = lambda _frame: None
+
+
+def apply(releases: Releases, legs: dict[bytes, LeftOver]) -> None:
+    """Count what was asked and remove what is released; an unknown key is ignored."""
+    for key in releases.asked:
+        if (leg := legs.get(key)) is not None:
+            legs[key] = replace(leg, asked=leg.asked + 1)
+    for key in releases.done:
+        legs.pop(key, None)
+
+
+def legs_of(left: LeftOver) -> Iterator[tuple[bytes, LeftOver]]:
+    """Yield each leg alone, with its key."""
+    for dialog in left.dialogs:
+        yield _key_of(dialog), LeftOver(left.call_id, dialogs=(dialog,), asked=left.asked)
+    for invite in left.invites:
+        yield _key_of(invite), LeftOver(left.call_id, invites=(invite,), asked=left.asked)
+    for caller in left.callers:
+        yield _key_of(caller), LeftOver(left.call_id, callers=(caller,), asked=left.asked)
+
+
+def _key_of(leg: DialogSnapshot | InviteSnapshot | CallerSnapshot) -> bytes:
+    """Return what distinguishes a leg from all others, whatever else of it has changed."""
+    match leg:
+        case DialogSnapshot():
+            names = b"\0".join((leg.call_id, leg.local, leg.remote))
+        case InviteSnapshot():
+            names = leg.via
+        case CallerSnapshot():
+            names = leg.key
+    return blake2b(names, digest_size=_KEY_BYTES).digest()
