@@ -4,41 +4,21 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from doubles.journals import crash_and_read, new_journal, open_call, opened
+from doubles.journals import crash_and_read, open_call, opened
+from doubles.left_legs import CALLER, DIALOG, INVITE, PEER, VIA
 from msgspec.structs import replace
 
 from vosd.base.nat import Nat
 from vosd.callcontrol.bookkeeping import Description
-from vosd.engine.calls import leftovers as leftovers_module
-from vosd.engine.calls.leftovers import Leftovers
 from vosd.engine.journal.entries import LeftOver
-from vosd.engine.journal.left_over import TIMES_ASKED
-from vosd.sip.dialog.snapshot import CallerSnapshot, DialogSnapshot, InviteSnapshot, PeerSnapshot
+from vosd.sip.dialog.snapshot import InviteSnapshot, PeerSnapshot
 from vosd.sip.flows import Listener
 from vosd.sip.wire.compose import InviteParts, Peer
-from vosd.testing.data.builders import catalogue
 from vosd.testing.data.records import answered_call, call_id
 from vosd.testing.virtual.clock import ManualClock
 from vosd.testing.virtual.customer import Intent
 from vosd.testing.virtual.probe import CUSTOMER, LISTENER, VENDOR, Probe
 from vosd.testing.virtual.scene import CALLEE, Scene
-
-PEER = PeerSnapshot("udp:192.0.2.1:5060", VENDOR.host, VENDOR.port)
-VIA = "SIP/2.0/UDP 192.0.2.1:5060;rport;branch=z9hG4bKearlier1"
-INVITE = InviteSnapshot(
-    b"sip:442079460000@198.51.100.7", VIA.encode(), b"<sip:1@192.0.2.1>;tag=ours",
-    b"<sip:442079460000@198.51.100.7>", b"leg-1@192.0.2.1", 1, PEER, b"", False, "carrier",
-)  # fmt: skip
-DIALOG = DialogSnapshot(
-    b"leg-2@192.0.2.1", b"<sip:1@192.0.2.1>;tag=ours", b"<sip:2@198.51.100.7>;tag=theirs", b"sip:2@198.51.100.7:5062",
-    (b"<sip:proxy@198.51.100.8;lr>",), 3, PEER, False, "carrier", 1,
-)  # fmt: skip
-CALLER = CallerSnapshot(
-    b"z9hG4bKcaller 192.0.2.10:5060 INVITE",
-    b"Via: SIP/2.0/UDP 192.0.2.10:5060;branch=z9hG4bKcaller\r\nFrom: \"M\xfcller\" <sip:3@192.0.2.10>;tag=theirs\r\n"
-    b"To: <sip:4@192.0.2.1>", b"\r\nCall-ID: leg-3@192.0.2.10\r\nCSeq: 1 INVITE\r\n", False, b"1 INVITE", "ours",
-    PeerSnapshot("udp:192.0.2.1:5060", CUSTOMER.host, CUSTOMER.port), None,
-)  # fmt: skip
 
 
 @pytest.fixture
@@ -314,117 +294,3 @@ def test_a_connection_that_went_with_the_earlier_run_is_replaced_by_one_to_the_c
     probe.fail(bye.peer)
     [again] = probe.sent()
     assert (again.data, again.peer) == (bye.data, Peer(1, VENDOR.host, 5_070))
-
-
-# -- the pace ------------------------------------------------------------------------------------------------------
-
-CALLER_SIDE = msgspec.structs.replace(DIALOG, gateway="", invite_sequence=0)
-
-
-class Start:
-    """A start of the switch on the journal of the earlier one, on virtual time."""
-
-    def __init__(self, directory: Path) -> None:
-        self.probe, self.clock = Probe(), ManualClock()
-        self.journal = new_journal(directory)
-        remains = self.journal.open()
-        self.leftovers = Leftovers(
-            self.probe.endpoint, self.journal, self.clock, lambda _now: None, lambda: catalogue([])
-        )
-        self.leftovers.adopt(remains)
-        for call in remains.open_calls.values():
-            self.journal.ended(call.record)
-
-    def round(self) -> list[str]:
-        """Return what one round sends."""
-        self.leftovers.ask_some(self.probe.now)
-        self.journal.flush()
-        return [title for title in self.probe.titles() if title != "ACK"]
-
-    def killed(self, directory: Path) -> "Start":
-        """Kill it once its start is complete, and start the next."""
-        self.journal.settle()
-        return Start(directory)
-
-
-def leave_legs(directory: Path, calls: int) -> None:
-    """Leave calls of which gateway and caller are connected, and one that rings."""
-    journal = opened(directory)
-    journal.placed(call_id(0), INVITE, CALLER)
-    for index in range(1, calls + 1):
-        legs = (
-            msgspec.structs.replace(DIALOG, call_id=b"%d@192.0.2.1" % index),
-            msgspec.structs.replace(CALLER_SIDE, call_id=b"%d@192.0.2.10" % index),
-        )
-        journal.answered(open_call(index), Description(legs))
-    journal.flush()
-
-
-def test_legs_are_hung_up_at_a_pace_and_callers_who_wait_are_told_at_once(directory):
-    leave_legs(directory, 12)
-    start = Start(directory)
-    rounds = [start.round() for _ in range(3)]
-    assert rounds == [["CANCEL", *["BYE"] * 9, "503", *["BYE"] * 9], ["BYE"] * 6, []]
-
-
-async def test_nothing_is_left_when_all_have_answered_or_had_time_enough(directory, monkeypatch):
-    leave_legs(directory, 2)
-    start = Start(directory)
-    start.journal.settle()
-    waits = []
-
-    async def virtual(seconds: float) -> None:
-        waits.append(seconds)
-        assert crash_and_read(directory).left_over, "a kill now loses none of them"
-        start.probe.advance(round(1_000 * seconds))
-        start.clock.move_to(start.probe.now.mono)
-
-    monkeypatch.setattr(leftovers_module.asyncio, "sleep", virtual)
-    await start.leftovers.run()
-    start.journal.flush()
-    assert not crash_and_read(directory).left_over
-    assert sum(waits) == pytest.approx(32, abs=0.2), "64 times T1"
-
-
-def test_what_a_peer_has_answered_is_not_asked_by_the_next_start(directory):
-    leave_legs(directory, 1)
-    start = Start(directory)
-    start.round()
-    bye = next(each for each in start.probe.log if each.title == "BYE" and b"@192.0.2.10" in each.data)
-    kept = [line for line in bye.data.split(b"\r\n") if line.startswith((b"Via", b"From", b"To", b"Call-ID", b"CSeq"))]
-    start.probe.receive(b"\r\n".join([b"SIP/2.0 200 OK", *kept, b"Content-Length: 0\r\n\r\n"]), bye.peer)
-    start.round()
-    after = start.killed(directory)
-    assert sorted(after.round()) == ["503", "BYE", "CANCEL"]
-
-
-def test_what_no_peer_answers_is_asked_by_so_many_starts_and_then_left(directory):
-    leave_legs(directory, 1)
-    start = Start(directory)
-    for _ in range(TIMES_ASKED):
-        assert sorted(start.round()) == ["503", "BYE", "BYE", "CANCEL"]
-        start = start.killed(directory)
-    assert start.round() == []
-    start.journal.settle()
-    assert not crash_and_read(directory).left_over
-
-
-def test_a_start_that_is_killed_before_it_asks_leaves_each_leg_once(directory):
-    """Its own records stand beside those of the run before, whose files are still in use."""
-    leave_legs(directory, 1)
-    for _ in range(20):
-        start = Start(directory)
-        start.journal.flush()
-    assert len(start.leftovers) == 4
-    assert sorted(start.round()) == ["503", "BYE", "BYE", "CANCEL"]
-
-
-def test_a_new_file_has_what_is_left_with_what_was_asked(directory):
-    leave_legs(directory, 1)
-    start = Start(directory)
-    start.round()
-    start.journal.settle()
-    start.journal._begin_segment()
-    for older in sorted(directory.glob("*.log"))[:-1]:
-        older.unlink()
-    assert [each.asked for each in crash_and_read(directory).left_over.values()] == [1] * 4
