@@ -177,3 +177,25 @@ def test_free_numbers_and_those_without_cdr_are_carried_for_an_account_without_m
     assert stage.balance_of("vendors") == before + Decimal(change["amount"])
     assert stage.record_of(free.callee)["cost"] == "0.50"
     stage.expect_books_in_order()
+
+
+def test_a_forwarded_call_has_a_price_of_its_own(stage: Stage) -> None:
+    with conversing(stage, "0044106", "0044106") as (forwarded, plain):
+        for each, headers in ((forwarded, ["Diversion: <sip:0044@h>;reason=user-busy"]), (plain, [])):
+            each.call.invite(headers)
+            each.answer(each.vendor.expect("INVITE"))
+            assert each.vendor.receive(0.2) is None  # a first second of talk
+            each.hang_up()
+    records = {each.callee: stage.record_of(each.callee) for each in (forwarded, plain)}
+    names = ("forward_prefix", "rate_prefix", "fee", "vendor_rate_prefix", "cost")
+    assert [[record[name] for name in names] for record in records.values()] == [
+        ["99", "9944", "0.12", "44", "0.03"],
+        [None, "44", "0.06", "44", "0.03"],
+    ]
+    since = ("--since", "2026-01-01T00:00:00Z", "--until", "2036-01-01T00:00:00Z")
+    assert stage.daemon.ask("rerate", *since, "--account", "acme")["differ"] == 0
+    question = ("--gateway", "acme-pbx", "--caller", "0201", "--callee", forwarded.callee)
+    for live in ([], ["--live"]):
+        explained = stage.daemon.ask("route", "explain", *question, "--forwarded", *live)
+        assert explained["rate"]["rate_prefix"] == "9944"
+    stage.expect_books_in_order()

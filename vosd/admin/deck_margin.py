@@ -60,21 +60,23 @@ class Margin:
         number = past.callee_billing
         if number is None:
             return
-        sides: list[tuple[list[Decimal], int]] = []
+        sides: list[tuple[list[Decimal], int, str]] = []
         customer_ms, vendor_ms = past.customer_ms, past.vendor_ms
         if past.rate_group == self._after.name and customer_ms is not None:
-            sides.append((self._fees, customer_ms))
+            sides.append((self._fees, customer_ms, (past.forward_prefix or "") + number))
         if past.vendor_account in self._vendors and past.vendor_rate_prefix is not None and vendor_ms is not None:
-            sides.append((self._costs, vendor_ms))
+            sides.append((self._costs, vendor_ms, number))
         if not sides:
             return
         self._calls += 1
-        before, after = self._before.find(number, self._now), self._after.find(number, self._then)
-        self._refused += before is not None and after is None
-        for sums, duration_ms in sides:
+        is_refused = False
+        for sums, duration_ms, rated in sides:
+            before, after = self._before.find(rated, self._now), self._after.find(rated, self._then)
+            is_refused |= before is not None and after is None
             for index, rate in enumerate((before, after)):
                 if rate is not None:
                     sums[index] = EXACT.add(sums[index], rate_call(rate, duration_ms).fee)
+        self._refused += is_refused
 
     def report(self) -> MarginReport:
         """Return the sums."""

@@ -147,6 +147,7 @@ def explain_route(
     callee: str,
     at: Instant,
     is_live: bool = True,
+    is_forwarded: bool = False,
     steps: tuple[Step, ...] = STEPS,
     blocks: Blocks | None = None,
 ) -> RouteExplanation:
@@ -154,7 +155,7 @@ def explain_route(
 
     ``callee`` may have the gateway's tech prefix or not. The gateways are listed if the steps get as far as the search
     for routes. ``blocks`` are those of ``at``; None = those of ``live``. ``is_live`` is False for an idle state, which
-    knows neither registrations nor the quality of gateways.
+    knows neither registrations nor the quality of gateways. ``is_forwarded``: its INVITE has a Diversion.
 
     Raises:
         UnknownGatewayError: there is no such mapping gateway.
@@ -170,7 +171,7 @@ def explain_route(
         hops=_HOPS_LEFT,
         looped=False,
         at=at,
-        numbers=_Dialled(mapping.tech_prefix, caller, callee),
+        numbers=_Dialled(mapping.tech_prefix, caller, callee, is_forwarded),
         user=gateway,  # identified as if the trunk had authenticated
     )
     refusal = rehearsal.put_through(call)
@@ -213,8 +214,8 @@ def _table_of(call: CallRequest, catalogue: Catalogue) -> RouteTable:
 class _Dialled:
     """Numbers of an imaginary call; the called one may lack the tech prefix of its gateway."""
 
-    def __init__(self, tech_prefix: str, caller: str, callee: str) -> None:
-        self._caller = caller
+    def __init__(self, tech_prefix: str, caller: str, callee: str, is_forwarded: bool) -> None:
+        self._caller, self._is_forwarded = caller, is_forwarded
         has_prefix = callee.startswith(tech_prefix) or for_matching(callee).startswith(tech_prefix)
         self._callee = callee if has_prefix else tech_prefix + callee
 
@@ -223,3 +224,6 @@ class _Dialled:
 
     def calling(self, _order: Iterable[CallerSource]) -> str:
         return self._caller
+
+    def is_forwarded(self) -> bool:
+        return self._is_forwarded

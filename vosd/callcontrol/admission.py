@@ -56,6 +56,10 @@ class Numbers(Protocol):
         """Return the calling number of the first source that has one, empty for none."""
         ...
 
+    def is_forwarded(self) -> bool:
+        """Return whether the call was meant for another number before."""
+        ...
+
 
 class StepOutOfOrderError(VosError):
     """A step needs the result of a later one: the list of the steps is wrong."""
@@ -90,6 +94,8 @@ class CallRequest(msgspec.Struct):
     """The number by which a ported number is routed; empty = the called number is."""
     callee_rated: str = ""
     """The number whose rates hold; empty = those of the called number do."""
+    forward_prefix: str = ""
+    """Digits in front of the number by which the customer and its agents pay; empty = the call is not forwarded."""
     leaves_no_cdr: bool = False
     """It costs no one anything and leaves no record (SERVER_BILLING_NO_CDR_E164S)."""
     targets: tuple[Target, ...] = ()
@@ -282,9 +288,11 @@ class Admission:
             group = None if name is None else self.catalogue.rate_groups[name]
         # Not ``callee_billing``, which has lost a plus sign: a second one makes no number of it, here as for vendors.
         number = call.callee_rated or call.callee
+        if call.forward_prefix:
+            number = call.forward_prefix + for_matching(number)
         call.rate = None if group is None else group.find(number, call.at.wall, call.caller)
         if call.rate is None:
-            return no_rate(group, call.callee_billing)
+            return no_rate(group, call.forward_prefix + call.callee_billing)
         if account.rate_types:
             allowed = of_allowed_type(account, call.rate)
             if isinstance(allowed, Refusal):

@@ -121,6 +121,7 @@ def draft(
         caller_out=choice.caller_out if choice else None,
         callee_out=choice.callee_out if choice else None,
         callee_billing=call_request.callee_billing or None,
+        forward_prefix=call_request.forward_prefix or None,
         routing_number=call_request.routing_number or None,
         sip_call_id_in=arrival.sip_call_id_in,
         sip_call_id_out=sip_call_ids[-1] if sip_call_ids else None,

@@ -9,6 +9,7 @@ from typing import Final
 
 import msgspec
 
+from vosd.sip.headers.history_info import HistoryEntry
 from vosd.sip.headers.name_addr import NameAddr
 from vosd.sip.headers.portability import Portability, portability_of
 from vosd.sip.wire.errors import ParseError
@@ -21,6 +22,9 @@ NUMBER_MAX: Final = 128
 """Longer user parts are not numbers."""
 IN_ORDER: Final = CallerDialect().caller_from
 _NO_NUMBER: Final = frozenset({"", "anonymous"})
+_FORWARDED: Final = frozenset({302, 404, 408, 480, 486, 487, 503})
+"""Causes of a forwarding: at once, unknown, no answer, deflected, busy, deflected while ringing, not reachable (RFC
+4458 section 2). 380 is a service number that was translated (RFC 8119)."""
 _VALUES_MAX: Final = 2
 """Of one header: there may be two identities, one sip and one tel (RFC 3325)."""
 
@@ -57,6 +61,14 @@ class InviteNumbers(msgspec.Struct):
             anonymous = anonymous or user
         return anonymous
 
+    def is_forwarded(self) -> bool:
+        """Return whether another party was called first: there is a Diversion, or History-Info has a cause for it.
+
+        A Reason in History-Info is none: a proxy that tried another route leaves one, too.
+        """
+        request = self.request
+        return request.header("diversion") is not None or any(map(_is_forwarding, request.headers("history-info")))
+
     def portability(self) -> Portability:
         """Return what the Request-URI says about the portability of the called number."""
         return portability_of(self.request.uri)
@@ -74,6 +86,14 @@ def _first_user(request: Request, source: CallerSource) -> str:
         if user and not is_called:
             return user
     return ""
+
+
+def _is_forwarding(entry: str) -> bool:
+    """Return whether an entry of History-Info is of a target that the call was forwarded to."""
+    try:
+        return HistoryEntry.parse(entry).cause in _FORWARDED
+    except ParseError:
+        return False
 
 
 def _user_of_from(request: Request) -> str:

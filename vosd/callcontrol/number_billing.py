@@ -1,4 +1,4 @@
-"""The step of the set-up that finds the billed number, and whether it is free or leaves no CDR.
+"""The step of the set-up that finds the billed number, and whether it is free, leaves no CDR, or was forwarded.
 
 It stands between the rewriting of numbers and the account. Which numbers those are is in ``routing.special_numbers``.
 """
@@ -18,7 +18,8 @@ _VERSION: Final = "-"
 def bill_number(admission: Admission, call: CallRequest) -> Refusal | None:
     """Take the routing prefix off the number that is billed; give a free number its rate of zero.
 
-    Routing never sees the shortened number. A free call needs no sell rate and no money.
+    Routing never sees the shortened number. A free call needs no sell rate and no money. A forwarded call is sold by
+    the number behind the forward prefix (ADR 79).
     """
     gateway, account, parameters = call.mapping, call.account, admission.catalogue.parameters
     if gateway is None or account is None:
@@ -26,7 +27,7 @@ def bill_number(admission: Admission, call: CallRequest) -> Refusal | None:
     numbers, digits = parameters.special_numbers, gateway.billing_strip_digits
     if digits is None:
         digits = numbers.strip_digits
-    if not digits and not numbers.has_lists:
+    if not digits and not numbers.has_rules:
         return None
     dialled = call.callee_billing
     if digits:
@@ -40,6 +41,8 @@ def bill_number(admission: Admission, call: CallRequest) -> Refusal | None:
     pattern = numbers.free_by(call.callee_billing, dialled)
     if pattern is not None:
         call.rate = free_rate(pattern, account, parameters.free_policy)
+    elif numbers.forward_prefix and call.numbers is not None and call.numbers.is_forwarded():
+        call.forward_prefix = "" if call.callee_billing in numbers.emergency else numbers.forward_prefix
     return None
 
 

@@ -44,12 +44,20 @@ class RatesAgain:
         return past.caller_in if permitted is None else permitted.permitted(past.caller_in)
 
     def of_customer(
-        self, account: str, gateway: str, number: str, wall_ms: int, caller: str, dialled: str = ""
+        self,
+        account: str,
+        gateway: str,
+        number: str,
+        wall_ms: int,
+        caller: str,
+        dialled: str = "",
+        forward_prefix: str = "",
     ) -> AppliedRate | None:
         """Return the rate of a call from a mapping gateway or phone that arrived at ``wall_ms`` (UTC).
 
         A gateway that is not configured any more, or whose account is another one by now, has the rates of ``account``.
-        ``dialled`` is the number with its routing prefix, by which it may be free; empty = it has none.
+        ``dialled`` is the number with its routing prefix, by which it may be free; empty = it has none. With
+        ``forward_prefix`` the call was forwarded, and was sold by the number behind that.
         """
         key = account, gateway
         rates = self._customers[key] if key in self._customers else self._settle_customer(account, gateway)
@@ -58,7 +66,7 @@ class RatesAgain:
             pattern = self._numbers.free_by(number, dialled or number)
             if pattern is not None:
                 return free_rate(pattern, payer, self._catalogue.parameters.free_policy)
-        return _allowed(payer, None if rates is None else rates.find(number, wall_ms, caller))
+        return _allowed(payer, None if rates is None else rates.find(forward_prefix + number, wall_ms, caller))
 
     def of_vendor(self, account: str, gateway: str, number: str, wall_ms: int, caller: str) -> AppliedRate | None:
         """Return the rate of a call to a routing gateway; without that the account's, as with ``of_customer``."""

@@ -58,7 +58,7 @@ class Replay:
             hops=_HOPS_LEFT,
             looped=False,
             at=Instant(past.started_at, past.started_at),
-            numbers=_Stored(past.caller_in, past.callee_in),
+            numbers=_Stored(past.caller_in, past.callee_in, past.forward_prefix is not None),
             user=past.mapping_gateway or "",
         )
         self._routing_number = past.routing_number or ""
@@ -91,11 +91,14 @@ class Replay:
 class _Stored:
     """The numbers of a stored call; ``Admission.identify`` has read them from the INVITE when it came."""
 
-    def __init__(self, caller: str, callee: str) -> None:
-        self._caller, self._callee = caller, callee
+    def __init__(self, caller: str, callee: str, is_forwarded: bool) -> None:
+        self._caller, self._callee, self._is_forwarded = caller, callee, is_forwarded
 
     def called(self, _source: CalleeSource) -> str:
         return self._callee
 
     def calling(self, _order: Iterable[CallerSource]) -> str:
         return self._caller
+
+    def is_forwarded(self) -> bool:
+        return self._is_forwarded

@@ -29,6 +29,7 @@ class PastCall(NamedTuple):
     callee_in: str
     caller_out: str | None
     callee_billing: str | None
+    forward_prefix: str | None
     routing_number: str | None
     answered_at: int | None
     vendor_answered_at: int | None

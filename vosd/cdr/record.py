@@ -113,6 +113,10 @@ class CallRecord(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     caller_out: Annotated[str | None, text(NUMBER_LENGTH, "calling number as sent to the vendor")] = None
     callee_out: Annotated[str | None, text(NUMBER_LENGTH, "called number as sent to the vendor")] = None
     callee_billing: Annotated[str | None, text(NUMBER_LENGTH, "called number as rated")] = None
+    forward_prefix: Annotated[
+        str | None,
+        word(16, "digits in front of `callee_billing` by which a forwarded call was sold; null = it was not forwarded"),
+    ] = None
     routing_number: Annotated[
         str | None, text(NUMBER_LENGTH, "number by which a ported number was routed; null = it is not ported")
     ] = None

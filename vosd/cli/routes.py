@@ -25,27 +25,37 @@ route.add_command(simulate)
 @click.option("--caller", required=True, metavar="NUMBER", help="Calling number.")
 @click.option("--callee", required=True, metavar="NUMBER", help="Called number, as it is dialled.")
 @click.option("--at", type=MOMENT, help="When; default now.")
+@click.option("--forwarded", is_flag=True, help="Its INVITE has a Diversion header.")
 @click.option("--live", is_flag=True, help="Ask the running switch, with the calls that it has now.")
 @json_option
 @pass_invocation
 def explain(
-    invocation: Invocation, gateway: str, caller: str, callee: str, at: int | None, live: bool, as_json: bool
+    invocation: Invocation,
+    gateway: str,
+    caller: str,
+    callee: str,
+    at: int | None,
+    forwarded: bool,
+    live: bool,
+    as_json: bool,
 ) -> None:
     """Show the outcome of a call: accepted or refused, which gateways are tried, why others are not."""
     question = {"gateway": gateway, "caller": caller, "callee": callee}
     if live:
         switch = invocation.running_switch()
-        answer = asyncio.run(switch.ask("explain_route", **question, at_ms=at))
+        answer = asyncio.run(switch.ask("explain_route", **question, at_ms=at, is_forwarded=forwarded))
     else:
         wall_ms = time.time_ns() // 1_000_000 if at is None else at
-        answer = asyncio.run(_from_configuration(invocation, question, wall_ms))
+        answer = asyncio.run(_from_configuration(invocation, question, wall_ms, forwarded))
     if as_json:
         output.document(answer)
     else:
         _show(answer)
 
 
-async def _from_configuration(invocation: Invocation, question: dict[str, str], wall_ms: int) -> dict[str, Any]:
+async def _from_configuration(
+    invocation: Invocation, question: dict[str, str], wall_ms: int, is_forwarded: bool
+) -> dict[str, Any]:
     """Answer without running calls, with the balances of the database if it can be reached."""
     from vosd.admin.routing import explain_route, idle_state
     from vosd.base.clock import Instant
@@ -77,6 +87,7 @@ async def _from_configuration(invocation: Invocation, question: dict[str, str], 
         callee=question["callee"],
         at=Instant(0, wall_ms),
         is_live=False,
+        is_forwarded=is_forwarded,
     )
     return explanation.to_json()
 

@@ -65,6 +65,7 @@ class RouteQuestion(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     caller: str
     callee: str
     at_ms: int | None = None
+    is_forwarded: bool = False
 
 
 class LadderQuestion(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -239,6 +240,7 @@ class Commands:
             caller=question.caller,
             callee=question.callee,
             at=at,
+            is_forwarded=question.is_forwarded,
             steps=switch.services.steps,
             blocks=blocks,
         )

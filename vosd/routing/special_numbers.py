@@ -1,4 +1,4 @@
-"""Called numbers with rules of their own for billing: free ones, those without CDR, and routing prefixes.
+"""Called numbers with rules of their own for billing: free ones, those without CDR, routing and forward prefixes.
 
 The number that is billed is the called one behind its routing prefix. Refuses to know prices and accounts.
 """
@@ -26,11 +26,13 @@ class SpecialNumbers(msgspec.Struct, frozen=True, dict=True):
     no_cdr: tuple[str, ...] = ()
     """SERVER_BILLING_NO_CDR_E164S, likewise; it wins over ``free``."""
     emergency: frozenset[str] = EMERGENCY
+    forward_prefix: str = ""
+    """SERVER_BILLING_FORWARD_PREFIX: digits in front of the number by which a forwarded call is sold; empty = none."""
 
     @cached_property
-    def has_lists(self) -> bool:
-        """Whether any number is free or leaves no CDR."""
-        return bool(self.free or self.no_cdr)
+    def has_rules(self) -> bool:
+        """Whether any number is free or leaves no CDR, or forwarded calls have prices of their own."""
+        return bool(self.free or self.no_cdr or self.forward_prefix)
 
     @cached_property
     def _free(self) -> PatternSet:

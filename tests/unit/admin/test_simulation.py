@@ -48,6 +48,7 @@ def call(number: int = 0, **changes: Any) -> PastCall:
         callee_in="7001442012",
         caller_out="1000",
         callee_billing="442012",
+        forward_prefix=None,
         routing_number=None,
         answered_at=AT + number + 2_000,
         vendor_answered_at=AT + number + 2_000,

@@ -116,3 +116,22 @@ def test_the_first_header_with_a_user_is_taken():
 def test_a_caller_that_everything_calls_anonymous_is():
     numbers = InviteNumbers(read(from_='"Anonymous" <sip:Anonymous@anonymous.invalid>;tag=1'))
     assert numbers.calling([CallerSource.FROM, CallerSource.ASSERTED]) == "Anonymous"
+
+
+@pytest.mark.parametrize(
+    ("headers", "is_forwarded"),
+    [
+        ("", False),
+        ("Diversion: <sip:+4930@h>;reason=unconditional\r\n", True),
+        ("Diversion: not readable <\r\n", True),
+        ("History-Info: <sip:4930@h>;index=1, <sip:4420@h;cause=302>;index=1.1;mp=1\r\n", True),
+        ("History-Info: <sip:4930@h>;index=1\r\nHistory-Info: <sip:4420@h;cause=408>;index=1.1\r\n", True),
+        ("History-Info: <sip:4930@h>;index=1\r\n", False),
+        ("History-Info: <sip:0800@h>;index=1, <sip:4420@h;cause=380>;index=1.1\r\n", False),
+        ("History-Info: <sip:4420@a?Reason=SIP%3Bcause%3D503>;index=1, <sip:4420@b>;index=1.1\r\n", False),
+        ("History-Info: <sip:4420@h;cause=302>\r\n", False),
+        ("History-Info: not readable <\r\n", False),
+    ],
+)
+def test_a_call_is_forwarded_by_a_diversion_or_by_a_cause_for_it_in_its_history(headers, is_forwarded):
+    assert InviteNumbers(read(headers=headers)).is_forwarded() is is_forwarded

@@ -11,18 +11,20 @@ import pytest
 from vosd.cdr.columns import ATTEMPT_KEYS, CHARGE_KEYS, KEYS, RECORD_COLUMNS, csv_row, iso_utc, json_object
 from vosd.cdr.record import CallRecord
 from vosd.cli.call_listing import _ON_SCREEN, _SHOWN
+from vosd.routing.special_numbers import SpecialNumbers
 from vosd.storage.cdr_manual import manual
 from vosd.testing.data.builders import applied_rate, catalogue, mapping_gateway, rate_group
 from vosd.testing.data.records import answered_call, call_id, refused_call
+from vosd.testing.virtual.customer import Intent
 from vosd.testing.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
 
 PUBLISHED = """
     call_id export_seq node mapping_gateway routing_gateway customer_account vendor_account currency vendor_currency
-    caller_in callee_in caller_out callee_out callee_billing routing_number sip_call_id_in sip_call_id_out
-    source_address destination_address codec started_at ringing_at answered_at acknowledged_at vendor_answered_at
-    ended_at pdd_ms hold_time_ms hold_time_s billing_base_ms vendor_billing_base_ms billed_seconds vendor_billed_seconds
-    fee tax cost cost_tax rate_group rate_prefix rate_area vendor_rate_prefix fee_breakdown hangup_source end_reason
-    sip_code q850_cause reason_text verdicts attempts charges
+    caller_in callee_in caller_out callee_out callee_billing forward_prefix routing_number sip_call_id_in
+    sip_call_id_out source_address destination_address codec started_at ringing_at answered_at acknowledged_at
+    vendor_answered_at ended_at pdd_ms hold_time_ms hold_time_s billing_base_ms vendor_billing_base_ms billed_seconds
+    vendor_billed_seconds fee tax cost cost_tax rate_group rate_prefix rate_area vendor_rate_prefix fee_breakdown
+    hangup_source end_reason sip_code q850_cause reason_text verdicts attempts charges
 """
 """Users hold on to these names and to their order: a new column is added here, none is renamed or moved."""
 
@@ -31,6 +33,7 @@ PUBLISHED_OF_A_CHARGE = """
     account role level rate_group rate_version rate_prefix unit_price price_per billed_seconds fee tax currency
     corrected breakdown earned
 """
+SOLD_AS_44 = SpecialNumbers(forward_prefix="44")
 OF_TABLES = {"attempts", "charges", "postings", "recorded"}
 
 
@@ -51,8 +54,10 @@ def test_every_column_that_may_be_empty_is_filled_by_a_call():
     sell = rate_group("sell", applied_rate("0.60", area="London", tax_rate="10"))
     buy = rate_group("buy", applied_rate("0.30", tax_rate="5"))
     trunks = [mapping_gateway("acme", f"{CUSTOMER.host}/32", accept_routing_number=True), vendor_gateway(0)]
-    scene = Scene(catalogue(trunks, rate_groups=[sell, buy], verdicts_one_in=1, charges_ringing=True))
-    call = scene.caller.call(f"{CALLEE};npdi;rn=4499")
+    scene = Scene(
+        catalogue(trunks, rate_groups=[sell, buy], verdicts_one_in=1, charges_ringing=True, special_numbers=SOLD_AS_44)
+    )
+    call = scene.caller.call(f"{CALLEE};npdi;rn=4499", Intent(headers=("Diversion: <sip:4930@h>",)))
     scene.wire.run_until(lambda: call.final == 200)
     scene.wire.run_for(1_000)
     there = scene.vendor.only_call

@@ -19,7 +19,13 @@ _SHORTEST_PREFIX: Final = 2
 def special_numbers(keys: InstallationKeys, parameters: ParameterKeys) -> SpecialNumbers:
     """Return what holds for the called numbers of all calls."""
     emergency = frozenset(keys.routing.emergency_numbers)
-    return SpecialNumbers(parameters.route_prefix, parameters.free_e164s, parameters.no_cdr_e164s, emergency)
+    return SpecialNumbers(
+        parameters.route_prefix,
+        parameters.free_e164s,
+        parameters.no_cdr_e164s,
+        emergency,
+        parameters.forward_prefix,
+    )
 
 
 def free_policy(parameters: ParameterKeys) -> RatingPolicy:

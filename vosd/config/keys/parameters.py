@@ -12,7 +12,7 @@ from pydantic import Field
 
 from vosd.config.keys import names_of_vos3000
 from vosd.config.reader.amounts import step
-from vosd.config.reader.e164s import e164s
+from vosd.config.reader.e164s import digits, e164s
 from vosd.config.reader.fields import FromText, whole
 from vosd.config.reader.model import Keys
 from vosd.config.reader.renamed import Renamed, renamed
@@ -84,6 +84,10 @@ class ParameterKeys(Keys):
     route_prefix: Annotated[int, whole(0, 15, "digits")] = Field(default=0, alias="SERVER_BILLING_GATEWAY_ROUTE_PREFIX")
     """How many digits at the beginning of called numbers are for routing alone: rates are found without them. Numbers
     with fewer than three digits behind them, and emergency numbers, are rated as they are."""
+    forward_prefix: Annotated[str, digits(16)] = Field(default="", alias="SERVER_BILLING_FORWARD_PREFIX")
+    """Digits that stand in front of the called number when the customer's rate of a forwarded call is found, so that
+    forwarded calls have prices of their own; empty: they cost what others do. A call is forwarded if its INVITE has
+    Diversion, or a cause of forwarding in History-Info. Vendors are paid by the number alone."""
     billing_unit: Annotated[int, whole(1, 3_600, "seconds")] = Field(default=1, alias="SS_BILLINGUNIT")
     """Increment of rates without one of their own, whose group has none either."""
     start_billing: Annotated[StartBilling, _start_billing()] = Field(
@@ -178,7 +182,6 @@ class ParameterKeys(Keys):
     not_built: ClassVar[frozenset[str]] = frozenset(
         {
             "IVR_RTP_PORT",
-            "SERVER_BILLING_FORWARD_PREFIX",
             "SERVER_CDR_FILE_WRITE_INTERVAL",
             "SERVER_CDR_FILE_WRITE_MAX",
             "SS_AUXILIARY_RING_TONE_ACTIVATION_DELAY",

@@ -1,4 +1,4 @@
-"""Lists of called numbers as VOS3000's parameters have them: ``1800*,911,112``."""
+"""Called numbers and digits as VOS3000's parameters have them: ``1800*,911,112``."""
 
 import re
 from typing import Final
@@ -22,6 +22,17 @@ def e164s() -> FromText:
         return tuple(dict.fromkeys(patterns))
 
     return FromText(_FORM, read, ",".join)
+
+
+def digits(most: int) -> FromText:
+    """Read up to so many digits; an empty text is none."""
+
+    def read(text: str) -> str:
+        if not re.fullmatch(rf"[0-9]{{0,{most}}}", text):
+            raise ValueError
+        return text
+
+    return FromText(f"up to {most} digits, or nothing", read)
 
 
 def short_codes() -> FromText:

@@ -56,6 +56,10 @@ class TransferNumbers:
         """Return the calling number that is presented to the target."""
         return self._caller
 
+    def is_forwarded(self) -> bool:
+        """Return False: who transfers a call has answered it."""
+        return False
+
 
 def _shown(first: Call, paid_by: CallRequest, substitute: Substitute) -> str:
     """Return the calling number that is presented to the target, by ``transfer_display`` of the transferor's trunk."""

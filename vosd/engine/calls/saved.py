@@ -73,6 +73,7 @@ class RequestSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
     agents: tuple[Party, ...] = ()
     overdraft_limits: tuple[Decimal | None, ...] = ()
     """Overdraft limits of the accounts of all these holds, in their order."""
+    forward_prefix: str = ""
 
     @classmethod
     def of(cls, request: CallRequest) -> "RequestSnapshot":
@@ -109,6 +110,7 @@ class RequestSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
             request.leaves_no_cdr,
             request.agents,
             () if request.hold is None else limits_of(request.hold),
+            request.forward_prefix,
         )
 
     def restored(self, known: Known) -> CallRequest:
@@ -133,6 +135,7 @@ class RequestSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
             rate=self.rate,
             leaves_no_cdr=self.leaves_no_cdr,
             agents=self.agents,
+            forward_prefix=self.forward_prefix,
             taken=[],
         )
 
