@@ -146,6 +146,7 @@ def test_a_changed_list_is_in_force_after_a_reload(stage: Stage) -> None:
         "do-not-call.txt:4: number_lists[do-not-call].file: value '4 4': expected a number or prefix" in refused.stderr
     )
     assert dial(stage, callee) == Outcome(403, [])
+    file.write_text(before)
 
 
 def test_nothing_is_left_and_the_ledger_agrees(stage: Stage) -> None:
