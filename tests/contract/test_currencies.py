@@ -3,7 +3,7 @@
 from decimal import Decimal
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import event, select
 
 from vosd.cdr.ports import RejectedRecords, Standing
 from vosd.cdr.record import CallRecord, Posting
@@ -80,6 +80,26 @@ async def test_more_accounts_than_one_statement_takes_are_settled(store):
     await store.books.open_accounts(names)
     assert await store.books.settle_currencies(dict.fromkeys(names, "USD")) == {}
     assert set((await store.books.currencies(names)).values()) == {"USD"}
+
+
+@pytest.mark.parametrize("accounts", [500, 1_000])
+async def test_five_hundred_accounts_are_settled_in_one_statement(database, accounts):
+    """A start with 100,000 new accounts sets the currency of each."""
+    books, updates = SqlBooks(database), []
+    names = [f"account-{number:04}" for number in range(accounts)]
+    await books.open_accounts(names)
+
+    def note(_connection, _cursor, text, *_):
+        updates.extend([text] if text.startswith("UPDATE account") else [])
+
+    event.listen(database.engine.sync_engine, "before_cursor_execute", note)
+    try:
+        await books.settle_currencies({name: "EUR" if name == names[0] else "USD" for name in names})
+    finally:
+        event.remove(database.engine.sync_engine, "before_cursor_execute", note)
+    assert len(updates) == 1 + accounts // 500
+    found = await books.currencies(names)
+    assert (found[names[0]], found[names[1]], found[names[-1]]) == ("EUR", "USD", "USD")
 
 
 def call(index: int, currency: str, account: str = "acme") -> CallRecord:

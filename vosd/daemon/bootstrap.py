@@ -22,7 +22,7 @@ from vosd.catalogue.losses import Busy
 from vosd.config.load import Loaded
 from vosd.daemon import signals, systemd
 from vosd.daemon.alarms import AlarmPart
-from vosd.daemon.boot import boot_id
+from vosd.daemon.boot import boot_id, process_age_ms
 from vosd.daemon.claim import StateDirectory
 from vosd.daemon.claimant import claimant_of, has_ended
 from vosd.daemon.commands import Commands
@@ -66,6 +66,9 @@ from vosd.storage.separate_books import SeparateBooks
 GC_THRESHOLDS: Final = (50_000, 20, 100)
 """A call makes and drops some hundred objects and hardly a cycle; the interpreter's 700 would collect all the time."""
 
+GC_THRESHOLDS_OF_A_START: Final = (500_000, 20, 100)
+"""A start makes millions of objects that stay: to look through them again and again takes a fifth of its time."""
+
 FILES_BESIDE: Final = 500
 """What the process has open besides connections, at most: listeners, journal, database, commands."""
 
@@ -83,6 +86,7 @@ def run_switch(config: Path, greet: Greet) -> None:
         ConfigError: the configuration is bad.
         VosError: something that is needed to start is not there; the message says what to do.
     """
+    gc.set_threshold(*GC_THRESHOLDS_OF_A_START)
     notifier, watchdog = systemd.from_environment()
     log.configure(LogLevel.INFO.value)
     with notifier.extending("reading the configuration"):
@@ -109,7 +113,14 @@ async def _live(config: Path, started: Started, greet: Greet, notifier: Notifier
 
     def when_ready() -> None:
         _settle_garbage_collector()
-        _log.info("ready", version=__version__, node=loaded.settings.node, listen=[*map(str, loaded.settings.listen)])
+        _log.info(
+            "ready",
+            version=__version__,
+            node=loaded.settings.node,
+            listen=[*map(str, loaded.settings.listen)],
+            after_ms=process_age_ms(),
+            steps_ms={name: ms for name, ms in life.lasted_ms.items() if ms},
+        )
         notifier.ready(daemon.configuration.summary())
         greet(loaded)
 

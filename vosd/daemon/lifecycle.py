@@ -5,6 +5,7 @@ There is one exit path: a failed start and a requested stop both go through ``_s
 
 import asyncio
 import signal
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from enum import Enum
 from typing import NamedTuple
@@ -56,6 +57,8 @@ class Lifecycle:
         self._started: list[Step] = []
         self._stop_asked = asyncio.Event()
         self._received = signal.SIGINT
+        self.lasted_ms: dict[str, int] = {}
+        """How long the start of each step took."""
 
     def ask_to_stop(self, received: signal.Signals) -> None:
         """Let ``run`` end; repeated calls change nothing."""
@@ -101,8 +104,10 @@ class Lifecycle:
 
     async def _start_in_order(self) -> None:
         for step in self._steps:
+            began = time.monotonic()
             with self._notifier.extending(f"starting {step.name}"):
                 await step.start()
+            self.lasted_ms[step.name] = round(1_000 * (time.monotonic() - began))
             self._started.append(step)
 
     async def _stop(self) -> None:

@@ -8,10 +8,10 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from sqlalchemy import and_, or_, select
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from vosd.cdr.record import CallRecord
 from vosd.storage import schema
+from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.rows import CALL_KIND
 
 

@@ -10,13 +10,13 @@ from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import insert, select
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from vosd.base.money import ZERO
 from vosd.cdr.kinds import ACCOUNT_LENGTH
 from vosd.cdr.ports import Changes, RejectedRecord, RejectedRecords, Standing
 from vosd.cdr.record import CallRecord
 from vosd.storage import schema
+from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.booked import BookedEntry, cdrs_of, entries_of
 from vosd.storage.currencies import currencies_of, other_currency, settle_all
 from vosd.storage.database import AlreadyThere, ContentRefused, Database

@@ -10,13 +10,13 @@ from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Row, Select, and_, func, insert, literal, select, type_coerce, update
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from vosd.base.errors import VosError
 from vosd.base.money import ZERO
 from vosd.cdr.columns import iso_utc
 from vosd.cdr.kinds import NAME_LENGTH
 from vosd.storage import schema
+from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.database import Database
 from vosd.storage.types import Money, descriptive
 

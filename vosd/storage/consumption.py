@@ -8,11 +8,11 @@ from decimal import Decimal
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, func, select, type_coerce
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from vosd.base.money import ZERO
 from vosd.cdr.record import VENDOR
 from vosd.storage import schema
+from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.database import Database
 from vosd.storage.ports import EntryKind
 from vosd.storage.types import Money

@@ -9,7 +9,6 @@ from decimal import Decimal
 from typing import Any, Final
 
 from sqlalchemy import Select, and_, bindparam, insert, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from vosd.base.errors import VosError
 from vosd.cdr.charges import charges_of
@@ -18,6 +17,7 @@ from vosd.cdr.kinds import NAME_LENGTH
 from vosd.cdr.ports import Standing
 from vosd.cdr.record import CUSTOMER, VENDOR, CallRecord, ChargeRow
 from vosd.storage import schema
+from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.books import LockedAccount, lock_accounts
 from vosd.storage.database import Database
 from vosd.storage.ports import EntryKind, OtherCurrency, ReferenceTaken

@@ -8,11 +8,11 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from sqlalchemy import Row, or_, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from vosd.cdr.kinds import ACCOUNT_LENGTH
 from vosd.cdr.record import CallRecord
 from vosd.storage import schema
+from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.database import Database
 from vosd.storage.types import identifying
 
@@ -26,27 +26,27 @@ async def settle_all(database: Database, wanted: Mapping[str, str]) -> Mapping[s
         StoreUnavailable: some may be set; try again.
     """
     others: dict[str, str] = {}
-    open_ones: dict[str, str] = {}
+    open_ones: dict[str, list[str]] = {}
     async with database.reading() as connection:
         for chunk in _chunks(wanted):
             for row in await _rows(connection, chunk):
                 if row.currency is not None and row.seq and row.currency != wanted[row.id]:
                     others[row.id] = row.currency
                 elif row.currency != wanted[row.id]:
-                    open_ones[row.id] = wanted[row.id]
+                    open_ones.setdefault(wanted[row.id], []).append(row.id)
     if others:
         return others
-    for chunk in _chunks(open_ones):
-        async with database.writing() as connection:
-            for name in chunk:
-                await _settle(connection, name, wanted[name])
+    for currency, names in open_ones.items():
+        for chunk in _chunks(names):
+            async with database.writing() as connection:
+                await _settle(connection, chunk, currency)
     return {}
 
 
 async def settle_one(connection: AsyncConnection, name: str, wanted: str | None) -> str | None:
     """Set the currency of an account that has none, if one is wanted; return its currency."""
     if wanted is not None:
-        await _settle(connection, name, wanted)
+        await _settle(connection, [name], wanted)
     return await connection.scalar(select(schema.account.c.currency).where(schema.account.c.id == name))
 
 
@@ -75,10 +75,10 @@ def other_currency(record: CallRecord, held: Mapping[str, str | None]) -> str | 
     return None
 
 
-async def _settle(connection: AsyncConnection, name: str, wanted: str) -> None:
+async def _settle(connection: AsyncConnection, names: Collection[str], wanted: str) -> None:
     account = schema.account.c
     is_open = or_(account.currency.is_(None), account.seq == 0)
-    await connection.execute(update(schema.account).where(account.id == name, is_open).values(currency=wanted))
+    await connection.execute(update(schema.account).where(account.id.in_(names), is_open).values(currency=wanted))
 
 
 async def _rows(connection: AsyncConnection, accounts: Sequence[str]) -> Sequence[Row[Any, Any, Any]]:

@@ -14,11 +14,11 @@ from typing import Any, Final
 
 from sqlalchemy import event, exc, make_url
 from sqlalchemy.engine import URL, Connection
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from vosd.base.errors import VosError
 from vosd.cdr.ports import StoreDamaged, StoreUnavailable
+from vosd.storage.asynchronous import AsyncConnection, AsyncEngine, create_async_engine
 from vosd.storage.migrations import revisions
 from vosd.storage.types import Unstorable
 

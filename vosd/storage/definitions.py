@@ -3,9 +3,9 @@
 from typing import Final
 
 from sqlalchemy import select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from vosd.storage import schema
+from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.database import SchemaOutdated
 
 _counter: Final = schema.counter.c

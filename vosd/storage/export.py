@@ -8,10 +8,10 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any, Final
 
 from sqlalchemy import Row, func, select
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from vosd.cdr.columns import ATTEMPTS, CHARGES, EXPORT_SEQ
 from vosd.storage import schema
+from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.database import Database
 from vosd.storage.queries import rows_of, stored_attempt, stored_charge
 from vosd.storage.writers import no_counter

@@ -6,10 +6,10 @@ from uuid import uuid4
 
 from sqlalchemy import ColumnElement, insert, literal_column, select, type_coerce, update
 from sqlalchemy.engine import Row
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from vosd.cdr.lease import LEASE_MS, Claimant, DatabaseState, is_free, refusal
 from vosd.storage import schema
+from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.database import Database
 from vosd.storage.types import Moment, descriptive
 from vosd.storage.writers import no_counter

@@ -5,12 +5,12 @@ from typing import Any, Final
 
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.engine import Row
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from vosd.catalogue.overrides import Key, Override, Overrides, Setting, Target
 from vosd.catalogue.ports import Action, Change
 from vosd.cdr.kinds import NAME_LENGTH
 from vosd.storage import schema
+from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.database import Database, SchemaOutdated
 from vosd.storage.types import descriptive, identifying
 

@@ -1,11 +1,11 @@
 """Payments, refunds, adjustments, zeroing and transfers in MySQL and SQLite."""
 
 from sqlalchemy import insert, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from vosd.cdr.kinds import ACCOUNT_LENGTH, NAME_LENGTH
 from vosd.cdr.ports import Standing
 from vosd.storage import schema
+from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.books import lock_accounts
 from vosd.storage.currencies import settle_one
 from vosd.storage.database import Database

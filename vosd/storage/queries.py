@@ -10,12 +10,12 @@ from dataclasses import replace
 from typing import Any, Final, TypeVar
 
 from sqlalchemy import ColumnElement, Row, Select, Table, and_, or_, select
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from vosd.base.ids import bounds, shortened
 from vosd.cdr.ports import Standing
 from vosd.cdr.record import Attempt, CallRecord, ChargeRow
 from vosd.storage import schema
+from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.database import Database
 from vosd.storage.listing import as_stored, newest, newest_of_recent
 from vosd.storage.ports import CallFilter, CallPosition, StoredCall

@@ -9,11 +9,11 @@ from itertools import starmap
 from typing import Any, Final
 
 from sqlalchemy import Row, select
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from vosd.cdr.past import ALWAYS_READ, PastAgent, PastCall
 from vosd.cdr.record import AGENT, TOO_DEAR
 from vosd.storage import schema
+from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.database import Database
 from vosd.storage.listing import newest
 from vosd.storage.ports import CallFilter, CallPosition

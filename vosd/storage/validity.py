@@ -4,7 +4,6 @@ Kept in the account's row, which the switch polls for balances; each change is i
 """
 
 from sqlalchemy import select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from vosd.billing.validity import NEVER, extended
 from vosd.catalogue.overrides import Override, Setting, Target
@@ -12,6 +11,7 @@ from vosd.catalogue.ports import Action, Change
 from vosd.cdr.columns import iso_utc
 from vosd.cdr.kinds import ACCOUNT_LENGTH
 from vosd.storage import schema
+from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.books import lock_accounts
 from vosd.storage.database import Database
 from vosd.storage.overrides import note

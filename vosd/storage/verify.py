@@ -10,11 +10,11 @@ from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import ColumnElement, Select, and_, func, literal, select, type_coerce, union_all
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from vosd.base.ids import bounds
 from vosd.base.money import ZERO
 from vosd.storage import schema
+from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.checkpoints import base_of
 from vosd.storage.database import Database
 from vosd.storage.faults import Difference, Fault

@@ -10,11 +10,11 @@ from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import ColumnElement, Integer, Row, Select, and_, case, func, literal, or_, select, type_coerce
-from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.selectable import FromClause
 
 from vosd.base.money import ZERO
 from vosd.storage import schema
+from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.checkpoints import of_base
 from vosd.storage.faults import Difference, Fault
 from vosd.storage.types import Money

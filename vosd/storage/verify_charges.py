@@ -10,11 +10,11 @@ from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Select, and_, func, literal, select, type_coerce, union_all
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from vosd.base.money import ZERO
 from vosd.cdr.record import AGENT, CUSTOMER, VENDOR
 from vosd.storage import schema
+from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.ports import EntryKind
 from vosd.storage.rows import CALL_KIND
 from vosd.storage.types import Money

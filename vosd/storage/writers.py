@@ -11,10 +11,10 @@ from typing import Any, Final, Protocol
 
 from pymysql.converters import escape_string
 from sqlalchemy import Column, Table
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from vosd.cdr.kinds import Kind
 from vosd.storage import schema
+from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.database import ContentRefused, Database, SchemaOutdated
 from vosd.storage.rows import Encode, Encoding, Row, as_it_is
 from vosd.storage.types import call_key, descriptive, identifying, moment_text, money_text, money_units

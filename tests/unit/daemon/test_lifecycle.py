@@ -53,6 +53,7 @@ async def test_steps_start_in_order_and_stop_in_reverse_after_the_drain() -> Non
         "drain", "stop listener", "stop switch", "stop database",
     ]  # fmt: skip
     assert life.state is State.STOPPED
+    assert life.lasted_ms.keys() == {"database", "switch", "listener"}
 
 
 async def test_a_step_that_fails_to_start_stops_the_earlier_ones_and_is_logged() -> None:
