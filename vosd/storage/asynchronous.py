@@ -1,8 +1,8 @@
 """SQLAlchemy's asynchronous engine, loaded without its object-relational mapper.
 
 ``sqlalchemy.ext.asyncio`` also loads sessions and with them the mapper: a fifth of what the bookkeeper and most verbs
-import, and nothing here uses it. Only the module of the engine is loaded, under its own name, so that whoever imports
-the whole package later gets the same classes.
+import, and nothing here uses it. Only the module of the engine is loaded, under its own name, so that a program that
+imports the whole package later has the same classes.
 """
 
 import importlib
