@@ -270,3 +270,21 @@ def test_mistakes_in_a_map_are_named_with_their_line(site: Site, map_text: str, 
 
 def test_csv_and_json_at_once_is_wrong_usage(site: Site) -> None:
     assert site.verb("--csv", "--json").exit_code == 2
+
+
+def test_an_account_in_another_currency_than_its_rate_group_is_compared_in_its_own(site: Site) -> None:
+    exchange = """exchange_rates:
+  - {base: USD, quote: EUR, rate: "0.90"}
+  - {base: USD, quote: EUR, rate: "0.80", effective_from: "2026-10-01T10:30:00Z"}
+currencies: [{code: EUR, fee_precision: 2}]
+"""
+    site.write("vosd.yaml", exchange + CONFIGURATION.replace("{id: acme,", "{id: acme, currency: EUR,"))
+    calls = """Customer,Called,Begin,Seconds,Charge
+acme,447900123,2026-10-01T10:00:00Z,61,0.55
+acme,447900123,2026-10-01T10:30:00Z,61,0.49
+acme,447900123,2026-10-01T10:30:01Z,61,0.55
+"""
+    found = site.answer("--diff", "Charge", text=calls)
+    (row,) = found["accounts"]
+    assert (row["account"], row["currency"], row["calls"], row["differ"]) == ("acme", "EUR", 3, 1)
+    assert (row["before"], row["after"]) == ("1.59", "1.53")

@@ -1,6 +1,6 @@
 """What other routes would have done to stored calls: the search of a real call, and the sums before and after."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -9,6 +9,7 @@ import pytest
 from vosd.admin import simulate
 from vosd.admin.simulate import Simulation
 from vosd.billing.accounts import AccountType
+from vosd.billing.exchange import ExchangeRate
 from vosd.catalogue.catalogue import Catalogue
 from vosd.cdr.past import PastCall
 from vosd.routing.lookups import PortabilityTerms, RedirectTerms
@@ -17,11 +18,12 @@ from vosd.testing.data import builders
 ACME = builders.mapping_gateway("acme", "127.0.0.1/32", tech_prefix="7001", max_concurrent=1, max_cps=1)
 DEAR = builders.routing_gateway("dear", "44", max_concurrent=1)
 CHEAP = builders.routing_gateway("cheap", "44", priority=2)
+CLEARING: Mapping[str, Any] = {"type": AccountType.CLEARING, "overdraft_limit": None}
 AT = 1_790_000_000_000
 
 
 def vendor(name: str, group: str) -> Any:
-    return builders.account(name, type=AccountType.CLEARING, rate_group=group, overdraft_limit=None)
+    return builders.account(name, rate_group=group, **CLEARING)
 
 
 CHEAP_GROUP = builders.rate_group("cheap", builders.applied_rate("0.12"))
@@ -210,3 +212,24 @@ def test_destinations_are_bounded_and_those_that_change_most_come_first(monkeypa
         ("441", 1),
     ]
     assert found["destinations_changed"] == 3
+
+
+def test_the_margin_of_a_destination_is_in_the_customers_currency_where_the_vendor_has_another_one() -> None:
+    trunk = builders.routing_gateway("cheap", "44", priority=2)
+    known = builders.catalogue(
+        [ACME, trunk],
+        accounts=[builders.account("cheap", **CLEARING, rate_group="quarter", currency="EUR")],
+        rate_groups=[builders.rate_group("quarter", builders.applied_rate("0.25"))],
+        exchange_rates=[
+            ExchangeRate("USD", "EUR", Decimal("0.80")),
+            ExchangeRate("EUR", "USD", Decimal("1.25")),
+        ],
+    )
+    found = simulated(known, [call(number) for number in range(4)])
+    money = {row["currency"]: (row["before"], row["after"]) for row in found["currencies"]}
+    assert money["EUR"][1] == {"fee": "0.00", "cost": "0.80", "margin": "-0.80"}
+    assert money["USD"][1] == {"fee": "2.40", "cost": "0.00", "margin": "2.40"}
+    (gateway,) = [row for row in found["gateways"] if row["routing_gateway"] == "cheap"]
+    assert (gateway["currency"], gateway["after"]["cost"]) == ("EUR", "0.80")
+    (destination,) = found["destinations"]
+    assert (destination["currency"], destination["after"]["margin"]) == ("USD", "1.40")

@@ -213,6 +213,19 @@ def test_what_the_journal_keeps_is_what_it_gives_back():
     assert lost(msgspec.msgpack.decode(wire, type=OpenCall), 70_000) == lost(call, 70_000)
 
 
+def test_a_running_call_in_two_currencies_is_charged_after_a_kill_by_the_exchange_rate_of_its_start():
+    euros = {"exchange_rate": Decimal("0.9215"), "paid_in": "EUR"}
+    call = kept(msgspec.structs.replace(SELL, **euros), msgspec.structs.replace(BUY, **euros))
+    wire = msgspec.msgpack.encode(call)
+    record = lost(msgspec.msgpack.decode(wire, type=OpenCall), ANSWERED.mono + 60_000)
+    assert (record.fee, record.tax, record.cost) == (Decimal("0.552900"), Decimal("0.055290"), Decimal("0.276450"))
+    assert {row.currency for row in record.charges} == {"EUR"}
+    assert [(each.amount, each.currency) for each in record.postings] == [
+        (Decimal("-0.608190"), "EUR"),
+        (Decimal("-0.276450"), "EUR"),
+    ]
+
+
 def test_the_customer_pays_from_our_answer_and_the_vendor_is_paid_from_his_own():
     record = ended(10_000, kept(vendor_answered=ANSWERED.plus(-2_000), buy=applied_rate("0.30", 1)))
     assert (record.vendor_answered_at, record.answered_at) == (ANSWERED.wall - 2_000, ANSWERED.wall)

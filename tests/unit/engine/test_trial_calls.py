@@ -7,6 +7,7 @@ import pytest
 
 from vosd.base.errors import VosError
 from vosd.billing.accounts import AccountType
+from vosd.billing.exchange import ExchangeRate
 from vosd.callcontrol.vendor_terms import LiveVendors
 from vosd.catalogue.catalogue import Catalogue
 from vosd.engine.calls.trial import GatewayBusyError, TrialCall
@@ -90,6 +91,18 @@ def test_the_vendor_is_booked_as_for_any_call_and_no_customer_is() -> None:
     assert [(each.account, each.amount) for each in record.postings] == [("carriers", Decimal("-0.015"))]
     assert (record.call_id, record.callee_billing, record.end_reason) == (report["call_id"], CALLEE, "Normal")
     assert trial.exchange.sink.open == {}
+
+
+def test_a_vendor_in_another_currency_than_its_rates_is_booked_in_its_own() -> None:
+    vendor = account(
+        "carriers", type=AccountType.CLEARING, rate_group="buy", overdraft_limit=None, currency="EUR", fee_precision=3
+    )
+    rates = (ExchangeRate("USD", "EUR", Decimal("0.90")), ExchangeRate("EUR", "USD", Decimal("1.10")))
+    trial = Trial(ANSWERS, content=usual_catalogue(accounts=[vendor], exchange_rates=rates), talk_ms=3_000)
+    report = trial.run()
+    (record,) = trial.exchange.sink.records
+    assert (report["cost"], record.cost, record.vendor_currency) == ("0.014", Decimal("0.014"), "EUR")
+    assert [(each.amount, each.currency) for each in record.postings] == [(Decimal("-0.014"), "EUR")]
 
 
 def test_a_call_that_is_to_ring_only_is_cancelled_as_soon_as_it_rings() -> None:

@@ -9,6 +9,7 @@ from typing import Any, Final
 from vosd.base.credentials import Credentials
 from vosd.base.money import Rounding
 from vosd.billing.accounts import Account, AccountType
+from vosd.billing.exchange import ExchangeRate
 from vosd.billing.period_rates import PeriodRates
 from vosd.billing.rate_group import RateGroup
 from vosd.billing.rate_rows import RateRows
@@ -161,6 +162,7 @@ def catalogue(
     calendars: Iterable[Calendar] = (),
     plans: Iterable[RoutingPlan] = (),
     period_rates: Iterable[PeriodRates] = (),
+    exchange_rates: Iterable[ExchangeRate] = (),
     **parameters: Any,
 ) -> Catalogue:
     """Make a catalogue of gateways; what they refer to and is not given is made up.
@@ -184,7 +186,7 @@ def catalogue(
     all_accounts = {**vendors, **payers, **{each.id: each for each in accounts}}
     made = source(
         "test", *groups.values(), *all_accounts.values(), *gateways, *phones, *number_pools, *calendars, *plans,
-        *period_rates,
+        *period_rates, *exchange_rates,
         parameters=CallParameters(**parameters),
         number_lists={name: number_list(*patterns) for name, patterns in (number_lists or {}).items()},
     )  # fmt: skip

@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from vosd.billing.accounts import Account
+from vosd.billing.exchange import ExchangeRate
 from vosd.billing.period_rates import PeriodRates
 from vosd.billing.rate_group import RateGroup
 from vosd.catalogue.catalogue import CallParameters
 from vosd.catalogue.problems import Place
-from vosd.catalogue.source import CatalogueSource, Definition, Definitions
+from vosd.catalogue.source import CatalogueSource, Definition, Definitions, exchange_name
 from vosd.routing.calendar import Calendar
 from vosd.routing.number_lists import NumberList
 from vosd.routing.plan import RoutingPlan
@@ -17,7 +18,16 @@ from vosd.trunks.gateways import MappingGateway, RoutingGateway
 from vosd.trunks.phone import Phone
 
 Defined = (
-    Account | RateGroup | MappingGateway | RoutingGateway | Phone | NumberPool | Calendar | RoutingPlan | PeriodRates
+    Account
+    | RateGroup
+    | MappingGateway
+    | RoutingGateway
+    | Phone
+    | NumberPool
+    | Calendar
+    | RoutingPlan
+    | PeriodRates
+    | ExchangeRate
 )
 
 
@@ -65,6 +75,7 @@ def _list_for(made: CatalogueSource, each: Defined) -> tuple[Definitions[Any], s
         Calendar: (made.calendars, "name"),
         RoutingPlan: (made.routing_plans, "name"),
         PeriodRates: (made.period_rates, "name"),
+        ExchangeRate: (made.exchange_rates, ""),
     }
     definitions, key = lists[type(each)]
-    return definitions, getattr(each, key)
+    return definitions, exchange_name(each) if isinstance(each, ExchangeRate) else getattr(each, key)
