@@ -18,12 +18,16 @@ from pathlib import Path
 from typing import Final
 from uuid import uuid4
 
+from doubles import spare
+from vosd.storage import bookkeeper, separate_books
 from vosd.testing.process import daemon
 from vosd.testing.process.daemon import Running
 
 _APPEND: Final = os.O_WRONLY | os.O_APPEND | os.O_CREAT
 _context: Final = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload(["vosd.daemon.bootstrap", "vosd.testing.process.daemon"])
+_context.set_forkserver_preload(
+    ["vosd.cli.daemon", "vosd.daemon.bootstrap", bookkeeper.__name__, "aiosqlite", "vosd.testing.process.daemon"]
+)
 
 
 Prepare = Callable[[], None]
@@ -132,6 +136,7 @@ def _run(
     signal.signal(signal.SIGINT, signal.default_int_handler)
     # What was imported is no garbage: to look through it, as the switch does once at its start, would copy it all.
     gc.freeze()
+    spare.wait_for(bookkeeper.__name__, separate_books.__name__)
     if prepare is not None:
         prepare()
     sys.argv = list(command)
