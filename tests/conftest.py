@@ -7,7 +7,7 @@ from itertools import count
 
 import pytest
 import structlog
-from distribution import LongestFirst, rank
+from distribution import WaitingBesideComputing, rank
 from hypothesis import settings
 
 from vosd.testing.process.mariadb import MariaDb
@@ -40,9 +40,9 @@ def pytest_collection() -> Generator[None, object, object]:
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LongestFirst | None:
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> WaitingBesideComputing | None:
     """Keep that order among workers."""
-    return LongestFirst(config, log) if config.option.dist == "loadfile" else None
+    return WaitingBesideComputing(config, log) if config.option.dist == "loadfile" else None
 
 
 @pytest.fixture(scope="session")

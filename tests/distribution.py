@@ -1,9 +1,15 @@
-"""Which tests go to one worker, and in which order: the longest files first, so that workers end at the same time."""
+"""Which tests go to which worker, and in which order: some wait while others compute, and the longest files come first.
 
+A test of a running switch waits for timers most of its time, a property computes. Were all workers to do the same, the
+processors would rest at first and be too few later.
+"""
+
+from functools import cached_property
 from typing import Final
 
 import pytest
 from xdist.scheduler import LoadFileScheduling
+from xdist.workermanage import WorkerController
 
 PATIENT: Final = (
     "tests/e2e/test_session_timers.py",
@@ -34,16 +40,40 @@ LONG: Final = (
     "tests/interop/test_baresip.py",
     "tests/unit/config/test_config_arbitrary_input.py",
 )
+_WAITING: Final = ("tests/chaos", "tests/e2e", "tests/faults", "tests/integration", "tests/interop")
+"""Folders of tests with a running switch."""
 _RANKS: Final = {file: rank for rank, file in enumerate((*PATIENT, *LONG))}
 _PATIENT_SCOPE: Final = "patient"
 
 
-class LongestFirst(LoadFileScheduling):
-    """Give each worker whole files, in the order in which they were collected."""
+class WaitingBesideComputing(LoadFileScheduling):
+    """Give each worker whole files, in the order in which they were collected: to every second one those that wait.
+
+    A worker that finds none of its kind left takes one of the other.
+    """
 
     def __init__(self, config: pytest.Config, log: object = None) -> None:
         config.option.loadscopereorder = False
         super().__init__(config, log)
+
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        """The place of each test in the collection, which is that of every worker."""
+        return {nodeid: place for place, nodeid in enumerate(self.collection)}
+
+    def _assign_work_unit(self, node: WorkerController) -> None:
+        waits = int(node.gateway.id.removeprefix("gw")) % 2 == 0
+        scope = next((scope for scope in self.workqueue if _waits(scope) is waits), next(iter(self.workqueue)))
+        tests = self.workqueue.pop(scope)
+        self.assigned_work[node][scope] = tests
+        node.send_runtest_some([self._places[test] for test, is_done in tests.items() if not is_done])
+
+    def mark_test_complete(self, node: WorkerController, item_index: int, duration: float = 0) -> None:
+        """Note that a worker has done a test, and forget a file that is done: it would be counted after every test."""
+        super().mark_test_complete(node, item_index, duration)
+        scope = self._split_scope(self.collection[item_index])
+        if all(self.assigned_work[node][scope].values()):
+            del self.assigned_work[node][scope]
 
     def _split_scope(self, nodeid: str) -> str:
         file = super()._split_scope(nodeid)
@@ -53,3 +83,7 @@ class LongestFirst(LoadFileScheduling):
 def rank(item: pytest.Item) -> int:
     """Return the place of a test's file in the order."""
     return _RANKS.get(item.nodeid.partition("::")[0], len(_RANKS))
+
+
+def _waits(scope: str) -> bool:
+    return scope == _PATIENT_SCOPE or scope.startswith(_WAITING)
