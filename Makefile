@@ -7,7 +7,8 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3)
 VENV ?= .venv
 CONFIG ?= config/vosd.yaml
 PREFIX ?= /opt/vosd
-WORKERS ?= $(shell nproc)
+WORKERS ?= $(shell expr 2 \* $$(nproc))
+N ?= 20
 ROUNDS ?= 500
 MINUTES ?= 60
 RATE ?= 20
@@ -16,7 +17,7 @@ export DESTDIR
 
 BIN := $(VENV)/bin
 
-.PHONY: help run install test check explore chaos soak interop demo bench bench-count bench-compare install-system clean
+.PHONY: help run install test suites check explore chaos soak interop demo bench bench-count bench-compare install-system clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -29,8 +30,12 @@ install: $(VENV)/.installed ## everything `make run` needs, without starting it
 
 # the tests start Python dozens of times: bytecode is kept, whatever the environment says
 test: export PYTHONDONTWRITEBYTECODE :=
-test: $(VENV)/.tested-with system-packages check ## all checks and all tests, with all their set-up; a process a core, or WORKERS=
+test: $(VENV)/.tested-with system-packages check ## all checks and all tests, with all their set-up; two processes a core, or WORKERS=
 	@$(BIN)/pytest -n $(WORKERS) --dist loadfile
+
+suites: export PYTHONDONTWRITEBYTECODE :=
+suites: $(VENV)/.tested-with system-packages ## all tests N=20 times in a row, whatever fails: how long they take, how many runs fail
+	@scripts/suites $(N) $(BIN)/pytest -q -n $(WORKERS) --dist loadfile
 
 check: $(VENV)/.tested-with ## what runs before the tests: format, lint, types, import rules
 	@$(BIN)/ruff format --check .

@@ -4,11 +4,12 @@ import gc
 import os
 from collections.abc import Generator, Iterator
 from itertools import count
+from typing import Final
 
 import pytest
 import structlog
 from distribution import WaitingBesideComputing, rank
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from vosd.testing.process.mariadb import MariaDb
 
@@ -16,8 +17,9 @@ _numbers = count(1)
 
 # A busy machine must not fail a property; what has to be fast is measured where it says so. Every run has the same
 # examples, so that a change is judged by what it changes; `make explore` looks for new ones.
-settings.register_profile("steady", deadline=None, derandomize=True)
-settings.register_profile("explore", deadline=None, max_examples=1_000, print_blob=True)
+_BUSY: Final = [HealthCheck.too_slow]
+settings.register_profile("steady", deadline=None, derandomize=True, suppress_health_check=_BUSY)
+settings.register_profile("explore", deadline=None, max_examples=1_000, print_blob=True, suppress_health_check=_BUSY)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "steady"))
 
 # As the switch does: a traceback with the source around it and the values of every variable takes half a second.
