@@ -17,6 +17,7 @@ from vosd.storage.books import SqlBooks
 from vosd.storage.database import Database, SchemaOutdated
 from vosd.storage.migrate import migrate, migrate_async
 from vosd.storage.migrations import MigrationsMissing, migrations_path, newest_revision
+from vosd.storage.partitions import is_partitioned
 from vosd.testing.data.records import answered_call
 
 
@@ -40,7 +41,13 @@ async def test_migrations_make_what_the_schema_says(url, database):
             context = MigrationContext.configure(synchronous, opts={"compare_type": True})
             return compare_metadata(context, schema.metadata)
 
-        assert await connection.run_sync(differences) == []
+        found = await connection.run_sync(differences)
+        if await is_partitioned(connection, "cdr"):
+            # A unique key of a partitioned table has the column that partitions it, so these are not unique, or longer.
+            changed = {getattr(each[-1], "name", None) for each in found}
+            assert changed == {"cdr_export", "ledger_entry_once", "ledger_entry_chain", "period"}
+        else:
+            assert found == []
 
 
 async def test_migrating_again_keeps_what_is_there(url, database):

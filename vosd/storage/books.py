@@ -18,6 +18,7 @@ from vosd.cdr.record import CallRecord
 from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.booked import BookedEntry, cdrs_of, entries_of
+from vosd.storage.commit_order import CommitOrder
 from vosd.storage.currencies import currencies_of, other_currency, settle_all
 from vosd.storage.database import AlreadyThere, ContentRefused, Database
 from vosd.storage.ports import EntryKind
@@ -41,6 +42,7 @@ class SqlBooks:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._writer = writer_for(database)
+        self._order = CommitOrder()
         self._newest_commit = 0
 
     async def open_accounts(self, accounts: Collection[str]) -> None:
@@ -188,6 +190,7 @@ class SqlBooks:
                 currencies[posting.account] = currencies.get(posting.account) or posting.currency
         async with self._database.writing() as connection:
             mark = await self._writer.take_numbers(connection, len(batch) + 1)
+            await self._order.check(connection, mark - len(batch))
             accounts = await lock_accounts(connection, sorted(currencies), mark, currencies)
             held = {name: account.currency for name, account in accounts.items()}
             found = {name: account.standing for name, account in accounts.items()}
@@ -209,6 +212,7 @@ class SqlBooks:
             await self._writer.insert(connection, schema.ledger_entry, entries)
             moved = {name: standing for name, standing in standings.items() if standing != found[name]}
             await self._writer.save_accounts(connection, self._account_rows(moved, mark))
+        self._order.committed(mark)
         self._newest_commit = mark
         return _Committed(standings, rejected)
 

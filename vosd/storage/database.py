@@ -43,11 +43,13 @@ _UNLIKE_OURS: Final = frozenset({1048, 1136, 1265, 1364, 1366, 1406})
 """Errors of a column that is missing, too narrow, or of another type or character set than this version's."""
 _KEY: Final = re.compile(r"for key '(?:[^']*\.)?(\w+)'\Z")
 """Name of the key at the end of a MySQL server's message about a duplicate."""
+COUNTER_BEHIND: Final = (
+    "the counter of commits is behind cdr.export_seq: UPDATE counter SET value ="
+    " (SELECT MAX(export_seq) FROM cdr) WHERE name = 'commits'"
+)
+"""What the operator does about numbers of commits that calls have already."""
 _DAMAGED_KEYS: Final = {
-    "cdr_export": (
-        "the counter of commits is behind cdr.export_seq: UPDATE counter SET value ="
-        " (SELECT MAX(export_seq) FROM cdr) WHERE name = 'commits'"
-    ),
+    "cdr_export": COUNTER_BEHIND,
     "ledger_entry_chain": (
         "an account's seq is behind its ledger entries: vosd ledger verify names it; set account.seq and"
         " account.balance to those of its latest entry"

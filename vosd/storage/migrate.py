@@ -1,9 +1,10 @@
-"""Bring a database to this version's schema with Alembic.
+"""Bring a database to this version's schema with Alembic, and make the months ahead that its tables lack.
 
 Only ``vosd migrate`` and the tests call it; the daemon only checks (``Database.check_schema``).
 """
 
 import asyncio
+import time
 from pathlib import Path
 
 from alembic import command
@@ -14,10 +15,11 @@ from sqlalchemy.engine import Connection, make_url
 from vosd.cdr.ports import StoreUnavailable
 from vosd.storage.database import Database, SchemaOutdated
 from vosd.storage.migrations import migrations_path
+from vosd.storage.partitions import add_months
 
 
 def migrate(url: str) -> None:
-    """Bring the database to this version; a current database is not changed.
+    """Bring the database to this version; a current database gets months ahead at most.
 
     The file and directory of an SQLite database are created; a MySQL database must exist. Inside a running event loop
     call ``migrate_async``.
@@ -38,6 +40,8 @@ async def migrate_async(url: str) -> None:
             _make_file(Path(path))
         async with database.writing(unhurried=True) as connection:
             await connection.run_sync(_upgrade)
+        async with database.writing(unhurried=True) as connection:
+            await add_months(connection, time.time_ns() // 1_000_000, most_rows=None)
     except CommandError as error:
         message = f"{database.place} cannot be brought to this version ({error}): was it migrated by a newer vosd?"
         raise SchemaOutdated(message) from error

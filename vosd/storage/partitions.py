@@ -1,0 +1,141 @@
+"""Partitions by month in MySQL and MariaDB: read, made ahead and dropped (ADR 72).
+
+SQLite has none, and neither has a MySQL database that was filled before there were any: both list no partitions.
+Names and bounds are in ``months``. Refuses to know what may be dropped: ``open_account`` says what the ledger still
+needs, and the caller decides.
+"""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Final
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from vosd.base.errors import VosError
+from vosd.storage import schema
+from vosd.storage.months import LATER, Month, Partition, missing, month_named
+
+TABLES: Final = tuple(table.name for table in (schema.cdr, schema.cdr_attempt, schema.cdr_charge, schema.ledger_entry))
+"""Tables that can be partitioned."""
+LOCK_WAIT_S: Final = 5
+"""Seconds for which a change of partitions waits for readers; all other statements on the table wait behind it."""
+LATER_ROWS_MAX: Final = 50_000
+"""Most rows behind the last month that are copied, in seconds, for new months."""
+
+_PARTITIONS: Final = text(
+    "SELECT partition_name AS name, table_rows AS estimate FROM information_schema.partitions"
+    " WHERE table_schema = DATABASE() AND table_name = :table AND partition_name IS NOT NULL"
+    " ORDER BY partition_ordinal_position"
+)
+
+
+class PartitionRefused(VosError):  # noqa: N818 - says what was refused
+    """The partition may not be changed so; the message says why."""
+
+
+async def partitions_of(connection: AsyncConnection, table: str) -> list[Partition]:
+    """Return the partitions of a table in the order of their time; none where it is not partitioned."""
+    if connection.dialect.name == "sqlite":
+        return []
+    rows = (await connection.execute(_PARTITIONS, {"table": table})).all()
+    months = [month_named(row.name) for row in rows]
+    return [
+        Partition(row.name, None if month is None else month.until, int(row.estimate))
+        for row, month in zip(rows, months, strict=True)
+    ]
+
+
+async def is_partitioned(connection: AsyncConnection, table: str) -> bool:
+    """Return whether a table has partitions."""
+    return bool(await partitions_of(connection, table))
+
+
+async def open_account(connection: AsyncConnection, partition: str, closed_until: int) -> str | None:
+    """Return an account with an entry in a month of the ledger that is not behind its checkpoint; None = there is none.
+
+    ``closed_until`` is the date of the checkpoints, UTC milliseconds. A call lies in the month in which it began, so a
+    month may have entries that were booked, or corrected, in later periods.
+    """
+    await _check_is_month(connection, schema.ledger_entry.name, partition)
+    point = schema.ledger_checkpoint
+    ledger = f"ledger_entry PARTITION ({partition})"
+    newest = text(f"SELECT account, MAX(seq) AS seq FROM {ledger} GROUP BY account")  # noqa: S608 - checked above
+    found = newest.columns(schema.ledger_entry.c.account, schema.ledger_entry.c.seq).subquery()
+    own = (point.c.account == found.c.account) & (point.c.closed_until == closed_until)
+    is_open = point.c.seq.is_(None) | (found.c.seq > point.c.seq)
+    query = found.outerjoin(point, own).select().with_only_columns(found.c.account).where(is_open).limit(1)
+    return await connection.scalar(query)
+
+
+async def drop_partition(connection: AsyncConnection, table: str, name: str) -> None:
+    """Drop a month with everything in it.
+
+    Raises:
+        PartitionRefused: it is no month of the table.
+        StoreUnavailable: readers hold the table, or the user lacks the rights ALTER and DROP.
+    """
+    await _check_is_month(connection, table, name)
+    async with impatient(connection):
+        await connection.exec_driver_sql(f"ALTER TABLE {table} DROP PARTITION {name}")
+
+
+async def add_months(connection: AsyncConnection, now: int, most_rows: int | None = LATER_ROWS_MAX) -> Sequence[str]:
+    """Make the months that are missing ahead of a time, UTC milliseconds; return the tables that got some.
+
+    Raises:
+        PartitionRefused: more than ``most_rows`` rows lie behind the last month of a table; None = any number.
+        StoreUnavailable: readers hold the table, or the user lacks the right ALTER.
+    """
+    changed = []
+    for table in TABLES:
+        found = await partitions_of(connection, table)
+        months = missing((each.name for each in found), now)
+        if not found or not months:
+            continue
+        rows = f"SELECT 1 FROM {table} PARTITION ({LATER}) LIMIT :most"  # noqa: S608 - names of our own schema
+        count = text(f"SELECT COUNT(*) FROM ({rows}) AS later")  # noqa: S608 - as above
+        if most_rows is not None and await connection.scalar(count, {"most": most_rows + 1}) > most_rows:
+            message = (
+                f"more than {most_rows} rows of {table} lie behind its last month, and new months would copy them while"
+                " bookings wait: run vosd migrate at a quiet hour"
+            )
+            raise PartitionRefused(message)
+        bounds = ", ".join([*(bound(table, month) for month in months), last_bound(table)])
+        async with impatient(connection):
+            await connection.exec_driver_sql(f"ALTER TABLE {table} REORGANIZE PARTITION {LATER} INTO ({bounds})")
+        changed.append(table)
+    return changed
+
+
+def bound(table: str, month: Month) -> str:
+    """Return the definition of a month's partition."""
+    until = str(month.period_until) if table == schema.ledger_entry.name else f"x'{month.key_until}'"
+    return f"PARTITION {month.partition} VALUES LESS THAN ({until})"
+
+
+def last_bound(table: str) -> str:
+    """Return the definition of the partition behind the last month."""
+    return f"PARTITION {LATER} VALUES LESS THAN {_NO_BOUND[table]}"
+
+
+_NO_BOUND: Final[Mapping[str, str]] = {
+    table: "MAXVALUE" if table == schema.ledger_entry.name else "(MAXVALUE)" for table in TABLES
+}
+
+
+@asynccontextmanager
+async def impatient(connection: AsyncConnection) -> AsyncIterator[None]:
+    """Wait at most ``LOCK_WAIT_S`` for readers of a table that is to be changed, then fail."""
+    await connection.exec_driver_sql(f"SET SESSION lock_wait_timeout = {LOCK_WAIT_S}")
+    try:
+        yield
+    finally:
+        await connection.exec_driver_sql("SET SESSION lock_wait_timeout = DEFAULT")
+
+
+async def _check_is_month(connection: AsyncConnection, table: str, name: str) -> None:
+    names = {each.name for each in await partitions_of(connection, table) if each.until is not None}
+    if table not in TABLES or name not in names:
+        message = f"{name} is no month of {table}"
+        raise PartitionRefused(message)
