@@ -12,10 +12,10 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0015"
-down_revision = "0014"
+down_revision = "0019"
 branch_labels = None
 depends_on = None
-compatible_with = "0014"
+compatible_with = "0019"
 
 AHEAD = 6
 
