@@ -27,6 +27,7 @@ from vosd.daemon.metrics.readings import Readings
 from vosd.daemon.silenced import Silenced
 from vosd.daemon.status import Status
 from vosd.engine.clock import SystemClock
+from vosd.engine.reports.reporter import CallReports
 from vosd.engine.service import SwitchService
 from vosd.engine.settings import HttpListener, MetricsSettings, Settings
 from vosd.net.resolve import Resolver
@@ -132,7 +133,8 @@ async def main(scrapes: int) -> None:
         loaded = SimpleNamespace(settings=SimpleNamespace(node="sw1"), catalogue=service.switch.catalogue)
         configuration = SimpleNamespace(loaded=loaded, loaded_at=0, last_error=None)
         silenced = Silenced(service.node.authenticator, SimpleNamespace(blocked=dict), clock)
-        status = Status(service, configuration, silenced, clock)  # type: ignore[arg-type]
+        reports = CallReports("sw1", clock, None, Path(directory), service.switch.report_calls)
+        status = Status(service, configuration, silenced, reports, clock)  # type: ignore[arg-type]
         books = SimpleNamespace(pid=None, failures=0, times=Histogram((1,)))
         lease = SimpleNamespace(failures=0, times=Histogram((1,)))
         readings = Readings(status, lambda: State.RUNNING, books, lease, clock, dict)  # type: ignore[arg-type]

@@ -4,7 +4,7 @@ Every call becomes a ``CallRecord`` here, whether it ended, was refused, or was 
 """
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -86,6 +86,15 @@ class OpenCall(msgspec.Struct, frozen=True, gc=False, tag="answered"):
     def alone(self) -> "OpenCall":
         """The call without its description."""
         return self.described(UNDESCRIBED)
+
+
+class ClosedCalls(NamedTuple):
+    """Calls of an earlier run that were closed."""
+
+    lost: Sequence[CallRecord]
+    """Those that were charged."""
+    unanswered: Sequence[str]
+    """The ids of the others, as far as a gateway had their INVITE; they leave no record."""
 
 
 def draft(

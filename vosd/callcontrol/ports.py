@@ -1,4 +1,4 @@
-"""Ports of live calls: the sink of their records, and the observer for people who follow calls."""
+"""Ports of live calls: the sink of their records, and those who follow calls, people and other programs."""
 
 from typing import Protocol
 
@@ -7,6 +7,7 @@ from vosd.b2bua.stamps import Arrival, Journey
 from vosd.callcontrol.admission import CallRequest
 from vosd.callcontrol.bookkeeping import Description, OpenCall
 from vosd.cdr.record import CallRecord
+from vosd.routing.pipeline import RouteChoice
 
 
 class CallSink(Protocol):
@@ -51,4 +52,30 @@ class CallObserver(Protocol):
 
     def ended(self, arrival: Arrival, journey: Journey, record: CallRecord, /) -> None:
         """Note how a call ended, or was refused."""
+        ...
+
+
+class CallReporter(Protocol):
+    """Reports each change of the state of a call to another program; it never raises, and returns at once."""
+
+    def trying(
+        self, arrival: Arrival, journey: Journey, request: CallRequest, choice: RouteChoice, mono_ms: int, /
+    ) -> None:
+        """Report that a gateway is about to be tried, at ``mono_ms`` of the monotonic clock."""
+        ...
+
+    def ringing(self, arrival: Arrival, journey: Journey, request: CallRequest, /) -> None:
+        """Report that a gateway rings, once for each attempt."""
+        ...
+
+    def answered(self, arrival: Arrival, journey: Journey, request: CallRequest, /) -> None:
+        """Report that the caller gets a 200."""
+        ...
+
+    def ended(self, record: CallRecord, /) -> None:
+        """Report that a call has ended, or was refused."""
+        ...
+
+    def lost(self, call_id: str, /) -> None:
+        """Report that a call without an answer has ended with the process that was killed before this one."""
         ...

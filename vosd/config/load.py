@@ -30,6 +30,7 @@ from vosd.config.assembly.rate_groups import ReadGroup, read_rate_group
 from vosd.config.assembly.rate_report import report_rates, summarise
 from vosd.config.assembly.rate_tables import Compiled, RateTables, TablesInMemory, TablesOnce
 from vosd.config.assembly.remembered import ReadItems, Remembered, context_of
+from vosd.config.assembly.secret_files import with_secrets
 from vosd.config.assembly.settings import settings_of
 from vosd.config.assembly.sockets import check_destinations, check_interfaces, check_servers, reach_of
 from vosd.config.assembly.source import Objects, source_of
@@ -225,6 +226,7 @@ def _load(
             check_destinations(reaches, keys.sip.listen, problems)
             check_servers(keys, written, problems)
             check_special_numbers(special_numbers(keys, parameters), written, problems)
+        keys = with_secrets(keys, written, problems)
         _warn_of_settings(keys, written, problems)
         transports, tls = read_transports(keys.sip, parameters.qos_signal, written.places, problems)
         account_places = CurrencyPlaces(source.accounts.sound)

@@ -44,8 +44,10 @@ from vosd.engine.booking.database_watch import RELEASE_S
 from vosd.engine.calls.snapshots import snapshot
 from vosd.engine.clock import SystemClock
 from vosd.engine.control import ControlServer
+from vosd.engine.overload.load import Load
 from vosd.engine.peers.connect_timeouts import ConnectTimeouts
 from vosd.engine.registration.writer import LAST_WRITING_S
+from vosd.engine.reports.reporter import LAST_REPORTS_S, CallReports
 from vosd.engine.service import FINAL_BOOKING_S, LAST_ANSWERS_S, SwitchService
 from vosd.engine.settings import LogLevel, OnSigterm, Settings
 from vosd.net.entrance import Core
@@ -192,7 +194,15 @@ class Daemon:
             self.configuration.reload_on_signal,
         )
         silenced = Silenced(self.service.node.authenticator, self._transports, clock)
-        status = Status(self.service, self.configuration, silenced, clock)
+        self._call_reports = CallReports(
+            settings.node,
+            clock,
+            settings.call_reports,
+            settings.state_dir,
+            self.service.switch.report_calls,
+            lambda: self.service.inbox.load is Load.OVERLOADED,
+        )
+        status = Status(self.service, self.configuration, silenced, self._call_reports, clock)
         commands = Commands(status, clock)
         self.state: Callable[[], State] = lambda: State.STARTING
         """Returns the state of the daemon."""
@@ -208,6 +218,7 @@ class Daemon:
             Step("state directory", self._claim, self._release),
             Step("alarms", self._alarms.begin, self._alarms.end),
             Step("metrics", self._exporter.begin, self._exporter.end),
+            Step("call reports", self._call_reports.begin, self._call_reports.end),
             Step("last known state", self._open_last_known, self._close_last_known),
             Step("database", self._open_database, self._database.close),
             Step("lease", self._take_lease, self.service.database.end),
@@ -232,7 +243,7 @@ class Daemon:
 
     def stop_within_s(self) -> float:
         """Return how long a stop may take."""
-        return self._grace_s() + 2 * LAST_ANSWERS_S + FINAL_BOOKING_S + LAST_WRITING_S + RELEASE_S
+        return self._grace_s() + 2 * LAST_ANSWERS_S + FINAL_BOOKING_S + LAST_WRITING_S + RELEASE_S + LAST_REPORTS_S
 
     def _grace_s(self) -> int:
         return self.configuration.loaded.settings.shutdown_grace_s
@@ -316,6 +327,7 @@ class Daemon:
         self.service.inbox.adjust(loaded.settings.overload)
         await self._exporter.adjust(loaded.settings.metrics)
         self._alarms.adjust(loaded.settings.alarms)
+        await self._call_reports.adjust(loaded.settings.call_reports)
 
 
 def _known_as(settings: Settings) -> list[Listener]:

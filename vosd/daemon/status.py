@@ -9,22 +9,31 @@ from vosd.cdr.columns import iso_utc
 from vosd.daemon.reload import Configuration
 from vosd.daemon.silenced import Silenced
 from vosd.engine.counting import Counting, census_of, totals_of
+from vosd.engine.reports.reporter import CallReports
 from vosd.engine.service import SwitchService
 
 
 class Status:
     """Process, live objects, counters and catalogue of one switch."""
 
-    def __init__(self, service: SwitchService, configuration: Configuration, silenced: Silenced, clock: Clock) -> None:
+    def __init__(
+        self,
+        service: SwitchService,
+        configuration: Configuration,
+        silenced: Silenced,
+        call_reports: CallReports,
+        clock: Clock,
+    ) -> None:
         self.service = service
         self.configuration = configuration
         self.silenced = silenced
+        self.call_reports = call_reports
         self._started_at = clock.now().wall
 
     @property
     def parts(self) -> Sequence[Counting]:
         """All parts with figures."""
-        return (*self.service.parts, self.silenced)
+        return (*self.service.parts, self.silenced, self.call_reports)
 
     def report(self) -> dict[str, object]:
         """Return the keys of ``vosd status --json``."""

@@ -48,6 +48,12 @@ class Figure(StrEnum):
         "since the start: questions to these servers that had no usable answer in time",
         True,
     )
+    CALL_REPORTS = "call_reports", "reports of calls that wait for the server of call_reports; zero within a second"
+    CALL_REPORTS_LOST = (
+        "call_reports_lost",
+        "since the start: reports of calls that the server did not get (vosd alarms says why)",
+        True,
+    )
     BLACKLIST_FORGOTTEN = (
         "blacklist_forgotten",
         "since the start: callers that the dynamic blacklist stopped to count because there were too many",

@@ -185,7 +185,7 @@ class SwitchService:
             self._journal, self.switch, self.balances, self._copier, self._endpoint.flows, self._boot,
             self._resume_within_s, self._clock, is_away=self.database.condition is Condition.AWAY,
         )  # fmt: skip
-        recover(remains, self._journal, self._recorder, self.balances, self._leftovers.adopt)
+        self.switch.report_closed(recover(remains, self._journal, self._recorder, self.balances, self._leftovers.adopt))
         self._state_files.restore()
         self.phone_service.begin()
         await self.directory.adopt(self.switch.catalogue.routing_gateways.values())

@@ -179,6 +179,36 @@ class AlarmSettings:
     mail: MailSettings | None = None
 
 
+class CallReportState(Enum):
+    """A state of a call that is reported."""
+
+    TRYING = "trying"
+    """A gateway is tried; reported for each."""
+    RINGING = "ringing"
+    """It rings, or sends early media; reported once for each gateway."""
+    ANSWERED = "answered"
+    ENDED = "ended"
+    """It has ended, or was refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallReportSettings:
+    """HTTP server that receives the states of calls."""
+
+    url: str
+    """http or https."""
+    secret: Secret | None = None
+    """Key of the signature; None = reports are not signed."""
+    states: tuple[CallReportState, ...] = tuple(CallReportState)
+    retry: bool = True
+    retry_interval_ms: int = 5_000
+    max_age_s: int = 3_600
+    """A report that is older is dropped."""
+    queue: int = 10_000
+    """Most reports that wait."""
+    connections: int = 4
+
+
 @dataclass(frozen=True, slots=True)
 class PortabilitySettings:
     """The server that knows the routing numbers of called numbers; either ``url`` or ``server``."""
@@ -256,3 +286,4 @@ class Settings:
     log_level: LogLevel = LogLevel.INFO
     overload: OverloadSettings = field(default_factory=OverloadSettings)
     alarms: AlarmSettings = field(default_factory=AlarmSettings)
+    call_reports: CallReportSettings | None = None

@@ -140,6 +140,21 @@ class Metric(StrEnum):
     LOOKUPS_FAILED = "vosd_lookups_failed_total", Kind.COUNTER, (), "such questions without a usable answer in time"
     OVERRIDES = "vosd_overrides", Kind.GAUGE, (), "operational overrides in force"
 
+    # Reports of calls to an HTTP server.
+    CALL_REPORTS = "vosd_call_reports", Kind.GAUGE, (), "reports of states of calls that wait for their server"
+    CALL_REPORTS_DONE = (
+        "vosd_call_reports_total",
+        Kind.COUNTER,
+        ("outcome",),
+        "reports that wait no more: delivered; lost are refused, full, expired, failed, unwanted (operations.md)",
+    )
+    CALL_REPORTS_FAILURES = (
+        "vosd_call_report_failures_total",
+        Kind.COUNTER,
+        (),
+        "failed deliveries of reports, which are repeated",
+    )
+
     # SIP.
     DIALOGS = "vosd_dialogs", Kind.GAUGE, (), "SIP dialogs"
     TRANSACTIONS = "vosd_transactions", Kind.GAUGE, (), "SIP transactions, finished ones for 32 s included"

@@ -146,6 +146,14 @@ class Event(StrEnum):
     ALARM_OUTPUT_UP = "alarm_output_up"
     ALARM_REFUSED = "alarm_refused"
     """An ``output`` refuses an alarm, which is not repeated."""
+    CALL_REPORTS_DOWN = "call_reports_down"
+    """The server of ``call_reports`` cannot be reached, or is not well: reports wait."""
+    CALL_REPORTS_UP = "call_reports_up"
+    CALL_REPORTS_LOST = "call_reports_lost"
+    """Reports of calls were not delivered and will not be (``why``)."""
+    CALL_REPORTS_UNWRITTEN = "call_reports_unwritten"
+    """The spool of ``call_reports`` cannot be written: reports wait in memory alone."""
+    CALL_REPORTS_WRITTEN = "call_reports_written"
 
 
 BACK: Final[Mapping[Event, Event]] = {
@@ -181,5 +189,7 @@ BACK: Final[Mapping[Event, Event]] = {
     Event.LOOP_LATE: Event.LOOP_IN_TIME,
     Event.CALL_TOO_LONG: Event.LONG_CALL_ENDED,
     Event.ALARM_OUTPUT_DOWN: Event.ALARM_OUTPUT_UP,
+    Event.CALL_REPORTS_DOWN: Event.CALL_REPORTS_UP,
+    Event.CALL_REPORTS_UNWRITTEN: Event.CALL_REPORTS_WRITTEN,
 }
 """The event that ends the state reported by another one."""

@@ -13,8 +13,8 @@ _ALARMS: Final = Conversion(
 _WEBHOOK: Final = Conversion(WebhookKeys, WebhookSettings)
 _MAIL: Final = Conversion(MailKeys, MailSettings)
 require_all_used(AlarmKeys, _ALARMS)
-require_all_used(WebhookKeys, _WEBHOOK)
-require_all_used(MailKeys, _MAIL)
+require_all_used(WebhookKeys, _WEBHOOK, elsewhere={"secret_file": "the secret, which is read from it"})
+require_all_used(MailKeys, _MAIL, elsewhere={"password_file": "the password, which is read from it"})
 
 
 def alarm_settings(keys: AlarmKeys) -> AlarmSettings:

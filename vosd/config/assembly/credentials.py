@@ -10,7 +10,7 @@ from typing import Final
 
 from vosd.base.credentials import Credentials, Login
 from vosd.base.secret import Secret
-from vosd.catalogue.problems import ProblemList
+from vosd.catalogue.problems import Place, ProblemList
 from vosd.config.keys.proofs import PASSWORD_BYTES_MAX, ProofKeys
 from vosd.config.keys.vendors import LoginKeys, RegisterKeys
 from vosd.config.reader.document import Section
@@ -61,7 +61,14 @@ def read_password(path: Path | None, section: Section, label: str, problems: Pro
     """Return the content of a ``password_file``; None where a problem was reported, or there is no file."""
     if path is None:
         return None
-    place, key = section.place_of("password_file"), f"{label}.password_file"
+    return read_secret(path, section.place_of("password_file"), f"{label}.password_file", problems)
+
+
+def read_secret(path: Path, place: Place, key: str, problems: ProblemList) -> Secret | None:
+    """Return the one line of a file, relative to the file of ``place`` that names it; None for a problem.
+
+    A file that everyone on the machine can read gets a warning.
+    """
     file = Path(place.file).parent / path
     text = read_text(file, place, key, problems, PASSWORD_BYTES_MAX)
     if text is None:
@@ -70,6 +77,6 @@ def read_password(path: Path | None, section: Section, label: str, problems: Pro
         problems.warning(place, key, f"a file that others cannot read: chmod o-r {file}")
     written = text.rstrip("\r\n")
     if not written or not written.isprintable():
-        problems.error(place, key, "one line with the password in the file")
+        problems.error(place, key, "one line with the password or secret in the file")
         return None
     return Secret(written)

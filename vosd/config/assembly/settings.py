@@ -4,6 +4,7 @@ from typing import Final
 
 import vosd
 from vosd.config.assembly.alarms import alarm_settings
+from vosd.config.assembly.call_reports import call_report_settings
 from vosd.config.assembly.conversion import Conversion, require_all_used
 from vosd.config.assembly.lookups import lookup_settings
 from vosd.config.keys.advertise import announced
@@ -46,6 +47,7 @@ _SETTINGS: Final = Conversion(
         "trace": "trace",
         "log": "log_level",
         "alarms": "alarms",
+        "call_reports": "call_reports",
         "metrics": "metrics",
     },
 )
@@ -97,6 +99,7 @@ def settings_of(keys: InstallationKeys, parameters: ParameterKeys) -> Settings:
         metrics=keys.metrics.settings(),
         log_level=keys.log.level,
         alarms=alarm_settings(keys.alarms),
+        call_reports=call_report_settings(keys.call_reports),
         overload=_OVERLOAD(sip.overload),
     )
 

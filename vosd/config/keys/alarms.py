@@ -1,8 +1,8 @@
 """``alarms``: when the switch reports a bad state, and who receives that."""
 
 import re
+from pathlib import Path
 from typing import Annotated, Final
-from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, model_validator
 
@@ -11,6 +11,7 @@ from vosd.base.host import is_address
 from vosd.base.secret import Secret
 from vosd.catalogue.problems import suggestion
 from vosd.config.keys.proofs import password_text
+from vosd.config.keys.webhooks import report_url
 from vosd.config.reader.fields import (
     ExpectedError,
     FromText,
@@ -21,13 +22,12 @@ from vosd.config.reader.fields import (
     one_or_many,
     whole,
 )
+from vosd.config.reader.files import file_path
 from vosd.config.reader.model import Keys
 from vosd.engine.settings import MailSecurity
 from vosd.obs.alarms import KINDS, Level
 from vosd.obs.events import Event
 
-_URL_MAX: Final = 500
-"""Characters."""
 _ADDRESS: Final = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_{|}~-]{1,64}@[A-Za-z0-9.-]{1,190}\Z")
 
 
@@ -46,20 +46,6 @@ def alarm() -> FromText:
 
 
 Named = Annotated[tuple[Annotated[Event, alarm()], ...], BeforeValidator(one_or_many)]
-
-
-def report_url() -> FromText:
-    """Read the URL of a server that receives reports."""
-
-    def read(text: str) -> str:
-        url = urlsplit(text)
-        is_whole = url.scheme in {"http", "https"} and url.hostname and not url.username and not url.fragment
-        if not is_whole or not text.isascii() or not text.isprintable() or " " in text or len(text) > _URL_MAX:
-            raise ValueError
-        _ = url.port  # ValueError for one that is none
-        return text
-
-    return FromText("an http or https URL, such as https://ops.example.com/vosd", read)
 
 
 def mail_address() -> FromText:
@@ -95,6 +81,8 @@ class WebhookKeys(Keys):
     secret: Annotated[Secret | None, password_text()] = None
     """Key of the signature, best with ``${ENV}``: `X-Vosd-Signature` is `sha256=` and HMAC-SHA256 of
     `X-Vosd-Timestamp`, a dot and the body. Default: not signed."""
+    secret_file: Annotated[Path | None, file_path()] = None
+    """Instead of ``secret``: a file with it alone, relative to the file that names it; a reload reads it again."""
     level: Annotated[Level, choice(Level)] = Level.INFO
     """The least urgent alarms that it receives."""
 
@@ -102,6 +90,8 @@ class WebhookKeys(Keys):
     def _has_a_url(self) -> "WebhookKeys":
         if not self.url and self.model_fields_set:
             raise KeyProblemError("url", "where alarms are sent")
+        if self.secret is not None and self.secret_file is not None:
+            raise KeyProblemError("secret", "either secret or secret_file")
         return self
 
 
@@ -117,6 +107,8 @@ class MailKeys(Keys):
     """Default: the server wants no login."""
     password: Annotated[Secret | None, password_text()] = None
     """Best with ``${ENV}``."""
+    password_file: Annotated[Path | None, file_path()] = None
+    """Instead of ``password``: a file with it alone, relative to the file that names it; a reload reads it again."""
     sender: Annotated[str, mail_address()] = ""
     """Address that the mails come from."""
     recipients: Annotated[tuple[Annotated[str, mail_address()], ...], BeforeValidator(one_or_many)] = ()
@@ -133,8 +125,10 @@ class MailKeys(Keys):
         for key, value in (("server", self.server), ("sender", self.sender), ("recipients", self.recipients)):
             if not value:
                 raise KeyProblemError(key, "this key, as others of mail are given")
-        if bool(self.username) is not bool(self.password):
-            raise KeyProblemError("password", "username and password, or neither")
+        forms = bool(self.password) + bool(self.password_file)
+        if forms != bool(self.username):
+            expected = "either password or password_file" if forms > 1 else "username and password, or neither"
+            raise KeyProblemError("password", expected)
         return self
 
 

@@ -13,6 +13,7 @@ from vosd.base.secret import Secret
 from vosd.config.keys import later, names_of_vos3000
 from vosd.config.keys.alarms import AlarmKeys
 from vosd.config.keys.billing import BillingKeys
+from vosd.config.keys.call_reports import CallReportKeys
 from vosd.config.keys.dynamic_blacklist import DynamicBlacklistKeys
 from vosd.config.keys.metrics import MetricsKeys
 from vosd.config.keys.number_portability import NumberPortabilityKeys
@@ -121,6 +122,7 @@ class InstallationKeys(Keys):
     redirect_server: RedirectServerKeys = RedirectServerKeys()
     phone_service: PhoneServiceKeys = PhoneServiceKeys()
     alarms: AlarmKeys = AlarmKeys()
+    call_reports: CallReportKeys = CallReportKeys()
     offline_gateway: Annotated[str | None, object_name()] = None
     """The routing gateway that takes the calls to unregistered phones that name none themselves."""
     cdr: CdrKeys = CdrKeys()

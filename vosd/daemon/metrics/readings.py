@@ -52,6 +52,7 @@ NAMES: Final[Mapping[Figure, Metric]] = {
     Figure.LOOKUPS: Metric.LOOKUPS,
     Figure.LOOKUPS_FAILED: Metric.LOOKUPS_FAILED,
     Figure.BLACKLIST_FORGOTTEN: Metric.BLACKLIST_FORGOTTEN,
+    Figure.CALL_REPORTS: Metric.CALL_REPORTS,
     Figure.CALLS_WITHOUT_CDR: Metric.WITHOUT_CDR,
     Figure.OVERRIDES: Metric.OVERRIDES,
     Figure.REFUSED_FOR_OVERLOAD: Metric.REFUSED_FOR_OVERLOAD,
@@ -149,6 +150,7 @@ class Readings:
             Sample(Metric.RETRANSMISSIONS, store.received_again, ("received",)),
             Sample(Metric.AUTHENTICATION_FAILURES, service.dropped[Drop.WRONG_CREDENTIALS]),
             Sample(Metric.BYES_UNANSWERED, notices.byes_unanswered),
+            Sample(Metric.CALL_REPORTS_FAILURES, self._status.call_reports.failures),
             Sample(Metric.KEEPALIVE_SWEEP, service.keep_alives.latest_sweep_ms / 1_000),
         ]
 
@@ -186,7 +188,7 @@ class Readings:
     def _of_ends(self) -> list[Sample]:
         """Return why calls ended, what gateways said, why messages were dropped, whose refreshes failed."""
         service = self._service
-        gateways, notices = service.gateways, service.switch.notices
+        gateways, notices, reports = service.gateways, service.switch.notices, self._status.call_reports
         totals = gateways.call_totals
         reasons = totals.reasons + Counter({reason.text: count for reason, count in notices.unrecorded.items()})
         refreshes: Counter[str] = Counter()
@@ -198,6 +200,7 @@ class Readings:
             *(Sample(Metric.ATTEMPTS, count, (str(code),)) for code, count in totals.codes.items()),
             *(Sample(Metric.DROPPED, count, (why.label,)) for why, count in dropped),
             *(Sample(Metric.ALARMS, count, labels) for labels, count in self._alarms().items()),
+            *(Sample(Metric.CALL_REPORTS_DONE, count, (each.value,)) for each, count in reports.counted.items()),
             *(Sample(Metric.REFRESHES_FAILED, count, (name,)) for name, count in refreshes.items()),
         ]
 

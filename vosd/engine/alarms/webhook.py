@@ -4,8 +4,6 @@ What waits is bounded; the oldest is dropped first, and the next report says how
 """
 
 import asyncio
-import hashlib
-import hmac
 from collections import deque
 from typing import Final
 
@@ -13,11 +11,11 @@ import msgspec
 import structlog
 
 from vosd.base.clock import Clock
-from vosd.base.secret import Secret
 from vosd.cdr.columns import iso_utc
 from vosd.engine.alarms.desk import is_wanted, row
 from vosd.engine.poster import Poster, Target, UndeliveredError
 from vosd.engine.settings import AlarmSettings, WebhookSettings
+from vosd.engine.signature import signed
 from vosd.obs.alarms import Change
 from vosd.obs.events import Event
 from vosd.obs.log import LogLimiter
@@ -105,18 +103,6 @@ class Webhook:
     def _hang_up(self) -> None:
         if self._poster is not None:
             self._poster.hang_up()
-
-
-def signed(body: bytes, secret: Secret | None, wall_ms: int) -> dict[str, str]:
-    """Return the headers that prove who sends a report, and when; none without a secret.
-
-    The signature is HMAC-SHA256 of the timestamp, a dot and the body, so an old report cannot be sent again later.
-    """
-    if secret is None:
-        return {}
-    timestamp = str(wall_ms // 1_000)
-    digest = hmac.new(secret.reveal().encode(), f"{timestamp}.".encode() + body, hashlib.sha256).hexdigest()
-    return {"X-Vosd-Timestamp": timestamp, "X-Vosd-Signature": f"sha256={digest}"}
 
 
 def _body(node: str, change: Change, dropped: int) -> bytes:

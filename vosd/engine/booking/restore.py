@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import structlog
 
-from vosd.callcontrol.bookkeeping import lost
+from vosd.callcontrol.bookkeeping import ClosedCalls, lost
 from vosd.engine.booking.balances import Balances
 from vosd.engine.booking.recorder import Recorder
 from vosd.engine.journal import Journal, Remains
@@ -14,8 +14,8 @@ _log = structlog.get_logger()
 
 def recover(
     remains: Remains, journal: Journal, recorder: Recorder, balances: Balances, hang_up: Callable[[Remains], None]
-) -> None:
-    """Close the calls that the earlier run left open, and book everything that it did not.
+) -> ClosedCalls:
+    """Close the calls that the earlier run left open, and book everything that it did not; return the former.
 
     ``hang_up`` releases the legs that peers may still have.
 
@@ -26,6 +26,7 @@ def recover(
     if remains.open_calls or unbooked or remains.cut:
         lost_calls = len(remains.open_calls) + len(remains.cut)
         _log.warning("earlier_calls_closed", lost_calls=lost_calls, unbooked=unbooked)
+    unanswered = [call_id for call_id in remains.placed if call_id not in remains.open_calls]
     hang_up(remains)
     for record in remains.unbooked.values():
         if remains.on_disk:  # beside those that stay in the old files, so that the next start finds the same order
@@ -47,3 +48,4 @@ def recover(
             balances.add_owed(refused.record.postings)
             journal.quarantine.owed.add(refused.record.call_id)
     journal.settle()
+    return ClosedCalls(left, unanswered)

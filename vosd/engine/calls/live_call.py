@@ -11,6 +11,7 @@ import structlog
 from vosd.b2bua.call import Call
 from vosd.b2bua.callee_leg import CalleeLeg
 from vosd.b2bua.hunt import NextHop
+from vosd.b2bua.states import RINGING
 from vosd.b2bua.substitute import Substitute
 from vosd.b2bua.supervision import Limit
 from vosd.base.cause import EndReason, HangupSource
@@ -117,6 +118,8 @@ class LiveCall(AskedCall):
             live.breakers.begin(place_of(gateway, address, name_of(call_request.account)), now.mono)
         if services.observer.are_present:
             services.observer.attempted(self.call, call_request, gateway.name)
+        if services.reporter is not None:
+            services.reporter.trying(self.call.arrival, self.call.journey, call_request, choice, now.mono)
         return True
 
     def _occupy_shared(self, choice: RouteChoice, now: Instant) -> bool:
@@ -142,7 +145,10 @@ class LiveCall(AskedCall):
 
     def attempt_rings(self, leg: CalleeLeg) -> None:
         """Note that a gateway rings."""
-        self._services.attempts.rings(leg, self.call_request.account)
+        services, call = self._services, self.call
+        services.attempts.rings(leg, self.call_request.account)
+        if services.reporter is not None and call.state is not RINGING:
+            services.reporter.ringing(call.arrival, call.journey, self.call_request)
 
     def attempt_over(self, leg: CalleeLeg, outcome: AttemptOutcome | None, now: Instant) -> None:
         """Release capacity and money of an unanswered attempt, and note its outcome."""
@@ -235,6 +241,9 @@ class LiveCall(AskedCall):
             self.ringing = None
         elif hold.vendors and journey.answered_at is not None and journey.vendor_answered_at is not None:
             hold.answered(journey.answered_at.mono - journey.vendor_answered_at.mono)
+        reporter = self._services.reporter
+        if reporter is not None:
+            reporter.answered(self.call.arrival, journey, self.call_request)
         return min(hold.granted_s, hold.ceiling_s)
 
     def rings(self, now: Instant) -> bool:
@@ -332,6 +341,8 @@ class LiveCall(AskedCall):
                 services.notices.unacknowledged_answer(record, ending.at)
         services.close(record, call_request)
         services.observer.ended(call.arrival, call.journey, record)
+        if services.reporter is not None:
+            services.reporter.ended(record)
         setup, self.setup = self.setup, None
         if setup is not None and setup.asked is not None:
             services.asker.cancel(Ticket(self.call_id, setup.number))

@@ -14,7 +14,7 @@ from vosd.base.ids import uuid7
 from vosd.callcontrol.admission import CallRequest
 from vosd.callcontrol.bookkeeping import draft
 from vosd.callcontrol.invite_numbers import InviteNumbers
-from vosd.callcontrol.ports import CallObserver, CallSink
+from vosd.callcontrol.ports import CallObserver, CallReporter, CallSink
 from vosd.catalogue.catalogue import CallParameters
 from vosd.engine.calls.illegal_calls import IllegalCalls
 from vosd.engine.calls.notices import Notices
@@ -53,6 +53,8 @@ class Refusals:
         self._entropy = entropy
         self.adopt(CallParameters())
         self._illegal = IllegalCalls()
+        self.reporter: CallReporter | None = None
+        """As in ``CallServices``; calls of unknown sources are not reported."""
 
     def adopt(self, parameters: CallParameters) -> None:
         """Take which of the calls that are not admitted leave records."""
@@ -163,6 +165,8 @@ class Refusals:
             self._notices.counted[Figure.CALLS_WITHOUT_CDR] += 1
         call_line(record)
         self._observer.ended(arrival, journey, record)
+        if self.reporter is not None:
+            self.reporter.ended(record)
 
 
 def _reason_of(status: int) -> EndReason:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from vosd.base.wheel import TICK_MS, TimerWheel
 from vosd.callcontrol.admission import Admission, CallRequest
-from vosd.callcontrol.ports import CallObserver, CallSink
+from vosd.callcontrol.ports import CallObserver, CallReporter, CallSink
 from vosd.callcontrol.questions import Asker, Step
 from vosd.cdr.record import CallRecord
 from vosd.engine.calls.attempts import Attempts
@@ -71,7 +71,7 @@ class CallServices:
 
     __slots__ = (
         "admission", "asker", "attempts", "deadlines", "live", "node", "notices", "observer", "records_own_ends",
-        "records_zero", "running", "sink", "steps", "unused_answers",
+        "records_zero", "reporter", "running", "sink", "steps", "unused_answers",
     )  # fmt: skip
 
     def __init__(
@@ -92,6 +92,8 @@ class CallServices:
         self.sink = sink
         self.notices = notices
         self.observer = observer
+        self.reporter: CallReporter | None = None
+        """Reports states of calls to another program; None = nothing is reported."""
         self.attempts = Attempts(self.live)
         self.deadlines: TimerWheel[LiveCall] = TimerWheel(TICK_MS)
         self.running = RunningCalls()

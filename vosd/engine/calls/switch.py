@@ -19,9 +19,9 @@ from vosd.base.errors import Refusal
 from vosd.billing.accounts import Account
 from vosd.billing.holds import AccountCredit
 from vosd.callcontrol.admission import Admission
-from vosd.callcontrol.bookkeeping import UNDESCRIBED, Description
+from vosd.callcontrol.bookkeeping import UNDESCRIBED, ClosedCalls, Description
 from vosd.callcontrol.live_state import AddressesOf, IsLocated, LiveState, as_configured
-from vosd.callcontrol.ports import CallObserver, CallSink
+from vosd.callcontrol.ports import CallObserver, CallReporter, CallSink
 from vosd.callcontrol.questions import Asker, CannotAsk, Step, Ticket
 from vosd.callcontrol.setup import STEPS
 from vosd.catalogue.catalogue import Catalogue
@@ -243,6 +243,19 @@ class Switch(Counting):
         """Go on with the answered calls of an earlier process; those that cannot be continued stay in ``remains``."""
         resumption = Resumption(self._endpoint, self.services, self._intake, self._intake.settings, now)
         return resumption.run(remains)
+
+    def report_calls(self, reporter: CallReporter | None) -> None:
+        """Have a reporter receive each change of the state of a call from now on; None = no one."""
+        self.services.reporter = self._refusals.reporter = reporter
+
+    def report_closed(self, closed: ClosedCalls) -> None:
+        """Report the end of the calls of an earlier process that do not go on."""
+        reporter = self.services.reporter
+        if reporter is not None:
+            for record in closed.lost:
+                reporter.ended(record)
+            for call_id in closed.unanswered:
+                reporter.lost(call_id)
 
     @property
     def has_calls(self) -> bool:

@@ -1,0 +1,113 @@
+"""An HTTP server that takes reports, as an operator would write one, and the ways in which such a server fails."""
+
+import hashlib
+import hmac
+import json
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Event, Lock, Thread
+from typing import Any, Final, Self
+
+HUGE: Final = 30_000_000
+"""Bytes of a body that no one should read."""
+
+
+class ReportServer:
+    """Takes reports that are signed well; a context manager. ``fails`` says what happens to the next ones instead."""
+
+    def __init__(self, address: tuple[str, int] = ("127.0.0.1", 0), secret: bytes = b"") -> None:
+        self._address = address
+        self._secret = secret
+        self.reports: list[dict[str, Any]] = []
+        """Those that were taken, in order, repeated ones too."""
+        self.fails: list[int | str] = []
+        """For each of the next reports: a status, ``close``, ``silent`` or ``huge``."""
+        self.faults: list[str] = []
+        """Requests that no report may be."""
+        self.attempts = 0
+        self.lock = Lock()
+        self.closing = Event()
+        self._server: ThreadingHTTPServer | None = None
+        self._thread: Thread | None = None
+
+    @property
+    def url(self) -> str:
+        """Where reports are sent."""
+        host, port = self._address
+        return f"http://{host}:{port}/calls?from=sw1"
+
+    def __enter__(self) -> Self:
+        self.closing.clear()
+        self._server = _Server(self._address, _Request)
+        self._server.owner = self
+        host, port = self._server.server_address[:2]
+        self._address = str(host), int(port)
+        self._thread = Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        assert self._server is not None and self._thread is not None
+        self.closing.set()
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+    def wait_for(self, count: int, within_s: float = 30.0) -> list[dict[str, Any]]:
+        """Wait for so many different reports, and return them in the order in which they came first."""
+        deadline = time.monotonic() + within_s
+        while len(self.different()) < count:
+            if time.monotonic() > deadline:
+                raise AssertionError(f"{count} reports were expected: {self.different()}")
+            time.sleep(0.01)
+        return self.different()
+
+    def different(self) -> list[dict[str, Any]]:
+        """Return the reports without those that came again, as their id says."""
+        with self.lock:
+            return list({each["id"]: each for each in reversed(self.reports)}.values())[::-1]
+
+    def take(self, path: str, headers: Any, body: bytes) -> int | str:
+        """Return what a request is answered with."""
+        with self.lock:
+            self.attempts += 1
+            stamp, signature = headers["X-Vosd-Timestamp"], headers["X-Vosd-Signature"]
+            expected = None
+            if self._secret:
+                digest = hmac.new(self._secret, f"{stamp}.".encode() + body, hashlib.sha256).hexdigest()
+                expected = f"sha256={digest}"
+            if signature != expected or path != "/calls?from=sw1" or headers["Content-Type"] != "application/json":
+                self.faults.append(f"{path} {signature}")
+                return 401
+            answer = self.fails.pop(0) if self.fails else 200
+            if answer in {200, "huge"}:
+                self.reports.append(json.loads(body))
+            return answer
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    owner: ReportServer
+
+
+class _Request(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: _Server
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        answer = self.server.owner.take(self.path, self.headers, body)
+        if answer == "silent":
+            self.server.owner.closing.wait(30)
+        if answer in {"close", "silent"}:
+            self.close_connection = True
+            return
+        self.send_response(200 if answer == "huge" else int(answer))
+        if answer == 302:
+            self.send_header("Location", self.server.owner.url)
+        self.send_header("Content-Length", str(HUGE if answer == "huge" else 2))
+        self.end_headers()
+        self.wfile.write(b"ok")
+
+    def log_message(self, *_about: Any) -> None:
+        """Say nothing."""

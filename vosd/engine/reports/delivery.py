@@ -1,0 +1,109 @@
+"""Delivery of reports: tasks with one connection each, which send what waits and repeat what fails.
+
+A server may be away, silent, slow or wrong: the client of ``engine.poster`` limits the time and the size of its
+answers, and follows no redirect; the queue decides when to try again.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+import structlog
+
+from vosd.base.clock import Clock
+from vosd.base.secret import Secret
+from vosd.engine.poster import Poster, UndeliveredError
+from vosd.engine.reports.queue import ReportQueue
+from vosd.engine.reports.report import Report
+from vosd.engine.reports.spool import ReportSpool
+from vosd.engine.signature import signed
+from vosd.obs.events import Event
+from vosd.obs.log import LogLimiter
+from vosd.obs.outage import Outage
+
+BUSY_S: Final = 0.5
+"""How long delivery waits while the switch is overloaded, before it looks again."""
+
+_log = structlog.get_logger()
+
+
+class Delivery:
+    """Delivers the reports of one queue."""
+
+    def __init__(self, queue: ReportQueue, spool: ReportSpool, clock: Clock, is_busy: Callable[[], bool]) -> None:
+        """``is_busy`` returns whether the switch is overloaded: nothing is sent then."""
+        self._queue = queue
+        self._spool = spool
+        self._clock = clock
+        self._is_busy = is_busy
+        self._wanted = asyncio.Event()
+        self._attempted = asyncio.Event()
+        self._outage = Outage(Event.CALL_REPORTS_DOWN)
+        self._log_limiter = LogLimiter()
+
+    def wake(self) -> None:
+        """Look for reports to send."""
+        self._wanted.set()
+
+    async def all_done(self) -> None:
+        """Wait until nothing waits any more, or the server is taken as away."""
+        while len(self._queue) and not self._queue.is_away:
+            self._attempted.clear()
+            await self._attempted.wait()
+
+    def forget_outage(self) -> None:
+        """Note that the server is none of ours any more."""
+        self._outage.over()
+
+    async def run(self, poster: Poster, secret: Secret | None) -> None:
+        """Send what waits, one report after the other; runs until cancelled."""
+        try:
+            while True:
+                if self._is_busy():
+                    await asyncio.sleep(BUSY_S)
+                    continue
+                now_ms = self._clock.now().mono
+                report = self._queue.take(now_ms)
+                if report is None:
+                    await self._wait(self._queue.wait_ms(now_ms))
+                else:
+                    await self._send(report, poster, secret)
+        finally:
+            poster.hang_up()
+
+    # -- inside -------------------------------------------------------------------------------------------------
+
+    async def _wait(self, wait_ms: int | None) -> None:
+        """Wait for something to send, or for the time to try again."""
+        self._wanted.clear()
+        try:
+            async with asyncio.timeout(None if wait_ms is None else wait_ms / 1_000):
+                await self._wanted.wait()
+        except TimeoutError:
+            pass
+
+    async def _send(self, report: Report, poster: Poster, secret: Secret | None) -> None:
+        queue = self._queue
+        try:
+            status = await poster.post(report.body, signed(report.body, secret, self._clock.now().wall))
+        except UndeliveredError as error:
+            if queue.failed(report, self._clock.now().mono):
+                self._spool.done(report)
+            if queue.is_failing:
+                self._outage.found(error, waiting=len(queue))
+        except BaseException:
+            queue.put_back(report)
+            raise
+        else:
+            was_away = queue.is_away
+            if status < 300:
+                queue.delivered(report)
+            else:
+                queue.refused(report)
+                if self._log_limiter.admits(str(status), self._clock.now().mono):
+                    _log.warning("call_report_refused", status=status, call_id=report.call_id)
+            self._spool.done(report)
+            self._outage.over()
+            if was_away:
+                self._wanted.set()
+        self._attempted.set()

@@ -1,0 +1,189 @@
+"""Reports that wait for delivery: which one is next, what a failure means, what is dropped.
+
+Pure: the time is an argument. Of one call only the oldest report may be on its way, so the order of a call is kept, and
+a report that the server cannot take delays no other call. After two failures in a row the server is taken as away: one
+report is then tried in each ``retry_interval_ms``, until one is taken.
+"""
+
+from collections import Counter, deque
+from collections.abc import Iterable
+from enum import Enum
+from typing import Final
+
+from vosd.engine.reports.report import Report
+from vosd.engine.settings import CallReportSettings
+
+FAILURES_MAX: Final = 2
+"""Failures in a row after which the server is taken as away."""
+
+
+class Outcome(Enum):
+    """What became of a report; all but the first are lost."""
+
+    DELIVERED = "delivered"
+    REFUSED = "refused"
+    """The server answered with 3xx or 4xx: it would not take it later either."""
+    FULL = "full"
+    """There were more than ``queue``; the oldest are dropped first."""
+    EXPIRED = "expired"
+    """It could not be delivered within ``max_age``."""
+    FAILED = "failed"
+    """The only attempt failed, as ``retry`` is ``no``."""
+    UNWANTED = "unwanted"
+    """``call_reports`` was taken out of the configuration."""
+
+
+class ReportQueue:
+    """The reports of one switch."""
+
+    def __init__(self, settings: CallReportSettings) -> None:
+        self.settings = settings
+        self.counted: Counter[Outcome] = Counter()
+        """Reports that are done, since the start."""
+        self.failures = 0
+        """Failed deliveries since the start."""
+        self._waiting: dict[int, Report] = {}
+        """By number, the oldest first."""
+        self._of_call: dict[str, deque[Report]] = {}
+        self._ready: dict[str, None] = {}
+        """Calls whose oldest report may be sent, in order."""
+        self._later: dict[str, int] = {}
+        """Calls whose oldest report has failed, and when it is tried again."""
+        self._on_their_way: set[str] = set()
+        """Calls whose oldest report is being sent."""
+        self._failed_in_row = 0
+        self._paused_until = 0
+
+    def __len__(self) -> int:
+        """Return how many reports wait."""
+        return len(self._waiting)
+
+    @property
+    def is_failing(self) -> bool:
+        """Whether the latest deliveries have failed."""
+        return self._failed_in_row >= FAILURES_MAX
+
+    @property
+    def is_away(self) -> bool:
+        """Whether the server is taken as away, and reports wait for it."""
+        return self.settings.retry and self._failed_in_row >= FAILURES_MAX
+
+    def waiting(self) -> Iterable[Report]:
+        """Return the reports that wait, the oldest first."""
+        return self._waiting.values()
+
+    def put(self, report: Report) -> Report | None:
+        """Add a report; return the one that is dropped in its place, if there are too many."""
+        self._waiting[report.number] = report
+        reports = self._of_call.get(report.call_id)
+        if reports is None:
+            self._of_call[report.call_id] = deque((report,))
+            self._ready[report.call_id] = None
+        else:
+            reports.append(report)
+        return self.drop_surplus() if len(self._waiting) > self.settings.queue else None
+
+    def drop_surplus(self) -> Report | None:
+        """Drop the oldest report that is not on its way, if there are too many; return it."""
+        if len(self._waiting) <= self.settings.queue:
+            return None
+        oldest = next((each for each in self._waiting.values() if each.call_id not in self._on_their_way), None)
+        if oldest is not None:
+            self._drop_first_of_call(oldest, Outcome.FULL)
+        return oldest
+
+    def drop_old(self, wall_ms: int) -> list[Report]:
+        """Drop the reports that are older than ``max_age``; return them."""
+        before, old = wall_ms - 1_000 * self.settings.max_age_s, []
+        for report in self._waiting.values():
+            if report.made_at > before:
+                break
+            if report.call_id not in self._on_their_way:
+                old.append(report)
+        for report in old:
+            self._drop_first_of_call(report, Outcome.EXPIRED)
+        return old
+
+    def drop_all(self) -> None:
+        """Drop everything: nothing is to be reported any more; nothing may be on its way."""
+        self.counted[Outcome.UNWANTED] += len(self._waiting)
+        for each in (self._waiting, self._of_call, self._ready, self._later):
+            each.clear()
+
+    def take(self, mono_ms: int) -> Report | None:
+        """Return the next report to send; None = none may be sent now. Say then what became of it."""
+        if self.is_away and (mono_ms < self._paused_until or self._on_their_way):
+            return None
+        while self._later:
+            failed, due = next(iter(self._later.items()))
+            if due > mono_ms:
+                break
+            del self._later[failed]
+            self._ready[failed] = None
+        if not self._ready:
+            return None
+        call_id = next(iter(self._ready))
+        del self._ready[call_id]
+        self._on_their_way.add(call_id)
+        return self._of_call[call_id][0]
+
+    def wait_ms(self, mono_ms: int) -> int | None:
+        """Return after how many milliseconds ``take`` may return a report; None = not before another event."""
+        if self._on_their_way and self.is_away:
+            return None
+        if self.is_away and (self._ready or self._later):
+            return max(0, self._paused_until - mono_ms)
+        if self._ready:
+            return 0
+        due = next(iter(self._later.values()), None)
+        return None if due is None else max(0, due - mono_ms)
+
+    def delivered(self, report: Report) -> None:
+        """Note that the server has taken a report."""
+        self._failed_in_row = 0
+        self._done(report, Outcome.DELIVERED)
+
+    def refused(self, report: Report) -> None:
+        """Note that the server answered, and refused a report."""
+        self._failed_in_row = 0
+        self._done(report, Outcome.REFUSED)
+
+    def failed(self, report: Report, mono_ms: int) -> bool:
+        """Note that a report could not be delivered; return whether it was dropped."""
+        self.failures += 1
+        self._failed_in_row += 1
+        if not self.settings.retry:
+            self._done(report, Outcome.FAILED)
+            return True
+        self._on_their_way.discard(report.call_id)
+        self._later[report.call_id] = self._paused_until = mono_ms + self.settings.retry_interval_ms
+        return False
+
+    def put_back(self, report: Report) -> None:
+        """Note that sending of a report was given up, and says nothing of the server."""
+        self._on_their_way.discard(report.call_id)
+        self._ready[report.call_id] = None
+
+    def try_again(self) -> None:
+        """Take the server as well, because it is another one; nothing may be on its way."""
+        self._failed_in_row = 0
+        self._ready |= dict.fromkeys(self._later)
+        self._later.clear()
+
+    def _done(self, report: Report, outcome: Outcome) -> None:
+        self._on_their_way.discard(report.call_id)
+        self._drop_first_of_call(report, outcome)
+
+    def _drop_first_of_call(self, report: Report, outcome: Outcome) -> None:
+        """Remove the oldest report of a call."""
+        self.counted[outcome] += 1
+        del self._waiting[report.number]
+        call_id = report.call_id
+        reports = self._of_call[call_id]
+        reports.popleft()
+        if not reports:
+            del self._of_call[call_id]
+            self._ready.pop(call_id, None)
+            self._later.pop(call_id, None)
+        elif call_id not in self._later:
+            self._ready[call_id] = None

@@ -1,0 +1,201 @@
+"""One report of the state of a call: what it says, and its number in the order of the call.
+
+Pure. Every report has the same keys, with the names of the CDR's columns; what is not known yet is null.
+"""
+
+from typing import Final, NamedTuple
+
+import msgspec
+
+from vosd.b2bua.stamps import Arrival, Journey
+from vosd.base.cause import EndReason, HangupSource
+from vosd.base.money import format_amount
+from vosd.base.text import escaped
+from vosd.callcontrol.admission import CallRequest
+from vosd.cdr.columns import iso_utc
+from vosd.cdr.record import CallRecord, too_dear
+from vosd.engine.settings import CallReportState
+from vosd.routing.pipeline import RouteChoice
+
+TEXT_MAX: Final = 256
+"""Longest text of a peer that a report has, in characters."""
+_STEP: Final = 3
+"""States that a call may report for each attempt."""
+_LAST_SEQ: Final = 1_000_000
+"""Of the end of a call whose attempts are not known: greater than all before."""
+_encode: Final = msgspec.json.Encoder().encode
+
+
+class Report(NamedTuple):
+    """One report that waits to be delivered."""
+
+    number: int
+    """Of all reports of the switch, in the order in which they were made; a restart goes on with it."""
+    call_id: str
+    made_at: int
+    """UTC milliseconds."""
+    body: bytes
+    """JSON, without line breaks."""
+
+
+class CallStateReport(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """The JSON document of a report."""
+
+    id: str
+    """Different for each report, and the same when it is sent again."""
+    seq: int
+    """Grows from report to report of one call; some numbers are left out."""
+    node: str
+    call_id: str
+    state: str
+    at: str
+    """When the call came into this state."""
+    mapping_gateway: str | None = None
+    routing_gateway: str | None = None
+    """The gateway that is tried, or was tried last."""
+    customer_account: str | None = None
+    vendor_account: str | None = None
+    caller_in: str | None = None
+    callee_in: str | None = None
+    caller_out: str | None = None
+    callee_out: str | None = None
+    callee_billing: str | None = None
+    sip_call_id_in: str | None = None
+    source_address: str | None = None
+    started_at: str | None = None
+    ringing_at: str | None = None
+    answered_at: str | None = None
+    ended_at: str | None = None
+    sip_code: int | None = None
+    q850_cause: int | None = None
+    hangup_source: str | None = None
+    end_reason: str | None = None
+    reason_text: str | None = None
+    hold_time_ms: int | None = None
+    hold_time_s: int | None = None
+    billed_seconds: int | None = None
+    vendor_billed_seconds: int | None = None
+    fee: str | None = None
+    tax: str | None = None
+    currency: str | None = None
+    cost: str | None = None
+    cost_tax: str | None = None
+    vendor_currency: str | None = None
+
+
+def of_running_call(
+    node: str,
+    arrival: Arrival,
+    journey: Journey,
+    request: CallRequest,
+    choice: RouteChoice | None,
+    state: CallReportState,
+    mono_ms: int,
+) -> bytes:
+    """Return the report that a call has come into a state before its end, at ``mono_ms`` of the monotonic clock.
+
+    ``choice`` is the route that is tried, or that has answered.
+    """
+    epoch = arrival.at.wall - arrival.at.mono
+    ringing, answered, begun = journey.ringing_at, journey.answered_at, len(journey.sip_call_ids_out)
+    seq, at = _STEP * begun + 1, iso_utc(epoch + mono_ms)
+    ringing_at = iso_utc(epoch + ringing.mono) if ringing else None
+    if state is CallReportState.RINGING:
+        seq, ringing_at = _STEP * begun - 1, ringing_at or at
+    return encoded(
+        CallStateReport(
+            id=f"{arrival.call_id}-{seq}",
+            seq=seq,
+            node=node,
+            call_id=arrival.call_id,
+            state=state.value,
+            at=at,
+            mapping_gateway=request.mapping.name if request.mapping else None,
+            routing_gateway=choice.gateway.name if choice else None,
+            customer_account=request.account.id if request.account else None,
+            vendor_account=choice.gateway.account if choice else None,
+            caller_in=arrival.caller_in[:TEXT_MAX],
+            callee_in=arrival.callee_in[:TEXT_MAX],
+            caller_out=choice.caller_out if choice else None,
+            callee_out=choice.callee_out if choice else None,
+            callee_billing=request.callee_billing or None,
+            sip_call_id_in=arrival.sip_call_id_in[:TEXT_MAX],
+            source_address=arrival.source_address,
+            started_at=iso_utc(arrival.at.wall),
+            ringing_at=ringing_at,
+            answered_at=iso_utc(epoch + answered.mono) if answered else None,
+            sip_code=200 if state is CallReportState.ANSWERED else None,
+        )
+    )
+
+
+def of_ended_call(record: CallRecord) -> bytes:
+    """Return the report that a call has ended, by its record."""
+    seq = _STEP * (len(record.attempts) - too_dear(record)) + _STEP
+    return encoded(
+        CallStateReport(
+            id=f"{record.call_id}-{seq}",
+            seq=seq,
+            node=record.node,
+            call_id=record.call_id,
+            state=CallReportState.ENDED.value,
+            at=iso_utc(record.ended_at),
+            mapping_gateway=record.mapping_gateway,
+            routing_gateway=record.routing_gateway,
+            customer_account=record.customer_account,
+            vendor_account=record.vendor_account,
+            caller_in=record.caller_in[:TEXT_MAX],
+            callee_in=record.callee_in[:TEXT_MAX],
+            caller_out=record.caller_out,
+            callee_out=record.callee_out,
+            callee_billing=record.callee_billing,
+            sip_call_id_in=record.sip_call_id_in[:TEXT_MAX],
+            source_address=record.source_address,
+            started_at=iso_utc(record.started_at),
+            ringing_at=None if record.ringing_at is None else iso_utc(record.ringing_at),
+            answered_at=None if record.answered_at is None else iso_utc(record.answered_at),
+            ended_at=iso_utc(record.ended_at),
+            sip_code=record.sip_code,
+            q850_cause=record.q850_cause,
+            hangup_source=record.hangup_source,
+            end_reason=record.end_reason,
+            reason_text=record.reason_text[:TEXT_MAX] if record.reason_text else None,
+            hold_time_ms=record.hold_time_ms,
+            hold_time_s=record.hold_time_s,
+            billed_seconds=record.billed_seconds,
+            vendor_billed_seconds=record.vendor_billed_seconds,
+            fee=format_amount(record.fee),
+            tax=format_amount(record.tax),
+            currency=record.currency,
+            cost=format_amount(record.cost),
+            cost_tax=format_amount(record.cost_tax),
+            vendor_currency=record.vendor_currency,
+        )
+    )
+
+
+def of_lost_call(node: str, call_id: str, wall_ms: int) -> bytes:
+    """Return the report that a call has ended with the process that set it up; nothing else is known of it."""
+    reason = EndReason.LOST
+    return encoded(
+        CallStateReport(
+            id=f"{call_id}-{_LAST_SEQ}",
+            seq=_LAST_SEQ,
+            node=node,
+            call_id=call_id,
+            state=CallReportState.ENDED.value,
+            at=iso_utc(wall_ms),
+            ended_at=iso_utc(wall_ms),
+            q850_cause=reason.q850_cause,
+            hangup_source=HangupSource.SWITCH.text,
+            end_reason=reason.text,
+        )
+    )
+
+
+def encoded(report: CallStateReport) -> bytes:
+    """Return a report as JSON; text of peers may hold bytes that are not UTF-8, which are escaped."""
+    try:
+        return _encode(report)
+    except UnicodeEncodeError:
+        return _encode(escaped(report))

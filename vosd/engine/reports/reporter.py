@@ -1,0 +1,224 @@
+"""Reports each change of the state of a call to an HTTP server, beside the calls (ADR 74).
+
+A call makes its report and hands it to the spool; some tasks deliver what waits. Nothing waits for them.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from vosd.b2bua.stamps import Arrival, Journey
+from vosd.base.clock import Clock
+from vosd.callcontrol.admission import CallRequest
+from vosd.callcontrol.ports import CallReporter
+from vosd.cdr.record import CallRecord
+from vosd.engine.background import BackgroundTasks, every
+from vosd.engine.counting import Counting, Figure
+from vosd.engine.poster import Poster, Target
+from vosd.engine.reports.delivery import Delivery
+from vosd.engine.reports.queue import Outcome, ReportQueue
+from vosd.engine.reports.report import Report, of_ended_call, of_lost_call, of_running_call
+from vosd.engine.reports.spool import ReportSpool
+from vosd.engine.settings import CallReportSettings, CallReportState
+from vosd.obs.events import Event
+from vosd.routing.pipeline import RouteChoice
+
+TICK_S: Final = 1.0
+"""How often old reports are dropped, and drops are logged."""
+LAST_REPORTS_S: Final = 3.0
+"""How long a stop waits for the delivery of the last reports; the others stay in the spool."""
+LOG_MS: Final = 60_000
+"""Losses are logged at most so often."""
+
+_TRYING: Final = CallReportState.TRYING  # access to enum members is slow
+_RINGING: Final = CallReportState.RINGING
+_ANSWERED: Final = CallReportState.ANSWERED
+_ENDED: Final = CallReportState.ENDED
+
+_log = structlog.get_logger()
+
+
+class CallReports(Counting):
+    """The reports of one switch: what its calls say, and the tasks that deliver it."""
+
+    def __init__(
+        self,
+        node: str,
+        clock: Clock,
+        settings: CallReportSettings | None,
+        state_dir: Path,
+        attach: Callable[[CallReporter | None], None],
+        is_busy: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Take what is needed; nothing is read or sent before ``begin``.
+
+        Args:
+            node: name of the switch in reports.
+            clock: the time.
+            settings: None = nothing is reported.
+            state_dir: where the spool is.
+            attach: has the calls report here, or (None) not at all.
+            is_busy: whether the switch is overloaded: reports wait then.
+        """
+        self._node = node
+        self._clock = clock
+        self._settings = settings
+        self._attach = attach
+        self._queue = ReportQueue(settings or CallReportSettings(""))
+        self._spool = ReportSpool(state_dir / "call-reports")
+        self._states: frozenset[CallReportState] = frozenset()
+        self._next_number = 1
+        self._delivery = Delivery(self._queue, self._spool, clock, is_busy)
+        self._tasks = BackgroundTasks()
+        self._logged: Counter[Outcome] = Counter()
+        """Reports that the log knows of."""
+        self._log_again = 0
+
+    # -- life ---------------------------------------------------------------------------------------------------
+
+    async def begin(self) -> None:
+        """Take up what an earlier run has left, and deliver from now on; nothing without settings."""
+        if self._settings is None:
+            return
+        spooled = await asyncio.to_thread(self._spool.open)
+        self._next_number = max(self._next_number, spooled.last_number + 1)
+        for report in spooled.reports:
+            self._put(report)
+        if spooled.reports or spooled.unreadable:
+            _log.info("call_reports_restored", reports=len(spooled.reports), unreadable=spooled.unreadable)
+        self._go(self._settings)
+
+    async def end(self) -> None:
+        """Deliver the last reports if the server is well, for ``LAST_REPORTS_S``; the others stay in the spool."""
+        if self._settings is None:
+            return
+        try:
+            async with asyncio.timeout(LAST_REPORTS_S):
+                await self._delivery.all_done()
+        except TimeoutError:
+            pass
+        if len(self._queue):
+            _log.warning("call_reports_left", reports=len(self._queue), means="the next start delivers them")
+        self._attach(None)
+        await self._tasks.stop()
+        self._spool.close()
+
+    async def adjust(self, settings: CallReportSettings | None) -> None:
+        """Apply other settings: what waits goes to the new server, or nowhere without one."""
+        if settings == self._settings:
+            return
+        before, self._settings = self._settings, settings
+        self._attach(None)
+        await self._tasks.stop()
+        self._delivery.forget_outage()
+        if settings is None:
+            self._queue.drop_all()
+            self._spool.remove_all()
+        elif before is None:
+            self._queue.settings = settings
+            await self.begin()
+        else:
+            self._queue.settings = settings
+            while (dropped := self._queue.drop_surplus()) is not None:
+                self._spool.done(dropped)
+            self._queue.try_again()
+            self._go(settings)
+
+    def _go(self, settings: CallReportSettings) -> None:
+        self._states = frozenset(settings.states)
+        self._tasks = BackgroundTasks()
+        target = Target.of_url(settings.url)
+        for number in range(settings.connections):
+            self._tasks.run(f"call reports {number}", partial(self._delivery.run, Poster(target), settings.secret))
+        self._tasks.run("spool of call reports", lambda: every(TICK_S, self.tidy))
+        self._delivery.wake()
+        self._attach(self)
+
+    # -- what calls report --------------------------------------------------------------------------------------
+
+    def trying(
+        self, arrival: Arrival, journey: Journey, request: CallRequest, choice: RouteChoice, mono_ms: int, /
+    ) -> None:
+        """Report that a gateway is about to be tried."""
+        if _TRYING in self._states:
+            made = partial(of_running_call, self._node, arrival, journey, request, choice, _TRYING, mono_ms)
+            self._report(arrival.call_id, made)
+
+    def ringing(self, arrival: Arrival, journey: Journey, request: CallRequest, /) -> None:
+        """Report that a gateway rings."""
+        if _RINGING in self._states:
+            at = self._clock.now().mono
+            made = partial(of_running_call, self._node, arrival, journey, request, journey.choice, _RINGING, at)
+            self._report(arrival.call_id, made)
+
+    def answered(self, arrival: Arrival, journey: Journey, request: CallRequest, /) -> None:
+        """Report that the caller gets a 200."""
+        if _ANSWERED in self._states and journey.answered_at is not None:
+            at = journey.answered_at.mono
+            made = partial(of_running_call, self._node, arrival, journey, request, journey.choice, _ANSWERED, at)
+            self._report(arrival.call_id, made)
+
+    def ended(self, record: CallRecord, /) -> None:
+        """Report that a call has ended, or was refused."""
+        if _ENDED in self._states:
+            self._report(record.call_id, partial(of_ended_call, record))
+
+    def lost(self, call_id: str, /) -> None:
+        """Report that a call without an answer has ended with the process that was killed before this one."""
+        if _ENDED in self._states:
+            self._report(call_id, partial(of_lost_call, self._node, call_id, self._clock.now().wall))
+
+    def _report(self, call_id: str, make: Callable[[], bytes]) -> None:
+        try:
+            report = Report(self._next_number, call_id, self._clock.now().wall, make())
+            self._next_number += 1
+            self._spool.add(report)
+            self._put(report)
+        except Exception:  # noqa: BLE001  the boundary: an error in a report ends no call
+            _log.exception("call_report_not_made", call_id=call_id)
+        self._delivery.wake()
+
+    def _put(self, report: Report) -> None:
+        dropped = self._queue.put(report)
+        if dropped is not None:
+            self._spool.done(dropped)
+
+    # -- counts -------------------------------------------------------------------------------------------------
+
+    @property
+    def counted(self) -> Mapping[Outcome, int]:
+        """Reports that are done, by what became of them, since the start."""
+        return self._queue.counted
+
+    @property
+    def failures(self) -> int:
+        """Failed deliveries since the start; most reports are delivered later."""
+        return self._queue.failures
+
+    def census(self) -> Mapping[Figure, int]:
+        """Count the reports that wait."""
+        return {Figure.CALL_REPORTS: len(self._queue)}
+
+    def totals(self) -> Mapping[Figure, int]:
+        """Count the reports that were lost."""
+        counted = self._queue.counted
+        return {Figure.CALL_REPORTS_LOST: sum(counted.values()) - counted[Outcome.DELIVERED]}
+
+    def tidy(self) -> None:
+        """Drop old reports, log losses, and write to the disk what is done."""
+        now = self._clock.now()
+        for report in self._queue.drop_old(now.wall):
+            self._spool.done(report)
+        self._spool.tidy()
+        lost = self._queue.counted - self._logged
+        lost.pop(Outcome.DELIVERED, None)
+        if lost and now.mono >= self._log_again:
+            self._log_again = now.mono + LOG_MS
+            self._logged = self._queue.counted.copy()
+            why = {outcome.value: count for outcome, count in lost.items()}
+            _log.warning(Event.CALL_REPORTS_LOST, reports=sum(lost.values()), why=why, waiting=len(self._queue))

@@ -1,0 +1,235 @@
+"""Reports on the disk, so that those that wait survive a restart, or a kill, of the switch.
+
+Files of lines: ``R NUMBER TIME CALL_ID JSON`` is a report, ``D NUMBER ...`` says that reports are done. A report is
+handed to the operating system when it is made, so a kill of the process loses none; a power loss may lose the last
+ones, as nothing waits for the disk. A line that cannot be read, such as one that was cut off, is left out.
+Refuses to know how reports are delivered. Without a disk reports wait in memory alone.
+"""
+
+import os
+from collections.abc import Iterable
+from itertools import islice
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import msgspec
+import structlog
+
+from vosd.engine.journal.output import system_write
+from vosd.engine.reports.report import Report
+from vosd.obs.events import Event
+from vosd.obs.outage import Outage
+
+FILE_BYTES: Final = 4 * 1024 * 1024
+"""A file is followed by the next one when it is longer."""
+SPARE_BYTES: Final = 8 * FILE_BYTES
+"""How much longer the files may be, in sum, than twice the reports that wait."""
+MOVED_AT_ONCE: Final = 200
+"""Reports that are written again in one round: of the oldest file, so that it can be removed."""
+_FLAGS: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
+
+_log = structlog.get_logger()
+
+
+class Spooled(NamedTuple):
+    """What an earlier run has left."""
+
+    reports: list[Report]
+    """Those that wait, the oldest first."""
+    last_number: int
+    unreadable: int
+    """Lines that were left out."""
+
+
+class _File:
+    """One file."""
+
+    __slots__ = ("left", "path", "size")
+
+    def __init__(self, path: Path, size: int) -> None:
+        self.path = path
+        self.size = size
+        self.left: dict[int, Report] = {}
+        """Its reports that still wait."""
+
+
+class ReportSpool:
+    """The files of one switch."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._descriptor = -1
+        self._files: list[_File] = []
+        """The oldest first; the last one is written."""
+        self._file_of: dict[int, _File] = {}
+        """By number, of the reports that wait."""
+        self._unwritten: dict[int, Report] = {}
+        """Reports that the disk did not take."""
+        self._done: list[int] = []
+        """Numbers of reports that are done, to be written with the next line."""
+        self._waiting_bytes = 0
+        self._is_torn = False
+        """Whether the present file ends within a line."""
+        self._outage = Outage(Event.CALL_REPORTS_UNWRITTEN)
+
+    def open(self) -> Spooled:
+        """Read what an earlier run has left; may be called in a thread, before any other method."""
+        reports: dict[int, Report] = {}
+        done: set[int] = set()
+        unreadable = last = 0
+        try:
+            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for path in sorted(self._directory.glob("reports-*.log"), key=_numbered):
+                content = path.read_bytes()
+                file = _File(path, len(content))
+                self._files.append(file)
+                for line in content.split(b"\n"):
+                    report = _report_in(line)
+                    if report is not None:
+                        reports[report.number] = report
+                        self._file_of[report.number] = file
+                        last = max(last, report.number)
+                    elif line.startswith(b"D "):
+                        numbers = [int(each) for each in line[2:].split() if each.isdigit()]
+                        done.update(numbers)
+                        last = max(last, *numbers, 0)
+                    elif line:
+                        unreadable += 1
+        except OSError as error:
+            self._failed(error)
+        for number in done & reports.keys():
+            del reports[number], self._file_of[number]
+        for report in reports.values():
+            self._file_of[report.number].left[report.number] = report
+            self._waiting_bytes += len(report.body)
+        self._begin_file()
+        return Spooled(sorted(reports.values()), last, unreadable)
+
+    def add(self, report: Report) -> None:
+        """Write a report; if the disk does not take it, it waits in memory alone."""
+        self._waiting_bytes += len(report.body)
+        if not self._write_report(report):
+            self._unwritten[report.number] = report
+
+    def done(self, report: Report) -> None:
+        """Note that a report waits no more; it is written with the next report, or by ``tidy``."""
+        self._waiting_bytes -= len(report.body)
+        self._unwritten.pop(report.number, None)
+        file = self._file_of.pop(report.number, None)
+        if file is not None:
+            del file.left[report.number]
+            self._done.append(report.number)
+
+    def tidy(self) -> None:
+        """Write what is done, and remove files without waiting reports; called about once a second."""
+        if self._descriptor < 0:
+            self._begin_file()
+        if self._done:
+            self._write(b"")
+        if self._files and self._files[-1].size > FILE_BYTES:
+            self._begin_file()
+        # A file names reports of files before it that are done, so the oldest is removed first.
+        while len(self._files) > 1 and not self._files[0].left:
+            self._remove_oldest()
+        again = list(islice(self._unwritten.values(), MOVED_AT_ONCE))
+        if len(self._files) > 1 and sum(each.size for each in self._files) > SPARE_BYTES + 2 * self._waiting_bytes:
+            again += islice(self._files[0].left.values(), MOVED_AT_ONCE)
+        for report in again:
+            if not self._write_report(report):
+                break
+            self._unwritten.pop(report.number, None)
+
+    def remove_all(self) -> None:
+        """Remove the files: nothing is reported any more."""
+        self.close()
+        while self._files:
+            self._remove_oldest()
+        for each in (self._file_of, self._unwritten, self._done):
+            each.clear()
+        self._waiting_bytes = 0
+
+    def close(self) -> None:
+        """Write what is done, and close the present file."""
+        if self._done:
+            self._write(b"")
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    # -- inside -------------------------------------------------------------------------------------------------
+
+    def _write_report(self, report: Report) -> bool:
+        line = b"R %d %d %s %s\n" % (report.number, report.made_at, report.call_id.encode(), report.body)
+        if not self._write(line):
+            return False
+        before = self._file_of.get(report.number)
+        if before is not None:
+            del before.left[report.number]
+        file = self._file_of[report.number] = self._files[-1]
+        file.left[report.number] = report
+        return True
+
+    def _write(self, line: bytes) -> bool:
+        """Write a line, with what is done before it; return False if the disk does not take it."""
+        if self._descriptor < 0:
+            return False
+        data = b"".join((b"\n" if self._is_torn else b"", _done_line(self._done), line))
+        try:
+            written = system_write(self._descriptor, data)
+        except OSError as error:
+            self._failed(error)
+            return False
+        self._files[-1].size += written
+        self._is_torn = written < len(data)
+        if self._is_torn:
+            self._failed(OSError("the disk took a part of a line"))
+            return False
+        self._done.clear()
+        self._outage.over()
+        return True
+
+    def _begin_file(self) -> None:
+        """Begin a new file; if that fails, the present one is continued."""
+        path = self._directory / f"reports-{_numbered(self._files[-1].path) + 1 if self._files else 1:08d}.log"
+        try:
+            descriptor = os.open(path, _FLAGS, 0o600)
+        except OSError as error:
+            self._failed(error)
+            return
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+        self._descriptor, self._is_torn = descriptor, False
+        self._files.append(_File(path, 0))
+
+    def _remove_oldest(self) -> None:
+        file = self._files.pop(0)
+        try:
+            file.path.unlink(missing_ok=True)
+        except OSError as error:
+            self._failed(error)
+
+    def _failed(self, error: OSError) -> None:
+        self._outage.found(error.strerror or error, means="reports wait in memory, a restart of the switch loses them")
+
+
+def _numbered(path: Path) -> int:
+    digits = path.stem.rpartition("-")[2]
+    return int(digits) if digits.isdigit() else 0
+
+
+def _done_line(numbers: Iterable[int]) -> bytes:
+    text = " ".join(map(str, numbers))
+    return f"D {text}\n".encode() if text else b""
+
+
+def _report_in(line: bytes) -> Report | None:
+    """Return the report of a line; None if it is none, or was cut off."""
+    parts = line.split(b" ", 4)
+    if len(parts) != 5 or parts[0] != b"R" or not (parts[1].isdigit() and parts[2].isdigit()):
+        return None
+    number, made_at, call_id, body = parts[1:]
+    try:
+        msgspec.json.decode(body)
+    except msgspec.DecodeError:
+        return None
+    return Report(int(number), call_id.decode("ascii", "replace"), int(made_at), body)
