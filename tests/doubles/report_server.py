@@ -47,7 +47,8 @@ class ReportServer:
         return self
 
     def __exit__(self, *_exception: object) -> None:
-        assert self._server is not None and self._thread is not None
+        assert self._server is not None
+        assert self._thread is not None
         self.closing.set()
         self._server.shutdown()
         self._thread.join()

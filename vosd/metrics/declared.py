@@ -141,7 +141,7 @@ class Metric(StrEnum):
     OVERRIDES = "vosd_overrides", Kind.GAUGE, (), "operational overrides in force"
 
     # Reports of calls to an HTTP server.
-    CALL_REPORTS = "vosd_call_reports", Kind.GAUGE, (), "reports of states of calls that wait for their server"
+    CALL_REPORTS = "vosd_call_reports_waiting", Kind.GAUGE, (), "reports of states of calls that wait for their server"
     CALL_REPORTS_DONE = (
         "vosd_call_reports_total",
         Kind.COUNTER,

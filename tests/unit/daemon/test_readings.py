@@ -3,6 +3,7 @@
 import asyncio
 import subprocess
 from itertools import count
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -17,6 +18,8 @@ from vosd.daemon.lifecycle import State
 from vosd.daemon.metrics.readings import OTHERS, STEP_S, Readings
 from vosd.daemon.silenced import Silenced
 from vosd.daemon.status import Status
+from vosd.engine.reports.queue import Outcome
+from vosd.engine.reports.reporter import CallReports
 from vosd.engine.service import SwitchService
 from vosd.engine.settings import Settings
 from vosd.metrics.declared import PROCESSES, Kind, Metric
@@ -71,7 +74,9 @@ def readings_of(service, clock, state=State.RUNNING, blocked=dict, **times):
     loaded = SimpleNamespace(settings=SimpleNamespace(node="sw1"), catalogue=service.switch.catalogue)
     configuration = SimpleNamespace(loaded=loaded, loaded_at=1_000, last_error=None)
     silenced = Silenced(service.node.authenticator, SimpleNamespace(blocked=blocked), clock)
-    status = Status(service, configuration, silenced, clock)
+    reports = CallReports("sw1", clock, None, Path("unused"), service.switch.report_calls)
+    reports._queue.counted.update({Outcome.DELIVERED: 9, Outcome.FULL: 2})
+    status = Status(service, configuration, silenced, reports, clock)
     books = SimpleNamespace(pid=1, failures=2, times=Histogram((1, 2)))
     lease = SimpleNamespace(failures=1, times=Histogram((1, 2)))
     return Readings(status, lambda: state, books, lease, clock, lambda: {("gateway_down", "warning"): 2}, **times)
@@ -135,6 +140,9 @@ def test_the_values_are_those_of_the_parts_of_the_switch(service, clock):
     assert value(samples, "vosd_messages_dropped_total", reason="scanner") == 5
     assert value(samples, "vosd_messages_dropped_total", reason="wrong credentials") is None
     assert value(samples, "vosd_authentication_failures_total") == 6
+    assert value(samples, "vosd_call_reports_total", outcome="delivered") == 9
+    assert value(samples, "vosd_call_reports_total", outcome="full") == 2
+    assert value(samples, "vosd_call_reports_total", outcome="expired") == 0
     assert value(samples, "vosd_retransmissions_total", direction="sent") == 8
     assert value(samples, "vosd_database_failures_total", operation="booking") == 2
     assert value(samples, "vosd_call_post_dial_delay_seconds_sum") == 0.9

@@ -13,6 +13,7 @@ from vosd.daemon.commands import Commands
 from vosd.daemon.silenced import Silenced
 from vosd.daemon.status import Status
 from vosd.engine.counting import Counting, Figure, census_of, totals_of
+from vosd.engine.reports.reporter import CallReports
 from vosd.engine.service import SwitchService
 from vosd.engine.settings import Settings
 from vosd.net.resolve import Resolver
@@ -45,8 +46,9 @@ CENSUS = [
     "blacklisted",
     "lookups",
     "overrides",
+    "call_reports",
 ]
-TOTALS = ["refused_for_overload", "calls_without_cdr", "blacklist_forgotten", "lookups_failed"]
+TOTALS = ["refused_for_overload", "calls_without_cdr", "blacklist_forgotten", "lookups_failed", "call_reports_lost"]
 OTHERS = ["version", "node", "pid", "started_at", "session_refresh_failed", "database", "catalogue"]
 """Users hold on to these names: a new figure is added to the list that it belongs to, none is renamed."""
 
@@ -79,11 +81,17 @@ def silenced(service, clock):
     return Silenced(service.node.authenticator, SimpleNamespace(blocked=dict), clock)
 
 
-def test_the_status_has_the_keys_that_users_hold_on_to(service, silenced, clock):
+@pytest.fixture
+def call_reports(service, clock, tmp_path):
+    return CallReports("sw1", clock, None, tmp_path, service.switch.report_calls)
+
+
+def test_the_status_has_the_keys_that_users_hold_on_to(service, silenced, call_reports, clock):
     settings, version = SimpleNamespace(node="sw1"), SimpleNamespace(version="a1")
     loaded = SimpleNamespace(settings=settings, catalogue=version)
     configuration = SimpleNamespace(loaded=loaded, loaded_at=0, last_error=None)
-    status = asyncio.run(Commands(Status(service, configuration, silenced, clock), clock).status({}))
+    shown = Status(service, configuration, silenced, call_reports, clock)
+    status = asyncio.run(Commands(shown, clock).status({}))
     assert sorted(status) == sorted([*CENSUS, *TOTALS, *OTHERS])
 
 
@@ -105,9 +113,9 @@ class Refusing(Counting):
         return {Figure.REFUSED_FOR_OVERLOAD: 3}
 
 
-def test_a_census_is_zero_at_rest_and_a_total_is_not_part_of_it(service, silenced):
-    assert census_of((*service.parts, silenced)) == dict.fromkeys(CENSUS, 0)
-    assert totals_of(service.parts) == dict.fromkeys(TOTALS, 0)
+def test_a_census_is_zero_at_rest_and_a_total_is_not_part_of_it(service, silenced, call_reports):
+    assert census_of((*service.parts, silenced, call_reports)) == dict.fromkeys(CENSUS, 0)
+    assert totals_of((*service.parts, call_reports)) == dict.fromkeys(TOTALS, 0)
 
 
 def test_a_total_adds_up_what_several_parts_have_counted(service):

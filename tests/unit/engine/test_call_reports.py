@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -75,9 +76,10 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def until(condition: Callable[[], bool]) -> None:
+    turn = partial(asyncio.sleep, 0.005)
     async with asyncio.timeout(PATIENCE_S):
         while not condition():
-            await asyncio.sleep(0.005)
+            await turn()
 
 
 async def taken(server: ReportServer, count: int) -> list[dict[str, Any]]:
@@ -129,7 +131,7 @@ async def test_a_call_reports_each_of_its_states_with_the_values_of_its_record(t
     assert answered["at"] == answered["answered_at"] == record["answered_at"]
     assert ended["at"] == record["ended_at"]
     assert [each["sip_code"] for each in (trying, ringing, answered)] == [None, None, 200]
-    early = ("call_id", "mapping_gateway", "routing_gateway", "customer_account", "caller_in", "callee_out", "started_at")
+    early = ("call_id", "mapping_gateway", "routing_gateway", "customer_account", "caller_in", "started_at")
     for each in (trying, ringing, answered):
         assert {name: each[name] for name in early} == {name: record[name] for name in early}
         assert [each[name] for name in (*MONEY, "ended_at", "end_reason", "hold_time_ms")] == [None] * 7
@@ -137,6 +139,21 @@ async def test_a_call_reports_each_of_its_states_with_the_values_of_its_record(t
         f"{record['call_id']}-{each['seq']}" for each in (trying, ringing, answered, ended)
     ]
     scene.close()
+
+
+async def test_the_manual_has_the_document_of_each_state(tmp_path):
+    page = (Path(__file__).parents[3] / "docs/operations.md").read_text()
+    section = page.partition("\n## States of calls for other programs\n")[2].partition("\n## ")[0]
+    block = section.partition("```json\n")[2].partition("```")[0]
+    scene = Scene()
+    scene.vendor.script = answers(1_000)
+    found = await reported(scene, tmp_path, 4, lambda: call_and_wait(scene))
+    shown = [{name: value for name, value in each.items() if value is not None} for each in found]
+    examples = [json.loads(each) for each in block.split("\n\n")]
+    own = [each["sip_call_id_in"] for each in shown]  # numbered over all tests of a process
+    assert [{**each, "sip_call_id_in": name} for each, name in zip(examples, own, strict=True)] == shown
+    # Every key that is ever there is shown.
+    assert {name for each in shown for name in each} | {"reason_text"} == set(CallStateReport.__struct_fields__)
 
 
 async def test_numbers_grow_over_the_attempts_of_a_call(tmp_path):

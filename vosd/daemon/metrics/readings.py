@@ -21,6 +21,7 @@ from vosd.engine.booking.database_watch import Condition
 from vosd.engine.counting import Figure, census_of, totals_of
 from vosd.engine.overload.load import Load
 from vosd.engine.peers.gateways import ROUTING, GatewayLoad, GatewayState
+from vosd.engine.reports.queue import Outcome
 from vosd.metrics.declared import Metric
 from vosd.metrics.reading import Answer, Distribution, GatewayReading, Sample
 from vosd.routing.figures import CLASSES
@@ -200,7 +201,7 @@ class Readings:
             *(Sample(Metric.ATTEMPTS, count, (str(code),)) for code, count in totals.codes.items()),
             *(Sample(Metric.DROPPED, count, (why.label,)) for why, count in dropped),
             *(Sample(Metric.ALARMS, count, labels) for labels, count in self._alarms().items()),
-            *(Sample(Metric.CALL_REPORTS_DONE, count, (each.value,)) for each, count in reports.counted.items()),
+            *(Sample(Metric.CALL_REPORTS_DONE, reports.counted[each], (each.value,)) for each in Outcome),
             *(Sample(Metric.REFRESHES_FAILED, count, (name,)) for name, count in refreshes.items()),
         ]
 

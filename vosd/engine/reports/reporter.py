@@ -191,7 +191,7 @@ class CallReports(Counting):
     # -- counts -------------------------------------------------------------------------------------------------
 
     @property
-    def counted(self) -> Mapping[Outcome, int]:
+    def counted(self) -> Counter[Outcome]:
         """Reports that are done, by what became of them, since the start."""
         return self._queue.counted
 
