@@ -3,9 +3,8 @@
 import hashlib
 import hmac
 import json
-import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Event, Lock, Thread
+from threading import Condition, Event, Thread
 from typing import Any, Final, Self
 
 HUGE: Final = 30_000_000
@@ -25,7 +24,7 @@ class ReportServer:
         self.faults: list[str] = []
         """Requests that no report may be."""
         self.attempts = 0
-        self.lock = Lock()
+        self._changed = Condition()
         self.closing = Event()
         self._server: ThreadingHTTPServer | None = None
         self._thread: Thread | None = None
@@ -56,21 +55,26 @@ class ReportServer:
 
     def wait_for(self, count: int, within_s: float = 30.0) -> list[dict[str, Any]]:
         """Wait for so many different reports, and return them in the order in which they came first."""
-        deadline = time.monotonic() + within_s
-        while len(self.different()) < count:
-            if time.monotonic() > deadline:
-                raise AssertionError(f"{count} reports were expected: {self.different()}")
-            time.sleep(0.01)
-        return self.different()
+        with self._changed:
+            has_all = self._changed.wait_for(lambda: len(self._different()) >= count, within_s)
+            assert has_all, f"{count} reports were expected: {self._different()}"
+            return self._different()
 
     def different(self) -> list[dict[str, Any]]:
         """Return the reports without those that came again, as their id says."""
-        with self.lock:
-            return list({each["id"]: each for each in reversed(self.reports)}.values())[::-1]
+        with self._changed:
+            return self._different()
+
+    def _different(self) -> list[dict[str, Any]]:
+        found: dict[str, dict[str, Any]] = {}
+        for each in self.reports:
+            found.setdefault(each["id"], each)
+        return list(found.values())
 
     def take(self, path: str, headers: Any, body: bytes) -> int | str:
         """Return what a request is answered with."""
-        with self.lock:
+        with self._changed:
+            self._changed.notify_all()
             self.attempts += 1
             stamp, signature = headers["X-Vosd-Timestamp"], headers["X-Vosd-Signature"]
             expected = None

@@ -123,7 +123,7 @@ class Model:
             firsts = [each for each in dict.fromkeys(numbers) if each not in self.lost]
             assert firsts == sorted(firsts), "the order of a call is kept"
 
-    def finish(self) -> None:
+    def expect_all_done(self) -> None:
         """Let the server take everything."""
         for report in self._under_way:
             self.queue.put_back(report)
@@ -149,4 +149,4 @@ def test_each_report_is_delivered_in_the_order_of_its_call_or_counted_as_lost(ac
         model = Model(Path(directory))
         for action, which in actions:
             model.do(action, which)
-        model.finish()
+        model.expect_all_done()

@@ -49,8 +49,8 @@ class Figure(StrEnum):
         True,
     )
     CALL_REPORTS = "call_reports", "reports of calls that wait for the server of call_reports; zero within a second"
-    CALL_REPORTS_LOST = (
-        "call_reports_lost",
+    CALL_REPORTS_DROPPED = (
+        "call_reports_dropped",
         "since the start: reports of calls that the server did not get (vosd alarms says why)",
         True,
     )

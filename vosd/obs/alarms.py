@@ -105,7 +105,7 @@ KINDS: Final[Mapping[Event, Kind]] = {
     Event.ALARM_OUTPUT_DOWN: Kind(_WARNING, ("output",)),
     Event.ALARM_REFUSED: Kind(_WARNING, ("output",), passes=True),
     Event.CALL_REPORTS_DOWN: Kind(_WARNING),
-    Event.CALL_REPORTS_LOST: Kind(_WARNING, passes=True),
+    Event.CALL_REPORTS_DROPPED: Kind(_WARNING, passes=True),
     Event.CALL_REPORTS_UNWRITTEN: Kind(_WARNING),
 }
 """The events that are alarms; the others report what an operator did, or that a state has ended."""

@@ -149,7 +149,7 @@ class Event(StrEnum):
     CALL_REPORTS_DOWN = "call_reports_down"
     """The server of ``call_reports`` cannot be reached, or is not well: reports wait."""
     CALL_REPORTS_UP = "call_reports_up"
-    CALL_REPORTS_LOST = "call_reports_lost"
+    CALL_REPORTS_DROPPED = "call_reports_dropped"
     """Reports of calls were not delivered and will not be (``why``)."""
     CALL_REPORTS_UNWRITTEN = "call_reports_unwritten"
     """The spool of ``call_reports`` cannot be written: reports wait in memory alone."""

@@ -48,7 +48,7 @@ CENSUS = [
     "overrides",
     "call_reports",
 ]
-TOTALS = ["refused_for_overload", "calls_without_cdr", "blacklist_forgotten", "lookups_failed", "call_reports_lost"]
+TOTALS = ["refused_for_overload", "calls_without_cdr", "blacklist_forgotten", "lookups_failed", "call_reports_dropped"]
 OTHERS = ["version", "node", "pid", "started_at", "session_refresh_failed", "database", "catalogue"]
 """Users hold on to these names: a new figure is added to the list that it belongs to, none is renamed."""
 

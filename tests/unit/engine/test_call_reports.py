@@ -1,30 +1,18 @@
-"""Reports of states of calls: what calls report, to a real HTTP server that may be away, slow or wrong."""
+"""What calls report of their states, to a real HTTP server."""
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
-from functools import partial
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
 from doubles.report_server import ReportServer
-from structlog.testing import capture_logs
 
-from vosd.base.clock import Instant
 from vosd.base.secret import Secret
-from vosd.callcontrol.ports import CallReporter
 from vosd.cdr.columns import json_object
-from vosd.engine import poster
-from vosd.engine.clock import SystemClock
-from vosd.engine.counting import Figure
-from vosd.engine.reports import reporter, spool
-from vosd.engine.reports.queue import Outcome
 from vosd.engine.reports.report import CallStateReport
 from vosd.engine.reports.reporter import CallReports
-from vosd.engine.reports.spool import ReportSpool
 from vosd.engine.settings import CallReportSettings, CallReportState
-from vosd.testing.data.records import answered_call, call_id, refused_call
 from vosd.testing.virtual.customer import Intent
 from vosd.testing.virtual.scene import CALLEE, Scene
 from vosd.testing.virtual.vendor import answers, refuses
@@ -32,54 +20,6 @@ from vosd.testing.virtual.vendor import answers, refuses
 PATIENCE_S = 30.0
 SECRET = "not a secret"
 MONEY = ("fee", "tax", "cost", "cost_tax")
-
-
-class Desk:
-    """The reports of a switch; ``attached`` is where calls report."""
-
-    def __init__(self, directory: Path, clock: Any = None) -> None:
-        self.directory = directory
-        self.attached: CallReporter | None = None
-        self._clock = clock or SystemClock()
-        self.running: CallReports | None = None
-        self.is_busy = False
-
-    async def begin(self, url: str, **settings: Any) -> CallReports:
-        wanted = CallReportSettings(url, **{"secret": Secret(SECRET), "retry_interval_ms": 20, **settings})
-        made = CallReports("sw1", self._clock, wanted, self.directory, self._attach, lambda: self.is_busy)
-        self.running = made
-        await made.begin()
-        return made
-
-    def _attach(self, to: CallReporter | None) -> None:
-        self.attached = to
-
-    async def kill(self) -> None:
-        """End the tasks as a kill would, with nothing written."""
-        assert self.running is not None
-        await self.running._tasks.stop()
-        self.running = None
-
-
-@pytest.fixture
-async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
-    made = Desk(tmp_path)
-    yield made
-    if made.running is not None:
-        await made.running.end()
-
-
-@pytest.fixture(autouse=True)
-def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reporter, "LAST_REPORTS_S", 0.5)
-    monkeypatch.setattr(reporter, "TICK_S", 0.01)
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    turn = partial(asyncio.sleep, 0.005)
-    async with asyncio.timeout(PATIENCE_S):
-        while not condition():
-            await turn()
 
 
 async def taken(server: ReportServer, count: int) -> list[dict[str, Any]]:
@@ -108,9 +48,6 @@ async def reported(scene: Scene, directory: Path, count: int, play: Callable[[],
         await made.end()
         assert server.faults == []
         return found
-
-
-# -- what calls report --------------------------------------------------------------------------------------------
 
 
 async def test_a_call_reports_each_of_its_states_with_the_values_of_its_record(tmp_path):
@@ -193,270 +130,3 @@ async def test_only_the_wanted_states_are_reported(tmp_path):
     states = (CallReportState.ANSWERED, CallReportState.ENDED)
     found = await reported(scene, tmp_path, 2, lambda: call_and_wait(scene), states=states)
     assert [each["state"] for each in found] == ["answered", "ended"]
-
-
-async def test_without_a_server_nothing_is_attached_and_nothing_is_written(desk, tmp_path):
-    made = CallReports("sw1", SystemClock(), None, tmp_path / "state", desk._attach)
-    await made.begin()
-    assert desk.attached is None
-    assert not (tmp_path / "state").exists()
-    await made.end()
-
-
-async def test_text_that_is_not_utf_8_is_escaped_and_an_error_in_a_report_ends_no_call(desk):
-    with ReportServer(secret=SECRET.encode()) as server:
-        made = await desk.begin(server.url)
-        made.ended(refused_call(1, caller_in="\udcff" + "9" * 5_000))
-        (report,) = await taken(server, 1)
-        assert (report["caller_in"][:7], len(report["caller_in"])) == ("\\udcff9", 261)
-        with capture_logs() as logs:
-            made.ended(refused_call(2, started_at=10**18))
-        assert [line["event"] for line in logs] == ["call_report_not_made"]
-
-
-# -- delivery -----------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("failure", [500, 503, 429, "close"])
-async def test_a_failed_delivery_is_repeated_in_order(desk, failure):
-    with ReportServer(secret=SECRET.encode()) as server, capture_logs() as logs:
-        server.fails = [failure] * 3
-        made = await desk.begin(server.url)
-        made.trying(*_arguments(), 1_000)
-        made.ended(answered_call(1))
-        found = await taken(server, 2)
-        await until(lambda: not made.census()[Figure.CALL_REPORTS])
-    assert [each["state"] for each in found] == ["trying", "ended"]
-    assert [line["event"] for line in logs] == ["call_reports_down", "call_reports_up"]
-    assert made.counted == {Outcome.DELIVERED: 2}
-    assert made.failures == 3
-    assert len(server.reports) == 2
-
-
-def _arguments() -> tuple[Any, Any, Any, Any]:
-    """Return a call that begins, as it reports."""
-    from vosd.b2bua.stamps import Arrival, Journey
-    from vosd.callcontrol.admission import CallRequest
-
-    at = Instant(1_000, 1_790_000_000_000)
-    arrival = Arrival(call_id(1), "4930123", "4420123", "x@y", "192.0.2.1:5060", at)
-    return arrival, Journey(), CallRequest("192.0.2.1", 5060, 70, looped=False, at=at), None
-
-
-@pytest.mark.parametrize("status", [302, 400, 404])
-async def test_a_refusal_is_final_and_a_redirect_is_not_followed(desk, status):
-    with ReportServer(secret=SECRET.encode()) as server, capture_logs() as logs:
-        server.fails = [status]
-        made = await desk.begin(server.url, connections=1)
-        made.ended(answered_call(1))
-        made.ended(answered_call(2))
-        (only,) = await taken(server, 1)
-        await until(lambda: not made.census()[Figure.CALL_REPORTS])
-        await until(lambda: any(line["event"] == "call_reports_lost" for line in logs))
-        assert only["call_id"] == call_id(2)
-        assert server.attempts == 2
-    assert made.counted == {Outcome.REFUSED: 1, Outcome.DELIVERED: 1}
-    assert made.totals()[Figure.CALL_REPORTS_LOST] == 1
-    lost = next(line for line in logs if line["event"] == "call_reports_lost")
-    assert (lost["reports"], lost["why"]) == (1, {"refused": 1})
-
-
-async def test_a_silent_server_and_a_huge_answer_cost_a_bounded_time(desk, monkeypatch):
-    monkeypatch.setattr(poster, "TIMEOUT_S", 0.1)
-    with ReportServer(secret=SECRET.encode()) as server:
-        server.fails = ["silent", "huge"]
-        made = await desk.begin(server.url, connections=1)
-        for number in range(3):
-            made.ended(answered_call(number))
-        await until(lambda: len(server.different()) == 3)
-        await until(lambda: not made.census()[Figure.CALL_REPORTS])
-    assert made.failures == 1
-
-
-async def test_a_report_that_the_server_cannot_take_delays_no_other_call(desk):
-    with ReportServer(secret=SECRET.encode()) as server:
-        server.fails = [500]
-        made = await desk.begin(server.url, connections=1, retry_interval_ms=300)
-        for number in range(5):
-            made.ended(answered_call(number))
-        found = await taken(server, 5)
-        assert [each["call_id"] for each in found] == [call_id(number) for number in (1, 2, 3, 4, 0)]
-
-
-async def test_without_retry_a_report_has_one_attempt(desk):
-    with ReportServer(secret=SECRET.encode()) as server:
-        server.fails = [500, 500, 500]
-        made = await desk.begin(server.url, connections=1, retry=False)
-        for number in range(4):
-            made.ended(answered_call(number))
-        (only,) = await taken(server, 1)
-        await until(lambda: not made.census()[Figure.CALL_REPORTS])
-    assert only["call_id"] == call_id(3)
-    assert made.counted == {Outcome.FAILED: 3, Outcome.DELIVERED: 1}
-
-
-async def test_while_the_switch_is_overloaded_reports_wait(desk):
-    with ReportServer(secret=SECRET.encode()) as server:
-        desk.is_busy = True
-        made = await desk.begin(server.url)
-        made.ended(answered_call(1))
-        await asyncio.sleep(0.05)
-        assert server.attempts == 0
-        desk.is_busy = False
-        await taken(server, 1)
-
-
-async def test_of_too_many_the_oldest_are_dropped_and_the_loss_is_reported_once_a_minute(desk):
-    closed = ReportServer()
-    with closed:
-        pass
-    with capture_logs() as logs:
-        made = await desk.begin(closed.url, queue=3)
-        for number in range(10):
-            made.ended(answered_call(number))
-        await until(lambda: any(line["event"] == "call_reports_lost" for line in logs))
-        for number in range(10, 20):
-            made.ended(answered_call(number))
-        await until(lambda: made.counted[Outcome.FULL] >= 17)
-    assert made.census()[Figure.CALL_REPORTS] == 3
-    assert [line["event"] for line in logs].count("call_reports_lost") == 1
-
-
-async def test_a_report_that_is_too_old_is_dropped(desk, monkeypatch):
-    with ReportServer(secret=SECRET.encode()) as server:
-        server.fails = [503] * 1_000
-        made = await desk.begin(server.url, max_age_s=1)
-        made.ended(answered_call(1))
-        await until(lambda: made.counted[Outcome.EXPIRED] == 1)
-        assert made.census()[Figure.CALL_REPORTS] == 0
-
-
-# -- changes and restarts -----------------------------------------------------------------------------------------
-
-
-async def test_another_server_gets_what_waits_and_none_gets_nothing(desk):
-    with ReportServer(secret=b"old") as old, ReportServer(secret=b"new") as new:
-        old.fails = [503] * 1_000
-        made = await desk.begin(old.url, secret=Secret("old"), retry_interval_ms=60_000)
-        for number in range(3):
-            made.ended(answered_call(number))
-        await until(lambda: made.failures >= 2)
-        await made.adjust(CallReportSettings(new.url, Secret("new")))
-        found = await taken(new, 3)
-        assert {each["call_id"] for each in found} == {call_id(number) for number in range(3)}
-        await made.adjust(None)
-        assert desk.attached is None
-        assert list((desk.directory / "call-reports").iterdir()) == []
-        await made.adjust(CallReportSettings(new.url, Secret("new")))
-        made.ended(answered_call(7))
-        assert (await taken(new, 4))[-1]["call_id"] == call_id(7)
-        assert new.faults == []
-
-
-@pytest.mark.parametrize("is_killed", [False, True], ids=["stopped", "killed"])
-async def test_what_waits_survives_the_process(desk, is_killed):
-    server = ReportServer(secret=SECRET.encode())
-    with server:
-        made = await desk.begin(server.url)
-        made.ended(answered_call(1))
-        await taken(server, 1)
-        await until(lambda: not made.census()[Figure.CALL_REPORTS])
-        made.tidy()
-    for number in range(2, 5):
-        made.ended(answered_call(number))
-    await (desk.kill() if is_killed else made.end())
-    with server, capture_logs() as logs:
-        again = await desk.begin(server.url)
-        again.ended(answered_call(5))
-        found = await taken(server, 5)
-    assert sorted(each["call_id"] for each in found) == [call_id(number) for number in range(1, 6)]
-    assert len(server.reports) == 5
-    assert {"event": "call_reports_restored", "log_level": "info", "reports": 3, "unreadable": 0} in logs
-
-
-async def test_the_end_of_a_switch_waits_for_a_server_that_is_well(desk, monkeypatch):
-    monkeypatch.setattr(reporter, "LAST_REPORTS_S", PATIENCE_S)
-    with ReportServer(secret=SECRET.encode()) as server:
-        made = await desk.begin(server.url)
-        for number in range(50):
-            made.ended(answered_call(number))
-        await made.end()
-        desk.running = None
-        assert len(server.different()) == 50
-
-
-# -- the spool ----------------------------------------------------------------------------------------------------
-
-
-def report_of(number: int, text: str = "") -> Any:
-    body = json.dumps({"id": f"{call_id(number)}-1", "text": text}).encode()
-    return spool.Report(number, call_id(number), 1_790_000_000_000, body)
-
-
-def reopened(directory: Path) -> list[int]:
-    return [each.number for each in ReportSpool(directory).open().reports]
-
-
-def test_a_line_that_was_cut_off_is_left_out(tmp_path):
-    files = ReportSpool(tmp_path)
-    files.open()
-    for number in range(1, 4):
-        files.add(report_of(number))
-    files.close()
-    (path,) = tmp_path.iterdir()
-    whole = path.read_bytes()
-    for size in range(len(whole) - 2, len(whole) - 60, -1):
-        path.write_bytes(whole[:size])
-        assert reopened(tmp_path) == [1, 2]
-        for other in sorted(tmp_path.iterdir())[1:]:
-            other.unlink()
-
-
-def test_the_size_of_the_files_is_bounded_whatever_waits(tmp_path, monkeypatch):
-    monkeypatch.setattr(spool, "FILE_BYTES", 2_000)
-    monkeypatch.setattr(spool, "SPARE_BYTES", 8_000)
-    files = ReportSpool(tmp_path)
-    files.open()
-    kept = [report_of(number, "stays") for number in (1, 500, 900)]
-    for number in range(1, 1_000):
-        report = next((each for each in kept if each.number == number), report_of(number, "x" * 50))
-        files.add(report)
-        if report not in kept:
-            files.done(report)
-        if number % 10 == 0:
-            files.tidy()
-            assert sum(path.stat().st_size for path in tmp_path.iterdir()) < 8_000 + 2 * 2_000 + 2_000
-    files.close()
-    assert reopened(tmp_path) == [1, 500, 900]
-    assert oct(tmp_path.joinpath(next(tmp_path.iterdir())).stat().st_mode & 0o777) == "0o600"
-
-
-def test_a_disk_that_takes_nothing_is_reported_once_and_made_up_for(tmp_path, monkeypatch):
-    files = ReportSpool(tmp_path)
-    files.open()
-
-    def full(*_about: object) -> int:
-        raise OSError(28, "No space left on device")
-
-    usual = spool.system_write
-    with capture_logs() as logs:
-        monkeypatch.setattr(spool, "system_write", full)
-        for number in range(1, 4):
-            files.add(report_of(number))
-        monkeypatch.setattr(spool, "system_write", usual)
-        files.done(report_of(2))
-        files.tidy()
-    assert [line["event"] for line in logs] == ["call_reports_unwritten", "call_reports_written"]
-    files.close()
-    assert reopened(tmp_path) == [1, 3]
-
-
-def test_a_directory_that_cannot_be_made_stops_no_start(tmp_path):
-    (tmp_path / "file").write_text("")
-    files = ReportSpool(tmp_path / "file" / "spool")
-    with capture_logs() as logs:
-        assert files.open() == ([], 0, 0)
-        files.add(report_of(1))
-        files.tidy()
-        files.done(report_of(1))
-    assert [line["event"] for line in logs] == ["call_reports_unwritten"]

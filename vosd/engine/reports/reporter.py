@@ -207,7 +207,7 @@ class CallReports(Counting):
     def totals(self) -> Mapping[Figure, int]:
         """Count the reports that were lost."""
         counted = self._queue.counted
-        return {Figure.CALL_REPORTS_LOST: sum(counted.values()) - counted[Outcome.DELIVERED]}
+        return {Figure.CALL_REPORTS_DROPPED: sum(counted.values()) - counted[Outcome.DELIVERED]}
 
     def tidy(self) -> None:
         """Drop old reports, log losses, and write to the disk what is done."""
@@ -221,4 +221,4 @@ class CallReports(Counting):
             self._log_again = now.mono + LOG_MS
             self._logged = self._queue.counted.copy()
             why = {outcome.value: count for outcome, count in lost.items()}
-            _log.warning(Event.CALL_REPORTS_LOST, reports=sum(lost.values()), why=why, waiting=len(self._queue))
+            _log.warning(Event.CALL_REPORTS_DROPPED, reports=sum(lost.values()), why=why, waiting=len(self._queue))

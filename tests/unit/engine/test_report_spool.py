@@ -1,0 +1,89 @@
+"""The files in which reports of calls wait: damage, size, and a disk that takes nothing."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from structlog.testing import capture_logs
+
+from vosd.engine.reports import spool
+from vosd.engine.reports.spool import ReportSpool
+from vosd.testing.data.records import call_id
+
+PATIENCE_S = 30.0
+SECRET = "not a secret"
+MONEY = ("fee", "tax", "cost", "cost_tax")
+
+
+def report_of(number: int, text: str = "") -> Any:
+    body = json.dumps({"id": f"{call_id(number)}-1", "text": text}).encode()
+    return spool.Report(number, call_id(number), 1_790_000_000_000, body)
+
+
+def reopened(directory: Path) -> list[int]:
+    return [each.number for each in ReportSpool(directory).open().reports]
+
+
+def test_a_line_that_was_cut_off_is_left_out(tmp_path):
+    files = ReportSpool(tmp_path)
+    files.open()
+    for number in range(1, 4):
+        files.add(report_of(number))
+    files.close()
+    (path,) = tmp_path.iterdir()
+    whole = path.read_bytes()
+    for size in range(len(whole) - 2, len(whole) - 60, -1):
+        path.write_bytes(whole[:size])
+        assert reopened(tmp_path) == [1, 2]
+        for other in sorted(tmp_path.iterdir())[1:]:
+            other.unlink()
+
+
+def test_the_size_of_the_files_is_bounded_whatever_waits(tmp_path, monkeypatch):
+    monkeypatch.setattr(spool, "FILE_BYTES", 2_000)
+    monkeypatch.setattr(spool, "SPARE_BYTES", 8_000)
+    files = ReportSpool(tmp_path)
+    files.open()
+    kept = [report_of(number, "stays") for number in (1, 500, 900)]
+    for number in range(1, 1_000):
+        report = next((each for each in kept if each.number == number), report_of(number, "x" * 50))
+        files.add(report)
+        if report not in kept:
+            files.done(report)
+        if number % 10 == 0:
+            files.tidy()
+            assert sum(path.stat().st_size for path in tmp_path.iterdir()) < 8_000 + 2 * 2_000 + 2_000
+    files.close()
+    assert reopened(tmp_path) == [1, 500, 900]
+    assert oct(tmp_path.joinpath(next(tmp_path.iterdir())).stat().st_mode & 0o777) == "0o600"
+
+
+def test_a_disk_that_takes_nothing_is_reported_once_and_made_up_for(tmp_path, monkeypatch):
+    files = ReportSpool(tmp_path)
+    files.open()
+
+    def full(*_about: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    usual = spool.system_write
+    with capture_logs() as logs:
+        monkeypatch.setattr(spool, "system_write", full)
+        for number in range(1, 4):
+            files.add(report_of(number))
+        monkeypatch.setattr(spool, "system_write", usual)
+        files.done(report_of(2))
+        files.tidy()
+    assert [line["event"] for line in logs] == ["call_reports_unwritten", "call_reports_written"]
+    files.close()
+    assert reopened(tmp_path) == [1, 3]
+
+
+def test_a_directory_that_cannot_be_made_stops_no_start(tmp_path):
+    (tmp_path / "file").write_text("")
+    files = ReportSpool(tmp_path / "file" / "spool")
+    with capture_logs() as logs:
+        assert files.open() == ([], 0, 0)
+        files.add(report_of(1))
+        files.tidy()
+        files.done(report_of(1))
+    assert [line["event"] for line in logs] == ["call_reports_unwritten"]
