@@ -27,5 +27,3 @@ def not_built_yet(name: str) -> Verb:
 
 reconcile = not_built_yet("reconcile")
 report = not_built_yet("report")
-backup = not_built_yet("backup")
-restore = not_built_yet("restore")

@@ -35,8 +35,8 @@ VERBS: Final = {
     "report": "vosd.cli.later:report",
     "call": "vosd.cli.trial:call",
     "unblock": "vosd.cli.sources:unblock",
-    "backup": "vosd.cli.later:backup",
-    "restore": "vosd.cli.later:restore",
+    "backup": "vosd.cli.backup:backup",
+    "restore": "vosd.cli.backup:restore",
 }
 """Verb to its command, in the order in which ``vosd --help`` lists them."""
 

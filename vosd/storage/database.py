@@ -114,6 +114,12 @@ class Database:
         """Whether this is the embedded database, in which a writer locks out all others."""
         return self.engine.dialect.name == "sqlite"
 
+    @property
+    def file(self) -> Path | None:
+        """The file of an SQLite database; None = it is in a server, or in memory."""
+        path = self.engine.url.database
+        return Path(path) if self.is_sqlite and path and path != _IN_MEMORY else None
+
     def file_number(self) -> int:
         """Return the inode number of an SQLite database's file; 0 = the file is missing.
 

@@ -6,6 +6,7 @@ Only ``vosd migrate`` and the tests call it; the daemon only checks (``Database.
 import asyncio
 import time
 from pathlib import Path
+from typing import Final
 
 from alembic import command
 from alembic.config import Config
@@ -16,6 +17,8 @@ from vosd.cdr.ports import StoreUnavailable
 from vosd.storage.database import Database, SchemaOutdated
 from vosd.storage.migrations import migrations_path
 from vosd.storage.partitions import add_months
+
+NEWEST: Final = "head"
 
 
 def migrate(url: str) -> None:
@@ -31,17 +34,21 @@ def migrate(url: str) -> None:
     asyncio.run(migrate_async(url))
 
 
-async def migrate_async(url: str) -> None:
-    """Do the same inside a running event loop."""
+async def migrate_async(url: str, revision: str = NEWEST) -> None:
+    """Do the same inside a running event loop; an older ``revision`` is for data of then."""
     database = Database(url)
     path = make_url(url).database
     try:
         if database.is_sqlite and path:
             _make_file(Path(path))
         async with database.writing(unhurried=True) as connection:
+<<<<<<< HEAD
             await connection.run_sync(_upgrade)
         async with database.writing(unhurried=True) as connection:
             await add_months(connection, time.time_ns() // 1_000_000, most_rows=None)
+=======
+            await connection.run_sync(_upgrade, revision)
+>>>>>>> d8e55fa (Back up a switch to one file beside its calls, and restore it with every checksum compared)
     except CommandError as error:
         message = f"{database.place} cannot be brought to this version ({error}): was it migrated by a newer vosd?"
         raise SchemaOutdated(message) from error
@@ -59,8 +66,8 @@ def _make_file(file: Path) -> None:
         raise StoreUnavailable(message) from error
 
 
-def _upgrade(connection: Connection) -> None:
+def _upgrade(connection: Connection, revision: str) -> None:
     config = Config()
     config.set_main_option("script_location", str(migrations_path()).replace("%", "%%"))
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    command.upgrade(config, revision)

@@ -62,8 +62,6 @@ def test_wrong_usage_is_exit_2_and_prints_nothing_to_standard_output(words: list
     [
         ["reconcile"],
         ["report"],
-        ["backup"],
-        ["restore"],
     ],
     ids=" ".join,
 )

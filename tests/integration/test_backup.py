@@ -1,0 +1,285 @@
+"""``vosd backup`` and ``vosd restore`` on SQLite and MariaDB, without a daemon: what they contain and refuse."""
+
+import asyncio
+import json
+import shutil
+import sqlite3
+import zipfile
+from decimal import Decimal
+from pathlib import Path
+from threading import Thread
+
+import pytest
+from doubles.installation import CONFIGURATION, Installation
+
+from vosd.admin import backup_file
+from vosd.cdr.lease import Claimant
+from vosd.cli import progress
+from vosd.daemon.claim import StateDirectory
+from vosd.storage.books import SqlBooks
+from vosd.storage.copies import rows, sqlite
+from vosd.storage.database import Database
+from vosd.storage.lease import SqlLease
+from vosd.storage.migrate import migrate
+from vosd.storage.payments import SqlPayments
+from vosd.storage.ports import EntryKind, Payment
+from vosd.testing.data.records import STARTED, answered_call
+
+MARIADB = pytest.param("mariadb", marks=pytest.mark.mariadb)
+NASTY = "o'clock\\' \"%s\" %(x)s\n\t\x1a;-- \u20ac \U0001f4de"
+"""Text of a peer that would be more than a value in a careless statement."""
+
+
+class Site(Installation):
+    """An installation in a directory, on a database of either kind."""
+
+    def __init__(self, directory: Path, url: str) -> None:
+        directory.mkdir(exist_ok=True)
+        super().__init__(directory)
+        self.directory = directory
+        self.url = url
+        (directory / "decks").mkdir(exist_ok=True)
+        (directory / "decks" / "buy.csv").write_text("prefix,billing_rate\n44,0.01\n")
+        text = CONFIGURATION.replace("$directory/vosd.db", url.removeprefix("sqlite+aiosqlite:///"))
+        if url.startswith("mysql"):
+            text = text.replace(f"sqlite+aiosqlite:///{url}", url)
+        text = text.replace("$directory", str(directory)) + f"state_dir: {directory}/var\n"
+        text = text.replace("rate_groups:\n", "rate_groups:\n  - {name: buy, rates_file: decks/buy.csv}\n")
+        self.config.write_text(text)
+
+    def book(self, records) -> None:
+        asyncio.run(self._booked(records))
+
+    async def _booked(self, records) -> None:
+        database = Database(self.url)
+        await SqlBooks(database).book(records)
+        payment = {"account": "customer-1", "kind": EntryKind.PAYMENT, "reference": f"{records[0].call_id}"}
+        await SqlPayments(database).add(Payment(**payment, made_at=STARTED, amount=Decimal("12.34567891"), memo=NASTY))
+        await database.close()
+
+    def content(self):
+        return self.document("cdr", "list"), self.document("ledger", "list"), self.document("account", "list")
+
+
+def calls(*indices: int):
+    parties = {"customer_account": "customer-1", "vendor_account": "vendor-1"}
+    return [answered_call(index, **parties, reason_text=NASTY[:60], rate_area=None) for index in indices]
+
+
+on_both = pytest.mark.parametrize("site", ["sqlite", MARIADB], indirect=True)
+
+
+@pytest.fixture
+def site(request, tmp_path, migrated) -> Site:
+    if getattr(request, "param", "sqlite") == "sqlite":
+        shutil.copy(migrated, tmp_path / "vosd.db")
+        return Site(tmp_path, f"sqlite+aiosqlite:///{tmp_path}/vosd.db")
+    url = request.getfixturevalue("mariadb_url")
+    migrate(url)
+    return Site(tmp_path, url)
+
+
+@pytest.fixture
+def elsewhere(request, site, tmp_path) -> Site:
+    """Another machine, with a database that is empty."""
+    other = tmp_path / "other"
+    if site.url.startswith("sqlite"):
+        return Site(other, f"sqlite+aiosqlite:///{other}/vosd.db")
+    server = request.getfixturevalue("mariadb_server")
+    return Site(other, server.create_database(f"{site.url.rpartition('/')[2]}_restored"))
+
+
+@on_both
+def test_a_restored_database_has_all_of_it_to_the_last_digit(site, elsewhere, tmp_path):
+    site.book(calls(*range(30)))
+    made = site.document("backup", str(tmp_path / "one.zip"))
+    assert (made["tables"]["cdr"], made["tables"]["ledger_entry"]) == (30, 61)
+
+    restored = elsewhere.document("restore", made["file"], "--verify")
+
+    assert (restored["differences"], restored["replaced"], restored["tables"]) == ([], None, made["tables"])
+    assert elsewhere.content() == site.content()
+    elsewhere.book(calls(40))
+    assert elsewhere.document("ledger", "verify")["differences"] == []
+
+
+@on_both
+def test_what_is_committed_during_a_backup_is_in_the_journal_or_in_the_copy_and_never_torn(site, elsewhere, tmp_path):
+    """A call is booked while rows or pages are being copied: the copy is of the state before it."""
+    site.book(calls(*range(300)))
+    shown = []
+
+    def book_meanwhile(_self, part, count):
+        shown.append((part, count))
+        if len(shown) == 1:
+            booking = Thread(target=site.book, args=(calls(1_000),))
+            booking.start()
+            booking.join()
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(progress.Meter, "show", book_meanwhile)
+        patched.setattr(sqlite, "PAGES_AT_ONCE", 3)
+        patched.setattr(rows, "ROWS_AT_ONCE", 3)
+        made = site.document("backup", str(tmp_path))
+    assert len(shown) > 10
+    assert made["tables"]["cdr"] == 300
+    restored = elsewhere.document("restore", made["file"], "--verify")
+    assert (restored["tables"]["cdr"], restored["differences"]) == (300, [])
+    assert len(site.document("cdr", "list", "--limit", "500")) == 301
+
+
+def test_a_backup_is_for_its_owner_only_and_leaves_nothing_beside_it(site, tmp_path):
+    site.book(calls(1))
+    kept = tmp_path / "kept"
+    kept.mkdir()
+    made = site.document("backup", str(kept))
+    (file,) = kept.iterdir()
+    assert str(file) == made["file"]
+    assert file.name.startswith("vosd-vosd-2")
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert "is there already" in site.vosd("backup", str(file)).output
+    before = file.read_bytes()
+    result = site.vosd("backup", str(tmp_path / "none" / "file.zip"))
+    assert result.exit_code == 1
+    assert "No such file" in result.output
+    assert (file.read_bytes(), [*kept.iterdir()]) == (before, [file])
+
+
+def test_a_backup_does_not_fill_the_disk(site, tmp_path, monkeypatch):
+    site.book(calls(1))
+    monkeypatch.setattr(backup_file, "ROOM_LEFT", 2**60)
+    result = site.vosd("backup", str(tmp_path / "one.zip"))
+    assert result.exit_code == 1
+    assert "MiB free" in result.output
+    assert not [*tmp_path.glob("*one.zip*")]
+
+
+def test_the_configuration_comes_back_with_the_files_that_it_names(site, tmp_path):
+    site.book(calls(1))
+    (site.directory / "decks" / "gone.txt").write_text("x")
+    site.config.write_text(site.config.read_text() + "number_lists: [{name: gone, file: decks/gone.txt}]\n")
+    (site.directory / "decks" / "gone.txt").unlink()
+    result = site.vosd("backup", str(tmp_path / "one.zip"))
+    assert "gone.txt is named in the configuration and cannot be read" in result.stderr
+    said = site.document("restore", str(tmp_path / "one.zip"), "--config-to", str(tmp_path / "new"))
+    main = Path(said["configuration"])
+    assert main.read_text() == site.config.read_text()
+    assert (main.parent / "decks" / "buy.csv").read_text() == "prefix,billing_rate\n44,0.01\n"
+    assert main.stat().st_mode & 0o777 == 0o600
+    again = site.vosd("restore", str(tmp_path / "one.zip"), "--config-to", str(tmp_path / "new"))
+    assert (again.exit_code, "is there already" in again.output) == (1, True)
+
+
+@on_both
+def test_a_database_with_content_is_only_replaced_when_that_is_said(site, tmp_path):
+    site.book(calls(1, 2))
+    made = site.document("backup", str(tmp_path / "one.zip"))
+    before = site.content()
+    site.book(calls(3))
+    refused = site.vosd("restore", made["file"])
+    assert refused.exit_code == 1
+    assert "is not empty" in refused.output
+    assert len(site.content()[0]) == 3
+    restored = site.document("restore", made["file"], "--replace", "--verify")
+    assert (restored["differences"], site.content()) == ([], before)
+    if site.url.startswith("sqlite"):
+        connection = sqlite3.connect(restored["replaced"])
+        assert connection.execute("SELECT count(*) FROM cdr").fetchone() == (3,)
+        connection.close()
+
+
+@on_both
+def test_nothing_is_restored_while_a_switch_has_the_database_or_the_state(site, tmp_path):
+    site.book(calls(1))
+    made = site.document("backup", str(tmp_path / "one.zip"))
+    asyncio.run(_take_lease(site.url))
+    held = site.vosd("restore", made["file"], "--replace")
+    assert held.exit_code == 1
+    assert "node sw1 on host box, pid 7 runs on" in held.output
+    claim = StateDirectory(site.directory / "var")
+    claim.claim()
+    locked = site.vosd("restore", made["file"], "--replace")
+    claim.release()
+    assert (locked.exit_code, "another switch" in locked.output) == (1, True)
+    assert len(site.content()[0]) == 1
+
+
+async def _take_lease(url):
+    database = Database(url)
+    await SqlLease(database, lambda _: False).hold(Claimant("sw1", "h", "box", 7, "p"))
+    await database.close()
+
+
+def test_a_journal_is_restored_where_there_is_none_and_a_newer_one_stays(site, tmp_path):
+    site.book(calls(1))
+    journal = site.directory / "var" / "journal"
+    journal.mkdir(parents=True)
+    (journal / "journal-00000001.kept").write_bytes(b"\0" * 100)
+    (journal / "reserve").write_bytes(b"\0" * 100)
+    (journal.parent / "quarantine").mkdir()
+    (journal.parent / "quarantine" / "one.json").write_text("{}")
+    (journal.parent / "quality.json").write_text("{}")
+    made = site.document("backup", str(tmp_path / "one.zip"))
+    with zipfile.ZipFile(made["file"]) as archive:
+        names = {name for name in archive.namelist() if name.startswith("state/")}
+    assert names == {"state/journal/journal-00000001.kept", "state/quarantine/one.json", "state/quality.json"}
+    assert site.document("restore", made["file"], "--replace")["state"] == "kept"
+    shutil.rmtree(journal)
+    assert site.document("restore", made["file"], "--replace")["state"] == "restored"
+    assert (journal / "journal-00000001.kept").read_bytes() == b"\0" * 100
+
+
+def test_a_damaged_backup_changes_nothing(site, elsewhere, tmp_path):
+    site.book(calls(*range(5)))
+    made = Path(site.document("backup", str(tmp_path / "one.zip"))["file"])
+    assert site.document("restore", str(made), "--check")["tables"]["cdr"] == 5
+    whole = made.read_bytes()
+    for place in range(100, len(whole), max(len(whole) // 12, 1)):
+        made.write_bytes(whole[:place] + bytes([whole[place] ^ 0x41]) + whole[place + 1 :])
+        result = elsewhere.vosd("restore", str(made), "--check")
+        assert result.exit_code in {0, 1}, result.output  # 0: a byte of the archive that has no meaning
+        made.write_bytes(whole[:place])
+        result = elsewhere.vosd("restore", str(made))
+        assert result.exit_code == 1
+        assert "is no backup" in result.output
+    _rewrite(made, whole, _more_than_values)
+    result = elsewhere.vosd("restore", str(made))
+    assert result.exit_code == 1
+    assert not (elsewhere.directory / "vosd.db").exists()
+
+
+def _more_than_values(name: str, content: bytes) -> bytes:
+    return content[:-30] if name.startswith("database/") and len(content) > 100 else content
+
+
+def _rewrite(path: Path, whole: bytes, change) -> None:
+    """Write a backup anew with other members and the manifest as it was."""
+    path.write_bytes(whole)
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, change(name, content))
+
+
+def test_a_backup_that_names_files_outside_of_it_is_refused(site, tmp_path):
+    made = Path(site.document("backup", str(tmp_path / "one.zip"))["file"])
+
+    def outside(name, content):
+        if name != "manifest.json":
+            return content
+        manifest = json.loads(content)
+        manifest["members"][0]["name"] = "configuration/../../etc/cron.d/x"
+        return json.dumps(manifest).encode()
+
+    _rewrite(made, made.read_bytes(), outside)
+    result = site.vosd("restore", str(made), "--config-to", str(tmp_path / "new"))
+    assert (result.exit_code, "outside of it" in result.output) == (1, True)
+
+
+@pytest.mark.parametrize(
+    "row", [b"'1'), ('2'", b"sleep(9)", b"'a' OR '1'", b"'a'/**/", b"x'0g'", b"'a", b"'\\'", b"", b"'1',"]
+)
+def test_a_row_that_is_more_than_values_is_never_part_of_a_statement(row):
+    assert rows.are_values(row) is False
+    assert rows.are_values(b"'1','a\\'b\\\\',NULL,x'00FF','\n'")

@@ -1,0 +1,177 @@
+"""``vosd backup``: one file with everything that a switch needs to begin again elsewhere (ADR 73).
+
+The order makes it consistent: first it is settled which commits are in the copy of the database, then the journal is
+copied. So a call that is not in the one is in the other.
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import aclosing
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from vosd import __version__
+from vosd.admin.backup_file import BackupError, BackupWriter, Manifest, check_room, written
+from vosd.cdr.columns import iso_utc
+from vosd.engine.journal.files import all_files, opened
+from vosd.engine.journal.quarantine import DIRECTORY as QUARANTINE
+from vosd.engine.settings import Settings
+from vosd.storage.copies import rows, sqlite, target
+from vosd.storage.database import Database
+
+CONFIGURATION: Final = "configuration"
+STATE: Final = "state"
+TABLES: Final = "database"
+SQLITE_FILE: Final = f"{TABLES}/vosd.db"
+JOURNAL: Final = "journal"
+
+Show = Callable[[float, int], None]
+"""Receiver of progress: a part of 1, and a count."""
+
+
+class ConfigurationFiles(msgspec.Struct, frozen=True):
+    """The files of a configuration, by absolute paths."""
+
+    main: Path
+    all: Sequence[Path]
+
+
+def target_in(place: Path, node: str, now: int) -> Path:
+    """Return the file of a backup: in a directory it is named after the node and the time (UTC milliseconds)."""
+    if not place.is_dir():
+        return place
+    stamp = iso_utc(now)[:19].replace("-", "").replace(":", "")
+    return place / f"vosd-{node}-{stamp}Z.zip"
+
+
+async def make_backup(
+    database: Database, settings: Settings, files: ConfigurationFiles, place: Path, now: Callable[[], int], show: Show
+) -> Manifest:
+    """Write a backup to a file that appears when it is complete, and return its manifest.
+
+    A switch may run meanwhile; ``now`` gives UTC milliseconds.
+
+    Raises:
+        BackupError: there is too little room, or the file exists.
+        StoreUnavailable: the database went away.
+        OSError: a file cannot be read or written.
+    """
+    with written(place) as writer:
+        copy = _Copy(writer, settings.state_dir, now)
+        if database.file is not None:
+            await copy.take_file(database.file, place, show)
+        else:
+            await copy.take_rows(database, show)
+        missing = _add_configuration(writer, files)
+        return writer.finish(
+            Manifest(
+                version=__version__,
+                schema=copy.revision,
+                node=settings.node,
+                made_at=iso_utc(copy.made_at),
+                database="sqlite" if database.is_sqlite else "mysql",
+                commits=copy.commits,
+                tables=copy.tables,
+                configuration=_relative(files.main),
+                missing=tuple(missing),
+            )
+        )
+
+
+class _Copy:
+    """The database and the state of a switch, on their way into a backup."""
+
+    def __init__(self, writer: BackupWriter, state_dir: Path, now: Callable[[], int]) -> None:
+        self._writer = writer
+        self._state_dir = state_dir
+        self._now = now
+        self.made_at = self.commits = 0
+        self.revision = ""
+        self.tables: dict[str, int] = {}
+
+    async def take_file(self, file: Path, place: Path, show: Show) -> None:
+        """Take an SQLite database: its pages into a file beside the backup, which then goes into it."""
+        copy = place.with_name(f".{place.name}.db")
+        _remove(copy)
+        try:
+            self._take_pages(file, copy, show)
+            of_copy = Database(f"sqlite+aiosqlite:///{copy}")
+            try:
+                async with of_copy.reading(unhurried=True) as connection:
+                    self.revision = await target.revision_of(connection)
+                    self.commits = await target.commits_of(connection)
+            finally:
+                await of_copy.close()
+            self._add_pages(copy, show)
+        finally:
+            _remove(copy)
+
+    async def take_rows(self, database: Database, show: Show) -> None:
+        """Take the rows of a MySQL database, in one state of it."""
+        done = 0
+        async with database.reading(unhurried=True) as connection:
+            self.commits = await target.commits_of(connection)  # from here on the transaction sees one state
+            self._take_state()
+            self.revision = await target.revision_of(connection)
+            estimated = await rows.rows_estimated(connection)
+            for table, columns in (await rows.columns_of(connection)).items():
+                self.tables[table] = 0
+                with self._writer.member(f"{TABLES}/{table}.rows") as write:
+                    async with aclosing(rows.written_rows(connection, table, columns)) as parts:
+                        async for content, count in parts:
+                            write(content)
+                            self.tables[table] += count
+                            done += count
+                            show(done / max(estimated, done, 1), done)
+
+    def _take_pages(self, file: Path, copy: Path, show: Show) -> None:
+        check_room(copy.parent, 2 * file.stat().st_size)
+        sqlite.copy_database(file, copy, self._take_state, show)
+        self.tables = sqlite.rows_of_file(copy)
+
+    def _add_pages(self, copy: Path, show: Show) -> None:
+        size = copy.stat().st_size
+        with copy.open("rb") as pages:
+            self._writer.add(SQLITE_FILE, pages, lambda read: show(read / size, read))
+
+    def _take_state(self) -> None:
+        """Copy the journal and the small files of state: the copy of the database has been settled."""
+        self.made_at = self._now()
+        for path in all_files(self._state_dir / JOURNAL):
+            file = opened(path)  # it may have another name by now
+            if file is not None:
+                with file:
+                    self._writer.add(f"{STATE}/{JOURNAL}/{Path(file.name).name}", file)
+        refused = sorted((self._state_dir / QUARANTINE).glob("*.json"))
+        for path in (*refused, *sorted(self._state_dir.glob("*.json"))):
+            try:
+                with path.open("rb") as small:
+                    self._writer.add(f"{STATE}/{path.relative_to(self._state_dir).as_posix()}", small)
+            except FileNotFoundError:
+                continue  # a refused call was booked meanwhile
+
+
+def _add_configuration(writer: BackupWriter, files: ConfigurationFiles) -> list[str]:
+    """Add the files of the configuration; return those that cannot be read."""
+    missing = []
+    for path in files.all:
+        try:
+            with path.open("rb") as file:
+                writer.add(f"{CONFIGURATION}/{_relative(path)}", file)
+        except (FileNotFoundError, PermissionError, IsADirectoryError):
+            missing.append(str(path))
+    if str(files.main) in missing:
+        message = f"{files.main} cannot be read"
+        raise BackupError(message)
+    return missing
+
+
+def _remove(copy: Path) -> None:
+    """Remove a copy of an SQLite database, and what SQLite has made beside it."""
+    for ending in ("", "-wal", "-shm", "-journal"):
+        copy.with_name(copy.name + ending).unlink(missing_ok=True)
+
+
+def _relative(path: Path) -> str:
+    return path.relative_to("/").as_posix()

@@ -1,0 +1,269 @@
+"""The file of a backup: a ZIP archive whose last member is a manifest with the SHA-256 of all others (ADR 73).
+
+It is written from beginning to end, so it needs no memory and no knowledge of sizes beforehand. It gets its name when
+it is complete and on the disk. Refuses to know what the members mean.
+"""
+
+import hashlib
+import os
+import shutil
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path, PurePosixPath
+from typing import IO, BinaryIO, Final
+
+import msgspec
+
+from vosd.base.errors import VosError
+
+FORMAT: Final = 1
+MANIFEST: Final = "manifest.json"
+ROOM_LEFT: Final = 256 * 1024 * 1024
+"""Bytes that a backup leaves free on the disk of its target: it may be the one of the journal."""
+_LEVEL: Final = 3
+_AT_ONCE: Final = 1024 * 1024
+_MANIFEST_BYTES_MAX: Final = 64 * 1024 * 1024
+
+
+class BackupError(VosError):
+    """A backup cannot be written, or a file is no sound backup; the message says what to do."""
+
+
+class Member(msgspec.Struct, frozen=True):
+    """A part of a backup."""
+
+    name: str
+    bytes: int
+    sha256: str
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """What a backup contains."""
+
+    format: int = FORMAT
+    version: str
+    """Of the program that made it."""
+    schema: str
+    """Revision of the database's tables."""
+    node: str
+    made_at: str
+    """What was committed before then is in it: ISO 8601, UTC."""
+    database: str
+    """``sqlite`` or ``mysql``."""
+    commits: int
+    """The database's counter of commits."""
+    tables: dict[str, int]
+    """Rows by table."""
+    configuration: str
+    """The main file, relative to ``configuration/``."""
+    missing: tuple[str, ...] = ()
+    """Files that the configuration names and that could not be read."""
+    members: tuple[Member, ...] = ()
+
+
+class BackupWriter:
+    """A backup that is being written; made by ``written``."""
+
+    def __init__(self, archive: zipfile.ZipFile, directory: Path) -> None:
+        self._archive = archive
+        self._directory = directory
+        self._members: list[Member] = []
+        self._unchecked = 0
+
+    @contextmanager
+    def member(self, name: str) -> Iterator[Callable[[bytes], None]]:
+        """Yield what appends to a new member.
+
+        Raises:
+            BackupError: the disk is nearly full.
+            OSError: it cannot be written.
+        """
+        digest, size = hashlib.sha256(), 0
+        with self._archive.open(name, "w", force_zip64=True) as file:
+
+            def write(content: bytes) -> None:
+                nonlocal size
+                self._check_room(len(content))
+                file.write(content)
+                digest.update(content)
+                size += len(content)
+
+            yield write
+        self._members.append(Member(name, size, digest.hexdigest()))
+
+    def add(self, name: str, source: BinaryIO, show: Callable[[int], None] = lambda _: None) -> None:
+        """Add an open file, as much of it as there is now; ``show`` is told the bytes that were read so far."""
+        left = os.fstat(source.fileno()).st_size
+        read = 0
+        with self.member(name) as write:
+            while left and (content := source.read(min(_AT_ONCE, left))):
+                left -= len(content)
+                read += len(content)
+                write(content)
+                show(read)
+
+    def finish(self, manifest: Manifest) -> Manifest:
+        """Write the manifest with all members so far, and return it."""
+        complete = msgspec.structs.replace(manifest, members=tuple(self._members))
+        self._archive.writestr(MANIFEST, msgspec.json.format(msgspec.json.encode(complete)))
+        return complete
+
+    def _check_room(self, added: int) -> None:
+        self._unchecked += added
+        if self._unchecked >= ROOM_LEFT // 4:
+            self._unchecked = 0
+            check_room(self._directory, 0)
+
+
+def check_room(directory: Path, wanted: int) -> None:
+    """Check that so many bytes can be written to a directory with something left.
+
+    Raises:
+        BackupError: there is too little.
+    """
+    free = shutil.disk_usage(directory).free
+    if free < wanted + ROOM_LEFT:
+        mib = 1024 * 1024
+        message = f"{directory} has {free // mib} MiB free, {(wanted + ROOM_LEFT) // mib} are needed: make room"
+        raise BackupError(message)
+
+
+@contextmanager
+def written(target: Path) -> Iterator[BackupWriter]:
+    """Yield a writer; the target appears at the end, whole, and readable by its owner only.
+
+    Raises:
+        BackupError: the target is there already, or the disk is full.
+        OSError: it cannot be written.
+    """
+    if target.exists():
+        message = f"{target} is there already: say another name"
+        raise BackupError(message)
+    draft = target.with_name(f".{target.name}.part")
+    check_room(target.parent, 0)
+    draft.unlink(missing_ok=True)
+    descriptor = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        with os.fdopen(descriptor, "w+b") as file:
+            with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=_LEVEL) as archive:
+                yield BackupWriter(archive, target.parent)
+            file.flush()
+            os.fsync(descriptor)
+        draft.rename(target)
+    except BaseException:
+        with suppress(OSError):
+            draft.unlink(missing_ok=True)
+        raise
+    sync_directory(target.parent)
+
+
+def sync_directory(directory: Path) -> None:
+    """Bring the names of files to the disk."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+class BackupReader:
+    """A backup that is read; made by ``opened``."""
+
+    def __init__(self, archive: zipfile.ZipFile, manifest: Manifest) -> None:
+        self._archive = archive
+        self.manifest: Final = manifest
+
+    def check(self, show: Callable[[float, int], None]) -> None:
+        """Compare every member with its checksum; ``show`` is told a part of 1, and bytes.
+
+        Raises:
+            BackupError: one is damaged or missing.
+        """
+        total = sum(member.bytes for member in self.manifest.members)
+        done = 0
+        for member in self.manifest.members:
+            digest, size = hashlib.sha256(), 0
+            try:
+                with self.member(member.name) as file:
+                    while content := file.read(_AT_ONCE):
+                        digest.update(content)
+                        size += len(content)
+                        done += len(content)
+                        show(done / max(total, 1), done)
+            except (zipfile.BadZipFile, EOFError, ValueError) as error:
+                raise _damaged(member.name) from error
+            if size != member.bytes or digest.hexdigest() != member.sha256:
+                raise _damaged(member.name)
+
+    def names(self, folder: str) -> list[str]:
+        """Return the members of a folder, such as ``state``."""
+        return [member.name for member in self.manifest.members if member.name.startswith(f"{folder}/")]
+
+    @contextmanager
+    def member(self, name: str) -> Iterator[IO[bytes]]:
+        """Yield a member for reading.
+
+        Raises:
+            BackupError: it is missing.
+        """
+        try:
+            file = self._archive.open(name)
+        except KeyError as error:
+            raise _damaged(name) from error
+        with file:
+            yield file
+
+    def extract(self, name: str, target: Path, show: Callable[[int], None] = lambda _: None) -> None:
+        """Write a member to a new file, for its owner only, on the disk when this returns.
+
+        Raises:
+            OSError: it cannot be written, or is there already.
+        """
+        descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        written_bytes = 0
+        with self.member(name) as file, os.fdopen(descriptor, "wb") as copy:
+            while content := file.read(_AT_ONCE):
+                copy.write(content)
+                written_bytes += len(content)
+                show(written_bytes)
+            copy.flush()
+            os.fsync(descriptor)
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[BackupReader]:
+    """Yield a backup with its manifest; the members are not checked yet.
+
+    Raises:
+        BackupError: it is no backup, is cut off, or was made by another version.
+        OSError: it cannot be read.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            yield BackupReader(archive, _manifest(archive, path))
+    except zipfile.BadZipFile as error:
+        message = f"{path} is no backup, or is not whole ({error}): take another one"
+        raise BackupError(message) from error
+
+
+def _manifest(archive: zipfile.ZipFile, path: Path) -> Manifest:
+    try:
+        with archive.open(MANIFEST) as file:
+            manifest = msgspec.json.decode(file.read(_MANIFEST_BYTES_MAX), type=Manifest)
+    except (KeyError, msgspec.DecodeError, EOFError) as error:
+        message = f"{path} is no backup of vosd: {MANIFEST} is missing or damaged; take another one"
+        raise BackupError(message) from error
+    if manifest.format != FORMAT:
+        message = f"{path} was made by vosd {manifest.version} in another form ({manifest.format}): use that version"
+        raise BackupError(message)
+    for name in (*(member.name for member in manifest.members), manifest.configuration):
+        pure = PurePosixPath(name)
+        if pure.is_absolute() or ".." in pure.parts:
+            message = f"{path} names a file outside of it ({name}): it was not made by vosd backup"
+            raise BackupError(message)
+    return manifest
+
+
+def _damaged(name: str) -> BackupError:
+    return BackupError(f"{name} of the backup is damaged: nothing was changed; take another backup")

@@ -1,0 +1,215 @@
+"""``vosd backup`` and ``vosd restore``."""
+
+import asyncio
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from vosd.cli import output
+from vosd.cli.command import Invocation, OperationError, Verb, json_option, pass_invocation
+from vosd.cli.progress import meter
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from vosd.admin.backup_file import BackupReader, Manifest
+    from vosd.admin.restore import Restored
+    from vosd.storage.faults import Difference
+
+NICENESS: Final = 10
+_PLACE: Final = click.Path(path_type=Path)
+_FILE: Final = click.Path(exists=True, dir_okay=False, path_type=Path)
+_DIRECTORY: Final = click.Path(file_okay=False, path_type=Path)
+
+
+@click.command(cls=Verb)
+@click.argument("place", type=_PLACE, metavar="DIR_OR_FILE")
+@json_option
+@pass_invocation
+def backup(invocation: Invocation, place: Path, as_json: bool) -> None:
+    """Write a backup to a file: database, journal, and configuration with the files that it names.
+
+    The switch may run meanwhile. In a directory the file is named after the node and the time. It contains passwords
+    and telephone numbers: only its owner may read it.
+    """
+    from vosd.admin.backup import target_in
+    from vosd.processes.life import give_way
+
+    give_way(NICENESS)
+    place = target_in(place, invocation.settings.node, _now())
+    with _said("the backup was not written"):
+        manifest = asyncio.run(_back_up(invocation, place))
+    for path in manifest.missing:
+        output.remark(f"{path} is named in the configuration and cannot be read: it is not in the backup")
+    size = place.stat().st_size
+    if as_json:
+        output.document({"file": str(place), "bytes": size, **_shown(manifest)})
+        return
+    calls, entries = manifest.tables.get("cdr", 0), manifest.tables.get("ledger_entry", 0)
+    output.line(f"{place}: {size:,} bytes, {calls:,} calls, {entries:,} ledger entries, as of {manifest.made_at}")
+
+
+async def _back_up(invocation: Invocation, place: Path) -> "Manifest":
+    from vosd.admin.backup import ConfigurationFiles, make_backup
+    from vosd.cli.database import database_of
+    from vosd.config.named_files import files_of
+
+    files = files_of(invocation.config_path())
+    async with database_of(invocation.settings) as database:
+        with meter("rows" if database.file is None else "pages or bytes") as shown:
+            configuration = ConfigurationFiles(files[0], files)
+            return await make_backup(database, invocation.settings, configuration, place, _now, shown.show)
+
+
+def _shown(manifest: "Manifest") -> dict[str, Any]:
+    return {
+        "version": manifest.version,
+        "schema": manifest.schema,
+        "node": manifest.node,
+        "made_at": manifest.made_at,
+        "database": manifest.database,
+        "commits": manifest.commits,
+        "tables": manifest.tables,
+        "files": len(manifest.members),
+        "missing": manifest.missing,
+    }
+
+
+@click.command(cls=Verb)
+@click.argument("file", type=_FILE, metavar="FILE")
+@click.option("--check", "only_check", is_flag=True, help="Only compare the file with its checksums.")
+@click.option("--config-to", type=_DIRECTORY, metavar="DIR", help="Only write the configuration's files below DIR.")
+@click.option("--replace", is_flag=True, help="Into a database that is not empty: what it has is lost.")
+@click.option("--verify", is_flag=True, help="Verify the ledger at the end, from its first entry on.")
+@json_option
+@pass_invocation
+def restore(
+    invocation: Invocation,
+    file: Path,
+    only_check: bool,
+    config_to: Path | None,
+    replace: bool,
+    verify: bool,
+    as_json: bool,
+) -> None:
+    """Put a backup into an empty database, and its journal into a state_dir that has none.
+
+    No switch may run on either. Nothing is changed before every checksum is compared. What the database lacks and a
+    newer journal has is booked at the next start.
+    """
+    from vosd.admin.backup_file import opened
+
+    with _said("not all is restored"), opened(file) as reader:
+        with meter("bytes checked") as shown:
+            reader.check(shown.show)
+        if config_to is not None:
+            _restore_configuration(reader, config_to, as_json=as_json)
+        elif only_check:
+            if as_json:
+                output.document({"file": str(file), **_shown(reader.manifest)})
+            else:
+                output.line(f"{file} is sound: {len(reader.manifest.members)} files, as of {reader.manifest.made_at}")
+        else:
+            _restore(invocation, reader, may_replace=replace, is_verified=verify, as_json=as_json)
+
+
+def _restore_configuration(reader: "BackupReader", directory: Path, *, as_json: bool) -> None:
+    from vosd.admin.restore import restore_configuration
+
+    main = restore_configuration(reader, directory)
+    if as_json:
+        output.document({"configuration": str(main)})
+    else:
+        output.line(f"the configuration is {main}: look at its paths and addresses before you use it")
+
+
+def _restore(
+    invocation: Invocation, reader: "BackupReader", *, may_replace: bool, is_verified: bool, as_json: bool
+) -> None:
+    found: list[Difference] = []
+    restored = asyncio.run(_put_back(invocation, reader, may_replace=may_replace))
+    if is_verified:
+        asyncio.run(_verify(invocation, found))
+    if as_json:
+        verified = [str(each) for each in found] if is_verified else None
+        output.document({**_document(restored), "differences": verified})
+    else:
+        _tell(restored)
+        for each in found:
+            output.line(str(each))
+        if is_verified:
+            output.line(f"ledger verified: {len(found) or 'no'} differences")
+    if found:
+        sys.exit(OperationError.exit_code)
+
+
+def _document(restored: "Restored") -> dict[str, Any]:
+    import msgspec
+
+    return msgspec.structs.asdict(restored)
+
+
+def _tell(restored: "Restored") -> None:
+    output.table(
+        ("table", "rows"), [(name, count) for name, count in restored.tables.items() if count], empty="no rows"
+    )
+    if restored.replaced is not None:
+        output.line(f"the database that was there: {restored.replaced}")
+    output.line(
+        {
+            "restored": "the journal is restored: the next start books from it what the database lacks",
+            "kept": "the journal that is here stays: the next start books from it what the database lacks",
+            "none": "the backup has no journal",
+        }[restored.state]
+    )
+    output.line(f"restored as of {restored.made_at}; payments booked later have to be booked again")
+
+
+async def _put_back(invocation: Invocation, reader: "BackupReader", *, may_replace: bool) -> "Restored":
+    from vosd.admin.restore import Restored, restore_database, restore_state, rows_now
+    from vosd.daemon.claim import StateDirectory
+    from vosd.storage.migrations import newest_revision
+
+    settings = invocation.settings
+    state_directory = StateDirectory(settings.state_dir)
+    state_directory.claim()
+    try:
+        url = settings.database_url.reveal()
+        with meter("rows" if reader.manifest.database == "mysql" else "bytes") as shown:
+            replaced = await restore_database(reader, url, shown.show, _now, may_replace=may_replace)
+        return Restored(
+            made_at=reader.manifest.made_at,
+            node=reader.manifest.node,
+            schema=newest_revision(),
+            tables=await rows_now(url),
+            replaced=replaced,
+            state=restore_state(reader, settings),
+        )
+    finally:
+        state_directory.release()
+
+
+async def _verify(invocation: Invocation, found: "list[Difference]") -> None:
+    from vosd.cli.database import database_of
+    from vosd.storage.verify import verify_ledger
+
+    async with database_of(invocation.settings) as database:
+        await verify_ledger(database, found.append, whole=True)
+
+
+@contextmanager
+def _said(consequence: str) -> "Iterator[None]":
+    """Turn an error of the file system into one line."""
+    try:
+        yield
+    except OSError as error:
+        message = f"{error.filename or 'the file'}: {error.strerror or error}; {consequence}"
+        raise OperationError(message) from error
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000

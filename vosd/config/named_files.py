@@ -1,0 +1,42 @@
+"""The files that a configuration consists of: those of YAML, and those that they name.
+
+Nothing is validated: a configuration with a mistake can be backed up as well. Refuses to know what the files contain.
+"""
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+from vosd.catalogue.problems import ProblemList
+from vosd.config.reader.document import Listing, Node, Scalar, Section
+from vosd.config.reader.includes import read_files
+from vosd.config.reader.texts import DiskTexts, absolute
+
+FILE_KEYS: Final = frozenset({"ca", "certificate", "file", "password_file", "private_key", "rates_file", "routes_file"})
+"""Keys whose value is a file to read, relative to the file that names it."""
+
+
+def files_of(path: Path, environ: Mapping[str, str] = os.environ) -> list[Path]:
+    """Return the absolute paths of all files of the configuration at ``path``, that one first."""
+    texts = DiskTexts()
+    document = read_files(path, environ, ProblemList(), texts=texts)
+    main = absolute(path)
+    others = {*texts.contents, *map(absolute, _named_in(document))} - {main}
+    return [Path(main), *map(Path, sorted(others))]
+
+
+def _named_in(node: Node) -> Iterator[Path]:
+    match node:
+        case Section():
+            for key, entry in node.entries.items():
+                if key in FILE_KEYS and isinstance(entry.node, Scalar):
+                    if entry.node.text:
+                        yield Path(entry.node.place.file).parent / entry.node.text
+                else:
+                    yield from _named_in(entry.node)
+        case Listing():
+            for item in node.items:
+                yield from _named_in(item)
+        case Scalar():
+            return
