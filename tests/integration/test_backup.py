@@ -278,7 +278,7 @@ def test_a_backup_that_names_files_outside_of_it_is_refused(site, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "row", [b"'1'), ('2'", b"sleep(9)", b"'a' OR '1'", b"'a'/**/", b"x'0g'", b"'a", b"'\\'", b"", b"'1',"]
+    "row", [b"'1'), ('2'", b"benchmark(9)", b"'a' OR '1'", b"'a'/**/", b"x'0g'", b"'a", b"'\\'", b"", b"'1',"]
 )
 def test_a_row_that_is_more_than_values_is_never_part_of_a_statement(row):
     assert rows.are_values(row) is False

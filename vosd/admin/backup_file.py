@@ -93,7 +93,7 @@ class BackupWriter:
         self._members.append(Member(name, size, digest.hexdigest()))
 
     def add(self, name: str, source: BinaryIO, show: Callable[[int], None] = lambda _: None) -> None:
-        """Add an open file, as much of it as there is now; ``show`` is told the bytes that were read so far."""
+        """Add an open file, as much of it as there is now; ``show`` receives the bytes that were read so far."""
         left = os.fstat(source.fileno()).st_size
         read = 0
         with self.member(name) as write:
@@ -175,7 +175,7 @@ class BackupReader:
         self.manifest: Final = manifest
 
     def check(self, show: Callable[[float, int], None]) -> None:
-        """Compare every member with its checksum; ``show`` is told a part of 1, and bytes.
+        """Compare every member with its checksum; ``show`` receives a part of 1, and bytes.
 
         Raises:
             BackupError: one is damaged or missing.

@@ -103,7 +103,7 @@ async def finish(database: Database, revision: str) -> None:
 async def put_rows(database: Database, table: str, file: IO[bytes], show: Callable[[int], None]) -> int:
     """Insert the rows of a copy into an empty table; return how many there are.
 
-    ``show`` is told how many rows were written since it was called last.
+    ``show`` receives how many rows were written since it was called last.
 
     Raises:
         StoreDamaged: the content is not that of a copy of this table.

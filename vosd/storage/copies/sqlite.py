@@ -22,7 +22,7 @@ _BESIDE: Final = ("-wal", "-shm")
 def copy_database(source: Path, target: Path, begun: Callable[[], None], show: Callable[[float, int], None]) -> None:
     """Copy a database to a new file.
 
-    ``begun`` is called when it is certain which commits are in the copy. ``show`` is told how far it is: a part of 1,
+    ``begun`` is called when it is certain which commits are in the copy. ``show`` receives how far it is: a part of 1,
     and pages.
 
     Raises:
