@@ -42,13 +42,9 @@ async def migrate_async(url: str, revision: str = NEWEST) -> None:
         if database.is_sqlite and path:
             _make_file(Path(path))
         async with database.writing(unhurried=True) as connection:
-<<<<<<< HEAD
-            await connection.run_sync(_upgrade)
+            await connection.run_sync(_upgrade, revision)
         async with database.writing(unhurried=True) as connection:
             await add_months(connection, time.time_ns() // 1_000_000, most_rows=None)
-=======
-            await connection.run_sync(_upgrade, revision)
->>>>>>> d8e55fa (Back up a switch to one file beside its calls, and restore it with every checksum compared)
     except CommandError as error:
         message = f"{database.place} cannot be brought to this version ({error}): was it migrated by a newer vosd?"
         raise SchemaOutdated(message) from error
