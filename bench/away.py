@@ -106,11 +106,12 @@ async def restart(directory: Path, calls: int) -> None:
         journal.waiting.leave_on_disk(record.call_id)
         if index % AT_ONCE == 0:
             journal.flush()
+    await journal.sealing.seal()
     journal.close()
     before, began = resident_mb(), time.perf_counter()
     again = Journal(directory / "journal")
     remains = again.open()
-    owed = again.waiting.owed_on_disk()
+    owed = remains.owed_on_disk
     again.settle()
     print(
         f"a start with {len(remains.unbooked) + len(remains.on_disk)} waiting, of {len(owed)} accounts:"

@@ -95,7 +95,7 @@ class KilledScene(Scene):
         exchange.take_node(node)
         journal.describe = node.switch.describe
         begin(remains, journal, node.endpoint.flows, self.boot, now)
-        go_on(remains, journal, node.switch, self._within_s, now)
+        go_on(remains, journal, node.switch, self._within_s, now, now)
         sink.open.update(journal._open_calls)
         for call in remains.open_calls.values():
             record = lost(call, remains.last_mono)

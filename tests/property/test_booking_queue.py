@@ -23,7 +23,7 @@ from vosd.engine.booking import recorder as recorder_module
 from vosd.engine.booking.balances import Balances
 from vosd.engine.booking.recorder import Recorder
 from vosd.engine.booking.restore import recover
-from vosd.engine.journal import KeepSettings, replay
+from vosd.engine.journal import KeepSettings, replay, sealing
 from vosd.engine.settings import CdrSettings
 from vosd.storage.memory.store import MemoryStore
 from vosd.testing.data.records import answered_call, call_id, partner_call
@@ -32,7 +32,21 @@ WINDOW = 4
 TERMS = {"segment_bytes": 9_000, "reserve_bytes": 40_000, "keep": KeepSettings(keep_files=2)}
 FEE = Decimal("0.012345")
 
-KINDS = ("end", "end", "end", "away", "back", "answer lost", "one fails", "full", "room", "kill", "stop", "turn")
+KINDS = (
+    "end",
+    "end",
+    "end",
+    "away",
+    "back",
+    "answer lost",
+    "one fails",
+    "full",
+    "room",
+    "kill",
+    "stop",
+    "seal",
+    "turn",
+)
 STEPS = st.lists(st.tuples(st.sampled_from(KINDS), st.integers(1, 25)), max_size=40)
 
 
@@ -117,6 +131,8 @@ class Model:
             case "full" | "room":
                 self._disk.room = PLENTY if kind == "room" else 0
                 self.run.journal.tick(Instant(len(self.ended), 0), has_calls=False)
+            case "seal":
+                await self.run.journal.sealing.seal()
             case "kill" | "stop":
                 await self._end_run(in_order=kind == "stop")
             case _:
@@ -172,6 +188,10 @@ async def check_history(steps: list[tuple[str, int]], directory: Path, disk: Dis
 
 @example([("end", 5), ("turn", 20), ("away", 1), ("end", 25), ("back", 1), ("turn", 20), ("end", 25), ("turn", 20)])
 @example([("away", 1), ("end", 25), ("kill", 1), ("end", 20), ("kill", 1), ("back", 1), ("turn", 5)])
+@example(
+    [("away", 1), ("end", 25), ("end", 25), ("seal", 1), ("end", 9), ("kill", 1), ("back", 1), ("turn", 9), ("kill", 1)]
+)
+@example([("away", 1), ("end", 25), ("kill", 1), ("end", 25), ("seal", 1), ("kill", 1), ("back", 1), ("turn", 5)])
 @example([("away", 1), ("end", 25), ("full", 1), ("end", 20), ("back", 1), ("turn", 20), ("room", 1)])
 @given(STEPS)
 @settings(max_examples=60)
@@ -183,6 +203,7 @@ def test_every_call_is_booked_once_and_the_window_stays_small(steps: list[tuple[
         patch.object(recorder_module, "_RETRY_FIRST_S", 0.001),
         patch.object(recorder_module, "_RETRY_MOST_S", 0.002),
         patch.object(replay, "UNBOOKED_IN_MEMORY", WINDOW),
+        patch.object(sealing, "PAUSE_S", 0),
     ):
         asyncio.run(check_history(steps, Path(directory) / "journal", disk))
 

@@ -1,5 +1,6 @@
 """Going on with an earlier run at a start: the accounts of its calls, then the calls."""
 
+import asyncio
 from collections.abc import Mapping
 
 import structlog
@@ -32,15 +33,19 @@ async def resume(
 ) -> Remains:
     """Go on with the answered calls of the earlier run; return what is left of it. ``is_away``: the database is.
 
+    The journal is read in a thread, so that the lease is renewed meanwhile. For how long the switch was away is counted
+    up to the call of this, however long the journal is.
+
     Raises:
         JournalUnusableError: the journal cannot be read.
     """
-    remains = journal.open()
+    started = clock.now()
+    remains = journal.open(await asyncio.get_running_loop().run_in_executor(None, journal.read_earlier))
     gone = accounts_gone(remains.open_calls.values(), switch.catalogue)
     if gone:
         await _adopt(gone, balances, copier, is_away=is_away)
     begin(remains, journal, flows, boot, clock.now())
-    go_on(remains, journal, switch, within_s, clock.now())
+    go_on(remains, journal, switch, within_s, started, clock.now())
     return remains
 
 

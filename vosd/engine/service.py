@@ -181,11 +181,17 @@ class SwitchService:
 
     async def start(self) -> None:
         """Recover the earlier run, and start the tasks; raises ``JournalUnusableError`` for a bad ``state_dir``."""
-        remains = await resume(
-            self._journal, self.switch, self.balances, self._copier, self._endpoint.flows, self._boot,
-            self._resume_within_s, self._clock, is_away=self.database.condition is Condition.AWAY,
-        )  # fmt: skip
-        self.switch.report_closed(recover(remains, self._journal, self._recorder, self.balances, self._leftovers.adopt))
+        self._tasks.run("lease", self.database.keep)  # from now on: a long journal is read for longer than it holds
+        try:
+            remains = await resume(
+                self._journal, self.switch, self.balances, self._copier, self._endpoint.flows, self._boot,
+                self._resume_within_s, self._clock, is_away=self.database.condition is Condition.AWAY,
+            )  # fmt: skip
+            closed = recover(remains, self._journal, self._recorder, self.balances, self._leftovers.adopt)
+        except BaseException:
+            await self._tasks.stop()
+            raise
+        self.switch.report_closed(closed)
         self._state_files.restore()
         self.phone_service.begin()
         await self.directory.adopt(self.switch.catalogue.routing_gateways.values())
@@ -193,7 +199,7 @@ class SwitchService:
         self._tasks.run("booking", self._recorder.run)
         self._tasks.run("journal to disk", self._journal.keep_synced)
         self._tasks.run("time marks", lambda: every(MARK_S, self._mark_time))
-        self._tasks.run("lease", self.database.keep)
+        self._tasks.run("ends of the journal's files", self._journal.sealing.run)
         self._tasks.run("comparison with the journal", self.database.compare)
         self._tasks.run("watch over money", self.balances.run)
         self._tasks.run("copy of balances", self._copier.run)

@@ -69,6 +69,7 @@ KINDS: Final[Mapping[Event, Kind]] = {
     Event.CATALOGUE_FALLBACK: Kind(_CRITICAL),
     Event.DISK_LOW: Kind(_CRITICAL),
     Event.JOURNAL_RECORD_UNREADABLE: Kind(_WARNING, ("file",), passes=True),
+    Event.JOURNAL_FILE_SET_ASIDE: Kind(_WARNING, ("file",), passes=True),
     Event.JOURNAL_KEPT_FILE_REMOVED: Kind(_WARNING, passes=True),
     Event.QUARANTINE_FILLED: Kind(_WARNING),
     Event.RELOAD_REFUSED: Kind(_WARNING),

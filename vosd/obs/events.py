@@ -36,6 +36,8 @@ class Event(StrEnum):
     """A booked file was removed before its time, because the disk is full."""
     JOURNAL_RECORD_UNREADABLE = "journal_record_unreadable"
     """A file of the journal contains a record that cannot be read."""
+    JOURNAL_FILE_SET_ASIDE = "journal_file_set_aside"
+    """A file of the journal holds records of another version, and is kept for it."""
     ANSWERED_CALL_REFUSED = "answered_call_refused"
     """A gateway has answered, and the journal could not store it: the caller got 503."""
     RECORD_QUARANTINED = "record_quarantined"

@@ -8,6 +8,7 @@ from vosd.callcontrol.bookkeeping import ClosedCalls, lost
 from vosd.engine.booking.balances import Balances
 from vosd.engine.booking.recorder import Recorder
 from vosd.engine.journal import Journal, Remains
+from vosd.engine.journal.entries import id_bytes
 
 _log = structlog.get_logger()
 
@@ -35,16 +36,16 @@ def recover(
             journal.ended(record)
         recorder.add_oldest(record)
         balances.add_owed(record.postings)
-    balances.add_owed_sums(journal.waiting.owed_on_disk())
+    balances.add_owed_sums(remains.owed_on_disk)
     left = [lost(cut.call, cut.ended_mono) for cut in remains.cut.values()]
     left += [lost(call, remains.last_mono) for call in remains.open_calls.values()]
     for record in left:
         journal.ended(record)
         recorder.add(record)
         balances.add_owed(record.postings)
-    known = {record.call_id for record in left} | remains.unbooked.keys() | remains.on_disk.keys()
+    known = {record.call_id for record in left} | remains.unbooked.keys()
     for refused in journal.quarantine.read().records:
-        if refused.record.call_id not in known:
+        if refused.record.call_id not in known and id_bytes(refused.record.call_id) not in remains.on_disk:
             balances.add_owed(refused.record.postings)
             journal.quarantine.owed.add(refused.record.call_id)
     journal.settle()

@@ -24,14 +24,14 @@ def begin(remains: Remains, journal: Journal, flows: Flows, boot: str, now: Inst
     journal.began(replace(began, proven=remains.last_mono or None))
 
 
-def go_on(remains: Remains, journal: Journal, switch: Switch, within_s: int, now: Instant) -> None:
+def go_on(remains: Remains, journal: Journal, switch: Switch, within_s: int, began: Instant, now: Instant) -> None:
     """Go on with the answered calls of the earlier run that can be continued; the others stay in ``remains``.
 
-    None is continued where the earlier run ended more than ``within_s`` ago.
+    None is continued where the earlier run ended more than ``within_s`` before this one ``began``.
     """
     if not remains.open_calls and not remains.kept_calls:
         return
-    away_ms = now.mono - remains.last_mono
+    away_ms = began.mono - remains.last_mono
     if within_s == 0 or away_ms > 1_000 * within_s:
         _log.warning("calls_not_continued", calls=len(remains.open_calls), away_ms=away_ms, why="resume_within")
         return

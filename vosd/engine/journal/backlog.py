@@ -8,19 +8,17 @@ time, in a thread, so that running calls are not delayed. Refuses to know when t
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterator
-from decimal import Decimal
 from typing import BinaryIO, Final
 
 import structlog
 
-from vosd.base.money import ZERO
 from vosd.cdr.record import CallRecord
-from vosd.engine.journal.entries import KIND_ENDED, ended_of, id_bytes, id_text, postings_of
+from vosd.engine.journal.ends import ID_BYTES, split
+from vosd.engine.journal.entries import KIND_ENDED, ended_of, id_bytes, id_text
 from vosd.engine.journal.files import Files
 from vosd.engine.journal.frames import Damage, Fault, Frame, FrameReader
 from vosd.obs.events import Event
 
-ID_BYTES: Final = 16
 READ_AT_ONCE: Final = 25
 """Records that are read before calls get their turn: about a millisecond."""
 _WINDOW: Final = 256 * 1024
@@ -78,33 +76,21 @@ class Backlog:
         else:
             self._later.append((number, bytearray(key)))
 
+    def add_ids(self, ids: bytes, number: int) -> int:
+        """Leave calls of an earlier run to the file of this number, each of 16 bytes; return how many."""
+        self._later.append((number, bytearray(ids)))
+        count = len(ids) // ID_BYTES
+        self._count += count
+        self._added += count
+        return count
+
     def ids(self) -> set[bytes]:
         """Return the ids of all such calls."""
         found = set(self._wanted)
         found.update(self._taken)  # in this order: a thread moves ids from the first to the second
         for _, ids in self._later:
-            found.update(_split(ids))
+            found.update(split(ids))
         return found
-
-    def owed(self) -> dict[str, Decimal]:
-        """Read what these calls will take from each account; to be called before ``read``.
-
-        What a partner has earned is left out: each posting counts as ``AccountCredit.post`` counts it (ADR 65).
-
-        Raises:
-            OSError: a file cannot be read.
-        """
-        owed: dict[str, Decimal] = {}
-        for number, ids in self._later:
-            wanted = set(_split(ids))
-            with self._files.in_use(number).open("rb") as file:
-                for part in FrameReader(file, _WINDOW).read():
-                    if isinstance(part, Frame) and part.kind == KIND_ENDED and part.call in wanted:
-                        wanted.remove(part.call)
-                        for posting in postings_of(part):
-                            if posting.amount < 0:
-                                owed[posting.account] = owed.get(posting.account, ZERO) + posting.amount
-        return owed
 
     async def read(self, most: int) -> list[ReadBack]:
         """Read the oldest calls back, at most so many; fewer only if no more are on disk yet.
@@ -161,7 +147,7 @@ class Backlog:
         self._number, self._offset = following, 0
         while self._later and self._later[0][0] <= following:
             number, ids = self._later.popleft()
-            self._wanted |= dict.fromkeys(_split(ids), number)
+            self._wanted |= dict.fromkeys(split(ids), number)
         return True
 
     def _read_some(self, most: int, is_present: bool) -> list[ReadBack]:
@@ -216,8 +202,3 @@ class Backlog:
         self._count -= len(self._wanted)
         self.lost += len(self._wanted)
         self._wanted.clear()
-
-
-def _split(ids: bytes | bytearray) -> Iterator[bytes]:
-    for place in range(0, len(ids), ID_BYTES):
-        yield bytes(ids[place : place + ID_BYTES])

@@ -253,12 +253,23 @@ def ended_of(frame: Frame) -> CallRecord | None:
     return entry.record if isinstance(entry, Ended) else None
 
 
-def postings_of(frame: Frame) -> tuple[Posting, ...]:
-    """Return what the call of such a frame books, without reading the rest of it; none where it cannot be read."""
+def is_known(frame: Frame) -> bool:
+    """Return whether this version writes records of that kind."""
+    return frame.kind in _KNOWN and frame.kind != 0
+
+
+def postings_in(frame: Frame) -> tuple[Posting, ...] | None:
+    """Return what the call of such a frame books, without reading the rest of it; None where it cannot be read."""
     try:
         return _decode_postings(frame.payload).record.postings
     except msgspec.DecodeError:
-        return ()
+        return None
+
+
+def settled_by(frame: Frame) -> list[bytes] | None:
+    """Return the calls that a frame of ``KIND_BOOKED`` or ``KIND_QUARANTINED`` names; None where it cannot be read."""
+    entry = _entry_in(frame)
+    return [id_bytes(each) for each in entry.call_ids] if isinstance(entry, Booked | Quarantined) else None
 
 
 def id_bytes(call_id: str) -> bytes:

@@ -18,6 +18,8 @@ IN_USE: Final = ".log"
 UNBOOKED: Final = ".unbooked"
 KEPT: Final = ".kept"
 DAMAGED: Final = ".damaged"
+ENDS: Final = ".ends"
+"""Of a copy of what a start needs of the file in use of that number (``ends.py``)."""
 _STEM: Final = "journal-" + "[0-9]" * 8
 
 _log = structlog.get_logger()
@@ -92,11 +94,17 @@ class Files:
 
     def retire(self, path: Path) -> None:
         """Keep a file whose calls are all booked, out of use."""
+        path.with_suffix(ENDS).unlink(missing_ok=True)
         if self._keep.keep_minutes and self._keep.keep_files:
             os.utime(path)
             path.rename(path.with_suffix(KEPT))
         else:
             path.unlink(missing_ok=True)
+
+    def forget_ends_of(self, path: Path) -> None:
+        """Remove the copy of a file's ends if the file is out of use by now."""
+        if not self.in_use(numbered(path)).exists():
+            path.with_suffix(ENDS).unlink(missing_ok=True)
 
     def leave_unbooked(self, path: Path) -> Path:
         """Keep of a file of an earlier run only the ended calls that are not booked; return its new path."""
@@ -104,6 +112,7 @@ class Files:
 
     def set_aside(self, path: Path) -> None:
         """Set a file aside that could not be read completely; the switch never removes it."""
+        path.with_suffix(ENDS).unlink(missing_ok=True)
         path.rename(path.with_suffix(DAMAGED))
 
     def prune(self, mono_ms: int | None = None) -> None:
@@ -121,6 +130,9 @@ class Files:
                 path.unlink()
         if mono_ms is not None:
             self._seen = seen
+            return
+        for path in self.directory.glob(f"{_STEM}{ENDS}"):
+            self.forget_ends_of(path)
 
     def give_up_oldest(self) -> bool:
         """Remove the oldest booked file to make room; return False if there is none."""

@@ -19,6 +19,7 @@ from vosd.cdr.ports import RejectedRecord
 from vosd.cdr.record import CallRecord
 from vosd.engine.counting import Counting, Figure
 from vosd.engine.journal.changes import Changes
+from vosd.engine.journal.earlier import Earlier, read_earlier, usable
 from vosd.engine.journal.entries import (
     Began,
     Booked,
@@ -38,14 +39,15 @@ from vosd.engine.journal.entries import (
     placed_frame,
     quarantined_frame,
 )
-from vosd.engine.journal.files import IN_USE, UNBOOKED, Files, KeepSettings, listed, numbered
+from vosd.engine.journal.files import Files, KeepSettings, numbered
 from vosd.engine.journal.frames import framed
 from vosd.engine.journal.kept import KeptJournal
 from vosd.engine.journal.left_over import LeftOverLegs
 from vosd.engine.journal.marks import Marks
 from vosd.engine.journal.output import RESERVE_BYTES, Output
 from vosd.engine.journal.quarantine import DIRECTORY, Quarantine
-from vosd.engine.journal.replay import JournalUnusableError, Remains, read_segments
+from vosd.engine.journal.replay import JournalUnusableError, Remains
+from vosd.engine.journal.sealing import Sealing
 from vosd.engine.journal.unbooked import UnbookedCalls
 from vosd.obs.events import Event
 from vosd.sip.dialog.snapshot import CallerSnapshot, InviteSnapshot
@@ -96,6 +98,7 @@ class Journal(Counting):
         """Records of another version, which are copied with the open calls."""
         self.waiting: Final = UnbookedCalls(self._files, self._all_written)
         """Ended calls that are neither booked nor in quarantine."""
+        self.sealing: Final = Sealing(self._files, self.waiting)
         self._left_behind: list[Path] = []
         """Segments of the earlier run."""
         self._damaged: set[int] = set()
@@ -104,30 +107,29 @@ class Journal(Counting):
 
     # -- life ---------------------------------------------------------------------------------------------------
 
-    def open(self) -> Remains:
-        """Read what an earlier run left, and begin a new segment.
+    def read_earlier(self) -> Earlier:
+        """Read what an earlier run left, in a thread if that may take long; raises ``JournalUnusableError``."""
+        return read_earlier(self._directory)
+
+    def open(self, earlier: Earlier | None = None) -> Remains:
+        """Take over what an earlier run left, which is read now if it was not before, and begin a new segment.
 
         The old segments stay until ``settle`` confirms that everything in them is in the new one.
 
         Raises:
             JournalUnusableError: the directory cannot be made, read or written.
         """
-        try:
-            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._left_behind = listed(self._directory, IN_USE, UNBOOKED)
-            remains = read_segments(self._left_behind)
+        self._left_behind, remains = earlier or self.read_earlier()
+        with usable(self._directory):
             self._damaged = {numbered(segment) for segment in remains.damaged}
             self._files.prune()
             self._output.open(self._files.next_number())
             self._first = self._output.number
             self.quarantine.count()
-        except OSError as error:
-            message = f"the journal in {self._directory} cannot be used: {error.strerror or error}; mend state_dir"
-            raise JournalUnusableError(message) from error
         self._unknown = [framed(*frame) for frame in remains.unknown]
         for frame in self._unknown:
             self._output.append(frame)
-        self.waiting.found_on_disk(remains.on_disk)
+        self.waiting.found_on_disk(remains.left_in)
         return remains
 
     def settle(self) -> None:
@@ -151,6 +153,7 @@ class Journal(Counting):
                 self.waiting.add_files(numbered(segment), numbered(segment) + 1)
         self._left_behind = []
         self._files.prune()
+        self.sealing.begun(self._first)
 
     def close(self) -> None:
         """Write and sync what is left."""
@@ -364,6 +367,7 @@ class Journal(Counting):
             output.append(frame)
         if self._write():
             self._first = begun  # not ``output.number``: a full disk may have moved the rest to the reserve
+            self.sealing.begun(begun)
         self._size = 0
         self._retire_segments()
 

@@ -6,6 +6,7 @@ record, in the next time mark and in the record of its booking. One of them is e
 
 from collections import deque
 from collections.abc import Iterable
+from decimal import Decimal
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -14,8 +15,10 @@ import structlog
 
 from vosd.base.cause import HangupSource
 from vosd.base.errors import VosError
+from vosd.base.money import ZERO
 from vosd.callcontrol.bookkeeping import OpenCall, end_of
 from vosd.cdr.record import CallRecord
+from vosd.engine.journal.ends import Ends, EndsBeingRead, ends_beside, split
 from vosd.engine.journal.entries import (
     KIND_ANSWERED,
     KIND_ENDED,
@@ -32,9 +35,10 @@ from vosd.engine.journal.entries import (
     Quarantined,
     Releases,
     entries_in,
+    id_bytes,
     id_text,
 )
-from vosd.engine.journal.files import UNBOOKED, numbered
+from vosd.engine.journal.files import IN_USE, UNBOOKED, numbered
 from vosd.engine.journal.frames import NO_CALL, Damage, Fault, Frame
 from vosd.engine.journal.left_over import apply, legs_of
 from vosd.obs.events import Event
@@ -69,8 +73,14 @@ class Remains(msgspec.Struct):
     """Ended calls that are not booked: the oldest, at most ``UNBOOKED_IN_MEMORY``."""
     segment_of: dict[str, int] = {}
     """Number of the segment of each of them."""
-    on_disk: dict[str, int] = {}
-    """The others by call id, with the number of the segment that has the record."""
+    on_disk: dict[bytes, int] = {}
+    """The others by call id, 16 bytes, with the number of the segment that has the record."""
+    left_in: dict[int, bytes] = {}
+    """Their ids by that number, when all is read."""
+    owed_on_disk: dict[str, Decimal] = {}
+    """What they will take from each account, when all is read."""
+    _ends: dict[int, Ends] = {}
+    _being_read: dict[int, EndsBeingRead] = {}
     cut: dict[str, Cut] = {}
     """Ended calls whose record is damaged."""
     placed: dict[str, list[InviteSnapshot]] = {}
@@ -144,7 +154,7 @@ class Remains(msgspec.Struct):
                     self._forget(call_id)
                     self.unbooked.pop(call_id, None)
                     self.segment_of.pop(call_id, None)
-                    self.on_disk.pop(call_id, None)
+                    self.on_disk.pop(id_bytes(call_id), None)
             case PlacedCall():
                 self.placed.setdefault(entry.call_id, []).append(entry.invite)
                 if entry.caller is not None:
@@ -193,7 +203,34 @@ class Remains(msgspec.Struct):
             if segment is not None and record.call_id not in self.segment_of:
                 self.segment_of[record.call_id] = numbered(segment)
         else:
-            self.on_disk[record.call_id] = numbered(segment)
+            number, call = numbered(segment), id_bytes(record.call_id)
+            self.on_disk[call] = number
+            self._being_read.setdefault(number, EndsBeingRead()).ended(call, record.postings)
+
+    def take_ends(self, number: int, ends: Ends) -> None:
+        """Apply what a segment says of ended calls, without reading it; nothing else of it counts."""
+        self._ends[number] = ends
+        for call in split(ends.settled):
+            self.on_disk.pop(call, None)
+            if self.unbooked:
+                self.unbooked.pop(id_text(call), None)
+        known = {id_bytes(call_id) for call_id in self.unbooked}
+        self.on_disk.update(dict.fromkeys((call for call in split(ends.ids) if call not in known), number))
+
+    def add_up(self) -> None:
+        """Add up what the calls on disk owe, when all segments are read."""
+        for number, being_read in self._being_read.items():
+            self._ends[number] = being_read.whole(0)
+        self._being_read.clear()
+        left: dict[int, list[bytes]] = {}
+        for call, number in self.on_disk.items():
+            left.setdefault(number, []).append(call)
+        for number in sorted(left):
+            calls = left[number]
+            self.left_in[number] = b"".join(calls)
+            for account, amount in self._ends[number].taken_by(set(calls)).items():
+                self.owed_on_disk[account] = self.owed_on_disk.get(account, ZERO) + amount
+        self._ends.clear()
 
     def _note_end(self, record: CallRecord) -> None:
         """Remember the gateway of a call that we released just now: the BYE may not have been sent, or received."""
@@ -266,9 +303,17 @@ def read_segments(segments: Iterable[Path]) -> Remains:
         OSError: a segment cannot be read at all.
     """
     remains = Remains()
+    is_read_whole = False
     for segment in segments:
+        # Of a run's own files the first that is read whole may have what counts of running calls.
+        ends = None if is_read_whole and segment.suffix == IN_USE else ends_beside(segment)
+        if ends is not None:
+            remains.take_ends(numbered(segment), ends)
+            continue
+        is_read_whole = is_read_whole or segment.suffix == IN_USE
         with segment.open("rb") as file:
             read_segment(file, segment, remains)
+    remains.add_up()
     return remains
 
 
@@ -281,6 +326,8 @@ def read_segment(file: BinaryIO, segment: Path, remains: Remains) -> None:
                 remains.take(part, segment)
             case Damage():
                 _note_damage(part, segment, remains, counts_ends_only=counts_ends_only)
+            case Frame() if counts_ends_only:
+                _set_aside(segment, remains)
             case _ if counts_ends_only:
                 continue  # what still counted was written again; instants may be those of another boot
             case Frame():
@@ -293,8 +340,19 @@ def _note_unknown(frame: Frame, segment: Path, remains: Remains) -> None:
     if sum(len(each.payload) for each in remains.unknown) + len(frame.payload) <= UNKNOWN_BYTES_MAX:
         _log.warning("journal_record_unknown", means="it is kept", file=segment.name, kind=frame.kind)
         remains.unknown.append(frame)
-    elif segment not in remains.damaged:
-        _log.error("journal_file_set_aside", means="it holds many records of another version", file=segment.name)
+    else:
+        _set_aside(segment, remains)
+
+
+def _set_aside(segment: Path, remains: Remains) -> None:
+    """Keep a file for the version that has written it: its records may be ended calls that nothing else has."""
+    if segment not in remains.damaged:
+        _log.error(
+            Event.JOURNAL_FILE_SET_ASIDE,
+            file=segment.name,
+            means="it holds records of another version of vosd, and is kept",
+            do="vosd spool check FILE; vosd spool salvage --book FILE by the version that has written it",
+        )
         remains.damaged.add(segment)
 
 

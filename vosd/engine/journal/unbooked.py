@@ -4,9 +4,7 @@ A file is in use until the count of it and of every older one is zero.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from decimal import Decimal
 from itertools import takewhile
-from operator import itemgetter
 
 from vosd.cdr.record import CallRecord
 from vosd.engine.journal.backlog import Backlog
@@ -52,11 +50,10 @@ class UnbookedCalls:
         """Note that the record of a call is nowhere but in the files, until it is read back."""
         self._backlog.add(call_id, self._file_of.pop(call_id))
 
-    def found_on_disk(self, number_of: Mapping[str, int]) -> None:
-        """Count calls of an earlier run of which only the file of that number has the record."""
-        for call_id, number in sorted(number_of.items(), key=itemgetter(1)):
-            self._count_in[number] = self._count_in.get(number, 0) + 1
-            self._backlog.add(call_id, number)
+    def found_on_disk(self, ids_in: Mapping[int, bytes]) -> None:
+        """Count calls of an earlier run of which only the file of that number has the record: their ids in a row."""
+        for number, ids in ids_in.items():
+            self._count_in[number] = self._count_in.get(number, 0) + self._backlog.add_ids(ids, number)
 
     async def read_back(self, most: int) -> list[CallRecord]:
         """Read the oldest calls that were left on disk, at most so many.
@@ -68,14 +65,6 @@ class UnbookedCalls:
         for each in found:
             self._file_of[each.record.call_id] = each.number
         return [each.record for each in found]
-
-    def owed_on_disk(self) -> dict[str, Decimal]:
-        """Read what the calls on disk will take from each account; this may take a second for 50,000 calls.
-
-        Raises:
-            OSError: a file cannot be read.
-        """
-        return self._backlog.owed()
 
     def ids_on_disk(self) -> set[bytes]:
         """Return the ids of the calls that were left on disk, each of 16 bytes."""
@@ -107,6 +96,11 @@ class UnbookedCalls:
     def forget_file(self, number: int) -> None:
         """Count a file no longer, which is out of use."""
         del self._count_in[number]
+
+    def behind_the_oldest(self) -> list[int]:
+        """Return the numbers of the oldest file that holds such calls and of all behind it, the oldest first."""
+        oldest = self.oldest_file
+        return [] if oldest is None else sorted(number for number in self._count_in if number >= oldest)
 
     @property
     def oldest_file(self) -> int | None:

@@ -1,0 +1,133 @@
+"""``python -m bench.restart [CALLS] [BACKLOG]``: kill -9 with calls up, and how long until new ones are taken.
+
+CALLS (5,000) are held by SIPp through the real switch on MariaDB, which is then killed and executed again. Printed is
+the time from that to the first 200 of a new call, by the wall clock and by the processor, and what the log says of the
+start. BACKLOG (0; 360,000 is an hour's outage at 100 a second) calls wait in the journal for their booking then: they
+are written to it between the kill and the start, as an outage leaves them.
+"""
+
+import asyncio
+import sys
+import tempfile
+import time
+from datetime import datetime
+from pathlib import Path
+
+from vosd.callcontrol.bookkeeping import OpenCall
+from vosd.engine.clock import SystemClock
+from vosd.engine.journal import Journal
+from vosd.engine.journal.files import IN_USE, listed, numbered
+from vosd.testing.data.builders import applied_rate
+from vosd.testing.data.records import answered_call
+from vosd.testing.sockets.loopback import Endpoint
+from vosd.testing.sockets.peer import OutgoingCall, Peer, UnexpectedError
+
+from .load import caller, vendor
+from .process import cpu_of, family_cpu_of
+from .targets import SWITCH, Target, on_mariadb
+
+RATE = 100
+HELD_MS = 600_000
+PROBE = Endpoint("127.0.0.1", 15_204)
+PATIENCE_S = 0.2
+AT_ONCE = 100
+BEFORE = 1_000
+"""The files of the switch get so much higher numbers, so that those of the backlog are older."""
+SELL, BUY = applied_rate("0.60"), applied_rate("0.30")
+
+
+def leave_backlog(directory: Path, calls: int) -> None:
+    """Put files with ended calls before those of the switch, as it leaves them in an outage."""
+    for path in reversed(listed(directory, IN_USE)):
+        path.rename(path.with_name(f"journal-{numbered(path) + BEFORE:08d}{IN_USE}"))
+    aside = directory.parent / "backlog"
+    asyncio.run(_write_backlog(aside, calls))
+    for path in aside.glob("journal-*"):
+        path.rename(directory / path.name)
+
+
+async def _write_backlog(directory: Path, calls: int) -> None:
+    journal = Journal(directory)
+    journal.open()
+    journal.settle()
+    for index in range(calls):
+        record = answered_call(index)
+        journal.answered(OpenCall(record, SELL, BUY, index))
+        journal.ended(record)
+        journal.waiting.leave_on_disk(record.call_id)
+        if index % AT_ONCE == 0:
+            journal.flush()
+            await asyncio.sleep(0)
+    journal.flush()
+    await journal.sealing.seal()
+    journal.close()
+
+
+def hold(target: Target, calls: int) -> None:
+    """Wait until so many calls are up."""
+    assert target.held is not None
+    deadline = time.monotonic() + calls / RATE + 240
+    while (held := target.held()) < calls:
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"{held} of {calls} calls are up")
+        time.sleep(0.5)
+
+
+def first_call(peer: Peer) -> None:
+    """Try calls until one is answered."""
+    for number in range(10_000):
+        call = OutgoingCall(peer, SWITCH, f"442079460{number:03}")
+        call.invite()
+        try:
+            call.answered(PATIENCE_S)
+        except UnexpectedError:
+            continue
+        call.hang_up()
+        return
+
+
+def main() -> None:
+    """Measure, and print."""
+    calls = int(sys.argv[1]) if len(sys.argv) > 1 else 5_000
+    backlog = int(sys.argv[2]) if len(sys.argv) > 2 else 0
+    with tempfile.TemporaryDirectory(prefix="vosd-bench-") as scratch:
+        place = Path(scratch)
+        with on_mariadb(place) as target, vendor(place):
+            daemon = target.daemon
+            assert daemon is not None
+            with caller(place, SWITCH, rate=RATE, calls=calls, held_ms=HELD_MS):
+                hold(target, calls)
+                time.sleep(2)
+                daemon.kill()
+                if backlog:
+                    leave_backlog(place / "var" / "journal", backlog)
+                began, wall = time.perf_counter(), SystemClock().now().wall / 1_000
+                daemon.start(wait=False)
+                with Peer(PROBE) as peer:
+                    first_call(peer)
+                took_s = time.perf_counter() - began
+                cpu, family = cpu_of(daemon.pid), family_cpu_of(daemon.pid)
+                time.sleep(1)
+                status = daemon.ask("status")
+                print(
+                    f"{status['calls']} calls go on, {status['spool_rows']} wait for the database;"
+                    f" a new call is answered {took_s:.2f} s after the start;"
+                    f" processor {cpu.total:.2f} s, with its processes {family.total:.2f} s"
+                )
+                _print_steps(daemon.log(), wall)
+
+
+def _print_steps(lines: list[dict[str, object]], since: float) -> None:
+    for line in lines:
+        at = line.get("timestamp")
+        if isinstance(at, str) and (s := time_of(at) - since) > 0:
+            print(f"  {s:6.2f} s {line.get('event')}")
+
+
+def time_of(text: str) -> float:
+    """Return the seconds since 1970 of a time of the log."""
+    return datetime.fromisoformat(text).timestamp()
+
+
+if __name__ == "__main__":
+    main()

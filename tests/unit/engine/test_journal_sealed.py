@@ -1,0 +1,175 @@
+"""A start that finds copies of the ends of older files knows what it would know by reading the files."""
+
+import random
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from doubles.journals import new_journal, open_call, opened
+from structlog.testing import capture_logs
+
+from vosd.base.clock import Instant
+from vosd.engine.journal import Journal, Remains, replay, sealing
+from vosd.engine.journal.entries import id_bytes
+from vosd.engine.journal.files import DAMAGED, ENDS, IN_USE, UNBOOKED, listed
+from vosd.engine.journal.frames import framed
+from vosd.engine.journal.replay import read_segments
+from vosd.testing.data.records import answered_call, call_id
+
+SEGMENT = 20_000
+FOREIGN = framed(77, bytes(16), 0, b"of a later version")
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sealing, "PAUSE_S", 0)
+    monkeypatch.setattr(replay, "UNBOOKED_IN_MEMORY", 3)
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    return tmp_path / "journal"
+
+
+def fill(journal: Journal, calls: int, *, first: int = 0, seed: int = 1) -> None:
+    """Let calls be answered, end and be booked, in any order; every tenth goes on."""
+    draw = random.Random(seed)
+    running: list[int] = []
+    ended: list[str] = []
+    for index in range(first, first + calls):
+        journal.answered(open_call(index, 1_000 + index))
+        running.append(index)
+        draw.shuffle(running)
+        while len(running) > 5:
+            one = running.pop()
+            if one % 10:
+                journal.ended(answered_call(one, customer_account=f"a{one % 3}", fee=Decimal(one)))
+                ended.append(call_id(one))
+        if draw.random() < 0.2 and ended:
+            done = draw.sample(ended, len(ended) // 3)
+            journal.booked(done)
+            ended = [each for each in ended if each not in done]
+        journal.tick(Instant(2_000 + index, 9_000 + index), has_calls=True)
+
+
+def read(directory: Path) -> Remains:
+    return read_segments(listed(directory, IN_USE, UNBOOKED))
+
+
+def known(remains: Remains) -> tuple[object, ...]:
+    """Return what the next run goes by, wherever the records are."""
+    owed = dict(remains.owed_on_disk)
+    for record in remains.unbooked.values():
+        for posting in record.postings:
+            if posting.amount < 0:
+                owed[posting.account] = owed.get(posting.account, Decimal(0)) + posting.amount
+    waiting = {id_bytes(each) for each in remains.unbooked} | remains.on_disk.keys()
+    return remains.open_calls, waiting, {name: owed[name] for name in owed if owed[name]}, remains.last_mono
+
+
+@pytest.mark.parametrize("seed", range(8))
+async def test_a_start_knows_the_same_with_and_without_the_copies(directory, seed):
+    journal = opened(directory, segment_bytes=SEGMENT)
+    fill(journal, 120, seed=seed)
+    await journal.sealing.seal()
+    fill(journal, 60, first=200, seed=seed)
+    copies = [*directory.glob(f"*{ENDS}")]
+    assert len(copies) >= 3
+    with_copies = read(directory)
+    for copy in copies:
+        copy.unlink()
+    without = read(directory)
+    assert known(with_copies) == known(without)
+    assert with_copies.on_disk
+    assert with_copies.open_calls
+
+
+async def test_a_file_with_a_copy_is_not_read(directory):
+    journal = opened(directory, segment_bytes=SEGMENT)
+    fill(journal, 120)
+    await journal.sealing.seal()
+    expected = known(read(directory))
+    (oldest, *_) = listed(directory, IN_USE)
+    oldest.write_bytes(bytes(oldest.stat().st_size))
+    assert known(read(directory)) == expected
+    oldest.write_bytes(bytes(SEGMENT))
+    assert known(read(directory)) != expected, "the copy is not that of a file of another size"
+
+
+async def test_a_damaged_copy_is_not_used(directory):
+    journal = opened(directory, segment_bytes=SEGMENT)
+    fill(journal, 120)
+    await journal.sealing.seal()
+    expected = known(read(directory))
+    (copy, *_) = sorted(directory.glob(f"*{ENDS}"))
+    content = bytearray(copy.read_bytes())
+    content[len(content) // 2] ^= 1
+    copy.write_bytes(content)
+    with capture_logs() as log:
+        assert known(read(directory)) == expected
+    assert [line["event"] for line in log] == ["journal_ends_unusable"]
+
+
+async def test_nothing_behind_a_damaged_file_gets_a_copy(directory):
+    """What the file has of running calls is needed to close those whose ends are damaged."""
+    journal = opened(directory, segment_bytes=SEGMENT)
+    fill(journal, 200)
+    files = listed(directory, IN_USE)
+    with files[1].open("r+b") as file:
+        file.seek(files[1].stat().st_size // 2)
+        file.write(b"damage")
+    with capture_logs() as log:
+        await journal.sealing.seal()
+        await journal.sealing.seal()
+    assert [path.stem for path in directory.glob(f"*{ENDS}")] == [files[0].stem]
+    assert [line["event"] for line in log] == ["journal_file_not_sealed"]
+
+
+async def test_a_copy_goes_with_its_file(directory):
+    journal = opened(directory, segment_bytes=SEGMENT)
+    fill(journal, 60)
+    await journal.sealing.seal()
+    assert [*directory.glob(f"*{ENDS}")]
+    journal.booked([call_id(index) for index in range(60)])
+    assert not [*directory.glob(f"*{ENDS}")]
+
+
+async def test_files_of_an_earlier_run_get_copies_too_and_those_without_a_file_are_removed(directory):
+    journal = opened(directory, segment_bytes=SEGMENT)
+    fill(journal, 60)
+    (directory / f"journal-00000099{ENDS}").write_bytes(b"")
+    again = opened(directory, segment_bytes=SEGMENT)
+    assert listed(directory, UNBOOKED)
+    await again.sealing.seal()
+    assert {path.stem for path in directory.glob(f"*{ENDS}")} == {path.stem for path in listed(directory, UNBOOKED)}
+    third = new_journal(directory)
+    assert set(third.open().left_in) <= {*again.waiting.files()}
+
+
+async def test_in_normal_operation_no_copy_is_written(directory):
+    journal = opened(directory, segment_bytes=SEGMENT)
+    for index in range(60):
+        journal.answered(open_call(index))
+        journal.ended(answered_call(index))
+        journal.booked([call_id(index)])
+    assert journal.sealing.due() == []
+
+
+async def test_a_file_of_unbooked_calls_with_records_of_another_version_is_kept_for_it(directory):
+    """It may hold ended calls of which no other file has the records."""
+    journal = opened(directory)
+    for index in range(8):
+        journal.ended(answered_call(index))
+    journal.flush()
+    opened(directory)  # after a kill: the calls stay in a file of which only ends count
+    (left,) = listed(directory, UNBOOKED)
+    with left.open("ab") as file:
+        file.write(FOREIGN)
+    with capture_logs() as log:
+        journal = opened(directory)
+    assert [line["file"] for line in log if line["event"] == "journal_file_set_aside"] == [left.name]
+    await journal.sealing.seal()
+    assert not left.with_suffix(ENDS).exists()
+    journal.booked([record.call_id for record in await journal.waiting.read_back(8)])
+    assert [path.stem for path in listed(directory, DAMAGED)] == [left.stem]
+    assert not listed(directory, UNBOOKED)

@@ -1,0 +1,119 @@
+"""A journal that takes long to read: the lease is renewed meanwhile, and the calls are no older for it."""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from doubles.journals import open_call, opened
+from structlog.testing import capture_logs
+
+from vosd.base.secret import Secret
+from vosd.cdr.lease import Claimant, DatabaseState
+from vosd.engine.booking import database_watch
+from vosd.engine.journal import JournalUnusableError
+from vosd.engine.journal.earlier import Earlier
+from vosd.engine.service import SwitchService
+from vosd.engine.settings import Settings
+from vosd.net.resolve import Resolver
+from vosd.sip.flows import Listener
+from vosd.sip.settings import SipSettings
+from vosd.storage.memory.lease import MemoryLease
+from vosd.storage.memory.registrations import MemoryRegistrations
+from vosd.storage.memory.store import MemoryStore
+from vosd.testing.data.builders import catalogue
+from vosd.testing.virtual.clock import ManualClock
+
+LONG_MS = 400_000
+"""Longer than ``resume_within``."""
+
+
+class CountedLease(MemoryLease):
+    """A lease that says when it was renewed often enough."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        super().__init__(store, has_ended=lambda _: True)
+        self.left = 4
+        self.is_renewed = threading.Event()
+
+    async def hold(self, claimant: Claimant) -> DatabaseState:
+        self.left -= 1
+        if not self.left:
+            self.is_renewed.set()
+        return await super().hold(claimant)
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+def lease() -> CountedLease:
+    return CountedLease(MemoryStore())
+
+
+@pytest.fixture
+def service(tmp_path: Path, clock: ManualClock, lease: CountedLease) -> SwitchService:
+    settings = Settings(
+        node="sw1",
+        listen=(),
+        advertise=None,
+        sip=SipSettings(),
+        database_url=Secret(""),
+        state_dir=tmp_path,
+        control_socket=tmp_path / "unused",
+    )
+    listeners = [Listener("127.0.0.1", 5060, "udp", "udp:127.0.0.1:5060")]
+    store, resolver = MemoryStore(), Resolver((), 1, 1)
+    return SwitchService(settings, catalogue([]), store, MemoryRegistrations(), lease, clock, listeners, resolver)
+
+
+async def started(service: SwitchService, while_reading: Callable[[], None]) -> list[str]:
+    """Start and stop a switch; return the names of what it logged."""
+    read = service._journal.read_earlier
+
+    def read_slowly() -> Earlier:
+        while_reading()
+        return read()
+
+    service._journal.read_earlier = read_slowly
+    await service.database.begin(Claimant("sw1", "this", "host", 1, ""))
+    await service.learn()
+    with capture_logs() as log:
+        try:
+            await service.start()
+            await service.stop()
+        finally:
+            await service.database.end()
+    return [line["event"] for line in log]
+
+
+async def test_the_lease_is_renewed_while_the_journal_is_read(service, lease, monkeypatch):
+    monkeypatch.setattr(database_watch, "RENEW_S", 0.001)
+    renewed = []
+    await started(service, lambda: renewed.append(lease.is_renewed.wait(10)))
+    assert renewed == [True]
+
+
+@pytest.mark.parametrize(("killed_before_ms", "continues"), [(20_000, True), (LONG_MS, False)])
+async def test_how_long_the_switch_was_away_is_counted_to_its_start(
+    service, clock, tmp_path, killed_before_ms, continues
+):
+    journal = opened(tmp_path / "journal")
+    journal.answered(open_call(1, clock.now().mono))
+    journal.tick(clock.now(), has_calls=True)
+    clock.move_to(clock.now().mono + killed_before_ms)
+    events = await started(service, lambda: clock.move_to(clock.now().mono + LONG_MS))
+    assert ("calls_continued" in events, "calls_not_continued" in events) == (continues, not continues)
+
+
+async def test_a_start_that_fails_leaves_nothing_running(service):
+    def fail() -> None:
+        raise JournalUnusableError("the disk")
+
+    before = asyncio.all_tasks()
+    with pytest.raises(JournalUnusableError, match="the disk"):
+        await started(service, fail)
+    assert asyncio.all_tasks() == before

@@ -1,0 +1,101 @@
+"""Writes beside older files of the journal which ended calls they have, while the database is away (ADR 76).
+
+A file is due when calls of it still wait some seconds after the next one was begun: in normal operation it is out of
+use by then. It is read in a thread, a small part at a time, so that running calls are not delayed.
+"""
+
+import asyncio
+import os
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from vosd.engine.journal.ends import EndsBeingRead, Unsealable, read_ends, write_ends
+from vosd.engine.journal.files import ENDS, IN_USE, Files
+from vosd.engine.journal.unbooked import UnbookedCalls
+
+LATER_S: Final = 5.0
+"""How long after the beginning of a file the older ones are looked at. Calls of the last second before a kill are still
+to be read whole: their gateways are released again."""
+RECORDS_AT_ONCE: Final = 100
+"""About a millisecond."""
+PAUSE_S: Final = 0.005
+
+_log = structlog.get_logger()
+
+
+class Sealing:
+    """The files of one journal that have such a copy, and the one task that writes it."""
+
+    def __init__(self, files: Files, waiting: UnbookedCalls) -> None:
+        self._files = files
+        self._waiting = waiting
+        self._whole: set[int] = set()
+        """Files that begin with all that older ones have of running calls."""
+        self._given_up: set[int] = set()
+        self._has_begun = asyncio.Event()
+
+    def begun(self, number: int) -> None:
+        """Note that everything of older files but ended calls is in this one."""
+        oldest = self._waiting.oldest_file or number
+        self._whole = {each for each in self._whole if each >= oldest} | {number}
+        self._has_begun.set()
+
+    def due(self) -> list[int]:
+        """Return the files that are to be read, the oldest first.
+
+        None behind a file in use that cannot be sealed: a start reads everything behind that whole.
+        """
+        last = max(self._whole, default=0)
+        due: list[int] = []
+        for number in self._waiting.behind_the_oldest():
+            path = self._files.in_use(number)
+            is_given_up = number in self._given_up
+            if number >= last or (path.suffix == IN_USE and (is_given_up or number + 1 not in self._whole)):
+                break
+            if not is_given_up and not path.with_suffix(ENDS).exists():
+                due.append(number)
+        return due
+
+    async def run(self) -> None:
+        """Do the work whenever a file was begun; runs until cancelled."""
+        while True:
+            await self._has_begun.wait()
+            self._has_begun.clear()
+            await asyncio.sleep(LATER_S)
+            await self.seal()
+
+    async def seal(self) -> None:
+        """Write what is due now."""
+        loop = asyncio.get_running_loop()
+        while due := self.due():
+            number = due[0]
+            path, found = self._files.in_use(number), EndsBeingRead()
+            try:
+                with path.open("rb") as file:
+                    steps, goes_on = read_ends(file, found), True
+                    while goes_on:
+                        goes_on = await loop.run_in_executor(None, _take_some, steps)
+                        await asyncio.sleep(PAUSE_S)
+                await loop.run_in_executor(None, _write, path, self._files.in_use(number + 1), found)
+            except (Unsealable, OSError) as error:
+                self._given_up.add(number)
+                if not isinstance(error, FileNotFoundError):  # else its calls were booked meanwhile
+                    _log.warning("journal_file_not_sealed", file=path.name, means="a start reads it", why=repr(error))
+            self._files.forget_ends_of(path)
+
+
+def _take_some(steps: Iterator[None]) -> bool:
+    """Read some records; return whether more may follow."""
+    return sum(1 for _ in islice(steps, RECORDS_AT_ONCE)) == RECORDS_AT_ONCE
+
+
+def _write(path: Path, following: Path, found: EndsBeingRead) -> None:
+    """Sync the file that replaces this one, then write the copy, which says so."""
+    if following.exists():
+        with following.open("rb") as file:
+            os.fdatasync(file.fileno())
+    write_ends(path, found.whole(path.stat().st_size))
