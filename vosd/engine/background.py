@@ -2,7 +2,8 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
 from typing import Any, Final
 
 import structlog
@@ -28,6 +29,15 @@ class BackgroundTasks:
     def run(self, name: str, work: Work) -> None:
         """Start a task that has no end."""
         self._tasks.append(asyncio.create_task(kept_going(name, work), name=name))
+
+    @asynccontextmanager
+    async def stopped_on_failure(self) -> AsyncIterator[None]:
+        """Stop the tasks if the block fails, as a start does."""
+        try:
+            yield
+        except BaseException:
+            await self.stop()
+            raise
 
     async def stop(self) -> None:
         """Cancel all tasks, and wait until they have ended."""

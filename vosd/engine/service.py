@@ -182,15 +182,12 @@ class SwitchService:
     async def start(self) -> None:
         """Recover the earlier run, and start the tasks; raises ``JournalUnusableError`` for a bad ``state_dir``."""
         self._tasks.run("lease", self.database.keep)  # from now on: a long journal is read for longer than it holds
-        try:
+        async with self._tasks.stopped_on_failure():
             remains = await resume(
                 self._journal, self.switch, self.balances, self._copier, self._endpoint.flows, self._boot,
                 self._resume_within_s, self._clock, is_away=self.database.condition is Condition.AWAY,
             )  # fmt: skip
             closed = recover(remains, self._journal, self._recorder, self.balances, self._leftovers.adopt)
-        except BaseException:
-            await self._tasks.stop()
-            raise
         self.switch.report_closed(closed)
         self._state_files.restore()
         self.phone_service.begin()
