@@ -39,8 +39,13 @@ class Message:
         self.data = data
         self.source = source
         self.start_line, *lines = head.split("\r\n")
-        pairs = (line.partition(":") for line in lines)
-        self.headers = [(name.strip().lower(), value.strip()) for name, _, value in pairs]
+        self.headers: list[tuple[str, str]] = []
+        self._by_name: dict[str, list[str]] = {}
+        for line in lines:
+            field, _, value = line.partition(":")
+            name, value = field.strip().lower(), value.strip()
+            self.headers.append((name, value))
+            self._by_name.setdefault(name, []).append(value)
         words = self.start_line.split(" ")
         self.status = int(words[1]) if words[0] == "SIP/2.0" else None
         """The code of a response; None for a request."""
@@ -52,15 +57,11 @@ class Message:
 
     def __getitem__(self, name: str) -> str:
         """Return the first header of that name; KeyError where there is none."""
-        values = self.every(name)
-        if not values:
-            raise KeyError(name)
-        return values[0]
+        return self._by_name[name.lower()][0]
 
     def every(self, name: str) -> list[str]:
         """Return every header of that name, in order."""
-        wanted = name.lower()
-        return [value for header, value in self.headers if header == wanted]
+        return [*self._by_name.get(name.lower(), ())]
 
     def listed(self, name: str) -> list[str]:
         """Return every value of a header that is a list of words."""

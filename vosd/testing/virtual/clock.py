@@ -15,4 +15,5 @@ class ManualClock:
 
     def move_to(self, mono: int) -> None:
         """Move to ``mono`` milliseconds; an earlier time is ignored."""
-        self._now = self._now.plus(max(mono - self._now.mono, 0))
+        if mono > self._now.mono:
+            self._now = self._now.plus(mono - self._now.mono)

@@ -1,6 +1,6 @@
 """One switch on the virtual wire: endpoint, calls and credits as in the daemon, without journal and database."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from decimal import Decimal
 from itertools import count
 from typing import Any, Final
@@ -278,10 +278,10 @@ class Exchange:
         self.flush()
 
     def _next_due(self) -> int | None:
-        dues: Iterable[int | None] = (
-            self.endpoint.next_timer(), self.switch.next_deadline(), self.registrations.next_end()
-        )  # fmt: skip
-        due = min((each for each in dues if each is not None), default=None)
+        due = None
+        for each in (self.endpoint.next_timer(), self.switch.next_deadline(), self.registrations.next_end()):
+            if each is not None and (due is None or each < due):
+                due = each
         return None if due is None else due + self._lateness_ms
 
     def _fire(self) -> None:

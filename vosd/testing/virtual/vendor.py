@@ -80,6 +80,7 @@ class Vendor(UserAgent):
         self.script = script or answers()
         self.by_number: Mapping[str, Script] = {}
         self.calls: list[IncomingCall] = []
+        self._by_call_id: dict[str, list[IncomingCall]] = {}
 
     @property
     def only_call(self) -> "IncomingCall":
@@ -93,7 +94,7 @@ class Vendor(UserAgent):
         An INVITE that was refused may be said again in another way: with the same Call-ID and a new number.
         """
         call_id = request["Call-ID"]
-        known = [each for each in self.calls if each.call_id == call_id]
+        known = self._by_call_id.get(call_id, [])
         number = request["CSeq"].partition(" ")[0]
         call = next((each for each in known if each.tag == request.to_tag), None)
         if call is None and not request.to_tag:
@@ -105,7 +106,10 @@ class Vendor(UserAgent):
         elif request.method == "INVITE":
             called = request.start_line.partition(":")[2].partition("@")[0]
             script = self.by_number.get(called, self.script)
-            self.calls.extend(IncomingCall(self, request, each) for each in (script, *script.forks))
+            for each in (script, *script.forks):
+                taken = IncomingCall(self, request, each)
+                self.calls.append(taken)
+                self._by_call_id.setdefault(taken.call_id, []).append(taken)
         elif request.method != "ACK":
             self.reply(request, 481)
 

@@ -179,15 +179,21 @@ class Wire:
 
     def _step(self, until: int) -> bool:
         """Run the next delivery, timer or action that is due by ``until``; False if there is none."""
-        dues = [(due, each) for each in self._clockworks if (due := each.next_due()) is not None]
-        first = min(dues, key=lambda pair: pair[0], default=None)
-        if self._agenda and (first is None or self._agenda[0][0] <= first[0]):
-            if self._agenda[0][0] > until:
+        first: tuple[int, Clockwork] | None = None
+        for clockwork in self._clockworks:
+            due = clockwork.next_due()
+            if due is not None and (first is None or due < first[0]):
+                first = (due, clockwork)
+        agenda = self._agenda
+        while agenda and agenda[0][2].action is None:
+            heappop(agenda)
+        if agenda and (first is None or agenda[0][0] <= first[0]):
+            if agenda[0][0] > until:
                 return False
-            at, _, appointment = heappop(self._agenda)
+            at, _, appointment = heappop(agenda)
             self.clock.move_to(at)
-            if appointment.action is not None:
-                appointment.action()
+            assert appointment.action is not None
+            appointment.action()
             return True
         if first is None or first[0] > until:
             return False
