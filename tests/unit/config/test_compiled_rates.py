@@ -1,19 +1,21 @@
 """Compiled rate files: kept by content, compiled by processes of their own, never trusted when damaged."""
 
 import os
+import subprocess
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from threading import Event, Thread
 
 import pytest
+from doubles.forked_compiler import Subprocesses
 
 from vosd.billing.rate_columns import RateColumns
 from vosd.billing.rate_file import RateFile
 from vosd.billing.rates import Rate
 from vosd.catalogue.losses import Busy, objections
 from vosd.catalogue.problems import ConfigError
-from vosd.config.assembly import rate_orders
+from vosd.config.assembly import rate_compilers, rate_orders
 from vosd.config.assembly.rate_compilers import CompilerProcesses
 from vosd.config.assembly.rate_store import KEPT_S, RateStore
 from vosd.config.assembly.rate_tables import StoredTables, tables_for_reader, tables_of_reload, tables_of_switch
@@ -60,7 +62,8 @@ class Deck:
 @pytest.fixture
 def deck(site, monkeypatch):
     monkeypatch.setattr(rate_orders, "SMALL_BYTES", -1)
-    monkeypatch.setattr(os, "cpu_count", lambda: 1)  # one process for both groups: its start takes half a second
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)  # one process for both groups
+    monkeypatch.setattr(rate_compilers, "subprocess", Subprocesses)
     return Deck(site)
 
 
@@ -85,6 +88,7 @@ def prices(loaded, group: str) -> dict[str, str]:
 
 def test_the_first_load_compiles_and_the_next_one_finds_the_files(deck, started, monkeypatch):
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(rate_compilers, "subprocess", subprocess)  # the program itself
     first = deck.load()
     assert len(started) == 2
     assert prices(first, "sell") == {"44": "0.60", "4420": "0.50"}
