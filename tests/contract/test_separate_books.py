@@ -18,6 +18,10 @@ from vosd.storage.queries import SqlQueries
 from vosd.storage.separate_books import SeparateBooks
 from vosd.testing.data.records import answered_call, call_id
 
+MARIADB_ALONE = pytest.mark.parametrize(
+    "database_url", [pytest.param("mariadb", marks=pytest.mark.mariadb)], indirect=True
+)
+"""For what lies between the two processes: each start of one takes a second."""
 FEE = Decimal("0.012345")
 COST = Decimal("0.009876")
 
@@ -46,6 +50,7 @@ async def test_a_batch_is_booked_by_another_process_with_every_column(books, dat
     assert stored.record.fee_breakdown == batch[149].fee_breakdown
 
 
+@MARIADB_ALONE
 async def test_records_that_can_never_be_booked_are_named_and_the_others_are_booked(books):
     strange = answered_call(3, fee=Decimal("0.123456789"), postings=())
     with pytest.raises(RejectedRecords) as error:
@@ -55,6 +60,7 @@ async def test_records_that_can_never_be_booked_are_named_and_the_others_are_boo
     assert error.value.standings["acme"] == Standing(-2 * FEE, 2)
 
 
+@MARIADB_ALONE
 async def test_bytes_of_a_peer_that_are_no_text_are_stored_as_everywhere(books, database):
     batch = [*calls(1), answered_call(2, caller_in="\udcff1000")]
     assert (await books.book(batch))["acme"].seq == 1
@@ -63,6 +69,7 @@ async def test_bytes_of_a_peer_that_are_no_text_are_stored_as_everywhere(books, 
     assert stored.record.caller_in == "\\udcff1000"
 
 
+@MARIADB_ALONE
 async def test_a_record_that_cannot_be_sent_is_judged_by_the_database_as_everywhere(books):
     huge = answered_call(3, hold_time_ms=2**70, postings=())
     with pytest.raises(RejectedRecords) as error:
@@ -97,6 +104,7 @@ async def test_a_process_that_is_killed_within_a_batch_leaves_it_whole_or_not_at
         assert (await booking)["acme"] == Standing(-expected * FEE, expected)
 
 
+@MARIADB_ALONE
 async def test_a_batch_that_was_cancelled_does_not_reply_to_the_next_one(books):
     await books.book(calls(1))
     booking = asyncio.ensure_future(books.book(calls(2, 3)))
@@ -124,6 +132,7 @@ async def test_errors_of_the_database_keep_their_meaning(tmp_path):
         await database.close()
 
 
+@MARIADB_ALONE
 async def test_the_process_ends_when_its_books_are_closed_and_ignores_signals_for_the_group(books):
     await books.book(calls(1))
     process = books._bookkeeper.process

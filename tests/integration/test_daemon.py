@@ -283,7 +283,7 @@ def test_a_database_without_schema_is_told_to_be_migrated(tmp_path: Path) -> Non
 
 
 def test_a_bad_configuration_does_not_start(tmp_path: Path) -> None:
-    refused = refused_start(Daemon(tmp_path, BAD))
+    refused = refused_start(forked.Daemon(tmp_path, BAD))
     assert refused.returncode == 3
     assert len(refused.stderr.splitlines()) == 2
     assert not (tmp_path / "var").exists()

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from doubles.steps import up_to
+from doubles.steps import begin_nothing, up_to
 
 from vosd.config.assembly.remembered import Remembered
 from vosd.config.load import Loaded, load
@@ -12,6 +12,7 @@ from vosd.daemon.start import Started
 from vosd.daemon.systemd import Notifier
 from vosd.engine.booking.balances import CurrencyChangedError
 from vosd.storage.migrate import migrate
+from vosd.storage.separate_books import SeparateBooks
 from vosd.testing.data.builders import applied_rate
 
 
@@ -31,6 +32,7 @@ def loaded_in(directory: Path, currency: str) -> Loaded:
 async def test_a_call_that_begins_while_names_are_looked_up_keeps_the_currency_of_its_account(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dollars_and_euros: tuple[Loaded, Loaded], is_called: bool
 ) -> None:
+    monkeypatch.setattr(SeparateBooks, "start", begin_nothing)
     dollars, euros = dollars_and_euros
     daemon = Daemon(tmp_path / "vosd.yaml", Started(dollars, Remembered()), Notifier(None))
     service = daemon.service

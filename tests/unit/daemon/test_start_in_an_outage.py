@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from doubles.steps import up_to
+from doubles.steps import begin_nothing, up_to
 from structlog.testing import capture_logs
 
 from vosd.cdr.lease import LeaseHeld
@@ -22,6 +22,7 @@ from vosd.storage.books import SqlBooks
 from vosd.storage.lease import SqlLease
 from vosd.storage.migrate import migrate
 from vosd.storage.registrations import SqlRegistrations
+from vosd.storage.separate_books import SeparateBooks
 
 
 @pytest.fixture
@@ -33,6 +34,7 @@ def daemon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Daemon:
         f"sip: {{listen: ['udp:127.0.0.1:14077']}}\ndatabase: {{url: '{url}'}}\nstate_dir: {tmp_path}/var\n"
         f"control_socket: {tmp_path}/vosd.sock\naccounts: [{{id: acme}}]\n"
     )
+    monkeypatch.setattr(SeparateBooks, "start", begin_nothing)
     monkeypatch.setattr(bootstrap, "until_database_answers", partial(until_database_answers, retry_s=0))
     return Daemon(file, Started(load(file), Remembered()), Notifier(None))
 

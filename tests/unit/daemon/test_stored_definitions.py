@@ -7,11 +7,14 @@ from pathlib import Path
 
 import pytest
 import structlog
+from doubles.forked_compiler import Subprocesses
+from doubles.steps import begin_nothing
 from structlog.testing import capture_logs
 
 from vosd.catalogue.decks import DeckVersion
 from vosd.catalogue.problems import ConfigError
 from vosd.cdr.ports import StoreUnavailable
+from vosd.config.assembly import rate_compilers
 from vosd.config.load import load
 from vosd.daemon import bootstrap
 from vosd.daemon.bootstrap import Daemon
@@ -77,16 +80,13 @@ class Site:
         return Daemon(self.file, load_at_start(self.file, self.definitions.read), Notifier(None))
 
 
-async def begin_nothing(_books: SeparateBooks) -> None:
-    """Leave the start of the bookkeeper to the first batch."""
-
-
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     site = Site(tmp_path)
     monkeypatch.setattr(bootstrap, "SqlDecks", lambda _database: site.decks)
     monkeypatch.setattr(bootstrap, "DEFINITIONS", site.definitions)
-    monkeypatch.setattr(SeparateBooks, "start", begin_nothing)  # it starts with the first call, and there is none
+    monkeypatch.setattr(SeparateBooks, "start", begin_nothing)
+    monkeypatch.setattr(rate_compilers, "subprocess", Subprocesses)
     yield site
     structlog.reset_defaults()  # a reload configures the log
 
