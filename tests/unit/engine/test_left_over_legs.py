@@ -96,7 +96,7 @@ def test_a_call_that_has_moved_and_ended_is_not_open_again(directory):
     assert crash_and_read(directory).open_calls == {}
 
 
-def test_a_gateway_whose_bye_may_not_have_left_is_hung_up_once_more(directory):
+def test_a_side_whose_bye_may_not_have_left_is_hung_up_once_more(directory):
     journal = opened(directory)
     caller_side = msgspec.structs.replace(DIALOG, gateway="", invite_sequence=0)
     for index in range(3):
@@ -108,6 +108,7 @@ def test_a_gateway_whose_bye_may_not_have_left_is_hung_up_once_more(directory):
     assert [(each.call_id, each.dialogs) for each in crash_and_read(directory).legs()] == [
         (call_id(2), (DIALOG, caller_side)),
         (call_id(0), (DIALOG,)),
+        (call_id(1), (caller_side,)),
     ]
     journal.ended(msgspec.structs.replace(long_after, ended_at=long_after.ended_at + 5_000))
     journal.flush()

@@ -44,8 +44,11 @@ from vosd.engine.journal.left_over import apply, legs_of
 from vosd.obs.events import Event
 from vosd.sip.dialog.snapshot import CallerSnapshot, InviteSnapshot
 
-RECENT_MS: Final = 1_000
-"""Calls that ended so shortly before the process was killed are released towards their gateways again."""
+RECENT_MS: Final = 4_000
+"""Calls that ended so shortly before the process was killed are released again towards the side that did not end them.
+
+Over TCP a BYE may have to wait for a connection, first to where the peer was seen and then to where its Contact says.
+"""
 UNBOOKED_IN_MEMORY: Final = 5_000
 """Most records of unbooked calls that a start keeps in memory; those behind them stay on disk."""
 UNKNOWN_BYTES_MAX: Final = 1024 * 1024
@@ -233,11 +236,12 @@ class Remains(msgspec.Struct):
         self._ends.clear()
 
     def _note_end(self, record: CallRecord) -> None:
-        """Remember the gateway of a call that we released just now: the BYE may not have been sent, or received."""
+        """Remember the legs of a call that we released just now: the BYE may not have been sent, or received."""
         call = self.open_calls.get(record.call_id)
-        if call is None or record.hangup_source == HangupSource.CALLEE.value:
+        if call is None:
             return
-        dialogs = tuple(leg for leg in call.legs if leg.gateway)
+        over = {HangupSource.CALLEE.value: True, HangupSource.CALLER.value: False}.get(record.hangup_source)
+        dialogs = tuple(leg for leg in call.legs if bool(leg.gateway) is not over)
         if dialogs:
             at = end_of(call, record)
             self._recent.append((at, LeftOver(record.call_id, dialogs)))
