@@ -1,6 +1,7 @@
 """Comparison of CDRs, ledger and balances with what the telephones have seen."""
 
 from collections import Counter
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, Final
 
@@ -19,6 +20,8 @@ class Books:
         self._daemon = daemon
         self.records = 0
         """CDRs of answered calls at the latest comparison."""
+        self.transfers = 0
+        """Completed transfers."""
         self.widest_s = 0.0
         """The largest difference between a CDR's duration and what both sides have seen."""
         self.sharp = 0
@@ -38,9 +41,13 @@ class Books:
             AssertionError: something differs.
         """
         every: list[dict[str, Any]] = self._daemon.ask("cdr", "list", "--limit", "1000000")
-        records = [record for record in every if record["answered_at"] is not None]
-        times = Counter(record["sip_call_id_in"] for record in records)
         answered = phones.answered
+        records: list[dict[str, Any]] = []
+        targets: list[dict[str, Any]] = []
+        for record in every:
+            if record["answered_at"] is not None:
+                (targets if _is_to_target(record, answered) else records).append(record)
+        times = Counter(record["sip_call_id_in"] for record in records)
         assert {call_id: times[call_id] for call_id in times if times[call_id] != 1} == {}, "booked more than once"
         missing = answered.keys() - times.keys()
         assert not missing, "answered calls without a CDR:\n" + "\n".join(str(answered[each]) for each in missing)
@@ -48,18 +55,44 @@ class Books:
         self.records, self.sharp = len(records), 0
         for record in records:
             self._compare(record, answered[record["sip_call_id_in"]])
+        self._compare_targets(targets, answered)
         self._daemon.succeed("ledger", "verify")
         paid = sum((Decimal(each["fee"]) + Decimal(each["tax"]) for each in every), Decimal(0))
         cost = sum((Decimal(each["cost"]) for each in every), Decimal(0))
         assert Decimal(self._daemon.ask("account", "show", "acme")["balance"]) == -paid
         assert Decimal(self._daemon.ask("account", "show", "carrier")["balance"]) == -cost
 
+    def _compare_targets(self, records: list[dict[str, Any]], answered: Mapping[str, Call]) -> None:
+        """Compare the second calls of transfers: one for each that was completed, its end that of the first."""
+        times = Counter(record["sip_call_id_in"] for record in records)
+        assert {call_id: times[call_id] for call_id in times if times[call_id] != 1} == {}, "booked more than once"
+        completed = {call_id for call_id, call in answered.items() if call.is_transferred}
+        assert completed - times.keys() == set(), "completed transfers without a CDR of the second call"
+        self.transfers = len(completed)
+        for record in records:
+            call = answered[record["sip_call_id_in"]]
+            if call.is_transferred:
+                assert record["end_reason"] == "Normal", f"{call}\n{record}"
+                began = max(leg.answered_at for leg in call.targets if leg.answered_at is not None)
+                assert call.bye_at is not None
+                assert call.bye_confirmed_at is not None
+                lasted = record["hold_time_ms"] / 1_000
+                assert lasted <= call.bye_confirmed_at - began + _TOLERANCE_S, f"{lasted} s: {call}\n{record}"
+
     def _compare(self, record: dict[str, Any], call: Call) -> None:
         source = "caller" if call.is_ended_by_caller else "callee"
-        assert (record["end_reason"], record["hangup_source"]) == ("Normal", source), f"{call}\n{record}"
+        assert record["end_reason"] == "Normal", f"{call}\n{record}"
+        assert call.is_crossed or record["hangup_source"] == source, f"{call}\n{record}"
         shortest, longest = call.bounds_s()
         lasted = record["hold_time_ms"] / 1_000
         off = max(shortest - lasted, lasted - longest, 0.0)
-        assert off <= _TOLERANCE_S, f"{lasted} s, seen {shortest} to {longest}: {call}\n{record}"
+        assert call.is_crossed or off <= _TOLERANCE_S, f"{lasted} s, seen {shortest} to {longest}: {call}\n{record}"
+        if call.is_crossed:  # it is not known which of the two ends the switch has seen
+            return
         self.widest_s = max(self.widest_s, off)
         self.sharp += longest - shortest < _TOLERANCE_S
+
+
+def _is_to_target(record: dict[str, Any], answered: Mapping[str, Call]) -> bool:
+    call = answered.get(record["sip_call_id_in"])
+    return call is not None and record["callee_in"] == call.target

@@ -18,6 +18,8 @@ class Kind(Enum):
     """The caller is on TCP."""
     TO_PHONE = auto()
     """The callee is a registered telephone."""
+    TRANSFERRED = auto()
+    """The caller connects the callee with another one."""
 
 
 @dataclass(eq=False)
@@ -58,6 +60,20 @@ class Call:
     """CSeq of the re-INVITEs of the caller that have a final response."""
     are_held: int = 0
     """How many of them were 2xx."""
+    targets: list[Leg] = field(default_factory=list)
+    """Legs to the party with which the callee is to be connected."""
+    referred_at: float | None = None
+    is_referred: bool = False
+    """Whether the REFER has a final response."""
+    is_transferred: bool = False
+    """Whether the caller has got the BYE of the transfer."""
+    is_crossed: bool = False
+    """Whether that BYE has crossed the caller's own."""
+
+    @property
+    def target(self) -> str:
+        """The number of that party."""
+        return f"{self.number}9"
 
     @property
     def is_decided(self) -> bool:
@@ -70,7 +86,7 @@ class Call:
     @property
     def is_finished(self) -> bool:
         """Whether neither side believes that anything of it goes on."""
-        if not self.is_decided or not all(leg.is_over for leg in self.legs):
+        if not self.is_decided or not all(leg.is_over for leg in (*self.legs, *self.targets)):
             return False
         return self.answer is None or (
             self.bye_confirmed_at is not None and (self.is_ended_by_caller or self.is_caller_told)
@@ -85,7 +101,7 @@ class Call:
         return self.bye_at - self.answered_at, self.bye_confirmed_at - vendor
 
     def __str__(self) -> str:
-        legs = [(leg.last_status, leg.is_acknowledged, leg.is_over) for leg in self.legs]
+        legs = [(leg.last_status, leg.is_acknowledged, leg.is_over) for leg in (*self.legs, *self.targets)]
         side = "caller" if self.is_ended_by_caller else "callee"
         return (
             f"{self.call_id} ({self.kind.name}), to be ended by the {side}: {self.statuses}, "

@@ -97,7 +97,7 @@ class Campaign:
             self._server.start()
             started.enter_context(self._daemon)
             started.enter_context(self.telephones)
-            eventually(lambda: self.telephones.is_registered, "the telephone is registered")
+            eventually(lambda: self.telephones.telephone.is_registered, "the telephone is registered")
             self._running = started.pop_all()
         return self
 
@@ -152,7 +152,8 @@ class Campaign:
         held = sum(call.are_held for call in phones.answered.values())
         lines = [f"seed {self.seed}, {self._rounds} rounds, {self.kills} kills: {self.of_switch}, {self.of_server}"]
         lines.append(f"{len(phones.calls)} calls, {phones.given_up} without a final response within 8 s")
-        lines.append(f"{len(phones.answered)} answered ({kinds}; {held} changes of session), {books.records} CDRs")
+        lines.append(f"{len(phones.answered)} answered ({kinds}), {books.records} CDRs, one each")
+        lines.append(f"{held} changes of session, {books.transfers} completed transfers")
         lines.append(f"durations outside of what the sides saw by at most {1_000 * books.widest_s:.0f} ms")
         lines.append(f"{books.sharp} of them known to the second")
         lines.append(f"longest start {max(starts, default=0):.1f} s, mean {sum(starts) / max(len(starts), 1):.1f} s")

@@ -7,7 +7,7 @@ from typing import Final, Protocol
 from doubles.stream_peer import Line as Stream
 
 from vosd.testing.sockets.loopback import Endpoint
-from vosd.testing.sockets.peer import Message
+from vosd.testing.sockets.peer import Message, compose, response_lines
 
 _CONNECT_S: Final = 0.2
 
@@ -117,3 +117,8 @@ class TcpLine:
         if stream is not None:
             del self._streams[stream.sock]
             stream.sock.close()
+
+
+def respond(line: Line, request: Message, status: int, tag: str = "", body: str = "") -> None:
+    """Answer a request."""
+    line.send(compose(response_lines(request, status, tag, line.contact), body), request.source)

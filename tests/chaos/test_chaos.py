@@ -20,3 +20,4 @@ def test_each_answered_call_is_booked_once_whatever_is_killed(tmp_path: Path) ->
         answered = campaign.telephones.answered.values()
         assert len(answered) > 50
         assert {call.kind for call in answered} == {*Kind}
+        assert campaign.books.transfers > 0
