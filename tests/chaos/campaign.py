@@ -43,7 +43,6 @@ sip:
   timers: {{t1: 0.2, t2: 1, t4: 1}}
   overload: {{max_lag: 0}}
 database: {{url: "$database", start_without: 1}}
-journal: {{keep_files: 10000}}
 state_dir: $disk/var
 control_socket: $directory/vosd.sock
 rate_groups:

@@ -79,6 +79,18 @@ def test_no_more_files_are_kept_than_were_set_and_unbooked_ones_do_not_count(dir
     assert len(files_of(directory)) > 8, "the file with the call that waits, and all that follow it, stay in use"
 
 
+def test_many_small_files_of_short_runs_count_for_what_they_hold(directory):
+    for index in range(40):
+        journal = opened(directory, keep=KeepSettings(keep_files=2))
+        booked_calls(journal, [index])
+        journal.close()
+    assert len(kept(directory)) == 40
+    for number in range(200, 330):
+        (directory / f"journal-{number:08d}.kept").touch()
+    opened(directory, keep=KeepSettings(keep_files=2))
+    assert len(kept(directory)) == 128, "each counts for a sixty-fourth of a full one at least"
+
+
 def test_every_ended_call_can_be_read_booked_or_not(directory):
     journal = opened(directory, segment_bytes=SMALL)
     journal.answered(open_call(100))

@@ -20,6 +20,8 @@ KEPT: Final = ".kept"
 DAMAGED: Final = ".damaged"
 ENDS: Final = ".ends"
 """Of a copy of what a start needs of the file in use of that number (``ends.py``)."""
+_SMALLEST_SHARE: Final = 64
+"""However small a file is, it counts for this share of a full one, so that their number is limited."""
 _STEM: Final = "journal-" + "[0-9]" * 8
 
 _log = structlog.get_logger()
@@ -32,7 +34,7 @@ class KeepSettings:
     keep_minutes: int = 60
     """Counted from when the file was booked or, if that is later, from the start of the switch; 0 keeps none."""
     keep_files: int = 64
-    """Of 64 MiB each. Files whose calls are not booked do not count and are never removed."""
+    """Of 64 MiB each; smaller ones count for their share. Those whose calls are not booked do not count, and stay."""
 
 
 def numbered(path: Path) -> int:
@@ -59,8 +61,10 @@ def opened(path: Path) -> BinaryIO | None:
 class Files:
     """The files of one directory."""
 
-    def __init__(self, directory: Path, keep: KeepSettings) -> None:
+    def __init__(self, directory: Path, keep: KeepSettings, full_bytes: int) -> None:
+        """A file is full at ``full_bytes``."""
         self.directory = directory
+        self._full_bytes = full_bytes
         self.reserve = directory / "reserve"
         """A file allocated beforehand, for the case of a full disk."""
         self._keep = keep
@@ -122,7 +126,7 @@ class Files:
         not remove files that are needed if the database loses commits. A restart begins to count again.
         """
         booked = listed(self.directory, KEPT)
-        surplus = len(booked) - self._keep.keep_files
+        surplus = self._surplus(booked)
         seen = {} if mono_ms is None else {path: self._seen.get(path, mono_ms) for path in booked}
         for place, path in enumerate(booked):
             is_old = mono_ms is not None and mono_ms - seen[path] >= 60_000 * self._keep.keep_minutes
@@ -133,6 +137,20 @@ class Files:
             return
         for path in self.directory.glob(f"{_STEM}{ENDS}"):
             self.forget_ends_of(path)
+
+    def _surplus(self, booked: list[Path]) -> int:
+        """Return how many of the oldest files are too many.
+
+        Every start begins a file. A switch that is restarted again and again must not lose, with many files of a few calls
+        each, what a database that has lost commits would need.
+        """
+        room = self._keep.keep_files * self._full_bytes
+        for place in range(len(booked) - 1, -1, -1):
+            size = booked[place].stat().st_size
+            room -= min(max(size, self._full_bytes // _SMALLEST_SHARE), self._full_bytes)
+            if room < 0:
+                return place + 1
+        return 0
 
     def give_up_oldest(self) -> bool:
         """Remove the oldest booked file to make room; return False if there is none."""

@@ -74,7 +74,7 @@ class Journal(Counting):
     ) -> None:
         self._directory = directory
         self._segment_bytes = segment_bytes
-        self._files = Files(directory, keep or KeepSettings())
+        self._files = Files(directory, keep or KeepSettings(), segment_bytes)
         self._sync_wanted = asyncio.Event()
         self._output = Output(self._files, reserve_bytes, self._sync_wanted.set)
         self.quarantine = Quarantine(directory.parent / DIRECTORY)
