@@ -75,8 +75,8 @@ class JournalKeys(Keys):
     keep_minutes: Annotated[int, whole(0, 10_080)] = 60
     """Minutes since the last call of a file was booked; 0 keeps none."""
     keep_files: Annotated[int, whole(0, 10_000)] = 64
-    """Largest number of full files, or of as much in smaller ones, as a start begins each; the oldest are removed first.
-    An hour at 100 answered calls a second is about 25 files."""
+    """Largest number of full files, or as much in smaller ones, since each start begins one; the oldest are removed
+    first. An hour at 100 answered calls a second is about 25 files."""
 
 
 class TraceKeys(Keys):

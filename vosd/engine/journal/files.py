@@ -141,8 +141,8 @@ class Files:
     def _surplus(self, booked: list[Path]) -> int:
         """Return how many of the oldest files are too many.
 
-        Every start begins a file. A switch that is restarted again and again must not lose, with many files of a few calls
-        each, what a database that has lost commits would need.
+        Every start begins a file. A switch that is restarted again and again must not lose, with many files of a few
+        calls each, what a database that has lost commits would need.
         """
         room = self._keep.keep_files * self._full_bytes
         for place in range(len(booked) - 1, -1, -1):
