@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from hashlib import blake2b
 from typing import Final
 
+import structlog
 from msgspec.structs import replace
 
 from vosd.engine.journal.entries import LeftOver, Releases, hung_up_frame, left_over_frame, releases_frame
@@ -19,6 +20,8 @@ TIMES_ASKED: Final = 7
 An INVITE without any response is sent that often (RFC 3261 section 17.1.1.2: timers A and B).
 """
 _KEY_BYTES: Final = 8
+
+_log = structlog.get_logger()
 
 
 class LeftOverLegs:
@@ -39,10 +42,17 @@ class LeftOverLegs:
         A start that is killed early leaves its own records beside those of the run before: then a leg is in both. What
         was asked ``TIMES_ASKED`` times is left out.
         """
+        given_up = 0
         for each in left_over:
             for key, leg in legs_of(each):
                 if leg.asked < TIMES_ASKED:
                     self._legs.setdefault(key, leg)
+                else:
+                    given_up += 1
+        if given_up:
+            _log.warning(
+                "earlier_legs_given_up", legs=given_up, why=f"{TIMES_ASKED} starts had no answer to BYE or CANCEL"
+            )
         self.write()
         return self._legs.copy()
 
