@@ -1,4 +1,4 @@
-"""A customer and those whom it calls, with calls of known length; they repeat what is not answered.
+"""A customer and the sides that it calls, with calls of known length; they repeat what is not answered.
 
 All live in one thread, so that what one of them saw can be compared with what the other one said.
 """
@@ -25,7 +25,7 @@ _LONGEST_RING_S: Final = 0.2
 
 
 class Parties(NamedTuple):
-    """Where everybody is."""
+    """Where all sides are."""
 
     switch: Endpoint
     customer: Endpoint
