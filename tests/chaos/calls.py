@@ -48,6 +48,8 @@ class Call:
     ring_s: float
     is_ended_by_caller: bool
     statuses: list[int] = field(default_factory=list)
+    trying_at: float | None = None
+    """When the first response came."""
     answer: Message | None = None
     answered_at: float | None = None
     bye_at: float | None = None

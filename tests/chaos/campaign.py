@@ -150,7 +150,8 @@ class Campaign:
         )
         held = sum(call.are_held for call in phones.answered.values())
         lines = [f"seed {self.seed}, {self._rounds} rounds, {self.kills} kills: {self.of_switch}, {self.of_server}"]
-        lines.append(f"{len(phones.calls)} calls, {phones.given_up} without a final response within 8 s")
+        lines.append(f"{len(phones.calls)} calls, {phones.given_up} without a final response 8 s after the first one")
+        lines.append(f"longest wait for a final response {phones.longest_wait_s:.1f} s")
         lines.append(f"{len(phones.answered)} answered ({kinds}), {books.records} CDRs, one each")
         lines.append(f"{held} changes of session, {books.transfers} completed transfers")
         lines.append(f"durations outside of what the sides saw by at most {1_000 * books.widest_s:.0f} ms")

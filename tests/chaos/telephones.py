@@ -20,7 +20,7 @@ from .lines import Line, TcpLine, UdpLine, respond
 from .schedule import Schedule
 
 _PATIENCE_S: Final = 8.0
-"""After which a caller who heard no final response gives up."""
+"""After which a caller who got a provisional response and no final one gives up."""
 _LONGEST_RING_S: Final = 0.2
 
 
@@ -45,7 +45,9 @@ class Telephones:
         self.wrong: list[str] = []
         """What no call should have seen."""
         self.given_up = 0
-        """How many calls have got no final response in time."""
+        """How many callers have got no final response in time after the first provisional one."""
+        self.longest_wait_s = 0.0
+        """The longest time between these two."""
         self._switch = parties.switch
         self._customer, self._on_tcp = UdpLine(parties.customer), TcpLine(parties.customer_on_tcp)
         vendor, phone = UdpLine(parties.vendor), UdpLine(parties.phone)
@@ -127,12 +129,9 @@ class Telephones:
         )
         self.calls[call.call_id] = self._by_caller[caller] = call
         self._schedule.repeat(lambda: self._request(call, "INVITE", 1, OFFER), lambda: bool(call.statuses))
-        self._schedule.after(_PATIENCE_S, lambda: self._give_up(call))
 
     def _give_up(self, call: Call) -> None:
-        if not call.statuses:  # a CANCEL has to wait for a provisional response (RFC 3261, 9.1)
-            self._schedule.after(_PATIENCE_S, lambda: self._give_up(call))
-        elif not call.is_decided:
+        if not call.is_decided:
             self.given_up += 1
             self._schedule.repeat(lambda: self._request(call, "CANCEL", 1), lambda: call.is_decided)
 
@@ -174,7 +173,12 @@ class Telephones:
             self._request(call, "ACK", 1, to=message["To"], of_failure=status > 299)
             if call.answer is not None and message["To"] != call.answer["To"]:
                 self.wrong.append(f"a second final response, {message}: {call}")
+        if call.trying_at is None:  # a CANCEL has to wait for a provisional response (RFC 3261, 9.1)
+            call.trying_at = time.monotonic()
+            self._schedule.after(_PATIENCE_S, lambda: self._give_up(call))
         is_first = not call.is_decided
+        if is_first and status >= 200:
+            self.longest_wait_s = max(self.longest_wait_s, time.monotonic() - call.trying_at)
         call.statuses.append(status)
         if status == 200 and call.answer is None:
             if not is_first:
