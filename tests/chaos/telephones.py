@@ -198,7 +198,20 @@ class Telephones:
         """Transfer the callee; where that has not been done in time, hang up."""
         call.referred_at = time.monotonic()
         self._schedule.repeat(lambda: self._request(call, "REFER", 2), lambda: call.is_referred or call.is_ending)
-        self._schedule.after(_PATIENCE_S, lambda: None if call.is_ending else self._hang_up(call))
+        self._schedule.after(_PATIENCE_S, lambda: self._leave_transfer(call))
+
+    def _leave_transfer(self, call: Call) -> None:
+        """Hang up where the switch has not done so: the two callees may be connected all the same."""
+        if not call.is_ending:
+            self._hang_up(call)
+            self._schedule.after(_PATIENCE_S, lambda: self._end_callees(call))
+
+    def _end_callees(self, call: Call) -> None:
+        """Let one of two callees who talk hang up; the switch has to hang up on the other one."""
+        running = [leg for leg in (*call.legs, *call.targets) if not leg.is_over]
+        if len(running) == 2:
+            call.is_crossed = True
+            self._schedule.repeat(lambda: self.callees.hang_up(running[0]), lambda: running[0].is_over)
 
     def _told(self, call: Call) -> None:
         """Take a BYE; that of a transfer leaves two callees who talk, until one of them hangs up."""

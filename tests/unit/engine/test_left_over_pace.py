@@ -113,6 +113,17 @@ def test_what_no_peer_answers_is_asked_by_so_many_starts_and_then_left(directory
     assert not crash_and_read(directory).left_over
 
 
+def test_what_was_not_asked_yet_is_asked_first(directory):
+    leave_legs(directory, 12)
+    start = Start(directory)
+    first = start.round()
+    start = start.killed(directory)
+    assert (first[0], "503" in first) == ("CANCEL", True)
+    again = [start.round() for _ in range(3)]
+    assert again[0].index("CANCEL") == again[0].index("503") - 10 == 3
+    assert sorted(title for titles in again for title in titles) == ["503", *["BYE"] * 24, "CANCEL"]
+
+
 def test_a_start_that_is_killed_before_it_asks_leaves_each_leg_once(directory):
     """Its own records stand beside those of the run before, whose files are still in use."""
     leave_legs(directory, 1)

@@ -97,15 +97,18 @@ class Leftovers:
 
     def adopt(self, remains: Remains) -> None:
         """Queue the legs that the journal of an earlier process names; they stay in it until they are hung up."""
-        answered_callers: list[tuple[bytes, _Left]] = []
-        answered_gateways: list[tuple[bytes, _Left]] = []
-        for key, left in self._left_over.leave(remains.legs()).items():
-            self._to_gateways.extend((key, invite) for invite in left.invites)
-            self._to_callers.extend((key, caller) for caller in left.callers)
-            for dialog in left.dialogs:
-                (answered_gateways if dialog.gateway else answered_callers).append((key, dialog))
-        self._to_gateways.extend(answered_gateways)
-        self._to_callers.extend(answered_callers)
+        left = self._left_over.leave(remains.legs())
+        gateways: list[tuple[int, bytes, _Left]] = []
+        callers: list[tuple[int, bytes, _Left]] = []
+        for key, each in left.items():
+            gateways.extend((each.asked, key, invite) for invite in each.invites)
+            callers.extend((each.asked, key, caller) for caller in each.callers)
+        for key, each in left.items():
+            for dialog in each.dialogs:
+                (gateways if dialog.gateway else callers).append((each.asked, key, dialog))
+        for queue, legs in ((self._to_gateways, gateways), (self._to_callers, callers)):
+            legs.sort(key=lambda leg: leg[0])  # what earlier starts have asked already comes last
+            queue.extend((key, leg) for _, key, leg in legs)
 
     async def run(self) -> None:
         """Hang up all legs, and return."""
