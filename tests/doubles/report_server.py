@@ -14,9 +14,12 @@ HUGE: Final = 30_000_000
 class ReportServer:
     """Takes reports that are signed well; a context manager. ``fails`` says what happens to the next ones instead."""
 
-    def __init__(self, address: tuple[str, int] = ("127.0.0.1", 0), secret: bytes = b"") -> None:
+    def __init__(
+        self, address: tuple[str, int] = ("127.0.0.1", 0), secret: bytes = b"", path: str = "/calls?from=sw1"
+    ) -> None:
         self._address = address
         self._secret = secret
+        self._path = path
         self.reports: list[dict[str, Any]] = []
         """Those that were taken, in order, repeated ones too."""
         self.fails: list[int | str] = []
@@ -33,7 +36,7 @@ class ReportServer:
     def url(self) -> str:
         """Where reports are sent."""
         host, port = self._address
-        return f"http://{host}:{port}/calls?from=sw1"
+        return f"http://{host}:{port}{self._path}"
 
     def __enter__(self) -> Self:
         self.closing.clear()
@@ -60,6 +63,11 @@ class ReportServer:
             assert has_all, f"{count} reports were expected: {self._different()}"
             return self._different()
 
+    def taken(self) -> list[dict[str, Any]]:
+        """Return all reports so far."""
+        with self._changed:
+            return list(self.reports)
+
     def different(self) -> list[dict[str, Any]]:
         """Return the reports without those that came again, as their id says."""
         with self._changed:
@@ -81,7 +89,7 @@ class ReportServer:
             if self._secret:
                 digest = hmac.new(self._secret, f"{stamp}.".encode() + body, hashlib.sha256).hexdigest()
                 expected = f"sha256={digest}"
-            if signature != expected or path != "/calls?from=sw1" or headers["Content-Type"] != "application/json":
+            if signature != expected or path != self._path or headers["Content-Type"] != "application/json":
                 self.faults.append(f"{path} {signature}")
                 return 401
             answer = self.fails.pop(0) if self.fails else 200

@@ -1,17 +1,11 @@
 """A vendor that dies and comes back, as an alarm to a webhook and in ``vosd alarms``."""
 
-import hashlib
-import hmac
-import json
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from queue import Queue
-from threading import Thread
 from typing import Any
 
 from doubles.daemon import Daemon
+from doubles.quick_alarms import soon
+from doubles.report_server import ReportServer
 
 from vosd.testing.sockets.peer import Peer
 
@@ -19,59 +13,24 @@ from .addresses import ALARM_SERVER, ALARMING_SWITCH, VENDORS
 from .conditions import eventually
 from .stage import configuration
 
-SECRET = b"signs alarms"
 
-
-class Receiver(ThreadingHTTPServer):
-    """Takes reports that are signed well, and refuses the first one, as a server that restarts does."""
-
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        super().__init__(ALARM_SERVER, Receiving)
-        self.reports: Queue[dict[str, Any]] = Queue()
-        self.was_refused = False
-
-
-class Receiving(BaseHTTPRequestHandler):
-    """Takes one report."""
-
-    server: Receiver
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        signed = self.headers["X-Vosd-Timestamp"].encode() + b"." + body
-        is_ours = self.headers["X-Vosd-Signature"] == "sha256=" + hmac.new(SECRET, signed, hashlib.sha256).hexdigest()
-        status = 200 if is_ours and self.path == "/alarms" else 401
-        if not self.server.was_refused:
-            self.server.was_refused, status = True, 503
-        if status == 200:
-            self.server.reports.put(json.loads(body))
-        self.send_response(status)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    def log_message(self, *_about: Any) -> None:
-        """Say nothing."""
-
-
-@contextmanager
-def receiver() -> Iterator[Receiver]:
-    server = Receiver()
-    thread = Thread(target=server.serve_forever, args=(0.05,))
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+def of_vendor(server: ReportServer, state: str) -> dict[str, Any] | None:
+    """Return the report about the vendor, once it has come."""
+    found = [each for each in server.taken() if each["alarm"] == "gateway_down" and each["state"] == state]
+    return found[0] if found else None
 
 
 def test_a_vendor_that_dies_and_comes_back_is_an_alarm_that_is_raised_and_cleared(tmp_path: Path) -> None:
+    secret = tmp_path / "alarms.secret"
+    secret.touch(0o600)
+    secret.write_text("signs alarms\n")
     text = configuration("alarms.yaml", ALARMING_SWITCH).replace("$server", str(ALARM_SERVER))
-    with receiver() as server, Daemon(tmp_path, text) as daemon:
-        raised = server.reports.get(timeout=30)
+    with (
+        ReportServer(ALARM_SERVER, b"signs alarms", "/alarms") as server,
+        Daemon(tmp_path, text, prepare=soon) as daemon,
+    ):
+        server.fails = [503]  # as a server that restarts does
+        raised = eventually(lambda: of_vendor(server, "raised"), "the alarm is reported")
         assert {name: raised[name] for name in ("node", "state", "alarm", "subject", "level", "dropped")} == {
             "node": "e2e", "state": "raised", "alarm": "gateway_down", "subject": "carrier-asked",
             "level": "critical", "dropped": 0,
@@ -79,19 +38,16 @@ def test_a_vendor_that_dies_and_comes_back_is_an_alarm_that_is_raised_and_cleare
         held = daemon.ask("alarms")["alarms"]
         assert "gateway_down" in {each["alarm"] for each in held}
         with Peer(VENDORS["carrier-asked"]) as vendor:
-            reports = []
 
-            def is_cleared() -> bool:
-                vendor.reply(vendor.expect("OPTIONS", within_s=15), 200, tag="there")
-                while not server.reports.empty():
-                    reports.append(server.reports.get())
-                return any(each["alarm"] == "gateway_down" for each in reports)
+            def is_cleared() -> dict[str, Any] | None:
+                request = vendor.receive(0.1)
+                if request is not None and request.method == "OPTIONS":
+                    vendor.reply(request, 200, tag="there")
+                return of_vendor(server, "cleared")
 
-            eventually(is_cleared, "the end of the alarm is reported")
-        cleared = next(each for each in reports if each["alarm"] == "gateway_down")
-        assert (cleared["state"], cleared["subject"], cleared["since"]) == (
-            "cleared", "carrier-asked", raised["since"],
-        )  # fmt: skip
+            cleared = eventually(is_cleared, "the end of the alarm is reported")
+        assert (cleared["subject"], cleared["since"]) == ("carrier-asked", raised["since"])
         past = daemon.ask("alarms", "--history")["alarms"]
         assert "gateway_down" in {each["alarm"] for each in past}
-        assert server.was_refused
+        assert server.attempts > len(server.taken())
+        assert server.faults == []

@@ -1,0 +1,12 @@
+"""A daemon that looks for alarms twenty times a second and repeats soon what an output did not take.
+
+What is looked for and what is sent is not changed: for tests that need the daemon itself, and not the intervals.
+"""
+
+from vosd.engine.alarms import watch, webhook
+
+
+def soon() -> None:
+    """Change the intervals in this process, which is to become a daemon."""
+    watch.TICK_S = 0.05  # type: ignore[misc]
+    webhook.BACK_OFF_S = 0.05  # type: ignore[misc]
