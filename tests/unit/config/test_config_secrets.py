@@ -27,6 +27,9 @@ SECTIONS = {
     ),
     "phone": ("phones: [%s]", ("username", "password", "password_file", "ha1_sha256")),
     "database": ("database: %s", ("url",)),
+    "webhook of alarms": ("alarms: {webhook: %s}", ("secret", "secret_file")),
+    "mail of alarms": ("alarms: {mail: %s}", ("password", "password_file")),
+    "reports of calls": ("call_reports: %s", ("secret", "secret_file")),
     "tls": ("sip: {tls: %s}", ("private_key",)),
 }
 

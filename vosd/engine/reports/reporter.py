@@ -113,8 +113,9 @@ class CallReports(Counting):
         if settings == self._settings:
             return
         before, self._settings = self._settings, settings
-        self._attach(None)
-        await self._tasks.stop()
+        if settings is None:
+            self._attach(None)
+        await self._tasks.stop()  # what calls report meanwhile waits
         self._delivery.forget_outage()
         if settings is None:
             self._queue.drop_all()
