@@ -102,6 +102,9 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     owner: ReportServer
 
+    def handle_error(self, *_about: Any) -> None:
+        """Say nothing: the client may hang up before it has the whole answer."""
+
 
 class _Request(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"

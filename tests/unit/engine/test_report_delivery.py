@@ -146,7 +146,7 @@ async def test_a_refusal_is_final_and_a_redirect_is_not_followed(desk, status):
 
 
 async def test_a_silent_server_and_a_huge_answer_cost_a_bounded_time(desk, monkeypatch):
-    monkeypatch.setattr(poster, "TIMEOUT_S", 0.1)
+    monkeypatch.setattr(poster, "TIMEOUT_S", 0.5)
     with ReportServer(secret=SECRET.encode()) as server:
         server.fails = ["silent", "huge"]
         made = await desk.begin(server.url, connections=1)
@@ -154,7 +154,8 @@ async def test_a_silent_server_and_a_huge_answer_cost_a_bounded_time(desk, monke
             made.ended(answered_call(number))
         await until(lambda: len(server.different()) == 3)
         await until(lambda: not made.census()[Figure.CALL_REPORTS])
-    assert made.failures == 1
+    assert made.counted == {Outcome.DELIVERED: 3}
+    assert made.failures >= 1
 
 
 async def test_a_report_that_the_server_cannot_take_delays_no_other_call(desk):

@@ -156,5 +156,18 @@ def test_the_operator_finds_every_alarm_with_its_level_and_what_to_do():
     assert all(row[3] and (row[4] or row[1] == "off") for row in rows)
 
 
+def test_every_alarm_has_one_runbook_which_says_how_it_ends():
+    page = (Path(__file__).parents[3] / "docs/operations.md").read_text()
+    section = page.partition("\n## A runbook for each alarm\n")[2].partition("\n## ")[0]
+    entries = [each.partition("\n") for each in section.split("\n### ")[1:]]
+    named = [Event(name) for heading, _, _ in entries for name in re.findall("`([a-z_]+)`", heading)]
+    assert sorted(named) == sorted(KINDS)
+    for heading, _, text in entries:
+        assert len(text.split()) > 15, heading
+        ends = {BACK[event].value for event in map(Event, re.findall("`([a-z_]+)`", heading)) if event in BACK}
+        assert ends <= set(re.findall("`([a-z_]+)`", text)), heading
+        assert ends or "asses" in text, heading
+
+
 def test_what_an_operator_did_is_no_alarm():
     assert not {Event.OVERRIDE_SET, Event.OVERRIDE_ENDED, Event.CALL_NOT_CONTINUED} & WATCHED
