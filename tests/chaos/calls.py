@@ -69,8 +69,11 @@ class Call:
     """Whether the REFER has a final response."""
     is_transferred: bool = False
     """Whether the caller has got the BYE of the transfer."""
-    is_crossed: bool = False
-    """Whether that BYE has crossed the caller's own."""
+
+    @property
+    def has_left_transfer(self) -> bool:
+        """Whether the caller has hung up before the transfer was done, or at the same time."""
+        return self.referred_at is not None and not self.is_transferred
 
     @property
     def target(self) -> str:

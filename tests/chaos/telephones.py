@@ -210,19 +210,17 @@ class Telephones:
         """Let one of two callees who talk hang up; the switch has to hang up on the other one."""
         running = [leg for leg in (*call.legs, *call.targets) if not leg.is_over]
         if len(running) == 2:
-            call.is_crossed = True
             self._schedule.repeat(lambda: self.callees.hang_up(running[0]), lambda: running[0].is_over)
 
     def _told(self, call: Call) -> None:
         """Take a BYE; that of a transfer leaves two callees who talk, until one of them hangs up."""
         if call.referred_at is not None and not call.is_caller_told:
             call.is_transferred = call.bye_at is None
-            call.is_crossed = not call.is_transferred
-            if call.is_crossed:
-                first = call.legs[-1]
-                self._schedule.repeat(lambda: self.callees.hang_up(first), lambda: first.is_over)
-            call.is_ended_by_caller = call.is_ended_by_caller and not call.is_transferred
-            self._schedule.after(call.talk_s, lambda: self._hang_up(call))
+            if call.has_left_transfer:
+                self._schedule.after(call.talk_s, lambda: self._end_callees(call))
+            else:
+                call.is_ended_by_caller = False
+                self._schedule.after(call.talk_s, lambda: self._hang_up(call))
         call.is_caller_told = True
 
     def _hold(self, call: Call, cseq: int, offer: str) -> None:
