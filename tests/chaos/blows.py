@@ -51,12 +51,12 @@ def shared(kills: int) -> tuple[dict[str, int], dict[str, int]]:
 
     Every kind is there at least once.
     """
-    tenth = max(1, kills // 10)
+    few = max(1, kills // 20)
     server = {"copy": 1, "restore": max(1, kills // 25), "read-only": max(1, kills // 25)}
-    others = {"stop": tenth, "cut": tenth, "cut before commit": tenth, "cut after commit": tenth}
+    others = {"stop": few, "cut": few, "cut before commit": few, "cut after commit": few}
     slow = {"slow": max(1, kills // 25)}
     of_server = max(kills * 2 // 5 - kills_in(server), 0)
-    switch = {"stop": tenth, "full disk": max(1, kills // 25), "kill on full disk": max(1, kills // 25)}
+    switch = {"stop": few, "full disk": max(1, kills // 25), "kill on full disk": max(1, kills // 25)}
     of_switch = kills - of_server - kills_in(server) - kills_in(switch)
     return {"kill": of_switch, **switch}, {"kill": of_server, **server, **others, **slow}
 
