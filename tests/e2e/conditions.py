@@ -1,5 +1,6 @@
 """Waiting for what must become true, never for time to pass."""
 
+import asyncio
 import time
 from collections.abc import Callable
 from typing import TypeVar
@@ -9,7 +10,8 @@ Found = TypeVar("Found")
 
 def eventually(look: Callable[[], Found], wanted: str | Callable[[], str], within_s: float = 30.0) -> Found:
     """Look until something true is found, and return it; fail with ``wanted`` when the time is over."""
-    deadline = time.monotonic() + within_s
+    start = time.monotonic()
+    deadline = start + within_s
     while True:
         began = time.monotonic()
         found = look()
@@ -19,4 +21,11 @@ def eventually(look: Callable[[], Found], wanted: str | Callable[[], str], withi
             said = wanted if isinstance(wanted, str) else wanted()
             message = f"within {within_s} s: {said}"
             raise AssertionError(message)
-        time.sleep(max(0.02, time.monotonic() - began))  # at most half of the time goes into looking
+        now = time.monotonic()
+        # At most half of the time goes into looking, and less in a long wait, which need not end to the millisecond.
+        time.sleep(max(0.02, now - began, min(0.1, (now - start) / 20)))
+
+
+async def a_moment() -> None:
+    """Let other processes run before the next look, where turns of the loop alone would keep a processor busy."""
+    await asyncio.sleep(0.01)

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 import structlog
+from e2e.conditions import a_moment
 
 from vosd.daemon.lifecycle import State
 from vosd.daemon.metrics import exporter
@@ -73,7 +74,7 @@ async def asked(listen, path, wanted):
                     return found.partition(b"\r\n\r\n")[2].decode()
             except OSError:
                 pass
-            await asyncio.sleep(0)
+            await a_moment()
 
 
 def children():
@@ -102,7 +103,7 @@ async def test_a_busy_port_is_reported_once_and_tried_again(listen, monkeypatch)
         other.bind(tuple(listen))
         other.listen()
         async with running(MetricsSettings(listen)):
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(30):
                 while not logs:  # noqa: ASYNC110  it is another task that logs
                     await asyncio.sleep(0)
             other.close()

@@ -40,7 +40,7 @@ async def test_each_step_is_tried_until_all_have_succeeded(monkeypatch: pytest.M
     late = LateDatabase((failing(error, error), failing(StoreUnavailable("gone again")), last), held.append)
     with capture_logs() as log:
         late.begin(StoreUnavailable("not there"))
-        await asyncio.wait_for(done.wait(), 5)
+        await asyncio.wait_for(done.wait(), 30)
         await asyncio.sleep(0)
         await late.end()
     events = [(line["event"], line["log_level"]) for line in log]
@@ -59,7 +59,7 @@ async def test_an_unforeseen_error_is_no_end_of_the_wait(monkeypatch: pytest.Mon
     late = LateDatabase((failing(RuntimeError("unforeseen")), last), lambda _held: None)
     with capture_logs() as log:
         late.begin(StoreUnavailable("away"))
-        await asyncio.wait_for(done.wait(), 5)
+        await asyncio.wait_for(done.wait(), 30)
         await asyncio.sleep(0)
         await late.end()
     assert [line["event"] for line in log] == ["database_away", "task_restarted", "database_back"]

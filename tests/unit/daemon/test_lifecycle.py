@@ -67,9 +67,9 @@ async def test_a_stop_while_starting_ends_the_start() -> None:
     diary = Diary(blocks="start switch")
     life = life_of(diary)
     running = asyncio.ensure_future(life.run(pytest.fail))
-    await asyncio.wait_for(diary.blocked.wait(), 5)
+    await asyncio.wait_for(diary.blocked.wait(), 30)
     life.ask_to_stop(signal.SIGTERM)
-    await asyncio.wait_for(running, 5)
+    await asyncio.wait_for(running, 30)
     assert diary.entries == ["start database", "stop database"]
 
 

@@ -21,6 +21,6 @@ async def test_each_signal_calls_its_function_and_is_let_go_afterwards(sent: sig
         stop=lambda received: heard.put_nowait(f"stop {received.name}"),
     ):
         os.kill(os.getpid(), sent)
-        assert await asyncio.wait_for(heard.get(), 5) == means
+        assert await asyncio.wait_for(heard.get(), 30) == means
     restored = signal.getsignal(sent)
     assert restored in (before, signal.SIG_DFL, signal.default_int_handler)

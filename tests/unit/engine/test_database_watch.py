@@ -82,7 +82,7 @@ class Installation:
             self.recorder.add(record)
         self.journal.flush()
         task = asyncio.create_task(self.recorder.run())
-        await asyncio.wait_for(self.recorder.drained(), 5)
+        await asyncio.wait_for(self.recorder.drained(), 30)
         task.cancel()
 
     async def compared(self):

@@ -51,7 +51,7 @@ def recorder(database, journal, credits, monkeypatch) -> Recorder:
 async def booking(recorder) -> AsyncIterator[Callable[[], asyncio.Future[None]]]:
     """Start the recorder's task; the returned function waits until everything is booked."""
     task = asyncio.create_task(recorder.run())
-    yield lambda: asyncio.wait_for(recorder.drained(), 5)
+    yield lambda: asyncio.wait_for(recorder.drained(), 30)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
@@ -89,7 +89,7 @@ async def test_a_full_batch_does_not_wait(database, journal, credits):
         await asyncio.sleep(0)
     assert database.offered == []
     end(recorder, journal, credits, call(2))
-    await asyncio.wait_for(recorder.drained(), 5)
+    await asyncio.wait_for(recorder.drained(), 30)
     assert len(database.offered) == 1
     task.cancel()
 
@@ -124,7 +124,7 @@ async def test_money_is_never_available_that_is_not_there(journal, database):
     recorder = Recorder(database, journal, credits, BATCH)
     task = asyncio.create_task(recorder.run())
     end(recorder, journal, credits, call(0, fee="1.00"))
-    await asyncio.wait_for(recorder.drained(), 5)
+    await asyncio.wait_for(recorder.drained(), 30)
     task.cancel()
     assert seen == [Decimal(8), Decimal(9)]
 
@@ -185,14 +185,14 @@ async def test_a_call_that_breaks_its_batch_keeps_no_other_call_waiting(journal,
     with structlog.testing.capture_logs() as logged:
         for index in range(10):
             end(recorder, journal, credits, call(index))
-        await asyncio.wait_for(database.others_booked.wait(), 5)
+        await asyncio.wait_for(database.others_booked.wait(), 30)
         await asyncio.sleep(0)  # the recorder takes the answer in
         waiting = recorder.waiting()
         assert [index for index in range(10) if call_id(index) in waiting] == [0]
         assert len(journal.quarantine) == 0
 
         database.broken_by = ""
-        await asyncio.wait_for(recorder.drained(), 5)
+        await asyncio.wait_for(recorder.drained(), 30)
     task.cancel()
     assert journal.unbooked == 0
     about = [line for line in logged if line["event"] == "database_damaged"]
@@ -214,7 +214,7 @@ async def test_the_waits_for_a_database_grow_up_to_a_limit(database, journal, cr
     database.away = 8
     task = asyncio.create_task(recorder.run())
     end(recorder, journal, credits, call(0))
-    await asyncio.wait_for(recorder.drained(), 5)
+    await asyncio.wait_for(recorder.drained(), 30)
     task.cancel()
     assert waits == pytest.approx([0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0, 5.0])
 

@@ -71,7 +71,7 @@ async def test_calls_beyond_the_window_wait_on_disk_and_are_booked_in_their_orde
 
     database.book = book
     task = asyncio.create_task(narrow.run())
-    await asyncio.wait_for(narrow.drained(), 5)
+    await asyncio.wait_for(narrow.drained(), 30)
     task.cancel()
     assert [identity for batch in database.offered for identity in batch] == [call_id(index) for index in range(120)]
     assert max(in_memory) <= WINDOW
@@ -84,7 +84,7 @@ async def test_while_the_database_is_away_no_call_changes_its_place(narrow, jour
         end(narrow, journal, credits, call(index))
     database.away = 20
     task = asyncio.create_task(narrow.run())
-    await asyncio.wait_for(narrow.drained(), 5)
+    await asyncio.wait_for(narrow.drained(), 30)
     task.cancel()
     booked = [entry.call_id for entry in database.store.entries if entry.account == "acme"]
     assert booked == [call_id(index) for index in range(10)]
@@ -104,7 +104,7 @@ async def test_a_file_that_cannot_be_read_back_is_tried_again(narrow, journal, c
     monkeypatch.setattr(Path, "open", fails_once)
     task = asyncio.create_task(narrow.run())
     with structlog.testing.capture_logs() as logged:
-        await asyncio.wait_for(narrow.drained(), 5)
+        await asyncio.wait_for(narrow.drained(), 30)
     task.cancel()
     assert [line["event"] for line in logged] == ["journal_not_read_back"]
     assert journal.unbooked == 0
@@ -145,7 +145,7 @@ async def test_a_record_damaged_on_disk_is_reported_and_the_others_are_booked(na
         damaged.write(b"damage")
     task = asyncio.create_task(narrow.run())
     with structlog.testing.capture_logs() as logged:
-        await asyncio.wait_for(narrow.drained(), 5)
+        await asyncio.wait_for(narrow.drained(), 30)
     task.cancel()
     (lost,) = [line for line in logged if line["event"] == "journal_record_unreadable"]
     assert lost["calls"] == [call_id(12)]

@@ -86,7 +86,7 @@ async def test_a_record_is_shown_by_a_command(tmp_path):
     await server.open()
     reader, writer = await asyncio.open_unix_connection(path)
     writer.write(b'{"verb": "show", "arguments": {}}\n')
-    answer = json.loads(await asyncio.wait_for(reader.readline(), 5))
+    answer = json.loads(await asyncio.wait_for(reader.readline(), 30))
     writer.close()
     await server.close()
     assert answer["result"]["calls"][0].items() >= ODD_SHOWN.items()

@@ -37,7 +37,7 @@ async def serving(allow: str = "127.0.0.0/8"):
 
 
 async def until(is_so) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not is_so():  # noqa: ASYNC110  what changes it knows of no test
             await asyncio.sleep(0)
 
@@ -46,7 +46,7 @@ async def answer(connect, request: bytes) -> bytes:
     reader, writer = await connect()
     writer.write(request)
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             return await reader.read()
     finally:
         writer.close()
