@@ -58,7 +58,7 @@ NAMES: Final[Mapping[Figure, Metric]] = {
     Figure.OVERRIDES: Metric.OVERRIDES,
     Figure.REFUSED_FOR_OVERLOAD: Metric.REFUSED_FOR_OVERLOAD,
 }
-"""Metrics that are figures of ``vosd status``; calls, legs and holds are counted by state here."""
+"""Metrics that are figures of ``vosd status``; here calls, legs and holds are counted by state, reports by outcome."""
 
 UNITS: Final[Mapping[Figure, int]] = {Figure.SPOOL_MB: 1024 * 1024}
 """What a figure is multiplied by where its metric has the base unit."""
