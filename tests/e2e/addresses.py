@@ -115,6 +115,8 @@ ALARM_SERVER: Final = Endpoint(f"{NETWORK}.62", 15_062)
 REPORT_SERVER: Final = Endpoint(f"{NETWORK}.63", 15_062)
 """It receives states of calls."""
 OTHER_REPORT_SERVER: Final = Endpoint(f"{NETWORK}.64", 15_062)
+GUARDED_SWITCH: Final = Endpoint(f"{NETWORK}.1", 15_107)
+"""It watches what its customers use by class of destinations."""
 UNKNOWN_SOURCE: Final = Endpoint(f"{NETWORK}.99", 15_099)
 """An unused address."""
 

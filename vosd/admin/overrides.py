@@ -35,10 +35,19 @@ class Configured(NamedTuple):
     mapping: Collection[str]
     """Mapping gateways and phones."""
     routing: Collection[str]
+    destinations: Collection[str] = ()
+    """Classes of destinations; overrides name one with its account (``catalogue.overrides.destination_name``)."""
 
     def of(self, target: Target) -> Collection[str]:
-        """Return the names of one kind."""
+        """Return the names of one kind, which is not that of destinations."""
         return {Target.ACCOUNT: self.accounts, Target.MAPPING: self.mapping, Target.ROUTING: self.routing}[target]
+
+    def has(self, target: Target, name: str) -> bool:
+        """Return whether there is such an object."""
+        if target is not Target.DESTINATION:
+            return name in self.of(target)
+        account, _, destination = name.rpartition("/")
+        return account in self.accounts and destination in self.destinations
 
 
 class Order(NamedTuple):
@@ -80,6 +89,19 @@ def account_targets(name: str, accounts: Collection[str]) -> tuple[Target, ...]:
     if name not in accounts:
         raise unknown("account", name, accounts, "vosd account list names them")
     return (Target.ACCOUNT,)
+
+
+def destination_targets(account: str, destination: str, configured: Configured) -> tuple[Target, ...]:
+    """Return the class of destinations of an account.
+
+    Raises:
+        UnknownNameError: one of the two does not exist; the message lists similar names.
+    """
+    account_targets(account, configured.accounts)
+    if destination not in configured.destinations:
+        names = configured.destinations
+        raise unknown("destination class", destination, names, "destination_classes of the configuration has them")
+    return (Target.DESTINATION,)
 
 
 async def set_overrides(
@@ -147,7 +169,7 @@ class Selection(NamedTuple):
 def listed(overrides: Overrides, configured: Configured, now: int) -> list[dict[str, object]]:
     """Return the overrides in force, each with whether there is such an object."""
     in_force = overrides.at(now).by_key.values()
-    return [{**shown(each), "applies": each.name in configured.of(each.target)} for each in in_force]
+    return [{**shown(each), "applies": configured.has(each.target, each.name)} for each in in_force]
 
 
 def history(changes: Iterable[Change]) -> list[dict[str, object]]:
@@ -205,6 +227,7 @@ _KINDS: Final[Mapping[Target, Sequence[str]]] = {
     Target.ACCOUNT: ("account",),
     Target.MAPPING: ("mapping gateway", "phone"),
     Target.ROUTING: ("routing gateway",),
+    Target.DESTINATION: (),
 }
 """How ``differences.describe`` calls the objects."""
 

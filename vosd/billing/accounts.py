@@ -8,6 +8,7 @@ import msgspec
 from vosd.base.margin import LossGuard
 from vosd.base.money import ZERO, Rounding
 from vosd.billing.account_rates import AccountRounding
+from vosd.billing.destinations import DestinationLimit
 from vosd.billing.rate_choice import RateSelection
 from vosd.billing.rights import Rights
 from vosd.billing.spending import SpendLimit
@@ -62,6 +63,10 @@ class Account(msgspec.Struct, frozen=True):
     """Which margin its calls must leave; None = that of the plan."""
     spend_limits: tuple[SpendLimit, ...] = ()
     """What its calls may cost in an hour or a day, and what happens then."""
+    destination_limits: tuple[DestinationLimit, ...] = ()
+    """How much its calls may use each class of destinations in an hour."""
+    new_destination_alarm: bool = False
+    """Whether the first call to a class is reported that it has not called for a while."""
     timezone: str = "UTC"
     """The zone in which its days begin."""
     agent: str | None = None

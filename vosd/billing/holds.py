@@ -14,6 +14,7 @@ import msgspec
 from vosd.base.cause import EndReason
 from vosd.base.errors import Refusal, VosError
 from vosd.base.money import ZERO, format_amount
+from vosd.billing.destinations import DestinationUse
 from vosd.billing.rater import total_at
 from vosd.billing.rates import AppliedRate
 from vosd.billing.spending import Spending
@@ -47,6 +48,8 @@ class Hold(msgspec.Struct, eq=False, gc=False):
     """How many seconds the account is charged for before the seconds of the call count: a vendor's own 200 comes before
     ours. Below zero where it is charged from a later time on: a vendor that is tried after others have rung."""
     is_open: bool = True
+    use: DestinationUse | None = None
+    """What also counts the amount, while the call runs; None = nothing does."""
 
 
 class HoldSnapshot(msgspec.Struct, frozen=True, array_like=True):
@@ -265,6 +268,8 @@ class AccountCredit:
             return
         amount = total_at(hold.applied, until_s)
         self._reserved += amount - hold.amount
+        if hold.use is not None:
+            hold.use.held += amount - hold.amount
         hold.amount, hold.granted_s = amount, until_s
         if self.low_below is not None:
             self._check_low()
@@ -275,6 +280,8 @@ class AccountCredit:
         hold.is_open = False
         self._holds -= 1
         self._reserved -= hold.amount
+        if hold.use is not None:
+            hold.use.held -= hold.amount
 
     def post(self, amount: Decimal) -> None:
         """Add a signed amount that a call will book: a charge or a vendor's cost, both negative.

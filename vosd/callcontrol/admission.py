@@ -23,6 +23,7 @@ from vosd.billing.holds import Hold, HoldSnapshot
 from vosd.billing.parties import Party
 from vosd.billing.ports import Rates
 from vosd.billing.rates import AppliedRate
+from vosd.callcontrol.destinations import WatchedCall, destination_objection, watched_call
 from vosd.callcontrol.live_state import LiveState
 from vosd.callcontrol.payers import hold_agents, occupy_account, occupy_agents, rated_agents
 from vosd.callcontrol.sell_rate import no_rate, of_allowed_type
@@ -115,6 +116,8 @@ class CallRequest(msgspec.Struct):
     hold: CallHold | None = None
     counted: CountedCall | None = None
     """The call as the dynamic blacklist counts it; None = it does not."""
+    watched: WatchedCall | None = None
+    """The call as its class of destinations counts it; None = none does."""
     taken: list[Taken] = []
     """What the call occupies, in the order in which it was taken."""
 
@@ -269,6 +272,14 @@ class Admission:
         sections, agents = self.catalogue.sections.get(account.id, ()), self.catalogue.agents
         # A call that has its rate already is to a free number, which no one is refused for money.
         is_free = call.rate is not None
+        if self.live.blocks.destinations:
+            blocked = destination_objection(account, call.callee_billing, self.catalogue, self.live)
+            if blocked is not None:
+                return blocked
+        if (account.destination_limits or account.new_destination_alarm) and not is_free:
+            call.watched = watched_call(account, call.callee_billing, call.at.wall, self.catalogue, self.live)
+            if call.watched is not None:
+                call.taken.append(call.watched)
         refusal = occupy_account(account, call.at, self.live, call.taken, is_free, sections, call.callee_billing)
         if refusal is None and account.id in agents:
             return occupy_agents(agents[account.id], call.at, self.live, call.taken, is_free)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
+from vosd.billing.destinations import DestinationUses
 from vosd.billing.holds import AccountCredit
 from vosd.catalogue.overrides import Blocks
 from vosd.routing.address_turns import AddressTurns
@@ -33,6 +34,7 @@ class LiveState:
         "blocks",
         "breakers",
         "credits",
+        "destinations",
         "dynamic_lists",
         "entropy",
         "health",
@@ -73,6 +75,7 @@ class LiveState:
         self.address_turns = AddressTurns()
         self.credits = {} if credits is None else credits
         self.is_database_away = False
+        self.destinations = DestinationUses()
 
     def draw(self, below: int) -> int:
         """Return a random whole number from 0 to ``below`` - 1."""

@@ -6,6 +6,7 @@ import msgspec
 
 from vosd.billing.accounts import Account
 from vosd.billing.currencies import Currencies
+from vosd.billing.destinations import Destinations
 from vosd.billing.ports import RateTable
 from vosd.billing.rate_choice import JoinedTables
 from vosd.billing.rate_group import RateGroup
@@ -206,6 +207,7 @@ def _whole(
         agents=agents,
         period_rates=merged.period_rates.values(),
         currencies=currencies,
+        destinations=Destinations(parameters.destination_classes),
         customer_rates=choices.customers,
         account_rates=choices.accounts,
         vendor_rates=choices.vendors,

@@ -10,6 +10,7 @@ from vosd.base.margin import LossGuard
 from vosd.billing.account_rates import FreeTimeScope
 from vosd.billing.accounts import Account
 from vosd.billing.currencies import Currencies, FeeDecimals
+from vosd.billing.destinations import DestinationClass, Destinations
 from vosd.billing.period_rates import PeriodRates
 from vosd.billing.ports import Rates
 from vosd.billing.rate_group import RateGroup
@@ -70,6 +71,8 @@ class CallParameters:
     """``billing.free_time_scope``: whose charges free time is taken off."""
     fee_decimals: FeeDecimals = field(default_factory=lambda: FeeDecimals(6, Decimal("0.000001")))
     """To which step fees are rounded where nothing else says so."""
+    destination_classes: tuple[DestinationClass, ...] = ()
+    """Named sets of prefixes."""
     currency_decimals: Mapping[str, FeeDecimals] = field(default_factory=dict)
     """The same by currency, of those that have a step of their own."""
     quality_slice_ms: int = SLICE_MS
@@ -146,6 +149,8 @@ class Catalogue:
     vendor_rates: Mapping[str, Rates] = field(default_factory=dict)
     """The buy rates of routing gateways that have others than the rate group of their account, by name."""
     currencies: Currencies = field(default_factory=Currencies)
+    destinations: Destinations = field(default_factory=Destinations)
+    """Finds the class of a called number."""
     """Rates of exchange."""
     agents: Mapping[str, tuple[Account, ...]] = field(default_factory=dict)
     """By account, the agents above it, its own first; accounts without any are left out."""

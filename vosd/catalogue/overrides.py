@@ -34,6 +34,8 @@ class Target(Enum):
     MAPPING = "mapping"
     """A mapping gateway or a phone."""
     ROUTING = "routing"
+    DESTINATION = "destination"
+    """A class of destinations of an account (``destination_name``)."""
 
 
 class Setting(Enum):
@@ -57,8 +59,14 @@ SETTINGS: Final[Mapping[Target, frozenset[Setting]]] = {
     Target.ROUTING: frozenset(
         {Setting.BLOCKED, Setting.PRIORITY, Setting.WEIGHT, Setting.MAX_CONCURRENT, Setting.MAX_CPS}
     ),
+    Target.DESTINATION: frozenset({Setting.BLOCKED}),
 }
 """What can be overridden of each kind of object."""
+
+
+def destination_name(account: str, destination: str) -> str:
+    """Return what overrides call a class of destinations of an account."""
+    return f"{account}/{destination}"
 
 
 class Key(NamedTuple):
@@ -173,7 +181,7 @@ _VALUE_OF: Final[Mapping[Setting, Callable[[str], int | Decimal | None]]] = {
 class Blocks:
     """What is blocked, by name; set-ups in progress see a change as well, so the dictionaries are changed in place."""
 
-    __slots__ = ("accounts", "called", "callers")
+    __slots__ = ("accounts", "called", "callers", "destinations", "pending")
 
     def __init__(self) -> None:
         self.accounts: dict[str, Override] = {}
@@ -181,6 +189,14 @@ class Blocks:
         """Mapping gateways and phones that may not call."""
         self.called: dict[str, Override] = {}
         """Routing gateways, also those of a blocked account, and phones that may not be called."""
+        self.destinations: dict[str, Override] = {}
+        """Classes of destinations that an account may not call (``destination_name``)."""
+        self.pending: dict[str, Override] = {}
+        """Those of them that this switch has set and the database does not have yet."""
+
+    def block(self, block: Override) -> None:
+        """Block a class of destinations before the database has it."""
+        self.destinations[block.name] = self.pending[block.name] = block
 
     def set(self, overrides: Overrides, catalogue: Catalogue) -> None:
         """Block what the overrides say."""
@@ -188,7 +204,13 @@ class Blocks:
         callers = overrides.named(Target.MAPPING, Setting.BLOCKED)
         called = {name: each for name, each in callers.items() if name in catalogue.phones}
         called |= _blocked_vendors(overrides, catalogue)
-        for mine, wanted in ((self.accounts, accounts), (self.callers, callers), (self.called, called)):
+        destinations = self.pending | overrides.named(Target.DESTINATION, Setting.BLOCKED)
+        for mine, wanted in (
+            (self.accounts, accounts),
+            (self.callers, callers),
+            (self.called, called),
+            (self.destinations, destinations),
+        ):
             mine.clear()
             mine.update(wanted)
 

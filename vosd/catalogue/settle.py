@@ -12,12 +12,14 @@ import msgspec
 from vosd.billing.accounts import Account, AccountType
 from vosd.catalogue.exchange import Exchange
 from vosd.catalogue.merge import Merged
+from vosd.catalogue.overrides import destination_name
 from vosd.catalogue.problems import ProblemList
 from vosd.catalogue.rate_choices import currency_from
 from vosd.catalogue.rate_references import check_rates_of_account, check_rates_of_trunk
 from vosd.catalogue.references import check_currency, check_partner, check_payer, check_phone, check_plan, check_vendor
 from vosd.catalogue.reused import Reused
-from vosd.catalogue.source import CURRENCY_OF_RATE_GROUP, DEFAULT_CURRENCY, Definition
+from vosd.catalogue.source import CURRENCY_OF_RATE_GROUP, DEFAULT_CURRENCY, Definition, report_unknown
+from vosd.cdr.kinds import NAME_LENGTH
 from vosd.trunks.gateways import MappingGateway, RoutingGateway
 from vosd.trunks.phone import Phone
 from vosd.trunks.scope import Limit, Scope
@@ -56,6 +58,8 @@ def settled_account(
     account = definition.value
     if account.calendar is not None:
         merged.calendars.find(account.calendar, definition, "calendar", problems)
+    if account.destination_limits:
+        _check_destinations(definition, merged, problems)
     priced_by = currency_from(account)
     if priced_by is None:
         return reused.settled(account, None, settled)
@@ -68,6 +72,20 @@ def settled_account(
     if not check_currency(definition, group.value.currency, exchange, problems):
         return msgspec.structs.replace(account, currency=group.value.currency)  # so that this is the one mistake
     return reused.settled(account, group.value.currency, settled)
+
+
+def _check_destinations(definition: Definition[Account], merged: Merged, problems: ProblemList) -> None:
+    """Report classes of destinations that do not exist, and a name that does not fit an override."""
+    classes = () if merged.parameters is None else merged.parameters.value.destination_classes
+    known = [each.name for each in classes]
+    for index, limit in enumerate(definition.value.destination_limits):
+        key = f"destination_limits[{index}].destination"
+        if limit.destination not in known:
+            report_unknown("destination class", limit.destination, known, definition, key, problems)
+        name = destination_name(definition.value.id, limit.destination)
+        if len(name) > NAME_LENGTH:
+            expected = f"at most {NAME_LENGTH} characters with the id of the account and a slash, for a block has both"
+            problems.error(*definition.at(key), expected, name)
 
 
 def check_account(

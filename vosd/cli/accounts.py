@@ -232,36 +232,81 @@ async def _set_expiry(
         )
 
 
+def _destination_option(command: Any) -> Any:
+    help_text = "Only its calls to this class of destination_classes."
+    return click.option("--destination", metavar="CLASS", help=help_text)(command)
+
+
 @account.command("block")
 @click.argument("account_id", metavar="ID")
+@_destination_option
 @order_options
 @pass_invocation
-def block(invocation: Invocation, /, account_id: str, acting: str | None, as_json: bool, **terms: Any) -> None:
+def block(
+    invocation: Invocation,
+    /,
+    account_id: str,
+    destination: str | None,
+    acting: str | None,
+    as_json: bool,
+    **terms: Any,
+) -> None:
     """Refuse new calls of an account, and use no gateway of it; running calls go on."""
     from vosd.catalogue.overrides import Setting
 
     order = order_of({Setting.BLOCKED: ""}, acting, **terms)
-    show_set(asyncio.run(_set(invocation, account_id, order, acting)), as_json=as_json)
+    if destination is None:
+        outcome = asyncio.run(_set(invocation, account_id, order, acting))
+    else:
+        outcome = asyncio.run(_block_destination(invocation, account_id, destination, order, acting))
+    show_set(outcome, as_json=as_json)
 
 
 @account.command("unblock")
 @click.argument("account_id", metavar="ID")
+@_destination_option
 @operator_option
 @as_option
 @json_option
 @pass_invocation
-def unblock(invocation: Invocation, /, account_id: str, operator: str, acting: str | None, as_json: bool) -> None:
+def unblock(
+    invocation: Invocation,
+    /,
+    account_id: str,
+    destination: str | None,
+    operator: str,
+    acting: str | None,
+    as_json: bool,
+) -> None:
     """End the block of an account; exit code 1 if there was none."""
     from vosd.admin.overrides import Selection
     from vosd.billing.rights import Right
-    from vosd.catalogue.overrides import Setting, Target
+    from vosd.catalogue.overrides import Setting, Target, destination_name
 
     may = authority(invocation, acting)
     if may is not None:
         may.require_below(account_id, Right.ACCOUNTS)
-    fitting = Selection((Target.ACCOUNT,), account_id, Setting.BLOCKED)
+    fitting, what = Selection((Target.ACCOUNT,), account_id, Setting.BLOCKED), f"account {account_id}"
+    if destination is not None:
+        name = destination_name(account_id, destination)
+        fitting, what = Selection((Target.DESTINATION,), name, Setting.BLOCKED), f"destination {name}"
     outcome = asyncio.run(clear(invocation, fitting, recorded_operator(operator, acting), may=may))
-    show_unblocked(outcome, f"account {account_id}", as_json=as_json)
+    show_unblocked(outcome, what, as_json=as_json)
+
+
+async def _block_destination(
+    invocation: Invocation, account_id: str, destination: str, order: "Order", acting: str | None
+) -> "Outcome":
+    from vosd.admin.overrides import Configured, destination_targets
+    from vosd.billing.rights import Right
+    from vosd.catalogue.overrides import destination_name
+
+    may = authority(invocation, acting)
+    if may is not None:
+        may.require_below(account_id, Right.ACCOUNTS)
+    known = Configured(invocation.excerpt.accounts(), (), (), invocation.excerpt.destination_classes())
+    targets = destination_targets(account_id, destination, known)
+    return await put(invocation, destination_name(account_id, destination), targets, order, may)
 
 
 async def _set(invocation: Invocation, account_id: str, order: "Order", acting: str | None) -> "Outcome":

@@ -288,7 +288,8 @@ def _configured(invocation: Invocation, *, with_accounts: bool) -> "Configured":
 
     names = invocation.excerpt.gateways_by_list()
     accounts = invocation.excerpt.accounts() if with_accounts else ()
-    return Configured(accounts, names["mapping_gateways"] | names["phones"], names["routing_gateways"])
+    destinations = invocation.excerpt.destination_classes() if with_accounts else ()
+    return Configured(accounts, names["mapping_gateways"] | names["phones"], names["routing_gateways"], destinations)
 
 
 async def _set(invocation: Invocation, name: str, order: "Order", acting: str | None) -> "Outcome":

@@ -28,6 +28,7 @@ from vosd.config.assembly.compiled_groups import CompiledGroups
 from vosd.config.assembly.currencies import default_decimals, read_currencies
 from vosd.config.assembly.decks import deck_names, with_decks
 from vosd.config.assembly.derived_groups import derived_group
+from vosd.config.assembly.destinations import read_destination_classes
 from vosd.config.assembly.inventory import label_of
 from vosd.config.assembly.parameters import defaults_of, take_parameters
 from vosd.config.assembly.period_rates import period_rates, read_period_rates
@@ -121,6 +122,10 @@ class Excerpt:
         written = read_calendars(self._copy(), ProblemList()).written
         zone_variable = self._environ.get("TZ", "")
         return {name: calendar(each, zone_variable, ProblemList()) for name, each in written.items()}
+
+    def destination_classes(self) -> tuple[str, ...]:
+        """Return the names of the classes of destinations, without those that have mistakes."""
+        return tuple(each.name for each in read_destination_classes(self._copy(), ProblemList()))
 
     def rate_group(self, name: str) -> RateGroup | None:
         """Return one rate group with its rates; None where there is none of that name."""

@@ -23,6 +23,7 @@ from vosd.config.assembly.compiled_groups import CompiledGroups
 from vosd.config.assembly.currencies import read_currencies
 from vosd.config.assembly.decks import deck_names, with_decks
 from vosd.config.assembly.derived_groups import derive_groups
+from vosd.config.assembly.destinations import read_destination_classes
 from vosd.config.assembly.inventory import Inventory, label_of, read_inventory
 from vosd.config.assembly.parameters import defaults_of, take_parameters
 from vosd.config.assembly.period_rates import read_period_rates, report_coverage
@@ -184,6 +185,7 @@ def _load(
     parameters = take_parameters(document, defaults, problems)
     templates = take_templates(document, problems)
     currencies = read_currencies(document, problems)
+    classes = read_destination_classes(document, problems)
     groups = [
         fill_from_template(section, templates, label_of(section, "rate_groups", "name", index), problems)
         for index, section in enumerate(items_of(document, "rate_groups", problems))
@@ -211,7 +213,15 @@ def _load(
         raise DoubtfulError
     remembered.where.items = items
     source = source_of(
-        objects, parameters, keys, currencies, written, problems, known, zone_variable=environ.get("TZ", "")
+        objects,
+        parameters,
+        keys,
+        currencies,
+        written,
+        problems,
+        known,
+        zone_variable=environ.get("TZ", ""),
+        destination_classes=classes,
     )
     try:
         catalogue = assemble([source, stored.source], problems, remembered.reused, now_ms)

@@ -17,6 +17,7 @@ from vosd.config.keys.accounts import AccountKeys
 from vosd.config.keys.calendars import CalendarKeys
 from vosd.config.keys.currencies import CurrencyKeys, ExchangeRateKeys
 from vosd.config.keys.declared import DeclaredKeys
+from vosd.config.keys.destinations import DestinationClassKeys
 from vosd.config.keys.installation import InstallationKeys
 from vosd.config.keys.mapping_gateways import MappingGatewayKeys
 from vosd.config.keys.number_lists import NumberListKeys
@@ -88,6 +89,7 @@ def reference() -> str:
         *_section("Period rates", "period_rates[]", PeriodRatesKeys),
         *_section("Currencies", "currencies[]", CurrencyKeys),
         *_section("Exchange rates", "exchange_rates[]", ExchangeRateKeys),
+        *_section("Destination classes", "destination_classes[]", DestinationClassKeys),
         *_section("Routing plans", "routing_plans[]", RoutingPlanKeys),
         *_section("Columns of a `routes_file`", "routing_plans[].routes_file", RouteKeys),
     ]

@@ -19,6 +19,7 @@ from vosd.engine.settings import AlarmSettings, Settings
 from vosd.obs.events import Event
 from vosd.obs.stream import EventStream
 from vosd.routing.quality import QualityFigures
+from vosd.trunks.scope import Scope
 
 
 class AlarmsQuestion(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -113,6 +114,10 @@ class SwitchMeasures:
                 shown.callee,
                 shown.routing_gateway or "",
             )
+
+    def calls_a_second(self) -> Iterable[tuple[str, int]]:
+        """Return how many calls each mapping gateway has taken in the last second, those without any left out."""
+        return self._service.switch.live.occupancy.lately(Scope.MAPPING, self._clock.now().mono)
 
     def is_low(self, account: str) -> bool:
         """Return whether the balance of an account is still low."""

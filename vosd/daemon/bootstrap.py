@@ -28,6 +28,7 @@ from vosd.daemon.claimant import claimant_of, has_ended
 from vosd.daemon.commands import Commands
 from vosd.daemon.currencies import as_mistakes
 from vosd.daemon.definitions import DefinitionWatch, StoredDefinitions
+from vosd.daemon.fraud import FraudPart
 from vosd.daemon.late_database import LateDatabase
 from vosd.daemon.lifecycle import Lifecycle, State, Step
 from vosd.daemon.metrics.exporter import Exporter
@@ -207,6 +208,7 @@ class Daemon:
         self.state: Callable[[], State] = lambda: State.STARTING
         """Returns the state of the daemon."""
         self._alarms = AlarmPart(self.service, settings, clock, log.events)
+        self._fraud = FraudPart(self.service, self._database, settings.alarms, clock)
         readings = Readings(status, self._state, self._books, lease, clock, self._alarms.active)
         self._exporter = Exporter(readings, status, self._state, settings.metrics)
         verbs = {**commands.verbs(), **self._alarms.verbs()}
@@ -224,6 +226,7 @@ class Daemon:
             Step("lease", self._take_lease, self.service.database.end),
             Step("bookkeeper", self._books.start, self._books.close),
             Step("switch", self._start_switch, self.service.stop),
+            Step("watch over destinations", self._fraud.begin, self._fraud.end),
             Step("late database", self._await_database, self._late.end),
             Step("definitions", self._definitions.begin, self._definitions.end),
             Step("listeners", self._listen, self._transports.close),
@@ -327,6 +330,7 @@ class Daemon:
         self.service.inbox.adjust(loaded.settings.overload)
         await self._exporter.adjust(loaded.settings.metrics)
         self._alarms.adjust(loaded.settings.alarms)
+        self._fraud.adjust(loaded.settings.alarms)
         await self._call_reports.adjust(loaded.settings.call_reports)
 
 

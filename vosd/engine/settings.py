@@ -171,6 +171,12 @@ class AlarmSettings:
     loop_lag_ms: int = 50
     clock_jump_ms: int = 2_000
     call_seconds: int = 14_400
+    cps_factor: int = 5
+    """How many times the calls a second of its past a mapping gateway may have; 0 = any number."""
+    cps_floor: int = 20
+    """As many calls a second are always allowed."""
+    past_days: int = 14
+    """How far back the past of destinations goes."""
     hysteresis: int = 10
     """By how many percent of its limit a value must be better before its alarm is cleared."""
     levels: Mapping[Event, Level] = field(default_factory=dict)

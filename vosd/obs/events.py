@@ -143,6 +143,14 @@ class Event(StrEnum):
     CALL_TOO_LONG = "call_too_long"
     """A call lasts longer than ``alarms.call_seconds``."""
     LONG_CALL_ENDED = "long_call_ended"
+    FRAUD_SUSPECTED = "fraud_suspected"
+    """An account uses a class of destinations much more than it did: ``destination_limits``."""
+    FRAUD_OVER = "fraud_over"
+    DESTINATION_NEW = "destination_new"
+    """An account calls a class of destinations that it has not called for ``alarms.past_days``."""
+    CPS_HIGH = "cps_high"
+    """A mapping gateway has far more calls a second than in its past hours."""
+    CPS_RECOVERED = "cps_recovered"
     ALARM_OUTPUT_DOWN = "alarm_output_down"
     """Alarms cannot be delivered to an ``output``: the webhook or the mail server."""
     ALARM_OUTPUT_UP = "alarm_output_up"
@@ -190,6 +198,8 @@ BACK: Final[Mapping[Event, Event]] = {
     Event.MEMORY_HIGH: Event.MEMORY_RECOVERED,
     Event.LOOP_LATE: Event.LOOP_IN_TIME,
     Event.CALL_TOO_LONG: Event.LONG_CALL_ENDED,
+    Event.FRAUD_SUSPECTED: Event.FRAUD_OVER,
+    Event.CPS_HIGH: Event.CPS_RECOVERED,
     Event.ALARM_OUTPUT_DOWN: Event.ALARM_OUTPUT_UP,
     Event.CALL_REPORTS_DOWN: Event.CALL_REPORTS_UP,
     Event.CALL_REPORTS_UNWRITTEN: Event.CALL_REPORTS_WRITTEN,

@@ -116,6 +116,11 @@ class Occupancy:
         """Return the running calls of one object."""
         return self._meters[scope][name].active
 
+    def lately(self, scope: Scope, mono_ms: int) -> list[tuple[str, int]]:
+        """Return how many calls each object took in the preceding 1000 ms; those that took none are left out."""
+        busy = [(name, meter.recent(mono_ms)) for name, meter in self._meters[scope].items() if meter.accepted]
+        return [each for each in busy if each[1]]
+
     def recent(self, scope: Scope, name: str, mono_ms: int) -> int:
         """Return how many calls one object took in the preceding 1000 ms."""
         return self._meters[scope][name].recent(mono_ms)

@@ -99,7 +99,7 @@ class SqlOverrides:
         if name is not None:
             query = query.where(_change.c.name == name)
         if target is not None:
-            query = query.where(_change.c.target == target.value)
+            query = query.where(_change.c.target == _target_of(target))
         async with self._database.reading() as connection:
             rows = (await connection.execute(query)).all()
         return [
@@ -164,15 +164,25 @@ async def note(connection: AsyncConnection, change: Change) -> None:
 
 def _is(key: Key) -> tuple[Any, ...]:
     columns = _table.c
-    return columns.target == key.target.value, columns.name == key.name, columns.setting == key.setting.value
+    return columns.target == _target_of(key.target), columns.name == key.name, columns.setting == key.setting.value
+
+
+def _target_of(target: Target) -> str:
+    """Return the stored target.
+
+    A class of destinations is stored as an account of that name with a value, because earlier versions refuse to start
+    with a target that they do not know; a block of an account that is not configured means nothing to them.
+    """
+    return Target.ACCOUNT.value if target is Target.DESTINATION else target.value
 
 
 def _row_of(each: Override) -> dict[str, Any]:
+    value = Target.DESTINATION.value if each.target is Target.DESTINATION else each.value
     return {
-        "target": each.target.value,
+        "target": _target_of(each.target),
         "name": identifying(each.name, NAME_LENGTH),
         "setting": each.setting.value,
-        "value": identifying(each.value, schema.VALUE_LENGTH),
+        "value": identifying(value, schema.VALUE_LENGTH),
         "operator": descriptive(each.operator, NAME_LENGTH),
         "set_at": each.since,
         "expires_at": each.until,
@@ -181,11 +191,12 @@ def _row_of(each: Override) -> dict[str, Any]:
 
 
 def _override_of(row: Row[Any]) -> Override:
+    is_class = row.setting == Setting.BLOCKED.value and row.value == Target.DESTINATION.value
     return Override(
-        target=Target(row.target),
+        target=Target.DESTINATION if is_class else Target(row.target),
         name=row.name,
         setting=Setting(row.setting),
-        value=row.value,
+        value="" if is_class else row.value,
         operator=row.operator,
         since=row.set_at,
         until=row.expires_at,

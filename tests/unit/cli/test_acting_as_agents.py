@@ -38,6 +38,7 @@ accounts:
   - {{id: other, rate_group: sell}}
   - {{id: peer, type: partner, rate_group: sell}}
   - {{id: carrier, type: clearing, rate_group: sell, overdraft_limit: unlimited}}
+destination_classes: [{{name: premium, prefixes: ["4490"]}}]
 mapping_gateways:
   - {{name: acme-pbx, account: acme, hosts: 192.0.2.1}}
   - {{name: other-pbx, account: other, hosts: 192.0.2.2}}
@@ -140,6 +141,16 @@ class TestAccounts:
         assert said(site, "account", "show", "acme")["blocked"] is True
         (cleared,) = said(site, "account", "unblock", "acme", "--as", "mid")
         assert cleared["setting"] == "blocked"
+
+    def test_a_class_of_destinations_is_blocked_by_an_agent_for_accounts_below_it(self, site):
+        premium = ("acme", "--destination", "premium", "--as", "mid")
+        (set_,) = said(site, "account", "block", *premium)
+        assert (set_["target"], set_["name"], set_["operator"]) == ("destination", "acme/premium", "agent mid")
+        assert said(site, "account", "show", "acme")["blocked"] is False
+        assert "account acme is not blocked" in refused(site, "account", "unblock", "acme", "--as", "mid")
+        said(site, "account", "unblock", *premium)
+        assert "agent mid has no account bingo" in refused(site, "account", "block", "bingo", *premium[1:])
+        assert "did you mean" in refused(site, "account", "block", "acme", "--destination", "premum", "--as", "mid")
 
     def test_credit_needs_the_right_to_pay_and_the_rest_that_for_accounts(self, site):
         (set_,) = said(site, "account", "set", "acme", "--overdraft-limit", "5", "--as", "mid")

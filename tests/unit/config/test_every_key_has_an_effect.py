@@ -16,6 +16,7 @@ from pydantic.fields import FieldInfo
 from vosd.config.keys.accounts import AccountKeys
 from vosd.config.keys.calendars import CalendarKeys
 from vosd.config.keys.currencies import CurrencyKeys, ExchangeRateKeys
+from vosd.config.keys.destinations import DestinationClassKeys
 from vosd.config.keys.installation import InstallationKeys
 from vosd.config.keys.mapping_gateways import MappingGatewayKeys
 from vosd.config.keys.number_lists import NumberListKeys
@@ -46,7 +47,11 @@ FILE: Final[Mapping[str, Any]] = {
     "accounts": [
         {"id": "customer", "rate_group": "sell"},
         {"id": "other"},
-        {"id": "lone", "spend_limits": [{"per": "hour", "amount": "9"}]},
+        {
+            "id": "lone",
+            "spend_limits": [{"per": "hour", "amount": "9"}],
+            "destination_limits": [{"destination": "premium"}],
+        },
     ],
     "mapping_gateways": [{"name": "lone", "account": "customer", "hosts": "192.0.2.1"}],
     "routing_gateways": [
@@ -67,6 +72,7 @@ FILE: Final[Mapping[str, Any]] = {
     "period_rates": [{"name": "night", "periods": [{"name": "day", "rate_group": "sell", "calendar": "week"}]}],
     "currencies": [{"code": "USD", "fee_precision": "3"}],
     "exchange_rates": [{"base": "USD", "quote": "KWD", "rate": "0.3"}],
+    "destination_classes": [{"name": "premium", "prefixes": "4490"}, {"name": "satellite", "prefixes": "881"}],
 }
 """The last object of each list is the one whose keys are tried."""
 
@@ -86,6 +92,7 @@ MODELS: Final[Mapping[str, type[Keys]]] = {
     "period_rates": PeriodRatesKeys,
     "currencies": CurrencyKeys,
     "exchange_rates": ExchangeRateKeys,
+    "destination_classes": DestinationClassKeys,
 }
 
 WITHOUT_EFFECT: Final = {
@@ -150,6 +157,8 @@ INSTEAD: Final[Mapping[str, Mapping[str, Any]]] = {
     "accounts.agent": {"agent": "customer"},
     "spend_limits.per": {"per": "day"},
     "spend_limits.action": {"action": "hang up"},
+    "destination_limits.destination": {"destination": "satellite"},
+    "destination_classes.name": {"name": "maritime"},
     "timezone": {"timezone": "Europe/Berlin"},
     "holidays.country": {"country": "FR"},
     "holidays.subdivision": {"subdivision": "BE"},

@@ -26,6 +26,7 @@ class Measured:
         self.books = Unbooked(0, 0)
         self.calls: list[LongCall] = []
         self.low: set[str] = set()
+        self.rates: dict[str, int] = {}
 
     def gateways(self) -> Iterator[str]:
         yield from self.figures
@@ -39,6 +40,9 @@ class Measured:
 
     def long_calls(self, longer_than_s: int) -> Iterator[LongCall]:
         yield from (each for each in self.calls if each.seconds >= longer_than_s)
+
+    def calls_a_second(self) -> list[tuple[str, int]]:
+        return [*self.rates.items()]
 
     def is_low(self, account: str) -> bool:
         return account in self.low
@@ -194,3 +198,49 @@ async def test_memory_in_use_is_an_alarm(tmp_path: Path, monkeypatch: pytest.Mon
             file.write_text(f"MemTotal: 100 kB\nMemAvailable: {available} kB\n")
             await scene.watch.check()
     assert [line["event"] for line in logs] == ["memory_high", "memory_recovered"]
+
+
+HOUR_MS = 3_600_000
+
+
+def tell_call_rate(scene: Scene, at_ms: int, **rates: int) -> None:
+    """Let gateways have so many calls in a second, five times at an interval of five seconds."""
+    scene.measured.rates = rates
+    for sample in range(5):
+        scene.watch.check_call_rates(at_ms + 5_000 * sample)
+
+
+def test_far_more_calls_a_second_than_in_the_past_hours_are_an_alarm_and_the_floor_is_not():
+    scene = Scene(cps_factor=3, cps_floor=10)
+    with capture_logs() as logs:
+        tell_call_rate(scene, 0, quiet=1, busy=20)
+        tell_call_rate(scene, HOUR_MS, quiet=9, busy=50)
+        assert logs == []
+        tell_call_rate(scene, HOUR_MS + 60_000, quiet=15, busy=90)
+        tell_call_rate(scene, HOUR_MS + 120_000, quiet=0, busy=20)
+    found = [(line["event"], line["gateway"]) for line in logs]
+    assert found[:2] == [("cps_high", "busy"), ("cps_high", "quiet")]
+    assert sorted(found[2:]) == [("cps_recovered", "busy"), ("cps_recovered", "quiet")]
+
+
+def test_without_a_past_or_a_factor_no_rate_is_judged_and_one_burst_is_no_alarm():
+    with capture_logs() as logs:
+        started = Scene()
+        tell_call_rate(started, 0, first=5_000)
+        tell_call_rate(started, HOUR_MS, later=19, phone=1)
+        scene = Scene(cps_factor=0)
+        for hour in range(3):
+            tell_call_rate(scene, hour * HOUR_MS, off=10 ** (hour + 1))
+        burst = Scene(cps_factor=2, cps_floor=10)
+        tell_call_rate(burst, 0, calm=5)
+        burst.measured.rates = {"calm": 17}
+        burst.watch.check_call_rates(HOUR_MS)
+    assert logs == []
+
+
+def test_a_gateway_without_calls_in_the_past_hours_is_judged_by_the_floor():
+    scene = Scene(cps_floor=20)
+    tell_call_rate(scene, 0, other=1)
+    with capture_logs() as logs:
+        tell_call_rate(scene, HOUR_MS, night=40)
+    assert [(line["event"], line["gateway"], line["limit"]) for line in logs] == [("cps_high", "night", 20)]

@@ -6,6 +6,7 @@ from vosd.billing.accounts import Account
 from vosd.billing.spending import SpendLimit
 from vosd.catalogue.source import CURRENCY_OF_RATE_GROUP
 from vosd.config.assembly.conversion import Conversion, require_all_used
+from vosd.config.assembly.destinations import destination_limit
 from vosd.config.keys.accounts import AccountKeys, SpendLimitKeys
 from vosd.config.keys.parameters import ParameterKeys
 
@@ -19,6 +20,7 @@ _ACCOUNT: Final = Conversion(
         "rate_types": "rate_types",
         "rights": "rights",
         "spend_limits": "spend_limits",
+        "destination_limits": "destination_limits",
         "timezone": "timezone",
     },
 )
@@ -37,6 +39,7 @@ def account_of(keys: AccountKeys, parameters: ParameterKeys) -> Account:
         rate_types=frozenset(each.value for each in keys.rate_types),
         rights=frozenset(keys.rights),
         spend_limits=tuple(map(_SPEND_LIMIT, keys.spend_limits)),
+        destination_limits=tuple(map(destination_limit, keys.destination_limits)),
         timezone="UTC" if keys.timezone is None else str(keys.timezone),
         advance_s=60 * (keys.advance_minutes or parameters.advance_minutes),
     )

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any, Final, NamedTuple, TypeVar
 
 from vosd.billing.currencies import FeeDecimals
+from vosd.billing.destinations import DestinationClass
 from vosd.catalogue.catalogue import CallParameters
 from vosd.catalogue.problems import ProblemList
 from vosd.catalogue.source import CatalogueSource, Definition, Definitions, Origin, References
@@ -69,6 +70,7 @@ def source_of(
     items: ReadItems,
     *,
     zone_variable: str = "",
+    destination_classes: tuple[DestinationClass, ...] = (),
 ) -> CatalogueSource:
     """Return the definitions of the files.
 
@@ -78,7 +80,9 @@ def source_of(
     Raises:
         DoubtfulError: with what is known of earlier loads, a name stands twice.
     """
-    call_parameters = _call_parameters(keys, parameters, currencies.decimals)
+    call_parameters = replace(
+        _call_parameters(keys, parameters, currencies.decimals), destination_classes=destination_classes
+    )
     digest = call_parameters.digest
     source = CatalogueSource(
         FILES,

@@ -14,6 +14,7 @@ from vosd.billing.rate_choice import RateSelection
 from vosd.billing.rights import Right
 from vosd.billing.spending import SpendAction, SpendPeriod
 from vosd.config.keys import later, names_of_vos3000
+from vosd.config.keys.destinations import DestinationLimitKeys
 from vosd.config.keys.rates import RateType
 from vosd.config.keys.templates import TEMPLATE_KEY
 from vosd.config.reader.amounts import currency_code, overdraft, price, step
@@ -125,6 +126,11 @@ class AccountKeys(Keys):
 
     spend_limits: tuple[SpendLimitKeys, ...] = ()
     """What its calls may cost in an hour or a day. Default: no limit."""
+    destination_limits: tuple[DestinationLimitKeys, ...] = ()
+    """How much its calls may use a class of destinations in an hour, against its own past. Default: no limit."""
+    new_destination_alarm: Annotated[bool, switch()] = False
+    """``yes``: its first answered call to a class of ``destination_classes`` that it has not called in the days of
+    ``alarms.past_days`` is the alarm ``destination_new``."""
     timezone: Annotated[tzinfo | None, time_zone()] = None
     """The zone in which its days begin, for ``spend_limits``. Default: UTC."""
     agent: Annotated[str | None, object_name()] = None
@@ -141,6 +147,13 @@ class AccountKeys(Keys):
     names_elsewhere: ClassVar[Renamed] = renamed(names_of_vos3000.ACCOUNT)
     not_built: ClassVar[frozenset[str]] = later.ACCOUNT
     apart: ClassVar[Mapping[str, str]] = TEMPLATE_KEY
+
+    @model_validator(mode="after")
+    def _has_each_destination_once(self) -> "AccountKeys":
+        names = [each.destination for each in self.destination_limits]
+        if len(set(names)) != len(names):
+            raise KeyProblemError("destination_limits", "each destination once")
+        return self
 
     @model_validator(mode="after")
     def _unit_has_an_effect(self) -> "AccountKeys":

@@ -159,6 +159,13 @@ class AlarmKeys(Keys):
     """A clock that is set by more is `clock_jumped`."""
     call_seconds: Annotated[int, whole(0, 604_800)] = 14_400
     """A longer call is `call_too_long`; accounts with `long_call_alarm: no` are left out."""
+    cps_factor: Annotated[int, whole(0, 1_000)] = 5
+    """More calls a second than so many times the most of its last 24 hours with calls, over some ten seconds, are
+    `cps_high` of a mapping gateway. The switch remembers from its start on; in its first hour nothing is compared."""
+    cps_floor: Annotated[int, whole(1, 100_000)] = 20
+    """As many calls a second are never `cps_high`."""
+    past_days: Annotated[int, whole(1, 60)] = 14
+    """How many days back `destination_limits` and `new_destination_alarm` of accounts compare with."""
     hysteresis: Annotated[int, whole(0, 50, "percent")] = 10
     """An alarm is cleared when its value is better than the limit by so much of the limit."""
     critical: Named = ()

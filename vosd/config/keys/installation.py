@@ -149,6 +149,7 @@ class InstallationKeys(Keys):
         "calendars": "List of calendars.",
         "routing_plans": "List of routing plans.",
         "period_rates": "List of period rates.",
+        "destination_classes": "Named sets of called prefixes, for limits of their use.",
         "currencies": "List of currencies whose fees have decimals of their own.",
         "exchange_rates": "List of rates of exchange, which are needed where two currencies meet on a call.",
     }

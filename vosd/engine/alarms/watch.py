@@ -9,6 +9,7 @@ from typing import Final, NamedTuple, Protocol
 import structlog
 
 from vosd.base.clock import Clock, Instant
+from vosd.engine.alarms.call_rates import CallRates
 from vosd.engine.alarms.machine import Processor, disk_free_percent, memory_in_use
 from vosd.engine.alarms.thresholds import Threshold
 from vosd.engine.settings import AlarmSettings
@@ -66,6 +67,10 @@ class Measures(Protocol):
         """Return the calls that last longer, without those of accounts that want no such alarm."""
         ...
 
+    def calls_a_second(self) -> Iterable[tuple[str, int]]:
+        """Return how many calls each mapping gateway has taken in the last second, those without any left out."""
+        ...
+
     def is_low(self, account: str) -> bool:
         """Return whether the balance of an account is still low."""
         ...
@@ -103,6 +108,8 @@ class Watch:
         self._memory = Threshold(Event.MEMORY_HIGH)
         self._lag = Threshold(Event.LOOP_LATE)
         self._calls = Threshold(Event.CALL_TOO_LONG)
+        self._cps = Threshold(Event.CPS_HIGH)
+        self._rates = CallRates()
 
     async def run(self) -> None:
         """Tick every second; runs until cancelled."""
@@ -144,6 +151,7 @@ class Watch:
         self._disk.judge(free, settings.disk_free, margin, unit="%", directory=str(self._state_dir))
         self.check_books()
         self.check_calls()
+        self.check_call_rates(self._clock.now().mono)
         await self.check_gateways()
 
     def check_books(self) -> None:
@@ -172,6 +180,14 @@ class Watch:
                 callee=each.callee,
                 gateway=each.gateway,
             )
+
+    def check_call_rates(self, mono_ms: int) -> None:
+        """Look at the calls a second of the mapping gateways."""
+        settings = self.settings
+        counted = self._measures.calls_a_second() if settings.cps_factor else ()
+        for gateway, rate, limit in self._rates.note(counted, mono_ms, settings.cps_factor, settings.cps_floor):
+            if limit is not None:
+                self._cps.judge(rate, limit, settings.hysteresis, subject=gateway, gateway=gateway)
 
     async def check_gateways(self) -> None:
         """Look at answers and post-dial delay of the routing gateways; calls get their turn in between."""

@@ -234,6 +234,8 @@ class LiveCall(AskedCall):
             return None
         self.call_request.choices = NO_ROUTES  # what is left of the search would stay for the whole call
         journey = self.call.journey
+        if self.call_request.watched is not None and journey.answered_at is not None:
+            self.call_request.watched.answered(journey.answered_at.mono, hold.holds[0])
         choice = journey.choice
         if choice is not None and choice.gateway.max_call_seconds is not None:
             hold.end_within(choice.gateway.max_call_seconds)

@@ -114,6 +114,8 @@ class CallServices:
     def close(self, record: CallRecord, call_request: CallRequest) -> None:
         """Journal the priced record, then move its money from held to owed."""
         credits = self.live.credits
+        if call_request.watched is not None and record.answered_at is not None:
+            call_request.watched.use.ended(record.hold_time_ms, record.fee + record.tax)
         if not record.recorded:
             self.notices.counted[Figure.CALLS_WITHOUT_CDR] += 1
         try:

@@ -1,0 +1,40 @@
+"""Classes of destinations and limits of their use: from keys to the definitions of the catalogue."""
+
+from typing import Final
+
+from vosd.billing.destinations import DestinationClass, DestinationLimit
+from vosd.catalogue.problems import Place, ProblemList
+from vosd.config.assembly.conversion import Conversion, require_all_used
+from vosd.config.assembly.inventory import read_inventory
+from vosd.config.keys.destinations import DestinationClassKeys, DestinationLimitKeys
+from vosd.config.reader.document import Section
+from vosd.config.reader.reading import items_of, read_section
+
+DESTINATION_CLASSES: Final = "destination_classes"
+_CLASS: Final = Conversion(DestinationClassKeys, DestinationClass)
+_LIMIT: Final = Conversion(DestinationLimitKeys, DestinationLimit)
+require_all_used(DestinationClassKeys, _CLASS)
+require_all_used(DestinationLimitKeys, _LIMIT)
+
+
+def read_destination_classes(document: Section, problems: ProblemList) -> tuple[DestinationClass, ...]:
+    """Take the classes out of the document; a prefix that two classes have is reported."""
+
+    def read(section: Section, label: str) -> DestinationClassKeys | None:
+        return read_section(DestinationClassKeys, section, label, problems)
+
+    sections = items_of(document, DESTINATION_CLASSES, problems)
+    inventory = read_inventory(sections, DESTINATION_CLASSES, "name", read, problems)
+    places: dict[str, tuple[str, Place]] = {}
+    for name, written in inventory.written.items():
+        for prefix in written.thing.prefixes:
+            other, place = places.setdefault(prefix, (name, written.section.place))
+            if other != name:
+                expected = f"each prefix in one class; {other!r} ({place}) has it as well"
+                problems.error(written.section.place, f"{DESTINATION_CLASSES}[{name}].prefixes", expected, prefix)
+    return tuple(_CLASS(written.thing) for written in inventory.written.values())
+
+
+def destination_limit(keys: DestinationLimitKeys) -> DestinationLimit:
+    """Return a limit."""
+    return _LIMIT(keys)

@@ -1,0 +1,95 @@
+"""The watch over destinations in the daemon: begun behind the switch, so that it counts the calls of an earlier run."""
+
+from typing import Final
+
+from vosd.base.cause import EndReason
+from vosd.base.clock import Clock, Instant
+from vosd.billing.destinations import DestinationUse
+from vosd.callcontrol.admission import FREE_NUMBER, CallRequest
+from vosd.callcontrol.destinations import is_watched, watched_call
+from vosd.callcontrol.live_state import LiveState
+from vosd.catalogue.catalogue import Catalogue
+from vosd.engine.alarms.fraud import FraudWatch
+from vosd.engine.background import BackgroundTasks
+from vosd.engine.service import SwitchService
+from vosd.engine.settings import AlarmSettings
+from vosd.storage.database import Database
+from vosd.storage.destination_past import SqlDestinationPast
+from vosd.storage.overrides import SqlOverrides
+
+
+class FraudPart:
+    """The tasks of the watch."""
+
+    def __init__(self, service: SwitchService, database: Database, settings: AlarmSettings, clock: Clock) -> None:
+        self._watch: Final = FraudWatch(
+            SwitchUnderWatch(service),
+            clock,
+            SqlDestinationPast(database),
+            SqlOverrides(database),
+            settings.past_days,
+        )
+        self._tasks = BackgroundTasks()
+
+    async def begin(self) -> None:
+        """Begin to watch."""
+        self._tasks.run("watch over destinations", self._watch.run)
+        self._tasks.run("past of destinations", self._watch.keep_learning)
+
+    async def end(self) -> None:
+        """End the tasks; a block that the database does not have is lost."""
+        await self._tasks.stop()
+
+    def adjust(self, settings: AlarmSettings) -> None:
+        """Apply other settings."""
+        self._watch.past_days = settings.past_days
+
+
+class SwitchUnderWatch:
+    """Implements ``vosd.engine.alarms.fraud.WatchedSwitch`` over the service."""
+
+    def __init__(self, service: SwitchService) -> None:
+        self._service = service
+
+    @property
+    def live(self) -> LiveState:
+        """The counters and blocks."""
+        return self._service.switch.live
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """The catalogue in force."""
+        return self._service.switch.catalogue
+
+    def attach(self, now: Instant) -> None:
+        """Count running calls that are not counted: of an earlier run, or of accounts watched from now on."""
+        catalogue, live = self.catalogue, self.live
+        if not catalogue.destinations.names:
+            return
+        for each in self._service.switch.calls():
+            request, answered_at = each.call_request, each.call.journey.answered_at
+            account = None if request.account is None else catalogue.accounts.get(request.account.id)
+            hold, rate = request.hold, request.rate
+            if account is None or hold is None or rate is None or request.watched is not None:
+                continue
+            if not is_watched(account) or rate.group == FREE_NUMBER:
+                continue
+            watched = request.watched = watched_call(account, request.callee_billing, now.wall, catalogue, live)
+            if watched is not None:
+                request.taken.append(watched)
+                if answered_at is not None:
+                    watched.answered(answered_at.mono, hold.holds[0])
+
+    def hang_up(self, use: DestinationUse) -> int:
+        """End the answered calls that a use counts; return how many there were."""
+        calls = [each for each in self._service.switch.calls() if _is_counted(each.call_request, use)]
+        return self._service.end_calls(calls, EndReason.ADMINISTRATIVE)
+
+    async def blocks_changed(self) -> None:
+        """Read the blocks of the database again; raises StoreUnavailable."""
+        await self._service.overrides.refresh()
+
+
+def _is_counted(request: CallRequest, use: DestinationUse) -> bool:
+    watched = request.watched
+    return watched is not None and watched.use is use and watched.answered_mono is not None

@@ -1,0 +1,92 @@
+"""What calls to destinations have used in the past: sums of answered calls by the first digits of the called number.
+
+Every query is of one account and bounded in time; it reads the index over account and start.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, Integer, Row, Select, String, func, literal, select, type_coerce, union_all
+
+from vosd.base.money import ZERO
+from vosd.billing.destination_past import PastUsage, Span
+from vosd.billing.destinations import Usage
+from vosd.storage import schema
+from vosd.storage.database import Database
+from vosd.storage.types import Money
+
+_cdr: Final = schema.cdr.c
+
+
+class SqlDestinationPast:
+    """Implements ``vosd.billing.destination_past.DestinationPast``."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def first_call(self, account: str) -> int | None:
+        """Return when the first call of an account arrived that the database has, UTC milliseconds; None = none.
+
+        Raises:
+            StoreUnavailable: try again.
+        """
+        query = select(_cdr.started_at).where(_cdr.customer_account == account).order_by(_cdr.started_at).limit(1)
+        async with self._database.reading(unhurried=True) as connection:
+            found = (await connection.execute(query)).scalar()
+        return None if found is None else int(found)
+
+    async def begun_in(self, account: str, spans: Sequence[Span], digits: int) -> list[PastUsage]:
+        """Return what the answered calls of an account used that began in each of the spans.
+
+        Raises:
+            StoreUnavailable: try again.
+        """
+        if not spans:
+            return []
+        parts = [_sums(account, place, span, digits) for place, span in enumerate(spans)]
+        async with self._database.reading(unhurried=True) as connection:
+            return _read(await connection.execute(union_all(*parts)))
+
+    async def ended_in(self, account: str, span: Span, digits: int, longest_ms: int) -> list[PastUsage]:
+        """Return what the answered calls of an account used that ended in a span; none is longer than ``longest_ms``.
+
+        Raises:
+            StoreUnavailable: try again.
+        """
+        begun = Span(span.begin - longest_ms, span.end)
+        query = _sums(account, 0, begun, digits).where(_cdr.ended_at >= span.begin, _cdr.ended_at < span.end)
+        async with self._database.reading(unhurried=True) as connection:
+            return _read(await connection.execute(query))
+
+
+def _sums(account: str, place: int, span: Span, digits: int) -> Select[Any]:
+    first = func.substr(_cdr.callee_billing, 1, digits, type_=String)
+    return (
+        select(
+            literal(place).label("place"),
+            first.label("digits"),
+            func.count().label("calls"),
+            type_coerce(func.sum(_cdr.hold_time_ms), Integer).label("talk_ms"),
+            _total(_cdr.fee).label("fee"),
+            _total(_cdr.tax).label("tax"),
+        )
+        .where(
+            _cdr.customer_account == account,
+            _cdr.started_at >= span.begin,
+            _cdr.started_at < span.end,
+            _cdr.answered_at.is_not(None),
+            _cdr.callee_billing.is_not(None),
+        )
+        .group_by(first)
+    )
+
+
+def _total(amounts: ColumnElement[Any]) -> ColumnElement[Any]:
+    return type_coerce(func.sum(amounts), Money)
+
+
+def _read(rows: Iterable[Row[Any]]) -> list[PastUsage]:
+    return [
+        PastUsage(row.place, row.digits, Usage(row.calls, int(row.talk_ms), (row.fee or ZERO) + (row.tax or ZERO)))
+        for row in rows
+    ]
