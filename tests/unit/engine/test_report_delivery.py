@@ -19,6 +19,7 @@ from vosd.engine.counting import Figure
 from vosd.engine.reports import reporter
 from vosd.engine.reports.queue import Outcome
 from vosd.engine.reports.reporter import CallReports
+from vosd.engine.reports.spool import ReportSpool
 from vosd.engine.settings import CallReportSettings
 from vosd.testing.data.records import answered_call, call_id, refused_call
 
@@ -101,7 +102,7 @@ async def test_text_that_is_not_utf_8_is_escaped_and_an_error_in_a_report_ends_n
 # -- delivery -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("failure", [500, 503, 429, "close"])
+@pytest.mark.parametrize("failure", [500, 503, 429, 302, 401, 404, "close"])
 async def test_a_failed_delivery_is_repeated_in_order(desk, failure):
     with ReportServer(secret=SECRET.encode()) as server, capture_logs() as logs:
         server.fails = [failure] * 3
@@ -127,8 +128,8 @@ def _arguments() -> tuple[Any, Any, Any, Any]:
     return arrival, Journey(), CallRequest("192.0.2.1", 5060, 70, looped=False, at=at), None
 
 
-@pytest.mark.parametrize("status", [302, 400, 404])
-async def test_a_refusal_is_final_and_a_redirect_is_not_followed(desk, status):
+@pytest.mark.parametrize("status", [400, 410, 422])
+async def test_a_refusal_is_final(desk, status):
     with ReportServer(secret=SECRET.encode()) as server, capture_logs() as logs:
         server.fails = [status]
         made = await desk.begin(server.url, connections=1)
@@ -258,6 +259,17 @@ async def test_what_waits_survives_the_process(desk, is_killed):
     assert sorted(each["call_id"] for each in found) == [call_id(number) for number in range(1, 6)]
     assert len(server.reports) == 5
     assert {"event": "call_reports_restored", "log_level": "info", "reports": 3, "unreadable": 0} in logs
+
+
+async def test_the_end_of_a_switch_waits_for_no_longer_than_it_may(desk):
+    with ReportServer(secret=SECRET.encode()) as server:
+        server.fails = ["silent"] * 100
+        made = await desk.begin(server.url)
+        made.ended(answered_call(1))
+        async with asyncio.timeout(PATIENCE_S):
+            await made.end()
+        desk.running = None
+    assert [each.call_id for each in ReportSpool(desk.directory / "call-reports").open().reports] == [call_id(1)]
 
 
 async def test_the_end_of_a_switch_waits_for_a_server_that_is_well(desk, monkeypatch):

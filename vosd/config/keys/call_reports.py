@@ -38,8 +38,8 @@ class CallReportKeys(Keys):
     max_age: Annotated[int, whole(1, 604_800, "seconds")] = 3_600
     """An older report is dropped."""
     queue: Annotated[int, whole(100, 1_000_000)] = 10_000
-    """Most reports that wait, in memory and in ``state_dir``; of more the oldest are dropped. Each takes about 2 kB
-    of memory and 1 kB on the disk."""
+    """Most reports that wait, in memory and in ``state_dir``; of more the oldest are dropped. Each takes about
+    2.5 kB of memory and 1 kB on the disk."""
     connections: Annotated[int, whole(1, 32)] = 4
     """How many reports are sent at a time, each of another call."""
 

@@ -21,6 +21,8 @@ from vosd.obs.events import Event
 from vosd.obs.log import LogLimiter
 from vosd.obs.outage import Outage
 
+OF_THE_SERVER: Final = frozenset({401, 403, 404, 407})
+"""Statuses of 4xx that say nothing of the report, but of the server, its path or our secret: that will be mended."""
 BUSY_S: Final = 0.5
 """How long delivery waits while the switch is overloaded, before it looks again."""
 
@@ -83,27 +85,36 @@ class Delivery:
             pass
 
     async def _send(self, report: Report, poster: Poster, secret: Secret | None) -> None:
-        queue = self._queue
         try:
             status = await poster.post(report.body, signed(report.body, secret, self._clock.now().wall))
         except UndeliveredError as error:
-            if queue.failed(report, self._clock.now().mono):
-                self._spool.done(report)
-            if queue.is_failing:
-                self._outage.found(error, waiting=len(queue))
+            self._failed(report, str(error))
         except BaseException:
-            queue.put_back(report)
+            self._queue.put_back(report)
             raise
         else:
-            was_away = queue.is_away
-            if status < 300:
-                queue.delivered(report)
+            if 300 <= status < 400 or status in OF_THE_SERVER:
+                self._failed(report, f"status {status}")
             else:
-                queue.refused(report)
-                if self._log_limiter.admits(str(status), self._clock.now().mono):
-                    _log.warning("call_report_refused", status=status, call_id=report.call_id)
-            self._spool.done(report)
-            self._outage.over()
-            if was_away:
-                self._wanted.set()
+                self._settled(report, status)
         self._attempted.set()
+
+    def _failed(self, report: Report, why: str) -> None:
+        if self._queue.failed(report, self._clock.now().mono):
+            self._spool.done(report)
+        if self._queue.is_failing:
+            self._outage.found(why, waiting=len(self._queue))
+
+    def _settled(self, report: Report, status: int) -> None:
+        """Note that the server has taken a report, or will not take it later either."""
+        was_away = self._queue.is_away
+        if status < 300:
+            self._queue.delivered(report)
+        else:
+            self._queue.refused(report)
+            if self._log_limiter.admits(str(status), self._clock.now().mono):
+                _log.warning("call_report_refused", status=status, call_id=report.call_id)
+        self._spool.done(report)
+        self._outage.over()
+        if was_away:
+            self._wanted.set()

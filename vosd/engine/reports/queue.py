@@ -22,7 +22,7 @@ class Outcome(Enum):
 
     DELIVERED = "delivered"
     REFUSED = "refused"
-    """The server answered with 3xx or 4xx: it would not take it later either."""
+    """The server answered, with 400, 410 or 422 for one: it would not take it later either."""
     FULL = "full"
     """There were more than ``queue``; the oldest are dropped first."""
     EXPIRED = "expired"
