@@ -183,6 +183,13 @@ class AccountCredit:
         return self._balance + self.limit + self._unbooked - self._reserved
 
     @property
+    def left_in_bound(self) -> Decimal | None:
+        """What new holds may take before ``bound`` refuses them, whatever the limit allows; None = it is not bound."""
+        if self._bound is None:
+            return None
+        return self._balance + self._bound + self._unbooked - self._reserved
+
+    @property
     def is_low(self) -> bool:
         """Whether less than ``low_below`` was left, and no money was added since that is enough."""
         return self._low_at is not None

@@ -133,8 +133,8 @@ class SwitchService:
         )
         self.node = Node(settings.node, settings.sip, settings.trace, listeners, catalogue, surroundings)
         self.switch, self.registrations = self.node.switch, self.node.registrations
-        self._away_terms = AwayTerms(self.switch.live, lambda: self.switch.catalogue)
-        self.database.set_away = self._away_terms.set_away
+        self._away_terms = AwayTerms(self.switch.live, lambda: self.switch.catalogue, self._recorder, clock)
+        self.database.set_away, self.database.note_used = self._away_terms.set_away, self._away_terms.note_used
         self._copier = StandingsCopier(self.balances, last_standings or NoLastStandings())
         self.without_database = WithoutDatabase(
             self.balances, self.overrides, self._recorder, self.database, self._away_terms, self._copier, self.node
@@ -193,6 +193,7 @@ class SwitchService:
         self.phone_service.begin()
         await self.directory.adopt(self.switch.catalogue.routing_gateways.values())
         self._recorder.wake()
+        self._away_terms.note_owed()
         self._tasks.run("booking", self._recorder.run)
         self._tasks.run("journal to disk", self._journal.keep_synced)
         self._tasks.run("time marks", lambda: every(MARK_S, self._mark_time))

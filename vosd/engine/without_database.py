@@ -74,6 +74,7 @@ class WithoutDatabase:
             StoreUnavailable: what was known last still holds; try again.
         """
         switch = self._node.switch
+        await self._terms.note_used()
         await self._balances.adopt_anew(switch.catalogue.accounts, lambda: accounts_of(switch.calls()))
         await self._overrides.refresh()
         self._overrides.apply_again()

@@ -11,7 +11,7 @@ from vosd.billing.accounts import WhileAway
 from vosd.billing.holds import AccountCredit, HoldSnapshot
 from vosd.callcontrol.live_state import LiveState
 from vosd.callcontrol.payers import occupy_account
-from vosd.engine.booking.away_terms import AwayTerms, caps_of
+from vosd.engine.booking.away_terms import REARM_MS, AwayTerms, caps_of
 from vosd.testing.data.builders import account, applied_rate, catalogue
 from vosd.testing.virtual.clock import ManualClock
 
@@ -36,9 +36,31 @@ def live() -> LiveState:
     return LiveState(credits)
 
 
+class Booked:
+    """So many calls have ended, and so many are booked."""
+
+    ended = confirmed = 0
+
+
 @pytest.fixture
-def terms(live) -> AwayTerms:
-    return AwayTerms(live, lambda: catalogue([], accounts=ACCOUNTS.values(), away_cap=Decimal(5)))
+def bookings() -> Booked:
+    return Booked()
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+def terms(live, bookings, clock) -> AwayTerms:
+    return AwayTerms(live, lambda: catalogue([], accounts=ACCOUNTS.values(), away_cap=Decimal(5)), bookings, clock)
+
+
+async def comes_back(terms: AwayTerms) -> None:
+    """End an outage as the watch over the database does."""
+    await terms.note_used()
+    await terms.set_away(False)
 
 
 def minutes_held(credit: AccountCredit) -> int:
@@ -75,14 +97,66 @@ async def test_a_balance_below_the_cap_bounds_calls_as_always(live, terms):
     assert minutes_held(live.credits["prepaid"]) == 1
 
 
-async def test_the_cap_ends_with_the_outage_and_counts_anew_in_the_next(live, terms):
+async def test_the_cap_ends_with_the_outage_and_counts_anew_when_all_is_confirmed(live, terms, bookings, clock):
     credit = live.credits["careful"]
     await terms.set_away(True)
     assert minutes_held(credit) == 2
-    await terms.set_away(False)
+    bookings.ended = 7
+    await comes_back(terms)
     assert credit.available == 8
+    bookings.confirmed = 7
+    clock.move_to(clock.now().mono + REARM_MS)
+    terms.report()
     await terms.set_away(True)
     assert minutes_held(credit) == 2
+
+
+@pytest.mark.parametrize(("booked", "stayed_ms"), [(6, REARM_MS), (7, REARM_MS - 1), (0, 0)])
+async def test_short_outages_one_after_the_other_share_one_cap(live, terms, bookings, clock, booked, stayed_ms):
+    """What was held, and what has ended, counts in the next: until it is booked and the database has stayed."""
+    credit = live.credits["prepaid"]
+    taken = 0
+    for _ in range(4):
+        await terms.set_away(True)
+        first, second = (credit.hold(A_MINUTE, 60, 3_600) for _ in range(2))
+        if not isinstance(first, Refusal):
+            taken += 1
+            credit.release(first)
+            credit.post(Decimal(-1))
+        taken += not isinstance(second, Refusal)
+        bookings.ended += 7
+        await comes_back(terms)
+        bookings.confirmed = bookings.ended - 7 + booked
+        clock.move_to(clock.now().mono + stayed_ms)
+        terms.report()
+    assert taken == 5
+    assert credit.available == 5
+
+
+async def test_a_payment_at_the_end_of_an_outage_gives_nothing_back_of_its_cap(live, terms):
+    credit = live.credits["careful"]
+    await terms.set_away(True)
+    assert minutes_held(credit) == 2
+    await terms.note_used()
+    credit.committed(Decimal(1_000), 2)
+    await terms.set_away(False)
+    await terms.set_away(True)
+    assert minutes_held(credit) == 0
+
+
+async def test_what_an_earlier_run_owes_counts_in_an_outage_soon_after_the_start(live, terms, bookings, clock):
+    credit = live.credits["prepaid"]
+    credit.post(Decimal(-4))
+    bookings.ended = 1
+    terms.note_owed()
+    terms.report()
+    await terms.set_away(True)
+    assert minutes_held(credit) == 1
+    await comes_back(terms)
+    bookings.confirmed = 1
+    clock.move_to(clock.now().mono + REARM_MS)
+    await terms.set_away(True)
+    assert minutes_held(credit) == 5
 
 
 async def test_a_reload_in_an_outage_changes_the_limit_and_not_the_cap(live, terms):

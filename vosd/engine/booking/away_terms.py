@@ -3,41 +3,89 @@
 import asyncio
 from collections.abc import Callable, Iterable
 from decimal import Decimal
-from typing import Final
+from typing import Final, Protocol
 
 import structlog
 
-from vosd.base.money import format_amount
+from vosd.base.clock import Clock
+from vosd.base.money import ZERO, format_amount
 from vosd.billing.accounts import Account
 from vosd.callcontrol.live_state import LiveState
 from vosd.catalogue.catalogue import Catalogue
 from vosd.engine.booking.balances import ACCOUNTS_AT_ONCE
 from vosd.obs.events import Event
 
+REARM_MS: Final = 60_000
+"""For so long the database has to stay before the next outage counts caps anew."""
+
 _log = structlog.get_logger()
 
 
-class AwayTerms:
-    """Puts in force what the accounts say about outages of the database."""
+class Bookings(Protocol):
+    """The recorder, as far as it says which calls are booked."""
 
-    def __init__(self, live: LiveState, catalogue: Callable[[], Catalogue]) -> None:
+    @property
+    def ended(self) -> int:
+        """How many calls were given to it."""
+        ...
+
+    @property
+    def confirmed(self) -> int:
+        """How many of them, from the oldest on, the database has."""
+        ...
+
+
+class AwayTerms:
+    """Puts in force what the accounts say about outages of the database.
+
+    An outage that follows another one soon goes on with its caps: what calls have cost in that one counts until all of
+    them are booked and the database has stayed for ``REARM_MS``. By then every call that runs has been extended on
+    balances that were read since.
+    """
+
+    def __init__(self, live: LiveState, catalogue: Callable[[], Catalogue], bookings: Bookings, clock: Clock) -> None:
         """``catalogue`` returns the one in force."""
         self._live: Final = live
         self._catalogue = catalogue
+        self._bookings: Final = bookings
+        self._clock: Final = clock
         self._caps: dict[str, Decimal] = {}
         self._reported: set[str] = set()
+        self._used: dict[str, Decimal] = {}
+        """What is used up of caps, by account, until that is confirmed."""
+        self._confirmed_at = (0, 0)
+        """How many calls have to be booked for that, and the earliest time."""
 
     async def set_away(self, is_away: bool) -> None:
-        """Begin or end an outage."""
+        """Begin or end an outage; call ``note_used`` before balances are read at its end."""
         self._live.is_database_away = is_away
         if is_away:
+            self._rearm()
             catalogue = self._catalogue()
             await self._bound(caps_of(catalogue.accounts.values(), catalogue.parameters.away_cap))
         else:
+            self._confirmed_at = (self._bookings.ended, self._clock.now().mono + REARM_MS)
             await self._release()
+
+    async def note_used(self) -> None:
+        """Note what calls have used up of the caps: the outage ends, if the balances can be read."""
+        for count, (name, cap) in enumerate(self._caps.items(), 1):
+            left = self._live.credits[name].left_in_bound
+            if left is not None and left < cap:
+                self._used[name] = cap - left
+            if count % ACCOUNTS_AT_ONCE == 0:
+                await asyncio.sleep(0)  # let calls run
+
+    def note_owed(self) -> None:
+        """Count what the calls of an earlier run owe as used up: they have waited for the database, too."""
+        if not self._live.is_database_away:
+            self._used = {name: -each.unbooked for name, each in self._live.credits.items() if each.unbooked < 0}
+            self._confirmed_at = (self._bookings.ended, self._clock.now().mono + REARM_MS)
 
     def report(self) -> None:
         """Log the accounts of which a call was refused because of their cap, each once in an outage."""
+        if not self._live.is_database_away:
+            self._rearm()
         for name in self._caps.keys() - self._reported:
             if self._live.credits[name].is_capped:
                 self._reported.add(name)
@@ -48,11 +96,16 @@ class AwayTerms:
                     do="mend the database; database_away_cap of the account sets the cap of the next outage",
                 )
 
+    def _rearm(self) -> None:
+        calls, mono = self._confirmed_at
+        if self._used and self._bookings.confirmed >= calls and self._clock.now().mono >= mono:
+            self._used.clear()
+
     async def _bound(self, caps: dict[str, Decimal]) -> None:
         for count, (name, cap) in enumerate(caps.items(), 1):
             credit = self._live.credits.get(name)
             if credit is not None:
-                credit.bound(cap)
+                credit.bound(cap - self._used.get(name, ZERO))
                 self._caps[name] = cap
             if count % ACCOUNTS_AT_ONCE == 0:
                 await asyncio.sleep(0)  # let calls run

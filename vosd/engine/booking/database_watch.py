@@ -59,6 +59,10 @@ async def _no_terms(_is_away: bool) -> None:
     """Do nothing: no calls are taken."""
 
 
+async def _nothing_used() -> None:
+    """Do nothing: no calls are taken."""
+
+
 class DatabaseWatch(Counting):
     """Keeps the lease of one switch and the last known state of the database."""
 
@@ -83,6 +87,8 @@ class DatabaseWatch(Counting):
         self._mended = mended
         self.set_away: Callable[[bool], Awaitable[None]] = _no_terms
         """Called with True when the database goes away, with False when it is back and the balances are read."""
+        self.note_used: Callable[[], Awaitable[None]] = _nothing_used
+        """Called before these balances are read."""
         self._is_away = False
         self._waits = False
         """Whether the switch has started without the database, which has not answered yet."""
@@ -224,6 +230,7 @@ class DatabaseWatch(Counting):
     async def _come_back(self) -> None:
         """Read what was booked elsewhere during an outage, then end what held during it."""
         if self._is_away:
+            await self.note_used()
             try:
                 await self._balances.refresh()
             except StoreUnavailable:

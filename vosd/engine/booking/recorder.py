@@ -75,6 +75,8 @@ class Recorder(Counting):
         self._credits = credits
         self._settings = settings
         self._queue: deque[CallRecord] = deque()
+        self.ended = 0
+        """How many calls were given to it, those included that it found on disk."""
         self._arrived = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -95,6 +97,11 @@ class Recorder(Counting):
     def __len__(self) -> int:
         """Return how many calls wait, in memory and on disk."""
         return len(self._queue) + self._journal.waiting.on_disk
+
+    @property
+    def confirmed(self) -> int:
+        """How many of them, from the oldest on, are booked or in quarantine."""
+        return self.ended - len(self)
 
     def census(self) -> Mapping[Figure, int]:
         """Count what waits, for ``vosd status``."""
@@ -143,6 +150,7 @@ class Recorder(Counting):
     def wake(self) -> None:
         """Book calls of an earlier run that were left on disk."""
         if self._journal.waiting.on_disk:
+            self.ended += self._journal.waiting.on_disk
             self._idle.clear()
             self._arrived.set()
 
@@ -172,6 +180,7 @@ class Recorder(Counting):
             return
 
     def _noted(self, record: CallRecord) -> None:
+        self.ended += 1
         for view in self._views:
             view.add(record.call_id)
         self._idle.clear()
