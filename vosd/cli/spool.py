@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from vosd.engine.journal.quarantine import Quarantine, Refused
     from vosd.engine.settings import Settings
 
+BOOKING_S: Final = 600.0
+"""Longest time for an order: there may be thousands of records. That the database is away is said in seconds."""
 _LISTED: Final = ("refused_at", "call_id", "customer_account", "vendor_account", "started_at", "why")
 _FILE: Final = click.Path(path_type=Path, exists=True, dir_okay=False)
 
@@ -237,7 +239,7 @@ async def _ask_switch_or_do(
     invocation: Invocation, request: str, arguments: dict[str, Any], work: "Callable[[Spool], Awaitable[Outcome]]"
 ) -> dict[str, Any]:
     """Send the request to the running switch; do the work here if none runs."""
-    asked = await invocation.running_switch().ask_if_running(request, **arguments)
+    asked = await invocation.running_switch(BOOKING_S).ask_if_running(request, **arguments)
     return await _without_switch(invocation.settings, work) if asked is None else dict(asked)
 
 

@@ -1,5 +1,6 @@
 """Booking refused records again, and those of a journal file that was set aside."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
@@ -10,6 +11,7 @@ from doubles.journals import files_of, open_call, opened
 from vosd.billing.holds import AccountCredit
 from vosd.cdr.ports import RejectedRecords, Standing, StoreUnavailable
 from vosd.cdr.record import CallRecord, Posting
+from vosd.engine.booking import spool as spool_module
 from vosd.engine.booking.spool import Spool
 from vosd.engine.journal.quarantine import Quarantine
 from vosd.engine.journal.salvage import examine
@@ -53,6 +55,20 @@ def quarantine(tmp_path: Path) -> Quarantine:
 @pytest.fixture
 def spool(database, quarantine, credits) -> Spool:
     return Spool(database, quarantine, credits)
+
+
+async def test_an_order_waits_only_so_long_for_other_bookings(database, quarantine, monkeypatch):
+    """A switch that has started without its database holds all bookings until that answers."""
+    monkeypatch.setattr(spool_module, "TURN_S", 0.01)
+    turn = asyncio.Lock()
+    spool = Spool(database, quarantine, {}, turn)
+    quarantine.put(rejected("unfit", call(1)))
+    async with turn:
+        for order in (spool.retry(), spool.salvage(Path("unread"))):
+            with pytest.raises(StoreUnavailable, match=r"nothing was booked: .* try again when vosd status"):
+                await asyncio.wait_for(order, 5)
+    assert (await spool.retry()).booked == [call_id(1)]
+    assert not turn.locked()
 
 
 def call(index: int) -> CallRecord:

@@ -5,7 +5,8 @@ change nothing.
 """
 
 import asyncio
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Final
@@ -13,13 +14,15 @@ from typing import Final
 import msgspec
 
 from vosd.billing.holds import AccountCredit
-from vosd.cdr.ports import Books, RejectedRecord, RejectedRecords, Standing
+from vosd.cdr.ports import Books, RejectedRecord, RejectedRecords, Standing, StoreUnavailable
 from vosd.cdr.record import CallRecord
 from vosd.engine.counting import Counting, Figure
 from vosd.engine.journal.quarantine import Quarantine
 from vosd.engine.journal.salvage import ended_in
 
 BATCH: Final = 500
+TURN_S: Final = 10.0
+"""How long an order waits for bookings of the switch, which hold on for as long as a late database does not answer."""
 
 
 class Outcome(msgspec.Struct):
@@ -55,10 +58,10 @@ class Spool(Counting):
         """Book the named records of the quarantine, or all; booked ones are removed from it.
 
         Raises:
-            StoreUnavailable: the database is away; earlier batches stay booked.
+            StoreUnavailable: the database is away or other bookings do not end; earlier batches stay booked.
         """
         outcome = Outcome()
-        async with self._one_at_a_time:
+        async with self._turn():
             content = await asyncio.to_thread(self._quarantine.read)
             wanted = set(call_ids)
             refused = [each for each in content.records if not wanted or each.record.call_id in wanted]
@@ -77,10 +80,10 @@ class Spool(Counting):
 
         Raises:
             OSError: the file cannot be read.
-            StoreUnavailable: the database is away; earlier batches stay booked.
+            StoreUnavailable: the database is away or other bookings do not end; earlier batches stay booked.
         """
         outcome = Outcome()
-        async with self._one_at_a_time:
+        async with self._turn():
             records = _batches(ended_in(file))
             while batch := await asyncio.to_thread(next, records, None):
                 booked = {record.call_id for record in await self._book(batch, outcome)}
@@ -92,6 +95,27 @@ class Spool(Counting):
                 if refused:
                     await asyncio.to_thread(self._quarantine.put, refused)
         return outcome
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        """Let nothing else be booked meanwhile.
+
+        Raises:
+            StoreUnavailable: other bookings have not ended in time, since the database is away or slow.
+        """
+        try:
+            async with asyncio.timeout(TURN_S):
+                await self._one_at_a_time.acquire()
+        except TimeoutError as error:
+            message = (
+                f"nothing was booked: the switch has waited for its database for {TURN_S:g} s;"
+                " try again when vosd status says that it is well"
+            )
+            raise StoreUnavailable(message) from error
+        try:
+            yield
+        finally:
+            self._one_at_a_time.release()
 
     async def _book(self, batch: Sequence[CallRecord], outcome: Outcome) -> list[CallRecord]:
         """Book a batch and return the records that are booked."""
