@@ -6,7 +6,6 @@ engine, the configuration in force and the use cases of ``admin``.
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
-from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -318,9 +317,8 @@ class Commands:
     async def gateways(self, _arguments: Arguments) -> object:
         """List every gateway with its state, its calls and its figures of the last hour."""
         shown = []
-        blocked = [ip_network(str(row["source"])) for row in self._silenced.rows()]
-        registered = self._service.registrations.names()
-        for row in self._service.gateways.rows(self._service.switch.live, registered, blocked):
+        registered, silenced = self._service.registrations.names(), self._silenced.sources()
+        for row in self._service.gateways.rows(self._service.switch.live, registered, silenced):
             shown.append(row)
             if len(shown) % ROWS_AT_ONCE == 0:
                 await asyncio.sleep(0)  # let calls run

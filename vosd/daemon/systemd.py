@@ -19,6 +19,8 @@ import structlog
 
 EXTEND_EVERY_S: Final = 10.0
 """Interval at which more time is requested during long work."""
+SOON_S: Final = 0.5
+"""Work that takes less is not worth a notification."""
 EXTENSIONS: Final = 3
 """Each request is for so many of these intervals: one or two may be late on a busy machine."""
 READY_S: Final = 1.0
@@ -68,9 +70,10 @@ class Notifier:
 
     @contextmanager
     def extending(self, status: str, every_s: float = EXTEND_EVERY_S, within_s: float = EXTEND_MAX_S) -> Iterator[None]:
-        """Set the status line and request more time, at once and every ``every_s`` while the block runs.
+        """Set the status line and request more time, after ``SOON_S`` and every ``every_s`` while the block runs.
 
-        The requests end after ``within_s``.
+        The requests end after ``within_s``. Of a shorter block nothing is said: a start has a dozen of them, and the
+        kernel keeps ten messages for a manager that is busy.
 
         A thread sends them, because the block may occupy the event loop, or run before there is one: reading a million
         rates. After ``within_s`` the block counts as hung, and the service manager ends it.
@@ -78,11 +81,13 @@ class Notifier:
         if self._address is None:
             yield
             return
-        self._send(f"STATUS={status}", _more_time(EXTENSIONS * every_s))
         is_done = threading.Event()
 
         def ask() -> None:
             until = time.monotonic() + within_s
+            if is_done.wait(SOON_S):
+                return
+            self._send(f"STATUS={status}", _more_time(EXTENSIONS * every_s))
             while not is_done.wait(every_s) and time.monotonic() < until:
                 self._send(_more_time(EXTENSIONS * every_s))
 

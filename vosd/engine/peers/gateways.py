@@ -1,6 +1,6 @@
 """Gateways as ``vosd status --gateways`` shows them: state, load and figures."""
 
-from collections.abc import Callable, Collection, Container, Iterator, Mapping, Set
+from collections.abc import Callable, Container, Iterator, Mapping, Set
 from enum import Enum
 from ipaddress import IPv4Network, IPv6Network
 from typing import Final, NamedTuple, TypeAlias
@@ -118,18 +118,16 @@ class Gateways(Counting):
         note_call(self._figures, record, self._clock.now().mono)
         self.call_totals.note(record)
 
-    def rows(self, live: LiveState, registered: Set[str], blocked: Collection[Source]) -> Iterator[GatewayRow]:
+    def rows(self, live: LiveState, registered: Set[str], silenced: Container[str]) -> Iterator[GatewayRow]:
         """Yield every gateway except phones, routing ones first.
 
-        ``registered`` holds names that are registered with us, ``blocked`` the blocked sources.
+        ``registered`` holds names that are registered with us, ``silenced`` the blocked sources as
+        ``base.host.source_of`` names them.
         """
-        return _rows(self._catalogue, live, self._figures, registered, blocked, self._clock.now())
+        return _rows(self._catalogue, live, self._figures, registered, silenced, self._clock.now())
 
     def loads(self, live: LiveState, registered: Set[str], silenced: Container[str]) -> Iterator[GatewayLoad]:
-        """Yield the same gateways with their counts since the start; a reload meanwhile changes nothing here.
-
-        ``silenced`` holds the blocked sources as ``base.host.source_of`` names them.
-        """
+        """Yield the same gateways with their counts since the start; a reload meanwhile changes nothing here."""
         catalogue, now, figures, active = self._catalogue, self._clock.now(), self._figures, live.occupancy.active
         vendors = LiveVendors(catalogue, live)
         for gateway in catalogue.routing_gateways.values():
@@ -140,8 +138,8 @@ class Gateways(Counting):
         for name, configured in catalogue.mapping_gateways.items():
             if name not in phones:
                 customer = catalogue.overridden.get(name, configured)
-                is_silenced = bool(silenced) and any(_is_silenced(each.network, silenced) for each in customer.hosts)
-                state = _mapping_state(customer, live.blocks.callers, registered, is_blocked=is_silenced)
+                is_blocked = _has_silenced(customer, silenced)
+                state = _mapping_state(customer, live.blocks.callers, registered, is_blocked=is_blocked)
                 calls, totals = active(Scope.MAPPING, name), figures.totals(Scope.MAPPING, name)
                 yield GatewayLoad(MAPPING, name, state, calls, customer.max_concurrent, totals)
 
@@ -196,7 +194,7 @@ def _rows(
     live: LiveState,
     figures: Figures,
     registered: Set[str],
-    blocked: Collection[Source],
+    silenced: Container[str],
     now: Instant,
 ) -> Iterator[GatewayRow]:
     vendors = LiveVendors(catalogue, live)
@@ -216,7 +214,7 @@ def _rows(
         customer = catalogue.overridden.get(name, configured)
         hour = figures.last_hour(Scope.MAPPING, customer.name, now.mono)
         calls = live.occupancy.active(Scope.MAPPING, customer.name)
-        is_blocked = any(_is_within(pattern.network, source) for pattern in customer.hosts for source in blocked)
+        is_blocked = _has_silenced(customer, silenced)
         state = _mapping_state(customer, live.blocks.callers, registered, is_blocked=is_blocked)
         yield _row(MAPPING, customer, state, calls, hour, live.blocks.callers)
 
@@ -283,15 +281,13 @@ def _mapping_state(
     return GatewayState.REGISTERED if gateway.name in registered else GatewayState.UP
 
 
-def _is_within(network: Source, source: Source) -> bool:
-    """Return whether a blocked source covers a whole network; one address of many does not block a gateway."""
-    if isinstance(network, IPv4Network):
-        return isinstance(source, IPv4Network) and network.subnet_of(source)
-    return isinstance(source, IPv6Network) and network.subnet_of(source)
+def _has_silenced(gateway: MappingGateway, silenced: Container[str]) -> bool:
+    """Return whether a whole network of a gateway is silenced, of very many sources perhaps."""
+    return bool(silenced) and any(_is_silenced(each.network, silenced) for each in gateway.hosts)
 
 
 def _is_silenced(network: Source, silenced: Container[str]) -> bool:
-    """Return the same by the names of the sources, of which there may be very many."""
+    """Return whether one source covers a whole network; one address of many does not block a gateway."""
     if isinstance(network, IPv4Network):
         return network.prefixlen == network.max_prefixlen and str(network.network_address) in silenced
     return network.prefixlen >= SITE_BITS and source_of(str(network.network_address)) in silenced
