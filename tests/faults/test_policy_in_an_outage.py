@@ -26,6 +26,14 @@ def test_calls_go_on_as_the_account_says_and_are_booked_once(stage, server):
     (reached,) = eventually(lambda: scene.events("away_cap_reached"), "the cap reported")
     assert (reached["account"], reached["cap"]) == ("acme", "3.00")
 
+    server.start()
+    eventually(lambda: scene.daemon.ask("status")["database"]["state"] == "well", "the database back for a moment")
+    server.kill()
+    eventually(lambda: scene.daemon.ask("status")["database"]["state"] == "away", "the next outage noticed")
+    another = scene.customer.call("4425")
+    eventually(lambda: another in scene.customer.decided, "the call is decided")
+    assert 402 in another.statuses, "the cap is that of both outages"
+
     scene.daemon.configuration_file.write_text(scene.daemon.configuration_file.read_text().replace(CAPPED, REFUSING))
     scene.daemon.succeed("reload")
     refused = scene.customer.call("4430")
