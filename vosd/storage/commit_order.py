@@ -4,10 +4,10 @@ Where ``cdr`` is partitioned, no unique key can say so: a unique key of MySQL mu
 """
 
 from sqlalchemy import func, select
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from vosd.cdr.ports import StoreDamaged
 from vosd.storage import schema
+from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.database import COUNTER_BEHIND
 
 _newest = select(func.max(schema.cdr.c.export_seq))

@@ -10,10 +10,10 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from vosd.base.errors import VosError
 from vosd.storage import schema
+from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.months import LATER, Month, Partition, missing, month_named
 
 TABLES: Final = tuple(table.name for table in (schema.cdr, schema.cdr_attempt, schema.cdr_charge, schema.ledger_entry))
