@@ -10,10 +10,10 @@ from collections.abc import AsyncGenerator, Callable, Iterator
 from typing import IO, Any, Final
 
 from sqlalchemy import Select, delete, literal_column, select, text
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from vosd.cdr.ports import StoreDamaged
 from vosd.storage import schema
+from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.database import Database
 
 ROWS_AT_ONCE: Final = 1_000

@@ -4,11 +4,11 @@ from typing import Final
 
 from sqlalchemy import func, inspect, literal_column, select, text, type_coerce
 from sqlalchemy.engine import Connection
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from vosd.base.errors import VosError
 from vosd.cdr.lease import LEASE_MS, Claimant, is_free
 from vosd.storage import schema
+from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.database import Database
 from vosd.storage.types import Moment
 
