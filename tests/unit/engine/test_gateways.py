@@ -158,7 +158,7 @@ def test_the_cost_of_a_minute_is_that_of_the_calls_of_the_last_hour(stage):
 
 
 class ManySources(frozenset):
-    """Sources of a large flood, which nobody goes through for each gateway."""
+    """Sources of a large flood, which are not gone through for each gateway."""
 
     def __iter__(self):
         raise AssertionError("went through all sources")
