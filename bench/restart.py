@@ -124,7 +124,7 @@ def _print_steps(lines: list[dict[str, object]], since: float) -> None:
     for line in lines:
         at = line.get("timestamp")
         if isinstance(at, str) and (s := time_of(at) - since) > 0:
-            print(f"  {s:6.2f} s {line.get('event')}")
+            print(f"  {s:6.2f} s {line.get('event')} {line.get('steps_ms', '')}")
 
 
 def time_of(text: str) -> float:
