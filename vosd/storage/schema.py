@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, MetaData, SmallInteger, String, Table, Text
 from sqlalchemy import UniqueConstraint as Unique
-from sqlalchemy.dialects.mysql import MEDIUMBLOB, MEDIUMTEXT
+from sqlalchemy.dialects.mysql import MEDIUMBLOB
 from sqlalchemy.types import TypeEngine
 
 from vosd.cdr.columns import ATTEMPT_COLUMNS, CHARGE_COLUMNS, EXPORT_SEQ, RECORD_COLUMNS
@@ -26,7 +26,7 @@ from vosd.cdr.kinds import (
 )
 from vosd.cdr.kinds import Column as CdrColumn
 from vosd.cdr.record import ROLE_LENGTH
-from vosd.storage.types import CallKey, Moment, Money
+from vosd.storage.types import CallKey, Document, Moment, Money
 
 REFERENCE_LENGTH: Final = 128
 KIND_LENGTH: Final = 16
@@ -41,6 +41,8 @@ SETTING_LENGTH: Final = 32
 VALUE_LENGTH: Final = 64
 DIGEST_LENGTH: Final = 64
 PREFIX_LENGTH: Final = 32
+CALL_ID_INDEXED: Final = 20
+"""Characters of a SIP Call-ID that MySQL has in its index; the row is compared in full."""
 
 CHARGES_FROM_CDR: Final = "charges_cdr"
 """Name of the number up to which ``cdr.export_seq`` is of calls that have no rows in ``cdr_charge``."""
@@ -92,7 +94,7 @@ def _type(column: CdrColumn) -> TypeEngine[Any]:
         case Kind.TIME:
             return Moment()
         case Kind.DOCUMENT:
-            return Text().with_variant(MEDIUMTEXT(), "mysql")
+            return Document()
         case Kind.ROWS:
             message = f"{column.name} is a table of its own"
             raise ValueError(message)
@@ -168,8 +170,9 @@ cdr: Final = Table(
     Index("cdr_callee", "callee_in", "started_at", "call_id"),
     Index("cdr_caller", "caller_in", "started_at", "call_id"),
     Index("cdr_reason", "end_reason", "started_at", "call_id"),
-    Index("cdr_sip_in", "sip_call_id_in"),
-    Index("cdr_sip_out", "sip_call_id_out"),
+    # A Call-ID is random in its first characters, or somewhere behind a few of them.
+    Index("cdr_sip_in", "sip_call_id_in", mysql_length=CALL_ID_INDEXED),
+    Index("cdr_sip_out", "sip_call_id_out", mysql_length=CALL_ID_INDEXED),
     **_IN_MYSQL,
 )
 

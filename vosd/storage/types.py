@@ -1,4 +1,4 @@
-"""Column types for money, times, call ids and text from the network.
+"""Column types for money, times, call ids, documents and text from the network.
 
 Only here is it known that MySQL has decimals and dates and SQLite integers and text (ADR 5). Refuses to know tables and
 statements.
@@ -11,13 +11,14 @@ from functools import lru_cache
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import BINARY, BigInteger, Dialect, LargeBinary, Numeric, String
-from sqlalchemy.dialects.mysql import DATETIME
+from sqlalchemy import BINARY, BigInteger, Dialect, LargeBinary, Numeric, String, Text
+from sqlalchemy.dialects.mysql import DATETIME, MEDIUMTEXT
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from vosd.base.errors import VosError
 from vosd.base.money import PLACES
 from vosd.cdr.columns import iso_utc
+from vosd.storage.documents import packed, unpacked
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _DAY_MS: Final = 86_400_000
@@ -208,3 +209,22 @@ class CallKey(TypeDecorator[str]):
     def process_result_value(self, value: bytes | None, dialect: Dialect) -> str | None:  # noqa: ARG002
         """Decode a call id."""
         return None if value is None else str(UUID(bytes=bytes(value)))
+
+
+class Document(TypeDecorator[str]):
+    """A JSON document: packed in the database, its text in Python."""
+
+    impl = Text
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """Return the column type for the database."""
+        return dialect.type_descriptor(Text() if dialect.name == "sqlite" else MEDIUMTEXT())
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002
+        """Pack a document."""
+        return None if value is None else packed(value)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> str | None:  # noqa: ARG002
+        """Unpack a document."""
+        return None if value is None else unpacked(value)

@@ -16,6 +16,7 @@ from vosd.cdr.kinds import Kind
 from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.database import ContentRefused, Database, SchemaOutdated
+from vosd.storage.documents import packed
 from vosd.storage.rows import Encode, Encoding, Row, as_it_is
 from vosd.storage.types import call_key, descriptive, identifying, moment_text, money_text, money_units
 
@@ -71,7 +72,7 @@ class SqliteWriter:
                 Kind.ACCOUNT: _remembered(lambda value, size: None if value is None else identifying(value, size)),
                 Kind.WORD: _remembered(_cut),
                 Kind.TEXT: _cut,
-                Kind.DOCUMENT: _cut,
+                Kind.DOCUMENT: lambda value, size: None if value is None else packed(descriptive(value, size)),
                 Kind.NUMBER: as_it_is,
                 Kind.AMOUNT: lambda value, _: None if value is None else money_units(value),
                 Kind.TIME: lambda value, _: None if value is None else moment_text(value),
@@ -110,7 +111,7 @@ class MySqlWriter:
                 Kind.ACCOUNT: _remembered(lambda value, size: "NULL" if value is None else _name_literal(value, size)),
                 Kind.WORD: _remembered(_text_literal),
                 Kind.TEXT: _text_literal,
-                Kind.DOCUMENT: _text_literal,
+                Kind.DOCUMENT: _document_literal,
                 Kind.NUMBER: lambda value, _: "NULL" if value is None else str(int(value)),
                 Kind.AMOUNT: lambda value, _: "NULL" if value is None else money_text(value),
                 Kind.TIME: lambda value, _: "NULL" if value is None else f"'{moment_text(value)[:-1]}'",
@@ -195,6 +196,10 @@ def _text_literal(value: str | None, length: int) -> str:
     if value.isascii() and len(value) <= length and _PLAIN.match(value):
         return f"'{value}'"
     return _literal(descriptive(value, length))
+
+
+def _document_literal(value: str | None, length: int) -> str:
+    return "NULL" if value is None else _literal(packed(descriptive(value, length)))
 
 
 def _name_literal(value: str, length: int) -> str:
