@@ -54,7 +54,7 @@ def holds_calls() -> bool:
 
 
 def upgrade() -> None:
-    if op.get_bind().dialect.name == "sqlite" or holds_calls():
+    if op.get_bind().dialect.name == "sqlite" or is_partitioned() or holds_calls():
         return
     op.execute(sa.text(f"ALTER TABLE cdr DROP INDEX cdr_export, ADD INDEX cdr_export (export_seq) {by_call()}"))
     for table in ("cdr_attempt", "cdr_charge"):

@@ -1,5 +1,6 @@
 """Migrations lead from nothing to exactly the schema of this version."""
 
+import re
 import sqlite3
 import stat
 from contextlib import closing
@@ -12,12 +13,13 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from vosd.cdr.ports import StoreUnavailable
+from vosd.storage import migrate as migrating
 from vosd.storage import migrations, schema
 from vosd.storage.books import SqlBooks
 from vosd.storage.database import Database, SchemaOutdated
 from vosd.storage.migrate import migrate, migrate_async
 from vosd.storage.migrations import MigrationsMissing, migrations_path, newest_revision
-from vosd.storage.partitions import is_partitioned
+from vosd.storage.partitions import TABLES, is_partitioned
 from vosd.testing.data.records import answered_call
 
 
@@ -86,13 +88,89 @@ async def test_a_database_without_tables_asks_for_vosd_migrate(database):
         await SqlBooks(database).book([answered_call(1)])
 
 
-@pytest.mark.parametrize(("revision", "advice"), [("0000", "run vosd migrate"), ("9999", "newer vosd")])
-async def test_another_revision_is_refused_with_advice(url, database, revision, advice):
+async def test_another_revision_is_refused_with_advice(url, database):
     await migrate_async(url)
     async with database.writing() as connection:
-        await connection.exec_driver_sql(f"UPDATE alembic_version SET version_num = '{revision}'")
-    with pytest.raises(SchemaOutdated, match=advice):
+        await connection.exec_driver_sql("UPDATE schema_compatibility SET oldest = '9999'")
+    for revision, advice in (("0000", "run vosd migrate"), ("9999", "newer vosd")):
+        async with database.writing() as connection:
+            await connection.exec_driver_sql(f"UPDATE alembic_version SET version_num = '{revision}'")
+        with pytest.raises(SchemaOutdated, match=advice):
+            await database.check_schema()
+
+
+async def test_an_upgrade_can_be_taken_back(url, database, monkeypatch):
+    """The program before a migration works on what the migration has made, if that is declared."""
+    await migrate_async(url)
+    known = migrations.revisions()
+    earlier = known[: known.index("0015") + 1]
+    monkeypatch.setattr("vosd.storage.database.revisions", lambda: earlier)
+    await database.check_schema()
+    async with database.writing() as connection:
+        await connection.exec_driver_sql("UPDATE schema_compatibility SET oldest = '0016'")
+    with pytest.raises(SchemaOutdated, match="newer vosd"):
         await database.check_schema()
+    async with database.writing() as connection:
+        await connection.exec_driver_sql("DELETE FROM schema_compatibility")
+    with pytest.raises(SchemaOutdated, match="newer vosd"):
+        await database.check_schema()
+
+
+def test_every_migration_says_which_programs_work_with_it():
+    """From 0015 on; what an earlier migration has ended no later one gives back."""
+    known = migrations.revisions()
+    script = ScriptDirectory(str(migrations_path()))
+    later = known[known.index("0015") :]
+    oldest = [known.index(script.get_revision(each).module.compatible_with) for each in later]
+    assert oldest == sorted(oldest)
+    assert all(place <= known.index(each) for each, place in zip(later, oldest, strict=True))
+
+
+@pytest.mark.mariadb
+async def test_no_migration_makes_bookings_wait(mariadb_url):
+    """All of them on tables with calls: what changes a large table says that it copies and locks nothing."""
+    await migrate_async(mariadb_url, "0019")
+    database = Database(mariadb_url)
+    async with database.writing() as connection:
+        await connection.exec_driver_sql(
+            "INSERT INTO ledger_entry (account, seq, amount, balance_after, kind, reference, created_at)"
+            " VALUES ('acme', 1, 1, 1, 'payment', 'INV-1', '2026-01-01')"
+        )
+    statements = []
+    guard = migrating.without_locks
+
+    def noted(statement: str) -> str:
+        statements.append(guard(statement))
+        return statements[-1]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(migrating, "without_locks", noted)
+        await migrate_async(mariadb_url)
+    changes = [
+        each for each in statements if re.match(rf"\s*(ALTER TABLE|CREATE INDEX).*\b({'|'.join(TABLES)})\b", each)
+    ]
+    assert changes
+    assert [each for each in changes if "LOCK=NONE" not in each] == []
+    async with database.reading() as connection:
+        assert not await is_partitioned(connection, "cdr")  # that would have copied the table
+    await database.close()
+
+
+@pytest.mark.mariadb
+async def test_a_change_that_would_lock_a_table_of_calls_is_refused(mariadb_url):
+    await migrate_async(mariadb_url)
+    database = Database(mariadb_url)
+
+    def change(synchronous) -> None:
+        migrating.guard(synchronous)
+        synchronous.exec_driver_sql("ALTER TABLE cdr ADD COLUMN more INTEGER")
+        synchronous.exec_driver_sql("CREATE INDEX cdr_more ON cdr (more)")
+        synchronous.exec_driver_sql("ALTER TABLE cdr MODIFY node INTEGER")
+
+    with pytest.raises(StoreUnavailable, match="ALGORITHM=INPLACE is not supported"):
+        async with database.writing() as connection:
+            await connection.run_sync(change)
+    await database.close()
 
 
 async def test_a_database_without_its_counter_asks_for_vosd_migrate(url, database):
@@ -125,6 +203,10 @@ def test_a_schema_of_another_version_is_not_touched_and_explained(tmp_path):
     migrate(url)
     with closing(sqlite3.connect(tmp_path / "vosd.db")) as connection:
         connection.execute("UPDATE alembic_version SET version_num = '9999'")
+        connection.commit()
+    migrate(url)  # this version works with it: there is nothing to do
+    with closing(sqlite3.connect(tmp_path / "vosd.db")) as connection:
+        connection.execute("UPDATE schema_compatibility SET oldest = '9998'")
         connection.commit()
     with pytest.raises(SchemaOutdated, match=r"9999.*migrated by a newer vosd"):
         migrate(url)

@@ -12,6 +12,7 @@ from sqlalchemy.dialects import mysql
 from vosd.cdr.columns import ATTEMPT_COLUMNS, ATTEMPTS, CHARGE_COLUMNS, CHARGES, COLUMNS
 from vosd.cdr.kinds import Column, Kind
 from vosd.storage import schema
+from vosd.storage.report import REPORT
 
 _INTRODUCTION: Final = """\
 # Call detail records
@@ -31,7 +32,10 @@ table `cdr_attempt`, `charges` the table `cdr_charge`.
   misses none. A call whose charges are corrected gets a new number and so comes again; of rows with the same `call_id`
   the one with the highest `export_seq` holds. `vosd cdr export` reads in this order
   ([operations.md](operations.md#calls-for-other-programs)).
-- Read money with `--json` rather than from SQLite: there it is an integer of 1e-8.
+- Read money with `--json` rather than from SQLite: there it is an integer of 1e-8. Read documents (`fee_breakdown`,
+  `verdicts`, `breakdown`) with `--json`, too: the tables have them packed.
+- Programs that read SQL find calls with prices and all parties as columns in the view
+  [cdr_report](#the-view-cdr_report).
 """
 
 
@@ -64,6 +68,24 @@ on, the vendor. `fee`, `tax`, `cost` and `cost_tax` of the call are those of the
 were booked before there were charges have none. In the table `cdr_charge` they are numbered by `position`; a call that
 leaves ledger entries and no CDR has its rows there, too, each with its `breakdown`.
 """
+_ON_REPORT: Final = """\
+## The view cdr_report
+
+One row for each call that has a CDR, for reports and BI tools that read SQL: `SELECT * FROM cdr_report WHERE
+started_at >= '2026-11-01' AND started_at < '2026-12-01'`. The call id is text; money is decimal in MySQL, and in
+SQLite text with eight decimals (`CAST(fee AS REAL)` adds up, not to the last digit). Times are UTC. What did not
+happen is null. `fee` and `cost` are as corrected. Prices of calls that were booked before there were charges are
+null. An agent from level 4 on has no columns: read `cdr_charge`. In MySQL the view has the rights of who reads it:
+grant `SELECT` on it and on `cdr`, `cdr_attempt` and `cdr_charge`. A report over months reads much: give it a replica,
+or a quiet hour, and a range of `started_at`.
+
+```sql
+SELECT customer_account, currency, COUNT(*) AS calls, SUM(billed_seconds) / 60 AS minutes,
+  SUM(fee) AS fees, SUM(cost) AS costs
+FROM cdr_report WHERE started_at >= '2026-11-01' AND started_at < '2026-12-01'
+GROUP BY customer_account, currency;
+```
+"""
 _TABLES: Final = {ATTEMPTS.name: schema.cdr_attempt.name, CHARGES.name: schema.cdr_charge.name}
 
 
@@ -78,9 +100,18 @@ def manual() -> str:
         "## A charge\n",
         _ON_CHARGES,
         _table(CHARGE_COLUMNS, schema.cdr_charge),
+        _ON_REPORT,
+        _report(),
         _ON_REFUSALS,
     ]
     return "\n".join(parts)
+
+
+def _report() -> str:
+    """Return the table of the columns of the view."""
+    meanings = {column.name: column.meaning for column in COLUMNS}
+    rows = [f"| `{name}` | {meanings[name] if meaning is None else meaning} |" for name, meaning in REPORT.items()]
+    return "\n".join(["| column | meaning |", "| --- | --- |", *rows, ""])
 
 
 def _table(columns: tuple[Column, ...], table: Table) -> str:

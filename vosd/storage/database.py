@@ -165,21 +165,31 @@ class Database:
                     yield connection
 
     async def check_schema(self) -> None:
-        """Make sure that the tables are those of this version.
+        """Make sure that the tables are those of this version, or of a newer one that this one works with.
 
         Raises:
-            SchemaOutdated: they are older, newer or missing; the message says what to do.
+            SchemaOutdated: they are older, too new or missing; the message says what to do.
             StoreUnavailable: the database is away.
             MigrationsMissing: the installation is incomplete.
         """
         async with self.reading() as connection:
             found = (await connection.exec_driver_sql("SELECT version_num FROM alembic_version")).scalar()
         *earlier, wanted = revisions()
+        if found == wanted:
+            return
         if found is None or found in earlier or str(found) < wanted:
             raise SchemaOutdated(self._outdated(f"has schema {found or 'none'}, not {wanted}"))
-        if found != wanted:
+        if await self._oldest() not in {*earlier, wanted}:
             message = f"{self.place} was migrated by a newer vosd (schema {found}): install that version"
             raise SchemaOutdated(message)
+
+    async def _oldest(self) -> str | None:
+        """Return the oldest schema whose programs work with that of the database; None = it does not say."""
+        try:
+            async with self.reading() as connection:
+                return (await connection.exec_driver_sql("SELECT oldest FROM schema_compatibility")).scalar()
+        except SchemaOutdated:
+            return None
 
     def _outdated(self, fault: str) -> str:
         return f"{self.place} {fault}: run vosd migrate"

@@ -4,21 +4,28 @@ Only ``vosd migrate`` and the tests call it; the daemon only checks (``Database.
 """
 
 import asyncio
+import re
 import time
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from alembic import command
 from alembic.config import Config
 from alembic.util import CommandError
+from sqlalchemy import event
 from sqlalchemy.engine import Connection, make_url
 
 from vosd.cdr.ports import StoreUnavailable
 from vosd.storage.database import Database, SchemaOutdated
 from vosd.storage.migrations import migrations_path
-from vosd.storage.partitions import add_months
+from vosd.storage.partitions import LOCK_WAIT_S, TABLES, add_months
 
 NEWEST: Final = "head"
+
+_LARGE: Final = f"`?(?:{'|'.join(TABLES)})`?"
+_ALTER: Final = re.compile(rf"\s*ALTER TABLE {_LARGE}\s", re.IGNORECASE)
+_INDEX: Final = re.compile(rf"\s*CREATE (?:UNIQUE )?INDEX \S+ ON {_LARGE}(?:\s|$)", re.IGNORECASE)
+_SAYS_ITSELF: Final = re.compile(r"\bALGORITHM\s*=|\bPARTITION", re.IGNORECASE)
 
 
 def migrate(url: str) -> None:
@@ -46,10 +53,20 @@ async def migrate_async(url: str, revision: str = NEWEST) -> None:
         async with database.writing(unhurried=True) as connection:
             await add_months(connection, time.time_ns() // 1_000_000, most_rows=None)
     except CommandError as error:
+        if revision == NEWEST and await _works_with(database):
+            return  # a newer version has migrated it, and this one works with that schema
         message = f"{database.place} cannot be brought to this version ({error}): was it migrated by a newer vosd?"
         raise SchemaOutdated(message) from error
     finally:
         await database.close()
+
+
+async def _works_with(database: Database) -> bool:
+    try:
+        await database.check_schema()
+    except StoreUnavailable:
+        return False
+    return True
 
 
 def _make_file(file: Path) -> None:
@@ -63,7 +80,34 @@ def _make_file(file: Path) -> None:
 
 
 def _upgrade(connection: Connection, revision: str) -> None:
+    if connection.dialect.name == "mysql":
+        guard(connection)
     config = Config()
     config.set_main_option("script_location", str(migrations_path()).replace("%", "%%"))
     config.attributes["connection"] = connection
     command.upgrade(config, revision)
+
+
+def guard(connection: Connection) -> None:
+    """Let MySQL refuse what would make bookings wait for longer than ``LOCK_WAIT_S``."""
+    connection.exec_driver_sql(f"SET SESSION lock_wait_timeout = {LOCK_WAIT_S}")
+    event.listen(connection, "before_cursor_execute", _without_locks, retval=True)
+
+
+def without_locks(statement: str) -> str:
+    """Return a change of a table of calls so that MySQL refuses it where bookings would have to wait for it.
+
+    It would copy the table otherwise, for hours. A migration that cannot do without says so, by ``ALGORITHM=COPY``.
+    Partitions are made in tables without calls only.
+    """
+    if _SAYS_ITSELF.search(statement):
+        return statement
+    if _ALTER.match(statement):
+        return f"{statement}, ALGORITHM=INPLACE, LOCK=NONE"
+    return f"{statement} ALGORITHM=INPLACE LOCK=NONE" if _INDEX.match(statement) else statement
+
+
+def _without_locks(
+    _connection: Connection, _cursor: object, statement: str, parameters: Any, _context: object, _many: bool
+) -> tuple[str, Any]:
+    return without_locks(statement), parameters

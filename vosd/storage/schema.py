@@ -41,6 +41,7 @@ SETTING_LENGTH: Final = 32
 VALUE_LENGTH: Final = 64
 DIGEST_LENGTH: Final = 64
 PREFIX_LENGTH: Final = 32
+REVISION_LENGTH: Final = 32
 CALL_ID_INDEXED: Final = 20
 """Characters of a SIP Call-ID that MySQL has in its index; the row is compared in full."""
 
@@ -264,6 +265,15 @@ lease: Final = Table(
     Column("taken_at", Moment, nullable=False, comment="by the database's clock"),
     Column("renewed_at", Moment, nullable=False, comment="by the database's clock"),
     Column("released", SmallInteger, nullable=False, comment="1 = the holder has stopped"),
+    **_IN_MYSQL,
+)
+
+schema_compatibility: Final = Table(
+    "schema_compatibility",
+    metadata,
+    Column(
+        "oldest", String(REVISION_LENGTH), primary_key=True, comment="the oldest schema whose programs work with this"
+    ),
     **_IN_MYSQL,
 )
 
