@@ -12,7 +12,7 @@ from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.database import Database
 from vosd.storage.types import Moment
 
-_MADE_BY_MIGRATIONS: Final = frozenset({"counter", "identity", "lease"})
+_MADE_BY_MIGRATIONS: Final = frozenset({"counter", "identity", "lease", "schema_compatibility"})
 """Tables whose rows say nothing about whether the database was used."""
 
 
