@@ -100,7 +100,9 @@ class Campaign:
             self._running = started.pop_all()
         return self
 
-    def __exit__(self, *_exception: object) -> None:
+    def __exit__(self, kind: object, *_exception: object) -> None:
+        if kind is not None:
+            self._disk.save_to(self._disk.place.with_name("disk-of-failure"))
         self._running.close()
 
     @property

@@ -1,6 +1,7 @@
 """The small disk of the journal, which can be filled."""
 
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,6 +33,12 @@ class Disk:
                     ballast.write(bytes(_RESERVED))
             except OSError:
                 return
+
+    def save_to(self, directory: Path) -> None:
+        """Copy what is on it, for people; the file system itself ends with the run."""
+        if self.is_small:
+            self.make_room()
+            shutil.copytree(self.place, directory)
 
     def make_room(self) -> None:
         """Remove what fills it."""

@@ -1,5 +1,7 @@
 """Legs as a killed switch has written them down."""
 
+from msgspec.structs import replace
+
 from vosd.sip.dialog.snapshot import CallerSnapshot, DialogSnapshot, InviteSnapshot, PeerSnapshot
 from vosd.testing.virtual.probe import CUSTOMER, VENDOR
 
@@ -19,3 +21,4 @@ CALLER = CallerSnapshot(
     b"To: <sip:4@192.0.2.1>", b"\r\nCall-ID: leg-3@192.0.2.10\r\nCSeq: 1 INVITE\r\n", False, b"1 INVITE", "ours",
     PeerSnapshot("udp:192.0.2.1:5060", CUSTOMER.host, CUSTOMER.port), None,
 )  # fmt: skip
+CALLER_SIDE = replace(DIALOG, gateway="", invite_sequence=0)

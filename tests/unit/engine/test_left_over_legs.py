@@ -5,11 +5,13 @@ from pathlib import Path
 import msgspec
 import pytest
 from doubles.journals import crash_and_read, open_call, opened
-from doubles.left_legs import CALLER, DIALOG, INVITE, PEER, VIA
+from doubles.left_legs import CALLER, CALLER_SIDE, DIALOG, INVITE, PEER, VIA
 from msgspec.structs import replace
 
+from vosd.base.clock import Instant
 from vosd.base.nat import Nat
 from vosd.callcontrol.bookkeeping import Description
+from vosd.cdr.record import CallRecord
 from vosd.engine.journal.entries import LeftOver
 from vosd.sip.dialog.snapshot import InviteSnapshot, PeerSnapshot
 from vosd.sip.flows import Listener
@@ -98,21 +100,54 @@ def test_a_call_that_has_moved_and_ended_is_not_open_again(directory):
 
 def test_a_side_whose_bye_may_not_have_left_is_hung_up_once_more(directory):
     journal = opened(directory)
-    caller_side = msgspec.structs.replace(DIALOG, gateway="", invite_sequence=0)
     for index in range(3):
-        journal.answered(open_call(index, 5_000 + index), Description((DIALOG, caller_side)))
+        journal.answered(open_call(index, 5_000 + index), Description((DIALOG, CALLER_SIDE)))
+        journal.acknowledged(call_id(index), 5_000 + index)
+    journal.mark(Instant(5_010, 5_010))
     journal.ended(answered_call(0))
     journal.ended(answered_call(1, hangup_source="callee"))
     long_after = answered_call(2)
     journal.flush()
     assert [(each.call_id, each.dialogs) for each in crash_and_read(directory).legs()] == [
-        (call_id(2), (DIALOG, caller_side)),
+        (call_id(2), (DIALOG, CALLER_SIDE)),
         (call_id(0), (DIALOG,)),
-        (call_id(1), (caller_side,)),
+        (call_id(1), (CALLER_SIDE,)),
     ]
     journal.ended(msgspec.structs.replace(long_after, ended_at=long_after.ended_at + 5_000))
     journal.flush()
     assert [each.call_id for each in crash_and_read(directory).legs()] == [call_id(2)]
+
+
+def test_a_caller_who_has_not_acknowledged_the_answer_is_hung_up_for_as_long_as_its_bye_may_wait(directory):
+    journal = opened(directory)
+    for index in range(3):
+        journal.answered(open_call(index, 5_000 + index), Description((DIALOG, CALLER_SIDE)))
+    first = answered_call(0, hangup_source="callee")
+    journal.ended(first)
+    for index, later_ms in ((1, 31_000), (2, 33_000)):
+        journal.ended(replace_end(answered_call(index, hangup_source="caller"), first.ended_at + later_ms))
+        journal.flush()
+        left = [each.call_id for each in crash_and_read(directory).legs() if each.dialogs == (CALLER_SIDE,)]
+        assert left == ([call_id(0)] if later_ms < 32_000 else [])
+
+
+def test_an_acknowledgement_that_is_written_after_the_end_counts(directory):
+    journal = opened(directory)
+    for index in range(2):
+        journal.answered(open_call(index, 5_000 + index), Description((DIALOG, CALLER_SIDE)))
+    first = answered_call(0, hangup_source="callee")
+    journal.ended(first)
+    journal.acknowledged(call_id(0), 5_000)
+    journal.mark(Instant(5_010, 5_010))
+    journal.flush()
+    assert [each.call_id for each in crash_and_read(directory).legs()] == [call_id(1), call_id(0)]
+    journal.ended(replace_end(answered_call(1, hangup_source="caller"), first.ended_at + 5_000))
+    journal.flush()
+    assert [each.call_id for each in crash_and_read(directory).legs()] == [call_id(1)]
+
+
+def replace_end(record: CallRecord, at: int) -> CallRecord:
+    return msgspec.structs.replace(record, ended_at=at)
 
 
 def test_what_is_left_is_carried_through_files_and_lives_until_it_is_hung_up(directory):

@@ -5,7 +5,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from doubles.journals import crash_and_read, new_journal, open_call, opened
-from doubles.left_legs import CALLER, DIALOG, INVITE
+from doubles.left_legs import CALLER, CALLER_SIDE, DIALOG, INVITE
 
 from vosd.callcontrol.bookkeeping import Description
 from vosd.engine.calls import leftovers as leftovers_module
@@ -20,9 +20,6 @@ from vosd.testing.virtual.probe import Probe
 @pytest.fixture
 def directory(tmp_path: Path) -> Path:
     return tmp_path / "journal"
-
-
-CALLER_SIDE = msgspec.structs.replace(DIALOG, gateway="", invite_sequence=0)
 
 
 class Start:

@@ -4,7 +4,6 @@ Damaged records are skipped. The end of a call is written several times: in its 
 record, in the next time mark and in the record of its booking. One of them is enough to know that the call has ended.
 """
 
-from collections import deque
 from collections.abc import Iterable
 from decimal import Decimal
 from pathlib import Path
@@ -13,10 +12,9 @@ from typing import BinaryIO, Final
 import msgspec
 import structlog
 
-from vosd.base.cause import HangupSource
 from vosd.base.errors import VosError
 from vosd.base.money import ZERO
-from vosd.callcontrol.bookkeeping import OpenCall, end_of
+from vosd.callcontrol.bookkeeping import OpenCall
 from vosd.cdr.record import CallRecord
 from vosd.engine.journal.ends import Ends, EndsBeingRead, ends_beside, split
 from vosd.engine.journal.entries import (
@@ -41,14 +39,10 @@ from vosd.engine.journal.entries import (
 from vosd.engine.journal.files import IN_USE, UNBOOKED, numbered
 from vosd.engine.journal.frames import NO_CALL, Damage, Fault, Frame
 from vosd.engine.journal.left_over import apply, legs_of
+from vosd.engine.journal.released import ReleasedLegs
 from vosd.obs.events import Event
 from vosd.sip.dialog.snapshot import CallerSnapshot, InviteSnapshot
 
-RECENT_MS: Final = 4_000
-"""Calls that ended so shortly before the process was killed are released again towards the side that did not end them.
-
-Over TCP a BYE may have to wait for a connection, first to where the peer was seen and then to where its Contact says.
-"""
 UNBOOKED_IN_MEMORY: Final = 5_000
 """Most records of unbooked calls that a start keeps in memory; those behind them stay on disk."""
 UNKNOWN_BYTES_MAX: Final = 1024 * 1024
@@ -110,8 +104,8 @@ class Remains(msgspec.Struct):
     """The wall clock when the monotonic one was zero, by the latest record that has both."""
     unknown: list[Frame] = []
     """Records of another version of vosd, which are kept for it."""
-    _recent: deque[tuple[int, LeftOver]] = msgspec.field(default_factory=deque)
-    """Calls that ended lately, and when."""
+    _released: ReleasedLegs = msgspec.field(default_factory=ReleasedLegs)
+    """Of calls that ended lately."""
     damaged: set[Path] = set()
     """Segments with damaged parts."""
 
@@ -150,6 +144,8 @@ class Remains(msgspec.Struct):
                 self.last_mono = max(self.last_mono, entry.mono)
                 self._epoch = entry.wall - entry.mono
                 self.acknowledged.update(entry.acknowledged)
+                for call_id, _mono in entry.acknowledged:
+                    self._released.acknowledged(call_id)
                 for end in entry.ended:
                     self.ended(end.call_id, end.mono)
             case Booked() | Quarantined():
@@ -197,7 +193,7 @@ class Remains(msgspec.Struct):
         self.cut = {call_id: Cut(moved_by(ms, cut.call), cut.ended_mono + ms) for call_id, cut in self.cut.items()}
         self.acknowledged = {call_id: mono + ms for call_id, mono in self.acknowledged.items()}
         self.shifts = {call_id: self.shifts.get(call_id, 0) + ms for call_id in self.open_calls}
-        self._recent = deque((at + ms, left) for at, left in self._recent)
+        self._released.moved_by(ms)
 
     def _keep(self, record: CallRecord, segment: Path | None) -> None:
         is_first = not self.on_disk and len(self.unbooked) < UNBOOKED_IN_MEMORY
@@ -236,17 +232,10 @@ class Remains(msgspec.Struct):
         self._ends.clear()
 
     def _note_end(self, record: CallRecord) -> None:
-        """Remember the legs of a call that we released just now: the BYE may not have been sent, or received."""
+        """Remember the legs of a call that we released just now."""
         call = self.open_calls.get(record.call_id)
-        if call is None:
-            return
-        over = {HangupSource.CALLEE.value: True, HangupSource.CALLER.value: False}.get(record.hangup_source)
-        dialogs = tuple(leg for leg in call.legs if bool(leg.gateway) is not over)
-        if dialogs:
-            at = end_of(call, record)
-            self._recent.append((at, LeftOver(record.call_id, dialogs)))
-            while self._recent[0][0] < at - RECENT_MS:
-                self._recent.popleft()
+        if call is not None:
+            self._released.ended(call, record, is_acknowledged=record.call_id in self.acknowledged)
 
     def ended(self, call_id: str, mono: int) -> None:
         """Note that a call has ended, without its record."""
@@ -273,9 +262,7 @@ class Remains(msgspec.Struct):
         answered = [LeftOver(call_id, dialogs=call.legs) for call_id, call in self.open_calls.items() if call.legs]
         asked = [LeftOver(call_id, invites=tuple(invites)) for call_id, invites in self.placed.items()]
         waiting = [LeftOver(call_id, callers=(caller,)) for call_id, caller in self.callers.items()]
-        last = max((self.last_mono, *(at for at, _ in self._recent)))
-        recent = [left for at, left in self._recent if at >= last - RECENT_MS]
-        return [*self.left_over.values(), *answered, *asked, *waiting, *recent]
+        return [*self.left_over.values(), *answered, *asked, *waiting, *self._released.legs(self.last_mono)]
 
 
 CLOCK_STEP_MS: Final = 5_000
