@@ -19,5 +19,5 @@ def test_each_answered_call_is_booked_once_whatever_is_killed(tmp_path: Path) ->
         assert campaign.kills == KILLS
         answered = campaign.telephones.answered.values()
         assert len(answered) > 50
-        assert {call.kind for call in answered} == {*Kind}
+        assert {call.kind for call in answered} >= {*Kind} - {Kind.TO_PHONE}, "a database may lose a registration"
         assert campaign.books.transfers > 0
