@@ -98,6 +98,7 @@ def test_a_class_that_an_account_suddenly_uses_is_blocked_for_it_until_an_operat
             assert stage.status()["calls"] == 1
             clock.stand_at(361_000 + 360_000)
             allowed.customer.reply(allowed.customer.expect("BYE"), 200)
+            allowed.vendor.reply(allowed.vendor.expect("BYE", passing=("ACK",)), 200)
         ended, not_allowed = stage.record_of(running.callee), stage.record_of(refused.callee)
         assert (ended["end_reason"], ended["hold_time_s"]) == ("Administrative", 361)
         assert (not_allowed["end_reason"], not_allowed["sip_code"]) == ("Number Not Allowed", 403)

@@ -23,6 +23,8 @@ templates:
 rate_groups:
   - {name: sell, rates: [{prefix: "44", billing_rate: "0.012"}]}
   - {name: buy, currency: $currency, rates: [{prefix: "44", billing_rate: "0.008"}]}
+destination_classes:
+  - {name: premium, prefixes: "4490"}
 """
 INCLUDE = "include: [a.yaml, b.yaml]\n"
 
@@ -227,6 +229,7 @@ COMPARED: dict[str, Callable[[Any], object]] = {
     "vendor_rates": rates,
     "agents": as_set,
     "currencies": lambda currencies: currencies.begins_at("EUR", "USD"),
+    "destinations": lambda destinations: [destinations.of(number) for number in ("4490", "44", "9")],
     "changes": lambda _: None,  # what this catalogue was made of
 }
 """How each field is compared. A new one that depends on accounts or gateways is made in ``by_difference``, too."""
@@ -262,6 +265,8 @@ rate_groups:
   - {name: euro, currency: EUR, rates: [{prefix: "44", billing_rate: "0.008"}]}
 number_lists:
   - {name: bad, patterns: ["4420*"]}
+destination_classes:
+  - {name: premium, prefixes: "4490"}
 routing_plans:
   - {name: some, gateways: [v1]}
   - {name: none, gateways: [v2]}
@@ -278,6 +283,8 @@ FORMS_OF_ACCOUNTS = [
     "rate_group: sell, denied_prefixes: '7'", "rate_group: sell, private_rate_group: other", "agent: top",
     "rate_group: sell, routing_plan: some", "rate_group: euro, routing_plan: none",
     "rate_group: sell, fee_precision: 3",
+    "rate_group: sell, destination_limits: [{destination: premium}]",
+    "rate_group: sell, destination_limits: [{destination: gone}]",
     "rate_group: sell, max_cps: '${LIMIT}'", "type: clearing, rate_group: sell", "rate_group: sell, spend_limits: []",
 ]  # fmt: skip
 FORMS_OF_TRUNKS = [
