@@ -9,11 +9,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from vosd.catalogue.problems import ConfigError, ProblemList
-from vosd.config.excerpt import LISTS
-from vosd.config.keys.installation import InstallationKeys
-from vosd.config.places import socket_found_from
+from vosd.config.places import CONTROL_SOCKET, socket_found_from
 from vosd.config.reader.document import Scalar
 from vosd.config.reader.includes import read_files
+from vosd.config.reader.lists import LISTS
 
 
 def control_socket_of(path: Path, environ: Mapping[str, str] = os.environ) -> Path:
@@ -29,5 +28,4 @@ def control_socket_of(path: Path, environ: Mapping[str, str] = os.environ) -> Pa
         return socket_found_from(path, Path(entry.node.text))
     if not document.entries and problems.has_errors:
         raise ConfigError(problems.in_order())
-    default: Path = InstallationKeys.model_fields["control_socket"].default
-    return socket_found_from(path, default)
+    return socket_found_from(path, CONTROL_SOCKET)

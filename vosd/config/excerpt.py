@@ -44,19 +44,14 @@ from vosd.config.keys.rate_groups import RateGroupKeys
 from vosd.config.reader.collector import without_collector
 from vosd.config.reader.document import Entry, Listing, Scalar, Section
 from vosd.config.reader.includes import read_files
+from vosd.config.reader.lists import ACCOUNTS, GATEWAYS, LISTS, RATE_GROUPS
 from vosd.config.reader.reading import read_section
 from vosd.config.reader.templates import TEMPLATE, fill_from_template, take_templates
 from vosd.engine.settings import Settings
 from vosd.routing.calendar import Calendar
 from vosd.routing.special_numbers import SpecialNumbers
 
-ACCOUNTS: Final = "accounts"
-RATE_GROUPS: Final = "rate_groups"
-GATEWAYS: Final[Mapping[str, str]] = {"mapping_gateways": "name", "routing_gateways": "name", "phones": "number"}
-"""Lists of gateways and phones, and the key with the name in each."""
 _EMPTY: Final = Entry(Place("", 0), Listing(Place("", 0), []))
-LISTS: Final = frozenset({ACCOUNTS, RATE_GROUPS, *GATEWAYS})
-"""Lists that may be long."""
 
 
 class NoDeckGroupError(VosError):

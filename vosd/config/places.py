@@ -9,17 +9,22 @@ import stat
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from vosd.base.secret import Secret
-from vosd.engine.settings import Settings
+
+if TYPE_CHECKING:
+    from vosd.engine.settings import Settings
+
+CONTROL_SOCKET: Final = Path("var/vosd.sock")
+"""Where the switch listens for commands, unless the file says otherwise."""
 
 _SQLITE: Final = "sqlite+aiosqlite:///"
 _JOURNAL: Final = "journal"
 """What every switch has in its state directory. ``var`` itself, and ``var/lock``, exist in every root directory."""
 
 
-def found_from(config: Path, settings: Settings) -> Settings:
+def found_from(config: Path, settings: "Settings") -> "Settings":
     """Return settings whose relative paths lead to the installation of ``config`` from the working directory."""
     file = _database_file(settings.database_url.reveal())
     base = _base(config, [settings.control_socket, settings.state_dir / _JOURNAL, *(() if file is None else (file,))])

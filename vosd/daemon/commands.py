@@ -26,7 +26,8 @@ from vosd.cdr.columns import iso_utc
 from vosd.daemon.reload import REFUSED
 from vosd.daemon.status import Status
 from vosd.daemon.trials import Trials
-from vosd.engine.calls.snapshots import CallSelection, CallSnapshot, snapshot
+from vosd.engine.calls.selection import CallSelection, CallSnapshot
+from vosd.engine.calls.snapshots import snapshot
 from vosd.engine.control import Arguments, CommandError, Following, Verb
 from vosd.engine.registration.bindings import inbound
 from vosd.engine.trace.followers import CallSought, RunningCall, TraceUpdate

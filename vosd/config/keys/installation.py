@@ -22,6 +22,7 @@ from vosd.config.keys.presets import Preset
 from vosd.config.keys.redirect_server import RedirectServerKeys
 from vosd.config.keys.routing import RoutingKeys
 from vosd.config.keys.sip import SipKeys
+from vosd.config.places import CONTROL_SOCKET
 from vosd.config.reader.amounts import overdraft
 from vosd.config.reader.fields import choice, object_name, whole
 from vosd.config.reader.files import database_url, file_path, socket_path
@@ -104,7 +105,7 @@ class InstallationKeys(Keys):
     database: DatabaseKeys = DatabaseKeys()
     state_dir: Annotated[Path, file_path()] = Path("var")
     """Directory of the journal and other state, created if missing; relative to the working directory."""
-    control_socket: Annotated[Path, socket_path()] = Path("var/vosd.sock")
+    control_socket: Annotated[Path, socket_path()] = CONTROL_SOCKET
     """Unix socket through which the commands reach the daemon; relative to the working directory."""
     shutdown_grace: Annotated[int, whole(0, 86_400)] = 10
     """Seconds for which established calls may go on after a stop was requested. A reload changes it."""
