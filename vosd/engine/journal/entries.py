@@ -146,6 +146,8 @@ KIND_RELEASES: Final = 12
 _KNOWN: Final = frozenset(range(KIND_RELEASES + 1))
 """0 is the kind of all records in a file of format 1."""
 
+_OF_ENDS: Final = frozenset({0, KIND_ENDED, KIND_BOOKED, KIND_QUARANTINED})
+
 _encode_text: Final = msgspec.msgpack.Encoder().encode
 _decode: Final[Callable[[bytes], Entry]] = msgspec.msgpack.Decoder(Entry).decode
 
@@ -236,6 +238,15 @@ def entries_in(file: BinaryIO) -> Iterator[Entry | Frame | Damage]:
     """Yield what a file holds: entries, records of another version of vosd as they are, and damaged parts."""
     for part in frames_in(file):
         yield part if isinstance(part, Damage) else _entry_in(part)
+
+
+def ends_in(file: BinaryIO) -> Iterator[Entry | Frame | Damage]:
+    """Yield the same without the entries that say nothing of the ends of calls, which are not read."""
+    for part in frames_in(file):
+        if isinstance(part, Damage):
+            yield part
+        elif part.kind not in _KNOWN or part.kind in _OF_ENDS:
+            yield _entry_in(part)
 
 
 def _entry_in(frame: Frame) -> Entry | Frame:

@@ -32,6 +32,7 @@ from vosd.engine.journal.entries import (
     PlacedCall,
     Quarantined,
     Releases,
+    ends_in,
     entries_in,
     id_bytes,
     id_text,
@@ -311,7 +312,7 @@ def read_segments(segments: Iterable[Path]) -> Remains:
 def read_segment(file: BinaryIO, segment: Path, remains: Remains) -> None:
     """Apply the records of one file."""
     counts_ends_only = segment.suffix == UNBOOKED
-    for part in entries_in(file):
+    for part in ends_in(file) if counts_ends_only else entries_in(file):
         match part:
             case Ended() | Booked() | Quarantined():
                 remains.take(part, segment)
