@@ -102,13 +102,24 @@ def test_a_whole_life_is_told_to_the_service_manager(
     before_ready = manager.wait_for("READY=1")
     assert before_ready[-1].startswith(f"READY=1\nSTATUS=takes calls at udp:{NETWORK}.9:14061")
     started = [message for message in before_ready if message.startswith("STATUS=starting")]
-    steps = ["state directory", "alarms", "metrics", "last known state", "database", "lease", "bookkeeper", "switch"]
+    steps = [
+        "state directory",
+        "alarms",
+        "metrics",
+        "call reports",
+        "last known state",
+        "database",
+        "lease",
+        "bookkeeper",
+        "switch",
+    ]
     steps += ["late database", "definitions", "listeners", "control socket", "reloads"]
-    assert started == [f"STATUS=starting {step}\nEXTEND_TIMEOUT_USEC=30000000" for step in steps]
+    told = [f"STATUS=starting {step}\nEXTEND_TIMEOUT_USEC=30000000" for step in steps]
+    assert list(dict.fromkeys(started)) == [each for each in told if each in started]  # those that take long
     manager.wait_for("WATCHDOG=1")
     daemon.signal(ending)
     stopping = manager.wait_for("STOPPING=1")[-1]
-    assert "EXTEND_TIMEOUT_USEC=31000000" in stopping
+    assert "EXTEND_TIMEOUT_USEC=34000000" in stopping
     assert daemon.wait() == 0
     assert [line["event"] for line in daemon.log()][-2:] == ["stop_requested", "stopped"]
     assert not (daemon.directory / "vosd.sock").exists()
