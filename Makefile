@@ -10,6 +10,7 @@ PREFIX ?= /opt/vosd
 WORKERS ?= $(shell expr 2 \* $$(nproc))
 N ?= 20
 ROUNDS ?= 500
+CALLS ?= 500
 MINUTES ?= 60
 RATE ?= 20
 DESTDIR ?=
@@ -51,6 +52,9 @@ chaos: $(VENV)/.tested-with system-packages ## kill, stop, cut, fill and put bac
 
 soak: $(VENV)/.tested-with system-packages ## an even load for an hour: memory, descriptors, timers, transactions must stay flat; MINUTES=60 RATE=20
 	@$(BIN)/python -m bench.soak --minutes $(MINUTES) --rate $(RATE)
+
+restarts: $(VENV)/.tested-with system-packages ## CALLS=500 calls of every kind, over three restarts of the switch; every CDR and balance compared
+	@cd tests && $(abspath $(BIN))/python -m restarts.campaign $(CALLS)
 
 interop: $(VENV)/.tested-with system-packages ## calls with baresip, Kamailio and linphone, installed where they are missing
 	@scripts/provide linphone-daemon:linphone-cli

@@ -21,6 +21,7 @@ PATIENT: Final = (
 """One unit of work. The last two look at calls and silences of a minute that begin with the first."""
 LONG: Final = (
     "tests/chaos/test_chaos.py",
+    "tests/restarts/test_restarts.py",
     "tests/faults/test_lost_commits.py",
     "tests/interop/test_registrar.py",
     "tests/integration/test_package.py",

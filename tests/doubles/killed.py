@@ -56,14 +56,14 @@ class JournalSink(KeptSink):
 class KilledScene(Scene):
     """A scene whose switch can be killed."""
 
-    def __init__(self, directory: Path, *content: Any, within_s: int = 300, **terms: Any) -> None:
+    def __init__(self, directory: Path, *content: Any, within_s: int = 300, boot: str = BOOT, **terms: Any) -> None:
+        """The journal may have calls of another scene; ``boot`` identifies the boot of the machine."""
         super().__init__(*content, **terms)
         self.directory, self._within_s = directory, within_s
         self.is_down = False
         self.content: Catalogue | None = None
         """The catalogue of the next switch; None = that of the one before."""
-        self.boot = BOOT
-        """What identifies the boot of the machine at the next start."""
+        self._boot = boot
         self.synced_bytes = 0
         """Of the newest file, with its latest mark."""
         self.lost: list[CallRecord] = []
@@ -94,7 +94,7 @@ class KilledScene(Scene):
         node = Node("sw1", sip, TraceSettings(), listeners, content, exchange.surroundings)
         exchange.take_node(node)
         journal.describe = node.switch.describe
-        begin(remains, journal, node.endpoint.flows, self.boot, now)
+        begin(remains, journal, node.endpoint.flows, self._boot, now)
         go_on(remains, journal, node.switch, self._within_s, now, now)
         sink.open.update(journal._open_calls)
         for call in remains.open_calls.values():

@@ -10,6 +10,7 @@ from vosd.base.errors import VosError
 from vosd.catalogue.decks import DeckStore
 from vosd.cdr.ports import StoreUnavailable
 from vosd.config.kept import KeptCatalogue, Manifest, Stored, Wanted
+from vosd.engine import background
 from vosd.obs.events import Event
 from vosd.obs.outage import Outage
 from vosd.storage.database import Database
@@ -92,8 +93,7 @@ class DefinitionWatch:
     async def end(self) -> None:
         """Watch no longer."""
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await background.end([self._task])
 
     async def look(self) -> None:
         """Load everything again if the version in the database is not the one in force.

@@ -9,6 +9,7 @@ import structlog
 from vosd.base.errors import VosError
 from vosd.cdr.lease import LeaseHeld
 from vosd.cdr.ports import StoreUnavailable
+from vosd.engine import background
 from vosd.engine.background import kept_going
 from vosd.obs.events import Event
 from vosd.obs.outage import Outage
@@ -42,8 +43,7 @@ class LateDatabase:
     async def end(self) -> None:
         """Wait no longer."""
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await background.end([self._task])
 
     async def _run(self) -> None:
         while True:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
@@ -14,6 +14,9 @@ RETRY_S: Final = 1.0
 """How long a task that failed waits before it begins again."""
 REPORT_S: Final = 60.0
 """How often dropped traffic is logged."""
+
+CANCELLED_AGAIN_S: Final = 0.2
+"""How long a task may take to end before it is cancelled once more."""
 
 Work = Callable[[], Coroutine[Any, Any, None]]
 
@@ -41,9 +44,21 @@ class BackgroundTasks:
 
     async def stop(self) -> None:
         """Cancel all tasks, and wait until they have ended."""
-        for task in self._tasks:
+        await end(self._tasks)
+
+
+async def end(tasks: Collection[asyncio.Task[None]]) -> None:
+    """Cancel tasks, and wait until they have ended.
+
+    Each is cancelled until it has ended. In the middle of a query the driver of MySQL closes its connection and raises
+    what it raises for any lost one, so a task that waits for the database to come back goes on.
+    """
+    pending = set(tasks)
+    while pending:
+        for task in pending:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        _, pending = await asyncio.wait(pending, timeout=CANCELLED_AGAIN_S)
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def kept_going(name: str, work: Work) -> None:

@@ -17,7 +17,7 @@ from vosd.callcontrol.setup import STEPS
 from vosd.catalogue.catalogue import Catalogue
 from vosd.engine.calls.switch import Switch
 from vosd.engine.registration.authentication import Authenticator
-from vosd.engine.registration.bindings import Presence, Registrations, unreported
+from vosd.engine.registration.bindings import CallsOfUsers, Presence, Registrations, unreported
 from vosd.engine.registration.registrar import Registrar
 from vosd.engine.registration.writer import RegistrationWriter
 from vosd.engine.settings import TraceSettings
@@ -113,9 +113,8 @@ class Node:
         self.trace = Trace(trace, self.knows)
         self.followers = TraceFollowers(self.trace, flows.listeners)
         self.registration_writer = RegistrationWriter(around.registered, flows, around.clock)
-        self.registrations = Registrations(
-            sip.registrar, flows, self.registration_writer, self.endpoint.peer_moved, around.presence
-        )
+        calls = CallsOfUsers(self.endpoint.peer_moved, self.endpoint.connected_again)
+        self.registrations = Registrations(sip.registrar, flows, self.registration_writer, calls, around.presence)
         self.authenticator.registered = self.registrations
         self.registrar = Registrar(self.endpoint, self.registrations)
         self.switch = Switch(

@@ -96,6 +96,7 @@ class Endpoint:
         self.adopt = self._dialogs.adopt
         self.forget = self._dialogs.forget
         self.peer_moved = self._dialogs.peer_moved
+        self.connected_again = self._dialogs.connected_again
 
     # -- in -----------------------------------------------------------------------------------------------------
 

@@ -45,6 +45,30 @@ async def test_a_task_that_is_cancelled_ends() -> None:
         await task
 
 
+async def test_a_stop_ends_a_task_whose_driver_takes_the_cancellation_for_a_lost_connection(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As aiomysql does in the middle of a row: the task would go on as after any other outage."""
+    monkeypatch.setattr(background, "CANCELLED_AGAIN_S", 0.01)
+    forever, swallowed = asyncio.Event(), []
+
+    async def poll() -> None:
+        while True:
+            try:
+                await forever.wait()
+            except asyncio.CancelledError:
+                swallowed.append("once")
+                if len(swallowed) > 1:
+                    raise
+
+    tasks = background.BackgroundTasks()
+    tasks.run("polling", poll)
+    await asyncio.sleep(0)
+    async with asyncio.timeout(20):
+        await tasks.stop()
+    assert len(swallowed) == 2
+
+
 async def test_only_new_drops_are_logged_by_reason() -> None:
     dropped = Counter({Drop.NOT_SIP: 3})
     with structlog.testing.capture_logs() as lines:

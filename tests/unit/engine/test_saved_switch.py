@@ -14,8 +14,11 @@ from vosd.engine.settings import TraceSettings
 from vosd.routing.failover import AttemptOutcome
 from vosd.routing.special_numbers import SpecialNumbers
 from vosd.sip.settings import SipSettings
-from vosd.testing.virtual.scene import CALLEE, Scene, usual_catalogue
+from vosd.testing.data.builders import catalogue, mapping_gateway, phone
+from vosd.testing.sockets.loopback import Endpoint as Address
+from vosd.testing.virtual.scene import CALLEE, CUSTOMER, Scene, usual_catalogue
 from vosd.testing.virtual.vendor import RINGS, answers
+from vosd.trunks.phone import called_half
 
 
 def another_node(exchange, content):
@@ -24,6 +27,7 @@ def another_node(exchange, content):
 
 
 ANSWERED_MS = 5_000
+DESK = Address("203.0.113.50", 5060)
 RAW = "J\udcfcrgen \xe9"
 
 
@@ -158,6 +162,24 @@ def test_a_call_is_not_restored_without_its_gateway():
     with pytest.raises(KeyError, match="vendor-0"):
         another_node(scene.exchange, usual_catalogue(vendors=0)).switch.restore(saved, scene.exchange.clock.now())
     scene.finish(call)
+
+
+@pytest.mark.parametrize("is_answered", [True, False])
+def test_a_call_to_a_phone_is_restored_with_the_called_half_of_the_phone(is_answered):
+    desk = phone("4471001")
+    scene = Scene(catalogue([mapping_gateway("acme", f"{CUSTOMER.host}/32")], phones=[desk]))
+    there = scene.exchange.telephone(desk.number, DESK, script=answers() if is_answered else RINGS)
+    there.register()
+    call = scene.caller.call(desk.number)
+    scene.wire.run_for(2_000)
+    saved, _ = scene.exchange.switch.snapshot()
+    assert scene.exchange.switch.missing_for(saved) is None
+    restored(scene)
+    [live_call] = scene.exchange.switch.calls()
+    assert live_call.call.callee.choice.gateway == called_half(desk)
+    (call.hang_up if is_answered else call.cancel)()
+    scene.wire.run_until(lambda: not scene.exchange.switch.has_calls)
+    assert scene.record.routing_gateway == desk.number
 
 
 def test_a_restored_call_occupies_what_it_did():

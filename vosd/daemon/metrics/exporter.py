@@ -12,6 +12,7 @@ from vosd.daemon.lifecycle import State
 from vosd.daemon.metrics.readiness import readiness
 from vosd.daemon.metrics.readings import Readings
 from vosd.daemon.status import Status
+from vosd.engine import background
 from vosd.engine.background import kept_going
 from vosd.engine.settings import HttpListener, MetricsSettings
 from vosd.metrics.reading import Answer, Opening, Question, Wanted
@@ -53,8 +54,7 @@ class Exporter:
         """End it."""
         task, self._task = self._task, None
         if task is not None:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            await background.end([task])
 
     async def adjust(self, settings: MetricsSettings | None) -> None:
         """Apply other settings."""

@@ -59,7 +59,7 @@ class EstablishedCall:
         epoch = (record.answered_at or 0) - call.answered_mono
         answered_at = Instant(call.answered_mono, epoch + call.answered_mono)
         mapping = known.mapping_gateways[record.mapping_gateway or ""]
-        gateway = known.routing_gateways[record.routing_gateway or ""]
+        gateway = known.called[record.routing_gateway or ""]
         account = known.accounts[record.customer_account or ""]
         rate = call.customer_rate or free_rate("", account, known.parameters.free_policy)
         at = Instant(record.started_at - epoch, record.started_at)

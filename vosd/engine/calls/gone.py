@@ -15,7 +15,7 @@ from vosd.billing.accounts import Account, AccountType
 from vosd.callcontrol.bookkeeping import OpenCall
 from vosd.catalogue.catalogue import Catalogue
 from vosd.engine.calls.established import Established
-from vosd.engine.calls.known import Known
+from vosd.engine.calls.known import Called, Known
 from vosd.engine.calls.saved import SavedCall
 from vosd.trunks.dialect import CallerDialect, Transfers
 from vosd.trunks.gateways import MappingGateway, RoutingGateway
@@ -27,6 +27,7 @@ _GONE: Final = CallerDialect(transfers=Transfers.REFUSE)
 
 def known_to(calls: Iterable[OpenCall], catalogue: Catalogue) -> Known:
     """Return what a catalogue has, and a stand-in for each name that only these calls have."""
+    known = Known.of(catalogue)
     mappings: dict[str, MappingGateway] = {}
     vendors: dict[str, RoutingGateway] = {}
     accounts: dict[str, Account] = {}
@@ -35,16 +36,16 @@ def known_to(calls: Iterable[OpenCall], catalogue: Catalogue) -> Known:
         mapping, vendor = record.mapping_gateway, record.routing_gateway
         if mapping is not None and mapping not in catalogue.mapping_gateways:
             mappings[mapping] = MappingGateway(mapping, record.customer_account or "", (), enabled=False, dialect=_GONE)
-        if vendor is not None and vendor not in catalogue.routing_gateways:
+        if vendor is not None and vendor not in known.called:
             vendors[vendor] = RoutingGateway(
                 vendor, record.vendor_account, (), (), earns=call.vendor_earns, enabled=False
             )
         accounts |= _accounts_of(call, catalogue)
     return Known(
-        {**catalogue.mapping_gateways, **mappings} if mappings else catalogue.mapping_gateways,
-        {**catalogue.routing_gateways, **vendors} if vendors else catalogue.routing_gateways,
-        {**catalogue.accounts, **accounts} if accounts else catalogue.accounts,
-        catalogue.parameters,
+        {**known.mapping_gateways, **mappings} if mappings else known.mapping_gateways,
+        Called({**catalogue.routing_gateways, **vendors}, catalogue.phones) if vendors else known.called,
+        {**known.accounts, **accounts} if accounts else known.accounts,
+        known.parameters,
     )
 
 

@@ -1,22 +1,45 @@
-"""The trunks and accounts that calls of an earlier process are continued with, by name."""
+"""The trunks, phones and accounts that calls of an earlier process are continued with, by name."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from vosd.billing.accounts import Account
 from vosd.catalogue.catalogue import CallParameters, Catalogue
 from vosd.trunks.gateways import MappingGateway, RoutingGateway
+from vosd.trunks.phone import Phone, called_half
+
+
+class Called(Mapping[str, RoutingGateway]):
+    """What calls go to: routing gateways, and the called halves of phones, which are made when they are asked for."""
+
+    def __init__(self, vendors: Mapping[str, RoutingGateway], phones: Mapping[str, Phone]) -> None:
+        self._vendors = vendors
+        self._phones = phones
+
+    def __getitem__(self, name: str) -> RoutingGateway:
+        return self._vendors[name] if name in self._vendors else called_half(self._phones[name])
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._vendors or name in self._phones
+
+    def __iter__(self) -> Iterator[str]:
+        yield from self._vendors
+        yield from (name for name in self._phones if name not in self._vendors)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
 
 
 class Known(NamedTuple):
     """What a catalogue has; ``engine.calls.gone`` adds stand-ins for what has left it."""
 
     mapping_gateways: Mapping[str, MappingGateway]
-    routing_gateways: Mapping[str, RoutingGateway]
+    called: Called
     accounts: Mapping[str, Account]
     parameters: CallParameters
 
     @classmethod
     def of(cls, catalogue: Catalogue) -> "Known":
         """Return what a catalogue has."""
-        return cls(catalogue.mapping_gateways, catalogue.routing_gateways, catalogue.accounts, catalogue.parameters)
+        called = Called(catalogue.routing_gateways, catalogue.phones)
+        return cls(catalogue.mapping_gateways, called, catalogue.accounts, catalogue.parameters)

@@ -16,7 +16,7 @@ def missing_for(saved: SavedCall, known: Known, credits: Mapping[str, AccountCre
     if parts.journey.choice is not None:
         gateways.append(parts.journey.choice.gateway)
     for gateway in gateways:
-        if gateway not in known.routing_gateways:
+        if gateway not in known.called:
             return f"routing gateway {gateway}"
     if request.account not in known.accounts:
         return f"account {request.account}"

@@ -205,9 +205,9 @@ class SetupSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
         found = tuple(map(ChoiceSnapshot.of, choices))
         return cls(setup.steps_left, setup.number, request.looped, request.closed, found)
 
-    def restored(self, request: CallRequest, services: CallServices) -> Setup:
+    def restored(self, request: CallRequest, services: CallServices, known: Known) -> Setup:
         """Return the set-up of a call request that occupies again what it did; gateways that are gone are left out."""
-        gateways = services.admission.catalogue.routing_gateways
+        gateways = known.called
         request.looped, request.closed = self.looped, self.closed
         request.choices = iter([each.restored(gateways) for each in self.choices if each.gateway in gateways])
         return Setup.resumed(services.admission, request, services.steps, self.steps_left, self.number)
@@ -264,7 +264,7 @@ class SavedCall(msgspec.Struct, frozen=True, omit_defaults=True):
         live_call = LiveCall(services, intake, arrival.call_id, request, services.admission.vendors)
         live_call.kept = as_received(self.kept)
         live_call.due_ms, live_call.has_moved = self.due_ms, self.has_moved
-        dialect, gateways = request.mapping.dialect, known.routing_gateways
+        dialect, gateways = request.mapping.dialect, known.called
         live_call.call = self.parts.restored(live_call, dialect, gateways, calls)
         described.occupy(request, services)
         invited_at, hold = live_call.call.journey.invited_at, request.hold
@@ -272,7 +272,7 @@ class SavedCall(msgspec.Struct, frozen=True, omit_defaults=True):
             live_call.ringing = RingingMoney(hold, invited_at)
             live_call.ringing.wanted_ms = self.wanted_ms
         if self.setup is not None:
-            live_call.setup = self.setup.restored(request, services)
+            live_call.setup = self.setup.restored(request, services, known)
         if live_call.call.callee is not None:
             choice = live_call.call.callee.choice
             services.live.occupancy.take_again(choice.gateway.scope, choice.gateway.name, None)

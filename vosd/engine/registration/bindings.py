@@ -81,8 +81,17 @@ class _User:
         """Set for the earliest possible expiry; a refresh does not move it, and it is set again when it fires."""
 
 
-def _ignore_moved(_name: str, _before: Peer, _after: Peer, _contact: str) -> None:
-    """Callback of a switch without calls to registered users."""
+class CallsOfUsers(NamedTuple):
+    """What lets the calls of a user follow it to another address."""
+
+    moved: Callable[[str, Peer, Peer, str], None]
+    """Called when NAT changes an address: with the name, old and new address and the Contact."""
+    connected_again: Callable[[str, Peer, str, Collection[Peer]], None]
+    """Called when a user has a new connection: with the name, the connection, the Contact, and all its addresses."""
+
+
+NO_CALLS: Final = CallsOfUsers(lambda *_: None, lambda *_: None)
+"""Of a switch without calls to registered users."""
 
 
 def unreported(_phone: str, _place: Peer | None, *, is_online: bool) -> None:
@@ -105,14 +114,13 @@ class Registrations(Counting):
         settings: RegistrarSettings,
         flows: Flows,
         writer: RegistrationWriter,
-        moved: Callable[[str, Peer, Peer, str], None] = _ignore_moved,
+        calls: CallsOfUsers = NO_CALLS,
         presence: Presence = unreported,
     ) -> None:
-        """``moved`` is called when NAT changes an address: with the name, old and new address and the Contact."""
         self._settings = settings
         self._flows = flows
         self._writer = writer
-        self._report_moved = moved
+        self._calls = calls
         self._report_presence = presence
         self._users: dict[str, _User] = {}
         self._size = 0
@@ -266,9 +274,8 @@ class Registrations(Counting):
             earlier = was.pop(binding.slot, None)
             if earlier is not binding:
                 writer.put(name, binding, earlier)
-                # With a Path the address is that of a proxy, and the device's own is not known.
-                if earlier is not None and earlier.peer != binding.peer and not (earlier.path or binding.path):
-                    self._report_moved(name, earlier.peer, binding.peer, binding.contact)
+                if earlier is None or earlier.peer != binding.peer:
+                    self._let_calls_follow(name, earlier, binding, after)
         for slot in was:
             writer.drop(name, slot)
         self._replace(name, user, after)
@@ -286,6 +293,15 @@ class Registrations(Counting):
                 transport=self._flows.listeners[newest.peer.flow].transport,
                 user_agent=newest.user_agent,
             )
+
+    def _let_calls_follow(self, name: str, earlier: Binding | None, binding: Binding, after: Bindings) -> None:
+        """Have calls of a user sent to where it is now; with a Path that is a proxy, and the device is not known."""
+        if binding.path or (earlier is not None and earlier.path):
+            return
+        if earlier is not None:
+            self._calls.moved(name, earlier.peer, binding.peer, binding.contact)
+        if self._flows.reliable[binding.peer.flow]:
+            self._calls.connected_again(name, binding.peer, binding.contact, [each.peer for each in after])
 
     def _replace(self, name: str, user: _User, after: Bindings) -> None:
         """Replace bindings: the table, the index of addresses, the timer."""

@@ -1,6 +1,6 @@
 """Table of dialogs: the owner of each, by the tag that we have given it."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Final
 
 from vosd.base.clock import Instant
@@ -32,8 +32,8 @@ class DialogTable:
         self.owners: dict[str, Kept] = {}
         self._seen_at: dict[str, tuple[str, Peer]] = {}
         """User and source address of the peer, by our tag; only for registered users behind NAT."""
-        self._behind_nat: dict[tuple[str, Peer], dict[str, None]] = {}
-        """Our tags by user and source address."""
+        self._behind_nat: dict[str, dict[Peer, dict[str, None]]] = {}
+        """Our tags by user, and by source address."""
 
     def __len__(self) -> int:
         return len(self.owners)
@@ -49,13 +49,16 @@ class DialogTable:
         """Note the source address of a dialog's peer, if that is a user behind NAT: a REGISTER may change it."""
         before = self._seen_at.pop(tag, None)
         if before is not None:
-            tags = self._behind_nat[before]
-            del tags[tag]
-            if not tags:
-                del self._behind_nat[before]
+            user, place = before
+            places = self._behind_nat[user]
+            del places[place][tag]
+            if not places[place]:
+                del places[place]
+                if not places:
+                    del self._behind_nat[user]
         if dialog is not None and dialog.is_behind_nat and dialog.user:
-            source = self._seen_at[tag] = dialog.user, dialog.seen_at
-            self._behind_nat.setdefault(source, {})[tag] = None
+            self._seen_at[tag] = dialog.user, dialog.seen_at
+            self._behind_nat.setdefault(dialog.user, {}).setdefault(dialog.seen_at, {})[tag] = None
 
     def peer_moved(self, user: str, before: Peer, after: Peer, contact: str) -> None:
         """Send requests of a user's dialogs to a new address: NAT has changed it for the device with that Contact.
@@ -63,13 +66,22 @@ class DialogTable:
         Dialogs of other users at the old address stay, although their Contact may be the same (``192.168.1.20:5060``
         is common in homes); so do dialogs of other devices of the user.
         """
-        for tag in tuple(self._behind_nat.get((user, before), ())):
+        for tag in tuple(self._behind_nat.get(user, {}).get(before, ())):
             owner = self.owners[tag]
             dialog = owner.dialog
             if dialog is not None and hop_of(dialog.target) == hop_of(contact):
                 dialog.reach_by(after)
                 self.follow(tag, dialog)
                 owner.moved()
+
+    def connected_again(self, user: str, after: Peer, contact: str, elsewhere: Collection[Peer]) -> None:
+        """Send requests of a user's dialogs to a new connection, where the one before is gone for the same Contact.
+
+        Where the user is registered at present (``elsewhere``) is another device of his.
+        """
+        for before in tuple(self._behind_nat.get(user, ())):
+            if before.flow == after.flow and before != after and before not in elsewhere:
+                self.peer_moved(user, before, after, contact)
 
     def forget(self, tag: str, now: Instant) -> None:
         """Remove a dialog from the table; a BYE that crosses ours is still answered."""

@@ -1,0 +1,94 @@
+"""Phones behind NAT over TCP: their connection breaks, they register over another one, and their calls follow them."""
+
+import pytest
+from doubles.killed import KilledScene
+
+from vosd.engine.registration.bindings import RegistrantKind
+from vosd.sip.flows import Listener
+from vosd.sip.wire.compose import Peer
+from vosd.testing.data.builders import catalogue, mapping_gateway, phone
+from vosd.testing.data.registering import register_request
+from vosd.testing.sockets.loopback import Endpoint as Address
+from vosd.testing.sockets.peer import ANSWER
+from vosd.testing.virtual.exchange import SWITCH
+from vosd.testing.virtual.scene import CUSTOMER, Scene, vendor_gateway
+from vosd.testing.virtual.vendor import Vendor, answers
+
+NUMBER = "4471001"
+HOME, SEEN, AGAIN = Address("192.168.1.100", 5060), Address("198.51.100.99", 40_000), Address("198.51.100.99", 41_000)
+ELSEWHERE = Address("198.51.100.77", 42_000)
+OVER_TCP = (Listener(*SWITCH, "tcp"),)
+
+
+def register(scene, source, contact=HOME, number=NUMBER, user=NUMBER):
+    wanted = register_request(f"<sip:{user}@{contact}>", call_id=f"{number}-{source}")
+    now = scene.exchange.clock.now()
+    scene.exchange.registrations.register(number, RegistrantKind.PHONE, wanted, Peer(0, *source), now)
+    scene.exchange.flush()
+
+
+def content():
+    gateways = [mapping_gateway("acme", f"{CUSTOMER.host}/32"), vendor_gateway(0)]
+    return catalogue(gateways, phones=[phone(NUMBER), phone("1002")])
+
+
+def connected(scene):
+    at_home = Vendor(scene.wire, HOME, SWITCH, answers(body=ANSWER.replace("192.0.2.20", HOME.host)))
+    scene.wire.hide(HOME, SEEN)
+    register(scene, SEEN)
+    call = scene.caller.call(NUMBER)
+    scene.wire.run_until(lambda: call.final == 200)
+    return call, at_home
+
+
+@pytest.fixture
+def scene():
+    return Scene(content(), listeners=OVER_TCP)
+
+
+def dialog(scene):
+    [live_call] = scene.exchange.switch.calls()
+    return live_call.call.callee.dialog
+
+
+def test_a_call_follows_its_phone_to_the_next_connection(scene):
+    call, at_home = connected(scene)
+    scene.exchange.registrations.connection_lost(Peer(0, *SEEN))
+    scene.wire.hide(HOME, AGAIN)
+    register(scene, AGAIN)
+    [kept] = scene.exchange.sink.open.values()
+    assert (AGAIN.host, AGAIN.port) in [(leg.seen_at.host, leg.seen_at.port) for leg in kept.legs]
+    assert scene.finish(call).end_reason == "Normal"
+    assert at_home.only_call.is_over
+
+
+@pytest.mark.parametrize(
+    ("number", "contact"), [("1002", HOME), (NUMBER, Address("192.168.1.101", 5060))], ids=["user", "device"]
+)
+def test_a_call_does_not_follow_another_one(scene, number, contact):
+    connected(scene)
+    scene.exchange.registrations.connection_lost(Peer(0, *SEEN))
+    register(scene, ELSEWHERE, contact, number=number)
+    assert dialog(scene).peer == Peer(0, *SEEN)
+
+
+def test_a_call_does_not_leave_a_connection_at_which_its_user_is_registered(scene):
+    """Another device of the same user is in another home, which has the same private addresses."""
+    connected(scene)
+    register(scene, ELSEWHERE, user="softphone")
+    assert len(scene.exchange.registrations.addresses(NUMBER)) == 2
+    assert dialog(scene).peer == Peer(0, *SEEN)
+
+
+def test_a_call_of_another_process_follows_as_well(tmp_path):
+    """The binding has ended with its connection, and the next process has the call alone."""
+    scene = KilledScene(tmp_path, content(), listeners=OVER_TCP)
+    call, at_home = connected(scene)
+    scene.wire.run_for(2_000)
+    scene.kill()
+    scene.wire.run_for(1_000)
+    assert scene.lost == []
+    scene.wire.hide(HOME, AGAIN)
+    register(scene, AGAIN)
+    assert scene.finish(call).routing_gateway == NUMBER
+    assert at_home.only_call.is_over
