@@ -1,38 +1,37 @@
 """A switch that is killed at any moment: the next one has the journal, and no call is lost or billed twice.
 
-The plans of calls are those of ``test_call_snapshots``. There the successor is given a whole description of the moment;
-here it finds what the journal has, from the answer and from changes since, and packets are lost while it is away.
+The plans of calls are those of ``call_plans``. In ``test_call_snapshots`` the successor is given a whole
+description of the moment; here it finds what the journal has, and packets are lost while it is away.
 """
 
 from functools import partial
-from itertools import count
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 import pytest
-import test_call_snapshots as snapshots
 import test_switch_midcall as midcall
-from doubles.keypad_scene import KEYS
+from call_plans import (
+    ANSWERING,
+    DOINGS,
+    INTENTS,
+    LASTS_MS,
+    Plan,
+    keyed_plans,
+    plans_with_moments,
+    staged,
+)
 from doubles.killed import KilledScene
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
-from test_call_snapshots import ANSWERING, INTENTS, SCRIPTS, Plan, do
+from test_switch_midcall import BUY, SELL
 
 from vosd.base.cause import EndReason
-from vosd.base.session_timer import Probe, SessionTimerSettings
+from vosd.base.session_timer import Probe
+from vosd.billing.rater import rate_call
 from vosd.cdr.record import CallRecord
-from vosd.sip.flows import Listener
-from vosd.testing.data.builders import catalogue, mapping_gateway
-from vosd.testing.virtual import customer, ua, vendor
-from vosd.testing.virtual.exchange import SWITCH
-from vosd.testing.virtual.scene import CALLEE, CUSTOMER, vendor_gateway
-from vosd.testing.virtual.wire import Storm
-from vosd.trunks.dialect import CalleeDialect, CallerDialect, Passing
-
-LASTS_MS = 400_000
 
 
 class Kill(NamedTuple):
@@ -54,31 +53,8 @@ class Outcome(NamedTuple):
 
 
 def carry_out(plan, kills=(), tear=None):
-    customer._numbers = vendor._numbers = ua._numbers = count(1)
-    timer = SessionTimerSettings(ttl_s=90, probe=plan.probe, no_timer_limit_s=plan.limit_s)
-    trunk = mapping_gateway(
-        "acme", f"{CUSTOMER.host}/32", dialect=CallerDialect(session_timer=timer, transfer_keys=KEYS)
-    )
-    gateways = [
-        vendor_gateway(index, dialect=CalleeDialect(session_timer=timer, display_name=Passing.PASS))
-        for index in range(2)
-    ]
     with TemporaryDirectory() as directory, capture_logs() as logged:
-        scene = KilledScene(
-            Path(directory) / "journal",
-            catalogue([trunk, *gateways]),
-            balance=plan.balance,
-            listeners=(Listener(*SWITCH, plan.transport),),
-        )
-        if plan.seed is not None:
-            scene.wire.delays = Storm(plan.seed, loss=0.1, doubling=0.2, jitter_ms=40)
-        for each, script in zip(scene.vendors, plan.scripts, strict=False):
-            each.script = SCRIPTS[script]
-        call = scene.caller.call(CALLEE, INTENTS[plan.intent])
-        if plan.later:
-            scene.wire.after(2_900, partial(setattr, scene.vendor, "script", SCRIPTS[plan.later]))
-        for at_ms, side, what in plan.doings:
-            scene.wire.after(at_ms, partial(do, scene, call, side, what))
+        scene, _ = staged(plan, partial(KilledScene, Path(directory) / "journal"))
         for kill in kills:
             scene.wire.after(kill.at_ms, partial(scene.kill, kill.away_ms, tear))
         scene.wire.run_for(LASTS_MS)
@@ -101,7 +77,7 @@ HARMLESS = {
 
 @st.composite
 def plans_with_kills(draw):
-    plan, moments = draw(snapshots.plans_with_moments())
+    plan, moments = draw(plans_with_moments())
     aways = st.sampled_from([0, 0, 300, 2_000, 40_000])
     kills, free = [], 0
     for at_ms in moments:
@@ -111,11 +87,30 @@ def plans_with_kills(draw):
     return plan, kills
 
 
+def judge(record, plan):
+    """Compute the charges of a record again: from the answers, or from the INVITEs where ringing is charged."""
+    talked_ms, charged_ms = record.hold_time_ms, record.billing_base_ms
+    paid_ms = 0 if record.vendor_answered_at is None else record.ended_at - record.vendor_answered_at
+    if charged_ms is None:
+        assert not plan.charges_ringing or not record.attempts
+        assert talked_ms == (0 if record.answered_at is None else record.ended_at - record.answered_at)
+        charged_ms = talked_ms
+    else:
+        assert plan.charges_ringing
+        paid_ms = record.vendor_billing_base_ms
+        assert 0 <= paid_ms <= charged_ms <= record.ended_at - record.started_at
+        assert talked_ms <= charged_ms
+    assert record.fee == rate_call(SELL, charged_ms).total
+    assert record.cost == rate_call(BUY, paid_ms).total
+
+
 @given(planned=plans_with_kills())
 @settings(max_examples=100, deadline=None)
 def test_every_answered_call_has_one_record_whenever_the_switch_is_killed(planned):
     plan, kills = planned
     outcome = carry_out(plan, kills)
+    for record in outcome.records:
+        judge(record, plan)
     assert outcome.leftovers == {}
     assert outcome.events <= HARMLESS
     ids = [record.call_id for record in outcome.records]
@@ -125,8 +120,8 @@ def test_every_answered_call_has_one_record_whenever_the_switch_is_killed(planne
 
 
 LIVELY = sorted(
-    set(snapshots.DOINGS) - {"is gone", "will say nothing", "will be slow", "will be busy", "changes its mind"}
-    - {each for each in snapshots.DOINGS if "by keys" in each}
+    set(DOINGS) - {"is gone", "will say nothing", "will be slow", "will be busy", "changes its mind"}
+    - {each for each in DOINGS if "by keys" in each}
 )  # fmt: skip
 QUIET_MS = 4_000
 
@@ -147,6 +142,7 @@ def quiet_plans(draw):
         draw(st.sampled_from(["100", "0.7"])),
         draw(st.sampled_from(list(Probe))),
         draw(st.sampled_from([1_000, 40])),
+        charges_ringing=draw(st.booleans()),
     )
     kills = [
         Kill(at_ms + QUIET_MS, draw(st.sampled_from([0, 1_500]))) for at_ms in [6_000, *spaced] if draw(st.booleans())
@@ -174,22 +170,10 @@ def test_a_call_that_is_not_in_the_middle_of_something_ends_as_if_nothing_had_ha
     assert killed.available == untouched.available
 
 
-@given(
-    how=st.sampled_from(sorted(each for each in snapshots.DOINGS if "by keys" in each)),
-    then=st.lists(
-        st.tuples(st.integers(7_000, 25_000), st.sampled_from(["caller", "callee"]), st.sampled_from(snapshots.KEYED)),
-        max_size=3,
-    ),
-    script=st.sampled_from(["answers", "answers late", "rings", "fails", "early media"]),
-    seed=st.none() | st.integers(0, 2**16),
-    kills=st.lists(st.integers(3_000, 39_000), min_size=1, max_size=3, unique=True).map(sorted),
-)
+@given(plan=keyed_plans(), kills=st.lists(st.integers(3_000, 39_000), min_size=1, max_size=3, unique=True).map(sorted))
 @settings(max_examples=60, deadline=None)
-def test_a_transfer_by_keys_leaves_one_record_for_each_call_whenever_the_switch_is_killed(
-    how, then, script, seed, kills
-):
-    doings = ((3_000, "caller", how), *then, (40_000, "callee", "hangs up"))
-    outcome = carry_out(Plan("plain", ("answers", "fails"), doings, seed, later=script), [Kill(at, 0) for at in kills])
+def test_a_transfer_by_keys_leaves_one_record_for_each_call_whenever_the_switch_is_killed(plan, kills):
+    outcome = carry_out(plan, [Kill(at, 0) for at in kills])
     assert outcome.leftovers == {}
     assert outcome.events <= HARMLESS
     ids = [record.call_id for record in outcome.records]
