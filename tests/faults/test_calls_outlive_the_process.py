@@ -9,7 +9,7 @@ from doubles.descriptor_store import DescriptorStore, take_descriptors
 from e2e.conditions import eventually
 
 from .conftest import CONFIGURATION
-from .test_legs_after_a_kill import RINGING, TARGET, quiet
+from .test_legs_after_a_kill import RINGING, quiet
 
 
 def test_calls_go_on_and_end_from_either_side_with_their_true_duration(stage):
@@ -87,37 +87,6 @@ def test_what_arrives_while_the_switch_is_away_waits_in_sockets_that_the_service
         assert {record["end_reason"] for record in records} == {"Normal"}
         scene.daemon.interrupt()
         eventually(lambda: store.kept == {}, "a stop that ends calls gives the sockets back")
-
-
-def test_a_hundred_calls_of_which_two_are_joined_go_on_over_three_restarts(stage):
-    """Killed, stopped and killed again; then one half ends from this side and the other half from that one."""
-    transfers = CONFIGURATION.replace('["$customer"]}', '["$customer"], transfer: accept}')
-    scene = stage(configuration=f"{transfers}on_sigterm: keep\n")
-    customer, vendor = scene.customer, scene.vendor
-    scene.answered(100)
-    left, *others = customer.answered
-    customer.refer(left, TARGET)
-    eventually(lambda: customer.counted("BYE")[left.call_id] == 1, "the transferor is let go")
-    for is_killed in (True, False, True):
-        if is_killed:
-            scene.daemon.kill()
-        else:
-            scene.daemon.signal(signal.SIGTERM)
-            assert scene.daemon.wait() == 0
-        scene.daemon.start()
-        assert scene.daemon.ask("status")["calls"] == 101
-    for call in others[:50]:
-        customer.hang_up(call)
-    for call in others[50:]:
-        vendor.hang_up(call.number)
-    vendor.hang_up(left.number)
-    [target] = [each for each, invite in vendor.invites.items() if TARGET in invite.start_line]
-    eventually(lambda: vendor.counted("BYE")[target] == 1, "the other one of the joined calls ends, too")
-    eventually(quiet(scene), "nothing is left")
-    records = eventually(lambda: len(found := scene.records()) == 101 and found, "the records")
-    assert {record["end_reason"] for record in records} == {"Normal"}
-    assert len({record["call_id"] for record in records}) == 101
-    scene.daemon.succeed("ledger", "verify")
 
 
 def test_calls_of_trunks_and_accounts_that_have_left_the_configuration_are_billed_as_they_were_made(stage):

@@ -1,4 +1,4 @@
-"""Three hundred calls over two kills: what everybody has paid is exact to the last digit, at every level.
+"""Three hundred calls over two kills: what each account has paid is exact to the last digit, at every level.
 
 The daemon has a clock that the test moves, so the length of each call is known to the millisecond; what each account
 owes is computed here from those lengths alone. Customers pay in advance, below two levels of agents, and one vendor is
@@ -85,7 +85,7 @@ def charge(account: str, lasted_ms: int) -> Decimal:
     return fee + (fee * tax).quantize(STEP, ROUND_HALF_UP)
 
 
-def test_everybody_has_paid_to_the_last_digit_for_calls_that_two_kills_have_interrupted(stage, tmp_path):
+def test_each_account_has_paid_to_the_last_digit_for_calls_that_two_kills_have_interrupted(stage, tmp_path):
     clock = MovedClock(tmp_path, BEGIN_MS)
     hosts = [address(host) for host in (12, 13)]
     scene = stage(configuration=CONFIGURATION, prepare=follow, second=hosts[0].host, third=hosts[1].host)

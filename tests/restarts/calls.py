@@ -1,4 +1,4 @@
-"""The kinds of calls: who calls whom, how they agree on a session, what they change, and how they end."""
+"""The kinds of calls: between which parties, how they agree on a session, what they change, and how they end."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -52,6 +52,8 @@ class Kind(NamedTuple):
     change: Change = Change.NONE
     acknowledges_late: bool = False
     """The caller's ACK comes after the first restart."""
+    begins_last: bool = False
+    """It begins after the last restart."""
     end: End | None = None
     """None = half of them by either side."""
     routing_gateway: str = ""
@@ -85,6 +87,9 @@ ORDINARY: Final = (
     Kind("transferred", change=Change.TRANSFER),
     Kind("in flight", change=Change.IN_FLIGHT),
     Kind("late offer, acknowledged late", offers_late=True, acknowledges_late=True),
+    Kind("new, to a phone", callee="phone", begins_last=True),
+    Kind("new, between phones over TCP", caller="tcp-phone", callee="tcp-phone", begins_last=True),
+    Kind("new, over TCP", caller="tcp-pbx", callee="tcp-carrier", begins_last=True),
 )
 """What is repeated until there are enough calls."""
 
@@ -93,7 +98,7 @@ LONG: Final = (
     Kind("money", caller="poor-pbx", end=End.MONEY),
     Kind("expiry", session_s=90, end=End.EXPIRY),
 )
-"""A minute of money, as nobody gets less at a time; and a session interval after the last restart."""
+"""A minute of money, which is the least that is reserved at a time; and a session interval after the last restart."""
 LASTS_S: Final = {End.LONGEST: 12.0, End.MONEY: 60.0}
 """How long calls are that a limit ends."""
 

@@ -117,7 +117,7 @@ class UdpPort:
         return 0
 
     def is_kept(self, _way: int) -> bool:
-        return False  # nobody knows
+        return False  # it may be lost, and so it is repeated
 
     def _read(self) -> None:
         while True:

@@ -58,7 +58,7 @@ def test_the_call_has_lasted_as_long_as_the_wall_clock_says_or_the_journal_prove
 
 
 def test_a_call_ends_as_lost_where_the_clock_was_set_far_ahead(booted):
-    """Or the machine was off for days: nobody talks any more, and nobody pays for the time in between."""
+    """Or the machine was off for days: the call is over, and the time in between is not charged."""
     scene = booted(mono=SOON_MS, wall_later_ms=48 * HOUR_MS)
     [record] = scene.lost
     assert record.end_reason == "Lost"
