@@ -162,6 +162,8 @@ class Campaign:
         for phone in self._phones:
             self._bench.order(phone.register)
         self._until(lambda: all(phone.is_registered for phone in self._phones), "every phone registered")
+        # what a second has brought may be missing after a kill
+        self._until(lambda: self._daemon.ask("status")["registrations_unwritten"] == 0, "registrations in the database")
         self._begin(call for call in self.calls if not (call.kind.acknowledges_late or call.kind.begins_last))
         self._change(Change.HOLD, lambda side: side.change("INVITE", "a=sendonly"))
         self._change(Change.UPDATE, lambda side: side.change("UPDATE"))
