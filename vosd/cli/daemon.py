@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
@@ -128,13 +129,42 @@ def _show_differences(differences: "list[Difference]", as_json: bool) -> None:
 
 
 @click.command(cls=Verb)
+@click.option(
+    "--partition", "divides", is_flag=True, help="Divide tables that hold calls by month; calls go on meanwhile."
+)
 @pass_invocation
-def migrate(invocation: Invocation) -> None:
+def migrate(invocation: Invocation, divides: bool) -> None:
     """Upgrade the database to this version; existing data stays."""
     from vosd.storage.migrate import migrate
 
-    migrate(invocation.excerpt.settings.database_url.reveal())
+    url = invocation.excerpt.settings.database_url.reveal()
+    migrate(url)
     output.line("the database is at this version")
+    if divides:
+        asyncio.run(_divide(url))
+        output.line("the tables are partitioned by month; what they were stays in tables that end in _undivided")
+
+
+async def _divide(url: str) -> None:
+    """Divide the tables by month, with a meter.
+
+    Raises:
+        PartitionRefused: they are partitioned, or cannot be.
+        StoreUnavailable: the same command goes on where it was.
+    """
+    from vosd.cli.progress import meter
+    from vosd.storage.database import Database
+    from vosd.storage.dividing import divide, rows_to_copy
+
+    database = Database(url)
+    try:
+        total, done = max(await rows_to_copy(database), 1), 0
+        with meter("rows") as shown:
+            async for step in divide(database, time.time_ns() // 1_000_000):
+                done += step.rows
+                shown.show(done / total, done)
+    finally:
+        await database.close()
 
 
 @click.command(cls=Verb)

@@ -1,0 +1,157 @@
+"""Division by month of tables that hold calls, while others are booked, corrected and paid."""
+
+import asyncio
+import re
+from contextlib import aclosing
+from decimal import Decimal
+from itertools import groupby
+
+import pytest
+from doubles.installation import Installation
+
+from vosd.cdr.corrections import Amounts, Change, Correction
+from vosd.cdr.record import CUSTOMER
+from vosd.storage.books import SqlBooks
+from vosd.storage.corrections import SqlCorrections
+from vosd.storage.database import Database
+from vosd.storage.dividing import divide
+from vosd.storage.export import SqlExport
+from vosd.storage.migrate import migrate_async
+from vosd.storage.months import KEPT
+from vosd.storage.partitions import TABLES, PartitionRefused, is_partitioned, partitions_of
+from vosd.storage.payments import SqlPayments
+from vosd.storage.ports import CallFilter, EntryKind, Payment
+from vosd.storage.queries import SqlQueries
+from vosd.storage.verify import verify_ledger
+from vosd.testing.data.records import STARTED, answered_call, call_id
+
+pytestmark = pytest.mark.mariadb
+
+BEFORE_MONTHS = "0019"
+"""The schema in which calls are booked first."""
+NOW = STARTED + 40 * 86_400_000
+
+
+@pytest.fixture
+async def database(mariadb_url):
+    """A database that had calls before there were partitions."""
+    await migrate_async(mariadb_url, BEFORE_MONTHS)
+    database = Database(mariadb_url)
+    await SqlBooks(database).book([call(index) for index in range(20, 60)])
+    await SqlPayments(database).add(payment("INV-1"))
+    await migrate_async(mariadb_url)
+    yield database
+    await database.close()
+
+
+def call(index: int):
+    """Every third call leaves no CDR."""
+    return answered_call(index, customer_account="acme", vendor_account="carrier", recorded=index % 3 != 0)
+
+
+def payment(reference: str) -> Payment:
+    return Payment(account="acme", kind=EntryKind.PAYMENT, reference=reference, made_at=STARTED, amount=Decimal(9))
+
+
+async def change(database: Database, count: int) -> None:
+    """Book a call that began before all that are copied, one that is copied later, correct one and pay."""
+    await SqlBooks(database).book([call(19 - count), call(60 + count)])
+    await SqlPayments(database).add(payment(f"INV-{count + 2}"))
+    dearer = Change(CUSTOMER, 0, Amounts(Decimal("0.5") + count, Decimal(0), 60))
+    corrected = call_id(22 + 3 * count)
+    await SqlCorrections(database).book([Correction(corrected, (dearer,), "run", "ann", "rate", STARTED)])
+
+
+async def all_calls(database: Database) -> list:
+    return list(await SqlQueries(database).calls(CallFilter(limit=1_000)))
+
+
+async def test_all_that_is_booked_meanwhile_is_there_and_an_interrupted_division_goes_on(database):
+    count, tables = 0, []
+    while tables[-1:] != ["end"]:
+        async with aclosing(divide(database, NOW, rows_at_once=7)) as steps:
+            async for step in steps:
+                tables.append(step.table)
+                if count < 12 and len(tables) % 2:
+                    await change(database, count)
+                    count += 1
+                if len(tables) in {3, 20, 30}:
+                    break  # as a kill would
+            else:
+                tables.append("end")
+    assert [table for table, _ in groupby(tables) if table != "end"].count("cdr") > 1
+    async with database.reading() as connection:
+        for table in TABLES:
+            assert len(await partitions_of(connection, table)) > 2
+            counts = [
+                (await connection.exec_driver_sql(f"SELECT COUNT(*) FROM {name}")).scalar()
+                for name in (table, f"{table}_undivided")
+            ]
+            assert counts[0] == counts[1] > 40
+        months = {each.name: each for each in await partitions_of(connection, "ledger_entry")}
+        kept = (await connection.exec_driver_sql(f"SELECT COUNT(*) FROM ledger_entry PARTITION ({KEPT})")).scalar()
+    assert kept == 13
+    assert "p2026_09" in months
+    found = await verify_ledger(database)
+    assert found.differences == ()
+    assert found.calls_without_cdr > 0
+    corrected = [each for each in await all_calls(database) if any(charge.corrected for charge in each.record.charges)]
+    assert len(corrected) == 12
+    await change(database, 13)  # bookings go on in the divided tables
+    await SqlBooks(database).book([call(index) for index in range(60)])  # and nothing is booked twice
+    assert (await verify_ledger(database)).differences == ()
+    pages = [row async for page in SqlExport(database).pages(0, 10**9, ["call_id"]) for row in page]
+    assert len(pages) == len({row[0] for row in pages}) == len(await all_calls(database))
+
+
+async def test_the_tables_are_those_of_a_new_database(database, mariadb_server):
+    async for _ in divide(database, NOW):
+        pass
+    url = mariadb_server.create_database("vosd_new")
+    await migrate_async(url)
+    new = Database(url)
+    async with database.reading() as divided, new.reading() as made:
+        for table in TABLES:
+            texts = []
+            for connection in (divided, made):
+                shown = (await connection.exec_driver_sql(f"SHOW CREATE TABLE {table}")).one()[1]
+                columns, _, _ = re.sub(r" AUTO_INCREMENT=\d+", "", shown).partition("(PARTITION")
+                texts.append(sorted(line.strip(" ,") for line in columns.splitlines()))
+            assert texts[0] == texts[1]
+    await new.close()
+
+
+async def test_what_is_divided_is_not_divided_again(database):
+    async for _ in divide(database, NOW):
+        pass
+    with pytest.raises(PartitionRefused, match="partitioned already"):
+        async for _ in divide(database, NOW):
+            pass
+    async with database.writing() as connection:
+        for table in TABLES:
+            await connection.exec_driver_sql(f"ALTER TABLE {table} REMOVE PARTITIONING")
+    with pytest.raises(PartitionRefused, match=r"cdr_undivided, .* of an earlier division: drop them"):
+        async for _ in divide(database, NOW):
+            pass
+
+
+async def test_sqlite_has_no_partitions(tmp_path):
+    url = f"sqlite+aiosqlite:///{tmp_path}/vosd.db"
+    await migrate_async(url)
+    database = Database(url)
+    with pytest.raises(PartitionRefused, match="SQLite has no partitions"):
+        async for _ in divide(database, NOW):
+            pass
+    await database.close()
+
+
+async def test_the_command_divides_and_says_what_stays(database, mariadb_url, tmp_path):
+    installation = Installation(tmp_path)
+    text = installation.config.read_text()
+    installation.config.write_text(text.replace(installation.url, mariadb_url))
+    done = await asyncio.to_thread(installation.vosd, "migrate", "--partition")
+    assert (done.exit_code, "_undivided" in done.output) == (0, True)
+    async with database.reading() as connection:
+        assert await is_partitioned(connection, "cdr")
+    again = await asyncio.to_thread(installation.vosd, "migrate", "--partition")
+    assert (again.exit_code, "partitioned already" in again.output) == (1, True)
