@@ -104,8 +104,11 @@ async def emptied(url: str) -> AsyncIterator[Database]:
             schema.override_change,
             schema.rate_deck,
             schema.rate_deck_chunk,
+            schema.retention_drop,
+            schema.daily_total,
         ):
             await connection.execute(table.delete())
+        await connection.execute(schema.counter.delete().where(schema.counter.c.name.like("dropped%")))
     yield database
     await database.close()
 

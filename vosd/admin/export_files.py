@@ -22,6 +22,7 @@ _MODE: Final = 0o640
 """Telephone numbers: for the owner, and for the group of who fetches the files."""
 _READ_AT_ONCE: Final = 1 << 20
 _GZIP_LEVEL: Final = 6
+_STATE: Final = ".state.json"
 
 
 class ExportBlocked(VosError):  # noqa: N818 - states what was found
@@ -76,7 +77,7 @@ class ExportDirectory:
     def __init__(self, directory: Path, name: str) -> None:
         self._directory = directory
         self._name = name
-        self._state_file = directory / f".{name}.state.json"
+        self._state_file = directory / f".{name}{_STATE}"
         self.part: Final = directory / f".{name}.part"
         """The file that is being written."""
         self.state = State()
@@ -89,7 +90,7 @@ class ExportDirectory:
         Raises:
             ExportBlocked: the state cannot be read.
         """
-        found = self._read_state()
+        found = self.read_state()
         if found is not None:
             self.state, self.is_new = found, False
         pending = self.state.pending
@@ -122,7 +123,12 @@ class ExportDirectory:
         self._write(self._directory / f"{manifest.file}.json", msgspec.json.format(msgspec.json.encode(manifest)))
         self._save(msgspec.structs.replace(self.state, number=manifest.number, pending=None))
 
-    def _read_state(self) -> State | None:
+    def read_state(self) -> State | None:
+        """Return how far the export is; None if nothing was exported yet.
+
+        Raises:
+            ExportBlocked: it cannot be read.
+        """
         try:
             text = self._state_file.read_bytes()
         except FileNotFoundError:
@@ -150,6 +156,22 @@ class ExportDirectory:
             settle(file)
         draft.replace(path)
         _settle_directory(self._directory)
+
+
+def positions(directory: Path) -> dict[str, int]:
+    """Return up to which ``export_seq`` each export of a directory has taken calls, by its name.
+
+    Raises:
+        ExportBlocked: a state cannot be read.
+    """
+    files = sorted(directory.glob(f".*{_STATE}"))
+    names = [file.name.removeprefix(".").removesuffix(_STATE) for file in files]
+    found = {}
+    for name in names:
+        state = ExportDirectory(directory, name).read_state()
+        if state is not None:
+            found[name] = state.last
+    return found
 
 
 @contextmanager

@@ -35,6 +35,7 @@ VERBS: Final = {
     "report": "vosd.cli.later:report",
     "call": "vosd.cli.trial:call",
     "unblock": "vosd.cli.sources:unblock",
+    "retention": "vosd.cli.retention:retention",
     "backup": "vosd.cli.backup:backup",
     "restore": "vosd.cli.backup:restore",
 }

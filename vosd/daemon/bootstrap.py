@@ -35,6 +35,7 @@ from vosd.daemon.metrics.exporter import Exporter
 from vosd.daemon.metrics.lease import TimedLease
 from vosd.daemon.metrics.readings import Readings
 from vosd.daemon.reload import Configuration
+from vosd.daemon.retention import RetentionPart
 from vosd.daemon.silenced import Silenced
 from vosd.daemon.start import Started, load_at_start
 from vosd.daemon.status import Status
@@ -207,6 +208,7 @@ class Daemon:
         commands = Commands(status, clock)
         self.state: Callable[[], State] = lambda: State.STARTING
         """Returns the state of the daemon."""
+        self._retention = RetentionPart(settings, clock)
         self._alarms = AlarmPart(self.service, settings, clock, log.events)
         self._fraud = FraudPart(self.service, self._database, settings.alarms, clock)
         readings = Readings(status, self._state, self._books, lease, clock, self._alarms.active)
@@ -229,6 +231,7 @@ class Daemon:
             Step("watch over destinations", self._fraud.begin, self._fraud.end),
             Step("late database", self._await_database, self._late.end),
             Step("definitions", self._definitions.begin, self._definitions.end),
+            Step("retention", self._retention.begin, self._retention.end),
             Step("listeners", self._listen, self._transports.close),
             Step("control socket", self._control.open, self._control.close),
             Step("reloads", self.configuration.begin, self.configuration.end),
@@ -331,6 +334,7 @@ class Daemon:
         await self._exporter.adjust(loaded.settings.metrics)
         self._alarms.adjust(loaded.settings.alarms)
         self._fraud.adjust(loaded.settings.alarms)
+        await self._retention.adjust(loaded.settings.retention)
         await self._call_reports.adjust(loaded.settings.call_reports)
 
 

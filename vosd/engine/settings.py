@@ -5,12 +5,14 @@ What decides calls (gateways, rates, accounts) is in the catalogue; the form in 
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import tzinfo
 from enum import Enum
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from vosd.base.secret import Secret
+from vosd.cdr.retention import Age
 from vosd.engine.journal.files import KeepSettings
 from vosd.engine.overload.load import OverloadSettings
 from vosd.obs.alarms import Level
@@ -216,6 +218,23 @@ class CallReportSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class RetentionSettings:
+    """For how long records are kept; None = for ever."""
+
+    at_s: int | None = None
+    """When older ones are dropped every day, in seconds since midnight; None = only by hand."""
+    zone: tzinfo | None = None
+    """Whose midnight; None = the machine's."""
+    minimum: Age | None = None
+    """Nothing younger is dropped."""
+    calls: Age | None = None
+    ledger: Age | None = None
+    daily_totals: Age | None = None
+    exports: tuple[Path, ...] = ()
+    """Directories of exports: a call is kept until each of them has taken it."""
+
+
+@dataclass(frozen=True, slots=True)
 class PortabilitySettings:
     """The server that knows the routing numbers of called numbers; either ``url`` or ``server``."""
 
@@ -291,5 +310,6 @@ class Settings:
     metrics: MetricsSettings | None = None
     log_level: LogLevel = LogLevel.INFO
     overload: OverloadSettings = field(default_factory=OverloadSettings)
+    retention: RetentionSettings = RetentionSettings()
     alarms: AlarmSettings = field(default_factory=AlarmSettings)
     call_reports: CallReportSettings | None = None

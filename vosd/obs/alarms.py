@@ -107,6 +107,7 @@ KINDS: Final[Mapping[Event, Kind]] = {
     Event.LOOKUP_SERVICE_DOWN: Kind(_WARNING, ("service",)),
     Event.NAT_SWEEP_OVERRUN: Kind(_WARNING),
     Event.ALARM_OUTPUT_DOWN: Kind(_WARNING, ("output",)),
+    Event.RETENTION_BLOCKED: Kind(_WARNING, ("kind",)),
     Event.ALARM_REFUSED: Kind(_WARNING, ("output",), passes=True),
     Event.CALL_REPORTS_DOWN: Kind(_WARNING),
     Event.CALL_REPORTS_DROPPED: Kind(_WARNING, passes=True),

@@ -154,6 +154,12 @@ class Event(StrEnum):
     ALARM_OUTPUT_DOWN = "alarm_output_down"
     """Alarms cannot be delivered to an ``output``: the webhook or the mail server."""
     ALARM_OUTPUT_UP = "alarm_output_up"
+    RETENTION_BLOCKED = "retention_blocked"
+    """Records of a ``kind`` are kept although their time is over: a guard keeps them, or the run has failed."""
+    RETENTION_DROPPED = "retention_dropped"
+    """Records of a month were dropped: how many, and what they add up to."""
+    RETENTION_DONE = "retention_done"
+    """No record of a kind is kept longer than ``retention`` says."""
     ALARM_REFUSED = "alarm_refused"
     """An ``output`` refuses an alarm, which is not repeated."""
     CALL_REPORTS_DOWN = "call_reports_down"
@@ -201,6 +207,7 @@ BACK: Final[Mapping[Event, Event]] = {
     Event.FRAUD_SUSPECTED: Event.FRAUD_OVER,
     Event.CPS_HIGH: Event.CPS_RECOVERED,
     Event.ALARM_OUTPUT_DOWN: Event.ALARM_OUTPUT_UP,
+    Event.RETENTION_BLOCKED: Event.RETENTION_DONE,
     Event.CALL_REPORTS_DOWN: Event.CALL_REPORTS_UP,
     Event.CALL_REPORTS_UNWRITTEN: Event.CALL_REPORTS_WRITTEN,
 }

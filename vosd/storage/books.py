@@ -21,6 +21,7 @@ from vosd.storage.booked import BookedEntry, cdrs_of, entries_of
 from vosd.storage.commit_order import CommitOrder
 from vosd.storage.currencies import currencies_of, other_currency, settle_all
 from vosd.storage.database import AlreadyThere, ContentRefused, Database
+from vosd.storage.dropped import dropped_before
 from vosd.storage.ports import EntryKind
 from vosd.storage.rows import PreparedCall, Row, ledger_row, prepare
 from vosd.storage.types import Unstorable
@@ -101,13 +102,15 @@ class SqlBooks:
         return standings
 
     async def lacking(self, records: Sequence[CallRecord]) -> Sequence[CallRecord]:
-        """Return the records that are not booked, of calls that leave entries or a CDR.
+        """Return the records that are not booked, of calls that leave entries or a CDR and are not too old to be there.
 
         Raises:
             StoreUnavailable: try again.
         """
         leaving = [record for record in records if record.recorded or any(each.amount for each in record.postings)]
         async with self._database.reading() as connection:
+            first = (await dropped_before(connection)).first_call
+            leaving = [record for record in leaving if record.call_id >= first]
             with_cdr = await cdrs_of(connection, leaving)
             taken = await entries_of(connection, [record for record in leaving if not record.recorded])
         return [record for record in leaving if not _is_there(record, with_cdr, taken)]
@@ -197,8 +200,10 @@ class SqlBooks:
             if not known_new:
                 batch = await _not_yet_booked(connection, batch)
             batch, rejected = _in_held_currencies(batch, held)
+            batch, dropped = _not_dropped(batch, (await dropped_before(connection)).first_call)
+            rejected += dropped
             if rejected and known_new:
-                raise AlreadyThere("a posting is in another currency: is it booked already?")
+                raise AlreadyThere("a posting is in another currency, or its call is old: is it booked already?")
             standings = dict(found)
             entries = self._post(batch, standings)
             rows = [call.cdr for call in batch if call.cdr is not None]
@@ -295,6 +300,18 @@ def _in_held_currencies(
             fitting.append(call)
         else:
             rejected.append(RejectedRecord(call.record, fault))
+    return fitting, rejected
+
+
+def _not_dropped(batch: Iterable[PreparedCall], first: str) -> tuple[list[PreparedCall], list[RejectedRecord]]:
+    """Split off the calls that are older than all that were not dropped: they may have been booked and dropped."""
+    fitting, rejected = [], []
+    for call in batch:
+        if call.record.call_id >= first:
+            fitting.append(call)
+        else:
+            why = "calls of its time were dropped, so it may have been booked before: book an adjustment if it was not"
+            rejected.append(RejectedRecord(call.record, why))
     return fitting, rejected
 
 

@@ -168,10 +168,18 @@ async def checkpoints_of(connection: AsyncConnection, account: str) -> list[Chec
 
 
 def of_base(closed_until: int | None) -> Any:
-    """Return the condition that joins the checkpoint of a closed date to an account; none fits where that is None."""
+    """Return the condition that joins an account's latest checkpoint up to a date; none fits where that is None.
+
+    An account has an older one only while a close is not complete.
+    """
     if closed_until is None:
         return and_(_point.account == _account.id, literal(1) == 0)
-    return and_(_point.account == _account.id, _point.closed_until == closed_until)
+    each = _table.alias()
+    latest = select(func.max(each.c.closed_until)).where(
+        each.c.account == _account.id, each.c.closed_until <= closed_until
+    )
+    own = latest.correlate(schema.account).scalar_subquery()
+    return and_(_point.account == _account.id, _point.closed_until == own)
 
 
 async def _closed_until(connection: AsyncConnection) -> int | None:

@@ -11,9 +11,11 @@ from sqlalchemy import ColumnElement, func, select, type_coerce
 
 from vosd.base.money import ZERO
 from vosd.cdr.record import VENDOR
+from vosd.cdr.retention import LONGEST_CALL_MS
 from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.database import Database
+from vosd.storage.dropped import check_there, dropped_before
 from vosd.storage.ports import EntryKind
 from vosd.storage.types import Money
 from vosd.storage.verify_charges import call_in
@@ -21,6 +23,7 @@ from vosd.storage.verify_charges import call_in
 _ENTRIES_AT_ONCE: Final = 5_000
 
 _entry: Final = schema.ledger_entry.c
+_point: Final = schema.ledger_checkpoint.c
 _charge: Final = schema.cdr_charge.c
 _cdr: Final = schema.cdr.c
 
@@ -38,8 +41,12 @@ class SqlConsumption:
         counts as it was corrected.
 
         Raises:
+            DroppedPeriod: calls of then were dropped.
             StoreUnavailable: try again.
         """
+        async with self._database.reading() as connection:
+            dropped = await dropped_before(connection)
+        check_there(max(dropped), since - LONGEST_CALL_MS, "calls")
         total, after = ZERO, 0
         calls = select(_entry.seq, _entry.reference).where(
             _entry.account == account,
@@ -63,8 +70,13 @@ class SqlConsumption:
             StoreUnavailable: try again.
         """
         first = select(_entry.id).where(_entry.account == account, _entry.created_at < until).limit(1)
+        closed = (
+            select(_point.seq).where(_point.account == account, _point.closed_until <= until, _point.seq > 0).limit(1)
+        )
         async with self._database.reading() as connection:
-            return (await connection.execute(first)).scalar() is not None
+            # The entries themselves may have been dropped.
+            found = [await connection.scalar(query) for query in (first, closed)]
+        return any(each is not None for each in found)
 
 
 async def _fees(

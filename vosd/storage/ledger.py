@@ -14,6 +14,7 @@ from vosd.base.money import ZERO
 from vosd.storage import schema
 from vosd.storage.checkpoints import Checkpoint, checkpoints_of
 from vosd.storage.database import Database
+from vosd.storage.dropped import check_there, dropped_before
 from vosd.storage.ports import EntryKind
 from vosd.storage.types import Money, descriptive
 
@@ -123,10 +124,12 @@ class SqlLedger:
         An entry that was booked when its date was closed counts from that close on, so a closed time keeps its sums.
 
         Raises:
+            DroppedPeriod: entries of then were dropped.
             StoreUnavailable: try again.
         """
         total = type_coerce(func.sum(_entry.amount), Money)
         async with self._database.reading(unhurried=True) as connection:
+            check_there((await dropped_before(connection)).ledger, since, "ledger entries")
             points = await checkpoints_of(connection, account)
             start = max((each for each in points if each.closed_until <= since), key=_closed_until, default=None)
             of_account = [_entry.account == account]

@@ -41,6 +41,8 @@ SETTING_LENGTH: Final = 32
 VALUE_LENGTH: Final = 64
 DIGEST_LENGTH: Final = 64
 PREFIX_LENGTH: Final = 32
+MONTH_LENGTH: Final = 7
+DAY_LENGTH: Final = 10
 REVISION_LENGTH: Final = 32
 CALL_ID_INDEXED: Final = 20
 """Characters of a SIP Call-ID that MySQL has in its index; the row is compared in full."""
@@ -218,6 +220,43 @@ cdr_correction: Final = Table(
     Column("memo", String(MEMO_LENGTH), nullable=False, comment="why"),
     Column("corrected_at", Moment, nullable=False),
     Unique("call_id", "reference", "position", name="cdr_correction_once"),  # a repeat corrects nothing twice
+    **_IN_MYSQL,
+)
+
+retention_drop: Final = Table(
+    "retention_drop",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer(), "sqlite"), primary_key=True, autoincrement=True),
+    Column("kind", String(KIND_LENGTH), nullable=False, comment="calls or ledger"),
+    Column("month", String(MONTH_LENGTH), nullable=False, comment="of the calls, or of the entries"),
+    Column("dropped_before", Moment, nullable=False, comment="older records were dropped"),
+    Column("records", BigInteger, nullable=False),
+    Column("amounts", Text, nullable=False, comment="JSON: sums by currency"),
+    Column("begun_at", Moment, nullable=False),
+    Column("ended_at", Moment, nullable=False),
+    Column("operator", String(NAME_LENGTH), nullable=False),
+    **_IN_MYSQL,
+)
+
+daily_total: Final = Table(
+    "daily_total",
+    metadata,
+    Column("day", String(DAY_LENGTH), primary_key=True, comment="UTC, in which the calls began"),
+    Column("customer_account", String(ACCOUNT_LENGTH), primary_key=True, comment="empty = none"),
+    Column("vendor_account", String(ACCOUNT_LENGTH), primary_key=True),
+    Column("mapping_gateway", String(NAME_LENGTH), primary_key=True),
+    Column("routing_gateway", String(NAME_LENGTH), primary_key=True),
+    Column("currency", String(CURRENCY_LENGTH), primary_key=True),
+    Column("vendor_currency", String(CURRENCY_LENGTH), primary_key=True),
+    Column("calls", BigInteger, nullable=False),
+    Column("answered", BigInteger, nullable=False),
+    Column("billed_seconds", BigInteger, nullable=False),
+    Column("vendor_billed_seconds", BigInteger, nullable=False),
+    Column("fee", Money, nullable=False),
+    Column("tax", Money, nullable=False),
+    Column("cost", Money, nullable=False),
+    Column("cost_tax", Money, nullable=False),
+    sqlite_with_rowid=False,
     **_IN_MYSQL,
 )
 

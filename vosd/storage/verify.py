@@ -13,10 +13,12 @@ from sqlalchemy import ColumnElement, Select, and_, func, literal, select, type_
 
 from vosd.base.ids import bounds
 from vosd.base.money import ZERO
+from vosd.cdr.retention import LONGEST_CALL_MS
 from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.checkpoints import base_of
 from vosd.storage.database import Database
+from vosd.storage.dropped import dropped_before
 from vosd.storage.faults import Difference, Fault
 from vosd.storage.ports import EntryKind
 from vosd.storage.types import Money
@@ -28,14 +30,13 @@ from vosd.storage.verify_charges import (
     agents_said,
     earned_said,
     marks_of,
+    not_dropped,
     unlike_their_cdr,
     unlike_their_corrections,
     without_charge,
     without_entry,
 )
 
-LONGEST_CALL_MS: Final = 8 * 86_400_000
-"""No call lasts a week: one that began so long before a close has ended before it."""
 _CALLS_AT_ONCE: Final = 20_000
 
 _account: Final = schema.account.c
@@ -58,7 +59,7 @@ async def verify_ledger(database: Database, report: Report | None = None, *, who
     """Recompute balances from entries and entries from CDRs and charges.
 
     Each difference is given to ``report`` as it is found; without it all are collected. What is closed was verified
-    before it was closed, and is verified again with ``whole`` only.
+    before it was closed, and is verified again with ``whole`` only. What was dropped since is left out.
 
     Raises:
         StoreUnavailable: the database is away.
@@ -67,14 +68,16 @@ async def verify_ledger(database: Database, report: Report | None = None, *, who
     report = report or differences.append
     async with database.reading(unhurried=True) as connection:
         base = None if whole else await base_of(connection)
+        dropped = await dropped_before(connection)
+        start = (dropped.ledger or None) if base is None else base.closed_until
         unrecorded = select(func.count()).where(_entry.kind == EntryKind.CALL.value, _entry.call_id.is_(None))
         without_cdr = int((await connection.execute(unrecorded)).scalar_one())
         await _report_counter_behind(connection, report)
         await without_account(connection, report)
-        compared = await audit_accounts(connection, None if base is None else base.closed_until, report)
+        compared = await audit_accounts(connection, start, report)
         if whole:
-            await audit_checkpoints(connection, report)
-        marks, first_call = await marks_of(connection), _FIRST_CALL
+            await audit_checkpoints(connection, dropped.ledger, report)
+        marks, first_call = await marks_of(connection, dropped.first_call), _FIRST_CALL
         if base is not None:
             first_call, _ = bounds(f"{base.closed_until - LONGEST_CALL_MS:012x}")
             await _verify_older_calls(connection, base.entry_id, first_call, marks, report)
@@ -139,10 +142,10 @@ async def _verify_calls(connection: AsyncConnection, after: str, report: Report,
 
 async def _verify_some(connection: AsyncConnection, within: Within, marks: Marks, report: Report) -> None:
     """Audit some calls: entries, charges and corrections."""
-    for row in await connection.execute(_miscounted(within)):
+    for row in await connection.execute(_miscounted(within, marks)):
         report(Difference(Fault.CALL, row.account, row.rated, row.booked, call_id=row.call_id))
     _report_unequal(Fault.CHARGES, await unlike_their_cdr(connection, within, marks), report)
-    _report_unequal(Fault.CORRECTION, await unlike_their_corrections(connection, within), report)
+    _report_unequal(Fault.CORRECTION, await unlike_their_corrections(connection, within, marks), report)
     _report_unequal(Fault.CHARGES_WITHOUT_CDR, await without_entry(connection, within), report)
 
 
@@ -151,7 +154,7 @@ def _report_unequal(fault: Fault, found: Iterable[Unequal], report: Report) -> N
         report(Difference(fault, each.account, each.expected, each.found, call_id=each.call_id))
 
 
-def _miscounted(within: Within) -> Select[Any]:
+def _miscounted(within: Within, marks: Marks) -> Select[Any]:
     """Select (call, account) where the CDR, with the charges of agents, and the ledger have different sums."""
     nothing = literal(ZERO, Money)
     sides = [(_cdr.customer_account, _cdr.fee + _cdr.tax), (_cdr.vendor_account, _cdr.cost + _cdr.cost_tax)]
@@ -165,7 +168,7 @@ def _miscounted(within: Within) -> Select[Any]:
         for account, charge in sides
     ]
     held = select(_entry.call_id, _entry.account, nothing.label("rated"), _entry.amount.label("booked"))
-    calls_only = held.where(_entry.kind.in_(_OF_CALLS), within(_entry.call_id))
+    calls_only = held.where(_entry.kind.in_(_OF_CALLS), within(_entry.call_id), *not_dropped(_entry.call_id, marks))
     of_charges = within(schema.cdr_charge.c.call_id)
     lines = union_all(*said, agents_said(of_charges), earned_said(of_charges), calls_only).subquery().c
     rated, booked = _sum(lines.rated), _sum(lines.booked)

@@ -96,15 +96,20 @@ async def audit_accounts(connection: AsyncConnection, closed_until: int | None, 
     return Compared(accounts, entries)
 
 
-async def audit_checkpoints(connection: AsyncConnection, report: Report) -> None:
-    """Compare every checkpoint with the entry that it stands behind, and report differences."""
+async def audit_checkpoints(connection: AsyncConnection, since: int, report: Report) -> None:
+    """Compare every checkpoint with the entry that it stands behind, and report differences.
+
+    Entries before the checkpoints of ``since`` were dropped; 0 = none were.
+    """
     same = and_(_entry.account == _point.account, _entry.seq == _point.seq)
-    query = (
-        select(_point.account, _point.seq, _point.balance, _entry.balance_after)
-        .select_from(schema.ledger_checkpoint.outerjoin(schema.ledger_entry, same))
-        .where(_point.seq > 0, or_(_entry.id.is_(None), _entry.balance_after != _point.balance))
-    )
-    for row in await connection.execute(query):
+    first = schema.ledger_checkpoint.alias()
+    own_first = and_(first.c.account == _point.account, first.c.closed_until == since)
+    tables = schema.ledger_checkpoint.outerjoin(schema.ledger_entry, same).outerjoin(first, own_first)
+    is_behind = _point.seq > func.coalesce(first.c.seq, 0)
+    unlike = or_(_entry.id.is_(None), _entry.balance_after != _point.balance)
+    unmoved = and_(_point.seq == first.c.seq, _point.balance != first.c.balance)
+    query = select(_point.account, _point.seq, _point.balance, _entry.balance_after).select_from(tables)
+    for row in await connection.execute(query.where(_point.seq > 0, or_(and_(is_behind, unlike), unmoved))):
         report(Difference(Fault.CHECKPOINT, row.account, row.balance_after or ZERO, row.balance, row.seq))
 
 

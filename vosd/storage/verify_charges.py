@@ -4,12 +4,12 @@ Calls booked before there were charges have none: the migration has noted up to 
 differences are worded (``verify``).
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, func, literal, select, type_coerce, union_all
+from sqlalchemy import ColumnElement, Select, and_, func, literal, or_, select, type_coerce, union_all
 
 from vosd.base.money import ZERO
 from vosd.cdr.record import AGENT, CUSTOMER, VENDOR
@@ -43,15 +43,24 @@ class Marks(NamedTuple):
 
     export_seq: int
     entry_id: int
+    first_call: str = ""
+    """The least id of a call that was not dropped, unless it had to stay; empty = none were dropped."""
 
 
-async def marks_of(connection: AsyncConnection) -> Marks:
-    """Return up to where calls were booked before there were charges."""
+def not_dropped(call_id: ColumnElement[Any], marks: Marks) -> Sequence[ColumnElement[bool]]:
+    """Return the conditions that a call is not one that was dropped, because its time was over."""
+    if not marks.first_call:
+        return ()
+    return (or_(call_id >= marks.first_call, select(_cdr.call_id).where(_cdr.call_id == call_id).exists()),)
+
+
+async def marks_of(connection: AsyncConnection, first_call: str = "") -> Marks:
+    """Return up to where calls were booked before there were charges; those before ``first_call`` were dropped."""
     counter = schema.counter.c
     names = (schema.CHARGES_FROM_CDR, schema.CHARGES_FROM_ENTRY)
     rows = await connection.execute(select(counter.name, counter.value).where(counter.name.in_(names)))
     values = {row.name: row.value for row in rows}
-    return Marks(*(values.get(name, 0) for name in names))
+    return Marks(values.get(schema.CHARGES_FROM_CDR, 0), values.get(schema.CHARGES_FROM_ENTRY, 0), first_call)
 
 
 def agents_said(within: ColumnElement[bool]) -> Select[Any]:
@@ -114,7 +123,7 @@ async def unlike_their_cdr(connection: AsyncConnection, within: Within, marks: M
     return [Unequal(row.call_id, row.account, row.said, row.charged) for row in await connection.execute(query)]
 
 
-async def unlike_their_corrections(connection: AsyncConnection, within: Within) -> list[Unequal]:
+async def unlike_their_corrections(connection: AsyncConnection, within: Within, marks: Marks) -> list[Unequal]:
     """Return where the table of corrections and the ledger have different sums, of some calls.
 
     ``expected`` is what the table says.
@@ -133,7 +142,8 @@ async def unlike_their_corrections(connection: AsyncConnection, within: Within) 
         .where(_charge.earned == 1, within(table.call_id))
     )
     held = select(_entry.call_id, _entry.account, nothing.label("said"), _entry.amount.label("booked"))
-    held = held.where(_entry.kind == EntryKind.CORRECTION.value, within(_entry.call_id))
+    of_calls = not_dropped(_entry.call_id, marks)
+    held = held.where(_entry.kind == EntryKind.CORRECTION.value, within(_entry.call_id), *of_calls)
     lines = union_all(said, of_earned, held).subquery().c
     sum_said, sum_booked = type_coerce(func.sum(lines.said), Money), type_coerce(func.sum(lines.booked), Money)
     query = select(lines.call_id, lines.account, sum_said.label("said"), sum_booked.label("booked"))
@@ -190,6 +200,7 @@ async def without_charge(connection: AsyncConnection, marks: Marks) -> list[Uneq
             Unequal(call_in(row.reference) or row.reference, row.account, ZERO, row.amount)
             for row in rows
             if (row.account, row.reference) not in charged
+            and (call_in(row.reference) or marks.first_call) >= marks.first_call
         ]
     return missing
 

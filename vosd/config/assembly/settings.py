@@ -7,6 +7,7 @@ from vosd.config.assembly.alarms import alarm_settings
 from vosd.config.assembly.call_reports import call_report_settings
 from vosd.config.assembly.conversion import Conversion, require_all_used
 from vosd.config.assembly.lookups import lookup_settings
+from vosd.config.assembly.retention import retention_settings
 from vosd.config.keys.advertise import announced
 from vosd.config.keys.installation import CdrKeys, InstallationKeys, JournalKeys, TraceKeys
 from vosd.config.keys.parameters import ParameterKeys
@@ -49,6 +50,7 @@ _SETTINGS: Final = Conversion(
         "alarms": "alarms",
         "call_reports": "call_reports",
         "metrics": "metrics",
+        "retention": "retention",
     },
 )
 require_all_used(TimerKeys, _TIMERS)
@@ -99,6 +101,7 @@ def settings_of(keys: InstallationKeys, parameters: ParameterKeys) -> Settings:
         metrics=keys.metrics.settings(),
         log_level=keys.log.level,
         alarms=alarm_settings(keys.alarms),
+        retention=retention_settings(keys.retention),
         call_reports=call_report_settings(keys.call_reports),
         overload=_OVERLOAD(sip.overload),
     )

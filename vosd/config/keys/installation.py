@@ -20,6 +20,7 @@ from vosd.config.keys.number_portability import NumberPortabilityKeys
 from vosd.config.keys.phone_service import PhoneServiceKeys
 from vosd.config.keys.presets import Preset
 from vosd.config.keys.redirect_server import RedirectServerKeys
+from vosd.config.keys.retention import RetentionKeys
 from vosd.config.keys.routing import RoutingKeys
 from vosd.config.keys.sip import SipKeys
 from vosd.config.places import CONTROL_SOCKET
@@ -44,7 +45,7 @@ class DatabaseKeys(Keys):
     balance allows, each in its currency; ``unlimited`` sets no such bound. An account may set its own
     ``database_away_cap``. A reload changes it for the next outage."""
 
-    not_built: ClassVar[frozenset[str]] = frozenset({"password_file", "pool_size", "retention"})
+    not_built: ClassVar[frozenset[str]] = frozenset({"password_file", "pool_size"})
 
 
 class LimitKeys(Keys):
@@ -131,6 +132,7 @@ class InstallationKeys(Keys):
     trace: TraceKeys = TraceKeys()
     log: LogKeys = LogKeys()
     metrics: MetricsKeys = MetricsKeys()
+    retention: RetentionKeys = RetentionKeys()
     preset: Annotated[Preset | None, choice(Preset)] = None
     """``vos3000``: every default as VOS3000's. What the file sets itself still wins."""
 

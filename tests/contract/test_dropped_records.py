@@ -1,0 +1,315 @@
+"""Dropping of old calls and entries: what goes, what stays, that audits hold, and that nothing is booked again."""
+
+import fcntl
+import json
+import random
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+
+import msgspec
+import pytest
+from sqlalchemy import func, select
+
+from vosd.admin.closing_period import close_period
+from vosd.admin.export_files import ExportBlocked
+from vosd.admin.retention import Retention, RetentionError
+from vosd.cdr.corrections import Amounts, Change, Correction
+from vosd.cdr.ports import RejectedRecords
+from vosd.cdr.record import CUSTOMER
+from vosd.cdr.retention import DAY_MS, Age, DroppedPeriod
+from vosd.engine.settings import RetentionSettings
+from vosd.storage import retention, schema
+from vosd.storage.books import SqlBooks
+from vosd.storage.checkpoints import SqlCheckpoints
+from vosd.storage.consumption import SqlConsumption
+from vosd.storage.corrections import SqlCorrections
+from vosd.storage.daily_totals import SqlDailyTotals
+from vosd.storage.drop_history import drop_history
+from vosd.storage.ledger import SqlLedger
+from vosd.storage.payments import SqlPayments
+from vosd.storage.ports import EntryKind, Payment
+from vosd.storage.queries import SqlQueries
+from vosd.storage.verify import verify_ledger
+from vosd.testing.data.records import STARTED, answered_call, partner_call, refused_call
+
+FIRST = STARTED - STARTED % DAY_MS + DAY_MS
+NOW = FIRST + 400 * DAY_MS
+FEE, COST = Decimal("0.25"), Decimal("0.1")
+on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+"""What is decided without SQL of one kind is shown on one database."""
+
+
+def call(index, day, **changes):
+    """A call of noon on a day."""
+    at = FIRST + day * DAY_MS + DAY_MS // 2
+    parties = {"customer_account": "acme", "vendor_account": "carrier", "fee": FEE, "cost": COST}
+    made = answered_call(at - STARTED + index, **(parties | changes))
+    return msgspec.structs.replace(made, started_at=at, answered_at=at + 4_000, ended_at=at + 64_000)
+
+
+async def pay(database, amount, day, **changes):
+    fields = {"account": "acme", "kind": EntryKind.PAYMENT, "reference": f"bank/{day}"} | changes
+    made_at = FIRST + day * DAY_MS
+    return await SqlPayments(database).add(Payment(made_at=made_at, amount=Decimal(amount), **fields))
+
+
+@pytest.fixture
+def state_dir(tmp_path) -> Path:
+    (tmp_path / "var" / "journal").mkdir(parents=True)
+    return tmp_path / "var"
+
+
+@pytest.fixture
+def run(database, state_dir):
+    async def run(*, dry_run=False, now=NOW, **settings):
+        kept = {"calls": Age(days=100), "ledger": Age(days=200)} | settings
+        work = Retention(database, RetentionSettings(**kept), state_dir, "ann", lambda: now, is_trial=dry_run)
+        return {sheet.kind: sheet for sheet in (await work.run()).kinds}
+
+    return run
+
+
+@pytest.fixture(autouse=True)
+def no_pauses(monkeypatch):
+    monkeypatch.setattr("vosd.admin.retention.PAUSE_S", 0)
+    monkeypatch.setattr(retention, "AT_ONCE", 7)
+
+
+@pytest.fixture
+async def booked(database):
+    """A year: a call every ten days, some without CDR, a payment a month, closed every 30 days."""
+    for month in range(0, 400, 30):
+        if month:
+            await SqlCheckpoints(database).close(FIRST + month * DAY_MS, "ann", None, NOW)
+            await pay(database, "3", month)
+        records = []
+        for day in range(month, min(month + 30, 400), 10):
+            records.append(call(1, day))
+            records.append(refused_call(call(2, day).started_at - STARTED, call_id=call(2, day).call_id))
+            if day % 20 == 0:
+                records.append(call(3, day, recorded=False))
+        await SqlBooks(database).book(records)
+    return database
+
+
+async def count(database, table, *conditions):
+    async with database.reading() as connection:
+        return (await connection.execute(select(func.count()).select_from(table).where(*conditions))).scalar_one()
+
+
+def amounts(sheet, name):
+    return sum((Decimal(each.amounts.get("USD", {}).get(name, "0")) for each in sheet.months), Decimal(0))
+
+
+async def audited(database):
+    found = [await verify_ledger(database), await verify_ledger(database, whole=True)]
+    return [str(each) for result in found for each in result.differences]
+
+
+async def test_calls_and_entries_go_and_the_books_stay_right(booked, run):
+    before = await SqlBooks(booked).standings()
+    calls = await count(booked, schema.cdr)
+    trial = await run(dry_run=True)
+    assert await count(booked, schema.cdr) == calls
+    assert await drop_history(booked) == []
+
+    done = await run()
+
+    assert done == trial
+    sheet = done["calls"]
+    assert (sheet.older_than, sheet.dropped_before, sheet.held) == (*[_iso(300)] * 2, ())
+    dropped = 30 + 30 + 15
+    assert sum(each.records for each in sheet.months) == dropped
+    assert await count(booked, schema.cdr) == calls - 60
+    assert amounts(sheet, "fee") == 45 * FEE
+    assert amounts(sheet, "cost") == 45 * COST
+    for table in (schema.cdr_attempt, schema.cdr_charge):
+        assert await count(booked, table, table.c.call_id < call(0, 300).call_id) == 0
+    # The latest close up to day 200 is that of day 180.
+    assert done["ledger"].dropped_before == _iso(180)
+    assert sum(each.records for each in done["ledger"].months) == 2 * (18 + 9)
+    assert amounts(done["ledger"], "amount") == -27 * (FEE + COST)
+    entry = schema.ledger_entry.c
+    assert await count(booked, schema.ledger_entry, entry.kind == "payment") == 13
+    assert (await SqlBooks(booked).standings()).standings == before.standings
+    assert await audited(booked) == []
+    history = await drop_history(booked)
+    assert {(each.kind, each.month, each.records) for each in history} == {
+        (kind, each.month, each.records) for kind, made in done.items() for each in made.months
+    }
+    again = await run()
+    assert [each.months for each in again.values()] == [(), ()]
+
+
+@on_sqlite
+async def test_what_was_dropped_is_in_the_totals_of_its_day_once(booked, run):
+    await run()
+    await run(calls=Age(days=90))
+    days = await SqlDailyTotals(booked).lines("0001", "9999", by_month=False)
+    answered = [each for each in days if each.customer_account]
+    assert len(answered) == 31
+    assert sum(each.fee for each in days) == 31 * FEE
+    assert (answered[0].calls, answered[0].answered, answered[0].billed_seconds) == (1, 1, 60)
+    assert (answered[0].day, answered[0].mapping_gateway) == (_iso(0)[:10], "acme-pbx")
+    months = await SqlDailyTotals(booked).lines("0001", "9999", by_month=True)
+    assert sum(each.calls for each in months) == sum(each.calls for each in days) == 62
+    await run(daily_totals=Age(days=390))
+    assert (await SqlDailyTotals(booked).lines("0001", "9999", by_month=False))[0].day >= _iso(10)[:10]
+
+
+async def test_a_dropped_call_is_never_booked_again_and_a_payment_under_its_reference_neither(booked, run):
+    books = SqlBooks(booked)
+    before = (await books.standings()).standings
+    await run()
+    old = [call(1, 20), call(3, 20, recorded=False), call(9, 250)]
+    assert await books.lacking(old) == []
+    with pytest.raises(RejectedRecords) as refused:
+        await books.book([*old, call(9, 399)])
+    assert {each.record.call_id for each in refused.value.rejected} == {each.call_id for each in old}
+    assert "were dropped" in refused.value.rejected[0].reason
+    assert (await books.standings()).standings["acme"].balance == before["acme"].balance - FEE
+    assert (await pay(booked, "3", 30)).repeated
+    assert await audited(booked) == []
+
+
+@on_sqlite
+async def test_nothing_goes_that_is_not_closed(database, run):
+    await SqlBooks(database).book([call(1, 10), call(2, 60)])
+    held = (await run())["calls"]
+    assert (held.dropped_before, held.months, held.held[0].guard) == (None, (), "close")
+    await close_period(database, FIRST + 20 * DAY_MS, operator="ann", memo=None, now=NOW, force=False)
+    sheet = (await run())["calls"]
+    assert (sheet.dropped_before, sheet.held[0].kept_from) == (_iso(12), _iso(12))
+    assert sum(each.records for each in sheet.months) == 1
+    assert await audited(database) == []
+
+
+@on_sqlite
+async def test_a_call_that_was_booked_late_or_corrected_lately_stays_until_that_is_over(booked, run):
+    late = call(50, 33)
+    await SqlBooks(booked).book([late])  # behind the latest close
+    change = Change(CUSTOMER, 0, Amounts(Decimal("0.2"), Decimal(0), 60))
+    corrected = Correction(call(1, 50).call_id, (change,), "fix", "ann", "wrong rate", NOW - 5 * DAY_MS)
+    await SqlCorrections(booked).book([corrected])
+    await run()
+    for kept in (late.call_id, corrected.call_id):
+        assert await SqlQueries(booked).call(kept) is not None
+    assert await audited(booked) == []
+    await close_period(booked, NOW, operator="ann", memo=None, now=NOW, force=False)
+    await run()
+    assert await SqlQueries(booked).call(late.call_id) is None
+    assert await SqlQueries(booked).call(corrected.call_id) is not None
+    assert await audited(booked) == []
+    later = NOW + 200 * DAY_MS
+    await close_period(booked, later, operator="ann", memo=None, now=later, force=False)
+    await run(now=later)
+    assert await count(booked, schema.cdr_correction) == 0
+    assert await audited(booked) == []
+    await run(now=later + 300 * DAY_MS)
+    assert await count(booked, schema.ledger_entry, schema.ledger_entry.c.kind != "payment") == 0
+    assert await audited(booked) == []
+
+
+@on_sqlite
+async def test_a_call_that_the_journal_or_the_quarantine_has_stays(booked, run, state_dir):
+    (state_dir / "quarantine").mkdir()
+    (state_dir / "quarantine" / f"{call(1, 50).call_id}.json").write_text("{}")
+    sheet = (await run())["calls"]
+    assert (sheet.dropped_before, [each.guard for each in sheet.held]) == (_iso(50), ["journal"])
+    (state_dir / "journal").rmdir()
+    with pytest.raises(RetentionError, match="run this where the switch runs"):
+        await run()
+
+
+@on_sqlite
+async def test_a_call_that_an_export_has_not_taken_stays(booked, run, tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    held = (await run(exports=(out,)))["calls"]
+    assert (held.months, held.held[0].guard) == ((), "export")
+    number = (await SqlQueries(booked).call(call(1, 70).call_id)).export_seq
+    state = {"version": 1, "last": number - 1, "number": 1, "witnesses": {}, "pending": None}
+    (out / ".billing.state.json").write_text(json.dumps(state))
+    sheet = (await run(exports=(out,)))["calls"]
+    assert (sheet.dropped_before, sheet.held[0].why) == (
+        _iso(70),
+        f"{out} (billing) has not taken all calls yet: vosd cdr export",
+    )
+    (out / ".billing.state.json").write_text("{")
+    with pytest.raises(ExportBlocked):
+        await run(exports=(out,))
+
+
+@on_sqlite
+async def test_what_was_dropped_is_not_read_as_if_it_were_nothing(booked, run):
+    await run()
+    ledger, consumption = SqlLedger(booked), SqlConsumption(booked)
+    with pytest.raises(DroppedPeriod, match="ledger entries from before"):
+        await ledger.statement("acme", FIRST + 150 * DAY_MS, FIRST + 180 * DAY_MS)
+    kept = await ledger.statement("acme", FIRST + 180 * DAY_MS, FIRST + 210 * DAY_MS)
+    assert (kept.opening, kept.is_closed) == (5 * 3 - 27 * FEE, True)
+    with pytest.raises(DroppedPeriod, match="calls from before"):
+        await consumption.consumed("acme", [CUSTOMER], FIRST + 290 * DAY_MS, FIRST + 320 * DAY_MS)
+    assert await consumption.consumed("acme", [CUSTOMER], FIRST + 330 * DAY_MS, FIRST + 350 * DAY_MS) == 3 * FEE
+    assert await consumption.has_begun("carrier", FIRST + 60 * DAY_MS)
+
+
+@on_sqlite
+async def test_two_runs_do_not_go_on_at_once(booked, run, state_dir):
+    with (state_dir / "retention.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(RetentionError, match="another run"):
+            await run()
+    assert (await run())["calls"].months
+
+
+@pytest.mark.parametrize("seed", range(2))
+async def test_random_years_keep_their_books(database, run, seed):
+    """Calls, late bookings, corrections, payments and closes in any order, then runs between them."""
+    draw = random.Random(seed)
+    made, balance = [], Decimal(0)
+    for day in range(0, 300, 10):
+        today = FIRST + day * DAY_MS + DAY_MS - 1
+        for index in range(draw.randrange(3)):
+            began = max(day - draw.choice([0, 0, 0, 1, 15, 90]), 0)
+            record = draw.choice([call, _earned])(day * 10 + index, began)
+            record = msgspec.structs.replace(record, recorded=draw.random() < 0.8)
+            try:
+                await SqlBooks(database).book([record])
+            except RejectedRecords:
+                continue  # so old that calls of its time were dropped
+            made.append(record)
+            balance += sum(each.amount for each in record.postings)
+        if draw.random() < 0.3 and made:
+            balance += await _corrected(database, draw.choice(made), day, today)
+        if draw.random() < 0.4:
+            await pay(database, "1", day)
+            balance += 1
+        if draw.random() < 0.3:
+            await SqlCheckpoints(database).close(FIRST + day * DAY_MS, "ann", None, today)
+        if draw.random() < 0.4:
+            kept = {"calls": Age(days=draw.choice([20, 60])), "ledger": Age(days=draw.choice([60, 120]))}
+            await run(now=today, **kept)
+            assert await audited(database) == []
+    total = sum((each.balance for each in (await SqlBooks(database).standings()).standings.values()), Decimal(0))
+    assert total == balance
+    assert await drop_history(database)
+
+
+def _earned(index, day):
+    at = FIRST + day * DAY_MS + DAY_MS // 2
+    made = partner_call(at - STARTED + index, "acme", "partner", fee=FEE, cost=COST)
+    return msgspec.structs.replace(made, started_at=at, answered_at=at + 4_000, ended_at=at + 64_000)
+
+
+async def _corrected(database, record, day, now):
+    if await SqlQueries(database).call(record.call_id) is None:
+        return Decimal(0)
+    change = Change(CUSTOMER, 0, Amounts(Decimal(day) / 1_000, Decimal(0), 60))
+    made = await SqlCorrections(database).book([Correction(record.call_id, (change,), f"fix/{day}", "ann", "why", now)])
+    return sum((each.amount for each in made), Decimal(0))
+
+
+def _iso(day):
+    return datetime.fromtimestamp((FIRST + day * DAY_MS) / 1_000, UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")

@@ -1,0 +1,78 @@
+"""``retention``: times for which records are kept, and which contradict each other."""
+
+from typing import get_args
+
+import pytest
+
+from vosd.cdr.retention import Age
+from vosd.config.keys.installation import InstallationKeys
+from vosd.config.named_files import FILE_KEYS, files_of
+from vosd.config.reader.fields import FromText
+from vosd.config.reader.files import file_path
+from vosd.config.reader.model import Keys
+
+
+def test_without_the_key_nothing_is_ever_dropped(site):
+    kept = site.load(site.minimal).settings.retention
+    assert (kept.at_s, kept.calls, kept.ledger, kept.daily_totals) == (None, None, None, None)
+
+
+def test_times_are_days_months_and_years(site):
+    text = 'retention: {at: "03:30", calls: 180 days, ledger: 10 years, daily_totals: 7 months, exports: [/srv/cdr]}\n'
+    kept = site.load(site.minimal + text).settings.retention
+    assert (kept.at_s, kept.calls, kept.ledger, kept.daily_totals) == (
+        12_600,
+        Age(days=180),
+        Age(months=120),
+        Age(months=7),
+    )
+    assert [str(path) for path in kept.exports] == ["/srv/cdr"]
+
+
+@pytest.mark.parametrize(
+    ("written", "key", "expected"),
+    [
+        ("calls: 180", "calls", "a number of days, months or years, such as 180 days"),
+        ("calls: 0 days", "calls", "a number of days"),
+        ("calls: 101 years", "calls", "a number of days"),
+        ("{minimum: 6 months, calls: 180 days}", "calls", "at least the 6 months of minimum"),
+        ("{minimum: 10 years, calls: 10 years, ledger: 10 years, daily_totals: 9 years}", "daily_totals", "10 years"),
+        ("ledger: 1 year", "ledger", "calls as well"),
+        ("{calls: 1 year, ledger: 11 months}", "ledger", "the 1 year of calls"),
+        ("{calls: 10 days, ledger: 60 days}", "ledger", "at least 3 months"),
+        ('at: "03:30"', "at", "calls as well"),
+    ],
+)
+def test_what_contradicts_is_an_error(site, written, key, expected):
+    keys = written if written.startswith("{") else f"{{{written}}}"
+    (error,) = site.errors(f"{site.minimal}retention: {keys}\n")
+    assert f"retention.{key}" in error
+    assert expected in error
+
+
+def _file_keys(model: type[Keys]) -> set[str]:
+    """Return the names of all keys that are read as a path, in a model and those below it."""
+    found = set()
+    for name, field in model.model_fields.items():
+        if any(isinstance(each, FromText) and each.expected == file_path().expected for each in field.metadata):
+            found.add(field.alias or name)
+        for kind in (field.annotation, *get_args(field.annotation)):
+            if isinstance(kind, type) and issubclass(kind, Keys):
+                found |= _file_keys(kind)
+    return found
+
+
+def test_a_backup_has_every_file_that_a_key_can_name(site):
+    written = {"state_dir"}
+    models = [model for model in _all_models(Keys) if model.__module__.startswith("vosd.config.keys")]
+    assert InstallationKeys in models
+    named = set().union(*map(_file_keys, models)) - written
+    assert named <= FILE_KEYS
+    assert {"password_file", "certificate", "routes_file", "file"} <= named
+    site.load(site.minimal)
+    (main,) = files_of(site.directory / "vosd.yaml", {})
+    assert main.name == "vosd.yaml"
+
+
+def _all_models(model: type[Keys]) -> list[type[Keys]]:
+    return [each for child in model.__subclasses__() for each in (child, *_all_models(child))]

@@ -1,0 +1,224 @@
+"""``vosd retention run``: drop the records whose time is over, as far as no guard keeps them (ADR 73).
+
+Works in small steps with pauses that are as long as the steps, so that bookings come through. One run at a time.
+"""
+
+import asyncio
+import fcntl
+import os
+import time
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+from contextlib import aclosing, contextmanager
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from vosd.admin.export_files import positions
+from vosd.base.errors import VosError
+from vosd.cdr.columns import iso_utc
+from vosd.cdr.retention import Export, Found, Hold, Plan, plan_calls, plan_ledger
+from vosd.engine.journal.oldest import oldest_call
+from vosd.engine.journal.quarantine import DIRECTORY as QUARANTINE
+from vosd.engine.settings import RetentionSettings
+from vosd.storage.daily_totals import SqlDailyTotals
+from vosd.storage.database import Database
+from vosd.storage.drop_history import Drops, Terms
+from vosd.storage.retention import SqlRetention
+
+JOURNAL: Final = "journal"
+PAUSE_S: Final = 0.02
+"""Shortest pause between two steps."""
+
+
+class RetentionError(VosError):
+    """Nothing can be dropped now; the message says why."""
+
+
+class MonthSheet(msgspec.Struct, frozen=True):
+    """What was dropped of a month, or would be; ``amounts`` are sums by currency."""
+
+    month: str
+    records: int
+    amounts: Mapping[str, Mapping[str, str]]
+
+
+class HoldSheet(msgspec.Struct, frozen=True):
+    """Why records are kept although their time is over."""
+
+    guard: str
+    kept_from: str | None
+    """Records from then on are kept; None = all."""
+    why: str
+
+
+class KindSheet(msgspec.Struct, frozen=True):
+    """What was done with records of one kind."""
+
+    kind: str
+    age: str
+    older_than: str
+    """What is older has had its time."""
+    dropped_before: str | None
+    """What is older was dropped; None = nothing."""
+    months: tuple[MonthSheet, ...]
+    held: tuple[HoldSheet, ...]
+
+
+class RetentionRun(msgspec.Struct, frozen=True):
+    """What a run has done, or would do."""
+
+    dry_run: bool
+    kinds: tuple[KindSheet, ...]
+    daily_totals_dropped: int = 0
+
+
+class Retention:
+    """One run on a database and the state of its switch."""
+
+    def __init__(
+        self,
+        database: Database,
+        settings: RetentionSettings,
+        state_dir: Path,
+        operator: str,
+        now: Callable[[], int],
+        *,
+        is_trial: bool = False,
+        show: Callable[[int], None] = lambda _: None,
+    ) -> None:
+        """``now`` returns UTC milliseconds; ``show`` receives after each step how many records were looked at."""
+        self._database = database
+        self._store = SqlRetention(database)
+        self._settings = settings
+        self._state_dir = state_dir
+        self._operator = operator
+        self._now = now
+        self._is_trial = is_trial
+        self._show = show
+        self._looked_at = 0
+
+    async def run(self) -> RetentionRun:
+        """Drop what may go.
+
+        Raises:
+            RetentionError: another run goes on, or the journal is not here.
+            ExportBlocked: the state of an export cannot be read.
+            StoreUnavailable: the next run goes on.
+        """
+        with _alone(self._state_dir):
+            begun_at, settings = self._now(), self._settings
+            sheets: list[KindSheet] = []
+            calls_until, kept = await self._store.calls_dropped_before(), set[str]()
+            found = Found(await self._store.closes(), None)
+            if settings.calls is not None:
+                oldest = await asyncio.to_thread(_oldest_outside, self._state_dir)
+                found = Found(found.closes, oldest, await self._exports())
+                plan = plan_calls(settings.calls, begun_at, found, settings.minimum)
+                drops = self._drops(plan, begun_at)
+                if plan.until:
+                    steps = self._store.drop_calls(plan, max(found.closes, default=0), drops)
+                    await self._drop(plan, steps)
+                    calls_until, kept = max(calls_until, plan.until), drops.kept_calls
+                sheets.append(await self._sheet(plan, str(settings.calls), drops))
+            if settings.ledger is not None:
+                plan = plan_ledger(settings.ledger, begun_at, found, calls_until, settings.minimum)
+                drops = self._drops(plan, begun_at)
+                drops.kept_calls = kept
+                if plan.until:
+                    await self._drop(plan, self._store.drop_entries(plan, calls_until, drops))
+                sheets.append(await self._sheet(plan, str(settings.ledger), drops))
+            return RetentionRun(self._is_trial, tuple(sheets), await self._drop_totals(begun_at))
+
+    # -- inside -------------------------------------------------------------------------------------------------
+
+    async def _drop(self, plan: Plan, steps: AsyncGenerator[int, None]) -> None:
+        """Go through the steps, with pauses that are as long as they are."""
+        if not self._is_trial:
+            await self._store.begin(plan)
+        begun = time.monotonic()
+        async with aclosing(steps):
+            async for looked_at in steps:
+                self._looked_at += looked_at
+                self._show(self._looked_at)
+                if not self._is_trial:
+                    await asyncio.sleep(max(PAUSE_S, time.monotonic() - begun))
+                begun = time.monotonic()
+
+    async def _drop_totals(self, now: int) -> int:
+        if self._settings.daily_totals is None or self._is_trial:
+            return 0
+        first_kept = iso_utc(self._settings.daily_totals.before(now))[:10]
+        return await SqlDailyTotals(self._database).drop(first_kept)
+
+    async def _exports(self) -> Sequence[Export]:
+        """Return how far each of the exports is; one that has taken nothing yet holds all calls."""
+        exports = []
+        for directory in self._settings.exports:
+            found = positions(directory)
+            if not found:
+                exports.append(Export(str(directory), 0))
+            for name, last in found.items():
+                exports.append(Export(f"{directory} ({name})", await self._store.oldest_behind(last)))
+        return exports
+
+    def _drops(self, plan: Plan, begun_at: int) -> Drops:
+        return Drops(plan.kind, Terms(plan.until, begun_at, self._operator), self._now, is_trial=self._is_trial)
+
+    async def _sheet(self, plan: Plan, age: str, drops: Drops) -> KindSheet:
+        """Return what was done; holds are named only if they keep anything."""
+        holds: Sequence[Hold] = plan.holds
+        if holds and not await self._store.has_any(plan.kind, plan.until, plan.wanted):
+            holds = ()
+        return KindSheet(
+            plan.kind.value,
+            age,
+            iso_utc(plan.wanted),
+            iso_utc(plan.until) if plan.until else None,
+            tuple(MonthSheet(name, each.records, each.shown()) for name, each in sorted(drops.months.items())),
+            tuple(_held(hold) for hold in holds),
+        )
+
+
+def _held(hold: Hold) -> HoldSheet:
+    return HoldSheet(hold.guard.value, iso_utc(hold.until) if hold.until else None, hold.why)
+
+
+def _oldest_outside(state_dir: Path) -> int | None:
+    """Return when the oldest call began that the journal or the quarantine has, UTC milliseconds.
+
+    Raises:
+        RetentionError: there is no journal, so it is not known which calls may be booked yet.
+    """
+    directory = state_dir / JOURNAL
+    if not directory.is_dir():
+        message = f"{directory} is not here: run this where the switch runs, its journal says what must be kept"
+        raise RetentionError(message)
+    return min(filter(None, (oldest_call(directory), _oldest_refused(state_dir / QUARANTINE))), default=None)
+
+
+def _oldest_refused(directory: Path) -> int | None:
+    digits = (path.stem.replace("-", "")[:12] for path in directory.glob("*.json"))
+    return min((int(each, 16) for each in digits if all(digit in "0123456789abcdef" for digit in each)), default=None)
+
+
+@contextmanager
+def _alone(state_dir: Path) -> Iterator[None]:
+    """Let no other run begin.
+
+    Raises:
+        RetentionError: another one goes on, or the directory is not there.
+    """
+    try:
+        lock = os.open(state_dir / "retention.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        message = f"state_dir {state_dir} cannot be used: {error.strerror}"
+        raise RetentionError(message) from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError as error:
+        message = "another run drops records now: wait until it has ended"
+        raise RetentionError(message) from error
+    finally:
+        os.close(lock)

@@ -1,0 +1,181 @@
+"""How long records are kept, and up to when they may be dropped: pure planning (ADR 73).
+
+What may be dropped is always a beginning: everything before a date. The date is that of the configuration, or an
+earlier one where a guard says so. Refuses to know databases, files and the time.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from enum import Enum
+from typing import Final, NamedTuple
+
+from vosd.base.errors import VosError
+from vosd.cdr.columns import iso_utc
+
+DAY_MS: Final = 86_400_000
+LONGEST_CALL_MS: Final = 8 * DAY_MS
+"""No call lasts a week: one that began so long before a close has ended before it, and audits begin there."""
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_FOUR_YEARS: Final = range(80_000, 80_000 + 4 * 365 + 1)
+"""Days since 1970, so late that the longest time does not reach back behind it."""
+
+
+class DroppedPeriod(VosError):  # noqa: N818 - states what was found
+    """The records that are asked for were dropped."""
+
+
+class Kind(Enum):
+    """Kinds of records that are kept for a time; the value is the key of the configuration, and is stored."""
+
+    CALLS = "calls"
+    """CDRs with their attempts, charges and corrections."""
+    LEDGER = "ledger"
+    """Ledger entries of calls and of their corrections."""
+
+
+class Guard(Enum):
+    """What keeps records from being dropped although their time is over."""
+
+    CLOSE = "close"
+    JOURNAL = "journal"
+    EXPORT = "export"
+    CALLS = "calls"
+
+
+class Age(NamedTuple):
+    """A time for which records are kept."""
+
+    months: int = 0
+    days: int = 0
+
+    def __str__(self) -> str:
+        if self.days:
+            number, unit = self.days, "day"
+        elif self.months % 12 == 0:
+            number, unit = self.months // 12, "year"
+        else:
+            number, unit = self.months, "month"
+        return f"{number} {unit}{'' if number == 1 else 's'}"
+
+    def is_at_least(self, other: "Age") -> bool:
+        """Return whether it is never shorter than another one, on no day of four years."""
+        return all(self.before(day * DAY_MS) <= other.before(day * DAY_MS) for day in _FOUR_YEARS)
+
+    def before(self, now: int) -> int:
+        """Return the midnight, UTC, before which records are older: times are UTC milliseconds."""
+        today = (_EPOCH + timedelta(milliseconds=now)).replace(hour=0, minute=0, second=0, microsecond=0)
+        months = today.year * 12 + today.month - 1 - self.months
+        if months < 12:
+            return 0
+        first = today.replace(year=months // 12, month=months % 12 + 1, day=1)
+        of_month = (first.replace(day=28) + timedelta(days=4)).replace(day=1) - timedelta(days=1)
+        day = first.replace(day=min(today.day, of_month.day)) - timedelta(days=self.days)
+        return max((day - _EPOCH) // timedelta(milliseconds=1), 0)
+
+
+class Export(NamedTuple):
+    """How far an export has taken the calls."""
+
+    name: str
+    oldest_left: int | None
+    """When the oldest call began that it has not taken, UTC milliseconds; None = it has taken all."""
+
+
+class Found(NamedTuple):
+    """What guards know; times are UTC milliseconds."""
+
+    closes: Sequence[int]
+    """The dates to which the books are closed."""
+    journal_oldest: int | None
+    """When the oldest call began that is in the journal or in quarantine; None = there is none."""
+    exports: Sequence[Export] = ()
+
+
+class Hold(NamedTuple):
+    """A guard that keeps records although their time is over."""
+
+    guard: Guard
+    until: int
+    """Records from then on are kept, UTC milliseconds; 0 = all."""
+    why: str
+
+
+class Plan(NamedTuple):
+    """Up to when records of one kind are dropped; times are UTC milliseconds."""
+
+    kind: Kind
+    wanted: int
+    """Before then the time of the configuration is over."""
+    until: int
+    """Records from before are dropped; 0 = none. Never later than ``wanted``."""
+    holds: Sequence[Hold]
+    """Why it is earlier, the one that keeps most first."""
+
+
+def plan_calls(age: Age, now: int, found: Found, minimum: Age | None = None) -> Plan:
+    """Return up to when calls may be dropped, by when they began.
+
+    Never dropped is a call that is younger than the ``minimum`` of the law, one that an audit compares, one that the
+    journal or the quarantine has, for it may be booked again, and one that an export has not taken.
+    """
+    wanted = _wanted(age, minimum, now)
+    holds = [*_held_by_close(found.closes, wanted), *_held_by_journal(found), *_held_by_exports(found.exports)]
+    holding = sorted((hold for hold in holds if _day(hold.until) < wanted), key=lambda hold: hold.until)
+    return Plan(Kind.CALLS, wanted, min((_day(hold.until) for hold in holding), default=wanted), holding)
+
+
+def plan_ledger(age: Age, now: int, found: Found, calls_dropped: int, minimum: Age | None = None) -> Plan:
+    """Return up to which close entries of calls may be dropped; ``calls_dropped`` is before when calls were.
+
+    The date is always one of a close, because a checkpoint holds what the entries before it add up to.
+    """
+    wanted = _wanted(age, minimum, now)
+    holds = []
+    if calls_dropped < wanted:
+        since = f"from {_date(calls_dropped)} on" if calls_dropped else "all"
+        why = f"calls are kept {since}, and so are their entries"
+        holds.append(Hold(Guard.CALLS, calls_dropped, why))
+    limit = min(wanted, calls_dropped)
+    until = max((close for close in found.closes if close <= limit), default=0)
+    if not any(close >= wanted for close in found.closes):
+        holds += _held_by_close(found.closes, wanted)
+    return Plan(Kind.LEDGER, wanted, until, sorted(holds, key=lambda hold: hold.until))
+
+
+def _wanted(age: Age, minimum: Age | None, now: int) -> int:
+    return age.before(now) if minimum is None else min(age.before(now), minimum.before(now))
+
+
+def _held_by_close(closes: Iterable[int], wanted: int) -> list[Hold]:
+    latest = max(closes, default=0)
+    until = max(latest - LONGEST_CALL_MS, 0)
+    if until >= wanted:
+        return []
+    if not latest:
+        return [Hold(Guard.CLOSE, 0, "no period is closed: vosd ledger close")]
+    why = f"the books are closed until {_date(latest)} only, eight days before that an audit begins: vosd ledger close"
+    return [Hold(Guard.CLOSE, until, why)]
+
+
+def _held_by_journal(found: Found) -> list[Hold]:
+    if found.journal_oldest is None:
+        return []
+    moment = iso_utc(found.journal_oldest)
+    why = f"the journal or the quarantine has a call of {moment}, which may be booked yet: vosd spool list, check"
+    return [Hold(Guard.JOURNAL, found.journal_oldest, why)]
+
+
+def _held_by_exports(exports: Iterable[Export]) -> list[Hold]:
+    return [
+        Hold(Guard.EXPORT, each.oldest_left, f"{each.name} has not taken all calls yet: vosd cdr export")
+        for each in exports
+        if each.oldest_left is not None
+    ]
+
+
+def _day(moment: int) -> int:
+    return moment - moment % DAY_MS
+
+
+def _date(moment: int) -> str:
+    return iso_utc(moment)[:10]

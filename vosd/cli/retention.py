@@ -1,0 +1,156 @@
+"""``vosd retention``: drop old records, and what was dropped."""
+
+import asyncio
+import sys
+import time
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from vosd.base.money import format_amount
+from vosd.cli import output
+from vosd.cli.arguments import operator_option
+from vosd.cli.command import Family, Invocation, OperationError, json_option, pass_invocation
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from vosd.admin.retention import KindSheet, RetentionRun
+    from vosd.storage.daily_totals import Line
+    from vosd.storage.drop_history import DropRecord
+
+NICENESS: Final = 10
+LINE_S: Final = 10.0
+"""Seconds between two lines of progress."""
+_DAY: Final = click.DateTime(["%Y-%m-%d"])
+
+
+@click.group(cls=Family)
+def retention() -> None:
+    """Records whose time is over."""
+
+
+@retention.command("run")
+@click.option("--dry-run", is_flag=True, help="Show what would go, and drop nothing.")
+@operator_option
+@json_option
+@pass_invocation
+def run(invocation: Invocation, dry_run: bool, operator: str, as_json: bool) -> None:
+    """Drop the records whose time is over, as `retention` in the configuration says, in small steps.
+
+    The switch may run meanwhile. Exit code 1 if a guard keeps records although their time is over.
+    """
+    from vosd.processes.life import give_way
+
+    give_way(NICENESS)
+    done = asyncio.run(_run(invocation, operator, is_trial=dry_run))
+    if as_json:
+        output.document(done)
+    else:
+        for sheet in done.kinds:
+            _show(sheet, is_trial=dry_run)
+        if not done.kinds:
+            output.line("nothing is ever dropped: the configuration has no retention")
+    if any(sheet.held for sheet in done.kinds):
+        sys.exit(OperationError.exit_code)
+
+
+async def _run(invocation: Invocation, operator: str, *, is_trial: bool) -> "RetentionRun":
+    from vosd.admin.retention import Retention
+    from vosd.cli.database import database_of
+
+    settings = invocation.settings
+    said_at = time.monotonic()
+
+    def show(looked_at: int) -> None:
+        nonlocal said_at
+        if time.monotonic() - said_at >= LINE_S:
+            said_at = time.monotonic()
+            output.remark(f"{looked_at:,} records")
+
+    async with database_of(settings) as database:
+        work = Retention(database, settings.retention, settings.state_dir, operator, _now, is_trial=is_trial, show=show)
+        return await work.run()
+
+
+def _show(sheet: "KindSheet", *, is_trial: bool) -> None:
+    verb = "would be dropped" if is_trial else "dropped"
+    before = f"before {sheet.dropped_before[:10]}" if sheet.dropped_before else "none"
+    output.line(f"{sheet.kind}, kept {sheet.age}: {before} {verb}")
+    rows = [(each.month, each.records, _amounts(each.amounts)) for each in sheet.months]
+    output.table(("month", "records", "amounts"), rows, empty="no records")
+    for hold in sheet.held:
+        since = f"from {hold.kept_from[:10]} on" if hold.kept_from else "all"
+        output.line(f"kept {since}, although older than {sheet.older_than[:10]}: {hold.why}")
+
+
+def _amounts(amounts: "Mapping[str, Mapping[str, str]]") -> str:
+    return "; ".join(
+        ", ".join(f"{name} {amount}" for name, amount in sums.items()) + f" {currency}"
+        for currency, sums in amounts.items()
+    )
+
+
+@retention.command("history")
+@json_option
+@pass_invocation
+def history(invocation: Invocation, as_json: bool) -> None:
+    """List what was dropped, the latest first: records and sums of each run and month."""
+    from vosd.cdr.columns import iso_utc
+
+    found = asyncio.run(_history(invocation))
+    times = ("dropped_before", "begun_at", "ended_at")
+    shown = [{**each._asdict(), **{name: iso_utc(getattr(each, name)) for name in times}} for each in found]
+    if as_json:
+        output.document(shown)
+        return
+    columns = ("ended_at", "operator", "kind", "month", "records", "amounts", "dropped_before")
+    rows = [[_amounts(row[name]) if name == "amounts" else row[name] for name in columns] for row in shown]
+    output.table(columns, rows, empty="nothing was ever dropped")
+
+
+async def _history(invocation: Invocation) -> "Sequence[DropRecord]":
+    from vosd.cli.database import database_of
+    from vosd.storage.drop_history import drop_history
+
+    async with database_of(invocation.settings) as database:
+        return await drop_history(database)
+
+
+@retention.command("totals")
+@click.option("--since", default="0001-01-01", type=_DAY, help="First day, UTC.")
+@click.option("--until", default="9999-12-31", type=_DAY, help="Last day.")
+@click.option("--by-month", is_flag=True, help="Months instead of days.")
+@json_option
+@pass_invocation
+def totals(invocation: Invocation, since: object, until: object, by_month: bool, as_json: bool) -> None:
+    """Show totals of dropped calls by day, accounts, gateways and currencies; calls that are there do not count."""
+    found = asyncio.run(_totals(invocation, str(since)[:10], str(until)[:10], by_month=by_month))
+    shown = [_line(each) for each in found]
+    if as_json:
+        output.document(shown)
+        return
+    columns = tuple(shown[0]) if shown else ()
+    output.table(columns, [list(row.values()) for row in shown], empty="no calls were dropped")
+
+
+def _line(line: "Line") -> dict[str, object]:
+    names = ("customer_account", "vendor_account", "mapping_gateway", "routing_gateway", "currency", "vendor_currency")
+    money = ("fee", "tax", "cost", "cost_tax")
+    return {
+        **line._asdict(),
+        **{name: getattr(line, name) or None for name in names},
+        **{name: format_amount(getattr(line, name)) for name in money},
+    }
+
+
+async def _totals(invocation: Invocation, first: str, last: str, *, by_month: bool) -> "Sequence[Line]":
+    from vosd.cli.database import database_of
+    from vosd.storage.daily_totals import SqlDailyTotals
+
+    async with database_of(invocation.settings) as database:
+        return await SqlDailyTotals(database).lines(first, last, by_month=by_month)
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000

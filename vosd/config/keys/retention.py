@@ -1,0 +1,58 @@
+"""``retention``: for how long records are kept, and when older ones are dropped."""
+
+from datetime import tzinfo
+from pathlib import Path
+from typing import Annotated, ClassVar, Final
+
+from pydantic import BeforeValidator, model_validator
+
+from vosd.cdr.retention import Age
+from vosd.config.reader.ages import age
+from vosd.config.reader.fields import KeyProblemError, one_or_many
+from vosd.config.reader.files import file_path
+from vosd.config.reader.model import Keys
+from vosd.config.reader.times import start_of_hours, time_zone
+
+LEAST_OF_LEDGER: Final = Age(months=3)
+"""Limits of spending and the minimum of the last month read entries that are younger."""
+
+
+class RetentionKeys(Keys):
+    """For how long records are kept. Default: nothing is ever dropped. A reload changes it.
+
+    Nothing is dropped before a period close is past it (`vosd ledger close`); docs/operations.md has the other guards.
+    """
+
+    at: Annotated[int | None, start_of_hours()] = None
+    """When records are dropped every day, such as 03:30. Default: only by `vosd retention run`."""
+    timezone: Annotated[tzinfo | None, time_zone()] = None
+    """The zone of ``at``. Default: the machine's."""
+    minimum: Annotated[Age | None, age()] = None
+    """What the law requires: no other of these times may be shorter."""
+    calls: Annotated[Age | None, age()] = None
+    """CDRs with their attempts, charges and corrections. Totals by day stay. Default: for ever."""
+    ledger: Annotated[Age | None, age()] = None
+    """Ledger entries of calls, at least as long as the calls and 3 months; other entries stay. Default: for ever."""
+    daily_totals: Annotated[Age | None, age()] = None
+    """Totals of dropped calls by day, accounts and gateways (`vosd retention totals`). Default: for ever."""
+    exports: Annotated[tuple[Annotated[Path, file_path()], ...], BeforeValidator(one_or_many)] = ()
+    """Directories of `vosd cdr export --out`: a call is kept until each of them has taken it."""
+
+    ages: ClassVar[tuple[str, ...]] = ("calls", "ledger", "daily_totals")
+
+    @model_validator(mode="after")
+    def _is_long_enough(self) -> "RetentionKeys":
+        given = {key: getattr(self, key) for key in self.ages if getattr(self, key) is not None}
+        for key, kept in given.items():
+            if self.minimum is not None and not kept.is_at_least(self.minimum):
+                raise KeyProblemError(key, f"at least the {self.minimum} of minimum")
+        if self.ledger is not None:
+            if self.calls is None:
+                raise KeyProblemError("ledger", "calls as well: entries stay as long as their calls")
+            if not self.ledger.is_at_least(self.calls) or not self.ledger.is_at_least(LEAST_OF_LEDGER):
+                raise KeyProblemError("ledger", f"at least {LEAST_OF_LEDGER}, and the {self.calls} of calls")
+        if self.daily_totals is not None and self.calls and not self.daily_totals.is_at_least(self.calls):
+            raise KeyProblemError("daily_totals", f"at least the {self.calls} of calls")
+        if self.at is not None and self.calls is None:
+            raise KeyProblemError("at", "calls as well: for how long they are kept")
+        return self

@@ -1,0 +1,123 @@
+"""Old records are dropped once a day, by a process beside the switch, and what it did is logged (ADR 73).
+
+The process drops nothing when the switch stops: the run of the next day goes on.
+"""
+
+import asyncio
+from datetime import datetime, timedelta, tzinfo
+from typing import Final
+
+import msgspec
+import structlog
+
+from vosd.admin.retention import KindSheet, RetentionRun
+from vosd.base.clock import Clock
+from vosd.daemon.retention_process import Order, Outcome
+from vosd.engine.background import kept_going
+from vosd.engine.settings import RetentionSettings, Settings
+from vosd.obs.events import Event
+from vosd.processes.channel import message, received
+from vosd.processes.child import ended, started
+
+PROCESS: Final = "vosd.daemon.retention_process"
+LOOK_S: Final = 1.0
+"""How often the time is looked at: a clock that is set, or summer time, changes how long to wait."""
+
+_log = structlog.get_logger()
+
+
+def next_run(after: int, at_s: int, zone: tzinfo | None) -> int:
+    """Return the next time at which records are dropped after a time; UTC milliseconds, None = the machine's zone."""
+    day = datetime.fromtimestamp(after / 1_000, zone).replace(tzinfo=None, hour=0, minute=0, second=0, microsecond=0)
+    hours = timedelta(seconds=at_s)
+    moments = ((day + timedelta(days=days) + hours).replace(tzinfo=zone) for days in (0, 1, 2))
+    return next(wall for each in moments if (wall := round(each.timestamp() * 1_000)) > after)
+
+
+class RetentionPart:
+    """The daily run of one switch."""
+
+    def __init__(self, settings: Settings, clock: Clock) -> None:
+        self._url = settings.database_url
+        self._state_dir = settings.state_dir
+        self._settings = settings.retention
+        self._clock = clock
+        self._is_begun = False
+        self._task: asyncio.Task[None] | None = None
+
+    async def begin(self) -> None:
+        """Begin to wait for the time."""
+        self._is_begun = True
+        if self._settings.at_s is not None:
+            self._task = asyncio.create_task(kept_going("retention", self._keep), name="retention")
+
+    async def end(self) -> None:
+        """End a run; what it has dropped is written down."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def adjust(self, settings: RetentionSettings) -> None:
+        """Apply other settings; a run that goes on is ended."""
+        if settings != self._settings:
+            self._settings = settings
+            if self._is_begun:
+                await self.end()
+                await self.begin()
+
+    async def _keep(self) -> None:
+        """Run every day at the time; runs until cancelled."""
+        at_s, zone = self._settings.at_s, self._settings.zone
+        assert at_s is not None, "begin() starts this only with a time"
+        due = next_run(self._clock.now().wall, at_s, zone)
+        while True:
+            await asyncio.sleep(LOOK_S)
+            now = self._clock.now().wall
+            if now >= due:
+                await self._run()
+                due = next_run(self._clock.now().wall, at_s, zone)
+            else:
+                due = min(due, next_run(now, at_s, zone))
+
+    async def _run(self) -> None:
+        order = Order.of(self._url, self._state_dir, self._settings)
+        try:
+            child = await started(PROCESS)
+        except OSError as error:
+            self._blocked(f"its process cannot be started: {error}")
+            return
+        try:
+            child.writer.write(message(msgspec.msgpack.encode(order)))
+            outcome = msgspec.msgpack.decode(await received(child.reader), type=Outcome)
+        except EOFError:
+            self._blocked("its process was killed")
+            return
+        finally:
+            await asyncio.shield(ended(child))
+        if outcome.run is None:
+            self._blocked(outcome.error)
+        else:
+            report(outcome.run)
+
+    def _blocked(self, why: str) -> None:
+        for kind in ("calls", "ledger"):
+            if getattr(self._settings, kind) is not None:
+                _log.error(Event.RETENTION_BLOCKED.value, kind=kind, guard="error", why=why)
+
+
+def report(run: RetentionRun) -> None:
+    """Log what a run has done."""
+    for sheet in run.kinds:
+        _report_kind(sheet)
+
+
+def _report_kind(sheet: KindSheet) -> None:
+    for month in sheet.months:
+        facts = {"month": month.month, "records": month.records, "amounts": month.amounts}
+        _log.info(Event.RETENTION_DROPPED.value, kind=sheet.kind, before=sheet.dropped_before, **facts)
+    for hold in sheet.held[:1]:
+        facts = {"guard": hold.guard, "why": hold.why, "kept_from": hold.kept_from}
+        _log.warning(Event.RETENTION_BLOCKED.value, kind=sheet.kind, **facts)
+    if not sheet.held:
+        _log.info(Event.RETENTION_DONE.value, kind=sheet.kind, before=sheet.dropped_before)

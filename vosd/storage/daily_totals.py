@@ -1,0 +1,110 @@
+"""Totals of dropped calls by day, accounts, gateways and currencies; the calls themselves are gone (ADR 73).
+
+They are added in the transaction that drops the calls, so that every call is in one of both and never in both.
+"""
+
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+from typing import Any, Final, NamedTuple
+
+from sqlalchemy import Row, and_, delete, func, insert, select, type_coerce, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from vosd.cdr.columns import iso_utc
+from vosd.storage import schema
+from vosd.storage.database import Database
+from vosd.storage.types import Money
+
+NEEDED: Final = tuple(
+    schema.cdr.c[name]
+    for name in (
+        "call_id", "started_at", "answered_at", "customer_account", "vendor_account", "mapping_gateway",
+        "routing_gateway", "currency", "vendor_currency", "billed_seconds", "vendor_billed_seconds",
+        "fee", "tax", "cost", "cost_tax",
+    )
+)  # fmt: skip
+"""Columns of a call that its totals are made of."""
+_total: Final = schema.daily_total
+_COUNTED: Final = ("calls", "answered", "billed_seconds", "vendor_billed_seconds", "fee", "tax", "cost", "cost_tax")
+
+
+class Line(NamedTuple):
+    """What the dropped calls of a span add up to, by accounts, gateways and currencies."""
+
+    day: str
+    customer_account: str
+    vendor_account: str
+    mapping_gateway: str
+    routing_gateway: str
+    currency: str
+    vendor_currency: str
+    calls: int
+    answered: int
+    billed_seconds: int
+    vendor_billed_seconds: int
+    fee: Decimal
+    tax: Decimal
+    cost: Decimal
+    cost_tax: Decimal
+
+
+async def add_calls(connection: AsyncConnection, calls: Iterable[Row[Any]]) -> None:
+    """Add calls, rows of ``NEEDED``, to the totals of their days."""
+    sums: dict[tuple[str, ...], list[Any]] = {}
+    for call in calls:
+        key = (
+            iso_utc(call.started_at)[:10],
+            *((name or "") for name in (call.customer_account, call.vendor_account)),
+            *((name or "") for name in (call.mapping_gateway, call.routing_gateway)),
+            *((name or "") for name in (call.currency, call.vendor_currency)),
+        )
+        added = (
+            1,
+            call.answered_at is not None,
+            call.billed_seconds or 0,
+            call.vendor_billed_seconds or 0,
+            call.fee,
+            call.tax,
+            call.cost,
+            call.cost_tax,
+        )
+        before = sums.get(key)
+        sums[key] = list(added) if before is None else [a + b for a, b in zip(before, added, strict=True)]
+    names = [column.name for column in _total.primary_key]
+    for key, values in sorted(sums.items()):
+        own = and_(*(_total.c[name] == value for name, value in zip(names, key, strict=True)))
+        counted = dict(zip(_COUNTED, values, strict=True))
+        there = await connection.execute(select(*(_total.c[name] for name in _COUNTED)).where(own).with_for_update())
+        row = there.one_or_none()
+        if row is None:
+            await connection.execute(insert(_total).values(**dict(zip(names, key, strict=True)), **counted))
+        else:
+            summed = {name: getattr(row, name) + value for name, value in counted.items()}
+            await connection.execute(update(_total).where(own).values(**summed))
+
+
+class SqlDailyTotals:
+    """Reads the totals of dropped calls, and drops those whose time is over."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def lines(self, first_day: str, last_day: str, *, by_month: bool) -> Sequence[Line]:
+        """Return the totals from the first to the last day, each of a day or of a month.
+
+        Raises:
+            StoreUnavailable: try again.
+        """
+        day = func.substr(_total.c.day, 1, 7) if by_month else _total.c.day
+        keys = [day.label("day"), *(column for column in _total.primary_key if column.name != "day")]
+        sums = [func.sum(_total.c[name]) for name in _COUNTED[:4]]
+        money = [type_coerce(func.sum(_total.c[name]), Money) for name in _COUNTED[4:]]
+        query = select(*keys, *sums, *money).where(_total.c.day >= first_day, _total.c.day <= last_day)
+        async with self._database.reading(unhurried=True) as connection:
+            rows = (await connection.execute(query.group_by(*keys).order_by(*keys))).all()
+        return [Line(*row[:7], *map(int, row[7:11]), *row[11:]) for row in rows]
+
+    async def drop(self, first_day_kept: str) -> int:
+        """Drop the totals of days before; return how many lines."""
+        async with self._database.writing() as connection:
+            return (await connection.execute(delete(_total).where(_total.c.day < first_day_kept))).rowcount

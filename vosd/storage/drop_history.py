@@ -1,0 +1,153 @@
+"""What was dropped and when: a line for each run, kind and month, written with each step that drops (ADR 73)."""
+
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from decimal import Decimal
+from typing import Any, Final, NamedTuple
+
+import msgspec
+from sqlalchemy import Row, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from vosd.base.money import ZERO, format_amount
+from vosd.cdr.columns import iso_utc
+from vosd.cdr.record import VENDOR
+from vosd.cdr.retention import Kind
+from vosd.storage import schema
+from vosd.storage.database import Database
+from vosd.storage.dropped import began
+
+_table: Final = schema.retention_drop
+LISTED_AT_MOST: Final = 1_000
+
+Amounts = dict[str, dict[str, Decimal]]
+"""Sums by currency and name."""
+
+
+class Terms(NamedTuple):
+    """Of a run: records from before which time are dropped, when it began and who began it; UTC milliseconds."""
+
+    dropped_before: int
+    begun_at: int
+    operator: str
+
+
+class MonthOfDrops:
+    """What a run has dropped of a month."""
+
+    def __init__(self) -> None:
+        self.id: int | None = None
+        self.records = 0
+        self.amounts: Amounts = {}
+
+    def add(self, currency: str | None, **amounts: Decimal) -> None:
+        """Add amounts of a currency; zero leaves no trace."""
+        for name, amount in amounts.items():
+            if amount:
+                sums = self.amounts.setdefault(currency or "", {})
+                sums[name] = sums.get(name, ZERO) + amount
+
+    def shown(self) -> dict[str, dict[str, str]]:
+        """Return the sums as text."""
+        return {
+            currency: {name: format_amount(amount) for name, amount in sorted(sums.items())}
+            for currency, sums in sorted(self.amounts.items())
+        }
+
+
+class Drops:
+    """What one run drops of one kind."""
+
+    def __init__(self, kind: Kind, terms: Terms, now: Any, *, is_trial: bool) -> None:
+        """``now`` returns UTC milliseconds. In a trial nothing is dropped and nothing written down."""
+        self.kind = kind
+        self.is_trial = is_trial
+        self.months: dict[str, MonthOfDrops] = {}
+        self.kept_calls: set[str] = set()
+        """Calls that a trial would keep, for the entries behind it."""
+        self._terms = terms
+        self._now = now
+        self._changed: set[str] = set()
+
+    @asynccontextmanager
+    async def step(self, database: Database) -> AsyncGenerator[AsyncConnection, None]:
+        """Yield a transaction in which some records are dropped; at its end they are written down in it."""
+        if self.is_trial:
+            async with database.reading() as connection:
+                yield connection
+            return
+        async with database.writing() as connection:
+            yield connection
+            for month in sorted(self._changed):
+                await self._write(connection, month)
+            self._changed.clear()
+
+    def add_calls(self, calls: Iterable[Row[Any]]) -> None:
+        """Note calls that were dropped."""
+        for call in calls:
+            month = self._month(call.started_at)
+            month.add(call.currency, fee=call.fee, tax=call.tax)
+            month.add(call.vendor_currency or call.currency, cost=call.cost, cost_tax=call.cost_tax)
+
+    def add_charges(self, charges: Sequence[Row[Any]]) -> None:
+        """Note charges of calls without CDR that were dropped; a call counts once."""
+        counted = set[str]()
+        for charge in charges:
+            month = self._month(began(charge.call_id), records=charge.call_id not in counted)
+            counted.add(charge.call_id)
+            if charge.role == VENDOR:
+                month.add(charge.currency, cost=charge.fee, cost_tax=charge.tax)
+            else:
+                month.add(charge.currency, fee=charge.fee, tax=charge.tax)
+
+    def add_entries(self, entries: Iterable[Row[Any]]) -> None:
+        """Note entries that were dropped."""
+        for entry in entries:
+            self._month(entry.created_at).add(entry.currency, amount=entry.amount)
+
+    def _month(self, moment: int, records: int = 1) -> MonthOfDrops:
+        name = iso_utc(moment)[:7]
+        self._changed.add(name)
+        month = self.months.setdefault(name, MonthOfDrops())
+        month.records += records
+        return month
+
+    async def _write(self, connection: AsyncConnection, name: str) -> None:
+        month = self.months[name]
+        values: dict[str, Any] = {
+            "records": month.records,
+            "amounts": msgspec.json.encode(month.shown()).decode(),
+            "ended_at": self._now(),
+        }
+        if month.id is not None:
+            await connection.execute(update(_table).where(_table.c.id == month.id).values(**values))
+            return
+        added = await connection.execute(
+            insert(_table).values(kind=self.kind.value, month=name, **self._terms._asdict(), **values)
+        )
+        month.id = added.inserted_primary_key[0] if added.inserted_primary_key else None
+
+
+class DropRecord(NamedTuple):
+    """A line of the history; times are UTC milliseconds."""
+
+    kind: str
+    month: str
+    dropped_before: int
+    records: int
+    amounts: Mapping[str, Mapping[str, str]]
+    begun_at: int
+    ended_at: int
+    operator: str
+
+
+async def drop_history(database: Database, limit: int = LISTED_AT_MOST) -> Sequence[DropRecord]:
+    """Return what was dropped, the latest first.
+
+    Raises:
+        StoreUnavailable: try again.
+    """
+    columns = [_table.c[name] for name in DropRecord._fields]
+    async with database.reading() as connection:
+        rows = (await connection.execute(select(*columns).order_by(_table.c.id.desc()).limit(limit))).all()
+    return [DropRecord._make(row)._replace(amounts=msgspec.json.decode(row.amounts)) for row in rows]

@@ -1,0 +1,69 @@
+"""Before when records were dropped: two numbers in the counters, read by bookings and audits (ADR 73).
+
+What is older than them is not missing, and is never booked again: the references that would make a repeat harmless are
+gone with it.
+"""
+
+from typing import Final, NamedTuple
+
+from sqlalchemy import insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from vosd.base.ids import bounds
+from vosd.cdr.columns import iso_utc
+from vosd.cdr.retention import DroppedPeriod, Kind
+from vosd.storage import schema
+
+_NAMES: Final = {Kind.CALLS: "dropped_calls", Kind.LEDGER: "dropped_entries"}
+"""Names of the counters; their value is UTC milliseconds."""
+_counter: Final = schema.counter
+
+
+class Dropped(NamedTuple):
+    """Before when records were dropped, UTC milliseconds; 0 = none were."""
+
+    calls: int = 0
+    ledger: int = 0
+
+    @property
+    def first_call(self) -> str:
+        """The least id that a call may have that was not dropped; empty if none were."""
+        return first_id(self.calls) if self.calls else ""
+
+
+def first_id(moment: int) -> str:
+    """Return the least id of a call that begins then, UTC milliseconds."""
+    return bounds(f"{moment:012x}")[0]
+
+
+def began(call_id: str) -> int:
+    """Return when a call began by its id, UTC milliseconds."""
+    return int(call_id.replace("-", "")[:12], 16)
+
+
+async def dropped_before(connection: AsyncConnection) -> Dropped:
+    """Return before when records were dropped."""
+    query = select(_counter.c.name, _counter.c.value).where(_counter.c.name.in_(_NAMES.values()))
+    values = {row.name: row.value for row in await connection.execute(query)}
+    return Dropped(values.get(_NAMES[Kind.CALLS], 0), values.get(_NAMES[Kind.LEDGER], 0))
+
+
+def check_there(dropped: int, since: int, what: str) -> None:
+    """Check that records since a time are there; UTC milliseconds.
+
+    Raises:
+        DroppedPeriod: older ones than ``dropped`` were dropped.
+    """
+    if since < dropped:
+        message = f"{what} from before {iso_utc(dropped)} were dropped, because their time was over"
+        raise DroppedPeriod(message)
+
+
+async def note_dropped(connection: AsyncConnection, kind: Kind, until: int) -> None:
+    """Note that records from before a time are dropped from now on; it never goes back."""
+    own = _counter.c.name == _NAMES[kind]
+    value = (await connection.execute(select(_counter.c.value).where(own))).scalar()
+    if value is None:
+        await connection.execute(insert(_counter).values(name=_NAMES[kind], value=until))
+    elif value < until:
+        await connection.execute(update(_counter).where(own).values(value=until))
