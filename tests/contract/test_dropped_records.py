@@ -25,8 +25,11 @@ from vosd.storage.checkpoints import SqlCheckpoints
 from vosd.storage.consumption import SqlConsumption
 from vosd.storage.corrections import SqlCorrections
 from vosd.storage.daily_totals import SqlDailyTotals
+from vosd.storage.database import Database
 from vosd.storage.drop_history import drop_history
 from vosd.storage.ledger import SqlLedger
+from vosd.storage.migrate import migrate_async
+from vosd.storage.partitions import TABLES, partitions_of
 from vosd.storage.payments import SqlPayments
 from vosd.storage.ports import EntryKind, Payment
 from vosd.storage.queries import SqlQueries
@@ -313,3 +316,35 @@ async def _corrected(database, record, day, now):
 
 def _iso(day):
     return datetime.fromtimestamp((FIRST + day * DAY_MS) / 1_000, UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+
+
+@pytest.mark.mariadb
+async def test_a_month_that_is_empty_afterwards_is_dropped_as_a_partition(mariadb_url, state_dir):
+    await migrate_async(mariadb_url)
+    database = Database(mariadb_url)
+
+    async def months(table):
+        async with database.reading() as connection:
+            return [each for each in await partitions_of(connection, table) if each.until is not None]
+
+    before = await months("cdr")
+    until = before[0].until
+    of_until = (until - FIRST) // DAY_MS
+    await SqlBooks(database).book([call(1, of_until - 20), call(2, of_until + 5), call(3, of_until + 90)])
+    await SqlPayments(database).add(
+        Payment(account="acme", kind=EntryKind.PAYMENT, reference="1", made_at=until - DAY_MS, amount=Decimal(1))
+    )
+    now = until + 100 * DAY_MS
+    for days in (10, 60):
+        await SqlCheckpoints(database).close(until + days * DAY_MS, "ann", None, now)
+    kept = RetentionSettings(calls=Age(days=75), ledger=Age(days=80))
+    done = await Retention(database, kept, state_dir, "ann", lambda: now).run()
+    assert [sum(month.records for month in sheet.months) for sheet in done.kinds] == [2, 4]
+    assert set(done.partitions_dropped) == {f"{table} {before[0].name}" for table in TABLES}
+    for table in TABLES:
+        assert [each.name for each in await months(table)] == [each.name for each in before[1:]]
+    assert await audited(database) == []
+    await SqlBooks(database).book([call(4, of_until + 91)])
+    assert await count(database, schema.ledger_entry) == 5
+    assert await audited(database) == []
+    await database.close()

@@ -24,6 +24,7 @@ from vosd.engine.settings import RetentionSettings
 from vosd.storage.daily_totals import SqlDailyTotals
 from vosd.storage.database import Database
 from vosd.storage.drop_history import Drops, Terms
+from vosd.storage.emptied_months import EmptiedMonths, drop_emptied_months
 from vosd.storage.retention import SqlRetention
 
 JOURNAL: Final = "journal"
@@ -71,6 +72,10 @@ class RetentionRun(msgspec.Struct, frozen=True):
     dry_run: bool
     kinds: tuple[KindSheet, ...]
     daily_totals_dropped: int = 0
+    partitions_dropped: tuple[str, ...] = ()
+    """Months of MySQL that are empty now, as ``table month``."""
+    partitions_left: str = ""
+    """Why others that are empty were not dropped, such as a missing right; they are dropped by another run."""
 
 
 class Retention:
@@ -128,7 +133,9 @@ class Retention:
                 if plan.until:
                     await self._drop(plan, self._store.drop_entries(plan, calls_until, drops))
                 sheets.append(await self._sheet(plan, str(settings.ledger), drops))
-            return RetentionRun(self._is_trial, tuple(sheets), await self._drop_totals(begun_at))
+            totals = await self._drop_totals(begun_at)
+            months = EmptiedMonths() if self._is_trial else await drop_emptied_months(self._database, calls_until)
+            return RetentionRun(self._is_trial, tuple(sheets), totals, tuple(months.dropped), months.left)
 
     # -- inside -------------------------------------------------------------------------------------------------
 

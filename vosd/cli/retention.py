@@ -49,6 +49,10 @@ def run(invocation: Invocation, dry_run: bool, operator: str, as_json: bool) -> 
     else:
         for sheet in done.kinds:
             _show(sheet, is_trial=dry_run)
+        if done.partitions_dropped:
+            output.line(f"empty months dropped: {', '.join(done.partitions_dropped)}")
+        if done.partitions_left:
+            output.remark(f"empty months that were not dropped: {done.partitions_left}")
         if not done.kinds:
             output.line("nothing is ever dropped: the configuration has no retention")
     if any(sheet.held for sheet in done.kinds):

@@ -110,6 +110,8 @@ def report(run: RetentionRun) -> None:
     """Log what a run has done."""
     for sheet in run.kinds:
         _report_kind(sheet)
+    if run.partitions_dropped or run.partitions_left:
+        _log.info("empty_months_dropped", months=list(run.partitions_dropped), left=run.partitions_left)
 
 
 def _report_kind(sheet: KindSheet) -> None:

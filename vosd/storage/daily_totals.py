@@ -7,11 +7,11 @@ from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Row, and_, delete, func, insert, select, type_coerce, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Row, and_, bindparam, delete, func, insert, select, type_coerce, update
 
 from vosd.cdr.columns import iso_utc
 from vosd.storage import schema
+from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.database import Database
 from vosd.storage.types import Money
 
@@ -25,6 +25,7 @@ NEEDED: Final = tuple(
 )  # fmt: skip
 """Columns of a call that its totals are made of."""
 _total: Final = schema.daily_total
+_KEYS: Final = tuple(column.name for column in _total.primary_key)
 _COUNTED: Final = ("calls", "answered", "billed_seconds", "vendor_billed_seconds", "fee", "tax", "cost", "cost_tax")
 
 
@@ -70,17 +71,27 @@ async def add_calls(connection: AsyncConnection, calls: Iterable[Row[Any]]) -> N
         )
         before = sums.get(key)
         sums[key] = list(added) if before is None else [a + b for a, b in zip(before, added, strict=True)]
-    names = [column.name for column in _total.primary_key]
+    if not sums:
+        return
+    days = sorted({key[0] for key in sums})
+    there = await connection.execute(select(_total).where(_total.c.day.in_(days)).with_for_update())
+    known = {tuple(row[: len(_KEYS)]): row for row in there}
+    new, changed = [], []
     for key, values in sorted(sums.items()):
-        own = and_(*(_total.c[name] == value for name, value in zip(names, key, strict=True)))
-        counted = dict(zip(_COUNTED, values, strict=True))
-        there = await connection.execute(select(*(_total.c[name] for name in _COUNTED)).where(own).with_for_update())
-        row = there.one_or_none()
+        row = known.get(key)
         if row is None:
-            await connection.execute(insert(_total).values(**dict(zip(names, key, strict=True)), **counted))
+            new.append(dict(zip((*_KEYS, *_COUNTED), (*key, *values), strict=True)))
         else:
-            summed = {name: getattr(row, name) + value for name, value in counted.items()}
-            await connection.execute(update(_total).where(own).values(**summed))
+            summed = [getattr(row, name) + value for name, value in zip(_COUNTED, values, strict=True)]
+            changed.append(
+                {f"new_{name}": value for name, value in zip((*_KEYS, *_COUNTED), (*key, *summed), strict=True)}
+            )
+    if new:
+        await connection.execute(insert(_total), new)
+    if changed:
+        own = and_(*(_total.c[name] == bindparam(f"new_{name}") for name in _KEYS))
+        statement = update(_total).where(own).values({name: bindparam(f"new_{name}") for name in _COUNTED})
+        await connection.execute(statement, changed)
 
 
 class SqlDailyTotals:

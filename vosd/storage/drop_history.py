@@ -7,13 +7,13 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 from sqlalchemy import Row, insert, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from vosd.base.money import ZERO, format_amount
 from vosd.cdr.columns import iso_utc
 from vosd.cdr.record import VENDOR
 from vosd.cdr.retention import Kind
 from vosd.storage import schema
+from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.database import Database
 from vosd.storage.dropped import began
 

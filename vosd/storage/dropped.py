@@ -7,12 +7,12 @@ gone with it.
 from typing import Final, NamedTuple
 
 from sqlalchemy import insert, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from vosd.base.ids import bounds
 from vosd.cdr.columns import iso_utc
 from vosd.cdr.retention import DroppedPeriod, Kind
 from vosd.storage import schema
+from vosd.storage.asynchronous import AsyncConnection
 
 _NAMES: Final = {Kind.CALLS: "dropped_calls", Kind.LEDGER: "dropped_entries"}
 """Names of the counters; their value is UTC milliseconds."""

@@ -9,10 +9,10 @@ from collections.abc import AsyncGenerator, Collection, Iterable, Mapping, Seque
 from typing import Any, Final
 
 from sqlalchemy import Row, Select, and_, delete, func, select
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from vosd.cdr.retention import Kind, Plan
 from vosd.storage import schema
+from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.booked import cdrs_among
 from vosd.storage.daily_totals import NEEDED, add_calls
 from vosd.storage.database import Database
