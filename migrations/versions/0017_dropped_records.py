@@ -10,6 +10,7 @@ revision = "0017"
 down_revision = "0016"
 branch_labels = None
 depends_on = None
+compatible_with = "0019"
 
 IN_MYSQL: dict[str, Any] = {
     "mysql_engine": "InnoDB",

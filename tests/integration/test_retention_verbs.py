@@ -1,0 +1,61 @@
+"""``vosd retention`` on SQLite, without a daemon: what people read, and exit codes."""
+
+import shutil
+import time
+
+import msgspec
+import pytest
+from doubles.installation import CONFIGURATION, Installation
+
+from vosd.base.ids import uuid7
+from vosd.cdr.record import CallRecord
+from vosd.testing.data.records import answered_call
+
+DAY_MS = 86_400_000
+
+
+@pytest.fixture
+def site(tmp_path, migrated) -> Installation:
+    shutil.copy(migrated, tmp_path / "vosd.db")
+    site = Installation(tmp_path)
+    kept = f"state_dir: {tmp_path}/var\nretention: {{calls: 60 days, ledger: 6 months}}\n"
+    site.config.write_text(CONFIGURATION.replace("$directory", str(tmp_path)) + kept)
+    (tmp_path / "var" / "journal").mkdir(parents=True)
+    at = time.time_ns() // 1_000_000 - 300 * DAY_MS
+    made = answered_call(0, customer_account="customer-1", vendor_account="vendor-1")
+    of_then = msgspec.json.encode(made).replace(made.call_id.encode(), uuid7(at, bytes(10)).encode())
+    record = msgspec.json.decode(of_then, type=CallRecord)
+    site.book([msgspec.structs.replace(record, started_at=at, answered_at=at + 4_000, ended_at=at + 64_000)])
+    return site
+
+
+def test_a_run_says_what_keeps_records_and_what_went(site):
+    held = site.vosd("retention", "run")
+    assert held.exit_code == 1
+    assert "kept all, although older than" in held.output
+    assert "no period is closed: vosd ledger close" in held.output
+    assert site.vosd("ledger", "close", "--until", "2026-01-01T00:00:00Z", "--force").exit_code == 0
+    until = time.strftime("%Y-%m-%dT00:00:00Z", time.gmtime(time.time_ns() // 10**9 - 20 * 86_400))
+    assert site.vosd("ledger", "close", "--until", until).exit_code == 0
+    trial = site.vosd("retention", "run", "--dry-run")
+    assert trial.exit_code == 0
+    assert "calls, kept 60 days: before 20" in trial.output
+    assert "would be dropped" in trial.output
+    assert "fee 0.012345, tax" not in trial.output
+    assert "cost 0.009876, fee 0.012345 USD" in trial.output
+    assert len(site.document("cdr", "list")) == 1
+    done = site.vosd("retention", "run", "--operator", "ann")
+    assert done.exit_code == 0
+    assert site.document("cdr", "list") == []
+    assert "ann" in site.vosd("retention", "history").output
+    assert "customer-1" in site.vosd("retention", "totals").output
+    assert site.document("retention", "totals", "--since", "2100-01-01") == []
+    assert "no records" in site.vosd("retention", "run").output
+    assert site.document("ledger", "verify", "--whole")["differences"] == []
+
+
+def test_without_retention_nothing_goes(site):
+    site.config.write_text(site.config.read_text().partition("retention:")[0])
+    assert "nothing is ever dropped" in site.vosd("retention", "run").output
+    assert "nothing was ever dropped" in site.vosd("retention", "history").output
+    assert "no calls were dropped" in site.vosd("retention", "totals").output
