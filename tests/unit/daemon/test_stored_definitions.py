@@ -6,8 +6,8 @@ from collections.abc import AsyncGenerator, Iterator, Sequence
 from pathlib import Path
 
 import pytest
-import structlog
 from doubles.forked_compiler import Subprocesses
+from doubles.kept_log import log_as_it_was
 from doubles.steps import begin_nothing
 from structlog.testing import capture_logs
 
@@ -87,8 +87,8 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     monkeypatch.setattr(bootstrap, "DEFINITIONS", site.definitions)
     monkeypatch.setattr(SeparateBooks, "start", begin_nothing)
     monkeypatch.setattr(rate_compilers, "subprocess", Subprocesses)
-    yield site
-    structlog.reset_defaults()  # a reload configures the log
+    with log_as_it_was():  # a reload configures the log
+        yield site
 
 
 def size_of(daemon: Daemon) -> int:

@@ -9,8 +9,8 @@ import json
 
 import msgspec
 import pytest
-import structlog
 from doubles.journals import crash_and_read, open_call, opened
+from doubles.kept_log import log_as_it_was
 
 from vosd.base.text import as_received, escaped, portable
 from vosd.cdr.columns import RECORD_COLUMNS, csv_row, json_object
@@ -70,9 +70,9 @@ def test_a_record_is_kept_in_quarantine_and_written_as_json_and_csv(tmp_path):
 def test_a_record_is_logged(to_terminal):
     stream = io.StringIO()
     stream.isatty = lambda: to_terminal
-    configure("info", stream)
-    call_line(answered_call(1, **ODD))
-    structlog.reset_defaults()
+    with log_as_it_was():
+        configure("info", stream)
+        call_line(answered_call(1, **ODD))
     stream.getvalue().encode()
     assert call_id(1) in stream.getvalue()
 

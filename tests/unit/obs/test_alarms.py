@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import structlog
+from doubles.kept_log import log_as_it_was
 
 from vosd.obs import log
 from vosd.obs.alarms import HISTORY_MAX, KINDS, PASSES_MS, SUBJECTS_MAX, WATCHED, Alarms, Change, Level
@@ -115,13 +116,12 @@ def test_every_bad_state_is_an_alarm_that_its_opposite_clears_with_the_same_fact
 @pytest.fixture
 def quiet_log():
     """A log that writes errors alone."""
-    before = structlog.get_config()
     written = io.StringIO()
-    log.configure("error", written)
-    log.events.taken()
-    yield written
-    log.events.taken()
-    structlog.configure(**before)
+    with log_as_it_was():
+        log.configure("error", written)
+        log.events.taken()
+        yield written
+        log.events.taken()
 
 
 def test_events_reach_the_alarms_whatever_the_level_of_the_log(quiet_log):

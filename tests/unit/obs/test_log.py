@@ -9,6 +9,7 @@ from decimal import Decimal
 import msgspec
 import pytest
 import structlog
+from doubles.kept_log import log_as_it_was
 
 from vosd.cdr.record import Attempt, CallRecord
 from vosd.obs.log import LogLimiter, call_line, configure
@@ -48,12 +49,8 @@ class Terminal(io.StringIO):
 
 @pytest.fixture(autouse=True)
 def logging_as_it_was() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    structlog.reset_defaults()
+    with log_as_it_was():
+        yield
 
 
 def lines(stream: io.StringIO) -> list[dict[str, object]]:
