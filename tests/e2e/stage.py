@@ -138,6 +138,7 @@ class Stage:
             lambda: not any(self.status()[name] for name in ("calls", "legs", "dialogs", "holds")),
             lambda: f"calls, legs, dialogs and holds at zero: {self.status()}",
             within_s=3.0,
+            looks=40,
         )
 
     def expect_timers_run_out(self) -> None:
