@@ -64,7 +64,7 @@ class MariaDbCopies:
     def take(self) -> None:
         """Copy every table."""
         self._ask(f"CREATE DATABASE {self._name}_copy")
-        for (table,) in self._ask("SHOW TABLES"):
+        for (table,) in self._tables():
             self._ask(f"CREATE TABLE {self._name}_copy.{table} LIKE {table}")
             self._ask(f"INSERT INTO {self._name}_copy.{table} SELECT * FROM {table}")
 
@@ -72,7 +72,7 @@ class MariaDbCopies:
         """Replace the content of every table in one transaction."""
         statements = [
             f"{verb} {self._name}.{table}{more}"
-            for (table,) in self._ask("SHOW TABLES")
+            for (table,) in self._tables()
             for verb, more in (("DELETE FROM", ""), ("INSERT INTO", f" SELECT * FROM {self._name}_copy.{table}"))
         ]
         self._ask("START TRANSACTION", *statements, "COMMIT")
@@ -80,6 +80,10 @@ class MariaDbCopies:
     def ask(self, statement: str) -> list[tuple[Any, ...]]:
         """Run a statement."""
         return self._ask(statement)
+
+    def _tables(self) -> list[tuple[Any, ...]]:
+        """Return the name of each table; views have no content of their own."""
+        return [(name,) for name, kind in self._ask("SHOW FULL TABLES") if kind == "BASE TABLE"]
 
     def _ask(self, *statements: str) -> list[tuple[Any, ...]]:
         connection = pymysql.connect(host="127.0.0.1", port=self._port, user="vosd", db=self._name, autocommit=True)
