@@ -112,8 +112,9 @@ def test_a_whole_life_is_told_to_the_service_manager(
         "lease",
         "bookkeeper",
         "switch",
+        "watch over destinations",
     ]
-    steps += ["late database", "definitions", "listeners", "control socket", "reloads"]
+    steps += ["late database", "definitions", "retention", "listeners", "control socket", "reloads"]
     told = [f"STATUS=starting {step}\nEXTEND_TIMEOUT_USEC=30000000" for step in steps]
     assert list(dict.fromkeys(started)) == [each for each in told if each in started]  # those that take long
     manager.wait_for("WATCHDOG=1")

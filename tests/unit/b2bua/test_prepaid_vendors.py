@@ -11,6 +11,7 @@ from doubles.successor import replace_node
 
 from vosd.billing.accounts import AccountType
 from vosd.billing.rates import AppliedRate
+from vosd.engine.calls.known import Known
 from vosd.engine.calls.saved import RequestSnapshot
 from vosd.testing.data.builders import account, applied_rate, catalogue, mapping_gateway, rate_group, rating_policy
 from vosd.testing.sockets.peer import ANSWER
@@ -217,8 +218,9 @@ def test_a_snapshot_of_a_version_with_one_hold_a_call_can_be_read_and_the_other_
     shortened["hold"] = shortened["hold"][:4]
     read = msgspec.convert(shortened, RequestSnapshot)
     assert (read.hold.advance_s, read.hold.lead_s, read.holds_of_vendors) == (0, 0, ())
-    request = read.restored(scene.exchange.switch.services)
-    read.occupy(request, scene.exchange.switch.services)
+    services = scene.exchange.switch.services
+    request = read.restored(Known.of(services.admission.catalogue))
+    read.occupy(request, services)
     assert [each.advance_s for each in request.hold.holds] == [60]
     request.give_back()
     scene.finish(call)
