@@ -228,7 +228,7 @@ def excess(limit: DestinationLimit, past: Past | None, used: Usage) -> Excess | 
         usual = f"{highest.talk_ms / _MINUTE_MS:.1f} minutes" if knows_usual else ""
         return Excess(f"{used.talk_ms / _MINUTE_MS:.1f} minutes", f"{allowed_ms / _MINUTE_MS:.1f}", usual)
     allowed = _allowed(limit.spend, limit.max_spend, limit.factor * highest.spend, past)
-    if allowed is not None and used.spend >= allowed:
+    if allowed is not None and used.spend and used.spend >= allowed:  # 0 may be the limit: then all money is above
         usual = format_amount(highest.spend) if knows_usual else ""
         return Excess(format_amount(used.spend), format_amount(allowed), usual)
     return None

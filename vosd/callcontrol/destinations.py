@@ -45,9 +45,12 @@ def is_watched(account: Account) -> bool:
 
 
 def destination_objection(account: Account, number: str, catalogue: Catalogue, live: LiveState) -> Refusal | None:
-    """Return why a call to ``number`` is refused: its class is blocked for the account, or for an agent above it."""
+    """Return why a call to ``number`` is refused: its class is blocked for the account, or for an agent above it.
+
+    Emergency numbers are not: a block is mostly set without anyone looking at it, and ``*`` has them all.
+    """
     destination = catalogue.destinations.of(number)
-    if destination is None:
+    if destination is None or number in catalogue.parameters.special_numbers.emergency:
         return None
     agents = catalogue.agents.get(account.id, ())
     for payer in (account, *agents):

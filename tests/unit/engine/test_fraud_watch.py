@@ -94,7 +94,8 @@ class Scene:
 
     def hang_up(self, use: DestinationUse) -> int:
         self.hung_up.append(use)
-        return use.running
+        count, use.running, use._answered_ms = use.running, 0, 0
+        return count
 
     async def put(self, overrides: Any, now: int) -> None:
         self.calls._ask()
@@ -195,7 +196,6 @@ async def test_a_block_for_a_time_expires_also_while_the_database_is_away():
     assert (scene.hung_up, scene.blocked) == ([use], ["acme/premium"])
     scene.live.blocks.set(Overrides(), scene.catalogue)
     assert scene.blocked == ["acme/premium"]
-    use.released(use._answered_ms)
     assert await scene.pass_minutes(3) == ["fraud_over"]
     assert (scene.blocked, scene.live.blocks.pending) == ([], {})
 
@@ -249,6 +249,68 @@ async def test_what_was_used_before_an_unblock_does_not_count_after_a_restart():
     after.answer()
     assert await after.pass_minutes(2.9) == []
     assert await after.pass_minutes(0.2) == ["fraud_suspected"]
+
+
+async def test_what_ended_before_the_start_is_forgiven_once_by_an_unblock():
+    scene = Scene(minutes=10, action=SpendAction.BLOCK)
+    scene.calls.stored.append((scene.clock.now().wall - 9 * 60_000, "449012", 7, "1"))
+    use = scene.answer()
+    assert await scene.pass_minutes(4) == ["fraud_suspected"]
+    use.released(use._answered_ms)
+    use.ended(4 * 60_000, Decimal(1))
+    (block,) = scene.live.blocks.destinations.values()
+    await scene.store.clear([block.key], "ann", scene.clock.now().wall)
+    await scene.blocks_changed()
+    assert await scene.pass_minutes(2) == ["fraud_over"]  # what ended before is read again
+    scene.answer()
+    assert await scene.pass_minutes(9) == []
+    assert await scene.pass_minutes(2) == ["fraud_suspected"]
+
+
+async def test_a_call_that_rang_when_its_class_was_blocked_is_hung_up_when_it_is_answered():
+    scene = Scene(minutes=5, action=SpendAction.HANG_UP)
+    use = scene.answer()
+    assert await scene.pass_minutes(6) == ["fraud_suspected", "calls_hung_up"]
+    scene.answer()
+    assert await scene.pass_minutes(0) == ["calls_hung_up"]
+    assert (scene.lines[0]["count"], scene.hung_up) == (1, [use] * 2)
+    assert await scene.pass_minutes(1) == []
+
+
+async def test_calls_that_run_go_on_where_an_operator_has_blocked_the_class():
+    scene, by_watch = Scene(minutes=5, action=SpendAction.HANG_UP), Scene(minutes=5, action=SpendAction.BLOCK)
+    by_watch.answer()
+    await by_watch.pass_minutes(6)
+    (block,) = by_watch.live.blocks.destinations.values()
+    scene.live.blocks.destinations[block.name] = msgspec.structs.replace(block, operator="ann")
+    scene.answer()
+    assert await scene.pass_minutes(60) == []
+    assert scene.hung_up == []
+
+
+async def test_a_limit_of_no_money_is_exceeded_by_money_alone_and_its_alarm_ends():
+    scene = Scene(spend=Decimal(0))
+    use = scene.answer()
+    assert await scene.pass_minutes(1) == []
+    use.released(use._answered_ms)
+    use.ended(60_000, Decimal("0.01"))
+    assert await scene.pass_minutes(1) == ["fraud_suspected"]
+    assert await scene.pass_minutes(60) == ["fraud_over"]
+
+
+async def test_a_block_that_is_cleared_while_it_is_stored_does_not_stay():
+    scene = Scene(minutes=5, action=SpendAction.BLOCK)
+    changed = scene.blocks_changed
+
+    async def cleared_before() -> None:
+        (block,) = scene.live.blocks.destinations.values()
+        await scene.store.clear([block.key], "ann", scene.clock.now().wall)
+        await changed()
+
+    scene.blocks_changed = cleared_before
+    scene.answer()
+    await scene.pass_minutes(6)
+    assert scene.blocked == []
 
 
 async def test_what_is_read_again_is_read_less_and_less_often():

@@ -143,6 +143,8 @@ class FraudWatch:
 
     def _judge(self, use: DestinationUse, now: Instant) -> None:
         limit = self._limit_of(use)
+        if limit is not None and limit.action is SpendAction.HANG_UP and use.running and self._is_blocked(use):
+            self._hang_up(use, "answered after the block")  # it rang then
         found = None if limit is None else excess(limit, use.past, use.used(now.mono))
         raised_in = self._raised.get(use)
         if limit is None or found is None:
@@ -165,7 +167,10 @@ class FraudWatch:
         self._switch.live.blocks.block(block)
         self._follow_blocks(now)
         if limit.action is SpendAction.HANG_UP:
-            _log.warning("calls_hung_up", **_facts(use), count=self._switch.hang_up(use), why=found)
+            self._hang_up(use, found)
+
+    def _hang_up(self, use: DestinationUse, why: str) -> None:
+        _log.warning("calls_hung_up", **_facts(use), count=self._switch.hang_up(use), why=why)
 
     def _follow_blocks(self, now: Instant) -> None:
         """Report blocks of this watch that are new, as after a start, and those that have ended."""
@@ -219,8 +224,8 @@ class FraudWatch:
         pending = self._switch.live.blocks.pending
         for name, block in [*pending.items()]:
             await self._store.put([block], self._clock.now().wall)
+            pending.pop(name, None)  # from here on the database decides: it may be cleared before it is read
             await self._switch.blocks_changed()
-            pending.pop(name, None)
 
     async def learn(self) -> None:
         """Read the past of active uses where it is not known for the present hour.
@@ -251,7 +256,9 @@ class FraudWatch:
         longest_ms = 1_000 * self._switch.catalogue.parameters.max_call_seconds
         for use in uses:
             if use.since >= hour:
-                span = Span(max(hour, await self._lifted_at(use)), use.since)
+                lifted_at = await self._lifted_at(use)
+                # What ended before a block that was lifted since then is forgiven in memory.
+                span = Span(max(hour, lifted_at) if lifted_at <= use.since else hour, use.since)
                 ended = by_class(await past.ended_in(account, span, destinations.digits, longest_ms), destinations)
                 use.before = ended.get((0, use.destination), NOTHING)
         for use in uses:
@@ -299,6 +306,10 @@ class FraudWatch:
 
     def _blocks(self) -> dict[str, Override]:
         return self._switch.live.blocks.destinations
+
+    def _is_blocked(self, use: DestinationUse) -> bool:
+        """Return whether this watch has blocked a class."""
+        return destination_name(use.account, use.destination) in self._blocked
 
     def _limit_of(self, use: DestinationUse) -> DestinationLimit | None:
         account: Account | None = self._switch.catalogue.accounts.get(use.account)
