@@ -129,6 +129,8 @@ class Poster:
         writer.write(head.encode() + body)
         await writer.drain()
         status, answered = _head(await reader.readuntil(b"\r\n\r\n"))
+        while 100 <= status < 200:  # it says that the answer will come (RFC 9110 section 15.2)
+            status, answered = _head(await reader.readuntil(b"\r\n\r\n"))
         length = answered.get("content-length", "")
         is_last = answered.get("connection", "").lower() == "close"
         if status == 204 and not is_last:

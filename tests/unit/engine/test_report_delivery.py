@@ -128,6 +128,24 @@ def _arguments() -> tuple[Any, Any, Any, Any]:
     return arrival, Journey(), CallRequest("192.0.2.1", 5060, 70, looped=False, at=at), None
 
 
+async def test_an_interim_answer_says_nothing_of_the_report():
+    answers = iter((b"503 Busy", b"200 OK"))
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n{}")
+        writer.write(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 %s\r\nContent-Length: 0\r\n\r\n" % next(answers))
+        writer.close()
+        await writer.wait_closed()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        host, port = server.sockets[0].getsockname()
+        sender = poster.Poster(poster.Target.of_url(f"http://{host}:{port}/"))
+        with pytest.raises(poster.UndeliveredError, match="status 503"):
+            await sender.post(b"{}", {})
+        assert await sender.post(b"{}", {}) == 200
+        sender.hang_up()
+
+
 @pytest.mark.parametrize("status", [400, 410, 422])
 async def test_a_refusal_is_final(desk, status):
     with ReportServer(secret=SECRET.encode()) as server, capture_logs() as logs:

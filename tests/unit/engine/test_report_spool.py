@@ -87,3 +87,20 @@ def test_a_directory_that_cannot_be_made_stops_no_start(tmp_path):
         files.tidy()
         files.done(report_of(1))
     assert [line["event"] for line in logs] == ["call_reports_unwritten"]
+
+
+def test_a_file_that_cannot_be_read_is_left_alone_and_the_others_are_read(tmp_path):
+    files = ReportSpool(tmp_path)
+    files.open()
+    files.add(report_of(1))
+    files.close()
+    (tmp_path / "reports-00000002.log").mkdir()  # no one may read it: it is no file
+    after = ReportSpool(tmp_path)
+    with capture_logs() as logs:
+        assert [each.number for each in after.open().reports] == [1]
+        after.add(report_of(2))
+        after.tidy()
+        after.close()
+        assert reopened(tmp_path) == [1, 2]
+    assert "call_reports_unwritten" in [line["event"] for line in logs]
+    assert (tmp_path / "reports-00000002.log").exists()

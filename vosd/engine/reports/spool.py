@@ -61,6 +61,8 @@ class ReportSpool:
         self._descriptor = -1
         self._files: list[_File] = []
         """The oldest first; the last one is written."""
+        self._last_file = 0
+        """Highest number of a file, also of one that cannot be read."""
         self._file_of: dict[int, _File] = {}
         """By number, of the reports that wait."""
         self._unwritten: dict[int, Report] = {}
@@ -80,7 +82,12 @@ class ReportSpool:
         try:
             self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             for path in sorted(self._directory.glob("reports-*.log"), key=_numbered):
-                content = path.read_bytes()
+                self._last_file = _numbered(path)
+                try:
+                    content = path.read_bytes()
+                except OSError as error:
+                    self._failed(error)  # it stays as it is: another start may read it
+                    continue
                 file = _File(path, len(content))
                 self._files.append(file)
                 for line in content.split(b"\n"):
@@ -190,7 +197,7 @@ class ReportSpool:
 
     def _begin_file(self) -> None:
         """Begin a new file; if that fails, the present one is continued."""
-        path = self._directory / f"reports-{_numbered(self._files[-1].path) + 1 if self._files else 1:08d}.log"
+        path = self._directory / f"reports-{self._last_file + 1:08d}.log"
         try:
             descriptor = os.open(path, _FLAGS, 0o600)
         except OSError as error:
@@ -199,6 +206,7 @@ class ReportSpool:
         if self._descriptor >= 0:
             os.close(self._descriptor)
         self._descriptor, self._is_torn = descriptor, False
+        self._last_file += 1
         self._files.append(_File(path, 0))
 
     def _remove_oldest(self) -> None:
