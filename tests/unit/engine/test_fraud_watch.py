@@ -275,6 +275,11 @@ async def test_a_call_that_rang_when_its_class_was_blocked_is_hung_up_when_it_is
     assert await scene.pass_minutes(0) == ["calls_hung_up"]
     assert (scene.lines[0]["count"], scene.hung_up) == (1, [use] * 2)
     assert await scene.pass_minutes(1) == []
+    (block,) = scene.live.blocks.destinations.values()
+    await scene.store.clear([block.key], "ann", scene.clock.now().wall)
+    await scene.blocks_changed()
+    scene.answer()
+    assert await scene.pass_minutes(1) == ["fraud_over"]
 
 
 async def test_calls_that_run_go_on_where_an_operator_has_blocked_the_class():
@@ -365,6 +370,16 @@ async def test_no_class_of_a_new_account_is_reported(days):
         scene.store_call(days, 1)
     scene.answer("satellite", "88162")
     assert await scene.pass_minutes(1) == []
+
+
+async def test_a_reload_that_makes_an_event_a_block_blocks_what_is_above_the_limit_already():
+    scene = Scene(minutes=5)
+    scene.answer()
+    assert await scene.pass_minutes(6) == ["fraud_suspected"]
+    scene.catalogue = Scene(minutes=5, action=SpendAction.BLOCK).catalogue
+    assert await scene.pass_minutes(1) == ["fraud_suspected"]
+    assert (scene.lines[0]["action"], scene.blocked) == ("block", ["acme/premium"])
+    assert await scene.pass_minutes(60) == []
 
 
 async def test_a_limit_that_a_reload_removes_ends_its_alarm():

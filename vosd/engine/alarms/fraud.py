@@ -95,6 +95,8 @@ class FraudWatch:
         """Uses with an alarm and no block, and the hour in which it was raised."""
         self._blocked: dict[str, Override] = {}
         """Blocks of this watch that are in force, by their names; each is an alarm."""
+        self._hung_up: set[DestinationUse] = set()
+        """Uses that it has blocked with ``hang up``, while the block is in force."""
         self._first_calls: dict[str, int] = {}
         self._began_at: dict[DestinationUse, int] = {}
         """When the past of a use was read first, monotonic milliseconds."""
@@ -143,7 +145,7 @@ class FraudWatch:
 
     def _judge(self, use: DestinationUse, now: Instant) -> None:
         limit = self._limit_of(use)
-        if limit is not None and limit.action is SpendAction.HANG_UP and use.running and self._is_blocked(use):
+        if use in self._hung_up and use.running:
             self._hang_up(use, "answered after the block")  # it rang then
         found = None if limit is None else excess(limit, use.past, use.used(now.mono))
         raised_in = self._raised.get(use)
@@ -152,12 +154,14 @@ class FraudWatch:
                 del self._raised[use]
                 _log.info(BACK[Event.FRAUD_SUSPECTED].value, **_facts(use), why="within the limit again")
             return
-        if raised_in is not None or destination_name(use.account, use.destination) in self._blocks():
+        if destination_name(use.account, use.destination) in self._blocks():
             return
         if limit.action is SpendAction.EVENT:
-            self._raised[use] = use.hour
-            _log.warning(Event.FRAUD_SUSPECTED.value, **_facts(use), action=limit.action.value, found=str(found))
+            if raised_in is None:
+                self._raised[use] = use.hour
+                _log.warning(Event.FRAUD_SUSPECTED.value, **_facts(use), action=limit.action.value, found=str(found))
             return
+        self._raised.pop(use, None)  # the limit may have been an event before a reload; the alarm is the block's now
         self._block(use, limit, str(found), now)
 
     def _block(self, use: DestinationUse, limit: DestinationLimit, found: str, now: Instant) -> None:
@@ -167,6 +171,7 @@ class FraudWatch:
         self._switch.live.blocks.block(block)
         self._follow_blocks(now)
         if limit.action is SpendAction.HANG_UP:
+            self._hung_up.add(use)
             self._hang_up(use, found)
 
     def _hang_up(self, use: DestinationUse, why: str) -> None:
@@ -188,6 +193,7 @@ class FraudWatch:
             use = self._switch.live.destinations.all.get((account, destination))
             if use is not None:
                 use.forgive(now.mono)
+                self._hung_up.discard(use)
             _log.info(BACK[Event.FRAUD_SUSPECTED].value, account=account, destination=destination, why=why)
         for name in present.keys() - self._blocked.keys():
             self._blocked[name] = present[name]
@@ -306,10 +312,6 @@ class FraudWatch:
 
     def _blocks(self) -> dict[str, Override]:
         return self._switch.live.blocks.destinations
-
-    def _is_blocked(self, use: DestinationUse) -> bool:
-        """Return whether this watch has blocked a class."""
-        return destination_name(use.account, use.destination) in self._blocked
 
     def _limit_of(self, use: DestinationUse) -> DestinationLimit | None:
         account: Account | None = self._switch.catalogue.accounts.get(use.account)
