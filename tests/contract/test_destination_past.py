@@ -3,6 +3,7 @@
 from decimal import Decimal
 
 from vosd.billing.destination_past import Span
+from vosd.callcontrol.admission import FREE_NUMBER
 from vosd.storage.books import SqlBooks
 from vosd.storage.destination_past import SqlDestinationPast
 from vosd.testing.data.records import STARTED, answered_call
@@ -26,6 +27,8 @@ async def test_answered_calls_are_added_up_by_span_and_first_digits(database):
             call(5, STARTED + 3, "449012345", customer_account="other"),
             call(6, STARTED + 4, "449012345", answered_at=None, fee=Decimal(0), tax=Decimal(0)),
             call(7, STARTED - 1, "44"),
+            call(8, STARTED + 5, "449012345", rate_group=FREE_NUMBER, fee=Decimal(0), tax=Decimal(0)),
+            call(9, STARTED + 6, "4420", rate_group=None),
         ]
     )
     past = SqlDestinationPast(database)
@@ -34,12 +37,12 @@ async def test_answered_calls_are_added_up_by_span_and_first_digits(database):
     assert found == {
         (0, "4490"): (1, 60_000, Decimal("0.30")),
         (1, "4490"): (2, 120_000, Decimal("0.60")),
-        (1, "4420"): (1, 60_000, Decimal("0.30")),
+        (1, "4420"): (2, 120_000, Decimal("0.60")),
     }
     assert await past.begun_in("acme", [], 4) == []
     assert await past.begun_in("idle", spans, 4) == []
     ended = await past.ended_in("acme", Span(STARTED + 60_006, STARTED + HOUR_MS), 2, 12 * HOUR_MS)
-    assert [(each.digits, each.usage.calls) for each in ended] == [("44", 2)]
+    assert [(each.digits, each.usage.calls) for each in ended] == [("44", 3)]
     assert await past.ended_in("acme", Span(STARTED + 60_006, STARTED + HOUR_MS), 2, 1_000) == []
     assert await past.first_call("acme") == STARTED - 1
     assert await past.first_call("idle") is None

@@ -25,6 +25,8 @@ _NO_NUMBER: Final = frozenset({"", "anonymous"})
 _FORWARDED: Final = frozenset({302, 404, 408, 480, 486, 487, 503})
 """Causes of a forwarding: at once, unknown, no answer, deflected, busy, deflected while ringing, not reachable (RFC
 4458 section 2). 380 is a service number that was translated (RFC 8119)."""
+_HISTORY_MAX: Final = 20
+"""Entries of History-Info that are looked at: a message may have thousands, and each takes time."""
 _VALUES_MAX: Final = 2
 """Of one header: there may be two identities, one sip and one tel (RFC 3325)."""
 
@@ -67,7 +69,9 @@ class InviteNumbers(msgspec.Struct):
         A Reason in History-Info is none: a proxy that tried another route leaves one, too.
         """
         request = self.request
-        return request.header("diversion") is not None or any(map(_is_forwarding, request.headers("history-info")))
+        if request.header("diversion") is not None:
+            return True
+        return any(map(_is_forwarding, request.headers("history-info")[:_HISTORY_MAX]))
 
     def portability(self) -> Portability:
         """Return what the Request-URI says about the portability of the called number."""

@@ -1,16 +1,18 @@
 """What calls to destinations have used in the past: sums of answered calls by the first digits of the called number.
 
-Every query is of one account and bounded in time; it reads the index over account and start.
+Calls to free numbers are left out, as they are while they run. Every query is of one account and bounded in time; it
+reads the index over account and start.
 """
 
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Integer, Row, Select, String, func, literal, select, type_coerce, union_all
+from sqlalchemy import ColumnElement, Integer, Row, Select, String, func, literal, or_, select, type_coerce, union_all
 
 from vosd.base.money import ZERO
 from vosd.billing.destination_past import PastUsage, Span
 from vosd.billing.destinations import Usage
+from vosd.callcontrol.admission import FREE_NUMBER
 from vosd.storage import schema
 from vosd.storage.database import Database
 from vosd.storage.types import Money
@@ -76,6 +78,7 @@ def _sums(account: str, place: int, span: Span, digits: int) -> Select[Any]:
             _cdr.started_at < span.end,
             _cdr.answered_at.is_not(None),
             _cdr.callee_billing.is_not(None),
+            or_(_cdr.rate_group.is_(None), _cdr.rate_group != FREE_NUMBER),
         )
         .group_by(first)
     )

@@ -135,3 +135,9 @@ def test_a_caller_that_everything_calls_anonymous_is():
 )
 def test_a_call_is_forwarded_by_a_diversion_or_by_a_cause_for_it_in_its_history(headers, is_forwarded):
     assert InviteNumbers(read(headers=headers)).is_forwarded() is is_forwarded
+
+
+@pytest.mark.parametrize(("before", "is_forwarded"), [(19, True), (20, False)])
+def test_of_a_long_history_the_first_entries_are_read(before, is_forwarded):
+    entries = ["<sip:4930@h>;index=1"] * before + ["<sip:4420@h;cause=302>;index=1.1"]
+    assert InviteNumbers(read(headers=f"History-Info: {', '.join(entries)}\r\n")).is_forwarded() is is_forwarded
