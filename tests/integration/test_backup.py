@@ -1,6 +1,7 @@
 """``vosd backup`` and ``vosd restore`` on SQLite and MariaDB, without a daemon: what they contain and refuse."""
 
 import asyncio
+import errno
 import json
 import shutil
 import sqlite3
@@ -227,6 +228,38 @@ def test_a_journal_is_restored_where_there_is_none_and_a_newer_one_stays(site, t
     shutil.rmtree(journal)
     assert site.document("restore", made["file"], "--replace")["state"] == "restored"
     assert (journal / "journal-00000001.kept").read_bytes() == b"\0" * 100
+
+
+def test_a_restore_of_the_journal_that_has_failed_is_begun_again(site, tmp_path, monkeypatch):
+    """A part of a journal is not taken for one that is newer than the backup's: calls that are not booked are in it."""
+    site.book(calls(1))
+    journal = site.directory / "var" / "journal"
+    journal.mkdir(parents=True)
+    files = [journal / f"journal-{number:08d}.log" for number in (1, 2, 3)]
+    for file in files:
+        file.write_bytes(file.name.encode())
+    made = site.document("backup", str(tmp_path / "one.zip"))
+    shutil.rmtree(journal)
+    extract = backup_file.BackupReader.extract
+
+    def fails_at(name: str):
+        def extracted(self, member, target, *show):
+            if member.endswith(name):
+                raise OSError(errno.ENOSPC, "No space left on device", str(target))
+            extract(self, member, target, *show)
+
+        return extracted
+
+    for file in files[1:]:
+        monkeypatch.setattr(backup_file.BackupReader, "extract", fails_at(file.name))
+        assert "No space left" in site.vosd("restore", made["file"], "--replace").output
+        assert not [*journal.glob("journal-*")]
+    monkeypatch.undo()
+    files[2].write_bytes(files[2].name.encode())  # killed while the files got their names
+
+    assert site.document("restore", made["file"], "--replace")["state"] == "restored"
+    assert [file.read_bytes() for file in files] == [file.name.encode() for file in files]
+    assert site.document("restore", made["file"], "--replace")["state"] == "kept"
 
 
 def test_a_damaged_backup_changes_nothing(site, elsewhere, tmp_path):

@@ -5,6 +5,7 @@ backup, and the next start books from it what the database lacks.
 """
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -20,6 +21,8 @@ from vosd.storage.database import Database
 from vosd.storage.migrate import migrate_async
 from vosd.storage.migrations import newest_revision, revisions
 
+DRAFT: Final = ".restoring"
+"""Directory in that of the journal, while the files of a journal are written."""
 _DIRECTORY_MODE: Final = 0o700
 
 
@@ -95,17 +98,32 @@ async def rows_now(url: str) -> dict[str, int]:
 def restore_state(backup: BackupReader, settings: Settings) -> str:
     """Write the journal and the other files of state, unless there is a journal; return what was done.
 
+    The files of the journal get their names when all of them are on the disk. One that has failed, or was killed, is
+    begun again.
+
     Raises:
         OSError: a file cannot be written.
     """
     names = backup.names(STATE)
-    if all_files(settings.state_dir / JOURNAL):
+    journal = settings.state_dir / JOURNAL
+    draft = journal / DRAFT
+    there = {f"{STATE}/{JOURNAL}/{path.name}" for path in all_files(journal)}
+    was_interrupted = draft.exists() and there <= set(names)
+    if there and not was_interrupted:
         return "kept"
+    shutil.rmtree(draft, ignore_errors=True)
     for name in names:
         path = settings.state_dir / name.removeprefix(f"{STATE}/")
+        if path.parent == journal:
+            path = draft / path.name
         _make_directory(path.parent)
         path.unlink(missing_ok=True)
         backup.extract(name, path)
+    if draft.exists():
+        for path in draft.iterdir():
+            path.replace(journal / path.name)
+        sync_directory(journal)
+        draft.rmdir()
     return "restored" if names else "none"
 
 
