@@ -230,6 +230,27 @@ def test_a_journal_is_restored_where_there_is_none_and_a_newer_one_stays(site, t
     assert (journal / "journal-00000001.kept").read_bytes() == b"\0" * 100
 
 
+@pytest.mark.parametrize(("suffix", "is_whole"), [("log", False), ("unbooked", False), ("kept", True)])
+def test_a_backup_fails_where_calls_were_booked_behind_it_and_their_file_is_gone(site, tmp_path, suffix, is_whole):
+    """With ``journal.keep_minutes: 0`` a file is removed when its calls are booked, also while it is being copied."""
+    journal = site.directory / "var" / "journal"
+    journal.mkdir(parents=True)
+    gone = journal / f"journal-00000002.{suffix}"
+    for file in (journal / "journal-00000001.log", gone):
+        file.write_bytes(b"")
+    add = backup_file.BackupWriter.add
+
+    def adds(self, name, source, *show):
+        gone.unlink(missing_ok=True)
+        add(self, name, source, *show)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(backup_file.BackupWriter, "add", adds)
+        result = site.vosd("backup", str(tmp_path / "one.zip"))
+    assert (result.exit_code == 0, (tmp_path / "one.zip").exists()) == (is_whole, is_whole), result.output
+    assert is_whole or "journal.keep_minutes" in result.output
+
+
 def test_a_restore_of_the_journal_that_has_failed_is_begun_again(site, tmp_path, monkeypatch):
     """A part of a journal is not taken for one that is newer than the backup's: calls that are not booked are in it."""
     site.book(calls(1))

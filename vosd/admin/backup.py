@@ -14,7 +14,7 @@ import msgspec
 from vosd import __version__
 from vosd.admin.backup_file import BackupError, BackupWriter, Manifest, check_room, written
 from vosd.cdr.columns import iso_utc
-from vosd.engine.journal.files import all_files, opened
+from vosd.engine.journal.files import IN_USE, UNBOOKED, all_files, opened
 from vosd.engine.journal.quarantine import DIRECTORY as QUARANTINE
 from vosd.engine.settings import Settings
 from vosd.storage.copies import rows, sqlite, target
@@ -140,9 +140,11 @@ class _Copy:
         self.made_at = self._now()
         for path in all_files(self._state_dir / JOURNAL):
             file = opened(path)  # it may have another name by now
-            if file is not None:
-                with file:
-                    self._writer.add(f"{STATE}/{JOURNAL}/{Path(file.name).name}", file)
+            if file is None:
+                _check_was_old(path)
+                continue
+            with file:
+                self._writer.add(f"{STATE}/{JOURNAL}/{Path(file.name).name}", file)
         refused = sorted((self._state_dir / QUARANTINE).glob("*.json"))
         for path in (*refused, *sorted(self._state_dir.glob("*.json"))):
             try:
@@ -150,6 +152,20 @@ class _Copy:
                     self._writer.add(f"{STATE}/{path.relative_to(self._state_dir).as_posix()}", small)
             except FileNotFoundError:
                 continue  # a refused call was booked meanwhile
+
+
+def _check_was_old(path: Path) -> None:
+    """Check that a file of the journal that is gone was booked before the copy of the database was settled.
+
+    Raises:
+        BackupError: its calls may be in neither of the two.
+    """
+    if path.suffix in {IN_USE, UNBOOKED}:
+        message = (
+            f"{path} was removed while the journal was copied, and the backup might lack its calls: try again, and keep"
+            " booked files with journal.keep_minutes and journal.keep_files"
+        )
+        raise BackupError(message)
 
 
 def _add_configuration(writer: BackupWriter, files: ConfigurationFiles) -> list[str]:

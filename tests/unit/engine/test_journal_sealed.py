@@ -96,6 +96,21 @@ async def test_a_file_with_a_copy_is_not_read(directory):
     assert known(read(directory)) != expected, "the copy is not that of a file of another size"
 
 
+async def test_a_copy_of_a_file_that_was_damaged_since_is_used_once(directory):
+    """The next start but one knows of the damage, and keeps the file for the operator."""
+    journal = opened(directory, segment_bytes=SEGMENT)
+    fill(journal, 120)
+    await journal.sealing.seal()
+    (oldest, *_) = listed(directory, IN_USE)
+    oldest.write_bytes(b"\xff" * oldest.stat().st_size)
+    again = opened(directory)
+    await again.waiting.read_back(1_000)
+    assert again.waiting.on_disk == 0
+    assert len(again.waiting) > 0
+    remains = new_journal(directory).open()
+    assert oldest.stem in {path.stem for path in remains.damaged}
+
+
 async def test_a_damaged_copy_is_not_used(directory):
     journal = opened(directory, segment_bytes=SEGMENT)
     fill(journal, 120)

@@ -15,7 +15,7 @@ import structlog
 from vosd.cdr.record import CallRecord
 from vosd.engine.journal.ends import ID_BYTES, split
 from vosd.engine.journal.entries import KIND_ENDED, ended_of, id_bytes, id_text
-from vosd.engine.journal.files import Files
+from vosd.engine.journal.files import ENDS, Files
 from vosd.engine.journal.frames import Damage, Fault, Frame, FrameReader
 from vosd.obs.events import Event
 
@@ -199,6 +199,8 @@ class Backlog:
             number=len(self._wanted),
             do="vosd spool check FILE; restart vosd to close them by what else is known",
         )
+        for number in set(self._wanted.values()):  # the next start reads the file, and sees that it is damaged
+            self._files.in_use(number).with_suffix(ENDS).unlink(missing_ok=True)
         self._count -= len(self._wanted)
         self.lost += len(self._wanted)
         self._wanted.clear()
