@@ -11,10 +11,15 @@ from doubles.installation import Installation
 
 from vosd.cdr.corrections import Amounts, Change, Correction
 from vosd.cdr.record import CUSTOMER
+from vosd.cdr.retention import Kind, Plan
 from vosd.storage.books import SqlBooks
+from vosd.storage.checkpoints import SqlCheckpoints
 from vosd.storage.corrections import SqlCorrections
+from vosd.storage.daily_totals import SqlDailyTotals
 from vosd.storage.database import Database
 from vosd.storage.dividing import divide
+from vosd.storage.drop_history import Drops, Terms
+from vosd.storage.dropped import DivisionRuns
 from vosd.storage.export import SqlExport
 from vosd.storage.migrate import migrate_async
 from vosd.storage.months import KEPT
@@ -22,6 +27,7 @@ from vosd.storage.partitions import TABLES, PartitionRefused, is_partitioned, pa
 from vosd.storage.payments import SqlPayments
 from vosd.storage.ports import CallFilter, EntryKind, Payment
 from vosd.storage.queries import SqlQueries
+from vosd.storage.retention import SqlRetention
 from vosd.storage.verify import verify_ledger
 from vosd.testing.data.records import STARTED, answered_call, call_id
 
@@ -102,6 +108,35 @@ async def test_all_that_is_booked_meanwhile_is_there_and_an_interrupted_division
     assert (await verify_ledger(database)).differences == ()
     pages = [row async for page in SqlExport(database).pages(0, 10**9, ["call_id"]) for row in page]
     assert len(pages) == len({row[0] for row in pages}) == len(await all_calls(database))
+
+
+async def test_nothing_is_dropped_meanwhile_since_what_is_copied_would_come_back(database):
+    store, until = SqlRetention(database), NOW - 86_400_000
+    await SqlCheckpoints(database).close(until, "ann", None, NOW)
+    plan = Plan(Kind.CALLS, until, until, ())
+
+    async def drop() -> None:
+        await store.begin(plan)
+        await drop_some()
+
+    async def drop_some() -> None:
+        drops = Drops(Kind.CALLS, Terms(until, NOW, "ann"), lambda: NOW, is_trial=False)
+        async for _ in store.drop_calls(plan, until, drops):
+            pass
+
+    before = len(await all_calls(database))
+    async with aclosing(divide(database, NOW, rows_at_once=7)) as steps:
+        await anext(steps)
+        for attempt in (drop, drop_some):
+            with pytest.raises(DivisionRuns, match="vosd migrate --partition"):
+                await attempt()
+    assert len(await all_calls(database)) == before
+    async for _ in divide(database, NOW):
+        pass
+    await drop()
+    assert await all_calls(database) == []
+    lines = await SqlDailyTotals(database).lines("2000", "2100", by_month=True)
+    assert sum(line.calls for line in lines) == before
 
 
 async def test_the_tables_are_those_of_a_new_database(database, mariadb_server):

@@ -14,6 +14,7 @@ from sqlalchemy import Select, bindparam, delete, func, insert, inspect, select,
 from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.database import Database
+from vosd.storage.dropped import wait_for_drops
 from vosd.storage.months import AHEAD, KEPT, Month, from_now, month_of
 from vosd.storage.partitions import TABLES, PartitionRefused, bound, impatient, is_partitioned, last_bound
 from vosd.storage.rows import CALL_KIND
@@ -27,10 +28,6 @@ MONTHS_MAX: Final = 120
 
 _COPY: Final = "_by_month"
 _OLD: Final = "_undivided"
-_FROM_CDR: Final = "divide_cdr"
-"""Name of the number up to which ``cdr.export_seq`` is copied again."""
-_FROM_ENTRY: Final = "divide_entry"
-"""Name of the number up to which ``ledger_entry.id`` is searched for calls that leave charges and no CDR."""
 _BY_CALL: Final = tuple(table for table in TABLES if table != schema.ledger_entry.name)
 _MONTH: Final = (
     "GREATEST(1, EXTRACT(YEAR_MONTH FROM TIMESTAMP'1970-01-01 00:00:00'"
@@ -95,18 +92,19 @@ async def _prepare(database: Database, now: int) -> None:
         if left:
             message = f"{', '.join(left)} of an earlier division: drop them when you do not need them"
             raise PartitionRefused(message)
-        if await _mark(connection, _FROM_CDR) is not None:
+        if await _mark(connection, schema.DIVIDE_CDR) is not None:
             return
         months = await _months(connection, now)
         for table in TABLES:
             await connection.exec_driver_sql(f"DROP TABLE IF EXISTS {table}{_COPY}")
             await connection.exec_driver_sql(f"CREATE TABLE {table}{_COPY} LIKE {table}")
             await connection.exec_driver_sql(f"ALTER TABLE {table}{_COPY} {_shape(table, months)}")
-        commits = await connection.scalar(_value(schema.COMMITS))
+        commits = await connection.scalar(_value(schema.COMMITS).with_for_update())
+        await wait_for_drops(connection)
         newest = await connection.scalar(select(func.max(schema.ledger_entry.c.id))) or 0
         marks: list[dict[str, Any]] = [
-            {"name": _FROM_CDR, "value": commits},
-            {"name": _FROM_ENTRY, "value": newest},
+            {"name": schema.DIVIDE_CDR, "value": commits},
+            {"name": schema.DIVIDE_ENTRY, "value": newest},
         ]
         await connection.execute(insert(schema.counter), marks)
 
@@ -182,19 +180,19 @@ async def _catch_up(database: Database, rows_at_once: int) -> int:
     """Copy the next calls again that were booked or corrected behind the mark; return how many entries and calls."""
     cdr, entry = schema.cdr.c, schema.ledger_entry.c
     async with database.writing(unhurried=True) as connection:
-        mark = await _mark(connection, _FROM_CDR) or 0
+        mark = await _mark(connection, schema.DIVIDE_CDR) or 0
         numbered = select(cdr.export_seq, cdr.call_id).where(cdr.export_seq > mark).order_by(cdr.export_seq)
         calls = (await connection.execute(numbered.limit(rows_at_once))).all()
         await _copy_again(connection, _BY_CALL, [row.call_id for row in calls])
         if calls:
-            await _set_mark(connection, _FROM_CDR, calls[-1].export_seq)
-        mark = await _mark(connection, _FROM_ENTRY) or 0
+            await _set_mark(connection, schema.DIVIDE_CDR, calls[-1].export_seq)
+        mark = await _mark(connection, schema.DIVIDE_ENTRY) or 0
         newer = select(entry.id, entry.kind, entry.call_id, entry.reference).where(entry.id > mark).order_by(entry.id)
         entries = (await connection.execute(newer.limit(rows_at_once))).all()
         without_cdr = {call_in(row.reference) for row in entries if row.kind == CALL_KIND and row.call_id is None}
         await _copy_again(connection, [schema.cdr_charge.name], [call for call in without_cdr if call is not None])
         if entries:
-            await _set_mark(connection, _FROM_ENTRY, entries[-1].id)
+            await _set_mark(connection, schema.DIVIDE_ENTRY, entries[-1].id)
     return max(len(calls), len(entries), await _copy_entries(database, rows_at_once))
 
 
@@ -218,7 +216,7 @@ async def _exchange(database: Database, rows_at_once: int) -> None:
         async with database.writing(unhurried=True) as connection, impatient(connection):
             await connection.exec_driver_sql(f"RENAME TABLE {', '.join(renamed)}")
         counter = schema.counter
-        await holding.execute(delete(counter).where(counter.c.name.in_([_FROM_CDR, _FROM_ENTRY])))
+        await holding.execute(delete(counter).where(counter.c.name.in_([schema.DIVIDE_CDR, schema.DIVIDE_ENTRY])))
 
 
 def _columns(table: str) -> str:

@@ -15,7 +15,7 @@ from vosd.cdr.retention import Kind
 from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.database import Database
-from vosd.storage.dropped import began
+from vosd.storage.dropped import began, hold_off_division
 
 _table: Final = schema.retention_drop
 LISTED_AT_MOST: Final = 1_000
@@ -71,12 +71,17 @@ class Drops:
 
     @asynccontextmanager
     async def step(self, database: Database) -> AsyncGenerator[AsyncConnection, None]:
-        """Yield a transaction in which some records are dropped; at its end they are written down in it."""
+        """Yield a transaction in which some records are dropped; at its end they are written down in it.
+
+        Raises:
+            DivisionRuns: the tables are being divided.
+        """
         if self.is_trial:
             async with database.reading() as connection:
                 yield connection
             return
         async with database.writing() as connection:
+            await hold_off_division(connection, self.kind)
             yield connection
             for month in sorted(self._changed):
                 await self._write(connection, month)
