@@ -245,6 +245,35 @@ def test_a_switch_that_starts_without_room_for_the_reserve_takes_no_call_until_t
     assert not journal.is_overfull
 
 
+def test_a_start_on_a_nearly_full_disk_has_room_for_the_ends_of_the_calls_that_go_on(directory, disk, logged):
+    journal = opened(directory, segment_bytes=3_000, keep=KeepSettings())
+    for index in range(10):
+        journal.ended(answered_call(index))
+        journal.flush()
+        journal.booked([call_id(index)])
+    journal.answered(open_call(20))
+    (directory / "reserve").unlink()
+    kept = [name for name in files_of(directory) if name.endswith(".kept")]
+    nearly = RESERVE_BYTES // 2
+    full = disk(nearly)
+    real = full.posix_fallocate
+
+    def freed(*arguments: int) -> None:
+        full.room = nearly if (directory / kept[1]).exists() else nearly + RESERVE_BYTES
+        real(*arguments)
+
+    output_module.os.posix_fallocate = freed
+    again = new_journal(directory, keep=KeepSettings())
+    for call in again.open().open_calls.values():
+        again.resumed(call)
+    again.settle()
+    assert [line["file"] for line in logged if line["event"] == "journal_kept_file_removed"] == kept[:2]
+    full.room = 0
+    again.ended(answered_call(20))
+    again.flush()
+    assert call_id(20) in crash_and_read(directory).unbooked
+
+
 def test_on_a_full_disk_the_files_of_the_earlier_run_stay(directory, disk):
     first = opened(directory, reserve_bytes=1)
     first.ended(answered_call(1))

@@ -147,15 +147,16 @@ class Output:
     # -- files --------------------------------------------------------------------------------------------------
 
     def open(self, number: int) -> None:
-        """Begin with the file of this number, and allocate the reserve.
+        """Begin with the file of this number, and allocate the reserve, removing booked files if room is needed.
+
+        The calls of the earlier run go on: without the reserve, their ends would wait in memory for room.
 
         Raises:
             OSError: the file cannot be made.
         """
         self._follow(self._files.create(number), number)
-        try:
-            self._allocate_reserve()
-        except OSError as error:
+        error = self._obtain_reserve()
+        if error is not None:
             self._state = _State.RESERVE
             _log.error(
                 Event.JOURNAL_RESERVE_MISSING, error=str(error), means="no call is taken", do="make room in state_dir"
@@ -177,12 +178,8 @@ class Output:
     def recover(self) -> bool:
         """Allocate a new reserve and begin a new file, removing booked files if room is needed; return success."""
         try:
-            while not self._has_reserve:
-                try:
-                    self._allocate_reserve()
-                except OSError:
-                    if not self._release_rest() and not self._files.give_up_oldest():
-                        return False
+            if self._obtain_reserve() is not None:
+                return False
             disk = os.statvfs(self.descriptor)
             if disk.f_bavail * disk.f_frsize < self._reserve_bytes // 16:
                 return False  # the new file would be full at once
@@ -206,6 +203,16 @@ class Output:
 
     def _follow(self, descriptor: int, number: int) -> None:
         self.descriptor, self.number, self._end = descriptor, number, 0
+
+    def _obtain_reserve(self) -> OSError | None:
+        """Allocate the reserve if there is none, removing what may be removed for it; return what prevents it."""
+        while not self._has_reserve:
+            try:
+                self._allocate_reserve()
+            except OSError as error:
+                if not self._release_rest() and not self._files.give_up_oldest():
+                    return error
+        return None
 
     def _allocate_reserve(self) -> None:
         path = self._files.reserve
