@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 from vosd.base.clock import Instant
 from vosd.engine.journal import Journal, Remains, replay, sealing
 from vosd.engine.journal.entries import id_bytes
-from vosd.engine.journal.files import DAMAGED, ENDS, IN_USE, UNBOOKED, listed
+from vosd.engine.journal.files import DAMAGED, DRAFT, ENDS, IN_USE, UNBOOKED, listed
 from vosd.engine.journal.frames import framed
 from vosd.engine.journal.replay import read_segments
 from vosd.testing.data.records import answered_call, call_id
@@ -153,8 +153,10 @@ async def test_files_of_an_earlier_run_get_copies_too_and_those_without_a_file_a
     journal = opened(directory, segment_bytes=SEGMENT)
     fill(journal, 60)
     (directory / f"journal-00000099{ENDS}").write_bytes(b"")
+    (directory / f"journal-00000001{DRAFT}").write_bytes(b"cut off by a kill")
     again = opened(directory, segment_bytes=SEGMENT)
     assert listed(directory, UNBOOKED)
+    assert not [*directory.glob(f"*{DRAFT}")]
     await again.sealing.seal()
     assert {path.stem for path in directory.glob(f"*{ENDS}")} == {path.stem for path in listed(directory, UNBOOKED)}
     third = new_journal(directory)

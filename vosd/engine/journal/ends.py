@@ -18,7 +18,7 @@ import structlog
 from vosd.base.money import ZERO
 from vosd.cdr.record import Posting
 from vosd.engine.journal.entries import KIND_BOOKED, KIND_ENDED, KIND_QUARANTINED, is_known, postings_in, settled_by
-from vosd.engine.journal.files import ENDS
+from vosd.engine.journal.files import DRAFT, ENDS
 from vosd.engine.journal.frames import Damage, frames_in
 
 ID_BYTES: Final = 16
@@ -128,7 +128,7 @@ def write_ends(file: Path, ends: Ends) -> None:
         OSError: there is none now.
     """
     payload = _encode(ends)
-    draft = file.with_suffix(".draft")
+    draft = file.with_suffix(DRAFT)
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     with os.fdopen(descriptor, "wb") as written:
         written.write(crc32(payload).to_bytes(_SUM_BYTES, "big") + payload)

@@ -20,6 +20,8 @@ KEPT: Final = ".kept"
 DAMAGED: Final = ".damaged"
 ENDS: Final = ".ends"
 """Of a copy of what a start needs of the file in use of that number (``ends.py``)."""
+DRAFT: Final = ".draft"
+"""Of such a copy that is being written."""
 _SMALLEST_SHARE: Final = 64
 """However small a file is, it counts for this share of a full one, so that their number is limited."""
 _STEM: Final = "journal-" + "[0-9]" * 8
@@ -109,6 +111,11 @@ class Files:
         """Remove the copy of a file's ends if the file is out of use by now."""
         if not self.in_use(numbered(path)).exists():
             path.with_suffix(ENDS).unlink(missing_ok=True)
+
+    def remove_drafts(self) -> None:
+        """Remove what a process has left that was killed while it wrote a copy of ends."""
+        for path in self.directory.glob(f"{_STEM}{DRAFT}"):
+            path.unlink()
 
     def leave_unbooked(self, path: Path) -> Path:
         """Keep of a file of an earlier run only the ended calls that are not booked; return its new path."""

@@ -122,6 +122,7 @@ class Journal(Counting):
         self._left_behind, remains = earlier or self.read_earlier()
         with usable(self._directory):
             self._damaged = {numbered(segment) for segment in remains.damaged}
+            self._files.remove_drafts()
             self._files.prune()
             self._output.open(self._files.next_number())
             self._first = self._output.number
