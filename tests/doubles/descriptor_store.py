@@ -1,11 +1,12 @@
 """systemd's store of file descriptors: keeps copies of a daemon's sockets, and hands them to the next process."""
 
 import os
-import select
 import socket
 import threading
 from pathlib import Path
 from typing import Final, Self
+
+from vosd.testing.sockets.waiting import readable
 
 _MESSAGE_MAX: Final = 4096
 _MOST: Final = 16
@@ -46,7 +47,7 @@ class DescriptorStore:
 
     def _serve(self) -> None:
         while not self._is_over.is_set():
-            for ready in select.select([self._notified, self._asked], [], [], _LOOK_S)[0]:
+            for ready in readable([self._notified, self._asked], _LOOK_S):
                 if ready is self._notified:
                     self._note(*socket.recv_fds(self._notified, _MESSAGE_MAX, _MOST)[:2])
                 else:

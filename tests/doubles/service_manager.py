@@ -1,10 +1,11 @@
 """systemd's end of the notify socket, for tests on machines where systemd is not process 1."""
 
 import asyncio
-import select
 import socket
 import time
 from typing import Final
+
+from vosd.testing.sockets.waiting import readable
 
 _PATIENCE_S: Final = 60.0
 _MESSAGE_MAX: Final = 4096
@@ -42,7 +43,7 @@ class ServiceManager:
         until = time.monotonic() + _PATIENCE_S
         while not messages or assignment not in messages[-1]:
             left = until - time.monotonic()
-            if left < 0 or not select.select([self._socket], [], [], left)[0]:
+            if left < 0 or not readable([self._socket], left):
                 message = f"{assignment!r} did not come; heard {messages}"
                 raise TimeoutError(message)
             messages.append(self._socket.recv(_MESSAGE_MAX).decode())

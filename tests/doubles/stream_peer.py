@@ -4,7 +4,6 @@ Cuts the stream into messages by itself, on purpose: a fault of ``vosd.sip.wire.
 fault in its tester.
 """
 
-import select
 import socket
 import ssl
 import time
@@ -13,6 +12,7 @@ from typing import Final
 
 from vosd.testing.sockets.loopback import Endpoint
 from vosd.testing.sockets.peer import Message, Peer
+from vosd.testing.sockets.waiting import readable
 
 _PATIENCE_S: Final = 15.0
 _BACKLOG: Final = 16
@@ -128,8 +128,7 @@ class StreamPeer(Peer):
     def _take_in(self, within_s: float) -> None:
         """Wait for the next connection or bytes."""
         lines = {line.sock: line for line in self._lines.values() if not line.is_closed}
-        readable, _, _ = select.select([self._listening, *lines], [], [], within_s)
-        for sock in readable:
+        for sock in readable([self._listening, *lines], within_s):
             if sock is self._listening:
                 self._accept()
             else:

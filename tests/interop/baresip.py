@@ -6,7 +6,6 @@ what a call should be like; that stands in the tests.
 
 import json
 import re
-import select
 import socket
 import time
 from collections import deque
@@ -20,6 +19,7 @@ from doubles.home import Namespace
 
 from vosd.testing.sockets.loopback import Endpoint
 from vosd.testing.sockets.peer import Message
+from vosd.testing.sockets.waiting import readable
 
 from .program import PeerError, Program
 
@@ -234,8 +234,7 @@ class Baresip(Program):
     def _read(self, within_s: float) -> None:
         """Take what comes on the control connection: netstrings of JSON."""
         assert self._control is not None, "a telephone is switched on before it is used"
-        readable, _, _ = select.select([self._control], [], [], max(within_s, 0))
-        if not readable:
+        if not readable([self._control], within_s):
             return
         data = self._control.recv(65_535)
         if not data:

@@ -5,7 +5,6 @@ customer and a vendor that need nothing installed. It reads and writes SIP by it
 ``vosd.sip`` must not hide behind the same fault in its tester.
 """
 
-import select
 import socket
 import time
 from collections import Counter, deque
@@ -16,6 +15,7 @@ from typing import Final, Self
 
 from vosd.base.errors import VosError
 from vosd.testing.sockets.loopback import Endpoint
+from vosd.testing.sockets.waiting import readable
 
 OFFER: Final = (
     "v=0\r\no=- 1 1 IN IP4 192.0.2.10\r\ns=-\r\nc=IN IP4 192.0.2.10\r\nt=0 0\r\n"
@@ -124,8 +124,7 @@ class Peer:
         self._socket.sendto(raw, to)
 
     def _receive(self, within_s: float) -> Message | None:
-        readable, _, _ = select.select([self._socket], [], [], within_s)
-        if not readable:
+        if not readable([self._socket], within_s):
             return None
         data, source = self._socket.recvfrom(65_535)
         return Message(data, Endpoint(*source))
