@@ -23,9 +23,9 @@ INDEXED = {"cdr_sip_in": "sip_call_id_in", "cdr_sip_out": "sip_call_id_out"}
 OF_CALL = (
     "export_seq", "node", "started_at", "ringing_at", "answered_at", "acknowledged_at", "vendor_answered_at",
     "ended_at", "mapping_gateway", "routing_gateway", "caller_in", "callee_in", "caller_out", "callee_out",
-    "callee_billing", "routing_number", "source_address", "destination_address", "codec", "pdd_ms", "hold_time_ms",
-    "hold_time_s", "hangup_source", "end_reason", "sip_code", "q850_cause", "reason_text", "customer_account",
-    "currency", "billed_seconds",
+    "callee_billing", "forward_prefix", "routing_number", "source_address", "destination_address", "codec", "pdd_ms",
+    "hold_time_ms", "hold_time_s", "hangup_source", "end_reason", "sip_code", "q850_cause", "reason_text",
+    "customer_account", "currency", "billed_seconds",
 )  # fmt: skip
 OF_VENDOR = ("vendor_account", "vendor_currency", "vendor_billed_seconds")
 AGENTS = 3

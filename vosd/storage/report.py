@@ -9,9 +9,9 @@ AGENTS: Final = 3
 _OF_CALL: Final = (
     "call_id", "export_seq", "node", "started_at", "ringing_at", "answered_at", "acknowledged_at", "vendor_answered_at",
     "ended_at", "mapping_gateway", "routing_gateway", "caller_in", "callee_in", "caller_out", "callee_out",
-    "callee_billing", "routing_number", "source_address", "destination_address", "codec", "pdd_ms", "hold_time_ms",
-    "hold_time_s", "hangup_source", "end_reason", "sip_code", "q850_cause", "reason_text", "customer_account",
-    "currency", "billed_seconds", "fee", "tax", "rate_group", "rate_prefix", "rate_area",
+    "callee_billing", "forward_prefix", "routing_number", "source_address", "destination_address", "codec", "pdd_ms",
+    "hold_time_ms", "hold_time_s", "hangup_source", "end_reason", "sip_code", "q850_cause", "reason_text",
+    "customer_account", "currency", "billed_seconds", "fee", "tax", "rate_group", "rate_prefix", "rate_area",
 )  # fmt: skip
 _OF_AGENT: Final = {
     "account": "account of the agent of level {level}",
