@@ -20,12 +20,10 @@ from vosd.engine.settings import CdrSettings
 from vosd.storage.database import Database
 from vosd.storage.migrate import migrate
 from vosd.storage.separate_books import SeparateBooks
-from vosd.testing.data.builders import applied_rate
 from vosd.testing.data.records import answered_call
 from vosd.testing.process.mariadb import DURABLE, MariaDb
 
-AT_ONCE = 100
-SELL, BUY = applied_rate("0.60"), applied_rate("0.30")
+from .backlog import AT_ONCE, BUY, SELL, write_backlog
 
 
 def resident_mb() -> float:
@@ -96,18 +94,7 @@ async def outage(directory: Path, server: MariaDb, url: str, calls: int, rate: i
 
 async def restart(directory: Path, calls: int) -> None:
     """Measure a start that finds the journal of such an outage."""
-    journal = Journal(directory / "journal")
-    journal.open()
-    journal.settle()
-    for index in range(calls):
-        record = answered_call(index)
-        journal.answered(OpenCall(record, SELL, BUY, index))
-        journal.ended(record)
-        journal.waiting.leave_on_disk(record.call_id)
-        if index % AT_ONCE == 0:
-            journal.flush()
-    await journal.sealing.seal()
-    journal.close()
+    await write_backlog(directory / "journal", calls)
     before, began = resident_mb(), time.perf_counter()
     again = Journal(directory / "journal")
     remains = again.open()

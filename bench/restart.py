@@ -13,15 +13,12 @@ import time
 from datetime import datetime
 from pathlib import Path
 
-from vosd.callcontrol.bookkeeping import OpenCall
 from vosd.engine.clock import SystemClock
-from vosd.engine.journal import Journal
 from vosd.engine.journal.files import IN_USE, listed, numbered
-from vosd.testing.data.builders import applied_rate
-from vosd.testing.data.records import answered_call
 from vosd.testing.sockets.loopback import Endpoint
 from vosd.testing.sockets.peer import OutgoingCall, Peer, UnexpectedError
 
+from .backlog import write_backlog
 from .load import caller, vendor
 from .process import cpu_of, family_cpu_of
 from .targets import SWITCH, Target, on_mariadb
@@ -31,10 +28,8 @@ HELD_MS = 600_000
 PROBE = Endpoint("127.0.0.1", 15_204)
 PATIENCE_S = 0.2
 SETTLED_S = 15
-AT_ONCE = 100
 BEFORE = 1_000
 """The files of the switch get so much higher numbers, so that those of the backlog are older."""
-SELL, BUY = applied_rate("0.60"), applied_rate("0.30")
 
 
 def leave_backlog(directory: Path, calls: int) -> None:
@@ -42,26 +37,9 @@ def leave_backlog(directory: Path, calls: int) -> None:
     for path in reversed(listed(directory, IN_USE)):
         path.rename(path.with_name(f"journal-{numbered(path) + BEFORE:08d}{IN_USE}"))
     aside = directory.parent / "backlog"
-    asyncio.run(_write_backlog(aside, calls))
+    asyncio.run(write_backlog(aside, calls))
     for path in aside.glob("journal-*"):
         path.rename(directory / path.name)
-
-
-async def _write_backlog(directory: Path, calls: int) -> None:
-    journal = Journal(directory)
-    journal.open()
-    journal.settle()
-    for index in range(calls):
-        record = answered_call(index)
-        journal.answered(OpenCall(record, SELL, BUY, index))
-        journal.ended(record)
-        journal.waiting.leave_on_disk(record.call_id)
-        if index % AT_ONCE == 0:
-            journal.flush()
-            await asyncio.sleep(0)
-    journal.flush()
-    await journal.sealing.seal()
-    journal.close()
 
 
 def hold(target: Target, calls: int) -> int:
