@@ -22,6 +22,7 @@ from vosd.sip.headers.cseq import COMMON_METHODS
 from vosd.sip.headers.name_addr import tag_of
 from vosd.sip.headers.via import branch_of
 from vosd.sip.owners import ClientOwner
+from vosd.sip.transaction.bye_to_user import ByeToUser
 from vosd.sip.transaction.client import Client
 from vosd.sip.transaction.finished import Unacknowledged
 from vosd.sip.transaction.invite_client import InviteClient
@@ -134,8 +135,11 @@ class ClientCore:
         transaction.acknowledge(Datagram(peer, ack) if answers is None else ProvenAck.of(peer, ack, answers))
 
     def send_bye(self, dialog: Dialog, headers: str, now: Instant) -> Client:
-        """Send a BYE; its response is ignored."""
-        return self.send_request(dialog, "BYE", self._agent_header + headers, b"", None, now)
+        """Send a BYE; its response is ignored. Over a connection of a registered user it waits for the next one."""
+        headers = self._agent_header + headers
+        if dialog.user and self._store.reliable[dialog.peer.flow] and not dialog.routes:
+            return self._send_bye_to_user(dialog, headers, now)
+        return self.send_request(dialog, "BYE", headers, b"", None, now)
 
     def end_left_over(self, dialog: Dialog, invite_sequence: int, headers: str, now: Instant) -> Client:
         """Release a dialog of an earlier run, return its BYE; if the INVITE was ours, its 2xx may still need an ACK."""
@@ -256,6 +260,13 @@ class ClientCore:
         self._store.out.append(ack)
         self._store.finished.keep(key, ack, self._store.timers.transaction_ms, now)
         self.send_bye(dialog, "", now)
+
+    def _send_bye_to_user(self, dialog: Dialog, headers: str, now: Instant) -> Client:
+        answers, draft = dialog.answers, None
+        if answers is not None:
+            draft = RequestDraft(dialog, "BYE", headers, b"", is_proven=answers.are_wanted)
+        key, data, spare = self._write(dialog, "BYE", headers, b"")
+        return ByeToUser(self._store, key, dialog.peer, data, now, spare, draft, dialog.user, dialog.target)
 
     # -- writing ------------------------------------------------------------------------------------------------
 

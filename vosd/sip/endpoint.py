@@ -97,6 +97,7 @@ class Endpoint:
         self.forget = self._dialogs.forget
         self.peer_moved = self._dialogs.peer_moved
         self.connected_again = self._dialogs.connected_again
+        self.registered_again = self._dialogs.registered_again
 
     # -- in -----------------------------------------------------------------------------------------------------
 

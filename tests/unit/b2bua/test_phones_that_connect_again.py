@@ -92,3 +92,43 @@ def test_a_call_of_another_process_follows_as_well(tmp_path):
     register(scene, AGAIN)
     assert scene.finish(call).routing_gateway == NUMBER
     assert at_home.only_call.is_over
+
+
+def lose_connection(scene):
+    """Nothing is sent to where the phone was; the switch is told."""
+    scene.wire.hide(HOME, AGAIN)
+    exchange = scene.exchange
+    assert exchange.endpoint.transport_failed(Peer(0, *SEEN), exchange.clock.now()) == []
+
+
+def test_a_phone_that_is_not_back_yet_learns_of_the_hang_up_when_it_is(tmp_path):
+    """Its connection has ended with the process, and the caller hangs up before it has registered again."""
+    scene = KilledScene(tmp_path, content(), listeners=OVER_TCP)
+    call, at_home = connected(scene)
+    scene.wire.run_for(2_000)
+    scene.kill()
+    scene.wire.run_for(1_000)
+    scene.wire.hide(HOME, AGAIN)
+    call.hang_up()
+    scene.wire.run_until(lambda: call.is_over)
+    lose_connection(scene)
+    scene.wire.run_for(60_000)
+    assert not at_home.only_call.is_over
+    register(scene, AGAIN)
+    assert scene.close().end_reason == "Normal"
+    assert at_home.only_call.is_over
+
+
+def test_a_leg_that_is_hung_up_at_a_start_waits_for_its_phone_as_well(tmp_path):
+    scene = KilledScene(tmp_path, content(), listeners=OVER_TCP)
+    call, at_home = connected(scene)
+    scene.wire.run_for(2_000)
+    scene.wire.hide(HOME, AGAIN)
+    call.hang_up()
+    scene.wire.run_until(lambda: call.is_over)
+    scene.kill()
+    scene.wire.run_for(1_000)
+    lose_connection(scene)
+    assert not at_home.only_call.is_over
+    register(scene, AGAIN)
+    scene.wire.run_until(lambda: at_home.only_call.is_over)

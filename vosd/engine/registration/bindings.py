@@ -86,11 +86,13 @@ class CallsOfUsers(NamedTuple):
 
     moved: Callable[[str, Peer, Peer, str], None]
     """Called when NAT changes an address: with the name, old and new address and the Contact."""
-    connected_again: Callable[[str, Peer, str, Collection[Peer]], None]
+    connected_again: Callable[[str, Peer, str, Collection[Peer], Instant], None]
     """Called when a user has a new connection: with the name, the connection, the Contact, and all its addresses."""
+    registered_again: Callable[[str, Peer, Instant], None]
+    """Called when a user registers again over what seems to be the same connection: with the name and its address."""
 
 
-NO_CALLS: Final = CallsOfUsers(lambda *_: None, lambda *_: None)
+NO_CALLS: Final = CallsOfUsers(lambda *_: None, lambda *_: None, lambda *_: None)
 """Of a switch without calls to registered users."""
 
 
@@ -276,6 +278,8 @@ class Registrations(Counting):
                 writer.put(name, binding, earlier)
                 if earlier is None or earlier.peer != binding.peer:
                     self._let_calls_follow(name, earlier, binding, after)
+                elif self._flows.reliable[binding.peer.flow]:
+                    self._calls.registered_again(name, binding.peer, writer.clock.now())
         for slot in was:
             writer.drop(name, slot)
         self._replace(name, user, after)
@@ -301,7 +305,8 @@ class Registrations(Counting):
         if earlier is not None:
             self._calls.moved(name, earlier.peer, binding.peer, binding.contact)
         if self._flows.reliable[binding.peer.flow]:
-            self._calls.connected_again(name, binding.peer, binding.contact, [each.peer for each in after])
+            peers = [each.peer for each in after]
+            self._calls.connected_again(name, binding.peer, binding.contact, peers, self._writer.clock.now())
 
     def _replace(self, name: str, user: _User, after: Bindings) -> None:
         """Replace bindings: the table, the index of addresses, the timer."""

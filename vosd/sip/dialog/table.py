@@ -74,14 +74,24 @@ class DialogTable:
                 self.follow(tag, dialog)
                 owner.moved()
 
-    def connected_again(self, user: str, after: Peer, contact: str, elsewhere: Collection[Peer]) -> None:
+    def connected_again(
+        self, user: str, after: Peer, contact: str, elsewhere: Collection[Peer], now: Instant
+    ) -> None:
         """Send requests of a user's dialogs to a new connection, where the one before is gone for the same Contact.
 
-        Where the user is registered at present (``elsewhere``) is another device of his.
+        So is the BYE of a call that has ended meanwhile. Where the user is registered at present (``elsewhere``) is
+        another device of his.
         """
+        for bye in tuple(self._store.byes_to_users.get(user, ())):
+            bye.registered(after, contact, elsewhere, now)
         for before in tuple(self._behind_nat.get(user, ())):
             if before.flow == after.flow and before != after and before not in elsewhere:
                 self.peer_moved(user, before, after, contact)
+
+    def registered_again(self, user: str, peer: Peer, now: Instant) -> None:
+        """Send BYEs that wait for a connection: a user has registered again from the same address and port."""
+        for bye in tuple(self._store.byes_to_users.get(user, ())):
+            bye.back_at(peer, now)
 
     def forget(self, tag: str, now: Instant) -> None:
         """Remove a dialog from the table; a BYE that crosses ours is still answered."""

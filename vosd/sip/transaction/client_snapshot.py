@@ -9,6 +9,7 @@ from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.dialog.snapshot import AnsweredChallenge, DialogSnapshot, PeerSnapshot, text_of
 from vosd.sip.draft import InviteDraft, RequestDraft
 from vosd.sip.flows import Flows
+from vosd.sip.transaction.bye_to_user import ByeToUser
 from vosd.sip.transaction.client import Client
 from vosd.sip.transaction.invite_client import InviteClient
 from vosd.sip.transaction.snapshot import RetrySnapshot, TimerSnapshot
@@ -148,21 +149,28 @@ class ClientSnapshot(msgspec.Struct, frozen=True, array_like=True, tag="client")
     retry: RetrySnapshot
     spare: PeerSnapshot | None
     draft: RequestDraftSnapshot | None
+    to_user: tuple[str, bytes, int] | None = None
+    """Of a ``ByeToUser``: the user, the Contact, and until when it waits. Its connection ends with the process."""
 
     @classmethod
     def of(cls, client: Client, flows: Flows) -> "ClientSnapshot":
         """Describe a transaction; its owner refers to it."""
+        retry, to_user = RetrySnapshot.of(client._retry, client._store, flows), None
+        if isinstance(client, ByeToUser):
+            retry = retry.waiting_until(client.until)
+            to_user = client.user, encode(client.contact), client.until
         return cls(
             encode(client._key),
             client._state,
-            RetrySnapshot.of(client._retry, client._store, flows),
+            retry,
             None if client._spare is None else PeerSnapshot.of(client._spare, flows),
             None if client.draft is None else RequestDraftSnapshot.of(client.draft, flows),
+            to_user,
         )
 
     def restored(self, restoration: "Restoration") -> Client:
         """Return the transaction, which has no owner yet."""
-        client = Client.__new__(Client)
+        client = Client.__new__(Client) if self.to_user is None else _waiting_bye(*self.to_user, restoration)
         client._store = restoration.store
         client._key = text_of(self.key)
         client._state = self.state
@@ -226,6 +234,14 @@ class InviteClientSnapshot(msgspec.Struct, frozen=True, array_like=True, tag="in
         if self.is_live:
             restoration.store.clients[client._key] = client
         return client
+
+
+def _waiting_bye(user: str, contact: bytes, until: int, restoration: "Restoration") -> ByeToUser:
+    bye = ByeToUser.__new__(ByeToUser)
+    bye._store = restoration.store
+    bye.user, bye.contact, bye.until, bye.is_waiting = user, text_of(contact), until, True
+    bye.enter()
+    return bye
 
 
 def request_snapshot(client: Client | InviteClient, flows: Flows) -> ClientSnapshot | InviteClientSnapshot:

@@ -101,6 +101,12 @@ class Retry(Timer[TimerOwner]):
         self._schedule = ()
         self._wait(self._ceiling_ms, owner, now)
 
+    def wait_until(self, owner: Sender, at_ms: int, now: Instant) -> None:
+        """Send nothing more; the time is over at ``at_ms`` of the monotonic clock."""
+        self.stop(owner)
+        self.ends_at = at_ms
+        self._wait(at_ms - now.mono, owner, now)
+
     def stop(self, owner: Sender) -> None:
         """Stop: the message is answered."""
         if self.bucket is not None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from vosd.base.wheel import Timer
+from vosd.base.wheel import TICK_MS, Timer
 from vosd.sip.dialog.snapshot import PeerSnapshot, text_of
 from vosd.sip.flows import Flows
 from vosd.sip.transaction.retry import Retry
@@ -58,6 +58,10 @@ class RetrySnapshot(msgspec.Struct, frozen=True, array_like=True):
             retry.ends_at,
             TimerSnapshot.of(retry, store),
         )
+
+    def waiting_until(self, at_ms: int) -> "RetrySnapshot":
+        """Return it without retransmissions, and with another end, in milliseconds of the monotonic clock."""
+        return msgspec.structs.replace(self, ends_at=at_ms, timer=TimerSnapshot(-(-at_ms // TICK_MS), 0))
 
     def restored(self, owner: Sender, restoration: "Restoration") -> Retry:
         """Go on with the retransmissions; nothing is sent at once."""

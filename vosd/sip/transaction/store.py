@@ -13,6 +13,7 @@ from vosd.sip.transaction.refused import RecentRefusals
 from vosd.sip.wire.compose import Datagram, Peer
 
 if TYPE_CHECKING:
+    from vosd.sip.transaction.bye_to_user import ByeToUser
     from vosd.sip.transaction.client import Client
     from vosd.sip.transaction.invite_client import InviteClient
     from vosd.sip.transaction.invite_server import InviteServer
@@ -45,6 +46,7 @@ class TransactionStore:
     """Live transactions by key, finished ones, timers, and the datagrams to send."""
 
     __slots__ = (
+        "byes_to_users",
         "clients",
         "finished",
         "merging",
@@ -69,6 +71,8 @@ class TransactionStore:
         """By peer, what waits for a response over a connection."""
         self.unreachable: dict[Peer, int] = {}
         """Peers that accepted no connection, and until when none is tried, in monotonic milliseconds."""
+        self.byes_to_users: dict[str, dict[ByeToUser, None]] = {}
+        """BYEs without a final response that a registered user gets over a connection, by the user."""
         self.merging: set[str] = set()
         """INVITEs in progress, by what all copies of one have in common (RFC 3261 section 8.2.2.2)."""
         self.out: list[Datagram] = []

@@ -1,0 +1,169 @@
+"""A BYE to a registered user over a connection that is lost: it waits until the user has registered again."""
+
+import msgspec
+import pytest
+
+from vosd.base.nat import Nat
+from vosd.sip.dialog.dialog import Dialog
+from vosd.sip.endpoint_snapshot import EndpointSnapshot
+from vosd.sip.events import NoResponse
+from vosd.sip.flows import Listener
+from vosd.sip.transaction.bye_to_user import MOST_OF_A_USER, WAIT_MS
+from vosd.sip.wire.compose import Peer
+from vosd.testing.virtual.probe import LISTENER, Probe, reply
+
+LISTENERS = (LISTENER, Listener("192.0.2.1", 5060, "tcp"), Listener("192.0.2.1", 5061, "tls"))
+TCP, TLS = 1, 2
+USER, CONTACT = "1001", "sip:1001@192.168.1.20:5060;transport=tcp"
+SEEN, AGAIN = Peer(TCP, "203.0.113.9", 40_000), Peer(TCP, "203.0.113.9", 41_000)
+
+
+class Unclaimed:
+    """Receives the failures of requests without an owner."""
+
+    def response_came(self, _event):
+        """Do nothing."""
+
+    def no_response(self, _event):
+        """Do nothing."""
+
+
+@pytest.fixture
+def probe() -> Probe:
+    probe = Probe(listeners=LISTENERS)
+    probe.endpoint.set_unclaimed_owner(Unclaimed())
+    return probe
+
+
+def dialog_with(probe: Probe, *, user: str = USER, contact: str = CONTACT, routes: tuple[str, ...] = ()) -> Dialog:
+    return Dialog(
+        "in@home", "<sip:us>;tag=ours", "ours", "<sip:1001@home>;tag=theirs", "theirs", contact, routes, 1, 1, SEEN,
+        probe.endpoint.flows.next_hop, None, Nat.AUTO, not routes, user,
+    )  # fmt: skip
+
+
+def hung_up(probe: Probe) -> None:
+    """Send a BYE to a user whose connection is gone."""
+    probe.endpoint.client.send_bye(dialog_with(probe), "", probe.now)
+    assert probe.titles() == ["BYE"]
+    assert probe.fail(SEEN) == []
+
+
+def register(probe: Probe, at: Peer = AGAIN, contact: str = CONTACT, elsewhere: tuple[Peer, ...] = ()) -> list[Peer]:
+    """Let the user register; return where BYEs were sent to."""
+    probe.endpoint.connected_again(USER, at, contact, (at, *elsewhere), probe.now)
+    return [each.peer for each in probe.sent()]
+
+
+def is_empty(probe: Probe) -> bool:
+    store = probe.endpoint.store
+    return not (store.clients or store.streams or store.byes_to_users or len(store.wheel) - store.finished.timers)
+
+
+def test_it_is_sent_over_the_next_connection_of_the_device(probe):
+    hung_up(probe)
+    assert probe.advance(120_000) == []
+    assert register(probe) == [AGAIN]
+    first, second = [each.data for each in probe.log]
+    assert first == second
+    probe.receive(reply(probe.log[-1], 200), AGAIN)
+    assert is_empty(probe)
+
+
+def test_it_is_sent_over_a_connection_that_opens_before_the_old_one_is_known_to_be_gone(probe):
+    """A connection to an address behind NAT is tried for seconds."""
+    probe.endpoint.client.send_bye(dialog_with(probe), "", probe.now)
+    probe.sent()
+    assert register(probe) == [AGAIN]
+    assert probe.fail(SEEN) == []
+    assert probe.sent() == []
+
+
+def test_it_is_sent_again_from_the_same_port(probe):
+    hung_up(probe)
+    probe.endpoint.registered_again(USER, SEEN, probe.now)
+    assert [each.peer for each in probe.sent()] == [SEEN]
+    probe.endpoint.registered_again(USER, SEEN, probe.now)
+    assert probe.sent() == []
+
+
+def test_the_port_of_a_connection_in_the_contact_may_change(probe):
+    hung_up(probe)
+    assert register(probe, contact="<sip:1001@192.168.1.20:41234;transport=tcp>") == [AGAIN]
+
+
+@pytest.mark.parametrize(
+    ("at", "contact"),
+    [(AGAIN, "<sip:1001@192.168.1.21:5060>"), (AGAIN._replace(flow=TLS), CONTACT), (AGAIN, "nonsense")],
+    ids=["another device", "another transport", "no address"],
+)
+def test_another_device_does_not_get_it(probe, at, contact):
+    hung_up(probe)
+    assert register(probe, at, contact) == []
+
+
+def test_a_connection_that_is_open_is_not_left(probe):
+    probe.endpoint.client.send_bye(dialog_with(probe), "", probe.now)
+    probe.sent()
+    assert register(probe, elsewhere=(SEEN,)) == []
+
+
+def test_it_is_given_up_after_a_bounded_time(probe):
+    hung_up(probe)
+    assert probe.advance(WAIT_MS - 1) == []
+    [event] = probe.advance(1)
+    assert isinstance(event, NoResponse)
+    assert is_empty(probe)
+    assert register(probe) == []
+
+
+def test_it_is_given_up_where_the_next_connection_does_not_answer(probe):
+    hung_up(probe)
+    register(probe)
+    [event] = probe.advance(32_000)
+    assert isinstance(event, NoResponse)
+    assert is_empty(probe)
+
+
+def test_it_waits_again_where_the_next_connection_is_lost_and_no_longer_than_before(probe):
+    hung_up(probe)
+    probe.advance(WAIT_MS - 10_000)
+    register(probe)
+    assert probe.fail(AGAIN) == []
+    assert len(probe.advance(10_000)) == 1
+    assert is_empty(probe)
+
+
+def test_a_user_has_only_so_many_that_wait(probe):
+    for _ in range(MOST_OF_A_USER + 8):
+        probe.endpoint.client.send_bye(dialog_with(probe), "", probe.now)
+    assert len(probe.fail(SEEN)) == 8
+    assert len(register(probe)) == (MOST_OF_A_USER + 8) + MOST_OF_A_USER
+
+
+@pytest.mark.parametrize(
+    "terms", [{"user": ""}, {"routes": ("<sip:proxy@203.0.113.9;transport=tcp;lr>",)}], ids=["trunk", "proxy"]
+)
+def test_only_that_to_a_registered_user_waits(probe, terms):
+    probe.endpoint.client.send_bye(dialog_with(probe, **terms), "", probe.now)
+    peer = probe.sent()[0].peer
+    assert len(probe.fail(peer)) == 1
+    assert is_empty(probe)
+
+
+def test_another_process_goes_on_to_wait(probe):
+    """Connections end with a process: what was sent and not answered is sent again."""
+    probe.endpoint.client.send_bye(dialog_with(probe), "", probe.now)
+    [sent] = probe.sent()
+    kept = msgspec.msgpack.encode(EndpointSnapshot.of(probe.endpoint))
+    after = Probe(listeners=LISTENERS)
+    after.endpoint.set_unclaimed_owner(Unclaimed())
+    snapshot = msgspec.msgpack.decode(kept, type=EndpointSnapshot)
+    snapshot.restored(after.endpoint, lambda _gateway: None).finish()
+    assert after.advance(100_000) == []
+    assert register(after) == [AGAIN]
+    assert after.log[-1].data == sent.data
+    assert len(after.advance(WAIT_MS)) == 1
+    assert is_empty(after)
+
+

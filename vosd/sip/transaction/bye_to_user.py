@@ -1,0 +1,119 @@
+"""A BYE to a registered user over a connection: where that is lost, it waits for the user's next one.
+
+A phone behind NAT is reached over a connection that it has opened, and over no other. After a restart of the switch or of
+the phone's router it learns of the end of its call when it registers again.
+"""
+
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Final
+
+from vosd.base.clock import Instant
+from vosd.sip.events import NoResponse, ResponseArrived
+from vosd.sip.flows import hop_of
+from vosd.sip.transaction.client import Client
+from vosd.sip.transaction.retry import OF_REQUEST, Retry
+from vosd.sip.transaction.store import TransactionStore
+from vosd.sip.wire.compose import Peer
+from vosd.sip.wire.message import Response
+
+if TYPE_CHECKING:
+    from vosd.sip.draft import RequestDraft
+
+WAIT_MS: Final = 300_000
+"""How long a BYE waits at most, counted from when it was sent first: phones register again within minutes."""
+MOST_OF_A_USER: Final = 32
+"""BYEs of one user that wait; more of them fail at once."""
+
+
+class ByeToUser(Client):
+    """A BYE of ours without a final response, to a user who has registered over the same transport."""
+
+    __slots__ = ("contact", "is_waiting", "until", "user")
+
+    def __init__(
+        self,
+        store: TransactionStore,
+        key: str,
+        peer: Peer,
+        data: bytes,
+        now: Instant,
+        spare: Peer | None,
+        draft: "RequestDraft | None",
+        user: str,
+        contact: str,
+    ) -> None:
+        """``contact`` is the URI of the device that has the call."""
+        self.user = user
+        self.contact = contact
+        self.until = now.mono + WAIT_MS
+        """When it waits no longer, in milliseconds of the monotonic clock."""
+        self.is_waiting = False
+        """Whether there is no connection."""
+        super().__init__(store, key, peer, data, None, now, spare, draft)
+
+    def begin(
+        self, key: str, peer: Peer, data: bytes, now: Instant, spare: Peer | None, draft: "RequestDraft | None"
+    ) -> None:
+        """Send the BYE, the first time or after a challenge."""
+        self.is_waiting = False
+        self.enter()
+        super().begin(key, peer, data, now, spare, draft)
+
+    def enter(self) -> None:
+        """Let it be found by its user."""
+        self._store.byes_to_users.setdefault(self.user, {})[self] = None
+
+    def response_came(self, response: Response, now: Instant) -> ResponseArrived | None:
+        """Take a response, as every client transaction does."""
+        event = super().response_came(response, now)
+        if self.is_over:
+            self._leave()
+        return event
+
+    def forget(self) -> None:
+        """End the transaction without a response."""
+        super().forget()
+        self._leave()
+
+    def transport_failed(self, now: Instant) -> NoResponse | None:
+        """Send the BYE to the other address, or wait for another connection of the user."""
+        is_late = now.mono >= self.until or len(self._store.byes_to_users[self.user]) > MOST_OF_A_USER
+        if self._spare is not None or is_late:
+            return super().transport_failed(now)
+        self.is_waiting = True
+        self._retry.wait_until(self, self.until, now)
+        return None
+
+    def registered(self, peer: Peer, contact: str, elsewhere: Collection[Peer], now: Instant) -> None:
+        """Send it over another connection of the user, which has registered there with that Contact.
+
+        The port is not compared: devices name the port of their connection. Unless the connection is lost, one at which
+        the user is registered (``elsewhere``) is left alone: the other is that of another device.
+        """
+        before = self._retry.sent.peer
+        ours, theirs = hop_of(self.contact), hop_of(contact)
+        if peer.flow != before.flow or ours is None or theirs is None or ours.host != theirs.host:
+            return
+        if self.is_waiting or (peer != before and before not in elsewhere):
+            self._send_to(peer, now)
+
+    def back_at(self, peer: Peer, now: Instant) -> None:
+        """Send it again where the user has registered over a connection from the same address and port."""
+        if self.is_waiting and peer == self._retry.sent.peer:
+            self._send_to(peer, now)
+
+    def _send_to(self, peer: Peer, now: Instant) -> None:
+        self.is_waiting = False
+        self._retry.stop(self)
+        self._retry = Retry(self._store, self, peer, self._retry.sent.data, OF_REQUEST, now)
+
+    def _given_up(self, now: Instant) -> NoResponse | None:
+        self._leave()
+        return super()._given_up(now)
+
+    def _leave(self) -> None:
+        waiting = self._store.byes_to_users.get(self.user)
+        if waiting is not None:
+            waiting.pop(self, None)
+            if not waiting:
+                del self._store.byes_to_users[self.user]
