@@ -13,6 +13,7 @@ from vosd.engine.journal import Journal, Remains, replay, sealing
 from vosd.engine.journal.entries import id_bytes
 from vosd.engine.journal.files import DAMAGED, DRAFT, ENDS, IN_USE, UNBOOKED, listed
 from vosd.engine.journal.frames import framed
+from vosd.engine.journal.released import LATE_MS
 from vosd.engine.journal.replay import read_segments
 from vosd.testing.data.records import answered_call, call_id
 
@@ -190,3 +191,20 @@ async def test_a_file_of_unbooked_calls_with_records_of_another_version_is_kept_
     journal.booked([record.call_id for record in await journal.waiting.read_back(8)])
     assert [path.stem for path in listed(directory, DAMAGED)] == [left.stem]
     assert not listed(directory, UNBOOKED)
+
+
+async def test_a_file_is_read_whole_for_as_long_as_its_ends_may_be_in_doubt(directory):
+    """A leg over TCP is asked again for 32 s; with a copy of the ends alone it would be forgotten after the first file."""
+    at_s = 1_000.0
+    journal = opened(directory, segment_bytes=SEGMENT)
+    journal.sealing._clock_s = lambda: at_s
+    fill(journal, 40)
+    at_s += sealing.LATER_S - 1
+    fill(journal, 40, first=100)
+    assert sealing.LATER_S > LATE_MS / 1_000
+    await journal.sealing.seal(sealing.LATER_S)
+    assert not [*directory.glob(f"*{ENDS}")]
+    at_s += 1
+    early = journal.sealing.due(sealing.LATER_S)
+    assert early
+    assert early[-1] < journal.sealing.due()[-1]

@@ -5,8 +5,10 @@ use by then. It is read in a thread, a small part at a time, so that running cal
 """
 
 import asyncio
+import math
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Final
@@ -15,11 +17,13 @@ import structlog
 
 from vosd.engine.journal.ends import EndsBeingRead, Unsealable, read_ends, write_ends
 from vosd.engine.journal.files import ENDS, IN_USE, Files
+from vosd.engine.journal.released import LATE_MS
 from vosd.engine.journal.unbooked import UnbookedCalls
 
-LATER_S: Final = 5.0
-"""How long after the beginning of a file the older ones are looked at. Calls of the last second before a kill are still
-to be read whole: their gateways are released again."""
+LATER_S: Final = LATE_MS / 1_000 + 1.0
+"""How long after the beginning of a file the one before it is looked at. Ended calls whose legs the next start may have to
+release again, and the mark of time behind them, are still to be read whole.
+"""
 RECORDS_AT_ONCE: Final = 100
 """About a millisecond."""
 PAUSE_S: Final = 0.005
@@ -30,31 +34,36 @@ _log = structlog.get_logger()
 class Sealing:
     """The files of one journal that have such a copy, and the one task that writes it."""
 
-    def __init__(self, files: Files, waiting: UnbookedCalls) -> None:
+    def __init__(self, files: Files, waiting: UnbookedCalls, clock_s: Callable[[], float] = time.monotonic) -> None:
         self._files = files
         self._waiting = waiting
-        self._whole: set[int] = set()
-        """Files that begin with all that older ones have of running calls."""
+        self._clock_s = clock_s
+        self._whole: dict[int, float] = {}
+        """Files that begin with all that older ones have of running calls, and when they were begun."""
         self._given_up: set[int] = set()
         self._has_begun = asyncio.Event()
 
     def begun(self, number: int) -> None:
         """Note that everything of older files but ended calls is in this one."""
         oldest = self._waiting.oldest_file or number
-        self._whole = {each for each in self._whole if each >= oldest} | {number}
+        self._whole = {each: at for each, at in self._whole.items() if each >= oldest}
+        self._whole[number] = self._clock_s()
         self._has_begun.set()
 
-    def due(self) -> list[int]:
-        """Return the files that are to be read, the oldest first.
+    def due(self, later_s: float = 0.0) -> list[int]:
+        """Return the files that are to be read, the oldest first: those that were replaced ``later_s`` ago, or earlier.
 
         None behind a file in use that cannot be sealed: a start reads everything behind that whole.
         """
+        until = self._clock_s() - later_s
         last = max(self._whole, default=0)
         due: list[int] = []
         for number in self._waiting.behind_the_oldest():
             path = self._files.in_use(number)
             is_given_up = number in self._given_up
-            if number >= last or (path.suffix == IN_USE and (is_given_up or number + 1 not in self._whole)):
+            if number >= last:
+                break
+            if path.suffix == IN_USE and (is_given_up or self._whole.get(number + 1, math.inf) > until):
                 break
             if not is_given_up and not path.with_suffix(ENDS).exists():
                 due.append(number)
@@ -66,12 +75,12 @@ class Sealing:
             await self._has_begun.wait()
             self._has_begun.clear()
             await asyncio.sleep(LATER_S)
-            await self.seal()
+            await self.seal(LATER_S)
 
-    async def seal(self) -> None:
+    async def seal(self, later_s: float = 0.0) -> None:
         """Write what is due now."""
         loop = asyncio.get_running_loop()
-        while due := self.due():
+        while due := self.due(later_s):
             number = due[0]
             path, found = self._files.in_use(number), EndsBeingRead()
             try:
