@@ -103,5 +103,5 @@ def test_a_class_that_an_account_suddenly_uses_is_blocked_for_it_until_an_operat
         assert (ended["end_reason"], ended["hold_time_s"]) == ("Administrative", 361)
         assert (not_allowed["end_reason"], not_allowed["sip_code"]) == ("Number Not Allowed", 403)
         why = daemon.succeed("cdr", "show", not_allowed["call_id"], "--why")
-        assert "account acme may not call premium: blocked by vosd: 6.0 minutes in an hour" in why
+        assert "account acme may not call premium: blocked by the fraud watch: 6.0 minutes in an hour" in why
         assert "did you mean" in daemon.verb("account", "block", "acme", "--destination", "premum").stderr

@@ -74,7 +74,7 @@ def test_what_is_used_in_an_hour_is_what_a_recount_finds(operations):
             if chosen.answered is not None:
                 chosen.ended = now
                 chosen.fee = total_at(chosen.hold.applied, (now - chosen.answered) // 1_000)
-                use.ended(now - chosen.answered, chosen.fee)
+                use.ended(now - chosen.answered, chosen.fee, BEGIN + now)
             credit.release(chosen.hold)
             chosen.watched.give_back()
             chosen.watched.undo()

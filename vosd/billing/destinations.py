@@ -156,8 +156,13 @@ class DestinationUse:
         self.running -= 1
         self._answered_ms -= answered_mono_ms
 
-    def ended(self, talk_ms: int, spend: Decimal) -> None:
-        """Add an answered call that has ended."""
+    def ended(self, talk_ms: int, spend: Decimal, wall_ms: int) -> None:
+        """Add an answered call that has ended at ``wall_ms``, UTC; with the first one of an hour that begins.
+
+        A call may end before the watch has looked at its use, and then counts in no other hour.
+        """
+        if wall_ms >= self.hour + HOUR_MS:
+            self.roll(wall_ms)
         self._ended = self._ended.plus(Usage(1, talk_ms, spend))
 
     def roll(self, wall_ms: int) -> bool:

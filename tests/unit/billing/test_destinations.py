@@ -98,7 +98,7 @@ def test_running_calls_count_with_their_talk_so_far_and_what_they_hold_and_ended
     use.held = Decimal("1.50")
     assert use.used(61_000) == (2, 116_000, Decimal("1.50"))
     use.released(1_000)
-    use.ended(60_000, Decimal("0.60"))
+    use.ended(60_000, Decimal("0.60"), NOON + 61_000)
     use.held = Decimal("0.50")
     assert use.used(61_000) == (2, 116_000, Decimal("1.10"))
     assert (use.first_number, not use.is_idle) == ("449012", True)

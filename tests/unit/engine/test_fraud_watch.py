@@ -27,7 +27,7 @@ from vosd.catalogue.catalogue import CallParameters, Catalogue
 from vosd.catalogue.overrides import Overrides, Target
 from vosd.catalogue.ports import Change
 from vosd.cdr.ports import StoreUnavailable
-from vosd.engine.alarms.fraud import FraudWatch
+from vosd.engine.alarms.fraud import OPERATOR, FraudWatch
 from vosd.storage.memory import MemoryOverrides
 from vosd.testing.data.builders import catalogue as made
 from vosd.testing.data.builders import mapping_gateway
@@ -156,7 +156,7 @@ async def test_an_event_is_raised_once_and_cleared_in_an_hour_that_is_within_the
     assert scene.lines[0]["found"].startswith("12.1 minutes in an hour, 12.0 allowed, at most 4.0 minutes")
     assert await scene.pass_minutes(5) == []
     use.released(use._answered_ms)
-    use.ended(17 * 60_000, Decimal(1))
+    use.ended(17 * 60_000, Decimal(1), scene.clock.now().wall)
     assert await scene.pass_minutes(5) == []
     assert await scene.pass_minutes(10) == ["fraud_over"]
     assert scene.blocked == []
@@ -177,7 +177,7 @@ async def test_a_block_holds_until_it_is_cleared_and_the_rest_of_the_hour_counts
     assert scene.blocked == ["acme/premium"]
     assert scene.live.blocks.pending == {}
     (stored,) = (await scene.store.load()).by_key.values()
-    assert (stored.operator, stored.until, stored.memo) == ("vosd", None, "6.0 minutes in an hour, 5.0 allowed")
+    assert (stored.operator, stored.until, stored.memo) == (OPERATOR, None, "6.0 minutes in an hour, 5.0 allowed")
     assert await scene.pass_minutes(90) == []
     await scene.store.clear([stored.key], "ann", scene.clock.now().wall)
     await scene.blocks_changed()
@@ -257,7 +257,7 @@ async def test_what_ended_before_the_start_is_forgiven_once_by_an_unblock():
     use = scene.answer()
     assert await scene.pass_minutes(4) == ["fraud_suspected"]
     use.released(use._answered_ms)
-    use.ended(4 * 60_000, Decimal(1))
+    use.ended(4 * 60_000, Decimal(1), scene.clock.now().wall)
     (block,) = scene.live.blocks.destinations.values()
     await scene.store.clear([block.key], "ann", scene.clock.now().wall)
     await scene.blocks_changed()
@@ -298,7 +298,7 @@ async def test_a_limit_of_no_money_is_exceeded_by_money_alone_and_its_alarm_ends
     use = scene.answer()
     assert await scene.pass_minutes(1) == []
     use.released(use._answered_ms)
-    use.ended(60_000, Decimal("0.01"))
+    use.ended(60_000, Decimal("0.01"), scene.clock.now().wall)
     assert await scene.pass_minutes(1) == ["fraud_suspected"]
     assert await scene.pass_minutes(60) == ["fraud_over"]
 
@@ -355,7 +355,7 @@ async def test_a_class_is_new_again_when_it_was_not_called_for_the_days_of_the_p
     use = scene.answer()
     assert await scene.pass_minutes(1) == []
     use.released(use._answered_ms)
-    use.ended(60_000, Decimal(1))
+    use.ended(60_000, Decimal(1), scene.clock.now().wall)
     await scene.pass_minutes(60)
     await scene.pass_minutes(15 * 24 * 60)
     assert scene.live.destinations.all == {}
@@ -388,3 +388,58 @@ async def test_a_limit_that_a_reload_removes_ends_its_alarm():
     assert await scene.pass_minutes(6) == ["fraud_suspected"]
     scene.catalogue = catalogue_of(Account("acme", AccountType.DIRECT, None, Decimal(0), "USD"))
     assert await scene.pass_minutes(1) == ["fraud_over"]
+
+
+async def test_a_call_that_begins_and_ends_between_two_looks_counts_in_its_hour():
+    scene = Scene(spend=Decimal(1))
+    use = scene.answer()
+    scene.clock.move_to(scene.clock.now().mono + 400)
+    use.released(use._answered_ms)
+    use.ended(400, Decimal("0.40"), scene.clock.now().wall)
+    assert await scene.pass_minutes(200) == []
+    assert scene.live.destinations.active == {}
+    for _ in range(2):  # of a class that was idle, in another hour
+        use = scene.answer()
+        scene.clock.move_to(scene.clock.now().mono + 400)
+        use.released(use._answered_ms)
+        use.ended(400, Decimal("0.60"), scene.clock.now().wall)
+    assert await scene.pass_minutes(1) == ["fraud_suspected"]
+
+
+async def test_a_call_that_ends_in_the_first_second_of_an_hour_counts_in_it():
+    scene = Scene(spend=Decimal(1))
+    use = scene.answer()
+    await scene.pass_minutes(29.99)
+    scene.clock.move_to(scene.clock.now().mono + 700)
+    assert scene.clock.now().wall % HOUR_MS < 1_000
+    use.released(use._answered_ms)
+    use.ended(1_800_000, Decimal(5), scene.clock.now().wall)
+    assert await scene.pass_minutes(1) == ["fraud_suspected"]
+
+
+async def test_the_class_that_was_idle_first_is_forgotten_first():
+    scene = Scene(minutes=1_000)
+    watch, day = scene.watch, 24 * 60
+
+    async def call_to(destination: str) -> None:
+        use = scene.answer(destination)
+        use.released(use._answered_ms)
+        use.ended(1_000, Decimal(0), scene.clock.now().wall)
+        await scene.pass_minutes(120)
+        assert use in watch._idle_since
+
+    for destination in ("premium", "satellite", "mobile"):
+        await call_to(destination)
+    await scene.pass_minutes(10 * day)
+    await call_to("satellite")
+    await scene.pass_minutes(5 * day)
+    assert [use.destination for use in watch._idle_since] == ["satellite"]
+
+
+async def test_a_person_named_like_the_switch_is_not_taken_for_the_watch():
+    scene, by_watch = Scene(minutes=5), Scene(minutes=5, action=SpendAction.BLOCK)
+    by_watch.answer()
+    await by_watch.pass_minutes(6)
+    (block,) = by_watch.live.blocks.destinations.values()
+    scene.live.blocks.destinations[block.name] = msgspec.structs.replace(block, operator="vosd")
+    assert await scene.pass_minutes(1) == []

@@ -28,8 +28,8 @@ LEARN_S: Final = 1.0
 REREAD_MS: Final = 60_000
 """In the hour in which counting began, what ended before is read again so long after that, and then after twice the
 time each: it may still wait for its booking."""
-OPERATOR: Final = "vosd"
-"""Who has set the blocks of this watch."""
+OPERATOR: Final = "the fraud watch"
+"""Who has set the blocks of this watch. No person is recorded by such a name: ``vosd`` may be one who is logged in."""
 
 _log = structlog.get_logger()
 
@@ -125,6 +125,7 @@ class FraudWatch:
         for key, use in [*uses.active.items()]:
             if use.roll(now.wall) and use.is_idle:
                 del uses.active[key]
+                self._idle_since.pop(use, None)  # it may stand there from an earlier time
                 self._idle_since[use] = now.wall
             self._judge(use, now)
         if self._idle_since:

@@ -115,7 +115,7 @@ class CallServices:
         """Journal the priced record, then move its money from held to owed."""
         credits = self.live.credits
         if call_request.watched is not None and record.answered_at is not None:
-            call_request.watched.use.ended(record.hold_time_ms, record.fee + record.tax)
+            call_request.watched.use.ended(record.hold_time_ms, record.fee + record.tax, record.ended_at)
         if not record.recorded:
             self.notices.counted[Figure.CALLS_WITHOUT_CDR] += 1
         try:
