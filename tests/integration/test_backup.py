@@ -5,7 +5,9 @@ import errno
 import json
 import shutil
 import sqlite3
+import time
 import zipfile
+from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
 from threading import Thread
@@ -21,7 +23,7 @@ from vosd.daemon.claim import StateDirectory
 from vosd.storage import schema
 from vosd.storage.books import SqlBooks
 from vosd.storage.copies import rows, sqlite
-from vosd.storage.database import Database
+from vosd.storage.database import Database, SchemaOutdated
 from vosd.storage.lease import SqlLease
 from vosd.storage.migrate import migrate
 from vosd.storage.payments import SqlPayments
@@ -129,6 +131,52 @@ def test_what_is_committed_during_a_backup_is_in_the_journal_or_in_the_copy_and_
     restored = elsewhere.document("restore", made["file"], "--verify")
     assert (restored["tables"]["cdr"], restored["differences"]) == (300, [])
     assert len(site.document("cdr", "list", "--limit", "500")) == 301
+
+
+@on_both
+def test_a_switch_that_begins_to_use_the_database_during_a_restore_stops_it_before_its_last_step(
+    site, elsewhere, tmp_path
+):
+    """It could not reach the database when the restore began, so there was no lease."""
+    site.book(calls(*range(30)))
+    made = site.document("backup", str(tmp_path / "one.zip"))
+    shown = []
+
+    async def take_lease():
+        database, now = Database(elsewhere.url), time.time_ns() // 1_000_000
+        row = {
+            "node": f"sw{len(shown)}",
+            "holder": "it",
+            "host": "host",
+            "pid": 1,
+            "process": "",
+            "epoch": 1,
+            "renewals": 1,
+        }
+        try:
+            with suppress(SchemaOutdated):  # the checksums are compared before there is a table
+                async with database.writing() as connection:
+                    row |= {"taken_at": now, "renewed_at": now, "released": 0}
+                    await connection.execute(insert(schema.lease).values(row))
+        finally:
+            await database.close()
+
+    def begin_meanwhile(_self, part, count):
+        if part > 0.9:
+            shown.append((part, count))
+            begun = Thread(target=lambda: asyncio.run(take_lease()))
+            begun.start()
+            begun.join()
+
+    if site.url.startswith("sqlite"):
+        shutil.copy(site.directory / "vosd.db", elsewhere.directory / "vosd.db")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(progress.Meter, "show", begin_meanwhile)
+        patched.setattr(rows, "ROWS_AT_ONCE", 3)
+        result = elsewhere.vosd("restore", made["file"], "--replace")
+    assert shown
+    assert result.exit_code == 1
+    assert "stop it" in result.output
 
 
 def test_a_backup_is_for_its_owner_only_and_leaves_nothing_beside_it(site, tmp_path):

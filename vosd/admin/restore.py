@@ -16,6 +16,7 @@ from vosd.admin.backup import CONFIGURATION, JOURNAL, SQLITE_FILE, STATE, TABLES
 from vosd.admin.backup_file import BackupError, BackupReader, sync_directory
 from vosd.engine.journal.files import all_files
 from vosd.engine.settings import Settings
+from vosd.storage import schema
 from vosd.storage.copies import rows, sqlite, target
 from vosd.storage.database import Database
 from vosd.storage.migrate import migrate_async
@@ -68,7 +69,8 @@ async def restore_database(
 
     Raises:
         BackupError: the backup does not fit, or is not what its manifest says.
-        DatabaseOccupied: the database has content and ``may_replace`` is not given, or a switch runs on it.
+        DatabaseOccupied: the database has content and ``may_replace`` is not given, or a switch runs on it, also one
+            that has begun to do so meanwhile.
         StoreUnavailable: the database is away.
         OSError: a file cannot be written.
     """
@@ -158,6 +160,8 @@ async def _restore_file(
         backup.extract(SQLITE_FILE, copy, lambda written: show(written / size, written))
         _compare(backup, sqlite.check_copy(copy))
         replaced = file.with_name(f"{file.name}.replaced-{now()}")
+        if _has_content(file):  # a switch may have begun to run on it meanwhile
+            await target.check_free(database, may_replace=may_replace)
         await database.close()
         had_one = sqlite.put_in_place(copy, file, replaced)
     finally:
@@ -180,11 +184,16 @@ async def _restore_rows(
         done += added
         show(done / total, done)
 
-    found = {}
+    found, leases = {}, await target.leases(database)
     for table in backup.manifest.tables:
+        if table == schema.lease.name:
+            await target.check_untouched(database, leases)
         with backup.member(f"{TABLES}/{table}.rows") as file:
             found[table] = await rows.put_rows(database, table, file, count)
+        if table == schema.lease.name:
+            leases = await target.leases(database)
     _compare(backup, found)
+    await target.check_untouched(database, leases)
     await rows.finish(database, backup.manifest.schema)
     return "its tables were dropped" if had_content else None
 

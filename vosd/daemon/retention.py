@@ -20,6 +20,8 @@ from vosd.processes.channel import message, received
 from vosd.processes.child import ended, started
 
 PROCESS: Final = "vosd.daemon.retention_process"
+RUN_S: Final = 23 * 3_600
+"""Longest run: one that waits for something for ever must not be silent until the next day, and the next."""
 LOOK_S: Final = 1.0
 """How often the time is looked at: a clock that is set, or summer time, changes how long to wait."""
 
@@ -75,30 +77,42 @@ class RetentionPart:
             await asyncio.sleep(LOOK_S)
             now = self._clock.now().wall
             if now >= due:
-                await self._run()
+                await self.run()
                 due = next_run(self._clock.now().wall, at_s, zone)
             else:
                 due = min(due, next_run(now, at_s, zone))
 
-    async def _run(self) -> None:
-        order = Order.of(self._url, self._state_dir, self._settings)
+    async def run(self) -> None:
+        """Drop what is old enough now; a run that fails, for whatever reason, is an alarm."""
         try:
-            child = await started(PROCESS)
-        except OSError as error:
-            self._blocked(f"its process cannot be started: {error}")
-            return
-        try:
-            child.writer.write(message(msgspec.msgpack.encode(order)))
-            outcome = msgspec.msgpack.decode(await received(child.reader), type=Outcome)
-        except EOFError:
+            outcome = await self._outcome()
+        except (EOFError, ConnectionError):
             self._blocked("its process was killed")
             return
-        finally:
-            await asyncio.shield(ended(child))
+        except TimeoutError:
+            self._blocked(f"it has not ended within {RUN_S // 3_600} hours")
+            return
+        except Exception as error:  # noqa: BLE001  the boundary: else it would be silent until the next day
+            _log.exception("retention_failed")
+            self._blocked(repr(error))
+            return
         if outcome.run is None:
             self._blocked(outcome.error)
         else:
             report(outcome.run)
+
+    async def _outcome(self) -> Outcome:
+        order = Order.of(self._url, self._state_dir, self._settings)
+        try:
+            child = await started(PROCESS)
+        except OSError as error:
+            return Outcome(None, f"its process cannot be started: {error}")
+        try:
+            async with asyncio.timeout(RUN_S):
+                child.writer.write(message(msgspec.msgpack.encode(order)))
+                return msgspec.msgpack.decode(await received(child.reader), type=Outcome)
+        finally:
+            await asyncio.shield(ended(child))
 
     def _blocked(self, why: str) -> None:
         for kind in ("calls", "ledger"):

@@ -83,12 +83,17 @@ async def _outcome(order: Order) -> Outcome:
         daily_totals=order.daily_totals,
         exports=tuple(map(Path, order.exports)),
     )
-    database = Database(order.url)
     try:
-        await database.check_schema()
-        retention = Retention(database, settings, Path(order.state_dir), OPERATOR, lambda: time.time_ns() // 1_000_000)
-        return Outcome(await retention.run())
+        database = Database(order.url)
+        try:
+            await database.check_schema()
+            retention = Retention(
+                database, settings, Path(order.state_dir), OPERATOR, lambda: time.time_ns() // 1_000_000
+            )
+            return Outcome(await retention.run())
+        finally:
+            await database.close()
     except (VosError, OSError) as error:
         return Outcome(None, str(error))
-    finally:
-        await database.close()
+    except Exception as error:  # noqa: BLE001  the boundary: the switch, which logs it, would see a dead process only
+        return Outcome(None, repr(error))

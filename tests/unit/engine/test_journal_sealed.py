@@ -194,7 +194,7 @@ async def test_a_file_of_unbooked_calls_with_records_of_another_version_is_kept_
 
 
 async def test_a_file_is_read_whole_for_as_long_as_its_ends_may_be_in_doubt(directory):
-    """A leg over TCP is asked again for 32 s; with a copy of the ends alone it would be forgotten after the first file."""
+    """A leg over TCP is asked again for 32 s; with a copy of the ends alone it would be forgotten."""
     at_s = 1_000.0
     journal = opened(directory, segment_bytes=SEGMENT)
     journal.sealing._clock_s = lambda: at_s

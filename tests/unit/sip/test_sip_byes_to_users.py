@@ -165,5 +165,3 @@ def test_another_process_goes_on_to_wait(probe):
     assert after.log[-1].data == sent.data
     assert len(after.advance(WAIT_MS)) == 1
     assert is_empty(after)
-
-

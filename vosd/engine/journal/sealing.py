@@ -21,8 +21,9 @@ from vosd.engine.journal.released import LATE_MS
 from vosd.engine.journal.unbooked import UnbookedCalls
 
 LATER_S: Final = LATE_MS / 1_000 + 1.0
-"""How long after the beginning of a file the one before it is looked at. Ended calls whose legs the next start may have to
-release again, and the mark of time behind them, are still to be read whole.
+"""How long after the beginning of a file the one before it is looked at.
+
+Ended calls whose legs the next start may have to release again, and the mark behind them, are still to be read whole.
 """
 RECORDS_AT_ONCE: Final = 100
 """About a millisecond."""

@@ -74,9 +74,7 @@ class DialogTable:
                 self.follow(tag, dialog)
                 owner.moved()
 
-    def connected_again(
-        self, user: str, after: Peer, contact: str, elsewhere: Collection[Peer], now: Instant
-    ) -> None:
+    def connected_again(self, user: str, after: Peer, contact: str, elsewhere: Collection[Peer], now: Instant) -> None:
         """Send requests of a user's dialogs to a new connection, where the one before is gone for the same Contact.
 
         So is the BYE of a call that has ended meanwhile. Where the user is registered at present (``elsewhere``) is

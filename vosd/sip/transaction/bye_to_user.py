@@ -1,7 +1,7 @@
 """A BYE to a registered user over a connection: where that is lost, it waits for the user's next one.
 
-A phone behind NAT is reached over a connection that it has opened, and over no other. After a restart of the switch or of
-the phone's router it learns of the end of its call when it registers again.
+A phone behind NAT is reached over a connection that it has opened, and over no other. After a restart of the switch, or
+of the router of the phone, it learns of the end of its call when it registers again.
 """
 
 from collections.abc import Collection

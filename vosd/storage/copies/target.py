@@ -47,6 +47,27 @@ async def check_free(database: Database, *, may_replace: bool) -> bool:
     return bool(filled)
 
 
+async def leases(database: Database) -> frozenset[tuple[object, ...]]:
+    """Return the leases as they are: another row means that a switch has taken or renewed one."""
+    async with database.reading() as connection:
+        if schema.lease.name not in await connection.run_sync(_tables):
+            return frozenset()  # an early schema, on which no switch of this version runs
+        return frozenset(tuple(row) for row in await connection.execute(select(schema.lease)))
+
+
+async def check_untouched(database: Database, known: frozenset[tuple[object, ...]]) -> None:
+    """Check before the last step of a restore that no switch has begun to use the database.
+
+    Raises:
+        DatabaseOccupied: one has, such as one that could not reach it before.
+    """
+    if await leases(database) != known:
+        message = (
+            f"a switch has begun to use {database.place} during the restore: stop it, and restore again with --replace"
+        )
+        raise DatabaseOccupied(message)
+
+
 async def empty(database: Database) -> None:
     """Drop all tables and views of ours; other tables stay."""
     async with database.writing(unhurried=True) as connection:
