@@ -7,7 +7,7 @@ from vosd.cli.arguments import Operator
 
 
 @pytest.mark.parametrize("name", ["the switch", "the fraud watch", "the  other"])
-def test_nobody_takes_a_name_of_the_switch(name):
+def test_a_name_of_the_switch_is_refused(name):
     with pytest.raises(click.BadParameter, match="only the switch records"):
         Operator().convert(name, None, None)
 

@@ -36,7 +36,7 @@ async def test_an_error_of_its_process_is_named(tmp_path):
     [
         (ConnectionResetError("reset"), "its process was killed"),
         (TimeoutError(), "it has not ended within 23 hours"),
-        (ValueError("what nobody thought of"), "ValueError('what nobody thought of')"),
+        (ValueError("unforeseen"), "ValueError('unforeseen')"),
     ],
     ids=["reset", "endless", "unforeseen"],
 )

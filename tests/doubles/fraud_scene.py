@@ -1,0 +1,144 @@
+"""A watch over destinations on virtual time, with stored calls of one account, and a switch without SIP."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+from structlog.testing import capture_logs
+
+from vosd.base.clock import Instant
+from vosd.billing.accounts import Account, AccountType
+from vosd.billing.destination_past import PastUsage, Span
+from vosd.billing.destinations import (
+    DAY_MS,
+    HOUR_MS,
+    DestinationClass,
+    DestinationLimit,
+    Destinations,
+    DestinationUse,
+    Usage,
+)
+from vosd.callcontrol.live_state import LiveState
+from vosd.catalogue.catalogue import CallParameters, Catalogue
+from vosd.catalogue.overrides import Target
+from vosd.catalogue.ports import Change
+from vosd.cdr.ports import StoreUnavailable
+from vosd.engine.alarms.fraud import FraudWatch
+from vosd.storage.memory import MemoryOverrides
+from vosd.testing.data.builders import catalogue as made
+from vosd.testing.data.builders import mapping_gateway
+from vosd.testing.virtual.clock import ManualClock
+
+CLASSES = (DestinationClass("premium", ("4490",)), DestinationClass("satellite", ("881",)))
+PREMIUM = ("acme", "premium")
+
+
+class Calls:
+    """Stored calls of one account: when each began, its number, its minutes and its price."""
+
+    def __init__(self) -> None:
+        self.stored: list[tuple[int, str, int, str]] = []
+        self.is_away = False
+        self.asked = 0
+
+    async def first_call(self, account: str) -> int | None:
+        self._ask()
+        return min((each[0] for each in self.stored), default=None)
+
+    async def begun_in(self, account: str, spans: Sequence[Span], digits: int) -> list[PastUsage]:
+        self._ask()
+        return [
+            PastUsage(place, number[:digits], Usage(1, minutes * 60_000, Decimal(price)))
+            for place, span in enumerate(spans)
+            for begun, number, minutes, price in self.stored
+            if span.begin <= begun < span.end
+        ]
+
+    async def ended_in(self, account: str, span: Span, digits: int, longest_ms: int) -> list[PastUsage]:
+        self._ask()
+        return [
+            PastUsage(0, number[:digits], Usage(1, minutes * 60_000, Decimal(price)))
+            for begun, number, minutes, price in self.stored
+            if span.begin <= begun + minutes * 60_000 < span.end
+        ]
+
+    def _ask(self) -> None:
+        self.asked += 1
+        if self.is_away:
+            raise StoreUnavailable("away")
+
+
+class Scene:
+    """A watch, its clock half past an hour, and a switch without SIP."""
+
+    def __init__(self, *, new_destination_alarm: bool = False, **limit: Any) -> None:
+        account = Account(
+            "acme", AccountType.DIRECT, None, Decimal(0), "USD",
+            destination_limits=(DestinationLimit("premium", **limit),),
+            new_destination_alarm=new_destination_alarm,
+        )  # fmt: skip
+        self.clock = ManualClock(wall=1_790_000_000_000 - 1_790_000_000_000 % HOUR_MS + HOUR_MS // 2)
+        self.catalogue = catalogue_of(account)
+        self.live = LiveState()
+        self.calls, self.store = Calls(), MemoryOverrides()
+        self.hung_up: list[DestinationUse] = []
+        self.watch = FraudWatch(self, self.clock, self.calls, self, 14)
+        self.lines: list[Any] = []
+
+    def attach(self, now: Instant) -> None:
+        """There are no calls to attach."""
+
+    def hang_up(self, use: DestinationUse) -> int:
+        self.hung_up.append(use)
+        count, use.running, use._answered_ms = use.running, 0, 0
+        return count
+
+    async def put(self, overrides: Any, now: int) -> None:
+        self.calls._ask()
+        await self.store.put(overrides, now)
+
+    async def changes(self, limit: int, name: str | None = None, target: Target | None = None) -> Sequence[Change]:
+        return await self.store.changes(limit, name, target)
+
+    async def blocks_changed(self) -> None:
+        self.live.blocks.set(await self.store.load(), self.catalogue)
+
+    @property
+    def blocked(self) -> list[str]:
+        return [*self.live.blocks.destinations]
+
+    def answer(self, destination: str = "premium", number: str = "449012") -> DestinationUse:
+        now = self.clock.now()
+        use = self.live.destinations.of("acme", destination, now.wall)
+        self.live.destinations.answered(use, now.mono, number)
+        return use
+
+    async def pass_minutes(self, minutes: float) -> list[str]:
+        """Let time pass, with the past read in between; return the events that were logged."""
+        with capture_logs() as logs:
+            await self.learn()
+            self.clock.move_to(self.clock.now().mono + int(minutes * 60_000))
+            self.watch.tick(self.clock.now())
+            await self.learn()
+            self.watch.tick(self.clock.now())
+        self.lines = [line for line in logs if line["event"] != "database_away"]
+        return [line["event"] for line in self.lines]
+
+    async def learn(self) -> None:
+        try:
+            await self.watch.store_blocks()
+            await self.watch.learn()
+        except StoreUnavailable:
+            assert self.calls.is_away
+
+    def store_call(self, days: int, minutes: int, number: str = "449012", price: str = "1") -> None:
+        """Store a call that began so many days ago, within this hour of the day."""
+        self.calls.stored.append((self.clock.now().wall - days * DAY_MS, number, minutes, price))
+
+
+def catalogue_of(*accounts: Account) -> Catalogue:
+    parameters = CallParameters(destination_classes=CLASSES)
+    plain = made([mapping_gateway("acme-pbx")])
+    by_id = {each.id: each for each in accounts}
+    return replace(plain, accounts=by_id, destinations=Destinations(CLASSES), parameters=parameters)
