@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from vosd.catalogue.problems import ConfigError
-from vosd.config.assembly import rate_orders
+from vosd.config.assembly import rate_cells, rate_orders
 from vosd.config.load import load
 
 COLUMNS = {
@@ -24,6 +24,7 @@ COLUMNS = {
     "first_duration": ["", "0", "60", "86401"],
     "tax_rate": ["", "19", "7.70", "101"],
     "memo": ["", "from the carrier", "m" * 1001],
+    "area_prefix": ["", "44", "x"],
     "effective_time": ["", "2026-01-01"],
 }  # fmt: skip
 GROUP = """\
@@ -62,15 +63,24 @@ def outcome(directory: Path, small_bytes: int) -> object:
 
 
 @pytest.mark.parametrize("per", ["minute", "cycle"])
-@given(text=files(), precision=st.sampled_from([0, 2, 6, 8]), unit=st.sampled_from(["0.000001", "0.05", "2000"]))
-@example("prefix,billing_rate\n" + "x,1\n" * 130 + "44,1\n" * 80, 6, "0.000001")
-@example(
-    "prefix,billing_rate,area\n" + "".join(f"{n},0.5,{n}\n" for n in range(9_000)) + "77,1,\n5,x,\n", 6, "0.000001"
+@given(
+    text=files(),
+    precision=st.sampled_from([0, 2, 6, 8]),
+    unit=st.sampled_from(["0.000001", "0.05", "2000"]),
+    at_once=st.sampled_from([1, 40, 1 << 16]),
 )
-@example("prefix;billing_rate\n44;0.5\n\n;\n49;1\n", 6, "0.01")
-@example("prefix,billing_rate\n44,9999999999\n", 6, "0.01")
-def test_compiling_a_file_has_the_outcome_of_reading_its_rows(per, text, precision, unit):
-    with TemporaryDirectory() as name:
+@example("prefix,billing_rate\n" + "x,1\n" * 130 + "44,1\n" * 80, 6, "0.000001", 1 << 16)
+@example(
+    "prefix,billing_rate,area\n" + "".join(f"{n},0.5,{n}\n" for n in range(9_000)) + "77,1,\n5,x,\n",
+    6,
+    "0.000001",
+    1 << 16,
+)
+@example("prefix;billing_rate\n44;0.5\n\n;\n49;1\n", 6, "0.01", 1 << 16)
+@example("prefix,billing_rate\n44,9999999999\n", 6, "0.01", 1 << 16)
+def test_compiling_a_file_has_the_outcome_of_reading_its_rows(per, text, precision, unit, at_once):
+    with TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rate_cells, "BYTES_AT_ONCE", at_once)
         directory = Path(name)
         (directory / "vosd.yaml").write_text(GROUP.format(per=per, precision=precision, unit=unit))
         (directory / "rates.csv").write_text(text, newline="")

@@ -7,10 +7,10 @@ import hashlib
 import sys
 from array import array
 from binascii import unhexlify
-from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterator, Sequence, Set
 from decimal import Decimal
-from itertools import groupby, islice
+from itertools import groupby
+from operator import itemgetter
 from typing import Final, NamedTuple
 
 from vosd.billing.rate_keys import DIGITS, DIGITS_MAX, HEX_OF_CHARACTER, keys_of, prefix_of
@@ -21,11 +21,11 @@ from vosd.billing.rate_layout import (
     COLUMNS,
     FORMAT,
     NO_AMOUNT,
-    NO_ROW,
     TERMS,
     Header,
     encode_header,
 )
+from vosd.billing.rate_sorting import equal_to_next, parents_of, sorted_rows, starts_of
 from vosd.billing.rates import Rate
 from vosd.billing.sections import format_sections
 
@@ -83,7 +83,7 @@ class RateColumns:
         self._texts: dict[str, int] = {}
         self._term_table: dict[bytes, int] = {}
         self._has_windows = False
-        self._sorted: Sequence[int] = ()
+        self._sorted: tuple[Sequence[int], Sequence[int]] = range(0), ()
 
     def __len__(self) -> int:
         """Return the number of rates."""
@@ -137,21 +137,22 @@ class RateColumns:
     def extend(
         self,
         prefixes: Sequence[str],
-        prices: Sequence[int],
-        places: Sequence[int],
-        terms: Sequence[int],
-        areas: Sequence[int],
+        lengths: Sequence[int],
+        prices: "array[int]",
+        places: bytes,
+        terms: "array[int]",
+        areas: "array[int]",
         lines: Sequence[int],
     ) -> None:
-        """Add rates by columns; each prefix is 1 to 16 ASCII digits."""
+        """Add rates by columns; each prefix is 1 to 16 ASCII digits, and ``lengths`` are their numbers."""
         filled = (_FILLED * len(prefixes) % tuple(prefixes)).encode().translate(_PAD)
         keys = array("Q", unhexlify(filled))
         if sys.byteorder == "little":
             keys.byteswap()
         self._keys.extend(keys)
-        self._lengths.extend(map(len, prefixes))
+        self._lengths.frombytes(bytes(lengths))
         self._prices.extend(prices)
-        self._places.extend(places)
+        self._places.frombytes(places)
         self._terms.extend(terms)
         self._areas.extend(areas)
         self._lines.extend(lines)
@@ -166,12 +167,17 @@ class RateColumns:
 
     def repeated(self) -> Iterator[Repeated]:
         """Yield rows whose prefix an earlier line has too, coming into force at the same moment."""
-        order = self._sort()
-        keys = [*map(self._keys.__getitem__, order)]
-        if not any(map(int.__eq__, keys, islice(keys, 1, None))):
+        order, keys = self._in_order()
+        if isinstance(order, range):
             return
-        begins = [TERMS.unpack(record)[0] for record in self._term_table]
-        for _, rows in groupby(order, lambda row: (*self._key(row), begins[self._terms[row]])):
+        begins = self._begins()
+
+        def name(row: int) -> tuple[int, int, int]:
+            return *self._key(row), begins[self._terms[row]]
+
+        if not any(name(order[place]) == name(order[place + 1]) for place in equal_to_next(keys)):
+            return
+        for _, rows in groupby(order, name):
             first, *others = sorted(rows, key=self._lines.__getitem__)
             for row in others:
                 prefix = prefix_of(*self._key(row), self._lengths[row])
@@ -179,21 +185,22 @@ class RateColumns:
 
     def encoded(self) -> list[bytes]:
         """Return the file in parts, to be written one after the other."""
-        order = self._sort()
+        order, keys = self._in_order()
+        picked = _picker(order)
         more = [self._more_keys.get(row, 0) for row in order] if self._more_keys else []
-        keys = _picked(self._keys, order)
-        start_bits, starts = _starts(keys)
+        lengths = picked(self._lengths)
+        start_bits = next((bits for bits in _START_BITS if 4 << bits <= len(keys)), 0)
         columns: dict[str, bytes] = {
-            "keys": keys,
-            "starts": starts,
+            "keys": array("Q", keys).tobytes(),
+            "starts": starts_of(keys, start_bits).tobytes(),
             "more_keys": array("Q", more).tobytes(),
-            "lengths": _picked(self._lengths, order),
-            "prices": _picked(self._prices, order),
-            "places": _picked(self._places, order),
-            "terms": _picked(self._terms, order),
-            "areas": _picked(self._named_areas(), order),
-            "lines": _picked(self._lines, order),
-            "parents": self._parents(order).tobytes(),
+            "lengths": lengths,
+            "prices": picked(self._prices),
+            "places": picked(self._places),
+            "terms": picked(self._terms),
+            "areas": picked(self._named_areas()),
+            "lines": picked(self._lines),
+            "parents": _parents(keys, more, lengths).tobytes(),
             "noted": self._where(order, {row for row, note in self._notes.items() if note.problems}),
             "large": self._where(order, {row for row, note in self._notes.items() if note.is_large}),
             "term_table": b"".join(self._term_table),
@@ -237,46 +244,26 @@ class RateColumns:
         )
         return [encode_header(header), *parts]
 
-    def _sort(self) -> Sequence[int]:
-        """Return the rows in the order of prefix, then of when they come into force, then of their lines."""
-        keys = self._keys
-        if len(self._sorted) == len(keys):
-            return self._sorted
-        if self._more_keys or self._has_windows:
-            begins = [TERMS.unpack(record)[0] for record in self._term_table]
-            self._sorted = sorted(range(len(keys)), key=lambda row: (*self._key(row), begins[self._terms[row]]))
-        elif all(map(int.__lt__, keys, keys[1:])):
-            self._sorted = range(len(keys))
-        else:
-            self._sorted = sorted(range(len(keys)), key=keys.__getitem__)
-        return self._sorted
+    def _in_order(self) -> tuple[Sequence[int], Sequence[int]]:
+        """Return the rows in the order of prefix, then of when they come into force, then of their lines; their keys.
+
+        The keys are those of the first 16 digits.
+        """
+        order, keys = self._sorted
+        if len(order) != len(self):
+            given = self._keys.tolist()
+            begins = [*map(self._begins().__getitem__, self._terms)] if self._has_windows else None
+            order = sorted_rows(given, self._more_keys, begins)
+            keys = given if isinstance(order, range) else [*map(given.__getitem__, order)]
+            self._sorted = order, keys
+        return order, keys
+
+    def _begins(self) -> Sequence[int]:
+        """Return when each entry of the table of terms comes into force."""
+        return [TERMS.unpack(record)[0] for record in self._term_table]
 
     def _key(self, row: int) -> tuple[int, int]:
         return self._keys[row], self._more_keys.get(row, 0)
-
-    def _parents(self, order: Sequence[int]) -> "array[int]":
-        """Return for each row the last row of the longest shorter prefix that fits it."""
-        digits = DIGITS
-        keys: Iterable[int] = map(self._keys.__getitem__, order)
-        if self._more_keys:
-            digits, keys = DIGITS_MAX, ((first << 64) + second for first, second in map(self._key, order))
-        parents = array("I")
-        above: list[tuple[int, int, int]] = []
-        """The prefixes that the present one begins with, the shortest first: key, bits behind the prefix, row."""
-        for row, (key, length) in enumerate(zip(keys, map(self._lengths.__getitem__, order), strict=True)):
-            while above:
-                other, shift, parent = above[-1]
-                if not (key ^ other) >> shift:
-                    break
-                above.pop()
-            else:
-                parent = NO_ROW
-            if above and key == other:  # another rate of the same prefix
-                parent = parents[parent]
-                above.pop()
-            parents.append(parent)
-            above.append((key, 4 * (digits - length), row))
-        return parents
 
     def _named_areas(self) -> "array[int]":
         """Return the areas of all rows, those included that are named by another row."""
@@ -300,16 +287,15 @@ class RateColumns:
         return array("I", [position for position, row in enumerate(order) if row in rows] if rows else []).tobytes()
 
 
-def _starts(keys: bytes) -> tuple[int, bytes]:
-    """Return by how many bits a search begins, and the rows: at most one entry for every four rows."""
-    sorted_keys = memoryview(keys).cast("Q")
-    bits = next((bits for bits in _START_BITS if 4 << bits <= len(sorted_keys)), 0)
-    starts = array("I", [bisect_left(sorted_keys, start << 64 - bits) for start in range(1 << bits)])
-    starts.append(len(sorted_keys))
-    return bits, starts.tobytes()
-
-
-def _picked(column: "array[int]", order: Sequence[int]) -> bytes:
+def _picker(order: Sequence[int]) -> Callable[["array[int]"], bytes]:
+    """Return what puts a column into an order and returns its bytes."""
     if isinstance(order, range):
-        return column.tobytes()
-    return array(column.typecode, map(column.__getitem__, order)).tobytes()
+        return array.tobytes
+    pick = itemgetter(*order)
+    return lambda column: array(column.typecode, pick(column)).tobytes()
+
+
+def _parents(keys: Sequence[int], more: Sequence[int], lengths: bytes) -> "array[int]":
+    if not more:
+        return parents_of(keys, lengths, DIGITS)
+    return parents_of([(key << 64) + second for key, second in zip(keys, more, strict=True)], lengths, DIGITS_MAX)

@@ -7,29 +7,34 @@ is not accepted is read again as a whole, row by row, so that messages do not de
 import csv
 import math
 import re
+from array import array
 from codecs import BOM_UTF8
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
+from functools import partial
 from io import BytesIO, TextIOWrapper
-from itertools import accumulate, compress, islice
+from itertools import repeat
+from operator import sub
 from pathlib import Path
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Final, NamedTuple
 
 import msgspec
 from pydantic import ValidationError
 
 from vosd.base.money import PLACES
-from vosd.billing.rate_columns import MANTISSA_MAX, NOTHING, Note, RateColumns
+from vosd.billing.rate_columns import NOTHING, Note, RateColumns
 from vosd.billing.rate_keys import DIGITS
 from vosd.billing.rates import Rate
 from vosd.catalogue.problems import Place, ProblemList
 from vosd.config.assembly.bad_rows import BadRows
 from vosd.config.assembly.bookable import LARGE, is_large
+from vosd.config.assembly.rate_cells import Body, BrokenLineError, OddLine, Part
 from vosd.config.assembly.rate_files import (
     Column,
     CsvRow,
-    Lines,
     columns_of,
+    delimiter_of,
     is_blank,
     lines_of,
     report_syntax,
@@ -42,98 +47,86 @@ from vosd.config.assembly.rate_groups import (
 )
 from vosd.config.assembly.rate_orders import RateOrder
 from vosd.config.assembly.rate_report import problems_of_rounding
+from vosd.config.assembly.rate_texts import ACCEPT, Memory, UnusualError
 from vosd.config.keys.rates import PricePer, RateKeys
-from vosd.config.reader.fields import FromText
 from vosd.config.reader.includes import decoded
 from vosd.config.reader.reading import validate
 
-_AT_ONCE: Final = 8_192
-"""Rows that are read together."""
-_LINE_END: Final = re.compile(r"\r\n|\r|\n")
 _UNITS: Final = tuple(10 ** (PLACES - places) for places in range(PLACES + 1))
 """How many units of 1e-8 one of the last decimal is, by the number of decimals."""
 _LARGE_UNITS: Final = int(LARGE.scaleb(PLACES))
-_NO_NUMBER: Final = MANTISSA_MAX + 1
-_REMEMBERED: Final = 200_000
-"""Different texts of one column that are remembered."""
-
-Key = TypeVar("Key")
-Value = TypeVar("Value")
+_PRICES: Final = re.compile(r"(?:\d{1,12}+(?:\.\d{1,8}+)?+\n)*+", re.ASCII)
+_PLAIN_LENGTHS: Final = frozenset(range(1, DIGITS + 1))
 Progress = Callable[[int], None]
 
 
-class _Memory(dict[Key, Value]):
-    """Results by argument; a new one is computed."""
+class Prices(NamedTuple):
+    """A column of prices."""
 
-    def __init__(self, compute: Callable[[Key], Value]) -> None:
-        super().__init__()
-        self._compute = compute
-
-    def __missing__(self, argument: Key) -> Value:
-        if len(self) >= _REMEMBERED:
-            self.clear()
-        value = self[argument] = self._compute(argument)
-        return value
+    numbers: "array[int]"
+    """Their digits."""
+    places: bytes
+    """Their decimals."""
 
 
-class _Price(NamedTuple):
-    number: int
-    places: int
-    may_be_noted: bool
-    """Whether a report could name a row with it, which depends on its cycle, too."""
+class _Read(NamedTuple):
+    """The cells of some rows, by column."""
 
-
-class _Terms(NamedTuple):
-    number: int
-    may_be_noted: bool
+    prefixes: Sequence[str]
+    lengths: Sequence[int]
+    prices: "Prices"
+    terms: "array[int]"
+    areas: "array[int]"
+    area_prefixes: Sequence[str]
+    """None at all where the file has no such column, or it is empty."""
 
 
 def compile_rates(
     order: RateOrder, content: bytes, problems: ProblemList, progress: Progress = lambda _rows: None
 ) -> RateColumns | None:
     """Return the rates of a file's bytes; None means that ``problems`` has grown by at least one error."""
-    path = Path(order.file)
-    if not content.isascii() and decoded(content, path, problems) is None:
+    if not content.isascii() and decoded(content, Path(order.file), problems) is None:
         return None
-    source = BytesIO(content)
-    source.seek(len(BOM_UTF8) if content.startswith(BOM_UTF8) else 0)  # the codec that skips it is slow
-    lines = lines_of(TextIOWrapper(source, "utf-8", newline=""), content.partition(b"\n")[0].decode("utf-8-sig"))
     found_before = len(problems)
     try:
-        columns = columns_of(lines, path, order.key, problems)
+        columns, body = _opened(order, content, problems)
         if columns is None:
             return None
         compiling = _Compiling(order, columns)
-        for cells, line_numbers in _together(lines):
-            compiling.add(cells, line_numbers)
-            progress(len(compiling.rates))
-        compiling.finish(problems)
-    except csv.Error as error:
-        compiling.finish(problems)
-        report_syntax(error, Place(order.file, lines.line_num), order.key, problems)
+        try:
+            for part in body.parts():
+                compiling.add(part)
+                progress(len(compiling.rates))
+        finally:
+            compiling.finish(problems)
+    except BrokenLineError as error:
+        report_syntax(error, Place(order.file, error.line), order.key, problems)
     return compiling.rates if len(problems) == found_before else None
 
 
-def _together(lines: Lines) -> Iterator[tuple[list[list[str]], Sequence[int]]]:
-    """Yield lines, many at a time, with their numbers; those before a mistake in the syntax are yielded first."""
-    while True:
-        cells: list[list[str]] = []
-        failure: csv.Error | None = None
-        before = lines.line_num
-        try:
-            cells.extend(islice(lines, _AT_ONCE))
-        except csv.Error as error:
-            failure = error  # what was read before it is in the list
-        numbers: Sequence[int] = range(before + 1, lines.line_num + 1)
-        if len(numbers) != len(cells):  # some cells have several lines, or the last one is incomplete
-            ends = accumulate((1 + sum(len(_LINE_END.findall(cell)) for cell in row) for row in cells), initial=before)
-            numbers = [*ends][1:]
-        if cells:
-            yield cells, numbers
-        if failure is not None:
-            raise failure
-        if len(cells) < _AT_ONCE:
-            return
+def _opened(order: RateOrder, content: bytes, problems: ProblemList) -> tuple[Sequence[Column] | None, Body]:
+    """Return the columns of a file, None where its header has mistakes, and what stands behind the header.
+
+    Raises:
+        BrokenLineError: the header is no CSV.
+    """
+    begin = len(BOM_UTF8) if content.startswith(BOM_UTF8) else 0  # the codec that skips it is slow
+    source = BytesIO(content)
+    source.seek(begin)
+    sizes: list[int] = []
+
+    def measured() -> Iterator[str]:
+        for line in TextIOWrapper(source, "utf-8", newline=""):
+            sizes.append(len(line.encode()))
+            yield line
+
+    delimiter = delimiter_of(content[begin : content.find(b"\n") + 1 or len(content)].decode())
+    lines = lines_of(measured(), delimiter)
+    try:
+        columns = columns_of(lines, Path(order.file), order.key, problems)
+    except csv.Error as error:
+        raise BrokenLineError(lines.line_num, error) from error
+    return columns, Body(content, begin + sum(sizes), lines.line_num, delimiter, len(columns or ()))
 
 
 class _Compiling:
@@ -151,48 +144,40 @@ class _Compiling:
         )
         apart = {self._prefix, self._price, self._area, self._memo, self._area_prefix}
         self._others = [index for index in range(len(names)) if index not in apart]
-        self._prices = _Memory(self._price_of)
-        self._terms = _Memory(self._terms_of)
-        self._areas = _Memory(self._area_of)
-        self._area_prefixes = _Memory(self._area_prefix_of)
-        self._memos = _Memory(self._is_memo)
-        self._notes = _Memory(self._note_of)
+        self._noted_terms: set[int] = set()
+        """Numbers of the terms with which a report could name a row, which depends on its price, too."""
+        self._terms: dict[tuple[int, ...], Memory[tuple[str, ...], int]] = {}
+        """By the columns that are not empty."""
+        self._areas = Memory(self._area_of)
+        self._area_prefixes = Memory(self._area_prefix_of)
+        self._memos = Memory(self._memo_of)
+        self._notes = Memory(self._note_of)
         self._rates_of_terms: dict[int, Rate] = {}
-        self._read_price = _READ["billing_rate"]
         self._kept_places = order.policy.fee_precision
         least = Decimal(1).scaleb(-order.policy.fee_precision) + order.policy.fee_unit
         cycles = 1 if order.price_per is PricePer.CYCLE else 60
         self._costs_something = math.ceil((cycles * least).scaleb(PLACES))
         """A rate of at least so many units of 1e-8 costs something in a cycle of any length."""
 
-    def add(self, rows: Sequence[Sequence[str]], lines: Sequence[int]) -> None:
-        """Add lines in the order of the file."""
-        width = len(self._columns)
-        if set(map(len, rows)) != {width}:
-            fits = [len(cells) == width for cells in rows]
-            for cells, line in _others(fits, rows, lines):
-                self._report_width(cells, line)
-            rows, lines = [*compress(rows, fits)], [*compress(lines, fits)]
-            if not rows:
+    def add(self, part: Part) -> None:
+        """Add lines; parts come in the order of the file."""
+        for each in part.odd:
+            self._report_width(each)
+        if part.lines:
+            self._add(part.columns, part.lines)
+
+    def _add(self, columns: Sequence[Sequence[str]], lines: Sequence[int]) -> None:
+        try:
+            read = self._read(columns)
+        except UnusualError:
+            half = len(lines) // 2
+            if not half:
+                self._add_one([column[0] for column in columns], lines[0])
                 return
-        columns = [*zip(*rows, strict=True)]
-        read: list[Sequence[Any]] = [
-            [*map(str.strip, columns[self._prefix])],
-            [*map(self._prices.__getitem__, columns[self._price])],
-            [*map(self._terms.__getitem__, zip(*(columns[index] for index in self._others), strict=True))]
-            if self._others
-            else [self._terms[()]] * len(rows),
-            self._column(self._areas, self._area, columns, len(rows)),
-            self._column(self._area_prefixes, self._area_prefix, columns, len(rows)),
-            lines,
-        ]
-        is_read = self._fits(read, self._column(self._memos, self._memo, columns, len(rows)))
-        if all(is_read):
-            self._extend(*read)
-            return
-        self._extend(*([*compress(column, is_read)] for column in read))
-        for cells, line in _others(is_read, rows, lines):
-            self._add_one(cells, line)
+            for some in (slice(half), slice(half, None)):
+                self._add([column[some] for column in columns], lines[some])
+        else:
+            self._extend(read, lines)
 
     def finish(self, problems: ProblemList) -> None:
         """Report the rows with mistakes."""
@@ -204,51 +189,76 @@ class _Compiling:
             self._bad.note(again.line, found)
         self._bad.report(self._order, problems)
 
-    @staticmethod
-    def _column(
-        memory: _Memory[str, Any], index: int | None, columns: Sequence[Sequence[str]], size: int
-    ) -> Sequence[Any]:
-        return [memory[""]] * size if index is None else [*map(memory.__getitem__, columns[index])]
+    def _read(self, columns: Sequence[Sequence[str]]) -> _Read:
+        """Return what the cells of some rows say.
 
-    @staticmethod
-    def _fits(read: Sequence[Sequence[Any]], memos: Sequence[Any]) -> Sequence[bool]:
-        """Return for each row whether every cell was accepted."""
-        prefixes = read[0]
+        Raises:
+            UnusualError: one of them has to be read as a whole row.
+        """
+        prefixes = columns[self._prefix]
+        if not _are_digits(prefixes):
+            prefixes = [*map(str.strip, prefixes)]
+            if not _are_digits(prefixes):
+                raise UnusualError
         lengths = [*map(len, prefixes)]
-        digits = "".join(prefixes)
-        are_plain = min(lengths) >= 1 and max(lengths) <= DIGITS and digits.isdigit() and digits.isascii()
-        others = (*read[1:5], memos)
-        if are_plain and not any(None in column for column in others):
-            return [True] * len(prefixes)
-        return [
-            1 <= len(prefix) <= DIGITS and prefix.isdigit() and prefix.isascii() and None not in rest
-            for prefix, *rest in zip(prefixes, *others, strict=True)
-        ]
+        if not _PLAIN_LENGTHS.issuperset(lengths):
+            raise UnusualError
+        area_prefixes: Sequence[str] = ()
+        if self._area_prefix is not None and any(columns[self._area_prefix]):
+            area_prefixes = [*map(self._area_prefixes.__getitem__, columns[self._area_prefix])]
+        if self._memo is not None and any(columns[self._memo]):
+            deque(map(self._memos.__getitem__, columns[self._memo]), 0)
+        return _Read(
+            prefixes,
+            lengths,
+            prices_of(columns[self._price]),
+            self._terms_in(columns),
+            array("I", [self._areas[""]]) * len(prefixes)
+            if self._area is None
+            else array("I", map(self._areas.__getitem__, columns[self._area])),
+            area_prefixes,
+        )
 
-    def _extend(
-        self,
-        prefixes: Sequence[str],
-        prices: Sequence[_Price],
-        terms: Sequence[_Terms],
-        areas: Sequence[int],
-        area_prefixes: Sequence[str],
-        lines: Sequence[int],
-    ) -> None:
-        if not prefixes:
-            return
-        if any(area_prefixes):
+    def _terms_in(self, columns: Sequence[Sequence[str]]) -> "array[int]":
+        """Return the numbers of the terms, which are all that a row says but its prefix, price, areas and memo."""
+        used = tuple(index for index in self._others if any(columns[index]))
+        terms = self._terms.get(used)
+        if terms is None:
+            terms = self._terms[used] = Memory(partial(self._terms_of, used))
+        if not used:
+            return array("I", [terms[()]]) * len(columns[0])
+        return array("I", map(terms.__getitem__, zip(*(columns[index] for index in used), strict=True)))
+
+    def _extend(self, read: _Read, lines: Sequence[int]) -> None:
+        before = len(self.rates)
+        if any(read.area_prefixes):
             unnamed = self.rates.text("")
-            for row, (area, area_prefix) in enumerate(zip(areas, area_prefixes, strict=True), len(self.rates)):
+            for row, (area, area_prefix) in enumerate(zip(read.areas, read.area_prefixes, strict=True), before):
                 if area_prefix and area == unnamed:
                     self.rates.take_area_of(area_prefix, row)
-        numbers, places, may_be_noted = zip(*prices, strict=True)
-        terms_numbers, may_be_noted_too = zip(*terms, strict=True)
-        if True in may_be_noted or True in may_be_noted_too:
-            of_rows = zip(numbers, places, terms_numbers, strict=True)
-            for row, note in enumerate(map(self._notes.__getitem__, of_rows), len(self.rates)):
-                if note is not NOTHING:
-                    self.rates.note(row, note)
-        self.rates.extend(prefixes, numbers, places, terms_numbers, areas, lines)
+        for row in self._doubtful(read.prices, read.terms):
+            note = self._notes[read.prices.numbers[row], read.prices.places[row], read.terms[row]]
+            if note is not NOTHING:
+                self.rates.note(before + row, note)
+        self.rates.extend(read.prefixes, read.lengths, *read.prices, read.terms, read.areas, lines)
+
+    def _doubtful(self, prices: Prices, terms: "array[int]") -> Sequence[int]:
+        """Return the rows that a report could name."""
+        numbers, places = prices
+        least, most, kept, noted = self._costs_something, _LARGE_UNITS, self._kept_places, self._noted_terms
+        finest, coarsest = max(places), min(places)
+        if (
+            finest <= kept
+            and least <= min(numbers) * _UNITS[finest]
+            and max(numbers) * _UNITS[coarsest] <= most
+            and noted.isdisjoint(terms)
+        ):
+            return ()
+        return [
+            row
+            for row, (number, place, term) in enumerate(zip(numbers, places, terms, strict=True))
+            if place > kept or not least <= number * _UNITS[place] <= most or term in noted
+        ]
 
     def _add_one(self, cells: Sequence[str], line: int) -> None:
         """Add a row of which not every cell was accepted: a mistake, or an unusual form."""
@@ -265,54 +275,45 @@ class _Compiling:
             self.rates.take_area_of(row.area_prefix, len(self.rates))
         self.rates.add(rate, line, *row.window, note=self._note(rate))
 
-    def _report_width(self, cells: Sequence[str], line: int) -> None:
-        if not is_blank(cells):
+    def _report_width(self, odd: OddLine) -> None:
+        if not is_blank(odd.cells):
             problems = ProblemList()
-            report_width(cells, self._columns, Place(self._order.file, line), self._order.key, problems)
-            self._bad.note(line, problems)
-
-    def _price_of(self, cell: str) -> _Price | None:
-        text = cell.strip()
-        if self._read_price(text) is None:
-            return None
-        whole, _, fraction = text.partition(".")
-        digits, places = whole + fraction, len(fraction)
-        number = int(digits) if digits.isdigit() else _NO_NUMBER  # a sign: read as a whole row
-        if number > MANTISSA_MAX:
-            return None
-        units = number * _UNITS[places]
-        return _Price(number, places, places > self._kept_places or not self._costs_something <= units <= _LARGE_UNITS)
+            report_width(odd.cells, self._columns, Place(self._order.file, odd.line), self._order.key, problems)
+            self._bad.note(odd.line, problems)
 
     @staticmethod
-    def _is_memo(cell: str) -> bool | None:
-        return None if _READ["memo"](cell.strip()) is None else True
+    def _memo_of(cell: str) -> None:
+        ACCEPT["memo"](cell.strip())
 
-    def _area_of(self, cell: str) -> int | None:
-        area = _READ["area"](cell.strip())
-        return self.rates.text(area) if isinstance(area, str) else None
+    def _area_of(self, cell: str) -> int:
+        area = cell.strip()
+        ACCEPT["area"](area)
+        return self.rates.text(area)
 
     @staticmethod
-    def _area_prefix_of(cell: str) -> str | None:
+    def _area_prefix_of(cell: str) -> str:
         text = cell.strip()
-        return text if not text or _READ["area_prefix"](text) is not None else None
+        if text:
+            ACCEPT["area_prefix"](text)
+        return text
 
-    def _terms_of(self, cells: tuple[str, ...]) -> _Terms | None:
-        """Read all of a row but its prefix, price, areas and memo."""
+    def _terms_of(self, used: Sequence[int], cells: tuple[str, ...]) -> int:
+        """Read the cells of the columns ``used``; the other ones are empty."""
         values = {
-            self._columns[index].name: text
-            for index, cell in zip(self._others, cells, strict=True)
-            if (text := cell.strip())
+            self._columns[index].name: text for index, cell in zip(used, cells, strict=True) if (text := cell.strip())
         }
         try:
             row = RateKeys.model_validate({**values, "prefix": "0", "billing_rate": "0"})
-        except ValidationError:
-            return None
+        except ValidationError as error:
+            raise UnusualError from error
         if row.interval is not None and self._order.price_per is PricePer.CYCLE:
-            return None
+            raise UnusualError
         rate = compile_rate(row, self._order.price_per, self._order.billing_unit)
         number = self.rates.terms(rate, *row.window)
         self._rates_of_terms[number] = rate
-        return _Terms(number, is_large(rate) or bool(problems_of_rounding(rate, self._order.policy)))
+        if is_large(rate) or problems_of_rounding(rate, self._order.policy):
+            self._noted_terms.add(number)
+        return number
 
     def _note_of(self, price_and_terms: tuple[int, int, int]) -> Note:
         number, places, terms = price_and_terms
@@ -325,24 +326,29 @@ class _Compiling:
         return Note(problems, large) if problems or large else NOTHING
 
 
-def _others(
-    fits: Iterable[bool], rows: Sequence[Sequence[str]], lines: Sequence[int]
-) -> Iterator[tuple[Sequence[str], int]]:
-    """Yield the rows that do not fit, with their lines."""
-    return compress(zip(rows, lines, strict=True), (not each for each in fits))
+def prices_of(cells: Sequence[str]) -> Prices:
+    """Return the prices of cells in the form that ``billing_rate`` has without a sign.
+
+    Raises:
+        UnusualError: one of them is in another form, or has very many digits.
+    """
+    text = "\n".join([*cells, ""])
+    if not _PRICES.fullmatch(text):
+        cells = [*map(str.strip, cells)]
+        text = "\n".join([*cells, ""])
+        if not _PRICES.fullmatch(text):
+            raise UnusualError
+    if text.count(".") != len(cells):
+        cells = [*map(str.__add__, cells, repeat("."))]  # behind whole numbers, without effect on the others
+    digits = text.replace(".", "").split("\n")
+    digits.pop()
+    try:
+        numbers = array("q", map(int, digits))
+    except OverflowError as error:
+        raise UnusualError from error
+    return Prices(numbers, bytes(map(sub, map(len, digits), map(str.index, cells, repeat(".")))))
 
 
-def _reader(name: str) -> Callable[[str], object]:
-    """Return what reads a cell of a column as its key says; its result is None for what the key does not accept."""
-    rule = next(each for each in RateKeys.model_fields[name].metadata if isinstance(each, FromText))
-
-    def read(text: str) -> object:
-        try:
-            return rule.read(text)
-        except (ValueError, KeyError):
-            return None
-
-    return read
-
-
-_READ: Final = {name: _reader(name) for name in ("billing_rate", "area", "memo", "area_prefix")}
+def _are_digits(prefixes: Sequence[str]) -> bool:
+    digits = "".join(prefixes)
+    return digits.isascii() and digits.isdigit()

@@ -64,7 +64,7 @@ def read_rate_file(path: Path, named_at: Place, key: str, problems: ProblemList)
     text = read_text(path, named_at, key, problems, RATE_FILE_BYTES_MAX)
     if text is None:
         return
-    lines = lines_of(StringIO(text, newline=""), text.partition("\n")[0])
+    lines = lines_of(StringIO(text, newline=""), delimiter_of(text.partition("\n")[0]))
     try:
         columns = columns_of(lines, path, key, problems)
         if columns is None:
@@ -81,9 +81,14 @@ def read_rate_file(path: Path, named_at: Place, key: str, problems: ProblemList)
         report_syntax(error, Place(str(path), lines.line_num), key, problems)
 
 
-def lines_of(text: Iterable[str], header_line: str) -> Lines:
-    """Return the lines of a file; its delimiter is the one that the header has most of."""
-    return csv.reader(text, delimiter=max(_DELIMITERS, key=header_line.count), strict=True)
+def delimiter_of(header_line: str) -> str:
+    """Return the delimiter of a file: the one that its first line has most of."""
+    return max(_DELIMITERS, key=header_line.count)
+
+
+def lines_of(text: Iterable[str], delimiter: str) -> Lines:
+    """Return the lines of a file."""
+    return csv.reader(text, delimiter=delimiter, strict=True)
 
 
 def columns_of(lines: Lines, path: Path, key: str, problems: ProblemList) -> Sequence[Column] | None:
@@ -107,7 +112,7 @@ def report_width(
     problems.error(place, key, f"{len(columns)} columns as in the header, not {len(cells)}")
 
 
-def report_syntax(error: csv.Error, place: Place, key: str, problems: ProblemList) -> None:
+def report_syntax(error: Exception, place: Place, key: str, problems: ProblemList) -> None:
     """Report that the rest of a file cannot be read."""
     problems.error(place, key, f"valid CSV: {error}")
 

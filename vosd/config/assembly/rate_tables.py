@@ -6,6 +6,7 @@ A load of the configuration in a running switch waits here without holding the i
 import hashlib
 import os
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -128,7 +129,8 @@ class StoredTables:
 
     def compiled(self, orders: Sequence[RateOrder], problems: ProblemList) -> Sequence[Compiled | None]:
         """Return the table of each order; None means that ``problems`` has grown by at least one error."""
-        found = [self._ready(order) for order in orders]
+        with ThreadPoolExecutor(max(self._workers, 1), thread_name_prefix="rates") as threads:
+            found = [*threads.map(self._ready, orders)]  # most of it is hashing, which runs beside other threads
         missing = [index for index, each in enumerate(found) if each is None]
         if missing:
             for index, table in zip(missing, self._made([orders[index] for index in missing], problems), strict=True):
