@@ -110,7 +110,7 @@ class KilledScene(Scene):
             leftovers.ask_some(now)
         journal.left_over.all_released()
         journal.settle()
-        self.synced_bytes = listed(self.directory, IN_USE)[-1].stat().st_size
+        self.synced_bytes = journal._output._end
         exchange.flush()
 
     def kill(self, away_ms: int = 0, tear: Callable[["KilledScene", Path], None] | None = None) -> None:
@@ -132,5 +132,5 @@ class KilledScene(Scene):
     def _mark(self) -> None:
         if not self.is_down:
             self.sink.journal.tick(self.exchange.clock.now(), has_calls=self.exchange.switch.has_calls)
-            self.synced_bytes = listed(self.directory, IN_USE)[-1].stat().st_size
+            self.synced_bytes = self.sink.journal._output._end
         self.wire.after(MARK_MS, self._mark)

@@ -3,18 +3,19 @@
 import asyncio
 import csv
 import json
+import shutil
 from decimal import Decimal
 from pathlib import Path
 
 import msgspec
 import pytest
 from click.testing import CliRunner, Result
+from doubles.migrated import migrated
 
 from vosd.cdr.record import AGENT, Posting
 from vosd.cli.main import main
 from vosd.storage.books import SqlBooks
 from vosd.storage.database import Database
-from vosd.storage.migrate import migrate
 from vosd.testing.data.records import answered_call, call_id, charge_row
 
 LONG = "n" * 59
@@ -49,12 +50,18 @@ phones:
 """
 
 
+@pytest.fixture(scope="module")
+def booked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database with the two calls."""
+    file = tmp_path_factory.mktemp("booked") / "vosd.db"
+    asyncio.run(book(migrated(file)))
+    return file
+
+
 @pytest.fixture
-def site(tmp_path: Path) -> Path:
-    url = f"sqlite+aiosqlite:///{tmp_path}/vosd.db"
-    migrate(url)
+def site(tmp_path: Path, booked: Path) -> Path:
+    shutil.copy(booked, tmp_path / "vosd.db")
     (tmp_path / "vosd.yaml").write_text(CONFIGURATION.format(directory=tmp_path, long=LONG))
-    asyncio.run(book(url))
     return tmp_path
 
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from doubles.migrated import migrated
 
 from vosd.cli.main import main
-from vosd.storage.migrate import migrate
 
 CONFIGURATION = """
 database: {{url: "sqlite+aiosqlite:///{directory}/vosd.db"}}
@@ -26,7 +26,7 @@ accounts:
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("site")
-    migrate(f"sqlite+aiosqlite:///{directory}/vosd.db")
+    migrated(directory / "vosd.db")
     (directory / "vosd.yaml").write_text(CONFIGURATION.format(directory=directory))
     return directory
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import click.testing
 import pytest
+from doubles.migrated import migrated
 
 from vosd.cli.main import main
-from vosd.storage.migrate import migrate
 
 CONFIGURATION = """
 database: {{url: "sqlite+aiosqlite:///{directory}/vosd.db"}}
@@ -55,7 +55,7 @@ class Site:
 @pytest.fixture(scope="module")
 def empty_database(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("empty") / "vosd.db"
-    migrate(f"sqlite+aiosqlite:///{path}")
+    migrated(path)
     return path
 
 

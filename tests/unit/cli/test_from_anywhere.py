@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from doubles.migrated import migrated
 
 from vosd.cli.main import main
 from vosd.engine.control import Arguments, ControlServer
-from vosd.storage.migrate import migrate
 
 CONFIGURATION = """
 database: {url: "sqlite+aiosqlite:///var/vosd.db"}
@@ -28,7 +28,7 @@ def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     tree = tmp_path / "tree"
     (tree / "config").mkdir(parents=True)
     (tree / "config" / "vosd.yaml").write_text(CONFIGURATION)
-    migrate(f"sqlite+aiosqlite:///{tree}/var/vosd.db")
+    migrated(tree / "var" / "vosd.db")
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     monkeypatch.chdir(elsewhere)
@@ -79,7 +79,7 @@ async def test_the_running_switch_is_found_beside_the_configuration(tree: Path) 
 
 def test_what_is_in_the_working_directory_goes_first(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     own = tree.parent / "own"
-    migrate(f"sqlite+aiosqlite:///{own}/var/vosd.db")
+    migrated(own / "var" / "vosd.db")
     monkeypatch.chdir(own)
     vosd("payment", "add", "--account", "acme", "--amount", "3")
     monkeypatch.chdir(tree.parent / "elsewhere")

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from doubles.migrated import migrated
 
 from vosd.cli.main import main
 from vosd.config import excerpt, load
 from vosd.config.assembly import rate_groups
 from vosd.config.assembly.rate_groups import read_rate_group
-from vosd.storage.migrate import migrate
 
 CONFIGURATION = """
 node: sw1
@@ -36,9 +36,9 @@ phones:
 
 
 @pytest.fixture(scope="module")
-def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("site")
-    migrate(f"sqlite+aiosqlite:///{directory}/vosd.db")
+    migrated(directory / "vosd.db")
     (directory / "vosd.yaml").write_text(CONFIGURATION.format(directory=directory))
     return directory
 
@@ -82,38 +82,38 @@ def no_catalogue(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     ids=" ".join,
 )
 def test_a_verb_about_money_or_calls_reads_no_rates_and_judges_no_gateways(
-    migrated: Path, no_catalogue: list[str], words: tuple[str, ...]
+    site: Path, no_catalogue: list[str], words: tuple[str, ...]
 ) -> None:
-    done = vosd(migrated, *words)
+    done = vosd(site, *words)
     assert (done.exit_code, done.stderr) == (0, "")
     assert no_catalogue == []
 
 
 @pytest.mark.parametrize("words", [("status",), ("calls",), ("unblock", "--list"), ("registrations",), ("reload",)])
 def test_a_verb_that_asks_the_running_switch_reads_where_its_socket_is(
-    migrated: Path, no_catalogue: list[str], words: tuple[str, ...]
+    site: Path, no_catalogue: list[str], words: tuple[str, ...]
 ) -> None:
-    done = vosd(migrated, *words)
+    done = vosd(site, *words)
     assert done.exit_code == 4
-    assert f"{migrated}/vosd.sock" in done.stderr
+    assert f"{site}/vosd.sock" in done.stderr
     assert no_catalogue == []
 
 
-def test_explaining_a_rate_reads_its_own_rate_group_only(migrated: Path, no_catalogue: list[str]) -> None:
-    done = vosd(migrated, "rate", "explain", "--account", "acme", "--callee", "4420", "--duration", "60", "--json")
+def test_explaining_a_rate_reads_its_own_rate_group_only(site: Path, no_catalogue: list[str]) -> None:
+    done = vosd(site, "rate", "explain", "--account", "acme", "--callee", "4420", "--duration", "60", "--json")
     assert json.loads(done.stdout)["fee"] == "0.60"
     assert no_catalogue == ["rate_groups[sell]"]
 
 
-def test_an_account_has_its_template_and_the_currency_of_its_rate_group(migrated: Path) -> None:
-    shown = json.loads(vosd(migrated, "account", "show", "acme", "--json").stdout)
+def test_an_account_has_its_template_and_the_currency_of_its_rate_group(site: Path) -> None:
+    shown = json.loads(vosd(site, "account", "show", "acme", "--json").stdout)
     assert (shown["overdraft_limit"], shown["currency"]) == ("5.00", "EUR")
-    assert json.loads(vosd(migrated, "account", "show", "other", "--json").stdout)["currency"] == "USD"
+    assert json.loads(vosd(site, "account", "show", "other", "--json").stdout)["currency"] == "USD"
 
 
-def test_an_account_with_mistakes_is_bad_configuration_for_those_who_need_it(migrated: Path) -> None:
+def test_an_account_with_mistakes_is_bad_configuration_for_those_who_need_it(site: Path) -> None:
     for words in (("account", "show", "broken"), ("account", "list")):
-        done = vosd(migrated, *words)
+        done = vosd(site, *words)
         assert done.exit_code == 3
         assert "accounts[broken].overdraft_limit: value 'much'" in done.stderr
 
@@ -136,8 +136,7 @@ def test_an_account_whose_currency_is_in_doubt_is_not_paid(
     tmp_path: Path, groups: str, account: str, mistake: str
 ) -> None:
     file = tmp_path / "site.yaml"
-    url = f"sqlite+aiosqlite:///{tmp_path}/vosd.db"
-    migrate(url)
+    url = migrated(tmp_path / "vosd.db")
     lines = [
         f"database: {{url: '{url}'}}",
         f"control_socket: {tmp_path}/vosd.sock",
@@ -153,8 +152,8 @@ def test_an_account_whose_currency_is_in_doubt_is_not_paid(
     assert CliRunner().invoke(main, paying).exit_code == 0  # the account was not given another currency
 
 
-def test_an_unknown_account_is_named_with_similar_ones(migrated: Path) -> None:
-    done = vosd(migrated, "account", "show", "acm")
+def test_an_unknown_account_is_named_with_similar_ones(site: Path) -> None:
+    done = vosd(site, "account", "show", "acm")
     assert (done.exit_code, "did you mean 'acme'?" in done.stderr) == (1, True)
 
 
@@ -165,7 +164,7 @@ def test_files_that_are_no_yaml_are_bad_configuration_for_every_verb(tmp_path: P
 
 
 def test_what_is_left_out_may_be_an_anchor_that_other_parts_need(tmp_path: Path) -> None:
-    migrate(f"sqlite+aiosqlite:///{tmp_path}/vosd.db")
+    migrated(tmp_path / "vosd.db")
     (tmp_path / "vosd.yaml").write_text(
         "mapping_gateways: [{name: &name acme, account: acme, hosts: 192.0.2.1}]\naccounts: [{id: *name}]\n"
         f"database: {{url: 'sqlite+aiosqlite:///{tmp_path}/vosd.db'}}\ncontrol_socket: {tmp_path}/vosd.sock\n"
@@ -174,8 +173,7 @@ def test_what_is_left_out_may_be_an_anchor_that_other_parts_need(tmp_path: Path)
 
 
 def test_a_list_of_accounts_fits_the_screen_and_cuts_no_amount(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    url = f"sqlite+aiosqlite:///{tmp_path}/vosd.db"
-    migrate(url)
+    url = migrated(tmp_path / "vosd.db")
     name = "a-customer-with-a-name-that-takes-up-half-of-the-screen"
     (tmp_path / "vosd.yaml").write_text(
         f"database: {{url: '{url}'}}\ncontrol_socket: {tmp_path}/vosd.sock\n"

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from doubles.ended_calls import ended_call
 from doubles.installation import Installation
+from doubles.migrated import migrated
 
 from vosd.admin.advice import ADVICE, advice
 from vosd.base.cause import EndReason
 from vosd.cdr.record import Attempt
-from vosd.storage.migrate import migrate
 from vosd.testing.data.builders import applied_rate
 from vosd.testing.data.records import call_id, refused_call
 
@@ -26,7 +26,7 @@ DOCUMENTS = Path(__file__).parents[3] / "docs"
 @pytest.fixture(scope="module")
 def site(tmp_path_factory) -> Installation:
     installation = Installation(tmp_path_factory.mktemp("why"))
-    migrate(installation.url)
+    migrated(installation.database)
     failed = {"end_reason": "Unavailable", "sip_code": 503, "attempts": TRIED, "verdicts": VERDICTS}
     installation.book(
         [

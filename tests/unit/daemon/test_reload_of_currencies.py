@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from doubles.migrated import migrated
 from doubles.steps import begin_nothing, up_to
 
 from vosd.config.assembly.remembered import Remembered
@@ -11,7 +12,6 @@ from vosd.daemon.bootstrap import Daemon
 from vosd.daemon.start import Started
 from vosd.daemon.systemd import Notifier
 from vosd.engine.booking.balances import CurrencyChangedError
-from vosd.storage.migrate import migrate
 from vosd.storage.separate_books import SeparateBooks
 from vosd.testing.data.builders import applied_rate
 
@@ -24,7 +24,6 @@ def loaded_in(directory: Path, currency: str) -> Loaded:
         f"control_socket: {directory}/vosd.sock\n"
         f"accounts: [{{id: acme, currency: {currency}, overdraft_limit: unlimited}}]\n"
     )
-    migrate(url)
     return load(file)
 
 
@@ -59,6 +58,7 @@ async def test_a_call_that_begins_while_names_are_looked_up_keeps_the_currency_o
 
 @pytest.fixture
 def dollars_and_euros(tmp_path: Path) -> tuple[Loaded, Loaded]:
+    migrated(tmp_path / "vosd.db")
     return loaded_in(tmp_path, "USD"), loaded_in(tmp_path, "EUR")
 
 

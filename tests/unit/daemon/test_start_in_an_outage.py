@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from doubles.migrated import migrated
 from doubles.steps import begin_nothing, up_to
 from structlog.testing import capture_logs
 
@@ -20,15 +21,13 @@ from vosd.daemon.waiting import until_database_answers
 from vosd.engine.booking.database_watch import Condition
 from vosd.storage.books import SqlBooks
 from vosd.storage.lease import SqlLease
-from vosd.storage.migrate import migrate
 from vosd.storage.registrations import SqlRegistrations
 from vosd.storage.separate_books import SeparateBooks
 
 
 @pytest.fixture
 def daemon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Daemon:
-    url = f"sqlite+aiosqlite:///{tmp_path}/vosd.db"
-    migrate(url)
+    url = migrated(tmp_path / "vosd.db")
     file = tmp_path / "vosd.yaml"
     file.write_text(
         f"sip: {{listen: ['udp:127.0.0.1:14077']}}\ndatabase: {{url: '{url}'}}\nstate_dir: {tmp_path}/var\n"

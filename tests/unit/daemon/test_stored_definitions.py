@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from doubles.forked_compiler import Subprocesses
 from doubles.kept_log import log_as_it_was
+from doubles.migrated import migrated
 from doubles.steps import begin_nothing
 from structlog.testing import capture_logs
 
@@ -21,7 +22,6 @@ from vosd.daemon.bootstrap import Daemon
 from vosd.daemon.definitions import RETRY_S, DefinitionWatch, StoredDefinitions
 from vosd.daemon.start import load_at_start
 from vosd.daemon.systemd import Notifier
-from vosd.storage.migrate import migrate
 from vosd.storage.separate_books import SeparateBooks
 
 HEADER = "prefix,billing_rate\n"
@@ -65,9 +65,9 @@ class Site:
         self.decks = Decks()
         self.definitions = StoredDefinitions(lambda _database: self.decks)
         self.file = directory / "vosd.yaml"
-        self._url = f"sqlite+aiosqlite:///{directory}/vosd.db"
         self._head = (
-            f"sip: {{listen: ['udp:127.0.0.1:14079']}}\ndatabase: {{url: '{self._url}'}}\nstate_dir: {directory}/var\n"
+            f"sip: {{listen: ['udp:127.0.0.1:14079']}}\nstate_dir: {directory}/var\n"
+            f"database: {{url: '{migrated(directory / 'vosd.db')}'}}\n"
             f"control_socket: {directory}/vosd.sock\naccounts: [{{id: acme, rate_group: sell}}]\n"
         )
         self.write("deck: true")
@@ -76,7 +76,6 @@ class Site:
         self.file.write_text(f"{self._head}rate_groups: [{{name: sell, {rates}}}]\n")
 
     def daemon(self) -> Daemon:
-        migrate(self._url)
         return Daemon(self.file, load_at_start(self.file, self.definitions.read), Notifier(None))
 
 

@@ -88,14 +88,23 @@ def seconds_a_byte(work: Callable[[bytes], None], data: bytes, times: int = 1) -
     return (process_time() - begun) / (len(data) * times)
 
 
+NORMAL_COSTS: Final[dict[Callable[[bytes], None], float]] = {}
+"""The least that a byte of the normal message has cost so far, by what reads it."""
+
+
 def ratio(work: Callable[[bytes], None], data: bytes) -> float:
-    """Return how many times as much a byte of ``data`` costs as a normal one; more rounds where it seems too much."""
-    normal = least = float("inf")
+    """Return how many times as much a byte of ``data`` costs as a normal one; side by side where it seems too much."""
+    known = NORMAL_COSTS.get(work, 0.0)
+    cost = seconds_a_byte(work, data)
+    if cost <= RATIO * known:
+        return cost / known
+    normal, least = float("inf"), cost
     for _ in range(ROUNDS):
         normal = min(normal, *(seconds_a_byte(work, NORMAL, times=3) for _ in range(3)))
         least = min(least, seconds_a_byte(work, data))
         if least <= RATIO * normal:
             break
+    NORMAL_COSTS[work] = min(known or normal, normal)
     return least / normal
 
 
