@@ -12,8 +12,8 @@ import pytest
 from .campaign import run
 from .mutation import CORPUS, Mutator
 
-MESSAGES: Final = 8_000
-GUIDED_S: Final = 4
+MESSAGES: Final = 5_000
+GUIDED_S: Final = 2
 TESTS: Final = Path(__file__).parents[1]
 
 

@@ -1,5 +1,6 @@
 """A customer, three vendors and a switch between them on virtual time, for tests of call flows."""
 
+from functools import cache
 from typing import Any, Final
 
 from vosd.catalogue.catalogue import Catalogue
@@ -37,6 +38,12 @@ def usual_catalogue(
     return catalogue([mapping_gateway("acme", f"{CUSTOMER.host}/32", **(customer or {})), *gateways], **parameters)
 
 
+@cache
+def _plain_catalogue() -> Catalogue:
+    """Make the catalogue of most scenes once; nothing changes a catalogue."""
+    return usual_catalogue()
+
+
 def sides(first: str, call: OutgoingCall, there: IncomingCall) -> tuple[Side, Side]:
     """Return both ends of a call, that one first which ``first`` names: ``caller`` or ``callee``."""
     return (call, there) if first == "caller" else (there, call)
@@ -47,7 +54,7 @@ class Scene:
 
     def __init__(self, content: Catalogue | None = None, *, balance: str = "100", **switch: Any) -> None:
         """``switch`` are arguments of ``Exchange``."""
-        self.exchange = Exchange(content or usual_catalogue(), balances={"acme": balance}, **switch)
+        self.exchange = Exchange(content or _plain_catalogue(), balances={"acme": balance}, **switch)
         self.wire = self.exchange.wire
         self.caller: Caller = self.exchange.caller(CUSTOMER)
         self.vendors: list[Vendor] = [self.exchange.vendor(address) for address in VENDORS]
