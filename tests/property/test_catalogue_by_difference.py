@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import fields
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,7 +23,7 @@ templates:
   big: {max_concurrent: $limit, currency: USD}
 rate_groups:
   - {name: sell, rates: [{prefix: "44", billing_rate: "0.012"}]}
-  - {name: buy, currency: $currency, rates: [{prefix: "44", billing_rate: "0.008"}]}
+  - {name: buy, currency: $currency, rates: [{prefix: "$bought", billing_rate: "0.008"}]}
 destination_classes:
   - {name: premium, prefixes: "4490"}
 """
@@ -135,6 +136,8 @@ class Edition(NamedTuple):
     realm: str
     limit: int
     currency: str
+    bought: str = "44"
+    """Prefix of the buy rates."""
 
 
 def few(strategy: st.SearchStrategy[list[Item]]) -> st.SearchStrategy[list[Item]]:
@@ -151,6 +154,7 @@ EDITIONS = st.builds(
     st.sampled_from(["vosd", "vosd", "vosd", "vosd", "other"]),
     st.sampled_from([5, 5, 5, 5, 6]),
     st.sampled_from(["USD"] * 9 + ["EUR"]),
+    st.sampled_from(["44", "44", "7"]),
 )
 
 
@@ -163,7 +167,7 @@ def text_of(items: list[Item], indent: str) -> str:
 
 def write(directory: Path, edition: Edition) -> None:
     head = HEAD.replace("$realm", edition.realm).replace("$limit", str(edition.limit))
-    head = head.replace("$currency", edition.currency)
+    head = head.replace("$currency", edition.currency).replace("$bought", edition.bought)
     (directory / "vosd.yaml").write_text(head + INCLUDE + text_of(edition.main, "  "))
     (directory / "a.yaml").write_text(text_of(edition.other, "") or "# nothing\n")
     (directory / "b.yaml").write_text(edition.odd or "# nothing\n")
@@ -194,7 +198,12 @@ def as_set(things: Mapping[str, object]) -> object:
 
 
 def rates(things: Mapping[str, Rates]) -> object:
-    return {name: (each.name, type(each)) for name, each in things.items()}
+    return {name: (each.name, type(each), price_of(each)) for name, each in things.items()}
+
+
+def price_of(rates: Rates) -> Decimal | None:
+    found = rates.find("4420", 1_800_000_000_000)
+    return None if found is None else found.rate.billing_rate
 
 
 def routes(table: RouteTable) -> object:
@@ -204,7 +213,7 @@ def routes(table: RouteTable) -> object:
 COMPARED: dict[str, Callable[[Any], object]] = {
     "version": str,
     "accounts": in_order,
-    "rate_groups": lambda groups: {name: group.version for name, group in groups.items()},
+    "rate_groups": lambda groups: {name: (group.version, price_of(group)) for name, group in groups.items()},
     "mapping_gateways": in_order,
     "routing_gateways": in_order,
     "sources": lambda index: {host: {each.name for each in index.gateways_at(host)} for host in HOSTS},
@@ -237,6 +246,12 @@ COMPARED: dict[str, Callable[[Any], object]] = {
 
 HOSTS = ["192.0.2.1", "192.0.2.2", "192.0.2.12", "192.0.2.13", "192.0.2.77", "198.51.100.7", "198.51.100.8", "10.0.0.1"]
 SAME = Edition([Item("accounts", "{id: a1, max_cps: 3}")], [], "", "vosd", 5, "USD")
+PAIRED = SAME._replace(
+    main=[
+        Item("accounts", "{id: a5, rate_group: buy}"),
+        Item("routing_gateways", "{name: v2, account: a5, address: 192.0.2.9, prefixes: from_rates}"),
+    ]
+)
 
 
 @settings(max_examples=examples(60, 150), deadline=None)
@@ -244,6 +259,7 @@ SAME = Edition([Item("accounts", "{id: a1, max_cps: 3}")], [], "", "vosd", 5, "U
 @example([SAME, SAME._replace(main=[*SAME.main, Item("accounts", "{id: a1, max_cps: 4}")]), SAME])
 @example([SAME, SAME._replace(odd="accounts: [{id: a9}]\n"), SAME._replace(odd="accounts: [{id: a1}]\n")])
 @example([SAME, SAME._replace(main=[], other=SAME.main), SAME._replace(main=[], other=[])])
+@example([PAIRED, PAIRED._replace(bought="7"), PAIRED])
 @example([SAME, SAME._replace(odd="node: 'x\naccounts:\n  - {id: a1, max_cps: 3}\n  '\n")])
 def test_every_edition_gives_the_same_as_when_it_is_read_alone(tmp_path_factory, editions: list[Edition]) -> None:
     directory = tmp_path_factory.mktemp("edited")
@@ -260,7 +276,7 @@ CUSTOMERS = """\
 exchange_rates:
   - {base: EUR, quote: USD, rate: "1.08"}
 rate_groups:
-  - {name: sell, rates: [{prefix: "44", billing_rate: "0.012"}]}
+  - {name: sell, rates: [{prefix: "44", billing_rate: "$price"}]}
   - {name: other, rates: [{prefix: "44", billing_rate: "0.011"}]}
   - {name: euro, currency: EUR, rates: [{prefix: "44", billing_rate: "0.008"}]}
 number_lists:
@@ -310,6 +326,7 @@ class Customers(NamedTuple):
     """The form of each by name, in the order of the file."""
     trunks: dict[str, tuple[str, str]]
     """The account and the form of each."""
+    price: str = "0.012"
 
 
 def drawn(names: list[str], forms: st.SearchStrategy[object]) -> st.SearchStrategy[dict[str, object]]:
@@ -327,6 +344,7 @@ DAYS = st.builds(
         ["t1", "t2", "t3", "t4", "1001", "v3"],
         st.tuples(st.sampled_from(["base", "base", "base", "c1", "c2", "top"]), st.sampled_from(FORMS_OF_TRUNKS)),
     ),
+    st.sampled_from(["0.012", "0.013"]),
 )
 
 
@@ -335,7 +353,7 @@ def one_change(days: list[Customers]) -> list[Customers]:
     found = []
     for day in days:
         fewer = day._replace(trunks=dict([*day.trunks.items()][:-1]))
-        found += [day, day._replace(accounts=dict([*day.accounts.items()][1:])), fewer, day]
+        found += [day, day._replace(accounts=dict([*day.accounts.items()][1:])), fewer, day._replace(price="0.014")]
     return found
 
 
@@ -343,7 +361,7 @@ def written(day: Customers) -> str:
     accounts = [*day.kept, *(f"{name}, {form}" for name, form in day.accounts.items())]
     trunks = [f"{name!r}, account: {account}, {form}" for name, (account, form) in day.trunks.items()]
     return (
-        CUSTOMERS
+        CUSTOMERS.replace("$price", day.price)
         + "accounts:\n"
         + "".join(f"  - {{id: {each}}}\n" for each in accounts)
         + ("mapping_gateways:\n" if trunks else "")
@@ -381,3 +399,31 @@ def test_a_new_account_with_its_trunk_is_all_that_is_looked_at(tmp_path: Path) -
     assert after.changes == Changes(before.version, {"c0"}, {"t9"})
     assert after.routes is before.routes
     assert [*after.accounts] == [*(each.split(",")[0] for each in KEPT), "c0", "c1"]
+
+
+def test_another_price_makes_only_what_holds_rates(tmp_path: Path) -> None:
+    path, remembered = tmp_path / "vosd.yaml", Remembered()
+    day = BASE._replace(accounts={"c1": "rate_group: sell, private_rate_group: other"})
+    path.write_text(written(day))
+    before = load(path, {}, remembered=remembered).catalogue
+    path.write_text(written(day._replace(price="0.02")))
+    after = load(path, {}, remembered=remembered).catalogue
+    assert after.changes == Changes(before.version, frozenset(), frozenset())
+    assert after.version != before.version
+    assert after.accounts is before.accounts
+    assert after.mapping_gateways is before.mapping_gateways
+    assert after.rate_groups["other"] is before.rate_groups["other"]
+    assert price_of(after.rate_groups["sell"]) == Decimal("0.02")
+    assert price_of(after.account_rates["c1"]) == Decimal("0.011")
+
+
+def test_a_choice_of_rates_has_the_other_price(tmp_path: Path) -> None:
+    path, remembered = tmp_path / "vosd.yaml", Remembered()
+    day = BASE._replace(accounts={"c1": "rate_group: sell, private_rate_group: other"})
+    path.write_text(written(day))
+    load(path, {}, remembered=remembered)
+    path.write_text(written(day._replace(price="0.002")))
+    after = load(path, {}, remembered=remembered).catalogue
+    assert after.changes is not None
+    assert price_of(after.account_rates["c1"]) == Decimal("0.002")
+    assert price_of(after.customer_rates["t1"]) == Decimal("0.002")

@@ -53,6 +53,10 @@ class RateGroup:
         """Have calls name the version of the deck that the rates are from; to be called before the first call."""
         self.rate_version = f"{version}-{self.table.version}"
 
+    def has_the_rates_of(self, other: "RateGroup") -> bool:
+        """Return whether another group of this name charges calls by the same rates, and calls them the same."""
+        return self.version == other.version and self.rate_version == other.rate_version
+
     @property
     def tables(self) -> tuple[RateTable, ...]:
         """The one table (``ports.Rates``)."""

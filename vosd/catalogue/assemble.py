@@ -1,23 +1,17 @@
 """From sources to the snapshot: sources merged, references checked, what depends on others settled, indexes built."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
-import msgspec
-
-from vosd.billing.accounts import Account
 from vosd.billing.currencies import Currencies
 from vosd.billing.destinations import Destinations
-from vosd.billing.ports import RateTable
-from vosd.billing.rate_choice import JoinedTables
-from vosd.billing.rate_group import RateGroup
 from vosd.catalogue.agents import agents_by_account
 from vosd.catalogue.by_difference import assemble_changes
 from vosd.catalogue.catalogue import CallParameters, Catalogue
 from vosd.catalogue.exchange import Exchange
-from vosd.catalogue.merge import Merged, merge
+from vosd.catalogue.merge import CHANGING, Merged, merge
 from vosd.catalogue.number_rules import number_rules, sections_of
 from vosd.catalogue.problems import ProblemList
-from vosd.catalogue.rate_choices import RateChoices, chooser_of
+from vosd.catalogue.rate_choices import chooser_of
 from vosd.catalogue.rate_references import check_named_rates
 from vosd.catalogue.references import (
     check_currencies,
@@ -26,7 +20,9 @@ from vosd.catalogue.references import (
     check_routes,
     sold_by_plan,
 )
-from vosd.catalogue.reused import CHANGING, WATCHED, Assembled, Reused, Watched
+from vosd.catalogue.rest import Rest, rest_of
+from vosd.catalogue.reused import WATCHED, Assembled, Reused, Watched
+from vosd.catalogue.route_tables import prefixes_of_rates, route_tables
 from vosd.catalogue.settle import (
     check_account,
     check_gateway,
@@ -35,7 +31,7 @@ from vosd.catalogue.settle import (
     settled_phone,
     settled_vendor,
 )
-from vosd.catalogue.source import PREFIXES_FROM_RATES, CatalogueSource, Definition, Definitions
+from vosd.catalogue.source import CatalogueSource, Definition, Definitions
 from vosd.catalogue.users import (
     by_username,
     check_dynamic_names,
@@ -46,9 +42,7 @@ from vosd.catalogue.users import (
 )
 from vosd.catalogue.versions import version_of
 from vosd.routing.identify import SourceConflict, SourceIndex
-from vosd.routing.number_lists import NumberList
-from vosd.routing.plan import NO_PLAN, RoutingPlan
-from vosd.routing.route_table import RouteTable
+from vosd.routing.plan import RoutingPlan
 from vosd.trunks.gateways import MappingGateway, RoutingGateway, registering_half
 
 
@@ -64,7 +58,7 @@ def assemble(
     reused.begin()
     merged = merge(sources, problems)
     parameters = CallParameters() if merged.parameters is None else merged.parameters.value
-    rest = _digest_of_rest(merged)
+    rest = rest_of(merged)
     currencies = Currencies(
         merged.exchange_rates.values().values(),
         parameters.currency_decimals,
@@ -81,30 +75,10 @@ def assemble(
     return _whole(merged._replace(**in_order), parameters, rest, currencies, exchange, problems, reused)
 
 
-def _digest_of_rest(merged: Merged) -> str:
-    """Return a digest of everything but accounts, gateways and phones."""
-    found: list[object] = []
-    for field in Merged._fields:
-        defined = getattr(merged, field)
-        if isinstance(defined, Definitions):
-            values = {} if field in CHANGING else defined.values()
-            found.append({name: _content(each) for name, each in values.items()})
-        else:
-            found.append(None if defined is None else defined.value)
-    return version_of(*found)
-
-
-def _content(thing: object) -> object:
-    """Return what identifies the content of something that may be large."""
-    if isinstance(thing, RateGroup):
-        return [thing.version, thing.rate_version]
-    return thing.version if isinstance(thing, NumberList) else thing
-
-
 def _whole(
     merged: Merged,
     parameters: CallParameters,
-    rest: str,
+    rest: Rest,
     currencies: Currencies,
     exchange: Exchange,
     problems: ProblemList,
@@ -174,29 +148,23 @@ def _whole(
     choices = chooser_of(parameters, groups, merged.period_rates.values(), calendars, currencies).choices(
         accounts, trunks_and_phones.values(), vendors.values()
     )
-    routes = RouteTable(
-        vendors.values(),
-        phones.values(),
-        msgspec.structs.replace(NO_PLAN, loss_guard=parameters.loss_guard, calendar_strict=parameters.calendar_strict),
-        {name: calendars[each.calendar] for name, each in vendors.items() if each.calendar in calendars},
-        _rates_by_gateway(vendors, accounts, groups, choices),
-        calendars,
-    )
-    rest_version = version_of(rest, list(vendors.values()), phones)
+    rates = prefixes_of_rates(vendors, accounts, groups, choices.vendors)
+    tables = route_tables(vendors, phones, plans.values(), parameters, calendars, rates)
+    others = version_of([*vendors.values()], phones)
     catalogue = Catalogue(
         version=version_of(
-            reused.digest("accounts", accounts), reused.digest("mapping gateways", customers), rest_version
+            reused.digest("accounts", accounts), reused.digest("mapping gateways", customers), *rest, others
         ),
         accounts=accounts,
         rate_groups=groups,
         mapping_gateways=trunks_and_phones,
         routing_gateways=vendors,
         sources=reused.sources(customers) or _source_index(merged.mapping_gateways, problems),
-        routes=routes,
+        routes=tables.routes,
         parameters=parameters,
         phones=phones,
         calendars=calendars,
-        plans={name: routes.by_plan(plan) for name, plan in plans.items()},
+        plans=tables.plans,
         users=domains.pop(""),
         domains=domains,
         number_lists=rules.lists,
@@ -214,32 +182,13 @@ def _whole(
     )
     names = {kind: frozenset(each) for kind, each in warned.items()}
     watched = Watched(names, frozenset(wide), frozenset(sold))
-    reused.keep(Assembled(catalogue, merged, rest, rest_version, watched, shared))
+    reused.keep(Assembled(catalogue, merged, rest, others, watched, shared))
     return catalogue
 
 
 def _settled_plan(definition: Definition[RoutingPlan], merged: Merged, problems: ProblemList) -> RoutingPlan:
     check_routes(definition, merged, problems)
     return definition.value
-
-
-def _rates_by_gateway(
-    vendors: Mapping[str, RoutingGateway],
-    accounts: Mapping[str, Account],
-    groups: Mapping[str, RateGroup],
-    choices: RateChoices,
-) -> dict[str, RateTable | JoinedTables]:
-    """Return the buy rates of the gateways that take their prefixes from them."""
-    found: dict[str, RateTable | JoinedTables] = {}
-    for vendor in vendors.values():
-        if vendor.prefixes != PREFIXES_FROM_RATES:
-            continue
-        account = accounts.get(vendor.account or "")
-        name = None if account is None else account.rate_group
-        rates = choices.vendors.get(vendor.name) or groups.get(name or "")
-        if rates is not None:
-            found[vendor.name] = rates.tables[0] if len(rates.tables) == 1 else JoinedTables(rates.tables)
-    return found
 
 
 def _users(

@@ -1,5 +1,7 @@
 """The next catalogue from the last one: only accounts and mapping gateways that have changed are looked at (ADR 60).
 
+Rates may have changed, too: no check regards them, and so only what holds tables of rates is made again.
+
 Each check of ``settle.py`` regards one definition and those that it names. So it holds for the next catalogue as it did
 for the last one, unless that definition has changed or an account that it names. What mapping gateways may not have in
 common is looked up in the indexes of the last catalogue. Where more has changed, or where something is wrong, the
@@ -15,12 +17,13 @@ from vosd.billing.accounts import Account
 from vosd.catalogue.agents import agents_by_account
 from vosd.catalogue.catalogue import Catalogue, Changes
 from vosd.catalogue.exchange import Exchange
-from vosd.catalogue.merge import Merged
+from vosd.catalogue.merge import CHANGING, Merged
+from vosd.catalogue.next_rates import Looked, next_rates
 from vosd.catalogue.number_rules import incoming_rules, sections_of
 from vosd.catalogue.problems import ProblemList
-from vosd.catalogue.rate_choices import chooser_of
 from vosd.catalogue.references import check_currencies, sold_by_plan
-from vosd.catalogue.reused import CHANGING, Assembled, Reused, Watched
+from vosd.catalogue.rest import Rest
+from vosd.catalogue.reused import Assembled, Reused, Watched
 from vosd.catalogue.settle import (
     check_account,
     check_gateway,
@@ -56,20 +59,21 @@ class _Difference(NamedTuple):
 
 
 def assemble_changes(
-    last: Assembled, merged: Merged, rest: str, exchange: Exchange, problems: ProblemList, reused: Reused
+    last: Assembled, merged: Merged, rest: Rest, exchange: Exchange, problems: ProblemList, reused: Reused
 ) -> Catalogue | None:
     """Return the next catalogue; None where it has to be put together as a whole.
 
-    ``rest`` is the digest of everything but accounts, gateways and phones. Problems are those of the whole; some may be
-    missing where None is returned.
+    ``rest`` are the digests of everything but accounts, gateways and phones. Problems are those of the whole; some may
+    be missing where None is returned.
     """
-    if rest != last.rest or problems.has_errors:
+    if rest.frame != last.rest.frame or problems.has_errors:
         return None
     found = _differences(last, merged)
     if found is None or not (found["routing_gateways"].is_empty and found["phones"].is_empty):
         return None
     try:
-        return _Next(last, merged, found["accounts"], found["mapping_gateways"], exchange, problems, reused).catalogue()
+        changed = found["accounts"], found["mapping_gateways"]
+        return _Next(last, merged, rest, *changed, exchange, problems, reused).catalogue()
     except _Whole:
         return None
 
@@ -94,13 +98,14 @@ class _Next:
         self,
         last: Assembled,
         merged: Merged,
+        rest: Rest,
         accounts: _Difference,
         gateways: _Difference,
         exchange: Exchange,
         problems: ProblemList,
         reused: Reused,
     ) -> None:
-        self._last, self._before, self._merged = last, last.catalogue, merged
+        self._last, self._before, self._merged, self._rest = last, last.catalogue, merged, rest
         self._accounts, self._gateways = accounts, gateways
         self._exchange, self._problems, self._reused = exchange, problems, reused
         before = self._before.accounts
@@ -143,28 +148,29 @@ class _Next:
         rules = incoming_rules(callers, before.number_lists, before.number_pools, self._last.rules, merged, problems)
         if problems.has_errors:
             raise _Whole
-        chooser = chooser_of(
-            before.parameters, before.rate_groups, before.period_rates, before.calendars, before.currencies
-        )
-        account_rates = edited(
-            before.account_rates, {*settled, *self._accounts.gone}, chooser.of_accounts(settled.values())
-        )
-        priced = [gateways[name] for name in (*values, *of_others)]
-        customer_rates = edited(
-            before.customer_rates,
-            {*values, *of_others, *gone},
-            chooser.of_trunks(priced, accounts, account_rates),
+        rates = next_rates(
+            self._last,
+            merged,
+            self._rest,
+            accounts,
+            gateways,
+            Looked(settled.keys(), self._accounts.gone),
+            Looked(values.keys() | of_others, gone),
         )
         version = version_of(
             reused.changed_digest("accounts", settled, self._accounts.gone),
             reused.changed_digest("mapping gateways", values, gone),
-            self._last.rest_version,
+            *self._rest,
+            self._last.others,
         )
         catalogue = replace(
             before,
             version=version,
             accounts=accounts,
+            rate_groups=rates.groups,
             mapping_gateways=gateways,
+            routes=rates.tables.routes,
+            plans=rates.tables.plans,
             sources=self._sources(values),
             users=domains.pop(""),
             domains=domains,
@@ -175,13 +181,14 @@ class _Next:
                 sections_of([accounts[name] for name in led], agents),
             ),
             agents=agents,
-            customer_rates=customer_rates,
-            account_rates=account_rates,
+            customer_rates=rates.customers,
+            account_rates=rates.accounts,
+            vendor_rates=rates.vendors,
             changes=Changes(before.version, settled.keys() | self._accounts.gone, values.keys() | gone),
         )
         warned = {kind: frozenset(names) for kind, names in self._warned.items()}
         watched = Watched(warned, wide, self._last.watched.sold | sold)
-        kept = self._last._replace(catalogue=catalogue, merged=merged, watched=watched)
+        kept = self._last._replace(catalogue=catalogue, merged=merged, rest=self._rest, watched=watched)
         reused.keep(kept, self._accounts.gone)
         return catalogue
 

@@ -94,7 +94,7 @@ class CallParameters:
 
 
 class Changes(NamedTuple):
-    """What of a catalogue may differ from an earlier one; everything else is the same."""
+    """What of a catalogue may differ from an earlier one; everything else is the same but the rates in rate groups."""
 
     since: str
     """Version of the earlier one."""

@@ -1,7 +1,7 @@
 """Several sources as one: the same definition in two of them is an error that names both places."""
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from vosd.billing.accounts import Account
 from vosd.billing.exchange import ExchangeRate
@@ -16,6 +16,9 @@ from vosd.routing.plan import RoutingPlan
 from vosd.routing.pools import NumberPool
 from vosd.trunks.gateways import MappingGateway, RoutingGateway
 from vosd.trunks.phone import Phone
+
+CHANGING: Final = ("accounts", "mapping_gateways", "routing_gateways", "phones")
+"""Fields of ``Merged`` with definitions that are compared one by one with those of the last catalogue (ADR 60)."""
 
 Thing = TypeVar("Thing")
 

@@ -12,15 +12,14 @@ from typing import Final, NamedTuple
 
 from vosd.billing.accounts import Account
 from vosd.catalogue.catalogue import Catalogue
-from vosd.catalogue.merge import Merged
+from vosd.catalogue.merge import CHANGING, Merged
+from vosd.catalogue.rest import Rest
 from vosd.catalogue.versions import encoded
 from vosd.routing.identify import SourceIndex
 from vosd.routing.number_rules import IncomingRules
 from vosd.trunks.gateways import MappingGateway
 from vosd.trunks.number_rules import IncomingNumbers
 
-CHANGING: Final = ("accounts", "mapping_gateways", "routing_gateways", "phones")
-"""Fields of ``Merged`` with definitions that are compared with those of the last catalogue."""
 WATCHED: Final = (*CHANGING, "agents", "networks")
 """What warnings are about: definitions, the agents of accounts, and the networks of mapping gateways."""
 _DIGEST_BYTES: Final = 16
@@ -42,10 +41,10 @@ class Assembled(NamedTuple):
 
     catalogue: Catalogue
     merged: Merged
-    rest: str
-    """Digest of everything but accounts, gateways and phones."""
-    rest_version: str
-    """The part of the version that accounts and mapping gateways have no part in."""
+    rest: Rest
+    """Digests of everything but accounts, gateways and phones."""
+    others: str
+    """Digest of routing gateways and phones as they were settled."""
     watched: Watched
     rules: dict[IncomingNumbers, IncomingRules]
     """What mapping gateways and phones share."""

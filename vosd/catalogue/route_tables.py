@@ -1,0 +1,66 @@
+"""The route tables of a catalogue: that of calls without a routing plan, and one for each plan."""
+
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+import msgspec
+
+from vosd.billing.accounts import Account
+from vosd.billing.ports import Rates, RateTable
+from vosd.billing.rate_choice import JoinedTables
+from vosd.billing.rate_group import RateGroup
+from vosd.catalogue.catalogue import CallParameters
+from vosd.catalogue.source import PREFIXES_FROM_RATES
+from vosd.routing.calendar import Calendar
+from vosd.routing.plan import NO_PLAN, RoutingPlan
+from vosd.routing.route_table import RouteTable
+from vosd.trunks.gateways import RoutingGateway
+from vosd.trunks.phone import Phone
+
+
+class RouteTables(NamedTuple):
+    """Where calls go."""
+
+    routes: RouteTable
+    """Calls without a routing plan."""
+    plans: Mapping[str, RouteTable]
+    """Calls with one, by its name."""
+
+
+def route_tables(
+    vendors: Mapping[str, RoutingGateway],
+    phones: Mapping[str, Phone],
+    plans: Iterable[RoutingPlan],
+    parameters: CallParameters,
+    calendars: Mapping[str, Calendar],
+    rates: Mapping[str, RateTable | JoinedTables],
+) -> RouteTables:
+    """Build the tables; ``rates`` are those of ``prefixes_of_rates``."""
+    routes = RouteTable(
+        vendors.values(),
+        phones.values(),
+        msgspec.structs.replace(NO_PLAN, loss_guard=parameters.loss_guard, calendar_strict=parameters.calendar_strict),
+        {name: calendars[each.calendar] for name, each in vendors.items() if each.calendar in calendars},
+        rates,
+        calendars,
+    )
+    return RouteTables(routes, {plan.name: routes.by_plan(plan) for plan in plans})
+
+
+def prefixes_of_rates(
+    vendors: Mapping[str, RoutingGateway],
+    accounts: Mapping[str, Account],
+    groups: Mapping[str, RateGroup],
+    vendor_rates: Mapping[str, Rates],
+) -> dict[str, RateTable | JoinedTables]:
+    """Return the buy rates of the gateways that take their prefixes from them, by name of the gateway."""
+    found: dict[str, RateTable | JoinedTables] = {}
+    for vendor in vendors.values():
+        if vendor.prefixes != PREFIXES_FROM_RATES:
+            continue
+        account = accounts.get(vendor.account or "")
+        name = None if account is None else account.rate_group
+        rates = vendor_rates.get(vendor.name) or groups.get(name or "")
+        if rates is not None:
+            found[vendor.name] = rates.tables[0] if len(rates.tables) == 1 else JoinedTables(rates.tables)
+    return found
