@@ -2,13 +2,12 @@
 
 from collections.abc import Mapping, Set
 from itertools import islice
-from typing import Final, TypeVar
+from typing import TypeVar
 
+from vosd.base.parts import copied, put
 from vosd.catalogue.source import Change
 
 Thing = TypeVar("Thing")
-_AT_ONCE: Final = 5_000
-"""Entries that are copied by one call."""
 
 
 def spliced(
@@ -16,24 +15,22 @@ def spliced(
 ) -> Mapping[str, Thing]:
     """Return what a catalogue has of one kind after a change, in the order of the source.
 
-    ``things`` are new or other values, and the first ``number`` of ``before`` are of that kind. A copy is one call of
-    the interpreter and takes a millisecond. Where names are inserted, it is made in parts, as calls wait for each.
+    ``things`` are new or other values, and the first ``number`` of ``before`` are of that kind.
     """
     names, replaced = [*change.names], [*change.before]
     if names == replaced and not things:
         return before
     if names == [name for name in replaced if name not in change.gone]:
-        made = dict(before)
+        made = copied(before)
     elif change.begin + len(replaced) == number == len(before):
-        made = dict(before)
+        made = copied(before)
         for name in replaced:
             del made[name]
     else:
-        made = dict(islice(before.items(), change.begin))
+        made = {}
+        put(made, islice(before.items(), change.begin))
         made.update((name, things[name] if name in things else before[name]) for name in names)
-        items = iter(before.items())
-        while part := [*islice(items, _AT_ONCE)]:
-            made.update(part)
+        put(made, before.items())
     made.update((name, things[name] if name in things else before[name]) for name in names)
     made.update(things)
     for name in change.gone:
@@ -45,7 +42,7 @@ def edited(before: Mapping[str, Thing], without: Set[str], things: Mapping[str, 
     """Return a mapping without some names, and with others; their order is open."""
     if not things and not any(name in before for name in without):
         return before
-    made = dict(before)
+    made = copied(before)
     for name in without:
         made.pop(name, None)
     made.update(things)

@@ -9,7 +9,7 @@ import gc
 import sys
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Final
 
@@ -54,6 +54,18 @@ def _beside_calls() -> Iterator[None]:
             gc.freeze()
     finally:
         sys.setswitchinterval(usual_s)
+
+
+def _free(replaced: list[Loaded]) -> None:
+    """Free what is no longer in force, one large mapping after the other: calls wait for each, but not for all."""
+    parts: list[object] = []
+    while replaced:
+        loaded = replaced.pop()
+        catalogue = loaded.catalogue
+        parts += [loaded.account_places, *(getattr(catalogue, field.name) for field in fields(catalogue))]
+        del loaded, catalogue
+    while parts:
+        parts.pop()
 
 
 class UnconfirmedError(VosError):
@@ -111,11 +123,13 @@ class Configuration:
         self._is_started = True
         await self._keep()
 
-    async def _keep(self) -> None:
-        await asyncio.to_thread(self._tidy, self.loaded)
+    async def _keep(self, replaced: list[Loaded] | None = None) -> None:
+        """Tidy up after a load; ``replaced`` is emptied."""
+        await asyncio.to_thread(self._tidy, self.loaded, replaced or [])
         self.loaded = replace(self.loaded, texts={})
 
-    def _tidy(self, loaded: Loaded) -> None:
+    def _tidy(self, loaded: Loaded, replaced: list[Loaded]) -> None:
+        _free(replaced)
         sweep(loaded.settings.state_dir, loaded.rate_files)
         if self.last_error is None:
             try:
@@ -185,10 +199,11 @@ class Configuration:
         if found:
             raise UnconfirmedError(found)
         await self._put_in_force(reloaded.in_force)
+        replaced = [self.loaded]
         self.loaded = reloaded.in_force
         self.loaded_at = self._clock.now().wall
         self.last_error = None
-        await self._keep()
+        await self._keep(replaced)
         log.configure(self.loaded.settings.log_level.value)
         for problem in reloaded.problems:
             _log.warning("configuration", problem=str(problem))

@@ -6,10 +6,11 @@ Where any doubt is left whether parts mean the same alone as in their file, it i
 
 import re
 from collections.abc import Mapping, Sequence
-from itertools import accumulate, repeat
+from itertools import accumulate, islice, repeat
 from operator import add
 from typing import Final, NamedTuple
 
+from vosd.base.parts import AT_ONCE, equal_at_begin, equal_at_end, freed, joined
 from vosd.catalogue.problems import Place, ProblemList
 from vosd.config.reader.document import Listing, Node, Section, parse_item
 
@@ -46,7 +47,11 @@ class Region(NamedTuple):
 
     def line_of(self, index: int) -> int:
         """Return the line of one item."""
-        return self.first_line + index + sum(map(str.count, self.bodies[:index], repeat("\n")))
+        within = sum(
+            sum(map(str.count, self.bodies[begin : min(begin + AT_ONCE, index)], repeat("\n")))
+            for begin in range(0, index, AT_ONCE)
+        )
+        return self.first_line + index + within
 
     def lines(self) -> list[int]:
         """Return the line of each item."""
@@ -121,23 +126,9 @@ def matches(region: Region, node: Node) -> bool:
 def edit_of(before: list[str], after: list[str]) -> Edit:
     """Return how a list of items differs from an earlier one."""
     most = min(len(before), len(after))
-    begin = _in_common(before, after, most)
-    # The lists are compared from behind without a copy in reverse order, which would cost more than all the rest.
-    low, high = 0, most - begin
-    while low < high:
-        middle = (low + high + 1) // 2
-        same = before[len(before) - middle : len(before) - low] == after[len(after) - middle : len(after) - low]
-        low, high = (middle, high) if same else (low, middle - 1)
-    return Edit(begin, before[begin : len(before) - low], after[begin : len(after) - low])
-
-
-def _in_common(one: list[str], other: list[str], most: int) -> int:
-    """Return how many items at the begin are the same."""
-    low, high = 0, most
-    while low < high:
-        middle = (low + high + 1) // 2
-        low, high = (middle, high) if one[low:middle] == other[low:middle] else (low, middle - 1)
-    return low
+    begin = equal_at_begin(before, after, most)
+    behind = equal_at_end(before, after, most - begin)
+    return Edit(begin, before[begin : len(before) - behind], after[begin : len(after) - behind])
 
 
 class Laid(NamedTuple):
@@ -159,7 +150,10 @@ class KnownItems:
         """By file and list, with the items that are not known."""
 
     def lay(self, file: str, region: Region) -> Laid:
-        """Return the items of a region that have to be read; texts that are the same are those of the earlier load."""
+        """Return the items of a region that have to be read; texts that are the same are those of the earlier load.
+
+        Those of ``region`` are freed then.
+        """
         known, before = self.known[region.name], self._before.get((file, region.name))
         if before is None:
             return Laid(file, region, [index for index, body in enumerate(region.bodies) if body not in known])
@@ -172,7 +166,11 @@ class KnownItems:
             *(index for index, body in enumerate(edit.inserted, edit.begin) if body not in known),
             *(index + moved for index in unknown if index >= behind),
         ]
-        return Laid(file, region._replace(bodies=[*old[: edit.begin], *edit.inserted, *old[behind:]]), unread)
+        freed(region.bodies)
+        bodies = old
+        if edit.removed or edit.inserted:
+            bodies = joined(islice(old, edit.begin), edit.inserted, islice(old, behind, None))
+        return Laid(file, region._replace(bodies=bodies), unread)
 
     def note(self, items: "Items", known: Mapping[str, Mapping[str, object]]) -> None:
         """Note what is known now."""
@@ -204,7 +202,8 @@ class Items:
         """Add the items of a region."""
         region = laid.region
         self.laid.append(laid)
-        self.bodies[region.name] += region.bodies
+        before = self.bodies[region.name]
+        self.bodies[region.name] = joined(before, region.bodies) if before else region.bodies
         self.unread[region.name] += (
             region.bodies if len(laid.unread) == len(region.bodies) else [region.bodies[index] for index in laid.unread]
         )
