@@ -40,7 +40,11 @@ def route_tables(
         vendors.values(),
         phones.values(),
         msgspec.structs.replace(NO_PLAN, loss_guard=parameters.loss_guard, calendar_strict=parameters.calendar_strict),
-        {name: calendars[each.calendar] for name, each in vendors.items() if each.calendar in calendars},
+        {
+            name: calendars[each.calendar]
+            for name, each in vendors.items()
+            if each.calendar and each.calendar in calendars
+        },
         rates,
         calendars,
     )

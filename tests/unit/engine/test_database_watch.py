@@ -2,7 +2,9 @@
 
 import asyncio
 import os
+import threading
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 import structlog
@@ -265,7 +267,8 @@ async def test_after_a_crash_files_that_were_finished_long_before_are_not_read(t
     server.replace_by(MemoryStore())
     server.store.commits = 1_000
     server.lease._renewals = {"sw1": 1_000}
-    switch.memo.write(Memo(switch.watch._known, None, complete=False, compare_from_s=1_000))
+    switch.memo.note(Memo(switch.watch._known, None, complete=False, compare_from_s=1_000))
+    switch.memo.write()
 
     again = Installation(tmp_path, server)
     (booked,) = (tmp_path / "journal").glob("*.kept")
@@ -328,7 +331,8 @@ async def test_a_stop_releases_the_lease_and_notes_that_nothing_is_left_to_compa
 def test_a_memo_that_cannot_be_read_is_as_none(tmp_path):
     memo = MemoFile(tmp_path / "database.json")
     assert memo.read() is None
-    memo.write(Memo(STATE, "why", complete=False, compare_from_s=0))
+    memo.note(Memo(STATE, "why", complete=False, compare_from_s=0))
+    memo.write()
     assert MemoFile(tmp_path / "database.json").read() == Memo(STATE, "why", complete=False, compare_from_s=0)
     (tmp_path / "database.json").write_bytes(b"{")
     assert memo.read() is None
@@ -337,6 +341,37 @@ def test_a_memo_that_cannot_be_read_is_as_none(tmp_path):
 def test_a_memo_that_cannot_be_written_is_logged_once(tmp_path):
     memo = MemoFile(tmp_path / "missing" / "database.json")
     with structlog.testing.capture_logs() as logged:
-        memo.write(Memo(STATE, None, complete=False, compare_from_s=0))
-        memo.write(Memo(STATE, None, complete=True, compare_from_s=0))
+        memo.note(Memo(STATE, None, complete=False, compare_from_s=0))
+        memo.write()
+        memo.note(Memo(STATE, None, complete=True, compare_from_s=0))
+        memo.write()
     assert [line["event"] for line in logged] == ["database_memo_not_written"]
+
+
+async def test_the_loop_goes_on_while_the_disk_takes_the_memo(switch, monkeypatch):
+    """To remove the file before may wait for the disk."""
+    begun, goes_on = asyncio.Event(), threading.Event()
+    loop = asyncio.get_running_loop()
+    replace = Path.replace
+
+    def replace_slowly(path, target):
+        loop.call_soon_threadsafe(begun.set)
+        assert goes_on.wait(60)
+        return replace(path, target)
+
+    monkeypatch.setattr(Path, "replace", replace_slowly)
+    looking = asyncio.create_task(switch.watch.look())
+    await asyncio.wait_for(begun.wait(), 60)  # it gets here only if the loop does not wait
+    assert not looking.done()
+    goes_on.set()
+    await looking
+
+
+def test_what_was_noted_last_is_written_also_by_a_thread_that_began_before(tmp_path):
+    memo = MemoFile(tmp_path / "database.json")
+    earlier, later = (Memo(STATE, None, complete=each, compare_from_s=0) for each in (False, True))
+    memo.note(earlier)
+    memo.note(later)
+    memo.write()
+    memo.write()
+    assert memo.read() == later

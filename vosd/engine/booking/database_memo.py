@@ -5,6 +5,7 @@ meanwhile.
 """
 
 from pathlib import Path
+from threading import Lock
 
 import msgspec
 import structlog
@@ -27,10 +28,15 @@ class Memo(msgspec.Struct, frozen=True):
 
 
 class MemoFile:
-    """The file, replaced atomically."""
+    """The file, replaced atomically.
+
+    To be written in a thread: what removes the file before may wait for the disk, for 40 ms beside a large import.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._lock = Lock()
+        self._latest: Memo | None = None
         self._written: Memo | None = None
         self._failed = False
 
@@ -44,18 +50,24 @@ class MemoFile:
             _log.warning("database_memo_unreadable", file=str(self._path), error=str(error))
             return None
 
-    def write(self, memo: Memo) -> None:
-        """Replace the memo; a failure is logged once."""
-        if memo == self._written:
-            return
-        fresh = self._path.with_suffix(".new")
-        try:
-            fresh.touch(mode=0o600)
-            fresh.write_bytes(msgspec.json.encode(memo))
-            fresh.replace(self._path)
-        except OSError as error:
-            if not self._failed:
-                _log.error("database_memo_not_written", file=str(self._path), error=str(error), do="mend state_dir")
-            self._failed = True
-            return
-        self._written, self._failed = memo, False
+    def note(self, memo: Memo) -> None:
+        """Have the next ``write`` write this memo, also one that has begun and waits for another."""
+        self._latest = memo
+
+    def write(self) -> None:
+        """Replace the memo by the one that was noted last; a failure is logged once."""
+        with self._lock:
+            memo = self._latest
+            if memo is None or memo == self._written:
+                return
+            fresh = self._path.with_suffix(".new")
+            try:
+                fresh.touch(mode=0o600)
+                fresh.write_bytes(msgspec.json.encode(memo))
+                fresh.replace(self._path)
+            except OSError as error:
+                if not self._failed:
+                    _log.error("database_memo_not_written", file=str(self._path), error=str(error), do="mend state_dir")
+                self._failed = True
+                return
+            self._written, self._failed = memo, False

@@ -147,7 +147,7 @@ class DatabaseWatch(Counting):
             self._comparison_wanted.set()
         if earlier is not None:
             self._notice(earlier.regressed or regression(earlier.state, seen), earlier.state, seen)
-        self._remember()
+        await self._remember()
 
     def wait(self) -> None:
         """Let calls be taken without the lease: the database does not answer at the start, ``begin`` comes later."""
@@ -187,7 +187,7 @@ class DatabaseWatch(Counting):
         try:
             async with asyncio.timeout(RELEASE_S):
                 await self.look()  # the memo then includes the latest bookings
-                self._remember(
+                await self._remember(
                     complete=not (self._outage.goes_on or self._is_comparing or self._comparison_wanted.is_set())
                 )
                 await self._lease.release(self._claimant)
@@ -223,7 +223,7 @@ class DatabaseWatch(Counting):
         self._notice(regression(known, seen), known, seen)
         if self._comparison.is_wanted:
             self._comparison_wanted.set()
-        self._remember()
+        await self._remember()
 
     # -- inside -------------------------------------------------------------------------------------------------
 
@@ -279,7 +279,7 @@ class DatabaseWatch(Counting):
         )
         if not self._comparison_wanted.is_set():  # else commits were lost again meanwhile
             self._regressed = None
-            self._remember()
+            await self._remember()
 
     async def _evidence(self) -> str | None:
         """Return the evidence of a loss that no counter shows, if there is any."""
@@ -294,9 +294,10 @@ class DatabaseWatch(Counting):
             self._since_s = begun_s
         return None
 
-    def _remember(self, *, complete: bool = False) -> None:
+    async def _remember(self, *, complete: bool = False) -> None:
         assert self._known is not None, "begin() comes first"
         since_s = self._clock.now().wall // 1_000 - MEMO_AGE_S
         if self._is_comparing or self._comparison_wanted.is_set():
             since_s = min(since_s, self._since_s)
-        self._memo.write(Memo(self._known, self._regressed, complete, since_s))
+        self._memo.note(Memo(self._known, self._regressed, complete, since_s))
+        await asyncio.to_thread(self._memo.write)

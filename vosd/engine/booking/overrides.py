@@ -57,7 +57,7 @@ class OverrideWatch(Counting):
             if self._stored is None or await self._store.version() != self._stored.version:
                 self._stored = await self._store.load()
                 if self._copy is not None:
-                    _write(self._copy, self._stored)
+                    await asyncio.to_thread(_write, self._copy, self._stored)
                 self._settle(self._stored.at(self._clock.now().wall))
 
     def restore(self) -> None:
