@@ -137,7 +137,6 @@ class Edition(NamedTuple):
     limit: int
     currency: str
     bought: str = "44"
-    """Prefix of the buy rates."""
 
 
 def few(strategy: st.SearchStrategy[list[Item]]) -> st.SearchStrategy[list[Item]]:
@@ -399,31 +398,3 @@ def test_a_new_account_with_its_trunk_is_all_that_is_looked_at(tmp_path: Path) -
     assert after.changes == Changes(before.version, {"c0"}, {"t9"})
     assert after.routes is before.routes
     assert [*after.accounts] == [*(each.split(",")[0] for each in KEPT), "c0", "c1"]
-
-
-def test_another_price_makes_only_what_holds_rates(tmp_path: Path) -> None:
-    path, remembered = tmp_path / "vosd.yaml", Remembered()
-    day = BASE._replace(accounts={"c1": "rate_group: sell, private_rate_group: other"})
-    path.write_text(written(day))
-    before = load(path, {}, remembered=remembered).catalogue
-    path.write_text(written(day._replace(price="0.02")))
-    after = load(path, {}, remembered=remembered).catalogue
-    assert after.changes == Changes(before.version, frozenset(), frozenset())
-    assert after.version != before.version
-    assert after.accounts is before.accounts
-    assert after.mapping_gateways is before.mapping_gateways
-    assert after.rate_groups["other"] is before.rate_groups["other"]
-    assert price_of(after.rate_groups["sell"]) == Decimal("0.02")
-    assert price_of(after.account_rates["c1"]) == Decimal("0.011")
-
-
-def test_a_choice_of_rates_has_the_other_price(tmp_path: Path) -> None:
-    path, remembered = tmp_path / "vosd.yaml", Remembered()
-    day = BASE._replace(accounts={"c1": "rate_group: sell, private_rate_group: other"})
-    path.write_text(written(day))
-    load(path, {}, remembered=remembered)
-    path.write_text(written(day._replace(price="0.002")))
-    after = load(path, {}, remembered=remembered).catalogue
-    assert after.changes is not None
-    assert price_of(after.account_rates["c1"]) == Decimal("0.002")
-    assert price_of(after.customer_rates["t1"]) == Decimal("0.002")

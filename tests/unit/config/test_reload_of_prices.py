@@ -1,0 +1,58 @@
+"""Other prices: of the catalogue, only what holds rates is made again."""
+
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from vosd.billing.ports import Rates
+from vosd.catalogue.catalogue import Catalogue, Changes
+from vosd.config.assembly.remembered import Remembered
+from vosd.config.load import load
+
+TEXT = """\
+rate_groups:
+  - {name: sell, rates: [{prefix: "44", billing_rate: "0.012"}]}
+  - {name: other, rates: [{prefix: "44", billing_rate: "0.011"}]}
+accounts:
+  - {id: plain, rate_group: sell}
+  - {id: choosing, rate_group: sell, private_rate_group: other}
+mapping_gateways:
+  - {name: t1, account: plain, hosts: 192.0.2.1}
+  - {name: t2, account: choosing, hosts: 192.0.2.2}
+"""
+
+
+def price_of(rates: Rates) -> Decimal:
+    found = rates.find("4420", 0)
+    assert found is not None
+    return found.rate.billing_rate
+
+
+@pytest.fixture
+def editions(tmp_path: Path) -> tuple[Catalogue, Catalogue]:
+    """Return the catalogue before and after the change."""
+    path, remembered = tmp_path / "vosd.yaml", Remembered()
+    path.write_text(TEXT)
+    before = load(path, {}, remembered=remembered).catalogue
+    path.write_text(TEXT.replace("0.012", "0.002"))
+    return before, load(path, {}, remembered=remembered).catalogue
+
+
+def test_accounts_and_trunks_are_those_of_before(editions):
+    before, after = editions
+    assert after.changes == Changes(before.version, frozenset(), frozenset())
+    assert after.version != before.version
+    assert after.accounts is before.accounts
+    assert after.mapping_gateways is before.mapping_gateways
+    assert after.sources is before.sources
+    assert after.rate_groups["other"] is before.rate_groups["other"]
+
+
+def test_a_choice_of_rates_is_made_among_the_new_ones(editions):
+    before, after = editions
+    assert price_of(after.rate_groups["sell"]) == Decimal("0.002")
+    for choices in ("account_rates", "customer_rates"):
+        name = {"account_rates": "choosing", "customer_rates": "t2"}[choices]
+        assert price_of(getattr(before, choices)[name]) == Decimal("0.011")
+        assert price_of(getattr(after, choices)[name]) == Decimal("0.002")
