@@ -5,6 +5,7 @@ it, the switch with many accounts, and the overload. The exit code reports faile
 """
 
 import argparse
+import platform
 import subprocess
 import sys
 import tempfile
@@ -52,6 +53,7 @@ def main() -> int:
             CONSOLE.print(f"{target.name}: {rate} calls/s for {arguments.seconds} s …", style="dim")
             rows.append(_measure(target, rate, arguments, climbs))
     CONSOLE.print(_table(rows))
+    CONSOLE.print(f"Interpreter: Python {platform.python_version()}, {Path(sys.executable).resolve()}", style="dim")
     CONSOLE.print(
         "CPU, user + system, database, SIPp: milliseconds of processor a call. p50/p99: milliseconds from INVITE to"
         " 180 at the caller, beyond what SIPp to SIPp takes.\nHeld: memory of a call in conversation. Clean: highest"

@@ -41,7 +41,7 @@ UNDESCRIBED: Final = Description()
 """Of a call that no other switch goes on with: it is ended after a crash."""
 
 
-class OpenCall(msgspec.Struct, frozen=True, gc=False, tag="answered"):
+class OpenCall(msgspec.Struct, frozen=True, gc=False, tag="answered", omit_defaults=True):
     """A call that is charged, as kept in the journal: the record that it would leave now.
 
     That is one that a vendor has answered, or with ``charged_mono`` one that has been sent to a vendor.

@@ -84,7 +84,7 @@ class ChargeRow(msgspec.Struct, frozen=True, gc=False, array_like=True):
     ] = None
 
 
-class Posting(msgspec.Struct, frozen=True, gc=False):
+class Posting(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """One ledger entry that the call books: ``amount`` is signed (a charge is negative, what a partner earns is not).
 
     ``reference`` is unique for each account and kind, so that a batch may be booked again without harm (ADR 5).
@@ -97,8 +97,12 @@ class Posting(msgspec.Struct, frozen=True, gc=False):
     """Currency of the amount, ISO 4217; None in records of versions that did not write it."""
 
 
-class CallRecord(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """Everything a CDR holds; times are UTC milliseconds since the epoch, money is ``Decimal``."""
+class CallRecord(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
+    """Everything a CDR holds; times are UTC milliseconds since the epoch, money is ``Decimal``.
+
+    The journal and the messages to the bookkeeper leave out what has its default, so a default is never changed: it
+    would change the records that are kept.
+    """
 
     call_id: Annotated[str, call_identity("vosd's own id of the call, a UUID of version 7")]
     node: Annotated[str, word(NAME_LENGTH, "the switch that carried the call")]

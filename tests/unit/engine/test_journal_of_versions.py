@@ -118,6 +118,14 @@ def test_agents_and_charges_come_back_from_the_journal():
     assert entries == [call, Ended(record)]
 
 
+def test_what_a_call_leaves_at_its_default_is_not_written_and_read_back():
+    call = open_call(1, applied_rate("0.60"), applied_rate("0.30"))
+    written = keys_of(answered_frame(call, UNDESCRIBED), "record")
+    assert written.isdisjoint({"postings", "charges", "recorded"})
+    assert {"call_id", "started_at", "ended_at", "hangup_source", "end_reason"} < written
+    assert list(entries_in(io.BytesIO(answered_frame(call, UNDESCRIBED)))) == [call]
+
+
 def test_what_a_partner_earns_is_still_earned_after_a_crash():
     call = msgspec.structs.replace(open_call(1, applied_rate("0.60"), applied_rate("0.30")), vendor_earns=True)
     (read,) = entries_in(io.BytesIO(answered_frame(call, UNDESCRIBED)))
