@@ -1,12 +1,13 @@
 """One store for each implementation of the ports: memory, SQLite, MariaDB; empty for every test."""
 
-import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from doubles.migrated import migrated
 
 from vosd.catalogue.ports import OverrideStore
 from vosd.cdr.ports import Books
@@ -37,10 +38,8 @@ class Store(NamedTuple):
 
 
 @pytest.fixture(scope="session")
-def migrated_sqlite(tmp_path_factory) -> Path:
-    path = tmp_path_factory.mktemp("sqlite") / "migrated.db"
-    migrate(f"sqlite+aiosqlite:///{path}")
-    return path
+def sqlite_directory(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("sqlite")
 
 
 @pytest.fixture(scope="session")
@@ -51,9 +50,9 @@ def migrated_mariadb(mariadb_server) -> str:
 
 
 @pytest.fixture(params=["sqlite", MARIADB])
-def database_url(request, tmp_path) -> str:
+def database_url(request) -> str:
     """The URL of a migrated database of each kind."""
-    return _url(request, tmp_path)
+    return _url(request)
 
 
 @pytest.fixture
@@ -64,9 +63,9 @@ async def database(database_url) -> AsyncIterator[Database]:
 
 
 @pytest.fixture(params=["memory", "sqlite", MARIADB])
-def store_url(request, tmp_path) -> str | None:
+def store_url(request) -> str | None:
     """The URL of a migrated database of each kind, or None for memory."""
-    return None if request.param == "memory" else _url(request, tmp_path)
+    return None if request.param == "memory" else _url(request)
 
 
 @pytest.fixture
@@ -88,7 +87,14 @@ async def store(store_url) -> AsyncIterator[Store]:
 
 @asynccontextmanager
 async def emptied(url: str) -> AsyncIterator[Database]:
-    database = Database(url)
+    database = shared_database(url)
+    if not database.is_sqlite:  # whose file is new
+        await _empty(database)
+    yield database
+    await database.close()
+
+
+async def _empty(database: Database) -> None:
     async with database.writing() as connection:
         for table in (
             schema.cdr_attempt,
@@ -109,12 +115,18 @@ async def emptied(url: str) -> AsyncIterator[Database]:
         ):
             await connection.execute(table.delete())
         await connection.execute(schema.counter.delete().where(schema.counter.c.name.like("dropped%")))
-    yield database
-    await database.close()
 
 
-def _url(request, tmp_path) -> str:
+@cache
+def shared_database(url: str) -> Database:
+    """Return the same for every test: what it has compiled it has not to compile again. A test closes connections."""
+    return Database(url)
+
+
+def _url(request) -> str:
     if request.param == "mariadb":
         return request.getfixturevalue("migrated_mariadb")
-    shutil.copy(request.getfixturevalue("migrated_sqlite"), tmp_path / "vosd.db")
-    return f"sqlite+aiosqlite:///{tmp_path}/vosd.db"
+    directory = request.getfixturevalue("sqlite_directory")
+    for file in directory.iterdir():
+        file.unlink()
+    return migrated(directory / "vosd.db")

@@ -7,6 +7,7 @@ from typing import Final
 
 import msgspec
 import pytest
+from contract.conftest import shared_database
 from sqlalchemy import event
 
 from vosd.cdr.record import CallRecord
@@ -66,7 +67,7 @@ def filled(request, tmp_path_factory) -> str:
 @pytest.fixture
 async def database(filled) -> AsyncIterator[Database]:
     """That database, opened."""
-    database = Database(filled)
+    database = shared_database(filled)
     yield database
     await database.close()
 

@@ -6,6 +6,7 @@ import sqlite3
 from decimal import Decimal
 
 import pytest
+from doubles.migrated import migrated
 
 from vosd.cdr.ports import Standing, StoreUnavailable
 from vosd.storage import schema
@@ -149,11 +150,11 @@ async def test_a_writer_whose_task_is_cancelled_releases_its_locks(database, dat
     await probe.close()
 
 
-async def test_an_sqlite_connection_that_fails_to_roll_back_is_discarded_all_the_same(migrated_sqlite, monkeypatch):
+async def test_an_sqlite_connection_that_fails_to_roll_back_is_discarded_all_the_same(tmp_path, monkeypatch):
     async def fail():
         raise sqlite3.OperationalError("disk I/O error")
 
-    database = Database(f"sqlite+aiosqlite:///{migrated_sqlite}")
+    database = Database(migrated(tmp_path / "vosd.db"))
     async with database.engine.connect() as connection:
         raw = await connection.get_raw_connection()
         monkeypatch.setattr(raw.driver_connection, "rollback", fail)
