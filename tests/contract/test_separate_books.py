@@ -80,6 +80,7 @@ async def test_a_record_that_cannot_be_sent_is_judged_by_the_database_as_everywh
     assert (await books.book([*calls(5), untyped]))["acme"] == Standing(-4 * FEE, 4)
 
 
+@MARIADB_ALONE
 async def test_a_process_that_was_killed_is_started_again_and_nothing_is_booked_twice(books):
     await books.book(calls(1, 2))
     first = books._bookkeeper.process
@@ -91,6 +92,7 @@ async def test_a_process_that_was_killed_is_started_again_and_nothing_is_booked_
     assert books.pid not in {None, first.pid}
 
 
+@MARIADB_ALONE
 async def test_a_process_that_is_killed_within_a_batch_leaves_it_whole_or_not_at_all(books):
     expected = 0
     for turns in (0, 3, 30, 300, 1_000):
