@@ -1,7 +1,7 @@
-"""A wheel built from the tree does its job away from it; so does what ``make install-system`` puts in place.
+"""A wheel built from the tree has what it needs; what ``make install-system`` installs of it works away from the tree.
 
-Both use a virtual environment of their own that borrows this one's dependencies by a path file, so that nothing
-is fetched. vosd itself always comes from the wheel.
+Its virtual environment borrows this one's dependencies by a path file, so that nothing is fetched. vosd itself always
+comes from the wheel.
 """
 
 import os
@@ -9,8 +9,9 @@ import subprocess
 import sys
 import sysconfig
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from doubles.service_manager import ServiceManager
@@ -21,6 +22,8 @@ CONFIGURATION = """
 sip: {listen: ["udp:$network.9:14067"]}
 control_socket: var/vosd.sock
 """.replace("$network", NETWORK)
+
+OFFLINE = {"PIP_NO_INDEX": "1", "PIP_NO_BUILD_ISOLATION": "0", "PIP_NO_COMPILE": "0", "PIP_CONFIG_FILE": "/dev/null"}
 
 
 def run(*words: str | Path, cwd: Path, environ: Mapping[str, str] | None = None) -> str:
@@ -36,15 +39,6 @@ def run(*words: str | Path, cwd: Path, environ: Mapping[str, str] | None = None)
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
-
-
-def borrowing_environment(place: Path) -> Path:
-    """Make a virtual environment without vosd that sees this one's other packages; return its interpreter."""
-    run(sys.executable, "-m", "venv", "--without-pip", place, cwd=TREE)
-    (site_packages,) = (place / "lib").glob("python*/site-packages")
-    # A path file is not read for path files of its own, so an editable vosd of this environment stays out.
-    (site_packages / "borrowed.pth").write_text(sysconfig.get_path("purelib") + "\n")
-    return place / "bin" / "python"
 
 
 def borrowing_python(directory: Path) -> Path:
@@ -73,14 +67,35 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return built
 
 
+class Staged(NamedTuple):
+    """What ``make install-system`` has put below a directory, and what it printed."""
+
+    root: Path
+    install: Sequence[str | Path]
+    """The command; it may be repeated."""
+    release: Path
+    """The first environment."""
+    said: str
+
+    @property
+    def vosd(self) -> list[Path]:
+        """The command to begin with: the program's own first line names the place where it will be one day."""
+        return [self.release / "bin" / "python", self.release / "bin" / "vosd"]
+
+    def environ(self, **changes: str) -> dict[str, str]:
+        """Return what an installation from what is here needs; pip reads 0 of an option that begins with no as yes."""
+        return {"DESTDIR": str(self.root), **OFFLINE, **changes}
+
+
 @pytest.fixture(scope="module")
-def vosd(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Install the wheel into an environment of its own; return the program."""
-    place = tmp_path_factory.mktemp("installed")
-    python = borrowing_environment(place)
-    pip = [sys.executable, "-m", "pip", "--python", python, "--disable-pip-version-check", "--quiet"]
-    run(*pip, "install", "--no-index", "--no-deps", "--force-reinstall", "--prefix", place, wheel, cwd=place)
-    return place / "bin" / "vosd"
+def staged(tmp_path_factory: pytest.TempPathFactory) -> Staged:
+    """Install once; bytecode is made of what is imported, which is less than all."""
+    directory = tmp_path_factory.mktemp("staged")
+    root = directory / "root"
+    install = ["make", "--no-print-directory", "install-system", f"PYTHON={borrowing_python(directory)}"]
+    said = run(*install, cwd=TREE, environ={"DESTDIR": str(root), **OFFLINE})
+    (release,) = (root / "opt/vosd/releases").iterdir()
+    return Staged(root, install, release, said)
 
 
 def test_migrations_examples_and_licence_travel_inside(wheel: Path) -> None:
@@ -110,20 +125,20 @@ def test_the_metadata_states_ranges_and_the_pins_lie_within(wheel: Path) -> None
     assert {"vosd"}.isdisjoint(Requirement(line).name for line in lines if "==" in line)
 
 
-def test_an_installed_vosd_migrates_and_runs_away_from_the_tree(vosd: Path, tmp_path: Path) -> None:
+def test_an_installed_vosd_migrates_and_runs_away_from_the_tree(staged: Staged, tmp_path: Path) -> None:
     where = "import vosd; print(vosd.__file__)"
-    assert run(vosd.with_name("python"), "-c", where, cwd=tmp_path).startswith(str(vosd.parents[1]))
+    assert run(staged.vosd[0], "-c", where, cwd=tmp_path).startswith(str(staged.release))
 
     (tmp_path / "vosd.yaml").write_text(CONFIGURATION)
-    run(vosd, "migrate", "-c", "vosd.yaml", cwd=tmp_path)
+    run(*staged.vosd, "migrate", "-c", "vosd.yaml", cwd=tmp_path)
     manager = ServiceManager(str(tmp_path / "notify"))
     environ = {**os.environ, "NOTIFY_SOCKET": manager.address}
     daemon = subprocess.Popen(
-        [vosd, "run", "-c", "vosd.yaml"], cwd=tmp_path, env=environ, stdout=subprocess.PIPE, text=True
+        [*staged.vosd, "run", "-c", "vosd.yaml"], cwd=tmp_path, env=environ, stdout=subprocess.PIPE, text=True
     )
     try:
         manager.wait_for("READY=1")
-        run(vosd, "status", "-c", "vosd.yaml", cwd=tmp_path)
+        run(*staged.vosd, "status", "-c", "vosd.yaml", cwd=tmp_path)
         daemon.terminate()
         greeting, _ = daemon.communicate(timeout=60)
     finally:
@@ -133,27 +148,25 @@ def test_an_installed_vosd_migrates_and_runs_away_from_the_tree(vosd: Path, tmp_
     assert f"takes calls at udp:{NETWORK}.9:14067" in greeting
 
 
-def test_without_a_configuration_the_installed_example_is_named(vosd: Path, tmp_path: Path) -> None:
+def test_without_a_configuration_the_installed_example_is_named(staged: Staged, tmp_path: Path) -> None:
     environ = {name: value for name, value in os.environ.items() if name != "VOSD_CONFIG"}
-    done = subprocess.run([vosd, "check"], cwd=tmp_path, env=environ, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [*staged.vosd, "check"], cwd=tmp_path, env=environ, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 3
     example = done.stderr.rpartition("an example to start from is ")[2].strip().rstrip(".")
-    run(vosd, "check", "-c", example, cwd=tmp_path)
+    run(*staged.vosd, "check", "-c", example, cwd=tmp_path)
 
 
 def test_install_system_puts_unit_configuration_and_program_in_place_and_keeps_an_edited_file(
-    tmp_path: Path,
+    staged: Staged, tmp_path: Path
 ) -> None:
-    root = tmp_path / "root"
-    offline = {"DESTDIR": str(root), "PIP_NO_INDEX": "1", "PIP_NO_BUILD_ISOLATION": "0", "PIP_CONFIG_FILE": "/dev/null"}
-    install = ["make", "--no-print-directory", "install-system", f"PYTHON={borrowing_python(tmp_path)}"]
-    next_steps = run(*install, cwd=TREE, environ=offline)
-    assert "systemctl enable --now vosd" in next_steps
+    root, release = staged.root, staged.release
+    assert "systemctl enable --now vosd" in staged.said
 
     unit = (root / "etc/systemd/system/vosd.service").read_text()
     assert "ExecStart=/opt/vosd/bin/vosd run -c /etc/vosd/vosd.yaml" in unit
     program = root / "opt/vosd/bin/vosd"
-    (release,) = (root / "opt/vosd/releases").iterdir()
     assert program.resolve() == (release / "bin/vosd").resolve()
     assert program.read_text().startswith(f"#!/opt/vosd/releases/{release.name}/bin/python")
     assert (root / "var/lib/vosd").stat().st_mode & 0o777 == 0o700
@@ -163,11 +176,11 @@ def test_install_system_puts_unit_configuration_and_program_in_place_and_keeps_a
     assert "sqlite+aiosqlite:////var/lib/vosd/vosd.db" in text
     assert "state_dir: /var/lib/vosd" in text
     assert "control_socket: /run/vosd/vosd.sock" in text
-    run(release / "bin/python", program, "check", "-c", configuration, cwd=tmp_path)
+    run(*staged.vosd, "check", "-c", configuration, cwd=tmp_path)
 
     configuration.write_text("# mine\n" + text)
     before = contents_of(release)
-    run(*install, cwd=TREE, environ=offline)
+    run(*staged.install, cwd=TREE, environ=staged.environ())
     assert configuration.read_text().startswith("# mine\n")
 
     upgraded = program.resolve().parents[1]
@@ -175,9 +188,9 @@ def test_install_system_puts_unit_configuration_and_program_in_place_and_keeps_a
     assert upgraded.name != release.name
     assert contents_of(release) == before
 
-    broken = {**offline, "PIP_NO_BUILD_ISOLATION": "1", "PIP_FIND_LINKS": "/nowhere"}
+    broken = staged.environ(PIP_CONSTRAINT="/nowhere")
     failed = subprocess.run(
-        install, cwd=TREE, env={**os.environ, **broken}, capture_output=True, check=False, timeout=300
+        staged.install, cwd=TREE, env={**os.environ, **broken}, capture_output=True, check=False, timeout=300
     )
     assert failed.returncode != 0
     assert program.resolve().parents[1] == upgraded
