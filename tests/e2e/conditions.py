@@ -28,8 +28,8 @@ def eventually(
             message = f"within {within_s} s: {said}"
             raise AssertionError(message)
         now = time.monotonic()
-        # At most half of the time goes into looking, and less in a long wait, which need not end to the millisecond.
-        time.sleep(max(0.02, now - began, min(0.1, (now - start) / 20)))
+        # At most a third of the time goes into looking, and less in a long wait, which need not end to the millisecond.
+        time.sleep(max(0.02, 2 * (now - began), min(0.1, (now - start) / 20)))
 
 
 async def a_moment() -> None:

@@ -36,7 +36,7 @@ def dial(stage: Stage, customer: Peer) -> OutgoingCall:
 def settle(stage: Stage, call: OutgoingCall, expected: Expected) -> None:
     stage.expect_nothing_left()
     check(stage.record_of(call.callee), expected)
-    stage.expect_books_in_order()
+    stage.expect_clean_log()
 
 
 def test_a_repeated_invite_is_one_call_and_gets_the_same_answer(stage: Stage, customer: Peer, vendor: Peer) -> None:

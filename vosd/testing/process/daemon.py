@@ -6,6 +6,7 @@ an operator would; not from inside a running event loop, for the verbs bring the
 
 import json
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -17,6 +18,7 @@ from click.testing import CliRunner
 
 from vosd.base.errors import VosError
 from vosd.cli.main import main
+from vosd.config.control_socket import control_socket_of
 
 _START_SECONDS: Final = 60.0
 _STOP_SECONDS: Final = 60.0
@@ -115,8 +117,9 @@ class Daemon:
         Without ``wait`` it returns at once, for a start that takes long or fails.
         """
         self._process = self._begin()
+        place = control_socket_of(self.configuration_file) if wait else Path()
         deadline = time.monotonic() + self._start_seconds
-        while wait and self.verb("status", "--json").code != 0:
+        while wait and not (_listens_at(place) and self.verb("status", "--json").code == 0):
             if not self.running or time.monotonic() > deadline:
                 raise DaemonError(f"vosd run did not come up:\n{self.log_file.read_text()}")
             time.sleep(0.02)
@@ -164,9 +167,9 @@ class Daemon:
             self._process.kill()
             self._process.wait()
 
-    def log(self) -> list[dict[str, Any]]:
-        """Return the log so far; a line that is not JSON becomes ``{"unstructured": line}``."""
-        return [_log_line(line) for line in self.log_file.read_text().splitlines() if line]
+    def log(self, after: int = 0) -> list[dict[str, Any]]:
+        """Return the log so far without the first lines; one that is not JSON becomes ``{"unstructured": line}``."""
+        return [_log_line(line) for line in self.log_file.read_text().splitlines()[after:]]
 
     def _begin(self) -> Running:
         """Execute ``vosd run`` with its log in the file."""
@@ -182,6 +185,16 @@ class Daemon:
     def _command(self, *words: str) -> list[str]:
         executable = Path(sys.executable).with_name("vosd")
         return [str(executable), *words, "--config", str(self.configuration_file)]
+
+
+def _listens_at(place: Path) -> bool:
+    """Return whether connections to a socket are taken; to look costs a hundredth of what asking a verb costs."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(str(place))
+        except OSError:
+            return False
+    return True
 
 
 def _log_line(line: str) -> dict[str, Any]:
