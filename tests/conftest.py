@@ -10,6 +10,7 @@ import pytest
 import structlog
 from distribution import WaitingBesideComputing, rank
 from hypothesis import HealthCheck, settings
+from messages import send_fewer
 
 from vosd.testing.process.mariadb import MariaDb
 
@@ -31,6 +32,11 @@ structlog.configure(
         structlog.processors.KeyValueRenderer(key_order=["level", "event"]),
     ]
 )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Spare workers and their controller messages."""
+    send_fewer(config)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
