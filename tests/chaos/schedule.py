@@ -34,7 +34,7 @@ class Schedule:
         """Return for how long nothing is due."""
         return min(_LONGEST_WAIT_S, max(0.0, self._due[0][0] - time.monotonic())) if self._due else _LONGEST_WAIT_S
 
-    def run(self) -> None:
-        """Call what is due."""
-        while self._due and self._due[0][0] <= time.monotonic():
+    def run_first(self) -> None:
+        """Call what has been due for longest, if anything is."""
+        if self._due and self._due[0][0] <= time.monotonic():
             heapq.heappop(self._due)[2]()

@@ -87,14 +87,22 @@ class Telephones:
     def _run(self) -> None:
         try:
             while not self._is_over.is_set():
-                at = {each: line for line in self._lines for each in line.sockets()}
-                for ready in select.select([*at], [], [], self._schedule.wait_s())[0]:
-                    for message in at[ready].take(ready):
-                        self._take(at[ready], message)
-                self._schedule.run()
+                # A request is not repeated while its response lies unread: a switch that was killed after it would
+                # take the repetition for a new request.
+                if not self._read(self._schedule.wait_s()):
+                    self._schedule.run_first()
         except Exception as error:
             self.wrong.append(f"the telephones failed: {error!r}")
             raise
+
+    def _read(self, wait_s: float) -> bool:
+        """Wait for messages and take one of each socket; return whether there was any."""
+        at = {each: line for line in self._lines for each in line.sockets()}
+        ready = select.select([*at], [], [], wait_s)[0]
+        for each in ready:
+            for message in at[each].take(each):
+                self._take(at[each], message)
+        return bool(ready)
 
     def _take(self, line: Line, message: Message) -> None:
         if not message.headers:
