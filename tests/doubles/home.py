@@ -66,6 +66,11 @@ class Namespace:
         """
         _run(*self.launcher, *command, lines=lines)
 
+    def enter(self) -> None:
+        """Put this process in there for good, as one that the launcher executes."""
+        with (_NAMES / self.name).open() as inside:
+            _enter(inside.fileno())
+
     @contextmanager
     def inside(self) -> Iterator[None]:
         """Let this thread be in there: the sockets that it makes stay there."""

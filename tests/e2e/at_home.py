@@ -90,7 +90,7 @@ class Household:
         directory = self._directory / str(switch.port)
         directory.mkdir()
         text = CONFIGURATION.safe_substitute(switch=str(switch), message=message)
-        return Daemon(directory, text, self.home.carrier.launcher)
+        return Daemon(directory, text, prepare=self.home.carrier.enter)
 
     def _telephone(self, opening: ExitStack, port: int, switch: Endpoint) -> Telephone:
         with self.home.home.inside():

@@ -44,7 +44,7 @@ def stage(home: Home, tmp_path: Path) -> Iterator[Stage]:
     directory = tmp_path / "switch"
     directory.mkdir()
     text = Template(configuration).safe_substitute(switch=str(SWITCH))
-    with Daemon(directory, text, home.carrier.launcher) as daemon:
+    with Daemon(directory, text, prepare=home.carrier.enter) as daemon:
         yield Stage(daemon, SWITCH)
         assert daemon.interrupt() == 0
 
