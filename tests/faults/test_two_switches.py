@@ -1,7 +1,5 @@
 """Two switches on one database: the second does not start, one that lost the lease takes no call, none has to wait."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -26,16 +24,20 @@ def database(request, tmp_path):
     return MariaDbCopies(request.getfixturevalue("mariadb_url"))
 
 
-def started_beside(scene, directory: Path, database, node: str = "faults") -> subprocess.CompletedProcess[str]:
-    """Start another switch on the same database, with a state directory and a socket of its own."""
+def refused_beside(scene, directory: Path, database, node: str = "faults") -> str:
+    """Start another switch on the same database, with a state directory and a socket of its own; return its error."""
     directory.mkdir()
     text = CONFIGURATION.replace(SQLITE_URL, database.url).replace("node: faults", f"node: {node}")
     for name, value in {"switch": "127.0.0.1:15999", "customer": "127.0.0.11", "vendor": "127.0.0.21:5060"}.items():
         text = text.replace(f"${name}", value)
     second = Daemon(directory, text)
-    vosd = Path(sys.executable).with_name("vosd")
-    command = [str(vosd), "run", "--config", str(second.configuration_file)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    second.start(wait=False)
+    try:
+        assert second.wait() == 1
+    finally:
+        second.kill()
+    (message,) = [line for line in second.log_file.read_text().splitlines() if line.startswith("Error: ")]
+    return message
 
 
 @on_mariadb
@@ -43,9 +45,7 @@ def test_a_second_switch_is_refused_and_told_who_runs(stage, tmp_path, database)
     scene = stage(configuration=CONFIGURATION.replace(SQLITE_URL, database.url))
 
     for node, advice in (("faults", "stop it first"), ("other", "cannot share a database yet")):
-        second = started_beside(scene, tmp_path / node, database, node)
-        assert second.returncode == 1
-        (message,) = [line for line in second.stderr.splitlines() if line.startswith("Error: ")]
+        message = refused_beside(scene, tmp_path / node, database, node)
         assert f"pid {scene.daemon.pid} runs on this database" in message
         assert "node faults on host" in message
         assert advice in message

@@ -57,9 +57,9 @@ def daemon(tmp_path: Path, migrated: Path) -> Iterator[Daemon]:
 
 
 @pytest.fixture
-def executed(tmp_path: Path, migrated: Path) -> Iterator[Daemon]:
-    """Give a switch that is the installed program, and that starts: its messages are more than the kernel keeps."""
-    daemon = Daemon(tmp_path, CONFIGURATION)
+def starting(request: pytest.FixtureRequest, tmp_path: Path, migrated: Path) -> Iterator[Daemon]:
+    """Give a switch of either kind that starts: its messages are more than the kernel keeps."""
+    daemon: Daemon = request.param(tmp_path, CONFIGURATION)
     shutil.copy(migrated, tmp_path)
     daemon.start(wait=False)
     yield daemon
@@ -94,11 +94,16 @@ def catalogue_of(daemon: Daemon) -> dict[str, str]:
     return catalogue
 
 
-@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("starting", "ending"),
+    [(forked.Daemon, signal.SIGINT), (Daemon, signal.SIGTERM)],
+    ids=["forked, SIGINT", "the installed program, SIGTERM"],
+    indirect=["starting"],
+)
 def test_a_whole_life_is_told_to_the_service_manager(
-    manager: ServiceManager, executed: Daemon, ending: signal.Signals
+    manager: ServiceManager, starting: Daemon, ending: signal.Signals
 ) -> None:
-    daemon = executed
+    daemon = starting
     before_ready = manager.wait_for("READY=1")
     assert before_ready[-1].startswith(f"READY=1\nSTATUS=takes calls at udp:{NETWORK}.9:14061")
     started = [message for message in before_ready if message.startswith("STATUS=starting")]
