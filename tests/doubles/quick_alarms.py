@@ -3,6 +3,7 @@
 What is looked for and what is sent is not changed: for tests that need the daemon itself, and not the intervals.
 """
 
+from doubles.moved_clock import follow
 from vosd.engine.alarms import watch, webhook
 
 
@@ -10,3 +11,9 @@ def soon() -> None:
     """Change the intervals in this process, which is to become a daemon."""
     watch.TICK_S = 0.05  # type: ignore[misc]
     webhook.BACK_OFF_S = 0.05  # type: ignore[misc]
+
+
+def soon_on_moved_clock() -> None:
+    """Do so, and let the clock be the one that a test moves."""
+    follow()
+    soon()
