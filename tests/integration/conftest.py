@@ -19,8 +19,9 @@ def manager(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service
     manager.close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of a new database of SQLite, to be copied: all migrations take a hundred times as long."""
     database = tmp_path_factory.mktemp("migrated") / "vosd.db"
     migrate(f"sqlite+aiosqlite:///{database}")
     return database

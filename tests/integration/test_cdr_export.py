@@ -18,15 +18,7 @@ from hypothesis import strategies as st
 
 from vosd.admin import export_files
 from vosd.cdr.columns import KEYS
-from vosd.storage.migrate import migrate
 from vosd.testing.data.records import answered_call, call_id, refused_call
-
-
-@pytest.fixture(scope="module")
-def migrated(tmp_path_factory) -> Path:
-    path = tmp_path_factory.mktemp("migrated") / "vosd.db"
-    migrate(f"sqlite+aiosqlite:///{path}")
-    return path
 
 
 class Site(Installation):

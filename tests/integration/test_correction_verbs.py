@@ -1,5 +1,6 @@
 """``vosd cdr correct``, ``corrections`` and ``charges`` on SQLite, without a daemon."""
 
+import shutil
 from decimal import Decimal
 
 import pytest
@@ -7,15 +8,14 @@ from doubles.ended_calls import ended_call
 from doubles.installation import Installation
 
 from vosd.billing.rater import recompute
-from vosd.storage.migrate import migrate
 from vosd.testing.data.builders import applied_rate
 from vosd.testing.data.records import call_id, refused_call
 
 
 @pytest.fixture
-def booked(tmp_path) -> Installation:
+def booked(tmp_path, migrated) -> Installation:
     installation = Installation(tmp_path)
-    migrate(installation.url)
+    shutil.copy(migrated, installation.database)
     calls = [ended_call(1, applied_rate("0.60", tax_rate="10"), applied_rate("0.30")), refused_call(2)]
     installation.book(calls)
     return installation

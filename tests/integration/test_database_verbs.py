@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import shutil
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -13,14 +14,13 @@ from doubles.installation import CONFIGURATION, Installation
 
 from vosd.cdr.columns import KEYS
 from vosd.cli.main import main
-from vosd.storage.migrate import migrate
 from vosd.testing.data.records import STARTED, answered_call, call_id, refused_call
 
 
 @pytest.fixture
-def installation(tmp_path: Path) -> Installation:
+def installation(tmp_path: Path, migrated: Path) -> Installation:
     installation = Installation(tmp_path)
-    migrate(installation.url)
+    shutil.copy(migrated, installation.database)
     return installation
 
 

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import shutil
 from decimal import Decimal
 from pathlib import Path
 
@@ -9,7 +10,6 @@ import pytest
 from doubles.installation import Installation
 
 from vosd.cli.ledger import KINDS
-from vosd.storage.migrate import migrate
 from vosd.storage.ports import EntryKind
 from vosd.testing.data.records import answered_call, call_id
 
@@ -17,9 +17,9 @@ PAY = ("payment", "add", "--account", "customer-1", "--operator", "ann")
 
 
 @pytest.fixture
-def installation(tmp_path: Path) -> Installation:
+def installation(tmp_path: Path, migrated: Path) -> Installation:
     installation = Installation(tmp_path)
-    migrate(installation.url)
+    shutil.copy(migrated, installation.database)
     return installation
 
 

@@ -1,6 +1,7 @@
 """``vosd spool`` without a running switch: refused records, and files of the journal."""
 
 import json
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,6 @@ from doubles.journals import files_of, open_call, opened
 
 from vosd.cli.main import main
 from vosd.engine.journal.quarantine import Quarantine
-from vosd.storage.migrate import migrate
 from vosd.testing.data.records import answered_call, call_id, rejected
 
 CONFIGURATION = """
@@ -24,11 +24,11 @@ control_socket: $directory/vosd.sock
 class Installation:
     """A configuration and a database of its own."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, migrated: Path) -> None:
         self.directory = directory
         self._config = directory / "vosd.yaml"
         self._config.write_text(CONFIGURATION.replace("$directory", str(directory)))
-        migrate(f"sqlite+aiosqlite:///{directory}/vosd.db")
+        shutil.copy(migrated, directory / "vosd.db")
         self.quarantine = Quarantine(directory / "var" / "quarantine")
 
     def run(self, *words: str) -> Result:
@@ -44,8 +44,8 @@ class Installation:
 
 
 @pytest.fixture
-def installation(tmp_path: Path) -> Installation:
-    return Installation(tmp_path)
+def installation(tmp_path: Path, migrated: Path) -> Installation:
+    return Installation(tmp_path, migrated)
 
 
 def test_refused_records_are_listed_shown_and_exported(installation):
