@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from itertools import chain, groupby, takewhile
 from typing import Final
 
-from vosd.routing.fit import Candidate, Fit, static_rank
+from vosd.routing.fit import Candidate, Fit, alike_in, static_rank
 from vosd.routing.order import NO_TIER
 from vosd.routing.plan import STATIC, RoutingPlan
 
@@ -60,4 +60,11 @@ def _sorted(fit: Fit, plan: RoutingPlan, tiers: Sequence[int | None]) -> Fit:
     criteria = fit.criteria[1 + len(first) :]
     if len(groups) == len(flat):
         groups, criteria = [], ()
-    return fit._replace(ranked=flat, groups=tuple(groups), criteria=criteria, outranked=tuple(outranked), calendars=())
+    return fit._replace(
+        ranked=flat,
+        groups=tuple(groups),
+        criteria=criteria,
+        outranked=tuple(outranked),
+        calendars=(),
+        alike=alike_in(groups, criteria),
+    )

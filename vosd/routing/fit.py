@@ -42,6 +42,10 @@ class Candidate(NamedTuple):
 _NO_TIERS: Final[dict[tuple[int | None, ...], "Fit"]] = {}
 
 
+Places = tuple[int, ...]
+"""Positions of candidates in their group."""
+
+
 class Fit(NamedTuple):
     """The candidates for all numbers that the same longest prefixes fit."""
 
@@ -65,6 +69,8 @@ class Fit(NamedTuple):
     """Those because of which others are ``stopped``: they end the search for numbers and at times that they accept."""
     otherwise: "Fit | None" = None
     """The candidates of a call that none of ``stoppers`` accepts."""
+    alike: tuple[tuple[Places, ...], ...] = ()
+    """For each group what ``rated_alike`` returns; none = the first of ``criteria`` is not the cost."""
 
 
 def sorted_fit(candidates: Sequence[Candidate], order: Sequence[Criterion], stop_below: int | None = None) -> Fit:
@@ -101,7 +107,8 @@ def _in_order(found: list[Candidate], order: Sequence[Criterion], stopped: tuple
     repeats = len({each.gateway.name for each in ranked}) < len(ranked)
     if len(groups) == len(ranked):
         return Fit(ranked, stopped=stopped, has_repeats=repeats)
-    fit = Fit(ranked, groups, tuple(order[len(first) :]), stopped, repeats)
+    criteria = tuple(order[len(first) :])
+    fit = Fit(ranked, groups, criteria, stopped, repeats, alike=alike_in(groups, criteria))
     if fit.criteria[:1] != (Criterion.CALENDAR,):
         return fit
     calendars = {id(each.calendar): each.calendar for each in ranked if each.calendar is not None}
@@ -111,6 +118,20 @@ def _in_order(found: list[Candidate], order: Sequence[Criterion], stopped: tuple
 def static_rank(candidate: Candidate, criteria: Sequence[Criterion]) -> tuple[int, ...]:
     """Return what a candidate is sorted by, by criteria that depend on the configuration alone."""
     return tuple(-candidate.length if each is Criterion.PREFIX else candidate.priority for each in criteria)
+
+
+def alike_in(groups: Sequence[Sequence[Candidate]], criteria: Sequence[Criterion]) -> tuple[tuple[Places, ...], ...]:
+    """Return ``Fit.alike``."""
+    return tuple(map(rated_alike, groups)) if criteria[:1] == (Criterion.COST,) else ()
+
+
+def rated_alike(candidates: Sequence[Candidate]) -> tuple[Places, ...]:
+    """Return which candidates are of one account with the same rates: a call costs the same through each of them."""
+    found: dict[tuple[str | None, ...], list[int]] = {}
+    for place, candidate in enumerate(candidates):
+        gateway = candidate.gateway
+        found.setdefault((gateway.account, gateway.rate_group, gateway.private_rate_group), []).append(place)
+    return tuple(map(tuple, found.values()))
 
 
 def _ends_search(gateway: RoutingGateway) -> bool:

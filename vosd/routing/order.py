@@ -7,14 +7,14 @@ only when it is asked for: by then it is known which of them had no room.
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from decimal import Decimal
-from itertools import groupby
+from itertools import chain, groupby
 from operator import itemgetter
 from typing import Final
 
 from vosd.base.clock import Instant
 from vosd.base.money import EXACT
 from vosd.routing.capacity import Occupancy
-from vosd.routing.fit import Candidate
+from vosd.routing.fit import Candidate, Places, rated_alike
 from vosd.routing.plan import IN_TURN, Criterion, RoutingPlan
 from vosd.routing.ports import PriceIn, Vendors, VendorTerms
 from vosd.routing.quality_order import blend_ranks, quality_ranks
@@ -28,6 +28,7 @@ _LAST: Final = Decimal("Infinity")
 
 Rank = int | Decimal
 _RANK_OF: Final[Callable[[tuple[Rank, Candidate]], Rank]] = itemgetter(0)
+_COST_OF: Final[Callable[[tuple[Decimal, Places]], Decimal]] = itemgetter(0)
 
 
 class Ordering:
@@ -62,8 +63,20 @@ class Ordering:
         self.outranked: list[Candidate] = []
         """Candidates that are out because another one has a calendar that fits by a more special entry."""
 
-    def in_order(self, groups: Iterable[Sequence[Candidate]], criteria: Sequence[Criterion]) -> Iterator[Candidate]:
-        """Yield the candidates of several groups; the criteria decide within each."""
+    def in_order(
+        self,
+        groups: Iterable[Sequence[Candidate]],
+        criteria: Sequence[Criterion],
+        alike: Iterable[Sequence[Places]] = (),
+    ) -> Iterator[Candidate]:
+        """Yield the candidates of several groups; the criteria decide within each.
+
+        ``alike`` is what ``rated_alike`` returns for each group; none = the first of the criteria is not the cost.
+        """
+        if alike:
+            for group, places in zip(groups, alike, strict=True):
+                yield from self._by_cost(group, places, criteria[1:])
+            return
         for group in groups:
             yield from self._sort(group, criteria)
 
@@ -80,6 +93,9 @@ class Ordering:
         criterion, further = criteria[0], criteria[1:]
         if criterion in IN_TURN:
             yield from self._in_turn(candidates, is_weighted=criterion is Criterion.WEIGHT)
+            return
+        if criterion is Criterion.COST:
+            yield from self._by_cost(candidates, rated_alike(candidates), further)
             return
         ranked = sorted(self._ranked(candidates, criterion), key=_RANK_OF)
         if criterion is Criterion.CALENDAR:
@@ -103,8 +119,6 @@ class Ordering:
 
     def _ranked(self, candidates: Sequence[Candidate], criterion: Criterion) -> Iterable[tuple[Rank, Candidate]]:
         """Return each candidate with its rank; by quality it depends on the others."""
-        if criterion is Criterion.COST:
-            return self._priced(candidates)
         if criterion is not Criterion.QUALITY and criterion is not Criterion.BLEND:
             return ((self._rank(each, criterion), each) for each in candidates)
         vendors, callee, at, terms = self._vendors, self._callee, self._at, self._plan.quality
@@ -114,19 +128,23 @@ class Ordering:
         prices = [self._price(vendors.terms(each.gateway, callee, at.wall, self._caller)) for each in candidates]
         return zip(blend_ranks(found, prices, terms, self._plan.blend), candidates, strict=True)
 
-    def _priced(self, candidates: Sequence[Candidate]) -> Iterable[tuple[Rank, Candidate]]:
-        """Return each candidate with its price; gateways of an account with the same rates have it looked up once."""
-        prices: dict[tuple[str | None, ...], Rank] = {}
-        ranked: list[tuple[Rank, Candidate]] = []
-        for each in candidates:
-            gateway = each.gateway
-            rates = (gateway.account, gateway.rate_group, gateway.private_rate_group)
-            price = prices.get(rates)
-            if price is None:
-                found = self._price(self._vendors.terms(each.gateway, self._callee, self._at.wall, self._caller))
-                price = prices[rates] = _LAST if found is None else found
-            ranked.append((price, each))
-        return ranked
+    def _by_cost(
+        self, candidates: Sequence[Candidate], alike: Sequence[Places], further: Sequence[Criterion]
+    ) -> Iterator[Candidate]:
+        """Yield candidates, the cheapest first; a price is looked up once for those that are ``alike``."""
+        if len(alike) == 1:
+            yield from self._sort(candidates, further)
+            return
+        ranked = [(self._cost(candidates[places[0]]), places) for places in alike]
+        ranked.sort(key=_COST_OF)
+        for _, equal in groupby(ranked, key=_COST_OF):
+            several = [places for _, places in equal]
+            places = several[0] if len(several) == 1 else sorted(chain.from_iterable(several))
+            yield from self._sort([candidates[place] for place in places], further)
+
+    def _cost(self, candidate: Candidate) -> Decimal:
+        found = self._price(self._vendors.terms(candidate.gateway, self._callee, self._at.wall, self._caller))
+        return _LAST if found is None else found
 
     def _price(self, terms: VendorTerms | None) -> Decimal | None:
         """Return the price by which terms are compared; None = there are none, or no exchange rate."""

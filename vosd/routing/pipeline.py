@@ -87,7 +87,7 @@ def _search(
     if fit.criteria:
         rated = request.callee_rated or request.callee
         ordering = Ordering(table.plan, rated, request.caller, request.at, occupancy, vendors, request.price_in)
-        candidates = ordering.in_order(fit.groups, fit.criteria)
+        candidates = ordering.in_order(fit.groups, fit.criteria, fit.alike)
     resting: list[RouteChoice] = []
     offered: set[str] = set()
     if fit.has_repeats:

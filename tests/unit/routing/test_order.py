@@ -59,7 +59,7 @@ def tried(table: RouteTable, vendors: Vendors, callee: str = "4420") -> list[str
     """The names in the order in which they are tried, each of them offered the call."""
     fit, names = table.fit(callee, NOW.wall), []
     ordering = Ordering(table.plan, callee, "", NOW, Occupancy(), vendors)
-    for candidate in ordering.in_order(fit.groups, fit.criteria) if fit.criteria else fit.ranked:
+    for candidate in ordering.in_order(fit.groups, fit.criteria, fit.alike) if fit.criteria else fit.ranked:
         ordering.offered(candidate)
         names.append(candidate.gateway.name)
     return names
@@ -69,7 +69,7 @@ def first(table: RouteTable, vendors: Vendors) -> str:
     """The name of the gateway that takes the call at once."""
     fit = table.fit("4420", NOW.wall)
     ordering = Ordering(table.plan, "4420", "", NOW, Occupancy(), vendors)
-    candidate = next(ordering.in_order(fit.groups, fit.criteria))
+    candidate = next(ordering.in_order(fit.groups, fit.criteria, fit.alike))
     ordering.offered(candidate)
     return candidate.gateway.name
 
@@ -78,6 +78,30 @@ def test_the_cheapest_is_tried_first_and_one_without_price_last():
     gateways = [routing_gateway(name, priority=priority) for name, priority in (("dear", 1), ("?", 1), ("low", 2))]
     table = RouteTable(gateways, plan=plan(Criterion.COST, Criterion.PRIORITY))
     assert tried(table, Vendors({"dear": "0.30", "low": "0.10"})) == ["low", "dear", "?"]
+
+
+def test_vendors_of_equal_price_stay_as_they_are_defined():
+    accounts = {"a": "v1", "b": "v2", "c": "v1", "d": "v3", "e": "v2"}
+    table = RouteTable(
+        [routing_gateway(name, account=account) for name, account in accounts.items()], plan=plan(Criterion.COST)
+    )
+    vendors = Vendors(dict.fromkeys("abce", "0.20") | {"d": "0.10"})
+    assert tried(table, vendors) == ["d", "a", "b", "c", "e"]
+
+
+def test_what_gateways_of_one_account_cost_is_looked_up_once_and_not_at_all_without_others():
+    class Counted(Vendors):
+        asked = 0
+
+        def terms(self, gateway, callee, wall_ms, caller):
+            self.asked += 1
+            return super().terms(gateway, callee, wall_ms, caller)
+
+    for accounts, asked in (("vvvv", 0), ("vwvw", 2)):
+        gateways = [routing_gateway(str(place), account=account) for place, account in enumerate(accounts)]
+        vendors = Counted(dict.fromkeys("0123", "0.10"))
+        assert tried(RouteTable(gateways, plan=plan(Criterion.COST)), vendors) == ["0", "1", "2", "3"]
+        assert vendors.asked == asked
 
 
 def test_cost_decides_within_a_priority_where_it_stands_behind_it():
@@ -118,7 +142,7 @@ def test_a_calendar_that_fits_by_a_more_special_entry_comes_first_and_alone():
     calendars = {"weekly": Season(3), "daily": Season(4), "never": Season(None), "dated": Season(1)}
     table = RouteTable(gateways, calendars=calendars)
     fit, ordering = table.fit("4420", NOW.wall), Ordering(table.plan, "4420", "", NOW, Occupancy(), Vendors())
-    names = [candidate.gateway.name for candidate in ordering.in_order(fit.groups, fit.criteria)]
+    names = [candidate.gateway.name for candidate in ordering.in_order(fit.groups, fit.criteria, fit.alike)]
     assert names == ["dated", "always", "never"], "the search leaves the last one out"
     assert [candidate.gateway.name for candidate in ordering.outranked] == ["weekly", "daily"]
 
