@@ -5,11 +5,11 @@ import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import structlog
 from doubles.journals import RESERVE_BYTES, crash_and_read, files_of, new_journal, open_call, opened
+from doubles.small_disk import Disk, small_disk
 
 from vosd.base.clock import Instant
 from vosd.callcontrol.bookkeeping import UNDESCRIBED
@@ -21,33 +21,6 @@ from vosd.testing.data.records import answered_call, call_id
 
 LATER = Instant(10_000, 1_790_000_010_000)
 PLENTY = 10**9
-
-
-class Disk:
-    """Stands in for a file system: takes what it has room for, then says that it is full. What is allocated is."""
-
-    def __init__(self, room: int) -> None:
-        self.room = room
-        self.tries = 0
-        self._write, self._allocate = os.write, os.posix_fallocate
-
-    def write(self, descriptor: int, data: bytes) -> int:
-        self.tries += 1
-        allocated = max(0, os.fstat(descriptor).st_size - os.lseek(descriptor, 0, os.SEEK_CUR))
-        if not self.room + allocated:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        taken = self._write(descriptor, data[: self.room + allocated])
-        self.room -= max(0, taken - allocated)
-        return taken
-
-    def statvfs(self, _descriptor: int) -> SimpleNamespace:
-        return SimpleNamespace(f_bavail=self.room, f_frsize=1)
-
-    def posix_fallocate(self, descriptor: int, offset: int, length: int) -> None:
-        if self.room < length:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        self._allocate(descriptor, offset, length)
-        self.room -= length
 
 
 @pytest.fixture
@@ -63,14 +36,7 @@ def logged():
 
 @pytest.fixture
 def disk(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], Disk]:
-    def with_room(room: int) -> Disk:
-        disk = Disk(room)
-        monkeypatch.setattr(output_module, "system_write", disk.write)
-        monkeypatch.setattr(output_module.os, "posix_fallocate", disk.posix_fallocate)
-        monkeypatch.setattr(output_module.os, "statvfs", disk.statvfs)
-        return disk
-
-    return with_room
+    return small_disk(monkeypatch)
 
 
 def test_from_the_first_write_error_on_no_new_call_is_taken_and_that_is_logged_once(directory, disk, logged):
@@ -134,6 +100,7 @@ def test_an_answer_that_cannot_be_written_is_refused_and_leaves_nothing(director
 def test_what_could_not_be_written_is_written_once_the_disk_is_back(directory, disk, logged):
     journal = opened(directory, reserve_bytes=1)
     journal.answered(open_call(100))
+    (directory / "reserve").unlink()
     full = disk(0)
     for index in range(5):
         journal.ended(answered_call(index))
@@ -149,7 +116,11 @@ def test_what_could_not_be_written_is_written_once_the_disk_is_back(directory, d
     remains = crash_and_read(directory)
     assert remains.unbooked.keys() == {call_id(index) for index in range(6)}
     assert remains.open_calls.keys() == {call_id(100)}
-    assert [line["event"] for line in logged] == ["journal_write_failed", "journal_recovered"]
+    assert [line["event"] for line in logged] == [
+        "journal_write_failed",
+        "journal_reserve_unusable",
+        "journal_recovered",
+    ]
 
 
 def test_a_disk_that_has_recovered_has_a_reserve_again(directory, disk):
@@ -281,6 +252,7 @@ def test_on_a_full_disk_the_files_of_the_earlier_run_stay(directory, disk):
     second = new_journal(directory, reserve_bytes=1)
     for record in second.open().unbooked.values():
         second.ended(record)
+    (directory / "reserve").unlink()
     disk(10)
     with pytest.raises(JournalUnusableError, match="make room"):
         second.settle()
@@ -332,6 +304,7 @@ def test_a_disk_that_does_not_sync_keeps_the_files_of_the_earlier_run(directory,
 
 def test_what_a_full_disk_never_took_is_named_at_the_end(directory, disk, logged):
     journal = opened(directory, reserve_bytes=1)
+    (directory / "reserve").unlink()
     disk(0)
     journal.ended(answered_call(1))
     journal.close()

@@ -4,7 +4,7 @@ Refuses to know when to compare.
 """
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from decimal import Decimal
 from itertools import islice
 from typing import Final, NamedTuple
@@ -14,6 +14,7 @@ from vosd.cdr.record import CallRecord
 from vosd.engine.booking.balances import Balances
 from vosd.engine.booking.recorder import Recorder
 from vosd.engine.journal import Journal
+from vosd.engine.journal.kept import Place
 
 COMPARED_AT_ONCE: Final = 500
 PAUSE_S: Final = 0.02
@@ -72,7 +73,7 @@ class Comparison:
         Raises:
             StoreUnavailable: try again.
         """
-        records = self._journal.kept_calls(since_s)
+        records = self._journal.kept(since_s).ended()
         waiting = self._recorder.waiting()
         try:
             while some := await _next_of(records):
@@ -87,24 +88,28 @@ class Comparison:
             waiting.close()
         return None
 
-    async def mend(self) -> Mended:
+    async def mend(self, place: Place, note: Callable[[Place], Awaitable[None]]) -> Mended:
         """Book missing calls again and read all balances again, while nothing else is booked.
+
+        It begins at ``place`` of the journal; ``note`` is called with how far it has come, so that a process that is
+        killed meanwhile need not begin again.
 
         Raises:
             StoreUnavailable: some are booked, no balance was read; try again.
         """
         async with self._recorder.turn:
-            booked, refused = await self._book_again()
+            booked, refused = await self._book_again(place, note)
             before = self._balances.committed()
             await self._balances.read_anew()
             after = self._balances.committed()
         changed = [BalanceChange(name, known, after[name]) for name, known in before.items() if known != after[name]]
         return Mended(booked, refused, changed)
 
-    async def _book_again(self) -> tuple[int, int]:
+    async def _book_again(self, place: Place, note: Callable[[Place], Awaitable[None]]) -> tuple[int, int]:
         """Return how many calls were booked, and how many the database refuses."""
         booked = refused = 0
-        records = self._journal.kept_calls()
+        kept = self._journal.kept(place=place)
+        records = kept.ended()
         waiting = self._recorder.waiting()  # the recorder books these when the comparison is done
         try:
             while some := await _next_of(records):
@@ -112,6 +117,7 @@ class Comparison:
                 done = [each for each in some if each.call_id not in waiting and each.call_id not in aside]
                 lacking = await self._books.lacking(done) if done else ()
                 if not lacking:
+                    await note(kept.place)
                     continue
                 booked += len(lacking)
                 try:
@@ -122,6 +128,7 @@ class Comparison:
                     for each in rejected.rejected:
                         self._balances.add_owed(each.record.postings)
                     await self._journal.refused(rejected.rejected)
+                await note(kept.place)
         finally:
             waiting.close()
         return booked, refused

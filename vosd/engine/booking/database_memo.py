@@ -11,6 +11,7 @@ import msgspec
 import structlog
 
 from vosd.cdr.lease import DatabaseState
+from vosd.engine.journal.kept import BEGINNING
 
 _log = structlog.get_logger()
 
@@ -25,6 +26,8 @@ class Memo(msgspec.Struct, frozen=True):
     """Whether the switch was stopped in order; after a crash more may have been booked than ``state`` says."""
     compare_from_s: int
     """After a crash, calls booked since then are compared; seconds since 1970."""
+    mended_to: tuple[int, int] = BEGINNING
+    """Where ``regressed``: up to this place of the journal all calls are booked again."""
 
 
 class MemoFile:

@@ -20,6 +20,7 @@ from vosd.engine.booking.balances import Balances
 from vosd.engine.booking.comparison import Comparison
 from vosd.engine.booking.database_memo import Memo, MemoFile
 from vosd.engine.counting import Counting
+from vosd.engine.journal.kept import BEGINNING, Place
 from vosd.obs.events import Event
 from vosd.obs.outage import Outage
 
@@ -98,6 +99,8 @@ class DatabaseWatch(Counting):
         self._regressed: str | None = None
         """Evidence of lost commits, until the comparison is done."""
         self._regressed_at: int | None = None
+        self._mended_to = BEGINNING
+        """Up to where the journal has been compared since then."""
         self._booked_again = 0
         self._comparison_wanted = asyncio.Event()
         self._is_comparing = False
@@ -146,7 +149,10 @@ class DatabaseWatch(Counting):
             self._since_s = 0 if earlier is None else earlier.compare_from_s
             self._comparison_wanted.set()
         if earlier is not None:
-            self._notice(earlier.regressed or regression(earlier.state, seen), earlier.state, seen)
+            again = regression(earlier.state, seen)
+            self._notice(earlier.regressed or again, earlier.state, seen)
+            if earlier.regressed is not None and again is None and seen.server == earlier.state.server:
+                self._mended_to = Place(*earlier.mended_to)
         await self._remember()
 
     def wait(self) -> None:
@@ -253,6 +259,7 @@ class DatabaseWatch(Counting):
     def _regress(self, why: str) -> None:
         _log.error(Event.DATABASE_REGRESSED, why=why, do="wait: the journal is compared with it, no new call is taken")
         self._regressed, self._regressed_at = why, self._clock.now().wall
+        self._mended_to = BEGINNING
         self._comparison_wanted.set()
 
     async def _compare_once(self) -> None:
@@ -262,7 +269,7 @@ class DatabaseWatch(Counting):
                 return
             self._regress(why)
             self._comparison_wanted.clear()
-        done = await self._comparison.mend()
+        done = await self._comparison.mend(self._mended_to, self._note_mended)
         await self._mended()
         self._booked_again += done.booked
         named = {
@@ -279,6 +286,12 @@ class DatabaseWatch(Counting):
         )
         if not self._comparison_wanted.is_set():  # else commits were lost again meanwhile
             self._regressed = None
+            await self._remember()
+
+    async def _note_mended(self, place: Place) -> None:
+        """Write down how far the journal has been compared: a switch that is killed goes on there."""
+        if not self._comparison_wanted.is_set():  # else commits were lost again, of calls before this place as well
+            self._mended_to = place
             await self._remember()
 
     async def _evidence(self) -> str | None:
@@ -299,5 +312,5 @@ class DatabaseWatch(Counting):
         since_s = self._clock.now().wall // 1_000 - MEMO_AGE_S
         if self._is_comparing or self._comparison_wanted.is_set():
             since_s = min(since_s, self._since_s)
-        self._memo.note(Memo(self._known, self._regressed, complete, since_s))
+        self._memo.note(Memo(self._known, self._regressed, complete, since_s, self._mended_to))
         await asyncio.to_thread(self._memo.write)

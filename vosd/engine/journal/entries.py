@@ -237,7 +237,12 @@ def name_of(entry: Entry) -> str:
 def entries_in(file: BinaryIO) -> Iterator[Entry | Frame | Damage]:
     """Yield what a file holds: entries, records of another version of vosd as they are, and damaged parts."""
     for part in frames_in(file):
-        yield part if isinstance(part, Damage) else _entry_in(part)
+        yield read(part)
+
+
+def read(part: Frame | Damage) -> Entry | Frame | Damage:
+    """Return what one part of a file holds."""
+    return part if isinstance(part, Damage) else _entry_in(part)
 
 
 def ends_in(file: BinaryIO) -> Iterator[Entry | Frame | Damage]:

@@ -25,6 +25,10 @@ DRAFT: Final = ".draft"
 _SMALLEST_SHARE: Final = 64
 """However small a file is, it counts for this share of a full one, so that their number is limited."""
 _STEM: Final = "journal-" + "[0-9]" * 8
+_READ_BYTES: Final = 256 * 1024
+_BLOCK_BYTES: Final = 4_096
+_LAST_ZEROS: Final = 64
+"""A record may end with so many zeros at most."""
 
 _log = structlog.get_logger()
 
@@ -167,6 +171,14 @@ class Files:
             return True
         return False
 
+    def cut_unused(self, before: int) -> bool:
+        """Release what older files have not used of the reserve that they were; return whether that made room.
+
+        A copy of ends names the size of its file, which stays.
+        """
+        found = [path for path in listed(self.directory, IN_USE, UNBOOKED) if numbered(path) < before]
+        return sum(_cut_zeros(path) for path in found if not path.with_suffix(ENDS).exists()) > 0
+
     def sync_directory(self) -> None:
         """Sync the names of the files to disk."""
         descriptor = os.open(self.directory, os.O_RDONLY | os.O_CLOEXEC)
@@ -179,3 +191,21 @@ class Files:
 def all_files(directory: Path) -> list[Path]:
     """Return every file with records, booked or not, oldest first."""
     return listed(directory, IN_USE, UNBOOKED, KEPT, DAMAGED)
+
+
+def _cut_zeros(path: Path) -> bool:
+    """Cut off the zeros at the end of a file, but not those that may belong to its last record."""
+    with path.open("r+b") as file:
+        end = size = file.seek(0, os.SEEK_END)
+        while end > 0:
+            begin = max(0, end - _READ_BYTES)
+            file.seek(begin)
+            used = len(file.read(end - begin).rstrip(b"\0"))
+            end = begin + used
+            if used:
+                break
+        end = -(-(end + _LAST_ZEROS) // _BLOCK_BYTES) * _BLOCK_BYTES
+        if end >= size:
+            return False
+        file.truncate(end)
+    return True

@@ -73,11 +73,16 @@ def frames_in(file: BinaryIO, window: int = WINDOW_BYTES) -> Iterator[Frame | Da
 
     Zeros at the end are no damage: they are left by a power loss, and in a file that was allocated beforehand.
     """
+    yield from reader_of(file, window).read()
+
+
+def reader_of(file: BinaryIO, window: int = WINDOW_BYTES) -> "FrameReader | _OldReader":
+    """Return what reads the records of a file from where it stands, which must be between two records."""
     start = file.tell()
     first = file.read(window)
     file.seek(start)
     is_present_format = HEAD_MARK in first or TAIL_MARK in first or not first.strip(b"\0")
-    yield from (FrameReader if is_present_format else _OldReader)(file, window).read()
+    return (FrameReader if is_present_format else _OldReader)(file, window)
 
 
 class _Edge(NamedTuple):
@@ -192,6 +197,9 @@ class FrameReader(_Window):
 
 class _OldReader(_Window):
     """Reads format 1; reading ends at the first damaged length."""
+
+    end = 0
+    """Such a file is read from its beginning only."""
 
     def read(self) -> Iterator[Frame | Damage]:
         position = self.grow(0)

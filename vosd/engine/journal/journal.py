@@ -6,7 +6,7 @@ of their calls are sent, so they survive kill -9; they are synced at most ``outp
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Final
@@ -41,7 +41,7 @@ from vosd.engine.journal.entries import (
 )
 from vosd.engine.journal.files import Files, KeepSettings, numbered
 from vosd.engine.journal.frames import framed
-from vosd.engine.journal.kept import KeptJournal
+from vosd.engine.journal.kept import BEGINNING, KeptJournal, Place
 from vosd.engine.journal.left_over import LeftOverLegs
 from vosd.engine.journal.marks import Marks
 from vosd.engine.journal.output import RESERVE_BYTES, Output
@@ -124,7 +124,7 @@ class Journal(Counting):
             self._damaged = {numbered(segment) for segment in remains.damaged}
             self._files.remove_drafts()
             self._files.prune()
-            self._output.open(self._files.next_number())
+            self._output.open(self._files.next_number(), len(remains.open_calls))
             self._first = self._output.number
             self.quarantine.count()
         self._unknown = [framed(*frame) for frame in remains.unknown]
@@ -180,7 +180,7 @@ class Journal(Counting):
     @property
     def is_overfull(self) -> bool:
         """Whether the disk has failed, or the quarantine is full, so that no new call may be taken."""
-        return self._output.is_short or len(self.quarantine) > REFUSED_MAX
+        return self._output.is_short or self._output.is_crowded or len(self.quarantine) > REFUSED_MAX
 
     def answered(self, call: OpenCall, description: Description = UNDESCRIBED) -> bool:
         """Write a call that is charged at once; return False if that failed: then it must not be answered, or ring."""
@@ -236,7 +236,7 @@ class Journal(Counting):
         """
         placed = PlacedCall(call_id, invite, caller)
         self._placed.setdefault(call_id, []).append(placed)
-        self._output.append(placed_frame(placed))
+        self._output.append_spare(placed_frame(placed), len(self._open_calls))
 
     def ended(self, record: CallRecord) -> None:
         """Keep an ended call until it is booked."""
@@ -276,17 +276,14 @@ class Journal(Counting):
         self.flush()
         self._retire_segments()
 
-    def kept_calls(self, since_s: float = 0.0) -> Iterator[CallRecord]:
-        """Yield the record of every ended call in the files, booked or not; may be read in a thread.
-
-        ``since_s`` leaves out files that were not written to since then (seconds since 1970).
-        """
-        return KeptJournal(self._directory, since_s).ended()
+    def kept(self, since_s: float = 0.0, place: Place = BEGINNING) -> KeptJournal:
+        """Return a reading of all ended calls in the files, booked or not; ``KeptJournal`` says what the terms mean."""
+        return KeptJournal(self._directory, since_s, place)
 
     def mark(self, now: Instant) -> None:
         """Write a time mark with the calls that ended, or were acknowledged, since the last one."""
-        self._describe(self._changes.due_at_mark())
-        self._output.append(mark_frame(self._marks.take(now)))
+        self._describe_changed(self._changes.due_at_mark())
+        self._output.append_spare(mark_frame(self._marks.take(now)), len(self._open_calls))
 
     def tick(self, now: Instant, *, has_calls: bool) -> None:
         """Do the work of each second: a time mark while calls run, and another attempt on a disk that failed."""
@@ -294,7 +291,8 @@ class Journal(Counting):
             return
         if has_calls or self._marks.ends:
             self.mark(now)
-        if self._output.is_short and self._output.recover():
+        self._output.keep_room(len(self._open_calls))
+        if self._output.is_short and self._output.recover(len(self._open_calls)):
             self._begin_with_open_calls()
         self.flush()
         if self._ticks % PRUNE_S == 0:
@@ -303,7 +301,7 @@ class Journal(Counting):
 
     def booked(self, call_ids: Iterable[str]) -> None:
         """Note that calls are in the database, and retire segments whose calls are all booked."""
-        self._output.append(booked_frame(Booked(self.waiting.settle(call_ids))))
+        self._output.append_spare(booked_frame(Booked(self.waiting.settle(call_ids))), len(self._open_calls))
         self.flush()
         self._retire_segments()
 
@@ -313,7 +311,7 @@ class Journal(Counting):
         A failing disk is logged once and tried again every second; no record is dropped.
         """
         if self._changes.now:
-            self._describe(self._changes.due())
+            self._describe_changed(self._changes.due())
         if self._output.backlog:
             self._write()
             if self._size >= self._segment_bytes and not (self._output.is_short or self._is_kept):
@@ -335,6 +333,11 @@ class Journal(Counting):
         self._size += waiting - self._output.backlog
         return is_done
 
+    def _describe_changed(self, call_ids: Iterable[str]) -> None:
+        for call_id in call_ids:
+            frame = answered_frame(self._open_calls[call_id], self.describe(call_id))
+            self._output.append_spare(frame, len(self._open_calls))
+
     def _describe(self, call_ids: Iterable[str]) -> None:
         for call_id in call_ids:
             self._output.append(answered_frame(self._open_calls[call_id], self.describe(call_id)))
@@ -343,7 +346,7 @@ class Journal(Counting):
         """Begin a new file."""
         self._size = 0
         try:
-            has_begun = self._output.begin_next()
+            has_begun = self._output.has_room_for_file(len(self._open_calls)) and self._output.begin_next()
         except OSError as error:
             _log.error("journal_file_not_created", means="the old one is continued", error=str(error))
             return

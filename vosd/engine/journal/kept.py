@@ -8,12 +8,23 @@ being written is seen by the next reading.
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final, NamedTuple
 
 from vosd.callcontrol.bookkeeping import OpenCall
 from vosd.cdr.record import CallRecord
-from vosd.engine.journal.entries import KIND_ENDED, Booked, Ended, Mark, Quarantined, entries_in, id_text
-from vosd.engine.journal.files import all_files, opened
-from vosd.engine.journal.frames import NO_CALL, Damage
+from vosd.engine.journal.entries import KIND_ENDED, Booked, Ended, Mark, Quarantined, id_text, read
+from vosd.engine.journal.files import all_files, numbered, opened
+from vosd.engine.journal.frames import NO_CALL, Damage, reader_of
+
+
+class Place(NamedTuple):
+    """A place between two records of the journal; files keep their numbers."""
+
+    number: int
+    offset: int
+
+
+BEGINNING: Final = Place(0, 0)
 
 
 class KeptJournal:
@@ -23,10 +34,15 @@ class KeptJournal:
     and the calls that wait for the database.
     """
 
-    def __init__(self, directory: Path, since_s: float = 0.0) -> None:
-        """``since_s`` leaves out files that were not written to since then (seconds since 1970)."""
+    def __init__(self, directory: Path, since_s: float = 0.0, place: Place = BEGINNING) -> None:
+        """``since_s`` leaves out files that were not written to since then (seconds since 1970).
+
+        ``place`` is where reading begins: what is before it is not known.
+        """
         self._directory = directory
         self._since_s = since_s
+        self.place = place
+        """How far it has been read: behind the latest record that was yielded."""
         self.open_calls: dict[str, OpenCall] = {}
         """Calls answered and not ended, by call id: running ones, or those of a switch that was killed."""
         self.waiting: set[str] = set()
@@ -40,18 +56,23 @@ class KeptJournal:
         A record that was written again, after an outage or a restart, is yielded again.
         """
         for path in all_files(self._directory):
-            file = opened(path)
+            number = numbered(path)
+            file = opened(path) if number >= self.place.number else None
             if file is None:
                 continue
             with file:
                 if os.fstat(file.fileno()).st_mtime < self._since_s:
                     continue
-                for part in entries_in(file):
+                file.seek(self.place.offset if number == self.place.number else 0)
+                reader = reader_of(file)
+                for frame in reader.read():
+                    part = read(frame)
                     if isinstance(part, Damage):
                         self._note_damage(part)
                         continue
                     record = self._take(part)
                     if record is not None:
+                        self.place = Place(number, reader.end)
                         yield record
 
     def _take(self, entry: object) -> CallRecord | None:

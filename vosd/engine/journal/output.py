@@ -1,14 +1,16 @@
 """Writing of the journal's present file, also when the disk is full.
 
-A reserve file is allocated beforehand. When a write fails, writing continues in the reserve, whose blocks are already
-allocated, so the ends of running calls can still be written. From then on ``is_short`` is set and new calls are
-refused, until a new reserve and a new file are created. Refuses to know what the records mean.
+A reserve file is allocated beforehand, with room for the end of every running call: a call is answered only if there is
+room for its end as well (ADR 82). When a write fails, writing continues in the reserve, whose blocks are already
+allocated. From then on ``is_short`` is set and new calls are refused, until a new reserve and a new file are created.
+Refuses to know what the records mean.
 """
 
 import asyncio
 import ctypes
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from enum import Enum
 from typing import Final
 
@@ -18,10 +20,12 @@ from vosd.engine.journal.files import Files
 from vosd.obs.events import Event
 
 RESERVE_BYTES: Final = 16 * 1024 * 1024
-"""Room for the ends of about seven thousand calls of two kilobytes each."""
+"""Least size of the reserve, and by how much it grows: room for the ends of 4,096 calls."""
 SYNC_S: Final = 0.05
 END_BYTES: Final = 4_096
 """Room in the reserve for the end of each running call."""
+DESCRIBED_BYTES: Final = 6_144
+"""Room for the description of each running call at the beginning of a file."""
 
 _log = structlog.get_logger()
 
@@ -55,7 +59,12 @@ class Output:
         self._reserve_bytes = reserve_bytes
         self._sync_wanted = sync_wanted
         self._state = _State.NORMAL
-        self._has_reserve = False
+        self._reserved = 0
+        """Size of the reserve; 0 = there is none."""
+        self._room = 0
+        """Size of the present file if it was the reserve; 0 = it was not."""
+        self.is_crowded = False
+        """Whether the reserve has no room for the end of one more call, and the disk none for a larger one."""
         self._dirty = False
         self._buffer: list[bytes] = []
         self._end = 0
@@ -71,11 +80,17 @@ class Output:
         return self._state is not _State.NORMAL
 
     def has_room_for_answer(self, open_calls: int) -> bool:
-        """Return whether one more answered call may be written; in the reserve the ends of running calls go first."""
+        """Return whether one more answered call may be written: there must be room for the ends of all."""
+        needed = END_BYTES * (open_calls + 2)
         if self._state is _State.NORMAL:
-            return True
-        left = self._reserve_bytes - self._end - self.backlog
-        return self._state is _State.RESERVE and left >= END_BYTES * (open_calls + 2)
+            return needed <= self._reserved or self._grow(needed)
+        return self._state is _State.RESERVE and self._left() >= needed
+
+    def keep_room(self, open_calls: int) -> None:
+        """Enlarge the reserve before it is too small; done every second, so that no call has to wait for it."""
+        needed = END_BYTES * (open_calls + 2)
+        if self._state is _State.NORMAL and (self.is_crowded or 4 * needed > 3 * self._reserved):
+            self._grow(needed)
 
     # -- records ------------------------------------------------------------------------------------------------
 
@@ -83,6 +98,12 @@ class Output:
         """Queue a record for the next ``write``."""
         self._buffer.append(frame)
         self.backlog += len(frame)
+
+    def append_spare(self, frame: bytes, open_calls: int) -> None:
+        """Queue a record without which no call is lost; where the ends of running calls need the room, drop it."""
+        if self._state is _State.NORMAL or self._left() - len(frame) >= END_BYTES * open_calls:
+            self._buffer.append(frame)
+            self.backlog += len(frame)
 
     def withdraw(self) -> None:
         """Drop the record that was appended last and not written."""
@@ -146,21 +167,32 @@ class Output:
 
     # -- files --------------------------------------------------------------------------------------------------
 
-    def open(self, number: int) -> None:
+    def open(self, number: int, open_calls: int = 0) -> None:
         """Begin with the file of this number, and allocate the reserve, removing booked files if room is needed.
 
-        The calls of the earlier run go on: without the reserve, their ends would wait in memory for room.
+        The calls of the earlier run go on: without the reserve, their ends would wait in memory for room. Where the
+        disk has not enough for it, it is as large as the disk allows.
 
         Raises:
             OSError: the file cannot be made.
         """
         self._follow(self._files.create(number), number)
-        error = self._obtain_reserve()
-        if error is not None:
-            self._state = _State.RESERVE
-            _log.error(
-                Event.JOURNAL_RESERVE_MISSING, error=str(error), means="no call is taken", do="make room in state_dir"
-            )
+        wanted = self._size_for(END_BYTES * (open_calls + 2))
+        error = self._obtain_reserve(wanted)
+        if error is None:
+            return
+        self._state = _State.RESERVE
+        while not self._reserved and (wanted := wanted // 2) >= 2 * END_BYTES:
+            with suppress(OSError):
+                self._allocate_reserve(wanted)
+        _log.error(
+            Event.JOURNAL_RESERVE_MISSING,
+            error=str(error),
+            means="no call is taken",
+            running_calls=open_calls,
+            room_for_ends=self._reserved // END_BYTES,
+            do="make room in state_dir",
+        )
 
     def begin_next(self) -> bool:
         """Begin a new file; return False if the present one cannot be synced, which is a failure of the disk.
@@ -175,14 +207,24 @@ class Output:
         self._follow(descriptor, self.number + 1)
         return True
 
-    def recover(self) -> bool:
+    def has_room_for_file(self, open_calls: int) -> bool:
+        """Return whether the disk has room for a new file, which begins with all running calls.
+
+        Else it would be full at once, and what it begins with would take the room of the ends in the reserve.
+
+        Raises:
+            OSError: that is not known.
+        """
+        disk = os.statvfs(self.descriptor)
+        return disk.f_bavail * disk.f_frsize >= max(self._reserve_bytes // 16, DESCRIBED_BYTES * open_calls)
+
+    def recover(self, open_calls: int = 0) -> bool:
         """Allocate a new reserve and begin a new file, removing booked files if room is needed; return success."""
         try:
-            if self._obtain_reserve() is not None:
+            if self._obtain_reserve(self._size_for(END_BYTES * (open_calls + 2))) is not None:
                 return False
-            disk = os.statvfs(self.descriptor)
-            if disk.f_bavail * disk.f_frsize < self._reserve_bytes // 16:
-                return False  # the new file would be full at once
+            if not self.has_room_for_file(open_calls):
+                return False
             os.fdatasync(self.descriptor)
             descriptor = self._files.create(self.number + 1)
         except OSError:
@@ -201,38 +243,76 @@ class Output:
 
     # -- inside -------------------------------------------------------------------------------------------------
 
-    def _follow(self, descriptor: int, number: int) -> None:
-        self.descriptor, self.number, self._end = descriptor, number, 0
+    def _follow(self, descriptor: int, number: int, room: int = 0) -> None:
+        self.descriptor, self.number, self._end, self._room = descriptor, number, 0, room
 
-    def _obtain_reserve(self) -> OSError | None:
-        """Allocate the reserve if there is none, removing what may be removed for it; return what prevents it."""
-        while not self._has_reserve:
+    def _left(self) -> int:
+        """Return how many bytes can be written to what is allocated."""
+        return max(self._room - self._end, 0) + self._reserved - self.backlog
+
+    def _size_for(self, needed: int) -> int:
+        """Return the size of a reserve for so many bytes, of which a quarter should stay free."""
+        return self._reserve_bytes * max(1, -(-4 * needed // (3 * self._reserve_bytes)))
+
+    def _grow(self, needed: int) -> bool:
+        """Enlarge the reserve; return whether it has room for ``needed`` bytes."""
+        error: OSError | None = None
+        try:
+            self._allocate_reserve(self._size_for(needed))
+        except OSError as failed:
+            error = failed if self._reserved < needed else None
+        if error is not None:
+            error = self._obtain_reserve(needed)
+        if error is not None and not self.is_crowded:
+            _log.error(
+                Event.JOURNAL_RESERVE_MISSING,
+                error=str(error),
+                means="no more calls are taken than have room for their ends",
+                room_for_ends=self._reserved // END_BYTES,
+                do="make room in state_dir",
+            )
+        stays_crowded = self.is_crowded and 4 * needed > 3 * self._reserved  # else it would come and go with each call
+        if error is None and self.is_crowded and not stays_crowded:
+            _log.info(Event.JOURNAL_RECOVERED, room_for_ends=self._reserved // END_BYTES)
+        self.is_crowded = error is not None or stays_crowded
+        return error is None
+
+    def _obtain_reserve(self, size: int) -> OSError | None:
+        """Allocate a reserve of that size, removing what may be removed for it; return what prevents it."""
+        while self._reserved < size:
             try:
-                self._allocate_reserve()
+                self._allocate_reserve(size)
             except OSError as error:
-                if not self._release_rest() and not self._files.give_up_oldest():
+                if not (
+                    self._release_rest(size) or self._files.cut_unused(self.number) or self._files.give_up_oldest()
+                ):
                     return error
         return None
 
-    def _allocate_reserve(self) -> None:
+    def _allocate_reserve(self, size: int) -> None:
+        """Allocate the reserve, or enlarge it; where that fails, it is as it was."""
         path = self._files.reserve
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            os.posix_fallocate(descriptor, 0, self._reserve_bytes)
+            os.posix_fallocate(descriptor, 0, size)
         except OSError:
-            path.unlink()
+            if self._reserved:
+                os.ftruncate(descriptor, self._reserved)
+            else:
+                path.unlink()
             raise
         finally:
             os.close(descriptor)
-        self._has_reserve = True
+        self._reserved = size
 
-    def _release_rest(self) -> bool:
+    def _release_rest(self, size: int) -> bool:
         """Release the unused rest of the reserve in use, to make room for a new one; return whether it did."""
         rest = os.fstat(self.descriptor).st_size - self._end
         disk = os.statvfs(self.descriptor)
-        if rest <= 0 or disk.f_bavail * disk.f_frsize + rest < self._reserve_bytes + END_BYTES:
+        if rest <= 0 or disk.f_bavail * disk.f_frsize + rest < size - self._reserved + END_BYTES:
             return False
         os.ftruncate(self.descriptor, self._end)
+        self._room = 0
         return True
 
     def _keep_whole_records(self, done: int) -> None:
@@ -259,13 +339,13 @@ class Output:
                 do="make room on the disk of state_dir, or mend it; the switch tries again every second",
             )
         self._state = _State.STUCK
-        if not self._has_reserve:
+        if not self._reserved:
             return
         try:
             os.fdatasync(self.descriptor)
         except OSError as failed:
             _log.error("journal_not_synced", means="a power loss may lose calls", error=str(failed))
-        self._has_reserve = False
+        room, self._reserved = self._reserved, 0
         number = self.number + 1
         try:
             descriptor = os.open(self._files.reserve, os.O_WRONLY | os.O_CLOEXEC)
@@ -274,5 +354,5 @@ class Output:
             _log.error("journal_reserve_unusable", error=str(failed))
             return
         os.close(self.descriptor)
-        self._follow(descriptor, number)
+        self._follow(descriptor, number, room)
         self._state = _State.RESERVE

@@ -1,0 +1,172 @@
+"""Every running call has room for its end in the reserve, whatever else is written there (ADR 82)."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import structlog
+from doubles.journals import RESERVE_BYTES, crash_and_read, files_of, new_journal, open_call, opened
+from doubles.small_disk import Disk, small_disk
+
+from vosd.base.clock import Instant
+from vosd.engine.journal import output as output_module
+from vosd.engine.journal.files import IN_USE, listed
+from vosd.engine.journal.output import END_BYTES
+from vosd.testing.data.records import answered_call, call_id
+
+LATER = Instant(10_000, 1_790_000_010_000)
+PLENTY = 10**9
+MANY = 2 * RESERVE_BYTES // END_BYTES
+"""More calls than a reserve of the first size has room for."""
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    return tmp_path / "state" / "journal"
+
+
+@pytest.fixture
+def logged():
+    with structlog.testing.capture_logs() as lines:
+        yield lines
+
+
+@pytest.fixture
+def disk(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], Disk]:
+    return small_disk(monkeypatch)
+
+
+def test_the_reserve_has_room_for_the_ends_of_all_calls_however_many(directory, disk):
+    journal = opened(directory)
+    for index in range(MANY):
+        assert journal.answered(open_call(index))
+    disk(0)
+    for index in range(MANY):
+        journal.ended(answered_call(index))
+        journal.flush()
+    remains = crash_and_read(directory)
+    assert (remains.open_calls, len(remains.unbooked)) == ({}, MANY)
+
+
+def test_the_reserve_is_enlarged_each_second_before_a_call_needs_it(directory):
+    journal = opened(directory)
+    reserve = directory / "reserve"
+    for index in range(RESERVE_BYTES // END_BYTES * 3 // 4):
+        journal.answered(open_call(index))
+    assert reserve.stat().st_size == RESERVE_BYTES
+    journal.tick(LATER, has_calls=True)
+    assert reserve.stat().st_size == 2 * RESERVE_BYTES
+
+
+def test_no_more_calls_are_taken_than_have_room_for_their_ends_and_more_once_there_is(directory, disk, logged):
+    journal = opened(directory)
+    full = disk(RESERVE_BYTES)
+    count = 0
+    while journal.answered(open_call(count)):
+        count += 1
+    assert count == RESERVE_BYTES // END_BYTES - 1
+    assert journal.is_overfull
+    journal.ended(answered_call(0))
+    journal.tick(LATER, has_calls=True)
+    assert journal.is_overfull, "a call may not come for each that goes: the alarm would come and go as well"
+    for index in range(1, count // 3):
+        journal.ended(answered_call(index))
+    journal.tick(LATER, has_calls=True)
+    assert not journal.is_overfull
+    full.room = PLENTY
+    assert all(journal.answered(open_call(100 + index)) for index in range(MANY))
+    assert [line["event"] for line in logged] == ["journal_reserve_missing", "journal_recovered"]
+
+
+def test_what_is_no_end_takes_no_room_of_ends(directory, disk):
+    """A full disk for ten minutes: marks each second, calls that change, calls of the backlog that are booked."""
+    calls = RESERVE_BYTES // END_BYTES - 2
+    journal = opened(directory)
+    for index in range(1_000, 1_300):
+        journal.ended(answered_call(index))
+    for index in range(calls):
+        assert journal.answered(open_call(index))
+    disk(0)
+    for second in range(600):
+        journal.moved(call_id(second % calls), at_once=True)
+        journal.tick(Instant(10_000 + 1_000 * second, 1_790_000_010_000 + 1_000 * second), has_calls=True)
+    for index in range(1_000, 1_300):
+        journal.booked([call_id(index)])
+    for index in range(calls):
+        journal.ended(answered_call(index))
+        journal.flush()
+    assert crash_and_read(directory).open_calls == {}
+
+
+def test_a_file_is_not_begun_where_what_it_begins_with_would_take_the_room_of_the_ends(directory, disk):
+    journal = opened(directory, segment_bytes=20_000)
+    for index in range(12):
+        journal.answered(open_call(index))
+    before = files_of(directory)
+    disk(30_000)
+    for index in range(100, 108):
+        journal.ended(answered_call(index))
+        journal.flush()
+    assert files_of(directory) == before
+    assert not journal.is_overfull
+
+
+def test_a_disk_recovers_only_where_a_file_with_all_calls_has_room(directory, disk):
+    journal = opened(directory)
+    for index in range(12):
+        journal.answered(open_call(index))
+    full = disk(0)
+    journal.mark(LATER)
+    journal.flush()
+    full.room = 2 * RESERVE_BYTES + 10_000
+    for _ in range(2):
+        journal.tick(LATER, has_calls=True)
+    assert journal.is_overfull
+    full.room = PLENTY
+    journal.tick(LATER, has_calls=True)
+    assert not journal.is_overfull
+
+
+def test_a_start_on_a_nearly_full_disk_has_as_much_room_for_ends_as_there_is(directory, disk, logged):
+    journal = opened(directory)
+    for index in range(3):
+        journal.answered(open_call(index))
+    (directory / "reserve").unlink()
+    full = disk(RESERVE_BYTES // 2 + 10_000)
+    again = new_journal(directory)
+    for call in again.open().open_calls.values():
+        again.resumed(call)
+    again.settle()
+    [line] = logged
+    assert (line["event"], line["running_calls"], line["room_for_ends"]) == (
+        "journal_reserve_missing", 3, RESERVE_BYTES // 2 // END_BYTES,
+    )  # fmt: skip
+    assert again.is_overfull
+    full.room = 0
+    for index in range(3):
+        again.ended(answered_call(index))
+        again.flush()
+    assert crash_and_read(directory).unbooked.keys() == {call_id(index) for index in range(3)}
+
+
+def test_a_start_releases_what_earlier_reserves_did_not_use(directory, disk, logged):
+    journal = opened(directory)
+    journal.answered(open_call(1))
+    full = disk(0)
+    journal.ended(answered_call(2))
+    journal.flush()
+    used = listed(directory, IN_USE)[-1]
+    assert used.stat().st_size == RESERVE_BYTES
+    real = full.posix_fallocate
+
+    def freed(*arguments: int) -> None:
+        full.room = RESERVE_BYTES // 4 if used.stat().st_size == RESERVE_BYTES else 2 * RESERVE_BYTES
+        real(*arguments)
+
+    output_module.os.posix_fallocate = freed
+    again = new_journal(directory)
+    remains = again.open()
+    assert (remains.open_calls.keys(), remains.unbooked.keys()) == ({call_id(1)}, {call_id(2)})
+    assert used.stat().st_size < RESERVE_BYTES
+    assert crash_and_read(directory).unbooked.keys() == {call_id(2)}
+    assert [line["event"] for line in logged] == ["journal_write_failed"]
