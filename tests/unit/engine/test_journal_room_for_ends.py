@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 import structlog
+from doubles.filling_disk import Disk, small_disk
 from doubles.journals import RESERVE_BYTES, crash_and_read, files_of, new_journal, open_call, opened
-from doubles.small_disk import Disk, small_disk
 
 from vosd.base.clock import Instant
 from vosd.engine.journal import output as output_module
