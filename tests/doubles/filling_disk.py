@@ -43,8 +43,8 @@ def small_disk(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], Disk]:
     def with_room(room: int) -> Disk:
         disk = Disk(room)
         monkeypatch.setattr(output, "system_write", disk.write)
-        monkeypatch.setattr(output.os, "posix_fallocate", disk.posix_fallocate)
-        monkeypatch.setattr(output.os, "statvfs", disk.statvfs)
+        monkeypatch.setattr(os, "posix_fallocate", disk.posix_fallocate)
+        monkeypatch.setattr(os, "statvfs", disk.statvfs)
         return disk
 
     return with_room

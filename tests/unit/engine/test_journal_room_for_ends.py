@@ -11,6 +11,7 @@ from doubles.journals import RESERVE_BYTES, crash_and_read, files_of, new_journa
 from vosd.base.clock import Instant
 from vosd.engine.journal import output as output_module
 from vosd.engine.journal.files import IN_USE, listed
+from vosd.engine.journal.journal import SPARED_MARKS
 from vosd.engine.journal.output import END_BYTES
 from vosd.testing.data.records import answered_call, call_id
 
@@ -80,7 +81,7 @@ def test_no_more_calls_are_taken_than_have_room_for_their_ends_and_more_once_the
 
 def test_what_is_no_end_takes_no_room_of_ends(directory, disk):
     """A full disk for ten minutes: marks each second, calls that change, calls of the backlog that are booked."""
-    calls = RESERVE_BYTES // END_BYTES - 2
+    calls = RESERVE_BYTES // END_BYTES - 8
     journal = opened(directory)
     for index in range(1_000, 1_300):
         journal.ended(answered_call(index))
@@ -92,6 +93,7 @@ def test_what_is_no_end_takes_no_room_of_ends(directory, disk):
         journal.tick(Instant(10_000 + 1_000 * second, 1_790_000_010_000 + 1_000 * second), has_calls=True)
     for index in range(1_000, 1_300):
         journal.booked([call_id(index)])
+    assert crash_and_read(directory).last_mono > 10_000 + 1_000 * (599 - SPARED_MARKS), "else no call would go on"
     for index in range(calls):
         journal.ended(answered_call(index))
         journal.flush()

@@ -55,6 +55,8 @@ from vosd.sip.dialog.snapshot import CallerSnapshot, InviteSnapshot
 SEGMENT_BYTES: Final = 64 * 1024 * 1024
 REFUSED_MAX: Final = 10_000
 """Limit of calls in quarantine; above it no new calls are taken, because the cause is likely to refuse them, too."""
+SPARED_MARKS: Final = 30
+"""One mark in so many seconds is written where the ends of running calls need the room."""
 PRUNE_S: Final = 60
 """Interval at which booked files that are too old are removed."""
 
@@ -283,13 +285,14 @@ class Journal(Counting):
     def mark(self, now: Instant) -> None:
         """Write a time mark with the calls that ended, or were acknowledged, since the last one."""
         self._describe_changed(self._changes.due_at_mark())
-        self._output.append_spare(mark_frame(self._marks.take(now)), len(self._open_calls))
+        self._output.append(mark_frame(self._marks.take(now)))
 
     def tick(self, now: Instant, *, has_calls: bool) -> None:
         """Do the work of each second: a time mark while calls run, and another attempt on a disk that failed."""
         if self._is_kept:
             return
-        if has_calls or self._marks.ends:
+        is_tight = self._output.is_tight(len(self._open_calls))
+        if (has_calls or self._marks.ends) and not (is_tight and self._ticks % SPARED_MARKS):
             self.mark(now)
         self._output.keep_room(len(self._open_calls))
         if self._output.is_short and self._output.recover(len(self._open_calls)):

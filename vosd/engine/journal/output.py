@@ -99,9 +99,13 @@ class Output:
         self._buffer.append(frame)
         self.backlog += len(frame)
 
+    def is_tight(self, open_calls: int) -> bool:
+        """Return whether what is left of the reserve is needed for the ends of running calls."""
+        return self._state is not _State.NORMAL and self._left() < END_BYTES * (open_calls + 2)
+
     def append_spare(self, frame: bytes, open_calls: int) -> None:
         """Queue a record without which no call is lost; where the ends of running calls need the room, drop it."""
-        if self._state is _State.NORMAL or self._left() - len(frame) >= END_BYTES * open_calls:
+        if self._state is _State.NORMAL or not self.is_tight(open_calls):
             self._buffer.append(frame)
             self.backlog += len(frame)
 
