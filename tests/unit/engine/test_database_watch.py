@@ -1,6 +1,5 @@
 """The watch over the database: the lease, lost commits, and booking again what a database has lost."""
 
-import asyncio
 import os
 import threading
 from decimal import Decimal
@@ -8,92 +7,17 @@ from pathlib import Path
 
 import pytest
 import structlog
+from doubles.watched_database import ONE, OTHER, Installation, Server
 
-from vosd.cdr.lease import Claimant, DatabaseState
-from vosd.cdr.ports import StoreUnavailable
-from vosd.engine.booking import comparison
-from vosd.engine.booking.balances import Balances
-from vosd.engine.booking.comparison import Comparison
+from vosd.cdr.lease import DatabaseState
 from vosd.engine.booking.database_memo import Memo, MemoFile
-from vosd.engine.booking.database_watch import DatabaseWatch, regression
-from vosd.engine.booking.recorder import Recorder
-from vosd.engine.journal import Journal
-from vosd.engine.journal.kept import Place
-from vosd.engine.settings import CdrSettings
-from vosd.storage.memory import MemoryLease, MemoryStore
+from vosd.engine.booking.database_watch import regression
+from vosd.storage.memory import MemoryStore
 from vosd.storage.ports import EntryKind, Payment
 from vosd.testing.data.builders import account
 from vosd.testing.data.records import answered_call, call_id, refused_call, rejected
-from vosd.testing.virtual.clock import ManualClock
 
-ONE = Claimant("sw1", "holder-1", "host-a", 100, "")
-OTHER = Claimant("sw1", "holder-2", "host-b", 200, "")
 STATE = DatabaseState("identity", 1, commits=10, epoch=1, renewals=5)
-
-
-class Server:
-    """A database that can be away, and be replaced by another one."""
-
-    def __init__(self) -> None:
-        self.replace_by(MemoryStore())
-        self.is_away = False
-
-    def replace_by(self, store: MemoryStore) -> None:
-        self.store = store
-        self.lease = MemoryLease(store, now_ms=lambda: self.now_ms)
-
-    now_ms = 0
-    newest = 0
-
-    async def book(self, records):
-        standings = await self.__getattr__("book")(records)
-        self.newest = self.store.commits
-        return standings
-
-    def newest_commit(self):
-        newest, self.newest = self.newest, 0
-        return newest
-
-    def __getattr__(self, name):
-        if self.is_away:
-            raise StoreUnavailable("away")
-        return getattr(self.lease if name in {"hold", "release"} else self.store, name)
-
-
-class Installation:
-    """A switch's books, without its calls."""
-
-    def __init__(self, directory, server):
-        self.journal = Journal(directory / "journal")
-        self.journal.open()
-        self.journal.settle()
-        self.balances = Balances(server)
-        self.recorder = Recorder(server, self.journal, self.balances.credits, CdrSettings(batch_ms=1))
-        self.memo = MemoFile(directory / "database.json")
-        compared = Comparison(server, self.balances, self.recorder, self.journal)
-        self.watch = DatabaseWatch(server, server, self.balances, compared, self.memo, ManualClock(), self.mended)
-
-    times_mended = 0
-
-    async def mended(self):
-        self.times_mended += 1
-
-    async def end_calls(self, *records):
-        """Write calls down as the switch does, and wait until they are booked."""
-        for record in records:
-            self.journal.ended(record)
-            self.balances.add_owed(record.postings)
-            self.recorder.add(record)
-        self.journal.flush()
-        task = asyncio.create_task(self.recorder.run())
-        await asyncio.wait_for(self.recorder.drained(), 30)
-        task.cancel()
-
-    async def compared(self):
-        """Let the comparison run until nothing is left to compare."""
-        while self.watch._comparison_wanted.is_set():
-            self.watch._comparison_wanted.clear()
-            await self.watch._compare_once()
 
 
 @pytest.fixture
@@ -290,64 +214,6 @@ async def test_mending_goes_on_after_a_crash_in_the_middle_of_it(tmp_path, switc
     again = Installation(tmp_path, server)
     await again.watch.begin(ONE)
     assert again.watch.refuses_calls
-
-
-async def test_a_switch_that_is_killed_again_and_again_gets_through_a_long_comparison(
-    tmp_path, switch, server, monkeypatch
-):
-    """Each process lives long enough for one step, and the next goes on behind it."""
-    monkeypatch.setattr(comparison, "COMPARED_AT_ONCE", 4)
-    calls = [answered_call(index) for index in range(1, 11)]
-    for each in calls:
-        await switch.end_calls(each)
-    asked = []
-
-    class ProcessEndsError(Exception):
-        """What a kill does to the process."""
-
-    async def lacking(records):
-        if len(asked) % 2:  # the first question of each process is answered
-            asked.append(())
-            raise ProcessEndsError
-        asked.append(tuple(each.call_id for each in records))
-        return await server.store.lacking(records)
-
-    server.replace_by(MemoryStore())
-    for lives in range(1, 10):
-        server.now_ms += 60_000
-        after = Installation(tmp_path, server)
-        await after.watch.begin(ONE._replace(holder=f"holder-{lives}"))
-        assert after.watch.refuses_calls
-        monkeypatch.setattr(server, "lacking", lacking, raising=False)
-        try:
-            await after.compared()
-        except ProcessEndsError:
-            monkeypatch.delattr(server, "lacking", raising=False)
-            continue
-        break
-    assert not after.watch.refuses_calls
-    assert lives <= 4
-    assert await server.store.lacking(calls) == []
-    steps = [each for each in asked if each]
-    assert len(set(steps)) == len(steps), "no step is done twice"
-    assert MemoFile(tmp_path / "database.json").read().regressed is None
-
-
-async def test_a_second_loss_begins_the_comparison_anew(tmp_path, switch, server, monkeypatch):
-    monkeypatch.setattr(comparison, "COMPARED_AT_ONCE", 2)
-    calls = [answered_call(index) for index in range(1, 9)]
-    await switch.end_calls(*calls)
-    server.replace_by(MemoryStore())
-    await switch.watch.look()
-    switch.watch._note_mended(Place(1_000, 0))
-    switch.watch._comparison_wanted.clear()
-    switch.watch._note_mended(Place(1_000, 0))
-    assert switch.memo.read().mended_to == (1_000, 0)
-    server.replace_by(MemoryStore())
-    after = Installation(tmp_path, server)
-    await after.watch.begin(OTHER)
-    await after.compared()
-    assert await server.store.lacking(calls) == []
 
 
 async def test_a_call_that_waits_or_was_refused_by_the_database_is_not_missing(switch, server):

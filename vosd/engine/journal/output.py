@@ -64,7 +64,7 @@ class Output:
         self._room = 0
         """Size of the present file if it was the reserve; 0 = it was not."""
         self.is_crowded = False
-        """Whether the reserve has no room for the end of one more call, and the disk none for a larger one."""
+        """Whether the reserve has hardly room for the end of one more call, and the disk none for a larger one."""
         self._dirty = False
         self._buffer: list[bytes] = []
         self._end = 0
@@ -259,15 +259,18 @@ class Output:
         return self._reserve_bytes * max(1, -(-4 * needed // (3 * self._reserve_bytes)))
 
     def _grow(self, needed: int) -> bool:
-        """Enlarge the reserve; return whether it has room for ``needed`` bytes."""
-        error: OSError | None = None
+        """Enlarge the reserve; return whether it has room for ``needed`` bytes.
+
+        The last eighth is for calls that ring: new ones are refused before, and booked files removed before that.
+        """
+        size, error = self._size_for(needed), None
         try:
-            self._allocate_reserve(self._size_for(needed))
+            self._allocate_reserve(size)
         except OSError as failed:
-            error = failed if self._reserved < needed else None
-        if error is not None:
-            error = self._obtain_reserve(needed)
-        if error is not None and not self.is_crowded:
+            error = self._obtain_reserve(size) if 8 * needed > 7 * self._reserved else failed
+        is_full = error is not None and 8 * needed > 7 * self._reserved
+        stays_crowded = self.is_crowded and 4 * needed > 3 * self._reserved  # else it would come and go with each call
+        if is_full and not self.is_crowded:
             _log.error(
                 Event.JOURNAL_RESERVE_MISSING,
                 error=str(error),
@@ -275,11 +278,10 @@ class Output:
                 room_for_ends=self._reserved // END_BYTES,
                 do="make room in state_dir",
             )
-        stays_crowded = self.is_crowded and 4 * needed > 3 * self._reserved  # else it would come and go with each call
-        if error is None and self.is_crowded and not stays_crowded:
+        elif self.is_crowded and not (is_full or stays_crowded):
             _log.info(Event.JOURNAL_RECOVERED, room_for_ends=self._reserved // END_BYTES)
-        self.is_crowded = error is not None or stays_crowded
-        return error is None
+        self.is_crowded = is_full or stays_crowded
+        return needed <= self._reserved
 
     def _obtain_reserve(self, size: int) -> OSError | None:
         """Allocate a reserve of that size, removing what may be removed for it; return what prevents it."""

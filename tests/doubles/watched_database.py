@@ -1,0 +1,87 @@
+"""A database that can be away and be replaced, and the books of a switch that watches it."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from vosd.cdr.lease import Claimant
+from vosd.cdr.ports import Standing, StoreUnavailable
+from vosd.cdr.record import CallRecord
+from vosd.engine.booking.balances import Balances
+from vosd.engine.booking.comparison import Comparison
+from vosd.engine.booking.database_memo import MemoFile
+from vosd.engine.booking.database_watch import DatabaseWatch
+from vosd.engine.booking.recorder import Recorder
+from vosd.engine.journal import Journal
+from vosd.engine.settings import CdrSettings
+from vosd.storage.memory import MemoryLease, MemoryStore
+from vosd.testing.virtual.clock import ManualClock
+
+ONE = Claimant("sw1", "holder-1", "host-a", 100, "")
+OTHER = Claimant("sw1", "holder-2", "host-b", 200, "")
+
+
+class Server:
+    """A database that can be away, and be replaced by another one."""
+
+    def __init__(self) -> None:
+        self.replace_by(MemoryStore())
+        self.is_away = False
+
+    def replace_by(self, store: MemoryStore) -> None:
+        self.store = store
+        self.lease = MemoryLease(store, now_ms=lambda: self.now_ms)
+
+    now_ms = 0
+    newest = 0
+
+    async def book(self, records: Sequence[CallRecord]) -> Mapping[str, Standing]:
+        standings: Mapping[str, Standing] = await self.__getattr__("book")(records)
+        self.newest = self.store.commits
+        return standings
+
+    def newest_commit(self) -> int:
+        newest, self.newest = self.newest, 0
+        return newest
+
+    def __getattr__(self, name: str) -> Any:
+        if self.is_away:
+            raise StoreUnavailable("away")
+        return getattr(self.lease if name in {"hold", "release"} else self.store, name)
+
+
+class Installation:
+    """A switch's books, without its calls."""
+
+    def __init__(self, directory: Path, server: Server) -> None:
+        self.journal = Journal(directory / "journal")
+        self.journal.open()
+        self.journal.settle()
+        self.balances = Balances(server)
+        self.recorder = Recorder(server, self.journal, self.balances.credits, CdrSettings(batch_ms=1))
+        self.memo = MemoFile(directory / "database.json")
+        compared = Comparison(server, self.balances, self.recorder, self.journal)
+        self.watch = DatabaseWatch(server, server, self.balances, compared, self.memo, ManualClock(), self.mended)
+
+    times_mended = 0
+
+    async def mended(self) -> None:
+        self.times_mended += 1
+
+    async def end_calls(self, *records: CallRecord) -> None:
+        """Write calls down as the switch does, and wait until they are booked."""
+        for record in records:
+            self.journal.ended(record)
+            self.balances.add_owed(record.postings)
+            self.recorder.add(record)
+        self.journal.flush()
+        task = asyncio.create_task(self.recorder.run())
+        await asyncio.wait_for(self.recorder.drained(), 30)
+        task.cancel()
+
+    async def compared(self) -> None:
+        """Let the comparison run until nothing is left to compare."""
+        while self.watch._comparison_wanted.is_set():
+            self.watch._comparison_wanted.clear()
+            await self.watch._compare_once()

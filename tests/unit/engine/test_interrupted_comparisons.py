@@ -1,0 +1,84 @@
+"""A comparison of the journal with a database that has lost commits, by a switch that is killed in the middle."""
+
+import pytest
+from doubles.watched_database import ONE, OTHER, Installation, Server
+
+from vosd.engine.booking import comparison
+from vosd.engine.booking.database_memo import MemoFile
+from vosd.engine.journal.kept import Place
+from vosd.storage.memory import MemoryStore
+from vosd.testing.data.builders import account
+from vosd.testing.data.records import answered_call
+
+
+@pytest.fixture
+def server():
+    return Server()
+
+
+@pytest.fixture
+async def switch(tmp_path, server):
+    switch = Installation(tmp_path, server)
+    await switch.watch.begin(ONE)
+    await switch.balances.adopt({name: account(name) for name in ("acme", "carrier")})
+    await switch.compared()
+    yield switch
+    switch.journal.close()
+
+
+async def test_a_switch_that_is_killed_again_and_again_gets_through_a_long_comparison(
+    tmp_path, switch, server, monkeypatch
+):
+    """Each process lives long enough for one step, and the next goes on behind it."""
+    monkeypatch.setattr(comparison, "COMPARED_AT_ONCE", 4)
+    calls = [answered_call(index) for index in range(1, 11)]
+    for each in calls:
+        await switch.end_calls(each)
+    asked = []
+
+    class ProcessEndsError(Exception):
+        """What a kill does to the process."""
+
+    async def lacking(records):
+        if len(asked) % 2:  # the first question of each process is answered
+            asked.append(())
+            raise ProcessEndsError
+        asked.append(tuple(each.call_id for each in records))
+        return await server.store.lacking(records)
+
+    server.replace_by(MemoryStore())
+    for lives in range(1, 10):
+        server.now_ms += 60_000
+        after = Installation(tmp_path, server)
+        await after.watch.begin(ONE._replace(holder=f"holder-{lives}"))
+        assert after.watch.refuses_calls
+        monkeypatch.setattr(server, "lacking", lacking, raising=False)
+        try:
+            await after.compared()
+        except ProcessEndsError:
+            monkeypatch.delattr(server, "lacking", raising=False)
+            continue
+        break
+    assert not after.watch.refuses_calls
+    assert lives <= 4
+    assert await server.store.lacking(calls) == []
+    steps = [each for each in asked if each]
+    assert len(set(steps)) == len(steps), "no step is done twice"
+    assert MemoFile(tmp_path / "database.json").read().regressed is None
+
+
+async def test_a_second_loss_begins_the_comparison_anew(tmp_path, switch, server, monkeypatch):
+    monkeypatch.setattr(comparison, "COMPARED_AT_ONCE", 2)
+    calls = [answered_call(index) for index in range(1, 9)]
+    await switch.end_calls(*calls)
+    server.replace_by(MemoryStore())
+    await switch.watch.look()
+    switch.watch._note_mended(Place(1_000, 0))
+    switch.watch._comparison_wanted.clear()
+    switch.watch._note_mended(Place(1_000, 0))
+    assert switch.memo.read().mended_to == (1_000, 0)
+    server.replace_by(MemoryStore())
+    after = Installation(tmp_path, server)
+    await after.watch.begin(OTHER)
+    await after.compared()
+    assert await server.store.lacking(calls) == []
