@@ -1,5 +1,6 @@
 """The watch over the database: the lease, lost commits, and booking again what a database has lost."""
 
+import asyncio
 import os
 import threading
 from decimal import Decimal
