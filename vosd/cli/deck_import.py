@@ -24,6 +24,7 @@ from vosd.config.decks.conversion import HEADER, SheetReader
 from vosd.config.decks.sheet_map import SheetMapKeys, read_map
 from vosd.config.decks.sheets import lines_of
 from vosd.config.decks.sorting import in_order
+from vosd.config.reader.collector import without_collector
 from vosd.config.reader.times import machine_zone
 from vosd.storage.deck_ports import OperatorDecks
 from vosd.storage.decks import SqlDecks
@@ -82,7 +83,8 @@ def import_deck(
                 finally:
                     prepared.close()
 
-    report, margin = asyncio.run(run())
+    with without_collector():  # it would look through the rates again and again, for a tenth of the time
+        report, margin = asyncio.run(run())
     document = {
         **msgspec.structs.asdict(report),
         "dry_run": is_dry,

@@ -1,0 +1,99 @@
+"""What a reload does on the event loop does not grow with the accounts and trunks that have not changed."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+
+import pytest
+from doubles.steps import begin_nothing, up_to
+
+from vosd.config.assembly.remembered import Remembered
+from vosd.config.load import Loaded, load
+from vosd.daemon.bootstrap import Daemon
+from vosd.daemon.start import Started
+from vosd.daemon.systemd import Notifier
+from vosd.storage.migrate import migrate
+from vosd.storage.separate_books import SeparateBooks
+
+CHANGES = {
+    "a price": ('"0.012"', '"0.013"'),
+    "a limit of an account": ("id: a3,", "id: a3, max_cps: 5,"),
+    "a limit of a trunk": ("name: t3,", "name: t3, max_cps: 5,"),
+}
+
+
+def written(directory: Path, number: int) -> str:
+    numbers = range(number)
+    return (
+        f"sip: {{listen: ['udp:127.0.0.1:14079']}}\ndatabase: {{url: 'sqlite+aiosqlite:///{directory}/vosd.db'}}\n"
+        f"state_dir: {directory}/var\ncontrol_socket: {directory}/vosd.sock\n"
+        'rate_groups:\n  - {name: sell, rates: [{prefix: "44", billing_rate: "0.012"}]}\n'
+        "accounts:\n" + "".join(f"  - {{id: a{each}, rate_group: sell}}\n" for each in numbers) + "mapping_gateways:\n"
+        ""
+        + "".join(
+            f"  - {{name: t{each}, account: a{each}, hosts: 10.0.{each // 256}.{each % 256}}}\n" for each in numbers
+        )
+    )
+
+
+class Lines:
+    """Counts the lines of vosd that this thread goes through."""
+
+    def __init__(self) -> None:
+        self.number = 0
+
+    def __enter__(self) -> "Lines":
+        sys.settrace(self._call)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        sys.settrace(None)
+
+    def _call(self, frame: FrameType, _event: str, _argument: object) -> Callable[..., object] | None:
+        return self._line if "/vosd/" in frame.f_code.co_filename else None
+
+    def _line(self, _frame: FrameType, event: str, _argument: object) -> Callable[..., object]:
+        self.number += event == "line"
+        return self._line
+
+
+async def lines_by_change(directory: Path, number: int) -> dict[str, int]:
+    file, text, remembered = directory / "vosd.yaml", written(directory, number), Remembered()
+
+    def loaded() -> Loaded:
+        file.write_text(text)
+        return load(file, remembered=remembered)
+
+    daemon = Daemon(file, Started(loaded(), remembered), Notifier(None))
+    steps = up_to(daemon, "switch")
+    for step in steps:
+        await step.start()
+    found = {}
+    for what, (before, after) in CHANGES.items():
+        text = text.replace(before, after, 1)
+        catalogue = loaded().catalogue
+        with Lines() as lines:
+            await daemon.service.swap_catalogue(catalogue)
+        assert daemon.service.switch.catalogue is catalogue
+        found[what] = lines.number
+    for step in reversed(steps):
+        await step.stop()
+    return found
+
+
+@pytest.fixture
+def directories(tmp_path: Path) -> tuple[Path, Path]:
+    few, many = tmp_path / "few", tmp_path / "many"
+    for directory in (few, many):
+        directory.mkdir()
+        migrate(f"sqlite+aiosqlite:///{directory}/vosd.db")
+    return few, many
+
+
+async def test_a_reload_looks_on_the_loop_at_what_has_changed_alone(
+    directories: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(SeparateBooks, "start", begin_nothing)
+    few, many = directories
+    assert await lines_by_change(few, 10) == await lines_by_change(many, 100)
