@@ -1,43 +1,16 @@
-"""Long lists and mappings handled in parts, so that other threads get their turn between two of them.
+"""Long lists compared and freed in parts, so that other threads get their turn between two of them.
 
-One call of the interpreter keeps it for as long as it takes: for 100,000 entries that are not in the processor's cache,
-up to 20 ms. Calls of a switch would wait for it while a thread reads a configuration.
+One call of the interpreter keeps it for as long as it takes, for 100,000 texts up to 20 ms. Calls of a switch would
+wait for it while a thread reads a configuration.
 """
 
-from collections.abc import Iterable, Mapping, MutableMapping, Sequence
-from itertools import islice
+from collections.abc import Sequence
 from typing import Final, TypeVar
 
 AT_ONCE: Final = 5_000
-"""Entries that are handled by one call."""
+"""Items that are handled by one call."""
 
-Key = TypeVar("Key")
-Value = TypeVar("Value")
 Item = TypeVar("Item")
-
-
-def put(into: MutableMapping[Key, Value], entries: Iterable[tuple[Key, Value]]) -> None:
-    """Put entries into a mapping, as its ``update`` does."""
-    source = iter(entries)
-    while part := [*islice(source, AT_ONCE)]:
-        into.update(part)
-
-
-def copied(mapping: Mapping[Key, Value]) -> dict[Key, Value]:
-    """Return a copy, in the same order."""
-    made: dict[Key, Value] = {}
-    put(made, mapping.items())
-    return made
-
-
-def joined(*items: Iterable[Item]) -> list[Item]:
-    """Return a list of all items."""
-    made: list[Item] = []
-    for each in items:
-        source = iter(each)
-        while part := [*islice(source, AT_ONCE)]:
-            made += part
-    return made
 
 
 def freed(items: list[Item]) -> None:

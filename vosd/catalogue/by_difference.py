@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from vosd.billing.accounts import Account
 from vosd.catalogue.agents import agents_by_account
 from vosd.catalogue.catalogue import Catalogue, Changes
+from vosd.catalogue.edited import edited
 from vosd.catalogue.exchange import Exchange
 from vosd.catalogue.merge import CHANGING, Merged
 from vosd.catalogue.next_rates import Looked, next_rates
@@ -33,7 +34,6 @@ from vosd.catalogue.settle import (
     settled_vendor,
 )
 from vosd.catalogue.source import Change, Definition, Definitions
-from vosd.catalogue.spliced import edited, spliced
 from vosd.catalogue.users import check_networks, wide_networks
 from vosd.catalogue.versions import version_of
 from vosd.routing.identify import SourceConflict, SourceIndex
@@ -125,7 +125,7 @@ class _Next:
         settled = {
             name: settled_account(each, merged, self._exchange, problems, reused) for name, each in changed.items()
         }
-        accounts = spliced(before.accounts, self._accounts.change, settled, len(before.accounts))
+        accounts = edited(before.accounts, self._accounts.gone, settled)
         led = self._looked_at_accounts(accounts)
         agents = edited(
             before.agents,
@@ -140,8 +140,7 @@ class _Next:
         of_others = {name for name in self._named_by_gateways() if name not in gone and name not in values}
         self._look_at_gateways({*values, *of_others}, accounts)
         sold = self._check_sold({*values, *of_others}, accounts)
-        number = len(before.mapping_gateways) - len(before.phones)
-        gateways = spliced(before.mapping_gateways, self._gateways.change, values, number)
+        gateways = edited(before.mapping_gateways, gone, values)
         domains = self._users(values)
         wide = self._check_networks(values, gateways, domains)
         callers = [(values[name], each) for name, each in self._gateways.changed.items()]

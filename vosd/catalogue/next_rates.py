@@ -10,12 +10,12 @@ from typing import NamedTuple
 from vosd.billing.accounts import Account
 from vosd.billing.ports import Rates
 from vosd.billing.rate_group import RateGroup
+from vosd.catalogue.edited import edited
 from vosd.catalogue.merge import Merged
 from vosd.catalogue.rate_choices import chooser_of
 from vosd.catalogue.rest import Rest
 from vosd.catalogue.reused import Assembled
 from vosd.catalogue.route_tables import RouteTables, prefixes_of_rates, route_tables
-from vosd.catalogue.spliced import edited
 from vosd.trunks.gateways import MappingGateway
 
 

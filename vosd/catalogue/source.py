@@ -67,8 +67,6 @@ class Change(NamedTuple):
 
     read: Mapping[str, Definition[Any]]
     """What was read anew, by name: new, other or equal to what it was."""
-    begin: int
-    """How many stand before those that are replaced."""
     before: Sequence[str]
     """Names that are replaced."""
     names: Sequence[str]
@@ -82,7 +80,7 @@ class Change(NamedTuple):
         return frozenset(self.before).difference(self.names)
 
 
-NO_CHANGE: Final = Change({}, 0, (), (), tuple)
+NO_CHANGE: Final = Change({}, (), (), tuple)
 
 
 class References(NamedTuple):

@@ -13,7 +13,6 @@ import msgspec
 
 from vosd.base.errors import VosError
 from vosd.base.number import for_matching
-from vosd.base.parts import put
 from vosd.trunks.dialect import CalleeSource
 from vosd.trunks.gateways import HostPattern, MappingGateway
 
@@ -109,7 +108,7 @@ class SourceIndex:
             SourceConflict: two of its gateways claim the same packets.
         """
         twin = SourceIndex(())
-        put(twin._claims, self._claims.items())
+        twin._claims = self._claims.copy()
         gone, added = {each.name for each in without}, [*added]
         for network in {_network_of(pattern) for each in without for pattern in each.hosts}:
             claims = [claim for claim in twin._claims[network] if claim.gateway.name not in gone]

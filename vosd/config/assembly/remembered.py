@@ -7,7 +7,6 @@ the settings of the installation. Where one of these has changed, nothing is rem
 from collections.abc import Mapping, Sequence, Set
 from typing import Any, Final, NamedTuple
 
-from vosd.base.parts import copied
 from vosd.catalogue.reused import Reused
 from vosd.catalogue.source import NO_CHANGE, Change, Definition
 from vosd.config.assembly.inventory import Inventory
@@ -183,8 +182,8 @@ class ReadItems:
         before = [self._name_of(list_name, body) for body in edit.removed]
         names = [self._name_of(list_name, body) for body in edit.inserted]
         self.gone[list_name] = frozenset(edit.removed).difference(edit.inserted)
-        change = Change(read, edit.begin, before, names, lambda: [self._name_of(list_name, body) for body in bodies])
-        sound = copied(sound)
+        change = Change(read, before, names, lambda: [self._name_of(list_name, body) for body in bodies])
+        sound = sound.copy()
         for name in change.gone:
             del sound[name]
         sound.update(read)

@@ -6,11 +6,11 @@ Where any doubt is left whether parts mean the same alone as in their file, it i
 
 import re
 from collections.abc import Mapping, Sequence
-from itertools import accumulate, islice, repeat
+from itertools import accumulate, repeat
 from operator import add
 from typing import Final, NamedTuple
 
-from vosd.base.parts import AT_ONCE, equal_at_begin, equal_at_end, freed, joined
+from vosd.base.parts import AT_ONCE, equal_at_begin, equal_at_end, freed
 from vosd.catalogue.problems import Place, ProblemList
 from vosd.config.reader.document import Listing, Node, Section, parse_item
 
@@ -169,7 +169,7 @@ class KnownItems:
         freed(region.bodies)
         bodies = old
         if edit.removed or edit.inserted:
-            bodies = joined(islice(old, edit.begin), edit.inserted, islice(old, behind, None))
+            bodies = [*old[: edit.begin], *edit.inserted, *old[behind:]]
         return Laid(file, region._replace(bodies=bodies), unread)
 
     def note(self, items: "Items", known: Mapping[str, Mapping[str, object]]) -> None:
@@ -203,7 +203,7 @@ class Items:
         region = laid.region
         self.laid.append(laid)
         before = self.bodies[region.name]
-        self.bodies[region.name] = joined(before, region.bodies) if before else region.bodies
+        self.bodies[region.name] = [*before, *region.bodies] if before else region.bodies
         self.unread[region.name] += (
             region.bodies if len(laid.unread) == len(region.bodies) else [region.bodies[index] for index in laid.unread]
         )
