@@ -21,8 +21,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_switch_challenges import guards
 
+from vosd.testing.sockets.peer import ANSWER
 from vosd.testing.virtual import customer, ua, vendor
+from vosd.testing.virtual.customer import INSISTS_ON_RELIABLE, Intent
 from vosd.testing.virtual.scene import CALLEE, Scene
+from vosd.testing.virtual.vendor import Line, Script
 from vosd.testing.virtual.wire import Storm
 
 CODECS = {"json": msgspec.json, "msgpack": msgspec.msgpack}
@@ -74,6 +77,21 @@ def a_guarded_call(guard, intent, script, seed, moments):
     return packets, scene.exchange.sink.records
 
 
+def a_call_with_late_pracks(lines, moments):
+    """Make a call whose caller insists on reliable responses; the switch receives its PRACKs after 2.4 s alone."""
+    customer._numbers = vendor._numbers = ua._numbers = count(1)
+    scene = Scene()
+    scene.vendor.script = Script(lines)
+    heard_at = scene.exchange.clock.now().mono + 2_400
+    is_lost = lambda packet: packet.data.startswith(b"PRACK") and packet.sent_at < heard_at  # noqa: E731
+    scene.wire.delays = lambda packet: () if is_lost(packet) else (1,)
+    call = scene.caller.call(CALLEE, Intent(headers=INSISTS_ON_RELIABLE, hang_up_after_ms=9_000))
+    for at_ms in moments:
+        scene.wire.after(at_ms, partial(replace_node, scene))
+    scene.wire.run_for(60_000)
+    return [(packet.sent_at, packet.data) for packet in scene.wire.packets], scene.record, call.statuses, call.got
+
+
 def assert_same(plan, moments, codec=msgspec.msgpack):
     untouched, replaced = carry_out(plan), carry_out(plan, moments, codec)
     for number, (there, here) in enumerate(zip(untouched[0], replaced[0], strict=False)):
@@ -99,6 +117,21 @@ def test_text_that_is_no_utf8_comes_back_unchanged():
     packets, (record,), *_ = carry_out(plan)
     assert record.reason_text == "Jrgen \xe9"  # what cannot be printed is left out
     assert any(RAW.encode(errors="surrogateescape") in data for *_, data in packets)
+
+
+@pytest.mark.parametrize(
+    ("lines", "statuses"),
+    [
+        ((Line(0, 180), Line(0, 183, ANSWER), Line(0, 180), Line(4_000, 200, ANSWER)), [180, 183, 200]),
+        ((Line(0, 180), Line(1_000, 200, ANSWER)), [180, 200]),
+    ],
+    ids=["responses wait for it", "the answer overtakes it"],
+)
+def test_a_prack_that_comes_late_is_taken_as_by_the_original(lines, statuses):
+    untouched = a_call_with_late_pracks(lines, [])
+    assert list(dict.fromkeys(untouched[2])) == statuses
+    assert {*untouched[3]["PRACK"]} == {200}
+    assert a_call_with_late_pracks(lines, [500, 2_000]) == untouched
 
 
 @given(

@@ -84,6 +84,21 @@ def test_a_late_offer_is_answered_in_the_ack(scene, side):
 
 
 @both_sides
+def test_a_late_offer_that_is_never_answered_is_acknowledged_at_the_end(scene, side):
+    """Without an ACK of the one that wanted the offer the call ends; the 200 with it is not repeated for ever."""
+    asking, asked = sides(side, *scene.talk())
+    asking.acknowledges = False
+    acks = len(asked.acks)
+    asking.ask("INVITE")
+    scene.wire.run_for(20_000)
+    assert len(asked.acks) == acks
+    scene.wire.run_until(lambda: scene.exchange.sink.records)
+    scene.wire.run_for(10)
+    assert [ack.body for ack in asked.acks[acks:]] == [""]
+    scene.close()
+
+
+@both_sides
 def test_an_update_without_a_session_is_between_us_and_that_side(scene, ends_that_update, side):
     """RFC 3311 section 5.1: it says only where the peer is."""
     asking, asked = sides(side, *ends_that_update)
