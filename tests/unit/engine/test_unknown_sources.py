@@ -1,12 +1,13 @@
 """A customer at a wrong address is visible: near matches in the log, counters, and for followers."""
 
+from dataclasses import replace
 from ipaddress import ip_network
 
 import pytest
 from structlog.testing import capture_logs
 
 from vosd.base.clock import Instant
-from vosd.engine.peers.unknown_sources import BURST, COST_MIN, RATE, NearMatches
+from vosd.engine.peers.unknown_sources import BURST, COST_MIN, LOOKED_AT_MAX, RATE, NearMatches
 from vosd.engine.trace.followers import CallSought
 from vosd.sip.digest.settings import DigestSettings
 from vosd.sip.wire.compose import Peer
@@ -165,3 +166,20 @@ class TestADisabledTrunk:
         record = stage.close()
         assert (record.mapping_gateway, record.end_reason, record.sip_code) == ("pbx", "Account Disabled", 403)
         assert record.customer_account == "acme"
+
+
+def test_no_more_gateways_are_compared_than_calls_can_wait_for():
+    class Counted(dict):
+        looked_at = 0
+
+        def values(self):
+            for each in super().values():
+                self.looked_at += 1
+                yield each
+
+    some = [mapping_gateway(f"t{number}", f"10.0.{number // 256}.{number % 256}") for number in range(3)]
+    many = Counted({f"t{number}": some[number % 3] for number in range(2 * LOOKED_AT_MAX)})
+    matches = NearMatches()
+    matches.catalogue = replace(catalogue(some), mapping_gateways=many)
+    assert matches.of(Peer(0, "198.51.100.7", 5060), None, Instant(0, 0)) == []
+    assert many.looked_at == LOOKED_AT_MAX

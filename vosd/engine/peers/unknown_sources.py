@@ -23,6 +23,8 @@ NEAR_MAX: Final = 3
 BURST: Final = 10_000
 RATE: Final = 1_000
 """Gateways compared at once, and a second after that: many sources may scan, and forge more."""
+LOOKED_AT_MAX: Final = 5_000
+"""Mapping gateways that are compared by name and network: 100,000 would keep calls waiting for 0.1 s."""
 COST_MIN: Final = 500
 """Smallest cost of a comparison: 20 at once, two a second."""
 
@@ -77,7 +79,7 @@ def _vendors(catalogue: Catalogue, source: Peer) -> Iterator[str]:
 def _same_name(catalogue: Catalogue, caller: str) -> Iterator[str]:
     if not caller:
         return
-    for gateway in catalogue.mapping_gateways.values():
+    for gateway in islice(catalogue.mapping_gateways.values(), LOOKED_AT_MAX):
         if caller in _names_of(gateway):
             needs = "it must prove who it is" if gateway.credentials is not None else "its hosts are others"
             yield f"{gateway.name}: the caller {caller!r} is its own; {needs}"
@@ -95,7 +97,7 @@ def _names_of(gateway: MappingGateway) -> set[str]:
 def _same_site(catalogue: Catalogue, address: IPv4Address | IPv6Address) -> Iterator[str]:
     length = _NEIGHBOURS[address.version]
     site = ip_network((address, length), strict=False)
-    for gateway in catalogue.mapping_gateways.values():
+    for gateway in islice(catalogue.mapping_gateways.values(), LOOKED_AT_MAX):
         for pattern in gateway.hosts:
             network = pattern.network
             is_near = network.version == address.version and network.network_address in site and address not in network
