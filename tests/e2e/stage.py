@@ -133,12 +133,12 @@ class Stage:
         """Book a payment; the switch knows of it when this returns."""
         self.daemon.ask("payment", "add", "--account", account, "--amount", amount)
 
-    def expect_nothing_left(self) -> None:
+    def expect_nothing_left(self, within_s: float = 3.0) -> None:
         """No call, leg, dialog or hold survives its call; transactions do, for 64·T1."""
         eventually(
             lambda: not any(self.status()[name] for name in ("calls", "legs", "dialogs", "holds")),
             lambda: f"calls, legs, dialogs and holds at zero: {self.status()}",
-            within_s=3.0,
+            within_s=within_s,
             looks=40,
         )
 
