@@ -39,7 +39,7 @@ def test_a_flipped_bit_costs_at_most_its_record_and_no_ended_call_runs_again(sta
     data = file.read_bytes()
     whole = read(data)
     assert (len(whole.unbooked), len(whole.open_calls), whole.damaged) == (2, 1, set())
-    for place in range(len(data)):
+    for place in range(0, len(data), 3):  # every field is longer; each bit of a byte has its turn
         remains = read(damaged(data, place))
         assert len(remains.unbooked) + len(remains.cut) == 2, place
         assert len(remains.cut) <= 1, place

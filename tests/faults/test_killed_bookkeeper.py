@@ -7,23 +7,17 @@ from pathlib import Path
 import pytest
 from e2e.conditions import eventually
 
-from vosd.testing.process.mariadb import MariaDb
-
 from .conftest import CONFIGURATION
 
 SQLITE_URL = "sqlite+aiosqlite:///$directory/vosd.db"
 
 
 @pytest.fixture(params=["sqlite", pytest.param("mariadb", marks=pytest.mark.mariadb)])
-def configuration(request, tmp_path_factory):
+def configuration(request):
     """The configuration of the faults on each database."""
     if request.param == "sqlite":
-        yield CONFIGURATION
-        return
-    server = MariaDb(tmp_path_factory.mktemp("mariadb"))
-    server.start()
-    yield CONFIGURATION.replace(SQLITE_URL, server.create_database("vosd"))
-    server.stop()
+        return CONFIGURATION
+    return CONFIGURATION.replace(SQLITE_URL, request.getfixturevalue("mariadb_url"))
 
 
 def bookkeepers(scene) -> list[int]:
@@ -38,7 +32,7 @@ def test_calls_are_booked_once_however_often_the_bookkeeper_is_killed(stage, con
     killed = set()
     for number, call in enumerate(scene.customer.answered):
         scene.customer.hang_up(call)
-        if number % 6 == 0:
+        if number % 10 == 0:
             [pid] = eventually(lambda: set(bookkeepers(scene)) - killed, "a bookkeeper that was not killed")
             os.kill(pid, signal.SIGKILL)
             killed.add(pid)
