@@ -278,7 +278,9 @@ def _parse(url: str) -> URL:
 
 
 def _sqlite_engine(url: URL, place: str, *, busy_s: float) -> AsyncEngine:
-    engine = create_async_engine(url, hide_parameters=True)
+    from vosd.storage.sqlite_driver import connection_to  # a switch with a server does without the driver
+
+    engine = create_async_engine(url, hide_parameters=True, connect_args={"async_creator_fn": connection_to})
     file = Path(url.database or _IN_MEMORY)
 
     @event.listens_for(engine.sync_engine, "do_connect")
