@@ -10,9 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import Enum
-from heapq import merge as merge_sorted
 from itertools import groupby
-from operator import itemgetter
 from typing import Final, NamedTuple
 
 import msgspec
@@ -183,15 +181,29 @@ def prefixes_of(number: str) -> frozenset[str]:
 
 def _by_prefix(old: Iterable[str], new: Iterable[str]) -> Iterator[tuple[str, list[str], list[str]]]:
     """Yield each prefix with its lines in both."""
-    tagged = merge_sorted(
-        ((line.partition(",")[0], False, line) for line in old), ((line.partition(",")[0], True, line) for line in new)
-    )
-    for prefix, lines in groupby(tagged, itemgetter(0)):
-        before: list[str] = []
-        after: list[str] = []
-        for _, is_new, line in lines:
-            (after if is_new else before).append(line)
-        yield prefix, before, after
+    before, after = _grouped(old), _grouped(new)
+    one, other = next(before, None), next(after, None)
+    while one is not None or other is not None:
+        if other is None or (one is not None and one[0] < other[0]):
+            assert one is not None
+            yield *one, []
+            one = next(before, None)
+        elif one is None or other[0] < one[0]:
+            yield other[0], [], other[1]
+            other = next(after, None)
+        else:
+            yield *one, other[1]
+            one, other = next(before, None), next(after, None)
+
+
+def _grouped(lines: Iterable[str]) -> Iterator[tuple[str, list[str]]]:
+    """Yield each prefix with its lines."""
+    for prefix, found in groupby(lines, _prefix_of):
+        yield prefix, [*found]
+
+
+def _prefix_of(line: str) -> str:
+    return line[: line.index(",")]
 
 
 def _until(rows: Sequence[DeckRow], end: str, now: str) -> list[DeckRow]:

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from vosd.base.money import PLACES
 from vosd.billing.decks import BEGINS, CLOSED_WORD, COLUMNS_AHEAD, ENDS, PREFIX, PRICE
+from vosd.billing.rate_keys import DIGITS_MAX
 from vosd.catalogue.problems import Place, Problem, ProblemList
 from vosd.config.assembly.rate_groups import check_interval
 from vosd.config.decks.codes import prefixes_of
@@ -147,7 +148,7 @@ class SheetReader:
         others = [name for name in columns.at if name not in _APART]
         others_at = [columns.at[name] for name in others]
         codes = _Memory[tuple[str, ...], Sequence[str]](_codes)
-        codes_at = (*columns.ahead, prefix_at)
+        codes_at, is_alone = (*columns.ahead, prefix_at), not columns.ahead
         prices = _Memory[str, str](self._price)
         areas = _Memory[str, str](self._area)
         terms = _Memory[tuple[str, ...], _Terms](
@@ -161,7 +162,11 @@ class SheetReader:
             price = prices[cells[price_at]]
             own = terms[tuple([cells[index] for index in others_at])]
             area = areas[cells[area_at]] if area_at is not None else areas[""]
-            prefixes = codes[tuple([cells[index] for index in codes_at])]
+            prefix = cells[prefix_at]
+            if is_alone and prefix.isdigit() and prefix.isascii() and len(prefix) <= DIGITS_MAX:
+                prefixes: Sequence[str] | None = (prefix,)
+            else:
+                prefixes = codes[tuple([cells[index] for index in codes_at])]
             if price is None or own is None or area is None or prefixes is None:
                 if any(map(str.strip, cells)):
                     self._report(number, cells, columns)
