@@ -70,6 +70,8 @@ class _Scrutiny:
         """INVITEs of the switch, by branch."""
         self._challenged: set[str] = set()
         """Call-IDs of challenged requests."""
+        self._judged: dict[bytes, list[str]] = {}
+        """What is wrong with the headers of a message of the switch by themselves; many are repeated."""
 
     def note_theirs(self, packet: Packet) -> None:
         """Remember a request of a peer, and what it wants proven."""
@@ -79,8 +81,9 @@ class _Scrutiny:
             if message["CSeq"].endswith(" BYE"):
                 self._hung_up.discard((message["Call-ID"], message.to_tag))
         if message is not None and message.method is not None and message.method != "ACK":
-            self._asked.setdefault(_key(message), message)
-            self._faults_asked.setdefault(_key(message), _problems(packet))
+            key = _key(message)
+            if key not in self._asked:
+                self._asked[key], self._faults_asked[key] = message, _problems(packet)
 
     def of_ours(self, packet: Packet) -> list[str]:
         """Return what is wrong with a packet of the switch."""
@@ -98,6 +101,11 @@ class _Scrutiny:
             faults += self._of_response(parsed, message, names)
         return faults
 
+    def _problems_of(self, message: Request | Response) -> list[str]:
+        if message.raw not in self._judged:
+            self._judged[message.raw] = message.problems()
+        return self._judged[message.raw]
+
     # -- requests -----------------------------------------------------------------------------------------------
 
     def _of_request(self, request: Request, message: Message, names: set[str]) -> list[str]:
@@ -107,7 +115,7 @@ class _Scrutiny:
         belongs_to_invite = method == "CANCEL" or (method == "ACK" and key[0] in self._invites)
         if request.call_id in self._challenged and not belongs_to_invite:
             may |= _PROOFS
-        faults = request.problems() + _compared(names, must, may)
+        faults = self._problems_of(request) + _compared(names, must, may)
         if names & _TIMER and not (names >= _TIMER and _seconds(message, "Session-Expires") >= _shortest(message)):
             faults.append("Session-Expires goes with a Min-SE that is no larger")
         if len(message.every("Via")) != 1:
@@ -163,7 +171,7 @@ class _Scrutiny:
         method = asked.method or ""
         must, may = _headers_of(status, method, asked)
         excused = {fault.split(" ")[0] for fault in self._faults_asked[key]}
-        problems = [fault for fault in response.problems() if fault.split(" ")[0] not in excused]
+        problems = [fault for fault in self._problems_of(response) if fault.split(" ")[0] not in excused]
         faults = problems + _compared(names, must, must | may)
         faults += _repeated(message, asked, status)
         if 200 <= status < 300:
