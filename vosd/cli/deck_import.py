@@ -7,7 +7,7 @@ import time
 import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -20,6 +20,7 @@ from vosd.cli.command import Invocation, OperationError
 from vosd.cli.database import database_of
 from vosd.cli.deck_progress import DeckProgress
 from vosd.cli.deck_trial import make_ready, margin_of
+from vosd.cli.priority import give_way
 from vosd.config.decks.conversion import HEADER, SheetReader
 from vosd.config.decks.sheet_map import SheetMapKeys, read_map
 from vosd.config.decks.sheets import lines_of
@@ -31,9 +32,6 @@ from vosd.storage.decks import SqlDecks
 
 if TYPE_CHECKING:
     from vosd.admin.deck_margin import MarginReport
-
-NICENESS: Final = 10
-"""Of an import, as of what compiles rates beside calls."""
 
 
 def import_deck(
@@ -94,11 +92,6 @@ def import_deck(
         **({} if margin is None else {"margin": margin}),
     }
     return document, report
-
-
-def give_way() -> None:
-    """Lower the priority of this process, and of those that it starts: calls of a switch on this machine come first."""
-    os.setpriority(os.PRIO_PROCESS, 0, max(NICENESS, os.getpriority(os.PRIO_PROCESS, 0)))
 
 
 def write_content(file: Path, chunks: Iterable[Chunk]) -> None:

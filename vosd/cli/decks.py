@@ -156,7 +156,9 @@ def rollback(
 ) -> None:
     """Put the rates of an earlier version of deck GROUP in force again, as a new version."""
     from vosd.admin.decks import roll_back
+    from vosd.cli.priority import give_way
 
+    give_way()
     invocation.excerpt.deck_group(rate_group)
     made = _with_decks(
         invocation, lambda decks: roll_back(decks, rate_group, to, operator=operator, now=now_ms(), memo=memo)
