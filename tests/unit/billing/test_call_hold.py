@@ -57,6 +57,15 @@ def test_while_one_attempt_takes_the_place_of_another_both_are_held_for():
     assert (acme.reserved, second.reserved) == (0, 0)
 
 
+def test_the_deadline_of_a_vendor_that_has_failed_is_that_of_the_call_no_more():
+    acme, carrier = credit("acme", "5"), credit("carrier", "5")
+    call = held(acme, advance_s=60)
+    assert call.join(carrier, HALF_A_CENT, 30) is None
+    assert call.granted_s == 30
+    call.leave("carrier", HALF_A_CENT)
+    assert call.granted_s == 60
+
+
 def test_the_deadline_is_that_of_the_account_whose_money_ends_first():
     acme, carrier = credit("acme", "50"), credit("carrier", "0.40")
     call = held(acme)
