@@ -48,7 +48,7 @@ def test_any_text_is_read_back_as_it_was_meant(session, texts):
 )
 def test_any_amount_is_read_back_to_the_last_digit(session, amounts):
     with session.cursor() as cursor:
-        cursor.execute("SELECT " + ", ".join(encode.money(amount, 0) for amount in amounts))
+        cursor.execute("SELECT " + ", ".join(encode.money(amount) for amount in amounts))
         assert list(cursor.fetchone()) == amounts
 
 

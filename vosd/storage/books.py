@@ -21,7 +21,7 @@ from vosd.storage.booked import BookedEntry, cdrs_of, entries_of
 from vosd.storage.commit_order import CommitOrder
 from vosd.storage.currencies import currencies_of, other_currency, settle_all
 from vosd.storage.database import AlreadyThere, ContentRefused, Database
-from vosd.storage.dropped import dropped_before
+from vosd.storage.dropped import dropped_before, first_call_left
 from vosd.storage.ports import EntryKind
 from vosd.storage.rows import PreparedCall, Row, ledger_row, prepare
 from vosd.storage.types import Unstorable
@@ -200,7 +200,7 @@ class SqlBooks:
             if not known_new:
                 batch = await _not_yet_booked(connection, batch)
             batch, rejected = _in_held_currencies(batch, held)
-            batch, dropped = _not_dropped(batch, (await dropped_before(connection)).first_call)
+            batch, dropped = _not_dropped(batch, await first_call_left(connection))
             rejected += dropped
             if rejected and known_new:
                 raise AlreadyThere("a posting is in another currency, or its call is old: is it booked already?")
@@ -208,7 +208,7 @@ class SqlBooks:
             entries = self._post(batch, standings)
             rows = [call.cdr for call in batch if call.cdr is not None]
             number = self._writer.encode.number
-            numbered = [(number(export_seq, 64), *row) for export_seq, row in enumerate(rows, start=mark - len(rows))]
+            numbered = [(number(export_seq), *row) for export_seq, row in enumerate(rows, start=mark - len(rows))]
             await self._writer.insert(connection, schema.cdr, numbered)
             attempts = [row for call in batch for row in call.attempts]
             await self._writer.insert(connection, schema.cdr_attempt, attempts)
@@ -240,9 +240,9 @@ class SqlBooks:
         return [
             (
                 encode.account(account, ACCOUNT_LENGTH),
-                encode.money(standing.balance, 0),
-                encode.number(standing.seq, 64),
-                encode.number(mark, 64),
+                encode.money(standing.balance),
+                encode.number(standing.seq),
+                encode.number(mark),
             )
             for account, standing in standings.items()
         ]

@@ -14,8 +14,8 @@ MARK: Final = "z1:"
 """What a packed document begins with, and no JSON document: the number of the text below, which never changes."""
 _SHORTEST: Final = 80
 """Characters below which a document is stored as it is."""
-_LEVEL: Final = 2
-"""A higher one costs a fifth more time and saves 2 % of the bytes."""
+_LEVEL: Final = 3
+"""Level 2 takes 2 % more bytes and as much time; level 6 saves 5 % of the bytes and takes a fifth more time."""
 _WINDOW: Final = -11
 """Raw deflate with a window of 2 kB, which is more than the text below."""
 _MEMORY: Final = 3

@@ -17,6 +17,7 @@ from vosd.storage.asynchronous import AsyncConnection
 
 _NAMES: Final = {Kind.CALLS: "dropped_calls", Kind.LEDGER: "dropped_entries"}
 """Names of the counters; their value is UTC milliseconds."""
+_CALLS_DROPPED: Final = f"SELECT value FROM counter WHERE name = '{_NAMES[Kind.CALLS]}'"  # noqa: S608 - a name of ours
 _counter: Final = schema.counter
 
 
@@ -44,6 +45,12 @@ def first_id(moment: int) -> str:
 def began(call_id: str) -> int:
     """Return when a call began by its id, UTC milliseconds."""
     return int(call_id.replace("-", "")[:12], 16)
+
+
+async def first_call_left(connection: AsyncConnection) -> str:
+    """Return the least id that a call may have that was not dropped, as ``Dropped.first_call``; for every booking."""
+    until = (await connection.exec_driver_sql(_CALLS_DROPPED)).scalar()
+    return Dropped(until or 0).first_call
 
 
 async def dropped_before(connection: AsyncConnection) -> Dropped:

@@ -24,14 +24,18 @@ CALL_KIND: Final = EntryKind.CALL.value
 
 _REPEATED: Final = frozenset({Kind.ACCOUNT, Kind.WORD})
 """Kinds whose values are the same in many calls; how they were written is looked up."""
+_LENGTHY: Final = frozenset({Kind.TEXT, Kind.DOCUMENT})
+"""Kinds whose values differ from call to call, and whose columns have different sizes."""
 _KNOWN_MAX: Final = 1_024
 """Most values of one column that are kept so."""
 
-Encode: TypeAlias = Callable[[Any, int], Any]
-"""Encode a value of a column of the given size; None stands for what did not happen."""
+Encode: TypeAlias = Callable[[Any], Any]
+"""Encode a value of a kind whose columns all have one size; never None."""
+EncodeSized: TypeAlias = Callable[[Any, int], Any]
+"""Encode text for a column of the given size; None stands for what did not happen."""
 
 
-def as_it_is(value: Any, _size: int) -> Any:
+def as_it_is(value: Any) -> Any:
     """Return a value that a database takes unchanged; rows leave such columns alone."""
     return value
 
@@ -44,47 +48,64 @@ class Encoding:
     as ``ACCOUNT`` and remembers nothing.
     """
 
-    def __init__(self, kinds: Mapping[Kind, Encode], reference: Callable[[str, int], Any], nothing: Any = None) -> None:
+    def __init__(
+        self,
+        kinds: Mapping[Kind, Encode],
+        texts: Mapping[Kind, EncodeSized],
+        reference: Callable[[str, int], Any],
+        nothing: Any = None,
+    ) -> None:
         """``nothing`` is written for None."""
         self.nothing = nothing
         self.key = kinds[Kind.CALL_ID]
-        self.account = kinds[Kind.ACCOUNT]
-        self.word = kinds[Kind.WORD]
-        self.text = kinds[Kind.TEXT]
         self.number = kinds[Kind.NUMBER]
         self.money = kinds[Kind.AMOUNT]
         self.moment = kinds[Kind.TIME]
+        self.account = texts[Kind.ACCOUNT]
+        self.word = texts[Kind.WORD]
+        self.text = texts[Kind.TEXT]
         self.reference = reference
         self.call_kind = self.word(CALL_KIND, schema.KIND_LENGTH)
-        self.call = _row_of(RECORD_COLUMNS, kinds, nothing)
-        self.attempt = _row_of(ATTEMPT_COLUMNS, kinds, nothing)
-        self.charge = _row_of(CHARGE_COLUMNS, kinds, nothing)
+        self.call = _row_of(RECORD_COLUMNS, kinds, texts, nothing)
+        self.attempt = _row_of(ATTEMPT_COLUMNS, kinds, texts, nothing)
+        self.charge = _row_of(CHARGE_COLUMNS, kinds, texts, nothing)
 
 
-def _row_of(columns: Sequence[Column], kinds: Mapping[Kind, Encode], nothing: Any) -> Callable[[Any], Row]:
+def _row_of(
+    columns: Sequence[Column], kinds: Mapping[Kind, Encode], texts: Mapping[Kind, EncodeSized], nothing: Any
+) -> Callable[[Any], Row]:
     """Return the function that encodes the declared columns of a record."""
     values_of = attrgetter(*(column.name for column in columns))
-    steps = [
-        (place, kinds[column.kind], column.size, dict[Any, Any]() if column.kind in _REPEATED else None)
-        for place, column in enumerate(columns)
-        if kinds[column.kind] is not as_it_is
+    placed = list(enumerate(columns))
+    fixed = [
+        (place, kinds[column.kind])
+        for place, column in placed
+        if column.kind in kinds and kinds[column.kind] is not as_it_is
+    ]
+    sized = [(place, texts[column.kind], column.size) for place, column in placed if column.kind in _LENGTHY]
+    repeated: list[tuple[int, EncodeSized, int, dict[Any, Any]]] = [
+        (place, texts[column.kind], column.size, {}) for place, column in placed if column.kind in _REPEATED
     ]
 
     def encode(record: Any) -> Row:
         values = list(values_of(record))
-        for place, to, size, known in steps:
+        for place, to in fixed:
+            value = values[place]
+            values[place] = nothing if value is None else to(value)
+        for place, to_text, size in sized:
+            value = values[place]
+            values[place] = nothing if value is None else to_text(value, size)
+        for place, to_text, size, known in repeated:
             value = values[place]
             if value is None:
                 values[place] = nothing
-            elif known is None:
-                values[place] = to(value, size)
-            else:
-                written = known.get(value)
-                if written is None:
-                    if len(known) >= _KNOWN_MAX:
-                        known.clear()
-                    written = known[value] = to(value, size)
-                values[place] = written
+                continue
+            written = known.get(value)
+            if written is None:
+                if len(known) >= _KNOWN_MAX:
+                    known.clear()
+                written = known[value] = to_text(value, size)
+            values[place] = written
         return tuple(values)
 
     return encode
@@ -109,17 +130,16 @@ def prepare(record: CallRecord, encode: Encoding) -> PreparedCall:
     Raises:
         Unstorable: naming the value that no column can hold.
     """
-    ended_at = encode.moment(record.ended_at, 0)
+    ended_at = encode.moment(record.ended_at)
     if not record.recorded:
         return PreparedCall(record, None, (), _charges_without_cdr(record, encode), encode.nothing, ended_at)
-    key, number = encode.key(record.call_id, 0), encode.number
+    key, number = encode.key(record.call_id), encode.number
     attempts = tuple(
-        (key, number(position, 16), *encode.attempt(attempt))
-        for position, attempt in enumerate(record.attempts, start=1)
+        (key, number(position), *encode.attempt(attempt)) for position, attempt in enumerate(record.attempts, start=1)
     )
     # An earlier version listed no charges; what it booked nothing for needs none.
     charges = record.charges or (charges_of(record) if record.postings else ())
-    rows = tuple((key, number(position, 16), *encode.charge(each)) for position, each in enumerate(charges, start=1))
+    rows = tuple((key, number(position), *encode.charge(each)) for position, each in enumerate(charges, start=1))
     return PreparedCall(record, encode.call(record), attempts, rows, key, ended_at)
 
 
@@ -127,9 +147,9 @@ def _charges_without_cdr(record: CallRecord, encode: Encoding) -> tuple[Row, ...
     """Encode the charges of a call that leaves ledger entries and no CDR; each has its own breakdown (ADR 54)."""
     if not any(posting.amount for posting in record.postings):
         return ()
-    key = encode.key(record.call_id, 0)
+    key = encode.key(record.call_id)
     return tuple(
-        (key, encode.number(position, 16), *encode.charge(charge))
+        (key, encode.number(position), *encode.charge(charge))
         for position, charge in enumerate(with_breakdowns(record), start=1)
     )
 
@@ -142,9 +162,9 @@ def ledger_row(call: PreparedCall, posting: Posting, standing: Standing, encode:
     """
     return (
         encode.account(posting.account, ACCOUNT_LENGTH),
-        encode.number(standing.seq, 64),
-        encode.money(posting.amount, 0),
-        encode.money(standing.balance, 0),
+        encode.number(standing.seq),
+        encode.money(posting.amount),
+        encode.money(standing.balance),
         encode.call_kind,
         encode.reference(posting.reference, schema.REFERENCE_LENGTH),
         call.ledger_key,

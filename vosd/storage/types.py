@@ -66,11 +66,11 @@ def money_text(amount: Decimal) -> str:
     Raises:
         Unstorable: for more than eight decimals.
     """
-    text = format(amount, "f")
+    text = str(amount)
     point = text.find(".")
-    if point < 0 or len(text) - point > PLACES + 1:  # it may be no number, or have zeros at its end
-        return format(exact_money(amount), "f")
-    return text
+    if point > 0 and len(text) - point <= PLACES + 1 and "E" not in text:
+        return text
+    return format(exact_money(amount), "f")  # it may be no number, or have zeros at its end
 
 
 def call_key(call_id: str) -> bytes:
@@ -109,6 +109,24 @@ def moment_text(wall_ms: int) -> str:
     except OverflowError as error:
         message = f"{wall_ms} ms since 1970 is outside the calendar"
         raise Unstorable(message) from error
+
+
+def moment_literal(wall_ms: int) -> str:
+    """Return a time as MySQL takes it, in quotes.
+
+    Raises:
+        Unstorable: for a time outside the calendar.
+    """
+    seconds, ms = divmod(wall_ms, 1_000)
+    return _quoted_second(seconds) + _QUOTED_MILLISECONDS[ms]
+
+
+_QUOTED_MILLISECONDS: Final = tuple(f".{ms:03d}'" for ms in range(1_000))
+
+
+@lru_cache(maxsize=4096)
+def _quoted_second(seconds: int) -> str:
+    return "'" + moment_text(1_000 * seconds)[:19]
 
 
 @lru_cache(maxsize=4096)

@@ -17,8 +17,8 @@ from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.database import ContentRefused, Database, SchemaOutdated
 from vosd.storage.documents import packed
-from vosd.storage.rows import Encode, Encoding, Row, as_it_is
-from vosd.storage.types import call_key, descriptive, identifying, moment_text, money_text, money_units
+from vosd.storage.rows import EncodeSized, Encoding, Row, as_it_is
+from vosd.storage.types import call_key, descriptive, identifying, moment_literal, moment_text, money_text, money_units
 
 _BYTES_PER_CHARACTER: Final = 4
 _PACKET_RESERVE: Final = 1024
@@ -67,15 +67,12 @@ class SqliteWriter:
 
     def __init__(self) -> None:
         self.encode = Encoding(
+            {Kind.CALL_ID: call_key, Kind.NUMBER: as_it_is, Kind.AMOUNT: money_units, Kind.TIME: moment_text},
             {
-                Kind.CALL_ID: lambda value, _: None if value is None else call_key(value),
                 Kind.ACCOUNT: _remembered(lambda value, size: None if value is None else identifying(value, size)),
                 Kind.WORD: _remembered(_cut),
                 Kind.TEXT: _cut,
                 Kind.DOCUMENT: lambda value, size: None if value is None else packed(descriptive(value, size)),
-                Kind.NUMBER: as_it_is,
-                Kind.AMOUNT: lambda value, _: None if value is None else money_units(value),
-                Kind.TIME: lambda value, _: None if value is None else moment_text(value),
             },
             reference=identifying,
         )
@@ -107,14 +104,16 @@ class MySqlWriter:
     def __init__(self) -> None:
         self.encode = Encoding(
             {
-                Kind.CALL_ID: lambda value, _: _key_literal(value),
+                Kind.CALL_ID: lambda value: f"x'{call_key(value).hex()}'",
+                Kind.NUMBER: int.__repr__,  # a member of an enumeration, too, is written as its number
+                Kind.AMOUNT: money_text,
+                Kind.TIME: moment_literal,
+            },
+            {
                 Kind.ACCOUNT: _remembered(lambda value, size: "NULL" if value is None else _name_literal(value, size)),
                 Kind.WORD: _remembered(_text_literal),
                 Kind.TEXT: _text_literal,
                 Kind.DOCUMENT: _document_literal,
-                Kind.NUMBER: lambda value, _: "NULL" if value is None else str(int(value)),
-                Kind.AMOUNT: lambda value, _: "NULL" if value is None else money_text(value),
-                Kind.TIME: lambda value, _: "NULL" if value is None else f"'{moment_text(value)[:-1]}'",
             },
             reference=_name_literal,
             nothing="NULL",
@@ -181,7 +180,7 @@ def _cut(value: str | None, size: int) -> str | None:
     return None if value is None else descriptive(value, size)
 
 
-def _remembered(encode: Encode) -> Encode:
+def _remembered(encode: EncodeSized) -> EncodeSized:
     return lru_cache(maxsize=_WORDS_REMEMBERED)(encode)
 
 
@@ -193,7 +192,7 @@ def _literal(text: str) -> str:
 def _text_literal(value: str | None, length: int) -> str:
     if value is None:
         return "NULL"
-    if value.isascii() and len(value) <= length and _PLAIN.match(value):
+    if len(value) <= length and _PLAIN.match(value):
         return f"'{value}'"
     return _literal(descriptive(value, length))
 
@@ -204,10 +203,6 @@ def _document_literal(value: str | None, length: int) -> str:
 
 def _name_literal(value: str, length: int) -> str:
     return _literal(identifying(value, length))
-
-
-def _key_literal(call_id: str | None) -> str:
-    return "NULL" if call_id is None else f"x'{call_key(call_id).hex()}'"
 
 
 def _insert_with_marks(table: Table) -> str:

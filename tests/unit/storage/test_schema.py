@@ -11,7 +11,11 @@ from vosd.testing.data.records import answered_call
 
 NOT_IN_THE_ROW = {"attempts", "charges", "postings", "recorded"}
 
-as_it_is = Encoding(dict.fromkeys(Kind, lambda value, _: value), reference=lambda value, _: value)
+as_it_is = Encoding(
+    dict.fromkeys((Kind.CALL_ID, Kind.NUMBER, Kind.AMOUNT, Kind.TIME), lambda value: value),
+    dict.fromkeys((Kind.ACCOUNT, Kind.WORD, Kind.TEXT, Kind.DOCUMENT), lambda value, _: value),
+    reference=lambda value, _: value,
+)
 
 
 def test_every_column_of_cdr_is_a_field_of_the_record_and_the_other_way_round():

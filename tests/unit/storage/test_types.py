@@ -16,7 +16,9 @@ from vosd.storage.types import (
     descriptive,
     exact_money,
     identifying,
+    moment_literal,
     moment_text,
+    money_text,
     money_units,
 )
 
@@ -25,6 +27,8 @@ SQLITE, MYSQL = sqlite.dialect(), mysql.dialect()
 
 @given(st.decimals(min_value=-(10**10), max_value=10**10, places=8))
 def test_money_survives_sqlites_integers(amount):
+    assert Decimal(money_text(amount)) == amount
+    assert "E" not in money_text(amount)
     units = Money().process_bind_param(amount, SQLITE)
     assert isinstance(units, int)
     assert Money().process_result_value(units, SQLITE) == amount
@@ -34,8 +38,9 @@ def test_money_survives_sqlites_integers(amount):
 def test_an_amount_that_would_be_rounded_is_refused(amount):
     with pytest.raises(Unstorable):
         money_units(Decimal(amount))
-    with pytest.raises(Unstorable):
-        exact_money(Decimal(amount))
+    for encode in (exact_money, money_text):
+        with pytest.raises(Unstorable):
+            encode(Decimal(amount))
 
 
 def test_an_amount_beyond_64_bits_is_refused_for_sqlite():
@@ -46,6 +51,7 @@ def test_an_amount_beyond_64_bits_is_refused_for_sqlite():
 
 @given(st.integers(min_value=-62_000_000_000_000, max_value=253_000_000_000_000))
 def test_a_moment_survives_both_notations(wall_ms):
+    assert moment_literal(wall_ms) == f"'{moment_text(wall_ms)[:-1]}'"
     for dialect in (SQLITE, MYSQL):
         assert Moment().process_result_value(Moment().process_bind_param(wall_ms, dialect), dialect) == wall_ms
 

@@ -334,40 +334,37 @@ def _optional(check: Any) -> Any:
     return lambda value, size: None if value is None else check(value, size)
 
 
-def _number(value: int, _: int) -> int:
+def _number(value: int) -> int:
     if value.bit_length() > 63:
         message = f"{value} is no number that a database holds"
         raise Unstorable(message)
     return value
 
 
-def _amount(value: Decimal, _: int) -> Decimal:
+def _amount(value: Decimal) -> Decimal:
     if abs(exact_money(value)) > LIMIT:
         message = f"{value} is more than the books hold"
         raise Unstorable(message)
     return value
 
 
-def _key(call_id: str, _: int) -> str:
+def _key(call_id: str) -> str:
     call_key(call_id)
     return call_id
 
 
-def _moment(wall_ms: int, _: int) -> int:
+def _moment(wall_ms: int) -> int:
     moment_text(wall_ms)
     return wall_ms
 
 
 _AS_IT_IS: Final = Encoding(
+    {Kind.CALL_ID: _key, Kind.NUMBER: _number, Kind.AMOUNT: _amount, Kind.TIME: _moment},
     {
-        Kind.CALL_ID: _optional(_key),
         Kind.ACCOUNT: _optional(identifying),
         Kind.WORD: _optional(descriptive),
         Kind.TEXT: _optional(descriptive),
         Kind.DOCUMENT: _optional(descriptive),
-        Kind.NUMBER: _optional(_number),
-        Kind.AMOUNT: _optional(_amount),
-        Kind.TIME: _optional(_moment),
     },
     reference=identifying,
 )
