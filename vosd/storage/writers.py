@@ -105,7 +105,7 @@ class MySqlWriter:
         self.encode = Encoding(
             {
                 Kind.CALL_ID: lambda value: f"x'{call_key(value).hex()}'",
-                Kind.NUMBER: int.__repr__,  # a member of an enumeration, too, is written as its number
+                Kind.NUMBER: lambda value: str(int(value)),  # nothing but digits gets into a statement
                 Kind.AMOUNT: money_text,
                 Kind.TIME: moment_literal,
             },
