@@ -1,5 +1,7 @@
 """A comparison of the journal with a database that has lost commits, by a switch that is killed in the middle."""
 
+import copy
+
 import pytest
 from doubles.watched_database import ONE, OTHER, Installation, Server
 
@@ -81,4 +83,77 @@ async def test_a_second_loss_begins_the_comparison_anew(tmp_path, switch, server
     after = Installation(tmp_path, server)
     await after.watch.begin(OTHER)
     await after.compared()
+    assert await server.store.lacking(calls) == []
+
+
+async def test_a_comparison_that_is_longer_than_a_renewal_of_the_lease_ends(switch, server, monkeypatch):
+    """Accounts have fewer entries than were committed until it is done: that is no reason to begin again."""
+    calls = [answered_call(index) for index in range(1, 9)]
+    await switch.end_calls(*calls)
+    server.replace_by(MemoryStore())
+    await switch.balances.adopt({name: account(name) for name in ("acme", "carrier")})
+    await switch.watch.look()
+    assert switch.watch.refuses_calls
+    switch.recorder.behind.add("acme")
+
+    async def lacking(records):
+        await switch.watch.look()
+        return await server.store.lacking(records)
+
+    monkeypatch.setattr(server, "lacking", lacking, raising=False)
+    switch.watch._comparison_wanted.clear()
+    await switch.watch._compare_once()
+    assert not switch.watch.refuses_calls
+    assert await server.store.lacking(calls) == []
+
+
+async def test_a_loss_of_what_a_comparison_had_booked_begins_it_anew(tmp_path, switch, server, monkeypatch):
+    """Switch and database end at once: the memo counts what was booked up to the place that it names."""
+    monkeypatch.setattr(comparison, "COMPARED_AT_ONCE", 2)
+    calls = [answered_call(index) for index in range(1, 9)]
+    await switch.end_calls(*calls)
+    server.replace_by(MemoryStore())
+    await switch.watch.look()
+    before = copy.deepcopy(server.store)
+
+    class ProcessEndsError(Exception):
+        """What a kill does to the process."""
+
+    async def lacking(records):
+        if calls[-1].call_id in {each.call_id for each in records}:
+            raise ProcessEndsError
+        return await server.store.lacking(records)
+
+    monkeypatch.setattr(server, "lacking", lacking, raising=False)
+    switch.watch._comparison_wanted.clear()
+    with pytest.raises(ProcessEndsError):
+        await switch.watch._compare_once()
+    monkeypatch.delattr(server, "lacking")
+    assert await server.store.lacking(calls[:6]) == []
+    lease = server.lease
+    server.replace_by(before)
+    server.lease._renewals, server.lease._epochs = lease._renewals, lease._epochs
+    server.now_ms += 60_000
+    after = Installation(tmp_path, server)
+    await after.watch.begin(OTHER)
+    await after.compared()
+    assert await server.store.lacking(calls) == []
+
+
+async def test_another_server_is_compared_from_the_beginning(switch, server, monkeypatch):
+    """One that has taken over may lack what the other one had, though no counter shows it."""
+    calls = [answered_call(index) for index in range(1, 9)]
+    await switch.end_calls(*calls)
+    server.replace_by(MemoryStore())
+    await switch.watch.look()
+    switch.watch._comparison_wanted.clear()
+    await switch.watch._note_mended(Place(1_000, 0))
+    hold = server.lease.hold
+
+    async def elsewhere(claimant):
+        return (await hold(claimant))._replace(server=77)
+
+    monkeypatch.setattr(server.lease, "hold", elsewhere)
+    await switch.watch.look()
+    await switch.compared()
     assert await server.store.lacking(calls) == []

@@ -60,8 +60,7 @@ class Comparison:
         if not self.is_wanted:
             return None
         account = await self._balances.account_behind()
-        self._recorder.behind.clear()
-        self._balances.behind.clear()
+        self._forget_behind()
         return account
 
     async def missing_call(self, since_s: float = 0.0) -> CallRecord | None:
@@ -101,6 +100,7 @@ class Comparison:
             booked, refused = await self._book_again(place, note)
             before = self._balances.committed()
             await self._balances.read_anew()
+            self._forget_behind()
             after = self._balances.committed()
         changed = [BalanceChange(name, known, after[name]) for name, known in before.items() if known != after[name]]
         return Mended(booked, refused, changed)
@@ -132,6 +132,10 @@ class Comparison:
         finally:
             waiting.close()
         return booked, refused
+
+    def _forget_behind(self) -> None:
+        self._recorder.behind.clear()
+        self._balances.behind.clear()
 
 
 async def _next_of(records: Iterator[CallRecord]) -> list[CallRecord]:

@@ -101,6 +101,8 @@ class DatabaseWatch(Counting):
         self._regressed_at: int | None = None
         self._mended_to = BEGINNING
         """Up to where the journal has been compared since then."""
+        self._mended_commits = 0
+        """The newest commit that was booked up to there."""
         self._booked_again = 0
         self._comparison_wanted = asyncio.Event()
         self._is_comparing = False
@@ -206,7 +208,7 @@ class DatabaseWatch(Counting):
             return
         assert self._known is not None, "begin() comes first"
         assert self._claimant is not None, "begin() comes first"
-        commits = max(self._known.commits, self._books.newest_commit(), self._balances.mark)
+        commits = max(self._known.commits, self._mended_commits, self._books.newest_commit(), self._balances.mark)
         self._known = self._known._replace(commits=commits)
         try:
             seen = await self._lease.hold(self._claimant)
@@ -227,7 +229,7 @@ class DatabaseWatch(Counting):
         await self._come_back()
         known, self._known = self._known, seen
         self._notice(regression(known, seen), known, seen)
-        if self._comparison.is_wanted:
+        if self._comparison.is_wanted and self._regressed is None:  # else that is why, and it is compared already
             self._comparison_wanted.set()
         await self._remember()
 
@@ -252,14 +254,14 @@ class DatabaseWatch(Counting):
         if why is not None:
             self._regress(why)
         elif seen.server != known.server:
-            self._since_s = 0
+            self._since_s, self._mended_to = 0, BEGINNING
             _log.warning("database_changed", server=seen.server, before=known.server)
             self._comparison_wanted.set()
 
     def _regress(self, why: str) -> None:
         _log.error(Event.DATABASE_REGRESSED, why=why, do="wait: the journal is compared with it, no new call is taken")
         self._regressed, self._regressed_at = why, self._clock.now().wall
-        self._mended_to = BEGINNING
+        self._mended_to, self._mended_commits = BEGINNING, 0
         self._comparison_wanted.set()
 
     async def _compare_once(self) -> None:
@@ -289,9 +291,13 @@ class DatabaseWatch(Counting):
             await self._remember()
 
     async def _note_mended(self, place: Place) -> None:
-        """Write down how far the journal has been compared: a switch that is killed goes on there."""
+        """Write down how far the journal has been compared: a switch that is killed goes on there.
+
+        The memo counts what was booked up to there, so that the next start sees if the database has lost it as well.
+        """
         if not self._comparison_wanted.is_set():  # else commits were lost again, of calls before this place as well
             self._mended_to = place
+            self._mended_commits = max(self._mended_commits, self._books.newest_commit())
             await self._remember()
 
     async def _evidence(self) -> str | None:
@@ -312,5 +318,6 @@ class DatabaseWatch(Counting):
         since_s = self._clock.now().wall // 1_000 - MEMO_AGE_S
         if self._is_comparing or self._comparison_wanted.is_set():
             since_s = min(since_s, self._since_s)
-        self._memo.note(Memo(self._known, self._regressed, complete, since_s, self._mended_to))
+        state = self._known._replace(commits=max(self._known.commits, self._mended_commits))
+        self._memo.note(Memo(state, self._regressed, complete, since_s, self._mended_to))
         await asyncio.to_thread(self._memo.write)
