@@ -15,7 +15,7 @@ COLUMNS = {
     "prefix": ["44", "4420", " 49 ", "*", "", "+44", "4.4E+10", "12345678901234567", "1" * 32, "1" * 33,
                "٤٤", "44\u00a0"],
     "billing_rate": ["0.01", " 0.0120", "0", "-0", "-1", "+0.5", "1e-3", "", "0.123456789", "0.12345678", "2000",
-                     "99999999999.12345678", "0.000001", "0.005"],
+                     "99999999999.12345678", "0.000001", "0.005", '"1.5\n2"', '"1\n0.2"', '"0.7\n"', '"\n0.7\r\n"'],
     "area": ["", "UK", '"Kingdom, United"', "M\u00fcnchen", "a" * 201, "\u0007", '"two\nlines"', "no\u00a0break"],
     "rate_type": ["", "net", "INTERNATIONAL", "international", "satellite"],
     "billing_cycle": ["", "1", "60", "0", "3601", "x"],
@@ -76,6 +76,7 @@ def outcome(directory: Path, small_bytes: int) -> object:
     "0.000001",
     1 << 16,
 )
+@example('prefix,billing_rate\n44,0.5\n45,"1.5\n2"\n46,0.7\n', 6, "0.000001", 1 << 16)
 @example("prefix;billing_rate\n44;0.5\n\n;\n49;1\n", 6, "0.01", 1 << 16)
 @example("prefix,billing_rate\n44,9999999999\n", 6, "0.01", 1 << 16)
 def test_compiling_a_file_has_the_outcome_of_reading_its_rows(per, text, precision, unit, at_once):

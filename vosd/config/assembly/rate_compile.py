@@ -338,6 +338,8 @@ def prices_of(cells: Sequence[str]) -> Prices:
         text = "\n".join([*cells, ""])
         if not _PRICES.fullmatch(text):
             raise UnusualError
+    if text.count("\n") != len(cells):  # a quoted cell of several lines, each of which could be a price
+        raise UnusualError
     if text.count(".") != len(cells):
         cells = [*map(str.__add__, cells, repeat("."))]  # behind whole numbers, without effect on the others
     digits = text.replace(".", "").split("\n")
