@@ -31,10 +31,11 @@ class Disk:
         return SimpleNamespace(f_bavail=self.room, f_frsize=1)
 
     def posix_fallocate(self, descriptor: int, offset: int, length: int) -> None:
-        if self.room < length:
+        more = max(0, offset + length - os.fstat(descriptor).st_size)
+        if self.room < more:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         self._allocate(descriptor, offset, length)
-        self.room -= length
+        self.room -= more
 
 
 def small_disk(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], Disk]:

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from vosd.admin.ledger import Month
 
 OPERATOR_MAX: Final = 64
+"""Most characters of a name in the ledger."""
 OF_THE_SWITCH: Final = "the "
 """What the switch does by itself is recorded under such names: ``the switch``, ``the fraud watch``."""
-"""Most characters of a name in the ledger."""
 UNLIMITED: Final = "unlimited"
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MONTH: Final = re.compile(r"([1-9]\d{3})-(0[1-9]|1[0-2])\Z", re.ASCII)
@@ -196,7 +196,7 @@ class Operator(click.ParamType[str]):
         name = value.strip()
         if not 1 <= len(name) <= OPERATOR_MAX or not name.isprintable():
             self.fail(f"{value!r} is not a name of 1 to {OPERATOR_MAX} printable characters", param, ctx)
-        if name.startswith(OF_THE_SWITCH):
+        if name.lower().startswith(OF_THE_SWITCH):
             self.fail(f"{value!r} is a name that only the switch records ({OF_THE_SWITCH}…)", param, ctx)
         return name
 

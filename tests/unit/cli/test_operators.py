@@ -6,7 +6,7 @@ import pytest
 from vosd.cli.arguments import Operator
 
 
-@pytest.mark.parametrize("name", ["the switch", "the fraud watch", "the  other"])
+@pytest.mark.parametrize("name", ["the switch", "the fraud watch", "the  other", "The switch"])
 def test_a_name_of_the_switch_is_refused(name):
     with pytest.raises(click.BadParameter, match="only the switch records"):
         Operator().convert(name, None, None)

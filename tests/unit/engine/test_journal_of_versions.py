@@ -17,7 +17,7 @@ from doubles.ended_calls import ended_call, open_call
 from vosd.billing.parties import Party, Role
 from vosd.callcontrol.bookkeeping import UNDESCRIBED, OpenCall, lost
 from vosd.cdr.charges import charges_of
-from vosd.cdr.record import AGENT, CUSTOMER, VENDOR, CallRecord, ChargeRow
+from vosd.cdr.record import AGENT, CUSTOMER, VENDOR, CallRecord, ChargeRow, Posting
 from vosd.engine.journal.entries import Ended, answered_frame, ended_frame, entries_in
 from vosd.engine.journal.frames import Damage, Frame, frames_in
 from vosd.testing.data.builders import applied_rate
@@ -124,6 +124,24 @@ def test_what_a_call_leaves_at_its_default_is_not_written_and_read_back():
     assert written.isdisjoint({"postings", "charges", "recorded"})
     assert {"call_id", "started_at", "ended_at", "hangup_source", "end_reason"} < written
     assert list(entries_in(io.BytesIO(answered_frame(call, UNDESCRIBED)))) == [call]
+
+
+def test_no_default_of_what_is_kept_has_changed():
+    """What is left out is read as the default of the version that reads it; a new field may be added here."""
+    texts = dict.fromkeys(("callee_in", "caller_in", "sip_call_id_in", "source_address"), "")
+    numbers = dict.fromkeys(("billed_seconds", "hold_time_ms", "hold_time_s", "vendor_billed_seconds"), 0)
+    amounts = dict.fromkeys(("cost", "cost_tax", "fee", "tax"), Decimal(0))
+    rows: dict[str, object] = dict.fromkeys(("attempts", "charges", "postings"), ())
+    of_a_call = {"agents": (), "legs": (), "established": b"", "saved": b"", "leaves_no_cdr": False}
+    known: dict[type[msgspec.Struct], dict[str, object]] = {
+        CallRecord: {**texts, **numbers, **amounts, **rows, "fee_breakdown": "{}", "recorded": True},
+        OpenCall: {**of_a_call, "vendor_earns": False},
+        Posting: {},
+    }
+    for kind, defaults in known.items():
+        fields = msgspec.structs.fields(kind)
+        found = {each.name: each.default for each in fields if not each.required and each.default is not None}
+        assert found == defaults, kind
 
 
 def test_what_a_partner_earns_is_still_earned_after_a_crash():

@@ -1,5 +1,6 @@
 """Every running call has room for its end in the reserve, whatever else is written there (ADR 82)."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -146,6 +147,25 @@ def test_a_start_on_a_nearly_full_disk_has_as_much_room_for_ends_as_there_is(dir
         "journal_reserve_missing", 3, RESERVE_BYTES // 2 // END_BYTES,
     )  # fmt: skip
     assert again.is_overfull
+    full.room = 0
+    for index in range(3):
+        again.ended(answered_call(index))
+        again.flush()
+    assert crash_and_read(directory).unbooked.keys() == {call_id(index) for index in range(3)}
+
+
+def test_a_start_keeps_the_reserve_that_it_finds_where_it_cannot_be_enlarged(directory, disk, logged):
+    """The disk is full: the blocks of a file that is removed go to whoever writes next, such as a database."""
+    journal = opened(directory)
+    for index in range(3):
+        journal.answered(open_call(index))
+    os.truncate(directory / "reserve", RESERVE_BYTES // 2)
+    full = disk(10_000)
+    again = new_journal(directory)
+    for call in again.open().open_calls.values():
+        again.resumed(call)
+    again.settle()
+    assert [line["room_for_ends"] for line in logged] == [RESERVE_BYTES // 2 // END_BYTES]
     full.room = 0
     for index in range(3):
         again.ended(answered_call(index))

@@ -3,8 +3,11 @@
 import msgspec
 import pytest
 
+from vosd.base.credentials import Login
 from vosd.base.nat import Nat
+from vosd.base.secret import Secret
 from vosd.sip.dialog.dialog import Dialog
+from vosd.sip.digest.answer import Answers
 from vosd.sip.endpoint_snapshot import EndpointSnapshot
 from vosd.sip.events import NoResponse
 from vosd.sip.flows import Listener
@@ -148,6 +151,21 @@ def test_only_that_to_a_registered_user_waits(probe, terms):
     probe.endpoint.client.send_bye(dialog_with(probe, **terms), "", probe.now)
     peer = probe.sent()[0].peer
     assert len(probe.fail(peer)) == 1
+    assert is_empty(probe)
+
+
+def test_a_device_that_challenges_it_gets_the_answer_over_its_present_connection(probe):
+    dialog = dialog_with(probe)
+    dialog.answers = Answers(Login("us", Secret("sesame")))
+    probe.endpoint.client.send_bye(dialog, "", probe.now)
+    probe.sent()
+    probe.fail(SEEN)
+    assert register(probe) == [AGAIN]
+    challenge = 'WWW-Authenticate: Digest realm="phone", nonce="n", algorithm=MD5, qop="auth"\r\n'
+    probe.receive(reply(probe.log[-1], 401, headers=challenge), AGAIN)
+    [proven] = probe.sent()
+    assert (proven.peer, b"Authorization:" in proven.data) == (AGAIN, True)
+    probe.receive(reply(probe.log[-1], 200), AGAIN)
     assert is_empty(probe)
 
 

@@ -296,14 +296,15 @@ class Output:
         return None
 
     def _allocate_reserve(self, size: int) -> None:
-        """Allocate the reserve, or enlarge it; where that fails, it is as it was."""
+        """Allocate the reserve, or enlarge it; where that fails, it is as it was, also that of an earlier process."""
         path = self._files.reserve
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        before = os.fstat(descriptor).st_size
         try:
             os.posix_fallocate(descriptor, 0, size)
         except OSError:
-            if self._reserved:
-                os.ftruncate(descriptor, self._reserved)
+            if before:  # whoever else fills the disk must not get these blocks
+                os.ftruncate(descriptor, before)
             else:
                 path.unlink()
             raise

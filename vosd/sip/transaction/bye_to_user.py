@@ -28,7 +28,7 @@ MOST_OF_A_USER: Final = 32
 class ByeToUser(Client):
     """A BYE of ours without a final response, to a user who has registered over the same transport."""
 
-    __slots__ = ("contact", "is_waiting", "until", "user")
+    __slots__ = ("contact", "is_waiting", "moved_to", "until", "user")
 
     def __init__(
         self,
@@ -49,15 +49,17 @@ class ByeToUser(Client):
         """When it waits no longer, in milliseconds of the monotonic clock."""
         self.is_waiting = False
         """Whether there is no connection."""
+        self.moved_to: Peer | None = None
+        """The connection over which it was sent after the first one."""
         super().__init__(store, key, peer, data, None, now, spare, draft)
 
     def begin(
         self, key: str, peer: Peer, data: bytes, now: Instant, spare: Peer | None, draft: "RequestDraft | None"
     ) -> None:
-        """Send the BYE, the first time or after a challenge."""
+        """Send the BYE, the first time or after a challenge, which the device answers where it is now."""
         self.is_waiting = False
         self.enter()
-        super().begin(key, peer, data, now, spare, draft)
+        super().begin(key, self.moved_to or peer, data, now, spare, draft)
 
     def enter(self) -> None:
         """Let it be found by its user."""
@@ -103,7 +105,7 @@ class ByeToUser(Client):
             self._send_to(peer, now)
 
     def _send_to(self, peer: Peer, now: Instant) -> None:
-        self.is_waiting = False
+        self.is_waiting, self.moved_to = False, peer
         self._retry.stop(self)
         self._retry = Retry(self._store, self, peer, self._retry.sent.data, OF_REQUEST, now)
 

@@ -240,6 +240,7 @@ def _waiting_bye(user: str, contact: bytes, until: int, restoration: "Restoratio
     bye = ByeToUser.__new__(ByeToUser)
     bye._store = restoration.store
     bye.user, bye.contact, bye.until, bye.is_waiting = user, text_of(contact), until, True
+    bye.moved_to = None
     bye.enter()
     return bye
 
