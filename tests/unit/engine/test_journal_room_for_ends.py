@@ -6,14 +6,18 @@ from pathlib import Path
 
 import pytest
 import structlog
+from doubles.ended_calls import ended_call
+from doubles.ended_calls import open_call as rated_call
 from doubles.filling_disk import Disk, small_disk
 from doubles.journals import RESERVE_BYTES, crash_and_read, files_of, new_journal, open_call, opened
 
 from vosd.base.clock import Instant
+from vosd.billing.parties import Party, Role
 from vosd.engine.journal import output as output_module
 from vosd.engine.journal.files import IN_USE, listed
 from vosd.engine.journal.journal import SPARED_MARKS
 from vosd.engine.journal.output import END_BYTES
+from vosd.testing.data.builders import applied_rate
 from vosd.testing.data.records import answered_call, call_id
 
 LATER = Instant(10_000, 1_790_000_010_000)
@@ -48,6 +52,23 @@ def test_the_reserve_has_room_for_the_ends_of_all_calls_however_many(directory, 
         journal.flush()
     remains = crash_and_read(directory)
     assert (remains.open_calls, len(remains.unbooked)) == ({}, MANY)
+
+
+def test_the_charges_of_agents_have_room_as_well(directory, disk):
+    """A call of a customer with ten agents above it leaves a record of 10 kB."""
+    agents = tuple(Party(f"reseller-{level}", Role.AGENT, level, applied_rate("0.50")) for level in range(1, 11))
+    rates = applied_rate("0.60"), applied_rate("0.30")
+    journal = opened(directory)
+    count = RESERVE_BYTES // END_BYTES - 8
+    for index in range(count):
+        assert journal.answered(rated_call(index, *rates, agents))
+    disk(0)
+    for index in range(count):
+        journal.ended(ended_call(index, *rates, agents))
+        journal.flush()
+    remains = crash_and_read(directory)
+    assert (remains.open_calls, len(remains.unbooked)) == ({}, count)
+    assert journal._ends == 0
 
 
 def test_the_reserve_is_enlarged_each_second_before_a_call_needs_it(directory):
@@ -155,7 +176,7 @@ def test_a_start_on_a_nearly_full_disk_has_as_much_room_for_ends_as_there_is(dir
 
 
 def test_a_start_keeps_the_reserve_that_it_finds_where_it_cannot_be_enlarged(directory, disk, logged):
-    """The disk is full: the blocks of a file that is removed go to whoever writes next, such as a database."""
+    """The disk is full: the blocks of a file that is removed go to the program that writes next, such as a database."""
     journal = opened(directory)
     for index in range(3):
         journal.answered(open_call(index))

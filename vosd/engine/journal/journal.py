@@ -44,7 +44,7 @@ from vosd.engine.journal.frames import framed
 from vosd.engine.journal.kept import BEGINNING, KeptJournal, Place
 from vosd.engine.journal.left_over import LeftOverLegs
 from vosd.engine.journal.marks import Marks
-from vosd.engine.journal.output import RESERVE_BYTES, Output
+from vosd.engine.journal.output import AGENT_BYTES, END_BYTES, RESERVE_BYTES, Output
 from vosd.engine.journal.quarantine import DIRECTORY, Quarantine
 from vosd.engine.journal.replay import JournalUnusableError, Remains
 from vosd.engine.journal.sealing import Sealing
@@ -88,6 +88,8 @@ class Journal(Counting):
         self.describe: Callable[[str], Description] = lambda _call_id: UNDESCRIBED
         """Describes an open call as it is now; it is kept nowhere, since files are begun rarely."""
         self._open_calls: dict[str, OpenCall] = {}
+        self._ends = 0
+        """Room for the ends of these calls, in bytes."""
         self._changes = Changes()
         self._placed: dict[str, list[PlacedCall]] = {}
         self.left_over: Final = LeftOverLegs(self._output.append)
@@ -126,7 +128,8 @@ class Journal(Counting):
             self._damaged = {numbered(segment) for segment in remains.damaged}
             self._files.remove_drafts()
             self._files.prune()
-            self._output.open(self._files.next_number(), len(remains.open_calls))
+            ends = sum(END_BYTES + AGENT_BYTES * len(each.agents) for each in remains.open_calls.values())
+            self._output.open(self._files.next_number(), ends, len(remains.open_calls))
             self._first = self._output.number
             self.quarantine.count()
         self._unknown = [framed(*frame) for frame in remains.unknown]
@@ -186,13 +189,14 @@ class Journal(Counting):
 
     def answered(self, call: OpenCall, description: Description = UNDESCRIBED) -> bool:
         """Write a call that is charged at once; return False if that failed: then it must not be answered, or ring."""
-        output = self._output
-        if not output.has_room_for_answer(len(self._open_calls)):
+        output, of_agents = self._output, AGENT_BYTES * len(call.agents)
+        if not output.has_room_for_answer(self._ends + of_agents):
             return False
         output.append(answered_frame(call, description))
         if not self._write():
             output.withdraw()
             return False
+        self._ends += END_BYTES + of_agents if call.record.call_id not in self._open_calls else 0
         self._open_calls[call.record.call_id] = call
         if call.is_answered:
             self._placed.pop(call.record.call_id, None)
@@ -206,6 +210,7 @@ class Journal(Counting):
     def resumed(self, call: OpenCall) -> None:
         """Write a call of an earlier run that this one goes on with, as it was described there."""
         self._output.append(described_frame(call))
+        self._ends += END_BYTES + AGENT_BYTES * len(call.agents)
         self._open_calls[call.record.call_id] = call.alone
 
     def keep(self, now: Instant, answered: Mapping[str, Description], others: Mapping[str, bytes], rest: bytes) -> bool:
@@ -238,7 +243,7 @@ class Journal(Counting):
         """
         placed = PlacedCall(call_id, invite, caller)
         self._placed.setdefault(call_id, []).append(placed)
-        self._output.append_spare(placed_frame(placed), len(self._open_calls))
+        self._output.append_spare(placed_frame(placed), self._ends)
 
     def ended(self, record: CallRecord) -> None:
         """Keep an ended call until it is booked."""
@@ -247,6 +252,7 @@ class Journal(Counting):
         call = self._open_calls.pop(call_id, None)
         self._changes.forget(call_id)
         if call is not None:
+            self._ends -= END_BYTES + AGENT_BYTES * len(call.agents)
             mono = end_of(call, record)
             self._marks.ends.append(EndOf(call_id, mono))
         self.waiting.add(call_id, number)
@@ -291,11 +297,10 @@ class Journal(Counting):
         """Do the work of each second: a time mark while calls run, and another attempt on a disk that failed."""
         if self._is_kept:
             return
-        is_tight = self._output.is_tight(len(self._open_calls))
-        if (has_calls or self._marks.ends) and not (is_tight and self._ticks % SPARED_MARKS):
+        if (has_calls or self._marks.ends) and not (self._ticks % SPARED_MARKS and self._output.is_tight(self._ends)):
             self.mark(now)
-        self._output.keep_room(len(self._open_calls))
-        if self._output.is_short and self._output.recover(len(self._open_calls)):
+        self._output.keep_room(self._ends)
+        if self._output.is_short and self._output.recover(self._ends, len(self._open_calls)):
             self._begin_with_open_calls()
         self.flush()
         if self._ticks % PRUNE_S == 0:
@@ -304,7 +309,7 @@ class Journal(Counting):
 
     def booked(self, call_ids: Iterable[str]) -> None:
         """Note that calls are in the database, and retire segments whose calls are all booked."""
-        self._output.append_spare(booked_frame(Booked(self.waiting.settle(call_ids))), len(self._open_calls))
+        self._output.append_spare(booked_frame(Booked(self.waiting.settle(call_ids))), self._ends)
         self.flush()
         self._retire_segments()
 
@@ -339,7 +344,7 @@ class Journal(Counting):
     def _describe_changed(self, call_ids: Iterable[str]) -> None:
         for call_id in call_ids:
             frame = answered_frame(self._open_calls[call_id], self.describe(call_id))
-            self._output.append_spare(frame, len(self._open_calls))
+            self._output.append_spare(frame, self._ends)
 
     def _describe(self, call_ids: Iterable[str]) -> None:
         for call_id in call_ids:

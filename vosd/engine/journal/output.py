@@ -24,6 +24,8 @@ RESERVE_BYTES: Final = 16 * 1024 * 1024
 SYNC_S: Final = 0.05
 END_BYTES: Final = 4_096
 """Room in the reserve for the end of each running call."""
+AGENT_BYTES: Final = 1_024
+"""The same for each agent above its customer, whose charge is in the record of the end."""
 DESCRIBED_BYTES: Final = 6_144
 """Room for the description of each running call at the beginning of a file."""
 
@@ -79,16 +81,19 @@ class Output:
         """Whether a write has failed and the disk has not recovered."""
         return self._state is not _State.NORMAL
 
-    def has_room_for_answer(self, open_calls: int) -> bool:
-        """Return whether one more answered call may be written: there must be room for the ends of all."""
-        needed = END_BYTES * (open_calls + 2)
+    def has_room_for_answer(self, ends: int) -> bool:
+        """Return whether one more answered call may be written: there must be room for the ends of all.
+
+        ``ends`` is the room in bytes for those of the running calls, and for the agents of this one; here and below.
+        """
+        needed = ends + 2 * END_BYTES
         if self._state is _State.NORMAL:
             return needed <= self._reserved or self._grow(needed)
         return self._state is _State.RESERVE and self._left() >= needed
 
-    def keep_room(self, open_calls: int) -> None:
+    def keep_room(self, ends: int) -> None:
         """Enlarge the reserve before it is too small; done every second, so that no call has to wait for it."""
-        needed = END_BYTES * (open_calls + 2)
+        needed = ends + 2 * END_BYTES
         if self._state is _State.NORMAL and (self.is_crowded or 4 * needed > 3 * self._reserved):
             self._grow(needed)
 
@@ -99,13 +104,13 @@ class Output:
         self._buffer.append(frame)
         self.backlog += len(frame)
 
-    def is_tight(self, open_calls: int) -> bool:
+    def is_tight(self, ends: int) -> bool:
         """Return whether what is left of the reserve is needed for the ends of running calls."""
-        return self._state is not _State.NORMAL and self._left() < END_BYTES * (open_calls + 2)
+        return self._state is not _State.NORMAL and self._left() < ends + 2 * END_BYTES
 
-    def append_spare(self, frame: bytes, open_calls: int) -> None:
+    def append_spare(self, frame: bytes, ends: int) -> None:
         """Queue a record without which no call is lost; where the ends of running calls need the room, drop it."""
-        if self._state is _State.NORMAL or not self.is_tight(open_calls):
+        if self._state is _State.NORMAL or not self.is_tight(ends):
             self._buffer.append(frame)
             self.backlog += len(frame)
 
@@ -171,7 +176,7 @@ class Output:
 
     # -- files --------------------------------------------------------------------------------------------------
 
-    def open(self, number: int, open_calls: int = 0) -> None:
+    def open(self, number: int, ends: int = 0, open_calls: int = 0) -> None:
         """Begin with the file of this number, and allocate the reserve, removing booked files if room is needed.
 
         The calls of the earlier run go on: without the reserve, their ends would wait in memory for room. Where the
@@ -181,7 +186,7 @@ class Output:
             OSError: the file cannot be made.
         """
         self._follow(self._files.create(number), number)
-        wanted = self._size_for(END_BYTES * (open_calls + 2))
+        wanted = self._size_for(ends + 2 * END_BYTES)
         error = self._obtain_reserve(wanted)
         if error is None:
             return
@@ -222,10 +227,10 @@ class Output:
         disk = os.statvfs(self.descriptor)
         return disk.f_bavail * disk.f_frsize >= max(self._reserve_bytes // 16, DESCRIBED_BYTES * open_calls)
 
-    def recover(self, open_calls: int = 0) -> bool:
+    def recover(self, ends: int = 0, open_calls: int = 0) -> bool:
         """Allocate a new reserve and begin a new file, removing booked files if room is needed; return success."""
         try:
-            if self._obtain_reserve(self._size_for(END_BYTES * (open_calls + 2))) is not None:
+            if self._obtain_reserve(self._size_for(ends + 2 * END_BYTES)) is not None:
                 return False
             if not self.has_room_for_file(open_calls):
                 return False
@@ -303,7 +308,7 @@ class Output:
         try:
             os.posix_fallocate(descriptor, 0, size)
         except OSError:
-            if before:  # whoever else fills the disk must not get these blocks
+            if before:  # another program must not get these blocks
                 os.ftruncate(descriptor, before)
             else:
                 path.unlink()
