@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from vosd.billing.ports import Rates
+from vosd.billing.rate_group import RateGroup
 from vosd.catalogue.catalogue import Catalogue, Changes
 from vosd.config.assembly.remembered import Remembered
 from vosd.config.load import load
@@ -56,3 +57,28 @@ def test_a_choice_of_rates_is_made_among_the_new_ones(editions):
         name = {"account_rates": "choosing", "customer_rates": "t2"}[choices]
         assert price_of(getattr(before, choices)[name]) == Decimal("0.011")
         assert price_of(getattr(after, choices)[name]) == Decimal("0.002")
+
+
+@pytest.mark.parametrize(
+    "also",
+    ["currency: EUR, ", "origins: [{name: none, callers: missing, rate_group: other}], ", "period_rates: tariff, "],
+)
+def test_what_a_rate_group_has_beside_its_rates_is_looked_at_as_a_whole(tmp_path, also):
+    tariff = "period_rates:\n  - {name: tariff, periods: [{name: any, rate_group: other}]}\n"
+    exchange = 'exchange_rates: [{base: USD, quote: EUR, rate: "0.9"}]\n'
+    path, remembered = tmp_path / "vosd.yaml", Remembered()
+    path.write_text(exchange + tariff + TEXT)
+    load(path, {}, remembered=remembered)
+    path.write_text(exchange + tariff + TEXT.replace("{name: sell, ", "{name: sell, " + also))
+    after = load(path, {}, remembered=remembered).catalogue
+    assert after.changes is None
+    assert after.account_rates.keys() == load(path, {}).catalogue.account_rates.keys()
+
+
+def test_the_same_rates_from_another_version_of_a_deck_are_others(editions):
+    before, _ = editions
+    group = before.rate_groups["other"]
+    again = RateGroup(group.name, group.currency, group.policy, group.table, group.version)
+    assert group.has_the_rates_of(again)
+    again.name_deck(2)
+    assert not group.has_the_rates_of(again)
