@@ -12,13 +12,14 @@ from pathlib import Path
 import pytest
 import structlog
 from doubles.full_disk import fill, mounted
-from doubles.journals import opened
+from doubles.journals import not_noted, opened
 
 from vosd.cdr.ports import Standing
 from vosd.engine.booking import recorder as recorder_module
 from vosd.engine.booking.balances import Balances
 from vosd.engine.booking.comparison import Comparison
 from vosd.engine.booking.recorder import Recorder
+from vosd.engine.journal.kept import BEGINNING
 from vosd.engine.settings import CdrSettings
 from vosd.storage.books import SqlBooks
 from vosd.storage.database import Database
@@ -233,7 +234,7 @@ async def test_another_server_at_the_same_address_gets_what_waits(
             await asyncio.to_thread(restore, server, tmp_path / "replica")
             await asyncio.wait_for(booking.recorder.drained(), 60)
             comparison = Comparison(SqlBooks(booking.database), booking.balances, booking.recorder, booking.journal)
-            mended = await comparison.mend()
+            mended = await comparison.mend(BEGINNING, not_noted)
             assert mended.booked == lost
             assert await SqlQueries(booking.database).standing("acme") == Standing(
                 -FEE * (BEFORE + lost + DURING), BEFORE + lost + DURING

@@ -8,6 +8,7 @@ import msgspec
 from vosd.callcontrol.bookkeeping import OpenCall
 from vosd.engine.journal import Journal, Remains
 from vosd.engine.journal.files import IN_USE, listed
+from vosd.engine.journal.kept import Place
 from vosd.engine.journal.replay import read_segments
 from vosd.testing.data.builders import applied_rate
 from vosd.testing.data.records import answered_call
@@ -43,3 +44,7 @@ def crash_and_read(directory: Path) -> Remains:
 def files_of(directory: Path) -> list[str]:
     """Return the names of the journal's files, without the reserve."""
     return sorted(path.name for path in directory.iterdir() if path.name.startswith("journal-"))
+
+
+async def not_noted(_place: Place) -> None:
+    """Take how far a comparison has come, where no kill follows."""

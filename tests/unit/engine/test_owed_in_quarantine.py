@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from doubles.journals import files_of, opened
+from doubles.journals import files_of, not_noted, opened
 
 from vosd.billing.holds import AccountCredit
 from vosd.cdr.ports import RejectedRecords, Standing
@@ -17,6 +17,7 @@ from vosd.engine.booking.comparison import Comparison
 from vosd.engine.booking.recorder import Recorder
 from vosd.engine.booking.spool import Spool
 from vosd.engine.journal import Journal
+from vosd.engine.journal.kept import BEGINNING
 from vosd.engine.settings import CdrSettings
 from vosd.storage.memory.store import MemoryStore
 from vosd.testing.data.records import answered_call, call_id, rejected
@@ -72,7 +73,8 @@ async def test_a_lost_call_that_is_refused_when_it_is_booked_again_is_owed_until
     scene.journal.ended(CALL)
     scene.journal.booked([CALL.call_id])
     scene.database.refuses = True
-    done = await Comparison(scene.database, scene.balances, scene.recorder, scene.journal).mend()
+    comparison = Comparison(scene.database, scene.balances, scene.recorder, scene.journal)
+    done = await comparison.mend(BEGINNING, not_noted)
     assert (done.refused, scene.money) == (1, (0, -1))
     scene.database.refuses = False
     await scene.spool.retry()

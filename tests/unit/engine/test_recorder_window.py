@@ -1,6 +1,7 @@
 """Calls that wait for the database: few of them in memory, the others in the journal's files."""
 
 import asyncio
+import threading
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
@@ -188,4 +189,27 @@ async def test_calls_that_were_read_before_a_fault_of_the_disk_are_read_again(na
     found = await journal.waiting.read_back(40)
     assert [record.call_id for record in found] == [call_id(index) for index in range(WINDOW, 40)]
     assert journal.waiting.on_disk == 0
+    journal.waiting.close()
+
+
+async def test_reading_that_is_cut_off_ends_with_its_thread_which_has_the_file(narrow, journal, credits, monkeypatch):
+    for index in range(20):
+        end(narrow, journal, credits, call(index))
+    has_begun, may_go_on, real = threading.Event(), threading.Event(), backlog_module.ended_of
+
+    def slow(frame: Frame) -> CallRecord | None:
+        has_begun.set()
+        may_go_on.wait(30)
+        return real(frame)
+
+    monkeypatch.setattr(backlog_module, "ended_of", slow)
+    reading = asyncio.create_task(journal.waiting.read_back(6))
+    assert await asyncio.to_thread(has_begun.wait, 30)
+    reading.cancel()
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert not reading.done()
+    may_go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await reading
     journal.waiting.close()

@@ -107,8 +107,12 @@ class Backlog:
             if not self._wanted and not self._begin_next(present):
                 break
             at_once = min(READ_AT_ONCE, most - len(found))
+            reading = loop.run_in_executor(None, self._read_some, at_once, self._number == present)
             try:
-                some = await loop.run_in_executor(None, self._read_some, at_once, self._number == present)
+                some = await asyncio.shield(reading)
+            except asyncio.CancelledError:
+                await asyncio.gather(reading, return_exceptions=True)  # the thread has the file until it returns
+                raise
             except OSError:
                 self.close()
                 if not found:
