@@ -24,7 +24,8 @@ BURST: Final = 10_000
 RATE: Final = 1_000
 """Gateways compared at once, and a second after that: many sources may scan, and forge more."""
 LOOKED_AT_MAX: Final = 5_000
-"""Mapping gateways that are compared by name and network: 100,000 would keep calls waiting for 0.1 s."""
+"""Mapping gateways that are compared by name and network, the last ones, to which a reload adds new ones: 100,000 would
+keep calls waiting for 0.1 s."""
 COST_MIN: Final = 500
 """Smallest cost of a comparison: 20 at once, two a second."""
 
@@ -79,10 +80,15 @@ def _vendors(catalogue: Catalogue, source: Peer) -> Iterator[str]:
 def _same_name(catalogue: Catalogue, caller: str) -> Iterator[str]:
     if not caller:
         return
-    for gateway in islice(catalogue.mapping_gateways.values(), LOOKED_AT_MAX):
+    for gateway in _last(catalogue):
         if caller in _names_of(gateway):
             needs = "it must prove who it is" if gateway.credentials is not None else "its hosts are others"
             yield f"{gateway.name}: the caller {caller!r} is its own; {needs}"
+
+
+def _last(catalogue: Catalogue) -> Iterator[MappingGateway]:
+    gateways = catalogue.mapping_gateways.values()
+    return islice(gateways, max(0, len(gateways) - LOOKED_AT_MAX), None)
 
 
 def _names_of(gateway: MappingGateway) -> set[str]:
@@ -97,7 +103,7 @@ def _names_of(gateway: MappingGateway) -> set[str]:
 def _same_site(catalogue: Catalogue, address: IPv4Address | IPv6Address) -> Iterator[str]:
     length = _NEIGHBOURS[address.version]
     site = ip_network((address, length), strict=False)
-    for gateway in islice(catalogue.mapping_gateways.values(), LOOKED_AT_MAX):
+    for gateway in _last(catalogue):
         for pattern in gateway.hosts:
             network = pattern.network
             is_near = network.version == address.version and network.network_address in site and address not in network
