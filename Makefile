@@ -3,7 +3,8 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
-PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3)
+# Debian's interpreter is optimised by a profile: a call takes less processor time than with one that pyenv builds
+PYTHON ?= $(shell command -v /usr/bin/python3.11 || command -v python3.11 || command -v python3 || echo python3)
 VENV ?= .venv
 CONFIG ?= config/vosd.yaml
 PREFIX ?= /opt/vosd
