@@ -16,6 +16,9 @@ OPEN = f"<sip:1001@{OUTSIDE}>"
 
 
 class Unwritten:
+    def __init__(self, clock):
+        self.clock = clock
+
     def put(self, name, binding, earlier):
         """Take no note."""
 
@@ -28,8 +31,8 @@ class Desk:
 
     def __init__(self) -> None:
         flows = Flows((Listener("192.0.2.1", 5060), Listener("192.0.2.1", 5060, "tcp")), str)
-        self.table = Registrations(RegistrarSettings(), flows, Unwritten())
         self.clock = ManualClock()
+        self.table = Registrations(RegistrarSettings(), flows, Unwritten(self.clock))
         self.cseq = 0
 
     def register(
