@@ -32,10 +32,11 @@ class Disk:
         return taken
 
     def posix_fallocate(self, descriptor: int, offset: int, length: int) -> None:
-        if self.room < length:
+        more = max(0, offset + length - os.fstat(descriptor).st_size)
+        if self.room < more:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         self._allocate(descriptor, offset, length)
-        self.room -= length
+        self.room -= more
 
     @contextmanager
     def in_place(self) -> Iterator[None]:
