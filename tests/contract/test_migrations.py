@@ -81,6 +81,31 @@ async def test_a_migration_can_be_taken_back_and_made_again(url, database):
     assert (await SqlBooks(database).standings()).standings == {}
 
 
+async def test_the_view_of_calls_is_replaced_and_comes_back(url, database):
+    """Billing bases of both sides; the columns around them stay in their order."""
+    added = ["billing_base_ms", "vendor_billing_base_ms"]
+
+    async def columns() -> list[str]:
+        async with database.reading() as connection:
+            return list((await connection.exec_driver_sql("SELECT * FROM cdr_report")).keys())
+
+    def back(synchronous):
+        config = Config()
+        config.set_main_option("script_location", str(migrations_path()))
+        config.attributes["connection"] = synchronous
+        command.downgrade(config, "0017")
+
+    await migrate_async(url, "0017")
+    before = await columns()
+    await migrate_async(url)
+    after = await columns()
+    assert [after[after.index(name) + 1] for name in added] == ["billed_seconds", "vendor_billed_seconds"]
+    assert [name for name in after if name not in added] == before
+    async with database.writing() as connection:
+        await connection.run_sync(back)
+    assert await columns() == before
+
+
 async def test_a_database_without_tables_asks_for_vosd_migrate(database):
     with pytest.raises(SchemaOutdated, match="run vosd migrate"):
         await database.check_schema()

@@ -11,7 +11,8 @@ _OF_CALL: Final = (
     "ended_at", "mapping_gateway", "routing_gateway", "caller_in", "callee_in", "caller_out", "callee_out",
     "callee_billing", "forward_prefix", "routing_number", "source_address", "destination_address", "codec", "pdd_ms",
     "hold_time_ms", "hold_time_s", "hangup_source", "end_reason", "sip_code", "q850_cause", "reason_text",
-    "customer_account", "currency", "billed_seconds", "fee", "tax", "rate_group", "rate_prefix", "rate_area",
+    "customer_account", "currency", "billing_base_ms", "billed_seconds", "fee", "tax", "rate_group", "rate_prefix",
+    "rate_area",
 )  # fmt: skip
 _OF_AGENT: Final = {
     "account": "account of the agent of level {level}",
@@ -29,7 +30,9 @@ REPORT: Final[Mapping[str, str | None]] = {
     **dict.fromkeys(_OF_CALL),
     "customer_unit_price": "the customer's billing rate, of a minute or of a cycle, in the currency of its rate group",
     "customer_price_per": "what that is the price of: `minute` or `cycle`",
-    **dict.fromkeys(("vendor_account", "vendor_currency", "vendor_billed_seconds", "cost", "cost_tax")),
+    **dict.fromkeys(
+        ("vendor_account", "vendor_currency", "vendor_billing_base_ms", "vendor_billed_seconds", "cost", "cost_tax")
+    ),
     "vendor_rate_group": "rate group of the vendor's rate",
     "vendor_rate_prefix": None,
     "vendor_unit_price": "the vendor's billing rate",
