@@ -54,6 +54,7 @@ class Stage:
         self.daemon = daemon
         self.address = address
         self._read_lines = 0
+        self._latest: Sequence[Sipp] = ()
 
     def call(self, caller: Caller, prefix: str, vendors: Sequence[Vendor] = ()) -> dict[str, Any]:
         """Play one call to a number that begins with ``prefix`` and return its CDR.
@@ -68,11 +69,21 @@ class Stage:
             running.append(on_stage.enter_context(self.caller(caller, callee, source)))
             for party in reversed(running):
                 party.wait()
+        self._latest = running
         self.expect_nothing_left()
         record = self.record_of(callee)
         assert record["source_address"] == str(source)
         self.expect_clean_log()
         return record
+
+    @contextmanager
+    def explaining(self, record: Mapping[str, Any]) -> Iterator[None]:
+        """Tell what the latest call's CDR and packets were, if an assertion about them fails."""
+        try:
+            yield
+        except AssertionError as error:
+            error.add_note("\n".join((str(record), *(party.report(0) for party in self._latest))))
+            raise
 
     def number(self, prefix: str) -> str:
         """Return a number that no other scenario dials."""

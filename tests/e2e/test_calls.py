@@ -281,7 +281,8 @@ REFUSALS = [
 def test_a_call_is_carried_billed_and_booked_as_its_scenario_says(stage: Stage, scene: Scene) -> None:
     record = stage.call(scene.caller, scene.prefix, scene.vendors)
 
-    check(record, scene.expected)
+    with stage.explaining(record):
+        check(record, scene.expected)
 
 
 def test_a_call_is_charged_for_its_section_and_the_connection(stage: Stage) -> None:

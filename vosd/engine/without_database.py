@@ -79,4 +79,5 @@ class WithoutDatabase:
         await self._overrides.refresh()
         self._overrides.apply_again()
         await self._terms.set_away(False)
+        self._watch.caught_up()
         self._recorder.turn.release()

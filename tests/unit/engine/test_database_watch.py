@@ -154,6 +154,37 @@ async def test_a_database_that_was_merely_away_is_not_compared(switch, server):
     assert not switch.watch._comparison_wanted.is_set()
 
 
+async def test_the_database_is_away_until_the_balances_are_read_again(switch, server):
+    """Until then calls are taken as in the outage: whoever reads ``well`` may rely on the opposite."""
+    states = []
+
+    async def note_used():
+        states.append(switch.watch.report()["state"])
+
+    switch.watch.note_used = note_used
+    server.is_away = True
+    await switch.watch.look()
+    server.is_away = False
+    await switch.watch.look()
+    assert (states, switch.watch.report()["state"]) == (["away"], "well")
+
+
+async def test_a_start_without_the_database_is_away_until_it_has_caught_up(tmp_path, server):
+    switch = Installation(tmp_path / "late", server)
+    server.is_away = True
+    switch.watch.wait()
+    await switch.watch.look()
+    server.is_away = False
+    await switch.watch.begin(ONE)
+    renewals = server.lease._renewals.copy()
+    await switch.watch.look()
+    assert server.lease._renewals != renewals, "the lease is renewed meanwhile"
+    assert switch.watch.report()["state"] == "away"
+    switch.watch.caught_up()
+    assert switch.watch.report()["state"] == "well"
+    switch.journal.close()
+
+
 async def test_a_restore_while_the_switch_was_down_is_noticed_by_the_next_start(tmp_path, switch, server):
     await switch.end_calls(answered_call(1), answered_call(2))
     await switch.watch.look()

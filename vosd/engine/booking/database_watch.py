@@ -92,7 +92,7 @@ class DatabaseWatch(Counting):
         """Called before these balances are read."""
         self._is_away = False
         self._waits = False
-        """Whether the switch has started without the database, which has not answered yet."""
+        """Whether the switch has started without the database and uses what was known last."""
         self._known: DatabaseState | None = None
         self._lost: LeaseHeld | None = None
         self._outage = Outage(Event.DATABASE_AWAY, part="lease")
@@ -121,7 +121,8 @@ class DatabaseWatch(Counting):
             return Condition.LEASE_LOST
         if self._regressed is not None:
             return Condition.REGRESSED
-        return Condition.AWAY if self._outage.goes_on or self._waits else Condition.WELL
+        # It has answered again, but calls are taken as in the outage until the balances are read.
+        return Condition.AWAY if self._outage.goes_on or self._is_away or self._waits else Condition.WELL
 
     def report(self) -> dict[str, object]:
         """Return the part of ``vosd status`` about the database."""
@@ -144,7 +145,7 @@ class DatabaseWatch(Counting):
         earlier = self._memo.read()
         seen = self._known = await self._lease.hold(claimant)
         self._claimant = claimant
-        self._waits, self._lost = False, None
+        self._lost = None
         self._since_s = self._clock.now().wall // 1_000
         if earlier is None or not earlier.complete:
             # More may have been booked than the memo says, and the memo on disk may be older than the last one
@@ -160,6 +161,10 @@ class DatabaseWatch(Counting):
     def wait(self) -> None:
         """Let calls be taken without the lease: the database does not answer at the start, ``begin`` comes later."""
         self._waits = True
+
+    def caught_up(self) -> None:
+        """Go on as with any database: what was known last is replaced by what it has."""
+        self._waits = False
 
     def note_held(self, held: LeaseHeld) -> None:
         """Refuse new calls: another switch runs on the database that has answered at last."""
@@ -189,7 +194,7 @@ class DatabaseWatch(Counting):
 
     async def end(self) -> None:
         """Release the lease, so that another switch need not wait for it to run out."""
-        if self._waits:
+        if self._waits_for_lease:
             return
         assert self._claimant is not None, "begin() comes first"
         try:
@@ -204,7 +209,7 @@ class DatabaseWatch(Counting):
 
     async def look(self) -> None:
         """Renew the lease, and compare the state of the database with the last one."""
-        if self._waits:
+        if self._waits_for_lease:
             return
         assert self._known is not None, "begin() comes first"
         assert self._claimant is not None, "begin() comes first"
@@ -234,6 +239,10 @@ class DatabaseWatch(Counting):
         await self._remember()
 
     # -- inside -------------------------------------------------------------------------------------------------
+
+    @property
+    def _waits_for_lease(self) -> bool:
+        return self._waits and self._claimant is None
 
     async def _come_back(self) -> None:
         """Read what was booked elsewhere during an outage, then end what held during it."""
