@@ -155,7 +155,7 @@ async def test_a_database_that_was_merely_away_is_not_compared(switch, server):
 
 
 async def test_the_database_is_away_until_the_balances_are_read_again(switch, server):
-    """Until then calls are taken as in the outage: whoever reads ``well`` may rely on the opposite."""
+    """Until then calls are taken as in the outage, so ``well`` would be wrong."""
     states = []
 
     async def note_used():
