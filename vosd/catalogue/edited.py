@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Set
 from typing import TypeVar
 
+from vosd.base.parts import give_way
+
 Thing = TypeVar("Thing")
 
 
@@ -18,4 +20,5 @@ def edited(before: Mapping[str, Thing], without: Set[str], things: Mapping[str, 
     for name in without:
         made.pop(name, None)
     made.update(things)
+    give_way()
     return made

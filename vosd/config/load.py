@@ -53,9 +53,10 @@ from vosd.config.keys.routing_plans import RoutingPlanKeys
 from vosd.config.reader.collector import without_collector
 from vosd.config.reader.document import Scalar, Section
 from vosd.config.reader.includes import gather
-from vosd.config.reader.items import LONG_LISTS, DoubtfulError
+from vosd.config.reader.items import DoubtfulError
 from vosd.config.reader.model import Keys
 from vosd.config.reader.reading import items_of, read_section
+from vosd.config.reader.regions import LONG_LISTS
 from vosd.config.reader.renamed import merged
 from vosd.config.reader.templates import check_template_keys, fill_from_template, take_templates
 from vosd.config.reader.texts import DiskTexts, Texts

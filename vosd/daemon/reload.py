@@ -17,6 +17,7 @@ import structlog
 
 from vosd.base.clock import Clock
 from vosd.base.errors import VosError
+from vosd.base.parts import give_way, giving_way
 from vosd.catalogue.losses import Busy, objections
 from vosd.catalogue.problems import ConfigError
 from vosd.config.assembly.number_files import stop_reading
@@ -49,7 +50,7 @@ def _beside_calls() -> Iterator[None]:
     usual_s = sys.getswitchinterval()
     sys.setswitchinterval(_TURN_S)
     try:
-        with without_collector():
+        with without_collector(), giving_way():
             yield
             gc.freeze()
     finally:
@@ -66,6 +67,7 @@ def _free(replaced: list[Loaded]) -> None:
         del loaded, catalogue
     while parts:
         parts.pop()
+        give_way()
 
 
 class UnconfirmedError(VosError):
@@ -125,7 +127,8 @@ class Configuration:
 
     async def _keep(self, replaced: list[Loaded] | None = None) -> None:
         """Tidy up after a load; ``replaced`` is emptied."""
-        await asyncio.to_thread(self._tidy, self.loaded, replaced or [])
+        with giving_way():
+            await asyncio.to_thread(self._tidy, self.loaded, replaced or [])
         self.loaded = replace(self.loaded, texts={})
 
     def _tidy(self, loaded: Loaded, replaced: list[Loaded]) -> None:

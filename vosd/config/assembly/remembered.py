@@ -12,16 +12,8 @@ from vosd.catalogue.source import NO_CHANGE, Change, Definition
 from vosd.config.assembly.inventory import Inventory
 from vosd.config.assembly.sockets import Reach
 from vosd.config.reader.document import Listing, Node, Scalar, Section
-from vosd.config.reader.items import (
-    LONG_LISTS,
-    DoubtfulError,
-    ItemOrigin,
-    Items,
-    KnownItems,
-    Whereabouts,
-    edit_of,
-    is_alone,
-)
+from vosd.config.reader.items import DoubtfulError, ItemOrigin, Items, KnownItems, Whereabouts, is_alone
+from vosd.config.reader.regions import LONG_LISTS, edit_of
 
 _DECIDE_NOTHING: Final = frozenset(
     {

@@ -3,14 +3,16 @@
 Lists are appended, mappings are merged, and the same scalar in two files is an error that names both.
 """
 
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from glob import has_magic
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from vosd.catalogue.problems import Place, ProblemList
 from vosd.config.reader.document import Entry, Listing, Node, Scalar, Section, parse_document, written_in
-from vosd.config.reader.items import LONG_LISTS, DoubtfulError, Items, KnownItems, Laid, Split, matches, parsed, split
+from vosd.config.reader.file_edits import EditedFile, read_file
+from vosd.config.reader.items import DoubtfulError, Items, KnownItems, Laid, matches, parsed
+from vosd.config.reader.regions import LONG_LISTS, Split, split
 from vosd.config.reader.texts import DiskTexts, Texts
 
 FILE_BYTES_MAX: Final = 16 * 1024 * 1024
@@ -126,43 +128,57 @@ class _Gathering:
         if not self._is_new(identity, path, named_at, above):
             return
         content = _read(self._texts, path, named_at, INCLUDE if above else "", self._problems, FILE_BYTES_MAX)
-        text = None if content is None else decoded(content, path, self._problems)
-        if text is None:
+        if content is None:
             return
         found_before = len(self._problems)
-        document = self._parsed(text, str(path))
+        edited = None if self._known is None else self._known.edited(str(path), content)
+        document = self._read(content, path) if edited is None else self._edited(edited, str(path))
         if document is None:
             return
         if not document.entries and len(self._problems) == found_before:
-            self._note_empty(path, text, is_main=not above)
+            self._note_empty(path, content, is_main=not above)
         include = document.entries.pop(INCLUDE, None)
         self._merge(self.whole, document, "")
         for pattern in self._patterns(include):
             for included in self._matches(pattern):
                 self.read(included, pattern.place, (*above, identity))
 
-    def _parsed(self, text: str, file: str) -> Section | None:
+    def _edited(self, edited: EditedFile, file: str) -> Section:
+        assert self._known is not None
+        self.items.files[file] = edited.file
+        regions = zip(edited.file.regions, edited.edits, strict=True)
+        return self._with_items(edited.rest, file, [self._known.lay_edited(file, *each) for each in regions])
+
+    def _read(self, content: bytes, path: Path) -> Section | None:
+        file, text = str(path), decoded(content, path, self._problems)
+        if text is None:
+            return None
         found = split(text)
+        if found is not None:
+            self.items.files[file] = read_file(content, text, found)
         if self._known is None or found is None:
             document = parse_document(text, file, self._environ, self._problems, self._without)
             if document is not None and not self._without:
                 self._note_items(document, file, found)
             return document
-        document = parse_document(found.rest, file, self._environ, self._problems)
-        self._refuse_unsplit(document, found)
-        for region in found.regions:
+        return self._with_items(found.rest, file, [self._known.lay(file, region) for region in found.regions])
+
+    def _with_items(self, rest: str, file: str, lists: Sequence[Laid]) -> Section:
+        """Parse the rest of a file, and of its long lists what is not known."""
+        document = parse_document(rest, file, self._environ, self._problems)
+        self._refuse_unsplit(document, {laid.region.name for laid in lists})
+        for laid in lists:
+            region = laid.region
             entry = None if document is None else document.entries.get(region.name)
             if document is None or entry is None or not entry.is_empty or entry.place.line != region.head_line:
                 raise DoubtfulError
-            laid = self._known.lay(file, region)
             sections = parsed(laid, self._environ, self._problems)
             document.entries[region.name] = Entry(entry.place, Listing(entry.place, [*sections]))
             self.items.add(laid)
         return document
 
-    def _refuse_unsplit(self, document: Section | None, found: Split) -> None:
+    def _refuse_unsplit(self, document: Section | None, split_off: Set[str]) -> None:
         """Refuse a long list that is written in another way than the one that can be split."""
-        split_off = {region.name for region in found.regions}
         entries = {} if document is None else document.entries
         if any(name in entries and not entries[name].is_empty for name in LONG_LISTS if name not in split_off):
             raise DoubtfulError
@@ -182,8 +198,9 @@ class _Gathering:
             else:
                 self.items.add_unknown(name)
 
-    def _note_empty(self, path: Path, text: str, *, is_main: bool) -> None:
+    def _note_empty(self, path: Path, content: bytes, *, is_main: bool) -> None:
         """Report a file without keys: it was probably truncated. An included file may have comments only."""
+        text = content.decode("utf-8-sig")
         if is_main or not text.strip():
             what = "not only comments" if text.strip() else "the file is empty"
             self._problems.error(Place(str(path), 0), "", f"keys and values; {what}")
