@@ -14,9 +14,9 @@ HEADS = {
 }
 ITEM = st.sampled_from(
     [
-        "{id: a1}", "{id: a2}", "{id: a2, name: Ülkü}", "id: a3\n    name: x", "id: a3\n# aside\n    name: y", "id: 4\n",
-        "id: 5\n\n", "id: \x80", "id: a\tb", "{id: a6}\nlimits: {}", "{id: a7}\n---", "id: 8\n-", "id: '\n- x'", "a: &b c",
-        "id: 9\n  - {id: a1}", "", "id: 10\naccounts:\n  - {id: a1}",
+        "{id: a1}", "{id: a2}", "{id: a2, name: Ülkü}", "id: a3\n    name: x", "id: a3\n# aside\n    name: y",
+        "id: 4\n", "id: 5\n\n", "id: \x80", "id: a\tb", "{id: a6}\nlimits: {}", "{id: a7}\n---", "id: 8\n-",
+        "id: '\n- x'", "a: &b c", "id: 9\n  - {id: a1}", "", "id: 10\naccounts:\n  - {id: a1}",
     ]
 )  # fmt: skip
 SOUND_ITEM = st.sampled_from(
