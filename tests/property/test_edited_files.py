@@ -1,11 +1,17 @@
 """A file that is read by how it differs from an earlier one is split as it is when it is read alone."""
 
+from pathlib import Path
+
 from doubles.exploring import examples
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from vosd.catalogue.problems import ProblemList
 from vosd.config.reader.file_edits import edited_file, read_file
+from vosd.config.reader.includes import gather
+from vosd.config.reader.items import Items, KnownItems
 from vosd.config.reader.regions import split
+from vosd.config.reader.texts import DiskTexts
 
 HEADS = {
     "accounts": ["accounts:\n", "accounts: # who pays\n  # a comment\n"],
@@ -111,3 +117,18 @@ def test_another_list_in_the_place_of_an_item_is_not_taken_for_an_item() -> None
     assert edited_file(read, ONE.replace("  - {id: a2}\n", "mapping_gateways:\n  - {id: a2}\n").encode()) is None
     assert edited_file(read, ONE.replace("  - {id: a2}\n", "  - {id: &a a2}\n").encode()) is None
     assert edited_file(read, ONE.encode().replace(b"a2", b"\xff")) is None
+
+
+def test_what_was_split_once_more_is_compared_the_next_time(tmp_path: Path) -> None:
+    def gathered(text: str, known: KnownItems | None) -> Items:
+        file.write_text(text)
+        return gather(file, {}, ProblemList(), DiskTexts(), known).items
+
+    file, known = tmp_path / "vosd.yaml", KnownItems()
+    items = gathered(ONE, None)
+    known.note(items, {name: dict.fromkeys(bodies) for name, bodies in items.bodies.items()})
+    items = gathered(ONE.replace("limits: {}", "limits: {}\nnode: sw2"), known)
+    known.note(items, {name: dict.fromkeys(bodies) for name, bodies in items.bodies.items()})
+    last = ONE.replace("limits: {}", "limits: {}\nnode: sw2").replace("{id: a2}", "{id: a3}")
+    assert known.edited(str(file), last.encode()) is not None
+    assert gathered(last, known).unread["accounts"] == ["{id: a3}"]

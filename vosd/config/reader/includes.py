@@ -143,7 +143,7 @@ class _Gathering:
             for included in self._matches(pattern):
                 self.read(included, pattern.place, (*above, identity))
 
-    def _edited(self, edited: EditedFile, file: str) -> Section:
+    def _edited(self, edited: EditedFile, file: str) -> Section | None:
         assert self._known is not None
         self.items.files[file] = edited.file
         regions = zip(edited.file.regions, edited.edits, strict=True)
@@ -154,16 +154,19 @@ class _Gathering:
         if text is None:
             return None
         found = split(text)
+        if self._known is not None and found is not None:
+            lists = [self._known.lay(file, region) for region in found.regions]
+            found = found._replace(regions=[laid.region for laid in lists])
+            self.items.files[file] = read_file(content, text, found)
+            return self._with_items(found.rest, file, lists)
         if found is not None:
             self.items.files[file] = read_file(content, text, found)
-        if self._known is None or found is None:
-            document = parse_document(text, file, self._environ, self._problems, self._without)
-            if document is not None and not self._without:
-                self._note_items(document, file, found)
-            return document
-        return self._with_items(found.rest, file, [self._known.lay(file, region) for region in found.regions])
+        document = parse_document(text, file, self._environ, self._problems, self._without)
+        if document is not None and not self._without:
+            self._note_items(document, file, found)
+        return document
 
-    def _with_items(self, rest: str, file: str, lists: Sequence[Laid]) -> Section:
+    def _with_items(self, rest: str, file: str, lists: Sequence[Laid]) -> Section | None:
         """Parse the rest of a file, and of its long lists what is not known."""
         document = parse_document(rest, file, self._environ, self._problems)
         self._refuse_unsplit(document, {laid.region.name for laid in lists})
