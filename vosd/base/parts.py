@@ -4,57 +4,35 @@ One call of the interpreter keeps it for as long as it takes, for 100,000 texts 
 wait for it while a thread reads a configuration.
 """
 
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Final, TypeVar
 
 AT_ONCE: Final = 5_000
 """Items that are handled by one call."""
-_WORK_S: Final = 0.001
-_REST_PART: Final = 2.0
-"""How long a thread that gives way rests, as a part of the time that it worked."""
-_REST_S_MAX: Final = 0.01
 
 Item = TypeVar("Item")
 
 
-class _Pace:
-    """When a thread has rested last."""
-
-    def __init__(self) -> None:
-        self._since = time.perf_counter()
-
-    def rest(self) -> None:
-        worked = time.perf_counter() - self._since
-        if worked >= _WORK_S:
-            time.sleep(min(_REST_PART * worked, _REST_S_MAX))
-            self._since = time.perf_counter()
-
-
-_PACE: Final[ContextVar[_Pace | None]] = ContextVar("pace", default=None)
+_REST: Final[ContextVar[Callable[[], None] | None]] = ContextVar("rest", default=None)
 
 
 @contextmanager
-def giving_way() -> Iterator[None]:
-    """Have what is done within this context, also by a thread that it starts, rest where it says ``give_way``.
-
-    A thread that wants the interpreter all the time makes the event loop wait for it at each system call, of which
-    there are some tens in a call.
-    """
-    token = _PACE.set(_Pace())
+def giving_way(rest: Callable[[], None]) -> Iterator[None]:
+    """Have what is done in this context, also by a thread that it starts, call ``rest`` where it says ``give_way``."""
+    token = _REST.set(rest)
     try:
         yield
     finally:
-        _PACE.reset(token)
+        _REST.reset(token)
 
 
 def give_way() -> None:
-    """Leave the interpreter to other threads for a while, if that is wanted here and there was work meanwhile."""
-    pace = _PACE.get()
-    if pace is not None:
-        pace.rest()
+    """Let other threads go first, if that is wanted here: called between two steps of a millisecond or less."""
+    rest = _REST.get()
+    if rest is not None:
+        rest()
 
 
 def freed(items: list[Item]) -> None:

@@ -27,6 +27,7 @@ from vosd.config.load import Loaded
 from vosd.config.reader.collector import without_collector
 from vosd.config.reload import Reloaded, reload
 from vosd.daemon.definitions import report_unread
+from vosd.daemon.pace import Pace
 from vosd.daemon.start import Started
 from vosd.daemon.systemd import Notifier
 from vosd.obs import log
@@ -50,7 +51,7 @@ def _beside_calls() -> Iterator[None]:
     usual_s = sys.getswitchinterval()
     sys.setswitchinterval(_TURN_S)
     try:
-        with without_collector(), giving_way():
+        with without_collector(), giving_way(Pace().rest):
             yield
             gc.freeze()
     finally:
@@ -127,7 +128,7 @@ class Configuration:
 
     async def _keep(self, replaced: list[Loaded] | None = None) -> None:
         """Tidy up after a load; ``replaced`` is emptied."""
-        with giving_way():
+        with giving_way(Pace().rest):
             await asyncio.to_thread(self._tidy, self.loaded, replaced or [])
         self.loaded = replace(self.loaded, texts={})
 
