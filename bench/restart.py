@@ -7,6 +7,7 @@ are written to it between the kill and the start, as an outage leaves them.
 """
 
 import asyncio
+import os
 import sys
 import tempfile
 import time
@@ -71,6 +72,7 @@ def main() -> None:
     """Measure, and print."""
     calls = int(sys.argv[1]) if len(sys.argv) > 1 else 5_000
     backlog = int(sys.argv[2]) if len(sys.argv) > 2 else 0
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # the modules of an installed switch are compiled
     with tempfile.TemporaryDirectory(prefix="vosd-bench-") as scratch:
         place = Path(scratch)
         with on_mariadb(place) as target, vendor(place):

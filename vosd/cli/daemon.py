@@ -36,7 +36,10 @@ RELOAD_S: Final = 600.0
 @pass_invocation
 def run(invocation: Invocation) -> None:
     """Run the switch in the foreground; SIGHUP loads the configuration again, Ctrl-C stops it."""
-    from vosd.daemon.bootstrap import run_switch
+    from vosd.config.reader.collector import without_collector
+
+    with without_collector():  # modules are no garbage: to look through them takes a tenth of their import
+        from vosd.daemon.bootstrap import run_switch
 
     config = invocation.config_path()
     run_switch(config, greet=lambda loaded: _greet(config, loaded))

@@ -83,11 +83,15 @@ class DefinitionWatch:
         self._task: asyncio.Task[None] | None = None
 
     async def begin(self) -> None:
-        """Read what has changed since the configuration was loaded, and watch from now on."""
-        try:
-            await self.look()
-        except StoreUnavailable as error:
-            report_unread(str(error))
+        """Watch from now on; definitions that could not be read with the configuration are read first.
+
+        What has changed since is read a second later, so that the calls of an earlier run do not wait for it.
+        """
+        if self._in_force().unread is not None:
+            try:
+                await self.look()
+            except StoreUnavailable as error:
+                report_unread(str(error))
         self._task = asyncio.create_task(self._run(), name="definitions")
 
     async def end(self) -> None:

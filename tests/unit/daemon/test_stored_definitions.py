@@ -224,3 +224,19 @@ async def test_definitions_that_could_not_be_read_are_tried_again_after_a_while(
     monkeypatch.setattr(watch, "_tried_at", watch._tried_at - RETRY_S)
     await watch.look()
     assert tried == [5, 5]
+
+
+@pytest.mark.parametrize("unread", [None, "away"])
+async def test_a_start_waits_only_for_definitions_that_could_not_be_read(site: Site, unread: str | None) -> None:
+    """What changed since the load is read a second later: calls of an earlier run wait for the listeners."""
+    tried: list[int] = []
+    stored = load(site.file).stored._replace(unread=unread)
+
+    async def reload() -> None:
+        tried.append(site.decks.number)
+
+    watch = DefinitionWatch(site.decks, lambda: stored, reload)
+    site.decks.number = 5
+    await watch.begin()
+    await watch.end()
+    assert tried == ([] if unread is None else [5])

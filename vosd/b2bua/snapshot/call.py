@@ -64,9 +64,9 @@ class JourneySnapshot(JourneyFacts, omit_defaults=True):
         stamps["choice"] = None if journey.choice is None else ChoiceSnapshot.of(journey.choice)
         return portable(cls(**stamps))
 
-    def restored(self, gateways: Gateways) -> Journey:
+    def restored(self, gateways: Gateways, *, is_portable: bool) -> Journey:
         """Return the journey."""
-        snapshot = as_received(self)
+        snapshot = as_received(self) if is_portable else self
         stamps, choice = msgspec.structs.asdict(snapshot), snapshot.choice
         stamps["attempts"], stamps["sip_call_ids_out"] = list(snapshot.attempts), list(snapshot.sip_call_ids_out)
         stamps["choice"] = None if choice is None else choice.restored(gateways)
@@ -202,15 +202,26 @@ class CallPartsSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
             given_up=tuple(given_up),
         )
 
-    def restored(self, board: Switchboard, dialect: CallerDialect, gateways: Gateways, calls: RestoredCalls) -> Call:
-        """Return the call with its legs; ``connect`` restores the requests between them."""
+    def restored(
+        self,
+        board: Switchboard,
+        dialect: CallerDialect,
+        gateways: Gateways,
+        calls: RestoredCalls,
+        *,
+        is_portable: bool,
+    ) -> Call:
+        """Return the call with its legs; ``connect`` restores the requests between them.
+
+        ``is_portable``: arrival and journey have their text as ``base.text.portable`` returns it.
+        """
         restoration = calls.restoration
         call = Call.__new__(Call)
-        call.arrival = as_received(self.arrival)
+        call.arrival = as_received(self.arrival) if is_portable else self.arrival
         call.endpoint = restoration.endpoint
         call.state = self.state
         call.settings = self.settings
-        call.journey = self.journey.restored(gateways)
+        call.journey = self.journey.restored(gateways, is_portable=is_portable)
         call.ending = call.transfer = call.bridge = None
         call._hops, call._asks = self.hops, False
         call._board = board

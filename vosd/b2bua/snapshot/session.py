@@ -1,6 +1,6 @@
 """Session descriptions and caller identities as data."""
 
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -9,8 +9,9 @@ from vosd.sdp.rewrite import Hidden
 from vosd.sip.dialog.snapshot import text_of
 from vosd.sip.wire.compose import encode
 
-_encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder().decode
+_encode: Final = msgspec.msgpack.Encoder().encode
+_decode: Final = msgspec.msgpack.Decoder().decode
+_decode_identity: Final = msgspec.msgpack.Decoder(CallerIdentity).decode
 
 
 class SessionSnapshot(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
@@ -34,12 +35,22 @@ NO_SESSION = SessionSnapshot()
 
 def identity_as_bytes(identity: CallerIdentity) -> bytes:
     """Write down a caller's identity; empty for the commonest. What came from peers need not be UTF-8."""
-    return b"" if identity == PLAIN else _encode(_encoded(msgspec.to_builtins(identity)))
+    if identity == PLAIN:
+        return b""
+    try:
+        return _encode(identity)
+    except UnicodeEncodeError:
+        return _encode(_encoded(msgspec.to_builtins(identity)))
 
 
 def identity_of(raw: bytes) -> CallerIdentity:
     """Return the identity that was written down."""
-    return msgspec.convert(_decoded(_decode(raw)), CallerIdentity) if raw else PLAIN
+    if not raw:
+        return PLAIN
+    try:
+        return _decode_identity(raw)
+    except msgspec.ValidationError:  # its text is bytes: some is not UTF-8, or an earlier version has written it
+        return msgspec.convert(_decoded(_decode(raw)), CallerIdentity)
 
 
 def _encoded(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The garbage collector while a configuration is read."""
+"""The garbage collector while a configuration is read, or the modules of the switch."""
 
 import gc
 from collections.abc import Iterator

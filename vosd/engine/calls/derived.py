@@ -13,7 +13,6 @@ from vosd.b2bua.stamps import Arrival
 from vosd.b2bua.states import CallState
 from vosd.base.clock import Instant
 from vosd.base.session_timer import SessionTimerSettings
-from vosd.base.text import portable
 from vosd.billing.holds import HoldSnapshot
 from vosd.billing.increments import hold_seconds
 from vosd.billing.rater import total_at
@@ -49,6 +48,8 @@ class EstablishedCall:
     def as_saved(self) -> SavedCall:
         """Return the call as it is described otherwise; what can be derived comes from its record and the catalogue.
 
+        Its text is as it was received, not as it is written.
+
         The caller's leg has not sent its 200 yet where this was written before: see ``engine.calls.resumption``.
 
         Raises:
@@ -75,34 +76,30 @@ class EstablishedCall:
             limits=its.limits, routing_number=record.routing_number or "",
         )  # fmt: skip
         parts = CallPartsSnapshot(
-            arrival=portable(
-                Arrival(
-                    record.call_id,
-                    record.caller_in or "",
-                    record.callee_in or "",
-                    record.sip_call_id_in or "",
-                    record.source_address or "",
-                    at,
-                )
+            arrival=Arrival(
+                record.call_id,
+                record.caller_in or "",
+                record.callee_in or "",
+                record.sip_call_id_in or "",
+                record.source_address or "",
+                at,
             ),
             hops=its.hops,
             state=CallState.TALKING,
             settings=self._settings_of_call(),
-            journey=portable(
-                JourneySnapshot(
-                    ringing_at=_instant(record.ringing_at, epoch),
-                    vendor_answered_at=vendor_answered_at,
-                    answered_at=answered_at,
-                    acknowledged_at=_instant_of(its.acknowledged_mono, self._shift_ms, epoch),
-                    progress_at=answered_at if record.pdd_ms is None else at.plus(record.pdd_ms),
-                    codec=its.codec,
-                    invited_at=invited_at,
-                    vendor_invited_at=vendor_invited_at,
-                    destination_address=record.destination_address,
-                    attempts=attempts,
-                    choice=choice,
-                    sip_call_ids_out=() if record.sip_call_id_out is None else (record.sip_call_id_out,),
-                )
+            journey=JourneySnapshot(
+                ringing_at=_instant(record.ringing_at, epoch),
+                vendor_answered_at=vendor_answered_at,
+                answered_at=answered_at,
+                acknowledged_at=_instant_of(its.acknowledged_mono, self._shift_ms, epoch),
+                progress_at=answered_at if record.pdd_ms is None else at.plus(record.pdd_ms),
+                codec=its.codec,
+                invited_at=invited_at,
+                vendor_invited_at=vendor_invited_at,
+                destination_address=record.destination_address,
+                attempts=attempts,
+                choice=choice,
+                sip_call_ids_out=() if record.sip_call_id_out is None else (record.sip_call_id_out,),
             ),
             caller=self._caller(its.caller_timer or mapping.dialect.session_timer, to_caller, answered_at),
             callee=self._callee(
@@ -145,7 +142,7 @@ class EstablishedCall:
             agents=call.agents,
             overdraft_limits=its.overdraft_limits,
         )
-        return SavedCall(parts, portable(request), portable(call.alone))
+        return SavedCall(parts, request, call.alone, is_portable=False)
 
     def _settings_of_call(self) -> CallSettings:
         billing = self._its.dead_call_billing

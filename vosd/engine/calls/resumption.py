@@ -177,10 +177,11 @@ class Resumption:
         """Set the timers of a call; return whether its caller has still to acknowledge our 200."""
         call, hold = live_call.call, live_call.call_request.hold
         caller, callee = call.caller.leg, call.callee
+        counted = [(each.local_tag, each.local_sequence) for each in written.legs]
         for dialog in (None if leg is None else leg.dialog for leg in (caller, callee)):
             if dialog is not None:
-                counted = [each.local_sequence for each in written.legs if each.local_tag == dialog.local_tag]
-                dialog.local_sequence = max([dialog.local_sequence, *counted]) + COUNTED_SINCE
+                known = [sequence for tag, sequence in counted if tag == dialog.local_tag]
+                dialog.local_sequence = max([dialog.local_sequence, *known]) + COUNTED_SINCE
         acknowledged = remains.acknowledged.get(call.arrival.call_id)
         journey = call.journey
         if acknowledged is not None and journey.acknowledged_at is None and journey.answered_at is not None:

@@ -230,6 +230,8 @@ class SavedCall(msgspec.Struct, frozen=True, omit_defaults=True):
     """While a question of its set-up is open."""
     has_moved: bool = True
     """``LiveCall.has_moved``"""
+    is_portable: bool = True
+    """Its text is as ``base.text.portable`` returns it. False, if it is as received, is never written."""
 
     @classmethod
     def of(cls, live_call: LiveCall, services: CallServices, requests: Requests) -> "SavedCall":
@@ -256,16 +258,16 @@ class SavedCall(msgspec.Struct, frozen=True, omit_defaults=True):
         Raises:
             KeyError: a gateway or an account that it needs is not known.
         """
-        described = as_received(self.request)
+        described = as_received(self.request) if self.is_portable else self.request
         request = described.restored(known)
         if request.mapping is None:
             raise ValueError("a call without a mapping gateway")
         arrival = self.parts.arrival
         live_call = LiveCall(services, intake, arrival.call_id, request, services.admission.vendors)
-        live_call.kept = as_received(self.kept)
+        live_call.kept = as_received(self.kept) if self.is_portable else self.kept
         live_call.due_ms, live_call.has_moved = self.due_ms, self.has_moved
         dialect, gateways = request.mapping.dialect, known.called
-        live_call.call = self.parts.restored(live_call, dialect, gateways, calls)
+        live_call.call = self.parts.restored(live_call, dialect, gateways, calls, is_portable=self.is_portable)
         described.occupy(request, services)
         invited_at, hold = live_call.call.journey.invited_at, request.hold
         if invited_at is not None and hold is not None and live_call.call.journey.answered_at is None:

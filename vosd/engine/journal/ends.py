@@ -8,7 +8,9 @@ one that does not fit the file, reads the file.
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from decimal import Decimal
+from itertools import chain
 from pathlib import Path
+from struct import Struct
 from typing import BinaryIO, Final
 from zlib import crc32
 
@@ -22,6 +24,7 @@ from vosd.engine.journal.files import DRAFT, ENDS
 from vosd.engine.journal.frames import Damage, frames_in
 
 ID_BYTES: Final = 16
+_EACH: Final = Struct(f"{ID_BYTES}s")
 _SUM_BYTES: Final = 4
 
 _log = structlog.get_logger()
@@ -51,9 +54,10 @@ class Ends(msgspec.Struct, frozen=True, array_like=True):
     """The same for each call, in the order of ``ids``; read only where some of them are booked since."""
 
     def taken_by(self, calls: Collection[bytes]) -> Mapping[str, Decimal]:
-        """Return what some of these calls take from each account."""
+        """Return what some of these calls take from each account; each is named once."""
         if len(calls) * ID_BYTES == len(self.ids):
             return self.owed
+        calls = set(calls)
         owed: dict[str, Decimal] = {}
         for call, taken in zip(split(self.ids), _decode_each(self.postings), strict=True):
             if call in calls:
@@ -157,8 +161,7 @@ def ends_beside(file: Path) -> Ends | None:
 
 def split(ids: bytes | bytearray) -> Iterator[bytes]:
     """Yield the ids of a row of them."""
-    for place in range(0, len(ids), ID_BYTES):
-        yield bytes(ids[place : place + ID_BYTES])
+    return chain.from_iterable(_EACH.iter_unpack(ids))
 
 
 _decode: Final = msgspec.msgpack.Decoder(Ends).decode

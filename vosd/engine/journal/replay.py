@@ -6,6 +6,8 @@ record, in the next time mark and in the record of its booking. One of them is e
 
 from collections.abc import Iterable
 from decimal import Decimal
+from itertools import groupby, repeat
+from operator import itemgetter
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -48,6 +50,10 @@ UNBOOKED_IN_MEMORY: Final = 5_000
 """Most records of unbooked calls that a start keeps in memory; those behind them stay on disk."""
 UNKNOWN_BYTES_MAX: Final = 1024 * 1024
 """Limit of another version's records that are copied to the new file; a file with more is set aside."""
+
+_CALL: Final = itemgetter(0)
+_SEGMENT: Final = itemgetter(1)
+"""Of an item of ``Remains.on_disk``."""
 
 _log = structlog.get_logger()
 
@@ -215,7 +221,8 @@ class Remains(msgspec.Struct):
             if self.unbooked:
                 self.unbooked.pop(id_text(call), None)
         known = {id_bytes(call_id) for call_id in self.unbooked}
-        self.on_disk.update(dict.fromkeys((call for call in split(ends.ids) if call not in known), number))
+        calls = (call for call in split(ends.ids) if call not in known) if known else split(ends.ids)
+        self.on_disk.update(zip(calls, repeat(number)))
 
     def add_up(self) -> None:
         """Add up what the calls on disk owe, when all segments are read."""
@@ -223,12 +230,12 @@ class Remains(msgspec.Struct):
             self._ends[number] = being_read.whole(0)
         self._being_read.clear()
         left: dict[int, list[bytes]] = {}
-        for call, number in self.on_disk.items():
-            left.setdefault(number, []).append(call)
+        for number, calls_there in groupby(self.on_disk.items(), _SEGMENT):
+            left.setdefault(number, []).extend(map(_CALL, calls_there))
         for number in sorted(left):
             calls = left[number]
             self.left_in[number] = b"".join(calls)
-            for account, amount in self._ends[number].taken_by(set(calls)).items():
+            for account, amount in self._ends[number].taken_by(calls).items():
                 self.owed_on_disk[account] = self.owed_on_disk.get(account, ZERO) + amount
         self._ends.clear()
 

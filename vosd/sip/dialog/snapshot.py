@@ -144,14 +144,15 @@ class DialogSnapshot(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     def restored(self, flows: Flows, answers: Answers | None) -> Dialog:
         """Return the dialog as it stood: its next request has the next number."""
+        local, remote = text_of(self.local), text_of(self.remote)
         return Dialog(
             call_id=text_of(self.call_id),
-            local=text_of(self.local),
-            local_tag=self.local_tag,
-            remote=text_of(self.remote),
-            remote_tag=tag_of(text_of(self.remote)),
+            local=local,
+            local_tag=tag_of(local),
+            remote=remote,
+            remote_tag=tag_of(remote),
             target=text_of(self.target),
-            routes=tuple(map(text_of, self.routes)),
+            routes=tuple(map(text_of, self.routes)) if self.routes else (),
             local_sequence=self.local_sequence,
             remote_sequence=self.remote_sequence,
             peer=self.seen_at.restored(flows),
