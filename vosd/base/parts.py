@@ -4,9 +4,10 @@ One call of the interpreter keeps it for as long as it takes, for 100,000 texts 
 wait for it while a thread reads a configuration.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from itertools import islice
 from typing import Final, TypeVar
 
 AT_ONCE: Final = 5_000
@@ -39,6 +40,29 @@ def freed(items: list[Item]) -> None:
     """Empty a list whose items nothing else uses."""
     while items:
         del items[-AT_ONCE:]
+        give_way()
+
+
+def in_parts(items: Iterable[Item]) -> Iterator[list[Item]]:
+    """Yield all items, some at a time."""
+    rest = iter(items)
+    while part := [*islice(rest, AT_ONCE)]:
+        yield part
+        give_way()
+
+
+def with_replaced(items: Sequence[Item], begin: int, number: int, others: Sequence[Item]) -> list[Item]:
+    """Return a list in which some items are replaced by others."""
+    made: list[Item] = []
+    _append(made, items, 0, begin)
+    made += others
+    _append(made, items, begin + number, len(items))
+    return made
+
+
+def _append(made: list[Item], items: Sequence[Item], begin: int, end: int) -> None:
+    for start in range(begin, end, AT_ONCE):
+        made += items[start : min(start + AT_ONCE, end)]
         give_way()
 
 

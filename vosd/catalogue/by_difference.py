@@ -13,10 +13,11 @@ from dataclasses import replace
 from itertools import chain
 from typing import Any, NamedTuple
 
+from vosd.base.edited import edited
+from vosd.base.parts import in_parts
 from vosd.billing.accounts import Account
 from vosd.catalogue.agents import agents_by_account
 from vosd.catalogue.catalogue import Catalogue, Changes
-from vosd.catalogue.edited import edited
 from vosd.catalogue.exchange import Exchange
 from vosd.catalogue.merge import CHANGING, Merged
 from vosd.catalogue.next_rates import Looked, next_rates
@@ -196,7 +197,7 @@ class _Next:
         before = self._before
         payers = chain(
             (each.account for each in before.routing_gateways.values()),
-            (each.gateway.account for each in before.phones.values()),
+            (each.gateway.account for part in in_parts(before.phones.values()) for each in part),
         )
         if self._other and any(account in self._other for account in payers):
             raise _Whole
@@ -205,14 +206,15 @@ class _Next:
         """Return the mapping gateways whose account has changed."""
         if not self._other:
             return []
-        return [name for name, each in self._before.mapping_gateways.items() if each.account in self._other]
+        parts, other = in_parts(self._before.mapping_gateways.items()), self._other
+        return [name for part in parts for name, each in part if each.account in other]
 
     def _looked_at_accounts(self, accounts: Mapping[str, Account]) -> set[str]:
         """Check the accounts that have changed; return them, and those below them."""
         led = {*self._accounts.changed}
         if self._other:
-            above = self._before.agents.items()
-            led.update(name for name, agents in above if any(each.id in self._other for each in agents))
+            for part in in_parts(self._before.agents.items()):
+                led.update(name for name, agents in part if any(each.id in self._other for each in agents))
         led -= self._accounts.gone
         self._look(
             "accounts",

@@ -84,5 +84,5 @@ def source_of_decks(decks: Sequence[DeckVersion]) -> CatalogueSource:
     source = CatalogueSource(DATABASE)
     for deck in decks:
         origin = DeckOrigin(deck)
-        source.rates.sound[deck.group] = Definition(None, f"rate_groups[{deck.group}]", origin)
+        source.rates.add(deck.group, Definition(None, f"rate_groups[{deck.group}]", origin))
     return source

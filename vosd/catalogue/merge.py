@@ -80,7 +80,7 @@ def _joined(parts: Sequence[tuple[str, Definitions[Thing]]], problems: ProblemLi
             continue
         for name, definition in part.sound.items():
             if not _is_taken(name, definition, whole, defined_by, problems):
-                whole.sound[name] = definition
+                whole.add(name, definition)
                 defined_by[name] = source
         for name, broken in part.broken.items():
             if not _is_taken(name, broken, whole, defined_by, problems):

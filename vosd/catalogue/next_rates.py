@@ -7,10 +7,10 @@ has the prefixes of its buy rates. Which accounts and gateways have a choice doe
 from collections.abc import Mapping, Set
 from typing import NamedTuple
 
+from vosd.base.edited import edited
 from vosd.billing.accounts import Account
 from vosd.billing.ports import Rates
 from vosd.billing.rate_group import RateGroup
-from vosd.catalogue.edited import edited
 from vosd.catalogue.merge import Merged
 from vosd.catalogue.rate_choices import chooser_of
 from vosd.catalogue.rest import Rest

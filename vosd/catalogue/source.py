@@ -98,11 +98,16 @@ class Definitions(Generic[Thing]):
     """What messages call one of them, such as ``account``."""
     name_key: str = "name"
     """The key with its name."""
-    sound: dict[str, Definition[Thing]] = field(default_factory=dict)
+    sound: Mapping[str, Definition[Thing]] = field(default_factory=dict)
     broken: dict[str, Definition[References]] = field(default_factory=dict)
     """Definitions with mistakes that are reported already. A reference to one of them is no further mistake."""
     change: Change | None = None
     """How ``sound`` differs from that of the last catalogue, in any order then; None = they are not compared."""
+
+    def add(self, name: str, definition: Definition[Thing]) -> None:
+        """Add a sound definition to a source that is being read."""
+        assert isinstance(self.sound, dict), "those of a load by difference are complete"
+        self.sound[name] = definition
 
     def in_order(self) -> "Definitions[Thing]":
         """Return the same definitions in the order of the source."""

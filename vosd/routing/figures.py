@@ -5,7 +5,7 @@ process and outlive a reload.
 """
 
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Container
 from decimal import Decimal
 from enum import StrEnum
 from typing import Final, NamedTuple
@@ -119,12 +119,12 @@ class Figures:
     __slots__ = ("_names", "_totals", "_windows")
 
     def __init__(self) -> None:
-        self._names: dict[Scope, Collection[str]] = {}
+        self._names: dict[Scope, Container[str]] = {}
         self._totals: dict[Scope, dict[str, Totals]] = {}
         self._windows: dict[Scope, dict[str, deque[_Minute]]] = {}
         """Of those that had calls: a reload need not look at the others, which may be very many."""
 
-    def adopt(self, scope: Scope, names: Collection[str]) -> None:
+    def adopt(self, scope: Scope, names: Container[str]) -> None:
         """Count these gateways and no others; those that stay keep their figures."""
         known = self._windows.get(scope, {})
         self._names[scope] = names

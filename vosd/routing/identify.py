@@ -4,13 +4,13 @@ A disabled gateway is identified like any other, so that its calls never fall to
 gateway with credentials has proven them is checked elsewhere.
 """
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from typing import Final, NamedTuple
 
 import msgspec
 
+from vosd.base.edited import edited
 from vosd.base.errors import VosError
 from vosd.base.number import for_matching
 from vosd.trunks.dialect import CalleeSource
@@ -94,10 +94,11 @@ class SourceIndex:
     __slots__ = ("_claims", "_masks", "_remembered")
 
     def __init__(self, gateways: Iterable[MappingGateway]) -> None:
-        self._claims: defaultdict[_Network, list[_Claim]] = defaultdict(list)
+        claims: dict[_Network, list[_Claim]] = {}
         for gateway in gateways:
             for pattern in gateway.hosts:
-                self._add(pattern, gateway)
+                _add(claims, pattern, gateway)
+        self._claims: Mapping[_Network, Sequence[_Claim]] = claims
         self._masks = sorted({(network.version, network.prefix_length) for network in self._claims})
         self._remembered: dict[str, tuple[_Claim, ...]] = {}
 
@@ -108,20 +109,18 @@ class SourceIndex:
             SourceConflict: two of its gateways claim the same packets.
         """
         twin = SourceIndex(())
-        twin._claims = self._claims.copy()
         gone, added = {each.name for each in without}, [*added]
-        for network in {_network_of(pattern) for each in without for pattern in each.hosts}:
-            claims = [claim for claim in twin._claims[network] if claim.gateway.name not in gone]
-            if claims:
-                twin._claims[network] = claims
-            else:
-                del twin._claims[network]
         networks = {_network_of(pattern) for each in added for pattern in each.hosts}
-        for network in networks:
-            twin._claims[network] = [*twin._claims[network]]
+        left = {_network_of(pattern) for each in without for pattern in each.hosts}
+        claims = {
+            network: [claim for claim in self._claims.get(network, ()) if claim.gateway.name not in gone]
+            for network in networks | left
+        }
         for gateway in added:
             for pattern in gateway.hosts:
-                twin._add(pattern, gateway)
+                _add(claims, pattern, gateway)
+        claimed = {network: found for network, found in claims.items() if found}
+        twin._claims = edited(self._claims, claims.keys() - claimed.keys(), claimed)
         # A mask that no network has any more finds nothing.
         twin._masks = sorted({*self._masks, *((network.version, network.prefix_length) for network in networks)})
         return twin
@@ -191,20 +190,6 @@ class SourceIndex:
                 taken = claim.prefix_length
         return tuple(found.values())
 
-    def _add(self, pattern: HostPattern, gateway: MappingGateway) -> None:
-        network = _network_of(pattern)
-        claims = self._claims[network]
-        for rival in claims:
-            if rival.port == pattern.port and rival.tech_prefix == gateway.tech_prefix:
-                if rival.gateway.name == gateway.name:
-                    return
-                if rival.gateway.credentials is not None and gateway.credentials is not None:
-                    continue  # both authenticate, so they may share an address, such as that of a NAT
-                claim = _describe(pattern, gateway.tech_prefix)
-                raise SourceConflict(rival.gateway.name, gateway.name, claim)
-        callee_from = gateway.dialect.callee_from
-        claims.append(_Claim(pattern.port, network.prefix_length, gateway.tech_prefix, callee_from, gateway))
-
     def _claims_on(self, host: str) -> tuple[_Claim, ...]:
         """Return the claims on a host, and remember those of a known one."""
         claims = self._remembered.get(host)
@@ -226,6 +211,21 @@ class SourceIndex:
                 found.extend(self._claims.get(_Network(version, prefix_length, base), ()))
         found.sort(key=lambda claim: (claim.port is None, -claim.prefix_length, -len(claim.tech_prefix)))
         return tuple(found)
+
+
+def _add(on: dict[_Network, list[_Claim]], pattern: HostPattern, gateway: MappingGateway) -> None:
+    network = _network_of(pattern)
+    claims = on.setdefault(network, [])
+    for rival in claims:
+        if rival.port == pattern.port and rival.tech_prefix == gateway.tech_prefix:
+            if rival.gateway.name == gateway.name:
+                return
+            if rival.gateway.credentials is not None and gateway.credentials is not None:
+                continue  # both authenticate, so they may share an address, such as that of a NAT
+            claim = _describe(pattern, gateway.tech_prefix)
+            raise SourceConflict(rival.gateway.name, gateway.name, claim)
+    callee_from = gateway.dialect.callee_from
+    claims.append(_Claim(pattern.port, network.prefix_length, gateway.tech_prefix, callee_from, gateway))
 
 
 def _without_prefix(callee: str, tech_prefix: str) -> str | None:

@@ -29,11 +29,15 @@ def written(directory: Path, number: int) -> str:
         f"sip: {{listen: ['udp:127.0.0.1:14079']}}\ndatabase: {{url: 'sqlite+aiosqlite:///{directory}/vosd.db'}}\n"
         f"state_dir: {directory}/var\ncontrol_socket: {directory}/vosd.sock\n"
         'rate_groups:\n  - {name: sell, rates: [{prefix: "44", billing_rate: "0.012"}]}\n'
-        "accounts:\n" + "".join(f"  - {{id: a{each}, rate_group: sell}}\n" for each in numbers) + "mapping_gateways:\n"
-        ""
+        "accounts:\n"
+        + "".join(f"  - {{id: a{each}, rate_group: sell}}\n" for each in numbers)
+        + "mapping_gateways:\n"
         + "".join(
-            f"  - {{name: t{each}, account: a{each}, hosts: 10.0.{each // 256}.{each % 256}}}\n" for each in numbers
+            f"  - {{name: t{each}, account: a{each}, hosts: 10.0.0.{each}, auth: {{username: u{each}, password: x}}}}\n"
+            for each in numbers
         )
+        + "phones:\n"
+        + "".join(f"  - {{number: '{1_000 + each}', account: a0, password: x}}\n" for each in numbers)
     )
 
 

@@ -1,8 +1,11 @@
 """Registrations through the real switch, on virtual time: who may register, reports of changes, expiry."""
 
+from dataclasses import replace
+
 import pytest
 from structlog.testing import capture_logs
 
+from vosd.catalogue.catalogue import Changes
 from vosd.engine.registration.bindings import RegistrantKind
 from vosd.sip.digest.hashing import Algorithm
 from vosd.sip.digest.settings import DigestSettings
@@ -198,6 +201,26 @@ def test_a_reload_removes_users_that_are_no_longer_configured():
         switch.node.registrar.adopt(catalogue(KNOWN, phones=[phone("1001"), phone("1003", enabled=False)]))
     assert news(logs) == [("phone_offline", name, "no longer configured") for name in ("1002", "1003")]
     assert [each.name for each in switch.registrations.listed()] == ["1001"]
+
+
+def test_a_reload_by_difference_removes_trunks_that_are_gone_or_have_another_password():
+    trunks = [mapping_gateway(name, account="acme", credentials=credentials(name, "secret")) for name in "abcd"]
+    first = catalogue([*KNOWN, *trunks], phones=[phone("1001")])
+    switch = Exchange(first)
+    for number, name in enumerate("abcd"):
+        place = HOME._replace(port=HOME.port + number)
+        VirtualPhone(switch.wire, place, Endpoint("192.0.2.1", 5_060), Login(name, "secret")).register()
+    others = [mapping_gateway("b", account="acme", credentials=credentials("b", "other")), trunks[2]]
+    disabled = mapping_gateway("d", account="acme", enabled=False, credentials=credentials("d", "secret"))
+    second = catalogue([*KNOWN, *others, disabled], phones=[phone("1001")])
+    with capture_logs() as logs:
+        switch.swap_catalogue(replace(second, changes=Changes(first.version, frozenset(), frozenset("abd"))))
+    assert sorted(news(logs)) == [
+        ("gateway_unregistered", "a", "no longer configured"),
+        ("gateway_unregistered", "b", "password or user name changed"),
+        ("gateway_unregistered", "d", "no longer configured"),
+    ]
+    assert [each.name for each in switch.registrations.listed()] == ["c"]
 
 
 @pytest.mark.parametrize("proof", [{"password": "other"}, {"credentials": credentials("desk", "secret")}])

@@ -60,7 +60,7 @@ def _read_exchange_rates(document: Section, problems: ProblemList) -> Definition
             problems.error(section.place, label, expected, f"{made.base} to {made.quote}")
             continue
         places[name] = section.place
-        found.sound[name] = Definition(made, label, section)
+        found.add(name, Definition(made, label, section))
     return found
 
 

@@ -7,6 +7,7 @@ the settings of the installation. Where one of these has changed, nothing is rem
 from collections.abc import Mapping, Sequence, Set
 from typing import Any, Final, NamedTuple
 
+from vosd.base.edited import edited
 from vosd.catalogue.reused import Reused
 from vosd.catalogue.source import NO_CHANGE, Change, Definition
 from vosd.config.assembly.inventory import Inventory
@@ -37,7 +38,7 @@ class Known(NamedTuple):
 class Whole(NamedTuple):
     """What the items of a list define, all together."""
 
-    sound: dict[str, Definition[Any]]
+    sound: Mapping[str, Definition[Any]]
     """By name; in the order of the files where ``change`` is None."""
     change: Change | None
     """How they differ from those of the last load; None = they are not compared."""
@@ -166,7 +167,8 @@ class ReadItems:
     def _changed(self, list_name: str, read: dict[str, Definition[Any]]) -> Whole:
         """Return the definitions of the last load with those that were read, and without those that are gone."""
         bodies, sound = self.items.bodies[list_name], self._remembered.whole[list_name].sound
-        edit = edit_of(self._remembered.bodies[list_name], bodies)
+        before_all = self._remembered.bodies[list_name]
+        edit = self.items.edit_since(list_name, before_all) or edit_of(before_all, bodies)
         if len(read) < len(self.items.unread[list_name]):
             raise DoubtfulError
         if not (edit.removed or edit.inserted or read):
@@ -175,10 +177,9 @@ class ReadItems:
         names = [self._name_of(list_name, body) for body in edit.inserted]
         self.gone[list_name] = frozenset(edit.removed).difference(edit.inserted)
         change = Change(read, before, names, lambda: [self._name_of(list_name, body) for body in bodies])
-        sound = sound.copy()
-        for name in change.gone:
-            del sound[name]
-        sound.update(read)
+        if not all(name in sound for name in change.gone):
+            raise DoubtfulError
+        sound = edited(sound, change.gone, read)
         if len(sound) < len(bodies):
             raise DoubtfulError
         return Whole(sound, change)

@@ -93,7 +93,7 @@ def source_of(
     _define(source.rate_groups, objects.rate_groups, lambda each: each.thing.group)
     for name, group in objects.rate_groups.written.items():
         if has_own_rates(group.section):
-            source.rates.sound[name] = group.defines(None)
+            source.rates.add(name, group.defines(None))
 
     def define_items(
         name: str, definitions: Definitions[Made], read: Inventory[Read], make: Callable[[Written[Read]], Made]
@@ -123,7 +123,7 @@ def source_of(
     )
     plans = objects.routing_plans
     for name, written in plans.written.items():
-        source.routing_plans.sound[name] = routing_plan(written, keys.routing, problems)
+        source.routing_plans.add(name, routing_plan(written, keys.routing, problems))
     for name, broken in plans.broken.items():
         source.routing_plans.broken[name] = broken.defines(_references(broken))
     _define(source.number_lists, objects.number_lists, lambda each: number_list(each, problems))
@@ -135,7 +135,7 @@ def source_of(
 
 def _define(definitions: Definitions[Made], read: Inventory[Read], make: Callable[[Written[Read]], Made]) -> None:
     for name, written in read.written.items():
-        definitions.sound[name] = written.defines(make(written))
+        definitions.add(name, written.defines(make(written)))
     for name, broken in read.broken.items():
         definitions.broken[name] = broken.defines(_references(broken))
 

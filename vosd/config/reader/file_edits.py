@@ -7,7 +7,7 @@ All else is the same: what it defines, and where lists begin and end.
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from vosd.base.parts import give_way
+from vosd.base.parts import give_way, with_replaced
 from vosd.config.reader.regions import Edit, Region, Span, Split, are_items
 
 _AT_ONCE: Final = 131_072
@@ -89,7 +89,7 @@ def edited_file(known: ReadFile, content: bytes) -> EditedFile | None:
             return None
         edit, bodies = window.edit, region.bodies
         if edit.removed or edit.inserted:
-            bodies = [*bodies[: edit.begin], *edit.inserted, *bodies[edit.begin + len(edit.removed) :]]
+            bodies = with_replaced(bodies, edit.begin, len(edit.removed), edit.inserted)
         head = begin - (span.begin - span.head)
         rest += (_text(old, at_old, span.head), "\n" * (span.lines + window.lines))
         regions.append(

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
-from vosd.base.parts import freed
+from vosd.base.parts import freed, with_replaced
 from vosd.catalogue.problems import Place, ProblemList
 from vosd.config.reader.document import Listing, Node, Section, parse_item
 from vosd.config.reader.file_edits import EditedFile, ReadFile, edited_file
@@ -41,6 +41,15 @@ class Laid(NamedTuple):
     region: Region
     unread: Sequence[int]
     """Places of those that were not known, in their order."""
+    since: "Since | None" = None
+    """How it differs from the earlier load; None = there it was not."""
+
+
+class Since(NamedTuple):
+    """How the items of a region differ from those of an earlier load."""
+
+    before: list[str]
+    edit: Edit
 
 
 class KnownItems:
@@ -66,7 +75,7 @@ class KnownItems:
         freed(region.bodies)
         bodies = old
         if edit.removed or edit.inserted:
-            bodies = [*old[: edit.begin], *edit.inserted, *old[edit.begin + len(edit.removed) :]]
+            bodies = with_replaced(old, edit.begin, len(edit.removed), edit.inserted)
         return self._laid_again(before, region._replace(bodies=bodies), edit)
 
     def edited(self, file: str, content: bytes) -> EditedFile | None:
@@ -92,7 +101,7 @@ class KnownItems:
             *(index for index, body in enumerate(edit.inserted, edit.begin) if body not in known),
             *(index + moved for index in unknown if index >= behind),
         ]
-        return Laid(before.file, region, unread)
+        return Laid(before.file, region, unread, Since(before.region.bodies, edit))
 
     def note(self, items: "Items", known: Mapping[str, Mapping[str, object]]) -> None:
         """Note what is known now."""
@@ -100,7 +109,8 @@ class KnownItems:
         self._files = items.files
         self._before = {
             (each.file, each.region.name): each._replace(
-                unread=[index for index in each.unread if each.region.bodies[index] not in known[each.region.name]]
+                since=None,
+                unread=[index for index in each.unread if each.region.bodies[index] not in known[each.region.name]],
             )
             for each in items.laid
         }
@@ -132,6 +142,12 @@ class Items:
         self.unread[region.name] += (
             region.bodies if len(laid.unread) == len(region.bodies) else [region.bodies[index] for index in laid.unread]
         )
+
+    def edit_since(self, name: str, before: list[str]) -> Edit | None:
+        """Return how the items of a list differ from ``before``, all those of the earlier load; None = not known."""
+        since = [laid.since for laid in self.laid if laid.region.name == name]
+        first = since[0] if len(since) == 1 else None
+        return first.edit if first is not None and first.before is before else None
 
     def add_unknown(self, name: str) -> None:
         """Note that the texts of the items of a list are not known."""

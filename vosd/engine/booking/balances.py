@@ -107,7 +107,8 @@ class Balances(Counting):
         limited = {name for name in names if accounts[name].spend_limits}
         for name in sorted(limited | self._limited.intersection(names)):
             await self._set_spend_limits(self.credits[name], accounts[name])
-        self._limited = limited if other is None else limited | (self._limited - other)
+        self._limited -= self._limited.difference(limited) if other is None else other
+        self._limited |= limited
 
     def adopt_last_known(self, accounts: Mapping[str, Account], standings: Sequence[LastStanding]) -> None:
         """Give every account the balance that was known last, zero where none is: the database is away.

@@ -85,6 +85,17 @@ ROUTING: Final = "routing"
 MAPPING: Final = "mapping"
 
 
+class _Trunks(Container[str]):
+    """The mapping gateways that are no phones; a set of them would have to be made anew at each reload."""
+
+    def __init__(self, gateways: Container[str], phones: Container[str]) -> None:
+        self._gateways = gateways
+        self._phones = phones
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._gateways and name not in self._phones
+
+
 class Gateways(Counting):
     """Figures of all gateways of one switch, and their rows."""
 
@@ -98,8 +109,8 @@ class Gateways(Counting):
         """Count the gateways of a catalogue; phones have no figures."""
         self._catalogue = catalogue
         self._figures.adopt(Scope.ROUTING, catalogue.routing_gateways)
-        customers = catalogue.mapping_gateways.keys()
-        self._figures.adopt(Scope.MAPPING, customers - _phones(catalogue) if catalogue.phones else customers)
+        customers = catalogue.mapping_gateways
+        self._figures.adopt(Scope.MAPPING, _Trunks(customers, catalogue.phones) if catalogue.phones else customers)
 
     def override(self, catalogue: Catalogue) -> None:
         """Show the gateways of the catalogue in force with other overridden values."""

@@ -6,7 +6,7 @@ calls; of registrations it asks who is registered at an address.
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sized
+from collections.abc import Callable, Iterable, Mapping, Sized
 from typing import Final, NamedTuple, Protocol
 
 import structlog
@@ -93,18 +93,28 @@ class Authenticator(Counting):
         self._proven: OrderedDict[str, _Proof] = OrderedDict()
         """By address, the latest last."""
         self._log_limiter = LogLimiter()
+        self._catalogue = catalogue
         self.adopt(catalogue)
 
     def adopt(self, catalogue: Catalogue) -> None:
         """Apply another catalogue; lock-outs stay, authentications of removed users are forgotten."""
-        self._catalogue = catalogue
+        before, self._catalogue = self._catalogue, catalogue
         self.has_users = catalogue.has_users
         """Whether there are phones, or trunks with credentials."""
-        gone = [host for host, proof in self._proven.items() if not self._is_user(proof)]
-        for host in gone:
+        for host in [host for host, proof in self._doubtful(before) if not self._is_user(proof)]:
             del self._proven[host]
         self._verifier.adopt(catalogue.parameters.digest)
         self._lock_out.settings = catalogue.parameters.lock_out
+
+    def _doubtful(self, before: Catalogue) -> Iterable[tuple[str, _Proof]]:
+        """Return the proofs of users that may not be in the catalogue any more."""
+        changes = self._catalogue.changes
+        if changes is None or changes.since != before.version:
+            return self._proven.items()
+        gateways = [before.mapping_gateways.get(name) for name in changes.mapping_gateways]
+        known = [each.credentials for each in gateways if each is not None and each.credentials is not None]
+        users = {(each.domain, each.username) for each in known}
+        return [item for item in self._proven.items() if (item[1].domain, item[1].username) in users] if users else ()
 
     # -- the door -----------------------------------------------------------------------------------------------
 

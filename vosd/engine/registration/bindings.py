@@ -5,7 +5,7 @@ user is in ``sip.registration.registrar``; writing them to the database is in ``
 """
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Set
 from enum import Enum
 from operator import attrgetter
 from typing import Final, NamedTuple, Protocol
@@ -181,14 +181,13 @@ class Registrations(Counting):
                     kept.append(_moved(binding, place))
             self._change(name, user.kind, tuple(kept), Departure.CONNECTION_LOST)
 
-    def adopt(self, users: Mapping[str, RegistrantKind], changed: Collection[str] = ()) -> None:
+    def remove(self, gone: Iterable[str], changed: Iterable[str]) -> None:
         """Remove users that the configuration no longer has, and those with other credentials."""
-        for name in [name for name, user in self._users.items() if users.get(name) is not user.kind]:
-            self._change(name, self._users[name].kind, (), Departure.REMOVED)
-        for name in changed:
-            user = self._users.get(name)
-            if user is not None:
-                self._change(name, user.kind, (), Departure.OTHER_CREDENTIALS)
+        for names, why in ((gone, Departure.REMOVED), (changed, Departure.OTHER_CREDENTIALS)):
+            for name in names:
+                user = self._users.get(name)
+                if user is not None:
+                    self._change(name, user.kind, (), why)
 
     async def restore(self, users: Mapping[str, RegistrantKind]) -> None:
         """Restore the stored bindings of these users; forget the others.

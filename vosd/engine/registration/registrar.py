@@ -4,7 +4,7 @@ The domain of the address of record is ignored: phones are configured with a nam
 in front of us, and all mean this switch. Its user part must be the authenticated user (RFC 3261 section 10.3, step 4).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Set
 from typing import Final, NamedTuple
 
 from vosd.catalogue.catalogue import Catalogue
@@ -35,8 +35,10 @@ class Registrar(Counting):
     def __init__(self, endpoint: Endpoint, registrations: Registrations) -> None:
         self._endpoint = endpoint
         self._registrations = registrations
-        self._users: Mapping[str, tuple[_User, RegistrantKind]] = {}
+        self._users: dict[str, tuple[_User, RegistrantKind]] = {}
         """By name: the phone's number, or the gateway's name."""
+        self._version = ""
+        """Of the catalogue that they are of."""
 
     def adopt(self, catalogue: Catalogue) -> None:
         """Set the users that may register; bindings of all others are removed.
@@ -44,11 +46,23 @@ class Registrar(Counting):
         So are those of users with other credentials: a thief of the phone, or of its old password, would otherwise
         still receive its calls. A changed realm alone is no other password.
         """
-        before, self._users = self._users, _users_of(catalogue)
-        changed = [
-            name for name, (user, _) in self._users.items() if name in before and not _proves_as(before[name][0], user)
-        ]
-        self._registrations.adopt(self._names(), changed)
+        changes, before = catalogue.changes, self._users
+        by_difference = changes is not None and changes.since == self._version
+        self._version = catalogue.version
+        if changes is not None and by_difference:
+            now = dict(_changed_users(catalogue, changes.mapping_gateways))
+            gone = [name for name in changes.mapping_gateways if name in before and name not in now]
+        else:
+            now = _users_of(catalogue)
+            gone = [name for name, (_, kind) in before.items() if name not in now or now[name][1] is not kind]
+        other = [name for name, (user, _) in now.items() if name in before and not _proves_as(before[name][0], user)]
+        if by_difference:
+            for name in gone:
+                del before[name]
+            before.update(now)
+        else:
+            self._users = now
+        self._registrations.remove(gone, other)
 
     async def restore(self, catalogue: Catalogue) -> None:
         """Restore the registrations of an earlier process.
@@ -56,8 +70,8 @@ class Registrar(Counting):
         Raises:
             StoreUnavailable: the database cannot be reached.
         """
-        self._users = _users_of(catalogue)
-        await self._registrations.restore(self._names())
+        self._users, self._version = _users_of(catalogue), catalogue.version
+        await self._registrations.restore({name: kind for name, (_, kind) in self._users.items()})
 
     def take_register(self, event: RegisterArrived) -> None:
         """Answer a REGISTER.
@@ -85,9 +99,6 @@ class Registrar(Counting):
         outcome = self._registrations.register(event.user, kind, request, event.source, event.at)
         return outcome.status, outcome.headers
 
-    def _names(self) -> dict[str, RegistrantKind]:
-        return {name: kind for name, (_, kind) in self._users.items()}
-
 
 def _proves_as(before: _User, now: _User) -> bool:
     """Return whether a user has the same password as before; added or removed algorithms do not matter."""
@@ -108,6 +119,14 @@ def _users_of(catalogue: Catalogue) -> dict[str, tuple[_User, RegistrantKind]]:
         for username, gateway in catalogue.all_users()
         if gateway.enabled
     }
+
+
+def _changed_users(catalogue: Catalogue, names: Set[str]) -> Iterator[tuple[str, tuple[_User, RegistrantKind]]]:
+    """Yield those of these mapping gateways that may register; no phone and no vendor is among them."""
+    for name in names:
+        gateway = catalogue.mapping_gateways.get(name)
+        if gateway is not None and gateway.enabled and gateway.credentials is not None:
+            yield name, (_User(gateway.credentials.username, gateway), RegistrantKind.GATEWAY)
 
 
 def _kind_of(name: str, catalogue: Catalogue) -> RegistrantKind:

@@ -58,9 +58,9 @@ def source(
     )
     for row, each in enumerate(objects, 1):
         definitions, key = _list_for(made, each)
-        definitions.sound[key] = Definition(each, f"{definitions.kind} {key}", Row(name, row))
+        definitions.add(key, Definition(each, f"{definitions.kind} {key}", Row(name, row)))
     for key, numbers in (number_lists or {}).items():
-        made.number_lists.sound[key] = Definition(numbers, f"number list {key}", settings)
+        made.number_lists.add(key, Definition(numbers, f"number list {key}", settings))
     return made
 
 
