@@ -29,6 +29,20 @@ SOUND_ITEM = st.sampled_from(
     ["{id: a1}", "{id: a2}", "{id: a2, name: Ülkü}", "id: a3\n    name: x", "id: a3\n# aside\n    name: y", "id: 4\n"]
 )
 BETWEEN = st.sampled_from(["", "limits: {}\n", "rate_groups:\n  - {name: ş}\n", "# phones:\n", "\ufeffx: 1\n"])
+STRANGE = st.sampled_from(
+    [
+        "a: &b c\n",
+        "---\n",
+        "  - {id: a9}\n",
+        "- {id: a9}\n",
+        " x\n",
+        "# a\n",
+        "\n",
+        "phones:\n  - {id: p}\n",
+        "a:\tb\n",
+        "-\n",
+    ]
+)
 Lists = list[tuple[str, str, list[str], str]]
 
 
@@ -60,7 +74,13 @@ def files(draw: st.DrawFn) -> list[str]:
             bodies = [*bodies[:first], *draw(st.lists(ITEM, max_size=2)), *bodies[last:]]
             lists[each] = head, indent, bodies, name
         if draw(st.integers(0, 4)) == 0:
-            end = draw(BETWEEN)
+            end = draw(BETWEEN | STRANGE)
+        if draw(st.integers(0, 4)) == 0:
+            begin = draw(st.sampled_from(["", "\ufeff", "node: sw1\n", "node: sw2\n"]) | STRANGE)
+        if draw(st.integers(0, 2)) == 0:
+            each = draw(st.integers(0, len(lists) - 1))
+            _, indent, bodies, name = lists[each]
+            lists[each] = draw(BETWEEN | STRANGE) + draw(st.sampled_from(HEADS[name])), indent, bodies, name
     return editions
 
 
@@ -70,6 +90,9 @@ ONE = "node: sw1\naccounts:\n  - {id: a1}\n  - {id: a2}\nlimits: {}\nphones:\n- 
 @given(files())
 @example([ONE, ONE.replace("a2", "a3").replace("p1", "p3"), ONE.replace("  - {id: a2}\n", "")])
 @example([ONE, ONE.replace("- id: p2\n", "- id: p2")])
+@example(
+    [ONE, ONE.replace("sw1", "sw22\nx: 1"), ONE.replace("limits: {}\n", "limits: {}\nx: 1\n"), f"{ONE}x: 1\n", ONE]
+)
 @settings(max_examples=examples(200, 3_000))
 def test_what_is_found_by_difference_is_what_splitting_finds(editions: list[str]) -> None:
     read = None
@@ -107,6 +130,11 @@ def test_items_that_come_and_go_in_several_lists_are_found_by_difference() -> No
         assert edited is not None, change
         assert edited.rest == split(text).rest
         read = edited.file
+    for now in (text.replace("sw1", "sw2"), text.replace("limits: {}", "limits: {}\ny: 1")):
+        outside = edited_file(read, now.encode())
+        assert outside is not None
+        assert not any(edit.removed or edit.inserted for edit in outside.edits)
+        assert outside.rest == split(now).rest
     both = edited_file(read, ONE.encode())
     assert both is not None
     assert [len(edit.inserted) for edit in both.edits] == [1, 0]

@@ -10,8 +10,9 @@ catalogue is put together as a whole.
 
 from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import replace
-from itertools import chain
-from typing import Any, NamedTuple
+from itertools import chain, compress
+from operator import attrgetter
+from typing import Any, Final, NamedTuple
 
 from vosd.base.edited import edited
 from vosd.base.parts import in_parts
@@ -39,6 +40,8 @@ from vosd.catalogue.users import check_networks, wide_networks
 from vosd.catalogue.versions import version_of
 from vosd.routing.identify import SourceConflict, SourceIndex
 from vosd.trunks.gateways import MappingGateway
+
+_ACCOUNT: Final = attrgetter("account")
 
 
 class _Whole(Exception):  # noqa: N818 - it names the finding
@@ -206,8 +209,10 @@ class _Next:
         """Return the mapping gateways whose account has changed."""
         if not self._other:
             return []
-        parts, other = in_parts(self._before.mapping_gateways.items()), self._other
-        return [name for part in parts for name, each in part if each.account in other]
+        is_other, found = self._other.__contains__, []
+        for part in in_parts(self._before.mapping_gateways.values()):
+            found += [each.name for each in compress(part, map(is_other, map(_ACCOUNT, part)))]
+        return found
 
     def _looked_at_accounts(self, accounts: Mapping[str, Account]) -> set[str]:
         """Check the accounts that have changed; return them, and those below them."""

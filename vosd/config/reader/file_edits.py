@@ -1,22 +1,23 @@
 """Which items of a file have changed since it was read, found by comparing its bytes (ADR 60).
 
-Only what stands between the first and the last byte that differ is decoded and split, for each long list of the file.
-All else is the same: what it defines, and where lists begin and end.
+Only what stands between the first and the last byte that differ is decoded and split, for each long list of the file,
+and what stands between two lists where it has changed. All else is the same, so lists begin and end there as before.
 """
 
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from vosd.base.parts import give_way, with_replaced
-from vosd.config.reader.regions import Edit, Region, Span, Split, are_items
+from vosd.config.reader.regions import Edit, Region, Span, Split, are_items, ends_list, split
 
 _AT_ONCE: Final = 131_072
 """Bytes that are compared or searched by one call."""
 _EDITED_MAX: Final = 262_144
 """Bytes of a list between its first difference and its last one. Where there are more, the file is split in steps."""
 _SOUGHT: Final = 1_024
-"""Bytes behind a list by which its end is found."""
+"""Most bytes of the line behind a list by which its end is found."""
 _MARK: Final = b"\xef\xbb\xbf"
+_NEW_LINE: Final = ord("\n")
 
 
 class ReadFile(NamedTuple):
@@ -74,14 +75,12 @@ def edited_file(known: ReadFile, content: bytes) -> EditedFile | None:
     spans: list[Span] = []
     edits: list[Edit] = []
     for index, (region, span) in enumerate(zip(known.regions, known.spans, strict=True)):
-        begin = at_new + span.begin - at_old
-        if not _is_same(old, at_old, span.begin, content, at_new):
+        begin = _begin(known, index, at_old, content, at_new)
+        if begin is None:
             return None
         size = span.end - span.begin
         same = _equal_at_begin(old, span.begin, content, begin, size)
-        is_last = index + 1 == len(known.regions)
-        next_begin = len(old) if is_last else known.spans[index + 1].begin
-        end = _end(old, span.end, next_begin, content, begin + same, is_whole=same == size, is_last=is_last)
+        end = _end(known, index, content, begin + same)
         if end < begin + 1:
             return None
         window = _SAME if same == size == end - begin else _window(known, index, content, begin, end, same)
@@ -91,7 +90,8 @@ def edited_file(known: ReadFile, content: bytes) -> EditedFile | None:
         if edit.removed or edit.inserted:
             bodies = with_replaced(bodies, edit.begin, len(edit.removed), edit.inserted)
         head = begin - (span.begin - span.head)
-        rest += (_text(old, at_old, span.head), "\n" * (span.lines + window.lines))
+        rest += (_text(content, at_new, head), "\n" * (span.lines + window.lines))
+        lines += content.count(b"\n", at_new, head) - old.count(b"\n", at_old, span.head)
         regions.append(
             region._replace(head_line=region.head_line + lines, first_line=region.first_line + lines, bodies=bodies)
         )
@@ -99,29 +99,78 @@ def edited_file(known: ReadFile, content: bytes) -> EditedFile | None:
         edits.append(edit)
         lines += window.lines
         at_old, at_new = span.end, end
-    if len(old) - at_old != len(content) - at_new or not _is_same(old, at_old, len(old), content, at_new):
+    if not _ends(known, at_old, content, at_new):
         return None
-    rest.append(_text(old, at_old, len(old)))
+    rest.append(_text(content, at_new, len(content)))
     return EditedFile(ReadFile(content, regions, spans), "".join(rest), edits)
+
+
+def _begin(known: ReadFile, index: int, at_old: int, content: bytes, at_new: int) -> int | None:
+    """Return where the items of a region begin that is the next behind a place; None where that is not certain."""
+    old, region, span = known.content, known.regions[index], known.spans[index]
+    if _is_same(old, at_old, span.begin, content, at_new):
+        return at_new + span.begin - at_old
+    line = max(at_old, old.rfind(b"\n", at_old, span.head - 1) + 1)
+    head = old[line : span.begin]
+    found = content.find(head, at_new, at_new + _EDITED_MAX)
+    while found > at_new and content[found - 1] != _NEW_LINE:
+        found = content.find(head, found + 1, at_new + _EDITED_MAX)
+    if found < 0:
+        return None
+    text = _valid(content[at_new : found + len(head)], is_first=not at_new)
+    parts = None if text is None else split(f"{text}x")
+    if text is None or parts is None or not _is_behind(known, index, text):
+        return None
+    is_next = [(each.name, each.indent, each.bodies) for each in parts.regions] == [(region.name, region.indent, ["x"])]
+    return found + len(head) if is_next else None
+
+
+def _ends(known: ReadFile, at_old: int, content: bytes, at_new: int) -> bool:
+    """Return whether no list is behind the last region of old."""
+    old = known.content
+    if len(old) - at_old == len(content) - at_new and _is_same(old, at_old, len(old), content, at_new):
+        return True
+    text = _valid(content[at_new : at_new + _EDITED_MAX + 1], is_first=not at_new)
+    if text is None or len(content) - at_new > _EDITED_MAX or not _is_behind(known, len(known.regions), text):
+        return False
+    parts = split(text)
+    return parts is not None and not parts.regions
+
+
+def _is_behind(known: ReadFile, index: int, text: str) -> bool:
+    """Return whether text stands behind the items of the region before the one of this index."""
+    return index == 0 or ends_list(text, known.regions[index - 1].indent)
+
+
+def _valid(content: bytes, *, is_first: bool) -> str | None:
+    try:
+        return content.decode("utf-8-sig" if is_first else "utf-8")
+    except UnicodeDecodeError:
+        return None
 
 
 def _text(content: bytes, begin: int, end: int) -> str:
     return content[begin:end].decode("utf-8" if begin else "utf-8-sig")
 
 
-def _end(
-    old: bytes, end: int, next_begin: int, content: bytes, same_until: int, *, is_whole: bool, is_last: bool
-) -> int:
-    """Return where a region ends that ended at ``end``; -1 where that is not found. All is compared later."""
-    if is_last:
-        return len(content) - (len(old) - end)
-    behind = old[end : min(next_begin, end + _SOUGHT)]
-    if is_whole and content.startswith(behind, same_until):
+def _end(known: ReadFile, index: int, content: bytes, same_until: int) -> int:
+    """Return where a region ends that is the same until a place; -1 where that is not found. All is compared later."""
+    old, end = known.content, known.spans[index].end
+    if index + 1 == len(known.regions):
+        place = len(content) - (len(old) - end)
+        if place > 0 and _is_same(old, end, len(old), content, place):
+            return place
+    line = old.find(b"\n", end, end + _SOUGHT)
+    behind = old[end : line + 1]
+    if not behind:
+        return -1
+    if content.startswith(behind, same_until):
         return same_until
+    behind = b"\n" + behind
     for begin in range(max(0, same_until - len(behind)), len(content), _AT_ONCE):
         found = content.find(behind, begin, begin + _AT_ONCE + len(behind) - 1)
         if found >= 0:
-            return found
+            return found + 1
         give_way()
     return -1
 

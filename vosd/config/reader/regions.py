@@ -120,6 +120,11 @@ def are_items(text: str, indent: int) -> bool:
     return not any(part in text for part in _WHOLE_ONLY) and after.search(text) is None
 
 
+def ends_list(text: str, indent: int) -> bool:
+    """Return whether the list of a region is over where a line begins with this text."""
+    return (_AFTER_INDENTED_LIST if indent else _AFTER_LIST).match(f"\n{text[:2]}") is not None
+
+
 def edit_of(before: list[str], after: list[str]) -> Edit:
     """Return how a list of items differs from an earlier one."""
     most = min(len(before), len(after))
