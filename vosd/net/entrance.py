@@ -105,19 +105,22 @@ class Entrance:
                 self.receive(peer.flow, data, peer.host, peer.port)
             core.serve()
             return
-        now_s, process, flush, spare, is_waiting = now.mono / 1000, core.process, core.flush, self._spare, False
+        now_s, process, flush, spare = now.mono / 1000, core.process, core.flush, self._spare
+        waiting: set[str] | None = None
         for data, peer in batch:
             host = peer.host
-            if shield.knows(host, now_s):
+            # A source that is looked up for the first message of a batch is known for the next: that one may not
+            # overtake the first, or a 200 comes before its 180 and a CANCEL before its INVITE.
+            if (waiting is None or host not in waiting) and shield.knows(host, now_s):
                 if data[:4] in IN_CALLS:
                     spare += 1 if process(data, peer, now) else -1
                 elif self._judged(data, peer, now_s):
                     process(data, peer, now)
                 flush(now)  # for each: a call's answer must not wait for the set-up of those that were read with it
             elif self.receive(peer.flow, data, host, peer.port):
-                is_waiting = True
+                waiting = {host} if waiting is None else waiting | {host}
         self._spare = min(spare, IDLE_MAX)
-        if is_waiting:
+        if waiting is not None:
             core.serve()
 
     def receive(self, flow: int, data: bytes, host: str, port: int) -> bool:

@@ -82,6 +82,15 @@ def test_those_of_an_unknown_source_are_queued_and_served_after_the_others(stage
     assert stage.said[-4:] == [f"{Rank.UNKNOWN.name} INVITE queued", "180", "sent", "served"]
 
 
+@pytest.mark.parametrize("first", [RINGING, INVITE], ids=["180", "INVITE"])
+def test_no_message_overtakes_an_earlier_one_of_its_source_that_waits(stage, first):
+    """The first of a batch is queued where its source has to be looked up; the others find it known."""
+    stage.now = Instant(stage.now.mono + int(1000 * LOOKUP_VALID_S), 0)
+    said = stage.take(first, ENDED)
+    assert [entry.split()[-1] for entry in said] == ["queued", "queued", "served"]
+    assert stage.take(ENDED) == ["BYE", "sent"]
+
+
 def test_while_something_waits_everything_is_queued(stage):
     stage.is_idle = False
     assert stage.take(INVITE, OPTIONS) == ["CALL INVITE queued", "OTHER OPTIONS queued", "served"]
