@@ -11,6 +11,7 @@ import structlog
 from distribution import WaitingBesideComputing, rank
 from hypothesis import HealthCheck, settings
 from messages import send_fewer
+from statements import compile_once
 
 from vosd.testing.process.mariadb import MariaDb
 
@@ -46,9 +47,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
-    """Leave modules and tests out of what is searched for garbage: they stay until the end."""
+    """Leave modules and tests out of what is searched for garbage: they stay until the end; share compiled SQL."""
     gc.disable()
     found = yield
+    compile_once()
     gc.freeze()
     gc.enable()
     return found
