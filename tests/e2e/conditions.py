@@ -28,8 +28,9 @@ def eventually(
             message = f"within {within_s} s: {said}"
             raise AssertionError(message)
         now = time.monotonic()
-        # At most a third of the time goes into looking, and less in a long wait, which need not end to the millisecond.
-        time.sleep(max(0.02, 2 * (now - began), min(0.1, (now - start) / 20)))
+        # At most an eighth of the time goes into looking: what is waited for needs the processor, too. Less in a long
+        # wait, which need not end to the millisecond.
+        time.sleep(max(0.02, min(1.0, 7 * (now - began)), min(0.1, (now - start) / 20)))
 
 
 async def a_moment() -> None:

@@ -147,7 +147,7 @@ class Stage:
     def expect_nothing_left(self, within_s: float = 3.0) -> None:
         """No call, leg, dialog or hold survives its call; transactions do, for 64·T1."""
         eventually(
-            lambda: not any(self.status()[name] for name in ("calls", "legs", "dialogs", "holds")),
+            lambda: self._is_zero("calls", "legs", "dialogs", "holds"),
             lambda: f"calls, legs, dialogs and holds at zero: {self.status()}",
             within_s=within_s,
             looks=40,
@@ -156,7 +156,7 @@ class Stage:
     def expect_timers_run_out(self) -> None:
         """No transaction or timer survives 64·T1, which is 3.2 s here (RFC 3261 17)."""
         eventually(
-            lambda: not any(self.status()[name] for name in ("transactions", "timers")),
+            lambda: self._is_zero("transactions", "timers"),
             lambda: f"transactions and timers at zero: {self.status()}",
             within_s=30.0,
         )
@@ -176,6 +176,10 @@ class Stage:
             if line.get("level") in {"error", "critical"} or "Traceback" in str(line) or "unstructured" in line
         ]
         assert wrong == []
+
+    def _is_zero(self, *names: str) -> bool:
+        status = self.status()
+        return not any(status[name] for name in names)
 
     def _scenario(self, side: str, name: str, callee: str, at: Endpoint, values: Mapping[str, str]) -> Path:
         given = {
