@@ -1,7 +1,7 @@
 """Definitions that the last load made of the items of long lists, by the text of each (ADR 60).
 
-The text of an item decides what it defines, together with what holds for all items: parameters, presets, templates and
-the settings of the installation. Where one of these has changed, nothing is remembered.
+The text of an item decides what it defines, together with what holds for all items: parameters, presets, templates,
+``sip`` and ``routing``. Where one of these has changed, nothing is remembered.
 """
 
 from collections.abc import Mapping, Sequence, Set
@@ -16,13 +16,8 @@ from vosd.config.reader.document import Listing, Node, Scalar, Section
 from vosd.config.reader.items import DoubtfulError, ItemOrigin, Items, KnownItems, Whereabouts, is_alone
 from vosd.config.reader.regions import LONG_LISTS, edit_of
 
-_DECIDE_NOTHING: Final = frozenset(
-    {
-        *LONG_LISTS, "calendars", "exchange_rates", "number_lists", "number_pools", "period_rates", "rate_groups",
-        "routing_plans",
-    }
-)  # fmt: skip
-"""Parts of the document on which no item of a long list depends before all are put together."""
+_DECIDE: Final = frozenset({"parameters", "preset", "routing", "sip", "templates"})
+"""Parts of the document on which an item of a long list depends before all are put together: defaults, the realm."""
 _TEMPLATES: Final = "templates"
 
 
@@ -203,7 +198,7 @@ class ReadItems:
 
 def context_of(document: Section) -> object:
     """Return what items of long lists depend on, to be compared; unequal to everything where it names files."""
-    values = {name: _value(entry.node) for name, entry in document.entries.items() if name not in _DECIDE_NOTHING}
+    values = {name: _value(entry.node) for name, entry in document.entries.items() if name in _DECIDE}
     templates = document.entries.get(_TEMPLATES)
     return object() if templates is not None and _names_file(templates.node) else values
 
