@@ -5,6 +5,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from doubles.priced_vendors import PricedByTerms
 
 from vosd.base.cause import EndReason
 from vosd.base.clock import Instant
@@ -54,7 +55,7 @@ def of(kind: str) -> pytest.MarkDecorator:
     return pytest.mark.parametrize(("given", "expect"), cases)
 
 
-class VendorsWithCredits:
+class VendorsWithCredits(PricedByTerms):
     """Vendors of a vector: all rated, funded while their credit has something left."""
 
     unregistered = down = resting = blocked = frozenset()

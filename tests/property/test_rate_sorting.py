@@ -1,13 +1,11 @@
 """The order of rates, and the shorter prefix of each, compared with a search among all of them."""
 
-from bisect import bisect_left
-
 from hypothesis import given
 from hypothesis import strategies as st
 
 from vosd.billing.rate_keys import DIGITS, DIGITS_MAX, keys_of
 from vosd.billing.rate_layout import NO_ROW
-from vosd.billing.rate_sorting import equal_to_next, parents_of, sorted_rows, starts_of
+from vosd.billing.rate_sorting import equal_to_next, parents_of, sorted_rows
 
 SHORT = st.text("019", max_size=5)
 LONG = st.text("01", min_size=15, max_size=18)
@@ -35,13 +33,6 @@ def test_rows_are_in_the_order_of_prefix_and_time_and_then_as_they_are_given(row
     begins = [begin for _, begin in rows] if has_windows else None
     order = sorted_rows([first for first, _ in keys], more, begins)
     assert [*order] == sorted(range(len(rows)), key=lambda row: (*keys[row], begins[row] if begins else 0, row))
-
-
-@given(st.lists(SHORT, max_size=60).map(sorted), st.sampled_from([0, 8, 12, 16]))
-def test_a_search_may_begin_where_the_first_bits_of_a_key_say(prefixes, bits):
-    keys = [keys_of(prefix)[0] for prefix in prefixes]
-    expected = [bisect_left(keys, start << 64 - bits) for start in range(1 << bits)]
-    assert starts_of(keys, bits).tolist() == [*expected, len(keys)]
 
 
 def test_equal_keys_are_those_beside_each_other():

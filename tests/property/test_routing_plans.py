@@ -2,6 +2,7 @@
 
 from decimal import Decimal
 
+from doubles.priced_vendors import PricedByTerms
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -60,7 +61,7 @@ RATED = {"44": "0.20", "442": "0.10"}
 BUY = rate_group("buy", *(applied_rate(price, prefix=prefix) for prefix, price in RATED.items()))
 
 
-class Vendors:
+class Vendors(PricedByTerms):
     """Vendors with one price each; those that take their prefixes from rates have those of ``RATED``."""
 
     unregistered = down = resting = frozenset()

@@ -18,23 +18,27 @@ from vosd.billing.rate_layout import (
     ALIGNMENT,
     ALWAYS,
     AS_TEXT,
+    BLOCK,
     COLUMNS,
     FORMAT,
     NO_AMOUNT,
+    ROW_BYTES,
     TERMS,
     Header,
     encode_header,
+    fields_of,
 )
-from vosd.billing.rate_sorting import equal_to_next, parents_of, sorted_rows, starts_of
+from vosd.billing.rate_sorting import equal_to_next, parents_of, sorted_rows
 from vosd.billing.rates import Rate
 from vosd.billing.sections import format_sections
 
 MANTISSA_MAX: Final = 2**63 - 1
 """Largest number of a ``Scaled``."""
 _FILLED: Final = f"%-{DIGITS}s"
-_START_BITS: Final = (16, 12, 8)
 _PAD: Final = HEX_OF_CHARACTER[:32] + b"0" + HEX_OF_CHARACTER[33:]
 """``HEX_OF_CHARACTER`` with the blank, which fills a prefix up, as "no digit"."""
+_LOCKED: Final = 14
+"""Place of ``locked`` in ``TERMS``."""
 
 
 class Note(NamedTuple):
@@ -183,24 +187,17 @@ class RateColumns:
                 prefix = prefix_of(*self._key(row), self._lengths[row])
                 yield Repeated(prefix, self._lines[first], self._lines[row])
 
-    def encoded(self) -> list[bytes]:
+    def encoded(self) -> list[bytes | bytearray]:
         """Return the file in parts, to be written one after the other."""
         order, keys = self._in_order()
         picked = _picker(order)
         more = [self._more_keys.get(row, 0) for row in order] if self._more_keys else []
-        lengths = picked(self._lengths)
-        start_bits = next((bits for bits in _START_BITS if 4 << bits <= len(keys)), 0)
-        columns: dict[str, bytes] = {
+        columns: dict[str, bytes | bytearray] = {
             "keys": array("Q", keys).tobytes(),
-            "starts": starts_of(keys, start_bits).tobytes(),
+            "block_keys": array("Q", keys[::BLOCK]).tobytes(),
             "more_keys": array("Q", more).tobytes(),
-            "lengths": lengths,
-            "prices": picked(self._prices),
-            "places": picked(self._places),
-            "terms": picked(self._terms),
-            "areas": picked(self._named_areas()),
-            "lines": picked(self._lines),
-            "parents": _parents(keys, more, lengths).tobytes(),
+            "rows": self._rows(picked, keys, more),
+            "lines": picked(self._lines).tobytes(),
             "noted": self._where(order, {row for row, note in self._notes.items() if note.problems}),
             "large": self._where(order, {row for row, note in self._notes.items() if note.is_large}),
             "term_table": b"".join(self._term_table),
@@ -211,12 +208,30 @@ class RateColumns:
             end += len(text)
             ends.append(end)
         columns["text_ends"], columns["texts"] = ends.tobytes(), b"".join(texts)
-        return self._whole(columns, start_bits)
+        return self._whole(columns)
 
-    def _whole(self, columns: dict[str, bytes], start_bits: int) -> list[bytes]:
+    def _rows(self, picked: "_Picker", keys: Sequence[int], more: Sequence[int]) -> bytearray:
+        """Return the fields of all rows in the order of the file."""
+        rows = bytearray(ROW_BYTES * len(keys))
+        fields = fields_of(memoryview(rows))
+        for name, column in (
+            ("lengths", self._lengths),
+            ("prices", self._prices),
+            ("places", self._places),
+            ("terms", self._terms),
+            ("areas", self._named_areas()),
+        ):
+            fields[name][:] = picked(column)
+        fields["parents"][:] = _parents(keys, more, fields["lengths"].tobytes())
+        locked = array("B", [TERMS.unpack(record)[_LOCKED] for record in self._term_table])
+        if any(locked):
+            fields["locked"][:] = array("B", map(locked.__getitem__, fields["terms"]))
+        return rows
+
+    def _whole(self, columns: dict[str, bytes | bytearray]) -> list[bytes | bytearray]:
         digest = hashlib.sha256()
         version = hashlib.sha256(b"per cycle" if self._per_cycle else b"per minute")
-        parts: list[bytes] = []
+        parts: list[bytes | bytearray] = []
         places: dict[str, tuple[int, int]] = {}
         offset = 0
         for name in COLUMNS:
@@ -235,7 +250,6 @@ class RateColumns:
             len(self),
             version.hexdigest()[:16],
             self._per_cycle,
-            start_bits,
             sum(note.problems for note in self._notes.values()),
             self._has_windows,
             places,
@@ -287,12 +301,15 @@ class RateColumns:
         return array("I", [position for position, row in enumerate(order) if row in rows] if rows else []).tobytes()
 
 
-def _picker(order: Sequence[int]) -> Callable[["array[int]"], bytes]:
-    """Return what puts a column into an order and returns its bytes."""
+_Picker = Callable[["array[int]"], "array[int]"]
+
+
+def _picker(order: Sequence[int]) -> _Picker:
+    """Return what puts a column into an order."""
     if isinstance(order, range):
-        return array.tobytes
+        return lambda column: column
     pick = itemgetter(*order)
-    return lambda column: array(column.typecode, pick(column)).tobytes()
+    return lambda column: array(column.typecode, pick(column))
 
 
 def _parents(keys: Sequence[int], more: Sequence[int], lengths: bytes) -> "array[int]":

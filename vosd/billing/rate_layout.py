@@ -1,20 +1,21 @@
-"""The layout of a compiled rate file: a header, then columns of fixed width, sorted by prefix (ADR 49).
+"""The layout of a compiled rate file: a header, then columns, sorted by prefix (ADR 49).
 
-A row has at least 34 bytes: its prefix as a number, the row of the next shorter prefix, the price as a scaled integer,
-and numbers of what many rows share: the terms (all but prefix, price and area) and the area. Numbers are in the byte
-order of the machine, for the file is read by the machine that wrote it.
+A row has at least 36 bytes: its prefix as a number, the row of the next shorter prefix, the price as a scaled integer,
+and numbers of what many rows share: the terms (all but prefix, price and area) and the area. What a look-up needs of
+the row that it has found stands together, so that it brings in one piece of memory. Numbers are in the byte order of
+the machine, for the file is read by the machine that wrote it.
 """
 
 import sys
 import zlib
 from struct import Struct
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 import msgspec
 
 from vosd.base.errors import VosError
 
-FORMAT: Final = 5
+FORMAT: Final = 6
 """Changes with the layout, with the rules by which a row is read, and with what is computed of a row."""
 MAGIC: Final = b"vosdrate"
 NO_ROW: Final = 0xFFFF_FFFF
@@ -29,13 +30,8 @@ ALIGNMENT: Final = 8
 COLUMNS: Final[dict[str, Literal["Q", "q", "I", "B"]]] = {
     "keys": "Q",  # the first 16 digits of the prefix
     "more_keys": "Q",  # the others; empty where no prefix has more
-    "starts": "I",  # the first row whose key is not below each beginning of a key, so that a search is short
-    "lengths": "B",  # digits of the prefix
-    "parents": "I",  # the last row of the longest shorter prefix that fits, or NO_ROW
-    "prices": "q",
-    "places": "B",  # decimals of the price
-    "terms": "I",  # position in the table of terms
-    "areas": "I",  # number of a text
+    "block_keys": "Q",  # the first key of every ``BLOCK`` rows, so that a search looks at little memory
+    "rows": "B",  # the fields of each row, ``FIELDS``
     "lines": "I",  # line of the source
     "noted": "I",  # rows that a report names
     "large": "I",  # rows whose price is large
@@ -44,6 +40,32 @@ COLUMNS: Final[dict[str, Literal["Q", "q", "I", "B"]]] = {
     "texts": "B",
 }
 """Name and type of each column."""
+
+BLOCK: Final = 64
+"""Rows of a block; a power of two."""
+
+
+class Field(NamedTuple):
+    """Where a field of a row is."""
+
+    type: Literal["q", "I", "B"]
+    place: int
+    """Its offset in the row, in fields of its type."""
+    per_row: int
+    """How many fields of its type a row has room for."""
+
+
+ROW_BYTES: Final = 24
+FIELDS: Final = {
+    "prices": Field("q", 0, 3),
+    "terms": Field("I", 2, 6),  # position in the table of terms
+    "areas": Field("I", 3, 6),  # number of a text
+    "parents": Field("I", 4, 6),  # the last row of the longest shorter prefix that fits, or NO_ROW
+    "lengths": Field("B", 20, 24),  # digits of the prefix
+    "places": Field("B", 21, 24),  # decimals of the price
+    "locked": Field("B", 22, 24),  # whether the terms lock the prefix
+}
+"""The fields of a row; one byte is unused."""
 
 TERMS: Final = Struct("=qqqqqqIIIIBBBBBB2x")
 """Validity from and to; first price, tax, connection fee, minimum charge; first duration, cycle, numbers of the texts
@@ -66,8 +88,6 @@ class Header(msgspec.Struct, frozen=True):
     version: str
     """Names the content, for bills."""
     per_cycle: bool
-    start_bits: int
-    """Bits of a key by which ``starts`` is indexed."""
     reported: int
     """Problems that the report on rounding has; ``noted`` are their rows."""
     has_windows: bool
@@ -105,3 +125,8 @@ def decode_header(start: bytes | memoryview) -> tuple[Header, int]:
     if header.format != FORMAT or header.byte_order != sys.byteorder or set(header.columns) != set(COLUMNS):
         raise DamagedRateFileError("it is of another version")
     return header, _PREAMBLE.size + size
+
+
+def fields_of(rows: memoryview) -> "dict[str, memoryview[int]]":
+    """Return the fields of all rows, each as a view that has one for each row; what is written there goes into it."""
+    return {name: rows.cast(field.type)[field.place :: field.per_row] for name, field in FIELDS.items()}

@@ -1,9 +1,9 @@
 """The order of rates by prefix, and the nearest shorter prefix of each."""
 
 from array import array
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import chain, compress, count, islice, pairwise, repeat
+from itertools import chain, compress, count, islice, repeat
 from operator import eq, lt, sub
 
 from vosd.billing.rate_layout import NO_ROW
@@ -62,21 +62,3 @@ def parents_of(keys: Sequence[int], lengths: Sequence[int], digits: int) -> "arr
         parents.append(above[-1][1] if above else NO_ROW)
     rows = map(sub, islice(begins, 1, None), begins)
     return array("I", chain.from_iterable(map(repeat, parents, rows)))
-
-
-def starts_of(keys: Sequence[int], bits: int) -> "array[int]":
-    """Return the first row whose key is not below each beginning of a key of so many bits, a multiple of four.
-
-    Behind them stands the number of rows.
-    """
-    starts = [0]
-    for level in range(bits // 4):
-        found: list[int] = []
-        for beginning, (first, end) in enumerate(pairwise([*starts, len(keys)])):
-            if first == end:
-                found += [first] * 16
-            else:
-                shift = 60 - 4 * level
-                found += [bisect_left(keys, (16 * beginning + half) << shift, first, end) for half in range(16)]
-        starts = found
-    return array("I", [*starts, len(keys)])

@@ -1,12 +1,13 @@
 """Vendors for routing: terms, funds, and whether they can be reached now."""
 
-from collections.abc import Container, Mapping
+from collections.abc import Container, Mapping, Sequence
 from decimal import Decimal
 
 import msgspec
 
 from vosd.base.clock import Instant
 from vosd.base.money import EXACT
+from vosd.base.number import for_matching
 from vosd.billing.currencies import Currencies
 from vosd.billing.rates import AppliedRate, Rate
 from vosd.callcontrol.live_state import LiveState
@@ -58,6 +59,23 @@ class LiveVendors:
             return rates.find(callee, wall_ms, caller)
         group = self._catalogue.accounts[gateway.account].rate_group
         return self._catalogue.rate_groups[group].find(callee, wall_ms) if group is not None else None
+
+    def minute_prices(
+        self, gateways: Sequence[RoutingGateway], callee: str, wall_ms: int, caller: str
+    ) -> Sequence[Decimal | None]:
+        """Return the price of a minute by the ``terms`` of each gateway; None = there are none."""
+        choices, accounts, groups = self._choices, self._catalogue.accounts, self._catalogue.rate_groups
+        number = for_matching(callee)
+        found: list[Decimal | None] = []
+        for gateway in gateways:
+            account = gateway.account
+            if account is None or (choices and gateway.name in choices):
+                terms = self.terms(gateway, callee, wall_ms, caller)
+                found.append(None if terms is None else terms.price_per_minute)
+            else:
+                group = accounts[account].rate_group
+                found.append(None if group is None else groups[group].table.price(number, wall_ms))
+        return found
 
     def charges_alike(self, redirected: RouteChoice, wall_ms: int) -> bool:
         """Return whether a number that a vendor redirects to costs what the dialled one does.

@@ -16,7 +16,7 @@ from vosd.base.money import EXACT
 from vosd.routing.capacity import Occupancy
 from vosd.routing.fit import Candidate, Places, rated_alike
 from vosd.routing.plan import IN_TURN, Criterion, RoutingPlan
-from vosd.routing.ports import PriceIn, Vendors, VendorTerms
+from vosd.routing.ports import PriceIn, Vendors
 from vosd.routing.quality_order import blend_ranks, quality_ranks
 from vosd.routing.weights import Share, ShareKey
 
@@ -125,7 +125,7 @@ class Ordering:
         found = [vendors.quality(each.gateway, each.prefix, callee, at, terms.min_attempts) for each in candidates]
         if criterion is Criterion.QUALITY:
             return zip(quality_ranks(found, terms), candidates, strict=True)
-        prices = [self._price(vendors.terms(each.gateway, callee, at.wall, self._caller)) for each in candidates]
+        prices = self._prices(candidates)
         return zip(blend_ranks(found, prices, terms, self._plan.blend), candidates, strict=True)
 
     def _by_cost(
@@ -135,22 +135,22 @@ class Ordering:
         if len(alike) == 1:
             yield from self._sort(candidates, further)
             return
-        ranked = [(self._cost(candidates[places[0]]), places) for places in alike]
+        prices = self._prices([candidates[places[0]] for places in alike])
+        ranked = [(_LAST if price is None else price, places) for price, places in zip(prices, alike, strict=True)]
         ranked.sort(key=_COST_OF)
         for _, equal in groupby(ranked, key=_COST_OF):
             several = [places for _, places in equal]
             places = several[0] if len(several) == 1 else sorted(chain.from_iterable(several))
             yield from self._sort([candidates[place] for place in places], further)
 
-    def _cost(self, candidate: Candidate) -> Decimal:
-        found = self._price(self._vendors.terms(candidate.gateway, self._callee, self._at.wall, self._caller))
-        return _LAST if found is None else found
-
-    def _price(self, terms: VendorTerms | None) -> Decimal | None:
-        """Return the price by which terms are compared; None = there are none, or no exchange rate."""
-        if terms is None:
-            return None
-        return terms.price_per_minute if self._price_in is None else self._price_in(terms)
+    def _prices(self, candidates: Sequence[Candidate]) -> Sequence[Decimal | None]:
+        """Return the prices by which candidates are compared; None = there is none, or no exchange rate."""
+        vendors, callee, wall_ms, price_in = self._vendors, self._callee, self._at.wall, self._price_in
+        gateways = [each.gateway for each in candidates]
+        if price_in is None:
+            return vendors.minute_prices(gateways, callee, wall_ms, self._caller)
+        found = [vendors.terms(each, callee, wall_ms, self._caller) for each in gateways]
+        return [None if terms is None else price_in(terms) for terms in found]
 
     def _rank(self, candidate: Candidate, criterion: Criterion) -> Rank:
         match criterion:

@@ -1,6 +1,6 @@
 """What routing needs to know of vendors beyond their configuration; call control implements it."""
 
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Container, Mapping, Sequence
 from decimal import Decimal
 from typing import Protocol
 
@@ -106,6 +106,15 @@ class Vendors(Protocol):
         """Return what a call of ``caller`` to ``callee`` at ``wall_ms`` (UTC) costs through the gateway.
 
         None = it has no buy rate for that.
+        """
+        ...
+
+    def minute_prices(
+        self, gateways: Sequence[RoutingGateway], callee: str, wall_ms: int, caller: str
+    ) -> Sequence[Decimal | None]:
+        """Return the price of a minute by the ``terms`` of each gateway, without finding all of the terms.
+
+        The price is that after the first period, in the vendor's currency; None = there are no terms.
         """
         ...
 

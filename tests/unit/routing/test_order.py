@@ -2,6 +2,8 @@
 
 from decimal import Decimal
 
+from doubles.priced_vendors import PricedByTerms
+
 from vosd.base.clock import Instant
 from vosd.routing.capacity import Occupancy
 from vosd.routing.order import Ordering
@@ -16,7 +18,7 @@ NOW = Instant(60_000, 1_790_000_000_000)
 KEY = ShareKey("", "*", 1)
 
 
-class Vendors:
+class Vendors(PricedByTerms):
     """Prices and answered calls of a hundred by gateway, and whose turn it is."""
 
     blocked = frozenset()

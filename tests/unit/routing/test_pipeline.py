@@ -1,5 +1,7 @@
 """Which gateways may be tried, and what each of the others was left out for."""
 
+from doubles.priced_vendors import PricedByTerms
+
 from vosd.base.cause import EndReason
 from vosd.base.clock import Instant
 from vosd.base.credentials import Login
@@ -22,7 +24,7 @@ TERMS = applied_rate("0.30")
 HALF_ANSWERED = QualityFigures(attempts=8, answered=4)
 
 
-class Vendors:
+class Vendors(PricedByTerms):
     """Which vendors have no buy rate, funds, address or registration, and which are down or fail, by name."""
 
     def __init__(self, unrated=(), unfunded=(), lost=(), unregistered=(), down=(), failing=()):

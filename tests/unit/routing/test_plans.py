@@ -3,6 +3,7 @@
 from decimal import Decimal
 
 import pytest
+from doubles.priced_vendors import PricedByTerms
 
 from vosd.base.cause import EndReason
 from vosd.base.clock import Instant
@@ -24,7 +25,7 @@ NOON = 1_790_000_000_000
 HOUR = 3_600_000
 
 
-class Vendors:
+class Vendors(PricedByTerms):
     """Vendors that are all well, with a price for each; ``None`` = no buy rate."""
 
     unregistered = down = resting = frozenset()

@@ -53,7 +53,7 @@ class RateStore:
         except (OSError, ValueError, DamagedRateFileError):  # ValueError: the file is empty
             return None
 
-    def write(self, name: str, parts: Iterable[bytes]) -> None:
+    def write(self, name: str, parts: Iterable[bytes | bytearray]) -> None:
         """Write a file, readable for its owner alone; it exists as a whole or not at all.
 
         Raises:

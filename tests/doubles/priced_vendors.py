@@ -1,0 +1,20 @@
+"""Prices of vendors that are doubles: those of the terms that they give."""
+
+from collections.abc import Sequence
+from decimal import Decimal
+
+from vosd.routing.ports import VendorTerms
+from vosd.trunks.gateways import RoutingGateway
+
+
+class PricedByTerms:
+    """The part of ``routing.ports.Vendors`` that follows from ``terms``."""
+
+    def terms(self, gateway: RoutingGateway, callee: str, wall_ms: int, caller: str) -> VendorTerms | None:
+        raise NotImplementedError
+
+    def minute_prices(
+        self, gateways: Sequence[RoutingGateway], callee: str, wall_ms: int, caller: str
+    ) -> Sequence[Decimal | None]:
+        found = [self.terms(gateway, callee, wall_ms, caller) for gateway in gateways]
+        return [None if terms is None else terms.price_per_minute for terms in found]
