@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Final, NamedTuple
 
+from vosd.base.parts import give_way
 from vosd.billing.account_rates import AccountRounding, FreeTimeScope
 from vosd.billing.accounts import Account, AccountType
 from vosd.billing.currencies import Currencies, rates_for
@@ -65,6 +66,7 @@ class RateChooser:
         """Return the rates of those accounts that not one rate group prices alone, by id."""
         found: dict[str, Rates] = {}
         for account in accounts:
+            give_way()
             choice = self._choice(account, is_vendor=account.type is AccountType.CLEARING)
             if choice is not None:
                 found[account.id] = choice
@@ -86,6 +88,7 @@ class RateChooser:
         """
         found: dict[str, Rates] = {}
         for trunk in trunks:
+            give_way()
             account = accounts.get(trunk.account or "")
             if account is None:
                 continue

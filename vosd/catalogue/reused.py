@@ -10,6 +10,7 @@ from dataclasses import replace
 from operator import is_
 from typing import Final, NamedTuple
 
+from vosd.base.parts import give_way
 from vosd.billing.accounts import Account
 from vosd.catalogue.catalogue import Catalogue
 from vosd.catalogue.merge import CHANGING, Merged
@@ -131,6 +132,7 @@ class Reused:
         for name, thing in things.items():
             found = before.get(name)
             now[name] = found if found is not None and found[0] is thing else (thing, _digest(name, thing))
+            give_way()
         made = _Digests(now, sum(number for _, number in now.values()))
         self._renewals.append(lambda: self._digests.__setitem__(kind, made))
         return str(made)

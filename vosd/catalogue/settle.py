@@ -9,6 +9,7 @@ from typing import TypeVar
 
 import msgspec
 
+from vosd.base.parts import give_way
 from vosd.billing.accounts import Account, AccountType
 from vosd.catalogue.exchange import Exchange
 from vosd.catalogue.merge import Merged
@@ -41,6 +42,7 @@ def each_of(
         found[name] = look(definition)
         if len(problems) > before:
             warned.add(name)
+        give_way()
     return found
 
 
