@@ -35,6 +35,12 @@ def family_cpu_of(pid: int) -> Cpu:
     return Cpu(sum(part.user for part in parts), sum(part.system for part in parts))
 
 
+def proportional_bytes(pid: int) -> int:
+    """Return the resident memory of the process, its part of what it shares with others: parts of all are a sum."""
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("Pss:")) * 1024
+
+
 def resident_bytes(pid: int) -> int:
     """Return the resident memory of the process."""
     pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])

@@ -1,7 +1,8 @@
 """``python -m bench.rate_groups``: the starts of a switch with very many rates, 30 million in 300 files.
 
 First nothing is compiled, then everything is, then one file has changed. Counted are seconds until the switch
-answers, processor time, and memory of the switch with all processes that compile for it.
+answers, processor time, and memory of the switch with all processes that compile for it: what is resident, ten times a
+second, where a page that several of them use, of a mapped file or of the program, counts once (``Pss``).
 """
 
 import argparse
@@ -14,7 +15,7 @@ from threading import Event, Thread
 
 from vosd.testing.process.daemon import Daemon
 
-from .process import resident_bytes
+from .process import proportional_bytes, resident_bytes
 from .rates import CONSOLE, START_SECONDS, _judge, _timed
 from .targets import configuration
 
@@ -95,7 +96,7 @@ class Memory:
 
     def __init__(self, daemon: Daemon) -> None:
         self.most = 0
-        """Bytes of all together, mapped files included."""
+        """Bytes of all together, mapped files included; what they share counts once."""
         self._daemon = daemon
         self._is_over = Event()
         self._thread = Thread(target=self._watch)
@@ -111,7 +112,7 @@ class Memory:
     def _watch(self) -> None:
         while not self._is_over.wait(0.1):
             if self._daemon.running:
-                self.most = max(self.most, sum(map(_resident, _family(self._daemon.pid))))
+                self.most = max(self.most, sum(map(_memory, _family(self._daemon.pid))))
 
 
 def _family(pid: int) -> list[int]:
@@ -123,9 +124,9 @@ def _family(pid: int) -> list[int]:
     return found
 
 
-def _resident(pid: int) -> int:
-    with suppress(OSError):  # it has ended
-        return resident_bytes(pid)
+def _memory(pid: int) -> int:
+    with suppress(OSError, StopIteration):  # it has ended
+        return proportional_bytes(pid)
     return 0
 
 

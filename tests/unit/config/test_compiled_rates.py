@@ -1,5 +1,6 @@
 """Compiled rate files: kept by content, compiled by processes of their own, never trusted when damaged."""
 
+import gc
 import os
 import subprocess
 from decimal import Decimal
@@ -15,7 +16,7 @@ from vosd.billing.rate_file import RateFile
 from vosd.billing.rates import Rate
 from vosd.catalogue.losses import Busy, objections
 from vosd.catalogue.problems import ConfigError
-from vosd.config.assembly import rate_compilers, rate_orders
+from vosd.config.assembly import rate_compiler, rate_compilers, rate_orders
 from vosd.config.assembly.rate_compilers import CompilerProcesses
 from vosd.config.assembly.rate_store import KEPT_S, RateStore
 from vosd.config.assembly.rate_tables import StoredTables, tables_for_reader, tables_of_reload, tables_of_switch
@@ -98,6 +99,20 @@ def test_the_first_load_compiles_and_the_next_one_finds_the_files(deck, started,
     again = deck.load()
     assert (started, again.catalogue.version) == ([], first.catalogue.version)
     assert isinstance(again.catalogue.rate_groups["buy"].table, RateFile)
+
+
+def test_a_process_that_compiles_keeps_nothing_of_a_file_behind_it(deck, monkeypatch):
+    """One process compiles both files; what it held of the first is gone before it has the second."""
+    counts, carry_out = deck.site.directory / "counts", rate_compiler.carry_out
+
+    def counted(task, progress):
+        with counts.open("a") as file:
+            file.write(f"{sum(isinstance(each, RateColumns) for each in gc.get_objects())} ")
+        return carry_out(task, progress)
+
+    monkeypatch.setattr(rate_compiler, "carry_out", counted)
+    deck.load()
+    assert counts.read_text() == "0 0 "
 
 
 def test_only_a_changed_group_is_compiled(deck, started):

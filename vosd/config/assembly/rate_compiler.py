@@ -4,6 +4,7 @@ Each line of its standard input is a ``Task``, each line of its standard output 
 does, and it is killed when the process that started it ends.
 """
 
+import gc
 import hashlib
 import sys
 import time
@@ -94,11 +95,13 @@ def _serve() -> None:
                 say(Report(rows, is_finished=False))
 
         say(carry_out(decode(line), progress))
+        gc.collect()  # what stays of a task: its objects refer to each other
 
 
 def main() -> None:
     """Carry out tasks at the niceness that is the argument, until the input ends."""
     live_as_long_as_the_switch()
     give_way(int(sys.argv[1]))
+    gc.freeze()  # modules are no garbage
     with without_collector():
         _serve()

@@ -25,6 +25,8 @@ from vosd.config.reader.includes import read_bytes
 
 NICENESS: Final = 10
 """Of the process that compiles beside calls."""
+_COMPILERS_MAX: Final = 8
+"""Processes that compile at a time: each takes 50 MiB and some 220 bytes for each rate of its file."""
 
 
 def _silent(_finished: int, _files: int, _rows: int) -> None:
@@ -187,14 +189,19 @@ def _digest(path: Path) -> str | None:
         return None
 
 
+def _compilers() -> int:
+    """Return how many processes compile at a time where all processors may be used."""
+    return min(os.cpu_count() or 1, _COMPILERS_MAX)
+
+
 def sweep(state_dir: Path, in_use: Mapping[str, Compiled]) -> None:
     """Remove compiled files of a switch that none of the tables in use needs."""
     RateStore(state_dir / DIRECTORY).sweep({each.name for each in in_use.values()})
 
 
 def tables_of_switch(state_dir: Path) -> StoredTables:
-    """Return the tables for the start of a switch: all processors compile, and it starts without room on the disk."""
-    return StoredTables(RateStore(state_dir / DIRECTORY), workers=os.cpu_count() or 1, does_without_disk=True)
+    """Return the tables for the start of a switch: many processors compile, and it starts without room on the disk."""
+    return StoredTables(RateStore(state_dir / DIRECTORY), workers=_compilers(), does_without_disk=True)
 
 
 def tables_of_reload(state_dir: Path, in_use: Mapping[str, Compiled]) -> StoredTables:
@@ -204,6 +211,6 @@ def tables_of_reload(state_dir: Path, in_use: Mapping[str, Compiled]) -> StoredT
 
 def tables_for_reader(state_dir: Path, progress: Progress) -> StoredTables:
     """Return the tables for a command: it adds compiled files only to a directory of its own user."""
-    workers = os.cpu_count() or 1 if is_own(state_dir) else 0
+    workers = _compilers() if is_own(state_dir) else 0
     store = RateStore(state_dir / DIRECTORY)
     return StoredTables(store, workers=workers, does_without_disk=True, progress=progress)
