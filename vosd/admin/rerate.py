@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 from vosd.admin.price_differences import CallName, PriceDifferences, total_of
 from vosd.base.money import EXACT
 from vosd.billing.rate_group import RateGroup
-from vosd.billing.rater import itemise, rate_call
+from vosd.billing.rater import charged_by, itemise, rate_call
 from vosd.billing.rates import AppliedRate, for_unanswered
 from vosd.callcontrol.admission import FREE_NUMBER
 from vosd.callcontrol.rates_again import RatesAgain
@@ -121,7 +121,7 @@ class Rerating:
                 steps.append(f'"{role}":{text}')
             else:
                 charge = rate_call(rate, duration_ms)
-            prefix = rate.rate.prefix
+            prefix = charged_by(rate, duration_ms).rate.prefix
             if charge.fee == fee and charge.tax == tax:
                 differences.same(account, role, currency, prefix, total_of(charge))
                 return

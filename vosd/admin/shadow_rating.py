@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 from vosd.admin.foreign_calls import BadRowError, ForeignCall
 from vosd.admin.price_differences import CallName, PriceDifferences, total_of
 from vosd.base.money import EXACT, ZERO
-from vosd.billing.rater import Charge, rate_call
+from vosd.billing.rater import Charge, charged_by, rate_call
 from vosd.billing.rates import AppliedRate
 from vosd.callcontrol.rates_again import RatesAgain
 from vosd.catalogue.catalogue import Catalogue
@@ -82,6 +82,7 @@ class ShadowRating:
             currency = "" if known is None else known.currency
             self.differences.other(account, self._role, currency, "", call.price or ZERO, None, _name(line, call))
             return RatedRow(line, call, account, None, None, None)
+        rate = charged_by(rate, call.duration_ms)
         charge = rate_call(rate, call.duration_ms)
         ours = total_of(charge) if self._includes_tax or not self._compares else charge.fee
         theirs = call.price

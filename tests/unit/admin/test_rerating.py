@@ -81,6 +81,13 @@ def test_a_changed_rate_shows_in_its_calls_and_in_no_others(tmp_path, calls: lis
     assert rerating.steps_differ > 0  # the version of the group is another one, also where the charge is the same
 
 
+def test_a_difference_is_of_the_prefix_that_prices_the_call_now(tmp_path, calls: list[PastCall]) -> None:
+    cheaper_if_long = 'billing_rate: "0.001", first_rate: "0.03"'
+    text = CONFIGURATION.replace('billing_rate: "0.01", first_rate: "0.2"', cheaper_if_long)
+    document = rerated(calls, catalogue_of(tmp_path, text), account="cheapest").to_json(10)
+    assert [row["prefix"] for row in document["prefixes"]] == ["442"]
+
+
 def test_other_rates_of_one_account_concern_its_calls_alone(catalogue: Catalogue, calls: list[PastCall]) -> None:
     cheaper = catalogue.rate_groups["private"]
     document = rerated(calls, catalogue, account="seconds", instead=cheaper).to_json(10)

@@ -1,5 +1,6 @@
 """Call record files of other switches: how they are read, and what their calls cost by our rates."""
 
+import csv
 import gzip
 import json
 from decimal import Decimal
@@ -288,3 +289,15 @@ acme,447900123,2026-10-01T10:30:01Z,61,0.55
     (row,) = found["accounts"]
     assert (row["account"], row["currency"], row["calls"], row["differ"]) == ("acme", "EUR", 3, 1)
     assert (row["before"], row["after"]) == ("1.59", "1.53")
+
+
+def test_a_row_names_the_rates_that_priced_it(site: Site) -> None:
+    private = '{name: private, rates: [{prefix: "442", billing_rate: "0", first_rate: "1.00", first_duration: 60}]}'
+    changed = CONFIGURATION.replace("rate_group: sell", "rate_group: sell, private_rate_group: private")
+    site.write("vosd.yaml", changed.replace("rate_groups:", f"rate_groups:\n  - {private}"))
+    text = "Customer,Called,Begin,Seconds,Charge\nacme,442012345,2026-10-01T10:00:00Z,{},9\n"
+    for seconds, *priced in ((60, "sell", "4420", "0.30"), (600, "private", "442", "1.00")):
+        (row,) = csv.DictReader(site.verb("--csv", text=text.format(seconds)).stdout.splitlines())
+        assert [row["rate_group"], row["rate_prefix"], row["fee"]] == priced
+        (prefix,) = site.answer(text=text.format(seconds))["prefixes"]
+        assert prefix["prefix"] == priced[1]

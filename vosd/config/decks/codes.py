@@ -9,7 +9,8 @@ from vosd.config.reader.fields import ExpectedError
 
 RANGE_MAX: Final = 10_000
 """Most prefixes of one range."""
-_SEPARATORS: Final = re.compile(r"[;,\s]+")
+_SEPARATORS: Final = re.compile(r"\s*[;,\n][;,\s]*")
+_BLANK_INSIDE: Final = re.compile(r"\d\s+\d")
 _CODE: Final = re.compile(r"\d+\Z", re.ASCII)
 _EXPECTED: Final = f"codes of up to {DIGITS_MAX} digits and ranges of them, such as 7000-7009;7011, or * for any number"
 
@@ -36,6 +37,8 @@ def prefixes_of(text: str, ahead: str = "") -> list[str]:
 def _codes(part: str) -> list[str]:
     first, dash, last = part.partition("-")
     if not dash:
+        if _BLANK_INSIDE.search(part):  # 1 264 may be 1264, or 1 and 264
+            raise ExpectedError("codes without a blank inside, and ; between several, such as 7000-7009;7011")
         if part and not _CODE.match(part):
             raise ExpectedError(_EXPECTED)
         return [part]
