@@ -9,7 +9,6 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from vosd.catalogue.problems import ConfigError
-from vosd.config.decks.codes import prefixes_of
 from vosd.config.decks.conversion import BAD_ROWS_NAMED, HEADER, SheetReader
 from vosd.config.decks.instants import instant_reader
 from vosd.config.decks.sheet_map import SheetMapKeys, read_map
@@ -282,34 +281,6 @@ def test_dates_are_read_in_their_zone(text, date_format, zone, read):
 def test_a_date_that_could_mean_another_is_refused(text, date_format, zone):
     with pytest.raises(ExpectedError):
         instant_reader(date_format, zone)(text)
-
-
-@pytest.mark.parametrize(
-    ("text", "ahead", "found"),
-    [
-        ("44", "", ["44"]),
-        ("*", "", ["*"]),
-        ("7000-7003;7011", "", ["7000", "7001", "7002", "7003", "7011"]),
-        ("098-101", "44", ["44098", "44099", "44100", "44101"]),
-        ("1, 2 ;\n3", "7", ["71", "72", "73"]),
-        ("57\n58", "", ["57", "58"]),
-        ("20 - 22", "", ["20", "21", "22"]),
-        ("", "44", ["44"]),
-    ],
-)
-def test_codes_and_ranges(text, ahead, found):
-    assert prefixes_of(text, ahead) == found
-
-
-@pytest.mark.parametrize(("text", "ahead"), [("1 264", ""), ("20 7;8", "44"), ("44\u00a020", "")])
-def test_a_blank_may_be_inside_a_code_or_between_two(text, ahead):
-    with pytest.raises(ExpectedError, match="without a blank inside"):
-        prefixes_of(text, ahead)
-
-
-def test_ranges_are_bounded():
-    with pytest.raises(ExpectedError, match="at most"):
-        prefixes_of("10000-99999")
 
 
 def test_any_number_of_lines_is_sorted_in_parts():

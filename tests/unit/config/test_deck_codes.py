@@ -1,0 +1,34 @@
+"""The cells of a sheet that have codes: lists, ranges, and what is refused because it may mean two things."""
+
+import pytest
+
+from vosd.config.decks.codes import prefixes_of
+from vosd.config.reader.fields import ExpectedError
+
+
+@pytest.mark.parametrize(
+    ("text", "ahead", "found"),
+    [
+        ("44", "", ["44"]),
+        ("*", "", ["*"]),
+        ("7000-7003;7011", "", ["7000", "7001", "7002", "7003", "7011"]),
+        ("098-101", "44", ["44098", "44099", "44100", "44101"]),
+        ("1, 2 ;\n3", "7", ["71", "72", "73"]),
+        ("57\n58", "", ["57", "58"]),
+        ("20 - 22", "", ["20", "21", "22"]),
+        ("", "44", ["44"]),
+    ],
+)
+def test_codes_and_ranges(text, ahead, found):
+    assert prefixes_of(text, ahead) == found
+
+
+@pytest.mark.parametrize(("text", "ahead"), [("1 264", ""), ("20 7;8", "44"), ("44\u00a020", "")])
+def test_a_blank_may_be_inside_a_code_or_between_two(text, ahead):
+    with pytest.raises(ExpectedError, match="without a blank inside"):
+        prefixes_of(text, ahead)
+
+
+def test_ranges_are_bounded():
+    with pytest.raises(ExpectedError, match="at most"):
+        prefixes_of("10000-99999")
