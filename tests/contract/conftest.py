@@ -114,7 +114,8 @@ async def _empty(database: Database) -> None:
             schema.daily_total,
         ):
             await connection.execute(table.delete())
-        await connection.execute(schema.counter.delete().where(schema.counter.c.name.like("dropped%")))
+        for names in ("dropped%", "masked%"):
+            await connection.execute(schema.counter.delete().where(schema.counter.c.name.like(names)))
 
 
 @cache

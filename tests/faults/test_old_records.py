@@ -1,4 +1,4 @@
-"""Old records are dropped at their time by the running switch, and an alarm says what keeps them."""
+"""Old records are dropped, and numbers masked, at their time by the running switch; an alarm says what keeps them."""
 
 import asyncio
 import time
@@ -20,7 +20,9 @@ from .conftest import CONFIGURATION
 DAY_MS = 86_400_000
 AT_S = 3 * 3_600 + 1_800
 RETENTION = """
-retention: {at: "03:30", timezone: UTC, minimum: 30 days, calls: 100 days, ledger: 7 months, exports: $directory/out}
+retention:
+  {at: "03:30", timezone: UTC, minimum: 99 days, calls: 100 days, ledger: 7 months, numbers: 80 days,
+   exports: $directory/out}
 """
 
 
@@ -63,13 +65,19 @@ def test_calls_are_dropped_every_night_once_nothing_keeps_them(stage, tmp_path):
     assert sum(month["records"] for month in would_go["kinds"][0]["months"]) == 2
     clock.stand_at(DAY_MS + 6_000)
     eventually(lambda: len(scene.records()) == 1, "two calls dropped")
-    done = eventually(lambda: scene.events("retention_done"), "the run has ended")
-    assert done[0]["kind"] == "calls"
+    done = eventually(lambda: scene.events("retention_done")[2:], "the run has ended")
+    assert done[0]["kind"] == "numbers"
     eventually(
         lambda: "retention_blocked" not in {each["alarm"] for each in scene.daemon.ask("alarms")["alarms"]}, "cleared"
     )
     history = scene.daemon.ask("retention", "history")
-    assert {(each["kind"], each["records"], each["operator"]) for each in history} >= {("calls", 1, "the switch")}
+    lines = {(each["kind"], each["records"], each["operator"]) for each in history}
+    assert lines >= {("calls", 1, "the switch"), ("numbers", 1, "the switch")}
+    (left,) = scene.records()
+    assert (left["callee_in"][-4:], left["callee_billing"][-4:], left["fee"]) == ("xxxx", "xxxx", "0.012345")
+    again = scene.daemon.verb("rerate", "--since", "2026-01-01T00:00:00Z", "--until", until)
+    assert again.code == 1
+    assert "are masked" in again.stderr
     totals = scene.daemon.ask("retention", "totals", "--by-month")
     assert [(each["calls"], each["customer_account"], each["fee"]) for each in totals] == [(1, "acme", "0.012345")] * 2
     assert scene.daemon.ask("account", "show", "acme")["balance"] == before

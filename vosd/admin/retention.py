@@ -1,4 +1,4 @@
-"""``vosd retention run``: drop the records whose time is over, as far as no guard keeps them (ADR 73).
+"""``vosd retention run``: drop records and mask numbers whose time is over, as far as no guard keeps them (ADR 73, 83).
 
 Works in small steps with pauses that are as long as the steps, so that bookings come through. One run at a time.
 """
@@ -17,7 +17,7 @@ import msgspec
 from vosd.admin.export_files import positions
 from vosd.base.errors import VosError
 from vosd.cdr.columns import iso_utc
-from vosd.cdr.retention import Export, Found, Hold, Plan, plan_calls, plan_ledger
+from vosd.cdr.retention import Export, Found, Hold, Plan, plan_calls, plan_ledger, plan_numbers
 from vosd.engine.journal.oldest import oldest_call
 from vosd.engine.journal.quarantine import DIRECTORY as QUARANTINE
 from vosd.engine.settings import RetentionSettings
@@ -25,6 +25,7 @@ from vosd.storage.daily_totals import SqlDailyTotals
 from vosd.storage.database import Database
 from vosd.storage.drop_history import Drops, Terms
 from vosd.storage.emptied_months import EmptiedMonths, drop_emptied_months
+from vosd.storage.masking import SqlMasking
 from vosd.storage.retention import SqlRetention
 
 JOURNAL: Final = "journal"
@@ -116,9 +117,10 @@ class Retention:
             sheets: list[KindSheet] = []
             calls_until, kept = await self._store.calls_dropped_before(), set[str]()
             found = Found(await self._store.closes(), None)
-            if settings.calls is not None:
+            if settings.calls is not None or settings.numbers is not None:
                 oldest = await asyncio.to_thread(_oldest_outside, self._state_dir)
                 found = Found(found.closes, oldest, await self._exports())
+            if settings.calls is not None:
                 plan = plan_calls(settings.calls, begun_at, found, settings.minimum)
                 drops = self._drops(plan, begun_at)
                 if plan.until:
@@ -133,6 +135,13 @@ class Retention:
                 if plan.until:
                     await self._drop(plan, self._store.drop_entries(plan, calls_until, drops))
                 sheets.append(await self._sheet(plan, str(settings.ledger), drops))
+            if settings.numbers is not None:
+                plan = plan_numbers(settings.numbers, begun_at, found)
+                drops = self._drops(plan, begun_at)
+                drops.kept_calls = kept
+                if plan.until:
+                    await self._drop(plan, SqlMasking(self._database).mask_calls(plan, drops, calls_until))
+                sheets.append(await self._sheet(plan, str(settings.numbers), drops))
             totals = await self._drop_totals(begun_at)
             months = EmptiedMonths() if self._is_trial else await drop_emptied_months(self._database, calls_until)
             return RetentionRun(self._is_trial, tuple(sheets), totals, tuple(months.dropped), months.left)

@@ -31,6 +31,8 @@ class Kind(Enum):
     """CDRs with their attempts, charges and corrections."""
     LEDGER = "ledger"
     """Ledger entries of calls and of their corrections."""
+    NUMBERS = "numbers"
+    """Telephone numbers of calls, which are masked; the calls stay."""
 
 
 class Guard(Enum):
@@ -118,10 +120,15 @@ def plan_calls(age: Age, now: int, found: Found, minimum: Age | None = None) -> 
     Never dropped is a call that is younger than the ``minimum`` of the law, one that an audit compares, one that the
     journal or the quarantine has, for it may be booked again, and one that an export has not taken.
     """
-    wanted = _wanted(age, minimum, now)
-    holds = [*_held_by_close(found.closes, wanted), *_held_by_journal(found), *_held_by_exports(found.exports)]
-    holding = sorted((hold for hold in holds if _day(hold.until) < wanted), key=lambda hold: hold.until)
-    return Plan(Kind.CALLS, wanted, min((_day(hold.until) for hold in holding), default=wanted), holding)
+    return _plan_of_calls(Kind.CALLS, _wanted(age, minimum, now), found)
+
+
+def plan_numbers(age: Age, now: int, found: Found) -> Plan:
+    """Return up to when the numbers of calls may be masked, by when they began.
+
+    The guards are those of calls that are dropped, but for the minimum of the law: the calls themselves are kept.
+    """
+    return _plan_of_calls(Kind.NUMBERS, age.before(now), found)
 
 
 def plan_ledger(age: Age, now: int, found: Found, calls_dropped: int, minimum: Age | None = None) -> Plan:
@@ -140,6 +147,12 @@ def plan_ledger(age: Age, now: int, found: Found, calls_dropped: int, minimum: A
     if not any(close >= wanted for close in found.closes):
         holds += _held_by_close(found.closes, wanted)
     return Plan(Kind.LEDGER, wanted, until, sorted(holds, key=lambda hold: hold.until))
+
+
+def _plan_of_calls(kind: Kind, wanted: int, found: Found) -> Plan:
+    holds = [*_held_by_close(found.closes, wanted), *_held_by_journal(found), *_held_by_exports(found.exports)]
+    holding = sorted((hold for hold in holds if _day(hold.until) < wanted), key=lambda hold: hold.until)
+    return Plan(kind, wanted, min((_day(hold.until) for hold in holding), default=wanted), holding)
 
 
 def _wanted(age: Age, minimum: Age | None, now: int) -> int:

@@ -36,7 +36,7 @@ def retention() -> None:
 @json_option
 @pass_invocation
 def run(invocation: Invocation, dry_run: bool, operator: str, as_json: bool) -> None:
-    """Drop the records whose time is over, as `retention` in the configuration says, in small steps.
+    """Drop the records whose time is over, and mask numbers, as `retention` in the configuration says, in small steps.
 
     The switch may run meanwhile. Exit code 1 if a guard keeps records although their time is over.
     """
@@ -78,7 +78,10 @@ async def _run(invocation: Invocation, operator: str, *, is_trial: bool) -> "Ret
 
 
 def _show(sheet: "KindSheet", *, is_trial: bool) -> None:
-    verb = "would be dropped" if is_trial else "dropped"
+    from vosd.cdr.retention import Kind
+
+    done = "masked" if sheet.kind == Kind.NUMBERS.value else "dropped"
+    verb = f"would be {done}" if is_trial else done
     before = f"before {sheet.dropped_before[:10]}" if sheet.dropped_before else "none"
     output.line(f"{sheet.kind}, kept {sheet.age}: {before} {verb}")
     rows = [(each.month, each.records, _amounts(each.amounts)) for each in sheet.months]
@@ -99,7 +102,7 @@ def _amounts(amounts: "Mapping[str, Mapping[str, str]]") -> str:
 @json_option
 @pass_invocation
 def history(invocation: Invocation, as_json: bool) -> None:
-    """List what was dropped, the latest first: records and sums of each run and month."""
+    """List what was dropped or masked, the latest first: records and sums of each run and month."""
     from vosd.cdr.columns import iso_utc
 
     found = asyncio.run(_history(invocation))

@@ -115,7 +115,7 @@ class RetentionPart:
             await asyncio.shield(ended(child))
 
     def _blocked(self, why: str) -> None:
-        for kind in ("calls", "ledger"):
+        for kind in ("calls", "ledger", "numbers"):
             if getattr(self._settings, kind) is not None:
                 _log.error(Event.RETENTION_BLOCKED.value, kind=kind, guard="error", why=why)
 

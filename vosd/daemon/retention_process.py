@@ -35,6 +35,7 @@ class Order(msgspec.Struct, frozen=True):
     minimum: Age | None
     calls: Age | None
     ledger: Age | None
+    numbers: Age | None
     daily_totals: Age | None
     exports: tuple[str, ...]
 
@@ -42,7 +43,7 @@ class Order(msgspec.Struct, frozen=True):
     def of(url: Secret, state_dir: Path, settings: RetentionSettings) -> "Order":
         """Return the order of these settings."""
         exports = tuple(map(str, settings.exports))
-        ages = (settings.minimum, settings.calls, settings.ledger, settings.daily_totals)
+        ages = (settings.minimum, settings.calls, settings.ledger, settings.numbers, settings.daily_totals)
         return Order(url.reveal(), str(state_dir), *ages, exports)
 
 
@@ -80,6 +81,7 @@ async def _outcome(order: Order) -> Outcome:
         minimum=order.minimum,
         calls=order.calls,
         ledger=order.ledger,
+        numbers=order.numbers,
         daily_totals=order.daily_totals,
         exports=tuple(map(Path, order.exports)),
     )

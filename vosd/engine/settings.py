@@ -229,6 +229,8 @@ class RetentionSettings:
     """Nothing younger is dropped."""
     calls: Age | None = None
     ledger: Age | None = None
+    numbers: Age | None = None
+    """Numbers of older calls are masked."""
     daily_totals: Age | None = None
     exports: tuple[Path, ...] = ()
     """Directories of exports: a call is kept until each of them has taken it."""

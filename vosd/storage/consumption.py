@@ -46,7 +46,7 @@ class SqlConsumption:
         """
         async with self._database.reading() as connection:
             dropped = await dropped_before(connection)
-        check_there(max(dropped), since - LONGEST_CALL_MS, "calls")
+        check_there(max(dropped.calls, dropped.ledger), since - LONGEST_CALL_MS, "calls")
         total, after = ZERO, 0
         calls = select(_entry.seq, _entry.reference).where(
             _entry.account == account,

@@ -1,4 +1,4 @@
-"""What was dropped and when: a line for each run, kind and month, written with each step that drops (ADR 73)."""
+"""What was dropped or masked, and when: a line for each run, kind and month, written with each step (ADR 73)."""
 
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -104,6 +104,11 @@ class Drops:
                 month.add(charge.currency, cost=charge.fee, cost_tax=charge.tax)
             else:
                 month.add(charge.currency, fee=charge.fee, tax=charge.tax)
+
+    def add_masked(self, calls: Iterable[Row[Any]]) -> None:
+        """Note calls whose numbers were masked; nothing of their money is gone."""
+        for call in calls:
+            self._month(call.started_at)
 
     def add_entries(self, entries: Iterable[Row[Any]]) -> None:
         """Note entries that were dropped."""

@@ -1,4 +1,4 @@
-"""Before when records were dropped: two numbers in the counters, read by bookings and audits (ADR 73).
+"""Before when records were dropped, and numbers masked: in the counters, read by bookings and audits (ADR 73, ADR 83).
 
 What is older than them is not missing, and is never booked again: the references that would make a repeat harmless are
 gone with it.
@@ -15,7 +15,7 @@ from vosd.cdr.retention import DroppedPeriod, Kind
 from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
 
-_NAMES: Final = {Kind.CALLS: "dropped_calls", Kind.LEDGER: "dropped_entries"}
+_NAMES: Final = {Kind.CALLS: "dropped_calls", Kind.LEDGER: "dropped_entries", Kind.NUMBERS: "masked_calls"}
 """Names of the counters; their value is UTC milliseconds."""
 _CALLS_DROPPED: Final = f"SELECT value FROM counter WHERE name = '{_NAMES[Kind.CALLS]}'"  # noqa: S608 - a name of ours
 _counter: Final = schema.counter
@@ -26,10 +26,11 @@ class DivisionRuns(VosError):  # noqa: N818 - states what was found
 
 
 class Dropped(NamedTuple):
-    """Before when records were dropped, UTC milliseconds; 0 = none were."""
+    """Before when records were dropped, or numbers masked, UTC milliseconds; 0 = none were."""
 
     calls: int = 0
     ledger: int = 0
+    numbers: int = 0
 
     @property
     def first_call(self) -> str:
@@ -57,7 +58,7 @@ async def dropped_before(connection: AsyncConnection) -> Dropped:
     """Return before when records were dropped."""
     query = select(_counter.c.name, _counter.c.value).where(_counter.c.name.in_(_NAMES.values()))
     values = {row.name: row.value for row in await connection.execute(query)}
-    return Dropped(values.get(_NAMES[Kind.CALLS], 0), values.get(_NAMES[Kind.LEDGER], 0))
+    return Dropped(*(values.get(_NAMES[kind], 0) for kind in (Kind.CALLS, Kind.LEDGER, Kind.NUMBERS)))
 
 
 def check_there(dropped: int, since: int, what: str) -> None:
@@ -68,6 +69,21 @@ def check_there(dropped: int, since: int, what: str) -> None:
     """
     if since < dropped:
         message = f"{what} from before {iso_utc(dropped)} were dropped, because their time was over"
+        raise DroppedPeriod(message)
+
+
+def check_unmasked(masked: int, since: int | None) -> None:
+    """Check that calls since a time have their numbers; UTC milliseconds, None = from the first on.
+
+    Raises:
+        DroppedPeriod: those before ``masked`` have lost them.
+    """
+    if masked and (since or 0) < masked:
+        date = iso_utc(masked)[:10]
+        message = (
+            f"numbers of calls from before {date} are masked, because their time was over: these calls cannot be"
+            f" rated or routed again; say --since {date}"
+        )
         raise DroppedPeriod(message)
 
 

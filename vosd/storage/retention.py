@@ -75,7 +75,7 @@ class SqlRetention:
         Raises:
             StoreUnavailable: try again.
         """
-        if kind is Kind.CALLS:
+        if kind is not Kind.LEDGER:
             query = select(_cdr.call_id).where(_cdr.call_id >= first_id(since), _cdr.call_id < first_id(until)).limit(1)
         else:
             of_calls = and_(_entry.kind.in_(_OF_CALLS), _entry.created_at >= since)

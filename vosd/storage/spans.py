@@ -15,6 +15,7 @@ from vosd.cdr.record import AGENT, TOO_DEAR
 from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.database import Database
+from vosd.storage.dropped import check_unmasked, dropped_before
 from vosd.storage.listing import newest
 from vosd.storage.ports import CallFilter, CallPosition
 
@@ -37,8 +38,11 @@ class SqlSpans:
         """Yield the calls that fit, newest first, some thousands at a time.
 
         Raises:
+            DroppedPeriod: the span begins with calls whose numbers are masked.
             StoreUnavailable: the calls yielded so far are correct, the rest is not known.
         """
+        async with self._database.reading() as connection:
+            check_unmasked((await dropped_before(connection)).numbers, wanted.since)
         columns = (*_COLUMNS, _cdr.fee_breakdown) if with_breakdown else _COLUMNS
         left = wanted.limit
         while left > 0:

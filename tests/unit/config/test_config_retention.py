@@ -18,8 +18,11 @@ def test_without_the_key_nothing_is_ever_dropped(site):
 
 
 def test_times_are_days_months_and_years(site):
-    text = 'retention: {at: "03:30", calls: 180 days, ledger: 10 years, daily_totals: 7 months, exports: [/srv/cdr]}\n'
-    kept = site.load(site.minimal + text).settings.retention
+    text = (
+        'at: "03:30", calls: 180 days, ledger: 10 years, numbers: 90 days, daily_totals: 7 months, exports: [/srv/cdr]'
+    )
+    kept = site.load(f"{site.minimal}retention: {{{text}}}\n").settings.retention
+    assert kept.numbers == Age(days=90)
     assert (kept.at_s, kept.calls, kept.ledger, kept.daily_totals) == (
         12_600,
         Age(days=180),
@@ -40,7 +43,8 @@ def test_times_are_days_months_and_years(site):
         ("ledger: 1 year", "ledger", "calls as well"),
         ("{calls: 1 year, ledger: 11 months}", "ledger", "the 1 year of calls"),
         ("{calls: 10 days, ledger: 60 days}", "ledger", "at least 3 months"),
-        ('at: "03:30"', "at", "calls as well"),
+        ('at: "03:30"', "at", "calls or numbers as well"),
+        ("{calls: 180 days, numbers: 181 days}", "numbers", "at most the 180 days of calls"),
     ],
 )
 def test_what_contradicts_is_an_error(site, written, key, expected):

@@ -139,6 +139,7 @@ INSTEAD: Final[Mapping[str, Mapping[str, Any]]] = {
     "retention.minimum": {"minimum": "9 months"},
     "retention.calls": {"calls": "180 days"},
     "retention.ledger": {"calls": "180 days", "ledger": "7 years"},
+    "retention.numbers": {"numbers": "90 days"},
     "daily_totals": {"daily_totals": "10 years"},
     "metrics.listen": {"listen": "127.0.0.1:9464"},
     "metrics.allow": {"listen": "127.0.0.1:9465", "allow": ["192.0.2.0/24"]},

@@ -1,4 +1,4 @@
-"""``retention``: for how long records are kept, and when older ones are dropped."""
+"""``retention``: for how long records and numbers are kept, and when older ones are dropped or masked."""
 
 from datetime import tzinfo
 from pathlib import Path
@@ -24,15 +24,17 @@ class RetentionKeys(Keys):
     """
 
     at: Annotated[int | None, start_of_hours()] = None
-    """When records are dropped every day, such as 03:30. Default: only by `vosd retention run`."""
+    """When records are dropped and numbers masked every day, such as 03:30. Default: only by `vosd retention run`."""
     timezone: Annotated[tzinfo | None, time_zone()] = None
     """The zone of ``at``. Default: the machine's."""
     minimum: Annotated[Age | None, age()] = None
-    """What the law requires: no other of these times may be shorter."""
+    """For how long the law requires records: ``calls``, ``ledger`` and ``daily_totals`` may not be shorter."""
     calls: Annotated[Age | None, age()] = None
     """CDRs with their attempts, charges and corrections. Totals by day stay. Default: for ever."""
     ledger: Annotated[Age | None, age()] = None
     """Ledger entries of calls, at least as long as the calls and 3 months; other entries stay. Default: for ever."""
+    numbers: Annotated[Age | None, age()] = None
+    """Telephone numbers of calls: then all but their first digits are masked. Default: as long as the calls."""
     daily_totals: Annotated[Age | None, age()] = None
     """Totals of dropped calls by day, accounts and gateways (`vosd retention totals`). Default: for ever."""
     exports: Annotated[tuple[Annotated[Path, file_path()], ...], BeforeValidator(one_or_many)] = ()
@@ -53,6 +55,8 @@ class RetentionKeys(Keys):
                 raise KeyProblemError("ledger", f"at least {LEAST_OF_LEDGER}, and the {self.calls} of calls")
         if self.daily_totals is not None and self.calls and not self.daily_totals.is_at_least(self.calls):
             raise KeyProblemError("daily_totals", f"at least the {self.calls} of calls")
-        if self.at is not None and self.calls is None:
-            raise KeyProblemError("at", "calls as well: for how long they are kept")
+        if self.numbers is not None and self.calls is not None and not self.calls.is_at_least(self.numbers):
+            raise KeyProblemError("numbers", f"at most the {self.calls} of calls, with which they go")
+        if self.at is not None and self.calls is None and self.numbers is None:
+            raise KeyProblemError("at", "calls or numbers as well: for how long they are kept")
         return self

@@ -1,0 +1,145 @@
+"""Masking of the numbers of old calls, a few at a time (ADR 83).
+
+Each step is a short transaction that masks some calls, writes down how many, and notes up to where all are masked, so
+that a kill between two steps leaves nothing undone and the next run does not begin again. Refuses to know how a number
+is masked, and up to when.
+"""
+
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from typing import Any, Final
+
+from sqlalchemy import Row, bindparam, insert, select, update
+
+from vosd.cdr.masking import Mask
+from vosd.cdr.retention import Plan
+from vosd.storage import schema
+from vosd.storage.asynchronous import AsyncConnection
+from vosd.storage.database import Database
+from vosd.storage.drop_history import Drops
+from vosd.storage.dropped import began, first_id
+
+AT_ONCE: Final = 500
+"""Calls of a step."""
+_PROGRESS: Final = "masked_until"
+"""Counter of how far masking has come: all calls that began before are masked, UTC milliseconds."""
+_NUMBERS: Final = ("caller_in", "callee_in", "caller_out", "callee_out", "callee_billing", "routing_number")
+_GATEWAYS: Final = ("mapping_gateway", "routing_gateway")
+_TEXTS: Final = ("sip_call_id_in", "sip_call_id_out", "reason_text")
+_DOCUMENT: Final = "verdicts"
+_CHANGED: Final = (*_NUMBERS, *_GATEWAYS, *_TEXTS, _DOCUMENT)
+_PREFIXES: Final = ("rate_prefix", "vendor_rate_prefix")
+
+_cdr: Final = schema.cdr
+_attempt: Final = schema.cdr_attempt
+_charge: Final = schema.cdr_charge.c
+_counter: Final = schema.counter
+_READ: Final = tuple(_cdr.c[name] for name in ("call_id", "started_at", "forward_prefix", *_PREFIXES, *_CHANGED))
+_MASK_CALL: Final = (
+    update(_cdr)
+    .where(_cdr.c.call_id == bindparam("key"))
+    .values({_cdr.c[name]: bindparam(f"new_{name}") for name in _CHANGED})
+)
+_MASK_ATTEMPT: Final = (
+    update(_attempt)
+    .where(_attempt.c.call_id == bindparam("key"), _attempt.c.position == bindparam("place"))
+    .values(gateway=bindparam("new_gateway"))
+)
+
+
+class SqlMasking:
+    """Masks the numbers of old calls in MySQL and SQLite."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def mask_calls(self, plan: Plan, drops: Drops, gone_before: int = 0) -> AsyncGenerator[int, None]:
+        """Mask the calls of a plan that are not masked yet, and yield after each step how many were looked at.
+
+        In a trial calls from before ``gone_before`` count as dropped, but for those that are kept.
+
+        Raises:
+            StoreUnavailable: what was masked so far is written down.
+        """
+        async with self._database.reading() as connection:
+            done = await _progress(connection) or 0
+        after = ""
+        while True:
+            query = select(*_READ).where(_cdr.c.call_id >= first_id(done), _cdr.c.call_id < first_id(plan.until))
+            query = query.where(_cdr.c.call_id > after) if after else query
+            query = query.order_by(_cdr.c.call_id).limit(AT_ONCE)
+            async with drops.step(self._database) as connection:
+                rows = (await connection.execute(query if drops.is_trial else query.with_for_update())).all()
+                masks = await _masks(connection, rows)
+                there = [row for row in rows if not drops.is_trial or _stays(row.call_id, drops, gone_before)]
+                calls = [(row, values) for row in there if (values := _changes(row, masks[row.call_id]))]
+                if not drops.is_trial:
+                    if calls:
+                        await connection.execute(_MASK_CALL, [values for _, values in calls])
+                    await _mask_attempts(connection, masks)
+                    await _note(connection, began(rows[-1].call_id) if len(rows) == AT_ONCE else plan.until)
+                drops.add_masked(row for row, _ in calls)
+            if not rows:
+                break
+            after = rows[-1].call_id
+            yield len(rows)
+
+
+def _stays(call_id: str, drops: Drops, gone_before: int) -> bool:
+    return call_id >= first_id(gone_before) or call_id in drops.kept_calls
+
+
+async def _masks(connection: AsyncConnection, rows: Sequence[Row[Any]]) -> Mapping[str, Mask]:
+    """Return what masks each of these calls: its numbers, and the prefixes that anyone paid for it by."""
+    prefixes: dict[str, list[str | None]] = {row.call_id: [getattr(row, name) for name in _PREFIXES] for row in rows}
+    found = select(_charge.call_id, _charge.rate_prefix).where(_charge.call_id.in_(prefixes))
+    if rows:
+        for call_id, prefix in await connection.execute(found):
+            prefixes[call_id].append(prefix)
+    for row in rows:
+        in_front = row.forward_prefix
+        if in_front:  # the number was sold with these digits in front of it
+            prefixes[row.call_id] += [each.removeprefix(in_front) for each in prefixes[row.call_id] if each]
+    return {row.call_id: Mask([getattr(row, name) for name in _NUMBERS], prefixes[row.call_id]) for row in rows}
+
+
+def _changes(row: Row[Any], mask: Mask) -> dict[str, Any]:
+    """Return the values of a call's row when it is masked; none if it is as it should be."""
+    before = {name: getattr(row, name) for name in _CHANGED}
+    ways = {
+        **dict.fromkeys(_NUMBERS, mask.number),
+        **dict.fromkeys(_GATEWAYS, mask.name),
+        **dict.fromkeys(_TEXTS, mask.text),
+        _DOCUMENT: mask.document,
+    }
+    after = {name: None if value is None else ways[name](value) for name, value in before.items()}
+    if after == before:
+        return {}
+    return {"key": row.call_id, **{f"new_{name}": value for name, value in after.items()}}
+
+
+async def _mask_attempts(connection: AsyncConnection, masks: Mapping[str, Mask]) -> None:
+    """Mask the names of phones that were tried."""
+    if not masks:
+        return
+    query = select(_attempt.c.call_id, _attempt.c.position, _attempt.c.gateway).where(_attempt.c.call_id.in_(masks))
+    changes = [
+        {"key": row.call_id, "place": row.position, "new_gateway": name}
+        for row in await connection.execute(query)
+        if (name := masks[row.call_id].name(row.gateway)) != row.gateway
+    ]
+    if changes:
+        await connection.execute(_MASK_ATTEMPT, changes)
+
+
+async def _progress(connection: AsyncConnection) -> int | None:
+    value: int | None = await connection.scalar(select(_counter.c.value).where(_counter.c.name == _PROGRESS))
+    return value
+
+
+async def _note(connection: AsyncConnection, until: int) -> None:
+    """Note up to when all calls are masked; it never goes back."""
+    known = await _progress(connection)
+    if known is None:
+        await connection.execute(insert(_counter).values(name=_PROGRESS, value=until))
+    elif known < until:
+        await connection.execute(update(_counter).where(_counter.c.name == _PROGRESS).values(value=until))
