@@ -16,6 +16,7 @@ from vosd.callcontrol.bookkeeping import UNDESCRIBED
 from vosd.engine.journal import JournalUnusableError, KeepSettings
 from vosd.engine.journal import output as output_module
 from vosd.engine.journal.entries import answered_frame, ended_frame
+from vosd.engine.journal.files import remove
 from vosd.engine.journal.output import END_BYTES
 from vosd.testing.data.records import answered_call, call_id
 
@@ -309,6 +310,18 @@ def test_what_a_full_disk_never_took_is_named_at_the_end(directory, disk, logged
     journal.ended(answered_call(1))
     journal.close()
     assert logged[-1]["lost_bytes"] == len(ended_frame(answered_call(1), 0))
+
+
+def test_a_file_is_removed_where_no_descriptor_is_left(tmp_path, monkeypatch):
+    def used_up(*_arguments, **_options):
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    file = tmp_path / "journal-00000001.kept"
+    file.touch()
+    monkeypatch.setattr(os, "open", used_up)
+    remove(file)
+    remove(file)
+    assert not file.exists()
 
 
 def test_the_room_that_is_left_for_an_end_is_enough_for_one():

@@ -124,7 +124,7 @@ def test_what_is_no_end_takes_no_room_of_ends(directory, disk):
     assert crash_and_read(directory).open_calls == {}
 
 
-def test_a_file_is_not_begun_where_what_it_begins_with_would_take_the_room_of_the_ends(directory, disk):
+def test_a_file_is_not_begun_where_what_it_begins_with_would_take_the_room_of_the_ends(directory, disk, logged):
     journal = opened(directory, segment_bytes=20_000)
     for index in range(12):
         journal.answered(open_call(index))
@@ -135,6 +135,9 @@ def test_a_file_is_not_begun_where_what_it_begins_with_would_take_the_room_of_th
         journal.flush()
     assert files_of(directory) == before
     assert not journal.is_overfull
+    assert {(line["event"], line["error"]) for line in logged} == {
+        ("journal_file_not_created", "the disk has no room for it")
+    }
 
 
 def test_a_disk_recovers_only_where_a_file_with_all_calls_has_room(directory, disk):

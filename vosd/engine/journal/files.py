@@ -193,7 +193,8 @@ def remove(path: Path) -> None:
     """Remove a file; its blocks are freed by a thread, which for 64 MiB may wait for the disk for 50 ms."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
+    except OSError:  # it is gone, or all descriptors are in use: then this thread waits for the disk
+        path.unlink(missing_ok=True)
         return
     try:
         path.unlink(missing_ok=True)

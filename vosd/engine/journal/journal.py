@@ -354,7 +354,7 @@ class Journal(Counting):
         """Begin a new file."""
         self._size = 0
         try:
-            has_begun = self._output.has_room_for_file(len(self._open_calls)) and self._output.begin_next()
+            has_begun = self._output.begin_next(len(self._open_calls))
         except OSError as error:
             _log.error("journal_file_not_created", means="the old one is continued", error=str(error))
             return

@@ -203,12 +203,22 @@ class Output:
             do="make room in state_dir",
         )
 
-    def begin_next(self) -> bool:
-        """Begin a new file; return False if the present one cannot be synced, which is a failure of the disk.
+    def begin_next(self, open_calls: int) -> bool:
+        """Begin a new file with so many running calls.
+
+        Return False if the disk has no room for it, or if the present one cannot be synced, a failure of the disk.
 
         Raises:
             OSError: it cannot be created; the present one is continued.
         """
+        if not self.has_room_for_file(open_calls):
+            _log.error(
+                "journal_file_not_created",
+                means="the old one is continued",
+                error="the disk has no room for it",
+                do="make room in state_dir",
+            )
+            return False
         if not self.sync():
             return False
         descriptor = self._files.create(self.number + 1)
