@@ -7,6 +7,7 @@ Only the imports are shared. ``tests/integration`` executes the installed progra
 import gc
 import multiprocessing
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -19,10 +20,12 @@ from typing import Final
 from uuid import uuid4
 
 from doubles import spare
+from doubles.migrated import is_empty, migrate_on_server
 from vosd.storage import bookkeeper, separate_books
 from vosd.testing.process import daemon
 from vosd.testing.process.daemon import Running
 
+_ON_SERVER: Final = re.compile(r"mysql\+aiomysql://[^\s\"}]+")
 _APPEND: Final = os.O_WRONLY | os.O_APPEND | os.O_CREAT
 _context: Final = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(
@@ -51,7 +54,11 @@ class Daemon(daemon.Daemon):
         self._prepare = prepare
 
     def migrate(self) -> None:
-        """Migrate the scratch database; a new one of SQLite is a copy of the first, with an identity of its own."""
+        """Migrate the scratch database; a new one is a copy of the first, with an identity of its own."""
+        on_server = _ON_SERVER.search(self.configuration_file.read_text())
+        if on_server is not None and is_empty(on_server[0]):
+            migrate_on_server(on_server[0])
+            return
         database = self.directory / "vosd.db"
         is_new = f"sqlite+aiosqlite:///{database}" in self.configuration_file.read_text() and not database.exists()
         if is_new and _migrated:

@@ -1,10 +1,64 @@
-"""Migrated SQLite databases: a process migrates one and copies it, since every migration from nothing takes a while."""
+"""Migrated databases: a process migrates one of each kind and copies it; all migrations from nothing take a while."""
 
+import re
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any, Final
+from uuid import uuid4
+
+import pymysql
+from sqlalchemy import make_url
 
 from vosd.storage.migrate import migrate
+
+_statements: Final[list[tuple[str, tuple[Any, ...]]]] = []
+"""What makes the tables of a server and their first rows, once a database was migrated."""
+
+
+def migrate_on_server(url: str) -> None:
+    """Migrate an empty database of a server: really the first one, the others get its tables."""
+    if not _statements:
+        migrate(url)
+    with _connected(url) as connection:
+        cursor = connection.cursor()
+        if not _statements:
+            _statements.extend(_written(cursor, str(make_url(url).database)))
+            return
+        cursor.execute("SET foreign_key_checks = 0")
+        for statement, values in _statements:
+            cursor.execute(statement, values or None)
+        cursor.execute("UPDATE identity SET id = %s", (str(uuid4()),))
+
+
+def is_empty(url: str) -> bool:
+    """Return whether a database of a server has no tables."""
+    with _connected(url) as connection:
+        return not connection.cursor().execute("SHOW TABLES")
+
+
+def _connected(url: str) -> Any:
+    parsed = make_url(url)
+    place = {"host": "127.0.0.1", "port": parsed.port, "db": parsed.database}
+    return pymysql.connect(user="vosd", autocommit=True, **place)
+
+
+def _written(cursor: Any, database: str) -> list[tuple[str, tuple[Any, ...]]]:
+    cursor.execute("SHOW FULL TABLES")
+    of_kind: dict[str, list[str]] = {"BASE TABLE": [], "VIEW": []}
+    for name, kind in cursor.fetchall():
+        of_kind[kind].append(name)
+    made: list[tuple[str, tuple[Any, ...]]] = []
+    for table in of_kind["BASE TABLE"]:
+        cursor.execute(f"SHOW CREATE TABLE {table}")
+        made.append((cursor.fetchone()[1], ()))
+        cursor.execute(f"SELECT * FROM {table}")
+        made += [(f"INSERT INTO {table} VALUES ({', '.join(['%s'] * len(row))})", row) for row in cursor.fetchall()]
+    for view in of_kind["VIEW"]:
+        cursor.execute(f"SHOW CREATE VIEW {view}")
+        statement = cursor.fetchone()[1].replace(f"`{database}`.", "")
+        made.append((re.sub(r"DEFINER=\S+ ", "", statement), ()))  # the user of a server without users has no name
+    return made
 
 
 def migrated(file: Path) -> str:

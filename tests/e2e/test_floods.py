@@ -22,9 +22,12 @@ pytestmark = pytest.mark.sipp
 PROJECT = Path(__file__).parents[2]
 HELD = 20
 FLOOD_RATE = 5_000
-FLOOD_CALLS = 8_000
-LAST_BYE_S = 40.0
-"""64·T1 are 32 s here: for so long a BYE may be repeated that got lost in the flood, with up to four between."""
+FLOOD_CALLS = 5_000
+LAST_BYE_S = 80.0
+"""64·T1 are 32 s here: for so long a BYE may be repeated that got lost in the flood, with up to four between.
+
+For as long a 200 waits for its ACK whose caller took the 503 of a repeated INVITE, and the vendor may answer it late.
+"""
 CALLS = 60
 JUNK_RATE = 20_000
 

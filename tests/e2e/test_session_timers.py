@@ -1,7 +1,8 @@
-"""Session timers on the wire: every recommended profile, 422 both ways, refreshes, dead peers, and peers without.
+"""Session timers on the wire: recommended profiles, 422 both ways, refreshes, dead peers, and peers without.
 
-How long calls last by them is shown on virtual time (`golden/test_vectors_session_timers.py`); here one refresh is
-waited for, the earliest that there is: 90 s in ten parts.
+What each profile asks for, and how long calls last by it, is shown on virtual time
+(`golden/test_vectors_session_timers.py`); here each offer of a caller has one, and one refresh is waited for, the
+earliest that there is: 90 s in ten parts.
 """
 
 import json
@@ -39,12 +40,6 @@ PROFILES = [
     Profile("wholesale", "{ttl: 600, segment: 2, no_timer_limit: 0}", 600),
     Profile("call centre", "{ttl: 900, segment: 3, no_timer_limit: 14400}", 900),
     Profile("mobile", "{ttl: 300, segment: 2, no_timer_limit: 3600}", 300),
-    Profile("enterprise PBX", "{ttl: 1200, segment: 2, no_timer_limit: 28800}", 1200),
-    Profile("high security", "{ttl: 180, segment: 2, no_timer_limit: 1800}", 180),
-    Profile("other standard", "{ttl: 1800, segment: 6, no_timer_limit: 7200}", 1800),
-    Profile("other trunk", "{ttl: 3600, segment: 6, no_timer_limit: 14400}", 3600),
-    Profile("other calling card", "{ttl: 900, segment: 5, no_timer_limit: 3600}", 900),
-    Profile("other enterprise PBX", "{ttl: 1800, segment: 6, no_timer_limit: 28800}", 1800),
 ]
 HURRIED = Profile("hurried", "{ttl: 90, segment: 10, no_timer_limit: 1}", 90)
 FORSAKEN = Profile("forsaken", "{ttl: 90, segment: 10, early_hangup: 81}", 90)
@@ -140,6 +135,8 @@ def test_a_vendor_that_wants_a_longer_interval_is_asked_again(timed: Stage) -> N
         first = vendor.expect("INVITE")
         vendor.reply(first, 422, tag="first", headers=["Min-SE: 1200"])
         second = vendor.expect("INVITE", passing=["ACK"])
+        while second["CSeq"] == first["CSeq"]:  # repeated before the 422 came
+            second = vendor.expect("INVITE", passing=["ACK"])
         assert (second["CSeq"], second["Call-ID"]) == ("2 INVITE", first["Call-ID"])
         assert (second["Session-Expires"], second["Min-SE"]) == ("1200;refresher=uac", "1200")
         vendor.reply(second, 200, tag="second", body=ANSWER, headers=["Session-Expires: 1200;refresher=uac"])

@@ -59,7 +59,7 @@ def test_a_start_finds_the_rates_compiled_and_a_damaged_file_is_compiled_again(s
 def test_a_killed_compiler_leaves_the_rates_in_force_and_the_reload_says_why(stage, tmp_path):
     write_rates(tmp_path, "0.60")
     scene = stage(configuration=RATES)
-    write_rates(tmp_path, "0.90", rows=400_000)
+    write_rates(tmp_path, "0.90", rows=200_000)
     with ThreadPoolExecutor(1) as other:
         reloading = other.submit(scene.daemon.verb, "reload")
         [pid] = eventually(lambda: compilers(scene), "a compiler")
@@ -93,7 +93,7 @@ def test_a_compiler_ends_with_the_switch(stage, tmp_path):
     write_rates(tmp_path, "0.60")
     scene = stage(configuration=RATES)
     for end in (scene.daemon.kill, scene.daemon.interrupt):
-        write_rates(tmp_path, "0.70", rows=400_000)
+        write_rates(tmp_path, "0.70", rows=200_000)
         scene.daemon.signal(signal.SIGHUP)
         [pid] = eventually(lambda: compilers(scene), "a compiler")
         end()

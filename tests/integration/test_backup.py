@@ -14,6 +14,7 @@ from threading import Thread
 
 import pytest
 from doubles.installation import CONFIGURATION, Installation
+from doubles.migrated import migrate_on_server
 from sqlalchemy import insert
 
 from vosd.admin import backup_file
@@ -25,7 +26,6 @@ from vosd.storage.books import SqlBooks
 from vosd.storage.copies import rows, sqlite
 from vosd.storage.database import Database, SchemaOutdated
 from vosd.storage.lease import SqlLease
-from vosd.storage.migrate import migrate
 from vosd.storage.payments import SqlPayments
 from vosd.storage.ports import EntryKind, Payment
 from vosd.testing.data.records import STARTED, answered_call
@@ -80,7 +80,7 @@ def site(request, tmp_path, migrated) -> Site:
         shutil.copy(migrated, tmp_path / "vosd.db")
         return Site(tmp_path, f"sqlite+aiosqlite:///{tmp_path}/vosd.db")
     url = request.getfixturevalue("mariadb_url")
-    migrate(url)
+    migrate_on_server(url)
     return Site(tmp_path, url)
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 from doubles.daemon import Daemon
+from doubles.migrated import migrate_on_server
 from doubles.service_manager import ServiceManager
 from e2e.addresses import NETWORK
 
-from vosd.storage.migrate import migrate
 from vosd.testing.process.mariadb import MariaDb
 
 CONFIGURATION = """
@@ -53,7 +53,7 @@ def test_a_start_waits_for_a_database_that_comes_up_later(
     manager: ServiceManager, tmp_path: Path, late_mariadb: MariaDb, background: Background
 ) -> None:
     url = late_mariadb.create_database("vosd")
-    migrate(url)
+    migrate_on_server(url)
     late_mariadb.stop()
     daemon = Daemon(tmp_path, CONFIGURATION.replace("sqlite+aiosqlite:///$directory/vosd.db", url))
     background(daemon)
