@@ -135,8 +135,6 @@ def test_a_vendor_that_wants_a_longer_interval_is_asked_again(timed: Stage) -> N
         first = vendor.expect("INVITE")
         vendor.reply(first, 422, tag="first", headers=["Min-SE: 1200"])
         second = vendor.expect("INVITE", passing=["ACK"])
-        while second["CSeq"] == first["CSeq"]:  # repeated before the 422 came
-            second = vendor.expect("INVITE", passing=["ACK"])
         assert (second["CSeq"], second["Call-ID"]) == ("2 INVITE", first["Call-ID"])
         assert (second["Session-Expires"], second["Min-SE"]) == ("1200;refresher=uac", "1200")
         vendor.reply(second, 200, tag="second", body=ANSWER, headers=["Session-Expires: 1200;refresher=uac"])

@@ -132,7 +132,8 @@ class Peer:
     def expect(self, wanted: str | int, within_s: float = 15.0, passing: Iterable[str | int] = ()) -> Message:
         """Return the next message, which must have the wanted method or status.
 
-        100, what stands in ``passing`` and retransmissions of what came earlier may come before it.
+        100, what stands in ``passing`` and retransmissions of what came earlier may come before it. An INVITE that was
+        received before is never returned: the next call would be taken for it.
 
         Raises:
             UnexpectedError: another message came, or none in time.
@@ -140,9 +141,10 @@ class Peer:
         tolerated = {100, *passing}
         for message in self._arriving(within_s):
             kind = message.status or message.method
-            if kind == wanted:
+            is_repeated = self._is_retransmission(message)
+            if kind == wanted and not (is_repeated and kind == "INVITE"):
                 return message
-            if kind not in tolerated and not self._is_retransmission(message):
+            if kind not in tolerated and not is_repeated:
                 break
         raise self.unexpected(str(wanted))
 
