@@ -31,6 +31,7 @@ class WhereIs(Question, frozen=True):
     """Which number is to be called for this one?"""
 
     answered_by: ClassVar[type[Answer]] = Located
+    asked_of: ClassVar[str] = "directory"
     number: str
 
 

@@ -135,7 +135,7 @@ def test_a_reload_does_not_change_what_a_call_that_waits_is_decided_by(stage: St
 def test_a_question_is_named_where_a_route_is_explained(stage: Stage) -> None:
     question = ("--gateway", "acme-pbx", "--caller", "1", "--callee", IN_TIME, "--live")
     explained = stage.daemon.ask("route", "explain", *question)
-    assert (explained["result"], explained["unasked"]) == ("Unavailable", ["WhereIs"])
+    assert (explained["result"], explained["unasked"]) == ("Unavailable", ["directory"])
     stage.expect_nothing_left()
 
 

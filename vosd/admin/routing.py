@@ -82,7 +82,7 @@ class RouteExplanation:
     rate: AppliedRate | None = None
     """The sell rate; of several that may price the call the one that is cheapest at admission."""
     unasked: Sequence[str] = ()
-    """Kinds of questions that the set-up of a real call would ask; here they count as unanswered."""
+    """Whom the set-up of a real call would ask, by section of the configuration; here they count as silent."""
 
     def to_json(self) -> dict[str, object]:
         """Return the JSON object; its keys are stable."""
@@ -196,7 +196,7 @@ def explain_route(
         left=routes.left if routes else (),
         agents=tuple(map(_level, call.agents)),
         rate=call.rate,
-        unasked=tuple(type(question).__name__ for question in rehearsal.questions),
+        unasked=tuple(question.asked_of for question in rehearsal.questions),
     )
 
 

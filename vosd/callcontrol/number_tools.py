@@ -34,6 +34,7 @@ class WhichRoutingNumber(Question, frozen=True):
     """By which number are calls to this one routed?"""
 
     answered_by: ClassVar[type[Answer]] = RoutingNumber
+    asked_of: ClassVar[str] = "number_portability"
     number: str
     """Without leading ``+``."""
 
@@ -48,6 +49,7 @@ class WhereTo(Question, frozen=True):
     """Through which gateways does a call go?"""
 
     answered_by: ClassVar[type[Answer]] = Redirected
+    asked_of: ClassVar[str] = "redirect_server"
     callee: str
     caller: str
     hops: int

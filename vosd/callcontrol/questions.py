@@ -21,6 +21,8 @@ class Question(msgspec.Struct, frozen=True):
 
     answered_by: ClassVar[type[Answer]] = Answer
     """The type of the answer. Another type counts as no answer."""
+    asked_of: ClassVar[str] = ""
+    """The section of the configuration that names who is asked."""
 
 
 class Ticket(NamedTuple):

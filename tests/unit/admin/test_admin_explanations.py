@@ -156,7 +156,7 @@ def test_what_a_call_would_ask_is_named_and_counts_as_unanswered() -> None:
 
     refused, carried = found(*steps_with(looking_up())), found(*steps_with(looking_up(None)))
     assert (refused.result, refused.detail) == ("Unavailable", "the lookup gave no answer")
-    assert (carried.result, carried.to_json()["unasked"]) == ("ok", ("WhereIs",))
+    assert (carried.result, carried.to_json()["unasked"]) == ("ok", ("directory",))
 
 
 def test_a_gateway_that_does_not_exist_is_an_error_that_names_those_that_do() -> None:

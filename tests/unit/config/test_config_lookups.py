@@ -78,6 +78,7 @@ def test_a_redirect_server(tmp_path):
         ({"url": URL, "server": "192.0.2.5"}, "server: .*expected either url or server"),
         ({"server": "lrn.example.net"}, "server: .*expected an IP address"),
         ({"server": "192.0.2.5", "field": "lrn"}, "url: expected the URL that is asked"),
+        ({"fail_open": "no", "prefixes": ["1"]}, "url: expected the URL that is asked, or server"),
         ({"url": URL, "field": "a..b"}, "field: .*expected the name of a field"),
         ({"url": URL, "timeout": "11"}, "timeout: .*expected seconds from 0.05 to 10"),
         ({"url": URL, "cache_ttl": "0"}, "cache_ttl: .*expected a whole number of seconds from 1"),

@@ -167,7 +167,7 @@ def test_mistakes_in_a_large_file_are_named_too(site, monkeypatch):
         ('callee_rewrite: [["00", [""]]]', "expected two texts such as"),
         ('callee_rewrite: {"00": ""}', "expected one value, or a list of them"),
         ('callee_rewrite: [["0 0", ""]]', "expected on the left side a prefix without +"),
-        ('callee_rewrite: [["~(", ""]]', "expected a regular expression as RE2 has them"),
+        ('callee_rewrite: [["~(", ""]]', """value '["~(", ""]': expected a regular expression as RE2 has them"""),
         ('callee_rewrite: [["00", ""], ["0", "49"], ["00", "1"]]', "expected each left side once; '00' is there twice"),
         (f"callee_rewrite: [{', '.join(f'[{each}, 1]' for each in range(1_001))}]", "expected at most 1000 rules"),
         ("caller_drop: maybe", "expected yes or no"),

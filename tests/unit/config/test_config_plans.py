@@ -79,6 +79,10 @@ def test_a_mistake_in_a_plan_is_named(site, plan, error):
         ("prefix,prefix,gateway\n44,44,carrier\n", "expected each column once"),
         ("prefix,gateway\n44\n", "r.csv:2: routing_plans[a].routes_file: expected 2 columns as in the header, not 1"),
         ("prefix,gateway\n+44,carrier\n", "r.csv:2: routing_plans[a].routes_file.prefix: value '+44': expected digits"),
+        (
+            "prefix,gateway,valid_from,valid_to\n44,carrier,2026-12-01,2026-11-30\n",
+            "r.csv:2: routing_plans[a].routes_file.valid_to: value '2026-11-30': expected an end after valid_from",
+        ),
         ("prefix,gateway\n44,other\n", "r.csv:2: routing_plans[a].routes_file[0].gateway: value 'other': expected the"),
         (
             "prefix,gateway,percent\n44,carrier,60\n44,carrier,50\n",
@@ -164,7 +168,7 @@ def test_validity_is_of_days_or_of_times(site):
 
     assert vendor("valid_from: 2026-01-05, valid_to: 2026-01-05") == (midnight(5), midnight(6))
     noon = round(datetime(2026, 1, 5, 12, tzinfo=UTC).timestamp() * 1_000)
-    assert vendor("valid_from: 2026-01-05T12:00:00Z, valid_to: 2026-01-05T13:00:00+01:00") == (noon, noon)
+    assert vendor("valid_from: 2026-01-05T12:00:00Z, valid_to: 2026-01-05T14:00:00+01:00") == (noon, noon + 3_600_000)
 
 
 def test_a_vendor_in_another_currency_is_kept_from_a_customer_by_his_plan(site):

@@ -31,6 +31,12 @@ def test_a_vendor_wants_nothing_unless_it_is_said(site):
     assert (gateway.login, gateway.registration, gateway.ping) == (None, None, None)
 
 
+def test_a_gateway_cannot_be_valid_to_a_day_before_it_is_valid(site):
+    assert mistakes(site, "valid_from: 2026-12-01, valid_to: 2026-11-30") == [
+        "valid_to: value '2026-11-30': expected an end after valid_from"
+    ]
+
+
 class TestLogin:
     """``auth``."""
 

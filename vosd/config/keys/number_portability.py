@@ -16,6 +16,8 @@ from vosd.config.reader.numbers import dialled_prefix
 from vosd.trunks.gateways import Address
 
 _NUMBER: Final = "{number}"
+_OF_A_LOOKUP: Final = frozenset({"timeout", "fail_open", "prefixes", "cache_entries", "cache_ttl"})
+"""Keys that mean nothing where no number is looked up."""
 _FIELD: Final = re.compile(r"[A-Za-z0-9_-]{1,64}(\.[A-Za-z0-9_-]{1,64}){0,7}\Z")
 
 
@@ -90,4 +92,6 @@ class NumberPortabilityKeys(Keys):
             raise KeyProblemError("server", "an IP address")
         if not self.url and (self.field or self.authorization is not None):
             raise KeyProblemError("url", "the URL that is asked")
+        if not self.url and self.server is None and not self.model_fields_set.isdisjoint(_OF_A_LOOKUP):
+            raise KeyProblemError("url", "the URL that is asked, or server; without one no number is looked up")
         return self

@@ -24,6 +24,7 @@ from vosd.config.reader.fields import (
     FromText,
     KeyProblemError,
     choice,
+    end_after_begin,
     end_of_validity,
     first_instant,
     milliseconds,
@@ -150,6 +151,7 @@ class RoutingGatewayKeys(DeclaredKeys):
             raise KeyProblemError("register", "username and password in it, or auth of the gateway")
         if self.spread and not all(is_address(each.host) for each in self.address):
             raise KeyProblemError("spread", "addresses instead of names: the order of what a name has is that of DNS")
+        end_after_begin(self.valid_from, self.valid_to)
         if FROM_RATES in self.prefixes and len(self.prefixes) > 1:
             raise KeyProblemError("prefixes", f"either {FROM_RATES} or a list of prefixes")
         return self

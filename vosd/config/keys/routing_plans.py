@@ -10,6 +10,7 @@ from vosd.config.keys import names_of_vos3000
 from vosd.config.reader.fields import (
     KeyProblemError,
     choice,
+    end_after_begin,
     end_of_validity,
     first_instant,
     limit,
@@ -123,3 +124,8 @@ class RouteKeys(Keys):
     """Before it the line is not used."""
     valid_to: Annotated[int | None, end_of_validity()] = None
     """After it the line is not used; of a day, after its end."""
+
+    @model_validator(mode="after")
+    def _ends_after_its_begin(self) -> "RouteKeys":
+        end_after_begin(self.valid_from, self.valid_to)
+        return self

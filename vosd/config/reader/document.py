@@ -77,6 +77,13 @@ def written_in(node: Node) -> str | None:
     return node.written if isinstance(node, Scalar) else None
 
 
+def written_in_list(listing: Listing) -> str | None:
+    """Return a list of scalars as it would stand in brackets; None for one with other items."""
+    items = [each for each in listing.items if isinstance(each, Scalar)]
+    shown = (each.written if each.is_bare else f'"{each.written}"' for each in items)
+    return f"[{', '.join(shown)}]" if len(items) == len(listing.items) else None
+
+
 class _Unreadable(Exception):  # noqa: N818 - never leaves this module
     """The rest of the file cannot be parsed."""
 

@@ -190,6 +190,16 @@ def end_of_validity() -> FromText:
     return FromText(_DAY_OR_TIME, lambda text: _instant(text, days=1))
 
 
+def end_after_begin(valid_from: int | None, valid_to: int | None) -> None:
+    """Refuse a validity that is over when it begins.
+
+    Raises:
+        KeyProblemError: it is; at ``valid_to``.
+    """
+    if valid_from is not None and valid_to is not None and valid_to <= valid_from:
+        raise KeyProblemError("valid_to", "an end after valid_from")
+
+
 def _instant(text: str, days: int) -> int:
     """Return a time; of a day alone, the midnight that begins it or, with ``days`` 1, the one that ends it."""
     if not _DAY.match(text):

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from vosd.catalogue.problems import Place, ProblemList
-from vosd.config.reader.document import Entry, Listing, Node, Scalar, Section, written_in
+from vosd.config.reader.document import Entry, Listing, Node, Scalar, Section, written_in, written_in_list
 from vosd.config.reader.fields import FromText, KeyProblemError
 from vosd.config.reader.model import Keys
 from vosd.config.reader.renamed import hint
@@ -231,6 +231,8 @@ def _locate(section: Section, trail: Trail) -> tuple[Place, str | None]:
             break
         else:
             return place, None
+    if isinstance(node, Listing) and isinstance(trail[-1], int):
+        return place, written_in_list(node)  # an item that is a list itself, such as a rule of two texts
     return place, written_in(node)
 
 
