@@ -82,7 +82,7 @@ class RouteExplanation:
     rate: AppliedRate | None = None
     """The sell rate; of several that may price the call the one that is cheapest at admission."""
     unasked: Sequence[str] = ()
-    """Whom the set-up of a real call would ask, by section of the configuration; here they count as silent."""
+    """Sections of the configuration whose servers a real call would ask; here they count as silent."""
 
     def to_json(self) -> dict[str, object]:
         """Return the JSON object; its keys are stable."""

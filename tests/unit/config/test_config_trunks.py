@@ -102,6 +102,12 @@ def test_a_gateways_own_keys_win_over_either_preset(site):
         assert customer(site, keys, top) == CallerDialect(caller_from=(CallerSource.FROM,))
 
 
+def test_the_called_prefixes_of_a_customer_are_what_it_may_call(site):
+    """``prefixes`` is a key of vendors; a carrier looks for it at a customer, too."""
+    (problem,) = site.errors(site.minimal.replace("hosts: 192.0.2.1", 'hosts: 192.0.2.1, prefixes: ["44"]'))
+    assert problem.endswith("prefixes: expected a known key; did you mean 'callee_allow'?")
+
+
 def test_a_template_can_carry_the_preset(site):
     assert customer(site, "template: old", "templates: {old: {preset: vos3000}}\n") == VOS3000
 

@@ -10,7 +10,7 @@ INSTALLATION: Final = frozenset(
 ACCOUNT: Final = frozenset({"packages"})
 CALLER: Final = frozenset({"codecs", "dtmf", "encryption", "media"})
 """Of mapping gateways and phones."""
-MAPPING_GATEWAY: Final = CALLER | {"prefixes"}
+MAPPING_GATEWAY: Final = CALLER
 PHONE: Final = CALLER | {"local_ring"}
 ROUTING_GATEWAY: Final = frozenset(
     {"codecs", "dtmf", "encryption", "health", "loss_guard", "media"}

@@ -97,7 +97,7 @@ class MappingGatewayKeys(DeclaredKeys):
 
     declared_by: ClassVar[tuple[type[Struct], ...]] = (MappingGateway, CallerDialect, IncomingNumbers)
     shared: ClassVar[tuple[type[Keys], ...]] = (IncomingNumberKeys,)
-    names_elsewhere: ClassVar[Renamed] = renamed(names_of_vos3000.MAPPING_GATEWAY)
+    names_elsewhere: ClassVar[Renamed] = {**renamed(names_of_vos3000.MAPPING_GATEWAY), "prefixes": ("callee_allow",)}
     not_built: ClassVar[frozenset[str]] = later.MAPPING_GATEWAY
     apart: ClassVar[Mapping[str, str]] = TEMPLATE_KEY
 
