@@ -8,10 +8,12 @@ from typing import Final
 
 import pytest
 import structlog
+from bytecode import compile_together
 from distribution import WaitingBesideComputing, rank
 from hypothesis import HealthCheck, settings
 from messages import send_fewer
 from statements import compile_once
+from steady import draw_from_strategies_alone
 
 from vosd.testing.process.mariadb import MariaDb
 
@@ -23,6 +25,8 @@ _BUSY: Final = [HealthCheck.too_slow]
 settings.register_profile("steady", deadline=None, derandomize=True, suppress_health_check=_BUSY)
 settings.register_profile("explore", deadline=None, max_examples=1_000, print_blob=True, suppress_health_check=_BUSY)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "steady"))
+if settings.get_current_profile_name() == "steady":
+    draw_from_strategies_alone()
 
 # What is logged is shown where a test fails: in plain words; colours and columns take a twentieth of the time.
 structlog.configure(
@@ -46,8 +50,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_collection() -> Generator[None, object, object]:
+def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
     """Leave modules and tests out of what is searched for garbage: they stay until the end; share compiled SQL."""
+    compile_together(session.config)
     gc.disable()
     found = yield
     compile_once()

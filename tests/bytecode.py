@@ -1,0 +1,39 @@
+"""Bytecode of a fresh checkout, made once: each worker would compile each file, for all begin with the same one.
+
+Every worker goes through all files from a place of its own, and leaves out what another one has done.
+"""
+
+import importlib.util
+import py_compile
+import sys
+from pathlib import Path
+from typing import Final
+
+import pytest
+from _pytest.assertion import rewrite
+
+SOURCES: Final = ("vosd", "tests")
+
+
+def compile_together(config: pytest.Config) -> None:
+    """Write bytecode that is not there yet, if this process is a worker; what is out of date is renewed on import."""
+    worker = getattr(config, "workerinput", None)
+    if worker is None or sys.dont_write_bytecode:
+        return
+    files = sorted(file for folder in SOURCES for file in (config.rootpath / folder).rglob("*.py"))
+    first = len(files) * int(worker["workerid"].removeprefix("gw")) // worker["workercount"]
+    for file in files[first:] + files[:first]:
+        compile_file(file, config)
+
+
+def compile_file(file: Path, config: pytest.Config) -> None:
+    """Write the bytecode of one file: of a test with assertions as pytest rewrites them."""
+    if not file.name.startswith(("test_", "conftest")):
+        if not Path(importlib.util.cache_from_source(str(file))).exists():
+            py_compile.compile(str(file), doraise=True)
+        return
+    folder = rewrite.get_cache_dir(file)
+    compiled = folder / (file.stem + rewrite.PYC_TAIL)
+    if not compiled.exists() and rewrite.try_makedirs(folder):
+        source_hash, code = rewrite._rewrite_test(file, config)
+        rewrite._write_pyc(config.stash[rewrite.assertstate_key], code, source_hash, compiled)
