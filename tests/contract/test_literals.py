@@ -4,6 +4,7 @@ from decimal import Decimal
 
 import pymysql
 import pytest
+from doubles.exploring import examples
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -32,7 +33,7 @@ def read_back(session, literals):
         return [bytes.fromhex(value).decode() for value in cursor.fetchone()]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(180, 3_000), deadline=None)
 @given(st.lists(anything, min_size=1, max_size=20))
 @example(["'", '"', "\\", "\\'", "''", "%s", "\0", "\x1a", "\n\r\t", ""])
 @example(["a" * 60 + "\\", "'; SELECT 1; --", "\ud800\udc00", "\N{TELEPHONE RECEIVER}", "\xbf'"])
@@ -40,7 +41,7 @@ def test_any_text_is_read_back_as_it_was_meant(session, texts):
     assert read_back(session, [encode.text(text, 255) for text in texts]) == [descriptive(text, 255) for text in texts]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(60, 1_000), deadline=None)
 @given(
     st.lists(st.decimals(min_value=-(10**11), max_value=10**11, places=8), min_size=1, max_size=20).map(
         lambda amounts: [*amounts, Decimal("1E+9"), Decimal("-0E-8")]

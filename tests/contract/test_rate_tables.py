@@ -199,7 +199,7 @@ def test_prices_of_a_file_of_several_blocks_are_those_of_its_rates(size):
         assert table.find(number, NOW) == wanted.find(number, NOW)
 
 
-@settings(max_examples=examples(50, 1_000))
+@settings(max_examples=examples(30, 1_000))
 @given(rows=st.lists(windows(), max_size=12), numbers=st.lists(called, max_size=6), wall_ms=moments)
 def test_a_compiled_file_finds_what_comparing_every_row_finds(rows, numbers, wall_ms):
     table = file_of(rows)
@@ -218,7 +218,7 @@ def test_a_compiled_file_finds_what_comparing_every_row_finds(rows, numbers, wal
     ]
 
 
-@settings(max_examples=examples(50, 1_000))
+@settings(max_examples=examples(30, 1_000))
 @given(before=st.lists(some_rates, max_size=12), after=st.lists(some_rates, max_size=12))
 def test_a_compiled_file_knows_what_another_one_lacks(before, after):
     gone = {each.prefix for each in before} - {each.prefix for each in after}
@@ -226,7 +226,7 @@ def test_a_compiled_file_knows_what_another_one_lacks(before, after):
     assert found == (len(gone), len({each.prefix for each in before}), tuple(sorted(gone))[:2])
 
 
-@settings(max_examples=examples(50, 1_000))
+@settings(max_examples=examples(30, 1_000))
 @given(rows=st.lists(some_rates, max_size=8, unique_by=lambda each: each.prefix))
 def test_the_order_of_the_source_changes_no_rate(rows):
     one, other = file_of(map(Window, rows)), file_of(map(Window, reversed(rows)))

@@ -10,9 +10,11 @@ from decimal import Decimal
 
 import pytest
 import structlog
+from doubles import forked_bookkeeper
 
 from vosd.cdr.ports import RejectedRecords, Standing, StoreDamaged, StoreUnavailable
 from vosd.processes.channel import message
+from vosd.storage import separate_books
 from vosd.storage.database import Database
 from vosd.storage.queries import SqlQueries
 from vosd.storage.separate_books import SeparateBooks
@@ -27,7 +29,9 @@ COST = Decimal("0.009876")
 
 
 @pytest.fixture
-async def books(database) -> AsyncIterator[SeparateBooks]:
+async def books(database, monkeypatch) -> AsyncIterator[SeparateBooks]:
+    """Books whose process is forked; what is shown of an executed one uses ``SeparateBooks`` itself."""
+    monkeypatch.setattr(separate_books, "started", forked_bookkeeper.started)
     books = SeparateBooks(database)
     await books.start()
     yield books
@@ -38,7 +42,16 @@ def calls(*indices: int):
     return [answered_call(index, customer_account="acme", vendor_account="carrier-a") for index in indices]
 
 
-async def test_a_batch_is_booked_by_another_process_with_every_column(books, database):
+@pytest.fixture
+async def executed(database) -> AsyncIterator[SeparateBooks]:
+    books = SeparateBooks(database)
+    yield books
+    await books.close()
+
+
+async def test_a_batch_is_booked_by_another_process_with_every_column(executed, database):
+    books = executed
+    await books.start()
     batch = calls(*range(150))
     assert await books.book(batch) == {"acme": Standing(-150 * FEE, 150), "carrier-a": Standing(-150 * COST, 150)}
     assert books.newest_commit() >= 150
@@ -135,7 +148,8 @@ async def test_errors_of_the_database_keep_their_meaning(tmp_path):
 
 
 @MARIADB_ALONE
-async def test_the_process_ends_when_its_books_are_closed_and_ignores_signals_for_the_group(books):
+async def test_the_process_ends_when_its_books_are_closed_and_ignores_signals_for_the_group(executed):
+    books = executed
     await books.book(calls(1))
     process = books._bookkeeper.process
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):

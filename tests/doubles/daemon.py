@@ -27,8 +27,8 @@ from vosd.testing.process.daemon import Running
 
 _ON_SERVER: Final = re.compile(r"mysql\+aiomysql://[^\s\"}]+")
 _APPEND: Final = os.O_WRONLY | os.O_APPEND | os.O_CREAT
-_context: Final = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload(
+FORKED: Final = multiprocessing.get_context("forkserver")
+FORKED.set_forkserver_preload(
     ["vosd.cli.daemon", "vosd.daemon.bootstrap", bookkeeper.__name__, "aiosqlite", "vosd.testing.process.daemon"]
 )
 
@@ -88,7 +88,7 @@ class Forked:
         prepare: Prepare | None = None,
     ) -> None:
         self._command = command
-        self._process: ForkServerProcess = _context.Process(
+        self._process: ForkServerProcess = FORKED.Process(
             target=_run, args=(command, directory, log, environment, prepare), daemon=True
         )
         self._process.start()

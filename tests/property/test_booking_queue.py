@@ -11,6 +11,7 @@ from decimal import Decimal
 from pathlib import Path
 from unittest.mock import patch
 
+from doubles.exploring import examples
 from doubles.journals import new_journal
 from doubles.small_disk import PLENTY, Disk
 from hypothesis import example, given, settings
@@ -194,7 +195,7 @@ async def check_history(steps: list[tuple[str, int]], directory: Path, disk: Dis
 @example([("away", 1), ("end", 25), ("kill", 1), ("end", 25), ("seal", 1), ("kill", 1), ("back", 1), ("turn", 5)])
 @example([("away", 1), ("end", 25), ("full", 1), ("end", 20), ("back", 1), ("turn", 20), ("room", 1)])
 @given(STEPS)
-@settings(max_examples=60)
+@settings(max_examples=examples(40, 600))
 def test_every_call_is_booked_once_and_the_window_stays_small(steps: list[tuple[str, int]]) -> None:
     disk = Disk()
     with (

@@ -106,7 +106,7 @@ def test_a_talking_call_goes_on_as_the_original(codec):
 
 
 @given(planned=plans_with_moments())
-@settings(max_examples=examples(50, 100), deadline=None)
+@settings(max_examples=examples(30, 100), deadline=None)
 def test_any_call_at_any_moment_goes_on_as_the_original(planned):
     assert_same(*planned)
 
@@ -163,7 +163,7 @@ def test_a_call_between_two_requests_takes_less_than_four_kilobytes():
 
 
 @given(plan=keyed_plans(), moments=st.lists(st.integers(3_000, 30_000), min_size=1, max_size=4).map(sorted))
-@settings(max_examples=examples(30, 60), deadline=None)
+@settings(max_examples=examples(20, 60), deadline=None)
 def test_a_transfer_by_keys_goes_on_as_the_original(plan, moments):
     assert_same(plan, moments)
 

@@ -1,5 +1,6 @@
 """Whatever a challenge says, its answer is one line that says of it what it said, or there is none."""
 
+from doubles.exploring import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -41,7 +42,7 @@ def response_with(lines: list[str]) -> Response | None:
     return message
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(180, 3_000), deadline=None)
 @given(
     lines=st.lists(st.tuples(st.sampled_from(["WWW-Authenticate", "Proxy-Authenticate"]), challenges()), max_size=5),
     username=texts,

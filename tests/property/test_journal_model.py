@@ -4,6 +4,7 @@ import os
 import tempfile
 from pathlib import Path
 
+from doubles.exploring import examples
 from doubles.journals import crash_and_read, new_journal, open_call
 from doubles.small_disk import PLENTY, Disk
 from hypothesis import example, given, settings
@@ -151,7 +152,7 @@ class Model:
 
 @given(ACTIONS)
 @example([*[("answer", 0)] * 4, ("full", 10), ("mark", 0), ("finish", 0)])  # full in the middle of a new file's begin
-@settings(max_examples=100)
+@settings(max_examples=examples(60, 1_000))
 def test_no_call_is_lost_and_none_that_ended_runs_again(actions):
     disk = Disk()
     with tempfile.TemporaryDirectory() as directory, disk.in_place():

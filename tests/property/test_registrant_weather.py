@@ -3,6 +3,7 @@
 from itertools import pairwise
 
 from doubles.conformance import faults_of
+from doubles.exploring import examples
 from doubles.guard import Guard
 from doubles.registration_stage import GIVE_UP, TERMS, RegistrationStage
 from doubles.vendor_registrar import Told
@@ -74,7 +75,7 @@ class Watched(RegistrationStage):
             self.check()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(40, 600), deadline=None)
 @given(steps=steps, draw_seed=st.integers(0, 10_000))
 def test_it_stays_one_asks_with_restraint_and_is_never_stuck(steps, draw_seed):
     stage = Watched(draw_seed)

@@ -10,6 +10,7 @@ from typing import Any
 
 import test_switch_setup as setups
 from doubles.asking_steps import Asked, looking_up, steps_with
+from doubles.exploring import examples
 from doubles.successor import replace_node
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -61,7 +62,7 @@ class ToldTwice(setups.Story):
 deeds = st.just(("replace",)) | setups.deeds.filter(lambda deed: deed[0] != "reload")
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(90, 1_500), deadline=None)
 @given(
     first=st.sampled_from(setups.PLACES),
     second=st.sampled_from(setups.PLACES),

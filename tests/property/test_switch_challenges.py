@@ -1,6 +1,7 @@
 """Vendors that want proof of whatever they like, under loss and disorder: no call is lost, none stays up."""
 
 from doubles.conformance import faults_of
+from doubles.exploring import examples
 from doubles.guard import EVERYTHING, Guard
 from doubles.guarded_scene import GuardedScene
 from hypothesis import example, given, settings
@@ -50,7 +51,7 @@ guards = st.builds(
 @example(  # two BYEs with the same nonce, the second overtakes the first
     guard=Guard(methods=frozenset({"BYE"}), uses=2), plans=[("cancels", "forks"), ("hangs up", "answers")], seed=0
 )
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(50, 800), deadline=None)
 def test_no_call_is_lost_and_none_stays_up(guard, plans, seed):
     scene = GuardedScene(guard)
     scene.wire.delays = delivered if seed is None else Storm(seed, loss=0.1, doubling=0.2, jitter_ms=60)

@@ -8,6 +8,7 @@ money, and reloads change limits.
 from decimal import Decimal
 from typing import NamedTuple
 
+from doubles.exploring import examples
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -237,4 +238,4 @@ class Levels(RuleBasedStateMachine):
 
 
 TestLevels = Levels.TestCase
-TestLevels.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestLevels.settings = settings(max_examples=examples(40, 600), stateful_step_count=40, deadline=None)

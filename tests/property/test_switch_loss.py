@@ -1,6 +1,7 @@
 """Lost, doubled and reordered packets lose no call: every call has one record, one end, no residue."""
 
 import pytest
+from doubles.exploring import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -90,7 +91,7 @@ def test_losing_every_nth_packet_loses_no_answered_call(nth, direction):
     towards=st.tuples(st.integers(2, 7), st.integers(0, 6)),
     others=st.tuples(st.integers(2, 7), st.integers(0, 6)),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(40, 600), deadline=None)
 def test_losing_every_nth_packet_leaves_nothing_behind(plans, towards, others):
     scene = Scene()
     scene.wire.delays = Directions(SWITCH, DropEvery(*towards), DropEvery(*others))
@@ -98,7 +99,7 @@ def test_losing_every_nth_packet_leaves_nothing_behind(plans, towards, others):
 
 
 @given(plans=plans, seed=st.integers(0, 2**32), loss=st.sampled_from([0.0, 0.1, 0.3]))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(40, 600), deadline=None)
 def test_a_storm_of_loss_doubling_and_disorder_leaves_nothing_behind(plans, seed, loss):
     scene = Scene()
     scene.wire.delays = Storm(seed, loss=loss, doubling=0.3, jitter_ms=80)
@@ -106,7 +107,7 @@ def test_a_storm_of_loss_doubling_and_disorder_leaves_nothing_behind(plans, seed
 
 
 @given(plans=plans, seed=st.integers(0, 2**32), loss=st.sampled_from([0.0, 0.1, 0.3]))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(40, 600), deadline=None)
 def test_a_storm_takes_no_call_from_a_phone_nor_its_good_name(plans, seed, loss):
     """A single failure would lock it out: a repeated or late answer to a challenge is none."""
     lock_out = LockOutSettings(max_retry=1, suspend_ms=3_600_000)

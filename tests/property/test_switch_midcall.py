@@ -29,7 +29,7 @@ from vosd.testing.virtual.vendor import RINGS, Line, Script, answers, answers_re
 from vosd.testing.virtual.wire import Storm
 from vosd.trunks.dialect import CalleeDialect, CallerDialect, Redirects
 
-DAYS = examples(75, 150)
+DAYS = examples(50, 150)
 CALLS_A_DAY = 6
 DAY_MS = 120_000
 TARGET = "4420711111"

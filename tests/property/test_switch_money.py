@@ -7,6 +7,7 @@ never acknowledge; commits that are told late and out of order, payments, revers
 from decimal import Decimal
 from typing import NamedTuple
 
+from doubles.exploring import examples
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -217,4 +218,4 @@ class OneAccount(RuleBasedStateMachine):
 
 
 TestOneAccount = OneAccount.TestCase
-TestOneAccount.settings = settings(max_examples=80, stateful_step_count=40, deadline=None)
+TestOneAccount.settings = settings(max_examples=examples(50, 800), stateful_step_count=40, deadline=None)

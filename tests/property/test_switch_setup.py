@@ -8,6 +8,7 @@ from typing import Any
 
 from doubles.asking_steps import DEADLINE_MS, Located, ScriptedAsker, Unfit, looking_up, steps_with
 from doubles.conformance import faults_of
+from doubles.exploring import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
@@ -141,7 +142,7 @@ class Story:
                 assert records[call.call_id].sip_code == finals[0]
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(120, 2_000))
 @given(
     first=st.sampled_from(PLACES),
     second=st.sampled_from(PLACES),

@@ -21,7 +21,7 @@ from vosd.testing.virtual.vendor import RINGS, SILENT, Line, Script, answers, an
 from vosd.testing.virtual.wire import Storm
 from vosd.trunks.dialect import CalleeDialect, Redirects
 
-STORMS = examples(16, 100)
+STORMS = examples(10, 100)
 CALLS_A_STORM = 100
 LOSS = 0.05
 JITTER_MS = 60

@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from doubles.exploring import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -28,7 +29,7 @@ class Device(NamedTuple):
     does: str
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(40, 600), deadline=None)
 @given(st.lists(st.builds(Device, st.integers(0, 10), st.sampled_from(sorted(DEVICES))), max_size=4), st.booleans())
 def test_devices_are_tried_in_order_until_one_decides(devices, has_offline_gateway):
     offline = {"offline_gateway": "vendor-0"} if has_offline_gateway else {}

@@ -41,7 +41,7 @@ def outcome(content: bytes) -> Loaded | ConfigError:
             return error
 
 
-@settings(max_examples=examples(60, 150), deadline=None)
+@settings(max_examples=examples(40, 150), deadline=None)
 @given(st.dictionaries(KEYS, TREES, max_size=8))
 @example({"include": "*"})
 @example({"include": "\0"})
@@ -55,7 +55,7 @@ def test_any_tree_is_understood_or_named(tree):
         assert all(problem.file and problem.expected for problem in found.problems)
 
 
-@settings(max_examples=examples(60, 150), deadline=None)
+@settings(max_examples=examples(40, 150), deadline=None)
 @given(st.one_of(st.binary(max_size=60), st.text("{}[]:,-&*!|>'\"#%@`?$ \n\tab<0~", max_size=60).map(str.encode)))
 @example(b"\xff\xfe\x00")
 @example(b"? - : &a *a")
