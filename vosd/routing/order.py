@@ -19,6 +19,7 @@ from vosd.routing.plan import IN_TURN, Criterion, RoutingPlan
 from vosd.routing.ports import PriceIn, Vendors
 from vosd.routing.quality_order import blend_ranks, quality_ranks
 from vosd.routing.weights import Share, ShareKey
+from vosd.trunks.gateways import RoutingGateway
 
 NO_TIER: Final = 5
 """Rank of a gateway without a calendar: the last resort of that criterion."""
@@ -125,7 +126,7 @@ class Ordering:
         found = [vendors.quality(each.gateway, each.prefix, callee, at, terms.min_attempts) for each in candidates]
         if criterion is Criterion.QUALITY:
             return zip(quality_ranks(found, terms), candidates, strict=True)
-        prices = self._prices(candidates)
+        prices = self._prices([each.gateway for each in candidates])
         return zip(blend_ranks(found, prices, terms, self._plan.blend), candidates, strict=True)
 
     def _by_cost(
@@ -135,7 +136,7 @@ class Ordering:
         if len(alike) == 1:
             yield from self._sort(candidates, further)
             return
-        prices = self._prices([candidates[places[0]] for places in alike])
+        prices = self._prices([candidates[places[0]].gateway for places in alike])
         ranked = [(_LAST if price is None else price, places) for price, places in zip(prices, alike, strict=True)]
         ranked.sort(key=_COST_OF)
         for _, equal in groupby(ranked, key=_COST_OF):
@@ -143,10 +144,9 @@ class Ordering:
             places = several[0] if len(several) == 1 else sorted(chain.from_iterable(several))
             yield from self._sort([candidates[place] for place in places], further)
 
-    def _prices(self, candidates: Sequence[Candidate]) -> Sequence[Decimal | None]:
-        """Return the prices by which candidates are compared; None = there is none, or no exchange rate."""
+    def _prices(self, gateways: Sequence[RoutingGateway]) -> Sequence[Decimal | None]:
+        """Return the prices by which gateways are compared; None = there is none, or no exchange rate."""
         vendors, callee, wall_ms, price_in = self._vendors, self._callee, self._at.wall, self._price_in
-        gateways = [each.gateway for each in candidates]
         if price_in is None:
             return vendors.minute_prices(gateways, callee, wall_ms, self._caller)
         found = [vendors.terms(each, callee, wall_ms, self._caller) for each in gateways]
