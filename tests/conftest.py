@@ -9,6 +9,7 @@ from typing import Final
 import pytest
 import structlog
 from bytecode import compile_together
+from cases import joined
 from distribution import WaitingBesideComputing, rank
 from hypothesis import HealthCheck, settings
 from messages import send_fewer
@@ -42,6 +43,12 @@ structlog.configure(
 def pytest_configure(config: pytest.Config) -> None:
     """Spare workers and their controller messages."""
     send_fewer(config)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pycollect_makeitem(collector: pytest.Collector, name: str, obj: object) -> pytest.Function | None:
+    """Let a worker take all cases of a test at once, where they need no set-up."""
+    return joined(collector, name, obj) if hasattr(collector.config, "workerinput") else None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

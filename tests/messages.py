@@ -1,4 +1,4 @@
-"""What a worker tells pytest-xdist's controller of a test: nothing that is of no interest, for there are 12,000 tests.
+"""What a worker tells pytest-xdist's controller of a test: nothing that is of no interest, for there are 8,000 tests.
 
 A worker would send six messages for each test, and the controller would work on each: together twice what pytest itself
 takes for a test. What begins, and a set-up or clean-up that passed in no time, is shown nowhere.
