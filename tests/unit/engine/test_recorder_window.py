@@ -91,6 +91,33 @@ async def test_while_the_database_is_away_no_call_changes_its_place(narrow, jour
     assert booked == [call_id(index) for index in range(10)]
 
 
+async def test_a_file_that_gets_its_last_calls_while_it_is_read_is_read_to_its_end(
+    credits, database, tmp_path, monkeypatch
+):
+    journal = opened(tmp_path / "journal", segment_bytes=20_000)
+    recorder = Recorder(database, journal, credits, BATCH, window=WINDOW)
+    for index in range(WINDOW + 1):
+        end(recorder, journal, credits, call(index))
+    journal.flush()
+    assert len(list((tmp_path / "journal").glob("*.log"))) == 1
+    late = iter(range(WINDOW + 1, 30))
+    real_read = backlog_module.Backlog._read_some
+
+    def read_some(*arguments: object) -> object:
+        found = real_read(*arguments)
+        for index in late:  # the first of them are in the file that was read, the others in the next ones
+            end(recorder, journal, credits, call(index))
+            journal.flush()
+        return found
+
+    monkeypatch.setattr(backlog_module.Backlog, "_read_some", read_some)
+    with structlog.testing.capture_logs() as logged:
+        read = await journal.waiting.read_back(100)
+    assert [record.call_id for record in read] == [call_id(index) for index in range(WINDOW, 30)]
+    assert (logged, journal.waiting.on_disk, len(journal.waiting)) == ([], 0, 30)
+    journal.close()
+
+
 async def test_a_file_that_cannot_be_read_back_is_tried_again(narrow, journal, credits, monkeypatch):
     for index in range(20):
         end(narrow, journal, credits, call(index))

@@ -107,7 +107,8 @@ class Backlog:
             if not self._wanted and not self._begin_next(present):
                 break
             at_once = min(READ_AT_ONCE, most - len(found))
-            reading = loop.run_in_executor(None, self._read_some, at_once, self._number == present)
+            is_present = self._number == present
+            reading = loop.run_in_executor(None, self._read_some, at_once, is_present)
             try:
                 some = await asyncio.shield(reading)
             except asyncio.CancelledError:
@@ -119,8 +120,10 @@ class Backlog:
                     raise
                 break
             found += some
-            if len(some) == at_once or self._begin_next(present):
+            if len(some) == at_once or (not is_present and self._begin_next(present)):
                 continue
+            if is_present and self._written()[0] != present:
+                continue  # it got its last calls while it was read: they come before those of the next file
             # The end of the present file.
             if is_written and added == self._added:
                 self._report_lost()
