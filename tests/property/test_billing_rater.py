@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from vosd.base.money import Rounding
 from vosd.billing.increments import hold_seconds
+from vosd.billing.period_rates import multiplied
 from vosd.billing.rater import breakdown, itemise, rate_call, recompute, total_at
 from vosd.billing.rates import AppliedRate, RatingPolicy
 from vosd.billing.sections import format_sections, parse_sections
@@ -72,7 +73,18 @@ def converted(applied: AppliedRate, exchange_rate: Decimal) -> AppliedRate:
     return msgspec.structs.replace(applied, exchange_rate=exchange_rate, paid_in="EUR")
 
 
-applied_rates = applied_rates | st.builds(converted, applied_rates, exchange_rates)
+multipliers = st.sampled_from(["0", "0.333", "1.13", "0.12345679", "1000"]).map(Decimal) | st.decimals(
+    min_value=0, max_value=10, places=8
+)
+
+
+def in_period(applied: AppliedRate, multiplier: Decimal) -> AppliedRate:
+    return msgspec.structs.replace(applied, rate=multiplied(applied.rate, multiplier))
+
+
+single_rates = applied_rates | st.builds(converted, applied_rates, exchange_rates)
+"""Rates that no period has multiplied."""
+applied_rates = single_rates | st.builds(in_period, single_rates, multipliers)
 
 
 uncapped = st.builds(
@@ -155,11 +167,15 @@ def exchange_of(applied: AppliedRate) -> Fraction:
 
 def charged(applied: AppliedRate, duration_ms: int) -> tuple[Fraction, Fraction]:
     """Rate a call by the rules of docs/billing.md in exact fractions: fee and tax."""
-    rate, policy = applied.rate, applied.policy
-    seconds = whole_seconds(applied, duration_ms) - policy.free_time_s
+    seconds = whole_seconds(applied, duration_ms) - applied.policy.free_time_s
     if seconds <= 0:
         return Fraction(0), Fraction(0)
-    raw = priced(applied, seconds).raw * exchange_of(applied)
+    return fee_and_tax(applied, priced(applied, seconds).raw * exchange_of(applied))
+
+
+def fee_and_tax(applied: AppliedRate, raw: Fraction) -> tuple[Fraction, Fraction]:
+    """Round the exact sum of a call, and tax that."""
+    rate, policy = applied.rate, applied.policy
     fee = rounded(raw, policy)
     if raw > 0 and fee == 0 and policy.nonzero_floor:
         fee = Fraction(policy.fee_unit)
@@ -249,6 +265,19 @@ def test_text_of_a_breakdown_is_the_json_of_steps_that_are_rated_one_by_one(appl
 def test_charge_is_the_exact_fraction_rounded_once_a_step(applied, duration_ms):
     charge = rate_call(applied, duration_ms)
     assert (Fraction(charge.fee), Fraction(charge.tax)) == charged(applied, duration_ms)
+
+
+@given(single_rates, multipliers, durations_ms)
+def test_a_multiplier_is_that_of_the_exact_sum_of_all_seconds(applied, multiplier, duration_ms):
+    expected = Fraction(0), Fraction(0)
+    seconds = whole_seconds(applied, duration_ms) - applied.policy.free_time_s
+    if seconds > 0:
+        price = priced(applied, seconds)
+        of_time = (price.before + price.usage + price.cap) * Fraction(multiplier)
+        raw = max(of_time + price.connection, Fraction(applied.rate.minimum_charge))
+        expected = fee_and_tax(applied, raw * exchange_of(applied))
+    charge = rate_call(in_period(applied, multiplier), duration_ms)
+    assert (Fraction(charge.fee), Fraction(charge.tax)) == expected
 
 
 @given(applied_rates.filter(is_monotone), durations_ms, durations_ms)

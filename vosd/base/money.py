@@ -48,6 +48,12 @@ def round_to_unit(amount: Decimal, unit: Decimal, rounding: Rounding) -> Decimal
     return EXACT.multiply(steps, unit)
 
 
+def in_places(amount: Decimal) -> Decimal:
+    """Return an amount with at most the eight places of a column, half up where it has more."""
+    rounded = amount.quantize(QUANTUM, ROUND_HALF_UP, EXACT)
+    return amount if amount == rounded else rounded
+
+
 def unit_of(places: int) -> Decimal:
     """Return the smallest step of an amount with so many decimals."""
     return Decimal(1).scaleb(-places)

@@ -4,20 +4,19 @@ The moment is that at which the call arrives, as for the rates themselves; the p
 """
 
 from collections.abc import Sequence
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import Decimal
 from enum import Enum
 from typing import NamedTuple
 
 import msgspec
 
-from vosd.base.money import EXACT, PLACES
+from vosd.base.money import EXACT
 from vosd.billing.ports import Rates, RateTable, WorkCalendar
 from vosd.billing.rates import AppliedRate, Rate
 
 _BY_NO_CALENDAR = 6
 """Tier of a period without calendar: behind those whose calendar says so by no entry."""
 _SHARED_MAX = 1_024
-_SMALLEST = Decimal(1).scaleb(-PLACES)
 
 
 class When(Enum):
@@ -126,14 +125,13 @@ class PeriodTable:
 
 
 def multiplied(rate: Rate, factor: Decimal) -> Rate:
-    """Return a rate with its prices multiplied, to as many decimals as a rate may have: so is the amount of any call.
+    """Return a rate with its prices multiplied, every digit kept: so the fee is that of the multiplied amount.
 
     What is not a price of time (connection fee, minimum charge, tax rate) stays as it is.
     """
 
     def times(price: Decimal) -> Decimal:
-        product = EXACT.multiply(price, factor)
-        return product if product == (rounded := product.quantize(_SMALLEST, ROUND_HALF_UP, EXACT)) else rounded
+        return EXACT.multiply(price, factor)
 
     return msgspec.structs.replace(
         rate,

@@ -14,7 +14,7 @@ from vosd.base.money import EXACT, ROUNDING_MODE, ZERO, Rounding, format_amount,
 from vosd.billing.exchange import exchanged
 from vosd.billing.increments import hold_seconds
 from vosd.billing.rates import AppliedRate, Rate, RatingPolicy
-from vosd.billing.sections import completed, following, format_sections, parse_sections
+from vosd.billing.sections import completed, following, format_sections, read_sections
 
 Step = dict[str, str | int | bool | None]
 """One line of a breakdown, fit for JSON: money in plain decimal strings, ``step`` names the line."""
@@ -97,8 +97,8 @@ def rate_call(applied: AppliedRate, duration_ms: int) -> Charge:
 def itemise(applied: AppliedRate, duration_ms: int) -> tuple[Charge, str]:
     """Charge a call as ``rate_call`` does; return the charge and its steps, as the text of a JSON array.
 
-    The steps are complete enough for ``recompute`` to find the charge again. Raw amounts are shown to twelve places:
-    more than any difference that decides a rounding needs. The text is put together here and not encoded from objects,
+    The steps are complete enough for ``recompute`` to find the charge again. Raw amounts are shown to twelve places,
+    prices with all their digits, and by these it computes. The text is put together here and not encoded from objects,
     because every ended call needs two; only ``_Terms`` contains text that must be escaped.
     """
     if applied.candidates:
@@ -324,7 +324,7 @@ def recompute(steps: Sequence[Step]) -> Charge:
         tax_rate=Decimal(str(row["tax_rate"])),
         connection_fee=Decimal(str(row.get("connection_fee", ZERO))),
         minimum_charge=Decimal(str(row.get("minimum_charge", ZERO))),
-        sections=parse_sections(str(row["sections"])) if "sections" in row else (),
+        sections=read_sections(str(row["sections"])) if "sections" in row else (),
     )
     policy = RatingPolicy(
         hold_time_precision_ms=_whole(held["precision_ms"]),

@@ -35,7 +35,7 @@ class RatingPolicy(msgspec.Struct, frozen=True, gc=False):
 
 
 class Rate(msgspec.Struct, frozen=True, gc=False):
-    """One rate, exactly as entered: charges are rounded, rates never."""
+    """One rate, exactly as entered or multiplied by that of a period: charges are rounded, rates never."""
 
     prefix: str
     billing_rate: Decimal

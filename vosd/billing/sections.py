@@ -1,7 +1,7 @@
 """Section rates: prices of whole calls of certain lengths, instead of a first period (docs/billing.md, ADR 57)."""
 
 from collections.abc import Sequence
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Final, NamedTuple
 
 from vosd.base.money import ZERO, parse_amount
@@ -53,8 +53,21 @@ def parse_sections(text: str) -> tuple[Section, ...]:
     return tuple(sections)
 
 
+def read_sections(text: str) -> tuple[Section, ...]:
+    """Read what ``format_sections`` has written, with any number of decimals: a period may have multiplied amounts.
+
+    Raises:
+        ValueError: it has another form.
+    """
+    pairs = [each.partition("@") for each in text.split(";")]
+    try:
+        return tuple(Section(Decimal(amount), int(until_s)) for amount, _, until_s in pairs)
+    except (InvalidOperation, ValueError):
+        raise ValueError(_FORM) from None
+
+
 def format_sections(sections: Sequence[Section]) -> str:
-    """Write sections as ``parse_sections`` reads them, every digit as entered."""
+    """Write sections, every digit kept; ``parse_sections`` reads those that were entered."""
     return ";".join(f"{amount:f}@{until_s}" for amount, until_s in sections)
 
 

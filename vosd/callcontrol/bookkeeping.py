@@ -11,6 +11,7 @@ import msgspec
 from vosd.b2bua.stamps import ATTEMPTS_MAX, Arrival, Ending, Journey
 from vosd.base.cause import EndReason, HangupSource
 from vosd.base.clock import Instant
+from vosd.base.money import in_places
 from vosd.billing.increments import hold_seconds
 from vosd.billing.parties import Party
 from vosd.billing.rater import Charge, charged_by, itemise
@@ -359,7 +360,7 @@ def _row(
         applied.group,
         applied.version,
         rate.prefix,
-        rate.billing_rate,
+        in_places(rate.billing_rate) if applied.source else rate.billing_rate,  # a period may have multiplied it
         "cycle" if rate.per_cycle else "minute",
         charge.billed_seconds,
         charge.fee,

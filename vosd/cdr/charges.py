@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from vosd.base.money import in_places
 from vosd.cdr.record import CUSTOMER, VENDOR, CallRecord, ChargeRow
 
 
@@ -80,7 +81,7 @@ def _rate_of(record: CallRecord, role: str) -> _RateOf:
     for step in steps if isinstance(steps, list) else []:
         if isinstance(step, dict) and step.get("step") == "rate":
             try:
-                price = Decimal(str(step["billing_rate"]))
+                price = in_places(Decimal(str(step["billing_rate"])))
                 return _RateOf(str(step["group"]), str(step["version"]), price, str(step["price_per"]))
             except (KeyError, InvalidOperation):
                 break

@@ -68,7 +68,7 @@ class ChargeRow(msgspec.Struct, frozen=True, gc=False, array_like=True):
     rate_version: Annotated[str | None, word(VERSION_LENGTH, "version of the rate group, as in the breakdown")]
     rate_prefix: Annotated[str | None, word(32, "prefix of the rate")]
     unit_price: Annotated[
-        Decimal | None, amount("billing rate as entered, of a minute or of a cycle, in its group's currency")
+        Decimal | None, amount("billing rate of a minute or of a cycle, in its group's currency; half up to 8 decimals")
     ]
     price_per: Annotated[str | None, word(8, "what `unit_price` is the price of: `minute` or `cycle`")]
     billed_seconds: Annotated[int, number(32, "seconds that the charge covers")]

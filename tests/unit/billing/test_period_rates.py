@@ -4,11 +4,14 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
+import pytest
+
 from vosd.billing.period_rates import Period, PeriodTable, When, missing_prefixes, multiplied
 from vosd.billing.rate_group import RateGroup
 from vosd.billing.rate_rows import RateRows
-from vosd.billing.rater import rate_call
+from vosd.billing.rater import breakdown, rate_call, recompute, total_at
 from vosd.billing.rates import AppliedRate, Rate
+from vosd.billing.sections import parse_sections, read_sections
 from vosd.routing.calendar import Calendar, Entry
 from vosd.testing.data.builders import rating_policy
 
@@ -82,6 +85,30 @@ def test_a_multiplier_multiplies_the_amount_before_it_is_rounded_and_tax_not_twi
     assert charge.fee == Decimal("0.0433"), "(0.05 + 66 s at 0.0333 a minute) / 2 = 0.043315"
     assert charge.tax == Decimal("0.0043")
     assert multiplied(base, Decimal(0)).billing_rate == 0
+
+
+def test_a_multiplied_price_keeps_every_digit_and_so_does_its_breakdown():
+    """A minute costs 0.004110885, so two hours cost 0.4933062; by 0.00411089 they would cost 0.4933068."""
+    base = Rate("44", Decimal("0.012345"), 1)
+    applied = AppliedRate("g", "1", "USD", multiplied(base, Decimal("0.333")), rating_policy(fee_precision=6))
+    charge = rate_call(applied, 7_200_000)
+    assert (charge.fee, total_at(applied, 7_200)) == (Decimal("0.493306"), Decimal("0.493306"))
+    steps = breakdown(applied, charge)
+    assert (steps[0]["billing_rate"], steps[-2]["raw"]) == ("0.004110885", "0.4933062")
+    assert recompute(steps) == charge
+
+
+def test_multiplied_sections_and_first_periods_are_read_again_with_every_digit():
+    factor, policy = Decimal("0.12345678"), rating_policy(fee_precision=8)
+    with_sections = Rate("44", Decimal("0.01"), 1, sections=parse_sections("0.00000005@60;0.1234@90"))
+    with_first = Rate("44", Decimal("0.01"), 1, first_rate=Decimal("0.00000005"), first_duration=60)
+    for rate in (with_sections, with_first):
+        applied = AppliedRate("g", "1", "USD", multiplied(rate, factor), policy)
+        charge = rate_call(applied, 60_000)
+        assert charge.fee == Decimal("0.00000001"), "0.00000000617..."
+        assert recompute(breakdown(applied, charge)) == charge
+    with pytest.raises(ValueError, match="amounts and seconds"):
+        read_sections("0.10;0.18@120")
 
 
 def test_a_multiplied_rate_is_that_of_the_main_group_with_the_period_s_name():
