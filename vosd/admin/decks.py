@@ -70,6 +70,10 @@ class Report(msgspec.Struct, frozen=True):
     digest: str
     changes: Mapping[str, int]
     examples: Mapping[str, Sequence[Example]]
+    fallen: int
+    """Prefixes that are not in the file, and whose numbers have the rate of a shorter prefix then."""
+    unrated: int
+    """Prefixes that are not in the file, and whose numbers have no rate then."""
 
 
 class Prepared:
@@ -78,7 +82,7 @@ class Prepared:
     def __init__(self, order: Order, before: StoredDeck | None) -> None:
         self.order = order
         self.before = before
-        self.changes = Changes()
+        self.changes = Changes(order.header)
         self.packed = Packed("", 0)
         self._file = SpooledTemporaryFile[bytes](_IN_MEMORY)
         self._chunks: list[tuple[str, int]] = []
@@ -116,6 +120,8 @@ class Prepared:
             digest=self.packed.digest,
             changes=counts_by_name(self.changes),
             examples={kind.value: named for kind, named in self.changes.examples.items()},
+            fallen=self.changes.fallen,
+            unrated=self.changes.unrated,
         )
 
 
@@ -152,8 +158,8 @@ async def put_in_force(decks: OperatorDecks, prepared: Prepared, *, is_confirmed
         return prepared.report()
     if not is_confirmed and changes.lost * CLOSED_AT_MOST > changes.prefixes_before:
         message = (
-            f"{changes.lost} of {changes.prefixes_before} prefixes of deck {order.rate_group} would be closed, and "
-            "nothing was imported: see --dry-run; if that is meant, say --force"
+            f"{changes.lost} of {changes.prefixes_before} prefixes of deck {order.rate_group} would be closed or taken "
+            "out, and nothing was imported: see --dry-run; if that is meant, say --force"
         )
         raise ManyClosedError(message)
     version = 1 if before is None else before.version + 1

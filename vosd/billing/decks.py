@@ -6,6 +6,7 @@ in the order of prefixes, and the rates of one prefix in the order in which they
 with milliseconds and ``Z``; empty = no limit. Knows nothing of files, databases and what the other columns mean.
 """
 
+import csv
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -34,7 +35,7 @@ class Mode(Enum):
     """What an import does with the prefixes that its file does not have; the value is stored."""
 
     FULL = "full"
-    """They are closed: the file is the whole deck."""
+    """They are taken out, closed ones too: the file is the whole deck. Their numbers have the rate of a shorter one."""
     DELTA = "delta"
     """They stay as they are."""
 
@@ -50,6 +51,8 @@ class Kind(Enum):
     UNCHANGED = "unchanged"
     CLOSED = "closed"
     """It has no rate any more, or is marked as closed."""
+    OPENED = "opened"
+    """It was marked as closed and is not any more: it has a rate, or its numbers have that of a shorter prefix."""
 
 
 class DeckRow(NamedTuple):
@@ -78,18 +81,34 @@ class DeckRow(NamedTuple):
         return self.begins <= moment and (not self.ends or moment < self.ends)
 
 
+class Fallback(msgspec.Struct, frozen=True):
+    """The shorter prefix whose rate the numbers of a prefix have that is taken out."""
+
+    prefix: str
+    price: str | None
+    """None = it is closed."""
+
+
 class Example(msgspec.Struct, frozen=True):
     """A prefix that an import changes, with its price before and after; None = none, or closed."""
 
     prefix: str
     before: str | None
     after: str | None
+    taken_out: bool = False
+    """Whether it is not in the deck any more."""
+    fallback: Fallback | None = None
+    """What its numbers have then, where it is taken out; None = no rate."""
+    others: Mapping[str, tuple[str, str]] = {}
+    """The other columns that change, each before and after; empty = the default."""
 
 
 @dataclass(slots=True)
 class Changes:
     """What an import changes, counted by prefixes."""
 
+    header: str = ""
+    """Names of the columns; those behind ``COLUMNS_AHEAD`` are compared by them."""
     counts: dict[Kind, int] = field(default_factory=lambda: dict.fromkeys(Kind, 0))
     examples: dict[Kind, list[Example]] = field(
         default_factory=lambda: {kind: [] for kind in Kind if kind is not Kind.UNCHANGED}
@@ -100,16 +119,57 @@ class Changes:
     """Prefixes of the old deck."""
     lost: int = 0
     """Of these, how many had a price and are closed."""
+    fallen: int = 0
+    """Prefixes that are taken out and whose numbers have the rate of a shorter one then."""
+    unrated: int = 0
+    """Prefixes that are taken out and whose numbers have no rate then."""
 
     def note(self, prefix: str, before: DeckRow | None, after: DeckRow | None) -> None:
-        """Count a prefix, by the last rates that it had and will have."""
-        kind = _kind(before, after)
+        """Count a prefix of the new deck, by the last rates that it had and will have."""
+        self._count(_kind(before, after), prefix, before, after)
+
+    def note_taken_out(self, prefix: str, before: DeckRow | None, shorter: DeckRow | None) -> None:
+        """Count a prefix that the new deck does not have; ``shorter`` is the rate that its numbers have then."""
+        kind = _kind(before, None)
+        if before is not None:
+            if shorter is None:
+                self.unrated += 1
+            elif not shorter.closed:
+                self.fallen += 1
+        fallback = None if shorter is None else Fallback(shorter.prefix, _shown(shorter))
+        self._count(kind, prefix, before, None, fallback)
+
+    def _count(
+        self, kind: Kind, prefix: str, before: DeckRow | None, after: DeckRow | None, fallback: Fallback | None = None
+    ) -> None:
         self.counts[kind] += 1
         if kind is Kind.CLOSED and before is not None:
             self.lost += 1
         named = self.examples.get(kind)
         if named is not None and len(named) < EXAMPLES_MAX:
-            named.append(Example(prefix, _shown(before), _shown(after)))
+            others = _others_that_differ(self.header, before, after)
+            named.append(Example(prefix, _shown(before), _shown(after), after is None, fallback, others))
+
+
+class _Shorter:
+    """Finds the rate of a shorter prefix while a deck is made in order: shorter prefixes come first."""
+
+    def __init__(self) -> None:
+        self._by_length: dict[int, str] = {}
+
+    def note(self, prefix: str, last: str) -> None:
+        """Remember the last line of a prefix of the new deck."""
+        self._by_length[0 if prefix == ANY else len(prefix)] = last
+
+    def of(self, prefix: str, moment: str) -> DeckRow | None:
+        """Return the row of the longest prefix shorter than this one that has not ended at ``moment``."""
+        for length in range(len(prefix) - 1, -1, -1):
+            line = self._by_length.get(length, "")
+            if line and (not length or _prefix_of(line) == prefix[:length]):
+                row = cut(line)
+                if not row.ends or row.ends > moment:
+                    return row
+        return None
 
 
 def cut(line: str) -> DeckRow:
@@ -133,6 +193,7 @@ def merged(
         now: the moment of the import.
         effective: when prefixes end that are no longer there; empty = at once.
     """
+    shorter, moment = _Shorter(), max(now, effective)
     for prefix, before, after in _by_prefix(old, new):
         if before:
             changes.prefixes_before += 1
@@ -153,8 +214,13 @@ def merged(
         else:
             rows_before = [*map(cut, before)]
             rows = _until(rows_before, effective, now)
-            changes.note(prefix, _lasting(rows_before[-1], now), rows[-1] if rows == rows_before else None)
+            if rows == rows_before:  # its rates end before the file begins
+                changes.note(prefix, _lasting(rows_before[-1], now), rows[-1])
+            else:
+                changes.note_taken_out(prefix, _lasting(rows_before[-1], now), shorter.of(prefix, moment))
             lines = [row.line for row in rows]
+        if lines:
+            shorter.note(prefix, lines[-1])
         changes.rows += len(lines)
         yield from lines
 
@@ -233,10 +299,10 @@ def _joined(kept: list[DeckRow], rows: list[DeckRow]) -> list[DeckRow]:
 def _kind(before: DeckRow | None, after: DeckRow | None) -> Kind:
     price_before = None if before is None or before.closed else before.price
     price_after = None if after is None or after.closed else after.price
+    if before is not None and before.closed:
+        return Kind.UNCHANGED if after is not None and after.closed else Kind.OPENED
     if price_before is None and price_after is None:
-        if before is None and after is not None:
-            return Kind.CLOSED
-        return Kind.UNCHANGED if (before is None) == (after is None) else Kind.CHANGED
+        return Kind.UNCHANGED if after is None else Kind.CLOSED
     if price_before is None:
         return Kind.NEW
     if price_after is None:
@@ -252,6 +318,15 @@ def _kind(before: DeckRow | None, after: DeckRow | None) -> Kind:
 
 def _shown(row: DeckRow | None) -> str | None:
     return None if row is None or row.closed else row.price
+
+
+def _others_that_differ(header: str, before: DeckRow | None, after: DeckRow | None) -> dict[str, tuple[str, str]]:
+    """Return the columns behind ``COLUMNS_AHEAD`` that are not the same, each with its text before and after."""
+    if before is None or after is None or before.others == after.others or after.closed:
+        return {}
+    names = header.split(",")[len(COLUMNS_AHEAD) :]
+    cells = zip(names, *csv.reader([before.others, after.others], strict=True), strict=False)
+    return {name: (was, becomes) for name, was, becomes in cells if was != becomes}
 
 
 def counts_by_name(changes: Changes) -> Mapping[str, int]:

@@ -33,6 +33,8 @@ _VERSIONS: Final = (
     Column("memo", rank=1, narrowest=10),
 )
 _NAMED_ON_SCREEN: Final = 10
+_WORDS: Final = {"opened": "opened again"}
+"""Kinds of change that are written otherwise than they are called in JSON."""
 _FILE: Final = click.Path(path_type=Path, dir_okay=False)
 _GROUP: Final = click.argument("rate_group", metavar="GROUP")
 _MEMO: Final = click.option("--memo", metavar="TEXT", help="Why; kept with the version.")
@@ -53,7 +55,8 @@ def rates() -> None:
     type=click.Choice(["full", "delta"]),
     default="full",
     show_default=True,
-    help="full: prefixes that are not in the file are closed; delta: they stay as they are.",
+    help="full: the file is the whole deck; prefixes that it does not have are taken out, closed ones too, and their "
+    "numbers have the rate of a shorter prefix, if there is one. delta: prefixes that are not in the file stay.",
 )
 @click.option("--map", "map_file", type=_FILE, metavar="MAP.yaml", help="What the columns of the file mean.")
 @click.option(
@@ -62,7 +65,12 @@ def rates() -> None:
     metavar="DAYS",
     help="With --dry-run: how the margin on the calls of the last DAYS would change.",
 )
-@click.option("--force", "is_forced", is_flag=True, help="Import even if more than a fifth of the prefixes is closed.")
+@click.option(
+    "--force",
+    "is_forced",
+    is_flag=True,
+    help="Import even if more than a fifth of the prefixes is closed or taken out.",
+)
 @_MEMO
 @operator_option
 @json_option
@@ -91,13 +99,17 @@ def _show_import(report: "Report", document: Mapping[str, Any]) -> None:
         column = f": {problem['column']}" if problem["column"] else ""
         value = "" if problem["value"] is None else f": value {problem['value']!r}"
         output.line(f"{document['file']}:{problem['line']}{column}{value}: expected {problem['expected']}")
-    changes = ", ".join(f"{count} {kind}" for kind, count in report.changes.items())
-    output.line(f"prefixes: {changes}; {report.rates} rates")
+    output.line(f"prefixes: {_counts(report.changes)}; {report.rates} rates")
     for kind, examples in report.examples.items():
-        shown = [_example(each) for each in examples[:_NAMED_ON_SCREEN]]
+        shown = [_example(kind, each) for each in examples[:_NAMED_ON_SCREEN]]
         if shown:
             more = report.changes[kind] - len(shown)
-            output.line(f"{kind}: {', '.join(shown)}{f' and {more} more' if more else ''}")
+            output.line(f"{_WORDS.get(kind, kind)}: {', '.join(shown)}{f' and {more} more' if more else ''}")
+    if report.fallen or report.unrated:
+        output.line(
+            f"not in the file: calls to {report.fallen} prefixes then have the rate of a shorter prefix, "
+            f"and calls to {report.unrated} prefixes have no rate"
+        )
     margin = document.get("margin")
     if margin is not None:
         output.line(
@@ -114,9 +126,23 @@ def _show_import(report: "Report", document: Mapping[str, Any]) -> None:
         output.line(f"version {report.version} of deck {report.rate_group} is in force")
 
 
-def _example(example: "Example") -> str:
-    prices = [price for price in (example.before, example.after) if price is not None]
-    return " ".join((example.prefix, " to ".join(prices))).rstrip()
+def _counts(changes: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {_WORDS.get(kind, kind)}" for kind, count in changes.items())
+
+
+def _example(kind: str, example: "Example") -> str:
+    """Write a prefix with what it cost before and after; one that is taken out with the rate that its numbers have."""
+    before = "closed" if kind == "opened" else example.before
+    fallback = example.fallback
+    if not example.taken_out:
+        after = example.after or (before and "closed")
+    else:
+        after = "no rate" if fallback is None else f"{fallback.price or 'closed'} of {fallback.prefix}"
+    words = [example.prefix, " to ".join(dict.fromkeys(each for each in (before, after) if each))]
+    others = [f"{name} {was or 'none'} to {becomes or 'none'}" for name, (was, becomes) in example.others.items()]
+    if others:
+        words.append(f"({', '.join(others)})")
+    return " ".join(filter(None, words))
 
 
 @rates.command("versions")
@@ -136,7 +162,7 @@ def versions(invocation: Invocation, rate_group: str, as_json: bool) -> None:
     rows = [
         (
             each["version"], each["made_at"], each["operator"], each["mode"], each["effective"], each["rates"],
-            ", ".join(f"{count} {kind}" for kind, count in each["changes"].items() if count), each["memo"],
+            _counts({kind: count for kind, count in each["changes"].items() if count}), each["memo"],
         )
         for each in documents
     ]  # fmt: skip

@@ -26,7 +26,7 @@ from vosd.config.assembly.accounts import account_of
 from vosd.config.assembly.calendars import calendar, read_calendars
 from vosd.config.assembly.compiled_groups import CompiledGroups
 from vosd.config.assembly.currencies import default_decimals, read_currencies
-from vosd.config.assembly.decks import deck_names, with_decks
+from vosd.config.assembly.decks import deck_names, names_of_decks, naming_decks, with_decks
 from vosd.config.assembly.derived_groups import derived_group
 from vosd.config.assembly.destinations import read_destination_classes
 from vosd.config.assembly.inventory import label_of
@@ -147,6 +147,9 @@ class Excerpt:
         section = fill_from_template(section, take_templates(self._copy(), ProblemList()), label, problems)
         wanted = Wanted(keys.state_dir, keys.database.url.reveal(), deck_names([section]))
         stored = self._definitions(wanted) if decks is None else nothing_stored(wanted)
+        names = names_of_decks(stored.decks, stored.files)
+        if decks is not None:
+            names = {path: f"the new rates of deck {group}" for group, path in decks.items()}
         (section,) = with_decks([section], stored.files if decks is None else decks, problems)
         decimals = read_currencies(self._copy(), ProblemList()).decimals
         compiled = CompiledGroups([section], parameters, lambda: self._tables(keys.state_dir), problems, decimals)
@@ -155,7 +158,7 @@ class Excerpt:
         else:
             read = read_rate_group(section, label, parameters, problems, decimals)
         if read is None or problems.has_errors:
-            raise ConfigError(problems.in_order())
+            raise ConfigError(naming_decks(problems.in_order(), names))
         for deck in stored.decks:
             if decks is None and deck.group == name and name in stored.files:
                 read.group.name_deck(deck.number)

@@ -21,7 +21,7 @@ from vosd.config.assembly.bookable import check_rates
 from vosd.config.assembly.calendars import read_calendars
 from vosd.config.assembly.compiled_groups import CompiledGroups
 from vosd.config.assembly.currencies import read_currencies
-from vosd.config.assembly.decks import deck_names, with_decks
+from vosd.config.assembly.decks import deck_names, names_of_decks, naming_decks, with_decks
 from vosd.config.assembly.derived_groups import derive_groups
 from vosd.config.assembly.destinations import read_destination_classes
 from vosd.config.assembly.inventory import Inventory, label_of, read_inventory
@@ -97,7 +97,8 @@ class Loaded:
     @property
     def rate_report(self) -> tuple[Problem, ...]:
         """Each rate that rounding would affect; ``problems`` has only their number."""
-        return tuple(problem for report in self.rate_reports for problem in report())
+        names = names_of_decks(self.stored.decks, self.stored.files)
+        return naming_decks((problem for report in self.rate_reports for problem in report()), names)
 
     @property
     def gone_rates(self) -> Mapping[str, Gone]:
@@ -241,7 +242,7 @@ def _load(
         _warn_of_settings(keys, written, problems)
         transports, tls = read_transports(keys.sip, parameters.qos_signal, written.places, problems)
         account_places = CurrencyPlaces(source.accounts.sound)
-        found = problems.in_order()
+        found = naming_decks(problems.in_order(), names_of_decks(stored.decks, stored.files))
         if problems.has_errors:
             if uses_known:
                 raise DoubtfulError

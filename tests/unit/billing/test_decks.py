@@ -2,7 +2,7 @@
 
 import pytest
 
-from vosd.billing.decks import EXAMPLES_MAX, Changes, Example, Kind, Mode, cut, find, merged
+from vosd.billing.decks import EXAMPLES_MAX, Changes, Example, Fallback, Kind, Mode, cut, find, merged
 
 NOW = "2026-11-21T12:00:00.000Z"
 PAST = "2026-01-01T00:00:00.000Z"
@@ -65,9 +65,52 @@ def test_a_closed_prefix_stays_in_the_deck_as_closed():
         [line("1"), closed],
         {Kind.UNCHANGED: 1, Kind.CLOSED: 1},
     )
-    assert imported([closed], [line("2")], Mode.DELTA)[1] == {Kind.NEW: 1}
+    assert imported([closed, line("3")], [line("3")], Mode.DELTA)[0] == [closed, line("3")]
     assert imported([closed], [closed])[1] == {Kind.UNCHANGED: 1}
-    assert imported([closed, line("3")], [line("3")])[1] == {Kind.CHANGED: 1, Kind.UNCHANGED: 1}
+
+
+def test_a_closed_prefix_that_gets_a_rate_or_is_taken_out_is_opened_again():
+    closed = line("2", "0", closed="yes")
+    assert imported([closed], [line("2")], Mode.DELTA)[1] == {Kind.OPENED: 1}
+    assert imported([closed, line("3")], [line("3")])[1] == {Kind.OPENED: 1, Kind.UNCHANGED: 1}
+    assert imported([closed, line("3")], [line("3")], effective=SOON)[1] == {Kind.OPENED: 1, Kind.UNCHANGED: 1}
+    ending = line("2", "0", ends=SOON, closed="yes")
+    assert imported([ending, line("3")], [line("3")], effective=LATER)[1] == {Kind.UNCHANGED: 2}
+
+
+@pytest.mark.parametrize("effective", ["", SOON])
+def test_a_prefix_that_is_taken_out_is_named_with_the_rate_that_its_numbers_have_then(effective: str):
+    changes = Changes()
+    closed, rest = line("44", "0", closed="yes"), line("*", "0.5")
+    taken_out = [line("4470"), line("447012"), line("49"), line("4901"), line("4910", "0", closed="yes")]
+    old = sorted([rest, line("1"), closed, line("491", "0.02"), *taken_out])
+    new = [rest, line("1"), closed]
+    assert [*merged(old, new, Mode.FULL, changes, now=NOW, effective=effective)]
+    found = {each.prefix: each.fallback for kind in (Kind.CLOSED, Kind.OPENED) for each in changes.examples[kind]}
+    others = Fallback("*", "0.5")
+    locked = Fallback("44", None)
+    assert found == {
+        "4470": locked, "447012": locked, "49": others, "4901": others, "491": others, "4910": others,
+    }  # fmt: skip
+    assert [each.prefix for each in changes.examples[Kind.OPENED]] == ["4910"]
+    assert (changes.fallen, changes.unrated) == (4, 0)
+
+
+def test_a_prefix_that_is_taken_out_and_has_no_shorter_one_has_no_rate():
+    changes = Changes()
+    assert [*merged([line("1"), line("2"), line("20")], [line("1")], Mode.FULL, changes, now=NOW)]
+    assert [(each.taken_out, each.fallback) for each in changes.examples[Kind.CLOSED]] == [(True, None)] * 2
+    assert (changes.fallen, changes.unrated) == (0, 2)
+    kept = Changes()
+    assert [*merged([line("2"), line("20")], [line("2")], Mode.FULL, kept, now=NOW)]
+    assert kept.examples[Kind.CLOSED] == [Example("20", "0.01", None, True, Fallback("2", "0.01"))]
+
+
+def test_other_columns_that_change_are_named_with_both_texts():
+    changes = Changes("prefix,effective_from,effective_to,locked,billing_rate,area,interval")
+    old, new = line("44", others='"London, City",60/60'), line("44", others='"London, City",1/1')
+    assert [*merged([old], [new], Mode.FULL, changes, now=NOW)] == [new]
+    assert changes.examples[Kind.CHANGED] == [Example("44", "0.01", "0.01", others={"interval": ("60/60", "1/1")})]
 
 
 def test_until_an_import_comes_into_force_the_old_rates_hold():
@@ -100,7 +143,7 @@ def test_examples_name_the_prices_before_and_after():
     changes = Changes()
     assert [*merged([line("1", "0.01"), line("2")], [line("1", "0.02")], Mode.FULL, changes, now=NOW)]
     assert changes.examples[Kind.UP] == [Example("1", "0.01", "0.02")]
-    assert changes.examples[Kind.CLOSED] == [Example("2", "0.01", None)]
+    assert changes.examples[Kind.CLOSED] == [Example("2", "0.01", None, taken_out=True)]
     assert (changes.prefixes_before, changes.lost) == (2, 1)
 
 

@@ -76,7 +76,7 @@ def site(tmp_path, empty_database) -> Site:
 def test_an_import_makes_a_version_and_an_export_has_its_rates(site):
     made = site.ask("import", "acme", site.write(SHEET), "--memo", "first", "--operator", "ann")
     assert (made["version"], made["replaced"], made["rates"], made["dry_run"]) == (1, None, 5, False)
-    assert made["changes"] == {"new": 4, "up": 0, "down": 0, "changed": 0, "unchanged": 0, "closed": 1}
+    assert made["changes"] == {"new": 4, "up": 0, "down": 0, "changed": 0, "unchanged": 0, "closed": 1, "opened": 0}
     assert [each["prefix"] for each in made["examples"]["new"]] == ["*", "44", "4420", "49"]
     header, *lines = site.exported().splitlines()
     assert header.startswith("prefix,effective_from,effective_to,locked,billing_rate,area,")
@@ -132,6 +132,34 @@ def test_a_trial_changes_nothing(site):
     tried = site.ask("import", "acme", site.write(SHEET), "--dry-run")
     assert (tried["version"], tried["dry_run"], tried["changes"]["new"]) == (None, True, 4)
     assert site.ask("versions", "acme") == []
+
+
+def test_a_trial_says_which_prefixes_a_full_deck_opens_again_and_which_fall_to_a_shorter_one(site):
+    site.run("import", "acme", site.write(SHEET))
+    without = site.write("prefix,billing_rate,interval\n*,0.15,60/60\n44,0.0120,1/1\n49,0.006,1/1\n")
+    text = site.run("import", "acme", without, "--dry-run")
+    assert "prefixes: 0 new, 1 up, 0 down, 2 changed, 0 unchanged, 1 closed, 1 opened again; 3 rates\n" in text
+    assert "up: 49 0.005 to 0.006 (area Germany to none)\n" in text
+    assert "44 0.0120 (area United Kingdom to none, interval 30/6 to 1/1)\n" in text
+    assert "closed: 4420 0.010 to 0.0120 of 44\n" in text
+    assert "opened again: 4479 closed to 0.0120 of 44\n" in text
+    assert "calls to 2 prefixes then have the rate of a shorter prefix, and calls to 0 prefixes have no rate" in text
+    made = site.ask("import", "acme", without)
+    assert (made["changes"]["opened"], made["fallen"], made["unrated"]) == (1, 2, 0)
+    assert made["examples"]["opened"][0]["fallback"] == {"prefix": "44", "price": "0.0120"}
+    assert site.ask("lookup", "acme", "4479")["rate"]["prefix"] == "44"
+    assert "1 opened again" in site.run("versions", "acme").replace("\n", " ")
+    assert "taken out, closed ones too" in " ".join(site.run("import", "--help").split())
+
+
+def test_a_check_names_the_deck_whose_rates_it_warns_of(site):
+    site.config.write_text(site.config.read_text() + WITH_ACCOUNT)
+    site.run("import", "acme", site.write(SHEET.replace("0.0120", "0.00001234")))
+    check = click.testing.CliRunner().invoke(main, ["-c", str(site.config), "check", "--json"])
+    found = [each for each in json.loads(check.stdout) if each["key"].endswith("rates[44].billing_rate")]
+    assert found
+    assert {(each["file"], each["line"]) for each in found} == {("deck acme (version 1) in the database", 3)}
+    assert site.exported().splitlines()[2].startswith("44,")
 
 
 def test_one_bad_row_is_enough_to_import_nothing(site):

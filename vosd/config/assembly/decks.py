@@ -4,7 +4,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
-from vosd.catalogue.problems import ProblemList
+from vosd.catalogue.decks import DeckOrigin, DeckVersion
+from vosd.catalogue.problems import Problem, ProblemList
 from vosd.config.assembly.inventory import label_of
 from vosd.config.reader.document import Entry, Listing, Scalar, Section, written_in
 from vosd.config.reader.fields import switch
@@ -25,6 +26,17 @@ def with_decks(groups: Iterable[Section], files: Mapping[str, Path], problems: P
         _with_deck(group, files, label_of(group, "rate_groups", "name", index), problems)
         for index, group in enumerate(groups)
     ]
+
+
+def naming_decks(found: Iterable[Problem], names: Mapping[Path, str]) -> tuple[Problem, ...]:
+    """Return problems that name decks instead of the files with their rows; the lines are those of an export."""
+    by_file = {str(path.absolute()): name for path, name in names.items()}
+    return tuple(each._replace(file=by_file.get(each.file, each.file)) for each in found)
+
+
+def names_of_decks(decks: Iterable[DeckVersion], files: Mapping[str, Path]) -> dict[Path, str]:
+    """Return what messages call the files with the rows of decks; ``files`` are by rate group."""
+    return {files[deck.group]: DeckOrigin(deck).place.file for deck in decks if deck.group in files}
 
 
 def has_own_rates(group: Section) -> bool:
