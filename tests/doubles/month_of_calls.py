@@ -81,7 +81,7 @@ period_rates:
   - name: tariff
     periods:
       - {name: rest, calendar: office, when: rest, rate_group: night}
-      - {name: work, calendar: office, multiplier: "1.13"}
+      - {name: work, calendar: office, multiplier: "1.13000777"}
 accounts:
   - {id: plain, rate_group: retail}
   - {id: cycles, rate_group: by-cycle, fee_precision: 3, hold_time_precision: 500, tax_exempt: yes, agent: agent}
