@@ -64,8 +64,10 @@ def dial(stage: Stage, vendors: Mapping[str, Peer], answering: str) -> list[str]
         while answering not in tried:
             for name, vendor in vendors.items():
                 incoming = vendor.receive(0.01)
-                # What is repeated by a busy switch was answered before.
+                # What is repeated by a busy switch was answered before, in this call or in the one before.
                 if incoming is None or incoming.method != "INVITE" or name in tried:
+                    continue
+                if call.callee not in incoming.start_line:
                     continue
                 tried.append(name)
                 is_answer = name == answering
