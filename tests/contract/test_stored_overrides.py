@@ -126,3 +126,10 @@ async def test_a_change_has_the_value_before_and_can_be_listed_for_one_kind_of_o
         (Action.SET, "12.50", "20.00"),
         (Action.SET, None, "12.50"),
     ]
+
+
+async def test_the_value_before_the_first_change_is_the_one_that_was_configured(store):
+    later = msgspec.structs.replace(CREDIT, value="7", since=STARTED + 1)
+    for now, each in enumerate((CREDIT, later), STARTED):
+        await store.overrides.put([each], now, {CREDIT.key: "3.50"})
+    assert [each.before for each in await store.overrides.changes(10)] == [CREDIT.value, "3.50"]

@@ -228,7 +228,7 @@ def test_the_history_of_an_account_has_every_change_with_before_and_after(instal
         ("set", "blocked", None, "yes", "ann"),
         ("cleared", "overdraft_limit", "3.00", None, "bob"),
         ("set", "overdraft_limit", "2.00", "3.00", "ann"),
-        ("set", "overdraft_limit", None, "2.00", "ann"),
+        ("set", "overdraft_limit", "0.00", "2.00", "ann"),
         ("booked", "payment", "0.00", "5.00", "ann"),
         ("set", "expires_at", "2030-06-10T00:00:00.000Z", "2030-07-10T00:00:00.000Z", "ann"),
     ]

@@ -23,6 +23,7 @@ class AccountChange(msgspec.Struct, frozen=True):
     """One change; money and times as text.
 
     ``before`` and ``after`` are balances for what was booked, else values of the setting; null = as configured.
+    The first change of an overdraft limit has the one of the configuration as ``before``.
     """
 
     at: str

@@ -208,7 +208,7 @@ def _sheet(
         id=account_id,
         type=account.type.value,
         balance=format_amount(balance),
-        overdraft_limit=UNLIMITED if limit is None else format_amount(limit),
+        overdraft_limit=shown_limit(limit),
         reserved=committed.reserved,
         available=UNLIMITED if limit is None else _available(balance, limit, committed),
         currency=account.currency,
@@ -256,6 +256,11 @@ def groups_of(sheets: Iterable[AccountSheet]) -> list[GroupSheet]:
 def _expiry_of(account: Account, changes: Changes) -> str | msgspec.UnsetType:
     expires_at = changes.expiries.get(account.id, account.expires_at)
     return msgspec.UNSET if expires_at is None or expires_at >= NEVER else iso_utc(expires_at)
+
+
+def shown_limit(limit: Decimal | None) -> str:
+    """Return an overdraft limit as it is written; None = unlimited."""
+    return UNLIMITED if limit is None else format_amount(limit)
 
 
 def _available(balance: Decimal, limit: Decimal, committed: Commitments) -> str:

@@ -58,6 +58,8 @@ class Order(NamedTuple):
     now: int
     until: int | None = None
     memo: str | None = None
+    configured: Mapping[Setting, str] = {}
+    """What the configuration says, as far as the record of changes is to have it as the value before."""
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -128,7 +130,8 @@ async def set_overrides(
         for setting, value in order.values.items()
         if setting in SETTINGS[target]
     ]
-    await store.put(wanted, order.now)
+    before = {each.key: order.configured[each.setting] for each in wanted if each.setting in order.configured}
+    await store.put(wanted, order.now, before)
     return Outcome([*map(shown, wanted)], await _inform(switch))
 
 

@@ -33,11 +33,17 @@ class CallName(NamedTuple):
 class Sums:
     """Sums of some charges."""
 
-    __slots__ = ("after", "before", "calls", "differ", "unrated")
+    __slots__ = ("after", "before", "calls", "differ", "unrated", "unrated_before")
 
     def __init__(self) -> None:
         self.calls = self.differ = self.unrated = 0
-        self.before = self.after = ZERO
+        self.before = self.after = self.unrated_before = ZERO
+        """``before`` is of all charges, ``unrated_before`` of those that have no rate."""
+
+    @property
+    def difference(self) -> Decimal:
+        """By how much the charges differ that have a rate."""
+        return EXACT.subtract(self.after, EXACT.subtract(self.before, self.unrated_before))
 
     def to_json(self) -> dict[str, object]:
         """Return the counts and amounts; its keys are stable."""
@@ -46,8 +52,9 @@ class Sums:
             "differ": self.differ,
             "without_rate": self.unrated,
             "before": format_amount(self.before),
+            "before_without_rate": format_amount(self.unrated_before),
             "after": format_amount(self.after),
-            "difference": format_amount(EXACT.subtract(self.after, self.before)),
+            "difference": format_amount(self.difference),
         }
 
 
@@ -88,9 +95,12 @@ class PriceDifferences:
         for sums in self._sums(account, role, currency, prefix):
             sums.calls += 1
             sums.differ += 1
-            sums.unrated += after is None
             sums.before = _add(sums.before, before)
-            sums.after = _add(sums.after, after or ZERO)
+            if after is None:
+                sums.unrated += 1
+                sums.unrated_before = _add(sums.unrated_before, before)
+            else:
+                sums.after = _add(sums.after, after)
         difference = abs(EXACT.subtract(after or ZERO, before))
         if self._most and (len(self._greatest) < self._most or difference > self._greatest[0][0]):
             shown: dict[str, object] = {
@@ -110,7 +120,7 @@ class PriceDifferences:
     def to_json(self, most_prefixes: int) -> dict[str, object]:
         """Return the sums; its keys are stable. ``most_prefixes`` are listed, those that differ most first."""
         prefixes = [item for item in self._prefixes.items() if item[1].differ]
-        prefixes.sort(key=lambda item: (-abs(EXACT.subtract(item[1].after, item[1].before)), item[0]))
+        prefixes.sort(key=lambda item: (-abs(item[1].difference) - abs(item[1].unrated_before), item[0]))
         return {
             "charges": self.charges,
             "differ": self.differ,

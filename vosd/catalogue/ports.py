@@ -1,10 +1,14 @@
 """Storage of operational overrides, as the switch and the command line use it; ``storage`` implements it."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from enum import Enum
-from typing import NamedTuple, Protocol
+from types import MappingProxyType
+from typing import Final, NamedTuple, Protocol
 
 from vosd.catalogue.overrides import Key, Override, Overrides, Target
+
+NOT_KNOWN: Final[Mapping[Key, str]] = MappingProxyType({})
+"""No values of the configuration."""
 
 
 class Action(Enum):
@@ -26,7 +30,7 @@ class Change(NamedTuple):
     operator: str | None
     """Who changed it; None = it expired."""
     before: str | None = None
-    """The value until then; None = it was as configured, or, where it is no longer overridden, that of ``override``."""
+    """The value until then; None = it was as configured and that was not noted, or that of ``override`` which ended."""
 
 
 class SwitchOverrides(Protocol):
@@ -63,8 +67,10 @@ class OverrideStore(SwitchOverrides, Protocol):
     Every method that changes something notes first what has expired by then.
     """
 
-    async def put(self, overrides: Sequence[Override], now: int) -> None:
+    async def put(self, overrides: Sequence[Override], now: int, configured: Mapping[Key, str] = NOT_KNOWN) -> None:
         """Set overrides; one of the same key is replaced.
+
+        ``configured``: values of the configuration, which are noted as those before where nothing was overridden.
 
         Raises:
             ContentRefused: a name is too long; nothing was changed.

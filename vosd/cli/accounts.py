@@ -310,12 +310,18 @@ async def _block_destination(
 
 
 async def _set(invocation: Invocation, account_id: str, order: "Order", acting: str | None) -> "Outcome":
+    from vosd.admin.accounts import shown_limit
     from vosd.admin.overrides import account_targets
     from vosd.billing.rights import Right
     from vosd.catalogue.overrides import Setting
 
+    accounts = invocation.excerpt.accounts()
     may = authority(invocation, acting)
     if may is not None:  # an overdraft limit is credit, which is given as money is
         is_credit = Setting.OVERDRAFT_LIMIT in order.values
         may.require_below(account_id, Right.SUB_PAYMENTS if is_credit else Right.ACCOUNTS)
-    return await put(invocation, account_id, account_targets(account_id, invocation.excerpt.accounts()), order, may)
+    targets = account_targets(account_id, accounts)
+    if Setting.OVERDRAFT_LIMIT in order.values:
+        limit = accounts[account_id].overdraft_limit
+        order = order._replace(configured={Setting.OVERDRAFT_LIMIT: shown_limit(limit)})
+    return await put(invocation, account_id, targets, order, may)

@@ -5,12 +5,15 @@ from typing import Any, Final
 
 from vosd.cli import output
 
-_SUMS: Final = ("calls", "differ", "without_rate", "before", "after", "difference")
+_SUMS: Final = ("calls", "differ", "without_rate", "before", "before_without_rate", "after", "difference")
 
 
 def show_differences(answer: Mapping[str, Any], before: str, after: str) -> None:
     """Print the sums by account and prefix and the calls that differ most; ``before`` and ``after`` are titles."""
-    titles = {"before": before, "after": after, "without_rate": "without rate"}
+    titles = {
+        "before": before, "after": after, "without_rate": "without rate",
+        "before_without_rate": f"{before} without rate",
+    }  # fmt: skip
     sums = tuple(titles.get(name, name) for name in _SUMS)
     output.line("")
     _table(("account", "role", "currency"), sums, answer["accounts"], empty="no charges")

@@ -1,13 +1,13 @@
 """Operational overrides in MySQL and SQLite: a row for each, and one for each change of any."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.engine import Row
 
 from vosd.catalogue.overrides import Key, Override, Overrides, Setting, Target
-from vosd.catalogue.ports import Action, Change
+from vosd.catalogue.ports import NOT_KNOWN, Action, Change
 from vosd.cdr.kinds import NAME_LENGTH
 from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
@@ -44,8 +44,8 @@ class SqlOverrides:
             version = await _version_in(connection)
             return Overrides((await _rows(connection)).values(), version)
 
-    async def put(self, overrides: Sequence[Override], now: int) -> None:
-        """Set overrides; one of the same key is replaced.
+    async def put(self, overrides: Sequence[Override], now: int, configured: Mapping[Key, str] = NOT_KNOWN) -> None:
+        """Set overrides; one of the same key is replaced, and ``configured`` has what held where there was none.
 
         Raises:
             ContentRefused: a name is too long; nothing was changed.
@@ -61,7 +61,7 @@ class SqlOverrides:
                     await connection.execute(delete(_table).where(*_is(each.key)))
                 await connection.execute(insert(_table).values(row))
                 present[each.key] = each
-                before = None if replaced is None else replaced.value
+                before = configured.get(each.key) if replaced is None else replaced.value
                 await note(connection, Change(now, Action.SET, each, each.operator, before))
 
     async def clear(self, keys: Collection[Key], operator: str, now: int) -> Sequence[Override]:

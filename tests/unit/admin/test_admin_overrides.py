@@ -100,6 +100,14 @@ async def test_a_name_of_two_gateways_means_both_and_a_setting_goes_where_it_exi
     }
 
 
+async def test_the_first_change_notes_what_the_configuration_said_and_later_ones_what_was_set(store, switch):
+    for now, value in enumerate(("5", "6"), NOW):
+        order = Order({Setting.OVERDRAFT_LIMIT: value}, "ann", now, configured={Setting.OVERDRAFT_LIMIT: "unlimited"})
+        await set_overrides("acme", (Target.ACCOUNT,), order, store, switch)
+    changes = await store.changes(limit=10)
+    assert [(each.override.value, each.before) for each in changes] == [("6", "5"), ("5", "unlimited")]
+
+
 async def test_a_setting_that_the_object_does_not_have_is_refused(store, switch):
     order = Order({Setting.MAX_CPS: "9", Setting.PRIORITY: "4"}, "ann", NOW)
     with pytest.raises(UnfitSettingError, match="acme-pbx is a mapping gateway, which has no priority"):

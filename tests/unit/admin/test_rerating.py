@@ -95,6 +95,9 @@ def test_other_rates_of_one_account_concern_its_calls_alone(catalogue: Catalogue
     assert (row["account"], row["role"]) == ("seconds", "vendor")
     assert row["without_rate"] > 0  # it rates 442 only
     assert row["calls"] == sum(each.vendor_account == "seconds" for each in calls)
+    assert Decimal(row["before_without_rate"]) > 0
+    rated = Decimal(row["before"]) - Decimal(row["before_without_rate"])
+    assert Decimal(row["difference"]) == Decimal(row["after"]) - rated
 
 
 def test_an_agent_is_rated_by_its_own_rates(tmp_path, catalogue: Catalogue, calls: list[PastCall]) -> None:
@@ -120,6 +123,7 @@ def test_a_rate_in_another_currency_is_no_price(catalogue: Catalogue, calls: lis
     document = rerated(elsewhere, catalogue, account="minutes").to_json(10)
     (row,) = document["accounts"]
     assert (row["currency"], row["after"], row["without_rate"]) == ("EUR", "0.00", len(elsewhere))
+    assert (row["before_without_rate"], row["difference"]) == (row["before"], "0.00")
     assert document["greatest"][0]["after"] is None
 
 

@@ -87,6 +87,7 @@ def test_the_differences_are_shown_by_account_prefix_and_call(site: Site) -> Non
     accounts = {row["account"]: row for row in answer["accounts"]}
     assert (accounts["acme"]["before"], accounts["acme"]["after"]) == ("1.08", "1.08")
     assert (accounts["acme"]["differ"], accounts["acme"]["without_rate"]) == (2, 1)
+    assert (accounts["acme"]["before_without_rate"], accounts["acme"]["difference"]) == ("0.10", "0.10")
     assert (accounts["unknown"]["without_rate"], accounts["unknown"]["after"]) == (1, "0.00")
     (prefix,) = [row for row in answer["prefixes"] if row["prefix"] == "4420"]
     assert (prefix["calls"], prefix["differ"], prefix["difference"]) == (2, 1, "0.10")

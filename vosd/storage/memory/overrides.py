@@ -1,11 +1,11 @@
 """Operational overrides in a dictionary; no method awaits, so each is one transaction."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
 
 from vosd.catalogue.overrides import Key, Override, Overrides, Target
-from vosd.catalogue.ports import Action, Change
+from vosd.catalogue.ports import NOT_KNOWN, Action, Change
 from vosd.cdr.kinds import NAME_LENGTH
 from vosd.storage import schema
 from vosd.storage.database import ContentRefused
@@ -29,8 +29,8 @@ class MemoryOverrides:
         in_order = sorted(self._kept.values(), key=lambda each: (each.target.value, each.name, each.setting.value))
         return Overrides(in_order, self._version)
 
-    async def put(self, overrides: Sequence[Override], now: int) -> None:
-        """Set overrides; one of the same key is replaced.
+    async def put(self, overrides: Sequence[Override], now: int, configured: Mapping[Key, str] = NOT_KNOWN) -> None:
+        """Set overrides; one of the same key is replaced, and ``configured`` has what held where there was none.
 
         Raises:
             ContentRefused: a name is too long; nothing was changed.
@@ -40,7 +40,7 @@ class MemoryOverrides:
         for each in stored:
             replaced = self._kept.get(each.key)
             self._kept[each.key] = each
-            before = None if replaced is None else replaced.value
+            before = configured.get(each.key) if replaced is None else replaced.value
             self._changes.append(Change(now, Action.SET, each, each.operator, before))
 
     async def clear(self, keys: Collection[Key], operator: str, now: int) -> Sequence[Override]:
