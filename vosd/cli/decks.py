@@ -107,8 +107,8 @@ def _show_import(report: "Report", document: Mapping[str, Any]) -> None:
             output.line(f"{_WORDS.get(kind, kind)}: {', '.join(shown)}{f' and {more} more' if more else ''}")
     if report.fallen or report.unrated:
         output.line(
-            f"not in the file: calls to {report.fallen} prefixes then have the rate of a shorter prefix, "
-            f"and calls to {report.unrated} prefixes have no rate"
+            f"prefixes not in the file: {report.fallen} whose calls then have the rate of a shorter prefix, "
+            f"{report.unrated} whose calls then have no rate"
         )
     margin = document.get("margin")
     if margin is not None:

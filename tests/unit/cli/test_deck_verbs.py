@@ -143,7 +143,9 @@ def test_a_trial_says_which_prefixes_a_full_deck_opens_again_and_which_fall_to_a
     assert "44 0.0120 (area United Kingdom to none, interval 30/6 to 1/1)\n" in text
     assert "closed: 4420 0.010 to 0.0120 of 44\n" in text
     assert "opened again: 4479 closed to 0.0120 of 44\n" in text
-    assert "calls to 2 prefixes then have the rate of a shorter prefix, and calls to 0 prefixes have no rate" in text
+    assert (
+        "not in the file: 2 whose calls then have the rate of a shorter prefix, 0 whose calls then have no rate" in text
+    )
     made = site.ask("import", "acme", without)
     assert (made["changes"]["opened"], made["fallen"], made["unrated"]) == (1, 2, 0)
     assert made["examples"]["opened"][0]["fallback"] == {"prefix": "44", "price": "0.0120"}
