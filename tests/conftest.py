@@ -13,7 +13,6 @@ from cases import joined
 from distribution import WaitingBesideComputing, rank
 from hypothesis import HealthCheck, settings
 from messages import send_fewer
-from statements import compile_once
 from steady import draw_from_strategies_alone
 
 from vosd.testing.process.mariadb import MariaDb
@@ -58,11 +57,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
-    """Leave modules and tests out of what is searched for garbage: they stay until the end; share compiled SQL."""
+    """Leave modules and tests out of what is searched for garbage: they stay until the end."""
     compile_together(session.config)
     gc.disable()
     found = yield
-    compile_once()
     gc.freeze()
     gc.enable()
     return found

@@ -104,7 +104,9 @@ async def _explained(connection, statement) -> list[str]:
         return f"{words} {text}", parameters
 
     event.listen(connection.sync_connection, "before_cursor_execute", ask_for_the_plan, retval=True)
-    rows = (await connection.execute(statement)).mappings().all()
+    # SQLAlchemy keeps the columns of a result with the compiled statement, and those of a plan are others.
+    result = await connection.execute(statement, execution_options={"compiled_cache": None})
+    rows = result.mappings().all()
     return [" ".join(f"{key}={value}" for key, value in row.items()) for row in rows]
 
 
