@@ -4,6 +4,7 @@ The money is the customer's, that of an agent at one of three levels, that of a 
 of a partner whose own gateway carries the calls.
 """
 
+import time
 from collections.abc import Iterator
 from decimal import Decimal
 from string import Template
@@ -24,6 +25,8 @@ PARTNER = "peer"
 """Pays 0.60 for a minute, and is paid 0.30 for one."""
 CALLS = 100
 CARRIED = 5
+TALK_S = 0.1
+"""Calls of less than half of that are free."""
 
 
 def text_of(poor: str, balance: Decimal) -> str:
@@ -176,7 +179,8 @@ def reported(stage: Stage) -> list[dict[str, str]]:
 
 
 def hang_up(talking: list[OutgoingCall], caller: Peer, vendor: Peer) -> None:
-    """Let the caller hang up all calls."""
+    """Let the caller hang up all calls, once the last of them is long enough to be charged."""
+    time.sleep(TALK_S)
     for call in talking:
         call.send(call.request("BYE", 2))
         assert caller.final_response("2 BYE", call.call_id).status == 200
