@@ -36,3 +36,9 @@ def eventually(
 async def a_moment() -> None:
     """Let other processes run before the next look, where turns of the loop alone would keep a processor busy."""
     await asyncio.sleep(0.01)
+
+
+def talk(seconds: float) -> None:
+    """Let calls last so long: what is shorter may be free."""
+    until = time.monotonic() + seconds
+    eventually(lambda: time.monotonic() >= until, "the calls have lasted")

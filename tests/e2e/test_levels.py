@@ -4,7 +4,6 @@ The money is the customer's, that of an agent at one of three levels, that of a 
 of a partner whose own gateway carries the calls.
 """
 
-import time
 from collections.abc import Iterator
 from decimal import Decimal
 from string import Template
@@ -16,7 +15,7 @@ from vosd.testing.sockets.loopback import Endpoint
 from vosd.testing.sockets.peer import ANSWER, Message, OutgoingCall, Peer
 
 from .addresses import CUSTOMERS, LEVELLED_SWITCH, VENDORS
-from .conditions import eventually
+from .conditions import eventually, talk
 from .stage import Stage, configuration
 
 PRICES = {"acme": "0.60", "south": "0.54", "north": "0.48", "top": "0.42", "carrier": "0.30"}
@@ -180,7 +179,7 @@ def reported(stage: Stage) -> list[dict[str, str]]:
 
 def hang_up(talking: list[OutgoingCall], caller: Peer, vendor: Peer) -> None:
     """Let the caller hang up all calls, once the last of them is long enough to be charged."""
-    time.sleep(TALK_S)
+    talk(TALK_S)
     for call in talking:
         call.send(call.request("BYE", 2))
         assert caller.final_response("2 BYE", call.call_id).status == 200

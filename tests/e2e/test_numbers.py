@@ -1,6 +1,5 @@
 """Numbers through the real daemon: lists, rewriting on the way in and out, pools, number sections."""
 
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from decimal import Decimal
@@ -12,6 +11,7 @@ from doubles.daemon import Daemon
 from vosd.testing.sockets.peer import OutgoingCall, Peer
 
 from .addresses import NUMBERING_SWITCH, VENDORS
+from .conditions import talk
 from .conversation import conversing
 from .stage import Stage, configuration
 
@@ -186,7 +186,7 @@ def test_a_forwarded_call_has_a_price_of_its_own(stage: Stage) -> None:
         for each, headers in ((forwarded, ["Diversion: <sip:0044@h>;reason=user-busy"]), (plain, [])):
             each.call.invite(headers)
             each.answer(each.vendor.expect("INVITE"))
-            time.sleep(0.2)  # a first second of talk
+            talk(0.2)  # a first second
             each.hang_up()
     records = {each.callee: stage.record_of(each.callee) for each in (forwarded, plain)}
     names = ("forward_prefix", "rate_prefix", "fee", "vendor_rate_prefix", "cost")
