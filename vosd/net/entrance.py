@@ -118,7 +118,9 @@ class Entrance:
                     process(data, peer, now)
                 flush(now)  # for each: a call's answer must not wait for the set-up of those that were read with it
             elif self.receive(peer.flow, data, host, peer.port):
-                waiting = {host} if waiting is None else waiting | {host}
+                if waiting is None:
+                    waiting = set()
+                waiting.add(host)
         self._spare = min(spare, IDLE_MAX)
         if waiting is not None:
             core.serve()
