@@ -18,6 +18,7 @@ from vosd.billing.parties import Party
 from vosd.billing.rates import AppliedRate
 from vosd.callcontrol.admission import CallRequest, route_request
 from vosd.callcontrol.explain import Offered, PassedOver, explain_routes
+from vosd.callcontrol.invite_numbers import NUMBER_MAX
 from vosd.callcontrol.live_state import LiveState
 from vosd.callcontrol.questions import Step
 from vosd.callcontrol.rehearsal import Rehearsal
@@ -36,6 +37,10 @@ _SOMEWHERE: Final = (Address("0.0.0.0", 5060),)
 
 class UnknownGatewayError(VosError):
     """No mapping gateway with that name is configured."""
+
+
+class NoNumberError(VosError):
+    """What was given as the called number is none for a call."""
 
 
 class Level(NamedTuple):
@@ -159,11 +164,16 @@ def explain_route(
 
     Raises:
         UnknownGatewayError: there is no such mapping gateway.
+        NoNumberError: a call to ``callee`` is answered 484 before it is looked at.
     """
     mapping = catalogue.mapping_gateways.get(gateway)
     if mapping is None:
         message = f"no mapping gateway {gateway!r} is configured; there are {', '.join(catalogue.mapping_gateways)}"
         raise UnknownGatewayError(message)
+    numbers = _Dialled(mapping.tech_prefix, caller, callee, is_forwarded)
+    if not callee or len(numbers.called()) > NUMBER_MAX:
+        message = f"such a call is answered 484: a called number has 1 to {NUMBER_MAX} characters with its tech prefix"
+        raise NoNumberError(message)
     rehearsal = Rehearsal(catalogue, live, mapping.account, steps, blocks)
     call = CallRequest(
         source_host="",
@@ -171,7 +181,7 @@ def explain_route(
         hops=_HOPS_LEFT,
         looped=False,
         at=at,
-        numbers=_Dialled(mapping.tech_prefix, caller, callee, is_forwarded),
+        numbers=numbers,
         user=gateway,  # identified as if the trunk had authenticated
     )
     refusal = rehearsal.put_through(call)
@@ -219,7 +229,7 @@ class _Dialled:
         has_prefix = callee.startswith(tech_prefix) or for_matching(callee).startswith(tech_prefix)
         self._callee = callee if has_prefix else tech_prefix + callee
 
-    def called(self, _source: CalleeSource) -> str:
+    def called(self, _source: CalleeSource = CalleeSource.REQUEST_URI) -> str:
         return self._callee
 
     def calling(self, _order: Iterable[CallerSource]) -> str:

@@ -9,7 +9,7 @@ from doubles.asking_steps import looking_up, steps_with
 
 from vosd.admin.accounts import UnknownAccountError
 from vosd.admin.rating import NoRateError, RateExplanation, explain_rate
-from vosd.admin.routing import RouteExplanation, UnknownGatewayError, explain_route, idle_state
+from vosd.admin.routing import NoNumberError, RouteExplanation, UnknownGatewayError, explain_route, idle_state
 from vosd.base.clock import Instant
 from vosd.billing.accounts import Account, AccountType
 from vosd.billing.rater import recompute
@@ -162,6 +162,13 @@ def test_what_a_call_would_ask_is_named_and_counts_as_unanswered() -> None:
 def test_a_gateway_that_does_not_exist_is_an_error_that_names_those_that_do() -> None:
     with pytest.raises(UnknownGatewayError, match="no mapping gateway 'unknown' is configured; there are acme"):
         explain_route(CATALOGUE, idle_state(CATALOGUE, RICH), gateway="unknown", caller="1", callee="44", at=NOW)
+
+
+@pytest.mark.parametrize("callee", ["", "44" + "2" * 123, "700144" + "2" * 123])
+def test_what_is_no_number_for_a_call_is_refused_as_a_call_is(callee: str) -> None:
+    with pytest.raises(NoNumberError, match="answered 484"):
+        explain(callee)
+    assert explain("44" + "2" * 122).result == "ok"
 
 
 def test_a_rate_is_explained_by_steps_that_rate_it_again() -> None:
