@@ -4,39 +4,26 @@
 Only the imports are shared. ``tests/integration`` executes the installed program, too.
 """
 
-import gc
-import multiprocessing
 import os
 import re
 import signal
 import sqlite3
 import subprocess
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Final
 from uuid import uuid4
 
-from doubles import spare
-from doubles.migrated import is_empty, migrate_on_server
-from vosd.storage import bookkeeper, separate_books
+from doubles.forked import forked
+from doubles.forked_switch import run_switch
+from doubles.migrated import content, is_empty, migrate_on_server
 from vosd.testing.process import daemon
 from vosd.testing.process.daemon import Running
 
 _ON_SERVER: Final = re.compile(r"mysql\+aiomysql://[^\s\"}]+")
-_APPEND: Final = os.O_WRONLY | os.O_APPEND | os.O_CREAT
-FORKED: Final = multiprocessing.get_context("forkserver")
-FORKED.set_forkserver_preload(
-    ["vosd.cli.daemon", "vosd.daemon.bootstrap", bookkeeper.__name__, "aiosqlite", "vosd.testing.process.daemon"]
-)
-
 
 Prepare = Callable[[], None]
-
-_migrated: Final[list[bytes]] = []
-"""The file of a new database, once there is one."""
 
 
 class Daemon(daemon.Daemon):
@@ -54,21 +41,19 @@ class Daemon(daemon.Daemon):
         self._prepare = prepare
 
     def migrate(self) -> None:
-        """Migrate the scratch database; a new one is a copy of the first, with an identity of its own."""
+        """Migrate the scratch database; a new one is a copy, with an identity of its own."""
         on_server = _ON_SERVER.search(self.configuration_file.read_text())
         if on_server is not None and is_empty(on_server[0]):
             migrate_on_server(on_server[0])
             return
         database = self.directory / "vosd.db"
-        is_new = f"sqlite+aiosqlite:///{database}" in self.configuration_file.read_text() and not database.exists()
-        if is_new and _migrated:
-            database.write_bytes(_migrated[0])
-            with closing(sqlite3.connect(database)) as connection, connection:
-                connection.execute("UPDATE identity SET id = ?", (str(uuid4()),))
+        if f"sqlite+aiosqlite:///{database}" not in self.configuration_file.read_text() or database.exists():
+            super().migrate()
             return
-        super().migrate()
-        if is_new:
-            _migrated.append(database.read_bytes())
+        database.touch(mode=0o600)
+        database.write_bytes(content())
+        with closing(sqlite3.connect(database)) as connection, connection:
+            connection.execute("UPDATE identity SET id = ?", (str(uuid4()),))
 
     def _begin(self) -> Running:
         if self._launcher:
@@ -88,10 +73,7 @@ class Forked:
         prepare: Prepare | None = None,
     ) -> None:
         self._command = command
-        self._process: ForkServerProcess = FORKED.Process(
-            target=_run, args=(command, directory, log, environment, prepare), daemon=True
-        )
-        self._process.start()
+        self._process = forked(run_switch, command, directory, log, environment, prepare)
 
     @property
     def pid(self) -> int:
@@ -124,27 +106,3 @@ class Forked:
     def kill(self) -> None:
         """Send SIGKILL."""
         self.send_signal(signal.SIGKILL)
-
-
-def _run(
-    command: Sequence[str], directory: Path, log: Path, environment: Mapping[str, str], prepare: Prepare | None
-) -> None:
-    """Become ``vosd run``: what an executed program would find in its process, it finds here."""
-    from vosd.cli.main import main
-
-    os.chdir(directory)
-    os.environ.clear()
-    os.environ.update(environment)
-    for descriptor, place, how in ((0, os.devnull, os.O_RDONLY), (1, os.devnull, os.O_WRONLY), (2, str(log), _APPEND)):
-        opened = os.open(place, how)
-        os.dup2(opened, descriptor)
-        os.close(opened)
-    sys.stdin = open(0, closefd=False)  # noqa: SIM115 - the descriptors that were just put in place
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    # What was imported is no garbage: to look through it, as the switch does once at its start, would copy it all.
-    gc.freeze()
-    spare.wait_for(bookkeeper.__name__, separate_books.__name__)
-    if prepare is not None:
-        prepare()
-    sys.argv = list(command)
-    main(list(command[1:]), prog_name=command[0])

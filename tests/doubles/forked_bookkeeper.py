@@ -9,7 +9,7 @@ import sys
 from importlib import import_module
 from multiprocessing.context import ForkServerProcess
 
-from doubles.daemon import FORKED
+from doubles.forked import forked
 from vosd.processes.child import Child
 
 
@@ -42,8 +42,7 @@ async def started(module: str) -> Child:
     ours, theirs = socket.socketpair()
     ours.setblocking(False)
     with theirs:
-        process = FORKED.Process(target=_run, args=(module, theirs), daemon=True)
-        process.start()
+        process = forked(_run, module, theirs)
     reader, writer = await asyncio.open_connection(sock=ours)
     return Child(Forked(process), reader, writer)  # type: ignore[arg-type]  # it has what is used of one
 

@@ -65,12 +65,13 @@ def migrated(file: Path) -> str:
     """Make a migrated and empty database at ``file``; return its URL. Its directory is made, too."""
     file.parent.mkdir(parents=True, exist_ok=True)
     file.touch(mode=0o600, exist_ok=False)
-    file.write_bytes(_content())
+    file.write_bytes(content())
     return _url(file)
 
 
 @cache
-def _content() -> bytes:
+def content() -> bytes:
+    """Return the file of a migrated and empty database; all copies have the same identity."""
     with TemporaryDirectory(prefix="vosd-migrated-") as directory:
         file = Path(directory) / "vosd.db"
         migrate(_url(file))

@@ -4,9 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from doubles.migrated import migrated as migrated_at
 from doubles.service_manager import ServiceManager
-
-from vosd.storage.migrate import migrate
 
 
 @pytest.fixture
@@ -23,5 +22,5 @@ def manager(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service
 def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The file of a new database of SQLite, to be copied: all migrations take a hundred times as long."""
     database = tmp_path_factory.mktemp("migrated") / "vosd.db"
-    migrate(f"sqlite+aiosqlite:///{database}")
+    migrated_at(database)
     return database

@@ -1,0 +1,43 @@
+"""``vosd run`` in a forked process: what an executed program would find in its process, it finds here."""
+
+import gc
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from doubles import spare
+
+_APPEND: Final = os.O_WRONLY | os.O_APPEND | os.O_CREAT
+
+
+def run_switch(
+    command: Sequence[str],
+    directory: Path,
+    log: Path,
+    environment: Mapping[str, str],
+    prepare: Callable[[], None] | None,
+) -> None:
+    """Become ``vosd run``; ``prepare`` is called before."""
+    from vosd.cli.main import main
+    from vosd.storage import bookkeeper, separate_books
+
+    os.chdir(directory)
+    os.environ.clear()
+    os.environ.update(environment)
+    for descriptor, place, how in ((0, os.devnull, os.O_RDONLY), (1, os.devnull, os.O_WRONLY), (2, str(log), _APPEND)):
+        opened = os.open(place, how)
+        os.dup2(opened, descriptor)
+        os.close(opened)
+    sys.stdin = open(0, closefd=False)  # noqa: SIM115 - the descriptors that were just put in place
+    assert "doubles.rehearsed" in sys.modules, "this process was not forked from one that is prepared for it"
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    # What was imported is no garbage: to look through it, as the switch does once at its start, would copy it all.
+    gc.freeze()
+    spare.wait_for(bookkeeper.__name__, separate_books.__name__)
+    if prepare is not None:
+        prepare()
+    sys.argv = list(command)
+    main(list(command[1:]), prog_name=command[0])

@@ -1,0 +1,30 @@
+"""What every start of a switch does in the same way, done when this is imported: by the process that forks them all.
+
+Modules are imported, and the schemas of the configuration are made, which happens when it is first read.
+"""
+
+from pathlib import Path
+from typing import Final
+
+import aiosqlite
+
+import vosd.cli.daemon
+import vosd.daemon.bootstrap
+import vosd.storage.bookkeeper
+import vosd.storage.sqlite_driver
+from doubles import forked_bookkeeper, forked_switch, moved_clock
+from vosd.config.load import load
+
+IMPORTED: Final = (
+    aiosqlite,
+    forked_bookkeeper,
+    forked_switch,
+    moved_clock,
+    vosd.cli.daemon,
+    vosd.daemon.bootstrap,
+    vosd.storage.bookkeeper,
+    vosd.storage.sqlite_driver,
+)
+_EXAMPLE: Final = Path(__file__).parents[2] / "config" / "vosd.yaml"
+
+load(_EXAMPLE, environ={})
