@@ -40,6 +40,8 @@ VALUES = {
 }
 VENDOR = Endpoint(VENDORS["carrier-a"].host, 15_095)
 CALLER = Endpoint(CUSTOMERS["acme"], 15_096)
+MET_AGAIN = "Regexp matched but should not"
+"""What SIPp says of something that came through. It ends with the same status where it cannot read a scenario."""
 
 
 def scenarios() -> list[Path]:
@@ -78,6 +80,6 @@ def test_the_assertions_fail_where_no_switch_keeps_the_sides_apart(tmp_path: Pat
     with (
         Sipp(called, VENDOR, scratch=tmp_path, timeout_s=5) as callee,
         Sipp(calling, CALLER, VENDOR, scratch=tmp_path, timeout_s=5),
-        pytest.raises(SippError),
+        pytest.raises(SippError, match=MET_AGAIN),
     ):
         callee.wait()

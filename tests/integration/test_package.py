@@ -155,7 +155,7 @@ def test_without_a_configuration_the_installed_example_is_named(staged: Staged, 
     )
     assert done.returncode == 3
     example = done.stderr.rpartition("an example to start from is ")[2].strip().rstrip(".")
-    run(*staged.vosd, "check", "-c", example, cwd=tmp_path)
+    assert Path(example).read_bytes() == (TREE / "config/vosd.yaml").read_bytes()  # what is made of it is checked below
 
 
 def test_install_system_puts_unit_configuration_and_program_in_place_and_keeps_an_edited_file(
