@@ -48,7 +48,8 @@ def test_calls_are_booked_once_however_often_the_bookkeeper_is_killed(stage, con
 def test_the_bookkeeper_ends_with_a_switch_that_is_killed_and_with_one_that_stops(stage):
     scene = stage()
     for end in (scene.daemon.kill, scene.daemon.interrupt):
+        if not scene.daemon.running:
+            scene.daemon.start()
         [pid] = eventually(lambda: bookkeepers(scene), "a bookkeeper")
         end()
         assert eventually(lambda pid=pid: not Path(f"/proc/{pid}").exists(), "no bookkeeper")
-        scene.daemon.start()

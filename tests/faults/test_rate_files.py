@@ -93,10 +93,11 @@ def test_a_compiler_ends_with_the_switch(stage, tmp_path):
     write_rates(tmp_path, "0.60")
     scene = stage(configuration=RATES)
     for end in (scene.daemon.kill, scene.daemon.interrupt):
+        if not scene.daemon.running:
+            scene.daemon.start()
         write_rates(tmp_path, "0.70", rows=200_000)
         scene.daemon.signal(signal.SIGHUP)
         [pid] = eventually(lambda: compilers(scene), "a compiler")
         end()
         assert eventually(lambda pid=pid: not Path(f"/proc/{pid}").exists(), "no compiler")
         write_rates(tmp_path, "0.60")
-        scene.daemon.start()
