@@ -127,7 +127,9 @@ def test_a_whole_life_is_told_to_the_service_manager(
     stopping = manager.wait_for("STOPPING=1")[-1]
     assert "EXTEND_TIMEOUT_USEC=34000000" in stopping
     assert daemon.wait() == 0
-    assert [line["event"] for line in daemon.log()][-2:] == ["stop_requested", "stopped"]
+    # (on a busy machine the bookkeeper may still be starting then, and is killed after 5 s)
+    told_last = [line["event"] for line in daemon.log() if line["event"] != "bookkeeper_killed"]
+    assert told_last[-2:] == ["stop_requested", "stopped"]
     assert not (daemon.directory / "vosd.sock").exists()
 
 
