@@ -95,7 +95,7 @@ class Call(CallConversation):
         # comes in the caller's ACK, and only then the gateway's 200 is acknowledged (``acknowledged``).
         answer = leg.answer if self.caller.offer else leg.said
         codec = first_audio_codec(answer) if has_answer else None
-        self.journey.answered(leg.attempt(200, "Answered", now), codec, now.came)
+        self.journey.answered(leg.attempt(200, "Answered", now), codec, now.came if now.waited_ms else now)
         if has_answer:
             leg.acknowledge(b"")
         del self._hunt  # hunting is over

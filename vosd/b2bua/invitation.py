@@ -81,7 +81,7 @@ def written(
     uri, to = addressed(choice, address, peer, listener)
     parts = InviteParts(
         uri=uri,
-        via=endpoint.flows.new_via(flow),
+        via=endpoint.flows.vias[flow] + endpoint.token(),
         from_=f"{shown.from_};tag={tag}",
         to=to,
         call_id=f"{endpoint.token()}@{ours}",

@@ -118,5 +118,6 @@ class Journey(JourneyFacts):
 
     def ended_at(self, at: Instant, arrival: Arrival) -> Instant:
         """Return the end of a call: when its last message arrived, but not before an earlier event of the call."""
-        came, earlier = at.came, self.answered_at or self.vendor_answered_at or self.ringing_at or arrival.at
+        came = at.came if at.waited_ms else at
+        earlier = self.answered_at or self.vendor_answered_at or self.ringing_at or arrival.at
         return came if came.mono > earlier.mono else earlier

@@ -22,7 +22,7 @@ from vosd.sip.headers.cseq import COMMON_METHODS
 from vosd.sip.headers.name_addr import tag_of
 from vosd.sip.headers.via import branch_of
 from vosd.sip.owners import ClientOwner
-from vosd.sip.transaction.bye_to_user import ByeToUser
+from vosd.sip.transaction.bye_to_user import WAIT_MS, ByeToUser
 from vosd.sip.transaction.client import Client
 from vosd.sip.transaction.finished import Unacknowledged
 from vosd.sip.transaction.invite_client import InviteClient
@@ -103,7 +103,8 @@ class ClientCore:
         if len(data) > LARGEST_DATAGRAM and not is_fixed:
             parts, data, spare = self._write_large(parts, data, max_forwards, headers, body, now)
         key = f"{parts.via.rpartition('=')[2]} INVITE"
-        transaction = InviteClient(self._store, key, parts, data, owner, now, spare=spare, draft=draft)
+        transaction = InviteClient(self._store, owner)
+        transaction.begin(key, parts, data, now, spare, draft)
         self._placed(transaction)
         return transaction
 
@@ -114,8 +115,9 @@ class ClientCore:
         parts = self._with_proof(dialog.invite_parts(self._flows.new_via(dialog.peer.flow)), body)
         draft = InviteDraft(parts, 70, headers, body, dialog=dialog)
         key, (parts, data, spare) = f"{branch_of(parts.via)} INVITE", self._write_invite(draft, now)
-        kept = None if parts.answers is None else draft
-        return InviteClient(self._store, key, parts, data, owner, now, spare=spare, dialog=dialog, draft=kept)
+        transaction = InviteClient(self._store, owner, dialog)
+        transaction.begin(key, parts, data, now, spare, None if parts.answers is None else draft)
+        return transaction
 
     def send_request(
         self, dialog: Dialog, method: str, headers: str, body: bytes, owner: ClientOwner | None, now: Instant
@@ -124,7 +126,9 @@ class ClientCore:
         answers = dialog.answers
         draft = None if answers is None else RequestDraft(dialog, method, headers, body, is_proven=answers.are_wanted)
         key, data, spare = self._write(dialog, method, headers, body)
-        return Client(self._store, key, dialog.peer, data, owner, now, spare, draft)
+        client = Client(self._store, owner)
+        client.begin(key, dialog.peer, data, now, spare, draft)
+        return client
 
     def send_ack(self, transaction: InviteClient, dialog: Dialog, headers: str, body: bytes) -> None:
         """Acknowledge a 2xx, and each of its retransmissions."""
@@ -266,7 +270,9 @@ class ClientCore:
         if answers is not None:
             draft = RequestDraft(dialog, "BYE", headers, b"", is_proven=answers.are_wanted)
         key, data, spare = self._write(dialog, "BYE", headers, b"")
-        return ByeToUser(self._store, key, dialog.peer, data, now, spare, draft, dialog.user, dialog.target)
+        bye = ByeToUser(self._store, dialog.user, dialog.target, now.mono + WAIT_MS)
+        bye.begin(key, dialog.peer, data, now, spare, draft)
+        return bye
 
     # -- writing ------------------------------------------------------------------------------------------------
 

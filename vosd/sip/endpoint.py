@@ -27,6 +27,7 @@ from vosd.sip.server_core import ServerCore
 from vosd.sip.settings import SipSettings
 from vosd.sip.transaction.invite_client import InviteClient
 from vosd.sip.transaction.invite_server import InviteServer
+from vosd.sip.transaction.retry import OF_PROVISIONAL, OF_SUCCESS, Retry
 from vosd.sip.transaction.store import TimerOwner, TransactionStore
 from vosd.sip.wire.classify import Kind, answered, to_tag, top_via
 from vosd.sip.wire.compose import Datagram, Peer, ResponseStem
@@ -188,7 +189,11 @@ class Endpoint:
     ) -> Acceptance:
         """Answer an INVITE with 200, and retransmit it until its ACK."""
         data = transaction.respond(200, dialog.local_tag, self.server_header + headers, now, body)
-        return Acceptance(self.store, dialog, transaction.stem, data, owner, now)
+        stem = transaction.stem
+        retry = Retry(self.store, stem.peer, data)
+        acceptance = Acceptance(self.store, dialog, int(stem.cseq.split()[0]), stem.spare, retry, owner)
+        retry.begin(acceptance, OF_SUCCESS, now)
+        return acceptance
 
     def send_reliably(
         self, transaction: InviteServer, tag: str, status: int, headers: str, body: bytes, number: int,
@@ -197,8 +202,10 @@ class Endpoint:
         """Answer an INVITE with a provisional response, and retransmit it until its PRACK (RFC 3262)."""
         headers = f"{self.server_header}Require: 100rel\r\nRSeq: {number}\r\n{headers}"
         data = transaction.prepare(status, tag, headers, body)
-        peer = transaction.stem.peer
-        return ReliableProvisional(self.store, peer, data, number, owner, now, has_session=bool(body))
+        retry = Retry(self.store, transaction.stem.peer, data)
+        reliable = ReliableProvisional(number, retry, owner, has_session=bool(body))
+        retry.begin(reliable, OF_PROVISIONAL, now)
+        return reliable
 
     def bye_after_ack(self, acceptance: Acceptance, headers: str) -> None:
         """Release a caller that has not acknowledged our 200: the BYE waits for the ACK (RFC 3261 section 15.1.1)."""

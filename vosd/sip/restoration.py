@@ -17,10 +17,11 @@ from vosd.sip.transaction.client import Client
 from vosd.sip.transaction.client_snapshot import ClientSnapshot, InviteClientSnapshot
 from vosd.sip.transaction.invite_client import InviteClient
 from vosd.sip.transaction.invite_server import InviteServer
+from vosd.sip.transaction.retry import Retry
 from vosd.sip.transaction.server import Server
 from vosd.sip.transaction.server_snapshot import InviteServerSnapshot, ServerSnapshot
 from vosd.sip.transaction.snapshot import TimerSnapshot
-from vosd.sip.transaction.store import TimerOwner
+from vosd.sip.transaction.store import Sender, TimerOwner
 
 TransactionSnapshot = ClientSnapshot | InviteClientSnapshot | ServerSnapshot | InviteServerSnapshot
 Restored = TypeVar("Restored")
@@ -85,13 +86,15 @@ class Restoration:
         if snapshot is None:
             return None
         timer: Timer[TimerOwner] = Timer(snapshot.tick)
-        self.set_again(timer, snapshot, owner)
+        self._timers.append((snapshot, timer, owner))
         return timer
 
-    def set_again(self, timer: Timer[TimerOwner], snapshot: TimerSnapshot, owner: TimerOwner) -> None:
-        """Set a timer when the restoration is finished."""
-        timer.tick = snapshot.tick
-        self._timers.append((snapshot, timer, owner))
+    def wait(self, retry: Retry, timer: TimerSnapshot | None, owner: Sender) -> None:
+        """Let a message wait for its answer; its timer is set when the restoration is finished."""
+        if timer is not None:
+            self._timers.append((timer, retry, owner))
+        if retry.is_reliable:
+            self.store.streams.setdefault(retry.sent.peer, {})[owner] = None
 
     def alarm(self, snapshot: TimerSnapshot | None, owner: AlarmOwner) -> Timer[TimerOwner] | None:
         """Return the timer of an alarm (``Endpoint.set_alarm``)."""

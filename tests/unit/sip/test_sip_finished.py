@@ -73,7 +73,9 @@ def test_what_is_kept_can_be_kept_again_elsewhere_until_the_same_instant():
 
 def test_a_retransmission_that_is_stopped_leaves_nothing_on_the_wheel():
     kept_in, sender = store(), Sender()
-    retries = [Retry(kept_in, sender, CUSTOMER, b"data", pace, NOW) for pace in (OF_REQUEST, OF_SUCCESS)]
+    retries = [Retry(kept_in, CUSTOMER, b"data") for _ in range(2)]
+    for retry, pace in zip(retries, (OF_REQUEST, OF_SUCCESS), strict=True):
+        retry.begin(sender, pace, NOW)
     assert len(kept_in.wheel) == 2
     for retry in retries:
         retry.stop(sender)
@@ -85,7 +87,8 @@ def test_a_retransmission_that_is_stopped_leaves_nothing_on_the_wheel():
 
 def test_a_retransmission_is_set_again_under_the_same_timer():
     kept_in, sender = store(), Sender()
-    retry = Retry(kept_in, sender, CUSTOMER, b"data", OF_REQUEST, NOW)
+    retry = Retry(kept_in, CUSTOMER, b"data")
+    retry.begin(sender, OF_REQUEST, NOW)
     assert kept_in.wheel.position(retry) == (1_050, 0)
     assert list(kept_in.wheel.expire(10_500)) == [sender]
     assert retry.due(sender, NOW.plus(500))

@@ -8,7 +8,7 @@ from vosd.sip.events import AckMissing
 from vosd.sip.owners import AcceptanceOwner
 from vosd.sip.transaction.retry import OF_SUCCESS, Retry
 from vosd.sip.transaction.store import TransactionStore
-from vosd.sip.wire.compose import ResponseStem
+from vosd.sip.wire.compose import Peer
 from vosd.sip.wire.message import Request
 
 if TYPE_CHECKING:
@@ -24,21 +24,24 @@ class Acceptance:
         self,
         store: TransactionStore,
         dialog: "Dialog",
-        stem: ResponseStem,
-        data: bytes,
-        owner: AcceptanceOwner,
-        now: Instant,
+        invite: int,
+        spare: Peer | None,
+        retry: Retry,
+        owner: AcceptanceOwner | None,
+        bye_headers: str | None = None,
     ) -> None:
-        """Send the 2xx ``data``; ``stem`` is that of the INVITE."""
-        self._invite = int(stem.cseq.split()[0])
-        """Number of the INVITE."""
+        """``invite`` is the CSeq number of the INVITE; ``spare`` is another address of its sender.
+
+        ``retry`` is the 2xx, which its maker sends (``Retry.begin``).
+        """
+        self._invite = invite
         self.dialog = dialog
-        self.owner: AcceptanceOwner | None = owner
-        self.bye_headers: str | None = None
+        self.owner = owner
+        self.bye_headers = bye_headers
         """Headers of the BYE, which may not be sent before the ACK (RFC 3261 section 15.1.1)."""
         self._store = store
-        self._spare = stem.spare
-        self._retry = Retry(store, self, stem.peer, data, OF_SUCCESS, now)
+        self._spare = spare
+        self._retry = retry
 
     def is_acknowledged_by(self, ack: Request) -> bool:
         """Return whether an ACK is for this 2xx; the ACK of an earlier INVITE may arrive late (RFC 3261 13.2.2.4)."""
@@ -50,21 +53,24 @@ class Acceptance:
 
     def go_on(self, now: Instant) -> None:
         """Send the 2xx of an earlier process again, and wait for its ACK."""
-        self._retry.stop(self)
-        self._retry = Retry(self._store, self, self._retry.sent.peer, self._retry.sent.data, OF_SUCCESS, now)
+        self._send_to(self._retry.sent.peer, now)
 
     def transport_failed(self, now: Instant) -> None:
         """Send the 2xx to the port in the request's Via, if that is another one: the connection is closed."""
         if self._spare is not None:
             spare, self._spare = self._spare, None
-            self._retry.stop(self)
-            self._retry = Retry(self._store, self, spare, self._retry.sent.data, OF_SUCCESS, now)
+            self._send_to(spare, now)
 
     def timer_due(self, now: Instant) -> AckMissing | None:
         """Retransmit the 2xx, or report a missing ACK, with the instant at which its 64·T1 were over."""
         if self._retry.due(self, now):
             return None
         return AckMissing(self.owner, self, now.plus(self._retry.ends_at - now.mono))
+
+    def _send_to(self, peer: Peer, now: Instant) -> None:
+        self._retry.stop(self)
+        self._retry = Retry(self._store, peer, self._retry.sent.data)
+        self._retry.begin(self, OF_SUCCESS, now)
 
 
 class PendingBye:

@@ -6,9 +6,7 @@ from typing import Final, NamedTuple
 from vosd.base.clock import Instant
 from vosd.sip.events import ProvisionalUnacknowledged
 from vosd.sip.owners import ProvisionalOwner
-from vosd.sip.transaction.retry import OF_PROVISIONAL, Retry
-from vosd.sip.transaction.store import TransactionStore
-from vosd.sip.wire.compose import Peer
+from vosd.sip.transaction.retry import Retry
 from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.flaws import Flaw
 from vosd.sip.wire.message import Request, Response
@@ -52,22 +50,13 @@ class ReliableProvisional:
 
     __slots__ = ("_owner", "_retry", "has_session", "number")
 
-    def __init__(
-        self,
-        store: TransactionStore,
-        peer: Peer,
-        data: bytes,
-        number: int,
-        owner: ProvisionalOwner,
-        now: Instant,
-        *,
-        has_session: bool,
-    ) -> None:
+    def __init__(self, number: int, retry: Retry, owner: ProvisionalOwner, *, has_session: bool) -> None:
+        """``number`` is its RSeq; ``retry`` is the response, which its maker sends (``Retry.begin``)."""
         self._owner = owner
+        self._retry = retry
         self.number = number
         self.has_session = has_session
         """Whether it has a session description: then no 2xx may be sent before its PRACK (RFC 3262 section 3)."""
-        self._retry = Retry(store, self, peer, data, OF_PROVISIONAL, now)
 
     def stop(self) -> None:
         """Stop: the PRACK has arrived, or is not needed any more."""

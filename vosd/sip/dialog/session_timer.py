@@ -97,14 +97,22 @@ class SessionTimer:
 
     __slots__ = ("_floor_s", "_offered_s", "agreed", "refreshed_at", "settings")
 
-    def __init__(self, settings: SessionTimerSettings) -> None:
+    def __init__(
+        self,
+        settings: SessionTimerSettings,
+        agreed: Agreed | None = None,
+        refreshed_at: Instant | None = None,
+        floor_s: int = 0,
+        offered_s: int = 0,
+    ) -> None:
+        """A timer that goes on in another process has more than ``settings``."""
         self.settings = settings
-        self.agreed: Agreed | None = None
-        self.refreshed_at: Instant | None = None
+        self.agreed = agreed
+        self.refreshed_at = refreshed_at
         """The latest successful refresh, at first the answer; without a timer, the latest sign of life of the peer."""
-        self._floor_s = 0
+        self._floor_s = floor_s
         """The largest Min-SE that the peer has sent with 422, in seconds (section 7.4)."""
-        self._offered_s = 0
+        self._offered_s = offered_s
         """The interval of our latest request; its 2xx may shorten it but not lengthen it (section 9). 0 = none yet."""
 
     # -- our requests -------------------------------------------------------------------------------------------

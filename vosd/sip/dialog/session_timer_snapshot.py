@@ -23,9 +23,4 @@ class SessionTimerSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
 
     def restored(self) -> SessionTimer:
         """Return the timer."""
-        timer = SessionTimer(self.settings)
-        timer.agreed = self.agreed
-        timer.refreshed_at = self.refreshed_at
-        timer._floor_s = self.floor_s
-        timer._offered_s = self.offered_s
-        return timer
+        return SessionTimer(self.settings, self.agreed, self.refreshed_at, self.floor_s, self.offered_s)

@@ -41,14 +41,12 @@ class AcceptanceSnapshot(msgspec.Struct, frozen=True, array_like=True):
 
     def restored(self, owner: AcceptanceOwner | None, restoration: "Restoration") -> Acceptance:
         """Go on waiting."""
-        acceptance = Acceptance.__new__(Acceptance)
-        acceptance._invite = self.invite
-        acceptance.dialog = restoration.dialog(self.dialog)
-        acceptance.owner = owner
-        acceptance.bye_headers = None if self.bye_headers is None else text_of(self.bye_headers)
-        acceptance._store = restoration.store
-        acceptance._spare = None if self.spare is None else self.spare.restored(restoration.flows)
-        acceptance._retry = self.retry.restored(acceptance, restoration)
+        bye_headers = None if self.bye_headers is None else text_of(self.bye_headers)
+        spare = None if self.spare is None else self.spare.restored(restoration.flows)
+        dialog = restoration.dialog(self.dialog)
+        retry = self.retry.message(restoration)
+        acceptance = Acceptance(restoration.store, dialog, self.invite, spare, retry, owner, bye_headers)
+        restoration.wait(retry, self.retry.timer, acceptance)
         return acceptance
 
 
@@ -67,9 +65,7 @@ class ReliableSnapshot(msgspec.Struct, frozen=True, array_like=True):
 
     def restored(self, owner: ProvisionalOwner, restoration: "Restoration") -> ReliableProvisional:
         """Go on waiting."""
-        reliable = ReliableProvisional.__new__(ReliableProvisional)
-        reliable._owner = owner
-        reliable.number = self.number
-        reliable.has_session = self.has_session
-        reliable._retry = self.retry.restored(reliable, restoration)
+        retry = self.retry.message(restoration)
+        reliable = ReliableProvisional(self.number, retry, owner, has_session=self.has_session)
+        restoration.wait(retry, self.retry.timer, reliable)
         return reliable

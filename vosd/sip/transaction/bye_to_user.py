@@ -12,6 +12,7 @@ from vosd.sip.events import NoResponse, ResponseArrived
 from vosd.sip.flows import hop_of
 from vosd.sip.transaction.client import Client
 from vosd.sip.transaction.retry import OF_REQUEST, Retry
+from vosd.sip.transaction.states import State
 from vosd.sip.transaction.store import TransactionStore
 from vosd.sip.wire.compose import Peer
 from vosd.sip.wire.message import Response
@@ -30,40 +31,37 @@ class ByeToUser(Client):
 
     __slots__ = ("contact", "is_waiting", "moved_to", "until", "user")
 
-    def __init__(
-        self,
-        store: TransactionStore,
-        key: str,
-        peer: Peer,
-        data: bytes,
-        now: Instant,
-        spare: Peer | None,
-        draft: "RequestDraft | None",
-        user: str,
-        contact: str,
-    ) -> None:
-        """``contact`` is the URI of the device that has the call."""
+    def __init__(self, store: TransactionStore, user: str, contact: str, until: int) -> None:
+        """``contact`` is the URI of the device that has the call; ``until`` is ``WAIT_MS`` after it is sent first."""
+        super().__init__(store, None)
         self.user = user
         self.contact = contact
-        self.until = now.mono + WAIT_MS
+        self.until = until
         """When it waits no longer, in milliseconds of the monotonic clock."""
         self.is_waiting = False
         """Whether there is no connection."""
         self.moved_to: Peer | None = None
         """The connection over which it was sent after the first one."""
-        super().__init__(store, key, peer, data, None, now, spare, draft)
 
     def begin(
-        self, key: str, peer: Peer, data: bytes, now: Instant, spare: Peer | None, draft: "RequestDraft | None"
+        self,
+        key: str,
+        peer: Peer,
+        data: bytes,
+        now: Instant,
+        spare: Peer | None = None,
+        draft: "RequestDraft | None" = None,
     ) -> None:
         """Send the BYE, the first time or after a challenge, which the device answers where it is now."""
         self.is_waiting = False
-        self.enter()
+        self._enter()
         super().begin(key, self.moved_to or peer, data, now, spare, draft)
 
-    def enter(self) -> None:
-        """Let it be found by its user."""
-        self._store.byes_to_users.setdefault(self.user, {})[self] = None
+    def restore(self, key: str, state: State, retry: Retry, spare: Peer | None, draft: "RequestDraft | None") -> None:
+        """Wait for a connection of the user: that of the BYE has ended with the earlier process."""
+        self.is_waiting = True
+        self._enter()
+        super().restore(key, state, retry, spare, draft)
 
     def response_came(self, response: Response, now: Instant) -> ResponseArrived | None:
         """Take a response, as every client transaction does."""
@@ -107,11 +105,15 @@ class ByeToUser(Client):
     def _send_to(self, peer: Peer, now: Instant) -> None:
         self.is_waiting, self.moved_to = False, peer
         self._retry.stop(self)
-        self._retry = Retry(self._store, self, peer, self._retry.sent.data, OF_REQUEST, now)
+        self._retry = Retry(self._store, peer, self._retry.sent.data)
+        self._retry.begin(self, OF_REQUEST, now)
 
     def _given_up(self, now: Instant) -> NoResponse | None:
         self._leave()
         return super()._given_up(now)
+
+    def _enter(self) -> None:
+        self._store.byes_to_users.setdefault(self.user, {})[self] = None
 
     def _leave(self) -> None:
         waiting = self._store.byes_to_users.get(self.user)

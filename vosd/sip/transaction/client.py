@@ -7,7 +7,7 @@ from vosd.sip.events import NoResponse, ResponseArrived
 from vosd.sip.owners import ClientOwner
 from vosd.sip.transaction.finished import ABSORB
 from vosd.sip.transaction.retry import OF_REQUEST, Retry
-from vosd.sip.transaction.states import CALLING, CLIENT, PROCEEDING, RESPONSE, IllegalMoveError, Input, step
+from vosd.sip.transaction.states import CALLING, CLIENT, PROCEEDING, RESPONSE, IllegalMoveError, Input, State, step
 from vosd.sip.transaction.store import TransactionStore
 from vosd.sip.wire.compose import Datagram, Peer
 from vosd.sip.wire.message import Response
@@ -26,32 +26,40 @@ class Client:
 
     __slots__ = ("_key", "_retry", "_spare", "_state", "_store", "draft", "owner")
 
-    def __init__(
+    def __init__(self, store: TransactionStore, owner: ClientOwner | None) -> None:
+        """Nothing is sent before ``begin``."""
+        self._store = store
+        self.owner = owner
+
+    def begin(
         self,
-        store: TransactionStore,
         key: str,
         peer: Peer,
         data: bytes,
-        owner: ClientOwner | None,
         now: Instant,
         spare: Peer | None = None,
         draft: "RequestDraft | None" = None,
     ) -> None:
-        """``draft`` is what the request is written from once more if the peer challenges it."""
-        self._store = store
-        self.owner = owner
-        self.begin(key, peer, data, now, spare, draft)
+        """Send the request. After a challenge it begins again as the same object, so that its owner need not know.
 
-    def begin(
-        self, key: str, peer: Peer, data: bytes, now: Instant, spare: Peer | None, draft: "RequestDraft | None"
-    ) -> None:
-        """Send the request. After a challenge it begins again as the same object, so that its owner need not know."""
+        ``draft`` is what the request is written from once more if the peer challenges it.
+        """
         self._key = key
         self._state = CALLING
         self._spare = spare
         self.draft = draft
         self._store.clients[key] = self
-        self._retry = Retry(self._store, self, peer, data, OF_REQUEST, now)
+        self._retry = Retry(self._store, peer, data)
+        self._retry.begin(self, OF_REQUEST, now)
+
+    def restore(self, key: str, state: State, retry: Retry, spare: Peer | None, draft: "RequestDraft | None") -> None:
+        """Go on with a request that an earlier process has sent."""
+        self._key = key
+        self._state = state
+        self._spare = spare
+        self.draft = draft
+        self._store.clients[key] = self
+        self._retry = retry
 
     @property
     def is_over(self) -> bool:
@@ -101,7 +109,8 @@ class Client:
         self._retry.stop(self)
         if self._spare is not None:
             spare, self._spare = self._spare, None
-            self._retry = Retry(self._store, self, spare, self._retry.sent.data, OF_REQUEST, now)
+            self._retry = Retry(self._store, spare, self._retry.sent.data)
+            self._retry.begin(self, OF_REQUEST, now)
             return None
         return self._given_up(now)
 

@@ -170,15 +170,11 @@ class ClientSnapshot(msgspec.Struct, frozen=True, array_like=True, tag="client")
 
     def restored(self, restoration: "Restoration") -> Client:
         """Return the transaction, which has no owner yet."""
-        client = Client.__new__(Client) if self.to_user is None else _waiting_bye(*self.to_user, restoration)
-        client._store = restoration.store
-        client._key = text_of(self.key)
-        client._state = self.state
-        client._retry = self.retry.restored(client, restoration)
-        client._spare = None if self.spare is None else self.spare.restored(restoration.flows)
-        client.draft = None if self.draft is None else self.draft.restored(restoration)
-        client.owner = None
-        restoration.store.clients[client._key] = client
+        client = Client(restoration.store, None) if self.to_user is None else _bye_to(*self.to_user, restoration)
+        retry = self.retry.restored(client, restoration)
+        spare = None if self.spare is None else self.spare.restored(restoration.flows)
+        draft = None if self.draft is None else self.draft.restored(restoration)
+        client.restore(text_of(self.key), self.state, retry, spare, draft)
         return client
 
 
@@ -218,31 +214,26 @@ class InviteClientSnapshot(msgspec.Struct, frozen=True, array_like=True, tag="in
 
     def restored(self, restoration: "Restoration") -> InviteClient:
         """Return the transaction, which has no owner yet."""
-        client = InviteClient.__new__(InviteClient)
-        client._store = restoration.store
-        client._key = text_of(self.key)
-        client.state = self.state
-        client.parts = self.parts.restored(restoration)
-        client._cancel_headers = None if self.cancel_headers is None else text_of(self.cancel_headers)
-        client._last_wait = restoration.timer(self.last_wait, client)
-        client._listens_until = self.listens_until
-        client._retry = None if self.retry is None else self.retry.restored(client, restoration)
-        client._spare = None if self.spare is None else (self.spare[0].restored(restoration), self.spare[1])
-        client.dialog = None if self.dialog is None else restoration.dialog(self.dialog)
-        client.draft = None if self.draft is None else self.draft.restored(restoration)
-        client.owner = client.witness = None
+        key, dialog = text_of(self.key), None if self.dialog is None else restoration.dialog(self.dialog)
+        client = InviteClient(restoration.store, None, dialog)
+        client.restore(
+            key,
+            self.state,
+            self.parts.restored(restoration),
+            cancel_headers=None if self.cancel_headers is None else text_of(self.cancel_headers),
+            last_wait=restoration.timer(self.last_wait, client),
+            listens_until=self.listens_until,
+            retry=None if self.retry is None else self.retry.restored(client, restoration),
+            spare=None if self.spare is None else (self.spare[0].restored(restoration), self.spare[1]),
+            draft=None if self.draft is None else self.draft.restored(restoration),
+        )
         if self.is_live:
-            restoration.store.clients[client._key] = client
+            restoration.store.clients[key] = client
         return client
 
 
-def _waiting_bye(user: str, contact: bytes, until: int, restoration: "Restoration") -> ByeToUser:
-    bye = ByeToUser.__new__(ByeToUser)
-    bye._store = restoration.store
-    bye.user, bye.contact, bye.until, bye.is_waiting = user, text_of(contact), until, True
-    bye.moved_to = None
-    bye.enter()
-    return bye
+def _bye_to(user: str, contact: bytes, until: int, restoration: "Restoration") -> ByeToUser:
+    return ByeToUser(restoration.store, user, text_of(contact), until)
 
 
 def request_snapshot(client: Client | InviteClient, flows: Flows) -> ClientSnapshot | InviteClientSnapshot:

@@ -17,6 +17,7 @@ from vosd.sip.transaction.states import (
     RESPONSE,
     IllegalMoveError,
     Input,
+    State,
     step,
 )
 from vosd.sip.transaction.store import TimerOwner, TransactionStore
@@ -53,32 +54,16 @@ class InviteClient:
         "witness",
     )
 
-    def __init__(
-        self,
-        store: TransactionStore,
-        key: str,
-        parts: InviteParts,
-        data: bytes,
-        owner: ClientOwner,
-        now: Instant,
-        *,
-        spare: tuple[InviteParts, bytes] | None = None,
-        dialog: "Dialog | None" = None,
-        draft: "InviteDraft | None" = None,
-    ) -> None:
-        """``spare`` is the same INVITE for another transport; ``dialog`` is that of a re-INVITE.
-
-        ``draft`` is what the INVITE is written from once more if the peer challenges it.
-        """
+    def __init__(self, store: TransactionStore, owner: ClientOwner | None, dialog: "Dialog | None" = None) -> None:
+        """``dialog`` is that of a re-INVITE; nothing is sent before ``begin``."""
         self._store = store
         self._cancel_headers: str | None = None
         self._last_wait: Timer[TimerOwner] | None = None
         self._listens_until = 0
         """Until when a response is waited for after ``abandon``, if there was none, in monotonic milliseconds."""
         self.dialog = dialog
-        self.owner: ClientOwner | None = owner
+        self.owner = owner
         self.witness: Witness | None = None
-        self.begin(key, parts, data, now, spare, draft)
 
     @classmethod
     def left_over(
@@ -89,15 +74,8 @@ class InviteClient:
         It is not known whether a provisional response arrived, which a CANCEL has to wait for (section 9.1); there was
         time enough for one.
         """
-        transaction = cls.__new__(cls)
-        transaction._store = store
-        transaction._key = key
-        transaction._cancel_headers = headers
-        transaction._last_wait = transaction._retry = transaction._spare = None
-        transaction._listens_until = 0
-        transaction.dialog = transaction.draft = transaction.owner = transaction.witness = None
-        transaction.parts = parts
-        transaction.state = PROCEEDING
+        transaction = cls(store, None)
+        transaction.restore(key, PROCEEDING, parts, cancel_headers=headers)
         store.clients[key] = transaction
         transaction._send_cancel(headers, now)
         return transaction
@@ -105,14 +83,8 @@ class InviteClient:
     @classmethod
     def acknowledged(cls, store: TransactionStore) -> "InviteClient":
         """Return a transaction that stands for all INVITEs whose 2xx has its ACK, and does nothing any more."""
-        transaction = cls.__new__(cls)
-        transaction._store = store
-        transaction._key = ""
-        transaction._last_wait = transaction._retry = transaction._spare = transaction._cancel_headers = None
-        transaction._listens_until = 0
-        transaction.dialog = transaction.draft = transaction.owner = transaction.witness = None
-        transaction.parts = InviteParts("", "", "", "", "", 0, Peer(0, "", 0))
-        transaction.state = ACCEPTED
+        transaction = cls(store, None)
+        transaction.restore("", ACCEPTED, InviteParts("", "", "", "", "", 0, Peer(0, "", 0)))
         return transaction
 
     @property
@@ -139,14 +111,43 @@ class InviteClient:
         spare: tuple[InviteParts, bytes] | None,
         draft: "InviteDraft | None",
     ) -> None:
-        """Send the INVITE. After a challenge it begins again as the same object, so that its owner need not know."""
+        """Send the INVITE. After a challenge it begins again as the same object, so that its owner need not know.
+
+        ``spare`` is the same INVITE for another transport; ``draft`` is what the INVITE is written from once more if
+        the peer challenges it.
+        """
         self._key = key
         self._spare = spare
         self.state = CALLING
         self.parts = parts
         self.draft = draft
         self._store.clients[key] = self
-        self._retry: Retry | None = Retry(self._store, self, parts.peer, data, OF_INVITE, now)
+        self._retry: Retry | None = Retry(self._store, parts.peer, data)
+        self._retry.begin(self, OF_INVITE, now)
+
+    def restore(
+        self,
+        key: str,
+        state: State,
+        parts: InviteParts,
+        *,
+        cancel_headers: str | None = None,
+        last_wait: Timer[TimerOwner] | None = None,
+        listens_until: int = 0,
+        retry: Retry | None = None,
+        spare: tuple[InviteParts, bytes] | None = None,
+        draft: "InviteDraft | None" = None,
+    ) -> None:
+        """Go on with an INVITE that an earlier process has sent; it is not put into the store."""
+        self._key = key
+        self._spare = spare
+        self.state = state
+        self.parts = parts
+        self.draft = draft
+        self._cancel_headers = cancel_headers
+        self._last_wait = last_wait
+        self._listens_until = listens_until
+        self._retry = retry
 
     def response_came(self, response: Response, now: Instant) -> ResponseArrived | None:
         """Take a response; a failure is acknowledged here, a 2xx by the owner of the dialog."""
@@ -247,7 +248,8 @@ class InviteClient:
         (self.parts, data), self._spare = self._spare, None
         if self.dialog is not None:
             self.dialog.reach_by(self.parts.peer)
-        self._retry = Retry(self._store, self, self.parts.peer, data, OF_INVITE, now)
+        self._retry = Retry(self._store, self.parts.peer, data)
+        self._retry.begin(self, OF_INVITE, now)
         return None
 
     def _given_up(self, now: Instant) -> NoResponse | None:
@@ -259,7 +261,8 @@ class InviteClient:
         return NoResponse(self.owner, self, now) if self.owner is not None else None
 
     def _send_cancel(self, headers: str, now: Instant) -> None:
-        Client(self._store, f"{self._key[:-6]}CANCEL", self.parts.peer, cancel(self.parts, headers), None, now)
+        request = Client(self._store, None)
+        request.begin(f"{self._key[:-6]}CANCEL", self.parts.peer, cancel(self.parts, headers), now)
         self._wait_for_final(now)
 
     def _wait_for_final(self, now: Instant, longest_ms: int | None = None) -> None:

@@ -14,6 +14,7 @@ from vosd.sip.transaction.states import (
     RESPONSE,
     IllegalMoveError,
     Input,
+    State,
     step,
 )
 from vosd.sip.transaction.store import TransactionStore
@@ -26,7 +27,10 @@ class InviteServer:
     __slots__ = ("_key", "_last", "_merging", "_retry", "_store", "owner", "state", "stem")
 
     def __init__(self, store: TransactionStore, key: str, stem: ResponseStem, merging: str = "") -> None:
-        """``merging`` is equal for all copies of the INVITE that came by other paths (RFC 3261 section 8.2.2.2)."""
+        """``merging`` is equal for all copies of the INVITE that came by other paths (RFC 3261 section 8.2.2.2).
+
+        Without a ``key`` nothing that arrives is matched to it.
+        """
         self._store = store
         self._key = key
         self._last: bytes | None = None
@@ -36,20 +40,23 @@ class InviteServer:
         self.state = PROCEEDING
         self.stem = stem
         self._merging = merging
-        store.servers[key] = self
+        if key:
+            store.servers[key] = self
         if merging:
             store.merging.add(merging)
 
     @classmethod
     def answered(cls, store: TransactionStore) -> "InviteServer":
         """Return a transaction that stands for all INVITEs that have their 2xx, and sends nothing any more."""
-        transaction = cls.__new__(cls)
-        transaction._store = store
-        transaction._key = transaction._merging = ""
-        transaction._last = transaction._retry = transaction.owner = None
+        transaction = cls(store, "", ResponseStem(b"", b"", Peer(0, "", 0), tagged=True, cseq=""))
         transaction.state = ACCEPTED
-        transaction.stem = ResponseStem(b"", b"", Peer(0, "", 0), tagged=True, cseq="")
         return transaction
+
+    def restore(self, state: State, last: bytes | None, retry: Retry | None) -> None:
+        """Go on as an earlier process has left it."""
+        self.state = state
+        self._last = last
+        self._retry = retry
 
     @property
     def key(self) -> str:
@@ -83,7 +90,8 @@ class InviteServer:
             # A copy of the INVITE that took a slower path must not become a second call.
             store.finished.keep(self._key, INVITE_ACCEPTED, store.timers.transaction_ms, now, also=self._merging)
         else:
-            self._retry = Retry(store, self, self.stem.peer, data, OF_FAILURE, now)
+            self._retry = Retry(store, self.stem.peer, data)
+            self._retry.begin(self, OF_FAILURE, now)
         return data
 
     def prepare(self, status: int, to_tag: str, headers: str, body: bytes) -> bytes:
@@ -125,7 +133,8 @@ class InviteServer:
             self._retry.stop(self)
             if self.stem.spare is not None:
                 self.stem = replace(self.stem, peer=self.stem.spare, spare=None)
-                self._retry = Retry(self._store, self, self.stem.peer, self._retry.sent.data, OF_FAILURE, now)
+                self._retry = Retry(self._store, self.stem.peer, self._retry.sent.data)
+                self._retry.begin(self, OF_FAILURE, now)
                 return
         self.state = step(INVITE_SERVER, self.state, Input.GIVE_UP)
         self._leave()

@@ -45,29 +45,44 @@ class Retry(Timer[TimerOwner]):
 
     __slots__ = ("_ceiling_ms", "_interval_ms", "_repeats", "_schedule", "_store", "ends_at", "is_reliable", "sent")
 
-    def __init__(
-        self, store: TransactionStore, owner: Sender, peer: Peer, data: bytes, pace: Pace, now: Instant
-    ) -> None:
-        timers = store.timers
+    def __init__(self, store: TransactionStore, peer: Peer, data: bytes) -> None:
+        """Nothing is sent before ``begin``."""
         self._store = store
         self.sent = Datagram(peer, data)
         """The message and its destination."""
+        self.is_reliable = store.reliable[peer.flow]
+        self.bucket = None
+        self._repeats = 0
+
+    def begin(self, owner: Sender, pace: Pace, now: Instant) -> None:
+        """Send the message."""
+        store = self._store
+        timers = store.timers
         self._ceiling_ms = timers.t2_ms if pace.has_ceiling else timers.transaction_ms
         self._schedule = timers.resend_ms if pace.is_listed else ()
         self._interval_ms = self._schedule[0] if self._schedule else timers.t1_ms
-        self._repeats = 0
         lasts_ms = timers.give_up_ms if self._schedule else timers.transaction_ms
         self.ends_at = now.mono + lasts_ms
         """When there are no more retransmissions, in milliseconds of the monotonic clock."""
         store.out.append(self.sent)
-        self.is_reliable = store.reliable[peer.flow]
         if self.is_reliable:
-            store.streams.setdefault(peer, {})[owner] = None
+            store.streams.setdefault(self.sent.peer, {})[owner] = None
             if not pace.is_end_to_end:
                 self._interval_ms = lasts_ms
                 self._schedule = ()
         self.tick = -(-(now.mono + self._interval_ms) // TICK_MS)
         store.wheel.add(self, owner)
+
+    def restore(
+        self, *, ceiling_ms: int, interval_ms: int, repeats: int, schedule: tuple[int, ...], ends_at: int, tick: int
+    ) -> None:
+        """Take a message that an earlier process has sent; ``Restoration.wait`` gives it an owner and a timer."""
+        self._ceiling_ms = ceiling_ms
+        self._interval_ms = interval_ms
+        self._repeats = repeats
+        self._schedule = schedule
+        self.ends_at = ends_at
+        self.tick = tick
 
     @property
     def is_first(self) -> bool:

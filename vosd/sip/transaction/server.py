@@ -2,7 +2,7 @@
 
 from vosd.base.clock import Instant
 from vosd.base.wheel import Timer
-from vosd.sip.transaction.states import COMPLETED, PROCEEDING, RESPONSE, SERVER, IllegalMoveError
+from vosd.sip.transaction.states import COMPLETED, PROCEEDING, RESPONSE, SERVER, IllegalMoveError, State
 from vosd.sip.transaction.store import TimerOwner, TransactionStore
 from vosd.sip.wire.compose import Datagram, Peer, ResponseStem, response
 
@@ -22,6 +22,13 @@ class Server:
         self._patience: Timer[TimerOwner] | None = None
         """Runs while the other side of the call is asked for the response."""
         store.servers[key] = self
+
+    def restore(self, state: State, last: bytes | None, trying: str, patience: Timer[TimerOwner] | None) -> None:
+        """Go on as an earlier process has left it."""
+        self.state = state
+        self.last = last
+        self._trying = trying
+        self._patience = patience
 
     def answer_at(self, source: Peer) -> None:
         """Send responses to the source port of the request, also without ``rport``: the peer is behind NAT."""

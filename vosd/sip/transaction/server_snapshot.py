@@ -41,10 +41,8 @@ class ServerSnapshot(msgspec.Struct, frozen=True, array_like=True, tag="server")
     def restored(self, restoration: "Restoration") -> Server:
         """Return the transaction."""
         server = Server(restoration.store, text_of(self.key), self.stem.restored(restoration.flows))
-        server.state = self.state
-        server.last = self.last
-        server._trying = text_of(self.trying)
-        server._patience = restoration.timer(self.patience, server)
+        patience = restoration.timer(self.patience, server)
+        server.restore(self.state, self.last, text_of(self.trying), patience)
         return server
 
 
@@ -74,7 +72,6 @@ class InviteServerSnapshot(msgspec.Struct, frozen=True, array_like=True, tag="in
         """Return the transaction, which has no owner yet."""
         stem = self.stem.restored(restoration.flows)
         server = InviteServer(restoration.store, text_of(self.key), stem, text_of(self.merging))
-        server.state = self.state
-        server._last = self.last
-        server._retry = None if self.retry is None else self.retry.restored(server, restoration)
+        retry = None if self.retry is None else self.retry.restored(server, restoration)
+        server.restore(self.state, self.last, retry)
         return server

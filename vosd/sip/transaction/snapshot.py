@@ -13,7 +13,7 @@ from vosd.sip.dialog.snapshot import PeerSnapshot, text_of
 from vosd.sip.flows import Flows
 from vosd.sip.transaction.retry import Retry
 from vosd.sip.transaction.store import Sender, TimerOwner, TransactionStore
-from vosd.sip.wire.compose import Datagram, ResponseStem, encode
+from vosd.sip.wire.compose import ResponseStem, encode
 
 if TYPE_CHECKING:
     from vosd.sip.restoration import Restoration
@@ -63,23 +63,23 @@ class RetrySnapshot(msgspec.Struct, frozen=True, array_like=True):
         """Return it without retransmissions, and with another end, in milliseconds of the monotonic clock."""
         return msgspec.structs.replace(self, ends_at=at_ms, timer=TimerSnapshot(-(-at_ms // TICK_MS), 0))
 
+    def message(self, restoration: "Restoration") -> Retry:
+        """Return the message; it is not retransmitted before ``Restoration.wait``."""
+        retry = Retry(restoration.store, self.peer.restored(restoration.flows), self.data)
+        retry.restore(
+            ceiling_ms=self.ceiling_ms,
+            interval_ms=self.interval_ms,
+            repeats=self.repeats,
+            schedule=self.schedule,
+            ends_at=self.ends_at,
+            tick=0 if self.timer is None else self.timer.tick,
+        )
+        return retry
+
     def restored(self, owner: Sender, restoration: "Restoration") -> Retry:
         """Go on with the retransmissions; nothing is sent at once."""
-        store = restoration.store
-        retry = Retry.__new__(Retry)
-        retry._store = store
-        retry.sent = Datagram(self.peer.restored(restoration.flows), self.data)
-        retry.is_reliable = store.reliable[retry.sent.peer.flow]
-        retry._ceiling_ms = self.ceiling_ms
-        retry._interval_ms = self.interval_ms
-        retry._repeats = self.repeats
-        retry._schedule = self.schedule
-        retry.ends_at = self.ends_at
-        retry.bucket = None
-        if self.timer is not None:
-            restoration.set_again(retry, self.timer, owner)
-        if retry.is_reliable:
-            store.streams.setdefault(retry.sent.peer, {})[owner] = None
+        retry = self.message(restoration)
+        restoration.wait(retry, self.timer, owner)
         return retry
 
 
