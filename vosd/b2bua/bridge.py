@@ -40,6 +40,10 @@ class Bridge:
         """Return the leg at the other end."""
         return self._other if leg is self._one else self._one
 
+    def restore(self, proposal: Proposal) -> None:
+        """Go on with a change of the session that was in progress in an earlier process."""
+        self._proposal = proposal
+
     def session_wanted(self, leg: Leg, event: RequestArrived) -> None:
         """Handle a re-INVITE or UPDATE of one leg.
 
@@ -86,7 +90,7 @@ class Bridge:
             return
         other = self.opposite(leg)
         if self._proposal is None and other.said and not alike(other.as_reached(session), other.said):
-            self._proposal = change = ChangedAnswer(self._endpoint, self, other, session)
+            self._proposal = change = ChangedAnswer(self._endpoint, self, other, session, other.said)
             change.begin_when_free(now)
 
     def session_unwanted(self, leg: Leg, now: Instant) -> None:
@@ -110,7 +114,7 @@ class Bridge:
         If they have no codec in common, the call of the leg that was named first at the construction ends.
         """
         first = first or self._one
-        self._proposal = Introduction(self._endpoint, self, first, self.opposite(first))
+        self._proposal = Introduction.of(self._endpoint, self, first, self.opposite(first))
         self._proposal.begin(now)
 
     def no_common_media(self, now: Instant) -> None:
@@ -124,7 +128,7 @@ class Bridge:
         far = self.opposite(replaced)
         if self._proposal is not None or far.refresh is not None or far.awaits_ack:
             return False
-        self._proposal = Takeover(self._endpoint, self, call, newcomer, far, server)
+        self._proposal = Takeover(self._endpoint, self, call, newcomer, far, server, said_before=far.said)
         self._proposal.begin(now)
         return True
 
@@ -161,7 +165,9 @@ class Bridge:
                 return
             method = "UPDATE"
         leg.defer_response(server, event.at)
-        self._proposal = Renegotiation(self._endpoint, self, leg, far, server, method=method, offer=offer)
+        self._proposal = Renegotiation(
+            self._endpoint, self, leg, far, server, method=method, offer=offer, said_before=far.said
+        )
         self._proposal.begin(event.at)
 
     def _refuse_crossing(self, leg: Leg, pending: Proposal | None, event: RequestArrived) -> None:

@@ -223,12 +223,12 @@ class Call(CallConversation):
         self.state = states.HUNTING
         try:
             leg = CalleeLeg(self.endpoint, self, choice, address, now)
-            leg.begin(self.caller.offer, self._hops, now)
+            sip_call_id = leg.begin(self.caller.offer, self._hops, now)
             self.callee = leg
         finally:
             if self.callee is None:  # an error occurred: nothing else releases the capacity of the gateway
                 self._board.vacate(choice)
-        self.journey.note_attempt(choice, leg.sip_call_id, str(leg.peer))
+        self.journey.note_attempt(choice, sip_call_id, str(leg.peer))
         if self.settings.charges_ringing and not self._begin_to_charge(now):
             return
         self._board.set_deadline(now.mono + choice.gateway.response_timeout_ms)

@@ -1,99 +1,50 @@
 """The leg of a vendor: one attempt at one gateway, and the dialog of the call if that gateway answers first."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, NamedTuple
 
+from vosd.b2bua.callee_parts import CalleeParts, Pracking
 from vosd.b2bua.given_up import GivenUp
-from vosd.b2bua.invitation import Invitation, written
-from vosd.b2bua.leg import RINGING, SDP, Leg
+from vosd.b2bua.invitation import written
+from vosd.b2bua.leg import RINGING, SDP
 from vosd.b2bua.reasons import reason_headers
 from vosd.b2bua.supervision import Supervision
 from vosd.base.cause import EndReason
 from vosd.base.clock import Instant
 from vosd.cdr.record import Attempt
 from vosd.routing.failover import AttemptOutcome
-from vosd.routing.pipeline import RouteChoice
 from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.dialog.prack import rseq_of
 from vosd.sip.dialog.table import NO_FORKS
 from vosd.sip.digest.answer import Answers
-from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import NoResponse, ResponseArrived, UnwantedAnswer
 from vosd.sip.flows import peer_of
 from vosd.sip.headers.reason import q850_cause, reason_text
 from vosd.sip.nat import is_behind_nat
-from vosd.sip.transaction.invite_client import InviteClient
 from vosd.sip.transaction.states import State
 from vosd.sip.wire.message import Message, Response
 from vosd.trunks.dialect import Reliability
-from vosd.trunks.gateways import Address
-
-if TYPE_CHECKING:
-    from vosd.b2bua.call_port import CallPort
 
 EARLY_MAX = 16
 """Most early dialogs of one INVITE; a gateway hardly rings more phones at once."""
 
 
-class Pracking(NamedTuple):
-    """An offer in a reliable response: its PRACK waits for the caller's answer."""
-
-    dialog: Dialog
-    rack: str
-
-
-class CalleeLeg(Leg):
+class CalleeLeg(CalleeParts):
     """The leg of a vendor."""
 
-    __slots__ = (
-        "_acknowledged", "_address", "_early", "_invitation", "_invite_sequence", "_pracking", "_received_rseq",
-        "_sessions", "_speaker", "_tag", "_transaction", "answer", "choice", "is_settled", "peer", "q850", "rang",
-        "rang_at", "started_at", "tried_at",
-    )  # fmt: skip
+    __slots__ = ()
 
-    def __init__(
-        self, endpoint: Endpoint, call: "CallPort", choice: RouteChoice, address: Address, now: Instant
-    ) -> None:
-        """Prepare an attempt; nothing is sent before ``begin``."""
-        dialect = choice.gateway.dialect
-        super().__init__(endpoint, dialect.reasons, dialect.session_timer)
-        self.call = call
-        self.choice = choice
-        self.started_at = now
-        self.rang = False
-        self.rang_at: Instant | None = None
-        self.tried_at: Instant | None = None
-        """When the first provisional response came that was not a 18x."""
-        self.answer = b""
-        self.q850: int | None = None
-        """The cause that the gateway gave for its refusal."""
-        self.dialog: Dialog | None = None
-        self.is_settled = False
-        self._acknowledged = False
-        self._invite_sequence = 0
-        """The CSeq of the INVITE, once its 2xx has its ACK."""
-        self._early: dict[str, Dialog] | None = None
-        self._received_rseq: dict[str, int] | None = None
-        self._pracking: Pracking | None = None
-        self._speaker: str | None = None
-        """Tag of the fork whose session the caller was sent."""
-        self._sessions: dict[str, bytes] | None = None
-        """Session description of each fork that has sent early media, by its tag."""
-        self._address = address
+    def begin(self, offer: bytes, hops: int, now: Instant) -> str:
+        """Send the INVITE with ``offer``, the caller's or one that a media engine has rewritten; return its Call-ID."""
+        endpoint, choice, address, caller = self._endpoint, self.choice, self._address, self.call.caller
+        dialect, login = choice.gateway.dialect, choice.gateway.login
         self._tag = endpoint.token()
-        self._invitation: Invitation | None = None
         flow = address.flow
         if flow is None:
             flow = endpoint.flows.towards(address.host, address.transport, dialect.interface)
         self.peer = peer_of(flow, address.host, address.port or 5060)
-
-    def begin(self, offer: bytes, hops: int, now: Instant) -> None:
-        """Send the INVITE with ``offer``: the caller's, or one that a media engine has rewritten."""
-        choice, caller = self.choice, self.call.caller
-        dialect, login = choice.gateway.dialect, choice.gateway.login
         offer = self._as_sent(offer)
         self._invitation = written(
-            self._endpoint, choice, self._address, self.peer, hops,
+            endpoint, choice, address, self.peer, hops,
             caller_identity=caller.caller_identity,
             tag=self._tag,
             offer=offer,
@@ -101,7 +52,8 @@ class CalleeLeg(Leg):
             may_be_reliable=dialect.reliability is not Reliability.OFF and (bool(offer) or caller.takes_100rel),
             answers=None if login is None else Answers(login, self.call.settings.challenges_max, choice.gateway.name),
         )  # fmt: skip
-        self._transaction: InviteClient = self._invitation.send(self._endpoint, self.timer.first_offer(), self, now)
+        self._transaction = self._invitation.send(endpoint, self.timer.first_offer(), self, now)
+        return self._invitation.parts.call_id
 
     owns_call_id = True
 
@@ -111,11 +63,6 @@ class CalleeLeg(Leg):
     def forks(self) -> Mapping[str, Dialog]:
         """Early dialogs by their remote tags."""
         return NO_FORKS if self._early is None else self._early
-
-    @property
-    def sip_call_id(self) -> str:
-        """The Call-ID of this leg."""
-        return self._transaction.parts.call_id if self.dialog is None else self.dialog.call_id
 
     @property
     def invite_sequence(self) -> int:
@@ -385,6 +332,7 @@ class CalleeLeg(Leg):
         self.timer.answered(response, now)
         self.last_seen_at = now
         self.supervision = Supervision(self._endpoint, self, now)
+        self.supervision.begin(now)
 
     def _invite_again(self, now: Instant) -> None:
         """Send the INVITE again with other headers.

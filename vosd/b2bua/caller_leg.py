@@ -1,105 +1,31 @@
 """The leg of the caller: the switch is the server of its INVITE."""
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from vosd.b2bua.extensions import reliability_of
-from vosd.b2bua.identity import caller_identity_of
-from vosd.b2bua.leg import SDP, Leg
+from vosd.b2bua.caller_parts import CallerParts
+from vosd.b2bua.leg import SDP
 from vosd.b2bua.supervision import Supervision
 from vosd.base.clock import Instant
-from vosd.base.wheel import Timer
-from vosd.sip.dialog.dialog import Dialog
-from vosd.sip.dialog.prack import Rack, ReliableProvisional
-from vosd.sip.dialog.session_timer import Wish
-from vosd.sip.endpoint import Endpoint
+from vosd.sip.dialog.prack import Rack
 from vosd.sip.events import AlarmFired, CancelArrived, ProvisionalUnacknowledged, RequestArrived
 from vosd.sip.headers.reason import reason_text
 from vosd.sip.screening import ALLOW, EXPLAINED
 from vosd.sip.transaction.invite_server import InviteServer
 from vosd.sip.transaction.server import Server
 from vosd.sip.transaction.states import State
-from vosd.sip.transaction.store import TimerOwner
-from vosd.sip.wire.compose import Peer
-from vosd.sip.wire.message import Request
-from vosd.trunks.dialect import CallerDialect, Reliability, Transfers
+from vosd.trunks.dialect import Reliability, Transfers
 
-if TYPE_CHECKING:
-    from vosd.b2bua.call_port import PressedKeys
-
-_OFF: Final = Reliability.OFF  # access to enum members is slow
-_REQUIRED: Final = Reliability.REQUIRED
+_REQUIRED: Final = Reliability.REQUIRED  # access to enum members is slow
 WAITING_MAX = 8
 """Provisional responses that wait for the PRACK of the one before."""
 _RSEQ_CHOICES = 1 << 20
 """First RSeq numbers are drawn below this; any below 2^31 is allowed (RFC 3262 section 3)."""
 
 
-class CallerLeg(Leg):
+class CallerLeg(CallerParts):
     """The leg of a customer."""
 
-    __slots__ = (
-        "_expiry", "_invite", "_is_answered", "_is_of_last_attempt", "_last_tag", "_overtaken", "_proposing",
-        "_reliability", "_rseq", "_sent_early_media", "_transaction", "_unacknowledged", "_valid_s",
-        "_waiting_answer", "_waiting_rings", "_wish", "caller_identity", "dialect", "final", "has_referred",
-        "is_settled", "keypad", "offer", "takes_100rel",
-    )  # fmt: skip
-
-    dialog: Dialog
-
-    def __init__(
-        self,
-        endpoint: Endpoint,
-        transaction: InviteServer,
-        request: Request,
-        source: Peer,
-        dialect: CallerDialect,
-        wish: Wish,
-        user: str = "",
-    ) -> None:
-        """``user`` has proven to be the caller, ``wish`` is of the INVITE; nothing is sent before ``begin``.
-
-        Raises:
-            ParseError: the INVITE has no Contact to call back.
-        """
-        super().__init__(endpoint, dialect.reasons, dialect.session_timer)
-        self._transaction = transaction
-        self._sent_early_media = False
-        self._is_answered = False
-        self._rseq = 0
-        self._overtaken = 0
-        """RSeq of a reliable response that is no longer repeated; its PRACK may be on its way."""
-        self._unacknowledged: ReliableProvisional | None = None
-        self._is_of_last_attempt = False
-        """Whether that one was sent for a gateway that was given up; it still needs its PRACK (RFC 3262 4)."""
-        self._last_tag: str | None = None
-        """Our tag of the previous attempt, as long as its PRACK may come."""
-        self._waiting_rings: list[tuple[int, bytes]] = []
-        self._waiting_answer: bytes | None = None
-        """What waits for a PRACK: later provisional responses, or the answer."""
-        self._proposing: Server | None = None
-        """The PRACK whose offer was forwarded to the callee."""
-        self.final: int | None = None
-        """Final status sent to the caller: not always 200 when the gateway has answered."""
-        self._invite = request.sequence
-        self._wish = wish
-        self.dialect = dialect
-        self.caller_identity = caller_identity_of(request)
-        self._reliability = reliability_of(request, dialect)
-        self.takes_100rel = self._reliability is not _OFF
-        """Whether the caller supports reliable provisional responses, and its trunk allows them."""
-        self.has_referred = False
-        """Whether this side has sent a REFER before."""
-        self.keypad: PressedKeys | None = None
-        """The keys it has pressed, if its keys may transfer."""
-        self.is_settled = False
-        """Whether offer and answer were exchanged before the 200 (RFC 3262 section 5)."""
-        self.dialog = Dialog.of_caller(request, endpoint.token(), source, endpoint.flows.next_hop, dialect.nat, user)
-        if self.dialog.is_behind_nat:
-            transaction.answer_at(source)
-        self.offer = self.take_session(request)
-        transaction.owner = self
-        self._valid_s = None if request.header("expires") is None else _valid_s(request)
-        self._expiry: Timer[TimerOwner] | None = None
+    __slots__ = ()
 
     def begin(self, now: Instant) -> None:
         """Send 100, accept requests within the dialog from now on, and set the timer of the Expires header."""
@@ -138,6 +64,11 @@ class CallerLeg(Leg):
     def is_early(self) -> bool:
         """Whether the caller has not been answered yet."""
         return not self._is_answered
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether it was sent a final response."""
+        return self._is_answered
 
     # -- before the answer --------------------------------------------------------------------------------------
 
@@ -205,6 +136,7 @@ class CallerLeg(Leg):
         self._transaction = self._endpoint.answered_invite
         self.last_seen_at = now
         self.supervision = Supervision(self._endpoint, self, now)
+        self.supervision.begin(now)
 
     def was_answered(self, session: bytes, now: Instant) -> None:
         """Take the call as answered by an earlier process, and its 200 as acknowledged."""
@@ -214,6 +146,29 @@ class CallerLeg(Leg):
         self.timer.accept(self._wish, now)
         self._transaction = self._endpoint.answered_invite
         self.supervision = Supervision(self._endpoint, self, now)
+        self.supervision.begin(now)
+
+    def answer_again(self, transaction: InviteServer, session: bytes, at: Instant, now: Instant) -> None:
+        """Send the 200 that may not have been sent ``at`` the answer: an earlier process was killed."""
+        self._is_confirmed = False
+        self._transaction = transaction
+        self.answer(session, now)
+        self.supervision = Supervision(self._endpoint, self, at)
+        self.supervision.begin(at)
+
+    def go_on(self, now: Instant, *, is_awaited: bool) -> bool:
+        """Send the 200 of an earlier process again if its ACK ``is_awaited``; return whether that was done.
+
+        Otherwise it counts as acknowledged.
+        """
+        acceptance = self._acceptance
+        if is_awaited and acceptance is not None:
+            acceptance.go_on(now)
+            return True
+        if acceptance is not None:
+            acceptance.acknowledged()
+        self._acceptance, self._is_confirmed = None, True
+        return False
 
     def reject(self, status: int, reason: str, now: Instant) -> None:
         """End an unanswered call with a failure; ``reason`` are whole Reason lines."""
@@ -382,9 +337,3 @@ class CallerLeg(Leg):
         dialog = self.dialog
         routes = "".join([f"Record-Route: {route}\r\n" for route in dialog.routes]) if dialog.routes else ""
         return f"{routes}{self._endpoint.contacts[dialog.peer.flow]}{SDP if session else ''}"
-
-
-def _valid_s(request: Request) -> int | None:
-    """Return the Expires header of an INVITE in seconds; None if it has none."""
-    value = request.header("expires") or ""
-    return int(value) if value.isascii() and value.isdigit() and len(value) <= 10 else None

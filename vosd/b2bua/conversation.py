@@ -48,6 +48,11 @@ class CallConversation(CallEndings):
         if self.state is states.TALKING:
             self._board.moved(at_once=at_once)
 
+    def grant(self, granted_s: int) -> None:
+        """Take what an answered call has paid for, after a restart."""
+        if self._lifetime is not None:
+            self._lifetime.grant(granted_s)
+
     def watch(self) -> None:
         """Set the deadline again, after the answer, or after a session was agreed or refreshed."""
         if self.state is states.TALKING and self._lifetime is not None:

@@ -66,6 +66,30 @@ class Hunt:
         """Whether only other addresses or contacts of the same gateway are tried after the latest refusal."""
         self.outcomes: list[AttemptOutcome] = []
 
+    def restore(
+        self,
+        *,
+        next_hops: Sequence[NextHop],
+        responding: RoutingGateway | None,
+        latest: NextHop | None,
+        named: set[tuple[str, ...]] | None,
+        stays: bool,
+        outcomes: list[AttemptOutcome],
+    ) -> None:
+        """Go on as an earlier process has left it."""
+        self._next_hops = next_hops
+        self._responding = responding
+        self._latest = latest
+        self._named = named
+        self._stays = stays
+        self.outcomes = outcomes
+
+    def remaining(self) -> tuple[RouteChoice, ...]:
+        """Return the gateways that remain; they are examined now, not when their turn comes."""
+        choices = tuple(self._choices)
+        self._choices = iter(choices)
+        return choices
+
     def take(self, call: "CallPort", now: Instant, *, only_protected: bool = False) -> NextHop | None:
         """Reserve capacity of the next gateway that has some left, and return its address; None = there is none.
 

@@ -80,6 +80,24 @@ class Keypad:
         """Time limit for the next key."""
         self._alarm: Timer[TimerOwner] | None = None
 
+    def restore(
+        self,
+        *,
+        pressed: str,
+        pressed_at: int,
+        digits: str | None,
+        consults: bool,
+        until: Instant | None,
+        alarm: Timer[TimerOwner] | None,
+    ) -> None:
+        """Go on as an earlier process has left it."""
+        self._pressed = pressed
+        self._pressed_at = pressed_at
+        self._digits = digits
+        self._consults = consults
+        self._until = until
+        self._alarm = alarm
+
     @property
     def call(self) -> "Call":
         """The call that is ended after an error here."""

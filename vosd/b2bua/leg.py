@@ -3,21 +3,15 @@
 The call controls a leg by its methods; a leg reports events by methods of the call.
 """
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final
 
-from vosd.b2bua.refresh import Refresh
+from vosd.b2bua.leg_parts import LegParts, Move
 from vosd.b2bua.supervision import Supervision, is_alive
 from vosd.base.clock import Instant
-from vosd.base.session_timer import SessionTimerSettings
 from vosd.sdp.direction import active, has_zero_address
 from vosd.sdp.origin import continued
 from vosd.sdp.rewrite import Hidden
-from vosd.sip.dialog.acceptance import Acceptance
-from vosd.sip.dialog.dialog import Dialog
-from vosd.sip.dialog.session_timer import SessionTimer, Wish, objection
-from vosd.sip.dialog.table import NO_FORKS
-from vosd.sip.endpoint import Endpoint
+from vosd.sip.dialog.session_timer import Wish, objection
 from vosd.sip.events import AckArrived, AckMissing, CancelArrived, RequestArrived, UnwantedAnswer
 from vosd.sip.headers.reason import q850_cause, reason_text
 from vosd.sip.owners import ClientOwner
@@ -28,108 +22,17 @@ from vosd.sip.transaction.invite_server import InviteServer
 from vosd.sip.transaction.server import Server
 from vosd.sip.transaction.states import State
 from vosd.sip.wire.body import SESSION, session_of
-from vosd.sip.wire.message import Message, Request, Response
-from vosd.trunks.dialect import ReasonForm
-
-if TYPE_CHECKING:
-    from vosd.b2bua.call_port import CallPort
+from vosd.sip.wire.message import Message, Response
 
 SDP: Final = "Content-Type: application/sdp\r\n"
 TIMER_HEADER: Final = "Supported: timer\r\n"
 RINGING: Final = range(180, 190)
 
 
-class Move(NamedTuple):
-    """A target refresh request; its Contact holds once it is accepted (RFC 3261 section 12.2.2)."""
-
-    transaction: Server | InviteServer
-    dialog: Dialog
-    request: Request
-
-
-class Leg:
+class Leg(LegParts):
     """One leg of a call."""
 
-    __slots__ = (
-        "_acceptance",
-        "_allows_update",
-        "_endpoint",
-        "_is_confirmed",
-        "_moving",
-        "_remote_session_before_hold",
-        "call",
-        "dialog",
-        "informing",
-        "last_seen_at",
-        "reasons",
-        "remote_session",
-        "said",
-        "supervision",
-        "timer",
-    )
-
-    owns_call_id = False
-    """Whether the Call-ID of this leg is ours."""
-    may_transfer = False
-    """Whether this side may transfer the other one."""
-    call: "CallPort"
-    dialog: Dialog | None
-
-    def __init__(self, endpoint: Endpoint, reasons: ReasonForm, session_timer: SessionTimerSettings) -> None:
-        self._endpoint = endpoint
-        self._acceptance: Acceptance | None = None
-        """Our 200 that waits for its ACK."""
-        self._allows_update = False
-        self._is_confirmed = False
-        self._moving: Move | None = None
-        self.reasons = reasons
-        self.remote_session = self._remote_session_before_hold = b""
-        """The latest session description received from this side; its setter is ``note_session``."""
-        self.said = b""
-        """The latest session description sent to it."""
-        self.informing = 0
-        """INFO requests of this side that the other one has not answered yet."""
-        self.timer = SessionTimer(session_timer)
-        self.supervision: Supervision | None = None
-        """Session timer and limits, from the answer to the end."""
-        self.last_seen_at: Instant | None = None
-        """When a request, an ACK or a response of the peer within the dialog was last processed."""
-
-    # -- what it is ---------------------------------------------------------------------------------------------
-
-    @property
-    def forks(self) -> Mapping[str, Dialog]:
-        """Early dialogs by their remote tags."""
-        return NO_FORKS
-
-    @property
-    def awaits_ack(self) -> bool:
-        """Whether a 200 of ours has not been acknowledged yet."""
-        return self._acceptance is not None
-
-    @property
-    def is_acknowledged(self) -> bool:
-        """Whether the answer to our INVITE, if it was ours, has its ACK."""
-        return True
-
-    @property
-    def takes_update(self) -> bool:
-        """Whether this side allows UPDATE."""
-        return self._allows_update
-
-    def contact(self) -> str:
-        """Return the Contact line that this side is sent."""
-        return self._endpoint.contacts[self._established().peer.flow]
-
-    @property
-    def refresh(self) -> Refresh | None:
-        """The refresh of ours that this side has not answered, if there is one."""
-        return None if self.supervision is None else self.supervision.refresh
-
-    @property
-    def is_early(self) -> bool:
-        """Whether the dialog is not confirmed yet: then only UPDATE changes the session."""
-        return False
+    __slots__ = ()
 
     def note_session(self, session: bytes) -> None:
         """Note the latest session description of this side."""
@@ -214,6 +117,13 @@ class Leg:
         """Return the address that a message of this side came from if it is behind NAT, else nothing."""
         dialog = self.dialog
         return dialog.seen_at.host if dialog is not None and dialog.is_behind_nat else ""
+
+    def supervise(self, now: Instant) -> Supervision:
+        """Return the supervision of this leg; make it where an earlier process has left none."""
+        if self.supervision is None:
+            self.supervision = Supervision(self._endpoint, self, now)
+            self.supervision.begin(now)
+        return self.supervision
 
     # -- requests of ours ---------------------------------------------------------------------------------------
 
@@ -370,11 +280,6 @@ class Leg:
             self._endpoint.forget(self.dialog.local_tag, now)
 
     # -- inside -------------------------------------------------------------------------------------------------
-
-    def _established(self) -> Dialog:
-        if self.dialog is None:
-            raise RuntimeError(f"{self!r} has no dialog yet")
-        return self.dialog
 
     def _supported(self) -> str:
         """Return the Supported line for this side."""

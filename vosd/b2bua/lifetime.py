@@ -25,19 +25,25 @@ class Lifetime:
 
     __slots__ = ("_answered_at", "_board", "_due_ms", "_granted_s", "_paid_from")
 
-    def __init__(self, board: "Switchboard", answered_at: Instant, granted_s: int, paid_from: Instant) -> None:
+    def __init__(
+        self, board: "Switchboard", answered_at: Instant, granted_s: int, paid_from: Instant, due_ms: int = 0
+    ) -> None:
         """``granted_s`` are paid for from ``paid_from`` on: the answer, or the first INVITE to a gateway."""
         self._board = board
         self._answered_at = answered_at
         self._granted_s = granted_s
         self._paid_from = paid_from
-        self._due_ms = 0
+        self._due_ms = due_ms
         """The deadline of the call: no limit is reached before."""
 
     @property
     def granted_until(self) -> Instant:
         """The end of the time paid for so far."""
         return self._paid_from.plus(1_000 * self._granted_s)
+
+    def grant(self, granted_s: int) -> None:
+        """Take what the call has paid for, after a restart."""
+        self._granted_s = granted_s
 
     def watch(self, call: "CallParts") -> None:
         """Set the call's deadline to the next limit or refresh."""

@@ -1,7 +1,5 @@
 """Parts of a call: its two sides, its state, its history. Its events are in ``call``."""
 
-from collections.abc import Iterator
-
 from vosd.b2bua import states
 from vosd.b2bua.bridge import Bridge
 from vosd.b2bua.callee_leg import CalleeLeg
@@ -11,10 +9,9 @@ from vosd.b2bua.lifetime import Lifetime
 from vosd.b2bua.ports import Switchboard
 from vosd.b2bua.settings import CallSettings
 from vosd.b2bua.stamps import Arrival, Ending, Journey
-from vosd.b2bua.states import ACCEPTED, CallEvent
+from vosd.b2bua.states import ACCEPTED, CallEvent, CallState
 from vosd.b2bua.transfer import Transfer
 from vosd.base.clock import Instant
-from vosd.routing.pipeline import RouteChoice
 from vosd.sip.endpoint import Endpoint
 
 
@@ -43,13 +40,15 @@ class CallParts:
         self,
         arrival: Arrival,
         caller: CallerSide,
-        choices: Iterator[RouteChoice] | None,
+        hunt: Hunt | None,
         hops: int,
         endpoint: Endpoint,
         board: Switchboard,
         settings: CallSettings,
+        *,
+        asks: bool = False,
     ) -> None:
-        """``choices`` are the routes of the call; None = a question of its set-up has to be answered first."""
+        """``hunt`` is None once the call is answered; ``asks``: a question of its set-up has to be answered first."""
         self.arrival = arrival
         self.caller = caller
         self.callee: CalleeLeg | None = None
@@ -60,12 +59,21 @@ class CallParts:
         self.journey = Journey()
         self.ending: Ending | None = None
         self.endpoint = endpoint
-        self._asks = choices is None
-        self._hunt, self._hops = Hunt(choices or iter(()), board, endpoint.flows), hops
+        self._asks = asks
+        if hunt is not None:
+            self._hunt = hunt
+        self._hops = hops
         self._board = board
         self.settings = settings
         self._lifetime: Lifetime | None = None
         """Time limit, once the call is answered."""
+
+    def restore(self, state: CallState, journey: Journey, lifetime: Lifetime | None, callee: CalleeLeg | None) -> None:
+        """Go on as an earlier process has left it."""
+        self.state = state
+        self.journey = journey
+        self._lifetime = lifetime
+        self.callee = callee
 
     def __repr__(self) -> str:
         return f"<Call {self.arrival.call_id} {self.state.name}>"

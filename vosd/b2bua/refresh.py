@@ -27,11 +27,17 @@ class Refresh(Proposal):
 
     __slots__ = ("_supervision",)
 
-    def __init__(self, endpoint: Endpoint, supervision: "Supervision", far: "Leg") -> None:
-        # A re-INVITE without SDP asks for an offer (RFC 3261 section 14.1), which only the other leg could answer.
-        is_update = (far.takes_update and not supervision.update_failed) or not far.said
-        super().__init__(endpoint, None, far, "UPDATE" if is_update else "INVITE", b"" if is_update else far.said)
+    def __init__(self, endpoint: Endpoint, supervision: "Supervision", far: "Leg", method: str, offer: bytes) -> None:
+        super().__init__(endpoint, None, far, method, offer)
         self._supervision = supervision
+
+    @classmethod
+    def of(cls, endpoint: Endpoint, supervision: "Supervision", far: "Leg") -> "Refresh":
+        """Prepare a refresh by UPDATE, else by the unchanged offer."""
+        # A re-INVITE without SDP asks for an offer (RFC 3261 section 14.1), which only the other leg could answer.
+        if (far.takes_update and not supervision.update_failed) or not far.said:
+            return cls(endpoint, supervision, far, "UPDATE", b"")
+        return cls(endpoint, supervision, far, "INVITE", far.said)
 
     def gives_way_to(self, leg: "Leg") -> bool:
         """Return whether a proposal of ``leg`` takes precedence: an UPDATE without offer never conflicts on its leg."""
@@ -70,9 +76,12 @@ class ChangedAnswer(Proposal):
 
     __slots__ = ("_said_before",)
 
-    def __init__(self, endpoint: Endpoint, bridge: "Bridge | None", far: "Leg", session: bytes) -> None:
+    def __init__(
+        self, endpoint: Endpoint, bridge: "Bridge | None", far: "Leg", session: bytes, said_before: bytes
+    ) -> None:
+        """``said_before`` is the description that the far side had before."""
         super().__init__(endpoint, bridge, far, "INVITE", session)
-        self._said_before = far.said
+        self._said_before = said_before
 
     def begin_when_free(self, now: Instant) -> None:
         """Offer it to the far side, after that has answered a refresh of its own session."""
@@ -106,9 +115,16 @@ class Hold(ChangedAnswer):
 
     __slots__ = ("is_over",)
 
-    def __init__(self, endpoint: Endpoint, far: "Leg") -> None:
-        super().__init__(endpoint, None, far, inactive(far.said))
-        self.is_over = False
+    def __init__(
+        self, endpoint: Endpoint, far: "Leg", session: bytes, said_before: bytes, *, is_over: bool = False
+    ) -> None:
+        super().__init__(endpoint, None, far, session, said_before)
+        self.is_over = is_over
+
+    @classmethod
+    def of(cls, endpoint: Endpoint, far: "Leg") -> "Hold":
+        """Prepare the hold of a side as it is now."""
+        return cls(endpoint, far, inactive(far.said), far.said)
 
     def _over(self) -> None:
         super()._over()

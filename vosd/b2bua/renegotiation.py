@@ -57,6 +57,22 @@ class Proposal(ABC):
         self._is_cancelled = False
         """Whether its origin has cancelled it; a 2xx of the far side holds for both all the same."""
 
+    def restore(
+        self,
+        *,
+        asked: Client | InviteClient | None,
+        asked_at: Instant | None,
+        tries: int,
+        alarm: Timer[TimerOwner] | None,
+        is_cancelled: bool,
+    ) -> None:
+        """Go on as an earlier process has left it."""
+        self._asked = asked
+        self._asked_at = asked_at
+        self._tries = tries
+        self._alarm = alarm
+        self._is_cancelled = is_cancelled
+
     @property
     def call(self) -> "CallPort":
         """The call that is ended after an error here."""
@@ -165,20 +181,25 @@ class Renegotiation(Proposal):
     def __init__(
         self,
         endpoint: Endpoint,
-        bridge: "Bridge",
+        bridge: "Bridge | None",
         origin: "Leg",
         far: "Leg",
-        server: Server | InviteServer,
+        server: Server | InviteServer | None,
         *,
         method: str,
         offer: bytes,
+        said_before: bytes,
+        answers_in_ack: InviteClient | None = None,
     ) -> None:
-        """``server`` is the request with the offer; without ``offer`` the far side is asked to make one."""
+        """``server`` is the request with the offer; without ``offer`` the far side is asked to make one.
+
+        ``said_before`` is the description that the far side had before the offer.
+        """
         super().__init__(endpoint, bridge, far, method, offer)
         self.origin = origin
-        self._said_before = far.said
-        self._server: Server | InviteServer | None = server
-        self._answers_in_ack: InviteClient | None = None
+        self._said_before = said_before
+        self._server = server
+        self._answers_in_ack = answers_in_ack
         """The far side's 200 with an offer, unacknowledged until the origin has answered."""
 
     def acknowledged(self, answer: bytes) -> None:
@@ -227,10 +248,18 @@ class Introduction(Proposal):
 
     __slots__ = ("_first", "_second")
 
-    def __init__(self, endpoint: Endpoint, bridge: "Bridge", first: "Leg", second: "Leg") -> None:
-        super().__init__(endpoint, bridge, first, "INVITE", second.active_remote_session())
+    def __init__(
+        self, endpoint: Endpoint, bridge: "Bridge | None", first: "Leg", second: "Leg", far: "Leg", offer: bytes
+    ) -> None:
+        """``far`` is the side that has the ``offer``."""
+        super().__init__(endpoint, bridge, far, "INVITE", offer)
         self._first = first
         self._second = second
+
+    @classmethod
+    def of(cls, endpoint: Endpoint, bridge: "Bridge", first: "Leg", second: "Leg") -> "Introduction":
+        """Prepare the offer to the first side."""
+        return cls(endpoint, bridge, first, second, first, second.active_remote_session())
 
     def withdraw(self, now: Instant, _status: int = 487) -> None:
         """Abandon it: an offer of a side has the same effect and takes precedence, or the call is over."""

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from vosd.b2bua.identity import PLAIN
+from vosd.b2bua.identity import PLAIN, CallerIdentity
 from vosd.base.clock import Instant
 from vosd.trunks.dialect import CallerDialect, ReasonForm
 
@@ -34,20 +34,44 @@ class Substitute:
     awaits_prack = False
 
     def __init__(
-        self, transfer: "Transfer", call: "CallPort | None", offer: bytes = b"", caller: "CallerLeg | None" = None
+        self,
+        transfer: "Transfer | None",
+        call: "CallPort | None" = None,
+        *,
+        offer: bytes = b"",
+        caller_identity: CallerIdentity = PLAIN,
+        dialect: CallerDialect | None = None,
+        named: str = "",
     ) -> None:
-        self._transfer = transfer
+        """``transfer`` and ``call`` are set later where they are not known yet, but before anything happens."""
+        if transfer is not None:
+            self._transfer = transfer
         if call is not None:
             self.call: CallPort = call
         self.offer = offer
         """The offer to the target: the session of the side that it will talk to."""
-        self.caller_identity = caller.caller_identity if caller is not None else PLAIN
-        self.dialect = caller.dialect if caller is not None else CallerDialect()
-        self.named = "" if caller is None else caller.dialog.remote
+        self.caller_identity = caller_identity
+        self.dialect = CallerDialect() if dialect is None else dialect
+        self.named = named
         """The transferor: the From of its dialog."""
         self.reasons = ReasonForm.NONE
         self.takes_100rel = False
         self.is_settled = False
+
+    @classmethod
+    def in_place_of(cls, caller: "CallerLeg", transfer: "Transfer", offer: bytes) -> "Substitute":
+        """Return the calling side of the call to a target, which is made in the name of ``caller``."""
+        return cls(
+            transfer,
+            offer=offer,
+            caller_identity=caller.caller_identity,
+            dialect=caller.dialect,
+            named=caller.dialog.remote,
+        )
+
+    def report_to(self, transfer: "Transfer") -> None:
+        """Report to this transfer from now on."""
+        self._transfer = transfer
 
     def begin(self, now: Instant) -> None:
         """Do nothing: there is no INVITE to answer with 100."""

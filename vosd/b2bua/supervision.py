@@ -55,23 +55,46 @@ class Supervision:
         "update_failed",
     )
 
-    def __init__(self, endpoint: Endpoint, leg: "Leg", began_at: Instant) -> None:
-        """The first interval begins with the answer; a snapshot sets its own times."""
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        leg: "Leg",
+        began_at: Instant,
+        *,
+        refresh_ms: int = NEVER,
+        due_ms: int = NEVER,
+        tried_at: Instant | None = None,
+        failures: int = 0,
+        update_failed: bool = False,
+    ) -> None:
+        """Supervise a leg that was answered at ``began_at``; ``begin`` computes its times, a snapshot has them."""
         self._endpoint = endpoint
         self._leg = leg
         self._began_at = began_at
-        self.refresh_ms = NEVER
+        self.refresh_ms = refresh_ms
         """When the next refresh or probe is sent, on the monotonic clock."""
-        self.due_ms = NEVER
+        self.due_ms = due_ms
         """The earlier one of ``refresh_ms`` and the next limit, when it was last computed."""
         self.pending: Refresh | Client | None = None
         """The refresh or OPTIONS that the peer has not answered."""
-        self._tried_at: Instant | None = None
-        self._failures = 0
+        self._tried_at = tried_at
+        self._failures = failures
         """Since the last accepted refresh."""
-        self.update_failed = False
+        self.update_failed = update_failed
         """Whether the peer allows UPDATE, but refuses it."""
-        self._restart(began_at)
+
+    def begin(self, now: Instant) -> None:
+        """Begin an interval: the leg was answered, or its session was refreshed by either side."""
+        self._failures = 0
+        self._tried_at = None
+        timer = self._leg.timer
+        if timer.agreed is not None or timer.settings.probe is not _NO_PROBE:
+            refresh_ms = timer.refresh_ms()
+            if refresh_ms is None:
+                self.refresh_ms = NEVER
+            else:
+                self.refresh_ms = refresh_ms if refresh_ms > now.mono else now.mono + BUSY_MS
+        self._limits()
 
     @property
     def call(self) -> "CallPort":
@@ -98,7 +121,7 @@ class Supervision:
 
     def refreshed(self, now: Instant) -> None:
         """Restart the interval after a refresh of either side."""
-        self._restart(now)
+        self.begin(now)
         self.call.watch()
 
     def resumed(self, now: Instant, soon_ms: int) -> None:
@@ -107,10 +130,14 @@ class Supervision:
         When the session was refreshed last is not known. A peer that refreshes has a whole interval to do so.
         """
         self._leg.timer.refreshed_at = now
-        self._restart(now)
+        self.begin(now)
         if self.refresh_ms != NEVER:
             self.refresh_ms = min(self.refresh_ms, now.mono + soon_ms)
             self._limits()
+
+    def wait(self, pending: Refresh | Client) -> None:
+        """Wait for the answer to a refresh or OPTIONS that an earlier process has sent."""
+        self.pending = pending
 
     def stop(self, now: Instant) -> None:
         """Stop at the end of the leg."""
@@ -191,22 +218,9 @@ class Supervision:
             return True
         if call.bridge is not None and not call.bridge.is_quiet:
             return False  # the change in progress refreshes this session, too
-        self.pending = refresh = Refresh(self._endpoint, self, leg)
+        self.pending = refresh = Refresh.of(self._endpoint, self, leg)
         refresh.begin(now)
         return True
-
-    def _restart(self, now: Instant) -> None:
-        """Begin an interval: the leg was answered, or its session was refreshed by either side."""
-        self._failures = 0
-        self._tried_at = None
-        timer = self._leg.timer
-        if timer.agreed is not None or timer.settings.probe is not _NO_PROBE:
-            refresh_ms = timer.refresh_ms()
-            if refresh_ms is None:
-                self.refresh_ms = NEVER
-            else:
-                self.refresh_ms = refresh_ms if refresh_ms > now.mono else now.mono + BUSY_MS
-        self._limits()
 
     def _limits(self) -> tuple[int, int]:
         """Return when the call ends unless the session is refreshed, and when it ends for want of a session timer.

@@ -8,6 +8,7 @@ from vosd.base.clock import Instant
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.transaction.invite_client import InviteClient
 from vosd.sip.transaction.invite_server import InviteServer
+from vosd.sip.transaction.server import Server
 
 if TYPE_CHECKING:
     from vosd.b2bua.bridge import Bridge
@@ -23,13 +24,19 @@ class Takeover(Renegotiation):
     def __init__(
         self,
         endpoint: Endpoint,
-        bridge: "Bridge",
+        bridge: "Bridge | None",
         call: "CallPort",
         newcomer: CallerLeg,
         far: "Leg",
-        server: InviteServer,
+        server: Server | InviteServer | None,
+        *,
+        said_before: bytes,
+        answers_in_ack: InviteClient | None = None,
     ) -> None:
-        super().__init__(endpoint, bridge, newcomer, far, server, method="INVITE", offer=newcomer.offer)
+        super().__init__(
+            endpoint, bridge, newcomer, far, server, method="INVITE", offer=newcomer.offer, said_before=said_before,
+            answers_in_ack=answers_in_ack,
+        )  # fmt: skip
         self._call = call
         self._newcomer = newcomer
 

@@ -72,6 +72,22 @@ class Transfer:
         self.first = first
         self.second: Call | None = None
 
+    def restore(
+        self,
+        *,
+        second: "Call | None",
+        stage: Stage,
+        notified: set[int],
+        alarm: Timer[TimerOwner] | None,
+        hold: Hold | None,
+    ) -> None:
+        """Go on as an earlier process has left it."""
+        self.second = second
+        self._stage = stage
+        self._notified = notified
+        self._alarm = alarm
+        self._hold = hold
+
     @property
     def call(self) -> "Call":
         """The call that is ended after an error here."""
@@ -211,7 +227,7 @@ class Transfer:
             # the second. The side that waits is on no bridge; ``talk`` answers its requests itself.
             first.bridge = second.bridge = Bridge(self._endpoint, second.callee, transferor)
             first.bridge.introduce(now, transferor)
-            self._hold = Hold(self._endpoint, first.callee)
+            self._hold = Hold.of(self._endpoint, first.callee)
             self._hold.begin_when_free(now)
 
     def _resume(self, now: Instant) -> None:

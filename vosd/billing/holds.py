@@ -82,12 +82,10 @@ class CreditSnapshot(msgspec.Struct, frozen=True, array_like=True):
 
     def restored(self, lows: "list[AccountCredit] | None" = None) -> "AccountCredit":
         """Return the account's credit without holds: each comes back with its call (``AccountCredit.resume``)."""
-        credit = AccountCredit(self.account, self.limit, self.balance, self.seq)
-        credit.low_below = self.low_below
-        credit.lows = lows
-        credit._unbooked = self.unbooked
-        credit._low_at = self.low_at
-        return credit
+        return AccountCredit(
+            self.account, self.limit, self.balance, self.seq, unbooked=self.unbooked, low_below=self.low_below,
+            low_at=self.low_at, lows=lows,
+        )  # fmt: skip
 
 
 class AccountCredit:
@@ -114,7 +112,10 @@ class AccountCredit:
         "spending",
     )
 
-    def __init__(self, account: str, limit: Decimal | None, balance: Decimal = ZERO, seq: int = 0) -> None:
+    def __init__(
+        self, account: str, limit: Decimal | None, balance: Decimal = ZERO, seq: int = 0, *, unbooked: Decimal = ZERO,
+        low_below: Decimal | None = None, low_at: Decimal | None = None, lows: "list[AccountCredit] | None" = None,
+    ) -> None:  # fmt: skip
         self.account = account
         self.limit = limit
         self.own_limit = limit
@@ -125,17 +126,17 @@ class AccountCredit:
         self._balance = balance
         self._seq = seq
         self._reserved = ZERO
-        self._unbooked = ZERO
+        self._unbooked = unbooked
         self._holds = 0
         """How many are open."""
         self.expires_at: int | None = None
         """When it expires by the ledger, UTC milliseconds; None = as configured."""
-        self.low_below: Decimal | None = None
+        self.low_below = low_below
         """The account is added to ``lows`` when less than this is left for calls; None = never."""
-        self.lows: list[AccountCredit] | None = None
+        self.lows = lows
         self.spending: Spending | None = None
         """What its calls may cost in an hour or a day; None = it has no such limit."""
-        self._low_at: Decimal | None = None
+        self._low_at = low_at
         """What the account had, holds included, when last added to ``lows``; None = there was enough since."""
 
     @classmethod

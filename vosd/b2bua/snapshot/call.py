@@ -6,6 +6,7 @@ import msgspec
 
 from vosd.b2bua.call import Call
 from vosd.b2bua.call_port import CallPort
+from vosd.b2bua.caller_side import CallerSide
 from vosd.b2bua.given_up import GivenUp
 from vosd.b2bua.hunt import Hunt
 from vosd.b2bua.information import Information
@@ -87,10 +88,8 @@ class HuntSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
     @classmethod
     def of(cls, hunt: Hunt) -> "HuntSnapshot":
         """Describe a search; the gateways that remain are judged now, not when their turn comes."""
-        choices = tuple(hunt._choices)
-        hunt._choices = iter(choices)
         described = cls(
-            tuple(map(ChoiceSnapshot.of, choices)),
+            tuple(map(ChoiceSnapshot.of, hunt.remaining())),
             tuple((ChoiceSnapshot.of(choice), address) for choice, address in hunt._next_hops),
             None if hunt._responding is None else hunt._responding.name,
             None if hunt._latest is None else (ChoiceSnapshot.of(hunt._latest[0]), hunt._latest[1]),
@@ -105,12 +104,14 @@ class HuntSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
         it = as_received(self)
         known = [choice.restored(gateways) for choice in it.choices if choice.gateway in gateways]
         hunt = Hunt(iter(known), board, restoration.flows)
-        hunt._next_hops = [(choice.restored(gateways), address) for choice, address in it.next_hops]
-        hunt._responding = None if it.has_responded is None else gateways[it.has_responded]
-        hunt._latest = None if it.latest is None else (it.latest[0].restored(gateways), it.latest[1])
-        hunt._named = None if it.named is None else set(it.named)
-        hunt._stays = it.stays
-        hunt.outcomes = list(it.outcomes)
+        hunt.restore(
+            next_hops=[(choice.restored(gateways), address) for choice, address in it.next_hops],
+            responding=None if it.has_responded is None else gateways[it.has_responded],
+            latest=None if it.latest is None else (it.latest[0].restored(gateways), it.latest[1]),
+            named=None if it.named is None else set(it.named),
+            stays=it.stays,
+            outcomes=list(it.outcomes),
+        )
         return hunt
 
 
@@ -130,9 +131,7 @@ class LifetimeSnapshot(msgspec.Struct, frozen=True, array_like=True):
 
     def restored(self, board: Switchboard) -> Lifetime:
         """Return the limits; the call's deadline is restored with its timer."""
-        lifetime = Lifetime(board, self.answered_at, self.granted_s, self.paid_from or self.answered_at)
-        lifetime._due_ms = self.due_ms
-        return lifetime
+        return Lifetime(board, self.answered_at, self.granted_s, self.paid_from or self.answered_at, self.due_ms)
 
 
 class GivenUpSnapshot(msgspec.Struct, frozen=True, array_like=True):
@@ -215,30 +214,29 @@ class CallPartsSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
 
         ``is_portable``: arrival and journey have their text as ``base.text.portable`` returns it.
         """
-        restoration = calls.restoration
-        call = Call.__new__(Call)
-        call.arrival = as_received(self.arrival) if is_portable else self.arrival
-        call.endpoint = restoration.endpoint
-        call.state = self.state
-        call.settings = self.settings
-        call.journey = self.journey.restored(gateways, is_portable=is_portable)
-        call.ending = call.transfer = call.bridge = None
-        call._hops, call._asks = self.hops, False
-        call._board = board
-        call._lifetime = None if self.lifetime is None else self.lifetime.restored(board)
-        if self.hunt is not None:
-            call._hunt = self.hunt.restored(board, gateways, restoration)
-        if self.caller is not None:
-            call.caller = self.caller.restored(call, board, dialect, restoration)
-        elif self.substitute is not None:
-            call.caller = substitute = self.substitute.restored(call, dialect)
-            calls.substitutes[self.arrival.call_id] = substitute
-        call.callee = None if self.callee is None else self.callee.restored(call, gateways, restoration)
-        calls.calls[self.arrival.call_id] = call
+        restoration, call_id = calls.restoration, self.arrival.call_id
+        arrival = as_received(self.arrival) if is_portable else self.arrival
+        journey = self.journey.restored(gateways, is_portable=is_portable)
+        lifetime = None if self.lifetime is None else self.lifetime.restored(board)
+        hunt = None if self.hunt is None else self.hunt.restored(board, gateways, restoration)
+        caller = self._restored_caller(board, dialect, calls)
+        call = Call(arrival, caller, hunt, self.hops, restoration.endpoint, board, self.settings)
+        caller.call = call
+        callee = None if self.callee is None else self.callee.restored(call, gateways, restoration)
+        call.restore(self.state, journey, lifetime, callee)
+        calls.calls[call_id] = call
         if self.newcomer is not None:
-            newcomer = self.newcomer.restored(call, board, dialect, restoration)
-            calls.newcomers[self.arrival.call_id] = newcomer
+            calls.newcomers[call_id] = newcomer = self.newcomer.restored(board, dialect, restoration)
+            newcomer.call = call
         return call
+
+    def _restored_caller(self, board: Switchboard, dialect: CallerDialect, calls: RestoredCalls) -> CallerSide:
+        if self.caller is not None:
+            return self.caller.restored(board, dialect, calls.restoration)
+        if self.substitute is None:
+            raise ValueError("a call without a calling side")
+        calls.substitutes[self.arrival.call_id] = substitute = self.substitute.restored(dialect)
+        return substitute
 
     def connect(self, calls: RestoredCalls) -> None:
         """Restore bridge, transfer and requests between the legs of the call, or of two calls that are joined."""
@@ -249,7 +247,7 @@ class CallPartsSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
             call.transfer = self.transfer.restored(calls)
             substitute = calls.substitutes.get(self.arrival.call_id)
             if substitute is not None:
-                substitute._transfer = call.transfer
+                substitute.report_to(call.transfer)
         for side, leg in ((self.caller, call.caller.leg), (self.callee, call.callee)):
             if side is not None and leg is not None:
                 _restore_refresh(side.leg, leg, calls)
@@ -268,4 +266,4 @@ def _restore_refresh(snapshot: LegSnapshot, leg: Leg, calls: RestoredCalls) -> N
     if leg.supervision is not None and snapshot.supervision is not None and snapshot.supervision.refresh is not None:
         refresh = snapshot.supervision.refresh.restored(leg.call, None, calls)
         if isinstance(refresh, Refresh):
-            leg.supervision.pending = refresh
+            leg.supervision.wait(refresh)

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 import msgspec
 
 from vosd.b2bua.call import Call
-from vosd.b2bua.callee_leg import CalleeLeg, Pracking
+from vosd.b2bua.callee_leg import CalleeLeg
+from vosd.b2bua.callee_parts import Pracking
 from vosd.b2bua.invitation import Invitation
 from vosd.b2bua.snapshot.leg import LegSnapshot
 from vosd.b2bua.snapshot.session import NO_SESSION, SessionSnapshot
@@ -159,29 +160,35 @@ class CalleeLegSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
 
     def restored(self, call: Call, gateways: Gateways, restoration: Restoration) -> CalleeLeg:
         """Return the leg; responses and requests within its dialogs find it."""
-        choice, early = self.choice.restored(gateways), self.early or EarlySnapshot("")
-        leg = CalleeLeg.__new__(CalleeLeg)
-        self.leg.restore(leg, call, restoration)
-        leg.reasons = choice.gateway.dialect.reasons
-        leg.choice = choice
-        leg.peer = self.peer.restored(restoration.flows)
-        leg._address = self.address
-        leg.started_at = self.started_at
-        leg._speaker = None if self.speaker is None else text_of(self.speaker)
-        leg.rang = self.rang
-        leg.rang_at = self.rang_at
-        leg.tried_at = self.tried_at
-        leg.answer = self.answer.restored()
-        leg.q850 = self.q850
-        leg.is_settled = self.is_settled
-        leg._acknowledged = self.acknowledged
-        leg._transaction = self._restored_invite(leg, restoration)
-        dialog = self.leg.dialog
-        leg._invite_sequence = 0 if self.invite is not None or dialog is None else dialog.invite_sequence
-        leg._tag = early.tag if leg.dialog is None else leg.dialog.local_tag
-        self._restore_early(leg, early, restoration)
-        if leg.dialog is not None or leg._early is not None:
-            restoration.endpoint.adopt(leg._tag, leg)
+        choice, early, endpoint = self.choice.restored(gateways), self.early or EarlySnapshot(""), restoration.endpoint
+        leg = CalleeLeg(endpoint, call, choice, self.address, self.started_at)
+        self.leg.restore(leg, restoration)
+        described, pracking = self.leg.dialog, early.pracking
+        dialog = None if described is None else restoration.dialog(described)
+        tag = early.tag if dialog is None else dialog.local_tag
+        forks = None if early.dialogs is None else [restoration.dialog(each) for each in early.dialogs]
+        leg.restore_attempt(
+            self._restored_invite(leg, restoration),
+            self.peer.restored(restoration.flows),
+            tag,
+            invite_sequence=0 if self.invite is not None or described is None else described.invite_sequence,
+            dialog=dialog,
+            early=None if forks is None else {fork.remote_tag: fork for fork in forks},
+            invitation=None if early.invitation is None else early.invitation.restored(restoration),
+            received_rseq={text_of(tag): number for tag, number in early.rseqs} or None,
+            pracking=None if pracking is None else Pracking(restoration.dialog(pracking[0]), pracking[1]),
+            speaker=None if self.speaker is None else text_of(self.speaker),
+            sessions={text_of(tag): session.restored() for tag, session in early.sessions} or None,
+            rang=self.rang,
+            rang_at=self.rang_at,
+            tried_at=self.tried_at,
+            answer=self.answer.restored(),
+            q850=self.q850,
+            is_settled=self.is_settled,
+            acknowledged=self.acknowledged,
+        )
+        if dialog is not None or forks is not None:
+            endpoint.adopt(tag, leg)
         return leg
 
     def _restored_invite(self, leg: CalleeLeg, restoration: Restoration) -> InviteClient:
@@ -191,18 +198,6 @@ class CalleeLegSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
         invite = restoration.invite_client(self.invite)
         invite.owner = leg if self.invite.is_live else None
         return invite
-
-    def _restore_early(self, leg: CalleeLeg, early: EarlySnapshot, restoration: Restoration) -> None:
-        leg._early = None
-        if early.dialogs is not None:
-            dialogs = [restoration.dialog(each) for each in early.dialogs]
-            leg._early = {dialog.remote_tag: dialog for dialog in dialogs}
-        leg._received_rseq = {text_of(tag): number for tag, number in early.rseqs} or None
-        leg._sessions = {text_of(tag): session.restored() for tag, session in early.sessions} or None
-        leg._invitation = None if early.invitation is None else early.invitation.restored(restoration)
-        leg._pracking = None
-        if early.pracking is not None:
-            leg._pracking = Pracking(restoration.dialog(early.pracking[0]), early.pracking[1])
 
 
 def _early(leg: CalleeLeg, endpoint: Endpoint) -> EarlySnapshot:

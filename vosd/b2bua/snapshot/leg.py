@@ -5,7 +5,8 @@ import msgspec
 from vosd.b2bua.call import Call
 from vosd.b2bua.caller_leg import CallerLeg
 from vosd.b2bua.keypad import Keypad
-from vosd.b2bua.leg import Leg, Move
+from vosd.b2bua.leg import Leg
+from vosd.b2bua.leg_parts import Move
 from vosd.b2bua.ports import Switchboard
 from vosd.b2bua.snapshot.requests import (
     AnsweredSnapshot,
@@ -77,26 +78,20 @@ class LegSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
             None if leg.supervision is None else SupervisionSnapshot.of(leg.supervision, call),
         )  # fmt: skip
 
-    def restore(self, leg: Leg, call: Call, restoration: Restoration) -> None:
-        """Set the fields of a new leg."""
-        leg.call = call
-        leg._endpoint = restoration.endpoint
-        leg.timer = self.timer.restored()
-        leg.dialog = None if self.dialog is None else restoration.dialog(self.dialog)
-        leg.remote_session = self.remote_session.restored()
-        leg._remote_session_before_hold = self.remote_session_before_hold.restored()
-        leg.said = self.said.restored()
-        leg._allows_update = self.allows_update
-        leg._is_confirmed = self.is_confirmed
-        leg.informing = 0
-        leg.last_seen_at = self.last_seen_at
-        leg._acceptance = leg._moving = leg.supervision = None
-        if self.acceptance is not None:
-            leg._acceptance = self.acceptance.restored(leg, restoration)
-        if self.moving is not None:
-            leg._moving = self._move(self.moving, leg, restoration)
-        if self.supervision is not None:
-            leg.supervision = self.supervision.restored(leg, restoration)
+    def restore(self, leg: Leg, restoration: Restoration) -> None:
+        """Let a leg go on that was just made."""
+        leg.restore(
+            timer=self.timer.restored(),
+            remote_session=self.remote_session.restored(),
+            remote_session_before_hold=self.remote_session_before_hold.restored(),
+            said=self.said.restored(),
+            allows_update=self.allows_update,
+            is_confirmed=self.is_confirmed,
+            last_seen_at=self.last_seen_at,
+            acceptance=None if self.acceptance is None else self.acceptance.restored(leg, restoration),
+            moving=None if self.moving is None else self._move(self.moving, leg, restoration),
+            supervision=None if self.supervision is None else self.supervision.restored(leg, restoration),
+        )
 
     def _move(self, moving: MoveSnapshot, leg: Leg, restoration: Restoration) -> Move:
         request = parse_message(moving.request)
@@ -130,12 +125,14 @@ class KeypadSnapshot(msgspec.Struct, frozen=True, array_like=True):
         if keys is None:
             return None
         keypad = Keypad(restoration.endpoint, board, leg, keys)
-        keypad._pressed = self.pressed
-        keypad._pressed_at = self.pressed_at
-        keypad._digits = self.digits
-        keypad._consults = self.consults
-        keypad._until = self.until
-        keypad._alarm = restoration.alarm(self.alarm, keypad)
+        keypad.restore(
+            pressed=self.pressed,
+            pressed_at=self.pressed_at,
+            digits=self.digits,
+            consults=self.consults,
+            until=self.until,
+            alarm=restoration.alarm(self.alarm, keypad),
+        )
         return keypad
 
 
@@ -197,44 +194,39 @@ class CallerLegSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
             expiry=TimerSnapshot.of(leg._expiry, endpoint.store),
         )
 
-    def restored(self, call: Call, board: Switchboard, dialect: CallerDialect, restoration: Restoration) -> CallerLeg:
-        """Return the leg; requests within its dialog find it."""
-        leg = CallerLeg.__new__(CallerLeg)
-        self.leg.restore(leg, call, restoration)
-        leg.reasons = dialect.reasons
-        leg.dialect = dialect
-        leg._transaction = self._restored_invite(leg, restoration)
-        leg._invite = self.invite_sequence
-        leg._wish = self.wish
-        leg._reliability = self.reliability
-        leg.takes_100rel = self.reliability is not Reliability.OFF
-        leg.caller_identity = identity_of(self.identity)
-        leg.offer = self.offer.restored()
-        leg.final = self.final
-        leg._is_answered = self.is_answered
-        leg.is_settled = self.is_settled
-        leg.has_referred = self.has_referred
-        leg.keypad = None if self.keypad is None else self.keypad.restored(leg, board, restoration)
-        leg._rseq = self.rseq
-        leg._overtaken = self.overtaken
-        leg._unacknowledged = None if self.unacknowledged is None else self.unacknowledged.restored(leg, restoration)
-        leg._is_of_last_attempt = self.is_of_last_attempt
-        leg._last_tag = self.last_tag
-        leg._sent_early_media = self.sent_early_media
-        leg._waiting_rings = [(status, session.restored()) for status, session in self.waiting_rings]
-        leg._waiting_answer = None if self.waiting_answer is None else self.waiting_answer.restored()
-        leg._proposing = None if self.proposing is None else restoration.server(self.proposing)
-        leg._valid_s = self.valid_s
-        leg._expiry = restoration.alarm(self.expiry, leg)
-        restoration.endpoint.adopt(leg.dialog.local_tag, leg)
+    def restored(self, board: Switchboard, dialect: CallerDialect, restoration: Restoration) -> CallerLeg:
+        """Return the leg, which has no call yet; requests within its dialog find it."""
+        endpoint, identity = restoration.endpoint, identity_of(self.identity)
+        if self.leg.dialog is None:
+            raise ValueError("a caller without a dialog")
+        dialog = restoration.dialog(self.leg.dialog)
+        # After the final response the transaction of its INVITE sends nothing any more.
+        invite = endpoint.answered_invite if self.invite is None else restoration.invite_server(self.invite)
+        leg = CallerLeg(endpoint, invite, dialog, dialect, self.invite_sequence, self.wish, identity, self.reliability)
+        if self.invite is not None:
+            invite.owner = leg
+        self.leg.restore(leg, restoration)
+        unacknowledged, waiting = self.unacknowledged, self.waiting_answer
+        leg.restore_invite(
+            offer=self.offer.restored(),
+            final=self.final,
+            is_answered=self.is_answered,
+            is_settled=self.is_settled,
+            has_referred=self.has_referred,
+            keypad=None if self.keypad is None else self.keypad.restored(leg, board, restoration),
+            rseq=self.rseq,
+            overtaken=self.overtaken,
+            unacknowledged=None if unacknowledged is None else unacknowledged.restored(leg, restoration),
+            is_of_last_attempt=self.is_of_last_attempt,
+            last_tag=self.last_tag,
+            sent_early_media=self.sent_early_media,
+            waiting_rings=[(status, session.restored()) for status, session in self.waiting_rings],
+            waiting_answer=None if waiting is None else waiting.restored(),
+            proposing=None if self.proposing is None else restoration.server(self.proposing),
+            valid_s=self.valid_s,
+            expiry=restoration.alarm(self.expiry, leg),
+        )
+        endpoint.adopt(dialog.local_tag, leg)
         if self.last_tag is not None:
-            restoration.endpoint.adopt(self.last_tag, leg)
+            endpoint.adopt(self.last_tag, leg)
         return leg
-
-    def _restored_invite(self, leg: CallerLeg, restoration: Restoration) -> InviteServer:
-        """Return the transaction of its INVITE; after the final response it sends nothing any more."""
-        if self.invite is None:
-            return restoration.endpoint.answered_invite
-        invite = restoration.invite_server(self.invite)
-        invite.owner = leg
-        return invite

@@ -97,63 +97,56 @@ class ProposalSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
     def restored(self, call: CallPort, bridge: Bridge | None, calls: RestoredCalls) -> Proposal:
         """Return the proposal, with its transaction or its timer for the next try."""
         restoration = calls.restoration
-        proposal = self._made(call, calls)
-        proposal.far = calls.leg(self.far, call)
-        proposal._endpoint = restoration.endpoint
-        proposal._bridge = bridge
-        proposal._method = self.method
-        proposal._offer = self.offer.restored()
-        proposal._asked_at = self.asked_at
-        proposal._tries = self.tries
-        proposal._is_cancelled = self.is_cancelled
-        proposal._alarm = restoration.alarm(self.alarm, proposal)
-        proposal._asked = None
-        if self.asked is not None:
-            proposal._asked = restoration.asked(self.asked)
-            proposal._asked.owner = proposal
+        proposal = self._made(call, bridge, calls)
+        asked = None if self.asked is None else restoration.asked(self.asked)
+        if asked is not None:
+            asked.owner = proposal
+        proposal.restore(
+            asked=asked,
+            asked_at=self.asked_at,
+            tries=self.tries,
+            alarm=restoration.alarm(self.alarm, proposal),
+            is_cancelled=self.is_cancelled,
+        )
         return proposal
 
-    def _made(self, call: CallPort, calls: RestoredCalls) -> Proposal:
-        """Return a proposal of this kind, with the fields of this kind alone."""
+    def _made(self, call: CallPort, bridge: Bridge | None, calls: RestoredCalls) -> Proposal:
+        """Return a proposal of this kind, which has not been sent."""
+        endpoint, far = calls.restoration.endpoint, calls.leg(self.far, call)
+        offer, said_before = self.offer.restored(), self.said_before.restored()
         match self.kind:
-            case "renegotiation":
-                return self._renegotiation(Renegotiation.__new__(Renegotiation), call, calls)
-            case "takeover":
-                takeover = Takeover.__new__(Takeover)
-                self._renegotiation(takeover, call, calls)
-                if self.origin is not None:
-                    takeover._newcomer = calls.caller_leg(self.origin, call)
-                    takeover._call = takeover._newcomer.call
-                return takeover
+            case "renegotiation" | "takeover" if self.origin is not None:
+                return self._renegotiation(self.origin, call, bridge, calls)
             case "introduction" if self.introduced is not None:
-                introduction = Introduction.__new__(Introduction)
-                introduction._first, introduction._second = (calls.leg(each, call) for each in self.introduced)
-                return introduction
+                first, second = (calls.leg(each, call) for each in self.introduced)
+                return Introduction(endpoint, bridge, first, second, far, offer)
             case "hold":
-                hold = Hold.__new__(Hold)
-                hold._said_before, hold.is_over = self.said_before.restored(), self.is_over
-                return hold
+                return Hold(endpoint, far, offer, said_before, is_over=self.is_over)
             case "changed answer":
-                changed = ChangedAnswer.__new__(ChangedAnswer)
-                changed._said_before = self.said_before.restored()
-                return changed
-            case "refresh" if (supervision := calls.leg(self.far, call).supervision) is not None:
-                refresh = Refresh.__new__(Refresh)
-                refresh._supervision = supervision
-                return refresh
+                return ChangedAnswer(endpoint, bridge, far, offer, said_before)
+            case "refresh" if far.supervision is not None:
+                return Refresh(endpoint, far.supervision, far, self.method, offer)
         raise ValueError(f"a {self.kind} without what it is part of")
 
-    def _renegotiation(self, proposal: Renegotiation, call: CallPort, calls: RestoredCalls) -> Renegotiation:
-        restoration = calls.restoration
-        if self.origin is not None:
-            proposal.origin = calls.leg(self.origin, call)
-        proposal._said_before = self.said_before.restored()
-        proposal._server = None if self.server is None else restoration.answered(self.server)
-        if isinstance(proposal._server, InviteServer):
-            proposal._server.owner = proposal.origin
-        in_ack = self.answers_in_ack
-        proposal._answers_in_ack = None if in_ack is None else restoration.invite_client(in_ack)
-        return proposal
+    def _renegotiation(
+        self, origin: LegReference, call: CallPort, bridge: Bridge | None, calls: RestoredCalls
+    ) -> Renegotiation:
+        restoration, far, said_before = calls.restoration, calls.leg(self.far, call), self.said_before.restored()
+        server = None if self.server is None else restoration.answered(self.server)
+        in_ack = None if self.answers_in_ack is None else restoration.invite_client(self.answers_in_ack)
+        leg = calls.leg(origin, call)
+        if isinstance(server, InviteServer):
+            server.owner = leg
+        if self.kind == "takeover":
+            newcomer = calls.caller_leg(origin, call)
+            return Takeover(
+                restoration.endpoint, bridge, newcomer.call, newcomer, far, server, said_before=said_before,
+                answers_in_ack=in_ack,
+            )  # fmt: skip
+        return Renegotiation(
+            restoration.endpoint, bridge, leg, far, server, method=self.method, offer=self.offer.restored(),
+            said_before=said_before, answers_in_ack=in_ack,
+        )  # fmt: skip
 
 
 class SupervisionSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -185,14 +178,18 @@ class SupervisionSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
 
     def restored(self, leg: Leg, restoration: Restoration) -> Supervision:
         """Return the supervision; a refresh in progress is added when both legs are restored."""
-        supervision = Supervision(restoration.endpoint, leg, self.began_at)
-        supervision.refresh_ms = self.refresh_ms
-        supervision.due_ms = self.due_ms
-        supervision._tried_at = self.tried_at
-        supervision._failures = self.failures
-        supervision.update_failed = self.update_failed
+        supervision = Supervision(
+            restoration.endpoint,
+            leg,
+            self.began_at,
+            refresh_ms=self.refresh_ms,
+            due_ms=self.due_ms,
+            tried_at=self.tried_at,
+            failures=self.failures,
+            update_failed=self.update_failed,
+        )
         if self.options is not None:
             client = restoration.client(self.options)
             client.owner = supervision
-            supervision.pending = client
+            supervision.wait(client)
         return supervision

@@ -14,7 +14,7 @@ from vosd.b2bua.transfer import Stage, Transfer
 from vosd.sip.dialog.snapshot import text_of
 from vosd.sip.transaction.snapshot import TimerSnapshot
 from vosd.sip.wire.compose import encode
-from vosd.trunks.dialect import CallerDialect, ReasonForm
+from vosd.trunks.dialect import CallerDialect
 
 
 class SubstituteSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -30,17 +30,15 @@ class SubstituteSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
         """Describe a caller's side that has no leg."""
         return cls(SessionSnapshot.of(side.offer), identity_as_bytes(side.caller_identity), encode(side.named))
 
-    def restored(self, call: Call, dialect: CallerDialect) -> Substitute:
+    def restored(self, dialect: CallerDialect) -> Substitute:
         """Return the substitute; its transfer is set when both calls are restored."""
-        substitute = Substitute.__new__(Substitute)
-        substitute.call = call
-        substitute.offer = self.offer.restored()
-        substitute.caller_identity = identity_of(self.identity)
-        substitute.named = text_of(self.named)
-        substitute.dialect = dialect if self.named else CallerDialect()
-        substitute.reasons = ReasonForm.NONE
-        substitute.takes_100rel = substitute.is_settled = False
-        return substitute
+        return Substitute(
+            None,
+            offer=self.offer.restored(),
+            caller_identity=identity_of(self.identity),
+            dialect=dialect if self.named else None,
+            named=text_of(self.named),
+        )
 
 
 class TransferSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -80,12 +78,14 @@ class TransferSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
         first = calls.calls[self.first]
         event = text_of(self.event)
         transfer = Transfer(first.endpoint, first, event, notifies=self.notifies, consults=self.consults)
-        transfer.second = None if self.second is None else calls.calls[self.second]
-        transfer._stage = self.stage
-        transfer._notified = set(self.notified)
-        transfer._alarm = calls.restoration.alarm(self.alarm, transfer)
         hold = None if self.hold is None else self.hold.restored(first, None, calls)
-        transfer._hold = hold if isinstance(hold, Hold) else None
+        transfer.restore(
+            second=None if self.second is None else calls.calls[self.second],
+            stage=self.stage,
+            notified=set(self.notified),
+            alarm=calls.restoration.alarm(self.alarm, transfer),
+            hold=hold if isinstance(hold, Hold) else None,
+        )
         calls.transfers[self.first] = transfer
         return transfer
 
@@ -114,5 +114,5 @@ class BridgeSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
         if bridge is None:
             bridge = calls.bridges[id(one), id(other)] = Bridge(calls.restoration.endpoint, one, other)
             if self.proposal is not None:
-                bridge._proposal = self.proposal.restored(call, bridge, calls)
+                bridge.restore(self.proposal.restored(call, bridge, calls))
         return bridge

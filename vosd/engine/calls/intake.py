@@ -11,6 +11,7 @@ from vosd.b2bua.call import Call
 from vosd.b2bua.caller_leg import CallerLeg
 from vosd.b2bua.caller_side import CallerSide
 from vosd.b2bua.extensions import extension_objection
+from vosd.b2bua.hunt import Hunt
 from vosd.b2bua.referral import call_named_by
 from vosd.b2bua.settings import CallSettings
 from vosd.b2bua.stamps import Arrival
@@ -142,7 +143,7 @@ class Intake:
                 call_request.give_back()
                 self._refusals.refuse_extension(event, arrival, call_request, *unfit)
                 return
-            leg = CallerLeg(self._endpoint, event.transaction, request, source, dialect, wish, event.user)
+            leg = CallerLeg.of_invite(self._endpoint, event.transaction, request, source, dialect, wish, event.user)
         except Exception:
             call_request.give_back()
             raise
@@ -214,7 +215,9 @@ class Intake:
         if refusal is not None:
             self._refusals.answer(event, *refusal)
             return
-        leg = CallerLeg(self._endpoint, event.transaction, event.request, event.source, dialect, wish, event.user)
+        leg = CallerLeg.of_invite(
+            self._endpoint, event.transaction, event.request, event.source, dialect, wish, event.user
+        )
         leg.call = call
         leg.begin(event.at)
         if not call.take_over(leg, event.transaction, event.at):
@@ -230,12 +233,13 @@ class Intake:
         """Make the call of a set-up that is complete, or that waits for an answer."""
         services, call_request = self._services, setup.call_request
         live_call = LiveCall(services, self, arrival.call_id, call_request, services.admission.vendors)
-        choices = call_request.choices if setup.asked is None else None
+        asks, endpoint = setup.asked is not None, self._endpoint
+        hunt = Hunt(iter(()) if asks else call_request.choices, live_call, endpoint.flows)
         settings = self._settings_of(call_request) if self.settings_by_plan else self.settings
-        call = Call(arrival, caller, choices, call_request.hops, self._endpoint, live_call, settings)
+        call = Call(arrival, caller, hunt, call_request.hops, endpoint, live_call, settings, asks=asks)
         caller.call = call
         live_call.call = call
-        if setup.asked is not None:
+        if asks:
             live_call.setup = setup
         services.running.add(arrival.call_id, live_call)
         return call

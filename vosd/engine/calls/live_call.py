@@ -59,7 +59,16 @@ class LiveCall(AskedCall):
     )
 
     def __init__(
-        self, services: CallServices, intake: "Intake", call_id: str, call_request: CallRequest, vendors: LiveVendors
+        self,
+        services: CallServices,
+        intake: "Intake",
+        call_id: str,
+        call_request: CallRequest,
+        vendors: LiveVendors,
+        *,
+        kept: OpenCall | None = None,
+        due_ms: int = 0,
+        has_moved: bool = False,
     ) -> None:
         """``intake`` admits the calls that a transfer of this one asks for."""
         self._services = services
@@ -71,13 +80,13 @@ class LiveCall(AskedCall):
         self.setup = None
         self.ringing: RingingMoney | None = None
         """Its money until it is answered, if it is charged before."""
-        self.kept: OpenCall | None = None
+        self.kept = kept
         """The call as journalled, once it is answered."""
         self.timer: Timer[LiveCall] | None = None
         """The wake-up, not after ``due_ms``."""
-        self.due_ms = 0
+        self.due_ms = due_ms
         """The deadline of the call on the monotonic clock, once it has one."""
-        self.has_moved = False
+        self.has_moved = has_moved
         """Whether the call is no longer as it was answered: its session, a leg or who takes part has changed."""
         self.is_over = False
 

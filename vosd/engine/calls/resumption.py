@@ -15,7 +15,6 @@ from vosd.b2bua.caller_leg import CallerLeg
 from vosd.b2bua.leg import Leg
 from vosd.b2bua.settings import CallSettings
 from vosd.b2bua.snapshot.references import NoSnapshotError, RestoredCalls
-from vosd.b2bua.supervision import Supervision
 from vosd.base.clock import Instant
 from vosd.base.text import portable
 from vosd.billing.holds import HoldSnapshot
@@ -193,8 +192,8 @@ class Resumption:
         for leg in (callee, caller):
             if leg is not None:
                 self._supervise(leg)
-        if call._lifetime is not None and hold is not None:
-            call._lifetime._granted_s = min(hold.granted_s, hold.ceiling_s)
+        if hold is not None:
+            call.grant(min(hold.granted_s, hold.ceiling_s))
         call.watch()
         return is_awaited
 
@@ -206,31 +205,20 @@ class Resumption:
         lasts_ms = self._endpoint.store.timers.transaction_ms
         left_ms = at.mono + lasts_ms - now.mono
         is_awaited = call.journey.acknowledged_at is None and left_ms >= lasts_ms // LEFT_FOR_ACK
-        if leg._is_answered:
-            if is_awaited and leg._acceptance is not None:
-                leg._acceptance.go_on(now)
-                return True
-            if leg._acceptance is not None:
-                leg._acceptance.acknowledged()
-            leg._acceptance, leg._is_confirmed = None, True
-            return False
+        if leg.is_answered:
+            return leg.go_on(now, is_awaited=is_awaited)
         answer = b"" if call.callee is None else call.callee.answer
         if is_awaited and waiting is not None:
             key, stem = waiting.restored(self._endpoint.flows)
-            leg._is_confirmed = False
-            leg._transaction = InviteServer(self._endpoint.store, key, stem)
-            leg.answer(answer, now)
-            leg.supervision = Supervision(self._endpoint, leg, at)
+            leg.answer_again(InviteServer(self._endpoint.store, key, stem), answer, at, now)
             return True
         leg.was_answered(answer, at)
         return False
 
     def _supervise(self, leg: Leg) -> None:
-        supervision = leg.supervision
-        if supervision is None:
-            leg.supervision = supervision = Supervision(self._endpoint, leg, self._now)
         self._refreshes += 1
-        supervision.resumed(self._now, REFRESH_MS + 1_000 * self._refreshes // REFRESHES_PER_S)
+        soon_ms = REFRESH_MS + 1_000 * self._refreshes // REFRESHES_PER_S
+        leg.supervise(self._now).resumed(self._now, soon_ms)
 
 
 def _paid_for(request: RequestSnapshot, talked_s: int) -> RequestSnapshot:

@@ -11,11 +11,11 @@ class RingingMoney:
 
     __slots__ = ("_hold", "_limit", "_since", "wanted_ms")
 
-    def __init__(self, hold: CallHold, since: Instant) -> None:
+    def __init__(self, hold: CallHold, since: Instant, wanted_ms: int = 0) -> None:
         """``since`` is when the first INVITE went out; the seconds of ``hold`` count from there."""
         self._hold = hold
         self._since = since
-        self.wanted_ms = 0
+        self.wanted_ms = wanted_ms
         """The deadline that the call itself has set, on the monotonic clock."""
         self._limit: Limit | None = None
         """That of the latest attempt, whose money is released by now."""

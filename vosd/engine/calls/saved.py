@@ -263,16 +263,17 @@ class SavedCall(msgspec.Struct, frozen=True, omit_defaults=True):
         if request.mapping is None:
             raise ValueError("a call without a mapping gateway")
         arrival = self.parts.arrival
-        live_call = LiveCall(services, intake, arrival.call_id, request, services.admission.vendors)
-        live_call.kept = as_received(self.kept) if self.is_portable else self.kept
-        live_call.due_ms, live_call.has_moved = self.due_ms, self.has_moved
+        kept = as_received(self.kept) if self.is_portable else self.kept
+        live_call = LiveCall(
+            services, intake, arrival.call_id, request, services.admission.vendors, kept=kept, due_ms=self.due_ms,
+            has_moved=self.has_moved,
+        )  # fmt: skip
         dialect, gateways = request.mapping.dialect, known.called
         live_call.call = self.parts.restored(live_call, dialect, gateways, calls, is_portable=self.is_portable)
         described.occupy(request, services)
         invited_at, hold = live_call.call.journey.invited_at, request.hold
         if invited_at is not None and hold is not None and live_call.call.journey.answered_at is None:
-            live_call.ringing = RingingMoney(hold, invited_at)
-            live_call.ringing.wanted_ms = self.wanted_ms
+            live_call.ringing = RingingMoney(hold, invited_at, self.wanted_ms)
         if self.setup is not None:
             live_call.setup = self.setup.restored(request, services, known)
         if live_call.call.callee is not None:
