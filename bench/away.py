@@ -12,7 +12,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from vosd.callcontrol.bookkeeping import OpenCall
+from vosd.callcontrol.open_call import OpenCall
 from vosd.engine.booking.balances import Balances
 from vosd.engine.booking.recorder import Recorder
 from vosd.engine.journal import Journal

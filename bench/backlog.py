@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from vosd.callcontrol.bookkeeping import OpenCall
+from vosd.callcontrol.open_call import OpenCall
 from vosd.engine.journal import Journal
 from vosd.testing.data.builders import applied_rate
 from vosd.testing.data.records import answered_call

@@ -20,7 +20,7 @@ from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import RegisterArrived
 from vosd.sip.flows import Listener
 from vosd.sip.settings import RegistrarSettings, SipSettings
-from vosd.sip.wire.compose import Peer
+from vosd.sip.wire.outgoing import Peer
 from vosd.storage.memory import MemoryRegistrations
 from vosd.testing.data.builders import catalogue, phone
 from vosd.testing.data.registering import register_bytes

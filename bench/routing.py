@@ -17,7 +17,8 @@ from statistics import median, quantiles
 
 from vosd.base.clock import Instant
 from vosd.billing.holds import AccountCredit
-from vosd.callcontrol.admission import Admission, CallRequest
+from vosd.callcontrol.admission import Admission
+from vosd.callcontrol.call_request import CallRequest
 from vosd.callcontrol.live_state import LiveState
 from vosd.catalogue.catalogue import Catalogue
 from vosd.config.load import load

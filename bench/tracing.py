@@ -21,7 +21,7 @@ from vosd.engine.settings import TraceSettings
 from vosd.engine.trace.call_messages import CallOutcome
 from vosd.engine.trace.messages import Trace
 from vosd.obs.traced import Direction
-from vosd.sip.wire.compose import Datagram, Peer
+from vosd.sip.wire.outgoing import Datagram, Peer
 
 CALLER, VENDOR = Peer(0, "198.51.100.10", 5060), Peer(0, "203.0.113.1", 5060)
 LEGS = ((CALLER, 7), (VENDOR, 7))

@@ -11,7 +11,7 @@ from vosd.billing.rate_group import RateGroup
 from vosd.billing.rate_rows import RateRows
 from vosd.billing.rater import recompute
 from vosd.billing.rates import AppliedRate
-from vosd.callcontrol.bookkeeping import OpenCall
+from vosd.callcontrol.open_call import OpenCall
 from vosd.cdr.record import CUSTOMER
 from vosd.storage.books import SqlBooks
 from vosd.storage.charges import charges_beginning

@@ -9,7 +9,8 @@ from typing import ClassVar, Final, NamedTuple
 from vosd.b2bua.ports import Answer
 from vosd.base.cause import EndReason
 from vosd.base.errors import Refusal
-from vosd.callcontrol.admission import Admission, CallRequest
+from vosd.callcontrol.admission import Admission
+from vosd.callcontrol.call_request import CallRequest
 from vosd.callcontrol.questions import Ask, Question, Step, Ticket
 from vosd.callcontrol.setup import STEPS
 

@@ -7,7 +7,8 @@ from vosd.base.cause import EndReason, HangupSource
 from vosd.base.clock import Instant
 from vosd.billing.parties import Party
 from vosd.billing.rates import AppliedRate
-from vosd.callcontrol.bookkeeping import OpenCall, conclude
+from vosd.callcontrol.bookkeeping import conclude
+from vosd.callcontrol.open_call import OpenCall
 from vosd.cdr.record import CallRecord
 from vosd.testing.data.records import answered_call
 

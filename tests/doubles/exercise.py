@@ -26,9 +26,10 @@ from vosd.sip.registration.registrar import Binding, register, user_of
 from vosd.sip.screening import has_looped, hops_left, objection
 from vosd.sip.settings import Limits, RegistrarSettings
 from vosd.sip.wire.body import objects_to, session_of
-from vosd.sip.wire.compose import InviteParts, response, response_stem
+from vosd.sip.wire.compose import response, response_stem
 from vosd.sip.wire.lenient import mended
 from vosd.sip.wire.message import Message
+from vosd.sip.wire.outgoing import InviteParts
 from vosd.sip.wire.uri import Uri
 from vosd.testing.virtual.probe import CUSTOMER, LISTENER, VENDOR, straight
 from vosd.trunks.dialect import CalleeSource, CallerSource

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import msgspec
 
-from vosd.callcontrol.bookkeeping import OpenCall
+from vosd.callcontrol.open_call import OpenCall
 from vosd.engine.journal import Journal, Remains
 from vosd.engine.journal.files import IN_USE, listed
 from vosd.engine.journal.kept import Place

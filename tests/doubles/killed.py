@@ -4,7 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from vosd.callcontrol.bookkeeping import Description, OpenCall, lost
+from vosd.callcontrol.bookkeeping import lost
+from vosd.callcontrol.open_call import Description, OpenCall
 from vosd.catalogue.catalogue import Catalogue
 from vosd.cdr.record import CallRecord
 from vosd.engine.calls.leftovers import Leftovers, Placements

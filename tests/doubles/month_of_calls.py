@@ -12,8 +12,8 @@ from vosd.base.clock import Instant
 from vosd.base.errors import Refusal
 from vosd.base.ids import uuid7
 from vosd.billing.parties import Party
-from vosd.callcontrol.admission import CallRequest
 from vosd.callcontrol.bookkeeping import conclude, opened
+from vosd.callcontrol.call_request import CallRequest
 from vosd.callcontrol.payers import rated_agents
 from vosd.callcontrol.replay import Replay
 from vosd.catalogue.catalogue import Catalogue

@@ -9,7 +9,7 @@ from vosd.base.clock import Instant
 from vosd.engine.settings import TraceSettings
 from vosd.engine.trace.call_messages import CallOutcome
 from vosd.engine.trace.messages import Trace
-from vosd.sip.wire.compose import Datagram, Peer
+from vosd.sip.wire.outgoing import Datagram, Peer
 
 CALLER = Peer(0, "198.51.100.10", 5060)
 VENDOR = Peer(0, "203.0.113.1", 5060)

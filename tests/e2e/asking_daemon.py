@@ -11,7 +11,8 @@ from typing import Any, Final
 from doubles.asking_steps import Located, Unfit, WhereIs, looking_up, steps_with
 
 from vosd.b2bua.ports import Answer
-from vosd.callcontrol.admission import Admission, CallRequest
+from vosd.callcontrol.admission import Admission
+from vosd.callcontrol.call_request import CallRequest
 from vosd.callcontrol.questions import Outcome, Question, Ticket
 from vosd.engine.service import SwitchService
 

@@ -9,7 +9,8 @@ import pytest
 
 from vosd.base.clock import Instant
 from vosd.billing.rater import rate_call, total_at
-from vosd.callcontrol.admission import Admission, CallRequest
+from vosd.callcontrol.admission import Admission
+from vosd.callcontrol.call_request import CallRequest
 from vosd.callcontrol.live_state import LiveState
 from vosd.config.load import load
 from vosd.testing.data.builders import applied_rate

@@ -28,7 +28,7 @@ from vosd.sip.events import NoResponse
 from vosd.sip.flows import Flows, Listener
 from vosd.sip.registration.keepalive import Sweeps
 from vosd.sip.settings import RegistrarSettings, SipSettings, Timers
-from vosd.sip.wire.compose import Peer
+from vosd.sip.wire.outgoing import Peer
 from vosd.testing.data.builders import account, applied_rate, catalogue, phone, routing_gateway
 from vosd.testing.data.registering import register_request
 from vosd.testing.sockets.login import CHALLENGES, Login

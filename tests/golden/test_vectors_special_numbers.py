@@ -5,7 +5,8 @@ import pytest
 from golden.test_vectors_booking import BILLING, ROUTING
 from vosd.base.clock import Instant
 from vosd.base.errors import Refusal
-from vosd.callcontrol.admission import FREE_NUMBER, Admission, CallRequest
+from vosd.callcontrol.admission import FREE_NUMBER, Admission
+from vosd.callcontrol.call_request import CallRequest
 from vosd.callcontrol.number_billing import bill_number
 from vosd.callcontrol.sell_rate import rate_in
 from vosd.config.reader.e164s import e164s

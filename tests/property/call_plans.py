@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from vosd.base.session_timer import Probe, SessionTimerSettings
 from vosd.sip.flows import Listener
-from vosd.sip.wire.compose import Peer
+from vosd.sip.wire.outgoing import Peer
 from vosd.testing.data.builders import catalogue, mapping_gateway
 from vosd.testing.sockets.peer import ANSWER
 from vosd.testing.virtual import customer, ua, vendor

@@ -23,8 +23,8 @@ from vosd.base.ids import uuid7
 from vosd.base.money import ZERO
 from vosd.base.secret import Secret
 from vosd.billing.rater import rate_call
-from vosd.callcontrol.admission import CallRequest
-from vosd.callcontrol.bookkeeping import UNDESCRIBED, OpenCall
+from vosd.callcontrol.call_request import CallRequest
+from vosd.callcontrol.open_call import UNDESCRIBED, OpenCall
 from vosd.cdr.lease import Claimant
 from vosd.cdr.ports import Standing, StoreUnavailable
 from vosd.cdr.record import CallRecord, Posting

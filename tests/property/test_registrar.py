@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from vosd.base.clock import Instant
 from vosd.sip.registration.registrar import register
 from vosd.sip.settings import RegistrarSettings
-from vosd.sip.wire.compose import Peer
+from vosd.sip.wire.outgoing import Peer
 from vosd.testing.data.registering import register_request
 
 PLACES = ("sip:a@h", "sip:b@h:5070", "sip:c@10.0.0.1;line=1", "sip:d@h")

@@ -16,7 +16,8 @@ from vosd.base.number import for_matching
 from vosd.billing.holds import AccountCredit
 from vosd.billing.parties import Party
 from vosd.billing.rates import AppliedRate
-from vosd.callcontrol.admission import CallRequest, route_request
+from vosd.callcontrol.admission import route_request
+from vosd.callcontrol.call_request import CallRequest
 from vosd.callcontrol.explain import Offered, PassedOver, explain_routes
 from vosd.callcontrol.invite_numbers import NUMBER_MAX
 from vosd.callcontrol.live_state import LiveState

@@ -9,7 +9,7 @@ from vosd.routing.pipeline import RouteChoice
 from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.transaction.invite_client import InviteClient
-from vosd.sip.wire.compose import Peer
+from vosd.sip.wire.outgoing import Peer
 from vosd.trunks.gateways import Address
 
 if TYPE_CHECKING:

@@ -8,13 +8,13 @@ from vosd.b2bua.leg import Leg
 from vosd.base.wheel import Timer
 from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.dialog.prack import ReliableProvisional
-from vosd.sip.dialog.session_timer import Wish
+from vosd.sip.dialog.session_wish import Wish
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.transaction.invite_server import InviteServer
 from vosd.sip.transaction.server import Server
 from vosd.sip.transaction.store import TimerOwner
-from vosd.sip.wire.compose import Peer
 from vosd.sip.wire.message import Request
+from vosd.sip.wire.outgoing import Peer
 from vosd.trunks.dialect import CallerDialect, Reliability
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from vosd.sip.dialog.session_timer import NO_WISH, Wish, objection
+from vosd.sip.dialog.session_wish import NO_WISH, Wish, objection
 from vosd.sip.wire.message import Request
 from vosd.trunks.dialect import CallerDialect, Reliability
 

@@ -16,7 +16,7 @@ from vosd.base.clock import Instant
 from vosd.base.nat import Nat
 from vosd.routing.pipeline import RouteChoice
 from vosd.sip.dialog.dialog import Dialog
-from vosd.sip.dialog.session_timer import TIMER
+from vosd.sip.dialog.session_wish import TIMER
 from vosd.sip.digest.answer import Answers
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.flows import Listener
@@ -24,7 +24,8 @@ from vosd.sip.nat import is_elsewhere
 from vosd.sip.owners import ClientOwner
 from vosd.sip.screening import ACCEPT, ALLOW
 from vosd.sip.transaction.invite_client import InviteClient
-from vosd.sip.wire.compose import InviteParts, Peer, escape_user, host_text
+from vosd.sip.wire.compose import escape_user, host_text
+from vosd.sip.wire.outgoing import InviteParts, Peer
 from vosd.sip.wire.uri import with_user
 from vosd.trunks.dialect import CalleeDialect, Reliability
 from vosd.trunks.gateways import Address

@@ -11,7 +11,7 @@ from vosd.base.clock import Instant
 from vosd.sdp.direction import active, has_zero_address
 from vosd.sdp.origin import continued
 from vosd.sdp.rewrite import Hidden
-from vosd.sip.dialog.session_timer import Wish, objection
+from vosd.sip.dialog.session_wish import Wish, objection
 from vosd.sip.events import AckArrived, AckMissing, CancelArrived, RequestArrived, UnwantedAnswer
 from vosd.sip.headers.reason import q850_cause, reason_text
 from vosd.sip.owners import ClientOwner

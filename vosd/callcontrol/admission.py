@@ -4,40 +4,34 @@ Their order is ``setup.STEPS``. What the steps reserve (capacity, money) is list
 later refusal releases all of it. The only state is the live counters.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from functools import partial
-from typing import Final, Protocol
+from typing import Final
 
 import msgspec
 
 from vosd.base.cause import EndReason
-from vosd.base.clock import Instant
 from vosd.base.errors import Refusal, VosError
 from vosd.base.margin import LossGuard
 from vosd.base.money import ZERO
 from vosd.base.number import for_matching
-from vosd.billing.accounts import Account
 from vosd.billing.call_hold import CallHold
 from vosd.billing.currencies import Currencies
 from vosd.billing.holds import Hold, HoldSnapshot
-from vosd.billing.parties import Party
 from vosd.billing.ports import Rates
-from vosd.billing.rates import AppliedRate
-from vosd.callcontrol.destinations import WatchedCall, destination_objection, watched_call
+from vosd.callcontrol.call_request import CallRequest
+from vosd.callcontrol.destinations import destination_objection, watched_call
 from vosd.callcontrol.live_state import LiveState
 from vosd.callcontrol.payers import hold_agents, occupy_account, occupy_agents, rated_agents
 from vosd.callcontrol.sell_rate import no_rate, of_allowed_type
-from vosd.callcontrol.taken import PlaceTaken, Taken
+from vosd.callcontrol.taken import PlaceTaken
 from vosd.callcontrol.vendor_terms import LiveVendors, price_in
 from vosd.catalogue.catalogue import Catalogue
 from vosd.routing.capacity import Full
-from vosd.routing.dynamic_lists import CountedCall
 from vosd.routing.identify import identified_by_proof
-from vosd.routing.lookups import Target
-from vosd.routing.pipeline import Destination, LeftOut, RouteChoice, RouteRequest, find_routes
+from vosd.routing.pipeline import Destination, RouteRequest, find_routes
 from vosd.routing.plan import RoutingPlan
-from vosd.trunks.dialect import CalleeSource, CallerSource
-from vosd.trunks.gateways import MappingGateway, RoutingGateway
+from vosd.trunks.gateways import RoutingGateway
 from vosd.trunks.scope import Scope
 
 FREE_NUMBER: Final = "free number"
@@ -46,92 +40,8 @@ _NO_GUARD: Final = LossGuard(None)
 _UNIDENTIFIED: Final = "the call is not identified yet"
 
 
-class Numbers(Protocol):
-    """The numbers of a call request; the mapping gateway configures which part of the INVITE holds them."""
-
-    def called(self, source: CalleeSource) -> str:
-        """Return the called number."""
-        ...
-
-    def calling(self, order: Iterable[CallerSource]) -> str:
-        """Return the calling number of the first source that has one, empty for none."""
-        ...
-
-    def is_forwarded(self) -> bool:
-        """Return whether the call was meant for another number before."""
-        ...
-
-
 class StepOutOfOrderError(VosError):
     """A step needs the result of a later one: the list of the steps is wrong."""
-
-
-class CallRequest(msgspec.Struct):
-    """A call in its set-up; the steps fill in what they find, even if a later one refuses the call."""
-
-    source_host: str
-    source_port: int
-    hops: int
-    """Max-Forwards of the outgoing INVITE; below zero it is used up."""
-    looped: bool
-    at: Instant
-    """When the INVITE arrived. Limits use the monotonic part, which moves on with each answer to a question."""
-    numbers: Numbers | None = None
-    """None once the numbers are read, or if the call was identified elsewhere."""
-    closed: Refusal | None = None
-    """Why the switch accepts no new calls; None = it does."""
-    user: str = ""
-    """The mapping gateway or phone that has authenticated; empty = it is identified by its address."""
-    caller_in: str = ""
-    """The calling number as received."""
-    caller: str = ""
-    """The calling number that may be presented."""
-    callee_in: str = ""
-    """The called number as received."""
-    callee: str = ""
-    """Without tech prefix."""
-    callee_billing: str = ""
-    routing_number: str = ""
-    """The number by which a ported number is routed; empty = the called number is."""
-    callee_rated: str = ""
-    """The number whose rates hold; empty = those of the called number do."""
-    forward_prefix: str = ""
-    """Digits in front of the number by which the customer and its agents pay; empty = the call is not forwarded."""
-    leaves_no_cdr: bool = False
-    """It costs no one anything and leaves no record (SERVER_BILLING_NO_CDR_E164S)."""
-    targets: tuple[Target, ...] = ()
-    """The gateways that a redirect server has named; none = the switch finds them itself."""
-    mapping: MappingGateway | None = None
-    account: Account | None = None
-    rate: AppliedRate | None = None
-    agents: tuple[Party, ...] = ()
-    """The agents above the account, from level 1 on, each with its rate."""
-    choices: Iterator[RouteChoice] = iter(())
-    left: list[LeftOut] = []
-    """The gateways that the search has left out so far, and why."""
-    refusal: str = ""
-    """Why a step has refused the call, in words."""
-    is_sampled: bool = False
-    """Its record says how its route was found, also if the call is answered."""
-    hold: CallHold | None = None
-    counted: CountedCall | None = None
-    """The call as the dynamic blacklist counts it; None = it does not."""
-    watched: WatchedCall | None = None
-    """The call as its class of destinations counts it; None = none does."""
-    taken: list[Taken] = []
-    """What the call occupies, in the order in which it was taken."""
-
-    def give_back(self) -> None:
-        """Release everything that the call occupies, the latest first; a second call releases nothing."""
-        self.hold = None
-        while self.taken:
-            self.taken.pop().give_back()
-
-    def undo(self) -> None:
-        """Release everything as if it had never been taken, because a step refuses the call."""
-        self.hold = None
-        while self.taken:
-            self.taken.pop().undo()
 
 
 def route_request(call: CallRequest, plan: RoutingPlan, currencies: Currencies) -> RouteRequest:

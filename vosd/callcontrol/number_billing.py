@@ -9,7 +9,8 @@ from vosd.base.errors import Refusal
 from vosd.base.money import ZERO
 from vosd.billing.accounts import Account
 from vosd.billing.rates import AppliedRate, Rate, RatingPolicy
-from vosd.callcontrol.admission import FREE_NUMBER, Admission, CallRequest, StepOutOfOrderError
+from vosd.callcontrol.admission import FREE_NUMBER, Admission, StepOutOfOrderError
+from vosd.callcontrol.call_request import CallRequest
 
 _VERSION: Final = "-"
 """Free numbers are in no rate group that could have versions."""

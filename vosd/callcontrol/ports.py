@@ -4,8 +4,8 @@ from typing import Protocol
 
 from vosd.b2bua.call import Call
 from vosd.b2bua.stamps import Arrival, Journey
-from vosd.callcontrol.admission import CallRequest
-from vosd.callcontrol.bookkeeping import Description, OpenCall
+from vosd.callcontrol.call_request import CallRequest
+from vosd.callcontrol.open_call import Description, OpenCall
 from vosd.cdr.record import CallRecord
 from vosd.routing.pipeline import RouteChoice
 

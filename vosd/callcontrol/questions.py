@@ -7,7 +7,8 @@ import msgspec
 
 from vosd.b2bua.ports import Answer
 from vosd.base.errors import Refusal
-from vosd.callcontrol.admission import Admission, CallRequest
+from vosd.callcontrol.admission import Admission
+from vosd.callcontrol.call_request import CallRequest
 
 
 class Unanswered(Answer, frozen=True):

@@ -2,7 +2,8 @@
 
 from vosd.base.clock import Instant
 from vosd.base.errors import Refusal
-from vosd.callcontrol.admission import Admission, CallRequest
+from vosd.callcontrol.admission import Admission
+from vosd.callcontrol.call_request import CallRequest
 from vosd.callcontrol.live_state import LiveState
 from vosd.callcontrol.questions import Ask, Question, Step, Unanswered
 from vosd.callcontrol.setup import Setup

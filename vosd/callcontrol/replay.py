@@ -11,7 +11,8 @@ from typing import Final, NamedTuple
 from vosd.base.clock import Instant
 from vosd.base.errors import Refusal
 from vosd.billing.rates import AppliedRate
-from vosd.callcontrol.admission import Admission, CallRequest
+from vosd.callcontrol.admission import Admission
+from vosd.callcontrol.call_request import CallRequest
 from vosd.callcontrol.live_state import LiveState
 from vosd.callcontrol.number_tools import RoutingNumber, WhichRoutingNumber, find_routing_number, route_by
 from vosd.callcontrol.questions import Ask, Step, Unanswered

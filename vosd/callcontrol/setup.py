@@ -16,7 +16,8 @@ import msgspec
 from vosd.b2bua.ports import Answer
 from vosd.base.clock import Instant
 from vosd.base.errors import Refusal
-from vosd.callcontrol.admission import Admission, CallRequest, StepOutOfOrderError
+from vosd.callcontrol.admission import Admission, StepOutOfOrderError
+from vosd.callcontrol.call_request import CallRequest
 from vosd.callcontrol.number_billing import bill_number
 from vosd.callcontrol.number_tools import ask_redirect_server, check_dynamic_blacklist, find_routing_number
 from vosd.callcontrol.questions import Ask, Outcome, Question, Step

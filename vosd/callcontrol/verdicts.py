@@ -10,7 +10,7 @@ import msgspec
 
 from vosd.base.money import format_amount
 from vosd.base.text import escaped
-from vosd.callcontrol.admission import CallRequest
+from vosd.callcontrol.call_request import CallRequest
 from vosd.routing.routes import Cause, LeftOut, RouteChoice
 
 LEFT_MAX: Final = 40

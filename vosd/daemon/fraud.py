@@ -5,7 +5,8 @@ from typing import Final
 from vosd.base.cause import EndReason
 from vosd.base.clock import Clock, Instant
 from vosd.billing.destinations import DestinationUse
-from vosd.callcontrol.admission import FREE_NUMBER, CallRequest
+from vosd.callcontrol.admission import FREE_NUMBER
+from vosd.callcontrol.call_request import CallRequest
 from vosd.callcontrol.destinations import is_watched, watched_call
 from vosd.callcontrol.live_state import LiveState
 from vosd.catalogue.catalogue import Catalogue

@@ -24,7 +24,7 @@ from vosd.engine.trace.messages import Trace
 from vosd.engine.turn import Turn
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import UnknownSourceIgnored
-from vosd.sip.wire.compose import Datagram, Peer
+from vosd.sip.wire.outgoing import Datagram, Peer
 from vosd.trunks.dialect import ReasonForm
 
 TICK_S: Final = TICK_MS / 1000

@@ -58,7 +58,7 @@ from vosd.engine.without_database import WithoutDatabase
 from vosd.sip.flows import Listener
 from vosd.sip.ports import BindingStore
 from vosd.sip.wire.classify import Kind
-from vosd.sip.wire.compose import Peer
+from vosd.sip.wire.outgoing import Peer
 
 MARK_S: Final = 1.0
 """How often time is marked while calls run: what a crash may take from an answered call."""

@@ -15,7 +15,7 @@ from vosd.engine.trace.messages import Trace
 from vosd.obs.traced import Direction
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import AckArrived, Event, InviteArrived, RequestArrived, ResponseArrived
-from vosd.sip.wire.compose import Datagram, Peer
+from vosd.sip.wire.outgoing import Datagram, Peer
 
 _OF_LEGS: Final = (ResponseArrived, RequestArrived, AckArrived)
 """Frequent events, whose owner is nearly always a leg."""

@@ -10,7 +10,7 @@ import socket
 import struct
 from typing import Final
 
-from vosd.sip.wire.compose import Peer
+from vosd.sip.wire.outgoing import Peer
 
 BATCH: Final = 32
 """Datagrams of one system call."""

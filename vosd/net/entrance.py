@@ -19,7 +19,7 @@ from vosd.obs.events import Event
 from vosd.obs.log import LogLimiter
 from vosd.sip.drops import Drops
 from vosd.sip.wire.classify import IN_CALLS, Kind, Rank, classify
-from vosd.sip.wire.compose import Peer
+from vosd.sip.wire.outgoing import Peer
 
 IDLE_MAX: Final = 1_000
 """Most messages of known sources, within a second, that may be no event of a call before they are judged one by one.

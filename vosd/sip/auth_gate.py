@@ -9,8 +9,8 @@ from typing import Final, NamedTuple, Protocol
 
 from vosd.base.clock import Instant
 from vosd.sip.drops import Drop
-from vosd.sip.wire.compose import Peer
 from vosd.sip.wire.message import Request
+from vosd.sip.wire.outgoing import Peer
 
 EXAMINED: Final = frozenset({"INVITE", "REGISTER"})
 """Methods that need a verdict."""

@@ -24,11 +24,12 @@ from vosd.sip.headers.via import branch_of
 from vosd.sip.owners import ClientOwner
 from vosd.sip.transaction.bye_to_user import WAIT_MS, ByeToUser
 from vosd.sip.transaction.client import Client
-from vosd.sip.transaction.finished import Unacknowledged
+from vosd.sip.transaction.entries import Unacknowledged
 from vosd.sip.transaction.invite_client import InviteClient
 from vosd.sip.transaction.store import TransactionStore
-from vosd.sip.wire.compose import Datagram, InviteParts, Peer, ProvenAck, invite, parts_acknowledged
+from vosd.sip.wire.compose import invite, parts_acknowledged
 from vosd.sip.wire.message import Response
+from vosd.sip.wire.outgoing import Datagram, InviteParts, Peer, ProvenAck
 
 COUNTED_EARLY_MAX: Final = 1 << 16
 """Added to the CSeq of a dialog whose early requests (PRACK) are not known any more.

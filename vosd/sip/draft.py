@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 from msgspec.structs import replace
 
 from vosd.sip.dialog.dialog import Dialog
-from vosd.sip.wire.compose import InviteParts
+from vosd.sip.wire.outgoing import InviteParts
 
 CHALLENGES: Final = frozenset({401, 407})
 

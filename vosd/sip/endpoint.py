@@ -27,13 +27,14 @@ from vosd.sip.server_core import ServerCore
 from vosd.sip.settings import SipSettings
 from vosd.sip.transaction.invite_client import InviteClient
 from vosd.sip.transaction.invite_server import InviteServer
-from vosd.sip.transaction.retry import OF_PROVISIONAL, OF_SUCCESS, Retry
+from vosd.sip.transaction.pace import OF_PROVISIONAL, OF_SUCCESS
+from vosd.sip.transaction.retry import Retry
 from vosd.sip.transaction.store import TimerOwner, TransactionStore
 from vosd.sip.wire.classify import Kind, answered, to_tag, top_via
-from vosd.sip.wire.compose import Datagram, Peer, ResponseStem
 from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.lenient import mended
 from vosd.sip.wire.message import Request, Response
+from vosd.sip.wire.outgoing import Datagram, Peer, ResponseStem
 from vosd.sip.wire.parse import parse_message
 
 _BY_BRANCH: Final = (b"ACK ", b"CANC")

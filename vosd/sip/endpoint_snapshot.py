@@ -18,11 +18,12 @@ from vosd.sip.transaction.client_snapshot import (
     dialog_with_login,
     request_snapshot,
 )
-from vosd.sip.transaction.finished import Entry, Mark, Unacknowledged
+from vosd.sip.transaction.entries import Entry, Mark, Unacknowledged
 from vosd.sip.transaction.invite_server import InviteServer
 from vosd.sip.transaction.server_snapshot import InviteServerSnapshot
 from vosd.sip.transaction.states import State
-from vosd.sip.wire.compose import Datagram, ProvenAck, encode, parts_acknowledged
+from vosd.sip.wire.compose import encode, parts_acknowledged
+from vosd.sip.wire.outgoing import Datagram, ProvenAck
 
 
 class FinishedSnapshot(msgspec.Struct, frozen=True, array_like=True):

@@ -12,8 +12,8 @@ import msgspec
 
 from vosd.base.clock import Instant
 from vosd.sip.drops import Drop
-from vosd.sip.wire.compose import Peer
 from vosd.sip.wire.message import Request, Response
+from vosd.sip.wire.outgoing import Peer
 
 if TYPE_CHECKING:
     from vosd.sip.dialog.acceptance import Acceptance

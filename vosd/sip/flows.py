@@ -9,8 +9,9 @@ from ipaddress import ip_address
 from typing import Final, NamedTuple, Protocol
 
 from vosd.base.host import Realm, realm_of
-from vosd.sip.wire.compose import Peer, host_text
+from vosd.sip.wire.compose import host_text
 from vosd.sip.wire.errors import ParseError
+from vosd.sip.wire.outgoing import Peer
 from vosd.sip.wire.uri import DEFAULT_PORTS, Uri
 
 MAGIC: Final = "z9hG4bK"

@@ -10,9 +10,9 @@ from vosd.base.host import is_private, plain_host
 from vosd.base.nat import Nat
 from vosd.sip.flows import hop_of
 from vosd.sip.headers.name_addr import NameAddr
-from vosd.sip.wire.compose import Peer
 from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.message import Message, Request
+from vosd.sip.wire.outgoing import Peer
 from vosd.sip.wire.uri import DEFAULT_PORTS
 
 _AUTO: Final = Nat.AUTO  # access to enum members is slow

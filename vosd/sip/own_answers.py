@@ -15,9 +15,10 @@ from vosd.sip.repetitions import Repetitions
 from vosd.sip.transaction.invite_server import InviteServer
 from vosd.sip.transaction.server import Server
 from vosd.sip.transaction.store import TransactionStore
-from vosd.sip.wire.compose import Datagram, Peer, ResponseStem, named_by_maddr, response, response_stem
+from vosd.sip.wire.compose import named_by_maddr, response, response_stem
 from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.message import Request
+from vosd.sip.wire.outgoing import Datagram, Peer, ResponseStem
 from vosd.sip.wire.stateless import CommonInvite
 
 

@@ -10,12 +10,13 @@ from vosd.base.clock import Instant
 from vosd.sip.dialog.table import DialogTable
 from vosd.sip.flows import MAGIC
 from vosd.sip.headers.via import Via
-from vosd.sip.transaction.finished import ABSORB, Entry
+from vosd.sip.transaction.entries import ABSORB, Entry
 from vosd.sip.transaction.store import TransactionStore
-from vosd.sip.wire.compose import Datagram, encode
+from vosd.sip.wire.compose import encode
 from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.flaws import Flaw
 from vosd.sip.wire.message import Request
+from vosd.sip.wire.outgoing import Datagram
 
 
 class Repetition(Enum):

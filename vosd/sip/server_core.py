@@ -30,10 +30,10 @@ from vosd.sip.transaction.invite_server import InviteServer
 from vosd.sip.transaction.server import Server
 from vosd.sip.transaction.states import State
 from vosd.sip.transaction.store import TransactionStore
-from vosd.sip.wire.compose import Datagram, Peer, ResponseStem
 from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.lenient import CONFIRMING
 from vosd.sip.wire.message import Request, Response
+from vosd.sip.wire.outgoing import Datagram, Peer, ResponseStem
 from vosd.sip.wire.stateless import common_invite
 
 SendPendingBye = Callable[[Acceptance, Instant], None]

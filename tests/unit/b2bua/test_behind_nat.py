@@ -6,7 +6,7 @@ from doubles.races import UPDATING
 
 from vosd.base.nat import Nat
 from vosd.engine.registration.bindings import RegistrantKind
-from vosd.sip.wire.compose import Peer
+from vosd.sip.wire.outgoing import Peer
 from vosd.testing.data.builders import catalogue, mapping_gateway, phone
 from vosd.testing.data.registering import register_request
 from vosd.testing.sockets.login import Login

@@ -5,7 +5,7 @@ from doubles.killed import KilledScene
 
 from vosd.engine.registration.bindings import RegistrantKind
 from vosd.sip.flows import Listener
-from vosd.sip.wire.compose import Peer
+from vosd.sip.wire.outgoing import Peer
 from vosd.testing.data.builders import catalogue, mapping_gateway, phone
 from vosd.testing.data.registering import register_request
 from vosd.testing.sockets.loopback import Endpoint as Address

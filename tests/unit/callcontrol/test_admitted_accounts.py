@@ -5,7 +5,8 @@ from vosd.base.clock import Instant
 from vosd.base.errors import Refusal
 from vosd.billing.holds import AccountCredit
 from vosd.billing.validity import NEVER
-from vosd.callcontrol.admission import Admission, CallRequest
+from vosd.callcontrol.admission import Admission
+from vosd.callcontrol.call_request import CallRequest
 from vosd.callcontrol.live_state import LiveState
 from vosd.testing.data.builders import account, catalogue
 

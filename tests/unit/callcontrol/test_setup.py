@@ -6,7 +6,8 @@ from doubles.asking_steps import TOO_LATE, Located, Unfit, WhereIs, looking_up
 from vosd.base.cause import EndReason
 from vosd.base.clock import Instant
 from vosd.base.errors import Refusal
-from vosd.callcontrol.admission import Admission, CallRequest, StepOutOfOrderError
+from vosd.callcontrol.admission import Admission, StepOutOfOrderError
+from vosd.callcontrol.call_request import CallRequest
 from vosd.callcontrol.live_state import LiveState
 from vosd.callcontrol.questions import Ask, CannotAsk, Ticket, Unanswered
 from vosd.callcontrol.setup import Setup

@@ -5,7 +5,7 @@ import pytest
 
 from vosd.admin.why import why
 from vosd.base.clock import Instant
-from vosd.callcontrol.admission import CallRequest
+from vosd.callcontrol.call_request import CallRequest
 from vosd.callcontrol.explain import _why
 from vosd.callcontrol.verdicts import LEFT_MAX, WORDS, Verdicts, reason, verdicts
 from vosd.cdr.columns import RECORD_COLUMNS

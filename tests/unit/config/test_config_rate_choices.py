@@ -7,7 +7,8 @@ import pytest
 
 from vosd.admin.routing import explain_route, idle_state
 from vosd.base.clock import Instant
-from vosd.callcontrol.admission import Admission, CallRequest
+from vosd.callcontrol.admission import Admission
+from vosd.callcontrol.call_request import CallRequest
 from vosd.callcontrol.live_state import LiveState
 from vosd.callcontrol.vendor_terms import LiveVendors
 from vosd.catalogue.problems import ConfigError

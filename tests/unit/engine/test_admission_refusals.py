@@ -7,7 +7,8 @@ import pytest
 
 from vosd.base.cause import EndReason
 from vosd.billing.accounts import AccountType
-from vosd.callcontrol.admission import Admission, CallRequest
+from vosd.callcontrol.admission import Admission
+from vosd.callcontrol.call_request import CallRequest
 from vosd.callcontrol.live_state import LiveState
 from vosd.callcontrol.setup import STEPS, Setup
 from vosd.engine.calls.intake import TransferNumbers

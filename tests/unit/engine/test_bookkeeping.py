@@ -12,8 +12,9 @@ from vosd.billing.accounts import Account, AccountType
 from vosd.billing.parties import Party, Role
 from vosd.billing.rater import recompute
 from vosd.billing.rates import AppliedRate
-from vosd.callcontrol.admission import CallRequest
-from vosd.callcontrol.bookkeeping import OpenCall, conclude, draft, lost, opened
+from vosd.callcontrol.bookkeeping import conclude, draft, lost, opened
+from vosd.callcontrol.call_request import CallRequest
+from vosd.callcontrol.open_call import OpenCall
 from vosd.cdr.record import AGENT, CUSTOMER, VENDOR, Attempt, CallRecord, ChargeRow, Posting
 from vosd.routing.pipeline import RouteChoice
 from vosd.testing.data.builders import applied_rate, mapping_gateway, routing_gateway

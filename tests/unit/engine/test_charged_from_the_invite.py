@@ -9,7 +9,8 @@ from doubles.month_of_calls import past_of
 from vosd.admin.rerate import Rerating
 from vosd.base.clock import Instant
 from vosd.billing.rater import recompute
-from vosd.callcontrol.bookkeeping import OpenCall, lost
+from vosd.callcontrol.bookkeeping import lost
+from vosd.callcontrol.open_call import OpenCall
 from vosd.engine.journal import Journal
 from vosd.testing.data.builders import account, applied_rate, catalogue, mapping_gateway, rate_group
 from vosd.testing.virtual.customer import Intent

@@ -5,7 +5,7 @@ import pytest
 from vosd.engine.registration.bindings import RegistrantKind, Registrations
 from vosd.sip.flows import Flows, Listener
 from vosd.sip.settings import RegistrarSettings
-from vosd.sip.wire.compose import Peer
+from vosd.sip.wire.outgoing import Peer
 from vosd.testing.data.registering import register_request
 from vosd.testing.virtual.clock import ManualClock
 

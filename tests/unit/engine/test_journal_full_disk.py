@@ -12,7 +12,7 @@ from doubles.filling_disk import Disk, small_disk
 from doubles.journals import RESERVE_BYTES, crash_and_read, files_of, new_journal, open_call, opened
 
 from vosd.base.clock import Instant
-from vosd.callcontrol.bookkeeping import UNDESCRIBED
+from vosd.callcontrol.open_call import UNDESCRIBED
 from vosd.engine.journal import JournalUnusableError, KeepSettings
 from vosd.engine.journal import output as output_module
 from vosd.engine.journal.entries import answered_frame, ended_frame

@@ -6,7 +6,7 @@ from doubles.journals import new_journal, open_call
 from doubles.recording import Database, call
 
 from vosd.base.clock import Instant
-from vosd.callcontrol.bookkeeping import UNDESCRIBED
+from vosd.callcontrol.open_call import UNDESCRIBED
 from vosd.engine.booking.balances import Balances
 from vosd.engine.booking.recorder import Recorder
 from vosd.engine.booking.restore import recover

@@ -15,7 +15,8 @@ import yaml
 from doubles.ended_calls import ended_call, open_call
 
 from vosd.billing.parties import Party, Role
-from vosd.callcontrol.bookkeeping import UNDESCRIBED, OpenCall, lost
+from vosd.callcontrol.bookkeeping import lost
+from vosd.callcontrol.open_call import UNDESCRIBED, OpenCall
 from vosd.cdr.charges import charges_of
 from vosd.cdr.record import AGENT, CUSTOMER, VENDOR, CallRecord, ChargeRow, Posting
 from vosd.engine.journal.entries import Ended, answered_frame, ended_frame, entries_in

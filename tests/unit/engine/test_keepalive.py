@@ -10,7 +10,7 @@ from vosd.engine.registration.keepalive import AFTER_A_MISTAKE_MS, KeepAlives
 from vosd.obs.events import Event
 from vosd.sip.flows import Listener
 from vosd.sip.registration.keepalive import KeepAlive
-from vosd.sip.wire.compose import Peer
+from vosd.sip.wire.outgoing import Peer
 from vosd.testing.virtual.clock import ManualClock
 from vosd.testing.virtual.wire import Appointment, Wire
 

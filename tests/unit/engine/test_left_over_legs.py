@@ -10,12 +10,12 @@ from msgspec.structs import replace
 
 from vosd.base.clock import Instant
 from vosd.base.nat import Nat
-from vosd.callcontrol.bookkeeping import Description
+from vosd.callcontrol.open_call import Description
 from vosd.cdr.record import CallRecord
 from vosd.engine.journal.entries import LeftOver
 from vosd.sip.dialog.snapshot import InviteSnapshot, PeerSnapshot
 from vosd.sip.flows import Listener
-from vosd.sip.wire.compose import InviteParts, Peer
+from vosd.sip.wire.outgoing import InviteParts, Peer
 from vosd.testing.data.records import answered_call, call_id
 from vosd.testing.virtual.clock import ManualClock
 from vosd.testing.virtual.customer import Intent

@@ -7,7 +7,7 @@ import pytest
 from doubles.journals import crash_and_read, new_journal, open_call, opened
 from doubles.left_legs import CALLER, CALLER_SIDE, DIALOG, INVITE
 
-from vosd.callcontrol.bookkeeping import Description
+from vosd.callcontrol.open_call import Description
 from vosd.engine.calls import leftovers as leftovers_module
 from vosd.engine.calls.leftovers import Leftovers
 from vosd.engine.journal.left_over import TIMES_ASKED

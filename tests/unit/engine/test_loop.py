@@ -13,7 +13,7 @@ from vosd.engine.loop import Loop
 from vosd.obs.traced import Direction
 from vosd.sip.drops import Drop
 from vosd.sip.events import UnknownSourceIgnored
-from vosd.sip.wire.compose import Datagram, Peer
+from vosd.sip.wire.outgoing import Datagram, Peer
 
 PEER = Peer(1, "192.0.2.10", 5060)
 

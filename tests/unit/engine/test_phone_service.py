@@ -15,7 +15,7 @@ from vosd.engine.registration.phone_service import PhoneService
 from vosd.engine.settings import PhoneServiceSettings
 from vosd.sip.flows import Flows, Listener
 from vosd.sip.settings import RegistrarSettings
-from vosd.sip.wire.compose import Peer
+from vosd.sip.wire.outgoing import Peer
 from vosd.testing.data.registering import register_request
 from vosd.testing.virtual.clock import ManualClock
 

@@ -12,7 +12,7 @@ from vosd.engine.registration.writer import BATCH, RegistrationWriter
 from vosd.sip.flows import Flows, Listener
 from vosd.sip.ports import BindingKey
 from vosd.sip.settings import RegistrarSettings
-from vosd.sip.wire.compose import Peer
+from vosd.sip.wire.outgoing import Peer
 from vosd.storage.memory import MemoryRegistrations
 from vosd.testing.data.registering import register_request
 from vosd.testing.virtual.clock import ManualClock

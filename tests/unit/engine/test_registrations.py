@@ -11,7 +11,7 @@ from vosd.sip.digest.hashing import Algorithm
 from vosd.sip.digest.settings import DigestSettings
 from vosd.sip.flows import Listener
 from vosd.sip.settings import RegistrarSettings, SipSettings
-from vosd.sip.wire.compose import Peer
+from vosd.sip.wire.outgoing import Peer
 from vosd.testing.data.builders import catalogue, credentials, mapping_gateway, phone
 from vosd.testing.data.registering import register_bytes, register_request
 from vosd.testing.sockets.login import Login

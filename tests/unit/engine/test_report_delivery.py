@@ -121,7 +121,7 @@ async def test_a_failed_delivery_is_repeated_in_order(desk, failure):
 def _arguments() -> tuple[Any, Any, Any, Any]:
     """Return a call that begins, as it reports."""
     from vosd.b2bua.stamps import Arrival, Journey
-    from vosd.callcontrol.admission import CallRequest
+    from vosd.callcontrol.call_request import CallRequest
 
     at = Instant(1_000, 1_790_000_000_000)
     arrival = Arrival(call_id(1), "4930123", "4420123", "x@y", "192.0.2.1:5060", at)

@@ -10,7 +10,7 @@ from vosd.base.clock import Instant
 from vosd.engine.peers.unknown_sources import BURST, COST_MIN, LOOKED_AT_MAX, RATE, NearMatches
 from vosd.engine.trace.followers import CallSought
 from vosd.sip.digest.settings import DigestSettings
-from vosd.sip.wire.compose import Peer
+from vosd.sip.wire.outgoing import Peer
 from vosd.testing.data.builders import catalogue, credentials, mapping_gateway, phone
 from vosd.testing.sockets.login import Login
 from vosd.testing.sockets.loopback import Endpoint

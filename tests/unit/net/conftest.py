@@ -21,7 +21,7 @@ from vosd.net.tls import TlsContexts
 from vosd.net.transports import Transports
 from vosd.sip.settings import Limits
 from vosd.sip.wire.classify import Rank
-from vosd.sip.wire.compose import Peer as Source
+from vosd.sip.wire.outgoing import Peer as Source
 
 UNKNOWN_SOURCE = "127.0.0.66"
 PATIENCE_S = 30.0

@@ -6,7 +6,7 @@ from vosd.sip.auth_gate import Accepted, Challenged
 from vosd.sip.drops import Drop
 from vosd.sip.events import CancelArrived, InviteArrived, RegisterArrived, UnknownSourceIgnored
 from vosd.sip.flows import Listener
-from vosd.sip.wire.compose import Peer
+from vosd.sip.wire.outgoing import Peer
 from vosd.testing.virtual.probe import LISTENER, SDP, UNKNOWN_SOURCE, Keeper, Probe, request
 
 ELSEWHERE = UNKNOWN_SOURCE._replace(host="203.0.113.67")

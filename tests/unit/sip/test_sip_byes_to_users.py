@@ -12,7 +12,7 @@ from vosd.sip.endpoint_snapshot import EndpointSnapshot
 from vosd.sip.events import NoResponse
 from vosd.sip.flows import Listener
 from vosd.sip.transaction.bye_to_user import MOST_OF_A_USER, WAIT_MS
-from vosd.sip.wire.compose import Peer
+from vosd.sip.wire.outgoing import Peer
 from vosd.testing.virtual.probe import LISTENER, Probe, reply
 
 LISTENERS = (LISTENER, Listener("192.0.2.1", 5060, "tcp"), Listener("192.0.2.1", 5061, "tls"))

@@ -8,8 +8,9 @@ from vosd.b2bua.callee_leg import CalleeLeg
 from vosd.b2bua.identity import caller_identity_of
 from vosd.callcontrol.invite_numbers import InviteNumbers
 from vosd.routing.pipeline import RouteChoice
-from vosd.sip.wire.compose import Peer, escape_user, response, response_stem
+from vosd.sip.wire.compose import escape_user, response, response_stem
 from vosd.sip.wire.message import Request
+from vosd.sip.wire.outgoing import Peer
 from vosd.sip.wire.parse import parse_message
 from vosd.sip.wire.uri import Uri
 from vosd.testing.virtual.probe import CUSTOMER, Probe, request

@@ -10,7 +10,7 @@ from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.events import AckMissing, InviteArrived, NoResponse, RequestArrived
 from vosd.sip.flows import Listener
 from vosd.sip.settings import SipSettings, Timers
-from vosd.sip.wire.compose import Peer
+from vosd.sip.wire.outgoing import Peer
 from vosd.testing.virtual.probe import LISTENER, SDP, Keeper, Probe, reply, request
 
 T1, T2, T4 = 500, 4_000, 5_000

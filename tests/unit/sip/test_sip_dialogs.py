@@ -5,9 +5,9 @@ import pytest
 from vosd.sip.dialog.acceptance import Acceptance
 from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.events import AckArrived, RequestArrived
-from vosd.sip.wire.compose import Peer
 from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.message import Request, Response
+from vosd.sip.wire.outgoing import Peer
 from vosd.sip.wire.parse import parse_message
 from vosd.testing.virtual.probe import CUSTOMER, UNKNOWN_SOURCE, VENDOR, Keeper, Probe, reply, request, straight
 

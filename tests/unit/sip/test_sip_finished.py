@@ -2,10 +2,11 @@
 
 from vosd.base.clock import Instant
 from vosd.sip.settings import Timers
-from vosd.sip.transaction.finished import Mark
-from vosd.sip.transaction.retry import OF_REQUEST, OF_SUCCESS, Retry
+from vosd.sip.transaction.entries import Mark
+from vosd.sip.transaction.pace import OF_REQUEST, OF_SUCCESS
+from vosd.sip.transaction.retry import Retry
 from vosd.sip.transaction.store import TransactionStore
-from vosd.sip.wire.compose import Datagram
+from vosd.sip.wire.outgoing import Datagram
 from vosd.testing.virtual.probe import CUSTOMER
 
 NOW = Instant(10_000, 0)

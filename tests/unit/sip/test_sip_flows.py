@@ -3,7 +3,7 @@
 import pytest
 
 from vosd.sip.flows import Flows, Hop, Listener, hop_of
-from vosd.sip.wire.compose import Peer
+from vosd.sip.wire.outgoing import Peer
 from vosd.testing.virtual.probe import CUSTOMER, SDP, VENDOR, Keeper, Probe, reply, request
 
 UDP, TCP, TLS, UDP6, TCP6 = range(5)

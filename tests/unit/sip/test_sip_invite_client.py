@@ -7,7 +7,7 @@ from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.events import NoResponse, ResponseArrived
 from vosd.sip.settings import SipSettings, Timers
 from vosd.sip.transaction.states import State
-from vosd.sip.wire.compose import Datagram
+from vosd.sip.wire.outgoing import Datagram
 from vosd.testing.virtual.probe import SDP, VENDOR, Keeper, Probe, Sent, reply, straight
 
 T1 = 500

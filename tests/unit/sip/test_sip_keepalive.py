@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vosd.sip.registration.keepalive import KeepAlive, Sweeps
-from vosd.sip.wire.compose import Peer
+from vosd.sip.wire.outgoing import Peer
 
 START = 5_000
 

@@ -6,8 +6,9 @@ from msgspec.structs import replace
 from vosd.base.nat import Nat
 from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.nat import is_behind_nat, is_hidden, needs_keep_alive
-from vosd.sip.wire.compose import Peer, response, response_stem
+from vosd.sip.wire.compose import response, response_stem
 from vosd.sip.wire.message import Request
+from vosd.sip.wire.outgoing import Peer
 from vosd.sip.wire.parse import parse_message
 from vosd.testing.virtual.probe import CUSTOMER, UNKNOWN_SOURCE, VENDOR, Keeper, Probe, reply, request, straight
 

@@ -6,9 +6,9 @@ from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.dialog.prack import Rack, ReliableProvisional, rseq_of
 from vosd.sip.events import InviteArrived, ProvisionalUnacknowledged, RequestArrived
 from vosd.sip.flows import Listener
-from vosd.sip.wire.compose import Peer
 from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.message import Request, Response
+from vosd.sip.wire.outgoing import Peer
 from vosd.sip.wire.parse import parse_message
 from vosd.testing.virtual.probe import LISTENER, SDP, Keeper, Probe, reply, request, straight
 

@@ -5,8 +5,9 @@ import pytest
 from vosd.sip import parse_message
 from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.headers.rules import header_fault
-from vosd.sip.wire.compose import InviteParts, ack_of_failure, cancel, invite, response, response_stem
+from vosd.sip.wire.compose import ack_of_failure, cancel, invite, response, response_stem
 from vosd.sip.wire.message import Request
+from vosd.sip.wire.outgoing import InviteParts
 from vosd.testing.virtual.probe import CUSTOMER, SDP, VENDOR, request, straight
 
 OK = (

@@ -6,8 +6,8 @@ from vosd.base.clock import Instant
 from vosd.sip.headers.contact import Contact, preference, seconds
 from vosd.sip.registration.registrar import Outcome, register
 from vosd.sip.settings import RegistrarSettings
-from vosd.sip.wire.compose import Peer
 from vosd.sip.wire.errors import ParseError
+from vosd.sip.wire.outgoing import Peer
 from vosd.sip.wire.uri import Uri, are_equivalent
 from vosd.testing.data.registering import register_request
 

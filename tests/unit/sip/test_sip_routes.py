@@ -3,8 +3,8 @@
 import pytest
 
 from vosd.sip.dialog.dialog import Dialog
-from vosd.sip.wire.compose import Peer
 from vosd.sip.wire.message import Request, Response
+from vosd.sip.wire.outgoing import Peer
 from vosd.sip.wire.parse import parse_message
 from vosd.testing.virtual.probe import CUSTOMER, SDP, VENDOR, Keeper, Probe, reply, request, straight
 

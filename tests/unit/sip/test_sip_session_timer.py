@@ -4,7 +4,8 @@ import pytest
 
 from vosd.base.clock import Instant
 from vosd.base.session_timer import SessionTimerSettings
-from vosd.sip.dialog.session_timer import Agreed, SessionTimer, Side, Wish, objection
+from vosd.sip.dialog.session_timer import SessionTimer
+from vosd.sip.dialog.session_wish import Agreed, Side, Wish, objection
 from vosd.sip.headers.session_expires import Refresher, SessionExpires
 from vosd.sip.wire.parse import parse_message
 from vosd.testing.virtual.probe import request

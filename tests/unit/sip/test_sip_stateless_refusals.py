@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from vosd.sip.flows import Listener
 from vosd.sip.transaction.refused import REFUSED_MS, RecentRefusals
 from vosd.sip.wire.classify import Kind
-from vosd.sip.wire.compose import Datagram
+from vosd.sip.wire.outgoing import Datagram
 from vosd.sip.wire.parse import parse_message
 from vosd.testing.virtual.probe import CUSTOMER, VENDOR, Keeper, Probe, Sent, reply, request
 

@@ -5,7 +5,7 @@ import pytest
 from vosd.sip.events import NoResponse
 from vosd.sip.flows import Listener
 from vosd.sip.transaction.store import UNREACHABLE_MS
-from vosd.sip.wire.compose import Peer
+from vosd.sip.wire.outgoing import Peer
 from vosd.testing.virtual.probe import LISTENER, SDP, Keeper, Probe, Sent, reply
 
 T1 = 500

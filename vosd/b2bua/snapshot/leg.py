@@ -15,8 +15,8 @@ from vosd.b2bua.snapshot.requests import (
 )
 from vosd.b2bua.snapshot.session import NO_SESSION, SessionSnapshot, identity_as_bytes, identity_of
 from vosd.base.clock import Instant
-from vosd.sip.dialog.session_timer import Wish
 from vosd.sip.dialog.session_timer_snapshot import SessionTimerSnapshot
+from vosd.sip.dialog.session_wish import Wish
 from vosd.sip.dialog.snapshot import DialogSnapshot
 from vosd.sip.dialog.waits import AcceptanceSnapshot, ReliableSnapshot
 from vosd.sip.restoration import Restoration

@@ -1,6 +1,6 @@
 """Where the calls of a switch in production are written down (``callcontrol.ports.CallSink``)."""
 
-from vosd.callcontrol.bookkeeping import Description, OpenCall
+from vosd.callcontrol.open_call import Description, OpenCall
 from vosd.cdr.record import CallRecord
 from vosd.engine.booking.database_watch import DatabaseWatch
 from vosd.engine.booking.recorder import Recorder

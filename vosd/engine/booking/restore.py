@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 import structlog
 
-from vosd.callcontrol.bookkeeping import ClosedCalls, lost
+from vosd.callcontrol.bookkeeping import lost
+from vosd.callcontrol.open_call import ClosedCalls
 from vosd.engine.booking.balances import Balances
 from vosd.engine.booking.recorder import Recorder
 from vosd.engine.journal import Journal, Remains

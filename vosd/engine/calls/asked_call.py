@@ -7,7 +7,7 @@ import structlog
 from vosd.b2bua.call import Call
 from vosd.b2bua.ports import Answer, Decision
 from vosd.base.clock import Instant
-from vosd.callcontrol.admission import CallRequest
+from vosd.callcontrol.call_request import CallRequest
 from vosd.callcontrol.questions import Ask, Outcome, Question, Ticket, Unanswered
 from vosd.callcontrol.setup import Setup
 from vosd.engine.calls.services import CallServices, UnusedAnswer

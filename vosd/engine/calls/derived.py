@@ -17,8 +17,8 @@ from vosd.billing.holds import HoldSnapshot
 from vosd.billing.increments import hold_seconds
 from vosd.billing.rater import total_at
 from vosd.billing.rates import AppliedRate
-from vosd.callcontrol.bookkeeping import OpenCall
 from vosd.callcontrol.number_billing import free_rate
+from vosd.callcontrol.open_call import OpenCall
 from vosd.cdr.record import too_dear
 from vosd.engine.calls.established import Established
 from vosd.engine.calls.known import Known

@@ -6,7 +6,7 @@ import msgspec
 import structlog
 
 from vosd.b2bua.snapshot.references import NoSnapshotError
-from vosd.callcontrol.bookkeeping import Description
+from vosd.callcontrol.open_call import Description
 from vosd.engine.calls.established import Established, legs_of
 from vosd.engine.calls.live_call import LiveCall
 from vosd.engine.calls.saved import SavedCall

@@ -16,10 +16,10 @@ from vosd.b2bua.settings import DeadCallBilling
 from vosd.base.session_timer import SessionTimerSettings
 from vosd.base.text import as_received, portable
 from vosd.billing.call_hold import CallHold
-from vosd.callcontrol.admission import CallRequest
-from vosd.callcontrol.bookkeeping import Legs
+from vosd.callcontrol.call_request import CallRequest
+from vosd.callcontrol.open_call import Legs
 from vosd.sdp.rewrite import Hidden
-from vosd.sip.dialog.session_timer import Agreed, Wish
+from vosd.sip.dialog.session_wish import Agreed, Wish
 from vosd.sip.dialog.snapshot import DialogSnapshot
 from vosd.sip.transaction.client_snapshot import InviteClientSnapshot
 from vosd.trunks.scope import Limit

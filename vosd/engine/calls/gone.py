@@ -12,7 +12,7 @@ import msgspec
 
 from vosd.base.money import ZERO
 from vosd.billing.accounts import Account, AccountType
-from vosd.callcontrol.bookkeeping import OpenCall
+from vosd.callcontrol.open_call import OpenCall
 from vosd.catalogue.catalogue import Catalogue
 from vosd.engine.calls.established import Established
 from vosd.engine.calls.known import Called, Known

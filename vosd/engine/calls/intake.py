@@ -20,13 +20,13 @@ from vosd.b2bua.substitute import Substitute
 from vosd.base.clock import Instant
 from vosd.base.errors import Refusal
 from vosd.base.ids import uuid7
-from vosd.callcontrol.admission import CallRequest
+from vosd.callcontrol.call_request import CallRequest
 from vosd.callcontrol.invite_numbers import NUMBER_MAX, InviteNumbers
 from vosd.callcontrol.setup import Setup
 from vosd.engine.calls.live_call import LiveCall
 from vosd.engine.calls.refusals import Refusals
 from vosd.engine.calls.services import CallServices
-from vosd.sip.dialog.session_timer import Wish, objection
+from vosd.sip.dialog.session_wish import Wish, objection
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import InviteArrived
 from vosd.sip.headers.name_addr import NameAddr

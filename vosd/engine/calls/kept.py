@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from vosd.b2bua.call import Call
 from vosd.b2bua.snapshot.information import LateInformationSnapshot
 from vosd.base.text import portable
-from vosd.callcontrol.bookkeeping import Description
+from vosd.callcontrol.open_call import Description
 from vosd.engine.calls.established import legs_of
 from vosd.engine.calls.saved import SavedCall, SavedSwitch
 from vosd.engine.calls.services import CallServices

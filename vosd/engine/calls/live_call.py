@@ -17,8 +17,9 @@ from vosd.b2bua.supervision import Limit
 from vosd.base.cause import EndReason, HangupSource
 from vosd.base.clock import Instant
 from vosd.base.wheel import Timer
-from vosd.callcontrol.admission import CallRequest
-from vosd.callcontrol.bookkeeping import UNDESCRIBED, Description, OpenCall, conclude, draft, opened
+from vosd.callcontrol.bookkeeping import conclude, draft, opened
+from vosd.callcontrol.call_request import CallRequest
+from vosd.callcontrol.open_call import UNDESCRIBED, Description, OpenCall
 from vosd.callcontrol.questions import Ticket
 from vosd.callcontrol.vendor_terms import LiveVendors
 from vosd.cdr.record import TOO_DEAR, Attempt, too_dear

@@ -11,8 +11,8 @@ from vosd.b2bua.stamps import Arrival, Ending, Journey
 from vosd.base.cause import EndReason, HangupSource, q850_of_status
 from vosd.base.errors import Refusal
 from vosd.base.ids import uuid7
-from vosd.callcontrol.admission import CallRequest
 from vosd.callcontrol.bookkeeping import draft
+from vosd.callcontrol.call_request import CallRequest
 from vosd.callcontrol.invite_numbers import InviteNumbers
 from vosd.callcontrol.ports import CallObserver, CallReporter, CallSink
 from vosd.catalogue.catalogue import CallParameters

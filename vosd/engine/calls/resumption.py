@@ -19,7 +19,7 @@ from vosd.base.clock import Instant
 from vosd.base.text import portable
 from vosd.billing.holds import HoldSnapshot
 from vosd.billing.rater import total_at
-from vosd.callcontrol.bookkeeping import OpenCall
+from vosd.callcontrol.open_call import OpenCall
 from vosd.engine.calls.derived import EstablishedCall
 from vosd.engine.calls.gone import known_to
 from vosd.engine.calls.intake import Intake

@@ -19,8 +19,8 @@ from vosd.billing.call_hold import CallHold
 from vosd.billing.holds import HoldSnapshot
 from vosd.billing.parties import Party
 from vosd.billing.rates import AppliedRate
-from vosd.callcontrol.admission import CallRequest
-from vosd.callcontrol.bookkeeping import OpenCall
+from vosd.callcontrol.call_request import CallRequest
+from vosd.callcontrol.open_call import OpenCall
 from vosd.callcontrol.setup import Setup
 from vosd.callcontrol.taken import PlaceTaken
 from vosd.engine.calls.established import limits_of

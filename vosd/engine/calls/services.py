@@ -6,7 +6,8 @@ from enum import Enum
 from typing import TYPE_CHECKING, Final
 
 from vosd.base.wheel import TICK_MS, TimerWheel
-from vosd.callcontrol.admission import Admission, CallRequest
+from vosd.callcontrol.admission import Admission
+from vosd.callcontrol.call_request import CallRequest
 from vosd.callcontrol.ports import CallObserver, CallReporter, CallSink
 from vosd.callcontrol.questions import Asker, Step
 from vosd.cdr.record import CallRecord

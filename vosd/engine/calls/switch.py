@@ -21,8 +21,8 @@ from vosd.base.errors import Refusal
 from vosd.billing.accounts import Account
 from vosd.billing.holds import AccountCredit
 from vosd.callcontrol.admission import Admission
-from vosd.callcontrol.bookkeeping import UNDESCRIBED, ClosedCalls, Description
 from vosd.callcontrol.live_state import AddressesOf, IsLocated, LiveState, as_configured
+from vosd.callcontrol.open_call import UNDESCRIBED, ClosedCalls, Description
 from vosd.callcontrol.ports import CallObserver, CallReporter, CallSink
 from vosd.callcontrol.questions import Asker, CannotAsk, Step, Ticket
 from vosd.callcontrol.setup import STEPS

@@ -18,9 +18,10 @@ from vosd.base.ids import uuid7
 from vosd.base.number import for_matching
 from vosd.base.wheel import Timer
 from vosd.billing.holds import Hold
-from vosd.callcontrol.admission import CallRequest
-from vosd.callcontrol.bookkeeping import Description, OpenCall, conclude, opened
+from vosd.callcontrol.bookkeeping import conclude, opened
+from vosd.callcontrol.call_request import CallRequest
 from vosd.callcontrol.live_state import LiveState
+from vosd.callcontrol.open_call import Description, OpenCall
 from vosd.callcontrol.ports import CallSink
 from vosd.callcontrol.vendor_terms import buy_rate
 from vosd.cdr.record import Attempt, CallRecord

@@ -3,7 +3,7 @@
 from vosd.base.clock import Instant
 from vosd.billing.call_hold import CallHold
 from vosd.billing.holds import AccountCredit
-from vosd.callcontrol.admission import CallRequest
+from vosd.callcontrol.call_request import CallRequest
 from vosd.callcontrol.vendor_terms import LiveVendors, buy_rate
 from vosd.engine.calls.ringing_money import RingingMoney
 from vosd.routing.capacity import Occupancy

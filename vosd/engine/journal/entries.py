@@ -7,7 +7,7 @@ from uuid import UUID
 import msgspec
 
 from vosd.base.text import escaped
-from vosd.callcontrol.bookkeeping import Description, OpenCall
+from vosd.callcontrol.open_call import Description, OpenCall
 from vosd.cdr.record import CallRecord, Posting
 from vosd.engine.journal.frames import NO_CALL, Damage, Frame, framed, frames_in
 from vosd.sip.dialog.snapshot import CallerSnapshot, DialogSnapshot, InviteSnapshot

@@ -14,7 +14,7 @@ from typing import Final
 import structlog
 
 from vosd.base.clock import Instant
-from vosd.callcontrol.bookkeeping import UNDESCRIBED, Description, OpenCall, end_of
+from vosd.callcontrol.open_call import UNDESCRIBED, Description, OpenCall, end_of
 from vosd.cdr.ports import RejectedRecord
 from vosd.cdr.record import CallRecord
 from vosd.engine.counting import Counting, Figure

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from vosd.callcontrol.bookkeeping import OpenCall
+from vosd.callcontrol.open_call import OpenCall
 from vosd.cdr.record import CallRecord
 from vosd.engine.journal.entries import KIND_ENDED, Booked, Ended, Mark, Quarantined, id_text, read
 from vosd.engine.journal.files import all_files, numbered, opened

@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 
 from vosd.base.cause import HangupSource
-from vosd.callcontrol.bookkeeping import OpenCall, end_of
+from vosd.callcontrol.open_call import OpenCall, end_of
 from vosd.cdr.record import CallRecord
 from vosd.engine.journal.entries import LeftOver
 from vosd.sip.dialog.snapshot import DialogSnapshot

@@ -16,7 +16,7 @@ import structlog
 
 from vosd.base.errors import VosError
 from vosd.base.money import ZERO
-from vosd.callcontrol.bookkeeping import OpenCall
+from vosd.callcontrol.open_call import OpenCall
 from vosd.cdr.record import CallRecord
 from vosd.engine.journal.ends import Ends, EndsBeingRead, ends_beside, split
 from vosd.engine.journal.entries import (

@@ -11,8 +11,9 @@ from vosd.sip.events import AlarmFired, NoResponse, ResponseArrived
 from vosd.sip.screening import ACCEPT, ALLOW
 from vosd.sip.transaction.invite_client import InviteClient
 from vosd.sip.transaction.store import TimerOwner
-from vosd.sip.wire.compose import InviteParts, Peer, escape_user, host_text
+from vosd.sip.wire.compose import escape_user, host_text
 from vosd.sip.wire.message import Response
+from vosd.sip.wire.outgoing import InviteParts, Peer
 from vosd.sip.wire.uri import DEFAULT_PORTS
 from vosd.trunks.gateways import Address
 

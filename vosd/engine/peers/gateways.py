@@ -10,8 +10,8 @@ import msgspec
 from vosd.base.clock import Clock, Instant
 from vosd.base.host import SITE_BITS, source_of
 from vosd.base.money import format_amount
-from vosd.callcontrol.bookkeeping import Description, OpenCall
 from vosd.callcontrol.live_state import LiveState
+from vosd.callcontrol.open_call import Description, OpenCall
 from vosd.callcontrol.ports import CallSink
 from vosd.callcontrol.vendor_terms import LiveVendors
 from vosd.catalogue.catalogue import Catalogue

@@ -21,7 +21,8 @@ from vosd.sip.registration.outbound import Draw
 from vosd.sip.screening import ACCEPT
 from vosd.sip.transaction.client import Client
 from vosd.sip.transaction.store import TimerOwner
-from vosd.sip.wire.compose import Peer, host_text
+from vosd.sip.wire.compose import host_text
+from vosd.sip.wire.outgoing import Peer
 from vosd.sip.wire.uri import DEFAULT_PORTS
 from vosd.trunks.gateways import Address, Ping, RoutingGateway
 

@@ -14,8 +14,8 @@ from vosd.base.clock import Instant
 from vosd.base.number import for_matching
 from vosd.callcontrol.invite_numbers import InviteNumbers
 from vosd.catalogue.catalogue import Catalogue
-from vosd.sip.wire.compose import Peer
 from vosd.sip.wire.message import Request
+from vosd.sip.wire.outgoing import Peer
 from vosd.trunks.gateways import MappingGateway
 
 NEAR_MAX: Final = 3

@@ -25,9 +25,9 @@ from vosd.sip.digest.domains import domain_of
 from vosd.sip.digest.lockout import LockedOut, LockOut
 from vosd.sip.digest.verifier import Finding, Verifier
 from vosd.sip.drops import Drop
-from vosd.sip.wire.compose import Peer
 from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.message import Request
+from vosd.sip.wire.outgoing import Peer
 from vosd.trunks.gateways import MappingGateway
 
 PROVEN_MAX: Final = 16_384

@@ -24,8 +24,8 @@ from vosd.sip.flows import Flows, Listener
 from vosd.sip.headers.contact import SURELY
 from vosd.sip.registration.registrar import Binding, Bindings, Outcome, register
 from vosd.sip.settings import RegistrarSettings
-from vosd.sip.wire.compose import Peer
 from vosd.sip.wire.message import Request
+from vosd.sip.wire.outgoing import Peer
 from vosd.sip.wire.uri import without_headers
 from vosd.trunks.gateways import Address
 

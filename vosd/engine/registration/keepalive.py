@@ -19,7 +19,7 @@ from vosd.engine.senders import Transmit
 from vosd.obs.events import Event
 from vosd.sip.flows import Listener
 from vosd.sip.registration.keepalive import KeepAlive, Sweeps
-from vosd.sip.wire.compose import Peer
+from vosd.sip.wire.outgoing import Peer
 
 AFTER_A_MISTAKE_MS: Final = 1_000
 """Delay after an unexpected error."""

@@ -20,7 +20,7 @@ from vosd.engine.registration.bindings import RegistrantKind, Registration
 from vosd.engine.settings import PhoneServiceSettings
 from vosd.obs.events import Event
 from vosd.obs.log import LogLimiter
-from vosd.sip.wire.compose import Peer
+from vosd.sip.wire.outgoing import Peer
 
 BACK_OFF_S: Final = 1.0
 BACK_OFF_MAX_S: Final = 60.0

@@ -10,7 +10,7 @@ from typing import TypeVar
 from vosd.sip.flows import Flows
 from vosd.sip.nat import needs_keep_alive
 from vosd.sip.registration.registrar import Binding, Bindings
-from vosd.sip.wire.compose import Peer
+from vosd.sip.wire.outgoing import Peer
 
 Key = TypeVar("Key")
 

@@ -23,7 +23,7 @@ from vosd.obs.outage import Outage
 from vosd.sip.flows import Flows
 from vosd.sip.ports import BindingKey, BindingStore, StoredBinding
 from vosd.sip.registration.registrar import Binding
-from vosd.sip.wire.compose import Peer
+from vosd.sip.wire.outgoing import Peer
 
 FLUSH_S: Final = 1.0
 """How long a new state may wait: what a crash can lose."""

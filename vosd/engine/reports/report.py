@@ -11,7 +11,7 @@ from vosd.b2bua.stamps import Arrival, Journey
 from vosd.base.cause import EndReason, HangupSource
 from vosd.base.money import format_amount
 from vosd.base.text import escaped
-from vosd.callcontrol.admission import CallRequest
+from vosd.callcontrol.call_request import CallRequest
 from vosd.cdr.columns import iso_utc
 from vosd.cdr.record import CallRecord, too_dear
 from vosd.engine.settings import CallReportState

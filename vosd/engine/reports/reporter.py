@@ -14,7 +14,7 @@ import structlog
 
 from vosd.b2bua.stamps import Arrival, Journey
 from vosd.base.clock import Clock
-from vosd.callcontrol.admission import CallRequest
+from vosd.callcontrol.call_request import CallRequest
 from vosd.callcontrol.ports import CallReporter
 from vosd.cdr.record import CallRecord
 from vosd.engine.background import BackgroundTasks, every

@@ -12,7 +12,7 @@ import msgspec
 
 from vosd.obs.traced import Direction
 from vosd.sip.screening import ACCEPT, ALLOW, SUPPORTED_HEADER
-from vosd.sip.wire.compose import Peer
+from vosd.sip.wire.outgoing import Peer
 
 MESSAGE_OVERHEAD_BYTES: Final = 240
 """Largest cost of a message beside its own bytes: its entry and two numbers."""

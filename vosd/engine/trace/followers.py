@@ -16,7 +16,7 @@ from vosd.b2bua.stamps import Arrival, Journey
 from vosd.base.cause import EndReason
 from vosd.base.clock import Instant
 from vosd.base.number import for_matching
-from vosd.callcontrol.admission import CallRequest
+from vosd.callcontrol.call_request import CallRequest
 from vosd.cdr.columns import json_object
 from vosd.cdr.record import CallRecord
 from vosd.engine.trace.call_messages import CallOutcome

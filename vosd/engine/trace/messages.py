@@ -19,7 +19,7 @@ from vosd.base.clock import Instant
 from vosd.engine.settings import TraceSettings
 from vosd.engine.trace.call_messages import MESSAGE_OVERHEAD_BYTES, CallMessages, CallOutcome, Entry, Room
 from vosd.obs.traced import Direction
-from vosd.sip.wire.compose import Datagram, Peer
+from vosd.sip.wire.outgoing import Datagram, Peer
 
 SET_UP_WITHIN_MS: Final = 180_000
 """A call in set-up is not removed for so long: RFC 3261 section 16.6 gives INVITEs three minutes."""

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 from vosd.base.clock import Instant
 from vosd.sip.events import AckMissing
 from vosd.sip.owners import AcceptanceOwner
-from vosd.sip.transaction.retry import OF_SUCCESS, Retry
+from vosd.sip.transaction.pace import OF_SUCCESS
+from vosd.sip.transaction.retry import Retry
 from vosd.sip.transaction.store import TransactionStore
-from vosd.sip.wire.compose import Peer
 from vosd.sip.wire.message import Request
+from vosd.sip.wire.outgoing import Peer
 
 if TYPE_CHECKING:
     from vosd.sip.dialog.dialog import Dialog

@@ -9,11 +9,11 @@ from vosd.base.nat import Nat
 from vosd.sip.digest.answer import Answers
 from vosd.sip.headers.name_addr import NameAddr
 from vosd.sip.nat import is_behind_nat
-from vosd.sip.wire.compose import InviteParts, Peer
 from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.flaws import Flaw
 from vosd.sip.wire.grammar import first_of
 from vosd.sip.wire.message import Request, Response
+from vosd.sip.wire.outgoing import InviteParts, Peer
 from vosd.sip.wire.uri import Uri, without_headers
 
 NextHopOf = Callable[[str, Peer], Peer]

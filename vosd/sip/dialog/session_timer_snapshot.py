@@ -4,7 +4,8 @@ import msgspec
 
 from vosd.base.clock import Instant
 from vosd.base.session_timer import SessionTimerSettings
-from vosd.sip.dialog.session_timer import Agreed, SessionTimer
+from vosd.sip.dialog.session_timer import SessionTimer
+from vosd.sip.dialog.session_wish import Agreed
 
 
 class SessionTimerSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):

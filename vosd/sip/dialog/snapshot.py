@@ -15,7 +15,8 @@ from vosd.sip.digest.hashing import Algorithm, Qop
 from vosd.sip.flows import Flows
 from vosd.sip.headers.name_addr import tag_of
 from vosd.sip.transaction.invite_server import InviteServer
-from vosd.sip.wire.compose import InviteParts, Peer, ResponseStem, encode
+from vosd.sip.wire.compose import encode
+from vosd.sip.wire.outgoing import InviteParts, Peer, ResponseStem
 
 COUNTED_SINCE: Final = 1 << 16
 """How far the CSeq of a dialog may have come since its snapshot; numbers may be left out (RFC 3261 12.2.2)."""

@@ -8,10 +8,10 @@ from vosd.sip.dialog.acceptance import PendingBye
 from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.flows import hop_of
 from vosd.sip.owners import DialogOwner
-from vosd.sip.transaction.finished import CLOSED_DIALOG
+from vosd.sip.transaction.entries import CLOSED_DIALOG
 from vosd.sip.transaction.store import TransactionStore
-from vosd.sip.wire.compose import Peer
 from vosd.sip.wire.message import Request
+from vosd.sip.wire.outgoing import Peer
 
 NO_FORKS: Final[Mapping[str, Dialog]] = {}
 CROSSING: Final = frozenset({"BYE", "PRACK"})

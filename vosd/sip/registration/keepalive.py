@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from vosd.sip.wire.compose import Peer
+from vosd.sip.wire.outgoing import Peer
 
 SLICE_MS: Final = 10
 

@@ -20,8 +20,9 @@ from vosd.sip.headers.retry_after import retry_after_s
 from vosd.sip.registration.granted import granted_s_of, min_expires_of, service_route_of
 from vosd.sip.transaction.client import Client
 from vosd.sip.transaction.store import TimerOwner
-from vosd.sip.wire.compose import Peer, escape_user, host_text
+from vosd.sip.wire.compose import escape_user, host_text
 from vosd.sip.wire.message import Response
+from vosd.sip.wire.outgoing import Peer
 from vosd.sip.wire.uri import DEFAULT_PORTS
 
 REFRESH_MIN_MS: Final = 5_000

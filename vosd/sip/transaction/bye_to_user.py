@@ -11,11 +11,12 @@ from vosd.base.clock import Instant
 from vosd.sip.events import NoResponse, ResponseArrived
 from vosd.sip.flows import hop_of
 from vosd.sip.transaction.client import Client
-from vosd.sip.transaction.retry import OF_REQUEST, Retry
+from vosd.sip.transaction.pace import OF_REQUEST
+from vosd.sip.transaction.retry import Retry
 from vosd.sip.transaction.states import State
 from vosd.sip.transaction.store import TransactionStore
-from vosd.sip.wire.compose import Peer
 from vosd.sip.wire.message import Response
+from vosd.sip.wire.outgoing import Peer
 
 if TYPE_CHECKING:
     from vosd.sip.draft import RequestDraft

@@ -5,12 +5,13 @@ from typing import TYPE_CHECKING
 from vosd.base.clock import Instant
 from vosd.sip.events import NoResponse, ResponseArrived
 from vosd.sip.owners import ClientOwner
-from vosd.sip.transaction.finished import ABSORB
-from vosd.sip.transaction.retry import OF_REQUEST, Retry
+from vosd.sip.transaction.entries import ABSORB
+from vosd.sip.transaction.pace import OF_REQUEST
+from vosd.sip.transaction.retry import Retry
 from vosd.sip.transaction.states import CALLING, CLIENT, PROCEEDING, RESPONSE, IllegalMoveError, Input, State, step
 from vosd.sip.transaction.store import TransactionStore
-from vosd.sip.wire.compose import Datagram, Peer
 from vosd.sip.wire.message import Response
+from vosd.sip.wire.outgoing import Datagram, Peer
 
 if TYPE_CHECKING:
     from vosd.sip.draft import RequestDraft

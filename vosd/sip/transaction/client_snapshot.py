@@ -14,7 +14,8 @@ from vosd.sip.transaction.client import Client
 from vosd.sip.transaction.invite_client import InviteClient
 from vosd.sip.transaction.snapshot import RetrySnapshot, TimerSnapshot
 from vosd.sip.transaction.states import State
-from vosd.sip.wire.compose import InviteParts, encode
+from vosd.sip.wire.compose import encode
+from vosd.sip.wire.outgoing import InviteParts
 
 if TYPE_CHECKING:
     from vosd.sip.restoration import Restoration

@@ -5,45 +5,14 @@ dictionary, and entries expire by whole ticks of time.
 """
 
 from collections.abc import Callable, Iterator
-from enum import Enum, auto
-from typing import TYPE_CHECKING, Final
-
-import msgspec
+from typing import TYPE_CHECKING
 
 from vosd.base.clock import Instant
 from vosd.base.wheel import TimerWheel
-from vosd.sip.wire.compose import Datagram, InviteParts
+from vosd.sip.transaction.entries import Entry
 
 if TYPE_CHECKING:
     from vosd.sip.transaction.store import TimerOwner
-
-
-class Mark(Enum):
-    """An entry without a message to send again."""
-
-    ABSORB = auto()
-    """Retransmissions are absorbed."""
-    ACCEPTED = auto()
-    """An INVITE answered with 2xx: retransmissions are absorbed, its ACK belongs to the dialog (RFC 6026)."""
-    CLOSED_DIALOG = auto()
-    """A dialog that we have ended: a BYE that crossed ours is answered 200."""
-
-
-ABSORB: Final = Mark.ABSORB
-INVITE_ACCEPTED: Final = Mark.ACCEPTED
-CLOSED_DIALOG: Final = Mark.CLOSED_DIALOG
-"""The same as globals, which are read in a tenth of the time of a member."""
-
-
-class Unacknowledged(msgspec.Struct, frozen=True, gc=False):
-    """An INVITE of ours with a 2xx whose ACK waits for the caller's answer; other forks may send a 2xx meanwhile."""
-
-    parts: InviteParts
-    to_tag: str
-    """The tag of the 2xx that was accepted."""
-
-
-Entry = Datagram | Mark | Unacknowledged
 
 
 class FinishedTransactions:

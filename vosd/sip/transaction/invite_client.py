@@ -7,8 +7,9 @@ from vosd.base.wheel import Timer
 from vosd.sip.events import NoResponse, ResponseArrived
 from vosd.sip.owners import ClientOwner, Witness
 from vosd.sip.transaction.client import Client
-from vosd.sip.transaction.finished import Unacknowledged
-from vosd.sip.transaction.retry import OF_INVITE, Retry
+from vosd.sip.transaction.entries import Unacknowledged
+from vosd.sip.transaction.pace import OF_INVITE
+from vosd.sip.transaction.retry import Retry
 from vosd.sip.transaction.states import (
     ACCEPTED,
     CALLING,
@@ -21,8 +22,9 @@ from vosd.sip.transaction.states import (
     step,
 )
 from vosd.sip.transaction.store import TimerOwner, TransactionStore
-from vosd.sip.wire.compose import Datagram, InviteParts, Peer, ProvenAck, ack_of_failure, cancel
+from vosd.sip.wire.compose import ack_of_failure, cancel
 from vosd.sip.wire.message import Response
+from vosd.sip.wire.outgoing import Datagram, InviteParts, Peer, ProvenAck
 
 if TYPE_CHECKING:
     from vosd.sip.dialog.dialog import Dialog

@@ -4,8 +4,9 @@ from msgspec.structs import replace
 
 from vosd.base.clock import Instant
 from vosd.sip.owners import InviteServerOwner
-from vosd.sip.transaction.finished import ABSORB, INVITE_ACCEPTED
-from vosd.sip.transaction.retry import OF_FAILURE, Retry
+from vosd.sip.transaction.entries import ABSORB, INVITE_ACCEPTED
+from vosd.sip.transaction.pace import OF_FAILURE
+from vosd.sip.transaction.retry import Retry
 from vosd.sip.transaction.states import (
     ACCEPTED,
     COMPLETED,
@@ -18,7 +19,8 @@ from vosd.sip.transaction.states import (
     step,
 )
 from vosd.sip.transaction.store import TransactionStore
-from vosd.sip.wire.compose import Datagram, Peer, ResponseStem, response
+from vosd.sip.wire.compose import response
+from vosd.sip.wire.outgoing import Datagram, Peer, ResponseStem
 
 
 class InviteServer:

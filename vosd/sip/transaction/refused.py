@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from typing import Final
 
-from vosd.sip.wire.compose import Datagram
+from vosd.sip.wire.outgoing import Datagram
 
 REFUSED_MAX: Final = 16_384
 """A flood of 4,000 a second for as long as each is kept."""

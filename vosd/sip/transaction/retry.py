@@ -1,36 +1,10 @@
 """Retransmission of a message: the intervals, and the end."""
 
-from typing import Final
-
-import msgspec
-
 from vosd.base.clock import Instant
 from vosd.base.wheel import TICK_MS, Timer
+from vosd.sip.transaction.pace import Pace
 from vosd.sip.transaction.store import Sender, TimerOwner, TransactionStore
-from vosd.sip.wire.compose import Datagram, Peer
-
-
-class Pace(msgspec.Struct, frozen=True):
-    """How a message is retransmitted."""
-
-    has_ceiling: bool
-    """Whether the interval doubles up to T2 only."""
-    is_listed: bool = False
-    """Whether it follows the operator's list of retransmissions, where there is one."""
-    is_end_to_end: bool = False
-    """Whether it is retransmitted over a reliable transport too: the next hop may use UDP."""
-
-
-OF_INVITE: Final = Pace(has_ceiling=False, is_listed=True)
-"""Timer A."""
-OF_REQUEST: Final = Pace(has_ceiling=True, is_listed=True)
-"""Timer E."""
-OF_FAILURE: Final = Pace(has_ceiling=True)
-"""Timer G: a final response to an INVITE other than 2xx."""
-OF_SUCCESS: Final = Pace(has_ceiling=True, is_end_to_end=True)
-"""A 2xx (RFC 3261 section 13.3.1.4)."""
-OF_PROVISIONAL: Final = Pace(has_ceiling=False, is_end_to_end=True)
-"""A reliable provisional response (RFC 3262 section 3)."""
+from vosd.sip.wire.outgoing import Datagram, Peer
 
 
 class Retry(Timer[TimerOwner]):

@@ -4,7 +4,8 @@ from vosd.base.clock import Instant
 from vosd.base.wheel import Timer
 from vosd.sip.transaction.states import COMPLETED, PROCEEDING, RESPONSE, SERVER, IllegalMoveError, State
 from vosd.sip.transaction.store import TimerOwner, TransactionStore
-from vosd.sip.wire.compose import Datagram, Peer, ResponseStem, response
+from vosd.sip.wire.compose import response
+from vosd.sip.wire.outgoing import Datagram, Peer, ResponseStem
 
 
 class Server:

@@ -13,7 +13,8 @@ from vosd.sip.dialog.snapshot import PeerSnapshot, text_of
 from vosd.sip.flows import Flows
 from vosd.sip.transaction.retry import Retry
 from vosd.sip.transaction.store import Sender, TimerOwner, TransactionStore
-from vosd.sip.wire.compose import ResponseStem, encode
+from vosd.sip.wire.compose import encode
+from vosd.sip.wire.outgoing import ResponseStem
 
 if TYPE_CHECKING:
     from vosd.sip.restoration import Restoration

@@ -10,7 +10,7 @@ from vosd.sip.owners import ClientOwner
 from vosd.sip.settings import Timers
 from vosd.sip.transaction.finished import FinishedTransactions
 from vosd.sip.transaction.refused import RecentRefusals
-from vosd.sip.wire.compose import Datagram, Peer
+from vosd.sip.wire.outgoing import Datagram, Peer
 
 if TYPE_CHECKING:
     from vosd.sip.transaction.bye_to_user import ByeToUser

@@ -10,9 +10,9 @@ from typing import Final
 from vosd.sip.headers.cseq import UNREAD, CSeq
 from vosd.sip.headers.via import Via, branch_of
 from vosd.sip.settings import Limits
-from vosd.sip.wire.compose import Peer
 from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.message import Request, Response
+from vosd.sip.wire.outgoing import Peer
 from vosd.sip.wire.parse import fit_body, parse_message
 
 CONFIRMING: Final = frozenset({"ACK", "BYE", "CANCEL", "PRACK"})

@@ -6,7 +6,7 @@ The result equals that of ``compose.response`` at a third of the time; an unusua
 import re
 from typing import Final, NamedTuple
 
-from vosd.sip.wire.compose import Datagram, Peer
+from vosd.sip.wire.outgoing import Datagram, Peer
 
 _WANTED: Final = re.compile(rb"\r\n(via|from|to|call-id|cseq|[vfti])[ \t]*+:[ \t]*+([^\r\n]*+)", re.IGNORECASE)
 _USUAL: Final = {b"Via": 0, b"From": 1, b"To": 2, b"Call-ID": 3, b"CSeq": 4}

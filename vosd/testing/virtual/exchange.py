@@ -9,7 +9,7 @@ from vosd.b2bua.ports import Answer
 from vosd.base.cause import EndReason
 from vosd.base.clock import Instant
 from vosd.billing.holds import AccountCredit
-from vosd.callcontrol.bookkeeping import UNDESCRIBED, Description, OpenCall
+from vosd.callcontrol.open_call import UNDESCRIBED, Description, OpenCall
 from vosd.callcontrol.questions import Asker, Step, Ticket
 from vosd.callcontrol.setup import STEPS
 from vosd.catalogue.catalogue import Catalogue
@@ -22,7 +22,7 @@ from vosd.engine.turn import Turn
 from vosd.sip.auth_gate import AuthGate
 from vosd.sip.flows import Listener, Locator, resolve_no_name
 from vosd.sip.settings import SipSettings
-from vosd.sip.wire.compose import Peer
+from vosd.sip.wire.outgoing import Peer
 from vosd.storage.memory import MemoryRegistrations
 from vosd.testing.sockets.login import Login
 from vosd.testing.sockets.loopback import Endpoint as Address

@@ -17,8 +17,8 @@ from vosd.sip.flows import Flows, Listener, Locator, resolve_no_name
 from vosd.sip.owners import ClientOwner
 from vosd.sip.settings import SipSettings
 from vosd.sip.transaction.invite_client import InviteClient
-from vosd.sip.wire.compose import InviteParts, Peer
 from vosd.sip.wire.message import Request, Response
+from vosd.sip.wire.outgoing import InviteParts, Peer
 from vosd.sip.wire.parse import parse_message
 
 START: Final = Instant(1_000_000, 1_790_000_000_000)

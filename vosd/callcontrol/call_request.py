@@ -1,0 +1,104 @@
+"""A call in its set-up: what the steps find out, and what it occupies."""
+
+from collections.abc import Iterable, Iterator
+from typing import Protocol
+
+import msgspec
+
+from vosd.base.clock import Instant
+from vosd.base.errors import Refusal
+from vosd.billing.accounts import Account
+from vosd.billing.call_hold import CallHold
+from vosd.billing.parties import Party
+from vosd.billing.rates import AppliedRate
+from vosd.callcontrol.destinations import WatchedCall
+from vosd.callcontrol.taken import Taken
+from vosd.routing.dynamic_lists import CountedCall
+from vosd.routing.lookups import Target
+from vosd.routing.pipeline import LeftOut, RouteChoice
+from vosd.trunks.dialect import CalleeSource, CallerSource
+from vosd.trunks.gateways import MappingGateway
+
+
+class Numbers(Protocol):
+    """The numbers of a call request; the mapping gateway configures which part of the INVITE holds them."""
+
+    def called(self, source: CalleeSource) -> str:
+        """Return the called number."""
+        ...
+
+    def calling(self, order: Iterable[CallerSource]) -> str:
+        """Return the calling number of the first source that has one, empty for none."""
+        ...
+
+    def is_forwarded(self) -> bool:
+        """Return whether the call was meant for another number before."""
+        ...
+
+
+class CallRequest(msgspec.Struct):
+    """A call in its set-up; the steps fill in what they find, even if a later one refuses the call."""
+
+    source_host: str
+    source_port: int
+    hops: int
+    """Max-Forwards of the outgoing INVITE; below zero it is used up."""
+    looped: bool
+    at: Instant
+    """When the INVITE arrived. Limits use the monotonic part, which moves on with each answer to a question."""
+    numbers: Numbers | None = None
+    """None once the numbers are read, or if the call was identified elsewhere."""
+    closed: Refusal | None = None
+    """Why the switch accepts no new calls; None = it does."""
+    user: str = ""
+    """The mapping gateway or phone that has authenticated; empty = it is identified by its address."""
+    caller_in: str = ""
+    """The calling number as received."""
+    caller: str = ""
+    """The calling number that may be presented."""
+    callee_in: str = ""
+    """The called number as received."""
+    callee: str = ""
+    """Without tech prefix."""
+    callee_billing: str = ""
+    routing_number: str = ""
+    """The number by which a ported number is routed; empty = the called number is."""
+    callee_rated: str = ""
+    """The number whose rates hold; empty = those of the called number do."""
+    forward_prefix: str = ""
+    """Digits in front of the number by which the customer and its agents pay; empty = the call is not forwarded."""
+    leaves_no_cdr: bool = False
+    """It costs no one anything and leaves no record (SERVER_BILLING_NO_CDR_E164S)."""
+    targets: tuple[Target, ...] = ()
+    """The gateways that a redirect server has named; none = the switch finds them itself."""
+    mapping: MappingGateway | None = None
+    account: Account | None = None
+    rate: AppliedRate | None = None
+    agents: tuple[Party, ...] = ()
+    """The agents above the account, from level 1 on, each with its rate."""
+    choices: Iterator[RouteChoice] = iter(())
+    left: list[LeftOut] = []
+    """The gateways that the search has left out so far, and why."""
+    refusal: str = ""
+    """Why a step has refused the call, in words."""
+    is_sampled: bool = False
+    """Its record says how its route was found, also if the call is answered."""
+    hold: CallHold | None = None
+    counted: CountedCall | None = None
+    """The call as the dynamic blacklist counts it; None = it does not."""
+    watched: WatchedCall | None = None
+    """The call as its class of destinations counts it; None = none does."""
+    taken: list[Taken] = []
+    """What the call occupies, in the order in which it was taken."""
+
+    def give_back(self) -> None:
+        """Release everything that the call occupies, the latest first; a second call releases nothing."""
+        self.hold = None
+        while self.taken:
+            self.taken.pop().give_back()
+
+    def undo(self) -> None:
+        """Release everything as if it had never been taken, because a step refuses the call."""
+        self.hold = None
+        while self.taken:
+            self.taken.pop().undo()

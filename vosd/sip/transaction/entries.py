@@ -1,0 +1,36 @@
+"""What is left of a finished transaction: a mark, or the message to send again."""
+
+from enum import Enum, auto
+from typing import Final
+
+import msgspec
+
+from vosd.sip.wire.outgoing import Datagram, InviteParts
+
+
+class Mark(Enum):
+    """An entry without a message to send again."""
+
+    ABSORB = auto()
+    """Retransmissions are absorbed."""
+    ACCEPTED = auto()
+    """An INVITE answered with 2xx: retransmissions are absorbed, its ACK belongs to the dialog (RFC 6026)."""
+    CLOSED_DIALOG = auto()
+    """A dialog that we have ended: a BYE that crossed ours is answered 200."""
+
+
+ABSORB: Final = Mark.ABSORB
+INVITE_ACCEPTED: Final = Mark.ACCEPTED
+CLOSED_DIALOG: Final = Mark.CLOSED_DIALOG
+"""The same as globals, which are read in a tenth of the time of a member."""
+
+
+class Unacknowledged(msgspec.Struct, frozen=True, gc=False):
+    """An INVITE of ours with a 2xx whose ACK waits for the caller's answer; other forks may send a 2xx meanwhile."""
+
+    parts: InviteParts
+    to_tag: str
+    """The tag of the 2xx that was accepted."""
+
+
+Entry = Datagram | Mark | Unacknowledged

@@ -1,0 +1,90 @@
+"""What is sent and where to: datagrams, and the fields that messages of one transaction have in common."""
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
+from msgspec.structs import replace
+
+from vosd.base.nat import Nat
+
+if TYPE_CHECKING:
+    from vosd.sip.digest.answer import Answers
+
+
+class Peer(NamedTuple):
+    """Where a datagram goes or came from: one of our listeners (``flow``) and the address on the other side."""
+
+    flow: int
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return _address(self.host, self.port)
+
+
+@lru_cache(maxsize=4_096)  # the records of all calls of a trunk share its text
+def _address(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+class Datagram(msgspec.Struct, frozen=True, gc=False):
+    """Bytes to send. A struct: made in a fifth of the time of a named tuple, and kept in half of its memory."""
+
+    peer: Peer
+    data: bytes
+
+
+class ProvenAck(Datagram, frozen=True):
+    """The ACK to a peer where we have credentials: another fork that answers must be released with credentials, too."""
+
+    answers: "Answers"
+
+    @classmethod
+    def of(cls, peer: Peer, data: bytes, answers: "Answers | None") -> Datagram:
+        """Return an ACK; a plain datagram without credentials."""
+        if answers is None:
+            return Datagram(peer, data)
+        return cls(peer, data, answers)
+
+
+class ResponseStem(msgspec.Struct, frozen=True, gc=False):
+    """The fields that all responses to one request repeat (RFC 3261 section 8.2.6.2), and where they go."""
+
+    up_to_tag: bytes
+    after_tag: bytes
+    peer: Peer
+    tagged: bool
+    """Whether our tag is left out: the request's To has one (a request within a dialog), or there is no To."""
+    cseq: str
+    """The request's CSeq as written."""
+    spare: Peer | None = None
+    """Where the response goes when the connection of the request is closed: the port in Via (18.2.2)."""
+    timestamp: bytes = b""
+    """A whole Timestamp line for 100, if the request has one (section 8.2.6.1)."""
+
+    def answered_at(self, source: Peer) -> "ResponseStem":
+        """Return a stem whose responses go to the source port of the request, with or without ``rport``."""
+        return self if self.peer == source else replace(self, peer=source)
+
+
+class InviteParts(msgspec.Struct, frozen=True, gc=False):
+    """Fields of an INVITE of ours that its CANCEL and the ACK of its failure must repeat (section 9.1, 17.1.1.3)."""
+
+    uri: str
+    via: str
+    from_: str
+    to: str
+    call_id: str
+    sequence: int
+    peer: Peer
+    route: str = ""
+    """A whole Route line, if the INVITE is within a dialog that has a route set."""
+    answers: "Answers | None" = None
+    """The peer's challenges so far; None = we have no credentials there."""
+    credentials: str = ""
+    """Whole lines with our credentials; the ACK of a 2xx repeats them (section 22.1)."""
+    nat: Nat = Nat.NO
+    """Whether the answering peer is reached at the address the INVITE was sent to, whatever its Contact says."""
+    user: str = ""
+    """The called user, if it is registered with us."""
