@@ -38,6 +38,9 @@ structlog.configure(
     ]
 )
 
+_SELDOM: Final = (10_000, 20, 20)
+"""When garbage is searched for: by Python's own thresholds a property spends a seventh of its time on that."""
+
 
 def pytest_configure(config: pytest.Config) -> None:
     """Spare workers and their controller messages."""
@@ -62,6 +65,7 @@ def pytest_collection(session: pytest.Session) -> Generator[None, object, object
     gc.disable()
     found = yield
     gc.freeze()
+    gc.set_threshold(*_SELDOM)
     gc.enable()
     return found
 

@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import pytest
 from doubles.exploring import examples
+from doubles.kept_rows import Rows, rows_of, write_rows
 from sqlalchemy import delete, func, select, update
 
 from vosd.admin.closing_period import BooksUnsoundError, close_period
@@ -48,13 +49,21 @@ async def damage(database, *statements):
             await connection.execute(statement)
 
 
+_TEN_DAYS: dict[bool, Rows] = {}
+"""By whether it is SQLite."""
+
+
 @pytest.fixture
 async def booked(database):
     """Ten days, with a payment of 1 and a call on each."""
+    if database.is_sqlite in _TEN_DAYS:
+        await write_rows(database, _TEN_DAYS[database.is_sqlite])
+        return database
     await SqlBooks(database).open_accounts(["idle"])
     for day in range(10):
         await pay(database, "1", day)
         await SqlBooks(database).book([call(day, day)])
+    _TEN_DAYS[database.is_sqlite] = await rows_of(database)
     return database
 
 

@@ -1,12 +1,14 @@
 """Tables that are not as they must be, and a server that takes smaller packets: no call is refused for it."""
 
+import asyncio
+
 import pymysql
 import pytest
+from doubles.migrated import migrate_on_server
 
 from vosd.cdr.ports import RejectedRecords, StoreDamaged
 from vosd.storage.books import SqlBooks
 from vosd.storage.database import Database, SchemaOutdated
-from vosd.storage.migrate import migrate_async
 from vosd.testing.data.records import answered_call, refused_call
 
 BATCH = [answered_call(index, customer_account="acme") for index in range(3)]
@@ -82,7 +84,7 @@ async def test_a_missing_column_or_table_is_no_fault_of_the_calls(database, dama
 @pytest.mark.mariadb
 @pytest.mark.parametrize("column", ["codec varchar(1)", "caller_in varchar(64) CHARACTER SET latin1"])
 async def test_a_column_that_is_not_this_version_s_is_no_fault_of_the_calls(mariadb_url, column):
-    await migrate_async(mariadb_url)
+    await asyncio.to_thread(migrate_on_server, mariadb_url)
     database = Database(mariadb_url)
     books = SqlBooks(database)
     calls = [answered_call(1, caller_in="12345 \u65e5\u672c", customer_account="acme")]
@@ -96,7 +98,7 @@ async def test_a_column_that_is_not_this_version_s_is_no_fault_of_the_calls(mari
 
 @pytest.mark.mariadb
 async def test_a_server_that_takes_smaller_packets_than_before_is_asked_again(mariadb_server, mariadb_url):
-    await migrate_async(mariadb_url)
+    await asyncio.to_thread(migrate_on_server, mariadb_url)
     database = Database(mariadb_url)
     books = SqlBooks(database)
     await books.book([answered_call(1)])

@@ -8,6 +8,7 @@ from itertools import groupby
 
 import pytest
 from doubles.installation import Installation
+from doubles.migrated import Statements, write_on_server, written_on_server
 
 from vosd.cdr.corrections import Amounts, Change, Correction
 from vosd.cdr.record import CUSTOMER
@@ -38,14 +39,28 @@ BEFORE_MONTHS = "0019"
 NOW = STARTED + 40 * 86_400_000
 
 
-@pytest.fixture
-async def database(mariadb_url):
-    """A database that had calls before there were partitions."""
-    await migrate_async(mariadb_url, BEFORE_MONTHS)
-    database = Database(mariadb_url)
+@pytest.fixture(scope="module")
+def undivided(mariadb_server) -> Statements:
+    """What makes a database that had calls before there were partitions."""
+    url = mariadb_server.create_database("vosd_undivided")
+    asyncio.run(_fill(url))
+    return written_on_server(url)
+
+
+async def _fill(url: str) -> None:
+    await migrate_async(url, BEFORE_MONTHS)
+    database = Database(url)
     await SqlBooks(database).book([call(index) for index in range(20, 60)])
     await SqlPayments(database).add(payment("INV-1"))
-    await migrate_async(mariadb_url)
+    await migrate_async(url)
+    await database.close()
+
+
+@pytest.fixture
+async def database(undivided, mariadb_url):
+    """Such a database."""
+    await asyncio.to_thread(write_on_server, undivided, mariadb_url)
+    database = Database(mariadb_url)
     yield database
     await database.close()
 

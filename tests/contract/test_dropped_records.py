@@ -1,5 +1,6 @@
 """Dropping of old calls and entries: what goes, what stays, that audits hold, and that nothing is booked again."""
 
+import asyncio
 import fcntl
 import json
 import random
@@ -10,6 +11,8 @@ from pathlib import Path
 import msgspec
 import pytest
 from doubles.exploring import examples
+from doubles.kept_rows import Rows, rows_of, write_rows
+from doubles.migrated import migrate_on_server
 from sqlalchemy import func, select
 
 from vosd.admin.closing_period import close_period
@@ -29,7 +32,6 @@ from vosd.storage.daily_totals import SqlDailyTotals
 from vosd.storage.database import Database
 from vosd.storage.drop_history import drop_history
 from vosd.storage.ledger import SqlLedger
-from vosd.storage.migrate import migrate_async
 from vosd.storage.partitions import TABLES, partitions_of
 from vosd.storage.payments import SqlPayments
 from vosd.storage.ports import EntryKind, Payment
@@ -80,9 +82,16 @@ def no_pauses(monkeypatch):
     monkeypatch.setattr(retention, "AT_ONCE", 7)
 
 
+_YEAR: dict[bool, Rows] = {}
+"""By whether it is SQLite."""
+
+
 @pytest.fixture
 async def booked(database):
     """A year: a call every ten days, some without CDR, a payment a month, closed every 30 days."""
+    if database.is_sqlite in _YEAR:
+        await write_rows(database, _YEAR[database.is_sqlite])
+        return database
     for month in range(0, 400, 30):
         if month:
             await SqlCheckpoints(database).close(FIRST + month * DAY_MS, "ann", None, NOW)
@@ -94,6 +103,7 @@ async def booked(database):
             if day % 20 == 0:
                 records.append(call(3, day, recorded=False))
         await SqlBooks(database).book(records)
+    _YEAR[database.is_sqlite] = await rows_of(database)
     return database
 
 
@@ -321,7 +331,7 @@ def _iso(day):
 
 @pytest.mark.mariadb
 async def test_a_month_that_is_empty_afterwards_is_dropped_as_a_partition(mariadb_url, state_dir):
-    await migrate_async(mariadb_url)
+    await asyncio.to_thread(migrate_on_server, mariadb_url)
     database = Database(mariadb_url)
 
     async def months(table):

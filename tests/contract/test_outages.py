@@ -3,16 +3,16 @@
 import asyncio
 import random
 import sqlite3
+from collections.abc import Iterator
 from decimal import Decimal
 
 import pytest
-from doubles.migrated import migrated
+from doubles.migrated import migrate_on_server, migrated
 
 from vosd.cdr.ports import Standing, StoreUnavailable
 from vosd.storage import schema
 from vosd.storage.books import SqlBooks
 from vosd.storage.database import PATIENCE_S, Database
-from vosd.storage.migrate import migrate_async
 from vosd.storage.ports import CallFilter
 from vosd.storage.queries import SqlQueries
 from vosd.testing.data.records import answered_call
@@ -21,19 +21,25 @@ from vosd.testing.process.mariadb import MariaDb
 FEE = Decimal("0.012345")
 
 
-@pytest.fixture
-async def mortal(tmp_path):
-    """A server that may be killed, and a migrated database in it."""
-    server = MariaDb(tmp_path)
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDb]:
+    """A server that may be killed."""
+    server = MariaDb(tmp_path_factory.mktemp("mariadb"))
     server.start()
     server.stop()  # a server killed in its very first run has not yet written its tablespace's header
     server.start()
-    url = server.create_database("vosd")
-    await migrate_async(url)
-    database = Database(url, patience_s=1)
-    yield server, database
-    await database.close()
+    yield server
     server.stop()
+
+
+@pytest.fixture
+async def mortal(installed, request):
+    """That server, and a migrated database in it."""
+    url = installed.create_database(f"vosd_{abs(hash(request.node.name))}")
+    await asyncio.to_thread(migrate_on_server, url)
+    database = Database(url, patience_s=1)
+    yield installed, database
+    await database.close()
 
 
 @pytest.mark.mariadb

@@ -8,6 +8,7 @@ import msgspec
 import pymysql
 import pytest
 from contract.conftest import emptied
+from doubles.migrated import migrate_on_server
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import make_url
@@ -24,7 +25,7 @@ from vosd.storage.database import AlreadyThere, Database
 from vosd.storage.export import SqlExport
 from vosd.storage.faults import Fault
 from vosd.storage.ledger import EntryFilter, SqlLedger
-from vosd.storage.migrate import migrate, migrate_async
+from vosd.storage.migrate import migrate_async
 from vosd.storage.months import AHEAD, KEPT, LATER, Month, from_now, month_of
 from vosd.storage.partitions import (
     TABLES,
@@ -51,7 +52,7 @@ DAY_MS = 86_400_000
 @pytest.fixture(scope="module")
 def url(mariadb_server) -> str:
     url = mariadb_server.create_database("vosd_partitions")
-    migrate(url)
+    migrate_on_server(url)
     return url
 
 

@@ -13,6 +13,7 @@ import pytest
 import structlog
 from doubles.full_disk import fill, mounted
 from doubles.journals import not_noted, opened
+from doubles.migrated import migrate_on_server
 
 from vosd.cdr.ports import Standing
 from vosd.engine.booking import recorder as recorder_module
@@ -23,7 +24,6 @@ from vosd.engine.journal.kept import BEGINNING
 from vosd.engine.settings import CdrSettings
 from vosd.storage.books import SqlBooks
 from vosd.storage.database import Database
-from vosd.storage.migrate import migrate
 from vosd.storage.queries import SqlQueries
 from vosd.testing.data.builders import account
 from vosd.testing.data.records import answered_call, call_id
@@ -47,7 +47,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDb]:
 @pytest.fixture
 def url(installed: MariaDb, request: pytest.FixtureRequest) -> str:
     url = installed.create_database(f"vosd_{abs(hash(request.node.name))}")
-    migrate(url)
+    migrate_on_server(url)
     return url
 
 
@@ -163,7 +163,8 @@ async def test_a_server_that_is_killed_again_and_again_books_each_call_once(
         await asyncio.to_thread(installed.kill)
         await booking.end(AFTER)
         await asyncio.to_thread(installed.start)
-    await booking.check_each_booked_once()
+    # A call that fails in two kills, with a server between them that takes others, goes behind those.
+    await booking.check_each_booked_once(in_order=False)
 
 
 async def test_a_database_that_takes_its_time_for_a_commit_books_each_call_once(url: str, booking: Booking) -> None:
@@ -188,7 +189,7 @@ async def test_calls_wait_for_a_server_whose_disk_is_full(small_disk: Path, tmp_
     server.start()
     try:
         url = server.create_database("vosd")
-        await asyncio.to_thread(migrate, url)
+        await asyncio.to_thread(migrate_on_server, url)
         with structlog.testing.capture_logs():
             booking = Booking(url, tmp_path)
             await booking.balances.adopt({name: account(name) for name in ("acme", "carrier")})
@@ -215,7 +216,7 @@ async def test_another_server_at_the_same_address_gets_what_waits(
     server.start()
     try:
         url = server.create_database("vosd")
-        await asyncio.to_thread(migrate, url)
+        await asyncio.to_thread(migrate_on_server, url)
         with structlog.testing.capture_logs():
             booking = Booking(url, tmp_path)
             await booking.balances.adopt({name: account(name) for name in ("acme", "carrier")})

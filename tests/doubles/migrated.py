@@ -12,21 +12,34 @@ from sqlalchemy import make_url
 
 from vosd.storage.migrate import migrate
 
-_statements: Final[list[tuple[str, tuple[Any, ...]]]] = []
-"""What makes the tables of a server and their first rows, once a database was migrated."""
+Statements = list[tuple[str, tuple[Any, ...]]]
+"""What makes the tables of a database and their rows."""
+
+_of_migrations: Final[Statements] = []
+"""Those of a migrated database, once there was one."""
 
 
 def migrate_on_server(url: str) -> None:
     """Migrate an empty database of a server: really the first one, the others get its tables."""
-    if not _statements:
-        migrate(url)
+    if _of_migrations:
+        write_on_server(_of_migrations, url)
+        return
+    migrate(url)
+    _of_migrations.extend(written_on_server(url))
+
+
+def written_on_server(url: str) -> Statements:
+    """Return what makes a small database of a server."""
+    with _connected(url) as connection:
+        return _written(connection.cursor(), str(make_url(url).database))
+
+
+def write_on_server(statements: Statements, url: str) -> None:
+    """Make the tables and rows of another database in an empty one, with an identity of its own."""
     with _connected(url) as connection:
         cursor = connection.cursor()
-        if not _statements:
-            _statements.extend(_written(cursor, str(make_url(url).database)))
-            return
         cursor.execute("SET foreign_key_checks = 0")
-        for statement, values in _statements:
+        for statement, values in statements:
             cursor.execute(statement, values or None)
         cursor.execute("UPDATE identity SET id = %s", (str(uuid4()),))
 
@@ -43,12 +56,12 @@ def _connected(url: str) -> Any:
     return pymysql.connect(user="vosd", autocommit=True, **place)
 
 
-def _written(cursor: Any, database: str) -> list[tuple[str, tuple[Any, ...]]]:
+def _written(cursor: Any, database: str) -> Statements:
     cursor.execute("SHOW FULL TABLES")
     of_kind: dict[str, list[str]] = {"BASE TABLE": [], "VIEW": []}
     for name, kind in cursor.fetchall():
         of_kind[kind].append(name)
-    made: list[tuple[str, tuple[Any, ...]]] = []
+    made: Statements = []
     for table in of_kind["BASE TABLE"]:
         cursor.execute(f"SHOW CREATE TABLE {table}")
         made.append((cursor.fetchone()[1], ()))

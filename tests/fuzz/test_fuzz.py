@@ -13,7 +13,7 @@ from .campaign import run
 from .mutation import CORPUS, Mutator
 
 MESSAGES: Final = 5_000
-GUIDED_S: Final = 2
+GUIDED_S: Final = 1
 TESTS: Final = Path(__file__).parents[1]
 
 

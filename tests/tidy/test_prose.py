@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -35,8 +36,13 @@ PUBLISHED: Final = re.compile(r"(?:ISO|RFC|UTF|SHA|MD|AES|ADR|IPV|CVE)-")
 """Names of standards. Ids of the worked examples in ``tests/vectors`` may be named, too."""
 
 
-def texts() -> Iterator[tuple[str, str]]:
-    """Yield name and text of every file that people read."""
+@cache
+def texts() -> Sequence[tuple[str, str]]:
+    """Return name and text of every file that people read."""
+    return list(_texts())
+
+
+def _texts() -> Iterator[tuple[str, str]]:
     files = [path for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*"))] + sorted(ROOT.glob("*.md"))
     for path in files:
         name = path.relative_to(ROOT).as_posix()
@@ -48,7 +54,11 @@ def texts() -> Iterator[tuple[str, str]]:
 
 def riddles_in(text: str, words: Sequence[str] = WORDS) -> set[str]:
     """Return the words in a text, also as parts of names."""
-    any_of = "|".join(word.replace(" ", "[ _]") for word in words)
+    letters = text.lower().replace("_", " ")
+    there = [word for word in words if word in letters]
+    if not there:
+        return set()
+    any_of = "|".join(word.replace(" ", "[ _]") for word in there)
     found = re.finditer(rf"(?<![A-Za-z])({any_of})(?![A-Za-z])", CONTRACT.sub("", text), re.IGNORECASE)
     return {match[1].lower().replace("_", " ") for match in found}
 
