@@ -83,12 +83,14 @@ def test_check_names_our_key_for_every_name(site, heading):
     own = {*model.by_key(), *model.aliases, *model.apart}
     for ours, theirs in rows.items():
         wanted = " or ".join(repr(key) for key in ours.split(" or "))
-        for written in {spelling for name in words(theirs) for spelling in spellings(name)} - own:
-            text = file.format(f"{written}: x\n")
-            line = 1 + text[: text.index(f"{written}: x")].count("\n")
+        keys = sorted({spelling for name in words(theirs) for spelling in spellings(name)} - own)
+        before = file.partition("{}")[0]
+        indent = " " * len(before.rpartition("\n")[2])
+        text = before + f"\n{indent}".join(f"{written}: x" for written in keys) + "\n"
 
-            errors = site.errors(text)
+        errors = site.errors(text)
 
+        for line, written in enumerate(keys, 1 + before.count("\n")):
             expected = f"vosd.yaml:{line}: {label}{written}: expected a known key; did you mean {wanted}?"
             assert expected in errors, errors
 
