@@ -4,6 +4,7 @@ The user agents of tests take what they can make sense of; this one complains. I
 directions, so it judges a response by its request, and a request by what was said in its dialog before.
 """
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable
 from typing import Final
@@ -36,6 +37,8 @@ _OUTSIDE: Final = frozenset({"INVITE", "REGISTER", "OPTIONS"})
 """Requests of ours that may be outside any dialog."""
 _PROOFS: Final = {"authorization", "proxy-authorization"}
 _ESTABLISHING: Final = range(101, 300)
+_IDENTIFIER: Final = re.compile(rb"[0-9a-f]{6,}|(?<=-)[0-9]+|(?<=CSeq: )[0-9]+")
+"""Of a call, a dialog, a transaction or a session; a telephone number; the number of a request."""
 
 
 def faults_of(packets: Iterable[Packet], switch: Address) -> list[str]:
@@ -71,7 +74,7 @@ class _Scrutiny:
         self._challenged: set[str] = set()
         """Call-IDs of challenged requests."""
         self._judged: dict[bytes, list[str]] = {}
-        """What is wrong with the headers of a message of the switch by themselves; many are repeated."""
+        """What is wrong with the headers of a message of the switch by themselves; many differ in identifiers alone."""
 
     def note_theirs(self, packet: Packet) -> None:
         """Remember a request of a peer, and what it wants proven."""
@@ -102,9 +105,10 @@ class _Scrutiny:
         return faults
 
     def _problems_of(self, message: Request | Response) -> list[str]:
-        if message.raw not in self._judged:
-            self._judged[message.raw] = message.problems()
-        return self._judged[message.raw]
+        kind = _IDENTIFIER.sub(b"0", message.raw)
+        if kind not in self._judged:
+            self._judged[kind] = message.problems()
+        return self._judged[kind]
 
     # -- requests -----------------------------------------------------------------------------------------------
 
