@@ -8,6 +8,7 @@ from typing import Final
 
 import pytest
 import structlog
+import whole_files
 from bytecode import compile_together
 from cases import joined
 from distribution import WaitingBesideComputing, rank
@@ -43,8 +44,9 @@ _SELDOM: Final = (10_000, 20, 20)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Spare workers and their controller messages."""
+    """Spare workers and their controller messages, and workers what other workers read."""
     send_fewer(config)
+    config.pluginmanager.register(whole_files)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -84,6 +84,11 @@ class WaitingBesideComputing(LoadFileScheduling):
         self.assigned_work[node][scope] = tests
         node.send_runtest_some([self._places[test] for test, is_done in tests.items() if not is_done])
 
+    def _reschedule(self, node: WorkerController) -> None:
+        """Let a worker know its next test while it runs one, or that there is none: it waits for that."""
+        while not node.shutting_down and self._pending_of(self.assigned_work[node]) < 2:
+            super()._reschedule(node)
+
     def mark_test_complete(self, node: WorkerController, item_index: int, duration: float = 0) -> None:
         """Note that a worker has done a test, and forget a file that is done: it would be counted after every test."""
         super().mark_test_complete(node, item_index, duration)
