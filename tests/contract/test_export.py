@@ -23,7 +23,7 @@ from vosd.storage.writers import writer_for
 from vosd.testing.data.records import answered_call, call_id, refused_call
 
 COLUMNS = ("export_seq", "call_id", "fee", CORRECTED)
-WRITERS, ROUNDS, BATCH = 4, 12, 3
+WRITERS, ROUNDS, BATCH = 4, 8, 3
 
 
 def call(index: int):

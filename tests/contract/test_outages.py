@@ -146,7 +146,7 @@ async def test_a_writer_whose_task_is_cancelled_releases_its_locks(database, dat
             await connection.execute(schema.counter.delete().where(schema.counter.c.name.like("counter-%")))
             await connection.execute(schema.counter.insert(), rows)
 
-    for attempt in range(200):
+    for attempt in range(120):
         writing = asyncio.ensure_future(write())
         await asyncio.wait({writing}, timeout=moments.random() * 0.006)  # in whichever statement it is
         writing.cancel()

@@ -30,15 +30,15 @@ def conversions() -> Iterator[Conversion[Any]]:
 
 def names_read(tree: ast.AST, declared: frozenset[str] = frozenset()) -> Iterator[str]:
     """Return the attributes that code reads: of others, and of ``self`` where the class declares that field as well."""
-    for node in ast.iter_child_nodes(tree):
-        if isinstance(node, ast.ClassDef):
-            yield from names_read(node, frozenset(fields_of(node)))
-            continue
-        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load):
-            of_self = isinstance(node.value, ast.Name) and node.value.id == "self"
-            if not of_self or node.attr in declared:
-                yield node.attr
-        yield from names_read(node, declared)
+    waiting = [(tree, declared)]
+    while waiting:
+        parent, declared = waiting.pop()
+        for node in ast.iter_child_nodes(parent):
+            waiting.append((node, frozenset(fields_of(node)) if isinstance(node, ast.ClassDef) else declared))
+            if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load):
+                of_self = isinstance(node.value, ast.Name) and node.value.id == "self"
+                if not of_self or node.attr in declared:
+                    yield node.attr
 
 
 def fields_of(class_: ast.ClassDef) -> Iterator[str]:

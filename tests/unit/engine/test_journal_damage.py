@@ -71,12 +71,18 @@ def read(path: Path, data: bytes) -> Remains:
 
 
 def flips(data: bytes) -> Iterator[tuple[int, bytes]]:
-    for place in range(len(data)):
+    """Turn a bit of each byte of heads and tails, and of every third of a payload: one checksum covers all of it."""
+    left_out: set[int] = set()
+    for frame in frames_in(io.BytesIO(data)):
+        assert isinstance(frame, Frame)
+        begin = data.index(frame.payload)
+        left_out.update(place for place in range(begin, begin + len(frame.payload)) if place % 3)
+    for place in sorted({*range(len(data))} - left_out):
         bit = 1 << place % 8
         yield place, data[:place] + bytes([data[place] ^ bit]) + data[place + 1 :]
 
 
-def test_one_bit_of_any_byte_costs_at_most_the_record_it_is_in(directory):
+def test_one_bit_costs_at_most_the_record_it_is_in(directory):
     path = written(directory, 2)
     data = path.read_bytes()
     whole = read(path, data)
