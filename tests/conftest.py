@@ -17,6 +17,7 @@ from messages import send_fewer
 from steady import draw_from_strategies_alone
 
 from vosd.testing.process.mariadb import MariaDb
+from vosd.testing.process.mysql import server_of_tests
 
 _numbers = count(1)
 
@@ -81,7 +82,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> WaitingBe
 @pytest.fixture(scope="session")
 def mariadb_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDb]:
     """A running MariaDB of the test run's own (port 33100-33199), stopped at its end."""
-    server = MariaDb(tmp_path_factory.mktemp("mariadb"))
+    server = server_of_tests(tmp_path_factory.mktemp("mariadb"))
     server.start()
     yield server
     server.stop()

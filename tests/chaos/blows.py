@@ -179,7 +179,7 @@ class OfServer(Blows):
 
     def _cut(self, _absence_s: float) -> None:
         """Cut every connection of the switch, whatever the server is doing for it."""
-        with pymysql.connect(host="127.0.0.1", port=self._server.port, user="vosd") as connection:
+        with pymysql.connect(host="127.0.0.1", port=self._server.port, user="vosd", password="secret") as connection:
             cursor = connection.cursor()
             cursor.execute("SELECT id FROM information_schema.processlist WHERE db = 'vosd'")
             for (number,) in cursor.fetchall():

@@ -17,7 +17,7 @@ from doubles.daemon import Daemon
 from e2e.addresses import NETWORK
 from e2e.conditions import eventually
 
-from vosd.testing.process.mariadb import MariaDb
+from vosd.testing.process.mysql import server_of_tests
 from vosd.testing.sockets.login import Login
 from vosd.testing.sockets.loopback import Endpoint
 
@@ -73,7 +73,7 @@ class Campaign:
         self._largest_memory = 0
         self._running = ExitStack()
         data = _made(directory / "mariadb" / "data")
-        self._server = MariaDb(data, _OPTIONS)
+        self._server = server_of_tests(data, _OPTIONS)
         self._server.start()
         self._running.callback(self._server.kill)
         url = self._server.create_database("vosd")

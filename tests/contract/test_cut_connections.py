@@ -1,6 +1,5 @@
 """A connection that is cut before the first statement on it: the database is away, as at any other moment."""
 
-import pymysql
 import pytest
 from sqlalchemy import event
 
@@ -17,7 +16,7 @@ async def test_a_connection_that_is_cut_while_its_session_is_prepared_means_a_da
     @event.listens_for(database.engine.sync_engine, "checkout")
     def cut(connection, *_):
         number = connection.driver_connection.thread_id()
-        with pymysql.connect(host="127.0.0.1", port=mariadb_server.port, user="vosd") as other:
+        with mariadb_server.connection() as other:
             other.cursor().execute(f"KILL CONNECTION {number}")
 
     with pytest.raises(StoreUnavailable, match="is the server running"):

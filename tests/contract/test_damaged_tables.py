@@ -2,7 +2,6 @@
 
 import asyncio
 
-import pymysql
 import pytest
 from doubles.migrated import migrate_on_server
 
@@ -104,7 +103,7 @@ async def test_a_server_that_takes_smaller_packets_than_before_is_asked_again(ma
     await books.book([answered_call(1)])
     calls = [answered_call(index, customer_account="acme") for index in range(2, 200)]
     with (
-        pymysql.connect(host="127.0.0.1", port=mariadb_server.port, user="vosd", autocommit=True) as connection,
+        mariadb_server.connection(autocommit=True) as connection,
         connection.cursor() as cursor,
     ):
         cursor.execute("SELECT @@global.max_allowed_packet")

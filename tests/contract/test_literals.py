@@ -22,7 +22,12 @@ anything = st.text(st.characters(), max_size=60)
 @pytest.fixture(scope="module")
 def session(mariadb_server):
     with pymysql.connect(
-        host="127.0.0.1", port=mariadb_server.port, user="vosd", charset="utf8mb4", sql_mode="STRICT_ALL_TABLES"
+        host="127.0.0.1",
+        port=mariadb_server.port,
+        user="vosd",
+        password="secret",
+        charset="utf8mb4",
+        sql_mode="STRICT_ALL_TABLES",
     ) as connection:
         yield connection
 

@@ -16,7 +16,7 @@ from vosd.storage.database import PATIENCE_S, Database
 from vosd.storage.ports import CallFilter
 from vosd.storage.queries import SqlQueries
 from vosd.testing.data.records import answered_call
-from vosd.testing.process.mariadb import MariaDb
+from vosd.testing.process.mysql import server_of_tests
 
 FEE = Decimal("0.012345")
 
@@ -24,7 +24,7 @@ FEE = Decimal("0.012345")
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDb]:
     """A server that may be killed."""
-    server = MariaDb(tmp_path_factory.mktemp("mariadb"))
+    server = server_of_tests(tmp_path_factory.mktemp("mariadb"))
     server.start()
     server.stop()  # a server killed in its very first run has not yet written its tablespace's header
     server.start()

@@ -178,7 +178,9 @@ def test_any_reference_has_a_period_and_the_same_one_again(url, kind, reference)
     )
     server = make_url(url)
     with (
-        pymysql.connect(host="127.0.0.1", port=server.port, user="vosd", database=server.database) as connection,
+        pymysql.connect(
+            host="127.0.0.1", port=server.port, user="vosd", password="secret", database=server.database
+        ) as connection,
         connection.cursor() as cursor,
     ):
         cursor.execute("SET SESSION sql_mode = 'STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO'")

@@ -28,6 +28,7 @@ from vosd.storage.queries import SqlQueries
 from vosd.testing.data.builders import account
 from vosd.testing.data.records import answered_call, call_id
 from vosd.testing.process.mariadb import MariaDb
+from vosd.testing.process.mysql import server_of_tests
 
 pytestmark = pytest.mark.mariadb
 
@@ -38,7 +39,7 @@ FEE = Decimal("0.012345")
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDb]:
-    server = MariaDb(tmp_path_factory.mktemp("mariadb"))
+    server = server_of_tests(tmp_path_factory.mktemp("mariadb"))
     server.start()
     yield server
     server.stop()

@@ -35,7 +35,7 @@ from vosd.storage.registrations import SqlRegistrations
 from vosd.storage.validity import SqlValidity
 from vosd.storage.verify import verify_ledger
 from vosd.testing.data.records import STARTED, answered_call, call_id
-from vosd.testing.process.mariadb import MariaDb, make_system_tables
+from vosd.testing.process.mysql import server_with_rights
 
 pytestmark = pytest.mark.mariadb
 
@@ -60,11 +60,9 @@ BINDING = StoredBinding(
 @pytest.fixture(scope="module")
 def port(tmp_path_factory) -> Iterator[int]:
     """A server that obeys rights, with what the page says."""
-    directory = tmp_path_factory.mktemp("rights")
-    make_system_tables(directory)
-    server = MariaDb(directory)
+    server = server_with_rights(tmp_path_factory.mktemp("rights"))
     server.start()
-    admin = pymysql.connect(host="127.0.0.1", port=server.port, user="vosd")
+    admin = server.connection()
     with admin.cursor() as cursor:
         cursor.execute("FLUSH PRIVILEGES")
         run(cursor, BLOCKS[0])

@@ -12,6 +12,7 @@ from e2e.addresses import NETWORK
 from e2e.conditions import eventually
 
 from vosd.testing.process.mariadb import MariaDb
+from vosd.testing.process.mysql import server_of_tests
 from vosd.testing.sockets.loopback import Endpoint
 
 from .parties import Customer, Vendor
@@ -95,7 +96,7 @@ def stage(tmp_path: Path) -> Iterator[Callable[..., Scene]]:
 @pytest.fixture
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDb]:
     """A server of the test's own, which it stops and starts."""
-    server = MariaDb(tmp_path_factory.mktemp("mariadb"))
+    server = server_of_tests(tmp_path_factory.mktemp("mariadb"))
     server.start()
     yield server
     server.stop()

@@ -86,7 +86,9 @@ class MariaDbCopies:
         return [(name,) for name, kind in self._ask("SHOW FULL TABLES") if kind == "BASE TABLE"]
 
     def _ask(self, *statements: str) -> list[tuple[Any, ...]]:
-        connection = pymysql.connect(host="127.0.0.1", port=self._port, user="vosd", db=self._name, autocommit=True)
+        connection = pymysql.connect(
+            host="127.0.0.1", port=self._port, user="vosd", password="secret", db=self._name, autocommit=True
+        )
         with connection, connection.cursor() as cursor:
             for statement in statements:
                 cursor.execute(statement)

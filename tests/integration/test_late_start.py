@@ -12,6 +12,7 @@ from doubles.service_manager import ServiceManager
 from e2e.addresses import NETWORK
 
 from vosd.testing.process.mariadb import MariaDb
+from vosd.testing.process.mysql import server_of_tests
 
 CONFIGURATION = """
 sip: {listen: ["udp:$network.9:14063"]}
@@ -43,7 +44,7 @@ def background() -> Iterator[Background]:
 def late_mariadb(tmp_path: Path) -> Iterator[MariaDb]:
     """A MariaDB of the test's own, running; the test may stop and start it."""
     (tmp_path / "mariadb").mkdir()
-    server = MariaDb(tmp_path / "mariadb")
+    server = server_of_tests(tmp_path / "mariadb")
     server.start()
     yield server
     server.stop()

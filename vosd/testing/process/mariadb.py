@@ -12,12 +12,14 @@ import subprocess
 import time
 import weakref
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pymysql
 
 FIRST_PORT: Final = 33_100
 LAST_PORT: Final = 33_199
+USER: Final = "vosd"
+PASSWORD: Final = "secret"
 _START_SECONDS: Final = 60.0
 """Time-out for a server that hangs; one that fails ends by itself. A busy machine needs many seconds."""
 
@@ -91,28 +93,34 @@ class MariaDb:
     """One server process; ``start`` and ``stop`` may alternate, the data stays in ``directory``."""
 
     def __init__(self, directory: Path, options: tuple[str, ...] = FAST) -> None:
-        binary = _binary()
+        prepared = self._prepared(directory, options)
         self.port, claim = claim_port()
         weakref.finalize(self, claim.close)
         self._log = directory / "error.log"
         self._command = [
-            binary,
-            "--no-defaults",
-            *(("--user=root",) if os.geteuid() == 0 else ()),
-            f"--datadir={directory}",
-            # a server that starts deletes every "#sql" file of its tmpdir: in /tmp, those of all other servers
-            f"--tmpdir={directory}",
+            *prepared,
             f"--socket={directory / 'socket'}",
             f"--pid-file={directory / 'pid'}",
             f"--log-error={self._log}",
             "--bind-address=127.0.0.1",
             f"--port={self.port}",
-            "--skip-grant-tables",
             "--skip-name-resolve",
+        ]
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def _prepared(self, directory: Path, options: tuple[str, ...]) -> list[str]:
+        """Return the program with its data, and how it lets in ``USER``."""
+        return [
+            _binary(),
+            "--no-defaults",
+            *(("--user=root",) if os.geteuid() == 0 else ()),
+            f"--datadir={directory}",
+            # a server that starts deletes every "#sql" file of its tmpdir: in /tmp, those of all other servers
+            f"--tmpdir={directory}",
+            "--skip-grant-tables",
             *_SMALL,
             *options,
         ]
-        self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def pid(self) -> int:
@@ -135,7 +143,7 @@ class MariaDb:
         while not self._answers():
             if self._process.poll() is not None or time.monotonic() > give_up:
                 self.kill()
-                message = f"MariaDB did not start:\n{self._log.read_text(errors='replace')[-2000:]}"
+                message = f"the database did not start:\n{self._log.read_text(errors='replace')[-2000:]}"
                 raise RuntimeError(message)
             time.sleep(0.02)
 
@@ -164,13 +172,19 @@ class MariaDb:
 
     def create_database(self, name: str) -> str:
         """Make an empty database and return its URL."""
-        with pymysql.connect(host="127.0.0.1", port=self.port, user="vosd") as connection:
+        with self.connection() as connection:
             connection.cursor().execute(f"CREATE DATABASE `{name}` CHARACTER SET utf8mb4")
         return self.url(name)
 
     def url(self, name: str) -> str:
         """Return the URL of a database for a configuration file."""
-        return f"mysql+aiomysql://vosd:secret@127.0.0.1:{self.port}/{name}"
+        return f"mysql+aiomysql://{USER}:{PASSWORD}@127.0.0.1:{self.port}/{name}"
+
+    def connection(self, **options: Any) -> "pymysql.Connection[pymysql.cursors.Cursor]":
+        """Connect to the server as the user of the tests; the options are those of the driver."""
+        return pymysql.connect(
+            host="127.0.0.1", port=self.port, user=USER, password=PASSWORD, connect_timeout=2, **options
+        )
 
     def cpu_seconds(self) -> float:
         """Return the processor time that the server has used so far."""
@@ -179,7 +193,7 @@ class MariaDb:
 
     def _answers(self) -> bool:
         try:
-            pymysql.connect(host="127.0.0.1", port=self.port, user="vosd", connect_timeout=2).close()
+            self.connection().close()
         except pymysql.err.OperationalError:
             return False
         return True
