@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
 
@@ -32,6 +31,7 @@ from vosd.config.assembly.rate_report import report_rates, summarise
 from vosd.config.assembly.rate_tables import Compiled, RateTables, TablesInMemory, TablesOnce
 from vosd.config.assembly.remembered import ReadItems, Remembered, context_of
 from vosd.config.assembly.secret_files import with_secrets
+from vosd.config.assembly.setting_warnings import warn_of_settings
 from vosd.config.assembly.settings import settings_of
 from vosd.config.assembly.sockets import check_destinations, check_interfaces, check_servers, reach_of
 from vosd.config.assembly.source import Objects, source_of
@@ -39,7 +39,6 @@ from vosd.config.assembly.special_numbers import check_special_numbers, special_
 from vosd.config.assembly.transports import read_transports
 from vosd.config.kept import Stored, Wanted, nothing_stored
 from vosd.config.keys.accounts import AccountKeys
-from vosd.config.keys.advertise import announced
 from vosd.config.keys.installation import DatabaseKeys, InstallationKeys
 from vosd.config.keys.mapping_gateways import MappingGatewayKeys
 from vosd.config.keys.number_lists import NumberListKeys
@@ -239,7 +238,7 @@ def _load(
             check_servers(keys, written, problems)
             check_special_numbers(special_numbers(keys, parameters), written, problems)
         keys = with_secrets(keys, written, problems)
-        _warn_of_settings(keys, written, problems)
+        warn_of_settings(keys, classes, written, problems)
         transports, tls = read_transports(keys.sip, parameters.qos_signal, written.places, problems)
         account_places = CurrencyPlaces(source.accounts.sound)
         found = naming_decks(problems.in_order(), names_of_decks(stored.decks, stored.files))
@@ -372,16 +371,6 @@ def _rate_reports(objects: Objects, problems: ProblemList) -> tuple[Callable[[],
         summarise(reported, read, written.section.place, problems)
     groups = {name: written.thing.group for name, written in objects.rate_groups.written.items()}
     return (*reports, *report_coverage(objects.period_rates, groups))
-
-
-def _warn_of_settings(keys: InstallationKeys, written: _WrittenSettings, problems: ProblemList) -> None:
-    announcements = zip(keys.sip.listen, announced(keys.sip.listen, keys.sip.advertise), strict=True)
-    wildcard = next(
-        (each for each, said in announcements if said is None and ip_address(each.host).is_unspecified), None
-    )
-    if wildcard is not None:
-        expected = "sip.advertise as well: peers cannot send to an address of all zeros"
-        problems.warning(written.place_of("sip.listen"), "sip.listen", expected, str(wildcard))
 
 
 def _places(section: Section, above: str = "") -> dict[str, Place]:

@@ -41,3 +41,19 @@ def test_classes_and_limits_are_read(site):
 def test_mistakes_are_named(site, text, expected):
     (error,) = site.errors(text)
     assert expected in error
+
+
+@pytest.mark.parametrize(
+    ("kept", "warned"),
+    [
+        ("numbers: 13 days", ["retention.numbers: value '13 days': expected at least the 14 days of alarms.past_days"]),
+        ("calls: 10 days", ["retention.calls: value '10 days': expected at least the 14 days of alarms.past_days"]),
+        ("calls: 90 days, numbers: 14 days", []),
+        ("numbers: 1 month", []),
+    ],
+)
+def test_a_past_that_is_gone_before_calls_are_compared_with_it_is_a_warning(site, kept, warned):
+    shown = site.warnings(f"{CLASSES}retention: {{{kept}}}\n")
+    assert len(shown) == len(warned)
+    assert all(expected in warning for warning, expected in zip(shown, warned, strict=True))
+    assert site.warnings(f"retention: {{{kept}}}\n") == []  # nothing reads the past

@@ -1,0 +1,39 @@
+"""Warnings about settings that are right one by one, and together may not be what is meant."""
+
+from collections.abc import Sequence
+from ipaddress import ip_address
+
+from vosd.billing.destinations import DestinationClass
+from vosd.catalogue.problems import ProblemList
+from vosd.catalogue.source import Origin
+from vosd.cdr.retention import Age
+from vosd.config.keys.advertise import announced
+from vosd.config.keys.installation import InstallationKeys
+
+
+def warn_of_settings(
+    keys: InstallationKeys, classes: Sequence[DestinationClass], origin: Origin, problems: ProblemList
+) -> None:
+    """Warn of a wildcard that peers would have to send to, and of a past that is gone before it is compared with."""
+    announcements = zip(keys.sip.listen, announced(keys.sip.listen, keys.sip.advertise), strict=True)
+    wildcard = next(
+        (each for each, said in announcements if said is None and ip_address(each.host).is_unspecified), None
+    )
+    if wildcard is not None:
+        expected = "sip.advertise as well: peers cannot send to an address of all zeros"
+        problems.warning(origin.place_of("sip.listen"), "sip.listen", expected, str(wildcard))
+    if classes:
+        _warn_of_short_past(keys, origin, problems)
+
+
+def _warn_of_short_past(keys: InstallationKeys, origin: Origin, problems: ProblemList) -> None:
+    """The past of ``destination_limits`` is read from numbers of calls; too little of it makes false alarms."""
+    name = "numbers" if keys.retention.numbers is not None else "calls"
+    age, days = getattr(keys.retention, name), keys.alarms.past_days
+    if age is None or age.is_at_least(Age(days=days)):
+        return
+    expected = (
+        f"at least the {days} days of alarms.past_days: what past calls used of each class in destination_classes is"
+        " read from their numbers, and what is gone makes ordinary calls look like fraud"
+    )
+    problems.warning(origin.place_of(f"retention.{name}"), f"retention.{name}", expected, str(age))
