@@ -131,20 +131,22 @@ def test_a_caller_who_has_not_acknowledged_the_answer_is_hung_up_for_as_long_as_
         assert left == ([call_id(0)] if later_ms < 32_000 else [])
 
 
-def test_a_side_on_a_connection_is_hung_up_for_as_long_as_its_bye_may_wait_for_another_one(directory):
+@pytest.mark.parametrize(("user", "wait_ms"), [("", 32_000), ("1001", 300_000)])
+def test_a_side_on_a_connection_is_hung_up_for_as_long_as_its_bye_may_wait_for_another_one(directory, user, wait_ms):
     journal = opened(directory)
-    on_tcp = msgspec.structs.replace(CALLER_SIDE, seen_at=PeerSnapshot("tcp:192.0.2.1:5060", CUSTOMER.host, 40_000))
+    seen_at = PeerSnapshot("tcp:192.0.2.1:5060", CUSTOMER.host, 40_000)
+    on_tcp = msgspec.structs.replace(CALLER_SIDE, seen_at=seen_at, user=user)
     for index in range(3):
         journal.answered(open_call(index, 5_000 + index), Description((DIALOG, on_tcp)))
         journal.acknowledged(call_id(index), 5_000 + index)
     journal.mark(Instant(5_010, 5_010))
     first = answered_call(0, hangup_source="callee")
     journal.ended(first)
-    for index, later_ms in ((1, 31_000), (2, 33_000)):
+    for index, later_ms in ((1, wait_ms - 1_000), (2, wait_ms + 1_000)):
         journal.ended(replace_end(answered_call(index, hangup_source="caller"), first.ended_at + later_ms))
         journal.flush()
         left = [each.call_id for each in crash_and_read(directory).legs() if each.dialogs == (on_tcp,)]
-        assert left == ([call_id(0)] if later_ms < 32_000 else [])
+        assert left == ([call_id(0)] if later_ms < wait_ms else [])
 
 
 def test_an_acknowledgement_that_is_written_after_the_end_counts(directory):
