@@ -23,9 +23,21 @@ MONTH = (
     "GREATEST(1, EXTRACT(YEAR_MONTH FROM TIMESTAMP'1970-01-01 00:00:00'"
     " + INTERVAL LEAST(CONV({digits}, 16, 10) DIV 1000, 4102444799) SECOND) - 200000)"
 )
-OF_CALL = MONTH.format(digits="CONCAT(LEFT(reference, 8), SUBSTR(reference, 10, 4))")
-OF_CORRECTION = MONTH.format(digits="REPLACE(LEFT(SUBSTRING_INDEX(reference, '/', -2), 13), '-', '')")
-PERIOD = f"CASE kind WHEN 'call' THEN {OF_CALL} WHEN 'correction' THEN {OF_CORRECTION} ELSE 0 END"
+DIGITS = {
+    "call": "CONCAT(LEFT(reference, 8), SUBSTR(reference, 10, 4))",
+    "correction": "REPLACE(LEFT(SUBSTRING_INDEX(reference, '/', -2), 13), '-', '')",
+}
+ONLY_DIGITS = "CASE WHEN REGEXP_LIKE({digits}, '^[0-9A-Fa-f]+$') THEN {month} ELSE 1 END"
+"""Other texts are an error in MySQL when they are converted; MariaDB takes the digits that they begin with."""
+
+
+def period() -> str:
+    """Return the expression of an entry's month."""
+    months = {kind: MONTH.format(digits=digits) for kind, digits in DIGITS.items()}
+    if not op.get_bind().dialect.is_mariadb:
+        months = {kind: ONLY_DIGITS.format(digits=DIGITS[kind], month=month) for kind, month in months.items()}
+    cases = " ".join(f"WHEN '{kind}' THEN {month}" for kind, month in months.items())
+    return f"CASE kind {cases} ELSE 0 END"
 
 
 def months() -> list[tuple[str, datetime]]:
@@ -61,7 +73,7 @@ def upgrade() -> None:
         op.execute(sa.text(f"ALTER TABLE {table} {by_call()}"))
     op.execute(
         sa.text(
-            f"ALTER TABLE ledger_entry ADD COLUMN period SMALLINT NOT NULL DEFAULT ({PERIOD})"
+            f"ALTER TABLE ledger_entry ADD COLUMN period SMALLINT NOT NULL DEFAULT ({period()})"
             " COMMENT 'year and month of the call in the reference; 0 = of no call',"
             " DROP PRIMARY KEY, ADD PRIMARY KEY (id, period),"
             " DROP INDEX ledger_entry_once, ADD UNIQUE ledger_entry_once (account, kind, reference, period),"

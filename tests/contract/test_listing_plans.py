@@ -99,6 +99,8 @@ FILTERS: Final = [
 
 async def _explained(connection, statement) -> list[str]:
     words = "EXPLAIN QUERY PLAN" if connection.dialect.name == "sqlite" else "EXPLAIN"
+    if connection.dialect.name == "mysql" and not connection.dialect.is_mariadb:
+        words = "EXPLAIN FORMAT=TRADITIONAL"
 
     def ask_for_the_plan(_connection, _cursor, text, parameters, *_):
         return f"{words} {text}", parameters

@@ -9,7 +9,7 @@ stay under other names.
 from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Select, bindparam, delete, func, insert, inspect, select, text, update
+from sqlalchemy import Dialect, Select, bindparam, delete, func, insert, inspect, select, text, update
 
 from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
@@ -33,9 +33,12 @@ _MONTH: Final = (
     "GREATEST(1, EXTRACT(YEAR_MONTH FROM TIMESTAMP'1970-01-01 00:00:00'"
     " + INTERVAL LEAST(CONV({digits}, 16, 10) DIV 1000, 4102444799) SECOND) - 200000)"
 )
-_OF_CALL: Final = _MONTH.format(digits="CONCAT(LEFT(reference, 8), SUBSTR(reference, 10, 4))")
-_OF_CORRECTION: Final = _MONTH.format(digits="REPLACE(LEFT(SUBSTRING_INDEX(reference, '/', -2), 13), '-', '')")
-_PERIOD: Final = f"CASE kind WHEN 'call' THEN {_OF_CALL} WHEN 'correction' THEN {_OF_CORRECTION} ELSE 0 END"
+_DIGITS: Final = {
+    "call": "CONCAT(LEFT(reference, 8), SUBSTR(reference, 10, 4))",
+    "correction": "REPLACE(LEFT(SUBSTRING_INDEX(reference, '/', -2), 13), '-', '')",
+}
+_ONLY_DIGITS: Final = "CASE WHEN REGEXP_LIKE({digits}, '^[0-9A-Fa-f]+$') THEN {month} ELSE 1 END"
+"""Other texts are an error in MySQL when they are converted; MariaDB takes the digits that they begin with."""
 
 
 class Step(NamedTuple):
@@ -98,7 +101,7 @@ async def _prepare(database: Database, now: int) -> None:
         for table in TABLES:
             await connection.exec_driver_sql(f"DROP TABLE IF EXISTS {table}{_COPY}")
             await connection.exec_driver_sql(f"CREATE TABLE {table}{_COPY} LIKE {table}")
-            await connection.exec_driver_sql(f"ALTER TABLE {table}{_COPY} {_shape(table, months)}")
+            await connection.exec_driver_sql(f"ALTER TABLE {table}{_COPY} {_shape(table, months, connection.dialect)}")
         commits = await connection.scalar(_value(schema.COMMITS).with_for_update())
         await wait_for_drops(connection)
         newest = await connection.scalar(select(func.max(schema.ledger_entry.c.id))) or 0
@@ -121,20 +124,28 @@ async def _months(connection: AsyncConnection, now: int) -> list[Month]:
     return months
 
 
-def _shape(table: str, months: Sequence[Month]) -> str:
+def _shape(table: str, months: Sequence[Month], dialect: Dialect) -> str:
     """Return the change that gives a table the keys and partitions of ``migrations/versions/0015_months.py``."""
     bounds = ", ".join([*(bound(table, month) for month in months), last_bound(table)])
     if table != schema.ledger_entry.name:
         keys = "DROP INDEX cdr_export, ADD INDEX cdr_export (export_seq) " if table == schema.cdr.name else ""
         return f"{keys}PARTITION BY RANGE COLUMNS (call_id) ({bounds})"
     return (
-        f"ADD COLUMN period SMALLINT NOT NULL DEFAULT ({_PERIOD})"
+        f"ADD COLUMN period SMALLINT NOT NULL DEFAULT ({_period(dialect)})"
         " COMMENT 'year and month of the call in the reference; 0 = of no call',"
         " DROP PRIMARY KEY, ADD PRIMARY KEY (id, period),"
         " DROP INDEX ledger_entry_once, ADD UNIQUE ledger_entry_once (account, kind, reference, period),"
         " DROP INDEX ledger_entry_chain, ADD UNIQUE ledger_entry_chain (account, seq, period)"
         f" PARTITION BY RANGE (period) (PARTITION {KEPT} VALUES LESS THAN (1), {bounds})"
     )
+
+
+def _period(dialect: Dialect) -> str:
+    months = {kind: _MONTH.format(digits=digits) for kind, digits in _DIGITS.items()}
+    if not dialect.is_mariadb:  # type: ignore[attr-defined]
+        months = {kind: _ONLY_DIGITS.format(digits=_DIGITS[kind], month=month) for kind, month in months.items()}
+    cases = " ".join(f"WHEN '{kind}' THEN {month}" for kind, month in months.items())
+    return f"CASE kind {cases} ELSE 0 END"
 
 
 async def _copied_by_call(database: Database, table: str, rows_at_once: int) -> AsyncIterator[Step]:

@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final, Protocol
 
-from pymysql.converters import escape_string
 from sqlalchemy import Column, Table
 
 from vosd.cdr.kinds import Kind
@@ -186,7 +185,11 @@ def _remembered(encode: EncodeSized) -> EncodeSized:
 
 def _literal(text: str) -> str:
     """Quote text; plain ASCII needs no escaping."""
-    return f"'{text}'" if _PLAIN.match(text) else f"'{escape_string(text)}'"
+    if _PLAIN.match(text):
+        return f"'{text}'"
+    from pymysql.converters import escape_string  # SQLite does without the driver
+
+    return f"'{escape_string(text)}'"
 
 
 def _text_literal(value: str | None, length: int) -> str:
