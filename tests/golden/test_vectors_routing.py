@@ -299,7 +299,7 @@ class Unwritten:
 def test_registered_endpoints_are_reached_where_they_are_seen(given, expect):
     public = "203.0.113.1"  # the vector says PublicIP
     flows = Flows((Listener("192.0.2.1", 5060),), str)
-    registrations = Registrations(RegistrarSettings(), flows, Unwritten())
+    registrations = Registrations(RegistrarSettings(), flows, Unwritten(), ManualClock())
     source = Peer(0, public, given["received_port"])
     wanted = register_request(f"<sip:1001@{given['contact']}>")
     registrations.register("1001", RegistrantKind.PHONE, wanted, source, ManualClock().now())

@@ -114,7 +114,9 @@ class Node:
         self.followers = TraceFollowers(self.trace, flows.listeners)
         self.registration_writer = RegistrationWriter(around.registered, flows, around.clock)
         calls = CallsOfUsers(self.endpoint.peer_moved, self.endpoint.connected_again, self.endpoint.registered_again)
-        self.registrations = Registrations(sip.registrar, flows, self.registration_writer, calls, around.presence)
+        self.registrations = Registrations(
+            sip.registrar, flows, self.registration_writer, around.clock, calls, around.presence
+        )
         self.authenticator.registered = self.registrations
         self.registrar = Registrar(self.endpoint, self.registrations)
         self.switch = Switch(

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple, Protocol
 import msgspec
 import structlog
 
-from vosd.base.clock import Instant
+from vosd.base.clock import Clock, Instant
 from vosd.base.wheel import Timer, TimerWheel
 from vosd.cdr.columns import iso_utc
 from vosd.engine.counting import Counting, Figure
@@ -116,12 +116,14 @@ class Registrations(Counting):
         settings: RegistrarSettings,
         flows: Flows,
         writer: RegistrationWriter,
+        clock: Clock,
         calls: CallsOfUsers = NO_CALLS,
         presence: Presence = unreported,
     ) -> None:
         self._settings = settings
         self._flows = flows
         self._writer = writer
+        self._clock = clock
         self._calls = calls
         self._report_presence = presence
         self._users: dict[str, _User] = {}
@@ -195,7 +197,7 @@ class Registrations(Counting):
         Raises:
             StoreUnavailable: the database cannot be reached.
         """
-        began = self._writer.clock.now().mono
+        began = self._clock.now().mono
         found, ended = await self._writer.load()
         for name, binding in found:
             kind = users.get(name)
@@ -209,7 +211,7 @@ class Registrations(Counting):
             if kind is not None and name not in self._users:
                 self._report_departure(name, kind, Departure.ENDED_MEANWHILE)
         if found:
-            took_ms = self._writer.clock.now().mono - began
+            took_ms = self._clock.now().mono - began
             _log.info("registrations_restored", bindings=self._size, ended_meanwhile=len(ended), took_ms=took_ms)
 
     async def write_again(self) -> None:
@@ -278,7 +280,7 @@ class Registrations(Counting):
                 if earlier is None or earlier.peer != binding.peer:
                     self._let_calls_follow(name, earlier, binding, after)
                 elif self._flows.reliable[binding.peer.flow]:
-                    self._calls.registered_again(name, binding.peer, writer.clock.now())
+                    self._calls.registered_again(name, binding.peer, self._clock.now())
         for slot in was:
             writer.drop(name, slot)
         self._replace(name, user, after)
@@ -305,7 +307,7 @@ class Registrations(Counting):
             self._calls.moved(name, earlier.peer, binding.peer, binding.contact)
         if self._flows.reliable[binding.peer.flow]:
             peers = [each.peer for each in after]
-            self._calls.connected_again(name, binding.peer, binding.contact, peers, self._writer.clock.now())
+            self._calls.connected_again(name, binding.peer, binding.contact, peers, self._clock.now())
 
     def _replace(self, name: str, user: _User, after: Bindings) -> None:
         """Replace bindings: the table, the index of addresses, the timer."""

@@ -45,7 +45,7 @@ class RegistrationWriter:
     def __init__(self, store: BindingStore, flows: Flows, clock: Clock) -> None:
         self._store = store
         self._flows = flows
-        self.clock = clock
+        self._clock = clock
         self._waiting: dict[BindingKey, StoredBinding | None] = {}
         """None = the binding is removed."""
         self._until: dict[BindingKey, int] = {}
@@ -77,7 +77,7 @@ class RegistrationWriter:
             StoreUnavailable: the database cannot be reached.
         """
         found, ended = [], []
-        now = self.clock.now()
+        now = self._clock.now()
         for row in await self._store.load():
             left_ms = min(row.until - now.wall, 1_000 * row.lifetime_s)
             peer = self._peer_of(row)
