@@ -49,7 +49,7 @@ class Life:
         self.store = store
         self.clock = clock
         self.writer = RegistrationWriter(store, flows, clock)
-        self.table = Registrations(RegistrarSettings(), flows, self.writer)
+        self.table = Registrations(RegistrarSettings(), flows, self.writer, clock)
         self._cseq = 0
 
     def register(self, name="1001", contact="", source=HOME, lifetime=3_600, **parts):
