@@ -74,6 +74,8 @@ class Files:
         self._full_bytes = full_bytes
         self.reserve = directory / "reserve"
         """A file allocated beforehand, for the case of a full disk."""
+        self.damaged: Final[set[int]] = set()
+        """Numbers of files of an earlier run that could not be read completely."""
         self._keep = keep
         self._seen: dict[Path, int] = {}
         """When each booked file was first seen, in monotonic milliseconds."""
@@ -102,6 +104,11 @@ class Files:
         descriptor = os.open(self.path(number), flags, 0o600)
         self.sync_directory()
         return descriptor
+
+    def put_away(self, path: Path) -> None:
+        """Take a file out of use: keep it for a while, or for ``vosd spool salvage`` if it is damaged."""
+        if path.exists():
+            (self.set_aside if numbered(path) in self.damaged else self.retire)(path)
 
     def retire(self, path: Path) -> None:
         """Keep a file whose calls are all booked, out of use."""

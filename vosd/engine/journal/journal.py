@@ -18,6 +18,7 @@ from vosd.callcontrol.open_call import UNDESCRIBED, Description, OpenCall, end_o
 from vosd.cdr.ports import RejectedRecord
 from vosd.cdr.record import CallRecord
 from vosd.engine.counting import Counting, Figure
+from vosd.engine.journal.carrying import AT_ONCE, AT_TICK, Carrying
 from vosd.engine.journal.changes import Changes
 from vosd.engine.journal.earlier import Earlier, read_earlier, usable
 from vosd.engine.journal.entries import (
@@ -49,7 +50,6 @@ from vosd.engine.journal.quarantine import DIRECTORY, Quarantine
 from vosd.engine.journal.replay import JournalUnusableError, Remains
 from vosd.engine.journal.sealing import Sealing
 from vosd.engine.journal.unbooked import UnbookedCalls
-from vosd.obs.events import Event
 from vosd.sip.dialog.snapshot import CallerSnapshot, InviteSnapshot
 
 SEGMENT_BYTES: Final = 64 * 1024 * 1024
@@ -91,6 +91,7 @@ class Journal(Counting):
         self._ends = 0
         """Room for the ends of these calls, in bytes."""
         self._changes = Changes()
+        self._carrying = Carrying()
         self._placed: dict[str, list[PlacedCall]] = {}
         self.left_over: Final = LeftOverLegs(self._output.append)
         """Legs that earlier runs have not released."""
@@ -105,8 +106,6 @@ class Journal(Counting):
         self.sealing: Final = Sealing(self._files, self.waiting)
         self._left_behind: list[Path] = []
         """Segments of the earlier run."""
-        self._damaged: set[int] = set()
-        """Numbers of segments that could not be read completely."""
         self._ticks = 0
 
     # -- life ---------------------------------------------------------------------------------------------------
@@ -125,7 +124,7 @@ class Journal(Counting):
         """
         self._left_behind, remains = earlier or self.read_earlier()
         with usable(self._directory):
-            self._damaged = {numbered(segment) for segment in remains.damaged}
+            self._files.damaged.update(map(numbered, remains.damaged))
             self._files.remove_drafts()
             self._files.prune()
             ends = sum(END_BYTES + AGENT_BYTES * len(each.agents) for each in remains.open_calls.values())
@@ -153,7 +152,7 @@ class Journal(Counting):
         held = self.waiting.oldest_file
         for segment in self._left_behind:
             if held is None or numbered(segment) < held:
-                self._put_away(segment)
+                self._files.put_away(segment)
             else:
                 self._files.leave_unbooked(segment)
                 self.waiting.add_files(numbered(segment), numbered(segment) + 1)
@@ -173,7 +172,7 @@ class Journal(Counting):
         self.waiting.close()
         if not (self.waiting or self._open_calls or self.left_over or self._unknown):
             for left in sorted({*self.waiting.files(), *range(self._first, number + 1)}):
-                self._put_away(self._files.in_use(left))
+                self._files.put_away(self._files.in_use(left))
 
     # -- records ------------------------------------------------------------------------------------------------
 
@@ -223,6 +222,7 @@ class Journal(Counting):
         for frame in (*frames, kept_frame(Kept(now.mono, now.wall, (*answered, *others), rest))):
             self._output.append(frame)
         self._changes.clear()
+        self._carrying.stop()
         self.left_over.stop_writing()
         self._is_kept = True
         return self._write() and self._output.sync()
@@ -269,17 +269,9 @@ class Journal(Counting):
         They are on disk there before they are marked in the journal. If that fails they stay in the journal, and the
         next start tries to book them again.
         """
-        for record, reason in rejected:
-            _log.error(Event.RECORD_QUARANTINED, call_id=record.call_id, why=reason, do="vosd spool list, show, retry")
-        call_ids = [record.call_id for record, _ in rejected]
-        try:
-            await asyncio.get_running_loop().run_in_executor(None, self.quarantine.put, rejected)
-        except OSError as error:
-            _log.error("quarantine_write_failed", means="refused calls stay in the journal", error=str(error))
+        if not await self.quarantine.take(rejected):
             return
-        finally:
-            self.quarantine.owed.update(call_id for call_id in call_ids if call_id in self.quarantine)
-        done = self.waiting.settle(call_ids)
+        done = self.waiting.settle(record.call_id for record, _ in rejected)
         self._output.append(quarantined_frame(Quarantined(done)))
         self.flush()
         self._retire_segments()
@@ -302,6 +294,8 @@ class Journal(Counting):
         self._output.keep_room(self._ends)
         if self._output.is_short and self._output.recover(self._ends, len(self._open_calls)):
             self._begin_with_open_calls()
+        if self._carrying.file:
+            self._carry(AT_TICK)
         self.flush()
         if self._ticks % PRUNE_S == 0:
             self._files.prune(now.mono)
@@ -321,8 +315,9 @@ class Journal(Counting):
         if self._changes.now:
             self._describe_changed(self._changes.due())
         if self._output.backlog:
-            self._write()
-            if self._size >= self._segment_bytes and not (self._output.is_short or self._is_kept):
+            if self._carrying.left:
+                self._carry(AT_ONCE)
+            elif self._write() and self._size >= self._segment_bytes and not (self._output.is_short or self._is_kept):
                 self._begin_segment()
 
     async def keep_synced(self) -> None:
@@ -346,10 +341,6 @@ class Journal(Counting):
             frame = answered_frame(self._open_calls[call_id], self.describe(call_id))
             self._output.append_spare(frame, self._ends)
 
-    def _describe(self, call_ids: Iterable[str]) -> None:
-        for call_id in call_ids:
-            self._output.append(answered_frame(self._open_calls[call_id], self.describe(call_id)))
-
     def _begin_segment(self) -> None:
         """Begin a new file."""
         self._size = 0
@@ -362,7 +353,7 @@ class Journal(Counting):
             self._begin_with_open_calls()
 
     def _begin_with_open_calls(self) -> None:
-        """Begin a file with the open calls, and with everything else that only older files hold."""
+        """Begin a file with all that only older files hold: with the first of the open calls, the others follow."""
         output = self._output
         begun = output.number
         self.waiting.add_files(self._first, begun)
@@ -370,18 +361,31 @@ class Journal(Counting):
             output.append(began_frame(self._began))
         if self._marks.latest is not None:
             output.append(mark_frame(self._marks.latest))
-        self._describe(self._open_calls)
-        self._changes.clear()
         for placed in chain.from_iterable(self._placed.values()):
             output.append(placed_frame(placed))
         self.left_over.write()
         for frame in self._unknown:
             output.append(frame)
-        if self._write():
-            self._first = begun  # not ``output.number``: a full disk may have moved the rest to the reserve
-            self.sealing.begun(begun)
+        self._write()
         self._size = 0
-        self._retire_segments()
+        self._carrying.begin(begun, self._open_calls)
+        self._carry(AT_ONCE)
+
+    def _carry(self, most: int) -> None:
+        """Write some of the open calls to the file that was begun last; when it has all, older ones can be retired."""
+        carrying, output = self._carrying, self._output
+        if not output.is_short:
+            before = output.backlog
+            for call_id in carrying.take(self._open_calls, most, self._ticks):
+                output.append(answered_frame(self._open_calls[call_id], self.describe(call_id)))
+            self._size -= output.backlog - before
+        if not self._write() or output.is_short:
+            carrying.stop()  # the file that is begun when there is room again begins with all of them
+        elif carrying.is_over(self._ticks):
+            self._first = carrying.file
+            self.sealing.begun(self._first)
+            carrying.stop()
+            self._retire_segments()
 
     def _retire_segments(self) -> None:
         """Retire older segments whose calls are all booked, once the open calls are in a newer one."""
@@ -390,11 +394,5 @@ class Journal(Counting):
             return
         for number in done:
             self.waiting.forget_file(number)
-            self._put_away(self._files.in_use(number))
+            self._files.put_away(self._files.in_use(number))
         self._files.prune()
-
-    def _put_away(self, segment: Path) -> None:
-        """Take a segment out of use: keep it for a while, or for ``vosd spool salvage`` if it is damaged."""
-        put_away = self._files.set_aside if numbered(segment) in self._damaged else self._files.retire
-        if segment.exists():
-            put_away(segment)

@@ -4,18 +4,21 @@ One JSON file for each call in ``state_dir/quarantine``, synced before the journ
 reads the files, with a running switch or without. Refuses to know databases.
 """
 
+import asyncio
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
 import msgspec
+import structlog
 
 from vosd.base.errors import VosError
 from vosd.base.text import escaped
 from vosd.cdr.ports import RejectedRecord
 from vosd.cdr.record import CallRecord
+from vosd.obs.events import Event
 
 DIRECTORY: Final = "quarantine"
 """Its name within ``state_dir``."""
@@ -51,6 +54,7 @@ class QuarantineError(VosError):
 
 
 _decode: Final = msgspec.json.Decoder(Refused).decode
+_log = structlog.get_logger()
 
 
 class Quarantine:
@@ -94,6 +98,19 @@ class Quarantine:
             _write(path, _encode(refused))
             self._ids.add(record.call_id)
         _sync_directory(self._directory)
+
+    async def take(self, rejected: Sequence[RejectedRecord]) -> bool:
+        """Keep records, in a thread, and count their cost as owed; return False if some could not be written."""
+        for record, reason in rejected:
+            _log.error(Event.RECORD_QUARANTINED, call_id=record.call_id, why=reason, do="vosd spool list, show, retry")
+        try:
+            await asyncio.get_running_loop().run_in_executor(None, self.put, rejected)
+        except OSError as error:
+            _log.error("quarantine_write_failed", means="refused calls stay in the journal", error=str(error))
+            return False
+        finally:
+            self.owed.update(record.call_id for record, _ in rejected if record.call_id in self)
+        return True
 
     def remove(self, call_ids: Iterable[str]) -> None:
         """Remove records that are in the database now."""
