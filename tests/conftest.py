@@ -12,12 +12,12 @@ import whole_files
 from bytecode import compile_together
 from cases import joined
 from distribution import WaitingBesideComputing, rank
+from doubles.mysql import server_of_tests
 from hypothesis import HealthCheck, settings
 from messages import send_fewer
 from steady import draw_from_strategies_alone
 
 from vosd.testing.process.mariadb import MariaDb
-from vosd.testing.process.mysql import server_of_tests
 
 _numbers = count(1)
 

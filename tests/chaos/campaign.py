@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Final, Self
 
 from doubles.daemon import Daemon
+from doubles.mysql import server_of_tests
 from e2e.addresses import NETWORK
 from e2e.conditions import eventually
 
-from vosd.testing.process.mysql import server_of_tests
 from vosd.testing.sockets.login import Login
 from vosd.testing.sockets.loopback import Endpoint
 

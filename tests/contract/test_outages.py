@@ -8,6 +8,7 @@ from decimal import Decimal
 
 import pytest
 from doubles.migrated import migrate_on_server, migrated
+from doubles.mysql import server_of_tests
 
 from vosd.cdr.ports import Standing, StoreUnavailable
 from vosd.storage import schema
@@ -15,8 +16,8 @@ from vosd.storage.books import SqlBooks
 from vosd.storage.database import PATIENCE_S, Database
 from vosd.storage.ports import CallFilter
 from vosd.storage.queries import SqlQueries
+from vosd.testing.process.mariadb import MariaDb
 from vosd.testing.data.records import answered_call
-from vosd.testing.process.mysql import server_of_tests
 
 FEE = Decimal("0.012345")
 

@@ -14,6 +14,7 @@ import structlog
 from doubles.full_disk import fill, mounted
 from doubles.journals import not_noted, opened
 from doubles.migrated import migrate_on_server
+from doubles.mysql import server_of_tests
 
 from vosd.cdr.ports import Standing
 from vosd.engine.booking import recorder as recorder_module
@@ -28,7 +29,6 @@ from vosd.storage.queries import SqlQueries
 from vosd.testing.data.builders import account
 from vosd.testing.data.records import answered_call, call_id
 from vosd.testing.process.mariadb import MariaDb
-from vosd.testing.process.mysql import server_of_tests
 
 pytestmark = pytest.mark.mariadb
 

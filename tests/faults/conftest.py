@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 from doubles.daemon import Daemon, Prepare
+from doubles.mysql import server_of_tests
 from e2e.addresses import NETWORK
 from e2e.conditions import eventually
 
 from vosd.testing.process.mariadb import MariaDb
-from vosd.testing.process.mysql import server_of_tests
 from vosd.testing.sockets.loopback import Endpoint
 
 from .parties import Customer, Vendor
