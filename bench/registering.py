@@ -45,7 +45,7 @@ class RegisterPath:
             SipSettings(), [Listener("192.0.2.1", 5060)], tokens.token, lambda _host, _port: False, auth_gate=auth_gate
         )
         self.writer = RegistrationWriter(MemoryRegistrations(), self.endpoint.flows, self.clock)
-        self.table = Registrations(RegistrarSettings(), self.endpoint.flows, self.writer)
+        self.table = Registrations(RegistrarSettings(), self.endpoint.flows, self.writer, self.clock)
         self.registrar = Registrar(self.endpoint, self.table)
         self.registrar.adopt(content)
 

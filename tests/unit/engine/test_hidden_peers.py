@@ -16,9 +16,6 @@ OPEN = f"<sip:1001@{OUTSIDE}>"
 
 
 class Unwritten:
-    def __init__(self, clock):
-        self.clock = clock
-
     def put(self, name, binding, earlier):
         """Take no note."""
 
@@ -32,7 +29,7 @@ class Desk:
     def __init__(self) -> None:
         flows = Flows((Listener("192.0.2.1", 5060), Listener("192.0.2.1", 5060, "tcp")), str)
         self.clock = ManualClock()
-        self.table = Registrations(RegistrarSettings(), flows, Unwritten(self.clock))
+        self.table = Registrations(RegistrarSettings(), flows, Unwritten(), self.clock)
         self.cseq = 0
 
     def register(

@@ -83,7 +83,7 @@ class Home:
         self.clock = ManualClock()
         self.service = PhoneService(self.clock, settings, lambda: self.table)
         flows = Flows((Listener("192.0.2.1", 5060),), str)
-        self.table = Registrations(RegistrarSettings(), flows, Unwritten(), presence=self.service.changed)
+        self.table = Registrations(RegistrarSettings(), flows, Unwritten(), self.clock, presence=self.service.changed)
         self._cseq = 0
 
     def register(self, name="1001", kind=RegistrantKind.PHONE, expires=600, place=PLACE) -> None:

@@ -13,7 +13,7 @@ AT_ONCE: Final = 8
 AT_TICK: Final = 100
 """The same once a second, where no other turn writes anything."""
 STAY_TICKS: Final = 5
-"""For how many seconds the older files stay when a call has ended before its turn.
+"""For how many seconds the older files stay at least when a call has ended before its turn.
 
 Its legs are in them alone, and a start that follows soon has to release them once more (``released.RECENT_MS``).
 """
@@ -26,14 +26,15 @@ class Carrying:
         self.file = 0
         """Number of that file; 0 = it has all of them."""
         self.left: deque[str] = deque()
-        self._stays_until: int | None = None
+        self.stays_until = 0
+        """The older files stay until then, counted in seconds as ``ticks`` below."""
 
     def begin(self, file: int, call_ids: Collection[str]) -> None:
-        """Begin with a new file, which may be before the one before has all of them."""
-        self.file, self.left, self._stays_until = file, deque(call_ids), None
+        """Begin with a new file."""
+        self.file, self.left = file, deque(call_ids)
 
     def stop(self) -> None:
-        """Write no more of them to this file: the older ones stay."""
+        """Write no more of them to this file."""
         self.file, self.left = 0, deque()
 
     def take(self, open_calls: Collection[str], most: int, ticks: int) -> Iterator[str]:
@@ -43,8 +44,4 @@ class Carrying:
             if call_id in open_calls:
                 yield call_id
             else:
-                self._stays_until = ticks + STAY_TICKS
-
-    def is_over(self, ticks: int) -> bool:
-        """Return whether the older files are needed no more for calls that were open."""
-        return not self.left and (self._stays_until is None or ticks >= self._stays_until)
+                self.stays_until = ticks + STAY_TICKS

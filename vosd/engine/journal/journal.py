@@ -381,7 +381,7 @@ class Journal(Counting):
             self._size -= output.backlog - before
         if not self._write() or output.is_short:
             carrying.stop()  # the file that is begun when there is room again begins with all of them
-        elif carrying.is_over(self._ticks):
+        elif not carrying.left:
             self._first = carrying.file
             self.sealing.begun(self._first)
             carrying.stop()
@@ -390,7 +390,8 @@ class Journal(Counting):
     def _retire_segments(self) -> None:
         """Retire older segments whose calls are all booked, once the open calls are in a newer one."""
         done = self.waiting.retirable(self._first)
-        if not done or self._output.backlog or not self._output.sync():
+        is_late = self._ticks >= self._carrying.stays_until
+        if not (done and is_late) or self._output.backlog or not self._output.sync():
             return
         for number in done:
             self.waiting.forget_file(number)
