@@ -16,8 +16,8 @@ from vosd.storage.books import SqlBooks
 from vosd.storage.database import PATIENCE_S, Database
 from vosd.storage.ports import CallFilter
 from vosd.storage.queries import SqlQueries
-from vosd.testing.process.mariadb import MariaDb
 from vosd.testing.data.records import answered_call
+from vosd.testing.process.mariadb import MariaDb
 
 FEE = Decimal("0.012345")
 
