@@ -7,7 +7,7 @@ from doubles.journals import crash_and_read, files_of, open_call, opened
 from doubles.left_legs import CALLER_SIDE, DIALOG
 
 from vosd.base.clock import Instant
-from vosd.callcontrol.bookkeeping import Description
+from vosd.callcontrol.open_call import Description
 from vosd.engine.journal.carrying import AT_ONCE, STAY_TICKS
 from vosd.engine.journal.files import KeepSettings
 from vosd.testing.data.records import answered_call, call_id
