@@ -97,6 +97,16 @@ def test_one_bit_costs_at_most_the_record_it_is_in(directory):
         assert len(whole.open_calls.keys() | whole.unbooked.keys() - known) <= 1, place
 
 
+def test_a_record_whose_head_is_damaged_is_read_by_its_tail(directory):
+    _, data, ends = three_records(directory)
+    whole = list(frames_in(io.BytesIO(data)))
+    head_bytes = len(framed(0, bytes(16), 0, b"")) // 2
+    for place in range(ends[1], ends[1] + head_bytes):
+        damaged = data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :]
+        found = [each for each in frames_in(io.BytesIO(damaged)) if isinstance(each, Frame)]
+        assert found == whole, place - ends[1]
+
+
 def test_an_ended_call_whose_record_is_damaged_is_charged_up_to_its_end(directory):
     path = written(directory, 1, marked=False)
     data = path.read_bytes()
