@@ -7,6 +7,7 @@ know statements.
 import asyncio
 import re
 import sqlite3
+import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
@@ -19,6 +20,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from vosd.base.errors import VosError
 from vosd.cdr.ports import StoreDamaged, StoreUnavailable
 from vosd.storage.asynchronous import AsyncConnection, AsyncEngine, create_async_engine
+from vosd.storage.encryption import context_of, without_encryption
 from vosd.storage.migrations import revisions
 from vosd.storage.types import Unstorable
 
@@ -98,6 +100,7 @@ class Database:
 
         Raises:
             UnsupportedDatabase: unless the URL begins with ``sqlite+aiosqlite`` or ``mysql+aiomysql``.
+            EncryptionUnusable: TLS cannot be used as the URL asks for it.
         """
         parsed = _parse(url)
         self.place: Final = parsed.set(query={}).render_as_string(hide_password=True)
@@ -228,6 +231,10 @@ class Database:
             return ContentRefused(str(cause))
         if code == _UNKNOWN_DATABASE:
             return StoreDamaged(f"{self.place} does not exist ({cause}): make the database, then run vosd migrate")
+        if cause is not None and isinstance(cause.__cause__, ssl.SSLError):
+            # The driver says of a failed handshake only that it cannot connect.
+            advice = "check ssl_ca in database.url, and whether the server's certificate names its host"
+            return DatabaseRefusesUs(f"{self.place} does not do its work ({cause.__cause__}): {advice}")
         kind = DatabaseRefusesUs if code in _REFUSED or "unable to open" in str(cause) else StoreUnavailable
         return kind(f"{self.place} does not do its work ({cause}): {_advice(code, str(cause))}")
 
@@ -335,10 +342,26 @@ def _file_number(path: str | None) -> int:
 
 
 def _mysql_engine(url: URL) -> AsyncEngine:
-    return create_async_engine(
-        url.update_query_dict({"charset": "utf8mb4"}),
+    encrypted = context_of(url)
+    engine = create_async_engine(
+        without_encryption(url).update_query_dict({"charset": "utf8mb4"}),
         hide_parameters=True,
         isolation_level="READ COMMITTED",
         pool_pre_ping=True,
-        connect_args={"connect_timeout": _CONNECT_S, "init_command": _SESSION_OF_MYSQL},
+        connect_args={"connect_timeout": _CONNECT_S, "init_command": _SESSION_OF_MYSQL, "ssl": encrypted},
     )
+    if encrypted is not None:
+
+        @event.listens_for(engine.sync_engine, "connect")
+        def expect_encryption(connection: Any, _: object) -> None:
+            # The driver goes on without TLS where the server offers none, or someone between says so.
+            cursor = connection.cursor()
+            cursor.execute("SHOW SESSION STATUS LIKE 'Ssl_cipher'")
+            row = cursor.fetchone()
+            cursor.close()
+            if not row or not row[1]:
+                connection.close()
+                message = f"{url.host} offers no TLS, which database.url asks for: set it up there, or remove ssl_..."
+                raise DatabaseRefusesUs(message)
+
+    return engine
