@@ -1,7 +1,9 @@
 """Connections to the server of the database with TLS, as the URL asks for it, against a real server."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from doubles.certificates import Authority, Certificate
@@ -34,12 +36,18 @@ def server(
 
 
 async def cipher(url: str) -> str:
-    database = Database(url)
+    database, writers = Database(url), []
     try:
         async with database.reading() as connection:
+            driver: Any = (await connection.get_raw_connection()).driver_connection
+            writers.append(driver._writer)
             return (await connection.execute(text("SHOW SESSION STATUS LIKE 'Ssl_cipher'"))).one()[1]
     finally:
         await database.close()
+        for writer in writers:
+            # A connection with TLS is closed once the server has said so, too.
+            with suppress(OSError):
+                await writer.wait_closed()
 
 
 @pytest.mark.mariadb
