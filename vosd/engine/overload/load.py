@@ -11,8 +11,8 @@ from typing import Final
 LASTING_S: Final = 0.4
 """A lag above the limit is an overload after it has lasted for so long.
 
-A process that stood still for 0.2 s (another process, the disk, the hypervisor) has caught up by then, and with the
-default limit no INVITE is repeated before: T1 is 0.5 s (RFC 3261 section 17.1.1.1).
+At half of its load a switch that stood still for 0.2 s (another process, the disk, the hypervisor) has caught up by
+then. With the default limit no INVITE is repeated before: T1 is 0.5 s (RFC 3261 section 17.1.1.1).
 """
 OVER_S: Final = 1.0
 """An overload is over after the lag was below half the limit for so long."""
