@@ -18,13 +18,14 @@ BYE = (
 
 
 def main() -> None:
-    """Send, and print the rate reached."""
+    """Say that it begins, send, and print the rate reached."""
     host, port, source, rate, seconds, *what = sys.argv[1:]
     per_batch = int(rate) // BATCHES_A_SECOND
     sent = 0
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.bind((source, 0))
         sock.connect((host, int(port)))
+        print(f"sends to {host}:{port}", flush=True)
         began = due = time.perf_counter()
         while due - began < float(seconds):
             for number in range(sent, sent + per_batch):

@@ -1,13 +1,15 @@
 """What every test shares: Hypothesis with steady examples and no clock, a private MariaDB, SQLite files."""
 
+import asyncio
 import gc
 import os
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from itertools import count
 from typing import Final
 
 import pytest
 import structlog
+import uvloop
 import whole_files
 from bytecode import compile_together
 from cases import joined
@@ -15,6 +17,7 @@ from distribution import WaitingBesideComputing, rank
 from doubles.mysql import server_of_tests
 from hypothesis import HealthCheck, settings
 from messages import send_fewer
+from scratch import write_in_memory
 from steady import draw_from_strategies_alone
 
 from vosd.testing.process.mariadb import MariaDb
@@ -45,7 +48,8 @@ _SELDOM: Final = (10_000, 20, 20)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Spare workers and their controller messages, and workers what other workers read."""
+    """Spare workers and their controller messages, workers what other workers read, and the disk all of it."""
+    write_in_memory()
     send_fewer(config)
     config.pluginmanager.register(whole_files)
 
@@ -59,6 +63,11 @@ def pytest_pycollect_makeitem(collector: pytest.Collector, name: str, obj: objec
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the longest files first."""
     items.sort(key=rank)
+
+
+def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Run tests on the event loop that the daemon runs on."""
+    return {"uvloop": uvloop.new_event_loop}
 
 
 @pytest.hookimpl(wrapper=True)

@@ -42,6 +42,9 @@ async def started(module: str, *descriptors: int) -> Child:
             pass_fds=inherited,
             env={**os.environ, "PYTHONPATH": search_path()},
         )
+    except OSError as error:
+        ours.close()
+        raise OSError(error.errno, error.strerror, sys.executable) from error  # uvloop does not say which program
     except BaseException:
         ours.close()
         raise

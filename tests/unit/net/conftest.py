@@ -1,4 +1,4 @@
-"""Listeners on loopback with a core that only listens, on the event loop that the daemon runs on."""
+"""Listeners on loopback with a core that only listens."""
 
 import asyncio
 import ssl
@@ -10,7 +10,6 @@ from functools import partial
 from typing import Any
 
 import pytest
-import uvloop
 from doubles.certificates import Authority
 
 from vosd.base.clock import Instant
@@ -25,10 +24,6 @@ from vosd.sip.wire.outgoing import Peer as Source
 
 UNKNOWN_SOURCE = "127.0.0.66"
 PATIENCE_S = 30.0
-
-
-def pytest_asyncio_loop_factories(config, item):
-    return {"uvloop": uvloop.new_event_loop}
 
 
 class Ear:
