@@ -25,7 +25,7 @@ Start = Callable[..., AbstractContextManager[Registrar]]
 
 SOON_LOST_S = 6
 """What is granted where the end of a registration is waited for."""
-LONG_ENOUGH_S = 20
+LATER_S = 20
 """What is granted where a registrar starts anew before the refresh, on a machine that has other work."""
 REFRESHED = {"MD5": {}, "SHA-256": {"algorithm": "SHA-256"}, "short nonces": {"nonce_s": 2}}
 """The registrars that are only watched; a refresh comes after 8 s, so all of them run at once."""
@@ -122,11 +122,12 @@ def registering(directory: Path, switch: Endpoint, registrar: Endpoint) -> Itera
 
 
 def test_a_registrar_that_restarts_dies_and_comes_back(start: Start, tmp_path: Path) -> None:
-    with start(grants_s=LONG_ENOUGH_S) as first, registering(tmp_path / "switch", REGISTERING_SWITCH, VENDOR_REGISTRAR) as trunk:
+    switch, first = REGISTERING_SWITCH, start(grants_s=LATER_S)
+    with first, registering(tmp_path / "switch", switch, VENDOR_REGISTRAR) as trunk:
         trunk.expect("registered")
         first.__exit__()
         with start(grants_s=SOON_LOST_S) as second:
-            eventually(lambda: second.count("believed", "REGISTER"), "it is refreshed at the new one", 2 * LONG_ENOUGH_S)
+            eventually(lambda: second.count("believed", "REGISTER"), "it is refreshed at the new one", 2 * LATER_S)
             trunk.expect("registered")
             trunk.expect_never_lost(second)
             trunk.call_through()
