@@ -1,5 +1,7 @@
 """Every mistake is named by file, line, key, value and what was expected; all of them at once."""
 
+import re
+
 import pytest
 
 from vosd.catalogue.problems import ConfigError, Problem, Severity
@@ -120,8 +122,7 @@ def test_a_value_of_a_later_capability_is_an_error_that_says_so(site, text, what
 @pytest.mark.parametrize(
     ("text", "error"),
     [
-        ("sip: hello", "sip: expected keys and values"),
-        ("sip: [a]", "sip: expected keys and values"),
+        ("sip: {timers: hello}", "sip.timers: expected keys and values; its keys are t1, t2, t4"),
         ("limits: {max_call_seconds: [1]}",
          "limits.max_call_seconds: expected a whole number from 1 to 604800, not a list and no keys"),
         ("sip: {listen: {a: b}}", "sip.listen: expected one value, or a list of them"),
@@ -177,6 +178,13 @@ def test_a_value_of_a_later_capability_is_an_error_that_says_so(site, text, what
 )  # fmt: skip
 def test_each_kind_of_mistake_says_what_was_expected(site, text, error):
     assert f"vosd.yaml:1: {error}" in site.errors(text)
+
+
+@pytest.mark.parametrize("text", ["sip: hello", "sip: [a]"])
+def test_where_a_section_is_something_else_some_of_its_keys_are_named(site, text):
+    (error,) = site.errors(text)
+    named = r"listen, advertise, unknown_source, \w+, \w+ and \d+ more"
+    assert re.fullmatch(rf"vosd\.yaml:1: sip: expected keys and values; its keys are {named}", error)
 
 
 def test_what_refers_to_a_broken_object_is_no_mistake_of_its_own(site):

@@ -1,7 +1,7 @@
 """Nodes to models: a section is validated as a whole, and every mistake is reported at its line."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple, Protocol, TypeVar, get_args
+from typing import Any, Final, NamedTuple, Protocol, TypeVar, get_args
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
@@ -15,6 +15,8 @@ from vosd.config.reader.renamed import hint
 Model = TypeVar("Model", bound=Keys)
 Trail = tuple[str | int, ...]
 """The path from a section to a value inside: keys and positions in lists."""
+_NAMED: Final = 5
+"""Most keys of a section that are named where something else stands."""
 
 
 class Spot(NamedTuple):
@@ -147,7 +149,7 @@ def _note(detail: ErrorDetails, model: type[Keys], source: Source, problems: Pro
         case "tuple_type":
             expected = "one value, or a list of them"
         case _:  # single values are validated by themselves, so this is a section that is no mapping
-            expected = "keys and values"
+            expected = f"keys and values; its keys are {_keys_of(_model_at(model, trail))}"
             spot = spot._replace(written=None)
     problems.error(spot.place, spot.key, expected, spot.written)
 
@@ -156,6 +158,12 @@ def _instead_of(name: str, model: type[Keys]) -> str:
     if name in model.not_built:
         return f"no {name!r}: it is not built yet"
     return f"a known key; {hint(name, [*model.by_key(), *model.apart], model.names_elsewhere)}"
+
+
+def _keys_of(model: type[Keys]) -> str:
+    known = list(model.by_key())
+    named = ", ".join(known[:_NAMED])
+    return named if len(known) <= _NAMED else f"{named} and {len(known) - _NAMED} more"
 
 
 def _expected_at(model: type[Keys], trail: Trail) -> str:
