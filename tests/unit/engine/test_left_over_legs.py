@@ -149,6 +149,25 @@ def test_a_side_on_a_connection_is_hung_up_for_as_long_as_its_bye_may_wait_for_a
         assert left == ([call_id(0)] if later_ms < wait_ms else [])
 
 
+@pytest.mark.parametrize("is_phone_on_tcp", [False, True])
+def test_a_side_that_a_call_goes_on_without_is_hung_up_once_more(directory, is_phone_on_tcp):
+    """As a caller who has connected two others: the switch may be killed before its BYE to him has arrived."""
+    gone = replace(CALLER_SIDE, local=b"<sip:4@192.0.2.1>;tag=other")
+    if is_phone_on_tcp:  # its BYE may wait for its next connection
+        gone = replace(gone, user="8001", seen_at=replace(PEER, socket="tcp:192.0.2.1:5060"))
+    journal = opened(directory)
+    journal.answered(open_call(1), Description((DIALOG, gone)))
+    journal.mark(Instant(5_010, 5_010))
+    journal.describe = {call_id(1): Description((DIALOG,))}.__getitem__
+    journal.moved(call_id(1), at_once=True)
+    journal.flush()
+    assert [each.dialogs for each in crash_and_read(directory).legs()] == [(DIALOG,), (gone,)]
+    journal.mark(Instant(15_010, 15_010))
+    journal.flush()
+    left = [each.dialogs for each in crash_and_read(directory).legs()]
+    assert left == ([(DIALOG,), (gone,)] if is_phone_on_tcp else [(DIALOG,)])
+
+
 def test_an_acknowledgement_that_is_written_after_the_end_counts(directory):
     journal = opened(directory)
     for index in range(2):

@@ -1,4 +1,4 @@
-"""Legs of calls that ended shortly before the process was killed: their BYE may not have been sent, or received."""
+"""Legs that ended shortly before the process was killed: their BYE may not have been sent, or received."""
 
 from collections import deque
 from itertools import islice
@@ -55,6 +55,14 @@ class ReleasedLegs(msgspec.Struct):
         for earlier_id, (earlier, _left) in [*islice(self.late.items(), 2)]:
             if earlier < at - LATE_MS:
                 del self.late[earlier_id]
+
+    def left(self, before: OpenCall, call: OpenCall, at: int) -> None:
+        """Note the legs that a call goes on without: that of a caller who has connected two others was sent a BYE."""
+        present = {leg.local for leg in call.legs}
+        for leg in before.legs:
+            if leg.local not in present:
+                queue = self.of_users if leg.user and _is_connected(leg) else self.recent
+                queue.append((at, LeftOver(call.record.call_id, (leg,))))
 
     def acknowledged(self, call_id: str) -> None:
         """Note that a caller has acknowledged our 200, and so can have got its BYE."""

@@ -112,7 +112,7 @@ class Remains(msgspec.Struct):
     unknown: list[Frame] = []
     """Records of another version of vosd, which are kept for it."""
     _released: ReleasedLegs = msgspec.field(default_factory=ReleasedLegs)
-    """Of calls that ended lately."""
+    """Of calls that ended lately, or go on without them."""
     damaged: set[Path] = set()
     """Segments with damaged parts."""
 
@@ -178,6 +178,9 @@ class Remains(msgspec.Struct):
             self.placed.pop(call_id, None)
         if call.record.answered_at is not None and call_id in self.callers:
             self.answered_callers[call_id] = self.callers.pop(call_id)
+        before = self.open_calls.get(call_id)
+        if before is not None:
+            self._released.left(before, call, self.last_mono)
         self.open_calls[call_id] = call
         self.shifts.pop(call_id, None)
         self.last_mono = max(self.last_mono, call.answered_mono)
