@@ -2,13 +2,13 @@
 
 import asyncio
 import json
-import os
-import signal
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import msgspec
+from doubles.dying import Steps, is_killed
 from doubles.migrated import migrate_on_server, migrated
 from sqlalchemy import event, func, select
 
@@ -77,30 +77,19 @@ def _count(column):
     return select(column, func.count()).where(column.is_not(None)).group_by(column)
 
 
-def killed_at(step: int, url: str, state_dir: Path) -> bool:
-    """Run in a process that is killed at its n-th writing statement or commit; return whether it was."""
-    child = os.fork()
-    if child:
-        _, status = os.waitpid(child, 0)
-        assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0
-        return os.WIFSIGNALED(status)
-    left = step
+def run(killed_at: int, url: str, state_dir: Path) -> int:
+    """Run in a process of its own, which is killed at a writing statement or commit."""
+    steps = Steps(killed_at)
 
     def count(*terms: object) -> None:
-        nonlocal left
         if len(terms) == 1 or str(terms[2]).startswith(WRITES):
-            left -= 1
-            if left == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
+            steps.step()
 
-    try:
-        database = Database(url)
-        event.listen(database.engine.sync_engine, "before_cursor_execute", count)
-        event.listen(database.engine.sync_engine, "commit", count)
-        asyncio.run(run_on(database, state_dir))
-        os._exit(0)
-    finally:
-        os._exit(70)
+    database = Database(url)
+    event.listen(database.engine.sync_engine, "before_cursor_execute", count)
+    event.listen(database.engine.sync_engine, "commit", count)
+    asyncio.run(run_on(database, state_dir))
+    return 0
 
 
 async def run_on(database: Database, state_dir: Path) -> None:
@@ -147,15 +136,15 @@ def test_a_run_that_is_killed_anywhere_leaves_no_call_half_done(mariadb_url, tmp
         before, after, standings = runner.run(begun())
         states = []
         for step in range(3, 100, 3):
-            is_killed = killed_at(step, mariadb_url, state_dir)
+            was_killed = is_killed(partial(run, step, mariadb_url, state_dir))
             states.append(runner.run(check(database, before, after, standings)))
-            if not is_killed:
+            if not was_killed:
                 break
         audit = runner.run(verify_ledger(database, whole=True))
         for each in (other, database):
             runner.run(each.close())
     assert states[-1] == (DROPPED, CALLS - DROPPED)
-    assert not is_killed
+    assert not was_killed
     assert [str(each) for each in audit.differences] == []
     assert len(states) > 6
     assert len(set(states)) > 5

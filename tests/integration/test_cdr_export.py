@@ -6,12 +6,13 @@ import hashlib
 import io
 import json
 import os
-import signal
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from doubles.dying import Steps, is_killed
 from doubles.installation import Installation
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
@@ -227,31 +228,20 @@ def test_a_database_that_was_restored_is_refused(site):
     assert len(site.files()) == 1
 
 
-def killed_at(step: int, run) -> bool:
-    """Run in a process that is killed before its n-th write to the disk; return whether it was."""
-    child = os.fork()
-    if child:
-        _, status = os.waitpid(child, 0)
-        assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0
-        return os.WIFSIGNALED(status)
-    left = step
+def run(killed_at: int, work) -> int:
+    """Run in a process of its own, which is killed before a write to the disk."""
+    steps = Steps(killed_at)
 
     def dying(act):
         def do(*arguments, **named):
-            nonlocal left
-            left -= 1
-            if left < 0:
-                os.kill(os.getpid(), signal.SIGKILL)
+            steps.step()
             return act(*arguments, **named)
 
         return do
 
     export_files.os = SimpleNamespace(**{**vars(os), "fsync": dying(os.fsync)})
     Path.replace = dying(Path.replace)
-    try:
-        os._exit(run())
-    finally:
-        os._exit(70)
+    return work()
 
 
 @settings(max_examples=5, deadline=None, phases=(Phase.explicit, Phase.reuse, Phase.generate))
@@ -270,7 +260,7 @@ def test_whenever_it_is_killed_every_number_is_in_one_file(tmp_path_factory, mig
         if booked and data.draw(st.booleans()):
             corrections += 1
             site.correct(data.draw(st.integers(1, booked)), f"1.{corrections:02d}", f"t{corrections}")
-        killed_at(data.draw(st.integers(0, 24)), lambda: site.vosd(*words).exit_code)
+        is_killed(partial(run, data.draw(st.integers(1, 25)), lambda: site.vosd(*words).exit_code))
         for path in site.files():
             assert taken.setdefault(path.name, path.read_bytes()) == path.read_bytes(), "a file never changes"
     assert site.vosd(*words).exit_code == 0

@@ -4,6 +4,7 @@ Owns its configuration and its log of accepted credentials. Its users call one n
 """
 
 import re
+import socket
 from pathlib import Path
 from typing import Final, Self
 
@@ -85,6 +86,19 @@ request_route {{
 """
 
 
+OPTIONS: Final = """\
+OPTIONS sip:{registrar} SIP/2.0\r
+Via: SIP/2.0/UDP {here};branch=z9hG4bKready\r
+From: <sip:test@{here}>;tag=test\r
+To: <sip:{registrar}>\r
+Call-ID: ready@{here}\r
+CSeq: 1 OPTIONS\r
+Max-Forwards: 70\r
+Content-Length: 0\r
+\r
+"""
+
+
 class Registrar(Program):
     """One Kamailio; a context manager that never leaves its processes running."""
 
@@ -113,8 +127,20 @@ class Registrar(Program):
 
     def __enter__(self) -> Self:
         super().__enter__()
-        self._wait_until(lambda: udp_bound(self.address))
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
+            asking.bind((self.address.host, 0))
+            asking.settimeout(0.1)
+            # What serves its socket starts later than what opens it, seconds later where other programs run.
+            self._wait_until(lambda: udp_bound(self.address) and self._answers(asking))
         return self
+
+    def _answers(self, asking: socket.socket) -> bool:
+        host, port = asking.getsockname()
+        asking.sendto(OPTIONS.format(registrar=self.address, here=f"{host}:{port}").encode(), self.address)
+        try:
+            return asking.recv(2_000).startswith(b"SIP/2.0 200 ")
+        except TimeoutError:
+            return False
 
     def count(self, what: str, method: str) -> int:
         """Count how many requests of a method were ``challenged`` or ``believed`` so far; not their repetitions."""
