@@ -15,6 +15,9 @@ _IN_MEMORY: Final = Path("/dev/shm")
 _NEEDED: Final = 8 << 30
 """Bytes: a run takes some three gigabytes, and what is left of two failed runs may lie there."""
 
+_LIMITS: Final = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
+"""What is written counts as memory of its container, in both versions of control groups."""
+
 
 def write_in_memory() -> None:
     """Choose the place of temporary files, also of processes that tests start, unless the environment has."""
@@ -26,6 +29,7 @@ def write_in_memory() -> None:
 
 
 def _available() -> int:
-    """Return how many bytes of memory can be had without swapping."""
+    """Return how many bytes of memory can be had without swapping; a container may have less than the machine."""
     lines = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
-    return int(lines["MemAvailable"].split()[0]) << 10
+    limits = [file.read_text().strip() for file in _LIMITS if file.exists()]
+    return min([int(lines["MemAvailable"].split()[0]) << 10, *(int(limit) for limit in limits if limit != "max")])
