@@ -40,7 +40,7 @@ class Program:
                 stderr=subprocess.STDOUT,
                 cwd=self._output.parent,
                 env=self._environment,
-                start_new_session=True,
+                process_group=0,  # no session: the kernel shares processors out by session, and one of its own starves
             )
         return self
 
