@@ -221,12 +221,12 @@ def _outage(target: Target, phones: int, seconds: int) -> bool:
 
 
 def _beside_program(target: Target, seconds: int, command: Sequence[str]) -> tuple[Latency, int, str]:
-    """Run calls beside a program; return the latency, the number of failures, and the program's output."""
+    """Run calls beside a program; return the latency, the number of failures, and the last that the program says."""
     program = subprocess.Popen([sys.executable, "-m", *command], stdout=subprocess.PIPE, text=True)
     try:
         latency, failed = _beside(target, seconds)
     finally:
-        summary = program.communicate()[0].strip()
+        summary = program.communicate()[0].strip().rpartition("\n")[2]
     return latency, failed, summary
 
 
