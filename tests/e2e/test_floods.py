@@ -93,7 +93,7 @@ def flooded_events(stage: Stage) -> list[str]:
 
 @contextmanager
 def junk(stage: Stage, seconds: int) -> Iterator[None]:
-    """Have an unknown source send what is not SIP; begin when the first of it has come."""
+    """Have an unknown source send what is not SIP; begin when it is sent."""
     command = [sys.executable, "-m", "bench.junk", *map(str, (*stage.address, UNKNOWN_SOURCE.host, JUNK_RATE, seconds))]
     with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=PROJECT) as sender:
         try:

@@ -85,17 +85,26 @@ def test_an_unknown_name_is_refused_with_a_suggestion(overridden: Stage) -> None
     assert overridden.daemon.ask("overrides", "list") == []
 
 
+def soon() -> datetime:
+    """Return when a short override ends, to the millisecond."""
+    return datetime.fromtimestamp(time.time_ns() // 1_000_000 / 1_000 + 2, UTC)
+
+
 def test_an_override_ends_at_its_time(overridden: Stage) -> None:
-    in_an_hour = datetime.fromtimestamp(time.time_ns() // 1_000_000 / 1_000, UTC) + timedelta(hours=1)
+    limited = ("carrier-a", "--max-concurrent", "7")
+    in_an_hour = soon() + timedelta(hours=1)
+    overridden.daemon.succeed("gateway", "set", *limited, "--until", in_an_hour.isoformat())
     overridden.daemon.succeed("gateway", "block", "carrier-a", "--until", in_an_hour.isoformat())
+    assert gateway(overridden, "carrier-a")["max_concurrent"] == 7
     later = (in_an_hour + timedelta(hours=1)).isoformat()
     for live in ((), ("--live",)):
         assert overridden.daemon.ask(*EXPLAIN, *live)["result"] == "No Available Route"
         assert overridden.daemon.ask(*EXPLAIN, *live, "--at", later)["result"] == "ok"
-    until = datetime.fromtimestamp(time.time_ns() // 1_000_000 / 1_000 + 2, UTC)
+    overridden.daemon.succeed("gateway", "set", *limited, "--until", soon().isoformat())
+    until = soon()
     overridden.daemon.succeed("gateway", "block", "carrier-a", "--until", until.isoformat())
-    assert gateway(overridden, "carrier-a")["state"] == "blocked"
-    eventually(lambda: gateway(overridden, "carrier-a")["state"] != "blocked", "the end of the override")
+    eventually(lambda: gateway(overridden, "carrier-a")["state"] != "blocked", "the end of the block")
+    eventually(lambda: gateway(overridden, "carrier-a")["max_concurrent"] is None, "the end of the limit")
     ended = [line for line in overridden.daemon.log() if line["event"] == "override_ended" and line["until"]][-1]
     late = datetime.fromisoformat(ended["timestamp"]) - until
     assert timedelta(milliseconds=-2) <= late < timedelta(seconds=1)

@@ -40,7 +40,7 @@ class Program:
                 stderr=subprocess.STDOUT,
                 cwd=self._output.parent,
                 env=self._environment,
-                process_group=0,  # no session: the kernel shares processors out by session, and one of its own starves
+                process_group=0,  # no session of its own: there it may wait for seconds until it runs
             )
         return self
 
