@@ -1,8 +1,9 @@
 """A clock for the daemon that stands still until a test moves it, so that calls of minutes take milliseconds.
 
 The daemon has one class that reads the clocks of the machine; ``follow`` replaces it, in a forked daemon only, by one
-that reads two numbers from a file. Nothing of the daemon knows of that. What it does at intervals of its own (booking,
-looking for deadlines) goes on in real time; what it measures is the time of the test, to the millisecond.
+that reads two numbers from a file. When a datagram was received is told by the socket, on the machine's clock, and not
+asked here. Nothing of the daemon knows of that. What it does at intervals of its own (booking, looking for deadlines)
+goes on in real time; what it measures is the time of the test, to the millisecond.
 """
 
 import mmap
@@ -12,11 +13,14 @@ from typing import Final
 
 from vosd.base.clock import Instant
 from vosd.engine.clock import SystemClock
+from vosd.engine.loop import Loop
 
 _NAME: Final = "clock"
 _TIMES: Final = Struct("=qq")
-_BOOTED_MS: Final = 1_000_000
-"""What the monotonic clock shows at first: no call begins at zero."""
+_BOOTED_MS: Final = 1_000_000_000_000
+"""What the monotonic clock shows at first, ahead of any machine's own: what mixes the two fails on all machines."""
+_AT_ONCE_S: Final = 1e12
+"""A time of reception that is never before the moved clock's: no message has waited."""
 
 
 class MovedClock:
@@ -44,4 +48,10 @@ def follow() -> None:
     def now(_clock: SystemClock) -> Instant:
         return Instant(*_TIMES.unpack(memory[:]))
 
+    received = Loop.datagram_received
+
+    def at_once(loop: Loop, flow: int, data: bytes, host: str, port: int, _came: float) -> None:
+        received(loop, flow, data, host, port, _AT_ONCE_S)
+
     SystemClock.now = now  # type: ignore[method-assign, assignment]
+    Loop.datagram_received = at_once  # type: ignore[method-assign, assignment]

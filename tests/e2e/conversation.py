@@ -1,12 +1,18 @@
 """Calls between a scripted customer and a scripted vendor, for scenarios that need them held open."""
 
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from typing import Final
 
 from vosd.testing.sockets.peer import ANSWER, Message, OutgoingCall, Peer
 
 from .addresses import VENDORS
+from .conditions import talk
 from .stage import Stage
+
+CHARGED_S: Final = 0.06
+"""How long a call lasts at least: up to 50 ms are no second of it, and so free."""
 
 
 class Conversation:
@@ -18,6 +24,7 @@ class Conversation:
         self.call = OutgoingCall(customer, stage.address, stage.number(prefix))
         self.incoming: Message | None = None
         self._tag = f"vendor-{self.call.call_id}"
+        self._answered_at = 0.0
 
     @property
     def callee(self) -> str:
@@ -35,9 +42,11 @@ class Conversation:
         self.vendor.reply(incoming, 200, tag=self._tag, body=ANSWER)
         self.call.answered()
         self.vendor.expect("ACK")
+        self._answered_at = time.monotonic()
 
     def hang_up(self, cseq: int = 2) -> None:
-        """Let the caller hang up."""
+        """Let the caller hang up, once the call is long enough to be charged."""
+        talk(self._answered_at + CHARGED_S - time.monotonic())
         assert self.call.hang_up(cseq).status == 200
         self.vendor.reply(self.vendor.expect("BYE"), 200)
 
