@@ -12,18 +12,20 @@ from .conditions import talk
 from .stage import Stage
 
 CHARGED_S: Final = 0.06
-"""How long a call lasts at least: up to 50 ms are no second of it, and so free."""
+"""How long a call lasts at least: less than 50 ms are no second, and so free."""
 
 
 class Conversation:
     """One call with both ends in the test's hands."""
 
-    def __init__(self, stage: Stage, customer: Peer, vendor: Peer, prefix: str) -> None:
+    def __init__(self, stage: Stage, customer: Peer, vendor: Peer, prefix: str, passing: tuple[str, ...] = ()) -> None:
+        """Requests of ``passing`` may come to the vendor between those of the call."""
         self.vendor = vendor
         self.customer = customer
         self.call = OutgoingCall(customer, stage.address, stage.number(prefix))
         self.incoming: Message | None = None
         self._tag = f"vendor-{self.call.call_id}"
+        self._passing = passing
         self._answered_at = 0.0
 
     @property
@@ -34,21 +36,21 @@ class Conversation:
     def establish(self) -> None:
         """Bring the call to where both talk."""
         self.call.invite()
-        self.answer(self.vendor.expect("INVITE"))
+        self.answer(self.vendor.expect("INVITE", passing=self._passing))
 
     def answer(self, incoming: Message) -> None:
         """Answer at the vendor's end, and see the answer through."""
         self.incoming = incoming
         self.vendor.reply(incoming, 200, tag=self._tag, body=ANSWER)
         self.call.answered()
-        self.vendor.expect("ACK")
+        self.vendor.expect("ACK", passing=self._passing)
         self._answered_at = time.monotonic()
 
     def hang_up(self, cseq: int = 2) -> None:
         """Let the caller hang up, once the call is long enough to be charged."""
         talk(self._answered_at + CHARGED_S - time.monotonic())
         assert self.call.hang_up(cseq).status == 200
-        self.vendor.reply(self.vendor.expect("BYE"), 200)
+        self.vendor.reply(self.vendor.expect("BYE", passing=self._passing), 200)
 
     def hang_up_from_the_vendor(self) -> None:
         """Let the vendor send BYE, without waiting for anything."""
