@@ -1,35 +1,19 @@
 """What import-linter cannot see of the rooms: one wiring, typed owners, protocols instead of questions about a type."""
 
 import ast
-from pathlib import Path
 
-import vosd
+from syntax_nodes import matches, names_in
 
-ROOT = Path(vosd.__file__).parent
 WIRED = {"Authenticator", "Registrar", "Registrations", "RegistrationWriter", "Switch", "TraceFollowers", "VendorLinks"}
 """Parts of a node, which ``engine.node`` alone makes."""
 NAMED_BY_PROTOCOLS = {"CallerLeg", "Substitute"}
 """Both are a ``CallerSide``: no code asks which of them it has."""
 
 
-def names_in(node: ast.AST) -> set[str]:
-    return {each.id for each in ast.walk(node) if isinstance(each, ast.Name)}
-
-
 def quoted(argument: ast.arg) -> set[str]:
     """Return a forward reference in quotes."""
     annotation = argument.annotation
     return {annotation.value} if isinstance(annotation, ast.Constant) else set()
-
-
-def matches(folders: tuple[str, ...], *words: str):
-    """Yield file and node of every node in the files that have one of these words."""
-    for folder in folders:
-        for path in sorted((ROOT / folder).rglob("*.py")):
-            text = path.read_text()
-            if any(word in text for word in words):
-                for node in ast.walk(ast.parse(text)):
-                    yield path.relative_to(ROOT).as_posix(), node
 
 
 def test_the_parts_of_a_node_are_made_in_one_place():

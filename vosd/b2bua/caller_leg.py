@@ -31,7 +31,7 @@ class CallerLeg(CallerParts):
         """Send 100, accept requests within the dialog from now on, and set the timer of the Expires header."""
         endpoint = self._endpoint
         self._transaction.respond(100, "", endpoint.server_header, now)
-        endpoint.adopt(self.dialog.local_tag, self)
+        endpoint.adopt(self.invite_dialog.local_tag, self)
         if self._valid_s is not None:
             self._expiry = endpoint.set_alarm(self, now.plus(1_000 * self._valid_s))
 
@@ -53,7 +53,7 @@ class CallerLeg(CallerParts):
     @property
     def named(self) -> str:
         """Who calls, as the From of the dialog says it."""
-        return self.dialog.remote
+        return self.invite_dialog.remote
 
     @property
     def awaits_prack(self) -> bool:
@@ -86,13 +86,13 @@ class CallerLeg(CallerParts):
             session = self._as_sent(session)
         reliably = self._reliability is _REQUIRED or (session and self.takes_100rel)
         if not reliably:
-            self._transaction.respond(status, self.dialog.local_tag, self._establishing(session), now, session)
+            self._transaction.respond(status, self.invite_dialog.local_tag, self._establishing(session), now, session)
             return
         draw = 0 if self._rseq else int(self._endpoint.token()[-6:], 36) % _RSEQ_CHOICES
         self._rseq += 1 + draw
         self._unacknowledged = self._endpoint.send_reliably(
-            self._transaction, self.dialog.local_tag, status, self._establishing(session) + ALLOW, session, self._rseq,
-            self, now,
+            self._transaction, self.invite_dialog.local_tag, status, self._establishing(session) + ALLOW, session,
+            self._rseq, self, now,
         )  # fmt: skip
 
     def begin_attempt(self, now: Instant) -> None:
@@ -110,11 +110,11 @@ class CallerLeg(CallerParts):
         self.said = b""
         # An early session has been answered and cannot be replaced by another answer to the same offer. Another To tag
         # makes this a new early dialog, as if a proxy had forked the INVITE (RFC 3261 section 12.1).
-        old = self.dialog.local_tag
-        new = self._endpoint.token()
-        self.dialog.local = self.dialog.local.removesuffix(old) + new
-        self.dialog.local_tag = new
-        self.dialog.remote_sequence = self._invite
+        dialog, new = self.invite_dialog, self._endpoint.token()
+        old = dialog.local_tag
+        dialog.local = dialog.local.removesuffix(old) + new
+        dialog.local_tag = new
+        dialog.remote_sequence = self._invite
         self._forget_last_tag(now)
         self._last_tag = old
         if self._unacknowledged is None:
@@ -132,7 +132,9 @@ class CallerLeg(CallerParts):
         session = self._as_sent(session)
         timer = self.timer.accept(self._wish, now)
         headers = self._establishing(session) + ALLOW + self._supported() + timer
-        self._acceptance = self._endpoint.send_success(self._transaction, self.dialog, headers, session, self, now)
+        self._acceptance = self._endpoint.send_success(
+            self._transaction, self.invite_dialog, headers, session, self, now
+        )
         self._transaction = self._endpoint.answered_invite
         self.last_seen_at = now
         self.supervision = Supervision(self._endpoint, self, now)
@@ -174,8 +176,8 @@ class CallerLeg(CallerParts):
         """End an unanswered call with a failure; ``reason`` are whole Reason lines."""
         self._decided(status, now)
         headers = self._endpoint.server_header + EXPLAINED.get(status, "") + reason
-        self._transaction.respond(status, self.dialog.local_tag, headers, now)
-        self._endpoint.forget(self.dialog.local_tag, now)
+        self._transaction.respond(status, self.invite_dialog.local_tag, headers, now)
+        self._endpoint.forget(self.invite_dialog.local_tag, now)
 
     def prack_came(self, event: RequestArrived) -> None:
         """Handle a PRACK (RFC 3262 section 3); its body answers an offer of ours, or is an offer."""
@@ -250,7 +252,7 @@ class CallerLeg(CallerParts):
             self.keypad.stop()
         if self._transaction.state is State.PROCEEDING:
             self._decided(487, now)
-            self._transaction.respond(487, self.dialog.local_tag, self._endpoint.server_header, now)
+            self._transaction.respond(487, self.invite_dialog.local_tag, self._endpoint.server_header, now)
         super().close(now)
 
     # -- inside -------------------------------------------------------------------------------------------------
@@ -298,7 +300,7 @@ class CallerLeg(CallerParts):
         self._is_of_last_attempt = False
         self.respond(event.transaction, 488 if session and self.offer else 200, event.at)
         if self._last_tag is not None:
-            self.dialog.remote_sequence = self._invite  # that PRACK counted in the dialog before
+            self.invite_dialog.remote_sequence = self._invite  # that PRACK counted in the dialog before
             self._forget_last_tag(event.at)
 
     def _forget_last_tag(self, now: Instant) -> None:
@@ -334,6 +336,6 @@ class CallerLeg(CallerParts):
 
     def _establishing(self, session: bytes) -> str:
         """Return the headers of a response that makes or confirms the dialog (RFC 3261 section 12.1.1)."""
-        dialog = self.dialog
+        dialog = self.invite_dialog
         routes = "".join([f"Record-Route: {route}\r\n" for route in dialog.routes]) if dialog.routes else ""
         return f"{routes}{self._endpoint.contacts[dialog.peer.flow]}{SDP if session else ''}"

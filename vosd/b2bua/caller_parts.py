@@ -30,10 +30,8 @@ class CallerParts(Leg):
         "_expiry", "_invite", "_is_answered", "_is_of_last_attempt", "_last_tag", "_overtaken", "_proposing",
         "_reliability", "_rseq", "_sent_early_media", "_transaction", "_unacknowledged", "_valid_s",
         "_waiting_answer", "_waiting_rings", "_wish", "caller_identity", "dialect", "final", "has_referred",
-        "is_settled", "keypad", "offer", "takes_100rel",
+        "invite_dialog", "is_settled", "keypad", "offer", "takes_100rel",
     )  # fmt: skip
-
-    dialog: Dialog
 
     def __init__(
         self,
@@ -49,7 +47,8 @@ class CallerParts(Leg):
         """``invite`` is the CSeq number of the INVITE, ``wish`` what it says of session timers."""
         super().__init__(endpoint, dialect.reasons, dialect.session_timer)
         self._transaction = transaction
-        self.dialog = dialog
+        self.dialog = self.invite_dialog = dialog
+        """One object: ``dialog`` of any leg may be None, that of the INVITE of a caller never is."""
         self.dialect = dialect
         self._invite = invite
         self._wish = wish

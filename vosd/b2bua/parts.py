@@ -35,6 +35,7 @@ class CallParts:
         "state",
         "transfer",
     )
+    __deletable__ = ("_hunt", "caller")  # for a compiler (ADR 84)
 
     def __init__(
         self,

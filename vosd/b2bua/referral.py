@@ -107,5 +107,5 @@ def call_named_by(endpoint: Endpoint, replaces: Replaces) -> "Call | None":
     caller = None if call is None else call.caller.leg
     if caller is None or caller is not keeper:
         return None
-    fits = caller.dialog.call_id == replaces.call_id and caller.dialog.remote_tag == replaces.from_tag
-    return call if fits else None
+    dialog = caller.invite_dialog
+    return call if (dialog.call_id, dialog.remote_tag) == (replaces.call_id, replaces.from_tag) else None

@@ -4,7 +4,7 @@ A bridge has at most one at a time. Offer and answer are forwarded unchanged; co
 peers to agree on. A refusal changes nothing.
 """
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from typing import TYPE_CHECKING, Final
 
 from vosd.base.clock import Instant
@@ -27,7 +27,7 @@ TRIES_MAX: Final = 5
 """How often an offer is sent to a side that answers 491 or 422."""
 
 
-class Proposal(ABC):
+class Proposal:
     """One offer to one side: sent, sent again after 491 (glare), answered or refused."""
 
     __slots__ = (

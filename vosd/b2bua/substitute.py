@@ -66,7 +66,7 @@ class Substitute:
             offer=offer,
             caller_identity=caller.caller_identity,
             dialect=caller.dialect,
-            named=caller.dialog.remote,
+            named=caller.named,
         )
 
     def report_to(self, transfer: "Transfer") -> None:

@@ -19,11 +19,11 @@ from vosd.trunks.scope import Scope
 class RecordedOccupancy(Occupancy):
     """Applies the limits to the live calls; what is taken is recorded here and counted nowhere else."""
 
-    __slots__ = ("_real", "taken")
+    __slots__ = ("_live", "taken")
 
-    def __init__(self, real: Occupancy) -> None:
+    def __init__(self, live: Occupancy) -> None:
         super().__init__()
-        self._real = real
+        self._live = live
         self.taken: list[tuple[Scope, str]] = []
         """What was taken and not released."""
 
@@ -40,7 +40,7 @@ class RecordedOccupancy(Occupancy):
         self, scope: Scope, name: str, max_concurrent: int | None, max_cps: int | None, mono_ms: int
     ) -> Full | None:
         """Return the limit that would forbid one more call now."""
-        return self._real.would_refuse(scope, name, max_concurrent, max_cps, mono_ms)
+        return self._live.would_refuse(scope, name, max_concurrent, max_cps, mono_ms)
 
     def release(self, scope: Scope, name: str) -> None:
         """Remove a call from the record.
@@ -61,15 +61,15 @@ class RecordedOccupancy(Occupancy):
 class RehearsedLists(DynamicLists):
     """Applies the dynamic blacklist to calls that are not made: they are counted here and nowhere else."""
 
-    __slots__ = ("_real",)
+    __slots__ = ("_live",)
 
-    def __init__(self, real: DynamicLists) -> None:
+    def __init__(self, live: DynamicLists) -> None:
         super().__init__()
-        self._real = real
+        self._live = live
 
     def take(self, gateway: str, caller: str, target: str, limits: CallerLimits, now: Instant) -> Listing | CountedCall:
         """Return why a call would be refused; else count it here."""
-        listing = self._real.judge(gateway, caller, target, limits, now)
+        listing = self._live.judge(gateway, caller, target, limits, now)
         return listing or super().take(gateway, caller, target, limits, now)
 
 

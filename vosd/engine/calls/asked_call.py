@@ -1,6 +1,6 @@
 """The set-up of a live call: its questions, and what their answers decide (ADR 35)."""
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 
 import structlog
 
@@ -15,10 +15,11 @@ from vosd.engine.calls.services import CallServices, UnusedAnswer
 _log = structlog.get_logger()
 
 
-class AskedCall(ABC):
+class AskedCall:
     """A live call as far as its set-up goes; ``LiveCall`` is all of it."""
 
     __slots__ = ("_services", "call", "call_id", "call_request", "setup")
+    __deletable__ = ("call",)  # for a compiler (ADR 84)
 
     call: Call
     """Deleted at the end: the two refer to each other, and so are freed without a garbage collection."""

@@ -175,7 +175,7 @@ def legs_of(call: Call) -> Legs:
     if callee is not None and callee.dialog is not None and call.journey.vendor_answered_at is not None:
         legs.append(DialogSnapshot.of(callee.dialog, flows, callee.choice.gateway.name, callee.invite_sequence))
     if caller is not None and call.journey.answered_at is not None:
-        legs.append(DialogSnapshot.of(caller.dialog, flows))
+        legs.append(DialogSnapshot.of(caller.invite_dialog, flows))
     return tuple(legs)
 
 

@@ -65,7 +65,7 @@ class Placements:
         invite = InviteSnapshot.of(transaction.parts, flows, leg.choice.gateway.name)
         waiting = None
         if not call.journey.attempts and caller is not None:
-            waiting = CallerSnapshot.of(caller.invite, caller.dialog.local_tag, flows)
+            waiting = CallerSnapshot.of(caller.invite, caller.invite_dialog.local_tag, flows)
         self._journal.placed(call.arrival.call_id, invite, waiting)
 
 

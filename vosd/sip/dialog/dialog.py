@@ -86,7 +86,8 @@ class Dialog:
         contact = request.header("contact")
         if contact is None:
             raise ParseError(400, Flaw.MISSING_CONTACT, request)
-        local_sequence, answers = 0, None
+        local_sequence = 0
+        answers: Answers | None = None
         return cls(
             request.call_id,
             f"{request.header('to')};tag={local_tag}",
