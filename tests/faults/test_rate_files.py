@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -12,11 +13,22 @@ from .conftest import CONFIGURATION
 from .test_full_disk import fill, small_disk  # noqa: F401 - a fixture
 
 RATES = CONFIGURATION.replace('    rates: [{prefix: "44", billing_rate: "0.60"}]', "    rates_file: sell.csv")
+MANY = 400_000
+"""Rates that are compiled for long enough to find the process that does it."""
 
 
 def write_rates(directory: Path, price: str, rows: int = 3_000) -> None:
     others = "".join(f"33{number:06},0.10\n" for number in range(rows))
     (directory / "sell.csv").write_text(f"prefix,billing_rate\n44,{price}\n{others}")
+
+
+def the_compiler(scene) -> int:
+    """Wait for the process that compiles, without a rest between looks: it has ended within some tenths of a second."""
+    until = time.monotonic() + 30
+    while not (found := compilers(scene)):
+        assert time.monotonic() < until, "no compiler came"
+    [pid] = found
+    return pid
 
 
 def compilers(scene) -> list[int]:
@@ -59,10 +71,10 @@ def test_a_start_finds_the_rates_compiled_and_a_damaged_file_is_compiled_again(s
 def test_a_killed_compiler_leaves_the_rates_in_force_and_the_reload_says_why(stage, tmp_path):
     write_rates(tmp_path, "0.60")
     scene = stage(configuration=RATES)
-    write_rates(tmp_path, "0.90", rows=200_000)
+    write_rates(tmp_path, "0.90", rows=MANY)
     with ThreadPoolExecutor(1) as other:
         reloading = other.submit(scene.daemon.verb, "reload")
-        [pid] = eventually(lambda: compilers(scene), "a compiler")
+        pid = the_compiler(scene)
         os.kill(pid, signal.SIGKILL)
         outcome = reloading.result()
     assert outcome.code == 3
@@ -92,12 +104,12 @@ def test_a_full_disk_leaves_the_rates_in_force_and_the_reload_says_why(stage, tm
 def test_a_compiler_ends_with_the_switch(stage, tmp_path):
     write_rates(tmp_path, "0.60")
     scene = stage(configuration=RATES)
-    for end in (scene.daemon.kill, scene.daemon.interrupt):
+    for price, end in (("0.70", scene.daemon.kill), ("0.80", scene.daemon.interrupt)):
         if not scene.daemon.running:
             scene.daemon.start()
-        write_rates(tmp_path, "0.70", rows=200_000)
+        write_rates(tmp_path, price, rows=MANY)  # another content: what was compiled in time would be found again
         scene.daemon.signal(signal.SIGHUP)
-        [pid] = eventually(lambda: compilers(scene), "a compiler")
+        pid = the_compiler(scene)
         end()
         assert eventually(lambda pid=pid: not Path(f"/proc/{pid}").exists(), "no compiler")
         write_rates(tmp_path, "0.60")
