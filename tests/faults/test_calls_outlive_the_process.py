@@ -61,6 +61,27 @@ def test_a_stop_that_keeps_calls_takes_none_from_them(stage):
     scene.daemon.succeed("ledger", "verify")
 
 
+def test_a_start_that_fails_leaves_ringing_calls_to_the_next_one(stage):
+    """So does one that is stopped before it is through: both have taken over the calls already."""
+    scene = stage(configuration=f"{CONFIGURATION}on_sigterm: keep\n")
+    scene.vendor.behaviours = {RINGING: "rings"}
+    scene.answered(2)
+    ringing = scene.customer.call(RINGING)
+    eventually(lambda: 180 in ringing.statuses, "a call that rings")
+    scene.daemon.signal(signal.SIGTERM)
+    assert scene.daemon.wait() == 0
+    with socket.socket(type=socket.SOCK_DGRAM) as other:
+        other.bind(scene.switch)
+        scene.daemon.start(wait=False)
+        assert scene.daemon.wait() != 0, "its port was taken"
+    scene.daemon.start()
+    assert scene.daemon.ask("status")["calls"] == 3
+    [call_id] = [each for each, invite in scene.vendor.invites.items() if RINGING in invite.start_line]
+    scene.vendor.answer(call_id)
+    eventually(lambda: ringing.answer is not None, "the call that rang is answered")
+    assert [kept["calls"] for kept in scene.events("calls_kept")] == [3, 3]
+
+
 def test_what_arrives_while_the_switch_is_away_waits_in_sockets_that_the_service_manager_keeps(
     stage, tmp_path, monkeypatch
 ):

@@ -106,7 +106,7 @@ def run_switch(config: Path, greet: Greet) -> None:
 async def _live(config: Path, started: Started, greet: Greet, notifier: Notifier, watchdog: Watchdog) -> None:
     loaded = started.loaded
     daemon = Daemon(config, started, notifier)
-    life = Lifecycle(daemon.steps(), daemon.drain, notifier, watchdog, daemon.stop_within_s)
+    life = Lifecycle(daemon.steps(), daemon.drain, daemon.leave, notifier, watchdog, daemon.stop_within_s)
     daemon.state = lambda: life.state
     reloads: set[asyncio.Task[None]] = set()
 
@@ -246,6 +246,12 @@ class Daemon:
         else:
             self._notifier.forget(self._transports.sockets())
             await self.service.drain(self._grace_s())
+
+    def leave(self) -> None:
+        """Keep the calls that this start has taken over: it fails or is stopped, and the next one goes on with them."""
+        if self.service.switch.has_calls:
+            self._transports.pause()
+            self.service.keep()
 
     def stop_within_s(self) -> float:
         """Return how long a stop may take."""

@@ -38,12 +38,16 @@ class Step(NamedTuple):
 
 
 class Lifecycle:
-    """Runs the steps; ``drain`` runs after the last accepted call and before the first step is stopped."""
+    """Runs the steps; ``drain`` runs after the last accepted call and before the first step is stopped.
+
+    Where a start fails or a stop is requested meanwhile, ``leave`` runs in its place.
+    """
 
     def __init__(
         self,
         steps: Sequence[Step],
         drain: Callable[[signal.Signals], Awaitable[None]],
+        leave: Callable[[], None],
         notifier: Notifier,
         watchdog: Watchdog,
         stop_within_s: Callable[[], float],
@@ -51,6 +55,7 @@ class Lifecycle:
         self.state = State.STARTING
         self._steps = steps
         self._drain = drain
+        self._leave = leave
         self._notifier = notifier
         self._watchdog = watchdog
         self._stop_within_s = stop_within_s
@@ -113,6 +118,12 @@ class Lifecycle:
     async def _stop(self) -> None:
         """Stop the started steps, the last first; a failed stop does not prevent the others."""
         failures = []
+        if self.state is State.STARTING:
+            try:
+                self._leave()
+            except Exception as error:  # noqa: BLE001  the steps are stopped all the same
+                _log.exception("stop_step_failed", part="calls")
+                failures.append(error)
         while self._started:
             step = self._started.pop()
             try:

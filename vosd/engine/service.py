@@ -183,6 +183,7 @@ class SwitchService:
         """Recover the earlier run, and start the tasks; raises ``JournalUnusableError`` for a bad ``state_dir``."""
         self._tasks.run("lease", self.database.keep)  # from now on: a long journal is read for longer than it holds
         async with self._tasks.stopped_on_failure():
+            await self.directory.adopt(self.switch.catalogue.routing_gateways.values())
             remains = await resume(
                 self._journal, self.switch, self.balances, self._copier, self._endpoint.flows, self._boot,
                 self._resume_within_s, self._clock, is_away=self.database.condition is Condition.AWAY,
@@ -191,7 +192,6 @@ class SwitchService:
         self.switch.report_closed(closed)
         self._state_files.restore()
         self.phone_service.begin()
-        await self.directory.adopt(self.switch.catalogue.routing_gateways.values())
         self._recorder.wake()
         self._away_terms.note_owed()
         self._tasks.run("booking", self._recorder.run)

@@ -35,7 +35,12 @@ class Diary:
 def life_of(diary: Diary) -> Lifecycle:
     notifier = Notifier(None)
     steps = [diary.step(name) for name in ("database", "switch", "listener")]
-    return Lifecycle(steps, lambda _received: diary.note("drain"), notifier, Watchdog(notifier, None), lambda: 10)
+
+    def leave() -> None:
+        diary.entries.append("leave")
+
+    watchdog = Watchdog(notifier, None)
+    return Lifecycle(steps, lambda _received: diary.note("drain"), leave, notifier, watchdog, lambda: 10)
 
 
 async def test_steps_start_in_order_and_stop_in_reverse_after_the_drain() -> None:
@@ -60,7 +65,7 @@ async def test_a_step_that_fails_to_start_stops_the_earlier_ones_and_is_logged()
     diary = Diary(breaks="start listener")
     with pytest.raises(VosError, match="start listener is broken"):
         await life_of(diary).run(pytest.fail)
-    assert diary.entries == ["start database", "start switch", "stop switch", "stop database"]
+    assert diary.entries == ["start database", "start switch", "leave", "stop switch", "stop database"]
 
 
 async def test_a_stop_while_starting_ends_the_start() -> None:
@@ -70,7 +75,7 @@ async def test_a_stop_while_starting_ends_the_start() -> None:
     await asyncio.wait_for(diary.blocked.wait(), 30)
     life.ask_to_stop(signal.SIGTERM)
     await asyncio.wait_for(running, 30)
-    assert diary.entries == ["start database", "stop database"]
+    assert diary.entries == ["start database", "leave", "stop database"]
 
 
 async def test_a_step_that_fails_to_stop_does_not_keep_the_others_from_stopping() -> None:
