@@ -70,16 +70,19 @@ def test_a_start_that_fails_leaves_ringing_calls_to_the_next_one(stage):
     eventually(lambda: 180 in ringing.statuses, "a call that rings")
     scene.daemon.signal(signal.SIGTERM)
     assert scene.daemon.wait() == 0
+    left = time.monotonic()
     with socket.socket(type=socket.SOCK_DGRAM) as other:
         other.bind(scene.switch)
         scene.daemon.start(wait=False)
         assert scene.daemon.wait() != 0, "its port was taken"
+    away_ms = 1_000 * (time.monotonic() - left)
     scene.daemon.start()
     assert scene.daemon.ask("status")["calls"] == 3
     [call_id] = [each for each, invite in scene.vendor.invites.items() if RINGING in invite.start_line]
     scene.vendor.answer(call_id)
     eventually(lambda: ringing.answer is not None, "the call that rang is answered")
     assert [kept["calls"] for kept in scene.events("calls_kept")] == [3, 3]
+    assert scene.events("calls_continued")[-1]["away_ms"] > away_ms, "a start that has served no call does not count"
 
 
 def test_what_arrives_while_the_switch_is_away_waits_in_sockets_that_the_service_manager_keeps(

@@ -1,16 +1,17 @@
-"""Going on with an earlier run at a start: the accounts of its calls, then the calls."""
+"""Going on with an earlier run at a start: the accounts of its calls, then the calls; and leaving them to the next."""
 
 import asyncio
 from collections.abc import Mapping
 
 import structlog
 
-from vosd.base.clock import Clock
+from vosd.base.clock import Clock, Instant
 from vosd.billing.accounts import Account
 from vosd.cdr.ports import StoreUnavailable
 from vosd.engine.booking.balances import Balances, CurrencyChangedError
 from vosd.engine.booking.last_standings import StandingsCopier
 from vosd.engine.calls.gone import accounts_gone
+from vosd.engine.calls.kept import KeptSwitch
 from vosd.engine.calls.succession import begin, go_on
 from vosd.engine.calls.switch import Switch
 from vosd.engine.journal import Journal, Remains
@@ -47,6 +48,15 @@ async def resume(
     begin(remains, journal, flows, boot, clock.now())
     go_on(remains, journal, switch, within_s, started, clock.now())
     return remains
+
+
+def hand_on(journal: Journal, kept: KeptSwitch, at: Instant) -> None:
+    """Write all calls for the next process; ``at`` is when they were served last."""
+    calls, answered = len(kept.answered) + len(kept.others), len(kept.answered)
+    if journal.keep(at, kept.answered, kept.others, kept.endpoint):
+        _log.info("calls_kept", calls=calls, answered=answered)
+    else:
+        _log.error("calls_not_kept", calls=calls, means="the next start goes on with what the journal has of them")
 
 
 async def _adopt(gone: Mapping[str, Account], balances: Balances, copier: StandingsCopier, *, is_away: bool) -> None:

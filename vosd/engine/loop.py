@@ -129,6 +129,11 @@ class Loop:
             self._switch.handle(event)
             self.flush(now)
 
+    @property
+    def is_attached(self) -> bool:
+        """Whether messages are processed, and sent."""
+        return self._asyncio is not None
+
     def flush(self, now: Instant) -> None:
         """Apply what was decided: write the journal, then send the messages, then set the timer."""
         self._journal.flush()

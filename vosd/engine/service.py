@@ -36,7 +36,7 @@ from vosd.engine.calls.leftovers import Leftovers, Placements
 from vosd.engine.calls.live_call import LiveCall
 from vosd.engine.calls.snapshots import accounts_of
 from vosd.engine.counting import Counting
-from vosd.engine.earlier_run import resume
+from vosd.engine.earlier_run import hand_on, resume
 from vosd.engine.journal import Journal
 from vosd.engine.lookups.asker import Lookups
 from vosd.engine.lookups.wiring import Wiring
@@ -102,6 +102,8 @@ class SwitchService:
         self._clock = clock
         self._boot = boot
         self._resume_within_s = settings.resume_within_s
+        self._served_mono = 0
+        """When the earlier run was last known to serve its calls."""
         self._configured = catalogue
         """The catalogue without overrides."""
         kept = settings.state_dir / "overrides.json"
@@ -143,9 +145,8 @@ class SwitchService:
         self._journal.describe = self.switch.describe
         self._endpoint = self.node.endpoint
         self._loop = Loop(clock, self._endpoint, self.switch, self._journal, self.node.trace)
-        self.lookups.connect(
-            Wiring(self._endpoint, self.switch.take_answer, self._loop.take_answer, self.switch.vendors_at)
-        )
+        wiring = Wiring(self._endpoint, self.switch.take_answer, self._loop.take_answer, self.switch.vendors_at)
+        self.lookups.connect(wiring)
         self._leftovers = Leftovers(
             self._endpoint, self._journal, clock, self._loop.flush, lambda: self.switch.catalogue
         )
@@ -188,6 +189,7 @@ class SwitchService:
                 self._journal, self.switch, self.balances, self._copier, self._endpoint.flows, self._boot,
                 self._resume_within_s, self._clock, is_away=self.database.condition is Condition.AWAY,
             )  # fmt: skip
+            self._served_mono = remains.last_mono
             closed = recover(remains, self._journal, self._recorder, self.balances, self._leftovers.adopt)
         self.switch.report_closed(closed)
         self._state_files.restore()
@@ -196,7 +198,6 @@ class SwitchService:
         self._away_terms.note_owed()
         self._tasks.run("booking", self._recorder.run)
         self._tasks.run("journal to disk", self._journal.keep_synced)
-        self._tasks.run("time marks", lambda: every(MARK_S, self._mark_time))
         self._tasks.run("ends of the journal's files", self._journal.sealing.run)
         self._tasks.run("comparison with the journal", self.database.compare)
         self._tasks.run("watch over money", self.balances.run)
@@ -255,6 +256,7 @@ class SwitchService:
         self.node.vendors.adopt(self.switch.catalogue, now)
         self._loop.flush(now)
         self._tasks.run("calls of an earlier run", self._leftovers.run)
+        self._tasks.run("time marks", lambda: every(MARK_S, self._mark_time))
         self.keep_alives.begin(transmit)
         self.inbox.attach(asyncio.get_running_loop())
 
@@ -280,6 +282,8 @@ class SwitchService:
         """Write all calls down exactly as they are, for the next process; nothing is processed from now on."""
         self.switch.takes_calls = False
         now, kept = self._clock.now(), self.switch.keep()
+        # by starts that fail one after the other, before calls are served, these do not live for ever (resume_within)
+        at = now if self._loop.is_attached else now.plus(self._served_mono - now.mono)
         if kept.left:
             left = {call.arrival.call_id for call in kept.left}
             _log.warning("calls_ended_by_stop", calls=len(left), why="they cannot be described")
@@ -288,11 +292,7 @@ class SwitchService:
         self.inbox.detach()
         self._loop.detach()
         self.keep_alives.stop()
-        calls = len(kept.answered) + len(kept.others)
-        if self._journal.keep(now, kept.answered, kept.others, kept.endpoint):
-            _log.info("calls_kept", calls=calls, answered=len(kept.answered))
-        else:
-            _log.error("calls_not_kept", calls=calls, means="the next start goes on with what the journal has of them")
+        hand_on(self._journal, kept, at)
 
     async def stop(self) -> None:
         """End the tasks and close the journal."""
