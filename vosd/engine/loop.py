@@ -1,6 +1,6 @@
 """Event loop adapter: feeds messages and timers to the pure core and sends what it returns.
 
-A message goes into the core; then the journal is handed to the operating system, and only then are the answers sent.
+Some messages go into the core; then the journal is handed to the operating system, and only then are the answers sent.
 Datagrams and connections are treated alike, except that a connection can fail, and is closed for an unknown source.
 """
 

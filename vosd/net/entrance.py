@@ -1,7 +1,7 @@
 """Entry point of every received message, from all listeners: the shield first, then the core.
 
-While nothing waits, datagrams of known sources go straight into the core, which sends what follows from each
-(``take``). Everything else is judged by the shield and queued.
+While nothing waits, datagrams of known sources go straight into the core, which sends what follows from some
+of them together (``take``). Everything else is judged by the shield and queued.
 """
 
 import time
@@ -21,6 +21,8 @@ from vosd.sip.drops import Drops
 from vosd.sip.wire.classify import IN_CALLS, Kind, Rank, classify
 from vosd.sip.wire.outgoing import Peer
 
+SENT_TOGETHER: Final = 8
+"""After so many messages of a batch what follows from them is sent together (ADR 19)."""
 IDLE_MAX: Final = 1_000
 """Most messages of known sources, within a second, that may be no event of a call before they are judged one by one.
 
@@ -107,6 +109,7 @@ class Entrance:
             return
         now_s, process, flush, spare = now.mono / 1000, core.process, core.flush, self._spare
         waiting: set[str] | None = None
+        unsent = 0
         for data, peer in batch:
             host = peer.host
             # A source that is looked up for the first message of a batch is known for the next: that one may not
@@ -116,11 +119,16 @@ class Entrance:
                     spare += 1 if process(data, peer, now) else -1
                 elif self._judged(data, peer, now_s):
                     process(data, peer, now)
-                flush(now)  # for each: a call's answer must not wait for the set-up of those that were read with it
+                unsent += 1
+                if unsent == SENT_TOGETHER:
+                    flush(now)
+                    unsent = 0
             elif self.receive(peer.flow, data, host, peer.port):
                 if waiting is None:
                     waiting = set()
                 waiting.add(host)
+        if unsent:
+            flush(now)
         self._spare = min(spare, IDLE_MAX)
         if waiting is not None:
             core.serve()

@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 from vosd.base.clock import Instant
-from vosd.net.entrance import IDLE_MAX, Core, Entrance
+from vosd.net.entrance import IDLE_MAX, SENT_TOGETHER, Core, Entrance
 from vosd.net.shield import LOOKUP_VALID_S, ShieldSettings
 from vosd.sip.wire.classify import Rank
 from vosd.sip.wire.outgoing import Peer
@@ -73,8 +73,13 @@ def stage(monkeypatch: pytest.MonkeyPatch) -> Stage:
     return stage
 
 
-def test_messages_of_a_known_source_are_processed_and_answered_one_by_one_as_they_are_read(stage):
-    assert stage.take(INVITE, RINGING, ENDED) == ["INVITE", "sent", "180", "sent", "BYE", "sent"]
+def test_messages_of_a_known_source_are_processed_as_they_are_read_and_answered_some_together(stage):
+    assert stage.take(INVITE, RINGING, ENDED) == ["INVITE", "180", "BYE", "sent"]
+    many = stage.take(*[ENDED] * (2 * SENT_TOGETHER + 1))
+    assert [place for place, said in enumerate(many) if said == "sent"] == [
+        SENT_TOGETHER, 2 * SENT_TOGETHER + 1, 2 * SENT_TOGETHER + 3,
+    ]  # fmt: skip
+    assert stage.take(*[ENDED] * SENT_TOGETHER)[-2:] == ["BYE", "sent"], "once"
 
 
 def test_those_of_an_unknown_source_are_queued_and_served_after_the_others(stage):
@@ -97,7 +102,9 @@ def test_while_something_waits_everything_is_queued(stage):
 
 
 def test_junk_is_dropped_and_new_requests_have_their_limit(stage):
-    assert stage.take(b"junk", *[INVITE] * 10) == ["sent", *["INVITE", "sent"] * 9, "INVITE refused", "sent"]
+    assert stage.take(b"junk", *[INVITE] * 10) == [
+        *["INVITE"] * 7, "sent", *["INVITE"] * 2, "INVITE refused", "sent",
+    ]  # fmt: skip
     assert sum(stage.dropped.values()) == 2
 
 
