@@ -35,13 +35,19 @@ def test_calls_go_on_and_end_from_either_side_with_their_true_duration(stage):
     scene.daemon.succeed("ledger", "verify")
 
 
-def test_a_stop_that_keeps_calls_takes_none_from_them(stage):
-    """Answered and ringing calls alike; the second start finds them as the first one left them."""
+def keeping(stage, answered: int):
+    """Start a switch that keeps its calls on SIGTERM; return it with answered calls, and one more that rings."""
     scene = stage(configuration=f"{CONFIGURATION}on_sigterm: keep\n")
     scene.vendor.behaviours = {RINGING: "rings"}
-    scene.answered(3)
+    scene.answered(answered)
     ringing = scene.customer.call(RINGING)
     eventually(lambda: 180 in ringing.statuses, "a call that rings")
+    return scene, ringing
+
+
+def test_a_stop_that_keeps_calls_takes_none_from_them(stage):
+    """Answered and ringing calls alike; the second start finds them as the first one left them."""
+    scene, ringing = keeping(stage, answered=3)
     for _ in range(2):
         scene.daemon.signal(signal.SIGTERM)
         assert scene.daemon.wait() == 0
@@ -63,11 +69,7 @@ def test_a_stop_that_keeps_calls_takes_none_from_them(stage):
 
 def test_a_start_that_fails_leaves_ringing_calls_to_the_next_one(stage):
     """So does one that is stopped before it is through: both have taken over the calls already."""
-    scene = stage(configuration=f"{CONFIGURATION}on_sigterm: keep\n")
-    scene.vendor.behaviours = {RINGING: "rings"}
-    scene.answered(2)
-    ringing = scene.customer.call(RINGING)
-    eventually(lambda: 180 in ringing.statuses, "a call that rings")
+    scene, ringing = keeping(stage, answered=2)
     scene.daemon.signal(signal.SIGTERM)
     assert scene.daemon.wait() == 0
     left = time.monotonic()

@@ -247,7 +247,7 @@ class Daemon:
             self._notifier.forget(self._transports.sockets())
             await self.service.drain(self._grace_s())
 
-    def leave(self) -> None:
+    async def leave(self) -> None:
         """Keep the calls that this start has taken over: it fails or is stopped, and the next one goes on with them."""
         if self.service.switch.has_calls:
             self._transports.pause()

@@ -47,7 +47,7 @@ class Lifecycle:
         self,
         steps: Sequence[Step],
         drain: Callable[[signal.Signals], Awaitable[None]],
-        leave: Callable[[], None],
+        leave: Callable[[], Awaitable[None]],
         notifier: Notifier,
         watchdog: Watchdog,
         stop_within_s: Callable[[], float],
@@ -118,18 +118,14 @@ class Lifecycle:
     async def _stop(self) -> None:
         """Stop the started steps, the last first; a failed stop does not prevent the others."""
         failures = []
+        stops = [(step.name, step.stop) for step in reversed(self._started)]
         if self.state is State.STARTING:
+            stops.insert(0, ("calls", self._leave))
+        for part, stop in stops:
             try:
-                self._leave()
-            except Exception as error:  # noqa: BLE001  the steps are stopped all the same
-                _log.exception("stop_step_failed", part="calls")
-                failures.append(error)
-        while self._started:
-            step = self._started.pop()
-            try:
-                await step.stop()
+                await stop()
             except Exception as error:  # noqa: BLE001  the remaining steps hold money and must be stopped too
-                _log.exception("stop_step_failed", part=step.name)
+                _log.exception("stop_step_failed", part=part)
                 failures.append(error)
         if failures:
             raise failures[0]

@@ -282,7 +282,7 @@ class SwitchService:
         """Write all calls down exactly as they are, for the next process; nothing is processed from now on."""
         self.switch.takes_calls = False
         now, kept = self._clock.now(), self.switch.keep()
-        # by starts that fail one after the other, before calls are served, these do not live for ever (resume_within)
+        # a start that has served no call does not count, or starts that fail would keep calls beyond resume_within
         at = now if self._loop.is_attached else now.plus(self._served_mono - now.mono)
         if kept.left:
             left = {call.arrival.call_id for call in kept.left}

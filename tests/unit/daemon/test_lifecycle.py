@@ -35,12 +35,8 @@ class Diary:
 def life_of(diary: Diary) -> Lifecycle:
     notifier = Notifier(None)
     steps = [diary.step(name) for name in ("database", "switch", "listener")]
-
-    def leave() -> None:
-        diary.entries.append("leave")
-
-    watchdog = Watchdog(notifier, None)
-    return Lifecycle(steps, lambda _received: diary.note("drain"), leave, notifier, watchdog, lambda: 10)
+    ends = (lambda _received: diary.note("drain"), lambda: diary.note("leave"))
+    return Lifecycle(steps, *ends, notifier, Watchdog(notifier, None), lambda: 10)
 
 
 async def test_steps_start_in_order_and_stop_in_reverse_after_the_drain() -> None:
