@@ -105,13 +105,19 @@ class OfSwitch(Blows):
         self._disk = disk
         self.filled_at = 0.0
         """When the disk was full last: the switch may have removed booked files of its journal for room."""
+        self.killed_at: list[float] = []
+        """When each kill was done."""
         self.starts: list[float] = []
         """Seconds that each start took until the switch answered."""
 
     def _kill(self, absence_s: float) -> None:
-        self._daemon.kill()
+        self._end_daemon()
         wait(absence_s)
         self._start()
+
+    def _end_daemon(self) -> None:
+        self._daemon.kill()
+        self.killed_at.append(time.monotonic())
 
     def _start(self) -> None:
         began = time.monotonic()
@@ -133,7 +139,7 @@ class OfSwitch(Blows):
         if self._disk.is_small:
             self._disk.fill()
         wait(absence_s)
-        self._daemon.kill()
+        self._end_daemon()
         self._make_room()  # a start on a full disk is refused
         self._start()
 

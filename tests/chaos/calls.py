@@ -55,6 +55,8 @@ class Call:
     bye_at: float | None = None
     """When the side that hangs up said so first."""
     bye_confirmed_at: float | None = None
+    bye_status: int | None = None
+    """The final response to the BYE."""
     is_caller_told: bool = False
     """Whether the caller has got a BYE."""
     legs: list[Leg] = field(default_factory=list)
@@ -74,6 +76,14 @@ class Call:
     def has_left_transfer(self) -> bool:
         """Whether the caller has hung up before the transfer was done, or at the same time."""
         return self.referred_at is not None and not self.is_transferred
+
+    @property
+    def was_forgotten(self) -> bool:
+        """Whether the switch did not know the call any more when its BYE came, or came again.
+
+        A switch that is killed while it hangs up on a transferor goes on with the two others alone (ADR 67).
+        """
+        return self.bye_status == 481 and not self.has_left_transfer
 
     @property
     def target(self) -> str:

@@ -23,7 +23,7 @@ from vosd.testing.sockets.loopback import Endpoint
 
 from .blows import OfServer, OfSwitch, kills_in, plan, shared
 from .books import Books
-from .calls import Kind
+from .calls import Call, Kind
 from .disk import mounted
 from .proxy import Proxy
 from .telephones import Parties, Telephones
@@ -139,9 +139,18 @@ class Campaign:
         phones = self.telephones
         eventually(lambda: not phones.unfinished, lambda: "\n".join(map(str, phones.unfinished)), _PATIENCE_S)
         assert not phones.wrong, "\n".join(phones.wrong)
+        for call in self._forgotten:
+            # Its end was written down, and the switch was killed before it sent the 200; the record is compared below.
+            assert any(_is_between(call.bye_at, at, call.bye_confirmed_at) for at in self.of_switch.killed_at), (
+                f"481 to the first BYE, and no kill meanwhile: {call}"
+            )
         eventually(lambda: self.books.are_quiet, lambda: f"nothing is left: {self._daemon.ask('status')}", _PATIENCE_S)
         self._largest_memory = max(self._largest_memory, _resident_bytes(self._daemon.pid))
         self.books.compare(phones)
+
+    @property
+    def _forgotten(self) -> list[Call]:
+        return [call for call in self.telephones.answered.values() if call.was_forgotten]
 
     def figures(self) -> str:
         """Return what was done and found."""
@@ -155,6 +164,7 @@ class Campaign:
         lines.append(f"{len(phones.calls)} calls, {phones.given_up} without a final response 8 s after the first one")
         lines.append(f"longest wait for a final response {phones.longest_wait_s:.1f} s")
         lines.append(f"{len(phones.answered)} answered ({kinds}), {books.records} CDRs, one each")
+        lines.append(f"{len(self._forgotten)} BYEs answered with 481: a kill came behind the record of the end")
         lines.append(f"{held} changes of session, {books.transfers} completed transfers")
         lines.append(f"durations outside of what the sides saw by at most {1_000 * books.widest_s:.0f} ms")
         lines.append(f"{books.sharp} of them known to the second")
@@ -164,6 +174,10 @@ class Campaign:
             f"legs to be ended by a start: at most {max(left, default=0)}, {left[-1] if left else 0} by the latest"
         )
         return "\n  ".join(lines)
+
+
+def _is_between(first: float | None, at: float, last: float | None) -> bool:
+    return first is not None and last is not None and first <= at <= last
 
 
 def _resident_bytes(pid: int) -> int:

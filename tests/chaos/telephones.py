@@ -259,8 +259,8 @@ class Telephones:
     def _confirmed(self, call: Call, status: int) -> None:
         if call.bye_confirmed_at is None and status >= 200:
             call.bye_confirmed_at = time.monotonic()
-            # A switch that is killed while it hangs up on a transferor goes on with the two others alone (ADR 67).
-            if status != 200 and not (status == 481 and call.has_left_transfer):
+            call.bye_status = status
+            if status not in {200, 481}:
                 self.wrong.append(f"{status} to the first BYE: {call}")
 
     def _request(
