@@ -22,6 +22,7 @@ from vosd.engine.journal import Journal
 from vosd.engine.senders import CloseConnection, Transmit
 from vosd.engine.trace.messages import Trace
 from vosd.engine.turn import Turn
+from vosd.obs.log import write_call_lines
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import UnknownSourceIgnored
 from vosd.sip.wire.outgoing import Datagram, Peer
@@ -65,6 +66,7 @@ class Loop:
         if self._wake is not None:
             self._wake.cancel()
         self._wake = self._asyncio = None
+        write_call_lines()
 
     def process(self, data: bytes, source: Peer, now: Instant) -> bool:
         """Process one message; ``flush`` must follow. Return whether it was an event for a call or a registration.
@@ -166,6 +168,7 @@ class Loop:
             self._turn.timers(now)
             self.flush(now)
         finally:  # after an error in one timer, the others must still fire
+            write_call_lines()
             times = [due for due in (self._endpoint.next_timer(), self._switch.next_deadline()) if due is not None]
             self._wake_is_near = False
             if times:

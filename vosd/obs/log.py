@@ -9,6 +9,7 @@ import logging
 import sys
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import lru_cache
 from time import time_ns
@@ -39,6 +40,7 @@ def configure(level: str, stream: TextIO | None = None) -> None:
     Raises:
         KeyError: for a level that is not in ``LEVELS``; the configuration has checked it before.
     """
+    write_call_lines()
     out = stream or sys.stderr
     threshold = logging.getLevelNamesMapping()[level.upper()]
     shared: list[Processor] = [
@@ -125,6 +127,8 @@ def _adopt_library_logs(
     root.setLevel(threshold)
 
 
+LINES_AT_ONCE: Final = 100
+"""Most lines of calls that wait to be written."""
 SILENCE: Final = "no response"
 """Shown instead of the status of an attempt without final response."""
 
@@ -168,6 +172,8 @@ class _Calls:
 
     direct: TextIO | None = None
     is_wanted: bool = True
+    waiting: Final[list[bytes]] = []
+    """Lines that are not written yet."""
 
 
 _log = structlog.get_logger()
@@ -183,7 +189,8 @@ def call_line(record: CallRecord) -> None:
     """Log the line of one call, at INFO: all that an operator searches for, once.
 
     Money is plain text in the record's currency, durations are in milliseconds, empty fields are left out. A thousand
-    of these are written a second, so for a JSON log they bypass the processors of other lines.
+    of these are written a second, so for a JSON log they bypass the processors of other lines, and wait for
+    ``write_call_lines``.
     """
     if not _calls.is_wanted:
         return
@@ -225,8 +232,26 @@ def call_line(record: CallRecord) -> None:
         encoded = _encode_line(line)
     except UnicodeEncodeError:
         encoded = _encode_line(escaped(line))
-    _calls.direct.write(f"{encoded.decode()}\n")
-    _calls.direct.flush()
+    waiting = _calls.waiting
+    waiting.append(encoded)
+    if len(waiting) >= LINES_AT_ONCE:
+        write_call_lines()
+
+
+def write_call_lines() -> None:
+    """Write the lines of calls that wait; to be called soon after each call has ended.
+
+    They are lost where the log takes none: calls go on without it, and each has its record.
+    """
+    waiting, direct = _calls.waiting, _calls.direct
+    if not waiting:
+        return
+    text = b"\n".join((*waiting, b"")).decode()
+    waiting.clear()
+    if direct is not None:
+        with suppress(OSError, ValueError):  # the latter: the stream is closed
+            direct.write(text)
+            direct.flush()
 
 
 def _now() -> str:

@@ -18,7 +18,7 @@ from vosd.cdr.kinds import Kind
 from vosd.cdr.ports import RejectedRecord
 from vosd.engine.control import ControlServer
 from vosd.engine.journal.quarantine import Quarantine
-from vosd.obs.log import call_line, configure
+from vosd.obs.log import call_line, configure, write_call_lines
 from vosd.storage.rows import prepare
 from vosd.storage.writers import MySqlWriter, SqliteWriter
 from vosd.testing.data.records import answered_call, call_id
@@ -73,6 +73,7 @@ def test_a_record_is_logged(to_terminal):
     with log_as_it_was():
         configure("info", stream)
         call_line(answered_call(1, **ODD))
+        write_call_lines()
     stream.getvalue().encode()
     assert call_id(1) in stream.getvalue()
 

@@ -12,7 +12,7 @@ import structlog
 from doubles.kept_log import log_as_it_was
 
 from vosd.cdr.record import Attempt, CallRecord
-from vosd.obs.log import LogLimiter, call_line, configure
+from vosd.obs.log import LINES_AT_ONCE, LogLimiter, call_line, configure, write_call_lines
 
 RECORD = CallRecord(
     call_id="01890000-0000-7000-8000-000000000001",
@@ -54,6 +54,7 @@ def logging_as_it_was() -> Iterator[None]:
 
 
 def lines(stream: io.StringIO) -> list[dict[str, object]]:
+    write_call_lines()
     return [json.loads(line) for line in stream.getvalue().splitlines()]
 
 
@@ -105,7 +106,31 @@ def test_nothing_is_written_below_the_level() -> None:
     stream = io.StringIO()
     configure("warning", stream)
     call_line(RECORD)
-    assert stream.getvalue() == ""
+    assert lines(stream) == []
+
+
+def test_lines_of_calls_are_written_together_and_in_order() -> None:
+    stream = io.StringIO()
+    configure("info", stream)
+    ids = [f"call-{number}" for number in range(LINES_AT_ONCE + 2)]
+    for each in ids:
+        call_line(msgspec.structs.replace(RECORD, call_id=each))
+    assert stream.getvalue().count("\n") == LINES_AT_ONCE
+    assert [line["call_id"] for line in lines(stream)] == ids
+
+
+def test_a_log_that_takes_nothing_ends_no_call() -> None:
+    class Full(io.StringIO):
+        def write(self, _text: str) -> int:
+            raise OSError(28, "No space left on device")
+
+    configure("info", Full())
+    call_line(RECORD)
+    write_call_lines()
+    stream = io.StringIO()
+    configure("info", stream)
+    call_line(RECORD)
+    assert len(lines(stream)) == 1
 
 
 def test_a_second_configure_changes_the_level_of_a_logger_in_use() -> None:

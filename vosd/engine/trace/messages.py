@@ -23,7 +23,7 @@ from vosd.sip.wire.outgoing import Datagram, Peer
 
 SET_UP_WITHIN_MS: Final = 180_000
 """A call in set-up is not removed for so long: RFC 3261 section 16.6 gives INVITEs three minutes."""
-PACKED_AFTER_MS: Final = 2_000
+PACKED_AFTER_MS: Final = 1_000
 """Messages of a call that runs are compressed after so long: most of the calls that fail have ended by then."""
 PACKED_AT_ONCE: Final = 4
 """Most records that one new call may compress."""
