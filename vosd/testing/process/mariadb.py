@@ -16,8 +16,11 @@ from typing import Any, Final
 
 import pymysql
 
-FIRST_PORT: Final = 33_100
-LAST_PORT: Final = 33_199
+FIRST_PORT: Final = 18_100
+LAST_PORT: Final = 18_199
+"""Below those that the kernel gives to clients: who connects to one of these while no server listens may be given
+that same port, and is connected to itself.
+"""
 USER: Final = "vosd"
 PASSWORD: Final = "secret"
 _START_SECONDS: Final = 60.0
