@@ -106,6 +106,19 @@ async def test_a_process_that_was_killed_is_started_again_and_nothing_is_booked_
 
 
 @MARIADB_ALONE
+async def test_a_process_that_was_killed_before_it_read_its_channel_is_started_again(books):
+    await books.book(calls(1))
+    killed = books._bookkeeper
+    os.kill(books.pid, signal.SIGSTOP)
+    killed.writer.write(message(b"never read"))
+    os.kill(books.pid, signal.SIGKILL)
+    with pytest.raises(ConnectionResetError):
+        await killed.reader.read()
+    assert (await books.book(calls(2)))["acme"] == Standing(-2 * FEE, 2)
+    assert books._bookkeeper is not killed
+
+
+@MARIADB_ALONE
 async def test_a_process_that_is_killed_within_a_batch_leaves_it_whole_or_not_at_all(books):
     expected = 0
     for turns in (0, 3, 30, 300, 1_000):

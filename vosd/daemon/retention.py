@@ -16,7 +16,7 @@ from vosd.daemon.retention_process import Order, Outcome
 from vosd.engine.background import kept_going
 from vosd.engine.settings import RetentionSettings, Settings
 from vosd.obs.events import Event
-from vosd.processes.channel import message, received
+from vosd.processes.channel import received, send
 from vosd.processes.child import ended, started
 
 PROCESS: Final = "vosd.daemon.retention_process"
@@ -109,7 +109,7 @@ class RetentionPart:
             return Outcome(None, f"its process cannot be started: {error}")
         try:
             async with asyncio.timeout(RUN_S):
-                child.writer.write(message(msgspec.msgpack.encode(order)))
+                send(child.writer, msgspec.msgpack.encode(order))
                 return msgspec.msgpack.decode(await received(child.reader), type=Outcome)
         finally:
             await asyncio.shield(ended(child))

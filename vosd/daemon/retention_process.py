@@ -18,7 +18,7 @@ from vosd.base.errors import VosError
 from vosd.base.secret import Secret
 from vosd.cdr.retention import Age
 from vosd.engine.settings import RetentionSettings
-from vosd.processes.channel import message, received
+from vosd.processes.channel import received, send
 from vosd.processes.life import give_way, live_as_long_as_the_switch
 from vosd.storage.database import Database
 
@@ -68,7 +68,7 @@ async def _serve(channel: int) -> None:
     stopped = asyncio.create_task(reader.read(1))  # the switch says no more: it closes the channel
     await asyncio.wait({work, stopped}, return_when=asyncio.FIRST_COMPLETED)
     if work.done():
-        writer.write(message(msgspec.msgpack.encode(work.result())))
+        send(writer, msgspec.msgpack.encode(work.result()))
         await writer.drain()
     work.cancel()
     with suppress(asyncio.CancelledError):

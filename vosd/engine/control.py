@@ -154,6 +154,8 @@ def _encoded(answer: _Result | _Failure) -> bytes:
 
 
 async def _answer(writer: asyncio.StreamWriter, answer: _Result | _Failure) -> None:
+    if writer.is_closing():  # uvloop's transport raises RuntimeError
+        raise ConnectionError("the client is gone")
     writer.write(_encoded(answer) + b"\n")
     async with asyncio.timeout(IDLE_S):
         await writer.drain()

@@ -87,6 +87,8 @@ class Poster:
 
     async def _post(self, body: bytes, headers: Mapping[str, str]) -> int:
         """Send one request; a connection closed meanwhile is opened again."""
+        if self._connection is not None and self._connection[1].is_closing():
+            self._connection = None  # the other side has reset it
         if self._connection is not None:
             try:
                 return await self._ask(self._connection, body, headers)

@@ -19,7 +19,7 @@ import msgspec
 from vosd.metrics.exposition import written
 from vosd.metrics.reading import Answer, Opening, Question, Wanted
 from vosd.metrics.server import Page, Server
-from vosd.processes.channel import message, received
+from vosd.processes.channel import received, send
 from vosd.processes.life import give_way, live_as_long_as_the_switch
 
 ANSWER_S: Final = 2.0
@@ -53,12 +53,12 @@ class Switch:
         self._number += 1
         number = self._number
         future = self._waiting[number] = asyncio.get_running_loop().create_future()
-        self._writer.write(message(msgspec.msgpack.encode(Question(number, wanted))))
         try:
+            send(self._writer, msgspec.msgpack.encode(Question(number, wanted)))
             async with asyncio.timeout(seconds):
                 parts: Sequence[Answer] = await future
                 return parts
-        except TimeoutError:
+        except (TimeoutError, EOFError):
             raise SilentError from None
         finally:
             del self._waiting[number]

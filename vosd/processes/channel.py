@@ -6,6 +6,17 @@ from typing import Final
 _LENGTH_BYTES: Final = 4
 
 
+def send(writer: asyncio.StreamWriter, *contents: bytes) -> None:
+    """Send messages.
+
+    Raises:
+        EOFError: the other process has ended.
+    """
+    if writer.is_closing():  # uvloop's transport raises RuntimeError
+        raise EOFError("its channel is closed")
+    writer.writelines(map(message, contents))
+
+
 def message(content: bytes) -> bytes:
     """Return a message as it is sent: its length, then the content."""
     return len(content).to_bytes(_LENGTH_BYTES, "big") + content

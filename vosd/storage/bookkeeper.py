@@ -16,7 +16,7 @@ import uvloop
 from vosd.cdr.ports import RejectedRecords, Standing, StoreDamaged, StoreUnavailable
 from vosd.cdr.record import CallRecord
 from vosd.obs import log
-from vosd.processes.channel import message, received
+from vosd.processes.channel import received, send
 from vosd.processes.life import live_as_long_as_the_switch
 from vosd.storage.books import SqlBooks
 from vosd.storage.database import Database
@@ -62,7 +62,7 @@ async def serve(channel: socket.socket) -> None:
             batch += records
             if not records:
                 reply = Reply(is_unread=True) if is_unread else await _booked(books, batch)
-                writer.write(message(encode(reply)))
+                send(writer, encode(reply))
                 batch, is_unread = [], False
     except EOFError:
         return

@@ -11,7 +11,7 @@ import structlog
 from vosd.base.histogram import Histogram
 from vosd.cdr.ports import RejectedRecord, RejectedRecords, Standing, StoreDamaged, StoreUnavailable
 from vosd.cdr.record import CallRecord
-from vosd.processes.channel import message, received
+from vosd.processes.channel import received, send
 from vosd.processes.child import Child, ended, started
 from vosd.storage import bookkeeper
 from vosd.storage.bookkeeper import Reply
@@ -116,16 +116,16 @@ class SeparateBooks(SqlBooks):
             OSError, EOFError: the process has ended, or was ended because it did not reply.
             UnicodeEncodeError, OverflowError: no message can hold a record.
         """
-        messages = []
+        contents = []
         for start in range(0, len(records), _ENCODED_AT_ONCE):
-            messages.append(message(self._encode(records[start : start + _ENCODED_AT_ONCE])))
+            contents.append(self._encode(records[start : start + _ENCODED_AT_ONCE]))
             await asyncio.sleep(0)  # a full batch at once would delay the packets of running calls
-        messages.append(message(self._encode([])))
+        contents.append(self._encode([]))
         has_replied = False
         try:
             async with asyncio.timeout(_REPLY_S):
                 present = await self._present()
-                present.writer.writelines(messages)
+                send(present.writer, *contents)
                 reply = self._decode(await received(present.reader))
             has_replied = True
         finally:
@@ -142,7 +142,7 @@ class SeparateBooks(SqlBooks):
         """
         if self._bookkeeper is None:
             self._bookkeeper = await started(bookkeeper.__name__)
-            self._bookkeeper.writer.write(message(self._url.encode()))
+            send(self._bookkeeper.writer, self._url.encode())
         elif self._bookkeeper.reader.at_eof():
             raise EOFError("its channel is closed")
         return self._bookkeeper

@@ -17,7 +17,7 @@ from vosd.engine.background import kept_going
 from vosd.engine.settings import HttpListener, MetricsSettings
 from vosd.metrics.reading import Answer, Opening, Question, Wanted
 from vosd.obs.events import Event
-from vosd.processes.channel import message, received
+from vosd.processes.channel import received, send
 from vosd.processes.child import Child, ended, started
 
 EXPORTER: Final = "vosd.metrics.exporter"
@@ -83,8 +83,8 @@ class Exporter:
         """Answer questions until the process ends."""
         decode = msgspec.msgpack.Decoder(Question).decode
         reader, writer = child.reader, child.writer
-        writer.write(message(self._encode(Opening(tuple(map(str, settings.allow))))))
         try:
+            send(writer, self._encode(Opening(tuple(map(str, settings.allow)))))
             while True:
                 question = decode(await received(reader))
                 await self._answer(question, writer, settings)
@@ -94,14 +94,14 @@ class Exporter:
     async def _answer(self, question: Question, writer: asyncio.StreamWriter, settings: MetricsSettings) -> None:
         match question.wanted:
             case Wanted.HEALTH:
-                writer.write(message(self._encode(Answer(question.number))))
+                send(writer, self._encode(Answer(question.number)))
             case Wanted.READINESS:
                 found = readiness(self._status, self._state)
                 answer = Answer(question.number, is_well=found.is_ready, text=found.text)
-                writer.write(message(self._encode(answer)))
+                send(writer, self._encode(answer))
             case Wanted.READING:
                 async for part in self._readings.parts(question.number, settings.max_gateways):
-                    writer.write(message(self._encode(part)))
+                    send(writer, self._encode(part))
                     await writer.drain()
 
 
