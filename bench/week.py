@@ -113,6 +113,10 @@ class _PunctualScene(Scene):
     def __init__(self, content: Catalogue, *, balance: str, lateness_ms: int) -> None:
         assert lateness_ms >= 0
         super().__init__(content, balance=balance)
+        for agent in (self.caller, *self.vendors):
+            agent.minds_origins = (
+                False  # falsified packets have any origin; two versions are compared, none is judged by it
+            )
 
 
 class _Weather(Storm):

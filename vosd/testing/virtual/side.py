@@ -48,8 +48,7 @@ class Side:
         self.acknowledges = True
         self.knows_timer = False
         """Whether its 2xx repeats the Session-Expires of a request (RFC 4028)."""
-        self.minds_origins = True
-        """Whether an offer is refused that may not follow the session description before it (RFC 3264 section 8)."""
+        self.minds_origins = agent.minds_origins
         self.gone: int | None = None
         """Status for every request from now on: 0 = no response, 481 = the dialog was lost."""
         self.mine = ""

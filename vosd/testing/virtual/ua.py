@@ -63,6 +63,8 @@ class UserAgent:
         """Every message that arrived, in order."""
         self.waiting: dict[tuple[str, str], Callable[[Message], None]] = {}
         """What receives the responses to a request, by its branch and method."""
+        self.minds_origins = True
+        """Whether an offer is refused that may not follow the session description before it (RFC 3264 section 8)."""
         self._said: dict[tuple[str, str], Callable[[], None]] = {}
         wire.attach(address, self._receive)
 
