@@ -114,9 +114,7 @@ class _PunctualScene(Scene):
         assert lateness_ms >= 0
         super().__init__(content, balance=balance)
         for agent in (self.caller, *self.vendors):
-            agent.minds_origins = (
-                False  # falsified packets have any origin; two versions are compared, none is judged by it
-            )
+            agent.minds_origins = False  # what is falsified has any origin; here no version is judged
 
 
 class _Weather(Storm):
