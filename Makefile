@@ -46,7 +46,7 @@ check: $(VENV)/.tested-with ## what runs before the tests: format, lint, types, 
 	@$(BIN)/lint-imports
 
 explore: $(VENV)/.tested-with ## the property tests with new random examples, and many more of them
-	@HYPOTHESIS_PROFILE=explore $(BIN)/pytest -n $(WORKERS) --dist loadfile tests/property $$(grep -rl doubles.exploring tests/contract tests/unit --include='*.py')
+	@HYPOTHESIS_PROFILE=explore $(BIN)/pytest -o faulthandler_timeout=0 -n $(WORKERS) --dist loadfile tests/property $$(grep -rl doubles.exploring tests/contract tests/unit --include='*.py')
 
 chaos: $(VENV)/.tested-with system-packages ## kill, stop, cut, fill and put back the switch and its database at random while calls run; ROUNDS=500 kills, SEED= to do the same again
 	@cd tests && $(abspath $(BIN))/python -m chaos.campaign $(ROUNDS) $(if $(SEED),--seed $(SEED))
