@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from doubles import spare
+from doubles import spare, unit_filter
 
 _APPEND: Final = os.O_WRONLY | os.O_APPEND | os.O_CREAT
 
@@ -20,7 +20,7 @@ def run_switch(
     environment: Mapping[str, str],
     prepare: Callable[[], None] | None,
 ) -> None:
-    """Become ``vosd run``; ``prepare`` is called before."""
+    """Become ``vosd run``, with the system calls that the unit leaves it; ``prepare`` is called before."""
     from vosd.cli.main import main
     from vosd.storage import bookkeeper, separate_books
 
@@ -39,5 +39,6 @@ def run_switch(
     spare.wait_for(bookkeeper.__name__, separate_books.__name__)
     if prepare is not None:
         prepare()
+    unit_filter.confine()
     sys.argv = list(command)
     main(list(command[1:]), prog_name=command[0])

@@ -12,7 +12,7 @@ import vosd.cli.daemon
 import vosd.daemon.bootstrap
 import vosd.storage.bookkeeper
 import vosd.storage.sqlite_driver
-from doubles import forked_bookkeeper, forked_switch, moved_clock
+from doubles import forked_bookkeeper, forked_switch, moved_clock, unit_filter
 from vosd.config.load import load
 
 IMPORTED: Final = (
@@ -20,6 +20,7 @@ IMPORTED: Final = (
     forked_bookkeeper,
     forked_switch,
     moved_clock,
+    unit_filter,
     vosd.cli.daemon,
     vosd.daemon.bootstrap,
     vosd.storage.bookkeeper,

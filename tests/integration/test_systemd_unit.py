@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 UNIT = Path(__file__).parents[2] / "systemd" / "vosd.service"
+BESIDE = UNIT.parents[1] / "config" / "systemd"
 EXPOSURE_MAX = 2.0
 
 pytestmark = pytest.mark.skipif(
@@ -56,6 +57,17 @@ def test_systemd_never_gives_up_starting_it() -> None:
 
 def test_what_the_configuration_takes_from_the_environment_has_a_file_that_may_be_missing() -> None:
     assert "EnvironmentFile=-/etc/vosd/environment" in UNIT.read_text().splitlines()
+
+
+def test_the_alarm_of_memory_may_read_what_is_free() -> None:
+    assert "ProcSubset" not in re.sub("(?m)^#.*", "", UNIT.read_text())
+
+
+@pytest.mark.parametrize("service", sorted(BESIDE.glob("*.service")), ids=lambda each: each.name)
+def test_what_runs_by_a_timer_has_the_passwords_of_the_configuration(service: Path) -> None:
+    lines = service.read_text().splitlines()
+    assert "User=vosd" in lines
+    assert any(re.fullmatch(r"EnvironmentFile=-/etc/vosd/[a-z-]*environment", line) for line in lines)
 
 
 def test_the_only_capability_is_a_low_port() -> None:

@@ -50,7 +50,7 @@ def written(parts: Sequence[Answer], accept: str = "") -> tuple[bytes, str]:
 
 
 class _Process(ProcessCollector):
-    """Figures of one process, also where ``ProcSubset=pid`` of the unit hides ``/proc/stat``."""
+    """Figures of one process, also where a unit with ``ProcSubset=pid`` hides ``/proc/stat``."""
 
     def _boot_time(self) -> float:
         """Return when the machine was started, seconds since 1970; without it the library shows nothing at all."""

@@ -17,6 +17,7 @@ from weakref import WeakValueDictionary
 import msgspec
 
 from vosd.catalogue.problems import Place, ProblemList
+from vosd.processes.life import give_way
 from vosd.routing.number_lists import NumberList, PackedLines, UnusableLine, pack_lines
 
 _IN_THIS_PROCESS_MAX: Final = 1 << 20
@@ -145,7 +146,7 @@ def _received(process: "subprocess.Popen[bytes]") -> tuple[PackedLines, str]:
 
 def _main() -> None:
     """Send the content of the file that is the argument to standard output."""
-    os.nice(10)
+    give_way(10)
     lines, version = _read(Path(sys.argv[1]))
     head = _Head(len(lines.numbers), lines.others, lines.unusable, version)
     sys.stdout.buffer.write(msgspec.json.encode(head) + b"\n")
