@@ -183,8 +183,8 @@ def test_a_backup_is_for_its_owner_only_and_leaves_nothing_beside_it(site, tmp_p
     assert "is there already" in site.vosd("backup", str(file)).output
     before = file.read_bytes()
     result = site.vosd("backup", str(tmp_path / "none" / "file.zip"))
-    assert result.exit_code == 1
-    assert "No such file" in result.output
+    assert (result.exit_code, "No such file" in result.output) == (1, True)
+    assert "there is no directory" in site.vosd("backup", str(tmp_path / "forgotten")).output
     assert (file.read_bytes(), [*kept.iterdir()]) == (before, [file])
 
 

@@ -38,8 +38,14 @@ class ConfigurationFiles(msgspec.Struct, frozen=True):
 
 
 def target_in(place: Path, node: str, now: int) -> Path:
-    """Return the file of a backup: in a directory it is named after the node and the time (UTC milliseconds)."""
+    """Return the file of a backup: in a directory it is named after the node and the time (UTC milliseconds).
+
+    Raises:
+        BackupError: there is no such directory; a single file has to be called ``.zip``.
+    """
     if not place.is_dir():
+        if place.suffix != ".zip":
+            raise BackupError(f"there is no directory {place}: make it, or name a file that ends in .zip")
         return place
     stamp = iso_utc(now)[:19].replace("-", "").replace(":", "")
     return place / f"vosd-{node}-{stamp}Z.zip"

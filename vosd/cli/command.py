@@ -74,7 +74,7 @@ class Invocation:
         if named := os.environ.get("VOSD_CONFIG"):
             return Path(named)
         for place in CONFIG_PLACES:
-            if place.exists():
+            if os.path.exists(place):  # noqa: PTH110 - false, not an error, where the directory may not be entered
                 return place
         places = ", ".join(map(str, CONFIG_PLACES))
         example = f"; an example to start from is {EXAMPLE}" if EXAMPLE.exists() else ""

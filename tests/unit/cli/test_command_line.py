@@ -87,6 +87,15 @@ def test_the_first_usual_path_that_exists_is_taken(tmp_path: Path, monkeypatch: 
     assert "found.sock" in result.stderr
 
 
+def test_a_usual_path_that_cannot_be_looked_at_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As ``config/vosd.yaml`` in a directory that the user may not enter; here its name is too long."""
+    second = tmp_path / "there.yaml"
+    second.write_text(f"control_socket: {tmp_path / 'found.sock'}\n")
+    monkeypatch.setattr(command, "CONFIG_PLACES", (tmp_path / ("x" * 300), second))
+    result = CliRunner(env={"VOSD_CONFIG": None}).invoke(main, ["status"])
+    assert (result.exit_code, "found.sock" in result.stderr) == (4, True)
+
+
 @pytest.mark.parametrize(
     ("text", "wall_ms"),
     [
