@@ -54,6 +54,8 @@ class Loop:
         self._asyncio: asyncio.AbstractEventLoop | None = None
         self._wake: asyncio.TimerHandle | None = None
         self._wake_is_near = False
+        self.has_ended = False
+        """Nothing is processed any more: the calls have ended, or are kept for the next process."""
 
     def attach(self, transmit: Sequence[Transmit], hang_up: CloseConnection | None = None) -> None:
         """Start; ``transmit`` holds one send function for each of the endpoint's listeners."""
@@ -62,7 +64,8 @@ class Loop:
         self._asyncio = asyncio.get_running_loop()
 
     def detach(self) -> None:
-        """Stop the timer, and drop what is received from now on."""
+        """Stop the timer, and drop what is received, answered or reported from now on."""
+        self.has_ended = True
         if self._wake is not None:
             self._wake.cancel()
         self._wake = self._asyncio = None
@@ -112,12 +115,16 @@ class Loop:
 
     def take_answer(self, ticket: Ticket, answer: Answer) -> None:
         """Process the answer to a question of a call's set-up; called by an ``Asker``."""
+        if self.has_ended:
+            return  # the next process asks again: a record of the call would void all that was kept
         now = self._clock.now()
         self._switch.take_answer(ticket, answer, now)
         self.flush(now)
 
     def transport_failed(self, flow: int, host: str, port: int) -> None:
         """Report that the last message to a peer may not have arrived; never from within a function of ``transmit``."""
+        if self.has_ended:
+            return
         now = self._clock.now()
         for event in self._endpoint.transport_failed(Peer(flow, host, port), now):
             self._switch.handle(event)
@@ -125,6 +132,8 @@ class Loop:
 
     def unsent(self, data: bytes) -> None:
         """Report that a datagram cannot be sent; never from within a function of ``transmit``."""
+        if self.has_ended:
+            return
         now = self._clock.now()
         event = self._endpoint.unsent(data, now)
         if event is not None:
@@ -137,8 +146,13 @@ class Loop:
         return self._asyncio is not None
 
     def flush(self, now: Instant) -> None:
-        """Apply what was decided: write the journal, then send the messages, then set the timer."""
+        """Apply what was decided: write the journal, then send the messages, then set the timer.
+
+        Before ``attach`` messages stay queued until it has run; after ``detach`` none is sent.
+        """
         self._journal.flush()
+        if self._asyncio is None:
+            return
         transmit = self._transmit
         for datagram in self._turn.datagrams(now):
             peer, data = datagram.peer, datagram.data

@@ -308,9 +308,9 @@ class SwitchService:
     # -- people -------------------------------------------------------------------------------------------------
 
     def end_calls(self, chosen: Sequence[LiveCall], reason: EndReason) -> int:
-        """End calls by order and tell their peers."""
+        """End calls by order and tell their peers; none once they are kept for the next process."""
         now = self._clock.now()
-        ended = self.switch.end_calls(chosen, reason, now)
+        ended = 0 if self._loop.has_ended else self.switch.end_calls(chosen, reason, now)
         self._loop.flush(now)
         return ended
 

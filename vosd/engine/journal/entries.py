@@ -146,6 +146,8 @@ KIND_RELEASES: Final = 12
 _KNOWN: Final = frozenset(range(KIND_RELEASES + 1))
 """0 is the kind of all records in a file of format 1."""
 
+BEHIND_KEPT: Final = frozenset({KIND_BOOKED, KIND_QUARANTINED})
+"""Records that may follow ``Kept``: any other voids it."""
 _OF_ENDS: Final = frozenset({0, KIND_ENDED, KIND_BOOKED, KIND_QUARANTINED})
 
 _encode_text: Final = msgspec.msgpack.Encoder().encode

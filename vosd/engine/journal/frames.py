@@ -68,6 +68,11 @@ def framed(kind: int, call: bytes, at: int, payload: bytes) -> bytes:
     return b"".join((HEAD_MARK, fields, payload, TAIL_MARK, fields))
 
 
+def kind_of(frame: bytes) -> int:
+    """Return the kind of a record that ``framed`` made."""
+    return frame[len(HEAD_MARK)]
+
+
 def frames_in(file: BinaryIO, window: int = WINDOW_BYTES) -> Iterator[Frame | Damage]:
     """Yield the records of a file in order, and the damaged parts between them; never raises for their content.
 

@@ -22,6 +22,7 @@ from vosd.engine.journal.carrying import AT_ONCE, AT_TICK, Carrying
 from vosd.engine.journal.changes import Changes
 from vosd.engine.journal.earlier import Earlier, read_earlier, usable
 from vosd.engine.journal.entries import (
+    BEHIND_KEPT,
     Began,
     Booked,
     EndOf,
@@ -97,8 +98,6 @@ class Journal(Counting):
         """Legs that earlier runs have not released."""
         self._marks = Marks()
         self._began: Began | None = None
-        self._is_kept = False
-        """All calls are written for the next process."""
         self._unknown: list[bytes] = []
         """Records of another version, which are copied with the open calls."""
         self.waiting: Final = UnbookedCalls(self._files, self._all_written)
@@ -164,7 +163,7 @@ class Journal(Counting):
         """Write and sync what is left."""
         if not self._write():
             _log.error("journal_end_not_written", lost_bytes=self._output.backlog)
-        if self._is_kept:
+        if self._output.is_sealed:
             self._output.close()
             return
         number = self._output.number
@@ -223,8 +222,7 @@ class Journal(Counting):
             self._output.append(frame)
         self._changes.clear()
         self._carrying.stop()
-        self.left_over.stop_writing()
-        self._is_kept = True
+        self._output.seal(BEHIND_KEPT)
         return self._write() and self._output.sync()
 
     def acknowledged(self, call_id: str, mono: int) -> None:
@@ -287,7 +285,7 @@ class Journal(Counting):
 
     def tick(self, now: Instant, *, has_calls: bool) -> None:
         """Do the work of each second: a time mark while calls run, and another attempt on a disk that failed."""
-        if self._is_kept:
+        if self._output.is_sealed:
             return
         if (has_calls or self._marks.ends) and not (self._ticks % SPARED_MARKS and self._output.is_tight(self._ends)):
             self.mark(now)
@@ -314,10 +312,11 @@ class Journal(Counting):
         """
         if self._changes.now:
             self._describe_changed(self._changes.due())
-        if self._output.backlog:
+        output = self._output
+        if output.backlog:
             if self._carrying.left:
                 self._carry(AT_ONCE)
-            elif self._write() and self._size >= self._segment_bytes and not (self._output.is_short or self._is_kept):
+            elif self._write() and self._size >= self._segment_bytes and not (output.is_short or output.is_sealed):
                 self._begin_segment()
 
     async def keep_synced(self) -> None:

@@ -74,10 +74,6 @@ class LeftOverLegs:
         self._legs.clear()
         self._append(hung_up_frame())
 
-    def stop_writing(self) -> None:
-        """Write nothing more: the process has written down everything for the next one."""
-        self._append = lambda _frame: None
-
 
 def apply(releases: Releases, legs: dict[bytes, LeftOver]) -> None:
     """Count what was asked and remove what is released; an unknown key is ignored."""

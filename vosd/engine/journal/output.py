@@ -9,7 +9,7 @@ Refuses to know what the records mean.
 import asyncio
 import ctypes
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from enum import Enum
 from typing import Final
@@ -17,6 +17,7 @@ from typing import Final
 import structlog
 
 from vosd.engine.journal.files import Files
+from vosd.engine.journal.frames import kind_of
 from vosd.obs.events import Event
 
 RESERVE_BYTES: Final = 16 * 1024 * 1024
@@ -65,6 +66,7 @@ class Output:
         """Size of the reserve; 0 = there is none."""
         self._room = 0
         """Size of the present file if it was the reserve; 0 = it was not."""
+        self._only: Collection[int] | None = None
         self.is_crowded = False
         """Whether the reserve has hardly room for the end of one more call, and the disk none for a larger one."""
         self._dirty = False
@@ -81,12 +83,19 @@ class Output:
         """Whether a write has failed and the disk has not recovered."""
         return self._state is not _State.NORMAL
 
+    @property
+    def is_sealed(self) -> bool:
+        """Whether only records of some kinds are taken: all calls are written for the next process."""
+        return self._only is not None
+
     def has_room_for_answer(self, ends: int) -> bool:
         """Return whether one more answered call may be written: there must be room for the ends of all.
 
         ``ends`` is the room in bytes for those of the running calls, and for the agents of this one; here and below.
         """
         needed = ends + 2 * END_BYTES
+        if self._only is not None:
+            return False
         if self._state is _State.NORMAL:
             return needed <= self._reserved or self._grow(needed)
         return self._state is _State.RESERVE and self._left() >= needed
@@ -100,7 +109,9 @@ class Output:
     # -- records ------------------------------------------------------------------------------------------------
 
     def append(self, frame: bytes) -> None:
-        """Queue a record for the next ``write``."""
+        """Queue a record for the next ``write``; once sealed, only of some kinds."""
+        if self._only is not None and kind_of(frame) not in self._only:
+            return
         self._buffer.append(frame)
         self.backlog += len(frame)
 
@@ -110,9 +121,15 @@ class Output:
 
     def append_spare(self, frame: bytes, ends: int) -> None:
         """Queue a record without which no call is lost; where the ends of running calls need the room, drop it."""
+        if self._only is not None and kind_of(frame) not in self._only:
+            return
         if self._state is _State.NORMAL or not self.is_tight(ends):
             self._buffer.append(frame)
             self.backlog += len(frame)
+
+    def seal(self, allowed: Collection[int]) -> None:
+        """Drop records from now on unless they are of one of these kinds; there is room for no more calls."""
+        self._only = allowed
 
     def withdraw(self) -> None:
         """Drop the record that was appended last and not written."""
