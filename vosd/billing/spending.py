@@ -16,6 +16,7 @@ import msgspec
 from vosd.base.money import ZERO
 
 _HOUR_MS: Final = 3_600_000
+_Bounds = tuple[int, int]
 
 
 class SpendPeriod(Enum):
@@ -47,14 +48,17 @@ class SpendLimit(msgspec.Struct, frozen=True):
 class Spending:
     """What the calls of one account have cost in the present hour and day, against its limits."""
 
-    __slots__ = ("_ends", "_limits", "_refusing", "_reported", "_spent", "_zone")
+    __slots__ = ("_before", "_bounds", "_limits", "_refusing", "_reported", "_spent", "_zone")
 
     def __init__(self, limits: Sequence[SpendLimit], zone: str, wall_ms: int) -> None:
         """``zone`` is the time zone in which days begin."""
         self._limits = tuple(limits)
         self._zone = ZoneInfo(zone)
         self._spent = dict.fromkeys(SpendPeriod, ZERO)
-        self._ends = {per: self._bounds(per, wall_ms)[1] for per in SpendPeriod}
+        self._bounds = {per: self._bounds_at(per, wall_ms) for per in SpendPeriod}
+        """Begin and end of the present hour and day."""
+        self._before: dict[SpendPeriod, tuple[_Bounds, Decimal]] = {}
+        """The hour and day before, and what was spent in them."""
         self._reported: set[SpendLimit] = set()
         """Limits that were reached in their present period."""
         self._refusing: set[SpendLimit] = set()
@@ -62,23 +66,34 @@ class Spending:
 
     def set_limits(self, limits: Sequence[SpendLimit], zone: str, wall_ms: int) -> None:
         """Set what a reload changed; what was spent counts on until hour and day end."""
+        self.roll(wall_ms)
         self._limits = tuple(limits)
         self._reported.intersection_update(limits)
         if self._zone.key != zone:
             self._zone = ZoneInfo(zone)
-            self._ends = {per: self._bounds(per, wall_ms)[1] for per in SpendPeriod}
+            self._bounds = {per: self._bounds_at(per, wall_ms) for per in SpendPeriod}
+            self._before.clear()
 
-    def begin_of(self, per: SpendPeriod, wall_ms: int) -> int:
-        """Return when the period began in which ``wall_ms`` lies (both UTC milliseconds)."""
-        return self._bounds(per, wall_ms)[0]
+    def began(self, per: SpendPeriod) -> int:
+        """Return when the present period began (UTC milliseconds)."""
+        return self._bounds[per][0]
 
     def roll(self, wall_ms: int) -> None:
-        """Begin the periods anew that have ended."""
-        for per, end_ms in self._ends.items():
+        """Begin the periods anew that have ended.
+
+        After a clock was set back, what was spent since stays spent: else the limit would be granted once more.
+        """
+        for per in SpendPeriod:
+            begin_ms, end_ms = present = self._bounds[per]
+            if begin_ms <= wall_ms < end_ms:
+                continue
+            self._bounds[per] = self._bounds_at(per, wall_ms)
             if wall_ms >= end_ms:
+                self._before[per] = present, self._spent[per]
                 self._spent[per] = ZERO
-                self._ends[per] = self._bounds(per, wall_ms)[1]
                 self._reported = {limit for limit in self._reported if limit.per is not per}
+            elif per in self._before and self._before[per][0] == self._bounds[per]:
+                self._spent[per] += self._before.pop(per)[1]  # the clock was ahead: the period before goes on
 
     def add(self, amount: Decimal, per: SpendPeriod | None = None) -> None:
         """Count what an ended call has cost, in both periods or in one."""
@@ -126,7 +141,7 @@ class Spending:
         """Return what calls that ended in the present period have cost."""
         return self._spent[per]
 
-    def _bounds(self, per: SpendPeriod, wall_ms: int) -> tuple[int, int]:
+    def _bounds_at(self, per: SpendPeriod, wall_ms: int) -> _Bounds:
         """Return when the period begins in which ``wall_ms`` lies, and when it ends."""
         at = datetime.fromtimestamp(wall_ms // 1_000, self._zone)
         if per is SpendPeriod.HOUR:

@@ -96,7 +96,7 @@ def test_the_smaller_of_money_and_limit_ends_a_call():
 )
 def test_hours_and_days_begin_by_the_clock_of_the_zone(zone, at, per, begin, end):
     spending = Spending([], zone, ms(at))
-    assert spending.begin_of(per, ms(at)) == ms(begin)
+    assert spending.began(per) == ms(begin)
     spending.add(Decimal(1))
     spending.roll(ms(end) - 1)
     assert spending.spent(per) == 1
@@ -119,3 +119,43 @@ def test_a_reload_that_raises_a_limit_keeps_what_was_spent():
     assert acme.spending.spent(HOUR) == Decimal("0.60")
     call = acme.hold(CENT_A_SECOND, 60, 3_600)
     assert not isinstance(call, Refusal)
+
+
+def spent_by_clock(*steps: tuple[str, str]) -> list[tuple[Decimal, Decimal]]:
+    """Return what counts in hour and day after each step: what the clock says, and what a call has cost then."""
+    spending = Spending([], "UTC", ms(steps[0][0]))
+    found = []
+    for at, cost in steps:
+        spending.roll(ms(at))
+        spending.add(Decimal(cost))
+        found.append((spending.spent(HOUR), spending.spent(DAY)))
+    return found
+
+
+def test_a_clock_that_was_ahead_for_a_moment_changes_no_period():
+    assert spent_by_clock(
+        ("2026-03-28T10:20:00", "3"),
+        ("2026-03-29T10:20:01", "1"),
+        ("2026-03-28T10:20:02", "2"),
+        ("2026-03-28T10:59:59", "0"),
+        ("2026-03-28T11:00:00", "5"),
+        ("2026-03-29T00:00:00", "7"),
+    ) == [(3, 3), (1, 1), (6, 6), (6, 6), (5, 11), (7, 7)]
+
+
+def test_a_clock_that_is_set_back_grants_no_limit_once_more():
+    """What counted before counts until the hour and the day end by the new time."""
+    assert spent_by_clock(
+        ("2026-03-28T10:20:00", "3"),
+        ("2026-03-28T11:20:00", "4"),
+        ("2026-03-28T12:20:00", "5"),
+        ("2026-03-28T10:30:00", "1"),
+        ("2026-03-28T11:00:00", "2"),
+    ) == [(3, 3), (4, 7), (5, 12), (6, 13), (2, 15)]
+
+
+def test_a_reload_after_an_hour_has_ended_begins_it_anew():
+    acme = limited("0.70", SpendAction.BLOCK)
+    acme.post(Decimal("-0.60"))
+    acme.spending.set_limits([SpendLimit(HOUR, Decimal("0.70"), SpendAction.BLOCK)], "UTC", NOW + 30_000)
+    assert acme.spending.spent(HOUR) == 0

@@ -6,6 +6,7 @@ import pytest
 import structlog
 
 from vosd.base.errors import Refusal
+from vosd.billing.accounts import Account
 from vosd.billing.spending import SpendAction, SpendLimit, SpendPeriod
 from vosd.billing.validity import DAY_MS
 from vosd.cdr.ports import StoreUnavailable
@@ -315,6 +316,89 @@ async def test_spend_limits_hold_while_what_was_known_last_cannot_be_replaced_ye
     store.spent_since = real
     await balances.adopt_anew(accounts, frozenset)
     assert credit.spending.spent(SpendPeriod.HOUR) == 5
+
+
+class AwayForSums(MemoryStore):
+    """A database that is away when what calls have cost is asked for."""
+
+    is_away = False
+
+    async def spent_since(self, account: str, since: int) -> Decimal:
+        if self.is_away:
+            raise StoreUnavailable("away")
+        return await super().spent_since(account, since)
+
+
+def with_limits(**limits: SpendLimit | None) -> dict[str, Account]:
+    return {
+        name: account(name, overdraft_limit=None, spend_limits=() if limit is None else (limit,))
+        for name, limit in limits.items()
+    }
+
+
+def may_call(balances: Balances, name: str) -> bool:
+    return not isinstance(balances.credits[name].hold(applied_rate(), 60, 60), Refusal)
+
+
+@pytest.mark.parametrize("amount", [None, "0.01", "500"])
+async def test_a_reload_that_is_refused_changes_no_spend_limit(amount):
+    clock, store = ManualClock(wall=NOW), AwayForSums()
+    balances = Balances(store, clock)
+    in_force = with_limits(acme=PER_HOUR, bingo=None)
+    await balances.adopt(in_force)
+    balances.add_owed([Posting("acme", Decimal("-0.30"), "call-1/customer")])
+    before = may_call(balances, "acme"), may_call(balances, "acme")
+    assert before == (True, False)
+    store.is_away = True
+    edited = None if amount is None else SpendLimit(SpendPeriod.HOUR, Decimal(amount), SpendAction.BLOCK)
+    with pytest.raises(StoreUnavailable):
+        await balances.adopt(with_limits(acme=edited, bingo=PER_HOUR))
+    assert not may_call(balances, "acme")
+    balances.credits["acme"].spending.add(Decimal("-0.60"))
+    assert may_call(balances, "acme")
+    assert balances.credits["bingo"].spending is None
+
+    store.is_away = False
+    await balances.adopt(with_limits(acme=edited, bingo=PER_HOUR))
+    assert may_call(balances, "acme") is (amount != "0.01")
+    balances.add_owed([Posting("bingo", Decimal(-1), "call-2/customer")])
+    assert not may_call(balances, "bingo")
+    clock.move_to(clock.now().mono + HOUR_MS)
+    balances.watch_spending()
+    assert may_call(balances, "bingo")
+
+
+async def test_a_limit_that_is_being_set_refuses_nothing_and_counts_the_calls_that_end_meanwhile():
+    class Slow(MemoryStore):
+        async def spent_since(self, account: str, since: int) -> Decimal:
+            balances.add_owed([Posting("acme", Decimal("-0.40"), f"call-{since}/customer")])
+            assert may_call(balances, "acme")
+            return await super().spent_since(account, since)
+
+    balances = Balances(Slow(), ManualClock(wall=NOW))
+    await balances.adopt(with_limits(acme=None))
+    await balances.adopt(with_limits(acme=PER_HOUR))
+    assert balances.credits["acme"].spending.spent(SpendPeriod.HOUR) == Decimal("0.80")
+    assert not may_call(balances, "acme")
+
+
+async def test_a_currency_is_not_changed_before_all_else_is_read():
+    """Else calls of the old catalogue would be admitted in the old currency meanwhile."""
+    store = AwayForSums()
+    balances = Balances(store, ManualClock(wall=NOW))
+    await balances.adopt(with_limits(acme=None))
+    store.is_away = True
+    with pytest.raises(StoreUnavailable):
+        await balances.adopt({"acme": account("acme", currency="EUR", spend_limits=(PER_HOUR,))})
+    assert await store.currencies(["acme"]) == {"acme": "USD"}
+
+
+async def test_an_account_that_returns_without_spend_limits_has_none():
+    balances = Balances(MemoryStore(), ManualClock(wall=NOW))
+    await balances.adopt(with_limits(acme=PER_HOUR))
+    await balances.adopt({})
+    await balances.adopt(with_limits(acme=None))
+    assert balances.credits["acme"].spending is None
 
 
 async def unavailable(*_arguments):

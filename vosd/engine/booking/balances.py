@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
 from decimal import Decimal
 from itertools import islice
-from typing import Final
+from typing import Final, NamedTuple
 
 import structlog
 
@@ -43,6 +43,20 @@ class CurrencyChangedError(VosError):
         self.held = dict(held)
 
 
+class _Past(NamedTuple):
+    """What calls have cost in a period before they were counted."""
+
+    spending: Spending
+    per: SpendPeriod
+    began: int
+    amount: Decimal
+
+    def add(self) -> None:
+        """Count it, if the period has not ended since it was read."""
+        if self.spending.began(self.per) == self.began:
+            self.spending.add(self.amount, self.per)
+
+
 class Balances(Counting):
     """The credits of all accounts, kept up to date with the database."""
 
@@ -52,6 +66,8 @@ class Balances(Counting):
         """By account; none is ever removed, because calls of an account that left the configuration still end."""
         self._limited: set[str] = set()
         """Accounts with spend limits."""
+        self._partly_counted: set[str] = set()
+        """Those of which only calls since the last start count, for the database was away then."""
         self._lows: list[AccountCredit] = []
         """Credits below their ``balance_low``, each at most once."""
         self._books = books
@@ -60,6 +76,7 @@ class Balances(Counting):
         """Currency with which each account was adopted."""
         self._mark = 0
         self._refreshing = asyncio.Lock()
+        self._adopting = asyncio.Lock()
         self._changed: dict[str, None] = {}
         """Accounts whose standing has changed since ``take_changed``."""
         self.behind: set[str] = set()
@@ -79,36 +96,44 @@ class Balances(Counting):
 
         Raises:
             CurrencyChangedError: some have money in another currency; the credits are not changed.
-            StoreUnavailable: some of it may be done; try again.
+            StoreUnavailable: rows may be inserted, and no terms are changed; try again.
         """
-        unread: list[str] = []
-        currencies: dict[str, str] = {}
-        names: Collection[str] = accounts if other is None else other & accounts.keys()
-        for count, name in enumerate(names, 1):
-            account, credit = accounts[name], self.credits.get(name)
-            if credit is None or not credit.is_read:
-                unread.append(name)
-            if self._currencies.get(name) != account.currency:
-                currencies[name] = account.currency
-            if count % ACCOUNTS_AT_ONCE == 0:
-                await asyncio.sleep(0)  # let calls run
-        changes = Changes({}, 0)
-        if unread:
-            await self._books.open_accounts(unread)
-            few = len(unread) <= ACCOUNTS_AT_ONCE
-            changes = await (self._books.standings_of(unread) if few else self._books.standings())
-        await self._settle_currencies(currencies, in_calls)
-        for name in unread:
-            credit = self._credit(name)
-            credit.committed(*changes.standings[name])
-            credit.expires_at = changes.expiries.get(name)
-            self._changed[name] = None
-            credit.set_terms(accounts[name].overdraft_limit, accounts[name].balance_low)
-        limited = {name for name in names if accounts[name].spend_limits}
-        for name in sorted(limited | self._limited.intersection(names)):
-            await self._set_spend_limits(self.credits[name], accounts[name])
-        self._limited -= self._limited.difference(limited) if other is None else other
-        self._limited |= limited
+        async with self._adopting:
+            names: Collection[str] = accounts if other is None else other & accounts.keys()
+            unread, currencies, limits = await self._to_settle(accounts, names)
+            changes = Changes({}, 0)
+            if unread:
+                await self._books.open_accounts(unread)
+                few = len(unread) <= ACCOUNTS_AT_ONCE
+                changes = await (self._books.standings_of(unread) if few else self._books.standings())
+            limited = [name for name in limits if accounts[name].spend_limits]
+            counting: list[AccountCredit] = []
+            try:
+                past = [each for name in limited for each in await self._spent_before(accounts[name], counting)]
+                await self._settle_currencies(currencies, in_calls)
+            except BaseException:
+                for credit in counting:
+                    credit.spending = None  # with a part of its sums it would never be read again
+                raise
+            # From here on nothing can fail and nothing is awaited: what is refused changes no terms that are in force.
+            for name in unread:
+                credit = self._credit(name)
+                credit.committed(*changes.standings[name])
+                credit.expires_at = changes.expiries.get(name)
+                self._changed[name] = None
+                credit.set_terms(accounts[name].overdraft_limit, accounts[name].balance_low)
+            for each in past:
+                each.add()
+            wall_ms = self._clock.now().wall
+            for name in limits:
+                account, credit = accounts[name], self.credits[name]
+                if not account.spend_limits:
+                    credit.spending = None
+                elif credit.spending is not None:
+                    credit.spending.set_limits(account.spend_limits, account.timezone, wall_ms)
+            self._partly_counted.difference_update(limits)
+            self._limited -= self._limited.difference(limited) if other is None else other
+            self._limited.update(limited)
 
     def adopt_last_known(self, accounts: Mapping[str, Account], standings: Sequence[LastStanding]) -> None:
         """Give every account the balance that was known last, zero where none is: the database is away.
@@ -137,16 +162,10 @@ class Balances(Counting):
             StoreUnavailable: some of it may be done, and the spend limits hold as they did; try again.
         """
         self._currencies.clear()
-        known = {name: credit.spending for name, credit in self.credits.items() if credit.spending is not None}
+        self._partly_counted = {name for name, credit in self.credits.items() if credit.spending is not None}
         for credit in self.credits.values():
             credit.forget()
-            credit.spending = None
-        try:
-            await self.adopt(accounts, in_calls)
-        except VosError:
-            for name, spending in known.items():
-                self.credits[name].spending = self.credits[name].spending or spending
-            raise
+        await self.adopt(accounts, in_calls)
 
     def take_changed(self, most: int) -> list[LastStanding]:
         """Return the standings that have changed since they were taken last, at most so many."""
@@ -160,24 +179,45 @@ class Balances(Counting):
             if each.is_read
         ]
 
-    async def _set_spend_limits(self, credit: AccountCredit, account: Account) -> None:
-        """Set the spend limits of an account; what its calls have cost in the present periods is read where unknown."""
-        wall_ms = self._clock.now().wall
-        if not account.spend_limits:
-            credit.spending = None
-        elif credit.spending is not None:
-            credit.spending.set_limits(account.spend_limits, account.timezone, wall_ms)
-        else:
-            # Calls that end from here on add themselves; one that is booked meanwhile counts twice, never not at all.
-            unbooked = -credit.unbooked
-            spending = credit.spending = Spending(account.spend_limits, account.timezone, wall_ms)
-            try:
-                for per in SpendPeriod:
-                    spending.add(await self._books.spent_since(credit.account, spending.begin_of(per, wall_ms)), per)
-                    spending.add(unbooked, per)
-            except BaseException:
-                credit.spending = None  # with a part of its sums it would never be read again
-                raise
+    async def _to_settle(
+        self, accounts: Mapping[str, Account], names: Iterable[str]
+    ) -> tuple[list[str], dict[str, str], list[str]]:
+        """Return the accounts whose balance is unknown, the currencies that change, and who has or had spend limits."""
+        unread: list[str] = []
+        currencies: dict[str, str] = {}
+        limits: list[str] = []
+        for count, name in enumerate(names, 1):
+            account, credit = accounts[name], self.credits.get(name)
+            if credit is None or not credit.is_read:
+                unread.append(name)
+            if self._currencies.get(name) != account.currency:
+                currencies[name] = account.currency
+            if account.spend_limits or (credit is not None and credit.spending is not None):
+                limits.append(name)
+            if count % ACCOUNTS_AT_ONCE == 0:
+                await asyncio.sleep(0)  # let calls run
+        return unread, currencies, sorted(limits)
+
+    async def _spent_before(self, account: Account, counting: list[AccountCredit]) -> "list[_Past]":
+        """Return what the calls of an account have cost in the present periods and is not counted yet.
+
+        A credit without ``Spending`` gets one without limits, which counts what ends from here on, and is added to
+        ``counting``.
+        """
+        credit, wall_ms = self._credit(account.id), self._clock.now().wall
+        spending = credit.spending
+        if spending is None:
+            spending = credit.spending = Spending((), account.timezone, wall_ms)
+            counting.append(credit)
+        elif account.id in self._limited and account.id not in self._partly_counted:
+            return []
+        spending.roll(wall_ms)
+        # Calls that end from here on add themselves; one that is booked meanwhile counts twice, never not at all.
+        known = [(per, spending.began(per), -credit.unbooked - spending.spent(per)) for per in SpendPeriod]
+        return [
+            _Past(spending, per, began, await self._books.spent_since(account.id, began) + amount)
+            for per, began, amount in known
+        ]
 
     async def _settle_currencies(self, wanted: Mapping[str, str], in_calls: Callable[[], Collection[str]]) -> None:
         """Set the currencies of accounts in the database, unless they are known to be set."""
