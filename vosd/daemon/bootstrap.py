@@ -332,6 +332,7 @@ class Daemon:
             await self.service.swap_catalogue(loaded.catalogue)
         except CurrencyChangedError as error:
             raise as_mistakes(error, loaded) from error
+        _allow_files(loaded.transports.connections.most + FILES_BESIDE)
         self._transports.adjust(loaded.transports, loaded.tls)
         self.service.keep_alives.adjust(loaded.settings.keep_alive)
         self.service.lookups.adjust(loaded.settings.lookups)

@@ -1,0 +1,203 @@
+"""Spend limits of accounts in the running switch: what they count, and what reloads and outages do to them."""
+
+from decimal import Decimal
+
+import pytest
+import structlog
+
+from vosd.base.errors import Refusal
+from vosd.billing.accounts import Account
+from vosd.billing.spending import SpendAction, SpendLimit, SpendPeriod
+from vosd.cdr.ports import StoreUnavailable
+from vosd.cdr.record import Posting
+from vosd.engine.booking.balances import Balances
+from vosd.storage.memory.store import MemoryStore
+from vosd.storage.ports import EntryKind, Payment
+from vosd.testing.data.builders import account, applied_rate
+from vosd.testing.data.records import answered_call
+from vosd.testing.virtual.clock import ManualClock
+
+TEN = {"acme": account("acme")}
+HOUR_MS = 3_600_000
+NOW = 1_790_000_000_000
+PER_HOUR = SpendLimit(SpendPeriod.HOUR, Decimal(1), SpendAction.BLOCK)
+
+
+async def store_with(amount: str) -> MemoryStore:
+    store = MemoryStore()
+    await store.add(Payment(account="acme", kind=EntryKind.PAYMENT, reference="1", made_at=0, amount=Decimal(amount)))
+    return store
+
+
+async def spent_store(*ended_at: int) -> MemoryStore:
+    store = await store_with("10")
+    calls = [
+        answered_call(number, customer_account="acme", fee=Decimal("0.40"), ended_at=at)
+        for number, at in enumerate(ended_at, start=1)
+    ]
+    await store.book(calls)
+    return store
+
+
+async def test_what_calls_have_cost_in_the_present_hour_is_read_when_a_spend_limit_is_set():
+    begin = NOW - NOW % HOUR_MS
+    clock = ManualClock(wall=NOW)
+    balances = Balances(await spent_store(begin - 1, begin, NOW), clock)
+    balances.add_owed([Posting("acme", Decimal("-0.15"), "call-9/customer")])
+    await balances.adopt({"acme": account("acme", spend_limits=(PER_HOUR,))})
+    spending = balances.credits["acme"].spending
+    assert (spending.spent(SpendPeriod.HOUR), spending.spent(SpendPeriod.DAY)) == (Decimal("0.95"), Decimal("1.35"))
+
+
+async def test_a_spend_limit_is_logged_once_in_its_hour_and_counts_anew_in_the_next():
+    clock = ManualClock(wall=NOW)
+    balances = Balances(await store_with("10"), clock)
+    await balances.adopt({"acme": account("acme", spend_limits=(PER_HOUR,))})
+    credit = balances.credits["acme"]
+    credit.post(Decimal("-1.20"))
+    with structlog.testing.capture_logs() as lines:
+        for _ in range(2):
+            balances.watch_spending()
+        clock.move_to(clock.now().mono + HOUR_MS)
+        balances.watch_spending()
+    found = [{name: line[name] for name in ("event", "account", "per", "limit", "action", "spent")} for line in lines]
+    assert found == [
+        {"event": "spend_limit_reached", "account": "acme", "per": "hour", "limit": "1.00", "action": "block",
+         "spent": "1.20"}
+    ]  # fmt: skip
+    assert credit.spending.spent(SpendPeriod.HOUR) == 0
+
+
+async def test_a_spend_limit_whose_history_could_not_be_read_is_not_set_until_it_is():
+    class FailsAfterTheHour(MemoryStore):
+        failures = 1
+
+        async def spent_since(self, account: str, since: int) -> Decimal:
+            if since % (24 * HOUR_MS) == 0 and self.failures:
+                self.failures -= 1
+                raise StoreUnavailable("away")
+            return Decimal("0.95")
+
+    balances = Balances(FailsAfterTheHour(), ManualClock(wall=NOW))
+    limited = {"acme": account("acme", spend_limits=(PER_HOUR,))}
+    with pytest.raises(StoreUnavailable):
+        await balances.adopt(limited)
+    assert balances.credits["acme"].spending is None
+    await balances.adopt(limited)
+    spending = balances.credits["acme"].spending
+    assert (spending.spent(SpendPeriod.HOUR), spending.spent(SpendPeriod.DAY)) == (Decimal("0.95"), Decimal("0.95"))
+
+
+async def test_a_reload_without_spend_limits_lifts_them():
+    balances = Balances(await store_with("10"), ManualClock(wall=NOW))
+    await balances.adopt({"acme": account("acme", spend_limits=(PER_HOUR,))})
+    await balances.adopt(TEN)
+    assert balances.credits["acme"].spending is None
+    balances.watch_spending()
+
+
+async def test_spend_limits_hold_while_what_was_known_last_cannot_be_replaced_yet():
+    store = await store_with("100")
+    limit = SpendLimit(SpendPeriod.HOUR, Decimal(5), SpendAction.BLOCK)
+    accounts = {"acme": account("acme", spend_limits=(limit,))}
+    balances = Balances(store)
+    balances.adopt_last_known(accounts, ())
+    credit = balances.credits["acme"]
+    credit.committed(Decimal(100), 1)
+    balances.add_owed([Posting("acme", Decimal(-5), "call-1/customer")])
+    assert isinstance(credit.hold(applied_rate(), 60, 60), Refusal)
+    real, store.spent_since = store.spent_since, unavailable
+    with pytest.raises(StoreUnavailable):
+        await balances.adopt_anew(accounts, frozenset)
+    assert isinstance(credit.hold(applied_rate(), 60, 60), Refusal)
+    balances.watch_spending()
+    store.spent_since = real
+    await balances.adopt_anew(accounts, frozenset)
+    assert credit.spending.spent(SpendPeriod.HOUR) == 5
+
+
+class AwayForSums(MemoryStore):
+    """A database that is away when what calls have cost is asked for."""
+
+    is_away = False
+
+    async def spent_since(self, account: str, since: int) -> Decimal:
+        if self.is_away:
+            raise StoreUnavailable("away")
+        return await super().spent_since(account, since)
+
+
+def with_limits(**limits: SpendLimit | None) -> dict[str, Account]:
+    return {
+        name: account(name, overdraft_limit=None, spend_limits=() if limit is None else (limit,))
+        for name, limit in limits.items()
+    }
+
+
+def may_call(balances: Balances, name: str) -> bool:
+    return not isinstance(balances.credits[name].hold(applied_rate(), 60, 60), Refusal)
+
+
+@pytest.mark.parametrize("amount", [None, "0.01", "500"])
+async def test_a_reload_that_is_refused_changes_no_spend_limit(amount):
+    clock, store = ManualClock(wall=NOW), AwayForSums()
+    balances = Balances(store, clock)
+    in_force = with_limits(acme=PER_HOUR, bingo=None)
+    await balances.adopt(in_force)
+    balances.add_owed([Posting("acme", Decimal("-0.30"), "call-1/customer")])
+    before = may_call(balances, "acme"), may_call(balances, "acme")
+    assert before == (True, False)
+    store.is_away = True
+    edited = None if amount is None else SpendLimit(SpendPeriod.HOUR, Decimal(amount), SpendAction.BLOCK)
+    with pytest.raises(StoreUnavailable):
+        await balances.adopt(with_limits(acme=edited, bingo=PER_HOUR))
+    assert not may_call(balances, "acme")
+    balances.credits["acme"].spending.add(Decimal("-0.60"))
+    assert may_call(balances, "acme")
+    assert balances.credits["bingo"].spending is None
+
+    store.is_away = False
+    await balances.adopt(with_limits(acme=edited, bingo=PER_HOUR))
+    assert may_call(balances, "acme") is (amount != "0.01")
+    balances.add_owed([Posting("bingo", Decimal(-1), "call-2/customer")])
+    assert not may_call(balances, "bingo")
+    clock.move_to(clock.now().mono + HOUR_MS)
+    balances.watch_spending()
+    assert may_call(balances, "bingo")
+
+
+async def test_a_limit_that_is_being_set_refuses_nothing_and_counts_the_calls_that_end_meanwhile():
+    class Slow(MemoryStore):
+        async def spent_since(self, account: str, since: int) -> Decimal:
+            balances.add_owed([Posting("acme", Decimal("-0.40"), f"call-{since}/customer")])
+            assert may_call(balances, "acme")
+            return await super().spent_since(account, since)
+
+    balances = Balances(Slow(), ManualClock(wall=NOW))
+    await balances.adopt(with_limits(acme=None))
+    await balances.adopt(with_limits(acme=PER_HOUR))
+    assert balances.credits["acme"].spending.spent(SpendPeriod.HOUR) == Decimal("0.80")
+    assert not may_call(balances, "acme")
+
+
+async def test_a_currency_is_not_changed_before_all_else_is_read():
+    """Else calls of the old catalogue would be admitted in the old currency meanwhile."""
+    store = AwayForSums()
+    balances = Balances(store, ManualClock(wall=NOW))
+    await balances.adopt(with_limits(acme=None))
+    store.is_away = True
+    with pytest.raises(StoreUnavailable):
+        await balances.adopt({"acme": account("acme", currency="EUR", spend_limits=(PER_HOUR,))})
+    assert await store.currencies(["acme"]) == {"acme": "USD"}
+
+
+async def test_an_account_that_returns_without_spend_limits_has_none():
+    balances = Balances(MemoryStore(), ManualClock(wall=NOW))
+    await balances.adopt(with_limits(acme=PER_HOUR))
+    await balances.adopt({})
+    await balances.adopt(with_limits(acme=None))
+    assert balances.credits["acme"].spending is None
+
+
+async def unavailable(*_arguments):
+    raise StoreUnavailable("gone again")
