@@ -59,13 +59,35 @@ async def test_a_call_has_the_values_of_its_record(filled: SqlSpans) -> None:
     async for page in filled.pages(CallFilter(account="vendor-1"), with_breakdown=True, with_tried=True):
         (past,) = page
     expected = {name: getattr(record, name) for name in (*ALWAYS_READ, "fee_breakdown")}
-    assert past._asdict() == {**expected, "tried": ("vendor-1-trunk",), "agents": (), "corrections": ()}
+    assert past._asdict() == {
+        **expected,
+        "tried": ("vendor-1-trunk",),
+        "agents": (),
+        "corrections": (),
+        "vendor_rate_group": None,
+    }
     assert past.vendor_ms == record.ended_at - (record.vendor_answered_at or 0)
 
 
 async def test_what_is_not_asked_for_is_not_read(filled: SqlSpans) -> None:
     async for page in filled.pages(CallFilter(account="vendor-1")):
         assert [(call.fee_breakdown, call.tried) for call in page] == [("", ())]
+
+
+async def test_the_rate_group_of_the_vendor_is_that_of_its_charge(filled: SqlSpans, database: Database) -> None:
+    record = answered_call(9, customer_account="b")
+    customer, vendor = record.charges
+    charges = (customer, msgspec.structs.replace(vendor, rate_group="buy"))
+    await SqlBooks(database).book([msgspec.structs.replace(record, charges=charges)])
+    found = {
+        call.call_id: call.vendor_rate_group
+        async for page in filled.pages(CallFilter(limit=100), with_vendor_group=True)
+        for call in page
+    }
+    assert found == {call_id(index): "sell" for index in range(CALLS - 1)} | {
+        call_id(CALLS - 1): None,
+        call_id(9): "buy",
+    }
 
 
 async def test_a_gateway_that_was_too_dear_was_not_tried(database: Database) -> None:

@@ -62,6 +62,8 @@ class PastCall(NamedTuple):
     """From the customer's own on; read on request only."""
     corrections: tuple[PastCorrection, ...] = ()
     """One of each charge that was corrected; read on request only."""
+    vendor_rate_group: str | None = None
+    """By which the vendor is paid, as the charge has it; read on request only."""
 
     @property
     def customer_ms(self) -> int | None:

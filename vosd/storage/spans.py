@@ -11,7 +11,7 @@ from typing import Any, Final
 from sqlalchemy import Row, or_, select
 
 from vosd.cdr.past import ALWAYS_READ, PastAgent, PastCall, PastCorrection
-from vosd.cdr.record import AGENT, TOO_DEAR
+from vosd.cdr.record import AGENT, TOO_DEAR, VENDOR
 from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.database import Database
@@ -33,7 +33,13 @@ class SqlSpans:
         self._database = database
 
     async def pages(
-        self, wanted: CallFilter, *, with_breakdown: bool = False, with_tried: bool = False, with_charges: bool = False
+        self,
+        wanted: CallFilter,
+        *,
+        with_breakdown: bool = False,
+        with_tried: bool = False,
+        with_charges: bool = False,
+        with_vendor_group: bool = False,
     ) -> AsyncGenerator[Sequence[PastCall], None]:
         """Yield the calls that fit, newest first, some thousands at a time.
 
@@ -55,6 +61,8 @@ class SqlSpans:
                     calls = await _with_tried(connection, calls)
                 if with_charges and calls:
                     calls = await _with_charges(connection, calls)
+                if with_vendor_group and calls:
+                    calls = await _with_vendor_group(connection, calls)
             if calls:
                 yield calls
             if len(calls) < part.limit:
@@ -107,6 +115,16 @@ async def _with_charges(connection: AsyncConnection, calls: list[PastCall]) -> l
         call._replace(agents=tuple(agents.get(call.call_id, ())), corrections=corrections.get(call.call_id, ()))
         for call in calls
     ]
+
+
+async def _with_vendor_group(connection: AsyncConnection, calls: list[PastCall]) -> list[PastCall]:
+    """Return the calls with the rate groups by which their vendors are paid."""
+    charge = schema.cdr_charge.c
+    query = select(charge.call_id, charge.rate_group).where(
+        charge.call_id.in_([call.call_id for call in calls]), charge.role == VENDOR
+    )
+    groups = {row.call_id: row.rate_group for row in await connection.execute(query)}
+    return [call._replace(vendor_rate_group=groups.get(call.call_id)) for call in calls]
 
 
 async def _corrections(connection: AsyncConnection, call_ids: Collection[str]) -> dict[str, tuple[PastCorrection, ...]]:
