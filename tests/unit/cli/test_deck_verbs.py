@@ -166,6 +166,30 @@ async def book(site: Site, record: CallRecord) -> None:
     await database.close()
 
 
+def test_earlier_days_are_rated_by_the_present_version_whatever_they_had_then(site):
+    """A price without a begin holds for the past too; the version of then, exported, has what held."""
+    site.config.write_text(site.config.read_text() + WITH_ACCOUNT)
+    site.run("import", "acme", site.write("prefix,billing_rate\n44,0.60\n"))
+    then = site.ask("versions", "acme")[0]["made_at"]
+    site.run("import", "acme", site.write("prefix,billing_rate\n44,0.90\n"))
+    assert site.ask("lookup", "acme", "44", "--at", then)["rate"]["billing_rate"] == "0.60"
+    assert priced(site, then) == "0.90"
+    later = ("2126-01-01T00:00:00Z", "2126-02-01T00:00:00Z")
+    site.run("import", "acme", site.write("prefix,billing_rate\n44,1.20\n"), "--effective", later[0])
+    assert [priced(site, at) for at in (then, *later)] == ["0.90", "1.20", "1.20"]  # 0.90 stays until then
+    site.exported("--version", "1")
+    site.config.write_text(site.config.read_text().replace("deck: true", "rates_file: out.csv"))
+    assert [priced(site, at) for at in (then, *later)] == ["0.60"] * 3
+
+
+def priced(site: Site, at: str) -> str:
+    """Return the price of a minute by the version in force, as rating again has it."""
+    words = ("rate", "explain", "--account", "north", "--callee", "4420", "--duration", "60", "--at", at, "--json")
+    result = click.testing.CliRunner().invoke(main, ["-c", str(site.config), *words])
+    assert result.exit_code == 0, result.output
+    return str(json.loads(result.stdout)["steps"][0]["billing_rate"])
+
+
 def test_a_trial_changes_nothing(site):
     tried = site.ask("import", "acme", site.write(SHEET), "--dry-run")
     assert (tried["version"], tried["dry_run"], tried["changes"]["new"]) == (None, True, 4)
