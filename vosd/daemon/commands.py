@@ -58,6 +58,13 @@ class ReloadOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     is_confirmed: bool = False
 
 
+class UnbookedQuestion(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Calls that ended from a moment to before another, UTC milliseconds."""
+
+    since_ms: int
+    until_ms: int
+
+
 class RouteQuestion(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """An imaginary call; ``at_ms`` is UTC milliseconds, None = now."""
 
@@ -132,6 +139,7 @@ class Commands:
             "reload": self.reload,
             "configuration": self.configuration,
             "commitments": self.commitments,
+            "unbooked": self.unbooked,
             "refresh_balances": self.refresh_balances,
             "refresh_overrides": self.refresh_overrides,
             "overrides": self.overrides,
@@ -211,6 +219,12 @@ class Commands:
             for account, credit in self._service.switch.live.credits.items()
             if credit.reserved or credit.unbooked
         }
+
+    async def unbooked(self, arguments: Arguments) -> object:
+        """Return what each account owes of calls that ended in a time and are not booked."""
+        question = msgspec.convert(dict(arguments), UnbookedQuestion)
+        owed = await self._service.recorder.owed_of(question.since_ms, question.until_ms)
+        return {account: format_amount(amount) for account, amount in owed.items()}
 
     async def refresh_balances(self, _arguments: Arguments) -> object:
         """Read bookings of other processes; answer when done."""
