@@ -190,7 +190,7 @@ def explain_route(
     if call.rate:
         table = _table_of(call, catalogue)
         routes = explain_routes(
-            route_request(call, table.plan, catalogue.currencies),
+            route_request(call, table.plan, catalogue),
             table,
             live.occupancy,
             live.rests,

@@ -16,7 +16,6 @@ from vosd.base.margin import LossGuard
 from vosd.base.money import ZERO
 from vosd.base.number import for_matching
 from vosd.billing.call_hold import CallHold
-from vosd.billing.currencies import Currencies
 from vosd.billing.holds import Hold, HoldSnapshot
 from vosd.billing.ports import Rates
 from vosd.callcontrol.call_request import CallRequest
@@ -44,13 +43,13 @@ class StepOutOfOrderError(VosError):
     """A step needs the result of a later one: the list of the steps is wrong."""
 
 
-def route_request(call: CallRequest, plan: RoutingPlan, currencies: Currencies) -> RouteRequest:
+def route_request(call: CallRequest, plan: RoutingPlan, catalogue: Catalogue) -> RouteRequest:
     """Return what the search for routes needs to know of a call that has passed the steps before."""
     mapping, account, rate = call.mapping, call.account, call.rate
     if mapping is None or account is None or rate is None:
         raise StepOutOfOrderError("the call has no rate yet")
-    currency = rate.paid_in or rate.currency
-    return RouteRequest(
+    currency, currencies = rate.paid_in or rate.currency, catalogue.currencies
+    request = RouteRequest(
         call.callee,
         call.caller,
         call.at,
@@ -65,10 +64,13 @@ def route_request(call: CallRequest, plan: RoutingPlan, currencies: Currencies) 
         mapping.is_selective,
         price_in=None if currencies.is_empty else partial(price_in, currencies, currency, call.at.wall),
     )
+    if call.routing_number or call.targets or call.callee_rated:
+        return _answered(request, call, catalogue.routing_gateways)
+    return request
 
 
 def _answered(request: RouteRequest, call: CallRequest, gateways: Mapping[str, RoutingGateway]) -> RouteRequest:
-    """Return a request with what other servers have said about it; a gateway that is gone is left out."""
+    """Return a request with the rated number and what other servers have said; a gateway that is gone is left out."""
     return msgspec.structs.replace(
         request,
         routing_number=call.routing_number,
@@ -234,9 +236,7 @@ class Admission:
             raise StepOutOfOrderError(_UNIDENTIFIED)
         plan = mapping.routing_plan or account.routing_plan
         table = self.catalogue.routes if plan is None else self.catalogue.plans[plan]
-        request = route_request(call, table.plan, self.catalogue.currencies)
-        if call.routing_number or call.targets or call.callee_rated:
-            request = _answered(request, call, self.catalogue.routing_gateways)
+        request = route_request(call, table.plan, self.catalogue)
         routes = find_routes(request, table, live.occupancy, live.rests, self.vendors, call.left)
         if isinstance(routes, Refusal):
             return routes
