@@ -210,12 +210,12 @@ class Admission:
             name = gateway.rate_group or account.rate_group
             group = None if name is None else self.catalogue.rate_groups[name]
         # Not ``callee_billing``, which has lost a plus sign: a second one makes no number of it, here as for vendors.
-        number = call.callee_rated or call.callee
-        if call.forward_prefix:
-            number = call.forward_prefix + for_matching(number)
-        call.rate = None if group is None else group.find(number, call.at.wall, call.caller)
+        number, in_front = call.callee_rated or call.callee, call.forward_prefix
+        if in_front:
+            number = in_front + for_matching(number)
+        call.rate = None if group is None else group.find(number, call.at.wall, call.caller, in_front)
         if call.rate is None:
-            return no_rate(group, call.forward_prefix + call.callee_billing)
+            return no_rate(group, in_front + call.callee_billing)
         if account.rate_types:
             allowed = of_allowed_type(account, call.rate)
             if isinstance(allowed, Refusal):
@@ -223,7 +223,7 @@ class Admission:
             call.rate = allowed
         if account.id in self.catalogue.agents:
             agents = self.catalogue.agents[account.id]
-            found = rated_agents(agents, self.catalogue.rates_of, number, call.at.wall, call.caller)
+            found = rated_agents(agents, self.catalogue.rates_of, number, call.at.wall, call.caller, in_front)
             if isinstance(found, Refusal):
                 return found
             call.agents = found

@@ -66,7 +66,7 @@ class RatesAgain:
             pattern = self._numbers.free_by(number, dialled or number)
             if pattern is not None:
                 return free_rate(pattern, payer, self._catalogue.parameters.free_policy)
-        return _allowed(payer, None if rates is None else rates.find(forward_prefix + number, wall_ms, caller))
+        return _allowed(payer, _sold(rates, number, wall_ms, caller, forward_prefix))
 
     def of_vendor(self, account: str, gateway: str, number: str, wall_ms: int, caller: str) -> AppliedRate | None:
         """Return the rate of a call to a routing gateway; without that the account's, as with ``of_customer``."""
@@ -74,12 +74,12 @@ class RatesAgain:
         rates = self._vendors[key] if key in self._vendors else self._settle_vendor(account, gateway)
         return None if rates is None else rates.find(number, wall_ms, caller)
 
-    def of_agent(self, account: str, number: str, wall_ms: int, caller: str) -> AppliedRate | None:
-        """Return the rate of an account by itself."""
-        rates = self._of_account(account)
-        return _allowed(
-            self._catalogue.accounts.get(account), None if rates is None else rates.find(number, wall_ms, caller)
-        )
+    def of_agent(
+        self, account: str, number: str, wall_ms: int, caller: str, forward_prefix: str = ""
+    ) -> AppliedRate | None:
+        """Return the rate of an account by itself; ``forward_prefix`` as with ``of_customer``."""
+        payer = self._catalogue.accounts.get(account)
+        return _allowed(payer, _sold(self._of_account(account), number, wall_ms, caller, forward_prefix))
 
     def _settle_customer(self, account: str, gateway: str) -> Rates | None:
         catalogue = self._catalogue
@@ -123,6 +123,11 @@ class RatesAgain:
         scope = self._catalogue.parameters.free_time_scope
         rounding = account.rounding(without_free_time=is_vendor and scope is FreeTimeScope.CUSTOMER)
         return rates_for(group, account.currency, rounding, self._catalogue.currencies)
+
+
+def _sold(rates: Rates | None, number: str, wall_ms: int, caller: str, forward_prefix: str) -> AppliedRate | None:
+    """Return the rate of a number behind the forward prefix."""
+    return None if rates is None else rates.find(forward_prefix + number, wall_ms, caller, forward_prefix)
 
 
 def _allowed(payer: Account | None, rate: AppliedRate | None) -> AppliedRate | None:
