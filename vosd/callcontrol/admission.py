@@ -14,7 +14,7 @@ from vosd.base.cause import EndReason
 from vosd.base.errors import Refusal, VosError
 from vosd.base.margin import LossGuard
 from vosd.base.money import ZERO
-from vosd.base.number import for_matching
+from vosd.base.number import for_matching, without_separators
 from vosd.billing.call_hold import CallHold
 from vosd.billing.holds import Hold, HoldSnapshot
 from vosd.billing.ports import Rates
@@ -109,9 +109,10 @@ class Admission:
             gateway = self.catalogue.overridden.get(gateway.name, gateway)
         call.mapping, call.callee_in, call.callee = gateway, found.dialled, callee
         call.callee_billing = for_matching(callee)
-        call.caller = call.caller_in = numbers.calling(gateway.dialect.caller_from)
-        if gateway.caller_numbers is not None:
-            call.caller = gateway.caller_numbers.permitted(call.caller_in)
+        caller = call.caller_in = numbers.calling(gateway.dialect.caller_from)
+        if not caller.isdigit():
+            caller = without_separators(caller)
+        call.caller = caller if gateway.caller_numbers is None else gateway.caller_numbers.permitted(caller)
         call.account = self.catalogue.accounts[gateway.account]
         if gateway.credentials is not None and not call.user:
             return Refusal(EndReason.AUTHENTICATION_FAILED, 401, f"{gateway.name} has proven nothing")

@@ -4,6 +4,7 @@ A look-up is that of the set-up of a call (``Admission.find_sell_rate``, ``LiveV
 the same rate. What a call cost already is compared with that by ``admin.rerate``.
 """
 
+from vosd.base.number import without_separators
 from vosd.billing.account_rates import FreeTimeScope
 from vosd.billing.accounts import Account, AccountType
 from vosd.billing.currencies import rates_for
@@ -41,7 +42,8 @@ class RatesAgain:
             return past.caller_out
         mapping = self._catalogue.mapping_gateways.get(past.mapping_gateway or "")
         permitted = None if mapping is None else mapping.caller_numbers
-        return past.caller_in if permitted is None else permitted.permitted(past.caller_in)
+        caller = without_separators(past.caller_in)
+        return caller if permitted is None else permitted.permitted(caller)
 
     def of_customer(
         self,

@@ -179,6 +179,13 @@ def test_a_rate_is_explained_by_steps_that_rate_it_again() -> None:
     assert recompute(found.steps).fee == Decimal("0.61")
 
 
+def test_separators_in_a_number_change_no_rate() -> None:
+    groups = [builders.rate_group("sell", builders.applied_rate("0.60"), builders.applied_rate("6.00", prefix="4490"))]
+    dear = builders.catalogue([ACME, FIRST], rate_groups=groups)
+    assert explain_rate(dear.accounts, dear.rates_of, "acme", "+44-90-1", 60_000, NOW.wall).rate_prefix == "4490"
+    assert explain("70.01+44-90-1", catalogue=dear).callee_billed == "44901"
+
+
 def test_a_vendor_s_account_is_rated_by_what_is_paid_to_it() -> None:
     assert explain_rate(CATALOGUE.accounts, CATALOGUE.rates_of, "first", "442012", 60_000, NOW.wall).fee == "0.30"
 
