@@ -105,7 +105,7 @@ class Rerating:
                 self._compare(past, booked, rate, vendor_ms, steps)
         for agent in past.agents:
             if wanted in {None, agent.account}:
-                rate = self._rates.of_agent(agent.account, in_front + number, at, caller)
+                rate = self._rates.of_agent(agent.account, number, at, caller, in_front)
                 rate = for_unanswered(rate) if past.answered_at is None else rate
                 booked = _Booked(agent.account, AGENT, agent.level, agent.fee, agent.tax, agent.currency, True)
                 self._compare(past, booked, rate, customer_ms or 0)

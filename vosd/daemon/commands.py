@@ -20,7 +20,7 @@ from vosd.admin.routing import explain_route
 from vosd.base.cause import EndReason
 from vosd.base.clock import Clock, Instant
 from vosd.base.money import format_amount
-from vosd.base.number import for_matching
+from vosd.base.number import for_matching, without_separators
 from vosd.catalogue.problems import ConfigError
 from vosd.cdr.columns import iso_utc
 from vosd.daemon.reload import REFUSED
@@ -324,7 +324,7 @@ class Commands:
     async def clear_blacklist(self, arguments: Arguments) -> object:
         """Take a calling number, or all, off the dynamic blacklist; return how many there were."""
         order = msgspec.convert(dict(arguments), ClearOrder)
-        number = None if order.number is None else for_matching(order.number)
+        number = None if order.number is None else for_matching(without_separators(order.number))
         cleared = self._service.switch.live.dynamic_lists.clear(number, self._clock.now().mono)
         _log.info("blacklist_cleared", caller=number or "all", cleared=cleared)
         return {"number": number, "cleared": cleared}

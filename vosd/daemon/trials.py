@@ -10,6 +10,7 @@ import structlog
 from vosd.admin.names import unknown
 from vosd.base.clock import Clock, Instant
 from vosd.base.errors import VosError
+from vosd.base.number import without_separators
 from vosd.callcontrol.vendor_terms import LiveVendors
 from vosd.engine.calls.trial import TrialCall
 from vosd.engine.calls.trial_log import TrialOrder
@@ -91,10 +92,11 @@ class Trials:
             names = switch.catalogue.routing_gateways
             raise unknown("routing gateway", order.via, names, "vosd status --gateways names them")
         vendors = LiveVendors(switch.catalogue, switch.live)
-        callee, caller = order.callee, order.caller
+        callee, caller = without_separators(order.callee), without_separators(order.caller)
+        terms = vendors.terms(gateway, callee, now.wall, caller)
+        wanted = TrialOrder(callee, caller, order.is_ring_only, 1_000 * order.talk_s)
         if gateway.numbers is not None:
             callee, caller = vendors.numbers_out(gateway, callee, caller)
-        choice = RouteChoice(gateway, "*", callee, caller, vendors.terms(gateway, order.callee, now.wall, order.caller))
-        wanted = TrialOrder(order.callee, order.caller, order.is_ring_only, 1_000 * order.talk_s)
+        choice = RouteChoice(gateway, "*", callee, caller, terms)
         sink, live = switch.services.sink, switch.live
         return TrialCall(service.node.endpoint, live, sink, self._node, live.entropy, choice, wanted, now)
