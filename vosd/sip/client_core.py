@@ -60,6 +60,7 @@ class ClientCore:
         agent_header: str,
         dropped: Drops,
         token: Callable[[], str],
+        knows: Callable[[str, int], bool],
         placed: Placed,
     ) -> None:
         """``placed`` is called for every INVITE that begins a dialog, before it is sent."""
@@ -71,7 +72,7 @@ class ClientCore:
         self._dropped = dropped
         self._token = token
         self._unclaimed = UnclaimedAnswers(
-            store, flows, dialogs, agent_header=agent_header, dropped=dropped, send_bye=self.send_bye
+            store, flows, dialogs, agent_header=agent_header, dropped=dropped, knows=knows, send_bye=self.send_bye
         )
 
     # -- requests -----------------------------------------------------------------------------------------------
@@ -151,7 +152,7 @@ class ClientCore:
 
     # -- responses ----------------------------------------------------------------------------------------------
 
-    def take_response(self, message: Response, now: Instant) -> Event | None:
+    def take_response(self, message: Response, source: Peer, now: Instant) -> Event | None:
         """Process a response; return the event for the endpoint's user, if any."""
         # Section 8.1.3.3 says to discard a response with several Vias. Our branch on top identifies our request anyway,
         # and to discard a 200 would leave a call that the vendor bills.
@@ -166,7 +167,7 @@ class ClientCore:
                 if 200 <= message.status < 300 and message.to_tag not in {"", finished.to_tag}:
                     return self._unclaimed.take_fork(key, finished.parts, message, now)
             elif finished is None:
-                self._unclaimed.take_unmatched(key, message, now)
+                self._unclaimed.take_unmatched(key, message, source, now)
             return None
         if message.status in CHALLENGES and transaction.draft is not None:
             return self._take_challenge(transaction, message, now)
