@@ -27,7 +27,7 @@ def knows(host: str, port: int) -> bool:
 def probe() -> Probe:
     addresses = {"sbc.example": OTHER_VENDOR.host, "evil.example": "10.0.0.5"}
 
-    def locate(hop: Hop) -> Hop | None:
+    def locate(hop: Hop, _seen_at: str) -> Hop | None:
         return hop._replace(host=addresses[hop.host], port=5060) if hop.host in addresses else None
 
     return Probe(knows=knows, listeners=LISTENERS, locate=locate)
