@@ -51,11 +51,11 @@ def written(directory: Path, calls: int, *, marked: bool = True) -> Path:
 def three_records(directory: Path) -> tuple[Path, bytes, list[int]]:
     """Write three ended calls; return the file, its bytes, and where each record begins, and the end."""
     journal = opened(directory)
+    [name] = files_of(directory)
+    ends = [(directory / name).stat().st_size]
     for index in range(3):
         journal.ended(answered_call(index))
     journal.flush()
-    [name] = files_of(directory)
-    ends = [0]
     for index in range(3):
         ends.append(ends[-1] + len(ended_frame(answered_call(index), 0)))
     data = (directory / name).read_bytes()

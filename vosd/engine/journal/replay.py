@@ -190,6 +190,8 @@ class Remains(msgspec.Struct):
 
         The wall clock says how much time has passed; if it was set back, none has.
         """
+        if began == self.began:
+            return  # the same process has begun another file: its clock goes on, and is ahead of its start
         before, self.began = self.began, began
         if before is None and self.last_mono == 0 and began.proven is not None:
             self.last_mono = began.proven
