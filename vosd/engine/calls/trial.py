@@ -270,6 +270,8 @@ class TrialCall:
             ending = Ending(EndReason.NORMAL, source, at, None, EndReason.NORMAL.q850_cause, text=self._log.reason)
             record = self._record = conclude(self._open, ending, self._journey.codec, recorded=True)
             self._sink.ended(record)
+            for posting in record.postings:  # owed until it is booked, as in ``CallServices.close``
+                self._live.credits[posting.account].post(posting.amount)
         self._over(now)
 
     def _over(self, now: Instant) -> None:
