@@ -9,9 +9,9 @@ from vosd.base.clock import Instant
 from vosd.callcontrol.open_call import OpenCall
 from vosd.engine.calls.succession import begin
 from vosd.engine.journal import Journal, Remains
+from vosd.engine.journal.earlier import read_segments
 from vosd.engine.journal.files import IN_USE, listed
 from vosd.engine.journal.kept import Place
-from vosd.engine.journal.replay import read_segments
 from vosd.sip.flows import Flows, Listener
 from vosd.testing.data.builders import applied_rate
 from vosd.testing.data.records import answered_call

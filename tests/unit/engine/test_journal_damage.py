@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 
 from vosd.base.clock import Instant
 from vosd.callcontrol.bookkeeping import lost
+from vosd.engine.journal import Remains
+from vosd.engine.journal.earlier import read_segment
 from vosd.engine.journal.entries import Ended, Mark, ended_frame
 from vosd.engine.journal.frames import Damage, Frame, framed, frames_in
-from vosd.engine.journal.replay import Remains, read_segment
 from vosd.testing.data.records import answered_call, call_id
 
 PAGE = 4_096

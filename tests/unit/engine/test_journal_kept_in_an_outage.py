@@ -11,8 +11,8 @@ from vosd.engine.booking.balances import Balances
 from vosd.engine.booking.recorder import Recorder
 from vosd.engine.booking.restore import recover
 from vosd.engine.journal import Journal, Remains, replay
+from vosd.engine.journal.earlier import read_segments
 from vosd.engine.journal.files import IN_USE, UNBOOKED, listed
-from vosd.engine.journal.replay import read_segments
 from vosd.engine.settings import CdrSettings
 
 DAYS = 864_000_000
