@@ -185,6 +185,30 @@ def test_an_operator_may_interrupt_it(after_ms: int, last: str) -> None:
     assert said(trial.over())[-1] == last
 
 
+@pytest.mark.parametrize(("after_ms", "method"), [(30, "CANCEL"), (200, "CANCEL"), (2_000, "BYE")])
+@pytest.mark.parametrize("is_interrupted", [False, True])
+def test_it_ends_with_the_process_and_leaves_requests_that_need_nothing_of_it(
+    after_ms: int, method: str, is_interrupted: bool
+) -> None:
+    """An answer that comes behind that is released by the endpoint, which the next process goes on with."""
+    trial = Trial(ANSWERS, talk_ms=30_000)
+    trial.begin()
+    trial.scene.wire.run_for(after_ms)
+    if is_interrupted:
+        trial.call.stop(trial.exchange.clock.now())
+    trial.call.abandon(trial.exchange.clock.now())
+    trial.exchange.flush()
+    assert trial.call.is_over
+    trial.call.abandon(trial.exchange.clock.now())
+    store = trial.exchange.endpoint.store
+    assert [client.owner for client in store.clients.values()] == [None] * len(store.clients)
+    assert len(trial.exchange.sink.records) == (method == "BYE")
+    trial.scene.wire.run_for(1_000)
+    assert f"{method} sip:".encode() in trial.scene.bytes_to(VENDORS[0])
+    trial.scene.wire.run_for(60_000)
+    trial.over()
+
+
 def test_it_takes_a_place_on_the_gateway_like_any_call() -> None:
     trial = Trial(ANSWERS, terms={"max_concurrent": 1})
     trial.begin()
