@@ -127,7 +127,7 @@ class Commands:
         self._configuration = status.configuration
         self._clock = clock
         self._status = status
-        self._trials = Trials(self._service, self._configuration.loaded.settings.node, clock)
+        self.trials: Final = Trials(self._service, self._configuration.loaded.settings.node, clock)
 
     def verbs(self) -> Mapping[str, Verb]:
         """Return the table of verbs for the control socket."""
@@ -157,7 +157,7 @@ class Commands:
 
     def followings(self) -> Mapping[str, Following]:
         """Return the verbs with a series of answers."""
-        return {"trace": self.trace, "test_call": self._trials.follow}
+        return {"trace": self.trace, "test_call": self.trials.follow}
 
     async def status(self, _arguments: Arguments) -> object:
         """Return process, start time, live objects, counters and catalogue, for ``vosd status``."""

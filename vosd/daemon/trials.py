@@ -42,8 +42,16 @@ class Trials:
 
     def __init__(self, service: SwitchService, node: str, clock: Clock) -> None:
         self._service, self._node, self._clock = service, node, clock
-        self._busy: set[str] = set()
-        """Gateways with a test call."""
+        self._running: dict[str, TrialCall] = {}
+        """By gateway."""
+
+    def stop(self) -> None:
+        """End the test calls: the switch stops, and nothing may be written behind the calls that it keeps."""
+        now = self._clock.now()
+        for call in self._running.values():
+            call.abandon(now)
+        if self._running:
+            self._service.flush(now)
 
     async def follow(self, arguments: Arguments) -> AsyncGenerator[object, None]:
         """Make a call and report its steps, at last its outcome; it ends when the client disconnects.
@@ -53,7 +61,7 @@ class Trials:
             CommandError: it takes no test call now.
         """
         order = msgspec.convert(dict(arguments), TrialQuestion)
-        if order.via in self._busy:
+        if order.via in self._running:
             message = f"{order.via} has a test call already: wait for its end"
             raise CommandError(message)
         service, now = self._service, self._clock.now()
@@ -66,7 +74,7 @@ class Trials:
             raise CommandError(str(error)) from error
         service.flush(now)
         _log.info("test_call_begun", routing_gateway=order.via, callee=order.callee)
-        self._busy.add(order.via)
+        self._running[order.via] = call
         try:
             shown, silent_s = 0, 0.0
             while not call.is_over:
@@ -79,7 +87,7 @@ class Trials:
             _log.info("test_call_ended", routing_gateway=order.via, result=report["result"], code=report["code"])
             yield {"steps": [msgspec.to_builtins(step) for step in call.steps[shown:]], "report": report}
         finally:
-            self._busy.discard(order.via)
+            del self._running[order.via]
             if not call.is_over:
                 now = self._clock.now()
                 call.stop(now)

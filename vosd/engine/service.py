@@ -308,11 +308,8 @@ class SwitchService:
     # -- people -------------------------------------------------------------------------------------------------
 
     def end_calls(self, chosen: Sequence[LiveCall], reason: EndReason) -> int:
-        """End calls by order and tell their peers."""
-        now = self._clock.now()
-        ended = self.switch.end_calls(chosen, reason, now)
-        self._loop.flush(now)
-        return ended
+        """End calls by order and tell their peers; none any more once they are written for the next process."""
+        return self._loop.end_calls(chosen, reason)
 
     async def swap_catalogue(self, catalogue: Catalogue) -> None:
         """Put another catalogue in force once its accounts have credits.

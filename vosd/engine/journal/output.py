@@ -16,7 +16,7 @@ from typing import Final
 
 import structlog
 
-from vosd.engine.journal.files import Files
+from vosd.engine.journal.files import Files, Written
 from vosd.obs.events import Event
 
 RESERVE_BYTES: Final = 16 * 1024 * 1024
@@ -80,6 +80,11 @@ class Output:
     def is_short(self) -> bool:
         """Whether a write has failed and the disk has not recovered."""
         return self._state is not _State.NORMAL
+
+    @property
+    def written(self) -> Written:
+        """How far the journal is written."""
+        return Written(self.number, self._end, not self.backlog)
 
     def has_room_for_answer(self, ends: int) -> bool:
         """Return whether one more answered call may be written: there must be room for the ends of all.
@@ -349,6 +354,7 @@ class Output:
                 os.ftruncate(self.descriptor, self._end)
                 os.lseek(self.descriptor, self._end, os.SEEK_SET)
             except OSError as error:  # the part stays in the file; reading continues after it
+                self._end += done - whole
                 _log.warning("journal_record_not_removed", error=str(error), at=self._end)
 
     def _fall_back(self, error: OSError) -> None:
