@@ -5,10 +5,12 @@ from decimal import Decimal
 import pytest
 from sqlalchemy import delete
 
+from vosd.cdr.corrections import Amounts, Change, Correction
 from vosd.cdr.record import AGENT, CUSTOMER, VENDOR
 from vosd.storage import consumption, schema
 from vosd.storage.books import SqlBooks
 from vosd.storage.consumption import SqlConsumption
+from vosd.storage.corrections import SqlCorrections
 from vosd.testing.data.records import STARTED, answered_call, call_id
 
 DAY_MS = 86_400_000
@@ -55,6 +57,37 @@ async def test_calls_without_charges_count_by_their_cdr(consumed):
     read = SqlConsumption(consumed)
     assert await read.consumed("acme", BUYER, STARTED, STARTED + DAY_MS) == 7 * FEE
     assert await read.consumed("carrier", (VENDOR,), STARTED, STARTED + DAY_MS) == 7 * COST
+
+
+async def test_a_call_counts_as_it_was_corrected_also_where_it_had_been_free(database, monkeypatch):
+    """A call without a charge has no entry of its own in the ledger."""
+    parties = {"customer_account": "acme", "vendor_account": "carrier", "tax": Decimal(0)}
+    fees = dict.fromkeys(range(4), FEE) | dict.fromkeys(range(4, 7), Decimal(0))
+    await SqlBooks(database).book(
+        [answered_call(index, **parties, fee=fee, ended_at=STARTED + index) for index, fee in fees.items()]
+    )
+    later = answered_call(7, **parties, fee=Decimal(0), ended_at=STARTED + DAY_MS)  # its INVITE came the day before
+    await SqlBooks(database).book([later])
+    corrections = SqlCorrections(database)
+    for index, reference, fee in (
+        (0, "dearer", 1),
+        (4, "first", 3),
+        (4, "second", 5),
+        (5, "free again", 5),
+        (5, "free", 0),
+        (7, "next day", 7),
+    ):
+        change = Change(CUSTOMER, 0, Amounts(Decimal(fee), Decimal(0), 60))
+        made = Correction(call_id(index), (change,), reference, "ann", "was free", STARTED + 2 * DAY_MS)
+        await corrections.book([made])
+    cost = Change(VENDOR, 0, Amounts(Decimal(9), Decimal(0), 60))
+    await corrections.book([Correction(call_id(6), (cost,), "invoice", "ann", "invoice", STARTED + 2 * DAY_MS)])
+    read = SqlConsumption(database)
+    for size in (5_000, 1):
+        monkeypatch.setattr(consumption, "_ENTRIES_AT_ONCE", size)
+        assert await read.consumed("acme", BUYER, STARTED, STARTED + DAY_MS) == 3 * FEE + 1 + 5
+        assert await read.consumed("acme", BUYER, STARTED + DAY_MS, STARTED + 2 * DAY_MS) == 7
+        assert await read.consumed("acme", (VENDOR,), STARTED, STARTED + DAY_MS) == 0
 
 
 async def test_an_account_has_begun_with_its_first_entry(consumed):

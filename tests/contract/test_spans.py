@@ -2,6 +2,7 @@
 
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -9,8 +10,11 @@ from doubles.month_of_calls import CONFIGURATION, catalogue_of, month
 
 from vosd.admin.rerate import Rerating
 from vosd.admin.rerate_booking import Bookings, Run
-from vosd.cdr.past import ALWAYS_READ
-from vosd.cdr.record import TOO_DEAR, Attempt
+from vosd.admin.rerate_runs import reference_of_run
+from vosd.catalogue.catalogue import Catalogue
+from vosd.cdr.corrections import Amounts, Change, Correction
+from vosd.cdr.past import ALWAYS_READ, PastCorrection
+from vosd.cdr.record import AGENT, TOO_DEAR, VENDOR, Attempt, CallRecord
 from vosd.storage import spans
 from vosd.storage.books import SqlBooks
 from vosd.storage.corrections import SqlCorrections
@@ -55,13 +59,35 @@ async def test_a_call_has_the_values_of_its_record(filled: SqlSpans) -> None:
     async for page in filled.pages(CallFilter(account="vendor-1"), with_breakdown=True, with_tried=True):
         (past,) = page
     expected = {name: getattr(record, name) for name in (*ALWAYS_READ, "fee_breakdown")}
-    assert past._asdict() == {**expected, "tried": ("vendor-1-trunk",), "agents": ()}
+    assert past._asdict() == {
+        **expected,
+        "tried": ("vendor-1-trunk",),
+        "agents": (),
+        "corrections": (),
+        "vendor_rate_group": None,
+    }
     assert past.vendor_ms == record.ended_at - (record.vendor_answered_at or 0)
 
 
 async def test_what_is_not_asked_for_is_not_read(filled: SqlSpans) -> None:
     async for page in filled.pages(CallFilter(account="vendor-1")):
         assert [(call.fee_breakdown, call.tried) for call in page] == [("", ())]
+
+
+async def test_the_rate_group_of_the_vendor_is_that_of_its_charge(filled: SqlSpans, database: Database) -> None:
+    record = answered_call(9, customer_account="b")
+    customer, vendor = record.charges
+    charges = (customer, msgspec.structs.replace(vendor, rate_group="buy"))
+    await SqlBooks(database).book([msgspec.structs.replace(record, charges=charges)])
+    found = {
+        call.call_id: call.vendor_rate_group
+        async for page in filled.pages(CallFilter(limit=100), with_vendor_group=True)
+        for call in page
+    }
+    assert found == {call_id(index): "sell" for index in range(CALLS - 1)} | {
+        call_id(CALLS - 1): None,
+        call_id(9): "buy",
+    }
 
 
 async def test_a_gateway_that_was_too_dear_was_not_tried(database: Database) -> None:
@@ -78,7 +104,7 @@ async def test_a_booked_month_is_rated_again_to_the_last_byte(database: Database
     await SqlBooks(database).book(records)
     rerating = Rerating(catalogue, compares_steps=True)
     wanted = CallFilter(limit=len(records))
-    async for page in SqlSpans(database).pages(wanted, with_breakdown=True, with_agents=True):
+    async for page in SqlSpans(database).pages(wanted, with_breakdown=True, with_charges=True):
         for call in page:
             rerating.add(call)
     assert (rerating.calls, rerating.differences.differ, rerating.steps_differ) == (len(records), 0, 0)
@@ -86,32 +112,98 @@ async def test_a_booked_month_is_rated_again_to_the_last_byte(database: Database
     assert roles == {"customer", "vendor", "agent"}
 
 
+async def rerated(database: Database, catalogue: Catalogue, reference: str, **terms: Any) -> tuple[Rerating, Bookings]:
+    """Rate all calls again and book the differences, as ``vosd rerate --book`` does."""
+    rerating = Rerating(catalogue, corrects=True, **terms)
+    bookings = Bookings(SqlCorrections(database), Run(reference, "ann", "a wrong price", STARTED))
+    async for page in SqlSpans(database).pages(CallFilter(limit=1_000), with_charges=True):
+        for call in page:
+            await bookings.add(call.call_id, rerating.add(call))
+    await bookings.finish()
+    return rerating, bookings
+
+
 async def test_what_a_new_rating_differs_in_is_booked_once(database: Database, tmp_path: Path) -> None:
     records = month(catalogue_of(tmp_path), 200)
     await SqlBooks(database).book(records)
     dearer = catalogue_of(tmp_path, CONFIGURATION.replace('"0.0071"', '"0.0171"').replace("0.00987654", "0.01"))
-
-    async def rerate(reference: str) -> tuple[Rerating, Bookings]:
-        rerating = Rerating(dearer, corrects=True)
-        bookings = Bookings(SqlCorrections(database), Run(reference, "ann", "a wrong price", STARTED))
-        async for page in SqlSpans(database).pages(CallFilter(limit=1_000), with_agents=True):
-            for call in page:
-                await bookings.add(call.call_id, rerating.add(call))
-        await bookings.finish()
-        return rerating, bookings
-
     before = (await SqlBooks(database).standings()).standings
-    first, booked = await rerate("run-1")
+    first, booked = await rerated(database, dearer, "rerate-1")
     assert first.differences.differ == booked.charges + first.uncorrected > 10
     after = (await SqlBooks(database).standings()).standings
     moved = {row["account"]: Decimal(str(row["amount"])) for row in booked.to_json()["accounts"]}
     assert moved == {name: after[name].balance - before[name].balance for name in moved}
     assert {"cycles", "agent", "seconds"} <= moved.keys()
     assert (await verify_ledger(database)).differences == ()
-    again, repeated = await rerate("run-1")
+    again, repeated = await rerated(database, dearer, "rerate-1")
     assert (again.differences.differ, repeated.charges, repeated.repeated) == (first.uncorrected, 0, 0)
     # Another rating under the same name is refused, and books nothing.
     dearer = catalogue_of(tmp_path, CONFIGURATION.replace('"0.0071"', '"0.0271"'))
     with pytest.raises(ReferenceTaken):
-        await rerate("run-1")
+        await rerated(database, dearer, "rerate-1")
     assert (await SqlBooks(database).standings()).standings == after
+
+
+async def correct_by_hand(database: Database, record: CallRecord) -> int:
+    """Add 0.15 to what each party of a call pays or is paid; return how many they are."""
+    changes = tuple(
+        Change(row.role, row.level, Amounts(row.fee + Decimal("0.15"), row.tax, row.billed_seconds))
+        for row in record.charges
+    )
+    correction = Correction(record.call_id, changes, "ticket 7", "ann", "goodwill", STARTED)
+    return len(await SqlCorrections(database).book([correction]))
+
+
+async def test_what_was_corrected_by_hand_stays_unless_that_is_said(database: Database, tmp_path: Path) -> None:
+    catalogue = catalogue_of(tmp_path)
+    records = month(catalogue, 60)
+    await SqlBooks(database).book(records)
+    as_rated = (await SqlBooks(database).standings()).standings
+    of_agents = [record for record in records if {AGENT, VENDOR} <= {row.role for row in record.charges}]
+    by_hand = await correct_by_hand(database, of_agents[0])
+    assert by_hand == 3
+    goodwill = (await SqlBooks(database).standings()).standings
+
+    left, nothing = await rerated(database, catalogue, "rerate-1")
+    assert (left.differences.differ, left.corrected_by_hand, nothing.charges) == (0, by_hand, 0)
+    assert left.to_json(5)["corrected_by_hand"] == by_hand
+    assert (await SqlBooks(database).standings()).standings == goodwill
+
+    taken, booked = await rerated(database, catalogue, "rerate-2", corrected_too=True)
+    assert (taken.differences.differ, taken.corrected_by_hand, booked.charges) == (by_hand, 0, by_hand)
+    back = (await SqlBooks(database).standings()).standings
+    assert {name: each.balance for name, each in back.items()} == {
+        name: each.balance for name, each in as_rated.items()
+    }
+
+    dearer = catalogue_of(tmp_path, CONFIGURATION.replace('"0.0071"', '"0.9"').replace('"0.00001"', '"0.9"'))
+    now, _ = await rerated(database, dearer, "rerate-3")
+    assert (now.corrected_by_hand, now.differences.differ > 0) == (0, True), "the last correction was of a run"
+
+
+async def test_what_was_booked_by_another_deck_stays_in_a_run_without_it(database: Database, tmp_path: Path) -> None:
+    catalogue = catalogue_of(tmp_path)
+    await SqlBooks(database).book(month(catalogue, 60))
+    by = catalogue.rate_groups
+    deck, other = ({"instead": by[name], "account": "seconds"} for name in ("by-cycle", "uncapped"))
+    _, booked = await rerated(database, catalogue, reference_of_run("a", has_deck=True), **deck)
+    assert booked.charges > 5
+    plain, nothing = await rerated(database, catalogue, reference_of_run("b"))
+    assert (plain.differences.differ, plain.corrected_by_hand, nothing.charges) == (0, booked.charges, 0)
+    _, mended = await rerated(database, catalogue, reference_of_run("c", has_deck=True), **other)
+    assert mended.charges > 5, "a run with a deck takes what another one has booked"
+
+
+async def test_corrections_are_read_where_there_are_any(filled: SqlSpans, database: Database) -> None:
+    corrections = SqlCorrections(database)
+    for reference, fee in (("first", "1"), ("second", "2")):
+        change = Change(VENDOR, 0, Amounts(Decimal(fee), Decimal(0), 60))
+        await corrections.book([Correction(call_id(2), (change,), reference, "ann", "wrong", STARTED)])
+    found = {
+        call.call_id: call.corrections
+        async for page in filled.pages(CallFilter(limit=100), with_charges=True)
+        for call in page
+    }
+    assert found == {call_id(index): () for index in range(CALLS)} | {
+        call_id(2): (PastCorrection(VENDOR, 0, "second"),)
+    }

@@ -5,23 +5,34 @@ from typing import Any, Final
 
 import msgspec
 
+from vosd.base.clock import Instant
 from vosd.callcontrol.open_call import OpenCall
+from vosd.engine.calls.succession import begin
 from vosd.engine.journal import Journal, Remains
+from vosd.engine.journal.earlier import read_segments
 from vosd.engine.journal.files import IN_USE, listed
 from vosd.engine.journal.kept import Place
-from vosd.engine.journal.replay import read_segments
+from vosd.sip.flows import Flows, Listener
 from vosd.testing.data.builders import applied_rate
 from vosd.testing.data.records import answered_call
 
 RESERVE_BYTES: Final = 64 * 1024
+STARTED: Final = Instant(1_000, 1_000)
+"""When the process of a journal began, unless an earlier one has written something later."""
 
 
 def opened(directory: Path, **terms: Any) -> Journal:
     """Return a journal that is ready to be written; ``terms`` are what ``Journal`` takes."""
     journal = new_journal(directory, **terms)
-    journal.open()
+    remains = journal.open()
+    begun(remains, journal, Instant(*[max(remains.last_mono, STARTED.mono)] * 2))
     journal.settle()
     return journal
+
+
+def begun(remains: Remains, journal: Journal, now: Instant, boot: str = "one boot") -> None:
+    """Write the beginning of a process, as every start of a switch does."""
+    begin(remains, journal, Flows((Listener("192.0.2.1", 5060),), lambda: "token"), boot, now)
 
 
 def new_journal(directory: Path, **terms: Any) -> Journal:

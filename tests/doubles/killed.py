@@ -22,6 +22,8 @@ from vosd.testing.virtual.wire import Clockwork
 from .journals import new_journal
 
 MARK_MS: Final = 1_000
+SEGMENT_BYTES: Final = 20_000
+"""Small files, so that a kill may come while a new one is filled."""
 BOOT: Final = "one boot"
 
 
@@ -77,7 +79,7 @@ class KilledScene(Scene):
 
     def _begin(self, before: Node | None) -> None:
         exchange, now = self.exchange, self.exchange.clock.now()
-        journal = new_journal(self.directory)
+        journal = new_journal(self.directory, segment_bytes=SEGMENT_BYTES)
         remains = journal.open()
         sink = self.sink = JournalSink(journal)
         sink.records = exchange.sink.records

@@ -41,7 +41,7 @@ def test_a_caller_without_answers_is_refused_until_it_is_cleared(tmp_path: Path)
             assert dial(stage, vendor) == REFUSED
 
             assert daemon.verb("blacklist", "clear", "7").code == 1
-            assert daemon.ask("blacklist", "clear", "+12025550100") == {"number": "12025550100", "cleared": 1}
+            assert daemon.ask("blacklist", "clear", "+1-202-5550100") == {"number": "12025550100", "cleared": 1}
             assert daemon.ask("blacklist", "list") == []
             assert dial(stage, vendor) == 486
         stage.expect_nothing_left()

@@ -344,7 +344,7 @@ def test_each_attempt_with_early_media_has_a_to_tag_of_its_own(stage: Stage) -> 
 
 def test_an_operator_calls_a_vendor_without_a_customer(stage: Stage) -> None:
     callee = stage.number("4410")
-    order = ("call", "test", "--via", "carrier-a", "--callee", callee)
+    order = ("call", "test", "--via", "carrier-a", "--callee", f"{callee[:2]}-{callee[2:]}")
     with stage.vendor(Vendor("carrier-a", "answers_anyone"), callee) as vendor:
         report = stage.daemon.ask(*order, "--seconds", "1")
         vendor.wait()

@@ -76,6 +76,9 @@ def test_an_operator_ends_one_call_and_the_others_go_on(operated: Stage) -> None
         2,
         has_cost > 0,
     )  # a call of no second costs nothing by any rate
+    operated.daemon.configure(text.replace("{id: acme, ", "{id: acme, minimum_consumption: 50, "))
+    (sheet,) = operated.daemon.ask("ledger", "minimum", "--month", "2020-01")  # the switch says that no call waits
+    assert sheet["outcome"] == "not begun"
 
 
 def test_an_unknown_source_is_refused_where_the_operator_says_so(operated: Stage) -> None:

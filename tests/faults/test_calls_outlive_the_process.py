@@ -1,10 +1,12 @@
 """kill -9 with calls in every state: the next start goes on with those that were answered."""
 
+import json
 import signal
 import socket
 import time
 from decimal import Decimal
 
+import pytest
 from doubles.descriptor_store import DescriptorStore, take_descriptors
 from e2e.conditions import eventually
 
@@ -64,6 +66,41 @@ def test_a_stop_that_keeps_calls_takes_none_from_them(stage):
     eventually(quiet(scene), "nothing is left")
     records = eventually(lambda: len(found := scene.records()) == 4 and found, "the records")
     assert {record["end_reason"] for record in records} == {"Normal"}
+    scene.daemon.succeed("ledger", "verify")
+
+
+@pytest.mark.parametrize("callee", ["44777", "44778"], ids=["that talks", "that rings"])
+def test_a_test_call_ends_with_the_process_and_voids_nothing_that_is_kept(stage, tmp_path, callee):
+    """Its client is there until the switch has stopped."""
+    scene, ringing = keeping(stage, answered=1)
+    scene.vendor.behaviours["44778"] = "rings"
+    with socket.socket(socket.AF_UNIX) as operator:
+        operator.connect(str(tmp_path / "vosd.sock"))
+        order = {"verb": "test_call", "arguments": {"via": "carrier", "callee": callee, "talk_s": 60}}
+        operator.sendall(json.dumps(order).encode() + b"\n")
+        last = b"ACK" if callee == "44777" else b"180 "
+        said = b""
+        while last not in said:
+            said += operator.recv(65_536)
+        scene.daemon.signal(signal.SIGTERM)
+        assert scene.daemon.wait() == 0
+    [test_call] = [each for each, invite in scene.vendor.invites.items() if callee in invite.start_line]
+    ended = scene.vendor.counted("BYE") if callee == "44777" else scene.vendor.counted("CANCEL")
+    assert ended == {test_call: 1}
+    scene.daemon.start()
+    assert scene.daemon.ask("status")["calls"] == 2
+    [call_id] = [each for each, invite in scene.vendor.invites.items() if RINGING in invite.start_line]
+    scene.vendor.answer(call_id)
+    eventually(lambda: ringing.answer is not None, "the call that rang is answered")
+    for call in scene.customer.answered:
+        scene.customer.hang_up(call)
+    eventually(quiet(scene), "nothing is left")
+    answered = 3 if callee == "44777" else 2
+    records = eventually(lambda: len(found := scene.records()) == answered and found, "the records")
+    assert {record["end_reason"] for record in records} == {"Normal"}
+    assert [record["callee_in"] for record in records if record["customer_account"] is None] == [callee] * (
+        answered - 2
+    )
     scene.daemon.succeed("ledger", "verify")
 
 

@@ -8,9 +8,10 @@ from pathlib import Path
 import structlog
 from e2e.conditions import eventually
 
+from vosd.engine.journal import Remains
+from vosd.engine.journal.earlier import read_segment
 from vosd.engine.journal.entries import KIND_ENDED
 from vosd.engine.journal.frames import Frame, frames_in
-from vosd.engine.journal.replay import Remains, read_segment
 
 
 def damaged(data: bytes, place: int) -> bytes:

@@ -60,6 +60,7 @@ def test_a_dry_run_says_what_would_change(booked):
         (("--fee", "-1", "--memo", "why"), "zero or more"),
         (("--fee", "1e3", "--memo", "why"), "is not an amount"),
         (("--fee", "1", "--memo", "why", "--reference", ""), "--reference is empty"),
+        (("--fee", "1", "--memo", "why", "--reference", "rerate-today"), "vosd rerate"),
     ],
 )
 def test_what_cannot_be_meant_is_wrong_usage(booked, arguments, said):
@@ -97,3 +98,25 @@ def test_charges_of_an_unknown_call_are_an_error(booked):
     assert (result.exit_code, "has charges" in result.output) == (1, True)
     several = booked.vosd("cdr", "charges", call_id(1)[:8])
     assert several.exit_code == 1
+
+
+def test_a_new_rating_leaves_what_was_corrected_by_hand(booked):
+    rerate = ("rerate", "--since", "2026-01-01T00:00:00Z", "--until", "2027-01-01T00:00:00Z")
+    book = ("--book", "--memo", "rates of today", "--reference", "today")
+    first = booked.document(*rerate, *book)  # the rates of the call are not those of the configuration
+    assert (first["booked"]["reference"], first["corrected_by_hand"]) == ("rerate-today", 0)
+    assert first["booked"]["charges"] > 0
+    booked.document("cdr", "correct", call_id(1), "--fee", "0.36", "--memo", "goodwill")
+
+    left = booked.document(*rerate)
+    assert (left["differ"], left["corrected_by_hand"]) == (0, 1)
+    assert "1 charges were corrected by hand" in booked.vosd(*rerate).stdout
+    assert booked.document(*rerate, "--book", "--memo", "again")["booked"]["charges"] == 0
+    assert booked.document("cdr", "list")[1]["fee"] == "0.36"
+
+    too = booked.document(*rerate, "--corrected-too")
+    assert (too["differ"], too["corrected_by_hand"]) == (1, 0)
+    assert "corrected by hand" not in booked.vosd(*rerate, "--corrected-too").stdout
+    again = booked.document(*rerate, "--corrected-too", "--book", "--memo", "no goodwill")["booked"]
+    assert (again["charges"], again["repeated"]) == (1, 0)
+    assert booked.document(*rerate)["corrected_by_hand"] == 0

@@ -3,7 +3,6 @@
 import csv
 import io
 import shutil
-from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -243,66 +242,6 @@ def test_the_history_of_an_account_has_every_change_with_before_and_after(instal
     assert installation.vosd("account", "history", "unknown").exit_code == 1
 
 
-def owing_a_minimum(installation: Installation) -> Installation:
-    """A customer with a minimum of 50 that made calls for 30 in September, of which 3 are tax, and one in October."""
-    text = installation.config.read_text()
-    installation.config.write_text(text.replace("rate_group: sell}", "rate_group: sell, minimum_consumption: 50}", 1))
-    parties = {"customer_account": "customer-1", "vendor_account": "vendor-1", "tax": Decimal(1)}
-    calls = [answered_call(index, **parties, fee=Decimal(10)) for index in range(3)]
-    installation.book([*calls, answered_call(4, **parties, fee=Decimal(7), ended_at=1_791_000_000_000)])
-    return installation
-
-
-def test_the_shortfall_of_a_month_is_booked_once(installation: Installation) -> None:
-    owing_a_minimum(installation)
-    words = ("ledger", "minimum", "--operator", "ann", "--month")
-    (booked,) = installation.document(*words, "2026-09")
-    assert booked == {
-        "account": "customer-1",
-        "month": "2026-09",
-        "minimum": "50.00",
-        "consumed": "30.00",
-        "charged": "20.00",
-        "outcome": "booked",
-    }
-    assert installation.document("account", "show", "customer-1")["balance"] == "-61.00"
-    (again,) = installation.document(*words, "2026-09")
-    assert (again["charged"], again["outcome"]) == ("20.00", "booked before")
-    (october,) = installation.document(*words, "2026-10")
-    assert (october["consumed"], october["charged"], october["outcome"]) == ("7.00", "43.00", "booked")
-    entries = installation.document("ledger", "list", "--type", "minimum")
-    assert [(each["reference"], each["amount"], each["operator"], each["memo"]) for each in entries] == [
-        ("minimum/2026-09", "-20.00", "ann", "minimum 50.00, consumed 30.00"),
-        ("minimum/2026-10", "-43.00", "ann", "minimum 50.00, consumed 7.00"),
-    ]
-    assert installation.document("ledger", "verify")["differences"] == []
-
-
-def test_a_month_that_was_booked_keeps_its_charge_though_a_call_of_it_came_late(installation: Installation) -> None:
-    owing_a_minimum(installation)
-    installation.document("ledger", "minimum", "--month", "2026-09")
-    installation.book([answered_call(9, customer_account="customer-1", fee=Decimal(5))])
-    (again,) = installation.document("ledger", "minimum", "--month", "2026-09")
-    assert (again["consumed"], again["charged"], again["outcome"]) == ("35.00", "20.00", "booked before")
-
-
-def test_no_minimum_is_booked_where_calls_cost_enough_or_the_account_has_not_begun(installation: Installation) -> None:
-    owing_a_minimum(installation)
-    installation.book([answered_call(9, customer_account="customer-1", fee=Decimal(20))])
-    (reached,) = installation.document("ledger", "minimum", "--month", "2026-09")
-    assert (reached["consumed"], reached["charged"], reached["outcome"]) == ("50.00", "0.00", "reached")
-    (before,) = installation.document("ledger", "minimum", "--month", "2026-08")
-    assert (before["charged"], before["outcome"]) == ("0.00", "not begun")
-    assert "not begun" in installation.vosd("ledger", "minimum", "--month", "2026-08").stdout
-    assert installation.document("ledger", "list", "--type", "minimum") == []
-
-
-def test_the_minimum_of_a_month_that_is_not_over_is_refused(installation: Installation) -> None:
-    refused = installation.vosd("ledger", "minimum", "--month", "2999-01")
-    assert (refused.exit_code, "not over" in refused.stderr) == (1, True)
-    assert installation.vosd("ledger", "minimum", "--month", "2026-09").stdout.startswith("no account has")
-
-
 def test_an_account_is_closed_once_its_money_is_paid_out(installation: Installation) -> None:
     by_ann = ("--operator", "ann")
     installation.document(*PAY, "--amount", "10")
@@ -339,14 +278,6 @@ def test_an_account_that_owes_is_not_closed(booked: Installation) -> None:
         refused = booked.vosd("account", "close", "customer-1", *words)
         assert (refused.exit_code, "customer-1 owes 0.037035" in refused.stderr) == (1, True)
     assert booked.vosd("account", "close", "customer-7").exit_code == 1
-
-
-def test_a_closed_account_owes_no_minimum(installation: Installation) -> None:
-    owing_a_minimum(installation)
-    installation.document(*PAY, "--type", "zero")
-    installation.document("account", "close", "customer-1")
-    (left,) = installation.document("ledger", "minimum", "--month", "2026-09")
-    assert (left["outcome"], left["charged"]) == ("closed", "0.00")
 
 
 def test_accounts_are_listed_and_added_up_by_group(installation: Installation) -> None:

@@ -133,7 +133,7 @@ def test_a_damaged_file_is_described_and_the_whole_one_is_fine(installation):
     result = installation.run("spool", "check", str(path), "--json")
     assert result.exit_code == 1
     [found] = json.loads(result.stdout)
-    assert {kind: count for kind, count in found["records"].items() if count} == {"answered": 1, "ended": 3}
+    assert {kind: count for kind, count in found["records"].items() if count} == {"began": 1, "answered": 1, "ended": 3}
     assert [part["call_id"] for part in found["damaged"]] == [call_id(2)]
     assert call_id(2) in installation.run("spool", "check", str(path)).stdout
     whole = opened(installation.directory / "whole")

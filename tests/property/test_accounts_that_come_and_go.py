@@ -189,7 +189,7 @@ class ComingAndGoing(RuleBasedStateMachine):
     @precondition(lambda self: not self.database.is_away)
     @rule()
     def what_waits_is_booked(self):
-        self.runner.run(asyncio.wait_for(self.service._recorder.drained(), SOON_S))
+        self.runner.run(asyncio.wait_for(self.service.recorder.drained(), SOON_S))
 
     @rule(name=st.sampled_from(NAMES), amount=st.integers(0, 2), is_told=st.booleans())
     def a_payment(self, name, amount, is_told):

@@ -12,7 +12,7 @@ from pathlib import Path
 from unittest.mock import patch
 
 from doubles.exploring import examples
-from doubles.journals import new_journal
+from doubles.journals import STARTED, begun, new_journal
 from doubles.small_disk import PLENTY, Disk
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -83,7 +83,9 @@ class Run:
         self.balances = Balances(database)
         settings = CdrSettings(batch_rows=3, batch_ms=1)
         self.recorder = Recorder(database, self.journal, self.balances.credits, settings, window=WINDOW)
-        recover(self.journal.open(), self.journal, self.recorder, self.balances, lambda _remains: None)
+        remains = self.journal.open()
+        begun(remains, self.journal, STARTED)
+        recover(remains, self.journal, self.recorder, self.balances, lambda _remains: None)
         self.recorder.wake()
         self.task = asyncio.create_task(self.recorder.run())
 
@@ -130,8 +132,9 @@ class Model:
                 self.database.failing = call_id(max(0, len(self.ended) - number))
                 self._is_in_order = False
             case "full" | "room":
+                run = self.run  # which starts while there is room
                 self._disk.room = PLENTY if kind == "room" else 0
-                self.run.journal.tick(Instant(len(self.ended), 0), has_calls=False)
+                run.journal.tick(Instant(len(self.ended), 0), has_calls=False)
             case "seal":
                 await self.run.journal.sealing.seal()
             case "kill" | "stop":

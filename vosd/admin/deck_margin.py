@@ -1,6 +1,5 @@
 """What a new deck would have changed of the margin on calls that were made: both decks rate the same stored calls."""
 
-from collections.abc import Collection
 from decimal import Decimal
 from typing import Final
 
@@ -34,9 +33,7 @@ class MarginReport(msgspec.Struct, frozen=True):
 class Margin:
     """Rates calls by two decks of one rate group, by the rounding of that group."""
 
-    def __init__(
-        self, before: RateGroup, after: RateGroup, *, now: int, then: int, vendors: Collection[str], days: int
-    ) -> None:
+    def __init__(self, before: RateGroup, after: RateGroup, *, now: int, then: int, days: int) -> None:
         """Take the decks.
 
         Args:
@@ -44,19 +41,17 @@ class Margin:
             after: the one that is to be imported.
             now: the moment whose rates of ``before`` count, UTC milliseconds.
             then: the moment whose rates of ``after`` count.
-            vendors: accounts of vendors that have this rate group.
             days: how far back the calls go, for the report.
         """
         self._before, self._after = before, after
         self._now, self._then = now, then
-        self._vendors = vendors
         self._days = days
         self._calls = self._refused = 0
         self._fees = [ZERO, ZERO]
         self._costs = [ZERO, ZERO]
 
     def add(self, past: PastCall) -> None:
-        """Rate a call on each side that has a rate of this group."""
+        """Rate a call, read with the rate group of its vendor, on each side that was rated by this group."""
         number = past.callee_billing
         if number is None:
             return
@@ -64,7 +59,7 @@ class Margin:
         customer_ms, vendor_ms = past.customer_ms, past.vendor_ms
         if past.rate_group == self._after.name and customer_ms is not None:
             sides.append((self._fees, customer_ms, (past.forward_prefix or "") + number))
-        if past.vendor_account in self._vendors and past.vendor_rate_prefix is not None and vendor_ms is not None:
+        if past.vendor_rate_group == self._after.name and vendor_ms is not None:
             sides.append((self._costs, vendor_ms, number))
         if not sides:
             return

@@ -18,6 +18,7 @@ import msgspec
 
 from vosd.base.errors import VosError
 from vosd.base.money import LIMIT
+from vosd.base.number import without_separators
 
 DELIMITERS: Final = (",", ";", "\t", "|")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -220,8 +221,8 @@ class _RowReader:
             return ForeignCall(
                 account,
                 layout.gateways.get(gateway, gateway),
-                callee[len(prefix) :],
-                "" if columns.caller is None else row[columns.caller].strip(),
+                without_separators(callee[len(prefix) :]),
+                "" if columns.caller is None else without_separators(row[columns.caller].strip()),
                 self._start(row[columns.start].strip()),
                 self._duration(row[columns.duration].strip()),
                 None if columns.price is None else self._price(row[columns.price].strip()),

@@ -35,6 +35,8 @@ class Outcome(Enum):
     NOT_BEGUN = "not begun"
     """It has no entry from before the end of the month: it is taken as opened later."""
     CLOSED = "closed"
+    WAITING = "waiting"
+    """Calls of the month are not booked yet, so what it lacks is not known: try again."""
 
 
 class MinimumSheet(msgspec.Struct, frozen=True):
@@ -47,6 +49,8 @@ class MinimumSheet(msgspec.Struct, frozen=True):
     """None = it was not looked up."""
     charged: str
     outcome: str
+    unbooked: str | msgspec.UnsetType = msgspec.UNSET
+    """What its calls of the month cost, with tax, that are not booked yet; only if it waits."""
 
 
 async def book_minimum(
@@ -63,10 +67,12 @@ async def book_minimum(
 ) -> list[MinimumSheet]:
     """Book the shortfall of a month on each of the accounts that has a minimum; a repeat books nothing more.
 
-    The balance may fall below the overdraft limit by it. Accounts of which ``is_closed`` is true are left out.
+    The balance may fall below the overdraft limit by it. Accounts of which ``is_closed`` is true are left out, and
+    those that lack something while the running switch has not booked all their calls of the month.
 
     Raises:
         MonthNotOverError: the month has not ended at ``now`` (UTC milliseconds).
+        DaemonUnreachableError: a switch runs and does not say which calls are not booked.
         StoreUnavailable: some accounts may be booked; try again.
     """
     since, until = month.bounds(zone)
@@ -74,14 +80,16 @@ async def book_minimum(
         message = f"{month} is not over in {zone.key}: its minimum is booked afterwards"
         raise MonthNotOverError(message)
     sheets = []
-    for account in accounts.values():
-        minimum = account.minimum_consumption
-        if not minimum:
-            continue
+    having_one = [account for account in accounts.values() if account.minimum_consumption]
+    # Asked before the calls are read: what is booked in between is found there.
+    unbooked = (await switch.ask_if_running("unbooked", since_ms=since, until_ms=until) or {}) if having_one else {}
+    for account in having_one:
+        minimum = account.minimum_consumption or ZERO
         if is_closed(account.id):
             sheets.append(_sheet(account, month, None, "0.00", Outcome.CLOSED))
             continue
-        if not await consumption.has_begun(account.id, until):
+        waiting = unbooked.get(account.id)
+        if waiting is None and not await consumption.has_begun(account.id, until):
             sheets.append(_sheet(account, month, None, "0.00", Outcome.NOT_BEGUN))
             continue
         roles = _AS_VENDOR if account.type is AccountType.CLEARING else _AS_CUSTOMER
@@ -90,6 +98,10 @@ async def book_minimum(
         shown = format_amount(consumed)
         if not missing:
             sheets.append(_sheet(account, month, shown, "0.00", Outcome.REACHED))
+            continue
+        if waiting is not None:
+            sheet = _sheet(account, month, shown, "0.00", Outcome.WAITING)
+            sheets.append(msgspec.structs.replace(sheet, unbooked=waiting))
             continue
         payment = Payment(
             account=account.id,

@@ -11,7 +11,7 @@ import msgspec
 from vosd.admin.accounts import configured
 from vosd.base.errors import Refusal, VosError
 from vosd.base.money import format_amount
-from vosd.base.number import for_matching
+from vosd.base.number import for_matching, without_separators
 from vosd.billing.accounts import Account
 from vosd.billing.agents import LEVELS_MAX
 from vosd.billing.parties import Party
@@ -102,6 +102,7 @@ def explain_rate(
         NoRateError: it has no rate group, or none of its groups has a rate for the number.
     """
     account = configured(accounts, account_id)
+    callee, caller = without_separators(callee), without_separators(caller)
     number = for_matching(callee)
     pattern = None if free is None else free.numbers.free_by(number, number)
     if free is not None and pattern is not None:

@@ -1,12 +1,14 @@
 """Rate the stored calls of a span again, and compare with what was booked; nothing is booked here.
 
 With unchanged rates and parameters each charge comes out as it was, to the last digit and the last byte of its steps.
+What was corrected by hand stays as it is and counts as the same, unless it is asked for (ADR 55).
 """
 
 from decimal import Decimal
 from typing import Final, NamedTuple
 
 from vosd.admin.price_differences import CallName, PriceDifferences, total_of
+from vosd.admin.rerate_runs import is_by_hand
 from vosd.base.money import EXACT
 from vosd.billing.rate_group import RateGroup
 from vosd.billing.rater import charged_by, itemise, rate_call
@@ -46,15 +48,18 @@ class Rerating:
         instead: RateGroup | None = None,
         compares_steps: bool = False,
         corrects: bool = False,
+        corrected_too: bool = False,
         most: int = 20,
     ) -> None:
         """``account``: only what this one pays or is paid. ``instead``: by these rates. ``most`` calls are listed.
 
         ``compares_steps`` needs calls with their breakdowns. ``corrects``: ``add`` returns what is to be corrected.
+        ``corrected_too``: also what was corrected by hand.
         """
         self._rates = RatesAgain(catalogue, instead, account if instead is not None else None)
         self._account = account
         self._compares_steps, self._corrects = compares_steps, corrects
+        self._has_deck, self._corrected_too = instead is not None, corrected_too
         self._changes: list[Change] = []
         self.differences = PriceDifferences(most)
         self.calls = 0
@@ -63,6 +68,8 @@ class Rerating:
         """Calls of which the charges are the same and the steps are not: a version of the rates, mostly."""
         self.uncorrected = 0
         """Charges that differ and cannot be corrected: there is no rate now, or there was none then."""
+        self.corrected_by_hand = 0
+        """Charges that are rated otherwise than they were corrected by hand, and stay so; they do not differ."""
 
     def add(self, past: PastCall) -> tuple[Change, ...]:
         """Rate a call again; return the changes of its charges, if they are wanted."""
@@ -98,7 +105,7 @@ class Rerating:
                 self._compare(past, booked, rate, vendor_ms, steps)
         for agent in past.agents:
             if wanted in {None, agent.account}:
-                rate = self._rates.of_agent(agent.account, in_front + number, at, caller)
+                rate = self._rates.of_agent(agent.account, number, at, caller, in_front)
                 rate = for_unanswered(rate) if past.answered_at is None else rate
                 booked = _Booked(agent.account, AGENT, agent.level, agent.fee, agent.tax, agent.currency, True)
                 self._compare(past, booked, rate, customer_ms or 0)
@@ -126,19 +133,33 @@ class Rerating:
                 differences.same(account, role, currency, prefix, total_of(charge))
                 return
             after: Decimal | None = total_of(charge)
-            if self._corrects and was_rated:
-                self._changes.append(Change(role, level, Amounts(charge.fee, charge.tax, charge.billed_seconds)))
+            change = Change(role, level, Amounts(charge.fee, charge.tax, charge.billed_seconds))
         else:
             after, prefix = None, (past.vendor_rate_prefix if role == VENDOR else past.rate_prefix) or ""
+            change = None
+        if past.corrections and self._stays(past, role, level):
+            self.corrected_by_hand += 1
+            differences.same(account, role, currency or "", prefix, EXACT.add(fee, tax))
+            return
+        if self._corrects and was_rated and change is not None:
+            self._changes.append(change)
         self.uncorrected += after is None or not was_rated
         name = CallName(past.call_id, past.started_at, past.callee_billing or "")
         differences.other(account, role, currency or "", prefix, EXACT.add(fee, tax), after, name)
+
+    def _stays(self, past: PastCall, role: str, level: int) -> bool:
+        """Return whether a charge was corrected by hand last, and is to stay so."""
+        return not self._corrected_too and any(
+            (each.role, each.level) == (role, level) and is_by_hand(each.reference, has_deck=self._has_deck)
+            for each in past.corrections
+        )
 
     def to_json(self, most_prefixes: int) -> dict[str, object]:
         """Return the outcome; its keys are stable."""
         steps = {"steps_differ": self.steps_differ} if self._compares_steps else {}
         corrects = {"uncorrected": self.uncorrected} if self._corrects else {}
-        return {"calls": self.calls, **steps, **corrects, **self.differences.to_json(most_prefixes)}
+        by_hand = {"corrected_by_hand": self.corrected_by_hand}
+        return {"calls": self.calls, **steps, **by_hand, **corrects, **self.differences.to_json(most_prefixes)}
 
 
 def _are_steps_of(breakdown: str, steps: list[str]) -> bool:

@@ -3,7 +3,6 @@
 Each entry is named by the run and the call, so a run that was interrupted may be repeated.
 """
 
-import hashlib
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import Final, NamedTuple, Protocol
@@ -24,18 +23,13 @@ class CorrectionStore(Protocol):
 
 
 class Run(NamedTuple):
-    """Who books, and why; the same ``reference`` corrects a call once."""
+    """Who books, and why; the same ``reference`` (``admin.rerate_runs``) corrects a call once."""
 
     reference: str
     operator: str
     memo: str
     made_at: int
     """UTC milliseconds."""
-
-
-def reference_of_run(*parts: object) -> str:
-    """Return a reference that runs with the same calls and rates have in common, and no others."""
-    return f"rerate-{hashlib.sha256(repr(parts).encode()).hexdigest()[:16]}"
 
 
 class Bookings:

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 from vosd.base.clock import Instant
 from vosd.base.errors import VosError
 from vosd.base.money import ZERO, format_amount
-from vosd.base.number import for_matching
+from vosd.base.number import for_matching, without_separators
 from vosd.billing.holds import AccountCredit
 from vosd.billing.parties import Party
 from vosd.billing.rates import AppliedRate
@@ -190,7 +190,7 @@ def explain_route(
     if call.rate:
         table = _table_of(call, catalogue)
         routes = explain_routes(
-            route_request(call, table.plan, catalogue.currencies),
+            route_request(call, table.plan, catalogue),
             table,
             live.occupancy,
             live.rests,
@@ -227,7 +227,8 @@ class _Dialled:
 
     def __init__(self, tech_prefix: str, caller: str, callee: str, is_forwarded: bool) -> None:
         self._caller, self._is_forwarded = caller, is_forwarded
-        has_prefix = callee.startswith(tech_prefix) or for_matching(callee).startswith(tech_prefix)
+        number = without_separators(callee)
+        has_prefix = number.startswith(tech_prefix) or for_matching(number).startswith(tech_prefix)
         self._callee = callee if has_prefix else tech_prefix + callee
 
     def called(self, _source: CalleeSource = CalleeSource.REQUEST_URI) -> str:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from vosd.b2bua.call_port import PressedKeys
 
 _OFF: Final = Reliability.OFF  # access to enum members is slow
+VALID_MAX_S: Final = 1_800
+"""An INVITE has its final response sooner: the last attempt begins within three minutes, and rings for ten at most."""
 
 
 class CallerParts(Leg):
@@ -81,7 +83,7 @@ class CallerParts(Leg):
         self.is_settled = False
         """Whether offer and answer were exchanged before the 200 (RFC 3262 section 5)."""
         self._valid_s: int | None = None
-        """The Expires header of the INVITE, in seconds."""
+        """The Expires header of the INVITE, in seconds; None = it has none, or one that no call reaches."""
         self._expiry: Timer[TimerOwner] | None = None
 
     @classmethod
@@ -152,6 +154,9 @@ class CallerParts(Leg):
 
 
 def _valid_s(request: Request) -> int | None:
-    """Return the Expires header of an INVITE in seconds; None if it has none."""
+    """Return the Expires header of an INVITE in seconds; None if it has none, or one that no call reaches."""
     value = request.header("expires") or ""
-    return int(value) if value.isascii() and value.isdigit() and len(value) <= 10 else None
+    if not (value.isascii() and value.isdigit() and len(value) <= 10):
+        return None
+    valid_s = int(value)
+    return valid_s if valid_s <= VALID_MAX_S else None

@@ -9,6 +9,7 @@ from vosd.b2bua.ports import Switchboard
 from vosd.base.cause import EndReason, HangupSource, q850_of_status
 from vosd.base.clock import Instant
 from vosd.base.host import domain
+from vosd.base.number import without_separators
 from vosd.routing.failover import AttemptEnd, AttemptOutcome, stops, tries_next, verdict
 from vosd.routing.pipeline import RouteChoice
 from vosd.sip.flows import Flows, hop_of
@@ -198,7 +199,7 @@ class Hunt:
         place = Address(found.host, found.port or DEFAULT_PORTS[found.transport or "udp"], found.transport)
         if domain(uri.host) is not None:
             place = place._replace(name=uri.host, written=str(Address(uri.host, uri.port, hop.transport)))
-        callee = uri.user or choice.callee_out
+        callee = without_separators(uri.user) or choice.callee_out
         is_redirected = choice.is_redirected or callee != choice.callee_out
         return msgspec.structs.replace(choice, callee_out=callee, is_redirected=is_redirected), place
 

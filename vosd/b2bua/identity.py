@@ -12,7 +12,7 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from vosd.base.number import for_matching
+from vosd.base.number import for_matching, without_separators
 from vosd.sip.headers import display_name
 from vosd.sip.headers.diversion import Diversion
 from vosd.sip.headers.history_info import HistoryEntry
@@ -212,7 +212,8 @@ class _Introduction:
         if self._hides or not caller_identity.signatures:
             return
         for signed, sent in zip(caller_identity.signed_numbers, (self._caller, self._callee), strict=True):
-            if not _TELEPHONE.match(sent) or for_matching(sent) != for_matching(signed):
+            # What is signed is the number without separators and plus sign (RFC 8224 section 8.3).
+            if not _TELEPHONE.match(sent) or for_matching(sent) != for_matching(without_separators(signed)):
                 return
         if caller_identity.date:
             yield f"Date: {caller_identity.date}"

@@ -1,15 +1,17 @@
 """Coarse timer wheel: many short deadlines, most of them cancelled before they are due.
 
 Scheduling and cancelling cost one dictionary operation each, for any number of timers; a timer fires at most one tick
-late and never early. Owns no clock: the time is an argument.
+late and never early. A cancelled timer leaves nothing, however far away it was. Owns no clock: the time is an argument.
 """
 
 from collections.abc import Iterator
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from typing import Final, Generic, TypeVar
 
 TICK_MS: Final = 10
 """Resolution of timers: a timer may fire so much later; under load all timers of a tick need one wake-up."""
+SPARE_TICKS: Final = 1_024
+"""How many ticks may be kept in order, beside twice those with timers, although all their timers were cancelled."""
 
 Owner = TypeVar("Owner")
 
@@ -37,6 +39,7 @@ class TimerWheel(Generic[Owner]):
         self.tick_ms = tick_ms
         self._buckets: dict[int, dict[Timer[Owner], Owner]] = {}
         self._order: list[int] = []
+        """A heap that has every tick of ``_buckets``, and some whose timers were cancelled."""
 
     def __len__(self) -> int:
         """Return the number of timers that have neither fired nor been cancelled."""
@@ -73,14 +76,23 @@ class TimerWheel(Generic[Owner]):
 
     def cancel(self, timer: Timer[Owner]) -> None:
         """Cancel a timer; one that has fired or was cancelled before is ignored."""
-        if timer.bucket is not None:
-            timer.bucket.pop(timer, None)
+        bucket = timer.bucket
+        if bucket is None or timer not in bucket:
+            return
+        del bucket[timer]
+        if not bucket:
+            # Peers choose how far away some timers are: an empty bucket would stay until its tick is the first one.
+            order, buckets = self._order, self._buckets
+            del buckets[timer.tick]
+            if len(order) > 2 * len(buckets) + SPARE_TICKS:
+                order[:] = buckets  # in place: ``expire`` may be reading it
+                heapify(order)
 
     def next_due(self) -> int | None:
         """Return when the earliest timer fires, in milliseconds of the monotonic clock, or None."""
-        order = self._order
-        while order and not self._buckets[order[0]]:
-            del self._buckets[heappop(order)]
+        order, buckets = self._order, self._buckets
+        while order and not buckets.get(order[0]):
+            buckets.pop(heappop(order), None)
         return order[0] * self.tick_ms if order else None
 
     def expire(self, now_ms: int) -> Iterator[Owner]:
@@ -89,9 +101,10 @@ class TimerWheel(Generic[Owner]):
         # after each bucket.
         order, buckets, last = self._order, self._buckets, now_ms // self.tick_ms
         while order and order[0] <= last:
-            bucket = buckets[order[0]]
+            bucket = buckets.get(order[0])
             if not bucket:
-                del buckets[heappop(order)]
+                buckets.pop(heappop(order), None)
+                continue
             for timer, owner in tuple(bucket.items()):
                 if timer in bucket:
                     del bucket[timer]

@@ -69,9 +69,9 @@ class AccountRates:
         """The tables in which numbers are looked up."""
         return self._rates.tables
 
-    def find(self, number: str, wall_ms: int, caller: str = "", /) -> AppliedRate | None:
+    def find(self, number: str, wall_ms: int, caller: str = "", forward_prefix: str = "", /) -> AppliedRate | None:
         """Return the rate of a call from ``caller`` to ``number`` that arrives at ``wall_ms`` (UTC), or None."""
-        found = self._rates.find(number, wall_ms, caller)
+        found = self._rates.find(number, wall_ms, caller, forward_prefix)
         if found is None:
             return None
         return self._applied.get(found) or self._made(found)

@@ -113,12 +113,12 @@ class ConvertedRates:
         """The table in which numbers are looked up."""
         return self._group.tables
 
-    def find(self, number: str, wall_ms: int, caller: str = "", /) -> AppliedRate | None:
+    def find(self, number: str, wall_ms: int, caller: str = "", forward_prefix: str = "", /) -> AppliedRate | None:
         """Return the rate of a call to ``number`` that arrives at ``wall_ms`` (UTC), converted at the rate of then.
 
         None = there is none, no exchange rate is in force, or the longest call would cost more than can be booked.
         """
-        found = self._group.find(number, wall_ms, caller)
+        found = self._group.find(number, wall_ms, caller, forward_prefix)
         if found is None:
             return None
         exchange_rate = self._currencies.rate(self._group.currency, self._currency, wall_ms)

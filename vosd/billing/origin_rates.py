@@ -106,7 +106,7 @@ class OriginRates:
         """The table of the group, and those of its origins."""
         return (*self._base.tables, *(table for bound in self._bound for table in bound.rates.tables))
 
-    def find(self, number: str, wall_ms: int, caller: str = "", /) -> AppliedRate | None:
+    def find(self, number: str, wall_ms: int, caller: str = "", forward_prefix: str = "", /) -> AppliedRate | None:
         """Return the rate of a call from ``caller`` to ``number`` that arrives at ``wall_ms`` (UTC); None = none fits.
 
         A caller without valid number, where no origin names that kind, has the dearest rate of all origins, and none
@@ -116,7 +116,7 @@ class OriginRates:
         kind = kind_of(bare)
         if kind is None:
             area = longest(self._areas, bare) if self._areas else None
-            if area is not None and area == longest(self._areas, for_matching(number)):
+            if area is not None and area == longest(self._areas, for_matching(number).removeprefix(forward_prefix)):
                 return self._of(self._within, number, wall_ms)
             return self._of(longest(self._by_prefix, bare), number, wall_ms)
         bound = self._by_kind.get(kind)

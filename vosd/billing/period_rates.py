@@ -96,10 +96,10 @@ class PeriodTable:
         bound = self._at(wall_ms)
         return None if bound is None else bound.period
 
-    def find(self, number: str, wall_ms: int, caller: str = "", /) -> AppliedRate | None:
+    def find(self, number: str, wall_ms: int, caller: str = "", forward_prefix: str = "", /) -> AppliedRate | None:
         """Return the rate that the period of ``wall_ms`` has for ``number``; None = it has none, or there is none."""
         bound = self._at(wall_ms)
-        rate = None if bound is None else bound.rates.find(number, wall_ms, caller)
+        rate = None if bound is None else bound.rates.find(number, wall_ms, caller, forward_prefix)
         if bound is None or rate is None:
             return None
         key = (bound.period.name, rate)

@@ -62,10 +62,11 @@ class Rates(Protocol):
         """Return the tables in which numbers are looked up."""
         ...
 
-    def find(self, number: str, wall_ms: int, caller: str = "", /) -> AppliedRate | None:
+    def find(self, number: str, wall_ms: int, caller: str = "", forward_prefix: str = "", /) -> AppliedRate | None:
         """Return the rate of a call from ``caller`` to ``number`` that arrives at ``wall_ms`` (UTC); None = none fits.
 
-        Either number may have a leading plus sign.
+        Either number may have a leading plus sign. ``forward_prefix`` are the digits at the beginning of ``number``
+        that are part of its price alone (ADR 79); empty = the call is not forwarded.
         """
         ...
 

@@ -66,7 +66,7 @@ class RateChoice:
         """The tables in which numbers are looked up."""
         return tuple(table for each in self._candidates for table in each.rates.tables)
 
-    def find(self, number: str, wall_ms: int, caller: str = "", /) -> AppliedRate | None:
+    def find(self, number: str, wall_ms: int, caller: str = "", forward_prefix: str = "", /) -> AppliedRate | None:
         """Return the rate of a call from ``caller`` to ``number`` that arrives at ``wall_ms`` (UTC); None = none fits.
 
         A group without a rate for the number is no candidate. The rate contains the others as its ``candidates`` where
@@ -75,7 +75,7 @@ class RateChoice:
         is_first_enough = self._selection is RateSelection.PRIORITY
         found: list[AppliedRate | None] = []
         for each in self._candidates:
-            rate = each.rates.find(number, wall_ms, caller)
+            rate = each.rates.find(number, wall_ms, caller, forward_prefix)
             found.append(rate)
             if rate is not None and is_first_enough:
                 break
@@ -83,9 +83,11 @@ class RateChoice:
         chosen = self._chosen.get(key)
         return self._settled(key) if chosen is None else chosen
 
-    def found(self, number: str, wall_ms: int, caller: str = "", /) -> tuple[AppliedRate, ...]:
+    def found(
+        self, number: str, wall_ms: int, caller: str = "", forward_prefix: str = "", /
+    ) -> tuple[AppliedRate, ...]:
         """Return the rates of all candidates, in order of preference, for explanations."""
-        return self._named([each.rates.find(number, wall_ms, caller) for each in self._candidates])
+        return self._named([each.rates.find(number, wall_ms, caller, forward_prefix) for each in self._candidates])
 
     def _settled(self, found: tuple[AppliedRate | None, ...]) -> AppliedRate | None:
         """Return the choice of what the candidates have found, and keep it."""

@@ -62,7 +62,7 @@ class RateGroup:
         """The one table (``ports.Rates``)."""
         return (self.table,)
 
-    def find(self, number: str, wall_ms: int, _caller: str = "", /) -> AppliedRate | None:
+    def find(self, number: str, wall_ms: int, _caller: str = "", _forward_prefix: str = "", /) -> AppliedRate | None:
         """Return the rate in force at ``wall_ms`` (UTC) of the longest prefix that fits ``number``, or None.
 
         A number whose prefix is locked has none.

@@ -14,9 +14,8 @@ from vosd.base.cause import EndReason
 from vosd.base.errors import Refusal, VosError
 from vosd.base.margin import LossGuard
 from vosd.base.money import ZERO
-from vosd.base.number import for_matching
+from vosd.base.number import for_matching, without_separators
 from vosd.billing.call_hold import CallHold
-from vosd.billing.currencies import Currencies
 from vosd.billing.holds import Hold, HoldSnapshot
 from vosd.billing.ports import Rates
 from vosd.callcontrol.call_request import CallRequest
@@ -44,13 +43,13 @@ class StepOutOfOrderError(VosError):
     """A step needs the result of a later one: the list of the steps is wrong."""
 
 
-def route_request(call: CallRequest, plan: RoutingPlan, currencies: Currencies) -> RouteRequest:
+def route_request(call: CallRequest, plan: RoutingPlan, catalogue: Catalogue) -> RouteRequest:
     """Return what the search for routes needs to know of a call that has passed the steps before."""
     mapping, account, rate = call.mapping, call.account, call.rate
     if mapping is None or account is None or rate is None:
         raise StepOutOfOrderError("the call has no rate yet")
-    currency = rate.paid_in or rate.currency
-    return RouteRequest(
+    currency, currencies = rate.paid_in or rate.currency, catalogue.currencies
+    request = RouteRequest(
         call.callee,
         call.caller,
         call.at,
@@ -65,10 +64,13 @@ def route_request(call: CallRequest, plan: RoutingPlan, currencies: Currencies) 
         mapping.is_selective,
         price_in=None if currencies.is_empty else partial(price_in, currencies, currency, call.at.wall),
     )
+    if call.routing_number or call.targets or call.callee_rated:
+        return _answered(request, call, catalogue.routing_gateways)
+    return request
 
 
 def _answered(request: RouteRequest, call: CallRequest, gateways: Mapping[str, RoutingGateway]) -> RouteRequest:
-    """Return a request with what other servers have said about it; a gateway that is gone is left out."""
+    """Return a request with the rated number and what other servers have said; a gateway that is gone is left out."""
     return msgspec.structs.replace(
         request,
         routing_number=call.routing_number,
@@ -107,9 +109,10 @@ class Admission:
             gateway = self.catalogue.overridden.get(gateway.name, gateway)
         call.mapping, call.callee_in, call.callee = gateway, found.dialled, callee
         call.callee_billing = for_matching(callee)
-        call.caller = call.caller_in = numbers.calling(gateway.dialect.caller_from)
-        if gateway.caller_numbers is not None:
-            call.caller = gateway.caller_numbers.permitted(call.caller_in)
+        caller = call.caller_in = numbers.calling(gateway.dialect.caller_from)
+        if not caller.isdigit():
+            caller = without_separators(caller)
+        call.caller = caller if gateway.caller_numbers is None else gateway.caller_numbers.permitted(caller)
         call.account = self.catalogue.accounts[gateway.account]
         if gateway.credentials is not None and not call.user:
             return Refusal(EndReason.AUTHENTICATION_FAILED, 401, f"{gateway.name} has proven nothing")
@@ -208,12 +211,12 @@ class Admission:
             name = gateway.rate_group or account.rate_group
             group = None if name is None else self.catalogue.rate_groups[name]
         # Not ``callee_billing``, which has lost a plus sign: a second one makes no number of it, here as for vendors.
-        number = call.callee_rated or call.callee
-        if call.forward_prefix:
-            number = call.forward_prefix + for_matching(number)
-        call.rate = None if group is None else group.find(number, call.at.wall, call.caller)
+        number, in_front = call.callee_rated or call.callee, call.forward_prefix
+        if in_front:
+            number = in_front + for_matching(number)
+        call.rate = None if group is None else group.find(number, call.at.wall, call.caller, in_front)
         if call.rate is None:
-            return no_rate(group, call.forward_prefix + call.callee_billing)
+            return no_rate(group, in_front + call.callee_billing)
         if account.rate_types:
             allowed = of_allowed_type(account, call.rate)
             if isinstance(allowed, Refusal):
@@ -221,7 +224,7 @@ class Admission:
             call.rate = allowed
         if account.id in self.catalogue.agents:
             agents = self.catalogue.agents[account.id]
-            found = rated_agents(agents, self.catalogue.rates_of, number, call.at.wall, call.caller)
+            found = rated_agents(agents, self.catalogue.rates_of, number, call.at.wall, call.caller, in_front)
             if isinstance(found, Refusal):
                 return found
             call.agents = found
@@ -234,9 +237,7 @@ class Admission:
             raise StepOutOfOrderError(_UNIDENTIFIED)
         plan = mapping.routing_plan or account.routing_plan
         table = self.catalogue.routes if plan is None else self.catalogue.plans[plan]
-        request = route_request(call, table.plan, self.catalogue.currencies)
-        if call.routing_number or call.targets or call.callee_rated:
-            request = _answered(request, call, self.catalogue.routing_gateways)
+        request = route_request(call, table.plan, self.catalogue)
         routes = find_routes(request, table, live.occupancy, live.rests, self.vendors, call.left)
         if isinstance(routes, Refusal):
             return routes

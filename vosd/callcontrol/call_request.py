@@ -24,11 +24,11 @@ class Numbers(Protocol):
     """The numbers of a call request; the mapping gateway configures which part of the INVITE holds them."""
 
     def called(self, source: CalleeSource) -> str:
-        """Return the called number."""
+        """Return the called number as received."""
         ...
 
     def calling(self, order: Iterable[CallerSource]) -> str:
-        """Return the calling number of the first source that has one, empty for none."""
+        """Return the calling number of the first source that has one, as received; empty for none."""
         ...
 
     def is_forwarded(self) -> bool:
@@ -55,11 +55,11 @@ class CallRequest(msgspec.Struct):
     caller_in: str = ""
     """The calling number as received."""
     caller: str = ""
-    """The calling number that may be presented."""
+    """The calling number that may be presented, without visual separators."""
     callee_in: str = ""
     """The called number as received."""
     callee: str = ""
-    """Without tech prefix."""
+    """Without visual separators and tech prefix."""
     callee_billing: str = ""
     routing_number: str = ""
     """The number by which a ported number is routed; empty = the called number is."""

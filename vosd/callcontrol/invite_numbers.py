@@ -37,7 +37,7 @@ class InviteNumbers(msgspec.Struct):
     request: Request
 
     def called(self, source: CalleeSource = CalleeSource.REQUEST_URI) -> str:
-        """Return the number that the caller wants.
+        """Return the number that the caller wants, as received: it may have visual separators.
 
         Raises:
             ParseError: 400, 416, or 484 where that part of the INVITE has no user.

@@ -80,12 +80,17 @@ def occupy_agents(
 
 
 def rated_agents(
-    agents: Sequence[Account], rates_of: Callable[[Account], Rates | None], number: str, wall_ms: int, caller: str
+    agents: Sequence[Account],
+    rates_of: Callable[[Account], Rates | None],
+    number: str,
+    wall_ms: int,
+    caller: str,
+    forward_prefix: str = "",
 ) -> tuple[Party, ...] | Refusal:
     """Return the agents, each with its own rate; refuse where one has none, or none of a type that it may call."""
     parties = []
     for level, agent in enumerate(agents, start=1):
-        rate = rate_in(rates_of(agent), number, wall_ms, caller)
+        rate = rate_in(rates_of(agent), number, wall_ms, caller, forward_prefix)
         if not isinstance(rate, Refusal):
             rate = of_allowed_type(agent, rate)
         if isinstance(rate, Refusal):

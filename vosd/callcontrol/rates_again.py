@@ -4,6 +4,7 @@ A look-up is that of the set-up of a call (``Admission.find_sell_rate``, ``LiveV
 the same rate. What a call cost already is compared with that by ``admin.rerate``.
 """
 
+from vosd.base.number import without_separators
 from vosd.billing.account_rates import FreeTimeScope
 from vosd.billing.accounts import Account, AccountType
 from vosd.billing.currencies import rates_for
@@ -41,7 +42,8 @@ class RatesAgain:
             return past.caller_out
         mapping = self._catalogue.mapping_gateways.get(past.mapping_gateway or "")
         permitted = None if mapping is None else mapping.caller_numbers
-        return past.caller_in if permitted is None else permitted.permitted(past.caller_in)
+        caller = without_separators(past.caller_in)
+        return caller if permitted is None else permitted.permitted(caller)
 
     def of_customer(
         self,
@@ -66,7 +68,7 @@ class RatesAgain:
             pattern = self._numbers.free_by(number, dialled or number)
             if pattern is not None:
                 return free_rate(pattern, payer, self._catalogue.parameters.free_policy)
-        return _allowed(payer, None if rates is None else rates.find(forward_prefix + number, wall_ms, caller))
+        return _allowed(payer, _sold(rates, number, wall_ms, caller, forward_prefix))
 
     def of_vendor(self, account: str, gateway: str, number: str, wall_ms: int, caller: str) -> AppliedRate | None:
         """Return the rate of a call to a routing gateway; without that the account's, as with ``of_customer``."""
@@ -74,12 +76,12 @@ class RatesAgain:
         rates = self._vendors[key] if key in self._vendors else self._settle_vendor(account, gateway)
         return None if rates is None else rates.find(number, wall_ms, caller)
 
-    def of_agent(self, account: str, number: str, wall_ms: int, caller: str) -> AppliedRate | None:
-        """Return the rate of an account by itself."""
-        rates = self._of_account(account)
-        return _allowed(
-            self._catalogue.accounts.get(account), None if rates is None else rates.find(number, wall_ms, caller)
-        )
+    def of_agent(
+        self, account: str, number: str, wall_ms: int, caller: str, forward_prefix: str = ""
+    ) -> AppliedRate | None:
+        """Return the rate of an account by itself; ``forward_prefix`` as with ``of_customer``."""
+        payer = self._catalogue.accounts.get(account)
+        return _allowed(payer, _sold(self._of_account(account), number, wall_ms, caller, forward_prefix))
 
     def _settle_customer(self, account: str, gateway: str) -> Rates | None:
         catalogue = self._catalogue
@@ -123,6 +125,11 @@ class RatesAgain:
         scope = self._catalogue.parameters.free_time_scope
         rounding = account.rounding(without_free_time=is_vendor and scope is FreeTimeScope.CUSTOMER)
         return rates_for(group, account.currency, rounding, self._catalogue.currencies)
+
+
+def _sold(rates: Rates | None, number: str, wall_ms: int, caller: str, forward_prefix: str) -> AppliedRate | None:
+    """Return the rate of a number behind the forward prefix."""
+    return None if rates is None else rates.find(forward_prefix + number, wall_ms, caller, forward_prefix)
 
 
 def _allowed(payer: Account | None, rate: AppliedRate | None) -> AppliedRate | None:

@@ -8,9 +8,11 @@ from vosd.billing.rate_choice import of_types
 from vosd.billing.rates import AppliedRate
 
 
-def rate_in(group: Rates | None, number: str, wall_ms: int, caller: str = "") -> AppliedRate | Refusal:
-    """Return the rate of a call to ``number`` that arrives at ``wall_ms`` (UTC), or a refusal, as a call gets it."""
-    rate = None if group is None else group.find(number, wall_ms, caller)
+def rate_in(
+    group: Rates | None, number: str, wall_ms: int, caller: str = "", forward_prefix: str = ""
+) -> AppliedRate | Refusal:
+    """Return the rate of a call as ``Rates.find`` does, or a refusal, as a call gets it."""
+    rate = None if group is None else group.find(number, wall_ms, caller, forward_prefix)
     return no_rate(group, number) if rate is None else rate
 
 

@@ -14,6 +14,14 @@ class PastAgent(NamedTuple):
     currency: str | None
 
 
+class PastCorrection(NamedTuple):
+    """The latest correction of a charge of a stored call."""
+
+    role: str
+    level: int
+    reference: str
+
+
 class PastCall(NamedTuple):
     """A stored call; the fields are the columns of the same names, times are UTC milliseconds."""
 
@@ -52,6 +60,10 @@ class PastCall(NamedTuple):
     """The gateways that were called, in order; read on request only."""
     agents: tuple[PastAgent, ...] = ()
     """From the customer's own on; read on request only."""
+    corrections: tuple[PastCorrection, ...] = ()
+    """One of each charge that was corrected; read on request only."""
+    vendor_rate_group: str | None = None
+    """By which the vendor is paid, as the charge has it; read on request only."""
 
     @property
     def customer_ms(self) -> int | None:

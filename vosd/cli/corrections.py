@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import click
 
+from vosd.admin.rerate_runs import OF_RUNS
 from vosd.base.money import parse_amount
 from vosd.cdr.record import AGENT, CUSTOMER, VENDOR
 from vosd.cli import output
@@ -83,6 +84,8 @@ def correct(
         raise click.UsageError("--memo is empty: say why")
     if reference == "":
         raise click.UsageError("--reference is empty; leave it out for a correction that need not be repeatable")
+    if reference is not None and reference.startswith(OF_RUNS):
+        raise click.UsageError("--reference begins as those of vosd rerate, which rates again what it has booked")
     wanted = _wanted(**amounts)
     if not wanted:
         raise click.UsageError("say what is to be corrected: --fee, --cost, --agent-fee ...")

@@ -71,8 +71,6 @@ async def margin_of(
     before, order = prepared.before, prepared.order
     if days is None or before is None:
         return None
-    accounts = invocation.excerpt.accounts()
-    vendors = {name for name in accounts if accounts[name].rate_group == order.rate_group}
     then = max(order.now, order.effective or 0, _milliseconds(last_begin))
     with TemporaryDirectory() as directory:
         groups = []
@@ -81,10 +79,10 @@ async def margin_of(
             with path.open("wb") as file:
                 file.writelines(zlib.decompress(chunk.compressed) for chunk in chunks)
             groups.append(_group_with(invocation, order.rate_group, path))
-        margin = Margin(groups[0], groups[1], now=order.now, then=then, vendors=vendors, days=days)
+        margin = Margin(groups[0], groups[1], now=order.now, then=then, days=days)
         progress.begin("rating calls")
         wanted = CallFilter(limit=ALL_CALLS, since=order.now - days * DAY_MS, until=order.now)
-        async with aclosing(SqlSpans(database).pages(wanted)) as pages:
+        async with aclosing(SqlSpans(database).pages(wanted, with_vendor_group=True)) as pages:
             async for calls in pages:
                 for call in calls:
                     margin.add(call)

@@ -202,14 +202,21 @@ async def _statement(invocation: Invocation, account_id: str, month: "Month", zo
 @json_option
 @pass_invocation
 def minimum(invocation: Invocation, month: "Month", zone: "ZoneInfo", operator: str, as_json: bool) -> None:
-    """Book what a month lacks of the minimum consumption of each account; a repeat books nothing more."""
+    """Book what a month lacks of the minimum consumption of each account; a repeat books nothing more.
+
+    An account with calls that the running switch has not booked yet is left out: exit code 1, say the same again.
+    """
     sheets = asyncio.run(_minimum(invocation, month, zone, operator))
     if as_json:
         output.document(sheets)
-        return
-    rows = [[each.account, each.minimum, each.consumed, each.charged, each.outcome] for each in sheets]
-    empty = "no account has a minimum_consumption"
-    output.table(("account", "minimum", "consumed", "charged", "outcome"), rows, empty=empty)
+    else:
+        rows = [[each.account, each.minimum, each.consumed, each.charged, each.outcome] for each in sheets]
+        empty = "no account has a minimum_consumption"
+        output.table(("account", "minimum", "consumed", "charged", "outcome"), rows, empty=empty)
+    waiting = [f"{each.unbooked} of {each.account}" for each in sheets if each.unbooked]
+    if waiting:
+        message = f"{', '.join(waiting)} is not booked yet: try again when it is (vosd status, vosd spool list)"
+        raise OperationError(message)
 
 
 async def _minimum(invocation: Invocation, month: "Month", zone: "ZoneInfo", operator: str) -> "list[MinimumSheet]":

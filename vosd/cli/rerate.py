@@ -38,6 +38,7 @@ class _Booking(NamedTuple):
 @click.option(
     "--top", type=click.IntRange(1), default=20, show_default=True, metavar="N", help="Calls, prefixes listed."
 )
+@click.option("--corrected-too", is_flag=True, help="Also charges that were corrected by hand.")
 @click.option("--book", is_flag=True, help="Book the differences as corrections; needs --memo.")
 @click.option("--memo", metavar="TEXT", help="Why; it stands in the ledger.")
 @click.option(
@@ -52,6 +53,7 @@ def rerate(
     deck: str | None,
     compares_steps: bool,
     top: int,
+    corrected_too: bool,
     book: bool,
     memo: str | None,
     reference: str | None,
@@ -61,8 +63,9 @@ def rerate(
 ) -> None:
     """Rate the booked calls of a span again, and show by account, prefix and call what differs from the books.
 
-    With unchanged rates nothing does. Only with --book anything is booked: a ledger entry of the difference for each
-    charge that differs, and the new amounts in its call. Say the same without --book first.
+    With unchanged rates nothing does; charges that were corrected by hand stay as they are, and are counted. Only with
+    --book anything is booked: a ledger entry of the difference for each charge that differs, and the new amounts in
+    its call. Say the same without --book first.
     """
     if book is not bool(memo and memo.strip()):
         raise click.UsageError("--book and --memo go together: say why")
@@ -71,7 +74,11 @@ def rerate(
     if deck is not None and criteria["account"] is None:
         raise click.UsageError("--with says by which rates the calls of one account are rated: add --account")
     booking = _Booking(operator, memo, reference) if book and memo is not None else None
-    answer = asyncio.run(_rerate(invocation, criteria, deck, booking, compares_steps=compares_steps, top=top))
+    answer = asyncio.run(
+        _rerate(
+            invocation, criteria, deck, booking, compares_steps=compares_steps, corrected_too=corrected_too, top=top
+        )
+    )
     untold = asyncio.run(_refresh(invocation)) if booking is not None and answer["booked"]["charges"] else ""
     if untold:
         output.remark(f"booked, but the running switch has not taken the new balances yet: {untold}")
@@ -81,6 +88,10 @@ def rerate(
     output.line(f"{answer['calls']} calls, {answer['charges']} charges, {answer['differ']} differ")
     if answer.get("steps_differ"):
         output.line(f"{answer['steps_differ']} calls cost the same by other steps, or by another version of the rates")
+    if answer["corrected_by_hand"]:
+        output.line(
+            f"{answer['corrected_by_hand']} charges were corrected by hand and stay: --corrected-too takes them, too"
+        )
     show_differences(answer, "booked", "rated")
     if booking is not None:
         _show_booked(answer)
@@ -112,11 +123,13 @@ async def _rerate(
     booking: _Booking | None,
     *,
     compares_steps: bool,
+    corrected_too: bool,
     top: int,
 ) -> dict[str, Any]:
     from vosd.admin.names import check_names
     from vosd.admin.rerate import Rerating
-    from vosd.admin.rerate_booking import Bookings, Run, reference_of_run
+    from vosd.admin.rerate_booking import Bookings, Run
+    from vosd.admin.rerate_runs import digest_of, reference_of_run
     from vosd.cli.database import database_of
     from vosd.storage.books import SqlBooks
     from vosd.storage.corrections import SqlCorrections
@@ -133,17 +146,19 @@ async def _rerate(
         instead=instead,
         compares_steps=compares_steps,
         corrects=booking is not None,
+        corrected_too=corrected_too,
         most=top,
     )
     async with database_of(invocation.settings) as database:
         bookings = None
         if booking is not None:
-            same = reference_of_run(wanted.since, wanted.until, wanted.account, deck, catalogue.version)
-            run = Run(booking.reference or same, booking.operator, booking.memo, now_ms())
+            same = digest_of(wanted.since, wanted.until, wanted.account, deck, catalogue.version, corrected_too)
+            reference = reference_of_run(booking.reference or same, has_deck=deck is not None)
+            run = Run(reference, booking.operator, booking.memo, now_ms())
             bookings = Bookings(SqlCorrections(database), run)
         with meter("calls") as shown:
             passed = SpanMeter(shown, criteria["since"], criteria["until"])
-            pages = SqlSpans(database).pages(wanted, with_breakdown=compares_steps, with_agents=True)
+            pages = SqlSpans(database).pages(wanted, with_breakdown=compares_steps, with_charges=True)
             async with aclosing(pages):
                 async for calls in pages:
                     for call in calls:

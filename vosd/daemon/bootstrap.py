@@ -206,6 +206,7 @@ class Daemon:
         )
         status = Status(self.service, self.configuration, silenced, self._call_reports, clock)
         commands = Commands(status, clock)
+        self._trials = commands.trials
         self.state: Callable[[], State] = lambda: State.STARTING
         """Returns the state of the daemon."""
         self._retention = RetentionPart(settings, clock)
@@ -240,6 +241,7 @@ class Daemon:
     async def drain(self, received: signal.Signals) -> None:
         """Let the calls come to their end, for as long as the configuration in force says, or keep them."""
         settings = self.configuration.loaded.settings
+        self._trials.stop()
         if received is signal.SIGTERM and settings.on_sigterm is OnSigterm.KEEP:
             self._transports.pause()  # what arrives from now on waits in the sockets, which the service manager keeps
             self.service.keep()
@@ -249,6 +251,7 @@ class Daemon:
 
     async def leave(self) -> None:
         """Keep the calls that this start has taken over: it fails or is stopped, and the next one goes on with them."""
+        self._trials.stop()
         if self.service.switch.has_calls:
             self._transports.pause()
             self.service.keep()

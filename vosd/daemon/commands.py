@@ -20,7 +20,7 @@ from vosd.admin.routing import explain_route
 from vosd.base.cause import EndReason
 from vosd.base.clock import Clock, Instant
 from vosd.base.money import format_amount
-from vosd.base.number import for_matching
+from vosd.base.number import for_matching, without_separators
 from vosd.catalogue.problems import ConfigError
 from vosd.cdr.columns import iso_utc
 from vosd.daemon.reload import REFUSED
@@ -56,6 +56,13 @@ class ReloadOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Load the configuration; ``is_confirmed``: also if it removes much."""
 
     is_confirmed: bool = False
+
+
+class UnbookedQuestion(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Calls that ended from a moment to before another, UTC milliseconds."""
+
+    since_ms: int
+    until_ms: int
 
 
 class RouteQuestion(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -120,7 +127,7 @@ class Commands:
         self._configuration = status.configuration
         self._clock = clock
         self._status = status
-        self._trials = Trials(self._service, self._configuration.loaded.settings.node, clock)
+        self.trials: Final = Trials(self._service, self._configuration.loaded.settings.node, clock)
 
     def verbs(self) -> Mapping[str, Verb]:
         """Return the table of verbs for the control socket."""
@@ -132,6 +139,7 @@ class Commands:
             "reload": self.reload,
             "configuration": self.configuration,
             "commitments": self.commitments,
+            "unbooked": self.unbooked,
             "refresh_balances": self.refresh_balances,
             "refresh_overrides": self.refresh_overrides,
             "overrides": self.overrides,
@@ -149,7 +157,7 @@ class Commands:
 
     def followings(self) -> Mapping[str, Following]:
         """Return the verbs with a series of answers."""
-        return {"trace": self.trace, "test_call": self._trials.follow}
+        return {"trace": self.trace, "test_call": self.trials.follow}
 
     async def status(self, _arguments: Arguments) -> object:
         """Return process, start time, live objects, counters and catalogue, for ``vosd status``."""
@@ -211,6 +219,12 @@ class Commands:
             for account, credit in self._service.switch.live.credits.items()
             if credit.reserved or credit.unbooked
         }
+
+    async def unbooked(self, arguments: Arguments) -> object:
+        """Return what each account owes of calls that ended in a time and are not booked."""
+        question = msgspec.convert(dict(arguments), UnbookedQuestion)
+        owed = await self._service.recorder.owed_of(question.since_ms, question.until_ms)
+        return {account: format_amount(amount) for account, amount in owed.items()}
 
     async def refresh_balances(self, _arguments: Arguments) -> object:
         """Read bookings of other processes; answer when done."""
@@ -310,7 +324,7 @@ class Commands:
     async def clear_blacklist(self, arguments: Arguments) -> object:
         """Take a calling number, or all, off the dynamic blacklist; return how many there were."""
         order = msgspec.convert(dict(arguments), ClearOrder)
-        number = None if order.number is None else for_matching(order.number)
+        number = None if order.number is None else for_matching(without_separators(order.number))
         cleared = self._service.switch.live.dynamic_lists.clear(number, self._clock.now().mono)
         _log.info("blacklist_cleared", caller=number or "all", cleared=cleared)
         return {"number": number, "cleared": cleared}

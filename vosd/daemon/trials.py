@@ -10,6 +10,7 @@ import structlog
 from vosd.admin.names import unknown
 from vosd.base.clock import Clock, Instant
 from vosd.base.errors import VosError
+from vosd.base.number import without_separators
 from vosd.callcontrol.vendor_terms import LiveVendors
 from vosd.engine.calls.trial import TrialCall
 from vosd.engine.calls.trial_log import TrialOrder
@@ -41,8 +42,16 @@ class Trials:
 
     def __init__(self, service: SwitchService, node: str, clock: Clock) -> None:
         self._service, self._node, self._clock = service, node, clock
-        self._busy: set[str] = set()
-        """Gateways with a test call."""
+        self._running: dict[str, TrialCall] = {}
+        """By gateway."""
+
+    def stop(self) -> None:
+        """End the test calls: the switch stops, and nothing may be written behind the calls that it keeps."""
+        now = self._clock.now()
+        for call in self._running.values():
+            call.abandon(now)
+        if self._running:
+            self._service.flush(now)
 
     async def follow(self, arguments: Arguments) -> AsyncGenerator[object, None]:
         """Make a call and report its steps, at last its outcome; it ends when the client disconnects.
@@ -52,7 +61,7 @@ class Trials:
             CommandError: it takes no test call now.
         """
         order = msgspec.convert(dict(arguments), TrialQuestion)
-        if order.via in self._busy:
+        if order.via in self._running:
             message = f"{order.via} has a test call already: wait for its end"
             raise CommandError(message)
         service, now = self._service, self._clock.now()
@@ -65,7 +74,7 @@ class Trials:
             raise CommandError(str(error)) from error
         service.flush(now)
         _log.info("test_call_begun", routing_gateway=order.via, callee=order.callee)
-        self._busy.add(order.via)
+        self._running[order.via] = call
         try:
             shown, silent_s = 0, 0.0
             while not call.is_over:
@@ -78,7 +87,7 @@ class Trials:
             _log.info("test_call_ended", routing_gateway=order.via, result=report["result"], code=report["code"])
             yield {"steps": [msgspec.to_builtins(step) for step in call.steps[shown:]], "report": report}
         finally:
-            self._busy.discard(order.via)
+            del self._running[order.via]
             if not call.is_over:
                 now = self._clock.now()
                 call.stop(now)
@@ -91,10 +100,11 @@ class Trials:
             names = switch.catalogue.routing_gateways
             raise unknown("routing gateway", order.via, names, "vosd status --gateways names them")
         vendors = LiveVendors(switch.catalogue, switch.live)
-        callee, caller = order.callee, order.caller
+        callee, caller = without_separators(order.callee), without_separators(order.caller)
+        terms = vendors.terms(gateway, callee, now.wall, caller)
+        wanted = TrialOrder(callee, caller, order.is_ring_only, 1_000 * order.talk_s)
         if gateway.numbers is not None:
             callee, caller = vendors.numbers_out(gateway, callee, caller)
-        choice = RouteChoice(gateway, "*", callee, caller, vendors.terms(gateway, order.callee, now.wall, order.caller))
-        wanted = TrialOrder(order.callee, order.caller, order.is_ring_only, 1_000 * order.talk_s)
+        choice = RouteChoice(gateway, "*", callee, caller, terms)
         sink, live = switch.services.sink, switch.live
         return TrialCall(service.node.endpoint, live, sink, self._node, live.entropy, choice, wanted, now)

@@ -5,7 +5,7 @@ Datagrams and connections are treated alike, except that a connection can fail, 
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from random import randrange
 from typing import Final
 
@@ -17,6 +17,7 @@ from vosd.base.cause import EndReason
 from vosd.base.clock import Clock, Instant
 from vosd.base.wheel import TICK_MS
 from vosd.callcontrol.questions import Ticket
+from vosd.engine.calls.live_call import LiveCall
 from vosd.engine.calls.switch import Switch
 from vosd.engine.journal import Journal
 from vosd.engine.senders import CloseConnection, Transmit
@@ -54,8 +55,8 @@ class Loop:
         self._asyncio: asyncio.AbstractEventLoop | None = None
         self._wake: asyncio.TimerHandle | None = None
         self._wake_is_near = False
-        self.has_ended = False
-        """Nothing is processed any more: the calls have ended, or are kept for the next process."""
+        self._is_over = False
+        """Whether nothing happens to calls any more: they may be written down for the next process."""
 
     def attach(self, transmit: Sequence[Transmit], hang_up: CloseConnection | None = None) -> None:
         """Start; ``transmit`` holds one send function for each of the endpoint's listeners."""
@@ -64,8 +65,8 @@ class Loop:
         self._asyncio = asyncio.get_running_loop()
 
     def detach(self) -> None:
-        """Stop the timer, and drop what is received, answered or reported from now on."""
-        self.has_ended = True
+        """Stop the timer, and drop what is received or ordered from now on."""
+        self._is_over = True
         if self._wake is not None:
             self._wake.cancel()
         self._wake = self._asyncio = None
@@ -115,15 +116,15 @@ class Loop:
 
     def take_answer(self, ticket: Ticket, answer: Answer) -> None:
         """Process the answer to a question of a call's set-up; called by an ``Asker``."""
-        if self.has_ended:
-            return  # the next process asks again: a record of the call would void all that was kept
+        if self._is_over:
+            return
         now = self._clock.now()
         self._switch.take_answer(ticket, answer, now)
         self.flush(now)
 
     def transport_failed(self, flow: int, host: str, port: int) -> None:
         """Report that the last message to a peer may not have arrived; never from within a function of ``transmit``."""
-        if self.has_ended:
+        if self._is_over:
             return
         now = self._clock.now()
         for event in self._endpoint.transport_failed(Peer(flow, host, port), now):
@@ -132,13 +133,22 @@ class Loop:
 
     def unsent(self, data: bytes) -> None:
         """Report that a datagram cannot be sent; never from within a function of ``transmit``."""
-        if self.has_ended:
+        if self._is_over:
             return
         now = self._clock.now()
         event = self._endpoint.unsent(data, now)
         if event is not None:
             self._switch.handle(event)
             self.flush(now)
+
+    def end_calls(self, chosen: Iterable[LiveCall], reason: EndReason) -> int:
+        """End calls by order and tell their peers; return how many there were."""
+        if self._is_over:
+            return 0
+        now = self._clock.now()
+        ended = self._switch.end_calls(chosen, reason, now)
+        self.flush(now)
+        return ended
 
     @property
     def is_attached(self) -> bool:

@@ -53,7 +53,7 @@ class Tokens(Protocol):
 class Names(Addresses, Protocol):
     """What names stand for (``engine.peers.directory``)."""
 
-    def locate(self, hop: Hop, /) -> Hop | None:
+    def locate(self, hop: Hop, seen_at: str, /) -> Hop | None:
         """Return where a name of a dialog is (``sip.flows.Locator``)."""
         ...
 

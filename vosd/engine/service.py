@@ -111,12 +111,12 @@ class SwitchService:
         self.listeners = tuple(listeners)
         self._journal = Journal(settings.state_dir / "journal", settings.journal)
         self.balances = Balances(books, clock)
-        self._recorder = Recorder(books, self._journal, self.balances.credits, settings.cdr, clock=clock)
-        self.spool = Spool(books, self._journal.quarantine, self.balances.credits, self._recorder.turn)
+        self.recorder = Recorder(books, self._journal, self.balances.credits, settings.cdr, clock=clock)
+        self.spool = Spool(books, self._journal.quarantine, self.balances.credits, self.recorder.turn)
         self.gateways = Gateways(clock, catalogue)
         self.directory = Directory(resolver, clock, means_of(settings.listen), settings.dns)
         self.signalling = SignallingLimits(catalogue, self.directory.name_at)
-        comparison = Comparison(books, self.balances, self._recorder, self._journal)
+        comparison = Comparison(books, self.balances, self.recorder, self._journal)
         memo = MemoFile(settings.state_dir / "database.json")
         self.database = DatabaseWatch(lease, books, self.balances, comparison, memo, clock, self._mend_the_rest)
         self.phone_service = PhoneService(clock, settings.phone_service, lambda: self.registrations)
@@ -125,7 +125,7 @@ class SwitchService:
             clock=clock,
             tokens=TokenSource(),
             names=self.directory,
-            sink=self.gateways.counting(CallKeeper(self._journal, self._recorder, self.database)),
+            sink=self.gateways.counting(CallKeeper(self._journal, self.recorder, self.database)),
             credits=self.balances.credits,
             registered=registered,
             placed=Placements(self._journal),
@@ -135,11 +135,11 @@ class SwitchService:
         )
         self.node = Node(settings.node, settings.sip, settings.trace, listeners, catalogue, surroundings)
         self.switch, self.registrations = self.node.switch, self.node.registrations
-        self._away_terms = AwayTerms(self.switch.live, lambda: self.switch.catalogue, self._recorder, clock)
+        self._away_terms = AwayTerms(self.switch.live, lambda: self.switch.catalogue, self.recorder, clock)
         self.database.set_away, self.database.note_used = self._away_terms.set_away, self._away_terms.note_used
         self._copier = StandingsCopier(self.balances, last_standings or NoLastStandings())
         self.without_database = WithoutDatabase(
-            self.balances, self.overrides, self._recorder, self.database, self._away_terms, self._copier, self.node
+            self.balances, self.overrides, self.recorder, self.database, self._away_terms, self._copier, self.node
         )
         self._state_files = StateFiles(settings.state_dir, self.switch.live, clock)
         self._journal.describe = self.switch.describe
@@ -162,7 +162,7 @@ class SwitchService:
         )
         self._tasks = BackgroundTasks()
         node, switch = self.node, self.switch
-        bookkeepers = (self._recorder, self._journal, self.spool, self.balances, self.database, self.overrides)
+        bookkeepers = (self.recorder, self._journal, self.spool, self.balances, self.database, self.overrides)
         registrations = (self.registrations, node.registrar, node.authenticator, self.phone_service, self.keep_alives)
         peers = (self.gateways, self.directory, self.signalling, node.vendors, self.lookups)
         self.parts: Final[tuple[Counting, ...]] = (
@@ -190,13 +190,13 @@ class SwitchService:
                 self._resume_within_s, self._clock, is_away=self.database.condition is Condition.AWAY,
             )  # fmt: skip
             self._served_mono = remains.last_mono
-            closed = recover(remains, self._journal, self._recorder, self.balances, self._leftovers.adopt)
+            closed = recover(remains, self._journal, self.recorder, self.balances, self._leftovers.adopt)
         self.switch.report_closed(closed)
         self._state_files.restore()
         self.phone_service.begin()
-        self._recorder.wake()
+        self.recorder.wake()
         self._away_terms.note_owed()
-        self._tasks.run("booking", self._recorder.run)
+        self._tasks.run("booking", self.recorder.run)
         self._tasks.run("journal to disk", self._journal.keep_synced)
         self._tasks.run("ends of the journal's files", self._journal.sealing.run)
         self._tasks.run("comparison with the journal", self.database.compare)
@@ -273,7 +273,7 @@ class SwitchService:
         await self._end_vendor_registrations()
         try:
             async with asyncio.timeout(FINAL_BOOKING_S):
-                await self._recorder.drained()
+                await self.recorder.drained()
         except TimeoutError:
             _log.error("calls_left_in_journal", calls=self._journal.unbooked)
         self.keep_alives.stop()
@@ -308,11 +308,8 @@ class SwitchService:
     # -- people -------------------------------------------------------------------------------------------------
 
     def end_calls(self, chosen: Sequence[LiveCall], reason: EndReason) -> int:
-        """End calls by order and tell their peers; none once they are kept for the next process."""
-        now = self._clock.now()
-        ended = 0 if self._loop.has_ended else self.switch.end_calls(chosen, reason, now)
-        self._loop.flush(now)
-        return ended
+        """End calls by order and tell their peers; none any more once they are written for the next process."""
+        return self._loop.end_calls(chosen, reason)
 
     async def swap_catalogue(self, catalogue: Catalogue) -> None:
         """Put another catalogue in force once its accounts have credits.
@@ -396,5 +393,5 @@ class SwitchService:
     def _mark_time(self) -> None:
         """Have the journal prove that the switch lives, and report when too much waits for the database."""
         self._journal.tick(self._clock.now(), has_calls=self.switch.has_calls)
-        self._recorder.watch_length(self.switch.catalogue.parameters.cdr_pending)
+        self.recorder.watch_length(self.switch.catalogue.parameters.cdr_pending)
         self._away_terms.report()

@@ -12,7 +12,7 @@ import msgspec
 
 from vosd.base.edited import edited
 from vosd.base.errors import VosError
-from vosd.base.number import for_matching
+from vosd.base.number import for_matching, without_separators
 from vosd.trunks.dialect import CalleeSource
 from vosd.trunks.gateways import HostPattern, MappingGateway
 
@@ -28,7 +28,7 @@ class Identified(msgspec.Struct, frozen=True, gc=False):
 
     gateway: MappingGateway
     callee: str
-    """Without the gateway's tech prefix."""
+    """Without visual separators and the gateway's tech prefix."""
     dialled: str
     """As received."""
 
@@ -38,8 +38,9 @@ def identified_by_proof(gateway: MappingGateway, called: Callable[[CalleeSource]
 
     ``called`` is as for ``SourceIndex.identify``.
     """
-    callee = called(gateway.dialect.callee_from)
-    return Identified(gateway, _without_prefix(callee, gateway.tech_prefix) or "", callee)
+    dialled = called(gateway.dialect.callee_from)
+    callee = without_separators(dialled)
+    return Identified(gateway, _without_prefix(callee, gateway.tech_prefix) or "", dialled)
 
 
 def may_come_from(gateway: MappingGateway, host: str, port: int) -> bool:
@@ -129,22 +130,24 @@ class SourceIndex:
         """Return the gateway that a request from ``host``:``port`` belongs to, or None.
 
         ``called`` reads the called number from the part of the message that a gateway uses; what it raises is passed
-        on. A tech prefix is compared with the number as dialled, and without its leading ``+``. Of several gateways
-        with equal patterns and credentials any one is returned: authentication decides which of them calls.
+        on. A tech prefix is compared with the number as dialled, and without its leading ``+``; visual separators are
+        removed before. Of several gateways with equal patterns and credentials any one is returned: authentication
+        decides which of them calls.
 
         Raises:
             ValueError: ``host`` is not an IP address.
         """
-        read_from, callee = None, ""
+        read_from, dialled, callee = None, "", ""
         for wanted_port, _, tech_prefix, callee_from, gateway in self._remembered.get(host) or self._claims_on(host):
             if wanted_port is not None and wanted_port != port:
                 continue
             if callee_from is not read_from:
                 read_from = callee_from
-                callee = called(read_from)
+                dialled = called(read_from)
+                callee = dialled if dialled.isdigit() else without_separators(dialled)
             wanted = _without_prefix(callee, tech_prefix) if tech_prefix else callee
             if wanted is not None:
-                return Identified(gateway, wanted, callee)
+                return Identified(gateway, wanted, dialled)
         return None
 
     def knows(self, host: str, port: int) -> bool:

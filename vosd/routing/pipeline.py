@@ -12,6 +12,7 @@ import msgspec
 
 from vosd.base.cause import EndReason
 from vosd.base.errors import Refusal
+from vosd.base.number import for_matching
 from vosd.routing.calendar_order import in_tiers
 from vosd.routing.capacity import Occupancy
 from vosd.routing.conditions import CAUSE_OF_FULL, CONDITIONS, accepts
@@ -215,7 +216,10 @@ def _search_named(
     resting: list[RouteChoice] = []
     is_found = False
     for gateway, callee in request.targets:
-        named = msgspec.structs.replace(request, callee=callee, routing_number="", callee_rated="")
+        # What is known about the dialled number (routing prefix, routing number) does not hold for another one.
+        is_dialled = for_matching(callee) == for_matching(request.callee)
+        rated = request.callee_rated if is_dialled else ""
+        named = msgspec.structs.replace(request, callee=callee, routing_number="", callee_rated=rated)
         candidate = table.named(gateway)
         if candidate is None:
             left.append(LeftOut(gateway, Cause.PLAN, _NOT_OF_PLAN))

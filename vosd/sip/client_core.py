@@ -1,7 +1,6 @@
 """Sending of requests and processing of their responses (RFC 3261 section 8.1, "UAC core").
 
-A 2xx that no call waits for costs money at the vendor: it is acknowledged, released with BYE, and reported to the owner
-of the INVITE, if that still exists.
+A 2xx that no call waits for is left to ``unclaimed_answers``.
 """
 
 from collections.abc import Callable
@@ -10,14 +9,13 @@ from typing import Final, NamedTuple
 from msgspec.structs import replace
 
 from vosd.base.clock import Instant
-from vosd.sip.dialog.acceptance import PendingBye
 from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.dialog.table import DialogTable
 from vosd.sip.digest.answer import Answers
 from vosd.sip.draft import CHALLENGES, InviteDraft, RequestDraft
-from vosd.sip.drops import Drop, Drops
+from vosd.sip.drops import Drops
 from vosd.sip.events import Event, UnwantedAnswer
-from vosd.sip.flows import LARGEST_DATAGRAM, Flows, hop_of, peer_of
+from vosd.sip.flows import LARGEST_DATAGRAM, Flows
 from vosd.sip.headers.cseq import COMMON_METHODS
 from vosd.sip.headers.name_addr import tag_of
 from vosd.sip.headers.via import branch_of
@@ -27,22 +25,13 @@ from vosd.sip.transaction.client import Client
 from vosd.sip.transaction.entries import Unacknowledged
 from vosd.sip.transaction.invite_client import InviteClient
 from vosd.sip.transaction.store import TransactionStore
-from vosd.sip.wire.compose import invite, parts_acknowledged
+from vosd.sip.unclaimed_answers import UnclaimedAnswers
+from vosd.sip.wire.compose import invite
 from vosd.sip.wire.message import Response
 from vosd.sip.wire.outgoing import Datagram, InviteParts, Peer, ProvenAck
 
-COUNTED_EARLY_MAX: Final = 1 << 16
-"""Added to the CSeq of a dialog whose early requests (PRACK) are not known any more.
-
-CSeq numbers may have gaps (RFC 3261 section 12.2.2), but a number that was used would be refused.
-"""
-
 _METHODS: Final = COMMON_METHODS | {"NOTIFY"}
 """Methods of our requests."""
-
-FORKS_MAX: Final = 16
-"""Most forks of one INVITE that are released, beside the answer that counts: each costs a BYE."""
-
 
 Placed = Callable[[InviteClient], None]
 
@@ -71,6 +60,7 @@ class ClientCore:
         agent_header: str,
         dropped: Drops,
         token: Callable[[], str],
+        knows: Callable[[str, int], bool],
         placed: Placed,
     ) -> None:
         """``placed`` is called for every INVITE that begins a dialog, before it is sent."""
@@ -81,6 +71,9 @@ class ClientCore:
         self._agent_header = agent_header
         self._dropped = dropped
         self._token = token
+        self._unclaimed = UnclaimedAnswers(
+            store, flows, dialogs, agent_header=agent_header, dropped=dropped, knows=knows, send_bye=self.send_bye
+        )
 
     # -- requests -----------------------------------------------------------------------------------------------
 
@@ -159,7 +152,7 @@ class ClientCore:
 
     # -- responses ----------------------------------------------------------------------------------------------
 
-    def take_response(self, message: Response, now: Instant) -> Event | None:
+    def take_response(self, message: Response, source: Peer, now: Instant) -> Event | None:
         """Process a response; return the event for the endpoint's user, if any."""
         # Section 8.1.3.3 says to discard a response with several Vias. Our branch on top identifies our request anyway,
         # and to discard a 200 would leave a call that the vendor bills.
@@ -169,12 +162,12 @@ class ClientCore:
             finished = self._store.finished.get(key)
             if isinstance(finished, Datagram):
                 if message.status >= 200:
-                    return self._acknowledge_again(key, finished, message, now)
+                    return self._unclaimed.acknowledge_again(key, finished, message, now)
             elif isinstance(finished, Unacknowledged):
                 if 200 <= message.status < 300 and message.to_tag not in {"", finished.to_tag}:
-                    return self._take_fork(key, finished.parts, message, now)
+                    return self._unclaimed.take_fork(key, finished.parts, message, now)
             elif finished is None:
-                self._take_stray(key, message, now)
+                self._unclaimed.take_unmatched(key, message, source, now)
             return None
         if message.status in CHALLENGES and transaction.draft is not None:
             return self._take_challenge(transaction, message, now)
@@ -185,7 +178,7 @@ class ClientCore:
             if transaction.dialog is not None:
                 self.send_ack(transaction, transaction.dialog, "", b"")
             else:
-                self._end_answer(key, transaction.parts, message, now)
+                self._unclaimed.end(key, transaction.parts, message, now)
                 witness, transaction.witness = transaction.witness, None
                 return None if witness is None else UnwantedAnswer(witness, message, now)
         return None
@@ -205,66 +198,6 @@ class ClientCore:
 
     def _is_known(self, key: str) -> bool:
         return key in self._store.clients or self._store.finished.get(key) is not None
-
-    def _acknowledge_again(self, key: str, ack: Datagram, response: Response, now: Instant) -> UnwantedAnswer | None:
-        """Send the ACK of a final response again; release the dialog of another fork (section 13.2.2.4)."""
-        if response.status < 300 and response.to_tag:
-            parts = parts_acknowledged(ack)
-            if response.to_tag != tag_of(parts.to):
-                return self._take_fork(key, parts, response, now)
-        self._store.out.append(ack)
-        return None
-
-    def _take_stray(self, key: str, answer: Response, now: Instant) -> None:
-        """Acknowledge a 2xx to an INVITE of ours whose transaction is not known any more, as after a restart.
-
-        It is repeated because our ACK was lost, or it answers an INVITE that was given up: then a BYE follows. Every
-        other response without a transaction is dropped.
-        """
-        if not (200 <= answer.status < 300 and key.startswith(self._flows.mark) and key.endswith(" INVITE")):
-            self._dropped[Drop.UNMATCHED_RESPONSE] += 1
-            return
-        caller = answer.header("from") or ""
-        owner = self._dialogs.owners.get(tag_of(caller))
-        dialog = None if owner is None else owner.dialog
-        if dialog is not None and (dialog.call_id, dialog.remote_tag) == (answer.call_id, answer.to_tag):
-            via = self._flows.new_via(dialog.peer.flow)
-            self._store.send(dialog.peer, dialog.request("ACK", via, answer.cseq.number, self._agent_header))
-            return
-        hop = hop_of(answer.header("contact") or "")
-        if hop is None or not answer.to_tag:
-            self._dropped[Drop.UNMATCHED_RESPONSE] += 1
-            return
-        called = (answer.header("to") or "").partition(f";tag={answer.to_tag}")[0]
-        peer = peer_of(self._flows.towards(hop.host, hop.transport), hop.host, hop.port or 5060)
-        parts = InviteParts("", answer.header("via") or "", caller, called, answer.call_id, answer.cseq.number, peer)
-        self._end_answer(key, parts, answer, now)
-
-    def _take_fork(self, key: str, parts: InviteParts, answer: Response, now: Instant) -> UnwantedAnswer | None:
-        """Release another fork, or send its ACK again."""
-        for number in range(FORKS_MAX):
-            fork = f"{key} {number}"
-            known = self._store.finished.get(fork)
-            if not isinstance(known, Datagram):
-                self._end_answer(fork, parts, answer, now)
-                owner = self._dialogs.owners.get(tag_of(parts.from_))
-                return None if owner is None or isinstance(owner, PendingBye) else UnwantedAnswer(owner, answer, now)
-            if tag_of(parts_acknowledged(known).to) == answer.to_tag:
-                self._store.out.append(known)
-                return None
-        self._dropped[Drop.TOO_MANY_FORKS] += 1
-        return None
-
-    def _end_answer(self, key: str, parts: InviteParts, answer: Response, now: Instant) -> None:
-        """Acknowledge a 2xx that no call waits for, and each of its retransmissions, and send a BYE."""
-        self._dropped[Drop.LATE_ANSWER] += 1
-        dialog = Dialog.of_callee(parts, "", answer, self._flows.next_hop)
-        dialog.local_sequence += COUNTED_EARLY_MAX
-        via = self._flows.new_via(dialog.peer.flow)
-        ack = ProvenAck.of(dialog.peer, dialog.request("ACK", via, parts.sequence, parts.credentials), dialog.answers)
-        self._store.out.append(ack)
-        self._store.finished.keep(key, ack, self._store.timers.transaction_ms, now)
-        self.send_bye(dialog, "", now)
 
     def _send_bye_to_user(self, dialog: Dialog, headers: str, now: Instant) -> Client:
         answers, draft = dialog.answers, None

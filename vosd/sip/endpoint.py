@@ -80,6 +80,7 @@ class Endpoint:
             agent_header=self.agent_header,
             dropped=self.dropped,
             token=token,
+            knows=knows,
             placed=placed,
         )
         """Our own requests."""
@@ -109,7 +110,7 @@ class Endpoint:
         try:
             message = parse_message(data, self._settings.limits)
             if isinstance(message, Response):
-                return self.client.take_response(message, now)
+                return self.client.take_response(message, source, now)
             return self._server.take_request(message, source, now)
         except ParseError as error:
             return self._take_leniently(data, error, message, source, now)
@@ -125,7 +126,7 @@ class Endpoint:
         try:
             message = parse_message(data, self._settings.limits)
             if isinstance(message, Response):
-                return self.client.take_response(message, now)
+                return self.client.take_response(message, source, now)
             return self._server.refuse_overload(message, source, headers, now)
         except ParseError:
             self.dropped[Drop.MALFORMED_IN_OVERLOAD] += 1
@@ -269,7 +270,7 @@ class Endpoint:
         message = mended(data, error, read, source, self._settings.limits)
         try:
             if isinstance(message, Response) and self.client.expects(message):
-                return self.client.take_response(message, now)
+                return self.client.take_response(message, source, now)
             if isinstance(message, Request) and self._server.expects(message):
                 return self._server.take_request(message, source, now)
         except ParseError as again:

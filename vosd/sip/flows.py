@@ -53,12 +53,15 @@ class Hop(NamedTuple):
 class Locator(Protocol):
     """Finds an address for a name, from its cache only."""
 
-    def __call__(self, hop: Hop, /) -> Hop | None:
-        """Return the address, port and transport to use; None if the name is not resolved (yet)."""
+    def __call__(self, hop: Hop, seen_at: str, /) -> Hop | None:
+        """Return the address, port and transport to use; None if the name is not resolved (yet).
+
+        ``seen_at`` is the address at which the peer that uses the name was seen.
+        """
         ...
 
 
-def resolve_no_name(_hop: Hop) -> Hop | None:
+def resolve_no_name(_hop: Hop, _seen_at: str) -> Hop | None:
     """``Locator`` that resolves no names."""
     return None
 
@@ -151,7 +154,7 @@ class Flows:
             return known
         hop = hop_of(target)
         if hop is not None and not _is_address(hop.host):
-            hop = self._locate(hop)  # not cached here: the servers of a name may change
+            hop = self._locate(hop, fallback.host)  # not cached here: the servers of a name may change
             return fallback if hop is None else self._reach(hop, fallback)
         found = fallback if hop is None else self._reach(hop, fallback)
         if len(self._hops) >= _REMEMBERED:
@@ -161,7 +164,7 @@ class Flows:
 
     def located(self, hop: Hop) -> Hop | None:
         """Return a hop with its name resolved; None if it is not resolved (yet)."""
-        return hop if _is_address(hop.host) else self._locate(hop)
+        return hop if _is_address(hop.host) else self._locate(hop, "")
 
     def beside(self, target: str, peer: Peer) -> Peer | None:
         """Return where to call the owner of a Contact when its connection is closed; None if unknown."""

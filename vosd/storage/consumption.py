@@ -15,7 +15,7 @@ from vosd.cdr.retention import LONGEST_CALL_MS
 from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.database import Database
-from vosd.storage.dropped import check_there, dropped_before
+from vosd.storage.dropped import check_there, dropped_before, first_id
 from vosd.storage.ports import EntryKind
 from vosd.storage.types import Money
 from vosd.storage.verify_charges import call_in
@@ -47,6 +47,10 @@ class SqlConsumption:
         async with self._database.reading() as connection:
             dropped = await dropped_before(connection)
         check_there(max(dropped.calls, dropped.ledger), since - LONGEST_CALL_MS, "calls")
+        return await self._charged(account, roles, since, until) + await self._once_free(account, roles, since, until)
+
+    async def _charged(self, account: str, roles: Collection[str], since: int, until: int) -> Decimal:
+        """Return the fees of the calls that have an entry for the account."""
         total, after = ZERO, 0
         calls = select(_entry.seq, _entry.reference).where(
             _entry.account == account,
@@ -63,6 +67,28 @@ class SqlConsumption:
                 return total
             after = rows[-1].seq
 
+    async def _once_free(self, account: str, roles: Collection[str], since: int, until: int) -> Decimal:
+        """Return the fees of the calls that cost nothing when they were booked: their corrections alone are entries."""
+        total, after = ZERO, first_id(since - LONGEST_CALL_MS)
+        corrected = select(_entry.call_id).where(
+            _entry.account == account, _entry.kind == EntryKind.CORRECTION.value, _entry.call_id < first_id(until)
+        )
+        page = corrected.distinct().order_by(_entry.call_id).limit(_ENTRIES_AT_ONCE)
+        while True:
+            async with self._database.reading(unhurried=True) as connection:
+                calls = list(await connection.scalars(page.where(_entry.call_id > after)))
+                once_free = set(calls) - await _with_entry(connection, account, roles, calls)
+                if once_free:
+                    of_account = select(_sum(_charge.fee)).join(schema.cdr, _cdr.call_id == _charge.call_id)
+                    of_account = of_account.where(
+                        _charge.call_id.in_(list(once_free)), _charge.account == account, _charge.role.in_(list(roles))
+                    )
+                    ended = _cdr.ended_at >= since, _cdr.ended_at < until
+                    total += (await connection.execute(of_account.where(*ended))).scalar() or ZERO
+            if len(calls) < _ENTRIES_AT_ONCE:
+                return total
+            after = calls[-1]
+
     async def has_begun(self, account: str, until: int) -> bool:
         """Return whether an account has an entry that is dated before ``until``, UTC milliseconds.
 
@@ -77,6 +103,16 @@ class SqlConsumption:
             # The entries themselves may have been dropped.
             found = [await connection.scalar(query) for query in (first, closed)]
         return any(each is not None for each in found)
+
+
+async def _with_entry(
+    connection: AsyncConnection, account: str, roles: Collection[str], calls: Collection[str]
+) -> set[str]:
+    """Return those of the calls that have an entry for the account in one of the roles."""
+    query = select(_entry.call_id, _entry.reference).where(
+        _entry.call_id.in_(list(calls)), _entry.account == account, _entry.kind == EntryKind.CALL.value
+    )
+    return {row.call_id for row in await connection.execute(query) if _role_in(row.reference) in roles}
 
 
 async def _fees(

@@ -3,15 +3,15 @@
 Newest first, as ``storage.listing`` chooses the index. No transaction is open between two pages.
 """
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Collection, Sequence
 from dataclasses import replace
 from itertools import starmap
 from typing import Any, Final
 
-from sqlalchemy import Row, select
+from sqlalchemy import Row, or_, select
 
-from vosd.cdr.past import ALWAYS_READ, PastAgent, PastCall
-from vosd.cdr.record import AGENT, TOO_DEAR
+from vosd.cdr.past import ALWAYS_READ, PastAgent, PastCall, PastCorrection
+from vosd.cdr.record import AGENT, TOO_DEAR, VENDOR
 from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.database import Database
@@ -33,9 +33,17 @@ class SqlSpans:
         self._database = database
 
     async def pages(
-        self, wanted: CallFilter, *, with_breakdown: bool = False, with_tried: bool = False, with_agents: bool = False
+        self,
+        wanted: CallFilter,
+        *,
+        with_breakdown: bool = False,
+        with_tried: bool = False,
+        with_charges: bool = False,
+        with_vendor_group: bool = False,
     ) -> AsyncGenerator[Sequence[PastCall], None]:
         """Yield the calls that fit, newest first, some thousands at a time.
+
+        ``with_charges``: with what agents have paid, and which charges were corrected.
 
         Raises:
             DroppedPeriod: the span begins with calls whose numbers are masked.
@@ -51,8 +59,10 @@ class SqlSpans:
                 calls = list(starmap(PastCall, await _rows(connection, part, columns)))
                 if with_tried and calls:
                     calls = await _with_tried(connection, calls)
-                if with_agents and calls:
-                    calls = await _with_agents(connection, calls)
+                if with_charges and calls:
+                    calls = await _with_charges(connection, calls)
+                if with_vendor_group and calls:
+                    calls = await _with_vendor_group(connection, calls)
             if calls:
                 yield calls
             if len(calls) < part.limit:
@@ -84,13 +94,47 @@ async def _with_tried(connection: AsyncConnection, calls: Sequence[PastCall]) ->
     return [call._replace(tried=tuple(tried.get(call.call_id, ()))) for call in calls]
 
 
-async def _with_agents(connection: AsyncConnection, calls: list[PastCall]) -> list[PastCall]:
-    """Return the calls with what agents have paid for them."""
+async def _with_charges(connection: AsyncConnection, calls: list[PastCall]) -> list[PastCall]:
+    """Return the calls with what agents have paid for them, and with the corrections of their charges."""
     charge = schema.cdr_charge.c
-    query = select(charge.call_id, charge.account, charge.level, charge.fee, charge.tax, charge.currency).where(
-        charge.call_id.in_([call.call_id for call in calls]), charge.role == AGENT
+    columns = charge.call_id, charge.role, charge.corrected, charge.account, charge.level, charge.fee, charge.tax
+    query = select(*columns, charge.currency).where(
+        charge.call_id.in_([call.call_id for call in calls]), or_(charge.role == AGENT, charge.corrected > 0)
     )
     agents: dict[str, list[PastAgent]] = {}
-    for call_id, *values in await connection.execute(query.order_by(charge.call_id, charge.level)):
-        agents.setdefault(call_id, []).append(PastAgent(*values))
-    return [call._replace(agents=tuple(agents.get(call.call_id, ()))) for call in calls] if agents else calls
+    corrected: set[str] = set()
+    for call_id, role, times, *values in await connection.execute(query.order_by(charge.call_id, charge.level)):
+        if role == AGENT:
+            agents.setdefault(call_id, []).append(PastAgent(*values))
+        if times:
+            corrected.add(call_id)
+    corrections = await _corrections(connection, corrected) if corrected else {}
+    if not agents and not corrections:
+        return calls
+    return [
+        call._replace(agents=tuple(agents.get(call.call_id, ())), corrections=corrections.get(call.call_id, ()))
+        for call in calls
+    ]
+
+
+async def _with_vendor_group(connection: AsyncConnection, calls: list[PastCall]) -> list[PastCall]:
+    """Return the calls with the rate groups by which their vendors are paid."""
+    charge = schema.cdr_charge.c
+    query = select(charge.call_id, charge.rate_group).where(
+        charge.call_id.in_([call.call_id for call in calls]), charge.role == VENDOR
+    )
+    groups = {row.call_id: row.rate_group for row in await connection.execute(query)}
+    return [call._replace(vendor_rate_group=groups.get(call.call_id)) for call in calls]
+
+
+async def _corrections(connection: AsyncConnection, call_ids: Collection[str]) -> dict[str, tuple[PastCorrection, ...]]:
+    """Return the latest correction of each charge of the calls."""
+    correction = schema.cdr_correction.c
+    query = select(correction.call_id, correction.role, correction.level, correction.reference)
+    latest: dict[str, dict[tuple[str, int], PastCorrection]] = {}
+    for call_id, *values in await connection.execute(
+        query.where(correction.call_id.in_(list(call_ids))).order_by(correction.id)
+    ):
+        made = PastCorrection(*values)
+        latest.setdefault(call_id, {})[made.role, made.level] = made
+    return {call_id: tuple(made.values()) for call_id, made in latest.items()}

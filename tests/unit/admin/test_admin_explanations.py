@@ -17,6 +17,7 @@ from vosd.callcontrol.live_state import LiveState
 from vosd.callcontrol.questions import Step
 from vosd.catalogue.catalogue import Catalogue
 from vosd.cdr.ports import Standing
+from vosd.routing.special_numbers import SpecialNumbers
 from vosd.testing.data import builders
 from vosd.trunks.scope import Scope
 
@@ -178,6 +179,13 @@ def test_a_rate_is_explained_by_steps_that_rate_it_again() -> None:
     assert recompute(found.steps).fee == Decimal("0.61")
 
 
+def test_separators_in_a_number_change_no_rate() -> None:
+    groups = [builders.rate_group("sell", builders.applied_rate("0.60"), builders.applied_rate("6.00", prefix="4490"))]
+    dear = builders.catalogue([ACME, FIRST], rate_groups=groups)
+    assert explain_rate(dear.accounts, dear.rates_of, "acme", "+44-90-1", 60_000, NOW.wall).rate_prefix == "4490"
+    assert explain("70.01+44-90-1", catalogue=dear).callee_billed == "44901"
+
+
 def test_a_vendor_s_account_is_rated_by_what_is_paid_to_it() -> None:
     assert explain_rate(CATALOGUE.accounts, CATALOGUE.rates_of, "first", "442012", 60_000, NOW.wall).fee == "0.30"
 
@@ -283,3 +291,17 @@ def test_the_explanation_of_a_rate_has_what_each_agent_above_the_account_pays() 
     assert explained("top", free_to_call).agents == ()
     with pytest.raises(NoRateError, match="agent top: account top may call national"):
         explained("acme", accounts)
+
+
+def test_gateways_are_compared_by_the_buy_rates_of_the_number_behind_its_routing_prefix() -> None:
+    gateway = builders.routing_gateway("first", "*")
+    content = builders.catalogue(
+        [builders.mapping_gateway("acme", "127.0.0.1/32"), gateway],
+        rate_groups=[
+            builders.rate_group("sell", builders.applied_rate("0.60")),
+            builders.rate_group("buy", builders.applied_rate("0.30"), builders.applied_rate("0.90", prefix="*")),
+        ],
+        special_numbers=SpecialNumbers(strip_digits=2),
+    )
+    found = explain("00442012", catalogue=content)
+    assert (found.callee_billed, [each.cost for each in found.candidates]) == ("442012", ["0.30"])

@@ -30,7 +30,7 @@ def call(number: str | None = "441", seconds: int = 61, **more: object) -> PastC
 
 
 def report(before: RateGroup, after: RateGroup, *calls: PastCall) -> tuple[object, ...]:
-    margin = Margin(before, after, now=NOW, then=NOW, vendors={"carrier"}, days=7)
+    margin = Margin(before, after, now=NOW, then=NOW, days=7)
     for each in calls:
         margin.add(each)
     found = margin.report()
@@ -46,7 +46,7 @@ def test_a_dearer_sell_deck_raises_the_margin():
 
 
 def test_a_dearer_buy_deck_lowers_the_margin():
-    bought = call(rate_group="other", vendor_account="carrier", vendor_rate_prefix="44")
+    bought = call(rate_group="other", vendor_rate_group="deck")
     assert report(deck(p44="0.10"), deck(p44="0.15"), bought) == (1, 0, "0.00", "0.00", "0.20", "0.30", "-0.10")
 
 
@@ -59,8 +59,8 @@ def test_a_call_without_a_rate_in_the_new_deck_would_be_refused():
 def test_other_calls_do_not_count():
     calls = [
         call(rate_group="other"),
-        call(rate_group="other", vendor_account="other", vendor_rate_prefix="44"),
-        call(rate_group="other", vendor_account="carrier"),  # it was not rated by a deck
+        call(rate_group="other", vendor_rate_group="other"),
+        call(rate_group="other", vendor_rate_group="deck", vendor_answered_at=None),
         call(None, rate_group="deck"),
         call(rate_group="deck", answered_at=None),
     ]

@@ -141,6 +141,16 @@ def test_what_vendors_charge_is_rated_by_buy_rates_and_gateways(site: Site) -> N
     assert (row["account"], row["role"], row["differ"], row["after"]) == ("carrier", "vendor", 0, "6.10")
 
 
+def test_numbers_with_separators_are_rated_as_those_of_calls(site: Site) -> None:
+    map_text = """
+    columns: {callee: Called, caller: Calling, account: Customer, start: Begin, duration: Seconds}
+    strip: ["00"]
+    """
+    text = "Customer,Called,Calling,Begin,Seconds\nacme,0044-20-12345,+1(205)555-1234,2026-10-01T10:00:00Z,60\n"
+    (call,) = site.calls(map_text, text)
+    assert (call.callee, call.caller) == ("442012345", "+12055551234")
+
+
 @pytest.mark.parametrize(
     ("start", "written", "expected"),
     [

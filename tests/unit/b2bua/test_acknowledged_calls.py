@@ -1,5 +1,7 @@
 """When a call is up on both sides: the caller's ACK of our 200, beside the answer that is billed from."""
 
+import pytest
+
 from vosd.testing.virtual.customer import Intent
 from vosd.testing.virtual.scene import CALLEE
 from vosd.testing.virtual.vendor import answers
@@ -23,6 +25,17 @@ def test_a_late_ack_has_a_time_of_its_own(scene):
     record = scene.finish(call)
     assert record.acknowledged_at - record.answered_at in range(3_000, 3_010), "the first ACK counts"
     assert record.hold_time_ms >= 9_000, "what is billed runs from the answer"
+
+
+@pytest.mark.parametrize("number", ["", "99999999999 "])
+def test_an_ack_whose_number_cannot_be_read_confirms_the_call(scene, number):
+    scene.vendor.script = answers()
+    call = scene.caller.call(CALLEE, Intent(acknowledges=False))
+    scene.wire.run_until(lambda: call.final == 200)
+    call.agent.send(call.request("ACK", 1, "z9hG4bK-ack").replace("CSeq: 1 ACK", f"CSeq: {number}ACK"))
+    scene.wire.run_for(60_000)
+    record = scene.finish(call)
+    assert (record.end_reason, record.acknowledged_at is None) == ("Normal", False)
 
 
 def test_a_call_that_is_never_acknowledged_has_no_such_time(scene):

@@ -10,8 +10,9 @@ from structlog.testing import capture_logs
 from vosd.callcontrol.number_tools import Redirected, WhereTo
 from vosd.engine.lookups.availability import FAILURES, REST_MS
 from vosd.engine.settings import LookupSettings
-from vosd.routing.lookups import RedirectTerms, Target
+from vosd.routing.lookups import PortabilityTerms, RedirectTerms, Target
 from vosd.routing.plan import RoutingPlan
+from vosd.routing.special_numbers import SpecialNumbers
 from vosd.testing.data.builders import account, applied_rate, phone, rate_group
 from vosd.testing.virtual.customer import Intent
 from vosd.testing.virtual.exchange import SWITCH
@@ -164,6 +165,42 @@ def test_the_vendor_is_paid_for_the_number_that_it_is_sent():
     scene.dial()
     record = scene.exchange.sink.records[-1]
     assert (record.rate_prefix, record.vendor_rate_prefix) == ("44", "4470")
+
+
+@pytest.mark.parametrize(
+    ("named", "prefix"),
+    [("00" + CALLEE, "44"), (f"+00{CALLEE}", "44"), ("00" + OTHER, "*"), (CALLEE, "44")],
+    ids=["as dialled", "with a plus sign", "another number", "without routing prefix"],
+)
+def test_the_routing_prefix_is_no_part_of_the_rated_number_where_the_server_names_the_dialled_one(named, prefix):
+    vendors = account("carriers", rate_group="buy", overdraft_limit=None)
+    buy = rate_group("buy", applied_rate("0.30", prefix="44"), applied_rate("0.90", prefix="*"))
+    scene = scene_of(
+        contacts(at(1, named)),
+        accounts=[vendors],
+        rate_groups=[rate_group("sell", applied_rate("0.95")), buy],
+        special_numbers=SpecialNumbers(strip_digits=2),
+    )
+    assert scene.dial("00" + CALLEE).final == 200
+    record = scene.exchange.sink.records[-1]
+    assert scene.tried() == [("vendor-1", named)]
+    assert (record.rate_prefix, record.callee_billing) == ("44", CALLEE)
+    assert record.vendor_rate_prefix == prefix
+
+
+def test_the_vendor_is_paid_by_the_routing_number_where_the_server_names_the_dialled_one():
+    vendors = account("carriers", rate_group="buy", overdraft_limit=None)
+    rates = [
+        rate_group("sell", applied_rate("0.95", prefix="33")),
+        rate_group("buy", applied_rate("0.30", prefix="33")),
+    ]
+    terms = PortabilityTerms(rate_by_routing_number=True)
+    customer = {"accept_routing_number": True}
+    made = {"accounts": [vendors], "rate_groups": rates, "number_portability": terms, "customer": customer}
+    scene = scene_of(contacts(at(1, CALLEE)), **made)
+    assert scene.dial(f"{CALLEE};npdi;rn=33999").final == 200
+    record = scene.exchange.sink.records[-1]
+    assert (record.rate_prefix, record.vendor_rate_prefix) == ("33", "33")
 
 
 def test_a_gateway_that_is_named_and_would_lose_money_is_left_out():

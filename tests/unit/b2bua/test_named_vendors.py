@@ -48,7 +48,7 @@ def test_the_name_that_a_redirection_gives_stays_too():
     """Section 8.1.3.4 of RFC 3261: the contact is the next Request-URI."""
     host, port = VENDORS[1]
     gateway = vendor_gateway(0, dialect=CalleeDialect(redirects=Redirects.FOLLOW))
-    scene = scene_of(gateway, locate=lambda hop: Hop(host, port, None) if hop.host == NAME else None)
+    scene = scene_of(gateway, locate=lambda hop, _: Hop(host, port, None) if hop.host == NAME else None)
     scene.vendor.script = refuses(302, headers=(f"Contact: <sip:{CALLEE}@{NAME}>",))
     call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=10))
     scene.wire.run_until(lambda: call.is_over)

@@ -108,6 +108,20 @@ def test_an_invite_that_has_expired_is_487(scene):
     assert scene.close().end_reason == "Cancelled"
 
 
+@pytest.mark.parametrize("seconds", [3_600, 9_999_999_999])
+def test_an_invite_that_expires_later_than_any_call_rings_has_no_timer(scene, seconds):
+    """Each one far away would be in a tick of its own, and the caller chooses which."""
+    scene.vendor.script = RINGS
+    before = scene.exchange.endpoint.census()["timers"]
+    call = scene.caller.call(CALLEE, Intent(headers=(f"Expires: {seconds}",)))
+    scene.wire.run_for(1_000)
+    assert call.final is None
+    assert scene.exchange.endpoint.census()["timers"] == before
+    call.cancel()
+    scene.wire.run_until(lambda: call.is_over)
+    scene.close()
+
+
 def test_an_answered_invite_expires_no_more(scene):
     call, _ = scene.talk(Intent(headers=("Expires: 5",)))
     scene.wire.run_for(10_000)

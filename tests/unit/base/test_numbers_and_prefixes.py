@@ -1,6 +1,8 @@
 """Numbers as they are compared, and the longest prefix that fits one."""
 
-from vosd.base.number import for_matching
+import pytest
+
+from vosd.base.number import for_matching, without_separators
 from vosd.base.prefixes import ANY, PrefixIndex
 
 
@@ -13,6 +15,19 @@ def test_one_leading_plus_is_dropped_for_matching():
         "",
         "",
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("1-900-555.1234", "19005551234"), ("+1(900)5551234", "+19005551234"), ("*21#-1-", "*21#1"), ("44", "44"),
+        ("7001+1-900", "7001+1900"), ("(+1)900", "+1900"),
+        ("anne.smith", "anne.smith"), ("1-800-flowers", "1-800-flowers"), ("1-9 00", "1-9 00"), ("1-٩", "1-٩"),
+        ("-", "-"), ("", ""), ("1-900\n", "1-900\n"), ("1‐900", "1‐900"), ("1-9\udcff", "1-9\udcff"),  # noqa: RUF001
+    ],
+)  # fmt: skip
+def test_visual_separators_are_removed_from_numbers_and_kept_in_names(text, number):
+    assert without_separators(text) == number
 
 
 def test_longest_prefix_wins_and_the_catch_all_is_last():

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vosd.base.wheel import Timer, TimerWheel
+from vosd.base.wheel import SPARE_TICKS, Timer, TimerWheel
 
 TICK_MS = 10
 
@@ -83,6 +83,73 @@ def test_a_reader_that_stops_half_way_leaves_the_rest_for_the_next_time(wheel):
         wheel.schedule(100, owner)
     assert next(wheel.expire(100)) == "taken"
     assert list(wheel.expire(100)) == ["left"]
+
+
+def test_cancelled_timers_leave_nothing_behind_though_a_nearer_one_waits(wheel):
+    """Peers name far instants, such as the end of an INVITE, and nearly all of these timers are cancelled."""
+    wheel.schedule(100, "near")
+    for number in range(1, 20_001):
+        wheel.cancel(wheel.schedule(1_000_000 * number, "far"))
+    assert len(wheel._buckets) == 1
+    assert len(wheel._order) <= 2 + SPARE_TICKS
+
+
+def test_a_tick_that_is_used_again_and_again_leaves_nothing_behind(wheel):
+    wheel.schedule(100, "near")
+    for _ in range(20_000):
+        wheel.cancel(wheel.schedule(1_000_000, "far"))
+    assert len(wheel._buckets) == 1
+    assert len(wheel._order) <= 2 + SPARE_TICKS
+
+
+def test_a_timer_cancelled_twice_does_not_take_another_of_its_tick_along(wheel):
+    first = wheel.schedule(100, "first")
+    wheel.cancel(first)
+    wheel.schedule(100, "second")
+    wheel.cancel(first)
+    assert len(wheel) == 1
+    assert list(wheel.expire(100)) == ["second"]
+
+
+def test_ticks_of_cancelled_timers_may_be_forgotten_while_others_fire(wheel):
+    for owner in ("a", "b"):
+        wheel.schedule(100, owner)
+    wheel.schedule(200, "c")
+    fired = []
+    for owner in wheel.expire(200):
+        fired.append(owner)
+        for number in range(2 * SPARE_TICKS):
+            wheel.cancel(wheel.schedule(1_000 * number, "gone"))
+    assert fired == ["a", "b", "c"]
+    assert wheel.next_due() is None
+    assert not wheel._buckets
+
+
+@given(
+    steps=st.lists(
+        st.tuples(st.sampled_from(["set", "cancel", "expire", "look"]), st.integers(0, 30), st.integers(0, 300)),
+        max_size=80,
+    )
+)
+def test_timers_set_cancelled_and_fired_in_any_order_are_those_that_a_plain_list_has(steps):
+    wheel: TimerWheel[int] = TimerWheel(TICK_MS)
+    handles: list[Timer[int]] = []
+    waiting: dict[int, int] = {}
+    for number, (what, which, at) in enumerate(steps):
+        if what == "set":
+            waiting[len(handles)] = -(-at // TICK_MS) * TICK_MS
+            handles.append(wheel.schedule(at, len(handles)))
+        elif what == "cancel" and handles:
+            wheel.cancel(handles[which % len(handles)])
+            waiting.pop(which % len(handles), None)
+        elif what == "expire":
+            fired = list(wheel.expire(at))
+            assert fired == sorted((each for each in waiting if waiting[each] <= at), key=lambda each: waiting[each])
+            for each in fired:
+                del waiting[each]
+        else:
+            assert wheel.next_due() == min(waiting.values(), default=None)
+        assert len(wheel) == len(waiting), number
 
 
 @given(

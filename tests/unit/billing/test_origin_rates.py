@@ -99,6 +99,19 @@ def test_a_call_within_an_area_has_the_rates_of_that_and_others_those_of_the_cal
         assert rates.find(callee.removeprefix("+"), 0, caller).group == name, (caller, callee)
 
 
+def test_areas_are_compared_by_the_number_behind_the_forward_prefix():
+    within = (WITHIN[0], group("intra", p99="0.30", p1="0.03"))
+    between = (BETWEEN[0], group("inter", p99="0.10", p1="0.01"))
+    choice = RateChoice(
+        [Candidate(RateSource.MAIN, OriginRates(LONG_DISTANCE, [between, within]))] * 2, RateSelection.PRIORITY, 60
+    )
+    for rates in (OriginRates(LONG_DISTANCE, [between, within]), choice):
+        assert rates.find("9912515551234", 0, "12055551234", "99").group == "intra"
+        assert rates.find("+9912515551234", 0, "12055551234", "99").group == "intra"
+        assert rates.find("9919075551234", 0, "12055551234", "99").group == "inter"
+        assert rates.find("9912515551234", 0, "12055551234").group == "inter"
+
+
 def test_where_the_jurisdiction_is_undetermined_the_dearest_rate_holds():
     cheap = OriginRates(group("ld", p1="0.002"), [BETWEEN, WITHIN])
     assert cheap.find("12055551234", 0, "anonymous").source == "origin intrastate"

@@ -1,15 +1,22 @@
 """``vosd rates``: import, versions, roll back, look up, export, on a database of its own; no switch runs."""
 
+import asyncio
 import json
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
 import click.testing
 import pytest
 from doubles.migrated import migrated
+from msgspec.structs import replace
 
+from vosd.cdr.record import CallRecord
 from vosd.cli.main import main
+from vosd.storage.books import SqlBooks
+from vosd.storage.database import Database
+from vosd.testing.data.records import answered_call
 
 CONFIGURATION = """
 database: {{url: "sqlite+aiosqlite:///{directory}/vosd.db"}}
@@ -126,6 +133,61 @@ def test_without_its_database_a_verb_uses_what_the_switch_read_last_and_says_so(
     site.config.write_text(site.config.read_text() + WITH_ACCOUNT)
     (site.directory / "vosd.db").unlink()
     assert "as the switch read them last" in explained(site, code=1)
+
+
+PARTNER = """accounts: [{id: peer, type: partner, rate_group: PAYS, overdraft_limit: 500}]
+mapping_gateways: [{name: peer-in, account: peer, hosts: [192.0.2.5]}]
+routing_gateways: [{name: peer-out, account: peer, rate_group: PAID, address: 192.0.2.5, prefixes: ["44"]}]
+"""
+
+
+@pytest.mark.parametrize(
+    ("pays", "paid", "costs", "change"),
+    [("plain", "acme", ("0.60", "1.20"), "-0.60"), ("acme", "plain", ("0.00", "0.00"), "0.00")],
+)
+def test_a_trial_takes_the_calls_that_vendors_were_paid_for_by_the_deck(site, pays, paid, costs, change):
+    """What a partner is paid by is on its gateway; the rate group of its account is what it pays."""
+    site.config.write_text(site.config.read_text() + PARTNER.replace("PAYS", pays).replace("PAID", paid))
+    site.run("import", "acme", site.write("prefix,billing_rate\n44,0.60\n"))
+    at = time.time_ns() // 1_000_000 - 3_600_000
+    times = {"started_at": at, "answered_at": at, "vendor_answered_at": at, "ended_at": at + 60_000}
+    call = answered_call(1, vendor_account="peer", routing_gateway="peer-out", rate_group="retail", **times)
+    customer, vendor = call.charges
+    asyncio.run(book(site, replace(call, charges=(customer, replace(vendor, rate_group=paid)))))
+    dearer = site.write("prefix,billing_rate\n44,1.20\n")
+    margin = site.ask("import", "acme", dearer, "--dry-run", "--traffic", "1")["margin"]
+    assert (margin["cost_before"], margin["cost_after"]) == costs
+    assert (margin["fee_before"], margin["fee_after"], margin["change"]) == ("0.00", "0.00", change)
+
+
+async def book(site: Site, record: CallRecord) -> None:
+    database = Database(f"sqlite+aiosqlite:///{site.directory}/vosd.db")
+    await SqlBooks(database).book([record])
+    await database.close()
+
+
+def test_earlier_days_are_rated_by_the_present_version_whatever_they_had_then(site):
+    """A price without a begin holds for the past too; the version of then, exported, has what held."""
+    site.config.write_text(site.config.read_text() + WITH_ACCOUNT)
+    site.run("import", "acme", site.write("prefix,billing_rate\n44,0.60\n"))
+    then = site.ask("versions", "acme")[0]["made_at"]
+    site.run("import", "acme", site.write("prefix,billing_rate\n44,0.90\n"))
+    assert site.ask("lookup", "acme", "44", "--at", then)["rate"]["billing_rate"] == "0.60"
+    assert priced(site, then) == "0.90"
+    later = ("2126-01-01T00:00:00Z", "2126-02-01T00:00:00Z")
+    site.run("import", "acme", site.write("prefix,billing_rate\n44,1.20\n"), "--effective", later[0])
+    assert [priced(site, at) for at in (then, *later)] == ["0.90", "1.20", "1.20"]  # 0.90 stays until then
+    site.exported("--version", "1")
+    site.config.write_text(site.config.read_text().replace("deck: true", "rates_file: out.csv"))
+    assert [priced(site, at) for at in (then, *later)] == ["0.60"] * 3
+
+
+def priced(site: Site, at: str) -> str:
+    """Return the price of a minute by the version in force, as rating again has it."""
+    words = ("rate", "explain", "--account", "north", "--callee", "4420", "--duration", "60", "--at", at, "--json")
+    result = click.testing.CliRunner().invoke(main, ["-c", str(site.config), *words])
+    assert result.exit_code == 0, result.output
+    return str(json.loads(result.stdout)["steps"][0]["billing_rate"])
 
 
 def test_a_trial_changes_nothing(site):

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from decimal import Decimal
 from types import SimpleNamespace
 
 import pytest
@@ -24,6 +25,7 @@ from vosd.storage.memory.lease import MemoryLease
 from vosd.storage.memory.registrations import MemoryRegistrations
 from vosd.storage.memory.store import MemoryStore
 from vosd.testing.data.builders import catalogue
+from vosd.testing.data.records import answered_call
 from vosd.testing.virtual.clock import ManualClock
 
 CENSUS = [
@@ -93,6 +95,16 @@ def test_the_status_has_the_keys_that_users_hold_on_to(service, silenced, call_r
     shown = Status(service, configuration, silenced, call_reports, clock)
     status = asyncio.run(Commands(shown, clock).status({}))
     assert sorted(status) == sorted([*CENSUS, *TOTALS, *OTHERS])
+
+
+def test_a_switch_says_what_is_owed_of_a_time(service, silenced, call_reports, clock):
+    configuration = SimpleNamespace(loaded=SimpleNamespace(settings=SimpleNamespace(node="sw1")))
+    commands = Commands(Status(service, configuration, silenced, call_reports, clock), clock)
+    parties = {"customer_account": "acme", "vendor_account": "carrier", "fee": Decimal("0.10"), "cost": Decimal(0)}
+    service.recorder.add(answered_call(1, **parties, ended_at=5))
+    unbooked = commands.verbs()["unbooked"]
+    assert asyncio.run(unbooked({"since_ms": 0, "until_ms": 6})) == {"acme": "0.10"}
+    assert asyncio.run(unbooked({"since_ms": 0, "until_ms": 5})) == {}
 
 
 def test_every_figure_is_declared_with_its_meaning_and_explained():

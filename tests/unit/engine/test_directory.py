@@ -35,6 +35,8 @@ c.example.net 100 AAAA 2001:db8::3
 single.example.net 60 A 192.0.2.9
 """
 CARRIER = routing_gateway("carrier", addresses=(Address("example.net", None),))
+ELSEWHERE = "203.0.113.66"
+"""Where the peer is seen that uses a name."""
 SINGLE = routing_gateway("single", addresses=(Address("single.example.net", 5070, "tcp"),))
 FOUND = (Address("192.0.2.9", 5070, "tcp", "single.example.net", "single.example.net:5070;transport=tcp"),)
 
@@ -67,9 +69,9 @@ class Desk:
 
     async def locate(self, hop: Hop) -> Hop | None:
         """Ask for a name of a dialog twice, with what it sets off in between."""
-        self.directory.locate(hop)
+        self.directory.locate(hop, ELSEWHERE)
         await self.directory.settled()
-        return self.directory.locate(hop)
+        return self.directory.locate(hop, ELSEWHERE)
 
 
 @pytest.fixture
@@ -304,21 +306,21 @@ async def test_a_lookup_that_takes_too_long_is_given_up_and_tried_again(desk, mo
 
 async def test_a_name_of_a_dialog_is_known_the_next_time(desk):
     hop = Hop("Single.Example.NET", None, None)
-    assert desk.directory.locate(hop) is None
+    assert desk.directory.locate(hop, ELSEWHERE) is None
     await desk.directory.settled()
-    assert desk.directory.locate(hop) == Hop("192.0.2.9", 5060, None)
+    assert desk.directory.locate(hop, ELSEWHERE) == Hop("192.0.2.9", 5060, None)
 
 
 async def test_the_requests_of_one_dialog_go_to_one_server_the_heaviest(desk):
     found = await desk.locate(Hop("example.net", None, None))
     assert found == Hop("192.0.2.2", 5062, "udp")
-    assert all(desk.directory.locate(Hop("example.net", None, None)) == found for _ in range(20))
+    assert all(desk.directory.locate(Hop("example.net", None, None), ELSEWHERE) == found for _ in range(20))
 
 
 async def test_what_is_known_of_a_gateway_is_known_in_its_dialogs(desk):
     await desk.adopt(CARRIER)
     asked = len(desk.server.asked)
-    assert desk.directory.locate(Hop("example.net", None, None)) == Hop("192.0.2.2", 5062, "udp")
+    assert desk.directory.locate(Hop("example.net", None, None), ELSEWHERE) == Hop("192.0.2.2", 5062, "udp")
     assert len(desk.server.asked) == asked
 
 
@@ -343,14 +345,14 @@ async def test_an_old_answer_serves_a_dialog_while_a_new_one_is_fetched(desk):
     await desk.locate(hop)
     desk.clock.move_to(desk.clock.now().mono + 60_000)
     asked = len(desk.server.asked)
-    assert desk.directory.locate(hop) == Hop("192.0.2.9", 5060, None)
+    assert desk.directory.locate(hop, ELSEWHERE) == Hop("192.0.2.9", 5060, None)
     await desk.directory.settled()
     assert len(desk.server.asked) > asked
 
 
 async def test_a_peer_cannot_make_us_ask_for_many_names_at_once(desk):
     for index in range(1_000):
-        desk.directory.locate(Hop(f"n{index}.evil.example", 5060, None))
+        desk.directory.locate(Hop(f"n{index}.evil.example", 5060, None), ELSEWHERE)
     await desk.directory.settled()
     assert len({question.name for question in desk.server.asked}) == directory_module.DIALOG_LOOKUPS_PER_S
     desk.clock.move_to(desk.clock.now().mono + 1_000)
@@ -360,7 +362,7 @@ async def test_a_peer_cannot_make_us_ask_for_many_names_at_once(desk):
 async def test_slow_servers_leave_room_for_few_names_of_dialogs(desk):
     desk.server.mood = Mood.SILENT
     for index in range(100):
-        desk.directory.locate(Hop(f"n{index}.evil.example", 5060, None))
+        desk.directory.locate(Hop(f"n{index}.evil.example", 5060, None), ELSEWHERE)
         desk.clock.move_to(desk.clock.now().mono + 1_000)
     await asyncio.wait_for(desk.server.until_asked(directory_module.DIALOG_LOOKUPS_MAX), 30)
     assert len({question.name for question in desk.server.asked}) <= directory_module.DIALOG_LOOKUPS_MAX
@@ -381,10 +383,10 @@ async def test_names_of_dialogs_are_remembered_within_bounds(desk, monkeypatch):
     for name in ("single", "a", "b"):
         await desk.locate(Hop(f"{name}.example.net", 5060, None))
     asked = len(desk.server.asked)
-    assert desk.directory.locate(Hop("b.example.net", 5060, None)) is not None
-    assert desk.directory.locate(Hop("a.example.net", 5060, None)) is not None
+    assert desk.directory.locate(Hop("b.example.net", 5060, None), ELSEWHERE) is not None
+    assert desk.directory.locate(Hop("a.example.net", 5060, None), ELSEWHERE) is not None
     assert len(desk.server.asked) == asked
-    assert desk.directory.locate(Hop("single.example.net", 5060, None)) is None
+    assert desk.directory.locate(Hop("single.example.net", 5060, None), ELSEWHERE) is None
     await desk.directory.settled()
 
 

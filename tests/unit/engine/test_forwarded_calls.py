@@ -10,6 +10,7 @@ from vosd.admin.rerate import Rerating
 from vosd.admin.routing import explain_route, idle_state
 from vosd.base.clock import Instant
 from vosd.base.money import format_amount
+from vosd.billing.origin_rates import Origin
 from vosd.routing.special_numbers import SpecialNumbers
 from vosd.testing.data.builders import account, applied_rate, catalogue, mapping_gateway, rate_group
 from vosd.testing.virtual.customer import Intent
@@ -34,9 +35,9 @@ def content(forward_prefix="99", **numbers):
     )
 
 
-def record_of(made, callee=CALLEE, headers=DIVERTED):
+def record_of(made, callee=CALLEE, headers=DIVERTED, caller="12025550100"):
     scene = Scene(made, balance="100")
-    call = scene.caller.call(callee, Intent(headers=headers, hang_up_after_ms=60_000))
+    call = scene.caller.call(callee, Intent(caller=caller, headers=headers, hang_up_after_ms=60_000))
     scene.wire.run_until(lambda: call.is_over)
     scene.wire.run_for(10)
     return scene.close()
@@ -84,12 +85,55 @@ def test_a_forwarded_call_without_a_price_of_its_own_is_refused():
     assert explained(is_forwarded=False) == ("44", ["44"])
 
 
+STATES = (Origin("intrastate", "intra", areas=(("1205", "1251"),)), Origin("interstate", "inter", prefixes=("1",)))
+
+
+def by_jurisdiction(name, price):
+    group = rate_group(name, applied_rate(price, prefix="1"), applied_rate(price, prefix="991"))
+    group.origins = STATES
+    return group
+
+
+def jurisdictions(forward_prefix="99"):
+    accounts = [
+        account("acme", agent="top", overdraft_limit=None),
+        account("top", rate_group="agents", overdraft_limit=None),
+    ]
+    each = [
+        rate_group(name, applied_rate(price, prefix="1"), applied_rate(price, prefix="991"))
+        for name, price in (("intra", "0.06"), ("inter", "0.02"))
+    ]
+    return catalogue(
+        [mapping_gateway("acme", f"{CUSTOMER.host}/32"), vendor_gateway(0, prefixes=("",), allow_unrated=True)],
+        rate_groups=[by_jurisdiction("sell", "0.90"), by_jurisdiction("agents", "0.80"), *each],
+        accounts=accounts,
+        special_numbers=SpecialNumbers(forward_prefix=forward_prefix),
+    )
+
+
+@pytest.mark.parametrize(("callee", "group"), [("12515551234", "intra"), ("19075551234", "inter")])
+@pytest.mark.parametrize("headers", [(), DIVERTED], ids=["called", "forwarded"])
+def test_the_areas_of_the_two_numbers_are_compared_without_the_prefix(headers, callee, group):
+    record = record_of(jurisdictions(), callee, headers, "12055551234")
+    assert record.rate_prefix == ("991" if headers else "1")
+    assert {row.role: row.rate_group for row in record.charges if row.rate_group} == {"customer": group, "agent": group}
+    for prefix in ("99", "", "1"):
+        again = Rerating(jurisdictions(prefix), compares_steps=True)
+        again.add(past_of(record))
+        assert (again.differences.differ, again.steps_differ) == (0, 0)
+
+
+def test_digits_of_the_number_are_not_taken_for_the_prefix_where_the_call_is_not_forwarded():
+    record = record_of(jurisdictions("1"), "12515551234", (), "12055551234")
+    assert (record.forward_prefix, record.rate_group) == (None, "intra")
+
+
 def test_rating_again_asks_the_record_and_not_what_the_parameter_is_by_now():
     past = past_of(record_of(content()))
     for prefix in ("99", "", "88"):
         again = Rerating(content(prefix), compares_steps=True)
         again.add(past)
         assert (again.differences.differ, again.steps_differ) == (0, 0)
-    margin = Margin(SELL, SELL, now=past.started_at, then=past.started_at, vendors=frozenset(), days=1)
+    margin = Margin(SELL, SELL, now=past.started_at, then=past.started_at, days=1)
     margin.add(past)
     assert Decimal(margin.report().fee_before) == Decimal("1.20")

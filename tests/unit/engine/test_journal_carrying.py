@@ -8,11 +8,14 @@ from doubles.left_legs import CALLER_SIDE, DIALOG
 
 from vosd.base.clock import Instant
 from vosd.callcontrol.open_call import Description
+from vosd.engine.journal import Remains
 from vosd.engine.journal.carrying import AT_ONCE, STAY_TICKS
 from vosd.engine.journal.files import KeepSettings
 from vosd.testing.data.records import answered_call, call_id
 
 CALLS = 5 * AT_ONCE
+ANSWERED, MARKED = 90_000, 100_000
+"""On the monotonic clock, which shows 1,000 when the process begins."""
 LEGS = Description((DIALOG, CALLER_SIDE))
 FIRST, SECOND = "journal-00000001.log", "journal-00000002.log"
 
@@ -38,17 +41,25 @@ def journal(directory, described):
     journal = opened(directory, keep=KeepSettings(keep_minutes=0))
     journal.describe = describe
     for index in range(CALLS):
-        journal.answered(open_call(index), LEGS)
-        journal.acknowledged(call_id(index), 5_000)
-    journal.mark(Instant(6_000, 6_000))
+        journal.answered(open_call(index, ANSWERED), LEGS)
+        journal.acknowledged(call_id(index), ANSWERED)
+    journal.mark(Instant(MARKED, MARKED))
     journal._segment_bytes = 1
     journal.flush()
     journal._segment_bytes = 64 * 1024 * 1024
     return journal
 
 
+def all_calls_in(directory: Path) -> Remains:
+    """Return what another run would find: of every call, the time that it has talked."""
+    remains = crash_and_read(directory)
+    assert {call.answered_mono for call in remains.open_calls.values()} == {ANSWERED}
+    assert (remains.last_mono, remains.shifts) == (MARKED, {})
+    return remains
+
+
 def write_something(journal) -> None:
-    journal.mark(Instant(6_000, 6_000))
+    journal.mark(Instant(MARKED, MARKED))
     journal.flush()
 
 
@@ -57,18 +68,18 @@ def test_no_turn_writes_more_than_some_and_the_older_file_stays_until_all_are_th
     assert len(described) == AT_ONCE
     while len(described) < CALLS:
         assert files_of(directory) == [FIRST, SECOND]
-        assert crash_and_read(directory).open_calls.keys() == everything
+        assert all_calls_in(directory).open_calls.keys() == everything
         before = len(described)
         write_something(journal)
         assert len(described) - before == AT_ONCE
     assert files_of(directory) == [SECOND]
-    assert crash_and_read(directory).open_calls.keys() == everything
+    assert all_calls_in(directory).open_calls.keys() == everything
     write_something(journal)
     assert len(described) == CALLS
 
 
 def test_without_traffic_they_are_written_once_a_second(journal, directory, described):
-    journal.tick(Instant(7_000, 7_000), has_calls=True)
+    journal.tick(Instant(MARKED + 1_000, MARKED + 1_000), has_calls=True)
     assert (len(described), files_of(directory)) == (CALLS, [SECOND])
 
 
@@ -84,14 +95,14 @@ def test_of_a_call_that_ends_before_its_turn_the_legs_stay_known(journal, direct
         assert len(remains.open_calls) == CALLS - 1
         assert (end.call_id, (CALLER_SIDE,)) in [(each.call_id, each.dialogs) for each in remains.legs()]
         assert files_of(directory) == [FIRST, SECOND]
-        journal.tick(Instant(7_000, 7_000), has_calls=True)
+        journal.tick(Instant(MARKED + 1_000, MARKED + 1_000), has_calls=True)
     journal.booked([])
     assert files_of(directory) == [SECOND]
 
 
 def test_a_stop_in_between_keeps_all(journal, directory):
-    journal.keep(Instant(8_000, 8_000), {call_id(index): LEGS for index in range(CALLS)}, {}, b"")
-    journal.tick(Instant(9_000, 9_000), has_calls=True)
+    journal.keep(Instant(MARKED + 2_000, MARKED + 2_000), {call_id(index): LEGS for index in range(CALLS)}, {}, b"")
+    journal.tick(Instant(MARKED + 3_000, MARKED + 3_000), has_calls=True)
     journal.flush()
     remains = crash_and_read(directory)
     assert remains.kept is not None

@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 
 from vosd.base.clock import Instant
 from vosd.callcontrol.bookkeeping import lost
+from vosd.engine.journal import Remains
+from vosd.engine.journal.earlier import read_segment
 from vosd.engine.journal.entries import Ended, Mark, ended_frame
 from vosd.engine.journal.frames import Damage, Frame, framed, frames_in
-from vosd.engine.journal.replay import Remains, read_segment
 from vosd.testing.data.records import answered_call, call_id
 
 PAGE = 4_096
@@ -51,11 +52,11 @@ def written(directory: Path, calls: int, *, marked: bool = True) -> Path:
 def three_records(directory: Path) -> tuple[Path, bytes, list[int]]:
     """Write three ended calls; return the file, its bytes, and where each record begins, and the end."""
     journal = opened(directory)
+    [name] = files_of(directory)
+    ends = [(directory / name).stat().st_size]
     for index in range(3):
         journal.ended(answered_call(index))
     journal.flush()
-    [name] = files_of(directory)
-    ends = [0]
     for index in range(3):
         ends.append(ends[-1] + len(ended_frame(answered_call(index), 0)))
     data = (directory / name).read_bytes()

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from doubles.journals import new_journal, open_call
+from doubles.journals import begun, new_journal, open_call
 from doubles.recording import Database, call
 
 from vosd.base.clock import Instant
@@ -10,12 +10,10 @@ from vosd.callcontrol.open_call import UNDESCRIBED
 from vosd.engine.booking.balances import Balances
 from vosd.engine.booking.recorder import Recorder
 from vosd.engine.booking.restore import recover
-from vosd.engine.calls.succession import begin
 from vosd.engine.journal import Journal, Remains, replay
+from vosd.engine.journal.earlier import read_segments
 from vosd.engine.journal.files import IN_USE, UNBOOKED, listed
-from vosd.engine.journal.replay import read_segments
 from vosd.engine.settings import CdrSettings
-from vosd.sip.flows import Flows, Listener
 
 DAYS = 864_000_000
 """How long the machine was up before."""
@@ -25,7 +23,7 @@ def start(directory: Path, boot: str, now: Instant) -> tuple[Journal, Remains]:
     """Start a switch that goes on with all answered calls."""
     journal, database = new_journal(directory), Database()
     remains = journal.open()
-    begin(remains, journal, Flows((Listener("192.0.2.1", 5060),), lambda: "token"), boot, now)
+    begun(remains, journal, now, boot)
     for each in list(remains.open_calls):
         journal.resumed(remains.open_calls.pop(each))
     balances = Balances(database.store)

@@ -10,11 +10,11 @@ from structlog.testing import capture_logs
 
 from vosd.base.clock import Instant
 from vosd.engine.journal import Journal, Remains, replay, sealing
+from vosd.engine.journal.earlier import read_segments
 from vosd.engine.journal.entries import id_bytes
 from vosd.engine.journal.files import DAMAGED, DRAFT, ENDS, IN_USE, UNBOOKED, listed
 from vosd.engine.journal.frames import framed
 from vosd.engine.journal.released import LATE_MS
-from vosd.engine.journal.replay import read_segments
 from vosd.testing.data.records import answered_call, call_id
 
 SEGMENT = 20_000

@@ -2,12 +2,10 @@
 
 from pathlib import Path
 
-from doubles.journals import crash_and_read, new_journal, open_call
+from doubles.journals import begun, crash_and_read, new_journal, open_call
 
 from vosd.base.clock import Instant
-from vosd.engine.calls.succession import begin
 from vosd.engine.journal import Remains
-from vosd.sip.flows import Flows, Listener
 
 ANSWERED, HOUR = 5_000, 3_600_000
 
@@ -16,7 +14,7 @@ def start(directory: Path, boot: str, now: Instant) -> Remains:
     """Start a switch that goes on with all calls, and is killed before it has marked the time."""
     journal = new_journal(directory)
     remains = journal.open()
-    begin(remains, journal, Flows((Listener("192.0.2.1", 5060),), lambda: "token"), boot, now)
+    begun(remains, journal, now, boot)
     for call in remains.open_calls.values():
         journal.resumed(call)
     journal.settle()
@@ -28,7 +26,7 @@ def first_run(directory: Path) -> None:
     """Answer a call, talk for an hour, and be killed."""
     journal = new_journal(directory)
     remains = journal.open()
-    begin(remains, journal, Flows((Listener("192.0.2.1", 5060),), lambda: "token"), "one", Instant(0, 0))
+    begun(remains, journal, Instant(0, 0), "one")
     journal.settle()
     journal.answered(open_call(1, ANSWERED))
     journal.tick(Instant(ANSWERED + HOUR, ANSWERED + HOUR), has_calls=True)

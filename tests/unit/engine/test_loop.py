@@ -6,6 +6,7 @@ from time import monotonic
 
 import pytest
 
+from vosd.base.cause import EndReason
 from vosd.base.clock import Instant
 from vosd.engine import loop as engine_loop
 from vosd.engine.clock import SystemClock
@@ -43,6 +44,9 @@ class Core:
         self.headers = headers
         return self.event
 
+    def unsent(self, data: bytes, now: Instant) -> str:
+        return "not sent"
+
     def transport_failed(self, peer: Peer, now: Instant) -> list[str]:
         self.said.append(f"failed {peer}")
         return ["no response"]
@@ -66,6 +70,13 @@ class Core:
     def handle(self, event: str) -> None:
         self.said.append(f"heard {event}")
         self.out.append(Datagram(PEER, b"answer"))
+
+    def take_answer(self, ticket: str, answer: str, now: Instant) -> None:
+        self.said.append(f"took {answer}")
+
+    def end_calls(self, chosen: list[object], reason: EndReason, now: Instant) -> int:
+        self.said.append(f"ended for {reason.value}")
+        return 1
 
     def handle_deadlines(self, now: Instant) -> None:
         self.said.append("deadlines")
@@ -194,6 +205,19 @@ async def test_a_detached_loop_wakes_up_no_more(core, loop):
     asyncio.get_running_loop().call_later(0.03, awake.set)
     await awake.wait()
     assert "timer" not in core.said
+
+
+async def test_nothing_happens_to_a_call_behind_a_detached_loop(core, loop):
+    """The calls may have been written down for the next process: what is written behind them would void that."""
+    assert loop.end_calls([], EndReason.ADMINISTRATIVE) == 1
+    loop.detach()
+    core.said.clear()
+    loop.take_answer("ticket", "answer")
+    loop.transport_failed(1, "192.0.2.10", 5060)
+    loop.unsent(b"INVITE")
+    assert loop.end_calls([], EndReason.ADMINISTRATIVE) == 0
+    loop.datagram_received(1, b"BYE", "192.0.2.10", 5060, monotonic())
+    assert core.said == []
 
 
 async def test_the_connection_of_an_unknown_source_is_closed(core):

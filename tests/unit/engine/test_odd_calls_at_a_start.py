@@ -2,7 +2,6 @@
 
 import pytest
 from doubles import killed
-from doubles.journals import RESERVE_BYTES
 from doubles.killed import KilledScene
 from msgspec.structs import replace
 from structlog.testing import capture_logs
@@ -35,7 +34,7 @@ def scene(tmp_path) -> KilledScene:
 
 
 def test_a_call_without_legs_is_lost_and_the_other_goes_on(scene, monkeypatch):
-    monkeypatch.setattr(killed, "new_journal", lambda directory: OddJournal(directory, reserve_bytes=RESERVE_BYTES))
+    monkeypatch.setattr(killed, "new_journal", OddJournal)
     with capture_logs() as logged:
         scene.kill()
         scene.wire.run_for(5_000)

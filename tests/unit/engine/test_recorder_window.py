@@ -1,6 +1,7 @@
 """Calls that wait for the database: few of them in memory, the others in the journal's files."""
 
 import asyncio
+import io
 import threading
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
@@ -10,6 +11,7 @@ import pytest
 import structlog
 from doubles.journals import opened
 from doubles.recording import Database, call, end
+from doubles.small_disk import Disk
 
 from vosd.billing.holds import AccountCredit
 from vosd.cdr.ports import Standing
@@ -116,6 +118,42 @@ async def test_a_file_that_gets_its_last_calls_while_it_is_read_is_read_to_its_e
     assert [record.call_id for record in read] == [call_id(index) for index in range(WINDOW, 30)]
     assert (logged, journal.waiting.on_disk, len(journal.waiting)) == ([], 0, 30)
     journal.close()
+
+
+async def test_a_preallocated_file_that_is_written_while_it_is_read_is_read_as_far_as_it_was_written(
+    credits, database, tmp_path, monkeypatch
+):
+    """The disk is full: records are written to the reserve, in which zeros stand behind the last one."""
+    disk = Disk()
+    with disk.in_place():
+        journal = opened(tmp_path / "journal")
+        recorder = Recorder(database, journal, credits, BATCH, window=WINDOW)
+        disk.room = 0
+        for index in range(WINDOW + 1):
+            end(recorder, journal, credits, call(index))
+            journal.flush()
+        assert journal.is_overfull
+        monkeypatch.setattr(backlog_module, "_WINDOW", journal._output._end + 100)
+        late = iter(range(WINDOW + 1, WINDOW + 3))
+        reads: list[int] = []
+
+        class ReadWhileWritten(io.FileIO):
+            def read(self, size: int = -1, /) -> bytes:
+                reads.append(size)
+                if len(reads) == 2:
+                    for index in late:
+                        end(recorder, journal, credits, call(index))
+                    journal.flush()
+                return super().read(size)
+
+        monkeypatch.setattr(Path, "open", lambda path, *_arguments: ReadWhileWritten(path))
+        found: list[CallRecord] = []
+        with structlog.testing.capture_logs() as logged:
+            while journal.waiting.on_disk:
+                found += await journal.waiting.read_back(100)
+                assert len(reads) < 20
+    assert [record.call_id for record in found] == [call_id(index) for index in range(WINDOW, WINDOW + 3)]
+    assert (logged, len(journal.waiting)) == ([], WINDOW + 3)
 
 
 async def test_a_file_that_cannot_be_read_back_is_tried_again(narrow, journal, credits, monkeypatch):

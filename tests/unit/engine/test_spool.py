@@ -121,7 +121,7 @@ async def test_the_ended_calls_of_a_damaged_file_are_booked_and_refused_ones_kep
     assert outcome.booked == [call_id(0), call_id(1), call_id(3)]
     assert [each.record.call_id for each in quarantine.read().records] == [call_id(4)]
     found = examine(path)
-    assert {kind: count for kind, count in found.records.items() if count} == {"answered": 1, "ended": 4}
+    assert {kind: count for kind, count in found.records.items() if count} == {"began": 1, "answered": 1, "ended": 4}
     assert [(part.fault, part.call_id) for part in found.damaged] == [("damaged", call_id(2))]
 
 

@@ -3,6 +3,7 @@
 import sys
 from random import Random
 
+import pytest
 from doubles.traced_calls import (
     BUSY,
     CALLER,
@@ -109,11 +110,37 @@ def test_the_bound_holds_after_every_message_whatever_comes():
         assert len(room) == len(inside)
         assert sum(map(memory_of, inside)) <= room.held_bytes
     assert any(record.packed for record in records)
+    assert {id(record) for record in trace._unpacked} <= {id(record) for record in records}
     assert set(trace.of_calls) == {call for record in records for call in record.calls}
 
 
-def test_the_queue_of_the_uncompressed_holds_nothingof_calls_that_have_ended():
+def test_the_queue_of_the_uncompressed_holds_nothing_of_calls_that_have_ended():
     trace = ring()
     for index in range(100):
         a_call(trace, f"{index}", CallOutcome.WELL)
-    assert not any(record.entries for record in trace._unpacked)
+    assert not trace._unpacked
+
+
+@pytest.mark.parametrize("start", ["INVITE x", "OPTIONS x"])
+@pytest.mark.parametrize("limit", [0, 700_000])
+def test_messages_of_unknown_sources_are_within_the_bound_although_no_call_begins(start, limit):
+    trace = ring(limit, limit)
+    for index in range(5_000):
+        trace.message(NOW + index, Direction.IN, UNKNOWN_SOURCE, message(f"{index}{'y' * 6_000}", start))
+    assert trace.held_bytes <= UNKNOWN_BYTES
+    assert len(trace._unpacked) == len(trace._unknown)
+    assert sum(memory_of(record) for record in trace._unpacked) <= trace.held_bytes
+
+
+def test_a_compressed_record_that_takes_over_messages_is_compressed_again():
+    trace = ring()
+    call = the_call("long")
+    turn(trace, call, message("long-in", size=2_000))
+    a_call(trace, "next", CallOutcome.WELL, at=NOW + PACKED_AFTER_MS)
+    record = trace.of_calls["long"]
+    assert not record.entries
+    trace.message(NOW + PACKED_AFTER_MS, Direction.OUT, VENDOR, message("second-attempt", size=2_000))
+    trace._name(record, ("long-in", "second-attempt"))
+    assert len(record.entries) == 2
+    a_call(trace, "last", CallOutcome.WELL, at=NOW + 3 * PACKED_AFTER_MS)
+    assert not record.entries

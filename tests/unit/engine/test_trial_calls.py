@@ -1,17 +1,23 @@
 """A test call to a vendor: each step of it, what it leaves, and what it never leaves behind."""
 
+import asyncio
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
+from doubles.journals import opened
+from doubles.recording import Database
 
 from vosd.base.errors import VosError
 from vosd.billing.accounts import AccountType
 from vosd.billing.exchange import ExchangeRate
 from vosd.callcontrol.vendor_terms import LiveVendors
 from vosd.catalogue.catalogue import Catalogue
+from vosd.engine.booking.recorder import Recorder
 from vosd.engine.calls.trial import GatewayBusyError, TrialCall
 from vosd.engine.calls.trial_log import TrialOrder
+from vosd.engine.settings import CdrSettings
 from vosd.routing.pipeline import RouteChoice
 from vosd.testing.data.builders import account, applied_rate, catalogue, rate_group
 from vosd.testing.sockets.peer import ANSWER
@@ -93,6 +99,25 @@ def test_the_vendor_is_booked_as_for_any_call_and_no_customer_is() -> None:
     assert trial.exchange.sink.open == {}
 
 
+async def test_what_it_costs_is_owed_until_it_is_booked_and_then_taken_from_the_balance(tmp_path: Path) -> None:
+    trial = Trial(ANSWERS, talk_ms=3_000)
+    credit, database = trial.exchange.credits["carriers"], Database()
+    credit.set_terms(Decimal(2), None)
+    credit.restore(Decimal(0), 0)  # the database is empty
+    trial.run()
+    owed, left = Decimal("-0.015"), Decimal("1.985")
+    assert (credit.balance, credit.unbooked, credit.available) == (0, owed, left)
+    journal = opened(tmp_path / "journal")
+    recorder = Recorder(database, journal, trial.exchange.credits, CdrSettings(batch_ms=1))
+    (record,) = trial.exchange.sink.records
+    journal.ended(record)
+    recorder.add(record)
+    task = asyncio.create_task(recorder.run())
+    await asyncio.wait_for(recorder.drained(), 30)
+    task.cancel()
+    assert (credit.balance, credit.unbooked, credit.available) == (owed, 0, left)
+
+
 def test_a_vendor_in_another_currency_than_its_rates_is_booked_in_its_own() -> None:
     vendor = account(
         "carriers", type=AccountType.CLEARING, rate_group="buy", overdraft_limit=None, currency="EUR", fee_precision=3
@@ -158,6 +183,30 @@ def test_an_operator_may_interrupt_it(after_ms: int, last: str) -> None:
     trial.exchange.flush()
     trial.scene.wire.run_until(lambda: trial.call.is_over)
     assert said(trial.over())[-1] == last
+
+
+@pytest.mark.parametrize(("after_ms", "method"), [(30, "CANCEL"), (200, "CANCEL"), (2_000, "BYE")])
+@pytest.mark.parametrize("is_interrupted", [False, True])
+def test_it_ends_with_the_process_and_leaves_requests_that_need_nothing_of_it(
+    after_ms: int, method: str, is_interrupted: bool
+) -> None:
+    """An answer that comes behind that is released by the endpoint, which the next process goes on with."""
+    trial = Trial(ANSWERS, talk_ms=30_000)
+    trial.begin()
+    trial.scene.wire.run_for(after_ms)
+    if is_interrupted:
+        trial.call.stop(trial.exchange.clock.now())
+    trial.call.abandon(trial.exchange.clock.now())
+    trial.exchange.flush()
+    assert trial.call.is_over
+    trial.call.abandon(trial.exchange.clock.now())
+    store = trial.exchange.endpoint.store
+    assert [client.owner for client in store.clients.values()] == [None] * len(store.clients)
+    assert len(trial.exchange.sink.records) == (method == "BYE")
+    trial.scene.wire.run_for(1_000)
+    assert f"{method} sip:".encode() in trial.scene.bytes_to(VENDORS[0])
+    trial.scene.wire.run_for(60_000)
+    trial.over()
 
 
 def test_it_takes_a_place_on_the_gateway_like_any_call() -> None:

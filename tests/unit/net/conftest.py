@@ -37,6 +37,8 @@ class Ear:
         self.refused: list[tuple[int, Address]] = []
         self.unsent: list[bytes] = []
         self.names: dict[str, str] = {}
+        self.directory: Callable[[str], str | None] = self.names.get
+        """Returns the name that led to an address."""
         self.patience_s = 60.0
         """What a connection may take."""
         self.unknown_sources = {UNKNOWN_SOURCE}
@@ -61,9 +63,12 @@ class Ear:
             closed=lambda flow, host, port: self._closed.put_nowait((flow, Address(host, port))),
             is_known_source=lambda host: host not in self.unknown_sources,
             allowance_at=lambda _host: None,
-            name_of=self.names.get,
+            name_of=self._name_of,
             connects_within=lambda _host: self.patience_s,
         )
+
+    def _name_of(self, host: str) -> str | None:
+        return self.directory(host)
 
     def _take(self, _rank: Rank, flow: int, data: bytes, host: str, port: int) -> None:
         self._received.put_nowait((flow, data, Address(host, port)))

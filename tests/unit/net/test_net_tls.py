@@ -7,10 +7,17 @@ import pytest
 from doubles.certificates import Authority, Certificate
 from structlog.testing import capture_logs
 
+from vosd.engine.peers.directory import Directory
+from vosd.engine.settings import DnsSettings
 from vosd.net import tcp
 from vosd.net.settings import TlsSettings, TlsVersion, TransportSettings, VerifyClient
 from vosd.net.tls import TlsContexts, TlsFileError
+from vosd.sip.flows import Hop
+from vosd.sip.locate import Answer, Kind, Means, Question
+from vosd.testing.data.builders import routing_gateway
+from vosd.testing.virtual.clock import ManualClock
 from vosd.testing.virtual.probe import request
+from vosd.trunks.gateways import Address
 
 from .conftest import PATIENCE_S, until
 
@@ -126,6 +133,29 @@ async def test_a_vendor_named_by_its_certificate_is_accepted(secured, silent_ven
 async def test_a_vendor_by_address_must_have_that_address_certified(secured, silent_vendor, authority):
     await silent_vendor.listen(authority.server_context(authority.issue("numbered", "127.0.0.1")))
     node = await secured()
+    node.send(OPTIONS, silent_vendor.address)
+    assert await (await silent_vendor.arrival()).read(len(OPTIONS)) == OPTIONS
+
+
+class NamesOfPeers:
+    """A name server where every name leads to the vendor."""
+
+    async def ask(self, question: Question) -> Answer:
+        return Answer(("127.0.0.1",) if question.kind is Kind.A else (), 60)
+
+
+async def test_a_vendor_by_address_is_reached_whatever_names_peers_publish_for_it(secured, silent_vendor, authority):
+    """The name in a Contact of any caller may lead to the vendor; its certificate still has to have the address."""
+    await silent_vendor.listen(authority.server_context(authority.issue("named", "127.0.0.1")))
+    host, port = silent_vendor.address
+    directory = Directory(NamesOfPeers(), ManualClock(), Means(("tls",), (Kind.A,)), DnsSettings())
+    await directory.adopt([routing_gateway("vendor", addresses=(Address(host, port, "tls"),))])
+    for _ in range(2):
+        found = directory.locate(Hop("evil.example", port, "tls"), "192.0.2.66")
+        await directory.settled()
+    assert found == Hop(host, port, "tls")
+    node = await secured()
+    node.ear.directory = directory.name_at
     node.send(OPTIONS, silent_vendor.address)
     assert await (await silent_vendor.arrival()).read(len(OPTIONS)) == OPTIONS
 

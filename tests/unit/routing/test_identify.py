@@ -43,6 +43,19 @@ def test_port_beats_the_longest_mask():
     assert found(index, "10.0.0.2", 5060) is None
 
 
+def test_separators_are_no_part_of_a_tech_prefix_nor_hide_one():
+    index = SourceIndex([mapping_gateway("plain", "10.0.0.1"), mapping_gateway("7001", "10.0.0.1", tech_prefix="7001")])
+    for dialled, name, callee in (
+        ("70-01-44", "7001", "44"),
+        ("+7(001)44", "7001", "44"),
+        ("7001+4-4", "7001", "+44"),
+        ("7001-anne", "7001", "-anne"),
+        ("4-4", "plain", "44"),
+    ):
+        identified = index.identify("10.0.0.1", 5060, saying(dialled))
+        assert (identified.gateway.name, identified.callee, identified.dialled) == (name, callee, dialled)
+
+
 def test_tech_prefix_chooses_between_gateways_of_one_source_and_is_removed():
     index = SourceIndex(
         [

@@ -19,7 +19,7 @@ SEEN_TCP = Peer(TCP, "198.51.100.7", 40_000)
 SEEN_TLS = Peer(TLS, "198.51.100.7", 40_000)
 
 
-def flows(listeners=LISTENERS, locate=lambda hop: None) -> Flows:
+def flows(listeners=LISTENERS, locate=lambda hop, _: None) -> Flows:
     return Flows(listeners, lambda: "token", locate)
 
 
@@ -116,29 +116,29 @@ def test_a_transport_that_we_lack_is_spoken_to_on_what_there_is_and_on_its_port(
 def test_a_name_is_looked_up_and_gives_address_port_and_transport():
     asked = []
 
-    def locate(hop: Hop) -> Hop:
-        asked.append(hop)
+    def locate(hop: Hop, seen_at: str) -> Hop:
+        asked.append((hop, seen_at))
         return Hop("198.51.100.20", 5090, "tcp")
 
     assert flows(locate=locate).next_hop("sip:a@Example.com", SEEN_UDP) == Peer(TCP, "198.51.100.20", 5090)
     assert flows(locate=locate).next_hop("<sip:Example.com:5070;lr;transport=tls>", SEEN_UDP).port == 5090
-    assert asked == [Hop("Example.com", None, None), Hop("Example.com", 5070, "tls")]
+    assert asked == [(Hop("Example.com", None, None), SEEN_UDP.host), (Hop("Example.com", 5070, "tls"), SEEN_UDP.host)]
 
 
 def test_an_address_is_never_looked_up():
     asked: list[Hop] = []
     for target in ("sip:a@198.51.100.9", "sip:a@[2001:db8::9]", "sip:a@h;maddr=198.51.100.9", "sip:a@name.example"):
-        flows(locate=asked.append).next_hop(target, SEEN_UDP)
+        flows(locate=lambda hop, _: asked.append(hop)).next_hop(target, SEEN_UDP)
     assert asked == [Hop("name.example", None, None)]
 
 
 @pytest.mark.parametrize("found", [None, Hop("2001:db8::9", 5060, "udp")], ids=["unknown", "another family"])
 def test_a_name_that_leads_nowhere_is_reached_where_the_peer_was_seen(found):
-    assert flows(locate=lambda hop: found).next_hop("sip:a@example.com", SEEN_UDP) == SEEN_UDP
+    assert flows(locate=lambda hop, _: found).next_hop("sip:a@example.com", SEEN_UDP) == SEEN_UDP
 
 
 def test_a_dialog_with_a_named_target_asks_the_locator_of_the_endpoint():
-    probe = Probe(locate=lambda hop: Hop("198.51.100.20", 5090, None) if hop.host == "vendor.example" else None)
+    probe = Probe(locate=lambda hop, _: Hop("198.51.100.20", 5090, None) if hop.host == "vendor.example" else None)
     transaction = probe.call_vendor(Keeper())
     transaction.abandon("", probe.now)
     probe.receive(reply(probe.log[0], 200, headers="Contact: <sip:a@vendor.example>\r\n", body=SDP), VENDOR)

@@ -2,11 +2,11 @@
 
 import pytest
 
-from vosd.sip.client_core import COUNTED_EARLY_MAX
 from vosd.sip.dialog.acceptance import PendingBye
 from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.events import InviteArrived, RequestArrived, UnwantedAnswer
 from vosd.sip.transaction.invite_client import InviteClient
+from vosd.sip.unclaimed_answers import COUNTED_EARLY_MAX
 from vosd.testing.virtual.probe import SDP, VENDOR, Keeper, Probe, Sent, reply, request, straight
 
 T1 = 500

@@ -2,8 +2,8 @@
 
 import pytest
 
-from vosd.sip.client_core import COUNTED_EARLY_MAX
 from vosd.sip.events import NoResponse
+from vosd.sip.unclaimed_answers import COUNTED_EARLY_MAX
 from vosd.testing.virtual.probe import SDP, VENDOR, Keeper, Probe, Sent, reply
 
 T1 = 500

@@ -2,11 +2,11 @@
 
 import pytest
 
-from vosd.sip.client_core import COUNTED_EARLY_MAX
 from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.events import NoResponse, ResponseArrived
 from vosd.sip.settings import SipSettings, Timers
 from vosd.sip.transaction.states import State
+from vosd.sip.unclaimed_answers import COUNTED_EARLY_MAX
 from vosd.sip.wire.outgoing import Datagram
 from vosd.testing.virtual.probe import SDP, VENDOR, Keeper, Probe, Sent, reply, straight
 

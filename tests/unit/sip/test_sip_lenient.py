@@ -25,6 +25,7 @@ FAULTS = {
     "no empty line at the end": lambda data: data.removesuffix(b"\r\n"),
     "a last line that is cut": lambda data: data.removesuffix(b": 0\r\n\r\n"),
     "a number without end": lambda data: data.replace(b"CSeq: 2 ", b"CSeq: 99999999999 "),
+    "no number in CSeq": lambda data: data.replace(b"CSeq: 2 ", b"CSeq: "),
     "another method in CSeq": lambda data: data.replace(b"CSeq: 2 ", b"CSeq: 2 X"),
     "an empty parameter in Via": lambda data: data.replace(b";branch=", b";;branch="),
     "headers in the Request-URI": lambda data: data.replace(b"@192.0.2.1 SIP", b"@192.0.2.1?a=b SIP"),
@@ -39,8 +40,9 @@ def with_line(data: bytes, line: bytes) -> bytes:
     return data.replace(b"\r\nMax-Forwards:", b"\r\n" + line + b"\r\nMax-Forwards:", 1)
 
 
-def answered(probe: Probe) -> tuple[Keeper, Acceptance]:
-    event = probe.receive(request())
+def answered(probe: Probe, number: int = 1) -> tuple[Keeper, Acceptance]:
+    """Answer an INVITE with this CSeq number."""
+    event = probe.receive(request(cseq=f"{number} INVITE"))
     owner = Keeper()
     owner.dialog = Dialog.of_caller(event.request, "ours", event.source, straight)
     probe.endpoint.adopt("ours", owner)
@@ -69,25 +71,38 @@ def test_a_bye_ends_its_dialog_whatever_else_is_wrong_with_it(probe, spoil):
 @pytest.mark.parametrize("spoil", FAULTS.values(), ids=FAULTS)
 def test_a_prack_confirms_whatever_else_is_wrong_with_it(probe, spoil):
     owner, _ = answered(probe)
-    event = probe.receive(spoil(within("PRACK", headers="RAck: 1 1 INVITE\r\n")))
+    data = within("PRACK", headers="RAck: 1 1 INVITE\r\n")
+    assert spoil(data) != data
+    event = probe.receive(spoil(data))
     assert isinstance(event, RequestArrived)
     assert event.owner is owner
 
 
 @pytest.mark.parametrize("spoil", FAULTS.values(), ids=FAULTS)
 def test_an_ack_confirms_our_200_whatever_else_is_wrong_with_it(probe, spoil):
-    owner, acceptance = answered(probe)
-    event = probe.receive(spoil(within("ACK").replace(b"CSeq: 2", b"CSeq: 1")).replace(b"CSeq: 2 ", b"CSeq: 1 "))
+    owner, acceptance = answered(probe, 2)
+    data = spoil(within("ACK"))
+    assert data != within("ACK")
+    event = probe.receive(data)
     assert isinstance(event, AckArrived)
     assert event.owner is owner
     assert acceptance.is_acknowledged_by(event.request)
 
 
 @pytest.mark.parametrize("spoil", FAULTS.values(), ids=FAULTS)
+def test_the_bye_that_waits_for_an_ack_is_sent_whatever_else_is_wrong_with_it(probe, spoil):
+    _, acceptance = answered(probe, 2)
+    probe.endpoint.bye_after_ack(acceptance, "")
+    assert probe.receive(spoil(within("ACK"))) is None
+    assert probe.titles() == ["BYE"]
+
+
+@pytest.mark.parametrize("spoil", FAULTS.values(), ids=FAULTS)
 def test_a_cancel_gives_its_invite_up_whatever_else_is_wrong_with_it(probe, spoil):
     event = probe.receive(request())
     event.transaction.owner = Keeper()
-    cancel = request("CANCEL", branch="z9hG4bK-1").replace(b"CSeq: 1 ", b"CSeq: 2 ")
+    cancel = request("CANCEL", branch="z9hG4bK-1", cseq="2 CANCEL")
+    assert spoil(cancel) != cancel
     assert isinstance(probe.receive(spoil(cancel)), CancelArrived)
     assert probe.sent()[-1].response.status == 200
 

@@ -7,12 +7,14 @@ the credits.
 import asyncio
 from collections import deque
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from itertools import islice
 from typing import Final
 
 import structlog
 
 from vosd.base.clock import Clock
+from vosd.base.money import ZERO
 from vosd.billing.holds import AccountCredit
 from vosd.cdr.ports import Books, RejectedRecords, Standing, StoreDamaged, StoreUnavailable
 from vosd.cdr.record import CallRecord
@@ -132,6 +134,25 @@ class Recorder(Counting):
         view = WaitingCalls(here | self._journal.waiting.ids_on_disk(), self._views)
         self._views.append(view)
         return view
+
+    async def owed_of(self, since: int, until: int) -> dict[str, Decimal]:
+        """Return what accounts owe of calls that ended from ``since`` to before ``until`` (UTC ms) and are not booked.
+
+        Calls in quarantine count. Calls on disk ended after those in memory and are not read: where they may have ended
+        before ``until``, everything that accounts owe counts.
+        """
+        queued = list(self._queue)
+        on_disk = self._journal.waiting.on_disk
+        # Read last: a call that is put there meanwhile is in the queue until its file is written.
+        refused = await asyncio.get_running_loop().run_in_executor(None, self._journal.quarantine.read)
+        if on_disk and min((each.ended_at for each in queued), default=0) < until:
+            return {name: -each.unbooked for name, each in self._credits.items() if each.unbooked}
+        owed: dict[str, Decimal] = {}
+        for record in {each.call_id: each for each in (*queued, *(one.record for one in refused.records))}.values():
+            for posting in record.postings:
+                if posting.amount < 0 and since <= record.ended_at < until:
+                    owed[posting.account] = owed.get(posting.account, ZERO) - posting.amount
+        return owed
 
     def add(self, record: CallRecord) -> None:
         """Queue a call that is in the journal already."""

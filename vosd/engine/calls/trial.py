@@ -241,6 +241,15 @@ class TrialCall:
         elif self._phase is _Phase.CALLING:
             self._cancel(now)
 
+    def abandon(self, now: Instant) -> None:
+        """End the call with the process: it receives nothing any more, and what it has sent is repeated without it."""
+        if self._phase is _Phase.TALKING:
+            self._hang_up(now)
+        elif self._phase is not _Phase.OVER and self._transaction is not None:
+            self._log.note("given up: the switch stops", now)
+            self._transaction.abandon("", now)
+            self._over(now)
+
     # -- endings ------------------------------------------------------------------------------------------------
 
     def _cancel(self, now: Instant) -> None:
@@ -270,6 +279,8 @@ class TrialCall:
             ending = Ending(EndReason.NORMAL, source, at, None, EndReason.NORMAL.q850_cause, text=self._log.reason)
             record = self._record = conclude(self._open, ending, self._journey.codec, recorded=True)
             self._sink.ended(record)
+            for posting in record.postings:  # owed until it is booked, as in ``CallServices.close``
+                self._live.credits[posting.account].post(posting.amount)
         self._over(now)
 
     def _over(self, now: Instant) -> None:

@@ -15,8 +15,8 @@ import structlog
 from vosd.cdr.record import CallRecord
 from vosd.engine.journal.ends import ID_BYTES, split
 from vosd.engine.journal.entries import KIND_ENDED, ended_of, id_bytes, id_text
-from vosd.engine.journal.files import ENDS, Files
-from vosd.engine.journal.frames import Damage, Fault, Frame, FrameReader
+from vosd.engine.journal.files import ENDS, Files, Written
+from vosd.engine.journal.frames import Damage, Frame, FrameReader
 from vosd.obs.events import Event
 
 READ_AT_ONCE: Final = 25
@@ -39,8 +39,8 @@ class ReadBack:
 class Backlog:
     """The ids of such calls, and the place up to which the files have been read."""
 
-    def __init__(self, files: Files, written: Callable[[], tuple[int, bool]]) -> None:
-        """``written`` writes what waits; it returns the number of the present file, and whether all is in the files."""
+    def __init__(self, files: Files, written: Callable[[], Written]) -> None:
+        """``written`` writes what waits, and says how far that got."""
         self._files = files
         self._written = written
         self._later: deque[tuple[int, bytearray]] = deque()
@@ -54,8 +54,7 @@ class Backlog:
         """The file that is being read; 0 = none."""
         self._offset = 0
         self._count = 0
-        self._parts: Iterator[Frame | Damage] | None = None
-        self._reader: FrameReader | None = None
+        self._reading: tuple[FrameReader, Iterator[Frame | Damage]] | None = None
         self._file: BinaryIO | None = None
         self._added = 0
         self.lost = 0
@@ -102,13 +101,16 @@ class Backlog:
         loop = asyncio.get_running_loop()
         found: list[ReadBack] = []
         while len(found) < min(most, self._count):
-            added, (present, is_written) = self._added, self._written()
+            added, written = self._added, self._written()
+            present = written.number
             # The file that was read last may be gone by now, if nothing more is wanted of it.
             if not self._wanted and not self._begin_next(present):
                 break
             at_once = min(READ_AT_ONCE, most - len(found))
             is_present = self._number == present
-            reading = loop.run_in_executor(None, self._read_some, at_once, is_present)
+            # Of the present file no more than is whole now: it is written beside the thread that reads it.
+            until = written.end if is_present else None
+            reading = loop.run_in_executor(None, self._read_some, at_once, until)
             try:
                 some = await asyncio.shield(reading)
             except asyncio.CancelledError:
@@ -122,10 +124,10 @@ class Backlog:
             found += some
             if len(some) == at_once or (not is_present and self._begin_next(present)):
                 continue
-            if is_present and self._written()[0] != present:
+            if is_present and self._written().number != present:
                 continue  # it got its last calls while it was read: they come before those of the next file
             # The end of the present file.
-            if is_written and added == self._added:
+            if written.is_all and added == self._added:
                 self._report_lost()
             break
         self._count -= len(found)
@@ -138,7 +140,7 @@ class Backlog:
         """Close the file that is being read."""
         if self._file is not None:
             self._file.close()
-        self._file = self._parts = self._reader = None
+        self._file = self._reading = None
 
     # -- inside -------------------------------------------------------------------------------------------------
 
@@ -157,12 +159,15 @@ class Backlog:
             self._wanted |= dict.fromkeys(split(ids), number)
         return True
 
-    def _read_some(self, most: int, is_present: bool) -> list[ReadBack]:
-        """Read on in the file; runs in a thread. Where that fails, what it has found is read again."""
+    def _read_some(self, most: int, until: int | None) -> list[ReadBack]:
+        """Read on in the file, up to this offset or to its end; runs in a thread.
+
+        Where that fails, what it has found is read again.
+        """
         found: list[ReadBack] = []
         offset = self._offset
         try:
-            self._read_into(found, most, is_present=is_present)
+            self._read_into(found, most, until)
         except OSError:
             self._offset = offset
             for each in found:
@@ -171,11 +176,11 @@ class Backlog:
             raise
         return found
 
-    def _read_into(self, found: list[ReadBack], most: int, *, is_present: bool) -> None:
-        for part in self._parts or self._opened():
+    def _read_into(self, found: list[ReadBack], most: int, until: int | None) -> None:
+        reader, parts = self._opened()
+        reader.read_until(until)
+        for part in parts:
             if isinstance(part, Damage):
-                if is_present and part.fault is Fault.TORN:
-                    break  # it is being written
                 continue
             if part.kind == KIND_ENDED and part.call in self._wanted:
                 record = ended_of(part)
@@ -183,18 +188,19 @@ class Backlog:
                     self._taken[part.call] = number = self._wanted[part.call]
                     del self._wanted[part.call]
                     found.append(ReadBack(record, number))
-            if self._reader is not None:
-                self._offset = self._reader.end
+            self._offset = reader.end
             if len(found) == most:
                 return
         self.close()
 
-    def _opened(self) -> Iterator[Frame | Damage]:
-        self._file = self._files.in_use(self._number).open("rb")
-        self._file.seek(self._offset)
-        self._reader = FrameReader(self._file, _WINDOW)
-        self._parts = self._reader.read()
-        return self._parts
+    def _opened(self) -> tuple[FrameReader, Iterator[Frame | Damage]]:
+        if self._reading is None:
+            # Without a buffer, which would hold what was behind the last record before the next one was written.
+            self._file = self._files.in_use(self._number).open("rb", 0)
+            self._file.seek(self._offset)
+            reader = FrameReader(self._file, _WINDOW)
+            self._reading = reader, reader.read()
+        return self._reading
 
     def _report_lost(self) -> None:
         """Give up calls whose records cannot be read: their files stay, and the next start closes them if it can."""

@@ -9,7 +9,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Thread
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, NamedTuple
 
 import structlog
 
@@ -42,6 +42,17 @@ class KeepSettings:
     """Counted from when the file was booked or, if that is later, from the start of the switch; 0 keeps none."""
     keep_files: int = 64
     """Of 64 MiB each; smaller ones count for their share. Those whose calls are not booked do not count, and stay."""
+
+
+class Written(NamedTuple):
+    """How far the journal is written."""
+
+    number: int
+    """Of the present file."""
+    end: int
+    """End of its last record, in bytes."""
+    is_all: bool
+    """Whether no record waits to be written."""
 
 
 def numbered(path: Path) -> int:

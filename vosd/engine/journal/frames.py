@@ -103,6 +103,9 @@ class _Edge(NamedTuple):
 class _Window:
     """A part of a file in memory; positions are counted from its beginning."""
 
+    _until: int | None = None
+    """Offset up to which the file is read; None = to its end."""
+
     def __init__(self, file: BinaryIO, window: int) -> None:
         self._file = file
         self._window = window
@@ -116,7 +119,10 @@ class _Window:
 
     def grow(self, position: int) -> int:
         """Read more and drop everything before ``position``; return the new position."""
-        more = self._file.read(self._window)
+        size = self._window
+        if self._until is not None:
+            size = min(size, max(0, self._until - self._file.tell()))
+        more = self._file.read(size)
         self.is_last = not more
         self.data = self.data[position:] + more
         self._base += position
@@ -128,6 +134,14 @@ class FrameReader(_Window):
 
     end = 0
     """Offset in the file behind the record that was yielded last."""
+
+    def read_until(self, offset: int | None) -> None:
+        """Read the file up to there and no further, or to its end, although it was read to an earlier place before.
+
+        A file that is being written is whole only as far as it was written when reading began. In one that was
+        allocated beforehand there are zeros behind that: the reader passes over them, and over what is written there.
+        """
+        self._until, self.is_last = offset, False
 
     def read(self) -> Iterator[Frame | Damage]:
         """Yield the records and the damaged parts, as ``frames_in`` does."""

@@ -41,7 +41,7 @@ from vosd.engine.journal.entries import (
     placed_frame,
     quarantined_frame,
 )
-from vosd.engine.journal.files import Files, KeepSettings, numbered
+from vosd.engine.journal.files import Files, KeepSettings, Written, numbered
 from vosd.engine.journal.frames import framed
 from vosd.engine.journal.kept import BEGINNING, KeptJournal, Place
 from vosd.engine.journal.left_over import LeftOverLegs
@@ -325,9 +325,9 @@ class Journal(Counting):
 
     # -- inside -------------------------------------------------------------------------------------------------
 
-    def _all_written(self) -> tuple[int, bool]:
+    def _all_written(self) -> Written:
         self.flush()
-        return self._output.number, not self._output.backlog
+        return self._output.written
 
     def _write(self) -> bool:
         waiting = self._output.backlog

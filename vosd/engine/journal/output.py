@@ -16,7 +16,7 @@ from typing import Final
 
 import structlog
 
-from vosd.engine.journal.files import Files
+from vosd.engine.journal.files import Files, Written
 from vosd.engine.journal.frames import kind_of
 from vosd.obs.events import Event
 
@@ -66,7 +66,9 @@ class Output:
         """Size of the reserve; 0 = there is none."""
         self._room = 0
         """Size of the present file if it was the reserve; 0 = it was not."""
-        self._only: Collection[int] | None = None
+        self.is_sealed = False
+        """Whether all calls are written for the next process, and only records of some kinds may follow."""
+        self._allowed: Collection[int] = ()
         self.is_crowded = False
         """Whether the reserve has hardly room for the end of one more call, and the disk none for a larger one."""
         self._dirty = False
@@ -84,9 +86,9 @@ class Output:
         return self._state is not _State.NORMAL
 
     @property
-    def is_sealed(self) -> bool:
-        """Whether only records of some kinds are taken: all calls are written for the next process."""
-        return self._only is not None
+    def written(self) -> Written:
+        """How far the journal is written."""
+        return Written(self.number, self._end, not self.backlog)
 
     def has_room_for_answer(self, ends: int) -> bool:
         """Return whether one more answered call may be written: there must be room for the ends of all.
@@ -94,7 +96,7 @@ class Output:
         ``ends`` is the room in bytes for those of the running calls, and for the agents of this one; here and below.
         """
         needed = ends + 2 * END_BYTES
-        if self._only is not None:
+        if self.is_sealed:
             return False
         if self._state is _State.NORMAL:
             return needed <= self._reserved or self._grow(needed)
@@ -110,7 +112,7 @@ class Output:
 
     def append(self, frame: bytes) -> None:
         """Queue a record for the next ``write``; once sealed, only of some kinds."""
-        if self._only is not None and kind_of(frame) not in self._only:
+        if self.is_sealed and kind_of(frame) not in self._allowed:
             return
         self._buffer.append(frame)
         self.backlog += len(frame)
@@ -121,15 +123,12 @@ class Output:
 
     def append_spare(self, frame: bytes, ends: int) -> None:
         """Queue a record without which no call is lost; where the ends of running calls need the room, drop it."""
-        if self._only is not None and kind_of(frame) not in self._only:
-            return
         if self._state is _State.NORMAL or not self.is_tight(ends):
-            self._buffer.append(frame)
-            self.backlog += len(frame)
+            self.append(frame)
 
     def seal(self, allowed: Collection[int]) -> None:
         """Drop records from now on unless they are of one of these kinds; there is room for no more calls."""
-        self._only = allowed
+        self.is_sealed, self._allowed = True, allowed
 
     def withdraw(self) -> None:
         """Drop the record that was appended last and not written."""
@@ -366,6 +365,7 @@ class Output:
                 os.ftruncate(self.descriptor, self._end)
                 os.lseek(self.descriptor, self._end, os.SEEK_SET)
             except OSError as error:  # the part stays in the file; reading continues after it
+                self._end += done - whole
                 _log.warning("journal_record_not_removed", error=str(error), at=self._end)
 
     def _fall_back(self, error: OSError) -> None:

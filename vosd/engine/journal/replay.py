@@ -1,24 +1,23 @@
-"""Reading of the journal at a start: what an earlier run of the switch left unfinished.
+"""What an earlier run of the switch left unfinished, by the records of the journal in their order.
 
-Damaged records are skipped. The end of a call is written several times: in its record, in the head and tail of that
-record, in the next time mark and in the record of its booking. One of them is enough to know that the call has ended.
+The end of a call is written several times: in its record, in the head and tail of that record, in the next time mark
+and in the record of its booking. One of them is enough to know that the call has ended.
 """
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from decimal import Decimal
-from itertools import groupby, repeat
+from itertools import chain, groupby, repeat
 from operator import itemgetter
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Final
 
 import msgspec
-import structlog
 
 from vosd.base.errors import VosError
 from vosd.base.money import ZERO
 from vosd.callcontrol.open_call import OpenCall
 from vosd.cdr.record import CallRecord
-from vosd.engine.journal.ends import Ends, EndsBeingRead, ends_beside, split
+from vosd.engine.journal.ends import Ends, EndsBeingRead, split
 from vosd.engine.journal.entries import (
     KIND_ANSWERED,
     KIND_ENDED,
@@ -34,28 +33,21 @@ from vosd.engine.journal.entries import (
     PlacedCall,
     Quarantined,
     Releases,
-    ends_in,
-    entries_in,
     id_bytes,
     id_text,
 )
-from vosd.engine.journal.files import IN_USE, UNBOOKED, numbered
-from vosd.engine.journal.frames import NO_CALL, Damage, Fault, Frame
+from vosd.engine.journal.files import numbered
+from vosd.engine.journal.frames import NO_CALL, Damage, Frame
 from vosd.engine.journal.left_over import apply, legs_of
 from vosd.engine.journal.released import ReleasedLegs
-from vosd.obs.events import Event
 from vosd.sip.dialog.snapshot import CallerSnapshot, InviteSnapshot
 
 UNBOOKED_IN_MEMORY: Final = 5_000
 """Most records of unbooked calls that a start keeps in memory; those behind them stay on disk."""
-UNKNOWN_BYTES_MAX: Final = 1024 * 1024
-"""Limit of another version's records that are copied to the new file; a file with more is set aside."""
 
 _CALL: Final = itemgetter(0)
 _SEGMENT: Final = itemgetter(1)
 """Of an item of ``Remains.on_disk``."""
-
-_log = structlog.get_logger()
 
 
 class JournalUnusableError(VosError):
@@ -145,7 +137,7 @@ class Remains(msgspec.Struct):
                 self._take_open(entry)
             case Ended():
                 self._note_end(entry.record)
-                self._forget(entry.record.call_id)
+                self.forget(entry.record.call_id)
                 self._keep(entry.record, segment)
             case Mark():
                 self.last_mono = max(self.last_mono, entry.mono)
@@ -157,7 +149,7 @@ class Remains(msgspec.Struct):
                     self.ended(end.call_id, end.mono)
             case Booked() | Quarantined():
                 for call_id in entry.call_ids:
-                    self._forget(call_id)
+                    self.forget(call_id)
                     self.unbooked.pop(call_id, None)
                     self.segment_of.pop(call_id, None)
                     self.on_disk.pop(id_bytes(call_id), None)
@@ -190,6 +182,8 @@ class Remains(msgspec.Struct):
 
         The wall clock says how much time has passed; if it was set back, none has.
         """
+        if began == self.began:
+            return  # the same process has begun another file: its clock goes on, and is ahead of its start
         before, self.began = self.began, began
         if before is None and self.last_mono == 0 and began.proven is not None:
             self.last_mono = began.proven
@@ -204,6 +198,19 @@ class Remains(msgspec.Struct):
         self.acknowledged = {call_id: mono + ms for call_id, mono in self.acknowledged.items()}
         self.shifts = {call_id: self.shifts.get(call_id, 0) + ms for call_id in self.open_calls}
         self._released.moved_by(ms)
+
+    def take_damage(self, damage: Damage) -> None:
+        """Apply what is known of a damaged record."""
+        if damage.kind == KIND_ENDED and damage.call != NO_CALL:
+            self.ended(id_text(damage.call), damage.at)
+        elif damage.kind == KIND_ANSWERED:
+            self.last_mono = max(self.last_mono, damage.at)
+
+    def take_cut(self, cut: Mapping[str, Cut]) -> None:
+        """Note answered calls that ended without a readable record in a file of which only ends count."""
+        for call_id, each in cut.items():
+            if call_id not in self.unbooked and id_bytes(call_id) not in self.on_disk:
+                self.cut[call_id] = each
 
     def _keep(self, record: CallRecord, segment: Path | None) -> None:
         is_first = not self.on_disk and len(self.unbooked) < UNBOOKED_IN_MEMORY
@@ -223,6 +230,8 @@ class Remains(msgspec.Struct):
             self.on_disk.pop(call, None)
             if self.unbooked:
                 self.unbooked.pop(id_text(call), None)
+        for call in chain(split(ends.ids), split(ends.settled)) if self.cut else ():
+            self.cut.pop(id_text(call), None)
         known = {id_bytes(call_id) for call_id in self.unbooked}
         calls = (call for call in split(ends.ids) if call not in known) if known else split(ends.ids)
         self.on_disk.update(zip(calls, repeat(number)))
@@ -256,7 +265,8 @@ class Remains(msgspec.Struct):
         if call is not None:
             self.cut[call_id] = Cut(call, mono)
 
-    def _forget(self, call_id: str) -> None:
+    def forget(self, call_id: str) -> None:
+        """Remove a call that was running, or whose end record is damaged."""
         self.placed.pop(call_id, None)
         self.callers.pop(call_id, None)
         self._pop(call_id)
@@ -296,78 +306,3 @@ def moved_by(ms: int, call: OpenCall) -> OpenCall:
         vendor_answered_mono=None if vendor is None else vendor + ms,
         charged_mono=None if charged is None else (charged[0] + ms, charged[1] + ms),
     )
-
-
-def read_segments(segments: Iterable[Path]) -> Remains:
-    """Read segments in order and return what was left unfinished in them.
-
-    Raises:
-        OSError: a segment cannot be read at all.
-    """
-    remains = Remains()
-    is_read_whole = False
-    for segment in segments:
-        # Of a run's own files the first that is read whole may have what counts of running calls.
-        ends = None if is_read_whole and segment.suffix == IN_USE else ends_beside(segment)
-        if ends is not None:
-            remains.take_ends(numbered(segment), ends)
-            continue
-        is_read_whole = is_read_whole or segment.suffix == IN_USE
-        with segment.open("rb") as file:
-            read_segment(file, segment, remains)
-    remains.add_up()
-    return remains
-
-
-def read_segment(file: BinaryIO, segment: Path, remains: Remains) -> None:
-    """Apply the records of one file."""
-    counts_ends_only = segment.suffix == UNBOOKED
-    for part in ends_in(file) if counts_ends_only else entries_in(file):
-        match part:
-            case Ended() | Booked() | Quarantined():
-                remains.take(part, segment)
-            case Damage():
-                _note_damage(part, segment, remains, counts_ends_only=counts_ends_only)
-            case Frame() if counts_ends_only:
-                _set_aside(segment, remains)
-            case _ if counts_ends_only:
-                continue  # what still counted was written again; instants may be those of another boot
-            case Frame():
-                _note_unknown(part, segment, remains)
-            case _:
-                remains.take(part)
-
-
-def _note_unknown(frame: Frame, segment: Path, remains: Remains) -> None:
-    if sum(len(each.payload) for each in remains.unknown) + len(frame.payload) <= UNKNOWN_BYTES_MAX:
-        _log.warning("journal_record_unknown", means="it is kept", file=segment.name, kind=frame.kind)
-        remains.unknown.append(frame)
-    else:
-        _set_aside(segment, remains)
-
-
-def _set_aside(segment: Path, remains: Remains) -> None:
-    """Keep a file for the version that has written it: its records may be ended calls that nothing else has."""
-    if segment not in remains.damaged:
-        _log.error(
-            Event.JOURNAL_FILE_SET_ASIDE,
-            file=segment.name,
-            means="it holds records of another version of vosd, and is kept",
-            do="vosd spool check FILE; vosd spool salvage --book FILE by the version that has written it",
-        )
-        remains.damaged.add(segment)
-
-
-def _note_damage(damage: Damage, segment: Path, remains: Remains, *, counts_ends_only: bool) -> None:
-    remains.damaged.add(segment)
-    about = {"file": segment.name, "at": damage.offset}
-    if damage.call != NO_CALL:
-        about["call_id"] = id_text(damage.call)
-    if damage.kind == KIND_ENDED and damage.call != NO_CALL:
-        remains.ended(id_text(damage.call), damage.at)
-    elif damage.kind == KIND_ANSWERED and not counts_ends_only:
-        remains.last_mono = max(remains.last_mono, damage.at)
-    if damage.fault is Fault.TORN:
-        _log.warning("journal_record_incomplete", **about)
-    else:
-        _log.error(Event.JOURNAL_RECORD_UNREADABLE, **about, do="vosd spool check FILE")

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from vosd.base.clock import Clock, Instant
+from vosd.base.number import without_separators
 from vosd.callcontrol.invite_numbers import NUMBER_MAX
 from vosd.callcontrol.number_tools import Redirected, WhereTo
 from vosd.callcontrol.questions import Ticket, Unanswered
@@ -108,7 +109,7 @@ def _target(
     Of several gateways at a host the one with the port of the Contact is meant, else the first.
     """
     hop = hop_of(contact.uri)
-    callee = user_part(contact.uri)
+    callee = without_separators(user_part(contact.uri))
     if hop is None or not callee or len(callee) > NUMBER_MAX:
         return None
     port = hop.port or DEFAULT_PORTS[hop.transport or "udp"]

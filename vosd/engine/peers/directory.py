@@ -60,6 +60,8 @@ class Directory(Counting):
         self._watched: dict[Hop, CachedName] = {}
         self._watching = Lookups(resolver, clock, means, settings, self._learned)
         self._hosts: frozenset[str] = frozenset()
+        self._without_name: frozenset[str] = frozenset()
+        """The addresses that gateways are configured with."""
         self._dialog_names: OrderedDict[Hop, CachedName] = OrderedDict()
         self._dialog_lookups = Lookups(resolver, clock, means, settings, lambda _cached, _before: None)
         self._lookup_second = 0
@@ -81,13 +83,16 @@ class Directory(Counting):
                 return True
         return False
 
-    def locate(self, hop: Hop) -> Hop | None:
-        """Return the address of a name in a dialog (``sip.flows.Locator``); None if it is not known (yet)."""
+    def locate(self, hop: Hop, seen_at: str) -> Hop | None:
+        """Return the address of a name in a dialog (``sip.flows.Locator``); None if it is not known (yet).
+
+        ``seen_at`` is the address at which the peer that uses the name was seen.
+        """
         name = domain(hop.host)
         if name is None:
             return None
         sought = hop._replace(host=name)
-        cached = self._watched.get(sought) or self._dialog_name(sought)
+        cached = self._watched.get(sought) or self._dialog_name(sought, seen_at)
         if cached is None or not cached.servers:
             return None
         return in_order(cached.servers, heaviest)[0]
@@ -97,9 +102,19 @@ class Directory(Counting):
         return self._hosts
 
     def name_at(self, host: str) -> str | None:
-        """Return the name that resolved to an address: a certificate there must contain it (RFC 5922)."""
-        all_cached = (*self._watched.values(), *self._dialog_names.values())
-        return next((cached.sought.host for cached in all_cached if host in hosts_of(cached)), None)
+        """Return the name that resolved to an address: a certificate there must contain it (RFC 5922).
+
+        Any peer can use a name that leads to an address of another. So a name of a dialog counts neither where a
+        gateway is configured by address, nor beside the name that a peer seen at the address itself uses.
+        """
+        for cached in self._watched.values():
+            if host in hosts_of(cached):
+                return cached.sought.host
+        if host in self._without_name:
+            return None
+        latest_first = [cached for cached in reversed(self._dialog_names.values()) if host in hosts_of(cached)]
+        latest_first.sort(key=lambda cached: host not in cached.seen_at)
+        return latest_first[0].sought.host if latest_first else None
 
     # -- the background -----------------------------------------------------------------------------------------
 
@@ -119,7 +134,10 @@ class Directory(Counting):
 
     def keep_to(self, gateways: Iterable[RoutingGateway]) -> None:
         """Watch the names of exactly these gateways; call ``look_up`` first."""
+        gateways = tuple(gateways)
         self._watched = {hop: self._watched[hop] for hop in _named(gateways)}
+        hosts = {each.host for gateway in gateways for each in gateway.places}
+        self._without_name = frozenset(filter(is_address, hosts))
         self._gather_hosts()
 
     def begin_due(self) -> None:
@@ -174,12 +192,14 @@ class Directory(Counting):
     def _gather_hosts(self) -> None:
         self._hosts = frozenset(host for cached in self._watched.values() for host in hosts_of(cached))
 
-    def _dialog_name(self, sought: Hop) -> CachedName | None:
+    def _dialog_name(self, sought: Hop, seen_at: str) -> CachedName | None:
         """Return the cached state of a name in a dialog; start a lookup if there is none, or it is old."""
         now = self._clock.now().mono
         cached = self._dialog_names.get(sought)
         if cached is not None:
             self._dialog_names.move_to_end(sought)
+            if seen_at not in cached.seen_at and seen_at in hosts_of(cached):
+                cached.seen_at = (cached.seen_at & hosts_of(cached)) | {seen_at}
             if cached.due > now:
                 return cached
         if self._may_look_up(now):

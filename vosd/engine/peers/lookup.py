@@ -45,7 +45,7 @@ class Resolver(Protocol):
 class CachedName:
     """Cached state of one name; instants are milliseconds of the monotonic clock."""
 
-    __slots__ = ("due", "failures", "known_at", "lookup", "problem", "servers", "sought")
+    __slots__ = ("due", "failures", "known_at", "lookup", "problem", "seen_at", "servers", "sought")
 
     def __init__(self, sought: Hop, due: int) -> None:
         self.sought = sought
@@ -59,6 +59,8 @@ class CachedName:
         self.problem = ""
         """Problem found by the last lookup; empty = none."""
         self.lookup: asyncio.Task[None] | None = None
+        self.seen_at: frozenset[str] = frozenset()
+        """Its addresses at which a peer was seen that uses it in a dialog."""
 
     @property
     def is_known(self) -> bool:

@@ -9,7 +9,7 @@ Does not format messages.
 
 import re
 from bisect import bisect_right
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final, NamedTuple
 
@@ -68,8 +68,8 @@ class Trace:
         self.of_calls: dict[str, CallMessages] = {}
         """By the ids of running calls; who finds none there begins one by ``begin_call``."""
         self._by_call_id: dict[str, CallMessages] = {}
-        self._unpacked: deque[CallMessages] = deque()
-        """Records with messages that are not compressed, in the order of the first of these."""
+        self._unpacked: OrderedDict[CallMessages, None] = OrderedDict()
+        """Records with messages that are not compressed, in the order of the first of these; none that was dropped."""
         self._pack_at = 0
         self._position = 0
 
@@ -112,7 +112,7 @@ class Trace:
             self._name(messages, (call.arrival.sip_call_id_in, *attempts))
         entries = messages.entries
         if not entries:
-            self._unpacked.append(messages)
+            self._unpacked[messages] = None
         position = self._position + 1
         size = len(data) + MESSAGE_OVERHEAD_BYTES
         at = now.wall
@@ -143,7 +143,7 @@ class Trace:
             (self._recent if is_known else self._unknown).admit(messages)
             self._name(messages, (call_id,))
         if not messages.entries:
-            self._unpacked.append(messages)
+            self._unpacked[messages] = None
         self._position += 1
         messages.entries.append((self._position, at, direction, peer, data))
         size = len(data) + MESSAGE_OVERHEAD_BYTES
@@ -229,6 +229,7 @@ class Trace:
             other = self._by_call_id.get(call_id)
             if other is not None and other is not messages and not other.calls:
                 messages.absorb(other)
+                self._unpacked[messages] = None
                 self._drop(other)
             self._by_call_id[call_id] = messages
         for call_id in messages.name_legs(call_ids):
@@ -238,13 +239,13 @@ class Trace:
         """Compress messages of running calls that have waited long enough, a few of them."""
         unpacked, packed = self._unpacked, 0
         while unpacked:
-            messages = unpacked[0]
+            messages = next(iter(unpacked))
             entries = messages.entries
             if entries and at - entries[0][1] < PACKED_AFTER_MS:
                 break
             if packed == PACKED_AT_ONCE:
                 return  # the next call goes on
-            unpacked.popleft()
+            del unpacked[messages]
             if entries and messages.outcome is _OPEN:
                 messages.has_final = messages.has_final or _has_final(entries)
                 messages.pack()
@@ -274,7 +275,7 @@ class Trace:
         room.admit(messages)
 
     def _drop(self, messages: CallMessages) -> None:
-        """Forget a record; its messages are freed at once, although the queue of the uncompressed still has it."""
+        """Forget a record, also in the queue of the uncompressed, which nothing else empties while no call begins."""
         room = messages.room
         if room is not None:
             messages.room = None
@@ -285,6 +286,7 @@ class Trace:
                 del self._by_call_id[call_id]
         for call_id in messages.calls:
             del self.of_calls[call_id]
+        self._unpacked.pop(messages, None)
         messages.entries, messages.packed = [], ()
 
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from vosd.base.clock import Instant
 from vosd.sip.events import AckMissing
+from vosd.sip.headers.cseq import UNREAD
 from vosd.sip.owners import AcceptanceOwner
 from vosd.sip.transaction.pace import OF_SUCCESS
 from vosd.sip.transaction.retry import Retry
@@ -45,8 +46,11 @@ class Acceptance:
         self._retry = retry
 
     def is_acknowledged_by(self, ack: Request) -> bool:
-        """Return whether an ACK is for this 2xx; the ACK of an earlier INVITE may arrive late (RFC 3261 13.2.2.4)."""
-        return ack.sequence == self._invite
+        """Return whether an ACK is for this 2xx; the ACK of an earlier INVITE may arrive late (RFC 3261 13.2.2.4).
+
+        One whose number cannot be read is taken for it: otherwise a call that its caller has confirmed would be ended.
+        """
+        return ack.sequence in (self._invite, UNREAD)
 
     def acknowledged(self) -> None:
         """Stop: the ACK has arrived."""

@@ -3,11 +3,11 @@
 import re
 from typing import Final, NamedTuple
 
+from vosd.base.number import SEPARATORS
 from vosd.sip.wire.grammar import parameters
 from vosd.sip.wire.uri import unescape
 
 _NUMBER: Final = re.compile(r"\+?[0-9A-Fa-f*#]{1,32}\Z")
-_SEPARATORS: Final = str.maketrans("", "", "-.()")
 _NOTHING: Final[dict[str, str | None]] = {}
 
 
@@ -34,7 +34,7 @@ def portability_of(uri: str) -> Portability:
 
 def routing_number_in(text: str) -> str:
     """Return a routing number without visual separators; empty where the text is none."""
-    number = unescape(text).strip().translate(_SEPARATORS)
+    number = unescape(text).strip().translate(SEPARATORS)
     return number if _NUMBER.match(number) else ""
 
 

@@ -1,0 +1,149 @@
+"""``vosd ledger minimum``: what a month lacks, without a daemon, and beside a switch that has calls to book."""
+
+import asyncio
+import json
+import shutil
+from collections.abc import Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import Result
+from doubles.installation import Installation
+
+from vosd.engine.control import Arguments, ControlServer
+from vosd.testing.data.records import answered_call
+
+MONTH = ("ledger", "minimum", "--month", "2026-09")
+
+
+@pytest.fixture
+def installation(tmp_path: Path, migrated: Path) -> Installation:
+    installation = Installation(tmp_path)
+    shutil.copy(migrated, installation.database)
+    return installation
+
+
+def owing_a_minimum(installation: Installation) -> Installation:
+    """A customer with a minimum of 50 that made calls for 30 in September, of which 3 are tax, and one in October."""
+    text = installation.config.read_text()
+    installation.config.write_text(text.replace("rate_group: sell}", "rate_group: sell, minimum_consumption: 50}", 1))
+    parties = {"customer_account": "customer-1", "vendor_account": "vendor-1", "tax": Decimal(1)}
+    calls = [answered_call(index, **parties, fee=Decimal(10)) for index in range(3)]
+    installation.book([*calls, answered_call(4, **parties, fee=Decimal(7), ended_at=1_791_000_000_000)])
+    return installation
+
+
+def test_the_shortfall_of_a_month_is_booked_once(installation: Installation) -> None:
+    owing_a_minimum(installation)
+    words = ("ledger", "minimum", "--operator", "ann", "--month")
+    (booked,) = installation.document(*words, "2026-09")
+    assert booked == {
+        "account": "customer-1",
+        "month": "2026-09",
+        "minimum": "50.00",
+        "consumed": "30.00",
+        "charged": "20.00",
+        "outcome": "booked",
+    }
+    assert installation.document("account", "show", "customer-1")["balance"] == "-61.00"
+    (again,) = installation.document(*words, "2026-09")
+    assert (again["charged"], again["outcome"]) == ("20.00", "booked before")
+    (october,) = installation.document(*words, "2026-10")
+    assert (october["consumed"], october["charged"], october["outcome"]) == ("7.00", "43.00", "booked")
+    entries = installation.document("ledger", "list", "--type", "minimum")
+    assert [(each["reference"], each["amount"], each["operator"], each["memo"]) for each in entries] == [
+        ("minimum/2026-09", "-20.00", "ann", "minimum 50.00, consumed 30.00"),
+        ("minimum/2026-10", "-43.00", "ann", "minimum 50.00, consumed 7.00"),
+    ]
+    assert installation.document("ledger", "verify")["differences"] == []
+
+
+def test_a_month_that_was_booked_keeps_its_charge_though_a_call_of_it_came_late(installation: Installation) -> None:
+    owing_a_minimum(installation)
+    installation.document("ledger", "minimum", "--month", "2026-09")
+    installation.book([answered_call(9, customer_account="customer-1", fee=Decimal(5))])
+    (again,) = installation.document("ledger", "minimum", "--month", "2026-09")
+    assert (again["consumed"], again["charged"], again["outcome"]) == ("35.00", "20.00", "booked before")
+
+
+def test_no_minimum_is_booked_where_calls_cost_enough_or_the_account_has_not_begun(installation: Installation) -> None:
+    owing_a_minimum(installation)
+    installation.book([answered_call(9, customer_account="customer-1", fee=Decimal(20))])
+    (reached,) = installation.document("ledger", "minimum", "--month", "2026-09")
+    assert (reached["consumed"], reached["charged"], reached["outcome"]) == ("50.00", "0.00", "reached")
+    (before,) = installation.document("ledger", "minimum", "--month", "2026-08")
+    assert (before["charged"], before["outcome"]) == ("0.00", "not begun")
+    assert "not begun" in installation.vosd("ledger", "minimum", "--month", "2026-08").stdout
+    assert installation.document("ledger", "list", "--type", "minimum") == []
+
+
+def test_the_minimum_of_a_month_that_is_not_over_is_refused(installation: Installation) -> None:
+    refused = installation.vosd("ledger", "minimum", "--month", "2999-01")
+    assert (refused.exit_code, "not over" in refused.stderr) == (1, True)
+    assert installation.vosd("ledger", "minimum", "--month", "2026-09").stdout.startswith("no account has")
+
+
+def test_a_closed_account_owes_no_minimum(installation: Installation) -> None:
+    owing_a_minimum(installation)
+    installation.document("payment", "add", "--account", "customer-1", "--type", "zero")
+    installation.document("account", "close", "customer-1")
+    (left,) = installation.document("ledger", "minimum", "--month", "2026-09")
+    assert (left["outcome"], left["charged"]) == ("closed", "0.00")
+
+
+async def beside_a_switch(installation: Installation, unbooked: Mapping[str, str], *words: str) -> tuple[Result, Any]:
+    """Say the verb while a switch runs that has these calls to book; return its outcome and what it was asked."""
+    asked = []
+
+    async def verb(arguments: Arguments) -> object:
+        asked.append(dict(arguments))
+        return unbooked
+
+    async def refresh(_arguments: Arguments) -> object:
+        return {}
+
+    verbs = {"unbooked": verb, "refresh_balances": refresh}
+    server = ControlServer(installation.config.parent / "vosd.sock", verbs)
+    await server.open()
+    try:
+        return await asyncio.to_thread(installation.vosd, *MONTH, *words), asked
+    finally:
+        await server.close()
+
+
+async def test_nothing_is_booked_while_calls_of_the_month_wait_for_the_database(installation: Installation) -> None:
+    await asyncio.to_thread(owing_a_minimum, installation)
+    refused, asked = await beside_a_switch(installation, {"customer-1": "25.00"})
+    assert (refused.exit_code, "25.00 of customer-1 is not booked yet" in refused.stderr) == (1, True)
+    assert "waiting" in refused.stdout
+    assert asked == [{"since_ms": 1_788_220_800_000, "until_ms": 1_790_812_800_000}]
+    shown, _ = await beside_a_switch(installation, {"customer-1": "25.00"}, "--json")
+    (sheet,) = json.loads(shown.stdout)
+    assert (sheet["consumed"], sheet["charged"], sheet["outcome"]) == ("30.00", "0.00", "waiting")
+    assert (sheet["unbooked"], shown.exit_code) == ("25.00", 1)
+
+    await asyncio.to_thread(
+        installation.book, [answered_call(9, customer_account="customer-1", fee=Decimal(25), vendor_account="vendor-1")]
+    )
+    booked, _ = await beside_a_switch(installation, {"vendor-1": "25.00"}, "--json")
+    (sheet,) = json.loads(booked.stdout)
+    assert (sheet["consumed"], sheet["charged"], sheet["outcome"]) == ("55.00", "0.00", "reached")
+
+
+async def test_an_account_whose_first_calls_wait_has_begun(installation: Installation) -> None:
+    text = installation.config.read_text()
+    installation.config.write_text(text.replace("rate_group: sell}", "rate_group: sell, minimum_consumption: 50}", 1))
+    refused, _ = await beside_a_switch(installation, {"customer-1": "1.00"})
+    assert (refused.exit_code, "waiting" in refused.stdout) == (1, True)
+    left, _ = await beside_a_switch(installation, {})
+    assert (left.exit_code, "not begun" in left.stdout) == (0, True)
+
+
+async def test_an_account_that_has_reached_its_minimum_waits_for_nothing(installation: Installation) -> None:
+    await asyncio.to_thread(owing_a_minimum, installation)
+    more = answered_call(9, customer_account="customer-1", fee=Decimal(20))
+    await asyncio.to_thread(installation.book, [more])
+    reached, _ = await beside_a_switch(installation, {"customer-1": "25.00"})
+    assert (reached.exit_code, "reached" in reached.stdout) == (0, True)

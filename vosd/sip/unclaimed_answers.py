@@ -1,0 +1,134 @@
+"""A 2xx to an INVITE of ours that no call waits for: of another fork, of one that was given up, or after a restart.
+
+It costs money at the vendor: it is acknowledged, released with BYE, and reported to the owner of the INVITE, if that
+still exists (RFC 3261 section 13.2.2.4). Any source can send one to an INVITE that is not remembered: then only known
+addresses are sent to.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+from vosd.base.clock import Instant
+from vosd.sip.dialog.acceptance import PendingBye
+from vosd.sip.dialog.dialog import Dialog
+from vosd.sip.dialog.table import DialogTable
+from vosd.sip.drops import Drop, Drops
+from vosd.sip.events import UnwantedAnswer
+from vosd.sip.flows import Flows, hop_of
+from vosd.sip.headers.name_addr import tag_of
+from vosd.sip.transaction.client import Client
+from vosd.sip.transaction.store import TransactionStore
+from vosd.sip.wire.compose import parts_acknowledged
+from vosd.sip.wire.message import Response
+from vosd.sip.wire.outgoing import Datagram, InviteParts, Peer, ProvenAck
+
+COUNTED_EARLY_MAX: Final = 1 << 16
+"""Added to the CSeq of a dialog whose early requests (PRACK) are not known any more.
+
+CSeq numbers may have gaps (RFC 3261 section 12.2.2), but a number that was used would be refused.
+"""
+
+FORKS_MAX: Final = 16
+"""Most forks of one INVITE that are released, beside the answer that counts: each costs a BYE."""
+
+SendBye = Callable[[Dialog, str, Instant], Client]
+"""Sends a BYE with more headers; its response is ignored."""
+
+
+class UnclaimedAnswers:
+    """Acknowledges and ends them."""
+
+    __slots__ = ("_agent_header", "_dialogs", "_dropped", "_flows", "_knows", "_send_bye", "_store")
+
+    def __init__(
+        self,
+        store: TransactionStore,
+        flows: Flows,
+        dialogs: DialogTable,
+        *,
+        agent_header: str,
+        dropped: Drops,
+        knows: Callable[[str, int], bool],
+        send_bye: SendBye,
+    ) -> None:
+        """``knows`` returns whether a host and port belong to a known source."""
+        self._store = store
+        self._flows = flows
+        self._dialogs = dialogs
+        self._agent_header = agent_header
+        self._dropped = dropped
+        self._knows = knows
+        self._send_bye = send_bye
+
+    def acknowledge_again(self, key: str, ack: Datagram, response: Response, now: Instant) -> UnwantedAnswer | None:
+        """Send the ACK of a final response again; release the dialog of another fork (section 13.2.2.4)."""
+        if response.status < 300 and response.to_tag:
+            parts = parts_acknowledged(ack)
+            if response.to_tag != tag_of(parts.to):
+                return self.take_fork(key, parts, response, now)
+        self._store.out.append(ack)
+        return None
+
+    def take_unmatched(self, key: str, answer: Response, source: Peer, now: Instant) -> None:
+        """Acknowledge a 2xx to an INVITE of ours whose transaction is not known any more, as after a restart.
+
+        It is repeated because our ACK was lost, or it answers an INVITE that was given up: then a BYE follows, if the
+        source is known. Every other response without a transaction is dropped.
+        """
+        if not (200 <= answer.status < 300 and key.startswith(self._flows.mark) and key.endswith(" INVITE")):
+            self._dropped[Drop.UNMATCHED_RESPONSE] += 1
+            return
+        caller = answer.header("from") or ""
+        owner = self._dialogs.owners.get(tag_of(caller))
+        dialog = None if owner is None else owner.dialog
+        if dialog is not None and (dialog.call_id, dialog.remote_tag) == (answer.call_id, answer.to_tag):
+            via = self._flows.new_via(dialog.peer.flow)
+            self._store.send(dialog.peer, dialog.request("ACK", via, answer.cseq.number, self._agent_header))
+            return
+        # Every peer that has had a request of ours knows how our branches begin, and could make us send a BYE ten times
+        # to any address, or connect to it.
+        if not self._knows(source.host, source.port) or not answer.to_tag or not hop_of(answer.header("contact") or ""):
+            self._dropped[Drop.UNMATCHED_RESPONSE] += 1
+            return
+        # By its tag: of another one with this branch, too, only a known address is sent to.
+        answered = f"{key} {answer.to_tag}"
+        ack = self._store.finished.get(answered)
+        if isinstance(ack, Datagram):
+            self._store.out.append(ack)
+            return
+        called = (answer.header("to") or "").partition(f";tag={answer.to_tag}")[0]
+        parts = InviteParts("", answer.header("via") or "", caller, called, answer.call_id, answer.cseq.number, source)
+        self._end(answered, Dialog.of_callee(parts, "", answer, self._known_hop), parts, now)
+
+    def _known_hop(self, target: str, source: Peer) -> Peer:
+        """Return the next hop of a target if it is at the host of the source, or known; else the source."""
+        peer = self._flows.next_hop(target, source)
+        return peer if peer.host == source.host or self._knows(peer.host, peer.port) else source
+
+    def take_fork(self, key: str, parts: InviteParts, answer: Response, now: Instant) -> UnwantedAnswer | None:
+        """Release another fork, or send its ACK again."""
+        for number in range(FORKS_MAX):
+            fork = f"{key} {number}"
+            known = self._store.finished.get(fork)
+            if not isinstance(known, Datagram):
+                self.end(fork, parts, answer, now)
+                owner = self._dialogs.owners.get(tag_of(parts.from_))
+                return None if owner is None or isinstance(owner, PendingBye) else UnwantedAnswer(owner, answer, now)
+            if tag_of(parts_acknowledged(known).to) == answer.to_tag:
+                self._store.out.append(known)
+                return None
+        self._dropped[Drop.TOO_MANY_FORKS] += 1
+        return None
+
+    def end(self, key: str, parts: InviteParts, answer: Response, now: Instant) -> None:
+        """Acknowledge a 2xx that no call waits for, and each of its retransmissions, and send a BYE."""
+        self._end(key, Dialog.of_callee(parts, "", answer, self._flows.next_hop), parts, now)
+
+    def _end(self, key: str, dialog: Dialog, parts: InviteParts, now: Instant) -> None:
+        self._dropped[Drop.LATE_ANSWER] += 1
+        dialog.local_sequence += COUNTED_EARLY_MAX
+        via = self._flows.new_via(dialog.peer.flow)
+        ack = ProvenAck.of(dialog.peer, dialog.request("ACK", via, parts.sequence, parts.credentials), dialog.answers)
+        self._store.out.append(ack)
+        self._store.finished.keep(key, ack, self._store.timers.transaction_ms, now)
+        self._send_bye(dialog, "", now)
