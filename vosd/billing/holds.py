@@ -329,8 +329,13 @@ class AccountCredit:
 
     def set_terms(self, limit: Decimal | None, low_below: Decimal | None) -> None:
         """Set what a reload changed; a lower limit cuts no hold, it only refuses further ones."""
+        before = self.limit, self.low_below
         self.own_limit, self.low_below = limit, low_below
         self._settle_limit()
+        if self._low_at is not None and (self.limit, low_below) != before:
+            owned = self._balance + (self.limit or ZERO) + self._unbooked
+            if low_below is None or owned - self._reserved >= low_below:
+                self._low_at = None  # by the new terms it is not low, although nothing was paid
         self._check_low()
 
     def bound(self, cap: Decimal | None) -> None:

@@ -15,7 +15,7 @@ from vosd.base.clock import Clock
 from vosd.daemon.retention_process import Order, Outcome
 from vosd.engine.background import kept_going
 from vosd.engine.settings import RetentionSettings, Settings
-from vosd.obs.events import Event
+from vosd.obs.events import GONE, Event
 from vosd.processes.channel import received, send
 from vosd.processes.child import ended, started
 
@@ -46,6 +46,8 @@ class RetentionPart:
         self._clock = clock
         self._is_begun = False
         self._task: asyncio.Task[None] | None = None
+        self._held: set[str] = set()
+        """Kinds whose records are kept although their time is over."""
 
     async def begin(self) -> None:
         """Begin to wait for the time."""
@@ -66,6 +68,7 @@ class RetentionPart:
             self._settings = settings
             if self._is_begun:
                 await self.end()
+                self._forget_held()
                 await self.begin()
 
     async def _keep(self) -> None:
@@ -100,6 +103,8 @@ class RetentionPart:
             self._blocked(outcome.error)
         else:
             report(outcome.run)
+            for sheet in outcome.run.kinds:
+                (self._held.add if sheet.held else self._held.discard)(sheet.kind)
 
     async def _outcome(self) -> Outcome:
         order = Order.of(self._url, self._state_dir, self._settings)
@@ -117,7 +122,16 @@ class RetentionPart:
     def _blocked(self, why: str) -> None:
         for kind in ("calls", "ledger", "numbers"):
             if getattr(self._settings, kind) is not None:
+                self._held.add(kind)
                 _log.error(Event.RETENTION_BLOCKED.value, kind=kind, guard="error", why=why)
+
+    def _forget_held(self) -> None:
+        """Note that records which are kept for good, or dropped by hand alone from now on, are no alarm."""
+        settings = self._settings
+        for kind in sorted(self._held):
+            if settings.at_s is None or getattr(settings, kind) is None:
+                self._held.discard(kind)
+                _log.info(Event.RETENTION_DONE.value, kind=kind, why=GONE)
 
 
 def report(run: RetentionRun) -> None:

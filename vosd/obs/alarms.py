@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from vosd.obs.events import BACK, Event
+from vosd.obs.events import BACK, GONE, Event
 
 PASSES_MS: Final = 15 * 60_000
 """An alarm without an event for its end is cleared so long after it was last repeated."""
@@ -176,12 +176,15 @@ class Alarms:
         return self._levels.get(event) or KINDS[event].level
 
     def note(self, name: str, facts: Mapping[str, object], at: int) -> list[Change]:
-        """Take an event; return the alarms that it raises or clears, none where it only repeats one."""
+        """Take an event; return the alarms that it raises or clears, none where it only repeats one.
+
+        One about a subject that is gone only clears: what an operator has removed is no alarm.
+        """
         event = Event(name)
-        if event in KINDS:
+        if event in KINDS and facts.get("why") != GONE:
             return self._raise(event, facts, at)
         changes = []
-        for raised in _ENDS.get(event, ()):
+        for raised in (event,) if event in KINDS else _ENDS.get(event, ()):
             alarm = self._active.get(raised, {}).pop(_subject(KINDS[raised], facts), None)
             if alarm is not None:
                 changes.append(self._cleared(alarm, at))

@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Final
 
+GONE: Final = "gone"
+"""``why`` of an event about a subject that the operator has removed or switched off: no alarm holds for it any more."""
+
 
 class Event(StrEnum):
     """Events for alarms and monitoring."""

@@ -9,10 +9,11 @@ call itself may have caused counts for its payer, and for all only where the fai
 caller cannot cause complete silence, so that counts for all at once.
 """
 
-from collections.abc import Callable, Container
+from collections.abc import Callable
 from enum import Enum
 from typing import Final, NamedTuple
 
+from vosd.sip.wire.uri import DEFAULT_PORTS
 from vosd.trunks.gateways import Address, RoutingGateway
 
 SILENCES: Final = 3
@@ -25,7 +26,6 @@ PROBE_MS: Final = 15_000
 """For how long no second call is let through beside the probe."""
 CIRCUITS_MAX: Final = 4_096
 """Addresses with failures that are kept; a new one replaces the oldest."""
-DEFAULT_PORT: Final = 5_060
 
 FAILURES: Final = frozenset({408, 500, 502, 503, 504})
 """Final codes that concern the vendor and not the called number."""
@@ -48,7 +48,7 @@ class Place(NamedTuple):
 
 def place_of(gateway: RoutingGateway, address: Address, payer: str = "") -> Place:
     """Return the key under which failures at an address are counted."""
-    return Place(gateway.name, address.host, address.port or DEFAULT_PORT, payer)
+    return Place(gateway.name, address.host, address.port or DEFAULT_PORTS[address.transport or "udp"], payer)
 
 
 class Circuit(Enum):
@@ -56,6 +56,8 @@ class Circuit(Enum):
 
     RESTING = "resting"
     WELL = "well"
+    GONE = "gone"
+    """Calls go there no more, or its failures are forgotten for those of others."""
 
 
 def counts_as_failure(code: int, q850: int | None) -> bool:
@@ -148,10 +150,10 @@ class Breakers:
             if row is not None and row.probed_until == began_ms + PROBE_MS:
                 row.probed_until = 0
 
-    def keep(self, gateways: Container[str]) -> None:
-        """Forget the addresses of all other gateways."""
-        for place in [place for place in self.failing if place.gateway not in gateways]:
-            self._forget(place)
+    def keep(self, is_called: Callable[[Place], bool]) -> None:
+        """Forget the addresses to which no call goes any more."""
+        for place in [place for place in self.failing if not is_called(place)]:
+            self._drop(place)
 
     def _count(self, place: Place, *, is_silent: bool, began_ms: int, mono_ms: int) -> None:
         row = self.failing.get(place) or self._remember(place)
@@ -173,9 +175,13 @@ class Breakers:
 
     def _remember(self, place: Place) -> _Row:
         if len(self.failing) >= CIRCUITS_MAX:
-            self._forget(next(iter(self.failing)))
+            self._drop(next(iter(self.failing)))
         row = self.failing[place] = _Row()
         return row
+
+    def _drop(self, place: Place) -> None:
+        if self._forget(place):
+            self.on_change(place, Circuit.GONE, 0)
 
     def _forget(self, place: Place) -> bool:
         """Forget the failures at an address; return whether it rested."""

@@ -138,3 +138,13 @@ def test_an_overrun_sweep_is_logged_once_and_so_is_its_end(timers):
         house.registered = house.registered[:1]
         timers.run_for(90_000)
     assert [line["event"] for line in lines] == [Event.NAT_SWEEP_OVERRUN, Event.NAT_SWEEP_IN_TIME]
+
+
+def test_an_overrun_is_over_when_another_pace_is_set_or_nothing_is_sent_any_more(timers):
+    house = House(timers, *(Peer(0, "203.0.113.1", port) for port in range(1, 41)))
+    keeping = house.keep(KeepAlive(period_ms=10_000, send_interval_ms=10_000, send_one_time=10))
+    keeping.begin(house.transmit())
+    timers.run_for(90_000)
+    with structlog.testing.capture_logs() as lines:
+        keeping.adjust(KeepAlive(message=b""))
+    assert [(line["event"], line["why"]) for line in lines] == [(Event.NAT_SWEEP_IN_TIME, "gone")]

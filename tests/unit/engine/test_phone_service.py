@@ -170,6 +170,19 @@ async def test_while_the_program_is_away_the_latest_of_each_phone_waits(home, pr
     assert [line["event"] for line in told(logs)] == ["phone_service_down", "phone_service_up"]
 
 
+async def test_a_program_that_is_away_and_configured_no_more_is_reported_as_over(home, program):
+    await program.close()
+    with capture_logs() as logs:
+        home.register()
+        await until(lambda: bool(told(logs)))
+        home.service.adjust(None)
+        home.service.adjust(program.settings)
+    assert [(line["event"], line.get("why") == "gone") for line in told(logs)] == [
+        ("phone_service_down", False),
+        ("phone_service_up", True),
+    ]
+
+
 @pytest.mark.parametrize("status", [500, 503, 429, 408])
 async def test_a_temporary_failure_is_retried(home, program, status):
     program.answers.append(b"HTTP/1.1 %d Later\r\nContent-Length: 2\r\n\r\nno" % status)

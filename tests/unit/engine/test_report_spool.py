@@ -89,6 +89,16 @@ def test_a_directory_that_cannot_be_made_stops_no_start(tmp_path):
     assert [line["event"] for line in logs] == ["call_reports_unwritten"]
 
 
+def test_files_that_cannot_be_written_and_are_wanted_no_more_are_no_alarm(tmp_path):
+    (tmp_path / "file").write_text("")
+    files = ReportSpool(tmp_path / "file" / "spool")
+    with capture_logs() as logs:
+        files.open()
+        files.add(report_of(1))
+        files.remove_all()
+    assert [line["event"] for line in logs] == ["call_reports_unwritten", "call_reports_written"]
+
+
 def test_a_file_that_cannot_be_read_is_left_alone_and_the_others_are_read(tmp_path):
     files = ReportSpool(tmp_path)
     files.open()

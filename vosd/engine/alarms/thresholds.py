@@ -7,7 +7,7 @@ from typing import Final
 
 import structlog
 
-from vosd.obs.events import BACK, Event
+from vosd.obs.events import BACK, GONE, Event
 
 _log = structlog.get_logger()
 
@@ -47,4 +47,4 @@ class Threshold:
     def keep(self, subjects: frozenset[str]) -> None:
         """End the state of all other subjects: they are gone."""
         for subject in [each for each in self._bad if each not in subjects]:
-            _log.info(BACK[self._raised].value, **self._bad.pop(subject), why="gone")
+            _log.info(BACK[self._raised].value, **self._bad.pop(subject), why=GONE)

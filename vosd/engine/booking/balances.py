@@ -122,6 +122,9 @@ class Balances(Counting):
                 credit.expires_at = changes.expiries.get(name)
                 self._changed[name] = None
                 credit.set_terms(accounts[name].overdraft_limit, accounts[name].balance_low)
+            for name in self.credits if other is None else other & self.credits.keys():
+                if name not in accounts:  # an account that is gone is not low
+                    self.credits[name].set_terms(self.credits[name].own_limit, None)
             for each in past:
                 each.add()
             wall_ms = self._clock.now().wall
@@ -358,6 +361,8 @@ class Balances(Counting):
         """Log accounts with low balances, at most ``LOWS_AT_ONCE``, so that calls are not delayed."""
         low, self._lows[:] = self._lows[:LOWS_AT_ONCE], self._lows[LOWS_AT_ONCE:]
         for credit in low:
+            if not credit.is_low:
+                continue  # money was added meanwhile, or its terms have changed
             left = (
                 credit.available if credit.available is not None else credit.balance + credit.unbooked - credit.reserved
             )

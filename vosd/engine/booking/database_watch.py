@@ -145,7 +145,7 @@ class DatabaseWatch(Counting):
         earlier = self._memo.read()
         seen = self._known = await self._lease.hold(claimant)
         self._claimant = claimant
-        self._lost = None
+        self._note_regained(seen)
         self._since_s = self._clock.now().wall // 1_000
         if earlier is None or not earlier.complete:
             # More may have been booked than the memo says, and the memo on disk may be older than the last one
@@ -227,10 +227,8 @@ class DatabaseWatch(Counting):
             self._lost = held
             self._outage.over()
             return
-        if self._lost is not None:
-            _log.warning(Event.LEASE_REGAINED, epoch=seen.epoch)
+        self._note_regained(seen)
         self._outage.over()
-        self._lost = None
         await self._come_back()
         known, self._known = self._known, seen
         self._notice(regression(known, seen), known, seen)
@@ -243,6 +241,11 @@ class DatabaseWatch(Counting):
     @property
     def _waits_for_lease(self) -> bool:
         return self._waits and self._claimant is None
+
+    def _note_regained(self, seen: DatabaseState) -> None:
+        if self._lost is not None:
+            _log.warning(Event.LEASE_REGAINED, epoch=seen.epoch)
+        self._lost = None
 
     async def _come_back(self) -> None:
         """Read what was booked elsewhere during an outage, then end what held during it."""

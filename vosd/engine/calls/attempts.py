@@ -4,7 +4,7 @@ A vendor may not answer, refuse everything, send Retry-After, or reject our cred
 calls are in ``routing.health``, ``routing.rest`` and ``routing.breaker``; those for the call itself are in ``b2bua``.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import structlog
@@ -14,7 +14,7 @@ from vosd.base.clock import Instant
 from vosd.billing.accounts import Account
 from vosd.callcontrol.live_state import LiveState
 from vosd.callcontrol.vendor_terms import buy_rate, destination_of
-from vosd.obs.events import Event
+from vosd.obs.events import GONE, Event
 from vosd.routing.breaker import Circuit, Place, counts_as_failure, place_of
 from vosd.routing.failover import AttemptEnd, AttemptOutcome
 from vosd.routing.health import NOT_THERE
@@ -36,6 +36,24 @@ class Attempts:
     def __init__(self, live: LiveState) -> None:
         self._live = live
         live.breakers.on_change = _log_change
+        self._paused: dict[str, Place] = {}
+        """By gateway, the address with which its Retry-After pause was reported."""
+
+    def keep(self, gateways: Mapping[str, RoutingGateway]) -> None:
+        """Forget what was noted of gateways, and of their addresses, to which no call goes any more."""
+        called = {name for name, gateway in gateways.items() if gateway.enabled}
+
+        def is_called(place: Place) -> bool:
+            gateway = gateways[place.gateway] if place.gateway in called else None
+            if gateway is None:
+                return False
+            addresses = gateway.fixed_addresses or self._live.addresses_of(gateway)
+            return not addresses or any(place_of(gateway, each, place.payer) == place for each in addresses)
+
+        self._live.breakers.keep(is_called)
+        self._live.rests.keep(called)
+        for name in self._paused.keys() - called:
+            _log_change(self._paused.pop(name), Circuit.GONE, 0)
 
     def resting_last(
         self, addresses: Sequence[Address], payer: Account | None, gateway: RoutingGateway, now: Instant
@@ -50,7 +68,7 @@ class Attempts:
         if live.breakers.failing:
             live.breakers.succeeded(_place(leg, payer))
         if live.rests.asked:
-            self._well_after_rest(leg, payer)
+            self._well_after_rest(leg)
 
     def refused(self, leg: CalleeLeg, payer: Account | None, response: Response, now: Instant) -> None:
         """Note that a vendor responds, and pause it after 503 with Retry-After (RFC 3261 section 21.5.4).
@@ -68,7 +86,8 @@ class Attempts:
         if len(live.addresses_of(gateway)) > 1:
             live.breakers.ask_for_rest(_place(leg, payer)._replace(payer=""), 1_000 * min(wait_s, REST_MAX_S), now.mono)
         elif live.rests.begin(gateway.name, wait_s, now.mono):
-            _log_change(_place(leg, payer)._replace(payer=""), Circuit.RESTING, 1_000 * min(wait_s, REST_MAX_S))
+            place = self._paused[gateway.name] = _place(leg, payer)._replace(payer="")
+            _log_change(place, Circuit.RESTING, 1_000 * min(wait_s, REST_MAX_S))
 
     def over(self, leg: CalleeLeg, payer: Account | None, outcome: AttemptOutcome | None, now: Instant) -> None:
         """Release the capacity of an unanswered attempt, and note what its outcome says about the vendor."""
@@ -98,11 +117,12 @@ class Attempts:
             if breakers.failing:
                 breakers.succeeded(_place(leg, payer))
             if self._live.rests.asked:
-                self._well_after_rest(leg, payer)
+                self._well_after_rest(leg)
 
-    def _well_after_rest(self, leg: CalleeLeg, payer: Account | None) -> None:
-        if self._live.rests.succeeded(leg.choice.gateway.name, leg.started_at.mono):
-            _log_change(_place(leg, payer)._replace(payer=""), Circuit.WELL, 0)
+    def _well_after_rest(self, leg: CalleeLeg) -> None:
+        name = leg.choice.gateway.name
+        if self._live.rests.succeeded(name, leg.started_at.mono):
+            _log_change(self._paused.pop(name), Circuit.WELL, 0)
 
 
 def _place(leg: CalleeLeg, payer: Account | None) -> Place:
@@ -116,7 +136,9 @@ def name_of(payer: Account | None) -> str:
 
 def _log_change(place: Place, state: Circuit, rest_ms: int) -> None:
     whose = {"customer": place.payer} if place.payer else {}
-    if state is Circuit.WELL:
+    if state is Circuit.GONE:
+        _log.info(Event.GATEWAY_WELL, gateway=place.gateway, address=str(place), **whose, why=GONE)
+    elif state is Circuit.WELL:
         _log.info(Event.GATEWAY_WELL, gateway=place.gateway, address=str(place), **whose)
     else:
         _log.warning(Event.GATEWAY_RESTING, gateway=place.gateway, address=str(place), rest_s=rest_ms // 1_000, **whose)

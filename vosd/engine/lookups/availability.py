@@ -8,7 +8,7 @@ from typing import Final
 import structlog
 
 from vosd.base.clock import Instant
-from vosd.obs.events import Event
+from vosd.obs.events import GONE, Event
 
 FAILURES: Final = 5
 """So many questions in a row without an answer let the server rest."""
@@ -55,5 +55,7 @@ class Availability:
         self._failures = self._rests_until = 0
 
     def begin_anew(self) -> None:
-        """Forget the failures: another server is asked from now on."""
+        """Forget the failures: another server is asked from now on, or none."""
+        if self._failures >= FAILURES:
+            _log.info(Event.LOOKUP_SERVICE_UP, service=self._service, why=GONE)
         self._failures = self._rests_until = 0

@@ -7,7 +7,7 @@ Route) are looked up when they occur, a few at a time, so that peers cannot make
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Collection, Iterable, Sequence, Set
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from random import randrange
 from typing import Final
 
@@ -18,7 +18,7 @@ from vosd.base.host import domain, is_address
 from vosd.engine.counting import Counting
 from vosd.engine.peers.lookup import CachedName, Lookups, Resolver
 from vosd.engine.settings import DnsSettings, Listener
-from vosd.obs.events import Event
+from vosd.obs.events import GONE, Event
 from vosd.sip.flows import Hop
 from vosd.sip.locate import Draw, Kind, Means, in_order
 from vosd.sip.wire.uri import DEFAULT_PORTS
@@ -59,6 +59,8 @@ class Directory(Counting):
         self._draw = draw
         self._watched: dict[Hop, CachedName] = {}
         self._watching = Lookups(resolver, clock, means, settings, self._learned)
+        self._looked_up: dict[Hop, CachedName] = {}
+        """Those of gateways that are to be called."""
         self._hosts: frozenset[str] = frozenset()
         self._without_name: frozenset[str] = frozenset()
         """The addresses that gateways are configured with."""
@@ -124,18 +126,20 @@ class Directory(Counting):
         self.keep_to(gateways)
 
     async def look_up(self, gateways: Iterable[RoutingGateway]) -> None:
-        """Watch the names of these gateways in addition; look up the new ones, which may take a moment."""
+        """Look up the names of these gateways that are not watched, which may take a moment; they are not used yet."""
         now = self._clock.now().mono
         all_cached = {hop: self._watched.get(hop) or CachedName(hop, now) for hop in _named(gateways)}
         first_lookups = [self._watching.begin(cached) for cached in all_cached.values() if not cached.is_known]
-        self._watched = {**self._watched, **all_cached}
+        self._looked_up = all_cached
         if first_lookups:
             await asyncio.wait(first_lookups, timeout=FIRST_LOOKUP_S)
 
     def keep_to(self, gateways: Iterable[RoutingGateway]) -> None:
         """Watch the names of exactly these gateways; call ``look_up`` first."""
         gateways = tuple(gateways)
-        self._watched = {hop: self._watched[hop] for hop in _named(gateways)}
+        before, known = self._watched, {**self._watched, **self._looked_up}
+        self._watched, self._looked_up = {hop: known[hop] for hop in _named(gateways)}, {}
+        self._report_names(before)
         hosts = {each.host for gateway in gateways for each in gateway.places}
         self._without_name = frozenset(filter(is_address, hosts))
         self._gather_hosts()
@@ -178,16 +182,22 @@ class Directory(Counting):
 
     def _learned(self, cached: CachedName, problem_before: str) -> None:
         """Store a gateway's new addresses; log if they were lost or found."""
+        if self._watched.get(cached.sought) is not cached:
+            return
         if cached.problem and not problem_before:
-            _log.warning(
-                Event.GATEWAY_NAME_LOST,
-                name=cached.sought.host,
-                why=cached.problem,
-                still_used=sorted(hosts_of(cached)),
-            )
+            _log_lost(cached)
         elif problem_before and not cached.problem:
             _log.info(Event.GATEWAY_NAME_FOUND, name=cached.sought.host, addresses=sorted(hosts_of(cached)))
         self._gather_hosts()
+
+    def _report_names(self, before: Mapping[Hop, CachedName]) -> None:
+        """Log the names without an answer that are new, and those that are watched no more."""
+        for hop, cached in self._watched.items():
+            if cached.problem and hop not in before:
+                _log_lost(cached)
+        lost = {hop.host for hop, cached in self._watched.items() if cached.problem}
+        for name in {hop.host for hop, cached in before.items() if cached.problem} - lost:
+            _log.info(Event.GATEWAY_NAME_FOUND, name=name, why=GONE)
 
     def _gather_hosts(self) -> None:
         self._hosts = frozenset(host for cached in self._watched.values() for host in hosts_of(cached))
@@ -226,6 +236,11 @@ class Directory(Counting):
 def hosts_of(cached: CachedName) -> Set[str]:
     """Return the addresses of a name."""
     return {hop.host for server in cached.servers for family in server.families for hop in family}
+
+
+def _log_lost(cached: CachedName) -> None:
+    still_used = sorted(hosts_of(cached))
+    _log.warning(Event.GATEWAY_NAME_LOST, name=cached.sought.host, why=cached.problem, still_used=still_used)
 
 
 def _named(gateways: Iterable[RoutingGateway]) -> list[Hop]:

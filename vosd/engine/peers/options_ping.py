@@ -12,7 +12,7 @@ import structlog
 
 from vosd.base.clock import Instant
 from vosd.base.wheel import Timer
-from vosd.obs.events import Event
+from vosd.obs.events import GONE, Event
 from vosd.routing.health import NOT_THERE, Health, Trunk
 from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.endpoint import Endpoint
@@ -162,6 +162,8 @@ class Pings:
         wanted = {each.name: (each, each.ping) for each in gateways if each.ping is not None and each.enabled}
         for name in [name for name in self._pingers if name not in wanted]:
             self._pingers.pop(name).stop()
+            if name in self._health.down:
+                _log.info(Event.GATEWAY_UP, gateway=name, why=GONE)
             self._health.forget(name)
         for name, (gateway, ping) in wanted.items():
             self._health.watch(name, ping)

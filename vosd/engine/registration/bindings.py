@@ -19,7 +19,7 @@ from vosd.cdr.columns import iso_utc
 from vosd.engine.counting import Counting, Figure
 from vosd.engine.registration.registered_addresses import RegisteredAddresses
 from vosd.engine.registration.writer import RegistrationWriter
-from vosd.obs.events import Event
+from vosd.obs.events import GONE, Event
 from vosd.sip.flows import Flows, Listener
 from vosd.sip.headers.contact import SURELY
 from vosd.sip.registration.registrar import Binding, Bindings, Outcome, register
@@ -130,6 +130,8 @@ class Registrations(Counting):
         self._size = 0
         self._present: Counter[RegistrantKind] = Counter()
         """Number of registered users by kind."""
+        self._departed: dict[str, RegistrantKind] = {}
+        """Users whose departure was reported, until they register again or are no longer configured."""
         self._ends: TimerWheel[str] = TimerWheel(EXPIRY_TICK_MS)
         self.next_end = self._ends.next_due
         """Return when ``expire`` is due next at the earliest, in milliseconds of the monotonic clock, or None."""
@@ -185,11 +187,16 @@ class Registrations(Counting):
 
     def remove(self, gone: Iterable[str], changed: Iterable[str]) -> None:
         """Remove users that the configuration no longer has, and those with other credentials."""
+        gone = tuple(gone)
         for names, why in ((gone, Departure.REMOVED), (changed, Departure.OTHER_CREDENTIALS)):
             for name in names:
                 user = self._users.get(name)
                 if user is not None:
                     self._change(name, user.kind, (), why)
+        for name in gone:
+            kind = self._departed.pop(name, None)
+            if kind is not None:
+                _log.info(_EVENTS[kind][1], name=name, reason=Departure.REMOVED.value, why=GONE)
 
     async def restore(self, users: Mapping[str, RegistrantKind]) -> None:
         """Restore the stored bindings of these users; forget the others.
@@ -288,6 +295,7 @@ class Registrations(Counting):
             self._report_departure(name, kind, departure, before[-1].peer)
         elif not before:
             newest = after[-1]
+            self._departed.pop(name, None)
             if kind is RegistrantKind.PHONE:
                 self._report_presence(name, newest.peer, is_online=True)
             _log.info(
@@ -331,7 +339,9 @@ class Registrations(Counting):
     def _report_departure(self, name: str, kind: RegistrantKind, why: Departure, peer: Peer | None = None) -> None:
         if kind is RegistrantKind.PHONE:
             self._report_presence(name, peer, is_online=False)
-        _log.info(_EVENTS[kind][1], name=name, reason=why.value)
+        self._departed[name] = kind
+        if why is not Departure.REMOVED:  # that is logged by ``remove``
+            _log.info(_EVENTS[kind][1], name=name, reason=why.value)
 
     def _address(self, binding: Binding) -> Address:
         peer = binding.peer

@@ -16,7 +16,7 @@ import structlog
 from vosd.base.clock import Clock
 from vosd.engine.counting import Counting
 from vosd.engine.senders import Transmit
-from vosd.obs.events import Event
+from vosd.obs.events import GONE, Event
 from vosd.sip.flows import Listener
 from vosd.sip.registration.keepalive import KeepAlive, Sweeps
 from vosd.sip.wire.outgoing import Peer
@@ -66,6 +66,9 @@ class KeepAlives(Counting):
         """Apply other settings, with a sweep at once."""
         if pace != self._pace:
             self._pace = pace
+            if self._overrun_logged:
+                _log.info(Event.NAT_SWEEP_IN_TIME, why=GONE)
+                self._overrun_logged = False
             if self._transmit:
                 self.stop()
                 self.begin(self._transmit)

@@ -18,7 +18,7 @@ from vosd.engine.counting import Counting
 from vosd.engine.poster import Poster, Target, UndeliveredError
 from vosd.engine.registration.bindings import RegistrantKind, Registration
 from vosd.engine.settings import PhoneServiceSettings
-from vosd.obs.events import Event
+from vosd.obs.events import GONE, Event
 from vosd.obs.log import LogLimiter
 from vosd.sip.wire.outgoing import Peer
 
@@ -101,6 +101,9 @@ class PhoneService(Counting):
             return
         self._settings = settings
         self._hang_up()
+        if self._is_away:
+            _log.info(Event.PHONE_SERVICE_UP, why=GONE)
+        self._is_away = False
         self._poster = _poster_of(settings)
         self._waiting.clear()
         self.begin()

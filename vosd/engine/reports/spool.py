@@ -17,7 +17,7 @@ import structlog
 
 from vosd.engine.journal.output import system_write
 from vosd.engine.reports.report import Report
-from vosd.obs.events import Event
+from vosd.obs.events import GONE, Event
 from vosd.obs.outage import Outage
 
 FILE_BYTES: Final = 4 * 1024 * 1024
@@ -151,6 +151,7 @@ class ReportSpool:
         self.close()
         while self._files:
             self._remove_oldest()
+        self._outage.over(why=GONE)
         for each in (self._file_of, self._unwritten, self._done):
             each.clear()
         self._waiting_bytes = 0
