@@ -4,7 +4,7 @@ What is looked for and what is sent is not changed: for tests that need the daem
 """
 
 from doubles.moved_clock import follow
-from vosd.engine.alarms import watch, webhook
+from vosd.engine.alarms import mail, watch, webhook
 
 
 def soon() -> None:
@@ -17,3 +17,9 @@ def soon_on_moved_clock() -> None:
     """Do so, and let the clock be the one that a test moves."""
     follow()
     soon()
+
+
+def mails_at_once() -> None:
+    """Do so, and let a mail wait for no second alarm."""
+    soon()
+    mail.GATHER_S = 0.05  # type: ignore[misc]

@@ -6,11 +6,14 @@ order they start. Their reasons are theirs.
 
 import asyncio
 import gc
+import os
 import resource
 import signal
+import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from threading import Timer
 from typing import Final
 
 import structlog
@@ -76,6 +79,9 @@ GC_THRESHOLDS_OF_A_START: Final = (500_000, 20, 100)
 FILES_BESIDE: Final = 500
 """What the process has open besides connections, at most: listeners, journal, database, commands."""
 
+LEAVE_S: Final = 5.0
+"""Longest time from the end of a stop to the end of the process."""
+
 DEFINITIONS: Final = StoredDefinitions(SqlDecks)
 
 Greet = Callable[[Loaded], None]
@@ -101,6 +107,23 @@ def run_switch(config: Path, greet: Greet) -> None:
         _log.warning("configuration", problem=str(problem))
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_live(config, started, greet, notifier, watchdog))
+        _leave_soon()
+
+
+def _leave_soon() -> None:
+    """End the process after ``LEAVE_S``, whatever its end waits for: all is closed, and the next one may begin.
+
+    The loop waits for open questions to the machine's name servers, such as for the database's address, and the
+    interpreter for threads; either may take as long as a silent server.
+    """
+
+    def leave() -> None:
+        sys.stdout.flush()
+        os._exit(0)
+
+    timer = Timer(LEAVE_S, leave)
+    timer.daemon = True
+    timer.start()
 
 
 async def _live(config: Path, started: Started, greet: Greet, notifier: Notifier, watchdog: Watchdog) -> None:

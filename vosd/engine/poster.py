@@ -7,12 +7,12 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
 from vosd.base.host import is_address
+from vosd.engine.daemon_threads import DaemonThreads
 from vosd.sip.wire.compose import host_text
 
 TIMEOUT_S: Final = 5.0
@@ -23,7 +23,7 @@ BODY_BYTES_MAX: Final = 65_536
 """Most bytes of the body of an answer on a connection that is used again."""
 _NOT_NOW: Final = frozenset({408, 425, 429})
 """Statuses that are retried, in addition to all 5xx."""
-_NAMES: Final = ThreadPoolExecutor(2, "names of reports")
+_NAMES: Final = DaemonThreads(2, "names of reports")
 """Resolves hosts. A silent DNS server holds a thread for long, and the loop's own ones write the journal."""
 
 Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]

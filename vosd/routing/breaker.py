@@ -13,7 +13,6 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Final, NamedTuple
 
-from vosd.sip.wire.uri import DEFAULT_PORTS
 from vosd.trunks.gateways import Address, RoutingGateway
 
 SILENCES: Final = 3
@@ -26,6 +25,7 @@ PROBE_MS: Final = 15_000
 """For how long no second call is let through beside the probe."""
 CIRCUITS_MAX: Final = 4_096
 """Addresses with failures that are kept; a new one replaces the oldest."""
+DEFAULT_PORT: Final = 5_060
 
 FAILURES: Final = frozenset({408, 500, 502, 503, 504})
 """Final codes that concern the vendor and not the called number."""
@@ -48,7 +48,7 @@ class Place(NamedTuple):
 
 def place_of(gateway: RoutingGateway, address: Address, payer: str = "") -> Place:
     """Return the key under which failures at an address are counted."""
-    return Place(gateway.name, address.host, address.port or DEFAULT_PORTS[address.transport or "udp"], payer)
+    return Place(gateway.name, address.host, address.port or DEFAULT_PORT, payer)
 
 
 class Circuit(Enum):

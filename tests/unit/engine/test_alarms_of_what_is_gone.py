@@ -109,15 +109,6 @@ def test_an_address_that_rests_and_is_gone(desk, after):
     assert exchange.switch.live.breakers.resting == {}
 
 
-def test_an_address_over_tls_that_rests_without_a_port_written_is_the_one_that_is_called(desk):
-    """Its port is that of its transport (RFC 3261 section 19.1.2)."""
-    by_tls = vendor_gateway(0, addresses=(Address(VENDORS[0].host, None, "tls"),))
-    exchange = Scene(vendors(by_tls)).exchange
-    rest(exchange, 5061)
-    exchange.swap_catalogue(vendors(msgspec.structs.replace(by_tls, priority=7)))
-    assert desk.held() == [("gateway_resting", "vendor-0 203.0.113.1:5061")]
-
-
 def test_an_address_whose_rest_is_forgotten_for_others(desk, monkeypatch):
     monkeypatch.setattr(breaker, "CIRCUITS_MAX", 1)
     exchange = Scene(vendors(vendor_gateway(0))).exchange

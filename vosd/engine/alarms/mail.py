@@ -1,6 +1,6 @@
 """Alarms by e-mail: what has changed since the last mail, in one, so that many alarms are no flood (ADR 70).
 
-The mail is sent by the standard library in a thread of its own; nothing waits for it.
+The mail is sent by the standard library in a thread of its own; nothing waits for it, not even the end of the process.
 """
 
 import asyncio
@@ -8,7 +8,6 @@ import smtplib
 import ssl
 from collections import deque
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.utils import format_datetime, make_msgid
@@ -17,6 +16,7 @@ from typing import Final
 from vosd.base.clock import Clock
 from vosd.cdr.columns import iso_utc
 from vosd.engine.alarms.desk import is_wanted
+from vosd.engine.daemon_threads import DaemonThreads
 from vosd.engine.settings import AlarmSettings, MailSecurity, MailSettings
 from vosd.obs.alarms import Change
 from vosd.obs.events import Event
@@ -46,7 +46,7 @@ class Mail:
         self._dropped = 0
         self._queued = asyncio.Event()
         self._outage = Outage(Event.ALARM_OUTPUT_DOWN, output="mail")
-        self._thread = ThreadPoolExecutor(1, "mail of alarms")
+        self._thread = DaemonThreads(1, "mail of alarms")
 
     def put(self, change: Change) -> None:
         """Note a change for the next mail."""

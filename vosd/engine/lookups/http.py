@@ -7,7 +7,6 @@ import asyncio
 import http.client
 import socket
 import ssl
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from io import BytesIO
 from typing import Final, cast
@@ -16,6 +15,7 @@ from urllib.parse import quote, urlsplit
 import msgspec
 
 from vosd.base.errors import VosError
+from vosd.engine.daemon_threads import DaemonThreads
 from vosd.engine.settings import PortabilitySettings
 from vosd.sip.headers.portability import routing_number_in
 from vosd.sip.wire.compose import host_text
@@ -29,7 +29,7 @@ NOT_PORTED: Final = frozenset({204, 404})
 NOT_WELL: Final = frozenset({401, 403, 407, 408, 429})
 """Statuses of 4xx that are about the server or our rights; the others are about the number that was asked for."""
 
-_NAMES: Final = ThreadPoolExecutor(2, "names of lookups")
+_NAMES: Final = DaemonThreads(2, "names of lookups")
 """Resolves the host. A silent DNS server holds a thread for long, and the loop's own ones write the journal."""
 
 
