@@ -104,7 +104,7 @@ class Switch(Counting):
         self.takes_calls = True
         """False once a stop was asked for: new calls are refused with 503."""
         self._intake = Intake(
-            endpoint, self.services, self._refusals, entropy, closed=self._closed, settings=CallSettings()
+            endpoint, self.services, self._refusals, entropy, closed=self.closed, settings=CallSettings()
         )
         self.swap_catalogue(catalogue)
 
@@ -341,7 +341,7 @@ class Switch(Counting):
             if credit is not None and account is not None:
                 credit.set_terms(self._overrides.overdraft_limit(account), account.balance_low)
 
-    def _closed(self) -> Refusal | None:
+    def closed(self) -> Refusal | None:
         """Return the refusal of new calls while the switch stops, or cannot journal calls."""
         if not self.takes_calls:
             return Refusal(EndReason.SHUTDOWN, 503, "the switch is stopping")
