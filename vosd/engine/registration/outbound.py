@@ -16,7 +16,8 @@ from vosd.cdr.columns import iso_utc
 from vosd.obs.events import Event
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.flows import Hop
-from vosd.sip.registration.outbound import Draw, OutboundRegistration, RegistrationChange, State, Terms
+from vosd.sip.registration.outbound import Draw, OutboundRegistration, Terms
+from vosd.sip.registration.states import RegistrationChange, State
 from vosd.trunks.gateways import Address, Registration, RoutingGateway
 
 PACE_MS: Final = 10

@@ -4,8 +4,7 @@ All its REGISTERs share one Call-ID and one CSeq sequence; at most one is open. 
 core. Draws no random numbers; sets its timer with the endpoint and reacts to events.
 """
 
-from collections.abc import Callable, Sequence
-from enum import Enum
+from collections.abc import Callable
 from typing import Final, NamedTuple, Protocol
 
 from vosd.base.clock import Instant
@@ -15,9 +14,10 @@ from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.digest.answer import ROUNDS_MAX, Answers
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import AlarmFired, NoResponse, ResponseArrived
-from vosd.sip.flows import Hop
 from vosd.sip.headers.retry_after import retry_after_s
 from vosd.sip.registration.granted import granted_s_of, min_expires_of, service_route_of
+from vosd.sip.registration.registrar_address import AddressesOf, RegistrarAddress
+from vosd.sip.registration.states import HOLDING, PARTED, RegistrationChange, State
 from vosd.sip.transaction.client import Client
 from vosd.sip.transaction.store import TimerOwner
 from vosd.sip.wire.compose import escape_user, host_text
@@ -34,37 +34,6 @@ RETRY_AFTER_MAX_S: Final = 3_600
 """Longest Retry-After that is respected."""
 REFUSALS: Final = frozenset({401, 402, 403, 404, 405, 407, 410, 501, 604})
 """Final statuses by which the vendor refuses us; all others except success mean: try again later."""
-
-
-class State(Enum):
-    """State of a registration; the value is printed by ``vosd registrations``."""
-
-    UNREGISTERED = "unregistered"
-    """Waits for its next attempt."""
-    TRYING = "trying"
-    REGISTERED = "registered"
-    REFRESHING = "refreshing"
-    """A refresh is open, and the previous registration is still valid."""
-    REFUSED = "refused"
-    """Refused by the vendor; waits for its next attempt."""
-    PARTING = "parting"
-    """Will be removed as soon as the open REGISTER is answered."""
-    LEAVING = "leaving"
-    GONE = "gone"
-
-
-HOLDING: Final = frozenset({State.REGISTERED, State.REFRESHING})
-"""States in which the vendor has our binding."""
-PARTED: Final = frozenset({State.PARTING, State.LEAVING, State.GONE})
-"""States of a registration that is being given up."""
-
-
-class RegistrationChange(Enum):
-    """Changes that are reported."""
-
-    GAINED = "gained"
-    LOST = "lost"
-    REFUSED = "refused"
 
 
 class Terms(NamedTuple):
@@ -92,8 +61,6 @@ class ChangeListener(Protocol):
         ...
 
 
-AddressesOf = Callable[[], Sequence[Hop]]
-"""Return the addresses of the registrar now, best first; empty if its name cannot be resolved."""
 Draw = Callable[[int], int]
 """Return a random whole number from 0 to below the argument."""
 
@@ -102,6 +69,7 @@ class OutboundRegistration:
     """One registration with a vendor."""
 
     __slots__ = (
+        "_address",
         "_alarm",
         "_answers",
         "_asked",
@@ -112,7 +80,6 @@ class OutboundRegistration:
         "_listener",
         "_reported",
         "_series",
-        "_where",
         "contact",
         "expires_at",
         "failures",
@@ -128,7 +95,7 @@ class OutboundRegistration:
         self, endpoint: Endpoint, terms: Terms, where: AddressesOf, draw: Draw, listener: ChangeListener
     ) -> None:
         self._endpoint = endpoint
-        self._where = where
+        self._address = RegistrarAddress(where)
         self._draw = draw
         self._listener = listener
         self._reported: RegistrationChange | None = None
@@ -225,6 +192,7 @@ class OutboundRegistration:
         if status < 200 or event.transaction is not self._asked:
             return
         self._asked = None
+        self._address.answered()
         self.last_status = status
         if self.state is State.PARTING and (status < 300 or self.expires_at is not None):
             self._remove(event.at)
@@ -265,11 +233,10 @@ class OutboundRegistration:
 
     def _ask(self, expires_s: int, now: Instant) -> None:
         """Send a REGISTER; a registrar without address counts as one that does not answer."""
-        hops = self._where()
-        if not hops:
+        hop = self._address.choose()
+        if hop is None:
             self._unanswered(now)
             return
-        hop = hops[self.failures % len(hops)]  # after a failure try the next address
         flows = self._endpoint.flows
         flow = flows.towards(hop.host, hop.transport, self.terms.interface)
         ours = flows.listeners[flow]
@@ -287,6 +254,7 @@ class OutboundRegistration:
             self._failed(None, now)
             return
         self.failures = 0
+        self._address.succeeded()
         self.state = State.REGISTERED
         if self.registered_at is None:
             self.registered_at = now
@@ -324,6 +292,7 @@ class OutboundRegistration:
     def _back_off(self, retry_after: int | None, now: Instant) -> None:
         """Schedule the next attempt: by Retry-After in seconds, else by the number of consecutive failures."""
         self.failures += 1
+        self._address.failed()
         if retry_after is not None:
             wait_ms = max(1_000 * min(retry_after, RETRY_AFTER_MAX_S), REFRESH_MIN_MS)
             self.next_attempt_at = now.plus(wait_ms + self._draw(wait_ms // 10 + 1))
