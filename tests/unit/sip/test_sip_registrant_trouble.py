@@ -224,6 +224,18 @@ class TestLeaving:
         assert other.holds == []
         assert stage.registrant.state is State.GONE
 
+    @pytest.mark.parametrize("is_refreshing", [False, True])
+    def test_what_holds_is_taken_back_where_its_name_is_not_looked_up_any_more(self, stage, is_refreshing):
+        stage.run(SLACK)
+        if is_refreshing:
+            stage.registrant.amend(TERMS._replace(expires_s=600), stage.now)
+            stage.wire.run_until(lambda: stage.registrant.state is State.REFRESHING)
+        stage.places.clear()
+        stage.leave()
+        stage.run(SLACK)
+        assert stage.vendor.holds == []
+        assert stage.registrant.state is State.GONE
+
     def test_removal_has_credentials_too(self):
         guard = guarded(uses=1)
         stage = RegistrationStage(guard)

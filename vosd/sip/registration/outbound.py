@@ -234,6 +234,8 @@ class OutboundRegistration:
     def _ask(self, expires_s: int, now: Instant) -> None:
         """Send a REGISTER; a registrar without address counts as one that does not answer."""
         hop = self._address.choose()
+        if hop is None and expires_s == 0:
+            hop = self._address.latest  # a name that is out of the configuration is not looked up any more
         if hop is None:
             self._unanswered(now)
             return

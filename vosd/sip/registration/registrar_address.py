@@ -15,13 +15,13 @@ AddressesOf = Callable[[], Sequence[Hop]]
 class RegistrarAddress:
     """The address that answers, as long as it does; after failures each other one before any is asked again."""
 
-    __slots__ = ("_answered", "_asked", "_failed", "_where")
+    __slots__ = ("_asked", "_failed", "_where", "latest")
 
     def __init__(self, where: AddressesOf) -> None:
         self._where = where
         self._asked: Hop | None = None
         """The address chosen last; None = the name had none."""
-        self._answered: Hop | None = None
+        self.latest: Hop | None = None
         """The address that answered last."""
         self._failed: list[Hop] = []
         """Addresses that failed since the last success, the latest last."""
@@ -36,7 +36,7 @@ class RegistrarAddress:
 
     def answered(self) -> None:
         """Note a final response: what follows from it is sent to the same address."""
-        self._answered = self._asked
+        self.latest = self._asked
 
     def succeeded(self) -> None:
         """Note that the attempt has succeeded."""
@@ -49,4 +49,4 @@ class RegistrarAddress:
 
     def _rank(self, hop: Hop) -> tuple[int, bool]:
         """Sort addresses without failure first, then by how long ago they failed; equal ones keep their order."""
-        return self._failed.index(hop) if hop in self._failed else -1, hop != self._answered
+        return self._failed.index(hop) if hop in self._failed else -1, hop != self.latest
