@@ -9,8 +9,9 @@ from vosd.base.clock import Instant
 from vosd.base.credentials import Login
 from vosd.base.secret import Secret
 from vosd.sip.flows import Hop
-from vosd.sip.registration.outbound import OutboundRegistration, Terms
+from vosd.sip.registration.outbound import OutboundRegistration
 from vosd.sip.registration.states import RegistrationChange
+from vosd.sip.registration.terms import Terms
 from vosd.testing.sockets.loopback import Endpoint as Address
 from vosd.testing.virtual.exchange import SWITCH, Exchange
 from vosd.testing.virtual.scene import usual_catalogue

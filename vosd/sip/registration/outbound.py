@@ -5,19 +5,19 @@ core. Draws no random numbers; sets its timer with the endpoint and reacts to ev
 """
 
 from collections.abc import Callable
-from typing import Final, NamedTuple, Protocol
+from typing import Final, Protocol
 
 from vosd.base.clock import Instant
-from vosd.base.credentials import Login
 from vosd.base.wheel import Timer
 from vosd.sip.dialog.dialog import Dialog
-from vosd.sip.digest.answer import ROUNDS_MAX, Answers
+from vosd.sip.digest.answer import Answers
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import AlarmFired, NoResponse, ResponseArrived
 from vosd.sip.headers.retry_after import retry_after_s
 from vosd.sip.registration.granted import granted_s_of, min_expires_of, service_route_of
 from vosd.sip.registration.registrar_address import AddressesOf, RegistrarAddress
 from vosd.sip.registration.states import HOLDING, PARTED, RegistrationChange, State
+from vosd.sip.registration.terms import Terms
 from vosd.sip.transaction.client import Client
 from vosd.sip.transaction.store import TimerOwner
 from vosd.sip.wire.compose import escape_user, host_text
@@ -34,23 +34,6 @@ RETRY_AFTER_MAX_S: Final = 3_600
 """Longest Retry-After that is respected."""
 REFUSALS: Final = frozenset({401, 402, 403, 404, 405, 407, 410, 501, 604})
 """Final statuses by which the vendor refuses us; all others except success mean: try again later."""
-
-
-class Terms(NamedTuple):
-    """What is registered, and how."""
-
-    domain: str
-    """Domain of the address of record and of the Request-URI."""
-    user: str
-    """User of the address of record."""
-    contact_user: str
-    """User of our Contact: it identifies the vendor's calls."""
-    login: Login
-    expires_s: int = 3_600
-    """Duration that is requested."""
-    interface: str | None = None
-    """Listener to send from, by its name; None = the first suitable one."""
-    rounds_max: int = ROUNDS_MAX
 
 
 class ChangeListener(Protocol):
@@ -78,7 +61,6 @@ class OutboundRegistration:
         "_expires_s",
         "_lengthened",
         "_listener",
-        "_reported",
         "_series",
         "contact",
         "expires_at",
@@ -86,6 +68,7 @@ class OutboundRegistration:
         "last_status",
         "next_attempt_at",
         "registered_at",
+        "reported",
         "service_route",
         "state",
         "terms",
@@ -98,7 +81,8 @@ class OutboundRegistration:
         self._address = RegistrarAddress(where)
         self._draw = draw
         self._listener = listener
-        self._reported: RegistrationChange | None = None
+        self.reported: RegistrationChange | None = None
+        """The change that was reported last."""
         self._alarm: Timer[TimerOwner] | None = None
         self._asked: Client | None = None
         self._answers = _answers(terms)
@@ -137,6 +121,11 @@ class OutboundRegistration:
         """Whether the vendor has our binding, as far as we know."""
         return self.state in HOLDING
 
+    @property
+    def binding(self) -> tuple[str, str, str]:
+        """What the vendor keeps: user and domain of the address of record, and the Contact, empty before the first."""
+        return self.terms.user, self.terms.domain, self.contact
+
     # -- commands ----------------------------------------------------------------------------------------------
 
     def begin(self, at: Instant) -> None:
@@ -145,7 +134,13 @@ class OutboundRegistration:
         self._set_alarm()
 
     def amend(self, terms: Terms, at: Instant) -> None:
-        """Continue with another login or duration for the same address; send a REGISTER at ``at``, or earlier."""
+        """Continue with another login or duration for the same address; send a REGISTER at ``at``, or earlier.
+
+        A registration that is being removed is kept after all: its higher CSeq makes a removal on the way out of order.
+        """
+        if self.state in PARTED:
+            self._forget_binding()
+            self.reported = None
         self.terms = terms
         self._expires_s = terms.expires_s
         self._answers = self._series.answers = _answers(terms)
@@ -171,6 +166,14 @@ class OutboundRegistration:
             self._remove(now)
         else:
             self._end()
+        self._set_alarm()
+
+    def abandon(self) -> None:
+        """End without a REGISTER: another registration keeps the same binding."""
+        if self._asked is not None:
+            self._asked.forget()
+            self._asked = None
+        self._end()
         self._set_alarm()
 
     # -- events ------------------------------------------------------------------------------------------------
@@ -285,7 +288,7 @@ class OutboundRegistration:
     def _refused(self, response: Response, now: Instant) -> None:
         """Retry as after a failure, so that a corrected account works within minutes; the binding is gone at once."""
         self._back_off(retry_after_s(response), now)
-        if self._reported is RegistrationChange.GAINED:
+        if self.reported is RegistrationChange.GAINED:
             self._report(RegistrationChange.LOST)
         self._forget_binding()
         self.state = State.REFUSED
@@ -323,11 +326,11 @@ class OutboundRegistration:
 
     def _report(self, change: RegistrationChange) -> None:
         """Report a change: none twice, and after a refusal no loss."""
-        if change is self._reported or (
-            change is RegistrationChange.LOST and self._reported is RegistrationChange.REFUSED
+        if change is self.reported or (
+            change is RegistrationChange.LOST and self.reported is RegistrationChange.REFUSED
         ):
             return
-        self._reported = change
+        self.reported = change
         self._listener(self, change)
 
     def _set_alarm(self) -> None:
