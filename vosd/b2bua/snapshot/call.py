@@ -84,6 +84,7 @@ class HuntSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
     named: tuple[tuple[str, ...], ...] | None = None
     stays: bool = False
     outcomes: tuple[AttemptOutcome, ...] = ()
+    refused_number: str | None = None
 
     @classmethod
     def of(cls, hunt: Hunt) -> "HuntSnapshot":
@@ -96,6 +97,7 @@ class HuntSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
             None if hunt._named is None else tuple(sorted(hunt._named)),
             hunt._stays,
             tuple(hunt.outcomes),
+            hunt._refused_number,
         )
         return portable(described)
 
@@ -107,6 +109,7 @@ class HuntSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
         hunt.restore(
             next_hops=[(choice.restored(gateways), address) for choice, address in it.next_hops],
             responding=None if it.has_responded is None else gateways[it.has_responded],
+            refused_number=it.refused_number,
             latest=None if it.latest is None else (it.latest[0].restored(gateways), it.latest[1]),
             named=None if it.named is None else set(it.named),
             stays=it.stays,

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Never, NoReturn
 
 import msgspec
 
@@ -20,9 +20,10 @@ from vosd.billing.holds import HoldSnapshot
 from vosd.billing.parties import Party
 from vosd.billing.rates import AppliedRate
 from vosd.callcontrol.call_request import CallRequest
+from vosd.callcontrol.destinations import WatchedCall
 from vosd.callcontrol.open_call import OpenCall
 from vosd.callcontrol.setup import Setup
-from vosd.callcontrol.taken import PlaceTaken
+from vosd.callcontrol.taken import PlaceTaken, Taken
 from vosd.engine.calls.established import limits_of
 from vosd.engine.calls.known import Known
 from vosd.engine.calls.live_call import LiveCall
@@ -80,10 +81,9 @@ class RequestSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
         """Describe an admitted call.
 
         Raises:
-            NoSnapshotError: it occupies something other than capacity and money.
+            NoSnapshotError: it occupies something of an unknown kind.
         """
-        if not all(isinstance(each, PlaceTaken | CallHold | CountedCall) for each in request.taken):
-            raise NoSnapshotError("a call occupies what cannot be written down")
+        places = _places(request.taken)
         hold, above, vendors = _held(request.hold)
         return cls(
             request.source_host,
@@ -100,7 +100,7 @@ class RequestSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
             None if request.account is None else request.account.id,
             request.rate,
             hold,
-            tuple((each.scope, each.name, each.mono_ms) for each in request.taken if isinstance(each, PlaceTaken)),
+            places,
             request.routing_number,
             request.callee_rated,
             request.targets,
@@ -159,6 +159,26 @@ class RequestSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
                 request.hold.add(live.credits[account].resume(each))
             for account, each in self.holds_of_vendors:
                 request.hold.add_vendor(live.credits[account].resume(each))
+
+
+def _places(taken: Sequence[Taken]) -> tuple[tuple[Scope, str, int], ...]:
+    """Return the capacity among what a call occupies; the other kinds have fields of their own, or none."""
+    places = []
+    for each in taken:
+        if isinstance(each, PlaceTaken):
+            places.append((each.scope, each.name, each.mono_ms))
+        elif isinstance(each, CallHold | CountedCall):
+            pass  # ``hold`` and ``counted``
+        elif isinstance(each, WatchedCall):
+            pass  # the watch counts the calls of an earlier process when it begins (``SwitchUnderWatch.attach``)
+        else:
+            _refuse(each)
+    return tuple(places)
+
+
+def _refuse(unknown: Never) -> NoReturn:
+    """Refuse a kind that is not described above; a type check does so already."""
+    raise NoSnapshotError(f"a call occupies what cannot be written down: {unknown!r}")
 
 
 _Held = tuple[tuple[str, HoldSnapshot], ...]
@@ -238,7 +258,7 @@ class SavedCall(msgspec.Struct, frozen=True, omit_defaults=True):
         """Describe a live call.
 
         Raises:
-            NoSnapshotError: it is over, or occupies something other than capacity and money.
+            NoSnapshotError: it is over, or occupies something of an unknown kind.
         """
         timer, setup = live_call.timer, live_call.setup
         return cls(
