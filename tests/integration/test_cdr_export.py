@@ -13,46 +13,13 @@ from types import SimpleNamespace
 
 import pytest
 from doubles.dying import Steps, is_killed
-from doubles.installation import Installation
+from doubles.export_site import Site
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from vosd.admin import export_files
 from vosd.cdr.columns import KEYS
 from vosd.testing.data.records import answered_call, call_id, refused_call
-
-
-class Site(Installation):
-    """An installation with a directory to export to."""
-
-    def __init__(self, directory: Path, migrated: Path) -> None:
-        super().__init__(directory)
-        self.database.write_bytes(migrated.read_bytes())
-        self.out = directory / "out"
-        self.out.mkdir()
-        self.profile = directory / "profile.yaml"
-
-    def export(self, *words: str, profile: str | None = None, exit_code: int = 0):
-        if profile is not None:
-            self.profile.write_text(profile)
-            words = (*words, "--profile", str(self.profile))
-        return self.document("cdr", "export", "--out", str(self.out), *words, exit_code=exit_code)
-
-    def files(self) -> list[Path]:
-        return sorted(path for path in self.out.iterdir() if path.name[0] != "." and path.suffix != ".json")
-
-    def manifests(self) -> list[dict]:
-        return sorted(
-            (json.loads(path.read_text()) for path in self.out.glob("[!.]*.json")), key=lambda each: each["number"]
-        )
-
-    def exported(self) -> list[str]:
-        """The ids of the calls in all files, in order."""
-        return [row["call_id"] for path in self.files() for row in csv.DictReader(io.StringIO(path.read_text()))]
-
-    def correct(self, index: int, fee: str, reference: str) -> None:
-        words = ("--fee", fee, "--tax", "0", "--memo", "wrong rate", "--reference", reference)
-        assert self.vosd("cdr", "correct", call_id(index), *words).exit_code == 0
 
 
 @pytest.fixture
@@ -217,9 +184,7 @@ def test_a_database_that_was_restored_is_refused(site):
     earlier = site.database.read_bytes()
     site.book(calls(2, 3))
     site.export()
-    for leftover in (site.database, *site.database.parent.glob("vosd.db-*")):
-        leftover.unlink()
-    site.database.write_bytes(earlier)
+    site.go_back_to(earlier)
     result = site.vosd("cdr", "export", "--out", str(site.out))
     assert (result.exit_code, "its newest number is" in result.output) == (1, True)
     site.book(calls(4, 5, 6, 7))  # the numbers are given to others

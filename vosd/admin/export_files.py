@@ -57,18 +57,40 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     version: str
 
 
-class State(msgspec.Struct, frozen=True, kw_only=True):
+class Position(msgspec.Struct, frozen=True, kw_only=True):
+    """How far the calls of the database were looked at."""
+
+    last: int = 0
+    """``export_seq`` up to which calls were exported, or are of no interest to the profile."""
+    witnesses: dict[int, str] = {}
+    """The newest numbers and their calls, wanted or not: shows a database that was restored to an earlier state."""
+    witnessed_after: int | None = None
+    """All calls with a number above this, up to ``last``, are in ``witnesses``; None = an earlier version wrote it, and
+    the witnesses are of wanted calls."""
+
+
+class State(Position, frozen=True, kw_only=True):
     """How far the export is."""
 
     version: int = STATE_VERSION
-    last: int = 0
-    """``export_seq`` up to which calls were exported, or are of no interest to the profile."""
     number: int = 0
     """Of the newest file."""
-    witnesses: dict[int, str] = {}
-    """The newest exported numbers and their calls: shows a database that was restored to an earlier state."""
     pending: Manifest | None = None
     """A file that is about to appear."""
+
+    def at(self, position: Position, *, pending: Manifest | None = None) -> "State":
+        """Return the state with another position."""
+        return State(
+            last=position.last,
+            witnesses=position.witnesses,
+            witnessed_after=position.witnessed_after,
+            number=self.number,
+            pending=pending,
+        )
+
+    def position(self) -> Position:
+        """Return the position alone."""
+        return Position(last=self.last, witnesses=self.witnesses, witnessed_after=self.witnessed_after)
 
 
 class ExportDirectory:
@@ -105,16 +127,16 @@ class ExportDirectory:
 
     def begin_after(self, after: int) -> None:
         """Start behind a number; nothing was exported here before."""
-        self.state = State(last=after)
+        self.state = State(last=after, witnessed_after=after)
 
-    def advance(self, last: int) -> None:
-        """Remember that the profile wants none of the calls up to a number."""
-        if last != self.state.last:
-            self._save(msgspec.structs.replace(self.state, last=last))
+    def advance(self, position: Position) -> None:
+        """Remember that the profile wants none of the calls up to a position."""
+        if position.last != self.state.last:
+            self._save(self.state.at(position))
 
-    def publish(self, manifest: Manifest, last: int, witnesses: dict[int, str]) -> None:
-        """Let the written part appear under its name, then its manifest."""
-        self._save(msgspec.structs.replace(self.state, last=last, witnesses=witnesses, pending=manifest))
+    def publish(self, manifest: Manifest, position: Position) -> None:
+        """Let the written part appear under its name, then its manifest; calls are behind the position next."""
+        self._save(self.state.at(position, pending=manifest))
         self._show(manifest)
 
     def _show(self, manifest: Manifest) -> None:
