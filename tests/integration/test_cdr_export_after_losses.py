@@ -1,11 +1,13 @@
 """``vosd cdr export`` where the database has lost commits, or the disk a file: no call is missed (ADR 71)."""
 
+import errno
 import json
 
 import msgspec
 import pytest
 from doubles.export_site import Site
 
+from vosd.admin import export_files
 from vosd.testing.data.records import answered_call, call_id, refused_call
 
 
@@ -87,3 +89,32 @@ def test_a_position_of_an_earlier_version_is_gone_on_from(site):
     assert site.export(*words) == []
     state.write_text(json.dumps(old | {"witnesses": dict.fromkeys(wanted, call_id(9))}))
     assert "is another call's now" in site.vosd("cdr", "export", "--out", str(site.out), *words).output
+
+
+@pytest.mark.parametrize("is_of_earlier_version", [False, True])
+def test_calls_of_a_file_that_was_damaged_before_it_appeared_are_written_again(
+    site, monkeypatch, is_of_earlier_version
+):
+    site.book(calls(1, 2))
+    site.export()
+    site.book(calls(3, 4, 5))
+    with monkeypatch.context() as context:
+        context.setattr(export_files.ExportDirectory, "_show", broken_off)
+        assert site.vosd("cdr", "export", "--out", str(site.out)).exit_code == 1
+    part, state = site.out / ".cdr.part", site.out / ".cdr.state.json"
+    part.write_bytes(part.read_bytes()[:100])
+    if is_of_earlier_version:
+        written = json.loads(state.read_text())
+        names = ("version", "last", "number", "witnesses", "pending")
+        state.write_text(json.dumps({name: written[name] for name in names}))
+    assert export_files.positions(site.out) == {"cdr": 3}
+    site.book(calls(6))
+    (manifest,) = site.export()
+    assert (manifest["number"], manifest["rows"]) == (2, 4)
+    assert site.exported() == [call_id(index) for index in range(1, 7)]
+    assert export_files.positions(site.out)["cdr"] > manifest["last"]
+    assert site.export() == []
+
+
+def broken_off(*_: object) -> None:
+    raise OSError(errno.EIO, "no disk")
