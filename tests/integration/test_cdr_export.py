@@ -127,6 +127,23 @@ def test_a_profile_says_how_files_look(site):
     assert site.export(profile=PROFILE) == [], "the other calls are of no interest"
 
 
+@pytest.mark.parametrize(("line_end", "end"), [("lf", "\n"), ("crlf", "\r\n")])
+@pytest.mark.parametrize("quoting", ["minimal", "all"])
+def test_line_ends_in_a_number_do_not_end_a_row(site, line_end, end, quoting):
+    """The caller chooses it: <sip:10%0D00@…>."""
+    numbers = ["10\r00", "10\n00", '10"00', "=1+1", "+4930123"]
+    site.book([answered_call(index, caller_in=number) for index, number in enumerate(numbers)])
+    profile = f"columns: [caller_in, node]\nquoting: {quoting}\nline_end: {line_end}"
+    site.export(profile=profile)
+    text = site.files()[0].read_bytes().decode()
+    rows = list(csv.reader(io.StringIO(text, newline="")))
+    assert rows == [["caller_in", "node"], *([number, "sw1"] for number in numbers)]
+    quote = '"' if quoting == "all" else ""
+    assert text.endswith(f"{end}{quote}+4930123{quote},{quote}sw1{quote}{end}")
+    listed = site.vosd("cdr", "list", "--csv").stdout_bytes.decode()
+    assert {row["caller_in"] for row in csv.DictReader(io.StringIO(listed, newline=""))} == set(numbers)
+
+
 def test_json_lines_have_objects_and_numbers(site):
     site.book(calls(1))
     site.export(profile="{format: jsonl, columns: [call_id, started_at, attempts, charges, fee_breakdown, ringing_at],"
