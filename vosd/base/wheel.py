@@ -76,6 +76,11 @@ class TimerWheel(Generic[Owner]):
         if timer.bucket is not None:
             timer.bucket.pop(timer, None)
 
+    def clear(self) -> None:
+        """Cancel all timers."""
+        self._buckets.clear()
+        self._order.clear()
+
     def next_due(self) -> int | None:
         """Return when the earliest timer fires, in milliseconds of the monotonic clock, or None."""
         order = self._order
