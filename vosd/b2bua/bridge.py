@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from vosd.b2bua import information
 from vosd.b2bua.caller_leg import CallerLeg
 from vosd.b2bua.leg import Leg
-from vosd.b2bua.refresh import ChangedAnswer, Refresh
+from vosd.b2bua.refresh import ChangedAnswer
 from vosd.b2bua.renegotiation import Introduction, Proposal, Renegotiation
 from vosd.b2bua.takeover import Takeover
 from vosd.base.clock import Instant
@@ -50,34 +50,39 @@ class Bridge:
         A refresh (unchanged SDP) is answered locally and not forwarded.
         """
         offer, server, now = leg.session_in(event.request), event.transaction, event.at
-        pending = self._pending_for(leg)
+        pending, change = self._pending_for(leg), self._proposal
         if not offer and not isinstance(server, InviteServer) and not (pending is not None and _is_of(pending, leg)):
             leg.agree(server, b"", now)  # without an offer it conflicts with nothing (RFC 3311 section 5.2)
             return
         # After a 491 both sides wait for a random time, and the one whose timer fires first may offer again (RFC 3261
-        # section 14.1). A proposal of ours that waits has lost: it is withdrawn.
-        gives_way = pending is not None and pending.gives_way_to(leg) and not _is_of(pending, leg)
-        if pending is not None and gives_way:
-            pending.withdraw(now, 491)
-            gives_way = not isinstance(pending, Refresh)
+        # section 14.1). A proposal of ours that waits has lost: it is withdrawn, if the offer can be taken.
+        if pending is not None and pending.gives_way_to(leg) and not _is_of(pending, leg):
             pending = None
-        far = self.opposite(leg)
+        far, refreshes = self.opposite(leg), (leg.refresh, self.opposite(leg).refresh)
         if pending is not None or leg.awaits_ack:
             self._refuse_crossing(leg, pending, event)
-        # An unchanged offer is a refresh. Not so where a change was withdrawn in its favour: the offer then has to be
+        # An unchanged offer is a refresh. Not so where a change is withdrawn in its favour: the offer then has to be
         # forwarded, because the answer gives this leg the new media of the other side.
-        elif offer and offer == leg.remote_session and leg.said and not gives_way:
+        elif offer and offer == leg.remote_session and leg.said and change is None:
+            if leg.refresh is not None:
+                leg.refresh.withdraw(now)
             leg.agree(server, leg.said, now)
         # No INVITE to the other side before the ACK of its own: that transaction is in progress (section 14.1).
         elif far.awaits_ack:
             self._refuse_crossing(leg, pending, event)
-        # Our refresh of the other leg is an offer, too: two at once on one dialog would collide (RFC 3311 section 5.1).
-        elif far.refresh is not None and not far.refresh.gives_way_to(leg):
+        # Our refreshes are offers, too: two at once on one dialog would collide (RFC 3311 section 5.1). So would an
+        # offer and an INVITE of ours that was withdrawn before its final response.
+        elif any(each is not None and not each.gives_way_to(leg) for each in refreshes) or self._is_inviting:
             leg.respond(server, 491, now)
         else:
-            if far.refresh is not None:
-                far.refresh.withdraw(now)
+            for each in (change, *refreshes):
+                if each is not None:
+                    each.withdraw(now, 491)
             self._renegotiate(leg, event, offer)
+
+    @property
+    def _is_inviting(self) -> bool:
+        return self._one.is_inviting or self._other.is_inviting
 
     @property
     def is_quiet(self) -> bool:
@@ -114,8 +119,8 @@ class Bridge:
         If they have no codec in common, the call of the leg that was named first at the construction ends.
         """
         first = first or self._one
-        self._proposal = Introduction.of(self._endpoint, self, first, self.opposite(first))
-        self._proposal.begin(now)
+        self._proposal = introduction = Introduction.of(self._endpoint, self, first, self.opposite(first))
+        introduction.begin_when_free(now)
 
     def no_common_media(self, now: Instant) -> None:
         """End the call: two connected legs have no media in common, and an answered leg costs money."""
@@ -126,7 +131,7 @@ class Bridge:
     ) -> bool:
         """Ask the far side to go on with another leg (RFC 3891); False while another change is in progress."""
         far = self.opposite(replaced)
-        if self._proposal is not None or far.refresh is not None or far.awaits_ack:
+        if self._proposal is not None or far.refresh is not None or far.awaits_ack or far.is_inviting:
             return False
         self._proposal = Takeover(self._endpoint, self, call, newcomer, far, server, said_before=far.said)
         self._proposal.begin(now)

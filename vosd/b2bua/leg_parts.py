@@ -114,6 +114,11 @@ class LegParts:
         return self._acceptance is not None
 
     @property
+    def is_inviting(self) -> bool:
+        """Whether a re-INVITE of ours has no final response: then none may be sent (RFC 3261 section 14.1)."""
+        return self.dialog is not None and self.dialog.invites > 0
+
+    @property
     def is_acknowledged(self) -> bool:
         """Whether the answer to our INVITE, if it was ours, has its ACK."""
         return True

@@ -83,13 +83,6 @@ class ChangedAnswer(Proposal):
         super().__init__(endpoint, bridge, far, "INVITE", session)
         self._said_before = said_before
 
-    def begin_when_free(self, now: Instant) -> None:
-        """Offer it to the far side, after that has answered a refresh of its own session."""
-        if self.far.refresh is None:
-            self.begin(now)
-        else:
-            self._alarm = self._endpoint.set_alarm(self, now.plus(self._wait_ms()))
-
     def alarm_fired(self, event: AlarmFired) -> None:
         """Offer it now, or when the far side is free."""
         self._alarm = None

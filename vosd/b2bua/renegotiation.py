@@ -12,11 +12,13 @@ from vosd.base.wheel import Timer
 from vosd.routing.failover import OURS_TO_SETTLE
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import AlarmFired, NoResponse, ResponseArrived
+from vosd.sip.headers.retry_after import retry_after_s
 from vosd.sip.transaction.client import Client
 from vosd.sip.transaction.invite_client import InviteClient
 from vosd.sip.transaction.invite_server import InviteServer
 from vosd.sip.transaction.server import Server
 from vosd.sip.transaction.store import TimerOwner
+from vosd.sip.wire.message import Response
 
 if TYPE_CHECKING:
     from vosd.b2bua.bridge import Bridge
@@ -25,6 +27,10 @@ if TYPE_CHECKING:
 
 TRIES_MAX: Final = 5
 """How often an offer is sent to a side that answers 491 or 422."""
+FREE_MS: Final = 200
+"""Wait before a side that has an INVITE in progress is looked at again."""
+RETRY_AFTER_MAX_S: Final = 10
+"""Longest wait that a side asks for which has not answered an INVITE before ours (RFC 3261 section 14.2)."""
 
 
 class Proposal:
@@ -88,6 +94,20 @@ class Proposal:
         self._asked_at = now
         self._asked = self.far.propose(self._method, self._offer, self, now)
 
+    def begin_when_free(self, now: Instant) -> None:
+        """Send the offer as soon as no INVITE is in progress with the far side (RFC 3261 section 14.1).
+
+        That may be a refresh, or what was withdrawn before its final response. A refresh that waits gives way.
+        """
+        far, refresh = self.far, self.far.refresh
+        if refresh is not None and refresh.gives_way_to(far):
+            refresh.withdraw(now)
+            refresh = None
+        if refresh is None and not far.is_inviting and not far.awaits_ack:
+            self.begin(now)
+        else:
+            self._alarm = self._endpoint.set_alarm(self, now.plus(FREE_MS))
+
     # -- what comes back ----------------------------------------------------------------------------------------
 
     def response_came(self, event: ResponseArrived) -> None:
@@ -101,8 +121,8 @@ class Proposal:
             self.far.follow(event.response, self._asked_at or now, now)
             session = self.far.session_in(event.response)
             self._agreed(session, asked if isinstance(asked, InviteClient) else None, now)
-        elif status == 491 and self._tries < TRIES_MAX and not self._is_cancelled:
-            self._alarm = self._endpoint.set_alarm(self, now.plus(self._wait_ms()))
+        elif self._tries < TRIES_MAX and not self._is_cancelled and self._comes_too_early(event.response):
+            self._alarm = self._endpoint.set_alarm(self, now.plus(self._wait_ms(event.response)))
         elif status == 422 and self._tries < TRIES_MAX and self.far.timer.accept_min_se(event.response):
             self.begin(now)  # for a longer session interval (RFC 4028 section 7.3)
         else:
@@ -157,7 +177,11 @@ class Proposal:
             self._asked.owner = None
         self._asked = None
 
-    def _wait_ms(self) -> int:
+    def _comes_too_early(self, response: Response) -> bool:
+        """Return whether the offer is to be sent again after a refusal."""
+        return response.status == 491
+
+    def _wait_ms(self, _response: Response) -> int:
         """Return the wait after 491 (RFC 3261 section 14.1).
 
         The side that made the Call-ID waits from 2.1 to 4 seconds, the other one up to 2: so they do not collide again.
@@ -261,6 +285,17 @@ class Introduction(Proposal):
         """Prepare the offer to the first side."""
         return cls(endpoint, bridge, first, second, first, second.active_remote_session())
 
+    def begin_when_free(self, now: Instant) -> None:
+        """Send the offer when the far side is free: the other one may have another description by then."""
+        if self.far is self._first:
+            self._offer = self._second.active_remote_session()
+        super().begin_when_free(now)
+
+    def alarm_fired(self, event: AlarmFired) -> None:
+        """Send the offer now, or when the far side is free."""
+        self._alarm = None
+        self.begin_when_free(event.at)
+
     def withdraw(self, now: Instant, _status: int = 487) -> None:
         """Abandon it: an offer of a side has the same effect and takes precedence, or the call is over."""
         super().withdraw(now)
@@ -272,9 +307,18 @@ class Introduction(Proposal):
         # then the second needs an offer, too. The same description again would only start another exchange.
         if self.far is self._first and session and not self._second.is_latest_sent(session):
             self.far, self._offer, self._tries = self._second, session, 0
-            self.begin(now)
+            self.begin_when_free(now)
         else:
             self._over()
+
+    def _comes_too_early(self, response: Response) -> bool:
+        # 500 with Retry-After: the side has not answered an INVITE before this one (section 14.2).
+        is_busy = response.status == 500 and retry_after_s(response) is not None
+        return is_busy or super()._comes_too_early(response)
+
+    def _wait_ms(self, response: Response) -> int:
+        wait_s = retry_after_s(response) if response.status == 500 else None
+        return super()._wait_ms(response) if wait_s is None else 1_000 * min(wait_s, RETRY_AFTER_MAX_S)
 
     def _refused(self, status: int, now: Instant) -> None:
         self._over()

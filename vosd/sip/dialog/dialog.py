@@ -26,7 +26,7 @@ _LOOSE: Final = re.compile(r";\s*lr\s*(?:[=;>]|\Z)", re.IGNORECASE)
 class Dialog:
     """A dialog as seen from this end; ``local`` and ``remote`` are whole From and To values with their tags."""
 
-    __slots__ = ("_next_hop_of", "answers", "call_id", "is_behind_nat", "local", "local_sequence",
+    __slots__ = ("_next_hop_of", "answers", "call_id", "invites", "is_behind_nat", "local", "local_sequence",
                  "local_tag", "nat", "peer", "remote", "remote_sequence", "remote_tag", "request_uri", "route",
                  "routes", "seen_at", "target", "user")  # fmt: skip
 
@@ -55,6 +55,8 @@ class Dialog:
         self.remote = remote
         self.remote_tag = remote_tag
         self.local_sequence = local_sequence
+        self.invites = 0
+        """Our INVITEs within the dialog that have no final response, also those that nothing waits for any more."""
         self.remote_sequence = remote_sequence
         self._next_hop_of = next_hop_of
         self.seen_at = peer

@@ -230,6 +230,8 @@ class InviteClientSnapshot(msgspec.Struct, frozen=True, array_like=True, tag="in
         )
         if self.is_live:
             restoration.store.clients[key] = client
+            if dialog is not None:
+                dialog.invites += 1
         return client
 
 

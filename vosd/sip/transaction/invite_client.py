@@ -124,6 +124,8 @@ class InviteClient:
         self.parts = parts
         self.draft = draft
         self._store.clients[key] = self
+        if self.dialog is not None:
+            self.dialog.invites += 1
         self._retry: Retry | None = Retry(self._store, parts.peer, data)
         self._retry.begin(self, OF_INVITE, now)
 
@@ -178,6 +180,8 @@ class InviteClient:
             # Timers D and M: absorb or acknowledge retransmissions of the final response for 64·T1.
             store.finished.keep(self._key, kept, store.timers.transaction_ms, now)
             del store.clients[self._key]
+            if self.dialog is not None:
+                self.dialog.invites -= 1
             self.owner = self.draft = None
             if self._last_wait is not None:
                 store.wheel.cancel(self._last_wait)
@@ -260,6 +264,8 @@ class InviteClient:
             self._store.wheel.cancel(self._last_wait)
             self._last_wait = None
         del self._store.clients[self._key]
+        if self.dialog is not None:
+            self.dialog.invites -= 1
         return NoResponse(self.owner, self, now) if self.owner is not None else None
 
     def _send_cancel(self, headers: str, now: Instant) -> None:
