@@ -29,6 +29,10 @@ def customer(fee: str, tax: str = "0.00", seconds: int = 60) -> Change:
     return Change(CUSTOMER, 0, Amounts(Decimal(fee), Decimal(tax), seconds))
 
 
+def vendor(cost: str) -> Change:
+    return Change(VENDOR, 0, Amounts(Decimal(cost), Decimal(0), 60))
+
+
 @pytest.fixture
 async def booked(database):
     """A call of an agent's customer, a plain one, a refused one, and one without CDR."""
@@ -126,6 +130,34 @@ async def test_the_same_reference_corrects_once(booked):
     with pytest.raises(ReferenceTaken, match="ticket 7 has corrected call"):
         await store.book([correction(1, customer("0.35"))])
     assert len(await store.book([correction(2, customer("0.36"))])) == 1, "it is another call"
+
+
+@pytest.mark.parametrize("books", [True, False])
+async def test_a_reference_takes_no_further_charges_of_its_call(booked, books):
+    store = SqlCorrections(booked)
+    await store.book([correction(1, customer("0.36"))])
+    correct = store.book if books else store.preview
+    with pytest.raises(ReferenceTaken, match="ticket 7 has corrected call"):
+        await correct([correction(1, customer("0.36"), vendor("0.20"))])
+    with pytest.raises(NoSuchCharge):
+        await correct([correction(1, customer("0.36"), Change(AGENT, 7, vendor("0.20").after))])
+    assert len(await entries(booked)) == 1
+    assert (await record_of(booked, 1)).cost == COST
+
+
+async def test_a_repeat_is_the_same_where_a_charge_was_as_wanted_or_was_corrected_since(booked):
+    store = SqlCorrections(booked)
+    both = correction(1, customer("0.36"), vendor(str(COST)))
+    assert [each.role for each in await store.book([both])] == [CUSTOMER], "the cost is as wanted"
+    assert [each.is_repeated for each in await store.book([both])] == [True]
+    for cost, reference in (("0.20", "ticket 8"), ("0.25", "ticket 9")):
+        await store.book([correction(1, vendor(cost), reference=reference)])
+        assert [each.is_repeated for each in await store.book([both])] == [True]
+    assert [each.is_repeated for each in await store.book([correction(1, customer("0.36"), vendor("0.25"))])] == [True]
+    with pytest.raises(ReferenceTaken):
+        await store.book([correction(1, customer("0.36"), vendor("0.20"))])
+    assert (await record_of(booked, 1)).cost == Decimal("0.25")
+    assert len(await entries(booked)) == 3
 
 
 async def test_amounts_that_are_as_wanted_already_change_nothing(booked):

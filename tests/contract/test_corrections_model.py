@@ -21,7 +21,7 @@ AT_FIRST = {
     (AGENT, 1): Amounts(Decimal("0.40"), Decimal(0), 60),
     (VENDOR, 0): Amounts(Decimal("0.30"), Decimal(0), 60),
 }
-STEPS = 15
+STEPS = 40
 
 
 def booked_call(index: int):
@@ -50,16 +50,28 @@ async def test_balances_cdrs_and_ledger_agree_with_the_model_after_each_step(dat
     costs = {(index, *party): AT_FIRST[party] for index in CALLS for party in PARTIES}
     booked: dict[tuple[int, str], dict[tuple[str, int], Amounts]] = {}
     """By call and reference, what was changed."""
+    asked: dict[tuple[int, str], dict[tuple[str, int], Amounts]] = {}
+    """The same, with what was as wanted then."""
+    then: dict[tuple[int, str], dict[tuple[str, int], Amounts]] = {}
+    """What all charges of the call were afterwards."""
     for _ in range(STEPS):
         index, reference = random.choice(CALLS), f"r{random.randrange(8)}"
         parties = random.sample(sorted(PARTIES), random.randint(1, 3))
         wanted = {party: any_amounts(random) for party in parties}
         earlier = booked.get((index, reference))
-        if earlier is not None and random.random() < 0.5:
-            wanted = earlier
+        if earlier is not None and random.random() < 0.6:
+            more = wanted if random.random() < 0.5 else {}
+            wanted = {**more, **random.choice((earlier, asked[index, reference]))}
         changes = tuple(Change(role, level, after) for (role, level), after in wanted.items())
         correction = Correction(call_id(index), changes, reference, "ann", "model", 1_790_000_500_000)
-        if earlier is not None and any(wanted.get(party) != after for party, after in earlier.items()):
+        if earlier is not None and (
+            any(wanted.get(party) != after for party, after in earlier.items())
+            or any(
+                after not in {costs[index, *party], then[index, reference][party]}
+                for party, after in wanted.items()
+                if party not in earlier
+            )
+        ):
             with pytest.raises(ReferenceTaken):
                 await store.book([correction])
         else:
@@ -70,7 +82,10 @@ async def test_balances_cdrs_and_ledger_agree_with_the_model_after_each_step(dat
                 if new:
                     booked[index, reference] = new
                 costs.update({(index, *party): after for party, after in new.items()})
+                asked[index, reference] = wanted
+                then[index, reference] = {party: costs[index, *party] for party in PARTIES}
             else:
+                assert {(each.role, each.level): each.after for each in found} == earlier
                 assert all(each.is_repeated for each in found)
         await agrees(database, costs)
     assert (await verify_ledger(database)).differences == ()

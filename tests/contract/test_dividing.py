@@ -9,10 +9,12 @@ from itertools import groupby
 import pytest
 from doubles.installation import Installation
 from doubles.migrated import Statements, write_on_server, written_on_server
+from sqlalchemy import select
 
 from vosd.cdr.corrections import Amounts, Change, Correction
 from vosd.cdr.record import CUSTOMER
 from vosd.cdr.retention import Kind, Plan
+from vosd.storage import dividing, schema
 from vosd.storage.books import SqlBooks
 from vosd.storage.checkpoints import SqlCheckpoints
 from vosd.storage.corrections import SqlCorrections
@@ -183,6 +185,37 @@ async def test_what_is_divided_is_not_divided_again(database):
     with pytest.raises(PartitionRefused, match=r"cdr_undivided, .* of an earlier division: drop them"):
         async for _ in divide(database, NOW):
             pass
+
+
+async def test_a_division_that_was_killed_after_the_tables_were_exchanged_is_ended_by_the_next(database, monkeypatch):
+    until = NOW - 86_400_000
+    await SqlCheckpoints(database).close(until, "ann", None, NOW)
+    plan = Plan(Kind.CALLS, until, until, ())
+    before = await all_calls(database)
+
+    def killed(*_: object) -> None:
+        raise KilledError
+
+    with monkeypatch.context() as context:
+        context.setattr(dividing, "delete", killed)
+        with pytest.raises(KilledError):
+            [step async for step in divide(database, NOW)]
+    async with database.reading() as connection:
+        assert await is_partitioned(connection, "cdr")
+    with pytest.raises(DivisionRuns, match="start it again"):
+        await SqlRetention(database).begin(plan)
+    assert [step async for step in divide(database, NOW)] == []
+    async with database.reading() as connection:
+        names = set(await connection.scalars(select(schema.counter.c.name)))
+    assert not names & {schema.DIVIDE_CDR, schema.DIVIDE_ENTRY}
+    await SqlRetention(database).begin(plan)
+    assert await all_calls(database) == before
+    with pytest.raises(PartitionRefused, match="partitioned already"):
+        await anext(divide(database, NOW))
+
+
+class KilledError(Exception):
+    """The process ends here."""
 
 
 async def test_sqlite_has_no_partitions(tmp_path):

@@ -139,9 +139,15 @@ async def test_a_number_of_another_call_is_found(database):
     await SqlBooks(database).book([call(1), call(2)])
     numbers = {row[0]: row[1] for row in await read(database)}
     export = SqlExport(database)
-    assert await export.replaced(numbers) is None
-    assert await export.replaced({**numbers, max(numbers) + 50: call_id(9)}) is None
-    assert await export.replaced({number: call_id(9) for number in numbers}) == min(numbers)
+    first, last = min(numbers), max(numbers)
+    assert await export.replaced(numbers, 0, last) is None
+    assert await export.replaced({**numbers, last + 50: call_id(9)}, 0, last + 50) is None, (
+        "it was corrected, or removed"
+    )
+    assert await export.replaced(dict.fromkeys(numbers, call_id(9)), last, last) == first
+    assert await export.replaced({last: numbers[last]}, 0, last) == first, "none of those that may be there"
+    assert await export.replaced({last: numbers[last]}, first, last) is None
+    assert await export.replaced({}, 0, 0) is None
 
 
 async def test_a_page_is_found_by_the_index_of_the_numbers(database):

@@ -1,4 +1,4 @@
-"""A switch on the virtual wire that is killed, and the next one, which has nothing but the journal's files (ADR 67)."""
+"""A switch on the virtual wire that is killed or stopped, and the next one, which has only the journal (ADR 67)."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +10,7 @@ from vosd.catalogue.catalogue import Catalogue
 from vosd.cdr.record import CallRecord
 from vosd.engine.calls.leftovers import Leftovers, Placements
 from vosd.engine.calls.succession import begin, go_on
+from vosd.engine.earlier_run import hand_on
 from vosd.engine.journal import Journal
 from vosd.engine.journal.files import IN_USE, listed
 from vosd.engine.node import Node
@@ -124,6 +125,14 @@ class KilledScene(Scene):
         journal._output._buffer.clear()
         if tear is not None:
             tear(self, listed(self.directory, IN_USE)[-1])
+        self.wire._clockworks.clear()
+        self.wire.after(away_ms, self._start)
+
+    def stop_and_keep(self, away_ms: int = 0) -> None:
+        """Stop the switch as with ``on_sigterm: keep``; start the next one after ``away_ms``."""
+        self.is_down = True
+        hand_on(self.sink.journal, self.exchange.switch.keep(), self.exchange.clock.now())
+        self.sink.journal.close()
         self.wire._clockworks.clear()
         self.wire.after(away_ms, self._start)
 

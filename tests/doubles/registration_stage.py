@@ -1,6 +1,6 @@
 """One registration of ours, the vendor's registrar, and the events of the registration, on virtual time."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from doubles.guard import Guard
@@ -9,7 +9,9 @@ from vosd.base.clock import Instant
 from vosd.base.credentials import Login
 from vosd.base.secret import Secret
 from vosd.sip.flows import Hop
-from vosd.sip.registration.outbound import OutboundRegistration, RegistrationChange, Terms
+from vosd.sip.registration.outbound import OutboundRegistration
+from vosd.sip.registration.states import RegistrationChange
+from vosd.sip.registration.terms import Terms
 from vosd.testing.sockets.loopback import Endpoint as Address
 from vosd.testing.virtual.exchange import SWITCH, Exchange
 from vosd.testing.virtual.scene import usual_catalogue
@@ -32,9 +34,15 @@ class RegistrationStage:
         self.wire = self.exchange.wire
         self.vendor = VendorRegistrar(self.wire, VENDOR, SWITCH, *guards)
         self.places = [Hop(*VENDOR, None)]
+        self.redraw: Callable[[list[Hop]], Sequence[Hop]] = lambda places: places
+        """Puts them in the order of one attempt."""
         self.news: list[RegistrationChange] = []
         self.registrant = OutboundRegistration(
-            self.exchange.endpoint, terms, lambda: self.places, draw, lambda _who, news: self.news.append(news)
+            self.exchange.endpoint,
+            terms,
+            lambda: self.redraw(self.places),
+            draw,
+            lambda _who, news: self.news.append(news),
         )
         self.began_at = self.now.mono
         self.registrant.begin(self.now)

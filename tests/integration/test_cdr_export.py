@@ -13,46 +13,13 @@ from types import SimpleNamespace
 
 import pytest
 from doubles.dying import Steps, is_killed
-from doubles.installation import Installation
+from doubles.export_site import Site
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from vosd.admin import export_files
 from vosd.cdr.columns import KEYS
 from vosd.testing.data.records import answered_call, call_id, refused_call
-
-
-class Site(Installation):
-    """An installation with a directory to export to."""
-
-    def __init__(self, directory: Path, migrated: Path) -> None:
-        super().__init__(directory)
-        self.database.write_bytes(migrated.read_bytes())
-        self.out = directory / "out"
-        self.out.mkdir()
-        self.profile = directory / "profile.yaml"
-
-    def export(self, *words: str, profile: str | None = None, exit_code: int = 0):
-        if profile is not None:
-            self.profile.write_text(profile)
-            words = (*words, "--profile", str(self.profile))
-        return self.document("cdr", "export", "--out", str(self.out), *words, exit_code=exit_code)
-
-    def files(self) -> list[Path]:
-        return sorted(path for path in self.out.iterdir() if path.name[0] != "." and path.suffix != ".json")
-
-    def manifests(self) -> list[dict]:
-        return sorted(
-            (json.loads(path.read_text()) for path in self.out.glob("[!.]*.json")), key=lambda each: each["number"]
-        )
-
-    def exported(self) -> list[str]:
-        """The ids of the calls in all files, in order."""
-        return [row["call_id"] for path in self.files() for row in csv.DictReader(io.StringIO(path.read_text()))]
-
-    def correct(self, index: int, fee: str, reference: str) -> None:
-        words = ("--fee", fee, "--tax", "0", "--memo", "wrong rate", "--reference", reference)
-        assert self.vosd("cdr", "correct", call_id(index), *words).exit_code == 0
 
 
 @pytest.fixture
@@ -160,6 +127,23 @@ def test_a_profile_says_how_files_look(site):
     assert site.export(profile=PROFILE) == [], "the other calls are of no interest"
 
 
+@pytest.mark.parametrize(("line_end", "end"), [("lf", "\n"), ("crlf", "\r\n")])
+@pytest.mark.parametrize("quoting", ["minimal", "all"])
+def test_line_ends_in_a_number_do_not_end_a_row(site, line_end, end, quoting):
+    """The caller chooses it: <sip:10%0D00@…>."""
+    numbers = ["10\r00", "10\n00", '10"00', "=1+1", "+4930123"]
+    site.book([answered_call(index, caller_in=number) for index, number in enumerate(numbers)])
+    profile = f"columns: [caller_in, node]\nquoting: {quoting}\nline_end: {line_end}"
+    site.export(profile=profile)
+    text = site.files()[0].read_bytes().decode()
+    rows = list(csv.reader(io.StringIO(text, newline="")))
+    assert rows == [["caller_in", "node"], *([number, "sw1"] for number in numbers)]
+    quote = '"' if quoting == "all" else ""
+    assert text.endswith(f"{end}{quote}+4930123{quote},{quote}sw1{quote}{end}")
+    listed = site.vosd("cdr", "list", "--csv").stdout_bytes.decode()
+    assert {row["caller_in"] for row in csv.DictReader(io.StringIO(listed, newline=""))} == set(numbers)
+
+
 def test_json_lines_have_objects_and_numbers(site):
     site.book(calls(1))
     site.export(profile="{format: jsonl, columns: [call_id, started_at, attempts, charges, fee_breakdown, ringing_at],"
@@ -217,9 +201,7 @@ def test_a_database_that_was_restored_is_refused(site):
     earlier = site.database.read_bytes()
     site.book(calls(2, 3))
     site.export()
-    for leftover in (site.database, *site.database.parent.glob("vosd.db-*")):
-        leftover.unlink()
-    site.database.write_bytes(earlier)
+    site.go_back_to(earlier)
     result = site.vosd("cdr", "export", "--out", str(site.out))
     assert (result.exit_code, "its newest number is" in result.output) == (1, True)
     site.book(calls(4, 5, 6, 7))  # the numbers are given to others

@@ -280,12 +280,14 @@ def test_a_rate_is_explained_from_the_configuration_alone(tmp_path: Path) -> Non
 def test_a_free_number_is_explained_as_its_calls_are_billed(tmp_path: Path) -> None:
     installation = Installation(tmp_path)
     with installation.config.open("a") as file:
-        file.write("parameters: {SERVER_BILLING_FREE_E164S: '442012*'}\n")
+        file.write("parameters: {SERVER_BILLING_FREE_E164S: '442012*', SERVER_BILLING_NO_CDR_E164S: '449'}\n")
     words = ("rate", "explain", "--account", "customer-1", "--callee", "4420123", "--duration", "61.5")
     found = installation.document(*words)
     assert (found["rate_group"], found["rate_prefix"], found["fee"]) == ("free number", "442012*", "0.00")
     assert (found["billed_seconds"], found["tax"]) == (62, "0.00")
     assert installation.document(*words, "--buy")["fee"] != "0.00"
+    words = ("rate", "explain", "--account", "customer-1", "--callee", "449", "--duration", "61.5")
+    assert installation.document(*words)["rate_group"] == "free number"
 
 
 def test_a_route_is_explained_with_the_balances_of_the_database(installation: Installation) -> None:

@@ -13,6 +13,7 @@ from vosd.trunks.dialect import CalleeDialect, Redirects
 from vosd.trunks.gateways import PrefixMode
 
 NAMES: Final = ("a", "b", "c", "d")
+NO_LINES: Final = ((None, None),) * 3
 FOLLOWS: Final = CalleeDialect(redirects=Redirects.FOLLOW)
 PHONE: Final = phone("1001", offline_gateway="a", redirect_server="b")
 prefixes = st.lists(st.sampled_from(["*", "1", "10", "100", "2", "21"]), min_size=1, max_size=3)
@@ -20,10 +21,11 @@ modes = st.sampled_from([PrefixMode.CONTINUE, PrefixMode.CONTINUE, PrefixMode.ST
 gateways = st.lists(
     st.tuples(prefixes, st.integers(1, 3), st.sampled_from([0, 50, 100]), modes), min_size=4, max_size=4
 )
-PLANS: Final = (
-    RoutingPlan("some", gateways=frozenset("bcd"), order=(Criterion.PRIORITY, Criterion.PREFIX, Criterion.WEIGHT)),
-    RoutingPlan("own", routes=(RouteRow("1", "b"), RouteRow("10", "c"), RouteRow("2", "d", percent=10))),
+SOME: Final = RoutingPlan(
+    "some", gateways=frozenset("bcd"), order=(Criterion.PRIORITY, Criterion.PREFIX, Criterion.WEIGHT)
 )
+lines = st.tuples(*[st.tuples(st.none() | st.integers(1, 3), st.sampled_from([None, 0, 50, 100])) for _ in range(3)])
+"""Priority and weight of each line of a plan's own routes."""
 values = st.fixed_dictionaries(
     {},
     optional={
@@ -36,7 +38,18 @@ values = st.fixed_dictionaries(
 numbers = st.text("012", min_size=1, max_size=4) | st.just("1001")
 
 
-def whole(defined, changed, disabled=(), **phone_terms):
+def own_routes(lines, changed):
+    """Make a plan; a value of a line gives way to a changed one of its gateway."""
+    rows = [RouteRow("1", "b"), RouteRow("10", "c"), RouteRow("2", "d", percent=10)]
+    for place, (row, (priority, weight)) in enumerate(zip(rows, lines, strict=True)):
+        over = changed.get(row.gateway, {})
+        rows[place] = msgspec.structs.replace(
+            row, priority=over.get(Setting.PRIORITY, priority), weight=over.get(Setting.WEIGHT, weight)
+        )
+    return RoutingPlan("own", routes=tuple(rows))
+
+
+def whole(defined, changed, lines=NO_LINES, disabled=(), **phone_terms):
     """Make a catalogue of gateways, some with other values than defined."""
     return catalogue(
         [
@@ -49,6 +62,8 @@ def whole(defined, changed, disabled=(), **phone_terms):
                     prefix_mode=mode,
                     account="carriers",
                     dialect=FOLLOWS,
+                    failover_codes=frozenset({503}),
+                    stop_causes=frozenset({17}),
                 ),
                 **{setting.value: value for setting, value in changed.get(name, {}).items()},
                 enabled=name not in disabled,
@@ -56,7 +71,7 @@ def whole(defined, changed, disabled=(), **phone_terms):
             for name, (prefixes, priority, weight, mode) in zip(NAMES, defined, strict=True)
         ],
         phones=[msgspec.structs.replace(PHONE, gateway=msgspec.structs.replace(PHONE.gateway, **phone_terms))],
-        plans=PLANS,
+        plans=(SOME, own_routes(lines, changed)),
     )
 
 
@@ -66,20 +81,24 @@ def fits(content, callees):
 
 
 @given(
-    gateways, st.dictionaries(st.sampled_from(NAMES), values), st.lists(numbers, min_size=1, max_size=4), st.booleans()
+    gateways,
+    lines,
+    st.dictionaries(st.sampled_from(NAMES), values),
+    st.lists(numbers, min_size=1, max_size=4),
+    st.booleans(),
 )
-def test_overridden_values_count_as_configured_ones_do(defined, changed, callees, with_phone):
+def test_overridden_values_count_as_configured_ones_do(defined, lines, changed, callees, with_phone):
     rows = [
         override(Target.ROUTING, name, setting, str(value))
         for name, settings in changed.items()
         for setting, value in settings.items()
     ]
-    configured = whole(defined, {})
+    configured = whole(defined, {}, lines)
     before = fits(configured, callees)
     if with_phone:
         rows.append(override(Target.MAPPING, "1001", Setting.MAX_CONCURRENT, "4"))
     laid_over = overlaid(configured, Overrides(rows))
-    made = whole(defined, changed, **({"max_concurrent": 4} if with_phone else {}))
+    made = whole(defined, changed, lines, **({"max_concurrent": 4} if with_phone else {}))
     assert fits(laid_over, callees) == fits(made, callees)
     assert laid_over.routing_gateways == made.routing_gateways
     assert fits(configured, callees) == before

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from vosd.base.credentials import Login
 from vosd.base.secret import Secret
-from vosd.sip.registration.outbound import REFRESH_MIN_MS, State
+from vosd.sip.registration.outbound import REFRESH_MIN_MS
+from vosd.sip.registration.states import State
 from vosd.testing.virtual.exchange import SWITCH
 from vosd.testing.virtual.wire import Storm, delivered
 

@@ -191,8 +191,8 @@ def _add_configuration(writer: BackupWriter, files: ConfigurationFiles) -> list[
 
 def _remove(copy: Path) -> None:
     """Remove a copy of an SQLite database, and what SQLite has made beside it."""
-    for ending in ("", "-wal", "-shm", "-journal"):
-        copy.with_name(copy.name + ending).unlink(missing_ok=True)
+    for path in sqlite.files_of(copy):
+        path.unlink(missing_ok=True)
 
 
 def _relative(path: Path) -> str:

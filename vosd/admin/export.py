@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any, Final, Protocol
 
 from vosd import __version__
-from vosd.admin.export_files import ExportBlocked, ExportDirectory, Manifest, Part
+from vosd.admin.export_files import ExportBlocked, ExportDirectory, Manifest, Part, Position
 from vosd.admin.export_lines import Lines, columns_wanted
 from vosd.admin.export_profile import CORRECTED, Compression, ExportProfile
 from vosd.base.money import ZERO, format_amount
@@ -29,8 +29,11 @@ class Reader(Protocol):
         """Return the number up to which every commit can be read."""
         ...
 
-    async def replaced(self, numbers: Mapping[int, str]) -> int | None:
-        """Return the first of these export numbers that another call has than the given one; None = none."""
+    async def replaced(self, numbers: Mapping[int, str], after: int, until: int) -> int | None:
+        """Return the first export number that another call has than the given one; None = none.
+
+        Looked at are the given numbers, and all with ``after < number <= until``.
+        """
         ...
 
     def pages(self, after: int, until: int, columns: Sequence[str]) -> AsyncGenerator[Sequence[Call], None]:
@@ -78,7 +81,8 @@ class Export:
         until = await self._reader.newest()
         await self._check(directory, until)
         file: _File | None = None
-        async with aclosing(self._reader.pages(directory.state.last, until, self._columns)) as pages:
+        position = directory.state.position()
+        async with aclosing(self._reader.pages(position.last, until, self._columns)) as pages:
             async for page in pages:
                 wanted = [call for call in page if self._is_wanted(call)]
                 while wanted:
@@ -87,12 +91,14 @@ class Export:
                     file.add(wanted[:room])
                     wanted = wanted[room:]
                     if file.rows == self._profile.max_rows:
-                        yield file.publish(file.last, now())
+                        yield file.publish(_further(position, page, file.last), now())
                         file = None
+                position = _further(position, page, page[-1][0])
+        position = _further(position, (), until)
         if file is not None:
-            yield file.publish(until, now())
+            yield file.publish(position, now())
         else:
-            directory.advance(until)
+            directory.advance(position)
 
     def _is_wanted(self, call: Call) -> bool:
         profile = self._profile
@@ -103,9 +109,13 @@ class Export:
         )
 
     async def _check(self, directory: ExportDirectory, until: int) -> None:
-        """Refuse a database that was restored to an earlier state: its numbers are given to other calls."""
+        """Refuse a database that was restored to an earlier state: its numbers are given to other calls.
+
+        A call between the newest witnesses that is none of them shows it as well: numbers that no call had, those of
+        payments for example, may be given to calls.
+        """
         state = directory.state
-        replaced = await self._reader.replaced(state.witnesses) if state.witnesses else None
+        replaced = await self._reader.replaced(state.witnesses, _witnessed_after(state), state.last)
         if until >= state.last and replaced is None:
             return
         found = f"number {replaced} is another call's now" if replaced else f"its newest number is {until}"
@@ -115,6 +125,19 @@ class Export:
             " were exported twice (docs/operations.md)"
         )
         raise ExportBlocked(message)
+
+
+def _further(position: Position, page: Sequence[Call], last: int) -> Position:
+    """Return the position behind the calls of a page up to a number; all of them are witnesses, wanted or not."""
+    calls = [*position.witnesses.items(), *((call[0], call[1]) for call in page if call[0] <= last)]
+    forgotten = [number for number, _ in calls[:-WITNESSES]]
+    after = max([_witnessed_after(position), *forgotten])
+    return Position(last=last, witnesses=dict(calls[-WITNESSES:]), witnessed_after=after)
+
+
+def _witnessed_after(position: Position) -> int:
+    """Return the number above which every call is a witness."""
+    return position.last if position.witnessed_after is None else position.witnessed_after
 
 
 class _File:
@@ -127,7 +150,6 @@ class _File:
         self._part = Part(directory.part, is_compressed=profile.compression is Compression.GZIP)
         self._part.write(lines.head())
         self._first = 0
-        self._witnesses = list(directory.state.witnesses.items())
         self.last = 0
         self._sums, self._corrected_sums = _Sums(), _Sums()
         self._corrected = 0
@@ -138,7 +160,6 @@ class _File:
         self._part.write(self._lines.lines(calls))
         self._first = self._first or calls[0][0]
         self.last = calls[-1][0]
-        self._witnesses = [*self._witnesses, *((call[0], call[1]) for call in calls[-WITNESSES:])][-WITNESSES:]
         self.rows += len(calls)
         for call in calls:
             self._sums.add(call)
@@ -146,8 +167,8 @@ class _File:
                 self._corrected += 1
                 self._corrected_sums.add(call)
 
-    def publish(self, until: int, now: int) -> Manifest:
-        """Let the file appear; ``until`` is the number up to which calls need not be looked at again."""
+    def publish(self, position: Position, now: int) -> Manifest:
+        """Let the file appear; calls up to the position need not be looked at again."""
         size, digest = self._part.finish()
         profile = self._profile
         manifest = Manifest(
@@ -168,7 +189,7 @@ class _File:
             made_at=iso_utc(now),
             version=__version__,
         )
-        self._directory.publish(manifest, until, dict(self._witnesses))
+        self._directory.publish(manifest, position)
         return manifest
 
 

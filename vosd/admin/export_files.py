@@ -57,18 +57,53 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     version: str
 
 
-class State(msgspec.Struct, frozen=True, kw_only=True):
+class Position(msgspec.Struct, frozen=True, kw_only=True):
+    """How far the calls of the database were looked at."""
+
+    last: int = 0
+    """``export_seq`` up to which calls were exported, or are of no interest to the profile."""
+    witnesses: dict[int, str] = {}
+    """The newest numbers and their calls, wanted or not: shows a database that was restored to an earlier state."""
+    witnessed_after: int | None = None
+    """All calls with a number above this, up to ``last``, are in ``witnesses``; None = an earlier version wrote it, and
+    the witnesses are of wanted calls."""
+
+
+class State(Position, frozen=True, kw_only=True):
     """How far the export is."""
 
     version: int = STATE_VERSION
-    last: int = 0
-    """``export_seq`` up to which calls were exported, or are of no interest to the profile."""
     number: int = 0
     """Of the newest file."""
-    witnesses: dict[int, str] = {}
-    """The newest exported numbers and their calls: shows a database that was restored to an earlier state."""
     pending: Manifest | None = None
-    """A file that is about to appear."""
+    """A file that is about to appear; the position is behind it."""
+    before: Position | None = None
+    """The position before the pending file; None in states of earlier versions."""
+
+    def at(self, position: Position, *, pending: Manifest | None = None, before: Position | None = None) -> "State":
+        """Return the state with another position."""
+        return State(
+            last=position.last,
+            witnesses=position.witnesses,
+            witnessed_after=position.witnessed_after,
+            number=self.number,
+            pending=pending,
+            before=before,
+        )
+
+    def position(self) -> Position:
+        """Return the position alone."""
+        return Position(last=self.last, witnesses=self.witnesses, witnessed_after=self.witnessed_after)
+
+    def appeared(self) -> Position:
+        """Return the position behind the files that have certainly appeared."""
+        pending = self.pending
+        if pending is None:
+            return self.position()
+        if self.before is not None:
+            return self.before
+        witnesses = {number: call for number, call in self.witnesses.items() if number < pending.first}
+        return Position(last=pending.first - 1, witnesses=witnesses)
 
 
 class ExportDirectory:
@@ -97,31 +132,32 @@ class ExportDirectory:
         if pending is None:
             return None
         if self.part.exists() and _digest(self.part) != pending.sha256:
-            # It was on the disk before the state was, so the disk is damaged. Nothing has appeared yet: write it again.
-            self._save(msgspec.structs.replace(self.state, pending=None))
+            # It was on the disk before the state was, so the disk is damaged. Nothing has appeared yet: write it again,
+            # from where it began.
+            self._save(self.state.at(self.state.appeared()))
             return None
         self._show(pending)
         return pending
 
     def begin_after(self, after: int) -> None:
         """Start behind a number; nothing was exported here before."""
-        self.state = State(last=after)
+        self.state = State(last=after, witnessed_after=after)
 
-    def advance(self, last: int) -> None:
-        """Remember that the profile wants none of the calls up to a number."""
-        if last != self.state.last:
-            self._save(msgspec.structs.replace(self.state, last=last))
+    def advance(self, position: Position) -> None:
+        """Remember that the profile wants none of the calls up to a position."""
+        if position.last != self.state.last:
+            self._save(self.state.at(position))
 
-    def publish(self, manifest: Manifest, last: int, witnesses: dict[int, str]) -> None:
-        """Let the written part appear under its name, then its manifest."""
-        self._save(msgspec.structs.replace(self.state, last=last, witnesses=witnesses, pending=manifest))
+    def publish(self, manifest: Manifest, position: Position) -> None:
+        """Let the written part appear under its name, then its manifest; calls are behind the position next."""
+        self._save(self.state.at(position, pending=manifest, before=self.state.position()))
         self._show(manifest)
 
     def _show(self, manifest: Manifest) -> None:
         if self.part.exists():  # else it has appeared, and who fetches files may have taken it
             self.part.replace(self._directory / manifest.file)
         self._write(self._directory / f"{manifest.file}.json", msgspec.json.format(msgspec.json.encode(manifest)))
-        self._save(msgspec.structs.replace(self.state, number=manifest.number, pending=None))
+        self._save(msgspec.structs.replace(self.state, number=manifest.number, pending=None, before=None))
 
     def read_state(self) -> State | None:
         """Return how far the export is; None if nothing was exported yet.
@@ -159,7 +195,7 @@ class ExportDirectory:
 
 
 def positions(directory: Path) -> dict[str, int]:
-    """Return up to which ``export_seq`` each export of a directory has taken calls, by its name.
+    """Return up to which ``export_seq`` calls are in the files of each export of a directory, by its name.
 
     Raises:
         ExportBlocked: a state cannot be read.
@@ -170,7 +206,7 @@ def positions(directory: Path) -> dict[str, int]:
     for name in names:
         state = ExportDirectory(directory, name).read_state()
         if state is not None:
-            found[name] = state.last
+            found[name] = state.appeared().last
     return found
 
 

@@ -1,6 +1,5 @@
 """Calls as lines of CSV or JSON by a profile. Refuses to know where lines go."""
 
-import csv
 import io
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -18,6 +17,7 @@ from vosd.admin.export_profile import (
     Quoting,
     TimeForm,
 )
+from vosd.base.csv_text import CsvWriter
 from vosd.base.money import format_amount, unit_of
 from vosd.cdr.columns import ATTEMPTS, attempt_object, charge_object, iso_utc
 from vosd.cdr.kinds import Column, Kind
@@ -70,15 +70,10 @@ class Lines:
         return cells
 
     def _csv(self, rows: Iterable[Sequence[Any]]) -> bytes:
-        text = io.StringIO()
+        text = io.StringIO(newline="")
         profile = self._profile
-        writer = csv.writer(
-            text,
-            delimiter=profile.delimiter,
-            quoting=csv.QUOTE_ALL if profile.quoting is Quoting.ALL else csv.QUOTE_MINIMAL,
-            lineterminator=self._end,
-        )
-        writer.writerows(rows)
+        quotes_all = profile.quoting is Quoting.ALL
+        CsvWriter(text, delimiter=profile.delimiter, quotes_all=quotes_all, end=self._end).rows(rows)
         return text.getvalue().encode()
 
 

@@ -104,6 +104,8 @@ def explain_rate(
     account = configured(accounts, account_id)
     callee, caller = without_separators(callee), without_separators(caller)
     number = for_matching(callee)
+    if free is not None and free.numbers.leaves_no_cdr(number):
+        return _explained(free_rate("", account, free.policy), duration_ms)
     pattern = None if free is None else free.numbers.free_by(number, number)
     if free is not None and pattern is not None:
         return _explained(free_rate(pattern, account, free.policy), duration_ms)

@@ -163,11 +163,11 @@ async def _restore_file(
         if _has_content(file):  # a switch may have begun to run on it meanwhile
             await target.check_free(database, may_replace=may_replace)
         await database.close()
-        had_one = sqlite.put_in_place(copy, file, replaced)
+        moved = sqlite.put_in_place(copy, file, replaced)
     finally:
         copy.unlink(missing_ok=True)
     sync_directory(file.parent)
-    return str(replaced) if had_one else None
+    return None if moved is None else str(moved)
 
 
 async def _restore_rows(

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from vosd.base.clock import Instant
-from vosd.base.errors import VosError
+from vosd.base.errors import Refusal, VosError
 from vosd.base.money import ZERO, format_amount
 from vosd.base.number import for_matching, without_separators
 from vosd.billing.holds import AccountCredit
@@ -156,12 +156,14 @@ def explain_route(
     is_forwarded: bool = False,
     steps: tuple[Step, ...] = STEPS,
     blocks: Blocks | None = None,
+    closed: Refusal | None = None,
 ) -> RouteExplanation:
     """Pass a call from ``gateway`` through admission and routing, and return the outcome.
 
     ``callee`` may have the gateway's tech prefix or not. The gateways are listed if the steps get as far as the search
     for routes. ``blocks`` are those of ``at``; None = those of ``live``. ``is_live`` is False for an idle state, which
-    knows neither registrations nor the quality of gateways. ``is_forwarded``: its INVITE has a Diversion.
+    knows neither registrations nor the quality of gateways. ``is_forwarded``: its INVITE has a Diversion. ``closed`` is
+    why a switch takes no calls now.
 
     Raises:
         UnknownGatewayError: there is no such mapping gateway.
@@ -183,6 +185,7 @@ def explain_route(
         looped=False,
         at=at,
         numbers=numbers,
+        closed=closed,
         user=gateway,  # identified as if the trunk had authenticated
     )
     refusal = rehearsal.put_through(call)

@@ -47,10 +47,15 @@ class Hunt:
     """Hunting of one call.
 
     The next address of a gateway is tried after one that was silent or answered 503 (RFC 3263 section 4.3). The next
-    contact of a phone is tried after any refusal, because each contact is another device; they ring one by one.
+    contact of a phone is tried after any refusal, because each contact is another device; they ring one by one. The
+    next contact of a 3xx is tried after any refusal that leads on, because each is another place (RFC 3261 section
+    8.1.3.4).
     """
 
-    __slots__ = ("_board", "_choices", "_flows", "_latest", "_named", "_next_hops", "_responding", "_stays", "outcomes")
+    __slots__ = (
+        "_board", "_choices", "_flows", "_latest", "_named", "_next_hops", "_refused_number", "_responding", "_stays",
+        "outcomes",
+    )  # fmt: skip
 
     def __init__(self, choices: Iterator[RouteChoice], board: Switchboard, flows: Flows) -> None:
         self._choices = choices
@@ -60,6 +65,8 @@ class Hunt:
         """Other addresses of the gateway that is tried, or contacts of its 3xx."""
         self._responding: RoutingGateway | None = None
         """The gateway of the latest refusal: its other addresses would refuse the call, too."""
+        self._refused_number: str | None = None
+        """The number that it has refused; None = any, as restored from an earlier version."""
         self._latest: NextHop | None = None
         self._named: set[tuple[str, ...]] | None = None
         """Next hops that have sent a 3xx or are named in one: none is tried twice (RFC 3261 section 8.1.3.4)."""
@@ -72,6 +79,7 @@ class Hunt:
         *,
         next_hops: Sequence[NextHop],
         responding: RoutingGateway | None,
+        refused_number: str | None,
         latest: NextHop | None,
         named: set[tuple[str, ...]] | None,
         stays: bool,
@@ -80,6 +88,7 @@ class Hunt:
         """Go on as an earlier process has left it."""
         self._next_hops = next_hops
         self._responding = responding
+        self._refused_number = refused_number
         self._latest = latest
         self._named = named
         self._stays = stays
@@ -149,12 +158,13 @@ class Hunt:
     def _next(self, now: Instant) -> NextHop | None:
         while self._next_hops:
             next_hop, self._next_hops = self._next_hops[0], self._next_hops[1:]
-            if next_hop[0].gateway is not self._responding:
+            choice = next_hop[0]
+            if choice.gateway is not self._responding or not self._would_refuse(choice) or self._is_named(next_hop):
                 return next_hop
         if self._stays:
             return None
         for choice in self._choices:
-            if choice.gateway is self._responding:
+            if choice.gateway is self._responding and self._would_refuse(choice):
                 continue
             addresses = self._board.addresses_of(choice.gateway, now)
             if addresses:
@@ -163,17 +173,28 @@ class Hunt:
                 return choice, addresses[0]
         return None
 
+    def _would_refuse(self, choice: RouteChoice) -> bool:
+        """Return whether ``_responding`` has refused the number by which this choice would call it."""
+        return self._refused_number is None or self._refused_number == choice.callee_out
+
+    def _is_named(self, next_hop: NextHop) -> bool:
+        """Return whether a next hop is a contact of a 3xx."""
+        return self._named is not None and _hop_key(next_hop) in self._named
+
     def note(self, choice: RouteChoice, outcome: AttemptOutcome, *, redirected: bool = False) -> None:
         """Remember how an attempt ended."""
         self.outcomes.append(outcome)
         self._stays = redirected and not tries_next(choice.gateway, outcome)
-        has_more_devices = redirected or choice.gateway.is_phone
-        self._responding = None if has_more_devices or _is_of_address(outcome) else choice.gateway
+        if redirected or choice.gateway.is_phone or _is_of_address(outcome):
+            self._responding = self._refused_number = None
+        else:
+            self._responding, self._refused_number = choice.gateway, choice.callee_out
 
     def redirected(self, choice: RouteChoice, redirect: Response) -> bool:
-        """Put the contacts of a vendor's 3xx in front, if its trunk allows that; return whether there are any.
+        """Put the contacts of a vendor's 3xx in front, if its trunk allows that; return whether there are any to try.
 
-        They are tried on the vendor's account and under its limits, because the vendor has named them.
+        They are tried on the vendor's account and under its limits, because the vendor has named them. Those of an
+        earlier 3xx that one of its contacts has redirected remain behind them.
         """
         if choice.gateway.dialect.redirects is not Redirects.FOLLOW:
             return False
@@ -182,13 +203,14 @@ class Hunt:
         if self._latest is not None:
             self._named.add(_hop_key(self._latest))
         found = [next_hop for contact in _by_preference(redirect) if (next_hop := self._next_hop_of(choice, contact))]
+        remaining = [each for each in self._next_hops if each[0].gateway is choice.gateway and self._is_named(each)]
         next_hops = []
         for next_hop in found:
             if _hop_key(next_hop) not in self._named:
                 self._named.add(_hop_key(next_hop))
                 next_hops.append(next_hop)
-        self._next_hops = next_hops[:CONTACTS_MAX]
-        return bool(next_hops)
+        self._next_hops = [*next_hops[:CONTACTS_MAX], *remaining]
+        return bool(self._next_hops)
 
     def _next_hop_of(self, choice: RouteChoice, contact: NameAddr) -> NextHop | None:
         """Return one contact of a 3xx as the next hop; None for no SIP address, or a name not resolved yet."""

@@ -47,5 +47,6 @@ class Takeover(Renegotiation):
     def _refused(self, status: int, now: Instant) -> None:
         if self._server is not None:
             self._server = None
+            self.far.said = self._said_before  # the caller who was to be replaced stays
             self._newcomer.reject(status_for_origin(status) if status != 487 else 487, "", now)
         self._over()

@@ -88,6 +88,11 @@ class TimerWheel(Generic[Owner]):
                 order[:] = buckets  # in place: ``expire`` may be reading it
                 heapify(order)
 
+    def clear(self) -> None:
+        """Cancel all timers."""
+        self._buckets.clear()
+        self._order.clear()
+
     def next_due(self) -> int | None:
         """Return when the earliest timer fires, in milliseconds of the monotonic clock, or None."""
         order, buckets = self._order, self._buckets

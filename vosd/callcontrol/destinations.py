@@ -13,7 +13,7 @@ from vosd.catalogue.overrides import destination_name
 
 
 class WatchedCall(msgspec.Struct, eq=False):
-    """A call to a watched class, as the call has taken it (implements ``Taken``); it counts once it is answered."""
+    """A call to a watched class, as the call has taken it; it counts once it is answered."""
 
     uses: DestinationUses
     use: DestinationUse

@@ -1,23 +1,12 @@
 """What a call occupies while it lasts, and how that is released."""
 
-from typing import Protocol
-
 import msgspec
 
+from vosd.billing.call_hold import CallHold
+from vosd.callcontrol.destinations import WatchedCall
 from vosd.routing.capacity import Occupancy
+from vosd.routing.dynamic_lists import CountedCall
 from vosd.trunks.scope import Scope
-
-
-class Taken(Protocol):
-    """Something that a call occupies."""
-
-    def give_back(self) -> None:
-        """Release it at the end of the call."""
-        ...
-
-    def undo(self) -> None:
-        """Release it as if it had never been taken, because the call is refused."""
-        ...
 
 
 class PlaceTaken(msgspec.Struct, frozen=True, gc=False):
@@ -36,3 +25,11 @@ class PlaceTaken(msgspec.Struct, frozen=True, gc=False):
     def undo(self) -> None:
         """Release both."""
         self.occupancy.undo(self.scope, self.name, self.mono_ms)
+
+
+Taken = PlaceTaken | CallHold | CountedCall | WatchedCall
+"""What a call occupies: ``give_back`` releases it at the end of the call, ``undo`` as if it had never been taken.
+
+The kinds are listed, and not a protocol, so that a type check finds each place that has to know a new one: the snapshot
+of a call has to say what becomes of it in another process (``engine.calls.saved``).
+"""

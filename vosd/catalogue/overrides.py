@@ -231,7 +231,8 @@ def overlaid(catalogue: Catalogue, overrides: Overrides) -> Catalogue:
     accounts are not in it, because calls look at the account's credit (``Overrides.overdraft_limit``).
     """
     callers = _replaced(catalogue.mapping_gateways, overrides.values(Target.MAPPING))
-    vendors = _replaced(catalogue.routing_gateways, _values_of_vendors(catalogue, overrides))
+    values = _values_of_vendors(catalogue, overrides)
+    vendors = _replaced(catalogue.routing_gateways, values)
     if not (callers or vendors):
         return catalogue
     phones = catalogue.phones
@@ -239,8 +240,8 @@ def overlaid(catalogue: Catalogue, overrides: Overrides) -> Catalogue:
     return replace(
         catalogue,
         routing_gateways={**catalogue.routing_gateways, **vendors},
-        routes=catalogue.routes.overlaid(vendors, called),
-        plans={name: table.overlaid(vendors, called) for name, table in catalogue.plans.items()},
+        routes=catalogue.routes.overlaid(vendors, values, called),
+        plans={name: table.overlaid(vendors, values, called) for name, table in catalogue.plans.items()},
         overridden=callers,
     )
 

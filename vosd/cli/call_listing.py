@@ -1,10 +1,10 @@
 """Forms of a listing of calls: CSV, JSON, a table in a file, one line for each call on a terminal."""
 
-import csv
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from vosd.base.csv_text import CsvWriter
 from vosd.cdr.columns import KEYS, csv_row, json_object
 from vosd.cli import output
 from vosd.cli.output import Column
@@ -55,14 +55,14 @@ class CsvForm:
     def __init__(self, keys: Sequence[str]) -> None:
         """``keys`` are the columns."""
         self._keys = keys
-        self._writer = csv.writer(sys.stdout, lineterminator="\n")
+        self._writer = CsvWriter(sys.stdout)
         self._has_header = False
 
     def add(self, call: "StoredCall") -> None:
         """Add the next call."""
         self._begin()
         cells = dict(zip(KEYS, csv_row(call.record, call.export_seq), strict=True))
-        self._writer.writerow([cells[key] for key in self._keys])
+        self._writer.row([cells[key] for key in self._keys])
 
     async def finish(self, queries: "Queries") -> None:  # noqa: ARG002
         """Print the rest."""
@@ -70,7 +70,7 @@ class CsvForm:
 
     def _begin(self) -> None:
         if not self._has_header:
-            self._writer.writerow(self._keys)
+            self._writer.row(self._keys)
             self._has_header = True
 
 

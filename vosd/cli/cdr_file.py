@@ -1,6 +1,5 @@
 """``vosd rate cdr-file``: the calls of another switch by our rates."""
 
-import csv
 import os
 import sys
 from collections.abc import Callable
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from vosd.base.csv_text import CsvWriter
 from vosd.base.money import format_amount
 from vosd.cli import output
 from vosd.cli.command import Invocation, OperationError, Verb, json_option, pass_invocation
@@ -92,8 +92,8 @@ def _csv_writer() -> "Callable[[RatedRow], None]":
     """Print the header, and return what prints a row."""
     from vosd.cdr.columns import iso_utc
 
-    writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(_COLUMNS)
+    writer = CsvWriter(sys.stdout)
+    writer.row(_COLUMNS)
 
     def write(row: "RatedRow") -> None:
         line, call, account, rate, charge, difference = row
@@ -104,7 +104,7 @@ def _csv_writer() -> "Callable[[RatedRow], None]":
         theirs = "" if call.price is None else format_amount(call.price)
         differs = "" if difference is None else format_amount(difference)
         started = iso_utc(call.started_at)
-        writer.writerow((line, account, call.callee, started, call.duration_ms, *ours, theirs, differs))
+        writer.row((line, account, call.callee, started, call.duration_ms, *ours, theirs, differs))
 
     return write
 

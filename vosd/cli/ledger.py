@@ -1,13 +1,13 @@
 """``vosd ledger``: entries, statements, and verification of the books."""
 
 import asyncio
-import csv
 import sys
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import click
 
+from vosd.base.csv_text import CsvWriter
 from vosd.base.money import format_amount
 from vosd.cli import output
 from vosd.cli.acting import as_option, authority
@@ -86,18 +86,18 @@ class _Form(Protocol):
 
 class _Csv:
     def __init__(self) -> None:
-        self._writer = csv.writer(sys.stdout, lineterminator="\n")
+        self._writer = CsvWriter(sys.stdout)
         self._has_header = False
 
     def add(self, entry: dict[str, Any]) -> None:
         self.finish()
-        self._writer.writerow(entry.values())
+        self._writer.row(entry.values())
 
     def finish(self) -> None:
         from vosd.admin.ledger import ENTRY_KEYS
 
         if not self._has_header:
-            self._writer.writerow(ENTRY_KEYS)
+            self._writer.row(ENTRY_KEYS)
             self._has_header = True
 
 
@@ -176,7 +176,7 @@ def statement(
     if as_json:
         output.document(shown)
     elif as_csv:
-        csv.writer(sys.stdout, lineterminator="\n").writerows([("line", "count", "amount"), *rows])
+        CsvWriter(sys.stdout).rows([("line", "count", "amount"), *rows])
     else:
         output.line(f"{shown.account} {shown.month} ({shown.zone}), {shown.currency or 'no currency yet'}")
         output.table(("line", "count", "amount"), rows, empty="")

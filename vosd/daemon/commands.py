@@ -257,6 +257,7 @@ class Commands:
             is_forwarded=question.is_forwarded,
             steps=switch.services.steps,
             blocks=blocks,
+            closed=switch.closed(),
         )
         vendors, routes = catalogue.routing_gateways, catalogue.routes
         found = {}

@@ -9,6 +9,7 @@ from vosd.callcontrol.admission import FREE_NUMBER
 from vosd.callcontrol.call_request import CallRequest
 from vosd.callcontrol.destinations import is_watched, watched_call
 from vosd.callcontrol.live_state import LiveState
+from vosd.callcontrol.taken import PlaceTaken
 from vosd.catalogue.catalogue import Catalogue
 from vosd.engine.alarms.fraud import FraudWatch
 from vosd.engine.background import BackgroundTasks
@@ -17,6 +18,7 @@ from vosd.engine.settings import AlarmSettings
 from vosd.storage.database import Database
 from vosd.storage.destination_past import SqlDestinationPast
 from vosd.storage.overrides import SqlOverrides
+from vosd.trunks.scope import Scope
 
 
 class FraudPart:
@@ -71,14 +73,14 @@ class SwitchUnderWatch:
             request, answered_at = each.call_request, each.call.journey.answered_at
             account = None if request.account is None else catalogue.accounts.get(request.account.id)
             hold, rate = request.hold, request.rate
-            if account is None or hold is None or rate is None or request.watched is not None:
+            if account is None or request.watched is not None or not _has_come_to(account.id, request):
                 continue
-            if not is_watched(account) or rate.group == FREE_NUMBER:
+            if not is_watched(account) or (rate is not None and rate.group == FREE_NUMBER):
                 continue
             watched = request.watched = watched_call(account, request.callee_billing, now.wall, catalogue, live)
             if watched is not None:
                 request.taken.append(watched)
-                if answered_at is not None:
+                if answered_at is not None and hold is not None:
                     watched.answered(answered_at.mono, hold.holds[0])
 
     def hang_up(self, use: DestinationUse) -> int:
@@ -89,6 +91,13 @@ class SwitchUnderWatch:
     async def blocks_changed(self) -> None:
         """Read the blocks of the database again; raises StoreUnavailable."""
         await self._service.overrides.refresh()
+
+
+def _has_come_to(account: str, request: CallRequest) -> bool:
+    """Return whether a call is past the step that counts calls itself."""
+    return any(
+        isinstance(each, PlaceTaken) and each.scope is Scope.ACCOUNT and each.name == account for each in request.taken
+    )
 
 
 def _is_counted(request: CallRequest, use: DestinationUse) -> bool:

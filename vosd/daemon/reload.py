@@ -168,13 +168,17 @@ class Configuration:
                 log = _log.error if by_signal else _log.warning
                 log(Event.RELOAD_REFUSED.value, why=self.last_error)
                 raise
+            except Exception as error:
+                self.last_error = f"a fault of the program: {error!r}"
+                _log.exception(Event.RELOAD_REFUSED.value, why=self.last_error)
+                raise
             finally:
                 if self._is_started:
                     self._notifier.ready(self.summary())
 
     async def reload_on_signal(self) -> None:
         """Do the same as ``reload``, for a signal or a change in the database; the outcome is only logged."""
-        with suppress(VosError):  # logged by reload
+        with suppress(Exception):  # logged by reload, and the next signal has to find it at work
             await self.reload(by_signal=True)
 
     def summary(self) -> str:

@@ -68,7 +68,7 @@ def counts_as_failure(code: int, q850: int | None) -> bool:
 class _Row:
     """The failures in a row at one address, and its rest."""
 
-    __slots__ = ("began_at", "payer", "probed_until", "refusals", "rest_ms", "silences", "until")
+    __slots__ = ("asked_until", "began_at", "payer", "probed_until", "refusals", "rest_ms", "silences", "until")
 
     def __init__(self) -> None:
         self.silences = 0
@@ -79,8 +79,15 @@ class _Row:
         """How long the present rest is; 0 = it does not rest."""
         self.began_at = 0
         self.until = 0
+        """The end of the rest because of failures."""
+        self.asked_until = 0
+        """Until when the address has asked for a rest, which no failure and no success makes shorter."""
         self.probed_until = 0
         """Until when no second call is let through beside the probe."""
+
+    @property
+    def ends_at(self) -> int:
+        return max(self.until, self.asked_until)
 
     def begin(self, rest_ms: int, mono_ms: int) -> None:
         self.rest_ms, self.began_at, self.until, self.probed_until = rest_ms, mono_ms, mono_ms + rest_ms, 0
@@ -116,15 +123,24 @@ class Breakers:
     def ask_for_rest(self, place: Place, ms: int, mono_ms: int) -> None:
         """Begin the rest of an address that asked for it with Retry-After, or make it longer."""
         row = self.failing.get(place) or self._remember(place)
-        if row.rest_ms:
-            row.until = max(row.until, mono_ms + ms)
-        else:
-            self._rest(place, row, mono_ms, ms)
+        row.asked_until = max(row.asked_until, mono_ms + ms)
+        if not row.rest_ms:
+            self._rest(place, row, mono_ms, 0)
 
-    def succeeded(self, place: Place) -> None:
-        """Note that an attempt rang, was answered, or was refused for its number: the failures in a row end."""
+    def succeeded(self, place: Place, began_ms: int) -> None:
+        """Note the success of an attempt that began at ``began_ms``: the failures in a row end.
+
+        It rang, was answered, or was refused for its number. If it began before the end of a rest that the address has
+        asked for, it shows nothing about that.
+        """
         for each in _rows_of(place):
-            if each in self.failing and self._forget(each):
+            row = self.failing.get(each)
+            if row is None:
+                continue
+            if began_ms < row.asked_until:
+                row.silences = row.refusals = row.until = 0
+                row.rest_ms = REST_MS
+            elif self._forget(each):
                 self.on_change(each, Circuit.WELL, 0)
 
     def remaining_ms(self, place: Place, mono_ms: int) -> int:
@@ -133,14 +149,14 @@ class Breakers:
         for each in _rows_of(place):
             row = self.failing.get(each)
             if row is not None and row.rest_ms:
-                remaining_ms = max(row.until - mono_ms, row.probed_until - mono_ms, remaining_ms)
+                remaining_ms = max(row.ends_at - mono_ms, row.probed_until - mono_ms, remaining_ms)
         return remaining_ms
 
     def begin(self, place: Place, mono_ms: int) -> None:
         """Note that an attempt begins: after a rest it is the probe."""
         for each in _rows_of(place):
             row = self.failing.get(each)
-            if row is not None and row.rest_ms and row.until <= mono_ms:
+            if row is not None and row.rest_ms and row.ends_at <= mono_ms:
                 row.probed_until = mono_ms + PROBE_MS
 
     def cancelled(self, place: Place, began_ms: int) -> None:
@@ -158,7 +174,7 @@ class Breakers:
     def _count(self, place: Place, *, is_silent: bool, began_ms: int, mono_ms: int) -> None:
         row = self.failing.get(place) or self._remember(place)
         if row.rest_ms:
-            if began_ms >= row.began_at:  # one that began before the rest shows nothing new
+            if began_ms > row.began_at:  # one that began before the rest shows nothing new
                 row.begin(min(2 * row.rest_ms, REST_MAX_MS), mono_ms)
             return
         row.refusals += 1
@@ -171,7 +187,7 @@ class Breakers:
         row.begin(REST_MS, mono_ms)
         row.until = mono_ms + lasts_ms
         self.resting[place.gateway] = self.resting.get(place.gateway, 0) + 1
-        self.on_change(place, Circuit.RESTING, lasts_ms)
+        self.on_change(place, Circuit.RESTING, row.ends_at - mono_ms)
 
     def _remember(self, place: Place) -> _Row:
         if len(self.failing) >= CIRCUITS_MAX:

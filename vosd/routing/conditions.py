@@ -71,17 +71,24 @@ def _has_room(candidate: Candidate, request: RouteRequest, occupancy: Occupancy)
     return None
 
 
-_OF_NUMBER_AND_TIME: Final[tuple[Condition, ...]] = (
+_OF_CALL: Final[tuple[Condition, ...]] = (_is_wanted, _is_valid, _takes_prefix, _is_of_other_partner)
+CONDITIONS: Final[tuple[Condition, ...]] = (
     _is_wanted,
     _is_valid,
     _is_in_calendar,
     _takes_prefix,
     _is_of_other_partner,
+    _has_room,
 )
-CONDITIONS: Final[tuple[Condition, ...]] = (*_OF_NUMBER_AND_TIME, _has_room)
 """What few gateways or calls require: examined only for those that are marked so, in this order."""
 
 
 def accepts(candidate: Candidate, request: RouteRequest, occupancy: Occupancy) -> bool:
     """Return whether a candidate is there for such calls at this time, whether or not it has room for one now."""
-    return all(condition(candidate, request, occupancy) is None for condition in _OF_NUMBER_AND_TIME)
+    is_in_calendar = _is_in_calendar(candidate, request, occupancy) is None
+    return is_in_calendar and may_take(candidate, request, occupancy)
+
+
+def may_take(candidate: Candidate, request: RouteRequest, occupancy: Occupancy) -> bool:
+    """Return whether a candidate is there for such calls, whatever its calendar says, and its room."""
+    return all(condition(candidate, request, occupancy) is None for condition in _OF_CALL)

@@ -61,6 +61,8 @@ class Fit(NamedTuple):
     """Whether a gateway is among them by several lines of the plan's routes."""
     calendars: tuple[Calendar, ...] = ()
     """Those of the candidates, where the first of ``criteria`` is the calendar."""
+    choosy: tuple[Candidate, ...] = ()
+    """Those of them that take some calls and not others, apart from their calendars."""
     by_tiers: dict[tuple[int | None, ...], "Fit"] = _NO_TIERS
     """What was found for them by ``calendar_order``, by the tiers of the calendars."""
     outranked: tuple[Candidate, ...] = ()
@@ -112,7 +114,13 @@ def _in_order(found: list[Candidate], order: Sequence[Criterion], stopped: tuple
     if fit.criteria[:1] != (Criterion.CALENDAR,):
         return fit
     calendars = {id(each.calendar): each.calendar for each in ranked if each.calendar is not None}
-    return fit._replace(calendars=tuple(calendars.values()), by_tiers={})
+    choosy = tuple(each for each in ranked if each.calendar is not None and _is_choosy(each))
+    return fit._replace(calendars=tuple(calendars.values()), choosy=choosy, by_tiers={})
+
+
+def _is_choosy(candidate: Candidate) -> bool:
+    is_dated = candidate.valid_from is not None or candidate.valid_to is not None
+    return is_dated or candidate.gateway.is_conditional
 
 
 def static_rank(candidate: Candidate, criteria: Sequence[Criterion]) -> tuple[int, ...]:

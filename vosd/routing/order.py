@@ -11,13 +11,14 @@ from itertools import chain, groupby
 from operator import itemgetter
 from typing import Final
 
-from vosd.base.clock import Instant
 from vosd.base.money import EXACT
 from vosd.routing.capacity import Occupancy
+from vosd.routing.conditions import may_take
 from vosd.routing.fit import Candidate, Places, rated_alike
 from vosd.routing.plan import IN_TURN, Criterion, RoutingPlan
-from vosd.routing.ports import PriceIn, Vendors
+from vosd.routing.ports import Vendors
 from vosd.routing.quality_order import blend_ranks, quality_ranks
+from vosd.routing.routes import RouteRequest
 from vosd.routing.weights import Share, ShareKey
 from vosd.trunks.gateways import RoutingGateway
 
@@ -36,25 +37,22 @@ class Ordering:
     """Sorts candidates for one call, and counts whose turn it was."""
 
     __slots__ = (
-        "_at", "_callee", "_caller", "_key", "_occupancy", "_plan", "_price_in", "_shares", "_vendors", "outranked",
+        "_at", "_callee", "_key", "_occupancy", "_plan", "_request", "_shares", "_vendors", "outranked",
     )  # fmt: skip
 
     def __init__(
         self,
         plan: RoutingPlan,
         callee: str,
-        caller: str,
-        at: Instant,
+        request: RouteRequest,
         occupancy: Occupancy,
         vendors: Vendors,
-        price_in: PriceIn | None = None,
     ) -> None:
-        """``price_in``: in which currency prices are compared; None = all have the same."""
-        self._price_in = price_in
+        """``callee`` is the number by which the call is rated."""
         self._plan = plan
         self._callee = callee
-        self._caller = caller
-        self._at = at
+        self._request = request
+        self._at = request.at
         self._occupancy = occupancy
         self._vendors = vendors
         self._key: ShareKey | None = None
@@ -146,10 +144,11 @@ class Ordering:
 
     def _prices(self, gateways: Sequence[RoutingGateway]) -> Sequence[Decimal | None]:
         """Return the prices by which gateways are compared; None = there is none, or no exchange rate."""
-        vendors, callee, wall_ms, price_in = self._vendors, self._callee, self._at.wall, self._price_in
+        vendors, callee, wall_ms, request = self._vendors, self._callee, self._at.wall, self._request
+        price_in, caller = request.price_in, request.caller
         if price_in is None:
-            return vendors.minute_prices(gateways, callee, wall_ms, self._caller)
-        found = [vendors.terms(each, callee, wall_ms, self._caller) for each in gateways]
+            return vendors.minute_prices(gateways, callee, wall_ms, caller)
+        found = [vendors.terms(each, callee, wall_ms, caller) for each in gateways]
         return [None if terms is None else price_in(terms) for terms in found]
 
     def _rank(self, candidate: Candidate, criterion: Criterion) -> Rank:
@@ -176,14 +175,18 @@ class Ordering:
     def _of_best_tier(self, ranked: list[tuple[Rank, Candidate]]) -> list[tuple[Rank, Candidate]]:
         """Return the candidates of the best tier, and those without a calendar or whose calendar does not fit.
 
-        The call cannot use a disabled or blocked gateway, so its calendar takes the call from no other.
+        A gateway that the call cannot use takes it from no other by its calendar: one that is disabled or blocked, or
+        that is not there for such calls.
         """
-        blocked = self._vendors.blocked
-        usable = (tier for tier, each in ranked if each.gateway.enabled and each.gateway.name not in blocked)
-        best = next(usable, NO_TIER)
+        best = next((tier for tier, each in ranked if self._is_usable(each)), NO_TIER)
         stays = _NOT_IN_FORCE if self._plan.calendar_strict else NO_TIER
         self.outranked += [candidate for tier, candidate in ranked if best < tier < stays]
         return [each for each in ranked if each[0] <= best or each[0] >= stays]
+
+    def _is_usable(self, candidate: Candidate) -> bool:
+        gateway = candidate.gateway
+        is_open = gateway.enabled and gateway.name not in self._vendors.blocked
+        return is_open and may_take(candidate, self._request, self._occupancy)
 
 
 def weights_of(candidates: Sequence[Candidate]) -> list[int]:

@@ -15,7 +15,7 @@ from vosd.base.errors import Refusal
 from vosd.base.number import for_matching
 from vosd.routing.calendar_order import in_tiers
 from vosd.routing.capacity import Occupancy
-from vosd.routing.conditions import CAUSE_OF_FULL, CONDITIONS, accepts
+from vosd.routing.conditions import CAUSE_OF_FULL, CONDITIONS, accepts, may_take
 from vosd.routing.fit import Candidate, Fit
 from vosd.routing.loss import loss
 from vosd.routing.order import Ordering
@@ -87,7 +87,7 @@ def _search(
     candidates: Iterable[Candidate] = fit.ranked
     if fit.criteria:
         rated = request.callee_rated or request.callee
-        ordering = Ordering(table.plan, rated, request.caller, request.at, occupancy, vendors, request.price_in)
+        ordering = Ordering(table.plan, rated, request, occupancy, vendors)
         candidates = ordering.in_order(fit.groups, fit.criteria, fit.alike)
     resting: list[RouteChoice] = []
     offered: set[str] = set()
@@ -127,7 +127,15 @@ def _at_this_time(fit: Fit, request: RouteRequest, table: RouteTable, occupancy:
     """Return the candidates of a call: by what accepts its number now, and by the calendars that fit most closely."""
     while fit.otherwise is not None and not any(accepts(each, request, occupancy) for each in fit.stoppers):
         fit = fit.otherwise
-    return in_tiers(fit, table.plan, request.at.wall) if fit.calendars and not vendors.blocked else fit
+    if not fit.calendars or vendors.blocked or not _may_all_take(fit, request, occupancy):
+        return fit  # ``Ordering`` sorts by calendars then
+    return in_tiers(fit, table.plan, request.at.wall)
+
+
+def _may_all_take(fit: Fit, request: RouteRequest, occupancy: Occupancy) -> bool:
+    """Return whether none of the candidates with a calendar is out for another reason that the call has."""
+    doubtful = fit.ranked if request.is_selective else fit.choosy
+    return all(each.calendar is None or may_take(each, request, occupancy) for each in doubtful)
 
 
 def _not_in_order(fit: Fit, ordering: Ordering | None) -> Iterator[LeftOut]:

@@ -7,7 +7,7 @@ moment is decided in ``pipeline``, and what order depends on the moment in ``ord
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import copy
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -21,6 +21,9 @@ from vosd.trunks.gateways import RoutingGateway
 from vosd.trunks.phone import Phone, called_half
 from vosd.trunks.scope import Limit, Scope
 
+Values = Mapping[str, Mapping[str, Any]]
+"""Values by gateway, then by field."""
+
 _REMEMBERED_PREFIXES: Final = 10_000
 """Longest prefixes whose complete list is cached: traffic goes to few of them, and all lists would be large."""
 
@@ -31,6 +34,8 @@ _THEN_THE_PHONE: Final = frozenset(range(300, 700)) - {486, 600, 603}
 
 _Wild = Sequence[tuple[str, tuple[Candidate, ...]]]
 """Prefixes with wildcards, and the gateways of each."""
+_OF_LINES: Final = frozenset({"priority", "weight"})
+"""Fields of gateways that a line of a plan's own routes may have as well."""
 _NOTHING: Final = Fit(())
 _NO_CALENDARS: Final[Mapping[str, Calendar]] = {}
 _NO_RATES: Final[Mapping[str, BuyPrefixes]] = {}
@@ -78,7 +83,8 @@ class RouteTable:
         by_name = {gateway.name: gateway for gateway in everything}
         self._phones = {for_matching(phone.number): _fit_of(phone, by_name, calendars) for phone in phones}
         self._calendars, self._rates, self._named = calendars, rates, named
-        self._overridden: Mapping[str, RoutingGateway] = {}
+        self._overridden: Mapping[str, tuple[RoutingGateway, Mapping[str, Any]]] = {}
+        """Gateways with overridden values, and these by field."""
         self._fill(everything, plan)
 
     def by_plan(self, plan: RoutingPlan) -> "RouteTable":
@@ -88,14 +94,18 @@ class RouteTable:
         table._fill(self.gateways, plan)
         return table
 
-    def overlaid(self, gateways: Mapping[str, RoutingGateway], phones: Iterable[Phone]) -> "RouteTable":
+    def overlaid(self, gateways: Mapping[str, RoutingGateway], values: Values, phones: Iterable[Phone]) -> "RouteTable":
         """Return a table with other values of some gateways and phones; their prefixes are the same.
+
+        ``values`` are those in which ``gateways`` differ; they win over the plan's own routes, also where they are
+        what the gateway is configured with.
 
         The index of the prefixes is shared; the lists of candidates are made again when a call needs them.
         """
         twin = copy(self)
         twin.gateways = tuple(gateways.get(each.name, each) for each in self.gateways)
-        twin._overridden, twin._fits = gateways, {}
+        twin._overridden = {name: (gateway, values[name]) for name, gateway in gateways.items()}
+        twin._fits = {}
         replaced = {for_matching(phone.number): called_half(phone) for phone in phones}
         if replaced:
             twin._phones = {
@@ -222,18 +232,19 @@ class RouteTable:
 
     def _current(self, candidate: Candidate) -> Candidate:
         """Return a candidate with the overridden values of its gateway."""
-        before = candidate.gateway
-        now = self._overridden.get(before.name)
-        if now is None:
+        overridden = self._overridden.get(candidate.gateway.name)
+        if overridden is None:
             return candidate
-        candidate = candidate._replace(gateway=now)
-        if now.priority != before.priority:
-            candidate = candidate._replace(priority=now.priority)
-        return candidate if now.weight == before.weight else candidate._replace(weight=now.weight)
+        gateway, values = overridden
+        return candidate._replace(gateway=gateway, **{name: values[name] for name in _OF_LINES & values.keys()})
 
     def _current_of_phone(self, candidate: Candidate) -> Candidate:
-        current, codes = self._current(candidate), candidate.gateway.failover_codes
-        return current._replace(gateway=msgspec.structs.replace(current.gateway, failover_codes=codes))
+        """Do the same for a phone, whose redirect server differs from the gateway of that name (``_fit_of``)."""
+        overridden = self._overridden.get(candidate.gateway.name)
+        if overridden is None:
+            return candidate
+        gateway = msgspec.structs.replace(candidate.gateway, **overridden[1])
+        return self._current(candidate)._replace(gateway=gateway)
 
     def _gather(self, number: str, by_rates: Iterable[Candidate], fitting: _Wild = ()) -> Sequence[Candidate]:
         """Return the gateways that a number fits, each once, the longest prefix first, then as defined.

@@ -232,6 +232,11 @@ class Endpoint:
         """Forget an INVITE without answering it."""
         transaction.forget()
 
+    def clear(self) -> None:
+        """Forget all transactions, dialogs and timers, because their restoration has failed; nothing is sent."""
+        self.store.clear()
+        self._dialogs.clear()
+
     def dialog_kept_by(self, tag: str) -> Kept | None:
         """Return the owner of the dialog with our ``tag``, or None."""
         return self._dialogs.owners.get(tag)

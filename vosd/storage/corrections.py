@@ -122,11 +122,11 @@ async def _changes(
         if record is None:
             message = f"call {correction.call_id} has no CDR: book what is wrong as an adjustment (vosd payment add)"
             raise NoSuchCall(message)
-        booked = earlier.get((correction.call_id, correction.reference))
-        if booked is not None:
-            found += _repeated(correction, booked)
-        else:
-            found += corrected(charges_of(record), correction)
+        changes = corrected(charges_of(record), correction)
+        history = earlier.get(correction.call_id, ())
+        if any(each.reference == correction.reference for each in history):
+            changes = _repeated(correction, changes, history)
+        found += changes
     return found
 
 
@@ -136,20 +136,31 @@ def _with_sign() -> Select[Any]:
     return select(_correction, _charge.c.earned).join(_charge, same)
 
 
-async def _earlier(
-    connection: AsyncConnection, call_ids: Iterable[str]
-) -> dict[tuple[str, str], list[CorrectedCharge]]:
+async def _earlier(connection: AsyncConnection, call_ids: Iterable[str]) -> dict[str, list[CorrectedCharge]]:
+    """Return the corrections of each call, in the order in which they were made."""
     query = _with_sign().where(_correction.c.call_id.in_(list(call_ids))).order_by(_correction.c.id)
-    found: dict[tuple[str, str], list[CorrectedCharge]] = {}
+    found: dict[str, list[CorrectedCharge]] = {}
     for row in await connection.execute(query):
-        found.setdefault((row.call_id, row.reference), []).append(_made(row))
+        found.setdefault(row.call_id, []).append(_made(row))
     return found
 
 
-def _repeated(correction: Correction, booked: Sequence[CorrectedCharge]) -> list[CorrectedCharge]:
-    """Return what was booked under the reference; raises ReferenceTaken where it was something else."""
+def _repeated(
+    correction: Correction, changes: Sequence[CorrectedCharge], history: Sequence[CorrectedCharge]
+) -> list[CorrectedCharge]:
+    """Return what was booked under the reference; ``changes`` is what would be changed now.
+
+    Raises:
+        ReferenceTaken: something else was booked under it, or more is wanted now.
+    """
+    booked = [each for each in history if each.reference == correction.reference]
     wanted = {(change.role, change.level): change.after for change in correction.changes}
-    if any(wanted.get((each.role, each.level)) != each.after for each in booked):
+    is_other = any(wanted.get((each.role, each.level)) != each.after for each in booked)
+    # A charge that was as wanted already was not booked then, and may have been corrected since.
+    later = history[history.index(booked[-1]) + 1 :]
+    then = {each.position: each.before for each in reversed(later)}
+    places = {each.position for each in booked}
+    if is_other or any(then.get(each.position) != each.after for each in changes if each.position not in places):
         message = f"reference {correction.reference} has corrected call {correction.call_id} otherwise"
         raise ReferenceTaken(message)
     return [each._replace(is_repeated=True) for each in booked]

@@ -55,7 +55,8 @@ async def divide(database: Database, now: int, rows_at_once: int = ROWS_AT_ONCE)
         PartitionRefused: they are divided already, or the tables of an earlier division are still there.
         StoreUnavailable: try again.
     """
-    await _prepare(database, now)
+    if not await _prepare(database, now):
+        return
     for table in _BY_CALL:
         async for step in _copied_by_call(database, table, rows_at_once):
             yield step
@@ -81,13 +82,19 @@ async def rows_to_copy(database: Database) -> int:
         return int((await connection.execute(query)).scalar() or 0)
 
 
-async def _prepare(database: Database, now: int) -> None:
-    """Make the empty tables, unless an interrupted division has, and note up to where nothing need be copied again."""
+async def _prepare(database: Database, now: int) -> bool:
+    """Make the empty tables, unless an interrupted division has, and note up to where nothing need be copied again.
+
+    Returns False where the interrupted one had exchanged the tables, so that nothing is left to do.
+    """
     if database.is_sqlite:
         message = "SQLite has no partitions"
         raise PartitionRefused(message)
     async with database.writing(unhurried=True) as connection:
         if await is_partitioned(connection, schema.cdr.name):
+            if await _mark(connection, schema.DIVIDE_CDR) is not None:
+                await _remove_marks(connection)
+                return False
             message = "the tables are partitioned already"
             raise PartitionRefused(message)
         there = await connection.run_sync(lambda synchronous: set(inspect(synchronous).get_table_names()))
@@ -96,7 +103,7 @@ async def _prepare(database: Database, now: int) -> None:
             message = f"{', '.join(left)} of an earlier division: drop them when you do not need them"
             raise PartitionRefused(message)
         if await _mark(connection, schema.DIVIDE_CDR) is not None:
-            return
+            return True
         months = await _months(connection, now)
         for table in TABLES:
             await connection.exec_driver_sql(f"DROP TABLE IF EXISTS {table}{_COPY}")
@@ -110,6 +117,7 @@ async def _prepare(database: Database, now: int) -> None:
             {"name": schema.DIVIDE_ENTRY, "value": newest},
         ]
         await connection.execute(insert(schema.counter), marks)
+    return True
 
 
 async def _months(connection: AsyncConnection, now: int) -> list[Month]:
@@ -226,8 +234,8 @@ async def _exchange(database: Database, rows_at_once: int) -> None:
             pass
         async with database.writing(unhurried=True) as connection, impatient(connection):
             await connection.exec_driver_sql(f"RENAME TABLE {', '.join(renamed)}")
-        counter = schema.counter
-        await holding.execute(delete(counter).where(counter.c.name.in_([schema.DIVIDE_CDR, schema.DIVIDE_ENTRY])))
+        # RENAME is no part of a transaction: a division that is killed here leaves its marks, removed by ``_prepare``.
+        await _remove_marks(holding)
 
 
 def _columns(table: str) -> str:
@@ -241,6 +249,11 @@ def _value(name: str) -> Select[Any]:
 async def _mark(connection: AsyncConnection, name: str) -> int | None:
     value = (await connection.execute(_value(name))).scalar()
     return None if value is None else int(value)
+
+
+async def _remove_marks(connection: AsyncConnection) -> None:
+    counter = schema.counter
+    await connection.execute(delete(counter).where(counter.c.name.in_([schema.DIVIDE_CDR, schema.DIVIDE_ENTRY])))
 
 
 async def _set_mark(connection: AsyncConnection, name: str, value: int) -> None:

@@ -7,7 +7,7 @@ So who has read up to N reads on after N and misses nothing. Refuses to know fil
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Row, func, select
+from sqlalchemy import Row, and_, func, or_, select
 
 from vosd.cdr.columns import ATTEMPTS, CHARGES, EXPORT_SEQ
 from vosd.storage import schema
@@ -47,18 +47,20 @@ class SqlExport:
             raise no_counter()
         return int(newest)
 
-    async def replaced(self, numbers: Mapping[int, str]) -> int | None:
-        """Return the first of these export numbers that another call has than the given one; None = none.
+    async def replaced(self, numbers: Mapping[int, str], after: int, until: int) -> int | None:
+        """Return the first export number that another call has than the given one; None = none.
 
-        A number that no call has any more is that of a call that was corrected, or removed.
+        Looked at are the given numbers, and all with ``after < number <= until``, which only their calls may have. One
+        that no call has any more is that of a call that was corrected, or removed.
 
         Raises:
             StoreUnavailable: try again.
         """
-        query = select(_cdr.export_seq, _cdr.call_id).where(_cdr.export_seq.in_(list(numbers)))
+        between = and_(_cdr.export_seq > after, _cdr.export_seq <= until)
+        query = select(_cdr.export_seq, _cdr.call_id).where(or_(_cdr.export_seq.in_(list(numbers)), between))
         async with self._database.reading() as connection:
-            rows = (await connection.execute(query.order_by(_cdr.export_seq))).all()
-        return next((row.export_seq for row in rows if row.call_id != numbers[row.export_seq]), None)
+            rows = (await connection.execute(query.order_by(_cdr.export_seq).limit(len(numbers) + 1))).all()
+        return next((row.export_seq for row in rows if row.call_id != numbers.get(row.export_seq)), None)
 
     async def pages(
         self, after: int, until: int, columns: Sequence[str]

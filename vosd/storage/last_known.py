@@ -20,6 +20,7 @@ from vosd.base.errors import VosError
 from vosd.cdr.ports import LastStanding, StoreUnavailable
 from vosd.sip.ports import BindingKey, BindingStore, StoredBinding
 from vosd.storage import schema
+from vosd.storage.copies.sqlite import files_of
 from vosd.storage.database import Database
 from vosd.storage.registrations import SqlRegistrations
 
@@ -176,7 +177,7 @@ def _is_usable(path: Path) -> bool:
 
 
 def _create(path: Path) -> None:
-    for each in (path, *(path.with_name(path.name + suffix) for suffix in ("-wal", "-shm"))):
+    for each in files_of(path):
         each.unlink(missing_ok=True)
     path.touch(mode=0o600)
     connection = sqlite3.connect(path)

@@ -10,8 +10,10 @@ from doubles.asking_steps import looking_up, steps_with
 from vosd.admin.accounts import UnknownAccountError
 from vosd.admin.rating import NoRateError, RateExplanation, explain_rate
 from vosd.admin.routing import NoNumberError, RouteExplanation, UnknownGatewayError, explain_route, idle_state
+from vosd.base.cause import EndReason
 from vosd.base.clock import Instant
-from vosd.billing.accounts import Account, AccountType
+from vosd.base.errors import Refusal
+from vosd.billing.accounts import Account, AccountType, WhileAway
 from vosd.billing.rater import recompute
 from vosd.callcontrol.live_state import LiveState
 from vosd.callcontrol.questions import Step
@@ -158,6 +160,17 @@ def test_what_a_call_would_ask_is_named_and_counts_as_unanswered() -> None:
     refused, carried = found(*steps_with(looking_up())), found(*steps_with(looking_up(None)))
     assert (refused.result, refused.detail) == ("Unavailable", "the lookup gave no answer")
     assert (carried.result, carried.to_json()["unasked"]) == ("ok", ("directory",))
+
+
+def test_a_call_that_the_switch_would_not_take_now_is_refused_as_it_would_be() -> None:
+    live = idle_state(CATALOGUE, RICH)
+    live.is_database_away = True
+    wary = msgspec.structs.replace(CATALOGUE.accounts["acme"], database_away=WhileAway.REFUSE)
+    refusing = builders.catalogue([ACME, FIRST], accounts=[wary])
+    assert (explain(live=live).result, explain(catalogue=refusing, live=live).result) == ("ok", "Overload")
+    closed = Refusal(EndReason.SHUTDOWN, 503, "the switch is stopping")
+    found = explain_route(CATALOGUE, live, gateway="acme", caller="1", callee="442012", at=NOW, closed=closed)
+    assert (found.result, found.detail) == ("Shutdown", "the switch is stopping")
 
 
 def test_a_gateway_that_does_not_exist_is_an_error_that_names_those_that_do() -> None:

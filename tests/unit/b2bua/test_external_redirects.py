@@ -69,6 +69,16 @@ def test_several_contacts_in_one_line_and_one_for_the_same_place_twice():
     settled(scene)
 
 
+@pytest.mark.parametrize("code", [404, 480])
+def test_another_number_at_the_same_gateway_is_tried_after_a_refusal(code):
+    scene = scene_of(contacts(at(1, "441", ";q=0.9"), at(1, "442", ";q=0.5"), at(1, "441", ";q=0.1")))
+    scene.vendors[1].by_number = {"441": refuses(code), "442": answers(0)}
+    assert scene.dial().final == 200
+    assert [attempt.code for attempt in scene.exchange.sink.records[-1].attempts] == [code, 200]
+    assert scene.tried()[-1] == ("vendor-1", "442")
+    settled(scene)
+
+
 @pytest.mark.parametrize(
     "script",
     [

@@ -8,10 +8,10 @@ import structlog
 from vosd.routing.breaker import REFUSALS, REST_MS, SILENCES
 from vosd.testing.data.builders import catalogue, mapping_gateway, routing_gateway
 from vosd.testing.sockets.loopback import Endpoint
-from vosd.testing.sockets.peer import OFFER
+from vosd.testing.sockets.peer import ANSWER, OFFER
 from vosd.testing.virtual.customer import Intent
 from vosd.testing.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, usual_catalogue, vendor_gateway
-from vosd.testing.virtual.vendor import RINGS, SILENT, TRIES, answers, refuses
+from vosd.testing.virtual.vendor import RINGS, SILENT, TRIES, Line, Script, answers, refuses
 from vosd.trunks.gateways import Address as GatewayAddress
 
 RESPONSE_MS = 2_000
@@ -150,6 +150,49 @@ def test_a_retry_after_of_one_host_does_not_affect_the_others_of_its_gateway():
     scene.wire.run_for(60_000)
     call_through(scene)
     assert len(scene.vendor.calls) == 2
+
+
+def two_hosts(delay_ms):
+    """Return a scene with a gateway of two addresses, the second of which answers; packets take so long."""
+    addresses = tuple(GatewayAddress(*VENDORS[index]) for index in (0, 1))
+    gateway = routing_gateway("vendor-0", "44", addresses=addresses, account="carriers")
+    scene = Scene(catalogue([TRUNK, gateway]))
+    scene.wire.delays = lambda _packet: (delay_ms,)
+    scene.vendors[1].script = answers(0)
+    return scene
+
+
+def seconds_of_invites(scene, until_s):
+    """Make a call each second; return the seconds at which an INVITE came to the first address."""
+    came, begin = [], scene.exchange.clock.now().mono
+    for _ in range(until_s):
+        second = round((scene.exchange.clock.now().mono - begin) / 1_000)
+        before = len(scene.vendor.calls)
+        scene.caller.call(CALLEE, Intent(hang_up_after_ms=10))
+        scene.wire.run_for(1_000)
+        came += [second] * (len(scene.vendor.calls) - before)
+    return came
+
+
+@pytest.mark.parametrize(
+    ("delay_ms", "invited_s"), [(0, [0, 120, 240]), (5, [0, 121, 242])], ids=["within a millisecond", "later"]
+)
+def test_an_address_that_asks_for_a_rest_again_gets_all_of_it(delay_ms, invited_s):
+    scene = two_hosts(delay_ms)
+    scene.vendor.script = refuses(503, headers=("Retry-After: 120",))
+    assert seconds_of_invites(scene, 250) == invited_s
+
+
+def test_an_earlier_call_that_rings_does_not_end_the_rest_that_an_address_asked_for():
+    scene = two_hosts(1)
+    scene.vendor.script = Script((Line(0, 100), Line(3_000, 200, ANSWER)))
+    earlier = scene.caller.call(CALLEE)
+    scene.wire.run_for(1_000)
+    scene.vendor.script = refuses(503, headers=("Retry-After: 120",))
+    assert seconds_of_invites(scene, 125) == [0, 121]
+    assert earlier.final == 200
+    assert len(scene.vendor.calls) == 3
+    earlier.hang_up()
 
 
 LARGE = OFFER + "a=x-filler:" + 100 * "0123456789" + "\r\n"

@@ -6,7 +6,7 @@ import pytest
 
 from vosd.testing.data.builders import catalogue, mapping_gateway
 from vosd.testing.sockets.peer import Message
-from vosd.testing.virtual.customer import Intent, OutgoingCall
+from vosd.testing.virtual.customer import OutgoingCall
 from vosd.testing.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
 from vosd.testing.virtual.side import Reply
 from vosd.testing.virtual.vendor import RINGS, IncomingCall, answers, refuses
@@ -292,63 +292,6 @@ def test_money_that_ends_one_of_the_two_calls_ends_both():
     scene.wire.run_for(200_000)
     settle(scene)
     assert scene.exchange.credits["acme"].balance >= 0
-
-
-def test_another_phone_takes_the_call_over(scene):
-    """RFC 3891: an INVITE with Replaces takes the caller's place; the call and its CDR stay one."""
-    call = talking(scene)
-    tags = f"to-tag={call.remote.rpartition('tag=')[2]};from-tag={call.tag}"
-    pickup = scene.caller.call(CALLEE, Intent(headers=(f"Replaces: {call.call_id};{tags}",)))
-    scene.wire.run_until(lambda: pickup.final is not None)
-    scene.wire.run_for(1_000)
-    assert pickup.final == 200
-    assert call.is_over
-    (party,) = scene.vendor.calls
-    (moved,) = party.asked["INVITE"]
-    assert media_of(moved) == pickup.mine.partition("\r\nt=")[2]
-    pickup.hang_up()
-    scene.wire.run_until(lambda: party.is_over)
-    settle(scene)
-    assert scene.record.end_reason == "Normal"
-
-
-@pytest.mark.parametrize(
-    ("extra", "status"), [(";early-only", 486), ("x", 481)], ids=["confirmed, early wanted", "wrong tag"]
-)
-def test_a_dialog_that_may_not_be_replaced_is_not_changed(scene, extra, status):
-    call = talking(scene)
-    tags = f"to-tag={call.remote.rpartition('tag=')[2]};from-tag={call.tag}{extra}"
-    pickup = scene.caller.call(CALLEE, Intent(headers=(f"Replaces: {call.call_id};{tags}",)))
-    scene.wire.run_until(lambda: pickup.final is not None)
-    assert pickup.final == status
-    assert not call.is_over
-    call.hang_up()
-    settle(scene)
-
-
-def test_an_invite_replaces_one_dialog_only(scene):
-    """RFC 3891 section 3: 400 where it names two."""
-    call = talking(scene)
-    tags = f"to-tag={call.remote.rpartition('tag=')[2]};from-tag={call.tag}"
-    named = f"Replaces: {call.call_id};{tags}"
-    pickup = scene.caller.call(CALLEE, Intent(headers=(named, named)))
-    scene.wire.run_until(lambda: pickup.final is not None)
-    assert pickup.final == 400
-    assert not call.is_over
-    call.hang_up()
-    settle(scene)
-
-
-def test_a_takeover_that_the_other_side_refuses_changes_nothing(scene):
-    call = talking(scene)
-    scene.vendor.only_call.will("INVITE", Reply(488))
-    tags = f"to-tag={call.remote.rpartition('tag=')[2]};from-tag={call.tag}"
-    pickup = scene.caller.call(CALLEE, Intent(headers=(f"Replaces: {call.call_id};{tags}",)))
-    scene.wire.run_until(lambda: pickup.final is not None)
-    assert pickup.final == 488
-    assert not call.is_over
-    call.hang_up()
-    settle(scene)
 
 
 def test_an_unanswered_transfer_after_the_answer_of_the_party_is_no_race(scene):

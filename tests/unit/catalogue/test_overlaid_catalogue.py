@@ -2,9 +2,12 @@
 
 from decimal import Decimal
 
+import pytest
+
 from vosd.catalogue.overrides import SETTINGS, Blocks, Overrides, Setting, Target, overlaid
 from vosd.routing.plan import RouteRow, RoutingPlan
 from vosd.testing.data.builders import account, catalogue, mapping_gateway, override, phone, routing_gateway
+from vosd.trunks.dialect import CalleeDialect, Redirects
 from vosd.trunks.gateways import PrefixMode
 
 CATALOGUE = catalogue(
@@ -135,6 +138,32 @@ def test_a_priority_wins_over_that_of_a_plans_own_routes():
     )
     plan = overlaid(whole, Overrides([override(Target.ROUTING, "a", Setting.PRIORITY, "9")])).plans["own"]
     assert [each.gateway.name for each in plan.candidates("4420")] == ["b", "c", "a"]
+
+
+@pytest.mark.parametrize(("setting", "value"), [(Setting.PRIORITY, "1"), (Setting.WEIGHT, "100")])
+def test_a_value_equal_to_that_of_the_gateway_wins_over_a_plans_own_routes(setting, value):
+    rows = (RouteRow("44", "a", priority=1, weight=10), RouteRow("44", "b", priority=2, weight=20))
+    whole = catalogue(
+        [routing_gateway(name, "1", account="carriers", priority=1, weight=100) for name in "ab"],
+        plans=[RoutingPlan("own", routes=rows)],
+    )
+    _, before = whole.plans["own"].candidates("4420")
+    candidates = overlaid(whole, Overrides([override(Target.ROUTING, "b", setting, value)])).plans["own"]
+    [after] = [each for each in candidates.candidates("4420") if each.gateway.name == "b"]
+    assert after == before._replace(**{setting.value: int(value)})
+
+
+def test_a_redirect_server_of_a_phone_leads_on_after_any_cause_with_overridden_values_too():
+    terms = {"failover_codes": frozenset({503}), "stop_causes": frozenset({17})}
+    dialect = CalleeDialect(redirects=Redirects.FOLLOW)
+    whole = catalogue(
+        [routing_gateway("a", "44", account="carriers", dialect=dialect, **terms)],
+        phones=[phone("1001", redirect_server="a")],
+    )
+    before = whole.routes.candidates("1001")[0].gateway
+    after = overlaid(whole, Overrides([PRIORITY_OF_A])).routes.candidates("1001")[0].gateway
+    assert (after.stop_causes, after.failover_codes) == (before.stop_causes, before.failover_codes)
+    assert (before.stop_causes, after.priority) == (frozenset(), 9)
 
 
 def test_a_blocked_gateway_does_not_end_the_search_at_its_prefix():

@@ -1,5 +1,6 @@
 """Rates from YAML and CSV, and the rounding of their group."""
 
+import time
 from decimal import Decimal
 
 import pytest
@@ -22,6 +23,22 @@ def test_a_row_keeps_its_price_exactly_as_entered(site):
     assert rate.prefix == "0044"
     assert str(rate.billing_rate) == "0.01200000"
     assert (rate.area, rate.rate_type) == ("UK", "international")
+
+
+@pytest.mark.parametrize("zone", ["UTC", "America/New_York", "Asia/Tokyo"])
+def test_the_last_day_of_all_ends_what_never_ends(site, monkeypatch, zone):
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    try:
+        site.write("last.csv", "prefix,billing_rate,effective_to\n44,0.01,9999-12-31\n")
+        row = "{prefix: 44, billing_rate: 1, effective_to: 9999-12-31}"
+        loaded = site.load(f"rate_groups: [{{name: g, rates_file: last.csv}}, {{name: h, rates: [{row}]}}]")
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    last = 253_402_300_799_999  # 9999-12-31T23:59:59.999Z
+    for group in loaded.catalogue.rate_groups.values():
+        assert [group.find("4420", wall) is not None for wall in (0, last - 1, last)] == [True, True, False]
 
 
 @pytest.mark.parametrize("begin", ["", ", effective_to: '2099-01-01'"])

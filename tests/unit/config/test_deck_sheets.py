@@ -267,6 +267,12 @@ def test_dates_are_read_in_their_zone(text, date_format, zone, read):
     assert instant_reader(date_format, zone)(text) == read
 
 
+@pytest.mark.parametrize("zone", [UTC, ZoneInfo("America/New_York"), ZoneInfo("Asia/Tokyo")], ids=str)
+@pytest.mark.parametrize(("text", "date_format"), [("9999-12-31", None), ("31.12.9999", "%d.%m.%Y")])
+def test_the_last_day_of_all_is_the_end_of_what_never_ends(text, date_format, zone):
+    assert instant_reader(date_format, zone, is_end=True)(text) == "9999-12-31T23:59:59.999Z"
+
+
 @pytest.mark.parametrize(
     ("text", "date_format", "zone"),
     [
@@ -276,6 +282,8 @@ def test_dates_are_read_in_their_zone(text, date_format, zone, read):
         ("31/31/2026", "%d/%m/%Y", UTC),
         ("2026-03-29 02:30", None, ZoneInfo("Europe/Berlin")),  # the clocks skip it
         ("2026-10-25 02:30", None, ZoneInfo("Europe/Berlin")),  # the clocks show it twice
+        ("9999-12-31T23:00:00-05:00", None, UTC),  # in the year 10000
+        ("0001-01-01", None, ZoneInfo("Asia/Tokyo")),  # before the year 1
     ],
 )
 def test_a_date_that_could_mean_another_is_refused(text, date_format, zone):

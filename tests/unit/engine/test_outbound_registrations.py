@@ -4,6 +4,7 @@ import msgspec
 import pytest
 from doubles.conformance import faults_of
 from doubles.guard import Guard
+from doubles.vendor_accounts import REGISTRAR, REGISTRATION, Stage, other
 from doubles.vendor_registrar import Told, VendorRegistrar
 from structlog.testing import capture_logs
 
@@ -12,59 +13,8 @@ from vosd.base.secret import Secret
 from vosd.engine.registration.outbound import PACE_MS
 from vosd.obs.events import Event
 from vosd.testing.data.builders import catalogue, mapping_gateway
-from vosd.testing.sockets.loopback import Endpoint
-from vosd.testing.virtual.customer import Intent
 from vosd.testing.virtual.exchange import SWITCH, Exchange
-from vosd.testing.virtual.scene import CALLEE, CUSTOMER, VENDORS, vendor_gateway
-from vosd.testing.virtual.vendor import Vendor
-from vosd.trunks.gateways import Address, Registration
-
-LOGIN = Login("alice", Secret("secret"))
-REGISTRAR = Endpoint("203.0.113.9", 5060)
-BRIEF = 1_000
-REGISTRATION = Registration(
-    server=Address(*REGISTRAR), domain="example.net", user="alice", contact_user="alice", login=LOGIN
-)
-
-
-def other(**terms) -> Registration:
-    return msgspec.structs.replace(REGISTRATION, **terms)
-
-
-class Stage:
-    """A switch with vendors that want registrations, which all go to one registrar."""
-
-    def __init__(self, *registrations: Registration | None, guards: tuple[Guard, ...] = ()) -> None:
-        self.exchange = Exchange(self.content(*registrations), balances={"acme": "100"})
-        self.wire = self.exchange.wire
-        self.registrar = VendorRegistrar(self.wire, REGISTRAR, SWITCH, *guards)
-        self.vendors = [Vendor(self.wire, address, SWITCH) for address in VENDORS]
-        self.caller = self.exchange.caller(CUSTOMER)
-
-    def content(self, *registrations: Registration | None, **parameters: object):
-        gateways = [vendor_gateway(index, registration=each) for index, each in enumerate(registrations)]
-        return catalogue([mapping_gateway("acme", f"{CUSTOMER.host}/32"), *gateways], **parameters)
-
-    def reload(self, *registrations: Registration | None) -> None:
-        self.exchange.swap_catalogue(self.content(*registrations))
-
-    @property
-    def rows(self):
-        return list(self.exchange.node.vendors.registrations.rows())
-
-    @property
-    def states(self):
-        return [(row["name"], row["state"]) for row in self.rows]
-
-    def run(self, ms: int = BRIEF) -> None:
-        self.wire.run_for(ms)
-
-    def calls_reach(self) -> str | None:
-        """Make a call and return the gateway that got it."""
-        call = self.caller.call(CALLEE, Intent(hang_up_after_ms=10))
-        self.wire.run_until(lambda: call.is_over)
-        self.run()
-        return self.exchange.sink.records[-1].routing_gateway
+from vosd.testing.virtual.scene import CUSTOMER, vendor_gateway
 
 
 @pytest.fixture

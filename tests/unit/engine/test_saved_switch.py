@@ -7,8 +7,7 @@ from doubles.waiting_scene import WaitingScene
 
 from vosd.base.cause import EndReason
 from vosd.base.errors import Refusal
-from vosd.callcontrol.admission import StepOutOfOrderError
-from vosd.engine.calls.saved import SavedSwitch
+from vosd.engine.calls.saved import NotRestoredError, SavedSwitch
 from vosd.engine.node import Node
 from vosd.engine.settings import TraceSettings
 from vosd.routing.failover import AttemptOutcome
@@ -96,7 +95,7 @@ def test_a_step_that_asks_no_more_decides_at_the_deadline(step, code):
 def test_a_set_up_is_not_restored_where_its_step_is_missing():
     waiting = WaitingScene()
     waiting.call()
-    with pytest.raises(StepOutOfOrderError, match="4 steps are left of 2"):
+    with pytest.raises(NotRestoredError, match="4 steps are left of 2"):
         restored(waiting, steps=steps_with()[:2])
 
 
@@ -107,7 +106,7 @@ def test_a_step_that_occupies_something_before_its_answer_is_not_run_twice():
 
     waiting = WaitingScene(None, greedy)
     waiting.call()
-    with pytest.raises(StepOutOfOrderError, match="before the answer"):
+    with pytest.raises(NotRestoredError, match="before the answer"):
         restored(waiting)
 
 
@@ -159,7 +158,7 @@ def test_a_call_is_not_restored_without_its_gateway():
     scene = Scene()
     call, _ = scene.talk()
     saved, _ = scene.exchange.switch.snapshot()
-    with pytest.raises(KeyError, match="vendor-0"):
+    with pytest.raises(NotRestoredError, match="vendor-0"):
         another_node(scene.exchange, usual_catalogue(vendors=0)).switch.restore(saved, scene.exchange.clock.now())
     scene.finish(call)
 

@@ -9,17 +9,20 @@ from doubles.killed import KilledScene
 
 from vosd.b2bua.settings import DeadCallBilling
 from vosd.base.session_timer import Probe, SessionTimerSettings
+from vosd.billing.accounts import AccountType
 from vosd.engine.calls.gone import accounts_gone
-from vosd.testing.data.builders import account, catalogue, mapping_gateway
-from vosd.testing.virtual.customer import KNOWS_TIMER, Intent
+from vosd.testing.data.builders import account, applied_rate, catalogue, mapping_gateway, rate_group, rating_policy
+from vosd.testing.sockets.peer import ANSWER
+from vosd.testing.virtual.customer import KNOWS_TIMER, SUPPORTS_100REL, Intent
 from vosd.testing.virtual.scene import CALLEE, CUSTOMER, vendor_gateway
-from vosd.testing.virtual.vendor import answers, answers_timed
+from vosd.testing.virtual.vendor import Line, Script, answers, answers_timed
 from vosd.trunks.dialect import CalleeDialect, CallerDialect
 
 LIMIT_S = 120
 BEFORE = SessionTimerSettings(ttl_s=120, segment=3, probe=Probe.NONE, no_timer_limit_s=LIMIT_S)
 TIMED = SessionTimerSettings(ttl_s=120)
 AFTER = SessionTimerSettings(ttl_s=1_800, segment=2, probe=Probe.OPTIONS, no_timer_limit_s=0)
+STRICT = rating_policy(hold_time_precision_ms=0)
 MOVES = ["as it was answered", "after a change"]
 
 
@@ -58,6 +61,45 @@ def test_a_call_without_session_timer_keeps_its_longest_duration(tmp_path, move)
     assert record.end_reason == "Maximum Duration"
     assert record.hold_time_ms == LIMIT_S * 1_000
     assert b"OPTIONS sip:" not in scene.bytes_to(CUSTOMER)
+
+
+@pytest.mark.parametrize("move", MOVES)
+def test_a_call_lasts_no_longer_than_its_vendor_takes_calls(tmp_path, move):
+    trunk = mapping_gateway("acme", f"{CUSTOMER.host}/32")
+    vendors = [vendor_gateway(index, max_call_seconds=60 * (1 + index)) for index in range(2)]
+    scene, _, _ = begin(tmp_path, catalogue([trunk, *vendors]), move)
+    scene.content = catalogue([trunk, *map(vendor_gateway, range(2))])
+    scene.kill()
+    scene.wire.run_for(200_000)
+    record = scene.close()
+    assert (record.end_reason, record.hold_time_ms) == ("Maximum Duration", 60_000)
+
+
+@pytest.mark.parametrize("is_killed", [False, True])
+def test_a_vendor_pays_for_the_time_before_our_200_out_of_what_it_has(tmp_path, is_killed):
+    """Its answer is three seconds old when the caller's 200 goes out: of 61 seconds 58 are left for the call."""
+    carriers = account("carriers", type=AccountType.CLEARING, rate_group="buy", overdraft_limit=Decimal(0))
+    content = catalogue(
+        [mapping_gateway("acme", f"{CUSTOMER.host}/32"), *map(vendor_gateway, range(2))],
+        accounts=[carriers],
+        rate_groups=[rate_group("sell", applied_rate("1.20")), rate_group("buy", applied_rate("0.60", policy=STRICT))],
+    )
+    scene = KilledScene(tmp_path, content)
+    scene.exchange.credits["carriers"].committed(Decimal("0.61"), 2)
+    scene.balances["carriers"] = scene.exchange.credits["carriers"].snapshot()
+    scene.vendor.script = Script((Line(0, 183, ANSWER), Line(10, 200, ANSWER)))
+    call = scene.caller.call(CALLEE, Intent(headers=SUPPORTS_100REL, pracks=False))
+    scene.wire.run_for(3_010)
+    early = call.response(183)
+    call.remote, call.target = early["To"], early.target
+    call.ask("PRACK", headers=(f"RAck: {early['RSeq']} 1 INVITE",))
+    scene.wire.run_for(2_000)
+    if is_killed:
+        scene.kill()
+    scene.wire.run_for(70_000)
+    record = scene.close()
+    assert record.end_reason == "Balance Exhausted"
+    assert (record.hold_time_ms, record.cost) == (58_000, Decimal("0.61"))
 
 
 @pytest.mark.parametrize("move", MOVES)

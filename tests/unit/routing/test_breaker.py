@@ -38,7 +38,7 @@ def test_an_address_rests_after_so_many_silences_in_a_row_and_not_before(breaker
 
 def test_a_success_ends_the_row(breakers):
     fail(breakers, SILENCES - 1)
-    breakers.succeeded(PLACE)
+    breakers.succeeded(PLACE, NOW)
     assert len(breakers.failing) == 0
     fail(breakers, SILENCES - 1)
     assert breakers.resting == {}
@@ -85,7 +85,7 @@ def test_attempts_that_began_before_the_rest_do_not_prolong_it(breakers):
 def test_a_success_resets_the_failures_and_the_length_of_the_rest(breakers):
     fail(breakers, SILENCES)
     fail(breakers, at=NOW + REST_MS + 5_000, began=NOW + REST_MS)
-    breakers.succeeded(PLACE)
+    breakers.succeeded(PLACE, NOW)
     assert (breakers.resting, breakers.remaining_ms(PLACE, NOW)) == ({}, 0)
     fail(breakers, SILENCES)
     assert breakers.remaining_ms(PLACE, NOW) == REST_MS
@@ -101,7 +101,7 @@ def test_the_resting_addresses_of_a_gateway_are_counted(breakers):
     for place in (PLACE, other):
         fail(breakers, SILENCES, place=place)
     assert breakers.resting == {"carrier": 2}
-    breakers.succeeded(other)
+    breakers.succeeded(other, NOW)
     assert breakers.resting == {"carrier": 1}
 
 
@@ -110,8 +110,8 @@ def test_every_change_is_reported_once(breakers):
     breakers.on_change = lambda *change: reported.append(change)
     fail(breakers, SILENCES)
     fail(breakers, 2)
-    breakers.succeeded(PLACE)
-    breakers.succeeded(PLACE)
+    breakers.succeeded(PLACE, NOW)
+    breakers.succeeded(PLACE, NOW)
     assert reported == [(PLACE, Circuit.RESTING, REST_MS), (PLACE, Circuit.WELL, 0)]
 
 
@@ -127,6 +127,42 @@ def test_the_rest_that_an_address_asks_for_is_reported_with_its_length(breakers)
     breakers.on_change = lambda *change: reported.append(change)
     breakers.ask_for_rest(PLACE, 60_000, NOW)
     assert reported == [(PLACE, Circuit.RESTING, 60_000)]
+
+
+def test_a_failure_does_not_cut_the_rest_short_that_the_address_asked_for():
+    breakers, first, again = Breakers(), NOW, NOW + 121_000
+    for at in (first, again):
+        breakers.begin(PLACE, at)
+        breakers.ask_for_rest(PLACE, 120_000, at)
+        fail(breakers, at=at, began=at, is_silent=False)
+        assert breakers.remaining_ms(PLACE, at) == 120_000
+        assert breakers.remaining_ms(PLACE, at + 119_999) == 1
+        assert breakers.remaining_ms(PLACE, at + 120_000) == 0
+
+
+def test_the_refusal_that_asks_for_a_short_rest_does_not_make_it_longer(breakers):
+    breakers.ask_for_rest(PLACE, 5_000, NOW)
+    fail(breakers, at=NOW, began=NOW, is_silent=False)
+    assert breakers.remaining_ms(PLACE, NOW) == 5_000
+
+
+@pytest.mark.parametrize("began", [NOW - 1_000, NOW + 1_000], ids=["before it asked", "during the rest"])
+def test_a_call_that_began_before_the_rest_is_over_does_not_end_it(breakers, began):
+    reported = []
+    breakers.ask_for_rest(PLACE, 120_000, NOW)
+    breakers.on_change = lambda *change: reported.append(change)
+    breakers.succeeded(PLACE, began)
+    assert (breakers.remaining_ms(PLACE, NOW + 2_000), breakers.resting, reported) == (118_000, {"carrier": 1}, [])
+    breakers.succeeded(PLACE, NOW + 120_000)
+    assert (breakers.failing, breakers.resting, reported) == ({}, {}, [(PLACE, Circuit.WELL, 0)])
+
+
+def test_a_success_ends_what_a_rest_has_besides_the_wish_of_the_address(breakers):
+    fail(breakers, SILENCES)
+    breakers.ask_for_rest(PLACE, 5_000, NOW)
+    assert breakers.remaining_ms(PLACE, NOW) == REST_MS
+    breakers.succeeded(PLACE, NOW - 1_000)
+    assert breakers.remaining_ms(PLACE, NOW) == 5_000
 
 
 def test_gateways_that_are_gone_are_forgotten(breakers):

@@ -11,6 +11,7 @@ from vosd.callcontrol.live_state import LiveState
 from vosd.callcontrol.vendor_terms import LiveVendors
 from vosd.routing.calendar import Calendar, Entry
 from vosd.routing.pipeline import RouteRequest
+from vosd.routing.plan import Criterion, RouteRow, RoutingPlan
 from vosd.testing.data.builders import catalogue, phone, routing_gateway
 
 WORK = Entry(True, (0, 1, 2, 3, 4), 9 * 3_600, 18 * 3_600)
@@ -22,13 +23,16 @@ CALENDARS = (
 )
 
 
-def explained(at, *gateways, phones=(), callee="442079460000", blocked=None, **parameters):
-    made = catalogue(gateways, phones=phones, calendars=CALENDARS, **parameters)
+def explained(at, *gateways, phones=(), callee="442079460000", blocked=None, of=None, plan=None, **parameters):
+    """``of`` are further fields of the request, ``plan`` is a plan of the customer."""
+    plans = () if plan is None else (plan,)
+    made = catalogue(gateways, phones=phones, calendars=CALENDARS, plans=plans, **parameters)
     live = LiveState(addresses_of=lambda gateway: gateway.addresses)
     live.blocks.called.update(blocked or {})
     wall_ms = round(datetime.fromisoformat(at).replace(tzinfo=UTC).timestamp() * 1_000)
-    request = RouteRequest(callee, "", Instant(60_000, wall_ms))
-    return explain_routes(request, made.routes, live.occupancy, live.rests, LiveVendors(made, live))
+    request = RouteRequest(callee, "", Instant(60_000, wall_ms), **(of or {}))
+    table = made.routes if plan is None else made.plans[plan.name]
+    return explain_routes(request, table, live.occupancy, live.rests, LiveVendors(made, live))
 
 
 def tried(*args, **options):
@@ -82,6 +86,53 @@ def test_a_disabled_gateway_takes_the_calls_from_no_other():
 
 def test_a_blocked_gateway_takes_the_calls_from_no_other():
     assert tried("2026-12-25T10:00", DAILY, FESTIVE, PLAIN, blocked={"christmas": "by ann"}) == ["daytime", "plain"]
+
+
+BEFORE_MS = 1_500_000_000_000
+ORDERS = {
+    "the usual order": RoutingPlan("own"),
+    "the price before the calendar": RoutingPlan("own", order=(Criterion.COST, Criterion.CALENDAR)),
+    "the priority before the calendar": RoutingPlan("own", order=(Criterion.PRIORITY, Criterion.CALENDAR)),
+}
+
+
+@pytest.mark.parametrize("plan", ORDERS.values(), ids=ORDERS)
+@pytest.mark.parametrize(
+    ("terms", "of"),
+    [
+        ({"valid_to": BEFORE_MS}, {}),
+        ({"denied_prefixes": ("4420",)}, {}),
+        ({"denied_prefixes": ("4915",)}, {"routing_number": "4915"}),
+        ({"partner": "twin"}, {"partner": "twin"}),
+        ({}, {"allowed": frozenset({"daytime", "plain"}), "is_selective": True}),
+        ({}, {"denied": frozenset({"christmas"}), "is_selective": True}),
+    ],
+    ids=["expired", "denied prefix", "denied routing number", "partner", "not allowed", "denied"],
+)
+def test_a_gateway_that_the_call_may_not_use_takes_it_from_no_other(terms, of, plan):
+    gateways = [msgspec.structs.replace(each, prefixes=("*",), account="one") for each in (DAILY, FESTIVE, PLAIN)]
+    gateways[1] = msgspec.structs.replace(gateways[1], **terms)
+    assert tried("2026-12-25T10:00", *gateways, plan=plan, of=of) == ["daytime", "plain"]
+
+
+def test_a_gateway_takes_the_calls_that_it_is_there_for_from_others():
+    some = msgspec.structs.replace(FESTIVE, denied_prefixes=("4420",), partner="twin")
+    assert tried("2026-12-25T10:00", DAILY, some, PLAIN, callee="442179460000") == ["christmas", "plain"]
+
+
+def test_an_expired_line_of_a_plan_takes_the_call_from_no_other():
+    rows = (
+        RouteRow("44", "daytime"),
+        RouteRow("44", "christmas", valid_to=BEFORE_MS),
+        RouteRow("44", "plain", calendar="office"),
+        RouteRow("4", "plain", calendar="christmas", valid_to=BEFORE_MS),
+    )
+    assert tried("2026-12-25T10:00", DAILY, FESTIVE, PLAIN, plan=RoutingPlan("own", routes=rows)) == ["daytime"]
+
+
+def test_with_the_strict_rule_the_calendar_of_such_a_gateway_keeps_none_out():
+    expired = msgspec.structs.replace(FESTIVE, valid_to=BEFORE_MS)
+    assert tried("2026-12-25T10:00", expired, PLAIN, calendar_strict=True) == ["plain"]
 
 
 def test_without_calendars_gateways_are_bound_to_none():

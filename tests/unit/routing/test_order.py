@@ -11,10 +11,12 @@ from vosd.routing.plan import Criterion, RoutingPlan
 from vosd.routing.quality import QualityFigures
 from vosd.routing.quality_order import Blend
 from vosd.routing.route_table import RouteTable
+from vosd.routing.routes import RouteRequest
 from vosd.routing.weights import Share, ShareKey, Turns
 from vosd.testing.data.builders import applied_rate, routing_gateway
 
 NOW = Instant(60_000, 1_790_000_000_000)
+REQUEST = RouteRequest("4420", "", NOW)
 KEY = ShareKey("", "*", 1)
 
 
@@ -60,7 +62,7 @@ def plan(*order: Criterion) -> RoutingPlan:
 def tried(table: RouteTable, vendors: Vendors, callee: str = "4420") -> list[str]:
     """The names in the order in which they are tried, each of them offered the call."""
     fit, names = table.fit(callee, NOW.wall), []
-    ordering = Ordering(table.plan, callee, "", NOW, Occupancy(), vendors)
+    ordering = Ordering(table.plan, callee, RouteRequest(callee, "", NOW), Occupancy(), vendors)
     for candidate in ordering.in_order(fit.groups, fit.criteria, fit.alike) if fit.criteria else fit.ranked:
         ordering.offered(candidate)
         names.append(candidate.gateway.name)
@@ -70,7 +72,7 @@ def tried(table: RouteTable, vendors: Vendors, callee: str = "4420") -> list[str
 def first(table: RouteTable, vendors: Vendors) -> str:
     """The name of the gateway that takes the call at once."""
     fit = table.fit("4420", NOW.wall)
-    ordering = Ordering(table.plan, "4420", "", NOW, Occupancy(), vendors)
+    ordering = Ordering(table.plan, "4420", REQUEST, Occupancy(), vendors)
     candidate = next(ordering.in_order(fit.groups, fit.criteria, fit.alike))
     ordering.offered(candidate)
     return candidate.gateway.name
@@ -143,7 +145,7 @@ def test_a_calendar_that_fits_by_a_more_special_entry_comes_first_and_alone():
     gateways = [routing_gateway(name) for name in ("always", "weekly", "daily", "never", "dated")]
     calendars = {"weekly": Season(3), "daily": Season(4), "never": Season(None), "dated": Season(1)}
     table = RouteTable(gateways, calendars=calendars)
-    fit, ordering = table.fit("4420", NOW.wall), Ordering(table.plan, "4420", "", NOW, Occupancy(), Vendors())
+    fit, ordering = table.fit("4420", NOW.wall), Ordering(table.plan, "4420", REQUEST, Occupancy(), Vendors())
     names = [candidate.gateway.name for candidate in ordering.in_order(fit.groups, fit.criteria, fit.alike)]
     assert names == ["dated", "always", "never"], "the search leaves the last one out"
     assert [candidate.gateway.name for candidate in ordering.outranked] == ["weekly", "daily"]

@@ -10,12 +10,8 @@ from doubles.vendor_registrar import Told
 from vosd.base.credentials import Login
 from vosd.base.secret import Secret
 from vosd.sip.registration.granted import EXPIRES_MAX_S
-from vosd.sip.registration.outbound import (
-    BACK_OFF_MS,
-    REFRESH_MIN_MS,
-    RegistrationChange,
-    State,
-)
+from vosd.sip.registration.outbound import BACK_OFF_MS, REFRESH_MIN_MS
+from vosd.sip.registration.states import RegistrationChange, State
 from vosd.testing.virtual.exchange import SWITCH
 
 

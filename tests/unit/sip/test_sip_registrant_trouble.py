@@ -1,6 +1,6 @@
 """Registrations of ours that fail, are refused, and are taken back."""
 
-from itertools import pairwise
+from itertools import cycle, pairwise
 
 import pytest
 from doubles.conformance import faults_of
@@ -8,13 +8,12 @@ from doubles.registration_stage import GIVE_UP, OTHER, SLACK, TERMS, VENDOR, Reg
 from doubles.vendor_registrar import Told, VendorRegistrar
 
 from vosd.sip.flows import Hop
-from vosd.sip.registration.outbound import (
-    BACK_OFF_MAX_MS,
-    BACK_OFF_MS,
-    RegistrationChange,
-    State,
-)
+from vosd.sip.registration.outbound import BACK_OFF_MAX_MS, BACK_OFF_MS
+from vosd.sip.registration.states import RegistrationChange, State
+from vosd.testing.sockets.loopback import Endpoint
 from vosd.testing.virtual.exchange import SWITCH
+
+THIRD = Endpoint("203.0.113.11", 5060)
 
 
 @pytest.fixture
@@ -22,6 +21,10 @@ def stage():
     made = RegistrationStage()
     yield made
     assert faults_of(made.wire.packets, SWITCH) == []
+
+
+def rotated(hops, by):
+    return [*hops[by:], *hops[:by]]
 
 
 class TestFailures:
@@ -121,13 +124,64 @@ class TestFailures:
         stage.run(5_000_000)
         assert stage.asked_after()[1] == pytest.approx(1_000 * wait_s, abs=50)
 
-    def test_where_one_address_is_silent_the_next_is_asked(self, stage):
+    def test_where_one_address_is_silent_the_next_is_asked_and_kept(self, stage):
         other = VendorRegistrar(stage.wire, OTHER, SWITCH)
+        other.grants_s = 60
         stage.places.append(Hop(*OTHER, None))
         stage.vendor.is_silent = True
         stage.run(GIVE_UP + BACK_OFF_MS + SLACK)
         assert stage.registrant.is_registered
         assert len(other.registered) == 1
+        stage.run(600_000)
+        assert stage.news == [RegistrationChange.LOST, RegistrationChange.GAINED]
+        assert len(stage.vendor.asked_at) == 1
+
+    def test_no_address_is_asked_again_before_the_others_in_whatever_order_they_are_drawn(self, stage):
+        registrars = [stage.vendor, *(VendorRegistrar(stage.wire, each, SWITCH) for each in (OTHER, THIRD))]
+        stage.places += [Hop(*OTHER, None), Hop(*THIRD, None)]
+        drawn = cycle([0, 2, 1])
+        stage.redraw = lambda hops: rotated(hops, next(drawn))
+        for each in registrars:
+            each.is_silent = True
+        stage.run(3_000_000)
+        hosts = [host for _, host in sorted((at, each.address.host) for each in registrars for at in each.asked_at)]
+        assert len(hosts) > 6
+        assert all(len({*hosts[first : first + 3]}) == 3 for first in range(len(hosts) - 2))
+
+    def test_an_address_that_answers_is_kept_in_whatever_order_they_are_drawn(self, stage):
+        other = VendorRegistrar(stage.wire, OTHER, SWITCH)
+        other.grants_s = 60
+        stage.places.append(Hop(*OTHER, None))
+        stage.vendor.is_silent = True
+        drawn = cycle([1, -1])
+        stage.redraw = lambda hops: hops[:: next(drawn)]
+        stage.run(1_200_000)
+        assert stage.news == [RegistrationChange.LOST, RegistrationChange.GAINED]
+        assert len(stage.vendor.asked_at) == 1
+
+    def test_an_address_that_answers_is_kept_while_the_name_has_none(self, stage):
+        other = VendorRegistrar(stage.wire, OTHER, SWITCH)
+        other.grants_s = 300
+        stage.places.append(Hop(*OTHER, None))
+        stage.vendor.is_silent = True
+        stage.run(GIVE_UP + BACK_OFF_MS + SLACK)
+        places, stage.places = stage.places, []
+        stage.run(245_000)
+        assert stage.registrant.failures == 1
+        stage.places = places
+        stage.run(600_000)
+        assert stage.news == [RegistrationChange.LOST, RegistrationChange.GAINED]
+        assert len(stage.vendor.asked_at) == 1
+
+    def test_an_address_that_wants_a_longer_time_gets_it(self, stage):
+        other = VendorRegistrar(stage.wire, OTHER, SWITCH)
+        stage.places.append(Hop(*OTHER, None))
+        drawn = cycle([1, -1])
+        stage.redraw = lambda hops: hops[:: next(drawn)]
+        stage.vendor.script.append(Told(423, ("Min-Expires: 7200",)))
+        stage.run(SLACK)
+        assert [each["Expires"] for each in stage.vendor.registered] == ["3600", "7200"]
+        assert other.registered == []
 
     def test_a_name_that_leads_nowhere_is_a_failure(self, stage):
         stage.places.clear()
@@ -158,6 +212,29 @@ class TestLeaving:
         stage.run(10_000_000)
         assert len(stage.vendor.registered) == 2
         assert stage.exchange.residue() == {}
+
+    def test_what_holds_is_taken_back_where_it_is(self, stage):
+        other = VendorRegistrar(stage.wire, OTHER, SWITCH)
+        stage.places.append(Hop(*OTHER, None))
+        stage.vendor.is_silent = True
+        stage.run(GIVE_UP + BACK_OFF_MS + SLACK)
+        assert other.holds
+        stage.leave()
+        stage.run(SLACK)
+        assert other.holds == []
+        assert stage.registrant.state is State.GONE
+
+    @pytest.mark.parametrize("is_refreshing", [False, True])
+    def test_what_holds_is_taken_back_where_its_name_is_not_looked_up_any_more(self, stage, is_refreshing):
+        stage.run(SLACK)
+        if is_refreshing:
+            stage.registrant.amend(TERMS._replace(expires_s=600), stage.now)
+            stage.wire.run_until(lambda: stage.registrant.state is State.REFRESHING)
+        stage.places.clear()
+        stage.leave()
+        stage.run(SLACK)
+        assert stage.vendor.holds == []
+        assert stage.registrant.state is State.GONE
 
     def test_removal_has_credentials_too(self):
         guard = guarded(uses=1)

@@ -8,7 +8,7 @@ from vosd.b2bua.call import Call
 from vosd.b2bua.call_port import CallPort
 from vosd.b2bua.caller_side import CallerSide
 from vosd.b2bua.given_up import GivenUp
-from vosd.b2bua.hunt import Hunt
+from vosd.b2bua.hunt import Hunt, NextHop
 from vosd.b2bua.information import Information
 from vosd.b2bua.leg import Leg
 from vosd.b2bua.lifetime import Lifetime
@@ -84,6 +84,7 @@ class HuntSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
     named: tuple[tuple[str, ...], ...] | None = None
     stays: bool = False
     outcomes: tuple[AttemptOutcome, ...] = ()
+    refused_number: str | None = None
 
     @classmethod
     def of(cls, hunt: Hunt) -> "HuntSnapshot":
@@ -96,6 +97,7 @@ class HuntSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
             None if hunt._named is None else tuple(sorted(hunt._named)),
             hunt._stays,
             tuple(hunt.outcomes),
+            hunt._refused_number,
         )
         return portable(described)
 
@@ -103,16 +105,22 @@ class HuntSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
         """Return the search; gateways that are gone are left out."""
         it = as_received(self)
         known = [choice.restored(gateways) for choice in it.choices if choice.gateway in gateways]
+        latest = _next_hops(() if it.latest is None else (it.latest,), gateways)
         hunt = Hunt(iter(known), board, restoration.flows)
         hunt.restore(
-            next_hops=[(choice.restored(gateways), address) for choice, address in it.next_hops],
-            responding=None if it.has_responded is None else gateways[it.has_responded],
-            latest=None if it.latest is None else (it.latest[0].restored(gateways), it.latest[1]),
+            next_hops=_next_hops(it.next_hops, gateways),
+            responding=None if it.has_responded is None else gateways.get(it.has_responded),
+            refused_number=it.refused_number,
+            latest=latest[0] if latest else None,
             named=None if it.named is None else set(it.named),
             stays=it.stays,
             outcomes=list(it.outcomes),
         )
         return hunt
+
+
+def _next_hops(described: Iterable[NextHopSnapshot], gateways: Gateways) -> list[NextHop]:
+    return [(choice.restored(gateways), address) for choice, address in described if choice.gateway in gateways]
 
 
 class LifetimeSnapshot(msgspec.Struct, frozen=True, array_like=True):

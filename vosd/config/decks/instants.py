@@ -2,11 +2,11 @@
 
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime, time, timedelta, tzinfo
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import Final
 
 from vosd.cdr.columns import iso_utc
-from vosd.config.reader.fields import ExpectedError
+from vosd.config.reader.fields import LAST_MS, ExpectedError
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 DATE_FORMAT_EXPECTED: Final = "a format of strptime with day, month and year, such as %d.%m.%Y"
@@ -43,9 +43,14 @@ def instant_reader(date_format: str | None, zone: tzinfo, *, is_end: bool = Fals
         else:
             is_day = not set(_DIRECTIVES.findall(date_format)) & set("HI")
             moment = _parsed(text, _parser(date_format), f"a date as {date_format}")
+        if is_day and is_end and moment.date() == date.max:
+            return iso_utc(LAST_MS)
         if is_day and is_end:
             moment = datetime.combine(moment.date() + timedelta(days=1), time())
-        return iso_utc((_in_zone(moment, zone) - _EPOCH) // timedelta(milliseconds=1))
+        try:
+            return iso_utc((_in_zone(moment, zone) - _EPOCH) // timedelta(milliseconds=1))
+        except OverflowError:  # no time in UTC: of the year 10000, or before the year 1
+            raise ExpectedError(_EXPECTED) from None
 
     return read
 

@@ -8,7 +8,7 @@ modules of their own.
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from enum import Enum
 from typing import Any, Final
@@ -22,6 +22,8 @@ WHOLE: Final = re.compile(r"\d{1,12}\Z", re.ASCII)
 DECIMAL: Final = re.compile(r"\d{1,12}(\.(\d+))?\Z", re.ASCII)
 _DAY: Final = re.compile(r"\d{4}-\d\d-\d\d\Z", re.ASCII)
 _DAY_OR_TIME: Final = "a day such as 2026-12-31, or a time with its zone such as 2026-12-31T18:00:00Z"
+LAST_MS: Final = 253_402_300_799_999
+"""The last instant that has a date, as Unix milliseconds: the end of 9999-12-31, which sheets write for "for ever"."""
 _NAME_CHARACTERS_MAX: Final = 64
 _SWITCH: Final = {"yes": True, "true": True, "on": True, "no": False, "false": False, "off": False}
 
@@ -70,7 +72,7 @@ class FromText:
             return self.read(value)
         except ExpectedError:
             raise
-        except (ValueError, KeyError):
+        except (ValueError, KeyError, OverflowError):  # the last: a time that is none in UTC, as in the year 1
             raise ValueError(self.expected) from None
 
 
@@ -204,7 +206,10 @@ def _instant(text: str, days: int) -> int:
     """Return a time; of a day alone, the midnight that begins it or, with ``days`` 1, the one that ends it."""
     if not _DAY.match(text):
         return _with_zone(text)
-    midnight = datetime.fromisoformat(text) + timedelta(days=days)
+    midnight = datetime.fromisoformat(text)
+    if days and midnight.date() == date.max:
+        return LAST_MS
+    midnight += timedelta(days=days)
     return round(midnight.astimezone().timestamp() * 1000)
 
 
@@ -212,7 +217,10 @@ def _with_zone(text: str) -> int:
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
         raise ValueError
-    return round(moment.timestamp() * 1000)
+    wall_ms = round(moment.timestamp() * 1000)
+    if wall_ms > LAST_MS:
+        raise ValueError
+    return wall_ms
 
 
 def plain(number: Decimal) -> str:

@@ -66,7 +66,7 @@ class Attempts:
         """Note that an attempt rings or was answered."""
         live = self._live
         if live.breakers.failing:
-            live.breakers.succeeded(_place(leg, payer))
+            live.breakers.succeeded(_place(leg, payer), leg.started_at.mono)
         if live.rests.asked:
             self._well_after_rest(leg)
 
@@ -115,7 +115,7 @@ class Attempts:
             )
         else:
             if breakers.failing:
-                breakers.succeeded(_place(leg, payer))
+                breakers.succeeded(_place(leg, payer), leg.started_at.mono)
             if self._live.rests.asked:
                 self._well_after_rest(leg)
 

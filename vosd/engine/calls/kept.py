@@ -14,6 +14,7 @@ from vosd.engine.calls.established import legs_of
 from vosd.engine.calls.saved import SavedCall, SavedSwitch
 from vosd.engine.calls.services import CallServices
 from vosd.engine.journal import Remains
+from vosd.sip.dialog.snapshot import CallerSnapshot
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.endpoint_snapshot import EndpointSnapshot
 
@@ -77,3 +78,13 @@ def as_it_was(remains: Remains) -> SavedSwitch | None:
             return None
     state = _read_endpoint(kept.endpoint)
     return SavedSwitch(state.endpoint, tuple(calls), state.late_informations)
+
+
+def waiting_caller(saved: SavedCall) -> CallerSnapshot | None:
+    """Return the INVITE of a call whose caller waits for a final response, as far as a response repeats it."""
+    caller = saved.parts.caller
+    if caller is None or caller.invite is None or caller.leg.dialog is None:
+        return None
+    stem, tag = caller.invite.stem, caller.leg.dialog.local_tag
+    key, cseq = caller.invite.key, stem.cseq
+    return CallerSnapshot(key, stem.up_to_tag, stem.after_tag, stem.tagged, cseq, tag, stem.peer, stem.spare)

@@ -240,19 +240,19 @@ class LiveCall(AskedCall):
         hold = self.call_request.hold
         if hold is None:
             raise RuntimeError(f"{self.call!r} answered without a hold")
-        if not self._keep():
-            return None
-        self.call_request.choices = NO_ROUTES  # what is left of the search would stay for the whole call
         journey = self.call.journey
-        if self.call_request.watched is not None and journey.answered_at is not None:
-            self.call_request.watched.answered(journey.answered_at.mono, hold.holds[0])
         choice = journey.choice
         if choice is not None and choice.gateway.max_call_seconds is not None:
-            hold.end_within(choice.gateway.max_call_seconds)
-        if self.ringing is not None:
-            self.ringing = None
-        elif hold.vendors and journey.answered_at is not None and journey.vendor_answered_at is not None:
-            hold.answered(journey.answered_at.mono - journey.vendor_answered_at.mono)
+            hold.end_within(choice.gateway.max_call_seconds)  # before the terms of the call are journalled
+        came, answered_at = journey.vendor_answered_at, journey.answered_at
+        if hold.vendors and self.ringing is None and answered_at is not None and came is not None:
+            hold.answered(answered_at.mono - came.mono)
+        if not self._keep():
+            return None
+        self.ringing = None
+        self.call_request.choices = NO_ROUTES  # what is left of the search would stay for the whole call
+        if self.call_request.watched is not None and answered_at is not None:
+            self.call_request.watched.answered(answered_at.mono, hold.holds[0])
         reporter = self._services.reporter
         if reporter is not None:
             reporter.answered(self.call.arrival, journey, self.call_request)

@@ -5,7 +5,8 @@ whatever has happened since: numbers of requests leave a gap, the sessions begin
 have arrived is sent again. Money is held at least for the time that the journal proves.
 """
 
-from typing import Final, NamedTuple
+from collections.abc import Callable
+from typing import Final, NamedTuple, TypeVar
 
 import msgspec
 import structlog
@@ -24,12 +25,12 @@ from vosd.engine.calls.derived import EstablishedCall
 from vosd.engine.calls.gone import known_to
 from vosd.engine.calls.intake import Intake
 from vosd.engine.calls.known import Known
-from vosd.engine.calls.live_call import LiveCall
 from vosd.engine.calls.logins import logins
 from vosd.engine.calls.needed import missing_for
 from vosd.engine.calls.saved import RequestSnapshot, SavedCall
 from vosd.engine.calls.services import CallServices
 from vosd.engine.calls.stripped import moved_in_time, named_calls, stripped
+from vosd.engine.calls.undone import undo
 from vosd.engine.journal import Remains
 from vosd.obs.events import Event
 from vosd.sip.dialog.snapshot import COUNTED_SINCE, CallerSnapshot
@@ -43,6 +44,8 @@ REFRESHES_PER_S: Final = 200
 """A burst of thousands of refreshes would be lost in the buffers of the peers."""
 LEFT_FOR_ACK: Final = 8
 """A peer acknowledges a 200 again for 64·T1 after the first; with less than an eighth left it is taken as received."""
+
+Result = TypeVar("Result")
 
 _read_saved: Final = msgspec.msgpack.Decoder(SavedCall).decode
 _log = structlog.get_logger()
@@ -87,29 +90,27 @@ class Resumption:
         self._leave_partners_out(described)
         restoration = Restoration(self._endpoint, logins(catalogue))
         calls = RestoredCalls(restoration)
-        live_calls = {}
-        for call_id, saved in described.items():
-            try:
-                live_calls[call_id] = saved.restored(self._services, self._intake, calls, self._known)
-            except Exception as error:  # noqa: BLE001  the same boundary
-                self._refuse(call_id, error)
-                self._drop(call_id)
-        # (joined calls of which one was refused just now)
-        for call_id in [each for each in live_calls if not named_calls(described[each].parts) <= live_calls.keys()]:
-            self._refuse(call_id, KeyError("the call that it is joined to"))
-            del live_calls[call_id]
-            self._drop(call_id)
-        for call_id in live_calls:
-            described[call_id].parts.connect(calls)
+        self._each(described, lambda saved: saved.restored(self._services, self._intake, calls, self._known))
+        self._each(described, lambda saved: saved.parts.connect(calls))
         restoration.finish()
+        awaited = self._each(described, lambda saved: self._go_on(saved, remains))
         resumed = Resumed([], [])
-        for call_id, live_call in live_calls.items():
-            call = remains.open_calls.pop(call_id)
-            is_awaited = self._go_on(live_call, call, remains)
-            resumed.calls.append(_counted_on(call))
-            if is_awaited or remains.shifts.get(call_id):
+        for call_id in described:
+            resumed.calls.append(_counted_on(remains.open_calls.pop(call_id)))
+            if awaited[call_id] or remains.shifts.get(call_id):
                 resumed.changed.append(call_id)
         return resumed
+
+    def _each(self, described: dict[str, SavedCall], do: Callable[[SavedCall], Result]) -> dict[str, Result]:
+        """Do something for each call; leave those out for which it fails, and those that are joined to them."""
+        done: dict[str, Result] = {}
+        for call_id, saved in tuple(described.items()):
+            try:
+                done[call_id] = do(saved)
+            except Exception as error:  # noqa: BLE001  the same boundary
+                self._leave_out(described, call_id, error)
+        self._leave_partners_out(described)
+        return done
 
     # -- before -------------------------------------------------------------------------------------------------
 
@@ -147,33 +148,41 @@ class Resumption:
             if not alone:
                 return
             for call_id in alone:
-                del described[call_id]
-                self._refuse(call_id, NoSnapshotError("the call that it is joined to cannot be continued"))
+                error = NoSnapshotError("the call that it is joined to cannot be continued")
+                self._leave_out(described, call_id, error)
+
+    def _leave_out(self, described: dict[str, SavedCall], call_id: str, error: Exception) -> None:
+        """Leave a call out that is described, and perhaps restored."""
+        self._refuse(call_id, error)
+        self._drop(described.pop(call_id))
 
     def _refuse(self, call_id: str, error: Exception) -> None:
-        if isinstance(error, KeyError):
+        if isinstance(error, NoSnapshotError | msgspec.MsgspecError):
+            _log.warning(Event.CALL_NOT_CONTINUED, call_id=call_id, why=str(error))
+        elif isinstance(error, KeyError):
             why = f"{error.args[0]} is not configured any more"
+            _log.warning(Event.CALL_NOT_CONTINUED, call_id=call_id, why=why, exc_info=error)
         else:
-            why = str(error) if isinstance(error, NoSnapshotError | msgspec.MsgspecError) else repr(error)
-        _log.warning(Event.CALL_NOT_CONTINUED, call_id=call_id, why=why)
+            _log.warning(Event.CALL_NOT_CONTINUED, call_id=call_id, why=repr(error), exc_info=error)
 
-    def _drop(self, call_id: str) -> None:
-        """Forget a call that was restored in part."""
-        live_call = self._services.running.get(call_id)
-        if live_call is None:
-            return
-        self._services.running.remove(call_id)
-        if live_call.call.callee is not None:
-            live_call.vacate(live_call.call.callee.choice)
-        live_call.call_request.give_back()
-        for leg in (live_call.call.caller.leg, live_call.call.callee):
-            if leg is not None and leg.dialog is not None:
-                self._endpoint.forget(leg.dialog.local_tag, self._now)
+    def _drop(self, saved: SavedCall) -> None:
+        """Forget what was restored of a call."""
+        parts = saved.parts
+        live_call = self._services.running.get(parts.arrival.call_id)
+        if live_call is not None:
+            undo(live_call, self._services)
+        for side in (parts.caller, parts.callee):
+            if side is not None and side.leg.dialog is not None:
+                self._endpoint.forget(side.leg.dialog.local_tag, self._now)
 
     # -- after --------------------------------------------------------------------------------------------------
 
-    def _go_on(self, live_call: LiveCall, written: OpenCall, remains: Remains) -> bool:
+    def _go_on(self, saved: SavedCall, remains: Remains) -> bool:
         """Set the timers of a call; return whether its caller has still to acknowledge our 200."""
+        call_id = saved.parts.arrival.call_id
+        live_call, written = self._services.running.get(call_id), remains.open_calls[call_id]
+        if live_call is None:
+            raise NoSnapshotError("it was not restored")
         call, hold = live_call.call, live_call.call_request.hold
         caller, callee = call.caller.leg, call.callee
         counted = [(each.local_tag, each.local_sequence) for each in written.legs]
@@ -181,13 +190,13 @@ class Resumption:
             if dialog is not None:
                 known = [sequence for tag, sequence in counted if tag == dialog.local_tag]
                 dialog.local_sequence = max([dialog.local_sequence, *known]) + COUNTED_SINCE
-        acknowledged = remains.acknowledged.get(call.arrival.call_id)
+        acknowledged = remains.acknowledged.get(call_id)
         journey = call.journey
         if acknowledged is not None and journey.acknowledged_at is None and journey.answered_at is not None:
             journey.acknowledged_at = journey.answered_at.plus(acknowledged - journey.answered_at.mono)
         is_awaited = False
         if caller is not None:
-            waiting = remains.answered_callers.get(call.arrival.call_id)
+            waiting = remains.answered_callers.get(call_id)
             is_awaited = self._answer_again(caller, waiting)
         for leg in (callee, caller):
             if leg is not None:

@@ -1,8 +1,8 @@
 """Snapshots of live calls, and their restoration in a switch without calls."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Never, NoReturn
 
 import msgspec
 
@@ -12,7 +12,7 @@ from vosd.b2bua.snapshot.callee import ChoiceSnapshot
 from vosd.b2bua.snapshot.information import LateInformationSnapshot, late_informations
 from vosd.b2bua.snapshot.references import NoSnapshotError, RestoredCalls
 from vosd.base.clock import Instant
-from vosd.base.errors import Refusal
+from vosd.base.errors import Refusal, VosError
 from vosd.base.text import as_received, portable
 from vosd.base.wheel import Timer
 from vosd.billing.call_hold import CallHold
@@ -20,9 +20,10 @@ from vosd.billing.holds import HoldSnapshot
 from vosd.billing.parties import Party
 from vosd.billing.rates import AppliedRate
 from vosd.callcontrol.call_request import CallRequest
+from vosd.callcontrol.destinations import WatchedCall
 from vosd.callcontrol.open_call import OpenCall
 from vosd.callcontrol.setup import Setup
-from vosd.callcontrol.taken import PlaceTaken
+from vosd.callcontrol.taken import PlaceTaken, Taken
 from vosd.engine.calls.established import limits_of
 from vosd.engine.calls.known import Known
 from vosd.engine.calls.live_call import LiveCall
@@ -80,10 +81,9 @@ class RequestSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
         """Describe an admitted call.
 
         Raises:
-            NoSnapshotError: it occupies something other than capacity and money.
+            NoSnapshotError: it occupies something of an unknown kind.
         """
-        if not all(isinstance(each, PlaceTaken | CallHold | CountedCall) for each in request.taken):
-            raise NoSnapshotError("a call occupies what cannot be written down")
+        places = _places(request.taken)
         hold, above, vendors = _held(request.hold)
         return cls(
             request.source_host,
@@ -100,7 +100,7 @@ class RequestSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
             None if request.account is None else request.account.id,
             request.rate,
             hold,
-            tuple((each.scope, each.name, each.mono_ms) for each in request.taken if isinstance(each, PlaceTaken)),
+            places,
             request.routing_number,
             request.callee_rated,
             request.targets,
@@ -159,6 +159,26 @@ class RequestSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
                 request.hold.add(live.credits[account].resume(each))
             for account, each in self.holds_of_vendors:
                 request.hold.add_vendor(live.credits[account].resume(each))
+
+
+def _places(taken: Sequence[Taken]) -> tuple[tuple[Scope, str, int], ...]:
+    """Return the capacity among what a call occupies; the other kinds have fields of their own, or none."""
+    places = []
+    for each in taken:
+        if isinstance(each, PlaceTaken):
+            places.append((each.scope, each.name, each.mono_ms))
+        elif isinstance(each, CallHold | CountedCall):
+            pass  # ``hold`` and ``counted``
+        elif isinstance(each, WatchedCall):
+            pass  # the watch counts the calls of an earlier process when it begins (``SwitchUnderWatch.attach``)
+        else:
+            _refuse(each)
+    return tuple(places)
+
+
+def _refuse(unknown: Never) -> NoReturn:
+    """Refuse a kind that is not described above; a type check does so already."""
+    raise NoSnapshotError(f"a call occupies what cannot be written down: {unknown!r}")
 
 
 _Held = tuple[tuple[str, HoldSnapshot], ...]
@@ -238,7 +258,7 @@ class SavedCall(msgspec.Struct, frozen=True, omit_defaults=True):
         """Describe a live call.
 
         Raises:
-            NoSnapshotError: it is over, or occupies something other than capacity and money.
+            NoSnapshotError: it is over, or occupies something of an unknown kind.
         """
         timer, setup = live_call.timer, live_call.setup
         return cls(
@@ -255,8 +275,11 @@ class SavedCall(msgspec.Struct, frozen=True, omit_defaults=True):
     def restored(self, services: CallServices, intake: "Intake", calls: RestoredCalls, known: Known) -> LiveCall:
         """Return the live call, which is among the running calls again; its deadline is not set yet.
 
+        Where that fails it occupies nothing; what the endpoint has of it is left to who restores.
+
         Raises:
             KeyError: a gateway or an account that it needs is not known.
+            StepOutOfOrderError: the step of its set-up that has asked is not there any more.
         """
         described = as_received(self.request) if self.is_portable else self.request
         request = described.restored(known)
@@ -270,12 +293,16 @@ class SavedCall(msgspec.Struct, frozen=True, omit_defaults=True):
         )  # fmt: skip
         dialect, gateways = request.mapping.dialect, known.called
         live_call.call = self.parts.restored(live_call, dialect, gateways, calls, is_portable=self.is_portable)
-        described.occupy(request, services)
+        try:
+            described.occupy(request, services)
+            if self.setup is not None:
+                live_call.setup = self.setup.restored(request, services, known)
+        except Exception:
+            request.give_back()
+            raise
         invited_at, hold = live_call.call.journey.invited_at, request.hold
         if invited_at is not None and hold is not None and live_call.call.journey.answered_at is None:
             live_call.ringing = RingingMoney(hold, invited_at, self.wanted_ms)
-        if self.setup is not None:
-            live_call.setup = self.setup.restored(request, services, known)
         if live_call.call.callee is not None:
             choice = live_call.call.callee.choice
             services.live.occupancy.take_again(choice.gateway.scope, choice.gateway.name, None)
@@ -283,6 +310,15 @@ class SavedCall(msgspec.Struct, frozen=True, omit_defaults=True):
                 services.live.occupancy.take_again(limit.scope, limit.name, None)
         services.running.add(arrival.call_id, live_call)
         return live_call
+
+
+class NotRestoredError(VosError):
+    """Calls cannot be restored; the others can, without them."""
+
+    def __init__(self, errors: Mapping[str, Exception]) -> None:
+        """``errors`` says why, by call id."""
+        super().__init__("; ".join(f"{call_id}: {error!r}" for call_id, error in errors.items()))
+        self.errors = errors
 
 
 class SavedSwitch(msgspec.Struct, frozen=True):
@@ -304,16 +340,30 @@ class SavedSwitch(msgspec.Struct, frozen=True):
         return cls(EndpointSnapshot.of(endpoint), tuple(saved), late_informations(endpoint)), left
 
     def restored(self, endpoint: Endpoint, services: CallServices, intake: "Intake") -> None:
-        """Go on with all of it; the credits of the accounts are there already, without holds."""
+        """Go on with all of it; the credits of the accounts are there already, without holds.
+
+        Raises:
+            NotRestoredError: some calls cannot be restored; the others are in part.
+        """
         restoration = self.endpoint.restored(endpoint, logins(services.admission.catalogue))
         calls, known = RestoredCalls(restoration), Known.of(services.admission.catalogue)
         deadlines: list[tuple[tuple[int, int], LiveCall]] = []
+        errors: dict[str, Exception] = {}
         for each in self.calls:
-            live_call = each.restored(services, intake, calls, known)
+            try:
+                live_call = each.restored(services, intake, calls, known)
+            except Exception as error:  # noqa: BLE001  the boundary: one odd call is left out, and stops no start
+                errors[each.parts.arrival.call_id] = error
+                continue
             if each.deadline is not None:
                 deadlines.append((each.deadline, live_call))
-        for each in self.calls:
-            each.parts.connect(calls)
+        for each in () if errors else self.calls:
+            try:
+                each.parts.connect(calls)
+            except Exception as error:  # noqa: BLE001  the same boundary
+                errors[each.parts.arrival.call_id] = error
+        if errors:
+            raise NotRestoredError(errors)
         for late in self.late_informations:
             late.restored(calls)
         for (tick, _), live_call in sorted(deadlines, key=lambda pair: pair[0]):

@@ -1,15 +1,22 @@
 """The order in which a start goes on with the calls of an earlier process, and writes them to its own journal."""
 
+from collections.abc import Collection
+from typing import Final
+
 import msgspec
 import structlog
 from msgspec.structs import replace
 
 from vosd.base.clock import Instant
-from vosd.engine.calls.kept import as_it_was
+from vosd.engine.calls.kept import as_it_was, waiting_caller
+from vosd.engine.calls.saved import NotRestoredError, SavedSwitch
+from vosd.engine.calls.stripped import named_calls
 from vosd.engine.calls.switch import Switch
 from vosd.engine.journal import Journal, Remains
 from vosd.engine.journal.entries import Began
 from vosd.sip.flows import Flows
+
+AS_AFTER_A_CRASH: Final = "what was answered goes on as after a crash, the rest ends"
 
 _log = structlog.get_logger()
 
@@ -35,8 +42,19 @@ def go_on(remains: Remains, journal: Journal, switch: Switch, within_s: int, beg
     if within_s == 0 or away_ms > 1_000 * within_s:
         _log.warning("calls_not_continued", calls=len(remains.open_calls), away_ms=away_ms, why="resume_within")
         return
-    if _take_up(remains, journal, switch, now):
-        return
+    try:
+        count = _take_up(remains, journal, switch, now)
+        if remains.open_calls:
+            count += _resume(remains, journal, switch, now)
+        journal.flush()
+    except Exception:
+        switch.forget_calls()  # the files of the earlier run still have all of them: nothing is to be kept beside
+        raise
+    _log.info("calls_continued", calls=count, ended=len(remains.open_calls), away_ms=away_ms)
+
+
+def _resume(remains: Remains, journal: Journal, switch: Switch, now: Instant) -> int:
+    """Go on as after a crash with the answered calls that can be continued; return how many there are."""
     resumed = switch.resume(remains, now)
     for call in resumed.calls:
         journal.resumed(call)
@@ -44,32 +62,68 @@ def go_on(remains: Remains, journal: Journal, switch: Switch, within_s: int, beg
         journal.moved(call_id)
     for call_id, mono in remains.acknowledged.items():
         journal.acknowledged(call_id, mono)
-    journal.flush()
-    _log.info("calls_continued", calls=len(resumed.calls), ended=len(remains.open_calls), away_ms=away_ms)
+    return len(resumed.calls)
 
 
-def _take_up(remains: Remains, journal: Journal, switch: Switch, now: Instant) -> bool:
-    """Go on exactly as the earlier run has stopped, if it has kept its calls and all of them can be continued."""
+def _take_up(remains: Remains, journal: Journal, switch: Switch, now: Instant) -> int:
+    """Go on exactly as the earlier run has stopped, if it has kept its calls and all that they need is there.
+
+    A call that cannot be restored for another reason is left out, and those that are joined to it. Return how many
+    calls go on; what stays in ``remains`` goes on as after a crash, or ends.
+    """
     try:
         saved = as_it_was(remains)
-        missing = None if saved is None else switch.missing_for(saved)
     except msgspec.DecodeError as error:
-        missing = str(error)
-        saved = None
-    if saved is None or missing is not None:
-        if missing is not None:
-            _log.warning("kept_calls_changed", why=missing, means="requests in progress are given up")
-        return False
-    switch.restore(saved, now)
-    ids = [each.parts.arrival.call_id for each in saved.calls]
-    for call_id in ids:
-        call = remains.open_calls.pop(call_id, None)
-        if call is not None:
-            journal.resumed(call)
-        caller = remains.callers.pop(call_id, None)
-        for invite in remains.placed.pop(call_id, ()):
-            journal.placed(call_id, invite, caller)
-            caller = None
-    journal.flush()
-    _log.info("calls_continued", calls=len(ids), ended=len(remains.open_calls), away_ms=now.mono - remains.last_mono)
-    return True
+        _log.warning("kept_calls_changed", why=str(error), means="requests in progress are given up")
+        return 0
+    if saved is None:
+        return 0
+    missing = switch.missing_for(saved)
+    if missing is not None:
+        _log.warning("kept_calls_changed", why=missing, means="requests in progress are given up")
+    taken = _restored(saved, switch, now) if missing is None else set()
+    for each in saved.calls:
+        call_id, waiting = each.parts.arrival.call_id, waiting_caller(each)
+        if call_id in taken:
+            _journal_again(call_id, remains, journal)
+        elif waiting is not None:  # no INVITE to a gateway was journalled with it where its set-up waits for an answer
+            remains.callers.setdefault(call_id, waiting)
+    return len(taken)
+
+
+def _restored(saved: SavedSwitch, switch: Switch, now: Instant) -> set[str]:
+    """Restore all calls but those for which it fails, and those that are joined to them; return their ids."""
+    while True:
+        try:
+            switch.restore(saved, now)
+        except NotRestoredError as failed:
+            for call_id, error in failed.errors.items():
+                _log.error("kept_call_not_restored", call_id=call_id, means=AS_AFTER_A_CRASH, exc_info=error)
+            saved = _without(failed.errors.keys(), saved)
+        except Exception:  # noqa: BLE001  the boundary: what cannot be restored as it was stops no start
+            _log.exception("kept_calls_not_restored", means=AS_AFTER_A_CRASH)
+            return set()
+        else:
+            return {each.parts.arrival.call_id for each in saved.calls}
+
+
+def _without(odd: Collection[str], saved: SavedSwitch) -> SavedSwitch:
+    """Leave calls out, and those that are joined to them."""
+    left = {each.parts.arrival.call_id: each.parts for each in saved.calls}
+    alone = [call_id for call_id in left if call_id in odd]
+    while alone:
+        for call_id in alone:
+            del left[call_id]
+        alone = [call_id for call_id, parts in left.items() if not named_calls(parts) <= left.keys()]
+    return replace(saved, calls=tuple(each for each in saved.calls if each.parts.arrival.call_id in left))
+
+
+def _journal_again(call_id: str, remains: Remains, journal: Journal) -> None:
+    """Write a call that goes on exactly; nothing of it is left in ``remains``."""
+    call = remains.open_calls.pop(call_id, None)
+    if call is not None:
+        journal.resumed(call)
+    caller = remains.callers.pop(call_id, None)
+    for invite in remains.placed.pop(call_id, ()):
+        journal.placed(call_id, invite, caller)
+        caller = None

@@ -24,7 +24,7 @@ from vosd.callcontrol.admission import Admission
 from vosd.callcontrol.live_state import AddressesOf, IsLocated, LiveState, as_configured
 from vosd.callcontrol.open_call import UNDESCRIBED, ClosedCalls, Description
 from vosd.callcontrol.ports import CallObserver, CallReporter, CallSink
-from vosd.callcontrol.questions import Asker, CannotAsk, Step, Ticket
+from vosd.callcontrol.questions import Asker, CannotAsk, Question, Step, Ticket
 from vosd.callcontrol.setup import STEPS
 from vosd.catalogue.catalogue import Catalogue
 from vosd.catalogue.overrides import Overrides
@@ -39,6 +39,7 @@ from vosd.engine.calls.refusals import Refusals
 from vosd.engine.calls.resumption import Resumed, Resumption
 from vosd.engine.calls.saved import SavedSwitch
 from vosd.engine.calls.services import CallServices, UnusedAnswer
+from vosd.engine.calls.undone import undo
 from vosd.engine.counting import Counting, Figure
 from vosd.engine.journal import Remains
 from vosd.sip.endpoint import Endpoint
@@ -104,7 +105,7 @@ class Switch(Counting):
         self.takes_calls = True
         """False once a stop was asked for: new calls are refused with 503."""
         self._intake = Intake(
-            endpoint, self.services, self._refusals, entropy, closed=self._closed, settings=CallSettings()
+            endpoint, self.services, self._refusals, entropy, closed=self.closed, settings=CallSettings()
         )
         self.swap_catalogue(catalogue)
 
@@ -298,14 +299,26 @@ class Switch(Counting):
         Questions that are open are asked again, with the deadlines that they had; nothing else is sent.
 
         Raises:
-            KeyError: a call needs a gateway or an account that is not in the catalogue.
+            NotRestoredError: some calls cannot be restored, such as one whose gateway is not in the catalogue; the
+                switch has no calls then.
         """
-        saved.restored(self._endpoint, self.services, self._intake)
-        questions = [each.open_question for each in self._calls.all()]
-        for ticket, question in filter(None, questions):
-            answer = self.services.asker.ask(ticket, question)
-            if answer is not None:
-                self.take_answer(ticket, answer, now)
+        try:
+            saved.restored(self._endpoint, self.services, self._intake)
+        except Exception:
+            self.forget_calls()
+            raise
+        for live_call in self._calls.all():
+            if live_call.open_question is not None:
+                self._ask_again(live_call, *live_call.open_question, now)
+
+    def forget_calls(self) -> None:
+        """Forget all calls, and what the endpoint has of them and beside them, because a start with them has failed.
+
+        Nothing is sent, and no record is written: the journal of the earlier process still has them.
+        """
+        self._endpoint.clear()
+        for live_call in self._calls.all():
+            undo(live_call, self.services)
 
     def census(self) -> Mapping[Figure, int]:
         """Count calls, legs, dialogs, transactions, timers and holds, for ``vosd status``."""
@@ -340,13 +353,23 @@ class Switch(Counting):
             if credit is not None and account is not None:
                 credit.set_terms(self._overrides.overdraft_limit(account), account.balance_low)
 
-    def _closed(self) -> Refusal | None:
+    def closed(self) -> Refusal | None:
         """Return the refusal of new calls while the switch stops, or cannot journal calls."""
         if not self.takes_calls:
             return Refusal(EndReason.SHUTDOWN, 503, "the switch is stopping")
         if self.services.sink.refuses_calls:
             return Refusal(EndReason.OVERLOAD, 503, "calls cannot be written to disk, or the database has lost some")
         return None
+
+    def _ask_again(self, live_call: LiveCall, ticket: Ticket, question: Question, now: Instant) -> None:
+        try:
+            answer = self.services.asker.ask(ticket, question)
+        except Exception:  # noqa: BLE001  the same boundary as in ``handle``
+            _log.exception("call_aborted", call_event="question")
+            self._abort(live_call.call, now)
+            return
+        if answer is not None:
+            self.take_answer(ticket, answer, now)
 
     def _abort(self, call: Call, now: Instant) -> None:
         """End a call that an error has left in an unknown state; it still leaves its record."""

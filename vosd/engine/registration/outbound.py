@@ -4,7 +4,7 @@ Owns the set of gateways without their registration, which routing skips, and th
 ``sip.registration.outbound``; its timer is on the endpoint's wheel, so there is no task and no scan.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from functools import partial
 from random import randrange
 from typing import Final, NamedTuple
@@ -16,7 +16,9 @@ from vosd.cdr.columns import iso_utc
 from vosd.obs.events import Event
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.flows import Hop
-from vosd.sip.registration.outbound import Draw, OutboundRegistration, RegistrationChange, State, Terms
+from vosd.sip.registration.outbound import Draw, OutboundRegistration
+from vosd.sip.registration.states import RegistrationChange, State
+from vosd.sip.registration.terms import Terms
 from vosd.trunks.gateways import Address, Registration, RoutingGateway
 
 PACE_MS: Final = 10
@@ -37,22 +39,30 @@ class _Identity(NamedTuple):
     contact_user: str
     interface: str | None
 
-    @classmethod
-    def of(cls, registration: Registration, interface: str | None) -> "_Identity":
-        return cls(registration.server, registration.domain, registration.user, registration.contact_user, interface)
+
+class _Account(NamedTuple):
+    """What is registered, and how; gateways for which all of it is the same share one registration."""
+
+    registration: Registration
+    interface: str | None
+
+    @property
+    def identity(self) -> _Identity:
+        wanted = self.registration
+        return _Identity(wanted.server, wanted.domain, wanted.user, wanted.contact_user, self.interface)
 
 
 class _Entry:
-    """The registration of one gateway."""
+    """One registration, and the gateways that need it."""
 
-    __slots__ = ("gateway", "identity", "ours", "registration")
+    __slots__ = ("account", "gateways", "ours")
 
     ours: OutboundRegistration
 
-    def __init__(self, gateway: str, registration: Registration, identity: _Identity) -> None:
-        self.gateway = gateway
-        self.registration = registration
-        self.identity = identity
+    def __init__(self, account: _Account) -> None:
+        self.account = account
+        self.gateways: list[str] = []
+        """Empty once it is given up."""
 
 
 class OutboundRegistrations:
@@ -65,53 +75,47 @@ class OutboundRegistrations:
         self._unregistered = unregistered
         self._draw = draw
         self._entries: dict[str, _Entry] = {}
-        self._leaving: list[OutboundRegistration] = []
+        """By gateway; gateways that share a registration have the same entry."""
+        self._leaving: list[_Entry] = []
 
     @property
     def have_ended(self) -> bool:
         """Whether all abandoned registrations are removed, or cannot be."""
-        self._leaving = [each for each in self._leaving if each.state is not State.GONE]
+        self._leaving = [each for each in self._leaving if each.ours.state is not State.GONE]
         return not self._leaving
 
     def adopt(self, gateways: Iterable[RoutingGateway], rounds_max: int, now: Instant) -> None:
         """Keep exactly the registrations of these gateways; unchanged ones are not touched."""
-        wanted = {
-            gateway.name: (gateway.registration, _Identity.of(gateway.registration, gateway.dialect.interface))
-            for gateway in gateways
-            if gateway.registration is not None and gateway.enabled
-        }
+        wanted: dict[_Account, list[str]] = {}
+        for gateway in gateways:
+            if gateway.registration is not None and gateway.enabled:
+                account = _Account(gateway.registration, gateway.dialect.interface)
+                wanted.setdefault(account, []).append(gateway.name)
         before, self._entries = self._entries, {}
-        free = {
-            entry.identity: entry
-            for name, entry in before.items()
-            if name not in wanted or wanted[name][1] != entry.identity
-        }
         lacked = set(self._unregistered)
+        known = {entry.account: entry for entry in before.values()}
+        free = self._free([entry for account, entry in known.items() if account not in wanted])
         asking = 0
-        for name, (registration, identity) in wanted.items():
-            known = before.get(name)
-            if known is None or known.identity != identity:
-                known = free.pop(identity, None)
-            at = now.plus(PACE_MS * asking)
-            if known is None:
-                self._entries[name] = self._begin(name, registration, identity, rounds_max, at)
+        for account, names in wanted.items():
+            entry = known.get(account)
+            if entry is None:
+                entry = self._register(account, free.get(account.identity), rounds_max, now.plus(PACE_MS * asking))
                 asking += 1
-            else:
-                self._entries[name] = known
-                known.gateway = name
-                asking += self._amend(known, registration, rounds_max, at)
-        for entry in free.values():
-            self._give_up(entry, now)
+            elif rounds_max != entry.ours.terms.rounds_max:
+                entry.ours.set_rounds_max(rounds_max)
+            entry.gateways = names
+            self._entries.update(dict.fromkeys(names, entry))
+        self._give_up([entry for entries in free.values() for entry in entries], now)
         # Recomputed instead of updated: a gateway may have taken over another's registration.
         self._unregistered.clear()
         self._unregistered.update(name for name, each in self._entries.items() if not each.ours.is_registered)
-        self._log_moved({name for name in before if name not in lacked})
+        self._log_moved(before, lacked)
 
     def leave(self, now: Instant) -> None:
         """Remove all registrations: the switch stops."""
-        entries, self._entries = self._entries, {}
-        for entry in entries.values():
-            self._give_up(entry, now)
+        entries = list(dict.fromkeys(self._entries.values()))
+        self._entries = {}
+        self._give_up([*entries, *self._leaving], now)
 
     def routed(self, gateway: str, addresses: Sequence[Address]) -> Sequence[Address]:
         """Return the addresses of a gateway with the service route of its registrar (RFC 3608)."""
@@ -122,66 +126,76 @@ class OutboundRegistrations:
 
     def rows(self) -> Iterable[dict[str, object]]:
         """Return each registration as ``vosd registrations`` shows it."""
-        return (outbound(name, entry.registration, entry.ours) for name, entry in self._entries.items())
+        return (outbound(name, entry.account.registration, entry.ours) for name, entry in self._entries.items())
 
     # -- inside -------------------------------------------------------------------------------------------------
 
-    def _begin(
-        self, name: str, registration: Registration, identity: _Identity, rounds_max: int, at: Instant
-    ) -> _Entry:
-        entry = _Entry(name, registration, identity)
+    def _free(self, unwanted: Iterable[_Entry]) -> dict[_Identity, list[_Entry]]:
+        """Return the registrations that a new account may take over: unwanted ones, and those being removed."""
+        free: dict[_Identity, list[_Entry]] = {}
+        for entry in (*unwanted, *self._leaving):
+            if entry.ours.state is not State.GONE:
+                free.setdefault(entry.account.identity, []).append(entry)
+        return free
+
+    def _register(self, account: _Account, free: list[_Entry] | None, rounds_max: int, at: Instant) -> _Entry:
+        """Take over a registration with the same identity, one that stands if possible, or begin one, at ``at``."""
+        if not free:
+            return self._begin(account, rounds_max, at)
+        entry = max(free, key=lambda each: each.ours.is_registered)
+        free.remove(entry)
+        entry.account = account
+        entry.ours.amend(_terms(account, rounds_max), at)
+        return entry
+
+    def _begin(self, account: _Account, rounds_max: int, at: Instant) -> _Entry:
+        entry = _Entry(account)
 
         def addresses_of() -> Sequence[Hop]:
-            found = self._resolve((entry.registration.server,))
+            found = self._resolve((account.registration.server,))
             return [Hop(address.host, address.port, address.transport) for address in found]
 
-        terms = _terms(registration, identity.interface, rounds_max)
         entry.ours = OutboundRegistration(
-            self._endpoint, terms, addresses_of, self._draw, partial(self._changed, entry)
+            self._endpoint, _terms(account, rounds_max), addresses_of, self._draw, partial(self._changed, entry)
         )
         entry.ours.begin(at)
         return entry
 
     def _changed(self, entry: _Entry, _ours: OutboundRegistration, change: RegistrationChange) -> None:
         """Log and apply a change of a registration, unless it was abandoned."""
-        if self._entries.get(entry.gateway) is not entry:
-            return
-        if change is RegistrationChange.GAINED:
-            self._unregistered.discard(entry.gateway)
-        else:
-            self._unregistered.add(entry.gateway)
-        _log_change(entry, change)
+        for gateway in entry.gateways:
+            if change is RegistrationChange.GAINED:
+                self._unregistered.discard(gateway)
+            else:
+                self._unregistered.add(gateway)
+            _log_change(gateway, entry, change)
 
-    def _log_moved(self, held: set[str]) -> None:
-        """Log which gateways gained or lost their registration by a reload alone."""
+    def _log_moved(self, before: Mapping[str, _Entry], lacked: Container[str]) -> None:
+        """Log which gateways gained or lost their registration by a reload alone, or joined one that had failed."""
         for name, entry in self._entries.items():
-            if entry.ours.is_registered != (name in held):
-                _log_change(entry, RegistrationChange.LOST if name in held else RegistrationChange.GAINED)
+            had_one = name in before and name not in lacked
+            if entry.ours.is_registered != had_one:
+                _log_change(name, entry, RegistrationChange.LOST if had_one else RegistrationChange.GAINED)
+            elif not had_one and before.get(name) is not entry and entry.ours.reported is not None:
+                _log_change(name, entry, entry.ours.reported)
 
-    def _amend(self, entry: _Entry, registration: Registration, rounds_max: int, at: Instant) -> bool:
-        """Apply other terms to a registration; return whether it sends a REGISTER at ``at``."""
-        terms = _terms(registration, entry.identity.interface, rounds_max)
-        ours = entry.ours
-        if rounds_max != ours.terms.rounds_max:
-            ours.set_rounds_max(rounds_max)
-        if terms == ours.terms:
-            return False
-        entry.registration = registration
-        ours.amend(terms, at)
-        return True
-
-    def _give_up(self, entry: _Entry, now: Instant) -> None:
-        entry.ours.leave(now)
-        if entry.ours.state is not State.GONE:
-            self._leaving.append(entry.ours)
+    def _give_up(self, entries: Iterable[_Entry], now: Instant) -> None:
+        """Remove registrations, except from a vendor where another of ours keeps or seeks the same binding."""
+        others = {each.ours.binding for each in self._entries.values() if each.ours.state is not State.REFUSED}
+        self._leaving = []
+        for entry in entries:
+            entry.gateways = []
+            if entry.ours.binding in others:
+                entry.ours.abandon()
+            else:
+                entry.ours.leave(now)
+            if entry.ours.state is not State.GONE:
+                self._leaving.append(entry)
 
 
-def _log_change(entry: _Entry, change: RegistrationChange) -> None:
-    facts = {
-        "gateway": entry.gateway,
-        "server": str(entry.registration.server),
-        "username": entry.registration.user,
-    }
+def _log_change(gateway: str, entry: _Entry, change: RegistrationChange) -> None:
+    registration = entry.account.registration
+    facts = {"gateway": gateway, "server": str(registration.server), "username": registration.user}
     match change:
         case RegistrationChange.GAINED:
             _log.info(Event.REGISTRATION_GAINED, **facts, expires_at=_moment(entry.ours.expires_at))
@@ -191,14 +205,15 @@ def _log_change(entry: _Entry, change: RegistrationChange) -> None:
             _log.warning(Event.REGISTRATION_REFUSED, **facts, status=entry.ours.last_status)
 
 
-def _terms(registration: Registration, interface: str | None, rounds_max: int) -> Terms:
+def _terms(account: _Account, rounds_max: int) -> Terms:
+    registration = account.registration
     return Terms(
         domain=registration.domain,
         user=registration.user,
         contact_user=registration.contact_user,
         login=registration.login,
         expires_s=registration.expires_s,
-        interface=interface,
+        interface=account.interface,
         rounds_max=rounds_max,
     )
 

@@ -98,6 +98,12 @@ class DialogTable:
                 self.follow(tag, None)
             self._store.finished.keep(tag, CLOSED_DIALOG, self._store.timers.transaction_ms, now)
 
+    def clear(self) -> None:
+        """Remove all dialogs, as if there had been none."""
+        self.owners.clear()
+        self._seen_at.clear()
+        self._behind_nat.clear()
+
     def find(self, request: Request) -> tuple[Kept | None, Dialog | None]:
         """Return the owner of the dialog of a request, and the dialog; None where there is no such dialog."""
         owner = self.owners.get(request.to_tag)

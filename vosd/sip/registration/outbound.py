@@ -4,20 +4,20 @@ All its REGISTERs share one Call-ID and one CSeq sequence; at most one is open. 
 core. Draws no random numbers; sets its timer with the endpoint and reacts to events.
 """
 
-from collections.abc import Callable, Sequence
-from enum import Enum
-from typing import Final, NamedTuple, Protocol
+from collections.abc import Callable
+from typing import Final, Protocol
 
 from vosd.base.clock import Instant
-from vosd.base.credentials import Login
 from vosd.base.wheel import Timer
 from vosd.sip.dialog.dialog import Dialog
-from vosd.sip.digest.answer import ROUNDS_MAX, Answers
+from vosd.sip.digest.answer import Answers
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import AlarmFired, NoResponse, ResponseArrived
-from vosd.sip.flows import Hop
 from vosd.sip.headers.retry_after import retry_after_s
 from vosd.sip.registration.granted import granted_s_of, min_expires_of, service_route_of
+from vosd.sip.registration.registrar_address import AddressesOf, RegistrarAddress
+from vosd.sip.registration.states import HOLDING, PARTED, RegistrationChange, State
+from vosd.sip.registration.terms import Terms
 from vosd.sip.transaction.client import Client
 from vosd.sip.transaction.store import TimerOwner
 from vosd.sip.wire.compose import escape_user, host_text
@@ -36,54 +36,6 @@ REFUSALS: Final = frozenset({401, 402, 403, 404, 405, 407, 410, 501, 604})
 """Final statuses by which the vendor refuses us; all others except success mean: try again later."""
 
 
-class State(Enum):
-    """State of a registration; the value is printed by ``vosd registrations``."""
-
-    UNREGISTERED = "unregistered"
-    """Waits for its next attempt."""
-    TRYING = "trying"
-    REGISTERED = "registered"
-    REFRESHING = "refreshing"
-    """A refresh is open, and the previous registration is still valid."""
-    REFUSED = "refused"
-    """Refused by the vendor; waits for its next attempt."""
-    PARTING = "parting"
-    """Will be removed as soon as the open REGISTER is answered."""
-    LEAVING = "leaving"
-    GONE = "gone"
-
-
-HOLDING: Final = frozenset({State.REGISTERED, State.REFRESHING})
-"""States in which the vendor has our binding."""
-PARTED: Final = frozenset({State.PARTING, State.LEAVING, State.GONE})
-"""States of a registration that is being given up."""
-
-
-class RegistrationChange(Enum):
-    """Changes that are reported."""
-
-    GAINED = "gained"
-    LOST = "lost"
-    REFUSED = "refused"
-
-
-class Terms(NamedTuple):
-    """What is registered, and how."""
-
-    domain: str
-    """Domain of the address of record and of the Request-URI."""
-    user: str
-    """User of the address of record."""
-    contact_user: str
-    """User of our Contact: it identifies the vendor's calls."""
-    login: Login
-    expires_s: int = 3_600
-    """Duration that is requested."""
-    interface: str | None = None
-    """Listener to send from, by its name; None = the first suitable one."""
-    rounds_max: int = ROUNDS_MAX
-
-
 class ChangeListener(Protocol):
     """Receiver of the changes."""
 
@@ -92,8 +44,6 @@ class ChangeListener(Protocol):
         ...
 
 
-AddressesOf = Callable[[], Sequence[Hop]]
-"""Return the addresses of the registrar now, best first; empty if its name cannot be resolved."""
 Draw = Callable[[int], int]
 """Return a random whole number from 0 to below the argument."""
 
@@ -102,6 +52,7 @@ class OutboundRegistration:
     """One registration with a vendor."""
 
     __slots__ = (
+        "_address",
         "_alarm",
         "_answers",
         "_asked",
@@ -110,15 +61,14 @@ class OutboundRegistration:
         "_expires_s",
         "_lengthened",
         "_listener",
-        "_reported",
         "_series",
-        "_where",
         "contact",
         "expires_at",
         "failures",
         "last_status",
         "next_attempt_at",
         "registered_at",
+        "reported",
         "service_route",
         "state",
         "terms",
@@ -128,10 +78,11 @@ class OutboundRegistration:
         self, endpoint: Endpoint, terms: Terms, where: AddressesOf, draw: Draw, listener: ChangeListener
     ) -> None:
         self._endpoint = endpoint
-        self._where = where
+        self._address = RegistrarAddress(where)
         self._draw = draw
         self._listener = listener
-        self._reported: RegistrationChange | None = None
+        self.reported: RegistrationChange | None = None
+        """The change that was reported last."""
         self._alarm: Timer[TimerOwner] | None = None
         self._asked: Client | None = None
         self._answers = _answers(terms)
@@ -170,6 +121,11 @@ class OutboundRegistration:
         """Whether the vendor has our binding, as far as we know."""
         return self.state in HOLDING
 
+    @property
+    def binding(self) -> tuple[str, str, str]:
+        """What the vendor keeps: user and domain of the address of record, and the Contact, empty before the first."""
+        return self.terms.user, self.terms.domain, self.contact
+
     # -- commands ----------------------------------------------------------------------------------------------
 
     def begin(self, at: Instant) -> None:
@@ -178,7 +134,13 @@ class OutboundRegistration:
         self._set_alarm()
 
     def amend(self, terms: Terms, at: Instant) -> None:
-        """Continue with another login or duration for the same address; send a REGISTER at ``at``, or earlier."""
+        """Continue with another login or duration for the same address; send a REGISTER at ``at``, or earlier.
+
+        A registration that is being removed is kept after all: its higher CSeq makes a removal on the way out of order.
+        """
+        if self.state in PARTED:
+            self._forget_binding()
+            self.reported = None
         self.terms = terms
         self._expires_s = terms.expires_s
         self._answers = self._series.answers = _answers(terms)
@@ -206,6 +168,14 @@ class OutboundRegistration:
             self._end()
         self._set_alarm()
 
+    def abandon(self) -> None:
+        """End without a REGISTER: another registration keeps the same binding."""
+        if self._asked is not None:
+            self._asked.forget()
+            self._asked = None
+        self._end()
+        self._set_alarm()
+
     # -- events ------------------------------------------------------------------------------------------------
 
     def alarm_fired(self, event: AlarmFired) -> None:
@@ -225,6 +195,7 @@ class OutboundRegistration:
         if status < 200 or event.transaction is not self._asked:
             return
         self._asked = None
+        self._address.answered()
         self.last_status = status
         if self.state is State.PARTING and (status < 300 or self.expires_at is not None):
             self._remove(event.at)
@@ -265,11 +236,12 @@ class OutboundRegistration:
 
     def _ask(self, expires_s: int, now: Instant) -> None:
         """Send a REGISTER; a registrar without address counts as one that does not answer."""
-        hops = self._where()
-        if not hops:
+        hop = self._address.choose()
+        if hop is None and expires_s == 0:
+            hop = self._address.latest  # a name that is out of the configuration is not looked up any more
+        if hop is None:
             self._unanswered(now)
             return
-        hop = hops[self.failures % len(hops)]  # after a failure try the next address
         flows = self._endpoint.flows
         flow = flows.towards(hop.host, hop.transport, self.terms.interface)
         ours = flows.listeners[flow]
@@ -287,6 +259,7 @@ class OutboundRegistration:
             self._failed(None, now)
             return
         self.failures = 0
+        self._address.succeeded()
         self.state = State.REGISTERED
         if self.registered_at is None:
             self.registered_at = now
@@ -315,7 +288,7 @@ class OutboundRegistration:
     def _refused(self, response: Response, now: Instant) -> None:
         """Retry as after a failure, so that a corrected account works within minutes; the binding is gone at once."""
         self._back_off(retry_after_s(response), now)
-        if self._reported is RegistrationChange.GAINED:
+        if self.reported is RegistrationChange.GAINED:
             self._report(RegistrationChange.LOST)
         self._forget_binding()
         self.state = State.REFUSED
@@ -324,6 +297,7 @@ class OutboundRegistration:
     def _back_off(self, retry_after: int | None, now: Instant) -> None:
         """Schedule the next attempt: by Retry-After in seconds, else by the number of consecutive failures."""
         self.failures += 1
+        self._address.failed()
         if retry_after is not None:
             wait_ms = max(1_000 * min(retry_after, RETRY_AFTER_MAX_S), REFRESH_MIN_MS)
             self.next_attempt_at = now.plus(wait_ms + self._draw(wait_ms // 10 + 1))
@@ -352,11 +326,11 @@ class OutboundRegistration:
 
     def _report(self, change: RegistrationChange) -> None:
         """Report a change: none twice, and after a refusal no loss."""
-        if change is self._reported or (
-            change is RegistrationChange.LOST and self._reported is RegistrationChange.REFUSED
+        if change is self.reported or (
+            change is RegistrationChange.LOST and self.reported is RegistrationChange.REFUSED
         ):
             return
-        self._reported = change
+        self.reported = change
         self._listener(self, change)
 
     def _set_alarm(self) -> None:

@@ -59,6 +59,11 @@ class FinishedTransactions:
         self._batches[due_ms].append(key)
         self.entries[key] = what
 
+    def clear(self) -> None:
+        """Forget all of them; the wheel is cleared beside."""
+        self._batches.clear()
+        self.entries.clear()
+
     def kept(self) -> Iterator[tuple[str, Entry, int]]:
         """Return key, entry and end of everything that is kept, what expires first in front."""
         for due_ms, keys in sorted(self._batches.items()):

@@ -108,6 +108,17 @@ class TransactionStore:
         del self.unreachable[peer]
         return True
 
+    def clear(self) -> None:
+        """Forget all transactions and timers, as if there had been none."""
+        self.streams.clear()
+        self.byes_to_users.clear()
+        self.merging.clear()
+        self.servers.clear()
+        self.clients.clear()
+        self.refused.answers.clear()
+        self.wheel.clear()
+        self.finished.clear()
+
     def set_timer(self, at_ms: int, owner: TimerOwner) -> Timer[TimerOwner]:
         """Let ``owner.timer_due`` be called at ``at_ms`` of the monotonic clock."""
         return self.wheel.schedule(at_ms, owner)

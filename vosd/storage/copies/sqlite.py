@@ -4,6 +4,7 @@ The copy is made in steps within one read transaction, so what is committed mean
 begin again.
 """
 
+import os
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -15,8 +16,6 @@ from vosd.storage import schema
 
 PAGES_AT_ONCE: Final = 1_000
 _BUSY_S: Final = 30.0
-_BESIDE: Final = ("-wal", "-shm")
-"""Endings of the files that SQLite keeps beside a database."""
 
 
 def copy_database(source: Path, target: Path, begun: Callable[[], None], show: Callable[[float, int], None]) -> None:
@@ -72,20 +71,36 @@ def rows_of_file(file: Path) -> dict[str, int]:
         return _rows_in(connection)
 
 
-def put_in_place(copy: Path, target: Path, replaced: Path) -> bool:
-    """Give a copy the name of the database; return whether there was another one, which is ``replaced`` now.
+def put_in_place(copy: Path, target: Path, replaced: Path) -> Path | None:
+    """Give a copy the name of the database; return the first file of another one that was there, with its new name.
+
+    What SQLite keeps beside a database is moved also where the database itself is gone, because an operator has moved
+    it or an earlier attempt was killed: SQLite would apply it to the copy.
 
     Raises:
         OSError: a name cannot be given.
     """
-    had_one = target.exists()
-    if had_one:
-        for ending in ("", *_BESIDE):
-            path = target.with_name(target.name + ending)
-            if path.exists():
-                path.replace(replaced.with_name(replaced.name + ending))
+    moved = []
+    # The database first: without what lies beside it, it would be an earlier state of itself, or damaged.
+    for path, name in zip(files_of(target), files_of(replaced), strict=True):
+        if path.exists():
+            moved.append(path.replace(name))
+    _sync_directory(target.parent)  # after a power failure the copy is never beside a file of another database
     copy.replace(target)
-    return had_one
+    return moved[0] if moved else None
+
+
+def files_of(database: Path) -> list[Path]:
+    """Return the names of a database file, and of all files that SQLite may keep beside it."""
+    return [database.with_name(database.name + ending) for ending in ("", "-wal", "-shm", "-journal")]
+
+
+def _sync_directory(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _rows_in(connection: sqlite3.Connection) -> dict[str, int]:

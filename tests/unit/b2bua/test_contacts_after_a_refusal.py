@@ -1,0 +1,107 @@
+"""Contacts of a 3xx, and other numbers at one gateway, that remain after a refusal (RFC 3261 section 8.1.3.4)."""
+
+import pytest
+from doubles.successor import replace_node
+
+from vosd.testing.data.builders import catalogue, mapping_gateway
+from vosd.testing.virtual.customer import Intent
+from vosd.testing.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, vendor_gateway
+from vosd.testing.virtual.vendor import TRIES, Line, Script, answers, refuses
+from vosd.trunks.dialect import CalleeDialect, Redirects
+from vosd.trunks.gateways import Address
+
+TRUNK = mapping_gateway("acme", f"{CUSTOMER.host}/32")
+FOLLOWS = CalleeDialect(redirects=Redirects.FOLLOW)
+LEADS_ON = [404, 480, 500, 502, 503]
+OTHER = "442079460099"
+
+
+def at(index, q, number=CALLEE):
+    return f"Contact: <sip:{number}@{VENDORS[index]}>;q={q}"
+
+
+def redirected_to(*contacts, **terms):
+    """Return a scene whose vendor answers 302."""
+    scene = Scene(catalogue([TRUNK, vendor_gateway(0, dialect=FOLLOWS, **terms)]))
+    scene.vendor.script = refuses(302, headers=contacts)
+    return scene
+
+
+def codes(scene, call):
+    scene.wire.run_until(lambda: call.is_over)
+    return [each.code for each in scene.close().attempts]
+
+
+@pytest.mark.parametrize("code", LEADS_ON)
+def test_the_next_contact_is_tried_after_a_refusal_of_the_first(code):
+    scene = redirected_to(at(1, 0.9), at(2, 0.5))
+    scene.vendors[1].script = refuses(code)
+    call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=1_000))
+    assert codes(scene, call) == [302, code, 200]
+    assert len(scene.vendors[2].calls) == 1
+
+
+def test_the_next_contact_is_tried_after_one_that_rings_too_long():
+    scene = redirected_to(at(1, 0.9), at(2, 0.5), ring_timeout_ms=2_000, failover_after_ringing=True)
+    scene.vendors[1].script = Script((Line(0, 180),))
+    call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=1_000))
+    assert codes(scene, call) == [302, 0, 200]
+
+
+@pytest.mark.parametrize(
+    ("terms", "refusal"),
+    [
+        ({}, refuses(486)),
+        ({}, refuses(603)),
+        ({"stop_causes": frozenset({17})}, refuses(404, headers=("Reason: Q.850;cause=17",))),
+        ({"failover_codes": frozenset({503})}, refuses(404)),
+    ],
+    ids=["486", "603", "stop cause", "no failover code"],
+)
+def test_what_ends_the_search_ends_it_at_a_contact_too(terms, refusal):
+    scene = redirected_to(at(1, 0.9), at(2, 0.5), **terms)
+    scene.vendors[1].script = refusal
+    assert len(codes(scene, scene.caller.call(CALLEE))) == 2
+    assert scene.vendors[2].calls == []
+
+
+def test_other_contacts_remain_where_one_names_another_place():
+    scene = redirected_to(at(1, 0.9), at(2, 0.5))
+    scene.vendors[1].script = refuses(302, headers=(at(0, 1, OTHER),))
+    scene.vendor.by_number = {OTHER: refuses(404)}
+    call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=1_000))
+    assert codes(scene, call) == [302, 302, 404, 200]
+
+
+@pytest.mark.parametrize("code", [404, 480])
+def test_the_other_address_of_a_gateway_is_left_out_after_a_refusal(code):
+    """Also of one that has named contacts for the call, all of which have refused it."""
+    addresses = tuple(Address(*VENDORS[index]) for index in (0, 2))
+    scene = redirected_to(at(1, 0.9), addresses=addresses)
+    scene.vendors[1].script = refuses(code)
+    assert codes(scene, scene.caller.call(CALLEE)) == [302, code]
+    scene = redirected_to(addresses=addresses)
+    scene.vendor.script = refuses(code)
+    assert codes(scene, scene.caller.call(CALLEE)) == [code]
+    assert scene.vendors[2].calls == []
+
+
+def test_a_switch_that_goes_on_with_the_call_tries_the_next_contact_too():
+    scene = redirected_to(at(1, 0.9), at(2, 0.5))
+    scene.vendors[1].script = refuses(404, 2_000)
+    call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=1_000))
+    scene.wire.run_for(1_000)
+    replace_node(scene)
+    assert codes(scene, call) == [302, 404, 200]
+
+
+def test_a_switch_that_goes_on_with_the_call_knows_what_was_refused():
+    """The gateway that is tried then only sends 100 and is left for the next one."""
+    scene = Scene(
+        catalogue([TRUNK, vendor_gateway(0), vendor_gateway(1, progress_timeout_ms=3_000), vendor_gateway(2)])
+    )
+    scene.vendor.script, scene.vendors[1].script, scene.vendors[2].script = refuses(404), TRIES, answers(0)
+    call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=1_000))
+    scene.wire.run_for(1_000)
+    replace_node(scene)
+    assert codes(scene, call) == [404, 0, 200]

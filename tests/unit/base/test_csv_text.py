@@ -1,0 +1,31 @@
+"""CSV with cells of any text."""
+
+import csv
+import io
+from itertools import product
+
+import pytest
+
+from vosd.base.csv_text import CsvWriter
+
+CELLS = ["10\r00", "10\n00", "10\r\n00", '10"00', "10,00;00", "=1+1", "+4930123", "", "ends\r", "ends\r\n", " a "]
+
+
+@pytest.mark.parametrize(
+    ("end", "quotes_all", "delimiter"), list(product(["\n", "\r\n"], [False, True], [",", ";", "\t"]))
+)
+def test_rows_are_read_as_they_were_written(end, quotes_all, delimiter):
+    out = io.StringIO(newline="")
+    writer = CsvWriter(out, delimiter=delimiter, quotes_all=quotes_all, end=end)
+    writer.row(CELLS)
+    writer.rows([[cell, "1"] for cell in CELLS])
+    text = out.getvalue()
+    read = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True))
+    assert read == [CELLS, *([cell, "1"] for cell in CELLS)]
+    assert text.endswith(('1"' if quotes_all else "1") + end)
+
+
+def test_only_what_needs_quotes_has_them():
+    out = io.StringIO(newline="")
+    CsvWriter(out).row(["=1+1", "+4930123", 'a"b', "10\r00", None, 7])
+    assert out.getvalue() == '=1+1,+4930123,"a""b","10\r00",,7\n'

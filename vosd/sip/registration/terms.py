@@ -1,0 +1,23 @@
+"""What a registration of ours asks a vendor for."""
+
+from typing import NamedTuple
+
+from vosd.base.credentials import Login
+from vosd.sip.digest.answer import ROUNDS_MAX
+
+
+class Terms(NamedTuple):
+    """What is registered, and how."""
+
+    domain: str
+    """Domain of the address of record and of the Request-URI."""
+    user: str
+    """User of the address of record."""
+    contact_user: str
+    """User of our Contact: it identifies the vendor's calls."""
+    login: Login
+    expires_s: int = 3_600
+    """Duration that is requested."""
+    interface: str | None = None
+    """Listener to send from, by its name; None = the first suitable one."""
+    rounds_max: int = ROUNDS_MAX
