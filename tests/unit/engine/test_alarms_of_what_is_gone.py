@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import msgspec
 import pytest
 from doubles.kept_log import log_as_it_was
+from doubles.vendor_accounts import REGISTRATION, Stage, other
 from doubles.watched_database import ONE, OTHER, Installation, Server
 
 from vosd.base.secret import Secret
@@ -68,6 +69,18 @@ def desk() -> Iterator[Desk]:
 
 def vendors(*changed):
     return catalogue([ACME, *changed, vendor_gateway(2)])
+
+
+@pytest.mark.parametrize(
+    "after", [(), (None,), (other(user="bob"),)], ids=["removed", "registered no more", "other user"]
+)
+def test_a_registration_that_is_not_wanted_any_more_is_no_alarm(desk, after):
+    stage = Stage(REGISTRATION)
+    stage.registrar.is_silent = True
+    stage.run(60_000)
+    assert [event for event, _ in desk.held()] == ["registration_lost"]
+    stage.reload(*after)
+    assert desk.held() == []
 
 
 GONE = {

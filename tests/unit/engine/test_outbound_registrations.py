@@ -176,7 +176,9 @@ class TestReload:
         assert stage.exchange.switch.live.unregistered == set()
         stage.run(86_400_000)
         assert stage.exchange.switch.live.unregistered == set()
-        assert [(line["event"], line["gateway"]) for line in log] == [(Event.REGISTRATION_GAINED, "vendor-0")]
+        assert [(line["event"], line["gateway"], line["username"], line.get("why")) for line in log] == [
+            (Event.REGISTRATION_GAINED, "vendor-0", "alice", None), (Event.REGISTRATION_GAINED, "vendor-0", "bob", "gone"),
+        ]  # fmt: skip
         assert stage.calls_reach() == "vendor-0"
 
     def test_two_gateways_that_swap_their_registrations_swap_their_states(self, log):
@@ -188,8 +190,9 @@ class TestReload:
         stage.reload(REGISTRATION, bob)
         assert stage.states == [("vendor-0", "registered"), ("vendor-1", "refused")]
         assert stage.exchange.switch.live.unregistered == {"vendor-1"}
-        assert [(line["event"], line["gateway"]) for line in log] == [
-            (Event.REGISTRATION_GAINED, "vendor-0"), (Event.REGISTRATION_LOST, "vendor-1"),
+        assert [(line["event"], line["gateway"], line["username"], line.get("why")) for line in log] == [
+            (Event.REGISTRATION_GAINED, "vendor-0", "alice", None), (Event.REGISTRATION_LOST, "vendor-1", "bob", None),
+            (Event.REGISTRATION_GAINED, "vendor-0", "bob", "gone"),
         ]  # fmt: skip
 
     def test_an_unchanged_state_is_not_reported(self, log):

@@ -13,7 +13,7 @@ import structlog
 
 from vosd.base.clock import Instant
 from vosd.cdr.columns import iso_utc
-from vosd.obs.events import Event
+from vosd.obs.events import GONE, Event
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.flows import Hop
 from vosd.sip.registration.outbound import Draw, OutboundRegistration
@@ -92,6 +92,7 @@ class OutboundRegistrations:
                 account = _Account(gateway.registration, gateway.dialect.interface)
                 wanted.setdefault(account, []).append(gateway.name)
         before, self._entries = self._entries, {}
+        failing = {name: each.account.registration for name, each in before.items() if not each.ours.is_registered}
         lacked = set(self._unregistered)
         known = {entry.account: entry for entry in before.values()}
         free = self._free([entry for account, entry in known.items() if account not in wanted])
@@ -110,6 +111,10 @@ class OutboundRegistrations:
         self._unregistered.clear()
         self._unregistered.update(name for name, each in self._entries.items() if not each.ours.is_registered)
         self._log_moved(before, lacked)
+        for name, former in failing.items():
+            entry = self._entries.get(name)
+            if entry is None or _subject(name, entry.account.registration) != _subject(name, former):
+                _log.info(Event.REGISTRATION_GAINED, **_subject(name, former), why=GONE)
 
     def leave(self, now: Instant) -> None:
         """Remove all registrations: the switch stops."""
@@ -193,9 +198,13 @@ class OutboundRegistrations:
                 self._leaving.append(entry)
 
 
+def _subject(gateway: str, registration: Registration) -> dict[str, str]:
+    """Return what an alarm about a registration is recognised by."""
+    return {"gateway": gateway, "server": str(registration.server), "username": registration.user}
+
+
 def _log_change(gateway: str, entry: _Entry, change: RegistrationChange) -> None:
-    registration = entry.account.registration
-    facts = {"gateway": gateway, "server": str(registration.server), "username": registration.user}
+    facts = _subject(gateway, entry.account.registration)
     match change:
         case RegistrationChange.GAINED:
             _log.info(Event.REGISTRATION_GAINED, **facts, expires_at=_moment(entry.ours.expires_at))
