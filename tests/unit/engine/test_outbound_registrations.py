@@ -177,7 +177,8 @@ class TestReload:
         stage.run(86_400_000)
         assert stage.exchange.switch.live.unregistered == set()
         assert [(line["event"], line["gateway"], line["username"], line.get("why")) for line in log] == [
-            (Event.REGISTRATION_GAINED, "vendor-0", "alice", None), (Event.REGISTRATION_GAINED, "vendor-0", "bob", "gone"),
+            (Event.REGISTRATION_GAINED, "vendor-0", "alice", None),
+            (Event.REGISTRATION_GAINED, "vendor-0", "bob", "gone"),
         ]  # fmt: skip
         assert stage.calls_reach() == "vendor-0"
 
