@@ -197,6 +197,25 @@ def test_a_vendor_that_breaks_the_connection_before_it_answers_is_passed_over(st
     assert [attempt["gateway"] for attempt in stage.record_of(call.callee)["attempts"]] == ["carrier-away", "carrier-b"]
 
 
+def test_a_bye_to_a_vendor_that_breaks_its_connection_arrives_over_the_next_one(
+    stage: Stage, customer: StreamPeer, tcp_vendor: StreamPeer
+) -> None:
+    """A vendor that is not told of the end of a call bills on."""
+    call = OutgoingCall(customer, CONNECTED_SWITCH, stage.number("4420"))
+    call.invite()
+    tcp_vendor.reply(tcp_vendor.expect("INVITE"), 200, tag="vendor", body=ANSWER)
+    call.answered()
+    tcp_vendor.expect("ACK")
+    call.send(call.request("BYE", 2))
+    lost = tcp_vendor.expect("BYE")
+    tcp_vendor.hang_up_on(lost.source)
+    again = tcp_vendor.expect("BYE")
+    assert again.source != lost.source
+    tcp_vendor.reply(again, 200)
+    call.peer.final_response("2 BYE", call.call_id)
+    stage.expect_nothing_left()
+
+
 def test_hundreds_of_connections_leave_room_for_calls(
     stage: Stage, customer: StreamPeer, tcp_vendor: StreamPeer
 ) -> None:

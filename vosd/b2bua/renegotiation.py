@@ -132,10 +132,12 @@ class Proposal:
                 self._far_is_gone(status, now)
 
     def no_response(self, event: NoResponse) -> None:
-        """End the call: the far side does not answer."""
+        """End the call if the far side is silent; without a connection to it, only the change is refused."""
         self._asked = None
-        self._refused(408, event.at)
-        self._far_is_gone(408, event.at)
+        if event.is_unreachable:
+            self._not_reached(event.at)
+        else:
+            self._not_answered(event.at)
 
     def alarm_fired(self, event: AlarmFired) -> None:
         """Send the offer again."""
@@ -164,6 +166,14 @@ class Proposal:
     @abstractmethod
     def _refused(self, status: int, now: Instant) -> None:
         """Go on without the change."""
+
+    def _not_reached(self, now: Instant) -> None:
+        """Go on without the change, as after 503 (RFC 3261 section 8.1.3.1): the far side may have the call."""
+        self._refused(503, now)
+
+    def _not_answered(self, now: Instant) -> None:
+        self._refused(408, now)
+        self._far_is_gone(408, now)
 
     def _far_is_gone(self, status: int, now: Instant) -> None:
         """End the call of a side that has no such call (481) or does not answer (408)."""
@@ -319,6 +329,10 @@ class Introduction(Proposal):
     def _wait_ms(self, response: Response) -> int:
         wait_s = retry_after_s(response) if response.status == 500 else None
         return super()._wait_ms(response) if wait_s is None else 1_000 * min(wait_s, RETRY_AFTER_MAX_S)
+
+    def _not_reached(self, now: Instant) -> None:
+        """End the call: without the offer the two sides have no session with each other."""
+        self._not_answered(now)
 
     def _refused(self, status: int, now: Instant) -> None:
         self._over()

@@ -1,8 +1,8 @@
 """UDP listeners.
 
-Each turn reads all waiting datagrams before any is served, so that the switch, not the kernel, chooses what to drop,
-and messages of running calls are found behind a thousand new ones. Where one system call has read all of them they
-need not be queued.
+Each turn reads the waiting datagrams, at most 2,048, before any is served, so that the switch, not the kernel, chooses
+what to drop, and messages of running calls are found behind a thousand new ones. Where one system call has read all of
+them they need not be queued.
 """
 
 import asyncio
@@ -120,16 +120,17 @@ class UdpFlow:
         self._socket.close()
 
     def _take(self) -> None:
-        """Read all waiting datagrams, then serve them."""
+        """Read the waiting datagrams, at most ``BATCHES_AT_ONCE`` batches, then serve them."""
         entrance, read = self._entrance, self._datagrams.read
         batch = read()
         if len(batch) < BATCH:
             entrance.take(batch)
             return
-        for _ in range(BATCHES_AT_ONCE):
+        for later in reversed(range(BATCHES_AT_ONCE)):
             for data, peer in batch:
                 entrance.receive(peer.flow, data, peer.host, peer.port)
-            if len(batch) < BATCH:
+            # What is read must be handed on: the kernel keeps the rest, and reports the socket as readable again.
+            if len(batch) < BATCH or not later:
                 break
             batch = read()
         entrance.serve()

@@ -220,7 +220,7 @@ class ClientCore:
         parts, hops, headers, body = draft[:4]
         data = invite(parts, hops, headers, body)
         if draft.dialog is not None:
-            beside = self._flows.beside(draft.dialog.target, parts.peer)
+            beside = self._flows.beside(draft.dialog.next_stop, parts.peer)
             return _Written(parts, data, None if beside is None else (replace(parts, peer=beside), data))
         if len(data) > LARGEST_DATAGRAM and not draft.is_fixed:
             return self._write_large(parts, data, hops, headers, body, now)
@@ -245,7 +245,7 @@ class ClientCore:
         flow, token = dialog.peer.flow, self._token()
         via = self._flows.vias[flow] + token
         data = dialog.request(method, via, dialog.local_sequence, headers, body)
-        spare = self._flows.beside(dialog.target, dialog.peer) if self._store.reliable[flow] else None
+        spare = self._flows.beside(dialog.next_stop, dialog.peer) if self._store.reliable[flow] else None
         return f"{self._flows.mark}{token} {method}", data, spare
 
     # -- proof --------------------------------------------------------------------------------------------------

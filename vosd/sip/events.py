@@ -151,11 +151,13 @@ class AlarmFired(msgspec.Struct, frozen=True):
 
 
 class NoResponse(msgspec.Struct, frozen=True):
-    """A request of ours got no final response in time (timers B and F)."""
+    """A request of ours got no final response in time (timers B and F), or its connection failed."""
 
     owner: "ClientOwner"
     transaction: "Client | InviteClient"
     at: Instant
+    is_unreachable: bool = False
+    """Whether its connection failed: within a dialog that counts as 503, which ends none (RFC 3261 section 8.1.3.1)."""
 
     def notify_owner(self) -> None:
         """Hand the event to its owner."""

@@ -167,16 +167,20 @@ class Flows:
         return hop if _is_address(hop.host) else self._locate(hop, "")
 
     def beside(self, target: str, peer: Peer) -> Peer | None:
-        """Return where to call the owner of a Contact when its connection is closed; None if unknown."""
-        other = self.listening(target, peer) if self.reliable[peer.flow] else None
-        return None if other == peer else other
+        """Return where to connect to the owner of a URI or Route value when its connection is closed; None if unknown.
+
+        It is the end of that connection itself where we had opened it.
+        """
+        if not self.reliable[peer.flow]:
+            return None
+        hop = hop_of(target)
+        if hop is not None and not _is_address(hop.host):
+            hop = self._locate(hop, peer.host)
+        return self._accepting(hop, peer)
 
     def listening(self, target: str, peer: Peer) -> Peer | None:
         """Return where the owner of a Contact accepts connections, if that is the host it was seen at."""
-        hop = hop_of(target)
-        if hop is None or hop.host != peer.host:
-            return None
-        return Peer(peer.flow, hop.host, hop.port or DEFAULT_PORTS[self.listeners[peer.flow].transport])
+        return self._accepting(hop_of(target), peer)
 
     def name_of(self, flow: int) -> str:
         """Return the configured name of a socket, which is stable across restarts."""
@@ -185,6 +189,11 @@ class Flows:
     def named(self, name: str) -> int | None:
         """Return the flow with that name, or None."""
         return self._names.index(name) if name in self._names else None
+
+    def _accepting(self, hop: Hop | None, peer: Peer) -> Peer | None:
+        if hop is None or hop.host != peer.host:
+            return None
+        return Peer(peer.flow, hop.host, hop.port or DEFAULT_PORTS[self.listeners[peer.flow].transport])
 
     def _reach(self, hop: Hop, fallback: Peer) -> Peer:
         host, port, transport = hop

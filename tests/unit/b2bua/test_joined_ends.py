@@ -4,9 +4,12 @@ import pytest
 
 from vosd.base.cause import EndReason
 from vosd.cdr.record import CallRecord
+from vosd.sip.flows import Listener
+from vosd.sip.wire.outgoing import Peer
 from vosd.testing.data.builders import catalogue, mapping_gateway
 from vosd.testing.virtual.customer import Intent, OutgoingCall
-from vosd.testing.virtual.scene import CALLEE, CUSTOMER, Scene, usual_catalogue, vendor_gateway
+from vosd.testing.virtual.exchange import SWITCH
+from vosd.testing.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, usual_catalogue, vendor_gateway
 from vosd.testing.virtual.side import SILENCE, Reply
 from vosd.testing.virtual.vendor import RINGS
 
@@ -25,12 +28,17 @@ def two_calls(scene: Scene, apart_ms: int) -> tuple[OutgoingCall, OutgoingCall]:
 def join(scene: Scene, apart_ms: int = 400) -> None:
     """Make two calls of the customer, and let it connect their other sides."""
     first, second = two_calls(scene, apart_ms)
-    named = f"{second.call_id};to-tag={second.remote.rpartition('tag=')[2]};from-tag={second.tag}"
-    named = named.replace("@", "%40").replace(";", "%3B").replace("=", "%3D")
-    first.ask("REFER", headers=[f"Refer-To: <sip:{TARGET}@192.0.2.1?Replaces={named}>"])
+    refer(first, second)
     scene.wire.run_for(3_000)
     assert first.is_over
     assert second.is_over
+
+
+def refer(first: OutgoingCall, second: OutgoingCall) -> None:
+    """Ask for the other sides of two calls to be connected."""
+    named = f"{second.call_id};to-tag={second.remote.rpartition('tag=')[2]};from-tag={second.tag}"
+    named = named.replace("@", "%40").replace(";", "%3B").replace("=", "%3D")
+    first.ask("REFER", headers=[f"Refer-To: <sip:{TARGET}@192.0.2.1?Replaces={named}>"])
 
 
 def records(scene: Scene) -> list[CallRecord]:
@@ -64,6 +72,23 @@ def test_a_party_that_hangs_up_after_both_have_run_out_is_billed_to_the_second(l
     scene.wire.run_for(5_000)
     assert [record.hold_time_ms for record in records(scene)] == [30_000, 30_000]
     assert {record.end_reason for record in scene.exchange.sink.records} == {"Maximum Duration"}
+
+
+def test_two_sides_that_cannot_be_introduced_for_want_of_a_connection_are_released():
+    """They share no session yet that could stay as it was."""
+    scene = Scene(listeners=(Listener(*SWITCH, "tcp"),))
+    first, second = two_calls(scene, 400)
+    for there in scene.vendor.calls:
+        there.will("INVITE", SILENCE)
+    refer(first, second)
+    scene.wire.run_for(3_000)
+    for _ in range(2):
+        for event in scene.exchange.endpoint.transport_failed(Peer(0, *VENDORS[0]), scene.exchange.clock.now()):
+            scene.exchange.switch.handle(event)
+        scene.exchange.flush()
+    scene.wire.run_for(3_000)
+    assert [there.is_over for there in scene.vendor.calls] == [True, True]
+    assert {record.end_reason for record in records(scene)} == {"Session Timeout", "Normal"}
 
 
 def test_a_bye_that_waited_for_its_turn_ends_no_call_before_its_answer(scene):

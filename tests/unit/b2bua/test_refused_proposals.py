@@ -4,9 +4,14 @@ RFC 3261 sections 12.2.1.2 and 14.1, RFC 6141.
 """
 
 import pytest
+from doubles.races import UPDATING
 
-from vosd.testing.virtual.scene import sides
-from vosd.testing.virtual.side import SILENCE, Reply
+from vosd.sip.flows import Listener
+from vosd.sip.wire.outgoing import Peer
+from vosd.testing.virtual.customer import KNOWS_UPDATE, Intent
+from vosd.testing.virtual.exchange import SWITCH
+from vosd.testing.virtual.scene import Scene, sides
+from vosd.testing.virtual.side import SILENCE, Reply, Side
 
 both_sides = pytest.mark.parametrize("side", ["caller", "callee"])
 both_methods = pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
@@ -105,6 +110,40 @@ def test_a_side_that_thinks_for_ever_is_asked_no_longer_and_the_call_lives_on(sc
     scene.wire.run_for(1_000)
     assert asking.got == {"INVITE": [504, 200]}
     assert call.agrees_with(there)
+    assert scene.finish(call).end_reason == "Normal"
+
+
+@pytest.fixture
+def over_tcp() -> Scene:
+    return Scene(listeners=(Listener(*SWITCH, "tcp"),))
+
+
+def lose_connection(scene: Scene, side: Side) -> None:
+    """Let the connection with a side break, and no other be accepted."""
+    for _ in range(2):
+        for event in scene.exchange.endpoint.transport_failed(Peer(0, *side.agent.address), scene.exchange.clock.now()):
+            scene.exchange.switch.handle(event)
+        scene.exchange.flush()
+
+
+@both_sides
+@both_methods
+def test_a_side_that_cannot_be_reached_refuses_the_change_alone(over_tcp, side, method):
+    """RFC 3261 section 8.1.3.1: an error of the transport is as good as 503, which ends no dialog (12.2.1.2)."""
+    scene = over_tcp
+    call, there = scene.talk(Intent(headers=KNOWS_UPDATE), UPDATING)
+    asking, asked = sides(side, call, there)
+    asked.will(method, SILENCE)
+    refused = asking.propose("a=sendonly", method=method)
+    scene.wire.run_for(100)
+    lose_connection(scene, asked)
+    scene.wire.run_for(100)
+    assert asking.got == {method: [503]}
+    assert asking.mine != refused
+    asked.will(method, Reply(200))
+    asking.propose("a=inactive", method=method)
+    scene.wire.run_for(1_000)
+    assert asking.got == {method: [503, 200]}
     assert scene.finish(call).end_reason == "Normal"
 
 

@@ -8,6 +8,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from vosd.net import udp
+from vosd.net.datagrams import BATCH
 from vosd.net.sockets import ListenerUnusableError, reachable_address
 from vosd.testing.virtual.probe import request
 
@@ -26,6 +27,17 @@ async def test_datagrams_come_and_go(opened, host):
         assert await node.ear.message() == (1, OPTIONS, peer.getsockname()[:2])
         node.send(b"answer", peer.getsockname()[:2], flow=1)
         assert await asyncio.to_thread(peer.recv, 100) == b"answer"
+
+
+async def test_a_backlog_of_several_turns_is_read_completely_and_in_order(opened, monkeypatch):
+    monkeypatch.setattr(udp, "BATCHES_AT_ONCE", 2)
+    node = await opened(("udp", "127.0.0.1"))
+    backlog = [request("OPTIONS", branch=f"z9hG4bK-{number}") for number in range(3 * 2 * BATCH + 5)]
+    with socket.socket(type=socket.SOCK_DGRAM) as peer:
+        for data in backlog:
+            peer.sendto(data, node.address())
+        received = [(await node.ear.message())[1] for _ in backlog]
+    assert received == backlog
 
 
 @pytest.mark.parametrize("kind", ["udp", "tcp"])

@@ -149,9 +149,21 @@ def test_a_user_has_only_so_many_that_wait(probe):
 )
 def test_only_that_to_a_registered_user_waits(probe, terms):
     probe.endpoint.client.send_bye(dialog_with(probe, **terms), "", probe.now)
+    if "routes" in terms:  # section 12.2.1.1: the first route says where to connect to
+        assert probe.fail(probe.sent()[0].peer) == []
     peer = probe.sent()[0].peer
     assert len(probe.fail(peer)) == 1
     assert is_empty(probe)
+
+
+def test_it_waits_where_the_end_that_its_contact_names_accepts_no_connection(probe):
+    """Phones name the port of the connection that they have opened."""
+    dialog = dialog_with(probe, contact=f"sip:1001@{SEEN.host}:{SEEN.port};transport=tcp")
+    probe.endpoint.client.send_bye(dialog, "", probe.now)
+    assert probe.fail(SEEN) == []
+    assert [each.peer for each in probe.sent()] == [SEEN, SEEN]
+    assert probe.fail(SEEN) == []
+    assert register(probe, contact=f"<{dialog.target}>") == [AGAIN]
 
 
 def test_a_device_that_challenges_it_gets_the_answer_over_its_present_connection(probe):

@@ -147,7 +147,7 @@ def test_the_operators_list_gives_only_its_sum_over_a_connection(owner):
 def test_an_invite_whose_connection_fails_gets_no_response(probe, owner):
     transaction = probe.call_vendor(owner, peer=GATEWAY)
     probe.advance(100)
-    assert probe.fail(GATEWAY) == [NoResponse(owner, transaction, probe.now)]
+    assert probe.fail(GATEWAY) == [NoResponse(owner, transaction, probe.now, is_unreachable=True)]
     assert nothing_left(probe)
 
 
@@ -189,6 +189,16 @@ def test_a_failure_whose_connection_is_gone_waits_for_no_ack(probe):
     assert nothing_left(probe)
 
 
+def test_a_failure_on_a_connection_that_we_opened_goes_over_another_one(probe):
+    """A vendor that gets no response to its re-INVITE ends the call."""
+    event = probe.receive(over_tcp(), CALLER_AT_HOME)
+    event.transaction.respond(488, "ours", "", probe.now)
+    assert probe.fail(CALLER_AT_HOME) == []
+    assert [(each.title, each.peer) for each in probe.sent()] == [("488", CALLER_AT_HOME)] * 2
+    assert probe.fail(CALLER_AT_HOME) == []
+    assert nothing_left(probe)
+
+
 def test_a_2xx_whose_connection_is_gone_is_repeated_all_the_same(probe, owner):
     """Section 18.2.2: at the port that the Via of its INVITE names."""
     acceptance = accept(probe, owner)
@@ -220,15 +230,77 @@ def test_a_bye_whose_connection_is_gone_goes_to_the_contact_of_the_peer(probe, o
 def test_a_request_without_connection_gets_no_response(probe, owner):
     client = probe.endpoint.client.send_request(talk(probe, owner), "UPDATE", "", b"", owner, probe.now)
     assert probe.fail(CALLER) == []
-    assert probe.fail(CALLER_AT_HOME) == [NoResponse(owner, client, probe.now)]
+    assert probe.fail(CALLER_AT_HOME) == [NoResponse(owner, client, probe.now, is_unreachable=True)]
     assert probe.titles() == ["UPDATE", "UPDATE"]
 
 
+DIALLED = "Contact: <sip:v@198.51.100.7:5060;transport=tcp>\r\n"
+
+
+def call(probe: Probe, owner: Keeper, headers: str = DIALLED) -> Dialog:
+    """Make a call to the gateway, over a connection that we open."""
+    transaction = probe.call_vendor(owner, peer=GATEWAY)
+    event = probe.receive(reply(probe.log[-1], 200, headers=headers, body=SDP), GATEWAY)
+    owner.dialog = Dialog.of_callee(transaction.parts, "ours", event.response, probe.endpoint.flows.next_hop)
+    probe.endpoint.adopt("ours", owner)
+    probe.endpoint.client.send_ack(transaction, owner.dialog, "", b"")
+    assert probe.titles() == ["INVITE", "ACK"]
+    return owner.dialog
+
+
 @pytest.mark.parametrize(
-    "contact",
-    ["sip:4930@10.0.0.7:5060", "sip:4930@host.example", "sip:4930@192.0.2.10:40000"],
-    ids=["another host", "a name", "the same end"],
+    "headers",
+    [
+        DIALLED,
+        "Contact: <sip:v@198.51.100.7;transport=tcp>\r\n",
+        "Contact: <sip:v@edge.example;transport=tcp>\r\n",
+        "Contact: <sip:v@10.0.0.7:5060>\r\nRecord-Route: <sip:198.51.100.7;transport=tcp;lr>\r\n",
+    ],
+    ids=["an address", "without port", "a name", "behind a proxy"],
 )
+def test_a_connection_that_we_opened_is_opened_once_more_for_what_has_no_answer(owner, headers):
+    """A vendor's proxy restarts, or a firewall drops the connection: it accepts a new one."""
+    probe = Probe(
+        listeners=LISTENERS, locate=lambda hop, _: hop._replace(host="198.51.100.7") if hop.host[0] == "e" else None
+    )
+    dialog, client = call(probe, owner, headers), probe.endpoint.client
+    reinvite = client.send_reinvite(dialog, "", SDP, owner, probe.now)
+    info = client.send_request(dialog, "INFO", "", b"", owner, probe.now)
+    client.send_bye(dialog, "", probe.now)
+    first = probe.sent()
+    assert [(each.title, each.peer) for each in first] == [(what, GATEWAY) for what in ("INVITE", "INFO", "BYE")]
+    assert probe.fail(GATEWAY) == []
+    assert [(each.data, each.peer) for each in probe.sent()] == [(each.data, each.peer) for each in first]
+    assert dialog.peer == GATEWAY
+    given_up = [NoResponse(owner, request, probe.now, is_unreachable=True) for request in (reinvite, info)]
+    assert probe.fail(GATEWAY) == given_up
+    assert probe.titles() == []
+    assert not probe.endpoint.store.streams
+
+
+def test_a_cancel_whose_connection_is_gone_is_sent_over_another_one(probe, owner):
+    """Section 9.1: it goes to where its INVITE went; a phone that rings on may answer."""
+    transaction = probe.call_vendor(owner, peer=GATEWAY)
+    probe.receive(reply(probe.log[-1], 180), GATEWAY)
+    transaction.abandon("", probe.now)
+    assert probe.fail(GATEWAY) == []
+    assert [(each.title, each.peer) for each in probe.sent()[1:]] == [("CANCEL", GATEWAY)] * 2
+    assert probe.fail(GATEWAY) == []
+    assert probe.titles() == []
+
+
+def test_a_bye_to_the_end_of_a_connection_that_its_contact_names_is_tried_once_more(probe, owner):
+    dialog = talk(probe, owner)
+    dialog.target = "sip:4930@192.0.2.10:40000"
+    probe.endpoint.client.send_bye(dialog, "", probe.now)
+    assert probe.fail(CALLER) == []
+    assert [each.peer for each in probe.sent()] == [CALLER, CALLER]
+    assert probe.fail(CALLER) == []
+    assert probe.titles() == []
+    assert probe.endpoint.census()["timers"] == 0
+
+
+@pytest.mark.parametrize("contact", ["sip:4930@10.0.0.7:5060", "sip:4930@host.example"], ids=["another host", "a name"])
 def test_a_bye_without_another_way_ends_with_its_connection(probe, owner, contact):
     dialog = talk(probe, owner)
     dialog.target = contact

@@ -194,15 +194,21 @@ def test_for_what_is_large_tcp_on_the_same_address_is_preferred():
         ("sip:a@198.51.100.7", SEEN_TCP, Peer(TCP, "198.51.100.7", 5060)),
         ("sip:a@198.51.100.7:5070", SEEN_TCP, Peer(TCP, "198.51.100.7", 5070)),
         ("sip:a@198.51.100.7", SEEN_TLS, Peer(TLS, "198.51.100.7", 5061)),
-        ("sip:a@198.51.100.7:40000", SEEN_TCP, None),
+        ("sip:a@198.51.100.7:40000", SEEN_TCP, SEEN_TCP),
+        ("<sip:198.51.100.7;transport=tcp;lr>", SEEN_TCP, Peer(TCP, "198.51.100.7", 5060)),
+        ("sip:a@edge.example", SEEN_TCP, Peer(TCP, "198.51.100.7", 5060)),
+        ("sip:a@edge.example:5070", SEEN_TCP, Peer(TCP, "198.51.100.7", 5070)),
         ("sip:a@198.51.100.9", SEEN_TCP, None),
         ("sip:a@example.com", SEEN_TCP, None),
+        ("sip:a@other.example", SEEN_TCP, None),
         ("nonsense", SEEN_TCP, None),
         ("sip:a@198.51.100.7:5060", SEEN_UDP, None),
     ],
 )
 def test_a_peer_whose_contact_has_the_host_of_its_connection_can_be_called_there(contact, peer, other):
-    assert flows().beside(contact, peer) == other
+    names = {"edge.example": "198.51.100.7", "other.example": "198.51.100.9"}
+    located = flows(locate=lambda hop, _: hop._replace(host=names[hop.host]) if hop.host in names else None)
+    assert located.beside(contact, peer) == other
 
 
 # -- what peers are told ------------------------------------------------------------------------------------------

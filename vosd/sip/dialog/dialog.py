@@ -156,6 +156,11 @@ class Dialog:
             answers=answers,
         )
 
+    @property
+    def next_stop(self) -> str:
+        """The first route, or without one the target: what requests are sent to."""
+        return self.routes[0] if self.routes else self.target
+
     def confirm(self, response: Response) -> None:
         """Replace route set and target of an early dialog by those of the 2xx (RFC 3261 section 13.2.2.4)."""
         self.routes = () if response.header("record-route") is None else _routes(response)

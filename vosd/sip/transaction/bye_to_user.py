@@ -109,9 +109,9 @@ class ByeToUser(Client):
         self._retry = Retry(self._store, peer, self._retry.sent.data)
         self._retry.begin(self, OF_REQUEST, now)
 
-    def _given_up(self, now: Instant) -> NoResponse | None:
+    def _given_up(self, now: Instant, *, is_unreachable: bool = False) -> NoResponse | None:
         self._leave()
-        return super()._given_up(now)
+        return super()._given_up(now, is_unreachable=is_unreachable)
 
     def _enter(self) -> None:
         self._store.byes_to_users.setdefault(self.user, {})[self] = None

@@ -113,10 +113,10 @@ class Client:
             self._retry = Retry(self._store, spare, self._retry.sent.data)
             self._retry.begin(self, OF_REQUEST, now)
             return None
-        return self._given_up(now)
+        return self._given_up(now, is_unreachable=True)
 
-    def _given_up(self, now: Instant) -> NoResponse | None:
+    def _given_up(self, now: Instant, *, is_unreachable: bool = False) -> NoResponse | None:
         self._state = step(CLIENT, self._state, Input.GIVE_UP)
         del self._store.clients[self._key]
         owner = self._store.unclaimed if self.owner is None else self.owner
-        return NoResponse(owner, self, now) if owner is not None else None
+        return NoResponse(owner, self, now, is_unreachable) if owner is not None else None

@@ -248,7 +248,7 @@ class InviteClient:
             self._retry.stop(self)
             self._retry = None
         if self._spare is None or self.owner is None:  # a call that was given up is not begun anew
-            return self._given_up(now)
+            return self._given_up(now, is_unreachable=True)
         if self.dialog is None:
             self._store.takes_no_connection(self.parts.peer, now)
         (self.parts, data), self._spare = self._spare, None
@@ -258,7 +258,7 @@ class InviteClient:
         self._retry.begin(self, OF_INVITE, now)
         return None
 
-    def _given_up(self, now: Instant) -> NoResponse | None:
+    def _given_up(self, now: Instant, *, is_unreachable: bool = False) -> NoResponse | None:
         self.state = step(INVITE_CLIENT, self.state, Input.GIVE_UP)
         if self._last_wait is not None:
             self._store.wheel.cancel(self._last_wait)
@@ -266,11 +266,12 @@ class InviteClient:
         del self._store.clients[self._key]
         if self.dialog is not None:
             self.dialog.invites -= 1
-        return NoResponse(self.owner, self, now) if self.owner is not None else None
+        return NoResponse(self.owner, self, now, is_unreachable) if self.owner is not None else None
 
     def _send_cancel(self, headers: str, now: Instant) -> None:
-        request = Client(self._store, None)
-        request.begin(f"{self._key[:-6]}CANCEL", self.parts.peer, cancel(self.parts, headers), now)
+        request, peer = Client(self._store, None), self.parts.peer
+        spare = peer if self._store.reliable[peer.flow] else None  # another connection with the peer of the INVITE
+        request.begin(f"{self._key[:-6]}CANCEL", peer, cancel(self.parts, headers), now, spare)
         self._wait_for_final(now)
 
     def _wait_for_final(self, now: Instant, longest_ms: int | None = None) -> None:

@@ -105,10 +105,10 @@ def named_by_maddr(via: Via, source: Peer) -> Peer | None:
     return Peer(source.flow, host, via.port or 5060)
 
 
-def _listening(via: Via, source: Peer) -> Peer | None:
-    """Return where the sender of a request accepts connections, if that is another port than its source port."""
+def _listening(via: Via, source: Peer) -> Peer:
+    """Return where the sender of a request accepts connections; where we have opened this one, it is its source."""
     port = via.port or DEFAULT_PORTS.get(via.transport.lower(), 5060)
-    return None if port == source.port else source._replace(port=port)
+    return source if port == source.port else source._replace(port=port)
 
 
 def _line(name: str, value: str | None) -> str:
