@@ -176,19 +176,20 @@ class Call(CallConversation):
         if leg is None or (self.journey.invited_at is not None and self._has_only_paid(now)):
             return
         is_telling = True
+        outcome = leg.timed_out()
+        may_leave = tries_next(leg.choice.gateway, outcome)
         if leg.choice.protect_times and now.mono < (until_ms := own_deadline(leg)):
-            next_hop = self._hunt.take(self, now, only_protected=True)
+            next_hop = self._hunt.take(self, now, only_protected=True) if may_leave else None
             if next_hop is None:
                 self._hunt.wait(self, leg, until_ms, now)
                 return
             is_telling = leg.given_up(now) is not None
         # ``progress_timeout`` has passed after 100 alone: leave the gateway only if there is another one to try.
         elif leg.is_only_trying and now.mono < leg.rings_until_ms:
-            next_hop = self._hunt.take(self, now)
+            next_hop = self._hunt.take(self, now) if may_leave else None
             if next_hop is None:
                 self._hunt.wait(self, leg, leg.rings_until_ms, now)
                 return
-        outcome = leg.timed_out()
         leg.give_up(EndReason.NO_ANSWER, now)
         self._attempt_over(leg, outcome, now, next_hop=next_hop, is_telling=is_telling)
 

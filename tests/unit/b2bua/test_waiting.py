@@ -10,6 +10,7 @@ from vosd.testing.virtual.customer import Intent
 from vosd.testing.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, usual_catalogue, vendor_gateway
 from vosd.testing.virtual.vendor import RINGS, SILENT, TRIES, Line, Script, answers, refuses
 from vosd.trunks.gateways import Address as GatewayAddress
+from vosd.trunks.scope import Scope
 
 IMPATIENT = {"progress_timeout_ms": 6_000}
 TRUNK = mapping_gateway("acme", f"{CUSTOMER.host}/32")
@@ -39,6 +40,16 @@ def test_a_gateway_that_only_sends_100_is_left_for_the_next_after_its_progress_t
     assert (record.end_reason, record.routing_gateway) == ("Normal", "vendor-1")
     assert [each.gateway for each in record.attempts] == ["vendor-0", "vendor-1"]
     assert 6_000 < record.pdd_ms < 6_030
+
+
+def test_a_gateway_after_which_no_other_is_tried_is_waited_for_and_no_other_is_kept_free():
+    """Early media in a response that is no 18x: the gateway has not rung, but ``stop_after_early_media`` holds."""
+    scene = Scene(usual_catalogue(terms=IMPATIENT | {"stop_after_early_media": True}))
+    scene.vendor.script = Script((Line(0, 100), Line(10, 199, ANSWER)))
+    call_through(scene)
+    record = scene.close()
+    assert ([each.gateway for each in record.attempts], lengths_of(record)) == (["vendor-0"], [60])
+    assert scene.exchange.switch.live.occupancy.active(Scope.ROUTING, "vendor-1") == 0
 
 
 def test_without_another_gateway_to_try_a_100_is_waited_upon_until_the_ring_timeout():
