@@ -17,7 +17,6 @@ from vosd.b2bua.leg import Leg
 from vosd.b2bua.settings import CallSettings
 from vosd.b2bua.snapshot.references import NoSnapshotError, RestoredCalls
 from vosd.base.clock import Instant
-from vosd.base.text import portable
 from vosd.billing.holds import HoldSnapshot
 from vosd.billing.rater import total_at
 from vosd.callcontrol.open_call import OpenCall
@@ -47,7 +46,6 @@ LEFT_FOR_ACK: Final = 8
 
 Result = TypeVar("Result")
 
-_read_saved: Final = msgspec.msgpack.Decoder(SavedCall).decode
 _log = structlog.get_logger()
 
 
@@ -126,8 +124,8 @@ class Resumption:
             raise NoSnapshotError("its caller had no answer yet")
         ms = remains.shifts.get(call.record.call_id, 0)
         if call.saved:
-            saved = stripped(_read_saved(call.saved))
-            saved = replace(moved_in_time(saved, ms) if ms else saved, kept=portable(call.alone))
+            saved = stripped(SavedCall.read(call.saved))
+            saved = replace(moved_in_time(saved, ms) if ms else saved, kept=call.alone)
         elif call.established:
             saved = EstablishedCall(call, self._known, self._settings, ms).as_saved()
         else:

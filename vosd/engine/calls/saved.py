@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import TYPE_CHECKING, Never, NoReturn
+from typing import TYPE_CHECKING, Final, Never, NoReturn
 
 import msgspec
+from msgspec.structs import replace
 
 from vosd.b2bua.call import Call
 from vosd.b2bua.snapshot.call import CallPartsSnapshot, Requests, requests_by_call
@@ -254,6 +255,19 @@ class SavedCall(msgspec.Struct, frozen=True, omit_defaults=True):
     """Its text is as ``base.text.portable`` returns it. False, if it is as received, is never written."""
 
     @classmethod
+    def read(cls, written: bytes) -> "SavedCall":
+        """Return the call that was written, with its text as it was received.
+
+        Raises:
+            msgspec.DecodeError: it was written by another version, and is not readable.
+        """
+        saved: SavedCall = _decode(written)
+        try:
+            return saved.as_received()
+        except UnicodeEncodeError as error:
+            raise msgspec.DecodeError(str(error)) from error
+
+    @classmethod
     def of(cls, live_call: LiveCall, services: CallServices, requests: Requests) -> "SavedCall":
         """Describe a live call.
 
@@ -272,6 +286,13 @@ class SavedCall(msgspec.Struct, frozen=True, omit_defaults=True):
             has_moved=live_call.has_moved,
         )
 
+    def as_received(self) -> "SavedCall":
+        """Return the call with its text as it was received: only so is a name that of the catalogue."""
+        if not self.is_portable:
+            return self
+        request, kept = as_received(self.request), as_received(self.kept)
+        return replace(self, parts=self.parts.as_received(), request=request, kept=kept, is_portable=False)
+
     def restored(self, services: CallServices, intake: "Intake", calls: RestoredCalls, known: Known) -> LiveCall:
         """Return the live call, which is among the running calls again; its deadline is not set yet.
 
@@ -281,20 +302,19 @@ class SavedCall(msgspec.Struct, frozen=True, omit_defaults=True):
             KeyError: a gateway or an account that it needs is not known.
             StepOutOfOrderError: the step of its set-up that has asked is not there any more.
         """
-        described = as_received(self.request) if self.is_portable else self.request
-        request = described.restored(known)
+        its = self.as_received()
+        request = its.request.restored(known)
         if request.mapping is None:
             raise ValueError("a call without a mapping gateway")
-        arrival = self.parts.arrival
-        kept = as_received(self.kept) if self.is_portable else self.kept
+        arrival = its.parts.arrival
         live_call = LiveCall(
-            services, intake, arrival.call_id, request, services.admission.vendors, kept=kept, due_ms=self.due_ms,
+            services, intake, arrival.call_id, request, services.admission.vendors, kept=its.kept, due_ms=self.due_ms,
             has_moved=self.has_moved,
         )  # fmt: skip
         dialect, gateways = request.mapping.dialect, known.called
-        live_call.call = self.parts.restored(live_call, dialect, gateways, calls, is_portable=self.is_portable)
+        live_call.call = its.parts.restored(live_call, dialect, gateways, calls)
         try:
-            described.occupy(request, services)
+            its.request.occupy(request, services)
             if self.setup is not None:
                 live_call.setup = self.setup.restored(request, services, known)
         except Exception:
@@ -310,6 +330,9 @@ class SavedCall(msgspec.Struct, frozen=True, omit_defaults=True):
                 services.live.occupancy.take_again(limit.scope, limit.name, None)
         services.running.add(arrival.call_id, live_call)
         return live_call
+
+
+_decode: Final = msgspec.msgpack.Decoder(SavedCall).decode
 
 
 class NotRestoredError(VosError):
