@@ -282,6 +282,10 @@ class Remains(msgspec.Struct):
         self.shifts.pop(call_id, None)
         return self.open_calls.pop(call_id, None)
 
+    def endpoint_goes_on(self) -> None:
+        """Note that the requests in progress of the earlier run go on, the BYEs of calls that are over among them."""
+        self._released.repeated()
+
     def legs(self) -> list[LeftOver]:
         """Return the legs that are still to be released, call by call."""
         answered = [LeftOver(call_id, dialogs=call.legs) for call_id, call in self.open_calls.items() if call.legs]
