@@ -28,7 +28,8 @@ from vosd.engine.calls.known import Known
 from vosd.engine.calls.live_call import LiveCall
 from vosd.engine.calls.logins import logins
 from vosd.engine.calls.needed import missing_for
-from vosd.engine.calls.saved import RequestSnapshot, SavedCall
+from vosd.engine.calls.request_snapshot import RequestSnapshot
+from vosd.engine.calls.saved import SavedCall
 from vosd.engine.calls.services import CallServices
 from vosd.engine.calls.stripped import moved_in_time, named_calls, stripped
 from vosd.engine.calls.undone import undo
