@@ -6,8 +6,9 @@ A call that is over may still have a BYE or a CANCEL that its vendor has not ans
 import pytest
 from doubles.killed import KilledScene
 
-from vosd.testing.virtual.scene import CALLEE, VENDORS
-from vosd.testing.virtual.vendor import RINGS, answers
+from vosd.testing.virtual.customer import Intent
+from vosd.testing.virtual.scene import CALLEE, CUSTOMER, VENDORS
+from vosd.testing.virtual.vendor import RINGS, answers, refuses
 
 LASTS_MS = 40_000
 """Longer than a request is repeated."""
@@ -71,3 +72,37 @@ def test_a_request_of_a_call_that_is_over_is_repeated_as_without_a_restart(
     kept = sent_again(leave(tmp_path / "kept", others, unanswered_ms), method, is_kept=True)
     assert kept == whole
     assert len(kept) > 3
+
+
+@OTHERS
+def test_the_refusal_of_a_call_that_is_over_is_repeated_until_its_ack(tmp_path, others):
+    """The caller has not received it, and repeats its INVITE, which is no new call."""
+    scene = begin(tmp_path, others)
+    scene.vendor.script = refuses(486)
+    scene.wire.attach(CUSTOMER, lambda _packet: None)
+    scene.caller.call(CALLEE)
+    scene.wire.run_for(5_000)
+    before = len(scene.wire.packets)
+    scene.stop_and_keep()
+    scene.wire.run_for(LASTS_MS)
+    refusals = [packet for packet in scene.wire.packets[before:] if packet.data.startswith(b"SIP/2.0 486")]
+    assert len(refusals) > 3
+    assert not any(
+        packet.data.startswith(b"INVITE") and packet.target == VENDORS[0] for packet in scene.wire.packets[before:]
+    )
+
+
+def test_a_bye_that_waits_for_the_ack_of_our_200_is_sent_when_it_comes(tmp_path):
+    scene = begin(tmp_path, 0)
+    call = scene.caller.call(CALLEE, Intent(acknowledges=False))
+    scene.wire.run_until(lambda: call.final == 200)
+    scene.wire.run_for(1_000)
+    scene.vendor.calls[0].hang_up()
+    scene.wire.run_for(6_000)
+    assert not call.is_over
+    scene.stop_and_keep()
+    scene.wire.run_for(1_000)
+    assert not call.is_over
+    call.acknowledge()
+    scene.wire.run_for(1_000)
+    assert call.is_over

@@ -14,7 +14,8 @@ from vosd.base.session_timer import Probe, SessionTimerSettings
 from vosd.testing.data.builders import catalogue, mapping_gateway
 from vosd.testing.virtual import exchange
 from vosd.testing.virtual.clock import ManualClock
-from vosd.testing.virtual.scene import CUSTOMER, vendor_gateway
+from vosd.testing.virtual.customer import Intent
+from vosd.testing.virtual.scene import CALLEE, CUSTOMER, vendor_gateway
 from vosd.testing.virtual.vendor import answers, answers_timed
 from vosd.trunks.dialect import CalleeDialect, CallerDialect
 
@@ -106,3 +107,17 @@ def test_what_is_proven_is_moved_to_the_clock_of_another_boot(tmp_path, monkeypa
         scene = KilledScene(tmp_path, content_of(UNTIMED), boot=f"boot {number}")
         scene.wire.run_for(1_000)
     assert TALKED_MS - 2 * INTERVAL_MS < held_ms(scene) <= TALKED_MS
+
+
+def test_the_ack_of_the_caller_is_a_proof(tmp_path):
+    """It comes 3 s after the answer; the mark of each second has it."""
+    scene = KilledScene(tmp_path, content_of(UNTIMED))
+    scene.vendor.script = WE_REFRESH
+    call = scene.caller.call(CALLEE, Intent(acknowledges=False))
+    scene.wire.run_until(lambda: call.final == 200)
+    scene.wire.run_for(3_000)
+    call.acknowledge()
+    scene.wire.run_for(10_000)
+    scene.vendor.calls[0].gone = 0
+    scene.kill(1_000)
+    assert 3_000 <= held_ms(scene) < 3_100
