@@ -20,6 +20,8 @@ from vosd.testing.virtual.scene import Scene
 
 OF_THE_SWITCH = frozenset({"_asks", "_board", "_choices", "_endpoint", "_flows", "_store", "endpoint"})
 DESCRIBED = ("vosd.b2bua", "vosd.sip.dialog", "vosd.sip.transaction")
+OCCUPIED = frozenset({"choices", "counted", "hold", "numbers", "taken", "watched"})
+"""Of a call request: what is compared otherwise, and the numbers, which are read by then."""
 VALUES = (str, bytes, int, frozenset, NoneType)
 
 
@@ -46,6 +48,13 @@ def forgotten(there: Any, here: Any, path: str = "call", seen: set[int] | None =
                 yield f"{path}.{name}"
             elif hasattr(there, name):
                 yield from forgotten(getattr(there, name), getattr(here, name), f"{path}.{name}", seen)
+
+
+def request_of(live_call: LiveCall) -> dict[str, Any]:
+    """Return what the set-up of a call has found out, as far as the call still needs it."""
+    needed = msgspec.structs.asdict(live_call.call_request)
+    answered = live_call.call.journey.answered_at is not None
+    return {name: each for name, each in needed.items() if name not in OCCUPIED and not (answered and name == "left")}
 
 
 def setup_of(live_call: LiveCall) -> Any:
@@ -97,4 +106,5 @@ def replace_node(scene: Scene, codec: ModuleType = msgspec.msgpack) -> None:
     for there, here in zip(before.switch.calls(), after.switch.calls(), strict=True):
         assert list(forgotten(there.call, here.call)) == []
         assert setup_of(there) == setup_of(here)
+        assert request_of(there) == request_of(here)
     exchange.take_node(after)

@@ -124,6 +124,20 @@ class Supervision:
         self.begin(now)
         self.call.watch()
 
+    @property
+    def silence_ms(self) -> int | None:
+        """How long the peer can have been silent at most while the call goes on; None where it need not do anything.
+
+        Only of a leg that was answered.
+        """
+        timer = self._leg.timer
+        if timer.refreshed_at is None or (timer.agreed is None and timer.settings.probe is _NO_PROBE):
+            return None
+        lasts_ms, refresh_ms = timer.lasts_ms(), timer.refresh_ms()
+        if refresh_ms is None:
+            return lasts_ms
+        return max(lasts_ms, refresh_ms - timer.refreshed_at.mono + GRACE_MS)
+
     def resumed(self, now: Instant, soon_ms: int) -> None:
         """Go on after a crash: an interval begins now, and our own refresh is sent after ``soon_ms``.
 

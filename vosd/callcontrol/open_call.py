@@ -59,6 +59,8 @@ class OpenCall(msgspec.Struct, frozen=True, gc=False, tag="answered", omit_defau
     established: bytes = b""
     """As in ``Description``, and only in the files of the journal; an earlier version does not read it."""
     saved: bytes = b""
+    seen_mono: int = 0
+    """The latest proof of life of a peer that a start knew of (ADR 67); 0 = no start has gone on with the call."""
 
     @property
     def is_answered(self) -> bool:

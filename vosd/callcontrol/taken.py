@@ -31,5 +31,5 @@ Taken = PlaceTaken | CallHold | CountedCall | WatchedCall
 """What a call occupies: ``give_back`` releases it at the end of the call, ``undo`` as if it had never been taken.
 
 The kinds are listed, and not a protocol, so that a type check finds each place that has to know a new one: the snapshot
-of a call has to say what becomes of it in another process (``engine.calls.saved``).
+of a call has to say what becomes of it in another process (``engine.calls.request_snapshot``).
 """

@@ -12,7 +12,7 @@ from doubles.successor import replace_node
 from vosd.billing.accounts import AccountType
 from vosd.billing.rates import AppliedRate
 from vosd.engine.calls.known import Known
-from vosd.engine.calls.saved import RequestSnapshot
+from vosd.engine.calls.request_snapshot import RequestSnapshot
 from vosd.testing.data.builders import account, applied_rate, catalogue, mapping_gateway, rate_group, rating_policy
 from vosd.testing.sockets.peer import ANSWER
 from vosd.testing.virtual.customer import SUPPORTS_100REL, Intent

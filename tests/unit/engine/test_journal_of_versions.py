@@ -136,7 +136,7 @@ def test_no_default_of_what_is_kept_has_changed():
     of_a_call = {"agents": (), "legs": (), "established": b"", "saved": b"", "leaves_no_cdr": False}
     known: dict[type[msgspec.Struct], dict[str, object]] = {
         CallRecord: {**texts, **numbers, **amounts, **rows, "fee_breakdown": "{}", "recorded": True},
-        OpenCall: {**of_a_call, "vendor_earns": False},
+        OpenCall: {**of_a_call, "vendor_earns": False, "seen_mono": 0},
         Posting: {},
     }
     for kind, defaults in known.items():

@@ -65,11 +65,10 @@ class JourneySnapshot(JourneyFacts, omit_defaults=True):
         stamps["choice"] = None if journey.choice is None else ChoiceSnapshot.of(journey.choice)
         return portable(cls(**stamps))
 
-    def restored(self, gateways: Gateways, *, is_portable: bool) -> Journey:
-        """Return the journey."""
-        snapshot = as_received(self) if is_portable else self
-        stamps, choice = msgspec.structs.asdict(snapshot), snapshot.choice
-        stamps["attempts"], stamps["sip_call_ids_out"] = list(snapshot.attempts), list(snapshot.sip_call_ids_out)
+    def restored(self, gateways: Gateways) -> Journey:
+        """Return the journey; its text is as it was received."""
+        stamps, choice = msgspec.structs.asdict(self), self.choice
+        stamps["attempts"], stamps["sip_call_ids_out"] = list(self.attempts), list(self.sip_call_ids_out)
         stamps["choice"] = None if choice is None else choice.restored(gateways)
         return Journey(**stamps)
 
@@ -209,22 +208,17 @@ class CallPartsSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
             given_up=tuple(given_up),
         )
 
-    def restored(
-        self,
-        board: Switchboard,
-        dialect: CallerDialect,
-        gateways: Gateways,
-        calls: RestoredCalls,
-        *,
-        is_portable: bool,
-    ) -> Call:
+    def as_received(self) -> "CallPartsSnapshot":
+        """Return it with the text of arrival and journey as it was received."""
+        return msgspec.structs.replace(self, arrival=as_received(self.arrival), journey=as_received(self.journey))
+
+    def restored(self, board: Switchboard, dialect: CallerDialect, gateways: Gateways, calls: RestoredCalls) -> Call:
         """Return the call with its legs; ``connect`` restores the requests between them.
 
-        ``is_portable``: arrival and journey have their text as ``base.text.portable`` returns it.
+        The text of arrival and journey is as it was received.
         """
-        restoration, call_id = calls.restoration, self.arrival.call_id
-        arrival = as_received(self.arrival) if is_portable else self.arrival
-        journey = self.journey.restored(gateways, is_portable=is_portable)
+        restoration, arrival, call_id = calls.restoration, self.arrival, self.arrival.call_id
+        journey = self.journey.restored(gateways)
         lifetime = None if self.lifetime is None else self.lifetime.restored(board)
         hunt = None if self.hunt is None else self.hunt.restored(board, gateways, restoration)
         caller = self._restored_caller(board, dialect, calls)

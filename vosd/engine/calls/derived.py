@@ -22,7 +22,8 @@ from vosd.callcontrol.open_call import OpenCall
 from vosd.cdr.record import too_dear
 from vosd.engine.calls.established import Established
 from vosd.engine.calls.known import Known
-from vosd.engine.calls.saved import RequestSnapshot, SavedCall
+from vosd.engine.calls.request_snapshot import RequestSnapshot
+from vosd.engine.calls.saved import SavedCall
 from vosd.sip.dialog.session_timer_snapshot import SessionTimerSnapshot
 from vosd.sip.dialog.snapshot import DialogSnapshot
 from vosd.trunks.dialect import Reliability

@@ -20,7 +20,6 @@ from vosd.engine.calls.saved import SavedCall
 from vosd.trunks.dialect import CallerDialect, Transfers
 from vosd.trunks.gateways import MappingGateway, RoutingGateway
 
-_read_saved: Final = msgspec.msgpack.Decoder(SavedCall).decode
 _GONE: Final = CallerDialect(transfers=Transfers.REFUSE)
 """A trunk that is not configured any more begins no calls, by transfers neither."""
 
@@ -79,7 +78,7 @@ def _limits_of(call: OpenCall) -> dict[str, Decimal | None]:
     record = call.record
     try:
         if call.saved:
-            request = _read_saved(call.saved).request
+            request = SavedCall.read(call.saved).request
             holders = [request.account, *(name for name, _ in (*request.holds_above, *request.holds_of_vendors))]
             limits = request.overdraft_limits
         elif call.established:

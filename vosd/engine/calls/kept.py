@@ -8,7 +8,6 @@ from msgspec.structs import replace
 
 from vosd.b2bua.call import Call
 from vosd.b2bua.snapshot.information import LateInformationSnapshot
-from vosd.base.text import portable
 from vosd.callcontrol.open_call import Description
 from vosd.engine.calls.established import legs_of
 from vosd.engine.calls.saved import SavedCall, SavedSwitch
@@ -19,7 +18,6 @@ from vosd.sip.endpoint import Endpoint
 from vosd.sip.endpoint_snapshot import EndpointSnapshot
 
 _encode: Final = msgspec.msgpack.Encoder().encode
-_read_call: Final = msgspec.msgpack.Decoder(SavedCall).decode
 
 
 class EndpointState(msgspec.Struct, frozen=True):
@@ -71,9 +69,9 @@ def as_it_was(remains: Remains) -> SavedSwitch | None:
     for call_id in kept.calls:
         call = remains.open_calls.get(call_id)
         if call is not None and call.saved:
-            calls.append(replace(_read_call(call.saved), kept=portable(call.alone)))
+            calls.append(replace(SavedCall.read(call.saved), kept=call.alone))
         elif call_id in remains.kept_calls:
-            calls.append(_read_call(remains.kept_calls[call_id]))
+            calls.append(SavedCall.read(remains.kept_calls[call_id]))
         else:
             return None
     state = _read_endpoint(kept.endpoint)

@@ -9,7 +9,8 @@ from vosd.engine.calls.saved import SavedCall
 
 def missing_for(saved: SavedCall, known: Known, credits: Mapping[str, AccountCredit]) -> str | None:
     """Return the name of something that a call needs and that is not known; None if all is there."""
-    request, parts, kept = saved.request, saved.parts, saved.kept
+    its = saved.as_received()
+    request, parts, kept = its.request, its.parts, its.kept
     if request.mapping not in known.mapping_gateways:
         return f"mapping gateway {request.mapping}"
     gateways = [] if parts.callee is None else [parts.callee.choice.gateway]

@@ -12,12 +12,12 @@ import msgspec
 import structlog
 from msgspec.structs import replace
 
+from vosd.b2bua.call import Call
 from vosd.b2bua.caller_leg import CallerLeg
 from vosd.b2bua.leg import Leg
 from vosd.b2bua.settings import CallSettings
 from vosd.b2bua.snapshot.references import NoSnapshotError, RestoredCalls
 from vosd.base.clock import Instant
-from vosd.base.text import portable
 from vosd.billing.holds import HoldSnapshot
 from vosd.billing.rater import total_at
 from vosd.callcontrol.open_call import OpenCall
@@ -25,9 +25,11 @@ from vosd.engine.calls.derived import EstablishedCall
 from vosd.engine.calls.gone import known_to
 from vosd.engine.calls.intake import Intake
 from vosd.engine.calls.known import Known
+from vosd.engine.calls.live_call import LiveCall
 from vosd.engine.calls.logins import logins
 from vosd.engine.calls.needed import missing_for
-from vosd.engine.calls.saved import RequestSnapshot, SavedCall
+from vosd.engine.calls.request_snapshot import RequestSnapshot
+from vosd.engine.calls.saved import SavedCall
 from vosd.engine.calls.services import CallServices
 from vosd.engine.calls.stripped import moved_in_time, named_calls, stripped
 from vosd.engine.calls.undone import undo
@@ -47,7 +49,6 @@ LEFT_FOR_ACK: Final = 8
 
 Result = TypeVar("Result")
 
-_read_saved: Final = msgspec.msgpack.Decoder(SavedCall).decode
 _log = structlog.get_logger()
 
 
@@ -96,7 +97,7 @@ class Resumption:
         awaited = self._each(described, lambda saved: self._go_on(saved, remains))
         resumed = Resumed([], [])
         for call_id in described:
-            resumed.calls.append(_counted_on(remains.open_calls.pop(call_id)))
+            resumed.calls.append(_counted_on(remains.open_calls.pop(call_id), self._services.running.get(call_id)))
             if awaited[call_id] or remains.shifts.get(call_id):
                 resumed.changed.append(call_id)
         return resumed
@@ -126,8 +127,8 @@ class Resumption:
             raise NoSnapshotError("its caller had no answer yet")
         ms = remains.shifts.get(call.record.call_id, 0)
         if call.saved:
-            saved = stripped(_read_saved(call.saved))
-            saved = replace(moved_in_time(saved, ms) if ms else saved, kept=portable(call.alone))
+            saved = stripped(SavedCall.read(call.saved))
+            saved = replace(moved_in_time(saved, ms) if ms else saved, kept=call.alone)
         elif call.established:
             saved = EstablishedCall(call, self._known, self._settings, ms).as_saved()
         else:
@@ -201,6 +202,7 @@ class Resumption:
         for leg in (callee, caller):
             if leg is not None:
                 self._supervise(leg)
+        _prove(call, written.seen_mono, remains)
         if hold is not None:
             call.grant(min(hold.granted_s, hold.ceiling_s))
         call.watch()
@@ -249,7 +251,32 @@ def _covering(hold: HoldSnapshot, talked_s: int) -> HoldSnapshot:
     return replace(hold, granted_s=granted_s, amount=total_at(hold.applied, granted_s))
 
 
-def _counted_on(call: OpenCall) -> OpenCall:
+def _prove(call: Call, seen_mono: int, remains: Remains) -> None:
+    """Note the latest proofs of life that the legs of a call must have given (``dead_call_billing``).
+
+    Refreshes are not written; without them the earlier run would have ended the call. The interval that a run begins by
+    itself, when it goes on with a call, proves nothing.
+    """
+    journey = call.journey
+    if journey.answered_at is None:
+        return
+    for leg in (call.caller.leg, call.callee):
+        if leg is None or leg.supervision is None:
+            continue
+        proofs = [seen_mono]
+        silence_ms = leg.supervision.silence_ms
+        if silence_ms is not None and remains.last_mono - silence_ms >= remains.ran_since:
+            proofs.append(remains.last_mono - silence_ms)
+        if leg is call.caller.leg and journey.acknowledged_at is not None:
+            proofs.append(journey.acknowledged_at.mono)
+        proof = journey.answered_at.plus(max(proofs) - journey.answered_at.mono)
+        if leg.last_seen_at is None or leg.last_seen_at.came < proof:
+            leg.last_seen_at = proof
+
+
+def _counted_on(call: OpenCall, live_call: LiveCall | None) -> OpenCall:
     """Return a call as it is journalled again: the next process leaves a gap behind the numbers of this one."""
     legs = tuple(replace(leg, local_sequence=leg.local_sequence + COUNTED_SINCE) for leg in call.legs)
-    return replace(call, legs=legs)
+    live_legs = () if live_call is None else (live_call.call.caller.leg, live_call.call.callee)
+    seen = [leg.last_seen_at.came.mono for leg in live_legs if leg is not None and leg.last_seen_at is not None]
+    return replace(call, legs=legs, seen_mono=max([call.seen_mono, *seen]))

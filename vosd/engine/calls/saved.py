@@ -1,208 +1,33 @@
 """Snapshots of live calls, and their restoration in a switch without calls."""
 
 from collections.abc import Mapping, Sequence
-from decimal import Decimal
-from typing import TYPE_CHECKING, Never, NoReturn
+from typing import TYPE_CHECKING, Final
 
 import msgspec
+from msgspec.structs import replace
 
 from vosd.b2bua.call import Call
 from vosd.b2bua.snapshot.call import CallPartsSnapshot, Requests, requests_by_call
 from vosd.b2bua.snapshot.callee import ChoiceSnapshot
 from vosd.b2bua.snapshot.information import LateInformationSnapshot, late_informations
 from vosd.b2bua.snapshot.references import NoSnapshotError, RestoredCalls
-from vosd.base.clock import Instant
 from vosd.base.errors import Refusal, VosError
 from vosd.base.text import as_received, portable
 from vosd.base.wheel import Timer
-from vosd.billing.call_hold import CallHold
-from vosd.billing.holds import HoldSnapshot
-from vosd.billing.parties import Party
-from vosd.billing.rates import AppliedRate
 from vosd.callcontrol.call_request import CallRequest
-from vosd.callcontrol.destinations import WatchedCall
 from vosd.callcontrol.open_call import OpenCall
 from vosd.callcontrol.setup import Setup
-from vosd.callcontrol.taken import PlaceTaken, Taken
-from vosd.engine.calls.established import limits_of
 from vosd.engine.calls.known import Known
 from vosd.engine.calls.live_call import LiveCall
 from vosd.engine.calls.logins import logins
+from vosd.engine.calls.request_snapshot import RequestSnapshot
 from vosd.engine.calls.ringing_money import RingingMoney
 from vosd.engine.calls.services import CallServices
-from vosd.routing.dynamic_lists import CountedCall
-from vosd.routing.lookups import Target
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.endpoint_snapshot import EndpointSnapshot
-from vosd.trunks.caller_limits import CallerLimits
-from vosd.trunks.scope import Scope
 
 if TYPE_CHECKING:
     from vosd.engine.calls.intake import Intake
-
-
-class RequestSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Snapshot of an admitted call request; trunk and account are stored by name."""
-
-    source_host: str
-    source_port: int
-    hops: int
-    at: Instant
-    user: str
-    caller_in: str
-    caller: str
-    callee_in: str
-    callee: str
-    callee_billing: str
-    mapping: str | None = None
-    account: str | None = None
-    rate: AppliedRate | None = None
-    hold: HoldSnapshot | None = None
-    """Of the customer: all that versions with one hold a call write and read."""
-    places: tuple[tuple[Scope, str, int], ...] = ()
-    """Capacity taken of the mapping gateway and the account, and when it was taken."""
-    routing_number: str = ""
-    callee_rated: str = ""
-    targets: tuple[Target, ...] = ()
-    counted: tuple[str, str, str, int] | None = None
-    """Gateway, caller and target as the dynamic blacklist counts the call, and when it did."""
-    holds_above: tuple[tuple[str, HoldSnapshot], ...] = ()
-    """Of its agents, by account, from the nearest up."""
-    holds_of_vendors: tuple[tuple[str, HoldSnapshot], ...] = ()
-    """Of vendors that are paid in advance, by account."""
-    leaves_no_cdr: bool = False
-    agents: tuple[Party, ...] = ()
-    overdraft_limits: tuple[Decimal | None, ...] = ()
-    """Overdraft limits of the accounts of all these holds, in their order."""
-    forward_prefix: str = ""
-
-    @classmethod
-    def of(cls, request: CallRequest) -> "RequestSnapshot":
-        """Describe an admitted call.
-
-        Raises:
-            NoSnapshotError: it occupies something of an unknown kind.
-        """
-        places = _places(request.taken)
-        hold, above, vendors = _held(request.hold)
-        return cls(
-            request.source_host,
-            request.source_port,
-            request.hops,
-            request.at,
-            request.user,
-            request.caller_in,
-            request.caller,
-            request.callee_in,
-            request.callee,
-            request.callee_billing,
-            None if request.mapping is None else request.mapping.name,
-            None if request.account is None else request.account.id,
-            request.rate,
-            hold,
-            places,
-            request.routing_number,
-            request.callee_rated,
-            request.targets,
-            _described(request.counted),
-            above,
-            vendors,
-            request.leaves_no_cdr,
-            request.agents,
-            () if request.hold is None else limits_of(request.hold),
-            request.forward_prefix,
-        )
-
-    def restored(self, known: Known) -> CallRequest:
-        """Return the call request, which occupies nothing yet."""
-        return CallRequest(
-            source_host=self.source_host,
-            source_port=self.source_port,
-            hops=self.hops,
-            looped=False,
-            at=self.at,
-            user=self.user,
-            caller_in=self.caller_in,
-            caller=self.caller,
-            callee_in=self.callee_in,
-            callee=self.callee,
-            callee_billing=self.callee_billing,
-            routing_number=self.routing_number,
-            callee_rated=self.callee_rated,
-            targets=self.targets,
-            mapping=None if self.mapping is None else known.mapping_gateways[self.mapping],
-            account=None if self.account is None else known.accounts[self.account],
-            rate=self.rate,
-            leaves_no_cdr=self.leaves_no_cdr,
-            agents=self.agents,
-            forward_prefix=self.forward_prefix,
-            taken=[],
-        )
-
-    def occupy(self, request: CallRequest, services: CallServices) -> None:
-        """Reserve again what the call occupied, without applying limits a second time."""
-        live = services.live
-        for scope, name, mono_ms in self.places:
-            live.occupancy.take_again(scope, name, None)
-            request.taken.append(PlaceTaken(live.occupancy, scope, name, mono_ms))
-        if self.counted is not None:
-            gateway, caller, target, mono_ms = self.counted
-            limits = _limits_of(request, services)
-            request.counted = live.dynamic_lists.take_again((gateway, caller), target, limits, mono_ms)
-            request.taken.append(request.counted)
-        if self.hold is not None and request.account is not None:
-            hold = live.credits[request.account.id].resume(self.hold)
-            hold.advance_s = hold.advance_s or request.account.advance_s
-            request.hold = CallHold([hold], hold.granted_s - hold.lead_s, self.hold.ceiling_s)
-            request.taken.append(request.hold)
-            for account, each in self.holds_above:
-                request.hold.add(live.credits[account].resume(each))
-            for account, each in self.holds_of_vendors:
-                request.hold.add_vendor(live.credits[account].resume(each))
-
-
-def _places(taken: Sequence[Taken]) -> tuple[tuple[Scope, str, int], ...]:
-    """Return the capacity among what a call occupies; the other kinds have fields of their own, or none."""
-    places = []
-    for each in taken:
-        if isinstance(each, PlaceTaken):
-            places.append((each.scope, each.name, each.mono_ms))
-        elif isinstance(each, CallHold | CountedCall):
-            pass  # ``hold`` and ``counted``
-        elif isinstance(each, WatchedCall):
-            pass  # the watch counts the calls of an earlier process when it begins (``SwitchUnderWatch.attach``)
-        else:
-            _refuse(each)
-    return tuple(places)
-
-
-def _refuse(unknown: Never) -> NoReturn:
-    """Refuse a kind that is not described above; a type check does so already."""
-    raise NoSnapshotError(f"a call occupies what cannot be written down: {unknown!r}")
-
-
-_Held = tuple[tuple[str, HoldSnapshot], ...]
-
-
-def _held(hold: CallHold | None) -> tuple[HoldSnapshot | None, _Held, _Held]:
-    """Describe what a call holds: of its customer, of agents, of vendors."""
-    if hold is None:
-        return None, (), ()
-    described = [(each.credit.account, HoldSnapshot.of(each, hold.ceiling_s)) for each in hold.holds]
-    vendors = len(described) - len(hold.vendors)
-    return described[0][1], tuple(described[1:vendors]), tuple(described[vendors:])
-
-
-def _described(counted: CountedCall | None) -> tuple[str, str, str, int] | None:
-    if counted is None or counted.is_over:
-        return None
-    return *counted.caller, counted.target, counted.mono_ms
-
-
-def _limits_of(request: CallRequest, services: CallServices) -> CallerLimits:
-    """Return the limits by which the end of a restored call counts."""
-    own = None if request.mapping is None else request.mapping.dynamic_blacklist
-    return own or services.admission.catalogue.parameters.dynamic_blacklist or CallerLimits()
 
 
 class SetupSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -254,23 +79,47 @@ class SavedCall(msgspec.Struct, frozen=True, omit_defaults=True):
     """Its text is as ``base.text.portable`` returns it. False, if it is as received, is never written."""
 
     @classmethod
+    def read(cls, written: bytes) -> "SavedCall":
+        """Return the call that was written, with its text as it was received.
+
+        Raises:
+            msgspec.DecodeError: it was written by another version, and is not readable.
+        """
+        saved: SavedCall = _decode(written)
+        try:
+            return saved.as_received()
+        except UnicodeEncodeError as error:
+            raise msgspec.DecodeError(str(error)) from error
+
+    @classmethod
     def of(cls, live_call: LiveCall, services: CallServices, requests: Requests) -> "SavedCall":
         """Describe a live call.
 
         Raises:
             NoSnapshotError: it is over, or occupies something of an unknown kind.
         """
-        timer, setup = live_call.timer, live_call.setup
+        timer, call = live_call.timer, live_call.call
+        # Both judge the gateways that remain; the request is described after them, for it has those that are left out.
+        setup = None if live_call.setup is None else SetupSnapshot.of(live_call.setup)
+        parts = CallPartsSnapshot.of(call, requests)
+        is_answered = call.journey.answered_at is not None
         return cls(
-            CallPartsSnapshot.of(live_call.call, requests),
-            portable(RequestSnapshot.of(live_call.call_request)),
+            parts,
+            portable(RequestSnapshot.of(live_call.call_request, is_answered=is_answered)),
             portable(live_call.kept),
             None if timer is None else services.deadlines.position(timer),
             live_call.due_ms,
             wanted_ms=0 if live_call.ringing is None else live_call.ringing.wanted_ms,
-            setup=None if setup is None else SetupSnapshot.of(setup),
+            setup=setup,
             has_moved=live_call.has_moved,
         )
+
+    def as_received(self) -> "SavedCall":
+        """Return the call with its text as it was received: only so is a name that of the catalogue."""
+        if not self.is_portable:
+            return self
+        request, kept = as_received(self.request), as_received(self.kept)
+        return replace(self, parts=self.parts.as_received(), request=request, kept=kept, is_portable=False)
 
     def restored(self, services: CallServices, intake: "Intake", calls: RestoredCalls, known: Known) -> LiveCall:
         """Return the live call, which is among the running calls again; its deadline is not set yet.
@@ -281,20 +130,19 @@ class SavedCall(msgspec.Struct, frozen=True, omit_defaults=True):
             KeyError: a gateway or an account that it needs is not known.
             StepOutOfOrderError: the step of its set-up that has asked is not there any more.
         """
-        described = as_received(self.request) if self.is_portable else self.request
-        request = described.restored(known)
+        its = self.as_received()
+        request = its.request.restored(known)
         if request.mapping is None:
             raise ValueError("a call without a mapping gateway")
-        arrival = self.parts.arrival
-        kept = as_received(self.kept) if self.is_portable else self.kept
+        arrival = its.parts.arrival
         live_call = LiveCall(
-            services, intake, arrival.call_id, request, services.admission.vendors, kept=kept, due_ms=self.due_ms,
+            services, intake, arrival.call_id, request, services.admission.vendors, kept=its.kept, due_ms=self.due_ms,
             has_moved=self.has_moved,
         )  # fmt: skip
         dialect, gateways = request.mapping.dialect, known.called
-        live_call.call = self.parts.restored(live_call, dialect, gateways, calls, is_portable=self.is_portable)
+        live_call.call = its.parts.restored(live_call, dialect, gateways, calls)
         try:
-            described.occupy(request, services)
+            its.request.occupy(request, services)
             if self.setup is not None:
                 live_call.setup = self.setup.restored(request, services, known)
         except Exception:
@@ -310,6 +158,9 @@ class SavedCall(msgspec.Struct, frozen=True, omit_defaults=True):
                 services.live.occupancy.take_again(limit.scope, limit.name, None)
         services.running.add(arrival.call_id, live_call)
         return live_call
+
+
+_decode: Final = msgspec.msgpack.Decoder(SavedCall).decode
 
 
 class NotRestoredError(VosError):

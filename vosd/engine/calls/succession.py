@@ -34,13 +34,16 @@ def begin(remains: Remains, journal: Journal, flows: Flows, boot: str, now: Inst
 def go_on(remains: Remains, journal: Journal, switch: Switch, within_s: int, began: Instant, now: Instant) -> None:
     """Go on with the answered calls of the earlier run that can be continued; the others stay in ``remains``.
 
+    A run that has stopped with ``keep`` may have had requests that no call waits for: they go on as well.
     None is continued where the earlier run ended more than ``within_s`` before this one ``began``.
     """
-    if not remains.open_calls and not remains.kept_calls:
+    has_calls = bool(remains.open_calls or remains.kept_calls)
+    if not has_calls and remains.kept is None:
         return
     away_ms = began.mono - remains.last_mono
     if within_s == 0 or away_ms > 1_000 * within_s:
-        _log.warning("calls_not_continued", calls=len(remains.open_calls), away_ms=away_ms, why="resume_within")
+        if has_calls:
+            _log.warning("calls_not_continued", calls=len(remains.open_calls), away_ms=away_ms, why="resume_within")
         return
     try:
         count = _take_up(remains, journal, switch, now)
@@ -50,7 +53,8 @@ def go_on(remains: Remains, journal: Journal, switch: Switch, within_s: int, beg
     except Exception:
         switch.forget_calls()  # the files of the earlier run still have all of them: nothing is to be kept beside
         raise
-    _log.info("calls_continued", calls=count, ended=len(remains.open_calls), away_ms=away_ms)
+    if has_calls:
+        _log.info("calls_continued", calls=count, ended=len(remains.open_calls), away_ms=away_ms)
 
 
 def _resume(remains: Remains, journal: Journal, switch: Switch, now: Instant) -> int:
@@ -81,7 +85,11 @@ def _take_up(remains: Remains, journal: Journal, switch: Switch, now: Instant) -
     missing = switch.missing_for(saved)
     if missing is not None:
         _log.warning("kept_calls_changed", why=missing, means="requests in progress are given up")
-    taken = _restored(saved, switch, now) if missing is None else set()
+    taken = _restored(saved, switch, now) if missing is None else None
+    if taken is None:
+        taken = set()
+    else:
+        remains.endpoint_goes_on()
     for each in saved.calls:
         call_id, waiting = each.parts.arrival.call_id, waiting_caller(each)
         if call_id in taken:
@@ -91,8 +99,11 @@ def _take_up(remains: Remains, journal: Journal, switch: Switch, now: Instant) -
     return len(taken)
 
 
-def _restored(saved: SavedSwitch, switch: Switch, now: Instant) -> set[str]:
-    """Restore all calls but those for which it fails, and those that are joined to them; return their ids."""
+def _restored(saved: SavedSwitch, switch: Switch, now: Instant) -> set[str] | None:
+    """Restore all calls but those for which it fails, and those that are joined to them; return their ids.
+
+    None: nothing is restored, not even what the endpoint has beside the calls.
+    """
     while True:
         try:
             switch.restore(saved, now)
@@ -102,7 +113,7 @@ def _restored(saved: SavedSwitch, switch: Switch, now: Instant) -> set[str]:
             saved = _without(failed.errors.keys(), saved)
         except Exception:  # noqa: BLE001  the boundary: what cannot be restored as it was stops no start
             _log.exception("kept_calls_not_restored", means=AS_AFTER_A_CRASH)
-            return set()
+            return None
         else:
             return {each.parts.arrival.call_id for each in saved.calls}
 

@@ -70,6 +70,11 @@ class ReleasedLegs(msgspec.Struct):
         if known is not None and not any(map(_is_connected, known[1].dialogs)):
             self.recent.append(self.late.pop(call_id))
 
+    def repeated(self) -> None:
+        """Forget the legs whose BYE is sent again anyhow; over a connection, which ends with the process, it is not."""
+        self.recent = deque(each for each in self.recent if any(map(_is_connected, each[1].dialogs)))
+        self.late = {call_id: each for call_id, each in self.late.items() if any(map(_is_connected, each[1].dialogs))}
+
     def moved_by(self, ms: int) -> None:
         """Move all instants."""
         self.recent = deque((at + ms, left) for at, left in self.recent)

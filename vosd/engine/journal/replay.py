@@ -91,6 +91,8 @@ class Remains(msgspec.Struct):
     """When the callers of open calls acknowledged our 200, as far as it was written."""
     answered_callers: dict[str, CallerSnapshot] = {}
     """The INVITEs of open calls that have our 200, which may have to be sent again."""
+    ran_since: int = 0
+    """When the earlier run began, on the clock of ``last_mono``; 0 = it is not known."""
     last_mono: int = 0
     """The latest instant of any record, on the monotonic clock of the run that wrote it, or as ``begin`` says."""
     kept: Kept | None = None
@@ -185,6 +187,7 @@ class Remains(msgspec.Struct):
         if began == self.began:
             return  # the same process has begun another file: its clock goes on, and is ahead of its start
         before, self.began = self.began, began
+        self.ran_since = 0 if before is None else before.mono
         if before is None and self.last_mono == 0 and began.proven is not None:
             self.last_mono = began.proven
         epoch, self._epoch = self._epoch, began.wall - began.mono
@@ -193,6 +196,7 @@ class Remains(msgspec.Struct):
         self.kept = None
         ms = min(epoch - self._epoch, began.mono - self.last_mono)
         self.last_mono += ms
+        self.ran_since += ms
         self.open_calls = {call_id: moved_by(ms, call) for call_id, call in self.open_calls.items()}
         self.cut = {call_id: Cut(moved_by(ms, cut.call), cut.ended_mono + ms) for call_id, cut in self.cut.items()}
         self.acknowledged = {call_id: mono + ms for call_id, mono in self.acknowledged.items()}
@@ -278,6 +282,10 @@ class Remains(msgspec.Struct):
         self.shifts.pop(call_id, None)
         return self.open_calls.pop(call_id, None)
 
+    def endpoint_goes_on(self) -> None:
+        """Note that the requests in progress of the earlier run go on, the BYEs of calls that are over among them."""
+        self._released.repeated()
+
     def legs(self) -> list[LeftOver]:
         """Return the legs that are still to be released, call by call."""
         answered = [LeftOver(call_id, dialogs=call.legs) for call_id, call in self.open_calls.items() if call.legs]
@@ -305,4 +313,5 @@ def moved_by(ms: int, call: OpenCall) -> OpenCall:
         answered_mono=call.answered_mono + ms,
         vendor_answered_mono=None if vendor is None else vendor + ms,
         charged_mono=None if charged is None else (charged[0] + ms, charged[1] + ms),
+        seen_mono=call.seen_mono + ms if call.seen_mono else 0,
     )
