@@ -106,6 +106,8 @@ def test_a_new_rating_leaves_what_was_corrected_by_hand(booked):
     first = booked.document(*rerate, *book)  # the rates of the call are not those of the configuration
     assert (first["booked"]["reference"], first["corrected_by_hand"]) == ("rerate-today", 0)
     assert first["booked"]["charges"] > 0
+    refused = booked.vosd(*rerate, *book[:-1], "x" * 60)
+    assert (refused.exit_code, "at most 57 characters" in refused.stderr) == (2, True)
     booked.document("cdr", "correct", call_id(1), "--fee", "0.36", "--memo", "goodwill")
 
     left = booked.document(*rerate)

@@ -73,6 +73,7 @@ async def book_minimum(
     Raises:
         MonthNotOverError: the month has not ended at ``now`` (UTC milliseconds).
         DaemonUnreachableError: a switch runs and does not say which calls are not booked.
+        DaemonRefusedError: so does one of an earlier version.
         StoreUnavailable: some accounts may be booked; try again.
     """
     since, until = month.bounds(zone)

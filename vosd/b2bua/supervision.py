@@ -225,11 +225,13 @@ class Supervision:
     def _ask(self, now: Instant) -> bool:
         """Send a refresh or probe; False while that is not possible."""
         leg, call = self._leg, self.call
-        if leg.awaits_ack or leg.is_inviting or not leg.is_acknowledged:
+        if leg.awaits_ack or not leg.is_acknowledged:
             return False
         if leg.timer.agreed is None and leg.timer.settings.probe is Probe.OPTIONS:
             self.pending = leg.ask("OPTIONS", leg.contact() + ACCEPT, b"", self, now)
             return True
+        if leg.is_inviting:
+            return False
         if call.bridge is not None and not call.bridge.is_quiet:
             return False  # the change in progress refreshes this session, too
         self.pending = refresh = Refresh.of(self._endpoint, self, leg)

@@ -71,6 +71,8 @@ def rerate(
         raise click.UsageError("--book and --memo go together: say why")
     if reference is not None and not (book and reference.strip()):
         raise click.UsageError("--reference names a run with --book, and is not empty")
+    if reference is not None:
+        _check_reference(reference, has_deck=deck is not None)
     if deck is not None and criteria["account"] is None:
         raise click.UsageError("--with says by which rates the calls of one account are rated: add --account")
     booking = _Booking(operator, memo, reference) if book and memo is not None else None
@@ -114,6 +116,22 @@ async def _refresh(invocation: Invocation) -> str:
     from vosd.admin.payments import refresh_balances
 
     return await refresh_balances(invocation.running_switch())
+
+
+def _check_reference(reference: str, *, has_deck: bool) -> None:
+    """Refuse the name of a run that is too long for the ledger, before calls are rated.
+
+    Raises:
+        click.UsageError: it is; the message has the longest length.
+    """
+    from vosd.admin.rerate_runs import reference_of_run
+    from vosd.storage.corrections import REFERENCE_MAX
+
+    whole = reference_of_run(reference, has_deck=has_deck)
+    if len(whole) > REFERENCE_MAX:
+        most = REFERENCE_MAX - (len(whole) - len(reference))
+        message = f"--reference has at most {most} characters here: the ledger has it as {whole}"
+        raise click.UsageError(message)
 
 
 async def _rerate(

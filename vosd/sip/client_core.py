@@ -245,7 +245,11 @@ class ClientCore:
         flow, token = dialog.peer.flow, self._token()
         via = self._flows.vias[flow] + token
         data = dialog.request(method, via, dialog.local_sequence, headers, body)
-        spare = self._flows.beside(dialog.next_stop, dialog.peer) if self._store.reliable[flow] else None
+        spare = None
+        if self._store.reliable[flow]:
+            # What is outside a dialog is repeated by its owner, who has other addresses: here it goes to a Contact alone.
+            beside = self._flows.beside if dialog.remote_tag else self._flows.elsewhere
+            spare = beside(dialog.next_stop, dialog.peer)
         return f"{self._flows.mark}{token} {method}", data, spare
 
     # -- proof --------------------------------------------------------------------------------------------------

@@ -178,6 +178,11 @@ class Flows:
             hop = self._locate(hop, peer.host)
         return self._accepting(hop, peer)
 
+    def elsewhere(self, target: str, peer: Peer) -> Peer | None:
+        """Return where the owner of a Contact accepts connections, unless that is the end of this one."""
+        other = self.listening(target, peer)
+        return None if other == peer else other
+
     def listening(self, target: str, peer: Peer) -> Peer | None:
         """Return where the owner of a Contact accepts connections, if that is the host it was seen at."""
         return self._accepting(hop_of(target), peer)

@@ -268,7 +268,9 @@ def test_dates_are_read_in_their_zone(text, date_format, zone, read):
 
 
 @pytest.mark.parametrize("zone", [UTC, ZoneInfo("America/New_York"), ZoneInfo("Asia/Tokyo")], ids=str)
-@pytest.mark.parametrize(("text", "date_format"), [("9999-12-31", None), ("31.12.9999", "%d.%m.%Y")])
+@pytest.mark.parametrize(
+    ("text", "date_format"), [("9999-12-31", None), ("31.12.9999", "%d.%m.%Y"), ("9999-12-31 23:59:59", None)]
+)
 def test_the_last_day_of_all_is_the_end_of_what_never_ends(text, date_format, zone):
     assert instant_reader(date_format, zone, is_end=True)(text) == "9999-12-31T23:59:59.999Z"
 

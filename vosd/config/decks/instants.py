@@ -43,8 +43,8 @@ def instant_reader(date_format: str | None, zone: tzinfo, *, is_end: bool = Fals
         else:
             is_day = not set(_DIRECTIVES.findall(date_format)) & set("HI")
             moment = _parsed(text, _parser(date_format), f"a date as {date_format}")
-        if is_day and is_end and moment.date() == date.max:
-            return iso_utc(LAST_MS)
+        if is_end and moment.date() == date.max:
+            return iso_utc(LAST_MS)  # whatever the zone: it stands for "never"
         if is_day and is_end:
             moment = datetime.combine(moment.date() + timedelta(days=1), time())
         try:

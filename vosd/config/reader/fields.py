@@ -217,10 +217,7 @@ def _with_zone(text: str) -> int:
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
         raise ValueError
-    wall_ms = round(moment.timestamp() * 1000)
-    if wall_ms > LAST_MS:
-        raise ValueError
-    return wall_ms
+    return min(round(moment.timestamp() * 1000), LAST_MS)
 
 
 def plain(number: Decimal) -> str:
