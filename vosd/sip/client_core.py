@@ -247,7 +247,7 @@ class ClientCore:
         data = dialog.request(method, via, dialog.local_sequence, headers, body)
         spare = None
         if self._store.reliable[flow]:
-            # What is outside a dialog is repeated by its owner, who has other addresses: here it goes to a Contact alone.
+            # What is outside a dialog goes to a Contact alone: its owner repeats it, and has other addresses.
             beside = self._flows.beside if dialog.remote_tag else self._flows.elsewhere
             spare = beside(dialog.next_stop, dialog.peer)
         return f"{self._flows.mark}{token} {method}", data, spare
