@@ -77,7 +77,8 @@ require_all_used(
 
 def settings_of(keys: InstallationKeys, parameters: ParameterKeys) -> Settings:
     """Return the settings that the installation's own keys and the parameters make."""
-    sip = keys.sip
+    sip, journal = keys.sip, keys.journal
+    keep_files = journal.keep_files if "keep_files" in journal.model_fields_set else parameters.cdr_files
     return _SETTINGS(
         keys,
         listen=sip.listen,
@@ -86,7 +87,7 @@ def settings_of(keys: InstallationKeys, parameters: ParameterKeys) -> Settings:
         database_url=keys.database.url,
         start_without_s=keys.database.start_without,
         cdr=_CDR(keys.cdr),
-        journal=_JOURNAL(keys.journal),
+        journal=_JOURNAL(journal, keep_files=keep_files),
         dns=_DNS(sip.dns),
         trace=_TRACE(keys.trace, recent_bytes=keys.trace.recent_mb * MIB, failed_bytes=keys.trace.failed_mb * MIB),
         keep_alive=KeepAlive(

@@ -78,7 +78,7 @@ class JournalKeys(Keys):
     """Minutes since the last call of a file was booked; 0 keeps none."""
     keep_files: Annotated[int, whole(0, 10_000)] = 64
     """Largest number of full files, or as much in smaller ones, since each start begins one; the oldest are removed
-    first. An hour at 100 answered calls a second is about 25 files."""
+    first. An hour at 100 answered calls a second is about 25 files. SERVER_CDR_FILE_WRITE_MAX is its default."""
 
 
 class TraceKeys(Keys):
