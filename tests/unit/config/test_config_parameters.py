@@ -118,7 +118,7 @@ def test_a_parameter_file_of_vos3000_is_taken_with_a_warning_for_what_has_no_eff
     assert "SERVER_CDR_FILE_WRITE_INTERVAL: value '60': expected no such parameter" in warnings[-1]
     assert site.load(text).settings.journal.keep_files == 2_048
     assert site.load(f"{text}journal: {{keep_files: 3}}\n").settings.journal.keep_files == 3
-    assert site.load("").settings.journal.keep_files == 64
+    assert site.load(GROUP).settings.journal.keep_files == 64
 
 
 def test_a_unit_that_is_not_the_precisions_power_of_ten_is_a_warning(site):

@@ -32,7 +32,7 @@ _REGISTRAR: Final = Conversion(
 _DNS: Final = Conversion(DnsKeys, DnsSettings)
 _OVERLOAD: Final = Conversion(OverloadKeys, OverloadSettings)
 _CDR: Final = Conversion(CdrKeys, CdrSettings)
-_JOURNAL: Final = Conversion(JournalKeys, KeepSettings)
+_JOURNAL: Final = Conversion(JournalKeys, KeepSettings, by_hand={"keep_files": "keep_files"})
 _TRACE: Final = Conversion(TraceKeys, TraceSettings, by_hand={"recent_mb": "recent_bytes", "failed_mb": "failed_bytes"})
 _SETTINGS: Final = Conversion(
     InstallationKeys,
@@ -78,7 +78,7 @@ require_all_used(
 def settings_of(keys: InstallationKeys, parameters: ParameterKeys) -> Settings:
     """Return the settings that the installation's own keys and the parameters make."""
     sip, journal = keys.sip, keys.journal
-    keep_files = journal.keep_files if "keep_files" in journal.model_fields_set else parameters.cdr_files
+    keep_files = parameters.cdr_files if journal.keep_files is None else journal.keep_files
     return _SETTINGS(
         keys,
         listen=sip.listen,
