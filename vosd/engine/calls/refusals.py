@@ -18,7 +18,7 @@ from vosd.callcontrol.invite_numbers import InviteNumbers
 from vosd.callcontrol.ports import CallObserver, CallReporter, CallSink
 from vosd.engine.calls.illegal_calls import IllegalCalls
 from vosd.engine.calls.notices import Notices
-from vosd.engine.counting import Figure
+from vosd.obs.figures import Figure
 from vosd.obs.log import call_line
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import Event, InviteArrived, InviteRefused, RegisterArrived, RequestArrived, UnknownSourceIgnored

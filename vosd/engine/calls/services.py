@@ -13,7 +13,7 @@ from vosd.callcontrol.questions import Asker, Step
 from vosd.cdr.record import CallRecord
 from vosd.engine.calls.attempts import Attempts
 from vosd.engine.calls.notices import Notices
-from vosd.engine.counting import Figure
+from vosd.obs.figures import Figure
 from vosd.obs.log import call_line
 
 if TYPE_CHECKING:

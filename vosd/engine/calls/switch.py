@@ -40,8 +40,9 @@ from vosd.engine.calls.resumption import Resumed, Resumption
 from vosd.engine.calls.saved import SavedSwitch
 from vosd.engine.calls.services import CallServices, UnusedAnswer
 from vosd.engine.calls.undone import undo
-from vosd.engine.counting import Counting, Figure
+from vosd.engine.counting import Counting
 from vosd.engine.journal import Remains
+from vosd.obs.figures import Figure
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import (
     AckArrived,
