@@ -320,10 +320,10 @@ class Output:
             try:
                 self._allocate_reserve(size)
             except OSError as error:
-                if not (
-                    self._release_rest(size) or self._files.cut_unused(self.number) or self._files.give_up_oldest()
-                ):
-                    return error
+                with suppress(OSError):  # raised where the disk is not full, but takes nothing
+                    if self._release_rest(size) or self._files.cut_unused(self.number) or self._files.give_up_oldest():
+                        continue
+                return error
         return None
 
     def _allocate_reserve(self, size: int) -> None:
