@@ -77,8 +77,7 @@ class Journal(Counting):
         self._directory = directory
         self._segment_bytes = segment_bytes
         self._files = Files(directory, keep or KeepSettings(), segment_bytes)
-        self._sync_wanted = asyncio.Event()
-        self._output = Output(self._files, reserve_bytes, self._sync_wanted.set)
+        self._output = Output(self._files, reserve_bytes)
         self.quarantine = Quarantine(directory.parent / DIRECTORY)
         """Records that the database refused."""
         self._size = 0
@@ -324,7 +323,7 @@ class Journal(Counting):
 
     async def keep_synced(self) -> None:
         """Sync in a thread what was written; runs until cancelled."""
-        await self._output.keep_synced(self._sync_wanted)
+        await self._output.keep_synced()
 
     # -- inside -------------------------------------------------------------------------------------------------
 
