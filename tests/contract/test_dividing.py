@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing
 from decimal import Decimal
 from itertools import groupby
 
@@ -10,7 +10,6 @@ import pytest
 from doubles.installation import Installation
 from doubles.migrated import Statements, write_on_server, written_on_server
 from sqlalchemy import select
-from sqlalchemy.schema import CreateColumn
 
 from vosd.cdr.corrections import Amounts, Change, Correction
 from vosd.cdr.record import CUSTOMER
@@ -38,7 +37,8 @@ from vosd.testing.data.records import STARTED, answered_call, call_id
 pytestmark = pytest.mark.mariadb
 
 BEFORE_MONTHS = "0019"
-"""The schema in which calls are booked first."""
+"""The schema in which the database has its first row of a call."""
+AN_ATTEMPT = "INSERT INTO cdr_attempt (call_id, position, gateway, code, ms, reason) VALUES (x'00', 0, 'old', 0, 0, '')"
 NOW = STARTED + 40 * 86_400_000
 
 
@@ -51,31 +51,17 @@ def undivided(mariadb_server) -> Statements:
 
 
 async def _fill(url: str) -> None:
+    """Book calls where the migration left the tables undivided, for there was a call in them."""
     await migrate_async(url, BEFORE_MONTHS)
     database = Database(url)
-    async with with_columns_of_today(database):
-        await SqlBooks(database).book([call(index) for index in range(20, 60)])
-        await SqlPayments(database).add(payment("INV-1"))
+    async with database.writing() as connection:
+        await connection.exec_driver_sql(AN_ATTEMPT)
     await migrate_async(url)
+    async with database.writing() as connection:
+        await connection.exec_driver_sql("DELETE FROM cdr_attempt")
+    await SqlBooks(database).book([call(index) for index in range(20, 60)])
+    await SqlPayments(database).add(payment("INV-1"))
     await database.close()
-
-
-@asynccontextmanager
-async def with_columns_of_today(database: Database):
-    """Give the tables that are divided the columns that later migrations add, for today's records, and take them."""
-    async with database.writing() as connection:
-        tables = [schema.metadata.tables[name] for name in TABLES]
-        missing = []
-        for table in tables:
-            there = {row[0] for row in await connection.exec_driver_sql(f"SHOW COLUMNS FROM {table.name}")}
-            missing += [column for column in table.columns if column.name not in there]
-        for column in missing:
-            definition = CreateColumn(column).compile(dialect=connection.dialect)
-            await connection.exec_driver_sql(f"ALTER TABLE {column.table.name} ADD COLUMN {definition}")
-    yield
-    async with database.writing() as connection:
-        for column in missing:
-            await connection.exec_driver_sql(f"ALTER TABLE {column.table.name} DROP COLUMN {column.name}")
 
 
 @pytest.fixture

@@ -178,7 +178,7 @@ async def _add(invocation: Invocation, account_id: str, amount: Decimal, kind: s
         least = None
         if is_refund and not terms.force:
             overrides = (await SqlOverrides(database).load()).at(now_ms())
-            least = await least_left(accounts, overrides, switch, account_id)
+            least = least_left(accounts, overrides, account_id)
         wanted = Payment(
             account=account_id,
             kind=EntryKind(kind),
@@ -206,7 +206,7 @@ async def _transfer(
         least = None
         if not terms.force:
             overrides = (await SqlOverrides(database).load()).at(now_ms())
-            least = await least_left(accounts, overrides, switch, source)
+            least = least_left(accounts, overrides, source)
         wanted = Transfer(
             source=source,
             target=target,
