@@ -5,7 +5,6 @@ booked, a time mark every second while calls run, and which calls are booked. Re
 of their calls are sent, so they survive kill -9; they are synced at most ``output.SYNC_S`` later.
 """
 
-import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
