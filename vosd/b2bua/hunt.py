@@ -30,6 +30,8 @@ NextHop = tuple[RouteChoice, Address]
 SERVICE_UNAVAILABLE: Final = 503
 CONTACTS_MAX: Final = 5
 """Most contacts of one 3xx that are tried."""
+_OWN_FINDINGS: Final = (EndReason.NO_ANSWER, EndReason.UNREACHABLE)
+"""Ends that the switch finds by itself; all others are refusals of gateways."""
 
 
 class Failure(NamedTuple):
@@ -230,7 +232,7 @@ class Hunt:
         if not self.outcomes:
             return Failure(EndReason.NO_AVAILABLE_ROUTE, 503, None, HangupSource.SWITCH)
         reason, status, cause, text = verdict(self.outcomes)
-        source = HangupSource.SWITCH if reason is EndReason.NO_ANSWER else HangupSource.CALLEE
+        source = HangupSource.SWITCH if reason in _OWN_FINDINGS else HangupSource.CALLEE
         if cause is None and reason is EndReason.UNAVAILABLE:
             cause = q850_of_status(status)
         return Failure(reason, status, cause, source, text)

@@ -240,7 +240,7 @@ def status(invocation: Invocation, gateways: bool, explain: bool, as_json: bool)
 
 def _explain_figures(*, as_json: bool) -> None:
     """Print the meaning of each figure; no switch needs to run."""
-    from vosd.engine.counting import Figure
+    from vosd.obs.figures import Figure
 
     meanings = {figure.value: figure.meaning for figure in Figure}
     if as_json:

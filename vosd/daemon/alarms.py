@@ -13,10 +13,11 @@ from vosd.engine.alarms.watch import LongCall, Unbooked, Watch
 from vosd.engine.alarms.webhook import Webhook
 from vosd.engine.calls.snapshots import snapshot
 from vosd.engine.control import Arguments, Verb
-from vosd.engine.counting import Figure, census_of
+from vosd.engine.counting import census_of
 from vosd.engine.service import SwitchService
 from vosd.engine.settings import AlarmSettings, Settings
 from vosd.obs.events import Event
+from vosd.obs.figures import Figure
 from vosd.obs.stream import EventStream
 from vosd.routing.quality import QualityFigures
 from vosd.trunks.scope import Scope

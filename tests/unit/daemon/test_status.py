@@ -13,11 +13,12 @@ from vosd.cli.main import main
 from vosd.daemon.commands import Commands
 from vosd.daemon.silenced import Silenced
 from vosd.daemon.status import Status
-from vosd.engine.counting import Counting, Figure, census_of, totals_of
+from vosd.engine.counting import Counting, census_of, totals_of
 from vosd.engine.reports.reporter import CallReports
 from vosd.engine.service import SwitchService
 from vosd.engine.settings import Settings
 from vosd.net.resolve import Resolver
+from vosd.obs.figures import Figure
 from vosd.sip.drops import Drop
 from vosd.sip.flows import Listener
 from vosd.sip.settings import SipSettings

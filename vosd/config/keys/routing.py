@@ -32,9 +32,10 @@ class RoutingKeys(Keys):
     emergency_numbers: Annotated[tuple[Annotated[str, short_codes()], ...], BeforeValidator(one_or_many)] = tuple(
         sorted(EMERGENCY)
     )
-    """Called numbers that are rated as dialled, whatever is a routing prefix, and that always leave CDRs: none of
-    SERVER_BILLING_NO_CDR_E164S fits any of them. List them in SERVER_BILLING_FREE_E164S where calls to them are
-    free."""
+    """Called numbers that are rated as dialled, whatever is a routing prefix, and that always leave CDRs, refused calls
+    too: none of SERVER_BILLING_NO_CDR_E164S fits any of them, and SERVER_BILLING_RECORD_ZERO_HOLD_TIME does not count.
+    Only calls of sources that are unknown or have proven nothing, and those refused for overload, leave none. List
+    them in SERVER_BILLING_FREE_E164S where calls to them are free."""
     calendar_strict: Annotated[bool, switch()] = False
     """``yes``: gateways without a calendar are left out while the calendar of another one fits. By default they come
     last.

@@ -19,11 +19,12 @@ from vosd.billing.holds import AccountCredit
 from vosd.cdr.ports import Books, RejectedRecords, Standing, StoreDamaged, StoreUnavailable
 from vosd.cdr.record import CallRecord
 from vosd.engine.clock import SystemClock
-from vosd.engine.counting import Counting, Figure
+from vosd.engine.counting import Counting
 from vosd.engine.journal import Journal
 from vosd.engine.journal.entries import id_bytes
 from vosd.engine.settings import CdrSettings
 from vosd.obs.events import Event
+from vosd.obs.figures import Figure
 from vosd.obs.outage import Outage
 
 WINDOW: Final = 5_000

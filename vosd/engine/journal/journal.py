@@ -17,7 +17,7 @@ from vosd.base.clock import Instant
 from vosd.callcontrol.open_call import UNDESCRIBED, Description, OpenCall, end_of
 from vosd.cdr.ports import RejectedRecord
 from vosd.cdr.record import CallRecord
-from vosd.engine.counting import Counting, Figure
+from vosd.engine.counting import Counting
 from vosd.engine.journal.carrying import AT_ONCE, AT_TICK, Carrying
 from vosd.engine.journal.changes import Changes
 from vosd.engine.journal.earlier import Earlier, read_earlier, usable
@@ -51,6 +51,7 @@ from vosd.engine.journal.quarantine import DIRECTORY, Quarantine
 from vosd.engine.journal.replay import JournalUnusableError, Remains
 from vosd.engine.journal.sealing import Sealing
 from vosd.engine.journal.unbooked import UnbookedCalls
+from vosd.obs.figures import Figure
 from vosd.sip.dialog.snapshot import CallerSnapshot, InviteSnapshot
 
 SEGMENT_BYTES: Final = 64 * 1024 * 1024
