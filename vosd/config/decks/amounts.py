@@ -4,6 +4,7 @@ import re
 from decimal import Context, Decimal
 from typing import Final
 
+from vosd.base.iso4217 import CODES
 from vosd.base.money import PLACES
 from vosd.config.decks.assumptions import Assumptions
 from vosd.config.reader.fields import ExpectedError
@@ -54,8 +55,6 @@ _MANY_DIGITS: Final = re.compile(rf"\d{{1,12}}\.\d{{{PLACES + 1},}}\Z", re.ASCII
 _FLOAT_DIGITS: Final = 15
 """Significant digits that a spreadsheet shows; behind them are those of its binary fractions."""
 _NAMED_CURRENCY: Final = re.compile(r"(?<![A-Za-z])([A-Z]{3})(?![A-Za-z])|(US\$|[€£$¥₹₽₺₦])")
-_NO_CURRENCIES: Final = frozenset({"MIN", "SEC", "PER", "THE", "NEW", "OLD", "VAT", "TAX", "BUY", "CLI", "TDM", "USE"})
-"""Words of three capitals that stand in headers of prices; none of them is the code of a currency."""
 
 
 def is_closed_word(text: str) -> bool:
@@ -108,7 +107,7 @@ class Amounts:
         if self._currency is None:
             return
         for code, symbol in _NAMED_CURRENCY.findall(header):
-            if code not in _NO_CURRENCIES and not self.is_ours(code or symbol):
+            if (symbol or code in CODES) and not self.is_ours(code or symbol):
                 raise ExpectedError(f"prices in {self._currency}, the currency of the rate group")
 
     def _shown(self, amount: str, column: str) -> str:

@@ -6,8 +6,9 @@ from typing import Final, NamedTuple
 from vosd.billing.deck_rows import PREFIX, PRICE
 from vosd.catalogue.problems import Place, ProblemList, suggestion
 from vosd.config.decks.sheet_map import SheetMapKeys
+from vosd.config.keys import names_of_vos3000
 from vosd.config.keys.rates import RateKeys
-from vosd.config.reader.renamed import hint, plain_name
+from vosd.config.reader.renamed import hint, plain_name, renamed
 
 INTERVAL: Final = "interval"
 STATUS: Final = "status"
@@ -81,7 +82,7 @@ def columns_of(header: Sequence[str], sheet_map: SheetMapKeys | None, place: Pla
 
 def our_names() -> Mapping[str, str]:
     """Return our columns by the names that a header may have without a map, without case, blanks and punctuation."""
-    theirs = {name: ours[0] for name, ours in RateKeys.names_elsewhere.items() if len(ours) == 1}
+    theirs = {name: ours for name, (ours, *_) in renamed(names_of_vos3000.RATE).items()}
     own = {**{name: name for name in RateKeys.by_key()}, **RateKeys.aliases}
     return {**theirs, **{plain_name(name): ours for name, ours in own.items()}}
 
