@@ -2,8 +2,8 @@
 
 Relative paths of the configuration are relative to the directory in which the switch was started, and commands are
 given from any directory. So a command tries its own directory first, then those above the configuration file, and
-takes the first that contains the installation. A switch records in its state directory which configuration it runs on, so
-that two configurations with the same relative paths are told apart.
+takes the first that contains the installation. A switch records in its state directory which configuration it runs
+on, so that two configurations with the same relative paths can be distinguished.
 """
 
 import json
@@ -39,6 +39,13 @@ _JOURNAL: Final = "journal"
 class OtherInstallationError(VosError):
     """What stands where the configuration leads to belongs to the switch of another configuration."""
 
+    def __init__(self, config: Path, other: "Installation") -> None:
+        self.other = other
+        super().__init__(
+            f"the switch that was reached is {other}, not one of {config}; say -c {other.configuration} for it, or, so "
+            "that each configuration has its own, give state_dir, control_socket and database.url absolute paths"
+        )
+
 
 class Installation(NamedTuple):
     """A switch: its configuration, and the directory in which it was started. It is recorded in its state directory."""
@@ -51,7 +58,7 @@ class Installation(NamedTuple):
 
     @property
     def id(self) -> str:
-        """Tell switches apart whose nodes have one name."""
+        """Distinguishes switches whose nodes have the same name."""
         return sha256(f"{self.configuration}\0{self.directory}".encode()).hexdigest()[:_ID_DIGITS]
 
     def is_of(self, config: Path) -> bool:
@@ -150,11 +157,7 @@ def _base(config: Path, state_dir: Path, written: Iterable[Path]) -> Path | None
                 return None if directory == here else directory
             other = other or found
     if other is not None:
-        message = (
-            f"the switch that was reached is {other}, not one of {config}; say -c {other.configuration} for it, or, so "
-            "that each configuration has its own, give state_dir, control_socket and database.url absolute paths"
-        )
-        raise OtherInstallationError(message)
+        raise OtherInstallationError(config, other)
     return None
 
 
