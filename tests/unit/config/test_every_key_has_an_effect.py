@@ -98,6 +98,7 @@ MODELS: Final[Mapping[str, type[Keys]]] = {
 WITHOUT_EFFECT: Final = {
     "billing.ask_above": "for commands",
     "rates.memo": "a comment",
+    "rate_groups.notice_days": "for imports, which read it themselves",
 }
 
 VALUES: Final = (

@@ -14,6 +14,7 @@ from vosd.config.places import Installation
 from vosd.daemon.commands import Commands
 from vosd.daemon.silenced import Silenced
 from vosd.daemon.status import Status
+from vosd.engine.alarms.watch import MachineUse
 from vosd.engine.counting import Counting, census_of, totals_of
 from vosd.engine.reports.reporter import CallReports
 from vosd.engine.service import SwitchService
@@ -61,6 +62,7 @@ OTHERS = [
     "pid",
     "started_at",
     "session_refresh_failed",
+    "machine",
     "database",
     "catalogue",
 ]
@@ -105,14 +107,14 @@ def test_the_status_has_the_keys_that_users_hold_on_to(service, silenced, call_r
     loaded = SimpleNamespace(settings=settings, catalogue=version)
     installation = Installation("sw1", "/etc/vosd/vosd.yaml", "/var/lib/vosd")
     configuration = SimpleNamespace(loaded=loaded, loaded_at=0, last_error=None, installation=installation)
-    shown = Status(service, configuration, silenced, call_reports, clock)
+    shown = Status(service, configuration, silenced, call_reports, clock, MachineUse)
     status = asyncio.run(Commands(shown, clock).status({}))
     assert sorted(status) == sorted([*CENSUS, *TOTALS, *OTHERS])
 
 
 def test_a_switch_says_what_is_owed_of_a_time(service, silenced, call_reports, clock):
     configuration = SimpleNamespace(loaded=SimpleNamespace(settings=SimpleNamespace(node="sw1")))
-    commands = Commands(Status(service, configuration, silenced, call_reports, clock), clock)
+    commands = Commands(Status(service, configuration, silenced, call_reports, clock, MachineUse), clock)
     parties = {"customer_account": "acme", "vendor_account": "carrier", "fee": Decimal("0.10"), "cost": Decimal(0)}
     service.recorder.add(answered_call(1, **parties, ended_at=5))
     unbooked = commands.verbs()["unbooked"]
