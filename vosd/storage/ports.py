@@ -172,7 +172,8 @@ class StoredCall(NamedTuple):
 class CallFilter:
     """Which calls to list; all given criteria must hold.
 
-    ``since`` is inclusive and ``until`` exclusive, UTC milliseconds of the INVITE. ``account`` is the customer's
+    ``since`` is inclusive and ``until`` exclusive, UTC milliseconds of the INVITE, ``ended_since`` and ``ended_until``
+    likewise of the end, by which the ledger dates a call. ``account`` is the customer's
     or the vendor's, ``gateway`` the mapping or the routing one. ``caller`` and ``callee`` are beginnings of the
     numbers as received, with or without the leading ``+``. ``sip_call_id`` is the Call-ID of the caller's leg or
     of the latest attempt, whole. ``before`` lists only calls after that position, ``customers`` only calls that one of
@@ -182,6 +183,8 @@ class CallFilter:
     limit: int = LISTED_AT_MOST
     since: int | None = None
     until: int | None = None
+    ended_since: int | None = None
+    ended_until: int | None = None
     account: str | None = None
     gateway: str | None = None
     caller: str | None = None
