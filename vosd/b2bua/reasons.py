@@ -27,7 +27,7 @@ def reason_headers(form: ReasonForm, reason: EndReason, q850_cause: int, status:
 def given_by_caller(form: ReasonForm, reason: EndReason, given: Mapping[str, int]) -> str:
     """Return the Reason lines of our CANCEL: the causes that the caller gave with its own, and ours where it gave none.
 
-    Its texts are not forwarded. A phone that is told ``SIP;cause=200`` lists no missed call (RFC 3326 section 3.1).
+    Its texts are not forwarded. A phone that receives ``SIP;cause=200`` lists no missed call (RFC 3326 section 3.1).
     """
     if form is ReasonForm.NONE:
         return ""
