@@ -144,7 +144,9 @@ class SwitchService:
         self._state_files = StateFiles(settings.state_dir, self.switch.live, clock)
         self._journal.describe = self.switch.describe
         self._endpoint = self.node.endpoint
-        self._loop = Loop(clock, self._endpoint, self.switch, self._journal, self.node.trace)
+        self._loop = loop = Loop(clock, self._endpoint, self.switch, self._journal, self.node.trace)
+        self.unsent, self.undelivered = loop.unsent, loop.undelivered
+        """What listeners call with datagrams that could not be sent, and with ICMP errors."""
         wiring = Wiring(self._endpoint, self.switch.take_answer, self._loop.take_answer, self.switch.vendors_at)
         self.lookups.connect(wiring)
         self._leftovers = Leftovers(
@@ -239,11 +241,6 @@ class SwitchService:
     def take_answer(self) -> Callable[[Ticket, Answer], None]:
         """What an ``Asker`` calls with the answer to a question of a call's set-up."""
         return self._loop.take_answer
-
-    @property
-    def unsent(self) -> Callable[[bytes], None]:
-        """What listeners call with a datagram that could not be sent."""
-        return self._loop.unsent
 
     def connection_closed(self, flow: int, host: str, port: int) -> None:
         """Remove the registrations that are reached by a connection which was closed."""
