@@ -150,8 +150,7 @@ class SwitchService:
         )
         self.unsent, self.undelivered = loop.unsent, loop.undelivered
         """What listeners call with datagrams that could not be sent, and with ICMP errors."""
-        wiring = Wiring(self._endpoint, self.switch.take_answer, self._loop.take_answer, self.switch.vendors_at)
-        self.lookups.connect(wiring)
+        self.lookups.connect(Wiring(self._endpoint, self.switch.take_answer, loop.take_answer, self.switch.vendors_at))
         self._leftovers = Leftovers(
             self._endpoint, self._journal, clock, self._loop.flush, lambda: self.switch.catalogue
         )
