@@ -49,7 +49,7 @@ def main() -> None:
         _read(path, int(line), sheet[0] if sheet else None)
     except MemoryError:
         _send(Found(failure=f": expected a workbook that fits into {int(limit) >> 20} MiB of memory"))
-    except BrokenPipeError:  # nobody reads on: the header was enough
+    except BrokenPipeError:  # the reader wanted the header only
         sys.stdout = None
 
 
