@@ -129,7 +129,7 @@ class SwitchService:
             sink=self.gateways.counting(CallKeeper(self._journal, self.recorder, self.database)),
             credits=self.balances.credits,
             registered=registered,
-            placed=Placements(self._journal),
+            placed=(placements := Placements(self._journal)),
             presence=self.phone_service.changed,
             steps=steps,
             asker=asker or self.lookups,
@@ -149,8 +149,9 @@ class SwitchService:
         wiring = Wiring(self._endpoint, self.switch.take_answer, self._loop.take_answer, self.switch.vendors_at)
         self.lookups.connect(wiring)
         self._leftovers = Leftovers(
-            self._endpoint, self._journal, clock, self._loop.flush, lambda: self.switch.catalogue
+            self.node.endpoint, self._journal, clock, self._loop.flush, self.switch.services, surroundings.sink.ended
         )
+        placements.services = self.switch.services
         self.keep_alives = KeepAlives(clock, self.registrations, listeners, settings.keep_alive)
         self.dropped = self._endpoint.dropped
         """Number of dropped messages by reason."""
