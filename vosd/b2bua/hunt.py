@@ -14,6 +14,7 @@ from vosd.routing.failover import AttemptEnd, AttemptOutcome, stops, tries_next,
 from vosd.routing.pipeline import RouteChoice
 from vosd.sip.flows import Flows, hop_of
 from vosd.sip.headers.name_addr import NameAddr
+from vosd.sip.headers.phone_context import number_of
 from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.message import Response
 from vosd.sip.wire.uri import DEFAULT_PORTS, Uri
@@ -223,7 +224,7 @@ class Hunt:
         place = Address(found.host, found.port or DEFAULT_PORTS[found.transport or "udp"], found.transport)
         if domain(uri.host) is not None:
             place = place._replace(name=uri.host, written=str(Address(uri.host, uri.port, hop.transport)))
-        callee = without_separators(uri.user) or choice.callee_out
+        callee = without_separators(number_of(contact.uri)) or choice.callee_out
         is_redirected = choice.is_redirected or callee != choice.callee_out
         return msgspec.structs.replace(choice, callee_out=callee, is_redirected=is_redirected), place
 

@@ -80,7 +80,7 @@ def check(invocation: Invocation, diff: bool, as_json: bool) -> None:
         _show_problems(error.problems, as_json)
         sys.exit(BAD_CONFIGURATION)
     if diff:
-        _show_differences(_differences(invocation.running_switch(), loaded), as_json)
+        _show_differences(_differences(_switch_beside(invocation), loaded), as_json)
         return
     _show_problems([*loaded.problems, *loaded.rate_report], as_json)
     if not as_json:
@@ -105,6 +105,18 @@ def _summary(loaded: "Loaded") -> str:
         "rate": sum(group.table.size for group in catalogue.rate_groups.values()),
     }
     return ", ".join(f"{count} {name}{'' if count == 1 else 's'}" for name, count in counts.items())
+
+
+def _switch_beside(invocation: Invocation) -> "RunningSwitch":
+    """Return the running switch that a file may become the configuration of; one of another file is named."""
+    from vosd.config.control_socket import control_socket_of
+    from vosd.config.places import OtherInstallationError
+
+    try:
+        return invocation.running_switch()
+    except OtherInstallationError as error:
+        output.remark(f"compared with the switch {error.other}")
+        return RunningSwitch(control_socket_of(Path(error.other.configuration)))
 
 
 def _differences(switch: "RunningSwitch", loaded: "Loaded") -> "list[Difference]":
@@ -224,11 +236,13 @@ def status(invocation: Invocation, gateways: bool, explain: bool, as_json: bool)
     catalogue = answer.pop("catalogue")
     refreshes: dict[str, int] = answer.pop("session_refresh_failed", {})
     database: dict[str, Any] = answer.pop("database", {})
+    machine: dict[str, float | None] = answer.pop("machine", {})
     reasons = (catalogue["error"] or "").splitlines()
     output.sheet(
         {
             **answer,
             "session refreshes failed": ", ".join(f"{name} {times}" for name, times in refreshes.items()) or "none",
+            "machine": _of_machine(machine),
             "database": _of_database(database),
             "catalogue": f"{catalogue['version']}, loaded {catalogue['loaded_at']}",
             "last reload": "refused, because of" if reasons else "fine",
@@ -247,6 +261,13 @@ def _explain_figures(*, as_json: bool) -> None:
         output.document(meanings)
     else:
         output.sheet(meanings)
+
+
+def _of_machine(found: Mapping[str, float | None]) -> str:
+    """Return a line on processor, memory and disk; ``?`` is what is not known yet."""
+    names = ("cpu_percent", "memory_percent", "disk_free_percent")
+    cpu, memory, disk = ("?" if found.get(name) is None else f"{found[name]:g}" for name in names)
+    return f"processor {cpu} % of a core, memory {memory} % in use, disk {disk} % free"
 
 
 def _of_database(found: Mapping[str, Any]) -> str:

@@ -179,6 +179,7 @@ def _call_parameters(
         record_zero_hold_time=parameters.record_zero_hold_time,
         record_illegal_calls=parameters.record_illegal_call,
         special_numbers=special_numbers(keys, parameters),
+        local_domains=frozenset(keys.routing.local_domains),
         free_policy=free_policy(parameters),
         uses_calendars=parameters.work_calendar,
         uses_period_rates=parameters.period_rate,

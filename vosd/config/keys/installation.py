@@ -23,7 +23,7 @@ from vosd.config.keys.redirect_server import RedirectServerKeys
 from vosd.config.keys.retention import RetentionKeys
 from vosd.config.keys.routing import RoutingKeys
 from vosd.config.keys.sip import SipKeys
-from vosd.config.places import CONTROL_SOCKET
+from vosd.config.places import CONTROL_SOCKET, STATE_DIR
 from vosd.config.reader.amounts import overdraft
 from vosd.config.reader.fields import choice, object_name, whole
 from vosd.config.reader.files import database_url, file_path, socket_path
@@ -76,9 +76,9 @@ class JournalKeys(Keys):
 
     keep_minutes: Annotated[int, whole(0, 10_080)] = 60
     """Minutes since the last call of a file was booked; 0 keeps none."""
-    keep_files: Annotated[int, whole(0, 10_000)] = 64
+    keep_files: Annotated[int | None, whole(0, 10_000)] = None
     """Largest number of full files, or as much in smaller ones, since each start begins one; the oldest are removed
-    first. An hour at 100 answered calls a second is about 25 files."""
+    first. An hour at 100 answered calls a second is about 25 files. Default: SERVER_CDR_FILE_WRITE_MAX."""
 
 
 class TraceKeys(Keys):
@@ -104,7 +104,7 @@ class InstallationKeys(Keys):
     """Name of this switch in CDRs."""
     sip: SipKeys = SipKeys()
     database: DatabaseKeys = DatabaseKeys()
-    state_dir: Annotated[Path, file_path()] = Path("var")
+    state_dir: Annotated[Path, file_path()] = STATE_DIR
     """Directory of the journal and other state, created if missing; relative to the working directory."""
     control_socket: Annotated[Path, socket_path()] = CONTROL_SOCKET
     """Unix socket through which the commands reach the daemon; relative to the working directory."""

@@ -1,6 +1,6 @@
 """``parameters``: VOS3000's parameters by their own names, misspelling included.
 
-A name that is neither a field here, nor known as not built, nor a parameter of H.323, is an error.
+A name that is neither a field here nor one of those without effect is an error.
 """
 
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from pydantic import Field
 
 from vosd.config.keys import names_of_vos3000
 from vosd.config.reader.amounts import step
-from vosd.config.reader.e164s import digits, e164s
+from vosd.config.reader.e164s import digits, e164s, e164s_with_memos
 from vosd.config.reader.fields import FromText, whole
 from vosd.config.reader.model import Keys
 from vosd.config.reader.renamed import Renamed, renamed
@@ -28,6 +28,26 @@ from vosd.config.reader.vos3000 import (
 from vosd.net.marking import SIGNALLING, TrafficClass
 
 PARAMETERS: Final = "parameters"
+
+
+_H323: Final = "H.323 is not supported"
+_NO_RELAY: Final = "media goes from party to party until the switch relays it"
+
+WITHOUT_EFFECT: Final[Mapping[str, str]] = {
+    "IVR_RTP_PORT": "there are no menus and prompts",
+    "SERVER_CDR_FILE_WRITE_INTERVAL": "each call is written to the journal at once",
+    "SS_AUXILIARY_RING_TONE_ACTIVATION_DELAY": _NO_RELAY,
+    "SS_H245_": _H323,
+    "SS_H323_": _H323,
+    "SS_MEDIAPROXYBEHINDNAT": _NO_RELAY,
+    "SS_MEDIAPROXYBETWEENNET": _NO_RELAY,
+    "SS_MEDIAPROXYMODE": _NO_RELAY,
+    "SS_MEDIAPROXYSAMENAT": _NO_RELAY,
+    "SS_QOS_RTP": _NO_RELAY,
+    "SS_RTP_PORT_RANGE": _NO_RELAY,
+}
+"""Parameters of VOS3000 that a file may have and that change nothing, and why; ``_`` at the end stands for all names
+that begin so. Each gets a warning."""
 
 
 class StartBilling(Enum):
@@ -78,9 +98,12 @@ class ParameterKeys(Keys):
     free_e164s: Annotated[tuple[str, ...], e164s()] = Field(default=(), alias="SERVER_BILLING_FREE_E164S")
     """Called numbers that cost the customer nothing and need neither rate nor money: exact ones, and prefixes with a
     ``*`` behind them, with commas between. Their calls leave CDRs, and what a vendor takes for them is booked."""
-    no_cdr_e164s: Annotated[tuple[str, ...], e164s()] = Field(default=(), alias="SERVER_BILLING_NO_CDR_E164S")
-    """Called numbers whose calls leave no CDR and cost no one anything, the vendor's side included; written likewise.
-    They win over free ones. Emergency numbers cannot be among them."""
+    no_cdr_e164s: Annotated[tuple[tuple[str, str], ...], e164s_with_memos()] = Field(
+        default=(), alias="SERVER_BILLING_NO_CDR_E164S"
+    )
+    """Called numbers whose calls leave no CDR and cost no one anything, the vendor's side included; written likewise,
+    each best with the reason behind it: ``1800* (carrier tests), 7000 (lift)``. They win over free ones. Emergency
+    numbers cannot be among them."""
     route_prefix: Annotated[int, whole(0, 15, "digits")] = Field(default=0, alias="SERVER_BILLING_GATEWAY_ROUTE_PREFIX")
     """How many digits at the beginning of called numbers are for routing alone: rates are found without them. Numbers
     with fewer than three digits behind them, and emergency numbers, are rated as they are."""
@@ -177,19 +200,9 @@ class ParameterKeys(Keys):
     that do. Only a few of them are in memory, the others in the journal's files: no call is refused before the disk of
     ``state_dir`` is full, and none is dropped."""
 
+    cdr_files: Annotated[int, whole(1, 1_000_000, "files")] = Field(default=64, alias="SERVER_CDR_FILE_WRITE_MAX")
+    """How many full files of the journal are kept after all their calls are booked, where ``journal.keep_files`` does
+    not say it. Files with calls that are not booked are never removed and do not count."""
+
     aliases: ClassVar[Mapping[str, str]] = {"SERVER_BILLING_FEE_PRECISION": "SERVER_BILLING_FEE_PRECISTION"}
     names_elsewhere: ClassVar[Renamed] = renamed(names_of_vos3000.PARAMETERS)
-    not_built: ClassVar[frozenset[str]] = frozenset(
-        {
-            "IVR_RTP_PORT",
-            "SERVER_CDR_FILE_WRITE_INTERVAL",
-            "SERVER_CDR_FILE_WRITE_MAX",
-            "SS_AUXILIARY_RING_TONE_ACTIVATION_DELAY",
-            "SS_MEDIAPROXYBEHINDNAT",
-            "SS_MEDIAPROXYBETWEENNET",
-            "SS_MEDIAPROXYMODE",
-            "SS_MEDIAPROXYSAMENAT",
-            "SS_QOS_RTP",
-            "SS_RTP_PORT_RANGE",
-        }
-    )
