@@ -143,7 +143,7 @@ class SwitchService:
             self.balances, self.overrides, self.recorder, self.database, self._away_terms, self._copier, self.node
         )
         self._state_files = StateFiles(settings.state_dir, self.switch.live, clock)
-        self._journal.describe = self.switch.describe
+        self._journal.describe, placements.services = self.switch.describe, self.switch.services
         self._endpoint = self.node.endpoint
         self._loop = loop = Loop(
             clock, self._endpoint, self.switch, self._journal, self.node.trace, self.recorder.when_booked
@@ -154,7 +154,6 @@ class SwitchService:
         self._leftovers = Leftovers(
             self.node.endpoint, self._journal, clock, self._loop.flush, self.switch.services, surroundings.sink.ended
         )
-        placements.services = self.switch.services
         self.keep_alives = KeepAlives(clock, self.registrations, listeners, settings.keep_alive)
         self.dropped = self._endpoint.dropped
         """Number of dropped messages by reason."""
