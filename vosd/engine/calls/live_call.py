@@ -348,7 +348,8 @@ class LiveCall(AskedCall):
             elif choice is not None and not choice.gateway.is_phone:
                 destination = choice.prefix if rate is None else rate.rate.prefix
                 quality, talk_ms = services.live.quality, record.hold_time_ms
-                quality.talked(choice.gateway.name, destination, talk_ms, ending.at.mono)
+                sold_by = "" if kept.customer_rate is None else kept.customer_rate.rate.prefix
+                quality.talked(choice.gateway.name, destination, talk_ms, ending.at.mono, sold_by)
             if was_answered and record.answered_at is None:
                 services.notices.unacknowledged_answer(record, ending.at)
         services.close(record, call_request)
