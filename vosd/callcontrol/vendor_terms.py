@@ -26,7 +26,7 @@ class LiveVendors:
 
     __slots__ = (
         "_addresses_of", "_breakers", "_catalogue", "_choices", "_credits", "_health", "_live",
-        "blocked", "down", "located", "resting", "turns", "unregistered",
+        "blocked", "currencies", "down", "located", "resting", "turns", "unregistered",
     )  # fmt: skip
 
     def __init__(self, catalogue: Catalogue, live: LiveState) -> None:
@@ -34,6 +34,7 @@ class LiveVendors:
         self.located = live.is_located
         self._catalogue = catalogue
         self._choices = catalogue.vendor_rates
+        self.currencies = catalogue.currencies
         self._live = live
         self._credits = live.credits
         self._health = live.health

@@ -3,6 +3,7 @@
 from decimal import Decimal
 
 import pytest
+from structlog.testing import capture_logs
 
 from vosd.admin.routing import explain_route, idle_state
 from vosd.base.clock import Instant
@@ -12,6 +13,7 @@ from vosd.billing.exchange import ExchangeRate
 from vosd.billing.typical import typical_price
 from vosd.callcontrol.live_state import LiveState
 from vosd.catalogue.catalogue import Catalogue
+from vosd.obs.alarms import Alarms, Level
 from vosd.routing.plan import Criterion, RoutingPlan
 from vosd.testing.data.builders import (
     account,
@@ -136,6 +138,23 @@ def test_the_calls_of_a_switch_tell_how_long_calls_are():
         scene.wire.run_for(100_000)
     carried = [record.routing_gateway for record in scene.exchange.sink.records]
     assert carried == ["vendor-0"] * 20 + ["vendor-1"]
+
+
+def test_a_call_sold_below_cost_says_so_in_its_record_and_raises_an_alarm():
+    scene = Scene(content(MINUTES, guard=LossGuard(None)))
+    with capture_logs() as logs:
+        for seconds in (5, 60):
+            scene.vendors[0].script = answers(0)
+            call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=1_000 * seconds))
+            scene.wire.run_until(lambda call=call: call.is_over)
+            scene.wire.run_for(100_000)
+    losses = {record.hold_time_s: record.loss for record in scene.exchange.sink.records}
+    assert losses == {5: Decimal("0.45"), 60: None}, "0.05 and 0.50; 0.60 and 0.50"
+    (told,) = [line for line in logs if line["event"] == "loss_calls"]
+    assert (told["account"], told["prefix"], told["gateway"], told["loss"]) == ("acme", "44", "vendor-0", "0.45")
+    alarms = Alarms()
+    alarms.note("loss_calls", told, NOW.wall)
+    assert [(each.subject, each.level) for each in alarms.active()] == [("acme 44 vendor-0", Level.WARNING)]
 
 
 COMPARED = ("cost", "effective_cost", "currency", "margin")

@@ -352,6 +352,8 @@ class LiveCall(AskedCall):
                 quality.talked(choice.gateway.name, destination, talk_ms, ending.at.mono, sold_by)
             if was_answered and record.answered_at is None:
                 services.notices.unacknowledged_answer(record, ending.at)
+            elif record.loss is not None:
+                services.notices.sold_below_cost(record, ending.at)
         services.close(record, call_request)
         services.observer.ended(call.arrival, call.journey, record)
         if services.reporter is not None:
@@ -391,4 +393,11 @@ class LiveCall(AskedCall):
         if call.journey.vendor_answered_at is None and call.journey.invited_at is None:
             return None
         services = self._services
-        return opened(services.node, call.arrival, self.call_request, call.journey, recorded=services.records_own_ends)
+        return opened(
+            services.node,
+            call.arrival,
+            self.call_request,
+            call.journey,
+            recorded=services.records_own_ends,
+            currencies=self.vendors.currencies,
+        )
