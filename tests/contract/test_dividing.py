@@ -37,7 +37,8 @@ from vosd.testing.data.records import STARTED, answered_call, call_id
 pytestmark = pytest.mark.mariadb
 
 BEFORE_MONTHS = "0019"
-"""The schema in which calls are booked first."""
+"""The schema in which the database has its first row of a call."""
+AN_ATTEMPT = "INSERT INTO cdr_attempt (call_id, position, gateway, code, ms, reason) VALUES (x'00', 0, 'old', 0, 0, '')"
 NOW = STARTED + 40 * 86_400_000
 
 
@@ -50,11 +51,16 @@ def undivided(mariadb_server) -> Statements:
 
 
 async def _fill(url: str) -> None:
+    """Book calls where the migration left the tables undivided, for there was a call in them."""
     await migrate_async(url, BEFORE_MONTHS)
     database = Database(url)
+    async with database.writing() as connection:
+        await connection.exec_driver_sql(AN_ATTEMPT)
+    await migrate_async(url)
+    async with database.writing() as connection:
+        await connection.exec_driver_sql("DELETE FROM cdr_attempt")
     await SqlBooks(database).book([call(index) for index in range(20, 60)])
     await SqlPayments(database).add(payment("INV-1"))
-    await migrate_async(url)
     await database.close()
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from vosd.storage import ledger
 from vosd.storage.books import SqlBooks
+from vosd.storage.checkpoints import SqlCheckpoints
 from vosd.storage.ledger import EntryFilter, Movement, SqlLedger, Statement
 from vosd.storage.payments import SqlPayments
 from vosd.storage.ports import EntryKind, Payment
@@ -92,3 +93,46 @@ async def test_a_statement_has_the_balance_before_the_sums_by_kind_and_the_balan
         Decimal(0), (Movement("call", 3, -3 * COST),), -3 * COST
     )
     assert await entries.statement("idle", STARTED, STARTED + DAY_MS) == Statement(Decimal(0), (), Decimal(0))
+
+
+async def taxed(database):
+    """Book a call with tax and a payment; return what calls cost the customer without tax, and the tax."""
+    fee, tax = Decimal("1.20"), Decimal("0.24")
+    call = answered_call(7, customer_account="acme", vendor_account="carrier", fee=fee, tax=tax)
+    await SqlBooks(database).book([call])
+    await pay(database, "5", "p1", STARTED)
+    return fee, tax
+
+
+async def test_entries_and_statements_have_net_and_tax_apart(database):
+    fee, tax = await taxed(database)
+    of_call, payment = await listed(database, account="acme")
+    assert (of_call.amount, of_call.tax) == (-fee - tax, -tax)
+    assert (payment.amount, payment.tax) == (5, 0)
+    statement = await SqlLedger(database).statement("acme", STARTED, STARTED + DAY_MS)
+    assert statement.movements == (Movement("call", 1, -fee - tax, -tax), Movement("payment", 1, Decimal(5)))
+
+
+async def test_the_tax_of_an_entry_of_an_earlier_version_is_that_of_its_charge_while_it_is_as_rated(database):
+    fee, tax = await taxed(database)
+    async with database.writing() as connection:
+        await connection.exec_driver_sql("UPDATE ledger_entry SET tax = NULL")
+    assert (await listed(database, account="acme"))[0].tax == -tax
+    async with database.writing() as connection:
+        await connection.exec_driver_sql("UPDATE cdr_charge SET corrected = 1")
+    assert (await listed(database, account="acme"))[0].tax is None
+    statement = await SqlLedger(database).statement("acme", STARTED, STARTED + DAY_MS)
+    assert statement.movements[0] == Movement("call", 1, -fee - tax, None)
+
+
+async def test_the_balances_of_all_accounts_at_a_moment_are_those_with_which_their_statements_open(booked, monkeypatch):
+    monkeypatch.setattr(ledger, "ACCOUNTS_AT_ONCE", 1)
+    entries = SqlLedger(booked)
+    await SqlCheckpoints(booked).close(STARTED + DAY_MS + 1, "ann", None, STARTED + 9 * DAY_MS)
+    await pay(booked, "3", "late", STARTED)
+    moments = (STARTED, STARTED + 1, STARTED + DAY_MS + 1, STARTED + DAY_MS + 2, STARTED + 9 * DAY_MS)
+    for moment in moments:
+        async with aclosing(entries.balances(moment)) as found:
+            balances = {each.account: each.balance async for each in found}
+        opening = {name: (await entries.statement(name, moment, moment)).opening for name in ("acme", "carrier")}
+        assert balances == opening

@@ -11,6 +11,8 @@ import pytest
 from sqlalchemy import String, Text, select
 
 from vosd.admin.retention import Retention
+from vosd.cdr.columns import RECORD_COLUMNS
+from vosd.cdr.kinds import Masking
 from vosd.cdr.record import AGENT, Attempt
 from vosd.cdr.retention import DAY_MS, Age, DroppedPeriod
 from vosd.engine.settings import RetentionSettings
@@ -51,6 +53,8 @@ def call(index: int, day: int):
         verdicts=json.dumps({"refusal": f"0{number[2:]} has no route", "left": []}),
         attempts=(Attempt("carrier-a", 503, 100, None, "Busy"), Attempt(number, 200, 900, 300, "Answered")),
     )  # fmt: skip
+    unfilled = [each for each in RECORD_COLUMNS if each.masking is not Masking.NONE and not getattr(made, each.name)]
+    made = msgspec.structs.replace(made, **{each.name: f'"{number}"' for each in unfilled})
     agent = msgspec.structs.replace(charge_row("reseller", AGENT, 1, Decimal(0)), rate_prefix="4420794")
     charges = (made.charges[0], agent, *made.charges[1:])
     return msgspec.structs.replace(made, started_at=at, answered_at=at + 4_000, ended_at=at + 64_000, charges=charges)

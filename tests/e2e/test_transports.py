@@ -14,7 +14,7 @@ from vosd.testing.sockets.sipp import Sipp
 
 from .addresses import CUSTOMERS, SECURE_SWITCH, VENDORS, VERSATILE_SWITCH
 from .conditions import eventually
-from .expectations import answered, check
+from .expectations import Expected, answered, check
 from .stage import Caller, Stage, Vendor, regular, versatile_stage
 
 pytestmark = pytest.mark.sipp
@@ -111,6 +111,23 @@ def test_a_vendor_that_refuses_connections_is_passed_over_at_once(stage: Stage) 
     record = stage.call(Caller("hangs_up"), "4440", [Vendor("carrier-b", "answers")])
     check(record, answered("carrier-b", attempts=(("carrier-away", 0), ("carrier-b", 200))))
     assert record["attempts"][0]["ms"] < 500
+
+
+def test_a_call_that_reaches_no_vendor_is_unreachable_and_not_unanswered(stage: Stage, authority: Authority) -> None:
+    """RFC 3261 8.1.3.1: a refused connection and a wrong certificate are 503; 408 is for silence."""
+    caller = Caller("is_refused", {"status": "503", "cause": "38", "reason": "Unreachable"})
+    refused = stage.call(caller, "4441", [])
+    wrong = authority.issue("wrong", "127.9.9.9")
+    behind = Endpoint(VENDORS["carrier-tls"].host, VENDORS["carrier-tls"].port + 100)
+    tunnel = Stunnel(
+        VENDORS["carrier-tls"], behind, client=False, root=authority.root.file, certificate=wrong,
+        scratch=stage.daemon.directory,
+    )  # fmt: skip
+    with tunnel:
+        unproven = stage.call(caller, "4430", [])
+    for record, gateway in ((refused, "carrier-away"), (unproven, "carrier-tls")):
+        check(record, Expected("Unreachable", "switch", 503, 38, ((gateway, 0),)))
+        assert record["attempts"][0]["reason"] == "Unreachable"
 
 
 def test_a_cancelled_call_is_cancelled_over_the_connection(stage: Stage) -> None:

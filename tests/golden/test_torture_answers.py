@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 import pytest
 
 from vosd.sip import ParseError, parse_message
-from vosd.sip.events import Event, InviteArrived, RegisterArrived
+from vosd.sip.events import Event, InviteArrived, InviteRefused, RegisterArrived
 from vosd.sip.headers.via import Via
 from vosd.sip.registration.registrar import Outcome, register, user_of
 from vosd.sip.settings import RegistrarSettings, SipSettings
@@ -186,7 +186,7 @@ def test_the_body_that_is_shorter_than_rfc5118_prints_is_refused_for_its_length(
     """Section 4.6 as printed: over UDP a Content-Length beyond the datagram is 400 (RFC 3261 section 18.3)."""
     printed = MESSAGES["rfc5118_4.6_ipv6-in-sdp"].replace(b"Content-Length: 251", b"Content-Length: 268")
     probe = Probe(SipSettings())
-    assert probe.receive(printed) is None
+    assert isinstance(probe.receive(printed), InviteRefused)
     [sent] = probe.sent()
     assert sent.response.status == 400
 

@@ -1,4 +1,4 @@
-"""Every worked example of tests/vectors/billing.json is run by a test, or it is said here why it is not."""
+"""Every worked example of tests/vectors is run by a test, or it is said here why it is not."""
 
 import json
 from collections.abc import Iterator
@@ -9,15 +9,22 @@ from typing import Final
 
 HERE: Final = Path(__file__).parent
 VECTORS: Final = {
-    vector["id"]: vector["rule"]
-    for vector in json.loads((HERE.parent / "vectors" / "billing.json").read_text())["vectors"]
+    **{
+        vector["id"]: vector["rule"]
+        for vector in json.loads((HERE.parent / "vectors" / "billing.json").read_text())["vectors"]
+    },
+    **{vector["id"]: vector["kind"] for vector in json.loads((HERE.parent / "vectors" / "routing.json").read_text())},
 }
 EXCEPTIONS: Final = {
     "package_definition": "packages come with their own capability",
     "package_free_duration": "packages come with their own capability",
     "report_limit": "reports come with their own capability",
+    "media_decision": "media comes with its own capability",
+    "rtp_capacity": "media comes with its own capability",
+    "geofence": "access by country comes with its own capability",
+    "agent_rights": "a log-in of agents comes with its own capability",
 }
-"""Rules, or single examples, that no test is for, and why."""
+"""Rules or kinds, or single examples, that no test is for, and why."""
 
 
 def modules() -> Iterator[ModuleType]:

@@ -12,7 +12,7 @@ from vosd.base.clock import Instant
 from vosd.base.errors import Refusal
 from vosd.billing.holds import AccountCredit
 from vosd.catalogue.problems import ConfigError
-from vosd.config.keys.parameters import ParameterKeys
+from vosd.config.keys.parameters import WITHOUT_EFFECT, ParameterKeys
 from vosd.config.load import load
 from vosd.engine.registration.bindings import RegistrantKind, Registrations
 from vosd.net.marking import TrafficClass
@@ -48,7 +48,7 @@ def of(kind: str) -> pytest.MarkDecorator:
     chosen = [
         vector
         for vector in VECTORS
-        if vector["kind"] == kind and vector["given"].get("parameter") not in ParameterKeys.not_built
+        if vector["kind"] == kind and vector["given"].get("parameter") not in WITHOUT_EFFECT
     ]
     assert chosen, f"no vector has the kind {kind}"
     cases = [pytest.param(vector["given"], vector["expect"], id=vector["id"]) for vector in chosen]

@@ -74,16 +74,18 @@ def test_a_statement_holds_for_a_month_of_a_zone(booked: Installation) -> None:
         "since": "2026-09-01T00:00:00.000Z",
         "until": "2026-10-01T00:00:00.000Z",
         "opening": "0.00",
-        "movements": [{"kind": "call", "count": 3, "amount": "-0.037035"}],
+        "movements": [{"kind": "call", "count": 3, "amount": "-0.037035", "net": "-0.037035", "tax": "0.00"}],
         "closing": "-0.037035",
         "closed": False,
     }
     in_berlin = booked.document(*words, "2026-10", "--zone", "Europe/Berlin")
     assert (in_berlin["since"], in_berlin["opening"]) == ("2026-09-30T22:00:00.000Z", "-0.02469")
-    assert in_berlin["movements"] == [{"kind": "call", "count": 1, "amount": "-0.012345"}]
+    assert [(each["kind"], each["count"], each["amount"]) for each in in_berlin["movements"]] == [
+        ("call", 1, "-0.012345")
+    ]
     rows = list(csv.reader(io.StringIO(booked.vosd(*words, "2026-09", "--csv").stdout)))
-    assert rows == [["line", "count", "amount"], ["opening", "", "0.00"], ["call", "3", "-0.037035"],
-                    ["closing", "", "-0.037035"]]  # fmt: skip
+    assert rows == [["line", "count", "amount", "net", "tax"], ["opening", "", "0.00", "", ""],
+                    ["call", "3", "-0.037035", "-0.037035", "0.00"], ["closing", "", "-0.037035", "", ""]]  # fmt: skip
     assert booked.vosd(*words, "2026-09").stdout.startswith("customer-1 2026-09 (UTC), USD\n")
 
 

@@ -62,6 +62,8 @@ class Database(MemoryStore):
 class Dialled:
     """The numbers of a call."""
 
+    context = ""
+
     def called(self, _source):
         return "442079460000"
 

@@ -9,7 +9,9 @@ import click
 import pytest
 
 from vosd.base.cause import EndReason
-from vosd.cli.main import main
+from vosd.cli.main import VERBS, main
+from vosd.obs.alarms import KINDS
+from vosd.obs.events import Event
 
 ROOT: Final = Path(__file__).parents[2]
 PAGES: Final = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "bench").glob("*.md")])
@@ -64,6 +66,29 @@ def test_make_targets_are_those_that_the_documents_name():
 def test_every_end_reason_is_explained_to_the_operator():
     operations = (ROOT / "docs" / "operations.md").read_text()
     assert [reason.text for reason in EndReason if f"`{reason.text}`" not in operations] == []
+
+
+def test_every_alarm_is_explained_to_the_operator():
+    operations = (ROOT / "docs" / "operations.md").read_text()
+    assert Event.DATABASE_AWAY in KINDS
+    assert [event.value for event in KINDS if f"`{event.value}`" not in operations] == []
+
+
+def test_every_verb_is_shown_on_a_page():
+    """Verbs that say that they are not built yet need none."""
+    pages = [*ROOT.glob("*.md"), *(page for page in PAGES if page.parent.name == "docs")]
+    shown = " ".join(code for page in pages if page.name != "CHANGELOG.md" for code in code_in(page.read_text()))
+    context = click.Context(main)
+    built = [verb for verb in main.list_commands(context) if not VERBS[verb].startswith("vosd.cli.later:")]
+    missing = []
+    for verb in built:
+        command = main.get_command(context, verb)
+        below = command.list_commands(context) if isinstance(command, click.Group) else []
+        for name in below or [""]:
+            words = [rf"(?:\S+\|)*{word}(?:\|\S+)*" for word in (verb, name) if word]
+            if not re.search(rf"\bvosd {' '.join(words)}(?![\w-])", shown):
+                missing.append(f"{verb} {name}")
+    assert missing == []
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/operations.md"])

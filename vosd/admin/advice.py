@@ -16,6 +16,10 @@ class Advice(NamedTuple):
 _NO_PREFIX: Final = Advice(
     "No routing gateway has a prefix for the called number.", "add the prefix to a gateway, or its routing plan"
 )
+_NOT_RUNG: Final = Advice(
+    "A gateway accepted the call, and did not ring within ring_timeout.",
+    "look at the pdd and the codes of its other calls; raise ring_timeout if it is too short",
+)
 _TIMED_OUT: Final = Advice(
     "No gateway answered the INVITE within response_timeout.",
     "look at the gateways below: are they up, is their address right, does a firewall drop our packets",
@@ -34,6 +38,10 @@ ADVICE: Final[dict[EndReason, Advice]] = {
     EndReason.UNAVAILABLE: Advice(
         "Every gateway that was tried failed.",
         "look at the codes of the attempts below, then at vosd status --gateways",
+    ),
+    EndReason.UNREACHABLE: Advice(
+        "No gateway that was tried could be reached: no route, no open port, no connection, a wrong certificate.",
+        "look at the log for connection and datagram_not_sent with its address; compare address, port and transport",
     ),
     EndReason.UNKNOWN_SOURCE: Advice(
         "No mapping gateway or phone has the address that the call came from.",
@@ -111,6 +119,8 @@ _BY_CODE: Final = {
     (EndReason.NO_AVAILABLE_ROUTE, 404): _NO_PREFIX,
     (EndReason.NO_ANSWER, 408): _TIMED_OUT,
 }
+_BY_CAUSE: Final = {(EndReason.NO_ANSWER, 18): _NOT_RUNG, (EndReason.NO_ANSWER, 102): _TIMED_OUT}
+"""By Q.850 cause, where the trunk of the caller may have another code."""
 _UNKNOWN: Final = Advice(
     "The end reason is none of this version.", "read docs/operations.md of the version that wrote it"
 )
@@ -121,4 +131,5 @@ def advice(record: CallRecord) -> Advice:
     reason = _BY_TEXT.get(record.end_reason)
     if reason is None:
         return _UNKNOWN
-    return _BY_CODE.get((reason, record.sip_code or 0), ADVICE[reason])
+    by_cause = _BY_CAUSE.get((reason, record.q850_cause or 0))
+    return by_cause or _BY_CODE.get((reason, record.sip_code or 0), ADVICE[reason])

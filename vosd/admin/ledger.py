@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any, Final, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -15,7 +16,7 @@ from vosd.cdr.ports import Books, Standing
 from vosd.storage.ledger import LedgerEntry, SqlLedger
 from vosd.storage.ports import Queries
 
-ENTRY_KEYS: Final = LedgerEntry._fields
+ENTRY_KEYS: Final = (*LedgerEntry._fields, "net")
 """The keys of an entry in ``--json``, and the header of its CSV."""
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -45,6 +46,9 @@ class MovementSheet(msgspec.Struct, frozen=True):
     kind: str
     count: int
     amount: str
+    net: str | None
+    """What of the amount is no tax; None = not known of some entries that an earlier version booked."""
+    tax: str | None
 
 
 class StatementSheet(msgspec.Struct, frozen=True):
@@ -69,7 +73,14 @@ def entry_object(entry: LedgerEntry) -> dict[str, Any]:
         "amount": format_amount(entry.amount),
         "balance_after": format_amount(entry.balance_after),
         "created_at": iso_utc(entry.created_at),
+        **_net_and_tax(entry.amount, entry.tax),
     }
+
+
+def _net_and_tax(amount: Decimal, tax: Decimal | None) -> dict[str, str | None]:
+    if tax is None:
+        return {"tax": None, "net": None}
+    return {"tax": format_amount(tax), "net": format_amount(amount - tax)}
 
 
 async def known_standing(accounts: Mapping[str, Account], queries: Queries, account_id: str) -> Standing | None:
@@ -114,7 +125,10 @@ async def month_of_account(
         since=iso_utc(since),
         until=iso_utc(until),
         opening=format_amount(found.opening),
-        movements=tuple(MovementSheet(each.kind, each.entries, format_amount(each.amount)) for each in found.movements),
+        movements=tuple(
+            MovementSheet(each.kind, each.entries, format_amount(each.amount), **_net_and_tax(each.amount, each.tax))
+            for each in found.movements
+        ),
         closing=format_amount(found.closing),
         closed=found.is_closed,
     )

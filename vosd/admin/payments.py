@@ -3,15 +3,18 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from decimal import Decimal
+from typing import Final
 
 import msgspec
 
-from vosd.admin.accounts import commitments, configured
+from vosd.admin.accounts import configured
 from vosd.admin.control import DaemonRefusedError, DaemonUnreachableError, RunningSwitch
+from vosd.base.errors import VosError
 from vosd.base.money import ZERO, format_amount
 from vosd.billing.accounts import Account
 from vosd.catalogue.overrides import Overrides
 from vosd.cdr.columns import iso_utc
+from vosd.cdr.ports import StoreUnavailable
 from vosd.storage.ports import NoSuchAccount, Payment, Payments, Receipt, Transfer
 
 
@@ -32,11 +35,24 @@ class PaymentReceipt(msgspec.Struct, frozen=True):
     """Until when the payment has extended the validity of the account; absent if it has not."""
 
 
+class _Withdrawal(msgspec.Struct, frozen=True):
+    """Answer of the running switch to the question for an amount."""
+
+    id: str | None = None
+    """None = the amount is not withheld: no switch runs, or less is available."""
+    available: Decimal | None = None
+    """What is available, where that is less than the amount."""
+
+
+_NOTHING_WITHHELD: Final = _Withdrawal()
+
+
 async def add_payment(
     accounts: Mapping[str, Account], payments: Payments, switch: RunningSwitch, payment: Payment
 ) -> PaymentReceipt:
     """Book a payment once, and have a running switch read the new balance.
 
+    Where ``least_left`` limits it, a running switch withholds the amount from calls until it has read the balance.
     An account that is no longer configured can still be credited and debited while it is in the ledger.
 
     Raises:
@@ -44,63 +60,71 @@ async def add_payment(
         OtherCurrency: it is configured with another currency than its ledger has.
         ReferenceTaken: the reference was used for another amount.
         TooLittleLeft: the account has less to spare.
+        DaemonUnreachableError: a switch runs and does not answer; nothing was booked.
+        DaemonRefusedError: it cannot read the balances; nothing was booked.
         StoreUnavailable: nothing was booked, as far as is known.
     """
     account = accounts.get(payment.account)
     payment = replace(payment, must_exist=True) if account is None else _for_account(account, payment)
+    withdrawal = _NOTHING_WITHHELD
+    if payment.least_left is not None:
+        withdrawal = await _begin_withdrawal(switch, payment.account, -payment.amount)
     try:
-        receipt = await payments.add(payment)
-    except NoSuchAccount:
-        configured(accounts, payment.account)
+        receipt = await payments.add(replace(payment, available=withdrawal.available))
+    except StoreUnavailable:
+        raise  # it may be booked: the switch withholds the amount until it cannot be any more
+    except VosError as error:
+        await _end_withdrawal(switch, withdrawal)
+        if isinstance(error, NoSuchAccount):
+            configured(accounts, payment.account)
         raise
-    return _shown(payment, receipt, await refresh_balances(switch))
+    return _shown(payment, receipt, await _end_withdrawal(switch, withdrawal))
 
 
 async def make_transfer(
     accounts: Mapping[str, Account], payments: Payments, switch: RunningSwitch, transfer: Transfer
 ) -> tuple[PaymentReceipt, PaymentReceipt]:
-    """Move money once between two accounts, and have a running switch read both balances.
+    """Move money once between two accounts, as ``add_payment`` takes it; a running switch reads both balances.
 
     Raises:
         UnknownAccountError: an account is neither configured nor in the ledger.
         OtherCurrency: the accounts have different currencies, or one is configured with another than its ledger has.
         ReferenceTaken: the reference was used for another transfer.
         TooLittleLeft: the source has less to spare.
+        DaemonUnreachableError, DaemonRefusedError: as in ``add_payment``.
         StoreUnavailable: nothing was booked, as far as is known.
     """
     ends = (transfer.source, transfer.target)
     transfer = replace(transfer, currencies={name: accounts[name].currency for name in ends if name in accounts})
+    withdrawal = _NOTHING_WITHHELD
+    if transfer.least_left is not None:
+        withdrawal = await _begin_withdrawal(switch, transfer.source, transfer.amount)
     try:
-        receipts = await payments.transfer(transfer)
-    except NoSuchAccount:
-        for name in ends:
-            configured(accounts, name)
+        receipts = await payments.transfer(replace(transfer, available=withdrawal.available))
+    except StoreUnavailable:
+        raise  # as in ``add_payment``
+    except VosError as error:
+        await _end_withdrawal(switch, withdrawal)
+        if isinstance(error, NoSuchAccount):
+            for name in ends:
+                configured(accounts, name)
         raise
-    untold = await refresh_balances(switch)
+    untold = await _end_withdrawal(switch, withdrawal)
     source, target = (
         _shown(payment, receipt, untold) for payment, receipt in zip(transfer.payments, receipts, strict=True)
     )
     return source, target
 
 
-async def least_left(
-    accounts: Mapping[str, Account], overrides: Overrides, switch: RunningSwitch, account_id: str
-) -> Decimal | None:
-    """Return the lowest balance of an account that covers its running calls; None = it has no overdraft limit.
+def least_left(accounts: Mapping[str, Account], overrides: Overrides, account_id: str) -> Decimal | None:
+    """Return the lowest balance that calls alone may leave on an account; None = it has no overdraft limit.
 
-    What is taken from an account by hand must leave as much: the holds of running calls, and what ended calls owe that
-    are not booked yet, less the overdraft limit.
-
-    Raises:
-        DaemonUnreachableError: a switch runs but does not report what its calls reserve.
+    What is taken from an account by hand must leave as much, and what running calls hold besides, which the running
+    switch knows (``add_payment``).
     """
     account = accounts.get(account_id)
     limit = ZERO if account is None else overrides.overdraft_limit(account)
-    if limit is None:
-        return None
-    committed = (await commitments(switch)).get(account_id)
-    held = ZERO if committed is None else Decimal(committed.reserved) - Decimal(committed.unbooked)
-    return held - limit
+    return None if limit is None else -limit
 
 
 def _for_account(account: Account, payment: Payment) -> Payment:
@@ -132,8 +156,31 @@ async def refresh_balances(switch: RunningSwitch) -> str:
 
     What was booked stays so, and the switch reads it at its next poll.
     """
+    return await _asked(switch, "refresh_balances")
+
+
+async def _asked(switch: RunningSwitch, verb: str, **arguments: object) -> str:
+    """Have the switch carry out a verb if it runs; return why it does not, empty if it does."""
     try:
-        await switch.ask_if_running("refresh_balances")
+        await switch.ask_if_running(verb, **arguments)
     except (DaemonRefusedError, DaemonUnreachableError) as error:
         return str(error)
     return ""
+
+
+async def _begin_withdrawal(switch: RunningSwitch, account: str, amount: Decimal) -> _Withdrawal:
+    """Have the running switch withhold an amount from calls, so that none of them gets it before it is booked.
+
+    Raises:
+        DaemonUnreachableError: a switch runs and does not answer.
+        DaemonRefusedError: it cannot read the balances.
+    """
+    begun = await switch.ask_if_running("begin_withdrawal", account=account, amount=str(amount))
+    return _NOTHING_WITHHELD if begun is None else msgspec.convert(begun, _Withdrawal)
+
+
+async def _end_withdrawal(switch: RunningSwitch, withdrawal: _Withdrawal) -> str:
+    """Have the switch read balances and release what it withheld; return why it does not, as ``refresh_balances``."""
+    if withdrawal.id is None:
+        return await refresh_balances(switch)
+    return await _asked(switch, "end_withdrawal", id=withdrawal.id)

@@ -29,6 +29,7 @@ from vosd.catalogue.catalogue import Catalogue
 from vosd.catalogue.overrides import NO_OVERRIDES, Blocks, Overrides
 from vosd.cdr.ports import Standing
 from vosd.routing.route_table import RouteTable
+from vosd.sip.headers import phone_context
 from vosd.trunks.dialect import CalleeSource, CallerSource
 from vosd.trunks.gateways import Address, RoutingGateway
 
@@ -187,10 +188,10 @@ def explain_route(
 ) -> RouteExplanation:
     """Pass a call from ``gateway`` through admission and routing, and return the outcome.
 
-    ``callee`` may have the gateway's tech prefix or not. The gateways are listed if the steps get as far as the search
-    for routes. ``blocks`` are those of ``at``; None = those of ``live``. ``is_live`` is False for an idle state, which
-    knows neither registrations nor the quality of gateways. ``is_forwarded``: its INVITE has a Diversion. ``closed`` is
-    why a switch takes no calls now.
+    ``callee`` may have the gateway's tech prefix or not, and ``;phone-context=`` behind it. The gateways are listed if
+    the steps get as far as the search for routes. ``blocks`` are those of ``at``; None = those of ``live``. ``is_live``
+    is False for an idle state, which knows neither registrations nor the quality of gateways. ``is_forwarded``: its
+    INVITE has a Diversion. ``closed`` is why a switch takes no calls now.
 
     Raises:
         UnknownGatewayError: there is no such mapping gateway.
@@ -262,6 +263,7 @@ class _Dialled:
 
     def __init__(self, tech_prefix: str, caller: str, callee: str, is_forwarded: bool) -> None:
         self._caller, self._is_forwarded = caller, is_forwarded
+        callee, self.context = phone_context.read(callee)
         number = without_separators(callee)
         has_prefix = number.startswith(tech_prefix) or for_matching(number).startswith(tech_prefix)
         self._callee = callee if has_prefix else tech_prefix + callee

@@ -80,10 +80,10 @@ class Call(CallConversation):
         goes_on = self._hunt.continues_at_gateway(leg.choice, outcome, response)
         self._attempt_over(leg, outcome, now, code=response.status, goes_on=goes_on)
 
-    def attempt_silent(self, leg: CalleeLeg, now: Instant) -> None:
-        """Handle a gateway that could not be reached."""
+    def attempt_silent(self, leg: CalleeLeg, outcome: AttemptOutcome, now: Instant) -> None:
+        """Handle a gateway that sent no response, or could not be reached."""
         if leg is self.callee and self._accepts(CallEvent.ATTEMPT_FAILED):
-            self._attempt_over(leg, AttemptOutcome.silent(), now)
+            self._attempt_over(leg, outcome, now)
 
     def answered(self, leg: CalleeLeg, now: Instant) -> None:
         """Handle the answer of a gateway: the vendor charges from now on."""
@@ -190,7 +190,7 @@ class Call(CallConversation):
             if next_hop is None:
                 self._hunt.wait(self, leg, leg.rings_until_ms, now)
                 return
-        leg.give_up(EndReason.NO_ANSWER, now)
+        leg.leave(outcome, now)
         self._attempt_over(leg, outcome, now, next_hop=next_hop, is_telling=is_telling)
 
     def end(self, reason: EndReason, now: Instant) -> None:

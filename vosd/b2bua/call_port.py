@@ -11,6 +11,7 @@ from vosd.b2bua.stamps import Arrival, Journey
 from vosd.b2bua.states import CallState
 from vosd.base.clock import Instant
 from vosd.cdr.record import Attempt
+from vosd.routing.failover import AttemptOutcome
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import RequestArrived
 from vosd.sip.wire.message import Response
@@ -74,8 +75,8 @@ class CallPort(Protocol):
         """Report a final refusal of a gateway."""
         ...
 
-    def attempt_silent(self, leg: "CalleeLeg", now: Instant) -> None:
-        """Report a gateway that could not be reached."""
+    def attempt_silent(self, leg: "CalleeLeg", outcome: AttemptOutcome, now: Instant) -> None:
+        """Report a gateway that sent no response, or could not be reached."""
         ...
 
     def unwanted_answer(self, row: Attempt, now: Instant) -> None:

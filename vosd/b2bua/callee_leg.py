@@ -11,7 +11,7 @@ from vosd.b2bua.supervision import Supervision
 from vosd.base.cause import EndReason
 from vosd.base.clock import Instant
 from vosd.cdr.record import Attempt
-from vosd.routing.failover import AttemptOutcome
+from vosd.routing.failover import AttemptOutcome, verdict
 from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.dialog.prack import rseq_of
 from vosd.sip.dialog.table import NO_FORKS
@@ -133,9 +133,10 @@ class CalleeLeg(CalleeParts):
             self.call.attempt_failed(self, response, event.at)
 
     def no_response(self, event: NoResponse) -> None:
-        """The INVITE got no response (timer B), or there was no connection."""
+        """The INVITE got no response (timer B), or could not be delivered."""
         self._transaction.witness = self.remembered()
-        self.call.attempt_silent(self, event.at)
+        outcome = AttemptOutcome.unreachable() if event.is_unreachable else AttemptOutcome.silent()
+        self.call.attempt_silent(self, outcome, event.at)
 
     def unwanted_answer(self, event: UnwantedAnswer) -> None:
         """Record that another fork answered too; it is hung up already."""
@@ -166,8 +167,13 @@ class CalleeLeg(CalleeParts):
         if self.dialog is not None:
             self.hang_up(lines, now)
         else:
-            self._endpoint.forget(self._tag, now)
-            self._transaction.abandon(lines, now, self.remembered())
+            self._abandon(lines, now)
+
+    def leave(self, outcome: AttemptOutcome, now: Instant) -> None:
+        """Send CANCEL to a gateway that has not answered in time, with the reason that the caller may get."""
+        end = verdict([outcome])
+        cause = end.reason.q850_cause if end.q850 is None else end.q850
+        self._abandon(reason_headers(self.reasons, end.reason, cause, end.status), now)
 
     def waits_until_ms(self) -> int:
         """Return the deadline of the attempt after a provisional response."""
@@ -225,6 +231,10 @@ class CalleeLeg(CalleeParts):
             self._endpoint.forget(self._tag, now)
 
     # -- inside -------------------------------------------------------------------------------------------------
+
+    def _abandon(self, headers: str, now: Instant) -> None:
+        self._endpoint.forget(self._tag, now)
+        self._transaction.abandon(headers, now, self.remembered())
 
     def _established(self) -> Dialog:
         return self.early_dialog or super()._established()

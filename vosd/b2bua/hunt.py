@@ -14,6 +14,7 @@ from vosd.routing.failover import AttemptEnd, AttemptOutcome, stops, tries_next,
 from vosd.routing.pipeline import RouteChoice
 from vosd.sip.flows import Flows, hop_of
 from vosd.sip.headers.name_addr import NameAddr
+from vosd.sip.headers.phone_context import number_of
 from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.message import Response
 from vosd.sip.wire.uri import DEFAULT_PORTS, Uri
@@ -30,6 +31,8 @@ NextHop = tuple[RouteChoice, Address]
 SERVICE_UNAVAILABLE: Final = 503
 CONTACTS_MAX: Final = 5
 """Most contacts of one 3xx that are tried."""
+_OWN_FINDINGS: Final = (EndReason.NO_ANSWER, EndReason.UNREACHABLE)
+"""Ends that the switch finds by itself; all others are refusals of gateways."""
 
 
 class Failure(NamedTuple):
@@ -221,7 +224,7 @@ class Hunt:
         place = Address(found.host, found.port or DEFAULT_PORTS[found.transport or "udp"], found.transport)
         if domain(uri.host) is not None:
             place = place._replace(name=uri.host, written=str(Address(uri.host, uri.port, hop.transport)))
-        callee = without_separators(uri.user) or choice.callee_out
+        callee = without_separators(number_of(contact.uri)) or choice.callee_out
         is_redirected = choice.is_redirected or callee != choice.callee_out
         return msgspec.structs.replace(choice, callee_out=callee, is_redirected=is_redirected), place
 
@@ -230,7 +233,7 @@ class Hunt:
         if not self.outcomes:
             return Failure(EndReason.NO_AVAILABLE_ROUTE, 503, None, HangupSource.SWITCH)
         reason, status, cause, text = verdict(self.outcomes)
-        source = HangupSource.SWITCH if reason is EndReason.NO_ANSWER else HangupSource.CALLEE
+        source = HangupSource.SWITCH if reason in _OWN_FINDINGS else HangupSource.CALLEE
         if cause is None and reason is EndReason.UNAVAILABLE:
             cause = q850_of_status(status)
         return Failure(reason, status, cause, source, text)

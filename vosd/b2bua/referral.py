@@ -43,7 +43,7 @@ def refer_came(call: "Call", leg: Leg, event: RequestArrived, board: "Switchboar
     transfer = Transfer(call.endpoint, call, name, notifies=notifies)
     accepted = "" if notifies else "Refer-Sub: false\r\n"
     if target.replaces is None:
-        _call_target(transfer, caller, event, board, target.user, accepted)
+        _call_target(transfer, caller, event, board, target.number, accepted)
         return
     second = call_named_by(call.endpoint, target.replaces)
     if (

@@ -45,6 +45,7 @@ class EndReason(Enum):
     REJECTED = ("Rejected", 603, 21)
     NOT_FOUND = ("Not Found", 404, 1)
     UNAVAILABLE = ("Unavailable", 503, 41)
+    UNREACHABLE = ("Unreachable", 503, 38)
     UNKNOWN_SOURCE = ("Unknown Source", 403, 21)
     AUTHENTICATION_FAILED = ("Authentication Failed", 401, 21)
     NO_MATCHING_RATE = ("No Matching Rate", 403, 21)

@@ -29,6 +29,14 @@ class WhileAway(Enum):
     REFUSE = "refuse"
 
 
+class LongCallAlarm(Enum):
+    """Whether long calls of an account are an alarm."""
+
+    YES = "yes"
+    NO = "no"
+    OUTSIDE_WORKING_HOURS = "outside_working_hours"
+
+
 class Account(msgspec.Struct, frozen=True):
     """One account of the catalogue."""
 
@@ -50,7 +58,7 @@ class Account(msgspec.Struct, frozen=True):
     max_call_seconds: int | None = None
     balance_low: Decimal | None = None
     """The log reports it once when less than this is left for calls; None = never."""
-    long_call_alarm: bool = True
+    long_call_alarm: LongCallAlarm = LongCallAlarm.YES
     """Whether its calls are reported that last longer than ``alarms.call_seconds``."""
     allowed_prefixes: tuple[str, ...] = ()
     """The number section: called prefixes that its calls may have; none = any."""

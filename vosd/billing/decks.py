@@ -101,6 +101,8 @@ class Example(msgspec.Struct, frozen=True):
     """What its numbers have then, where it is taken out; None = no rate."""
     others: Mapping[str, tuple[str, str]] = {}
     """The other columns that change, each before and after; empty = the default."""
+    begins: str | None = None
+    """From when the change holds, ISO 8601 UTC; None = at once."""
 
 
 @dataclass(slots=True)
@@ -124,12 +126,12 @@ class Changes:
     unrated: int = 0
     """Prefixes that are taken out and whose numbers have no rate then."""
 
-    def note(self, prefix: str, before: DeckRow | None, after: DeckRow | None) -> None:
-        """Count a prefix of the new deck, by the last rates that it had and will have."""
-        self._count(_kind(before, after), prefix, before, after)
+    def note(self, prefix: str, before: DeckRow | None, after: DeckRow, begins: str | None) -> None:
+        """Count a prefix of the new deck, by the last rates that it had and will have, the latter from ``begins``."""
+        self._count(_kind(before, after), prefix, before, after, begins)
 
-    def note_taken_out(self, prefix: str, before: DeckRow | None, shorter: DeckRow | None) -> None:
-        """Count a prefix that the new deck does not have; ``shorter`` is the rate that its numbers have then."""
+    def note_taken_out(self, prefix: str, before: DeckRow | None, shorter: DeckRow | None, begins: str | None) -> None:
+        """Count a prefix that the new deck does not have from ``begins`` on; its numbers have the rate ``shorter``."""
         kind = _kind(before, None)
         if before is not None:
             if shorter is None:
@@ -137,10 +139,16 @@ class Changes:
             elif not shorter.closed:
                 self.fallen += 1
         fallback = None if shorter is None else Fallback(shorter.prefix, _shown(shorter))
-        self._count(kind, prefix, before, None, fallback)
+        self._count(kind, prefix, before, None, begins, fallback)
 
     def _count(
-        self, kind: Kind, prefix: str, before: DeckRow | None, after: DeckRow | None, fallback: Fallback | None = None
+        self,
+        kind: Kind,
+        prefix: str,
+        before: DeckRow | None,
+        after: DeckRow | None,
+        begins: str | None,
+        fallback: Fallback | None = None,
     ) -> None:
         self.counts[kind] += 1
         if kind is Kind.CLOSED and before is not None:
@@ -148,27 +156,28 @@ class Changes:
         named = self.examples.get(kind)
         if named is not None and len(named) < EXAMPLES_MAX:
             others = _others_that_differ(self.header, before, after)
-            named.append(Example(prefix, _shown(before), _shown(after), after is None, fallback, others))
+            named.append(Example(prefix, _shown(before), _shown(after), after is None, fallback, others, begins))
 
 
 class _Shorter:
     """Finds the rate of a shorter prefix while a deck is made in order: shorter prefixes come first."""
 
     def __init__(self) -> None:
-        self._by_length: dict[int, str] = {}
+        self._by_length: dict[int, Sequence[str]] = {}
 
-    def note(self, prefix: str, last: str) -> None:
-        """Remember the last line of a prefix of the new deck."""
-        self._by_length[0 if prefix == ANY else len(prefix)] = last
+    def note(self, prefix: str, lines: Sequence[str]) -> None:
+        """Remember the lines of a prefix of the new deck."""
+        self._by_length[0 if prefix == ANY else len(prefix)] = lines
 
     def of(self, prefix: str, moment: str) -> DeckRow | None:
-        """Return the row of the longest prefix shorter than this one that has not ended at ``moment``."""
+        """Return the row that is in force at ``moment`` of the longest prefix shorter than this one that has one."""
         for length in range(len(prefix) - 1, -1, -1):
-            line = self._by_length.get(length, "")
-            if line and (not length or _prefix_of(line) == prefix[:length]):
-                row = cut(line)
-                if not row.ends or row.ends > moment:
-                    return row
+            lines = self._by_length.get(length, ())
+            if lines and (not length or _prefix_of(lines[0]) == prefix[:length]):
+                for line in reversed(lines):
+                    row = cut(line)
+                    if row.holds_at(moment):
+                        return row
         return None
 
 
@@ -201,12 +210,13 @@ def merged(
             changes.counts[Kind.UNCHANGED] += 1
             lines = after
         elif not before:
-            changes.note(prefix, None, cut(after[-1]))
+            last = cut(after[-1])
+            changes.note(prefix, None, last, _later(last.begins, now))
             lines = after
         elif after:
             rows_before, rows_after = [*map(cut, before)], [*map(cut, after)]
             rows = _joined(_until(rows_before, rows_after[0].begins, now), rows_after)
-            changes.note(prefix, _lasting(rows_before[-1], now), rows[-1])
+            changes.note(prefix, _lasting(rows_before[-1], now), rows[-1], _later(rows_after[-1].begins, now))
             lines = [row.line for row in rows]
         elif mode is Mode.DELTA:
             changes.counts[Kind.UNCHANGED] += 1
@@ -215,12 +225,13 @@ def merged(
             rows_before = [*map(cut, before)]
             rows = _until(rows_before, effective, now)
             if rows == rows_before:  # its rates end before the file begins
-                changes.note(prefix, _lasting(rows_before[-1], now), rows[-1])
+                changes.note(prefix, _lasting(rows_before[-1], now), rows[-1], None)
             else:
-                changes.note_taken_out(prefix, _lasting(rows_before[-1], now), shorter.of(prefix, moment))
+                fallback = shorter.of(prefix, moment)
+                changes.note_taken_out(prefix, _lasting(rows_before[-1], now), fallback, _later(effective, now))
             lines = [row.line for row in rows]
         if lines:
-            shorter.note(prefix, lines[-1])
+            shorter.note(prefix, lines)
         changes.rows += len(lines)
         yield from lines
 
@@ -281,6 +292,11 @@ def _until(rows: Sequence[DeckRow], end: str, now: str) -> list[DeckRow]:
             if ends > now:
                 kept.append(row._replace(ends=ends))
     return kept
+
+
+def _later(moment: str, now: str) -> str | None:
+    """Return a time to come; None for one that has passed."""
+    return moment if moment > now else None
 
 
 def _lasting(row: DeckRow, now: str) -> DeckRow | None:

@@ -15,7 +15,7 @@ from vosd.base.cause import EndReason
 from vosd.base.errors import Refusal, VosError
 from vosd.base.money import ZERO, format_amount
 from vosd.billing.destinations import DestinationUse
-from vosd.billing.rater import total_at
+from vosd.billing.rater import longest_within, total_at
 from vosd.billing.rates import AppliedRate
 from vosd.billing.spending import Spending
 
@@ -102,6 +102,7 @@ class AccountCredit:
         "_reserved",
         "_seq",
         "_unbooked",
+        "_withheld",
         "account",
         "expires_at",
         "is_capped",
@@ -127,6 +128,7 @@ class AccountCredit:
         self._seq = seq
         self._reserved = ZERO
         self._unbooked = unbooked
+        self._withheld = ZERO
         self._holds = 0
         """How many are open."""
         self.expires_at: int | None = None
@@ -181,7 +183,12 @@ class AccountCredit:
         """What new holds may take; negative after a reversal; None = unlimited."""
         if self.limit is None:
             return None
-        return self._balance + self.limit + self._unbooked - self._reserved
+        return self._balance + self.limit + self._unbooked - self._reserved - self._withheld
+
+    @property
+    def withheld(self) -> Decimal:
+        """The sum of what operators take from the account, as long as it is being booked."""
+        return self._withheld
 
     @property
     def left_in_bound(self) -> Decimal | None:
@@ -201,7 +208,7 @@ class AccountCredit:
         amount = _first_total(applied, granted_s)
         # ``available``, written out: every call takes a hold.
         if self.limit is not None and amount > (
-            available := self._balance + self.limit + self._unbooked - self._reserved
+            available := self._balance + self.limit + self._unbooked - self._reserved - self._withheld
         ):
             currency = applied.paid_in or applied.currency
             detail = (
@@ -267,7 +274,7 @@ class AccountCredit:
             return target_s
         # What is held already is paid for, even if the account went below its limit since.
         available = max(available, ZERO)
-        paid_s = _longest_within(hold.amount + available, hold.applied, hold.granted_s, target_s)
+        paid_s = longest_within(hold.amount + available, hold.applied, hold.granted_s, target_s)
         return _step(hold, available / self._holds, paid_s)
 
     def grant(self, hold: Hold, until_s: int) -> None:
@@ -327,6 +334,18 @@ class AccountCredit:
         if amount < 0:
             self._unbooked -= amount
 
+    def withhold(self, amount: Decimal) -> bool:
+        """Keep an amount from calls until ``put_back``; return False where there is less, and nothing is changed."""
+        available = self.available
+        if available is not None and amount > available:
+            return False
+        self._withheld += amount
+        return True
+
+    def put_back(self, amount: Decimal) -> None:
+        """Release an amount that was withheld; call ``committed`` first with a balance that lacks what was booked."""
+        self._withheld -= amount
+
     def set_terms(self, limit: Decimal | None, low_below: Decimal | None) -> None:
         """Set what a reload changed; a lower limit cuts no hold, it only refuses further ones."""
         before = self.limit, self.low_below
@@ -372,23 +391,6 @@ class AccountCredit:
 def _step(hold: Hold, share: Decimal, paid_s: int) -> int:
     """Return up to when a call is granted of its share; ``paid_s`` is all that can be paid."""
     applied = hold.applied
-    shared_s = _longest_within(hold.amount + share, applied, hold.granted_s, paid_s)
+    shared_s = longest_within(hold.amount + share, applied, hold.granted_s, paid_s)
     least_s = max(shared_s, min(hold.granted_s + SHORTEST_STEP_S, paid_s))
-    return _longest_within(total_at(applied, least_s), applied, least_s, paid_s)
-
-
-def _longest_within(budget: Decimal, applied: AppliedRate, granted_s: int, target_s: int) -> int:
-    """Return the longest duration from ``granted_s`` to ``target_s`` that ``budget`` pays for.
-
-    The price never falls as the duration grows, so halving the interval finds it.
-    """
-    if total_at(applied, target_s) <= budget:
-        return target_s
-    paid_s, unpaid_s = granted_s, target_s
-    while unpaid_s - paid_s > 1:
-        middle_s = (paid_s + unpaid_s) // 2
-        if total_at(applied, middle_s) <= budget:
-            paid_s = middle_s
-        else:
-            unpaid_s = middle_s
-    return paid_s
+    return longest_within(total_at(applied, least_s), applied, least_s, paid_s)

@@ -197,6 +197,23 @@ def total_at(applied: AppliedRate, seconds: int) -> Decimal:
     return EXACT.add(fee, tax)
 
 
+def longest_within(budget: Decimal, applied: AppliedRate, granted_s: int, target_s: int) -> int:
+    """Return the longest duration from ``granted_s`` to ``target_s`` that ``budget`` pays for.
+
+    ``total_at`` never falls as the duration grows, so halving the interval finds it.
+    """
+    if total_at(applied, target_s) <= budget:
+        return target_s
+    paid_s, unpaid_s = granted_s, target_s
+    while unpaid_s - paid_s > 1:
+        middle_s = (paid_s + unpaid_s) // 2
+        if total_at(applied, middle_s) <= budget:
+            paid_s = middle_s
+        else:
+            unpaid_s = middle_s
+    return paid_s
+
+
 def _rate(rate: Rate, policy: RatingPolicy, billable: int) -> _Rated:
     """Return the parts of a charge; ``billable`` is positive.
 

@@ -30,6 +30,7 @@ from vosd.routing.capacity import Full
 from vosd.routing.identify import identified_by_proof
 from vosd.routing.pipeline import Destination, RouteRequest, find_routes
 from vosd.routing.plan import RoutingPlan
+from vosd.sip.headers.phone_context import global_beginning
 from vosd.trunks.gateways import RoutingGateway
 from vosd.trunks.scope import Scope
 
@@ -127,6 +128,28 @@ class Admission:
         call.account = self.catalogue.accounts[gateway.account]
         if gateway.credentials is not None and not call.user:
             return Refusal(EndReason.AUTHENTICATION_FAILED, 401, f"{gateway.name} has proven nothing")
+        return self._put_in_context(call, numbers.context) if numbers.context else None
+
+    def _put_in_context(self, call: CallRequest, context: str) -> Refusal | None:
+        """Make a local number global by its phone-context, or refuse it in a domain that is not ours.
+
+        Global numbers and emergency numbers are the same in every context.
+        """
+        number, parameters, gateway = call.callee, self.catalogue.parameters, call.mapping
+        if not number or number[0] == "+" or number in parameters.special_numbers.emergency or gateway is None:
+            return None
+        beginning = global_beginning(context)
+        if beginning is None:
+            name = context.lower().removesuffix(".")
+            if name in parameters.local_domains or name in self.catalogue.domains:
+                return None
+            why = f"phone-context {context} is none of routing.local_domains"
+            return Refusal(EndReason.NUMBER_NOT_ALLOWED, 404, why)
+        if not beginning:
+            return Refusal(EndReason.NUMBER_NOT_ALLOWED, 484, f"phone-context {context} is no number")
+        call.callee = beginning + number
+        call.callee_in = gateway.tech_prefix + call.callee
+        call.callee_billing = for_matching(call.callee)
         return None
 
     def check_open(self, call: CallRequest) -> Refusal | None:

@@ -23,6 +23,11 @@ from vosd.trunks.gateways import MappingGateway
 class Numbers(Protocol):
     """The numbers of a call request; the mapping gateway configures which part of the INVITE holds them."""
 
+    @property
+    def context(self) -> str:
+        """Return the phone-context of the number that ``called`` has returned last; empty = it has none."""
+        ...
+
     def called(self, source: CalleeSource) -> str:
         """Return the called number as received."""
         ...
@@ -57,7 +62,7 @@ class CallRequest(msgspec.Struct):
     caller: str = ""
     """The calling number that may be presented, without visual separators."""
     callee_in: str = ""
-    """The called number as received."""
+    """The called number as received; of a local number with a global context the global one."""
     callee: str = ""
     """Without visual separators and tech prefix."""
     callee_billing: str = ""

@@ -4,7 +4,7 @@ Only the words are here. The decision is made by ``pipeline.examine_routes``, as
 """
 
 from collections.abc import Iterable
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from vosd.base.money import EXACT, format_amount, format_price
 from vosd.billing.typical import typical_price
@@ -17,18 +17,6 @@ from vosd.routing.rest import Rests
 from vosd.routing.route_table import RouteTable
 from vosd.trunks.dialect import Redirects
 from vosd.trunks.gateways import RoutingGateway
-
-_WITH_DETAIL: Final = {
-    Cause.BLOCKED: "blocked",
-    Cause.PLAN: "plan",
-    Cause.EXPIRED: "expired",
-    Cause.CALENDAR: "calendar",
-    Cause.DENIED_PREFIX: "denied prefix",
-    Cause.PARTNER: "partner",
-    Cause.CALLER: "caller",
-    Cause.LOSS: "loss",
-}
-"""Causes whose detail says everything, and the word that stands before it."""
 
 
 class Offered(NamedTuple):
@@ -154,36 +142,35 @@ def _why_tried(choice: RouteChoice, phone: RoutingGateway | None, *, is_live: bo
 
 def _why(left: LeftOut, request: RouteRequest, occupancy: Occupancy, rests: Rests, vendors: Vendors) -> str:
     """Return the reason: the word by which programs tell reasons apart, a colon, and what there is to say."""
-    gateway = left.gateway
-    if left.cause in _WITH_DETAIL:
-        return f"{_WITH_DETAIL[left.cause]}: {left.detail}"
+    return left.cause.because(_detail(left, request, occupancy, rests, vendors))
+
+
+def _detail(left: LeftOut, request: RouteRequest, occupancy: Occupancy, rests: Rests, vendors: Vendors) -> str:
+    """Return what the state of this moment says of the cause; empty = the cause says it all."""
+    gateway, detail = left.gateway, left.detail
     match left.cause:
-        case Cause.DISABLED:
-            why = "disabled: by the configuration"
         case Cause.RESTING:
             remaining_s = -(-rests.remaining_ms(gateway.name, request.at.mono) // 1_000)
-            why = f"resting: answered 503 and asked to be left alone: {remaining_s} s remain"
+            detail = f"answered 503 and asked to be left alone: {remaining_s} s remain"
         case Cause.FAILING:
             remaining_s = -(-vendors.resting_ms(gateway, request.at.mono, request.payer) // 1_000)
-            why = f"resting: calls to it failed in a row, one is let through in {remaining_s} s"
+            detail = f"calls to it failed in a row, one is let through in {remaining_s} s"
         case Cause.UNREGISTERED:
             server = " with us" if gateway.registration is None else f" at {gateway.registration.server}"
-            why = f"unregistered: not registered{server}; `vosd registrations` says more"
+            detail = f"not registered{server}; `vosd registrations` says more"
         case Cause.DOWN:
             down_s = (vendors.down_ms(gateway, request.at.mono) or 0) // 1_000
-            why = f"down: answers no OPTIONS for {down_s} s"
+            detail = f"answers no OPTIONS for {down_s} s"
         case Cause.NOT_LOCATED:
-            why = f"not located: no address is known for {', '.join(address.host for address in gateway.addresses)}"
-        case Cause.OFFLINE:
-            why = "unregistered: the phone is not registered"
+            detail = f"no address is known for {', '.join(address.host for address in gateway.addresses)}"
         case Cause.NO_BUY_RATE:
-            why = f"no buy rate: vendor account {gateway.account} has none for {request.callee}"
+            detail = f"vendor account {gateway.account} has none for {request.callee}"
         case Cause.NO_FUNDS:
-            why = f"no funds: vendor account {gateway.account} cannot pay for the first seconds of a call"
+            detail = f"vendor account {gateway.account} cannot pay for the first seconds of a call"
         case Cause.FULL:
             active = occupancy.active(gateway.scope, gateway.name)
-            why = f"capacity: {left.detail or f'{active} of {gateway.max_concurrent} calls'}"
+            detail = left.detail or f"{active} of {gateway.max_concurrent} calls"
         case Cause.TOO_FAST:
             recent = occupancy.recent(gateway.scope, gateway.name, request.at.mono)
-            why = f"rate limit: {left.detail or f'{recent} calls in the last second, {gateway.max_cps} allowed'}"
-    return why
+            detail = left.detail or f"{recent} calls in the last second, {gateway.max_cps} allowed"
+    return detail

@@ -11,6 +11,7 @@ import msgspec
 
 from vosd.sip.headers.history_info import HistoryEntry
 from vosd.sip.headers.name_addr import NameAddr
+from vosd.sip.headers.phone_context import number_of, phone_context_of
 from vosd.sip.headers.portability import Portability, portability_of
 from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.flaws import Flaw
@@ -35,6 +36,8 @@ class InviteNumbers(msgspec.Struct):
     """The numbers of one INVITE, for ``callcontrol.admission``; read once the gateway is known."""
 
     request: Request
+    context: str = ""
+    """The phone-context of the number that ``called`` has returned; empty = it has none."""
 
     def called(self, source: CalleeSource = CalleeSource.REQUEST_URI) -> str:
         """Return the number that the caller wants, as received: it may have visual separators.
@@ -43,7 +46,10 @@ class InviteNumbers(msgspec.Struct):
             ParseError: 400, 416, or 484 where that part of the INVITE has no user.
         """
         request = self.request
-        user = user_part(request.uri if source is CalleeSource.REQUEST_URI else request.to.uri)
+        uri = request.uri if source is CalleeSource.REQUEST_URI else request.to.uri
+        user = user_part(uri)
+        if ";" in uri:
+            self.context = phone_context_of(uri)
         if not user or len(user) > NUMBER_MAX:
             raise ParseError(484, Flaw.ADDRESS_INCOMPLETE, request)
         return user
@@ -83,7 +89,7 @@ def _first_user(request: Request, source: CallerSource) -> str:
     for value in request.headers(source)[:_VALUES_MAX]:
         try:
             address = NameAddr.parse(value)
-            user = user_part(address.uri)[:NUMBER_MAX]
+            user = (number_of(address.uri) if ";" in address.uri else user_part(address.uri))[:NUMBER_MAX]
         except ParseError:
             continue
         is_called = source is CallerSource.REMOTE_PARTY and (address.param("party") or "").lower() == "called"
@@ -102,6 +108,7 @@ def _is_forwarding(entry: str) -> bool:
 
 def _user_of_from(request: Request) -> str:
     try:
-        return user_part(request.from_.uri)[:NUMBER_MAX]
+        uri = request.from_.uri
+        return (number_of(uri) if ";" in uri else user_part(uri))[:NUMBER_MAX]
     except ParseError:
         return ""

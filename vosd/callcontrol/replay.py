@@ -92,6 +92,8 @@ class Replay:
 class _Stored:
     """The numbers of a stored call; ``Admission.identify`` has read them from the INVITE when it came."""
 
+    context = ""
+
     def __init__(self, caller: str, callee: str, is_forwarded: bool) -> None:
         self._caller, self._callee, self._is_forwarded = caller, callee, is_forwarded
 

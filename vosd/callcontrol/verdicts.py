@@ -11,35 +11,12 @@ import msgspec
 from vosd.base.money import format_amount
 from vosd.base.text import escaped
 from vosd.callcontrol.call_request import CallRequest
-from vosd.routing.routes import Cause, LeftOut, RouteChoice
+from vosd.routing.routes import LeftOut, RouteChoice
 
 LEFT_MAX: Final = 40
 """Gateways that one record names, so that it fits its column."""
 _DETAIL_MAX: Final = 120
 _REFUSAL_MAX: Final = 1_000
-
-WORDS: Final = {
-    Cause.DISABLED: ("disabled", "by the configuration"),
-    Cause.BLOCKED: ("blocked", "by an operator"),
-    Cause.PLAN: ("plan", "not for these calls"),
-    Cause.EXPIRED: ("expired", "not valid now"),
-    Cause.CALENDAR: ("calendar", "no entry fits"),
-    Cause.DENIED_PREFIX: ("denied prefix", "the number has one"),
-    Cause.PARTNER: ("partner", "the call came from it"),
-    Cause.LOSS: ("loss", "it costs more than the margin allows"),
-    Cause.RESTING: ("resting", "answered 503 and asked to be left alone"),
-    Cause.FAILING: ("resting", "calls to it failed in a row"),
-    Cause.UNREGISTERED: ("unregistered", "a registration is missing"),
-    Cause.OFFLINE: ("unregistered", "the phone is not registered"),
-    Cause.DOWN: ("down", "answers no OPTIONS"),
-    Cause.NOT_LOCATED: ("not located", "no address is known"),
-    Cause.NO_BUY_RATE: ("no buy rate", "its account has none for the number"),
-    Cause.NO_FUNDS: ("no funds", "its account cannot pay for the first seconds of a call"),
-    Cause.CALLER: ("caller", "the calling number is not allowed"),
-    Cause.FULL: ("capacity", "it had as many calls as it may have"),
-    Cause.TOO_FAST: ("rate limit", "it had as many calls a second as it may have"),
-}
-"""The word with which the reason of each cause begins, and what follows where no detail is known."""
 
 
 class Chosen(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -86,8 +63,7 @@ def verdicts(call: CallRequest, choice: RouteChoice | None) -> str | None:
 
 def reason(left: LeftOut) -> str:
     """Return why a gateway was left out: the word of its cause, a colon, and what there is to say."""
-    word, otherwise = WORDS[left.cause]
-    return f"{word}: {left.detail[:_DETAIL_MAX] or otherwise}"
+    return left.cause.because(left.detail[:_DETAIL_MAX])
 
 
 def _chosen(choice: RouteChoice | None) -> Chosen | None:

@@ -45,6 +45,8 @@ class CallParameters:
     """SERVER_BILLING_RECORD_ILLEGAL_CALL: calls of unknown sources leave a CDR."""
     special_numbers: SpecialNumbers = field(default_factory=SpecialNumbers)
     """Free numbers, those without CDR, and routing prefixes."""
+    local_domains: frozenset[str] = frozenset()
+    """``routing.local_domains``: in these, and in those of users, local numbers may be called."""
     free_policy: RatingPolicy = field(default_factory=lambda: RatingPolicy(50, 0, 6, Decimal("0.000001")))
     """How the seconds of calls to free numbers are rounded."""
     max_attempts: int = 10

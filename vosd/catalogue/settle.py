@@ -11,6 +11,7 @@ import msgspec
 
 from vosd.base.parts import give_way
 from vosd.billing.accounts import Account, AccountType
+from vosd.catalogue.doubtful_trunks import check_denied, check_sources, warn_of_unlimited
 from vosd.catalogue.exchange import Exchange
 from vosd.catalogue.merge import Merged
 from vosd.catalogue.overrides import destination_name
@@ -107,7 +108,10 @@ def check_gateway(
 ) -> None:
     """Check what a mapping gateway names; ``accounts`` are the settled ones."""
     check_payer(definition.value, definition, merged, accounts, problems)
+    warn_of_unlimited(definition.value, definition, accounts, problems)
     check_rates_of_trunk(definition.value, definition, merged, accounts, exchange, problems)
+    check_sources(definition.value, definition, problems)
+    check_denied(definition.value, definition, problems)
 
 
 def settled_phone(
@@ -120,8 +124,10 @@ def settled_phone(
     """Return a phone with the gateway for calls while it is offline, checked with what it names."""
     phone = definition.value
     check_payer(phone.gateway, definition, merged, accounts, problems)
+    warn_of_unlimited(phone.gateway, definition, accounts, problems)
     check_rates_of_trunk(phone.gateway, definition, merged, accounts, exchange, problems)
     check_phone(definition, merged, problems)
+    check_denied(phone.gateway, definition, problems)
     if phone.offline_gateway is None and merged.offline_gateway is not None:
         return msgspec.structs.replace(phone, offline_gateway=merged.offline_gateway.value)
     return phone

@@ -73,7 +73,14 @@ class CorrectedCharge(NamedTuple):
     @property
     def amount(self) -> Decimal:
         """Return what the ledger entry adds to the account: a lower charge gives money back, less earned takes it."""
-        difference = self.before.total - self.after.total
+        return self._signed(self.before.total - self.after.total)
+
+    @property
+    def tax(self) -> Decimal:
+        """Return what of ``amount`` is tax."""
+        return self._signed(self.before.tax - self.after.tax)
+
+    def _signed(self, difference: Decimal) -> Decimal:
         return -difference if self.earned else difference
 
 

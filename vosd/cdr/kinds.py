@@ -32,6 +32,16 @@ class Kind(Enum):
     ROWS = "rows of a table of their own"
 
 
+class Masking(Enum):
+    """How the telephone numbers of an old call are masked in a column (``vosd.cdr.masking``)."""
+
+    NONE = "holds no telephone number"
+    NUMBER = "is a number of the call: its first digits are kept"
+    NAME = "name of a gateway: a phone's is its number"
+    TEXT = "text in which every number of the call is masked"
+    DOCUMENT = "JSON document in whose texts every number of the call is masked"
+
+
 class Form(NamedTuple):
     """What a field declares of its column.
 
@@ -41,6 +51,7 @@ class Form(NamedTuple):
     kind: Kind
     size: int
     meaning: str
+    masking: Masking = Masking.NONE
 
 
 class Column(NamedTuple):
@@ -52,6 +63,7 @@ class Column(NamedTuple):
     is_optional: bool
     """Whether the value is None where the thing did not happen."""
     meaning: str
+    masking: Masking = Masking.NONE
 
 
 def call_identity(meaning: str) -> Form:
@@ -65,13 +77,28 @@ def account(meaning: str) -> Form:
 
 
 def word(length: int, meaning: str) -> Form:
-    """Declare text of which there are few different ones."""
+    """Declare text of which there are few different ones; it holds nothing that a peer or a phone wrote."""
     return Form(Kind.WORD, length, meaning)
 
 
+def gateway(meaning: str) -> Form:
+    """Declare the name of a gateway or phone."""
+    return Form(Kind.WORD, NAME_LENGTH, meaning, Masking.NAME)
+
+
+def phone_number(meaning: str) -> Form:
+    """Declare a telephone number of the call."""
+    return Form(Kind.TEXT, NUMBER_LENGTH, meaning, Masking.NUMBER)
+
+
+def address(meaning: str) -> Form:
+    """Declare host and port of a peer."""
+    return Form(Kind.TEXT, ADDRESS_LENGTH, meaning)
+
+
 def text(length: int, meaning: str) -> Form:
-    """Declare any other text."""
-    return Form(Kind.TEXT, length, meaning)
+    """Declare any other text: a number may stand in it, so it is searched for those of the call and masked."""
+    return Form(Kind.TEXT, length, meaning, Masking.TEXT)
 
 
 def number(bits: int, meaning: str) -> Form:
@@ -89,9 +116,14 @@ def time(meaning: str) -> Form:
     return Form(Kind.TIME, 0, meaning)
 
 
-def document(length: int, meaning: str) -> Form:
-    """Declare text that is a JSON document."""
+def steps(length: int, meaning: str) -> Form:
+    """Declare a JSON document of prices and amounts, which names no telephone number beyond the prefix of its rate."""
     return Form(Kind.DOCUMENT, length, meaning)
+
+
+def document(length: int, meaning: str) -> Form:
+    """Declare any other text that is a JSON document."""
+    return Form(Kind.DOCUMENT, length, meaning, Masking.DOCUMENT)
 
 
 def columns_of(record: type[msgspec.Struct]) -> tuple[Column, ...]:
@@ -101,7 +133,7 @@ def columns_of(record: type[msgspec.Struct]) -> tuple[Column, ...]:
     for name in record.__struct_fields__:
         form = next((each for each in getattr(hints[name], "__metadata__", ()) if isinstance(each, Form)), None)
         if form is not None:
-            declared.append(Column(name, form.kind, form.size, _takes_none(hints[name]), form.meaning))
+            declared.append(Column(name, form.kind, form.size, _takes_none(hints[name]), form.meaning, form.masking))
     return tuple(declared)
 
 

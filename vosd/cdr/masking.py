@@ -10,6 +10,8 @@ from typing import Any, Final
 
 import msgspec
 
+from vosd.cdr.kinds import Masking
+
 MASK: Final = "x"
 KEPT: Final = 4
 """Digits that are kept of a number of which no rate needs more: every country code has fewer."""
@@ -46,6 +48,20 @@ class Mask:
         )
         patterns = [_pattern(number) for number, _ in searched]
         self._search = re.compile("|".join(filter(None, patterns))) if any(patterns) else None
+
+    def column(self, how: Masking, value: str) -> str:
+        """Return the value of a column that declares how it is masked."""
+        match how:
+            case Masking.NUMBER:
+                return self.number(value)
+            case Masking.NAME:
+                return self.name(value)
+            case Masking.TEXT:
+                return self.text(value)
+            case Masking.DOCUMENT:
+                return self.document(value)
+            case Masking.NONE:
+                return value
 
     def number(self, number: str) -> str:
         """Return a number of the call, masked."""

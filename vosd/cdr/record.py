@@ -11,17 +11,19 @@ import msgspec
 
 from vosd.base.money import ZERO
 from vosd.cdr.kinds import (
-    ADDRESS_LENGTH,
     CURRENCY_LENGTH,
     NAME_LENGTH,
-    NUMBER_LENGTH,
     REASON_LENGTH,
     SIP_CALL_ID_LENGTH,
     account,
+    address,
     amount,
     call_identity,
     document,
+    gateway,
     number,
+    phone_number,
+    steps,
     text,
     time,
     word,
@@ -34,7 +36,7 @@ TOO_DEAR: Final = "Loss"
 class Attempt(msgspec.Struct, frozen=True, gc=False):
     """One gateway that was tried, or that was too dear."""
 
-    gateway: Annotated[str, word(NAME_LENGTH, "routing gateway")]
+    gateway: Annotated[str, gateway("routing gateway")]
     code: Annotated[int, number(16, "final SIP code; 0 = no response")]
     ms: Annotated[int, number(32, "milliseconds from the INVITE to the end of the attempt")]
     pdd_ms: Annotated[int | None, number(32, "milliseconds from the INVITE to the first 18x or 200")]
@@ -77,7 +79,7 @@ class ChargeRow(msgspec.Struct, frozen=True, gc=False, array_like=True):
     currency: Annotated[str | None, word(CURRENCY_LENGTH, "currency of `fee` and `tax`, ISO 4217")]
     corrected: Annotated[int, number(16, "how often it was corrected; 0 = it is as rated")] = 0
     breakdown: Annotated[
-        str | None, document(100_000, "steps of the charge; null where `fee_breakdown` of the call has them")
+        str | None, steps(100_000, "steps of the charge; null where `fee_breakdown` of the call has them")
     ] = None
     earned: Annotated[
         int | None, number(16, "1 = added to the balance of its account, a partner's that carried the call; else null")
@@ -106,28 +108,28 @@ class CallRecord(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defau
 
     call_id: Annotated[str, call_identity("vosd's own id of the call, a UUID of version 7")]
     node: Annotated[str, word(NAME_LENGTH, "the switch that carried the call")]
-    mapping_gateway: Annotated[str | None, word(NAME_LENGTH, "mapping gateway or phone that the call came from")] = None
-    routing_gateway: Annotated[str | None, word(NAME_LENGTH, "routing gateway that was tried last")] = None
+    mapping_gateway: Annotated[str | None, gateway("mapping gateway or phone that the call came from")] = None
+    routing_gateway: Annotated[str | None, gateway("routing gateway that was tried last")] = None
     customer_account: Annotated[str | None, account("account that pays `fee` and `tax`")] = None
     vendor_account: Annotated[str | None, account("account that `cost` and `cost_tax` are booked on")] = None
     currency: Annotated[str | None, word(CURRENCY_LENGTH, "currency of `fee` and `tax`, ISO 4217")] = None
     vendor_currency: Annotated[str | None, word(CURRENCY_LENGTH, "currency of `cost` and `cost_tax`")] = None
-    caller_in: Annotated[str, text(NUMBER_LENGTH, "calling number as received")] = ""
-    callee_in: Annotated[str, text(NUMBER_LENGTH, "called number as received")] = ""
-    caller_out: Annotated[str | None, text(NUMBER_LENGTH, "calling number as sent to the vendor")] = None
-    callee_out: Annotated[str | None, text(NUMBER_LENGTH, "called number as sent to the vendor")] = None
-    callee_billing: Annotated[str | None, text(NUMBER_LENGTH, "called number as rated")] = None
+    caller_in: Annotated[str, phone_number("calling number as received")] = ""
+    callee_in: Annotated[str, phone_number("called number as received")] = ""
+    caller_out: Annotated[str | None, phone_number("calling number as sent to the vendor")] = None
+    callee_out: Annotated[str | None, phone_number("called number as sent to the vendor")] = None
+    callee_billing: Annotated[str | None, phone_number("called number as rated")] = None
     forward_prefix: Annotated[
         str | None,
         word(16, "digits in front of `callee_billing` by which a forwarded call was sold; null = it was not forwarded"),
     ] = None
     routing_number: Annotated[
-        str | None, text(NUMBER_LENGTH, "number by which a ported number was routed; null = it is not ported")
+        str | None, phone_number("number by which a ported number was routed; null = it is not ported")
     ] = None
     sip_call_id_in: Annotated[str, text(SIP_CALL_ID_LENGTH, "Call-ID of the caller's leg")] = ""
     sip_call_id_out: Annotated[str | None, text(SIP_CALL_ID_LENGTH, "Call-ID of the last vendor's leg")] = None
-    source_address: Annotated[str, text(ADDRESS_LENGTH, "host:port that the INVITE came from")] = ""
-    destination_address: Annotated[str | None, text(ADDRESS_LENGTH, "host:port of the last vendor")] = None
+    source_address: Annotated[str, address("host:port that the INVITE came from")] = ""
+    destination_address: Annotated[str | None, address("host:port of the last vendor")] = None
     codec: Annotated[str | None, word(32, "first audio codec of the answer, as rtpmap names it (`PCMU`)")] = None
     started_at: Annotated[int, time("receipt of the INVITE")]
     ringing_at: Annotated[int | None, time("first 18x sent to the caller")] = None
@@ -160,7 +162,7 @@ class CallRecord(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defau
     rate_prefix: Annotated[str | None, word(32, "prefix of the customer's rate")] = None
     rate_area: Annotated[str | None, word(128, "area of the customer's rate")] = None
     vendor_rate_prefix: Annotated[str | None, word(32, "prefix of the vendor's rate")] = None
-    fee_breakdown: Annotated[str, document(1_000_000, "steps of both charges, enough to compute them again")] = "{}"
+    fee_breakdown: Annotated[str, steps(1_000_000, "steps of both charges, enough to compute them again")] = "{}"
     hangup_source: Annotated[str, word(8, "who ended the call: `caller`, `callee` or `switch`")]
     end_reason: Annotated[str, word(REASON_LENGTH, "why the call ended, see operations.md")]
     sip_code: Annotated[int | None, number(16, "final code as the caller saw it")] = None

@@ -224,11 +224,13 @@ def status(invocation: Invocation, gateways: bool, explain: bool, as_json: bool)
     catalogue = answer.pop("catalogue")
     refreshes: dict[str, int] = answer.pop("session_refresh_failed", {})
     database: dict[str, Any] = answer.pop("database", {})
+    machine: dict[str, float | None] = answer.pop("machine", {})
     reasons = (catalogue["error"] or "").splitlines()
     output.sheet(
         {
             **answer,
             "session refreshes failed": ", ".join(f"{name} {times}" for name, times in refreshes.items()) or "none",
+            "machine": _of_machine(machine),
             "database": _of_database(database),
             "catalogue": f"{catalogue['version']}, loaded {catalogue['loaded_at']}",
             "last reload": "refused, because of" if reasons else "fine",
@@ -240,13 +242,20 @@ def status(invocation: Invocation, gateways: bool, explain: bool, as_json: bool)
 
 def _explain_figures(*, as_json: bool) -> None:
     """Print the meaning of each figure; no switch needs to run."""
-    from vosd.engine.counting import Figure
+    from vosd.obs.figures import Figure
 
     meanings = {figure.value: figure.meaning for figure in Figure}
     if as_json:
         output.document(meanings)
     else:
         output.sheet(meanings)
+
+
+def _of_machine(found: Mapping[str, float | None]) -> str:
+    """Return a line on processor, memory and disk; ``?`` is what is not known yet."""
+    names = ("cpu_percent", "memory_percent", "disk_free_percent")
+    cpu, memory, disk = ("?" if found.get(name) is None else f"{found[name]:g}" for name in names)
+    return f"processor {cpu} % of a core, memory {memory} % in use, disk {disk} % free"
 
 
 def _of_database(found: Mapping[str, Any]) -> str:

@@ -19,7 +19,7 @@ from vosd.cdr.columns import iso_utc
 from vosd.cli.command import Invocation, OperationError
 from vosd.cli.database import database_of
 from vosd.cli.deck_progress import DeckProgress
-from vosd.cli.deck_trial import make_ready, margin_of
+from vosd.cli.deck_trial import make_ready, margin_of, milliseconds_of
 from vosd.cli.priority import give_way
 from vosd.config.decks.conversion import HEADER, SheetReader
 from vosd.config.decks.sheet_map import SheetMapKeys, read_map
@@ -141,6 +141,9 @@ async def _prepared(
     if first is None and not reader.bad_rows:
         raise OperationError("expected at least one rate behind the header: nothing was imported")
     progress.begin("comparing", reader.rows)
+    if order.effective is None:  # then what the file does not have ends on the date of the sheet
+        begins = milliseconds_of(reader.first_begin or "") or 0
+        order = order._replace(effective=begins if begins > order.now else None)
     return await prepare(decks, order, _with_first(first, lines), progress.at)
 
 

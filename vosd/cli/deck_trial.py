@@ -71,7 +71,7 @@ async def margin_of(
     before, order = prepared.before, prepared.order
     if days is None or before is None:
         return None
-    then = max(order.now, order.effective or 0, _milliseconds(last_begin))
+    then = max(order.now, order.effective or 0, milliseconds_of(last_begin) or 0)
     with TemporaryDirectory() as directory:
         groups = []
         for name, chunks in (("before", await SqlDecks(database).chunks(before)), ("after", prepared.chunks())):
@@ -104,5 +104,6 @@ async def _content(chunks: Iterable[Chunk]) -> AsyncIterator[bytes]:
         yield zlib.decompress(chunk.compressed)
 
 
-def _milliseconds(moment: str) -> int:
-    return int(datetime.fromisoformat(moment).timestamp() * 1_000) if moment else 0
+def milliseconds_of(moment: str) -> int | None:
+    """Return a time in ISO 8601 UTC as milliseconds; None for an empty text."""
+    return round(datetime.fromisoformat(moment).timestamp() * 1_000) if moment else None

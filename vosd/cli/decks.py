@@ -142,6 +142,8 @@ def _example(kind: str, example: "Example") -> str:
     others = [f"{name} {was or 'none'} to {becomes or 'none'}" for name, (was, becomes) in example.others.items()]
     if others:
         words.append(f"({', '.join(others)})")
+    if example.begins is not None:
+        words.append(f"from {example.begins.replace('.000Z', 'Z')}")
     return " ".join(filter(None, words))
 
 

@@ -14,12 +14,13 @@ from vosd.cli.acting import as_option, authority
 from vosd.cli.arguments import MOMENT, MONTH, ZONE, operator_option
 from vosd.cli.command import Family, Invocation, OperationError, json_option, pass_invocation
 from vosd.cli.overrides import now_ms
+from vosd.cli.statements import balances, csv_option, statement
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from zoneinfo import ZoneInfo
 
-    from vosd.admin.ledger import Month, StatementSheet
+    from vosd.admin.ledger import Month
     from vosd.admin.minimum import MinimumSheet
     from vosd.admin.reconcile import Reconciliation
     from vosd.storage.faults import Difference
@@ -47,8 +48,8 @@ def ledger() -> None:
     """The ledger."""
 
 
-def _csv_option(command: Any) -> Any:
-    return click.option("--csv", "as_csv", is_flag=True, help="Print CSV with a header.")(command)
+ledger.add_command(statement)
+ledger.add_command(balances)
 
 
 @ledger.command("list")
@@ -58,7 +59,7 @@ def _csv_option(command: Any) -> Any:
 @click.option("--type", "kinds", type=click.Choice(KINDS), multiple=True, help="Of this kind; may be repeated.")
 @click.option("--operator", metavar="NAME", help="Booked by this person.")
 @as_option
-@_csv_option
+@csv_option
 @json_option
 @pass_invocation
 def list_entries(invocation: Invocation, /, acting: str | None, as_csv: bool, as_json: bool, **criteria: Any) -> None:
@@ -142,57 +143,6 @@ async def _list(invocation: Invocation, criteria: dict[str, Any], form: _Form) -
             async for entry in entries:
                 form.add(entry_object(entry))
         form.finish()
-
-
-@ledger.command("statement")
-@click.option("--account", "account_id", required=True, metavar="ID")
-@click.option("--month", type=MONTH, required=True, metavar="YYYY-MM")
-@click.option("--zone", type=ZONE, default="UTC", show_default=True, help="Zone in which the month begins and ends.")
-@as_option
-@_csv_option
-@json_option
-@pass_invocation
-def statement(
-    invocation: Invocation,
-    account_id: str,
-    month: "Month",
-    zone: "ZoneInfo",
-    acting: str | None,
-    as_csv: bool,
-    as_json: bool,
-) -> None:
-    """Show a month of an account: balance at its beginning, movements by kind, balance at its end."""
-    if as_csv and as_json:
-        raise click.UsageError("--csv or --json, not both")
-    may = authority(invocation, acting)
-    if may is not None:
-        may.require_ledger(account_id)
-    shown = asyncio.run(_statement(invocation, account_id, month, zone))
-    rows: list[tuple[object, ...]] = [
-        ("opening", "", shown.opening),
-        *((each.kind, each.count, each.amount) for each in shown.movements),
-        ("closing", "", shown.closing),
-    ]
-    if as_json:
-        output.document(shown)
-    elif as_csv:
-        CsvWriter(sys.stdout).rows([("line", "count", "amount"), *rows])
-    else:
-        output.line(f"{shown.account} {shown.month} ({shown.zone}), {shown.currency or 'no currency yet'}")
-        output.table(("line", "count", "amount"), rows, empty="")
-
-
-async def _statement(invocation: Invocation, account_id: str, month: "Month", zone: "ZoneInfo") -> "StatementSheet":
-    from vosd.admin.ledger import month_of_account
-    from vosd.cli.database import database_of
-    from vosd.storage.books import SqlBooks
-    from vosd.storage.ledger import SqlLedger
-    from vosd.storage.queries import SqlQueries
-
-    accounts = invocation.excerpt.accounts()
-    async with database_of(invocation.settings) as database:
-        books, queries, entries = SqlBooks(database), SqlQueries(database), SqlLedger(database)
-        return await month_of_account(accounts, books, queries, entries, account_id, month, zone)
 
 
 @ledger.command("minimum")

@@ -13,6 +13,7 @@ from vosd.cli.acting import as_option, authority, recorded_operator, refuse
 from vosd.cli.arguments import AMOUNT, operator_option
 from vosd.cli.command import Family, Invocation, json_option, pass_invocation
 from vosd.cli.overrides import now_ms
+from vosd.cli.payment_file import import_file
 
 if TYPE_CHECKING:
     from vosd.admin.payments import PaymentReceipt
@@ -50,6 +51,9 @@ def _terms(reference: str | None, operator: str, memo: str | None, acting: str |
 @click.group(cls=Family)
 def payment() -> None:
     """Money that does not come from calls."""
+
+
+payment.add_command(import_file)
 
 
 @payment.command("add")
@@ -174,7 +178,7 @@ async def _add(invocation: Invocation, account_id: str, amount: Decimal, kind: s
         least = None
         if is_refund and not terms.force:
             overrides = (await SqlOverrides(database).load()).at(now_ms())
-            least = await least_left(accounts, overrides, switch, account_id)
+            least = least_left(accounts, overrides, account_id)
         wanted = Payment(
             account=account_id,
             kind=EntryKind(kind),
@@ -202,7 +206,7 @@ async def _transfer(
         least = None
         if not terms.force:
             overrides = (await SqlOverrides(database).load()).at(now_ms())
-            least = await least_left(accounts, overrides, switch, source)
+            least = least_left(accounts, overrides, source)
         wanted = Transfer(
             source=source,
             target=target,

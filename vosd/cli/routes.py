@@ -26,7 +26,12 @@ route.add_command(simulate)
 @route.command("explain")
 @click.option("--gateway", required=True, metavar="NAME", help="Mapping gateway that the call comes from.")
 @click.option("--caller", required=True, metavar="NUMBER", help="Calling number.")
-@click.option("--callee", required=True, metavar="NUMBER", help="Called number, as it is dialled.")
+@click.option(
+    "--callee",
+    required=True,
+    metavar="NUMBER",
+    help="Called number, as it is dialled; a context is written behind it: 1234;phone-context=+49.",
+)
 @click.option("--at", type=MOMENT, help="When; default now.")
 @click.option("--forwarded", is_flag=True, help="Its INVITE has a Diversion header.")
 @click.option("--live", is_flag=True, help="Ask the running switch, with the calls that it has now.")

@@ -61,6 +61,8 @@ def capture(path: Path | None) -> Iterator[Capture]:
 @click.option("--caller", metavar="NUMBER", help="Beginning of the calling number.")
 @click.option("--callee", metavar="NUMBER", help="Beginning of the called number.")
 @click.option("--gateway", metavar="NAME", help="The mapping or a routing one.")
+@click.option("--address", metavar="ADDRESS", help="Of the caller's side or of a vendor, with or without port.")
+@click.option("--sip-call-id", metavar="ID", help="Call-ID of a leg.")
 @click.option(
     "--seconds", type=click.IntRange(1, 86_400), default=600, show_default=True, metavar="S", help="Then it is over."
 )

@@ -14,6 +14,7 @@ from vosd.billing.currencies import FeeDecimals
 from vosd.billing.rate_file import Gone
 from vosd.catalogue.assemble import assemble
 from vosd.catalogue.catalogue import Catalogue
+from vosd.catalogue.doubtful_rates import warn_of_rates
 from vosd.catalogue.problems import ConfigError, Place, Problem, ProblemList
 from vosd.catalogue.source import Definition
 from vosd.config.assembly.bookable import check_rates
@@ -31,9 +32,9 @@ from vosd.config.assembly.rate_report import report_rates, summarise
 from vosd.config.assembly.rate_tables import Compiled, RateTables, TablesInMemory, TablesOnce
 from vosd.config.assembly.remembered import ReadItems, Remembered, context_of
 from vosd.config.assembly.secret_files import with_secrets
-from vosd.config.assembly.setting_warnings import warn_of_settings
+from vosd.config.assembly.setting_checks import check_settings
 from vosd.config.assembly.settings import settings_of
-from vosd.config.assembly.sockets import check_destinations, check_interfaces, check_servers, reach_of
+from vosd.config.assembly.sockets import check_sockets, reach_of
 from vosd.config.assembly.source import Objects, source_of
 from vosd.config.assembly.special_numbers import check_special_numbers, special_numbers
 from vosd.config.assembly.transports import read_transports
@@ -226,19 +227,17 @@ def _load(
     )
     try:
         catalogue = assemble([source, stored.source], problems, remembered.reused, now_ms)
-        check_rates(
-            (each.thing for each in objects.rate_groups.written.values()), keys.limits.max_call_seconds, problems
-        )
+        read_groups = (each.thing for each in objects.rate_groups.written.values())
+        check_rates(read_groups, keys.limits.max_call_seconds, problems)
+        warn_of_rates(catalogue, source, now_ms, problems)
         rate_reports = _rate_reports(objects, problems)
         if installation is not None:
             written_gateways = objects.routing_gateways.written.values()
             reaches = known.reaches([reach_of(each.thing, each) for each in written_gateways])
-            check_interfaces(reaches, keys.sip.listen, problems)
-            check_destinations(reaches, keys.sip.listen, problems)
-            check_servers(keys, written, problems)
+            check_sockets(reaches, keys, written, problems)
             check_special_numbers(special_numbers(keys, parameters), written, problems)
         keys = with_secrets(keys, written, problems)
-        warn_of_settings(keys, classes, written, problems)
+        check_settings(keys, classes, written, problems)
         transports, tls = read_transports(keys.sip, parameters.qos_signal, written.places, problems)
         account_places = CurrencyPlaces(source.accounts.sound)
         found = naming_decks(problems.in_order(), names_of_decks(stored.decks, stored.files))

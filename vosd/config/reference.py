@@ -22,7 +22,7 @@ from vosd.config.keys.installation import InstallationKeys
 from vosd.config.keys.mapping_gateways import MappingGatewayKeys
 from vosd.config.keys.number_lists import NumberListKeys
 from vosd.config.keys.number_pools import NumberPoolKeys
-from vosd.config.keys.parameters import ParameterKeys
+from vosd.config.keys.parameters import WITHOUT_EFFECT, ParameterKeys
 from vosd.config.keys.period_rates import PeriodRatesKeys
 from vosd.config.keys.phones import PhoneKeys
 from vosd.config.keys.presets import PRESETS, Defaults
@@ -56,8 +56,8 @@ SIGHUP; a file with a mistake changes nothing.
 """
 
 _AFTER_PARAMETERS: Final = """\
-Parameters of H.323 (`SS_H323_…`, `SS_H245_…`) have no effect and get a warning. These are known and not built
-yet, so they are errors for now:
+These have no effect and get a warning, so that a parameter file of VOS3000 can be taken as it is:
+
 """
 
 _RATES: Final = f"""\
@@ -74,7 +74,7 @@ def reference() -> str:
         *_section("The top level", "", InstallationKeys),
         *_section("Parameters", "parameters", ParameterKeys),
         _AFTER_PARAMETERS,
-        _listed(ParameterKeys.not_built),
+        _without_effect(),
         *_presets(),
         *_section("Rate groups", "rate_groups[]", RateGroupKeys),
         *_section("Rates", "rate_groups[].rates[]", RateKeys),
@@ -207,8 +207,12 @@ def _flat(values: Mapping[str, object], above: str = "") -> Iterator[tuple[str, 
             yield f"{above}{name}", value
 
 
-def _listed(names: frozenset[str]) -> str:
-    return f"{', '.join(f'`{name}`' for name in sorted(names))}.\n"
+def _without_effect() -> str:
+    """Return the parameters that change nothing, grouped by the reason."""
+    names: dict[str, list[str]] = {}
+    for name, why in WITHOUT_EFFECT.items():
+        names.setdefault(why, []).append(f"`{name}…`" if name.endswith("_") else f"`{name}`")
+    return "".join(f"- {', '.join(those)}: {why}\n" for why, those in names.items())
 
 
 def _sentence(text: str | None) -> str:

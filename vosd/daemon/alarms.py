@@ -7,17 +7,20 @@ from typing import Final
 import msgspec
 
 from vosd.base.clock import Clock
+from vosd.billing.accounts import Account, LongCallAlarm
 from vosd.engine.alarms.desk import AlarmDesk
 from vosd.engine.alarms.mail import Mail
-from vosd.engine.alarms.watch import LongCall, Unbooked, Watch
+from vosd.engine.alarms.watch import LongCall, MachineUse, Unbooked, Watch
 from vosd.engine.alarms.webhook import Webhook
 from vosd.engine.calls.snapshots import snapshot
 from vosd.engine.control import Arguments, Verb
-from vosd.engine.counting import Figure, census_of
+from vosd.engine.counting import census_of
 from vosd.engine.service import SwitchService
 from vosd.engine.settings import AlarmSettings, Settings
 from vosd.obs.events import Event
+from vosd.obs.figures import Figure
 from vosd.obs.stream import EventStream
+from vosd.routing.calendar import Calendar
 from vosd.routing.quality import QualityFigures
 from vosd.trunks.scope import Scope
 
@@ -63,6 +66,10 @@ class AlarmPart:
         self._watch.settings = settings
         self._desk.adjust(settings)
 
+    def machine(self) -> MachineUse:
+        """Return the use of processor, memory and disk as of the latest look at them."""
+        return self._watch.machine
+
     def active(self) -> Counter[tuple[str, str]]:
         """Count the alarms that hold by name and level."""
         return self._desk.counted()
@@ -104,7 +111,9 @@ class SwitchMeasures:
         for each in self._service.switch.calls():
             answered_at = each.call.journey.answered_at
             account = each.call_request.account
-            if answered_at is None or answered_at.mono > before or (account and not account.long_call_alarm):
+            if answered_at is None or answered_at.mono > before:
+                continue
+            if account is not None and not self._reports_long_calls(account, now.wall):
                 continue
             shown = snapshot(each, now)
             yield LongCall(
@@ -115,9 +124,25 @@ class SwitchMeasures:
                 shown.routing_gateway or "",
             )
 
+    def _reports_long_calls(self, account: Account, wall_ms: int) -> bool:
+        """Return whether a long call of an account is an alarm now; an account without calendar never rests."""
+        if account.long_call_alarm is not LongCallAlarm.OUTSIDE_WORKING_HOURS:
+            return account.long_call_alarm is LongCallAlarm.YES
+        calendar = self._service.switch.catalogue.calendars.get(account.calendar or "")
+        return calendar is None or not calendar.is_working(wall_ms)
+
     def calls_a_second(self) -> Iterable[tuple[str, int]]:
         """Return how many calls each mapping gateway has taken in the last second, those without any left out."""
         return self._service.switch.live.occupancy.lately(Scope.MAPPING, self._clock.now().mono)
+
+    def setups(self) -> tuple[int, float]:
+        """Return how many calls were answered since the start, and how many milliseconds their set-up took."""
+        seen = self._service.gateways.call_totals.setups
+        return sum(seen.counts), seen.total_ms
+
+    def calendars(self) -> Iterable[Calendar]:
+        """Return the work calendars."""
+        return self._service.switch.catalogue.calendars.values()
 
     def is_low(self, account: str) -> bool:
         """Return whether the balance of an account is still low."""

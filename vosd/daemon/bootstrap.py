@@ -227,13 +227,13 @@ class Daemon:
             self.service.switch.report_calls,
             lambda: self.service.inbox.load is Load.OVERLOADED,
         )
-        status = Status(self.service, self.configuration, silenced, self._call_reports, clock)
+        self._alarms = AlarmPart(self.service, settings, clock, log.events)
+        status = Status(self.service, self.configuration, silenced, self._call_reports, clock, self._alarms.machine)
         commands = Commands(status, clock)
         self._trials = commands.trials
         self.state: Callable[[], State] = lambda: State.STARTING
         """Returns the state of the daemon."""
         self._retention = RetentionPart(settings, clock)
-        self._alarms = AlarmPart(self.service, settings, clock, log.events)
         self._fraud = FraudPart(self.service, self._database, settings.alarms, clock)
         readings = Readings(status, self._state, self._books, lease, clock, self._alarms.active)
         self._exporter = Exporter(readings, status, self._state, settings.metrics)

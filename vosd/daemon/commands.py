@@ -12,17 +12,16 @@ from typing import Annotated, Final
 import msgspec
 import structlog
 
-from vosd.admin.accounts import Commitments
 from vosd.admin.differences import describe
 from vosd.admin.names import check_gateway, check_selection
 from vosd.admin.overrides import shown
 from vosd.admin.routing import explain_route
 from vosd.base.cause import EndReason
 from vosd.base.clock import Clock, Instant
-from vosd.base.money import format_amount
 from vosd.base.number import for_matching, without_separators
 from vosd.catalogue.problems import ConfigError
 from vosd.cdr.columns import iso_utc
+from vosd.daemon.money_commands import MoneyCommands
 from vosd.daemon.reload import REFUSED
 from vosd.daemon.status import Status
 from vosd.daemon.trials import Trials
@@ -56,13 +55,6 @@ class ReloadOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Load the configuration; ``is_confirmed``: also if it removes much."""
 
     is_confirmed: bool = False
-
-
-class UnbookedQuestion(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Calls that ended from a moment to before another, UTC milliseconds."""
-
-    since_ms: int
-    until_ms: int
 
 
 class RouteQuestion(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -138,9 +130,6 @@ class Commands:
             "hangup": self.hangup,
             "reload": self.reload,
             "configuration": self.configuration,
-            "commitments": self.commitments,
-            "unbooked": self.unbooked,
-            "refresh_balances": self.refresh_balances,
             "refresh_overrides": self.refresh_overrides,
             "overrides": self.overrides,
             "explain_route": self.explain_route,
@@ -153,6 +142,7 @@ class Commands:
             "gateways": self.gateways,
             "blacklist": self.blacklist,
             "clear_blacklist": self.clear_blacklist,
+            **MoneyCommands(self._service, self._clock).verbs(),
         }
 
     def followings(self) -> Mapping[str, Following]:
@@ -211,25 +201,6 @@ class Commands:
         """Describe the configuration in force, for ``vosd check --diff``."""
         loaded = self._configuration.loaded
         return describe(loaded.settings, loaded.transports, loaded.catalogue)
-
-    async def commitments(self, _arguments: Arguments) -> object:
-        """Return the reserved and unbooked amounts of each account that has any."""
-        return {
-            account: Commitments(format_amount(credit.reserved), format_amount(credit.unbooked))
-            for account, credit in self._service.switch.live.credits.items()
-            if credit.reserved or credit.unbooked
-        }
-
-    async def unbooked(self, arguments: Arguments) -> object:
-        """Return what each account owes of calls that ended in a time and are not booked."""
-        question = msgspec.convert(dict(arguments), UnbookedQuestion)
-        owed = await self._service.recorder.owed_of(question.since_ms, question.until_ms)
-        return {account: format_amount(amount) for account, amount in owed.items()}
-
-    async def refresh_balances(self, _arguments: Arguments) -> object:
-        """Read bookings of other processes; answer when done."""
-        await self._service.balances.refresh()
-        return {}
 
     async def refresh_overrides(self, _arguments: Arguments) -> object:
         """Read what has changed of the overrides; answer when it is in force."""

@@ -10,8 +10,9 @@ from typing import Protocol
 from vosd.base.clock import Clock
 from vosd.base.host import source_of
 from vosd.cdr.columns import iso_utc
-from vosd.engine.counting import Counting, Figure
+from vosd.engine.counting import Counting
 from vosd.engine.registration.authentication import Authenticator
+from vosd.obs.figures import Figure
 
 
 class Cause(Enum):

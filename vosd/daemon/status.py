@@ -1,13 +1,14 @@
 """What ``vosd status`` shows of a running switch; the metrics read the same figures."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from vosd import __version__
 from vosd.base.clock import Clock
 from vosd.cdr.columns import iso_utc
 from vosd.daemon.reload import Configuration
 from vosd.daemon.silenced import Silenced
+from vosd.engine.alarms.watch import MachineUse
 from vosd.engine.counting import Counting, census_of, totals_of
 from vosd.engine.reports.reporter import CallReports
 from vosd.engine.service import SwitchService
@@ -23,7 +24,10 @@ class Status:
         silenced: Silenced,
         call_reports: CallReports,
         clock: Clock,
+        machine: Callable[[], MachineUse],
     ) -> None:
+        """``machine`` returns the use of processor, memory and disk."""
+        self._machine = machine
         self.service = service
         self.configuration = configuration
         self.silenced = silenced
@@ -46,6 +50,9 @@ class Status:
             **census_of(parts),
             **totals_of(parts),
             "session_refresh_failed": dict(self.service.switch.notices.refreshes_failed),
+            "machine": {
+                name: None if value is None else round(value, 1) for name, value in self._machine()._asdict().items()
+            },
             "database": self.service.database.report(),
             "catalogue": {
                 "version": configuration.loaded.catalogue.version,

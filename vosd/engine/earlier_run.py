@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import Mapping
+from typing import Final
 
 import structlog
 
 from vosd.base.clock import Clock, Instant
 from vosd.billing.accounts import Account
-from vosd.cdr.ports import StoreUnavailable
+from vosd.cdr.ports import Books, StoreUnavailable
 from vosd.engine.booking.balances import Balances, CurrencyChangedError
 from vosd.engine.booking.last_standings import StandingsCopier
 from vosd.engine.calls.gone import accounts_gone
@@ -17,12 +18,15 @@ from vosd.engine.calls.switch import Switch
 from vosd.engine.journal import Journal, Remains
 from vosd.sip.flows import Flows
 
+ASKED_AT_ONCE: Final = 500
+
 _log = structlog.get_logger()
 
 
 async def resume(
     journal: Journal,
     switch: Switch,
+    books: Books,
     balances: Balances,
     copier: StandingsCopier,
     flows: Flows,
@@ -42,6 +46,8 @@ async def resume(
     """
     started = clock.now()
     remains = journal.open(await asyncio.get_running_loop().run_in_executor(None, journal.read_earlier))
+    if remains.open_calls and remains.kept is None and not is_away:
+        await _leave_out_booked(remains, books)
     gone = accounts_gone(remains.open_calls.values(), switch.catalogue)
     if gone:
         await _adopt(gone, balances, copier, is_away=is_away)
@@ -57,6 +63,23 @@ def hand_on(journal: Journal, kept: KeptSwitch, at: Instant) -> None:
         _log.info("calls_kept", calls=calls, answered=answered)
     else:
         _log.error("calls_not_kept", calls=calls, means="the next start goes on with what the journal has of them")
+
+
+async def _leave_out_booked(remains: Remains, books: Books) -> None:
+    """Leave out calls that ended while the journal took nothing, and were booked straight away."""
+    records = [call.record for call in remains.open_calls.values() if call.record.recorded]
+    ended = 0
+    try:
+        for some in (records[at : at + ASKED_AT_ONCE] for at in range(0, len(records), ASKED_AT_ONCE)):
+            lacking = {record.call_id for record in await books.lacking(some)}
+            for record in some:
+                if record.call_id not in lacking:
+                    remains.is_booked(record.call_id)
+                    ended += 1
+    except StoreUnavailable as error:
+        _log.warning("earlier_calls_not_compared", error=str(error), means="those that have a CDR may go on")
+    if ended:
+        _log.warning("earlier_calls_were_booked", calls=ended, means="the journal had not taken their ends")
 
 
 async def _adopt(gone: Mapping[str, Account], balances: Balances, copier: StandingsCopier, *, is_away: bool) -> None:

@@ -5,7 +5,9 @@ Datagrams and connections are treated alike, except that a connection can fail, 
 """
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from itertools import count
 from random import randrange
 from typing import Final
 
@@ -35,6 +37,9 @@ PEERS_MAX: Final = 4_096
 RETRY_AFTER_MAX_S: Final = 5
 """Longest Retry-After of a refusal for overload; each gets a random one, so that retries are spread."""
 
+BOOKING_S: Final = 0.4
+"""Longest wait of messages for the booking of the calls that they end: peers repeat theirs after T1, 0.5 s."""
+
 _OVERLOAD: Final = reason_headers(ReasonForm.Q850, EndReason.OVERLOAD, EndReason.OVERLOAD.q850_cause)
 """The trunk is not identified yet, so its configured form of Reason is not known."""
 _log = structlog.get_logger()
@@ -43,11 +48,24 @@ _log = structlog.get_logger()
 class Loop:
     """Connects one endpoint and one switch to an asyncio loop."""
 
-    def __init__(self, clock: Clock, endpoint: Endpoint, switch: Switch, journal: Journal, trace: Trace) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        endpoint: Endpoint,
+        switch: Switch,
+        journal: Journal,
+        trace: Trace,
+        when_booked: Callable[[Callable[[], None]], None],
+    ) -> None:
+        """``when_booked`` books what has ended, at once, and then does what it is given."""
         self._clock = clock
         self._endpoint = endpoint
         self._switch = switch
         self._journal = journal
+        self._when_booked = when_booked
+        self._unbooked: dict[int, Sequence[Datagram]] = {}
+        """Messages that wait for a booking, by a number."""
+        self._numbers = count()
         self._turn = Turn(endpoint, switch, trace)
         self._peers: dict[tuple[int, str, int], Peer] = {}
         self._transmit: Sequence[Transmit] = ()
@@ -67,6 +85,8 @@ class Loop:
     def detach(self) -> None:
         """Stop the timer, and drop what is received or ordered from now on."""
         self._is_over = True
+        for number in tuple(self._unbooked):
+            self._booked(number)
         if self._wake is not None:
             self._wake.cancel()
         self._wake = self._asyncio = None
@@ -160,16 +180,31 @@ class Loop:
 
         Before ``attach`` messages stay queued until it has run; after ``detach`` none is sent.
         """
-        self._journal.flush()
+        is_kept = self._journal.flush()
         if self._asyncio is None:
             return
-        transmit = self._transmit
-        for datagram in self._turn.datagrams(now):
-            peer, data = datagram.peer, datagram.data
-            transmit[peer.flow](data, (peer.host, peer.port))
+        if is_kept:
+            transmit = self._transmit
+            for datagram in self._turn.datagrams(now):
+                peer, data = datagram.peer, datagram.data
+                transmit[peer.flow](data, (peer.host, peer.port))
+        else:
+            self._send_when_booked(self._turn.datagrams(now), self._asyncio)
         if not self._wake_is_near:
             self._wake_in(TICK_S)
             self._wake_is_near = True
+
+    def _send_when_booked(self, datagrams: Sequence[Datagram], loop: asyncio.AbstractEventLoop) -> None:
+        """Send messages once the calls that they end are in the database, for the journal has not taken them."""
+        number = next(self._numbers)
+        self._unbooked[number] = datagrams
+        loop.call_later(BOOKING_S, self._booked, number)
+        self._when_booked(partial(self._booked, number))
+
+    def _booked(self, number: int) -> None:
+        for datagram in self._unbooked.pop(number, ()):
+            peer = datagram.peer
+            self._transmit[peer.flow](datagram.data, (peer.host, peer.port))
 
     def _peer(self, peer: Peer) -> Peer:
         if len(self._peers) >= PEERS_MAX:

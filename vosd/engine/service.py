@@ -101,6 +101,7 @@ class SwitchService:
         """
         self._clock = clock
         self._boot = boot
+        self._books = books
         self._resume_within_s = settings.resume_within_s
         self._served_mono = 0
         """When the earlier run was last known to serve its calls."""
@@ -144,7 +145,7 @@ class SwitchService:
         self._state_files = StateFiles(settings.state_dir, self.switch.live, clock)
         self._journal.describe = self.switch.describe
         self._endpoint = self.node.endpoint
-        self._loop = Loop(clock, self._endpoint, self.switch, self._journal, self.node.trace)
+        self._loop = Loop(clock, self._endpoint, self.switch, self._journal, self.node.trace, self.recorder.when_booked)
         wiring = Wiring(self._endpoint, self.switch.take_answer, self._loop.take_answer, self.switch.vendors_at)
         self.lookups.connect(wiring)
         self._leftovers = Leftovers(
@@ -186,7 +187,7 @@ class SwitchService:
         async with self._tasks.stopped_on_failure():
             await self.directory.adopt(self.switch.catalogue.routing_gateways.values())
             remains = await resume(
-                self._journal, self.switch, self.balances, self._copier, self._endpoint.flows, self._boot,
+                self._journal, self.switch, self._books, self.balances, self._copier, self._endpoint.flows, self._boot,
                 self._resume_within_s, self._clock, is_away=self.database.condition is Condition.AWAY,
             )  # fmt: skip
             self._served_mono = remains.last_mono

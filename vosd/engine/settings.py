@@ -161,6 +161,8 @@ class AlarmSettings:
     asr: int = 40
     """Percent of answered attempts."""
     pdd_ms: int = 3_000
+    acd_s: int = 0
+    setup_ms: int = 0
     min_calls: int = 100
     """Fewer attempts say nothing about a gateway."""
     booking_age_s: int = 300

@@ -6,6 +6,8 @@ alert rules of operators read them. No label has an account, a number or an addr
 
 from enum import Enum, StrEnum
 
+from vosd.obs.figures import SINCE, Figure
+
 
 class Kind(Enum):
     """How the values of a metric develop."""
@@ -25,6 +27,11 @@ _OUTCOMES = (
     "attempts at it, or calls of it, when they end: answered; user (480, 486, 600, 603); redirected (3xx); ineffective"
     " (no response, 408, 500, 503, 504); cancelled (487); other"
 )
+
+
+def _of(figure: Figure) -> tuple[str, Kind, tuple[str, ...], str]:
+    """Return the metric that a figure of ``vosd status`` declares."""
+    return figure.metric, Kind.COUNTER if figure.is_total else Kind.GAUGE, (), figure.meaning.removeprefix(SINCE)
 
 
 class Metric(StrEnum):
@@ -78,8 +85,8 @@ class Metric(StrEnum):
         ("state",),
         "calls by state: setup, hunting, ringing, answered (caller not answered yet), talking",
     )
-    LEGS = "vosd_call_legs", Kind.GAUGE, (), "legs of the calls"
-    HOLDS = "vosd_call_holds", Kind.GAUGE, (), "calls for which money of an account is reserved"
+    LEGS = _of(Figure.LEGS)
+    HOLDS = _of(Figure.HOLDS)
     ENDED = (
         "vosd_calls_ended_total",
         Kind.COUNTER,
@@ -105,18 +112,8 @@ class Metric(StrEnum):
         ("code",),
         "attempts at all routing gateways by final SIP status, 0 = no response",
     )
-    WITHOUT_CDR = (
-        "vosd_calls_without_cdr_total",
-        Kind.COUNTER,
-        (),
-        "calls that left no CDR because a parameter says so",
-    )
-    REFUSED_FOR_OVERLOAD = (
-        "vosd_refused_for_overload_total",
-        Kind.COUNTER,
-        (),
-        "requests refused with 503 for overload, without CDR",
-    )
+    WITHOUT_CDR = _of(Figure.CALLS_WITHOUT_CDR)
+    REFUSED_FOR_OVERLOAD = _of(Figure.REFUSED_FOR_OVERLOAD)
     REFRESHES_FAILED = (
         "vosd_session_refresh_failures_total",
         Kind.COUNTER,
@@ -129,19 +126,14 @@ class Metric(StrEnum):
         (),
         "BYEs of ours without answer: the peer may bill on",
     )
-    BLACKLISTED = "vosd_blacklisted_callers", Kind.GAUGE, (), "callers on the dynamic blacklist"
-    BLACKLIST_FORGOTTEN = (
-        "vosd_blacklist_forgotten_total",
-        Kind.COUNTER,
-        (),
-        "callers that the blacklist stopped to count because there were too many",
-    )
-    LOOKUPS = "vosd_lookups", Kind.GAUGE, (), "open questions to number_portability and redirect_server"
-    LOOKUPS_FAILED = "vosd_lookups_failed_total", Kind.COUNTER, (), "such questions without a usable answer in time"
-    OVERRIDES = "vosd_overrides", Kind.GAUGE, (), "operational overrides in force"
+    BLACKLISTED = _of(Figure.BLACKLISTED)
+    BLACKLIST_FORGOTTEN = _of(Figure.BLACKLIST_FORGOTTEN)
+    LOOKUPS = _of(Figure.LOOKUPS)
+    LOOKUPS_FAILED = _of(Figure.LOOKUPS_FAILED)
+    OVERRIDES = _of(Figure.OVERRIDES)
 
     # Reports of calls to an HTTP server.
-    CALL_REPORTS = "vosd_call_reports_waiting", Kind.GAUGE, (), "reports of states of calls that wait for their server"
+    CALL_REPORTS = _of(Figure.CALL_REPORTS)
     CALL_REPORTS_DONE = (
         "vosd_call_reports_total",
         Kind.COUNTER,
@@ -156,9 +148,9 @@ class Metric(StrEnum):
     )
 
     # SIP.
-    DIALOGS = "vosd_dialogs", Kind.GAUGE, (), "SIP dialogs"
-    TRANSACTIONS = "vosd_transactions", Kind.GAUGE, (), "SIP transactions, finished ones for 32 s included"
-    TIMERS = "vosd_timers", Kind.GAUGE, (), "timers of transactions and calls"
+    DIALOGS = _of(Figure.DIALOGS)
+    TRANSACTIONS = _of(Figure.TRANSACTIONS)
+    TIMERS = _of(Figure.TIMERS)
     RETRANSMISSIONS = (
         "vosd_retransmissions_total",
         Kind.COUNTER,
@@ -177,20 +169,10 @@ class Metric(StrEnum):
         (),
         "requests with a wrong user name or password",
     )
-    BLOCKED_SOURCES = (
-        "vosd_blocked_sources",
-        Kind.GAUGE,
-        (),
-        "sources that are blocked for wrong passwords or a flood",
-    )
-    REGISTRATIONS = "vosd_registrations", Kind.GAUGE, (), "bindings of phones and gateways"
-    REGISTRATIONS_UNWRITTEN = (
-        "vosd_registrations_unwritten",
-        Kind.GAUGE,
-        (),
-        "changed users whose bindings wait for the database",
-    )
-    PHONES_ONLINE = "vosd_phones_online", Kind.GAUGE, (), "phones that are registered"
+    BLOCKED_SOURCES = _of(Figure.LOCKED_OUT)
+    REGISTRATIONS = _of(Figure.REGISTRATIONS)
+    REGISTRATIONS_UNWRITTEN = _of(Figure.REGISTRATIONS_UNWRITTEN)
+    PHONES_ONLINE = _of(Figure.PHONES_ONLINE)
     KEEPALIVE_SWEEP = (
         "vosd_keepalive_sweep_seconds",
         Kind.GAUGE,
@@ -199,27 +181,17 @@ class Metric(StrEnum):
     )
 
     # Journal and database.
-    CDR_QUEUE = "vosd_cdr_queue_calls", Kind.GAUGE, (), "calls that wait in memory for the database"
-    UNBOOKED = "vosd_journal_unbooked_calls", Kind.GAUGE, (), "calls in the journal and not yet in the database"
+    CDR_QUEUE = _of(Figure.CDR_QUEUE)
+    UNBOOKED = _of(Figure.SPOOL_ROWS)
     UNBOOKED_BYTES = (
         "vosd_journal_unbooked_bytes",
         Kind.GAUGE,
         (),
         "size of the journal's files that stay because of these calls, in steps of 1 MiB",
     )
-    UNBOOKED_AGE = (
-        "vosd_journal_oldest_unbooked_seconds",
-        Kind.GAUGE,
-        (),
-        "how long ago the oldest of these calls ended",
-    )
-    QUARANTINED = "vosd_quarantined_calls", Kind.GAUGE, (), "calls that the database refuses (vosd spool list)"
-    JOURNAL_BACKLOG = (
-        "vosd_journal_backlog_bytes",
-        Kind.GAUGE,
-        (),
-        "bytes of the journal that the disk did not take yet; more than 0 for long = the disk is full or fails",
-    )
+    UNBOOKED_AGE = _of(Figure.SPOOL_OLDEST_S)
+    QUARANTINED = _of(Figure.QUARANTINED)
+    JOURNAL_BACKLOG = _of(Figure.JOURNAL_BACKLOG)
     DATABASE_STATE = (
         "vosd_database_state",
         Kind.GAUGE,

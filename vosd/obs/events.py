@@ -125,6 +125,15 @@ class Event(StrEnum):
     PDD_HIGH = "pdd_high"
     """A routing gateway takes longer than ``alarms.pdd`` until it rings or answers, on average."""
     PDD_RECOVERED = "pdd_recovered"
+    ACD_LOW = "acd_low"
+    """Calls through a routing gateway are shorter than ``alarms.acd``, on average."""
+    ACD_RECOVERED = "acd_recovered"
+    SETUP_SLOW = "setup_slow"
+    """Calls take longer than ``alarms.setup`` from the INVITE to the answer, on average."""
+    SETUP_RECOVERED = "setup_recovered"
+    HOLIDAYS_MISSING = "holidays_missing"
+    """A calendar with holidays has none in the next twelve months."""
+    HOLIDAYS_KNOWN = "holidays_known"
     BOOKING_LATE = "booking_late"
     """The oldest call that waits for the database has ended longer than ``alarms.booking_age`` ago."""
     BOOKING_IN_TIME = "booking_in_time"
@@ -202,6 +211,9 @@ BACK: Final[Mapping[Event, Event]] = {
     Event.CATALOGUE_FALLBACK: Event.CONFIGURATION_LOADED,
     Event.ASR_LOW: Event.ASR_RECOVERED,
     Event.PDD_HIGH: Event.PDD_RECOVERED,
+    Event.ACD_LOW: Event.ACD_RECOVERED,
+    Event.SETUP_SLOW: Event.SETUP_RECOVERED,
+    Event.HOLIDAYS_MISSING: Event.HOLIDAYS_KNOWN,
     Event.BOOKING_LATE: Event.BOOKING_IN_TIME,
     Event.QUARANTINE_FILLED: Event.QUARANTINE_EMPTIED,
     Event.DISK_LOW: Event.DISK_RECOVERED,

@@ -5,7 +5,7 @@ decides, daylight saving included. Of the entries that fit, those of the closest
 in ``docs/routing.md``, their reasons in ADR 48.
 """
 
-from datetime import date, datetime, tzinfo
+from datetime import date, datetime, timedelta, tzinfo
 from enum import IntEnum
 from functools import cached_property
 from typing import Final, NamedTuple
@@ -14,6 +14,7 @@ import msgspec
 
 DAY_S: Final = 86_400
 _MINUTE_S: Final = 60
+_YEAR: Final = timedelta(days=365)
 
 
 class Tier(IntEnum):
@@ -113,6 +114,17 @@ class Calendar(msgspec.Struct, frozen=True, dict=True):
         """Return how closely the calendar fits a moment (UTC milliseconds); None = it does not."""
         standing = self.standing(wall_ms)
         return standing.tier if standing.fits else None
+
+    def has_holidays_ahead(self, wall_ms: int) -> bool:
+        """Return whether one of its holidays is within twelve months of a moment; a calendar without any needs none."""
+        if not self.holidays:
+            return True
+        today = datetime.fromtimestamp(wall_ms // 1_000, self.zone).date()
+        return any(today <= each <= today + _YEAR for each in self.holidays)
+
+    def is_working(self, wall_ms: int) -> bool:
+        """Return whether a moment (UTC milliseconds) is working time."""
+        return self.standing(wall_ms).is_working
 
     def objection(self, wall_ms: int) -> str:
         """Return why the calendar does not fit a moment (UTC milliseconds), for people."""

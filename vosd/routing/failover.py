@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from enum import Enum
 from typing import Final, NamedTuple
 
-from vosd.base.cause import EndReason
+from vosd.base.cause import EndReason, q850_of_status
 from vosd.trunks.gateways import RoutingGateway
 
 
@@ -17,13 +17,15 @@ class AttemptEnd(Enum):
     FINAL = "final"
     """With a final response."""
     SILENT = "silent"
-    """Without any response within ``response_timeout``, or without reaching the gateway."""
+    """Without any response within ``response_timeout``."""
+    UNREACHABLE = "unreachable"
+    """Without reaching the gateway: no connection, no route, no open port (RFC 3261 section 8.1.3.1)."""
     RING_TIMEOUT = "ring timeout"
     """Without a final response within ``ring_timeout``."""
 
 
 class AttemptOutcome(NamedTuple):
-    """The end of one attempt; made by ``final``, ``silent`` or ``ring_timeout``."""
+    """The end of one attempt; made by ``final``, ``silent``, ``unreachable`` or ``ring_timeout``."""
 
     end: AttemptEnd
     code: int
@@ -56,6 +58,11 @@ class AttemptOutcome(NamedTuple):
         return cls(AttemptEnd.SILENT, 0, rang=False)
 
     @classmethod
+    def unreachable(cls) -> "AttemptOutcome":
+        """Describe an attempt whose INVITE could not be delivered."""
+        return cls(AttemptEnd.UNREACHABLE, 0, rang=False)
+
+    @classmethod
     def ring_timeout(cls, *, rang: bool, had_media: bool = False) -> "AttemptOutcome":
         """Describe an attempt that was ended because no final response arrived in time."""
         return cls(AttemptEnd.RING_TIMEOUT, 0, rang, had_media=had_media)
@@ -67,7 +74,7 @@ class Verdict(NamedTuple):
     reason: EndReason
     status: int
     q850: int | None = None
-    """The gateway's Q.850 cause."""
+    """The Q.850 cause of the gateway; without a response of it, that of the time-out or the error."""
     text: str | None = None
     """The text of its Reason header."""
 
@@ -93,7 +100,12 @@ _ORDER_OF_REASONS: Final = (
     EndReason.REJECTED,
     EndReason.NOT_FOUND,
     EndReason.UNAVAILABLE,
+    EndReason.UNREACHABLE,
 )
+
+_NO_USER_RESPONDING: Final = 18
+_NO_ANSWER_FROM_USER: Final = 19
+"""Of a called party that was alerted; all others are 18 (Q.850)."""
 
 OUR_CREDENTIALS: Final = frozenset({401, 402, 407})
 """Codes about our own credentials at a vendor; the caller gets 503 instead."""
@@ -115,7 +127,7 @@ def tries_next(gateway: RoutingGateway, outcome: AttemptOutcome) -> bool:
     if stops(gateway, outcome):
         return False
     match outcome.end:
-        case AttemptEnd.SILENT:
+        case AttemptEnd.SILENT | AttemptEnd.UNREACHABLE:
             return True
         case AttemptEnd.RING_TIMEOUT:
             return gateway.failover_after_ringing or not outcome.rang
@@ -144,9 +156,12 @@ def _alone(outcome: AttemptOutcome) -> Verdict:
     """Return the end of a call with this attempt alone."""
     match outcome.end:
         case AttemptEnd.SILENT:
-            return Verdict(EndReason.NO_ANSWER, 408)
+            return Verdict(EndReason.NO_ANSWER, 408, q850_of_status(408))
+        case AttemptEnd.UNREACHABLE:
+            return Verdict(EndReason.UNREACHABLE, 503, EndReason.UNREACHABLE.q850_cause)
         case AttemptEnd.RING_TIMEOUT:
-            return Verdict(EndReason.NO_ANSWER, 480)
+            cause = _NO_ANSWER_FROM_USER if outcome.rang else _NO_USER_RESPONDING
+            return Verdict(EndReason.NO_ANSWER, 480, cause)
         case AttemptEnd.FINAL:
             code = outcome.code
             reason = _REASON_OF_CODE.get(code, EndReason.UNAVAILABLE)

@@ -84,27 +84,45 @@ class RouteChoice(msgspec.Struct, frozen=True, gc=False):
 
 
 class Cause(Enum):
-    """Why a gateway that the number fits is not tried."""
+    """Why a gateway that the number fits is not tried.
 
-    DISABLED = "disabled"
-    BLOCKED = "blocked"
-    PLAN = "not for these calls"
-    EXPIRED = "not valid now"
-    CALENDAR = "not in its calendar"
-    DENIED_PREFIX = "denied prefix"
-    PARTNER = "same partner"
-    LOSS = "loss"
-    RESTING = "asked for a rest"
-    UNREGISTERED = "not registered"
-    DOWN = "down"
-    NOT_LOCATED = "no address known"
-    OFFLINE = "phone not registered"
-    NO_BUY_RATE = "no buy rate"
-    NO_FUNDS = "vendor without funds"
-    CALLER = "calling number"
-    FULL = "full"
-    TOO_FAST = "rate limit"
-    FAILING = "resting after failures"
+    The value is what the journal keeps of it and never changes.
+    """
+
+    word: str
+    """The word with which the reason begins in explanations and records; programs tell reasons apart by it."""
+    detail: str
+    """What follows the word where nothing more is known."""
+
+    def __new__(cls, kept: str, word: str, detail: str) -> "Cause":
+        """Make the member of a kept value."""
+        member = object.__new__(cls)
+        member._value_, member.word, member.detail = kept, word, detail
+        return member
+
+    DISABLED = "disabled", "disabled", "by the configuration"
+    BLOCKED = "blocked", "blocked", "by an operator"
+    PLAN = "not for these calls", "plan", "not for these calls"
+    EXPIRED = "not valid now", "expired", "not valid now"
+    CALENDAR = "not in its calendar", "calendar", "no entry fits"
+    DENIED_PREFIX = "denied prefix", "denied prefix", "the number has one"
+    PARTNER = "same partner", "partner", "the call came from it"
+    LOSS = "loss", "loss", "it costs more than the margin allows"
+    RESTING = "asked for a rest", "resting", "answered 503 and asked to be left alone"
+    UNREGISTERED = "not registered", "unregistered", "a registration is missing"
+    DOWN = "down", "down", "answers no OPTIONS"
+    NOT_LOCATED = "no address known", "not located", "no address is known"
+    OFFLINE = "phone not registered", "unregistered", "the phone is not registered"
+    NO_BUY_RATE = "no buy rate", "no buy rate", "its account has none for the number"
+    NO_FUNDS = "vendor without funds", "no funds", "its account cannot pay for the first seconds of a call"
+    CALLER = "calling number", "caller", "the calling number is not allowed"
+    FULL = "full", "capacity", "it had as many calls as it may have"
+    TOO_FAST = "rate limit", "rate limit", "it had as many calls a second as it may have"
+    FAILING = "resting after failures", "resting", "calls to it failed in a row"
+
+    def because(self, detail: str) -> str:
+        """Return the reason: the word, a colon, and the detail, or what is said where there is none."""
+        return f"{self.word}: {detail or self.detail}"
 
 
 class LeftOut(NamedTuple):

@@ -280,8 +280,7 @@ class Endpoint:
                 return self._server.take_request(message, source, now)
         except ParseError as again:
             error = again
-        self._server.refuse_malformed(error, read or error.request or error.response, source, now)
-        return None
+        return self._server.refuse_malformed(error, read or error.request or error.response, source, now)
 
     # -- residue ------------------------------------------------------------------------------------------------
 

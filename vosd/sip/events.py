@@ -68,6 +68,19 @@ class RequestArrived(msgspec.Struct, frozen=True):
     at: Instant
 
 
+@final
+class InviteRefused(msgspec.Struct, frozen=True):
+    """An INVITE outside any dialog was refused by the general checks; the refusal is sent already."""
+
+    request: Request
+    source: Peer
+    at: Instant
+    status: int
+    why: str
+    user: str = ""
+    """User who authenticated before the refusal; empty where the source address identifies the sender, if at all."""
+
+
 class CancelArrived(msgspec.Struct, frozen=True):
     """An INVITE was cancelled before its final response; the CANCEL is answered already."""
 
@@ -183,6 +196,7 @@ class UnknownSourceIgnored(msgspec.Struct, frozen=True):
 
 Event = (
     InviteArrived
+    | InviteRefused
     | RegisterArrived
     | RequestArrived
     | CancelArrived

@@ -14,7 +14,7 @@ from vosd.sip.wire.message import Request
 
 ALLOW: Final = "Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK, REFER\r\n"
 """Sent in every message; without REGISTER, which only some peers may send."""
-ACCEPT: Final = "Accept: application/sdp, multipart/mixed\r\n"
+ACCEPT: Final = "Accept: application/sdp, multipart/mixed, multipart/alternative, multipart/related\r\n"
 ALLOWED: Final = frozenset({"INVITE", "ACK", "CANCEL", "BYE", "OPTIONS"})
 ALLOWED_IN_DIALOG: Final = frozenset({"INFO", "UPDATE", "PRACK", "REFER"})
 _ALLOW_EVENTS: Final = "Allow-Events: refer\r\n"

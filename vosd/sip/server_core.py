@@ -16,6 +16,7 @@ from vosd.sip.events import (
     CancelArrived,
     Event,
     InviteArrived,
+    InviteRefused,
     RegisterArrived,
     RequestArrived,
     UnknownSourceIgnored,
@@ -35,6 +36,7 @@ from vosd.sip.wire.lenient import CONFIRMING
 from vosd.sip.wire.message import Request, Response
 from vosd.sip.wire.outgoing import Datagram, Peer, ResponseStem
 from vosd.sip.wire.stateless import common_invite
+from vosd.sip.wire.status import phrase
 
 SendPendingBye = Callable[[Acceptance, Instant], None]
 """Ends a call whose BYE waits for the ACK of our 200."""
@@ -132,12 +134,19 @@ class ServerCore:
         stem = self._answers.stem_of(request, source)
         if method == "CANCEL":
             return self._take_cancel(request, stem, prefix, key, now)
-        refusal = objection(request) if request.fault is None else objection_to_body(request)
+        try:
+            refusal = objection(request) if request.fault is None else objection_to_body(request)
+        except ParseError as error:
+            error.user = user
+            raise
         if refusal is not None and not (refusal.status == 420 and self._ends_or_confirms(request)):
             if stem.tagged and not is_of_dialog:
                 self._answers.refuse(stem, key, refusal.status, refusal.headers, now)
             else:
                 self._answers.answer(stem, key, method, refusal.status, refusal.headers, now)
+            if method == "INVITE" and not to_tag:
+                detail = f"{refusal.status} {phrase(refusal.status)}: {refusal.headers.strip()}"
+                return InviteRefused(request, source, now, refusal.status, detail, user)
             return None
         if stem.tagged:
             return self._take_request_in_dialog(request, stem, source, key, now, is_of_dialog=is_of_dialog)
@@ -164,14 +173,21 @@ class ServerCore:
 
     def refuse_malformed(
         self, error: ParseError, message: Request | Response | None, source: Peer, now: Instant
-    ) -> None:
-        """Count a malformed message, and answer a request without keeping a transaction."""
+    ) -> InviteRefused | None:
+        """Count a malformed message, and answer a request without keeping a transaction.
+
+        Return the event of an INVITE that was answered.
+        """
         self._dropped[Drop.NOT_SIP if message is None else error.reason] += 1
         if not isinstance(message, Request) or not error.status or message.method == "ACK":
-            return
+            return None
         is_answered = self._settings.answers_unknown_sources or self._knows(source.host, source.port)
-        if is_answered and not self._auth_gate.is_locked_out(source, now):
-            self._answers.refuse_malformed(error, message, source)
+        if not is_answered or self._auth_gate.is_locked_out(source, now):
+            return None
+        self._answers.refuse_malformed(error, message, source)
+        if message.method != "INVITE" or message.to_tag:
+            return None
+        return InviteRefused(message, source, now, error.status, str(error), error.user)
 
     def _reason_to_drop(self, request: Request, source: Peer, invite_key: str, now: Instant) -> Drop | None:
         """Return why a request of no dialog is dropped; None if its source is known, or may authenticate.

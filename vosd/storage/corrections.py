@@ -23,8 +23,8 @@ from vosd.storage.books import LockedAccount, lock_accounts
 from vosd.storage.database import Database
 from vosd.storage.ports import EntryKind, OtherCurrency, ReferenceTaken
 from vosd.storage.queries import calls_with_ids
+from vosd.storage.rows import reference_of
 from vosd.storage.types import descriptive, identifying
-from vosd.storage.verify_charges import reference_of
 from vosd.storage.writers import writer_for
 
 REFERENCE_MAX: Final = 64
@@ -230,6 +230,7 @@ async def _post(
                 "memo": descriptive(each.memo, schema.MEMO_LENGTH),
                 "created_at": each.corrected_at,
                 "currency": each.currency or accounts[each.account].currency,
+                "tax": each.tax,
             }
         )
     if not entries:

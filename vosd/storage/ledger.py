@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import ColumnElement, Select, and_, case, func, not_, select, type_coerce
+from sqlalchemy import ColumnElement, Select, String, and_, case, cast, func, literal, not_, null, select, type_coerce
 
 from vosd.base.money import ZERO
+from vosd.cdr.record import AGENT
 from vosd.storage import schema
-from vosd.storage.checkpoints import Checkpoint, checkpoints_of
+from vosd.storage.checkpoints import Checkpoint, checkpoints_of, of_base
 from vosd.storage.database import Database
 from vosd.storage.dropped import check_there, dropped_before
 from vosd.storage.ports import EntryKind
@@ -20,9 +21,17 @@ from vosd.storage.types import Money, descriptive
 
 ENTRIES_AT_ONCE: Final = 1_000
 """Entries that are read together."""
+ACCOUNTS_AT_ONCE: Final = 500
+"""Accounts whose balances are read together."""
 _SEARCHED_AT_MOST: Final = 1_000
 
+_ROLE_BEGINS: Final = 38
+"""Place of the role in the reference of a call's entry, behind the call's id (``rows.reference_of``)."""
+
+_account: Final = schema.account.c
+_charge: Final = schema.cdr_charge.c
 _entry: Final = schema.ledger_entry.c
+_point: Final = schema.ledger_checkpoint.c
 
 
 class LedgerEntry(NamedTuple):
@@ -40,6 +49,8 @@ class LedgerEntry(NamedTuple):
     memo: str | None
     created_at: int
     currency: str | None
+    tax: Decimal | None
+    """What of the amount is tax; None = not known: an earlier version booked it, and its charge was corrected since."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +77,16 @@ class Movement(NamedTuple):
     kind: str
     entries: int
     amount: Decimal
+    tax: Decimal | None = ZERO
+    """What of the amount is tax; None = it is not known of some entries (``LedgerEntry.tax``)."""
+
+
+class Balance(NamedTuple):
+    """The balance of an account at a moment."""
+
+    account: str
+    currency: str | None
+    balance: Decimal
 
 
 class Statement(NamedTuple):
@@ -127,7 +148,7 @@ class SqlLedger:
             DroppedPeriod: entries of then were dropped.
             StoreUnavailable: try again.
         """
-        total = type_coerce(func.sum(_entry.amount), Money)
+        total = _sum(_entry.amount)
         async with self._database.reading(unhurried=True) as connection:
             check_there((await dropped_before(connection)).ledger, since, "ledger entries")
             points = await checkpoints_of(connection, account)
@@ -139,13 +160,74 @@ class SqlLedger:
             opening = (await connection.execute(select(total).where(*of_account, before))).scalar() or ZERO
             earned = and_(_entry.kind == EntryKind.CALL.value, _entry.amount > ZERO)
             kind = case((earned, EARNED), else_=_entry.kind).label("kind")
-            lines = select(kind, _entry.amount).where(*of_account, within, not_(before)).subquery().c
-            by_kind = select(lines.kind, func.count(), type_coerce(func.sum(lines.amount), Money))
-            rows = (await connection.execute(by_kind.group_by(lines.kind).order_by(lines.kind))).all()
-        movements = tuple(Movement._make(row) for row in rows)
+            lines = (
+                select(kind, _entry.amount, _tax().label("tax")).where(*of_account, within, not_(before)).subquery().c
+            )
+            taxed, sums = func.count(lines.tax).label("taxed"), (_sum(lines.amount), _sum(lines.tax))
+            by_kind = select(lines.kind, func.count(), *sums, taxed).group_by(lines.kind).order_by(lines.kind)
+            rows = (await connection.execute(by_kind)).all()
+        movements = tuple(
+            Movement(kind, entries, amount, tax if taxed == entries else None)
+            for kind, entries, amount, tax, taxed in rows
+        )
         opening += ZERO if start is None else start.balance
         is_closed = any(each.closed_until >= until for each in points)
         return Statement(opening, movements, opening + sum((each.amount for each in movements), ZERO), is_closed)
+
+    async def balances(self, moment: int) -> AsyncGenerator[Balance, None]:
+        """Yield the balance that every account with a row had at a moment, as its statement opens then; in their order.
+
+        Raises:
+            DroppedPeriod: entries of then were dropped.
+            StoreUnavailable: the balances yielded so far are correct, the rest is not known.
+        """
+        async with self._database.reading() as connection:
+            check_there((await dropped_before(connection)).ledger, moment, "ledger entries")
+        after = ""
+        while True:
+            async with self._database.reading(unhurried=True) as connection:
+                rows = (await connection.execute(_balances_at(moment, after))).all()
+            for row in rows:
+                yield Balance(row.id, row.currency, (row.closed or ZERO) + (row.moved or ZERO))
+            if len(rows) < ACCOUNTS_AT_ONCE:
+                return
+            after = rows[-1].id
+
+
+def _balances_at(moment: int, after: str) -> Select[Any]:
+    """Select the next accounts with the balance of their latest close before a moment, and what moved it since."""
+    later = select(func.min(_point.seq)).where(_point.account == _account.id, _point.closed_until >= moment)
+    is_open = _entry.seq <= func.coalesce(later.correlate(schema.account).scalar_subquery(), _entry.seq)
+    counting = _entry.seq > func.coalesce(_point.seq, 0), _entry.created_at < moment, is_open
+    tables = schema.account.outerjoin(schema.ledger_checkpoint, of_base(moment))
+    tables = tables.outerjoin(schema.ledger_entry, and_(_entry.account == _account.id, *counting))
+    closed = type_coerce(func.max(_point.balance), Money).label("closed")
+    columns = select(_account.id, _account.currency, closed, _sum(_entry.amount).label("moved")).select_from(tables)
+    page = columns.where(_account.id > after).group_by(_account.id, _account.currency)
+    return page.order_by(_account.id).limit(ACCOUNTS_AT_ONCE)
+
+
+def _sum(amounts: ColumnElement[Any]) -> ColumnElement[Decimal]:
+    return type_coerce(func.sum(amounts), Money)
+
+
+def _tax() -> ColumnElement[Any]:
+    """Return what of an entry's amount is tax: as it was booked, else that of the charge while it is as rated.
+
+    NULL where neither says so.
+    """
+    role = case((_charge.role == AGENT, literal(f"{AGENT}-") + cast(_charge.level, String)), else_=_charge.role)
+    own = _charge.call_id == _entry.call_id, _charge.account == _entry.account, _charge.corrected == 0
+    of_charge = select(type_coerce(case((_charge.earned == 1, _charge.tax), else_=-_charge.tax), Money))
+    of_charge = of_charge.where(*own, func.substr(_entry.reference, _ROLE_BEGINS) == role).limit(1)
+    earlier = of_charge.correlate(schema.ledger_entry).scalar_subquery()
+    found = case(
+        (_entry.tax.is_not(None), _entry.tax),
+        (_entry.kind == EntryKind.CALL.value, earlier),
+        (_entry.kind == EntryKind.CORRECTION.value, null()),
+        else_=literal(ZERO, Money),
+    )
+    return type_coerce(found, Money)
 
 
 def _closed_until(point: Checkpoint) -> int:
@@ -160,7 +242,8 @@ def _before(points: Sequence[Checkpoint], moment: int) -> ColumnElement[bool]:
 
 
 def _fitting(wanted: EntryFilter) -> Select[Any]:
-    query = select(*(_entry[name] for name in LedgerEntry._fields))
+    columns = (_entry[name] for name in LedgerEntry._fields if name != "tax")
+    query = select(*columns, _tax().label("tax"))
     if wanted.account is not None:
         query = query.where(_entry.account == descriptive(wanted.account, _SEARCHED_AT_MOST))
     if wanted.since is not None:

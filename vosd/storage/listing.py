@@ -18,6 +18,7 @@ from sqlalchemy import ColumnElement, Select, and_, func, or_, select, union
 from sqlalchemy.sql.selectable import FromClause
 
 from vosd.base.number import for_matching
+from vosd.cdr.retention import LONGEST_CALL_MS
 from vosd.storage import schema
 from vosd.storage.ports import CallFilter, CallPosition
 from vosd.storage.types import descriptive
@@ -94,8 +95,12 @@ def _newest_first(table: FromClause, *, hidden: bool = False) -> tuple[ColumnEle
 
 
 def _at_the_time(wanted: CallFilter, table: FromClause) -> list[ColumnElement[bool]]:
-    started_at = table.c.started_at
+    started_at, ended_at = table.c.started_at, table.c.ended_at
+    ended_since, ended_until = wanted.ended_since, wanted.ended_until
     return [
+        # No index is of the end: that of the beginning says from where and up to where calls are read.
+        *([ended_at >= ended_since, started_at >= ended_since - LONGEST_CALL_MS] if ended_since is not None else []),
+        *([ended_at < ended_until, started_at < ended_until] if ended_until is not None else []),
         *([started_at >= wanted.since] if wanted.since is not None else []),
         *([started_at < wanted.until] if wanted.until is not None else []),
         *(_after(wanted.before, table) if wanted.before is not None else []),

@@ -10,6 +10,8 @@ from typing import Any, Final
 
 from sqlalchemy import Row, bindparam, insert, select, update
 
+from vosd.cdr.columns import RECORD_COLUMNS
+from vosd.cdr.kinds import Masking
 from vosd.cdr.masking import Mask
 from vosd.cdr.retention import Plan
 from vosd.storage import schema
@@ -22,11 +24,9 @@ AT_ONCE: Final = 500
 """Calls of a step."""
 _PROGRESS: Final = "masked_until"
 """Counter of how far masking has come: all calls that began before are masked, UTC milliseconds."""
-_NUMBERS: Final = ("caller_in", "callee_in", "caller_out", "callee_out", "callee_billing", "routing_number")
-_GATEWAYS: Final = ("mapping_gateway", "routing_gateway")
-_TEXTS: Final = ("sip_call_id_in", "sip_call_id_out", "reason_text")
-_DOCUMENT: Final = "verdicts"
-_CHANGED: Final = (*_NUMBERS, *_GATEWAYS, *_TEXTS, _DOCUMENT)
+_HOW: Final = {column.name: column.masking for column in RECORD_COLUMNS if column.masking is not Masking.NONE}
+_CHANGED: Final = tuple(_HOW)
+_NUMBERS: Final = tuple(name for name, how in _HOW.items() if how is Masking.NUMBER)
 _PREFIXES: Final = ("rate_prefix", "vendor_rate_prefix")
 
 _cdr: Final = schema.cdr
@@ -105,13 +105,7 @@ async def _masks(connection: AsyncConnection, rows: Sequence[Row[Any]]) -> Mappi
 def _changes(row: Row[Any], mask: Mask) -> dict[str, Any]:
     """Return the values of a call's row when it is masked; none if it is as it should be."""
     before = {name: getattr(row, name) for name in _CHANGED}
-    ways = {
-        **dict.fromkeys(_NUMBERS, mask.number),
-        **dict.fromkeys(_GATEWAYS, mask.name),
-        **dict.fromkeys(_TEXTS, mask.text),
-        _DOCUMENT: mask.document,
-    }
-    after = {name: None if value is None else ways[name](value) for name, value in before.items()}
+    after = {name: None if value is None else mask.column(_HOW[name], value) for name, value in before.items()}
     if after == before:
         return {}
     return {"key": row.call_id, **{f"new_{name}": value for name, value in after.items()}}

@@ -63,6 +63,16 @@ class SqlPayments:
                 return receipt
             return receipt._replace(expires_at=await extend(connection, _name(payment), payment))
 
+    async def earlier(self, payment: Payment) -> Receipt | None:
+        """Return the receipt of the booking that has the payment's reference; None = it was not booked.
+
+        Raises:
+            ReferenceTaken: the reference was used for another amount.
+            StoreUnavailable: try again.
+        """
+        async with self._database.reading() as connection:
+            return await _earlier(connection, payment)
+
     async def transfer(self, transfer: Transfer) -> tuple[Receipt, Receipt]:
         """Move money once, in one transaction; return the receipts of source and target.
 

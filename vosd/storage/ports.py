@@ -4,7 +4,7 @@ The switch's own port is ``vosd.cdr.ports.Books``. MySQL, SQLite and memory impl
 """
 
 from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from enum import Enum
 from typing import Final, NamedTuple, Protocol
@@ -74,6 +74,9 @@ class Payment:
     """Whether the account must have a row already, because the configuration does not name it."""
     least_left: Decimal | None = None
     """Refuse it where the balance would be less afterwards; None = whatever is left."""
+    available: Decimal | None = None
+    """What the running switch lets be taken, where that is less than the amount; None = it has withheld the amount, or
+    none runs. Such a payment finds its earlier booking, or is refused."""
     extends_days: int = 0
     """By how many days a payment above zero extends the validity of the account, if that expires."""
     configured_expiry: int | None = None
@@ -102,6 +105,8 @@ class Transfer:
     """Currency of each account that is configured; one that is not must have a row."""
     least_left: Decimal | None = None
     """Refuse it where the source's balance would be less afterwards; None = whatever is left."""
+    available: Decimal | None = None
+    """As in ``Payment``, of the source."""
 
     def __post_init__(self) -> None:
         assert self.amount > 0, "the direction is from source to target"
@@ -111,11 +116,15 @@ class Transfer:
     def payments(self) -> "tuple[Payment, Payment]":
         """What it books on the source and on the target."""
         return (
-            self._payment(self.source, -self.amount, f"to {self.target}", self.least_left),
-            self._payment(self.target, self.amount, f"from {self.source}", None),
+            replace(
+                self._payment(self.source, -self.amount, f"to {self.target}"),
+                least_left=self.least_left,
+                available=self.available,
+            ),
+            self._payment(self.target, self.amount, f"from {self.source}"),
         )
 
-    def _payment(self, account: str, amount: Decimal, memo: str, least_left: Decimal | None) -> "Payment":
+    def _payment(self, account: str, amount: Decimal, memo: str) -> "Payment":
         currency = self.currencies.get(account)
         return Payment(
             account=account,
@@ -127,7 +136,6 @@ class Transfer:
             memo=f"{memo}: {self.memo}" if self.memo else memo,
             currency=currency,
             must_exist=currency is None,
-            least_left=least_left,
         )
 
 
@@ -164,7 +172,8 @@ class StoredCall(NamedTuple):
 class CallFilter:
     """Which calls to list; all given criteria must hold.
 
-    ``since`` is inclusive and ``until`` exclusive, UTC milliseconds of the INVITE. ``account`` is the customer's
+    ``since`` is inclusive and ``until`` exclusive, UTC milliseconds of the INVITE, ``ended_since`` and ``ended_until``
+    likewise of the end, by which the ledger dates a call. ``account`` is the customer's
     or the vendor's, ``gateway`` the mapping or the routing one. ``caller`` and ``callee`` are beginnings of the
     numbers as received, with or without the leading ``+``. ``sip_call_id`` is the Call-ID of the caller's leg or
     of the latest attempt, whole. ``before`` lists only calls after that position, ``customers`` only calls that one of
@@ -174,6 +183,8 @@ class CallFilter:
     limit: int = LISTED_AT_MOST
     since: int | None = None
     until: int | None = None
+    ended_since: int | None = None
+    ended_until: int | None = None
     account: str | None = None
     gateway: str | None = None
     caller: str | None = None
@@ -287,10 +298,11 @@ def check_rest(payment: Payment, before: Decimal) -> None:
     Raises:
         TooLittleLeft: it is less than the payment says.
     """
-    least = payment.least_left
-    if least is not None and before + payment.amount < least:
+    known = (None if payment.least_left is None else before - payment.least_left, payment.available)
+    spare = min((each for each in known if each is not None), default=None)
+    if spare is not None and spare + payment.amount < 0:
         message = (
-            f"account {payment.account} has {format_amount(before - least)} to spare beside what running calls hold, "
+            f"account {payment.account} has {format_amount(spare)} to spare beside what running calls hold, "
             f"less than {format_amount(-payment.amount)}; --force books it all the same"
         )
         raise TooLittleLeft(message)

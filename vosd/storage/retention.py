@@ -19,7 +19,8 @@ from vosd.storage.database import Database
 from vosd.storage.drop_history import Drops
 from vosd.storage.dropped import began, dropped_before, first_id, hold_off_division, note_dropped
 from vosd.storage.ports import EntryKind
-from vosd.storage.verify_charges import call_in, reference_of
+from vosd.storage.rows import reference_of
+from vosd.storage.verify_charges import call_in
 from vosd.storage.writers import writer_for
 
 AT_ONCE: Final = 500

@@ -6,14 +6,16 @@ balances.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
 from operator import attrgetter
 from typing import Any, Final, NamedTuple, TypeAlias
 
+from vosd.base.money import ZERO
 from vosd.cdr.charges import charges_of, with_breakdowns
 from vosd.cdr.columns import ATTEMPT_COLUMNS, CHARGE_COLUMNS, RECORD_COLUMNS
 from vosd.cdr.kinds import ACCOUNT_LENGTH, CURRENCY_LENGTH, Column, Kind
 from vosd.cdr.ports import Standing
-from vosd.cdr.record import CallRecord, Posting
+from vosd.cdr.record import AGENT, CallRecord, Posting
 from vosd.storage import schema
 from vosd.storage.ports import EntryKind
 
@@ -122,6 +124,8 @@ class PreparedCall(NamedTuple):
     ledger_key: Any
     """What its ledger entries have for ``call_id``."""
     ended_at: Any
+    taxes: Mapping[tuple[str, str], Decimal]
+    """What of each posting is tax, by account and reference, signed as the posting; those without are left out."""
 
 
 def prepare(record: CallRecord, encode: Encoding) -> PreparedCall:
@@ -131,8 +135,9 @@ def prepare(record: CallRecord, encode: Encoding) -> PreparedCall:
         Unstorable: naming the value that no column can hold.
     """
     ended_at = encode.moment(record.ended_at)
+    taxes = _taxes(record)
     if not record.recorded:
-        return PreparedCall(record, None, (), _charges_without_cdr(record, encode), encode.nothing, ended_at)
+        return PreparedCall(record, None, (), _charges_without_cdr(record, encode), encode.nothing, ended_at, taxes)
     key, number = encode.key(record.call_id), encode.number
     attempts = tuple(
         (key, number(position), *encode.attempt(attempt)) for position, attempt in enumerate(record.attempts, start=1)
@@ -140,7 +145,20 @@ def prepare(record: CallRecord, encode: Encoding) -> PreparedCall:
     # An earlier version listed no charges; what it booked nothing for needs none.
     charges = record.charges or (charges_of(record) if record.postings else ())
     rows = tuple((key, number(position), *encode.charge(each)) for position, each in enumerate(charges, start=1))
-    return PreparedCall(record, encode.call(record), attempts, rows, key, ended_at)
+    return PreparedCall(record, encode.call(record), attempts, rows, key, ended_at, taxes)
+
+
+def _taxes(record: CallRecord) -> Mapping[tuple[str, str], Decimal]:
+    return {
+        (each.account, reference_of(record.call_id, each.role, each.level)): each.tax if each.earned else -each.tax
+        for each in charges_of(record)
+        if each.tax
+    }
+
+
+def reference_of(call_id: str, role: str, level: int) -> str:
+    """Return the reference of the ledger entry that a call makes for one who pays or is paid."""
+    return f"{call_id}/{role}-{level}" if role == AGENT else f"{call_id}/{role}"
 
 
 def _charges_without_cdr(record: CallRecord, encode: Encoding) -> tuple[Row, ...]:
@@ -172,4 +190,5 @@ def ledger_row(call: PreparedCall, posting: Posting, standing: Standing, encode:
         encode.nothing,
         call.ended_at,
         encode.word(posting.currency, CURRENCY_LENGTH),
+        encode.money(call.taxes.get((posting.account, posting.reference), ZERO)),
     )

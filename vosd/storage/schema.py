@@ -143,6 +143,7 @@ ledger_entry: Final = Table(
     Column("memo", String(MEMO_LENGTH)),
     Column("created_at", Moment, nullable=False),
     Column("currency", String(CURRENCY_LENGTH)),
+    Column("tax", Money, comment="what of the amount is tax; null = none, or an earlier version booked it"),
     Unique("account", "kind", "reference", name="ledger_entry_once"),  # a retry books nothing twice (ADR 5)
     Unique("account", "seq", name="ledger_entry_chain"),  # two writers cannot both take the next number
     Index("ledger_entry_call", "call_id"),

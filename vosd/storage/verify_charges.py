@@ -16,7 +16,7 @@ from vosd.cdr.record import AGENT, CUSTOMER, VENDOR
 from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.ports import EntryKind
-from vosd.storage.rows import CALL_KIND
+from vosd.storage.rows import CALL_KIND, reference_of
 from vosd.storage.types import Money
 
 _ENTRIES_AT_ONCE: Final = 5_000
@@ -210,11 +210,6 @@ async def _charged(connection: AsyncConnection, call_ids: Iterable[str]) -> set[
     columns = select(_charge.call_id, _charge.account, _charge.role, _charge.level)
     rows = await connection.execute(columns.where(_charge.call_id.in_(list(call_ids))))
     return {(row.account, reference_of(row.call_id, row.role, row.level)) for row in rows}
-
-
-def reference_of(call_id: str, role: str, level: int) -> str:
-    """Return the reference of the ledger entry that a call makes for one who pays or is paid."""
-    return f"{call_id}/{role}-{level}" if role == AGENT else f"{call_id}/{role}"
 
 
 def call_in(reference: str) -> str | None:

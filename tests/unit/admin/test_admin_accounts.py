@@ -2,21 +2,25 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
 from vosd.admin.accounts import AccountSheet, UnknownAccountError, WorkTimes, list_accounts, show_account
 from vosd.admin.control import DaemonUnreachableError, RunningSwitch
-from vosd.admin.payments import add_payment
+from vosd.admin.payments import add_payment, make_transfer
+from vosd.base.money import ZERO
 from vosd.catalogue.catalogue import Catalogue
+from vosd.cdr.ports import StoreUnavailable
 from vosd.engine.control import Arguments, CommandError, ControlServer
 from vosd.routing.calendar import Calendar, Entry
 from vosd.storage.memory.store import MemoryStore
-from vosd.storage.ports import EntryKind, Payment
+from vosd.storage.ports import EntryKind, Payment, TooLittleLeft, Transfer
 from vosd.testing.data import builders
 
 CATALOGUE: Catalogue = builders.catalogue(
@@ -35,9 +39,20 @@ class LiveSwitch:
     def __init__(self) -> None:
         self.refreshed = 0
         self.is_cut_off = False
+        self.answer: dict[str, str] = {"id": "w1"}
+        self.withheld: list[str] = []
+        self.ended: list[str] = []
 
     async def commitments(self, _arguments: Arguments) -> object:
         return {"acme": {"reserved": "4.00", "unbooked": "-1.50"}}
+
+    async def begin_withdrawal(self, arguments: Arguments) -> object:
+        self.withheld.append(arguments["amount"])
+        return self.answer
+
+    async def end_withdrawal(self, arguments: Arguments) -> object:
+        self.ended.append(arguments["id"])
+        return {}
 
     async def refresh(self, _arguments: Arguments) -> object:
         if self.is_cut_off:
@@ -54,7 +69,12 @@ def no_switch(tmp_path: Path) -> RunningSwitch:
 @pytest.fixture
 async def live(tmp_path: Path) -> AsyncIterator[LiveSwitch]:
     switch = LiveSwitch()
-    verbs = {"commitments": switch.commitments, "refresh_balances": switch.refresh}
+    verbs = {
+        "commitments": switch.commitments,
+        "refresh_balances": switch.refresh,
+        "begin_withdrawal": switch.begin_withdrawal,
+        "end_withdrawal": switch.end_withdrawal,
+    }
     server = ControlServer(tmp_path / "vosd.sock", verbs)
     await server.open()
     yield switch
@@ -190,3 +210,70 @@ async def test_a_payment_to_an_unknown_account_books_nothing(no_switch: RunningS
     with pytest.raises(UnknownAccountError):
         await add_payment(CATALOGUE.accounts, store, no_switch, payment("unknown"))
     assert (await store.standings()).standings == {}
+
+
+def refund(amount: str = "4", **changes: Any) -> Payment:
+    wanted = Payment(
+        account="acme", kind=EntryKind.REFUND, reference="back", made_at=1, amount=-Decimal(amount), least_left=ZERO
+    )
+    return replace(wanted, **changes)
+
+
+async def test_a_refund_is_withheld_from_calls_before_it_is_booked_and_reported_afterwards(
+    no_switch: RunningSwitch, live: LiveSwitch
+) -> None:
+    store = MemoryStore()
+    await store.add(payment())
+    receipt = await add_payment(CATALOGUE.accounts, store, no_switch, refund())
+    assert (receipt.after, live.withheld, live.ended, live.refreshed) == ("6.00", ["4"], ["w1"], 0)
+    await add_payment(CATALOGUE.accounts, store, no_switch, refund("1", reference="forced", least_left=None))
+    assert (live.withheld, live.refreshed) == (["4"], 1)
+
+
+async def test_a_refund_of_more_than_calls_leave_is_refused_unless_it_was_booked_before(
+    no_switch: RunningSwitch, live: LiveSwitch
+) -> None:
+    store = MemoryStore()
+    await store.add(payment())
+    await add_payment(CATALOGUE.accounts, store, no_switch, refund())
+    live.answer = {"available": "3.50"}
+    with pytest.raises(TooLittleLeft, match=r"acme has 3\.50 to spare beside what running calls hold"):
+        await add_payment(CATALOGUE.accounts, store, no_switch, refund(reference="other"))
+    assert (await add_payment(CATALOGUE.accounts, store, no_switch, refund())).repeated
+
+
+async def test_a_transfer_that_is_refused_gives_back_what_was_withheld(
+    no_switch: RunningSwitch, live: LiveSwitch
+) -> None:
+    store = MemoryStore()
+    await store.add(payment())
+    fields = {"source": "acme", "target": "idle", "reference": "m", "made_at": 1, "least_left": ZERO}
+    moved = await make_transfer(CATALOGUE.accounts, store, no_switch, Transfer(**(fields | {"amount": Decimal(4)})))
+    assert [each.after for each in moved] == ["6.00", "4.00"]
+    wanted = Transfer(**(fields | {"amount": Decimal(7), "reference": "n"}))
+    with pytest.raises(TooLittleLeft):
+        await make_transfer(CATALOGUE.accounts, store, no_switch, wanted)
+    assert (live.withheld, live.ended) == (["4", "7"], ["w1", "w1"])
+
+
+async def test_what_may_be_booked_stays_withheld(
+    no_switch: RunningSwitch, live: LiveSwitch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def lose(*_: object) -> None:
+        raise StoreUnavailable("the connection was lost at the commit")
+
+    store = MemoryStore()
+    monkeypatch.setattr(store, "add", lose)
+    with pytest.raises(StoreUnavailable):
+        await add_payment(CATALOGUE.accounts, store, no_switch, refund())
+    assert (live.withheld, live.ended) == (["4"], [])
+
+
+async def test_nothing_is_taken_beside_a_switch_that_cannot_be_reached(mute: RunningSwitch) -> None:
+    store = MemoryStore()
+    await store.add(payment())
+    with pytest.raises(DaemonUnreachableError):
+        await add_payment(CATALOGUE.accounts, store, mute, refund())
+    assert (
+        await show_account(CATALOGUE.accounts, store, store, RunningSwitch(Path("none")), "acme")
+    ).balance == "10.00"

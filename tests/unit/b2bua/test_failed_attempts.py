@@ -153,7 +153,7 @@ def test_only_silent_gateways_give_408(scene):
     scene.wire.run_until(lambda: call.is_over)
     record = scene.close()
     assert end_of(record) == ("No Answer", "switch", 408)
-    assert call.refusal["Reason"] == 'Q.850;cause=19;text="No Answer"'
+    assert call.refusal["Reason"] == 'Q.850;cause=102;text="No Answer"'
 
 
 def test_a_gateway_that_tries_without_ringing_is_left_after_its_ring_timeout(scene):

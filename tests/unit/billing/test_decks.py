@@ -119,6 +119,19 @@ def test_until_an_import_comes_into_force_the_old_rates_hold():
     assert counts == {Kind.UP: 1, Kind.CLOSED: 1}
 
 
+def test_a_prefix_that_ends_later_is_named_with_that_moment_and_the_rate_that_holds_then():
+    changes = Changes()
+    old = [line("2", "0.01"), line("20", "0.03"), line("21", "0.04")]
+    new = [line("2", "0.02", SOON), line("21", "0.05", LATER), line("3", "0.01", SOON)]
+    lines = [*merged(old, new, Mode.FULL, changes, now=NOW, effective=SOON)]
+    assert line("20", "0.03", ends=SOON) in lines
+    assert changes.examples[Kind.CLOSED] == [Example("20", "0.03", None, True, Fallback("2", "0.02"), begins=SOON)]
+    assert [each.begins for kind in (Kind.NEW, Kind.UP) for each in changes.examples[kind]] == [SOON, SOON, LATER]
+    later = Changes()
+    assert [*merged(old, [line("2", "0.02", LATER)], Mode.FULL, later, now=NOW, effective=SOON)]
+    assert later.examples[Kind.CLOSED][0].fallback == Fallback("2", "0.01")  # 0.02 begins behind that moment
+
+
 def test_a_rate_that_goes_on_unchanged_is_not_cut_in_two():
     assert imported([line("1")], [line("1", begins=SOON)], effective=SOON) == ([line("1")], {Kind.UNCHANGED: 1})
 

@@ -19,6 +19,8 @@ NO = Refusal(EndReason.NUMBER_NOT_ALLOWED, 403, "no")
 
 
 class Dialled:
+    context = ""
+
     def called(self, _source):
         return "442012"
 

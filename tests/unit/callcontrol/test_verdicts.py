@@ -7,7 +7,7 @@ from vosd.admin.why import why
 from vosd.base.clock import Instant
 from vosd.callcontrol.call_request import CallRequest
 from vosd.callcontrol.explain import _why
-from vosd.callcontrol.verdicts import LEFT_MAX, WORDS, Verdicts, reason, verdicts
+from vosd.callcontrol.verdicts import LEFT_MAX, Verdicts, reason, verdicts
 from vosd.cdr.columns import RECORD_COLUMNS
 from vosd.routing.capacity import Occupancy
 from vosd.routing.rest import Rests
@@ -79,8 +79,8 @@ def test_each_reason_begins_with_the_word_that_explain_uses(cause):
     left = LeftOut(routing_gateway("carrier"), cause, "the detail")
     request = RouteRequest("4420", "", Instant(0, 0))
     explained = _why(left, request, Occupancy(), Rests(), NoState())
-    assert reason(left) == f"{WORDS[cause][0]}: the detail"
-    assert explained.partition(":")[0] == WORDS[cause][0]
+    assert reason(left) == f"{cause.word}: the detail"
+    assert explained.partition(":")[0] == cause.word
 
 
 def test_the_document_is_bounded():

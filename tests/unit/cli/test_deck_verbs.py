@@ -284,6 +284,31 @@ def test_a_change_comes_into_force_when_it_says(site):
     assert site.ask("lookup", "acme", "2", "--at", behind, code=1)["rate"] is None
 
 
+def test_a_full_sheet_that_is_dated_ahead_closes_nothing_before_its_date(site):
+    site.run("import", "acme", site.write("prefix,billing_rate\n2127,0.06323\n212742,0.06606\n44,0.01\n"))
+    sheet = "prefix,billing_rate,effective_from\n2127,0.06323,2126-11-25T00:00:00Z\n44,0.02,2126-11-26T00:00:00Z\n"
+    ahead = site.write(sheet)
+    text = site.run("import", "acme", ahead, "--dry-run", "--force")
+    assert "closed: 212742 0.06606 to 0.06323 of 2127 from 2126-11-25T00:00:00Z\n" in text
+    assert "up: 44 0.01 to 0.02 from 2126-11-26T00:00:00Z\n" in text
+    made = site.ask("import", "acme", ahead, "--force")
+    assert made["effective"] == "2126-11-25T00:00:00.000Z"
+    prices = [
+        site.ask("lookup", "acme", "2127421", "--at", at)["rate"]["billing_rate"]
+        for at in ("2126-11-24T23:59:59.999Z", "2126-11-25T00:00:00Z")
+    ]
+    assert prices == ["0.06606", "0.06323"]
+    assert site.ask("lookup", "acme", "2127421")["rate"]["billing_rate"] == "0.06606"
+
+
+def test_a_full_sheet_with_a_row_without_date_closes_at_once_unless_the_import_says_when(site):
+    site.run("import", "acme", site.write("prefix,billing_rate\n1,0.01\n2,0.01\n"))
+    mixed = site.write("prefix,billing_rate,effective_from\n1,0.01,\n3,0.02,2126-11-25\n")
+    assert "closed: 2 0.01 to no rate\n" in site.run("import", "acme", mixed, "--dry-run")
+    text = site.run("import", "acme", mixed, "--dry-run", "--effective", "2126-11-20T00:00:00Z")
+    assert "closed: 2 0.01 to no rate from 2126-11-20T00:00:00Z\n" in text
+
+
 def test_closing_much_has_to_be_confirmed(site):
     site.run("import", "acme", site.write(SHEET))
     shorter = site.write("prefix,billing_rate\n44,0.0120\n")

@@ -98,6 +98,12 @@ def test_every_end_reason_has_its_advice_and_some_codes_more(site):
     none_free = advice(refused_call(1, end_reason="No Available Route", sip_code=503))
     assert "no routing gateway has a prefix" in no_prefix.said.lower()
     assert none_free == ADVICE[EndReason.NO_AVAILABLE_ROUTE]
+    silent = [advice(refused_call(1, end_reason="No Answer", sip_code=408, q850_cause=cause)) for cause in (102, 19)]
+    unrung, rung = [
+        advice(refused_call(1, end_reason="No Answer", sip_code=480, q850_cause=cause)) for cause in (18, 19)
+    ]
+    assert ["response_timeout" in each.said for each in (*silent, unrung, rung)] == [True, True, False, False]
+    assert ("did not ring" in unrung.said, "It rang" in rung.said) == (True, True)
     assert "this version" in advice(refused_call(1, end_reason="New Reason")).said
 
 

@@ -99,7 +99,6 @@ def test_an_unknown_key_is_named_with_the_nearest_known_one(site, text, error):
         ("mapping_gateways: [{name: a, account: b, hosts: 192.0.2.1, codecs: a}]", "codecs"),
         ("routing_gateways: [{name: a, account: b, address: 192.0.2.1, codecs: 5}]", "codecs"),
         ("rate_groups: [{name: a, equivalent_time: yes}]", "equivalent_time"),
-        ("parameters: {SS_MEDIAPROXYMODE: 1}", "SS_MEDIAPROXYMODE"),
     ],
 )
 def test_a_key_of_a_later_capability_is_an_error_that_says_so(site, text, key):

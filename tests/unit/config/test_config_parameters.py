@@ -101,13 +101,24 @@ def test_a_parameter_of_h323_is_a_warning(site):
     assert site.warnings("parameters: {SS_H323_TIMEOUT_SETUP: 5, SS_H245_PORT_RANGE: '10000,39999'}\n") == [
         (
             "vosd.yaml:1: warning: parameters.SS_H323_TIMEOUT_SETUP: value '5': "
-            "expected no parameter of H.323, which vosd does not support: it has no effect"
+            "expected no such parameter, as it has no effect: H.323 is not supported"
         ),
         (
             "vosd.yaml:1: warning: parameters.SS_H245_PORT_RANGE: value '10000,39999': "
-            "expected no parameter of H.323, which vosd does not support: it has no effect"
+            "expected no such parameter, as it has no effect: H.323 is not supported"
         ),
     ]
+
+
+def test_a_parameter_file_of_vos3000_is_taken_with_a_warning_for_what_has_no_effect(site):
+    media = "SS_MEDIAPROXYMODE: Auto, SS_RTP_PORT_RANGE: '10000,39999', SS_QOS_RTP: '0xa0', IVR_RTP_PORT: '40000,47999'"
+    text = f"parameters: {{{media}, SERVER_CDR_FILE_WRITE_INTERVAL: 60, SERVER_CDR_FILE_WRITE_MAX: 2048}}\n"
+    warnings = site.warnings(text)
+    assert len(warnings) == 5
+    assert "SERVER_CDR_FILE_WRITE_INTERVAL: value '60': expected no such parameter" in warnings[-1]
+    assert site.load(text).settings.journal.keep_files == 2_048
+    assert site.load(f"{text}journal: {{keep_files: 3}}\n").settings.journal.keep_files == 3
+    assert site.load(GROUP).settings.journal.keep_files == 64
 
 
 def test_a_unit_that_is_not_the_precisions_power_of_ten_is_a_warning(site):

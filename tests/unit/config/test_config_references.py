@@ -81,7 +81,7 @@ def test_a_vendor_without_rates_is_a_warning_unless_that_is_meant(site):
             "without a buy rate the gateway takes no call"
         )
     ]
-    assert site.warnings(text.replace("address:", "allow_unrated: yes, address:")) == []
+    assert site.warnings(text.replace("address:", "allow_unrated: yes, prefixes: 44, address:")) == []
 
 
 def test_prefixes_from_rates_need_rates(site):

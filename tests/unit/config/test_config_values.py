@@ -159,7 +159,8 @@ def test_a_destination_may_fix_its_transport_which_then_has_its_own_port(written
 
 
 def test_a_destination_that_no_socket_reaches_is_a_warning(site):
-    text = "accounts: [{id: a}]\nrouting_gateways: [{name: r, account: a, address: 2001:db8::9, allow_unrated: yes}]"
+    vendor = "{name: r, account: a, address: 2001:db8::9, allow_unrated: yes, prefixes: 44}"
+    text = f"accounts: [{{id: a}}]\nrouting_gateways: [{vendor}]"
     (warning,) = site.warnings(text)
     assert warning == (
         "vosd.yaml:2: warning: routing_gateways[r].address: value '2001:db8::9': "

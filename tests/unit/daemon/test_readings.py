@@ -18,6 +18,7 @@ from vosd.daemon.lifecycle import State
 from vosd.daemon.metrics.readings import OTHERS, STEP_S, Readings
 from vosd.daemon.silenced import Silenced
 from vosd.daemon.status import Status
+from vosd.engine.alarms.watch import MachineUse
 from vosd.engine.reports.queue import Outcome
 from vosd.engine.reports.reporter import CallReports
 from vosd.engine.service import SwitchService
@@ -76,7 +77,7 @@ def readings_of(service, clock, state=State.RUNNING, blocked=dict, **times):
     silenced = Silenced(service.node.authenticator, SimpleNamespace(blocked=blocked), clock)
     reports = CallReports("sw1", clock, None, Path("unused"), service.switch.report_calls)
     reports._queue.counted.update({Outcome.DELIVERED: 9, Outcome.FULL: 2})
-    status = Status(service, configuration, silenced, reports, clock)
+    status = Status(service, configuration, silenced, reports, clock, MachineUse)
     books = SimpleNamespace(pid=1, failures=2, times=Histogram((1, 2)))
     lease = SimpleNamespace(failures=1, times=Histogram((1, 2)))
     return Readings(status, lambda: state, books, lease, clock, lambda: {("gateway_down", "warning"): 2}, **times)

@@ -13,11 +13,13 @@ from vosd.cli.main import main
 from vosd.daemon.commands import Commands
 from vosd.daemon.silenced import Silenced
 from vosd.daemon.status import Status
-from vosd.engine.counting import Counting, Figure, census_of, totals_of
+from vosd.engine.alarms.watch import MachineUse
+from vosd.engine.counting import Counting, census_of, totals_of
 from vosd.engine.reports.reporter import CallReports
 from vosd.engine.service import SwitchService
 from vosd.engine.settings import Settings
 from vosd.net.resolve import Resolver
+from vosd.obs.figures import Figure
 from vosd.sip.drops import Drop
 from vosd.sip.flows import Listener
 from vosd.sip.settings import SipSettings
@@ -51,7 +53,7 @@ CENSUS = [
     "call_reports",
 ]
 TOTALS = ["refused_for_overload", "calls_without_cdr", "blacklist_forgotten", "lookups_failed", "call_reports_dropped"]
-OTHERS = ["version", "node", "pid", "started_at", "session_refresh_failed", "database", "catalogue"]
+OTHERS = ["version", "node", "pid", "started_at", "session_refresh_failed", "machine", "database", "catalogue"]
 """Users hold on to these names: a new figure is added to the list that it belongs to, none is renamed."""
 
 
@@ -92,14 +94,14 @@ def test_the_status_has_the_keys_that_users_hold_on_to(service, silenced, call_r
     settings, version = SimpleNamespace(node="sw1"), SimpleNamespace(version="a1")
     loaded = SimpleNamespace(settings=settings, catalogue=version)
     configuration = SimpleNamespace(loaded=loaded, loaded_at=0, last_error=None)
-    shown = Status(service, configuration, silenced, call_reports, clock)
+    shown = Status(service, configuration, silenced, call_reports, clock, MachineUse)
     status = asyncio.run(Commands(shown, clock).status({}))
     assert sorted(status) == sorted([*CENSUS, *TOTALS, *OTHERS])
 
 
 def test_a_switch_says_what_is_owed_of_a_time(service, silenced, call_reports, clock):
     configuration = SimpleNamespace(loaded=SimpleNamespace(settings=SimpleNamespace(node="sw1")))
-    commands = Commands(Status(service, configuration, silenced, call_reports, clock), clock)
+    commands = Commands(Status(service, configuration, silenced, call_reports, clock, MachineUse), clock)
     parties = {"customer_account": "acme", "vendor_account": "carrier", "fee": Decimal("0.10"), "cost": Decimal(0)}
     service.recorder.add(answered_call(1, **parties, ended_at=5))
     unbooked = commands.verbs()["unbooked"]

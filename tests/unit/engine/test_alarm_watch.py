@@ -1,8 +1,10 @@
 """Values against the limits of alarms, on virtual time: raised once, cleared at a better value, no flapping."""
 
 from collections.abc import Iterator
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from structlog.testing import capture_logs
@@ -14,6 +16,7 @@ from vosd.engine.alarms.thresholds import Threshold
 from vosd.engine.alarms.watch import LAG_TICKS, LongCall, Unbooked, Watch
 from vosd.engine.settings import AlarmSettings
 from vosd.obs.events import Event
+from vosd.routing.calendar import Calendar
 from vosd.routing.quality import QualityFigures
 from vosd.testing.virtual.clock import ManualClock
 
@@ -27,6 +30,8 @@ class Measured:
         self.calls: list[LongCall] = []
         self.low: set[str] = set()
         self.rates: dict[str, int] = {}
+        self.answered = (0, 0.0)
+        self.kept_calendars: list[Calendar] = []
 
     def gateways(self) -> Iterator[str]:
         yield from self.figures
@@ -46,6 +51,12 @@ class Measured:
 
     def is_low(self, account: str) -> bool:
         return account in self.low
+
+    def setups(self) -> tuple[int, float]:
+        return self.answered
+
+    def calendars(self) -> list[Calendar]:
+        return self.kept_calendars
 
 
 class Scene:
@@ -109,6 +120,39 @@ async def test_a_limit_that_a_reload_takes_away_clears_its_alarm(scene: Scene):
         scene.watch.settings = AlarmSettings(asr=0)
         await scene.watch.check_gateways()
     assert told(logs) == [("asr_low", "a"), ("asr_recovered", "a")]
+
+
+async def test_short_talks_through_a_gateway_are_reported_where_a_limit_is_set():
+    scene = Scene(acd_s=60, asr=0, min_calls=10)
+    with capture_logs() as logs:
+        for talks, seconds in ((9, 5), (10, 59), (11, 65), (12, 66)):
+            scene.measured.figures = {"a": QualityFigures(talks=talks, talk_ms=talks * seconds * 1_000)}
+            await scene.watch.check_gateways()
+    assert told(logs) == [("acd_low", "a"), ("acd_recovered", "a")]
+
+
+def test_a_slow_set_up_is_judged_by_the_calls_of_the_last_minutes():
+    scene = Scene(setup_ms=2_000, min_calls=10)
+    with capture_logs() as logs:
+        for answered in ((1_000, 100.0), (1_009, 90_100.0), (1_010, 90_200.0), (1_100, 99_200.0)):
+            scene.measured.answered = answered
+            scene.watch.check_setups()
+    assert [line["event"] for line in logs] == ["setup_slow", "setup_recovered"]
+    assert logs[0]["value"] == 9_010.0
+
+
+def test_a_calendar_without_holidays_in_the_coming_year_is_reported_until_it_has_some():
+    scene, zone = Scene(), ZoneInfo("Europe/Berlin")
+    kept, none = Calendar("kept", zone, holidays=frozenset({date(2027, 1, 1)})), Calendar("none", zone)
+    now = int(datetime(2026, 11, 22, tzinfo=zone).timestamp() * 1_000)
+    with capture_logs() as logs:
+        for holidays in ({date(2026, 10, 3)}, {date(2026, 10, 3)}, {date(2027, 10, 3)}):
+            old = Calendar("old", zone, holidays=frozenset(holidays))
+            scene.measured.kept_calendars = [kept, none, old]
+            scene.watch.check_calendars(now)
+    assert [(line["event"], line["calendar"]) for line in logs] == [
+        ("holidays_missing", "old"), ("holidays_known", "old"),
+    ]  # fmt: skip
 
 
 def test_long_calls_are_reported_once_and_when_they_have_ended(scene: Scene):

@@ -135,6 +135,10 @@ def test_updates_arrive_until_the_call_has_ended_and_lingered(scene):
         (CallSought(gateway="vendor-1"), True),
         (CallSought(gateway="vendor-2"), False),
         (CallSought(caller="44"), False),
+        (CallSought(address=CUSTOMER.host), True),
+        (CallSought(address=str(CUSTOMER)), True),
+        (CallSought(address="192.0.2.200"), False),
+        (CallSought(sip_call_id="another"), False),
         (CallSought(caller="1202", callee="45"), False),
     ],
 )

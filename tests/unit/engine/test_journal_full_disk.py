@@ -328,6 +328,30 @@ def test_the_room_that_is_left_for_an_end_is_enough_for_one():
     assert len(ended_frame(answered_call(1), 0)) + len(answered_frame(open_call(1), UNDESCRIBED)) < END_BYTES
 
 
+def test_a_disk_that_takes_nothing_refuses_a_call_and_breaks_nothing(directory, monkeypatch, logged):
+    """Read-only: booked files cannot be removed to make room for the reserve."""
+    first = opened(directory)
+    first.ended(answered_call(1))
+    first.booked([call_id(1)])
+    first.close()
+    journal = opened(directory, reserve_bytes=3 * END_BYTES)
+    assert [name for name in files_of(directory) if name.endswith(".kept")]
+
+    def refused(*_arguments, **_options):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    for place, name in ((output_module, "system_write"), (os, "posix_fallocate"), (os, "unlink"), (os, "ftruncate")):
+        monkeypatch.setattr(place, name, refused)
+    monkeypatch.setattr(os, "utime", refused)
+    monkeypatch.setattr(Path, "unlink", refused)
+    assert [journal.answered(open_call(index)) for index in range(3)] == [False] * 3
+    journal.ended(answered_call(2))
+    assert not journal.flush(), "its record waits in memory"
+    assert journal.flush(), "that was said"
+    journal.tick(LATER, has_calls=True)
+    journal.close()
+
+
 # -- syncing -------------------------------------------------------------------------------------------------------
 
 

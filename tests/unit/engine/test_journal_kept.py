@@ -7,7 +7,8 @@ from doubles.journals import files_of, open_call, opened
 
 from vosd.base.clock import Instant
 from vosd.engine.journal import KeepSettings
-from vosd.engine.journal.journal import PRUNE_S, Journal
+from vosd.engine.journal.files import PRUNE_S
+from vosd.engine.journal.journal import Journal
 from vosd.engine.journal.kept import KeptJournal
 from vosd.testing.data.records import answered_call, call_id, rejected
 

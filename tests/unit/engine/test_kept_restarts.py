@@ -8,8 +8,8 @@ from structlog.testing import capture_logs
 from vosd.b2bua.snapshot.call import CallPartsSnapshot
 from vosd.callcontrol.setup import STEPS
 from vosd.engine.calls.saved import SavedCall
-from vosd.engine.counting import Figure
 from vosd.engine.journal import Journal
+from vosd.obs.figures import Figure
 from vosd.testing.data.builders import catalogue, mapping_gateway
 from vosd.testing.virtual.scene import CALLEE, CUSTOMER, vendor_gateway
 from vosd.testing.virtual.side import Reply

@@ -32,6 +32,8 @@ class Core:
         self.event: object = "event"
         self.store = self
         self.headers = ""
+        self.is_kept = True
+        self.booked: Callable[[], None] = lambda: None
 
     # the endpoint
     def receive_datagram(self, data: bytes, source: Peer, now: Instant) -> object:
@@ -85,8 +87,13 @@ class Core:
         return None
 
     # the journal
-    def flush(self) -> None:
+    def flush(self) -> bool:
         self.said.append("journal")
+        return self.is_kept
+
+    # the recorder
+    def when_booked(self, do: Callable[[], None]) -> None:
+        self.booked = do
 
     # the trace
     def message(self, at: int, way: Direction, peer: Peer, data: bytes) -> None:
@@ -105,7 +112,7 @@ def core() -> Core:
 
 @pytest.fixture
 async def loop(core):
-    loop = Loop(SystemClock(), core, core, core, core)
+    loop = Loop(SystemClock(), core, core, core, core, core.when_booked)
     loop.attach([core.transmit, core.transmit])
     yield loop
     loop.detach()
@@ -129,7 +136,7 @@ async def test_the_journal_is_written_before_any_datagram_leaves(core, loop):
 
 async def test_what_comes_before_the_switch_can_answer_is_left_to_be_repeated(core):
     """Listeners open one after the other: on a busy trunk packets arrive before the last one is open."""
-    loop = Loop(SystemClock(), core, core, core, core)
+    loop = Loop(SystemClock(), core, core, core, core, core.when_booked)
     loop.datagram_received(1, b"INVITE", "192.0.2.10", 5060, monotonic())
     assert core.said == []
 
@@ -159,7 +166,7 @@ async def test_a_message_that_had_to_wait_for_its_turn_is_dated_by_when_it_came(
 async def test_what_we_do_about_it_goes_by_the_clock(core):
     kept: list[tuple[int, Direction]] = []
     core.message = lambda at, way, _peer, _data: kept.append((at, way))
-    loop = Loop(SystemClock(), core, core, core, core)
+    loop = Loop(SystemClock(), core, core, core, core, core.when_booked)
     loop.attach([core.transmit, core.transmit])
     received = monotonic() - 0.25
     before = SystemClock().now().wall
@@ -222,7 +229,7 @@ async def test_nothing_happens_to_a_call_behind_a_detached_loop(core, loop):
 
 async def test_the_connection_of_an_unknown_source_is_closed(core):
     core.event = UnknownSourceIgnored(PEER, "INVITE sip:1@192.0.2.1", Instant(0, 0))
-    loop = Loop(SystemClock(), core, core, core, core)
+    loop = Loop(SystemClock(), core, core, core, core, core.when_booked)
     loop.attach([core.transmit, core.transmit], lambda *which: core.said.append(f"hung up {which}"))
     loop.datagram_received(1, b"INVITE", "192.0.2.10", 5060, monotonic())
     loop.detach()
@@ -261,3 +268,36 @@ async def test_what_is_no_new_request_after_all_goes_its_way(core, loop):
     assert core.said[1:] == [
         "heard event", "journal", "kept answer out 192.0.2.10:5060", "sent answer to ('192.0.2.10', 5060)",
     ]  # fmt: skip
+
+
+async def test_what_ends_a_call_that_the_journal_has_not_taken_is_sent_when_it_is_booked(core, loop):
+    core.is_kept = False
+    loop.datagram_received(1, b"BYE", "192.0.2.10", 5060, monotonic())
+    core.is_kept = True
+    loop.datagram_received(1, b"INVITE", "192.0.2.10", 5060, monotonic())
+    answer = "sent answer to ('192.0.2.10', 5060)"
+    assert core.said.count(answer) == 1, "other messages do not wait for it"
+    core.booked()
+    assert core.said.count(answer) == 2
+    core.booked()
+    assert core.said.count(answer) == 2
+
+
+async def test_it_waits_for_a_booking_no_longer_than_its_peer_does(core, monkeypatch):
+    monkeypatch.setattr(engine_loop, "BOOKING_S", 0.0)
+    loop = Loop(SystemClock(), core, core, core, core, core.when_booked)
+    loop.attach([core.transmit, core.transmit])
+    core.is_kept = False
+    loop.datagram_received(1, b"BYE", "192.0.2.10", 5060, monotonic())
+    assert "sent answer to ('192.0.2.10', 5060)" not in core.said
+    sent = asyncio.Event()
+    loop.attach([lambda *_datagram: sent.set()] * 2)
+    assert await asyncio.wait_for(sent.wait(), 30)
+    loop.detach()
+
+
+async def test_what_waits_for_a_booking_is_sent_before_the_process_stops(core, loop):
+    core.is_kept = False
+    loop.datagram_received(1, b"BYE", "192.0.2.10", 5060, monotonic())
+    loop.detach()
+    assert core.said[-1] == "sent answer to ('192.0.2.10', 5060)"

@@ -94,6 +94,34 @@ async def test_a_full_batch_does_not_wait(database, journal, credits):
     task.cancel()
 
 
+async def test_who_waits_for_a_booking_is_told_at_once_when_it_is_done(database, journal, credits):
+    """Without a full batch, and not before the calls that ended earlier are booked, too."""
+    recorder = Recorder(database, journal, credits, CdrSettings(batch_rows=2, batch_ms=3_600_000))
+    task = asyncio.create_task(recorder.run())
+    told = asyncio.Event()
+    for index in range(3):
+        end(recorder, journal, credits, call(index))
+    recorder.when_booked(lambda: (told.set(), database.offered.append(["told"])))
+    await asyncio.wait_for(told.wait(), 30)
+    assert database.offered == [[call_id(0), call_id(1)], [call_id(2)], ["told"]]
+    recorder.when_booked(lambda: database.offered.append(["nothing waits"]))
+    assert database.offered[-1] == ["nothing waits"]
+    task.cancel()
+
+
+async def test_no_one_waits_for_a_database_that_is_away(recorder, journal, credits, database, booking):
+    database.away = 1_000_000
+    end(recorder, journal, credits, call(0))
+    told = asyncio.Event()
+    recorder.when_booked(told.set)
+    await asyncio.wait_for(told.wait(), 30)
+    assert len(recorder) == 1
+    recorder.when_booked(told.clear)
+    assert not told.is_set(), "that is known now"
+    database.away = 0
+    await booking()
+
+
 async def test_the_credit_takes_the_balance_and_forgets_what_it_contains(recorder, journal, credits, database, booking):
     """Balance, unbooked and available agree before and after."""
     for index in range(4):

@@ -15,12 +15,12 @@ from vosd.base.secret import Secret
 from vosd.callcontrol.ports import CallReporter
 from vosd.engine import poster
 from vosd.engine.clock import SystemClock
-from vosd.engine.counting import Figure
 from vosd.engine.reports import reporter
 from vosd.engine.reports.queue import Outcome
 from vosd.engine.reports.reporter import CallReports
 from vosd.engine.reports.spool import ReportSpool
 from vosd.engine.settings import CallReportSettings
+from vosd.obs.figures import Figure
 from vosd.testing.data.records import answered_call, call_id, refused_call
 
 PATIENCE_S = 30.0

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from vosd.daemon.metrics.readings import NAMES
-from vosd.engine.counting import Figure
 from vosd.metrics.declared import Kind, Metric
 from vosd.metrics.manual import manual
+from vosd.obs.figures import Figure
 
 ROOT = Path(__file__).resolve().parents[3]
 LABELS = {

@@ -7,6 +7,7 @@ from vosd.routing.failover import AttemptOutcome, Verdict, tries_next, verdict
 from vosd.testing.data.builders import routing_gateway
 
 final, silent, ring_timeout = AttemptOutcome.final, AttemptOutcome.silent, AttemptOutcome.ring_timeout
+unreachable = AttemptOutcome.unreachable
 PLAIN = routing_gateway("carrier")
 
 
@@ -27,6 +28,7 @@ def test_final_code_after_ringing_follows_the_same_rule():
 
 def test_silent_gateway_is_followed_by_the_next():
     assert tries_next(PLAIN, silent())
+    assert tries_next(PLAIN, unreachable())
 
 
 def test_ring_timeout_stops_the_search_once_it_rang():
@@ -83,6 +85,7 @@ def test_no_other_gateway_is_tried_once_there_was_early_media_where_the_gateway_
         (ring_timeout(rang=True), EndReason.NO_ANSWER, 480),
         (ring_timeout(rang=False), EndReason.NO_ANSWER, 480),
         (silent(), EndReason.NO_ANSWER, 408),
+        (unreachable(), EndReason.UNREACHABLE, 503),
         (final(403), EndReason.REJECTED, 403),
         (final(603), EndReason.REJECTED, 603),
         (final(404), EndReason.NOT_FOUND, 404),
@@ -101,19 +104,37 @@ def test_no_other_gateway_is_tried_once_there_was_early_media_where_the_gateway_
     ],
 )
 def test_the_status_for_the_caller_after_a_single_attempt(outcome, reason, status):
-    assert verdict([outcome]) == Verdict(reason, status)
+    assert verdict([outcome])[:2] == (reason, status)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "cause"),
+    [
+        (silent(), 102),
+        (unreachable(), 38),
+        (ring_timeout(rang=False), 18),
+        (ring_timeout(rang=True), 19),
+        (final(480), None),
+        (final(480, q850=20), 20),
+    ],
+)
+def test_the_cause_says_whether_it_was_silent_unreachable_or_rang(outcome, cause):
+    """RFC 3398 section 8.2.6.1; cause 19 is for a party that was alerted (Q.850)."""
+    assert verdict([outcome]).q850 == cause
 
 
 @pytest.mark.parametrize(
     ("outcomes", "expected"),
     [
         ([final(503), final(486)], Verdict(EndReason.BUSY, 486)),
-        ([silent(), final(403), final(404), final(503)], Verdict(EndReason.NO_ANSWER, 408)),
+        ([silent(), final(403), final(404), final(503)], Verdict(EndReason.NO_ANSWER, 408, 102)),
+        ([unreachable(), silent(), unreachable()], Verdict(EndReason.NO_ANSWER, 408, 102)),
+        ([final(500), unreachable()], Verdict(EndReason.UNAVAILABLE, 500)),
         ([final(404), final(403)], Verdict(EndReason.REJECTED, 403)),
         ([final(404), final(500)], Verdict(EndReason.NOT_FOUND, 404)),
         ([final(500), final(480)], Verdict(EndReason.UNAVAILABLE, 480)),
         ([final(480), final(407)], Verdict(EndReason.UNAVAILABLE, 503)),
-        ([silent(), ring_timeout(rang=True)], Verdict(EndReason.NO_ANSWER, 480)),
+        ([silent(), ring_timeout(rang=True)], Verdict(EndReason.NO_ANSWER, 480, 19)),
     ],
 )
 def test_the_most_specific_reason_wins_and_within_it_the_last_code(outcomes, expected):

@@ -135,6 +135,7 @@ def test_what_was_counted_before_a_long_stop_is_not_used():
         (AttemptOutcome.final(480, q850=3), False, False),
         (AttemptOutcome.final(503, rang=True), True, True),
         (AttemptOutcome.silent(), False, False),
+        (AttemptOutcome.unreachable(), False, False),
         (AttemptOutcome.ring_timeout(rang=True), True, True),
         (None, True, True),
         (None, False, False),

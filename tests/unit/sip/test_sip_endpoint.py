@@ -2,7 +2,7 @@
 
 import pytest
 
-from vosd.sip.events import AlarmFired, InviteArrived, UnknownSourceIgnored
+from vosd.sip.events import AlarmFired, InviteArrived, InviteRefused, UnknownSourceIgnored
 from vosd.sip.flows import Listener
 from vosd.sip.screening import hops_left
 from vosd.sip.settings import Limits, SipSettings
@@ -20,8 +20,8 @@ def probe() -> Probe:
 
 
 def answer_to(probe: Probe, data: bytes, source: Peer = CUSTOMER):
-    """Return the one response to a request that causes no event."""
-    assert probe.receive(data, source) is None
+    """Return the one response to a request that makes no call."""
+    assert isinstance(probe.receive(data, source), InviteRefused | None)
     [sent] = probe.sent()
     return sent.response
 
@@ -32,7 +32,9 @@ def test_options_gets_200_with_what_we_can_do(probe):
     assert answer.headers("allow") == [
         "INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "INFO", "UPDATE", "PRACK", "REFER",
     ]  # fmt: skip
-    assert answer.headers("accept") == ["application/sdp", "multipart/mixed"]
+    assert answer.headers("accept") == [
+        "application/sdp", "multipart/mixed", "multipart/alternative", "multipart/related",
+    ]  # fmt: skip
     assert answer.headers("supported") == ["100rel", "replaces", "timer"]
     assert (answer.header("accept-encoding"), answer.header("accept-language")) == ("identity", "en")
     assert answer.header("server") == "vosd/test"
@@ -103,7 +105,7 @@ def test_require_is_ignored_in_ack_and_cancel(probe, method):
     ("headers", "status", "explained_by"),
     [
         ("Content-Type: text/plain\r\n", 415, "accept"),
-        ("Content-Type: multipart/alternative;boundary=x\r\n", 415, "accept"),
+        ("Content-Type: multipart/alternative;boundary=x\r\n", 400, "warning"),
         ("Content-Type: multipart/mixed;boundary=x\r\n", 400, "warning"),
         ("Content-Type: application/sdp\r\nContent-Encoding: gzip\r\n", 415, "accept-encoding"),
     ],
@@ -205,7 +207,7 @@ def test_an_ack_is_never_answered_however_broken(probe):
     "data", [b"", b"\r\n\r\n", b"\0" * 50, b"GET / HTTP/1.1\r\n\r\n", b"SIP/2.0 abc\r\n\r\n", b"\xff" * 2_000]
 )
 def test_what_is_not_sip_is_dropped_and_counted(probe, data):
-    assert probe.receive(data) is None
+    assert isinstance(probe.receive(data), InviteRefused | None)
     assert probe.sent() == []
     assert probe.endpoint.dropped == {"not SIP": 1}
 

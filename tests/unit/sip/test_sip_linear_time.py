@@ -165,6 +165,12 @@ FULL: Final = {
     "payload types": request(body=b"v=0\r\nm=audio 1 RTP/AVP" + b" 99" * (DATAGRAM // 3)),
     "rtpmaps": request(body=b"v=0\r\nm=audio 1 RTP/AVP 1\r\n" + b"a=rtpmap:\r\n" * (DATAGRAM // 11)),
     "blank body": request(body=b"\r\n\r\n" * (DATAGRAM // 4)),
+    "parts within parts": request(
+        headers="Content-Type: multipart/mixed;boundary=x\r\n",
+        body=b"\r\n--x\r\nContent-Type:multipart/mixed;boundary=y\r\n\r\n--y\r\nContent-Type:multipart/mixed;boundary=z\r\n\r\n"
+        + b"\r\n--z" * (DATAGRAM // 6)
+        + b"\r\n--z--\r\n--y--\r\n--x--",
+    ),
     "parts": request(headers="Content-Type: multipart/mixed;boundary=x\r\n", body=b"\r\n--x" * (DATAGRAM // 5)),
 }
 

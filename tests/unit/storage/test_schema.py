@@ -66,4 +66,5 @@ def test_ledger_rows_have_their_columns_places():
         "memo": None,
         "created_at": record.ended_at,
         "currency": posting.currency,
+        "tax": -record.tax,
     }

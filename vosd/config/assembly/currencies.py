@@ -1,9 +1,10 @@
 """Decimals of currencies and rates of exchange: from keys to the definitions of the catalogue."""
 
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Final, NamedTuple
 
-from vosd.base.money import unit_of
+from vosd.base.money import EXACT, unit_of
 from vosd.billing.currencies import FeeDecimals
 from vosd.billing.exchange import ExchangeRate
 from vosd.catalogue.problems import Place, ProblemList
@@ -17,6 +18,8 @@ from vosd.config.reader.reading import items_of, read_section
 
 CURRENCIES: Final = "currencies"
 EXCHANGE_RATES: Final = "exchange_rates"
+_INVERSE_FACTOR: Final = Decimal(2)
+"""So much there and back may gain or lose: rates have margins and dates."""
 _DECIMALS: Final = Conversion(
     CurrencyKeys, FeeDecimals, renamed={"fee_precision": "precision"}, by_hand={"fee_unit": "unit"}
 )
@@ -61,7 +64,24 @@ def _read_exchange_rates(document: Section, problems: ProblemList) -> Definition
             continue
         places[name] = section.place
         found.add(name, Definition(made, label, section))
+    _warn_of_inverses(found, problems)
     return found
+
+
+def _warn_of_inverses(rates: Definitions[ExchangeRate], problems: ProblemList) -> None:
+    """Warn of rates whose product with the latest one of the opposite direction is far from 1."""
+    opposite = {(each.value.base, each.value.quote): each for each in rates.sound.values()}
+    for each in rates.sound.values():
+        made, other = each.value, opposite.get((each.value.quote, each.value.base))
+        if other is None or opposite[made.base, made.quote] is not each or made.base > made.quote:
+            continue
+        product = EXACT.multiply(made.rate, other.value.rate)
+        if not 1 / _INVERSE_FACTOR <= product <= _INVERSE_FACTOR:
+            expected = (
+                f"about the inverse of {made.quote} to {made.base}, {other.value.rate:f} at {other.origin.place}: "
+                f"there and back makes {product:f} of 1"
+            )
+            problems.warning(*each.at("rate"), expected, f"{made.rate:f}")
 
 
 def default_decimals(parameters: ParameterKeys) -> FeeDecimals:

@@ -76,8 +76,10 @@ def read_number_file(path: Path, named_at: Place, key: str, problems: ProblemLis
     except (OSError, EOFError) as error:
         problems.error(named_at, key, f"a readable file: {error}", str(path))
         return None
+    # A file without a single number is no list of numbers, but perhaps one with passwords.
+    is_list = bool(len(lines.numbers) or lines.others)
     for unusable in lines.unusable:
-        problems.error(Place(str(path), unusable.number), key, "a number or prefix", unusable.text)
+        problems.error(Place(str(path), unusable.number), key, "a number or prefix", unusable.text if is_list else None)
     if lines.unusable:
         return None
     numbers = NumberList(lines.numbers, lines.others, version)

@@ -1,16 +1,12 @@
 """VOS3000's parameters, and the preset that sets other defaults."""
 
 from decimal import Decimal
-from typing import Final
 
 from vosd.catalogue.problems import Place, ProblemList
-from vosd.config.keys.parameters import PARAMETERS, ParameterKeys
+from vosd.config.keys.parameters import PARAMETERS, WITHOUT_EFFECT, ParameterKeys
 from vosd.config.keys.presets import OWN_DEFAULTS, PRESETS, Defaults, Preset
 from vosd.config.reader.document import Scalar, Section, written_in
 from vosd.config.reader.reading import read_section
-
-_H323: Final = ("SS_H323_", "SS_H245_")
-"""Parameters of H.323 begin with these."""
 
 
 def defaults_of(section: Section) -> Defaults:
@@ -25,7 +21,7 @@ def take_parameters(document: Section, defaults: Defaults, problems: ProblemList
     entry = document.entries.pop(PARAMETERS, None)
     section = Section(Place("", 0))
     if entry is not None and isinstance(entry.node, Section):
-        section = _without_h323(entry.node, problems)
+        section = _effective(entry.node, problems)
     elif entry is not None and not entry.is_empty:
         problems.error(entry.place, PARAMETERS, "names and values of parameters")
     parameters = read_section(ParameterKeys, section, PARAMETERS, problems, defaults.parameters)
@@ -35,16 +31,24 @@ def take_parameters(document: Section, defaults: Defaults, problems: ProblemList
     return parameters
 
 
-def _without_h323(parameters: Section, problems: ProblemList) -> Section:
-    """Return the parameters without those of H.323, with a warning for each of those."""
+def _effective(parameters: Section, problems: ProblemList) -> Section:
+    """Return the parameters without those that have no effect, with a warning for each of those."""
     kept = {}
     for name, entry in parameters.entries.items():
-        if name.startswith(_H323):
-            expected = "no parameter of H.323, which vosd does not support: it has no effect"
-            problems.warning(entry.place, f"{PARAMETERS}.{name}", expected, written_in(entry.node))
-        else:
+        why = _why_without_effect(name)
+        if why is None:
             kept[name] = entry
+        else:
+            expected = f"no such parameter, as it has no effect: {why}"
+            problems.warning(entry.place, f"{PARAMETERS}.{name}", expected, written_in(entry.node))
     return Section(parameters.place, kept)
+
+
+def _why_without_effect(name: str) -> str | None:
+    for known, why in WITHOUT_EFFECT.items():
+        if name == known or (known.endswith("_") and name.startswith(known)):
+            return why
+    return None
 
 
 def _warn_of_parameters(parameters: ParameterKeys, section: Section, problems: ProblemList) -> None:

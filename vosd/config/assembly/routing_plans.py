@@ -58,7 +58,11 @@ def routing_plan(
     written: Written[RoutingPlanKeys], defaults: RoutingKeys, problems: ProblemList
 ) -> Definition[RoutingPlan]:
     """Return the definition of a plan; ``defaults`` hold where it says nothing."""
-    keys, rows = written.thing, _rows(written, problems)
+    keys, before = written.thing, len(problems)
+    rows = _rows(written, problems)
+    if keys.routes_file is not None and not rows and len(problems) == before:
+        expected = "a file with at least one route: it has none, and every call with this plan is refused"
+        problems.warning(written.section.place_of("routes_file"), f"{written.label}.routes_file", expected)
     plan = _PLAN(
         keys,
         loss_guard=keys.loss_guard or defaults.loss_guard,

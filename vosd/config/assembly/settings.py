@@ -32,7 +32,7 @@ _REGISTRAR: Final = Conversion(
 _DNS: Final = Conversion(DnsKeys, DnsSettings)
 _OVERLOAD: Final = Conversion(OverloadKeys, OverloadSettings)
 _CDR: Final = Conversion(CdrKeys, CdrSettings)
-_JOURNAL: Final = Conversion(JournalKeys, KeepSettings)
+_JOURNAL: Final = Conversion(JournalKeys, KeepSettings, by_hand={"keep_files": "keep_files"})
 _TRACE: Final = Conversion(TraceKeys, TraceSettings, by_hand={"recent_mb": "recent_bytes", "failed_mb": "failed_bytes"})
 _SETTINGS: Final = Conversion(
     InstallationKeys,
@@ -77,7 +77,8 @@ require_all_used(
 
 def settings_of(keys: InstallationKeys, parameters: ParameterKeys) -> Settings:
     """Return the settings that the installation's own keys and the parameters make."""
-    sip = keys.sip
+    sip, journal = keys.sip, keys.journal
+    keep_files = parameters.cdr_files if journal.keep_files is None else journal.keep_files
     return _SETTINGS(
         keys,
         listen=sip.listen,
@@ -86,7 +87,7 @@ def settings_of(keys: InstallationKeys, parameters: ParameterKeys) -> Settings:
         database_url=keys.database.url,
         start_without_s=keys.database.start_without,
         cdr=_CDR(keys.cdr),
-        journal=_JOURNAL(keys.journal),
+        journal=_JOURNAL(journal, keep_files=keep_files),
         dns=_DNS(sip.dns),
         trace=_TRACE(keys.trace, recent_bytes=keys.trace.recent_mb * MIB, failed_bytes=keys.trace.failed_mb * MIB),
         keep_alive=KeepAlive(

@@ -30,6 +30,13 @@ def reach_of(keys: RoutingGatewayKeys, written: Written[Any]) -> Reach:
     return Reach(written.label, written.section, keys.interface, keys.address, keys.registration.server)
 
 
+def check_sockets(gateways: Sequence[Reach], keys: InstallationKeys, origin: Origin, problems: ProblemList) -> None:
+    """Report each gateway and server that the sockets of ``sip.listen`` cannot reach, and vendors that are one."""
+    check_interfaces(gateways, keys.sip.listen, problems)
+    check_destinations(gateways, keys.sip.listen, problems)
+    check_servers(keys, origin, problems)
+
+
 def check_interfaces(gateways: Iterable[Reach], listen: Sequence[Listener], problems: ProblemList) -> None:
     """Report each gateway whose ``interface`` is no socket of ours, or cannot reach its address."""
     for gateway in gateways:
@@ -49,6 +56,7 @@ def check_destinations(gateways: Iterable[Reach], listen: Sequence[Listener], pr
     for gateway in gateways:
         for address in gateway.addresses:
             _check(address, gateway, "address", listen, problems)
+            _refuse_own(address, gateway, listen, problems)
         if gateway.server is not None:
             _check(gateway.server, gateway, "register", listen, problems)
 
@@ -62,6 +70,19 @@ def check_servers(keys: InstallationKeys, origin: Origin, problems: ProblemList)
     for key, address in servers.items():
         if address is not None:
             _check(address, Reach("", origin, None, (), None), key, keys.sip.listen, problems)
+
+
+def _refuse_own(address: Address, gateway: Reach, listen: Sequence[Listener], problems: ProblemList) -> None:
+    """Refuse a vendor at a socket of ours: its calls would come back to us."""
+    if not is_address(address.host):
+        return
+    host = ip_address(address.host)
+    for own in listen:
+        is_here = ip_address(own.host) == host or (ip_address(own.host).is_unspecified and host.is_loopback)
+        if is_here and address.port == own.port and address.transport in {None, own.transport}:
+            expected = f"the address of the vendor: {own} is a socket of sip.listen, and its calls would come back"
+            problems.error(*_at(gateway, "address"), expected, f"{address.host}:{address.port}")
+            return
 
 
 def _at(gateway: Reach, key: str) -> tuple[Place, str]:

@@ -13,6 +13,7 @@ from vosd.config.assembly.accounts import account_of
 from vosd.config.assembly.calendars import calendar
 from vosd.config.assembly.callers import mapping_gateway, phone
 from vosd.config.assembly.currencies import ReadCurrencies, default_decimals
+from vosd.config.assembly.currency_codes import check_codes
 from vosd.config.assembly.decks import has_own_rates
 from vosd.config.assembly.dynamic_blacklist import caller_limits
 from vosd.config.assembly.inventory import Inventory, Written
@@ -84,6 +85,7 @@ def source_of(
         _call_parameters(keys, parameters, currencies.decimals), destination_classes=destination_classes
     )
     digest = call_parameters.digest
+    check_codes(objects.rate_groups, objects.accounts, currencies.decimals, problems)
     source = CatalogueSource(
         FILES,
         exchange_rates=currencies.exchange_rates,
@@ -177,6 +179,7 @@ def _call_parameters(
         record_zero_hold_time=parameters.record_zero_hold_time,
         record_illegal_calls=parameters.record_illegal_call,
         special_numbers=special_numbers(keys, parameters),
+        local_domains=frozenset(keys.routing.local_domains),
         free_policy=free_policy(parameters),
         uses_calendars=parameters.work_calendar,
         uses_period_rates=parameters.period_rate,

@@ -87,7 +87,7 @@ def routing_gateway(
         section, label = written.inner("dynamic")
         credentials = read_credentials(keys.dynamic, keys.dynamic.username, section, label, digest, problems)
     numbers = _NUMBERS(keys)
-    return _GATEWAY(
+    gateway = _GATEWAY(
         keys,
         numbers=None if numbers == _NO_RULES else numbers,
         addresses=_addresses(keys),
@@ -103,6 +103,10 @@ def routing_gateway(
         credentials=credentials,
         ping=_ping(keys.options_ping),
     )
+    if gateway.allow_unrated and "prefixes" not in keys.model_fields_set:
+        expected = 'prefixes, which may be "*": with allow_unrated it takes every number, at any cost'
+        problems.warning(written.section.place, written.label, expected)
+    return gateway
 
 
 def _or_else(own: bool | None, otherwise: bool) -> bool:

@@ -112,6 +112,8 @@ class SheetReader:
         self.rows = 0
         """Rows without mistakes."""
         self.bad_rows = 0
+        self.first_begin: str | None = None
+        """The earliest moment at which one comes into force: the date of the sheet; None = it has no rates."""
         self.last_begin = ""
         """The latest moment at which a rate of the sheet comes into force; empty = at once."""
         self._bad: list[Problem] = []
@@ -230,6 +232,7 @@ class SheetReader:
         begins, ends = max(window[BEGINS], self._effective), window[ENDS]
         if ends and ends <= begins:
             raise ValueError
+        self.first_begin = begins if self.first_begin is None else min(self.first_begin, begins)
         self.last_begin = max(self.last_begin, begins)
         others = _joined(["", *(_text(name, values.get(name, ""), getattr(row, name)) for name in OTHERS[1:])])
         return _Terms(f"{begins},{ends}", row.locked, others)

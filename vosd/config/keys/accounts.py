@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, model_validator
 
 from vosd.base.margin import LossGuard
 from vosd.base.money import ZERO, Rounding, unit_of
-from vosd.billing.accounts import AccountType, WhileAway
+from vosd.billing.accounts import AccountType, LongCallAlarm, WhileAway
 from vosd.billing.rate_choice import RateSelection
 from vosd.billing.rights import Right
 from vosd.billing.spending import SpendAction, SpendPeriod
@@ -18,7 +18,17 @@ from vosd.config.keys.destinations import DestinationLimitKeys
 from vosd.config.keys.rates import RateType
 from vosd.config.keys.templates import TEMPLATE_KEY
 from vosd.config.reader.amounts import currency_code, overdraft, price, step
-from vosd.config.reader.fields import KeyProblemError, choice, limit, moment, object_name, one_or_many, switch, whole
+from vosd.config.reader.fields import (
+    KeyProblemError,
+    choice,
+    limit,
+    moment,
+    object_name,
+    one_or_many,
+    switch,
+    switch_or,
+    whole,
+)
 from vosd.config.reader.margins import wanted_margin
 from vosd.config.reader.model import Keys
 from vosd.config.reader.number_rules import comma_separated
@@ -69,8 +79,9 @@ class AccountKeys(Keys):
     balance_low: Annotated[Decimal | None, price()] = None
     """With less than this available, ``balance_low`` is logged, once until money is added. Available is balance and
     overdraft limit (nothing where that is ``unlimited``), less what running calls reserve."""
-    long_call_alarm: Annotated[bool, switch()] = True
-    """``no``: its calls are no alarm ``call_too_long``, however long they last."""
+    long_call_alarm: Annotated[LongCallAlarm, switch_or(LongCallAlarm)] = LongCallAlarm.YES
+    """``no``: its calls are no alarm ``call_too_long``, however long they last. ``outside_working_hours``: only while
+    its ``calendar`` says that it is not working time."""
     currency: Annotated[str | None, currency_code()] = None
     """ISO 4217 code of its money. Default: the rate group's; another one needs ``exchange_rates``."""
     enabled: Annotated[bool, switch()] = True

@@ -143,6 +143,11 @@ class AlarmKeys(Keys):
     quality (`SS_GATEWAY_QUALITY_RESERVE_SEPARATE`), so half an hour to an hour."""
     pdd: Annotated[int, milliseconds(0, 60_000)] = 3_000
     """A longer post-dial delay of a routing gateway, on average over the same time, is `pdd_high`."""
+    acd: Annotated[int, whole(0, 3_600, "seconds")] = 0
+    """Shorter calls through a routing gateway, on average over the same time, are `acd_low`."""
+    setup: Annotated[int, milliseconds(0, 600_000)] = 0
+    """A longer time from the INVITE to the answer, ringing included, is `setup_slow`: on average of the calls that were
+    answered in the last five minutes, at least `min_calls`."""
     min_calls: Annotated[int, whole(1, 1_000_000)] = 100
     """Fewer attempts say nothing about a gateway."""
     booking_age: Annotated[int, whole(0, 86_400, "seconds")] = 300
@@ -158,7 +163,8 @@ class AlarmKeys(Keys):
     clock_jump: Annotated[int, milliseconds(0, 3_600_000)] = 2_000
     """A clock that is set by more is `clock_jumped`."""
     call_seconds: Annotated[int, whole(0, 604_800)] = 14_400
-    """A longer call is `call_too_long`; accounts with `long_call_alarm: no` are left out."""
+    """A longer call is `call_too_long`; accounts with another `long_call_alarm` than `yes` are left out, or watched
+    outside their working hours only."""
     cps_factor: Annotated[int, whole(0, 1_000)] = 5
     """More calls a second than so many times the most of its last 24 hours with calls, over some ten seconds, are
     `cps_high` of a mapping gateway. The switch remembers from its start on; in its first hour nothing is compared."""

@@ -1,6 +1,6 @@
 """``parameters``: VOS3000's parameters by their own names, misspelling included.
 
-A name that is neither a field here, nor known as not built, nor a parameter of H.323, is an error.
+A name that is neither a field here nor one of those without effect is an error.
 """
 
 from collections.abc import Mapping
@@ -28,6 +28,26 @@ from vosd.config.reader.vos3000 import (
 from vosd.net.marking import SIGNALLING, TrafficClass
 
 PARAMETERS: Final = "parameters"
+
+
+_H323: Final = "H.323 is not supported"
+_NO_RELAY: Final = "media goes from party to party until the switch relays it"
+
+WITHOUT_EFFECT: Final[Mapping[str, str]] = {
+    "IVR_RTP_PORT": "there are no menus and prompts",
+    "SERVER_CDR_FILE_WRITE_INTERVAL": "each call is written to the journal at once",
+    "SS_AUXILIARY_RING_TONE_ACTIVATION_DELAY": _NO_RELAY,
+    "SS_H245_": _H323,
+    "SS_H323_": _H323,
+    "SS_MEDIAPROXYBEHINDNAT": _NO_RELAY,
+    "SS_MEDIAPROXYBETWEENNET": _NO_RELAY,
+    "SS_MEDIAPROXYMODE": _NO_RELAY,
+    "SS_MEDIAPROXYSAMENAT": _NO_RELAY,
+    "SS_QOS_RTP": _NO_RELAY,
+    "SS_RTP_PORT_RANGE": _NO_RELAY,
+}
+"""Parameters of VOS3000 that a file may have and that change nothing, and why; ``_`` at the end stands for all names
+that begin so. Each gets a warning."""
 
 
 class StartBilling(Enum):
@@ -177,19 +197,9 @@ class ParameterKeys(Keys):
     that do. Only a few of them are in memory, the others in the journal's files: no call is refused before the disk of
     ``state_dir`` is full, and none is dropped."""
 
+    cdr_files: Annotated[int, whole(1, 1_000_000, "files")] = Field(default=64, alias="SERVER_CDR_FILE_WRITE_MAX")
+    """How many full files of the journal are kept after all their calls are booked, where ``journal.keep_files`` does
+    not say it. Files with calls that are not booked are never removed and do not count."""
+
     aliases: ClassVar[Mapping[str, str]] = {"SERVER_BILLING_FEE_PRECISION": "SERVER_BILLING_FEE_PRECISTION"}
     names_elsewhere: ClassVar[Renamed] = renamed(names_of_vos3000.PARAMETERS)
-    not_built: ClassVar[frozenset[str]] = frozenset(
-        {
-            "IVR_RTP_PORT",
-            "SERVER_CDR_FILE_WRITE_INTERVAL",
-            "SERVER_CDR_FILE_WRITE_MAX",
-            "SS_AUXILIARY_RING_TONE_ACTIVATION_DELAY",
-            "SS_MEDIAPROXYBEHINDNAT",
-            "SS_MEDIAPROXYBETWEENNET",
-            "SS_MEDIAPROXYMODE",
-            "SS_MEDIAPROXYSAMENAT",
-            "SS_QOS_RTP",
-            "SS_RTP_PORT_RANGE",
-        }
-    )

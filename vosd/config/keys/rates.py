@@ -30,6 +30,13 @@ from vosd.config.reader.renamed import Renamed, renamed
 
 _INTERVAL: Final = re.compile(r"(\d{1,4})/(\d{1,4})\Z", re.ASCII)
 _CYCLE_SECONDS_MAX: Final = 3_600
+_WORDS_OF_SHEETS: Final = {
+    "prefix": "code, dial code, destination code",
+    "area": "destination, country, name",
+    "billing_rate": "rate, price, cost, rate per minute, price per minute, amount",
+    "connection_fee": "setup fee, connection charge",
+}
+"""Headings of vendors' sheets, for the hint beside an unknown key."""
 
 
 class PricePer(Enum):
@@ -113,7 +120,7 @@ class RateKeys(Keys):
     memo: Annotated[str, line_of_text(0, 1_000)] = ""
     """A comment; not kept."""
 
-    names_elsewhere: ClassVar[Renamed] = renamed(names_of_vos3000.RATE)
+    names_elsewhere: ClassVar[Renamed] = {**renamed(_WORDS_OF_SHEETS), **renamed(names_of_vos3000.RATE)}
     aliases: ClassVar[Mapping[str, str]] = {
         "rate_prefix": "prefix",
         "area_name": "area",

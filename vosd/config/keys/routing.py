@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import BeforeValidator
 
 from vosd.base.margin import LossGuard
+from vosd.config.keys.proofs import sip_domain
 from vosd.config.reader.codes import q850
 from vosd.config.reader.e164s import short_codes
 from vosd.config.reader.fields import one_or_many, switch, whole
@@ -36,9 +37,13 @@ class RoutingKeys(Keys):
     emergency_numbers: Annotated[tuple[Annotated[str, short_codes()], ...], BeforeValidator(one_or_many)] = tuple(
         sorted(EMERGENCY)
     )
-    """Called numbers that are rated as dialled, whatever is a routing prefix, and that always leave CDRs: none of
-    SERVER_BILLING_NO_CDR_E164S fits any of them. List them in SERVER_BILLING_FREE_E164S where calls to them are
-    free."""
+    """Called numbers that are rated as dialled, whatever is a routing prefix, and that always leave CDRs, refused calls
+    too: none of SERVER_BILLING_NO_CDR_E164S fits any of them, and SERVER_BILLING_RECORD_ZERO_HOLD_TIME does not count.
+    Only calls of sources that are unknown or have proven nothing, and those refused for overload, leave none. List
+    them in SERVER_BILLING_FREE_E164S where calls to them are free."""
+    local_domains: Annotated[tuple[Annotated[str, sip_domain()], ...], BeforeValidator(one_or_many)] = ()
+    """Domains whose local numbers may be called, such as ``example.org`` of ``tel:1234;phone-context=example.org``; the
+    ``domain`` of any phone or trunk is one of them. Calls to local numbers of other domains are refused with 404."""
     calendar_strict: Annotated[bool, switch()] = False
     """``yes``: gateways without a calendar are left out while the calendar of another one fits. By default they come
     last.

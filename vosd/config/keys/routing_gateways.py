@@ -152,6 +152,8 @@ class RoutingGatewayKeys(DeclaredKeys):
         if self.spread and not all(is_address(each.host) for each in self.address):
             raise KeyProblemError("spread", "addresses instead of names: the order of what a name has is that of DNS")
         end_after_begin(self.valid_from, self.valid_to)
+        if not self.prefixes:
+            raise KeyProblemError("prefixes", 'at least one prefix, or "*" for any number: with none it takes no call')
         if FROM_RATES in self.prefixes and len(self.prefixes) > 1:
             raise KeyProblemError("prefixes", f"either {FROM_RATES} or a list of prefixes")
         return self

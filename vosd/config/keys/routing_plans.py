@@ -93,6 +93,8 @@ class RoutingPlanKeys(Keys):
     def _order_can_be_applied(self) -> "RoutingPlanKeys":
         if len(set(self.order)) < len(self.order) or not self.order:
             raise KeyProblemError("order", "at least one criterion, each once")
+        if "gateways" in self.model_fields_set and not self.gateways:
+            raise KeyProblemError("gateways", "at least one routing gateway; leave the key out to allow all of them")
         early = next((each for each in self.order[:-1] if each in IN_TURN), None)
         if early is not None:
             raise KeyProblemError("order", f"{early.value} as the last criterion: it leaves no gateways equal")

@@ -21,6 +21,8 @@ ALIASED_NODES_MAX: Final = 100_000
 _VARIABLE: Final = re.compile(r"\$\{([^}]*)\}?")
 _VARIABLE_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _MERGE_KEY: Final = "<<"
+_TOP_KEY: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_. -]*:?\Z", re.ASCII)
+_TAB: Final = re.compile(r"\s*\t")
 _TEXT_TAGS: Final = (None, "!", "tag:yaml.org,2002:str")
 
 
@@ -111,7 +113,11 @@ def parse_document(
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 0
         begins = f" ({error.context} of line {error.context_mark.line + 1})" if error.context_mark else ""
-        problems.error(Place(file, line), "", f"valid YAML: {error.problem}{begins}")
+        if line and _TAB.match("".join(text.split("\n")[line - 1 : line])):
+            expected = "blanks instead of the tab at the beginning of the line: YAML allows no tab there"
+        else:
+            expected = f"valid YAML: {error.problem}{begins}"
+        problems.error(Place(file, line), "", expected)
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         problems.error(Place(file, line), "", f"valid YAML: {error.reason}")
@@ -239,6 +245,9 @@ class _Reader:
                 self._problems.error(key.place, "", "a key that is one word")
             elif key.is_bare and key.written == _MERGE_KEY:
                 merged += self._merged(key.place, value)
+            elif depth == 0 and not _TOP_KEY.match(key.written):
+                # Another kind of file, such as one with passwords: no line of it is repeated in a message.
+                raise _Unreadable(key.place.line, "a file of this configuration, with keys such as 'accounts:'")
             else:
                 self._add(section, key, value)
         for other in merged:

@@ -5,6 +5,7 @@ generated reference. Amounts of money, telephone numbers, addresses, files and t
 modules of their own.
 """
 
+import dataclasses
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -135,6 +136,17 @@ def switch() -> FromText:
         return value
 
     return FromText("yes or no", read, lambda value: "yes" if value else "no")
+
+
+def switch_or(kind: type[Enum]) -> FromText:
+    """Read yes or no, as ``switch`` does, or another value of an enum that has both."""
+    read = choice(kind).read
+
+    def as_word(text: str) -> object:
+        value = _SWITCH.get(text.lower())
+        return read(text if value is None else "yes" if value else "no")
+
+    return dataclasses.replace(choice(kind), read=as_word)
 
 
 def choice(kind: type[Enum], later: frozenset[str] = frozenset()) -> FromText:

@@ -40,7 +40,11 @@ def fill_from_template(item: Section, templates: dict[str, Section], key: str, p
     name = entry.node.text if isinstance(entry.node, Scalar) else ""
     template = templates.get(name)
     if template is None:
-        wanted = f"the name of a template; {suggestion(name, templates)}" if templates else "no template"
+        wanted = (
+            f"the name of a template; {suggestion(name, templates)}"
+            if templates
+            else "a name under templates, of which there is none"
+        )
         problems.error(entry.place, f"{key}.{TEMPLATE}", wanted, name or None)
         return Section(item.place, own)
     return Section(item.place, {**template.entries, **own})

@@ -18,12 +18,13 @@ from vosd.daemon.metrics.lease import TimedLease
 from vosd.daemon.metrics.readiness import readiness
 from vosd.daemon.status import Status
 from vosd.engine.booking.database_watch import Condition
-from vosd.engine.counting import Figure, census_of, totals_of
+from vosd.engine.counting import census_of, totals_of
 from vosd.engine.overload.load import Load
 from vosd.engine.peers.gateways import ROUTING, GatewayLoad, GatewayState
 from vosd.engine.reports.queue import Outcome
 from vosd.metrics.declared import Metric
 from vosd.metrics.reading import Answer, Distribution, GatewayReading, Sample
+from vosd.obs.figures import Figure
 from vosd.routing.figures import CLASSES
 from vosd.sip.drops import Drop
 from vosd.storage.separate_books import SeparateBooks
@@ -35,30 +36,14 @@ CALLS_AT_ONCE: Final = 250
 OTHERS: Final = "others"
 """Stands for all phones, and for gateways that are configured no more, where a label names a gateway."""
 
+_BY_STATE: Final = frozenset({Figure.LEGS, Figure.HOLDS})
+"""Figures of calls, which are counted here by state."""
+_BY_NAME: Final = {each.value: each for each in Metric}
 NAMES: Final[Mapping[Figure, Metric]] = {
-    Figure.DIALOGS: Metric.DIALOGS,
-    Figure.TRANSACTIONS: Metric.TRANSACTIONS,
-    Figure.TIMERS: Metric.TIMERS,
-    Figure.PHONES_ONLINE: Metric.PHONES_ONLINE,
-    Figure.REGISTRATIONS: Metric.REGISTRATIONS,
-    Figure.REGISTRATIONS_UNWRITTEN: Metric.REGISTRATIONS_UNWRITTEN,
-    Figure.CDR_QUEUE: Metric.CDR_QUEUE,
-    Figure.SPOOL_ROWS: Metric.UNBOOKED,
+    **{figure: _BY_NAME[figure.metric] for figure in Figure if figure.metric and figure not in _BY_STATE},
     Figure.SPOOL_MB: Metric.UNBOOKED_BYTES,
-    Figure.SPOOL_OLDEST_S: Metric.UNBOOKED_AGE,
-    Figure.QUARANTINED: Metric.QUARANTINED,
-    Figure.JOURNAL_BACKLOG: Metric.JOURNAL_BACKLOG,
-    Figure.LOCKED_OUT: Metric.BLOCKED_SOURCES,
-    Figure.BLACKLISTED: Metric.BLACKLISTED,
-    Figure.LOOKUPS: Metric.LOOKUPS,
-    Figure.LOOKUPS_FAILED: Metric.LOOKUPS_FAILED,
-    Figure.BLACKLIST_FORGOTTEN: Metric.BLACKLIST_FORGOTTEN,
-    Figure.CALL_REPORTS: Metric.CALL_REPORTS,
-    Figure.CALLS_WITHOUT_CDR: Metric.WITHOUT_CDR,
-    Figure.OVERRIDES: Metric.OVERRIDES,
-    Figure.REFUSED_FOR_OVERLOAD: Metric.REFUSED_FOR_OVERLOAD,
 }
-"""Metrics that are figures of ``vosd status``; here calls, legs and holds are counted by state, reports by outcome."""
+"""Metrics that are figures of ``vosd status``."""
 
 UNITS: Final[Mapping[Figure, int]] = {Figure.SPOOL_MB: 1024 * 1024}
 """What a figure is multiplied by where its metric has the base unit."""

@@ -14,6 +14,7 @@ from vosd.engine.alarms.machine import Processor, disk_free_percent, memory_in_u
 from vosd.engine.alarms.thresholds import Threshold
 from vosd.engine.settings import AlarmSettings
 from vosd.obs.events import BACK, Event
+from vosd.routing.calendar import Calendar
 from vosd.routing.quality import QualityFigures
 
 TICK_S: Final = 1.0
@@ -21,6 +22,10 @@ CHECK_TICKS: Final = 5
 """Values are compared with their limits every so many ticks."""
 LAG_TICKS: Final = 10
 """The lag of the event loop is averaged over so many ticks."""
+CALENDAR_CHECKS: Final = 720
+"""Calendars are looked at with every so many of these, once an hour."""
+SETUP_CHECKS: Final = 60
+"""The set-up of calls is averaged over so many of them, five minutes."""
 SLICES: Final = 2
 """A gateway is judged by the slice of its quality that runs and the one before."""
 GATEWAYS_AT_ONCE: Final = 100
@@ -75,6 +80,24 @@ class Measures(Protocol):
         """Return whether the balance of an account is still low."""
         ...
 
+    def setups(self) -> tuple[int, float]:
+        """Return how many calls were answered since the start, and how many milliseconds their set-up took."""
+        ...
+
+    def calendars(self) -> Iterable[Calendar]:
+        """Return the work calendars."""
+        ...
+
+
+class MachineUse(NamedTuple):
+    """Use of the machine, in percent; None where the system does not say, and in the first minute."""
+
+    cpu_percent: float | None = None
+    """Of one core, by the switch, over a minute."""
+    memory_percent: float | None = None
+    disk_free_percent: float | None = None
+    """Of the disk of ``state_dir``."""
+
 
 class Watch:
     """Watches one switch. ``tick`` and ``check`` are its steps, ``run`` does them in time."""
@@ -110,6 +133,13 @@ class Watch:
         self._calls = Threshold(Event.CALL_TOO_LONG)
         self._cps = Threshold(Event.CPS_HIGH)
         self._rates = CallRates()
+        self._acd = Threshold(Event.ACD_LOW, is_floor=True)
+        self._setup = Threshold(Event.SETUP_SLOW)
+        self._setups: deque[tuple[int, float]] = deque(maxlen=SETUP_CHECKS + 1)
+        self._holidays = Threshold(Event.HOLIDAYS_MISSING)
+        self._checks = 0
+        self.machine = MachineUse()
+        """As of the latest check."""
 
     async def run(self) -> None:
         """Tick every second; runs until cancelled."""
@@ -145,13 +175,20 @@ class Watch:
         lags = self._lags
         lag_ms = sum(lags) / len(lags) if len(lags) == LAG_TICKS else None
         self._lag.judge(lag_ms, settings.loop_lag_ms, margin, unit="ms")
-        self._cpu.judge(self._processor.percent(), settings.cpu, margin, unit="%")
-        self._memory.judge(memory_in_use(), settings.memory, margin, unit="%")
+        cpu, memory = self._processor.percent(), memory_in_use()
+        self._cpu.judge(cpu, settings.cpu, margin, unit="%")
+        self._memory.judge(memory, settings.memory, margin, unit="%")
         free = await disk_free_percent(self._state_dir)
         self._disk.judge(free, settings.disk_free, margin, unit="%", directory=str(self._state_dir))
+        self.machine = MachineUse(cpu, memory, free)
         self.check_books()
         self.check_calls()
-        self.check_call_rates(self._clock.now().mono)
+        now = self._clock.now()
+        self.check_call_rates(now.mono)
+        self.check_setups()
+        if self._checks % CALENDAR_CHECKS == 0:
+            self.check_calendars(now.wall)
+        self._checks += 1
         await self.check_gateways()
 
     def check_books(self) -> None:
@@ -189,18 +226,36 @@ class Watch:
             if limit is not None:
                 self._cps.judge(rate, limit, settings.hysteresis, subject=gateway, gateway=gateway)
 
+    def check_setups(self) -> None:
+        """Look at the time from the INVITE to the answer of the calls of the last minutes."""
+        settings, seen = self.settings, self._setups
+        seen.append(self._measures.setups())
+        calls, total_ms = seen[-1][0] - seen[0][0], seen[-1][1] - seen[0][1]
+        mean_ms = total_ms / calls if calls >= settings.min_calls else None
+        self._setup.judge(mean_ms, settings.setup_ms, settings.hysteresis, unit="ms")
+
+    def check_calendars(self, wall_ms: int) -> None:
+        """Look for calendars whose holidays are not kept up."""
+        outdated = frozenset(each.name for each in self._measures.calendars() if not each.has_holidays_ahead(wall_ms))
+        self._holidays.keep(outdated)
+        for name in outdated:
+            self._holidays.judge(1, 1, 0, subject=name, calendar=name)
+
     async def check_gateways(self) -> None:
         """Look at answers and post-dial delay of the routing gateways; calls get their turn in between."""
         settings, names = self.settings, tuple(self._measures.gateways())
         configured = frozenset(names)
         self._asr.keep(configured)
         self._pdd.keep(configured)
+        self._acd.keep(configured)
         for count, name in enumerate(names, 1):
             figures = self._measures.quality(name, SLICES)
             is_enough = figures.attempts >= settings.min_calls
             asr = figures.asr if is_enough else None
             pdd_ms = figures.mean_pdd_ms if figures.rang >= settings.min_calls else None
+            acd_s = figures.acd_s if figures.talks >= settings.min_calls else None
             margin = settings.hysteresis
+            self._acd.judge(acd_s, settings.acd_s, margin, subject=name, gateway=name, unit="s")
             self._asr.judge(asr, settings.asr, margin, subject=name, gateway=name, attempts=figures.attempts, unit="%")
             self._pdd.judge(pdd_ms, settings.pdd_ms, margin, subject=name, gateway=name, unit="ms")
             if count % GATEWAYS_AT_ONCE == 0:

@@ -20,6 +20,7 @@ from vosd.billing.holds import AccountCredit
 from vosd.billing.spending import Spending, SpendPeriod
 from vosd.cdr.ports import Books, Changes, LastStanding, StoreUnavailable
 from vosd.cdr.record import Posting
+from vosd.engine.booking.withdrawals import Withdrawals
 from vosd.engine.clock import SystemClock
 from vosd.engine.counting import Counting
 from vosd.obs.events import Event
@@ -64,6 +65,7 @@ class Balances(Counting):
         """``clock`` says in which hour and day spend limits count; None = that of the machine."""
         self.credits: dict[str, AccountCredit] = {}
         """By account; none is ever removed, because calls of an account that left the configuration still end."""
+        self.withdrawals: Final = Withdrawals(self.credits)
         self._limited: set[str] = set()
         """Accounts with spend limits."""
         self._partly_counted: set[str] = set()
@@ -266,7 +268,7 @@ class Balances(Counting):
             StoreUnavailable: the balances are not changed.
         """
         async with self._refreshing:
-            mark = self._mark
+            mark, withdrawn = self._mark, self.withdrawals.over(self._clock.now().mono)
             changes = await self._books.standings(mark)
             self._mark = changes.mark
             newer: dict[str, int] = {}
@@ -278,6 +280,7 @@ class Balances(Counting):
                     credit.committed(standing.balance, standing.seq)
                     credit.expires_at = changes.expiries.get(name)
                     self._changed[name] = None
+            self.withdrawals.put_back(withdrawn)
             if newer:
                 # Calls booked during the query are usually why. A query that begins later must have their entries; to
                 # compare the journal for nothing would read all calls of the last minutes.

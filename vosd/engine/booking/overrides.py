@@ -17,8 +17,9 @@ from vosd.catalogue.overrides import Override, Overrides
 from vosd.catalogue.ports import SwitchOverrides
 from vosd.cdr.columns import iso_utc
 from vosd.cdr.ports import StoreUnavailable
-from vosd.engine.counting import Counting, Figure
+from vosd.engine.counting import Counting
 from vosd.obs.events import Event
+from vosd.obs.figures import Figure
 from vosd.obs.outage import Outage
 
 POLL_S: Final = 1.0

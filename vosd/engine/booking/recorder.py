@@ -6,7 +6,7 @@ the credits.
 
 import asyncio
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from itertools import islice
 from typing import Final
@@ -19,11 +19,12 @@ from vosd.billing.holds import AccountCredit
 from vosd.cdr.ports import Books, RejectedRecords, Standing, StoreDamaged, StoreUnavailable
 from vosd.cdr.record import CallRecord
 from vosd.engine.clock import SystemClock
-from vosd.engine.counting import Counting, Figure
+from vosd.engine.counting import Counting
 from vosd.engine.journal import Journal
 from vosd.engine.journal.entries import id_bytes
 from vosd.engine.settings import CdrSettings
 from vosd.obs.events import Event
+from vosd.obs.figures import Figure
 from vosd.obs.outage import Outage
 
 WINDOW: Final = 5_000
@@ -93,6 +94,8 @@ class Recorder(Counting):
         """Accounts with fewer entries in the database than were committed; read by ``DatabaseWatch``."""
         self.turn: Final = asyncio.Lock()
         """Held while a batch is booked, so that only one task books."""
+        self._awaited: deque[tuple[int, Callable[[], None]]] = deque()
+        """What to do once so many of the calls that ended are booked."""
         self._outage = Outage(Event.DATABASE_AWAY, part="booking")
         self._damage = Outage(Event.DATABASE_DAMAGED, is_error=True, part="booking")
 
@@ -163,6 +166,14 @@ class Recorder(Counting):
             self._queue.append(record)
         self._noted(record)
 
+    def when_booked(self, do: Callable[[], None]) -> None:
+        """Book at once what waits, and ``do`` something when that is done, or the database is away."""
+        if not len(self) or self._outage.goes_on or self._damage.goes_on:
+            do()
+            return
+        self._awaited.append((self.ended, do))
+        self._full_batch.set()
+
     def add_oldest(self, record: CallRecord) -> None:
         """Queue a call of an earlier run in memory, before those that were left on disk."""
         self._queue.append(record)
@@ -192,7 +203,7 @@ class Recorder(Counting):
     async def _gather(self) -> None:
         """Wait for a full batch, at most ``batch_ms``."""
         self._full_batch.clear()
-        if len(self) >= self._most:
+        if len(self) >= self._most or self._awaited:
             return
         try:
             async with asyncio.timeout(self._settings.batch_ms / 1000):
@@ -235,9 +246,15 @@ class Recorder(Counting):
                 booked = [record for record in batch if record.call_id not in refused]
                 self._commit(booked, standings)
                 self._succeeded()
+                self._tell_those_who_wait(self.confirmed)
                 await self._release_refused_before(booked)
                 return
+        self._tell_those_who_wait(self.ended)
         await self._failed(failure, batch)
+
+    def _tell_those_who_wait(self, confirmed: int) -> None:
+        while self._awaited and self._awaited[0][0] <= confirmed:
+            self._awaited.popleft()[1]()
 
     async def _book(self, batch: list[CallRecord]) -> tuple[Mapping[str, Standing], set[str]]:
         """Return the standings and the ids of the calls that the database refuses."""

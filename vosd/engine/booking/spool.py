@@ -16,9 +16,10 @@ import msgspec
 from vosd.billing.holds import AccountCredit
 from vosd.cdr.ports import Books, RejectedRecord, RejectedRecords, Standing, StoreUnavailable
 from vosd.cdr.record import CallRecord
-from vosd.engine.counting import Counting, Figure
+from vosd.engine.counting import Counting
 from vosd.engine.journal.quarantine import Quarantine
 from vosd.engine.journal.salvage import ended_in
+from vosd.obs.figures import Figure
 
 BATCH: Final = 500
 TURN_S: Final = 10.0

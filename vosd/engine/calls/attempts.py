@@ -27,6 +27,9 @@ from vosd.trunks.gateways import Address, RoutingGateway
 LARGE_SESSION: Final = 1_000
 """Bytes of a session description with which an INVITE is cut into fragments, which many networks drop."""
 
+_CERTAIN: Final = (AttemptEnd.SILENT, AttemptEnd.UNREACHABLE)
+"""Ends that concern the gateway whatever number was called."""
+
 _log = structlog.get_logger()
 
 
@@ -111,7 +114,7 @@ class Attempts:
                 is_silent=is_silent,
                 began_ms=leg.started_at.mono,
                 mono_ms=now.mono,
-                is_doubtful=outcome.end is not AttemptEnd.SILENT or len(leg.said) > LARGE_SESSION,
+                is_doubtful=outcome.end not in _CERTAIN or len(leg.said) > LARGE_SESSION,
             )
         else:
             if breakers.failing:

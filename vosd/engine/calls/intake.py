@@ -29,23 +29,23 @@ from vosd.engine.calls.services import CallServices
 from vosd.sip.dialog.session_wish import Wish, objection
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import InviteArrived
+from vosd.sip.headers import phone_context
 from vosd.sip.headers.name_addr import NameAddr
 from vosd.sip.headers.replaces import Replaces
 from vosd.sip.screening import has_looped, hops_left
 from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.flaws import Flaw
-from vosd.sip.wire.uri import user_part
 from vosd.trunks.dialect import CalleeSource, CallerDialect, CallerSource, TransferDisplay
 
 
 class TransferNumbers:
     """The numbers of a call that a REFER asks for, for ``callcontrol.admission``."""
 
-    __slots__ = ("_callee", "_caller")
+    __slots__ = ("_callee", "_caller", "context")
 
     def __init__(self, caller: str, callee: str) -> None:
         self._caller = caller
-        self._callee = callee
+        self._callee, self.context = phone_context.read(callee)
 
     def called(self, _source: CalleeSource) -> str:
         """Return the number that the transferor has sent; raises ParseError."""
@@ -77,7 +77,7 @@ def _shown(first: Call, paid_by: CallRequest, substitute: Substitute) -> str:
 def _user_of(named: str) -> str:
     """Return the user part of an address in a header; empty if it has none."""
     try:
-        return user_part(NameAddr.parse(named).uri)[:NUMBER_MAX]
+        return phone_context.number_of(NameAddr.parse(named).uri)[:NUMBER_MAX]
     except ParseError:
         return ""
 
@@ -170,9 +170,8 @@ class Intake:
         setup = Setup(self._services.admission, call_request, iter(self._services.steps))
         outcome = setup.advance()
         call_request.numbers = None
-        arrival = replace(
-            first.arrival, call_id=uuid7(now.wall, self._entropy()), caller_in=caller, callee_in=number, at=now.came
-        )
+        call_id, callee = uuid7(now.wall, self._entropy()), call_request.callee_in or number
+        arrival = replace(first.arrival, call_id=call_id, caller_in=caller, callee_in=callee, at=now.came)
         if isinstance(outcome, Refusal):
             self._refusals.record(arrival, call_request, outcome)
             return outcome.status

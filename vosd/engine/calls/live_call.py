@@ -323,8 +323,8 @@ class LiveCall(AskedCall):
         # A call that was not answered is charged with ``SS_STARTBILLINGTIME`` 1 only, by its facts of now.
         was_answered = call.journey.vendor_answered_at is not None
         kept = (self.kept if was_answered else None) or self._opened(call)
+        zero_too = services.records_zero or call_request.callee_billing in services.emergency
         if kept is None:
-            zero_too = services.records_zero
             record = draft(services.node, call.arrival, call_request, call.journey, ending, recorded=zero_too)
             services.notices.account_refused(record, ending.at)
         else:
@@ -338,7 +338,7 @@ class LiveCall(AskedCall):
                 ending,
                 call.journey.codec,
                 recorded=recorded,
-                zero_too=services.records_zero,
+                zero_too=zero_too,
                 late_answers=late,
                 acknowledged=acked,
             )

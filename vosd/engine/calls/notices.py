@@ -12,9 +12,10 @@ from vosd.base.errors import Refusal
 from vosd.base.money import format_amount
 from vosd.cdr.columns import iso_utc
 from vosd.cdr.record import Attempt, CallRecord
-from vosd.engine.counting import Counting, Figure
+from vosd.engine.counting import Counting
 from vosd.engine.peers.unknown_sources import NearMatches
 from vosd.obs.events import Event
+from vosd.obs.figures import Figure
 from vosd.obs.log import LogLimiter
 from vosd.routing.dynamic_lists import Listing
 from vosd.routing.failover import OUR_CREDENTIALS

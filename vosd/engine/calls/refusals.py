@@ -11,20 +11,21 @@ from vosd.b2bua.stamps import Arrival, Ending, Journey
 from vosd.base.cause import EndReason, HangupSource, q850_of_status
 from vosd.base.errors import Refusal
 from vosd.base.ids import uuid7
+from vosd.callcontrol.admission import Admission
 from vosd.callcontrol.bookkeeping import draft
 from vosd.callcontrol.call_request import CallRequest
 from vosd.callcontrol.invite_numbers import InviteNumbers
 from vosd.callcontrol.ports import CallObserver, CallReporter, CallSink
-from vosd.catalogue.catalogue import CallParameters
 from vosd.engine.calls.illegal_calls import IllegalCalls
 from vosd.engine.calls.notices import Notices
-from vosd.engine.counting import Figure
+from vosd.obs.figures import Figure
 from vosd.obs.log import call_line
 from vosd.sip.endpoint import Endpoint
-from vosd.sip.events import Event, InviteArrived, RegisterArrived, RequestArrived, UnknownSourceIgnored
+from vosd.sip.events import Event, InviteArrived, InviteRefused, RegisterArrived, RequestArrived, UnknownSourceIgnored
 from vosd.sip.nat import is_behind_nat
 from vosd.sip.transaction.states import State
 from vosd.sip.wire.errors import ParseError
+from vosd.sip.wire.flaws import Flaw
 from vosd.trunks.dialect import CallerDialect, ReasonForm
 
 _log = structlog.get_logger()
@@ -44,6 +45,7 @@ class Refusals:
         notices: Notices,
         observer: CallObserver,
         entropy: Callable[[], bytes],
+        admission: Admission,
     ) -> None:
         self._node = node
         self._endpoint = endpoint
@@ -51,13 +53,15 @@ class Refusals:
         self._notices = notices
         self._observer = observer
         self._entropy = entropy
-        self.adopt(CallParameters())
+        self.adopt(admission)
         self._illegal = IllegalCalls()
         self.reporter: CallReporter | None = None
         """As in ``CallServices``; calls of unknown sources are not reported."""
 
-    def adopt(self, parameters: CallParameters) -> None:
-        """Take which of the calls that are not admitted leave records."""
+    def adopt(self, admission: Admission) -> None:
+        """Take another catalogue: it says which of the calls that are not admitted leave records."""
+        self._admission, parameters = admission, admission.catalogue.parameters
+        self._emergency = parameters.special_numbers.emergency
         self._records_zero = parameters.record_zero_hold_time
         self._records_illegal = parameters.record_illegal_calls
 
@@ -140,8 +144,27 @@ class Refusals:
             return  # the error occurred after the answer
         if isinstance(event, InviteArrived):
             self.answer(event, error.status, "")
+            if error.reason is not Flaw.OWN_ERROR:  # the same error might occur again
+                status, why = error.status, str(error)
+                self.note_refused(InviteRefused(event.request, event.source, event.at, status, why, event.user))
         else:
             event.transaction.respond(error.status, self._endpoint.token(), self._endpoint.server_header, event.at)
+
+    def note_refused(self, event: InviteRefused) -> None:
+        """Record a call to an emergency number that was refused before its trunk was known; other ones leave no CDR."""
+        request, source, at = event.request, event.source, event.at
+        numbers = InviteNumbers(request)
+        call_request = CallRequest(
+            source.host, source.port, 0, looped=False, at=at, numbers=numbers, user=event.user, refusal=event.why
+        )
+        with suppress(ParseError):
+            is_known = self._admission.identify(call_request) is None
+            call_request.numbers = None
+            if is_known and call_request.callee_billing in self._emergency:
+                call_id, came = uuid7(at.wall, self._entropy()), at.came if at.waited_ms else at
+                caller, callee = call_request.caller_in, call_request.callee_in
+                arrival = Arrival(call_id, caller, callee, request.call_id, str(source), came)
+                self.record(arrival, call_request, Refusal(EndReason.UNAVAILABLE, event.status, event.why))
 
     def _answer(self, event: InviteArrived, refusal: Refusal, form: ReasonForm, more: str = "") -> None:
         reason = refusal.reason
@@ -157,8 +180,8 @@ class Refusals:
         _log.debug("call_refused", call_id=arrival.call_id, reason=reason.text, detail=detail)
         cause = q850_of_status(status) if reason is EndReason.UNAVAILABLE else reason.q850_cause
         ending = Ending(reason, HangupSource.SWITCH, arrival.at, status, cause)
-        journey = Journey()
-        record = draft(self._node, arrival, call_request, journey, ending, recorded=self._records_zero)
+        journey, recorded = Journey(), self._records_zero or call_request.callee_billing in self._emergency
+        record = draft(self._node, arrival, call_request, journey, ending, recorded=recorded)
         if record.recorded:
             self._sink.ended(record)
         else:

@@ -13,7 +13,7 @@ from vosd.callcontrol.questions import Asker, Step
 from vosd.cdr.record import CallRecord
 from vosd.engine.calls.attempts import Attempts
 from vosd.engine.calls.notices import Notices
-from vosd.engine.counting import Figure
+from vosd.obs.figures import Figure
 from vosd.obs.log import call_line
 
 if TYPE_CHECKING:
@@ -71,8 +71,8 @@ class CallServices:
     """The parts of the switch that a live call uses."""
 
     __slots__ = (
-        "admission", "asker", "attempts", "deadlines", "live", "node", "notices", "observer", "records_own_ends",
-        "records_zero", "reporter", "running", "sink", "steps", "unused_answers",
+        "admission", "asker", "attempts", "deadlines", "emergency", "live", "node", "notices", "observer",
+        "records_own_ends", "records_zero", "reporter", "running", "sink", "steps", "unused_answers",
     )  # fmt: skip
 
     def __init__(
@@ -109,6 +109,8 @@ class CallServices:
         """The catalogue and live state that the steps of new calls use."""
         self.records_own_ends = admission.catalogue.parameters.record_server_hang_up
         """Whether answered calls that the switch ended leave a CDR (SERVER_BILLING_RECORD_SERVER_HANG_UP)."""
+        self.emergency = admission.catalogue.parameters.special_numbers.emergency
+        """Called numbers whose calls always leave a CDR."""
         self.records_zero = admission.catalogue.parameters.record_zero_hold_time
         """Whether calls without a second of talk leave a CDR (SERVER_BILLING_RECORD_ZERO_HOLD_TIME)."""
 

@@ -40,13 +40,15 @@ from vosd.engine.calls.resumption import Resumed, Resumption
 from vosd.engine.calls.saved import SavedSwitch
 from vosd.engine.calls.services import CallServices, UnusedAnswer
 from vosd.engine.calls.undone import undo
-from vosd.engine.counting import Counting, Figure
+from vosd.engine.counting import Counting
 from vosd.engine.journal import Remains
+from vosd.obs.figures import Figure
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import (
     AckArrived,
     Event,
     InviteArrived,
+    InviteRefused,
     RegisterArrived,
     RequestArrived,
     ResponseArrived,
@@ -100,7 +102,7 @@ class Switch(Counting):
         self._calls, self._deadlines = self.services.running, self.services.deadlines
         self.next_deadline = self._deadlines.next_due
         """Return the next deadline, in milliseconds of the monotonic clock, or None."""
-        self._refusals = Refusals(node, endpoint, sink, self.notices, observer, entropy)
+        self._refusals = Refusals(node, endpoint, sink, self.notices, observer, entropy, self.services.admission)
         self._overrides = Overrides()
         self.takes_calls = True
         """False once a stop was asked for: new calls are refused with 503."""
@@ -127,6 +129,8 @@ class Switch(Counting):
                 self._take_register(event)
             elif type(event) is UnknownSourceIgnored:
                 self._refusals.unknown_source(event)
+            elif type(event) is InviteRefused:
+                self._refusals.note_refused(event)
             else:
                 event.notify_owner()
         except ParseError as error:
@@ -188,7 +192,7 @@ class Switch(Counting):
         accounts whose terms may differ from those in force; None = all.
         """
         self.services.adopt(Admission(catalogue, self.live))
-        self._refusals.adopt(catalogue.parameters)
+        self._refusals.adopt(self.services.admission)
         self.live.blocks.set(self._overrides, catalogue)
         self.services.attempts.keep(catalogue.routing_gateways)
         self.live.address_turns.keep(catalogue.routing_gateways.keys())
@@ -387,7 +391,7 @@ class Switch(Counting):
 
 def _call_of(event: Event) -> Call | None:
     """Return the call that an event belongs to; None if there is none yet."""
-    if isinstance(event, RegisterArrived | UnknownSourceIgnored):
+    if isinstance(event, InviteRefused | RegisterArrived | UnknownSourceIgnored):
         return None
     owner: object = event.transaction.owner if isinstance(event, InviteArrived) else event.owner
     try:

@@ -205,8 +205,9 @@ class TrialCall:
         self._wait(now.plus(self._order.talk_ms))
 
     def no_response(self, event: NoResponse) -> None:
-        """End: no response came in time, or there is no connection."""
-        self._log.note("no response" if self._phase is _Phase.CALLING else "no final response to the CANCEL", event.at)
+        """End: no response came in time, or the vendor cannot be reached."""
+        said = "no response" if self._phase is _Phase.CALLING else "no final response to the CANCEL"
+        self._log.note("unreachable" if event.is_unreachable else said, event.at)
         self._over(event.at)
 
     def request_came(self, event: RequestArrived) -> None:

@@ -6,6 +6,7 @@ calls count, until they are booked. ``.kept`` is booked and kept for a while, in
 """
 
 import os
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Thread
@@ -23,6 +24,8 @@ ENDS: Final = ".ends"
 """Of a copy of what a start needs of the file in use of that number (``ends.py``)."""
 DRAFT: Final = ".draft"
 """Of such a copy that is being written."""
+PRUNE_S: Final = 60
+"""Interval at which booked files that are too old are removed."""
 _SMALLEST_SHARE: Final = 64
 """However small a file is, it counts for this share of a full one, so that their number is limited."""
 _STEM: Final = "journal-" + "[0-9]" * 8
@@ -121,6 +124,14 @@ class Files:
         if path.exists():
             (self.set_aside if numbered(path) in self.damaged else self.retire)(path)
 
+    def put_all_away(self, numbers: Collection[int]) -> None:
+        """Take the last files out of use; a disk that takes nothing must not keep the process from ending."""
+        try:
+            for number in sorted(numbers):
+                self.put_away(self.in_use(number))
+        except OSError as error:
+            _log.error("journal_files_not_put_away", means="the next start reads them", error=str(error))
+
     def retire(self, path: Path) -> None:
         """Keep a file whose calls are all booked, out of use."""
         remove(path.with_suffix(ENDS))
@@ -148,6 +159,11 @@ class Files:
         """Set a file aside that could not be read completely; the switch never removes it."""
         path.with_suffix(ENDS).unlink(missing_ok=True)
         path.rename(path.with_suffix(DAMAGED))
+
+    def prune_sometimes(self, ticks: int, mono_ms: int) -> None:
+        """Remove booked files that are too many or too old every ``PRUNE_S``; ``ticks`` counts the seconds."""
+        if ticks % PRUNE_S == 0:
+            self.prune(mono_ms)
 
     def prune(self, mono_ms: int | None = None) -> None:
         """Remove booked files that are too many or too old.

@@ -5,7 +5,6 @@ booked, a time mark every second while calls run, and which calls are booked. Re
 of their calls are sent, so they survive kill -9; they are synced at most ``output.SYNC_S`` later.
 """
 
-import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
@@ -17,7 +16,7 @@ from vosd.base.clock import Instant
 from vosd.callcontrol.open_call import UNDESCRIBED, Description, OpenCall, end_of
 from vosd.cdr.ports import RejectedRecord
 from vosd.cdr.record import CallRecord
-from vosd.engine.counting import Counting, Figure
+from vosd.engine.counting import Counting
 from vosd.engine.journal.carrying import AT_ONCE, AT_TICK, Carrying
 from vosd.engine.journal.changes import Changes
 from vosd.engine.journal.earlier import Earlier, read_earlier, usable
@@ -51,6 +50,7 @@ from vosd.engine.journal.quarantine import DIRECTORY, Quarantine
 from vosd.engine.journal.replay import JournalUnusableError, Remains
 from vosd.engine.journal.sealing import Sealing
 from vosd.engine.journal.unbooked import UnbookedCalls
+from vosd.obs.figures import Figure
 from vosd.sip.dialog.snapshot import CallerSnapshot, InviteSnapshot
 
 SEGMENT_BYTES: Final = 64 * 1024 * 1024
@@ -58,8 +58,6 @@ REFUSED_MAX: Final = 10_000
 """Limit of calls in quarantine; above it no new calls are taken, because the cause is likely to refuse them, too."""
 SPARED_MARKS: Final = 30
 """One mark in so many seconds is written where the ends of running calls need the room."""
-PRUNE_S: Final = 60
-"""Interval at which booked files that are too old are removed."""
 
 _log = structlog.get_logger()
 
@@ -78,8 +76,7 @@ class Journal(Counting):
         self._directory = directory
         self._segment_bytes = segment_bytes
         self._files = Files(directory, keep or KeepSettings(), segment_bytes)
-        self._sync_wanted = asyncio.Event()
-        self._output = Output(self._files, reserve_bytes, self._sync_wanted.set)
+        self._output = Output(self._files, reserve_bytes)
         self.quarantine = Quarantine(directory.parent / DIRECTORY)
         """Records that the database refused."""
         self._size = 0
@@ -106,6 +103,7 @@ class Journal(Counting):
         self._left_behind: list[Path] = []
         """Segments of the earlier run."""
         self._ticks = 0
+        self._ended_since_flush = False
 
     # -- life ---------------------------------------------------------------------------------------------------
 
@@ -163,15 +161,13 @@ class Journal(Counting):
         """Write and sync what is left."""
         if not self._write():
             _log.error("journal_end_not_written", lost_bytes=self._output.backlog)
-        if self._output.is_sealed:
-            self._output.close()
-            return
-        number = self._output.number
+        number, is_sealed = self._output.number, self._output.is_sealed
         self._output.close()
+        if is_sealed:
+            return
         self.waiting.close()
         if not (self.waiting or self._open_calls or self.left_over or self._unknown):
-            for left in sorted({*self.waiting.files(), *range(self._first, number + 1)}):
-                self._files.put_away(self._files.in_use(left))
+            self._files.put_all_away({*self.waiting.files(), *range(self._first, number + 1)})
 
     # -- records ------------------------------------------------------------------------------------------------
 
@@ -255,6 +251,7 @@ class Journal(Counting):
             self._marks.ends.append(EndOf(call_id, mono))
         self.waiting.add(call_id, number)
         self._output.append(ended_frame(record, mono))
+        self._ended_since_flush = True
 
     def census(self) -> Mapping[Figure, int]:
         """Count what waits, for ``vosd status``."""
@@ -295,8 +292,8 @@ class Journal(Counting):
         if self._carrying.file:
             self._carry(AT_TICK)
         self.flush()
-        if self._ticks % PRUNE_S == 0:
-            self._files.prune(now.mono)
+        if not self._output.is_short:
+            self._files.prune_sometimes(self._ticks, now.mono)
         self._ticks += 1
 
     def booked(self, call_ids: Iterable[str]) -> None:
@@ -305,10 +302,11 @@ class Journal(Counting):
         self.flush()
         self._retire_segments()
 
-    def flush(self) -> None:
+    def flush(self) -> bool:
         """Write everything that waits; called before datagrams are sent.
 
-        A failing disk is logged once and tried again every second; no record is dropped.
+        A failing disk is logged once and tried again every second; no record is dropped. Return False if a record of
+        a call that has ended since the last time waits in memory: only the database can keep it over a kill.
         """
         if self._changes.now:
             self._describe_changed(self._changes.due())
@@ -318,10 +316,13 @@ class Journal(Counting):
                 self._carry(AT_ONCE)
             elif self._write() and self._size >= self._segment_bytes and not (output.is_short or output.is_sealed):
                 self._begin_segment()
+            has_ended, self._ended_since_flush = self._ended_since_flush, False
+            return not (has_ended and output.backlog)
+        return True
 
     async def keep_synced(self) -> None:
         """Sync in a thread what was written; runs until cancelled."""
-        await self._output.keep_synced(self._sync_wanted)
+        await self._output.keep_synced()
 
     # -- inside -------------------------------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ Refuses to know what the records mean.
 import asyncio
 import ctypes
 import os
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from contextlib import suppress
 from enum import Enum
 from typing import Final
@@ -57,10 +57,10 @@ class _State(Enum):
 class Output:
     """The present file, and the records that wait to be written."""
 
-    def __init__(self, files: Files, reserve_bytes: int, sync_wanted: Callable[[], None]) -> None:
+    def __init__(self, files: Files, reserve_bytes: int) -> None:
         self._files = files
         self._reserve_bytes = reserve_bytes
-        self._sync_wanted = sync_wanted
+        self._sync_wanted = asyncio.Event()
         self._state = _State.NORMAL
         self._reserved = 0
         """Size of the reserve; 0 = there is none."""
@@ -151,7 +151,7 @@ class Output:
                 self._end += done
             if done and not self._dirty:
                 self._dirty = True
-                self._sync_wanted()
+                self._sync_wanted.set()
         return not self._buffer
 
     def begin_sync(self) -> int:
@@ -159,13 +159,13 @@ class Output:
         self._dirty = False
         return os.dup(self.descriptor)
 
-    async def keep_synced(self, wanted: asyncio.Event) -> None:
-        """Sync in a thread what was written, every ``SYNC_S`` while it is ``wanted``; runs until cancelled."""
+    async def keep_synced(self) -> None:
+        """Sync in a thread what was written, every ``SYNC_S`` while there is something; runs until cancelled."""
         loop = asyncio.get_running_loop()
         while True:
-            await wanted.wait()
+            await self._sync_wanted.wait()
             await asyncio.sleep(SYNC_S)
-            wanted.clear()
+            self._sync_wanted.clear()
             try:
                 descriptor = self.begin_sync()
                 try:
@@ -320,10 +320,10 @@ class Output:
             try:
                 self._allocate_reserve(size)
             except OSError as error:
-                if not (
-                    self._release_rest(size) or self._files.cut_unused(self.number) or self._files.give_up_oldest()
-                ):
-                    return error
+                with suppress(OSError):  # raised where the disk is not full, but takes nothing
+                    if self._release_rest(size) or self._files.cut_unused(self.number) or self._files.give_up_oldest():
+                        continue
+                return error
         return None
 
     def _allocate_reserve(self, size: int) -> None:

@@ -276,6 +276,11 @@ class Remains(msgspec.Struct):
         self._pop(call_id)
         self.cut.pop(call_id, None)
 
+    def is_booked(self, call_id: str) -> None:
+        """Note that the database has the CDR of an open call: both sides may still have to be released."""
+        self.left_over.update(legs_of(LeftOver(call_id, dialogs=self.open_calls[call_id].legs)))
+        self.forget(call_id)
+
     def _pop(self, call_id: str) -> OpenCall | None:
         self.acknowledged.pop(call_id, None)
         self.answered_callers.pop(call_id, None)

@@ -6,11 +6,12 @@ from vosd.b2bua.ports import Answer
 from vosd.base.clock import Clock
 from vosd.callcontrol.number_tools import WhereTo, WhichRoutingNumber
 from vosd.callcontrol.questions import Question, Ticket, Unanswered
-from vosd.engine.counting import Counting, Figure
+from vosd.engine.counting import Counting
 from vosd.engine.lookups.portability import PortabilityLookups
 from vosd.engine.lookups.redirects import RedirectServer
 from vosd.engine.lookups.wiring import Wiring
 from vosd.engine.settings import LookupSettings
+from vosd.obs.figures import Figure
 
 
 class Lookups(Counting):

@@ -14,10 +14,11 @@ from vosd.engine.lookups.wiring import Wiring
 from vosd.routing.lookups import Target
 from vosd.sip.flows import hop_of
 from vosd.sip.headers.contact import Contact
+from vosd.sip.headers.phone_context import number_of
 from vosd.sip.wire.compose import host_text
 from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.message import Response
-from vosd.sip.wire.uri import DEFAULT_PORTS, user_part
+from vosd.sip.wire.uri import DEFAULT_PORTS
 from vosd.trunks.gateways import Address, RoutingGateway
 
 CONTACTS_MAX: Final = 32
@@ -109,7 +110,7 @@ def _target(
     Of several gateways at a host the one with the port of the Contact is meant, else the first.
     """
     hop = hop_of(contact.uri)
-    callee = without_separators(user_part(contact.uri))
+    callee = without_separators(number_of(contact.uri))
     if hop is None or not callee or len(callee) > NUMBER_MAX:
         return None
     port = hop.port or DEFAULT_PORTS[hop.transport or "udp"]

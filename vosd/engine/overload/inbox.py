@@ -14,10 +14,11 @@ import structlog
 
 from vosd.base.bucket import Bucket
 from vosd.base.histogram import Histogram
-from vosd.engine.counting import Counting, Figure
+from vosd.engine.counting import Counting
 from vosd.engine.overload.fair_queue import FairQueue, LateFairQueue
 from vosd.engine.overload.load import Load, LoadWatch, OverloadSettings
 from vosd.obs.events import Event
+from vosd.obs.figures import Figure
 from vosd.sip.drops import Drop, Drops
 from vosd.sip.wire.classify import Rank
 

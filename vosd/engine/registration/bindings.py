@@ -16,10 +16,11 @@ import structlog
 from vosd.base.clock import Clock, Instant
 from vosd.base.wheel import Timer, TimerWheel
 from vosd.cdr.columns import iso_utc
-from vosd.engine.counting import Counting, Figure
+from vosd.engine.counting import Counting
 from vosd.engine.registration.registered_addresses import RegisteredAddresses
 from vosd.engine.registration.writer import RegistrationWriter
 from vosd.obs.events import GONE, Event
+from vosd.obs.figures import Figure
 from vosd.sip.flows import Flows, Listener
 from vosd.sip.headers.contact import SURELY
 from vosd.sip.registration.registrar import Binding, Bindings, Outcome, register

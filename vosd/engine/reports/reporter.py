@@ -18,7 +18,7 @@ from vosd.callcontrol.call_request import CallRequest
 from vosd.callcontrol.ports import CallReporter
 from vosd.cdr.record import CallRecord
 from vosd.engine.background import BackgroundTasks, every
-from vosd.engine.counting import Counting, Figure
+from vosd.engine.counting import Counting
 from vosd.engine.poster import Poster, Target
 from vosd.engine.reports.delivery import Delivery
 from vosd.engine.reports.queue import Outcome, ReportQueue
@@ -26,6 +26,7 @@ from vosd.engine.reports.report import Report, of_ended_call, of_lost_call, of_r
 from vosd.engine.reports.spool import ReportSpool
 from vosd.engine.settings import CallReportSettings, CallReportState
 from vosd.obs.events import Event
+from vosd.obs.figures import Figure
 from vosd.routing.pipeline import RouteChoice
 
 TICK_S: Final = 1.0

@@ -46,14 +46,31 @@ class CallSought(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_d
     """Beginning of the called number, as received or as rated."""
     gateway: str | None = None
     """Mapping or routing."""
+    address: str | None = None
+    """Address of the caller's side or of a vendor, with or without port."""
+    sip_call_id: str | None = None
+    """Call-ID of a leg."""
 
-    def fits(self, caller: str, callees: Iterable[str | None], gateways: Iterable[str | None]) -> bool:
-        """Return whether a call with these numbers and gateways matches."""
+    def fits(
+        self, arrival: Arrival, journey: Journey, callee_billing: str | None, gateways: Iterable[str | None]
+    ) -> bool:
+        """Return whether a call matches, by what is known of it so far."""
         return (
-            _begins(self.caller, (caller,))
-            and _begins(self.callee, callees)
+            _begins(self.caller, (arrival.caller_in,))
+            and _begins(self.callee, (arrival.callee_in, callee_billing))
             and (self.gateway is None or self.gateway in gateways)
+            and (self.address is None or self._is_of((arrival.source_address, journey.destination_address)))
+            and (
+                self.sip_call_id is None
+                or self.sip_call_id == arrival.sip_call_id_in
+                or self.sip_call_id in journey.sip_call_ids_out
+            )
         )
+
+    def _is_of(self, addresses: Iterable[str | None]) -> bool:
+        wanted = str(self.address).strip("[]")
+        shown = [each for each in addresses if each is not None]
+        return wanted in shown or wanted in [each.rpartition(":")[0].strip("[]") for each in shown]
 
 
 class CallUpdate(msgspec.Struct, frozen=True):
@@ -136,16 +153,14 @@ class TraceFollower:
         if arrival.call_id in self._followed:
             return
         mapping = call_request.mapping.name if call_request.mapping is not None else None
-        callees = (arrival.callee_in, call_request.callee_billing)
-        if self._sought.fits(arrival.caller_in, callees, (mapping, gateway)):
+        if self._sought.fits(arrival, call.journey, call_request.callee_billing, (mapping, gateway)):
             self._follow(arrival, mapping, call.journey)
 
     def ended(self, arrival: Arrival, journey: Journey, record: CallRecord) -> None:
         """Note the end of a call; one without attempts is seen here for the first time."""
         followed = self._followed.get(record.call_id)
         if followed is None:
-            callees = (record.callee_in, record.callee_billing)
-            if not self._sought.fits(record.caller_in, callees, (record.mapping_gateway,)):
+            if not self._sought.fits(arrival, journey, record.callee_billing, (record.mapping_gateway,)):
                 return
             followed = self._follow(arrival, record.mapping_gateway, journey)
         if followed is None:

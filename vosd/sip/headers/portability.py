@@ -1,6 +1,7 @@
 """Number portability in URIs: the parameters ``rn`` and ``npdi`` of a telephone number (RFC 4694)."""
 
 import re
+from collections.abc import Set
 from typing import Final, NamedTuple
 
 from vosd.base.number import SEPARATORS
@@ -21,15 +22,20 @@ class Portability(NamedTuple):
 
 
 def portability_of(uri: str) -> Portability:
-    """Read a ``sip:``, ``sips:`` or ``tel:`` URI.
+    """Read a ``sip:``, ``sips:`` or ``tel:`` URI."""
+    found = number_parameters(uri, {"rn", "npdi"})
+    return Portability(routing_number_in(found.get("rn") or ""), "npdi" in found)
 
-    The parameters belong to the user part. Peers that write them behind the host are understood, too.
+
+def number_parameters(uri: str, wanted: Set[str]) -> dict[str, str | None]:
+    """Return the parameters of the number in a URI, by lower-case name.
+
+    They belong to the user part. Peers that write the ``wanted`` ones behind the host are understood, too.
     """
     rest = uri.partition(":")[2].partition("?")[0]
     user, at, host = rest.rpartition("@")
     own = _parameters(user if at else rest)
-    found = own if own.keys() & {"rn", "npdi"} or not at else _parameters(host)
-    return Portability(routing_number_in(found.get("rn") or ""), "npdi" in found)
+    return own if own.keys() & wanted or not at else _parameters(host)
 
 
 def routing_number_in(text: str) -> str:

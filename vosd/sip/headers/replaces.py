@@ -3,6 +3,7 @@
 from typing import NamedTuple
 from urllib.parse import unquote
 
+from vosd.sip.headers import phone_context
 from vosd.sip.headers.name_addr import NameAddr
 from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.flaws import Flaw
@@ -35,9 +36,10 @@ class Replaces(NamedTuple):
 
 
 class ReferTo(NamedTuple):
-    """Target of a REFER: the user part of the URI, and the dialog that the new call replaces, if any."""
+    """Target of a REFER: the number to call, and the dialog that the new call replaces, if any."""
 
-    user: str
+    number: str
+    """The user part of the URI, with its context as ``phone_context.written`` writes it."""
     replaces: Replaces | None
 
     @classmethod
@@ -54,9 +56,10 @@ class ReferTo(NamedTuple):
         uri = Uri.parse(text)
         if (uri.param("method") or "invite") != "invite" or not uri.user:
             raise ParseError(400, Flaw.BAD_REFER_TO, request)
+        number = phone_context.written(uri.user, phone_context.phone_context_of(text))
         _, _, behind = text.rpartition("@") if "@" in text else ("", "", text)
         for header in behind.partition("?")[2].split("&"):
             name, _, value = header.partition("=")
             if name.lower() == "replaces":
-                return cls(uri.user, Replaces.parse(unquote(value)))
-        return cls(uri.user, None)
+                return cls(number, Replaces.parse(unquote(value)))
+        return cls(number, None)

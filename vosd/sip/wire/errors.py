@@ -25,3 +25,5 @@ class ParseError(VosError):
         self.reason = reason
         self.request = request
         self.response = response
+        self.user = ""
+        """User who had authenticated when the error was found."""

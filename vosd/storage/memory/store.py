@@ -309,6 +309,8 @@ def _fits(record: CallRecord, wanted: CallFilter) -> bool:
     return (
         (wanted.since is None or record.started_at >= wanted.since)
         and (wanted.until is None or record.started_at < wanted.until)
+        and (wanted.ended_since is None or record.ended_at >= wanted.ended_since)
+        and (wanted.ended_until is None or record.ended_at < wanted.ended_until)
         and (wanted.account is None or wanted.account in {record.customer_account, record.vendor_account})
         and (wanted.customers is None or record.customer_account in wanted.customers)
         and (wanted.gateway is None or wanted.gateway in {record.mapping_gateway, record.routing_gateway})

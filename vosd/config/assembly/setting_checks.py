@@ -1,7 +1,8 @@
-"""Warnings about settings that are right one by one, and together may not be what is meant."""
+"""Settings that are right one by one, and together or on this machine may not be what is meant."""
 
 from collections.abc import Sequence
 from ipaddress import ip_address
+from pathlib import Path
 
 from vosd.billing.destinations import DestinationClass
 from vosd.catalogue.problems import ProblemList
@@ -11,10 +12,14 @@ from vosd.config.keys.advertise import announced
 from vosd.config.keys.installation import InstallationKeys
 
 
-def warn_of_settings(
+def check_settings(
     keys: InstallationKeys, classes: Sequence[DestinationClass], origin: Origin, problems: ProblemList
 ) -> None:
-    """Warn of a wildcard that peers would have to send to, and of a past that is gone before it is compared with."""
+    """Warn of a wildcard that peers would have to send to, and of a past that is gone before it is compared with.
+
+    A file in the place of the state directory is an error.
+    """
+    _refuse_file(keys.state_dir, origin, problems)
     announcements = zip(keys.sip.listen, announced(keys.sip.listen, keys.sip.advertise), strict=True)
     wildcard = next(
         (each for each, said in announcements if said is None and ip_address(each.host).is_unspecified), None
@@ -24,6 +29,20 @@ def warn_of_settings(
         problems.warning(origin.place_of("sip.listen"), "sip.listen", expected, str(wildcard))
     if classes:
         _warn_of_short_past(keys, origin, problems)
+
+
+def _refuse_file(state_dir: Path, origin: Origin, problems: ProblemList) -> None:
+    """The directory may be missing: the start makes it. What cannot be looked at is left to the start as well."""
+    for each in (state_dir, *state_dir.parents):
+        try:
+            is_file = each.exists() and not each.is_dir()
+        except OSError:
+            return
+        if is_file:
+            expected = (
+                f"a directory; {each} is a file" if each == state_dir else f"a directory; {each} above it is a file"
+            )
+            problems.error(origin.place_of("state_dir"), "state_dir", expected, str(state_dir))
 
 
 def _warn_of_short_past(keys: InstallationKeys, origin: Origin, problems: ProblemList) -> None:

@@ -1,0 +1,66 @@
+"""``vosd payment import``: a file of the bank is checked as a whole, and books each payment once."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from doubles.installation import Installation
+
+from vosd.testing.data.records import answered_call
+
+BANK = """Kunde;Betrag;Buchungs-ID;Text
+customer-1;"1.234,50";2026-11-03/17;Rechnung 7
+gone;10;2026-11-03/18;
+"""
+
+
+@pytest.fixture
+def installation(tmp_path: Path, migrated: Path) -> Installation:
+    installation = Installation(tmp_path)
+    shutil.copy(migrated, installation.database)
+    return installation
+
+
+def test_payments_of_a_bank_file_are_checked_together_and_booked_once(installation: Installation) -> None:
+    installation.book([answered_call(1, customer_account="gone", vendor_account="vendor-1")])
+    file = installation.config.with_name("bank.csv")
+    file.write_text(BANK, encoding="cp1252")
+    words = ("payment", "import", str(file), "--operator", "ann", "--decimal-comma", "--encoding", "cp1252")
+    titles = ("account=Kunde", "amount=Betrag", "reference=Buchungs-ID", "memo=Text")
+    words = (*words, *(word for title in titles for word in ("--column", title)))
+    trial = installation.document(*words, "--dry-run")
+    assert [(each["line"], each["amount"], each["outcome"]) for each in trial] == [
+        (2, "1234.50", "new"),
+        (3, "10.00", "new"),
+    ]
+    assert installation.document("ledger", "list", "--type", "payment") == []
+    assert [each["outcome"] for each in installation.document(*words)] == ["booked", "booked"]
+    assert [each["outcome"] for each in installation.document(*words)] == ["booked before", "booked before"]
+    entry = installation.document("ledger", "list", "--account", "customer-1")[0]
+    assert (entry["amount"], entry["reference"], entry["memo"]) == ("1234.50", "2026-11-03/17", "Rechnung 7")
+    assert "booked before: 1, 1234.50 USD" in installation.vosd(*words).stdout
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ("account,amount\ncustomer-1,5\n", "the header has no columns account, amount, reference"),
+        ("account,amount,reference\ncustomer-1,5,a\nvendr-1,5,b\n", "line 3: no account 'vendr-1' is configured"),
+        ("account,amount,reference\ncustomer-1,5,a\ncustomer-1,-5,b\n", "line 3: -5.00 is no payment"),
+        ("account,amount,reference\ncustomer-1,5,a\ncustomer-1,6,a\n", "line 3: reference a of account customer-1"),
+        ("account,amount,reference\ncustomer-1,5,\n", "line 2: no reference"),
+        ("account,amount,reference\ncustomer-1,1.000.5,a\n", "line 2: '1.000.5' is not an amount"),
+        ("account,amount,reference,currency\ncustomer-1,5,a,EUR\n", "line 2: EUR, account customer-1 has USD"),
+        ("account,amount,reference\ncustomer-1,7,old\n", "line 2: reference old of account customer-1 was booked for"),
+    ],
+)
+def test_one_line_that_is_not_clear_keeps_a_bank_file_from_being_booked(
+    installation: Installation, lines: str, said: str
+) -> None:
+    installation.document("payment", "add", "--account", "customer-1", "--amount", "5", "--reference", "old")
+    file = installation.config.with_name("bank.csv")
+    file.write_text(lines)
+    result = installation.vosd("payment", "import", str(file))
+    assert result.exit_code == 1
+    assert said in result.stderr
+    assert len(installation.document("ledger", "list")) == 1

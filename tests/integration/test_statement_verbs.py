@@ -1,0 +1,77 @@
+"""Statements of many accounts, balances of the past, and calls by their end."""
+
+import csv
+import io
+import shutil
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from doubles.installation import Installation
+
+from vosd.testing.data.records import answered_call, call_id
+
+
+@pytest.fixture
+def installation(tmp_path: Path, migrated: Path) -> Installation:
+    installation = Installation(tmp_path)
+    shutil.copy(migrated, installation.database)
+    return installation
+
+
+@pytest.fixture
+def booked(installation: Installation) -> Installation:
+    """Two calls of September and one of 30 September 22:30 UTC, when October has begun in Berlin."""
+    parties = {"customer_account": "customer-1", "vendor_account": "vendor-1"}
+    late = 1_790_807_400_000
+    installation.book([answered_call(1, **parties), answered_call(2, **parties)])
+    installation.book([answered_call(3, **parties, ended_at=late)])
+    return installation
+
+
+def test_statements_of_all_accounts_come_at_once_with_net_and_tax(installation: Installation) -> None:
+    parties = {"customer_account": "customer-1", "vendor_account": "gone"}
+    installation.book([answered_call(1, **parties, fee=Decimal("1.20"), tax=Decimal("0.24"))])
+    words = ("ledger", "statement", "--month", "2026-09")
+    sheets = installation.document(*words, "--all")
+    assert [each["account"] for each in sheets] == ["customer-1", "vendor-1", "gone"]
+    of_calls = {"kind": "call", "count": 1, "amount": "-1.44", "net": "-1.20", "tax": "-0.24"}
+    assert sheets[0]["movements"] == [of_calls]
+    assert [
+        each["account"] for each in installation.document(*words, "--account", "gone", "--account", "customer-1")
+    ] == [
+        "gone",
+        "customer-1",
+    ]
+    rows = list(csv.reader(io.StringIO(installation.vosd(*words, "--all", "--csv").stdout)))
+    assert rows[:3] == [
+        ["account", "currency", "line", "count", "amount", "net", "tax"],
+        ["customer-1", "USD", "opening", "", "0.00", "", ""],
+        ["customer-1", "USD", "call", "1", "-1.44", "-1.20", "-0.24"],
+    ]
+    assert installation.document(*words, "--group", "none") == []
+    assert installation.vosd(*words).exit_code == 2
+    entry = installation.document("ledger", "list", "--account", "customer-1")[0]
+    assert (entry["amount"], entry["net"], entry["tax"]) == ("-1.44", "-1.20", "-0.24")
+
+
+def test_balances_of_all_accounts_are_shown_at_a_moment_of_the_past(booked: Installation) -> None:
+    found = booked.document("ledger", "balances", "--at", "2026-09-30T22:00:00Z")
+    assert found == {
+        "at": "2026-09-30T22:00:00.000Z",
+        "accounts": [
+            {"account": "customer-1", "currency": "USD", "balance": "-0.02469"},
+            {"account": "vendor-1", "currency": "USD", "balance": "-0.019752"},
+        ],
+    }
+    assert "customer-1,USD,0.00" in booked.vosd("ledger", "balances", "--at", "2026-09-01T00:00:00Z", "--csv").stdout
+
+
+def test_calls_are_listed_by_their_end_as_the_statement_counts_them(booked: Installation) -> None:
+    began, ended = 1_790_805_500_000, 1_790_807_400_000  # 21:58 and 22:30
+    parties = {"customer_account": "customer-1", "vendor_account": "vendor-1"}
+    booked.book([answered_call(4, **parties, started_at=began, ended_at=ended)])
+    since, until = "2026-09-30T22:00:00Z", "2026-10-31T23:00:00Z"
+    found = booked.document("cdr", "list", "--ended-since", since, "--ended-until", until)
+    assert [each["call_id"] for each in found] == [call_id(4)]
+    assert booked.document("cdr", "list", "--since", since) == []

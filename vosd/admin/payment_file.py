@@ -1,0 +1,230 @@
+"""Payments from a file of the bank: read and checked as a whole first, then booked one by one.
+
+A payment is known by account and reference, so a file that is imported again books nothing twice. Refuses to guess:
+columns are found by their names, and a line that is not clear keeps the whole file from being booked.
+"""
+
+import csv
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from decimal import Decimal
+from enum import Enum
+from typing import Final, NamedTuple
+
+import msgspec
+
+from vosd.admin.accounts import UnknownAccountError, configured
+from vosd.admin.control import RunningSwitch
+from vosd.admin.payments import add_payment
+from vosd.base.errors import VosError
+from vosd.base.money import ZERO, format_amount, parse_amount
+from vosd.billing.accounts import Account
+from vosd.storage.payments import SqlPayments
+from vosd.storage.ports import EntryKind, Payment, Queries, ReferenceTaken
+
+FAULTS_SHOWN: Final = 20
+"""Most faults of a file that its error lists."""
+_DELIMITERS: Final = (",", ";", "\t")
+
+
+class Columns(NamedTuple):
+    """Names of the columns in the header of a file; memo and currency need not be there."""
+
+    account: str = "account"
+    amount: str = "amount"
+    reference: str = "reference"
+    memo: str = "memo"
+    currency: str = "currency"
+
+
+_NEEDED: Final = ("account", "amount", "reference")
+
+
+class BadPaymentFile(VosError):  # noqa: N818 - describes the file
+    """The file has lines that cannot be booked as they are; nothing was booked."""
+
+    def __init__(self, faults: Sequence[str]) -> None:
+        shown = [*faults[:FAULTS_SHOWN]]
+        if len(faults) > len(shown):
+            shown.append(f"... and {len(faults) - len(shown)} more")
+        super().__init__("\n".join(["nothing was booked:", *shown]))
+
+
+class FilePayment(NamedTuple):
+    """One line of a file."""
+
+    line: int
+    account: str
+    amount: Decimal
+    reference: str
+    memo: str | None
+    currency: str | None
+
+
+class ImportOutcome(Enum):
+    """What became of a line."""
+
+    NEW = "new"
+    """A dry run has found that it would be booked."""
+    BOOKED = "booked"
+    REPEATED = "booked before"
+
+
+class ImportedPayment(msgspec.Struct, frozen=True):
+    """One line of a file and what became of it; money as text."""
+
+    line: int
+    account: str
+    amount: str
+    currency: str | None
+    reference: str
+    outcome: str
+    after: str | msgspec.UnsetType = msgspec.UNSET
+    """Balance after the booking; absent in a dry run of one that is not booked."""
+
+
+def read_payment_file(lines: Iterable[str], columns: Columns, *, has_decimal_comma: bool = False) -> list[FilePayment]:
+    """Read the lines of a file of comma, semicolon or tab separated values with a header.
+
+    ``has_decimal_comma``: 1.234,50 is what is 1234.50 else.
+
+    Raises:
+        BadPaymentFile: a column is missing, or lines have no account, no reference or no amount above zero.
+    """
+    rows = iter(lines)
+    header = next(rows, "").removeprefix("\ufeff")
+    wanted = [getattr(columns, name) for name in _NEEDED]
+    titles = [next(csv.reader([header], delimiter=each), []) for each in _DELIMITERS]
+    fitting = [
+        (delimiter, [cell.strip() for cell in cells]) for delimiter, cells in zip(_DELIMITERS, titles, strict=True)
+    ]
+    found = next(((delimiter, cells) for delimiter, cells in fitting if set(wanted) <= set(cells)), None)
+    if found is None:
+        said = f"line 1: the header has no columns {', '.join(wanted)}; it is {header.strip()[:200]!r}"
+        raise BadPaymentFile([f"{said}: name the columns with --column account=TITLE ..."])
+    delimiter, cells = found
+    faults: list[str] = []
+    read = list(_read(csv.reader(rows, delimiter=delimiter), cells, columns, faults, has_comma=has_decimal_comma))
+    by_reference: dict[tuple[str, str], int] = {}
+    for each in read:
+        first = by_reference.setdefault((each.account, each.reference), each.line)
+        if first != each.line:
+            faults.append(
+                f"line {each.line}: reference {each.reference} of account {each.account} is on line {first} too"
+            )
+    if faults:
+        raise BadPaymentFile(faults)
+    return read
+
+
+def _read(
+    rows: Iterator[list[str]], titles: Sequence[str], columns: Columns, faults: list[str], *, has_comma: bool
+) -> Iterator[FilePayment]:
+    places = {name: titles.index(title) for name, title in columns._asdict().items() if title in titles}
+    for line, row in enumerate(rows, start=2):
+        if not any(cell.strip() for cell in row):
+            continue
+        values = {name: row[place].strip() if place < len(row) else "" for name, place in places.items()}
+        missing = [name for name in _NEEDED if not values[name]]
+        if missing:
+            faults.append(f"line {line}: no {' and no '.join(missing)}")
+            continue
+        try:
+            amount = _amount(values["amount"], has_comma=has_comma)
+        except ValueError as error:
+            faults.append(f"line {line}: {error}")
+            continue
+        memo, currency = values.get("memo") or None, values.get("currency") or None
+        yield FilePayment(line, values["account"], amount, values["reference"], memo, currency)
+
+
+def _amount(text: str, *, has_comma: bool) -> Decimal:
+    """Return an amount above zero; raises ValueError for anything else."""
+    if has_comma:
+        whole, comma, decimals = text.partition(",")
+        text = f"{whole.replace('.', '')}{'.' if comma else ''}{decimals}"
+    amount = parse_amount(text.removeprefix("+"))
+    if amount <= 0:
+        message = f"{format_amount(amount)} is no payment: book a refund or an adjustment (vosd payment add --type)"
+        raise ValueError(message)
+    return amount
+
+
+async def import_payments(
+    accounts: Mapping[str, Account],
+    queries: Queries,
+    payments: SqlPayments,
+    switch: RunningSwitch,
+    wanted: Sequence[FilePayment],
+    *,
+    operator: str,
+    now: int,
+    is_trial: bool,
+) -> list[ImportedPayment]:
+    """Check all payments, then book them one by one unless ``is_trial``; ``now`` is UTC milliseconds.
+
+    Raises:
+        BadPaymentFile: an account is unknown or has another currency, or a reference has another amount; nothing was
+            booked.
+        StoreUnavailable: some may be booked: import the same file again.
+    """
+    faults: list[str] = []
+    found: list[ImportedPayment] = []
+    for each in wanted:
+        payment = _payment(each, operator, now)
+        try:
+            account = accounts.get(each.account)
+            if account is None and await queries.standing(each.account) is None:
+                configured(accounts, each.account)
+            if account is not None and each.currency not in {None, account.currency}:
+                faults.append(f"line {each.line}: {each.currency}, account {each.account} has {account.currency}")
+            earlier = await payments.earlier(payment)
+        except (UnknownAccountError, ReferenceTaken) as error:
+            faults.append(f"line {each.line}: {error}")
+            continue
+        if earlier is None:
+            found.append(_imported(each, account, ImportOutcome.NEW))
+        else:
+            found.append(_imported(each, account, ImportOutcome.REPEATED, format_amount(earlier.after)))
+    if faults:
+        raise BadPaymentFile(faults)
+    if is_trial:
+        return found
+    booked = []
+    for each in wanted:
+        receipt = await add_payment(accounts, payments, switch, _payment(each, operator, now))
+        outcome = ImportOutcome.REPEATED if receipt.repeated else ImportOutcome.BOOKED
+        booked.append(_imported(each, accounts.get(each.account), outcome, receipt.after))
+    return booked
+
+
+def sums_of(payments: Iterable[ImportedPayment]) -> list[tuple[str, str | None, int, str]]:
+    """Return outcome, currency, how many and their sum, of each outcome in each currency."""
+    sums: dict[tuple[str, str | None], list[Decimal]] = {}
+    for each in payments:
+        sums.setdefault((each.outcome, each.currency), []).append(Decimal(each.amount))
+    return [
+        (outcome, currency, len(amounts), format_amount(sum(amounts, ZERO)))
+        for (outcome, currency), amounts in sums.items()
+    ]
+
+
+def _payment(each: FilePayment, operator: str, now: int) -> Payment:
+    return Payment(
+        account=each.account,
+        kind=EntryKind.PAYMENT,
+        reference=each.reference,
+        made_at=now,
+        amount=each.amount,
+        operator=operator,
+        memo=each.memo,
+        currency=each.currency,
+    )
+
+
+def _imported(
+    each: FilePayment, account: Account | None, outcome: ImportOutcome, after: str | msgspec.UnsetType = msgspec.UNSET
+) -> ImportedPayment:
+    currency = each.currency if account is None else account.currency
+    return ImportedPayment(
+        each.line, each.account, format_amount(each.amount), currency, each.reference, outcome.value, after
+    )

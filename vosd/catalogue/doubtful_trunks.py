@@ -1,0 +1,57 @@
+"""Trunks that are right key by key and dangerous as a whole: who may call, at whose cost, to which numbers."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from vosd.billing.accounts import Account, AccountType
+from vosd.catalogue.problems import ProblemList
+from vosd.catalogue.source import Definition
+from vosd.routing.number_rules import LIST
+from vosd.trunks.gateways import MappingGateway
+
+_NETWORK_BITS: Final = {4: 8, 6: 16}
+"""By version of IP: wider networks are a good part of the internet."""
+_SHORT_DIGITS: Final = range(4, 7)
+"""Digits of what is probably the begin of a number: services have three or fewer, subscribers seven or more."""
+
+
+def check_sources(gateway: MappingGateway, definition: Definition[Any], problems: ProblemList) -> None:
+    """Report hosts by which the whole internet may call, and warn of a good part of it."""
+    if gateway.credentials is not None:
+        return
+    for pattern in gateway.hosts:
+        network = pattern.network
+        if network.prefixlen == 0:
+            expected = (
+                "addresses of the customer, or auth with username and password: by all addresses without a password "
+                "any host of the internet may call at the cost of this account"
+            )
+            problems.error(*definition.at("hosts"), expected, str(network))
+        elif network.prefixlen < _NETWORK_BITS[network.version]:
+            expected = "narrower hosts, or auth: each host in this network may call at the cost of this account"
+            problems.warning(*definition.at("hosts"), expected, str(network))
+
+
+def warn_of_unlimited(
+    gateway: MappingGateway, definition: Definition[Any], accounts: Mapping[str, Account], problems: ProblemList
+) -> None:
+    """Warn of callers whose calls a vendor's account without limit pays for."""
+    account = accounts.get(gateway.account)
+    if account is not None and account.type is AccountType.CLEARING and account.overdraft_limit is None:
+        expected = (
+            "an account of type direct, or of type partner for a carrier that is both, or an overdraft_limit: this one "
+            "is of type clearing with overdraft_limit: unlimited, and no call is ever refused for want of money"
+        )
+        problems.warning(*definition.at("account"), expected, account.id)
+
+
+def check_denied(gateway: MappingGateway, definition: Definition[Any], problems: ProblemList) -> None:
+    """Warn of short numbers that are meant as prefixes: without a star only that very number is denied."""
+    numbers = gateway.numbers
+    if numbers is None:
+        return
+    for key, patterns in (("callee_deny", numbers.callee_deny), ("callee_allow", numbers.callee_allow)):
+        for each in patterns:
+            if not each.startswith(LIST) and each.isdigit() and len(each) in _SHORT_DIGITS:
+                expected = f"{each}* for all numbers that begin with it; {each} is this number alone"
+                problems.warning(*definition.at(key), expected, each)

@@ -1,0 +1,94 @@
+"""``vosd payment import``: payments from a file of the bank."""
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from vosd.cli import output
+from vosd.cli.arguments import operator_option
+from vosd.cli.command import Invocation, Verb, json_option, pass_invocation
+from vosd.cli.overrides import now_ms
+
+if TYPE_CHECKING:
+    from vosd.admin.payment_file import FilePayment, ImportedPayment
+
+
+@click.command("import", cls=Verb)
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE")
+@click.option("--dry-run", "is_trial", is_flag=True, help="Check everything, show what would be booked, book nothing.")
+@click.option(
+    "--column",
+    "columns",
+    multiple=True,
+    metavar="NAME=TITLE",
+    help="Title of account, amount, reference, memo or currency in the header; default: that name.",
+)
+@click.option("--decimal-comma", is_flag=True, help="Amounts are written 1.234,50.")
+@click.option("--encoding", default="utf-8", show_default=True, metavar="NAME", help="Such as cp1252.")
+@operator_option
+@json_option
+@pass_invocation
+def import_file(
+    invocation: Invocation,
+    file: Path,
+    is_trial: bool,
+    columns: tuple[str, ...],
+    decimal_comma: bool,
+    encoding: str,
+    operator: str,
+    as_json: bool,
+) -> None:
+    """Book the payments of a CSV file with a header: account, amount, reference; memo and currency if there are any.
+
+    The whole file is checked first: one line that cannot be booked, and nothing is. A reference books once for its
+    account, so a file may be imported again, and one with old and new payments as well.
+    """
+    wanted = _read(file, columns, encoding, has_decimal_comma=decimal_comma)
+    found = asyncio.run(_import(invocation, wanted, operator, is_trial=is_trial))
+    if as_json:
+        output.document(found)
+        return
+    from vosd.admin.payment_file import sums_of
+
+    rows = [[each.line, each.account, each.amount, each.currency, each.reference, each.outcome] for each in found]
+    output.table(("line", "account", "amount", "currency", "reference", "outcome"), rows, empty="no payments")
+    for outcome, currency, count, total in sums_of(found):
+        output.line(f"{outcome}: {count}, {total} {currency or ''}".rstrip())
+
+
+def _read(file: Path, columns: tuple[str, ...], encoding: str, *, has_decimal_comma: bool) -> "list[FilePayment]":
+    from vosd.admin.payment_file import Columns, read_payment_file
+
+    titles = dict(each.partition("=")[::2] for each in columns)
+    unknown = sorted(titles.keys() - set(Columns._fields))
+    if unknown or not all(titles.values()):
+        raise click.UsageError(f"--column is one of {', '.join(Columns._fields)}, =, and its title in the header")
+    try:
+        with file.open(encoding=encoding, newline="") as lines:
+            return read_payment_file(lines, Columns(**titles), has_decimal_comma=has_decimal_comma)
+    except (LookupError, UnicodeDecodeError) as error:
+        raise click.UsageError(f"{file} is not {encoding}: {error}; say --encoding, such as cp1252") from error
+
+
+async def _import(
+    invocation: Invocation, wanted: "list[FilePayment]", operator: str, *, is_trial: bool
+) -> "list[ImportedPayment]":
+    from vosd.admin.payment_file import import_payments
+    from vosd.cli.database import database_of
+    from vosd.storage.payments import SqlPayments
+    from vosd.storage.queries import SqlQueries
+
+    accounts, switch = invocation.excerpt.accounts(), invocation.running_switch()
+    async with database_of(invocation.settings) as database:
+        return await import_payments(
+            accounts,
+            SqlQueries(database),
+            SqlPayments(database),
+            switch,
+            wanted,
+            operator=operator,
+            now=now_ms(),
+            is_trial=is_trial,
+        )

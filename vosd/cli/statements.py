@@ -1,0 +1,194 @@
+"""``vosd ledger statement`` and ``vosd ledger balances``: months of accounts, and all balances at a moment."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import click
+
+from vosd.base.csv_text import CsvWriter
+from vosd.base.money import format_amount
+from vosd.cdr.columns import iso_utc
+from vosd.cli import output
+from vosd.cli.acting import as_option, authority
+from vosd.cli.arguments import MOMENT, MONTH, ZONE
+from vosd.cli.command import Invocation, Verb, json_option, pass_invocation
+
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
+
+    from vosd.admin.ledger import Month, StatementSheet
+
+_LINE: Final = ("line", "count", "amount", "net", "tax")
+_BALANCE: Final = ("account", "currency", "balance")
+
+
+def csv_option(command: Any) -> Any:
+    """Add ``--csv`` to a verb."""
+    return click.option("--csv", "as_csv", is_flag=True, help="Print CSV with a header.")(command)
+
+
+@click.command("statement", cls=Verb)
+@click.option("--account", "account_ids", multiple=True, metavar="ID", help="May be repeated.")
+@click.option("--group", metavar="NAME", help="All configured accounts of this group.")
+@click.option("--all", "of_all", is_flag=True, help="All accounts, configured or in the ledger.")
+@click.option("--month", type=MONTH, required=True, metavar="YYYY-MM")
+@click.option("--zone", type=ZONE, default="UTC", show_default=True, help="Zone in which the month begins and ends.")
+@as_option
+@csv_option
+@json_option
+@pass_invocation
+def statement(
+    invocation: Invocation,
+    account_ids: tuple[str, ...],
+    group: str | None,
+    of_all: bool,
+    month: "Month",
+    zone: "ZoneInfo",
+    acting: str | None,
+    as_csv: bool,
+    as_json: bool,
+) -> None:
+    """Show a month of accounts: balance at its beginning, movements by kind with net and tax, balance at its end.
+
+    Of one --account one document or table; of several, of a --group or of --all an array, or CSV with the account in
+    each row. With --as the agent may name one account.
+    """
+    if as_csv and as_json:
+        raise click.UsageError("--csv or --json, not both")
+    if sum((bool(account_ids), group is not None, of_all)) != 1:
+        raise click.UsageError("say --account, --group or --all")
+    is_one = len(account_ids) == 1
+    may = authority(invocation, acting)
+    if may is not None:
+        if not is_one:
+            raise click.UsageError("--as shows one --account")
+        may.require_ledger(account_ids[0])
+    form: _Form = _Csv(is_one=is_one) if as_csv else _Json(is_one=is_one) if as_json else _Tables()
+    asyncio.run(_print(_statements(invocation, account_ids, group, month, zone), form))
+
+
+class _Form(Protocol):
+    """A form of statements."""
+
+    def add(self, sheet: "StatementSheet") -> None:
+        """Print the next statement."""
+        ...
+
+    def finish(self) -> None:
+        """Print the end."""
+        ...
+
+
+class _Csv:
+    def __init__(self, *, is_one: bool) -> None:
+        self._is_one = is_one
+        self._writer = CsvWriter(sys.stdout)
+        self._writer.row(_LINE if is_one else ("account", "currency", *_LINE))
+
+    def add(self, sheet: "StatementSheet") -> None:
+        before = () if self._is_one else (sheet.account, sheet.currency)
+        self._writer.rows([(*before, *row) for row in _rows(sheet)])
+
+    def finish(self) -> None:
+        """Nothing follows the rows."""
+
+
+class _Json:
+    def __init__(self, *, is_one: bool) -> None:
+        self._array = None if is_one else output.Documents()
+
+    def add(self, sheet: "StatementSheet") -> None:
+        if self._array is None:
+            output.document(sheet)
+        else:
+            self._array.add(sheet)
+
+    def finish(self) -> None:
+        if self._array is not None:
+            self._array.close()
+
+
+class _Tables:
+    def __init__(self) -> None:
+        self._is_empty = True
+
+    def add(self, sheet: "StatementSheet") -> None:
+        if not self._is_empty:
+            output.line("")
+        self._is_empty = False
+        output.line(f"{sheet.account} {sheet.month} ({sheet.zone}), {sheet.currency or 'no currency yet'}")
+        output.table(_LINE, _rows(sheet), empty="")
+
+    def finish(self) -> None:
+        if self._is_empty:
+            output.line("no accounts")
+
+
+def _rows(sheet: "StatementSheet") -> "list[tuple[object, ...]]":
+    return [
+        ("opening", "", sheet.opening, "", ""),
+        *((each.kind, each.count, each.amount, each.net, each.tax) for each in sheet.movements),
+        ("closing", "", sheet.closing, "", ""),
+    ]
+
+
+async def _print(sheets: "AsyncIterator[StatementSheet]", form: _Form) -> None:
+    async for sheet in sheets:
+        form.add(sheet)
+    form.finish()
+
+
+async def _statements(
+    invocation: Invocation, account_ids: tuple[str, ...], group: str | None, month: "Month", zone: "ZoneInfo"
+) -> "AsyncIterator[StatementSheet]":
+    from vosd.admin.ledger import month_of_account
+    from vosd.cli.database import database_of
+    from vosd.storage.books import SqlBooks
+    from vosd.storage.ledger import SqlLedger
+    from vosd.storage.queries import SqlQueries
+
+    accounts = invocation.excerpt.accounts()
+    async with database_of(invocation.settings) as database:
+        books, queries, entries = SqlBooks(database), SqlQueries(database), SqlLedger(database)
+        names = list(account_ids)
+        if group is not None:
+            names = [name for name in accounts if accounts[name].group == group]
+        elif not names:
+            names = [*accounts, *sorted((await books.standings()).standings.keys() - set(accounts))]
+        for name in names:
+            yield await month_of_account(accounts, books, queries, entries, name, month, zone)
+
+
+@click.command("balances", cls=Verb)
+@click.option("--at", "moment", type=MOMENT, required=True, metavar="TIME", help="Entries dated before count.")
+@csv_option
+@json_option
+@pass_invocation
+def balances(invocation: Invocation, moment: int, as_csv: bool, as_json: bool) -> None:
+    """Show the balance of every account at a moment, as its statement opens that begins then.
+
+    Calls are dated by their end: one that ran then counts later. An account that was opened later has 0.00.
+    """
+    if as_csv and as_json:
+        raise click.UsageError("--csv or --json, not both")
+    rows = asyncio.run(_balances(invocation, moment))
+    if as_json:
+        output.document({"at": iso_utc(moment), "accounts": [dict(zip(_BALANCE, row, strict=True)) for row in rows]})
+    elif as_csv:
+        CsvWriter(sys.stdout).rows([_BALANCE, *rows])
+    else:
+        output.table(_BALANCE, rows, empty="no accounts")
+
+
+async def _balances(invocation: Invocation, moment: int) -> list[tuple[str, str | None, str]]:
+    from vosd.cli.database import database_of
+    from vosd.storage.ledger import SqlLedger
+
+    async with (
+        database_of(invocation.settings) as database,
+        aclosing(SqlLedger(database).balances(moment)) as found,
+    ):
+        return [(each.account, each.currency, format_amount(each.balance)) async for each in found]

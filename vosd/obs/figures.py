@@ -1,0 +1,110 @@
+"""Figures of ``vosd status``: what is alive now, and what was counted since the start.
+
+``Figure`` declares each once, with its meaning and its metric; ``vosd status --explain``, the metrics and the tests
+derive from it. Refuses to know how anything is counted.
+"""
+
+from enum import StrEnum
+from typing import Final
+
+SINCE: Final = "since the start: "
+
+
+class Figure(StrEnum):
+    """A key of ``vosd status --json`` with its meaning. None is renamed, because programs of operators read them."""
+
+    meaning: str
+    metric: str
+    """Name of the metric with the same value; empty = metrics tell it apart by labels, or in another unit."""
+
+    def __new__(cls, name: str, meaning: str, metric: str = "") -> "Figure":
+        """Make the figure of a name."""
+        made = str.__new__(cls, name)
+        made._value_, made.meaning, made.metric = name, meaning, metric
+        return made
+
+    @property
+    def is_total(self) -> bool:
+        """Whether it counts since the start; else it returns to zero when nothing is left to do."""
+        return self.meaning.startswith(SINCE)
+
+    CALLS = "calls", "calls that are set up, ringing or answered"
+    LEGS = "legs", "legs of these calls", "vosd_call_legs"
+    DIALOGS = "dialogs", "SIP dialogs; zero without calls", "vosd_dialogs"
+    TRANSACTIONS = (
+        "transactions",
+        "SIP transactions; they stay for 64·T1 (32 s) to answer packets that come late",
+        "vosd_transactions",
+    )
+    TIMERS = "timers", "timers of transactions and calls", "vosd_timers"
+    HOLDS = "holds", "calls for which money of an account is reserved", "vosd_call_holds"
+    PHONES_ONLINE = "phones_online", "phones that are registered", "vosd_phones_online"
+    REGISTRATIONS = "registrations", "bindings of phones and gateways", "vosd_registrations"
+    REGISTRATIONS_UNWRITTEN = (
+        "registrations_unwritten",
+        "changed users whose bindings wait for the database",
+        "vosd_registrations_unwritten",
+    )
+    CDR_QUEUE = (
+        "cdr_queue",
+        "calls that wait in memory for the database; zero within a second in normal running",
+        "vosd_cdr_queue_calls",
+    )
+    SPOOL_ROWS = (
+        "spool_rows",
+        "calls in the journal and not yet in the database; zero within a second in normal running",
+        "vosd_journal_unbooked_calls",
+    )
+    SPOOL_MB = "spool_mb", "MiB of the journal's files that stay because of these calls"
+    SPOOL_OLDEST_S = (
+        "spool_oldest_s",
+        "seconds since the oldest call of the journal that is not yet in the database ended",
+        "vosd_journal_oldest_unbooked_seconds",
+    )
+    QUARANTINED = "quarantined", "calls that the database refuses (vosd spool list)", "vosd_quarantined_calls"
+    JOURNAL_BACKLOG = (
+        "journal_backlog",
+        "bytes of the journal that the disk did not take yet; more than 0 for long = the disk is full or fails",
+        "vosd_journal_backlog_bytes",
+    )
+    LOCKED_OUT = (
+        "locked_out",
+        "sources that are blocked for wrong passwords or a flood (vosd unblock --list)",
+        "vosd_blocked_sources",
+    )
+    BLACKLISTED = "blacklisted", "callers on the dynamic blacklist (vosd blacklist list)", "vosd_blacklisted_callers"
+    LOOKUPS = (
+        "lookups",
+        "open questions to the servers of number_portability and redirect_server",
+        "vosd_lookups",
+    )
+    LOOKUPS_FAILED = (
+        "lookups_failed",
+        "since the start: questions to number_portability and redirect_server without a usable answer in time",
+        "vosd_lookups_failed_total",
+    )
+    CALL_REPORTS = (
+        "call_reports",
+        "reports of calls that wait for the server of call_reports; zero within a second",
+        "vosd_call_reports_waiting",
+    )
+    CALL_REPORTS_DROPPED = (
+        "call_reports_dropped",
+        "since the start: reports of calls that the server did not get (vosd alarms says why)",
+    )
+    BLACKLIST_FORGOTTEN = (
+        "blacklist_forgotten",
+        "since the start: callers that the dynamic blacklist stopped to count because there were too many",
+        "vosd_blacklist_forgotten_total",
+    )
+    CALLS_WITHOUT_CDR = (
+        "calls_without_cdr",
+        "since the start: calls that left no CDR because of SERVER_BILLING_RECORD_... or SERVER_BILLING_NO_CDR_E164S",
+        "vosd_calls_without_cdr_total",
+    )
+    OVERRIDES = "overrides", "operational overrides in force (vosd overrides list)", "vosd_overrides"
+    REFUSED_FOR_OVERLOAD = (
+        "refused_for_overload",
+        "since the start: requests refused with 503 for Overload, without CDR",
+        "vosd_refused_for_overload_total",
+    )
