@@ -394,10 +394,6 @@ class LiveCall(AskedCall):
             return None
         services = self._services
         return opened(
-            services.node,
-            call.arrival,
-            self.call_request,
-            call.journey,
-            recorded=services.records_own_ends,
+            services.node, call.arrival, self.call_request, call.journey, recorded=services.records_own_ends,
             currencies=self.vendors.currencies,
-        )
+        )  # fmt: skip
