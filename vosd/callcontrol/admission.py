@@ -227,7 +227,8 @@ class Admission:
             call.watched = watched_call(account, call.callee_billing, call.at.wall, self.catalogue, self.live)
             if call.watched is not None:
                 call.taken.append(call.watched)
-        refusal = occupy_account(account, call.at, self.live, call.taken, is_free, sections, call.callee_billing)
+        numbers = (for_matching(call.callee), call.callee_billing) if sections else ("", "")
+        refusal = occupy_account(account, call.at, self.live, call.taken, is_free, sections, numbers)
         if refusal is None and account.id in agents:
             return occupy_agents(agents[account.id], call.at, self.live, call.taken, is_free)
         return refusal
