@@ -199,11 +199,11 @@ class ServerCore:
             cancelled = self._store.servers.get(invite_key)
             if isinstance(cancelled, InviteServer) and cancelled.stem.peer.host == source.host:
                 return None
-        if gate.locked and gate.is_locked_out(source, now):
+        is_examined = gate.has_users and method in EXAMINED and not request.to_tag
+        if gate.locked and gate.is_locked_out(source, now) and not (is_examined and gate.may_prove(source, now)):
             return Drop.LOCKED_OUT
         if self._settings.answers_unknown_sources or self._knows(source.host, source.port):
             return None
-        is_examined = gate.has_users and method in EXAMINED and not request.to_tag
         return None if is_examined else Drop.UNKNOWN_SOURCE
 
     def _take_request_outside(
