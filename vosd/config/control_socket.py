@@ -22,7 +22,7 @@ def control_socket_of(path: Path, environ: Mapping[str, str] = os.environ) -> Pa
         ConfigError: the file cannot be read as YAML.
     """
     problems = ProblemList()
-    document = read_files(path, environ, problems, LISTS)
+    document = read_files(path, environ, problems, LISTS, long_lists={})
     entry = document.entries.get("control_socket")
     if entry is not None and isinstance(entry.node, Scalar) and entry.node.text:
         return socket_found_from(path, Path(entry.node.text))
