@@ -234,7 +234,7 @@ def test_a_period_is_closed_while_calls_run(overridden: Stage) -> None:
     with conversing(overridden, "4410") as (call,):
         call.establish()
         until = datetime.fromtimestamp(time.time_ns() // 1_000_000 / 1_000, UTC)
-        closed = daemon.ask("ledger", "close", "--until", until.isoformat())
+        closed = daemon.ask("ledger", "close", "--yes", "--until", until.isoformat())
         assert closed["accounts"] >= 2
         call.hang_up()
     overridden.expect_nothing_left()

@@ -51,7 +51,7 @@ def test_calls_are_dropped_every_night_once_nothing_keeps_them(stage, tmp_path):
         book(scene, days_ago)
     before = scene.daemon.ask("account", "show", "acme")["balance"]
     until = datetime.fromtimestamp((midnight - 60 * DAY_MS) / 1_000, UTC).isoformat()
-    scene.daemon.succeed("ledger", "close", "--until", until)
+    scene.daemon.succeed("ledger", "close", "--yes", "--until", until)
 
     clock.stand_at(6_000)
     (blocked,) = eventually(lambda: scene.events("retention_blocked")[:1], "the export keeps them")

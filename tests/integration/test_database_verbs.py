@@ -208,7 +208,7 @@ def test_an_account_that_left_the_configuration_can_be_shown_paid_and_paid_out(i
     installation.config.write_text(installation.config.read_text().replace("customer-1", "customer-9"))
     shown = installation.document("account", "show", "customer-1")
     assert (shown["type"], shown["balance"], shown["currency"]) == (None, "10.00", "USD")
-    assert installation.document(*pay, "--amount", "-2")["after"] == "8.00"
+    assert installation.document(*pay, "--amount", "-2", "--type", "adjustment")["after"] == "8.00"
     assert installation.document(*pay, "--type", "zero")["after"] == "0.00"
     assert installation.document("ledger", "verify")["differences"] == []
     unheard_of = installation.vosd("payment", "add", "--account", "unknown", "--amount", "1")

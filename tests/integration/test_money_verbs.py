@@ -102,7 +102,7 @@ def test_the_statement_of_an_account_without_entries_is_empty(installation: Inst
         (["ledger", "statement", "--account", "custmer-1", "--month", "2026-09"], 1, "'customer-1'"),
         (["ledger", "statement", "--account", "customer-1", "--month", "2026-13"], 2, "not a month"),
         (["ledger", "statement", "--account", "customer-1", "--month", "9999-12"], 2, "not a month"),
-        (["ledger", "close", "--until", "9999-12-31T23:59:59-14:00"], 2, "years 1 to 9999"),
+        (["ledger", "close", "--yes", "--until", "9999-12-31T23:59:59-14:00"], 2, "years 1 to 9999"),
         (["ledger", "statement", "--account", "customer-1", "--month", "2026-09", "--zone", "Mars/X"], 2, "time zone"),
         (["ledger", "list", "--since", "2026-09-01"], 2, "has no zone"),
         (["ledger", "list", "--csv", "--json"], 2, "not both"),
@@ -190,7 +190,7 @@ def test_a_payment_extends_the_validity_and_says_so(installation: Installation) 
     expiring(installation)
     assert installation.document("account", "show", "customer-1")["expires_at"] == "2030-06-10T00:00:00.000Z"
     assert installation.document(*PAY, "--amount", "5")["expires_at"] == "2030-07-10T00:00:00.000Z"
-    assert "expires_at" not in installation.document(*PAY, "--amount", "-5")
+    assert "expires_at" not in installation.document(*PAY, "--amount", "-5", "--type", "adjustment")
     assert installation.document("account", "show", "customer-1")["expires_at"] == "2030-07-10T00:00:00.000Z"
     (listed, _) = installation.document("account", "list")
     assert listed["expires_at"] == "2030-07-10T00:00:00.000Z"
@@ -301,7 +301,7 @@ def test_accounts_are_listed_and_added_up_by_group(installation: Installation) -
 
 def test_a_period_is_closed_and_verified_from_there(booked: Installation) -> None:
     booked.document(*PAY, "--amount", "10")
-    close = ("ledger", "close", "--operator", "ann", "--until")
+    close = ("ledger", "close", "--yes", "--operator", "ann", "--until")
     assert booked.document(*close, "2026-10-01T00:00:00Z") == {
         "closed_until": "2026-10-01T00:00:00.000Z",
         "accounts": 2,
@@ -321,7 +321,7 @@ def test_a_period_is_closed_and_verified_from_there(booked: Installation) -> Non
 
 def test_a_ledger_with_differences_is_closed_by_force_only(booked: Installation) -> None:
     booked.tamper("UPDATE account SET balance = balance + 100 WHERE id = 'customer-1'")
-    close = ("ledger", "close", "--until", "2026-10-01T00:00:00Z")
+    close = ("ledger", "close", "--yes", "--until", "2026-10-01T00:00:00Z")
     refused = booked.vosd(*close)
     assert (refused.exit_code, "account customer-1: the balance is not" in refused.stderr) == (1, True)
     assert booked.document(*close, "--force", "--memo", "looked into")["accounts"] == 2

@@ -34,9 +34,9 @@ def test_a_run_says_what_keeps_records_and_what_went(site):
     assert held.exit_code == 1
     assert "kept all, although older than" in held.output
     assert "no period is closed: vosd ledger close" in held.output
-    assert site.vosd("ledger", "close", "--until", "2026-01-01T00:00:00Z", "--force").exit_code == 0
+    assert site.vosd("ledger", "close", "--yes", "--until", "2026-01-01T00:00:00Z", "--force").exit_code == 0
     until = time.strftime("%Y-%m-%dT00:00:00Z", time.gmtime(time.time_ns() // 10**9 - 20 * 86_400))
-    assert site.vosd("ledger", "close", "--until", until).exit_code == 0
+    assert site.vosd("ledger", "close", "--yes", "--until", until).exit_code == 0
     trial = site.vosd("retention", "run", "--dry-run")
     assert trial.exit_code == 0
     assert "calls, kept 60 days: before 20" in trial.output

@@ -7,8 +7,9 @@ from tempfile import TemporaryDirectory
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vosd.billing.deck_changes import Changes, Kind
 from vosd.billing.deck_content import Chunk, header_and_lines, packed
-from vosd.billing.decks import Changes, Kind, Mode, find, merged
+from vosd.billing.decks import Mode, find, merged
 from vosd.config.decks.conversion import HEADER, SheetReader
 from vosd.config.decks.sheets import lines_of
 from vosd.config.decks.sorting import in_order

@@ -19,6 +19,12 @@ LINE_MAX: Final = 4 * 1024 * 1024
 """Most bytes of one result of a series."""
 
 
+_RELATIVE: Final = (
+    " control_socket is relative to the directory in which the switch was started: give it an absolute path to reach it"
+    " from everywhere"
+)
+
+
 class DaemonUnreachableError(VosError):
     """No switch answers at the control socket, or it stopped answering."""
 
@@ -94,6 +100,7 @@ class RunningSwitch:
         message = (
             f"no running switch answers at {self.control_socket} ({_reason(error)}); is it started on"
             " this configuration, and are you allowed to open its socket?"
+            + ("" if self.control_socket.is_absolute() else _RELATIVE)
         )
         is_absent = isinstance(error, FileNotFoundError | ConnectionRefusedError)
         return (NoDaemonError if is_absent else DaemonUnreachableError)(message)

@@ -1,7 +1,6 @@
 """What a new deck would have changed of the margin on calls that were made: both decks rate the same stored calls."""
 
 from decimal import Decimal
-from typing import Final
 
 import msgspec
 
@@ -9,8 +8,6 @@ from vosd.base.money import EXACT, ZERO, format_amount
 from vosd.billing.rate_group import RateGroup
 from vosd.billing.rater import rate_call
 from vosd.cdr.past import PastCall
-
-DAY_MS: Final = 86_400_000
 
 
 class MarginReport(msgspec.Struct, frozen=True):

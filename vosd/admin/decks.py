@@ -4,30 +4,24 @@ An import is prepared without a change to anything: the present deck and the fil
 is kept compressed. Then it is put in force in one transaction.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from tempfile import SpooledTemporaryFile
 from typing import Final, NamedTuple
 
 import msgspec
 
 from vosd.base.errors import VosError
+from vosd.billing.deck_changes import Changes, Each, Example, counts_by_name
 from vosd.billing.deck_content import Chunk, Packed, columns_of, header_and_lines, packed, under
-from vosd.billing.decks import (
-    CLOSED,
-    Changes,
-    Example,
-    Mode,
-    counts_by_name,
-    find,
-    merged,
-    prefixes_of,
-)
+from vosd.billing.deck_rows import CLOSED
+from vosd.billing.decks import Mode, find, merged, prefixes_of
 from vosd.cdr.columns import iso_utc
 from vosd.storage.deck_ports import OperatorDecks, StoredDeck, Way
 
 CLOSED_AT_MOST: Final = 5
 """An import that closes more than one prefix in so many has to be confirmed."""
 _IN_MEMORY: Final = 1 << 24
+DAY_MS: Final = 86_400_000
 _REPORTED_ROWS: Final = 10_000
 
 
@@ -54,6 +48,12 @@ class Order(NamedTuple):
     now: int
     effective: int | None = None
     memo: str | None = None
+    absent: Collection[str] = ()
+    """Columns that the file does not have."""
+    layout: str | None = None
+    """The map by which the file is read, as text."""
+    notice_days: int = 0
+    """How many days ahead increases have to be known."""
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -74,15 +74,21 @@ class Report(msgspec.Struct, frozen=True):
     """Prefixes that are not in the file, and whose numbers have the rate of a shorter prefix then."""
     unrated: int
     """Prefixes that are not in the file, and whose numbers have no rate then."""
+    notice_days: int
+    """How many days ahead the vendor has to announce increases."""
+    short_notice: int
+    """Increases that begin sooner."""
+    short_examples: Sequence[Example]
 
 
 class Prepared:
     """An import that can be put in force."""
 
-    def __init__(self, order: Order, before: StoredDeck | None) -> None:
+    def __init__(self, order: Order, before: StoredDeck | None, each: Each | None = None) -> None:
         self.order = order
         self.before = before
-        self.changes = Changes(order.header)
+        notice_until = order.now + order.notice_days * DAY_MS if order.notice_days else 0
+        self.changes = Changes(order.header, iso_utc(notice_until) if notice_until else "", each)
         self.packed = Packed("", 0)
         self._file = SpooledTemporaryFile[bytes](_IN_MEMORY)
         self._chunks: list[tuple[str, int]] = []
@@ -122,13 +128,20 @@ class Prepared:
             examples={kind.value: named for kind, named in self.changes.examples.items()},
             fallen=self.changes.fallen,
             unrated=self.changes.unrated,
+            notice_days=order.notice_days,
+            short_notice=self.changes.short,
+            short_examples=self.changes.short_examples,
         )
 
 
 async def prepare(
-    decks: OperatorDecks, order: Order, lines: Iterable[str], progress: Callable[[int], None] = lambda _rows: None
+    decks: OperatorDecks,
+    order: Order,
+    lines: Iterable[str],
+    progress: Callable[[int], None] = lambda _rows: None,
+    each: Each | None = None,
 ) -> Prepared:
-    """Compare the lines of a file, sorted and each rate once, with the deck in force.
+    """Compare the lines of a file, sorted and each rate once, with the deck in force; ``each`` takes every change.
 
     Raises:
         UnreadableDeckError: the deck in force was made by a newer version.
@@ -138,9 +151,11 @@ async def prepare(
     old: Iterator[str] = iter(())
     if before is not None:
         old = _under(order.header, *await _content(decks, before), before)
-    prepared = Prepared(order, before)
+    prepared = Prepared(order, before, each)
     effective = "" if order.effective is None else iso_utc(order.effective)
-    result = merged(old, lines, order.mode, prepared.changes, now=iso_utc(order.now), effective=effective)
+    result = merged(
+        old, lines, order.mode, prepared.changes, now=iso_utc(order.now), effective=effective, absent=order.absent
+    )
     prepared.packed = packed(order.header, _counted(result, progress), prepared.put)
     return prepared
 
@@ -176,6 +191,7 @@ async def put_in_force(decks: OperatorDecks, prepared: Prepared, *, is_confirmed
         digest=prepared.packed.digest,
         changes=counts_by_name(changes),
         memo=order.memo,
+        layout=order.layout,
     )
     await decks.add(deck, prepared.chunks())
     return prepared.report(version)

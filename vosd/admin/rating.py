@@ -105,7 +105,9 @@ def explain_rate(
     callee, caller = without_separators(callee), without_separators(caller)
     number = for_matching(callee)
     if free is not None and free.numbers.leaves_no_cdr(number):
-        return _explained(free_rate("", account, free.policy), duration_ms)
+        memo = free.numbers.why_no_cdr(number)
+        explained = _explained(free_rate("", account, free.policy), duration_ms)
+        return msgspec.structs.replace(explained, rate_area=f"leaves no CDR: {memo}" if memo else "leaves no CDR")
     pattern = None if free is None else free.numbers.free_by(number, number)
     if free is not None and pattern is not None:
         return _explained(free_rate(pattern, account, free.policy), duration_ms)

@@ -6,7 +6,7 @@ from vosd.b2bua.callee_parts import CalleeParts, Pracking
 from vosd.b2bua.given_up import GivenUp
 from vosd.b2bua.invitation import written
 from vosd.b2bua.leg import RINGING, SDP
-from vosd.b2bua.reasons import reason_headers
+from vosd.b2bua.reasons import NO_CAUSES, given_by_caller, reason_headers
 from vosd.b2bua.supervision import Supervision
 from vosd.base.cause import EndReason
 from vosd.base.clock import Instant
@@ -161,9 +161,16 @@ class CalleeLeg(CalleeParts):
             self.is_settled = bool(answer)
             self._send_prack(pracking, SDP if answer else "", answer, now)
 
-    def give_up(self, reason: EndReason, now: Instant) -> None:
-        """Send CANCEL, or BYE if the attempt was answered; a late 2xx is answered with ACK and BYE."""
-        lines = reason_headers(self.reasons, reason, reason.q850_cause, reason.sip_status)
+    def give_up(self, reason: EndReason, now: Instant, given: Mapping[str, int] = NO_CAUSES) -> None:
+        """Send CANCEL, or BYE if the attempt was answered; a late 2xx is answered with ACK and BYE.
+
+        ``given`` are causes by protocol that the caller gave.
+        """
+        lines = (
+            given_by_caller(self.reasons, reason, given)
+            if given
+            else reason_headers(self.reasons, reason, reason.q850_cause, reason.sip_status)
+        )
         if self.dialog is not None:
             self.hang_up(lines, now)
         else:

@@ -1,14 +1,16 @@
 """The leg of the caller: the switch is the server of its INVITE."""
 
+from collections.abc import Mapping
 from typing import Final
 
 from vosd.b2bua.caller_parts import CallerParts
 from vosd.b2bua.leg import SDP
+from vosd.b2bua.reasons import NO_CAUSES
 from vosd.b2bua.supervision import Supervision
 from vosd.base.clock import Instant
 from vosd.sip.dialog.prack import Rack
 from vosd.sip.events import AlarmFired, CancelArrived, ProvisionalUnacknowledged, RequestArrived
-from vosd.sip.headers.reason import reason_text
+from vosd.sip.headers.reason import causes, reason_text
 from vosd.sip.screening import ALLOW, EXPLAINED
 from vosd.sip.transaction.invite_server import InviteServer
 from vosd.sip.transaction.server import Server
@@ -213,7 +215,7 @@ class CallerLeg(CallerParts):
         """Handle a CANCEL of the call, or of a re-INVITE within it."""
         if event.transaction is self._transaction:
             self.call.journey.reason_text = reason_text(event.request)
-            self._invite_over(event.at)
+            self._invite_over(event.at, causes(event.request))
         else:
             super().cancelled(event)
 
@@ -308,13 +310,13 @@ class CallerLeg(CallerParts):
             self._endpoint.forget(self._last_tag, now)
             self._last_tag = None
 
-    def _invite_over(self, now: Instant) -> None:
+    def _invite_over(self, now: Instant, given: Mapping[str, int] = NO_CAUSES) -> None:
         """End the call, or the takeover, of an INVITE that was cancelled or has expired."""
         if self.call.caller is not self:  # a newcomer (Replaces) that the callee has not accepted yet
             if self.call.bridge is not None:
                 self.call.bridge.session_unwanted(self, now)
         else:
-            self.call.caller_cancelled(now)
+            self.call.caller_cancelled(now, given)
 
     def _decided(self, status: int, now: Instant) -> None:
         """Note the status of the final response, and stop repeating provisional ones."""

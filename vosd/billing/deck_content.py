@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final, NamedTuple
 
-from vosd.billing.decks import COLUMNS_AHEAD
+from vosd.billing.deck_rows import COLUMNS_AHEAD
 
 CHUNK_CHARACTERS: Final = 1 << 20
 """Text of one chunk before it is compressed."""

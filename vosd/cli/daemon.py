@@ -80,7 +80,7 @@ def check(invocation: Invocation, diff: bool, as_json: bool) -> None:
         _show_problems(error.problems, as_json)
         sys.exit(BAD_CONFIGURATION)
     if diff:
-        _show_differences(_differences(invocation.running_switch(), loaded), as_json)
+        _show_differences(_differences(_switch_beside(invocation), loaded), as_json)
         return
     _show_problems([*loaded.problems, *loaded.rate_report], as_json)
     if not as_json:
@@ -105,6 +105,18 @@ def _summary(loaded: "Loaded") -> str:
         "rate": sum(group.table.size for group in catalogue.rate_groups.values()),
     }
     return ", ".join(f"{count} {name}{'' if count == 1 else 's'}" for name, count in counts.items())
+
+
+def _switch_beside(invocation: Invocation) -> "RunningSwitch":
+    """Return the running switch that a file may become the configuration of; one of another file is named."""
+    from vosd.config.control_socket import control_socket_of
+    from vosd.config.places import OtherInstallationError
+
+    try:
+        return invocation.running_switch()
+    except OtherInstallationError as error:
+        output.remark(f"compared with the switch {error.other}")
+        return RunningSwitch(control_socket_of(Path(error.other.configuration)))
 
 
 def _differences(switch: "RunningSwitch", loaded: "Loaded") -> "list[Difference]":

@@ -5,25 +5,28 @@ import os
 import tempfile
 import time
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from vosd.admin.decks import Order, Prepared, Report, prepare, put_in_force
+from vosd.billing.deck_changes import Each
 from vosd.billing.deck_content import Chunk
 from vosd.billing.decks import Mode
 from vosd.catalogue.problems import Problem
 from vosd.cdr.columns import iso_utc
 from vosd.cli.command import Invocation, OperationError
 from vosd.cli.database import database_of
+from vosd.cli.deck_changes import ChangesFile
 from vosd.cli.deck_progress import DeckProgress
 from vosd.cli.deck_trial import make_ready, margin_of, milliseconds_of
 from vosd.cli.priority import give_way
 from vosd.config.decks.conversion import HEADER, SheetReader
+from vosd.config.decks.layouts import difference, layout_for, stored_again, stored_form
 from vosd.config.decks.sheet_map import SheetMapKeys, read_map
-from vosd.config.decks.sheets import lines_of
+from vosd.config.decks.sheets import SheetError, lines_of
 from vosd.config.decks.sorting import in_order
 from vosd.config.reader.collector import without_collector
 from vosd.config.reader.times import machine_zone
@@ -43,6 +46,7 @@ def import_deck(
     effective: int | None,
     mode: str,
     map_file: Path | None,
+    changes_file: Path | None,
     is_forced: bool,
     memo: str | None,
     operator: str,
@@ -58,35 +62,51 @@ def import_deck(
     """
     give_way()
     group = invocation.excerpt.deck_group(rate_group)
-    sheet_map = None if map_file is None else read_map(map_file)
+    given = None if map_file is None else read_map(map_file)
     begins = "" if effective is None else iso_utc(effective)
     zone = machine_zone(os.environ.get("TZ", ""))
-    reader = SheetReader(str(file), group.price_per, sheet_map, begins, zone)
     now = time.time_ns() // 1_000_000
-    order = Order(rate_group, HEADER, Mode(mode), operator, now, effective, memo)
+    order = Order(rate_group, HEADER, Mode(mode), operator, now, effective, memo, notice_days=group.notice_days or 0)
 
-    async def run() -> tuple[Report, "MarginReport | None"]:
+    async def run() -> tuple[SheetReader, Report, "MarginReport | None", str | None]:
         async with database_of(invocation.settings) as database:
             decks = SqlDecks(database)
-            with DeckProgress() as progress:
-                prepared = await _prepared(decks, order, reader, _sorted(file, sheet_map, reader, progress), progress)
+            layouts = [deck.layout for deck in await decks.versions(rate_group)] if given is None else []
+            found = layout_for(file, layouts)
+            keys = given if found is None else found.keys
+            if map_file is not None and given is not None:
+                layout = stored_form(file, map_file, given)
+            else:
+                layout = None if found is None else stored_again(found.layout)
+            reader = SheetReader(str(file), group.price_per, keys, begins, zone, group.currency)
+            with DeckProgress() as progress, ChangesFile(changes_file, HEADER) as changes:
+                lines = _sorted(file, keys, reader, progress)
                 try:
+                    prepared = await _prepared(
+                        decks, order._replace(layout=layout), reader, lines, progress, changes.each
+                    )
+                except SheetError as error:
+                    raise _explained(error, file, layouts if found is None else []) from error
+                try:
+                    name = None if found is None else found.layout.name
                     if is_dry or reader.bad_rows:
-                        return prepared.report(), await margin_of(
-                            invocation, database, prepared, traffic, reader.last_begin, progress
-                        )
+                        margin = await margin_of(invocation, database, prepared, traffic, reader.last_begin, progress)
+                        return reader, prepared.report(), margin, name
                     await make_ready(invocation, prepared, progress)
                     progress.begin("writing")
-                    return await put_in_force(decks, prepared, is_confirmed=is_forced), None
+                    return reader, await put_in_force(decks, prepared, is_confirmed=is_forced), None, name
                 finally:
                     prepared.close()
 
     with without_collector():  # it would look through the rates again and again, for a tenth of the time
-        report, margin = asyncio.run(run())
+        reader, report, margin, layout = asyncio.run(run())
     document = {
         **msgspec.structs.asdict(report),
         "dry_run": is_dry,
         "file": str(file),
+        "layout": layout,
+        "assumed": [each._asdict() for each in reader.assumed.in_order()],
+        "unread_columns": reader.unread,
         "invalid_rows": reader.bad_rows,
         "invalid": [*map(_mistake, reader.problems)],
         **({} if margin is None else {"margin": margin}),
@@ -129,22 +149,36 @@ def _sorted(file: Path, sheet_map: SheetMapKeys | None, reader: SheetReader, pro
         file,
         header_line=1 if keys is None else keys.header_line,
         sheet=None if keys is None else keys.sheet,
+        encoding=None if keys is None else keys.encoding,
+        assumed=reader.assumed,
         progress=progress.at,
     )
     return reader.each_once(in_order(reader.lines(lines)))
 
 
+def _explained(error: SheetError, file: Path, layouts: Sequence[str | None]) -> SheetError:
+    """Return the error of a sheet that was read by our names, with how it differs from the last one."""
+    differs = difference(file, layouts)
+    return SheetError(f"{error}\n{file}: {differs}") if differs else error
+
+
 async def _prepared(
-    decks: OperatorDecks, order: Order, reader: SheetReader, lines: Iterator[str], progress: DeckProgress
+    decks: OperatorDecks,
+    order: Order,
+    reader: SheetReader,
+    lines: Iterator[str],
+    progress: DeckProgress,
+    each: Each | None,
 ) -> Prepared:
     first = next(lines, None)  # everything is read and sorted now
     if first is None and not reader.bad_rows:
         raise OperationError("expected at least one rate behind the header: nothing was imported")
     progress.begin("comparing", reader.rows)
+    order = order._replace(absent=reader.absent)
     if order.effective is None:  # then what the file does not have ends on the date of the sheet
-        begins = milliseconds_of(reader.first_begin or "") or 0
+        begins = milliseconds_of(reader.first_begin) or 0
         order = order._replace(effective=begins if begins > order.now else None)
-    return await prepare(decks, order, _with_first(first, lines), progress.at)
+    return await prepare(decks, order, _with_first(first, lines), progress.at, each)
 
 
 def _with_first(first: str | None, lines: Iterator[str]) -> Iterator[str]:

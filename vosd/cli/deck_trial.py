@@ -8,8 +8,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from vosd.admin.deck_margin import DAY_MS, Margin, MarginReport
-from vosd.admin.decks import Prepared
+from vosd.admin.deck_margin import Margin, MarginReport
+from vosd.admin.decks import DAY_MS, Prepared
 from vosd.billing.deck_content import Chunk
 from vosd.billing.rate_group import RateGroup
 from vosd.catalogue.decks import DeckVersion

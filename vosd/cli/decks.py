@@ -3,7 +3,7 @@
 import asyncio
 import sys
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -16,8 +16,7 @@ from vosd.cli.command import Family, Invocation, OperationError, json_option, pa
 from vosd.cli.output import Column
 
 if TYPE_CHECKING:
-    from vosd.admin.decks import FoundRate, Report
-    from vosd.billing.decks import Example
+    from vosd.admin.decks import FoundRate
     from vosd.storage.deck_ports import OperatorDecks, StoredDeck
 
 Result = TypeVar("Result")
@@ -32,9 +31,6 @@ _VERSIONS: Final = (
     Column("changes", rank=4),
     Column("memo", rank=1, narrowest=10),
 )
-_NAMED_ON_SCREEN: Final = 10
-_WORDS: Final = {"opened": "opened again"}
-"""Kinds of change that are written otherwise than they are called in JSON."""
 _FILE: Final = click.Path(path_type=Path, dir_okay=False)
 _GROUP: Final = click.argument("rate_group", metavar="GROUP")
 _MEMO: Final = click.option("--memo", metavar="TEXT", help="Why; kept with the version.")
@@ -58,7 +54,14 @@ def rates() -> None:
     help="full: the file is the whole deck; prefixes that it does not have are taken out, closed ones too, and their "
     "numbers have the rate of a shorter prefix, if there is one. delta: prefixes that are not in the file stay.",
 )
-@click.option("--map", "map_file", type=_FILE, metavar="MAP.yaml", help="What the columns of the file mean.")
+@click.option(
+    "--map",
+    "map_file",
+    type=_FILE,
+    metavar="MAP.yaml",
+    help="What the columns of the file mean; default: as last time with this header.",
+)
+@click.option("--changes", "changes_file", type=_FILE, metavar="FILE.csv", help="Write every change to this file.")
 @click.option(
     "--traffic",
     type=click.IntRange(1, 366),
@@ -82,6 +85,7 @@ def import_(invocation: Invocation, /, rate_group: str, file: Path, as_json: boo
     switch uses the new rates within seconds.
     """
     from vosd.cli.deck_import import import_deck
+    from vosd.cli.deck_report import show_import
 
     if terms["traffic"] is not None and not terms["is_dry"]:
         raise click.UsageError("--traffic is for --dry-run")
@@ -89,62 +93,9 @@ def import_(invocation: Invocation, /, rate_group: str, file: Path, as_json: boo
     if as_json:
         output.document(document)
     else:
-        _show_import(report, document)
+        show_import(report, document)
     if document["invalid_rows"]:
         sys.exit(OperationError.exit_code)
-
-
-def _show_import(report: "Report", document: Mapping[str, Any]) -> None:
-    for problem in document["invalid"]:
-        column = f": {problem['column']}" if problem["column"] else ""
-        value = "" if problem["value"] is None else f": value {problem['value']!r}"
-        output.line(f"{document['file']}:{problem['line']}{column}{value}: expected {problem['expected']}")
-    output.line(f"prefixes: {_counts(report.changes)}; {report.rates} rates")
-    for kind, examples in report.examples.items():
-        shown = [_example(kind, each) for each in examples[:_NAMED_ON_SCREEN]]
-        if shown:
-            more = report.changes[kind] - len(shown)
-            output.line(f"{_WORDS.get(kind, kind)}: {', '.join(shown)}{f' and {more} more' if more else ''}")
-    if report.fallen or report.unrated:
-        output.line(
-            f"prefixes not in the file: {report.fallen} whose calls then have the rate of a shorter prefix, "
-            f"{report.unrated} whose calls then have no rate"
-        )
-    margin = document.get("margin")
-    if margin is not None:
-        output.line(
-            f"{margin.calls} calls of the last {margin.days} days: fees {margin.fee_before} to {margin.fee_after}, "
-            f"costs {margin.cost_before} to {margin.cost_after}, margin {margin.change} more; {margin.refused} refused"
-        )
-    if document["invalid_rows"]:
-        output.line(f"{document['invalid_rows']} rows have mistakes: nothing was imported")
-    elif document["dry_run"]:
-        output.line("nothing was imported: it was only tried")
-    elif report.version is None:
-        output.line(f"version {report.replaced} has these rates already: nothing was imported")
-    else:
-        output.line(f"version {report.version} of deck {report.rate_group} is in force")
-
-
-def _counts(changes: Mapping[str, int]) -> str:
-    return ", ".join(f"{count} {_WORDS.get(kind, kind)}" for kind, count in changes.items())
-
-
-def _example(kind: str, example: "Example") -> str:
-    """Write a prefix with what it cost before and after; one that is taken out with the rate that its numbers have."""
-    before = "closed" if kind == "opened" else example.before
-    fallback = example.fallback
-    if not example.taken_out:
-        after = example.after or (before and "closed")
-    else:
-        after = "no rate" if fallback is None else f"{fallback.price or 'closed'} of {fallback.prefix}"
-    words = [example.prefix, " to ".join(dict.fromkeys(each for each in (before, after) if each))]
-    others = [f"{name} {was or 'none'} to {becomes or 'none'}" for name, (was, becomes) in example.others.items()]
-    if others:
-        words.append(f"({', '.join(others)})")
-    if example.begins is not None:
-        words.append(f"from {example.begins.replace('.000Z', 'Z')}")
-    return " ".join(filter(None, words))
 
 
 @rates.command("versions")
@@ -154,6 +105,7 @@ def _example(kind: str, example: "Example") -> str:
 def versions(invocation: Invocation, rate_group: str, as_json: bool) -> None:
     """List the versions of the deck of rate group GROUP, newest first."""
     from vosd.admin.decks import versions_of
+    from vosd.cli.deck_report import counts_in_words
 
     invocation.excerpt.deck_group(rate_group)
     found = _with_decks(invocation, lambda decks: versions_of(decks, rate_group))
@@ -164,7 +116,7 @@ def versions(invocation: Invocation, rate_group: str, as_json: bool) -> None:
     rows = [
         (
             each["version"], each["made_at"], each["operator"], each["mode"], each["effective"], each["rates"],
-            _counts({kind: count for kind, count in each["changes"].items() if count}), each["memo"],
+            counts_in_words({kind: count for kind, count in each["changes"].items() if count}), each["memo"],
         )
         for each in documents
     ]  # fmt: skip

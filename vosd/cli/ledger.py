@@ -9,9 +9,11 @@ import click
 
 from vosd.base.csv_text import CsvWriter
 from vosd.base.money import format_amount
+from vosd.cdr.columns import iso_utc
 from vosd.cli import output
 from vosd.cli.acting import as_option, authority
 from vosd.cli.arguments import MOMENT, MONTH, ZONE, operator_option
+from vosd.cli.asking import ask, yes_option
 from vosd.cli.command import Family, Invocation, OperationError, json_option, pass_invocation
 from vosd.cli.overrides import now_ms
 from vosd.cli.statements import balances, csv_option, statement
@@ -198,14 +200,18 @@ async def _minimum(invocation: Invocation, month: "Month", zone: "ZoneInfo", ope
 @click.option("--until", type=MOMENT, required=True, metavar="DATE", help="Entries dated before are closed.")
 @click.option("--memo", metavar="TEXT")
 @click.option("--force", is_flag=True, help="Close although vosd ledger verify finds differences.")
+@yes_option
 @operator_option
 @json_option
 @pass_invocation
-def close(invocation: Invocation, until: int, memo: str | None, force: bool, operator: str, as_json: bool) -> None:
+def close(
+    invocation: Invocation, until: int, memo: str | None, force: bool, yes: bool, operator: str, as_json: bool
+) -> None:
     """Close a period: note the balance of every account at a date, from where vosd ledger verify starts from then on.
 
-    The ledger is verified first. What is booked later counts for the next period, whatever its date.
+    It asks before. The ledger is verified first. What is booked later counts for the next period, whatever its date.
     """
+    ask(f"Entries before {iso_utc(until)} cannot be changed or opened again. Close the period?", yes=yes)
     closing = asyncio.run(_close(invocation, until, memo, operator, force=force))
     if as_json:
         output.document(closing)

@@ -8,9 +8,11 @@ from uuid import uuid4
 import click
 import msgspec
 
+from vosd.base.money import format_amount
 from vosd.cli import output
 from vosd.cli.acting import as_option, authority, recorded_operator, refuse
 from vosd.cli.arguments import AMOUNT, operator_option
+from vosd.cli.asking import ask, yes_option
 from vosd.cli.command import Family, Invocation, json_option, pass_invocation
 from vosd.cli.overrides import now_ms
 from vosd.cli.payment_file import import_file
@@ -29,11 +31,12 @@ class Terms(NamedTuple):
     operator: str
     memo: str | None
     force: bool
+    yes: bool
 
 
 def _booking_options(command: Any) -> Any:
-    """Add ``--reference``, ``--memo``, ``--operator``, ``--as``, ``--force`` and ``--json`` to a verb that books."""
-    command = json_option(operator_option(as_option(command)))
+    """Add ``--reference``, ``--memo``, ``--operator``, ``--as``, ``--force``, ``--yes`` and ``--json`` to a verb."""
+    command = yes_option(json_option(operator_option(as_option(command))))
     help_text = "Take what running calls hold, too; without it no more than is available."
     command = click.option("--force", is_flag=True, help=help_text)(command)
     command = click.option("--memo", metavar="TEXT")(command)
@@ -41,11 +44,13 @@ def _booking_options(command: Any) -> Any:
     return click.option("--reference", metavar="TEXT", help=help_text)(command)
 
 
-def _terms(reference: str | None, operator: str, memo: str | None, acting: str | None, *, force: bool) -> Terms:
+def _terms(
+    reference: str | None, operator: str, memo: str | None, acting: str | None, *, force: bool, yes: bool
+) -> Terms:
     if reference == "":  # an unset variable of a script would book the payment again at each run
         raise click.UsageError("--reference is empty; leave it out for a payment that need not be repeatable")
     refuse(acting, force=force)
-    return Terms(reference or str(uuid4()), recorded_operator(operator, acting), memo, force)
+    return Terms(reference or str(uuid4()), recorded_operator(operator, acting), memo, force, yes)
 
 
 @click.group(cls=Family)
@@ -58,7 +63,7 @@ payment.add_command(import_file)
 
 @payment.command("add")
 @click.option("--account", "account_id", required=True, metavar="ID")
-@click.option("--amount", type=AMOUNT, metavar="DECIMAL", help="May be negative, except of a refund; zero takes none.")
+@click.option("--amount", type=AMOUNT, metavar="DECIMAL", help="Negative for an adjustment alone; zero takes none.")
 @click.option(
     "--type",
     "kind",
@@ -79,6 +84,7 @@ def add(
     operator: str,
     acting: str | None,
     force: bool,
+    yes: bool,
     as_json: bool,
 ) -> None:
     """Book money on an account and print its balance before and after.
@@ -97,10 +103,17 @@ def add(
     refuse(acting, type=kind != "payment")
     if acting is not None and (amount is None or amount < 0):
         raise click.UsageError("--amount of an agent is above zero")
-    terms = _terms(reference, operator, memo, acting, force=force)
+    if kind == "payment" and amount is not None and amount < 0:
+        raise click.UsageError(
+            "--amount of a payment is what was received: a correction is --type adjustment, and what is paid back is "
+            "--type refund without a minus sign"
+        )
+    terms = _terms(reference, operator, memo, acting, force=force, yes=yes)
     may = authority(invocation, acting)
     if may is not None:
         may.require_ledger(account_id)
+    if amount is not None:
+        _ask_above(invocation, amount, f"a {kind} of {format_amount(amount)} on {account_id}", terms)
     if may is not None and account_id != may.agent:
         _, receipt = asyncio.run(_transfer(invocation, may.agent, account_id, amount or Decimal(0), terms))
     else:
@@ -130,6 +143,7 @@ def transfer(
     operator: str,
     acting: str | None,
     force: bool,
+    yes: bool,
     as_json: bool,
 ) -> None:
     """Move money between two accounts of one currency: both entries or none.
@@ -140,12 +154,13 @@ def transfer(
         raise click.UsageError("--amount of a transfer is above zero; --from and --to say its direction")
     if source == target:
         raise click.UsageError("--from and --to are the same account")
-    terms = _terms(reference, operator, memo, acting, force=force)
+    terms = _terms(reference, operator, memo, acting, force=force, yes=yes)
     may = authority(invocation, acting)
     if may is not None:
         if source != may.agent:
             raise click.UsageError(f"--from is the agent's own account, {may.agent}: it pays from no other one")
         may.require_ledger(target)
+    _ask_above(invocation, amount, f"a transfer of {format_amount(amount)} from {source} to {target}", terms)
     receipts = asyncio.run(_transfer(invocation, source, target, amount, terms))
     _remark(receipts[0])
     if as_json:
@@ -154,6 +169,13 @@ def transfer(
     _say_repeated(receipts[0])
     rows = [[each.account, each.before, each.amount, each.after] for each in receipts]
     output.table(("account", "balance before", "amount", "balance after"), rows, empty="")
+
+
+def _ask_above(invocation: Invocation, amount: Decimal, what: str, terms: Terms) -> None:
+    """Ask before a booking that is larger than ``billing.ask_above``."""
+    limit = invocation.excerpt.ask_above
+    if limit is not None and abs(amount) > limit:
+        ask(f"This books {what}, more than billing.ask_above of {limit:f}. Book it?", yes=terms.yes)
 
 
 def _remark(receipt: "PaymentReceipt") -> None:

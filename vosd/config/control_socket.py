@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from vosd.catalogue.problems import ConfigError, ProblemList
-from vosd.config.places import CONTROL_SOCKET, socket_found_from
-from vosd.config.reader.document import Scalar
+from vosd.config.places import CONTROL_SOCKET, STATE_DIR, socket_found_from
+from vosd.config.reader.document import Scalar, Section
 from vosd.config.reader.includes import read_files
 from vosd.config.reader.lists import LISTS
 
@@ -20,12 +20,16 @@ def control_socket_of(path: Path, environ: Mapping[str, str] = os.environ) -> Pa
 
     Raises:
         ConfigError: the file cannot be read as YAML.
+        OtherInstallationError: the path leads to the switch of another configuration only.
     """
     problems = ProblemList()
     document = read_files(path, environ, problems, LISTS, long_lists={})
-    entry = document.entries.get("control_socket")
-    if entry is not None and isinstance(entry.node, Scalar) and entry.node.text:
-        return socket_found_from(path, Path(entry.node.text))
     if not document.entries and problems.has_errors:
         raise ConfigError(problems.in_order())
-    return socket_found_from(path, CONTROL_SOCKET)
+    state_dir = _path(document, "state_dir") or STATE_DIR
+    return socket_found_from(path, state_dir, _path(document, "control_socket") or CONTROL_SOCKET)
+
+
+def _path(document: Section, key: str) -> Path | None:
+    entry = document.entries.get(key)
+    return Path(entry.node.text) if entry is not None and isinstance(entry.node, Scalar) and entry.node.text else None

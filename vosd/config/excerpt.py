@@ -6,6 +6,7 @@ nor judged, so a mistake elsewhere in the file does not keep an operator from lo
 
 import os
 from collections.abc import Callable, Iterator, Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import Final
 
@@ -91,6 +92,12 @@ class Excerpt:
     def settings(self) -> Settings:
         """The settings of the installation."""
         return settings_of(*self._installation())
+
+    @property
+    def ask_above(self) -> Decimal | None:
+        """Above which amount a booking by hand is asked about (``billing.ask_above``); None = none is."""
+        keys, _ = self._installation()
+        return keys.billing.ask_above
 
     def accounts(self) -> "ConfiguredAccounts":
         """Return the accounts; each is validated when it is looked up."""

@@ -2,15 +2,19 @@
 
 Relative paths of the configuration are relative to the directory in which the switch was started, and commands are
 given from any directory. So a command tries its own directory first, then those above the configuration file, and
-takes the first that contains the installation.
+takes the first that contains the installation. A switch records in its state directory which configuration it runs
+on, so that two configurations with the same relative paths can be distinguished.
 """
 
+import json
 import stat
 from collections.abc import Iterable
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
+from vosd.base.errors import VosError
 from vosd.base.secret import Secret
 
 if TYPE_CHECKING:
@@ -18,16 +22,80 @@ if TYPE_CHECKING:
 
 CONTROL_SOCKET: Final = Path("var/vosd.sock")
 """Where the switch listens for commands, unless the file says otherwise."""
+STATE_DIR: Final = Path("var")
+"""Where its journal is, unless the file says otherwise."""
+
+LOCK: Final = "lock"
+"""File in the state directory: the pid of the switch, and in the second line its ``Installation``."""
+_SERVICE: Final = Path("/var/lib/vosd")
+"""Where the service of the package is started."""
+_ID_DIGITS: Final = 8
 
 _SQLITE: Final = "sqlite+aiosqlite:///"
 _JOURNAL: Final = "journal"
 """What every switch has in its state directory. ``var`` itself, and ``var/lock``, exist in every root directory."""
 
 
+class OtherInstallationError(VosError):
+    """What stands where the configuration leads to belongs to the switch of another configuration."""
+
+    def __init__(self, config: Path, other: "Installation") -> None:
+        self.other = other
+        super().__init__(
+            f"the switch that was reached is {other}, not one of {config}; say -c {other.configuration} for it, or, so "
+            "that each configuration has its own, give state_dir, control_socket and database.url absolute paths"
+        )
+
+
+class Installation(NamedTuple):
+    """A switch: its configuration, and the directory in which it was started. It is recorded in its state directory."""
+
+    node: str
+    configuration: str
+    """Absolute path of the main file."""
+    directory: str
+    """To which relative paths of the configuration are relative."""
+
+    @property
+    def id(self) -> str:
+        """Distinguishes switches whose nodes have the same name."""
+        return sha256(f"{self.configuration}\0{self.directory}".encode()).hexdigest()[:_ID_DIGITS]
+
+    def is_of(self, config: Path) -> bool:
+        """Return whether the switch runs on a configuration; one whose file is gone may run on any."""
+        recorded = Path(self.configuration)
+        try:
+            return not recorded.exists() or recorded.samefile(config)
+        except OSError:
+            return True
+
+    def __str__(self) -> str:
+        return f"{self.node!r} (id {self.id}) of {self.configuration}, started in {self.directory}"
+
+
+def installation_of(config: Path, node: str) -> Installation:
+    """Return the installation that this process is, started on ``config``."""
+    return Installation(node, str(config.resolve()), str(Path.cwd()))
+
+
+def recorded_in(state_dir: Path) -> Installation | None:
+    """Return the switch that used a state directory last; None where none is recorded or the file may not be read."""
+    try:
+        lines = (state_dir / LOCK).read_text(encoding="utf-8").splitlines()
+        return Installation(**json.loads(lines[1])) if len(lines) > 1 else None
+    except (OSError, ValueError, TypeError):
+        return None
+
+
 def found_from(config: Path, settings: "Settings") -> "Settings":
-    """Return settings whose relative paths lead to the installation of ``config`` from the working directory."""
+    """Return settings whose relative paths lead to the installation of ``config`` from the working directory.
+
+    Raises:
+        OtherInstallationError: they lead to that of another configuration only.
+    """
     file = _database_file(settings.database_url.reveal())
-    base = _base(config, [settings.control_socket, settings.state_dir / _JOURNAL, *(() if file is None else (file,))])
+    written = [settings.control_socket, settings.state_dir / _JOURNAL, *(() if file is None else (file,))]
+    base = _base(config, settings.state_dir, written)
     if base is None:
         return settings
     url = Secret(_url_from(base, settings.database_url.reveal()))
@@ -40,31 +108,56 @@ def found_from(config: Path, settings: "Settings") -> "Settings":
 
 
 def state_dir_found_from(config: Path, state_dir: Path) -> Path:
-    """Return the state directory of the switch that runs on ``config``."""
-    base = _base(config, [state_dir / _JOURNAL])
+    """Return the state directory of the switch that runs on ``config``, or where a new one would have it."""
+    try:
+        base = _base(config, state_dir, [state_dir / _JOURNAL])
+    except OtherInstallationError:
+        base = None
     return state_dir if base is None else base / state_dir
 
 
 def database_found_from(config: Path, state_dir: Path, url: str) -> str:
-    """Return the URL of the database of the switch that runs on ``config``; ``state_dir`` as it is written."""
+    """Return the URL of the database of the switch that runs on ``config``; ``state_dir`` as it is written.
+
+    Raises:
+        OtherInstallationError: as for ``found_from``.
+    """
     file = _database_file(url)
-    base = _base(config, [state_dir / _JOURNAL, *(() if file is None else (file,))])
+    base = _base(config, state_dir, [state_dir / _JOURNAL, *(() if file is None else (file,))])
     return url if base is None else _url_from(base, url)
 
 
-def socket_found_from(config: Path, control_socket: Path) -> Path:
-    """Return the control socket of the switch that runs on ``config``."""
-    base = _base(config, [control_socket])
+def socket_found_from(config: Path, state_dir: Path, control_socket: Path) -> Path:
+    """Return the control socket of the switch that runs on ``config``; ``state_dir`` as it is written.
+
+    Raises:
+        OtherInstallationError: as for ``found_from``.
+    """
+    base = _base(config, state_dir, [control_socket])
     return control_socket if base is None else base / control_socket
 
 
-def _base(config: Path, written: Iterable[Path]) -> Path | None:
-    """Return the directory that contains any of the files; None = the working directory, or none."""
+def _base(config: Path, state_dir: Path, written: Iterable[Path]) -> Path | None:
+    """Return the directory that contains any of the files; None = the working directory, or none.
+
+    Directories in which the switch of another configuration runs or ran are left out.
+    """
     relative = [path for path in written if not path.is_absolute()]
-    here = Path.cwd()
-    for directory in (here, *config.absolute().parents):
+    if not relative:
+        return None
+    own = recorded_in(state_dir) if state_dir.is_absolute() else None
+    here, other = Path.cwd(), None
+    places = (here, *config.absolute().parents, _SERVICE)
+    if own is not None and own.is_of(config):
+        places = (Path(own.directory), *places)
+    for directory in places:
         if any(_is_written(directory / path) for path in relative):
-            return None if directory == here else directory
+            found = None if state_dir.is_absolute() else recorded_in(directory / state_dir)
+            if found is None or found.is_of(config):
+                return None if directory == here else directory
+            other = other or found
+    if other is not None:
+        raise OtherInstallationError(config, other)
     return None
 
 

@@ -23,6 +23,7 @@ from vosd import __version__
 from vosd.base.errors import VosError
 from vosd.catalogue.losses import Busy
 from vosd.config.load import Loaded
+from vosd.config.places import installation_of
 from vosd.daemon import signals, systemd
 from vosd.daemon.alarms import AlarmPart
 from vosd.daemon.boot import boot_id, process_age_ms
@@ -163,7 +164,7 @@ class Daemon:
         loaded, clock = started.loaded, SystemClock()
         settings = loaded.settings
         self._settings, self._clock, self._notifier = settings, clock, notifier
-        self._state_directory = StateDirectory(settings.state_dir)
+        self._state_directory = StateDirectory(settings.state_dir, installation_of(config, settings.node))
         self._database = Database(settings.database_url.reveal())
         self._books = SeparateBooks(self._database)
         lease = TimedLease(SqlLease(self._database, partial(has_ended, state_dir=settings.state_dir)))
@@ -198,6 +199,7 @@ class Daemon:
             dropped=self.service.dropped,
             failed=self.service.transport_failed,
             unsent=self.service.unsent,
+            undelivered=self.service.undelivered,
             closed=self.service.connection_closed,
             is_known_source=self.service.node.is_known_source,
             allowance_at=self.service.signalling.allowance_at,

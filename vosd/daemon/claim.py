@@ -4,10 +4,12 @@ Two switches on one journal would book each other's calls, so a start takes the 
 """
 
 import fcntl
+import json
 import os
 from pathlib import Path
 
 from vosd.base.errors import VosError
+from vosd.config.places import LOCK, Installation, recorded_in
 
 
 class StateDirectoryError(VosError):
@@ -17,8 +19,10 @@ class StateDirectoryError(VosError):
 class StateDirectory:
     """The directory of journal and compiled state, while this process holds its lock."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, installation: Installation | None = None) -> None:
+        """``installation`` is recorded for commands; None leaves the record of the last switch as it is."""
         self.path = path
+        self._installation = installation
         self._lock: int | None = None
 
     def claim(self) -> None:
@@ -27,7 +31,7 @@ class StateDirectory:
         Raises:
             StateDirectoryError: it cannot be created or written, or another switch runs on it.
         """
-        lock_file = self.path / "lock"
+        lock_file = self.path / LOCK
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
             lock = os.open(lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -37,12 +41,15 @@ class StateDirectory:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            owner = os.read(lock, 32).decode(errors="replace").strip()
+            owner = os.read(lock, 32).decode(errors="replace").partition("\n")[0]
             os.close(lock)
             message = f"another switch (pid {owner}) runs on state_dir {self.path}; stop it or use another one"
             raise StateDirectoryError(message) from error
+        recorded = self._installation or recorded_in(self.path)
         os.ftruncate(lock, 0)
         os.write(lock, f"{os.getpid()}\n".encode())
+        if recorded is not None:
+            os.write(lock, f"{json.dumps(recorded._asdict())}\n".encode())
         self._lock = lock
 
     def release(self) -> None:

@@ -24,6 +24,7 @@ from vosd.config.assembly.number_files import stop_reading
 from vosd.config.assembly.rate_tables import StoredTables, sweep, tables_of_reload
 from vosd.config.kept import KeptCatalogue, Stored, Wanted
 from vosd.config.load import Loaded
+from vosd.config.places import Installation, installation_of
 from vosd.config.reader.collector import without_collector
 from vosd.config.reload import Reloaded, reload
 from vosd.daemon.definitions import report_unread
@@ -120,6 +121,11 @@ class Configuration:
         self._one_at_a_time = asyncio.Lock()
         self._tables: StoredTables | None = None
         """Of the reload that goes on."""
+
+    @property
+    def installation(self) -> Installation:
+        """The switch, as commands tell it from others."""
+        return installation_of(self._path, self.loaded.settings.node)
 
     async def begin(self) -> None:
         """Remove compiled rates that are no longer used, and keep what was loaded as the last good catalogue."""

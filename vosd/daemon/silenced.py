@@ -19,6 +19,8 @@ class Cause(Enum):
     """Why a source is silenced; the value is what ``vosd unblock --list`` prints."""
 
     WRONG_CREDENTIALS = "wrong credentials"
+    AT_A_GATEWAY = "wrong credentials, its calls go on"
+    """A gateway's address: only passwords are not looked at."""
     FLOOD = "flood"
 
 
@@ -62,9 +64,14 @@ class Silenced(Counting):
             times = {"remaining_s": -(-left_ms // 1_000), "until": iso_utc(now.wall + left_ms)}
             return {"source": source, "cause": cause.value, **times, **more}
 
+        causes = {
+            Cause.WRONG_CREDENTIALS: self._authenticator.locked_out(now),
+            Cause.AT_A_GATEWAY: self._authenticator.locked_gateways(now),
+        }
         guessing = [
-            row(each.source, Cause.WRONG_CREDENTIALS, each.until, failures=each.failures, username=each.username)
-            for each in self._authenticator.locked_out(now)
+            row(each.source, cause, each.until, failures=each.failures, username=each.username)
+            for cause, locked in causes.items()
+            for each in locked
         ]
         flooding = {source_of(host): round(until_s * 1_000) for host, until_s in self._blocks.blocked().items()}
         return guessing + [

@@ -45,6 +45,8 @@ class Status:
         return {
             "version": __version__,
             "node": configuration.loaded.settings.node,
+            "id": configuration.installation.id,
+            "configuration": configuration.installation.configuration,
             "pid": os.getpid(),
             "started_at": iso_utc(self._started_at),
             **census_of(parts),

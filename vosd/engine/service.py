@@ -145,9 +145,12 @@ class SwitchService:
         self._state_files = StateFiles(settings.state_dir, self.switch.live, clock)
         self._journal.describe = self.switch.describe
         self._endpoint = self.node.endpoint
-        self._loop = Loop(clock, self._endpoint, self.switch, self._journal, self.node.trace, self.recorder.when_booked)
-        wiring = Wiring(self._endpoint, self.switch.take_answer, self._loop.take_answer, self.switch.vendors_at)
-        self.lookups.connect(wiring)
+        self._loop = loop = Loop(
+            clock, self._endpoint, self.switch, self._journal, self.node.trace, self.recorder.when_booked
+        )
+        self.unsent, self.undelivered = loop.unsent, loop.undelivered
+        """What listeners call with datagrams that could not be sent, and with ICMP errors."""
+        self.lookups.connect(Wiring(self._endpoint, self.switch.take_answer, loop.take_answer, self.switch.vendors_at))
         self._leftovers = Leftovers(
             self._endpoint, self._journal, clock, self._loop.flush, lambda: self.switch.catalogue
         )
@@ -240,11 +243,6 @@ class SwitchService:
     def take_answer(self) -> Callable[[Ticket, Answer], None]:
         """What an ``Asker`` calls with the answer to a question of a call's set-up."""
         return self._loop.take_answer
-
-    @property
-    def unsent(self) -> Callable[[bytes], None]:
-        """What listeners call with a datagram that could not be sent."""
-        return self._loop.unsent
 
     def connection_closed(self, flow: int, host: str, port: int) -> None:
         """Remove the registrations that are reached by a connection which was closed."""

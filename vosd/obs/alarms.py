@@ -102,6 +102,7 @@ KINDS: Final[Mapping[Event, Kind]] = {
     Event.CPS_HIGH: Kind(_WARNING, ("gateway",)),
     Event.CALL_TOO_LONG: Kind(_WARNING, ("call_id",)),
     Event.AUTH_LOCKOUT: Kind(_WARNING, ("source",), passes=True),
+    Event.AUTH_USER_ATTACKED: Kind(_WARNING, ("username",), passes=True),
     Event.SOURCE_BLOCKED: Kind(_WARNING, ("source",), passes=True),
     Event.CALLER_BLACKLISTED: Kind(_INFO, ("gateway", "caller"), passes=True),
     Event.PHONE_OFFLINE: Kind(_OFF, ("name",)),

@@ -75,6 +75,8 @@ class Event(StrEnum):
     AUTH_LOCKOUT = "auth_lockout"
     """A source has failed to authenticate too often."""
     AUTH_UNBLOCKED = "auth_unblocked"
+    AUTH_USER_ATTACKED = "auth_user_attacked"
+    """Wrong passwords of a user come from several sources: those that are new wait longer with each."""
     BALANCE_LOW = "balance_low"
     """An account has less left for calls than its ``balance_low``: soon they will be refused, then ended."""
     SPEND_LIMIT_REACHED = "spend_limit_reached"

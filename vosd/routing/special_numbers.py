@@ -3,6 +3,7 @@
 The number that is billed is the called one behind its routing prefix. Refuses to know prices and accounts.
 """
 
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Final
 
@@ -28,6 +29,8 @@ class SpecialNumbers(msgspec.Struct, frozen=True, dict=True):
     emergency: frozenset[str] = EMERGENCY
     forward_prefix: str = ""
     """SERVER_BILLING_FORWARD_PREFIX: digits in front of the number by which a forwarded call is sold; empty = none."""
+    no_cdr_memos: Mapping[str, str] = {}
+    """Why calls to a number of ``no_cdr`` leave no CDR, by its pattern, where the configuration says it."""
 
     @cached_property
     def has_rules(self) -> bool:
@@ -58,6 +61,10 @@ class SpecialNumbers(msgspec.Struct, frozen=True, dict=True):
     def leaves_no_cdr(self, billed: str) -> bool:
         """Return whether calls to the number leave no CDR."""
         return billed in self._no_cdr
+
+    def why_no_cdr(self, billed: str) -> str:
+        """Return the memo of the pattern by which calls to the number leave no CDR; empty where it has none."""
+        return self.no_cdr_memos.get(self._no_cdr.first_hit(billed) or "", "")
 
     def free_by(self, billed: str, dialled: str) -> str | None:
         """Return the pattern by which calls to the number are free, None if they are not.

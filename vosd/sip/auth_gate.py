@@ -51,7 +51,11 @@ class AuthGate(Protocol):
         ...
 
     def is_locked_out(self, source: Peer, now: Instant) -> bool:
-        """Return whether all new requests of a source are dropped."""
+        """Return whether new requests of a source are dropped."""
+        ...
+
+    def may_prove(self, source: Peer, now: Instant) -> bool:
+        """Return whether an INVITE or REGISTER of a locked-out source is examined: users are at home there."""
         ...
 
     def examine(self, request: Request, source: Peer, now: Instant) -> Verdict:
@@ -66,6 +70,9 @@ class _OpenGate:
     locked: Final = ()
 
     def is_locked_out(self, _source: Peer, _now: Instant) -> bool:
+        return False
+
+    def may_prove(self, _source: Peer, _now: Instant) -> bool:
         return False
 
     def examine(self, _request: Request, _source: Peer, _now: Instant) -> Accepted:

@@ -37,6 +37,7 @@ class Drop(StrEnum):
     UNKNOWN_SOURCE = "unknown source"
     LOCKED_OUT = "locked out source"
     WRONG_CREDENTIALS = "wrong credentials"
+    UNCHECKED_CREDENTIALS = "credentials after too many wrong ones"
     DISABLED_USER = "disabled user"
     VENDOR_THAT_CALLS = "vendor that calls"
     UNMATCHED_RESPONSE = "response to no request"

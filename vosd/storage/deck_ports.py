@@ -43,6 +43,8 @@ class StoredDeck(msgspec.Struct, frozen=True, kw_only=True):
     changes: Mapping[str, int]
     """Prefixes by kind of change."""
     memo: str | None
+    layout: str | None = None
+    """The map by which its sheet was read, as text; None = it had our names."""
 
 
 class OperatorDecks(DeckStore, Protocol):

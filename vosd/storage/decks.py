@@ -171,6 +171,7 @@ def _row_of(deck: StoredDeck) -> dict[str, Any]:
         "digest": deck.digest,
         "changes": msgspec.json.encode(deck.changes).decode(),
         "memo": None if deck.memo is None else descriptive(deck.memo, schema.MEMO_LENGTH),
+        "layout": deck.layout,
     }
 
 
@@ -188,6 +189,7 @@ def _deck_of(row: Row[Any]) -> StoredDeck:
         digest=row.digest,
         changes=msgspec.json.decode(row.changes, type=dict[str, int]),
         memo=row.memo,
+        layout=row.layout,
     )
 
 

@@ -370,6 +370,7 @@ rate_deck: Final = Table(
     Column("digest", String(DIGEST_LENGTH), nullable=False, comment="SHA-256 of the uncompressed content"),
     Column("changes", Text, nullable=False, comment="JSON: prefixes by kind of change"),
     Column("memo", String(MEMO_LENGTH)),
+    Column("layout", Text, comment="JSON: header and map; null = our own names"),
     **_IN_MYSQL,
 )
 

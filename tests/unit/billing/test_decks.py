@@ -2,7 +2,9 @@
 
 import pytest
 
-from vosd.billing.decks import EXAMPLES_MAX, Changes, Example, Fallback, Kind, Mode, cut, find, merged
+from vosd.billing.deck_changes import EXAMPLES_MAX, Changes, Example, Fallback, Kind
+from vosd.billing.deck_rows import cut
+from vosd.billing.decks import Mode, find, merged
 
 NOW = "2026-11-21T12:00:00.000Z"
 PAST = "2026-01-01T00:00:00.000Z"
@@ -130,6 +132,19 @@ def test_a_prefix_that_ends_later_is_named_with_that_moment_and_the_rate_that_ho
     later = Changes()
     assert [*merged(old, [line("2", "0.02", LATER)], Mode.FULL, later, now=NOW, effective=SOON)]
     assert later.examples[Kind.CLOSED][0].fallback == Fallback("2", "0.01")  # 0.02 begins behind that moment
+
+
+def test_a_prefix_that_the_file_takes_out_ends_when_its_line_begins():
+    gone, soon = line("20", "0", closed="out"), line("21", "0", SOON, closed="out")
+    lines, counts = imported(
+        [line("2"), line("20"), line("21")], [gone, soon, line("29", "0", closed="out")], Mode.DELTA
+    )
+    assert lines == [line("2"), line("21", ends=SOON)]
+    assert counts == {Kind.CLOSED: 2, Kind.UNCHANGED: 1}
+    back = [line("20", "0", closed="out"), line("20", "0.5", SOON)]
+    assert imported([line("20")], back)[0] == [line("20", "0.5", SOON)]
+    again = [line("20", "0.5"), line("20", "0", SOON, closed="out")]
+    assert imported([line("20")], again)[0] == [line("20", "0.5", ends=SOON)]
 
 
 def test_a_rate_that_goes_on_unchanged_is_not_cut_in_two():

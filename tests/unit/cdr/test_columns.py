@@ -8,7 +8,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from vosd.b2bua.stamps import Arrival
 from vosd.cdr.columns import ATTEMPT_KEYS, CHARGE_KEYS, KEYS, RECORD_COLUMNS, csv_row, iso_utc, json_object
+from vosd.cdr.kinds import Kind, Masking
 from vosd.cdr.record import CallRecord
 from vosd.cli.call_listing import _ON_SCREEN, _SHOWN
 from vosd.routing.special_numbers import SpecialNumbers
@@ -69,6 +71,21 @@ def test_every_column_that_may_be_empty_is_filled_by_a_call():
     defaults = {field.name: field.default for field in msgspec.structs.fields(CallRecord)}
     names = [column.name for column in RECORD_COLUMNS]
     assert [name for name in names if getattr(record, name) == defaults[name]] == []
+
+
+def test_every_fact_of_an_invite_is_a_column_of_its_name():
+    """By these names a call that goes on after a restart takes them from its record."""
+    assert {*Arrival.__struct_fields__} - {"at"} <= {column.name for column in RECORD_COLUMNS}
+
+
+def test_only_these_texts_are_not_masked_when_a_call_is_old():
+    """A new column of text that may hold a telephone number must not be among them."""
+    bare = {
+        column.name
+        for column in RECORD_COLUMNS
+        if column.kind in {Kind.TEXT, Kind.DOCUMENT} and column.masking is Masking.NONE
+    }
+    assert bare == {"source_address", "destination_address", "fee_breakdown"}
 
 
 def test_the_manual_of_the_columns_is_what_the_record_declares():

@@ -2,14 +2,11 @@
 
 import asyncio
 import json
-import shutil
 import time
-from pathlib import Path
-from typing import Any
 
 import click.testing
 import pytest
-from doubles.migrated import migrated
+from doubles.deck_site import Site
 from msgspec.structs import replace
 
 from vosd.cdr.record import CallRecord
@@ -18,13 +15,6 @@ from vosd.storage.books import SqlBooks
 from vosd.storage.database import Database
 from vosd.testing.data.records import answered_call
 
-CONFIGURATION = """
-database: {{url: "sqlite+aiosqlite:///{directory}/vosd.db"}}
-state_dir: {directory}/state
-rate_groups:
-  - {{name: acme, deck: true}}
-  - {{name: plain, rates: [{{prefix: "*", billing_rate: "0.1"}}]}}
-"""
 SHEET = """prefix,area,billing_rate,interval,effective_from
 *,Rest,0.15,60/60,
 44,United Kingdom,0.0120,30/6,
@@ -32,38 +22,6 @@ SHEET = """prefix,area,billing_rate,interval,effective_from
 4479,Closed,,,
 49,Germany,0.005,1/1,2026-01-01T00:00:00+01:00
 """
-
-
-class Site:
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
-        self.config = directory / "vosd.yaml"
-        self.config.write_text(CONFIGURATION.format(directory=directory))
-
-    def write(self, text: str, name: str = "rates.csv") -> str:
-        (self.directory / name).write_text(text, encoding="utf-8")
-        return str(self.directory / name)
-
-    def run(self, *words: str, code: int = 0) -> str:
-        result = click.testing.CliRunner().invoke(main, ["-c", str(self.config), "rates", *words])
-        assert result.exit_code == code, result.output
-        return result.output
-
-    def ask(self, *words: str, code: int = 0) -> Any:
-        result = click.testing.CliRunner().invoke(main, ["-c", str(self.config), "rates", *words, "--json"])
-        assert result.exit_code == code, result.output
-        return json.loads(result.stdout)
-
-    def exported(self, *words: str) -> str:
-        self.run("export", "acme", str(self.directory / "out.csv"), *words)
-        return (self.directory / "out.csv").read_text(encoding="utf-8")
-
-
-@pytest.fixture(scope="module")
-def empty_database(tmp_path_factory) -> Path:
-    path = tmp_path_factory.mktemp("empty") / "vosd.db"
-    migrated(path)
-    return path
 
 
 @pytest.fixture(autouse=True)
@@ -75,8 +33,7 @@ def priority(monkeypatch) -> list[int]:
 
 
 @pytest.fixture
-def site(tmp_path, empty_database) -> Site:
-    shutil.copy(empty_database, tmp_path / "vosd.db")
+def site(tmp_path) -> Site:
     return Site(tmp_path)
 
 

@@ -11,6 +11,8 @@ from click.testing import CliRunner, Result
 from doubles.migrated import migrated
 
 from vosd.cli.main import main
+from vosd.config.places import installation_of, recorded_in
+from vosd.daemon.claim import StateDirectory
 from vosd.engine.control import Arguments, ControlServer
 
 CONFIGURATION = """
@@ -92,6 +94,61 @@ def test_an_empty_file_in_the_working_directory_is_no_installation(tree: Path, m
     (own / "var" / "vosd.db").touch()
     monkeypatch.chdir(own)
     assert json.loads(vosd("account", "show", "acme", "--json").stdout)["balance"] == "0.00"
+
+
+def started(directory: Path, config: Path, monkeypatch: pytest.MonkeyPatch) -> StateDirectory:
+    """Lock a state directory as a switch does that is started in ``directory``."""
+    monkeypatch.chdir(directory)
+    claim = StateDirectory(Path("var"), installation_of(config, "sw1"))
+    claim.claim()
+    return claim
+
+
+class TestTwoConfigurationsWithTheSameRelativePaths:
+    @pytest.fixture
+    def other(self, tree: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+        """The directory of a second switch, which is where commands are given."""
+        other = tree.parent / "other"
+        other.mkdir()
+        (other / "vosd.yaml").write_text(CONFIGURATION)
+        migrated(other / "var" / "vosd.db")
+        claims = [
+            started(tree, tree / "config" / "vosd.yaml", monkeypatch),
+            started(other, other / "vosd.yaml", monkeypatch),
+        ]
+        yield other
+        for each in claims:
+            each.release()
+
+    def test_money_is_booked_with_the_switch_of_the_configuration_that_is_named(self, tree: Path, other: Path) -> None:
+        vosd("payment", "add", "--account", "acme", "--amount", "3")
+        assert len(operators(tree)) == 1
+        assert operators(other) == []
+
+    def test_without_a_switch_of_its_own_the_one_that_was_reached_is_named(self, tree: Path, other: Path) -> None:
+        third = other / "third.yaml"
+        third.write_text(CONFIGURATION)
+
+        done = CliRunner().invoke(main, ["payment", "add", "--account", "acme", "--amount", "3", "-c", str(third)])
+
+        found = installation_of(other / "vosd.yaml", "sw1")
+        assert done.exit_code == 1
+        assert f"the switch that was reached is 'sw1' (id {found.id}) of {other}/vosd.yaml" in done.stderr
+        assert operators(other) == []
+        asked = CliRunner().invoke(main, ["calls", "-c", str(third)])
+        assert "no running switch answers" in asked.stderr, "there is no socket either"
+
+    def test_a_configuration_that_was_renamed_is_still_that_of_its_switch(self, other: Path) -> None:
+        (other / "vosd.yaml").rename(other / "renamed.yaml")
+        vosd("payment", "add", "--account", "acme", "--amount", "3", "-c", str(other / "renamed.yaml"))
+        assert len(operators(other)) == 1
+
+    def test_a_program_that_locks_the_directory_for_a_moment_leaves_the_record(self, tmp_path: Path) -> None:
+        first = StateDirectory(tmp_path, installation_of(tmp_path / "a.yaml", "a"))
+        first.claim()
+        first.release()
+        StateDirectory(tmp_path).claim()
+        assert recorded_in(tmp_path) == installation_of(tmp_path / "a.yaml", "a")
 
 
 class TestWhoPaid:

@@ -180,7 +180,7 @@ def test_a_list_of_accounts_fits_the_screen_and_cuts_no_amount(tmp_path: Path, m
         f"accounts: [{{id: {name}, overdraft_limit: 1000000}}, {{id: acme, type: clearing}}]\n"
     )
     amount = "1234567.12345678"
-    assert vosd(tmp_path, "payment", "add", "--account", name, "--amount", amount).exit_code == 0
+    assert vosd(tmp_path, "payment", "add", "--account", name, "--amount", amount, "--yes").exit_code == 0
     monkeypatch.delenv("COLUMNS", raising=False)
     head, *_ = vosd(tmp_path, "account", "list").stdout.splitlines()
     assert head.split() == [

@@ -21,6 +21,18 @@ def test_lists_are_read_with_blanks_around_commas(site):
     assert numbers(site, SERVER_BILLING_FREE_E164S="").free == ()
 
 
+def test_each_number_without_cdr_may_say_why_and_is_warned_of_where_it_does_not(site):
+    loaded = parameters(site, SERVER_BILLING_NO_CDR_E164S="1800* (tests, by carriers), 7000 ,5000(lift)")
+    found = loaded.catalogue.parameters.special_numbers
+    assert found.no_cdr == ("1800*", "7000", "5000")
+    assert [found.why_no_cdr(each) for each in ("18005", "7000", "5000", "6")] == ["tests, by carriers", "", "lift", ""]
+    (warning,) = loaded.problems
+    assert "value '7000': expected the reason in brackets" in str(warning)
+    for text in ("7000 (a", "7000 a", "(a)", "7000,", "7000 (a) b"):
+        (error,) = site.errors(f"parameters: {{SERVER_BILLING_NO_CDR_E164S: '{text}'}}")
+        assert "a memo may stand in brackets" in error
+
+
 @pytest.mark.parametrize("text", ["+1800*", "18 00*", "*", "1*800", "1800**", "abc", "1800*,,911", "1800;911"])
 def test_anything_else_is_an_error_that_says_what_is_none(site, text):
     (error,) = site.errors(f"parameters: {{SERVER_BILLING_FREE_E164S: '{text}'}}")
@@ -43,14 +55,14 @@ def test_which_numbers_are_emergency_numbers_is_configured(site):
 
 
 def test_numbers_in_both_lists_are_warned_of(site):
-    loaded = parameters(site, SERVER_BILLING_FREE_E164S="5000*", SERVER_BILLING_NO_CDR_E164S="50001")
+    loaded = parameters(site, SERVER_BILLING_FREE_E164S="5000*", SERVER_BILLING_NO_CDR_E164S="50001 (lift)")
     (warning,) = loaded.problems
     assert "5000* is free, but what fits both leaves no CDR" in str(warning)
 
 
 @pytest.mark.parametrize("name", ["SERVER_BILLING_FREE_E164S", "SERVER_BILLING_NO_CDR_E164S"])
 def test_a_prefix_of_one_digit_is_warned_of(site, name):
-    (warning,) = parameters(site, **{name: "4*"}).problems
+    (warning,) = parameters(site, **{name: "4* (lift)" if "NO_CDR" in name else "4*"}).problems
     assert "fits the numbers of many countries" in str(warning)
 
 

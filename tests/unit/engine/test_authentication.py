@@ -39,9 +39,15 @@ def call(stage, login, *, address=DESK, **intent):
     return made
 
 
-def lock_out(stage, request_client, failures=6):
+def lock_out(stage, request_client, failures=6, login=WRONG, method="INVITE"):
     for _ in range(failures):
-        assert request_client.prove(WRONG).status == 401
+        assert request_client.prove(login, method).status == 401
+
+
+def at_once(stage, address):
+    """Return a client whose requests take no time on the wire."""
+    stage.wire.delays = lambda _packet: (0,)
+    return stage.exchange.request_client(address, wait_ms=0)
 
 
 class TestChallenges:
@@ -168,14 +174,23 @@ class TestLockOut:
         assert stage.exchange.authenticator.locked_out(now) == []
 
     @pytest.mark.parametrize("method", ["INVITE", "REGISTER", "OPTIONS", "MESSAGE", "CANCEL", "BYE"])
-    def test_a_locked_out_source_gets_no_answer_although_it_has_authenticated(self, method):
+    def test_a_locked_out_source_gets_no_answer(self, method):
         stage = scene(sip=SipSettings(answers_unknown_sources=True))
         request_client = stage.exchange.request_client(DESK)
-        stage.exchange.request_client(Endpoint(DESK.host, 5)).prove(RIGHT, "REGISTER")
         broken = ["CSeq: 1 OPTIONS"]
         assert [request_client.ask("OPTIONS", headers).status for headers in ([], broken)] == [200, 400]
         lock_out(stage, request_client)
         assert [request_client.ask(method, headers) for headers in ([], broken)] == [None, None]
+
+    def test_a_user_at_home_at_a_locked_out_source_proves_itself_there_and_nothing_else_is_answered(self):
+        stage = scene(phone("1001"), phone("1002"), sip=SipSettings(answers_unknown_sources=True))
+        desk, neighbour = (stage.exchange.request_client(Endpoint(DESK.host, port)) for port in (5, 6))
+        desk.prove(RIGHT, "REGISTER")
+        lock_out(stage, neighbour, login=Login("1002", "guess"))
+        moved = stage.exchange.request_client(Endpoint(DESK.host, 7))  # another mapping of the NAT
+        assert [moved.ask(method) for method in ("OPTIONS", "MESSAGE")] == [None, None]
+        assert moved.prove(RIGHT, "REGISTER").status == 200
+        assert neighbour.prove(Login("1002", "secret")).status == 503, "whatever it says: this is no place to guess"
 
     def test_another_address_is_served_meanwhile(self):
         stage = scene()
@@ -188,7 +203,7 @@ class TestLockOut:
         stage.wire.run_until(lambda: made.final == 200)
         guesser = stage.exchange.request_client(Endpoint(DESK.host, 5))
         lock_out(stage, guesser)
-        assert guesser.ask() is None
+        assert guesser.ask("OPTIONS") is None
         assert stage.finish(made).end_reason == "Normal"
 
     def test_at_a_locked_out_address_only_its_registered_users_are_served(self):
@@ -196,34 +211,46 @@ class TestLockOut:
         desk = stage.exchange.telephone("1001", DESK)
         desk.register()
         lock_out(stage, stage.exchange.request_client(Endpoint(DESK.host, 5)))
-        assert stage.exchange.request_client(Endpoint(DESK.host, 6)).ask() is None
+        assert stage.exchange.request_client(Endpoint(DESK.host, 6)).ask("OPTIONS") is None
         assert desk.register().status == 200
         made = desk.call(CALLEE)
         stage.wire.run_until(lambda: made.final == 200)
         stage.finish(made)
         neighbour = stage.exchange.request_client(DESK)
-        assert neighbour.prove(Login("1002", "secret")).status == 401, "whatever it says: this is no place to guess"
+        refused = neighbour.prove(Login("1002", "secret"))
+        assert refused.status == 503, "whatever it says: this is no place to guess"
+        assert 60 < int(refused["Retry-After"]) <= 180
         assert neighbour.prove(RIGHT, "REGISTER").status == 200
         now = stage.exchange.clock.now()
         assert [each.source for each in stage.exchange.authenticator.locked_out(now)] == [DESK.host]
 
-    def test_a_trunk_is_never_locked_out(self):
+    @pytest.mark.parametrize("trunk", [CUSTOMER, VENDORS[0]], ids=["customer", "vendor"])
+    def test_passwords_are_counted_at_the_address_of_a_trunk_whose_calls_go_on(self, trunk):
         stage = scene()
-        request_client = stage.exchange.request_client(CUSTOMER)
-        for _ in range(8):
-            assert request_client.prove(WRONG, "REGISTER").status == 401
-        assert request_client.ask().status == 180
-        vendor = stage.exchange.request_client(VENDORS[0])
-        for _ in range(8):
-            assert vendor.prove(WRONG).status == 401
+        request_client = stage.exchange.request_client(trunk)
+        with capture_logs() as lines:
+            lock_out(stage, request_client, method="REGISTER")
+        assert [each["means"] for each in lines if each["event"] == "auth_lockout"] == [
+            "its calls go on, other users prove nothing there"
+        ]
+        assert {request_client.prove(RIGHT, "REGISTER").status for _ in range(20)} == {503}
+        if trunk is CUSTOMER:
+            assert request_client.ask().status == 180
+        authenticator, now = stage.exchange.authenticator, stage.exchange.clock.now()
+        assert authenticator.locked_out(now) == []
+        assert [each.source for each in authenticator.locked_gateways(now)] == [trunk.host]
+        assert authenticator.unblock(trunk.host, now)
+        assert request_client.prove(RIGHT, "REGISTER").status == 200
 
-    def test_users_behind_a_trunk_with_credentials_authenticate_and_are_never_locked_out(self):
+    def test_users_at_home_behind_a_trunk_with_credentials_stay_in_when_others_guess_there(self):
         proxy = mapping_gateway("proxy", f"{DESK.host}/32", account="acme", credentials=credentials("proxy", "x"))
-        stage = scene(gateways=[proxy])
-        request_client = stage.exchange.request_client(DESK)
-        lock_out(stage, request_client, failures=8)
+        stage = scene(phone("1001"), phone("1002"), gateways=[proxy])
+        request_client = at_once(stage, DESK)
         assert request_client.prove(RIGHT).status == 180
-        assert [call.call_request.mapping.name for call in stage.exchange.switch.calls()] == ["1001"]
+        lock_out(stage, request_client, login=Login("1002", "guess"), method="REGISTER")
+        assert request_client.prove(RIGHT).status == 180
+        assert request_client.prove(Login("1002", "secret"), "REGISTER").status == 503
+        assert [call.call_request.mapping.name for call in stage.exchange.switch.calls()] == ["1001", "1001"]
 
     def test_a_wrong_request_that_is_repeated_is_one_failure(self):
         stage = scene(lock_out=LockOutSettings(2, 60_000))

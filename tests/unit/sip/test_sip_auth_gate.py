@@ -21,11 +21,15 @@ class GateKeeper:
         self.verdict = verdict
         self.has_users = has_users
         self.shut_to = None
+        self.is_home_of_users = False
         self.locked = (UNKNOWN_SOURCE.host,)
         self.examined = []
 
     def is_locked_out(self, source, _now):
         return source.host == self.shut_to
+
+    def may_prove(self, _source, _now):
+        return self.is_home_of_users
 
     def examine(self, request, source, _now):
         self.examined.append((request.method, source))
@@ -137,3 +141,12 @@ def test_from_a_locked_out_source_only_accepted_transactions_continue():
     assert probe.receive(request(body=SDP), UNKNOWN_SOURCE) is None
     assert probe.titles() == ["180"]
     assert isinstance(probe.receive(request("CANCEL"), UNKNOWN_SOURCE), CancelArrived)
+
+
+@pytest.mark.parametrize("method", ["INVITE", "REGISTER", "OPTIONS", "MESSAGE"])
+def test_at_a_locked_out_source_where_users_are_at_home_they_may_prove_themselves_and_nothing_else(method):
+    auth_gate = GateKeeper()
+    auth_gate.shut_to, auth_gate.is_home_of_users = UNKNOWN_SOURCE.host, True
+    probe = probe_with(auth_gate)
+    probe.receive(request(method), UNKNOWN_SOURCE)
+    assert probe.titles() == (["401"] if method in {"INVITE", "REGISTER"} else [])

@@ -306,6 +306,18 @@ class TestLockOut:
             assert not lock.failed(HOST, NOW)
             lock.succeeded(HOST)
 
+    def test_a_success_of_one_user_leaves_the_failures_of_others(self):
+        lock = self.locked()
+        for _ in range(2):
+            assert not lock.failed(HOST, NOW, "1001")
+            lock.succeeded(HOST, "1002")
+            lock.succeeded(HOST, "1001", "another.example")
+        assert lock.failed(HOST, NOW, "1003"), "those of all users count together"
+
+    def test_users_without_number_are_counted_together_and_forgotten_together(self):
+        lock = LockOut(LockOutSettings(1_000, 60_000))
+        assert [lock.failed(HOST, NOW, str(name)) for name in range(1_000)] == [False] * 999 + [True]
+
     def test_failures_as_old_as_a_lock_out_are_forgotten(self):
         lock = self.locked()
         assert not any(lock.failed(HOST, NOW + 60_000 * each) for each in range(20))

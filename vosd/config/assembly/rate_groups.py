@@ -46,6 +46,7 @@ require_all_used(
     RateGroupKeys,
     _POLICY,
     elsewhere={
+        "notice_days": "imports of decks list increases by it",
         "name": "the group itself",
         "currency": "the group itself",
         "price_per": "its rates",

@@ -22,9 +22,10 @@ def special_numbers(keys: InstallationKeys, parameters: ParameterKeys) -> Specia
     return SpecialNumbers(
         parameters.route_prefix,
         parameters.free_e164s,
-        parameters.no_cdr_e164s,
+        tuple(pattern for pattern, _ in parameters.no_cdr_e164s),
         emergency,
         parameters.forward_prefix,
+        {pattern: memo for pattern, memo in parameters.no_cdr_e164s if memo},
     )
 
 
@@ -36,6 +37,9 @@ def free_policy(parameters: ParameterKeys) -> RatingPolicy:
 def check_special_numbers(numbers: SpecialNumbers, origin: Origin, problems: ProblemList) -> None:
     """Report emergency numbers without CDR, numbers in both lists, and prefixes that fit more than is likely meant."""
     for pattern in numbers.no_cdr:
+        if pattern not in numbers.no_cdr_memos:
+            expected = f"the reason in brackets, as in '{pattern} (test line)': nothing else says why there is no CDR"
+            problems.warning(origin.place_of(_NO_CDR), _NO_CDR, expected, pattern)
         hidden = next((each for each in sorted(numbers.emergency) if overlapping(pattern, each)), None)
         if hidden is not None:
             expected = (

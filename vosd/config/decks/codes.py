@@ -16,18 +16,19 @@ _EXPECTED: Final = f"codes of up to {DIGITS_MAX} digits and ranges of them, such
 
 
 def prefixes_of(text: str, ahead: str = "") -> list[str]:
-    """Return the prefixes of a cell, each with the digits of ``ahead`` before it.
+    """Return the prefixes of a cell, each with the digits of ``ahead`` before it; a leading plus is left out.
 
     Raises:
         ExpectedError: it is something else.
     """
     if not ahead and (text == ANY or (text.isdigit() and text.isascii() and len(text) <= DIGITS_MAX)):
         return [text]
+    ahead = ahead.removeprefix("+")
     if ahead and not (ahead.isdigit() and ahead.isascii()):
         raise ExpectedError(_EXPECTED)
     found = []
     for part in _SEPARATORS.split(text.replace(" - ", "-").strip()) if text else [""]:
-        for code in _codes(part):
+        for code in _codes(part if ahead else part.removeprefix("+")):
             if not 1 <= len(ahead + code) <= DIGITS_MAX:
                 raise ExpectedError(_EXPECTED)
             found.append(ahead + code)

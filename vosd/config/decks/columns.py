@@ -1,15 +1,38 @@
 """Which column of a sheet is which of ours: by its header, or by a map."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from vosd.billing.decks import PREFIX, PRICE
+from vosd.billing.deck_rows import PREFIX, PRICE
 from vosd.catalogue.problems import Place, ProblemList, suggestion
 from vosd.config.decks.sheet_map import SheetMapKeys
+from vosd.config.keys import names_of_vos3000
 from vosd.config.keys.rates import RateKeys
-from vosd.config.reader.renamed import hint
+from vosd.config.reader.renamed import hint, plain_name, renamed
 
+INTERVAL: Final = "interval"
+STATUS: Final = "status"
+"""The column whose words a map explains; not one of a rate."""
+CURRENCY: Final = "currency"
+"""The column that is compared with the currency of the rate group; not one of a rate."""
 _REQUIRED: Final = (PREFIX, PRICE)
+_STATUS_WORDS: Final = frozenset(
+    {
+        "status",
+        "action",
+        "change",
+        "changes",
+        "changed",
+        "changetype",
+        "blocked",
+        "deleted",
+        "closed",
+        "removed",
+        "barred",
+    }
+)
+"""Headers of columns that may say that a row is no rate as the others."""
+_CURRENCY_WORDS: Final = frozenset({"currency", "currencycode", "ccy", "curr"})
 
 
 class Columns(NamedTuple):
@@ -23,6 +46,28 @@ class Columns(NamedTuple):
     """What the sheet calls them."""
     ahead: Sequence[int] = ()
     """Positions of the columns whose digits stand before the prefix."""
+    following: int | None = None
+    """Position of the second column of the interval, where it has two."""
+    status: int | None = None
+    currency: int | None = None
+    unread: Mapping[int, str] = {}
+    """Headers of the columns that mean nothing here, by position."""
+
+    def written(self, cells: Sequence[str]) -> dict[str, str]:
+        """Return the cells of a line by our columns, ``STATUS`` and ``CURRENCY`` among them."""
+        found = {name: cells[index].strip() for name, index in self.at.items()}
+        for name, position in ((STATUS, self.status), (CURRENCY, self.currency)):
+            if position is not None:
+                found[name] = cells[position].strip()
+        if self.following is not None:
+            both = (found[INTERVAL], cells[self.following].strip())
+            found[INTERVAL] = "/".join(both) if any(both) else ""
+        return found
+
+    def positions_without(self, names: Container[str]) -> Sequence[int]:
+        """Return the positions of all that is read but some columns of ours."""
+        ours = [index for name, index in self.at.items() if name not in names]
+        return ours + [index for index in (self.following, self.status, self.currency) if index is not None]
 
 
 def columns_of(header: Sequence[str], sheet_map: SheetMapKeys | None, place: Place, problems: ProblemList) -> Columns:
@@ -35,21 +80,34 @@ def columns_of(header: Sequence[str], sheet_map: SheetMapKeys | None, place: Pla
     return found
 
 
+def our_names() -> Mapping[str, str]:
+    """Return our columns by the names that a header may have without a map, without case, blanks and punctuation."""
+    theirs = {name: ours for name, (ours, *_) in renamed(names_of_vos3000.RATE).items()}
+    own = {**{name: name for name in RateKeys.by_key()}, **RateKeys.aliases}
+    return {**theirs, **{plain_name(name): ours for name, ours in own.items()}}
+
+
 def _by_header(header: Sequence[str], place: Place, problems: ProblemList) -> Columns:
-    names = tuple(RateKeys.by_key())
-    known = {**dict(zip(names, names, strict=True)), **RateKeys.aliases}
+    known = our_names()
     at: dict[str, int] = {}
+    currency = None
+    unread = {}
     for index, cell in enumerate(header):
         written = cell.strip()
-        name = known.get(written.lower(), "")
-        if not name:
-            near = hint(written, known, RateKeys.names_elsewhere)
-            problems.error(place, "header", f"a known column, or a map of the columns; {near}", written)
-        elif name in at:
+        name = known.get(plain_name(written), "")
+        if name and name in at:
             problems.error(place, "header", f"each column once; {header[at[name]].strip()!r} is the same", written)
-        else:
+        elif name:
             at[name] = index
-    return Columns(len(header), at, {name: header[index].strip() for name, index in at.items()})
+        elif plain_name(written) in _CURRENCY_WORDS and currency is None:
+            currency = index
+        elif not written and index:
+            unread[index] = ""
+        else:
+            near = hint(written, {*RateKeys.by_key(), *RateKeys.aliases}, RateKeys.names_elsewhere)
+            problems.error(place, "header", f"a known column, or a map of the columns; {near}", written)
+    headers = _headers(header, {**at, CURRENCY: currency})
+    return Columns(len(header), at, headers, currency=currency, unread=unread)
 
 
 def _by_map(header: Sequence[str], sheet_map: SheetMapKeys, place: Place, problems: ProblemList) -> Columns:
@@ -68,11 +126,36 @@ def _by_map(header: Sequence[str], sheet_map: SheetMapKeys, place: Place, proble
 
     at: dict[str, int] = {}
     ahead: list[int] = []
+    following = None
     for name, theirs in sheet_map.columns.items():
-        *others, last = map(position, theirs)
-        at[name] = last
-        ahead += others
-    return Columns(len(header), at, {name: header[index].strip() for name, index in at.items() if header}, ahead)
+        found = [*map(position, theirs)]
+        if name == INTERVAL:
+            at[name], *others = found
+            following = others[0] if others else None
+        else:
+            *others, at[name] = found
+            ahead += others
+    status = sheet_map.status.column
+    status_at = None if status is None else position(status)
+    known = {*at.values(), *ahead, following, status_at, *map(position, sheet_map.ignored)}
+    rest = {index: cell.strip() for index, cell in enumerate(header) if index not in known}
+    currency = next((index for index, cell in rest.items() if plain_name(cell) in _CURRENCY_WORDS), None)
+    unread = {index: cell for index, cell in rest.items() if index != currency}
+    _refuse_statuses(unread, place, problems)
+    headers = _headers(header, {**at, STATUS: status_at, CURRENCY: currency})
+    return Columns(len(header), at, headers, ahead, following, status_at, currency, unread)
+
+
+def _headers(header: Sequence[str], at: Mapping[str, int | None]) -> dict[str, str]:
+    return {name: header[index].strip() for name, index in at.items() if header and index is not None}
+
+
+def _refuse_statuses(unread: Mapping[int, str], place: Place, problems: ProblemList) -> None:
+    """Report columns that no key of the map names, and that may say that a code is closed or taken out."""
+    for header in unread.values():
+        if any(word in _STATUS_WORDS for word in (plain_name(header), *header.lower().split())):
+            expected = "a map that says what this column means: status, or ignored where it means nothing"
+            problems.error(place, "header", expected, header)
 
 
 def _plain(header: str) -> str:

@@ -4,26 +4,23 @@ Each different text of a cell is read once. A row of which a cell is not accepte
 messages.
 """
 
-import csv
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, tzinfo
-from decimal import Decimal
-from enum import Enum
-from io import StringIO
-from typing import Any, Final, NamedTuple, TypeVar
-
-from pydantic import ValidationError
+from datetime import tzinfo
+from typing import Final, TypeVar
 
 from vosd.base.money import PLACES
-from vosd.billing.decks import BEGINS, CLOSED_WORD, COLUMNS_AHEAD, ENDS, PREFIX, PRICE
+from vosd.billing.deck_rows import BEGINS, CLOSED_WORD, COLUMNS_AHEAD, ENDS, PREFIX, PRICE
 from vosd.billing.rate_keys import DIGITS_MAX
 from vosd.catalogue.problems import Place, Problem, ProblemList
 from vosd.config.assembly.rate_groups import check_interval
+from vosd.config.decks.amounts import is_closed_word
+from vosd.config.decks.assumptions import Assumptions
 from vosd.config.decks.codes import prefixes_of
-from vosd.config.decks.columns import Columns, columns_of
-from vosd.config.decks.instants import instant_reader
+from vosd.config.decks.columns import CURRENCY, INTERVAL, STATUS, Columns, columns_of
+from vosd.config.decks.footer import Footer
 from vosd.config.decks.sheet_map import SheetMapKeys
 from vosd.config.decks.sheets import Line, SheetError
+from vosd.config.decks.terms import AMOUNTS, ANY_PREFIX, APART, AREA, OTHERS, Terms, TermsReader, joined
 from vosd.config.keys.rates import PricePer, RateKeys
 from vosd.config.reader.fields import ExpectedError, FromText
 from vosd.config.reader.reading import Spot, Trail, validate
@@ -32,15 +29,31 @@ BAD_ROWS_NAMED: Final = 1_000
 """Rows with mistakes that are named; the others are counted."""
 NUMBER_MARK: Final = "\t"
 """Stands between a line of the deck and the number of its line in the sheet."""
-AREA: Final = "area"
-OTHERS: Final = (AREA, *(name for name in RateKeys.by_key() if name not in {*COLUMNS_AHEAD, AREA, "memo"}))
-"""The columns behind ``COLUMNS_AHEAD``; the comment is not kept."""
 HEADER: Final = ",".join((*COLUMNS_AHEAD, *OTHERS))
 """The first line of a deck."""
-_APART: Final = frozenset({PREFIX, PRICE, AREA, "memo"})
+_TOGETHER: Final = (
+    frozenset({INTERVAL, "billing_cycle", "first_rate", "first_duration"}),
+    frozenset({AREA, "area_prefix"}),
+)
+"""Columns of which one that a file has speaks for the others, too."""
+_STATUSES: Final = frozenset(
+    {
+        "blocked",
+        "closed",
+        "barred",
+        "suspended",
+        "deleted",
+        "removed",
+        "withdrawn",
+        "discontinued",
+        "inactive",
+        "disabled",
+        "delete",
+        "remove",
+    }
+)
+"""Words that may say that a row is no rate as the others, in a column that no map names."""
 _REMEMBERED: Final = 200_000
-_ANY_PREFIX: Final = {PREFIX: "0", PRICE: "0"}
-"""Stands for prefix and price where the other cells of a row are judged."""
 
 Key = TypeVar("Key")
 Value = TypeVar("Value")
@@ -63,15 +76,6 @@ class _Memory(dict[Key, Value | None]):
             value = None
         self[argument] = value
         return value
-
-
-class _Terms(NamedTuple):
-    """What the cells of a row say apart from prefix, price and area."""
-
-    window: str
-    """Begin and end, as they stand in a line."""
-    is_closed: bool
-    others: str
 
 
 class _SheetRow:
@@ -99,6 +103,7 @@ class SheetReader:
         sheet_map: SheetMapKeys | None = None,
         effective: str = "",
         zone: tzinfo | None = None,
+        currency: str | None = None,
     ) -> None:
         """Take how the sheet is to be read.
 
@@ -108,27 +113,31 @@ class SheetReader:
             sheet_map: what its columns mean; None = they have our names.
             effective: no rate is in force before that time, ISO 8601 UTC; empty = no limit.
             zone: of times that name none, unless the map says another; None = UTC.
+            currency: of the rate group; a sheet that names another one is refused, None = one that names any.
         """
         self.rows = 0
         """Rows without mistakes."""
         self.bad_rows = 0
-        self.first_begin: str | None = None
-        """The earliest moment at which one comes into force: the date of the sheet; None = it has no rates."""
-        self.last_begin = ""
-        """The latest moment at which a rate of the sheet comes into force; empty = at once."""
+        self.assumed = Assumptions()
+        self.absent: frozenset[str] = frozenset()
+        """Our columns behind ``COLUMNS_AHEAD`` that neither the sheet nor the map has."""
+        self.unread: Sequence[str] = ()
+        """Headers of the columns that are not read."""
         self._bad: list[Problem] = []
         self._file = file
         self._price_per = price_per
         self._map = sheet_map
-        self._effective = effective
-        self._mark = sheet_map.decimal if sheet_map else "."
-        self._constants: Mapping[str, str] = sheet_map.constants if sheet_map else {}
-        zone = (sheet_map and sheet_map.timezone) or zone or UTC
-        date_format = sheet_map.date_format if sheet_map else None
-        self._read_window: Mapping[str, Callable[[str], str]] = {
-            BEGINS: instant_reader(date_format, zone),
-            ENDS: instant_reader(date_format, zone, is_end=True),
-        }
+        self._terms = TermsReader(price_per, sheet_map, effective, zone, currency, self.assumed)
+
+    @property
+    def first_begin(self) -> str:
+        """The earliest moment at which a rate of the sheet comes into force; empty = at once."""
+        return self._terms.first_begin or ""
+
+    @property
+    def last_begin(self) -> str:
+        """The latest one; empty = at once."""
+        return self._terms.last_begin
 
     @property
     def problems(self) -> Sequence[Problem]:
@@ -141,43 +150,44 @@ class SheetReader:
         Raises:
             SheetError: the header has mistakes, or the file cannot be read to its end.
         """
-        header = next(sheet, Line(1, ()))
-        found = ProblemList()
-        columns = columns_of(header.cells, self._map, Place(self._file, header.number), found)
-        if found.has_errors:
-            raise SheetError("\n".join(map(str, found.in_order())))
+        columns = self._columns(next(sheet, Line(1, ())))
         prefix_at, price_at, area_at = columns.at[PREFIX], columns.at[PRICE], columns.at.get(AREA)
-        others = [name for name in columns.at if name not in _APART]
-        others_at = [columns.at[name] for name in others]
-        codes = _Memory[tuple[str, ...], Sequence[str]](_codes)
+        codes = _Memory[tuple[str, ...], Sequence[str]](self._codes)
         codes_at, is_alone = (*columns.ahead, prefix_at), not columns.ahead
         prices = _Memory[str, str](self._price)
         areas = _Memory[str, str](self._area)
-        terms = _Memory[tuple[str, ...], _Terms](
-            lambda cells: self._terms(dict(zip(others, map(str.strip, cells), strict=True)))
-        )
+        terms_at = columns.positions_without(APART)
+        terms = _Memory[tuple[str, ...], Terms](lambda cells: self._terms.read(_named(terms_at, cells, columns)))
+        unread = [*columns.unread]
+        meaningless = _Memory[str, str](_meaningless)
+        footer = Footer(codes_at, price_at)
         for number, cells in sheet:
+            self.assumed.line = number
             if len(cells) != columns.width:
-                if any(map(str.strip, cells)):
+                if any(map(str.strip, cells)) and not footer.takes(number, cells):
                     self._report_width(number, len(cells), columns.width)
                 continue
             price = prices[cells[price_at]]
-            own = terms[tuple([cells[index] for index in others_at])]
+            own = terms[tuple([cells[index] for index in terms_at])]
             area = areas[cells[area_at]] if area_at is not None else areas[""]
             prefix = cells[prefix_at]
             if is_alone and prefix.isdigit() and prefix.isascii() and len(prefix) <= DIGITS_MAX:
                 prefixes: Sequence[str] | None = (prefix,)
             else:
                 prefixes = codes[tuple([cells[index] for index in codes_at])]
-            if price is None or own is None or area is None or prefixes is None:
-                if any(map(str.strip, cells)):
+            is_doubtful = unread and any(meaningless[cells[index]] is None for index in unread)
+            if price is None or own is None or area is None or prefixes is None or is_doubtful:
+                if any(map(str.strip, cells)) and not footer.takes(number, cells):
                     self._report(number, cells, columns)
                 continue
+            for earlier, held in footer.interrupted():
+                self._report(earlier, held, columns)
             self.rows += 1
-            closed = CLOSED_WORD if own.is_closed or not price else ""
+            closed = own.closed or ("" if price else CLOSED_WORD)
             ending = f",{own.window},{closed},{price or '0'},{area}{own.others}{NUMBER_MARK}{number}"
             for prefix in prefixes:
                 yield prefix + ending
+        footer.note(self.assumed)
 
     def each_once(self, lines: Iterable[str]) -> Iterator[str]:
         """Yield sorted lines without the numbers; a prefix that begins twice at the same time is reported."""
@@ -195,62 +205,56 @@ class SheetReader:
             key, first = f"{prefix},{begins}", number
             yield own
 
+    def _columns(self, header: Line) -> Columns:
+        found, place = ProblemList(), Place(self._file, header.number)
+        columns = columns_of(header.cells, self._map, place, found)
+        try:
+            self._terms.amounts.check_header(columns.headers.get(PRICE, ""))
+        except ExpectedError as error:
+            found.error(place, "header", str(error), columns.headers[PRICE])
+        if found.has_errors:
+            raise SheetError("\n".join(map(str, found.in_order())))
+        given = columns.at.keys() | self._terms.constants.keys()
+        spoken_for = {name for group in _TOGETHER if group & given for name in group}
+        self.absent = frozenset(OTHERS) - given - spoken_for
+        self.unread = [header or f"column {index + 1}, without a name" for index, header in columns.unread.items()]
+        self.assumed.headers = columns.headers
+        return columns
+
     def _price(self, cell: str) -> str:
         """Return a price as it stands in a line; empty = the prefix is closed."""
-        text = self._amount(cell.strip())
+        text = cell.strip()
+        if is_closed_word(text):
+            self.assumed.note(text.lower(), "no price, so the prefix is closed", PRICE, text)
+            return ""
+        text = self._terms.amounts.read(text, PRICE)
         if text:
             _READ[PRICE](text)
         return text.removeprefix("+")
 
-    def _amount(self, text: str) -> str:
-        """Return an amount with a point for the decimal mark of the sheet."""
-        if self._mark == ".":
-            return text
-        if "." in text:
-            raise ValueError
-        return text.replace(self._mark, ".")
+    def _codes(self, cells: tuple[str, ...]) -> Sequence[str]:
+        *ahead, codes = (cell.strip() for cell in cells)
+        found = prefixes_of(codes, "".join(ahead))
+        if "+" in (written := "".join((*ahead, codes))):
+            self.assumed.note("+", "the code behind the plus sign", PREFIX, written)
+        return found
 
     def _area(self, cell: str) -> str:
-        text = cell.strip() or self._constants.get(AREA, "")
+        text = cell.strip() or self._terms.constants.get(AREA, "")
         _READ[AREA](text)
-        return _joined([text])
-
-    def _terms(self, cells: Mapping[str, str]) -> _Terms:
-        """Read all of a row but its prefix, price and area.
-
-        Raises:
-            ValueError: something is not accepted.
-        """
-        values = self._values(cells)
-        window = {name: self._read_window[name](values.pop(name)) if name in values else "" for name in (BEGINS, ENDS)}
-        try:
-            row = RateKeys.model_validate({**values, **_ANY_PREFIX})
-        except ValidationError as error:
-            raise ValueError from error
-        if row.interval is not None and self._price_per is PricePer.CYCLE:
-            raise ValueError
-        begins, ends = max(window[BEGINS], self._effective), window[ENDS]
-        if ends and ends <= begins:
-            raise ValueError
-        self.first_begin = begins if self.first_begin is None else min(self.first_begin, begins)
-        self.last_begin = max(self.last_begin, begins)
-        others = _joined(["", *(_text(name, values.get(name, ""), getattr(row, name)) for name in OTHERS[1:])])
-        return _Terms(f"{begins},{ends}", row.locked, others)
-
-    def _values(self, cells: Mapping[str, str]) -> dict[str, str]:
-        """Return the cells of a row that are not empty, and the constants in place of those that are."""
-        given = {name: text for name, text in cells.items() if text and name not in _APART}
-        values = {**{name: text for name, text in self._constants.items() if name not in _APART}, **given}
-        return {name: self._amount(text) if name in _AMOUNTS else text for name, text in values.items()}
+        return joined([text])
 
     def _report(self, number: int, cells: Sequence[str], columns: Columns) -> None:
         """Note what is wrong with a row."""
-        found, place = ProblemList(), Place(self._file, number)
-        written = {name: cells[index].strip() for name, index in columns.at.items()}
-        values: dict[str, str] = dict(_ANY_PREFIX)
+        if len(cells) != columns.width:
+            self._report_width(number, len(cells), columns.width)
+            return
+        found, place, terms = ProblemList(), Place(self._file, number), self._terms
+        written = columns.written(cells)
+        values: dict[str, str] = dict(ANY_PREFIX)
 
-        def read(name: str, reader: Callable[[str], str | None], expected: str) -> None:
-            text = written.get(name) or self._constants.get(name, "")
+        def read(name: str, reader: Callable[[str], str | None], expected: str, text: str | None = None) -> None:
+            text = written.get(name) or terms.constants.get(name, "") if text is None else text
             try:
                 value = reader(text) if text else None
             except ExpectedError as error:
@@ -262,23 +266,29 @@ class SheetReader:
                     values[name] = value
 
         try:
-            _codes(tuple(cells[index] for index in (*columns.ahead, columns.at[PREFIX])))
+            self._codes(tuple(cells[index] for index in (*columns.ahead, columns.at[PREFIX])))
         except ExpectedError as error:
             found.error(place, columns.headers[PREFIX], str(error), written[PREFIX])
-        amount = f"an amount of 0 or more with at most {PLACES} decimals, such as 0{self._mark}012"
+        amount = f"an amount of 0 or more with at most {PLACES} decimals, such as 0{terms.mark}012"
         amount += ", without exponent and thousands separators"
         read(PRICE, self._price, amount)
-        for name in columns.at.keys() | self._constants.keys():
-            if name in self._read_window:
-                read(name, self._read_window[name], "a time")
-            elif name in _AMOUNTS and name != PRICE:
-                read(name, self._amount, amount)
+        for name in columns.at.keys() | terms.constants.keys():
+            if name in terms.read_window:
+                read(name, terms.read_window[name], "a time")
+            elif name in AMOUNTS and name != PRICE:
+                read(name, lambda text, name=name: terms.amounts.read(text, name), amount)  # type: ignore[misc]
             elif name not in {PREFIX, PRICE}:
                 read(name, str, "")
-        begins, ends = max(values.pop(BEGINS, ""), self._effective), values.pop(ENDS, "")
+        read(STATUS, terms.status, "a word")
+        read(CURRENCY, terms.check_currency, "a currency")
+        for index, header in columns.unread.items():
+            read(header, _meaningless, "", cells[index].strip())
+        for name in (STATUS, CURRENCY, *columns.unread.values()):
+            values.pop(name, None)
+        begins, ends = max(values.pop(BEGINS, ""), terms.effective), values.pop(ENDS, "")
         if ends and ends <= begins:
             found.error(place, columns.headers.get(ENDS, ENDS), f"a time behind {begins}", written.get(ENDS))
-        row = _SheetRow(place, values, written, columns)
+        row = _SheetRow(place, terms.without_unused(values), written, columns)
         keys = validate(RateKeys, row, found)
         if keys is not None:
             check_interval(keys, row, self._price_per, found)
@@ -295,28 +305,23 @@ class SheetReader:
             self._bad += found.in_order()
 
 
-def _codes(cells: tuple[str, ...]) -> Sequence[str]:
-    *ahead, codes = (cell.strip() for cell in cells)
-    return prefixes_of(codes, "".join(ahead))
+def _named(positions: Sequence[int], cells: Sequence[str], columns: Columns) -> dict[str, str]:
+    """Return cells at some positions of a row by our columns."""
+    row = [""] * columns.width
+    for position, cell in zip(positions, cells, strict=True):
+        row[position] = cell
+    return columns.written(row)
 
 
-def _text(name: str, written: str, value: Any) -> str:
-    """Return a value as it stands in a line: empty for the default, with the digits that were written."""
-    if value == RateKeys.model_fields[name].default:
-        return ""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, Enum):
-        return str(value.value)
-    if isinstance(value, int):
-        return str(value)
-    return written.removeprefix("+") if isinstance(value, Decimal) else written
+def _meaningless(cell: str) -> str:
+    """Return a cell of a column that is not read.
 
-
-def _joined(cells: Sequence[str]) -> str:
-    text = StringIO()
-    csv.writer(text, lineterminator="").writerow(cells)
-    return "" if cells == [""] else text.getvalue()
+    Raises:
+        ExpectedError: it may say what becomes of the code.
+    """
+    if cell.strip().lower() in _STATUSES:
+        raise ExpectedError("a map that says what this word means: status with this column, or the column in ignored")
+    return cell
 
 
 def _reader(name: str) -> Callable[[str], object]:
@@ -325,4 +330,3 @@ def _reader(name: str) -> Callable[[str], object]:
 
 
 _READ: Final = {name: _reader(name) for name in (PRICE, AREA)}
-_AMOUNTS: Final = frozenset(name for name, each in RateKeys.model_fields.items() if "Decimal" in str(each.annotation))

@@ -1,24 +1,34 @@
 """The file that says what the columns of a vendor's sheet mean."""
 
+import codecs
 import os
 from collections.abc import Mapping
 from datetime import tzinfo
+from enum import Enum
 from pathlib import Path
 from typing import Annotated, Final
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from vosd.catalogue.problems import ConfigError, Place, ProblemList, suggestion
 from vosd.config.decks.instants import DATE_FORMAT_EXPECTED, is_date_format
 from vosd.config.keys.rates import RateKeys
 from vosd.config.reader.document import parse_document
-from vosd.config.reader.fields import ExpectedError, FromText, KeyProblemError, line_of_text, whole
+from vosd.config.reader.fields import ExpectedError, FromText, KeyProblemError, line_of_text, one_or_many, whole
 from vosd.config.reader.includes import FILE_BYTES_MAX, read_text
 from vosd.config.reader.model import Keys
 from vosd.config.reader.reading import read_section
 from vosd.config.reader.times import time_zone
 
 HEADER_LINE_MAX: Final = 1_000
+
+
+class StatusMeaning(Enum):
+    """What a word in a column of status says about its row."""
+
+    CLOSE = "close"
+    REMOVE = "remove"
+    KEEP = "keep"
 
 
 def our_column(written: str) -> str:
@@ -44,8 +54,8 @@ def _columns() -> FromText:
             if not names or not all(isinstance(name, str) and name.strip() for name in names):
                 raise ValueError
             name = our_column(ours)
-            if len(names) > 1 and name != "prefix":
-                raise ExpectedError(f"one column for {name}; only prefix may be made of several")
+            if len(names) > 1 and name != "prefix" and (name, len(names)) != ("interval", 2):
+                raise ExpectedError(f"one column for {name}; only prefix may be made of several, and interval of two")
             found[name] = tuple(str(each).strip() for each in names)
         return found
 
@@ -70,6 +80,16 @@ def _date_format() -> FromText:
     return FromText(DATE_FORMAT_EXPECTED, read)
 
 
+def _encoding() -> FromText:
+    def read(text: str) -> str:
+        try:
+            return codecs.lookup(text).name
+        except LookupError:
+            raise ValueError from None
+
+    return FromText("an encoding of text, such as cp1251", read)
+
+
 def _decimal_mark() -> FromText:
     def read(text: str) -> str:
         if text not in {".", ","}:
@@ -79,11 +99,47 @@ def _decimal_mark() -> FromText:
     return FromText("'.' or ','", read)
 
 
+Words = tuple[Annotated[str, line_of_text(1, 100)], ...]
+
+
+class StatusKeys(Keys):
+    """A column that says what becomes of a code, and what its words mean; an empty cell means nothing."""
+
+    column: Annotated[str | None, line_of_text(1, 200)] = None
+    """What the sheet calls it."""
+    close: Annotated[Words, BeforeValidator(one_or_many)] = ()
+    """The prefix is closed: calls to it are refused, whatever a shorter one says."""
+    remove: Annotated[Words, BeforeValidator(one_or_many)] = ()
+    """The prefix is taken out, from the date of the row on: its numbers have the rate of a shorter one."""
+    keep: Annotated[Words, BeforeValidator(one_or_many)] = ()
+    """The row is a rate as any other, such as ``New`` or ``Increase``."""
+
+    @property
+    def meanings(self) -> Mapping[str, StatusMeaning]:
+        """What each word means, in lower case."""
+        words = zip(StatusMeaning, (self.close, self.remove, self.keep), strict=True)
+        return {word.lower(): meaning for meaning, each in words for word in each}
+
+    @model_validator(mode="after")
+    def _is_complete(self) -> "StatusKeys":
+        words = [word.lower() for word in (*self.close, *self.remove, *self.keep)]
+        if self.column is None and self.model_fields_set:
+            raise KeyProblemError("column", "what the sheet calls the column")
+        if len(set(words)) < len(words):
+            raise KeyProblemError("keep", "each word once in close, remove and keep")
+        return self
+
+
 class SheetMapKeys(Keys):
     """What the columns of a sheet mean."""
 
     columns: Annotated[dict[str, tuple[str, ...]], _columns()]
-    """Our column with theirs; ``prefix`` may be a list, whose cells are joined. Other columns are ignored."""
+    """Our column with theirs; ``prefix`` may be a list, whose cells are joined, and ``interval`` one of two columns,
+    first and following seconds."""
+    status: StatusKeys = StatusKeys()
+    ignored: Annotated[Words, BeforeValidator(one_or_many)] = ()
+    """Columns that are not read, whatever they have. Others that no key names are listed, and refused where they look
+    like a status."""
     constants: Annotated[Mapping[str, str], _constants()] = Field(default_factory=dict)
     """Values of columns that the sheet does not have, or has empty cells in."""
     date_format: Annotated[str | None, _date_format()] = None
@@ -94,6 +150,8 @@ class SheetMapKeys(Keys):
     """The decimal mark of amounts."""
     header_line: Annotated[int, whole(1, HEADER_LINE_MAX)] = 1
     """The line with the names of the columns; what stands above is ignored."""
+    encoding: Annotated[str | None, _encoding()] = None
+    """Of a CSV file. Default: UTF-8 or UTF-16, else Windows-1252."""
     sheet: Annotated[str | None, line_of_text(1, 100)] = None
     """The sheet of an XLSX file. Default: the first."""
 
@@ -115,7 +173,19 @@ def read_map(path: Path, environ: Mapping[str, str] = os.environ) -> SheetMapKey
     """
     problems = ProblemList()
     text = read_text(path, Place(str(path), 0), "", problems, FILE_BYTES_MAX)
-    document = None if text is None else parse_document(text, str(path), environ, problems)
+    if text is None:
+        raise ConfigError(problems.in_order())
+    return parse_map(text, str(path), environ)
+
+
+def parse_map(text: str, name: str, environ: Mapping[str, str] = os.environ) -> SheetMapKeys:
+    """Read the text of a map; ``name`` is that of its file.
+
+    Raises:
+        ConfigError: with every mistake.
+    """
+    problems = ProblemList()
+    document = parse_document(text, name, environ, problems)
     keys = None if document is None else read_section(SheetMapKeys, document, "", problems)
     if keys is None or problems.has_errors:
         raise ConfigError(problems.in_order())

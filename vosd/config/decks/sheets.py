@@ -4,7 +4,7 @@ Refuses to know what the columns mean.
 """
 
 import csv
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple
 
 from vosd.base.errors import VosError
+from vosd.config.decks.assumptions import Assumptions
+from vosd.config.decks.encodings import encoding_of
 
 DELIMITERS: Final = ",;\t"
 XLSX: Final = ".xlsx"
@@ -41,14 +43,22 @@ def silent(_done: int, _whole: int) -> None:
 
 
 def lines_of(
-    path: Path, *, header_line: int = 1, sheet: str | None = None, progress: Progress = silent
-) -> Iterator[Line]:
+    path: Path,
+    *,
+    header_line: int = 1,
+    sheet: str | None = None,
+    encoding: str | None = None,
+    assumed: Assumptions | None = None,
+    progress: Progress = silent,
+) -> Generator[Line]:
     """Yield the lines of a sheet from its header on.
 
     Args:
-        path: a CSV file in UTF-8 with the delimiter that its header has most of, or an XLSX file.
+        path: a CSV file with the delimiter that its header has most of, or an XLSX file.
         header_line: the number of the line with the header.
         sheet: name of the sheet of an XLSX file; None = the first.
+        encoding: of a CSV file; None = it is found out.
+        assumed: is filled.
         progress: is called now and then.
 
     Raises:
@@ -56,15 +66,18 @@ def lines_of(
     """
     if path.suffix.lower() == XLSX:
         return _lines_of_xlsx(path, header_line, sheet, progress)
-    return _lines_of_csv(path, header_line, progress)
+    return _lines_of_csv(path, header_line, encoding, assumed or Assumptions(), progress)
 
 
-def _lines_of_csv(path: Path, header_line: int, progress: Progress) -> Iterator[Line]:
+def _lines_of_csv(
+    path: Path, header_line: int, encoding: str | None, assumed: Assumptions, progress: Progress
+) -> Generator[Line]:
     number = 0
     try:
+        encoding = encoding or encoding_of(path, assumed)
         whole = path.stat().st_size
-        delimiter = _delimiter(path, header_line)
-        with path.open("rb") as file, _text(file) as text:
+        delimiter = _delimiter(path, header_line, encoding)
+        with path.open("rb") as file, _text(file, encoding) as text:
             lines = csv.reader(text, delimiter=delimiter, strict=True)
             for cells in lines:
                 number = lines.line_num
@@ -77,24 +90,24 @@ def _lines_of_csv(path: Path, header_line: int, progress: Progress) -> Iterator[
         message = f"{path}: {(error.strerror or str(error)).lower()}"
         raise SheetError(message) from error
     except UnicodeDecodeError as error:
-        message = f"{path}: behind line {number}: expected UTF-8 text: save it again as CSV UTF-8"
+        message = f"{path}: behind line {number}: expected text in {encoding}: save it again as CSV UTF-8"
         raise SheetError(message) from error
     except csv.Error as error:
         message = f"{path}:{number + 1}: expected valid CSV: {error}"
         raise SheetError(message) from error
 
 
-def _text(file: BinaryIO) -> TextIOWrapper:
-    return TextIOWrapper(file, "utf-8-sig", newline="")
+def _text(file: BinaryIO, encoding: str) -> TextIOWrapper:
+    return TextIOWrapper(file, encoding, newline="")
 
 
-def _delimiter(path: Path, header_line: int) -> str:
-    with path.open("rb") as file, _text(file) as text:
+def _delimiter(path: Path, header_line: int, encoding: str) -> str:
+    with path.open("rb") as file, _text(file, encoding) as text:
         header = next(islice(text, header_line - 1, None), "")
     return max(DELIMITERS, key=header.count)
 
 
-def _lines_of_xlsx(path: Path, header_line: int, sheet: str | None, progress: Progress) -> Iterator[Line]:
+def _lines_of_xlsx(path: Path, header_line: int, sheet: str | None, progress: Progress) -> Generator[Line]:
     from python_calamine import CalamineError, CalamineWorkbook, WorksheetNotFound
 
     try:

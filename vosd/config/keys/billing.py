@@ -1,8 +1,10 @@
 """``billing``: what holds for the charges of all accounts, beside VOS3000's parameters."""
 
+from decimal import Decimal
 from typing import Annotated
 
 from vosd.billing.account_rates import FreeTimeScope
+from vosd.config.reader.amounts import overdraft
 from vosd.config.reader.fields import choice
 from vosd.config.reader.model import Keys
 
@@ -13,3 +15,6 @@ class BillingKeys(Keys):
     free_time_scope: Annotated[FreeTimeScope, choice(FreeTimeScope)] = FreeTimeScope.ALL
     """Whose free time counts: that of all charges, or only of customers' and agents'; vendors are then paid for every
     second, as their invoices say."""
+    ask_above: Annotated[Decimal | None, overdraft()] = Decimal(10_000)
+    """Payments, adjustments, refunds and transfers by hand above this amount, in whatever currency, are booked after a
+    question, or with ``--yes``; ``unlimited`` never asks."""

@@ -23,7 +23,7 @@ from vosd.config.keys.redirect_server import RedirectServerKeys
 from vosd.config.keys.retention import RetentionKeys
 from vosd.config.keys.routing import RoutingKeys
 from vosd.config.keys.sip import SipKeys
-from vosd.config.places import CONTROL_SOCKET
+from vosd.config.places import CONTROL_SOCKET, STATE_DIR
 from vosd.config.reader.amounts import overdraft
 from vosd.config.reader.fields import choice, object_name, whole
 from vosd.config.reader.files import database_url, file_path, socket_path
@@ -104,7 +104,7 @@ class InstallationKeys(Keys):
     """Name of this switch in CDRs."""
     sip: SipKeys = SipKeys()
     database: DatabaseKeys = DatabaseKeys()
-    state_dir: Annotated[Path, file_path()] = Path("var")
+    state_dir: Annotated[Path, file_path()] = STATE_DIR
     """Directory of the journal and other state, created if missing; relative to the working directory."""
     control_socket: Annotated[Path, socket_path()] = CONTROL_SOCKET
     """Unix socket through which the commands reach the daemon; relative to the working directory."""

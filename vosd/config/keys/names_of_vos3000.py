@@ -135,6 +135,7 @@ RATE: Final[Mapping[str, str]] = {
     "rate_type": "type",
     "billing_rate": "fee",
     "billing_cycle": "period",
+    "sections": "Section rate",
 }
 CALENDAR: Final[Mapping[str, str]] = {"name": "Calendar name, Calendar ID"}
 CALENDAR_ENTRY: Final[Mapping[str, str]] = {

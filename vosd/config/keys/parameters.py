@@ -12,7 +12,7 @@ from pydantic import Field
 
 from vosd.config.keys import names_of_vos3000
 from vosd.config.reader.amounts import step
-from vosd.config.reader.e164s import digits, e164s
+from vosd.config.reader.e164s import digits, e164s, e164s_with_memos
 from vosd.config.reader.fields import FromText, whole
 from vosd.config.reader.model import Keys
 from vosd.config.reader.renamed import Renamed, renamed
@@ -98,9 +98,12 @@ class ParameterKeys(Keys):
     free_e164s: Annotated[tuple[str, ...], e164s()] = Field(default=(), alias="SERVER_BILLING_FREE_E164S")
     """Called numbers that cost the customer nothing and need neither rate nor money: exact ones, and prefixes with a
     ``*`` behind them, with commas between. Their calls leave CDRs, and what a vendor takes for them is booked."""
-    no_cdr_e164s: Annotated[tuple[str, ...], e164s()] = Field(default=(), alias="SERVER_BILLING_NO_CDR_E164S")
-    """Called numbers whose calls leave no CDR and cost no one anything, the vendor's side included; written likewise.
-    They win over free ones. Emergency numbers cannot be among them."""
+    no_cdr_e164s: Annotated[tuple[tuple[str, str], ...], e164s_with_memos()] = Field(
+        default=(), alias="SERVER_BILLING_NO_CDR_E164S"
+    )
+    """Called numbers whose calls leave no CDR and cost no one anything, the vendor's side included; written likewise,
+    each best with the reason behind it: ``1800* (carrier tests), 7000 (lift)``. They win over free ones. Emergency
+    numbers cannot be among them."""
     route_prefix: Annotated[int, whole(0, 15, "digits")] = Field(default=0, alias="SERVER_BILLING_GATEWAY_ROUTE_PREFIX")
     """How many digits at the beginning of called numbers are for routing alone: rates are found without them. Numbers
     with fewer than three digits behind them, and emergency numbers, are rated as they are."""

@@ -105,6 +105,8 @@ class RateGroupKeys(Keys):
     section_cap: Annotated[bool, switch()] = True
     """``no`` lets a call that ends within a section cost more than that section as a whole."""
 
+    notice_days: Annotated[int | None, whole(1, 366)] = None
+    """How many days before an increase the vendor sends it; imports list those that begin sooner. Default: none are."""
     period_rates: Annotated[str | None, object_name()] = None
     """Period rates of accounts that have this as their rate group and name none of their own."""
     derive: DeriveKeys = DeriveKeys()

@@ -6,6 +6,7 @@ from typing import Final
 from vosd.config.reader.fields import ExpectedError, FromText
 
 _PATTERN: Final = re.compile(r"\d{1,32}\*?\Z", re.ASCII)
+_WITH_MEMO: Final = re.compile(r"(\d{1,32}\*?)\s*(?:\(([^()]{0,200})\))?\s*(?:,\s*(?=\d)|\Z)", re.ASCII)
 _FORM: Final = "numbers with commas between, each of digits alone, or of digits and one * at its end"
 
 
@@ -22,6 +23,29 @@ def e164s() -> FromText:
         return tuple(dict.fromkeys(patterns))
 
     return FromText(_FORM, read, ",".join)
+
+
+def e164s_with_memos() -> FromText:
+    """Read the same with a memo in brackets behind each: ``1800* (carrier tests), 911``; pairs of pattern and memo."""
+
+    def read(text: str) -> tuple[tuple[str, str], ...]:
+        found: dict[str, str] = {}
+        rest = text.strip()
+        while rest:
+            part = _WITH_MEMO.match(rest)
+            if part is None:
+                raise ExpectedError(
+                    f"{_FORM}; a memo may stand in brackets behind each; {rest.split(',')[0]!r} is none"
+                )
+            found[part[1]] = (part[2] or "").strip()
+            rest = rest[part.end() :]
+        return tuple(found.items())
+
+    def write(value: tuple[tuple[str, str], ...]) -> str:
+        return ", ".join(f"{pattern} ({memo})" if memo else pattern for pattern, memo in value)
+
+    expected = f"{_FORM}; a memo may stand in brackets behind each"
+    return FromText(expected, read, write)
 
 
 def digits(most: int) -> FromText:

@@ -36,7 +36,7 @@ def read_files(
     """Read ``path`` and all files it includes, directly or not, into one mapping.
 
     Keys of the top level that are ``without`` are skipped. ``texts`` is where the files are; None = on the disk.
-    ``long_lists`` takes the items of its lists in place of the result, unparsed where they can be told apart as text;
+    ``long_lists`` takes the items of its lists in place of the result, unparsed where a file can be divided into them;
     other long lists are skipped then. None = the result has all lists, parsed.
     """
     gathering = _Gathering(environ, problems, without, texts or DiskTexts(), None, long_lists)

@@ -17,13 +17,14 @@ from vosd.callcontrol.invite_numbers import InviteNumbers
 from vosd.catalogue.catalogue import Catalogue
 from vosd.cdr.columns import iso_utc
 from vosd.engine.counting import Counting
+from vosd.engine.registration.guesses import Attempt, Guesses
 from vosd.obs.events import Event
 from vosd.obs.log import LogLimiter
 from vosd.routing.identify import may_come_from
 from vosd.sip.auth_gate import BY_ADDRESS, Accepted, Challenged, Verdict
 from vosd.sip.digest.domains import domain_of
-from vosd.sip.digest.lockout import LockedOut, LockOut
-from vosd.sip.digest.verifier import Finding, Verifier
+from vosd.sip.digest.lockout import USERNAME_CHARS_MAX, LockedOut
+from vosd.sip.digest.verifier import Finding, Verifier, Wait
 from vosd.sip.drops import Drop
 from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.message import Request
@@ -88,8 +89,8 @@ class Authenticator(Counting):
         self.registered: RegistrationLookup = NOWHERE
         """Who is registered where; set before the first request."""
         self._verifier = Verifier(secret, catalogue.parameters.digest)
-        self._lock_out = LockOut(catalogue.parameters.lock_out)
-        self.locked: Sized = self._lock_out.locked
+        self._guesses = Guesses(catalogue.parameters.lock_out)
+        self.locked: Sized = self._guesses.sources.locked
         self._proven: OrderedDict[str, _Proof] = OrderedDict()
         """By address, the latest last."""
         self._log_limiter = LogLimiter()
@@ -104,7 +105,7 @@ class Authenticator(Counting):
         for host in [host for host, proof in self._doubtful(before) if not self._is_user(proof)]:
             del self._proven[host]
         self._verifier.adopt(catalogue.parameters.digest)
-        self._lock_out.settings = catalogue.parameters.lock_out
+        self._guesses.adopt(catalogue.parameters.lock_out)
 
     def _doubtful(self, before: Catalogue) -> Iterable[tuple[str, _Proof]]:
         """Return the proofs of users that may not be in the catalogue any more."""
@@ -124,12 +125,19 @@ class Authenticator(Counting):
         It is not if it has become a gateway's address, nor for the exact address and port of a registration: a
         neighbour behind the same NAT may have caused the lock-out.
         """
-        lock_out = self._lock_out
-        if not lock_out.locked:
+        sources = self._guesses.sources
+        if not sources.locked:
             return False
-        if not lock_out.is_locked_out(source.host, now.mono) or self._is_peer(source.host):
+        if not sources.is_locked_out(source.host, now.mono) or self._is_peer(source.host):
             return False
         return not self.registered.knows(source.host, source.port)
+
+    def may_prove(self, source: Peer, now: Instant) -> bool:
+        """Return whether an INVITE or REGISTER of a locked-out source is examined.
+
+        It is where a user has authenticated recently: a neighbour behind the same NAT must not keep the user out.
+        """
+        return self._guesses.has_home(source.host, now.mono)
 
     def examine(self, request: Request, source: Peer, now: Instant) -> Verdict:
         """Decide on an INVITE or REGISTER; while there are users, a REGISTER is never accepted by address alone.
@@ -146,14 +154,17 @@ class Authenticator(Counting):
         if request.method == "INVITE" and self._is_known_by_address(request, source, domain):
             return BY_ADDRESS
         users = self._catalogue.users_in(domain)
-        credentials_of = self._credentials_at(source, users, now)
-        finding, username = self._verifier.judge(request, source.host, credentials_of, now.mono, domain)
+        credentials_of = self._credentials_at(source, domain, users, now)
+        finding, username, wait_ms = self._verifier.judge(request, source.host, credentials_of, now.mono, domain)
         match finding:
             case Finding.RIGHT:
                 return self._let_in(request, source, domain, username, now)
             case Finding.WRONG:
-                self._count(request, source, username, now)
+                self._count(request, source, self._attempt(username, source, domain, users), now)
                 return self._challenge(request, source, domain, now, why=Drop.WRONG_CREDENTIALS)
+            case Finding.TOO_EARLY:
+                retry = f"Retry-After: {-(-wait_ms // 1_000)}\r\n"
+                return Challenged(503, retry, self._verifier.tag(request), Drop.UNCHECKED_CREDENTIALS)
             case Finding.ELSEWHERE:
                 # Otherwise credentials captured from another request could be used (RFC 7616 section 3.4.6).
                 warning = 'Warning: 399 vosd "Digest URI Differs From Request-URI"\r\n'
@@ -161,13 +172,11 @@ class Authenticator(Counting):
             case Finding.STALE:
                 # No failure: the client may have the right password, and its nonce was merely too old.
                 return self._challenge(request, source, domain, now, is_stale=True)
-            case Finding.NOTHING_SAID:
-                is_strange = request.method == "INVITE" and self._is_strange(request, source, now)
-                why = Drop.UNKNOWN_SOURCE if is_strange else None
+            case Finding.NOTHING_SAID | Finding.WRONG_AGAIN:
+                # The latter is a retransmission over UDP, which must not count as a second guess.
+                says_nothing = finding is Finding.NOTHING_SAID and request.method == "INVITE"
+                why = Drop.UNKNOWN_SOURCE if says_nothing and self._is_strange(request, source, now) else None
                 return self._challenge(request, source, domain, now, why=why)
-            case Finding.WRONG_AGAIN:
-                # A retransmission over UDP must not count as a second guess.
-                return self._challenge(request, source, domain, now)
 
     # -- people and others of the engine --------------------------------------------------------------------------
 
@@ -182,14 +191,18 @@ class Authenticator(Counting):
         Raises:
             ValueError: ``host`` is no IP address.
         """
-        was_locked_out = self._lock_out.unblock(host, now.mono)
+        was_locked_out = self._guesses.unblock(host, now.mono)
         if was_locked_out:
             _log.warning(Event.AUTH_UNBLOCKED, source=host)
         return was_locked_out
 
     def locked_out(self, now: Instant) -> list[LockedOut]:
         """Return the locked-out sources."""
-        return self._lock_out.locked_out(now.mono)
+        return self._guesses.sources.locked_out(now.mono)
+
+    def locked_gateways(self, now: Instant) -> list[LockedOut]:
+        """Return the gateways' addresses from which passwords are not looked at; their calls go on."""
+        return self._guesses.gateways.locked_out(now.mono)
 
     # -- inside -------------------------------------------------------------------------------------------------
 
@@ -213,29 +226,31 @@ class Authenticator(Counting):
         return self._catalogue.sources.identify(source.host, source.port, InviteNumbers(request).called) is None
 
     def _credentials_at(
-        self, source: Peer, users: Mapping[str, MappingGateway], now: Instant
-    ) -> Callable[[str], Credentials | None]:
-        """Return the lookup of credentials for a source; a user that may not register from there counts as unknown.
+        self, source: Peer, domain: str, users: Mapping[str, MappingGateway], now: Instant
+    ) -> Callable[[str], Credentials | Wait | None]:
+        """Return the lookup of credentials for a source; a user that may not register from there counts as unknown."""
 
-        From a locked-out address only the user registered there is accepted: its registration must not allow guessing
-        the passwords of others.
-        """
-        host, port = source.host, source.port
-        is_suspect = self._lock_out.is_locked_out(host, now.mono) and not self._is_peer(host)
-
-        def credentials_of(username: str) -> Credentials | None:
-            gateway = users.get(username)
-            if gateway is None or not may_come_from(gateway, host, port):
-                return None
-            if is_suspect and not self.registered.is_at(gateway.name, host, port):
-                return None
-            return gateway.credentials
+        def credentials_of(username: str) -> Credentials | Wait | None:
+            attempt = self._attempt(username, source, domain, users)
+            wait_ms = self._guesses.wait_ms(attempt, now.mono)
+            if wait_ms:
+                return Wait(wait_ms)
+            return users[username].credentials if attempt.is_user else None
 
         return credentials_of
 
+    def _attempt(self, username: str, source: Peer, domain: str, users: Mapping[str, MappingGateway]) -> Attempt:
+        host, port = source.host, source.port
+        gateway = users.get(username)
+        is_user = gateway is not None and may_come_from(gateway, host, port)
+        is_registered = is_user and gateway is not None and self.registered.is_at(gateway.name, host, port)
+        name = username if is_user else username[:USERNAME_CHARS_MAX]  # it is kept
+        return Attempt(domain, name, host, port, is_user, is_registered, self._is_peer(host))
+
     def _let_in(self, request: Request, source: Peer, domain: str, username: str, now: Instant) -> Verdict:
-        self._lock_out.succeeded(source.host)
-        gateway = self._catalogue.users_in(domain)[username]
+        users = self._catalogue.users_in(domain)
+        self._guesses.succeeded(self._attempt(username, source, domain, users), now.mono)
+        gateway = users[username]
         if not gateway.enabled and request.method == "INVITE" and gateway.name in self._catalogue.mapping_gateways:
             return Accepted(gateway.name)  # admission refuses it and writes the CDR
         if not gateway.enabled:
@@ -266,17 +281,19 @@ class Authenticator(Counting):
         lines = self._verifier.challenge(source.host, now.mono, self._token(), realm, is_stale=is_stale)
         return Challenged(self._verifier.settings.status, lines, self._verifier.tag(request), why)
 
-    def _count(self, request: Request, source: Peer, username: str, now: Instant) -> None:
-        """Log a failure, and lock its source out at the limit."""
-        host = source.host
+    def _count(self, request: Request, source: Peer, attempt: Attempt, now: Instant) -> None:
+        """Log a failure, and what follows from it for its source and its user."""
+        host, username = attempt.host, attempt.username[:USERNAME_CHARS_MAX]
         if self._log_limiter.admits(host, now.mono):
-            _log.warning(
-                Drop.WRONG_CREDENTIALS.value, source=str(source), username=username[:100], method=request.method
-            )
-        if self._is_peer(host):
-            return  # a trunk with a wrong password is challenged again, not locked out: its other calls go on
-        if self._lock_out.failed(host, now.mono, username):
+            _log.warning(Drop.WRONG_CREDENTIALS.value, source=str(source), username=username, method=request.method)
+        failed = self._guesses.failed(attempt, now.mono)
+        if failed.locks_out:
             self._proven.pop(host, None)
-            settings = self._lock_out.settings
-            until = iso_utc(now.wall + settings.suspend_ms)
-            _log.warning(Event.AUTH_LOCKOUT, source=host, failures=settings.max_retry, until=until)
+            settings = self._catalogue.parameters.lock_out
+            until, means = iso_utc(now.wall + settings.suspend_ms), "its requests are dropped"
+            if attempt.is_gateway:
+                means = "its calls go on, other users prove nothing there"
+            _log.warning(Event.AUTH_LOCKOUT, source=host, failures=settings.max_retry, until=until, means=means)
+        if failed.delays_user:
+            do = "nothing, or another password; the user is served where it was"
+            _log.warning(Event.AUTH_USER_ATTACKED, username=username, source=host, do=do)

@@ -5,6 +5,7 @@ lock out other sources. Owns no sockets.
 """
 
 from collections import OrderedDict
+from collections.abc import Hashable
 from typing import Final, NamedTuple, TypeVar
 
 from vosd.base.host import source_of
@@ -12,6 +13,8 @@ from vosd.sip.digest.settings import LockOutSettings
 
 SOURCES_MAX: Final = 16_384
 """Most sources with failures, and most locked-out sources; the oldest is forgotten first."""
+USERS_MAX: Final = 16
+"""Most users with a count of their own at one source; failures of others are counted together."""
 USERNAME_CHARS_MAX: Final = 100
 """Most characters kept of a user name that does not exist."""
 
@@ -32,12 +35,15 @@ class LockedOut(NamedTuple):
     """The user name of the last failure, as received."""
 
 
-class _Failures(NamedTuple):
-    """Failures of a source since its last success."""
+class _Failures:
+    """Failures of a source, of each user since that user's last success there."""
 
-    number: int
-    latest: int
-    """Time of the latest, in monotonic milliseconds."""
+    __slots__ = ("by_user", "latest")
+
+    def __init__(self) -> None:
+        self.by_user: dict[Hashable, int] = {}
+        self.latest = 0
+        """Time of the latest, in monotonic milliseconds."""
 
 
 class LockOut:
@@ -53,38 +59,50 @@ class LockOut:
 
     def is_locked_out(self, host: str, mono_ms: int) -> bool:
         """Return whether an address is locked out."""
+        return self.left_ms(host, mono_ms) > 0
+
+    def left_ms(self, host: str, mono_ms: int) -> int:
+        """Return for how long an address is still locked out; 0 = it is not."""
         if not self.locked:
-            return False
+            return 0
         source = source_of(host)
         locked = self.locked.get(source)
         if locked is None:
-            return False
-        if locked.until > mono_ms:
-            return True
-        del self.locked[source]
-        return False
+            return 0
+        if locked.until <= mono_ms:
+            del self.locked[source]
+        return max(0, locked.until - mono_ms)
 
-    def failed(self, host: str, mono_ms: int, username: str = "") -> bool:
-        """Count a failure; return True if it locks the source out."""
+    def failed(self, host: str, mono_ms: int, username: str = "", domain: str = "") -> bool:
+        """Count a failure of a user; return True if it locks the source out.
+
+        Those of all its users count together, because a source may try one password for many of them.
+        """
         most, suspend_ms = self.settings.max_retry, self.settings.suspend_ms
         if most == 0:
             return False
         source = source_of(host)
         self._forget_until(mono_ms - suspend_ms)
-        earlier = self._failures.pop(source, None)  # removed and added again, so that the table is in order of time
-        number = 1 if earlier is None else earlier.number + 1
+        failures = self._failures.pop(source, None) or _Failures()  # removed and added again: in order of time
+        user: Hashable = (domain, username)
+        if user not in failures.by_user and len(failures.by_user) >= USERS_MAX:
+            user = None
+        failures.by_user[user] = failures.by_user.get(user, 0) + 1
+        failures.latest = mono_ms
+        number = sum(failures.by_user.values())
         if number < most:
-            _put_last(self._failures, source, _Failures(number, mono_ms), self._sources_max)
+            _put_last(self._failures, source, failures, self._sources_max)
             return False
         self.locked.pop(source, None)
         locked = LockedOut(source, mono_ms + suspend_ms, number, username[:USERNAME_CHARS_MAX])
         _put_last(self.locked, source, locked, self._sources_max)
         return True
 
-    def succeeded(self, host: str) -> None:
-        """Reset the count after a success."""
-        if self._failures:
-            self._failures.pop(source_of(host), None)
+    def succeeded(self, host: str, username: str = "", domain: str = "") -> None:
+        """Forget the failures of a user at a source after a success; those of other users stay counted."""
+        failures = self._failures.get(source_of(host)) if self._failures else None
+        if failures is not None:
+            failures.by_user.pop((domain, username), None)
 
     def unblock(self, host: str, mono_ms: int) -> bool:
         """End a lock-out; return False if there was none."""

@@ -18,7 +18,14 @@ from vosd.sip.digest.nonce import NonceFactory, NonceStatus, Uses
 from vosd.sip.digest.settings import DigestSettings
 from vosd.sip.wire.message import Request
 
-CredentialsOf = Callable[[str], Credentials | None]
+
+class Wait(NamedTuple):
+    """No password of a user is compared for a while."""
+
+    left_ms: int
+
+
+CredentialsOf = Callable[[str], Credentials | Wait | None]
 """Return the credentials of a user name; None for a user that is unknown, or not allowed here."""
 
 
@@ -35,6 +42,8 @@ class Finding(Enum):
     WRONG = "wrong"
     WRONG_AGAIN = "wrong again"
     """A repetition of a request that was found wrong."""
+    TOO_EARLY = "too early"
+    """Its credentials were not checked, because too many were wrong before."""
 
 
 class Judgement(NamedTuple):
@@ -42,6 +51,8 @@ class Judgement(NamedTuple):
 
     finding: Finding
     username: str = ""
+    wait_ms: int = 0
+    """How long it is too early."""
 
 
 class Verifier:
@@ -105,7 +116,10 @@ class Verifier:
             case NonceStatus.REPEATED:
                 return Judgement(Finding.WRONG_AGAIN, claim.username)
             case NonceStatus.OPEN:
-                is_right = self._is_right(claim, request.method, credentials_of(claim.username))
+                credentials = credentials_of(claim.username)
+                if isinstance(credentials, Wait):
+                    return Judgement(Finding.TOO_EARLY, claim.username, credentials.left_ms)
+                is_right = self._is_right(claim, request.method, credentials)
         expires = issued_at + settings.nonce_life_ms
         if is_right:
             self._uses.proved(claim.nonce, claim.use, expires)

@@ -1,0 +1,93 @@
+"""Bookings that are hard to take back ask at a terminal; without one they want ``--yes``."""
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from doubles.migrated import migrated
+
+from vosd.cli import asking
+from vosd.cli.main import main
+
+CONFIGURATION = """
+billing: {ask_above: 100}
+accounts: [{id: acme}, {id: globex}]
+"""
+CLOSE = ("ledger", "close", "--until", "2026-01-01T00:00:00Z")
+
+
+@pytest.fixture
+def books(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "vosd.yaml").write_text(f"database: {{url: 'sqlite+aiosqlite:///vosd.db'}}{CONFIGURATION}")
+    monkeypatch.setenv("VOSD_CONFIG", "vosd.yaml")
+    migrated(tmp_path / "vosd.db")
+    return tmp_path / "vosd.db"
+
+
+def vosd(*words: str, typed: str | None = None) -> Result:
+    return CliRunner().invoke(main, list(words), input=typed)
+
+
+def pay(amount: str, *words: str, typed: str | None = None) -> Result:
+    return vosd("payment", "add", "--account", "acme", "--amount", amount, *words, typed=typed)
+
+
+def booked(books: Path) -> int:
+    with sqlite3.connect(books) as connection:
+        return int(connection.execute("SELECT count(*) FROM ledger_entry").fetchone()[0])
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Keyboard:
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setattr(asking, "sys", type("Seen", (), {"stdin": Keyboard()}))
+
+
+def test_a_payment_up_to_the_limit_is_booked_at_once(books: Path) -> None:
+    assert pay("100").exit_code == 0
+    assert booked(books) == 1
+
+
+def test_without_a_terminal_a_larger_one_wants_yes(books: Path) -> None:
+    refused = pay("100.01")
+    assert refused.exit_code == 2
+    assert "a payment of 100.01 on acme, more than billing.ask_above of 100" in refused.stderr
+    assert "say --yes" in refused.stderr
+    assert booked(books) == 0
+    assert pay("100.01", "--yes").exit_code == 0
+    moved = ("payment", "transfer", "--from", "acme", "--to", "globex", "--amount", "100.01")
+    assert vosd(*moved).exit_code == 2
+    assert vosd(*moved, "--yes", "--force").exit_code == 0
+    assert booked(books) == 3
+
+
+@pytest.mark.usefixtures("terminal")
+def test_at_a_terminal_the_answer_decides(books: Path) -> None:
+    assert pay("5000", typed="n\n").exit_code == 1
+    assert booked(books) == 0
+    assert pay("5000", typed="y\n").exit_code == 0
+    assert booked(books) == 1
+
+
+def test_a_period_is_not_closed_without_an_answer(books: Path) -> None:
+    refused = vosd(*CLOSE)
+    assert (refused.exit_code, "cannot be changed or opened again" in refused.stderr) == (2, True)
+    assert vosd(*CLOSE, "--yes").exit_code == 0
+
+
+def test_unlimited_never_asks(books: Path) -> None:
+    config = books.parent / "vosd.yaml"
+    config.write_text(config.read_text().replace("ask_above: 100", "ask_above: unlimited"))
+    assert pay("999999999").exit_code == 0
+
+
+def test_a_negative_payment_is_an_adjustment_or_a_refund(books: Path) -> None:
+    refused = pay("-5")
+    assert (refused.exit_code, "a correction is --type adjustment" in refused.stderr) == (2, True)
+    assert pay("-5", "--type", "adjustment").exit_code == 0
+    assert booked(books) == 1

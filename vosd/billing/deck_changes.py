@@ -1,0 +1,167 @@
+"""What an import changes of a deck of rates: counted by prefixes, with examples."""
+
+import csv
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from enum import Enum
+from typing import Final
+
+import msgspec
+
+from vosd.billing.deck_rows import COLUMNS_AHEAD, DeckRow
+
+EXAMPLES_MAX: Final = 100
+"""Prefixes of each kind of change that are named."""
+
+
+class Kind(Enum):
+    """How an import changes a prefix: by the rate that holds last, before and after it."""
+
+    NEW = "new"
+    UP = "up"
+    DOWN = "down"
+    CHANGED = "changed"
+    """The price is the same and another column is not."""
+    UNCHANGED = "unchanged"
+    CLOSED = "closed"
+    """It has no rate any more, or is marked as closed."""
+    OPENED = "opened"
+    """It was marked as closed and is not any more: it has a rate, or its numbers have that of a shorter prefix."""
+
+
+class Fallback(msgspec.Struct, frozen=True):
+    """The shorter prefix whose rate the numbers of a prefix have that is taken out."""
+
+    prefix: str
+    price: str | None
+    """None = it is closed."""
+
+
+class Example(msgspec.Struct, frozen=True):
+    """A prefix that an import changes, with its price before and after; None = none, or closed."""
+
+    prefix: str
+    before: str | None
+    after: str | None
+    taken_out: bool = False
+    """Whether it is not in the deck any more."""
+    fallback: Fallback | None = None
+    """What its numbers have then, where it is taken out; None = no rate."""
+    others: Mapping[str, tuple[str, str]] = {}
+    """The other columns that change, each before and after; empty = the default."""
+    begins: str | None = None
+    """From when the change holds, ISO 8601 UTC; None = at once."""
+
+
+Each = Callable[[Kind, Example], None]
+
+
+@dataclass(slots=True)
+class Changes:
+    """What an import changes, counted by prefixes."""
+
+    header: str = ""
+    """Names of the columns; those behind ``COLUMNS_AHEAD`` are compared by them."""
+    notice_until: str = ""
+    """Increases that begin before are counted apart; empty = none are."""
+    each: Each | None = None
+    """Takes every change, by order of prefixes."""
+    counts: dict[Kind, int] = field(default_factory=lambda: dict.fromkeys(Kind, 0))
+    examples: dict[Kind, list[Example]] = field(
+        default_factory=lambda: {kind: [] for kind in Kind if kind is not Kind.UNCHANGED}
+    )
+    rows: int = 0
+    """Rates of the new deck."""
+    prefixes_before: int = 0
+    """Prefixes of the old deck."""
+    lost: int = 0
+    """Of these, how many had a price and are closed."""
+    fallen: int = 0
+    """Prefixes that are taken out and whose numbers have the rate of a shorter one then."""
+    unrated: int = 0
+    """Prefixes that are taken out and whose numbers have no rate then."""
+    short: int = 0
+    """Increases that begin before ``notice_until``."""
+    short_examples: list[Example] = field(default_factory=list)
+
+    def note(self, prefix: str, before: DeckRow | None, after: DeckRow, begins: str | None) -> None:
+        """Count a prefix of the new deck, by the last rates that it had and will have, the latter from ``begins``."""
+        self._count(_kind(before, after), prefix, before, after, begins)
+
+    def note_taken_out(self, prefix: str, before: DeckRow | None, shorter: DeckRow | None, begins: str | None) -> None:
+        """Count a prefix that the new deck does not have from ``begins`` on; its numbers have the rate ``shorter``."""
+        kind = _kind(before, None)
+        if before is not None:
+            if shorter is None:
+                self.unrated += 1
+            elif not shorter.closed:
+                self.fallen += 1
+        fallback = None if shorter is None else Fallback(shorter.prefix, _shown(shorter))
+        self._count(kind, prefix, before, None, begins, fallback)
+
+    def _count(
+        self,
+        kind: Kind,
+        prefix: str,
+        before: DeckRow | None,
+        after: DeckRow | None,
+        begins: str | None,
+        fallback: Fallback | None = None,
+    ) -> None:
+        self.counts[kind] += 1
+        if kind is Kind.CLOSED and before is not None:
+            self.lost += 1
+        named = self.examples.get(kind)
+        is_short = kind is Kind.UP and (begins or "") < self.notice_until
+        self.short += is_short
+        is_named = named is not None and len(named) < EXAMPLES_MAX
+        is_named_apart = is_short and len(self.short_examples) < EXAMPLES_MAX
+        if named is None or not (is_named or is_named_apart or self.each):
+            return
+        others = _others_that_differ(self.header, before, after)
+        example = Example(prefix, _shown(before), _shown(after), after is None, fallback, others, begins)
+        if is_named:
+            named.append(example)
+        if is_named_apart:
+            self.short_examples.append(example)
+        if self.each is not None:
+            self.each(kind, example)
+
+
+def _kind(before: DeckRow | None, after: DeckRow | None) -> Kind:
+    price_before = None if before is None or before.closed else before.price
+    price_after = None if after is None or after.closed else after.price
+    if before is not None and before.closed:
+        return Kind.UNCHANGED if after is not None and after.closed else Kind.OPENED
+    if price_before is None and price_after is None:
+        return Kind.UNCHANGED if after is None else Kind.CLOSED
+    if price_before is None:
+        return Kind.NEW
+    if price_after is None:
+        return Kind.CLOSED
+    if price_before != price_after:
+        amount_before, amount_after = Decimal(price_before), Decimal(price_after)
+        if amount_before != amount_after:
+            return Kind.UP if amount_before < amount_after else Kind.DOWN
+    assert before is not None
+    assert after is not None
+    return Kind.UNCHANGED if before.others == after.others else Kind.CHANGED
+
+
+def _shown(row: DeckRow | None) -> str | None:
+    return None if row is None or row.closed else row.price
+
+
+def _others_that_differ(header: str, before: DeckRow | None, after: DeckRow | None) -> dict[str, tuple[str, str]]:
+    """Return the columns behind ``COLUMNS_AHEAD`` that are not the same, each with its text before and after."""
+    if before is None or after is None or before.others == after.others or after.closed:
+        return {}
+    names = header.split(",")[len(COLUMNS_AHEAD) :]
+    cells = zip(names, *csv.reader([before.others, after.others], strict=True), strict=False)
+    return {name: (was, becomes) for name, was, becomes in cells if was != becomes}
+
+
+def counts_by_name(changes: Changes) -> Mapping[str, int]:
+    """Return the number of prefixes of each kind of change."""
+    return {kind.value: count for kind, count in changes.counts.items()}

@@ -1,0 +1,51 @@
+"""The file with every change of an import, one line a prefix, for a spreadsheet."""
+
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+
+from vosd.base.csv_text import CsvWriter
+from vosd.billing.deck_changes import Each, Example, Kind
+from vosd.billing.deck_rows import COLUMNS_AHEAD
+from vosd.cli.command import OperationError
+
+_OWN = ("change", "prefix", "price_before", "price_after", "begins", "price_then", "prefix_then")
+
+
+class ChangesFile:
+    """Writes changes to a file, if one is wanted."""
+
+    def __init__(self, path: Path | None, header: str) -> None:
+        """``header`` has the names of the columns of a deck."""
+        self.each: Each | None = None if path is None else self._add
+        self._path = path
+        self._others = header.split(",")[len(COLUMNS_AHEAD) :]
+        self._open = ExitStack()
+        self._writer: CsvWriter | None = None
+
+    def __enter__(self) -> "ChangesFile":
+        if self._path is not None:
+            try:
+                file = self._open.enter_context(self._path.open("w", encoding="utf-8", newline=""))
+            except OSError as error:
+                message = f"{self._path} cannot be written: {(error.strerror or str(error)).lower()}"
+                raise OperationError(message) from error
+            self._writer = CsvWriter(file)
+            others = [f"{name}_{when}" for name in self._others for when in ("before", "after")]
+            self._writer.row([*_OWN, *others])
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._open.close()
+
+    def _add(self, kind: Kind, example: Example) -> None:
+        assert self._writer is not None
+        fallback = example.fallback
+        own = (
+            kind.value, example.prefix, example.before, example.after, example.begins,
+            None if fallback is None else fallback.price, None if fallback is None else fallback.prefix,
+        )  # fmt: skip
+        others = [cell for name in self._others for cell in example.others.get(name, ("", ""))]
+        self._writer.row([*own, *others])

@@ -1,0 +1,127 @@
+"""Wrong passwords by source and by user: where the password of which user may be tried (ADR 92).
+
+From a source with too many failures no passwords are looked at. A user whose password is tried from ever new sources
+waits longer each time. Neither holds for a user at its own homes. Decides about no message.
+"""
+
+from collections import OrderedDict
+from typing import Final, NamedTuple, TypeVar
+
+from vosd.base.host import source_of
+from vosd.sip.digest.delays import Delays
+from vosd.sip.digest.lockout import LockOut
+from vosd.sip.digest.settings import LockOutSettings
+
+HOMES_MAX: Final = 65_536
+"""Most users with a source at which they have authenticated; the oldest is forgotten first."""
+HOME_MS: Final = 7_200_000
+"""How long a source counts as a user's own after an authentication, as ``PROVEN_MS`` does for the address."""
+
+_Key = TypeVar("_Key", str, tuple[str, str, str])
+
+
+class Attempt(NamedTuple):
+    """A user and the source from which its password is tried."""
+
+    domain: str
+    username: str
+    host: str
+    port: int
+    is_user: bool
+    """Whether the user exists and may come from there. Others are treated alike, so that no answer tells them apart."""
+    is_registered: bool
+    """Whether the user is registered from this address and port."""
+    is_gateway: bool
+    """Whether the source is a gateway's address."""
+
+
+class Failed(NamedTuple):
+    """Effects of a wrong password."""
+
+    locks_out: bool
+    """No passwords are looked at from the source from now on."""
+    delays_user: bool
+    """The password of the user is not looked at for a while, unless it comes from a home of that user."""
+
+
+class Guesses:
+    """Counts wrong passwords; bounded."""
+
+    def __init__(self, settings: LockOutSettings) -> None:
+        self.sources: Final = LockOut(settings)
+        """Sources that are no gateway's address."""
+        self.gateways: Final = LockOut(settings)
+        """Addresses of gateways."""
+        self._users = Delays(settings)
+        self._unknown_users = Delays(settings)
+        """In a table of its own, so that invented names cannot push users out."""
+        self._at_homes = Delays(settings)
+        """By user and source, where the source is a home of the user; by address and port of a registration, because a
+        neighbour behind the same NAT has another port."""
+        self._homes: OrderedDict[tuple[str, str, str], int] = OrderedDict()
+        self._sources_of_users: OrderedDict[str, int] = OrderedDict()
+        """Sources that are a home of any user; those of ``_homes``."""
+
+    def adopt(self, settings: LockOutSettings) -> None:
+        """Apply other settings to failures from now on."""
+        for each in (self.sources, self.gateways, self._users, self._unknown_users, self._at_homes):
+            each.settings = settings
+
+    def wait_ms(self, attempt: Attempt, mono_ms: int) -> int:
+        """Return for how long a password is not looked at; 0 = it is."""
+        if self._is_at_home(attempt, mono_ms):
+            return self._at_homes.left_ms(_counted_at(attempt), mono_ms)
+        delays = self._users if attempt.is_user else self._unknown_users
+        locked = self.gateways if attempt.is_gateway else self.sources
+        waits = delays.left_ms((attempt.domain, attempt.username), mono_ms)
+        return max(waits, locked.left_ms(attempt.host, mono_ms))
+
+    def failed(self, attempt: Attempt, mono_ms: int) -> Failed:
+        """Count a wrong password."""
+        locked = self.gateways if attempt.is_gateway else self.sources
+        locks_out = locked.failed(attempt.host, mono_ms, attempt.username, attempt.domain)
+        if self._is_at_home(attempt, mono_ms):
+            self._at_homes.failed(_counted_at(attempt), mono_ms)
+            return Failed(locks_out, delays_user=False)
+        delays = self._users if attempt.is_user else self._unknown_users
+        begins = delays.failed((attempt.domain, attempt.username), mono_ms)
+        return Failed(locks_out, delays_user=begins and attempt.is_user)
+
+    def succeeded(self, attempt: Attempt, mono_ms: int) -> None:
+        """Forget the failures of this user at this source, no others; the source is a home of the user from now on."""
+        self.sources.succeeded(attempt.host, attempt.username, attempt.domain)
+        self.gateways.succeeded(attempt.host, attempt.username, attempt.domain)
+        home = _home(attempt)
+        self._at_homes.forget(_counted_at(attempt))
+        _put_last(self._homes, home, mono_ms + HOME_MS)
+        _put_last(self._sources_of_users, home[2], mono_ms + HOME_MS)
+
+    def has_home(self, host: str, mono_ms: int) -> bool:
+        """Return whether a source is a home of any user."""
+        return self._sources_of_users.get(source_of(host), 0) > mono_ms
+
+    def unblock(self, host: str, mono_ms: int) -> bool:
+        """Let passwords be tried from a source again; return False if they may be."""
+        found = [each.unblock(host, mono_ms) for each in (self.sources, self.gateways)]
+        return any(found)
+
+    def _is_at_home(self, attempt: Attempt, mono_ms: int) -> bool:
+        """Return whether the source is a home of the user, which failures at other sources do not concern."""
+        if not attempt.is_user:
+            return False
+        return attempt.is_registered or self._homes.get(_home(attempt), 0) > mono_ms
+
+
+def _put_last(table: OrderedDict[_Key, int], key: _Key, until: int) -> None:
+    table[key] = until
+    table.move_to_end(key)
+    if len(table) > HOMES_MAX:
+        table.popitem(last=False)
+
+
+def _home(attempt: Attempt) -> tuple[str, str, str]:
+    return attempt.domain, attempt.username, source_of(attempt.host)
+
+
+def _counted_at(attempt: Attempt) -> tuple[str, ...]:
+    return (*_home(attempt), str(attempt.port)) if attempt.is_registered else _home(attempt)
