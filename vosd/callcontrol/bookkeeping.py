@@ -4,6 +4,7 @@ Every call becomes a ``CallRecord`` here, whether it ended, was refused, or was 
 """
 
 from collections.abc import Sequence
+from typing import Final
 
 import msgspec
 
@@ -21,7 +22,10 @@ from vosd.callcontrol.vendor_terms import buy_rate
 from vosd.callcontrol.verdicts import verdicts
 from vosd.cdr.columns import iso_utc
 from vosd.cdr.record import AGENT, CUSTOMER, TOO_DEAR, VENDOR, Attempt, CallRecord, ChargeRow, Posting
-from vosd.routing.pipeline import Cause, LeftOut
+from vosd.routing.pipeline import Cause, LeftOut, RouteChoice
+
+LOST_STATUS: Final = 503
+"""Final code for a caller without an answer whose call a kill of the switch has cut off."""
 
 
 def draft(
@@ -32,6 +36,7 @@ def draft(
     ending: Ending,
     *,
     recorded: bool = True,
+    has_verdicts: bool = True,
 ) -> CallRecord:
     """Return the record of a call that was not answered, or that is being answered now; neither has charges.
 
@@ -79,10 +84,36 @@ def draft(
         q850_cause=ending.q850_cause,
         reason_text=ending.text,
         verdicts=None
-        if vendor_answered is not None and not call_request.is_sampled
+        if not has_verdicts or (vendor_answered is not None and not call_request.is_sampled)
         else verdicts(call_request, choice),
         attempts=(*_too_dear(call_request.left), *journey.attempts) if call_request.left else tuple(journey.attempts),
         recorded=recorded and not call_request.leaves_no_cdr,
+    )
+
+
+def attempted(
+    node: str,
+    arrival: Arrival,
+    call_request: CallRequest,
+    journey: Journey,
+    choice: RouteChoice,
+    sip_call_id: str,
+    address: str,
+    at: Instant,
+) -> CallRecord:
+    """Return the record that a call would leave if a kill cut it off during the attempt that begins now."""
+    ending = Ending(EndReason.LOST, HangupSource.SWITCH, at, LOST_STATUS, EndReason.LOST.q850_cause)
+    record = draft(node, arrival, call_request, journey, ending, has_verdicts=False)
+    vendor_rate = buy_rate(choice)
+    return msgspec.structs.replace(
+        record,
+        routing_gateway=choice.gateway.name,
+        vendor_account=choice.gateway.account,
+        vendor_currency=(vendor_rate.paid_in or vendor_rate.currency) if vendor_rate else None,
+        caller_out=choice.caller_out,
+        callee_out=choice.callee_out,
+        sip_call_id_out=sip_call_id,
+        destination_address=address,
     )
 
 

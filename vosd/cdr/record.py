@@ -40,7 +40,10 @@ class Attempt(msgspec.Struct, frozen=True, gc=False):
     code: Annotated[int, number(16, "final SIP code; 0 = no response")]
     ms: Annotated[int, number(32, "milliseconds from the INVITE to the end of the attempt")]
     pdd_ms: Annotated[int | None, number(32, "milliseconds from the INVITE to the first 18x or 200")]
-    reason: Annotated[str, word(REASON_LENGTH, "why the attempt ended; `Loss` = it was not tried: too dear")]
+    reason: Annotated[
+        str,
+        word(REASON_LENGTH, "why it ended; `Loss` = not tried: too dear; `Late Answer`, `Lost` with 0: may be billed"),
+    ]
 
     @property
     def was_tried(self) -> bool:
