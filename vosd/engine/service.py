@@ -161,6 +161,7 @@ class SwitchService:
             self._endpoint.flows.refusal_tag,
             self.dropped,
         )
+        self.database.standstill.connect(self._loop, self.inbox, resume=self.inbox.serve)
         self._tasks = BackgroundTasks()
         node, switch = self.node, self.switch
         bookkeepers = (self.recorder, self._journal, self.spool, self.balances, self.database, self.overrides)
