@@ -138,4 +138,5 @@ VENDORS: Final = {
     "carrier-doubtful": Endpoint(f"{NETWORK}.42", 16_042),
     "carrier-asked": Endpoint(f"{NETWORK}.43", 16_043),
     "carrier-away": Endpoint(f"{NETWORK}.33", 16_033),
+    "carrier-shut": Endpoint(f"{NETWORK}.33", 16_034),
 }

@@ -82,7 +82,7 @@ def test_a_changed_calendar_counts_for_the_next_call(stage: Stage) -> None:
 
 
 def test_a_protected_vendor_takes_over_from_one_that_says_nothing(stage: Stage) -> None:
-    with conversing(stage, "4420", gateway="carrier-d") as (conversation,):
+    with Peer(VENDORS["carrier-silent"]), conversing(stage, "4420", gateway="carrier-d") as (conversation,):
         conversation.establish()
         conversation.hang_up()
     silent, protected = stage.record_of(conversation.callee)["attempts"]

@@ -113,10 +113,18 @@ def test_a_vendor_that_refuses_connections_is_passed_over_at_once(stage: Stage) 
     assert record["attempts"][0]["ms"] < 500
 
 
+def test_a_port_that_nothing_listens_at_is_passed_over_at_once(stage: Stage) -> None:
+    """RFC 3261 18.4: an ICMP error ends the wait for that address."""
+    record = stage.call(Caller("hangs_up"), "4443", [Vendor("carrier-b", "answers")])
+    check(record, answered("carrier-b", attempts=(("carrier-shut", 0), ("carrier-b", 200))))
+    assert record["attempts"][0]["ms"] < 500
+
+
 def test_a_call_that_reaches_no_vendor_is_unreachable_and_not_unanswered(stage: Stage, authority: Authority) -> None:
-    """RFC 3261 8.1.3.1: a refused connection and a wrong certificate are 503; 408 is for silence."""
+    """RFC 3261 8.1.3.1: a refused connection, a shut port and a wrong certificate are 503; 408 is for silence."""
     caller = Caller("is_refused", {"status": "503", "cause": "38", "reason": "Unreachable"})
     refused = stage.call(caller, "4441", [])
+    shut = stage.call(caller, "4442", [])
     wrong = authority.issue("wrong", "127.9.9.9")
     behind = Endpoint(VENDORS["carrier-tls"].host, VENDORS["carrier-tls"].port + 100)
     tunnel = Stunnel(
@@ -125,7 +133,7 @@ def test_a_call_that_reaches_no_vendor_is_unreachable_and_not_unanswered(stage: 
     )  # fmt: skip
     with tunnel:
         unproven = stage.call(caller, "4430", [])
-    for record, gateway in ((refused, "carrier-away"), (unproven, "carrier-tls")):
+    for record, gateway in ((refused, "carrier-away"), (shut, "carrier-shut"), (unproven, "carrier-tls")):
         check(record, Expected("Unreachable", "switch", 503, 38, ((gateway, 0),)))
         assert record["attempts"][0]["reason"] == "Unreachable"
 

@@ -199,6 +199,7 @@ class Daemon:
             dropped=self.service.dropped,
             failed=self.service.transport_failed,
             unsent=self.service.unsent,
+            undelivered=self.service.undelivered,
             closed=self.service.connection_closed,
             is_known_source=self.service.node.is_known_source,
             allowance_at=self.service.signalling.allowance_at,

@@ -26,7 +26,7 @@ from vosd.engine.journal import Journal
 from vosd.engine.senders import CloseConnection, Transmit
 from vosd.engine.trace.messages import Trace
 from vosd.engine.turn import Turn
-from vosd.obs.log import write_call_lines
+from vosd.obs.log import LogLimiter, write_call_lines
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import UnknownSourceIgnored
 from vosd.sip.wire.outgoing import Datagram, Peer
@@ -74,6 +74,7 @@ class Loop:
         self._asyncio: asyncio.AbstractEventLoop | None = None
         self._wake: asyncio.TimerHandle | None = None
         self._wake_is_near = False
+        self._log_limiter = LogLimiter()
         self._is_over = False
         """Whether nothing happens to calls any more: they may be written down for the next process."""
         self.stands_still = never
@@ -164,6 +165,18 @@ class Loop:
         now = self._clock.now()
         event = self._endpoint.unsent(data, now)
         if event is not None:
+            self._switch.handle(event)
+            self.flush(now)
+
+    def undelivered(self, quoted: bytes, peer: Peer) -> None:
+        """Report an ICMP error about a datagram; never from within a function of ``transmit``."""
+        if self._is_over:
+            return
+        now = self._clock.now()
+        event = self._endpoint.undelivered(quoted, peer, now)
+        if event is not None:
+            if self._log_limiter.admits(peer.host, now.mono):
+                _log.warning("datagram_not_delivered", host=peer.host, port=peer.port, error="ICMP: unreachable")
             self._switch.handle(event)
             self.flush(now)
 

@@ -91,7 +91,7 @@ class Datagrams:
         self._names_by_sender: dict[tuple[str, int], bytes] = {}
 
     def read(self) -> list[tuple[bytes, Peer]]:
-        """Return at most ``BATCH`` received datagrams with their senders; pending socket errors (ICMP) are ignored.
+        """Return at most ``BATCH`` received datagrams with their senders; none where an ICMP error is pending.
 
         The senders that are cached share one object with all their messages in the trace.
         """

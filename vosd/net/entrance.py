@@ -60,6 +60,10 @@ class Core(NamedTuple):
     """
     unsent: Callable[[bytes], None]
     """Report that a datagram could not be sent and will not be. Never called from within a send."""
+    undelivered: Callable[[bytes, Peer], None]
+    """Report an ICMP error: the quoted beginning of a datagram, and its destination; may be forged. Never called from
+    within a send.
+    """
     closed: Callable[[int, str, int], None]
     """Report that a connection is closed, by either side: flow, host and port. Called before ``failed``."""
     is_known_source: Callable[[str], bool]
@@ -87,6 +91,7 @@ class Entrance:
         """Time at which each blocked address is released, earliest first."""
         self._log_limiter = LogLimiter()
         self.unsent = core.unsent
+        self.undelivered = core.undelivered
         self.serve = core.serve
         """Serve the queued messages: call it after all received messages were queued."""
         self._spare = IDLE_MAX

@@ -3,27 +3,38 @@
 Each turn reads the waiting datagrams, at most 2,048, before any is served, so that the switch, not the kernel, chooses
 what to drop, and messages of running calls are found behind a thousand new ones. Where one system call has read all of
 them they need not be queued.
+
+ICMP errors are read as soon as they come, since one that waits fails the next system call. The event loop watches the
+socket through an epoll of its own: libuv, which uvloop is made of, stops watching a file that reports an error.
 """
 
 import asyncio
 import errno
+import select
 import socket
 from collections.abc import Iterable
 from typing import Final
 
 import structlog
 
+from vosd.net import icmp_errors
 from vosd.net.datagrams import BATCH, Datagrams
 from vosd.net.entrance import Entrance
 from vosd.net.kernel_filter import drop_in_kernel
 from vosd.net.marking import Marker
 from vosd.net.sockets import bound
 from vosd.obs.log import LogLimiter
+from vosd.sip.wire.outgoing import Peer
 
 BUFFER_BYTES: Final = 16 * 1024 * 1024
 """Receive and send buffer requested from the kernel, so that a burst of calls waits instead of being lost."""
 BATCHES_AT_ONCE: Final = 64
 """Batches read in one turn: messages in our queue have priorities, those in the kernel's buffer do not."""
+
+SENDS_MAX: Final = 3
+"""How often a datagram is sent while errors of others come meanwhile."""
+PAUSE_OF_ERRORS_S: Final = 10.0
+"""For how long ICMP errors are ignored after too many of them."""
 
 _SO_SNDBUFFORCE: Final = 32
 _SO_RCVBUFFORCE: Final = 33
@@ -61,10 +72,18 @@ class UdpFlow:
             marker.mark(handed)
             drop_in_kernel(handed, ())  # the addresses that it has blocked are not known any more
         _widen(self._socket)
+        icmp_errors.enable(self._socket, wanted=True)
+        self._flow = flow
         self._datagrams = Datagrams(self._socket, flow)
         self._log_limiter = LogLimiter()
+        self._errors = 0
+        """ICMP errors of the second that began at ``_errors_since``."""
+        self._errors_since = 0.0
+        self._pause_of_errors: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
-        self._loop.add_reader(self._socket, self._take)
+        self._readiness = select.epoll(1)
+        self._readiness.register(self._socket, select.EPOLLIN)
+        self._loop.add_reader(self._readiness, self._take)
 
     @property
     def listening(self) -> socket.socket:
@@ -72,8 +91,9 @@ class UdpFlow:
         return self._socket
 
     def pause(self) -> None:
-        """Read nothing more."""
-        self._loop.remove_reader(self._socket)
+        """Read nothing more; the socket goes to the next process as one that reports no ICMP errors."""
+        self._stop_reading()
+        icmp_errors.enable(self._socket, wanted=False)
 
     @property
     def local_address(self) -> tuple[str, int]:
@@ -87,20 +107,67 @@ class UdpFlow:
             self._send_again(data, to)
 
     def _send_again(self, data: bytes, to: tuple[str, int]) -> None:
-        """Send once more through Python's socket to learn the error: no route, another family, no permission."""
+        """Send once more through Python's socket to learn the error: no route, another family, no permission.
+
+        A send fails, too, by the ICMP error of an earlier datagram to any address, once for each.
+        """
         host, port = to
+        error, sends = self._refusal(data, to), 1
+        while error is not None and sends < SENDS_MAX and self._take_errors():
+            error, sends = self._refusal(data, to), sends + 1
+        if error is None:
+            return
+        if error.errno in _NO_BUFFER_SPACE:
+            _log.debug("datagram_not_sent", to=to)
+            return
+        why = error.strerror or "not an address of the listener's family"
+        if self._log_limiter.admits(f"{host} {error.errno}", int(1_000 * self._loop.time())):
+            here = "udp:{}:{}".format(*self.local_address)
+            _log.error("datagram_not_sent", host=host, port=port, listener=here, error=why)
+        self._loop.call_soon(self._entrance.unsent, data)
+
+    def _refusal(self, data: bytes, to: tuple[str, int]) -> OSError | None:
+        """Send one datagram, and return why the kernel did not accept it."""
         try:
-            socket.inet_pton(self._socket.family, host)  # or the next line would ask a name server
+            socket.inet_pton(self._socket.family, to[0])  # or the next line would ask a name server
             self._socket.sendto(data, to)
         except OSError as error:
-            if error.errno in _NO_BUFFER_SPACE:
-                _log.debug("datagram_not_sent", to=to)
-                return
-            why = error.strerror or "not an address of the listener's family"
-            if self._log_limiter.admits(f"{host} {error.errno}", int(1_000 * self._loop.time())):
-                here = "udp:{}:{}".format(*self.local_address)
-                _log.error("datagram_not_sent", host=host, port=port, listener=here, error=why)
-            self._loop.call_soon(self._entrance.unsent, data)
+            return error
+        return None
+
+    def _take_errors(self) -> int:
+        """Read the waiting ICMP errors, and report them in a turn of their own; return how many there were."""
+        count = 0
+        for error in icmp_errors.queued(self._socket):
+            count += 1
+            if error is not None:
+                quoted, host, port = error
+                self._loop.call_soon(self._entrance.undelivered, quoted, Peer(self._flow, host, port))
+        if count:
+            self._count_errors(count)
+        return count
+
+    def _count_errors(self, count: int) -> None:
+        """Ignore all ICMP errors for a while if there are too many: forged ones would fill the buffer of the socket."""
+        now_s = self._loop.time()
+        if now_s - self._errors_since >= 1:
+            self._errors, self._errors_since = 0, now_s
+        self._errors += count
+        if self._errors > icmp_errors.ERRORS_A_SECOND:
+            icmp_errors.enable(self._socket, wanted=False)
+            self._pause_of_errors = self._loop.call_later(PAUSE_OF_ERRORS_S, self._read_errors_again)
+            if self._log_limiter.admits("icmp", int(1_000 * now_s)):
+                _log.warning(
+                    "icmp_errors_ignored", listener="udp:{}:{}".format(*self.local_address), seconds=PAUSE_OF_ERRORS_S
+                )
+
+    def _read_errors_again(self) -> None:
+        icmp_errors.enable(self._socket, wanted=True)
+
+    def _stop_reading(self) -> None:
+        self._loop.remove_reader(self._readiness)
+        if self._pause_of_errors is not None:
+            self._pause_of_errors.cancel()
 
     def remark(self, marker: Marker) -> None:
         """Mark packets with another class from now on."""
@@ -115,7 +182,8 @@ class UdpFlow:
 
     async def close(self) -> None:
         """Close the socket."""
-        self._loop.remove_reader(self._socket)
+        self._stop_reading()
+        self._readiness.close()
         self._datagrams.close()
         self._socket.close()
 
@@ -123,6 +191,9 @@ class UdpFlow:
         """Read the waiting datagrams, at most ``BATCHES_AT_ONCE`` batches, then serve them."""
         entrance, read = self._entrance, self._datagrams.read
         batch = read()
+        if not batch:  # an error was reported instead of what waits
+            self._take_errors()
+            batch = read()
         if len(batch) < BATCH:
             entrance.take(batch)
             return

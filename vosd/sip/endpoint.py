@@ -20,7 +20,7 @@ from vosd.sip.dialog.table import DialogTable, Kept
 from vosd.sip.drops import Drop, Drops
 from vosd.sip.events import AckMissing, AlarmFired, Event
 from vosd.sip.flows import Flows, Listener, Locator, resolve_no_name
-from vosd.sip.headers.via import Via
+from vosd.sip.headers.via import Via, branch_of
 from vosd.sip.owners import AcceptanceOwner, AlarmOwner, ClientOwner, ProvisionalOwner
 from vosd.sip.repetitions import key_prefix
 from vosd.sip.server_core import ServerCore
@@ -159,6 +159,19 @@ class Endpoint:
         if not isinstance(transaction, InviteClient) or transaction.dialog is not None:
             return None
         return transaction.transport_failed(now) if transaction.is_at_first_try else None
+
+    def undelivered(self, quoted: bytes, peer: Peer, now: Instant) -> Event | None:
+        """Process an ICMP error about a datagram to ``peer``: the INVITE of a new leg fails (RFC 3261 section 18.4).
+
+        Such an error can be forged. So the INVITE must be in flight to that very address, and ``quoted`` must have
+        its branch, which cannot be guessed. All else is left to its timers, as in ``unsent``.
+        """
+        if not quoted.startswith(b"INVITE "):
+            return None
+        transaction = self.store.clients.get(f"{branch_of(top_via(quoted))} INVITE")
+        if not isinstance(transaction, InviteClient) or transaction.dialog is not None:
+            return None
+        return transaction.not_delivered(now) if transaction.parts.peer == peer else None
 
     def handle_timers(self, now: Instant) -> Iterator[Event]:
         """Fire every due timer, one at a time: the user handles each event before the next timer fires."""

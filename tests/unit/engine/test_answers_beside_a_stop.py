@@ -154,6 +154,7 @@ async def test_no_failure_of_a_transport_and_no_order_ends_a_call_that_is_kept(s
     stage.service.keep()
     stage.service.transport_failed(0, *VENDOR)
     stage.service.unsent(invite)
+    stage.service.undelivered(invite, Peer(0, *VENDOR))
     assert stage.service.end_calls(stage.service.switch.calls(), EndReason.ADMINISTRATIVE) == 0
     await stage.stop()
     assert as_it_was(stage.left()) is not None

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from time import monotonic
 
 import pytest
+from structlog.testing import capture_logs
 
 from vosd.base.cause import EndReason
 from vosd.base.clock import Instant
@@ -48,6 +49,9 @@ class Core:
 
     def unsent(self, data: bytes, now: Instant) -> str:
         return "not sent"
+
+    def undelivered(self, quoted: bytes, peer: Peer, now: Instant) -> str:
+        return "not delivered"
 
     def transport_failed(self, peer: Peer, now: Instant) -> list[str]:
         self.said.append(f"failed {peer}")
@@ -222,6 +226,7 @@ async def test_nothing_happens_to_a_call_behind_a_detached_loop(core, loop):
     loop.take_answer("ticket", "answer")
     loop.transport_failed(1, "192.0.2.10", 5060)
     loop.unsent(b"INVITE")
+    loop.undelivered(b"INVITE", PEER)
     assert loop.end_calls([], EndReason.ADMINISTRATIVE) == 0
     loop.datagram_received(1, b"BYE", "192.0.2.10", 5060, monotonic())
     assert core.said == []
@@ -240,6 +245,14 @@ async def test_the_effects_of_a_broken_connection_are_processed_and_sent(core, l
     loop.transport_failed(1, "192.0.2.10", 5060)
     assert core.said[:3] == ["failed 192.0.2.10:5060", "heard no response", "journal"]
     assert core.said[-1].startswith("sent answer")
+
+
+async def test_the_effects_of_an_icmp_error_are_processed_and_sent_and_logged_once_a_minute(core, loop):
+    with capture_logs() as lines:
+        for _ in range(2):
+            loop.undelivered(b"INVITE", PEER)
+    assert core.said[:2] == ["heard not delivered", "journal"]
+    assert [(line["event"], line["host"]) for line in lines] == [("datagram_not_delivered", PEER.host)]
 
 
 async def test_the_messages_of_a_peer_share_one_object_and_the_cache_is_bounded(core, loop, monkeypatch):

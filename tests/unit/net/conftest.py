@@ -36,6 +36,7 @@ class Ear:
         self.dropped: Counter[str] = Counter()
         self.refused: list[tuple[int, Address]] = []
         self.unsent: list[bytes] = []
+        self.undelivered: list[tuple[bytes, Source]] = []
         self.names: dict[str, str] = {}
         self.directory: Callable[[str], str | None] = self.names.get
         """Returns the name that led to an address."""
@@ -60,6 +61,7 @@ class Ear:
             dropped=self.dropped,
             failed=lambda flow, host, port: self._failures.put_nowait((flow, Address(host, port))),
             unsent=self.unsent.append,
+            undelivered=lambda quoted, peer: self.undelivered.append((quoted, peer)),
             closed=lambda flow, host, port: self._closed.put_nowait((flow, Address(host, port))),
             is_known_source=lambda host: host not in self.unknown_sources,
             allowance_at=lambda _host: None,

@@ -38,6 +38,7 @@ class Stage:
                 dropped=self.dropped,
                 failed=lambda _flow, _host, _port: None,
                 unsent=lambda _data: None,
+                undelivered=lambda _quoted, _peer: None,
                 closed=lambda _flow, _host, _port: None,
                 is_known_source=lambda host: host == GATEWAY.host,
                 allowance_at=lambda _host: None,

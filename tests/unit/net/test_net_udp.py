@@ -141,3 +141,6 @@ class Full:
 
     def sendto(self, _data: bytes, _to: tuple[str, int]) -> int:
         raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    def recvmsg(self, *_sizes: int) -> None:
+        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")

@@ -340,32 +340,3 @@ def test_a_large_request_by_tcp_moves_no_dialog_from_udp(probe, owner):
     probe.endpoint.adopt("ours", owner)
     probe.receive(over_tcp("INFO", branch="z9hG4bK-2", to=TO_US, cseq="2 INFO"), CALLER)
     assert owner.dialog.peer == Peer(0, "192.0.2.10", 5060)
-
-
-# -- datagrams that cannot be sent (section 8.1.3.1) -------------------------------------------------------------------
-
-
-def test_an_invite_that_cannot_be_sent_fails_at_once():
-    probe, owner = Probe(), Keeper()
-    transaction = probe.call_vendor(owner)
-    event = probe.endpoint.unsent(probe.sent()[0].data, probe.now)
-    assert isinstance(event, NoResponse)
-    assert (event.owner, event.transaction) == (owner, transaction)
-    assert not any(probe.endpoint.census().values())
-
-
-def test_an_invite_that_was_sent_before_is_repeated_though_it_cannot_be_sent_now():
-    probe, owner = Probe(), Keeper()
-    probe.call_vendor(owner)
-    probe.advance(600)
-    assert probe.titles() == ["INVITE", "INVITE"]
-    assert probe.endpoint.unsent(probe.log[-1].data, probe.now) is None
-    probe.advance(1_000)
-    assert probe.titles() == ["INVITE"]
-
-
-@pytest.mark.parametrize("data", [b"", b"INVITE x", b"SIP/2.0 200 OK\r\n\r\n", request("BYE")])
-def test_what_belongs_to_no_invite_of_ours_is_left_to_its_timers(data):
-    probe = Probe()
-    probe.call_vendor(Keeper())
-    assert probe.endpoint.unsent(data, probe.now) is None

@@ -52,6 +52,7 @@ class InviteClient:
         "draft",
         "owner",
         "parts",
+        "refused_with",
         "state",
         "witness",
     )
@@ -66,20 +67,19 @@ class InviteClient:
         self.dialog = dialog
         self.owner = owner
         self.witness: Witness | None = None
+        self.refused_with = 0
+        """Status of the final response, if it was a failure."""
 
     @classmethod
-    def left_over(
-        cls, store: TransactionStore, key: str, parts: InviteParts, headers: str, now: Instant
-    ) -> "InviteClient":
-        """Cancel an INVITE that an earlier process has sent, and wait for the final response.
+    def left_over(cls, store: TransactionStore, key: str, parts: InviteParts) -> "InviteClient":
+        """Return an INVITE that an earlier process has sent; it waits for its final response, and is to be cancelled.
 
         It is not known whether a provisional response arrived, which a CANCEL has to wait for (section 9.1); there was
         time enough for one.
         """
         transaction = cls(store, None)
-        transaction.restore(key, PROCEEDING, parts, cancel_headers=headers)
+        transaction.restore(key, PROCEEDING, parts)
         store.clients[key] = transaction
-        transaction._send_cancel(headers, now)
         return transaction
 
     @classmethod
@@ -174,6 +174,7 @@ class InviteClient:
             if after is ACCEPTED:
                 kept = Unacknowledged(self.parts, response.to_tag)
             else:
+                self.refused_with = response.status
                 ack = ack_of_failure(self.parts, response.header("to") or "")
                 kept = ProvenAck.of(self.parts.peer, ack, self.parts.answers)
                 store.out.append(kept)
@@ -230,9 +231,7 @@ class InviteClient:
             if self.owner is not None and timers.give_up_ms < timers.transaction_ms:
                 # The operator's list has ended before 64·T1. A 2xx until then must still be hung up.
                 event = NoResponse(self.owner, self, now)
-                self.owner = None
-                self._cancel_headers = self._cancel_headers or ""
-                self._wait_for_final(now, timers.transaction_ms - timers.give_up_ms)
+                self._outlive_owner(timers.transaction_ms - timers.give_up_ms, now)
                 return event
             if self.owner is None and self._listens_until > now.mono:
                 self._wait_for_final(now, self._listens_until - now.mono)
@@ -257,6 +256,27 @@ class InviteClient:
         self._retry = Retry(self._store, self.parts.peer, data)
         self._retry.begin(self, OF_INVITE, now)
         return None
+
+    def not_delivered(self, now: Instant) -> NoResponse | None:
+        """Report that the peer cannot be reached (section 18.4), unless it has responded or is not waited for.
+
+        An INVITE that was sent before may have arrived then: a 2xx to it must still be hung up.
+        """
+        if self.state is not CALLING or self.owner is None or self._retry is None:
+            return None
+        if self._retry.is_first:
+            return self.transport_failed(now)
+        self._retry.stop(self)
+        self._retry = None
+        event = NoResponse(self.owner, self, now, is_unreachable=True)
+        self._outlive_owner(self._store.timers.transaction_ms, now)
+        return event
+
+    def _outlive_owner(self, longest_ms: int, now: Instant) -> None:
+        """Go on without an owner: acknowledge a final response, and release a 2xx."""
+        self.owner = None
+        self._cancel_headers = self._cancel_headers or ""
+        self._wait_for_final(now, longest_ms)
 
     def _given_up(self, now: Instant, *, is_unreachable: bool = False) -> NoResponse | None:
         self.state = step(INVITE_CLIENT, self.state, Input.GIVE_UP)
