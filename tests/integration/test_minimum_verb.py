@@ -60,6 +60,18 @@ def test_the_shortfall_of_a_month_is_booked_once(installation: Installation) -> 
     assert installation.document("ledger", "verify")["differences"] == []
 
 
+def test_the_minimum_of_a_month_is_in_its_statement(installation: Installation) -> None:
+    owing_a_minimum(installation)
+    installation.document("ledger", "minimum", "--month", "2026-09")
+
+    def movements(month: str) -> dict[str, str]:
+        shown = installation.document("ledger", "statement", "--account", "customer-1", "--month", month)
+        return {each["kind"]: each["amount"] for each in shown["movements"]}
+
+    assert movements("2026-09")["minimum"] == "-20.00"
+    assert "minimum" not in movements("2026-10")
+
+
 def test_a_month_that_was_booked_keeps_its_charge_though_a_call_of_it_came_late(installation: Installation) -> None:
     owing_a_minimum(installation)
     installation.document("ledger", "minimum", "--month", "2026-09")

@@ -1,9 +1,11 @@
 """Why a call ended in one sentence, and what an operator does about it; ``docs/operations.md`` says more."""
 
+import re
 from typing import Final, NamedTuple
 
 from vosd.base.cause import EndReason
-from vosd.cdr.record import CallRecord
+from vosd.cdr.charges import charges_of
+from vosd.cdr.record import AGENT, CallRecord
 
 
 class Advice(NamedTuple):
@@ -121,15 +123,39 @@ _BY_CODE: Final = {
 }
 _BY_CAUSE: Final = {(EndReason.NO_ANSWER, 18): _NOT_RUNG, (EndReason.NO_ANSWER, 102): _TIMED_OUT}
 """By Q.850 cause, where the trunk of the caller may have another code."""
+_AGENT: Final = re.compile(r"agent (.+?): ")
+"""How a refusal begins that is about an agent (``callcontrol.payers``)."""
 _UNKNOWN: Final = Advice(
     "The end reason is none of this version.", "read docs/operations.md of the version that wrote it"
 )
 
 
-def advice(record: CallRecord) -> Advice:
-    """Return what an operator reads first about an ended call."""
+def advice(record: CallRecord, refusal: str | None = None) -> Advice:
+    """Return what an operator reads first about an ended call; ``refusal`` is the objection that its set-up noted."""
     reason = _BY_TEXT.get(record.end_reason)
     if reason is None:
         return _UNKNOWN
+    agent = _of_agent(record, reason, refusal or "")
+    if agent is not None:
+        return agent
     by_cause = _BY_CAUSE.get((reason, record.q850_cause or 0))
     return by_cause or _BY_CODE.get((reason, record.sip_code or 0), ADVICE[reason])
+
+
+def _of_agent(record: CallRecord, reason: EndReason, refusal: str) -> Advice | None:
+    """Return what to do where not the customer but an agent above it has no money; None = no agent is concerned."""
+    found = _AGENT.match(refusal)
+    if reason is EndReason.INSUFFICIENT_BALANCE and found is not None:
+        name = found[1]
+        return Advice(
+            f"Agent {name}, above the customer's account, has less left than the first minutes of the call cost.",
+            f"look at vosd account show {name}; the agent has to pay, or needs a higher overdraft_limit",
+        )
+    agents = [charge.account for charge in charges_of(record) if charge.role == AGENT]
+    if reason is EndReason.BALANCE_EXHAUSTED and agents:
+        who = ", ".join([record.customer_account or "", *agents])
+        return Advice(
+            "The account, or an agent above it, was used up while the parties talked.",
+            f"look at vosd account show of {who}: who has nothing left has to pay, or needs a higher overdraft_limit",
+        )
+    return None

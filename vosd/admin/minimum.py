@@ -108,7 +108,7 @@ async def book_minimum(
             account=account.id,
             kind=EntryKind.MINIMUM,
             reference=f"minimum/{month}",
-            made_at=now,
+            made_at=until - 1,  # the last moment of the month: its statement has the minimum
             amount=-missing,
             operator=operator,
             memo=f"minimum {format_amount(minimum)}, consumed {shown}",

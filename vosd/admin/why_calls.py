@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
-from vosd.admin.advice import advice
+from vosd.admin.advice import Advice, advice
 from vosd.admin.control import DaemonUnreachableError, RunningSwitch
 from vosd.admin.tracing import NothingKeptError, messages_json, messages_of, running_call, traced_call
-from vosd.admin.why import why
+from vosd.admin.why import tried_of, why
+from vosd.base.ids import beginning_of
 from vosd.base.number import for_matching
 from vosd.cdr.charges import charges_of
 from vosd.cdr.columns import attempt_object, charge_object, iso_utc
@@ -50,20 +51,26 @@ class Page(NamedTuple):
     """Calls that fit and are older; at most ``MORE_COUNTED`` are counted."""
 
 
-async def find(queries: Queries, switch: RunningSwitch, wanted: CallFilter) -> Page:
+async def find(queries: Queries, switch: RunningSwitch, wanted: CallFilter, call_id: str | None = None) -> Page:
     """Return the calls that fit, ``wanted.limit`` of those that are over.
+
+    ``call_id`` is the beginning of the id of one alone, or a Call-ID of its messages.
 
     Running calls are shown however long ago they began, by the number that is billed.
 
     Raises:
         StoreUnavailable: the database is away.
     """
+    beginning = beginning_of(call_id or "")
     try:
-        running = await _running(switch, wanted)
+        running = await _running(switch, wanted, beginning)
         is_live = True
     except DaemonUnreachableError:
         running, is_live = [], False
-    found = await queries.calls(replace(wanted, limit=wanted.limit + MORE_COUNTED))
+    most = wanted.limit + MORE_COUNTED
+    found = await queries.calls_beginning(beginning, most) if beginning else ()
+    if not found:
+        found = await queries.calls(replace(wanted, limit=most, sip_call_id=call_id))
     over = {call.record.call_id for call in found}
     ended = [
         EndedCall(call.record, await _messages(switch, call.record) if is_live else None)
@@ -73,17 +80,24 @@ async def find(queries: Queries, switch: RunningSwitch, wanted: CallFilter) -> P
     return Page(is_live, running, ended, max(0, len(found) - wanted.limit))
 
 
-async def _running(switch: RunningSwitch, wanted: CallFilter) -> list[GoingOn]:
+async def _running(switch: RunningSwitch, wanted: CallFilter, beginning: str | None) -> list[GoingOn]:
     """Return the running calls that fit, the newest first."""
     rows: list[dict[str, Any]] = await switch.ask("calls")
     fitting = [
         row
         for row in rows
-        if _begins(row["callee"], wanted.callee)
+        if row["call_id"].startswith(beginning or "")
+        and _is_one(wanted.account, row["customer_account"], row["vendor_account"])
+        and _is_one(wanted.gateway, row["mapping_gateway"], row["routing_gateway"])
+        and _begins(row["callee"], wanted.callee)
         and _begins(row["caller"], wanted.caller)
         and (wanted.until is None or row["started_at"] < iso_utc(wanted.until))
     ]
     return [GoingOn(row, await running_call(switch, row["call_id"])) for row in fitting[: -wanted.limit - 1 : -1]]
+
+
+def _is_one(wanted: str | None, *names: str | None) -> bool:
+    return wanted is None or wanted in names
 
 
 def _begins(number: str | None, beginning: str | None) -> bool:
@@ -97,9 +111,17 @@ async def _messages(switch: RunningSwitch, record: CallRecord) -> TracedCall | N
         return None
 
 
-def headline(record: CallRecord) -> str:
+def source_of(record: CallRecord) -> str:
+    """Return where a call came from, for people."""
+    if record.mapping_gateway is not None:
+        return record.mapping_gateway
+    # Without a mapping gateway only test calls are answered, and others leave no CDR of a test call.
+    return "an unknown source" if record.answered_at is None else "a test call (vosd call test)"
+
+
+def headline(record: CallRecord, found: Advice) -> str:
     """Return why a call ended, in one sentence."""
-    said = advice(record).said
+    said = found.said
     if record.answered_at is None:
         return f"{record.end_reason}, {record.sip_code or 'no code'}: {said}"
     seconds = record.hold_time_ms / 1_000
@@ -110,10 +132,11 @@ def call_json(call: EndedCall) -> dict[str, Any]:
     """Return the JSON object of a call that is over; its keys are stable."""
     record = call.record
     found = why(record)
+    read_first = advice(record, found["refusal"])
     return {
         "call_id": record.call_id,
-        "headline": headline(record),
-        "todo": advice(record).todo or None,
+        "headline": headline(record, read_first),
+        "todo": read_first.todo or None,
         "end_reason": record.end_reason,
         "sip_code": record.sip_code,
         "reason_text": record.reason_text,
@@ -129,7 +152,7 @@ def call_json(call: EndedCall) -> dict[str, Any]:
         "customer_account": record.customer_account,
         "refusal": found["refusal"],
         "plan": found["plan"],
-        "attempts": [attempt_object(each) for each in record.attempts],
+        "attempts": [attempt_object(each) for each in tried_of(record)],
         "left": found["left"],
         "more_left": found["more_left"],
         "is_kept": found["is_kept"],

@@ -24,10 +24,11 @@ from vosd.cli.deck_progress import DeckProgress
 from vosd.cli.deck_trial import make_ready, margin_of, milliseconds_of
 from vosd.cli.priority import give_way
 from vosd.config.decks.conversion import HEADER, SheetReader
-from vosd.config.decks.layouts import difference, layout_for, stored_again, stored_form
+from vosd.config.decks.layouts import difference, layout_for, stored_form
 from vosd.config.decks.sheet_map import SheetMapKeys, read_map
-from vosd.config.decks.sheets import SheetError, lines_of
+from vosd.config.decks.sheets import lines_of
 from vosd.config.decks.sorting import in_order
+from vosd.config.decks.workbooks import SheetError
 from vosd.config.reader.collector import without_collector
 from vosd.config.reader.times import machine_zone
 from vosd.storage.deck_ports import OperatorDecks
@@ -63,6 +64,7 @@ def import_deck(
     give_way()
     group = invocation.excerpt.deck_group(rate_group)
     given = None if map_file is None else read_map(map_file)
+    map_text = "" if map_file is None else map_file.read_text(encoding="utf-8")
     begins = "" if effective is None else iso_utc(effective)
     zone = machine_zone(os.environ.get("TZ", ""))
     now = time.time_ns() // 1_000_000
@@ -74,17 +76,12 @@ def import_deck(
             layouts = [deck.layout for deck in await decks.versions(rate_group)] if given is None else []
             found = layout_for(file, layouts)
             keys = given if found is None else found.keys
-            if map_file is not None and given is not None:
-                layout = stored_form(file, map_file, given)
-            else:
-                layout = None if found is None else stored_again(found.layout)
+            named = (map_file.name, map_text) if map_file else (found.layout.name, found.layout.text) if found else None
             reader = SheetReader(str(file), group.price_per, keys, begins, zone, group.currency)
             with DeckProgress() as progress, ChangesFile(changes_file, HEADER) as changes:
                 lines = _sorted(file, keys, reader, progress)
                 try:
-                    prepared = await _prepared(
-                        decks, order._replace(layout=layout), reader, lines, progress, changes.each
-                    )
+                    prepared = await _prepared(decks, order, reader, lines, named, progress, changes.each)
                 except SheetError as error:
                     raise _explained(error, file, layouts if found is None else []) from error
                 try:
@@ -167,6 +164,7 @@ async def _prepared(
     order: Order,
     reader: SheetReader,
     lines: Iterator[str],
+    named: tuple[str, str] | None,
     progress: DeckProgress,
     each: Each | None,
 ) -> Prepared:
@@ -174,7 +172,8 @@ async def _prepared(
     if first is None and not reader.bad_rows:
         raise OperationError("expected at least one rate behind the header: nothing was imported")
     progress.begin("comparing", reader.rows)
-    order = order._replace(absent=reader.absent)
+    layout = None if named is None else stored_form(reader.header, *named)
+    order = order._replace(absent=reader.absent, layout=layout)
     if order.effective is None:  # then what the file does not have ends on the date of the sheet
         begins = milliseconds_of(reader.first_begin) or 0
         order = order._replace(effective=begins if begins > order.now else None)

@@ -1,4 +1,4 @@
-"""``vosd why``: the calls to a number on one page."""
+"""``vosd why``: the calls to a number, of an account or of a gateway, or one call, on one page."""
 
 import asyncio
 import time
@@ -21,8 +21,11 @@ _NO_DAEMON: Final = "no switch answers: this is from the database alone, without
 
 
 @click.command(cls=Verb)
-@click.option("--callee", metavar="NUMBER", required=True, help="Beginning of the called number.")
+@click.option("--callee", metavar="NUMBER", help="Beginning of the called number.")
 @click.option("--caller", metavar="NUMBER", help="Beginning of the calling number.")
+@click.option("--account", metavar="ID", help="The customer's or the vendor's.")
+@click.option("--gateway", metavar="NAME", help="The mapping or the routing one.")
+@click.option("--call-id", metavar="ID", help="One call: its id or the beginning of it, or a Call-ID of its messages.")
 @click.option("--since", type=MOMENT, help="Calls whose INVITE came then or later; default: the last 24 hours.")
 @click.option("--until", type=MOMENT, help="Calls whose INVITE came before.")
 @click.option("--limit", type=click.IntRange(1, 100), default=5, show_default=True, metavar="N", help="Newest calls.")
@@ -30,36 +33,49 @@ _NO_DAEMON: Final = "no switch answers: this is from the database alone, without
 @pass_invocation
 def why(
     invocation: Invocation,
-    callee: str,
+    callee: str | None,
     caller: str | None,
+    account: str | None,
+    gateway: str | None,
+    call_id: str | None,
     since: int | None,
     until: int | None,
     limit: int,
     as_json: bool,
 ) -> None:
-    """Say why the calls to a number ended as they did: what to read first, then every detail, newest call first.
+    """Say why calls ended as they did: what to read first, then every detail, newest call first.
 
     Running calls and the messages of calls are shown if the switch runs; in ladders credentials are blanked.
     """
     from vosd.admin.why_calls import page_json
     from vosd.storage.ports import CallFilter
 
-    start = time.time_ns() // 1_000_000 - _DAY_MS if since is None else since
-    wanted = CallFilter(callee=callee, caller=caller, since=start, until=until, limit=limit)
-    page = asyncio.run(_find(invocation, wanted))
+    if call_id is None and all(each is None for each in (callee, caller, account, gateway)):
+        raise click.UsageError("say which calls: --callee, --caller, --account, --gateway or --call-id")
+    start = time.time_ns() // 1_000_000 - _DAY_MS if since is None and call_id is None else since
+    wanted = CallFilter(
+        callee=callee,
+        caller=caller,
+        account=account,
+        gateway=gateway,
+        since=start,
+        until=until,
+        limit=limit,
+    )
+    page = asyncio.run(_find(invocation, wanted, call_id))
     if as_json:
         output.document(page_json(page))
     else:
         show(page)
 
 
-async def _find(invocation: Invocation, wanted: "CallFilter") -> "Page":
+async def _find(invocation: Invocation, wanted: "CallFilter", call_id: str | None) -> "Page":
     from vosd.admin.why_calls import find
     from vosd.cli.database import database_of
     from vosd.storage.queries import SqlQueries
 
     async with database_of(invocation.settings) as database:
-        return await find(SqlQueries(database), invocation.running_switch(), wanted)
+        return await find(SqlQueries(database), invocation.running_switch(), wanted, call_id)
 
 
 def show(page: "Page") -> None:
@@ -74,7 +90,7 @@ def show(page: "Page") -> None:
         output.line("no calls; a call whose source is not known leaves none: the log says so")
     if page.more:
         count = f"{page.more} or more" if page.more == MORE_COUNTED else str(page.more)
-        output.remark(f"older calls that fit: {count}; say --limit, --until or --caller")
+        output.remark(f"older calls that fit: {count}; say --limit, --until, or more of the call")
     if not page.is_live:
         output.remark(_NO_DAEMON)
 
@@ -88,12 +104,12 @@ def _show_running(call: "GoingOn") -> None:
 
 
 def _show_ended(call: "EndedCall") -> None:
-    from vosd.admin.why_calls import call_json
+    from vosd.admin.why_calls import call_json, source_of
 
     found: dict[str, Any] = call_json(call)
     record = call.record
     numbers = output.printable(f"{record.caller_in} -> {record.callee_in}")
-    output.line(f"{found['started_at']}  {numbers}  from {record.mapping_gateway or 'an unknown source'}")
+    output.line(f"{found['started_at']}  {numbers}  from {source_of(record)}")
     output.line(f"  {output.printable(found['headline'])}")
     if found["todo"]:
         output.line(f"  To do: {found['todo']}.")

@@ -1,6 +1,7 @@
 """``vosd why`` of stored calls, without a daemon."""
 
 import re
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,9 @@ from doubles.migrated import migrated
 
 from vosd.admin.advice import ADVICE, advice
 from vosd.base.cause import EndReason
-from vosd.cdr.record import Attempt
+from vosd.cdr.record import TOO_DEAR, Attempt, ChargeRow
 from vosd.testing.data.builders import applied_rate
-from vosd.testing.data.records import call_id, refused_call
+from vosd.testing.data.records import answered_call, call_id, refused_call
 
 SINCE = ("--since", "2026-01-01T00:00:00Z")
 VERDICTS = '{"plan":"premium","refusal":"","left":[{"routing_gateway":"trunk-9","reason":"capacity: 20 of 20"}]}'
@@ -59,7 +60,7 @@ def test_the_newest_calls_come_first_and_the_others_are_counted(site):
     said = site.vosd("why", "--callee", "49301", "--limit", "2", *SINCE)
     heads = [line for line in said.stdout.splitlines() if " -> " in line]
     assert [head.split(" -> ")[1].split()[0] for head in heads] == ["4930113", "4930112"]
-    assert "older calls that fit: 1; say --limit, --until or --caller" in said.stderr
+    assert "older calls that fit: 1; say --limit, --until, or more of the call" in said.stderr
     assert "\x1b" not in said.stdout, "what a caller sends does not control the terminal"
 
 
@@ -110,3 +111,61 @@ def test_every_end_reason_has_its_advice_and_some_codes_more(site):
 def test_the_table_of_end_reasons_names_every_reason_that_has_an_advice():
     page = (DOCUMENTS / "operations.md").read_text().partition("## Why calls end")[2].partition("\n## ")[0]
     assert [reason.text for reason in EndReason if f"`{reason.text}`" not in page] == []
+
+
+@pytest.fixture(scope="module")
+def others(tmp_path_factory) -> Installation:
+    installation = Installation(tmp_path_factory.mktemp("whose"))
+    migrated(installation.database)
+    charges = (
+        ChargeRow("retail", "customer", 0, "sell", None, None, None, None, 60, Decimal(1), Decimal(0), "USD"),
+        ChargeRow("reseller", "agent", 1, "sell", None, None, None, None, 60, Decimal(1), Decimal(0), "USD"),
+    )
+    dear = Attempt(gateway="dear", code=0, ms=0, pdd_ms=None, reason=TOO_DEAR)
+    poor = '{"refusal":"agent reseller: 0.00 available, 0.02 needed"}'
+    test_call = {"mapping_gateway": None, "customer_account": None, "charges": (), "postings": ()}
+    installation.book(
+        [
+            refused_call(1, callee_in="491", attempts=(dear, TRIED[1]), mapping_gateway="pbx"),
+            refused_call(2, callee_in="492", end_reason="Insufficient Balance", sip_code=402, verdicts=poor),
+            answered_call(3, callee_in="493", **test_call),
+            answered_call(
+                4, callee_in="494", end_reason="Balance Exhausted", customer_account="retail", charges=charges
+            ),
+        ]
+    )
+    return installation
+
+
+def test_a_gateway_that_the_loss_guard_left_out_was_not_tried(others):
+    (call,) = others.document("why", "--callee", "491", *SINCE)["calls"]
+    assert [each["gateway"] for each in call["attempts"]] == ["trunk-2"]
+    assert call["left"] == [
+        {"routing_gateway": "dear", "reason": "loss: it costs more than the margin allows"},
+    ]
+
+
+def test_a_test_call_has_no_unknown_source(others):
+    said = others.vosd("why", "--callee", "493", *SINCE).stdout
+    assert "from a test call (vosd call test)" in said
+
+
+def test_for_an_agent_without_money_the_agent_pays(others):
+    (refused,) = others.document("why", "--callee", "492", *SINCE)["calls"]
+    assert "Agent reseller, above the customer's account, has less left" in refused["headline"]
+    assert refused["todo"].startswith("look at vosd account show reseller; the agent has to pay")
+    (ended,) = others.document("why", "--callee", "494", *SINCE)["calls"]
+    assert "The account, or an agent above it, was used up" in ended["headline"]
+    assert "vosd account show of retail, reseller" in ended["todo"]
+
+
+def test_calls_are_chosen_by_account_gateway_or_call_id(others):
+    def found(*words):
+        return [call["call_id"] for call in others.document("why", *words)["calls"]]
+
+    assert found("--account", "retail", *SINCE) == [call_id(4)]
+    assert found("--gateway", "pbx", *SINCE) == [call_id(1)]
+    assert found("--call-id", call_id(2)) == [call_id(2)]
+    messages = others.document("cdr", "show", call_id(3))["sip_call_id_in"]
+    assert call_id(3) in found("--call-id", messages)
+    assert found("--call-id", "no-such@call") == []

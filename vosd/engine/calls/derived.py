@@ -1,6 +1,7 @@
 """An established call as a saved one: what its description leaves out is derived from its record and the catalogue."""
 
 import dataclasses
+from typing import Final
 
 from vosd.b2bua.identity import PLAIN
 from vosd.b2bua.settings import CallSettings
@@ -9,7 +10,7 @@ from vosd.b2bua.snapshot.callee import CalleeLegSnapshot, ChoiceSnapshot
 from vosd.b2bua.snapshot.leg import CallerLegSnapshot, LegSnapshot
 from vosd.b2bua.snapshot.requests import SupervisionSnapshot
 from vosd.b2bua.snapshot.session import SessionSnapshot, identity_as_bytes
-from vosd.b2bua.stamps import Arrival
+from vosd.b2bua.stamps import Arrival, JourneyFacts
 from vosd.b2bua.states import CallState
 from vosd.base.clock import Instant
 from vosd.base.session_timer import SessionTimerSettings
@@ -19,6 +20,8 @@ from vosd.billing.rater import total_at
 from vosd.billing.rates import AppliedRate
 from vosd.callcontrol.number_billing import free_rate
 from vosd.callcontrol.open_call import OpenCall
+from vosd.cdr.columns import RECORD_COLUMNS
+from vosd.cdr.kinds import Kind
 from vosd.cdr.record import too_dear
 from vosd.engine.calls.established import Established
 from vosd.engine.calls.known import Known
@@ -29,6 +32,18 @@ from vosd.sip.dialog.snapshot import DialogSnapshot
 from vosd.trunks.dialect import Reliability
 from vosd.trunks.gateways import Address
 from vosd.trunks.scope import Scope
+
+_COLUMNS: Final = {column.name: column.kind for column in RECORD_COLUMNS}
+_OF_INVITE: Final = tuple(name for name in Arrival.__struct_fields__ if name != "at")
+"""Facts of the INVITE: each has the column of its name."""
+_DESCRIBED: Final = frozenset({"codec", "reason_text"})
+"""Known later than the record of an answer: the first is in ``Established``, the other comes with the end."""
+_KEPT_FACTS: Final = tuple(
+    name
+    for name in JourneyFacts.__struct_fields__
+    if name not in _DESCRIBED and _COLUMNS.get(name, Kind.TIME) is not Kind.TIME
+)
+"""Facts of the journey that the record has unchanged; instants are derived from its times."""
 
 
 class EstablishedCall:
@@ -77,14 +92,7 @@ class EstablishedCall:
             limits=its.limits, routing_number=record.routing_number or "",
         )  # fmt: skip
         parts = CallPartsSnapshot(
-            arrival=Arrival(
-                record.call_id,
-                record.caller_in or "",
-                record.callee_in or "",
-                record.sip_call_id_in or "",
-                record.source_address or "",
-                at,
-            ),
+            arrival=Arrival(at=at, **{name: getattr(record, name) for name in _OF_INVITE}),
             hops=its.hops,
             state=CallState.TALKING,
             settings=self._settings_of_call(),
@@ -97,7 +105,7 @@ class EstablishedCall:
                 codec=its.codec,
                 invited_at=invited_at,
                 vendor_invited_at=vendor_invited_at,
-                destination_address=record.destination_address,
+                **{name: getattr(record, name) for name in _KEPT_FACTS},
                 attempts=attempts,
                 choice=choice,
                 sip_call_ids_out=() if record.sip_call_id_out is None else (record.sip_call_id_out,),
