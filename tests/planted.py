@@ -22,9 +22,15 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 ROOT: Final = Path(__file__).resolve().parents[1]
+_RATES: Final = (
+    "tests/unit/config/test_compiled_rates.py",
+    "tests/unit/config/test_config_rate_files.py",
+    "tests/property/test_rate_sorting.py",
+)
+"""They hold the files of rates, which are made from configurations."""
 ROOMS: Final = {
     "routing": ("vosd/routing", ("tests/unit/routing", "tests/golden")),
-    "billing": ("vosd/billing", ("tests/unit/billing", "tests/golden")),
+    "billing": ("vosd/billing", ("tests/unit/billing", *_RATES, "tests/golden")),
     "callcontrol": ("vosd/callcontrol", ("tests/unit/callcontrol", "tests/unit/admin", "tests/unit/b2bua")),
     "b2bua": ("vosd/b2bua", ("tests/unit/b2bua",)),
     "transaction": ("vosd/sip/transaction", ("tests/unit/sip", "tests/unit/b2bua")),
