@@ -101,6 +101,9 @@ def merged(
         if before == after:
             changes.counts[Kind.UNCHANGED] += 1
             lines = after
+        elif not before and len(after) == 1 and (only := cut(after[0])).closed != REMOVED_WORD:
+            changes.note(prefix, None, only, _later(only.begins, now))
+            lines = after
         elif after:
             rows_before, rows_after = [*map(cut, before)], [*map(cut, after)]
             begins, last_before = rows_after[-1].begins, _lasting(rows_before[-1], now) if before else None
@@ -197,7 +200,7 @@ def _later(moment: str, now: str) -> str | None:
 def _with(before: list[DeckRow], after: Sequence[DeckRow], now: str) -> list[DeckRow]:
     """Return the rows of a prefix after an import: those of the file, and before them what is left of the others."""
     kept = _until(before, after[0].begins, now)
-    if all(row.closed != REMOVED_WORD for row in after):
+    if REMOVED_WORD not in [row.closed for row in after]:
         return _joined(kept, [*after])
     for row in after:
         kept = _until(kept, row.begins, now) if row.closed == REMOVED_WORD else _joined(kept, [row])
