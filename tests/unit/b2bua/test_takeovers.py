@@ -120,7 +120,7 @@ def test_a_takeover_that_is_refused_or_cancelled_leaves_the_media_where_they_are
 
 # -- phones of one account ----------------------------------------------------------------------------------------
 
-FIRST, SECOND, THIRD, STRANGER = "44201", "44202", "44203", "44209"
+FIRST, SECOND, THIRD, OUTSIDER = "44201", "44202", "44203", "44209"
 PICKED_UP = OFFER.replace("audio 20000 ", "audio 33333 ").replace("192.0.2.10", "192.0.2.33")
 
 
@@ -132,12 +132,12 @@ class Office:
 
     def __init__(self) -> None:
         known = [mapping_gateway("pbx", f"{CUSTOMER.host}/32", account="big"), vendor_gateway(0)]
-        phones = [*(phone(number) for number in (FIRST, SECOND, THIRD)), phone(STRANGER, account="other")]
+        phones = [*(phone(number) for number in (FIRST, SECOND, THIRD)), phone(OUTSIDER, account="other")]
         self.scene = Scene(catalogue(known, phones=phones, accounts=RICH))
         place = self.scene.exchange.telephone
         self.phones = {
             number: place(number, Endpoint("203.0.113.60", 40_000 + index))
-            for index, number in enumerate((FIRST, SECOND, THIRD, STRANGER))
+            for index, number in enumerate((FIRST, SECOND, THIRD, OUTSIDER))
         }
         for each in self.phones.values():
             each.register()
@@ -238,7 +238,7 @@ def test_a_restart_between_offer_and_answer_of_a_pickup_loses_nothing(office):
 def test_a_phone_of_another_account_takes_no_call_over(office, side):
     scene = office.scene
     call, there = office.called()
-    pickup = office.picked_up(STRANGER, call if side == "caller" else there)
+    pickup = office.picked_up(OUTSIDER, call if side == "caller" else there)
     assert pickup.final == 481
     pickup = office.picked_up(SECOND, call)
     assert pickup.final == 481, "the caller is of another account than the phones"
