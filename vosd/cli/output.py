@@ -7,13 +7,13 @@ import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from textwrap import indent
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import click
 import msgspec
-from rich.cells import cell_len, set_cell_size
-from rich.console import Console
-from rich.table import Table
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 UNFOLDED: Final = 4_000
 """Width of a file or pipe: a line that is piped into grep stays one line."""
@@ -65,6 +65,8 @@ def columns_of_screen() -> int | None:
 
 def listing(columns: Sequence[Column], rows: Iterable[Sequence[object]], width: int, *, empty: str) -> None:
     """Print one line for each row, within ``width``: columns of high rank are left out, long cells are cut."""
+    from rich.cells import cell_len
+
     cells = [[_text(cell) for cell in row] for row in rows]
     if not cells:
         line(empty)
@@ -101,6 +103,8 @@ def _fitting(columns: Sequence[Column], widths: list[int], width: int) -> list[i
 
 
 def _fitted(cell: str, width: int, *, to_the_right: bool) -> str:
+    from rich.cells import cell_len, set_cell_size
+
     if cell_len(cell) > width:
         return set_cell_size(cell, width - 1) + "…"
     gap = " " * (width - cell_len(cell))
@@ -109,6 +113,8 @@ def _fitted(cell: str, width: int, *, to_the_right: bool) -> str:
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str) -> None:
     """Print rows under their columns, figures to the right, or the sentence ``empty`` if there are none."""
+    from rich.table import Table
+
     cells = [[_text(cell) for cell in row] for row in rows]
     if not cells:
         line(empty)
@@ -124,6 +130,8 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: st
 
 def sheet(values: Mapping[str, object]) -> None:
     """Print the properties of one object, one in each line."""
+    from rich.table import Table
+
     shown = Table(box=None, show_header=False, pad_edge=False)
     shown.add_column(style="bold")
     shown.add_column(overflow="fold")
@@ -151,7 +159,9 @@ def remark(text: str) -> None:
     click.echo(text, err=True)
 
 
-def _print(shown: Table) -> None:
+def _print(shown: "Table") -> None:
+    from rich.console import Console
+
     is_read_by_people = sys.stdout.isatty()
     console = Console(markup=False, highlight=False, width=None if is_read_by_people else UNFOLDED)
     with console.capture() as captured:
