@@ -23,7 +23,7 @@ from vosd.testing.virtual.wire import Clockwork
 from .journals import new_journal
 
 MARK_MS: Final = 1_000
-SEGMENT_BYTES: Final = 20_000
+SEGMENT_BYTES: Final = 30_000
 """Small files, so that a kill may come while a new one is filled."""
 BOOT: Final = "one boot"
 
@@ -90,13 +90,14 @@ class KilledScene(Scene):
             for posting in record.postings:
                 exchange.credits[posting.account].post(posting.amount)
         exchange.surroundings = exchange.surroundings._replace(
-            sink=sink, credits=exchange.credits, placed=Placements(journal)
+            sink=sink, credits=exchange.credits, placed=(placements := Placements(journal))
         )
         old = exchange.node
         sip, listeners = SipSettings(product="vosd/test"), old.endpoint.flows.listeners
         content = self.content or old.switch.catalogue
         node = Node("sw1", sip, TraceSettings(), listeners, content, exchange.surroundings)
         exchange.take_node(node)
+        placements.services = node.switch.services
         journal.describe = node.switch.describe
         begin(remains, journal, node.endpoint.flows, self._boot, now)
         go_on(remains, journal, node.switch, self._within_s, now, now)
@@ -108,7 +109,9 @@ class KilledScene(Scene):
             self.lost.append(record)
             for posting in record.postings:
                 exchange.credits[posting.account].post(posting.amount)
-        leftovers = Leftovers(node.endpoint, journal, exchange.clock, lambda _now: None, lambda: content)
+        leftovers = Leftovers(
+            node.endpoint, journal, exchange.clock, lambda _now: None, node.switch.services, sink.ended
+        )
         leftovers.adopt(remains)
         while leftovers:
             leftovers.ask_some(now)

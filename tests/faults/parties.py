@@ -75,6 +75,8 @@ class Vendor(Party):
         self.cancels = True
         """Whether a call that rings is given up when it is cancelled."""
         self.answers_byes = True
+        self.silent: set[str] = set()
+        """Calls that are not given up when they are cancelled, by Call-ID."""
         self.invites: dict[str, Message] = {}
 
     def take(self, message: Message) -> None:
@@ -92,7 +94,7 @@ class Vendor(Party):
                 self.respond(message, 200)
             case "CANCEL":
                 self.respond(message, 200)
-                if self.cancels:
+                if self.cancels and message["Call-ID"] not in self.silent:
                     self.respond(self.invites[message["Call-ID"]], 487, tag="vendor")
 
     def answer(self, call_id: str) -> None:

@@ -55,6 +55,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     profile_sha256: str | None
     made_at: str
     version: str
+    formulas_neutralised: bool = False
+    """The file is for programs: its cells are as they are, and may be formulas to a spreadsheet."""
 
 
 class Position(msgspec.Struct, frozen=True, kw_only=True):

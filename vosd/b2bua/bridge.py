@@ -176,8 +176,11 @@ class Bridge:
         self._proposal.begin(event.at)
 
     def _refuse_crossing(self, leg: Leg, pending: Proposal | None, event: RequestArrived) -> None:
-        """Refuse a proposal: with 500 a second one of one leg, with 491 one of each (RFC 3261 14.2, RFC 3311 5.2)."""
-        if (pending is not None and _is_of(pending, leg)) or (pending is None and leg.awaits_ack):
+        """Refuse a proposal: with 500 a second one of one leg, with 491 one of each (RFC 3261 14.2, RFC 3311 5.2).
+
+        With 491, too, one that comes before the ACK of our 200 (RFC 5407 section 3.1.4).
+        """
+        if pending is not None and _is_of(pending, leg):
             leg.retry_later(event.transaction, event.at)
         else:
             leg.respond(event.transaction, 491, event.at)

@@ -4,8 +4,10 @@
 is an event with the instant of its packet.
 """
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Protocol
 
+from vosd.b2bua.reasons import NO_CAUSES
 from vosd.b2bua.settings import CallSettings
 from vosd.b2bua.stamps import Arrival, Journey
 from vosd.b2bua.states import CallState
@@ -63,8 +65,8 @@ class CallPort(Protocol):
         """Report a provisional response."""
         ...
 
-    def fork_changed(self, now: Instant) -> None:
-        """Report that another fork of the INVITE sends early media or answers."""
+    def fork_changed(self, before: str, after: str, now: Instant, *, answers: bool) -> None:
+        """Report that another fork of the INVITE sends early media or answers, by the tags of both."""
         ...
 
     def answered(self, leg: "CalleeLeg", now: Instant) -> None:
@@ -97,8 +99,8 @@ class CallPort(Protocol):
         """Report that the caller sent no PRACK."""
         ...
 
-    def caller_cancelled(self, now: Instant) -> None:
-        """Report a CANCEL of the caller, or that its INVITE has expired."""
+    def caller_cancelled(self, now: Instant, given: Mapping[str, int] = NO_CAUSES) -> None:
+        """Report a CANCEL of the caller with its causes by protocol, or that its INVITE has expired."""
         ...
 
     def taken_over(self, newcomer: "CallerLeg", now: Instant) -> None:

@@ -6,7 +6,7 @@ from vosd.b2bua.callee_parts import CalleeParts, Pracking
 from vosd.b2bua.given_up import GivenUp
 from vosd.b2bua.invitation import written
 from vosd.b2bua.leg import RINGING, SDP
-from vosd.b2bua.reasons import reason_headers
+from vosd.b2bua.reasons import NO_CAUSES, given_by_caller, reason_headers
 from vosd.b2bua.supervision import Supervision
 from vosd.base.cause import EndReason
 from vosd.base.clock import Instant
@@ -161,9 +161,16 @@ class CalleeLeg(CalleeParts):
             self.is_settled = bool(answer)
             self._send_prack(pracking, SDP if answer else "", answer, now)
 
-    def give_up(self, reason: EndReason, now: Instant) -> None:
-        """Send CANCEL, or BYE if the attempt was answered; a late 2xx is answered with ACK and BYE."""
-        lines = reason_headers(self.reasons, reason, reason.q850_cause, reason.sip_status)
+    def give_up(self, reason: EndReason, now: Instant, given: Mapping[str, int] = NO_CAUSES) -> None:
+        """Send CANCEL, or BYE if the attempt was answered; a late 2xx is answered with ACK and BYE.
+
+        ``given`` are causes by protocol that the caller gave.
+        """
+        lines = (
+            given_by_caller(self.reasons, reason, given)
+            if given
+            else reason_headers(self.reasons, reason, reason.q850_cause, reason.sip_status)
+        )
         if self.dialog is not None:
             self.hang_up(lines, now)
         else:
@@ -308,17 +315,17 @@ class CalleeLeg(CalleeParts):
         headers = f"{self._endpoint.agent_header}{pracking.rack}{headers}"
         self._endpoint.client.send_request(pracking.dialog, "PRACK", headers, body, None, now)
 
-    def _switch_to(self, tag: str, now: Instant) -> None:
+    def _switch_to(self, tag: str, now: Instant, *, answers: bool = False) -> None:
         """Switch the caller to this fork; a session agreed with another one is void (RFC 3261 section 12.1)."""
         if self._speaker is not None and self._speaker != tag:
             self.is_settled = False
-            self.call.fork_changed(now)
+            self.call.fork_changed(self._speaker, tag, now, answers=answers)
         self._speaker = tag
 
     def _establish(self, response: Response, now: Instant) -> None:
         tag = response.to_tag
         if tag != self._speaker:
-            self._switch_to(tag, now)
+            self._switch_to(tag, now, answers=True)
         # The early dialog has used CSeq numbers for PRACK and UPDATE, so it becomes the confirmed one. A 2xx
         # with an unknown tag comes from another fork and makes a dialog of its own (RFC 3261 section 13.2.2.4).
         early = None if self._early is None else self._early.get(tag)

@@ -3,16 +3,19 @@
 What leads to the answer is in ``call``.
 """
 
+from collections.abc import Mapping
+
 from vosd.b2bua import states
 from vosd.b2bua.caller_leg import CallerLeg
 from vosd.b2bua.caller_side import CallerSide
 from vosd.b2bua.endings import CallEndings
 from vosd.b2bua.leg import Leg
-from vosd.b2bua.reasons import passed_on, reason_headers
+from vosd.b2bua.reasons import NO_CAUSES, passed_on, reason_headers
 from vosd.b2bua.states import ACCEPTED, CallEvent
 from vosd.base.cause import EndReason, HangupSource, q850_of_status
 from vosd.base.clock import Instant
 from vosd.sdp.codec import first_audio_codec
+from vosd.sip.headers.reason import Q850
 
 
 class CallConversation(CallEndings):
@@ -119,12 +122,12 @@ class CallConversation(CallEndings):
         elif leg is self.callee:
             self._callee_hung_up(cause, now)
 
-    def caller_cancelled(self, now: Instant) -> None:
-        """Answer a CANCEL of the caller: send it 487, and cancel the attempt."""
+    def caller_cancelled(self, now: Instant, given: Mapping[str, int] = NO_CAUSES) -> None:
+        """Answer a CANCEL of the caller: send it 487, and cancel the attempt with the causes that it gave."""
         if not self._accepts(CallEvent.CANCEL):
             return
         reason = EndReason.CANCELLED
-        self._give_up_callee(reason, now)
+        self._give_up_callee(reason, now, given=given)
         self.caller.reject(487, reason_headers(self.caller.reasons, reason, reason.q850_cause, 487), now)
         self._over(reason, HangupSource.CALLER, now, 487)
 
@@ -148,7 +151,7 @@ class CallConversation(CallEndings):
                 self.callee.hang_up("" if cause is None else passed_on(cause, self.callee.reasons), now)
             self._over(EndReason.NORMAL, HangupSource.CALLER, at, self.caller.final, cause, now=now)
         elif self._accepts(CallEvent.CALLER_BYE):
-            self.caller_cancelled(now)
+            self.caller_cancelled(now, NO_CAUSES if cause is None else {Q850: cause})
 
     def _callee_hung_up(self, cause: int | None, now: Instant) -> None:
         if not self._accepts(CallEvent.CALLEE_BYE) or self.check_limits(now) or self.callee is None:

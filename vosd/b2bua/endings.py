@@ -3,12 +3,13 @@
 Why and when a call ends is decided in ``call``.
 """
 
+from collections.abc import Mapping
 from typing import Final
 
 from vosd.b2bua import states
 from vosd.b2bua.lifetime import ANSWER_WAIT_MS
 from vosd.b2bua.parts import CallParts
-from vosd.b2bua.reasons import reason_headers
+from vosd.b2bua.reasons import NO_CAUSES, reason_headers
 from vosd.b2bua.stamps import DeadCall, Ending
 from vosd.base.cause import EndReason, HangupSource, q850_of_status
 from vosd.base.clock import Instant
@@ -64,13 +65,15 @@ class CallEndings(CallParts):
         self._reject(limit.reason, _UNPAID_STATUS, None, HangupSource.SWITCH, now)
         return True
 
-    def _give_up_callee(self, reason: EndReason, now: Instant, row: str = "") -> None:
+    def _give_up_callee(
+        self, reason: EndReason, now: Instant, row: str = "", given: Mapping[str, int] = NO_CAUSES
+    ) -> None:
         leg = self.callee
         if leg is None:
             return
         outcome = leg.given_up(now)
         self.drop_bridge(now)
-        leg.give_up(reason, now)
+        leg.give_up(reason, now, given)
         if self.state is not states.ANSWERED:
             self.journey.attempts.append(leg.attempt(0, row or reason.text, now))
             self._board.attempt_over(leg, outcome, now)

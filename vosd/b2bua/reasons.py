@@ -1,7 +1,16 @@
 """Reason headers, in the form that each trunk is configured for (RFC 3326, RFC 6432)."""
 
+from collections.abc import Mapping
+from typing import Final
+
 from vosd.base.cause import EndReason
+from vosd.sip.headers.reason import Q850, SIP
+from vosd.sip.wire.status import phrase
 from vosd.trunks.dialect import ReasonForm
+
+NO_CAUSES: Final[Mapping[str, int]] = {}
+_ANSWERED: Final = 200
+_ELSEWHERE: Final = "Call completed elsewhere"
 
 
 def reason_headers(form: ReasonForm, reason: EndReason, q850_cause: int, status: int | None = None) -> str:
@@ -12,6 +21,24 @@ def reason_headers(form: ReasonForm, reason: EndReason, q850_cause: int, status:
         lines = f"Reason: Q.850;cause={q850_cause};{text}\r\n"
     if status is not None and (form is ReasonForm.SIP or form is ReasonForm.BOTH):
         lines += f"Reason: SIP;cause={status};{text}\r\n"
+    return lines
+
+
+def given_by_caller(form: ReasonForm, reason: EndReason, given: Mapping[str, int]) -> str:
+    """Return the Reason lines of our CANCEL: the causes that the caller gave with its own, and ours where it gave none.
+
+    Its texts are not forwarded. A phone that receives ``SIP;cause=200`` lists no missed call (RFC 3326 section 3.1).
+    """
+    if form is ReasonForm.NONE:
+        return ""
+    lines = ""
+    for protocol, cause in given.items():
+        text = reason.text if protocol == Q850 else _ELSEWHERE if cause == _ANSWERED else phrase(cause)
+        lines += f'Reason: {protocol};cause={cause};text="{text}"\r\n'
+    if Q850 not in given and form is not ReasonForm.SIP:
+        lines += reason_headers(ReasonForm.Q850, reason, reason.q850_cause)
+    if SIP not in given and form is not ReasonForm.Q850:
+        lines += reason_headers(ReasonForm.SIP, reason, reason.q850_cause, reason.sip_status)
     return lines
 
 

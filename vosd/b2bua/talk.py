@@ -35,6 +35,8 @@ def _session_wanted(call: "Call", leg: "Leg", event: "RequestArrived") -> None:
     if callee is None or (call.state is not CallState.TALKING and not _is_settled_early(call, callee)):
         if leg is call.caller.leg and event.request.method == "UPDATE" and not event.request.body:
             leg.agree(event.transaction, b"", event.at)  # without SDP it only refreshes the target (RFC 3311 5.2)
+        elif call.state is CallState.ANSWERED:
+            leg.respond(event.transaction, 491, event.at)  # the caller's 200 waits for a PRACK
         else:
             leg.retry_later(event.transaction, event.at)
     elif call.state is CallState.TALKING and not call.is_conversing:
@@ -66,7 +68,7 @@ def _asked_aside(leg: "Leg", event: "RequestArrived") -> None:
     offer, server = leg.session_in(event.request), event.transaction
     wants_session = bool(offer) or isinstance(server, InviteServer)  # a 2xx to INVITE has an offer (RFC 3261 14.2)
     if wants_session and leg.awaits_ack:
-        leg.retry_later(server, event.at)  # a second 200 would take the place of the one that waits for its ACK
+        leg.respond(server, 491, event.at)  # a second 200 would take the place of the one that waits for its ACK
     elif (offer and offer != leg.remote_session) or (wants_session and not leg.said):
         leg.respond(server, 491, event.at)
     else:

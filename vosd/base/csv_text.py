@@ -1,10 +1,21 @@
 """CSV whose cells hold any text, such as numbers that a caller chose. Refuses to know what columns mean."""
 
 import csv
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any, Final, Protocol
 
 _BOTH: Final = "\r\n"
+_FORMULA: Final = re.compile(r"(\A|[;\t\r\n])(?=\s*[=+\-@\uff1d\uff0b\uff0d\uff20])")
+"""Where a spreadsheet would begin a formula: in a cell, or in what it takes for one where its delimiter is another."""
+_AMOUNT: Final = re.compile(r"-\d+(?:\.\d+)?\Z", re.ASCII)
+
+
+def neutralised(cell: Any) -> Any:
+    """Return a cell with an apostrophe where a spreadsheet would begin a formula; negative amounts stay as they are."""
+    if not isinstance(cell, str) or not _FORMULA.search(cell) or _AMOUNT.match(cell):
+        return cell
+    return _FORMULA.sub(r"\1'", cell)
 
 
 class Output(Protocol):
@@ -22,19 +33,33 @@ class CsvWriter:
     every reader takes each of them for the end of a row. So rows are made with both, and get their line end here.
     """
 
-    def __init__(self, out: Output, *, delimiter: str = ",", quotes_all: bool = False, end: str = "\n") -> None:
+    def __init__(
+        self,
+        out: Output,
+        *,
+        delimiter: str = ",",
+        quotes_all: bool = False,
+        end: str = "\n",
+        for_people: bool = False,
+    ) -> None:
+        """``for_people``: cells that a spreadsheet would take for formulas are neutralised."""
         self._out = out
+        self._for_people = for_people
         self._end = end
         quoting: Any = csv.QUOTE_ALL if quotes_all else csv.QUOTE_MINIMAL
         self._writer = csv.writer(self, delimiter=delimiter, quoting=quoting, lineterminator=_BOTH)
 
     def row(self, cells: Iterable[Any]) -> None:
         """Write a row."""
-        self._writer.writerow(cells)
+        self._writer.writerow(map(neutralised, cells) if self._for_people else cells)
 
     def rows(self, rows: Iterable[Sequence[Any]]) -> None:
         """Write rows."""
-        self._writer.writerows(rows)
+        if not self._for_people:
+            self._writer.writerows(rows)
+            return
+        for cells in rows:
+            self.row(cells)
 
     def write(self, row: str) -> None:
         """Take a row that is ready, with its end."""

@@ -40,7 +40,10 @@ class Attempt(msgspec.Struct, frozen=True, gc=False):
     code: Annotated[int, number(16, "final SIP code; 0 = no response")]
     ms: Annotated[int, number(32, "milliseconds from the INVITE to the end of the attempt")]
     pdd_ms: Annotated[int | None, number(32, "milliseconds from the INVITE to the first 18x or 200")]
-    reason: Annotated[str, word(REASON_LENGTH, "why the attempt ended; `Loss` = it was not tried: too dear")]
+    reason: Annotated[
+        str,
+        word(REASON_LENGTH, "why it ended; `Loss` = not tried: too dear; `Late Answer`, `Lost` with 0: may be billed"),
+    ]
 
     @property
     def was_tried(self) -> bool:
@@ -154,6 +157,10 @@ class CallRecord(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defau
     tax: Annotated[Decimal, amount("tax on `fee`")] = ZERO
     cost: Annotated[Decimal, amount("the vendor's charge without tax")] = ZERO
     cost_tax: Annotated[Decimal, amount("tax on `cost`")] = ZERO
+    loss: Annotated[
+        Decimal | None,
+        amount("by how much `cost` is above `fee`, in `currency`; null = it is not, or the call is free by intent"),
+    ] = None
     rate_group: Annotated[str | None, word(NAME_LENGTH, "rate group of the customer's rate")] = None
     rate_prefix: Annotated[str | None, word(32, "prefix of the customer's rate")] = None
     rate_area: Annotated[str | None, word(128, "area of the customer's rate")] = None

@@ -1,6 +1,5 @@
 """Forms of a listing of calls: CSV, JSON, a table in a file, one line for each call on a terminal."""
 
-import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -52,10 +51,10 @@ class Form(Protocol):
 class CsvForm:
     """CSV with a header."""
 
-    def __init__(self, keys: Sequence[str]) -> None:
+    def __init__(self, keys: Sequence[str], writer: CsvWriter) -> None:
         """``keys`` are the columns."""
         self._keys = keys
-        self._writer = CsvWriter(sys.stdout)
+        self._writer = writer
         self._has_header = False
 
     def add(self, call: "StoredCall") -> None:

@@ -17,6 +17,7 @@ from vosd.cli.cdr_export import export
 from vosd.cli.charges import charge_table, charges
 from vosd.cli.command import Family, Invocation, OperationError, json_option, pass_invocation
 from vosd.cli.corrections import correct, corrections
+from vosd.cli.csv_form import csv_option, csv_writer
 from vosd.cli.trace import CAPTURE, capture, ladder
 from vosd.cli.why import show_why
 
@@ -51,20 +52,21 @@ cdr.add_command(corrections)
 @click.option("--caller", metavar="NUMBER", help="Beginning of the calling number.")
 @click.option("--callee", metavar="NUMBER", help="Beginning of the called number.")
 @click.option("--reason", type=REASON, metavar="R", help="Why the call ended, such as Busy.")
+@click.option("--loss", is_flag=True, help="Calls that cost more than they were sold for; say --since, too.")
 @click.option("--sip-call-id", metavar="ID", help="Call-ID of the caller's leg, or of the last vendor's.")
 @click.option("--before", type=CALL_ID, metavar="CALL_ID", help="Continue after this call: older calls only.")
-@click.option("--csv", "as_csv", is_flag=True, help="Print CSV with a header.")
+@csv_option
 @as_option
 @json_option
 @pass_invocation
 def list_calls(
     invocation: Invocation,
     /,
-    as_csv: bool,
+    as_csv: str | None,
     acting: str | None,
     as_json: bool,
     before: str | None,
-    **criteria: str | int | None,
+    **criteria: str | int | bool | None,
 ) -> None:
     """List calls, newest first.
 
@@ -74,10 +76,16 @@ def list_calls(
     """
     if as_csv and as_json:
         raise click.UsageError("--csv or --json, not both")
-    refuse(acting, gateway=criteria["gateway"], sip_call_id=criteria["sip_call_id"])
+    refuse(acting, gateway=criteria["gateway"], sip_call_id=criteria["sip_call_id"], loss=criteria["loss"])
     may = authority(invocation, acting)
     keys = KEYS if may is None else KEYS_FOR_AGENTS
-    form = CsvForm(keys) if as_csv else JsonForm(keys) if as_json else TableForm(criteria["limit"], keys)
+    form = (
+        CsvForm(keys, csv_writer(as_csv))
+        if as_csv
+        else JsonForm(keys)
+        if as_json
+        else TableForm(criteria["limit"], keys)
+    )
     asyncio.run(_list(invocation, before, criteria, form, may))
 
 

@@ -1,17 +1,16 @@
 """``vosd rate cdr-file``: the calls of another switch by our rates."""
 
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from vosd.base.csv_text import CsvWriter
 from vosd.base.money import format_amount
 from vosd.cli import output
 from vosd.cli.command import Invocation, OperationError, Verb, json_option, pass_invocation
+from vosd.cli.csv_form import csv_option, csv_writer
 from vosd.cli.price_tables import show_differences, show_prices
 from vosd.cli.progress import meter
 
@@ -33,19 +32,20 @@ _SHOWN_EVERY: Final = 1_000
 )
 @click.option("--diff", metavar="COLUMN", help="Column with what was charged; default: the map's.")
 @click.option("--top", type=click.IntRange(1), default=20, show_default=True, metavar="N", help="Rows of each list.")
-@click.option("--csv", "as_csv", is_flag=True, help="Print every call as CSV instead of the sums.")
+@csv_option
 @json_option
 @pass_invocation
 def cdr_file(
-    invocation: Invocation, /, file: Path, map_file: Path, diff: str | None, top: int, as_csv: bool, as_json: bool
+    invocation: Invocation, /, file: Path, map_file: Path, diff: str | None, top: int, as_csv: str | None, as_json: bool
 ) -> None:
     """Rate a call record file of another switch with our rates, and show the differences by account, prefix and call.
 
     Nothing is booked and the running switch is not asked. A file that ends in .gz is decompressed.
+    With --csv every call is printed instead of the sums.
     """
     if as_csv and as_json:
         raise click.UsageError("--csv or --json, not both")
-    answer = _rate(invocation, file, map_file, diff, top, _csv_writer() if as_csv else None)
+    answer = _rate(invocation, file, map_file, diff, top, _row_writer(as_csv) if as_csv else None)
     if as_json:
         output.document(answer)
     elif not as_csv:
@@ -88,11 +88,11 @@ def _rate(
     return rating.to_json(top)
 
 
-def _csv_writer() -> "Callable[[RatedRow], None]":
+def _row_writer(as_csv: str) -> "Callable[[RatedRow], None]":
     """Print the header, and return what prints a row."""
     from vosd.cdr.columns import iso_utc
 
-    writer = CsvWriter(sys.stdout)
+    writer = csv_writer(as_csv)
     writer.row(_COLUMNS)
 
     def write(row: "RatedRow") -> None:

@@ -30,7 +30,7 @@ class ChangesFile:
             except OSError as error:
                 message = f"{self._path} cannot be written: {(error.strerror or str(error)).lower()}"
                 raise OperationError(message) from error
-            self._writer = CsvWriter(file)
+            self._writer = CsvWriter(file, for_people=True)
             others = [f"{name}_{when}" for name in self._others for when in ("before", "after")]
             self._writer.row([*_OWN, *others])
         return self

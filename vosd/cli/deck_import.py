@@ -6,14 +6,17 @@ import tempfile
 import time
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from vosd.admin.decks import Order, Prepared, Report, prepare, put_in_force
+from vosd.base.money import EXACT, format_amount, in_places
 from vosd.billing.deck_changes import Each
-from vosd.billing.deck_content import Chunk
+from vosd.billing.deck_content import Chunk, columns_of
+from vosd.billing.deck_rows import cut
 from vosd.billing.decks import Mode
 from vosd.catalogue.problems import Problem
 from vosd.cdr.columns import iso_utc
@@ -23,11 +26,14 @@ from vosd.cli.deck_changes import ChangesFile
 from vosd.cli.deck_progress import DeckProgress
 from vosd.cli.deck_trial import make_ready, margin_of, milliseconds_of
 from vosd.cli.priority import give_way
+from vosd.config.assembly.rate_groups import compile_rate
 from vosd.config.decks.conversion import HEADER, SheetReader
-from vosd.config.decks.layouts import difference, layout_for, stored_again, stored_form
+from vosd.config.decks.layouts import difference, layout_for, stored_form
 from vosd.config.decks.sheet_map import SheetMapKeys, read_map
-from vosd.config.decks.sheets import SheetError, lines_of
+from vosd.config.decks.sheets import lines_of
 from vosd.config.decks.sorting import in_order
+from vosd.config.decks.workbooks import SheetError
+from vosd.config.keys.rates import PricePer, RateKeys
 from vosd.config.reader.collector import without_collector
 from vosd.config.reader.times import machine_zone
 from vosd.storage.deck_ports import OperatorDecks
@@ -63,10 +69,13 @@ def import_deck(
     give_way()
     group = invocation.excerpt.deck_group(rate_group)
     given = None if map_file is None else read_map(map_file)
+    map_text = "" if map_file is None else map_file.read_text(encoding="utf-8")
     begins = "" if effective is None else iso_utc(effective)
     zone = machine_zone(os.environ.get("TZ", ""))
     now = time.time_ns() // 1_000_000
     order = Order(rate_group, HEADER, Mode(mode), operator, now, effective, memo, notice_days=group.notice_days or 0)
+
+    example = PriceExample(group.price_per, invocation.excerpt.billing_unit(group))
 
     async def run() -> tuple[SheetReader, Report, "MarginReport | None", str | None]:
         async with database_of(invocation.settings) as database:
@@ -74,16 +83,13 @@ def import_deck(
             layouts = [deck.layout for deck in await decks.versions(rate_group)] if given is None else []
             found = layout_for(file, layouts)
             keys = given if found is None else found.keys
-            if map_file is not None and given is not None:
-                layout = stored_form(file, map_file, given)
-            else:
-                layout = None if found is None else stored_again(found.layout)
+            named = (map_file.name, map_text) if map_file else (found.layout.name, found.layout.text) if found else None
             reader = SheetReader(str(file), group.price_per, keys, begins, zone, group.currency)
             with DeckProgress() as progress, ChangesFile(changes_file, HEADER) as changes:
                 lines = _sorted(file, keys, reader, progress)
                 try:
                     prepared = await _prepared(
-                        decks, order._replace(layout=layout), reader, lines, progress, changes.each
+                        decks, order, reader, example.noted(lines), named, progress, changes.each
                     )
                 except SheetError as error:
                     raise _explained(error, file, layouts if found is None else []) from error
@@ -105,6 +111,8 @@ def import_deck(
         "dry_run": is_dry,
         "file": str(file),
         "layout": layout,
+        "price_per": group.price_per.value,
+        "example": example.price(),
         "assumed": [each._asdict() for each in reader.assumed.in_order()],
         "unread_columns": reader.unread,
         "invalid_rows": reader.bad_rows,
@@ -112,6 +120,39 @@ def import_deck(
         **({} if margin is None else {"margin": margin}),
     }
     return document, report
+
+
+class PriceExample:
+    """The price of a minute by the first rate of a file: shows what its prices are taken to be of."""
+
+    def __init__(self, price_per: PricePer, billing_unit: int) -> None:
+        self._price_per = price_per
+        self._unit = billing_unit
+        self._line = ""
+
+    def noted(self, lines: Iterator[str]) -> Iterator[str]:
+        """Yield lines of a deck, and note the first one with a price above zero."""
+        for line in lines:
+            yield line
+            row = cut(line)
+            if not row.closed and Decimal(row.price):
+                self._line = line
+                break
+        yield from lines
+
+    def price(self) -> dict[str, Any] | None:
+        """Return a rate and the price of a minute; None where no rate has a price."""
+        if not self._line:
+            return None
+        row = RateKeys.model_validate(columns_of(HEADER, self._line))
+        rate = compile_rate(row, self._price_per, self._unit)
+        minute = EXACT.divide(EXACT.multiply(rate.billing_rate, Decimal(60)), Decimal(rate.billing_cycle))
+        return {
+            "prefix": rate.prefix,
+            "billing_rate": f"{rate.billing_rate:f}",
+            "billing_cycle": rate.billing_cycle,
+            "minute": format_amount(in_places(minute if rate.per_cycle else rate.billing_rate)),
+        }
 
 
 def write_content(file: Path, chunks: Iterable[Chunk]) -> None:
@@ -167,6 +208,7 @@ async def _prepared(
     order: Order,
     reader: SheetReader,
     lines: Iterator[str],
+    named: tuple[str, str] | None,
     progress: DeckProgress,
     each: Each | None,
 ) -> Prepared:
@@ -174,7 +216,8 @@ async def _prepared(
     if first is None and not reader.bad_rows:
         raise OperationError("expected at least one rate behind the header: nothing was imported")
     progress.begin("comparing", reader.rows)
-    order = order._replace(absent=reader.absent)
+    layout = None if named is None else stored_form(reader.header, *named)
+    order = order._replace(absent=reader.absent, layout=layout)
     if order.effective is None:  # then what the file does not have ends on the date of the sheet
         begins = milliseconds_of(reader.first_begin) or 0
         order = order._replace(effective=begins if begins > order.now else None)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import click
 
-from vosd.base.csv_text import CsvWriter
 from vosd.base.money import format_amount
 from vosd.cdr.columns import iso_utc
 from vosd.cli import output
@@ -15,8 +14,9 @@ from vosd.cli.acting import as_option, authority
 from vosd.cli.arguments import EXACT, MOMENT, MONTH, ZONE, operator_option
 from vosd.cli.asking import ask, yes_option
 from vosd.cli.command import Family, Invocation, OperationError, json_option, pass_invocation
+from vosd.cli.csv_form import csv_option, csv_writer
 from vosd.cli.overrides import now_ms
-from vosd.cli.statements import balances, csv_option, statement
+from vosd.cli.statements import balances, statement
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -70,7 +70,9 @@ ledger.add_command(balances)
 @csv_option
 @json_option
 @pass_invocation
-def list_entries(invocation: Invocation, /, acting: str | None, as_csv: bool, as_json: bool, **criteria: Any) -> None:
+def list_entries(
+    invocation: Invocation, /, acting: str | None, as_csv: str | None, as_json: bool, **criteria: Any
+) -> None:
     """List entries, the oldest first, with the balance after each; with --as those of the agent unless --account."""
     if as_csv and as_json:
         raise click.UsageError("--csv or --json, not both")
@@ -78,7 +80,7 @@ def list_entries(invocation: Invocation, /, acting: str | None, as_csv: bool, as
     if may is not None:
         criteria["account"] = criteria["account"] or may.agent
         may.require_ledger(criteria["account"])
-    asyncio.run(_list(invocation, criteria, _Csv() if as_csv else _Json() if as_json else _Lines()))
+    asyncio.run(_list(invocation, criteria, _Csv(as_csv) if as_csv else _Json() if as_json else _Lines()))
 
 
 class _Form(Protocol):
@@ -94,8 +96,8 @@ class _Form(Protocol):
 
 
 class _Csv:
-    def __init__(self) -> None:
-        self._writer = CsvWriter(sys.stdout)
+    def __init__(self, as_csv: str) -> None:
+        self._writer = csv_writer(as_csv)
         self._has_header = False
 
     def add(self, entry: dict[str, Any]) -> None:

@@ -107,8 +107,7 @@ def _fitted(cell: str, width: int, *, to_the_right: bool) -> str:
 
     if cell_len(cell) > width:
         return set_cell_size(cell, width - 1) + "…"
-    gap = " " * (width - cell_len(cell))
-    return gap + cell if to_the_right else cell + gap
+    return _padded(cell, width, to_the_right)
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str) -> None:
@@ -119,13 +118,29 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: st
     if not cells:
         line(empty)
         return
+    are_figures = [all(_is_figure(row[index]) for row in cells) for index in range(len(columns))]
+    if not sys.stdout.isatty():
+        _print_unfolded([list(columns), *cells], are_figures)
+        return
     shown = Table(box=None, header_style="bold", pad_edge=False)
-    for index, column in enumerate(columns):
-        is_figure = all(_is_figure(row[index]) for row in cells)
+    for column, is_figure in zip(columns, are_figures, strict=True):
         shown.add_column(column, justify="right" if is_figure else "left", overflow="fold")
     for row in cells:
         shown.add_row(*row)
     _print(shown)
+
+
+def _print_unfolded(rows: Sequence[Sequence[str]], are_figures: Sequence[bool]) -> None:
+    """Print rows for a file or a pipe: one line each, whatever its width."""
+    widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        fitted = map(_padded, row, widths, are_figures)
+        line("  ".join(fitted).rstrip())
+
+
+def _padded(cell: str, width: int, to_the_right: bool) -> str:
+    gap = " " * (width - cell_len(cell))
+    return gap + cell if to_the_right else cell + gap
 
 
 def sheet(values: Mapping[str, object]) -> None:

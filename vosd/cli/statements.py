@@ -1,20 +1,19 @@
 """``vosd ledger statement`` and ``vosd ledger balances``: months of accounts, and all balances at a moment."""
 
 import asyncio
-import sys
 from collections.abc import AsyncIterator
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 import click
 
-from vosd.base.csv_text import CsvWriter
 from vosd.base.money import format_amount
 from vosd.cdr.columns import iso_utc
 from vosd.cli import output
 from vosd.cli.acting import as_option, authority
 from vosd.cli.arguments import MOMENT, MONTH, ZONE
 from vosd.cli.command import Invocation, Verb, json_option, pass_invocation
+from vosd.cli.csv_form import csv_option, csv_writer
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
@@ -23,11 +22,6 @@ if TYPE_CHECKING:
 
 _LINE: Final = ("line", "count", "amount", "net", "tax")
 _BALANCE: Final = ("account", "currency", "balance")
-
-
-def csv_option(command: Any) -> Any:
-    """Add ``--csv`` to a verb."""
-    return click.option("--csv", "as_csv", is_flag=True, help="Print CSV with a header.")(command)
 
 
 @click.command("statement", cls=Verb)
@@ -48,7 +42,7 @@ def statement(
     month: "Month",
     zone: "ZoneInfo",
     acting: str | None,
-    as_csv: bool,
+    as_csv: str | None,
     as_json: bool,
 ) -> None:
     """Show a month of accounts: balance at its beginning, movements by kind with net and tax, balance at its end.
@@ -66,7 +60,7 @@ def statement(
         if not is_one:
             raise click.UsageError("--as shows one --account")
         may.require_ledger(account_ids[0])
-    form: _Form = _Csv(is_one=is_one) if as_csv else _Json(is_one=is_one) if as_json else _Tables()
+    form: _Form = _Csv(as_csv, is_one=is_one) if as_csv else _Json(is_one=is_one) if as_json else _Tables()
     asyncio.run(_print(_statements(invocation, account_ids, group, month, zone), form))
 
 
@@ -83,9 +77,9 @@ class _Form(Protocol):
 
 
 class _Csv:
-    def __init__(self, *, is_one: bool) -> None:
+    def __init__(self, as_csv: str, *, is_one: bool) -> None:
         self._is_one = is_one
-        self._writer = CsvWriter(sys.stdout)
+        self._writer = csv_writer(as_csv)
         self._writer.row(_LINE if is_one else ("account", "currency", *_LINE))
 
     def add(self, sheet: "StatementSheet") -> None:
@@ -167,7 +161,7 @@ async def _statements(
 @csv_option
 @json_option
 @pass_invocation
-def balances(invocation: Invocation, moment: int, as_csv: bool, as_json: bool) -> None:
+def balances(invocation: Invocation, moment: int, as_csv: str | None, as_json: bool) -> None:
     """Show the balance of every account at a moment, as its statement opens that begins then.
 
     Calls are dated by their end: one that ran then counts later. An account that was opened later has 0.00.
@@ -178,7 +172,7 @@ def balances(invocation: Invocation, moment: int, as_csv: bool, as_json: bool) -
     if as_json:
         output.document({"at": iso_utc(moment), "accounts": [dict(zip(_BALANCE, row, strict=True)) for row in rows]})
     elif as_csv:
-        CsvWriter(sys.stdout).rows([_BALANCE, *rows])
+        csv_writer(as_csv).rows([_BALANCE, *rows])
     else:
         output.table(_BALANCE, rows, empty="no accounts")
 

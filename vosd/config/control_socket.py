@@ -23,7 +23,7 @@ def control_socket_of(path: Path, environ: Mapping[str, str] = os.environ) -> Pa
         OtherInstallationError: the path leads to the switch of another configuration only.
     """
     problems = ProblemList()
-    document = read_files(path, environ, problems, LISTS)
+    document = read_files(path, environ, problems, LISTS, long_lists={})
     if not document.entries and problems.has_errors:
         raise ConfigError(problems.in_order())
     state_dir = _path(document, "state_dir") or STATE_DIR

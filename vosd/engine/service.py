@@ -129,7 +129,7 @@ class SwitchService:
             sink=self.gateways.counting(CallKeeper(self._journal, self.recorder, self.database)),
             credits=self.balances.credits,
             registered=registered,
-            placed=Placements(self._journal),
+            placed=(placements := Placements(self._journal)),
             presence=self.phone_service.changed,
             steps=steps,
             asker=asker or self.lookups,
@@ -143,7 +143,7 @@ class SwitchService:
             self.balances, self.overrides, self.recorder, self.database, self._away_terms, self._copier, self.node
         )
         self._state_files = StateFiles(settings.state_dir, self.switch.live, clock)
-        self._journal.describe = self.switch.describe
+        self._journal.describe, placements.services = self.switch.describe, self.switch.services
         self._endpoint = self.node.endpoint
         self._loop = loop = Loop(
             clock, self._endpoint, self.switch, self._journal, self.node.trace, self.recorder.when_booked
@@ -152,7 +152,7 @@ class SwitchService:
         """What listeners call with datagrams that could not be sent, and with ICMP errors."""
         self.lookups.connect(Wiring(self._endpoint, self.switch.take_answer, loop.take_answer, self.switch.vendors_at))
         self._leftovers = Leftovers(
-            self._endpoint, self._journal, clock, self._loop.flush, lambda: self.switch.catalogue
+            self.node.endpoint, self._journal, clock, self._loop.flush, self.switch.services, surroundings.sink.ended
         )
         self.keep_alives = KeepAlives(clock, self.registrations, listeners, settings.keep_alive)
         self.dropped = self._endpoint.dropped
@@ -257,6 +257,7 @@ class SwitchService:
         self._tasks.run("calls of an earlier run", self._leftovers.run)
         self._tasks.run("time marks", lambda: every(MARK_S, self._mark_time))
         self.keep_alives.begin(transmit)
+        self.database.standstill.connect(self._loop, self.inbox, resume=self.inbox.serve)
         self.inbox.attach(asyncio.get_running_loop())
 
     async def drain(self, grace_s: int) -> None:

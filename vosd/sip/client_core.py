@@ -146,9 +146,9 @@ class ClientCore:
             self._store.send(dialog.peer, ack)
         return self.send_bye(dialog, headers, now)
 
-    def cancel_left_over(self, parts: InviteParts, headers: str, now: Instant) -> InviteClient:
-        """Cancel an INVITE of an earlier run and return it; a callee that answers all the same is released."""
-        return InviteClient.left_over(self._store, f"{branch_of(parts.via)} INVITE", parts, headers, now)
+    def take_left_over(self, parts: InviteParts) -> InviteClient:
+        """Wait for the final response to an INVITE of an earlier run; a callee that answers is released."""
+        return InviteClient.left_over(self._store, f"{branch_of(parts.via)} INVITE", parts)
 
     # -- responses ----------------------------------------------------------------------------------------------
 

@@ -163,7 +163,9 @@ class Flows:
         return found
 
     def located(self, hop: Hop) -> Hop | None:
-        """Return a hop with its name resolved; None if it is not resolved (yet)."""
+        """Return a hop with its name resolved; None if it is not resolved (yet), or wants TLS that no socket has."""
+        if hop.transport == "tls" and all(each.transport != "tls" for each in self.listeners):
+            return None
         return hop if _is_address(hop.host) else self._locate(hop, "")
 
     def beside(self, target: str, peer: Peer) -> Peer | None:

@@ -40,6 +40,9 @@ _QUOTED: Final = re.compile(QUOTED)
 _WORD: Final = re.compile(rf"{TOKEN}\Z", re.ASCII)
 
 
+_SIPS: Final = "sips:"
+
+
 class Objection(NamedTuple):
     """Failure status, and the header lines that explain it."""
 
@@ -92,6 +95,18 @@ def objection_to_body(request: Request) -> Objection | None:
     if (request.header("content-encoding") or "identity").lower() != "identity":
         return Objection(415, "Accept-Encoding: identity\r\n")
     return None
+
+
+def claims_tls(request: Request) -> bool:
+    """Return whether a new INVITE or REGISTER says by ``sips:`` that it comes over TLS (RFC 3261 section 26.2.2).
+
+    So does a REGISTER by its Contact, unless a proxy on the way speaks TLS to the phone (Path).
+    """
+    if request.uri[:5].lower() == _SIPS:
+        return request.method in {"INVITE", "REGISTER"}
+    if request.method != "REGISTER" or request.header("path") is not None:
+        return False
+    return any(_SIPS in contact.lower() for contact in request.values("contact"))
 
 
 def _check_first_lines(request: Request) -> None:

@@ -25,7 +25,7 @@ from vosd.sip.flows import Flows
 from vosd.sip.headers.cseq import UNREAD
 from vosd.sip.own_answers import OwnAnswers
 from vosd.sip.repetitions import BRANCH_IN_USE, NEW, Repetitions, prefix_of
-from vosd.sip.screening import CAPABILITIES, objection, objection_to_body
+from vosd.sip.screening import CAPABILITIES, Objection, claims_tls, objection, objection_to_body
 from vosd.sip.settings import SipSettings
 from vosd.sip.transaction.invite_server import InviteServer
 from vosd.sip.transaction.server import Server
@@ -64,6 +64,11 @@ class ServerCore:
         self._settings = settings
         self._knows = knows
         self._auth_gate = auth_gate
+        self._is_tls = tuple(each.transport == "tls" for each in flows.listeners)
+        self._sips_refused = tuple(
+            Objection(480, f'Warning: 380 {each.sent_by} "SIPS Not Allowed"\r\n') for each in flows.listeners
+        )
+        """By flow: what a request by ``sips:`` gets that came without TLS (RFC 5630 section 6)."""
         self._send_pending_bye = send_pending_bye
         self._dropped = dropped
         self._repetitions = Repetitions(store, dialogs)
@@ -139,15 +144,14 @@ class ServerCore:
         except ParseError as error:
             error.user = user
             raise
+        if refusal is None and not to_tag and (method == "REGISTER" or request.uri[3:4] in "sS"):
+            refusal = None if self._is_tls[source.flow] or not claims_tls(request) else self._sips_refused[source.flow]
         if refusal is not None and not (refusal.status == 420 and self._ends_or_confirms(request)):
             if stem.tagged and not is_of_dialog:
                 self._answers.refuse(stem, key, refusal.status, refusal.headers, now)
             else:
                 self._answers.answer(stem, key, method, refusal.status, refusal.headers, now)
-            if method == "INVITE" and not to_tag:
-                detail = f"{refusal.status} {phrase(refusal.status)}: {refusal.headers.strip()}"
-                return InviteRefused(request, source, now, refusal.status, detail, user)
-            return None
+            return None if method != "INVITE" or to_tag else _refused(request, source, refusal, user, now)
         if stem.tagged:
             return self._take_request_in_dialog(request, stem, source, key, now, is_of_dialog=is_of_dialog)
         return self._take_request_outside(request, stem, source, user, key, now)
@@ -288,3 +292,8 @@ class ServerCore:
         if isinstance(transaction, InviteServer) and owner and transaction.state is State.PROCEEDING:
             return CancelArrived(owner, transaction, request, now)
         return None
+
+
+def _refused(request: Request, source: Peer, refusal: Objection, user: str, now: Instant) -> InviteRefused:
+    why = f"{refusal.status} {phrase(refusal.status)}: {refusal.headers.strip()}"
+    return InviteRefused(request, source, now, refusal.status, why, user)

@@ -100,7 +100,7 @@ def test_the_differences_are_shown_by_account_prefix_and_call(site: Site) -> Non
 
 
 def test_every_call_is_printed_as_csv(site: Site) -> None:
-    rows = site.verb("--csv").stdout.splitlines()
+    rows = site.verb("--csv-raw").stdout.splitlines()
     assert rows[0].startswith(
         "line,account,callee,started_at,duration_ms,rate_group,rate_prefix,billed_seconds,fee,tax"
     )

@@ -5,6 +5,7 @@ from decimal import Decimal
 import pytest
 
 from vosd.cdr.record import CallRecord
+from vosd.sip.flows import Listener
 from vosd.testing.data.builders import applied_rate, catalogue, mapping_gateway, rate_group
 from vosd.testing.sockets.peer import ANSWER, Message, compose, response_lines
 from vosd.testing.virtual.customer import Intent, OutgoingCall
@@ -66,10 +67,18 @@ def test_a_vendor_may_not_send_a_call_to_a_number_of_another_price(to):
     assert [(row.gateway, row.code) for row in record.attempts] == [("vendor-0", 302)]
 
 
-def test_a_redirection_to_tls_takes_its_port():
+@pytest.mark.parametrize("contact", ["sips:{}", "sip:{};transport=tls"])
+def test_a_redirection_to_tls_takes_its_port_and_is_not_followed_without_tls(contact):
     gateway = vendor_gateway(0, dialect=CalleeDialect(redirects=Redirects.FOLLOW))
-    scene = Scene(catalogue([mapping_gateway("acme", f"{CUSTOMER.host}/32"), gateway]))
-    scene.vendor.script = refuses(302, headers=(f"Contact: <sips:{CALLEE}@{VENDORS[1].host}>",))
+    content = catalogue([mapping_gateway("acme", f"{CUSTOMER.host}/32"), gateway])
+    redirection = refuses(302, headers=(f"Contact: <{contact.format(f'{CALLEE}@{VENDORS[1].host}')}>",))
+    plain = Scene(content)
+    plain.vendor.script = redirection
+    call = plain.caller.call(CALLEE)
+    plain.wire.run_until(lambda: call.is_over)
+    assert (call.final, plain.vendors[1].calls) == (480, [])
+    scene = Scene(content, listeners=(Listener(*SWITCH), Listener(SWITCH.host, 5061, "tls")))
+    scene.vendor.script = redirection
     call = scene.caller.call(CALLEE, Intent(cancel_after_ms=5_000))
     scene.wire.run_until(lambda: call.is_over)
     assert {packet.target.port for packet in scene.wire.packets if packet.target.host == VENDORS[1].host} == {5061}

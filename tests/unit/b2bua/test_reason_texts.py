@@ -4,8 +4,9 @@ import pytest
 
 from vosd.base.cause import EndReason
 from vosd.testing.virtual.customer import Intent
-from vosd.testing.virtual.scene import CALLEE, CUSTOMER, VENDORS, sides
+from vosd.testing.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, sides, usual_catalogue
 from vosd.testing.virtual.vendor import RINGS, refuses
+from vosd.trunks.dialect import CalleeDialect, ReasonForm
 
 SAID = 'Reason: Q.850;cause=17;text="rack 7 is full"'
 
@@ -55,3 +56,32 @@ def test_none_where_the_switch_ends_the_call(scene):
     scene.exchange.end_all(EndReason.ADMINISTRATIVE)
     scene.wire.run_until(lambda: call.is_over and there.is_over)
     assert scene.close().reason_text is None
+
+
+OURS = 'Q.850;cause=16;text="Cancelled"'
+ELSEWHERE = 'SIP;cause=200;text="Call completed elsewhere"'
+
+
+@pytest.mark.parametrize(
+    ("said", "form", "sent"),
+    [
+        ('SIP;cause=200;text="secret"', ReasonForm.Q850, [ELSEWHERE, OURS]),
+        ("SIP ;cause=200", ReasonForm.SIP, [ELSEWHERE]),
+        ("SIP;cause=200, Q.850;cause=26", ReasonForm.BOTH, [ELSEWHERE, 'Q.850;cause=26;text="Cancelled"']),
+        ("SIP;cause=603", ReasonForm.Q850, ['SIP;cause=603;text="Decline"', OURS]),
+        ("Q.850;cause=26", ReasonForm.Q850, ['Q.850;cause=26;text="Cancelled"']),
+        ("Q.850;cause=26", ReasonForm.BOTH, ['Q.850;cause=26;text="Cancelled"', 'SIP;cause=487;text="Cancelled"']),
+        ("SIP;cause=200", ReasonForm.NONE, []),
+        ("SIP;cause=1000, Preemption;cause=1, Q.850;cause=200, SIP", ReasonForm.Q850, [OURS]),
+    ],
+)
+def test_the_causes_of_a_cancel_reach_the_callee_with_texts_of_ours(said, form, sent):
+    """RFC 3326 section 3.1: a phone that is told that another one took the call lists no missed call."""
+    scene = Scene(usual_catalogue(vendors=1, terms={"dialect": CalleeDialect(reasons=form)}))
+    scene.vendor.script = RINGS
+    call = scene.caller.call(CALLEE, Intent(cancel_after_ms=1_000, cancel_headers=(f"Reason: {said}",)))
+    scene.wire.run_until(lambda: call.is_over)
+    scene.wire.run_for(10)
+    head = scene.bytes_to(VENDORS[0]).partition(b"CANCEL ")[2].partition(b"\r\n\r\n")[0].decode()
+    assert [line.removeprefix("Reason: ") for line in head.split("\r\n") if line.startswith("Reason:")] == sent
+    assert scene.close().end_reason == "Cancelled"

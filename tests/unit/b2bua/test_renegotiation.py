@@ -9,10 +9,10 @@ import pytest
 
 from vosd.testing.data.sessions import answering, revised
 from vosd.testing.sockets.peer import ANSWER, OFFER
-from vosd.testing.virtual.customer import Intent
+from vosd.testing.virtual.customer import SUPPORTS_100REL, Intent
 from vosd.testing.virtual.scene import CALLEE, sides
 from vosd.testing.virtual.side import Reply
-from vosd.testing.virtual.vendor import answers
+from vosd.testing.virtual.vendor import Line, Script, answers
 
 FAX = OFFER.replace("m=audio 20000 RTP/AVP 0 101", "m=image 20002 udptl t38").partition("a=rtpmap")[0]
 G729 = OFFER.replace("RTP/AVP 0 101", "RTP/AVP 18 101").replace("a=rtpmap:0 PCMU", "a=rtpmap:18 G729")
@@ -212,7 +212,7 @@ def test_nothing_of_a_reinvite_leaks_but_the_session(scene):
     scene.finish(call)
 
 
-def test_a_reinvite_before_the_ack_is_put_off(scene):
+def test_a_reinvite_before_the_ack_is_request_pending_for_either_side(scene):
     """RFC 5407 section 3.1.4: the ACK of the answer is still on its way."""
     call = scene.caller.call(CALLEE, Intent(acknowledges=False))
     scene.wire.run_until(lambda: call.final == 200)
@@ -220,14 +220,26 @@ def test_a_reinvite_before_the_ack_is_put_off(scene):
     call.propose("a=sendonly")
     there.propose("a=sendonly")
     scene.wire.run_for(100)
-    assert call.got == {"INVITE": [500]}
-    assert there.got == {"INVITE": [491]}
+    assert (call.got, there.got) == ({"INVITE": [491]}, {"INVITE": [491]})
     call.acknowledge()
     call.propose("a=sendonly")
     scene.wire.run_for(100)
-    assert call.got == {"INVITE": [500, 200]}
+    assert call.got == {"INVITE": [491, 200]}
     assert call.agrees_with(there)
     scene.finish(call)
+
+
+def test_so_it_is_for_the_vendor_while_the_200_of_the_caller_waits_for_a_prack(scene):
+    scene.vendor.script = Script((Line(0, 183, ANSWER), Line(10, 200, ANSWER)))
+    call = scene.caller.call(CALLEE, Intent(headers=SUPPORTS_100REL, pracks=False))
+    scene.wire.run_for(500)
+    there = scene.vendor.only_call
+    there.propose("a=sendonly")
+    scene.wire.run_for(100)
+    assert there.got == {"INVITE": [491]}
+    call.cancel()
+    scene.wire.run_until(lambda: call.is_over)
+    scene.close()
 
 
 @both_sides

@@ -6,7 +6,7 @@ from itertools import product
 
 import pytest
 
-from vosd.base.csv_text import CsvWriter
+from vosd.base.csv_text import CsvWriter, neutralised
 
 CELLS = ["10\r00", "10\n00", "10\r\n00", '10"00', "10,00;00", "=1+1", "+4930123", "", "ends\r", "ends\r\n", " a "]
 
@@ -29,3 +29,32 @@ def test_only_what_needs_quotes_has_them():
     out = io.StringIO(newline="")
     CsvWriter(out).row(["=1+1", "+4930123", 'a"b', "10\r00", None, 7])
     assert out.getvalue() == '=1+1,+4930123,"a""b","10\r00",,7\n'
+
+
+@pytest.mark.parametrize(
+    ("cell", "shown"),
+    [
+        ("=1+1", "'=1+1"),
+        ("+4930123", "'+4930123"),
+        ("-cmd", "'-cmd"),
+        ("@SUM(1)", "'@SUM(1)"),
+        ("  =1", "'  =1"),
+        ("\t=1", "'\t'=1"),
+        ("\uff1d1+1", "'\uff1d1+1"),
+        ("Bob;=1+1", "Bob;'=1+1"),  # where the delimiter of the spreadsheet is the semicolon
+        ("Bob\n=1+1", "Bob\n'=1+1"),
+        ("-0.50", "-0.50"),
+        ("-7", "-7"),
+        ("1-2=3", "1-2=3"),
+        ("", ""),
+        (-0.5, -0.5),
+        (None, None),
+    ],
+)
+def test_for_people_no_cell_begins_a_formula(cell, shown):
+    assert neutralised(cell) == shown
+    out = io.StringIO(newline="")
+    CsvWriter(out, for_people=True).rows([[cell, "x"]])
+    assert [*csv.reader(io.StringIO(out.getvalue(), newline=""), strict=True)] == [
+        ["" if shown is None else str(shown), "x"]
+    ]

@@ -1,8 +1,10 @@
 """Sheets as vendors send them, to lines of a deck: columns, codes, amounts, dates, and what is refused."""
 
+import subprocess
 from datetime import UTC
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -12,8 +14,9 @@ from vosd.catalogue.problems import ConfigError
 from vosd.config.decks.conversion import BAD_ROWS_NAMED, HEADER, SheetReader
 from vosd.config.decks.instants import instant_reader
 from vosd.config.decks.sheet_map import SheetMapKeys, read_map
-from vosd.config.decks.sheets import SheetError, lines_of
+from vosd.config.decks.sheets import lines_of
 from vosd.config.decks.sorting import in_order
+from vosd.config.decks.workbooks import SheetError
 from vosd.config.keys.rates import PricePer
 from vosd.config.reader.fields import ExpectedError
 
@@ -343,3 +346,42 @@ def test_a_file_that_is_no_workbook_is_refused(tmp_path):
     (tmp_path / "rates.xlsx").write_bytes(b"prefix,billing_rate\n44,1\n")
     with pytest.raises(SheetError, match="XLSX"):
         Read(tmp_path / "rates.xlsx")
+
+
+def test_a_workbook_that_unpacks_to_too_much_is_refused_before_it_is_read(tmp_path, monkeypatch):
+    path = xlsx(tmp_path / "rates.xlsx", [["prefix", "billing_rate", "area"], ["44", Decimal(1), "A" * 3_000_000]])
+    assert path.stat().st_size < 10_000
+    monkeypatch.setattr("vosd.config.decks.workbooks.UNPACKED_MAX", 1 << 20)
+    monkeypatch.setattr("subprocess.Popen", None)
+    with pytest.raises(SheetError, match="unpacks to at most 1 MiB, not 2"):
+        Read(path)
+
+
+def test_a_workbook_takes_no_more_memory_than_its_process_may_have(tmp_path, monkeypatch):
+    path = xlsx(tmp_path / "rates.xlsx", [["prefix", "billing_rate", "area"], ["44", Decimal(1), "A" * 60_000_000]])
+    monkeypatch.setattr("vosd.config.decks.workbooks.MEMORY_MAX", 200 << 20)
+    with pytest.raises(SheetError, match="fits into 200 MiB of memory"):
+        Read(path)
+
+
+def test_the_process_that_reads_a_workbook_ends_with_its_reader(tmp_path, monkeypatch):
+    started = []
+
+    class Noted(subprocess.Popen[bytes]):
+        def __init__(self, *arguments: Any, **terms: Any) -> None:
+            super().__init__(*arguments, **terms)
+            started.append(self)
+
+    monkeypatch.setattr("subprocess.Popen", Noted)
+    rows: list[list[object]] = [["prefix", "billing_rate"], *([str(number), Decimal(1)] for number in range(5_000))]
+    lines = lines_of(xlsx(tmp_path / "rates.xlsx", rows))
+    assert next(lines).cells == ["prefix", "billing_rate"]
+    lines.close()
+    assert [each.returncode for each in started] == [-9]
+    assert len([*lines_of(tmp_path / "rates.xlsx")]) == 5_001
+
+
+def test_a_cell_that_no_spreadsheet_has_is_refused(tmp_path):
+    path = xlsx(tmp_path / "rates.xlsx", [["prefix", "billing_rate", "area"], ["44", Decimal(1), "A" * 32_768]])
+    with pytest.raises(SheetError, match=r"rates\.xlsx:2: expected cells of at most 32767 characters"):
+        Read(path)

@@ -9,8 +9,9 @@ from doubles.workbook import xlsx
 from vosd.catalogue.problems import ConfigError
 from vosd.config.decks.conversion import HEADER, SheetReader
 from vosd.config.decks.sheet_map import SheetMapKeys, read_map
-from vosd.config.decks.sheets import SheetError, lines_of
+from vosd.config.decks.sheets import lines_of
 from vosd.config.decks.sorting import in_order
+from vosd.config.decks.workbooks import SheetError
 from vosd.config.keys.rates import PricePer
 
 NAMES = HEADER.split(",")

@@ -12,7 +12,7 @@ from vosd.base.clock import Instant
 from vosd.base.nat import Nat
 from vosd.callcontrol.open_call import Description
 from vosd.cdr.record import CallRecord
-from vosd.engine.journal.entries import LeftOver
+from vosd.engine.journal.entries import LeftOver, PlacedCall
 from vosd.sip.dialog.snapshot import InviteSnapshot, PeerSnapshot
 from vosd.sip.flows import Listener
 from vosd.sip.wire.outgoing import InviteParts, Peer
@@ -38,7 +38,7 @@ def no_login(_gateway: str) -> None:
 def test_an_invite_without_answer_is_left_until_its_call_is_answered_or_over(directory):
     journal = opened(directory)
     for index in range(3):
-        journal.placed(call_id(index), INVITE)
+        journal.placed(PlacedCall(call_id(index), INVITE))
     journal.answered(open_call(1))
     journal.ended(answered_call(2))
     journal.flush()
@@ -189,20 +189,20 @@ def replace_end(record: CallRecord, at: int) -> CallRecord:
 
 def test_what_is_left_is_carried_through_files_and_lives_until_it_is_hung_up(directory):
     first = opened(directory)
-    first.placed(call_id(0), INVITE)
+    first.placed(PlacedCall(call_id(0), INVITE))
     first.answered(open_call(1), Description((DIALOG,)))
     first.flush()
     left = crash_and_read(directory).legs()
     second = opened(directory, segment_bytes=3_000)
     second.left_over.leave(left)
-    second.placed(call_id(5), INVITE)
+    second.placed(PlacedCall(call_id(5), INVITE))
     for index in range(10, 30):
         second.ended(answered_call(index))
         second.flush()
         second.booked([call_id(index)])
     remains = crash_and_read(directory)
     assert list(remains.left_over.values()) == left
-    assert remains.placed == {call_id(5): [INVITE]}
+    assert remains.placed == {call_id(5): [PlacedCall(call_id(5), INVITE)]}
     second.left_over.all_released()
     second.close()
     assert not crash_and_read(directory).left_over
@@ -218,7 +218,7 @@ def test_what_is_left_survives_a_clean_stop(directory):
 def test_a_caller_is_left_until_his_call_is_answered_for_him_or_over(directory):
     journal = opened(directory)
     for index in range(4):
-        journal.placed(call_id(index), INVITE, CALLER)
+        journal.placed(PlacedCall(call_id(index), INVITE, CALLER))
     unheard = open_call(1)
     waiting = msgspec.structs.replace(unheard.record, answered_at=None)
     journal.answered(msgspec.structs.replace(unheard, record=waiting))
@@ -260,7 +260,7 @@ def test_a_dialog_of_an_earlier_run_gets_ack_and_bye_by_its_route():
 def test_an_invite_of_an_earlier_run_gets_cancel_and_its_late_answer_ack_and_bye():
     probe = Probe()
     parts = INVITE.restored(probe.endpoint.flows, no_login)
-    probe.endpoint.client.cancel_left_over(parts, "", probe.now)
+    probe.endpoint.client.take_left_over(parts).cancel("", probe.now)
     [cancel] = probe.sent()
     assert (cancel.title, cancel.peer) == ("CANCEL", VENDOR)
     assert cancel.request.header("via") == VIA

@@ -1,6 +1,8 @@
 """At which pace legs of a killed switch are ended, and what a start that is killed, too, leaves of them."""
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import msgspec
 import pytest
@@ -8,11 +10,13 @@ from doubles.journals import crash_and_read, new_journal, open_call, opened
 from doubles.left_legs import CALLER, CALLER_SIDE, DIALOG, INVITE
 
 from vosd.callcontrol.open_call import Description
+from vosd.cdr.record import CallRecord
 from vosd.engine.calls import leftovers as leftovers_module
 from vosd.engine.calls.leftovers import Leftovers
+from vosd.engine.journal.entries import PlacedCall
 from vosd.engine.journal.left_over import TIMES_ASKED
 from vosd.testing.data.builders import catalogue
-from vosd.testing.data.records import call_id
+from vosd.testing.data.records import call_id, refused_call
 from vosd.testing.virtual.clock import ManualClock
 from vosd.testing.virtual.probe import Probe
 
@@ -29,8 +33,10 @@ class Start:
         self.probe, self.clock = Probe(), ManualClock()
         self.journal = new_journal(directory)
         remains = self.journal.open()
+        self.records: list[CallRecord] = []
+        services: Any = SimpleNamespace(admission=SimpleNamespace(catalogue=catalogue([])), records_zero=True)
         self.leftovers = Leftovers(
-            self.probe.endpoint, self.journal, self.clock, lambda _now: None, lambda: catalogue([])
+            self.probe.endpoint, self.journal, self.clock, lambda _now: None, services, self.records.append
         )
         self.leftovers.adopt(remains)
         for call in remains.open_calls.values():
@@ -51,7 +57,7 @@ class Start:
 def leave_legs(directory: Path, calls: int) -> None:
     """Leave calls of which gateway and caller are connected, and one that rings."""
     journal = opened(directory)
-    journal.placed(call_id(0), INVITE, CALLER)
+    journal.placed(PlacedCall(call_id(0), INVITE, CALLER))
     for index in range(1, calls + 1):
         legs = (
             msgspec.structs.replace(DIALOG, call_id=b"%d@192.0.2.1" % index),
@@ -140,3 +146,17 @@ def test_a_new_file_has_what_is_left_with_what_was_asked(directory):
     for older in sorted(directory.glob("*.log"))[:-1]:
         older.unlink()
     assert [each.asked for each in crash_and_read(directory).left_over.values()] == [1] * 4
+
+
+def test_a_call_whose_vendor_never_answers_its_cancel_has_its_record_when_it_is_given_up(directory):
+    """Every start was killed before the wait for a final response was over."""
+    journal = opened(directory)
+    record = refused_call(0, end_reason="Lost")
+    journal.placed(PlacedCall(call_id(0), INVITE, None, record))
+    journal.flush()
+    start = Start(directory)
+    for _ in range(TIMES_ASKED):
+        assert start.records == []
+        start.round()
+        start = start.killed(directory)
+    assert [(each.call_id, each.attempts[-1].reason) for each in start.records] == [(call_id(0), "Lost")]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from vosd.sip.events import AlarmFired, InviteArrived, InviteRefused, UnknownSourceIgnored
+from vosd.sip.events import AlarmFired, InviteArrived, InviteRefused, RegisterArrived, UnknownSourceIgnored
 from vosd.sip.flows import Listener
 from vosd.sip.screening import hops_left
 from vosd.sip.settings import Limits, SipSettings
@@ -364,3 +364,35 @@ def test_an_unknown_source_cannot_direct_responses_to_other_hosts():
     via = "SIP/2.0/UDP 203.0.113.66:5060;maddr=192.0.2.77;branch=z9hG4bK-m"
     probe.receive(request("OPTIONS", via=via), UNKNOWN_SOURCE)
     assert [sent.peer for sent in probe.sent()] == [UNKNOWN_SOURCE]
+
+
+# -- sips ---------------------------------------------------------------------------------------------------------
+
+
+SIPS = "sips:4420@192.0.2.1"
+
+
+@pytest.mark.parametrize(
+    ("method", "changes"),
+    [
+        ("INVITE", {"uri": SIPS}), ("INVITE", {"uri": SIPS.upper()}), ("REGISTER", {"uri": SIPS}),
+        ("REGISTER", {"headers": "Contact: <sip:a@192.0.2.10>, <SIPS:a@192.0.2.10>\r\n"}),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("transport", ["udp", "tcp", "tls"])
+def test_what_claims_tls_by_its_uri_and_comes_without_is_refused(method, changes, transport):
+    """RFC 3261 section 26.2.2, RFC 5630: with a Warning, by which the peer may try again by ``sip:``."""
+    probe = Probe(listeners=(Listener("192.0.2.1", 5060, transport),))
+    data = request(method, **changes)
+    event = probe.receive(data.replace(b"SIP/2.0/UDP", f"SIP/2.0/{transport.upper()}".encode()))
+    if transport == "tls":
+        assert isinstance(event, InviteArrived | RegisterArrived)
+        return
+    [sent] = probe.sent()
+    assert sent.response.status == 480
+    assert sent.response.header("warning") == '380 192.0.2.1:5060 "SIPS Not Allowed"'
+
+
+def test_a_contact_behind_a_proxy_may_be_reached_over_tls_by_that(probe):
+    headers = "Contact: <sips:a@192.0.2.10>\r\nPath: <sip:192.0.2.10;lr>\r\n"
+    assert isinstance(probe.receive(request("REGISTER", headers=headers)), RegisterArrived)

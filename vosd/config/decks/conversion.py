@@ -19,8 +19,9 @@ from vosd.config.decks.codes import prefixes_of
 from vosd.config.decks.columns import CURRENCY, INTERVAL, STATUS, Columns, columns_of
 from vosd.config.decks.footer import Footer
 from vosd.config.decks.sheet_map import SheetMapKeys
-from vosd.config.decks.sheets import Line, SheetError
+from vosd.config.decks.sheets import Line
 from vosd.config.decks.terms import AMOUNTS, ANY_PREFIX, APART, AREA, OTHERS, Terms, TermsReader, joined
+from vosd.config.decks.workbooks import SheetError
 from vosd.config.keys.rates import PricePer, RateKeys
 from vosd.config.reader.fields import ExpectedError, FromText
 from vosd.config.reader.reading import Spot, Trail, validate
@@ -123,6 +124,8 @@ class SheetReader:
         """Our columns behind ``COLUMNS_AHEAD`` that neither the sheet nor the map has."""
         self.unread: Sequence[str] = ()
         """Headers of the columns that are not read."""
+        self.header: Sequence[str] = ()
+        """What the sheet calls its columns."""
         self._bad: list[Problem] = []
         self._file = file
         self._price_per = price_per
@@ -219,6 +222,7 @@ class SheetReader:
         self.absent = frozenset(OTHERS) - given - spoken_for
         self.unread = [header or f"column {index + 1}, without a name" for index, header in columns.unread.items()]
         self.assumed.headers = columns.headers
+        self.header = header.cells
         return columns
 
     def _price(self, cell: str) -> str:

@@ -33,21 +33,10 @@ class FoundLayout(NamedTuple):
     keys: SheetMapKeys
 
 
-def stored_form(file: Path, map_file: Path, keys: SheetMapKeys) -> str | None:
-    """Return the layout of a sheet and its map as text; None where it is too long.
-
-    Raises:
-        OSError: the map cannot be read.
-        SheetError: the sheet cannot be read.
-    """
-    text = map_file.read_text(encoding="utf-8")
-    return stored_again(Layout(_header(file, keys), map_file.name, text))
-
-
-def stored_again(layout: Layout) -> str | None:
-    """Return a layout as text; None where it is too long."""
-    text = msgspec.json.encode(layout).decode()
-    return text if len(text.encode()) <= TEXT_MAX else None
+def stored_form(header: Sequence[str], name: str, text: str) -> str | None:
+    """Return the layout of a sheet with this header and a map as text; None where it is too long."""
+    content = msgspec.json.encode(Layout(_plain(header), name, text))
+    return content.decode() if len(content) <= TEXT_MAX else None
 
 
 def layout_for(file: Path, stored: Iterable[str | None]) -> FoundLayout | None:
@@ -57,10 +46,14 @@ def layout_for(file: Path, stored: Iterable[str | None]) -> FoundLayout | None:
         ConfigError: its map has mistakes, as a later version of this program sees it.
         SheetError: the sheet cannot be read.
     """
+    headers: dict[tuple[object, ...], Sequence[str]] = {}
     for text in dict.fromkeys(filter(None, stored)):
         layout = msgspec.json.decode(text, type=Layout)
         keys = parse_map(layout.text, layout.name)
-        if _header(file, keys) == layout.header:
+        where = (keys.header_line, keys.sheet, keys.encoding)
+        if where not in headers:
+            headers[where] = _header(file, keys)
+        if headers[where] == layout.header:
             return FoundLayout(layout, keys)
     return None
 
@@ -89,8 +82,12 @@ def _header(file: Path, keys: SheetMapKeys) -> Sequence[str]:
         file, header_line=keys.header_line, sheet=keys.sheet, encoding=keys.encoding, assumed=Assumptions()
     )
     try:
-        return [" ".join(cell.lower().split()) for cell in next(lines).cells]
+        return _plain(next(lines).cells)
     except StopIteration:
         return []
     finally:
         lines.close()
+
+
+def _plain(header: Sequence[str]) -> Sequence[str]:
+    return [" ".join(cell.lower().split()) for cell in header]

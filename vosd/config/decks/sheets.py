@@ -4,31 +4,19 @@ Refuses to know what the columns mean.
 """
 
 import csv
-from collections.abc import Callable, Generator, Sequence
-from contextlib import closing
-from datetime import date, datetime, time, timedelta
-from decimal import Decimal
+from collections.abc import Generator, Sequence
 from io import TextIOWrapper
 from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple
 
-from vosd.base.errors import VosError
 from vosd.config.decks.assumptions import Assumptions
 from vosd.config.decks.encodings import encoding_of
+from vosd.config.decks.workbooks import Progress, SheetError, rows_of
 
 DELIMITERS: Final = ",;\t"
 XLSX: Final = ".xlsx"
-_EXACT_MAX: Final = 10**15
-"""Whole numbers from here on may have lost digits in a spreadsheet, which keeps 15."""
 _REPORTED_LINES: Final = 1_000
-
-Progress = Callable[[int, int], None]
-"""Takes how much was read and how much there is, in bytes or rows."""
-
-
-class SheetError(VosError):
-    """A file cannot be read as a sheet; the message names it, the line, and what is expected."""
 
 
 class Line(NamedTuple):
@@ -65,7 +53,7 @@ def lines_of(
         SheetError: the file cannot be read, or not to its end.
     """
     if path.suffix.lower() == XLSX:
-        return _lines_of_xlsx(path, header_line, sheet, progress)
+        return (Line(number, cells) for number, cells in rows_of(path, header_line, sheet, progress))
     return _lines_of_csv(path, header_line, encoding, assumed or Assumptions(), progress)
 
 
@@ -105,51 +93,3 @@ def _delimiter(path: Path, header_line: int, encoding: str) -> str:
     with path.open("rb") as file, _text(file, encoding) as text:
         header = next(islice(text, header_line - 1, None), "")
     return max(DELIMITERS, key=header.count)
-
-
-def _lines_of_xlsx(path: Path, header_line: int, sheet: str | None, progress: Progress) -> Generator[Line]:
-    from python_calamine import CalamineError, CalamineWorkbook, WorksheetNotFound
-
-    try:
-        with closing(CalamineWorkbook.from_path(path)) as book:
-            if not book.sheet_names:
-                raise SheetError(f"{path}: expected a sheet")
-            name = book.sheet_names[0] if sheet is None else sheet
-            table = book.get_sheet_by_name(name)
-            first = (table.start or (0, 0))[0]
-            for number, values in enumerate(table.iter_rows(), first + 1):
-                if number >= header_line:
-                    yield Line(number, [_cell(value, path, number) for value in values])
-                if not number % _REPORTED_LINES:
-                    progress(number, table.total_height)
-    except OSError as error:
-        message = f"{path}: {(error.strerror or str(error)).lower()}"
-        raise SheetError(message) from error
-    except WorksheetNotFound as error:
-        message = f"{path}: expected a sheet {sheet!r}; it has {', '.join(book.sheet_names)}"
-        raise SheetError(message) from error
-    except CalamineError as error:
-        message = f"{path}: expected an XLSX file: {error}"
-        raise SheetError(message) from error
-
-
-def _cell(value: object, path: Path, number: int) -> str:
-    """Return a cell as text; numbers have the digits that the spreadsheet shows, never an exponent."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, int | float):
-        exact = Decimal(repr(value))
-        if exact != exact.to_integral_value():
-            return format(exact, "f")
-        if abs(exact) >= _EXACT_MAX:
-            message = f"{path}:{number}: expected numbers of more than 15 digits as text, not {exact:f}"
-            raise SheetError(message)
-        return str(int(exact))
-    if isinstance(value, datetime):
-        is_day = value.time() == time()
-        return value.date().isoformat() if is_day else value.isoformat(timespec="milliseconds")
-    if isinstance(value, date | time | timedelta):
-        return str(value)
-    return ""

@@ -4,14 +4,16 @@ Lists are appended, mappings are merged, and the same scalar in two files is an 
 """
 
 from collections.abc import Iterable, Mapping, Sequence, Set
+from functools import partial
 from glob import has_magic
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from vosd.catalogue.problems import Place, ProblemList
+from vosd.catalogue.problems import ConfigError, Place, ProblemList
 from vosd.config.reader.document import Entry, Listing, Node, Scalar, Section, parse_document, written_in
 from vosd.config.reader.file_edits import EditedFile, read_file
 from vosd.config.reader.items import DoubtfulError, Items, KnownItems, Laid, matches, parsed
+from vosd.config.reader.long_lists import LongList
 from vosd.config.reader.regions import LONG_LISTS, Split, split
 from vosd.config.reader.texts import DiskTexts, Texts
 
@@ -29,12 +31,15 @@ def read_files(
     problems: ProblemList,
     without: Set[str] = frozenset(),
     texts: Texts | None = None,
+    long_lists: Mapping[str, LongList] | None = None,
 ) -> Section:
     """Read ``path`` and all files it includes, directly or not, into one mapping.
 
     Keys of the top level that are ``without`` are skipped. ``texts`` is where the files are; None = on the disk.
+    ``long_lists`` takes the items of its lists in place of the result, unparsed where a file can be divided into them;
+    other long lists are skipped then. None = the result has all lists, parsed.
     """
-    gathering = _Gathering(environ, problems, without, texts or DiskTexts(), None)
+    gathering = _Gathering(environ, problems, without, texts or DiskTexts(), None, long_lists)
     gathering.read(path, Place(str(path), 0), ())
     return gathering.whole
 
@@ -108,8 +113,10 @@ class _Gathering:
         without: Set[str],
         texts: Texts,
         known: KnownItems | None,
+        long_lists: Mapping[str, LongList] | None = None,
     ) -> None:
         self._known = known
+        self._long_lists = long_lists
         self.items = Items(environ)
         self._without = without
         self._texts = texts
@@ -154,6 +161,8 @@ class _Gathering:
         if text is None:
             return None
         found = split(text)
+        if self._long_lists is not None:
+            return self._apart(text, file, found, self._long_lists)
         if self._known is not None and found is not None:
             lists = [self._known.lay(file, region) for region in found.regions]
             found = found._replace(regions=[laid.region for laid in lists])
@@ -165,6 +174,40 @@ class _Gathering:
         if document is not None and not self._without:
             self._note_items(document, file, found)
         return document
+
+    def _apart(self, text: str, file: str, found: Split | None, lists: Mapping[str, LongList]) -> Section | None:
+        """Parse a file without its long lists, of which the wanted ones keep their text."""
+        if found is not None:
+            problems = ProblemList()
+            document = parse_document(found.rest, file, self._environ, problems, self._without - set(LONG_LISTS))
+            heads = {region.name: region.head_line for region in found.regions}
+            if document is not None and not len(problems) and _has_heads(document, heads):
+                for region in found.regions:
+                    del document.entries[region.name]
+                    if region.name in lists:
+                        lists[region.name].add(file, region, partial(self._list_of, text, file, region.name))
+                return document
+        document = parse_document(text, file, self._environ, self._problems, self._without)
+        entries = {} if document is None else document.entries
+        for name, items in lists.items():
+            entry = entries.get(name)
+            if entry is not None and isinstance(entry.node, Listing):
+                items.add_parsed(entry.node.items)
+                del entries[name]
+        return document
+
+    def _list_of(self, text: str, file: str, name: str) -> Listing:
+        """Return a list of a file that is parsed as a whole.
+
+        Raises:
+            ConfigError: it has mistakes.
+        """
+        problems = ProblemList()
+        document = parse_document(text, file, self._environ, problems)
+        entry = None if document is None else document.entries.get(name)
+        if entry is None or problems.has_errors:
+            raise ConfigError(problems.in_order())
+        return entry.node if isinstance(entry.node, Listing) else Listing(entry.place, [])
 
     def _with_items(self, rest: str, file: str, lists: Sequence[Laid]) -> Section | None:
         """Parse the rest of a file, and of its long lists what is not known."""
@@ -263,6 +306,13 @@ class _Gathering:
                 ours.items.extend(theirs.items)
             case _:  # the value is not shown, as it may be a password
                 self._problems.error(other.place, key, f"each value once; {mine.place} sets it too")
+
+
+def _has_heads(document: Section, heads: Mapping[str, int]) -> bool:
+    """Return whether the lists that were split off a file are its only ones, each at the line of its head."""
+    entries = {name: entry for name, entry in document.entries.items() if name in LONG_LISTS and not entry.is_empty}
+    lines = {name: entry.place.line for name, entry in document.entries.items() if name in heads and entry.is_empty}
+    return not entries and lines == heads
 
 
 def _own_copy(entry: Entry) -> Entry:

@@ -156,7 +156,7 @@ class Items:
     def section(self, name: str, body: str) -> Section:
         """Parse an item; its mistakes are reported elsewhere."""
         file, line, indent = self._where(name, body)
-        section = parse_item(_alone(body, indent), file, line, self._environ, ProblemList())
+        section = parse_item(alone(body, indent), file, line, self._environ, ProblemList())
         return section or Section(Place(file, line))
 
     def _where(self, name: str, body: str) -> tuple[str, int, int]:
@@ -219,7 +219,7 @@ def parsed(laid: Laid, environ: Mapping[str, str], problems: ProblemList) -> lis
     sections: list[Section] = []
     for index in laid.unread:
         line = region.line_of(index) if lines is None else lines[index]
-        text = _alone(region.bodies[index], region.indent)
+        text = alone(region.bodies[index], region.indent)
         section = parse_item(text, laid.file, line, environ, problems)
         if section is None or section.place.line != line:
             raise DoubtfulError
@@ -227,5 +227,6 @@ def parsed(laid: Laid, environ: Mapping[str, str], problems: ProblemList) -> lis
     return sections
 
 
-def _alone(body: str, indent: int) -> str:
+def alone(body: str, indent: int) -> str:
+    """Return the text of a list with one item."""
     return f"{' ' * indent}- {body}\n"

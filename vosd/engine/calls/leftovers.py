@@ -7,7 +7,7 @@ has what was sent and what has been answered, so that a start that is killed, to
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final, Protocol
 
 import structlog
@@ -16,9 +16,12 @@ from vosd.b2bua.callee_leg import CalleeLeg
 from vosd.b2bua.reasons import reason_headers
 from vosd.base.cause import EndReason
 from vosd.base.clock import Clock, Instant
-from vosd.catalogue.catalogue import Catalogue
+from vosd.cdr.record import CallRecord
 from vosd.engine.calls.logins import logins
+from vosd.engine.calls.lost_attempts import LostAttempts, record_of
+from vosd.engine.calls.services import CallServices
 from vosd.engine.journal import Journal, Remains
+from vosd.engine.journal.entries import LeftOver, PlacedCall
 from vosd.sip.dialog.snapshot import CallerSnapshot, DialogSnapshot, InviteSnapshot
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.transaction.invite_client import InviteClient
@@ -54,6 +57,8 @@ class Placements:
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
+        self.services: CallServices | None = None
+        """Of the switch; without them no record is kept."""
 
     def __call__(self, transaction: InviteClient) -> None:
         """Journal one INVITE."""
@@ -66,7 +71,8 @@ class Placements:
         waiting = None
         if not call.journey.attempts and caller is not None:
             waiting = CallerSnapshot.of(caller.invite, caller.invite_dialog.local_tag, flows)
-        self._journal.placed(call.arrival.call_id, invite, waiting)
+        record = None if self.services is None else record_of(leg, transaction.parts.call_id, self.services)
+        self._journal.placed(PlacedCall(call.arrival.call_id, invite, waiting, record))
 
 
 class Leftovers:
@@ -78,14 +84,18 @@ class Leftovers:
         journal: Journal,
         clock: Clock,
         flush: Callable[[Instant], None],
-        catalogue: Callable[[], Catalogue],
+        services: CallServices,
+        write: Callable[[CallRecord], None],
     ) -> None:
-        """``flush`` sends the messages that were written."""
+        """``flush`` sends the messages that were written; ``write`` journals and books the record of a call."""
         self._endpoint = endpoint
+        self._lost = LostAttempts(write, services)
+        self._invites: dict[bytes, tuple[LeftOver, InviteClient]] = {}
+        """INVITEs that have no final response yet, whether their CANCEL was sent or not."""
         self._left_over = journal.left_over
         self._clock = clock
         self._flush = flush
-        self._catalogue = catalogue
+        self._services = services
         self._to_gateways: deque[tuple[bytes, _Left]] = deque()
         self._to_callers: deque[tuple[bytes, _Left]] = deque()
         self._asked: dict[bytes, _Request | None] = {}
@@ -98,6 +108,7 @@ class Leftovers:
     def adopt(self, remains: Remains) -> None:
         """Queue the legs that the journal of an earlier process names; they stay in it until they are hung up."""
         left = self._left_over.leave(remains.legs())
+        self._await_answers(left, remains)
         gateways: list[tuple[int, bytes, _Left]] = []
         callers: list[tuple[int, bytes, _Left]] = []
         for key, each in left.items():
@@ -121,25 +132,48 @@ class Leftovers:
             self._flush(now)
             await asyncio.sleep(_ROUND_S)
         self._left_over.all_released()
-        _log.info("earlier_legs_ended")
+        _log.info("earlier_legs_ended", late_answers=self._lost.answered, unknown_answers=self._lost.unknown)
 
     def ask_some(self, now: Instant) -> None:
         """Ask the peers of the next legs to end them, and note those that are over."""
         done = [key for key, request in self._asked.items() if request is None or request.is_over]
         for key in done:
             del self._asked[key]
+            if key in self._invites:
+                self._lost.over(key, *self._invites.pop(key), now)
         asked = []
         for queue in (self._to_gateways, self._to_callers):
             for _ in range(min(_LEGS_A_ROUND, len(queue))):
                 key, leg = queue.popleft()
-                self._asked[key] = self._hang_up(leg, now)
+                self._asked[key] = self._hang_up(key, leg, now)
                 asked.append(key)
         self._left_over.note(asked, done)
 
-    def _hang_up(self, leg: _Left, now: Instant) -> _Request | None:
-        flows, client, answers_of = self._endpoint.flows, self._endpoint.client, logins(self._catalogue())
+    def _await_answers(self, left: Mapping[bytes, LeftOver], remains: Remains) -> None:
+        """Take the final responses to all INVITEs from now on: the CANCEL of the last may be sent in minutes."""
+        flows, answers_of, now = self._endpoint.flows, logins(self._services.admission.catalogue), self._clock.now()
+        for key, each in left.items():
+            for invite in each.invites:
+                self._invites[key] = each, self._endpoint.client.take_left_over(invite.restored(flows, answers_of))
+        given_up = self._left_over.given_up
+        invites = {**{key: each for key, (each, _) in self._invites.items()}, **given_up}
+        for key, each in invites.items():
+            if each.invites and not remains.has_ended(each.call_id):
+                self._lost.add(key, each)
+        for key, each in given_up.items():
+            self._lost.over(key, each, None, now)
+
+    def _hang_up(self, key: bytes, leg: _Left, now: Instant) -> _Request | None:
+        flows, client, answers_of = (
+            self._endpoint.flows,
+            self._endpoint.client,
+            logins(self._services.admission.catalogue),
+        )
         if isinstance(leg, CallerSnapshot):
             return self._endpoint.refuse_left_over(*leg.restored(flows), leg.tag, _REASON, now)
         if isinstance(leg, InviteSnapshot):
-            return client.cancel_left_over(leg.restored(flows, answers_of), _REASON, now)
+            invite = self._invites[key][1]
+            if not invite.is_over:
+                invite.cancel(_REASON, now)
+            return invite
         return client.end_left_over(leg.to_hang_up(flows, answers_of), leg.invite_sequence, _REASON, now)

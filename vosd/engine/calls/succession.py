@@ -134,7 +134,6 @@ def _journal_again(call_id: str, remains: Remains, journal: Journal) -> None:
     call = remains.open_calls.pop(call_id, None)
     if call is not None:
         journal.resumed(call)
-    caller = remains.callers.pop(call_id, None)
-    for invite in remains.placed.pop(call_id, ()):
-        journal.placed(call_id, invite, caller)
-        caller = None
+    remains.callers.pop(call_id, None)
+    for placed in remains.placed.pop(call_id, ()):
+        journal.placed(placed)

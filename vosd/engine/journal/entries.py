@@ -56,6 +56,8 @@ class PlacedCall(msgspec.Struct, frozen=True, tag="placed"):
     invite: InviteSnapshot
     caller: CallerSnapshot | None = None
     """The caller that waits for the final response; with the first INVITE of a call only."""
+    record: CallRecord | None = None
+    """The record that the call leaves if it is cut off during this attempt; an earlier version writes none."""
 
 
 class LeftOver(msgspec.Struct, frozen=True, tag="left_over"):
@@ -67,6 +69,8 @@ class LeftOver(msgspec.Struct, frozen=True, tag="left_over"):
     callers: tuple[CallerSnapshot, ...] = ()
     asked: int = 0
     """How many processes have asked the peers to end them."""
+    record: CallRecord | None = None
+    """The record of a call without answer, written when it is known what became of its INVITEs."""
 
 
 class Releases(msgspec.Struct, frozen=True, tag="releases"):

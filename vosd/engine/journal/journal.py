@@ -52,7 +52,6 @@ from vosd.engine.journal.replay import JournalUnusableError, Remains
 from vosd.engine.journal.sealing import Sealing
 from vosd.engine.journal.unbooked import UnbookedCalls
 from vosd.obs.figures import Figure
-from vosd.sip.dialog.snapshot import CallerSnapshot, InviteSnapshot
 
 SEGMENT_BYTES: Final = 64 * 1024 * 1024
 REFUSED_MAX: Final = 10_000
@@ -231,13 +230,9 @@ class Journal(Counting):
         if call_id in self._open_calls:
             self._changes.note(call_id, at_once=at_once)
 
-    def placed(self, call_id: str, invite: InviteSnapshot, caller: CallerSnapshot | None = None) -> None:
-        """Keep what is needed to cancel an INVITE to a gateway, until the call is answered or has ended.
-
-        ``caller`` is the leg that waits for the answer; it is kept with the first INVITE of the call.
-        """
-        placed = PlacedCall(call_id, invite, caller)
-        self._placed.setdefault(call_id, []).append(placed)
+    def placed(self, placed: PlacedCall) -> None:
+        """Keep what is needed to cancel an INVITE to a gateway, until the call is answered or has ended."""
+        self._placed.setdefault(placed.call_id, []).append(placed)
         self._output.append_spare(placed_frame(placed), self._ends)
 
     def ended(self, record: CallRecord) -> None:

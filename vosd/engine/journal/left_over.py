@@ -31,6 +31,8 @@ class LeftOverLegs:
         """``append`` writes a frame."""
         self._append = append
         self._legs: dict[bytes, LeftOver] = {}
+        self.given_up: dict[bytes, LeftOver] = {}
+        """Those whose peers were asked too often."""
 
     def __len__(self) -> int:
         """Return how many legs are to be released."""
@@ -42,17 +44,12 @@ class LeftOverLegs:
         A start that is killed early leaves its own records beside those of the run before: then a leg is in both. What
         was asked ``TIMES_ASKED`` times is left out.
         """
-        given_up = 0
         for each in left_over:
             for key, leg in legs_of(each):
-                if leg.asked < TIMES_ASKED:
-                    self._legs.setdefault(key, leg)
-                else:
-                    given_up += 1
-        if given_up:
-            _log.warning(
-                "earlier_legs_given_up", legs=given_up, why=f"{TIMES_ASKED} starts had no answer to BYE or CANCEL"
-            )
+                (self._legs if leg.asked < TIMES_ASKED else self.given_up).setdefault(key, leg)
+        if self.given_up:
+            why = f"{TIMES_ASKED} starts had no answer to BYE or CANCEL"
+            _log.warning("earlier_legs_given_up", legs=len(self.given_up), why=why)
         self.write()
         return self._legs.copy()
 
@@ -89,7 +86,7 @@ def legs_of(left: LeftOver) -> Iterator[tuple[bytes, LeftOver]]:
     for dialog in left.dialogs:
         yield _key_of(dialog), LeftOver(left.call_id, dialogs=(dialog,), asked=left.asked)
     for invite in left.invites:
-        yield _key_of(invite), LeftOver(left.call_id, invites=(invite,), asked=left.asked)
+        yield _key_of(invite), LeftOver(left.call_id, invites=(invite,), asked=left.asked, record=left.record)
     for caller in left.callers:
         yield _key_of(caller), LeftOver(left.call_id, callers=(caller,), asked=left.asked)
 

@@ -40,7 +40,7 @@ from vosd.engine.journal.files import numbered
 from vosd.engine.journal.frames import NO_CALL, Damage, Frame
 from vosd.engine.journal.left_over import apply, legs_of
 from vosd.engine.journal.released import ReleasedLegs
-from vosd.sip.dialog.snapshot import CallerSnapshot, InviteSnapshot
+from vosd.sip.dialog.snapshot import CallerSnapshot
 
 UNBOOKED_IN_MEMORY: Final = 5_000
 """Most records of unbooked calls that a start keeps in memory; those behind them stay on disk."""
@@ -79,7 +79,7 @@ class Remains(msgspec.Struct):
     _being_read: dict[int, EndsBeingRead] = {}
     cut: dict[str, Cut] = {}
     """Ended calls whose record is damaged."""
-    placed: dict[str, list[InviteSnapshot]] = {}
+    placed: dict[str, list[PlacedCall]] = {}
     """INVITEs of calls that no gateway had answered, by call id."""
     callers: dict[str, CallerSnapshot] = {}
     """Callers that wait for a final response, by call id."""
@@ -156,7 +156,7 @@ class Remains(msgspec.Struct):
                     self.segment_of.pop(call_id, None)
                     self.on_disk.pop(id_bytes(call_id), None)
             case PlacedCall():
-                self.placed.setdefault(entry.call_id, []).append(entry.invite)
+                self.placed.setdefault(entry.call_id, []).append(entry)
                 if entry.caller is not None:
                     self.callers[entry.call_id] = entry.caller
 
@@ -287,6 +287,10 @@ class Remains(msgspec.Struct):
         self.shifts.pop(call_id, None)
         return self.open_calls.pop(call_id, None)
 
+    def has_ended(self, call_id: str) -> bool:
+        """Return whether the record of a call waits for its booking."""
+        return call_id in self.unbooked or id_bytes(call_id) in self.on_disk
+
     def endpoint_goes_on(self) -> None:
         """Note that the requests in progress of the earlier run go on, the BYEs of calls that are over among them."""
         self._released.repeated()
@@ -294,7 +298,15 @@ class Remains(msgspec.Struct):
     def legs(self) -> list[LeftOver]:
         """Return the legs that are still to be released, call by call."""
         answered = [LeftOver(call_id, dialogs=call.legs) for call_id, call in self.open_calls.items() if call.legs]
-        asked = [LeftOver(call_id, invites=tuple(invites)) for call_id, invites in self.placed.items()]
+        recorded = self.open_calls.keys() | self.cut.keys()
+        asked = [
+            LeftOver(
+                call_id,
+                invites=tuple(each.invite for each in placed),
+                record=None if call_id in recorded else placed[-1].record,
+            )
+            for call_id, placed in self.placed.items()
+        ]
         waiting = [LeftOver(call_id, callers=(caller,)) for call_id, caller in self.callers.items()]
         return [*self.left_over.values(), *answered, *asked, *waiting, *self._released.legs(self.last_mono)]
 

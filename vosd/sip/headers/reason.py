@@ -12,7 +12,10 @@ from vosd.sip.wire.grammar import TOKEN, parameters
 from vosd.sip.wire.message import Message
 
 Q850: Final = "Q.850"
+SIP: Final = "SIP"
 _Q850_MAX: Final = 127
+_MAX: Final = {Q850: _Q850_MAX, SIP: 699}
+"""Highest causes by protocol."""
 TEXT_MAX: Final = 128
 """Most characters kept of a text."""
 _ESCAPED: Final = re.compile(r"\\(.)")
@@ -52,6 +55,19 @@ def q850_cause(message: Message) -> int | None:
         if protocol == Q850 and cause is not None and cause <= _Q850_MAX:
             return cause
     return None
+
+
+def causes(message: Message) -> dict[str, int]:
+    """Return the first readable cause of each protocol, SIP and Q.850 alone, in the order of the message."""
+    found: dict[str, int] = {}
+    for value in message.headers("reason"):
+        try:
+            protocol, cause = Reason.parse(value)
+        except ParseError:
+            continue  # a later value may be readable
+        if cause is not None and cause <= _MAX.get(protocol, -1):
+            found.setdefault(protocol, cause)
+    return found
 
 
 def reason_text(message: Message) -> str | None:

@@ -52,6 +52,7 @@ class InviteClient:
         "draft",
         "owner",
         "parts",
+        "refused_with",
         "state",
         "witness",
     )
@@ -66,20 +67,19 @@ class InviteClient:
         self.dialog = dialog
         self.owner = owner
         self.witness: Witness | None = None
+        self.refused_with = 0
+        """Status of the final response, if it was a failure."""
 
     @classmethod
-    def left_over(
-        cls, store: TransactionStore, key: str, parts: InviteParts, headers: str, now: Instant
-    ) -> "InviteClient":
-        """Cancel an INVITE that an earlier process has sent, and wait for the final response.
+    def left_over(cls, store: TransactionStore, key: str, parts: InviteParts) -> "InviteClient":
+        """Return an INVITE that an earlier process has sent; it waits for its final response, and is to be cancelled.
 
         It is not known whether a provisional response arrived, which a CANCEL has to wait for (section 9.1); there was
         time enough for one.
         """
         transaction = cls(store, None)
-        transaction.restore(key, PROCEEDING, parts, cancel_headers=headers)
+        transaction.restore(key, PROCEEDING, parts)
         store.clients[key] = transaction
-        transaction._send_cancel(headers, now)
         return transaction
 
     @classmethod
@@ -174,6 +174,7 @@ class InviteClient:
             if after is ACCEPTED:
                 kept = Unacknowledged(self.parts, response.to_tag)
             else:
+                self.refused_with = response.status
                 ack = ack_of_failure(self.parts, response.header("to") or "")
                 kept = ProvenAck.of(self.parts.peer, ack, self.parts.answers)
                 store.out.append(kept)

@@ -1,0 +1,63 @@
+"""Vendors that answer around a kill: they bill it, so every INVITE that may have been answered leaves a record."""
+
+from e2e.conditions import eventually
+
+from .conftest import CONFIGURATION
+
+SLOW = CONFIGURATION.replace("t1: 0.05, t2: 0.4", "t1: 0.05, t2: 0.1")
+
+
+def test_every_call_that_may_have_been_answered_has_a_record_that_says_what_is_known(stage):
+    scene = stage(configuration=SLOW)
+    numbers = {"answered": "4490001", "silent": "4490002", "refused": "4490003"}
+    scene.vendor.behaviours = dict.fromkeys(numbers.values(), "rings")
+    waiting = [scene.customer.call(number) for number in numbers.values()]
+    eventually(lambda: all(180 in call.statuses for call in waiting), "three calls that ring")
+    invites = {
+        invite.start_line.partition("sip:")[2].partition("@")[0]: invite for invite in scene.vendor.invites.values()
+    }
+    scene.daemon.kill()
+    scene.vendor.answer(invites[numbers["answered"]]["Call-ID"])  # and nothing is there to take it
+    scene.vendor.silent = {invites[numbers["silent"]]["Call-ID"], invites[numbers["answered"]]["Call-ID"]}
+    scene.daemon.start()
+    scene.vendor.answer(invites[numbers["answered"]]["Call-ID"])  # repeated: our ACK did not come
+    eventually(lambda: scene.vendor.counted("BYE").total() == 1, "what was answered is released")
+
+    records = eventually(lambda: len(found := scene.records()) == 3 and found, "a record of each")
+    by_number = {record["callee_in"]: record for record in records}
+    for what, number in numbers.items():
+        record = by_number[number]
+        assert (record["end_reason"], record["hangup_source"], record["sip_code"]) == ("Lost", "switch", 503), what
+        assert (record["answered_at"], record["fee"], record["cost"]) == (None, "0.00", "0.00")
+        assert (record["customer_account"], record["vendor_account"]) == ("acme", "carrier")
+        assert (record["mapping_gateway"], record["routing_gateway"]) == ("acme-pbx", "carrier")
+        assert (record["callee_out"], record["sip_call_id_out"]) == (number, invites[number]["Call-ID"])
+        assert record["destination_address"] == str(scene.vendor.peer.address)
+        assert record["started_at"] < record["ended_at"]
+    ends = {
+        what: [(each["code"], each["reason"]) for each in by_number[number]["attempts"]]
+        for what, number in numbers.items()
+    }
+    assert ends == {"answered": [(200, "Late Answer")], "silent": [(0, "Lost")], "refused": [(487, "Lost")]}
+    eventually(lambda: scene.events("earlier_legs_ended"), "all is released")
+    assert [(each["late_answers"], each["unknown_answers"]) for each in scene.events("earlier_legs_ended")] == [(1, 1)]
+    scene.daemon.succeed("ledger", "verify")
+
+
+def test_a_second_kill_loses_none_of_these_records_and_doubles_none(stage):
+    scene = stage(configuration=SLOW)
+    numbers = [f"4490{number:03d}" for number in range(12)]
+    scene.vendor.behaviours = dict.fromkeys(numbers, "rings")
+    waiting = [scene.customer.call(number) for number in numbers]
+    eventually(lambda: all(180 in call.statuses for call in waiting), "calls that ring")
+    scene.vendor.silent = set(scene.vendor.invites)
+    for _ in range(2):
+        scene.daemon.kill()
+        scene.daemon.start()
+    records = eventually(lambda: len(found := scene.records()) >= 12 and found, "a record of each")
+    eventually(lambda: scene.events("earlier_legs_ended"), "all is released")
+    scene.daemon.kill()
+    scene.daemon.start()
+    records = scene.records()
+    assert sorted(record["callee_in"] for record in records) == numbers
+    assert {record["attempts"][-1]["code"] for record in records} == {0}

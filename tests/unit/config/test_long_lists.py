@@ -1,0 +1,143 @@
+"""A command about one account parses that account alone, and reads the same as one that parses all."""
+
+from pathlib import Path
+
+import pytest
+
+from vosd.catalogue.problems import ConfigError
+from vosd.config import excerpt
+from vosd.config.excerpt import Excerpt
+from vosd.config.reader import includes, long_lists
+
+HEAD = """
+rate_groups:
+  - {name: sell, currency: EUR, rates: [{prefix: "44", billing_rate: "0.60"}]}
+templates:
+  below: {agent: reseller}
+"""
+
+ODD = """accounts:
+  - id: plain
+    rate_group: sell
+    overdraft_limit: "5"   # a comment
+  - {id: flowing, rate_group: sell, agent: plain}
+  - {id: "quoted", rate_group: 'sell', max_cps: 3}
+  - rate_group: sell
+    id: last-key
+    agent: 'plain'
+  -   id: deep
+      group: a b
+  - id: templated
+    template: below
+  # a comment between items
+  - id: ${NAME}
+  - id: several-lines
+    group: "one
+  - id: no-item"
+  - id: listed
+    rights: [accounts, phones]
+    allowed_prefixes: ["44", "49"]
+  - id: reseller
+    spend_limits:
+      - {per: hour, amount: "20", action: event}
+  - id: plain
+    overdraft_limit: "7"
+mapping_gateways:
+  - name: pbx
+    account: plain
+    hosts: [192.0.2.1]
+  - {name: other, template: below, account: flowing}
+"""
+
+
+@pytest.fixture
+def parsed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Texts of the items that were parsed one by one."""
+    texts: list[str] = []
+
+    def parse_item(text, *more):
+        texts.append(text)
+        return original(text, *more)
+
+    original = long_lists.parse_item
+    monkeypatch.setattr(long_lists, "parse_item", parse_item)
+    return texts
+
+
+def read(path: Path):
+    found = Excerpt(path, {"NAME": "from-outside"})
+    accounts = found.accounts()
+    return {name: accounts[name] for name in accounts}, accounts.agents(), found.payers(), found.gateways_by_list()
+
+
+@pytest.mark.parametrize("without", ["", "several-lines"])
+def test_items_of_every_form_are_read_as_in_a_file_that_is_parsed_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, without: str
+) -> None:
+    lines = ODD
+    if without:
+        begin = ODD.index("  - id: several-lines")
+        lines = ODD[:begin] + ODD[ODD.index("  - id: listed") :]
+    (tmp_path / "odd.yaml").write_text(lines)
+    path = tmp_path / "vosd.yaml"
+    path.write_text(HEAD + "include: odd.yaml\naccounts: [{id: first}]\n")
+    apart = read(path)
+    monkeypatch.setattr(includes, "split", lambda _text: None)
+    whole = read(path)
+    assert apart == whole
+    names = ["first", "plain", "flowing", "quoted", "last-key", "deep", "templated", "from-outside"]
+    assert [*whole[0]][: len(names)] == names
+    assert whole[1]["templated"] == "reseller"
+    assert ("several-lines" in whole[0]) is not bool(without)
+    assert "no-item" not in whole[0]
+
+
+def accounts_of(count: int) -> str:
+    items = (
+        f"  - id: customer-{index}\n    rate_group: sell\n    max_cps: {index % 3 + 1}\n" for index in range(count)
+    )
+    return f"{HEAD}accounts:\n{''.join(items)}"
+
+
+def test_one_account_of_many_is_parsed_alone(tmp_path: Path, parsed: list[str]) -> None:
+    path = tmp_path / "vosd.yaml"
+    path.write_text(accounts_of(2_000))
+    accounts = Excerpt(path, {}).accounts()
+    assert accounts["customer-1500"].max_cps == 1
+    assert (accounts.agents(), len(accounts)) == ({}, 2_000)
+    assert [text.split()[2] for text in parsed] == ["customer-1500"]
+
+
+def test_accounts_that_differ_by_their_id_alone_are_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    labels: list[str] = []
+
+    def read_section(model, section, label, *more):
+        labels.append(label)
+        return original(model, section, label, *more)
+
+    original = excerpt.read_section
+    path = tmp_path / "vosd.yaml"
+    path.write_text(accounts_of(300))
+    accounts = Excerpt(path, {}).accounts()
+    monkeypatch.setattr(excerpt, "read_section", read_section)
+    assert [accounts[name].max_cps for name in accounts] == [1, 2, 3] * 100
+    assert accounts["customer-299"].id == "customer-299"
+    assert labels == ["accounts[customer-0]", "accounts[customer-1]", "accounts[customer-2]"]
+
+
+@pytest.mark.parametrize(
+    ("item", "said"),
+    [
+        ("  - id: bad\n    group: 'not closed\n", "vosd.yaml:15: expected valid YAML"),
+        ("  - id: bad\n    group: ${UNSET}\n", "vosd.yaml:14: group: value '${UNSET}'"),
+        ("  - id: bad\n    max_cps: many\n", "accounts[bad].max_cps: value 'many'"),
+        (f"  - id: {'x' * 65}\n", "a name of 1 to 64"),
+    ],
+)
+def test_a_mistake_in_an_item_is_named_with_its_line(tmp_path: Path, item: str, said: str) -> None:
+    path = tmp_path / "vosd.yaml"
+    path.write_text(f"{accounts_of(2)}{item}")
+    name = item.split()[2]
+    with pytest.raises(ConfigError) as error:
+        Excerpt(path, {}).accounts()[name]
+    assert said in str(error.value)

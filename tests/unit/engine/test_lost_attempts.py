@@ -1,0 +1,99 @@
+"""The record of a call that a kill has cut off before its answer, by what became of its INVITEs."""
+
+from types import SimpleNamespace
+
+import pytest
+from doubles.left_legs import INVITE
+from msgspec.structs import replace
+
+from vosd.cdr.record import Attempt, CallRecord
+from vosd.engine.calls.lost_attempts import LostAttempts
+from vosd.engine.journal.entries import LeftOver
+from vosd.sip.transaction.states import State
+from vosd.testing.data.records import call_id
+from vosd.testing.virtual.clock import ManualClock
+
+NOW = ManualClock().now()
+REFUSED_FIRST = Attempt("first", 486, 40, None, "Refused")
+
+
+def end(state, refused_with=0):
+    return SimpleNamespace(state=state, refused_with=refused_with)
+
+
+ANSWERED, SILENT, REFUSED = end(State.ACCEPTED), end(State.TERMINATED), end(State.COMPLETED, 487)
+
+
+def invite(gateway):
+    return replace(INVITE, gateway=gateway, call_id=f"of-{gateway}".encode())
+
+
+def left(gateway, **changes):
+    record = CallRecord(
+        call_id=call_id(1), node="sw1", routing_gateway="second", sip_call_id_out="of-second", started_at=1_000,
+        ended_at=NOW.wall - 250, hangup_source="switch", end_reason="Lost", sip_code=503, **changes,
+    )  # fmt: skip
+    return LeftOver(call_id(1), invites=(invite(gateway),), record=record)
+
+
+@pytest.fixture
+def written():
+    return []
+
+
+@pytest.fixture
+def lost(written):
+    return LostAttempts(written.append, SimpleNamespace(records_zero=True))
+
+
+@pytest.mark.parametrize(
+    ("transaction", "row"),
+    [
+        (ANSWERED, (200, "Late Answer")),
+        (SILENT, (0, "Lost")),
+        (None, (0, "Lost")),
+        (REFUSED, (487, "Lost")),
+    ],
+)
+def test_the_attempt_says_whether_the_vendor_may_bill_it(lost, written, transaction, row):
+    lost.add(b"k", left("second"))
+    lost.over(b"k", left("second"), transaction, NOW)
+    [record] = written
+    assert [(each.gateway, each.code, each.reason, each.ms) for each in record.attempts] == [("second", *row, 250)]
+    assert record.ended_at == NOW.wall
+    assert (lost.answered, lost.unknown) == (row[0] == 200, row[0] == 0)
+
+
+def test_an_attempt_that_had_ended_before_the_kill_is_not_doubted(lost, written):
+    """Its INVITE is cancelled all the same, and is unknown at the gateway by then."""
+    first, second = (left(name, attempts=(REFUSED_FIRST,)) for name in ("first", "second"))
+    lost.add(b"1", first)
+    lost.add(b"2", second)
+    lost.over(b"2", second, REFUSED, NOW)
+    assert written == []
+    lost.over(b"1", first, SILENT, NOW)
+    assert [(each.gateway, each.code) for each in written[0].attempts] == [("first", 486), ("second", 487)]
+    assert lost.unknown == 0
+
+
+def test_of_phones_that_rang_together_each_counts(lost, written):
+    for key, name in ((b"1", "first"), (b"2", "second")):
+        lost.add(key, left(name))
+    lost.over(b"1", left("first"), ANSWERED, NOW)
+    lost.over(b"2", left("second"), SILENT, NOW)
+    assert [(each.gateway, each.code) for each in written[0].attempts] == [("first", 200), ("second", 0)]
+
+
+def test_a_call_that_was_surely_refused_leaves_a_record_like_any_other_without_talk(written):
+    lost = LostAttempts(written.append, SimpleNamespace(records_zero=False))
+    for key, transaction in ((b"1", REFUSED), (b"2", SILENT)):
+        lost.add(key, left("second"))
+        lost.over(key, left("second"), transaction, NOW)
+    assert [record.attempts[-1].code for record in written] == [0]
+
+
+def test_a_call_with_another_record_gets_none(lost, written):
+    other = replace(left("second"), record=None)
+    lost.add(b"k", other)
+    lost.over(b"k", other, ANSWERED, NOW)
+    assert written == []

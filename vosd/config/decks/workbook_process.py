@@ -1,0 +1,113 @@
+"""Process that reads a workbook: ``python -m vosd.processes.entry vosd.config.decks.workbook_process LIMIT PATH LINE``.
+
+``LIMIT`` is the memory that it may use, in bytes. The name of the sheet is a further argument; without it the first one
+is read. What it finds goes to its standard output as messages: a length of four bytes, then a ``Found``.
+"""
+
+import resource
+import sys
+from contextlib import closing
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from typing import Final
+
+import msgspec
+
+from vosd.processes.channel import message
+from vosd.processes.life import live_as_long_as_the_switch
+
+_CELL_MAX: Final = 32_767
+"""Characters of a cell, as spreadsheets have it."""
+_ROWS: Final = 1_000
+"""Rows of a message."""
+_EXACT_MAX: Final = 10**15
+"""Whole numbers from here on may have lost digits in a spreadsheet, which keeps 15."""
+
+
+class Found(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Some rows, or why there are no more."""
+
+    rows: list[tuple[int, list[str]]] = []
+    """Each with its number, counted from 1."""
+    height: int = 0
+    """Rows of the sheet."""
+    failure: str = ""
+    is_finished: bool = False
+
+
+class _RowError(Exception):
+    """A row cannot be read; the message says why."""
+
+
+def main() -> None:
+    """Read a workbook."""
+    limit, path, line, *sheet = sys.argv[1:]
+    live_as_long_as_the_switch()
+    resource.setrlimit(resource.RLIMIT_AS, (int(limit), int(limit)))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    try:
+        _read(path, int(line), sheet[0] if sheet else None)
+    except MemoryError:
+        _send(Found(failure=f": expected a workbook that fits into {int(limit) >> 20} MiB of memory"))
+    except BrokenPipeError:  # the reader wanted the header only
+        sys.stdout = None
+
+
+def _read(path: str, header_line: int, sheet: str | None) -> None:
+    from python_calamine import CalamineError, CalamineWorkbook, WorksheetNotFound
+
+    try:
+        with closing(CalamineWorkbook.from_path(path)) as book:
+            if not book.sheet_names:
+                _send(Found(failure=": expected a sheet"))
+                return
+            table = book.get_sheet_by_name(book.sheet_names[0] if sheet is None else sheet)
+            rows: list[tuple[int, list[str]]] = []
+            for number, values in enumerate(table.iter_rows(), (table.start or (0, 0))[0] + 1):
+                if number >= header_line:
+                    rows.append((number, [_text(value, number) for value in values]))
+                if len(rows) == _ROWS or number == header_line:
+                    _send(Found(rows, table.total_height))
+                    rows = []
+            _send(Found(rows, table.total_height, is_finished=True))
+    except _RowError as error:
+        _send(Found(rows, failure=str(error)))
+    except OSError as error:
+        _send(Found(failure=f": {(error.strerror or str(error)).lower()}"))
+    except WorksheetNotFound:
+        _send(Found(failure=f": expected a sheet {sheet!r}; it has {', '.join(book.sheet_names)}"))
+    except CalamineError as error:
+        _send(Found(failure=f": expected an XLSX file: {error}"))
+
+
+def _send(found: Found) -> None:
+    out = sys.stdout.buffer
+    out.write(message(_encode(found)))
+    out.flush()
+
+
+def _text(value: object, number: int) -> str:
+    """Return a cell as text; numbers have the digits that the spreadsheet shows, never an exponent."""
+    if isinstance(value, str):
+        if len(value) > _CELL_MAX:
+            raise _RowError(f":{number}: expected cells of at most {_CELL_MAX} characters, not {len(value)}")
+        return value
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int | float):
+        exact = Decimal(repr(value))
+        if exact != exact.to_integral_value():
+            return format(exact, "f")
+        if abs(exact) >= _EXACT_MAX:
+            message = f":{number}: expected numbers of more than 15 digits as text, not {exact:f}"
+            raise _RowError(message)
+        return str(int(exact))
+    if isinstance(value, datetime):
+        is_day = value.time() == time()
+        return value.date().isoformat() if is_day else value.isoformat(timespec="milliseconds")
+    if isinstance(value, date | time | timedelta):
+        return str(value)
+    return ""
+
+
+_encode: Final = msgspec.msgpack.Encoder().encode

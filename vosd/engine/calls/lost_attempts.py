@@ -1,0 +1,107 @@
+"""Calls that a kill has cut off before their answer: the record of each, once it is known what became of its INVITEs.
+
+The vendor may have answered around the kill, and bills that. The attempts in the record say so: ``Late Answer`` with
+200 where the answer came, ``Lost`` with 0 where no final response came.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+import structlog
+from msgspec.structs import replace
+
+from vosd.b2bua.callee_leg import CalleeLeg
+from vosd.b2bua.stamps import ATTEMPTS_MAX
+from vosd.base.cause import EndReason
+from vosd.base.clock import Instant
+from vosd.callcontrol.bookkeeping import attempted
+from vosd.cdr.record import Attempt, CallRecord
+from vosd.engine.calls.services import CallServices
+from vosd.engine.journal.entries import LeftOver
+from vosd.obs.log import call_line
+from vosd.sip.transaction.invite_client import InviteClient
+from vosd.sip.transaction.states import State
+
+LATE_ANSWER: Final = "Late Answer"
+
+_log = structlog.get_logger()
+
+
+def record_of(leg: CalleeLeg, sip_call_id: str, services: CallServices) -> CallRecord | None:
+    """Return the record that the call of a leg leaves if it is cut off during the attempt that begins now."""
+    live_call = services.running.get(leg.call.arrival.call_id)
+    if live_call is None:  # a test call
+        return None
+    return attempted(
+        services.node,
+        leg.call.arrival,
+        live_call.call_request,
+        leg.call.journey,
+        leg.choice,
+        sip_call_id,
+        str(leg.peer),
+        leg.started_at,
+    )
+
+
+class _Lost(msgspec.Struct):
+    """One of these calls."""
+
+    record: CallRecord
+    open: set[bytes]
+    """INVITEs whose end is awaited, by their keys."""
+    ends: list[Attempt] = []
+
+
+class LostAttempts:
+    """The calls without a record so far."""
+
+    def __init__(self, write: Callable[[CallRecord], None], services: CallServices) -> None:
+        """``write`` journals and books a record."""
+        self._write = write
+        self._services = services
+        self._calls: dict[str, _Lost] = {}
+        self.unknown = 0
+        """Attempts that the vendor may have answered."""
+        self.answered = 0
+        """Attempts that it has answered."""
+
+    def add(self, key: bytes, left: LeftOver) -> None:
+        """Await the end of an INVITE; without a record its call has another one, or an earlier version wrote it."""
+        if left.record is None:
+            return
+        lost = self._calls.get(left.call_id)
+        if lost is None:
+            self._calls[left.call_id] = lost = _Lost(left.record, set())
+        lost.open.add(key)
+
+    def over(self, key: bytes, left: LeftOver, transaction: InviteClient | None, now: Instant) -> None:
+        """Note the end of an INVITE; write the record when all of the call are over. None = it is not waited for."""
+        lost = self._calls.get(left.call_id)
+        if lost is None or key not in lost.open:
+            return
+        lost.open.remove(key)
+        [invite] = left.invites
+        ms = max(0, now.wall - lost.record.ended_at)
+        is_latest = invite.call_id == (lost.record.sip_call_id_out or "").encode("utf-8", "surrogateescape")
+        if transaction is not None and transaction.state is State.ACCEPTED:
+            self.answered += 1
+            lost.ends.append(Attempt(invite.gateway, 200, ms, None, LATE_ANSWER))
+            _log.warning("answer_released", gateway=invite.gateway, call_id=left.call_id, why=LATE_ANSWER)
+        elif is_latest or not lost.record.attempts:  # those before it have ended, as the record says
+            code = 0 if transaction is None else transaction.refused_with
+            self.unknown += code == 0
+            lost.ends.append(Attempt(invite.gateway, code, ms, None, EndReason.LOST.text))
+        if not lost.open:
+            del self._calls[left.call_id]
+            self._finish(lost, now)
+
+    def _finish(self, lost: _Lost, now: Instant) -> None:
+        may_be_billed = any(end.code in {0, 200} for end in lost.ends)
+        ended_at = max(now.wall, lost.record.started_at)
+        attempts = (*lost.record.attempts, *lost.ends)[:ATTEMPTS_MAX]
+        record = replace(lost.record, ended_at=ended_at, attempts=attempts)
+        if record.recorded and (may_be_billed or self._services.records_zero):
+            self._write(record)
+            call_line(record)
