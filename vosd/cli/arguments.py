@@ -152,7 +152,7 @@ class ExpiryTime(click.ParamType[Expiry]):
             return value
         if value == "configured":
             return Expiry(None)
-        return Expiry(NEVER if value == "never" else COMING.convert(value, param, ctx))
+        return Expiry(NEVER if value == "never" else EXACT.convert(value, param, ctx))
 
 
 class CalendarMonth(click.ParamType["Month"]):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import click
 import msgspec
+from rich.cells import cell_len, set_cell_size
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -65,8 +66,6 @@ def columns_of_screen() -> int | None:
 
 def listing(columns: Sequence[Column], rows: Iterable[Sequence[object]], width: int, *, empty: str) -> None:
     """Print one line for each row, within ``width``: columns of high rank are left out, long cells are cut."""
-    from rich.cells import cell_len
-
     cells = [[_text(cell) for cell in row] for row in rows]
     if not cells:
         line(empty)
@@ -103,8 +102,6 @@ def _fitting(columns: Sequence[Column], widths: list[int], width: int) -> list[i
 
 
 def _fitted(cell: str, width: int, *, to_the_right: bool) -> str:
-    from rich.cells import cell_len, set_cell_size
-
     if cell_len(cell) > width:
         return set_cell_size(cell, width - 1) + "…"
     return _padded(cell, width, to_the_right)
