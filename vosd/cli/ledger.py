@@ -46,8 +46,10 @@ _TITLES: Final = {
 }
 
 
-KINDS: Final = ("call", "payment", "adjustment", "zero", "refund", "transfer", "minimum", "correction")
-"""The kinds of entries (``vosd.storage.ports.EntryKind``), so that only commands that need the database load it."""
+KINDS: Final = ("call", "payment", "adjustment", "zero", "refund", "transfer", "minimum", "correction", "earned")
+"""The kinds of entries (``vosd.storage.ports.EntryKind``), and ``earned``, entries of calls that a partner has carried.
+
+Written here so that only commands that need the database load it."""
 
 
 @click.group(cls=Family)

@@ -8,7 +8,21 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import ColumnElement, Select, String, and_, case, cast, func, literal, not_, null, select, type_coerce
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    String,
+    and_,
+    case,
+    cast,
+    func,
+    literal,
+    not_,
+    null,
+    or_,
+    select,
+    type_coerce,
+)
 
 from vosd.base.money import ZERO
 from vosd.cdr.record import AGENT
@@ -101,6 +115,10 @@ class Statement(NamedTuple):
     """Whether the books are closed until its end, so that the sums do not change any more."""
 
 
+def _is_earned() -> ColumnElement[bool]:
+    return and_(_entry.kind == EntryKind.CALL.value, _entry.amount > ZERO)
+
+
 class SqlLedger:
     """Reads the ledger in MySQL and SQLite."""
 
@@ -164,8 +182,7 @@ class SqlLedger:
                 of_account.append(_entry.seq > start.seq)
             before, within = _before(points, since), _before(points, until)
             opening = (await connection.execute(select(total).where(*of_account, before))).scalar() or ZERO
-            earned = and_(_entry.kind == EntryKind.CALL.value, _entry.amount > ZERO)
-            kind = case((earned, EARNED), else_=_entry.kind).label("kind")
+            kind = case((_is_earned(), EARNED), else_=_entry.kind).label("kind")
             lines = (
                 select(kind, _entry.amount, _tax().label("tax")).where(*of_account, within, not_(before)).subquery().c
             )
@@ -257,7 +274,8 @@ def _fitting(wanted: EntryFilter) -> Select[Any]:
     if wanted.until is not None:
         query = query.where(_entry.created_at < wanted.until)
     if wanted.kinds:
-        query = query.where(_entry.kind.in_(wanted.kinds))
+        of_kind = _entry.kind.in_(wanted.kinds)
+        query = query.where(or_(of_kind, _is_earned()) if EARNED in wanted.kinds else of_kind)
     if wanted.operator is not None:
         query = query.where(_entry.operator == descriptive(wanted.operator, _SEARCHED_AT_MOST))
     return query
