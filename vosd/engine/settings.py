@@ -239,6 +239,19 @@ class RetentionSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class NightlySettings:
+    """What is done with the books once a day."""
+
+    at_s: int | None = None
+    """When, in seconds since midnight; None = never."""
+    zone: tzinfo | None = None
+    """Whose midnight and months; None = the machine's midnight, and months of UTC."""
+    verify: bool = True
+    minimum: bool = True
+    """On the first days of a month: book what accounts lack of their minimum of the month before."""
+
+
+@dataclass(frozen=True, slots=True)
 class PortabilitySettings:
     """The server that knows the routing numbers of called numbers; either ``url`` or ``server``."""
 
@@ -315,5 +328,6 @@ class Settings:
     log_level: LogLevel = LogLevel.INFO
     overload: OverloadSettings = field(default_factory=OverloadSettings)
     retention: RetentionSettings = RetentionSettings()
+    nightly: NightlySettings = NightlySettings()
     alarms: AlarmSettings = field(default_factory=AlarmSettings)
     call_reports: CallReportSettings | None = None

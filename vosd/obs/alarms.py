@@ -112,6 +112,8 @@ KINDS: Final[Mapping[Event, Kind]] = {
     Event.NAT_SWEEP_OVERRUN: Kind(_WARNING),
     Event.ALARM_OUTPUT_DOWN: Kind(_WARNING, ("output",)),
     Event.RETENTION_BLOCKED: Kind(_WARNING, ("kind",)),
+    Event.LEDGER_DIFFERS: Kind(_CRITICAL),
+    Event.NIGHTLY_FAILED: Kind(_WARNING, ("work",)),
     Event.ALARM_REFUSED: Kind(_WARNING, ("output",), passes=True),
     Event.CALL_REPORTS_DOWN: Kind(_WARNING),
     Event.CALL_REPORTS_DROPPED: Kind(_WARNING, passes=True),
