@@ -40,7 +40,8 @@ def upgrade() -> None:
         sa.Column("value", sa.BigInteger, nullable=False),
         **IN_MYSQL,
     )
-    op.bulk_insert(counter, [{"name": "commits", "value": 0}])
+    if op.get_bind().scalar(sa.select(counter.c.value)) is None:
+        op.bulk_insert(counter, [{"name": "commits", "value": 0}])
 
     op.create_table(
         "account",

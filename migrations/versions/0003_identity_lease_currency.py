@@ -52,7 +52,8 @@ def upgrade() -> None:
         sa.Column("id", sa.String(36), primary_key=True, comment="random; another database has another"),
         **IN_MYSQL,
     )
-    op.bulk_insert(identity, [{"id": str(uuid4())}])
+    if op.get_bind().scalar(sa.select(identity.c.id)) is None:  # else an attempt that was killed has written it
+        op.bulk_insert(identity, [{"id": str(uuid4())}])
 
     op.create_table(
         "lease",

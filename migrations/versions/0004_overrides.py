@@ -25,7 +25,8 @@ def moment() -> sa.types.TypeEngine[Any]:
 
 
 def upgrade() -> None:
-    op.bulk_insert(COUNTER, [{"name": "overrides", "value": 0}])
+    if op.get_bind().scalar(sa.select(COUNTER.c.value).where(COUNTER.c.name == "overrides")) is None:
+        op.bulk_insert(COUNTER, [{"name": "overrides", "value": 0}])
     op.create_table(
         "operational_override",
         sa.Column("target", sa.String(16), primary_key=True, comment="account, mapping or routing"),

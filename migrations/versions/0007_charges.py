@@ -77,6 +77,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("call_id", "reference", "position", name="cdr_correction_once"),
         **IN_MYSQL,
     )
+    op.execute("DELETE FROM counter WHERE name IN ('charges_cdr', 'charges_entry')")  # of an attempt that was killed
     op.execute("INSERT INTO counter (name, value) SELECT 'charges_cdr', COALESCE(MAX(export_seq), 0) FROM cdr")
     op.execute("INSERT INTO counter (name, value) SELECT 'charges_entry', COALESCE(MAX(id), 0) FROM ledger_entry")
 

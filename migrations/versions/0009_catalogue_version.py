@@ -12,7 +12,8 @@ COUNTER = sa.table("counter", sa.column("name", sa.String), sa.column("value", s
 
 
 def upgrade() -> None:
-    op.bulk_insert(COUNTER, [{"name": "catalogue", "value": 0}])
+    if op.get_bind().scalar(sa.select(COUNTER.c.value).where(COUNTER.c.name == "catalogue")) is None:
+        op.bulk_insert(COUNTER, [{"name": "catalogue", "value": 0}])
 
 
 def downgrade() -> None:

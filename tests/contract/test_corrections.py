@@ -245,3 +245,11 @@ async def test_a_correction_entry_that_the_table_does_not_know_is_found(booked):
     assert (await verify_ledger(booked)).differences == (
         Difference(Fault.CORRECTION, "acme", Decimal(0), Decimal("0.15"), call_id=call_id(1)),
     )
+
+
+async def test_a_correction_says_anew_whether_a_call_was_sold_below_cost(booked):
+    corrections = SqlCorrections(booked)
+    await corrections.book([correction(1, customer("0.20"))])
+    assert (await record_of(booked, 1)).loss == Decimal("0.10"), "it costs 0.30"
+    await corrections.book([correction(1, vendor("0.20"), reference="ticket 8")])
+    assert (await record_of(booked, 1)).loss is None

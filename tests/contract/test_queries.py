@@ -1,5 +1,7 @@
 """What ``Queries`` promises, over memory, SQLite and MariaDB."""
 
+from decimal import Decimal
+
 import msgspec
 import pytest
 
@@ -14,7 +16,7 @@ async def listed(store):
     calls = [
         answered_call(1, customer_account="acme", vendor_account="carrier-a", callee_in="+442012"),
         answered_call(2, customer_account="beta", vendor_account="carrier-a", callee_in="442099"),
-        answered_call(3, customer_account="acme", vendor_account="carrier-b", callee_in="33123"),
+        answered_call(3, customer_account="acme", vendor_account="carrier-b", callee_in="33123", loss=Decimal("0.01")),
         answered_call(4, customer_account="carrier-a", vendor_account="acme", caller_in="anonymous"),
         refused_call(5, customer_account="beta", callee_in="44"),
     ]
@@ -65,6 +67,8 @@ async def listed(store):
         ({"customers": frozenset({"acme", "beta"}), "callee": "44", "account": "carrier-a"}, [2, 1]),
         ({"customers": frozenset({"acme", "beta"}), "callee": "44", "limit": 1}, [5]),
         ({"customers": frozenset()}, []),
+        ({"loss": True}, [3]),
+        ({"loss": True, "account": "beta"}, []),
     ],
 )
 async def test_calls_are_listed_newest_first_by_every_criterion(listed, criteria, expected):

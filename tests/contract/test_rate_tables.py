@@ -171,31 +171,11 @@ def naive(rows: Sequence[Window], number: str, wall_ms: int) -> Rate | None:
     return rows[max(fitting)[2]].rate if fitting else None
 
 
-def price_of(found: Rate | None) -> str:
-    """The price of a minute by a rate, its zeros at the end included, by the rule for calls."""
-    applied = None if found is None else group_of(RateRows([found], "v1")).find(_digits(found.prefix), NOW)
-    return str(None if applied is None else applied.price_per_minute)
-
-
-def test_a_price_is_that_of_a_minute_and_a_locked_prefix_has_none(make):
-    by_cycle = Rate("33", Decimal("0.02"), 6, per_cycle=True)
-    table = make([rate("44", "0.60", 30), Rate("4479", Decimal("0.20"), 1, locked=True)], "v1")
-    assert [table.price(number, NOW) for number in ("4420", "4479123", "331", "")] == [
-        Decimal("0.60"),
-        None,
-        None,
-        None,
-    ]
-    for per_cycle in (RateRows([by_cycle], "v1"), file_of([Window(by_cycle)], per_cycle=True)):
-        assert per_cycle.price("331", NOW) == Decimal("0.2")
-
-
 @pytest.mark.parametrize("size", [63, 64, 65, 128, 1_000])
-def test_prices_of_a_file_of_several_blocks_are_those_of_its_rates(size):
+def test_a_file_of_several_blocks_finds_its_rates(size):
     prefixes = [f"{1_000 + 7 * place}" for place in range(size)]
     table, wanted = file_of(map(Window, rates(*prefixes))), RateRows(rates(*prefixes), "v1")
     for number in [*prefixes, *(f"{prefix}9" for prefix in prefixes), "0", "0999", "1", "9" * 20, "#"]:
-        assert table.price(number, NOW) == wanted.price(number, NOW)
         assert table.find(number, NOW) == wanted.find(number, NOW)
 
 
@@ -208,7 +188,6 @@ def test_a_compiled_file_finds_what_comparing_every_row_finds(rows, numbers, wal
         for found in (table.find(number, wall_ms), table.find(number, wall_ms)):  # made, then remembered
             assert found == wanted
             assert found is None or str(found) == str(wanted)  # the zeros at the end of a price, too
-        assert str(table.price(number, wall_ms)) == price_of(wanted)
     prefixes = {row.rate.prefix for row in rows}
     assert list(table.prefixes()) == sorted(prefixes)
     assert all(table.has(prefix) for prefix in prefixes)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from decimal import Decimal
 
-from vosd.routing.ports import VendorTerms
+from vosd.routing.ports import PriceOf, VendorTerms
 from vosd.trunks.gateways import RoutingGateway
 
 
@@ -13,8 +13,14 @@ class PricedByTerms:
     def terms(self, gateway: RoutingGateway, callee: str, wall_ms: int, caller: str) -> VendorTerms | None:
         raise NotImplementedError
 
-    def minute_prices(
-        self, gateways: Sequence[RoutingGateway], callee: str, wall_ms: int, caller: str
+    def costs(
+        self,
+        gateways: Sequence[RoutingGateway],
+        callee: str,
+        wall_ms: int,
+        caller: str,
+        price_of: PriceOf,
+        seconds: int,
     ) -> Sequence[Decimal | None]:
         found = [self.terms(gateway, callee, wall_ms, caller) for gateway in gateways]
-        return [None if terms is None else terms.price_per_minute for terms in found]
+        return [None if terms is None else price_of(terms, seconds) for terms in found]

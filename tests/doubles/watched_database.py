@@ -1,7 +1,7 @@
 """A database that can be away and be replaced, and the books of a switch that watches it."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from vosd.engine.booking.comparison import Comparison
 from vosd.engine.booking.database_memo import MemoFile
 from vosd.engine.booking.database_watch import DatabaseWatch
 from vosd.engine.booking.recorder import Recorder
+from vosd.engine.clock import machine_ms
 from vosd.engine.journal import Journal
 from vosd.engine.settings import CdrSettings
 from vosd.storage.memory import MemoryLease, MemoryStore
@@ -54,7 +55,8 @@ class Server:
 class Installation:
     """A switch's books, without its calls."""
 
-    def __init__(self, directory: Path, server: Server) -> None:
+    def __init__(self, directory: Path, server: Server, elapsed_ms: Callable[[], int] = machine_ms) -> None:
+        self.server = server
         self.journal = Journal(directory / "journal")
         self.journal.open()
         self.journal.settle()
@@ -62,7 +64,9 @@ class Installation:
         self.recorder = Recorder(server, self.journal, self.balances.credits, CdrSettings(batch_ms=1))
         self.memo = MemoFile(directory / "database.json")
         compared = Comparison(server, self.balances, self.recorder, self.journal)
-        self.watch = DatabaseWatch(server, server, self.balances, compared, self.memo, ManualClock(), self.mended)
+        self.watch = DatabaseWatch(
+            server, server, self.balances, compared, self.memo, ManualClock(), self.mended, elapsed_ms
+        )
 
     times_mended = 0
 

@@ -15,6 +15,7 @@ from e2e.conditions import eventually
 from vosd.testing.process.mariadb import MariaDb
 from vosd.testing.sockets.loopback import Endpoint
 
+from .copies import Copies, MariaDbCopies, SqliteCopies
 from .parties import Customer, Vendor
 
 CONFIGURATION = """
@@ -41,6 +42,8 @@ routing_gateways:
   - {name: carrier, account: carrier, address: "$vendor", prefixes: ["44"]}
 """
 
+SQLITE_URL = "sqlite+aiosqlite:///$directory/vosd.db"
+MARIADB = pytest.param("mariadb", marks=pytest.mark.mariadb)
 _ports = count(17_000)
 
 
@@ -91,6 +94,14 @@ def stage(tmp_path: Path) -> Iterator[Callable[..., Scene]]:
             )
 
         yield begin
+
+
+@pytest.fixture
+def database(request, tmp_path) -> Copies:
+    """The database that the switches of a test share; the contract of the lease is tested on both kinds."""
+    if getattr(request, "param", "sqlite") == "sqlite":
+        return SqliteCopies(tmp_path)
+    return MariaDbCopies(request.getfixturevalue("mariadb_url"))
 
 
 @pytest.fixture

@@ -7,9 +7,8 @@ from e2e.conditions import eventually
 
 from vosd.storage.payments import SqlPayments
 
-from .conftest import CONFIGURATION
+from .conftest import CONFIGURATION, MARIADB, SQLITE_URL
 
-SQLITE_URL = "sqlite+aiosqlite:///$directory/vosd.db"
 CALLS = 5
 """Calls of a minute each for 1.00, which is all the money of the account."""
 TAKEN = {
@@ -18,12 +17,9 @@ TAKEN = {
 }
 
 
-@pytest.mark.parametrize("database", ["sqlite", pytest.param("mariadb", marks=pytest.mark.mariadb)])
-def test_calls_that_begin_while_money_is_taken_by_hand_leave_no_balance_below_the_limit(
-    stage, database, request, monkeypatch
-):
-    url = SQLITE_URL if database == "sqlite" else request.getfixturevalue("mariadb_url")
-    text = CONFIGURATION.replace(SQLITE_URL, url).replace('overdraft_limit: "1000"', 'overdraft_limit: "0"')
+@pytest.mark.parametrize("database", ["sqlite", MARIADB], indirect=True)
+def test_calls_that_begin_while_money_is_taken_by_hand_leave_no_balance_below_the_limit(stage, database, monkeypatch):
+    text = CONFIGURATION.replace(SQLITE_URL, database.url).replace('overdraft_limit: "1000"', 'overdraft_limit: "0"')
     scene = stage(configuration=text.replace('billing_rate: "0.60"', 'billing_rate: "1.00", billing_cycle: 60'))
     daemon, customer = scene.daemon, scene.customer
 

@@ -6,22 +6,9 @@ import pytest
 from doubles.daemon import Daemon
 from e2e.conditions import eventually
 
-from .conftest import CONFIGURATION
-from .copies import MariaDbCopies, SqliteCopies
+from .conftest import CONFIGURATION, MARIADB, SQLITE_URL
 
-SQLITE_URL = "sqlite+aiosqlite:///$directory/vosd.db"
-
-
-MARIADB = pytest.param("mariadb", marks=pytest.mark.mariadb)
 on_mariadb = pytest.mark.parametrize("database", [MARIADB], indirect=True)
-
-
-@pytest.fixture
-def database(request, tmp_path):
-    """The database that the switches of a test share; the contract of the lease is tested on both kinds."""
-    if getattr(request, "param", "sqlite") == "sqlite":
-        return SqliteCopies(tmp_path)
-    return MariaDbCopies(request.getfixturevalue("mariadb_url"))
 
 
 def refused_beside(scene, directory: Path, database, node: str = "faults") -> str:

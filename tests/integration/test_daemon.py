@@ -264,6 +264,7 @@ def test_the_status_of_a_switch_at_rest_counts_nothing(resting: Daemon) -> None:
         "pid",
         "started_at",
         "session_refresh_failed",
+        "machine",
         "database",
         "catalogue",
     }

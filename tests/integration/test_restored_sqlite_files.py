@@ -81,41 +81,67 @@ def test_a_journal_of_another_database_is_not_rolled_back_into_the_restored_one(
     assert not journal.exists()
 
 
-@pytest.mark.parametrize("killed_at", range(1, 5))
-def test_names_that_were_given_in_part_are_given_again(tmp_path, killed_at):
-    """Until the last of them there is no database, or the one that was there with all that belongs to it."""
+@pytest.mark.parametrize("killed_at", [1, 2])
+def test_a_restore_that_is_killed_leaves_the_old_database_until_the_new_one_is_whole(tmp_path, killed_at):
+    """What its -wal has is in it."""
     database = a_database(tmp_path / "vosd.db", "old")
     leave_wal(database)
+    assert is_killed(lambda: killed(database, killed_at))
+    assert {path.name for path in tmp_path.glob("vosd.db*") if ".replaced-" not in path.name} == {"vosd.db"}
+    assert balance_in(database) == 777
+    (tmp_path / "copy").unlink()
+    put(database, 2)
+    assert balance_in(database) == "new"
+    assert balance_in(beside(database, ".replaced-2")) == 777, "nothing that was there is lost"
+
+
+@pytest.mark.parametrize("killed_at", range(1, 5))
+def test_names_that_were_given_in_part_are_given_again(tmp_path, killed_at, monkeypatch):
+    """A database that SQLite cannot read: until the last of them there is none, or it with all that belongs to it."""
+    database = a_database(tmp_path / "vosd.db", "old")
+    leave_wal(database)
+    monkeypatch.setattr(sqlite, "_is_one_file", lambda _database: False)
     old = {path.name.removeprefix("vosd.db"): path.read_bytes() for path in tmp_path.glob("vosd.db*")}
     assert sorted(old) == ["", "-shm", "-wal"]
-
-    def put(at: int) -> int:
-        copy = a_database(tmp_path / "copy", "new")
-        sqlite.put_in_place(copy, database, beside(database, f".replaced-{at}"))
-        return 0
-
-    def killed() -> int:
-        steps = Steps(killed_at)
-        replace = Path.replace
-
-        def dying(path, target):
-            steps.step()
-            return replace(path, target)
-
-        Path.replace = dying
-        return put(1)
-
-    assert is_killed(killed)
+    assert is_killed(lambda: killed(database, killed_at))
     there = {path.name.removeprefix("vosd.db"): path.read_bytes() for path in tmp_path.glob("vosd.db*")}
     assert "" not in there or there == old
     (tmp_path / "copy").unlink()
-    put(2)
+    put(database, 2)
     assert {path.name for path in tmp_path.glob("vosd.db*") if ".replaced-" not in path.name} == {"vosd.db"}
     kept = {path.name[len("vosd.db.replaced-1") :]: path.read_bytes() for path in tmp_path.glob("vosd.db.replaced-*")}
     assert kept == old, "nothing that was there is lost"
+    assert balance_in(database) == "new"
+
+
+def put(database: Path, at: int) -> int:
+    copy = a_database(database.with_name("copy"), "new")
+    sqlite.put_in_place(copy, database, beside(database, f".replaced-{at}"))
+    return 0
+
+
+def killed(database: Path, at: int) -> int:
+    """Put a copy in place, and be killed before a name is given."""
+    steps = Steps(at)
+    replace, link = Path.replace, Path.hardlink_to
+
+    def dying_replace(path, target):
+        steps.step()
+        return replace(path, target)
+
+    def dying_link(path, target):
+        steps.step()
+        return link(path, target)
+
+    Path.replace, Path.hardlink_to = dying_replace, dying_link
+    return put(database, 1)
+
+
+def balance_in(database: Path) -> object:
     connection = sqlite3.connect(database)
-    assert connection.execute("SELECT balance FROM account").fetchall() == [("new",)]
+    [(balance,)] = connection.execute("SELECT balance FROM account").fetchall()
     connection.close()
+    return balance
 
 
 def a_database(path: Path, balance: str) -> Path:

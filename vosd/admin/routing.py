@@ -11,11 +11,12 @@ from typing import Final, NamedTuple
 
 from vosd.base.clock import Instant
 from vosd.base.errors import Refusal, VosError
-from vosd.base.money import ZERO, format_amount
+from vosd.base.money import ZERO, format_amount, format_price
 from vosd.base.number import for_matching, without_separators
 from vosd.billing.holds import AccountCredit
 from vosd.billing.parties import Party
 from vosd.billing.rates import AppliedRate
+from vosd.billing.typical import typical_price
 from vosd.callcontrol.admission import route_request
 from vosd.callcontrol.call_request import CallRequest
 from vosd.callcontrol.explain import Offered, PassedOver, explain_routes
@@ -56,18 +57,40 @@ class Level(NamedTuple):
     price_per_minute: str
 
 
-def _described(rate: AppliedRate) -> dict[str, object]:
+class Comparison(NamedTuple):
+    """How the gateways of a call are compared."""
+
+    plan: str
+    """Empty = by none."""
+    order: tuple[str, ...]
+    typical_seconds: int
+    """Length of the call that costs are compared of."""
+    is_measured: bool
+    """Whether calls to the prefix lasted so long lately; else it is what the configuration says."""
+
+    def to_json(self) -> dict[str, object]:
+        """Return keys of the JSON object."""
+        return {
+            "plan": self.plan or None,
+            "order": list(self.order),
+            "typical_seconds": self.typical_seconds,
+            "typical_seconds_measured": self.is_measured,
+        }
+
+
+def _described(rate: AppliedRate, typical_s: int) -> dict[str, object]:
     """Return what is shown of a sell rate: which it is, and the others that may price the call."""
     shown: dict[str, object] = {
         "rate_group": rate.group,
         "rate_prefix": rate.rate.prefix,
         "price_per_minute": format_amount(rate.price_per_minute),
+        "effective_price": format_price(typical_price(rate, typical_s)),
         "currency": rate.paid_in or rate.currency,
     }
     if rate.source:
         shown["source"] = rate.source
     if rate.candidates:
-        shown["candidates"] = [_described(each) for each in rate.candidates]
+        shown["candidates"] = [_described(each, typical_s) for each in rate.candidates]
     return shown
 
 
@@ -88,6 +111,8 @@ class RouteExplanation:
     """The agents that the call is charged to as well, from the nearest up."""
     rate: AppliedRate | None = None
     """The sell rate; of several that may price the call the one that is cheapest at admission."""
+    comparison: Comparison | None = None
+    """None = the call does not get as far."""
     unasked: Sequence[str] = ()
     """Sections of the configuration whose servers a real call would ask; here they count as silent."""
 
@@ -95,12 +120,14 @@ class RouteExplanation:
         """Return the JSON object; its keys are stable."""
         questions = {"unasked": self.unasked} if self.unasked else {}
         levels = {"agents": [level._asdict() for level in self.agents]} if self.agents else {}
+        compared = self.comparison
         return {
             "result": self.result,
             "detail": self.detail,
             "callee_billed": self.callee_billed,
             "caller_routed": self.caller_routed,
-            "rate": None if self.rate is None else _described(self.rate),
+            "rate": None if self.rate is None or compared is None else _described(self.rate, compared.typical_seconds),
+            **({} if compared is None else compared.to_json()),
             "candidates": [offered.to_json() for offered in self.candidates],
             "left": [passed_over._asdict() for passed_over in self.left],
             **levels,
@@ -190,11 +217,15 @@ def explain_route(
         user=gateway,  # identified as if the trunk had authenticated
     )
     refusal = rehearsal.put_through(call)
-    routes = None
+    routes = comparison = None
     if call.rate:
-        table = _table_of(call, catalogue)
+        table, lengths = _table_of(call, catalogue), live.quality.lengths
+        request = route_request(call, table.plan, catalogue, lengths)
+        order = tuple(each.value for each in table.plan.order)
+        is_measured = call.rate.rate.prefix in lengths
+        comparison = Comparison(table.plan.name, order, request.typical_s, is_measured)
         routes = explain_routes(
-            route_request(call, table.plan, catalogue),
+            request,
             table,
             live.occupancy,
             live.rests,
@@ -211,6 +242,7 @@ def explain_route(
         left=routes.left if routes else (),
         agents=tuple(map(_level, call.agents)),
         rate=call.rate,
+        comparison=comparison,
         unasked=tuple(question.asked_of for question in rehearsal.questions),
     )
 

@@ -66,10 +66,10 @@ class Call(CallConversation):
         if self._accepts(CallEvent.EARLY_ANSWER) and self.callee is not None:
             self.callee.answer_early_offer(session, now)
 
-    def fork_changed(self, now: Instant) -> None:
+    def fork_changed(self, before: str, after: str, now: Instant, *, answers: bool) -> None:
         """Prepare the caller for another fork of the INVITE, which sends early media or answers."""
         self.drop_bridge(now)
-        self.caller.begin_attempt(now)
+        self.caller.switch_fork(before, after, now, answers=answers)
 
     def attempt_failed(self, leg: CalleeLeg, response: Response, now: Instant) -> None:
         """Handle a final refusal of a gateway."""

@@ -65,8 +65,8 @@ class CallPort(Protocol):
         """Report a provisional response."""
         ...
 
-    def fork_changed(self, now: Instant) -> None:
-        """Report that another fork of the INVITE sends early media or answers."""
+    def fork_changed(self, before: str, after: str, now: Instant, *, answers: bool) -> None:
+        """Report that another fork of the INVITE sends early media or answers, by the tags of both."""
         ...
 
     def answered(self, leg: "CalleeLeg", now: Instant) -> None:

@@ -315,17 +315,17 @@ class CalleeLeg(CalleeParts):
         headers = f"{self._endpoint.agent_header}{pracking.rack}{headers}"
         self._endpoint.client.send_request(pracking.dialog, "PRACK", headers, body, None, now)
 
-    def _switch_to(self, tag: str, now: Instant) -> None:
+    def _switch_to(self, tag: str, now: Instant, *, answers: bool = False) -> None:
         """Switch the caller to this fork; a session agreed with another one is void (RFC 3261 section 12.1)."""
         if self._speaker is not None and self._speaker != tag:
             self.is_settled = False
-            self.call.fork_changed(now)
+            self.call.fork_changed(self._speaker, tag, now, answers=answers)
         self._speaker = tag
 
     def _establish(self, response: Response, now: Instant) -> None:
         tag = response.to_tag
         if tag != self._speaker:
-            self._switch_to(tag, now)
+            self._switch_to(tag, now, answers=True)
         # The early dialog has used CSeq numbers for PRACK and UPDATE, so it becomes the confirmed one. A 2xx
         # with an unknown tag comes from another fork and makes a dialog of its own (RFC 3261 section 13.2.2.4).
         early = None if self._early is None else self._early.get(tag)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-from vosd.b2bua.caller_parts import CallerParts
+from vosd.b2bua.caller_parts import CallerParts, ShownFork
 from vosd.b2bua.leg import SDP
 from vosd.b2bua.reasons import NO_CAUSES
 from vosd.b2bua.supervision import Supervision
@@ -98,30 +98,23 @@ class CallerLeg(CallerParts):
         )  # fmt: skip
 
     def begin_attempt(self, now: Instant) -> None:
-        """Prepare for another gateway or fork: after early media of the last one the caller needs another To tag.
+        """Prepare for another gateway: after early media of the last one the caller needs another To tag."""
+        self._shown = None
+        self._begin_dialog(None, now)
 
-        A reliable response of the last one is repeated until its PRACK, and later responses wait: a peer that missed
-        one RSeq discards all higher ones (RFC 3262 section 4).
+    def switch_fork(self, before: str, after: str, now: Instant, *, answers: bool) -> None:
+        """Prepare for another fork of the attempt, by the tags of the forks; one that ``answers`` keeps its To tag.
+
+        More early media of a fork begin a new dialog again: some callers count RSeq for each dialog by itself, others
+        over all of them, and only the number of a new dialog suits both.
         """
-        self._waiting_rings.clear()
-        self._is_of_last_attempt = self._unacknowledged is not None
-        if not self._sent_early_media:
-            return
-        self._sent_early_media = False
-        self.is_settled = False
-        self.said = b""
-        # An early session has been answered and cannot be replaced by another answer to the same offer. Another To tag
-        # makes this a new early dialog, as if a proxy had forked the INVITE (RFC 3261 section 12.1).
-        dialog, new = self.invite_dialog, self._endpoint.token()
-        old = dialog.local_tag
-        dialog.local = dialog.local.removesuffix(old) + new
-        dialog.local_tag = new
-        dialog.remote_sequence = self._invite
-        self._forget_last_tag(now)
-        self._last_tag = old
-        if self._unacknowledged is None:
-            self._forget_last_tag(now)
-        self._endpoint.adopt(new, self)
+        shown = self._shown or {}
+        if self._sent_early_media:
+            dialog = self.invite_dialog
+            number = dialog.remote_sequence if self._last_tag is None else self._resumed_sequence
+            shown = {**shown, before: ShownFork(dialog.local_tag, number, self.said, self.is_settled)}
+            self._shown = shown
+        self._begin_dialog(shown.get(after) if answers else None, now)
 
     def answer(self, session: bytes, now: Instant) -> None:
         """Answer the call with 200, but not before the PRACK of a response with SDP (RFC 3262 section 3)."""
@@ -193,7 +186,8 @@ class CallerLeg(CallerParts):
         self._unacknowledged = None
         session = self.session_in(event.request)
         if self._is_of_last_attempt:
-            self._end_last_attempt(event, session)
+            is_settled = unacknowledged.has_session and bool(self.offer)
+            self._end_last_attempt(event, session, is_settled=is_settled)
         elif unacknowledged.has_session and not self.offer and not self.is_settled:
             if session:
                 self.note_session(session)
@@ -297,12 +291,48 @@ class CallerLeg(CallerParts):
             self._proposing = server
             self.call.asked(self, event)
 
-    def _end_last_attempt(self, event: RequestArrived, session: bytes) -> None:
-        """Answer the PRACK of a response for a gateway that was given up: the session is void."""
+    def _begin_dialog(self, shown: ShownFork | None, now: Instant) -> None:
+        """Leave an early dialog with media for one that the caller was shown before, else for a new one.
+
+        A reliable response of the last one is repeated until its PRACK, and later responses wait: a peer that missed
+        one RSeq discards all higher ones (RFC 3262 section 4).
+        """
+        self._waiting_rings.clear()
+        self._is_of_last_attempt = self._unacknowledged is not None
+        if shown is None and not self._sent_early_media:
+            return
+        # An early session has been answered and cannot be replaced by another answer to the same offer. Another To tag
+        # makes this a new early dialog, as if a proxy had forked the INVITE (RFC 3261 section 12.1).
+        dialog, sequence = self.invite_dialog, self._invite
+        old, self._sent_early_media = dialog.local_tag, shown is not None
+        if shown is None:
+            new, self.said, self.is_settled = self._endpoint.token(), b"", False
+        else:
+            new, sequence, self.said, self.is_settled = shown
+        dialog.local = dialog.local.removesuffix(old) + new
+        dialog.local_tag = new
+        self._resumed_sequence = sequence
+        if self._last_tag is None:
+            self._last_tag = old
+        else:  # the PRACK of an earlier one is still awaited
+            self._endpoint.forget(old, now)
+        if self._last_tag == new:
+            self._is_of_last_attempt, self._last_tag = False, None
+        elif self._unacknowledged is None:
+            self._forget_last_tag(now)
+        dialog.remote_sequence = sequence if self._last_tag is None else self._invite
+        self._endpoint.adopt(new, self)
+
+    def _end_last_attempt(self, event: RequestArrived, session: bytes, *, is_settled: bool) -> None:
+        """Answer the PRACK of a response for a gateway or fork that was left; an answer in it is void."""
         self._is_of_last_attempt = False
+        for tag, fork in (self._shown or {}).items():
+            if fork.tag == self._last_tag:
+                shown = fork._replace(remote_sequence=event.request.sequence, is_settled=is_settled)
+                self._shown = {**(self._shown or {}), tag: shown}
         self.respond(event.transaction, 488 if session and self.offer else 200, event.at)
         if self._last_tag is not None:
-            self.invite_dialog.remote_sequence = self._invite  # that PRACK counted in the dialog before
+            self.invite_dialog.remote_sequence = self._resumed_sequence  # that PRACK counted in the dialog before
             self._forget_last_tag(event.at)
 
     def _forget_last_tag(self, now: Instant) -> None:
@@ -323,6 +353,7 @@ class CallerLeg(CallerParts):
         if self._unacknowledged is not None or self._waiting_rings or self._last_tag is not None:
             self._stop_repeating(now)
         self._is_answered = True
+        self._shown = None
         self.final = status
         if self._expiry is not None:
             self._endpoint.call_off(self._expiry)

@@ -1,6 +1,6 @@
 """Parts of the caller's leg: what its INVITE says, and what it was sent. Its events are in ``caller_leg``."""
 
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 from vosd.b2bua.extensions import reliability_of
 from vosd.b2bua.identity import CallerIdentity, caller_identity_of
@@ -20,6 +20,17 @@ from vosd.trunks.dialect import CallerDialect, Reliability
 if TYPE_CHECKING:
     from vosd.b2bua.call_port import PressedKeys
 
+
+class ShownFork(NamedTuple):
+    """An early dialog that the caller has with a fork of the callee, while another fork is current."""
+
+    tag: str
+    """Ours, by which the caller knows the fork."""
+    remote_sequence: int
+    said: bytes
+    is_settled: bool
+
+
 _OFF: Final = Reliability.OFF  # access to enum members is slow
 VALID_MAX_S: Final = 1_800
 """An INVITE has its final response sooner: the last attempt begins within three minutes, and rings for ten at most."""
@@ -30,9 +41,9 @@ class CallerParts(Leg):
 
     __slots__ = (
         "_expiry", "_invite", "_is_answered", "_is_of_last_attempt", "_last_tag", "_overtaken", "_proposing",
-        "_reliability", "_rseq", "_sent_early_media", "_transaction", "_unacknowledged", "_valid_s",
-        "_waiting_answer", "_waiting_rings", "_wish", "caller_identity", "dialect", "final", "has_referred",
-        "invite_dialog", "is_settled", "keypad", "offer", "takes_100rel",
+        "_reliability", "_resumed_sequence", "_rseq", "_sent_early_media", "_shown", "_transaction",
+        "_unacknowledged", "_valid_s", "_waiting_answer", "_waiting_rings", "_wish", "caller_identity", "dialect",
+        "final", "has_referred", "invite_dialog", "is_settled", "keypad", "offer", "takes_100rel",
     )  # fmt: skip
 
     def __init__(
@@ -69,6 +80,10 @@ class CallerParts(Leg):
         """Whether that one was sent for a gateway that was given up; it still needs its PRACK (RFC 3262 4)."""
         self._last_tag: str | None = None
         """Our tag of the previous attempt, as long as its PRACK may come."""
+        self._resumed_sequence = invite
+        """The CSeq number of the caller in the current dialog, once that PRACK has come."""
+        self._shown: dict[str, ShownFork] | None = None
+        """The forks of this attempt that the caller was shown, by their tags, but for the current one."""
         self._waiting_rings: list[tuple[int, bytes]] = []
         self._waiting_answer: bytes | None = None
         """What waits for a PRACK: later provisional responses, or the answer."""
@@ -126,6 +141,8 @@ class CallerParts(Leg):
         unacknowledged: ReliableProvisional | None,
         is_of_last_attempt: bool,
         last_tag: str | None,
+        resumed_sequence: int | None,
+        shown: dict[str, ShownFork] | None,
         sent_early_media: bool,
         waiting_rings: list[tuple[int, bytes]],
         waiting_answer: bytes | None,
@@ -145,6 +162,8 @@ class CallerParts(Leg):
         self._unacknowledged = unacknowledged
         self._is_of_last_attempt = is_of_last_attempt
         self._last_tag = last_tag
+        self._resumed_sequence = self._invite if resumed_sequence is None else resumed_sequence
+        self._shown = shown
         self._sent_early_media = sent_early_media
         self._waiting_rings = waiting_rings
         self._waiting_answer = waiting_answer

@@ -71,7 +71,11 @@ class CallerSide(Protocol):
         ...
 
     def begin_attempt(self, now: Instant) -> None:
-        """Prepare for the responses of another gateway or fork."""
+        """Prepare for the responses of another gateway."""
+        ...
+
+    def switch_fork(self, before: str, after: str, now: Instant, *, answers: bool) -> None:
+        """Prepare for the responses of another fork, by the tags of both; ``answers``: it has answered."""
         ...
 
     def ring(self, status: int, session: bytes, now: Instant) -> None:

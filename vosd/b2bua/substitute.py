@@ -79,6 +79,9 @@ class Substitute:
     def begin_attempt(self, now: Instant) -> None:
         """Do nothing: there is no dialog."""
 
+    def switch_fork(self, before: str, after: str, now: Instant, *, answers: bool) -> None:
+        """Do nothing: there is no dialog."""
+
     def ring(self, status: int, _session: bytes, now: Instant) -> None:
         """Report that the target rings."""
         self._transfer.progressed(status, now)

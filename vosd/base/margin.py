@@ -12,10 +12,12 @@ class LossGuard(msgspec.Struct, frozen=True):
 
     A buy price that cannot be converted into the currency of the customer is above any limit.
 
-    Prices are those of the regular cycle, without tax.
+    Prices are those of a minute, without tax: of a call of typical length, or of the regular cycle alone.
     """
 
     min_margin: Decimal | None = ZERO
     """Least difference of the prices of a minute; None = calls may be sold below cost."""
     max_price_per_second: Decimal | None = None
     """Highest buy price of a second; None = any."""
+    by_price: bool = False
+    """Whether the prices of the regular cycle are compared, whatever increments and first periods are."""

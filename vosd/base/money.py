@@ -11,6 +11,7 @@ from typing import Final
 PLACES: Final = 8
 ZERO: Final = Decimal(0)
 QUANTUM: Final = Decimal("0.00000001")
+_SHOWN: Final = Decimal("0.000001")
 LIMIT: Final = Decimal(999999999999)  # DECIMAL(20,8) holds twelve digits before the point
 
 EXACT: Final = Context(prec=60)
@@ -57,6 +58,11 @@ def in_places(amount: Decimal) -> Decimal:
 def unit_of(places: int) -> Decimal:
     """Return the smallest step of an amount with so many decimals."""
     return Decimal(1).scaleb(-places)
+
+
+def format_price(price: Decimal) -> str:
+    """Format a price that was computed from a rounded charge: to six places, as its other digits say nothing."""
+    return format_amount(price.quantize(_SHOWN, ROUND_HALF_UP, EXACT))
 
 
 def format_amount(amount: Decimal) -> str:

@@ -13,7 +13,7 @@ import msgspec
 from vosd.base.money import EXACT, PLACES, ROUNDING_MODE, ZERO, Rounding
 from vosd.base.prefixes import ANY
 from vosd.billing.ports import RateTable
-from vosd.billing.rates import Rate, minute_price
+from vosd.billing.rates import Rate
 
 _KEPT_MAX: Final = 4_096
 _MINUTE: Final = Decimal(60)
@@ -91,10 +91,6 @@ class DerivedTable:
         derived = self._derivation.rate(base)
         self._kept[base.prefix] = (base, derived)
         return derived
-
-    def price(self, number: str, wall_ms: int) -> Decimal | None:
-        """Return the price of a minute by the rate that ``find`` returns; None = it returns none, or a locked one."""
-        return minute_price(self.find(number, wall_ms))
 
     def has(self, prefix: str) -> bool:
         """Return whether a rate of exactly this prefix exists, in force or not."""

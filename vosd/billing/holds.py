@@ -102,15 +102,16 @@ class AccountCredit:
         "_reserved",
         "_seq",
         "_unbooked",
-        "_withheld",
         "account",
         "expires_at",
         "is_capped",
+        "is_frozen",
         "limit",
         "low_below",
         "lows",
         "own_limit",
         "spending",
+        "withheld",
     )
 
     def __init__(
@@ -124,11 +125,14 @@ class AccountCredit:
         self._bound: Decimal | None = None
         self.is_capped = False
         """Whether a call was refused because of ``bound``."""
+        self.is_frozen = False
+        """Whether holds are not extended: another switch may spend the same money."""
         self._balance = balance
         self._seq = seq
         self._reserved = ZERO
         self._unbooked = unbooked
-        self._withheld = ZERO
+        self.withheld = ZERO
+        """The sum of what operators take from the account, as long as it is being booked."""
         self._holds = 0
         """How many are open."""
         self.expires_at: int | None = None
@@ -183,12 +187,7 @@ class AccountCredit:
         """What new holds may take; negative after a reversal; None = unlimited."""
         if self.limit is None:
             return None
-        return self._balance + self.limit + self._unbooked - self._reserved - self._withheld
-
-    @property
-    def withheld(self) -> Decimal:
-        """The sum of what operators take from the account, as long as it is being booked."""
-        return self._withheld
+        return self._balance + self.limit + self._unbooked - self._reserved - self.withheld
 
     @property
     def left_in_bound(self) -> Decimal | None:
@@ -208,7 +207,7 @@ class AccountCredit:
         amount = _first_total(applied, granted_s)
         # ``available``, written out: every call takes a hold.
         if self.limit is not None and amount > (
-            available := self._balance + self.limit + self._unbooked - self._reserved - self._withheld
+            available := self._balance + self.limit + self._unbooked - self._reserved - self.withheld
         ):
             currency = applied.paid_in or applied.currency
             detail = (
@@ -270,7 +269,12 @@ class AccountCredit:
         available = self.available
         if self.spending is not None:
             available = self.spending.within(available, self._reserved)
-        if available is None or (total_at(hold.applied, target_s) - hold.amount) * self._holds <= available:
+        if available is None:
+            return target_s
+        more = total_at(hold.applied, target_s) - hold.amount
+        if self.is_frozen:
+            return target_s if more <= 0 else hold.granted_s
+        if more * self._holds <= available:
             return target_s
         # What is held already is paid for, even if the account went below its limit since.
         available = max(available, ZERO)
@@ -339,12 +343,12 @@ class AccountCredit:
         available = self.available
         if available is not None and amount > available:
             return False
-        self._withheld += amount
+        self.withheld += amount
         return True
 
     def put_back(self, amount: Decimal) -> None:
         """Release an amount that was withheld; call ``committed`` first with a balance that lacks what was booked."""
-        self._withheld -= amount
+        self.withheld -= amount
 
     def set_terms(self, limit: Decimal | None, low_below: Decimal | None) -> None:
         """Set what a reload changed; a lower limit cuts no hold, it only refuses further ones."""

@@ -1,7 +1,6 @@
 """What billing needs of others: tables of rates, whatever they are kept in."""
 
 from collections.abc import Iterator
-from decimal import Decimal
 from typing import Protocol
 
 from vosd.billing.rates import AppliedRate, Rate
@@ -30,13 +29,6 @@ class RateTable(Protocol):
 
         ``number`` has no leading plus sign. A longer prefix whose rates are not in force at that moment does not hide a
         shorter one whose rate is.
-        """
-        ...
-
-    def price(self, number: str, wall_ms: int) -> Decimal | None:
-        """Return the price of a minute by the rate that ``find`` returns, after the first period, without tax.
-
-        None = it returns none, or one that is locked. It takes less time where a table makes its rates.
         """
         ...
 

@@ -22,7 +22,7 @@ from vosd.billing.rate_layout import (
     decode_header,
     fields_of,
 )
-from vosd.billing.rates import Rate, minute_price
+from vosd.billing.rates import Rate
 from vosd.billing.sections import Section, parse_sections
 
 _STEPS: Final = tuple(Decimal(1).scaleb(-places) for places in range(NO_AMOUNT))
@@ -67,7 +67,7 @@ class RateFile:
     """
 
     __slots__ = (
-        "_areas", "_block_keys", "_has_windows", "_is_priced_by_row", "_keys", "_large", "_lengths", "_lines",
+        "_areas", "_block_keys", "_has_windows", "_keys", "_large", "_lengths", "_lines",
         "_locked", "_made", "_more_keys", "_noted", "_parents", "_per_cycle", "_places", "_prices", "_term_table",
         "_terms", "_terms_made", "_text_ends", "_texts", "_texts_made", "reported", "size", "version",
     )  # fmt: skip
@@ -95,8 +95,6 @@ class RateFile:
         self._keys = column("keys")
         self._block_keys = column("block_keys").tolist()  # a search of objects takes half the time; a byte a rate
         self._more_keys = column("more_keys")
-        self._is_priced_by_row = not (header.has_windows or header.per_cycle or self._more_keys)
-        """Whether the first 16 digits of a number and the row that they lead to have the price of a minute."""
         rows = fields_of(column("rows"))
         self._lengths = rows["lengths"]
         self._parents = rows["parents"]
@@ -117,57 +115,27 @@ class RateFile:
 
     def find(self, number: str, wall_ms: int) -> Rate | None:
         """Return the rate in force at ``wall_ms`` whose prefix is the longest that fits ``number``, or None."""
-        row = self._row_of(number)
-        if self._has_windows:
-            row = self._in_force(row, wall_ms)
-        if row == NO_ROW:
-            return None
-        return self._made.get(row) or self._make(row, number[: self._lengths[row]] or ANY)
-
-    def price(self, number: str, wall_ms: int) -> Decimal | None:
-        """Return the price of a minute by the rate that ``find`` returns; None = it returns none, or a locked one."""
-        if not self._is_priced_by_row:
-            return minute_price(self.find(number, wall_ms))
-        # ``_row_of``, written out: a call by cost asks for a price in the table of each vendor.
-        keys, lengths = self._keys, self._lengths
-        key, _ = keys_of(number)
-        end = bisect_right(self._block_keys, key) * BLOCK
-        if not end:
-            return None
-        last = end if end < self.size else self.size  # noqa: FURB136 - a call takes longer
-        row = bisect_right(keys, key, end - BLOCK, last) - 1
-        common = (64 - (keys[row] ^ key).bit_length()) >> 2
-        while lengths[row] > common:
-            row = self._parents[row]
-            if row == NO_ROW:
-                return None
-        if self._locked[row]:
-            return None
-        places = self._places[row]
-        if places == AS_TEXT:
-            return self._amount(self._prices[row], places)
-        return self._prices[row] * _STEPS[places]
-
-    def _row_of(self, number: str) -> int:
-        """Return the last row of the longest prefix that fits a number, in force or not; ``NO_ROW`` = none fits."""
         # Every prefix of the number is a prefix of the greatest key that is not above the number's, too: it lies
         # between both. So one search is enough, and the rows of shorter prefixes are known from there.
-        keys = self._keys
+        keys, lengths = self._keys, self._lengths
         key, second = keys_of(number)
         end = bisect_right(self._block_keys, key) * BLOCK
         if not end:
-            return NO_ROW
+            return None
         last = end if end < self.size else self.size  # noqa: FURB136 - a call takes longer
         row = bisect_right(keys, key, end - BLOCK, last) - 1
         common = (64 - (keys[row] ^ key).bit_length()) >> 2
         if common == DIGITS and self._more_keys:
             row, common = self._row_of_long(key, second, row)
-        lengths, parents = self._lengths, self._parents
         while lengths[row] > common:
-            row = parents[row]
+            row = self._parents[row]
             if row == NO_ROW:
-                return NO_ROW
-        return row
+                return None
+        if self._has_windows:
+            row = self._in_force(row, wall_ms)
+            if row == NO_ROW:
+                return None
+        return self._made.get(row) or self._make(row, number[: lengths[row]] or ANY)
 
     def has(self, prefix: str) -> bool:
         """Return whether a rate of exactly this prefix exists, in force or not."""

@@ -1,10 +1,9 @@
 """A rate table whose rows are objects in memory: what a configuration file or a rate file holds."""
 
 from collections.abc import Iterable, Iterator
-from decimal import Decimal
 
 from vosd.base.prefixes import ANY
-from vosd.billing.rates import Rate, minute_price
+from vosd.billing.rates import Rate
 
 
 class RateRows:
@@ -32,10 +31,6 @@ class RateRows:
             if rate is not None:  # a number shorter than the cut stays whole: what it finds fits all the same
                 return rate
         return None
-
-    def price(self, number: str, wall_ms: int) -> Decimal | None:
-        """Return the price of a minute by the rate that ``find`` returns; None = it returns none, or a locked one."""
-        return minute_price(self.find(number, wall_ms))
 
     def has(self, prefix: str) -> bool:
         """Return whether a rate of exactly this prefix exists."""

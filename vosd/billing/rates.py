@@ -98,16 +98,6 @@ class AppliedRate(msgspec.Struct, frozen=True, gc=False, cache_hash=True, omit_d
         return _of_minute(price, rate.billing_cycle) if rate.per_cycle else price
 
 
-def minute_price(rate: Rate | None) -> Decimal | None:
-    """Return the price of a minute by a rate after the first period, in the currency of its group.
-
-    None = there is no rate, or its prefix is locked.
-    """
-    if rate is None or rate.locked:
-        return None
-    return _of_minute(rate.billing_rate, rate.billing_cycle) if rate.per_cycle else rate.billing_rate
-
-
 def _of_minute(price: Decimal, cycle_s: int) -> Decimal:
     return EXACT.divide(EXACT.multiply(price, _MINUTE), Decimal(cycle_s))
 

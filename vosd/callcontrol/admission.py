@@ -12,19 +12,19 @@ import msgspec
 
 from vosd.base.cause import EndReason
 from vosd.base.errors import Refusal, VosError
-from vosd.base.margin import LossGuard
 from vosd.base.money import ZERO
 from vosd.base.number import for_matching, without_separators
 from vosd.billing.call_hold import CallHold
 from vosd.billing.holds import Hold, HoldSnapshot
 from vosd.billing.ports import Rates
+from vosd.billing.typical import typical_price
 from vosd.callcontrol.call_request import CallRequest
 from vosd.callcontrol.destinations import destination_objection, watched_call
 from vosd.callcontrol.live_state import LiveState
 from vosd.callcontrol.payers import hold_agents, occupy_account, occupy_agents, rated_agents
 from vosd.callcontrol.sell_rate import no_rate, of_allowed_type
 from vosd.callcontrol.taken import PlaceTaken
-from vosd.callcontrol.vendor_terms import LiveVendors, price_in
+from vosd.callcontrol.vendor_terms import LiveVendors, price_in, price_of
 from vosd.catalogue.catalogue import Catalogue
 from vosd.routing.capacity import Full
 from vosd.routing.identify import identified_by_proof
@@ -36,7 +36,6 @@ from vosd.trunks.scope import Scope
 
 FREE_NUMBER: Final = "free number"
 """Stands in place of a rate group for calls that are free by SERVER_BILLING_FREE_E164S."""
-_NO_GUARD: Final = LossGuard(None)
 _UNIDENTIFIED: Final = "the call is not identified yet"
 
 
@@ -44,26 +43,38 @@ class StepOutOfOrderError(VosError):
     """A step needs the result of a later one: the list of the steps is wrong."""
 
 
-def route_request(call: CallRequest, plan: RoutingPlan, catalogue: Catalogue) -> RouteRequest:
-    """Return what the search for routes needs to know of a call that has passed the steps before."""
+def route_request(
+    call: CallRequest, plan: RoutingPlan, catalogue: Catalogue, lengths: Mapping[str, int]
+) -> RouteRequest:
+    """Return what the search for routes needs to know of a call that has passed the steps before.
+
+    ``lengths`` has how long calls lasted lately, by prefix of the customer's rate (``Quality.lengths``).
+    """
     mapping, account, rate = call.mapping, call.account, call.rate
     if mapping is None or account is None or rate is None:
         raise StepOutOfOrderError("the call has no rate yet")
     currency, currencies = rate.paid_in or rate.currency, catalogue.currencies
+    guard = mapping.loss_guard or account.loss_guard or plan.loss_guard
+    if rate.group == FREE_NUMBER and guard.min_margin is not None:
+        guard = msgspec.structs.replace(guard, min_margin=None)  # it is sold for nothing on purpose
+    typical_s = lengths.get(rate.rate.prefix) or catalogue.parameters.typical_seconds
     request = RouteRequest(
         call.callee,
         call.caller,
         call.at,
         account.id,
         mapping.name,
-        rate.price_per_minute,
+        typical_price(rate, 0 if guard.by_price else typical_s),
         currency,
-        _NO_GUARD if rate.group == FREE_NUMBER else mapping.loss_guard or account.loss_guard or plan.loss_guard,
+        guard,
         account.partner,
         mapping.gateways_allow,
         mapping.gateways_deny,
         mapping.is_selective,
-        price_in=None if currencies.is_empty else partial(price_in, currencies, currency, call.at.wall),
+        sell=rate,
+        typical_s=typical_s,
+        price_of=price_of if currencies.is_empty else partial(price_in, currencies, currency, call.at.wall),
+        meets_currencies=not currencies.is_empty,
     )
     if call.routing_number or call.targets or call.callee_rated:
         return _answered(request, call, catalogue.routing_gateways)
@@ -216,7 +227,8 @@ class Admission:
             call.watched = watched_call(account, call.callee_billing, call.at.wall, self.catalogue, self.live)
             if call.watched is not None:
                 call.taken.append(call.watched)
-        refusal = occupy_account(account, call.at, self.live, call.taken, is_free, sections, call.callee_billing)
+        numbers = (for_matching(call.callee), call.callee_billing) if sections else ("", "")
+        refusal = occupy_account(account, call.at, self.live, call.taken, is_free, sections, numbers)
         if refusal is None and account.id in agents:
             return occupy_agents(agents[account.id], call.at, self.live, call.taken, is_free)
         return refusal
@@ -260,7 +272,7 @@ class Admission:
             raise StepOutOfOrderError(_UNIDENTIFIED)
         plan = mapping.routing_plan or account.routing_plan
         table = self.catalogue.routes if plan is None else self.catalogue.plans[plan]
-        request = route_request(call, table.plan, self.catalogue)
+        request = route_request(call, table.plan, self.catalogue, live.quality.lengths)
         routes = find_routes(request, table, live.occupancy, live.rests, self.vendors, call.left)
         if isinstance(routes, Refusal):
             return routes

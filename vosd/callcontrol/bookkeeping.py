@@ -4,6 +4,7 @@ Every call becomes a ``CallRecord`` here, whether it ended, was refused, or was 
 """
 
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Final
 
 import msgspec
@@ -11,11 +12,13 @@ import msgspec
 from vosd.b2bua.stamps import ATTEMPTS_MAX, Arrival, Ending, Journey
 from vosd.base.cause import EndReason, HangupSource
 from vosd.base.clock import Instant
-from vosd.base.money import in_places
+from vosd.base.money import EXACT, in_places
+from vosd.billing.currencies import Currencies
 from vosd.billing.increments import hold_seconds
 from vosd.billing.parties import Party
 from vosd.billing.rater import Charge, charged_by, itemise
 from vosd.billing.rates import AppliedRate, for_unanswered
+from vosd.callcontrol.admission import FREE_NUMBER
 from vosd.callcontrol.call_request import CallRequest
 from vosd.callcontrol.open_call import OpenCall
 from vosd.callcontrol.vendor_terms import buy_rate
@@ -26,6 +29,8 @@ from vosd.routing.pipeline import Cause, LeftOut, RouteChoice
 
 LOST_STATUS: Final = 503
 """Final code for a caller without an answer whose call a kill of the switch has cut off."""
+
+NO_CURRENCIES: Final = Currencies()
 
 
 def draft(
@@ -130,10 +135,12 @@ def opened(
     journey: Journey,
     *,
     recorded: bool,
+    currencies: Currencies = NO_CURRENCIES,
 ) -> OpenCall | None:
     """Return what the journal keeps of a call that is charged; None if it is not.
 
-    ``recorded``: an answered call leaves a CDR also when the switch ends it.
+    ``recorded``: an answered call leaves a CDR also when the switch ends it. ``currencies`` are those by which its
+    gateways were compared.
     """
     vendor_answered_at, answered_at = journey.vendor_answered_at, journey.answered_at
     charged_mono = None
@@ -148,11 +155,13 @@ def opened(
     record = draft(node, arrival, call_request, journey, ending, recorded=recorded or not answered_at)
     if call_request.leaves_no_cdr:
         return OpenCall(record, None, None, at.mono, vendor_mono, leaves_no_cdr=True)
-    rate, vendor_rate = call_request.rate, buy_rate(journey.choice)
+    rate, vendor_rate, cost_rate = call_request.rate, buy_rate(journey.choice), None
+    if record.currency is not None and record.vendor_currency is not None and record.currency != record.vendor_currency:
+        cost_rate = currencies.rate(record.vendor_currency, record.currency, record.started_at)
     earns = journey.choice is not None and journey.choice.gateway.earns
     return OpenCall(
         record, rate, vendor_rate, at.mono, vendor_mono, (), call_request.agents, vendor_earns=earns,
-        charged_mono=charged_mono,
+        charged_mono=charged_mono, cost_rate=cost_rate,
     )  # fmt: skip
 
 
@@ -238,6 +247,7 @@ def conclude(
         tax=tax,
         cost=cost,
         cost_tax=cost_tax,
+        loss=None if cost <= fee and call.cost_rate is None else _loss(call, fee, cost),
         rate_group=rate_group,
         rate_prefix=rate_prefix,
         rate_area=rate_area,
@@ -255,6 +265,20 @@ def conclude(
         and not call.leaves_no_cdr
         and (zero_too or bool(postings) or (is_answered and _has_talk(hold_time_s, customer, since_answer_ms))),
     )
+
+
+def _loss(call: OpenCall, fee: Decimal, cost: Decimal) -> Decimal | None:
+    """Return by how much a cost is above a fee, in the currency of the customer; None = it is not, or not comparably.
+
+    A call to a free number is sold for nothing by intent, and a test call is not sold at all.
+    """
+    record = call.record
+    if call.cost_rate is not None:
+        cost = EXACT.multiply(cost, call.cost_rate)
+    elif record.currency != record.vendor_currency:
+        return None
+    is_sold = call.customer_rate is not None and call.customer_rate.group != FREE_NUMBER
+    return in_places(EXACT.subtract(cost, fee)) if is_sold and cost > fee else None
 
 
 def _has_talk(hold_time_s: int, customer: AppliedRate | None, held_ms: int) -> bool:

@@ -6,7 +6,9 @@ Only the words are here. The decision is made by ``pipeline.examine_routes``, as
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from vosd.base.money import format_amount
+from vosd.base.money import EXACT, format_amount, format_price
+from vosd.billing.typical import typical_price
+from vosd.callcontrol.vendor_terms import buy_rate
 from vosd.routing.capacity import Occupancy
 from vosd.routing.pipeline import Cause, LeftOut, RouteChoice, RouteRequest, examine_routes
 from vosd.routing.ports import Vendors
@@ -30,9 +32,15 @@ class Offered(NamedTuple):
     priority: int
     weight: int
     cost: str | None
-    """The buy rate of a minute; None = the gateway has none."""
+    """The buy rate of a minute, in the vendor's currency; None = the gateway has none."""
     quality: QualityFigures | None = None
     """What it is compared by where the plan compares quality; None = only the running switch knows."""
+    currency: str | None = None
+    """The vendor's."""
+    effective_cost: str | None = None
+    """The cost of a minute in a call of typical length, which is what costs are compared by."""
+    margin: str | None = None
+    """What is left of the sell price of a minute, in the customer's currency, as the loss guard compares it."""
 
     def to_json(self) -> dict[str, object]:
         """Return the JSON object; its keys are stable."""
@@ -88,6 +96,7 @@ def explain_routes(
             choice.weight,
             None if choice.terms is None else format_amount(choice.terms.price_per_minute),
             vendors.quality(choice.gateway, choice.prefix, request.callee, request.at, least) if is_live else None,
+            *_compared(choice, request),
         )
         for position, choice in enumerate(routes.choices, start=1)
     )
@@ -99,6 +108,20 @@ def explain_routes(
     missing = f"plan: not among the gateways of plan {table.plan.name}"
     left += [PassedOver(each.name, missing) for each in others if each.name not in known | fitting]
     return Explanation(candidates, tuple(left))
+
+
+def _compared(choice: RouteChoice, request: RouteRequest) -> tuple[str | None, str | None, str | None]:
+    """Return currency, effective cost and margin of a route."""
+    rate = buy_rate(choice)
+    if rate is None:
+        return None, None, None
+    price = request.price_of(rate, 0 if request.guard.by_price else request.typical_s)
+    is_comparable = request.meets_currencies or rate.currency == request.currency
+    margin = None
+    if price is not None and request.sell_price is not None and is_comparable:
+        margin = format_price(EXACT.subtract(request.sell_price, price))
+    effective = format_price(typical_price(rate, request.typical_s))
+    return rate.paid_in or rate.currency, effective, margin
 
 
 def _why_tried(choice: RouteChoice, phone: RoutingGateway | None, *, is_live: bool) -> str:

@@ -1,6 +1,7 @@
 """A call that is charged, as the journal keeps it."""
 
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Final, NamedTuple
 
 import msgspec
@@ -59,6 +60,8 @@ class OpenCall(msgspec.Struct, frozen=True, gc=False, tag="answered", omit_defau
     established: bytes = b""
     """As in ``Description``, and only in the files of the journal; an earlier version does not read it."""
     saved: bytes = b""
+    cost_rate: Decimal | None = None
+    """What one unit of the vendor's currency is in the customer's; None = the same, or no exchange rate is in force."""
     seen_mono: int = 0
     """The latest proof of life of a peer that a start knew of (ADR 67); 0 = no start has gone on with the call."""
 

@@ -31,7 +31,7 @@ def occupy_account(
     taken: list[Taken],
     is_free: bool,
     sections: Iterable[NumberSection],
-    number: str,
+    numbers: tuple[str, str],
     what: str = "account",
 ) -> Refusal | None:
     """Refuse a disabled, blocked or expired account, and numbers outside its section; reserve capacity of it.
@@ -39,7 +39,7 @@ def occupy_account(
     So is one refused that takes no calls while the database is away.
 
     ``is_free``: the call costs nothing, so an expired account may make it. ``sections`` are those that hold for
-    ``number``; ``what`` is what a refusal calls the account.
+    ``numbers``, the called one and the one that is billed; ``what`` is what a refusal calls the account.
     """
     if not account.enabled:
         return Refusal(EndReason.ACCOUNT_DISABLED, 403, f"{what} {account.id} is disabled")
@@ -53,7 +53,7 @@ def occupy_account(
     if expires_at is not None and at.wall >= expires_at and not is_free:
         return Refusal(EndReason.ACCOUNT_EXPIRED, 403, f"{what} {account.id} has expired")
     if sections:
-        objection = objection_in(sections, number)
+        objection = objection_in(sections, *numbers)
         if objection is not None:
             return Refusal(EndReason.NUMBER_NOT_ALLOWED, 403, objection)
     occupancy, scope = live.occupancy, Scope.ACCOUNT
@@ -73,7 +73,7 @@ def occupy_agents(
     Their number sections are those of the account below them as well, so they have been applied.
     """
     for agent in agents:
-        refusal = occupy_account(agent, at, live, taken, is_free, (), "", _AGENT)
+        refusal = occupy_account(agent, at, live, taken, is_free, (), ("", ""), _AGENT)
         if refusal is not None:
             return refusal
     return None

@@ -1,21 +1,22 @@
 """Vendors for routing: terms, funds, and whether they can be reached now."""
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from decimal import Decimal
+from typing import Final, cast
 
 import msgspec
 
 from vosd.base.clock import Instant
 from vosd.base.money import EXACT
-from vosd.base.number import for_matching
 from vosd.billing.currencies import Currencies
 from vosd.billing.rates import AppliedRate, Rate
+from vosd.billing.typical import typical_price
 from vosd.callcontrol.live_state import LiveState
 from vosd.catalogue.catalogue import Catalogue
 from vosd.routing.breaker import place_of
 from vosd.routing.number_rules import Shown
 from vosd.routing.pipeline import RouteChoice
-from vosd.routing.ports import VendorTerms
+from vosd.routing.ports import PriceOf, VendorTerms
 from vosd.routing.quality import QualityFigures
 from vosd.trunks.gateways import RoutingGateway
 
@@ -25,7 +26,7 @@ class LiveVendors:
 
     __slots__ = (
         "_addresses_of", "_breakers", "_catalogue", "_choices", "_credits", "_health", "_live",
-        "blocked", "down", "located", "resting", "turns", "unregistered",
+        "blocked", "currencies", "down", "located", "resting", "turns", "unregistered",
     )  # fmt: skip
 
     def __init__(self, catalogue: Catalogue, live: LiveState) -> None:
@@ -33,6 +34,7 @@ class LiveVendors:
         self.located = live.is_located
         self._catalogue = catalogue
         self._choices = catalogue.vendor_rates
+        self.currencies = catalogue.currencies
         self._live = live
         self._credits = live.credits
         self._health = live.health
@@ -60,21 +62,27 @@ class LiveVendors:
         group = self._catalogue.accounts[gateway.account].rate_group
         return self._catalogue.rate_groups[group].find(callee, wall_ms) if group is not None else None
 
-    def minute_prices(
-        self, gateways: Sequence[RoutingGateway], callee: str, wall_ms: int, caller: str
+    def costs(
+        self,
+        gateways: Sequence[RoutingGateway],
+        callee: str,
+        wall_ms: int,
+        caller: str,
+        price_of: PriceOf,
+        seconds: int,
     ) -> Sequence[Decimal | None]:
-        """Return the price of a minute by the ``terms`` of each gateway; None = there are none."""
+        """Return the price by the ``terms`` of each gateway; None = there are none, or no exchange rate."""
         choices, accounts, groups = self._choices, self._catalogue.accounts, self._catalogue.rate_groups
-        number = for_matching(callee)
         found: list[Decimal | None] = []
         for gateway in gateways:
+            # ``terms``, written out: a call by cost asks for a price in the table of each vendor.
             account = gateway.account
             if account is None or (choices and gateway.name in choices):
                 terms = self.terms(gateway, callee, wall_ms, caller)
-                found.append(None if terms is None else terms.price_per_minute)
             else:
                 group = accounts[account].rate_group
-                found.append(None if group is None else groups[group].table.price(number, wall_ms))
+                terms = None if group is None else groups[group].find(callee, wall_ms)
+            found.append(None if terms is None else price_of(terms, seconds))
         return found
 
     def charges_alike(self, redirected: RouteChoice, wall_ms: int) -> bool:
@@ -130,14 +138,18 @@ class LiveVendors:
         return most_s if account is None else min(account.advance_s, most_s)
 
 
-def price_in(currencies: Currencies, currency: str, wall_ms: int, terms: VendorTerms) -> Decimal | None:
-    """Return the price of a minute by a vendor's terms in ``currency``, at the exchange rate of ``wall_ms`` (UTC).
+price_of: Final = cast("Callable[[VendorTerms, int], Decimal]", typical_price)
+"""The price of a minute by a vendor's terms in its own currency: the terms are rates, ``LiveVendors`` gave them out."""
+
+
+def price_in(currencies: Currencies, currency: str, wall_ms: int, terms: VendorTerms, seconds: int) -> Decimal | None:
+    """Return the same in ``currency``, at the exchange rate of ``wall_ms`` (UTC).
 
     It is exact. None = no exchange rate is in force.
     """
     buys = _booked(terms)
     exchange_rate = None if buys is None else currencies.rate(buys.paid_in or buys.currency, currency, wall_ms)
-    return None if exchange_rate is None else EXACT.multiply(terms.price_per_minute, exchange_rate)
+    return None if exchange_rate is None else EXACT.multiply(price_of(terms, seconds), exchange_rate)
 
 
 def destination_of(rate: AppliedRate | None, prefix: str) -> str:

@@ -93,6 +93,8 @@ class CallParameters:
     """What holds for the external redirect server; None = there is none."""
     loss_guard: LossGuard = field(default_factory=LossGuard)
     """Of calls without a routing plan."""
+    typical_seconds: int = 60
+    """``routing.typical_seconds``: the length of calls by which costs are compared where it is not known."""
 
 
 class Changes(NamedTuple):

@@ -92,18 +92,23 @@ def _compared(group: RateGroup, bought: Mapping[str, RateGroup], currencies: Cur
     """Return some prices of a group, each with the lowest that vendors ask for the same prefix."""
     found = []
     for prefix in islice(group.table.prefixes(), _COMPARED):
-        price = None if prefix == ANY else group.table.price(prefix, now_ms)
+        price = None if prefix == ANY else _price(group, prefix, now_ms)
         if not price:
             continue
         costs = []
         for vendor in bought.values():
-            cost = vendor.table.price(prefix, now_ms)
+            cost = _price(vendor, prefix, now_ms)
             rate = currencies.rate(vendor.currency, group.currency, now_ms)
             if cost is not None and rate is not None:
                 costs.append(EXACT.multiply(cost, rate))
         if costs:
             found.append(_Sold(prefix, price, min(costs)))
     return found
+
+
+def _price(group: RateGroup, prefix: str, now_ms: int) -> Decimal | None:
+    rate = group.find(prefix, now_ms)
+    return None if rate is None else rate.price_per_minute
 
 
 def _warn_of_types(catalogue: Catalogue, source: CatalogueSource, now_ms: int, problems: ProblemList) -> None:

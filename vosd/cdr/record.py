@@ -157,6 +157,10 @@ class CallRecord(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defau
     tax: Annotated[Decimal, amount("tax on `fee`")] = ZERO
     cost: Annotated[Decimal, amount("the vendor's charge without tax")] = ZERO
     cost_tax: Annotated[Decimal, amount("tax on `cost`")] = ZERO
+    loss: Annotated[
+        Decimal | None,
+        amount("by how much `cost` is above `fee`, in `currency`; null = it is not, or the call is free by intent"),
+    ] = None
     rate_group: Annotated[str | None, word(NAME_LENGTH, "rate group of the customer's rate")] = None
     rate_prefix: Annotated[str | None, word(32, "prefix of the customer's rate")] = None
     rate_area: Annotated[str | None, word(128, "area of the customer's rate")] = None

@@ -1,4 +1,4 @@
-"""Questions before something that is hard to take back: at a terminal only, and ``--yes`` answers them."""
+"""Questions before something that is hard to take back: to people at a terminal; programs are not asked."""
 
 import sys
 from typing import Any
@@ -8,18 +8,16 @@ import click
 
 def yes_option(command: Any) -> Any:
     """Add ``--yes`` to a verb that asks."""
-    return click.option("--yes", is_flag=True, help="Do not ask; programs say it.")(command)
+    return click.option("--yes", is_flag=True, help="Do not ask.")(command)
 
 
 def ask(question: str, *, yes: bool) -> None:
-    """Ask whether to go on; ``yes`` is the answer that the command line gave.
+    """Ask at a terminal whether to go on; ``yes`` is the answer that the command line gave.
+
+    Programs that book for years must not stop at a question that did not exist when they were written.
 
     Raises:
-        click.UsageError: it was not answered, and standard input is no terminal.
         click.Abort: the answer was no.
     """
-    if yes:
-        return
-    if not sys.stdin.isatty():
-        raise click.UsageError(f"{question} There is no terminal to ask at: say --yes if it is meant")
-    click.confirm(question, abort=True, err=True)
+    if not yes and sys.stdin.isatty():
+        click.confirm(question, abort=True, err=True)

@@ -52,6 +52,7 @@ cdr.add_command(corrections)
 @click.option("--caller", metavar="NUMBER", help="Beginning of the calling number.")
 @click.option("--callee", metavar="NUMBER", help="Beginning of the called number.")
 @click.option("--reason", type=REASON, metavar="R", help="Why the call ended, such as Busy.")
+@click.option("--loss", is_flag=True, help="Calls that cost more than they were sold for; say --since, too.")
 @click.option("--sip-call-id", metavar="ID", help="Call-ID of the caller's leg, or of the last vendor's.")
 @click.option("--before", type=CALL_ID, metavar="CALL_ID", help="Continue after this call: older calls only.")
 @csv_option
@@ -65,7 +66,7 @@ def list_calls(
     acting: str | None,
     as_json: bool,
     before: str | None,
-    **criteria: str | int | None,
+    **criteria: str | int | bool | None,
 ) -> None:
     """List calls, newest first.
 
@@ -75,7 +76,7 @@ def list_calls(
     """
     if as_csv and as_json:
         raise click.UsageError("--csv or --json, not both")
-    refuse(acting, gateway=criteria["gateway"], sip_call_id=criteria["sip_call_id"])
+    refuse(acting, gateway=criteria["gateway"], sip_call_id=criteria["sip_call_id"], loss=criteria["loss"])
     may = authority(invocation, acting)
     keys = KEYS if may is None else KEYS_FOR_AGENTS
     form = (

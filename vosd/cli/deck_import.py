@@ -6,14 +6,17 @@ import tempfile
 import time
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from vosd.admin.decks import Order, Prepared, Report, prepare, put_in_force
+from vosd.base.money import EXACT, format_amount, in_places
 from vosd.billing.deck_changes import Each
-from vosd.billing.deck_content import Chunk
+from vosd.billing.deck_content import Chunk, columns_of
+from vosd.billing.deck_rows import cut
 from vosd.billing.decks import Mode
 from vosd.catalogue.problems import Problem
 from vosd.cdr.columns import iso_utc
@@ -23,12 +26,14 @@ from vosd.cli.deck_changes import ChangesFile
 from vosd.cli.deck_progress import DeckProgress
 from vosd.cli.deck_trial import make_ready, margin_of, milliseconds_of
 from vosd.cli.priority import give_way
+from vosd.config.assembly.rate_groups import compile_rate
 from vosd.config.decks.conversion import HEADER, SheetReader
 from vosd.config.decks.layouts import difference, layout_for, stored_form
 from vosd.config.decks.sheet_map import SheetMapKeys, read_map
 from vosd.config.decks.sheets import lines_of
 from vosd.config.decks.sorting import in_order
 from vosd.config.decks.workbooks import SheetError
+from vosd.config.keys.rates import PricePer, RateKeys
 from vosd.config.reader.collector import without_collector
 from vosd.config.reader.times import machine_zone
 from vosd.storage.deck_ports import OperatorDecks
@@ -70,6 +75,8 @@ def import_deck(
     now = time.time_ns() // 1_000_000
     order = Order(rate_group, HEADER, Mode(mode), operator, now, effective, memo, notice_days=group.notice_days or 0)
 
+    example = PriceExample(group.price_per, invocation.excerpt.billing_unit(group))
+
     async def run() -> tuple[SheetReader, Report, "MarginReport | None", str | None]:
         async with database_of(invocation.settings) as database:
             decks = SqlDecks(database)
@@ -81,7 +88,9 @@ def import_deck(
             with DeckProgress() as progress, ChangesFile(changes_file, HEADER) as changes:
                 lines = _sorted(file, keys, reader, progress)
                 try:
-                    prepared = await _prepared(decks, order, reader, lines, named, progress, changes.each)
+                    prepared = await _prepared(
+                        decks, order, reader, example.noted(lines), named, progress, changes.each
+                    )
                 except SheetError as error:
                     raise _explained(error, file, layouts if found is None else []) from error
                 try:
@@ -102,6 +111,8 @@ def import_deck(
         "dry_run": is_dry,
         "file": str(file),
         "layout": layout,
+        "price_per": group.price_per.value,
+        "example": example.price(),
         "assumed": [each._asdict() for each in reader.assumed.in_order()],
         "unread_columns": reader.unread,
         "invalid_rows": reader.bad_rows,
@@ -109,6 +120,39 @@ def import_deck(
         **({} if margin is None else {"margin": margin}),
     }
     return document, report
+
+
+class PriceExample:
+    """The price of a minute by the first rate of a file: shows what its prices are taken to be of."""
+
+    def __init__(self, price_per: PricePer, billing_unit: int) -> None:
+        self._price_per = price_per
+        self._unit = billing_unit
+        self._line = ""
+
+    def noted(self, lines: Iterator[str]) -> Iterator[str]:
+        """Yield lines of a deck, and note the first one with a price above zero."""
+        for line in lines:
+            yield line
+            row = cut(line)
+            if not row.closed and Decimal(row.price):
+                self._line = line
+                break
+        yield from lines
+
+    def price(self) -> dict[str, Any] | None:
+        """Return a rate and the price of a minute; None where no rate has a price."""
+        if not self._line:
+            return None
+        row = RateKeys.model_validate(columns_of(HEADER, self._line))
+        rate = compile_rate(row, self._price_per, self._unit)
+        minute = EXACT.divide(EXACT.multiply(rate.billing_rate, Decimal(60)), Decimal(rate.billing_cycle))
+        return {
+            "prefix": rate.prefix,
+            "billing_rate": f"{rate.billing_rate:f}",
+            "billing_cycle": rate.billing_cycle,
+            "minute": format_amount(in_places(minute if rate.per_cycle else rate.billing_rate)),
+        }
 
 
 def write_content(file: Path, chunks: Iterable[Chunk]) -> None:

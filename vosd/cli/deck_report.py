@@ -37,6 +37,13 @@ def _show_reading(document: Mapping[str, Any]) -> None:
     """Print how the file was read, and its mistakes."""
     if document["layout"] is not None:
         output.line(f"read by the layout that was saved from {document['layout']}")
+    example = document["example"]
+    if example is not None:
+        is_cycle = document["price_per"] == "cycle"
+        of = f"a billing cycle, here {example['billing_cycle']} s" if is_cycle else "a minute"
+        output.line(
+            f"prices are of {of}: {example['prefix']} at {example['billing_rate']} is {example['minute']} a minute"
+        )
     for each in document["assumed"]:
         output.line(f"assumed: {Assumption(**each)}")
     if document["unread_columns"]:

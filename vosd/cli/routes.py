@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from typing import Any
+from typing import Any, Final
 
 import click
 
@@ -10,6 +10,9 @@ from vosd.cli import output
 from vosd.cli.arguments import MOMENT
 from vosd.cli.command import Family, Invocation, json_option, pass_invocation
 from vosd.cli.simulate import simulate
+
+_BY_COST: Final = {"cost", "price", "blend"}
+"""Criteria of a plan for which prices are shown."""
 
 
 @click.group(cls=Family)
@@ -97,6 +100,16 @@ async def _from_configuration(
     return explanation.to_json()
 
 
+def _show_comparison(answer: dict[str, Any]) -> None:
+    """Say by which call the costs of gateways are compared, and what the customer pays."""
+    measured = "as long as such calls lately" if answer["typical_seconds_measured"] else "routing.typical_seconds"
+    output.line(f"plan {answer['plan']}: {', '.join(answer['order'])}; costs of a minute in a call of")
+    output.line(f"{answer['typical_seconds']} s ({measured})")
+    rate = answer.get("rate")
+    if rate:
+        output.line(f"sold for {rate['effective_price']} {rate['currency']} (price {rate['price_per_minute']})")
+
+
 def _show(answer: dict[str, Any]) -> None:
     detail = f": {answer['detail']}" if answer["detail"] else ""
     output.line(f"{answer['result']}{detail} (number billed: {answer['callee_billed']})")
@@ -107,6 +120,9 @@ def _show(answer: dict[str, Any]) -> None:
         rows = [rate, *(each for each in rate["candidates"] if each["source"] != rate["source"])]
         output.table(rates, [[each[column] for column in rates] for each in rows], empty="no rates")
     columns = ["position", "routing_gateway", "callee_out", "caller_out", "reason"]
+    if _BY_COST & {*answer.get("order", ())}:
+        _show_comparison(answer)
+        columns[2:4] = ["cost", "effective_cost", "currency", "margin"]
     rows = [[candidate[column] for column in columns] for candidate in answer["candidates"]]
     if "addresses" in answer:  # only the running switch resolves names
         columns.append("addresses")

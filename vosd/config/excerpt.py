@@ -33,7 +33,7 @@ from vosd.config.assembly.decks import deck_names, names_of_decks, naming_decks,
 from vosd.config.assembly.derived_groups import derived_group
 from vosd.config.assembly.destinations import read_destination_classes
 from vosd.config.assembly.inventory import label_of
-from vosd.config.assembly.parameters import defaults_of, take_parameters
+from vosd.config.assembly.parameters import defaults_of, over_defaults, take_parameters
 from vosd.config.assembly.period_rates import period_rates, read_period_rates
 from vosd.config.assembly.rate_groups import ReadGroup, read_group_keys, read_rate_group
 from vosd.config.assembly.rate_tables import RateTables, TablesInMemory
@@ -155,6 +155,7 @@ class Excerpt:
         problems = ProblemList()
         label = label_of(section, RATE_GROUPS, "name", 0)
         section = fill_from_template(section, take_templates(self._copy(), ProblemList()), label, problems)
+        section = over_defaults(section, defaults_of(self._copy()))
         wanted = Wanted(keys.state_dir, keys.database.url.reveal(), deck_names([section]))
         stored = self._definitions(wanted) if decks is None else nothing_stored(wanted)
         names = names_of_decks(stored.decks, stored.files)
@@ -222,10 +223,15 @@ class Excerpt:
         problems = ProblemList()
         label = label_of(section, RATE_GROUPS, "name", 0)
         filled = fill_from_template(section, take_templates(self._copy(), ProblemList()), label, problems)
-        keys = read_group_keys(filled, label, problems)
+        keys = read_group_keys(over_defaults(filled, defaults_of(self._copy())), label, problems)
         if keys is None:
             raise ConfigError(problems.in_order())
         return keys
+
+    def billing_unit(self, group: RateGroupKeys) -> int:
+        """Return the seconds of one increment of rates of a group that have none of their own."""
+        _, parameters = self._installation()
+        return group.billing_unit or parameters.billing_unit
 
     def gateways(self) -> frozenset[str]:
         """Return the names of all gateways and phones."""

@@ -25,7 +25,7 @@ from vosd.config.assembly.decks import deck_names, names_of_decks, naming_decks,
 from vosd.config.assembly.derived_groups import derive_groups
 from vosd.config.assembly.destinations import read_destination_classes
 from vosd.config.assembly.inventory import Inventory, label_of, read_inventory
-from vosd.config.assembly.parameters import defaults_of, take_parameters
+from vosd.config.assembly.parameters import defaults_of, over_defaults, take_parameters
 from vosd.config.assembly.period_rates import read_period_rates, report_coverage
 from vosd.config.assembly.rate_groups import ReadGroup, read_rate_group
 from vosd.config.assembly.rate_report import report_rates, summarise
@@ -189,7 +189,9 @@ def _load(
     currencies = read_currencies(document, problems)
     classes = read_destination_classes(document, problems)
     groups = [
-        fill_from_template(section, templates, label_of(section, "rate_groups", "name", index), problems)
+        over_defaults(
+            fill_from_template(section, templates, label_of(section, "rate_groups", "name", index), problems), defaults
+        )
         for index, section in enumerate(items_of(document, "rate_groups", problems))
     ]
     state_dir = _state_dir(document)

@@ -196,6 +196,7 @@ def _as_one(defaults: Defaults) -> Mapping[str, object]:
         **defaults.settings,
         "parameters": defaults.parameters,
         "mapping_gateways[]": defaults.mapping_gateways,
+        "rate_groups[]": defaults.rate_groups,
     }
 
 

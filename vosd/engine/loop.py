@@ -19,6 +19,7 @@ from vosd.base.cause import EndReason
 from vosd.base.clock import Clock, Instant
 from vosd.base.wheel import TICK_MS
 from vosd.callcontrol.questions import Ticket
+from vosd.engine.booking.standstill import never
 from vosd.engine.calls.live_call import LiveCall
 from vosd.engine.calls.switch import Switch
 from vosd.engine.journal import Journal
@@ -76,6 +77,8 @@ class Loop:
         self._log_limiter = LogLimiter()
         self._is_over = False
         """Whether nothing happens to calls any more: they may be written down for the next process."""
+        self.stands_still = never
+        """Whether nothing may be processed now (``booking.standstill``)."""
 
     def attach(self, transmit: Sequence[Transmit], hang_up: CloseConnection | None = None) -> None:
         """Start; ``transmit`` holds one send function for each of the endpoint's listeners."""
@@ -138,6 +141,9 @@ class Loop:
     def take_answer(self, ticket: Ticket, answer: Answer) -> None:
         """Process the answer to a question of a call's set-up; called by an ``Asker``."""
         if self._is_over:
+            return
+        if self.stands_still() and self._asyncio is not None:
+            self._asyncio.call_later(TICK_S, self.take_answer, ticket, answer)
             return
         now = self._clock.now()
         self._switch.take_answer(ticket, answer, now)
@@ -237,7 +243,8 @@ class Loop:
         self._wake_is_near = True
         now = self._clock.now()
         try:
-            self._turn.timers(now)
+            if not self.stands_still():
+                self._turn.timers(now)
             self.flush(now)
         finally:  # after an error in one timer, the others must still fire
             write_call_lines()

@@ -257,6 +257,7 @@ class SwitchService:
         self._tasks.run("calls of an earlier run", self._leftovers.run)
         self._tasks.run("time marks", lambda: every(MARK_S, self._mark_time))
         self.keep_alives.begin(transmit)
+        self.database.standstill.connect(self._loop, self.inbox, resume=self.inbox.serve)
         self.inbox.attach(asyncio.get_running_loop())
 
     async def drain(self, grace_s: int) -> None:

@@ -96,6 +96,7 @@ KINDS: Final[Mapping[Event, Kind]] = {
     Event.ANSWER_UNHEARD: Kind(_WARNING, ("customer",), passes=True),
     Event.SESSION_REFRESH_FAILED: Kind(_INFO, ("gateway",), passes=True),
     Event.BALANCE_LOW: Kind(_WARNING, ("account",)),
+    Event.LOSS_CALLS: Kind(_WARNING, ("account", "prefix", "gateway"), passes=True),
     Event.SPEND_LIMIT_REACHED: Kind(_WARNING, ("account", "per"), passes=True),
     Event.FRAUD_SUSPECTED: Kind(_CRITICAL, ("account", "destination")),
     Event.DESTINATION_NEW: Kind(_WARNING, ("account", "destination"), passes=True),

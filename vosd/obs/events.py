@@ -79,6 +79,8 @@ class Event(StrEnum):
     """Wrong passwords of a user come from several sources: those that are new wait longer with each."""
     BALANCE_LOW = "balance_low"
     """An account has less left for calls than its ``balance_low``: soon they will be refused, then ended."""
+    LOSS_CALLS = "loss_calls"
+    """A call was sold below cost: the vendor charges more than the customer pays."""
     SPEND_LIMIT_REACHED = "spend_limit_reached"
     """The calls of an account have cost, with what they hold, as much as one of its ``spend_limits``."""
     NAT_SWEEP_OVERRUN = "nat_sweep_overrun"

@@ -9,7 +9,7 @@ from itertools import groupby, takewhile
 from typing import Final, NamedTuple
 
 from vosd.base.prefixes import ANY
-from vosd.routing.plan import STATIC, Criterion
+from vosd.routing.plan import BY_RATES, STATIC, Criterion
 from vosd.routing.ports import Calendar
 from vosd.trunks.gateways import PrefixMode, RoutingGateway
 from vosd.trunks.scope import Limit
@@ -72,7 +72,7 @@ class Fit(NamedTuple):
     otherwise: "Fit | None" = None
     """The candidates of a call that none of ``stoppers`` accepts."""
     alike: tuple[tuple[Places, ...], ...] = ()
-    """For each group what ``rated_alike`` returns; none = the first of ``criteria`` is not the cost."""
+    """For each group what ``rated_alike`` returns; none = the first of ``criteria`` is neither cost nor price."""
 
 
 def sorted_fit(candidates: Sequence[Candidate], order: Sequence[Criterion], stop_below: int | None = None) -> Fit:
@@ -130,7 +130,7 @@ def static_rank(candidate: Candidate, criteria: Sequence[Criterion]) -> tuple[in
 
 def alike_in(groups: Sequence[Sequence[Candidate]], criteria: Sequence[Criterion]) -> tuple[tuple[Places, ...], ...]:
     """Return ``Fit.alike``."""
-    return tuple(map(rated_alike, groups)) if criteria[:1] == (Criterion.COST,) else ()
+    return tuple(map(rated_alike, groups)) if criteria and criteria[0] in BY_RATES else ()
 
 
 def rated_alike(candidates: Sequence[Candidate]) -> tuple[Places, ...]:

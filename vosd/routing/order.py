@@ -15,7 +15,7 @@ from vosd.base.money import EXACT
 from vosd.routing.capacity import Occupancy
 from vosd.routing.conditions import may_take
 from vosd.routing.fit import Candidate, Places, rated_alike
-from vosd.routing.plan import IN_TURN, Criterion, RoutingPlan
+from vosd.routing.plan import BY_RATES, IN_TURN, Criterion, RoutingPlan
 from vosd.routing.ports import Vendors
 from vosd.routing.quality_order import blend_ranks, quality_ranks
 from vosd.routing.routes import RouteRequest
@@ -70,11 +70,12 @@ class Ordering:
     ) -> Iterator[Candidate]:
         """Yield the candidates of several groups; the criteria decide within each.
 
-        ``alike`` is what ``rated_alike`` returns for each group; none = the first of the criteria is not the cost.
+        ``alike`` is what ``rated_alike`` returns for each group; none = the first of the criteria is not in
+        ``BY_RATES``.
         """
         if alike:
             for group, places in zip(groups, alike, strict=True):
-                yield from self._by_cost(group, places, criteria[1:])
+                yield from self._by_cost(group, places, criteria)
             return
         for group in groups:
             yield from self._sort(group, criteria)
@@ -93,8 +94,8 @@ class Ordering:
         if criterion in IN_TURN:
             yield from self._in_turn(candidates, is_weighted=criterion is Criterion.WEIGHT)
             return
-        if criterion is Criterion.COST:
-            yield from self._by_cost(candidates, rated_alike(candidates), further)
+        if criterion in BY_RATES:
+            yield from self._by_cost(candidates, rated_alike(candidates), criteria)
             return
         ranked = sorted(self._ranked(candidates, criterion), key=_RANK_OF)
         if criterion is Criterion.CALENDAR:
@@ -124,17 +125,22 @@ class Ordering:
         found = [vendors.quality(each.gateway, each.prefix, callee, at, terms.min_attempts) for each in candidates]
         if criterion is Criterion.QUALITY:
             return zip(quality_ranks(found, terms), candidates, strict=True)
-        prices = self._prices([each.gateway for each in candidates])
+        prices = self._prices([each.gateway for each in candidates], self._request.typical_s)
         return zip(blend_ranks(found, prices, terms, self._plan.blend), candidates, strict=True)
 
     def _by_cost(
-        self, candidates: Sequence[Candidate], alike: Sequence[Places], further: Sequence[Criterion]
+        self, candidates: Sequence[Candidate], alike: Sequence[Places], criteria: Sequence[Criterion]
     ) -> Iterator[Candidate]:
-        """Yield candidates, the cheapest first; a price is looked up once for those that are ``alike``."""
+        """Yield candidates, the cheapest first; a price is looked up once for those that are ``alike``.
+
+        The first of ``criteria`` is the cost or the price, the others decide between what costs the same.
+        """
+        further = criteria[1:]
         if len(alike) == 1:
             yield from self._sort(candidates, further)
             return
-        prices = self._prices([candidates[places[0]].gateway for places in alike])
+        typical_s = 0 if criteria[0] is Criterion.PRICE else self._request.typical_s
+        prices = self._prices([candidates[places[0]].gateway for places in alike], typical_s)
         ranked = [(_LAST if price is None else price, places) for price, places in zip(prices, alike, strict=True)]
         ranked.sort(key=_COST_OF)
         for _, equal in groupby(ranked, key=_COST_OF):
@@ -142,14 +148,10 @@ class Ordering:
             places = several[0] if len(several) == 1 else sorted(chain.from_iterable(several))
             yield from self._sort([candidates[place] for place in places], further)
 
-    def _prices(self, gateways: Sequence[RoutingGateway]) -> Sequence[Decimal | None]:
+    def _prices(self, gateways: Sequence[RoutingGateway], typical_s: int) -> Sequence[Decimal | None]:
         """Return the prices by which gateways are compared; None = there is none, or no exchange rate."""
-        vendors, callee, wall_ms, request = self._vendors, self._callee, self._at.wall, self._request
-        price_in, caller = request.price_in, request.caller
-        if price_in is None:
-            return vendors.minute_prices(gateways, callee, wall_ms, caller)
-        found = [vendors.terms(each, callee, wall_ms, caller) for each in gateways]
-        return [None if terms is None else price_in(terms) for terms in found]
+        request = self._request
+        return self._vendors.costs(gateways, self._callee, self._at.wall, request.caller, request.price_of, typical_s)
 
     def _rank(self, candidate: Candidate, criterion: Criterion) -> Rank:
         match criterion:
@@ -163,7 +165,14 @@ class Ordering:
                 gateway = candidate.gateway
                 calls = self._occupancy.active(gateway.scope, gateway.name)
                 return EXACT.divide(Decimal(calls), Decimal(candidate.weight)) if candidate.weight else _LAST
-            case Criterion.COST | Criterion.QUALITY | Criterion.BLEND | Criterion.WEIGHT | Criterion.ROUND_ROBIN:
+            case (
+                Criterion.COST
+                | Criterion.PRICE
+                | Criterion.QUALITY
+                | Criterion.BLEND
+                | Criterion.WEIGHT
+                | Criterion.ROUND_ROBIN
+            ):
                 raise ValueError(f"a gateway has no rank of its own by {criterion.value}")
 
     def _tier(self, candidate: Candidate) -> int:

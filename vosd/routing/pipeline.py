@@ -180,7 +180,7 @@ def _examine(
             return LeftOut(gateway, Cause.CALLER, objection)
     terms = vendors.terms(gateway, request.callee_rated or request.callee, at.wall, request.caller)
     if terms is not None:
-        too_dear = loss(request.guard, request.sell_price, request.currency, terms, request.price_in)
+        too_dear = loss(request, terms)
         if too_dear is not None:
             return LeftOut(gateway, Cause.LOSS, too_dear)
     elif not gateway.allow_unrated:

@@ -22,7 +22,9 @@ class Criterion(Enum):
     PRIORITY = "priority"
     """The smaller number first."""
     COST = "cost"
-    """The lower buy rate of this number at this moment first; a gateway without buy rate last."""
+    """The lower cost of a call of typical length to this number at this moment first; one without buy rate last."""
+    PRICE = "price"
+    """The same by the price of a minute alone, whatever increments and first periods are."""
     QUALITY = "quality"
     """The better band of answer-seizure ratio and length of calls first."""
     BLEND = "blend"
@@ -37,6 +39,8 @@ class Criterion(Enum):
 
 STATIC: Final = frozenset({Criterion.PREFIX, Criterion.PRIORITY})
 """Criteria that depend on the configuration alone: gateways are sorted by them once."""
+BY_RATES: Final = frozenset({Criterion.COST, Criterion.PRICE})
+"""Criteria that depend on buy rates: what is of one vendor with the same rates is equal by them."""
 IN_TURN: Final = frozenset({Criterion.WEIGHT, Criterion.ROUND_ROBIN})
 """Criteria that leave no gateways equal, so that none can follow them."""
 

@@ -11,7 +11,16 @@ from vosd.routing.weights import Turns
 from vosd.trunks.gateways import RoutingGateway
 
 
-class VendorTerms(Protocol):
+class Terms(Protocol):
+    """What one side of a call is charged by."""
+
+    @property
+    def price_per_minute(self) -> Decimal:
+        """The price of a minute after the first period, without tax, in the currency of the account."""
+        ...
+
+
+class VendorTerms(Terms, Protocol):
     """What a vendor charges for one call.
 
     Routing compares terms by their price and hands them on; it does not know what they are. Who gave them out books the
@@ -19,18 +28,21 @@ class VendorTerms(Protocol):
     """
 
     @property
-    def price_per_minute(self) -> Decimal:
-        """The price of a minute after the first period, without tax, in the vendor's currency."""
-        ...
-
-    @property
     def currency(self) -> str:
         """The currency of the price (ISO 4217)."""
         ...
 
 
-PriceIn = Callable[[VendorTerms], Decimal | None]
-"""Returns the price of a minute by terms in the currency of the customer; None = there is no exchange rate."""
+PriceOf = Callable[[VendorTerms, int], Decimal | None]
+"""Returns the price of a minute by terms in the currency of the customer, without tax, for calls of so many seconds.
+
+0 seconds: that after the first period, whatever the increments are. None = there is no exchange rate.
+"""
+
+
+def price_alone(terms: VendorTerms, _seconds: int) -> Decimal:
+    """Return the price of a minute after the first period; it is a ``PriceOf`` where nothing else is known of terms."""
+    return terms.price_per_minute
 
 
 class BuyPrefix(Protocol):
@@ -109,13 +121,16 @@ class Vendors(Protocol):
         """
         ...
 
-    def minute_prices(
-        self, gateways: Sequence[RoutingGateway], callee: str, wall_ms: int, caller: str
+    def costs(
+        self,
+        gateways: Sequence[RoutingGateway],
+        callee: str,
+        wall_ms: int,
+        caller: str,
+        price_of: PriceOf,
+        seconds: int,
     ) -> Sequence[Decimal | None]:
-        """Return the price of a minute by the ``terms`` of each gateway, without finding all of the terms.
-
-        The price is that after the first period, in the vendor's currency; None = there are no terms.
-        """
+        """Return what ``price_of`` returns for the ``terms`` of each gateway; None also where there are no terms."""
         ...
 
     def is_barred(self, gateway: RoutingGateway, callee: str, wall_ms: int) -> bool:

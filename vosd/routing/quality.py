@@ -18,6 +18,12 @@ SLICE_MS: Final = 30 * 60_000
 SLICES: Final = 6
 ROWS_MAX: Final = 20_000
 """Most destinations, of all gateways together, that are counted; the one that had no calls for longest is dropped."""
+LENGTH_CALLS: Final = 20
+"""Fewer calls in the window say nothing about how long calls to a prefix last."""
+_ALL: Final = ""
+"""Stands in place of a gateway for all of them together: by prefixes of the customers' rates, for the length alone."""
+_LENGTH_STEP: Final = 20
+"""A length changes when the average differs from it by one part of so many: prices are computed by it."""
 
 _BUSY_CODES: Final = frozenset({486, 600})
 _UNREACHED_USER_CODES: Final = frozenset({480, 603})
@@ -139,7 +145,7 @@ class _Window:
 class Quality:
     """The windows of all gateways; they outlive a reload that does not change the length of a slice."""
 
-    __slots__ = ("_destinations", "_gateways", "_rows_max", "_slice_ms", "_slices")
+    __slots__ = ("_destinations", "_gateways", "_rows_max", "_slice_ms", "_slices", "lengths")
 
     def __init__(self, slice_ms: int = SLICE_MS, slices: int = SLICES, rows_max: int = ROWS_MAX) -> None:
         self._slice_ms = slice_ms
@@ -148,6 +154,9 @@ class Quality:
         self._gateways: dict[str, _Window] = {}
         self._destinations: OrderedDict[tuple[str, str], _Window] = OrderedDict()
         """By gateway and destination; the one that had no calls for longest is first."""
+        self.lengths: dict[str, int] = {}
+        """By prefix of the customers' rates, the seconds that calls lasted before the latest one ended; those with too
+        few calls are left out."""
 
     def __len__(self) -> int:
         """Return how many destinations are counted."""
@@ -158,13 +167,14 @@ class Quality:
         if slice_ms != self._slice_ms:
             self._gateways.clear()
             self._destinations.clear()
+            self.lengths.clear()
         self._slice_ms, self._slices = slice_ms, slices
 
     def keep(self, gateways: Container[str]) -> None:
         """Forget all other gateways."""
-        for name in [name for name in self._gateways if name not in gateways]:
+        for name in [name for name in self._gateways if name and name not in gateways]:
             del self._gateways[name]
-        for row in [row for row in self._destinations if row[0] not in gateways]:
+        for row in [row for row in self._destinations if row[0] and row[0] not in gateways]:
             del self._destinations[row]
 
     # -- counting -----------------------------------------------------------------------------------------------
@@ -190,12 +200,17 @@ class Quality:
                     sums[_RANG] += 1
                     sums[_PDD_MS] += pdd_ms
 
-    def talked(self, gateway: str, destination: str, talk_ms: int, mono_ms: int) -> None:
-        """Count the talk of an answered call that ended."""
-        for window in self._windows(gateway, destination, mono_ms):
+    def talked(self, gateway: str, destination: str, talk_ms: int, mono_ms: int, sold_by: str = "") -> None:
+        """Count the talk of an answered call that ended; ``sold_by`` is the prefix of the customer's rate."""
+        windows = self._windows(gateway, destination, mono_ms)
+        if sold_by:
+            windows += self._windows(_ALL, sold_by, mono_ms)
+        for window in windows:
             for sums in (window.newest.sums, window.total):
                 sums[_TALKS] += 1
                 sums[_TALK_MS] += talk_ms
+        if sold_by:
+            self._note_length(sold_by, windows[-1])
 
     # -- figures ------------------------------------------------------------------------------------------------
 
@@ -239,10 +254,20 @@ class Quality:
                 self._gateways[row.gateway] = window
             elif len(self._destinations) < self._rows_max:
                 self._destinations[row.gateway, row.destination] = window
+                if row.gateway == _ALL:
+                    self._note_length(row.destination, window)
 
     # -- inside -------------------------------------------------------------------------------------------------
 
-    def _windows(self, gateway: str, destination: str, mono_ms: int) -> tuple[_Window, _Window]:
+    def _note_length(self, prefix: str, window: _Window) -> None:
+        """Keep the average length of the calls in a window, in whole seconds; one that changes little stays."""
+        calls, talk_ms = window.total[_TALKS], window.total[_TALK_MS]
+        if calls >= LENGTH_CALLS:
+            seconds = (2 * talk_ms + 1_000 * calls) // (2_000 * calls) or 1
+            if abs(seconds - self.lengths.get(prefix, 0)) * _LENGTH_STEP >= seconds:
+                self.lengths[prefix] = seconds
+
+    def _windows(self, gateway: str, destination: str, mono_ms: int) -> tuple[_Window, ...]:
         """Return the windows of a gateway and of its destination, each with the slice of this moment."""
         number, row, destinations = mono_ms // self._slice_ms, (gateway, destination), self._destinations
         whole = self._gateways.get(gateway)
@@ -253,7 +278,9 @@ class Quality:
         part = destinations.get(row)
         if part is None:
             if len(destinations) >= self._rows_max:
-                destinations.popitem(last=False)
+                (of, dropped), _ = destinations.popitem(last=False)
+                if of == _ALL:
+                    self.lengths.pop(dropped, None)
             part = destinations[row] = _Window(number)
         else:
             destinations.move_to_end(row)

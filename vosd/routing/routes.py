@@ -8,7 +8,7 @@ import msgspec
 
 from vosd.base.clock import Instant
 from vosd.base.margin import LossGuard
-from vosd.routing.ports import PriceIn, VendorTerms
+from vosd.routing.ports import PriceOf, Terms, VendorTerms, price_alone
 from vosd.trunks.gateways import RoutingGateway
 from vosd.trunks.scope import Limit
 
@@ -31,7 +31,7 @@ class RouteRequest(msgspec.Struct, frozen=True):
     mapping: str = ""
     """The mapping gateway or phone that it comes from."""
     sell_price: Decimal | None = None
-    """What the payer is charged for a minute after the first period, without tax; None = unknown."""
+    """What the payer is charged for a minute, without tax, as the guard compares it; None = unknown."""
     currency: str = ""
     """The currency of that price (ISO 4217)."""
     guard: LossGuard = LossGuard()
@@ -48,8 +48,14 @@ class RouteRequest(msgspec.Struct, frozen=True):
     """The number by which a ported number is routed; empty = ``callee``."""
     callee_rated: str = ""
     """The number whose buy rates hold; empty = ``callee``."""
-    price_in: PriceIn | None = None
-    """Returns what vendors' terms come to in ``currency``; None = no two currencies meet."""
+    sell: Terms | None = None
+    """What the payer is charged by."""
+    typical_s: int = 0
+    """Length of the call that prices are compared of, seconds; 0 = the prices of the regular cycle are."""
+    price_of: PriceOf = price_alone
+    """Returns what vendors' terms come to, in ``currency`` where two currencies meet."""
+    meets_currencies: bool = False
+    """Whether ``price_of`` converts; else prices of another currency cannot be compared."""
     targets: tuple[Destination, ...] = ()
     """The gateways and numbers that a redirect server has named; none = the route table has the gateways."""
 

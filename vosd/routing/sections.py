@@ -20,18 +20,23 @@ class NumberSection:
         self._entries = PrefixIndex(entries.items())
         self._has_allowed = bool(allowed)
 
-    def objection(self, number: str) -> str | None:
-        """Return why ``number``, without leading ``+``, may not be called; None = it may."""
+    def objection(self, number: str, billed: str = "") -> str | None:
+        """Return why ``number``, without leading ``+``, may not be called; None = it may.
+
+        ``billed`` is the number behind a routing prefix, which may not be a denied one either; empty = the same.
+        """
         prefix, is_allowed = next(self._entries.every(number), ("", not self._has_allowed))
+        if is_allowed and billed and billed != number:
+            prefix, is_allowed = next(self._entries.every(billed), ("", True))
         if is_allowed:
             return None
         return f"prefix {prefix} is denied" if prefix else "no allowed prefix fits"
 
 
-def objection_in(levels: Iterable[NumberSection], number: str) -> str | None:
+def objection_in(levels: Iterable[NumberSection], number: str, billed: str = "") -> str | None:
     """Return the first objection of a chain of levels, the account's own first; None = all levels allow the number."""
     for level in levels:
-        objection = level.objection(number)
+        objection = level.objection(number, billed)
         if objection is not None:
             return f"number section of {level.owner}: {objection}"
     return None

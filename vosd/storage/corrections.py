@@ -8,9 +8,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
-from sqlalchemy import Select, and_, bindparam, insert, select, update
+from sqlalchemy import Select, and_, bindparam, case, insert, select, update
 
 from vosd.base.errors import VosError
+from vosd.callcontrol.admission import FREE_NUMBER
 from vosd.cdr.charges import charges_of
 from vosd.cdr.corrections import Amounts, CorrectedCharge, Correction, corrected
 from vosd.cdr.kinds import NAME_LENGTH
@@ -35,6 +36,18 @@ _columns_of_cdr: Final[Mapping[str, tuple[str, str, str]]] = {
     CUSTOMER: ("fee", "tax", "billed_seconds"),
     VENDOR: ("cost", "cost_tax", "vendor_billed_seconds"),
 }
+
+
+_judge_loss: Final = (
+    update(schema.cdr)
+    .where(
+        schema.cdr.c.call_id == bindparam("call"),
+        schema.cdr.c.currency == schema.cdr.c.vendor_currency,
+        schema.cdr.c.rate_group != FREE_NUMBER,
+    )
+    .values(loss=case((schema.cdr.c.cost > schema.cdr.c.fee, schema.cdr.c.cost - schema.cdr.c.fee), else_=None))
+)
+"""What a correction makes of a loss; one between two currencies stays as it was booked."""
 
 
 class NoSuchCall(VosError):  # noqa: N818 - states what was found
@@ -254,6 +267,7 @@ async def _update_calls(connection: AsyncConnection, changes: Sequence[Corrected
             }
             cdr = update(schema.cdr).where(schema.cdr.c.call_id == bindparam("call"))
             await connection.execute(cdr.values(values), of_role)
+    await connection.execute(_judge_loss, [{"call": call_id} for call_id in {each.call_id for each in changes}])
 
 
 def _after(change: CorrectedCharge) -> dict[str, str | int | Decimal]:

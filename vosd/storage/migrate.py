@@ -15,6 +15,7 @@ from alembic.util import CommandError
 from sqlalchemy import event
 from sqlalchemy.engine import Connection, make_url
 
+import vosd.storage.repeated_migrations  # noqa: F401 - Alembic finds it by the dialect
 from vosd.cdr.ports import StoreUnavailable
 from vosd.storage.database import Database, SchemaOutdated
 from vosd.storage.migrations import migrations_path

@@ -177,7 +177,7 @@ class CallFilter:
     or the vendor's, ``gateway`` the mapping or the routing one. ``caller`` and ``callee`` are beginnings of the
     numbers as received, with or without the leading ``+``. ``sip_call_id`` is the Call-ID of the caller's leg or
     of the latest attempt, whole. ``before`` lists only calls after that position, ``customers`` only calls that one of
-    these accounts pays for.
+    these accounts pays for, ``loss`` only calls that were sold below cost.
     """
 
     limit: int = LISTED_AT_MOST
@@ -193,6 +193,7 @@ class CallFilter:
     sip_call_id: str | None = None
     before: CallPosition | None = None
     customers: frozenset[str] | None = None
+    loss: bool = False
 
 
 class Payments(Protocol):

@@ -63,7 +63,10 @@ def test_a_call_that_is_carried_lists_its_gateways_in_order_and_why_others_are_l
 
 def test_the_document_has_the_keys_that_programs_hold_on_to() -> None:
     document = explain().to_json()
-    assert list(document) == ["result", "detail", "callee_billed", "caller_routed", "rate", "candidates", "left"]
+    assert list(document) == [
+        "result", "detail", "callee_billed", "caller_routed", "rate", "plan", "order", "typical_seconds",
+        "typical_seconds_measured", "candidates", "left",
+    ]  # fmt: skip
     assert document["candidates"][0] == {
         "routing_gateway": "first",
         "position": 1,
@@ -74,6 +77,9 @@ def test_the_document_has_the_keys_that_programs_hold_on_to() -> None:
         "priority": 1,
         "weight": 100,
         "cost": "0.30",
+        "currency": "USD",
+        "effective_cost": "0.30",
+        "margin": "0.30",
         "asr": None,
         "acd_s": None,
         "ner": None,

@@ -182,6 +182,37 @@ def test_a_path_is_followed_by_the_invite_and_its_cancel():
     assert scene.close().end_reason == "Cancelled"
 
 
+PROXY = Endpoint("203.0.113.88", 5_062)
+
+
+@pytest.mark.parametrize(
+    "path", [f"<sip:{PROXY};lr>, <sip:inner.example.com;lr>", f"<sip:anyone@{PROXY};transport=udp>"]
+)
+def test_a_call_goes_to_the_first_proxy_of_the_path_wherever_the_register_came_from(path):
+    """RFC 3327 section 5.3, RFC 3261 section 16.6 item 7."""
+    scene = stage()
+    proxy = scene.exchange.vendor(PROXY, answers(60_000))
+    scene.exchange.telephone(NUMBER, HOME).register(headers=[f"Path: {path}", "Supported: path"])
+    call = scene.caller.call(NUMBER, Intent(cancel_after_ms=2_000))
+    scene.wire.run_until(lambda: call.is_over)
+    there = proxy.only_call
+    assert there.invite["Route"] == path
+    assert there.is_cancelled
+    assert not [packet for packet in scene.wire.packets if packet.target == HOME and packet.data.startswith(b"INVITE")]
+    record = scene.close()
+    assert (record.end_reason, record.destination_address) == ("Cancelled", str(PROXY))
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "10.0.0.5", "[::1]", "no.such.name.example", "[2001:db8::7]"])
+def test_a_path_leads_neither_to_this_machine_nor_into_our_network_from_outside(host):
+    scene = stage()
+    desk = scene.exchange.telephone(NUMBER, HOME)
+    desk.register(headers=[f"Path: <sip:{host};lr>", "Supported: path"])
+    record = finish(scene, called(scene))
+    assert (record.end_reason, record.destination_address) == ("Normal", str(HOME))
+    assert desk.received("INVITE")[0]["Route"] == f"<sip:{host};lr>"
+
+
 def test_a_phone_rings_no_longer_than_its_ring_timeout():
     scene = stage(ring_timeout_ms=7_000)
     scene.exchange.telephone(NUMBER, HOME, script=answers(60_000)).register()

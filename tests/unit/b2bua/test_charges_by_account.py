@@ -5,6 +5,7 @@ from decimal import Decimal
 
 import pytest
 
+from vosd.base.margin import LossGuard
 from vosd.base.money import Rounding
 from vosd.billing.account_rates import FreeTimeScope
 from vosd.billing.accounts import AccountType
@@ -22,14 +23,14 @@ VENDOR = vendor_gateway(0)
 
 
 def call_of(talk_ms: int, scope: FreeTimeScope, customer: dict[str, object], vendor: dict[str, object]) -> CallRecord:
-    """Make a call at 0.60 a minute on both sides, 6 s of it free; return its record."""
+    """Make a call at 0.60 a minute on both sides, 6 s of it free, sold below cost or not; return its record."""
     groups = [
         RateGroup(name, "USD", rating_policy(free_time_s=6), RateRows([RATE], f"{name}-1"), f"{name}-1")
         for name in ("sell", "buy")
     ]
     clearing = {"type": AccountType.CLEARING, "rate_group": "buy", "overdraft_limit": None}
     accounts = [account("acme", **customer), account(VENDOR.account, **clearing, **vendor)]
-    gateways = [mapping_gateway("acme", f"{CUSTOMER.host}/32"), VENDOR]
+    gateways = [mapping_gateway("acme", f"{CUSTOMER.host}/32", loss_guard=LossGuard(None)), VENDOR]
     scene = Scene(catalogue(gateways, accounts=accounts, rate_groups=groups, free_time_scope=scope))
     call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=talk_ms))
     scene.wire.run_until(lambda: call.is_over)

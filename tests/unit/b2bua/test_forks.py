@@ -1,12 +1,13 @@
 """One INVITE that rings several phones, and answers that arrive too late: each may cost money."""
 
 import pytest
+from doubles.successor import replace_node
 
 from vosd.testing.data.builders import catalogue, mapping_gateway
 from vosd.testing.sockets.peer import ANSWER
 from vosd.testing.virtual.customer import SUPPORTS_100REL, Intent
 from vosd.testing.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, usual_catalogue, vendor_gateway
-from vosd.testing.virtual.vendor import SILENT, Line, Script, answers, refuses
+from vosd.testing.virtual.vendor import RINGS, SILENT, Line, Script, answers, refuses
 from vosd.trunks.dialect import CalleeDialect, Redirects
 
 MEDIA = Line(0, 183, ANSWER, (), True)
@@ -86,6 +87,50 @@ def test_the_answering_phone_is_not_the_one_with_early_media(scene):
     winner = scene.vendor.calls[0]
     assert call.theirs == winner.mine == ANSWER
     assert scene.finish(call).end_reason == "Normal"
+
+
+@pytest.mark.parametrize("headers", [(), SUPPORTS_100REL], ids=["as it comes", "reliably"])
+@pytest.mark.parametrize("is_restarted", [False, True])
+@pytest.mark.parametrize("between_ms", [300, 2], ids=["at leisure", "before the PRACK of the first"])
+def test_a_phone_whose_early_media_the_caller_has_answers_under_the_same_tag(scene, headers, between_ms, is_restarted):
+    """RFC 3261 section 13.2.2.4: the caller matches the 200 with the early dialog that it has with that phone."""
+    other = Script((Line(100 + between_ms, 183, OTHERS, (), True),))
+    scene.vendor.script = Script((Line(100, 183, ANSWER, (), True), Line(1_500, 200, ANSWER)), forks=(other,))
+    call = scene.caller.call(CALLEE, Intent(headers=headers))
+    scene.wire.run_for(1_000)
+    if is_restarted:
+        replace_node(scene)
+    scene.wire.run_until(lambda: call.final == 200)
+    scene.wire.run_for(1_000)
+    winner = scene.vendor.calls[0]
+    tags = {response.body: response.to_tag for response in call.responses if response.status == 183}
+    assert len(set(tags.values())) == 2
+    assert call.response(200).to_tag == tags[ANSWER]
+    assert call.theirs == winner.mine == ANSWER
+    call.propose("a=sendonly")
+    scene.wire.run_for(1_000)
+    assert call.got["INVITE"] == [200]
+    assert scene.finish(call).end_reason == "Normal"
+
+
+def test_a_phone_answers_under_the_tag_of_its_latest_early_media(scene):
+    """More early media of a phone that was left have a new tag each time, because of RSeq (RFC 3262 section 4)."""
+    scene.vendor.script = RINGS
+    call = scene.caller.call(CALLEE, Intent(headers=SUPPORTS_100REL))
+    scene.wire.run_for(100)
+    invite = scene.vendor.only_call.invite
+    for phone, session in (("phone-a", ANSWER), ("phone-b", OTHERS), ("phone-a", ANSWER)):
+        scene.vendor.reply(invite, 183, tag=phone, body=session)
+        scene.wire.run_for(500)
+    tags = [response.to_tag for response in call.responses if response.status == 183 and response.body]
+    assert len(set(tags)) == 3
+    scene.vendor.reply(invite, 200, tag="phone-b", body=OTHERS)
+    scene.wire.run_for(100)
+    assert call.response(200).to_tag == tags[1]
+    call.hang_up()
+    scene.wire.run_until(lambda: call.is_over)
+    scene.wire.run_for(100)
+    assert scene.record.end_reason == "Normal"
 
 
 # -- gateways that were given up ----------------------------------------------------------------------------------

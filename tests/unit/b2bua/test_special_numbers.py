@@ -5,6 +5,7 @@ from decimal import Decimal
 import msgspec
 import pytest
 
+from vosd.base.margin import LossGuard
 from vosd.billing.rater import recompute
 from vosd.routing.special_numbers import SpecialNumbers
 from vosd.sip.settings import SipSettings
@@ -193,3 +194,21 @@ class TestIllegalCalls:
         for number in range(30):
             self.ask(scene, f"203.0.113.{number + 50}")
         assert 10 <= len(scene.exchange.sink.records) < 20
+
+
+@pytest.mark.parametrize(("number", "status"), [("4421000", 403), ("9994421", 403), ("9991000", 200)])
+def test_a_number_section_counts_the_digits_that_are_for_routing_alone(number, status):
+    denying = account("acme", denied_prefixes=("44",), overdraft_limit=None)
+    rates = [rate_group(name, applied_rate("0.10", prefix="*")) for name in ("sell", "buy")]
+    gateways = [ACME, vendor_gateway(0, prefixes=("*",))]
+    strips = SpecialNumbers(strip_digits=3)
+    scene = Scene(catalogue(gateways, accounts=[denying], rate_groups=rates, special_numbers=strips))
+    assert called(scene, number).final == status
+
+
+@pytest.mark.parametrize(("most", "reason"), [("0.0050", "Normal"), ("0.0049", "No Available Route")])
+def test_the_highest_price_of_a_second_holds_for_free_numbers_too(most, reason):
+    trunk = mapping_gateway("acme", f"{CUSTOMER.host}/32", loss_guard=LossGuard(max_price_per_second=Decimal(most)))
+    scene = Scene(catalogue([trunk, vendor_gateway(0)], special_numbers=TOLL_FREE))
+    called(scene)
+    assert scene.close().end_reason == reason

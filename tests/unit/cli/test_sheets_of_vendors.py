@@ -1,9 +1,14 @@
 """``vosd rates import`` of sheets in a vendor's layout: saved layouts, partial sheets, the whole difference, notice."""
 
 import csv
+import json
+from decimal import Decimal
 
+import click.testing
 import pytest
 from doubles.deck_site import Site
+
+from vosd.cli.main import main
 
 MAP = """columns: {prefix: Code, area: Destination, billing_rate: Rate}
 status: {column: Change, close: [Blocked], remove: [Deleted], keep: [New]}
@@ -116,3 +121,31 @@ def test_many_mistakes_of_a_sheet_do_not_fill_the_screen(site):
     text = site.run("import", "acme", sheet, "--dry-run", code=1)
     assert len(text.splitlines()) < 20
     assert "and 2185 more rows with mistakes: --json names the first thousand\n" in text
+
+
+MINUTE = "prices are of a minute: 44 at 0.0050 is 0.005 a minute\n"
+CYCLE = "prices are of a billing cycle, here 6 s: 44 at 0.0050 is 0.05 a minute\n"
+PRECISE = "parameters: {SERVER_BILLING_FEE_PRECISTION: 4, SERVER_BILLING_FEE_UNIT: '0.0001'}\n"
+
+
+@pytest.mark.parametrize(
+    ("settings", "group", "said", "minute"),
+    [
+        ("", "", MINUTE, "0.005"),
+        ("", ", price_per: cycle", CYCLE, "0.05"),
+        ("preset: vos3000\n", "", CYCLE, "0.05"),
+        ("preset: vos3000\n", ", price_per: minute", MINUTE, "0.005"),
+    ],
+)
+def test_an_import_says_by_which_time_prices_are_read_and_what_a_minute_costs(site, settings, group, said, minute):
+    text = site.config.read_text().replace("deck: true}", f"deck: true{group}}}")
+    accounts = "accounts: [{id: north, rate_group: acme, overdraft_limit: 5}]\n"
+    site.config.write_text(settings + PRECISE + text + accounts)
+    sheet = site.write("Rate Prefix,Billing Rate,Billing Cycle\n1,,6\n44,0.0050,6\n")
+    assert said in site.run("import", "acme", sheet, "--dry-run")
+    made = site.ask("import", "acme", sheet)
+    assert (made["example"]["prefix"], made["example"]["minute"]) == ("44", minute)
+    words = ("rate", "explain", "--account", "north", "--callee", "4420", "--duration", "60", "--json")
+    priced = click.testing.CliRunner().invoke(main, ["-c", str(site.config), *words])
+    assert priced.exit_code == 0, priced.output
+    assert Decimal(json.loads(priced.stdout)["fee"]) == Decimal(minute)

@@ -137,12 +137,26 @@ def test_leaving_out_cdrs_of_calls_that_the_switch_ends_is_a_warning(site):
     assert warning.startswith("vosd.yaml:1: warning: parameters.SERVER_BILLING_RECORD_SERVER_HANG_UP: value '0'")
 
 
+def test_prices_of_rate_groups_are_of_a_cycle_with_the_preset_unless_they_say_otherwise(site):
+    text = "rate_groups: [{name: g, billing_unit: 6, KEYS rates: [{prefix: 44, billing_rate: '0.005'}]}]\n"
+
+    def is_of_a_cycle(preset: str, keys: str = "") -> bool:
+        rate = site.load(preset + text.replace("KEYS", keys)).catalogue.rate_groups["g"].find("44", 0)
+        return rate.rate.per_cycle
+
+    assert is_of_a_cycle("preset: vos3000\n")
+    assert not is_of_a_cycle("")
+    assert not is_of_a_cycle("preset: vos3000\n", "price_per: minute,")
+    assert not is_of_a_cycle("preset: vos3000\ntemplates: {old: {price_per: minute}}\n", "template: old,")
+
+
 def test_each_rate_that_rounding_would_hurt_is_reported_with_its_line(site):
     loaded = site.load(
         """
         preset: vos3000
         rate_groups:
           - name: g
+            price_per: minute
             rates:
               - {prefix: "44", billing_rate: "0.005", billing_cycle: 60}
               - {prefix: "49", billing_rate: "0.0045", billing_cycle: 60}
@@ -154,19 +168,19 @@ def test_each_rate_that_rounding_would_hurt_is_reported_with_its_line(site):
 
     assert [site.shown(str(problem)) for problem in loaded.rate_report] == [
         (
-            "vosd.yaml:5: warning: rate_groups[g].rates[44].billing_rate: value '0.005': "
+            "vosd.yaml:6: warning: rate_groups[g].rates[44].billing_rate: value '0.005': "
             "expected at most 2 decimals; VOS3000 would have stored 0.01"
         ),
         (
-            "vosd.yaml:6: warning: rate_groups[g].rates[49].billing_rate: value '0.0045': "
+            "vosd.yaml:7: warning: rate_groups[g].rates[49].billing_rate: value '0.0045': "
             "expected a fee precision at which one cycle of 60 s costs at least 0.01, or it is free"
         ),
         (
-            "vosd.yaml:6: warning: rate_groups[g].rates[49].billing_rate: value '0.0045': "
+            "vosd.yaml:7: warning: rate_groups[g].rates[49].billing_rate: value '0.0045': "
             "expected at most 2 decimals; VOS3000 would have stored 0.00, a free rate"
         ),
         (
-            "vosd.yaml:7: warning: rate_groups[g].rates[33].billing_rate: value '0.05': "
+            "vosd.yaml:8: warning: rate_groups[g].rates[33].billing_rate: value '0.05': "
             "expected a fee precision at which one cycle of 1 s costs at least 0.01, or it is free"
         ),
     ]

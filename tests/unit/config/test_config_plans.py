@@ -57,7 +57,7 @@ def test_a_plan_that_says_nothing_is_the_way_without_a_plan(site):
     [
         ("{name: a, order: [weight, cost]}", "routing_plans[a].order: expected weight as the last criterion"),
         ("{name: a, order: [cost, cost]}", "routing_plans[a].order: expected at least one criterion, each once"),
-        ("{name: a, order: [price]}", "routing_plans[a].order[0]: value 'price': expected one of calendar, prefix"),
+        ("{name: a, order: [dear]}", "routing_plans[a].order[0]: value 'dear': expected one of calendar, prefix"),
         ("{name: a, gateways: [carrier, unknown]}", "the name of a routing gateway"),
         ("{name: a, loss_guard: on}", "routing_plans[a].loss_guard: value 'on': expected off, or keys such as"),
         ("{name: a, loss_guard: {margin: 1}}", "expected one of min_margin, max_price_per_second"),

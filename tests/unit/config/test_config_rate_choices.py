@@ -266,7 +266,14 @@ def test_an_explained_route_names_the_rates_that_may_price_the_call(tmp_path):
     found = explain_route(catalogue, live, gateway="pbx", caller="", callee="4420", at=Instant(0, 0), is_live=False)
     shown = [("account", "own", "0.02"), ("main", "sell", "0.04")]
     rates = [
-        {"rate_group": group, "rate_prefix": "44", "price_per_minute": price, "currency": "USD", "source": source}
+        {
+            "rate_group": group,
+            "rate_prefix": "44",
+            "price_per_minute": price,
+            "effective_price": price,
+            "currency": "USD",
+            "source": source,
+        }
         for source, group, price in shown
     ]
     assert found.to_json()["rate"] == {**rates[0], "candidates": rates}

@@ -167,7 +167,8 @@ def test_an_interval_needs_a_price_per_minute(site):
     ) == [
         (
             "vosd.yaml:1: rate_groups[g].rates[0].interval: value '30/6': "
-            "expected no interval where price_per is cycle: it divides the price of a minute pro rata"
+            "expected no interval where price_per is cycle, as it is with preset: vos3000: it divides the price of a "
+            "minute; say price_per: minute in the group, or billing_cycle here"
         )
     ]
 

@@ -9,6 +9,8 @@ from vosd.b2bua.stamps import Arrival, Ending, Journey
 from vosd.base.cause import EndReason, HangupSource
 from vosd.base.clock import Instant
 from vosd.billing.accounts import Account, AccountType
+from vosd.billing.currencies import Currencies
+from vosd.billing.exchange import ExchangeRate
 from vosd.billing.parties import Party, Role
 from vosd.billing.rater import recompute
 from vosd.billing.rates import AppliedRate
@@ -317,3 +319,37 @@ def test_a_record_names_the_rate_that_priced_the_call_of_several_that_might_have
     assert (long.rate_group, long.fee, long.cost) == ("lump", Decimal("0.60"), Decimal("0.60"))
     assert long.vendor_rate_prefix == "44"
     assert [posting.amount for posting in long.postings] == [Decimal("-0.60"), Decimal("-0.60")]
+
+
+# -- calls sold below cost ---------------------------------------------------------------------------------------------
+
+
+def loss_of(call: OpenCall, seconds: int = 5) -> Decimal | None:
+    at = ANSWERED.plus(1_000 * seconds)
+    return conclude(call, Ending(EndReason.NORMAL, HangupSource.CALLER, at, 200, 16), None, recorded=True).loss
+
+
+def test_a_call_that_costs_more_than_it_is_sold_for_says_by_how_much():
+    assert loss_of(kept()) == Decimal("0.25"), "0.05 for five seconds, 0.30 for the begun minute"
+    assert loss_of(kept(), 30) is None, "0.30 and 0.30"
+    assert loss_of(kept(buy=None)) is None
+
+
+def test_a_call_to_a_free_number_is_sold_for_nothing_by_intent_and_a_test_call_is_not_sold():
+    free = msgspec.structs.replace(SELL, group="free number", rate=applied_rate("0").rate)
+    assert loss_of(kept(sell=free)) is None
+    assert loss_of(kept(sell=None)) is None
+
+
+def test_an_answer_that_the_caller_did_not_get_is_a_loss():
+    assert loss_of(kept(answered=None)) == Decimal("0.30")
+
+
+def test_a_loss_between_currencies_is_that_of_the_exchange_rate_of_the_call():
+    euros = msgspec.structs.replace(BUY, currency="EUR")
+    known = Currencies([ExchangeRate("EUR", "USD", Decimal("1.1"))])
+    for currencies, loss in ((known, Decimal("0.28")), (Currencies(), None)):
+        what = journey(ANSWERED, ANSWERED, euros)
+        call = opened("sw1", ARRIVAL, APPLICATION, what, recorded=True, currencies=currencies)
+        assert call is not None
+        assert loss_of(call) == loss

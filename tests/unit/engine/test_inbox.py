@@ -348,3 +348,16 @@ def test_nothing_is_lost_unseen_and_every_line_ends(arrivals, cost_s):
     assert world.alarms == []
     dropped = world.dropped["too many requests wait"] + world.dropped["more than can be refused"]
     assert len(world.served) + len(world.refused) + dropped == came
+
+
+def test_while_the_process_has_stood_still_messages_wait_and_none_is_processed():
+    world = World()
+    world.inbox.stands_still = lambda: True
+    world.come(Rank.CALL, "192.0.2.1", "INVITE")
+    world.come(Rank.RUNNING, "192.0.2.1", "BYE")
+    world.inbox.serve()
+    world.turn()
+    assert (world.served, world.inbox.is_idle()) == ([], False)
+    world.inbox.stands_still = lambda: False
+    world.inbox.serve()
+    assert world.served == ["BYE", "INVITE"]

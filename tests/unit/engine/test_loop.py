@@ -314,3 +314,20 @@ async def test_what_waits_for_a_booking_is_sent_before_the_process_stops(core, l
     loop.datagram_received(1, b"BYE", "192.0.2.10", 5060, monotonic())
     loop.detach()
     assert core.said[-1] == "sent answer to ('192.0.2.10', 5060)"
+
+
+async def test_no_timer_and_no_answer_is_processed_while_the_process_has_stood_still(core, loop):
+    asked = []
+
+    def stands_still() -> bool:
+        asked.append(True)
+        return len(asked) < 5
+
+    loop.stands_still = stands_still
+    fired = asyncio.Event()
+    core.on_timer = lambda: (asked.append("timer"), fired.set())
+    core.timers = [in_ms(5)]
+    loop.datagram_received(1, b"200", "192.0.2.10", 5060, monotonic())
+    async with asyncio.timeout(30):
+        await fired.wait()
+    assert asked == [True] * 5 + ["timer"]

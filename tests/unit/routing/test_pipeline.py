@@ -239,6 +239,10 @@ def test_number_whose_gateways_are_all_left_out_is_refused_with_503():
     assert refusal.detail == "left out for +442071: a (disabled), b (full)"
 
 
+SHOWN = (HALF_ANSWERED, "USD", "0.30", None)
+"""Quality, currency, effective cost, and no margin: the request does not say what it is sold for."""
+
+
 def test_explanation_says_why_each_gateway_is_tried_or_left():
     gateways = [
         routing_gateway("other", "1"),
@@ -258,8 +262,8 @@ def test_explanation_says_why_each_gateway_is_tried_or_left():
     vendors = Vendors(unrated={"dear"}, unfunded={"poor"}, lost={"lost"})
     explanation = explain_routes(REQUEST, RouteTable(gateways), occupancy, resting("tired"), vendors)
     assert explanation.candidates == (
-        Offered("first", 1, "+442071", "+4930", "prefix 4420, priority 7", "4420", 7, 100, "0.30", HALF_ANSWERED),
-        Offered("second", 2, "+442071", "+4930", "prefix *, priority 2", "*", 2, 100, "0.30", HALF_ANSWERED),
+        Offered("first", 1, "+442071", "+4930", "prefix 4420, priority 7", "4420", 7, 100, "0.30", *SHOWN),
+        Offered("second", 2, "+442071", "+4930", "prefix *, priority 2", "*", 2, 100, "0.30", *SHOWN),
     )
     assert explanation.left == (
         PassedOver("off", "disabled: by the configuration"),
@@ -279,7 +283,7 @@ def test_explanation_has_the_keys_of_the_command_line():
     )
     assert list(explanation.candidates[0].to_json()) == [
         "routing_gateway", "position", "callee_out", "caller_out", "reason", "prefix", "priority", "weight", "cost",
-        "asr", "acd_s", "ner", "pdd_ms",
+        "currency", "effective_cost", "margin", "asr", "acd_s", "ner", "pdd_ms",
     ]  # fmt: skip
     assert list(explanation.left[0]._asdict()) == ["routing_gateway", "reason"]
 

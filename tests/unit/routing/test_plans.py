@@ -292,6 +292,7 @@ def test_a_gateway_takes_the_numbers_that_its_buy_rates_have():
 # -- margins ----------------------------------------------------------------------------------------------------------
 
 
+CONVERTED = {"price_of": lambda terms, seconds: Decimal("0.09"), "meets_currencies": True}
 SOLD = {"sell_price": Decimal("0.10"), "currency": "USD"}
 
 
@@ -332,7 +333,7 @@ def test_prices_are_not_compared_where_one_is_unknown():
     assert names(examined(unrated, request(**SOLD), Vendors({"a": None}))) == ["a"]
 
 
-@pytest.mark.parametrize("rates", [{}, {"price_in": lambda terms: None}])
+@pytest.mark.parametrize("rates", [{}, {"price_of": lambda terms, seconds: None, "meets_currencies": True}])
 def test_a_price_that_cannot_be_converted_is_refused_where_the_guard_would_compare_it(rates):
     unknown = {"sell_price": Decimal("0.10"), "currency": "EUR", **rates}
     for guard in (LossGuard(), LossGuard(None, Decimal(1))):
@@ -340,7 +341,7 @@ def test_a_price_that_cannot_be_converted_is_refused_where_the_guard_would_compa
         why = "its price cannot be compared: no exchange rate into EUR is in force"
         assert found == dict.fromkeys("abc", (Cause.LOSS, why))
     assert names(examined(ALL, request(guard=LossGuard(None), **unknown))) == list("abc")
-    assert names(examined(ALL, request(**{**unknown, "price_in": lambda terms: Decimal("0.09")}))) == list("abc")
+    assert names(examined(ALL, request(**{**unknown, **CONVERTED}))) == list("abc")
 
 
 def test_the_regular_cycle_counts_and_no_first_period():

@@ -4,6 +4,7 @@ import msgspec
 
 from vosd.b2bua.call import Call
 from vosd.b2bua.caller_leg import CallerLeg
+from vosd.b2bua.caller_parts import ShownFork
 from vosd.b2bua.keypad import Keypad
 from vosd.b2bua.leg import Leg
 from vosd.b2bua.leg_parts import Move
@@ -17,7 +18,7 @@ from vosd.b2bua.snapshot.session import NO_SESSION, SessionSnapshot, identity_as
 from vosd.base.clock import Instant
 from vosd.sip.dialog.session_timer_snapshot import SessionTimerSnapshot
 from vosd.sip.dialog.session_wish import Wish
-from vosd.sip.dialog.snapshot import DialogSnapshot
+from vosd.sip.dialog.snapshot import DialogSnapshot, text_of
 from vosd.sip.dialog.waits import AcceptanceSnapshot, ReliableSnapshot
 from vosd.sip.restoration import Restoration
 from vosd.sip.transaction.client_snapshot import dialog_with_login
@@ -25,6 +26,7 @@ from vosd.sip.transaction.invite_server import InviteServer
 from vosd.sip.transaction.server_snapshot import InviteServerSnapshot, ServerSnapshot
 from vosd.sip.transaction.snapshot import TimerSnapshot
 from vosd.sip.transaction.states import State
+from vosd.sip.wire.compose import encode
 from vosd.sip.wire.message import Request
 from vosd.sip.wire.parse import parse_message
 from vosd.trunks.dialect import CallerDialect, Reliability
@@ -157,6 +159,8 @@ class CallerLegSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
     unacknowledged: ReliableSnapshot | None = None
     is_of_last_attempt: bool = False
     last_tag: str | None = None
+    resumed_sequence: int | None = None
+    shown: tuple[tuple[bytes, ShownFork], ...] = ()
     sent_early_media: bool = False
     waiting_rings: tuple[tuple[int, SessionSnapshot], ...] = ()
     waiting_answer: SessionSnapshot | None = None
@@ -186,6 +190,8 @@ class CallerLegSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
             unacknowledged=None if unacknowledged is None else ReliableSnapshot.of(unacknowledged, endpoint.flows),
             is_of_last_attempt=leg._is_of_last_attempt,
             last_tag=leg._last_tag,
+            resumed_sequence=None if leg._resumed_sequence == leg._invite else leg._resumed_sequence,
+            shown=tuple((encode(tag), fork) for tag, fork in (leg._shown or {}).items()),
             sent_early_media=leg._sent_early_media,
             waiting_rings=tuple((status, SessionSnapshot.of(session)) for status, session in leg._waiting_rings),
             waiting_answer=None if waiting is None else SessionSnapshot.of(waiting),
@@ -219,6 +225,8 @@ class CallerLegSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
             unacknowledged=None if unacknowledged is None else unacknowledged.restored(leg, restoration),
             is_of_last_attempt=self.is_of_last_attempt,
             last_tag=self.last_tag,
+            resumed_sequence=self.resumed_sequence,
+            shown={text_of(tag): fork for tag, fork in self.shown} or None,
             sent_early_media=self.sent_early_media,
             waiting_rings=[(status, session.restored()) for status, session in self.waiting_rings],
             waiting_answer=None if waiting is None else waiting.restored(),

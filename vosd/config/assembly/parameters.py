@@ -5,7 +5,7 @@ from decimal import Decimal
 from vosd.catalogue.problems import Place, ProblemList
 from vosd.config.keys.parameters import PARAMETERS, WITHOUT_EFFECT, ParameterKeys
 from vosd.config.keys.presets import OWN_DEFAULTS, PRESETS, Defaults, Preset
-from vosd.config.reader.document import Scalar, Section, written_in
+from vosd.config.reader.document import Entry, Scalar, Section, written_in
 from vosd.config.reader.reading import read_section
 
 
@@ -14,6 +14,15 @@ def defaults_of(section: Section) -> Defaults:
     entry = section.entries.get("preset")
     written = entry.node.text.lower() if entry is not None and isinstance(entry.node, Scalar) else ""
     return next((PRESETS[preset] for preset in Preset if preset.value == written), OWN_DEFAULTS)
+
+
+def over_defaults(section: Section, defaults: Defaults) -> Section:
+    """Return a rate group with the values of a preset where it has none of its own."""
+    place = section.place
+    laid_under = {
+        name: Entry(place, Scalar(place, text, text, is_bare=True)) for name, text in defaults.rate_groups.items()
+    }
+    return Section(place, {**laid_under, **section.entries}) if laid_under else section
 
 
 def take_parameters(document: Section, defaults: Defaults, problems: ProblemList) -> ParameterKeys:

@@ -326,7 +326,10 @@ def check_interval(row: RateKeys, source: Source, price_per: PricePer, problems:
     if row.interval is None or price_per is not PricePer.CYCLE:
         return True
     spot = source.spot(("interval",))
-    expected = "no interval where price_per is cycle: it divides the price of a minute pro rata"
+    expected = (
+        "no interval where price_per is cycle, as it is with preset: vos3000: it divides the price of a minute; say "
+        "price_per: minute in the group, or billing_cycle here"
+    )
     problems.error(spot.place, spot.key, expected, spot.written)
     return False
 

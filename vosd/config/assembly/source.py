@@ -207,4 +207,5 @@ def _call_parameters(
         number_portability=portability_terms(keys.number_portability),
         redirect_server=redirect_terms(keys.redirect_server),
         loss_guard=keys.routing.loss_guard,
+        typical_seconds=keys.routing.typical_seconds,
     )

@@ -17,4 +17,4 @@ class BillingKeys(Keys):
     second, as their invoices say."""
     ask_above: Annotated[Decimal | None, overdraft()] = Decimal(10_000)
     """Payments, adjustments, refunds and transfers by hand above this amount, in whatever currency, are booked after a
-    question, or with ``--yes``; ``unlimited`` never asks."""
+    question where they are typed at a terminal without ``--yes``; ``unlimited`` never asks."""

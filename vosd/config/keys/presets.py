@@ -18,9 +18,11 @@ class Defaults(NamedTuple):
     parameters: Mapping[str, str]
     mapping_gateways: Mapping[str, str]
     """For each mapping gateway."""
+    rate_groups: Mapping[str, str]
+    """For each rate group."""
 
 
-OWN_DEFAULTS: Final = Defaults({}, {}, {})
+OWN_DEFAULTS: Final = Defaults({}, {}, {}, {})
 """No preset: the defaults of the models hold."""
 
 PRESETS: Final[Mapping[Preset, Defaults]] = {
@@ -38,6 +40,7 @@ PRESETS: Final[Mapping[Preset, Defaults]] = {
             "SS_SIP_RESEND_INTERVAL": "0.5,1,2,4,4,4,4,4,4,4",
         },
         mapping_gateways={"callee_from": "to", "caller_from": "from"},
+        rate_groups={"price_per": "cycle"},
     ),
 }
 """Where VOS3000's defaults differ from those of the models."""

@@ -25,7 +25,11 @@ class RoutingKeys(Keys):
     """Q.850 causes of a refusal after which no other gateway is tried, whatever the code is; they come first."""
     loss_guard: Annotated[LossGuard, wanted_margin()] = LossGuard()
     """Which margin a routing gateway must leave for calls whose plan, account and trunk state none: the sell price of a
-    minute less its buy price, where both are known. ``off`` allows calls to be sold below cost."""
+    minute less its buy price, where both are known, of a call of typical length; with ``by: price`` of the regular
+    cycle alone. ``off`` allows calls to be sold below cost."""
+    typical_seconds: Annotated[int, whole(1, 3_600)] = 60
+    """The length of calls by which costs are compared, by the loss guard and in the ``order`` of plans, until 20 calls
+    to a prefix of the customer's rates have ended lately: from then on the average of these counts."""
     verdicts_one_in: Annotated[int, whole(0, 1_000_000)] = 100
     """Of so many answered calls one keeps with its CDR why its gateway was chosen and others were not
     (``vosd cdr show CALL_ID --why``); calls that fail all do. 0: no answered call does; 1: all.

@@ -61,16 +61,16 @@ class RoutingPlanKeys(Keys):
     """Unique among the plans."""
     order: Annotated[tuple[Annotated[Criterion, choice(Criterion)], ...], BeforeValidator(one_or_many)] = NO_PLAN.order
     """What gateways are compared by; each criterion decides only between those that are equal by the ones before it.
-    ``prefix``: the longer first. ``priority``: the lower number first. ``cost``: the lower buy rate of the number
-    first. ``load``: the fewest running calls in proportion to the weight first. ``weight``: in turn, as often as the
-    weight says. ``round_robin``: in turn, equally often. ``calendar``: the closest entry first. ``quality``: the better
-    band of answer-seizure ratio, then of call duration, first. ``blend``: the better score by the weights of ``blend``
-    first.
+    ``prefix``: the longer first. ``priority``: the lower number first. ``cost``: the lower cost of a call of typical
+    length first. ``price``: the lower buy rate of a minute first. ``load``: the fewest running calls in proportion to
+    the weight first. ``weight``: in turn, as often as the weight says. ``round_robin``: in turn, equally often.
+    ``calendar``: the closest entry first. ``quality``: the better band of answer-seizure ratio, then of call duration,
+    first. ``blend``: the better score by the weights of ``blend`` first.
     """
     loss_guard: Annotated[LossGuard | None, wanted_margin()] = None
-    """Which margin a gateway must leave: the sell price of a minute less its buy price, both of the regular cycle and
-    without tax. ``max_price_per_second`` is the highest buy price of a second. Default: that of
-    ``routing``."""
+    """Which margin a gateway must leave: the sell price of a minute less its buy price, without tax, of a call of
+    typical length; with ``by: price`` both of the regular cycle alone. ``max_price_per_second`` is the highest buy
+    price of a second. Default: that of ``routing``."""
     quality: QualityKeys = QualityKeys()
     blend: BlendKeys = BlendKeys()
     calendar_strict: Annotated[bool | None, switch()] = None

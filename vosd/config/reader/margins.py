@@ -10,7 +10,8 @@ from vosd.config.reader.fields import FromText, KeyProblemError
 
 OFF: Final = "off"
 _AMOUNT: Final = f"an amount with at most {PLACES} decimals, such as 0.001"
-_KEYS: Final = ("min_margin", "max_price_per_second")
+_AMOUNTS: Final = ("min_margin", "max_price_per_second")
+_BY: Final = {"call": False, "price": True}
 
 
 def wanted_margin() -> FromText:
@@ -22,9 +23,13 @@ def wanted_margin() -> FromText:
                 raise ValueError
             return LossGuard(min_margin=None)
         for key in written:
-            if key not in _KEYS:
-                raise KeyProblemError(key, f"one of {', '.join(_KEYS)}")
-        guard = LossGuard(**{key: _amount(key, value) for key, value in written.items()})
+            if key not in {*_AMOUNTS, "by"}:
+                raise KeyProblemError(key, f"one of {', '.join((*_AMOUNTS, 'by'))}")
+        by_price = _BY.get(str(written.get("by", "call")))
+        if by_price is None:
+            raise KeyProblemError("by", f"one of {', '.join(_BY)}")
+        amounts = {key: _amount(key, value) for key, value in written.items() if key != "by"}
+        guard = LossGuard(**amounts, by_price=by_price)
         if guard.max_price_per_second is not None and guard.max_price_per_second <= 0:
             raise KeyProblemError("max_price_per_second", "an amount above 0")
         return guard
@@ -41,4 +46,5 @@ def _amount(key: str, value: object) -> Decimal:
 
 
 def _written(guard: LossGuard) -> str:
-    return OFF if guard.min_margin is None else f"{{min_margin: {format_amount(guard.min_margin)}}}"
+    by = ", by: price" if guard.by_price else ""
+    return OFF if guard.min_margin is None else f"{{min_margin: {format_amount(guard.min_margin)}{by}}}"

@@ -287,6 +287,11 @@ class Balances(Counting):
                 found = (await self._books.standings(mark)).standings
                 self.behind.update(name for name, seq in newer.items() if name not in found or found[name].seq < seq)
 
+    def freeze(self, *, is_frozen: bool) -> None:
+        """Grant running calls nothing more that costs anything, on accounts with a limit, or grant it again."""
+        for credit in self.credits.values():
+            credit.is_frozen = is_frozen
+
     @property
     def mark(self) -> int:
         """The newest commit of which a balance was read."""

@@ -19,6 +19,8 @@ from vosd.cdr.ports import Books, StoreUnavailable
 from vosd.engine.booking.balances import Balances
 from vosd.engine.booking.comparison import Comparison
 from vosd.engine.booking.database_memo import Memo, MemoFile
+from vosd.engine.booking.standstill import Standstill
+from vosd.engine.clock import machine_ms
 from vosd.engine.counting import Counting
 from vosd.engine.journal.kept import BEGINNING, Place
 from vosd.obs.events import Event
@@ -26,6 +28,8 @@ from vosd.obs.outage import Outage
 
 RETRY_S: Final = 1.0
 """Pause before a failed comparison is tried again."""
+RETRY_IN_DOUBT_S: Final = 0.2
+"""Pause before a lease that is in doubt is asked for again."""
 RELEASE_S: Final = 2.0
 """Time limit for releasing the lease at a stop; after that it runs out."""
 MEMO_AGE_S: Final = 300
@@ -76,8 +80,12 @@ class DatabaseWatch(Counting):
         memo: MemoFile,
         clock: Clock,
         mended: Callable[[], Awaitable[None]],
+        elapsed_ms: Callable[[], int] = machine_ms,
     ) -> None:
-        """``mended`` is called when lost calls are booked again, to write other lost data again."""
+        """``mended`` is called when lost calls are booked again, to write other lost data again.
+
+        ``elapsed_ms`` is as for ``Standstill``.
+        """
         self._lease = lease
         self._claimant: Claimant | None = None
         self._books = books
@@ -90,6 +98,7 @@ class DatabaseWatch(Counting):
         """Called with True when the database goes away, with False when it is back and the balances are read."""
         self.note_used: Callable[[], Awaitable[None]] = _nothing_used
         """Called before these balances are read."""
+        self.standstill: Final = Standstill(elapsed_ms)
         self._is_away = False
         self._waits = False
         """Whether the switch has started without the database and uses what was known last."""
@@ -142,10 +151,10 @@ class DatabaseWatch(Counting):
             LeaseHeld: another switch runs on this database.
             StoreUnavailable: the database is away.
         """
-        earlier = self._memo.read()
+        earlier, asked_ms = self._memo.read(), self.standstill.now_ms()
         seen = self._known = await self._lease.hold(claimant)
         self._claimant = claimant
-        self._note_regained(seen)
+        self._note_held(seen, asked_ms)
         self._since_s = self._clock.now().wall // 1_000
         if earlier is None or not earlier.complete:
             # More may have been booked than the memo says, and the memo on disk may be older than the last one
@@ -167,16 +176,17 @@ class DatabaseWatch(Counting):
         self._waits = False
 
     def note_held(self, held: LeaseHeld) -> None:
-        """Refuse new calls: another switch runs on the database that has answered at last."""
+        """Refuse new calls, and grant the others nothing more: another switch runs on the database."""
         if self._lost is None:
             _log.error(Event.LEASE_LOST, why=str(held), do="stop one of the two; no new call is taken here")
         self._lost = held
+        self._balances.freeze(is_frozen=True)
 
     async def keep(self) -> None:
-        """Renew the lease every second; runs until cancelled."""
-        while True:
-            await asyncio.sleep(RENEW_S)
-            await self.look()
+        """Renew the lease every second, and at once after a standstill; runs until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.standstill.keep())
+            tasks.create_task(self._renew())
 
     async def compare(self) -> None:
         """Compare journal and database whenever it is needed; runs until cancelled."""
@@ -215,19 +225,21 @@ class DatabaseWatch(Counting):
         assert self._claimant is not None, "begin() comes first"
         commits = max(self._known.commits, self._mended_commits, self._books.newest_commit(), self._balances.mark)
         self._known = self._known._replace(commits=commits)
+        asked_ms = self.standstill.now_ms()
         try:
             seen = await self._lease.hold(self._claimant)
+            if self._lost is not None or self.standstill.is_in_doubt:
+                await self._balances.refresh()  # another switch may have spent meanwhile
         except StoreUnavailable as error:
             self._outage.found(error)
             await self._note_away(is_away=True)
             return
         except LeaseHeld as held:
-            if self._lost is None:
-                _log.error(Event.LEASE_LOST, why=str(held), do="stop one of the two; no new call is taken here")
-            self._lost = held
+            self.note_held(held)
             self._outage.over()
+            self.standstill.refused(asked_ms)
             return
-        self._note_regained(seen)
+        self._note_held(seen, asked_ms)
         self._outage.over()
         await self._come_back()
         known, self._known = self._known, seen
@@ -238,14 +250,27 @@ class DatabaseWatch(Counting):
 
     # -- inside -------------------------------------------------------------------------------------------------
 
+    async def _renew(self) -> None:
+        wanted = self.standstill.wanted
+        while True:
+            try:
+                async with asyncio.timeout(RETRY_IN_DOUBT_S if self.standstill.is_in_doubt else RENEW_S):
+                    await wanted.wait()
+            except TimeoutError:
+                pass
+            wanted.clear()
+            await self.look()
+
     @property
     def _waits_for_lease(self) -> bool:
         return self._waits and self._claimant is None
 
-    def _note_regained(self, seen: DatabaseState) -> None:
+    def _note_held(self, seen: DatabaseState, asked_ms: int) -> None:
         if self._lost is not None:
             _log.warning(Event.LEASE_REGAINED, epoch=seen.epoch)
+            self._balances.freeze(is_frozen=False)
         self._lost = None
+        self.standstill.held(asked_ms)
 
     async def _come_back(self) -> None:
         """Read what was booked elsewhere during an outage, then end what held during it."""

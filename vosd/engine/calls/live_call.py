@@ -348,9 +348,12 @@ class LiveCall(AskedCall):
             elif choice is not None and not choice.gateway.is_phone:
                 destination = choice.prefix if rate is None else rate.rate.prefix
                 quality, talk_ms = services.live.quality, record.hold_time_ms
-                quality.talked(choice.gateway.name, destination, talk_ms, ending.at.mono)
+                sold_by = "" if kept.customer_rate is None else kept.customer_rate.rate.prefix
+                quality.talked(choice.gateway.name, destination, talk_ms, ending.at.mono, sold_by)
             if was_answered and record.answered_at is None:
                 services.notices.unacknowledged_answer(record, ending.at)
+            elif record.loss is not None:
+                services.notices.sold_below_cost(record, ending.at)
         services.close(record, call_request)
         services.observer.ended(call.arrival, call.journey, record)
         if services.reporter is not None:
@@ -390,4 +393,7 @@ class LiveCall(AskedCall):
         if call.journey.vendor_answered_at is None and call.journey.invited_at is None:
             return None
         services = self._services
-        return opened(services.node, call.arrival, self.call_request, call.journey, recorded=services.records_own_ends)
+        return opened(
+            services.node, call.arrival, self.call_request, call.journey, recorded=services.records_own_ends,
+            currencies=self.vendors.currencies,
+        )  # fmt: skip

@@ -9,6 +9,7 @@ import structlog
 from vosd.base.cause import EndReason
 from vosd.base.clock import Instant
 from vosd.base.errors import Refusal
+from vosd.base.money import format_amount
 from vosd.cdr.columns import iso_utc
 from vosd.cdr.record import Attempt, CallRecord
 from vosd.engine.counting import Counting
@@ -82,6 +83,21 @@ class Notices(Counting):
         if self._log_limiter.admits(f"{customer} unacknowledged", at.mono):
             _log.warning(
                 Event.ANSWER_UNHEARD, customer=customer, gateway=gateway, call_id=record.call_id, cost=str(record.cost)
+            )
+
+    def sold_below_cost(self, record: CallRecord, at: Instant) -> None:
+        """Warn about a call that the vendor charges more for than the customer pays."""
+        account, prefix, gateway = record.customer_account, record.rate_prefix, record.routing_gateway
+        if record.loss is not None and self._log_limiter.admits(f"{account} {prefix} {gateway} loss", at.mono):
+            _log.warning(
+                Event.LOSS_CALLS,
+                account=account,
+                prefix=prefix,
+                gateway=gateway,
+                loss=format_amount(record.loss),
+                currency=record.currency,
+                call_id=record.call_id,
+                do=f"vosd cdr list --loss --account {account}, vosd route explain",
             )
 
     def no_response(self, event: NoResponse) -> None:

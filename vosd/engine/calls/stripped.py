@@ -80,6 +80,7 @@ def _caller(caller: CallerLegSnapshot) -> CallerLegSnapshot:
         keypad=None,
         unacknowledged=None,
         last_tag=None,
+        resumed_sequence=None,
         waiting_rings=(),
         waiting_answer=None,
         proposing=None,

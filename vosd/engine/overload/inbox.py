@@ -133,6 +133,8 @@ class Inbox(Counting):
         self._was_busy = False
         """Whether a message was served since."""
         self._refused_before = 0
+        self.stands_still: Callable[[], bool] = lambda: False
+        """Whether nothing may be processed now (``booking.standstill``); ``serve`` is called when that is over."""
 
     def __len__(self) -> int:
         """Return the number of new requests that wait."""
@@ -149,7 +151,7 @@ class Inbox(Counting):
         The lag is measured meanwhile.
         """
         scheduler = self._scheduler
-        if scheduler is None or self._soon is not None or self._watch.load is Load.OVERLOADED:
+        if scheduler is None or self._soon is not None or self._watch.load is Load.OVERLOADED or self.stands_still():
             return False
         self._was_busy = True
         if self._measurement is None:
@@ -202,6 +204,8 @@ class Inbox(Counting):
 
     def serve(self) -> None:
         """Work for ``TURN_S``: running calls first, then new requests in their share; schedule the rest."""
+        if self.stands_still():
+            return
         running, process, clock = self._running, self._process, self._clock
         self._was_busy = True
         now = clock()

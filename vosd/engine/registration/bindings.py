@@ -14,6 +14,7 @@ import msgspec
 import structlog
 
 from vosd.base.clock import Clock, Instant
+from vosd.base.host import Realm, realm_of
 from vosd.base.wheel import Timer, TimerWheel
 from vosd.cdr.columns import iso_utc
 from vosd.engine.counting import Counting
@@ -23,6 +24,7 @@ from vosd.obs.events import GONE, Event
 from vosd.obs.figures import Figure
 from vosd.sip.flows import Flows, Listener
 from vosd.sip.headers.contact import SURELY
+from vosd.sip.nat import is_hidden
 from vosd.sip.registration.registrar import Binding, Bindings, Outcome, register
 from vosd.sip.settings import RegistrarSettings
 from vosd.sip.wire.message import Request
@@ -345,7 +347,16 @@ class Registrations(Counting):
             _log.info(_EVENTS[kind][1], name=name, reason=why.value)
 
     def _address(self, binding: Binding) -> Address:
+        """Return where calls to a binding go: to the first proxy of its Path (RFC 3327 section 5.3), else where it is.
+
+        A proxy at an address that cannot be reached, or must not be, from where the REGISTER came from is left aside:
+        no user may send our requests to this machine, or from outside into our network.
+        """
         peer = binding.peer
+        if binding.path:
+            first = self._flows.next_hop(binding.path[0], peer)
+            is_here = realm_of(first.host) is Realm.MACHINE and realm_of(peer.host) is not Realm.MACHINE
+            peer = peer if is_here or is_hidden(first.host, peer.host) else first
         transport = self._flows.listeners[peer.flow].transport
         uri = without_headers(binding.contact)
         return Address(peer.host, peer.port, transport, uri=uri, path=binding.path, flow=peer.flow)

@@ -7,7 +7,7 @@ begin again.
 import os
 import sqlite3
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Final
 
@@ -74,12 +74,21 @@ def rows_of_file(file: Path) -> dict[str, int]:
 def put_in_place(copy: Path, target: Path, replaced: Path) -> Path | None:
     """Give a copy the name of the database; return the first file of another one that was there, with its new name.
 
+    A database that is one file gets its other name beside its present one, so that there is one at every moment. One
+    that SQLite cannot read is moved, and until the copy has its name there is none.
+
     What SQLite keeps beside a database is moved also where the database itself is gone, because an operator has moved
     it or an earlier attempt was killed: SQLite would apply it to the copy.
 
     Raises:
         OSError: a name cannot be given.
     """
+    if _is_one_file(target):
+        with suppress(OSError):  # a file system without links
+            replaced.hardlink_to(target)
+            _sync_directory(target.parent)
+            copy.replace(target)
+            return replaced
     moved = []
     # The database first: without what lies beside it, it would be an earlier state of itself, or damaged.
     for path, name in zip(files_of(target), files_of(replaced), strict=True):
@@ -88,6 +97,18 @@ def put_in_place(copy: Path, target: Path, replaced: Path) -> Path | None:
     _sync_directory(target.parent)  # after a power failure the copy is never beside a file of another database
     copy.replace(target)
     return moved[0] if moved else None
+
+
+def _is_one_file(database: Path) -> bool:
+    """Have SQLite write what lies beside a database into it; return False where it cannot, or there is none."""
+    if not database.exists() or not database.stat().st_size:
+        return False
+    try:
+        with closing(sqlite3.connect(database, isolation_level=None)) as connection:
+            connection.execute("PRAGMA journal_mode = DELETE")
+    except sqlite3.Error:
+        return False
+    return not any(path.exists() for path in files_of(database)[1:])
 
 
 def files_of(database: Path) -> list[Path]:

@@ -1,0 +1,82 @@
+"""A migration of MariaDB that is killed between its steps is repeated from there, and leads to the same schema."""
+
+import pytest
+from doubles.dying import Steps, is_killed
+from sqlalchemy import event, func, select
+from sqlalchemy.engine import Connection, Engine
+
+from vosd.storage import schema
+from vosd.storage.database import Database
+from vosd.storage.migrate import migrate, migrate_async
+
+pytestmark = pytest.mark.mariadb
+CHANGES = ("CREATE", "ALTER", "DROP", "INSERT", "UPDATE", "DELETE")
+
+
+class Killed(Exception):  # noqa: N818 - it is no error
+    """The process ends here: its connection with it, and what is not committed."""
+
+
+def schema_of(connection: Connection) -> tuple[object, ...]:
+    """Return all definitions, whose keys have no order, the counters, and how many identities there are."""
+    definitions = [
+        sorted(
+            line.strip(" ,")
+            for line in connection.exec_driver_sql(f"SHOW CREATE TABLE {table}").fetchone()[1].split("\n")
+        )
+        for (table,) in connection.exec_driver_sql("SHOW TABLES").fetchall()
+    ]
+    counters = connection.execute(select(schema.counter.c.name, schema.counter.c.value)).fetchall()
+    identities = connection.scalar(select(func.count()).select_from(schema.identity))
+    return definitions, sorted(map(tuple, counters)), identities
+
+
+async def made(url: str) -> tuple[object, ...]:
+    database = Database(url)
+    try:
+        async with database.reading() as connection:
+            return await connection.run_sync(schema_of)
+    finally:
+        await database.close()
+
+
+async def test_a_migration_that_is_killed_behind_any_of_its_steps_is_repeated(mariadb_url, mariadb_server):
+    """Each attempt comes one new change further, and is killed."""
+    done: set[str] = set()
+
+    def killed_at_something_new(_connection, _cursor, statement, *_rest) -> None:
+        if statement.lstrip().startswith(CHANGES) and statement not in done:
+            done.add(statement)
+            raise Killed
+
+    attempts = 0
+    event.listen(Engine, "after_cursor_execute", killed_at_something_new)
+    try:
+        while True:
+            attempts += 1
+            try:
+                await migrate_async(mariadb_url)
+                break
+            except Killed:
+                continue
+    finally:
+        event.remove(Engine, "after_cursor_execute", killed_at_something_new)
+    assert attempts > 50
+    other = mariadb_server.create_database("other")
+    await migrate_async(other)
+    assert await made(mariadb_url) == await made(other)
+
+
+def test_a_process_that_is_killed_in_a_migration_leaves_it_to_the_next(mariadb_url):
+    def killed_at(number: int) -> bool:
+        def run() -> int:
+            steps = Steps(number)
+            event.listen(Engine, "after_cursor_execute", lambda *_arguments: steps.step())
+            migrate(mariadb_url)
+            return 0
+
+        return is_killed(run)
+
+    assert all(killed_at(number) for number in (20, 25, 30))
+    migrate(mariadb_url)
+    migrate(mariadb_url)
