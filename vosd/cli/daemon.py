@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 BAD_CONFIGURATION: Final = BadConfigurationError.exit_code
 RELOAD_S: Final = 600.0
+_NAMED_OF_GROUP: Final = 10
+_FILE: Final = click.Path(path_type=Path, dir_okay=False)
 """Longest time of a reload: millions of rates are read in minutes."""
 
 
@@ -66,10 +68,15 @@ def _greet(config: Path, loaded: "Loaded") -> None:
 
 @click.command(cls=Verb)
 @click.option("--diff", is_flag=True, help="Show what differs from the configuration that is running.")
+@click.option("--report", type=_FILE, metavar="FILE", help="Write every problem to this file, a line for each.")
 @json_option
 @pass_invocation
-def check(invocation: Invocation, diff: bool, as_json: bool) -> None:
-    """Validate the configuration and list every problem: exit code 0 or 3."""
+def check(invocation: Invocation, diff: bool, report: Path | None, as_json: bool) -> None:
+    """Validate the configuration and list every problem: exit code 0 or 3.
+
+    Of warnings about single rates, which may be as many as there are rates, the first ten of each rate group are shown;
+    --report and --json have all.
+    """
     from vosd.catalogue.problems import ConfigError
     from vosd.config.load import load
 
@@ -77,14 +84,34 @@ def check(invocation: Invocation, diff: bool, as_json: bool) -> None:
     try:
         loaded = load(path, tables=invocation.tables, definitions=invocation.definitions)
     except ConfigError as error:
+        _write_report(report, error.problems)
         _show_problems(error.problems, as_json)
         sys.exit(BAD_CONFIGURATION)
     if diff:
         _show_differences(_differences(_switch_beside(invocation), loaded), as_json)
         return
-    _show_problems([*loaded.problems, *loaded.rate_report], as_json)
+    by_group = [*loaded.reports_by_group()]
+    every = [*loaded.problems, *(problem for found in by_group for problem in found)]
+    _write_report(report, every)
+    _show_problems(every if as_json else loaded.problems, as_json)
     if not as_json:
+        for found in by_group:
+            _show_problems(found[:_NAMED_OF_GROUP], as_json)
+            if len(found) > _NAMED_OF_GROUP:
+                where = report or "vosd check --report FILE"
+                output.line(f"and {len(found) - _NAMED_OF_GROUP} more such warnings as the last one: {where} has all")
         output.line(f"{path} holds: {_summary(loaded)}")
+
+
+def _write_report(file: Path | None, problems: Sequence["Problem"]) -> None:
+    if file is None:
+        return
+    try:
+        with file.open("w", encoding="utf-8") as out:
+            out.writelines(f"{output.printable(str(problem))}\n" for problem in problems)
+    except OSError as error:
+        message = f"{file} cannot be written: {(error.strerror or str(error)).lower()}"
+        raise OperationError(message) from error
 
 
 def _show_problems(problems: Sequence["Problem"], as_json: bool) -> None:

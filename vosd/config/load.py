@@ -97,8 +97,12 @@ class Loaded:
     @property
     def rate_report(self) -> tuple[Problem, ...]:
         """Each rate that rounding would affect; ``problems`` has only their number."""
+        return tuple(problem for report in self.reports_by_group() for problem in report)
+
+    def reports_by_group(self) -> Iterator[tuple[Problem, ...]]:
+        """Yield ``rate_report`` by what it is about: a rate group, or the period rates."""
         names = names_of_decks(self.stored.decks, self.stored.files)
-        return naming_decks((problem for report in self.rate_reports for problem in report()), names)
+        return (naming_decks(report(), names) for report in self.rate_reports)
 
     @property
     def gone_rates(self) -> Mapping[str, Gone]:

@@ -187,7 +187,7 @@ def test_each_rate_that_rounding_would_hurt_is_reported_with_its_line(site):
     assert [site.shown(str(problem)) for problem in loaded.problems] == [
         (
             "vosd.yaml:3: warning: rate_groups[g]: "
-            "expected rates that suit its fee precision 2; 4 do not: `vosd check` names each"
+            "expected rates that suit its fee precision 2; 4 do not: `vosd check --report FILE` names each"
         )
     ]
 

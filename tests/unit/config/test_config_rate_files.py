@@ -261,3 +261,15 @@ def test_a_large_table_arrives_whole(group):
 
     assert loaded.table.size == 20_000
     assert loaded.find("2999955512", 0).rate.prefix == "29999"
+
+
+@pytest.mark.parametrize("content", ["prefix,billing_rate\n", "prefix,billing_rate\n\n , \n", "prefix,billing_rate"])
+def test_a_rate_file_without_a_rate_is_an_error(site, content):
+    site.write("rates.csv", content)
+    assert site.errors("rate_groups: [{name: g, rates_file: rates.csv}]") == [
+        (
+            "vosd.yaml:1: rate_groups[g].rates_file: "
+            "expected at least one rate behind the header: without rates all calls are refused; rates: [] says so"
+        )
+    ]
+    assert site.load("rate_groups: [{name: g, rates: []}]").catalogue.rate_groups["g"].table.size == 0

@@ -37,6 +37,7 @@ from vosd.config.assembly.rate_files import (
     delimiter_of,
     is_blank,
     lines_of,
+    report_empty,
     report_syntax,
     report_width,
 )
@@ -101,6 +102,8 @@ def compile_rates(
             compiling.finish(problems)
     except BrokenLineError as error:
         report_syntax(error, Place(order.file, error.line), order.key, problems)
+    if len(problems) == found_before and not len(compiling.rates) and not order.may_be_empty:
+        report_empty(order.named_at, order.key, problems)
     return compiling.rates if len(problems) == found_before else None
 
 

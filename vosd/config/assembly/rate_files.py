@@ -105,6 +105,12 @@ def is_blank(cells: Iterable[str]) -> bool:
     return not any(map(str.strip, cells))
 
 
+def report_empty(place: Place, key: str, problems: ProblemList) -> None:
+    """Report a file that has a header only."""
+    expected = "at least one rate behind the header: without rates all calls are refused; rates: [] says so"
+    problems.error(place, key, expected)
+
+
 def report_width(
     cells: Sequence[str], columns: Sequence[Column], place: Place, key: str, problems: ProblemList
 ) -> None:

@@ -20,7 +20,7 @@ from vosd.catalogue.problems import Place, ProblemList
 from vosd.catalogue.versions import version_of
 from vosd.config.assembly.conversion import Conversion, require_all_used
 from vosd.config.assembly.currencies import NONE, default_decimals
-from vosd.config.assembly.rate_files import read_rate_file
+from vosd.config.assembly.rate_files import read_rate_file, report_empty
 from vosd.config.keys.parameters import ParameterKeys
 from vosd.config.keys.rate_groups import RATES_INLINE_MAX, DeriveKeys, OriginKeys, RateGroupKeys
 from vosd.config.keys.rates import PricePer, RateKeys
@@ -198,7 +198,10 @@ def read_rate_group(
     if rates is not None:
         rows.add(_inline_rows(rates, f"{key}.rates", problems))
     if rates_file is not None:
+        before = len(problems)
         rows.add(_file_rows(rates_file, f"{key}.rates_file", problems))
+        if not rows.sound and len(problems) == before and "deck" not in section.entries:
+            report_empty(rates_file.place, f"{key}.rates_file", problems)
     rows.sum_up(section.place, key)
     if keys is None:
         return None

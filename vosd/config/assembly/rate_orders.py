@@ -43,6 +43,8 @@ class RateOrder(msgspec.Struct, frozen=True):
     """Seconds of one increment of rates that have none of their own."""
     policy: RatingPolicy
     """The report on rounding depends on it."""
+    may_be_empty: bool = False
+    """Whether the file may have no rate, as a deck whose prefixes were all taken out."""
 
     @property
     def key(self) -> str:
@@ -87,4 +89,5 @@ def order_of(
         keys.price_per,
         unit,
         rating_policy(keys, parameters, decimals),
+        may_be_empty="deck" in section.entries,
     )

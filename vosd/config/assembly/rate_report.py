@@ -85,7 +85,7 @@ def summarise(reported: int, read: ReadGroup, place: Place, problems: ProblemLis
     """Warn in one line of the number of problems that the report of a group has."""
     if reported:
         expected = f"rates that suit its fee precision {read.group.policy.fee_precision}"
-        words = f"{expected}; {reported} do not: `vosd check` names each"
+        words = f"{expected}; {reported} do not: `vosd check --report FILE` names each"
         problems.warning(place, f"rate_groups[{read.group.name}]", words)
 
 
