@@ -79,7 +79,7 @@ def _measured(daemon: Daemon, arguments: argparse.Namespace) -> Turns:
     _judge("first import, as a whole", _timed(lambda: until_live("import", "sell", first)), GOAL_IMPORT_S, "s")
     trial = _timed(lambda: run_verb(daemon, "rates", "import", "sell", following, "--dry-run"))
     _judge("trial", trial, GOAL_TRIAL_S, "s")
-    run_verb(daemon, "payment", "add", "--account", "acme", "--amount", "1000000")
+    run_verb(daemon, "payment", "add", "--account", "acme", "--amount", "1000000", "--yes")
     with turns.load():
         for _ in range(arguments.turns):
             turns.quiet(arguments.seconds)

@@ -66,7 +66,7 @@ def main() -> int:
             _judge("memory of the daemon", held / arguments.rates, GOAL_BYTES_A_ROW, "bytes a row")
             CONSOLE.print(f"file: {files[0].stat().st_size / arguments.rates:.1f} bytes a row")
             _look_up(RateStore(files[0].parent).open(files[0].name))
-            daemon.succeed("payment", "add", "--account", "acme", "--amount", "1000000")
+            daemon.succeed("payment", "add", "--account", "acme", "--amount", "1000000", "--yes")
             failed = _reload(daemon, directory, arguments)
         finally:
             daemon.kill()

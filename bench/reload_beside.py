@@ -91,7 +91,7 @@ def _measured(daemon: Daemon, arguments: argparse.Namespace) -> Turns:
 
         return act
 
-    run_verb(daemon, "payment", "add", "--account", "acme", "--amount", "1000000")
+    run_verb(daemon, "payment", "add", "--account", "acme", "--amount", "1000000", "--yes")
     with turns.load():
         for turn in range(arguments.turns):
             turns.quiet(arguments.seconds)

@@ -122,7 +122,7 @@ def configuration(database_url: str, accounts: int = 0) -> str:
 
 
 def _target(name: str, daemon: Daemon, database_cpu: Callable[[], Cpu] | None) -> Target:
-    daemon.succeed("payment", "add", "--account", "acme", "--amount", "1000000")
+    daemon.succeed("payment", "add", "--account", "acme", "--amount", "1000000", "--yes")
 
     def settle() -> None:
         deadline = time.monotonic() + 30

@@ -2,14 +2,28 @@
 
 from decimal import Decimal
 from pathlib import Path
+from string import ascii_uppercase
 from xml.sax.saxutils import escape
 from zipfile import ZIP_DEFLATED, ZipFile
 
 
+class Raw(str):
+    """Attributes and content of a cell, as they stand in the file: ``t="e"><v>#N/A</v>``."""
+
+    __slots__ = ()
+
+
 def xlsx(path: Path, rows: list[list[object]], sheet: str = "Rates") -> Path:
     """Write a workbook as a spreadsheet does: numbers as numbers, dates as numbers with a format, text in line."""
-    kinds = {str: '<c t="inlineStr"><is><t>{}</t></is></c>', Decimal: "<c><v>{}</v></c>", int: '<c s="1"><v>{}</v></c>'}
-    written = [[kinds[type(cell)].format(escape(str(cell))) for cell in row] for row in rows]
+    kinds = {
+        str: ' t="inlineStr"><is><t>{}</t></is>', Decimal: "><v>{}</v>", int: ' s="1"><v>{}</v>', Raw: " {}",
+    }  # fmt: skip
+
+    def cell(value: object, column: int, row: int) -> str:
+        text = value if isinstance(value, Raw) else escape(str(value))
+        return f'<c r="{ascii_uppercase[column]}{row}"{kinds[type(value)].format(text)}</c>'
+
+    written = [[cell(value, column, row) for column, value in enumerate(cells)] for row, cells in enumerate(rows, 1)]
     body = "".join(f"<row>{''.join(cells)}</row>" for cells in written)
     main = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
     relations = "http://schemas.openxmlformats.org/package/2006/relationships"

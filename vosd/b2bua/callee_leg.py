@@ -61,7 +61,13 @@ class CalleeLeg(CalleeParts):
 
     @property
     def forks(self) -> Mapping[str, Dialog]:
-        """Early dialogs by their remote tags."""
+        """Early dialogs by their remote tags; those of unreliable responses are made when one is needed."""
+        if self._unread is not None:
+            early = self._early = self._early or {}
+            for tag, response in self._unread.items():
+                if tag not in early and len(early) < EARLY_MAX:
+                    early[tag] = self._dialog_of(response)
+            self._unread = None
         return NO_FORKS if self._early is None else self._early
 
     @property
@@ -111,6 +117,14 @@ class CalleeLeg(CalleeParts):
         if self._early is None or self._speaker is None or not self.is_settled:
             return None
         return self._early.get(self._speaker)
+
+    @property
+    def speaking_dialog(self) -> Dialog | None:
+        """The dialog of the fork whose session the caller was sent, else of the latest one; None before any 18x."""
+        if self.dialog is not None:
+            return self.dialog
+        forks = self.forks
+        return forks.get(self._speaker or "") or next(reversed(list(forks.values())), None)
 
     # -- events -------------------------------------------------------------------------------------------------
 
@@ -244,7 +258,7 @@ class CalleeLeg(CalleeParts):
         self._transaction.abandon(headers, now, self.remembered())
 
     def _established(self) -> Dialog:
-        return self.early_dialog or super()._established()
+        return self.speaking_dialog or super()._established()
 
     def _take_provisional(self, response: Response, now: Instant) -> None:
         status = response.status
@@ -261,6 +275,14 @@ class CalleeLeg(CalleeParts):
                 self.rang_at = now.came
         elif self.tried_at is None:
             self.tried_at = now
+        tag = response.to_tag
+        if tag and number is None:
+            if self._unread is None:
+                if self._early is None:
+                    self._endpoint.adopt(self._tag, self)
+                self._unread = {tag: response}
+            elif len(self._unread) < EARLY_MAX:
+                self._unread.setdefault(tag, response)
         session = self.take_session(response)
         if session:
             session = self._early_media(response.to_tag, session, now, is_sure=number is not None)
@@ -295,8 +317,7 @@ class CalleeLeg(CalleeParts):
         if dialog is None:
             if len(self._early) >= EARLY_MAX:
                 return False
-            dialog = Dialog.of_callee(self._transaction.parts, self._tag, response, self._endpoint.flows.next_hop)
-            self._early[tag] = dialog
+            dialog = self._early[tag] = self._dialog_of(response)
             self._endpoint.adopt(self._tag, self)
         self._received_rseq[tag] = number
         pracking = Pracking(dialog, f"RAck: {number} {self._transaction.parts.sequence} INVITE\r\n")
@@ -314,6 +335,9 @@ class CalleeLeg(CalleeParts):
     def _send_prack(self, pracking: Pracking, headers: str, body: bytes, now: Instant) -> None:
         headers = f"{self._endpoint.agent_header}{pracking.rack}{headers}"
         self._endpoint.client.send_request(pracking.dialog, "PRACK", headers, body, None, now)
+
+    def _dialog_of(self, response: Response) -> Dialog:
+        return Dialog.of_callee(self._transaction.parts, self._tag, response, self._endpoint.flows.next_hop)
 
     def _switch_to(self, tag: str, now: Instant, *, answers: bool = False) -> None:
         """Switch the caller to this fork; a session agreed with another one is void (RFC 3261 section 12.1)."""
@@ -336,10 +360,11 @@ class CalleeLeg(CalleeParts):
             parts = self._transaction.parts
             self.dialog = Dialog.of_callee(parts, self._tag, response, self._endpoint.flows.next_hop)
         self._pracking = None
-        self._early = None
+        if self.dialog.is_behind_nat or (self._unread is None and self._early is None):
+            self._endpoint.adopt(self._tag, self)  # else it was adopted with its first early dialog
+        self._early = self._unread = None
         self._invitation = None
         self._is_confirmed = True
-        self._endpoint.adopt(self._tag, self)
         # A 2xx after a reliable answer need not repeat it (RFC 3261 section 13.2.1): use the one of that fork.
         before = None if self._sessions is None else self._sessions.get(tag)
         self.answer = self.take_session(response) or before or self.remote_session
@@ -360,6 +385,6 @@ class CalleeLeg(CalleeParts):
             raise RuntimeError(f"{self!r} was answered already")
         self._invitation = self._invitation.again(self._endpoint, self._transaction.parts, self.forks.values())
         self._endpoint.forget(self._tag, now)
-        self._early = self._received_rseq = self._pracking = self._sessions = None
+        self._early = self._unread = self._received_rseq = self._pracking = self._sessions = None
         self.is_settled = False
         self._transaction = self._invitation.send(self._endpoint, self.timer.first_offer(), self, now)

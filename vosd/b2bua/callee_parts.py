@@ -9,6 +9,7 @@ from vosd.routing.pipeline import RouteChoice
 from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.transaction.invite_client import InviteClient
+from vosd.sip.wire.message import Response
 from vosd.sip.wire.outgoing import Peer
 from vosd.trunks.gateways import Address
 
@@ -28,8 +29,8 @@ class CalleeParts(Leg):
 
     __slots__ = (
         "_acknowledged", "_address", "_early", "_invitation", "_invite_sequence", "_pracking", "_received_rseq",
-        "_sessions", "_speaker", "_tag", "_transaction", "answer", "choice", "is_settled", "peer", "q850", "rang",
-        "rang_at", "started_at", "tried_at",
+        "_sessions", "_speaker", "_tag", "_transaction", "_unread", "answer", "choice", "is_settled", "peer", "q850",
+        "rang", "rang_at", "started_at", "tried_at",
     )  # fmt: skip
 
     def __init__(
@@ -54,6 +55,8 @@ class CalleeParts(Leg):
         self._invite_sequence = 0
         """The CSeq of the INVITE, once its 2xx has its ACK."""
         self._early: dict[str, Dialog] | None = None
+        self._unread: dict[str, Response] | None = None
+        """By tag, the first responses of forks whose early dialogs nothing has needed yet."""
         self._received_rseq: dict[str, int] | None = None
         self._pracking: Pracking | None = None
         self._speaker: str | None = None

@@ -196,6 +196,8 @@ class Leg(LegParts):
         request, transaction, now = event.request, event.transaction, event.at
         self.last_seen_at = now
         match request.method:
+            case "BYE" if self.dialog is None:  # the called side may end no early dialog (RFC 3261 section 15)
+                self.respond(transaction, 481, now)
             case "BYE":
                 self.respond(transaction, 200, now)
                 text = cause = None

@@ -1,4 +1,4 @@
-"""Requests within an answered call: re-INVITE, UPDATE, INFO and REFER.
+"""Requests within a call, answered or ringing: re-INVITE, UPDATE, INFO and REFER.
 
 The bridge between the two legs handles them; requests that it cannot take now are answered here.
 """
@@ -32,8 +32,8 @@ def asked(call: "Call", leg: "Leg", event: "RequestArrived", board: "Switchboard
 def _session_wanted(call: "Call", leg: "Leg", event: "RequestArrived") -> None:
     """Handle a re-INVITE or UPDATE; before the answer only once offer and answer are complete (RFC 3311)."""
     callee = call.callee
-    if callee is None or (call.state is not CallState.TALKING and not _is_settled_early(call, callee)):
-        if leg is call.caller.leg and event.request.method == "UPDATE" and not event.request.body:
+    if callee is None or (call.state is not CallState.TALKING and not _is_settled_early(call, callee, leg, event)):
+        if event.request.method == "UPDATE" and not event.request.body:
             leg.agree(event.transaction, b"", event.at)  # without SDP it only refreshes the target (RFC 3311 5.2)
         elif call.state is CallState.ANSWERED:
             leg.respond(event.transaction, 491, event.at)  # the caller's 200 waits for a PRACK
@@ -47,15 +47,25 @@ def _session_wanted(call: "Call", leg: "Leg", event: "RequestArrived") -> None:
         _asked_aside(leg, event)
 
 
-def _is_settled_early(call: "Call", callee: "CalleeLeg") -> bool:
-    """Return whether both sides have agreed on a session before the answer (RFC 3262 section 5)."""
-    return call.caller.is_settled and callee.early_dialog is not None
+def _is_settled_early(call: "Call", callee: "CalleeLeg", leg: "Leg", event: "RequestArrived") -> bool:
+    """Return whether both sides have agreed on a session before the answer (RFC 3262 section 5); not another fork."""
+    agreed = callee.early_dialog
+    return call.caller.is_settled and agreed is not None and (leg is not callee or event.dialog is agreed)
+
+
+def _rings_with_keys(call: "Call", callee: "CalleeLeg", leg: "Leg", event: "RequestArrived") -> bool:
+    """Return whether an INFO goes to an announcement, or comes from it: both sides have an early dialog."""
+    if call.state is not CallState.RINGING or call.caller.leg is None or callee.speaking_dialog is None:
+        return False
+    return leg is call.caller.leg or event.dialog is callee.speaking_dialog
 
 
 def _information_came(call: "Call", leg: "Leg", event: "RequestArrived", board: "Switchboard") -> None:
     """Handle an INFO, mostly a DTMF digit."""
     callee = call.callee
-    if callee is None or not call.is_conversing:
+    if callee is not None and _rings_with_keys(call, callee, leg, event):
+        call.talk(callee).information_came(leg, event)
+    elif callee is None or not call.is_conversing:
         leg.respond(event.transaction, 200 if not event.request.body else 491, event.at)
     elif not call.talk(callee).holds(leg):
         leg.respond(event.transaction, 200, event.at)  # this leg is on hold: there is no side to forward it to

@@ -23,6 +23,11 @@ from vosd.base.text import escaped
 LINE_MAX: Final = 65_536
 """Most bytes of one request; answers are not limited."""
 CLIENTS_MAX: Final = 32
+"""Most commands that are carried out at once."""
+RESERVED: Final = 8
+"""Connections beside them, which wait for a request or ask for what is in ``ALWAYS``."""
+ALWAYS: Final = frozenset({"status"})
+"""Verbs that take no slot: an operator needs them most when too much goes on."""
 IDLE_S: Final = 60.0
 """A connection without request is closed after so long."""
 
@@ -60,6 +65,20 @@ class _Failure(msgspec.Struct, frozen=True):
     problems: tuple[str, ...] = ()
 
 
+_TOO_MANY: Final = _Failure(f"{CLIENTS_MAX} commands are carried out at once already, try again")
+
+
+class _Client:
+    """One connection."""
+
+    def __init__(self, task: "asyncio.Task[None]") -> None:
+        self.task = task
+        self.is_busy = False
+        """Whether a command is carried out; else it waits for the next request."""
+        self.has_slot = False
+        """Whether that command is one of ``CLIENTS_MAX``."""
+
+
 class ControlServer:
     """Answers commands on a unix socket, mode 0600, while it is open."""
 
@@ -70,7 +89,8 @@ class ControlServer:
         self._verbs = verbs
         self._followings = followings or {}
         self._server: asyncio.Server | None = None
-        self._clients: set[asyncio.Task[None]] = set()
+        self._clients: list[_Client] = []
+        """In the order in which their latest command has ended, or they have come."""
 
     async def open(self) -> None:
         """Listen.
@@ -87,27 +107,38 @@ class ControlServer:
             return
         self._server.close()
         for client in self._clients:
-            client.cancel()
-        await asyncio.gather(*self._clients, return_exceptions=True)
+            client.task.cancel()
+        await asyncio.gather(*(client.task for client in self._clients), return_exceptions=True)
         self._path.unlink(missing_ok=True)
         self._server = None
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None, "a stream server runs each client in a task of its own"
+        client = _Client(task)
         try:
-            if len(self._clients) >= CLIENTS_MAX:
-                await _answer(writer, _Failure("too many commands at once, try again"))
+            if len(self._clients) >= CLIENTS_MAX + RESERVED and not self._disconnect_an_idle_one():
+                await _answer(writer, _TOO_MANY)
                 return
-            self._clients.add(task)
-            await self._converse(reader, writer)
+            self._clients.append(client)
+            await self._converse(client, reader, writer)
         except (ConnectionError, TimeoutError):
             _log.debug("control_client_disconnected")
         finally:
-            self._clients.discard(task)
+            if client in self._clients:
+                self._clients.remove(client)
             writer.close()
 
-    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def _disconnect_an_idle_one(self) -> bool:
+        """Close the connection that has been idle longest, so that clients without a request shut no other out."""
+        idle = next((each for each in self._clients if not each.is_busy), None)
+        if idle is None:
+            return False
+        self._clients.remove(idle)
+        idle.task.cancel()
+        return True
+
+    async def _converse(self, client: _Client, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while True:
             try:
                 line = await asyncio.wait_for(reader.readline(), IDLE_S)
@@ -116,16 +147,25 @@ class ControlServer:
                 return
             if not line:
                 return
-            async with aclosing(self._carry_out(line)) as answers:
+            client.is_busy = True
+            async with aclosing(self._carry_out(line, client)) as answers:
                 async for answer in answers:
                     await _answer(writer, answer)
+            client.is_busy = client.has_slot = False
+            self._clients.remove(client)
+            self._clients.append(client)
 
-    async def _carry_out(self, line: bytes) -> AsyncGenerator[_Result | _Failure, None]:
+    async def _carry_out(self, line: bytes, client: _Client) -> AsyncGenerator[_Result | _Failure, None]:
         try:
             request = msgspec.json.decode(line, type=_Request)
         except msgspec.MsgspecError as error:
             yield _Failure(f"not a request: {error}")
             return
+        if request.verb not in ALWAYS:
+            if sum(each.has_slot for each in self._clients) >= CLIENTS_MAX:
+                yield _TOO_MANY
+                return
+            client.has_slot = True
         verb, following = self._verbs.get(request.verb), self._followings.get(request.verb)
         try:
             if verb is not None:

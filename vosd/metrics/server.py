@@ -7,16 +7,18 @@ import asyncio
 import gzip
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from http import HTTPStatus
-from ipaddress import IPv4Network, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Final, NamedTuple
 
 import h11
 
-CONNECTIONS_MAX: Final = 32
-"""A further connection is closed at once."""
+from vosd.metrics.slots import REFUSED_MAX, Slot, Slots
+
 REQUEST_BYTES_MAX: Final = 8_192
 REQUEST_S: Final = 5.0
 """Time for a client to send its request."""
+REFUSAL_S: Final = 1.0
+"""The same for a client that is not allowed."""
 CONNECTION_S: Final = 30.0
 """Time for all of it, the response included."""
 CHUNK_BYTES: Final = 65_536
@@ -26,6 +28,7 @@ COMPRESSED_FROM: Final = 2_048
 PLAIN: Final = "text/plain; charset=utf-8"
 
 Network = IPv4Network | IPv6Network
+Address = IPv4Address | IPv6Address
 
 
 class Page(NamedTuple):
@@ -48,31 +51,48 @@ class Server:
         """``pages`` by path; sources outside ``allow`` get 403."""
         self._pages = pages
         self._allow = allow
-        self.connections = 0
-        """How many are open."""
+        self.slots: Final = Slots()
+        """Connections of allowed sources."""
+        self.refused = 0
+        """How many connections of other sources are open."""
 
     async def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Serve one connection; whatever the client does, it is closed in the end."""
-        if self.connections >= CONNECTIONS_MAX:
+        """Serve one connection; whatever the client does, it is closed in the end.
+
+        Sources that are not allowed take no slots of those that are, and further ones of them are closed at once.
+        """
+        peer = writer.get_extra_info("peername")
+        address = None if peer is None else ip_address(peer[0].partition("%")[0])  # None: it is closed already
+        is_allowed = address is not None and any(address in network for network in self._allow)
+        slot = None
+        if is_allowed:
+            now_s = asyncio.get_running_loop().time()
+            slot = self.slots.take(str(address), writer.transport.abort, now_s, REQUEST_S)
+        if address is None or (slot is None if is_allowed else self.refused >= REFUSED_MAX):
             writer.transport.abort()
             return
-        self.connections += 1
+        self.refused += slot is None
         try:
             async with asyncio.timeout(CONNECTION_S):
-                await self._converse(reader, writer)
+                await self._converse(reader, writer, address, slot)
                 writer.close()
                 await writer.wait_closed()
         except (OSError, TimeoutError, h11.LocalProtocolError):
             pass  # the client has gone, is too slow, or was answered while it still sent: nothing is owed to it
         finally:
             writer.transport.abort()
-            self.connections -= 1
+            if slot is not None:
+                self.slots.leave(slot)
+            self.refused -= slot is None
 
-    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _converse(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, address: Address, slot: Slot | None
+    ) -> None:
+        """Answer one request; without a ``slot`` the source is not allowed."""
         connection = h11.Connection(h11.SERVER, max_incomplete_event_size=REQUEST_BYTES_MAX)
         accepts_gzip = False
         try:
-            async with asyncio.timeout(REQUEST_S):
+            async with asyncio.timeout(REQUEST_S if slot is not None else REFUSAL_S):
                 request = await _request(connection, reader)
         except h11.RemoteProtocolError as error:
             page = _page(HTTPStatus(error.error_status_hint))
@@ -83,14 +103,14 @@ class Server:
                 return
             headers = {name: value.decode("latin-1") for name, value in request.headers}
             accepts_gzip = "gzip" in headers.get(b"accept-encoding", "")
-            source = writer.get_extra_info("peername")[0]
-            page = await self._page(request, headers.get(b"accept", ""), source)
+            if slot is not None:
+                slot.has_asked = True
+                page = await self._page(request, headers.get(b"accept", ""))
+            else:
+                page = _page(HTTPStatus.FORBIDDEN, f"{address} is not in metrics.allow")
         await _send(connection, writer, page, accepts_gzip=accepts_gzip)
 
-    async def _page(self, request: h11.Request, accept: str, source: str) -> Page:
-        address = ip_address(source.partition("%")[0])
-        if not any(address in network for network in self._allow):
-            return _page(HTTPStatus.FORBIDDEN, f"{address} is not in metrics.allow")
+    async def _page(self, request: h11.Request, accept: str) -> Page:
         path = request.target.partition(b"?")[0].decode("latin-1")
         answering = self._pages.get(path)
         if answering is None:

@@ -6,9 +6,7 @@ RFC 6086 (legacy INFO usage), RFC 3261 section 11, RFC 6665 for events.
 import pytest
 
 from vosd.b2bua.information import IN_FLIGHT_MAX
-from vosd.testing.virtual.scene import CALLEE
 from vosd.testing.virtual.side import SILENCE, Reply
-from vosd.testing.virtual.vendor import RINGS
 
 KEY = "Signal=5\r\nDuration=160\r\n"
 RELAY = "application/dtmf-relay"
@@ -119,17 +117,3 @@ def test_questions_within_a_call_are_answered_by_us(scene, ends, side, method, s
     assert asking.got == {method: [status]}
     assert asked.asked == {}
     assert scene.finish(ends[0]).end_reason == "Normal"
-
-
-def test_a_key_before_the_answer_is_not_forwarded(scene):
-    scene.vendor.script = RINGS
-    call = scene.caller.call(CALLEE)
-    scene.wire.run_until(lambda: 180 in call.statuses)
-    call.remote, call.target = call.response(180)["To"], call.response(180).target
-    call.ask("INFO", body=KEY, kind=RELAY)
-    scene.wire.run_for(100)
-    assert scene.vendor.received("INFO") == []
-    assert call.got["INFO"][0] >= 400
-    call.cancel()
-    scene.wire.run_until(lambda: call.is_over)
-    scene.close()

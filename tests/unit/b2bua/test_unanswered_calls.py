@@ -131,8 +131,10 @@ def test_bye_on_an_early_dialog_is_as_good_as_cancel(scene):
     assert end_of(scene.close()) == ("Cancelled", "caller", 487)
 
 
-def test_a_request_of_the_vendor_on_an_early_dialog_gets_481(scene):
-    scene.vendor.script = RINGS
+@pytest.mark.parametrize("is_reliable", [False, True])
+def test_a_bye_of_the_vendor_on_an_early_dialog_gets_481(scene, is_reliable):
+    """RFC 3261 section 15: the called side refuses the INVITE instead."""
+    scene.vendor.script = Script((Line(0, 100), Line(0, 180, is_reliable=is_reliable)))
     call = scene.caller.call(CALLEE)
     scene.wire.run_until(lambda: 180 in call.statuses)
     there = scene.vendor.only_call

@@ -4,7 +4,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from doubles.workbook import xlsx
+from doubles.workbook import Raw, xlsx
 
 from vosd.catalogue.problems import ConfigError
 from vosd.config.decks.conversion import HEADER, SheetReader
@@ -284,3 +284,36 @@ def test_a_word_of_a_status_without_a_meaning_is_a_mistake(desk):
         desk.map(CODES + "}\nstatus: {close: [Blocked]}")
     with pytest.raises(ConfigError, match="each word once"):
         desk.map(CODES + "}\nstatus: {column: Change, close: [Blocked], remove: [blocked]}")
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        't="e"><v>#N/A</v>',
+        "t='e'><f>VLOOKUP(A2,X:Y,2)</f><v>#N/A</v>",
+        "><f>B1*2</f>",
+        "><f>B1*2</f><v></v>",
+        "><f/><v/>",
+    ],
+)
+def test_a_price_that_is_an_error_or_was_never_computed_does_not_close_the_prefix(tmp_path, cell):
+    rows: list[list[object]] = [["prefix", "billing_rate", "area"], ["44", Raw(cell), "UK"], ["45", "0.1", "DK"]]
+    read = Read(xlsx(tmp_path / "rates.xlsx", rows))
+    assert read.mistakes == [(2, "billing_rate", "#ERROR")]
+    assert read.prices == {"45": "0.1"}
+
+
+def test_a_price_that_a_formula_has_computed_is_read(tmp_path):
+    rows: list[list[object]] = [["prefix", "billing_rate"], ["44", Raw("><f>B1*2</f><v>0.02</v>")], ["45", Raw(">")]]
+    rows.append(["46", Raw('t="str"><f>IF(A1=1,"","")</f><v></v>')])
+    assert Read(xlsx(tmp_path / "rates.xlsx", rows)).prices == {"44": "0.02", "45": None, "46": None}
+
+
+def test_errors_in_columns_that_are_not_read_do_not_matter(tmp_path, desk):
+    rows: list[list[object]] = [["Code", "Rate", "Was"]]
+    rows += [[str(1_000 + number), "0.1", Raw('t="e"><v>#REF!</v>')] for number in range(40_000)]
+    keys = desk.map("columns: {prefix: Code, billing_rate: Rate}")
+    read = Read(xlsx(tmp_path / "rates.xlsx", rows), keys)
+    assert (read.reader.rows, read.reader.bad_rows) == (40_000, 0)
+    rows[39_999][1] = Raw('t="e"><v>#REF!</v>')
+    assert Read(xlsx(tmp_path / "rates.xlsx", rows), keys).mistakes == [(40_000, "Rate", "#ERROR")]

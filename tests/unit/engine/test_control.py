@@ -144,15 +144,48 @@ async def test_a_request_line_is_bounded(server: Path) -> None:
     writer.close()
 
 
-async def test_clients_are_bounded(server: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(control, "CLIENTS_MAX", 1)
-    reader, writer = await asyncio.open_unix_connection(server)
-    writer.write(b'{"verb": "echo"}\n')
-    await reader.readline()
-    second, second_writer = await asyncio.open_unix_connection(server)
-    assert "too many commands" in json.loads(await asyncio.wait_for(second.readline(), 30))["error"]
-    writer.close()
-    second_writer.close()
+async def test_clients_without_a_request_shut_no_other_out(server: Path) -> None:
+    idle = [await asyncio.open_unix_connection(server) for _ in range(100)]
+    for _ in range(2):
+        answers = await ask(server, b'{"verb": "echo"}', b'{"verb": "echo"}')
+        assert answers == [{"result": {}}, {"result": {}}]
+    most = control.CLIENTS_MAX + control.RESERVED
+    closed = [await asyncio.wait_for(reader.read(), 30) for reader, _ in idle[: len(idle) - most]]
+    assert closed == [b""] * (len(idle) - most), "the oldest go first"
+    for _, writer in idle:
+        writer.close()
+
+
+async def test_commands_at_once_are_bounded_and_status_is_always_answered(tmp_path: Path) -> None:
+    path, released = tmp_path / "vosd.sock", asyncio.Event()
+
+    async def wait(_arguments: Arguments) -> object:
+        await released.wait()
+        return "waited"
+
+    async def follow(_arguments: Arguments) -> AsyncGenerator[object, None]:
+        await released.wait()
+        yield "followed"
+
+    server = ControlServer(path, {"wait": wait, "status": echo, "echo": echo}, {"follow": follow})
+    await server.open()
+    busy = []
+    for number in range(control.CLIENTS_MAX):
+        reader, writer = await asyncio.open_unix_connection(path)
+        writer.write(b'{"verb": "follow"}\n' if number % 2 else b'{"verb": "wait"}\n')
+        busy.append((reader, writer))
+    idle = [await asyncio.open_unix_connection(path) for _ in range(20)]
+    refused, status = await ask(path, b'{"verb": "echo"}', b'{"verb": "status"}')
+    assert refused["error"] == "32 commands are carried out at once already, try again"
+    assert status == {"result": {}}
+    released.set()
+    assert [json.loads(await asyncio.wait_for(reader.readline(), 30))["result"] for reader, _ in busy] == [
+        "waited", "followed"
+    ] * (control.CLIENTS_MAX // 2)  # fmt: skip
+    assert await ask(path, b'{"verb": "echo"}') == [{"result": {}}]
+    for _, writer in (*busy, *idle):
+        writer.close()
+    await server.close()
 
 
 async def test_a_silent_client_is_sent_away(server: Path, monkeypatch: pytest.MonkeyPatch) -> None:

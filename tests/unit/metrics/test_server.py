@@ -2,17 +2,22 @@
 
 import asyncio
 import gzip
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
+from functools import partial
 from http import HTTPStatus
 from ipaddress import ip_network
 
 import pytest
 
-from vosd.metrics import server
+from vosd.metrics import server, slots
 from vosd.metrics.server import Page, Server
+from vosd.metrics.slots import Slots
 
 LARGE = b"figure 1\n" * 200_000
 """More than the kernel takes for a client that does not read."""
+
+
+GET = b"GET /small HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
 async def small(_accept: str) -> Page:
@@ -33,7 +38,7 @@ async def serving(allow: str = "127.0.0.0/8"):
     pages = Server({"/small": small, "/large": large, "/told": told}, (ip_network(allow),))
     async with await asyncio.start_server(pages.accept, "127.0.0.1", 0) as listening:
         port = listening.sockets[0].getsockname()[1]
-        yield pages, lambda: asyncio.open_connection("127.0.0.1", port)
+        yield pages, partial(asyncio.open_connection, "127.0.0.1", port)
 
 
 async def until(is_so) -> None:
@@ -108,20 +113,65 @@ async def test_a_client_that_does_not_read_is_closed(monkeypatch):
         _, writer = await connect()
         writer.transport.pause_reading()
         writer.write(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n")
-        await until(lambda: pages.connections == 1)
-        await until(lambda: pages.connections == 0)
+        await until(lambda: len(pages.slots) == 1)
+        await until(lambda: len(pages.slots) == 0)
         assert not writer.is_closing(), "it was the server that closed"
         writer.transport.abort()
 
 
-async def test_connections_above_the_limit_are_closed_and_the_next_one_is_served_again(monkeypatch):
-    monkeypatch.setattr(server, "CONNECTIONS_MAX", 3)
+async def test_a_source_with_half_requests_shuts_neither_itself_nor_others_out():
     async with serving() as (pages, connect):
-        silent = [await connect() for _ in range(3)]
-        await until(lambda: pages.connections == 3)
-        with suppress(ConnectionResetError):
-            assert await answer(connect, b"") == b""
-        for _, each in silent:
-            each.close()
-        await until(lambda: pages.connections == 0)
-        assert b" 200 OK" in await answer(connect, b"GET /small HTTP/1.1\r\nHost: x\r\n\r\n")
+        silent = [await connect() for _ in range(101)]
+        assert b" 200 OK" in await answer(connect, GET)
+        assert len(pages.slots) <= slots.PER_SOURCE_MAX
+        elsewhere = partial(connect, local_addr=("127.0.0.2", 0))
+        assert b" 200 OK" in await answer(elsewhere, GET)
+        for _, writer in silent:
+            writer.close()
+
+
+async def test_many_sources_with_half_requests_shut_no_other_out():
+    async with serving() as (pages, connect):
+        silent = [await connect(local_addr=(f"127.0.0.{10 + number // 5}", 0)) for number in range(60)]
+        for _ in range(3):
+            assert b" 200 OK" in await answer(connect, GET)
+        assert len(pages.slots) <= slots.CONNECTIONS_MAX
+        for _, writer in silent:
+            writer.close()
+
+
+async def test_connections_that_are_not_allowed_take_no_slot_of_those_that_are():
+    async with serving("127.0.0.1/32") as (pages, connect):
+        others = [await connect(local_addr=("127.0.0.2", 0)) for _ in range(200)]
+        for _ in range(10):
+            assert b" 200 OK" in await answer(connect, GET)
+        assert pages.refused <= slots.REFUSED_MAX
+        for _, writer in others:
+            writer.close()
+        await until(lambda: pages.refused == 0)
+        assert b" 403 " in await answer(partial(connect, local_addr=("127.0.0.2", 0)), GET)
+
+
+def test_a_slot_is_taken_from_a_silent_connection_first_then_from_a_slow_one():
+    taken, gone = Slots(), []
+
+    def take(name: int, now_s: float):
+        return taken.take("a", partial(gone.append, name), now_s, 5)
+
+    for name in range(slots.PER_SOURCE_MAX):
+        take(name, 0).has_asked = name != 3
+    take(100, 1)
+    take(101, 1).has_asked = True
+    assert gone == [3, 100], "those that have not asked"
+    assert take(102, 5) is None
+    take(103, 5.1)
+    assert gone == [3, 100, 0], "the oldest of those that are answered for more than 5 s"
+
+
+def test_where_all_are_being_answered_a_further_one_is_refused():
+    taken = Slots()
+    for number in range(slots.CONNECTIONS_MAX):
+        taken.take(str(number // slots.PER_SOURCE_MAX), lambda: None, 0, 5).has_asked = True
+    assert taken.take("other", lambda: None, 5, 5) is None
+    assert taken.take("other", lambda: None, 5.1, 5) is not None
+    assert len(taken) == slots.CONNECTIONS_MAX

@@ -201,11 +201,11 @@ class CalleeLegSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 def _early(leg: CalleeLeg, endpoint: Endpoint) -> EarlySnapshot:
-    flows, invitation, dialogs, pracking = endpoint.flows, leg._invitation, leg._early, leg._pracking
+    flows, invitation, dialogs, pracking = endpoint.flows, leg._invitation, leg.forks, leg._pracking
     return EarlySnapshot(
         leg._tag,
         None if invitation is None else InvitationSnapshot.of(invitation, endpoint),
-        None if dialogs is None else tuple(dialog_with_login(each, flows) for each in dialogs.values()),
+        None if not dialogs else tuple(dialog_with_login(each, flows) for each in dialogs.values()),
         tuple((encode(tag), number) for tag, number in (leg._received_rseq or {}).items()),
         tuple((encode(tag), SessionSnapshot.of(session)) for tag, session in (leg._sessions or {}).items()),
         None if pracking is None else (dialog_with_login(pracking.dialog, flows), pracking.rack),

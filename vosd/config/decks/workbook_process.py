@@ -13,6 +13,7 @@ from typing import Final
 
 import msgspec
 
+from vosd.config.decks.workbook_errors import MARK, UnusualWorkbookError, unusable_cells
 from vosd.processes.channel import message
 from vosd.processes.life import live_as_long_as_the_switch
 
@@ -62,10 +63,18 @@ def _read(path: str, header_line: int, sheet: str | None) -> None:
                 _send(Found(failure=": expected a sheet"))
                 return
             table = book.get_sheet_by_name(book.sheet_names[0] if sheet is None else sheet)
+            unusable = unusable_cells(path, sheet)
+            first_row, first_column = table.start or (0, 0)
             rows: list[tuple[int, list[str]]] = []
-            for number, values in enumerate(table.iter_rows(), (table.start or (0, 0))[0] + 1):
+            for number, values in enumerate(table.iter_rows(), first_row + 1):
                 if number >= header_line:
-                    rows.append((number, [_text(value, number) for value in values]))
+                    cells = [_text(value, number) for value in values]
+                    if unusable:
+                        cells = [
+                            MARK if (number, column) in unusable else cell
+                            for column, cell in enumerate(cells, first_column + 1)
+                        ]
+                    rows.append((number, cells))
                 if len(rows) == _ROWS or number == header_line:
                     _send(Found(rows, table.total_height))
                     rows = []
@@ -74,6 +83,8 @@ def _read(path: str, header_line: int, sheet: str | None) -> None:
         _send(Found(rows, failure=str(error)))
     except OSError as error:
         _send(Found(failure=f": {(error.strerror or str(error)).lower()}"))
+    except UnusualWorkbookError:
+        _send(Found(failure=": expected a workbook as spreadsheets write it: save it again, or as CSV UTF-8"))
     except WorksheetNotFound:
         _send(Found(failure=f": expected a sheet {sheet!r}; it has {', '.join(book.sheet_names)}"))
     except CalamineError as error:

@@ -1,0 +1,86 @@
+"""Cells of a workbook that show an error or have a formula that was never computed.
+
+The reader of workbooks returns empty cells for them, and an empty price would close a prefix.
+"""
+
+import re
+from collections.abc import Set
+from typing import IO, Final
+from xml.etree import ElementTree
+from zipfile import BadZipFile, ZipFile
+
+MARK: Final = "#ERROR"
+"""Stands for such a cell: no code, no price, no date, no word of ours."""
+_PART: Final = 1 << 20
+_ERROR_CELL: Final = re.compile(rb"<(?:\w+:)?c\b([^>]*\st=[\"']e[\"'][^>]*)>")
+_UNCOMPUTED: Final = re.compile(
+    rb"<(?:\w+:)?c\b([^>]*)>\s*<(?:\w+:)?f\b[^>]*(?:/>|>[^<]*</(?:\w+:)?f>)\s*"
+    rb"(<(?:\w+:)?v\s*/>\s*|<(?:\w+:)?v>\s*</(?:\w+:)?v>\s*)?</(?:\w+:)?c>"
+)
+_REFERENCE: Final = re.compile(rb"\sr=[\"']([A-Z]{1,3})(\d{1,7})[\"']")
+
+
+class UnusualWorkbookError(Exception):
+    """A workbook is not laid out as others are, so its errors cannot be found."""
+
+
+def unusable_cells(path: str, sheet: str | None) -> Set[tuple[int, int]]:
+    """Return line and column, both counted from 1, of the cells of a sheet without a usable value; None = the first.
+
+    Raises:
+        UnusualWorkbookError: they cannot be found.
+        OSError: the file cannot be read.
+    """
+    try:
+        with ZipFile(path) as archive, archive.open(_part_of(archive, sheet)) as part:
+            return _found(part)
+    except (KeyError, BadZipFile, ElementTree.ParseError, StopIteration) as error:
+        raise UnusualWorkbookError from error
+
+
+def _part_of(archive: ZipFile, sheet: str | None) -> str:
+    """Return the member of the archive that has a sheet; StopIteration = there is none."""
+    book = next(name for name in archive.namelist() if name.lower().endswith("xl/workbook.xml"))
+    folder, _, name = book.rpartition("/")
+    sheets = (each for each in _elements(archive, book, "sheet") if sheet is None or each.get("name") == sheet)
+    wanted = next(value for key, value in next(sheets).items() if key.endswith("}id"))
+    relations = _elements(archive, f"{folder}/_rels/{name}.rels", "Relationship")
+    target = next(each.get("Target", "") for each in relations if each.get("Id") == wanted)
+    return target[1:] if target.startswith("/") else f"{folder}/{target}"
+
+
+def _elements(archive: ZipFile, member: str, name: str) -> "list[ElementTree.Element]":
+    root = ElementTree.fromstring(archive.read(member))  # noqa: S314 - in a process whose memory is bounded
+    return [each for each in root.iter() if each.tag.rpartition("}")[2] == name]
+
+
+def _found(part: IO[bytes]) -> set[tuple[int, int]]:
+    found: set[tuple[int, int]] = set()
+    text, more = b"", True
+    while more:
+        new = part.read(_PART)
+        more = bool(new)
+        text += new
+        last = max(text.rfind(b"<row"), text.rfind(b":row"), 0)  # a cell is not cut in two
+        cut = last if more else len(text)
+        whole, text = text[:cut], text[cut:]
+        if b't="e"' in whole or b"t='e'" in whole:
+            found.update(_position(match[1]) for match in _ERROR_CELL.finditer(whole))
+        if b"<f" in whole or b":f" in whole:
+            found.update(_position(match[1]) for match in _UNCOMPUTED.finditer(whole) if not _is_empty_text(match))
+    return found
+
+
+def _is_empty_text(match: re.Match[bytes]) -> bool:
+    """Return whether a formula was computed, to a text of no characters."""
+    return match[2] is not None and re.search(rb"\st=[\"']str[\"']", match[1]) is not None
+
+
+def _position(attributes: bytes) -> tuple[int, int]:
+    reference = _REFERENCE.search(b" " + attributes)
+    if reference is None:
+        raise UnusualWorkbookError
+    column = 0
+    for letter in reference[1]:
+        column = 26 * column + letter - ord("A") + 1
+    return int(reference[2]), column
