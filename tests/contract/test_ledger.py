@@ -3,8 +3,10 @@
 from contextlib import aclosing
 from decimal import Decimal
 
+import msgspec
 import pytest
 
+from vosd.cdr.record import Posting
 from vosd.storage import ledger
 from vosd.storage.books import SqlBooks
 from vosd.storage.checkpoints import SqlCheckpoints
@@ -77,6 +79,14 @@ async def test_pages_join_without_gap_and_repetition(booked, monkeypatch):
 )
 async def test_each_criterion_selects(booked, criteria, found):
     assert [each.seq for each in await listed(booked, account="acme", **criteria)] == found
+
+
+async def test_entries_of_calls_that_a_partner_has_carried_can_be_listed(database):
+    earned = Posting("partner", COST, f"{call_id(1)}/vendor", "USD")
+    plain = answered_call(1, customer_account="acme", vendor_account="partner")
+    await SqlBooks(database).book([msgspec.structs.replace(plain, postings=(*plain.postings[:1], earned))])
+    assert [each.account for each in await listed(database, kinds=("earned",))] == ["partner"]
+    assert [each.account for each in await listed(database, kinds=("payment", "earned"))] == ["partner"]
 
 
 async def test_a_statement_has_the_balance_before_the_sums_by_kind_and_the_balance_after(booked):

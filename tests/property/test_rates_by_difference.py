@@ -98,7 +98,7 @@ def text_of(edition: Edition) -> str:
 
 def prices(rates: Rates) -> object:
     found = [rates.find(number, moment, caller) for number in NUMBERS for moment in MOMENTS for caller in ("", "49171")]
-    return rates.name, [table.version for table in rates.tables], found
+    return rates.name, [table.version for table in rates.tables_at(0)], found
 
 
 def routes(table: RouteTable) -> object:

@@ -107,6 +107,8 @@ class RouteExplanation:
     """The calling number behind the rules of the mapping gateway."""
     candidates: Sequence[Offered]
     left: Sequence[PassedOver]
+    unfit: int = 0
+    """Gateways that the number does not fit; they are not named."""
     agents: Sequence[Level] = ()
     """The agents that the call is charged to as well, from the nearest up."""
     rate: AppliedRate | None = None
@@ -130,6 +132,7 @@ class RouteExplanation:
             **({} if compared is None else compared.to_json()),
             "candidates": [offered.to_json() for offered in self.candidates],
             "left": [passed_over._asdict() for passed_over in self.left],
+            "unfit": self.unfit,
             **levels,
             **questions,
         }
@@ -230,7 +233,7 @@ def explain_route(
             live.occupancy,
             live.rests,
             rehearsal.vendors(),
-            others=catalogue.routes.gateways,
+            others=catalogue.routes,
             is_live=is_live,
         )
     return RouteExplanation(
@@ -240,6 +243,7 @@ def explain_route(
         caller_routed=call.caller,
         candidates=routes.candidates if routes else (),
         left=routes.left if routes else (),
+        unfit=routes.unfit if routes else 0,
         agents=tuple(map(_level, call.agents)),
         rate=call.rate,
         comparison=comparison,

@@ -64,10 +64,9 @@ class AccountRates:
         self._applied: dict[AppliedRate, AppliedRate] = {}
         """By the rate of the group: the calls that run at one rate share it."""
 
-    @property
-    def tables(self) -> tuple[RateTable, ...]:
-        """The tables in which numbers are looked up."""
-        return self._rates.tables
+    def tables_at(self, wall_ms: int) -> tuple[RateTable, ...]:
+        """Return the tables in which numbers are looked up at ``wall_ms`` (UTC)."""
+        return self._rates.tables_at(wall_ms)
 
     def find(self, number: str, wall_ms: int, caller: str = "", forward_prefix: str = "", /) -> AppliedRate | None:
         """Return the rate of a call from ``caller`` to ``number`` that arrives at ``wall_ms`` (UTC), or None."""

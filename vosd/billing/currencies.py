@@ -108,10 +108,9 @@ class ConvertedRates:
         self._applied: dict[tuple[AppliedRate, Decimal], AppliedRate] = {}
         """By rate of the group and rate of exchange: the calls that run at one rate share it."""
 
-    @property
-    def tables(self) -> tuple[RateTable, ...]:
-        """The table in which numbers are looked up."""
-        return self._group.tables
+    def tables_at(self, wall_ms: int) -> tuple[RateTable, ...]:
+        """Return the table in which numbers are looked up."""
+        return self._group.tables_at(wall_ms)
 
     def find(self, number: str, wall_ms: int, caller: str = "", forward_prefix: str = "", /) -> AppliedRate | None:
         """Return the rate of a call to ``number`` that arrives at ``wall_ms`` (UTC), converted at the rate of then.

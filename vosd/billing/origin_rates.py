@@ -101,10 +101,10 @@ class OriginRates:
         """What messages call it."""
         return self._base.name
 
-    @property
-    def tables(self) -> tuple[RateTable, ...]:
-        """The table of the group, and those of its origins."""
-        return (*self._base.tables, *(table for bound in self._bound for table in bound.rates.tables))
+    def tables_at(self, wall_ms: int) -> tuple[RateTable, ...]:
+        """Return the tables of the group and of its origins."""
+        bases = (self._base, *(bound.rates for bound in self._bound))
+        return tuple(table for rates in bases for table in rates.tables_at(wall_ms))
 
     def find(self, number: str, wall_ms: int, caller: str = "", forward_prefix: str = "", /) -> AppliedRate | None:
         """Return the rate of a call from ``caller`` to ``number`` that arrives at ``wall_ms`` (UTC); None = none fits.
@@ -146,5 +146,5 @@ def _locks(bound: _Bound | None, number: str, wall_ms: int) -> bool:
     """Return whether the group of an origin bars a number: then the other group's rate is no way around it."""
     if bound is None:
         return False
-    found = (table.find(for_matching(number), wall_ms) for table in bound.rates.tables)
+    found = (table.find(for_matching(number), wall_ms) for table in bound.rates.tables_at(wall_ms))
     return any(rate is not None and rate.locked for rate in found)

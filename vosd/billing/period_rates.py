@@ -77,10 +77,10 @@ class PeriodTable:
         """Add a period behind the others; ``rates`` are those of its group, or those that it multiplies."""
         self._bound.append(_Bound(period, calendar, rates, period.multiplier))
 
-    @property
-    def tables(self) -> tuple[RateTable, ...]:
-        """The tables of all periods."""
-        return tuple(table for each in self._bound for table in each.rates.tables)
+    def tables_at(self, wall_ms: int) -> tuple[RateTable, ...]:
+        """Return the tables of the period of ``wall_ms`` (UTC); none = it is in no period."""
+        bound = self._at(wall_ms)
+        return () if bound is None else bound.rates.tables_at(wall_ms)
 
     @property
     def is_empty(self) -> bool:

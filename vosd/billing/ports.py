@@ -49,9 +49,8 @@ class Rates(Protocol):
         """Return what messages call it."""
         ...
 
-    @property
-    def tables(self) -> tuple[RateTable, ...]:
-        """Return the tables in which numbers are looked up."""
+    def tables_at(self, wall_ms: int) -> tuple[RateTable, ...]:
+        """Return the tables in which numbers are looked up at ``wall_ms`` (UTC): no period that is not in force."""
         ...
 
     def find(self, number: str, wall_ms: int, caller: str = "", forward_prefix: str = "", /) -> AppliedRate | None:

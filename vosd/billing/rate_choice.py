@@ -61,10 +61,9 @@ class RateChoice:
         self.name: Final = ", ".join(each.rates.name for each in candidates)
         """What messages call it."""
 
-    @property
-    def tables(self) -> tuple[RateTable, ...]:
-        """The tables in which numbers are looked up."""
-        return tuple(table for each in self._candidates for table in each.rates.tables)
+    def tables_at(self, wall_ms: int) -> tuple[RateTable, ...]:
+        """Return the tables in which numbers are looked up at ``wall_ms`` (UTC)."""
+        return tuple(table for each in self._candidates for table in each.rates.tables_at(wall_ms))
 
     def find(self, number: str, wall_ms: int, caller: str = "", forward_prefix: str = "", /) -> AppliedRate | None:
         """Return the rate of a call from ``caller`` to ``number`` that arrives at ``wall_ms`` (UTC); None = none fits.
@@ -130,13 +129,17 @@ def of_types(rate: AppliedRate, types: frozenset[str]) -> AppliedRate | None:
     return msgspec.structs.replace(rate, candidates=allowed if len(allowed) > 1 else ())
 
 
-class JoinedTables:
-    """The prefixes of several tables of rates, for a gateway that takes the numbers which any of them prices."""
+class PricedPrefixes:
+    """The prefixes for which rates have a price, for a gateway that takes the numbers which they price."""
 
-    def __init__(self, tables: Sequence[RateTable]) -> None:
-        self._tables = tuple(tables)
+    def __init__(self, rates: Rates) -> None:
+        self._rates = rates
 
     def find(self, number: str, wall_ms: int) -> Rate | None:
-        """Return the rate in force at ``wall_ms`` (UTC) with the longest prefix of ``number``, or None."""
-        found = [rate for table in self._tables if (rate := table.find(number, wall_ms)) is not None]
+        """Return the rate in force at ``wall_ms`` (UTC) with the longest prefix of ``number``, or None.
+
+        A table in which that prefix is locked has none.
+        """
+        tables = self._rates.tables_at(wall_ms)
+        found = [rate for table in tables if (rate := table.find(number, wall_ms)) is not None and not rate.locked]
         return max(found, key=lambda rate: 0 if rate.prefix == "*" else len(rate.prefix), default=None)

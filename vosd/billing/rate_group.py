@@ -57,9 +57,8 @@ class RateGroup:
         """Return whether another group of this name charges calls by the same rates, and calls them the same."""
         return self.version == other.version and self.rate_version == other.rate_version
 
-    @property
-    def tables(self) -> tuple[RateTable, ...]:
-        """The one table (``ports.Rates``)."""
+    def tables_at(self, wall_ms: int) -> tuple[RateTable, ...]:  # noqa: ARG002 - it is the same at any time
+        """Return the one table (``ports.Rates``); which of its rates are in force it knows itself."""
         return (self.table,)
 
     def find(self, number: str, wall_ms: int, _caller: str = "", _forward_prefix: str = "", /) -> AppliedRate | None:

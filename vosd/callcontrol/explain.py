@@ -3,7 +3,6 @@
 Only the words are here. The decision is made by ``pipeline.examine_routes``, as for a call.
 """
 
-from collections.abc import Iterable
 from typing import NamedTuple
 
 from vosd.base.money import EXACT, format_amount, format_price
@@ -60,11 +59,13 @@ class PassedOver(NamedTuple):
 
 
 class Explanation(NamedTuple):
-    """Every gateway of the table: tried or left out."""
+    """The gateways that the number fits: tried or left out."""
 
     candidates: tuple[Offered, ...]
     left: tuple[PassedOver, ...]
-    """Those that fit the number first, in the order in which they would have been tried."""
+    """In the order in which they would have been tried, then those that the plan does without."""
+    unfit: int = 0
+    """Gateways that the number does not fit, by the plan or at all."""
 
 
 def explain_routes(
@@ -74,13 +75,13 @@ def explain_routes(
     rests: Rests,
     vendors: Vendors,
     *,
-    others: Iterable[RoutingGateway] = (),
+    others: RouteTable | None = None,
     is_live: bool = True,
 ) -> Explanation:
-    """Return for every gateway whether it would be tried for ``request``, in which position, and why.
+    """Return for every gateway that the number fits whether it would be tried, in which position, and why.
 
-    ``others`` are gateways that the plan's table may lack. ``is_live``: the state is that of the running switch. Else
-    all phones are assumed to be registered, and quality is unknown.
+    ``others`` is the table of calls without a plan, whose gateways the plan may lack. ``is_live``: the state is that
+    of the running switch. Else all phones are assumed to be registered, and quality is unknown.
     """
     phone, least = table.phone(request.callee), table.plan.quality.min_attempts
     routes = examine_routes(request, table, occupancy, rests, vendors)
@@ -102,12 +103,14 @@ def explain_routes(
     )
     left = [PassedOver(each.gateway.name, _why(each, request, occupancy, rests, vendors)) for each in routes.left]
     fitting = {*(each.routing_gateway for each in candidates), *(each.routing_gateway for each in left)}
-    unfit = "plan: prefix does not fit" if phone is None else "plan: the number is a phone's"
-    left += [PassedOver(each.name, unfit) for each in table.gateways if each.name not in fitting]
-    known = {each.name for each in table.gateways}
-    missing = f"plan: not among the gateways of plan {table.plan.name}"
-    left += [PassedOver(each.name, missing) for each in others if each.name not in known | fitting]
-    return Explanation(candidates, tuple(left))
+    every = {each.name for each in table.gateways}
+    if others is not None and others is not table:
+        number = request.routing_number or request.callee
+        without_plan = [each.gateway.name for each in others.candidates(number, request.at.wall)]
+        missing = f"plan: not among the gateways of plan {table.plan.name}"
+        left += [PassedOver(name, missing) for name in dict.fromkeys(without_plan) if name not in every | fitting]
+        every |= {each.name for each in others.gateways}
+    return Explanation(candidates, tuple(left), len(every - {*fitting, *(each.routing_gateway for each in left)}))
 
 
 def _compared(choice: RouteChoice, request: RouteRequest) -> tuple[str | None, str | None, str | None]:

@@ -46,11 +46,11 @@ class LiveVendors:
         self.turns = live.turns
 
     def is_barred(self, gateway: RoutingGateway, callee: str, wall_ms: int) -> bool:
-        """Return whether a table of the gateway's rates has the number's prefix locked at ``wall_ms``."""
+        """Return whether rates of the gateway that are in force at ``wall_ms`` have the number's prefix locked."""
         if gateway.account is None:
             return False
         rates = self._choices.get(gateway.name) or self._catalogue.rates_of(self._catalogue.accounts[gateway.account])
-        found = [table.find(callee.removeprefix("+"), wall_ms) for table in (rates.tables if rates else ())]
+        found = [table.find(callee.removeprefix("+"), wall_ms) for table in (rates.tables_at(wall_ms) if rates else ())]
         return any(rate is not None and rate.locked for rate in found)
 
     def terms(self, gateway: RoutingGateway, callee: str, wall_ms: int, caller: str) -> AppliedRate | None:

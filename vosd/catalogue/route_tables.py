@@ -6,8 +6,8 @@ from typing import NamedTuple
 import msgspec
 
 from vosd.billing.accounts import Account
-from vosd.billing.ports import Rates, RateTable
-from vosd.billing.rate_choice import JoinedTables
+from vosd.billing.ports import Rates
+from vosd.billing.rate_choice import PricedPrefixes
 from vosd.billing.rate_group import RateGroup
 from vosd.catalogue.catalogue import CallParameters
 from vosd.catalogue.source import PREFIXES_FROM_RATES
@@ -33,7 +33,7 @@ def route_tables(
     plans: Iterable[RoutingPlan],
     parameters: CallParameters,
     calendars: Mapping[str, Calendar],
-    rates: Mapping[str, RateTable | JoinedTables],
+    rates: Mapping[str, PricedPrefixes],
 ) -> RouteTables:
     """Build the tables; ``rates`` are those of ``prefixes_of_rates``."""
     routes = RouteTable(
@@ -56,9 +56,13 @@ def prefixes_of_rates(
     accounts: Mapping[str, Account],
     groups: Mapping[str, RateGroup],
     vendor_rates: Mapping[str, Rates],
-) -> dict[str, RateTable | JoinedTables]:
-    """Return the buy rates of the gateways that take their prefixes from them, by name of the gateway."""
-    found: dict[str, RateTable | JoinedTables] = {}
+) -> dict[str, PricedPrefixes]:
+    """Return the buy rates of the gateways that take their prefixes from them, by name of the gateway.
+
+    Gateways with the same rates share them, so that a number is looked up once for all of these.
+    """
+    found: dict[str, PricedPrefixes] = {}
+    shared: dict[int, PricedPrefixes] = {}
     for vendor in vendors.values():
         if vendor.prefixes != PREFIXES_FROM_RATES:
             continue
@@ -66,5 +70,5 @@ def prefixes_of_rates(
         name = None if account is None else account.rate_group
         rates = vendor_rates.get(vendor.name) or groups.get(name or "")
         if rates is not None:
-            found[vendor.name] = rates.tables[0] if len(rates.tables) == 1 else JoinedTables(rates.tables)
+            found[vendor.name] = shared.setdefault(id(rates), PricedPrefixes(rates))
     return found

@@ -137,3 +137,6 @@ def _show(answer: dict[str, Any]) -> None:
         output.line("")
         rows = [[left["routing_gateway"], left["reason"]] for left in answer["left"]]
         output.table(("left out", "reason"), rows, empty="")
+    if answer.get("unfit"):
+        count = answer["unfit"]
+        output.line(f"{count} more {'gateway has' if count == 1 else 'gateways have'} no prefix for the number")

@@ -46,8 +46,11 @@ def _sorted(fit: Fit, plan: RoutingPlan, tiers: Sequence[int | None]) -> Fit:
     groups: list[tuple[Candidate, ...]] = []
     outranked: list[Candidate] = []
 
+    only_filters = plan.only_filters_calendars
+
     def rank(ranked: tuple[int, Candidate]) -> tuple[int, ...]:
-        return ranked[0], *static_rank(ranked[1], first)
+        tier, candidate = ranked
+        return tier if not only_filters else tier == _NOT_IN_FORCE, *static_rank(candidate, first)
 
     for group in fit.groups:
         ranked = [(_rank(by_calendar.get(id(each.calendar)), each), each) for each in group]

@@ -100,6 +100,8 @@ class Ordering:
         ranked = sorted(self._ranked(candidates, criterion), key=_RANK_OF)
         if criterion is Criterion.CALENDAR:
             ranked = self._of_best_tier(ranked)
+            if self._plan.only_filters_calendars:
+                ranked = [(rank == _NOT_IN_FORCE, each) for rank, each in ranked]
         for _, equal in groupby(ranked, key=_RANK_OF):
             yield from self._sort([candidate for _, candidate in equal], further)
 

@@ -74,6 +74,8 @@ class RoutingPlan(msgspec.Struct, frozen=True):
     loss_guard: LossGuard = LossGuard()
     calendar_strict: bool = False
     """Whether gateways without a calendar are out, too, where the calendar of another one fits."""
+    ignores_calendars: bool = False
+    """Whether calendars are not compared: a less close one takes calls beside a closer one."""
     quality: QualityTerms = QualityTerms()
     blend: Blend = Blend()
     gateways: frozenset[str] | None = None
@@ -84,6 +86,18 @@ class RoutingPlan(msgspec.Struct, frozen=True):
     """Most gateways that are tried for one call; None = the switch's limit."""
     search_ms: int | None = None
     """No attempt begins later than this after the INVITE; None = the switch's limit."""
+
+    @property
+    def only_filters_calendars(self) -> bool:
+        """Whether less close calendars are left out, and the order between the others does not depend on calendars."""
+        return not self.ignores_calendars and Criterion.CALENDAR not in self.order
+
+    @property
+    def criteria(self) -> tuple[Criterion, ...]:
+        """What candidates are sorted by; calendars come first where they only leave candidates out."""
+        if self.ignores_calendars:
+            return tuple(each for each in self.order if each is not Criterion.CALENDAR)
+        return (Criterion.CALENDAR, *self.order) if self.only_filters_calendars else self.order
 
     @property
     def names(self) -> frozenset[str] | None:

@@ -227,7 +227,7 @@ class RouteTable:
         if len(self._fits) >= _REMEMBERED_PREFIXES:
             self._fits.clear()
         current = tuple(map(self._current, candidates)) if self._overridden else candidates
-        fit = self._fits[key] = sorted_fit(current, self.plan.order)
+        fit = self._fits[key] = sorted_fit(current, self.plan.criteria)
         return fit
 
     def _current(self, candidate: Candidate) -> Candidate:

@@ -8,7 +8,21 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import ColumnElement, Select, String, and_, case, cast, func, literal, not_, null, select, type_coerce
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    String,
+    and_,
+    case,
+    cast,
+    func,
+    literal,
+    not_,
+    null,
+    or_,
+    select,
+    type_coerce,
+)
 
 from vosd.base.money import ZERO
 from vosd.cdr.record import AGENT
@@ -65,6 +79,8 @@ class EntryFilter:
     until: int | None = None
     kinds: Sequence[str] = ()
     operator: str | None = None
+    newest: int | None = None
+    """Only so many of them, the ones that were booked last; None = all."""
 
 
 EARNED: Final = "earned"
@@ -99,6 +115,10 @@ class Statement(NamedTuple):
     """Whether the books are closed until its end, so that the sums do not change any more."""
 
 
+def _is_earned() -> ColumnElement[bool]:
+    return and_(_entry.kind == EntryKind.CALL.value, _entry.amount > ZERO)
+
+
 class SqlLedger:
     """Reads the ledger in MySQL and SQLite."""
 
@@ -116,6 +136,10 @@ class SqlLedger:
         order = _entry.id if wanted.account is None else _entry.seq
         query = _fitting(wanted).order_by(order).limit(ENTRIES_AT_ONCE)
         last = 0
+        if wanted.newest is not None:
+            newest = _fitting(wanted).with_only_columns(order).order_by(order.desc()).offset(wanted.newest - 1).limit(1)
+            async with self._database.reading(unhurried=True) as connection:
+                last = ((await connection.execute(newest)).scalar() or 1) - 1
         while True:
             # No time limit: where few entries fit, the database reads many for a page.
             async with self._database.reading(unhurried=True) as connection:
@@ -158,8 +182,7 @@ class SqlLedger:
                 of_account.append(_entry.seq > start.seq)
             before, within = _before(points, since), _before(points, until)
             opening = (await connection.execute(select(total).where(*of_account, before))).scalar() or ZERO
-            earned = and_(_entry.kind == EntryKind.CALL.value, _entry.amount > ZERO)
-            kind = case((earned, EARNED), else_=_entry.kind).label("kind")
+            kind = case((_is_earned(), EARNED), else_=_entry.kind).label("kind")
             lines = (
                 select(kind, _entry.amount, _tax().label("tax")).where(*of_account, within, not_(before)).subquery().c
             )
@@ -251,7 +274,8 @@ def _fitting(wanted: EntryFilter) -> Select[Any]:
     if wanted.until is not None:
         query = query.where(_entry.created_at < wanted.until)
     if wanted.kinds:
-        query = query.where(_entry.kind.in_(wanted.kinds))
+        of_kind = _entry.kind.in_(wanted.kinds)
+        query = query.where(or_(of_kind, _is_earned()) if EARNED in wanted.kinds else of_kind)
     if wanted.operator is not None:
         query = query.where(_entry.operator == descriptive(wanted.operator, _SEARCHED_AT_MOST))
     return query

@@ -75,7 +75,7 @@ def test_calls_at_one_rate_share_it_and_a_number_without_rate_has_none():
     assert own.find("44201", 0) is own.find("44202", 0)
     assert own.find("+44201", 0).policy.fee_precision == 2
     assert own.find("33", 0) is None
-    assert (own.name, own.tables) == (group.name, group.tables)
+    assert (own.name, own.tables_at(0)) == (group.name, group.tables_at(0))
 
 
 def catalogue_of(scope: FreeTimeScope = FreeTimeScope.ALL, **terms: object) -> Catalogue:

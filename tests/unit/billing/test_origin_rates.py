@@ -68,7 +68,7 @@ def test_a_caller_without_number_has_the_dearest_rate_unless_an_origin_names_it(
 def test_calls_of_an_origin_share_its_rate():
     rates = OriginRates(BASE, [EEA])
     assert rates.find("442012", 0, "33612345678") is rates.find("4410", 0, "4930123456")
-    assert len(rates.tables) == 2
+    assert len(rates.tables_at(0)) == 2
 
 
 def test_an_origin_beside_a_choice_is_named_with_it():

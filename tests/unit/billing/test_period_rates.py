@@ -58,7 +58,12 @@ def test_the_closest_entry_decides_between_periods_and_then_their_order():
     assert periods.at(at("2026-12-25T10:00:00")).name == "feast"
     assert periods.at(at("2026-12-24T10:00:00")).name == "day"
     assert periods.at(at("2026-12-24T20:00:00")).name == "night"
-    assert len(periods.tables) == 4
+
+
+def test_the_tables_of_periods_are_those_in_force():
+    versions = [[each.version for each in table().tables_at(at(f"2026-02-02T{hour}:00:00"))] for hour in (12, 20)]
+    assert [len(each) for each in versions] == [1, 1]
+    assert versions[0] != versions[1]
 
 
 def test_a_period_without_calendar_holds_at_all_other_times():

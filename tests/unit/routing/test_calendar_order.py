@@ -74,6 +74,21 @@ def test_the_calendar_comes_before_the_length_of_the_prefix():
     assert tried("2026-06-01T10:00", narrow, OFFICE) == ["office", "narrow"]
 
 
+@pytest.mark.parametrize("order", [(Criterion.PRIORITY,), (Criterion.WEIGHT,), (Criterion.PRIORITY, Criterion.COST)])
+@pytest.mark.parametrize("blocked", [{}, {"elsewhere": "by ann"}])
+def test_a_plan_without_calendar_in_its_order_leaves_out_less_close_calendars(order, blocked):
+    cheap, dear = (msgspec.structs.replace(each, priority=place) for place, each in ((1, PLAIN), (2, FESTIVE)))
+    gateways = (cheap, dear, msgspec.structs.replace(DAILY, priority=1))
+    at, plan = "2026-12-25T10:00", RoutingPlan("own", order=order)
+    found = explained(at, *gateways, plan=plan, blocked=blocked)
+    names = [each.routing_gateway for each in found.candidates]
+    assert (names if order[0] is Criterion.PRIORITY else sorted(names, reverse=True)) == ["plain", "christmas"]
+    assert found.left == (PassedOver("daytime", "calendar: the calendar of another gateway fits more closely"),)
+    ignoring = msgspec.structs.replace(plan, ignores_calendars=True)
+    assert {*tried(at, *gateways, plan=ignoring, blocked=blocked)} == {"plain", "christmas", "daytime"}
+    assert tried("2026-06-01T22:00", *gateways, plan=plan, blocked=blocked) == ["plain"]
+
+
 def test_with_the_strict_rule_gateways_without_calendar_are_out_while_a_calendar_fits():
     assert tried("2026-06-01T10:00", PLAIN, OFFICE, calendar_strict=True) == ["office"]
     assert tried("2026-06-06T10:00", PLAIN, OFFICE, calendar_strict=True) == ["plain"]

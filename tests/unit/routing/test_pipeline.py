@@ -273,13 +273,17 @@ def test_explanation_says_why_each_gateway_is_tried_or_left():
         PassedOver("dear", "no buy rate: vendor account dear has none for +442071"),
         PassedOver("full", "capacity: 2 of 2 calls"),
         PassedOver("fast", "rate limit: 3 calls in the last second, 3 allowed"),
-        PassedOver("other", "plan: prefix does not fit"),
     )
+    assert explanation.unfit == 1
 
 
 def test_explanation_has_the_keys_of_the_command_line():
     explanation = explain_routes(
-        REQUEST, RouteTable([routing_gateway("a"), routing_gateway("b", "1")]), Occupancy(), Rests(), Vendors()
+        REQUEST,
+        RouteTable([routing_gateway("a"), routing_gateway("b", enabled=False)]),
+        Occupancy(),
+        Rests(),
+        Vendors(),
     )
     assert list(explanation.candidates[0].to_json()) == [
         "routing_gateway", "position", "callee_out", "caller_out", "reason", "prefix", "priority", "weight", "cost",

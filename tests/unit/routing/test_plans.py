@@ -78,7 +78,7 @@ def with_rows(*rows: RouteRow, order=None, gateways=(A, B, C)) -> RouteTable:
 def test_a_plan_may_use_some_of_the_gateways():
     table = ALL.by_plan(RoutingPlan("premium", gateways=frozenset("ca")))
     assert names(examined(table)) == ["a", "c"]
-    explained = explain_routes(request(), table, Occupancy(), Rests(), Vendors(), others=ALL.gateways)
+    explained = explain_routes(request(), table, Occupancy(), Rests(), Vendors(), others=ALL)
     assert explained.left == (("b", "plan: not among the gateways of plan premium"),)
 
 

@@ -10,7 +10,7 @@ from vosd.config.assembly.conversion import Conversion, require_all_used
 from vosd.config.assembly.inventory import Written
 from vosd.config.assembly.route_files import PlacedRow, read_route_file
 from vosd.config.keys.routing import RoutingKeys
-from vosd.config.keys.routing_plans import BlendKeys, QualityKeys, RouteKeys, RoutingPlanKeys
+from vosd.config.keys.routing_plans import BlendKeys, Calendars, QualityKeys, RouteKeys, RoutingPlanKeys
 from vosd.config.reader.document import Scalar, Section
 from vosd.routing.plan import RouteRow, RoutingPlan
 from vosd.routing.quality_order import Blend, QualityTerms
@@ -26,6 +26,7 @@ _PLAN: Final = Conversion(
         "quality": "quality",
         "blend": "blend",
         "calendar_strict": "calendar_strict",
+        "calendars": "ignores_calendars",
     },
 )
 require_all_used(RoutingPlanKeys, _PLAN)
@@ -69,6 +70,7 @@ def routing_plan(
         quality=_QUALITY(keys.quality),
         blend=_BLEND(keys.blend),
         calendar_strict=defaults.calendar_strict if keys.calendar_strict is None else keys.calendar_strict,
+        ignores_calendars=keys.calendars is Calendars.IGNORE,
         gateways=frozenset(keys.gateways) if keys.gateways else None,
         routes=None if keys.routes_file is None else tuple(_ROW(row.keys) for row in rows),
         search_ms=keys.search_seconds,

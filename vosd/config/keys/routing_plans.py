@@ -1,5 +1,6 @@
 """``routing_plans[]``, and the columns of a plan's ``routes_file``."""
 
+from enum import Enum
 from pathlib import Path
 from typing import Annotated, ClassVar
 
@@ -54,6 +55,13 @@ class BlendKeys(Keys):
     """Points of a hundred; a smaller difference does not count."""
 
 
+class Calendars(Enum):
+    """Which gateways take calls by their calendars."""
+
+    CLOSEST = "closest"
+    IGNORE = "ignore"
+
+
 class RoutingPlanKeys(Keys):
     """How routing gateways are chosen for calls; mapping gateways, phones and accounts name a plan."""
 
@@ -76,6 +84,9 @@ class RoutingPlanKeys(Keys):
     calendar_strict: Annotated[bool | None, switch()] = None
     """``yes``: gateways without a calendar are left out while the calendar of another one fits. Default: that of
     ``routing``."""
+    calendars: Annotated[Calendars, choice(Calendars)] = Calendars.CLOSEST
+    """``closest``: gateways whose calendar fits less closely than that of another one are left out, also where the
+    ``order`` has no ``calendar``. ``ignore``: all whose calendar fits may take calls, and none comes first for it."""
     gateways: Annotated[tuple[Annotated[str, object_name()], ...], BeforeValidator(one_or_many)] = ()
     """The routing gateways that its calls may use. Default: all."""
     routes_file: Annotated[Path | None, file_path()] = None
