@@ -178,6 +178,8 @@ class AlarmSettings:
     """How many times the calls a second of its past a mapping gateway may have; 0 = any number."""
     cps_floor: int = 20
     """As many calls a second are always allowed."""
+    expiry_days: int = 7
+    """Accounts that expire sooner are an alarm."""
     past_days: int = 14
     """How far back the past of destinations goes."""
     hysteresis: int = 10

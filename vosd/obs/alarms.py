@@ -113,6 +113,7 @@ KINDS: Final[Mapping[Event, Kind]] = {
     Event.NAT_SWEEP_OVERRUN: Kind(_WARNING),
     Event.ALARM_OUTPUT_DOWN: Kind(_WARNING, ("output",)),
     Event.RETENTION_BLOCKED: Kind(_WARNING, ("kind",)),
+    Event.ACCOUNT_EXPIRES: Kind(_WARNING, ("account",)),
     Event.LEDGER_DIFFERS: Kind(_CRITICAL),
     Event.NIGHTLY_FAILED: Kind(_WARNING, ("work",)),
     Event.ALARM_REFUSED: Kind(_WARNING, ("output",), passes=True),
