@@ -5,6 +5,7 @@ earlier one where a guard says so. Refuses to know databases, files and the time
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import Enum
 from typing import Final, NamedTuple
@@ -192,3 +193,13 @@ def _day(moment: int) -> int:
 
 def _date(moment: int) -> str:
     return iso_utc(moment)[:10]
+
+
+@dataclass(frozen=True, slots=True)
+class KeepSettings:
+    """How long booked files of the journal are kept, and how many at most."""
+
+    keep_minutes: int = 60
+    """Counted from when the file was booked or, if that is later, from the start of the switch; 0 keeps none."""
+    keep_files: int = 64
+    """Of 64 MiB each; smaller ones count for their share. Those whose calls are not booked do not count, and stay."""

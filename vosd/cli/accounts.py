@@ -43,6 +43,24 @@ account.add_command(history)
 account.add_command(close)
 
 
+@account.command("add")
+@click.argument("account_id", metavar="ID")
+@pass_invocation
+def add(invocation: Invocation, account_id: str) -> None:
+    """Say where account ID is to be defined: accounts are in the configuration files."""
+    path = invocation.config_path()
+    place = invocation.excerpt.accounts().place_of(account_id)
+    if place is not None:
+        message = f"account {account_id} is defined at {place}"
+        raise OperationError(message)
+    message = (
+        f"accounts are defined in the configuration: add these lines to {path}, or to a file that it includes, then "
+        f"say vosd check and vosd reload\n\naccounts:\n  - id: {account_id}\n    rate_group: NAME      # one of"
+        " rate_groups\n    overdraft_limit: 0    # how far below zero its calls may go"
+    )
+    raise OperationError(message)
+
+
 @account.command("show")
 @click.argument("account_id", metavar="ID")
 @as_option

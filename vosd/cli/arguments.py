@@ -6,8 +6,9 @@ Each converts text into a value or reports wrong usage (exit code 2); none looks
 import os
 import pwd
 import re
+import time as clock
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from zoneinfo import ZoneInfo
@@ -27,6 +28,17 @@ OF_THE_SWITCH: Final = "the "
 """What the switch does by itself is recorded under such names: ``the switch``, ``the fraud watch``."""
 UNLIMITED: Final = "unlimited"
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_DAY: Final = re.compile(r"[1-9]\d{3}-\d\d-\d\d\Z", re.ASCII)
+_DAYS: Final = {"yesterday": -1, "today": 0, "tomorrow": 1}
+_DURATION: Final = re.compile(r"(\d{1,6})\s*(s|m|min|h|d|w)\Z", re.ASCII)
+_UNITS: Final = {
+    "s": timedelta(seconds=1),
+    "m": timedelta(minutes=1),
+    "min": timedelta(minutes=1),
+    "h": timedelta(hours=1),
+    "d": timedelta(days=1),
+    "w": timedelta(weeks=1),
+}
 _MONTH: Final = re.compile(r"([1-9]\d{3})-(0[1-9]|1[0-2])\Z", re.ASCII)
 _LAST_MONTH: Final = "9999-12"
 """Its end is no date."""
@@ -34,24 +46,91 @@ _SECONDS: Final = re.compile(r"\d{1,9}(\.\d{1,3})?\Z", re.ASCII)
 
 
 class Moment(click.ParamType[int]):
-    """A point in time as ISO 8601 with ``Z`` or an offset; the value is UTC milliseconds since the epoch."""
+    """A point in time; the value is UTC milliseconds since the epoch.
+
+    ISO 8601 with ``Z`` or an offset, or as people say it: ``today``, ``yesterday``, ``tomorrow``, ``2026-11-22`` (its
+    begin), ``now``, ``8h`` (so long ago). Days begin at midnight of this machine's zone, and what was understood is
+    printed to standard error.
+    """
 
     name = "time"
 
+    def __init__(self, *, is_past: bool = True, is_exact: bool = False) -> None:
+        """``is_past``: a duration is accepted, as so long ago; ``is_exact``: only what has a zone is."""
+        self._is_past = is_past
+        self._is_exact = is_exact
+
     def convert(self, value: str | int, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Convert the time; one without zone is wrong usage, because it is ambiguous."""
+        """Convert the time; one with hours and without zone is wrong usage, because it is ambiguous."""
         if isinstance(value, int):
             return value
-        try:
-            moment = datetime.fromisoformat(value)
-        except ValueError:
-            self.fail(f"{value!r} is not a time such as 2026-03-01T12:00:00Z", param, ctx)
-        if moment.tzinfo is None:
-            self.fail(f"{value!r} has no zone: write Z for UTC, or an offset such as +02:00", param, ctx)
+        moment = None if self._is_exact else self._spoken(value)
+        if moment is not None:
+            zone = moment.tzname() or "local time"
+            click.echo(f"{value}: {moment.isoformat(timespec='seconds')} ({zone}, the zone of this machine)", err=True)
+        else:
+            moment = self._written(value, param, ctx)
         try:
             return (moment.astimezone(UTC) - _EPOCH) // timedelta(milliseconds=1)
         except OverflowError:
             self.fail(f"{value!r} is not in the years 1 to 9999 of UTC", param, ctx)
+
+    def _written(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        try:
+            moment = datetime.fromisoformat(value)
+        except ValueError:
+            others = "" if self._is_exact else ", yesterday, 2026-03-01" + (" or 8h" if self._is_past else "")
+            self.fail(f"{value!r} is not a time such as 2026-03-01T12:00:00Z{others}", param, ctx)
+        if moment.tzinfo is None:
+            self.fail(f"{value!r} has no zone: write Z for UTC, or an offset such as +02:00", param, ctx)
+        return moment
+
+    def _spoken(self, value: str) -> datetime | None:
+        """Return what a word, a day or a duration means in the zone of this machine; None for another form."""
+        word, now = value.lower(), datetime.fromtimestamp(_now_s(), UTC).astimezone()
+        ago = _duration(word) if self._is_past else None
+        if word == "now" or ago is not None:
+            try:
+                return now - (ago or timedelta())
+            except OverflowError:
+                return None
+        if word in _DAYS:
+            day = now.date() + timedelta(days=_DAYS[word])
+        elif _DAY.match(word):
+            try:
+                day = date.fromisoformat(word)
+            except ValueError:
+                return None
+        else:
+            return None
+        try:
+            return datetime.combine(day, time()).astimezone()
+        except (OverflowError, ValueError, OSError):
+            return None
+
+
+class Duration(click.ParamType[int]):
+    """A duration as ``30m``, ``8h`` or ``2d``; the value is milliseconds."""
+
+    name = "duration"
+
+    def convert(self, value: str | int, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Convert the duration."""
+        if isinstance(value, int):
+            return value
+        found = _duration(value.lower())
+        if not found:
+            self.fail(f"{value!r} is not a duration such as 30m, 8h or 2d", param, ctx)
+        return found // timedelta(milliseconds=1)
+
+
+def _now_s() -> float:
+    return clock.time_ns() / 1_000_000_000
+
+
+def _duration(text: str) -> timedelta | None:
+    found = _DURATION.match(text)
+    return None if found is None else int(found[1]) * _UNITS[found[2]]
 
 
 class Expiry(NamedTuple):
@@ -73,7 +152,7 @@ class ExpiryTime(click.ParamType[Expiry]):
             return value
         if value == "configured":
             return Expiry(None)
-        return Expiry(NEVER if value == "never" else MOMENT.convert(value, param, ctx))
+        return Expiry(NEVER if value == "never" else EXACT.convert(value, param, ctx))
 
 
 class CalendarMonth(click.ParamType["Month"]):
@@ -225,6 +304,9 @@ def _login() -> str:
 
 
 MOMENT = Moment()
+COMING = Moment(is_past=False)
+EXACT = Moment(is_past=False, is_exact=True)
+DURATION = Duration()
 EXPIRY = ExpiryTime()
 MONTH = CalendarMonth()
 ZONE = Zone()

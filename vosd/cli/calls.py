@@ -7,7 +7,7 @@ import click
 
 from vosd.base.ids import all_shortened
 from vosd.cli import output
-from vosd.cli.arguments import CALL_ID
+from vosd.cli.arguments import CALL_ID, DURATION
 from vosd.cli.command import Invocation, OperationError, Verb, json_option, pass_invocation
 from vosd.cli.output import Column
 from vosd.cli.trace import ladder
@@ -29,14 +29,31 @@ _ON_SCREEN: Final = {
 @click.option(
     "--ladder", "ladder_of", type=CALL_ID, metavar="CALL_ID", help="Draw what was said in one of them so far."
 )
+@click.option("--account", metavar="ID", help="Calls of this customer or vendor account.")
+@click.option("--gateway", metavar="NAME", help="Calls through this mapping or routing gateway.")
+@click.option("--longer", "longer_ms", type=DURATION, metavar="30m", help="Calls that began longer ago.")
 @json_option
 @pass_invocation
-def calls(invocation: Invocation, ladder_of: str | None, as_json: bool) -> None:
+def calls(
+    invocation: Invocation,
+    /,
+    ladder_of: str | None,
+    account: str | None,
+    gateway: str | None,
+    longer_ms: int | None,
+    as_json: bool,
+) -> None:
     """List the running calls, oldest first; in ladders digest credentials and media keys are blanked."""
     if ladder_of is not None:
         _draw(invocation, ladder_of, as_json=as_json)
         return
-    running: list[dict[str, Any]] = asyncio.run(invocation.running_switch().ask("calls"))
+    running: list[dict[str, Any]] = [
+        call
+        for call in asyncio.run(invocation.running_switch().ask("calls"))
+        if account in {None, call.get("customer_account"), call.get("vendor_account")}
+        and gateway in {None, call.get("mapping_gateway"), call.get("routing_gateway")}
+        and (longer_ms is None or 1_000 * call.get("age_s", 0) > longer_ms)
+    ]
     if as_json:
         output.document(running)
         return

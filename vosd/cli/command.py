@@ -6,6 +6,7 @@ reachable. An error that an operator can act on is one line or one list, never a
 
 import importlib
 import os
+import textwrap
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -209,13 +210,21 @@ class Family(click.Group):
 class Directory(Family):
     """The whole command line, from a table of verb to ``module:name``; a module is imported when needed."""
 
-    def __init__(self, *args: Any, table: Mapping[str, str], **kwargs: Any) -> None:
+    def __init__(self, *args: Any, table: Mapping[str, str], summaries: Mapping[str, str], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._table = table
+        self._summaries = summaries
 
     def list_commands(self, _ctx: click.Context) -> list[str]:
         """List the verbs in the order of the table: the most frequently used first."""
         return list(self._table)
+
+    def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the verbs without importing them."""
+        room = formatter.width - 6 - max(map(len, self._table))
+        rows = [(verb, textwrap.shorten(self._summaries[verb], room, placeholder=" …")) for verb in self._table]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
 
     def get_command(self, _ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import and return the verb; None if it does not exist."""

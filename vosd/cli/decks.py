@@ -11,7 +11,7 @@ import click
 import msgspec
 
 from vosd.cli import output
-from vosd.cli.arguments import MOMENT, operator_option
+from vosd.cli.arguments import COMING, operator_option
 from vosd.cli.command import Family, Invocation, OperationError, json_option, pass_invocation
 from vosd.cli.output import Column
 
@@ -45,7 +45,7 @@ def rates() -> None:
 @_GROUP
 @click.argument("file", type=_FILE)
 @click.option("--dry-run", "is_dry", is_flag=True, help="Show what would change, and change nothing.")
-@click.option("--effective", type=MOMENT, metavar="TIME", help="When the change comes into force; default: at once.")
+@click.option("--effective", type=COMING, metavar="TIME", help="When the change comes into force; default: at once.")
 @click.option(
     "--mode",
     type=click.Choice(["full", "delta"]),
@@ -152,7 +152,7 @@ def rollback(
 @rates.command("lookup")
 @_GROUP
 @click.argument("number")
-@click.option("--at", type=MOMENT, metavar="TIME", help="The moment of the call; default: now.")
+@click.option("--at", type=COMING, metavar="TIME", help="The moment of the call; default: now.")
 @json_option
 @pass_invocation
 def lookup(invocation: Invocation, rate_group: str, number: str, at: int | None, as_json: bool) -> None:

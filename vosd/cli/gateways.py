@@ -1,10 +1,12 @@
-"""``vosd status --gateways``: every gateway of the running switch."""
+"""``vosd gateway list`` and ``show``, also ``vosd status --gateways``: the gateways of the running switch."""
 
 import asyncio
 from typing import Any, Final
 
+import click
+
 from vosd.cli import output
-from vosd.cli.command import Invocation
+from vosd.cli.command import Invocation, OperationError, Verb, json_option, pass_invocation
 from vosd.cli.output import Column
 
 _ON_SCREEN: Final = {
@@ -45,3 +47,39 @@ def _state(row: dict[str, Any]) -> str:
     if row["rest_s"] is not None:
         return f"{row['state']}, {row['rest_s']} s left"
     return str(row["state"])
+
+
+@click.command("list", cls=Verb)
+@json_option
+@pass_invocation
+def list_all(invocation: Invocation, as_json: bool) -> None:
+    """List every gateway of the running switch: state, calls of limit, ASR, ACD, PDD."""
+    show_gateways(invocation, as_json=as_json)
+
+
+@click.command("show", cls=Verb)
+@click.argument("name")
+@json_option
+@pass_invocation
+def show(invocation: Invocation, name: str, as_json: bool) -> None:
+    """Show gateway or phone NAME: where and how it is defined, and how it is if the switch runs."""
+    from vosd.config.written_gateways import written_gateways
+
+    written = written_gateways(invocation.config_path(), name)
+    rows = asyncio.run(invocation.running_switch().ask_if_running("gateways"))
+    running = [row for row in rows or () if row["gateway"] == name]
+    if not written and not running:
+        message = f"there is no gateway or phone {name!r}; vosd gateway list names those of the running switch"
+        raise OperationError(message)
+    if as_json:
+        defined = [{"list": each.list_name, "at": str(each.place), "keys": each.keys} for each in written]
+        output.document({"defined": defined, "running": running})
+        return
+    for each in written:
+        output.line(f"{each.list_name}, defined at {each.place}")
+        output.sheet({f"  {key}": value for key, value in each.keys.items()})
+    for row in running:
+        output.line(f"{row['kind']}, as it runs")
+        output.sheet({f"  {key}": value for key, value in row.items() if key not in {"gateway", "kind"}})
+    if rows is None:
+        output.remark("no switch runs: this is what the files say")

@@ -11,7 +11,7 @@ from vosd.base.money import format_amount
 from vosd.cdr.columns import iso_utc
 from vosd.cli import output
 from vosd.cli.acting import as_option, authority
-from vosd.cli.arguments import MOMENT, MONTH, ZONE, operator_option
+from vosd.cli.arguments import EXACT, MOMENT, MONTH, ZONE, operator_option
 from vosd.cli.asking import ask, yes_option
 from vosd.cli.command import Family, Invocation, OperationError, json_option, pass_invocation
 from vosd.cli.csv_form import csv_option, csv_writer
@@ -31,6 +31,11 @@ if TYPE_CHECKING:
 
 _LINE: Final = "{created_at:24} {account:12} {kind:10} {amount:>15} {balance_after:>15}  {reference}"
 """An entry for people; lines are printed as they are read, so that widths are fixed."""
+_ON_SCREEN: Final = "{created_at:19} {account:12} {kind:10} {amount:>13} {balance_after:>13} {reference}"
+"""The same on a screen, which is cut at its width."""
+_SECONDS: Final = len("2026-11-22T20:45:25")
+_AMOUNTS_END: Final = 71
+"""Columns of such a line up to the balance."""
 _TITLES: Final = {
     "created_at": "date, UTC",
     "account": "account",
@@ -62,6 +67,7 @@ ledger.add_command(balances)
 @click.option("--until", type=MOMENT, help="Entries dated before.")
 @click.option("--type", "kinds", type=click.Choice(KINDS), multiple=True, help="Of this kind; may be repeated.")
 @click.option("--operator", metavar="NAME", help="Booked by this person.")
+@click.option("--limit", "newest", type=click.IntRange(1), metavar="N", help="The newest N of them.")
 @as_option
 @csv_option
 @json_option
@@ -122,13 +128,21 @@ class _Json:
 class _Lines:
     def __init__(self) -> None:
         self._is_empty = True
+        self._width = output.columns_of_screen()
 
     def add(self, entry: dict[str, Any]) -> None:
         if self._is_empty:
-            output.line(_LINE.format(**_TITLES))
+            self._print(_TITLES)
             self._is_empty = False
-        memo = f" ({entry['memo']})" if entry["memo"] else ""
-        output.line(output.printable(_LINE.format(**entry) + memo))
+        self._print(entry, f" ({entry['memo']})" if entry["memo"] else "")
+
+    def _print(self, entry: dict[str, Any], memo: str = "") -> None:
+        if self._width is None:
+            output.line(output.printable(_LINE.format(**entry) + memo))
+            return
+        shown = output.printable(_ON_SCREEN.format(**entry | {"created_at": entry["created_at"][:_SECONDS]}) + memo)
+        # Amounts are never cut; what is behind them is.
+        output.line(shown if len(shown) <= self._width else f"{shown[: max(self._width - 1, _AMOUNTS_END)].rstrip()}…")
 
     def finish(self) -> None:
         if self._is_empty:
@@ -201,7 +215,7 @@ async def _minimum(invocation: Invocation, month: "Month", zone: "ZoneInfo", ope
 
 
 @ledger.command("close")
-@click.option("--until", type=MOMENT, required=True, metavar="DATE", help="Entries dated before are closed.")
+@click.option("--until", type=EXACT, required=True, metavar="DATE", help="Entries dated before are closed.")
 @click.option("--memo", metavar="TEXT")
 @click.option("--force", is_flag=True, help="Close although vosd ledger verify finds differences.")
 @yes_option

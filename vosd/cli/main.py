@@ -8,6 +8,7 @@ from vosd import __version__
 from vosd.cli.command import Directory
 
 VERBS: Final = {
+    "help": "vosd.cli.help:show_help",
     "run": "vosd.cli.daemon:run",
     "check": "vosd.cli.daemon:check",
     "migrate": "vosd.cli.daemon:migrate",
@@ -40,9 +41,43 @@ VERBS: Final = {
     "restore": "vosd.cli.backup:restore",
 }
 """Verb to its command, in the order in which ``vosd --help`` lists them."""
+SUMMARIES: Final = {
+    "help": "Show the page of a verb, as --help does: vosd help, vosd help cdr list.",
+    "run": "Run the switch in the foreground; SIGHUP loads the configuration again,...",
+    "check": "Validate the configuration and list every problem: exit code 0 or 3.",
+    "migrate": "Upgrade the database to this version; existing data stays.",
+    "reload": "Have the running switch load the configuration again; an invalid one changes...",
+    "status": "Show the state of the running switch.",
+    "calls": "List the running calls, oldest first; in ladders digest credentials and media...",
+    "hangup": "End calls: the one whose id is or begins with CALL_ID, or all that match...",
+    "cdr": "Call detail records.",
+    "account": "Accounts and their balances.",
+    "payment": "Money that does not come from calls.",
+    "ledger": "The ledger.",
+    "spool": "Call records that the database refused, and the files of the journal.",
+    "rate": "Prices.",
+    "route": "Routes.",
+    "rates": "Decks of rates: those of rate groups with ``deck: true``, kept in the...",
+    "gateway": "Gateways and phones, and overrides of them: at once, without editing files,...",
+    "overrides": "Operational overrides of gateways, phones and accounts.",
+    "registrations": "List phones and gateways that are registered with us, and our own...",
+    "trace": "Follow new calls that match every option given, and draw each when it has...",
+    "alarms": "List the alarms that hold, the most urgent first.",
+    "blacklist": "Callers that are refused because they exceeded a limit of ``dynamic_blacklist``.",
+    "why": "Say why calls ended as they did: what to read first, then every detail,...",
+    "rerate": "Rate the booked calls of a span again, and show by account, prefix and call...",
+    "reconcile": "Not built yet.",
+    "report": "Not built yet.",
+    "call": "Test calls.",
+    "unblock": "Unblock ADDRESS, which was locked out or blocked for a flood; exit code 1 if...",
+    "retention": "Records whose time is over.",
+    "backup": "Write a backup to a file: database, journal, and configuration with the files...",
+    "restore": "Put a backup into an empty database, and its journal into a state_dir that...",
+}
+"""Verb to the line that ``vosd --help`` has of it, so that no verb is loaded for that."""
 
 
-@click.group(cls=Directory, table=VERBS, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Directory, table=VERBS, summaries=SUMMARIES, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="vosd")
 def main() -> None:
     """Run and operate a SIP softswitch: calls, routes, rates, money."""

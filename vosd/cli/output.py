@@ -7,13 +7,14 @@ import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from textwrap import indent
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import click
 import msgspec
 from rich.cells import cell_len, set_cell_size
-from rich.console import Console
-from rich.table import Table
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 UNFOLDED: Final = 4_000
 """Width of a file or pipe: a line that is piped into grep stays one line."""
@@ -108,6 +109,8 @@ def _fitted(cell: str, width: int, *, to_the_right: bool) -> str:
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str) -> None:
     """Print rows under their columns, figures to the right, or the sentence ``empty`` if there are none."""
+    from rich.table import Table
+
     cells = [[_text(cell) for cell in row] for row in rows]
     if not cells:
         line(empty)
@@ -139,6 +142,8 @@ def _padded(cell: str, width: int, to_the_right: bool) -> str:
 
 def sheet(values: Mapping[str, object]) -> None:
     """Print the properties of one object, one in each line."""
+    from rich.table import Table
+
     shown = Table(box=None, show_header=False, pad_edge=False)
     shown.add_column(style="bold")
     shown.add_column(overflow="fold")
@@ -166,7 +171,9 @@ def remark(text: str) -> None:
     click.echo(text, err=True)
 
 
-def _print(shown: Table) -> None:
+def _print(shown: "Table") -> None:
+    from rich.console import Console
+
     is_read_by_people = sys.stdout.isatty()
     console = Console(markup=False, highlight=False, width=None if is_read_by_people else UNFOLDED)
     with console.capture() as captured:

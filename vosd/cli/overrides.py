@@ -5,13 +5,14 @@ The overrides of accounts have the same options (``cli.accounts``).
 
 import asyncio
 import time
+from functools import wraps
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from vosd.cli import output
+from vosd.cli import gateways, output
 from vosd.cli.acting import as_option, authority, recorded_operator, refuse
-from vosd.cli.arguments import MOMENT, operator_option
+from vosd.cli.arguments import COMING, DURATION, operator_option
 from vosd.cli.command import Family, Invocation, OperationError, json_option, pass_invocation
 from vosd.cli.output import Column
 
@@ -56,19 +57,36 @@ _LIMIT: Final = Limit()
 
 
 def order_options(command: Any) -> Any:
-    """Add ``--until``, ``--memo``, ``--operator``, ``--as`` and ``--json`` to a verb that sets overrides."""
-    command = json_option(operator_option(as_option(command)))
+    """Add ``--until``, ``--for``, ``--memo``, ``--operator``, ``--as`` and ``--json`` to a verb that sets overrides."""
+    command = json_option(operator_option(as_option(_with_end(command))))
     command = click.option("--memo", metavar="TEXT", help="Why; shown wherever the override is.")(command)
     help_text = "When it expires; default: it stays until it is cleared."
-    return click.option("--until", type=MOMENT, metavar="TIME", help=help_text)(command)
+    command = click.option("--for", "for_ms", type=DURATION, metavar="8h", help="How long it holds.")(command)
+    return click.option("--until", type=COMING, metavar="TIME", help=help_text)(command)
+
+
+def _with_end(command: Any) -> Any:
+    """Turn ``--for`` of a verb into ``until``."""
+
+    @wraps(command)
+    def with_until(*args: Any, until: int | None, for_ms: int | None, **others: Any) -> Any:
+        if until is not None and for_ms is not None:
+            raise click.UsageError("--until or --for, not both")
+        return command(*args, until=until if for_ms is None else now_ms() + for_ms, **others)
+
+    return with_until
 
 
 @click.group(cls=Family)
 def gateway() -> None:
-    """Operational overrides of gateways and phones: at once, without editing files, until cleared or expired.
+    """Gateways and phones, and overrides of them: at once, without editing files, until cleared or expired.
 
     A name that a mapping gateway and a routing gateway have means both.
     """
+
+
+gateway.add_command(gateways.list_all)
+gateway.add_command(gateways.show)
 
 
 @gateway.command("block")

@@ -310,6 +310,11 @@ class ConfiguredAccounts(Mapping[str, Account]):
         self._templates = templates
         self._parameters = parameters
 
+    def place_of(self, account_id: str) -> Place | None:
+        """Return where an account is defined; None = nowhere."""
+        section = self._sections.get(account_id)
+        return None if section is None else section.place
+
     def __getitem__(self, account_id: str) -> Account:
         """Return an account.
 

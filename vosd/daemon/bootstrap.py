@@ -33,6 +33,7 @@ from vosd.daemon.commands import Commands
 from vosd.daemon.currencies import as_mistakes
 from vosd.daemon.definitions import DefinitionWatch, StoredDefinitions
 from vosd.daemon.fraud import FraudPart
+from vosd.daemon.known_outage import KnownOutage
 from vosd.daemon.late_database import LateDatabase
 from vosd.daemon.lifecycle import Lifecycle, State, Step
 from vosd.daemon.metrics.exporter import Exporter
@@ -207,9 +208,9 @@ class Daemon:
             connects_within=ConnectTimeouts(self.service.switch.vendors_at, self.service.directory).connects_within,
         )
         self._still_away: StillAway | None = None
-        """The database did not answer in time at the start."""
+        self._outage = KnownOutage(settings.state_dir, boot_id())
         attempts = (self._database.check_schema, self._begin_lease, self.service.without_database.catch_up)
-        self._late = LateDatabase(attempts, self.service.database.note_held)
+        self._late = LateDatabase((*attempts, self._outage.over), self.service.database.note_held)
         self._handed = handed = systemd.handed_over()
         self._transports = Transports(settings.listen, loaded.transports, loaded.tls, settings.sip.limits, core, handed)
         self.configuration = Configuration(
@@ -234,7 +235,6 @@ class Daemon:
         commands = Commands(status, clock)
         self._trials = commands.trials
         self.state: Callable[[], State] = lambda: State.STARTING
-        """Returns the state of the daemon."""
         self._retention = RetentionPart(settings, clock)
         self._fraud = FraudPart(self.service, self._database, settings.alarms, clock)
         readings = Readings(status, self._state, self._books, lease, clock, self._alarms.active)
@@ -306,13 +306,14 @@ class Daemon:
             await self._last_known.close()
 
     async def _open_database(self) -> None:
-        wait_s = self._settings.start_without_s or None
-        if wait_s is not None and not await self.service.without_database.is_possible():
-            wait_s = None
+        is_possible = self._settings.start_without_s > 0 and await self.service.without_database.is_possible()
+        wait_s = self._outage.shortened(self._settings.start_without_s) if is_possible else None
         try:
             await until_database_answers(self._database.check_schema, self._notifier, at_most_s=wait_s)
+            await self._outage.over()
         except StillAway as error:
             self._still_away = error
+            self._outage.found()
         except (VosError, asyncio.CancelledError):  # the latter by a stop meanwhile
             await self._database.close()
             raise

@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from vosd.base.secret import Secret
-from vosd.cdr.retention import Age
-from vosd.engine.journal.files import KeepSettings
+from vosd.cdr.retention import Age, KeepSettings
 from vosd.engine.overload.load import OverloadSettings
 from vosd.obs.alarms import Level
 from vosd.obs.events import Event

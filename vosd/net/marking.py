@@ -3,13 +3,8 @@
 The byte is a DSCP (RFC 2474) shifted by the two bits of ECN, which belong to the kernel.
 """
 
-import socket
 from dataclasses import dataclass
 from typing import Final
-
-import structlog
-
-_log = structlog.get_logger()
 
 _EXPEDITED_FORWARDING: Final = 46
 """RFC 3246; VOS3000 labels 0xa0 so, which is CS5."""
@@ -52,22 +47,3 @@ class TrafficClass:
 
 SIGNALLING: Final = TrafficClass(0xA0)
 """VOS3000's default of ``SS_QOS_SIGNAL``: CS5."""
-
-
-class Marker:
-    """Marks sockets with one class; if the kernel refuses, traffic goes on unmarked."""
-
-    def __init__(self, traffic_class: TrafficClass) -> None:
-        self.traffic_class = traffic_class
-        self._is_refused = False
-
-    def mark(self, sock: socket.socket) -> None:
-        """Mark the packets of ``sock``; a refusal is logged once."""
-        version6 = sock.family == socket.AF_INET6
-        level, option = (socket.IPPROTO_IPV6, socket.IPV6_TCLASS) if version6 else (socket.IPPROTO_IP, socket.IP_TOS)
-        try:
-            sock.setsockopt(level, option, self.traffic_class.byte)
-        except OSError as error:
-            if not self._is_refused:
-                _log.warning("packets are not marked", wanted=self.traffic_class.name, error=str(error))
-            self._is_refused = True

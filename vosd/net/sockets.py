@@ -4,7 +4,7 @@ import socket
 from typing import Final
 
 from vosd.base.errors import VosError
-from vosd.net.marking import Marker
+from vosd.net.marker import Marker
 
 _NAMES: Final = {socket.SOCK_DGRAM: "udp", socket.SOCK_STREAM: "tcp"}
 

@@ -15,7 +15,7 @@ import structlog
 
 from vosd.net.connection import UNREAD_BYTES_MAX, Address, Connection
 from vosd.net.entrance import Core, Entrance
-from vosd.net.marking import Marker
+from vosd.net.marker import Marker
 from vosd.net.slots import ConnectionSlots, Origin
 from vosd.net.sockets import bound, unbound
 from vosd.net.tls import TlsContexts

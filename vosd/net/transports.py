@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from vosd.net.connection import Address
 from vosd.net.entrance import Core, Entrance
-from vosd.net.marking import Marker
+from vosd.net.marker import Marker
 from vosd.net.settings import TransportSettings
 from vosd.net.slots import ConnectionSlots
 from vosd.net.sockets import ListenerUnusableError, named

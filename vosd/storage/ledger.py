@@ -79,6 +79,8 @@ class EntryFilter:
     until: int | None = None
     kinds: Sequence[str] = ()
     operator: str | None = None
+    newest: int | None = None
+    """Only so many of them, the ones that were booked last; None = all."""
 
 
 EARNED: Final = "earned"
@@ -134,6 +136,10 @@ class SqlLedger:
         order = _entry.id if wanted.account is None else _entry.seq
         query = _fitting(wanted).order_by(order).limit(ENTRIES_AT_ONCE)
         last = 0
+        if wanted.newest is not None:
+            newest = _fitting(wanted).with_only_columns(order).order_by(order.desc()).offset(wanted.newest - 1).limit(1)
+            async with self._database.reading(unhurried=True) as connection:
+                last = ((await connection.execute(newest)).scalar() or 1) - 1
         while True:
             # No time limit: where few entries fit, the database reads many for a page.
             async with self._database.reading(unhurried=True) as connection:

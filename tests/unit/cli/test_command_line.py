@@ -1,14 +1,19 @@
 """What holds for every verb: where the configuration is sought, wrong usage, what is not built yet."""
 
+import subprocess
+import sys
+import time as clock
+from datetime import datetime
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 
 from vosd import __version__
 from vosd.cli import command
 from vosd.cli.arguments import MOMENT
-from vosd.cli.main import VERBS, main
+from vosd.cli.main import SUMMARIES, VERBS, main
 
 
 def test_help_lists_every_verb() -> None:
@@ -16,6 +21,73 @@ def test_help_lists_every_verb() -> None:
     assert result.exit_code == 0
     listed = [line.split()[0] for line in result.stdout.partition("Commands:")[2].splitlines() if line.strip()]
     assert [word for word in listed if word in VERBS] == list(VERBS)
+
+
+def test_the_list_of_verbs_has_the_words_of_their_pages_and_loads_none() -> None:
+    context = click.Context(main, info_name="vosd")
+    pages = {name: main.get_command(context, name) for name in VERBS}
+    assert {name: page.get_short_help_str(80) for name, page in pages.items() if page is not None} == SUMMARIES
+    program = (
+        "import sys; from vosd.cli.main import main\ntry: main(['--help'])\nfinally: print('asyncio' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True, timeout=60)
+    assert done.stdout.endswith("False\n")
+
+
+def test_help_shows_the_page_of_a_verb() -> None:
+    shown = CliRunner().invoke(main, ["help", "cdr", "list"])
+    assert (shown.exit_code, shown.stdout.startswith("Usage: vosd cdr list")) == (0, True)
+    assert CliRunner().invoke(main, ["help"]).stdout.startswith("Usage: vosd [OPTIONS]")
+    assert CliRunner().invoke(main, ["help", "cdr", "dance"]).exit_code == 2
+
+
+def test_manual_pages_are_written_for_every_verb(tmp_path: Path) -> None:
+    assert CliRunner().invoke(main, ["help", "--man", str(tmp_path)]).exit_code == 0
+    page = (tmp_path / "vosd-cdr-list.1").read_text()
+    assert page.startswith('.TH "VOSD-CDR-LIST" 1')
+    assert "newest first" in page
+    assert {f"vosd-{name}.1" for name in VERBS} <= {each.name for each in tmp_path.iterdir()}
+
+
+def test_no_page_is_wider_than_a_screen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    context = click.Context(main, info_name="vosd")
+    for name in VERBS:
+        page = CliRunner().invoke(main, ["help", name]).stdout
+        assert max(map(len, page.splitlines())) <= 80, name
+    assert max(map(len, main.get_help(context).splitlines())) <= 80
+
+
+BERLIN = "Europe/Berlin"
+
+
+@pytest.mark.parametrize(
+    ("said", "utc"),
+    [
+        ("2026-03-29", "2026-03-28T23:00:00Z"),
+        ("2026-03-30", "2026-03-29T22:00:00Z"),
+        ("today", "2026-11-21T23:00:00Z"),
+        ("yesterday", "2026-11-20T23:00:00Z"),
+        ("tomorrow", "2026-11-22T23:00:00Z"),
+        ("8h", "2026-11-22T12:00:00Z"),
+        ("30min", "2026-11-22T19:30:00Z"),
+        ("now", "2026-11-22T20:00:00Z"),
+    ],
+)
+def test_times_as_people_say_them_name_the_zone(
+    said: str, utc: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now = datetime.fromisoformat("2026-11-22T20:00:00Z").timestamp()
+    monkeypatch.setattr("vosd.cli.arguments._now_s", lambda: now)
+    monkeypatch.setenv("TZ", BERLIN)
+    clock.tzset()
+    try:
+        found = MOMENT.convert(said, None, None)
+    finally:
+        monkeypatch.undo()
+        clock.tzset()
+    assert found == datetime.fromisoformat(utc).timestamp() * 1_000
+    assert "the zone of this machine" in capsys.readouterr().err
 
 
 def test_the_version_is_the_package_s() -> None:
@@ -36,7 +108,10 @@ def test_every_verb_has_a_help_page_that_takes_the_configuration(name: str) -> N
         ["status", "--colour", "red"],
         ["cdr"],
         ["cdr", "list", "--since", "2026-03-01T12:00:00"],
-        ["cdr", "list", "--until", "yesterday"],
+        ["cdr", "list", "--until", "the day before yesterday"],
+        ["gateway", "block", "carrier-a", "--until", "8h"],
+        ["gateway", "block", "carrier-a", "--for", "8h", "--until", "2030-03-01T00:00:00Z"],
+        ["ledger", "close", "--yes", "--until", "2026-03-01"],
         ["rate", "explain", "--account", "acme", "--callee", "44", "--duration", "a minute"],
         ["payment", "add", "--account", "acme", "--amount", "1e3"],
         ["payment", "add", "--account", "acme", "--amount", "1,000.00"],

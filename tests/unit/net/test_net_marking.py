@@ -6,7 +6,8 @@ import socket
 import pytest
 from structlog.testing import capture_logs
 
-from vosd.net.marking import Marker, TrafficClass
+from vosd.net.marker import Marker
+from vosd.net.marking import TrafficClass
 from vosd.net.settings import TransportSettings
 from vosd.testing.virtual.probe import request
 

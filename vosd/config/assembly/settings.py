@@ -3,6 +3,7 @@
 from typing import Final
 
 import vosd
+from vosd.cdr.retention import KeepSettings
 from vosd.config.assembly.alarms import alarm_settings
 from vosd.config.assembly.call_reports import call_report_settings
 from vosd.config.assembly.conversion import Conversion, require_all_used
@@ -13,7 +14,6 @@ from vosd.config.keys.installation import CdrKeys, InstallationKeys, JournalKeys
 from vosd.config.keys.parameters import ParameterKeys
 from vosd.config.keys.protection import OverloadKeys
 from vosd.config.keys.sip import HIDDEN, DnsKeys, RegistrarKeys, SipKeys, SipLimitKeys, TimerKeys, UnknownSource
-from vosd.engine.journal import KeepSettings
 from vosd.engine.overload.load import OverloadSettings
 from vosd.engine.settings import CdrSettings, DnsSettings, Settings, TraceSettings
 from vosd.sip.registration.keepalive import KeepAlive

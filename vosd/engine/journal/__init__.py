@@ -4,7 +4,7 @@ The switch writes files of framed records (``frames``, ``entries``, ``files``, `
 (``replay``) and keeps them for a while (``kept``). Records that the database refuses are in the ``quarantine``.
 """
 
-from vosd.engine.journal.files import KeepSettings
+from vosd.cdr.retention import KeepSettings
 from vosd.engine.journal.journal import Journal
 from vosd.engine.journal.replay import JournalUnusableError, Remains
 

@@ -7,13 +7,13 @@ calls count, until they are booked. ``.kept`` is booked and kept for a while, in
 
 import os
 from collections.abc import Collection
-from dataclasses import dataclass
 from pathlib import Path
 from threading import Thread
 from typing import BinaryIO, Final, NamedTuple
 
 import structlog
 
+from vosd.cdr.retention import KeepSettings
 from vosd.obs.events import Event
 
 IN_USE: Final = ".log"
@@ -35,16 +35,6 @@ _LAST_ZEROS: Final = 64
 """A record may end with so many zeros at most."""
 
 _log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True)
-class KeepSettings:
-    """How long booked files are kept, and how many at most."""
-
-    keep_minutes: int = 60
-    """Counted from when the file was booked or, if that is later, from the start of the switch; 0 keeps none."""
-    keep_files: int = 64
-    """Of 64 MiB each; smaller ones count for their share. Those whose calls are not booked do not count, and stay."""
 
 
 class Written(NamedTuple):

@@ -16,6 +16,7 @@ from vosd.base.clock import Instant
 from vosd.callcontrol.open_call import UNDESCRIBED, Description, OpenCall, end_of
 from vosd.cdr.ports import RejectedRecord
 from vosd.cdr.record import CallRecord
+from vosd.cdr.retention import KeepSettings
 from vosd.engine.counting import Counting
 from vosd.engine.journal.carrying import AT_ONCE, AT_TICK, Carrying
 from vosd.engine.journal.changes import Changes
@@ -40,7 +41,7 @@ from vosd.engine.journal.entries import (
     placed_frame,
     quarantined_frame,
 )
-from vosd.engine.journal.files import Files, KeepSettings, Written, numbered
+from vosd.engine.journal.files import Files, Written, numbered
 from vosd.engine.journal.frames import framed
 from vosd.engine.journal.kept import BEGINNING, KeptJournal, Place
 from vosd.engine.journal.left_over import LeftOverLegs

@@ -1,0 +1,112 @@
+"""Listings that choose: running calls, gateways, the newest entries of the ledger; and where an account is defined."""
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from doubles.migrated import migrated
+
+from vosd.cli.main import main
+from vosd.engine.control import Arguments, ControlServer
+
+CONFIGURATION = """
+templates: {usual: {max_concurrent: 10}}
+accounts: [{id: acme}, {id: carrier, type: clearing}]
+mapping_gateways:
+  - {name: pbx, account: acme, hosts: [192.0.2.1], template: usual, auth: {username: pbx, password: a-secret-word}}
+"""
+CALLS = [
+    {"call_id": f"0190a0c2-0000-7000-8000-00000000000{index}", "customer_account": account, "vendor_account": "carrier",
+     "mapping_gateway": gateway, "routing_gateway": "trunk", "age_s": age, "state": "talking"}
+    for index, (account, gateway, age) in enumerate([("acme", "pbx", 5_000), ("acme", "b", 100), ("globex", "g", 9)])
+]  # fmt: skip
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "vosd.yaml").write_text(
+        f"database: {{url: 'sqlite+aiosqlite:///{tmp_path}/vosd.db'}}\ncontrol_socket: {tmp_path}/s{CONFIGURATION}"
+    )
+    monkeypatch.setenv("VOSD_CONFIG", str(tmp_path / "vosd.yaml"))
+    migrated(tmp_path / "vosd.db")
+    return tmp_path
+
+
+def vosd(*words: str) -> Result:
+    return CliRunner().invoke(main, list(words))
+
+
+@pytest.mark.parametrize(
+    ("words", "ages"),
+    [
+        ((), [5_000, 100, 9]),
+        (("--account", "acme"), [5_000, 100]),
+        (("--account", "carrier"), [5_000, 100, 9]),
+        (("--gateway", "pbx"), [5_000]),
+        (("--longer", "1h"), [5_000]),
+        (("--longer", "90s"), [5_000, 100]),
+    ],
+)
+async def test_running_calls_are_chosen(site: Path, words: tuple[str, ...], ages: list[int]) -> None:
+    async def calls(_arguments: Arguments) -> object:
+        return CALLS
+
+    server = ControlServer(site / "s", {"calls": calls})
+    await server.open()
+    try:
+        shown = await asyncio.to_thread(vosd, "calls", "--json", *words)
+    finally:
+        await server.close()
+    assert [call["age_s"] for call in json.loads(shown.stdout)] == ages
+
+
+def test_a_gateway_is_shown_as_it_is_defined_without_its_password(site: Path) -> None:
+    shown = vosd("gateway", "show", "pbx")
+    assert shown.exit_code == 0, shown.output
+    assert f"mapping_gateways, defined at {site}/vosd.yaml:6" in shown.stdout
+    assert "max_concurrent" in shown.stdout, "its template is part of it"
+    assert "a-secret-word" not in shown.output
+    assert "no switch runs" in shown.stderr
+    assert vosd("gateway", "show", "pbxx").exit_code == 1
+
+
+async def test_gateways_are_listed_as_the_status_lists_them(site: Path) -> None:
+    async def gateways(_arguments: Arguments) -> object:
+        return [{"gateway": "pbx", "kind": "mapping", "state": "up"}]
+
+    server = ControlServer(site / "s", {"gateways": gateways})
+    await server.open()
+    try:
+        listed = await asyncio.to_thread(vosd, "gateway", "list", "--json")
+        shown = await asyncio.to_thread(vosd, "gateway", "show", "pbx", "--json")
+    finally:
+        await server.close()
+    assert [row["gateway"] for row in json.loads(listed.stdout)] == ["pbx"]
+    assert json.loads(shown.stdout)["running"][0]["state"] == "up"
+
+
+def test_the_newest_entries_are_listed_and_fit_a_screen(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert (site / "vosd.db").exists()
+    for amount in range(1, 5):
+        paid = vosd("payment", "add", "--account", "acme", "--amount", str(amount), "--memo", "a memo of many words")
+        assert paid.exit_code == 0
+    newest = json.loads(vosd("ledger", "list", "--limit", "2", "--json").stdout)
+    assert [entry["amount"] for entry in newest] == ["3.00", "4.00"]
+    of_account = json.loads(vosd("ledger", "list", "--account", "acme", "--limit", "1", "--json").stdout)
+    assert [entry["amount"] for entry in of_account] == ["4.00"]
+    assert len(json.loads(vosd("ledger", "list", "--limit", "9", "--json").stdout)) == 4
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = vosd("ledger", "list").stdout.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert "10.00" in lines[-1]
+
+
+def test_where_an_account_is_to_be_defined_is_said(site: Path) -> None:
+    said = vosd("account", "add", "globex")
+    assert said.exit_code == 1
+    assert f"add these lines to {site}/vosd.yaml" in said.stderr
+    assert "- id: globex" in said.stderr
+    assert f"account acme is defined at {site}/vosd.yaml:4" in vosd("account", "add", "acme").stderr

@@ -1,0 +1,62 @@
+"""Gateways and phones as the configuration files have them, for ``vosd gateway show``: only their lists are read."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from vosd.catalogue.problems import Place, ProblemList, is_secret
+from vosd.config.reader.document import Listing, Node, Scalar, Section
+from vosd.config.reader.includes import read_files
+from vosd.config.reader.lists import LISTS
+from vosd.config.reader.reading import items_of
+from vosd.config.reader.templates import fill_from_template, take_templates
+
+_NAME_KEYS: Mapping[str, str] = {"mapping_gateways": "name", "routing_gateways": "name", "phones": "number"}
+
+
+class WrittenGateway(NamedTuple):
+    """A gateway or phone of the files."""
+
+    list_name: str
+    place: Place
+    keys: Mapping[str, str]
+    """Keys with their values as text, those of its template included; secrets are left out."""
+
+
+def written_gateways(path: Path, name: str, environ: Mapping[str, str] = os.environ) -> list[WrittenGateway]:
+    """Return what the configuration at ``path`` calls ``name``; mistakes elsewhere do not matter."""
+    problems = ProblemList()
+    document = read_files(path, environ, problems, LISTS - _NAME_KEYS.keys())
+    templates = take_templates(document, problems)
+    return [
+        WrittenGateway(list_name, section.place, _keys(fill_from_template(section, templates, list_name, problems)))
+        for list_name, name_key in _NAME_KEYS.items()
+        for section in items_of(document, list_name, problems)
+        if _text(section, name_key) == name
+    ]
+
+
+def _text(section: Section, key: str) -> str:
+    entry = section.entries.get(key)
+    return entry.node.text if entry is not None and isinstance(entry.node, Scalar) else ""
+
+
+def _keys(section: Section, above: str = "") -> dict[str, str]:
+    found: dict[str, str] = {}
+    for key, entry in section.entries.items():
+        if isinstance(entry.node, Section):
+            found |= _keys(entry.node, f"{above}{key}.")
+        elif not is_secret(key):
+            found[f"{above}{key}"] = _shown(entry.node)
+    return found
+
+
+def _shown(node: Node) -> str:
+    match node:
+        case Scalar():
+            return node.written
+        case Listing():
+            return ", ".join(map(_shown, node.items))
+        case Section():
+            return "{" + ", ".join(f"{key}: {_shown(each.node)}" for key, each in node.entries.items()) + "}"
