@@ -41,8 +41,8 @@ def warn_of_calendars(catalogue: Catalogue, source: CatalogueSource, now_ms: int
         definition_of_rates = source.period_rates.sound.get(rates.name)
         for period in rates.periods:
             calendar = catalogue.calendars.get(period.calendar or "")
-            is_told = period.calendar_use is not None or period.when is not When.WORKING
-            if calendar is None or definition_of_rates is None or is_told or not calendar.is_never_opened:
+            is_explicit = period.calendar_use is not None or period.when is not When.WORKING
+            if calendar is None or definition_of_rates is None or is_explicit or not calendar.is_never_opened:
                 continue
             week = coming_week(calendar, now_ms, calendar.is_working)
             expected = (
