@@ -199,6 +199,7 @@ def test_a_ported_number_is_routed_by_the_number_that_the_call_was() -> None:
 def test_a_redirect_server_is_not_asked_and_the_calls_are_counted() -> None:
     known = catalogue(DEAR, redirect_server=RedirectTerms())
     assert simulated(known, [call()])["unasked"] == 1
+    assert simulated(catalogue(DEAR), [call()])["unasked"] == 0, "without a server no question is left open"
 
 
 def test_destinations_are_bounded_and_those_that_change_most_come_first(monkeypatch: pytest.MonkeyPatch) -> None:
