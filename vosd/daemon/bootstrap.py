@@ -13,7 +13,6 @@ import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from threading import Timer
 from typing import Final
 
 import structlog
@@ -81,9 +80,6 @@ GC_THRESHOLDS_OF_A_START: Final = (500_000, 20, 100)
 FILES_BESIDE: Final = 500
 """What the process has open besides connections, at most: listeners, journal, database, commands."""
 
-LEAVE_S: Final = 5.0
-"""Longest time from the end of a stop to the end of the process."""
-
 DEFINITIONS: Final = StoredDefinitions(SqlDecks)
 
 Greet = Callable[[Loaded], None]
@@ -109,23 +105,18 @@ def run_switch(config: Path, greet: Greet) -> None:
         _log.warning("configuration", problem=str(problem))
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_live(config, started, greet, notifier, watchdog))
-        _leave_soon()
+        _leave()
 
 
-def _leave_soon() -> None:
-    """End the process after ``LEAVE_S``, whatever its end waits for: all is closed, and the next one may begin.
+def _leave() -> None:
+    """End the process at once: all is closed, and the next one may begin.
 
-    The loop waits for open questions to the machine's name servers, such as for the database's address, and the
-    interpreter for threads; either may take as long as a silent server.
+    The interpreter would free millions of objects one by one, and wait for threads; the loop would wait for open
+    questions to the machine's name servers, which may take as long as a silent server.
     """
-
-    def leave() -> None:
-        sys.stdout.flush()
-        os._exit(0)
-
-    timer = Timer(LEAVE_S, leave)
-    timer.daemon = True
-    timer.start()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 async def _live(config: Path, started: Started, greet: Greet, notifier: Notifier, watchdog: Watchdog) -> None:

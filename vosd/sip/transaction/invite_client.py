@@ -124,6 +124,7 @@ class InviteClient:
         self.state = CALLING
         self.parts = parts
         self.draft = draft
+        self.refused_with = 0
         self._store.clients[key] = self
         if self.dialog is not None:
             self.dialog.invites += 1
