@@ -155,7 +155,7 @@ def test_a_gateway_may_send_from_its_own_hosts_and_ports_alone():
     assert not index.is_from("acme", "10.0.0.1", 5060)
     assert not index.is_from("acme", "10.0.0.2", 5062)
     assert index.is_from("wide", "10.0.0.1", 5060)
-    assert index.is_from("wide", "10.0.0.1", 5062), "its pattern fits any port, whoever else claims this one"
+    assert index.is_from("wide", "10.0.0.1", 5062), "its pattern fits any port, also one that another gateway claims"
     assert not index.is_from("other", "10.0.0.1", 5060)
 
 
