@@ -13,7 +13,6 @@ import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from threading import Timer
 from typing import Final
 
 import structlog
@@ -39,8 +38,8 @@ from vosd.daemon.lifecycle import Lifecycle, State, Step
 from vosd.daemon.metrics.exporter import Exporter
 from vosd.daemon.metrics.lease import TimedLease
 from vosd.daemon.metrics.readings import Readings
+from vosd.daemon.nightly import DailyParts
 from vosd.daemon.reload import Configuration
-from vosd.daemon.retention import RetentionPart
 from vosd.daemon.silenced import Silenced
 from vosd.daemon.start import Started, load_at_start
 from vosd.daemon.status import Status
@@ -81,9 +80,6 @@ GC_THRESHOLDS_OF_A_START: Final = (500_000, 20, 100)
 FILES_BESIDE: Final = 500
 """What the process has open besides connections, at most: listeners, journal, database, commands."""
 
-LEAVE_S: Final = 5.0
-"""Longest time from the end of a stop to the end of the process."""
-
 DEFINITIONS: Final = StoredDefinitions(SqlDecks)
 
 Greet = Callable[[Loaded], None]
@@ -109,23 +105,18 @@ def run_switch(config: Path, greet: Greet) -> None:
         _log.warning("configuration", problem=str(problem))
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_live(config, started, greet, notifier, watchdog))
-        _leave_soon()
+        _leave()
 
 
-def _leave_soon() -> None:
-    """End the process after ``LEAVE_S``, whatever its end waits for: all is closed, and the next one may begin.
+def _leave() -> None:
+    """End the process at once: all is closed, and the next one may begin.
 
-    The loop waits for open questions to the machine's name servers, such as for the database's address, and the
-    interpreter for threads; either may take as long as a silent server.
+    The interpreter would free millions of objects one by one, and wait for threads; the loop would wait for open
+    questions to the machine's name servers, which may take as long as a silent server.
     """
-
-    def leave() -> None:
-        sys.stdout.flush()
-        os._exit(0)
-
-    timer = Timer(LEAVE_S, leave)
-    timer.daemon = True
-    timer.start()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 async def _live(config: Path, started: Started, greet: Greet, notifier: Notifier, watchdog: Watchdog) -> None:
@@ -235,7 +226,7 @@ class Daemon:
         commands = Commands(status, clock)
         self._trials = commands.trials
         self.state: Callable[[], State] = lambda: State.STARTING
-        self._retention = RetentionPart(settings, clock)
+        self._daily = DailyParts(settings, clock, lambda: self.service.switch.catalogue)
         self._fraud = FraudPart(self.service, self._database, settings.alarms, clock)
         readings = Readings(status, self._state, self._books, lease, clock, self._alarms.active)
         self._exporter = Exporter(readings, status, self._state, settings.metrics)
@@ -257,7 +248,7 @@ class Daemon:
             Step("watch over destinations", self._fraud.begin, self._fraud.end),
             Step("late database", self._await_database, self._late.end),
             Step("definitions", self._definitions.begin, self._definitions.end),
-            Step("retention", self._retention.begin, self._retention.end),
+            Step("daily work", self._daily.begin, self._daily.end),
             Step("listeners", self._listen, self._transports.close),
             Step("control socket", self._control.open, self._control.close),
             Step("reloads", self.configuration.begin, self.configuration.end),
@@ -370,7 +361,7 @@ class Daemon:
         await self._exporter.adjust(loaded.settings.metrics)
         self._alarms.adjust(loaded.settings.alarms)
         self._fraud.adjust(loaded.settings.alarms)
-        await self._retention.adjust(loaded.settings.retention)
+        await self._daily.adjust(loaded.settings)
         await self._call_reports.adjust(loaded.settings.call_reports)
 
 
