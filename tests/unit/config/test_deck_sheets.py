@@ -373,9 +373,10 @@ def test_the_process_that_reads_a_workbook_ends_with_its_reader(tmp_path, monkey
             started.append(self)
 
     monkeypatch.setattr("subprocess.Popen", Noted)
-    rows: list[list[object]] = [["prefix", "billing_rate"], *([str(number), Decimal(1)] for number in range(5_000))]
+    wide = "A" * 1_000  # 5 MB in all: more than the pipe takes, so the process waits and cannot have ended by itself
+    rows: list[list[object]] = [["prefix", "area"], *([str(number), wide] for number in range(5_000))]
     lines = lines_of(xlsx(tmp_path / "rates.xlsx", rows))
-    assert next(lines).cells == ["prefix", "billing_rate"]
+    assert next(lines).cells == ["prefix", "area"]
     lines.close()
     assert [each.returncode for each in started] == [-9]
     assert len([*lines_of(tmp_path / "rates.xlsx")]) == 5_001
