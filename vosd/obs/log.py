@@ -84,14 +84,14 @@ def _noting_events(logger: Any) -> type[FilteringBoundLogger]:
     return NotingLogger
 
 
-_METHODS: Final = {Level.CRITICAL: "critical", Level.WARNING: "warning", Level.INFO: "info"}
+_LEVELS_OF_ALARMS: Final = {Level.CRITICAL: "error", Level.WARNING: "warning", Level.INFO: "info"}
 
 
 def _level_of_alarm(_logger: object, _method: str, event: EventDict) -> EventDict:
-    """Give the line of an alarm the level of the alarm; that of its end, and what is no alarm, keep theirs."""
+    """Give the line of an alarm the level of the alarm (critical is error); that of its end keeps its own."""
     level = _alarm_levels.get(event.get("event", ""))
     if level is not None and event.get("why") != GONE:
-        event["level"] = _METHODS.get(level, event["level"])
+        event["level"] = _LEVELS_OF_ALARMS.get(level, event["level"])
     return event
 
 

@@ -192,4 +192,4 @@ def test_a_line_of_an_alarm_has_the_level_of_the_alarm():
             log.set_alarm_levels({})
             log.events.taken()
         levels = [json.loads(line)["level"] for line in written.getvalue().splitlines()]
-    assert levels == ["critical", "info", "warning", "warning", "critical"]
+    assert levels == ["error", "info", "warning", "warning", "error"]
