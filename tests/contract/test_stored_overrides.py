@@ -133,3 +133,18 @@ async def test_the_value_before_the_first_change_is_the_one_that_was_configured(
     for now, each in enumerate((CREDIT, later), STARTED):
         await store.overrides.put([each], now, {CREDIT.key: "3.50"})
     assert [each.before for each in await store.overrides.changes(10)] == [CREDIT.value, "3.50"]
+
+
+async def test_the_overrides_of_a_moment_of_the_past_are_those_that_were_in_force_then(database):
+    overrides = SqlOverrides(database)
+    await overrides.put([LIMIT, BLOCK], STARTED)
+    await overrides.put([msgspec.structs.replace(CREDIT, value="20", since=STARTED + 5)], STARTED + 5)
+    await overrides.clear([BLOCK.key], "bob", STARTED + 10)
+    moments = {
+        STARTED - 1: [],
+        STARTED + 5: ["acme", "carrier-a", "carrier-a"],
+        STARTED + 10: ["acme", "carrier-a"],
+        STARTED + HOUR_MS: ["acme"],
+    }
+    for at, names in moments.items():
+        assert sorted(each.name for each in (await overrides.at(at)).by_key.values()) == names

@@ -2,10 +2,7 @@
 
 from threading import Event, Thread
 
-from vosd.daemon import bootstrap
-
 
 def busy_thread() -> None:
-    """Begin it in this process, which is to become a daemon that leaves soon."""
-    bootstrap.LEAVE_S = 0.1  # type: ignore[misc]
+    """Begin it in this process, which is to become a daemon."""
     Thread(target=Event().wait, name="busy").start()

@@ -100,8 +100,8 @@ class TakenCall:
         """Send a request within the call and return its final response, acknowledged where it wants that."""
         self._sequence += 1
         peer, invite = self._telephone.peer, self.invite
-        peer.send(self._request(method, body), invite.source)
-        response = peer.final_response(f"{self._sequence} {method}", invite["Call-ID"])
+        request = self._request(method, body)
+        response = peer.ask(request, invite.source, f"{self._sequence} {method}", invite["Call-ID"])
         if method == "INVITE":
             peer.send(self._request("ACK"), invite.source)
         return response

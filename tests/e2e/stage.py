@@ -145,7 +145,7 @@ class Stage:
         """Book a payment; the switch knows of it when this returns."""
         self.daemon.ask("payment", "add", "--account", account, "--amount", amount, "--yes")
 
-    def expect_nothing_left(self, within_s: float = 3.0) -> None:
+    def expect_nothing_left(self, within_s: float = 15.0) -> None:
         """No call, leg, dialog or hold survives its call; transactions do, for 64·T1."""
         eventually(
             lambda: self._is_zero("calls", "legs", "dialogs", "holds"),

@@ -81,7 +81,7 @@ def test_a_flood_of_calls_is_served_or_refused_and_no_established_call_is_lost(f
     flooded.expect_nothing_left(LAST_BYE_S)
     eventually(lambda: not flooded.status()["cdr_queue"] + flooded.status()["spool_rows"], "everything booked", 60.0)
     flooded.expect_books_in_order()
-    if refused:
+    if refused and flooded_events(flooded):  # in the first seconds calls are refused for their number alone
         eventually(lambda: flooded_events(flooded)[-1:] == ["overload_ends"], "the end of the overload in the log")
         assert flooded_events(flooded)[0] == "overload_begins"
 

@@ -44,3 +44,28 @@ def test_a_switch_starts_by_what_it_knew_last_and_books_when_the_database_is_bac
         scene.customer.hang_up(call)
     eventually(lambda: len([each for each in scene.records() if each["answered_at"]]) == 5, "each call booked once")
     daemon.succeed("ledger", "verify")
+
+
+@pytest.mark.mariadb
+def test_kills_in_an_outage_cost_its_wait_once(stage, server):
+    """The parties are served again as soon as the process is there; when the database is back, the next one waits."""
+    text = CONFIGURATION.replace(f'"{SQLITE_URL}"', f'"{server.create_database("vosd")}", start_without: 4')
+    scene = stage(configuration=text)
+    daemon = scene.daemon
+    scene.answered(1)
+    daemon.interrupt()
+    server.stop()
+    for starts in range(2, 6):
+        daemon.start()
+        eventually(lambda starts=starts: len(scene.events("ready")) == starts, "its figures in the log")
+        daemon.kill()
+    steps_ms = [ready["steps_ms"].get("database", 0) for ready in scene.events("ready")]
+    assert [ms >= 4_000 for ms in steps_ms] == [False, True, False, False, False]
+    server.start()
+    daemon.start()
+    eventually(lambda: len(scene.events("ready")) == 6, "a start with the database")
+    daemon.kill()
+    server.stop()
+    daemon.start()
+    eventually(lambda: len(scene.events("ready")) == 7, "its figures in the log")
+    assert scene.events("ready")[-1]["steps_ms"]["database"] >= 4_000

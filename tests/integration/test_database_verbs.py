@@ -1,9 +1,12 @@
 """Verbs that need the database but no daemon, on SQLite."""
 
+import asyncio
 import csv
 import io
 import json
 import shutil
+import time
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -12,8 +15,11 @@ import pytest
 from click.testing import CliRunner
 from doubles.installation import CONFIGURATION, Installation
 
+from vosd.catalogue.overrides import Override, Setting, Target
 from vosd.cdr.columns import KEYS
 from vosd.cli.main import main
+from vosd.storage.database import Database
+from vosd.storage.overrides import SqlOverrides
 from vosd.testing.data.records import STARTED, answered_call, call_id, refused_call
 
 
@@ -297,6 +303,35 @@ def test_a_route_is_explained_with_the_balances_of_the_database(installation: In
     assert installation.document(*words)["result"] == "ok"
     assert installation.vosd(*words).stdout.startswith("ok (number billed: 442012)\n")
     assert installation.vosd(*words, "--live").exit_code == 4
+
+
+def test_a_route_of_the_past_has_the_overrides_of_then_and_says_what_is_not_kept(installation: Installation) -> None:
+    words = ("route", "explain", "--gateway", "pbx", "--caller", "1000", "--callee", "442012")
+    name = _first_gateway(installation)
+    hour_ms, now_ms = 3_600_000, time.time_ns() // 1_000_000
+
+    async def block() -> None:
+        database = Database(installation.url)
+        overrides, began = SqlOverrides(database), now_ms - 3 * hour_ms
+        blocked = Override(Target.ROUTING, name, Setting.BLOCKED, "", "ann", began)
+        await overrides.put([blocked], began)
+        await overrides.clear([blocked.key], "ann", now_ms - hour_ms)
+        await database.close()
+
+    asyncio.run(block())
+    at = datetime.fromtimestamp((now_ms - 2 * hour_ms) / 1_000, UTC).isoformat()
+    result = installation.vosd(*words, "--at", at, "--json")
+    then, now = json.loads(result.stdout), installation.document(*words)
+    blocked = [each for each in then["left"] if each["reason"].startswith("blocked: by ann")]
+    assert ([each["routing_gateway"] for each in blocked], now["left"]) == ([name], [])
+    assert "quality" in then["not_known"]
+    assert "Not kept, hence not considered: quality" in result.stderr
+    assert installation.vosd(*words, "--live", "--at", at).exit_code == 2
+
+
+def _first_gateway(installation: Installation) -> str:
+    words = ("route", "explain", "--gateway", "pbx", "--caller", "1000", "--callee", "442012")
+    return str(installation.document(*words)["candidates"][0]["routing_gateway"])
 
 
 def test_a_route_is_explained_without_a_database_too_and_says_what_is_not_judged(tmp_path: Path) -> None:

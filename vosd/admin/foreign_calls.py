@@ -16,6 +16,7 @@ from typing import BinaryIO, Final, NamedTuple
 
 import msgspec
 
+from vosd.base.csv_text import bounded_lines
 from vosd.base.errors import VosError
 from vosd.base.money import LIMIT
 from vosd.base.number import without_separators
@@ -109,10 +110,11 @@ class ForeignFile:
 
     def __init__(self, raw: BinaryIO, size: int, lines: io.TextIOWrapper, layout: ForeignLayout) -> None:
         self._raw, self._size, self._layout = raw, max(size, 1), layout
-        first = lines.readline().removeprefix(_BOM)
+        source = bounded_lines(lines)
+        first = next(source, "").removeprefix(_BOM)
         delimiter = layout.delimiter or max(DELIMITERS, key=first.count)
         heading = next(csv.reader([first], delimiter=delimiter), [])
-        self._reader = csv.reader(lines, delimiter=delimiter)
+        self._reader = csv.reader(source, delimiter=delimiter)
         self._first = None if layout.has_header else heading
         self._columns = _columns(layout, heading)
 
@@ -155,7 +157,7 @@ def opened(path: Path, layout: ForeignLayout) -> Iterator[ForeignFile]:
             content = gzip.GzipFile(fileobj=raw) if path.suffix == ".gz" else raw
             lines = io.TextIOWrapper(content, encoding=layout.encoding, newline="")
             yield ForeignFile(raw, path.stat().st_size, lines, layout)
-    except (OSError, UnicodeDecodeError, LookupError) as error:
+    except (OSError, EOFError, csv.Error, UnicodeDecodeError, LookupError) as error:
         message = f"{path} cannot be read: {error}"
         raise ForeignFileError(message) from error
 

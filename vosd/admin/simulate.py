@@ -1,7 +1,8 @@
 """What other routes would have done to the calls of a span: by vendor, gateway, destination and currency.
 
 "Before" is what the records say, "after" is what a catalogue makes of the same calls. A call that would go elsewhere
-is taken to be answered as it was, and to last as long.
+is taken to be answered as it was, and to last as long. Fees, costs and margins are in one currency, by the exchange
+rates of each call; what no rate converts is counted and left out of them.
 """
 
 from collections import Counter
@@ -12,6 +13,7 @@ from typing import Final, NamedTuple, TypeVar
 from vosd.admin.routing import idle_state
 from vosd.base.cause import EndReason
 from vosd.base.money import EXACT, ZERO, format_amount
+from vosd.billing.accounts import AccountType
 from vosd.billing.rater import rate_call
 from vosd.callcontrol.replay import Replay
 from vosd.callcontrol.vendor_terms import buy_rate
@@ -60,10 +62,10 @@ class Outcome(NamedTuple):
 class Sums:
     """Sums of some calls."""
 
-    __slots__ = ("answered", "calls", "cost", "fee", "ms")
+    __slots__ = ("answered", "calls", "cost", "fee", "losses", "ms")
 
     def __init__(self) -> None:
-        self.calls = self.answered = self.ms = 0
+        self.calls = self.answered = self.losses = self.ms = 0
         self.fee = self.cost = ZERO
 
     def add(self, ms: int | None, fee: Decimal, cost: Decimal) -> None:
@@ -74,6 +76,7 @@ class Sums:
             self.ms += ms
             self.fee = EXACT.add(self.fee, fee)
             self.cost = EXACT.add(self.cost, cost)
+            self.losses += cost > fee
 
     @property
     def margin(self) -> Decimal:
@@ -105,16 +108,23 @@ class Compared:
 class Simulation:
     """Collects the calls of a span; its memory grows with gateways and destinations, not with calls."""
 
-    def __init__(self, catalogue: Catalogue) -> None:
-        self._replay = Replay(catalogue, idle_state(catalogue, None))
+    def __init__(self, catalogue: Catalogue, currency: str | None = None) -> None:
+        """``currency`` is that of fees, costs and margins; None = that of most customers."""
+        idle = idle_state(catalogue, None)
+        self._replay = Replay(catalogue, idle)
+        self._quality = idle.quality
         self._exchange = catalogue.currencies
+        payers = (each for each in catalogue.accounts.values() if each.type is AccountType.DIRECT)
+        used = Counter(account.currency for account in payers)
+        self.currency = currency or min(used, key=lambda code: (-used[code], code), default="")
+        self._unconverted: Counter[str] = Counter()
+        """Fees and costs that no exchange rate converts, by their currency."""
         self._vendors: dict[tuple[str, str], Compared] = {}
         """By account and currency."""
         self._gateways: dict[tuple[str, str], Compared] = {}
         """By name and currency of its vendor."""
-        self._destinations: dict[tuple[str, str, str], Compared] = {}
-        """By prefix and area of the customer's rate, and its currency."""
-        self._currencies: dict[str, Compared] = {}
+        self._destinations: dict[tuple[str, str], Compared] = {}
+        """By prefix and area of the customer's rate."""
         self._refused: tuple[Counter[str], Counter[str]] = Counter(), Counter()
         """Calls without route by reason, before and after."""
         self._left_out: Counter[str] = Counter()
@@ -131,21 +141,44 @@ class Simulation:
         before, after = _as_it_was(past), self._as_it_would_be(past, ms, vendor_ms)
         is_changed = before.gateway != after.gateway
         self.all.changed += is_changed
-        self._add(before, ms, vendor_ms, is_changed=is_changed, is_before=True)
-        self._add(after, ms, vendor_ms, is_changed=is_changed, is_before=False)
+        self._add(before, vendor_ms, is_changed=is_changed, is_before=True)
+        self._add(after, vendor_ms, is_changed=is_changed, is_before=False)
         destination = after if after.prefix else before
-        key = destination.prefix, destination.area, destination.currency
+        key = destination.prefix, destination.area
         if key not in self._destinations and len(self._destinations) >= GROUPS_MAX:
-            key = OTHERS, "", destination.currency
+            key = OTHERS, ""
         compared = _at(self._destinations, key)
         compared.changed += is_changed
-        for sums, each in ((compared.before, before), (compared.after, after)):
-            sums.add(ms if each.gateway else None, each.fee, self._cost_in(key[2], each, past.started_at))
+        for whole, part, each in (
+            (self.all.before, compared.before, before),
+            (self.all.after, compared.after, after),
+        ):
+            if each.gateway is None:
+                part.add(None, ZERO, ZERO)
+                continue
+            fee = self._converted(each.fee, each.currency, past.started_at)
+            cost = self._converted(each.cost, each.vendor_currency, past.started_at)
+            for sums in (whole, part):
+                sums.add(ms, fee, cost)
+        if ms is not None and after.prefix:
+            # The order of the calls is that of the span, newest first, so all are taken to be of one moment.
+            self._quality.talked(after.gateway or OTHERS, after.prefix, ms, 0, after.prefix)
 
-    def _cost_in(self, currency: str, outcome: Outcome, wall_ms: int) -> Decimal:
-        """Return what an outcome costs in another currency, by the exchange rate of the call; without one zero."""
-        rate = self._exchange.rate(outcome.vendor_currency, currency, wall_ms)
-        return ZERO if rate is None else EXACT.multiply(outcome.cost, rate)
+    def _converted(self, amount: Decimal, currency: str, wall_ms: int) -> Decimal:
+        """Return an amount in the currency of the simulation; without exchange rate it is counted, and zero.
+
+        A sum needs no rate that someone has agreed on: that of the other direction will do.
+        """
+        if not amount or currency == self.currency:
+            return amount
+        rate = self._exchange.rate(currency, self.currency, wall_ms)
+        if rate is not None:
+            return EXACT.multiply(amount, rate)
+        inverse = self._exchange.rate(self.currency, currency, wall_ms)
+        if inverse is None:
+            self._unconverted[currency] += 1
+            return ZERO
+        return EXACT.divide(amount, inverse)
 
     def _as_it_would_be(self, past: PastCall, ms: int | None, vendor_ms: int | None) -> Outcome:
         replayed = self._replay.route(past)
@@ -165,15 +198,11 @@ class Simulation:
             refusal.reason.text if refusal is not None else "",
         )
 
-    def _add(
-        self, outcome: Outcome, ms: int | None, vendor_ms: int | None, *, is_changed: bool, is_before: bool
-    ) -> None:
-        """Add one outcome of a call to the sums of its vendor, gateway and currencies."""
-        total = self.all.before if is_before else self.all.after
+    def _add(self, outcome: Outcome, vendor_ms: int | None, *, is_changed: bool, is_before: bool) -> None:
+        """Add one outcome of a call to the sums of its vendor and gateway, in the currency of the vendor."""
         if outcome.gateway is None:
             self._refused[not is_before][outcome.refusal] += 1
             return
-        total.add(ms, ZERO, ZERO)
         places = (
             _at(self._vendors, (outcome.vendor, outcome.vendor_currency)),
             _at(self._gateways, (outcome.gateway, outcome.vendor_currency)),
@@ -181,29 +210,25 @@ class Simulation:
         for compared in places:
             (compared.before if is_before else compared.after).add(vendor_ms, ZERO, outcome.cost)
             compared.changed += is_changed
-        for currency, fee, cost in (
-            (outcome.currency, outcome.fee, ZERO),
-            (outcome.vendor_currency, ZERO, outcome.cost),
-        ):
-            if fee or cost:
-                compared = _at(self._currencies, currency)
-                (compared.before if is_before else compared.after).add(0, fee, cost)
 
     def to_json(self, most: int) -> dict[str, object]:
         """Return what would change; its keys are stable. ``most`` destinations are listed."""
         changed = [(key, each) for key, each in self._destinations.items() if each.changed or _money_differs(each)]
         changed.sort(key=lambda item: (-_difference(item[1]), -item[1].changed, item[0]))
+        before, after = self.all.before, self.all.after
         reasons = sorted({*self._refused[0], *self._refused[1]})
         return {
             "calls": self.all.before.calls + self._refused[0].total(),
             "changed": self.all.changed,
             "left_out": _named(self._left_out),
             "unasked": self.unasked,
-            "before": {**self.all.before.counts(), "without_route": self._refused[0].total()},
-            "after": {**self.all.after.counts(), "without_route": self._refused[1].total()},
+            "before": self._side(before, 0),
+            "after": self._side(after, 1),
             "currencies": [
-                {"currency": currency, "before": each.before.money(), "after": each.after.money()}
-                for currency, each in sorted(self._currencies.items())
+                {"currency": self.currency or None, "before": before.money(), "after": after.money()},
+            ],
+            "unconverted": [
+                {"currency": currency, "amounts": count} for currency, count in sorted(self._unconverted.items())
             ],
             "vendors": [_row("vendor", key, each) for key, each in sorted(self._vendors.items())],
             "gateways": [_row("routing_gateway", key, each) for key, each in sorted(self._gateways.items())],
@@ -211,9 +236,13 @@ class Simulation:
                 {"reason": reason, "before": self._refused[0][reason], "after": self._refused[1][reason]}
                 for reason in reasons
             ],
-            "destinations": [_destination(*key, each) for key, each in changed[:most]],
+            "destinations": [_destination(*key, self.currency, each) for key, each in changed[:most]],
             "destinations_changed": len(changed),
         }
+
+    def _side(self, sums: Sums, place: int) -> dict[str, object]:
+        without = self._refused[place].total()
+        return {**sums.counts(), "without_route": without, "loss_calls": sums.losses}
 
 
 def _as_it_was(past: PastCall) -> Outcome:

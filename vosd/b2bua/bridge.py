@@ -127,7 +127,7 @@ class Bridge:
         self._one.call.lost(self._one, 488, now)
 
     def take_over(
-        self, call: "CallPort", replaced: CallerLeg, newcomer: CallerLeg, server: InviteServer, now: Instant
+        self, call: "CallPort", replaced: Leg, newcomer: CallerLeg, server: InviteServer, now: Instant
     ) -> bool:
         """Ask the far side to go on with another leg (RFC 3891); False while another change is in progress."""
         far = self.opposite(replaced)

@@ -144,12 +144,11 @@ class Call(CallConversation):
         """Handle an INVITE, UPDATE, INFO or REFER of a leg."""
         talk.asked(self, leg, event, self._board)
 
-    def take_over(self, newcomer: CallerLeg, server: InviteServer, now: Instant) -> bool:
-        """Let a newcomer replace the caller (RFC 3891); False = not in this state."""
+    def take_over(self, newcomer: CallerLeg, replaced: Leg, server: InviteServer, now: Instant) -> bool:
+        """Let a newcomer replace a leg (RFC 3891); False = not in this state."""
         if self.callee is None or not self.is_conversing or self.transfer is not None:
             return False
-        replaced = self.caller.leg
-        return replaced is not None and self.talk(self.callee).take_over(self, replaced, newcomer, server, now)
+        return self.talk(self.callee).take_over(self, replaced, newcomer, server, now)
 
     # -- the end ------------------------------------------------------------------------------------------------
 

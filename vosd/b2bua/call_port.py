@@ -103,8 +103,8 @@ class CallPort(Protocol):
         """Report a CANCEL of the caller with its causes by protocol, or that its INVITE has expired."""
         ...
 
-    def taken_over(self, newcomer: "CallerLeg", now: Instant) -> None:
-        """Report that the callee goes on with a newcomer in place of the caller (RFC 3891)."""
+    def taken_over(self, newcomer: "CallerLeg", far: "Leg", now: Instant) -> "Leg":
+        """Report that the far side goes on with a newcomer (RFC 3891); return the leg that it has become."""
         ...
 
     # -- an answered call ---------------------------------------------------------------------------------------

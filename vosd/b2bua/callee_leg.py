@@ -55,8 +55,6 @@ class CalleeLeg(CalleeParts):
         self._transaction = self._invitation.send(endpoint, self.timer.first_offer(), self, now)
         return self._invitation.parts.call_id
 
-    owns_call_id = True
-
     # -- what it is ---------------------------------------------------------------------------------------------
 
     @property
@@ -71,8 +69,13 @@ class CalleeLeg(CalleeParts):
         return NO_FORKS if self._early is None else self._early
 
     @property
+    def owns_call_id(self) -> bool:  # type: ignore[override]
+        """Whether the INVITE was ours: a phone that has taken the call over has sent its own."""
+        return self.invite_sequence > 0
+
+    @property
     def invite_sequence(self) -> int:
-        """The CSeq of the INVITE."""
+        """The CSeq of the INVITE; 0 where it was the peer's."""
         return self._invite_sequence or self._transaction.parts.sequence
 
     @property

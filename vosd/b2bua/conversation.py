@@ -12,6 +12,7 @@ from vosd.b2bua.endings import CallEndings
 from vosd.b2bua.leg import Leg
 from vosd.b2bua.reasons import NO_CAUSES, passed_on, reason_headers
 from vosd.b2bua.states import ACCEPTED, CallEvent
+from vosd.b2bua.takeover import in_place_of
 from vosd.base.cause import EndReason, HangupSource, q850_of_status
 from vosd.base.clock import Instant
 from vosd.sdp.codec import first_audio_codec
@@ -37,14 +38,23 @@ class CallConversation(CallEndings):
             self.journey.codec = first_audio_codec(session)
             self.callee.acknowledge(session)
 
-    def taken_over(self, newcomer: CallerLeg, now: Instant) -> None:
-        """Replace the caller by a newcomer whose session the callee has accepted (RFC 3891); send the old one BYE."""
-        left, self.caller = self.caller, newcomer
-        if self.bridge is not None and left.leg is not None:
-            self.bridge.replace(left.leg, newcomer)
-        left.hang_up("", now)
+    def taken_over(self, newcomer: CallerLeg, far: Leg, now: Instant) -> Leg:
+        """Replace a side by a newcomer whose session the far side has accepted (RFC 3891); send the old one BYE."""
+        callee, caller = self.callee, self.caller.leg
+        leg: Leg = newcomer
+        left: Leg | None = caller
+        if callee is None or far is callee:
+            self.caller = newcomer
+        else:
+            left, leg = callee, in_place_of(callee, newcomer, self.endpoint, now)
+            self.callee = leg
+        if left is not None:
+            if self.bridge is not None:
+                self.bridge.replace(left, leg)
+            left.hang_up("", now)
         self.watch()
         self.moved(at_once=True)
+        return leg
 
     def moved(self, *, at_once: bool = False) -> None:
         """Journal the call as it is now, for the switch that goes on with it after a crash."""

@@ -102,10 +102,17 @@ def _accept(leg: CallerLeg, event: RequestArrived, headers: str) -> None:
 
 def call_named_by(endpoint: Endpoint, replaces: Replaces) -> "Call | None":
     """Return the call whose caller's leg has the dialog of a Replaces."""
+    call, leg = leg_named_by(endpoint, replaces)
+    return call if call is not None and leg is call.caller.leg else None
+
+
+def leg_named_by(endpoint: Endpoint, replaces: Replaces) -> "tuple[Call | None, Leg | None]":
+    """Return the call of which a leg has the dialog of a Replaces, and that leg; None for both where there is none."""
     keeper: object = endpoint.dialog_kept_by(replaces.to_tag)
     call = keeper.call if isinstance(keeper, CallPart) else None
-    caller = None if call is None else call.caller.leg
-    if caller is None or caller is not keeper:
-        return None
-    dialog = caller.invite_dialog
-    return call if (dialog.call_id, dialog.remote_tag) == (replaces.call_id, replaces.from_tag) else None
+    if call is not None:
+        for leg in (call.caller.leg, call.callee):
+            dialog = None if leg is None or leg is not keeper else leg.dialog
+            if dialog is not None and (dialog.call_id, dialog.remote_tag) == (replaces.call_id, replaces.from_tag):
+                return call, leg
+    return None, None

@@ -2,13 +2,35 @@
 
 import csv
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, Protocol
 
 _BOTH: Final = "\r\n"
+LINE_MAX: Final = 1 << 20
+"""Characters of a line of a CSV file that is read."""
 _FORMULA: Final = re.compile(r"(\A|[;\t\r\n])(?=\s*[=+\-@\uff1d\uff0b\uff0d\uff20])")
 """Where a spreadsheet would begin a formula: in a cell, or in what it takes for one where its delimiter is another."""
 _AMOUNT: Final = re.compile(r"-\d+(?:\.\d+)?\Z", re.ASCII)
+
+
+class Input(Protocol):
+    """Where text is read."""
+
+    def readline(self, size: int, /) -> str:
+        """Return up to ``size`` characters of a line; nothing at the end."""
+        ...
+
+
+def bounded_lines(text: Input) -> Iterator[str]:
+    """Yield the lines of a file for ``csv.reader``, none of them without end: a compressed one may be a few kilobytes.
+
+    Raises:
+        csv.Error: a line is too long.
+    """
+    while line := text.readline(LINE_MAX):
+        if len(line) == LINE_MAX:
+            raise csv.Error(f"lines of at most {LINE_MAX} characters")
+        yield line
 
 
 def neutralised(cell: Any) -> Any:

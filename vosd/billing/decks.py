@@ -50,12 +50,15 @@ class _Filled:
     """Rows of a partial file with the values that their prefix has in the columns that the file does not have."""
 
     def __init__(self, header: str, names: Collection[str]) -> None:
-        self.names = names
+        self._names = names
         columns = header.split(",")[len(COLUMNS_AHEAD) :]
         self._absent = [name in names for name in columns]
 
-    def row(self, row: DeckRow, before: Sequence[DeckRow]) -> DeckRow:
-        """Return a row with the values of the one that it follows."""
+    def rows(self, rows: list[DeckRow], before: Sequence[DeckRow]) -> list[DeckRow]:
+        """Return rows of the file, each with the values of the one that it follows."""
+        return [self._row(row, before) for row in rows] if self._names and before else rows
+
+    def _row(self, row: DeckRow, before: Sequence[DeckRow]) -> DeckRow:
         earlier = next((each for each in reversed(before) if each.begins <= row.begins), before[0])
         if row.others == earlier.others:
             return row
@@ -101,11 +104,13 @@ def merged(
         if before == after:
             changes.counts[Kind.UNCHANGED] += 1
             lines = after
+        elif not before and len(after) == 1 and (only := cut(after[0])).closed != REMOVED_WORD:
+            changes.note(prefix, None, only, _later(only.begins, now))
+            lines = after
         elif after:
             rows_before, rows_after = [*map(cut, before)], [*map(cut, after)]
             begins, last_before = rows_after[-1].begins, _lasting(rows_before[-1], now) if before else None
-            if filled.names and before:
-                rows_after = [filled.row(row, rows_before) for row in rows_after]
+            rows_after = filled.rows(rows_after, rows_before)
             rows = _with(rows_before, rows_after, now)
             if rows_after[-1].closed != REMOVED_WORD:
                 changes.note(prefix, last_before, rows[-1], _later(begins, now))
@@ -197,7 +202,7 @@ def _later(moment: str, now: str) -> str | None:
 def _with(before: list[DeckRow], after: Sequence[DeckRow], now: str) -> list[DeckRow]:
     """Return the rows of a prefix after an import: those of the file, and before them what is left of the others."""
     kept = _until(before, after[0].begins, now)
-    if all(row.closed != REMOVED_WORD for row in after):
+    if REMOVED_WORD not in [row.closed for row in after]:
         return _joined(kept, [*after])
     for row in after:
         kept = _until(kept, row.begins, now) if row.closed == REMOVED_WORD else _joined(kept, [row])

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from vosd.base.calendar_use import CalendarUse
 from vosd.base.money import EXACT
 from vosd.billing.ports import Rates, RateTable, WorkCalendar
 from vosd.billing.rates import AppliedRate, Rate
@@ -34,9 +35,17 @@ class Period(msgspec.Struct, frozen=True):
     calendar: str | None = None
     """None = at any time that is in no other period."""
     when: When = When.WORKING
+    calendar_use: CalendarUse | None = None
+    """In place of ``when``; None = that says it."""
     rate_group: str | None = None
     multiplier: Decimal | None = None
     """What the prices of the main rate group are multiplied by; connection fee, minimum charge and tax rate are not."""
+
+    @property
+    def use(self) -> CalendarUse:
+        """The part of the calendar that it is."""
+        by_when = CalendarUse.WORKING if self.when is When.WORKING else CalendarUse.NOT_WORKING
+        return self.calendar_use or by_when
 
 
 class PeriodRates(msgspec.Struct, frozen=True):
@@ -58,8 +67,8 @@ class _Bound(NamedTuple):
         """Return how closely the period fits a moment, the closest being 1; None = it does not."""
         if self.calendar is None:
             return _BY_NO_CALENDAR
-        standing = self.calendar.standing(wall_ms)
-        return standing.tier if standing.is_working is (self.period.when is When.WORKING) else None
+        standing, use = self.calendar.standing(wall_ms), self.period.use
+        return standing.tier if use.holds(is_listed=standing.is_listed, is_working=standing.is_working) else None
 
 
 class PeriodTable:

@@ -75,6 +75,11 @@ class WorkTime(Protocol):
         """Return whether it is working time."""
         ...
 
+    @property
+    def is_listed(self) -> bool:
+        """Return whether an entry decides, or a holiday."""
+        ...
+
 
 class WorkCalendar(Protocol):
     """A calendar of working time."""

@@ -5,13 +5,14 @@ from typing import NamedTuple
 
 import msgspec
 
+from vosd.base.calendar_use import CalendarUse
 from vosd.billing.accounts import Account
 from vosd.billing.ports import Rates
 from vosd.billing.rate_choice import PricedPrefixes
 from vosd.billing.rate_group import RateGroup
 from vosd.catalogue.catalogue import CallParameters
 from vosd.catalogue.source import PREFIXES_FROM_RATES
-from vosd.routing.calendar import Calendar
+from vosd.routing.calendar import BoundCalendar, Calendar
 from vosd.routing.plan import NO_PLAN, RoutingPlan
 from vosd.routing.route_table import RouteTable
 from vosd.trunks.gateways import RoutingGateway
@@ -40,15 +41,26 @@ def route_tables(
         vendors.values(),
         phones.values(),
         msgspec.structs.replace(NO_PLAN, loss_guard=parameters.loss_guard, calendar_strict=parameters.calendar_strict),
-        {
-            name: calendars[each.calendar]
-            for name, each in vendors.items()
-            if each.calendar and each.calendar in calendars
-        },
+        _bound(vendors, calendars),
         rates,
         calendars,
     )
     return RouteTables(routes, {plan.name: routes.by_plan(plan) for plan in plans})
+
+
+def _bound(
+    vendors: Mapping[str, RoutingGateway], calendars: Mapping[str, Calendar]
+) -> dict[str, Calendar | BoundCalendar]:
+    """Return the calendars of gateways by name of the gateway; those that use one alike share the object."""
+    found: dict[str, Calendar | BoundCalendar] = {}
+    shared: dict[tuple[str, CalendarUse], BoundCalendar] = {}
+    for name, each in vendors.items():
+        calendar = None if each.calendar is None else calendars.get(each.calendar)
+        if calendar is None:
+            continue
+        use = each.calendar_use
+        found[name] = calendar if use is None else shared.setdefault((calendar.name, use), BoundCalendar(calendar, use))
+    return found
 
 
 def prefixes_of_rates(

@@ -3,7 +3,6 @@
 import asyncio
 import sys
 import time
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
@@ -29,8 +28,6 @@ if TYPE_CHECKING:
     from vosd.config.load import Loaded
 
 BAD_CONFIGURATION: Final = BadConfigurationError.exit_code
-RATES_SHOWN: Final = 10
-"""Warnings of single rates of a rate group that ``check`` lists for people: there may be a million."""
 RELOAD_S: Final = 600.0
 _NAMED_OF_GROUP: Final = 10
 _FILE: Final = click.Path(path_type=Path, dir_okay=False)
@@ -118,23 +115,11 @@ def _write_report(file: Path | None, problems: Sequence["Problem"]) -> None:
 
 
 def _show_problems(problems: Sequence["Problem"], as_json: bool) -> None:
-    from vosd.catalogue.problems import Severity
-
     if as_json:
         output.document([{**problem._asdict(), "severity": problem.severity.value} for problem in problems])
         return
-    hidden: Counter[str] = Counter()
-    shown: Counter[str] = Counter()
     for problem in problems:
-        of_rates, is_of_rate, _ = problem.key.partition(".rates[")
-        if is_of_rate and problem.severity is Severity.WARNING:
-            counted = shown if shown[of_rates] < RATES_SHOWN else hidden
-            counted[of_rates] += 1
-            if counted is hidden:
-                continue
         output.line(str(problem))
-    for of_rates, count in hidden.items():
-        output.line(f"{of_rates}: {count} more warnings of its rates; --json lists all")
 
 
 def _summary(loaded: "Loaded") -> str:

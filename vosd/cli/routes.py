@@ -15,6 +15,13 @@ _BY_COST: Final = {"cost", "price", "blend"}
 """Criteria of a plan for which prices are shown."""
 
 
+_UNKNOWN_OF_THE_PAST: Final = ("balances", "calls", "gateways_down", "quality", "registrations")
+_NOT_KEPT: Final = (
+    "Not kept, hence not considered: quality, registrations, gateways that were down or full, balances. The "
+    "configuration is that of now; vosd why CALL_ID says how a call of then was routed"
+)
+
+
 @click.group(cls=Family)
 def route() -> None:
     """Routes."""
@@ -49,12 +56,15 @@ def explain(
 ) -> None:
     """Show the outcome of a call: accepted or refused, which gateways are tried, why others are not."""
     question = {"gateway": gateway, "caller": caller, "callee": callee}
+    now_ms = time.time_ns() // 1_000_000
+    if live and at is not None and at < now_ms:
+        raise click.UsageError("--live knows the calls of now: leave it out for a moment of the past")
     if live:
         switch = invocation.running_switch()
         answer = asyncio.run(switch.ask("explain_route", **question, at_ms=at, is_forwarded=forwarded))
     else:
-        wall_ms = time.time_ns() // 1_000_000 if at is None else at
-        answer = asyncio.run(_from_configuration(invocation, question, wall_ms, forwarded))
+        wall_ms = now_ms if at is None else at
+        answer = asyncio.run(_from_configuration(invocation, question, wall_ms, forwarded, is_past=wall_ms < now_ms))
     if as_json:
         output.document(answer)
     else:
@@ -62,9 +72,12 @@ def explain(
 
 
 async def _from_configuration(
-    invocation: Invocation, question: dict[str, str], wall_ms: int, is_forwarded: bool
+    invocation: Invocation, question: dict[str, str], wall_ms: int, is_forwarded: bool, *, is_past: bool
 ) -> dict[str, Any]:
-    """Answer without running calls, with the balances of the database if it can be reached."""
+    """Answer without running calls, with the balances of the database if it can be reached.
+
+    Of a moment of the past the overrides of then are known, and no balances.
+    """
     from vosd.admin.routing import explain_route, idle_state
     from vosd.base.clock import Instant
     from vosd.catalogue.overrides import NO_OVERRIDES, overlaid
@@ -77,11 +90,16 @@ async def _from_configuration(
     changes, overrides = None, NO_OVERRIDES
     try:
         async with database_of(invocation.settings) as database:
-            changes = await SqlBooks(database).standings()
-            overrides = (await SqlOverrides(database).load()).at(wall_ms)
+            if is_past:
+                overrides = await SqlOverrides(database).at(wall_ms)
+            else:
+                changes = await SqlBooks(database).standings()
+                overrides = (await SqlOverrides(database).load()).at(wall_ms)
     except StoreUnavailable as error:
         output.remark(f"balances are not judged: {error}")
         output.remark("overrides are not considered")
+    if is_past:
+        output.remark(f"as at that moment: overrides, calendars, validity, rates by their dates. {_NOT_KEPT}")
     catalogue = overlaid(loaded.catalogue, overrides)
     if changes is None:
         state = idle_state(catalogue, None, overrides)
@@ -97,7 +115,8 @@ async def _from_configuration(
         is_live=False,
         is_forwarded=is_forwarded,
     )
-    return explanation.to_json()
+    answer = explanation.to_json()
+    return {**answer, "not_known": list(_UNKNOWN_OF_THE_PAST)} if is_past else answer
 
 
 def _show_comparison(answer: dict[str, Any]) -> None:

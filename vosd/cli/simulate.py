@@ -36,6 +36,7 @@ _MONEY: Final = ("cost", "margin")
 )
 @click.option("--account", metavar="ID", help="The customer's or the vendor's.")
 @click.option("--limit", type=click.IntRange(1), default=ALL_CALLS, metavar="N", help="At most so many, the newest.")
+@click.option("--currency", metavar="CODE", help="Of fees, costs and margins; default that of most customers.")
 @click.option("--top", type=click.IntRange(1), default=20, show_default=True, metavar="N", help="Destinations listed.")
 @json_option
 @pass_invocation
@@ -44,6 +45,7 @@ def simulate(
     /,
     other: Path | None,
     top: int,
+    currency: str | None,
     as_json: bool,
     **criteria: Any,
 ) -> None:
@@ -52,14 +54,16 @@ def simulate(
     Nothing is booked. The calls pass the steps of a real call, without live state: no limit is reached, no gateway is
     down, quality is unknown, money is not checked, overrides do not hold. A gateway that failed a call fails it again.
     """
-    answer = asyncio.run(_simulate(invocation, other, criteria, top))
+    answer = asyncio.run(_simulate(invocation, other, criteria, top, currency))
     if as_json:
         output.document(answer)
     else:
         _show(answer)
 
 
-async def _simulate(invocation: Invocation, other: Path | None, criteria: Mapping[str, Any], top: int) -> Any:
+async def _simulate(
+    invocation: Invocation, other: Path | None, criteria: Mapping[str, Any], top: int, currency: str | None
+) -> Any:
     from vosd.admin.simulate import Simulation
     from vosd.cli.database import database_of
     from vosd.storage.ports import CallFilter
@@ -67,7 +71,7 @@ async def _simulate(invocation: Invocation, other: Path | None, criteria: Mappin
 
     wanted = CallFilter(**criteria)
     configured = invocation if other is None else replace(invocation, config=other, _excerpt=None)
-    simulation = Simulation(configured.load().catalogue)
+    simulation = Simulation(configured.load().catalogue, currency)
     since, until = criteria["since"], criteria["until"]
     async with database_of(invocation.settings) as database:
         with meter("calls") as shown:
@@ -110,7 +114,11 @@ def _show(answer: Mapping[str, Any]) -> None:
     for each in answer["currencies"]:
         output.line("")
         rows = [(name, *(each[side][name] for side in _SIDES)) for name in each["before"]]
-        output.table((each["currency"], *_SIDES), rows, empty="")
+        output.table((each["currency"] or "", *_SIDES), rows, empty="")
+    for each in answer["unconverted"]:
+        output.line(
+            f"{each['amounts']} amounts in {each['currency']} are left out of these sums: no exchange rate is known"
+        )
     for kind, title in (("vendors", "vendor"), ("gateways", "routing_gateway")):
         output.line("")
         _show_groups(answer[kind], title)

@@ -14,6 +14,7 @@ from vosd.billing.currencies import FeeDecimals
 from vosd.billing.rate_file import Gone
 from vosd.catalogue.assemble import assemble
 from vosd.catalogue.catalogue import Catalogue
+from vosd.catalogue.doubtful_calendars import warn_of_calendars
 from vosd.catalogue.doubtful_rates import warn_of_rates
 from vosd.catalogue.problems import ConfigError, Place, Problem, ProblemList
 from vosd.catalogue.source import Definition
@@ -233,9 +234,11 @@ def _load(
     )
     try:
         catalogue = assemble([source, stored.source], problems, remembered.reused, now_ms)
-        read_groups = (each.thing for each in objects.rate_groups.written.values())
-        check_rates(read_groups, keys.limits.max_call_seconds, problems)
+        check_rates(
+            (each.thing for each in objects.rate_groups.written.values()), keys.limits.max_call_seconds, problems
+        )
         warn_of_rates(catalogue, source, now_ms, problems)
+        warn_of_calendars(catalogue, source, now_ms, problems)
         rate_reports = _rate_reports(objects, problems)
         if installation is not None:
             written_gateways = objects.routing_gateways.written.values()

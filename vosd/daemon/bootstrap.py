@@ -13,7 +13,6 @@ import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from threading import Timer
 from typing import Final
 
 import structlog
@@ -33,6 +32,7 @@ from vosd.daemon.commands import Commands
 from vosd.daemon.currencies import as_mistakes
 from vosd.daemon.definitions import DefinitionWatch, StoredDefinitions
 from vosd.daemon.fraud import FraudPart
+from vosd.daemon.known_outage import KnownOutage
 from vosd.daemon.late_database import LateDatabase
 from vosd.daemon.lifecycle import Lifecycle, State, Step
 from vosd.daemon.metrics.exporter import Exporter
@@ -80,9 +80,6 @@ GC_THRESHOLDS_OF_A_START: Final = (500_000, 20, 100)
 FILES_BESIDE: Final = 500
 """What the process has open besides connections, at most: listeners, journal, database, commands."""
 
-LEAVE_S: Final = 5.0
-"""Longest time from the end of a stop to the end of the process."""
-
 DEFINITIONS: Final = StoredDefinitions(SqlDecks)
 
 Greet = Callable[[Loaded], None]
@@ -108,23 +105,18 @@ def run_switch(config: Path, greet: Greet) -> None:
         _log.warning("configuration", problem=str(problem))
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_live(config, started, greet, notifier, watchdog))
-        _leave_soon()
+        _leave()
 
 
-def _leave_soon() -> None:
-    """End the process after ``LEAVE_S``, whatever its end waits for: all is closed, and the next one may begin.
+def _leave() -> None:
+    """End the process at once: all is closed, and the next one may begin.
 
-    The loop waits for open questions to the machine's name servers, such as for the database's address, and the
-    interpreter for threads; either may take as long as a silent server.
+    The interpreter would free millions of objects one by one, and wait for threads; the loop would wait for open
+    questions to the machine's name servers, which may take as long as a silent server.
     """
-
-    def leave() -> None:
-        sys.stdout.flush()
-        os._exit(0)
-
-    timer = Timer(LEAVE_S, leave)
-    timer.daemon = True
-    timer.start()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 async def _live(config: Path, started: Started, greet: Greet, notifier: Notifier, watchdog: Watchdog) -> None:
@@ -207,9 +199,9 @@ class Daemon:
             connects_within=ConnectTimeouts(self.service.switch.vendors_at, self.service.directory).connects_within,
         )
         self._still_away: StillAway | None = None
-        """The database did not answer in time at the start."""
+        self._outage = KnownOutage(settings.state_dir, boot_id())
         attempts = (self._database.check_schema, self._begin_lease, self.service.without_database.catch_up)
-        self._late = LateDatabase(attempts, self.service.database.note_held)
+        self._late = LateDatabase((*attempts, self._outage.over), self.service.database.note_held)
         self._handed = handed = systemd.handed_over()
         self._transports = Transports(settings.listen, loaded.transports, loaded.tls, settings.sip.limits, core, handed)
         self.configuration = Configuration(
@@ -234,7 +226,6 @@ class Daemon:
         commands = Commands(status, clock)
         self._trials = commands.trials
         self.state: Callable[[], State] = lambda: State.STARTING
-        """Returns the state of the daemon."""
         self._retention = RetentionPart(settings, clock)
         self._fraud = FraudPart(self.service, self._database, settings.alarms, clock)
         readings = Readings(status, self._state, self._books, lease, clock, self._alarms.active)
@@ -306,13 +297,14 @@ class Daemon:
             await self._last_known.close()
 
     async def _open_database(self) -> None:
-        wait_s = self._settings.start_without_s or None
-        if wait_s is not None and not await self.service.without_database.is_possible():
-            wait_s = None
+        is_possible = self._settings.start_without_s > 0 and await self.service.without_database.is_possible()
+        wait_s = self._outage.shortened(self._settings.start_without_s) if is_possible else None
         try:
             await until_database_answers(self._database.check_schema, self._notifier, at_most_s=wait_s)
+            await self._outage.over()
         except StillAway as error:
             self._still_away = error
+            self._outage.found()
         except (VosError, asyncio.CancelledError):  # the latter by a stop meanwhile
             await self._database.close()
             raise

@@ -12,6 +12,8 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from vosd.base.calendar_use import CalendarUse
+
 DAY_S: Final = 86_400
 _MINUTE_S: Final = 60
 _YEAR: Final = timedelta(days=365)
@@ -82,7 +84,12 @@ class Standing(NamedTuple):
     tier: Tier
     is_working: bool
     fits: bool
-    """Whether what is bound to the calendar is used."""
+    """Whether a gateway is used that is bound to the calendar and says no more."""
+
+    @property
+    def is_listed(self) -> bool:
+        """Whether an entry decides, or a holiday."""
+        return self.tier is not Tier.DEFAULT
 
 
 class Calendar(msgspec.Struct, frozen=True, dict=True):
@@ -126,11 +133,30 @@ class Calendar(msgspec.Struct, frozen=True, dict=True):
         """Return whether a moment (UTC milliseconds) is working time."""
         return self.standing(wall_ms).is_working
 
+    def fits(self, wall_ms: int) -> bool:
+        """Return whether a gateway is used at a moment that is bound to it and says no more."""
+        return self.standing(wall_ms).fits
+
     def objection(self, wall_ms: int) -> str:
         """Return why the calendar does not fit a moment (UTC milliseconds), for people."""
-        moment, standing = datetime.fromtimestamp(wall_ms // 1_000, self.zone), self.standing(wall_ms)
+        standing = self.standing(wall_ms)
         why = "no entry fits" if standing.tier is Tier.DEFAULT else f"not working by its {_KINDS[standing.tier]}"
-        return f"{self.name}, {_DAYS[moment.weekday()]} {moment:%Y-%m-%d %H:%M} ({self.zone}): {why}"
+        return f"{self.described(wall_ms)}: {why}"
+
+    def described(self, wall_ms: int) -> str:
+        """Return the calendar and a moment (UTC milliseconds) by the clock of its zone."""
+        moment = datetime.fromtimestamp(wall_ms // 1_000, self.zone)
+        return f"{self.name}, {_DAYS[moment.weekday()]} {moment:%Y-%m-%d %H:%M} ({self.zone})"
+
+    @property
+    def lists_both(self) -> bool:
+        """Whether some of its entries are working and others are not."""
+        return len({entry.is_working for entry in self.entries}) > 1
+
+    @property
+    def is_never_opened(self) -> bool:
+        """Whether none of its entries is working: its working time is what it does not list."""
+        return not self._has_working_entries
 
     def _standing(self, moment: datetime) -> Standing:
         entry = next((each for each in self._dated if each.fits(moment)), None)
@@ -170,3 +196,28 @@ class Calendar(msgspec.Struct, frozen=True, dict=True):
     def _latest(self) -> list[tuple[int, Standing]]:
         """The latest answer with the number of its step; empty before the first."""
         return []
+
+
+class BoundCalendar(msgspec.Struct, frozen=True):
+    """A calendar with the part of it that counts for a gateway (implements ``routing.ports.Calendar``)."""
+
+    calendar: Calendar
+    use: CalendarUse
+
+    @property
+    def name(self) -> str:
+        """What explanations call it."""
+        return f"{self.calendar.name} (while {self.use.value})"
+
+    def tier(self, wall_ms: int) -> Tier | None:
+        """Return how closely the calendar fits a moment (UTC milliseconds); None = it does not."""
+        standing = self.calendar.standing(wall_ms)
+        holds = self.use.holds(is_listed=standing.is_listed, is_working=standing.is_working)
+        return standing.tier if holds else None
+
+    def objection(self, wall_ms: int) -> str:
+        """Return why the calendar does not fit a moment (UTC milliseconds), for people."""
+        said = "working" if self.calendar.is_working(wall_ms) else "not working"
+        if self.use is CalendarUse.LISTED:
+            said = "no entry fits"
+        return f"{self.calendar.described(wall_ms)}: {said}, it is used while {self.use.value}"

@@ -32,6 +32,10 @@ table `cdr_attempt`, `charges` the table `cdr_charge`.
   misses none. A call whose charges are corrected gets a new number and so comes again; of rows with the same `call_id`
   the one with the highest `export_seq` holds. `vosd cdr export` reads in this order
   ([operations.md](operations.md#calls-for-other-programs)).
+- `export_seq` has gaps, and a gap means nothing: a number is left out for each batch of calls, payment, correction and
+  step of `vosd retention run`, and for each call of a batch that is booked again after a kill and was there already.
+  Numbers are taken and written in one transaction, in the order of commit: none below one that you have read comes
+  later, except by a restored backup.
 - Read money with `--json` rather than from SQLite: there it is an integer of 1e-8. Read documents (`fee_breakdown`,
   `verdicts`, `breakdown`) with `--json`, too: the tables have them packed.
 - Programs that read SQL find calls with prices and all parties as columns in the view

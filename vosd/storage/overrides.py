@@ -44,6 +44,22 @@ class SqlOverrides:
             version = await _version_in(connection)
             return Overrides((await _rows(connection)).values(), version)
 
+    async def at(self, wall_ms: int) -> Overrides:
+        """Return the overrides that were in force at a moment of the past (UTC milliseconds), by their changes.
+
+        Raises:
+            StoreUnavailable: try again.
+        """
+        query = select(_change).where(_change.c.changed_at <= wall_ms).order_by(_change.c.id)
+        found: dict[Key, Override] = {}
+        async with self._database.reading() as connection:
+            for row in (await connection.execute(query)).all():
+                override = _override_of(row)
+                found.pop(override.key, None)
+                if Action(row.action) is Action.SET:
+                    found[override.key] = override
+        return Overrides(found.values()).at(wall_ms)
+
     async def put(self, overrides: Sequence[Override], now: int, configured: Mapping[Key, str] = NOT_KNOWN) -> None:
         """Set overrides; one of the same key is replaced, and ``configured`` has what held where there was none.
 

@@ -7,6 +7,7 @@ from typing import Annotated, NamedTuple
 
 import msgspec
 
+from vosd.base.calendar_use import CalendarUse
 from vosd.base.credentials import Credentials, Login
 from vosd.base.host import is_address
 from vosd.base.margin import LossGuard
@@ -252,6 +253,8 @@ class RoutingGateway(msgspec.Struct, frozen=True, dict=True):
     """
     calendar: str | None = None
     """Name of the calendar that must fit; None = it takes calls at any time."""
+    calendar_use: CalendarUse | None = None
+    """When the calendar fits; None = while a working entry decides, or any where it has none that is working."""
     dialect: CalleeDialect = CalleeDialect()
     login: Login | None = None
     """What answers its challenges; None = they count as refusals."""

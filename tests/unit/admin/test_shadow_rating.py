@@ -257,6 +257,18 @@ def test_a_file_that_does_not_fit_the_map_is_refused_with_what_it_has(site: Site
         list(file.rows())
 
 
+@pytest.mark.parametrize("ahead", ["", FILE])
+def test_a_small_compressed_file_with_a_huge_line_is_refused(site: Site, ahead: str) -> None:
+    path = site.directory / "calls.csv.gz"
+    path.write_bytes(gzip.compress(f"{ahead}{'x' * 5_000_000}".encode()))
+    assert path.stat().st_size < 10_000
+    with (
+        pytest.raises(ForeignFileError, match="lines of at most"),
+        opened(path, read_cdr_map(site.write("map.yaml", MAP), {}).layout) as file,
+    ):
+        list(file.rows())
+
+
 def test_a_file_of_which_no_row_can_be_read_fails(site: Site) -> None:
     found = site.verb(text="Customer,Called,Begin,Seconds,Charge\nx\n")
     assert (found.exit_code, "does the map fit the file?" in found.output) == (1, True)

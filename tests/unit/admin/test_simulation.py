@@ -4,15 +4,18 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
 
 from vosd.admin import simulate
 from vosd.admin.simulate import Simulation
+from vosd.base.margin import LossGuard
 from vosd.billing.accounts import AccountType
 from vosd.billing.exchange import ExchangeRate
 from vosd.catalogue.catalogue import Catalogue
 from vosd.cdr.past import PastCall
 from vosd.routing.lookups import PortabilityTerms, RedirectTerms
+from vosd.routing.plan import Criterion, RoutingPlan
 from vosd.testing.data import builders
 
 ACME = builders.mapping_gateway("acme", "127.0.0.1/32", tech_prefix="7001", max_concurrent=1, max_cps=1)
@@ -93,7 +96,9 @@ def simulated(known: Catalogue, calls: Iterable[PastCall]) -> Any:
 def test_with_the_same_routes_nothing_changes() -> None:
     found = simulated(catalogue(DEAR, CHEAP), [call(number) for number in range(5)])
     assert (found["calls"], found["changed"], found["destinations"]) == (5, 0, [])
-    assert found["before"] == found["after"] == {"calls": 5, "answered": 5, "minutes": "5.0", "without_route": 0}
+    assert found["before"] == found["after"] == {
+        "calls": 5, "answered": 5, "minutes": "5.0", "without_route": 0, "loss_calls": 0,
+    }  # fmt: skip
     assert found["currencies"] == [
         {
             "currency": "USD",
@@ -194,6 +199,7 @@ def test_a_ported_number_is_routed_by_the_number_that_the_call_was() -> None:
 def test_a_redirect_server_is_not_asked_and_the_calls_are_counted() -> None:
     known = catalogue(DEAR, redirect_server=RedirectTerms())
     assert simulated(known, [call()])["unasked"] == 1
+    assert simulated(catalogue(DEAR), [call()])["unasked"] == 0, "without a server no question is left open"
 
 
 def test_destinations_are_bounded_and_those_that_change_most_come_first(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -214,7 +220,7 @@ def test_destinations_are_bounded_and_those_that_change_most_come_first(monkeypa
     assert found["destinations_changed"] == 3
 
 
-def test_the_margin_of_a_destination_is_in_the_customers_currency_where_the_vendor_has_another_one() -> None:
+def test_all_money_is_in_one_currency_where_the_vendor_has_another_one() -> None:
     trunk = builders.routing_gateway("cheap", "44", priority=2)
     known = builders.catalogue(
         [ACME, trunk],
@@ -226,10 +232,34 @@ def test_the_margin_of_a_destination_is_in_the_customers_currency_where_the_vend
         ],
     )
     found = simulated(known, [call(number) for number in range(4)])
-    money = {row["currency"]: (row["before"], row["after"]) for row in found["currencies"]}
-    assert money["EUR"][1] == {"fee": "0.00", "cost": "0.80", "margin": "-0.80"}
-    assert money["USD"][1] == {"fee": "2.40", "cost": "0.00", "margin": "2.40"}
+    (money,) = found["currencies"]
+    assert (money["currency"], money["after"]) == ("USD", {"fee": "2.40", "cost": "1.00", "margin": "1.40"})
     (gateway,) = [row for row in found["gateways"] if row["routing_gateway"] == "cheap"]
     assert (gateway["currency"], gateway["after"]["cost"]) == ("EUR", "0.80")
     (destination,) = found["destinations"]
     assert (destination["currency"], destination["after"]["margin"]) == ("USD", "1.40")
+
+
+def test_money_that_no_exchange_rate_converts_is_counted_and_left_out() -> None:
+    pounds = [call(number, currency="GBP", vendor_currency="GBP", cost=Decimal("0.70")) for number in range(2)]
+    found = simulated(catalogue(DEAR), pounds)
+    (money,) = found["currencies"]
+    assert (money["currency"], money["before"]["fee"], money["after"]["fee"]) == ("USD", "0.00", "1.20")
+    assert found["unconverted"] == [{"currency": "GBP", "amounts": 4}]
+    other = builders.catalogue([ACME, DEAR], exchange_rates=[ExchangeRate("USD", "GBP", Decimal("0.5"))])
+    assert simulated(other, pounds)["currencies"][0]["before"] == {"fee": "2.40", "cost": "2.80", "margin": "-0.40"}
+
+
+def test_short_calls_go_where_short_calls_cost_least_and_those_below_cost_are_counted() -> None:
+    minutes = builders.rate_group("minutes", builders.applied_rate("0.10", 60))
+    cheap = builders.account("cheap", rate_group="minutes", **CLEARING)
+    plan = RoutingPlan("by-cost", order=(Criterion.COST,), loss_guard=LossGuard(None))
+    acme = msgspec.structs.replace(ACME, routing_plan="by-cost")
+    known = builders.catalogue([acme, CHEAP, DEAR], accounts=[cheap], rate_groups=[minutes], plans=[plan])
+    short = {"fee": Decimal("0.05"), "cost": Decimal("0.03"), "ended_at": AT + 7_000, "hold_time_ms": 5_000}
+    found = simulated(known, [call(number, **short) for number in range(25)])
+    assert (found["before"]["loss_calls"], found["after"]["loss_calls"]) == (0, 20), "the length is known from then on"
+    assert [(row["routing_gateway"], row["after"]["calls"]) for row in found["gateways"]] == [
+        ("cheap", 20),
+        ("dear", 5),
+    ]

@@ -200,6 +200,16 @@ def test_the_contact_that_is_wanted_most_is_tried_first_and_the_others_after_it(
     assert record.destination_address == str(VENDORS[1])
 
 
+def test_at_most_five_contacts_of_a_redirection_are_tried():
+    scene = redirecting(*(f"{at(1, f'44207946000{number}')};q=0.{9 - number}" for number in range(7)))
+    scene.vendors[1].script = refuses(503)
+    call = scene.caller.call(CALLEE)
+    scene.wire.run_until(lambda: call.is_over)
+    assert [row.code for row in scene.close().attempts] == [302, *[503] * 5]
+    called = [each.invite.start_line.split("@")[0] for each in scene.vendors[1].calls]
+    assert called == [f"INVITE sip:44207946000{number}" for number in range(5)]
+
+
 def test_a_redirection_in_a_circle_comes_to_an_end():
     scene = redirecting(at(0))
     call = scene.caller.call(CALLEE)

@@ -1,14 +1,16 @@
 """INVITE with Replaces (RFC 3891): another phone of the same customer takes over a running call."""
 
 import pytest
+from doubles.successor import replace_node
 
 from vosd.base.session_timer import SessionTimerSettings
-from vosd.testing.data.builders import catalogue, mapping_gateway
+from vosd.testing.data.builders import account, catalogue, mapping_gateway, phone
+from vosd.testing.sockets.loopback import Endpoint
 from vosd.testing.sockets.peer import OFFER
 from vosd.testing.virtual.customer import Intent, OutgoingCall
-from vosd.testing.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
-from vosd.testing.virtual.side import Reply
-from vosd.testing.virtual.vendor import answers_timed
+from vosd.testing.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, vendor_gateway
+from vosd.testing.virtual.side import Reply, Side
+from vosd.testing.virtual.vendor import RINGS, IncomingCall, answers_timed
 from vosd.trunks.dialect import CalleeDialect, CallerDialect
 
 
@@ -114,3 +116,161 @@ def test_a_takeover_that_is_refused_or_cancelled_leaves_the_media_where_they_are
     assert len(party.asked["INVITE"]) == 1 + (refreshes == "switch")
     call.hang_up()
     settle(scene)
+
+
+# -- phones of one account ----------------------------------------------------------------------------------------
+
+FIRST, SECOND, THIRD, OUTSIDER = "44201", "44202", "44203", "44209"
+PICKED_UP = OFFER.replace("audio 20000 ", "audio 33333 ").replace("192.0.2.10", "192.0.2.33")
+
+
+RICH = [account(name, overdraft_limit=None) for name in ("acme", "big", "other", "carriers")]
+
+
+class Office:
+    """Phones of ``acme``, one of another account, and a caller of a third one."""
+
+    def __init__(self) -> None:
+        known = [mapping_gateway("pbx", f"{CUSTOMER.host}/32", account="big"), vendor_gateway(0)]
+        phones = [*(phone(number) for number in (FIRST, SECOND, THIRD)), phone(OUTSIDER, account="other")]
+        self.scene = Scene(catalogue(known, phones=phones, accounts=RICH))
+        place = self.scene.exchange.telephone
+        self.phones = {
+            number: place(number, Endpoint("203.0.113.60", 40_000 + index))
+            for index, number in enumerate((FIRST, SECOND, THIRD, OUTSIDER))
+        }
+        for each in self.phones.values():
+            each.register()
+
+    def picked_up(self, by: str, side: Side, **intent) -> OutgoingCall:
+        """Take a dialog over from a phone of this side."""
+        tags = f"to-tag={side.remote.rpartition('tag=')[2]};from-tag={side.tag}"
+        headers = (f"Replaces: {side.call_id};{tags}",)
+        pickup = self.phones[by].call(FIRST, Intent(PICKED_UP, headers=headers, **intent))
+        self.scene.wire.run_until(lambda: pickup.final is not None)
+        self.scene.wire.run_for(1_000)
+        return pickup
+
+    def called(self) -> tuple[OutgoingCall, IncomingCall]:
+        """Call the first phone; return both sides."""
+        call = self.scene.caller.call(FIRST)
+        self.scene.wire.run_until(lambda: call.final is not None)
+        self.scene.wire.run_for(1_000)
+        return call, self.phones[FIRST].only_call
+
+
+@pytest.fixture
+def office() -> Office:
+    return Office()
+
+
+def test_another_phone_of_the_account_takes_a_call_over_from_the_phone_that_made_it(office):
+    scene = office.scene
+    call = office.phones[FIRST].call(CALLEE)
+    scene.wire.run_until(lambda: call.final == 200)
+    scene.wire.run_for(1_000)
+    pickup = office.picked_up(SECOND, call)
+    assert (pickup.final, call.is_over) == (200, True)
+    party = scene.vendor.only_call
+    assert (media_of(party.theirs), media_of(pickup.theirs)) == (media_of(pickup.mine), media_of(party.mine))
+    pickup.hang_up()
+    scene.wire.run_until(lambda: party.is_over)
+    settle(scene)
+    assert (scene.record.mapping_gateway, scene.record.end_reason) == (FIRST, "Normal")
+
+
+@pytest.mark.parametrize("first", ["newcomer", "caller"])
+@pytest.mark.parametrize("is_restarted", [False, True])
+def test_another_phone_of_the_account_takes_a_call_over_from_the_phone_that_was_called(office, first, is_restarted):
+    """RFC 3891 section 3, for either side; the caller is asked to talk to the new place."""
+    scene = office.scene
+    call, there = office.called()
+    pickup = office.picked_up(SECOND, there)
+    assert (pickup.final, there.is_over, call.is_over) == (200, True, False)
+    assert (media_of(call.theirs), media_of(pickup.theirs)) == (media_of(PICKED_UP), media_of(call.mine))
+    if is_restarted:
+        replace_node(scene)
+    for side, other in ((call, pickup), (pickup, call)):
+        side.propose("a=sendonly")
+        scene.wire.run_for(1_000)
+        assert side.got["INVITE"][-1] == 200
+        assert media_of(other.theirs) == media_of(side.mine)
+    third = office.picked_up(THIRD, pickup)
+    assert (third.final, pickup.is_over) == (200, True)
+    leaving, left = (third, call) if first == "newcomer" else (call, third)
+    leaving.hang_up()
+    scene.wire.run_until(lambda: left.is_over)
+    settle(scene)
+    record = scene.record
+    assert (record.mapping_gateway, record.routing_gateway, record.end_reason) == ("pbx", FIRST, "Normal")
+    assert record.hangup_source == ("callee" if first == "newcomer" else "caller")
+
+
+def test_a_new_callee_that_never_acknowledges_ends_the_call(office):
+    scene = office.scene
+    call, there = office.called()
+    pickup = office.picked_up(SECOND, there, acknowledges=False)
+    replace_node(scene)
+    assert (pickup.final, there.is_over) == (200, True)
+    scene.wire.run_until(lambda: call.is_over, within_ms=60_000)
+    assert scene.record.end_reason == "No ACK"
+    pickup.acknowledge()
+    scene.wire.run_for(60_000)
+
+
+def test_a_restart_between_offer_and_answer_of_a_pickup_loses_nothing(office):
+    scene = office.scene
+    call, there = office.called()
+    call.will("INVITE", Reply(200, after_ms=700))
+    tags = f"to-tag={there.remote.rpartition('tag=')[2]};from-tag={there.tag}"
+    headers = (f"Replaces: {there.call_id};{tags}",)
+    pickup = office.phones[SECOND].call(FIRST, Intent(PICKED_UP, headers=headers))
+    scene.wire.run_for(300)
+    replace_node(scene)
+    scene.wire.run_for(1_000)
+    assert (pickup.final, there.is_over, call.is_over) == (200, True, False)
+    call.hang_up()
+    scene.wire.run_until(lambda: pickup.is_over)
+    settle(scene)
+
+
+@pytest.mark.parametrize("side", ["caller", "callee"])
+def test_a_phone_of_another_account_takes_no_call_over(office, side):
+    scene = office.scene
+    call, there = office.called()
+    pickup = office.picked_up(OUTSIDER, call if side == "caller" else there)
+    assert pickup.final == 481
+    pickup = office.picked_up(SECOND, call)
+    assert pickup.final == 481, "the caller is of another account than the phones"
+    assert not call.is_over
+    call.hang_up()
+    settle(scene)
+
+
+def test_a_call_that_still_rings_is_not_taken_over(office):
+    scene = office.scene
+    office.phones[FIRST].script = RINGS
+    call = scene.caller.call(FIRST)
+    scene.wire.run_for(1_000)
+    assert office.picked_up(SECOND, office.phones[FIRST].only_call).final == 481
+    call.cancel()
+    scene.wire.run_until(lambda: call.is_over)
+    settle(scene)
+
+
+def test_a_vendor_that_is_a_customer_too_takes_its_side_over():
+    partner = mapping_gateway("partner", f"{VENDORS[0].host}/32", account="carriers")
+    scene = Scene(
+        catalogue([mapping_gateway("acme", f"{CUSTOMER.host}/32"), partner, vendor_gateway(0)], accounts=RICH)
+    )
+    call, there = scene.talk()
+    tags = f"to-tag={there.remote.rpartition('tag=')[2]};from-tag={there.tag}"
+    other = scene.exchange.caller(Endpoint(VENDORS[0].host, 5_090))
+    pickup = other.call(CALLEE, Intent(headers=(f"Replaces: {there.call_id};{tags}",)))
+    scene.wire.run_until(lambda: pickup.final is not None)
+    scene.wire.run_for(1_000)
+    assert (pickup.final, there.is_over) == (200, True)
+    call.hang_up()
+    scene.wire.run_until(lambda: pickup.is_over)
+    settle(scene)
+    assert (scene.record.routing_gateway, scene.record.vendor_account) == ("vendor-0", "carriers")

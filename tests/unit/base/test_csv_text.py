@@ -6,7 +6,7 @@ from itertools import product
 
 import pytest
 
-from vosd.base.csv_text import CsvWriter, neutralised
+from vosd.base.csv_text import LINE_MAX, CsvWriter, bounded_lines, neutralised
 
 CELLS = ["10\r00", "10\n00", "10\r\n00", '10"00', "10,00;00", "=1+1", "+4930123", "", "ends\r", "ends\r\n", " a "]
 
@@ -58,3 +58,13 @@ def test_for_people_no_cell_begins_a_formula(cell, shown):
     assert [*csv.reader(io.StringIO(out.getvalue(), newline=""), strict=True)] == [
         ["" if shown is None else str(shown), "x"]
     ]
+
+
+def test_a_line_without_end_is_not_read_into_memory():
+    text = io.StringIO("a,b\n" + "x" * LINE_MAX + "\nc,d\n")
+    rows = csv.reader(bounded_lines(text))
+    assert next(rows) == ["a", "b"]
+    with pytest.raises(csv.Error, match="at most 1048576 characters"):
+        next(rows)
+    assert text.tell() == 4 + LINE_MAX
+    assert [*csv.reader(bounded_lines(io.StringIO("a\r\nb\n\nc", newline="")))] == [["a"], ["b"], [], ["c"]]

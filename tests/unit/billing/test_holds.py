@@ -31,6 +31,14 @@ def extend(hold: Hold, want_s: int, ceiling_s: int = HOUR) -> bool:
     return CallHold([hold], hold.granted_s, ceiling_s).extend()
 
 
+@pytest.mark.parametrize("earned", ["0.000001", "0.50", "1.00", "7"])
+def test_what_a_partner_earns_is_not_spent_before_it_is_booked(earned):
+    """However little it is: the committed balance has it later, and it would count twice."""
+    partner = credit("1.00")
+    partner.post(Decimal(earned))
+    assert (partner.balance, partner.available) == (Decimal("1.00"), Decimal("1.00"))
+
+
 def test_hold_covers_the_advance_and_is_no_longer_available():
     acme = credit("1.00")
     hold = held(acme)

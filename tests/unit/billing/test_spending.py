@@ -69,6 +69,16 @@ def test_a_limit_that_refused_a_call_is_reported_although_a_little_is_left():
     assert len(acme.spending.reached(acme.reserved)) == 1
 
 
+def test_a_refusal_of_one_hour_does_not_report_the_limit_as_reached_in_the_next():
+    acme = limited("1.19", SpendAction.BLOCK)
+    first = talking(acme)
+    acme.hold(CENT_A_SECOND, 60, 3_600)
+    assert len(acme.spending.reached(acme.reserved)) == 1
+    first.give_back()
+    acme.spending.roll(NOW + 30_000)
+    assert acme.spending.reached(acme.reserved) == []
+
+
 @pytest.mark.parametrize(("action", "lasts_s"), [(SpendAction.BLOCK, 180), (SpendAction.HANG_UP, 119)])
 def test_running_calls_are_cut_at_the_limit_only_where_it_says_so(action, lasts_s):
     call = talking(limited("1.19", action))
@@ -152,6 +162,35 @@ def test_a_clock_that_is_set_back_grants_no_limit_once_more():
         ("2026-03-28T10:30:00", "1"),
         ("2026-03-28T11:00:00", "2"),
     ) == [(3, 3), (4, 7), (5, 12), (6, 13), (2, 15)]
+
+
+def test_a_reload_with_the_same_limits_reports_none_again_and_a_changed_one_anew():
+    acme = limited("0.60", SpendAction.EVENT)
+    talking(acme)
+    assert len(acme.spending.reached(acme.reserved)) == 1
+    same, lower = (SpendLimit(HOUR, Decimal(amount), SpendAction.EVENT) for amount in ("0.60", "0.50"))
+    acme.spending.set_limits([same], "UTC", NOW)
+    assert acme.spending.reached(acme.reserved) == []
+    acme.spending.set_limits([lower], "UTC", NOW)
+    assert acme.spending.reached(acme.reserved) == [lower]
+    acme.spending.set_limits([same], "UTC", NOW)
+    assert acme.spending.reached(acme.reserved) == [same], "it was not in force meanwhile"
+
+
+def test_a_reload_with_another_zone_begins_days_by_its_clock():
+    acme = limited("0.60", SpendAction.EVENT, DAY)
+    began = acme.spending.began(DAY)
+    acme.spending.set_limits([], "UTC", NOW)
+    assert acme.spending.began(DAY) == began
+    acme.spending.set_limits([], "Asia/Tokyo", NOW)
+    assert acme.spending.began(DAY) == ms("2026-03-27T15:00")
+    acme.spending.roll(ms("2026-03-28T14:59:59"))
+    assert acme.spending.began(DAY) == ms("2026-03-27T15:00")
+
+
+def test_an_hour_begins_with_its_first_millisecond():
+    for at in ("2026-03-28T10:00", "2026-03-28T10:00:00.001", "2026-03-28T10:59:59.999"):
+        assert Spending([], "UTC", ms(at)).began(HOUR) == ms("2026-03-28T10:00")
 
 
 def test_a_reload_after_an_hour_has_ended_begins_it_anew():

@@ -183,16 +183,6 @@ def test_a_check_names_the_deck_whose_rates_it_warns_of(site):
     assert site.exported().splitlines()[2].startswith("44,")
 
 
-def test_a_check_names_ten_rates_of_a_group_and_counts_the_others(site):
-    rows = "".join(f"\n{prefix},0.00001234" for prefix in range(1_000, 1_025))
-    site.config.write_text(site.config.read_text() + WITH_ACCOUNT)
-    site.run("import", "acme", site.write(f"prefix,billing_rate{rows}\n"))
-    lines = click.testing.CliRunner().invoke(main, ["-c", str(site.config), "check"]).stdout.splitlines()
-    assert sum("rates[1" in line for line in lines) == 10
-    (rest,) = [line for line in lines if "more warnings of its rates" in line]
-    assert rest.startswith("rate_groups[acme]: ")
-
-
 def test_one_bad_row_is_enough_to_import_nothing(site):
     site.run("import", "acme", site.write(SHEET))
     refused = site.ask(

@@ -7,6 +7,7 @@ import structlog
 
 from vosd.billing.validity import DAY_MS
 from vosd.cdr.record import Posting
+from vosd.engine.booking import balances as balances_module
 from vosd.engine.booking.balances import LOWS_AT_ONCE, Balances, CurrencyChangedError
 from vosd.storage.memory.store import MemoryStore
 from vosd.storage.ports import EntryKind, Payment
@@ -55,6 +56,37 @@ async def test_foreign_bookings_reach_an_account_that_is_not_configured_any_more
     await store.add(Payment(account="acme", kind=EntryKind.PAYMENT, reference="2", made_at=0, amount=Decimal(5)))
     await balances.refresh()
     assert balances.credits["acme"].balance == 15
+
+
+async def test_a_start_reads_the_balances_of_many_accounts_once(monkeypatch):
+    """The first look, a second later, asks for what has changed since, and gets that."""
+    monkeypatch.setattr(balances_module, "ACCOUNTS_AT_ONCE", 1)
+    store = await store_with("10")
+    balances = Balances(store)
+    await balances.adopt({**TEN, "other": account("other")})
+    assert balances.mark > 0
+    read = store.standings
+    found = []
+
+    async def noted(after=0):
+        found.append(await read(after))
+        return found[-1]
+
+    store.standings = noted
+    await balances.refresh()
+    assert found[-1].standings == {}
+    await store.add(Payment(account="acme", kind=EntryKind.PAYMENT, reference="2", made_at=0, amount=Decimal(5)))
+    await balances.refresh()
+    assert balances.credits["acme"].balance == 15
+
+
+async def test_balances_that_were_known_before_are_read_by_the_first_look(monkeypatch):
+    monkeypatch.setattr(balances_module, "ACCOUNTS_AT_ONCE", 1)
+    store = await store_with("10")
+    balances = Balances(store)
+    balances.adopt_last_known({"gone": account("gone")}, ())
+    await balances.adopt_anew({**TEN, "other": account("other")}, frozenset)
+    assert balances.mark == 0
 
 
 class SlowStore(MemoryStore):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from vosd.engine.overload import inbox as engine_inbox
 from vosd.engine.overload.inbox import CALLS_MAX, OTHERS_MAX, REFUSALS_AT_ONCE, TURN_S, UNKNOWN_MAX, Inbox
-from vosd.engine.overload.load import Load, OverloadSettings
+from vosd.engine.overload.load import START_S, Load, OverloadSettings
 from vosd.sip.wire.classify import Rank
 
 GATEWAY, OTHER_GATEWAY, PHONE = "192.0.2.1", "192.0.2.2", "198.51.100.1"
@@ -44,6 +44,7 @@ class World:
             self._process, self._refuse, OverloadSettings(max_lag_ms), "our-busy", self.dropped, lambda: self.now
         )
         self.inbox.attach(self)
+        self.now += START_S
         self._count = 0
 
     # the event loop

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vosd.engine.overload.load import LASTING_S, OVER_S, Load, LoadWatch, OverloadSettings
+from vosd.engine.overload.load import LASTING_S, OVER_S, START_S, Load, LoadWatch, OverloadSettings
 
 INTERVAL_S = 0.02
 
@@ -61,3 +61,10 @@ def test_it_changes_at_most_once_a_second_or_so(lags):
     changes = [watch.observe(lag, measurement * INTERVAL_S) for measurement, lag in enumerate(lags)]
     begun = [measurement for measurement, change in enumerate(changes) if change is Load.OVERLOADED]
     assert all(later - earlier >= OVER_S / INTERVAL_S for earlier, later in pairwise(begun))
+
+
+def test_the_lag_of_a_start_is_no_overload_and_one_that_goes_on_is(watch):
+    watch.begin(100.0)
+    assert observe(watch, 400, START_S - 0.1, 100.0) == []
+    assert watch.load is Load.NORMAL
+    assert observe(watch, 400, LASTING_S + 0.2, 100.0 + START_S) == [Load.OVERLOADED]

@@ -132,6 +132,7 @@ async def test_what_another_switch_has_booked_is_read_before_calls_go_on(switch,
     assert reached(switch) == 5
     elapsed.ms += LONG_MS
     assert part.stands_still()
+    assert (reached(switch), reached(switch, "postpaid")) == (1, 5), "nothing is granted before the lease was asked for"
     await pay(switch.server, "-9", "spent elsewhere")
     await switch.watch.look()
     assert not part.stands_still()
@@ -161,3 +162,13 @@ async def test_a_lease_that_is_back_is_not_enough_while_the_balances_cannot_be_r
     monkeypatch.setattr(switch.balances, "refresh", fail)
     await switch.watch.look()
     assert part.stands_still()
+
+
+async def test_calls_are_granted_money_again_where_the_database_does_not_answer(switch, elapsed, part):
+    elapsed.ms += LONG_MS
+    assert part.stands_still()
+    switch.server.is_away = True
+    await switch.watch.look()
+    elapsed.ms += DOUBT_MS
+    assert not part.stands_still()
+    assert reached(switch) == 5

@@ -115,10 +115,13 @@ def test_one_number_or_all_can_be_cleared(lists):
         call(lists, 0, caller=caller, gateway=gateway, limits=limits)
         call(lists, 1, caller=caller, gateway=gateway, limits=limits)
     assert [each.caller for each in lists.listed(at(2).mono)] == ["1001", "1001", "1002"]
-    assert lists.clear("7", at(2).mono) == 0
-    assert lists.clear("1001", at(2).mono) == 2
-    assert lists.clear(None, at(2).mono) == 1
+    changes = []
+    for caller, count in (("7", 0), ("1001", 2), (None, 1)):
+        before = lists.changes
+        assert lists.clear(caller, at(2).mono) == count
+        changes.append(lists.changes > before)
     assert lists.size == 0
+    assert changes == [False, True, True], "the file of the list follows its changes"
 
 
 def test_callers_whose_time_is_over_leave_the_list(lists):
@@ -194,3 +197,19 @@ def test_the_list_is_bounded_too():
     assert (lists.size, lists.overflows) == (20, 10)
     assert lists.find("acme", "9", at(2).mono) is None
     assert lists.find("acme", "10", at(2).mono) is not None
+
+
+def test_a_caller_that_is_listed_again_is_the_last_to_leave_a_full_list():
+    lists, limits = DynamicLists(listed_max=2), CallerLimits(frequency_limit=1, expire_s=60)
+
+    def list_caller(caller, seconds):
+        for _ in range(2):
+            call(lists, seconds, caller=caller, limits=limits)
+
+    list_caller("first", 0)
+    list_caller("second", 30)
+    list_caller("first", 70)  # its time was over
+    assert [each.caller for each in lists.listed(at(70).mono)] == ["second", "first"]
+    list_caller("third", 80)
+    assert [each.caller for each in lists.listed(at(80).mono)] == ["first", "third"]
+    assert lists.overflows == 1

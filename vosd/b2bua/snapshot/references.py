@@ -86,7 +86,7 @@ class RestoredCalls:
 
 
 def newcomer_of(call: CallPort) -> CallerLeg | None:
-    """Return the caller that is about to replace the caller of a call, if there is one."""
+    """Return the caller that is about to replace a side of a call, if there is one."""
     proposal = None if call.bridge is None else call.bridge._proposal
     if not isinstance(proposal, Takeover) or proposal._call is not call or proposal._newcomer is call.caller:
         return None

@@ -10,6 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple
 
+from vosd.base.csv_text import bounded_lines
 from vosd.config.decks.assumptions import Assumptions
 from vosd.config.decks.encodings import encoding_of
 from vosd.config.decks.workbooks import Progress, SheetError, rows_of
@@ -66,7 +67,7 @@ def _lines_of_csv(
         whole = path.stat().st_size
         delimiter = _delimiter(path, header_line, encoding)
         with path.open("rb") as file, _text(file, encoding) as text:
-            lines = csv.reader(text, delimiter=delimiter, strict=True)
+            lines = csv.reader(bounded_lines(text), delimiter=delimiter, strict=True)
             for cells in lines:
                 number = lines.line_num
                 if number >= header_line:
@@ -91,5 +92,5 @@ def _text(file: BinaryIO, encoding: str) -> TextIOWrapper:
 
 def _delimiter(path: Path, header_line: int, encoding: str) -> str:
     with path.open("rb") as file, _text(file, encoding) as text:
-        header = next(islice(text, header_line - 1, None), "")
+        header = next(islice(bounded_lines(text), header_line - 1, None), "")
     return max(DELIMITERS, key=header.count)

@@ -151,7 +151,8 @@ class ParameterKeys(Keys):
     challenge_retry: Annotated[int, whole(1, 100)] = Field(default=6, alias="SS_SIP_AUTHENTICATION_RETRY")
     """How many challenges of a vendor to one request are answered."""
     lock_out_retry: Annotated[int, whole(0, 999)] = Field(default=6, alias="SS_AUTHENTICATION_MAX_RETRY")
-    """After this many wrong passwords the source address is locked out; 0 = never."""
+    """After this many wrong passwords the source address is locked out, and new sources of a user who is guessed at
+    wait; 0 = never."""
     lock_out_suspend: Annotated[int, whole(60, 3_600, "seconds")] = Field(
         default=180, alias="SS_AUTHENTICATION_FAILED_SUSPEND"
     )

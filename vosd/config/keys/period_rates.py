@@ -3,8 +3,9 @@
 from decimal import Decimal
 from typing import Annotated, ClassVar
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
+from vosd.base.calendar_use import CalendarUse
 from vosd.billing.period_rates import When
 from vosd.config.keys import names_of_vos3000
 from vosd.config.reader.amounts import factor_up_to
@@ -22,6 +23,9 @@ class PeriodKeys(Keys):
     """Calendar that says when it is. Default: none, at all times that are in no other period."""
     when: Annotated[When, choice(When)] = When.WORKING
     """``working``: the working time of the calendar; ``rest``: all other times."""
+    calendar_use: Annotated[CalendarUse | None, choice(CalendarUse)] = Field(default=None, alias="while")
+    """In place of ``when``: ``listed``, while an entry of the calendar or a holiday fits; ``working``, ``not_working``.
+    Default: as ``when`` says."""
     rate_group: Annotated[str | None, object_name()] = None
     """Rates of the period; a number that it does not price is priced as in no period."""
     multiplier: Annotated[Decimal | None, factor_up_to()] = None
@@ -33,6 +37,8 @@ class PeriodKeys(Keys):
             raise KeyProblemError("rate_group", "either rate_group or multiplier")
         if self.calendar is None and self.when is When.REST:
             raise KeyProblemError("when", "a calendar as well: rest is what is not its working time")
+        if self.calendar_use is not None and (self.calendar is None or self.when is When.REST):
+            raise KeyProblemError("while", "a calendar as well, and no when")
         return self
 
 

@@ -9,6 +9,7 @@ from typing import Annotated, ClassVar, Final
 from msgspec import Struct
 from pydantic import BeforeValidator, Field, model_validator
 
+from vosd.base.calendar_use import CalendarUse
 from vosd.base.host import is_address
 from vosd.base.nat import Nat
 from vosd.config.keys import later, names_of_vos3000
@@ -87,6 +88,10 @@ class RoutingGatewayKeys(DeclaredKeys):
     buy rates."""
     calendar: Annotated[str | None, object_name()] = None
     """Calendar that must fit for it to take calls. Default: none; then gateways whose calendar fits come first."""
+    calendar_use: Annotated[CalendarUse | None, choice(CalendarUse)] = Field(default=None, alias="while")
+    """When the calendar fits: ``listed``, while an entry of it or a holiday fits; ``working``, in its working time;
+    ``not_working``, in all other time. Default: while a working entry decides, or, where no entry is working, while any
+    does."""
     protect: Annotated[int | None, protection()] = None
     """The others are tried first. It joins when all have failed, or when none has sent a 18x or an answer within so
     many seconds since the INVITE arrived; ``yes`` is 10 seconds.

@@ -103,6 +103,7 @@ class Balances(Counting):
         async with self._adopting:
             names: Collection[str] = accounts if other is None else other & accounts.keys()
             unread, currencies, limits = await self._to_settle(accounts, names)
+            are_first = not self._mark and self.credits.keys() <= set(unread)
             changes = Changes({}, 0)
             if unread:
                 await self._books.open_accounts(unread)
@@ -124,6 +125,8 @@ class Balances(Counting):
                 credit.expires_at = changes.expiries.get(name)
                 self._changed[name] = None
                 credit.set_terms(accounts[name].overdraft_limit, accounts[name].balance_low)
+            if are_first:  # else the first look would read all balances a second time, while calls wait
+                self._mark = changes.mark
             for name in self.credits if other is None else other & self.credits.keys():
                 if name not in accounts:  # an account that is gone is not low
                     self.credits[name].set_terms(self.credits[name].own_limit, None)

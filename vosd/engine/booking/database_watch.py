@@ -98,7 +98,7 @@ class DatabaseWatch(Counting):
         """Called with True when the database goes away, with False when it is back and the balances are read."""
         self.note_used: Callable[[], Awaitable[None]] = _nothing_used
         """Called before these balances are read."""
-        self.standstill: Final = Standstill(elapsed_ms)
+        self.standstill: Final = Standstill(elapsed_ms, self._settle_grants)
         self._is_away = False
         self._waits = False
         """Whether the switch has started without the database and uses what was known last."""
@@ -180,7 +180,7 @@ class DatabaseWatch(Counting):
         if self._lost is None:
             _log.error(Event.LEASE_LOST, why=str(held), do="stop one of the two; no new call is taken here")
         self._lost = held
-        self._balances.freeze(is_frozen=True)
+        self._settle_grants()
 
     async def keep(self) -> None:
         """Renew the lease every second, and at once after a standstill; runs until cancelled."""
@@ -268,9 +268,13 @@ class DatabaseWatch(Counting):
     def _note_held(self, seen: DatabaseState, asked_ms: int) -> None:
         if self._lost is not None:
             _log.warning(Event.LEASE_REGAINED, epoch=seen.epoch)
-            self._balances.freeze(is_frozen=False)
-        self._lost = None
+            self._lost = None
+            self._settle_grants()
         self.standstill.held(asked_ms)
+
+    def _settle_grants(self) -> None:
+        """Grant running calls more only while the money is certainly this switch's to spend."""
+        self._balances.freeze(is_frozen=self._lost is not None or self.standstill.is_in_doubt)
 
     async def _come_back(self) -> None:
         """Read what was booked elsewhere during an outage, then end what held during it."""

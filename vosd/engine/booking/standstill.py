@@ -38,15 +38,19 @@ def never() -> bool:
 
 
 def _nothing() -> None:
-    """Do nothing: no messages wait."""
+    """Do nothing: no messages wait, and no calls are charged."""
 
 
 class Standstill:
     """Whether the lease of this process is in doubt."""
 
-    def __init__(self, elapsed_ms: Callable[[], int] = machine_ms) -> None:
-        """``elapsed_ms`` returns milliseconds that go on while the process is stopped or the machine suspended."""
+    def __init__(self, elapsed_ms: Callable[[], int] = machine_ms, changed: Callable[[], None] = _nothing) -> None:
+        """``elapsed_ms`` returns milliseconds that go on while the process is stopped or the machine suspended.
+
+        ``changed`` is called when a doubt begins, and at its end before anything is processed.
+        """
         self._elapsed_ms = elapsed_ms
+        self._changed = changed
         self._seen_ms = elapsed_ms()
         self._held_ms: int | None = None
         """When the latest renewal was sent that succeeded; None = there is no lease."""
@@ -81,6 +85,7 @@ class Standstill:
             self._end("the database does not answer: it counts as away")
         elif gap_ms > GAP_MS and self._held_ms is not None and now - self._held_ms > STALE_MS:
             self._since_ms = now
+            self._changed()
             self.wanted.set()
             _log.warning("process_stood_still", for_ms=gap_ms, means="the lease is asked for before calls go on")
             return True
@@ -104,5 +109,6 @@ class Standstill:
 
     def _end(self, why: str) -> None:
         self._since_ms = None
+        self._changed()
         _log.warning("processing_resumed", why=why)
         self._resume()

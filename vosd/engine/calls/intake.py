@@ -12,7 +12,8 @@ from vosd.b2bua.caller_leg import CallerLeg
 from vosd.b2bua.caller_side import CallerSide
 from vosd.b2bua.extensions import extension_objection
 from vosd.b2bua.hunt import Hunt
-from vosd.b2bua.referral import call_named_by
+from vosd.b2bua.leg import Leg
+from vosd.b2bua.referral import leg_named_by
 from vosd.b2bua.settings import CallSettings
 from vosd.b2bua.stamps import Arrival
 from vosd.b2bua.states import CallState
@@ -36,6 +37,7 @@ from vosd.sip.screening import has_looped, hops_left
 from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.flaws import Flaw
 from vosd.trunks.dialect import CalleeSource, CallerDialect, CallerSource, TransferDisplay
+from vosd.trunks.gateways import MappingGateway
 
 
 class TransferNumbers:
@@ -178,21 +180,21 @@ class Intake:
         return self._make(arrival, substitute, setup)
 
     def _take_over(self, event: InviteArrived) -> None:
-        """Let a phone of the same customer take over a running call (RFC 3891 section 3)."""
+        """Let a phone of the same account take over a side of a running call (RFC 3891 section 3)."""
         request = event.request
         if request.comes_twice("replaces"):
             raise ParseError(400, Flaw.SEVERAL_REPLACES, request)
         replaces = Replaces.parse(request.header("replaces") or "")
-        call = call_named_by(self._endpoint, replaces)
-        customer = None if call is None else call.customer
-        if call is None or customer is None or not self._is_of(customer, event):
+        call, leg = leg_named_by(self._endpoint, replaces)
+        newcomer = None if call is None or leg is None else self._may_replace(call, leg, event)
+        if call is None or leg is None or newcomer is None:
             self._refusals.answer(event, 481, "")  # the calls of other customers must not be guessed
         elif call.state is not CallState.TALKING:
             self._refusals.answer(event, 481, "")
         elif replaces.early_only:
             self._refusals.answer(event, 486, "")
         else:
-            self._begin_takeover(call, event)
+            self._begin_takeover(call, leg, newcomer, event)
 
     def _prover_of(self, call_request: CallRequest) -> str:
         """Return the login of a call; an admitted call needs none, even if a reload has made the trunk require one."""
@@ -200,16 +202,32 @@ class Intake:
         now = None if admitted is None else self._services.admission.catalogue.mapping_gateways.get(admitted.name)
         return call_request.user if now is None or now.credentials is None else now.name
 
-    def _is_of(self, customer: str, event: InviteArrived) -> bool:
-        """Return whether an INVITE comes from a mapping gateway or phone: by login if that is required, or address."""
-        catalogue, source = self._services.admission.catalogue, event.source
-        gateway = catalogue.mapping_gateways.get(customer)
-        if gateway is not None and gateway.credentials is not None:
-            return event.user == customer
-        return catalogue.sources.is_from(customer, source.host, source.port)
+    def _may_replace(self, call: Call, leg: Leg, event: InviteArrived) -> MappingGateway | None:
+        """Return the mapping gateway or phone that sends an INVITE, if it has the account of the leg to be replaced.
 
-    def _begin_takeover(self, call: Call, event: InviteArrived) -> None:
-        dialect, wish = call.caller.dialect, Wish.of(event.request)
+        It is found by login if it has one, else by address. The account of a vendor's leg is the vendor's.
+        """
+        catalogue, source = self._services.admission.catalogue, event.source
+        gateways, callee = catalogue.mapping_gateways, call.callee
+        if callee is not None and leg is callee and not callee.choice.gateway.is_phone:
+            account = callee.choice.gateway.account
+        else:
+            name = callee.choice.gateway.name if callee is not None and leg is callee else call.customer or ""
+            account = gateways[name].account if name in gateways else None
+        if event.user:
+            senders = [gateways[event.user]] if event.user in gateways else []
+        else:
+            senders = [
+                each
+                for each in catalogue.sources.gateways_at(source.host)
+                if each.credentials is None and catalogue.sources.is_from(each.name, source.host, source.port)
+            ]
+        return next(
+            (each for each in senders if account is not None and each.account == account and each.enabled), None
+        )
+
+    def _begin_takeover(self, call: Call, replaced: Leg, newcomer: MappingGateway, event: InviteArrived) -> None:
+        dialect, wish = newcomer.dialect, Wish.of(event.request)
         refusal = objection(wish, dialect.session_timer)
         if refusal is not None:
             self._refusals.answer(event, *refusal)
@@ -219,7 +237,7 @@ class Intake:
         )
         leg.call = call
         leg.begin(event.at)
-        if not call.take_over(leg, event.transaction, event.at):
+        if not call.take_over(leg, replaced, event.transaction, event.at):
             leg.reject(491, "", event.at)
 
     def _settings_of(self, call_request: CallRequest) -> CallSettings:

@@ -161,6 +161,7 @@ class Inbox(Counting):
     def attach(self, scheduler: Scheduler) -> None:
         """Start to serve."""
         self._scheduler = scheduler
+        self._watch.begin(self._clock())
 
     def detach(self) -> None:
         """Stop serving."""

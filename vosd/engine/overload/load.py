@@ -16,6 +16,11 @@ then. With the default limit no INVITE is repeated before: T1 is 0.5 s (RFC 3261
 """
 OVER_S: Final = 1.0
 """An overload is over after the lag was below half the limit for so long."""
+START_S: Final = 5.0
+"""For so long after a start no lag is an overload.
+
+What the start leaves to be done, and calls that have waited for it, raise the lag once. The queues are bounded.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,19 +42,25 @@ class Load(Enum):
 class LoadWatch:
     """Distinguishes an overload from a burst."""
 
-    __slots__ = ("_since", "load", "settings")
+    __slots__ = ("_begins_at", "_since", "load", "settings")
 
     def __init__(self, settings: OverloadSettings) -> None:
         self.settings = settings
         self.load = Load.NORMAL
+        self._begins_at = 0.0
         self._since: float | None = None
         """Time since which the lag has indicated the other state."""
+
+    def begin(self, now: float) -> None:
+        """Note that calls are taken from now on."""
+        self._begins_at = now + START_S
 
     def observe(self, lag_s: float, now: float) -> Load | None:
         """Record the lag; return the new state if it changes. Call it about ten times a second."""
         bound = self.settings.max_lag_ms / 1000
         if self.load is Load.NORMAL:
-            indicates_change, patience, other = 0 < bound <= lag_s, LASTING_S, Load.OVERLOADED
+            indicates_change = 0 < bound <= lag_s and now >= self._begins_at
+            patience, other = LASTING_S, Load.OVERLOADED
         else:
             # Half the limit, so that a lag around the limit does not switch the refusals on and off.
             indicates_change, patience, other = not bound or lag_s < bound / 2, OVER_S, Load.NORMAL

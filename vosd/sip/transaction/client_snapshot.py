@@ -194,6 +194,8 @@ class InviteClientSnapshot(msgspec.Struct, frozen=True, array_like=True, tag="in
     spare: tuple[PartsSnapshot, bytes] | None
     dialog: DialogSnapshot | None
     draft: InviteDraftSnapshot | None
+    refused_with: int = 0
+    """Its final response, where that is no 2xx; 0 in what earlier versions wrote, too."""
 
     @classmethod
     def of(cls, client: InviteClient, flows: Flows) -> "InviteClientSnapshot":
@@ -211,6 +213,7 @@ class InviteClientSnapshot(msgspec.Struct, frozen=True, array_like=True, tag="in
             None if client._spare is None else (PartsSnapshot.of(client._spare[0], flows), client._spare[1]),
             None if client.dialog is None else dialog_with_login(client.dialog, flows),
             None if client.draft is None else InviteDraftSnapshot.of(client.draft, flows),
+            client.refused_with,
         )
 
     def restored(self, restoration: "Restoration") -> InviteClient:
@@ -228,6 +231,7 @@ class InviteClientSnapshot(msgspec.Struct, frozen=True, array_like=True, tag="in
             spare=None if self.spare is None else (self.spare[0].restored(restoration), self.spare[1]),
             draft=None if self.draft is None else self.draft.restored(restoration),
         )
+        client.refused_with = self.refused_with
         if self.is_live:
             restoration.store.clients[key] = client
             if dialog is not None:

@@ -120,9 +120,11 @@ class InviteClient:
         """
         self._key = key
         self._spare = spare
+        self.refused_with = 0
         self.state = CALLING
         self.parts = parts
         self.draft = draft
+        self.refused_with = 0
         self._store.clients[key] = self
         if self.dialog is not None:
             self.dialog.invites += 1

@@ -24,6 +24,8 @@ OFFER: Final = (
 ANSWER: Final = OFFER.replace("192.0.2.10", "192.0.2.20").replace("20000", "30000")
 
 _TRANSCRIPT_LINES: Final = 40
+T1_S: Final = 0.5
+"""First interval after which a request is repeated (RFC 3261 section 17.1.2.2)."""
 _numbers: Final = count(1)
 
 
@@ -161,6 +163,23 @@ class Peer:
                 return message
         raise self.unexpected(f"the answer to {cseq}")
 
+    def ask(self, request: str, to: Endpoint, cseq: str, call_id: str, within_s: float = 15.0) -> Message:
+        """Send a request and return its final response; repeat it over UDP, as a lost datagram wants (timers A and E).
+
+        Raises:
+            UnexpectedError: none came in time.
+        """
+        deadline, wait_s = time.monotonic() + within_s, T1_S if self.transport == "UDP" else within_s
+        while True:
+            self.send(request, to)
+            left_s = deadline - time.monotonic()
+            try:
+                return self.final_response(cseq, call_id, min(wait_s, left_s))
+            except UnexpectedError:
+                if left_s <= wait_s:
+                    raise
+            wait_s *= 2
+
     def messages(self, during_s: float) -> list[Message]:
         """Return all messages that arrive during the given time."""
         return list(self._arriving(during_s))
@@ -283,8 +302,7 @@ class OutgoingCall:
 
     def hang_up(self, cseq: int = 2) -> Message:
         """Send BYE and return its final response."""
-        self.send(self.request("BYE", cseq))
-        return self.peer.final_response(f"{cseq} BYE", self.call_id)
+        return self.peer.ask(self.request("BYE", cseq), self.switch, f"{cseq} BYE", self.call_id)
 
 
 def compose(lines: Iterable[str], body: str = "", kind: str = "application/sdp") -> str:

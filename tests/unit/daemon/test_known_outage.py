@@ -1,0 +1,24 @@
+"""A start in an outage of the database waits for it, unless one before it has done so."""
+
+from vosd.daemon.known_outage import KnownOutage
+
+
+async def test_only_the_first_start_in_an_outage_waits(tmp_path):
+    assert KnownOutage(tmp_path, "boot-1").shortened(10) == 10
+    KnownOutage(tmp_path, "boot-1").found()
+    assert KnownOutage(tmp_path, "boot-1").shortened(10) == 0
+    await KnownOutage(tmp_path, "boot-1").over()
+    assert KnownOutage(tmp_path, "boot-1").shortened(10) == 10
+
+
+def test_after_another_boot_the_database_may_be_starting_as_well(tmp_path):
+    KnownOutage(tmp_path, "boot-1").found()
+    assert KnownOutage(tmp_path, "boot-2").shortened(10) == 10
+    KnownOutage(tmp_path, "").found()
+    assert KnownOutage(tmp_path, "").shortened(10) == 10, "a machine that hides its boot"
+
+
+def test_a_state_directory_that_takes_nothing_is_named(tmp_path, caplog):
+    outage = KnownOutage(tmp_path / "missing", "boot-1")
+    outage.found()
+    assert outage.shortened(10) == 10
