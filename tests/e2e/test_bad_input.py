@@ -15,6 +15,9 @@ from .stage import Stage
 QUIET_S = 0.3
 """Longer than an answer takes on this machine."""
 
+EMERGENCY = {"required": "112", "optional": "911"}
+"""Numbers that no vendor of the stage takes, so that both calls are refused."""
+
 STRAY_RESPONSE = (
     f"SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP {SWITCH};branch=z9hG4bKnone\r\nFrom: <sip:a@b>;tag=1\r\n"
     "To: <sip:a@b>;tag=2\r\nCall-ID: none\r\nCSeq: 1 INVITE\r\n\r\n"
@@ -104,6 +107,27 @@ def test_a_call_that_has_been_here_before_gets_482(stage: Stage, call: OutgoingC
 
     assert call.refused().status == 482
     check(stage.record_of(call.callee), Expected("Loop", "switch", 482, 25, rated=False))
+
+
+@pytest.mark.parametrize("handling", ["required", "optional"])
+def test_an_emergency_call_with_a_location_goes_on_or_leaves_its_record(
+    stage: Stage, customer: Peer, handling: str
+) -> None:
+    """RFC 6442: the session is taken; only what must be understood is refused, and ``vosd why`` shows it."""
+    part = f"Content-Type: application/pidf+xml\r\nContent-Disposition: render;handling={handling}\r\n\r\n<presence/>"
+    body = f"--x\r\nContent-Type: application/sdp\r\n\r\n{OFFER}\r\n--x\r\n{part}\r\n--x--"
+    call = OutgoingCall(customer, stage.address, EMERGENCY[handling])
+    text = call.request("INVITE", body=body)
+    call.send(text.replace("Content-Type: application/sdp", "Content-Type: multipart/mixed;boundary=x", 1))
+
+    status = call.refused().status
+    record = stage.record_of(call.callee)
+    [shown] = stage.daemon.ask("why", "--callee", call.callee)["calls"]
+    assert (record["sip_code"], shown["sip_code"]) == (status, status)
+    assert (status == 415) is (handling == "required")
+    assert (shown["refusal"] or "").startswith("415 ") is (status == 415)
+    stage.expect_nothing_left()
+    stage.expect_clean_log()
 
 
 def test_a_body_shorter_than_its_content_length_gets_400(call: OutgoingCall, customer: Peer) -> None:
