@@ -122,3 +122,15 @@ def test_a_new_rating_leaves_what_was_corrected_by_hand(booked):
     again = booked.document(*rerate, "--corrected-too", "--book", "--memo", "no goodwill")["booked"]
     assert (again["charges"], again["repeated"]) == (1, 0)
     assert booked.document(*rerate)["corrected_by_hand"] == 0
+
+
+def test_calls_of_a_prefix_alone_are_rated_again(booked):
+    rerate = ("rerate", "--since", "2026-01-01T00:00:00Z", "--until", "2027-01-01T00:00:00Z")
+    assert (booked.document(*rerate)["calls"], booked.document(*rerate, "--prefix", "4420")["calls"]) == (2, 1)
+    assert booked.document(*rerate, "--prefix", "49")["calls"] == 0
+    assert booked.vosd(*rerate, "--prefix", "+44").exit_code == 2
+    names = [
+        booked.document(*rerate, *more, "--book", "--memo", "why")["booked"]["reference"]
+        for more in ((), ("--prefix", "4420"), ("--prefix", "442"))
+    ]
+    assert len(set(names)) == 3

@@ -67,6 +67,21 @@ def test_balances_of_all_accounts_are_shown_at_a_moment_of_the_past(booked: Inst
     assert "customer-1,USD,0.00" in booked.vosd("ledger", "balances", "--at", "2026-09-01T00:00:00Z", "--csv").stdout
 
 
+def test_profit_is_shown_for_a_time_in_each_currency(booked: Installation) -> None:
+    span = ("--since", "2026-09-01T00:00:00Z", "--until", "2026-10-01T00:00:00Z")
+    assert booked.document("ledger", "profit", *span) == [
+        {
+            "currency": "USD",
+            "calls": 3,
+            "income": "0.037035",
+            "cost": "0.029628",
+            "profit": "0.007407",
+            "margin_percent": "20.00",
+        }
+    ]
+    assert "0.007407" in booked.vosd("ledger", "profit", *span).stdout
+
+
 def test_calls_are_listed_by_their_end_as_the_statement_counts_them(booked: Installation) -> None:
     began, ended = 1_790_805_500_000, 1_790_807_400_000  # 21:58 and 22:30
     parties = {"customer_account": "customer-1", "vendor_account": "vendor-1"}

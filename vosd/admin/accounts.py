@@ -62,6 +62,13 @@ class AccountSheet(msgspec.Struct, frozen=True):
     """True for an account that was closed, else absent."""
     group: str | msgspec.UnsetType = msgspec.UNSET
     """Its ``group``; absent for an account without."""
+    name: str | msgspec.UnsetType = msgspec.UNSET
+    """As its ``contact`` and ``memo`` as the configuration has it; absent for an account without."""
+    contact: str | msgspec.UnsetType = msgspec.UNSET
+    memo: str | msgspec.UnsetType = msgspec.UNSET
+    consumed_today: str | msgspec.UnsetType = msgspec.UNSET
+    """What its calls cost since midnight of its ``timezone``, and this month, without tax; absent unless asked for."""
+    consumed_month: str | msgspec.UnsetType = msgspec.UNSET
     net_exposure: str | msgspec.UnsetType = msgspec.UNSET
     """Of a partner: what it owes if running calls use all they hold; negative = what is owed to it. Else absent."""
 
@@ -219,6 +226,9 @@ def _sheet(
         expires_at=_expiry_of(account, changes),
         closed=is_closed or msgspec.UNSET,
         group=account.group or msgspec.UNSET,
+        name=account.name or msgspec.UNSET,
+        contact=account.contact or msgspec.UNSET,
+        memo=account.memo or msgspec.UNSET,
         net_exposure=format_amount(-_left(balance, committed))
         if account.type is AccountType.PARTNER
         else msgspec.UNSET,

@@ -57,7 +57,8 @@ def recorded_as(agent: str) -> str:
 
 
 def as_seen(sheet: AccountSheet, authority: Authority) -> AccountSheet:
-    """Return an account as an agent sees it: without the account above, where the agent does not see that one."""
+    """Return an account as an agent sees it: without what operators note, and an account above that it does not see."""
+    sheet = msgspec.structs.replace(sheet, contact=msgspec.UNSET, memo=msgspec.UNSET)
     if sheet.agent is msgspec.UNSET or sheet.agent in authority.visible:
         return sheet
     return msgspec.structs.replace(sheet, agent=msgspec.UNSET)

@@ -2,23 +2,19 @@
 
 from collections.abc import Callable, Mapping
 from enum import Enum
-from typing import Final
 from zoneinfo import ZoneInfo
 
 import msgspec
 
+from vosd.admin.consumption import roles_of
 from vosd.admin.control import RunningSwitch
 from vosd.admin.ledger import Month
 from vosd.admin.payments import refresh_balances
 from vosd.base.errors import VosError
 from vosd.base.money import ZERO, format_amount
-from vosd.billing.accounts import Account, AccountType, shortfall
-from vosd.cdr.record import AGENT, CUSTOMER, VENDOR
+from vosd.billing.accounts import Account, shortfall
 from vosd.storage.consumption import SqlConsumption
 from vosd.storage.ports import EntryKind, Payment, Payments
-
-_AS_CUSTOMER: Final = (CUSTOMER, AGENT)
-_AS_VENDOR: Final = (VENDOR,)
 
 
 class MonthNotOverError(VosError):
@@ -93,8 +89,7 @@ async def book_minimum(
         if waiting is None and not await consumption.has_begun(account.id, until):
             sheets.append(_sheet(account, month, None, "0.00", Outcome.NOT_BEGUN))
             continue
-        roles = _AS_VENDOR if account.type is AccountType.CLEARING else _AS_CUSTOMER
-        consumed = await consumption.consumed(account.id, roles, since, until)
+        consumed = await consumption.consumed(account.id, roles_of(account), since, until)
         missing = shortfall(minimum, consumed)
         shown = format_amount(consumed)
         if not missing:

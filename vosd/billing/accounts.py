@@ -49,6 +49,10 @@ class Account(msgspec.Struct, frozen=True):
     enabled: bool = True
     expires_at: int | None = None
     """UTC milliseconds; calls from then on are refused."""
+    name: str | None = None
+    """Whose account it is, in words."""
+    contact: str | None = None
+    memo: str | None = None
     group: str | None = None
     """A label: ``vosd account groups`` adds up the accounts that have the same."""
     minimum_consumption: Decimal | None = None

@@ -63,15 +63,16 @@ def add(invocation: Invocation, account_id: str) -> None:
 
 @account.command("show")
 @click.argument("account_id", metavar="ID")
+@click.option("--consumption", is_flag=True, help="Also what its calls cost today and this month, without tax.")
 @as_option
 @json_option
 @pass_invocation
-def show(invocation: Invocation, account_id: str, acting: str | None, as_json: bool) -> None:
+def show(invocation: Invocation, account_id: str, consumption: bool, acting: str | None, as_json: bool) -> None:
     """Show one account: balance, overdraft limit, amount reserved by running calls, available amount."""
     may = authority(invocation, acting)
     if may is not None:
         may.require_visible(account_id)
-    shown = asyncio.run(_show(invocation, account_id))
+    shown = asyncio.run(_show(invocation, account_id, with_consumption=consumption))
     if may is not None:
         shown = _as_seen(shown, may)
     if as_json:
@@ -80,7 +81,7 @@ def show(invocation: Invocation, account_id: str, acting: str | None, as_json: b
         output.sheet({key: value for key, value in msgspec.structs.asdict(shown).items() if value is not msgspec.UNSET})
 
 
-async def _show(invocation: Invocation, account_id: str) -> "AccountSheet":
+async def _show(invocation: Invocation, account_id: str, *, with_consumption: bool) -> "AccountSheet":
     from vosd.admin.accounts import WorkTimes, show_account
     from vosd.cli.database import database_of
     from vosd.storage.books import SqlBooks
@@ -98,9 +99,17 @@ async def _show(invocation: Invocation, account_id: str) -> "AccountSheet":
         )
         expires_at = await SqlValidity(database).expiry(account_id)
         agents = frozenset(accounts.agents().values())
-        return await show_account(
-            accounts, books, queries, invocation.running_switch(), account_id, overrides, work_times, expires_at, agents
+        switch = invocation.running_switch()
+        sheet = await show_account(
+            accounts, books, queries, switch, account_id, overrides, work_times, expires_at, agents
         )
+        if not with_consumption or account_id not in accounts:
+            return sheet
+        from vosd.admin.consumption import consumption_of
+        from vosd.storage.consumption import SqlConsumption
+
+        today, month = await consumption_of(SqlConsumption(database), accounts[account_id], now)
+        return msgspec.structs.replace(sheet, consumed_today=today, consumed_month=month)
 
 
 @account.command("list")

@@ -16,7 +16,7 @@ from vosd.cli.asking import ask, yes_option
 from vosd.cli.command import Family, Invocation, OperationError, json_option, pass_invocation
 from vosd.cli.csv_form import csv_option, csv_writer
 from vosd.cli.overrides import now_ms
-from vosd.cli.statements import balances, statement
+from vosd.cli.statements import balances, profit, statement
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,6 +59,7 @@ def ledger() -> None:
 
 ledger.add_command(statement)
 ledger.add_command(balances)
+ledger.add_command(profit)
 
 
 @ledger.command("list")

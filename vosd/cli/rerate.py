@@ -32,6 +32,7 @@ class _Booking(NamedTuple):
 @click.option("--since", type=MOMENT, required=True, help="Calls whose INVITE came then or later.")
 @click.option("--until", type=MOMENT, required=True, help="Calls whose INVITE came before.")
 @click.option("--account", metavar="ID", help="Only what this customer, agent or vendor pays or is paid.")
+@click.option("--prefix", metavar="DIGITS", help="Only calls whose number, as it was rated, begins with these digits.")
 @click.option("--with", "deck", metavar="DECK", help="Rate its calls by this rate group instead; needs --account.")
 @click.option("--steps", "compares_steps", is_flag=True, help="Compare the stored steps of each fee, too.")
 @click.option("--limit", type=click.IntRange(1), default=ALL_CALLS, metavar="N", help="At most so many, the newest.")
@@ -50,6 +51,7 @@ class _Booking(NamedTuple):
 def rerate(
     invocation: Invocation,
     /,
+    prefix: str | None,
     deck: str | None,
     compares_steps: bool,
     top: int,
@@ -69,6 +71,8 @@ def rerate(
     """
     if book is not bool(memo and memo.strip()):
         raise click.UsageError("--book and --memo go together: say why")
+    if prefix is not None and not (prefix.isascii() and prefix.isdigit()):
+        raise click.UsageError("--prefix is digits without + and *")
     if reference is not None and not (book and reference.strip()):
         raise click.UsageError("--reference names a run with --book, and is not empty")
     if reference is not None:
@@ -78,7 +82,14 @@ def rerate(
     booking = _Booking(operator, memo, reference) if book and memo is not None else None
     answer = asyncio.run(
         _rerate(
-            invocation, criteria, deck, booking, compares_steps=compares_steps, corrected_too=corrected_too, top=top
+            invocation,
+            criteria,
+            prefix or "",
+            deck,
+            booking,
+            compares_steps=compares_steps,
+            corrected_too=corrected_too,
+            top=top,
         )
     )
     untold = asyncio.run(_refresh(invocation)) if booking is not None and answer["booked"]["charges"] else ""
@@ -137,6 +148,7 @@ def _check_reference(reference: str, *, has_deck: bool) -> None:
 async def _rerate(
     invocation: Invocation,
     criteria: Mapping[str, Any],
+    prefix: str,
     deck: str | None,
     booking: _Booking | None,
     *,
@@ -170,7 +182,15 @@ async def _rerate(
     async with database_of(invocation.settings) as database:
         bookings = None
         if booking is not None:
-            same = digest_of(wanted.since, wanted.until, wanted.account, deck, catalogue.version, corrected_too)
+            same = digest_of(
+                wanted.since,
+                wanted.until,
+                wanted.account,
+                deck,
+                catalogue.version,
+                corrected_too,
+                *filter(None, [prefix]),
+            )
             reference = reference_of_run(booking.reference or same, has_deck=deck is not None)
             run = Run(reference, booking.operator, booking.memo, now_ms())
             bookings = Bookings(SqlCorrections(database), run)
@@ -180,6 +200,8 @@ async def _rerate(
             async with aclosing(pages):
                 async for calls in pages:
                     for call in calls:
+                        if not (call.callee_billing or "").startswith(prefix):
+                            continue
                         changes = rerating.add(call)
                         if changes and bookings is not None:
                             await bookings.add(call.call_id, changes)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from vosd.admin.ledger import Month, StatementSheet
 
 _LINE: Final = ("line", "count", "amount", "net", "tax")
+_PROFIT: Final = ("currency", "calls", "income", "cost", "profit", "margin_percent")
 _BALANCE: Final = ("account", "currency", "balance")
 
 
@@ -186,3 +187,40 @@ async def _balances(invocation: Invocation, moment: int) -> list[tuple[str, str 
         aclosing(SqlLedger(database).balances(moment)) as found,
     ):
         return [(each.account, each.currency, format_amount(each.balance)) async for each in found]
+
+
+@click.command("profit", cls=Verb)
+@click.option("--since", type=MOMENT, required=True, metavar="TIME", help="Calls that ended then or later.")
+@click.option("--until", type=MOMENT, required=True, metavar="TIME", help="Calls that ended before.")
+@json_option
+@pass_invocation
+def profit(invocation: Invocation, since: int, until: int, as_json: bool) -> None:
+    """Show what the calls of a time have brought and cost, without tax, in each currency.
+
+    A call is paid for by the highest account above it: its last agent, else the customer. Minimums, and calls without
+    CDR, are not in it.
+    """
+    rows = asyncio.run(_profit(invocation, since, until))
+    if as_json:
+        output.document([dict(zip(_PROFIT, row, strict=True)) for row in rows])
+    else:
+        output.table(_PROFIT, rows, empty="no calls")
+
+
+async def _profit(invocation: Invocation, since: int, until: int) -> "list[tuple[object, ...]]":
+    from vosd.cli.database import database_of
+    from vosd.storage.profit import profit_of
+
+    async with database_of(invocation.settings) as database:
+        found = await profit_of(database, since, until)
+    return [
+        (
+            each.currency,
+            each.calls,
+            format_amount(each.income),
+            format_amount(each.cost),
+            format_amount(each.income - each.cost),
+            each.margin_percent,
+        )
+        for each in found
+    ]

@@ -144,6 +144,14 @@ class SwitchMeasures:
         """Return the work calendars."""
         return self._service.switch.catalogue.calendars.values()
 
+    def expiries(self) -> Iterator[tuple[str, int | None]]:
+        """Yield when each account expires that is not disabled, UTC milliseconds; None = never."""
+        credits = self._service.balances.credits
+        for account in self._service.switch.catalogue.accounts.values():
+            credit = credits.get(account.id)
+            if account.enabled:
+                yield account.id, (credit.expires_at if credit is not None else None) or account.expires_at
+
     def is_low(self, account: str) -> bool:
         """Return whether the balance of an account is still low."""
         credit = self._service.balances.credits.get(account)

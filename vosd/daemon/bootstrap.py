@@ -38,8 +38,8 @@ from vosd.daemon.lifecycle import Lifecycle, State, Step
 from vosd.daemon.metrics.exporter import Exporter
 from vosd.daemon.metrics.lease import TimedLease
 from vosd.daemon.metrics.readings import Readings
+from vosd.daemon.nightly import DailyParts
 from vosd.daemon.reload import Configuration
-from vosd.daemon.retention import RetentionPart
 from vosd.daemon.silenced import Silenced
 from vosd.daemon.start import Started, load_at_start
 from vosd.daemon.status import Status
@@ -226,7 +226,7 @@ class Daemon:
         commands = Commands(status, clock)
         self._trials = commands.trials
         self.state: Callable[[], State] = lambda: State.STARTING
-        self._retention = RetentionPart(settings, clock)
+        self._daily = DailyParts(settings, clock, lambda: self.service.switch.catalogue)
         self._fraud = FraudPart(self.service, self._database, settings.alarms, clock)
         readings = Readings(status, self._state, self._books, lease, clock, self._alarms.active)
         self._exporter = Exporter(readings, status, self._state, settings.metrics)
@@ -248,7 +248,7 @@ class Daemon:
             Step("watch over destinations", self._fraud.begin, self._fraud.end),
             Step("late database", self._await_database, self._late.end),
             Step("definitions", self._definitions.begin, self._definitions.end),
-            Step("retention", self._retention.begin, self._retention.end),
+            Step("daily work", self._daily.begin, self._daily.end),
             Step("listeners", self._listen, self._transports.close),
             Step("control socket", self._control.open, self._control.close),
             Step("reloads", self.configuration.begin, self.configuration.end),
@@ -361,7 +361,7 @@ class Daemon:
         await self._exporter.adjust(loaded.settings.metrics)
         self._alarms.adjust(loaded.settings.alarms)
         self._fraud.adjust(loaded.settings.alarms)
-        await self._retention.adjust(loaded.settings.retention)
+        await self._daily.adjust(loaded.settings)
         await self._call_reports.adjust(loaded.settings.call_reports)
 
 

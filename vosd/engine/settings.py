@@ -178,6 +178,8 @@ class AlarmSettings:
     """How many times the calls a second of its past a mapping gateway may have; 0 = any number."""
     cps_floor: int = 20
     """As many calls a second are always allowed."""
+    expiry_days: int = 7
+    """Accounts that expire sooner are an alarm."""
     past_days: int = 14
     """How far back the past of destinations goes."""
     hysteresis: int = 10
@@ -235,6 +237,19 @@ class RetentionSettings:
     daily_totals: Age | None = None
     exports: tuple[Path, ...] = ()
     """Directories of exports: a call is kept until each of them has taken it."""
+
+
+@dataclass(frozen=True, slots=True)
+class NightlySettings:
+    """What is done with the books once a day."""
+
+    at_s: int | None = None
+    """When, in seconds since midnight; None = never."""
+    zone: tzinfo | None = None
+    """Whose midnight and months; None = the machine's midnight, and months of UTC."""
+    verify: bool = True
+    minimum: bool = True
+    """On the first days of a month: book what accounts lack of their minimum of the month before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,5 +329,6 @@ class Settings:
     log_level: LogLevel = LogLevel.INFO
     overload: OverloadSettings = field(default_factory=OverloadSettings)
     retention: RetentionSettings = RetentionSettings()
+    nightly: NightlySettings = NightlySettings()
     alarms: AlarmSettings = field(default_factory=AlarmSettings)
     call_reports: CallReportSettings | None = None

@@ -176,6 +176,18 @@ class Event(StrEnum):
     """Records of a month were dropped: how many, and what they add up to."""
     RETENTION_DONE = "retention_done"
     """No record of a kind is kept longer than ``retention`` says."""
+    ACCOUNT_EXPIRES = "account_expires"
+    """An ``account`` expires in the next ``alarms.expiry_days`` days: its calls are refused from then on."""
+    ACCOUNT_EXPIRY_OVER = "account_expiry_over"
+    """An ``account`` was extended, or has expired."""
+    LEDGER_DIFFERS = "ledger_differs"
+    """The verification of the night found differences: ``count`` of them, the first in ``what``."""
+    LEDGER_AGREES = "ledger_agrees"
+    """The verification of the night found none."""
+    NIGHTLY_FAILED = "nightly_failed"
+    """A ``work`` of the night was not done, or not all of it: ``verify`` or ``minimum``."""
+    NIGHTLY_DONE = "nightly_done"
+    """A ``work`` of the night was done."""
     ALARM_REFUSED = "alarm_refused"
     """An ``output`` refuses an alarm, which is not repeated."""
     CALL_REPORTS_DOWN = "call_reports_down"
@@ -227,6 +239,9 @@ BACK: Final[Mapping[Event, Event]] = {
     Event.CPS_HIGH: Event.CPS_RECOVERED,
     Event.ALARM_OUTPUT_DOWN: Event.ALARM_OUTPUT_UP,
     Event.RETENTION_BLOCKED: Event.RETENTION_DONE,
+    Event.ACCOUNT_EXPIRES: Event.ACCOUNT_EXPIRY_OVER,
+    Event.LEDGER_DIFFERS: Event.LEDGER_AGREES,
+    Event.NIGHTLY_FAILED: Event.NIGHTLY_DONE,
     Event.CALL_REPORTS_DOWN: Event.CALL_REPORTS_UP,
     Event.CALL_REPORTS_UNWRITTEN: Event.CALL_REPORTS_WRITTEN,
 }

@@ -138,6 +138,8 @@ INSTEAD: Final[Mapping[str, Mapping[str, Any]]] = {
     "default_expires": {"default_expires": "70"},
     "max_expires": {"max_expires": "7100"},
     "retention.at": {"at": "03:30", "calls": "9 months"},
+    "nightly.at": {"at": "04:30"},
+    "nightly.timezone": {"timezone": "Europe/Berlin"},
     "retention.minimum": {"minimum": "9 months"},
     "retention.calls": {"calls": "180 days"},
     "retention.ledger": {"calls": "180 days", "ledger": "7 years"},

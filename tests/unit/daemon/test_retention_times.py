@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from vosd.daemon.retention import next_run
+from vosd.daemon.daily import next_run
 
 BERLIN = ZoneInfo("Europe/Berlin")
 HALF_PAST_TWO = 2 * 3_600 + 1_800

@@ -32,6 +32,7 @@ class Measured:
         self.rates: dict[str, int] = {}
         self.answered = (0, 0.0)
         self.kept_calendars: list[Calendar] = []
+        self.ends: dict[str, int | None] = {}
 
     def gateways(self) -> Iterator[str]:
         yield from self.figures
@@ -57,6 +58,9 @@ class Measured:
 
     def calendars(self) -> list[Calendar]:
         return self.kept_calendars
+
+    def expiries(self) -> list[tuple[str, int | None]]:
+        return [*self.ends.items()]
 
 
 class Scene:
@@ -153,6 +157,24 @@ def test_a_calendar_without_holidays_in_the_coming_year_is_reported_until_it_has
     assert [(line["event"], line["calendar"]) for line in logs] == [
         ("holidays_missing", "old"), ("holidays_known", "old"),
     ]  # fmt: skip
+
+
+async def test_an_account_that_expires_soon_is_reported_until_it_is_extended_or_has_expired():
+    scene, day = Scene(expiry_days=7), 86_400_000
+    now = 1_790_000_000_000
+    ends: dict[str, int | None] = {"never": None, "later": now + 8 * day, "soon": now + 7 * day, "over": now - day}
+    with capture_logs() as logs:
+        for extended in (0, 0, 30 * day):
+            scene.measured.ends = ends | {"soon": now + 7 * day + extended}
+            await scene.watch.check_expiries(now)
+        scene.measured.ends = {"later": now + 8 * day}
+        await scene.watch.check_expiries(now + 2 * day)
+        await scene.watch.check_expiries(now + 9 * day)
+    assert [(line["event"], line["account"]) for line in logs] == [
+        ("account_expires", "soon"), ("account_expiry_over", "soon"),
+        ("account_expires", "later"), ("account_expiry_over", "later"),
+    ]  # fmt: skip
+    assert logs[0]["expires_at"] == "2026-09-28T14:13:20.000Z"
 
 
 def test_long_calls_are_reported_once_and_when_they_have_ended(scene: Scene):

@@ -13,6 +13,7 @@ from vosd.routing.calendar import Calendar, Entry
 from vosd.routing.pipeline import RouteRequest
 from vosd.routing.plan import Criterion, RouteRow, RoutingPlan
 from vosd.testing.data.builders import catalogue, phone, routing_gateway
+from vosd.trunks.gateways import PrefixMode
 
 WORK = Entry(True, (0, 1, 2, 3, 4), 9 * 3_600, 18 * 3_600)
 CHRISTMAS = date(2026, 12, 25)
@@ -159,3 +160,18 @@ def test_the_offline_gateway_of_a_phone_is_left_out_when_its_calendar_does_not_f
     any_number = msgspec.structs.replace(OFFICE, allow_unrated=True)
     assert tried("2026-06-01T10:00", any_number, phones=[desk], callee="7001") == ["office"]
     assert tried("2026-06-06T10:00", any_number, phones=[desk], callee="7001") == []
+
+
+def test_calendars_of_protected_gateways_count_among_themselves():
+    reserves = [msgspec.structs.replace(each, protect_ms=2_500) for each in (FESTIVE, OFFICE)]
+    at_christmas = "2026-12-25T10:00"
+    assert tried(at_christmas, DAILY, *reserves) == ["daytime", "christmas"]  # whose date leaves out no other
+    assert tried("2026-06-01T10:00", DAILY, *reserves) == ["daytime", "office"]
+    assert tried(at_christmas, msgspec.structs.replace(DAILY, protect_ms=2_500), *reserves) == ["christmas"]
+
+
+def test_a_prefix_that_ends_the_search_does_so_before_calendars_are_compared():
+    ending = routing_gateway("ending", "4420", calendar="daytime", prefix_mode=PrefixMode.STOP)
+    assert tried("2026-12-25T10:00", ending, FESTIVE) == ["ending"]
+    assert tried("2026-12-25T22:00", ending, FESTIVE) == ["christmas"]  # it is not there for the call
+    assert tried("2026-12-25T10:00", ending, FESTIVE, callee="4430") == ["christmas"]

@@ -11,11 +11,12 @@ from vosd.config.assembly.lookups import lookup_settings
 from vosd.config.assembly.retention import retention_settings
 from vosd.config.keys.advertise import announced
 from vosd.config.keys.installation import CdrKeys, InstallationKeys, JournalKeys, TraceKeys
+from vosd.config.keys.nightly import NightlyKeys
 from vosd.config.keys.parameters import ParameterKeys
 from vosd.config.keys.protection import OverloadKeys
 from vosd.config.keys.sip import HIDDEN, DnsKeys, RegistrarKeys, SipKeys, SipLimitKeys, TimerKeys, UnknownSource
 from vosd.engine.overload.load import OverloadSettings
-from vosd.engine.settings import CdrSettings, DnsSettings, Settings, TraceSettings
+from vosd.engine.settings import CdrSettings, DnsSettings, NightlySettings, Settings, TraceSettings
 from vosd.sip.registration.keepalive import KeepAlive
 from vosd.sip.settings import Limits, RegistrarSettings, SipSettings, Timers
 
@@ -34,6 +35,7 @@ _OVERLOAD: Final = Conversion(OverloadKeys, OverloadSettings)
 _CDR: Final = Conversion(CdrKeys, CdrSettings)
 _JOURNAL: Final = Conversion(JournalKeys, KeepSettings, by_hand={"keep_files": "keep_files"})
 _TRACE: Final = Conversion(TraceKeys, TraceSettings, by_hand={"recent_mb": "recent_bytes", "failed_mb": "failed_bytes"})
+_NIGHTLY: Final = Conversion(NightlyKeys, NightlySettings, by_hand={"at": "at_s", "timezone": "zone"})
 _SETTINGS: Final = Conversion(
     InstallationKeys,
     Settings,
@@ -51,6 +53,7 @@ _SETTINGS: Final = Conversion(
         "call_reports": "call_reports",
         "metrics": "metrics",
         "retention": "retention",
+        "nightly": "nightly",
     },
 )
 require_all_used(TimerKeys, _TIMERS)
@@ -61,6 +64,7 @@ require_all_used(OverloadKeys, _OVERLOAD)
 require_all_used(CdrKeys, _CDR)
 require_all_used(JournalKeys, _JOURNAL)
 require_all_used(TraceKeys, _TRACE)
+require_all_used(NightlyKeys, _NIGHTLY)
 require_all_used(
     InstallationKeys,
     _SETTINGS,
@@ -103,6 +107,7 @@ def settings_of(keys: InstallationKeys, parameters: ParameterKeys) -> Settings:
         log_level=keys.log.level,
         alarms=alarm_settings(keys.alarms),
         retention=retention_settings(keys.retention),
+        nightly=_NIGHTLY(keys.nightly, at_s=keys.nightly.at, zone=keys.nightly.timezone),
         call_reports=call_report_settings(keys.call_reports),
         overload=_OVERLOAD(sip.overload),
     )

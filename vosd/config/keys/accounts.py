@@ -22,6 +22,7 @@ from vosd.config.reader.fields import (
     KeyProblemError,
     choice,
     limit,
+    line_of_text,
     moment,
     object_name,
     one_or_many,
@@ -92,6 +93,12 @@ class AccountKeys(Keys):
     payment_extends_days: Annotated[int | None, whole(0, 3_650)] = None
     """By how many days a payment extends ``expires_at``, from then or from the payment, whichever is later. Default:
     SERVER_PAY_DELAY_CUSTOMER_EXPIRE_DAY."""
+    name: Annotated[str | None, line_of_text(1, 128)] = None
+    """Whose account it is, in words; ``id`` stays the name by which everything else knows it."""
+    contact: Annotated[str | None, line_of_text(1, 255)] = None
+    """Who is asked about it, such as a mail address and a telephone number."""
+    memo: Annotated[str | None, line_of_text(1, 255)] = None
+    """What an operator has to know of it. ``vosd account show`` has all three."""
     group: Annotated[str | None, object_name()] = None
     """A label: ``vosd account list --group`` lists the accounts that have it, ``vosd account groups`` adds them up."""
     minimum_consumption: Annotated[Decimal | None, price()] = None

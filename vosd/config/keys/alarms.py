@@ -172,6 +172,8 @@ class AlarmKeys(Keys):
     """As many calls a second are never `cps_high`."""
     past_days: Annotated[int, whole(1, 60)] = 14
     """How many days back `destination_limits` and `new_destination_alarm` of accounts compare with."""
+    expiry_days: Annotated[int, whole(0, 365)] = 7
+    """An account that expires within so many days is `account_expires`."""
     hysteresis: Annotated[int, whole(0, 50, "percent")] = 10
     """An alarm is cleared when its value is better than the limit by so much of the limit."""
     critical: Named = ()

@@ -16,6 +16,7 @@ from vosd.config.keys.billing import BillingKeys
 from vosd.config.keys.call_reports import CallReportKeys
 from vosd.config.keys.dynamic_blacklist import DynamicBlacklistKeys
 from vosd.config.keys.metrics import MetricsKeys
+from vosd.config.keys.nightly import NightlyKeys
 from vosd.config.keys.number_portability import NumberPortabilityKeys
 from vosd.config.keys.phone_service import PhoneServiceKeys
 from vosd.config.keys.presets import Preset
@@ -133,6 +134,7 @@ class InstallationKeys(Keys):
     log: LogKeys = LogKeys()
     metrics: MetricsKeys = MetricsKeys()
     retention: RetentionKeys = RetentionKeys()
+    nightly: NightlyKeys = NightlyKeys()
     preset: Annotated[Preset | None, choice(Preset)] = None
     """``vos3000``: every default as VOS3000's. What the file sets itself still wins."""
 

@@ -9,6 +9,7 @@ from typing import Final, NamedTuple, Protocol
 import structlog
 
 from vosd.base.clock import Clock, Instant
+from vosd.cdr.columns import iso_utc
 from vosd.engine.alarms.call_rates import CallRates
 from vosd.engine.alarms.machine import Processor, disk_free_percent, memory_in_use
 from vosd.engine.alarms.thresholds import Threshold
@@ -28,6 +29,9 @@ SETUP_CHECKS: Final = 60
 """The set-up of calls is averaged over so many of them, five minutes."""
 SLICES: Final = 2
 """A gateway is judged by the slice of its quality that runs and the one before."""
+DAY_MS: Final = 86_400_000
+ACCOUNTS_AT_ONCE: Final = 2_000
+"""Accounts that are looked at before calls get their turn."""
 GATEWAYS_AT_ONCE: Final = 100
 """Gateways that are judged before calls get their turn."""
 
@@ -88,6 +92,10 @@ class Measures(Protocol):
         """Return the work calendars."""
         ...
 
+    def expiries(self) -> Iterable[tuple[str, int | None]]:
+        """Return when each account expires that is not disabled, UTC milliseconds; None = never."""
+        ...
+
 
 class MachineUse(NamedTuple):
     """Use of the machine, in percent; None where the system does not say, and in the first minute."""
@@ -137,6 +145,7 @@ class Watch:
         self._setup = Threshold(Event.SETUP_SLOW)
         self._setups: deque[tuple[int, float]] = deque(maxlen=SETUP_CHECKS + 1)
         self._holidays = Threshold(Event.HOLIDAYS_MISSING)
+        self._expiries = Threshold(Event.ACCOUNT_EXPIRES)
         self._checks = 0
         self.machine = MachineUse()
         """As of the latest check."""
@@ -188,6 +197,7 @@ class Watch:
         self.check_setups()
         if self._checks % CALENDAR_CHECKS == 0:
             self.check_calendars(now.wall)
+            await self.check_expiries(now.wall)
         self._checks += 1
         await self.check_gateways()
 
@@ -240,6 +250,19 @@ class Watch:
         self._holidays.keep(outdated)
         for name in outdated:
             self._holidays.judge(1, 1, 0, subject=name, calendar=name)
+
+    async def check_expiries(self, wall_ms: int) -> None:
+        """Look for accounts that expire in the next days; calls get their turn in between."""
+        limit_ms = self.settings.expiry_days * DAY_MS
+        soon: dict[str, int] = {}
+        for count, (account, expires_at) in enumerate(self._measures.expiries() if limit_ms else (), 1):
+            if expires_at is not None and 0 < expires_at - wall_ms <= limit_ms:
+                soon[account] = expires_at
+            if count % ACCOUNTS_AT_ONCE == 0:
+                await asyncio.sleep(0)
+        self._expiries.keep(frozenset(soon))
+        for account, expires_at in soon.items():
+            self._expiries.judge(1, 1, 0, subject=account, account=account, expires_at=iso_utc(expires_at))
 
     async def check_gateways(self) -> None:
         """Look at answers and post-dial delay of the routing gateways; calls get their turn in between."""

@@ -1,0 +1,51 @@
+"""What the calls of a time have brought and cost, over SQLite and MariaDB."""
+
+from decimal import Decimal
+
+import msgspec
+
+from vosd.cdr.record import AGENT, Posting
+from vosd.storage.books import SqlBooks
+from vosd.storage.profit import Profit, profit_of
+from vosd.testing.data.records import STARTED, answered_call, charge_row
+
+ENDED = STARTED + 64_000
+
+
+def sold_by_an_agent(index, fee, agents_fee, cost):
+    """A call whose customer pays its agent, which pays us."""
+    call = answered_call(index, customer_account="acme", vendor_account="carrier", fee=Decimal(fee), cost=Decimal(cost))
+    charge = charge_row("reseller", AGENT, 1, Decimal(agents_fee), Decimal("0.05"))
+    posting = Posting("reseller", -Decimal(agents_fee) - Decimal("0.05"), f"{call.call_id}/agent-1", "USD")
+    return msgspec.structs.replace(call, charges=(*call.charges, charge), postings=(*call.postings, posting))
+
+
+async def test_a_call_brings_what_the_highest_account_above_it_pays_without_tax(database):
+    plain = answered_call(
+        1,
+        customer_account="acme",
+        vendor_account="carrier",
+        fee=Decimal("1.20"),
+        tax=Decimal("0.24"),
+        cost=Decimal("0.90"),
+    )
+    await SqlBooks(database).book([plain, sold_by_an_agent(2, "2", "1.50", "0.60")])
+    assert await profit_of(database, STARTED, ENDED + 10) == [Profit("USD", 2, Decimal("2.70"), Decimal("1.50"))]
+    [second] = await profit_of(database, ENDED + 2, ENDED + 10)
+    assert second == Profit("USD", 1, Decimal("1.50"), Decimal("0.60"))
+    assert second.margin_percent == "60.00"
+    assert await profit_of(database, ENDED + 10, ENDED + 20) == []
+
+
+async def test_currencies_are_not_added_up(database):
+    call = answered_call(1, customer_account="acme", vendor_account="carrier", fee=Decimal(1), cost=Decimal("0.5"))
+    ours, theirs = call.charges
+    in_euros = msgspec.structs.replace(theirs, currency="EUR")
+    first, second = call.postings
+    postings = (first, msgspec.structs.replace(second, currency="EUR"))
+    await SqlBooks(database).book(
+        [msgspec.structs.replace(call, charges=(ours, in_euros), postings=postings, vendor_currency="EUR")]
+    )
+    found = await profit_of(database, STARTED, ENDED + 10)
+    assert found == [Profit("EUR", 0, Decimal(0), Decimal("0.5")), Profit("USD", 1, Decimal(1), Decimal(0))]
+    assert found[0].margin_percent is None

@@ -1,0 +1,42 @@
+"""``vosd account show``: name, contact, memo, and what the calls of the day and the month have cost."""
+
+import shutil
+import time
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from doubles.installation import Installation
+
+from vosd.testing.data.records import answered_call
+
+
+@pytest.fixture
+def installation(tmp_path: Path, migrated: Path) -> Installation:
+    installation = Installation(tmp_path)
+    shutil.copy(migrated, installation.database)
+    text = installation.config.read_text()
+    described = 'id: customer-1, name: "Acme Ltd", contact: "noc@acme.example, +49 30 1234", memo: "pays on the 15th",'
+    installation.config.write_text(text.replace("id: customer-1,", described))
+    return installation
+
+
+def test_an_account_has_a_name_a_contact_and_a_memo(installation: Installation) -> None:
+    shown = installation.document("account", "show", "customer-1")
+    assert (shown["name"], shown["contact"]) == ("Acme Ltd", "noc@acme.example, +49 30 1234")
+    assert shown["memo"] == "pays on the 15th"
+    assert "name" not in installation.document("account", "show", "vendor-1")
+    assert installation.document("account", "list")[0]["name"] == "Acme Ltd"
+
+
+def test_what_calls_cost_today_and_this_month_is_shown_without_tax(installation: Installation) -> None:
+    now = time.time_ns() // 1_000_000
+    parties = {"customer_account": "customer-1", "vendor_account": "vendor-1"}
+    records = [
+        answered_call(1, **parties, ended_at=now, fee=Decimal("1.20"), tax=Decimal("0.24")),
+        answered_call(2, **parties, ended_at=now - 40 * 86_400_000, fee=Decimal(7)),
+    ]
+    installation.book(records)
+    shown = installation.document("account", "show", "customer-1", "--consumption")
+    assert (shown["consumed_today"], shown["consumed_month"]) == ("1.20", "1.20")
+    assert "consumed_today" not in installation.document("account", "show", "customer-1")

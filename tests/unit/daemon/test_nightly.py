@@ -1,0 +1,135 @@
+"""Once a night the books are verified and minimums booked; what differs or was not done is an alarm."""
+
+import asyncio
+import sqlite3
+from datetime import UTC, datetime
+from decimal import Decimal
+from types import SimpleNamespace
+from zoneinfo import ZoneInfo
+
+import pytest
+from doubles.migrated import migrated
+from structlog.testing import capture_logs
+
+from vosd.base.secret import Secret
+from vosd.billing.accounts import Account, AccountType
+from vosd.daemon.nightly import NightlyPart, month_before
+from vosd.daemon.nightly_process import NightlyOutcome
+from vosd.engine.settings import NightlySettings
+from vosd.obs.alarms import KINDS
+from vosd.obs.events import BACK, Event
+from vosd.storage.books import SqlBooks
+from vosd.storage.database import Database
+from vosd.testing.data.records import answered_call
+from vosd.testing.virtual.clock import ManualClock
+
+BERLIN = ZoneInfo("Europe/Berlin")
+
+
+def at(text: str) -> int:
+    return round(datetime.fromisoformat(text).astimezone(UTC).timestamp() * 1_000)
+
+
+@pytest.mark.parametrize(
+    ("moment", "zone", "month"),
+    [
+        ("2026-11-01T04:30:00Z", UTC, "2026-10"),
+        ("2026-11-07T04:30:00Z", UTC, "2026-10"),
+        ("2026-11-08T04:30:00Z", UTC, "None"),
+        ("2026-10-31T23:30:00Z", BERLIN, "2026-10"),
+        ("2027-01-02T04:30:00Z", UTC, "2026-12"),
+    ],
+)
+def test_the_minimum_of_a_month_is_booked_in_the_first_nights_of_the_next(moment, zone, month):
+    assert str(month_before(at(moment), zone)) == month
+
+
+@pytest.fixture
+def booked(tmp_path):
+    """A database with a call of September."""
+    url = migrated(tmp_path / "vosd.db")
+
+    async def book():
+        database = Database(url)
+        await SqlBooks(database).book([answered_call(1, customer_account="acme", vendor_account="carrier")])
+        await database.close()
+
+    asyncio.run(book())
+
+
+def part_of(tmp_path, clock=None, **settings):
+    account = Account("acme", AccountType.DIRECT, None, Decimal(0), "USD", minimum_consumption=Decimal(50))
+    installation = SimpleNamespace(
+        database_url=Secret(f"sqlite+aiosqlite:///{tmp_path}/vosd.db"),
+        state_dir=tmp_path,
+        control_socket=tmp_path / "vosd.sock",
+        nightly=NightlySettings(**settings),
+    )
+    clock = clock or ManualClock(wall=at("2026-10-01T04:30:00Z"))
+    return NightlyPart(installation, clock, lambda: SimpleNamespace(accounts={"acme": account}))
+
+
+async def log_of(part):
+    with capture_logs() as log:
+        await part.run()
+    return {line["event"]: line for line in log}
+
+
+async def test_the_books_are_verified_and_the_minimum_is_booked_once(tmp_path, booked):
+    part = part_of(tmp_path)
+    found = await log_of(part)
+    assert {"ledger_agrees", "nightly_done", "minimum_booked"} == found.keys()
+    booked = found["minimum_booked"]
+    assert (booked["account"], booked["month"], booked["charged"]) == ("acme", "2026-09", "49.987655")
+    assert "minimum_booked" not in await log_of(part)
+    with sqlite3.connect(tmp_path / "vosd.db") as books:
+        rows = books.execute("SELECT reference, operator FROM ledger_entry WHERE kind = 'minimum'").fetchall()
+    assert rows == [("minimum/2026-09", "the switch")]
+
+
+async def test_differences_are_an_alarm_until_a_night_finds_none(tmp_path, booked):
+    part = part_of(tmp_path, minimum=False)
+    for statement, event in (("+ 1", "ledger_differs"), ("- 1", "ledger_agrees")):
+        with sqlite3.connect(tmp_path / "vosd.db") as books:
+            books.execute(f"UPDATE account SET balance = balance {statement} WHERE id = 'acme'")
+        found = await log_of(part)
+        assert event in found
+        assert len(found) == 2
+    assert BACK[Event.LEDGER_DIFFERS] is Event.LEDGER_AGREES
+    assert {Event.LEDGER_DIFFERS, Event.NIGHTLY_FAILED} <= KINDS.keys()
+
+
+async def test_work_that_is_not_done_is_an_alarm_and_goes_when_it_is_not_wanted_any_more(tmp_path):
+    part = part_of(tmp_path)
+    with capture_logs() as log:
+        part.report(NightlyOutcome(failed={"minimum": "no database"}), ["verify", "minimum"])
+        await part.begin()
+        await part.adjust(NightlySettings(minimum=False))
+        await part.end()
+    shown = [(line["event"], line.get("work"), line.get("why", "")) for line in log]
+    assert shown[:3] == [
+        ("nightly_done", "verify", ""),
+        ("nightly_failed", "minimum", "no database"),
+        ("ledger_agrees", None, ""),
+    ]
+    assert shown[3][:2] == ("nightly_done", "minimum")
+
+
+async def test_it_is_done_at_the_time(tmp_path, monkeypatch):
+    done = asyncio.Event()
+
+    async def note(_part):
+        done.set()
+
+    monkeypatch.setattr(NightlyPart, "run", note)
+    monkeypatch.setattr("vosd.daemon.daily.LOOK_S", 0.001)
+    clock = ManualClock(0, wall=at("2026-10-01T04:29:59Z"))
+    part = part_of(tmp_path, clock, at_s=4 * 3_600 + 1_800, zone=UTC)
+    await part.begin()
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert not done.is_set()
+    clock.move_to(1_000)
+    async with asyncio.timeout(30):
+        await done.wait()
+    await part.end()

@@ -1,0 +1,46 @@
+"""What the calls of an account have cost today and this month, without tax."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Final, NamedTuple
+from zoneinfo import ZoneInfo
+
+from vosd.base.money import format_amount
+from vosd.billing.accounts import Account, AccountType
+from vosd.cdr.record import AGENT, CUSTOMER, VENDOR
+from vosd.storage.consumption import SqlConsumption
+
+_AS_CUSTOMER: Final = (CUSTOMER, AGENT)
+_AS_VENDOR: Final = (VENDOR,)
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Consumption(NamedTuple):
+    """Fees of calls that have ended and are booked; money as text, without tax."""
+
+    today: str
+    month: str
+
+
+def roles_of(account: Account) -> tuple[str, ...]:
+    """Return the roles in which calls count as consumption of an account: of a vendor those that it has carried."""
+    return _AS_VENDOR if account.type is AccountType.CLEARING else _AS_CUSTOMER
+
+
+async def consumption_of(consumption: SqlConsumption, account: Account, now: int) -> Consumption:
+    """Return what the calls of an account have cost since the beginning of its day and month; ``now`` is UTC ms.
+
+    Raises:
+        DroppedPeriod: calls of then were dropped.
+        StoreUnavailable: try again.
+    """
+    zone = ZoneInfo(account.timezone)
+    midnight = (
+        (_EPOCH + timedelta(milliseconds=now)).astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0)
+    )
+    roles, until = roles_of(account), now + 1
+    sums = [
+        await consumption.consumed(account.id, roles, (begin - _EPOCH) // timedelta(milliseconds=1), until)
+        for begin in (midnight, midnight.replace(day=1))
+    ]
+    today, month = map(format_amount, sums)
+    return Consumption(today, month)

@@ -1,0 +1,92 @@
+"""Work that a process beside the switch does once a day at a time of a zone."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta, tzinfo
+from typing import Final, TypeVar
+
+import msgspec
+
+from vosd.base.clock import Clock
+from vosd.engine.background import kept_going
+from vosd.processes.channel import received, send
+from vosd.processes.child import ended, started
+
+RUN_S: Final = 23 * 3_600
+"""Longest run: one that waits for something for ever must not be silent until the next day, and the next."""
+LOOK_S: Final = 1.0
+"""How often the time is looked at: a clock that is set, or summer time, changes how long to wait."""
+
+Answer = TypeVar("Answer")
+
+
+def next_run(after: int, at_s: int, zone: tzinfo | None) -> int:
+    """Return the next time of a daily run after a time; UTC milliseconds, None = the machine's zone."""
+    day = datetime.fromtimestamp(after / 1_000, zone).replace(tzinfo=None, hour=0, minute=0, second=0, microsecond=0)
+    hours = timedelta(seconds=at_s)
+    moments = ((day + timedelta(days=days) + hours).replace(tzinfo=zone) for days in (0, 1, 2))
+    return next(wall for each in moments if (wall := round(each.timestamp() * 1_000)) > after)
+
+
+async def answer_of(process: str, order: object, kind: type[Answer]) -> Answer:
+    """Start a process, give it its order and return what it answers.
+
+    Raises:
+        OSError: it cannot be started.
+        EOFError, ConnectionError: it was killed.
+        TimeoutError: it has not ended within ``RUN_S``.
+    """
+    child = await started(process)
+    try:
+        async with asyncio.timeout(RUN_S):
+            send(child.writer, msgspec.msgpack.encode(order))
+            return msgspec.msgpack.decode(await received(child.reader), type=kind)
+    finally:
+        await asyncio.shield(ended(child))
+
+
+def why_failed(error: BaseException) -> str:
+    """Return why a run of ``answer_of`` has failed."""
+    match error:
+        case TimeoutError():
+            return f"it has not ended within {RUN_S // 3_600} hours"
+        case EOFError() | ConnectionError():
+            return "its process was killed"
+        case OSError():
+            return f"its process cannot be started: {error}"
+        case _:
+            return repr(error)
+
+
+class Daily:
+    """Waits for the time of the day, and runs."""
+
+    def __init__(self, name: str, clock: Clock, run: Callable[[], Awaitable[None]]) -> None:
+        self._name = name
+        self._clock = clock
+        self._run = run
+        self._task: asyncio.Task[None] | None = None
+
+    def begin(self, at_s: int | None, zone: tzinfo | None) -> None:
+        """Begin to wait for a time in seconds since midnight; None = do nothing."""
+        if at_s is not None:
+            self._task = asyncio.create_task(kept_going(self._name, lambda: self._keep(at_s, zone)), name=self._name)
+
+    async def end(self) -> None:
+        """End a run that goes on."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def _keep(self, at_s: int, zone: tzinfo | None) -> None:
+        """Run every day at the time; runs until cancelled."""
+        due = next_run(self._clock.now().wall, at_s, zone)
+        while True:
+            await asyncio.sleep(LOOK_S)
+            now = self._clock.now().wall
+            if now >= due:
+                await self._run()
+                due = next_run(self._clock.now().wall, at_s, zone)
+            else:
+                due = min(due, next_run(now, at_s, zone))

@@ -1,0 +1,169 @@
+"""Once a day the books are verified, and after the end of a month minimums are booked, by a process beside the switch.
+
+What it finds is logged, so that it is an alarm. Minimums are booked on the first days of a month only: a call that is
+corrected later changes no minimum that was reached.
+"""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Final
+from zoneinfo import ZoneInfo
+
+import structlog
+
+from vosd.admin.ledger import Month
+from vosd.admin.minimum import Outcome
+from vosd.base.clock import Clock
+from vosd.catalogue.catalogue import Catalogue
+from vosd.daemon.daily import Daily, answer_of, why_failed
+from vosd.daemon.nightly_process import Minimum, NightlyOrder, NightlyOutcome
+from vosd.daemon.retention import RetentionPart
+from vosd.engine.settings import NightlySettings, Settings
+from vosd.obs.events import GONE, Event
+
+PROCESS: Final = "vosd.daemon.nightly_process"
+LAST_DAY: Final = 7
+"""The last day of a month on which the minimums of the month before are booked."""
+
+_log = structlog.get_logger()
+
+
+def month_before(wall_ms: int, zone: ZoneInfo) -> Month | None:
+    """Return the month whose minimums are booked on a day (UTC milliseconds); None = on that day none are."""
+    today = datetime.fromtimestamp(wall_ms / 1_000, UTC).astimezone(zone)
+    if today.day > LAST_DAY:
+        return None
+    return Month(today.year, today.month - 1) if today.month > 1 else Month(today.year - 1, 12)
+
+
+class NightlyPart:
+    """The work of the night of one switch."""
+
+    def __init__(self, settings: Settings, clock: Clock, catalogue: Callable[[], Catalogue]) -> None:
+        self._installation = settings
+        self._settings = settings.nightly
+        self._clock = clock
+        self._catalogue = catalogue
+        self._is_begun = False
+        self._daily = Daily("nightly", clock, self.run)
+        self._raised: dict[Event, set[str]] = {Event.LEDGER_DIFFERS: set(), Event.NIGHTLY_FAILED: set()}
+        """Alarms that hold, by the work that they are about."""
+
+    async def begin(self) -> None:
+        """Begin to wait for the time."""
+        self._is_begun = True
+        self._daily.begin(self._settings.at_s, self._settings.zone)
+
+    async def end(self) -> None:
+        """End the work; what it has booked stays booked."""
+        await self._daily.end()
+
+    async def adjust(self, settings: NightlySettings) -> None:
+        """Apply other settings; work that goes on is ended."""
+        if settings == self._settings:
+            return
+        self._settings = settings
+        if self._is_begun:
+            await self.end()
+            self._forget()
+            await self.begin()
+
+    async def run(self) -> None:
+        """Do the work now; work that fails, for whatever reason, is an alarm."""
+        order = self.order()
+        works = [name for name, is_wanted in (("verify", order.verify), ("minimum", bool(order.month))) if is_wanted]
+        if not works:
+            return
+        try:
+            outcome = await answer_of(PROCESS, order, NightlyOutcome)
+        except Exception as error:  # noqa: BLE001  the boundary: else it would be silent until the next day
+            outcome = NightlyOutcome(failed=dict.fromkeys(works, why_failed(error)))
+        self.report(outcome, works)
+
+    def order(self) -> NightlyOrder:
+        """Return what is to be done now."""
+        settings = self._settings
+        zone = settings.zone if isinstance(settings.zone, ZoneInfo) else ZoneInfo("UTC")
+        month = month_before(self._clock.now().wall, zone) if settings.minimum else None
+        minimums = tuple(
+            Minimum(each.id, each.type, each.currency, each.minimum_consumption)
+            for each in (self._catalogue().accounts.values() if month is not None else ())
+            if each.minimum_consumption
+        )
+        installation = self._installation
+        return NightlyOrder(
+            installation.database_url.reveal(),
+            str(installation.state_dir),
+            str(installation.control_socket),
+            settings.verify,
+            minimums,
+            str(month) if month is not None and minimums else "",
+            zone.key,
+        )
+
+    def report(self, outcome: NightlyOutcome, works: list[str]) -> None:
+        """Log what was found and booked."""
+        for work in works:
+            why = outcome.failed.get(work) or (self._report_minimums(outcome) if work == "minimum" else "")
+            if why:
+                self._raised[Event.NIGHTLY_FAILED].add(work)
+                _log.error(Event.NIGHTLY_FAILED.value, work=work, why=why)
+                continue
+            self._raised[Event.NIGHTLY_FAILED].discard(work)
+            _log.info(Event.NIGHTLY_DONE.value, work=work)
+        if "verify" not in works or "verify" in outcome.failed:
+            return
+        if outcome.differences:
+            self._raised[Event.LEDGER_DIFFERS].add("")
+            what = "; ".join(outcome.shown)
+            _log.error(Event.LEDGER_DIFFERS.value, count=outcome.differences, what=what, do="vosd ledger verify")
+        else:
+            self._raised[Event.LEDGER_DIFFERS].discard("")
+            _log.info(Event.LEDGER_AGREES.value)
+
+    def _report_minimums(self, outcome: NightlyOutcome) -> str:
+        """Log what was booked; return why some was not, empty if all was."""
+        for sheet in outcome.sheets:
+            if sheet.outcome == Outcome.BOOKED.value:
+                facts = {"month": sheet.month, "minimum": sheet.minimum, "consumed": sheet.consumed}
+                _log.info("minimum_booked", account=sheet.account, charged=sheet.charged, **facts)
+        waiting = [sheet.account for sheet in outcome.sheets if sheet.outcome == Outcome.WAITING.value]
+        if not waiting:
+            return ""
+        shown = ", ".join(waiting[:5])
+        return f"calls of {len(waiting)} accounts are not booked yet ({shown}): the next night tries again"
+
+    def _forget(self) -> None:
+        """Note that what is not looked at any more is no alarm."""
+        settings = self._settings
+        wanted = {"verify": settings.verify, "minimum": settings.minimum}
+        for work in sorted(self._raised[Event.NIGHTLY_FAILED]):
+            if settings.at_s is None or not wanted[work]:
+                self._raised[Event.NIGHTLY_FAILED].discard(work)
+                _log.info(Event.NIGHTLY_DONE.value, work=work, why=GONE)
+        if self._raised[Event.LEDGER_DIFFERS] and (settings.at_s is None or not settings.verify):
+            self._raised[Event.LEDGER_DIFFERS].clear()
+            _log.info(Event.LEDGER_AGREES.value, why=GONE)
+
+
+class DailyParts:
+    """All work that the switch does once a day: old records, and the books."""
+
+    def __init__(self, settings: Settings, clock: Clock, catalogue: Callable[[], Catalogue]) -> None:
+        self._retention = RetentionPart(settings, clock)
+        self._nightly = NightlyPart(settings, clock, catalogue)
+
+    async def begin(self) -> None:
+        """Begin to wait for the times."""
+        await self._retention.begin()
+        await self._nightly.begin()
+
+    async def end(self) -> None:
+        """End what goes on."""
+        await self._nightly.end()
+        await self._retention.end()
+
+    async def adjust(self, settings: Settings) -> None:
+        """Apply other settings."""
+        await self._retention.adjust(settings.retention)
+        await self._nightly.adjust(settings.nightly)

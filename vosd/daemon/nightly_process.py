@@ -1,0 +1,149 @@
+"""Process that verifies the books and books minimums: ``vosd.processes.entry vosd.daemon.nightly_process CHANNEL``.
+
+It takes one order, returns what was found and booked, and ends. It gives way to calls, and ends when the switch does.
+"""
+
+import asyncio
+import socket
+import sys
+import time
+from collections.abc import Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import Final
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from vosd.admin.control import RunningSwitch
+from vosd.admin.ledger import Month
+from vosd.admin.minimum import MinimumSheet, book_minimum
+from vosd.admin.reconcile import reconcile
+from vosd.base.errors import VosError
+from vosd.billing.accounts import Account, AccountType
+from vosd.catalogue.overrides import Setting, Target
+from vosd.processes.channel import received, send
+from vosd.processes.life import give_way, live_as_long_as_the_switch
+from vosd.storage.consumption import SqlConsumption
+from vosd.storage.database import Database
+from vosd.storage.faults import Difference
+from vosd.storage.overrides import SqlOverrides
+from vosd.storage.payments import SqlPayments
+from vosd.storage.verify import verify_ledger
+
+NICENESS: Final = 10
+OPERATOR: Final = "the switch"
+"""Stands with the entries that it books."""
+DIFFERENCES_SHOWN: Final = 5
+
+
+class Minimum(msgspec.Struct, frozen=True):
+    """An account with a minimum consumption."""
+
+    account: str
+    type: AccountType
+    currency: str
+    amount: Decimal
+
+
+class NightlyOrder(msgspec.Struct, frozen=True):
+    """What is to be done, and where."""
+
+    url: str
+    state_dir: str
+    control_socket: str
+    verify: bool
+    minimums: tuple[Minimum, ...]
+    month: str = ""
+    """As ``YYYY-MM``; empty = no minimum is booked."""
+    zone: str = "UTC"
+
+
+class NightlyOutcome(msgspec.Struct, frozen=True):
+    """What was found and booked."""
+
+    differences: int = 0
+    shown: tuple[str, ...] = ()
+    """The first of them."""
+    sheets: tuple[MinimumSheet, ...] = ()
+    failed: Mapping[str, str] = {}
+    """Why a work was not done, by its name."""
+
+
+def main() -> None:
+    """Do what the switch orders."""
+    live_as_long_as_the_switch()
+    give_way(NICENESS)
+    asyncio.run(_serve(int(sys.argv[1])))
+
+
+async def _serve(channel: int) -> None:
+    reader, writer = await asyncio.open_connection(sock=socket.socket(fileno=channel))
+    order = msgspec.msgpack.decode(await received(reader), type=NightlyOrder)
+    work = asyncio.create_task(work_of_the_night(order, time.time_ns() // 1_000_000))
+    stopped = asyncio.create_task(reader.read(1))  # the switch says no more: it closes the channel
+    await asyncio.wait({work, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    if work.done():
+        send(writer, msgspec.msgpack.encode(work.result()))
+        await writer.drain()
+    work.cancel()
+    await asyncio.gather(work, return_exceptions=True)
+    stopped.cancel()
+
+
+async def work_of_the_night(order: NightlyOrder, now: int) -> NightlyOutcome:
+    """Do the work of an order; ``now`` is UTC milliseconds. A work is done although another one has failed."""
+    found: list[str] = []
+    sheets: list[MinimumSheet] = []
+    failed: dict[str, str] = {}
+    try:
+        database = Database(order.url)
+        await database.check_schema()
+    except (VosError, OSError) as error:
+        works = {"verify": order.verify, "minimum": bool(order.month)}
+        return NightlyOutcome(failed={name: str(error) for name, is_wanted in works.items() if is_wanted})
+    try:
+        if order.month:
+            try:
+                sheets = await _minimums(database, order, now)
+            except (VosError, OSError) as error:
+                failed["minimum"] = str(error)
+        if order.verify:
+            try:
+                found = await _differences(database, Path(order.state_dir))
+            except (VosError, OSError) as error:
+                failed["verify"] = str(error)
+    finally:
+        await database.close()
+    return NightlyOutcome(len(found), tuple(found[:DIFFERENCES_SHOWN]), tuple(sheets), failed)
+
+
+async def _differences(database: Database, state_dir: Path) -> list[str]:
+    found: list[str] = []
+
+    def note(difference: Difference) -> None:
+        found.append(str(difference))
+
+    await verify_ledger(database, note)
+    journal = await reconcile(database, state_dir)
+    return [*found, *map(str, journal.differences if journal is not None else ())]
+
+
+async def _minimums(database: Database, order: NightlyOrder, now: int) -> list[MinimumSheet]:
+    year, _, month = order.month.partition("-")
+    accounts = {
+        each.account: Account(each.account, each.type, None, None, each.currency, minimum_consumption=each.amount)
+        for each in order.minimums
+    }
+    closed = (await SqlOverrides(database).load()).at(now).named(Target.ACCOUNT, Setting.CLOSED)
+    return await book_minimum(
+        accounts,
+        SqlConsumption(database),
+        SqlPayments(database),
+        RunningSwitch(Path(order.control_socket)),
+        Month(int(year), int(month)),
+        ZoneInfo(order.zone),
+        now=now,
+        operator=OPERATOR,
+        is_closed=closed.__contains__,
+    )

@@ -1,0 +1,69 @@
+"""What the calls of a time have brought and cost, without tax: sums of their charges, by currency.
+
+What a call brings is paid by the highest account above it: its last agent, or the customer where there is none. So what
+agents charge among themselves counts once. Calls without CDR are not in it.
+"""
+
+from decimal import Decimal
+from typing import Any, Final, NamedTuple
+
+from sqlalchemy import ColumnElement, and_, func, select, type_coerce
+
+from vosd.base.money import EXACT, ZERO, Rounding, format_amount, round_to_unit, unit_of
+from vosd.cdr.record import VENDOR
+from vosd.cdr.retention import LONGEST_CALL_MS
+from vosd.storage import schema
+from vosd.storage.database import Database
+from vosd.storage.dropped import check_there, dropped_before
+from vosd.storage.types import Money
+
+_cdr: Final = schema.cdr.c
+_charge: Final = schema.cdr_charge.c
+
+
+class Profit(NamedTuple):
+    """Sums in one currency, without tax."""
+
+    currency: str | None
+    calls: int
+    """Calls that brought something in this currency, or would have."""
+    income: Decimal
+    cost: Decimal
+
+    @property
+    def margin_percent(self) -> str | None:
+        """Return the profit as percent of the income, to two decimals; None where there is no income."""
+        if not self.income:
+            return None
+        percent = EXACT.divide(EXACT.multiply(self.income - self.cost, Decimal(100)), self.income)
+        return format_amount(round_to_unit(percent, unit_of(2), Rounding.HALF_UP))
+
+
+async def profit_of(database: Database, since: int, until: int) -> list[Profit]:
+    """Return the sums of the calls that ended from ``since`` to before ``until`` (UTC milliseconds), by currency.
+
+    Raises:
+        DroppedPeriod: calls of then were dropped.
+        StoreUnavailable: try again.
+    """
+    above = schema.cdr_charge.alias()
+    is_higher = and_(above.c.call_id == _charge.call_id, above.c.role != VENDOR, above.c.level > _charge.level)
+    is_highest = ~select(above.c.call_id).where(is_higher).correlate(schema.cdr_charge).exists()
+    async with database.reading(unhurried=True) as connection:
+        check_there((await dropped_before(connection)).calls, since - LONGEST_CALL_MS, "calls")
+        income = (await connection.execute(_sums(since, until).where(_charge.role != VENDOR, is_highest))).all()
+        cost = (await connection.execute(_sums(since, until).where(_charge.role == VENDOR))).all()
+    brought = {row.currency: (row.calls, row.total or ZERO) for row in income}
+    paid = {row.currency: row.total or ZERO for row in cost}
+    names = sorted({*brought, *paid}, key=lambda name: name or "")
+    return [Profit(name, *brought.get(name, (0, ZERO)), paid.get(name, ZERO)) for name in names]
+
+
+def _sums(since: int, until: int) -> Any:
+    total: ColumnElement[Decimal] = type_coerce(func.sum(_charge.fee), Money).label("total")
+    columns = select(_charge.currency, func.count().label("calls"), total).join(
+        schema.cdr, _cdr.call_id == _charge.call_id
+    )
+    of_time = _cdr.ended_at >= since, _cdr.ended_at < until
+    began = _cdr.started_at >= since - LONGEST_CALL_MS, _cdr.started_at < until
+    return columns.where(*of_time, *began).group_by(_charge.currency)
