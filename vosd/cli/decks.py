@@ -45,7 +45,12 @@ def rates() -> None:
 @_GROUP
 @click.argument("file", type=_FILE)
 @click.option("--dry-run", "is_dry", is_flag=True, help="Show what would change, and change nothing.")
-@click.option("--effective", type=COMING, metavar="TIME", help="When the change comes into force; default: at once.")
+@click.option(
+    "--effective",
+    type=COMING,
+    metavar="TIME",
+    help="When the change comes into force; default: on the dates of the file, else at once.",
+)
 @click.option(
     "--mode",
     type=click.Choice(["full", "delta"]),

@@ -148,6 +148,17 @@ def test_a_source_is_trusted_where_its_address_is_proof_enough_whatever_it_calls
     assert not index.is_trusted("192.0.2.1", 5060)
 
 
+def test_a_gateway_may_send_from_its_own_hosts_and_ports_alone():
+    """By this a login of a trunk is taken from its hosts only."""
+    index = SourceIndex([mapping_gateway("acme", "10.0.0.1@5062"), mapping_gateway("wide", "10.0.0.0/24")])
+    assert index.is_from("acme", "10.0.0.1", 5062)
+    assert not index.is_from("acme", "10.0.0.1", 5060)
+    assert not index.is_from("acme", "10.0.0.2", 5062)
+    assert index.is_from("wide", "10.0.0.1", 5060)
+    assert index.is_from("wide", "10.0.0.1", 5062), "its pattern fits any port, also one that another gateway claims"
+    assert not index.is_from("other", "10.0.0.1", 5060)
+
+
 def test_ipv6_sources_are_told_from_ipv4_ones():
     index = SourceIndex([mapping_gateway("six", "2001:db8::/32"), mapping_gateway("all-v4", "0.0.0.0/0")])
     assert found(index, "2001:db8::5") == "six"

@@ -120,7 +120,6 @@ class InviteClient:
         """
         self._key = key
         self._spare = spare
-        self.refused_with = 0
         self.state = CALLING
         self.parts = parts
         self.draft = draft

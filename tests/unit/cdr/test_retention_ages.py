@@ -1,0 +1,37 @@
+"""Ages of records by the calendar, from which on retention may drop them."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from vosd.cdr.retention import Age
+
+
+def ms(text: str) -> int:
+    return round(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp() * 1_000)
+
+
+@pytest.mark.parametrize(
+    ("age", "now", "before"),
+    [
+        (Age(months=1), "2026-03-31T23:59:59.999", "2026-02-28"),
+        (Age(months=1), "2026-01-01", "2025-12-01"),
+        (Age(months=12), "2028-02-29T12:00", "2027-02-28"),
+        (Age(months=27), "2026-03-15", "2023-12-15"),
+        (Age(days=90), "2026-03-01", "2025-12-01"),
+    ],
+)
+def test_an_age_ends_at_a_midnight_of_the_calendar(age, now, before):
+    assert age.before(ms(now)) == ms(before)
+
+
+def test_no_record_is_older_than_the_calendar():
+    assert Age(months=2026 * 12).before(ms("2026-03-31")) == 0
+
+
+@pytest.mark.parametrize(
+    ("age", "text"),
+    [(Age(months=24), "2 years"), (Age(months=12), "1 year"), (Age(months=18), "18 months"), (Age(days=1), "1 day")],
+)
+def test_an_age_is_named_by_its_largest_unit(age, text):
+    assert str(age) == text
