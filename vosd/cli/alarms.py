@@ -19,14 +19,18 @@ _CLEARED: Final = ("level", "alarm", "subject", "since", "cleared_at", "count", 
 def alarms(invocation: Invocation, history: bool, as_json: bool) -> None:
     """List the alarms that hold, the most urgent first.
 
-    A restart begins with none: what still holds is raised again by its cause.
+    What held before a restart holds on; it is cleared after five minutes unless its cause reports it again.
     """
     answer: dict[str, Any] = asyncio.run(invocation.running_switch().ask("alarms", history=history))
     if as_json:
         output.document(answer)
         return
     columns = _CLEARED if history else _ACTIVE
-    empty = "no alarm was cleared since the start" if history else "there is no alarm"
+    empty = "no alarm was cleared yet" if history else "there is no alarm"
     output.table(columns, [[row[key] for key in columns] for row in answer["alarms"]], empty=empty)
+    if not history:
+        for name, do in dict.fromkeys((row["alarm"], row.get("do")) for row in answer["alarms"]):
+            if do:
+                output.line(f"{name}: {do}")
     if answer["left_out"]:
         output.remark(f"{answer['left_out']} reports were not kept: too many alarms of their kind; the log has them")

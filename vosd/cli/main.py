@@ -6,6 +6,7 @@ import click
 
 from vosd import __version__
 from vosd.cli.command import Directory
+from vosd.cli.commit import commit
 
 VERBS: Final = {
     "help": "vosd.cli.help:show_help",
@@ -77,7 +78,21 @@ SUMMARIES: Final = {
 """Verb to the line that ``vosd --help`` has of it, so that no verb is loaded for that."""
 
 
+def _show_version(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
+    if value and not ctx.resilient_parsing:
+        built_from = commit()
+        click.echo(f"vosd, version {__version__}{f', commit {built_from}' if built_from else ''}")
+        ctx.exit()
+
+
 @click.group(cls=Directory, table=VERBS, summaries=SUMMARIES, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="vosd")
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_show_version,
+    help="Show the version and the commit that it was built from.",
+)
 def main() -> None:
     """Run and operate a SIP softswitch: calls, routes, rates, money."""

@@ -8,6 +8,7 @@ import msgspec
 
 from vosd.base.clock import Clock
 from vosd.billing.accounts import Account, LongCallAlarm
+from vosd.engine.alarms.alarm_file import AlarmFile
 from vosd.engine.alarms.desk import AlarmDesk
 from vosd.engine.alarms.mail import Mail
 from vosd.engine.alarms.watch import LongCall, MachineUse, Unbooked, Watch
@@ -43,6 +44,7 @@ class AlarmPart:
                 "webhook": Webhook(settings.node, clock, settings.alarms.webhook),
                 "mail": Mail(settings.node, clock, settings.alarms.mail),
             },
+            AlarmFile(settings.state_dir / "alarms.json"),
         )
         self._watch: Final = Watch(
             SwitchMeasures(service, clock),

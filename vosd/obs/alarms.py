@@ -1,8 +1,8 @@
 """Alarms: states that an operator should know of, raised and cleared by named events (ADR 70).
 
 Pure: events come in with their time, changes come out. An alarm is one kind of event for one subject, such as
-``gateway_down`` of one gateway; while it holds, repetitions are counted. Nothing is kept over a restart: what still
-holds is reported again by its cause.
+``gateway_down`` of one gateway; while it holds, repetitions are counted. Those that held at a stop hold again after the
+start; what is not reported again by its cause in time has ended while the switch was away, and is cleared.
 """
 
 from collections import Counter, deque
@@ -16,6 +16,8 @@ from vosd.obs.events import BACK, GONE, Event
 
 PASSES_MS: Final = 15 * 60_000
 """An alarm without an event for its end is cleared so long after it was last repeated."""
+CONFIRMED_MS: Final = 5 * 60_000
+"""An alarm from before a restart is cleared so long after the start, unless its cause has reported it again."""
 SUBJECTS_MAX: Final = 500
 """Most alarms of one kind; more are counted only, so that a scanner cannot fill the list with lock-outs."""
 HISTORY_MAX: Final = 1_000
@@ -148,6 +150,14 @@ class Alarm(msgspec.Struct, frozen=True):
     cleared_at: int | None = None
 
 
+class KeptAlarms(msgspec.Struct, frozen=True):
+    """What a file keeps of alarms over a restart."""
+
+    active: tuple[Alarm, ...] = ()
+    history: tuple[Alarm, ...] = ()
+    """Those that were cleared, the oldest first."""
+
+
 class Change(NamedTuple):
     """An alarm that was raised or cleared."""
 
@@ -162,8 +172,24 @@ class Alarms:
         self._levels: Mapping[Event, Level] = {}
         self._active: dict[Event, dict[str, Alarm]] = {}
         self._history: deque[Alarm] = deque(maxlen=HISTORY_MAX)
+        self._unconfirmed: dict[tuple[Event, str], int] = {}
+        """Alarms from before the start that were not reported since, with the time at which they are cleared."""
         self.left_out = 0
         """Reports that were not kept because there were too many alarms of their kind, since the start."""
+
+    def kept(self) -> KeptAlarms:
+        """Return what the next start goes on with."""
+        return KeptAlarms(tuple(self.active()), tuple(self._history))
+
+    def restore(self, kept: KeptAlarms, at: int) -> None:
+        """Go on with the alarms of before the start, which is ``at``; they wait to be confirmed by their causes."""
+        self._history.extend(kept.history)
+        for alarm in reversed(kept.active):
+            level = self.level_of(alarm.event)
+            if level is not Level.OFF:
+                held = self._active.setdefault(alarm.event, {})
+                held.setdefault(alarm.subject, msgspec.structs.replace(alarm, level=level))
+                self._unconfirmed[alarm.event, alarm.subject] = at + CONFIRMED_MS
 
     def set_levels(self, levels: Mapping[Event, Level]) -> list[Change]:
         """Set the levels that differ from those of ``KINDS``; return the alarms that are cleared: they are off now."""
@@ -199,8 +225,15 @@ class Alarms:
         return changes
 
     def expire(self, at: int) -> list[Change]:
-        """Clear the alarms that pass by themselves and were not repeated lately."""
+        """Clear the alarms that pass by themselves and were not repeated lately, and those of before the start."""
         changes = []
+        for (event, subject), until in list(self._unconfirmed.items()):
+            alarm = self._active[event].get(subject)
+            if alarm is None or at >= until:
+                del self._unconfirmed[event, subject]
+            if alarm is not None and at >= until:
+                del self._active[event][subject]
+                changes.append(self._cleared(alarm, at))
         for event, alarms in self._active.items():
             if KINDS[event].passes:
                 for subject, alarm in list(alarms.items()):
@@ -236,6 +269,7 @@ class Alarms:
         alarms, subject = self._active.setdefault(event, {}), _subject(kind, facts)
         text = _text(facts, without=kind.subject)
         known = alarms.get(subject)
+        self._unconfirmed.pop((event, subject), None)
         if known is not None:
             alarms[subject] = msgspec.structs.replace(known, last=at, count=known.count + 1, text=text)
             return []

@@ -8,7 +8,7 @@ import json
 import logging
 import sys
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -22,10 +22,13 @@ from structlog.typing import EventDict, FilteringBoundLogger, Processor
 from vosd.base.money import format_amount
 from vosd.base.text import escaped
 from vosd.cdr.record import Attempt, CallRecord
-from vosd.obs.alarms import WATCHED
+from vosd.obs.alarms import KINDS, WATCHED, Level
+from vosd.obs.events import GONE, Event
 from vosd.obs.stream import EventStream, Noted
 
 LEVELS: Final = ("debug", "info", "warning", "error")
+
+_alarm_levels: Final[dict[str, Level]] = {event.value: kind.level for event, kind in KINDS.items()}
 
 _LIBRARIES_QUIET_BELOW: Final = logging.WARNING
 """Level of messages of libraries, which use the standard library's logging; lower ones are never shown."""
@@ -45,6 +48,7 @@ def configure(level: str, stream: TextIO | None = None) -> None:
     threshold = logging.getLevelNamesMapping()[level.upper()]
     shared: list[Processor] = [
         structlog.processors.add_log_level,
+        _level_of_alarm,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.StackInfoRenderer(),
     ]
@@ -78,6 +82,22 @@ def _noting_events(logger: Any) -> type[FilteringBoundLogger]:
             return super().error(event, *more, **facts)
 
     return NotingLogger
+
+
+_LEVELS_OF_ALARMS: Final = {Level.CRITICAL: "error", Level.WARNING: "warning", Level.INFO: "info"}
+
+
+def _level_of_alarm(_logger: object, _method: str, event: EventDict) -> EventDict:
+    """Give the line of an alarm the level of the alarm (critical is error); that of its end keeps its own."""
+    level = _alarm_levels.get(event.get("event", ""))
+    if level is not None and event.get("why") != GONE:
+        event["level"] = _LEVELS_OF_ALARMS.get(level, event["level"])
+    return event
+
+
+def set_alarm_levels(levels: Mapping[Event, Level]) -> None:
+    """Write lines of alarms with these levels, of other alarms with those of ``KINDS``."""
+    _alarm_levels.update({event.value: levels.get(event, kind.level) for event, kind in KINDS.items()})
 
 
 def _note(event: str, facts: dict[str, Any]) -> None:

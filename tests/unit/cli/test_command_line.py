@@ -1,5 +1,6 @@
 """What holds for every verb: where the configuration is sought, wrong usage, what is not built yet."""
 
+import re
 import subprocess
 import sys
 import time as clock
@@ -13,6 +14,7 @@ from click.testing import CliRunner
 from vosd import __version__
 from vosd.cli import command
 from vosd.cli.arguments import MOMENT
+from vosd.cli.commit import commit
 from vosd.cli.main import SUMMARIES, VERBS, main
 
 
@@ -90,8 +92,17 @@ def test_times_as_people_say_them_name_the_zone(
     assert "the zone of this machine" in capsys.readouterr().err
 
 
-def test_the_version_is_the_package_s() -> None:
-    assert CliRunner().invoke(main, ["--version"]).stdout == f"vosd, version {__version__}\n"
+def test_the_version_is_the_package_s_with_the_commit_of_the_build(tmp_path: Path) -> None:
+    shown = CliRunner().invoke(main, ["--version"]).stdout
+    assert re.fullmatch(rf"vosd, version {re.escape(__version__)}(, commit [0-9a-f]{{8}})?\n", shown)
+    (tmp_path / "COMMIT").write_text("0123456789abcdef\n")
+    assert commit(tmp_path / "COMMIT") == "01234567"
+    git = tmp_path / "git"
+    git.mkdir()
+    (git / "HEAD").write_text("ref: refs/heads/main\n")
+    (git / "packed-refs").write_text("# pack-refs\nfedcba9876543210 refs/heads/main\n")
+    assert commit(tmp_path / "none", git) == "fedcba98"
+    assert commit(tmp_path / "none", tmp_path / "nowhere") == ""
 
 
 @pytest.mark.parametrize("name", VERBS)

@@ -9,18 +9,22 @@ import smtplib
 from collections.abc import AsyncIterator
 from email import policy
 from email.message import EmailMessage
+from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
 
 from vosd.base.secret import Secret
 from vosd.engine.alarms import mail, webhook
-from vosd.engine.alarms.desk import AlarmDesk
+from vosd.engine.alarms.alarm_file import AlarmFile
+from vosd.engine.alarms.desk import AlarmDesk, row
 from vosd.engine.alarms.mail import Mail, composed
 from vosd.engine.alarms.webhook import Webhook
 from vosd.engine.background import every
 from vosd.engine.settings import AlarmSettings, MailSecurity, MailSettings, WebhookSettings
-from vosd.obs.alarms import Alarms, Change, Level
+from vosd.obs.alarms import CONFIRMED_MS, Alarms, Change, KeptAlarms, Level
+from vosd.obs.events import Event
+from vosd.obs.remedies import REMEDIES
 from vosd.obs.stream import EventStream, Noted
 from vosd.testing.virtual.clock import ManualClock
 
@@ -116,7 +120,7 @@ async def test_a_change_is_posted_with_a_signature_and_repeated_until_the_server
     assert raised == {
         "node": "sw1", "state": "raised", "at": "1970-01-01T00:00:01.000Z", "alarm": "gateway_down", "subject": "a",
         "level": "warning", "since": "1970-01-01T00:00:01.000Z", "last": "1970-01-01T00:00:01.000Z", "count": 1,
-        "text": "why: silence", "cleared_at": None, "dropped": 0,
+        "text": "why: silence", "do": REMEDIES[Event.GATEWAY_DOWN], "cleared_at": None, "dropped": 0,
     }  # fmt: skip
     assert (cleared["state"], cleared["cleared_at"]) == ("cleared", "1970-01-01T00:00:01.000Z")
     assert hook.faults == []
@@ -312,3 +316,55 @@ def test_a_mail_says_what_was_cleared_and_how_often_it_was_reported():
     assert message["Subject"] == "[vosd sw1] 1 raised, 1 cleared: auth_lockout"
     assert message["Date"] == "Thu, 01 Jan 1970 00:00:03 +0000"
     assert "1970-01-01T00:00:02.000Z cleared auth_lockout 192.0.2.66 (2 reports): failures: 9" in message.get_content()
+
+
+async def test_what_ended_while_the_switch_was_away_is_cleared_for_the_receiver(hook: Hook, tmp_path: Path):
+    clock = ManualClock()
+
+    def desk() -> tuple[AlarmDesk, EventStream]:
+        stream, settings = EventStream(), AlarmSettings(webhook=WebhookSettings(hook.url, Secret(SECRET)))
+        outputs = {"webhook": Webhook("sw1", clock, settings.webhook)}
+        return AlarmDesk(stream, clock, settings, outputs, AlarmFile(tmp_path / "alarms.json")), stream
+
+    async def watch() -> None:
+        await asyncio.Event().wait()
+
+    before, stream = desk()
+    before.begin(watch)
+    for gateway in ("a", "b"):
+        stream.put(Noted("gateway_down", {"gateway": gateway}, clock.now().wall))
+    before.take()
+    assert [(await hook.report())["subject"] for _ in range(2)] == ["a", "b"]
+    await before.end()
+
+    after, stream = desk()
+    after.begin(watch)
+    assert {row["subject"] for row in after.rows(history=False)["alarms"]} == {"a", "b"}
+    stream.put(Noted("gateway_down", {"gateway": "a"}, clock.now().wall))
+    clock.move_to(clock.now().mono + CONFIRMED_MS)
+    after.take()
+    report = await hook.report()
+    assert (report["state"], report["subject"]) == ("cleared", "b")
+    await after.end()
+    assert [row["subject"] for row in after.rows(history=False)["alarms"]] == ["a"]
+
+    last, _ = desk()
+    last.begin(watch)
+    assert [row["subject"] for row in last.rows(history=True)["alarms"]] == ["b"], "the history survives as well"
+    await last.end()
+
+
+def test_a_file_of_alarms_that_is_damaged_or_of_another_version_stops_nothing(tmp_path: Path):
+    file = AlarmFile(tmp_path / "alarms.json")
+    assert file.read() == KeptAlarms()
+    (tmp_path / "alarms.json").write_text("{")
+    assert file.read() == KeptAlarms()
+    (tmp_path / "alarms.json").write_text('{"active": [{"event": "alarm_of_tomorrow"}], "history": []}')
+    assert file.read() == KeptAlarms()
+
+
+def test_an_alarm_says_what_to_do_in_the_list_and_in_mails():
+    (change,) = Alarms().note("lease_lost", {}, 0)
+    assert row(change.alarm)["do"] == REMEDIES[Event.LEASE_LOST]
+    text = composed("sw1", mail_settings(25), [change], 0, 0).get_content()
+    assert f"lease_lost: {REMEDIES[Event.LEASE_LOST]}" in text

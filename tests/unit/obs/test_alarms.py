@@ -12,6 +12,7 @@ from doubles.kept_log import log_as_it_was
 from vosd.obs import log
 from vosd.obs.alarms import HISTORY_MAX, KINDS, PASSES_MS, SUBJECTS_MAX, WATCHED, Alarms, Change, Level
 from vosd.obs.events import BACK, Event
+from vosd.obs.remedies import REMEDIES
 from vosd.obs.stream import WAITING_MAX, EventStream, Noted
 
 
@@ -171,3 +172,24 @@ def test_every_alarm_has_one_runbook_which_says_how_it_ends():
 
 def test_what_an_operator_did_is_no_alarm():
     assert not {Event.OVERRIDE_SET, Event.OVERRIDE_ENDED, Event.CALL_NOT_CONTINUED} & WATCHED
+
+
+def test_every_alarm_says_what_to_do_in_one_line():
+    assert list(REMEDIES) == list(KINDS)
+    assert all(10 < len(text) < 160 for text in REMEDIES.values())
+
+
+def test_a_line_of_an_alarm_has_the_level_of_the_alarm():
+    with log_as_it_was():
+        written = io.StringIO()
+        log.configure("info", written)
+        try:
+            for event in ("lease_lost", "session_refresh_failed", "gateway_down", "gateway_up"):
+                structlog.get_logger().warning(event, gateway="a")
+            log.set_alarm_levels({Event.GATEWAY_DOWN: Level.CRITICAL})
+            structlog.get_logger().warning("gateway_down", gateway="a")
+        finally:
+            log.set_alarm_levels({})
+            log.events.taken()
+        levels = [json.loads(line)["level"] for line in written.getvalue().splitlines()]
+    assert levels == ["error", "info", "warning", "warning", "error"]

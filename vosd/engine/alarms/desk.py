@@ -6,10 +6,13 @@ from typing import Protocol
 
 from vosd.base.clock import Clock
 from vosd.cdr.columns import iso_utc
+from vosd.engine.alarms.alarm_file import AlarmFile
 from vosd.engine.background import BackgroundTasks, Work
 from vosd.engine.settings import AlarmSettings
 from vosd.obs.alarms import Alarm, Alarms, Change, Level
 from vosd.obs.events import Event
+from vosd.obs.log import set_alarm_levels
+from vosd.obs.remedies import REMEDIES
 from vosd.obs.stream import EventStream
 
 
@@ -33,17 +36,28 @@ class AlarmDesk:
     """Takes the events of a stream, keeps the alarms, and passes changes to the outputs."""
 
     def __init__(
-        self, stream: EventStream, clock: Clock, settings: AlarmSettings, outputs: Mapping[str, Output]
+        self,
+        stream: EventStream,
+        clock: Clock,
+        settings: AlarmSettings,
+        outputs: Mapping[str, Output],
+        kept: AlarmFile | None = None,
     ) -> None:
+        """``kept`` is where alarms survive a restart; None = nowhere."""
         self._stream = stream
+        self._kept = kept
         self._clock = clock
         self._alarms = Alarms()
         self._alarms.set_levels(settings.levels)
+        set_alarm_levels(settings.levels)
         self._outputs = outputs
         self._tasks = BackgroundTasks()
 
     def begin(self, watch: Work) -> None:
-        """Start the tasks: that of the outputs, and the watch over values."""
+        """Go on with the alarms of before, and start the tasks: that of the outputs, and the watch over values."""
+        if self._kept is not None:
+            self._alarms.restore(self._kept.read(), self._clock.now().wall)
+            self._tasks.run("alarms to disk", self._kept.run)
         self._tasks.run("watch over values", watch)
         for name, output in self._outputs.items():
             self._tasks.run(f"alarms to {name}", output.run)
@@ -52,11 +66,14 @@ class AlarmDesk:
         """Take what was logged last, and end the tasks; what is not delivered by then is lost."""
         self.take()
         await self._tasks.stop()
+        if self._kept is not None:
+            self._kept.write(self._alarms.kept())
 
     def adjust(self, settings: AlarmSettings) -> None:
         """Apply other settings."""
         for output in self._outputs.values():
             output.adjust(settings)
+        set_alarm_levels(settings.levels)
         self._pass(self._alarms.set_levels(settings.levels))
 
     def take(self) -> None:
@@ -80,7 +97,9 @@ class AlarmDesk:
         found: Sequence[Alarm] = self._alarms.history() if history else self._alarms.active()
         return {"alarms": [row(each) for each in found], "left_out": self._alarms.left_out}
 
-    def _pass(self, changes: Iterable[Change]) -> None:
+    def _pass(self, changes: Sequence[Change]) -> None:
+        if changes and self._kept is not None:
+            self._kept.put(self._alarms.kept())
         for change in changes:
             for output in self._outputs.values():
                 output.put(change)
@@ -96,6 +115,7 @@ def row(alarm: Alarm) -> dict[str, object]:
         "last": iso_utc(alarm.last),
         "count": alarm.count,
         "text": alarm.text,
+        "do": REMEDIES[alarm.event],
         "cleared_at": None if alarm.cleared_at is None else iso_utc(alarm.cleared_at),
     }
 

@@ -21,6 +21,7 @@ from vosd.engine.settings import AlarmSettings, MailSecurity, MailSettings
 from vosd.obs.alarms import Change
 from vosd.obs.events import Event
 from vosd.obs.outage import Outage
+from vosd.obs.remedies import REMEDIES
 
 WAITING_MAX: Final = 1_000
 """Changes that wait for the next mail; the oldest are dropped first, and the mail says how many."""
@@ -120,7 +121,9 @@ def composed(node: str, settings: MailSettings, changes: Sequence[Change], dropp
     left_out = dropped + len(changes) - len(lines)
     if left_out:
         lines.insert(0, f"{left_out} earlier changes are not listed: vosd alarms --history")
-    message.set_content("\n".join([*lines, "", "vosd alarms lists what holds now."]))
+    raised_kinds = dict.fromkeys(change.alarm.event for change in changes if change.is_raised)
+    todo = ["", *(f"{event.value}: {REMEDIES[event]}" for event in raised_kinds)] if raised_kinds else []
+    message.set_content("\n".join([*lines, *todo, "", "vosd alarms lists what holds now."]))
     return message
 
 

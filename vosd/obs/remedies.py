@@ -1,0 +1,77 @@
+"""What an operator does about each alarm, in one sentence; docs/operations.md has the steps."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from vosd.obs.events import Event
+
+REMEDIES: Final[Mapping[Event, str]] = {
+    Event.DATABASE_AWAY: (
+        "look at the database server and the network to it; calls wait in state_dir, so do not restart the switch"
+    ),
+    Event.DATABASE_DAMAGED: "the error says what to repair; for an older schema: vosd migrate",
+    Event.DATABASE_REGRESSED: "wait until it is completed from the journal, then vosd ledger verify",
+    Event.LEASE_LOST: "vosd status names the other switch: stop one of the two",
+    Event.JOURNAL_WRITE_FAILED: "make room on the disk of state_dir (df, df -i), not in its journal",
+    Event.JOURNAL_RESERVE_MISSING: "make room on the disk of state_dir (df, df -i), not in its journal",
+    Event.ANSWERED_CALL_REFUSED: "make room on the disk of state_dir; compare the vendor's bill with vosd cdr list",
+    Event.CDR_QUEUE_LONG: "is the database slow or away? spool_rows in vosd status",
+    Event.BOOKING_LATE: "is the database slow or away? spool_rows in vosd status",
+    Event.CATALOGUE_FALLBACK: "correct the file or the deck that the why names, then vosd reload",
+    Event.DISK_LOW: "du in state_dir: old logs, backups, journal.keep_files",
+    Event.JOURNAL_RECORD_UNREADABLE: "vosd spool check FILE, then vosd spool salvage FILE",
+    Event.JOURNAL_FILE_SET_ASIDE: (
+        "vosd spool check FILE; if it says unknown, vosd spool salvage --book FILE of the version that wrote it"
+    ),
+    Event.JOURNAL_KEPT_FILE_REMOVED: "make room on the disk of state_dir",
+    Event.QUARANTINE_FILLED: "vosd spool list says why; repair, then vosd spool retry",
+    Event.RELOAD_REFUSED: "vosd check names the mistake; then vosd reload",
+    Event.DEFINITIONS_OUTDATED: "vosd check names the mistake; then vosd reload",
+    Event.OVERLOAD_BEGINS: "vosd status: a flood, or more calls than the machine carries",
+    Event.CPU_HIGH: "calls a second in vosd status, a flood, log.level debug; else a faster core",
+    Event.MEMORY_HIGH: "ps: which program has it; trace.recent_mb",
+    Event.LOOP_LATE: "look for other programs on the machine and a slow disk",
+    Event.CLOCK_JUMPED: "look at NTP; durations of calls are right",
+    Event.GATEWAY_DOWN: "vosd gateway show NAME; the network, the vendor; calls go to the next gateway",
+    Event.GATEWAY_RESTING: "vosd cdr list --gateway NAME; ask the vendor",
+    Event.GATEWAY_NAME_LOST: "look at the name server",
+    Event.GATEWAY_UNREGISTERED: "its network, its password; vosd registrations",
+    Event.REGISTRATION_LOST: "ask the vendor; register in the configuration",
+    Event.REGISTRATION_REFUSED: "the status says why; user name and password of register",
+    Event.ACCOUNT_REFUSED: "our balance with the vendor, our credentials there",
+    Event.ASR_LOW: "vosd cdr list --gateway NAME: codes; vosd call test; vosd gateway block NAME --for 1h",
+    Event.PDD_HIGH: "ask the vendor; move it back in the routes",
+    Event.ACD_LOW: "vosd cdr list --gateway NAME: false answers, one-way audio, a dialler",
+    Event.SETUP_SLOW: "vosd status --gateways: is it one vendor?",
+    Event.HOLIDAYS_MISSING: "add the dates of next year, or name the country; vosd reload",
+    Event.BYE_UNANSWERED: "ask the vendor whether the call has ended there: it may bill it",
+    Event.BYE_REFUSED: "ask the vendor whether the call has ended there: it may bill it",
+    Event.ANSWER_UNHEARD: (
+        "the customer's trunk does not acknowledge early media: ask it, or reliable_provisionals: none"
+    ),
+    Event.SESSION_REFRESH_FAILED: "session_timers of the gateway",
+    Event.BALANCE_LOW: "ask the customer for a payment",
+    Event.LOSS_CALLS: "vosd cdr list --loss; compare the prices, or loss_guard of the plan",
+    Event.SPEND_LIMIT_REACHED: "fraud or growth? vosd cdr list --account ID",
+    Event.FRAUD_SUSPECTED: (
+        "vosd cdr list --account ID; ask the customer, then vosd account unblock ID --destination CLASS"
+    ),
+    Event.DESTINATION_NEW: "is it meant? vosd cdr list --account ID --callee N",
+    Event.CPS_HIGH: "a dialler, a loop, an attack? vosd trace --gateway NAME; vosd gateway set NAME --max-cps N",
+    Event.CALL_TOO_LONG: "vosd calls --ladder ID; vosd hangup ID",
+    Event.AUTH_LOCKOUT: "vosd unblock --list: a phone with an old password, or an attack",
+    Event.AUTH_USER_ATTACKED: "nothing: guesses wait; a password that is guessable should be changed",
+    Event.SOURCE_BLOCKED: "vosd unblock --list; block it in the firewall",
+    Event.CALLER_BLACKLISTED: "vosd blacklist list; vosd blacklist clear NUMBER",
+    Event.PHONE_OFFLINE: "vosd registrations",
+    Event.PHONE_SERVICE_DOWN: "start the program of phone_service; reports wait",
+    Event.PHONE_SERVICE_REFUSED: "look at the log of the program of phone_service",
+    Event.LOOKUP_SERVICE_DOWN: "look at the server that is asked; fail_open says what becomes of calls",
+    Event.NAT_SWEEP_OVERRUN: "fewer keep-alives: a longer SS_KEEP_ALIVE period, or send more of them at a time",
+    Event.ALARM_OUTPUT_DOWN: "look at the server of the output; changes wait, the oldest are dropped first",
+    Event.RETENTION_BLOCKED: "the why names the guard; often vosd ledger close",
+    Event.ALARM_REFUSED: "the receiver's log: it takes no report of this kind",
+    Event.CALL_REPORTS_DOWN: "look at the server of call_reports; reports wait",
+    Event.CALL_REPORTS_DROPPED: "why counts the causes; look at the server of call_reports",
+    Event.CALL_REPORTS_UNWRITTEN: "room and rights in state_dir/call-reports",
+}
