@@ -72,6 +72,35 @@ on, the vendor. `fee`, `tax`, `cost` and `cost_tax` of the call are those of the
 were booked before there were charges have none. In the table `cdr_charge` they are numbered by `position`; a call that
 leaves ledger entries and no CDR has its rows there, too, each with its `breakdown`.
 """
+_ON_METHODS: Final = """\
+### How a charge was computed
+
+Who pays is the row of `charges` with the `role` `customer`: it has the account, and `mapping_gateway` of the call is
+the gateway or phone that it came from. A call without such a row is charged to no customer, as test calls are and most
+that were not answered. `rate_group` `free number` is one that costs its customer nothing by intent.
+
+By which method a charge was computed, its steps say: `fee_breakdown` has those of `customer` and `vendor`, `breakdown`
+of the charge those of an agent. Each is an object with `step`, in this order; what does not apply is left out.
+
+| step | says |
+| --- | --- |
+| `candidate` | one of the rates from which the cheapest was taken: `group`, `prefix`, `source`, its `total` |
+| `rate` | the rate: `billing_rate`, `price_per` (`minute` or `cycle`), `billing_cycle` in seconds, `first_rate`, \
+`first_duration`, `tax_rate`; where it has them `sections`, `section_cap`, `connection_fee`, `minimum_charge`, \
+`tax_exempt`; `source`, where it is another one than that of the account's group, such as that of a period |
+| `hold_time` | the whole `seconds` of the call, and from how many milliseconds a fraction is one more |
+| `free_time` | the `seconds` that are left after it |
+| `first_period` | the `seconds` that are paid as a whole, and their price |
+| `sections` | instead: the end of the last completed section, and its price |
+| `cycles` | how many `cycles` of `cycle` seconds were begun, and their price; 0 = what is above was enough |
+| `section_cap`, `connection_fee`, `minimum_charge` | what each has added; the cap takes away |
+| `exchange` | the rate of exchange, where the account has another currency |
+| `fee` | the exact price (`raw`), how it was rounded, and the `amount` |
+| `tax` | the same of the tax |
+
+So a charge by the minute has `price_per` `minute` and `billing_cycle` 60, one by the second 1; 30/6 has
+`first_duration` 30 and `billing_cycle` 6.
+"""
 _ON_REPORT: Final = """\
 ## The view cdr_report
 
@@ -104,6 +133,7 @@ def manual() -> str:
         "## A charge\n",
         _ON_CHARGES,
         _table(CHARGE_COLUMNS, schema.cdr_charge),
+        _ON_METHODS,
         _ON_REPORT,
         _report(),
         _ON_REFUSALS,

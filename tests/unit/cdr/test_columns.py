@@ -10,6 +10,7 @@ import pytest
 
 from vosd.b2bua.stamps import Arrival
 from vosd.base.margin import LossGuard
+from vosd.billing.rater import itemise
 from vosd.cdr.columns import ATTEMPT_KEYS, CHARGE_KEYS, KEYS, RECORD_COLUMNS, csv_row, iso_utc, json_object
 from vosd.cdr.kinds import Kind, Masking
 from vosd.cdr.record import CallRecord
@@ -160,3 +161,21 @@ def test_times_are_iso_8601_in_utc_with_milliseconds(wall_ms, text):
 def test_a_time_outside_the_calendar_is_an_error():
     with pytest.raises(OverflowError):
         iso_utc(10**18)
+
+
+def test_the_page_explains_every_step_that_a_charge_may_have():
+    added = {"connection_fee": "0.01", "minimum_charge": "5", "tax_rate": "10"}
+    whole = applied_rate(first_rate="0.1", first_duration=30, **added)
+    capped = applied_rate("60", sections="0.10@60;0.18@120")
+    abroad = msgspec.structs.replace(whole, exchange_rate=Decimal("0.9"), paid_in="EUR")
+    choice = msgspec.structs.replace(whole, candidates=(whole, abroad))
+    steps = [each for rate in (whole, capped, abroad, choice) for each in msgspec.json.decode(itemise(rate, 90_000)[1])]
+    explained = set(re.findall("`([a-z_]+)`", manual().split("### How a charge was computed")[1].split("\n## ")[0]))
+    assert {each["step"] for each in steps} == {
+        "candidate", "rate", "hold_time", "free_time", "first_period", "sections", "cycles", "section_cap",
+        "connection_fee", "minimum_charge", "exchange", "fee", "tax",
+    }  # fmt: skip
+    assert {each["step"] for each in steps} <= explained
+    assert {key for each in steps if each["step"] == "rate" for key in each} - explained <= {
+        "version", "currency",
+    }  # fmt: skip
