@@ -165,6 +165,10 @@ def test_one_call_is_shown_with_its_attempts_and_the_steps_of_its_price(booked: 
     text = booked.vosd("cdr", "show", call_id(1)).stdout
     assert "vendor-1-trunk" in text
     assert "raw 0.0123" in text
+    assert " ".join(line for line in text.splitlines() if line.startswith("profit")).split() == [
+        "profit", "0.002469", "USD",
+    ]  # fmt: skip
+    assert "profit" not in shown  # programs have what it is made of
 
 
 def test_a_call_that_was_not_booked_is_exit_1_and_what_is_no_call_id_exit_2(booked: Installation) -> None:

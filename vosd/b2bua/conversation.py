@@ -117,6 +117,8 @@ class CallConversation(CallEndings):
         """End a call: a leg has no such dialog (481), does not answer (408), or accepts no session (488)."""
         if not self._accepts(CallEvent.LEG_LOST) or self.check_limits(now):
             return
+        if leg is self.caller.leg and self.caller.final is None:
+            return  # it did not receive the 18x of its early dialog, and its INVITE still waits for our answer
         if status == 481 or self.state is states.ANSWERED:
             leg.hang_up("", now)  # 481 may concern that request alone, and a leg that stays up is charged
             self.hung_up(leg, None, now)

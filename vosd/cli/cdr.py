@@ -171,7 +171,7 @@ def show(
     if as_json:
         output.document(shown)
     else:
-        _show_sheets(shown)
+        _show_sheets(_with_profit(shown, call.record))
 
 
 def _show_to_agent(invocation: Invocation, call_id: str, acting: str, *, as_json: bool) -> None:
@@ -214,6 +214,23 @@ def _show_running(invocation: Invocation, call_id: str, pcap: Path | None, *, as
         output.document(call_json(found))
     elif as_ladder:
         ladder(found)
+
+
+def _with_profit(shown: dict[str, Any], record: "CallRecord") -> dict[str, Any]:
+    """Return what is shown of a call with its profit behind its cost."""
+    from vosd.base.money import format_amount
+    from vosd.cdr.profit import profit_of
+
+    found = profit_of(record)
+    if found is None:
+        return shown
+    profit, currency = found
+    lines: dict[str, Any] = {}
+    for key, value in shown.items():
+        lines[key] = value
+        if key == "cost_tax":
+            lines["profit"] = f"{format_amount(profit)} {currency or ''}".rstrip()
+    return lines
 
 
 def _show_sheets(shown: dict[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from decimal import Decimal
 from typing import Final
 
 import msgspec
@@ -11,6 +12,7 @@ from vosd.billing.accounts import Account, LongCallAlarm
 from vosd.engine.alarms.alarm_file import AlarmFile
 from vosd.engine.alarms.desk import AlarmDesk
 from vosd.engine.alarms.mail import Mail
+from vosd.engine.alarms.margins import Pair, Takings
 from vosd.engine.alarms.watch import LongCall, MachineUse, Unbooked, Watch
 from vosd.engine.alarms.webhook import Webhook
 from vosd.engine.calls.snapshots import snapshot
@@ -141,6 +143,15 @@ class SwitchMeasures:
         """Return how many calls were answered since the start, and how many milliseconds their set-up took."""
         seen = self._service.gateways.call_totals.setups
         return sum(seen.counts), seen.total_ms
+
+    def takings(self) -> Mapping[Pair, Takings]:
+        """Return what calls have brought and cost since the start, by the currencies of both."""
+        traded = self._service.gateways.call_totals.traded
+        return {pair: Takings(sums.calls, sums.income, sums.cost) for pair, sums in traded.items()}
+
+    def exchange_rate(self, base: str, quote: str) -> Decimal | None:
+        """Return what one unit of ``base`` is in ``quote`` now; None = there is no rate."""
+        return self._service.switch.catalogue.currencies.rate(base, quote, self._clock.now().wall)
 
     def calendars(self) -> Iterable[Calendar]:
         """Return the work calendars."""

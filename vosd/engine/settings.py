@@ -162,6 +162,8 @@ class AlarmSettings:
     pdd_ms: int = 3_000
     acd_s: int = 0
     setup_ms: int = 0
+    margin: int = 0
+    """Percent of the income of an hour."""
     min_calls: int = 100
     """Fewer attempts say nothing about a gateway."""
     booking_age_s: int = 300

@@ -92,6 +92,7 @@ KINDS: Final[Mapping[Event, Kind]] = {
     Event.PDD_HIGH: Kind(_WARNING, ("gateway",)),
     Event.ACD_LOW: Kind(_WARNING, ("gateway",)),
     Event.SETUP_SLOW: Kind(_WARNING),
+    Event.MARGIN_LOW: Kind(_WARNING, ("currency",)),
     Event.HOLIDAYS_MISSING: Kind(_WARNING, ("calendar",)),
     Event.BYE_UNANSWERED: Kind(_WARNING, ("peer",), passes=True),
     Event.BYE_REFUSED: Kind(_WARNING, ("peer",), passes=True),

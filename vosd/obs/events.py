@@ -133,6 +133,9 @@ class Event(StrEnum):
     SETUP_SLOW = "setup_slow"
     """Calls take longer than ``alarms.setup`` from the INVITE to the answer, on average."""
     SETUP_RECOVERED = "setup_recovered"
+    MARGIN_LOW = "margin_low"
+    """Of what calls have brought in an hour less is left than ``alarms.margin`` percent, in one ``currency``."""
+    MARGIN_RECOVERED = "margin_recovered"
     HOLIDAYS_MISSING = "holidays_missing"
     """A calendar with holidays has none in the next twelve months."""
     HOLIDAYS_KNOWN = "holidays_known"
@@ -227,6 +230,7 @@ BACK: Final[Mapping[Event, Event]] = {
     Event.PDD_HIGH: Event.PDD_RECOVERED,
     Event.ACD_LOW: Event.ACD_RECOVERED,
     Event.SETUP_SLOW: Event.SETUP_RECOVERED,
+    Event.MARGIN_LOW: Event.MARGIN_RECOVERED,
     Event.HOLIDAYS_MISSING: Event.HOLIDAYS_KNOWN,
     Event.BOOKING_LATE: Event.BOOKING_IN_TIME,
     Event.QUARANTINE_FILLED: Event.QUARANTINE_EMPTIED,

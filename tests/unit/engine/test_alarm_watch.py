@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import date, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -12,6 +13,7 @@ from structlog.testing import capture_logs
 from vosd.base.clock import Instant
 from vosd.engine.alarms import machine
 from vosd.engine.alarms.machine import Processor, disk_free_percent, memory_percent
+from vosd.engine.alarms.margins import Pair, Takings
 from vosd.engine.alarms.thresholds import Threshold
 from vosd.engine.alarms.watch import LAG_TICKS, LongCall, Unbooked, Watch
 from vosd.engine.settings import AlarmSettings
@@ -31,6 +33,8 @@ class Measured:
         self.low: set[str] = set()
         self.rates: dict[str, int] = {}
         self.answered = (0, 0.0)
+        self.taken: dict[Pair, Takings] = {}
+        self.exchange_rates: dict[Pair, Decimal] = {}
         self.kept_calendars: list[Calendar] = []
         self.ends: dict[str, int | None] = {}
 
@@ -55,6 +59,12 @@ class Measured:
 
     def setups(self) -> tuple[int, float]:
         return self.answered
+
+    def takings(self) -> dict[Pair, Takings]:
+        return dict(self.taken)
+
+    def exchange_rate(self, base: str, quote: str) -> Decimal | None:
+        return Decimal(1) if base == quote else self.exchange_rates.get((base, quote))
 
     def calendars(self) -> list[Calendar]:
         return self.kept_calendars
@@ -143,6 +153,61 @@ def test_a_slow_set_up_is_judged_by_the_calls_of_the_last_minutes():
             scene.watch.check_setups()
     assert [line["event"] for line in logs] == ["setup_slow", "setup_recovered"]
     assert logs[0]["value"] == 9_010.0
+
+
+def takings(calls: int, income: str, cost: str) -> Takings:
+    return Takings(calls, Decimal(income), Decimal(cost))
+
+
+def test_a_low_margin_is_judged_by_the_calls_of_the_last_hour():
+    scene, pair = Scene(margin=10, min_calls=5), ("EUR", "EUR")
+    with capture_logs() as logs:
+        for sums in ((10, "1", "99"), (14, "5", "103"), (15, "11", "108.01"), (19, "30", "124")):
+            scene.measured.taken[pair] = takings(*sums)
+            scene.watch.check_margins()
+    # The first sums are of before; then 4 calls, 10 that cost 9.01, and 29 that cost 25.
+    assert [(line["event"], line["currency"], line.get("value")) for line in logs] == [
+        ("margin_low", "EUR", 9.9), ("margin_recovered", "EUR", 13.8),
+    ]  # fmt: skip
+    with capture_logs() as logs:
+        for minute in range(61):
+            scene.measured.taken[pair] = takings(19 + minute, "30", f"{124 + minute}")
+            scene.watch.check_margins()
+    assert [(line["event"], line["value"]) for line in logs] == [("margin_low", 6.9)]
+    with capture_logs() as logs:
+        for _ in range(60):
+            scene.watch.check_margins()
+    assert [line["event"] for line in logs] == ["margin_recovered"]  # an hour without calls
+
+
+def test_calls_that_only_cost_are_a_low_margin_and_no_limit_is_no_alarm():
+    scene = Scene(margin=1, min_calls=1)
+    with capture_logs() as logs:
+        for sums in ((0, "0", "0"), (3, "0", "0.02")):
+            scene.measured.taken["EUR", "EUR"] = takings(*sums)
+            scene.watch.check_margins()
+        scene.watch.settings = AlarmSettings(min_calls=1)
+        scene.watch.check_margins()
+    assert [(line["event"], line["value"]) for line in logs] == [("margin_low", -100.0), ("margin_recovered", -100.0)]
+
+
+def test_cost_in_another_currency_is_converted_and_calls_without_exchange_rate_are_left_out():
+    scene = Scene(margin=10, min_calls=2)
+    measured = scene.measured
+    measured.exchange_rates["USD", "EUR"] = Decimal("0.9")
+    with capture_logs() as logs:
+        for calls, income, cost in ((0, "0", "0"), (2, "10", "10")):
+            for pair in (("EUR", "USD"), ("EUR", "GBP"), ("CHF", "USD")):
+                measured.taken[pair] = takings(calls, income, cost)
+            scene.watch.check_margins()
+        measured.taken["EUR", "EUR"] = takings(2, "10", "10")
+        scene.watch.check_margins()
+        measured.exchange_rates.clear()
+        del measured.taken["EUR", "EUR"]
+        scene.watch.check_margins()
+    assert [(line["event"], line.get("value"), line.get("why")) for line in logs] == [
+        ("margin_low", 5.0, None), ("margin_recovered", None, "gone"),
+    ]  # fmt: skip
 
 
 def test_a_calendar_without_holidays_in_the_coming_year_is_reported_until_it_has_some():

@@ -1,14 +1,16 @@
 """Ended calls are counted once: by reason, by what gateways said, by how long they took."""
 
+from decimal import Decimal
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from vosd.base.histogram import Histogram
-from vosd.cdr.record import TOO_DEAR, Attempt
+from vosd.cdr.record import AGENT, CUSTOMER, TOO_DEAR, VENDOR, Attempt
 from vosd.engine.peers.call_totals import CallTotals
 from vosd.routing.figures import CLASSES, AttemptClass, Figures
-from vosd.testing.data.records import answered_call
+from vosd.testing.data.records import answered_call, charge_row
 from vosd.trunks.scope import Scope
 
 
@@ -33,6 +35,21 @@ def test_an_unanswered_call_has_no_set_up_and_a_gateway_that_was_too_dear_said_n
     assert totals.reasons == {"Unavailable": 1}
     assert totals.codes == {503: 1, 0: 1}
     assert sum(totals.setups.counts) == sum(totals.durations.counts) == sum(totals.post_dial_delays.counts) == 0
+
+
+def test_what_charged_calls_bring_is_paid_by_the_highest_account_above_them():
+    totals, pays = CallTotals(), charge_row
+    under_an_agent = (
+        pays("acme", CUSTOMER, 0, Decimal("2.00")),
+        pays("reseller", AGENT, 1, Decimal("1.50")),
+        pays("carrier", VENDOR, 0, Decimal("0.60")),
+    )
+    in_test = (pays("carrier", VENDOR, 0, Decimal("0.10")),)
+    for charges in (under_an_agent, under_an_agent, in_test, ()):
+        totals.note(answered_call(1, charges=charges))
+    assert [*totals.traded] == [("USD", "USD")]
+    sums = totals.traded["USD", "USD"]
+    assert (sums.calls, sums.income, sums.cost) == (3, Decimal("3.00"), Decimal("1.30"))
 
 
 @given(st.lists(st.integers(0, 5_000)))

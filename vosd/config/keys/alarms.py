@@ -148,8 +148,12 @@ class AlarmKeys(Keys):
     setup: Annotated[int, milliseconds(0, 600_000)] = 0
     """A longer time from the INVITE to the answer, ringing included, is `setup_slow`: on average of the calls that were
     answered in the last five minutes, at least `min_calls`."""
+    margin: Annotated[int, whole(0, 100, "percent")] = 0
+    """Less left of what the calls of the last hour have brought, after what they cost, without tax, is `margin_low` of
+    a currency: of at least `min_calls` charged calls that have ended. Cost in another currency is converted by
+    `exchange_rates`; calls for which there is no rate are left out."""
     min_calls: Annotated[int, whole(1, 1_000_000)] = 100
-    """Fewer attempts say nothing about a gateway."""
+    """Fewer attempts say nothing about a gateway, nor fewer calls about `setup` and `margin`."""
     booking_age: Annotated[int, whole(0, 86_400, "seconds")] = 300
     """A call that waits longer for the database is `booking_late`."""
     disk_free: Annotated[int, whole(0, 90, "percent")] = 10

@@ -2,7 +2,8 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 
@@ -12,6 +13,7 @@ from vosd.base.clock import Clock, Instant
 from vosd.cdr.columns import iso_utc
 from vosd.engine.alarms.call_rates import CallRates
 from vosd.engine.alarms.machine import Processor, disk_free_percent, memory_in_use
+from vosd.engine.alarms.margins import Margins, Pair, Takings
 from vosd.engine.alarms.thresholds import Threshold
 from vosd.engine.settings import AlarmSettings
 from vosd.obs.events import BACK, Event
@@ -27,6 +29,8 @@ CALENDAR_CHECKS: Final = 720
 """Calendars are looked at with every so many of these, once an hour."""
 SETUP_CHECKS: Final = 60
 """The set-up of calls is averaged over so many of them, five minutes."""
+MARGIN_CHECKS: Final = 12
+"""The margin is looked at with every so many of them, once a minute."""
 SLICES: Final = 2
 """A gateway is judged by the slice of its quality that runs and the one before."""
 DAY_MS: Final = 86_400_000
@@ -88,6 +92,14 @@ class Measures(Protocol):
         """Return how many calls were answered since the start, and how many milliseconds their set-up took."""
         ...
 
+    def takings(self) -> Mapping[Pair, Takings]:
+        """Return what calls have brought and cost since the start, by the currencies of both."""
+        ...
+
+    def exchange_rate(self, base: str, quote: str) -> Decimal | None:
+        """Return what one unit of ``base`` is in ``quote`` now; None = there is no rate."""
+        ...
+
     def calendars(self) -> Iterable[Calendar]:
         """Return the work calendars."""
         ...
@@ -144,6 +156,8 @@ class Watch:
         self._acd = Threshold(Event.ACD_LOW, is_floor=True)
         self._setup = Threshold(Event.SETUP_SLOW)
         self._setups: deque[tuple[int, float]] = deque(maxlen=SETUP_CHECKS + 1)
+        self._margins = Margins()
+        self._margin = Threshold(Event.MARGIN_LOW, is_floor=True)
         self._holidays = Threshold(Event.HOLIDAYS_MISSING)
         self._expiries = Threshold(Event.ACCOUNT_EXPIRES)
         self._checks = 0
@@ -195,6 +209,8 @@ class Watch:
         now = self._clock.now()
         self.check_call_rates(now.mono)
         self.check_setups()
+        if self._checks % MARGIN_CHECKS == 0:
+            self.check_margins()
         if self._checks % CALENDAR_CHECKS == 0:
             self.check_calendars(now.wall)
             await self.check_expiries(now.wall)
@@ -243,6 +259,17 @@ class Watch:
         calls, total_ms = seen[-1][0] - seen[0][0], seen[-1][1] - seen[0][1]
         mean_ms = total_ms / calls if calls >= settings.min_calls else None
         self._setup.judge(mean_ms, settings.setup_ms, settings.hysteresis, unit="ms")
+
+    def check_margins(self) -> None:
+        """Look at what is left of what the calls of the last hour have brought."""
+        settings, measures = self.settings, self._measures
+        found = dict(self._margins.note(measures.takings(), measures.exchange_rate))
+        self._margin.keep(frozenset(found))
+        for currency, taken in found.items():
+            percent = taken.margin_percent if taken.calls >= settings.min_calls else None
+            self._margin.judge(
+                percent, settings.margin, settings.hysteresis, subject=currency, currency=currency, unit="%"
+            )
 
     def check_calendars(self, wall_ms: int) -> None:
         """Look for calendars whose holidays are not kept up."""

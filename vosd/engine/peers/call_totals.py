@@ -5,20 +5,34 @@ Every call is counted once, in the path of its end; so nothing here calls anothe
 
 from bisect import bisect_left
 from collections import Counter
+from decimal import Decimal
 from typing import Final
 
 from vosd.base.histogram import Histogram
-from vosd.cdr.record import TOO_DEAR, CallRecord
+from vosd.base.money import ZERO
+from vosd.cdr.record import TOO_DEAR, VENDOR, CallRecord
 
 DELAYS_MS: Final = (50, 100, 200, 500, 1_000, 2_000, 3_000, 5_000, 8_000, 12_000, 20_000)
 SETUPS_MS: Final = (200, 500, 1_000, 2_000, 5_000, 10_000, 15_000, 20_000, 30_000, 45_000, 60_000, 90_000, 120_000)
 TALKS_MS: Final = (1_000, 6_000, 15_000, 30_000, 60_000, 120_000, 300_000, 600_000, 1_800_000, 3_600_000, 7_200_000)
 
 
+class Traded:
+    """What charged calls have brought and cost, without tax."""
+
+    __slots__ = ("calls", "cost", "income")
+
+    def __init__(self) -> None:
+        self.calls = 0
+        self.income: Decimal = ZERO
+        """What the highest account above each call pays: its last agent, else the customer."""
+        self.cost: Decimal = ZERO
+
+
 class CallTotals:
     """Counts of ended calls; those that were refused without a record are in ``Notices.unrecorded``."""
 
-    __slots__ = ("codes", "durations", "post_dial_delays", "reasons", "setups")
+    __slots__ = ("codes", "durations", "post_dial_delays", "reasons", "setups", "traded")
 
     def __init__(self) -> None:
         self.reasons: Counter[str] = Counter()
@@ -31,6 +45,8 @@ class CallTotals:
         """From the INVITE to the answer that was passed on."""
         self.durations = Histogram(TALKS_MS)
         """From the answer to the end."""
+        self.traded: dict[tuple[str, str], Traded] = {}
+        """By the currencies of income and cost; the same one twice where there is only one of them."""
 
     def note(self, record: CallRecord) -> None:
         """Count an ended call."""
@@ -49,3 +65,18 @@ class CallTotals:
             seen = self.durations
             seen.counts[bisect_left(seen.bounds, record.hold_time_ms)] += 1
             seen.total_ms += record.hold_time_ms
+        if record.charges:
+            income = cost = ZERO
+            brought_in = paid_in = None
+            for each in record.charges:
+                if each.role == VENDOR:
+                    cost, paid_in = each.fee, each.currency
+                else:  # an agent stands behind its customer
+                    income, brought_in = each.fee, each.currency
+            pair = brought_in or paid_in or "", paid_in or brought_in or ""
+            if pair not in self.traded:
+                self.traded[pair] = Traded()
+            sums = self.traded[pair]
+            sums.calls += 1
+            sums.income += income
+            sums.cost += cost

@@ -1,0 +1,64 @@
+"""The margin on the calls of the last hour, in each currency in which calls are paid for.
+
+Pure: what calls have brought since the start is an argument.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from decimal import Decimal
+from typing import Final, NamedTuple
+
+from vosd.base.money import EXACT, ZERO
+
+MINUTES: Final = 60
+"""How far back the margin goes."""
+
+
+class Takings(NamedTuple):
+    """What calls have brought and cost, without tax."""
+
+    calls: int = 0
+    income: Decimal = ZERO
+    cost: Decimal = ZERO
+
+    @property
+    def margin_percent(self) -> float | None:
+        """What is left of the income, in percent of it; minus 100 where the calls brought nothing but cost."""
+        whole = self.income or self.cost
+        if not whole:
+            return None
+        return float(EXACT.divide(EXACT.multiply(EXACT.subtract(self.income, self.cost), Decimal(100)), whole))
+
+
+Pair = tuple[str, str]
+"""Currency of the income, currency of the cost."""
+
+
+class Margins:
+    """What calls have brought since the start, as it was at each minute of the last hour."""
+
+    def __init__(self) -> None:
+        self._seen: deque[Mapping[Pair, Takings]] = deque(maxlen=MINUTES + 1)
+
+    def note(
+        self, since_start: Mapping[Pair, Takings], rate: Callable[[str, str], Decimal | None]
+    ) -> Iterator[tuple[str, Takings]]:
+        """Take the sums of this minute; yield those of the last hour for each currency of income.
+
+        ``rate`` returns what one unit of a currency is in another; calls whose cost it cannot convert are left out.
+        """
+        self._seen.append(since_start)
+        before, found = self._seen[0], dict[str, Takings]()
+        for pair, now in since_start.items():
+            (income_in, cost_in), then = pair, before.get(pair, _NOTHING)
+            exchange_rate = rate(cost_in, income_in)
+            if exchange_rate is None:
+                continue
+            cost = EXACT.multiply(EXACT.subtract(now.cost, then.cost), exchange_rate)
+            calls, income, costs = found.get(income_in, _NOTHING)
+            income = EXACT.add(income, EXACT.subtract(now.income, then.income))
+            found[income_in] = Takings(calls + now.calls - then.calls, income, EXACT.add(costs, cost))
+        yield from found.items()
+
+
+_NOTHING: Final = Takings()
