@@ -1,4 +1,4 @@
-"""``vosd rates``: decks of rates in the database: import, versions, roll back, look up, export."""
+"""``vosd rates``: rate groups, and decks of rates in the database: import, versions, roll back, look up, export."""
 
 import asyncio
 import sys
@@ -14,6 +14,7 @@ from vosd.cli import output
 from vosd.cli.arguments import COMING, operator_option
 from vosd.cli.command import Family, Invocation, OperationError, json_option, pass_invocation
 from vosd.cli.output import Column
+from vosd.cli.rate_groups import areas, groups
 
 if TYPE_CHECKING:
     from vosd.admin.decks import FoundRate
@@ -38,7 +39,11 @@ _MEMO: Final = click.option("--memo", metavar="TEXT", help="Why; kept with the v
 
 @click.group(cls=Family)
 def rates() -> None:
-    """Decks of rates: those of rate groups with ``deck: true``, kept in the database with every version."""
+    """Rate groups, and their decks in the database: import, versions, look-up, export."""
+
+
+rates.add_command(groups)
+rates.add_command(areas)
 
 
 @rates.command("import")

@@ -58,7 +58,7 @@ SUMMARIES: Final = {
     "spool": "Call records that the database refused, and the files of the journal.",
     "rate": "Prices.",
     "route": "Routes.",
-    "rates": "Decks of rates: those of rate groups with ``deck: true``, kept in the...",
+    "rates": "Rate groups, and their decks in the database: import, versions, look-up, export.",
     "gateway": "Gateways and phones, and overrides of them: at once, without editing files,...",
     "overrides": "Operational overrides of gateways, phones and accounts.",
     "registrations": "List phones and gateways that are registered with us, and our own...",

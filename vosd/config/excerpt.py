@@ -5,12 +5,11 @@ nor judged, so a mistake elsewhere in the file does not keep an operator from lo
 """
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from pathlib import Path
-from typing import Final
-
-import msgspec
+from typing import Final, NamedTuple
 
 from vosd.base.errors import VosError
 from vosd.billing.accounts import Account
@@ -19,17 +18,12 @@ from vosd.billing.period_rates import PeriodRates
 from vosd.billing.ports import Rates
 from vosd.billing.rate_group import RateGroup
 from vosd.billing.rates import RatingPolicy
-from vosd.catalogue.exchange import Exchange
 from vosd.catalogue.problems import ConfigError, Place, ProblemList, suggestion
-from vosd.catalogue.rate_choices import RateChooser, currency_from
-from vosd.catalogue.references import check_currency
-from vosd.catalogue.settle import settled
-from vosd.catalogue.source import Definition, report_unknown
-from vosd.config.assembly.accounts import account_of
+from vosd.catalogue.rate_choices import RateChooser
 from vosd.config.assembly.calendars import calendar, read_calendars
 from vosd.config.assembly.compiled_groups import CompiledGroups
 from vosd.config.assembly.currencies import default_decimals, read_currencies
-from vosd.config.assembly.decks import deck_names, names_of_decks, naming_decks, with_decks
+from vosd.config.assembly.decks import deck_names, names_of_decks, naming_decks, source_of_rates, with_decks
 from vosd.config.assembly.derived_groups import derived_group
 from vosd.config.assembly.destinations import read_destination_classes
 from vosd.config.assembly.inventory import label_of
@@ -39,8 +33,8 @@ from vosd.config.assembly.rate_groups import ReadGroup, read_group_keys, read_ra
 from vosd.config.assembly.rate_tables import RateTables, TablesInMemory
 from vosd.config.assembly.settings import settings_of
 from vosd.config.assembly.special_numbers import free_policy, special_numbers
+from vosd.config.configured_accounts import ConfiguredAccounts
 from vosd.config.kept import Stored, Wanted, nothing_stored
-from vosd.config.keys.accounts import AccountKeys
 from vosd.config.keys.installation import InstallationKeys
 from vosd.config.keys.parameters import ParameterKeys
 from vosd.config.keys.rate_groups import RateGroupKeys
@@ -60,6 +54,20 @@ _EMPTY: Final = Entry(Place("", 0), Listing(Place("", 0), []))
 
 class NoDeckGroupError(VosError):
     """No rate group of that name takes its rates from a deck."""
+
+
+class ListedGroup(NamedTuple):
+    """A rate group with its rates."""
+
+    keys: RateGroupKeys
+    read: ReadGroup
+    source: str
+    """The key that says where its rates are: ``derive``, ``deck``, ``rates_file`` or ``rates``."""
+
+    @property
+    def base(self) -> str | None:
+        """The rate group that it is derived from."""
+        return self.keys.derive.base
 
 
 class Excerpt:
@@ -99,7 +107,7 @@ class Excerpt:
         keys, _ = self._installation()
         return keys.billing.ask_above
 
-    def accounts(self) -> "ConfiguredAccounts":
+    def accounts(self) -> ConfiguredAccounts:
         """Return the accounts; each is validated when it is looked up."""
         accounts, groups = self._lists(ACCOUNTS, RATE_GROUPS)
         assert isinstance(accounts, LongList), "accounts are a long list"
@@ -145,35 +153,72 @@ class Excerpt:
         read = self._rate_group(name, {name: deck})
         return None if read is None else read.group
 
+    def rate_groups(self) -> list[ListedGroup]:
+        """Return every rate group with its rates, in the order of the configuration."""
+        (groups,) = self._lists(RATE_GROUPS)
+        listed = {each.keys.name: each for each in self._read_groups(groups)}
+        return [
+            each._replace(read=derived_group(each.read, listed[each.base].read, each.keys.derive))
+            if each.base in listed
+            else each
+            for each in listed.values()
+        ]
+
+    def users_of_groups(self, *lists: str) -> Counter[str]:
+        """Return how many items of lists name each rate group, as theirs or as private one; none is validated."""
+        templates = take_templates(self._copy(), ProblemList())
+        self._lists(*lists)
+        keys = ("rate_group", "private_rate_group")
+        users = {
+            (group, kind, name)
+            for kind in lists
+            for key in keys
+            for name, group in self._long_lists[kind].written(key, templates, TEMPLATE)
+        }
+        return Counter(group for group, _, _ in users)
+
     def _rate_group(self, name: str, decks: Mapping[str, Path] | None = None) -> ReadGroup | None:
         """Return one rate group with the rates of its own; ``decks``: files of decks in place of those in force."""
+        return next((each.read for each in self._read_groups([name], decks)), None)
+
+    def _read_groups(self, names: Iterable[str], decks: Mapping[str, Path] | None = None) -> list[ListedGroup]:
+        """Return rate groups with the rates of their own, without those that are not configured."""
         (groups,) = self._lists(RATE_GROUPS)
-        section = groups.get(name)
-        if section is None:
-            return None
+        found = [groups[name] for name in names if name in groups]
+        if not found:
+            return []
         keys, parameters = self._installation()
         problems = ProblemList()
-        label = label_of(section, RATE_GROUPS, "name", 0)
-        section = fill_from_template(section, take_templates(self._copy(), ProblemList()), label, problems)
-        section = over_defaults(section, defaults_of(self._copy()))
-        wanted = Wanted(keys.state_dir, keys.database.url.reveal(), deck_names([section]))
+        templates, defaults = take_templates(self._copy(), ProblemList()), defaults_of(self._copy())
+        labels = [label_of(section, RATE_GROUPS, "name", 0) for section in found]
+        sections = [
+            over_defaults(fill_from_template(section, templates, label, problems), defaults)
+            for section, label in zip(found, labels, strict=True)
+        ]
+        wanted = Wanted(keys.state_dir, keys.database.url.reveal(), deck_names(sections))
         stored = self._definitions(wanted) if decks is None else nothing_stored(wanted)
-        names = names_of_decks(stored.decks, stored.files)
+        files = names_of_decks(stored.decks, stored.files)
         if decks is not None:
-            names = {path: f"the new rates of deck {group}" for group, path in decks.items()}
-        (section,) = with_decks([section], stored.files if decks is None else decks, problems)
+            files = {path: f"the new rates of deck {group}" for group, path in decks.items()}
+        sections = with_decks(sections, stored.files if decks is None else decks, problems)
         decimals = read_currencies(self._copy(), ProblemList()).decimals
-        compiled = CompiledGroups([section], parameters, lambda: self._tables(keys.state_dir), problems, decimals)
-        if compiled.has(section):
-            read = compiled.read(section)
-        else:
-            read = read_rate_group(section, label, parameters, problems, decimals)
-        if read is None or problems.has_errors:
-            raise ConfigError(naming_decks(problems.in_order(), names))
-        for deck in stored.decks:
-            if decks is None and deck.group == name and name in stored.files:
-                read.group.name_deck(deck.number)
-        return read
+        compiled = CompiledGroups(sections, parameters, lambda: self._tables(keys.state_dir), problems, decimals)
+        listed: list[ListedGroup] = []
+        for section, label in zip(sections, labels, strict=True):
+            if compiled.has(section):
+                read = compiled.read(section)
+            else:
+                read = read_rate_group(section, label, parameters, problems, decimals)
+            own = read_group_keys(section, label, ProblemList())
+            if read is not None and own is not None:
+                listed.append(ListedGroup(own, read, source_of_rates(section)))
+        if len(listed) < len(found) or problems.has_errors:
+            raise ConfigError(naming_decks(problems.in_order(), files))
+        versions = {deck.group: deck.number for deck in stored.decks if deck.group in stored.files}
+        for each in listed:
+            if each.keys.name in versions:
+                each.read.group.name_deck(versions[each.keys.name])
+        return listed
 
     def rates_of(self, account: Account, *, is_vendor: bool = False) -> Rates | None:
         """Return the rates that price the calls of an account; None where its rate group is not configured."""
@@ -286,96 +331,6 @@ class Excerpt:
             raise ConfigError(problems.in_order())
         self._document, self._read_lists, self._long_lists = document, lists, long_lists
         return document
-
-
-class ConfiguredAccounts(Mapping[str, Account]):
-    """The accounts by id, in the order of the file."""
-
-    def __init__(
-        self,
-        sections: LongList,
-        groups: Mapping[str, Section],
-        templates: dict[str, Section],
-        parameters: ParameterKeys,
-        exchange: Currencies,
-    ) -> None:
-        """``groups`` are the rate groups, of which only the currency is read."""
-        self._exchange = exchange
-        self._sections = sections
-        self._groups = groups
-        self._alike: dict[str, Account] = {}
-        """By what stands in an item beside its id: of a hundred thousand accounts most differ by no more than that."""
-        self._currencies: dict[str, str] = {}
-        """By rate group, of those that were looked up."""
-        self._templates = templates
-        self._parameters = parameters
-
-    def place_of(self, account_id: str) -> Place | None:
-        """Return where an account is defined; None = nowhere."""
-        section = self._sections.get(account_id)
-        return None if section is None else section.place
-
-    def __getitem__(self, account_id: str) -> Account:
-        """Return an account.
-
-        Raises:
-            KeyError: there is none.
-            ConfigError: it has mistakes.
-        """
-        text = self._sections.text_beside_name(account_id)
-        alike = None if text is None else self._alike.get(text)
-        if alike is not None:
-            return msgspec.structs.replace(alike, id=account_id)
-        section = self._sections[account_id]
-        problems = ProblemList()
-        label = label_of(section, ACCOUNTS, "id", 0)
-        filled = fill_from_template(section, self._templates, label, problems)
-        keys = read_section(AccountKeys, filled, label, problems)
-        if keys is None:
-            raise ConfigError(problems.in_order())
-        account = account_of(keys, self._parameters)
-        currency = self._currency(Definition(account, label, filled), problems)
-        if problems.has_errors:
-            raise ConfigError(problems.in_order())
-        account = settled(account, currency)
-        if text is not None and len(problems) == 0:
-            self._alike[text] = account
-        return account
-
-    def _currency(self, account: Definition[Account], problems: ProblemList) -> str | None:
-        """Return the currency of an account's rate group; None where it has none, or a problem was reported."""
-        priced_by = currency_from(account.value)
-        if priced_by is None:
-            return None
-        key, name = priced_by
-        group = self._groups.get(name)
-        if group is None:
-            report_unknown("rate group", name, self._groups, account, key, problems)
-            return None
-        if name not in self._currencies:
-            label = label_of(group, RATE_GROUPS, "name", 0)
-            read = read_group_keys(fill_from_template(group, self._templates, label, problems), label, problems)
-            if read is None:
-                return None
-            self._currencies[name] = read.currency
-        check_currency(account, self._currencies[name], Exchange(self._exchange, problems), problems)
-        return self._currencies[name]
-
-    def agents(self) -> dict[str, str]:
-        """Return the agent of each account that names one, as written: no account is validated."""
-        return dict(self._sections.written("agent", self._templates, TEMPLATE))
-
-    def __contains__(self, account_id: object) -> bool:
-        """Return whether an account of that id is configured, with mistakes or without."""
-        return account_id in self._sections
-
-    def __iter__(self) -> Iterator[str]:
-        """Yield the ids."""
-        return iter(self._sections)
-
-    def __len__(self) -> int:
-        """Return how many there are."""
-        return len(self._sections)
 
 
 def _by_name(node: Node, key: str) -> dict[str, Section]:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from vosd.catalogue.problems import ConfigError
-from vosd.config import excerpt
+from vosd.config import configured_accounts
 from vosd.config.excerpt import Excerpt
 from vosd.config.reader import includes, long_lists
 
@@ -115,11 +115,11 @@ def test_accounts_that_differ_by_their_id_alone_are_read_once(tmp_path: Path, mo
         labels.append(label)
         return original(model, section, label, *more)
 
-    original = excerpt.read_section
+    original = configured_accounts.read_section
     path = tmp_path / "vosd.yaml"
     path.write_text(accounts_of(300))
     accounts = Excerpt(path, {}).accounts()
-    monkeypatch.setattr(excerpt, "read_section", read_section)
+    monkeypatch.setattr(configured_accounts, "read_section", read_section)
     assert [accounts[name].max_cps for name in accounts] == [1, 2, 3] * 100
     assert accounts["customer-299"].id == "customer-299"
     assert labels == ["accounts[customer-0]", "accounts[customer-1]", "accounts[customer-2]"]

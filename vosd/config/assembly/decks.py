@@ -44,6 +44,11 @@ def has_own_rates(group: Section) -> bool:
     return DECK not in group.entries and any(key in group.entries for key in _OWN_RATES)
 
 
+def source_of_rates(group: Section) -> str:
+    """Return the key that says where the rates of a group are, of one that ``with_decks`` has returned."""
+    return next((key for key in ("derive", DECK, "rates_file") if key in group.entries), "rates")
+
+
 def _with_deck(group: Section, files: Mapping[str, Path], label: str, problems: ProblemList) -> Section:
     deck = group.entries.get(DECK)
     if deck is None:

@@ -47,6 +47,7 @@ require_all_used(
     _POLICY,
     elsewhere={
         "notice_days": "imports of decks list increases by it",
+        "memo": "vosd rates groups shows it",
         "name": "the group itself",
         "currency": "the group itself",
         "price_per": "its rates",

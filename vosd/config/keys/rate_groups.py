@@ -13,7 +13,7 @@ from vosd.config.keys import names_of_vos3000
 from vosd.config.keys.rates import PricePer
 from vosd.config.keys.templates import TEMPLATE_KEY
 from vosd.config.reader.amounts import currency_code, factor_up_to, price, step
-from vosd.config.reader.fields import KeyProblemError, choice, object_name, one_or_many, switch, whole
+from vosd.config.reader.fields import KeyProblemError, choice, line_of_text, object_name, one_or_many, switch, whole
 from vosd.config.reader.model import Keys
 from vosd.config.reader.number_rules import comma_separated
 from vosd.config.reader.numbers import plain_prefix, rate_prefix
@@ -85,6 +85,8 @@ class RateGroupKeys(Keys):
     """Unique among the rate groups."""
     currency: Annotated[str, currency_code()] = DEFAULT_CURRENCY
     """ISO 4217 code of its prices. Fees are converted where an account has another one: ``exchange_rates``."""
+    memo: Annotated[str | None, line_of_text(1, 255)] = None
+    """What an operator has to know of it; ``vosd rates groups`` shows it."""
     price_per: Annotated[PricePer, choice(PricePer)] = PricePer.MINUTE
     """Unit of ``billing_rate``: a minute, charged pro rata, or one billing cycle."""
     billing_unit: Annotated[int | None, whole(1, 3_600)] = None

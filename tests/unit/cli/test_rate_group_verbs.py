@@ -1,0 +1,95 @@
+"""``vosd rates groups`` and ``areas``, on a configuration with a deck and its database; no switch runs."""
+
+import pytest
+from doubles.deck_site import Site
+
+SHEET = """prefix,area,billing_rate,effective_from
+44,United Kingdom,0.0120,
+4420,United Kingdom,0.010,
+4479,United Kingdom,,
+4478,United Kingdom,9,2090-01-01T00:00:00Z
+878,Personal,,
+49,,0.005,
+"""
+
+OTHERS = """
+  - {name: resale, derive: {from: acme, factor: "2"}, rates: [{prefix: "44", billing_rate: "1", area: Own}]}
+  - name: cycles
+    currency: EUR
+    price_per: cycle
+    memo: by contract 17
+    rates: [{prefix: "*", billing_rate: "0.01", billing_cycle: 7, area: Rest}]
+  - {name: filed, rates_file: filed.csv}
+accounts:
+  - {id: north, rate_group: plain, private_rate_group: plain}
+  - {id: south, rate_group: cycles, private_rate_group: resale}
+  - {id: vendor}
+routing_gateways:
+  - {name: carrier, account: vendor, address: 192.0.2.9, rate_group: plain}
+phones:
+  - {number: "7001", account: north, password: secret, private_rate_group: plain}
+"""
+
+
+@pytest.fixture(autouse=True)
+def priority(monkeypatch):
+    """Keep the priority of the tests."""
+    monkeypatch.setattr("os.setpriority", lambda *_: None)
+
+
+@pytest.fixture
+def site(tmp_path) -> Site:
+    made = Site(tmp_path)
+    made.config.write_text(made.config.read_text() + OTHERS)
+    made.write("prefix,billing_rate\n1,0.1\n2,0.1\n", "filed.csv")
+    made.run("import", "acme", made.write(SHEET))
+    return made
+
+
+def test_rate_groups_are_listed_with_counts_and_memo(site):
+    names = ("name", "rates", "rates_from", "base", "accounts", "gateways", "memo")
+    assert [tuple(each[name] for name in names) for each in site.ask("groups")] == [
+        ("acme", 6, "deck", None, 0, 0, None),
+        ("plain", 1, "rates", None, 1, 2, None),
+        ("resale", 7, "derive", "acme", 1, 0, None),
+        ("cycles", 1, "rates", None, 1, 0, "by contract 17"),
+        ("filed", 2, "rates_file", None, 0, 0, None),
+    ]
+    units = {each["name"]: (each["currency"], each["price_per"]) for each in site.ask("groups")}
+    assert (units["cycles"], units["plain"][1]) == (("EUR", "cycle"), "minute")
+    assert "by contract 17" in site.run("groups")
+
+
+def test_a_rate_group_whose_deck_is_empty_is_listed_without_rates(tmp_path):
+    assert [each["rates"] for each in Site(tmp_path).ask("groups")] == [0, 1]
+
+
+def test_areas_have_their_prefixes_and_the_range_of_the_prices_in_force(site):
+    assert site.ask("areas", "acme")["areas"] == [
+        {"area": "", "rates": 1, "closed": 0, "lowest": "0.005", "highest": "0.005", "prefixes": ["49"]},
+        {"area": "Personal", "rates": 0, "closed": 1, "lowest": None, "highest": None, "prefixes": ["878"]},
+        {
+            "area": "United Kingdom",
+            "rates": 2,
+            "closed": 1,
+            "lowest": "0.01",
+            "highest": "0.012",
+            "prefixes": ["44", "4420", "4479"],
+        },
+    ]
+    assert "United Kingdom" in site.run("areas", "acme")
+
+
+def test_areas_of_a_derived_group_have_its_own_rates_before_those_of_its_base(site):
+    prices = {each["area"]: (each["lowest"], each["prefixes"]) for each in site.ask("areas", "resale")["areas"]}
+    assert prices["Own"] == ("1.00", ["44"])
+    assert prices["United Kingdom"] == ("0.02", ["4420", "4479"])
+
+
+def test_the_price_of_an_area_is_of_a_minute_where_rates_are_of_a_cycle(site):
+    (rest,) = site.ask("areas", "cycles")["areas"]
+    assert (rest["lowest"], rest["prefixes"]) == ("0.08571429", ["*"])
+
+
+def test_areas_of_a_group_that_is_not_configured_are_refused_with_the_verb_that_lists_groups(site):
+    assert "vosd rates groups" in site.run("areas", "acmee", code=1)

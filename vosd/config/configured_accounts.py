@@ -1,0 +1,114 @@
+"""The accounts of a configuration, each read and validated when it is looked up; most commands need one of many."""
+
+from collections.abc import Iterator, Mapping
+
+import msgspec
+
+from vosd.billing.accounts import Account
+from vosd.billing.currencies import Currencies
+from vosd.catalogue.exchange import Exchange
+from vosd.catalogue.problems import ConfigError, Place, ProblemList
+from vosd.catalogue.rate_choices import currency_from
+from vosd.catalogue.references import check_currency
+from vosd.catalogue.settle import settled
+from vosd.catalogue.source import Definition, report_unknown
+from vosd.config.assembly.accounts import account_of
+from vosd.config.assembly.inventory import label_of
+from vosd.config.assembly.rate_groups import read_group_keys
+from vosd.config.keys.accounts import AccountKeys
+from vosd.config.keys.parameters import ParameterKeys
+from vosd.config.reader.document import Section
+from vosd.config.reader.lists import ACCOUNTS, RATE_GROUPS
+from vosd.config.reader.long_lists import LongList
+from vosd.config.reader.reading import read_section
+from vosd.config.reader.templates import TEMPLATE, fill_from_template
+
+
+class ConfiguredAccounts(Mapping[str, Account]):
+    """The accounts by id, in the order of the file."""
+
+    def __init__(
+        self,
+        sections: LongList,
+        groups: Mapping[str, Section],
+        templates: dict[str, Section],
+        parameters: ParameterKeys,
+        exchange: Currencies,
+    ) -> None:
+        """``groups`` are the rate groups, of which only the currency is read."""
+        self._exchange = exchange
+        self._sections = sections
+        self._groups = groups
+        self._alike: dict[str, Account] = {}
+        """By what stands in an item beside its id: of a hundred thousand accounts most differ by no more than that."""
+        self._currencies: dict[str, str] = {}
+        """By rate group, of those that were looked up."""
+        self._templates = templates
+        self._parameters = parameters
+
+    def place_of(self, account_id: str) -> Place | None:
+        """Return where an account is defined; None = nowhere."""
+        section = self._sections.get(account_id)
+        return None if section is None else section.place
+
+    def __getitem__(self, account_id: str) -> Account:
+        """Return an account.
+
+        Raises:
+            KeyError: there is none.
+            ConfigError: it has mistakes.
+        """
+        text = self._sections.text_beside_name(account_id)
+        alike = None if text is None else self._alike.get(text)
+        if alike is not None:
+            return msgspec.structs.replace(alike, id=account_id)
+        section = self._sections[account_id]
+        problems = ProblemList()
+        label = label_of(section, ACCOUNTS, "id", 0)
+        filled = fill_from_template(section, self._templates, label, problems)
+        keys = read_section(AccountKeys, filled, label, problems)
+        if keys is None:
+            raise ConfigError(problems.in_order())
+        account = account_of(keys, self._parameters)
+        currency = self._currency(Definition(account, label, filled), problems)
+        if problems.has_errors:
+            raise ConfigError(problems.in_order())
+        account = settled(account, currency)
+        if text is not None and len(problems) == 0:
+            self._alike[text] = account
+        return account
+
+    def _currency(self, account: Definition[Account], problems: ProblemList) -> str | None:
+        """Return the currency of an account's rate group; None where it has none, or a problem was reported."""
+        priced_by = currency_from(account.value)
+        if priced_by is None:
+            return None
+        key, name = priced_by
+        group = self._groups.get(name)
+        if group is None:
+            report_unknown("rate group", name, self._groups, account, key, problems)
+            return None
+        if name not in self._currencies:
+            label = label_of(group, RATE_GROUPS, "name", 0)
+            read = read_group_keys(fill_from_template(group, self._templates, label, problems), label, problems)
+            if read is None:
+                return None
+            self._currencies[name] = read.currency
+        check_currency(account, self._currencies[name], Exchange(self._exchange, problems), problems)
+        return self._currencies[name]
+
+    def agents(self) -> dict[str, str]:
+        """Return the agent of each account that names one, as written: no account is validated."""
+        return dict(self._sections.written("agent", self._templates, TEMPLATE))
+
+    def __contains__(self, account_id: object) -> bool:
+        """Return whether an account of that id is configured, with mistakes or without."""
+        return account_id in self._sections
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the ids."""
+        return iter(self._sections)
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return len(self._sections)
