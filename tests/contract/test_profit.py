@@ -1,4 +1,4 @@
-"""What the calls of a time have brought and cost, over SQLite and MariaDB."""
+"""Income and cost of the calls of a time, over SQLite and MariaDB."""
 
 from decimal import Decimal
 

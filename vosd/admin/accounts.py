@@ -67,7 +67,7 @@ class AccountSheet(msgspec.Struct, frozen=True):
     contact: str | msgspec.UnsetType = msgspec.UNSET
     memo: str | msgspec.UnsetType = msgspec.UNSET
     consumed_today: str | msgspec.UnsetType = msgspec.UNSET
-    """What its calls cost since midnight of its ``timezone``, and this month, without tax; absent unless asked for."""
+    """Cost of its calls since midnight of its ``timezone``, and this month, without tax; absent unless asked for."""
     consumed_month: str | msgspec.UnsetType = msgspec.UNSET
     net_exposure: str | msgspec.UnsetType = msgspec.UNSET
     """Of a partner: what it owes if running calls use all they hold; negative = what is owed to it. Else absent."""

@@ -124,7 +124,7 @@ _BY_CODE: Final = {
 _BY_CAUSE: Final = {(EndReason.NO_ANSWER, 18): _NOT_RUNG, (EndReason.NO_ANSWER, 102): _TIMED_OUT}
 """By Q.850 cause, where the trunk of the caller may have another code."""
 _AGENT: Final = re.compile(r"agent (.+?): ")
-"""How a refusal begins that is about an agent (``callcontrol.payers``)."""
+"""Beginning of a refusal that is about an agent (``callcontrol.payers``)."""
 _UNKNOWN: Final = Advice(
     "The end reason is none of this version.", "read docs/operations.md of the version that wrote it"
 )

@@ -1,4 +1,4 @@
-"""What the calls of an account have cost today and this month, without tax."""
+"""Cost of the calls of an account today and this month, without tax."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Final, NamedTuple

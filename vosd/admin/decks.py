@@ -53,7 +53,7 @@ class Order(NamedTuple):
     layout: str | None = None
     """The map by which the file is read, as text."""
     notice_days: int = 0
-    """How many days ahead increases have to be known."""
+    """Number of days ahead that increases have to be known."""
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -75,7 +75,7 @@ class Report(msgspec.Struct, frozen=True):
     unrated: int
     """Prefixes that are not in the file, and whose numbers have no rate then."""
     notice_days: int
-    """How many days ahead the vendor has to announce increases."""
+    """Number of days ahead that the vendor has to announce increases."""
     short_notice: int
     """Increases that begin sooner."""
     short_examples: Sequence[Example]

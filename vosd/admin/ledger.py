@@ -47,7 +47,7 @@ class MovementSheet(msgspec.Struct, frozen=True):
     count: int
     amount: str
     net: str | None
-    """What of the amount is no tax; None = not known of some entries that an earlier version booked."""
+    """The part of the amount that is no tax; None = not known of some entries that an earlier version booked."""
     tax: str | None
 
 

@@ -61,7 +61,7 @@ class FilePayment(NamedTuple):
 
 
 class ImportOutcome(Enum):
-    """What became of a line."""
+    """Result of a line: booked before, booked now, or to be booked."""
 
     NEW = "new"
     """A dry run has found that it would be booked."""

@@ -41,7 +41,7 @@ class _Withdrawal(msgspec.Struct, frozen=True):
     id: str | None = None
     """None = the amount is not withheld: no switch runs, or less is available."""
     available: Decimal | None = None
-    """What is available, where that is less than the amount."""
+    """The amount that is available, where that is less than the amount."""
 
 
 _NOTHING_WITHHELD: Final = _Withdrawal()

@@ -58,7 +58,7 @@ class Level(NamedTuple):
 
 
 class Comparison(NamedTuple):
-    """How the gateways of a call are compared."""
+    """Plan, order and typical length by which the gateways of a call are compared."""
 
     plan: str
     """Empty = by none."""

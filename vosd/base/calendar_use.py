@@ -1,4 +1,4 @@
-"""When a calendar holds for what is bound to it, where the binding says so itself."""
+"""The times of a calendar in which a gateway or period that is bound to it is in use, where the binding names them."""
 
 from enum import Enum
 

@@ -1,4 +1,4 @@
-"""What an import changes of a deck of rates: counted by prefixes, with examples."""
+"""Changes of a deck of rates by an import: counted by prefixes, with examples."""
 
 import csv
 from collections.abc import Callable, Mapping
@@ -16,7 +16,7 @@ EXAMPLES_MAX: Final = 100
 
 
 class Kind(Enum):
-    """How an import changes a prefix: by the rate that holds last, before and after it."""
+    """Change of a prefix by an import: by the rate that holds last, before and after it."""
 
     NEW = "new"
     UP = "up"
@@ -47,7 +47,7 @@ class Example(msgspec.Struct, frozen=True):
     taken_out: bool = False
     """Whether it is not in the deck any more."""
     fallback: Fallback | None = None
-    """What its numbers have then, where it is taken out; None = no rate."""
+    """The rate of its numbers after it is taken out; None = no rate."""
     others: Mapping[str, tuple[str, str]] = {}
     """The other columns that change, each before and after; empty = the default."""
     begins: str | None = None
@@ -59,7 +59,7 @@ Each = Callable[[Kind, Example], None]
 
 @dataclass(slots=True)
 class Changes:
-    """What an import changes, counted by prefixes."""
+    """Changes by an import, counted by prefixes."""
 
     header: str = ""
     """Names of the columns; those behind ``COLUMNS_AHEAD`` are compared by them."""
@@ -76,7 +76,7 @@ class Changes:
     prefixes_before: int = 0
     """Prefixes of the old deck."""
     lost: int = 0
-    """Of these, how many had a price and are closed."""
+    """Number of these that had a price and are closed."""
     fallen: int = 0
     """Prefixes that are taken out and whose numbers have the rate of a shorter one then."""
     unrated: int = 0

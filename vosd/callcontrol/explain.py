@@ -39,7 +39,7 @@ class Offered(NamedTuple):
     effective_cost: str | None = None
     """The cost of a minute in a call of typical length, which is what costs are compared by."""
     margin: str | None = None
-    """What is left of the sell price of a minute, in the customer's currency, as the loss guard compares it."""
+    """The rest of the sell price of a minute, in the customer's currency, as the loss guard compares it."""
 
     def to_json(self) -> dict[str, object]:
         """Return the JSON object; its keys are stable."""

@@ -61,7 +61,7 @@ class OpenCall(msgspec.Struct, frozen=True, gc=False, tag="answered", omit_defau
     """As in ``Description``, and only in the files of the journal; an earlier version does not read it."""
     saved: bytes = b""
     cost_rate: Decimal | None = None
-    """What one unit of the vendor's currency is in the customer's; None = the same, or no exchange rate is in force."""
+    """Price of one unit of the vendor's currency in the customer's; None = the same, or no rate is in force."""
     seen_mono: int = 0
     """The latest proof of life of a peer that a start knew of (ADR 67); 0 = no start has gone on with the call."""
 

@@ -1,4 +1,4 @@
-"""What a call has brought less what it has cost, both without tax.
+"""Profit of a call: its income less its cost, both without tax.
 
 It brings what the highest account above it pays: its last agent, else the customer. What agents charge among themselves
 is not ours.

@@ -1,4 +1,4 @@
-"""What an import of a deck prints: how the file was read, what changes, what becomes of it."""
+"""Report of an import of a deck: how the file was read, what changes, what becomes of it."""
 
 from collections.abc import Mapping
 from typing import Any, Final

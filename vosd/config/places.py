@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 CONTROL_SOCKET: Final = Path("var/vosd.sock")
 """Where the switch listens for commands, unless the file says otherwise."""
 STATE_DIR: Final = Path("var")
-"""Where its journal is, unless the file says otherwise."""
+"""Directory of the journal, unless the file names another."""
 
 LOCK: Final = "lock"
 """File in the state directory: the pid of the switch, and in the second line its ``Installation``."""
 _SERVICE: Final = Path("/var/lib/vosd")
-"""Where the service of the package is started."""
+"""Working directory of the service of the package."""
 _ID_DIGITS: Final = 8
 
 _SQLITE: Final = "sqlite+aiosqlite:///"

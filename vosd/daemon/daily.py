@@ -15,7 +15,7 @@ from vosd.processes.child import ended, started
 RUN_S: Final = 23 * 3_600
 """Longest run: one that waits for something for ever must not be silent until the next day, and the next."""
 LOOK_S: Final = 1.0
-"""How often the time is looked at: a clock that is set, or summer time, changes how long to wait."""
+"""Interval at which the time is read: a clock that is set, or summer time, changes how long to wait."""
 
 Answer = TypeVar("Answer")
 

@@ -47,7 +47,7 @@ class Minimum(msgspec.Struct, frozen=True):
 
 
 class NightlyOrder(msgspec.Struct, frozen=True):
-    """What is to be done, and where."""
+    """Order of one night: the work, and the database."""
 
     url: str
     state_dir: str
@@ -60,7 +60,7 @@ class NightlyOrder(msgspec.Struct, frozen=True):
 
 
 class NightlyOutcome(msgspec.Struct, frozen=True):
-    """What was found and booked."""
+    """Result of one night: differences found and minimums booked."""
 
     differences: int = 0
     shown: tuple[str, ...] = ()

@@ -149,7 +149,7 @@ class SwitchService:
             clock, self._endpoint, self.switch, self._journal, self.node.trace, self.recorder.when_booked
         )
         self.unsent, self.undelivered = loop.unsent, loop.undelivered
-        """What listeners call with datagrams that could not be sent, and with ICMP errors."""
+        """Functions that listeners call with datagrams that could not be sent, and with ICMP errors."""
         self.lookups.connect(Wiring(self._endpoint, self.switch.take_answer, loop.take_answer, self.switch.vendors_at))
         self._leftovers = Leftovers(
             self.node.endpoint, self._journal, clock, self._loop.flush, self.switch.services, surroundings.sink.ended

@@ -243,10 +243,10 @@ class RetentionSettings:
 
 @dataclass(frozen=True, slots=True)
 class NightlySettings:
-    """What is done with the books once a day."""
+    """Work on the books once a day."""
 
     at_s: int | None = None
-    """When, in seconds since midnight; None = never."""
+    """Time of day in seconds since midnight; None = never."""
     zone: tzinfo | None = None
     """Whose midnight and months; None = the machine's midnight, and months of UTC."""
     verify: bool = True

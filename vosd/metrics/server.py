@@ -54,7 +54,7 @@ class Server:
         self.slots: Final = Slots()
         """Connections of allowed sources."""
         self.refused = 0
-        """How many connections of other sources are open."""
+        """Number of open connections of other sources."""
 
     async def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve one connection; whatever the client does, it is closed in the end.

@@ -32,7 +32,7 @@ BATCHES_AT_ONCE: Final = 64
 """Batches read in one turn: messages in our queue have priorities, those in the kernel's buffer do not."""
 
 SENDS_MAX: Final = 3
-"""How often a datagram is sent while errors of others come meanwhile."""
+"""Most attempts to send a datagram while errors about others arrive."""
 PAUSE_OF_ERRORS_S: Final = 10.0
 """For how long ICMP errors are ignored after too many of them."""
 

@@ -152,7 +152,7 @@ class Alarm(msgspec.Struct, frozen=True):
 
 
 class KeptAlarms(msgspec.Struct, frozen=True):
-    """What a file keeps of alarms over a restart."""
+    """Alarms as a file keeps them over a restart."""
 
     active: tuple[Alarm, ...] = ()
     history: tuple[Alarm, ...] = ()

@@ -134,7 +134,7 @@ class Event(StrEnum):
     """Calls take longer than ``alarms.setup`` from the INVITE to the answer, on average."""
     SETUP_RECOVERED = "setup_recovered"
     MARGIN_LOW = "margin_low"
-    """Of what calls have brought in an hour less is left than ``alarms.margin`` percent, in one ``currency``."""
+    """The profit of an hour is less than ``alarms.margin`` percent of the income, in one ``currency``."""
     MARGIN_RECOVERED = "margin_recovered"
     HOLIDAYS_MISSING = "holidays_missing"
     """A calendar with holidays has none in the next twelve months."""

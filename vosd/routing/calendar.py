@@ -206,7 +206,7 @@ class BoundCalendar(msgspec.Struct, frozen=True):
 
     @property
     def name(self) -> str:
-        """What explanations call it."""
+        """Its name in explanations."""
         return f"{self.calendar.name} (while {self.use.value})"
 
     def tier(self, wall_ms: int) -> Tier | None:

@@ -105,7 +105,7 @@ _ORDER_OF_REASONS: Final = (
 
 _NO_USER_RESPONDING: Final = 18
 _NO_ANSWER_FROM_USER: Final = 19
-"""Of a called party that was alerted; all others are 18 (Q.850)."""
+"""Cause where the called party was alerted; it is 18 otherwise (Q.850)."""
 
 OUR_CREDENTIALS: Final = frozenset({401, 402, 407})
 """Codes about our own credentials at a vendor; the caller gets 503 instead."""

@@ -24,7 +24,7 @@ class Criterion(Enum):
     COST = "cost"
     """The lower cost of a call of typical length to this number at this moment first; one without buy rate last."""
     PRICE = "price"
-    """The same by the price of a minute alone, whatever increments and first periods are."""
+    """The lower price of a minute alone first, whatever increments and first periods are."""
     QUALITY = "quality"
     """The better band of answer-seizure ratio and length of calls first."""
     BLEND = "blend"
@@ -94,7 +94,7 @@ class RoutingPlan(msgspec.Struct, frozen=True):
 
     @property
     def criteria(self) -> tuple[Criterion, ...]:
-        """What candidates are sorted by; calendars come first where they only leave candidates out."""
+        """Criteria by which candidates are sorted; calendars come first where they only leave candidates out."""
         if self.ignores_calendars:
             return tuple(each for each in self.order if each is not Criterion.CALENDAR)
         return (Criterion.CALENDAR, *self.order) if self.only_filters_calendars else self.order

@@ -12,7 +12,7 @@ from vosd.trunks.gateways import RoutingGateway
 
 
 class Terms(Protocol):
-    """What one side of a call is charged by."""
+    """The rate by which one side of a call is charged."""
 
     @property
     def price_per_minute(self) -> Decimal:

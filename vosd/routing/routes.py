@@ -31,7 +31,7 @@ class RouteRequest(msgspec.Struct, frozen=True):
     mapping: str = ""
     """The mapping gateway or phone that it comes from."""
     sell_price: Decimal | None = None
-    """What the payer is charged for a minute, without tax, as the guard compares it; None = unknown."""
+    """The payer's price of a minute, without tax, as the guard compares it; None = unknown."""
     currency: str = ""
     """The currency of that price (ISO 4217)."""
     guard: LossGuard = LossGuard()
@@ -49,7 +49,7 @@ class RouteRequest(msgspec.Struct, frozen=True):
     callee_rated: str = ""
     """The number whose buy rates hold; empty = ``callee``."""
     sell: Terms | None = None
-    """What the payer is charged by."""
+    """The rate by which the payer is charged."""
     typical_s: int = 0
     """Length of the call that prices are compared of, seconds; 0 = the prices of the regular cycle are."""
     price_of: PriceOf = price_alone
@@ -92,7 +92,7 @@ class Cause(Enum):
     word: str
     """The word with which the reason begins in explanations and records; programs tell reasons apart by it."""
     detail: str
-    """What follows the word where nothing more is known."""
+    """Text behind the word where nothing more is known."""
 
     def __new__(cls, kept: str, word: str, detail: str) -> "Cause":
         """Make the member of a kept value."""

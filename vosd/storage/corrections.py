@@ -47,7 +47,7 @@ _judge_loss: Final = (
     )
     .values(loss=case((schema.cdr.c.cost > schema.cdr.c.fee, schema.cdr.c.cost - schema.cdr.c.fee), else_=None))
 )
-"""What a correction makes of a loss; one between two currencies stays as it was booked."""
+"""Loss of a call after a correction; one between two currencies stays as it was booked."""
 
 
 class NoSuchCall(VosError):  # noqa: N818 - states what was found

@@ -64,7 +64,7 @@ class LedgerEntry(NamedTuple):
     created_at: int
     currency: str | None
     tax: Decimal | None
-    """What of the amount is tax; None = not known: an earlier version booked it, and its charge was corrected since."""
+    """Tax in the amount; None = not known: an earlier version booked it, and its charge was corrected since."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +94,7 @@ class Movement(NamedTuple):
     entries: int
     amount: Decimal
     tax: Decimal | None = ZERO
-    """What of the amount is tax; None = it is not known of some entries (``LedgerEntry.tax``)."""
+    """Tax in the amount; None = it is not known of some entries (``LedgerEntry.tax``)."""
 
 
 class Balance(NamedTuple):

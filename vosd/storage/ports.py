@@ -75,8 +75,8 @@ class Payment:
     least_left: Decimal | None = None
     """Refuse it where the balance would be less afterwards; None = whatever is left."""
     available: Decimal | None = None
-    """What the running switch lets be taken, where that is less than the amount; None = it has withheld the amount, or
-    none runs. Such a payment finds its earlier booking, or is refused."""
+    """Most that the running switch lets be taken, where that is less than the amount; None = it has withheld the
+    amount, or none runs. Such a payment finds its earlier booking, or is refused."""
     extends_days: int = 0
     """By how many days a payment above zero extends the validity of the account, if that expires."""
     configured_expiry: int | None = None

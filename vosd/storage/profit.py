@@ -1,4 +1,4 @@
-"""What the calls of a time have brought and cost, without tax: sums of their charges, by currency.
+"""Income and cost of the calls of a time, without tax: sums of their charges, by currency.
 
 What a call brings is paid by the highest account above it: its last agent, or the customer where there is none. So what
 agents charge among themselves counts once. Calls without CDR are not in it.

@@ -125,7 +125,7 @@ class PreparedCall(NamedTuple):
     """What its ledger entries have for ``call_id``."""
     ended_at: Any
     taxes: Mapping[tuple[str, str], Decimal]
-    """What of each posting is tax, by account and reference, signed as the posting; those without are left out."""
+    """Tax in each posting, by account and reference, signed as the posting; those without are left out."""
 
 
 def prepare(record: CallRecord, encode: Encoding) -> PreparedCall:

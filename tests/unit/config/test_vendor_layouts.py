@@ -19,7 +19,7 @@ CODES = "columns: {prefix: Code, area: Destination, billing_rate: Rate"
 
 
 class Read:
-    """What a sheet for a group in euros was read as."""
+    """The rates that a sheet for a group in euros was read as."""
 
     def __init__(self, path: Path, sheet_map: SheetMapKeys | None = None, currency: str | None = "EUR") -> None:
         self.reader = SheetReader(str(path), PricePer.MINUTE, sheet_map, currency=currency)

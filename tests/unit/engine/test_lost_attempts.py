@@ -65,7 +65,7 @@ def test_the_attempt_says_whether_the_vendor_may_bill_it(lost, written, transact
 
 
 def test_an_attempt_that_had_ended_before_the_kill_is_not_doubted(lost, written):
-    """Its INVITE is cancelled all the same, and is unknown at the gateway by then."""
+    """The INVITE is cancelled all the same, and is unknown at the gateway by then."""
     first, second = (left(name, attempts=(REFUSED_FIRST,)) for name in ("first", "second"))
     lost.add(b"1", first)
     lost.add(b"2", second)

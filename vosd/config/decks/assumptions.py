@@ -1,4 +1,4 @@
-"""What was assumed while a sheet was read, each kind once with its first line, so that an operator can object."""
+"""Assumptions made while a sheet was read, each kind once with its first line, so that an operator can object."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -29,7 +29,7 @@ class Assumptions:
         self.line = 0
         """The line that is read now."""
         self.headers: Mapping[str, str] = {}
-        """What the sheet calls our columns."""
+        """Names of our columns in the sheet."""
         self._found: dict[tuple[str, str], Assumption] = {}
 
     def note(self, kind: str, meaning: str, column: str = "", value: str | None = None) -> None:

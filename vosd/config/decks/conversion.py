@@ -125,7 +125,7 @@ class SheetReader:
         self.unread: Sequence[str] = ()
         """Headers of the columns that are not read."""
         self.header: Sequence[str] = ()
-        """What the sheet calls its columns."""
+        """Names of the columns in the sheet."""
         self._bad: list[Problem] = []
         self._file = file
         self._price_per = price_per

@@ -24,7 +24,7 @@ HEADER_LINE_MAX: Final = 1_000
 
 
 class StatusMeaning(Enum):
-    """What a word in a column of status says about its row."""
+    """Meaning of a word in a column of status for its row."""
 
     CLOSE = "close"
     REMOVE = "remove"
@@ -106,7 +106,7 @@ class StatusKeys(Keys):
     """A column that says what becomes of a code, and what its words mean; an empty cell means nothing."""
 
     column: Annotated[str | None, line_of_text(1, 200)] = None
-    """What the sheet calls it."""
+    """Name of the column in the sheet."""
     close: Annotated[Words, BeforeValidator(one_or_many)] = ()
     """The prefix is closed: calls to it are refused, whatever a shorter one says."""
     remove: Annotated[Words, BeforeValidator(one_or_many)] = ()
@@ -116,7 +116,7 @@ class StatusKeys(Keys):
 
     @property
     def meanings(self) -> Mapping[str, StatusMeaning]:
-        """What each word means, in lower case."""
+        """Meaning of each word, in lower case."""
         words = zip(StatusMeaning, (self.close, self.remove, self.keep), strict=True)
         return {word.lower(): meaning for meaning, each in words for word in each}
 
@@ -151,7 +151,7 @@ class SheetMapKeys(Keys):
     header_line: Annotated[int, whole(1, HEADER_LINE_MAX)] = 1
     """The line with the names of the columns; what stands above is ignored."""
     encoding: Annotated[str | None, _encoding()] = None
-    """Of a CSV file. Default: UTF-8 or UTF-16, else Windows-1252."""
+    """Encoding of a CSV file. Default: UTF-8 or UTF-16, else Windows-1252."""
     sheet: Annotated[str | None, line_of_text(1, 100)] = None
     """The sheet of an XLSX file. Default: the first."""
 

@@ -1,4 +1,4 @@
-"""What the cells of a row say apart from its code, price and area; a row of which one is not accepted is refused."""
+"""Terms of a row apart from its code, price and area; a row of which one is not accepted is refused."""
 
 import csv
 from collections.abc import Callable, Mapping, Sequence
@@ -34,7 +34,7 @@ _MARKS: Final = {StatusMeaning.CLOSE: CLOSED_WORD, StatusMeaning.REMOVE: REMOVED
 
 
 class Terms(NamedTuple):
-    """What a row says apart from prefix, price and area."""
+    """Terms of a row apart from prefix, price and area."""
 
     window: str
     """Begin and end, as they stand in a line."""

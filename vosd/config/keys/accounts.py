@@ -96,9 +96,9 @@ class AccountKeys(Keys):
     name: Annotated[str | None, line_of_text(1, 128)] = None
     """Whose account it is, in words; ``id`` stays the name by which everything else knows it."""
     contact: Annotated[str | None, line_of_text(1, 255)] = None
-    """Who is asked about it, such as a mail address and a telephone number."""
+    """Person or desk to ask about it, such as a mail address and a telephone number."""
     memo: Annotated[str | None, line_of_text(1, 255)] = None
-    """What an operator has to know of it. ``vosd account show`` has all three."""
+    """Notes for operators. ``vosd account show`` has name, contact and memo."""
     group: Annotated[str | None, object_name()] = None
     """A label: ``vosd account list --group`` lists the accounts that have it, ``vosd account groups`` adds them up."""
     minimum_consumption: Annotated[Decimal | None, price()] = None

@@ -9,10 +9,10 @@ from vosd.config.reader.times import start_of_hours, time_zone
 
 
 class NightlyKeys(Keys):
-    """What the switch does with its books once a day, in a process beside the calls. A reload changes it."""
+    """Work of the switch on its books once a day, in a process beside the calls. A reload changes it."""
 
     at: Annotated[int | None, start_of_hours()] = None
-    """When, such as 04:30, at a time with few calls. Default: never."""
+    """Time of day, such as 04:30, with few calls. Default: never."""
     timezone: Annotated[tzinfo | None, time_zone()] = None
     """The zone of ``at``, and of the months of ``minimum``. Default: the machine's, and UTC for months."""
     verify: Annotated[bool, switch()] = True

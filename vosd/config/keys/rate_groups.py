@@ -86,7 +86,7 @@ class RateGroupKeys(Keys):
     currency: Annotated[str, currency_code()] = DEFAULT_CURRENCY
     """ISO 4217 code of its prices. Fees are converted where an account has another one: ``exchange_rates``."""
     memo: Annotated[str | None, line_of_text(1, 255)] = None
-    """What an operator has to know of it; ``vosd rates groups`` shows it."""
+    """Notes for operators; ``vosd rates groups`` shows them."""
     price_per: Annotated[PricePer, choice(PricePer)] = PricePer.MINUTE
     """Unit of ``billing_rate``: a minute, charged pro rata, or one billing cycle."""
     billing_unit: Annotated[int | None, whole(1, 3_600)] = None
@@ -108,7 +108,8 @@ class RateGroupKeys(Keys):
     """``no`` lets a call that ends within a section cost more than that section as a whole."""
 
     notice_days: Annotated[int | None, whole(1, 366)] = None
-    """How many days before an increase the vendor sends it; imports list those that begin sooner. Default: none are."""
+    """Number of days before an increase that the vendor sends it; imports list those that begin sooner. Default:
+    none."""
     period_rates: Annotated[str | None, object_name()] = None
     """Period rates of accounts that have this as their rate group and name none of their own."""
     derive: DeriveKeys = DeriveKeys()

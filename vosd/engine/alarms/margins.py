@@ -11,11 +11,11 @@ from typing import Final, NamedTuple
 from vosd.base.money import EXACT, ZERO
 
 MINUTES: Final = 60
-"""How far back the margin goes."""
+"""Length of the time whose margin is judged."""
 
 
 class Takings(NamedTuple):
-    """What calls have brought and cost, without tax."""
+    """Income and cost of calls, without tax."""
 
     calls: int = 0
     income: Decimal = ZERO
@@ -23,7 +23,7 @@ class Takings(NamedTuple):
 
     @property
     def margin_percent(self) -> float | None:
-        """What is left of the income, in percent of it; minus 100 where the calls brought nothing but cost."""
+        """Profit in percent of the income; minus 100 where calls cost something and brought nothing."""
         whole = self.income or self.cost
         if not whole:
             return None
@@ -35,7 +35,7 @@ Pair = tuple[str, str]
 
 
 class Margins:
-    """What calls have brought since the start, as it was at each minute of the last hour."""
+    """Income and cost since the start, as they were at each minute of the last hour."""
 
     def __init__(self) -> None:
         self._seen: deque[Mapping[Pair, Takings]] = deque(maxlen=MINUTES + 1)

@@ -113,10 +113,10 @@ class MachineUse(NamedTuple):
     """Use of the machine, in percent; None where the system does not say, and in the first minute."""
 
     cpu_percent: float | None = None
-    """Of one core, by the switch, over a minute."""
+    """Use of one core by the switch over a minute."""
     memory_percent: float | None = None
     disk_free_percent: float | None = None
-    """Of the disk of ``state_dir``."""
+    """Free part of the disk of ``state_dir``."""
 
 
 class Watch:

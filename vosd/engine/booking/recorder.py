@@ -95,7 +95,7 @@ class Recorder(Counting):
         self.turn: Final = asyncio.Lock()
         """Held while a batch is booked, so that only one task books."""
         self._awaited: deque[tuple[int, Callable[[], None]]] = deque()
-        """What to do once so many of the calls that ended are booked."""
+        """Functions to call once so many of the calls that ended are booked."""
         self._outage = Outage(Event.DATABASE_AWAY, part="booking")
         self._damage = Outage(Event.DATABASE_DAMAGED, is_error=True, part="booking")
 

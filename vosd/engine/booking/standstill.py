@@ -15,7 +15,7 @@ from vosd.cdr.lease import LEASE_MS
 from vosd.engine.clock import machine_ms
 
 BEAT_S: Final = 0.5
-"""How often it looks while nothing else happens."""
+"""Interval of the check while nothing else happens."""
 GAP_MS: Final = 2_000
 """Longer without a look, the process stood still."""
 STALE_MS: Final = LEASE_MS - 2_000
@@ -53,9 +53,9 @@ class Standstill:
         self._changed = changed
         self._seen_ms = elapsed_ms()
         self._held_ms: int | None = None
-        """When the latest renewal was sent that succeeded; None = there is no lease."""
+        """Time at which the latest successful renewal was sent; None = there is no lease."""
         self._since_ms: int | None = None
-        """When the doubt began."""
+        """Time at which the doubt began."""
         self._resume: Callable[[], None] = _nothing
         self.wanted: Final = asyncio.Event()
         """Set when the lease has to be asked for at once."""

@@ -18,14 +18,14 @@ TALKS_MS: Final = (1_000, 6_000, 15_000, 30_000, 60_000, 120_000, 300_000, 600_0
 
 
 class Traded:
-    """What charged calls have brought and cost, without tax."""
+    """Income and cost of charged calls, without tax."""
 
     __slots__ = ("calls", "cost", "income")
 
     def __init__(self) -> None:
         self.calls = 0
         self.income: Decimal = ZERO
-        """What the highest account above each call pays: its last agent, else the customer."""
+        """Charges of the highest account above each call: its last agent, else the customer."""
         self.cost: Decimal = ZERO
 
 

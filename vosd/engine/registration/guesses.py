@@ -15,7 +15,7 @@ from vosd.sip.digest.settings import LockOutSettings
 HOMES_MAX: Final = 65_536
 """Most users with a source at which they have authenticated; the oldest is forgotten first."""
 HOME_MS: Final = 7_200_000
-"""How long a source counts as a user's own after an authentication, as ``PROVEN_MS`` does for the address."""
+"""Time for which a source counts as a user's own after an authentication, as ``PROVEN_MS`` does for the address."""
 
 _Key = TypeVar("_Key", str, tuple[str, str, str])
 

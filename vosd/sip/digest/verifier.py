@@ -43,7 +43,7 @@ class Finding(Enum):
     WRONG_AGAIN = "wrong again"
     """A repetition of a request that was found wrong."""
     TOO_EARLY = "too early"
-    """Its credentials were not checked, because too many were wrong before."""
+    """The credentials were not checked, because too many were wrong before."""
 
 
 class Judgement(NamedTuple):
@@ -52,7 +52,7 @@ class Judgement(NamedTuple):
     finding: Finding
     username: str = ""
     wait_ms: int = 0
-    """How long it is too early."""
+    """Time until credentials are checked again."""
 
 
 class Verifier:

@@ -195,7 +195,7 @@ class InviteClientSnapshot(msgspec.Struct, frozen=True, array_like=True, tag="in
     dialog: DialogSnapshot | None
     draft: InviteDraftSnapshot | None
     refused_with: int = 0
-    """Its final response, where that is no 2xx; 0 in what earlier versions wrote, too."""
+    """Status of the final response, where it is no 2xx; 0 also in snapshots of earlier versions."""
 
     @classmethod
     def of(cls, client: InviteClient, flows: Flows) -> "InviteClientSnapshot":
