@@ -5,6 +5,7 @@ call in one state of ``states``. A call has one deadline at every moment (ADR 10
 """
 
 from vosd.b2bua import states, talk
+from vosd.b2bua.attempt_progress import AttemptProgress
 from vosd.b2bua.callee_leg import CalleeLeg
 from vosd.b2bua.caller_leg import CallerLeg
 from vosd.b2bua.conversation import CallConversation
@@ -90,7 +91,7 @@ class Call(CallConversation):
         if leg is not self.callee or states.ANSWER not in ACCEPTED[self.state]:
             return
         self.state = states.ANSWERED
-        has_answer = bool(self.caller.offer) or leg.is_settled
+        has_answer = bool(self.caller.offer) or leg.progress.is_settled
         # Without an offer of the caller the answer is its own: it was sent to the gateway in a PRACK (``said``), or
         # comes in the caller's ACK, and only then the gateway's 200 is acknowledged (``acknowledged``).
         answer = leg.answer if self.caller.offer else leg.said
@@ -222,7 +223,7 @@ class Call(CallConversation):
             self.caller.begin_attempt(now)
         self.state = states.HUNTING
         try:
-            leg = CalleeLeg(self.endpoint, self, choice, address, now)
+            leg = CalleeLeg(self.endpoint, self, choice, address, AttemptProgress(now))
             sip_call_id = leg.begin(self.caller.offer, self._hops, now)
             self.callee = leg
         finally:

@@ -243,7 +243,7 @@ def own_deadline(leg: "CalleeLeg") -> int:
     """Return the deadline of an attempt, whatever other gateways do."""
     if leg.has_responded:
         return leg.waits_until_ms()
-    return leg.started_at.mono + leg.choice.gateway.response_timeout_ms
+    return leg.progress.started_at.mono + leg.choice.gateway.response_timeout_ms
 
 
 def _is_of_address(outcome: AttemptOutcome) -> bool:

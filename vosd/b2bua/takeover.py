@@ -5,6 +5,7 @@ It takes the place of the caller or of the callee. Who pays for the call, and it
 
 from typing import TYPE_CHECKING
 
+from vosd.b2bua.attempt_progress import AttemptProgress
 from vosd.b2bua.callee_leg import CalleeLeg
 from vosd.b2bua.caller_leg import CallerLeg
 from vosd.b2bua.renegotiation import Renegotiation, status_for_origin
@@ -65,9 +66,9 @@ class Takeover(Renegotiation):
 
 def in_place_of(replaced: CalleeLeg, newcomer: CallerLeg, endpoint: Endpoint, now: Instant) -> CalleeLeg:
     """Return the leg of a newcomer, whose INVITE was answered, as that of the callee."""
-    leg = CalleeLeg(endpoint, replaced.call, replaced.choice, replaced._address, replaced.started_at)
-    dialog = newcomer.invite_dialog
-    acceptance = newcomer._acceptance
+    before, dialog, acceptance = replaced.progress, newcomer.invite_dialog, newcomer._acceptance
+    progress = AttemptProgress(before.started_at, before.rang, before.rang_at, before.tried_at, acknowledged=True)
+    leg = CalleeLeg(endpoint, replaced.call, replaced.choice, replaced.address, progress)
     if acceptance is not None:
         acceptance.owner = leg
     leg.restore(
@@ -82,26 +83,8 @@ def in_place_of(replaced: CalleeLeg, newcomer: CallerLeg, endpoint: Endpoint, no
         moving=None,
         supervision=None,
     )
-    leg.restore_attempt(
-        endpoint.acknowledged_invite,
-        dialog.peer,
-        dialog.local_tag,
-        invite_sequence=0,
-        dialog=dialog,
-        early=None,
-        invitation=None,
-        received_rseq=None,
-        pracking=None,
-        speaker=None,
-        sessions=None,
-        rang=replaced.rang,
-        rang_at=replaced.rang_at,
-        tried_at=replaced.tried_at,
-        answer=newcomer.remote_session,
-        q850=None,
-        is_settled=False,
-        acknowledged=True,
-    )
+    leg.transaction, leg.peer, leg.tag = endpoint.acknowledged_invite, dialog.peer, dialog.local_tag
+    leg.dialog, leg.answer = dialog, newcomer.remote_session
     endpoint.adopt(dialog.local_tag, leg)
     leg.supervision = Supervision(endpoint, leg, now)
     leg.supervision.begin(now)
