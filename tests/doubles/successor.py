@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from vosd.b2bua.leg_parts import Move
+from vosd.b2bua.leg import Move
 from vosd.billing.holds import CreditSnapshot
 from vosd.engine.calls.live_call import LiveCall
 from vosd.engine.calls.saved import SavedSwitch

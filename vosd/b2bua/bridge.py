@@ -63,10 +63,10 @@ class Bridge:
             self._refuse_crossing(leg, pending, event)
         # An unchanged offer is a refresh. Not so where a change is withdrawn in its favour: the offer then has to be
         # forwarded, because the answer gives this leg the new media of the other side.
-        elif offer and offer == leg.remote_session and leg.said and change is None:
+        elif offer and offer == leg.sessions.remote and leg.sessions.said and change is None:
             if leg.refresh is not None:
                 leg.refresh.withdraw(now)
-            leg.agree(server, leg.said, now)
+            leg.agree(server, leg.sessions.said, now)
         # No INVITE to the other side before the ACK of its own: that transaction is in progress (section 14.1).
         elif far.awaits_ack:
             self._refuse_crossing(leg, pending, event)
@@ -94,8 +94,8 @@ class Bridge:
         if not self.holds(leg):
             return
         other = self.opposite(leg)
-        if self._proposal is None and other.said and not alike(other.as_reached(session), other.said):
-            self._proposal = change = ChangedAnswer(self._endpoint, self, other, session, other.said)
+        if self._proposal is None and other.sessions.said and not alike(other.as_reached(session), other.sessions.said):
+            self._proposal = change = ChangedAnswer(self._endpoint, self, other, session, other.sessions.said)
             change.begin_when_free(now)
 
     def session_unwanted(self, leg: Leg, now: Instant) -> None:
@@ -133,7 +133,7 @@ class Bridge:
         far = self.opposite(replaced)
         if self._proposal is not None or far.refresh is not None or far.awaits_ack or far.is_inviting:
             return False
-        self._proposal = Takeover(self._endpoint, self, call, newcomer, far, server, said_before=far.said)
+        self._proposal = Takeover(self._endpoint, self, call, newcomer, far, server, said_before=far.sessions.said)
         self._proposal.begin(now)
         return True
 
@@ -171,7 +171,7 @@ class Bridge:
             method = "UPDATE"
         leg.defer_response(server, event.at)
         self._proposal = Renegotiation(
-            self._endpoint, self, leg, far, server, method=method, offer=offer, said_before=far.said
+            self._endpoint, self, leg, far, server, method=method, offer=offer, said_before=far.sessions.said
         )
         self._proposal.begin(event.at)
 

@@ -94,7 +94,7 @@ class Call(CallConversation):
         has_answer = bool(self.caller.offer) or leg.progress.is_settled
         # Without an offer of the caller the answer is its own: it was sent to the gateway in a PRACK (``said``), or
         # comes in the caller's ACK, and only then the gateway's 200 is acknowledged (``acknowledged``).
-        answer = leg.answer if self.caller.offer else leg.said
+        answer = leg.answer if self.caller.offer else leg.sessions.said
         codec = first_audio_codec(answer) if has_answer else None
         self.journey.answered(leg.attempt(200, "Answered", now), codec, now.came if now.waited_ms else now)
         if has_answer:

@@ -345,7 +345,7 @@ class CalleeLeg(Leg):
 
     def _early_media(self, tag: str, session: bytes, now: Instant, *, is_sure: bool) -> bytes:
         """Switch to the fork that sends media; return its session, nothing if it may not be used."""
-        if not self.said and not is_sure:
+        if not self.sessions.said and not is_sure:
             # Without an offer of ours it is an offer, and only a reliable response may carry one (RFC 3261 13.2.1).
             return b""
         early = self._forked()
@@ -376,7 +376,7 @@ class CalleeLeg(Leg):
         session = self.session_in(response)
         if session:
             self._switch_to(early, tag, now)
-        if session and not self.said and not self.progress.is_settled:
+        if session and not self.sessions.said and not self.progress.is_settled:
             # The session is an offer: the PRACK carries the answer, and waits for the caller's (RFC 3262 section 5).
             early.pracking = pracking
         else:
@@ -413,13 +413,13 @@ class CalleeLeg(Leg):
         if self.dialog.is_behind_nat or not (early.unread or early.dialogs):
             self._endpoint.adopt(self.tag, self)  # else it was adopted with its first early dialog
         self.early = None
-        self._is_confirmed = True
+        self.facts.is_confirmed = True
         # A 2xx after a reliable answer need not repeat it (RFC 3261 section 13.2.1): use the one of that fork.
-        self.answer = self.take_session(response) or early.sessions.get(tag) or self.remote_session
-        if self.answer is not self.remote_session:
+        self.answer = self.take_session(response) or early.sessions.get(tag) or self.sessions.remote
+        if self.answer is not self.sessions.remote:
             self.note_session(self.answer)
         self.timer.answered(response, now)
-        self.last_seen_at = now
+        self.facts.last_seen_at = now
         self.supervision = Supervision(self._endpoint, self, now)
         self.supervision.begin(now)
 

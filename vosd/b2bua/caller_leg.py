@@ -112,7 +112,7 @@ class CallerLeg(CallerParts):
         if self._sent_early_media:
             dialog = self.invite_dialog
             number = dialog.remote_sequence if self._last_tag is None else self._resumed_sequence
-            shown = {**shown, before: ShownFork(dialog.local_tag, number, self.said, self.is_settled)}
+            shown = {**shown, before: ShownFork(dialog.local_tag, number, self.sessions.said, self.is_settled)}
             self._shown = shown
         self._begin_dialog(shown.get(after) if answers else None, now)
 
@@ -127,11 +127,11 @@ class CallerLeg(CallerParts):
         session = self._as_sent(session)
         timer = self.timer.accept(self._wish, now)
         headers = self._establishing(session) + ALLOW + self._supported() + timer
-        self._acceptance = self._endpoint.send_success(
+        self.acceptance = self._endpoint.send_success(
             self._transaction, self.invite_dialog, headers, session, self, now
         )
         self._transaction = self._endpoint.answered_invite
-        self.last_seen_at = now
+        self.facts.last_seen_at = now
         self.supervision = Supervision(self._endpoint, self, now)
         self.supervision.begin(now)
 
@@ -147,7 +147,7 @@ class CallerLeg(CallerParts):
 
     def answer_again(self, transaction: InviteServer, session: bytes, at: Instant, now: Instant) -> None:
         """Send the 200 that may not have been sent ``at`` the answer: an earlier process was killed."""
-        self._is_confirmed = False
+        self.facts.is_confirmed = False
         self._transaction = transaction
         self.answer(session, now)
         self.supervision = Supervision(self._endpoint, self, at)
@@ -158,13 +158,13 @@ class CallerLeg(CallerParts):
 
         Otherwise it counts as acknowledged.
         """
-        acceptance = self._acceptance
+        acceptance = self.acceptance
         if is_awaited and acceptance is not None:
             acceptance.go_on(now)
             return True
         if acceptance is not None:
             acceptance.acknowledged()
-        self._acceptance, self._is_confirmed = None, True
+        self.acceptance, self.facts.is_confirmed = None, True
         return False
 
     def reject(self, status: int, reason: str, now: Instant) -> None:
@@ -306,9 +306,9 @@ class CallerLeg(CallerParts):
         dialog, sequence = self.invite_dialog, self._invite
         old, self._sent_early_media = dialog.local_tag, shown is not None
         if shown is None:
-            new, self.said, self.is_settled = self._endpoint.token(), b"", False
+            new, self.sessions.said, self.is_settled = self._endpoint.token(), b"", False
         else:
-            new, sequence, self.said, self.is_settled = shown
+            new, sequence, self.sessions.said, self.is_settled = shown
         dialog.local = dialog.local.removesuffix(old) + new
         dialog.local_tag = new
         self._resumed_sequence = sequence

@@ -81,7 +81,7 @@ class Lifetime:
         if billing is DeadCallBilling.DETECTION:
             return noticed_at, dead
         legs = (call.caller.leg, call.callee)
-        proofs = [leg.last_seen_at.came for leg in legs if leg is not None and leg.last_seen_at is not None]
+        proofs = [leg.facts.last_seen_at.came for leg in legs if leg is not None and leg.facts.last_seen_at is not None]
         return min(noticed_at, max([self._answered_at, *proofs])), dead
 
     def _first_limit(self, call: "CallParts", until_ms: int) -> Limit | None:

@@ -90,7 +90,7 @@ def _place(transfer: Transfer, leg: CallerLeg, board: "Switchboard", number: str
     if call.callee is None:
         raise RuntimeError(f"{call!r} has no callee")
     opposite = leg if transfer.consults else call.callee  # the side that the target will talk to first
-    return board.place_transfer(Substitute.in_place_of(leg, transfer, opposite.active_remote_session()), number, now)
+    return board.place_transfer(Substitute.in_place_of(leg, transfer, opposite.sessions.active_remote()), number, now)
 
 
 def _accept(leg: CallerLeg, event: RequestArrived, headers: str) -> None:

@@ -35,9 +35,9 @@ class Refresh(Proposal):
     def of(cls, endpoint: Endpoint, supervision: "Supervision", far: "Leg") -> "Refresh":
         """Prepare a refresh by UPDATE, else by the unchanged offer."""
         # A re-INVITE without SDP asks for an offer (RFC 3261 section 14.1), which only the other leg could answer.
-        if (far.takes_update and not supervision.update_failed) or not far.said:
+        if (far.takes_update and not supervision.update_failed) or not far.sessions.said:
             return cls(endpoint, supervision, far, "UPDATE", b"")
-        return cls(endpoint, supervision, far, "INVITE", far.said)
+        return cls(endpoint, supervision, far, "INVITE", far.sessions.said)
 
     def gives_way_to(self, leg: "Leg") -> bool:
         """Return whether a proposal of ``leg`` takes precedence: an UPDATE without offer never conflicts on its leg."""
@@ -59,9 +59,9 @@ class Refresh(Proposal):
             call.talk(call.callee).answer_changed(self.far, session, now)
 
     def _refused(self, status: int, now: Instant) -> None:
-        if self._method == "UPDATE" and status not in NOT_AGAINST_UPDATE and self.far.said:
+        if self._method == "UPDATE" and status not in NOT_AGAINST_UPDATE and self.far.sessions.said:
             self._supervision.update_failed = True
-            self._method, self._offer = "INVITE", self.far.said
+            self._method, self._offer = "INVITE", self.far.sessions.said
             self.begin(now)
             return
         self._over()
@@ -99,7 +99,7 @@ class ChangedAnswer(Proposal):
 
     def _refused(self, _status: int, _now: Instant) -> None:
         """Ignore the refusal: the call goes on unchanged."""
-        self.far.said = self._said_before
+        self.far.sessions.said = self._said_before
         self._over()
 
 
@@ -117,7 +117,7 @@ class Hold(ChangedAnswer):
     @classmethod
     def of(cls, endpoint: Endpoint, far: "Leg") -> "Hold":
         """Prepare the hold of a side as it is now."""
-        return cls(endpoint, far, inactive(far.said), far.said)
+        return cls(endpoint, far, inactive(far.sessions.said), far.sessions.said)
 
     def _over(self) -> None:
         super()._over()

@@ -269,7 +269,7 @@ class Renegotiation(Proposal):
     def _refused(self, status: int, now: Instant) -> None:
         server, self._server = self._server, None
         if server is not None:
-            self.far.said = self._said_before  # the session in force is the one before (RFC 3261 section 14.1)
+            self.far.sessions.said = self._said_before  # the session in force is the one before (RFC 3261 section 14.1)
             self.origin.respond(server, 487 if self._is_cancelled else status_for_origin(status), now)
         self._over()
 
@@ -293,12 +293,12 @@ class Introduction(Proposal):
     @classmethod
     def of(cls, endpoint: Endpoint, bridge: "Bridge", first: "Leg", second: "Leg") -> "Introduction":
         """Prepare the offer to the first side."""
-        return cls(endpoint, bridge, first, second, first, second.active_remote_session())
+        return cls(endpoint, bridge, first, second, first, second.sessions.active_remote())
 
     def begin_when_free(self, now: Instant) -> None:
         """Send the offer when the far side is free: the other one may have another description by then."""
         if self.far is self._first:
-            self._offer = self._second.active_remote_session()
+            self._offer = self._second.sessions.active_remote()
         super().begin_when_free(now)
 
     def alarm_fired(self, event: AlarmFired) -> None:

@@ -3,6 +3,7 @@
 It takes the place of the caller or of the callee. Who pays for the call, and its record, stay as they are.
 """
 
+from copy import copy
 from typing import TYPE_CHECKING
 
 from vosd.b2bua.attempt_progress import AttemptProgress
@@ -59,32 +60,22 @@ class Takeover(Renegotiation):
     def _refused(self, status: int, now: Instant) -> None:
         if self._server is not None:
             self._server = None
-            self.far.said = self._said_before  # the caller who was to be replaced stays
+            self.far.sessions.said = self._said_before  # the caller who was to be replaced stays
             self._newcomer.reject(status_for_origin(status) if status != 487 else 487, "", now)
         self._over()
 
 
 def in_place_of(replaced: CalleeLeg, newcomer: CallerLeg, endpoint: Endpoint, now: Instant) -> CalleeLeg:
     """Return the leg of a newcomer, whose INVITE was answered, as that of the callee."""
-    before, dialog, acceptance = replaced.progress, newcomer.invite_dialog, newcomer._acceptance
+    before, dialog, acceptance = replaced.progress, newcomer.invite_dialog, newcomer.acceptance
     progress = AttemptProgress(before.started_at, before.rang, before.rang_at, before.tried_at, acknowledged=True)
     leg = CalleeLeg(endpoint, replaced.call, replaced.choice, replaced.address, progress)
     if acceptance is not None:
         acceptance.owner = leg
-    leg.restore(
-        timer=newcomer.timer,
-        remote_session=newcomer.remote_session,
-        remote_session_before_hold=newcomer._remote_session_before_hold,
-        said=newcomer.said,
-        allows_update=newcomer.takes_update,
-        is_confirmed=newcomer._is_confirmed,
-        last_seen_at=newcomer.last_seen_at,
-        acceptance=acceptance,
-        moving=None,
-        supervision=None,
-    )
+    leg.facts, leg.sessions, leg.timer = copy(newcomer.facts), copy(newcomer.sessions), newcomer.timer
+    leg.acceptance = acceptance
     leg.transaction, leg.peer, leg.tag = endpoint.acknowledged_invite, dialog.peer, dialog.local_tag
-    leg.dialog, leg.answer = dialog, newcomer.remote_session
+    leg.dialog, leg.answer = dialog, newcomer.sessions.remote
     endpoint.adopt(dialog.local_tag, leg)
     leg.supervision = Supervision(endpoint, leg, now)
     leg.supervision.begin(now)

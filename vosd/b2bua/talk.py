@@ -79,10 +79,10 @@ def _asked_aside(leg: "Leg", event: "RequestArrived") -> None:
     wants_session = bool(offer) or isinstance(server, InviteServer)  # a 2xx to INVITE has an offer (RFC 3261 14.2)
     if wants_session and leg.awaits_ack:
         leg.respond(server, 491, event.at)  # a second 200 would take the place of the one that waits for its ACK
-    elif (offer and offer != leg.remote_session) or (wants_session and not leg.said):
+    elif (offer and offer != leg.sessions.remote) or (wants_session and not leg.sessions.said):
         leg.respond(server, 491, event.at)
     else:
-        leg.agree(server, leg.said if wants_session else b"", event.at)
+        leg.agree(server, leg.sessions.said if wants_session else b"", event.at)
 
 
 def _is_for_transfer(call: "Call", leg: "Leg", event: "RequestArrived", board: "Switchboard") -> bool:

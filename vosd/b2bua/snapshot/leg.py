@@ -1,14 +1,17 @@
 """Snapshots of the two legs of a call."""
 
+from copy import copy
+
 import msgspec
 
 from vosd.b2bua.call import Call
 from vosd.b2bua.caller_leg import CallerLeg
 from vosd.b2bua.caller_parts import ShownFork
 from vosd.b2bua.keypad import Keypad
-from vosd.b2bua.leg import Leg
-from vosd.b2bua.leg_parts import Move
+from vosd.b2bua.leg import Leg, Move
+from vosd.b2bua.leg_facts import LegFacts, LegSessions
 from vosd.b2bua.ports import Switchboard
+from vosd.b2bua.snapshot.facts import facts_in, named
 from vosd.b2bua.snapshot.requests import (
     AnsweredSnapshot,
     SupervisionSnapshot,
@@ -16,7 +19,7 @@ from vosd.b2bua.snapshot.requests import (
 )
 from vosd.b2bua.snapshot.session import NO_SESSION, SessionSnapshot, identity_as_bytes, identity_of
 from vosd.base.clock import Instant
-from vosd.sip.dialog.session_timer_snapshot import SessionTimerSnapshot
+from vosd.sip.dialog.session_timer import SessionTimer
 from vosd.sip.dialog.session_wish import Wish
 from vosd.sip.dialog.snapshot import DialogSnapshot, text_of
 from vosd.sip.dialog.waits import AcceptanceSnapshot, ReliableSnapshot
@@ -40,17 +43,14 @@ class MoveSnapshot(msgspec.Struct, frozen=True, array_like=True):
     request: bytes
 
 
-class LegSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
+class LegSnapshot(LegFacts, kw_only=True, omit_defaults=True):
     """Snapshot of the fields of both kinds of leg."""
 
-    timer: SessionTimerSnapshot
+    timer: SessionTimer
     dialog: DialogSnapshot | None = None
     remote_session: SessionSnapshot = NO_SESSION
     remote_session_before_hold: SessionSnapshot = NO_SESSION
     said: SessionSnapshot = NO_SESSION
-    allows_update: bool = False
-    is_confirmed: bool = False
-    last_seen_at: Instant | None = None
     acceptance: AcceptanceSnapshot | None = None
     moving: MoveSnapshot | None = None
     supervision: SupervisionSnapshot | None = None
@@ -58,42 +58,35 @@ class LegSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
     @classmethod
     def of(cls, leg: Leg, call: Call, invite_sequence: int = 0) -> "LegSnapshot":
         """Describe a leg; ``invite_sequence`` is that of our INVITE, 0 where the INVITE was the peer's."""
-        endpoint, moving, acceptance = call.endpoint, leg._moving, leg._acceptance
+        endpoint, moving, acceptance, sessions = call.endpoint, leg.moving, leg.acceptance, leg.sessions
         if moving is not None and moving.transaction.state is not State.PROCEEDING:
             moving = None  # it has its answer, and has no effect any more
-        dialog = None if leg.dialog is None else dialog_with_login(leg.dialog, endpoint.flows, invite_sequence)
         return cls(
-            SessionTimerSnapshot.of(leg.timer),
-            dialog,
-            SessionSnapshot.of(leg.remote_session),
-            SessionSnapshot.of(leg._remote_session_before_hold),
-            SessionSnapshot.of(leg.said),
-            leg._allows_update,
-            leg._is_confirmed,
-            leg.last_seen_at,
-            None if acceptance is None else AcceptanceSnapshot.of(acceptance, endpoint.flows),
-            None if moving is None else MoveSnapshot(
+            timer=copy(leg.timer),
+            dialog=None if leg.dialog is None else dialog_with_login(leg.dialog, endpoint.flows, invite_sequence),
+            remote_session=SessionSnapshot.of(sessions.remote),
+            remote_session_before_hold=SessionSnapshot.of(sessions.before_hold),
+            said=SessionSnapshot.of(sessions.said),
+            acceptance=None if acceptance is None else AcceptanceSnapshot.of(acceptance, endpoint.flows),
+            moving=None if moving is None else MoveSnapshot(
                 answered_snapshot(moving.transaction, endpoint),
                 dialog_with_login(moving.dialog, endpoint.flows),
                 moving.request.raw,
             ),
-            None if leg.supervision is None else SupervisionSnapshot.of(leg.supervision, call),
+            supervision=None if leg.supervision is None else SupervisionSnapshot.of(leg.supervision, call),
+            **named(leg.facts),
         )  # fmt: skip
 
     def restore(self, leg: Leg, restoration: Restoration) -> None:
         """Let a leg go on that was just made."""
-        leg.restore(
-            timer=self.timer.restored(),
-            remote_session=self.remote_session.restored(),
-            remote_session_before_hold=self.remote_session_before_hold.restored(),
-            said=self.said.restored(),
-            allows_update=self.allows_update,
-            is_confirmed=self.is_confirmed,
-            last_seen_at=self.last_seen_at,
-            acceptance=None if self.acceptance is None else self.acceptance.restored(leg, restoration),
-            moving=None if self.moving is None else self._move(self.moving, leg, restoration),
-            supervision=None if self.supervision is None else self.supervision.restored(leg, restoration),
+        leg.timer = copy(self.timer)
+        leg.facts = facts_in(self, LegFacts)
+        leg.sessions = LegSessions(
+            self.remote_session.restored(), self.remote_session_before_hold.restored(), self.said.restored()
         )
+        leg.acceptance = None if self.acceptance is None else self.acceptance.restored(leg, restoration)
+        leg.moving = None if self.moving is None else self._move(self.moving, leg, restoration)
+        leg.supervision = None if self.supervision is None else self.supervision.restored(leg, restoration)
 
     def _move(self, moving: MoveSnapshot, leg: Leg, restoration: Restoration) -> Move:
         request = parse_message(moving.request)

@@ -114,7 +114,7 @@ class Attempts:
                 is_silent=is_silent,
                 began_ms=leg.progress.started_at.mono,
                 mono_ms=now.mono,
-                is_doubtful=outcome.end not in _CERTAIN or len(leg.said) > LARGE_SESSION,
+                is_doubtful=outcome.end not in _CERTAIN or len(leg.sessions.said) > LARGE_SESSION,
             )
         else:
             if breakers.failing:

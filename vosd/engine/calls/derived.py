@@ -27,7 +27,7 @@ from vosd.engine.calls.established import Established
 from vosd.engine.calls.known import Known
 from vosd.engine.calls.request_snapshot import RequestSnapshot
 from vosd.engine.calls.saved import SavedCall
-from vosd.sip.dialog.session_timer_snapshot import SessionTimerSnapshot
+from vosd.sip.dialog.session_timer import SessionTimer
 from vosd.sip.dialog.snapshot import DialogSnapshot
 from vosd.trunks.dialect import Reliability
 from vosd.trunks.gateways import Address
@@ -163,9 +163,9 @@ class EstablishedCall:
         session = offer if its.session is None else SessionSnapshot(its.session, its.offer_from)
         return CallerLegSnapshot(
             leg=LegSnapshot(
-                SessionTimerSnapshot(timer, its.caller_agreed, at),
-                dialog,
-                session,
+                timer=SessionTimer(timer, its.caller_agreed, at),
+                dialog=dialog,
+                remote_session=session,
                 said=SessionSnapshot(its.said_to_caller),
                 allows_update=its.caller_updates,
                 is_confirmed=True,
@@ -190,9 +190,9 @@ class EstablishedCall:
         said = SessionSnapshot(its.offer if its.said_to_callee is None else its.said_to_callee)
         return CalleeLegSnapshot(
             leg=LegSnapshot(
-                SessionTimerSnapshot(timer, its.callee_agreed, at, its.floor_s, its.offered_s),
-                dialog,
-                answer,
+                timer=SessionTimer(timer, its.callee_agreed, at, its.floor_s, its.offered_s),
+                dialog=dialog,
+                remote_session=answer,
                 said=said,
                 allows_update=its.callee_updates,
                 is_confirmed=True,

@@ -102,7 +102,7 @@ class Established(msgspec.Struct, frozen=True, array_like=True, gc=False):
         choice = journey.choice
         if leg is None or callee is None or hold is None or choice is None:
             return _NOTHING
-        offer, answer, session, said = leg.offer, callee.answer, leg.remote_session, callee.said
+        offer, answer, session, said = leg.offer, callee.answer, leg.sessions.remote, callee.sessions.said
         counted, timer, identity = request.counted, callee.timer, leg.caller_identity
         acknowledged_at = journey.acknowledged_at
         described = cls(
@@ -127,17 +127,17 @@ class Established(msgspec.Struct, frozen=True, array_like=True, gc=False):
             None if session == offer else bytes(session),
             bytes(answer),
             answer.host if type(answer) is Hidden else "",
-            bytes(leg.said),
+            bytes(leg.sessions.said),
             None if said == offer else bytes(said),
             leg._is_answered,
             leg.is_settled,
             callee.progress.is_settled,
-            leg._allows_update,
-            callee._allows_update,
+            leg.facts.allows_update,
+            callee.facts.allows_update,
             leg.timer.agreed,
             timer.agreed,
-            timer._floor_s,
-            timer._offered_s,
+            timer.floor_s,
+            timer.offered_s,
             None if acknowledged_at is None else acknowledged_at.mono,
             journey.codec,
             None if callee.progress.acknowledged else InviteClientSnapshot.of(callee.transaction, call.endpoint.flows),
