@@ -117,7 +117,7 @@ class CallConversation(CallEndings):
         """End a call: a leg has no such dialog (481), does not answer (408), or accepts no session (488)."""
         if not self._accepts(CallEvent.LEG_LOST) or self.check_limits(now):
             return
-        if leg is self.caller.leg and self.caller.final is None:
+        if leg is self.caller.leg and self.caller.progress.final is None:
             return  # it did not receive the 18x of its early dialog, and its INVITE still waits for our answer
         if status == 481 or self.state is states.ANSWERED:
             leg.hang_up("", now)  # 481 may concern that request alone, and a leg that stays up is charged
@@ -161,7 +161,7 @@ class CallConversation(CallEndings):
             self.caller.close(now)
             if self.callee is not None:
                 self.callee.hang_up("" if cause is None else passed_on(cause, self.callee.reasons), now)
-            self._over(EndReason.NORMAL, HangupSource.CALLER, at, self.caller.final, cause, now=now)
+            self._over(EndReason.NORMAL, HangupSource.CALLER, at, self.caller.progress.final, cause, now=now)
         elif self._accepts(CallEvent.CALLER_BYE):
             self.caller_cancelled(now, NO_CAUSES if cause is None else {Q850: cause})
 
@@ -174,4 +174,4 @@ class CallConversation(CallEndings):
             self._reject(EndReason.UNAVAILABLE, 480, cause, HangupSource.CALLEE, now)
             return
         self.caller.hang_up(passed_on(cause, self.caller.reasons), now)
-        self._over(EndReason.NORMAL, HangupSource.CALLEE, now, self.caller.final, cause)
+        self._over(EndReason.NORMAL, HangupSource.CALLEE, now, self.caller.progress.final, cause)

@@ -31,7 +31,7 @@ class CallEndings(CallParts):
         if self.callee is not None:
             self.callee.close(now)
         at = now if self._lifetime is None else min(now, self._lifetime.granted_until)
-        self._over(EndReason.LOST, HangupSource.SWITCH, at, self.caller.final, now=now)
+        self._over(EndReason.LOST, HangupSource.SWITCH, at, self.caller.progress.final, now=now)
 
     def _end_from_switch(self, reason: EndReason, at: Instant, now: Instant | None = None) -> None:
         """Send BYE to both legs."""
@@ -42,7 +42,7 @@ class CallEndings(CallParts):
         if self.callee is not None:
             self.callee.hang_up(reason_headers(self.callee.reasons, reason, reason.q850_cause), now)
         self.caller.hang_up(reason_headers(self.caller.reasons, reason, reason.q850_cause), now)
-        self._over(reason, HangupSource.SWITCH, at, self.caller.final, dead=dead, now=now)
+        self._over(reason, HangupSource.SWITCH, at, self.caller.progress.final, dead=dead, now=now)
 
     def _begin_to_charge(self, now: Instant) -> bool:
         """Charge the call from the INVITE on that is about to be sent; end it where that cannot be journalled."""

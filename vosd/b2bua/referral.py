@@ -38,8 +38,8 @@ def refer_came(call: "Call", leg: Leg, event: RequestArrived, board: "Switchboar
     notifies = (event.request.header("refer-sub") or "true").strip().lower() != "false"
     # From the second REFER of a dialog on, NOTIFYs carry its CSeq as id (RFC 3515 section 2.4.6). The first has none,
     # because old phones do not understand it.
-    name = f"refer;id={event.request.cseq.number}" if caller.has_referred else "refer"
-    caller.has_referred = True
+    name = f"refer;id={event.request.cseq.number}" if caller.progress.has_referred else "refer"
+    caller.progress.has_referred = True
     transfer = Transfer(call.endpoint, call, name, notifies=notifies)
     accepted = "" if notifies else "Refer-Sub: false\r\n"
     if target.replaces is None:

@@ -50,7 +50,7 @@ def _session_wanted(call: "Call", leg: "Leg", event: "RequestArrived") -> None:
 def _is_settled_early(call: "Call", callee: "CalleeLeg", leg: "Leg", event: "RequestArrived") -> bool:
     """Return whether both sides have agreed on a session before the answer (RFC 3262 section 5); not another fork."""
     agreed = callee.early_dialog
-    return call.caller.is_settled and agreed is not None and (leg is not callee or event.dialog is agreed)
+    return call.caller.progress.is_settled and agreed is not None and (leg is not callee or event.dialog is agreed)
 
 
 def _rings_with_keys(call: "Call", callee: "CalleeLeg", leg: "Leg", event: "RequestArrived") -> bool:

@@ -216,7 +216,7 @@ class Resumption:
         lasts_ms = self._endpoint.store.timers.transaction_ms
         left_ms = at.mono + lasts_ms - now.mono
         is_awaited = call.journey.acknowledged_at is None and left_ms >= lasts_ms // LEFT_FOR_ACK
-        if leg.is_answered:
+        if leg.progress.is_answered:
             return leg.go_on(now, is_awaited=is_awaited)
         answer = b"" if call.callee is None else call.callee.answer
         if is_awaited and waiting is not None:
