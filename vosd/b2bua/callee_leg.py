@@ -8,7 +8,7 @@ from vosd.b2bua.given_up import GivenUp
 from vosd.b2bua.invitation import written
 from vosd.b2bua.leg import RINGING, SDP, Leg
 from vosd.b2bua.reasons import NO_CAUSES, given_by_caller, reason_headers
-from vosd.b2bua.supervision import Supervision
+from vosd.b2bua.supervision import Supervision, SupervisionFacts
 from vosd.base.cause import EndReason
 from vosd.base.clock import Instant
 from vosd.cdr.record import Attempt
@@ -420,7 +420,7 @@ class CalleeLeg(Leg):
             self.note_session(self.answer)
         self.timer.answered(response, now)
         self.facts.last_seen_at = now
-        self.supervision = Supervision(self._endpoint, self, now)
+        self.supervision = Supervision(self._endpoint, self, SupervisionFacts(now))
         self.supervision.begin(now)
 
     def _invite_again(self, now: Instant) -> None:

@@ -8,7 +8,7 @@ from vosd.b2bua.identity import CallerIdentity, caller_identity_of
 from vosd.b2bua.invite_progress import InviteProgress, ShownFork
 from vosd.b2bua.leg import SDP, Leg
 from vosd.b2bua.reasons import NO_CAUSES
-from vosd.b2bua.supervision import Supervision
+from vosd.b2bua.supervision import Supervision, SupervisionFacts
 from vosd.base.clock import Instant
 from vosd.base.wheel import Timer
 from vosd.sip.dialog.dialog import Dialog
@@ -198,7 +198,7 @@ class CallerLeg(Leg):
         self.acceptance = self._endpoint.send_success(self.invite, self.invite_dialog, headers, session, self, now)
         self.invite = self._endpoint.answered_invite
         self.facts.last_seen_at = now
-        self.supervision = Supervision(self._endpoint, self, now)
+        self.supervision = Supervision(self._endpoint, self, SupervisionFacts(now))
         self.supervision.begin(now)
 
     def was_answered(self, session: bytes, now: Instant) -> None:
@@ -208,7 +208,7 @@ class CallerLeg(Leg):
             self._as_sent(session)
         self.timer.accept(self.progress.wish, now)
         self.invite = self._endpoint.answered_invite
-        self.supervision = Supervision(self._endpoint, self, now)
+        self.supervision = Supervision(self._endpoint, self, SupervisionFacts(now))
         self.supervision.begin(now)
 
     def answer_again(self, transaction: InviteServer, session: bytes, at: Instant, now: Instant) -> None:
@@ -216,7 +216,7 @@ class CallerLeg(Leg):
         self.facts.is_confirmed = False
         self.invite = transaction
         self.answer(session, now)
-        self.supervision = Supervision(self._endpoint, self, at)
+        self.supervision = Supervision(self._endpoint, self, SupervisionFacts(at))
         self.supervision.begin(at)
 
     def go_on(self, now: Instant, *, is_awaited: bool) -> bool:

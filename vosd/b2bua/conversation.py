@@ -63,16 +63,16 @@ class CallConversation(CallEndings):
 
     def grant(self, granted_s: int) -> None:
         """Take what an answered call has paid for, after a restart."""
-        if self._lifetime is not None:
-            self._lifetime.grant(granted_s)
+        if self.lifetime is not None:
+            self.lifetime.grant(granted_s)
 
     def watch(self) -> None:
         """Set the deadline again, after the answer, or after a session was agreed or refreshed."""
-        if self.state is states.TALKING and self._lifetime is not None:
-            self._lifetime.watch(self)
+        if self.state is states.TALKING and self.lifetime is not None:
+            self.lifetime.watch(self)
         elif self.state is states.ANSWERED and self.callee is not None:
             supervision, until_ms = self.callee.supervision, self._answer_wait_ends().mono
-            self._board.set_deadline(until_ms if supervision is None else min(until_ms, supervision.refresh_ms))
+            self._board.set_deadline(until_ms if supervision is None else min(until_ms, supervision.facts.refresh_ms))
 
     def examine(self, now: Instant) -> None:
         """Send the refreshes that are due, then end a call that has reached a limit.
@@ -88,10 +88,10 @@ class CallConversation(CallEndings):
 
         The end is the deadline, even if the timer ran later, so that no call costs more than was held.
         """
-        if self._lifetime is None:
+        if self.lifetime is None:
             return False
         at = at or now
-        limit = self._lifetime.exceeded(self, at.mono - at.waited_ms)
+        limit = self.lifetime.exceeded(self, at.mono - at.waited_ms)
         if limit is None:
             return False
         self._end_from_switch(limit.reason, limit.at, now)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from vosd.b2bua.leg_facts import LegFacts, LegSessions
 from vosd.b2bua.refresh import Refresh
-from vosd.b2bua.supervision import Supervision, is_alive
+from vosd.b2bua.supervision import Supervision, SupervisionFacts, is_alive
 from vosd.base.clock import Instant
 from vosd.base.session_timer import SessionTimerSettings
 from vosd.sdp.origin import continued
@@ -204,7 +204,7 @@ class Leg:
     def supervise(self, now: Instant) -> Supervision:
         """Return the supervision of this leg; make it where an earlier process has left none."""
         if self.supervision is None:
-            self.supervision = Supervision(self._endpoint, self, now)
+            self.supervision = Supervision(self._endpoint, self, SupervisionFacts(now))
             self.supervision.begin(now)
         return self.supervision
 

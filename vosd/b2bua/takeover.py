@@ -10,7 +10,7 @@ from vosd.b2bua.attempt_progress import AttemptProgress
 from vosd.b2bua.callee_leg import CalleeLeg
 from vosd.b2bua.caller_leg import CallerLeg
 from vosd.b2bua.renegotiation import Renegotiation, status_for_origin
-from vosd.b2bua.supervision import Supervision
+from vosd.b2bua.supervision import Supervision, SupervisionFacts
 from vosd.base.clock import Instant
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.transaction.invite_client import InviteClient
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 class Takeover(Renegotiation):
     """The offer of a leg that is not in the call yet; it replaces the old leg once the far side has accepted."""
 
-    __slots__ = ("_call", "_newcomer")
+    __slots__ = ("newcomer", "replaced_in")
 
     def __init__(
         self,
@@ -44,24 +44,24 @@ class Takeover(Renegotiation):
             endpoint, bridge, newcomer, far, server, method="INVITE", offer=newcomer.offer, said_before=said_before,
             answers_in_ack=answers_in_ack,
         )  # fmt: skip
-        self._call = call
-        self._newcomer = newcomer
+        self.replaced_in = call
+        self.newcomer = newcomer
 
     def _agreed(self, session: bytes, invite: InviteClient | None, now: Instant) -> None:
         super()._agreed(session, invite, now)
-        leg = self._call.taken_over(self._newcomer, self.far, now)
-        if leg is not self._newcomer and self._bridge is not None:
+        leg = self.replaced_in.taken_over(self.newcomer, self.far, now)
+        if leg is not self.newcomer and self._bridge is not None:
             waiting = Renegotiation(
-                self._endpoint, self._bridge, leg, self.far, None, method="INVITE", offer=self._offer,
-                said_before=self._said_before, answers_in_ack=self._answers_in_ack,
+                self._endpoint, self._bridge, leg, self.far, None, method="INVITE", offer=self.offer,
+                said_before=self.said_before, answers_in_ack=self.answers_in_ack,
             )  # fmt: skip
-            self._bridge.restore(waiting)  # the new callee owes only its ACK
+            self._bridge.proposal = waiting  # the new callee owes only its ACK
 
     def _refused(self, status: int, now: Instant) -> None:
-        if self._server is not None:
-            self._server = None
-            self.far.sessions.said = self._said_before  # the caller who was to be replaced stays
-            self._newcomer.reject(status_for_origin(status) if status != 487 else 487, "", now)
+        if self.server is not None:
+            self.server = None
+            self.far.sessions.said = self.said_before  # the caller who was to be replaced stays
+            self.newcomer.reject(status_for_origin(status) if status != 487 else 487, "", now)
         self._over()
 
 
@@ -77,6 +77,6 @@ def in_place_of(replaced: CalleeLeg, newcomer: CallerLeg, endpoint: Endpoint, no
     leg.transaction, leg.peer, leg.tag = endpoint.acknowledged_invite, dialog.peer, dialog.local_tag
     leg.dialog, leg.answer = dialog, newcomer.sessions.remote
     endpoint.adopt(dialog.local_tag, leg)
-    leg.supervision = Supervision(endpoint, leg, now)
+    leg.supervision = Supervision(endpoint, leg, SupervisionFacts(now))
     leg.supervision.begin(now)
     return leg

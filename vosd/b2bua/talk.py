@@ -6,7 +6,7 @@ The bridge between the two legs handles them; requests that it cannot take now a
 from typing import TYPE_CHECKING
 
 from vosd.b2bua import referral
-from vosd.b2bua.keypad import Keypad
+from vosd.b2bua.keypad import Keypad, KeypadFacts
 from vosd.b2bua.states import CallState
 from vosd.sip.transaction.invite_server import InviteServer
 
@@ -91,5 +91,5 @@ def _is_for_transfer(call: "Call", leg: "Leg", event: "RequestArrived", board: "
     if caller is None or leg is not caller or not caller.may_transfer or caller.dialect.transfer_keys is None:
         return False
     if caller.keypad is None:
-        caller.keypad = Keypad(call.endpoint, board, caller, caller.dialect.transfer_keys)
+        caller.keypad = Keypad(call.endpoint, board, caller, caller.dialect.transfer_keys, KeypadFacts())
     return caller.keypad.takes(event)

@@ -7,7 +7,7 @@ import msgspec
 from vosd.b2bua.call import Call
 from vosd.b2bua.caller_leg import CallerLeg
 from vosd.b2bua.invite_progress import InviteProgress, ShownFork
-from vosd.b2bua.keypad import Keypad
+from vosd.b2bua.keypad import Keypad, KeypadFacts
 from vosd.b2bua.leg import Leg, Move
 from vosd.b2bua.leg_facts import LegFacts, LegSessions
 from vosd.b2bua.ports import Switchboard
@@ -18,10 +18,10 @@ from vosd.b2bua.snapshot.requests import (
     answered_snapshot,
 )
 from vosd.b2bua.snapshot.session import NO_SESSION, SessionSnapshot, identity_as_bytes, identity_of
-from vosd.base.clock import Instant
 from vosd.sip.dialog.session_timer import SessionTimer
 from vosd.sip.dialog.snapshot import DialogSnapshot, text_of
 from vosd.sip.dialog.waits import AcceptanceSnapshot, ReliableSnapshot
+from vosd.sip.endpoint import Endpoint
 from vosd.sip.restoration import Restoration
 from vosd.sip.transaction.client_snapshot import dialog_with_login
 from vosd.sip.transaction.invite_server import InviteServer
@@ -97,36 +97,23 @@ class LegSnapshot(LegFacts, kw_only=True, omit_defaults=True):
         return Move(transaction, restoration.dialog(moving.dialog), request)
 
 
-class KeypadSnapshot(msgspec.Struct, frozen=True, array_like=True):
+class KeypadSnapshot(KeypadFacts, array_like=True):
     """Snapshot of the keys that a caller has pressed."""
 
-    pressed: str
-    pressed_at: int
-    digits: str | None
-    consults: bool
-    until: Instant | None
-    alarm: TimerSnapshot | None
+    alarm: TimerSnapshot | None = None
 
     @classmethod
-    def of(cls, keypad: Keypad) -> "KeypadSnapshot":
+    def of(cls, keypad: Keypad, endpoint: Endpoint) -> "KeypadSnapshot":
         """Describe a keypad."""
-        alarm = TimerSnapshot.of(keypad._alarm, keypad._endpoint.store)
-        return cls(keypad._pressed, keypad._pressed_at, keypad._digits, keypad._consults, keypad._until, alarm)
+        return cls(**named(keypad.facts), alarm=TimerSnapshot.of(keypad.alarm, endpoint.store))
 
     def restored(self, leg: CallerLeg, board: Switchboard, restoration: Restoration) -> Keypad | None:
         """Return the keypad; None if the trunk has no transfer keys any more."""
         keys = leg.dialect.transfer_keys
         if keys is None:
             return None
-        keypad = Keypad(restoration.endpoint, board, leg, keys)
-        keypad.restore(
-            pressed=self.pressed,
-            pressed_at=self.pressed_at,
-            digits=self.digits,
-            consults=self.consults,
-            until=self.until,
-            alarm=restoration.alarm(self.alarm, keypad),
-        )
+        keypad = Keypad(restoration.endpoint, board, leg, keys, facts_in(self, KeypadFacts))
+        keypad.alarm = restoration.alarm(self.alarm, keypad)
         return keypad
 
 
@@ -155,7 +142,7 @@ class CallerLegSnapshot(InviteProgress, kw_only=True, omit_defaults=True):
             invite=InviteServerSnapshot.of(invite, endpoint.flows) if invite.state is State.PROCEEDING else None,
             identity=identity_as_bytes(leg.caller_identity),
             offer=SessionSnapshot.of(leg.offer),
-            keypad=KeypadSnapshot.of(leg.keypad) if isinstance(leg.keypad, Keypad) else None,
+            keypad=KeypadSnapshot.of(leg.keypad, endpoint) if isinstance(leg.keypad, Keypad) else None,
             unacknowledged=None if unacknowledged is None else ReliableSnapshot.of(unacknowledged, endpoint.flows),
             shown=tuple((encode(tag), fork) for tag, fork in (leg.shown or {}).items()),
             waiting_rings=tuple((status, SessionSnapshot.of(session)) for status, session in leg.waiting_rings),

@@ -4,8 +4,9 @@ import dataclasses
 from typing import Final
 
 from vosd.b2bua.identity import PLAIN
+from vosd.b2bua.lifetime import Granted
 from vosd.b2bua.settings import CallSettings
-from vosd.b2bua.snapshot.call import CallPartsSnapshot, JourneySnapshot, LifetimeSnapshot
+from vosd.b2bua.snapshot.call import CallPartsSnapshot, JourneySnapshot
 from vosd.b2bua.snapshot.callee import CalleeLegSnapshot, ChoiceSnapshot
 from vosd.b2bua.snapshot.leg import CallerLegSnapshot, LegSnapshot
 from vosd.b2bua.snapshot.requests import SupervisionSnapshot
@@ -118,7 +119,7 @@ class EstablishedCall:
                 vendor_answered_at,
                 attempts[-1].ms if attempts else 0,
             ),
-            lifetime=LifetimeSnapshot(answered_at, its.granted_s, 0, invited_at),
+            lifetime=Granted(answered_at, its.granted_s, 0, invited_at),
         )
         request = RequestSnapshot(
             its.host,
@@ -170,7 +171,7 @@ class EstablishedCall:
                 allows_update=its.caller_updates,
                 is_confirmed=True,
                 last_seen_at=at,
-                supervision=SupervisionSnapshot(at) if its.is_sent else None,
+                supervision=SupervisionSnapshot(began_at=at) if its.is_sent else None,
             ),
             invite_sequence=its.invite_sequence,
             wish=its.wish,
@@ -197,7 +198,7 @@ class EstablishedCall:
                 allows_update=its.callee_updates,
                 is_confirmed=True,
                 last_seen_at=at,
-                supervision=SupervisionSnapshot(at),
+                supervision=SupervisionSnapshot(began_at=at),
             ),
             choice=choice,
             peer=peer,

@@ -106,7 +106,7 @@ class Established(msgspec.Struct, frozen=True, array_like=True, gc=False):
         counted, timer, identity = request.counted, callee.timer, leg.caller_identity
         acknowledged_at = journey.acknowledged_at
         described = cls(
-            call._hops,
+            call.hops,
             request.source_host,
             request.source_port,
             request.user,
