@@ -145,6 +145,8 @@ INSTEAD: Final[Mapping[str, Mapping[str, Any]]] = {
     "retention.calls": {"calls": "180 days"},
     "retention.ledger": {"calls": "180 days", "ledger": "7 years"},
     "retention.numbers": {"numbers": "90 days"},
+    "retention.payments": {"payments": "9 months"},
+    "retention.payments_archive": {"payments": "9 months", "payments_archive": "/srv/payments"},
     "daily_totals": {"daily_totals": "10 years"},
     "metrics.listen": {"listen": "127.0.0.1:9464"},
     "metrics.allow": {"listen": "127.0.0.1:9465", "allow": ["192.0.2.0/24"]},
