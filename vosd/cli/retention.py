@@ -3,6 +3,7 @@
 import asyncio
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -122,6 +123,22 @@ async def _history(invocation: Invocation) -> "Sequence[DropRecord]":
 
     async with database_of(invocation.database_url) as database:
         return await drop_history(database)
+
+
+@retention.command("archive")
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@json_option
+@pass_invocation
+def archive(_: Invocation, file: Path, as_json: bool) -> None:
+    """Check an archive of dropped payments, and show how many it has with their sums; zcat FILE shows them."""
+    from vosd.admin.payment_archive import checked_archive
+
+    found = checked_archive(file)
+    if as_json:
+        output.document(found)
+        return
+    amounts = ", ".join(f"{amount} {currency}" for currency, amount in found.amounts.items())
+    output.line(f"{found.file}: complete, {found.entries} entries closed before {found.dropped_before}, {amounts}")
 
 
 @retention.command("totals")

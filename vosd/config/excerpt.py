@@ -257,7 +257,7 @@ class Excerpt:
             if read is not None and own is not None:
                 listed.append(ListedGroup(own, read, source_of_rates(section)))
         if len(listed) < len(found) or problems.has_errors:
-            raise ConfigError(naming_decks(problems.in_order(), files))
+            raise ConfigError(tuple(naming_decks(problems.in_order(), files)))
         versions = {deck.group: deck.number for deck in stored.decks if deck.group in stored.files}
         for each in listed:
             if each.keys.name in versions:
