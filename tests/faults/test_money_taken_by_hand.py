@@ -26,11 +26,7 @@ def test_calls_that_begin_while_money_is_taken_by_hand_leave_no_balance_below_th
     def call_at_once() -> None:
         """Make calls between the question what is left and the booking, as a busy customer does."""
         begun = [customer.call(f"44{len(customer.calls):07d}") for _ in range(CALLS)]
-        # A call has its status an instant before its answer: the listener is another thread.
-        eventually(
-            lambda: all(call.answer or any(status >= 300 for status in call.statuses) for call in begun),
-            "every call is answered or refused",
-        )
+        eventually(lambda: all(call in customer.decided for call in begun), "every call is answered or refused")
 
     for verb, booking in (("refund", SqlPayments.add), ("transfer", SqlPayments.transfer)):
         daemon.succeed("payment", "add", "--account", "acme", "--amount", "5")
