@@ -83,10 +83,13 @@ class TestTheDirectoryOfAnotherConfiguration:
         link = tmp_path / "link.yaml"
         link.symlink_to(first)
         use(tmp_path / "var", link, node="sw2")
+        assert recorded_in(tmp_path / "var") == installation_of(first, "sw2")
 
     def test_a_directory_of_a_version_that_recorded_none_is_taken(self, tmp_path: Path, first: Path) -> None:
         (tmp_path / "var" / "lock").write_text("4711\n")
-        use(tmp_path / "var", tmp_path / "second.yaml")
+        second = tmp_path / "second.yaml"
+        use(tmp_path / "var", second)
+        assert recorded_in(tmp_path / "var") == installation_of(second, "sw1")
 
 
 def use(state_dir: Path, config: Path, node: str = "sw1") -> None:
