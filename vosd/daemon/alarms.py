@@ -133,7 +133,7 @@ class SwitchMeasures:
         if account.long_call_alarm is not LongCallAlarm.OUTSIDE_WORKING_HOURS:
             return account.long_call_alarm is LongCallAlarm.YES
         calendar = self._service.switch.catalogue.calendars.get(account.calendar or "")
-        return calendar is None or not calendar.is_working(wall_ms)
+        return calendar is None or not calendar.is_working_time(wall_ms, account.calendar_use)
 
     def calls_a_second(self) -> Iterable[tuple[str, int]]:
         """Return how many calls each mapping gateway has taken in the last second, those without any left out."""
