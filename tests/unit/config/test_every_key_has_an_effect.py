@@ -189,6 +189,7 @@ INSTEAD: Final[Mapping[str, Mapping[str, Any]]] = {
     "call_reports.secret": {"secret": "another secret"},
     "call_reports.url": {"url": "http://192.0.2.4/calls"},
     "webhook.url": {"url": "http://192.0.2.4/alarms"},
+    "emergency_services": {"emergency_services": {"sos": "112"}},
     "mail.username": {"username": "alice"},
     "mail.sender": {"sender": "switch@example.com"},
     "mail.recipients": {"recipients": ["boss@example.com"]},
