@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from vosd.b2bua.attempt_progress import AttemptProgress, EarlyDialogs, Pracking
-from vosd.b2bua.given_up import GivenUp
+from vosd.b2bua.given_up import GivenUp, released
 from vosd.b2bua.invitation import written
 from vosd.b2bua.leg import RINGING, SDP, Leg
 from vosd.b2bua.reasons import NO_CAUSES, given_by_caller, reason_headers
@@ -197,7 +197,9 @@ class CalleeLeg(Leg):
 
     def unwanted_answer(self, event: UnwantedAnswer) -> None:
         """Record that another fork answered too; it is hung up already."""
-        self.call.unwanted_answer(self.remembered().row("Forked", event.at), event.at)
+        progress = self.progress
+        row = released(self.choice.gateway.name, progress.started_at, progress.pdd_ms, "Forked", event.at)
+        self.call.unwanted_answer(row, event.at, None)
 
     # -- actions ------------------------------------------------------------------------------------------------
 
@@ -290,7 +292,9 @@ class CalleeLeg(Leg):
 
     def remembered(self) -> GivenUp:
         """Return what has to be known of this attempt if it is answered after it was given up."""
-        return GivenUp(self.call, self.choice.gateway.name, self.progress.started_at, self.progress.pdd_ms)
+        sip_call_id, address, progress = self.transaction.parts.call_id, str(self.peer), self.progress
+        gateway = self.choice.gateway.name
+        return GivenUp(self.call, gateway, self.choice, sip_call_id, address, progress.started_at, progress.pdd_ms)
 
     def close(self, now: Instant) -> None:
         """Drop the dialog; a 200 that still waits for the caller's answer is acknowledged without one."""
