@@ -7,7 +7,7 @@ from typing import Final, Protocol
 from vosd.base.errors import VosError
 from vosd.catalogue.catalogue import Catalogue
 from vosd.cdr.ports import Books
-from vosd.engine.calls.selection import CallSelection, CallSnapshot
+from vosd.control.calls import CallSelection, CallSnapshot
 from vosd.storage.ports import CallFilter, Queries
 
 NEAR_MAX: Final = 3

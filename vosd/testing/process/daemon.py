@@ -16,10 +16,10 @@ from typing import Any, Final, NamedTuple, Protocol, Self
 
 from click.testing import CliRunner
 
-from vosd.admin.control import ANSWER_S
 from vosd.base.errors import VosError
 from vosd.cli.main import main
 from vosd.config.control_socket import control_socket_of
+from vosd.control.client import ANSWER_S
 
 _START_SECONDS: Final = 60.0
 _STOP_SECONDS: Final = 60.0
