@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from typing import Final
 
+from vosd.b2bua.callee_leg import EARLY_MAX
 from vosd.b2bua.identity import PLAIN
 from vosd.b2bua.invitation import written
 from vosd.b2bua.stamps import Arrival, Ending, Journey
@@ -31,14 +32,15 @@ from vosd.routing.pipeline import RouteChoice
 from vosd.sdp.codec import first_audio_codec
 from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.dialog.snapshot import DialogSnapshot
-from vosd.sip.dialog.table import NO_FORKS
 from vosd.sip.digest.answer import Answers
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import AckArrived, AlarmFired, NoResponse, RequestArrived, ResponseArrived, UnwantedAnswer
 from vosd.sip.flows import peer_of
 from vosd.sip.headers.reason import reason_text
+from vosd.sip.screening import ALLOW, CAPABILITIES
 from vosd.sip.transaction.invite_client import InviteClient
 from vosd.sip.transaction.store import TimerOwner
+from vosd.sip.wire.body import session_of
 from vosd.sip.wire.message import Response
 from vosd.trunks.gateways import Address, RoutingGateway
 
@@ -48,6 +50,8 @@ _HOPS: Final = 70
 _LATE_S: Final = 2
 """How much longer than wanted an answered call may last, until its BYE is sent."""
 _RINGING: Final = range(180, 200)
+_REFUSED: Final = {"INVITE": 488, "PRACK": 481, "REFER": 403}
+"""Requests of a vendor that a test call refuses; so is an UPDATE with an offer."""
 
 
 class GatewayBusyError(VosError):
@@ -89,6 +93,7 @@ class TrialCall:
         self._record: CallRecord | None = None
         self._hold: Hold | None = None
         self.dialog: Dialog | None = None
+        self._early: dict[str, Dialog] = {}
 
     @property
     def is_over(self) -> bool:
@@ -97,8 +102,8 @@ class TrialCall:
 
     @property
     def forks(self) -> Mapping[str, Dialog]:
-        """Nothing: early dialogs are not used."""
-        return NO_FORKS
+        """Early dialogs by their remote tags: a vendor may ask something within them."""
+        return self._early
 
     @property
     def steps(self) -> Sequence[TrialStep]:
@@ -179,6 +184,12 @@ class TrialCall:
             self._progressed(response, now)
 
     def _progressed(self, response: Response, now: Instant) -> None:
+        tag, transaction = response.to_tag, self._transaction
+        if tag and tag not in self._early and len(self._early) < EARLY_MAX and transaction is not None:
+            if not self._early:
+                self._endpoint.adopt(self._tag, self)
+            next_hop = self._endpoint.flows.next_hop
+            self._early[tag] = Dialog.of_callee(transaction.parts, self._tag, response, next_hop)
         if response.status in _RINGING and self._order.is_ring_only:
             self._cancel(now)
             return
@@ -190,7 +201,12 @@ class TrialCall:
         if transaction is None:
             return
         endpoint, gateway = self._endpoint, self._choice.gateway
-        dialog = self.dialog = Dialog.of_callee(transaction.parts, self._tag, response, endpoint.flows.next_hop)
+        early = self._early.get(response.to_tag)
+        if early is not None:
+            early.confirm(response)
+        dialog = early or Dialog.of_callee(transaction.parts, self._tag, response, endpoint.flows.next_hop)
+        self.dialog = dialog
+        self._early = {}
         endpoint.adopt(self._tag, self)
         endpoint.client.send_ack(transaction, dialog, "", b"")
         self._log.note("ACK", now)
@@ -212,12 +228,20 @@ class TrialCall:
         self._over(event.at)
 
     def request_came(self, event: RequestArrived) -> None:
-        """Answer a request of the vendor within the dialog; its BYE ends the call."""
+        """Answer a request of the vendor within a dialog; its BYE ends an answered call (RFC 3261 section 15)."""
         request, transaction, now = event.request, event.transaction, event.at
-        status = 488 if request.method in {"INVITE", "UPDATE"} else 200
-        transaction.respond(status, self._tag, self._endpoint.server_header, now)
-        self._log.note(f"{request.method} of the vendor, answered {status}", now)
-        if request.method == "BYE":
+        method, is_early = request.method, self.dialog is None
+        status = 481 if is_early and method == "BYE" else _REFUSED.get(method, 200)
+        headers = CAPABILITIES if method == "OPTIONS" else ""
+        if method == "UPDATE":
+            if session_of(request):
+                status = 488
+            elif event.dialog.refresh(request):
+                self.moved()
+            headers = self._endpoint.contacts[event.dialog.peer.flow] + ALLOW
+        transaction.respond(status, self._tag, self._endpoint.server_header + headers, now)
+        self._log.note(f"{method} of the vendor, answered {status}", now)
+        if method == "BYE" and not is_early:
             self._log.reason = reason_text(request)
             self._ended(HangupSource.CALLEE, now)
 
@@ -290,8 +314,7 @@ class TrialCall:
             return
         self._phase = _Phase.OVER
         self._call_off()
-        if self.dialog is not None:
-            self._endpoint.forget(self._tag, now)
+        self._endpoint.forget(self._tag, now)
         if self._hold is not None:
             self._hold.credit.release(self._hold)
         gateway = self._choice.gateway
