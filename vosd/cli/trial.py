@@ -10,7 +10,7 @@ import msgspec
 
 from vosd.cli import output
 from vosd.cli.command import Family, Invocation, OperationError, json_option, pass_invocation
-from vosd.control.calls import TALK_S_MAX, TestCall, TrialReport, TrialResult
+from vosd.control.calls import TALK_S_MAX, MakeTestCall, TrialReport, TrialResult
 
 _WELL: Final = frozenset({TrialResult.ANSWERED, TrialResult.RANG})
 
@@ -43,7 +43,7 @@ def test(
     vendor's account and leaves a CDR without customer. Exit code 1 unless it was answered, or rang with --ring-only.
     """
     wanted = msgspec.convert(
-        {"via": via, "callee": callee, "caller": caller, "is_ring_only": ring_only, "talk_s": seconds}, TestCall
+        {"via": via, "callee": callee, "caller": caller, "is_ring_only": ring_only, "talk_s": seconds}, MakeTestCall
     )
     report = asyncio.run(_call(invocation, wanted, as_json=as_json))
     if as_json:
@@ -54,7 +54,7 @@ def test(
         sys.exit(OperationError.exit_code)
 
 
-async def _call(invocation: Invocation, wanted: TestCall, *, as_json: bool) -> TrialReport:
+async def _call(invocation: Invocation, wanted: MakeTestCall, *, as_json: bool) -> TrialReport:
     """Print the steps as they come, and return the outcome."""
     report: TrialReport | None = None
     async with aclosing(invocation.running_switch().follow(wanted)) as updates:

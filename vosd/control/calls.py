@@ -131,7 +131,7 @@ class TrialUpdate(msgspec.Struct, frozen=True):
     report: TrialReport | None = None
 
 
-class TestCall(Following[TrialUpdate], frozen=True, tag="test_call"):
+class MakeTestCall(Following[TrialUpdate], frozen=True, tag="test_call"):
     """Call a number through one gateway, without a customer."""
 
     via: str

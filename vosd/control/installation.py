@@ -60,8 +60,8 @@ class SwitchStatus(msgspec.Struct, frozen=True):
     def document(self) -> dict[str, Any]:
         """Return the object of ``vosd status --json``: the figures are keys of it."""
         shown: dict[str, Any] = {}
-        for name in self.__struct_fields__:
-            shown.update(self.figures if name == "figures" else {name: getattr(self, name)})
+        for name, value in msgspec.to_builtins(self).items():
+            shown.update(value if name == "figures" else {name: value})
         return shown
 
 

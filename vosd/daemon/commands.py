@@ -20,7 +20,7 @@ from vosd.base.clock import Clock, Instant
 from vosd.base.number import for_matching, without_separators
 from vosd.catalogue.problems import ConfigError
 from vosd.cdr.columns import iso_utc
-from vosd.control.calls import CallSnapshot, Hangup, HangupOutcome, ListCalls, TestCall
+from vosd.control.calls import CallSnapshot, Hangup, HangupOutcome, ListCalls, MakeTestCall
 from vosd.control.installation import (
     GetConfiguration,
     GetStatus,
@@ -108,7 +108,7 @@ class Commands:
         yield ListBlacklist.answered_by(self.blacklist)
         yield ClearBlacklist.answered_by(self.clear_blacklist)
         yield FollowCalls.followed_by(self.trace)
-        yield TestCall.followed_by(self.trials.follow)
+        yield MakeTestCall.followed_by(self.trials.follow)
         yield from MoneyCommands(self._service, self._clock).handlers()
 
     async def status(self, _order: GetStatus) -> SwitchStatus:

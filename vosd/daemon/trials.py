@@ -11,7 +11,7 @@ from vosd.base.clock import Clock, Instant
 from vosd.base.errors import VosError
 from vosd.base.number import without_separators
 from vosd.callcontrol.vendor_terms import LiveVendors
-from vosd.control.calls import TestCall, TrialUpdate
+from vosd.control.calls import MakeTestCall, TrialUpdate
 from vosd.control.server import CommandError
 from vosd.engine.calls.trial import TrialCall
 from vosd.engine.calls.trial_log import TrialOrder
@@ -42,7 +42,7 @@ class Trials:
         if self._running:
             self._service.flush(now)
 
-    async def follow(self, order: TestCall) -> AsyncGenerator[TrialUpdate, None]:
+    async def follow(self, order: MakeTestCall) -> AsyncGenerator[TrialUpdate, None]:
         """Make a call and report its steps, at last its outcome; it ends when the client disconnects.
 
         Raises:
@@ -81,7 +81,7 @@ class Trials:
                 call.stop(now)
                 service.flush(now)
 
-    def _prepared(self, order: TestCall, now: Instant) -> TrialCall:
+    def _prepared(self, order: MakeTestCall, now: Instant) -> TrialCall:
         service, switch = self._service, self._service.switch
         gateway = switch.catalogue.routing_gateways.get(order.via)
         if gateway is None:
