@@ -4,6 +4,7 @@ import asyncio
 import sys
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from itertools import chain, islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final, NoReturn
@@ -21,18 +22,19 @@ from vosd.cli.command import (
     pass_invocation,
 )
 from vosd.cli.gateways import show_gateways
-from vosd.control.client import DaemonRefusedError, RunningSwitch
-from vosd.control.installation import GetConfiguration, GetStatus, ListOverrides, Reload
+from vosd.control.client import DaemonRefusedError, DaemonUnreachableError, OtherVersionError, RunningSwitch
+from vosd.control.installation import GetConfiguration, GetStatus, ListOverrides, Reload, Restart
 
 if TYPE_CHECKING:
     from vosd.admin.differences import Description, Difference
     from vosd.catalogue.problems import Problem
     from vosd.config.load import Loaded
-    from vosd.control.installation import DatabaseReport, MachineUse, OverrideRow
+    from vosd.control.installation import DatabaseReport, MachineUse, OverrideRow, SwitchStatus
 
 BAD_CONFIGURATION: Final = BadConfigurationError.exit_code
 RELOAD_S: Final = 600.0
 """Longest time of a reload: millions of rates are read in minutes."""
+_LOOK_S: Final = 0.1
 _NAMED_OF_GROUP: Final = 10
 _FILE: Final = click.Path(path_type=Path, dir_okay=False)
 
@@ -279,6 +281,43 @@ def reload(invocation: Invocation, yes: bool, as_json: bool) -> None:
     for problem in outcome.problems:
         output.remark(problem)
     output.line(f"catalogue {outcome.version} is in force")
+
+
+@click.command(cls=Verb)
+@json_option
+@pass_invocation
+def restart(invocation: Invocation, as_json: bool) -> None:
+    """Have the running switch hand its calls over to a new process of the installed version.
+
+    That process loads the program and reads the configuration before the running one stops. If it fails at that,
+    nothing changes.
+    """
+    try:
+        successor = asyncio.run(_restarted(invocation.running_switch(RELOAD_S)))
+    except DaemonRefusedError as refused:
+        _refused(str(refused), list(refused.problems), as_json)
+    if as_json:
+        output.document(successor.document())
+        return
+    output.line(f"process {successor.pid} (vosd {successor.version}) has taken over {successor.figures['calls']} calls")
+
+
+async def _restarted(switch: "RunningSwitch") -> "SwitchStatus":
+    """Have the switch restarted, and return the status of its successor once that takes calls.
+
+    Raises:
+        DaemonRefusedError: it goes on as it was.
+        OperationError: no successor answers.
+    """
+    pid = (await switch.ask(Restart())).pid
+    until = time.monotonic() + RELOAD_S
+    while time.monotonic() < until:
+        with suppress(DaemonUnreachableError, OtherVersionError):  # the one that stops may be of another version
+            found = await switch.ask(GetStatus())
+            if found.pid == pid:
+                return found
+        await asyncio.sleep(_LOOK_S)
+    raise OperationError(f"process {pid} was to take over and does not answer: its log says why")
 
 
 def _refused(message: str, problems: list[str], as_json: bool) -> NoReturn:

@@ -9,7 +9,7 @@ import msgspec
 
 from vosd import __version__
 from vosd.base.errors import VosError
-from vosd.control.order import PROTOCOL, Following, Order, result_type, tag_of
+from vosd.control.order import OF_ALL_VERSIONS, PROTOCOL, Following, Order, result_type, tag_of
 from vosd.control.wire import Answer, other_version, request_line, spoken
 
 Result = TypeVar("Result")
@@ -114,7 +114,7 @@ class RunningSwitch:
         except msgspec.MsgspecError as error:
             message = f"the switch at {self.control_socket} went away before it answered"
             raise DaemonUnreachableError(message) from error
-        if answer.protocol != PROTOCOL:
+        if answer.protocol != PROTOCOL and (answer.error is not None or tag_of(type(order)) not in OF_ALL_VERSIONS):
             switch = spoken(answer.switch, answer.protocol)
             raise OtherVersionError(other_version(switch, spoken(__version__, PROTOCOL)))
         if answer.error is not None:

@@ -82,6 +82,19 @@ class Reload(Order[Reloaded], frozen=True, tag="reload"):
     is_confirmed: bool = False
 
 
+class Successor(msgspec.Struct, frozen=True):
+    """The process that takes over."""
+
+    pid: int
+
+
+class Restart(Order[Successor], frozen=True, tag="restart"):
+    """Start a successor of the installed version and, once it is ready, stop.
+
+    It is understood between all versions of the protocol, for it is how one follows another: its form never changes.
+    """
+
+
 class GetConfiguration(Order[dict[str, dict[str, Any]]], frozen=True, tag="configuration"):
     """Describe the configuration in force: for each object its keys and values."""
 

@@ -16,6 +16,8 @@ A new order, a new field of a result, and a new field of an order that has a def
 are read by the version before. Version 1 had no structs.
 """
 TAG_FIELD: Final = "order"
+OF_ALL_VERSIONS: Final = frozenset({"restart"})
+"""Orders whose form never changes."""
 
 Result_co = TypeVar("Result_co", covariant=True)
 

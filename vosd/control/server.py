@@ -21,7 +21,7 @@ from vosd import __version__
 from vosd.base.errors import VosError
 from vosd.base.text import escaped
 from vosd.control.installation import GetStatus
-from vosd.control.order import PROTOCOL, Handler, tag_of
+from vosd.control.order import OF_ALL_VERSIONS, PROTOCOL, Handler, tag_of
 from vosd.control.wire import Failure, Request, Success, Tagged, other_version, spoken
 
 LINE_MAX: Final = 65_536
@@ -140,11 +140,11 @@ class ControlServer:
     async def _carry_out(self, line: bytes, client: _Client) -> AsyncGenerator[Success | Failure, None]:
         try:
             request = msgspec.json.decode(line, type=Request)
-            if request.protocol != PROTOCOL:
+            tag = msgspec.json.decode(request.order, type=Tagged).order if request.order else ""
+            if request.protocol != PROTOCOL and tag not in OF_ALL_VERSIONS:
                 versions = spoken(__version__, PROTOCOL), f"control protocol {request.protocol}"
                 yield Failure(other_version(*versions), code="other_version")
                 return
-            tag = msgspec.json.decode(request.order, type=Tagged).order
             handler = self._handlers.get(tag)
             if handler is None:
                 known = ", ".join(self._handlers)

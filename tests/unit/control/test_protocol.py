@@ -18,6 +18,7 @@ import vosd.control.routes
 import vosd.control.traces
 from vosd.control.calls import CallSelection, Hangup, HangupOutcome
 from vosd.control.client import DaemonRefusedError, NoDaemonError, OtherVersionError, RunningSwitch
+from vosd.control.installation import Restart, Successor
 from vosd.control.order import PROTOCOL, Done, Following, Order, result_type, tag_of
 from vosd.control.server import CommandError
 from vosd.control.traces import CallSought, FollowCalls, TraceUpdate
@@ -101,6 +102,15 @@ async def test_a_command_of_another_version_gets_a_sentence(tmp_path: Path, line
         writer.close()
     assert answer["code"] == "other_version"
     assert "are of different versions" in answer["error"]
+
+
+async def test_a_switch_of_another_version_is_restarted(tmp_path: Path) -> None:
+    async with FakeSwitch(tmp_path / "s").answers(Restart, Successor(7)) as switch:
+        reader, writer = await asyncio.open_unix_connection(tmp_path / "s")
+        writer.write(b'{"protocol": 99, "order": {"order": "restart"}}\n')
+        answer = json.loads(await asyncio.wait_for(reader.readline(), 30))
+        writer.close()
+    assert (answer["result"], switch.asked) == ({"pid": 7}, [Restart()])
 
 
 async def test_without_a_switch_there_is_no_result(tmp_path: Path) -> None:
