@@ -140,10 +140,13 @@ class ControlServer:
     async def _carry_out(self, line: bytes, client: _Client) -> AsyncGenerator[Success | Failure, None]:
         try:
             request = msgspec.json.decode(line, type=Request)
-            tag = msgspec.json.decode(request.order, type=Tagged).order if request.order else ""
+            tag = msgspec.json.decode(request.order or b"{}", type=Tagged).order
             if request.protocol != PROTOCOL and tag not in OF_ALL_VERSIONS:
                 versions = spoken(__version__, PROTOCOL), f"control protocol {request.protocol}"
                 yield Failure(other_version(*versions), code="other_version")
+                return
+            if not tag:
+                yield Failure("not a request: it names no order", code="not_understood")
                 return
             handler = self._handlers.get(tag)
             if handler is None:

@@ -20,7 +20,7 @@ class Request(msgspec.Struct, frozen=True):
 class Tagged(msgspec.Struct, frozen=True):
     """Name of an order, read before its fields."""
 
-    order: str
+    order: str = ""
 
 
 assert Tagged.__struct_fields__ == (TAG_FIELD,)
