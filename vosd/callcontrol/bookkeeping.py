@@ -74,6 +74,7 @@ def draft(
         source_address=arrival.source_address,
         destination_address=journey.destination_address,
         codec=journey.codec,
+        vendor_codec=journey.vendor_codec,
         started_at=at.wall,
         ringing_at=epoch + ringing.mono if ringing else None,
         answered_at=epoch + answered.mono if answered else None,
@@ -169,6 +170,7 @@ def conclude(
     call: OpenCall,
     ending: Ending,
     codec: str | None,
+    vendor_codec: str | None,
     *,
     recorded: bool,
     zero_too: bool = True,
@@ -235,6 +237,7 @@ def conclude(
     return msgspec.structs.replace(
         record,
         codec=codec,
+        vendor_codec=vendor_codec,
         acknowledged_at=None if acknowledged is None else answered_at + max(0, acknowledged.mono - call.answered_mono),
         ended_at=answered_at + since_answer_ms,
         hold_time_ms=since_answer_ms if is_answered else 0,
@@ -357,4 +360,5 @@ def lost(call: OpenCall, last_mono: int) -> CallRecord:
     """End a call that a crash of the switch cut off, at the latest instant at which the switch is known to have run."""
     last, code = Instant(last_mono, 0), call.record.sip_code
     ending = Ending(EndReason.LOST, HangupSource.SWITCH, last, code, EndReason.LOST.q850_cause)
-    return conclude(call, ending, call.record.codec, recorded=call.record.recorded)
+    record = call.record
+    return conclude(call, ending, record.codec, record.vendor_codec, recorded=record.recorded)
