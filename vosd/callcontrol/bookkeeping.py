@@ -139,7 +139,7 @@ def answered_late(
     drafted = msgspec.structs.replace(record, answered_at=None, vendor_answered_at=at.wall)
     call = OpenCall(drafted, None, vendor_rate, at.mono, at.mono, vendor_earns=earns, charged_mono=charged)
     end = msgspec.structs.replace(ending, at=Instant(at.mono + LATE_ANSWER_MS, at.wall + LATE_ANSWER_MS))
-    concluded = conclude(call, end, None, recorded=True)
+    concluded = conclude(call, end, None, None, recorded=True)
     return concluded if concluded.postings else None
 
 
