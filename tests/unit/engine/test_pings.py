@@ -88,9 +88,9 @@ def test_a_vendor_whose_port_is_closed_has_failed_as_soon_as_the_icmp_error_come
     """RFC 3261 section 18.4."""
     stage = Stage(content(PING._replace(timeout_ms=20_000, down_after=1)))
     stage.pinged.status = 0
-    stage.wire.run_for(PING.interval_ms)
-    exchange = stage.exchange
-    [asked] = [packet for packet in stage.wire.packets if packet.data.startswith(b"OPTIONS ")][-1:]
+    stage.wire.run_until(lambda: bool(stage.wire.packets))
+    exchange, asked = stage.exchange, stage.wire.packets[0]
+    assert asked.data.startswith(b"OPTIONS ")
     assert not stage.is_down
     event = exchange.endpoint.undelivered(asked.data, Peer(0, *VENDORS[0]), exchange.clock.now())
     exchange.switch.handle(event)
