@@ -79,7 +79,7 @@ def import_deck(
     example = PriceExample(group.price_per, invocation.excerpt.billing_unit(group))
 
     async def run() -> tuple[SheetReader, Report, "MarginReport | None", str | None]:
-        async with database_of(invocation.settings) as database:
+        async with database_of(invocation.database_url) as database:
             decks = SqlDecks(database)
             layouts = [deck.layout for deck in await decks.versions(rate_group)] if given is None else []
             with (

@@ -73,7 +73,7 @@ async def _run(invocation: Invocation, operator: str, *, is_trial: bool) -> "Ret
             said_at = time.monotonic()
             output.remark(f"{looked_at:,} records")
 
-    async with database_of(settings) as database:
+    async with database_of(settings.database_url.reveal()) as database:
         work = Retention(database, settings.retention, settings.state_dir, operator, _now, is_trial=is_trial, show=show)
         return await work.run()
 
@@ -121,7 +121,7 @@ async def _history(invocation: Invocation) -> "Sequence[DropRecord]":
     from vosd.cli.database import database_of
     from vosd.storage.drop_history import drop_history
 
-    async with database_of(invocation.settings) as database:
+    async with database_of(invocation.database_url) as database:
         return await drop_history(database)
 
 
@@ -172,7 +172,7 @@ async def _totals(invocation: Invocation, first: str, last: str, *, by_month: bo
     from vosd.cli.database import database_of
     from vosd.storage.daily_totals import SqlDailyTotals
 
-    async with database_of(invocation.settings) as database:
+    async with database_of(invocation.database_url) as database:
         return await SqlDailyTotals(database).lines(first, last, by_month=by_month)
 
 
