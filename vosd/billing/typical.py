@@ -5,7 +5,6 @@ as much as for sixty. Compared is what a call of typical length is charged, with
 tax, as the price of a minute.
 """
 
-from collections.abc import Mapping
 from decimal import Decimal
 from typing import Final
 
@@ -26,33 +25,48 @@ def typical_price(applied: AppliedRate, seconds: int) -> Decimal:
     return applied.price_per_minute
 
 
-class TypicalPrices:
-    """Typical prices of the rates of one catalogue, computed when they are first asked for.
+class TypicalPrices(dict[int, "PricesOfLength"]):
+    """Typical prices of the rates of one catalogue, by the seconds of the call, then by the rate.
 
-    Every call compares some, and rates and lengths change seldom.
+    Each is computed when it is first asked for: every call compares some, and rates and lengths change seldom. They are
+    dictionaries, since a price that is known costs no call of a function then.
     """
 
-    __slots__ = ("_kept", "_size")
+    __slots__ = ("size",)
 
     def __init__(self) -> None:
-        self._kept: dict[int, dict[AppliedRate, Decimal]] = {}
-        """By the seconds of the call."""
-        self._size = 0
+        super().__init__()
+        self.size = 0
+        """Prices that are kept."""
 
-    def of(self, seconds: int) -> Mapping[AppliedRate, Decimal]:
-        """Return the prices that are known for a length; ``price`` returns the others."""
-        return self._kept.get(seconds) or {}
+    def __missing__(self, seconds: int) -> "PricesOfLength":
+        found = self[seconds] = PricesOfLength(seconds, self)
+        return found
 
     def price(self, applied: AppliedRate, seconds: int) -> Decimal:
         """Return ``typical_price``."""
-        known = self._kept.get(seconds)
-        price = None if known is None else known.get(applied)
-        return self._computed(applied, seconds) if price is None else price
+        return self[seconds][applied]
 
-    def _computed(self, applied: AppliedRate, seconds: int) -> Decimal:
-        if self._size >= _KEPT_MAX:
-            self._kept.clear()
-            self._size = 0
-        self._size += 1
-        price = self._kept.setdefault(seconds, {})[applied] = typical_price(applied, seconds)
+    def make_room(self) -> None:
+        """Count one price more; where there are too many, forget all before."""
+        if self.size >= _KEPT_MAX:
+            for each in self.values():
+                each.clear()
+            self.size = 0
+        self.size += 1
+
+
+class PricesOfLength(dict[AppliedRate, Decimal]):
+    """Prices of calls of one length, by rate."""
+
+    __slots__ = ("_all", "_seconds")
+
+    def __init__(self, seconds: int, owner: TypicalPrices) -> None:
+        super().__init__()
+        self._seconds = seconds
+        self._all = owner
+
+    def __missing__(self, applied: AppliedRate) -> Decimal:
+        self._all.make_room()
+        price = self[applied] = typical_price(applied, self._seconds)
         return price

@@ -64,7 +64,7 @@ def route_request(
         call.at,
         account.id,
         mapping.name,
-        prices.price(sold, 0 if guard.by_price else typical_s),
+        prices[0 if guard.by_price else typical_s][sold],
         currency,
         guard,
         account.partner,

@@ -2,8 +2,6 @@
 
 from collections.abc import Container, Mapping, Sequence
 from decimal import Decimal
-from types import MappingProxyType
-from typing import Final
 
 import msgspec
 
@@ -20,8 +18,6 @@ from vosd.routing.pipeline import RouteChoice
 from vosd.routing.ports import PriceOf, VendorTerms
 from vosd.routing.quality import QualityFigures
 from vosd.trunks.gateways import RoutingGateway
-
-_NONE_KNOWN: Final[Mapping[AppliedRate, Decimal]] = MappingProxyType({})
 
 
 class LiveVendors:
@@ -78,7 +74,7 @@ class LiveVendors:
     ) -> Sequence[Decimal | None]:
         """Return the price by the ``terms`` of each gateway; None = there are none, or no exchange rate."""
         choices, accounts, groups = self._choices, self._catalogue.accounts, self._catalogue.rate_groups
-        known = self._prices.of(seconds) if price_of == self._price_of else _NONE_KNOWN
+        known = self._prices[seconds] if price_of == self._price_of else None
         found: list[Decimal | None] = []
         for gateway in gateways:
             # ``terms``, written out: a call by cost asks for a price in the table of each vendor.
@@ -88,12 +84,7 @@ class LiveVendors:
             else:
                 group = accounts[account].rate_group
                 terms = None if group is None else groups[group].find(callee, wall_ms)
-            price = None
-            if terms is not None:
-                price = known.get(terms)
-                if price is None:
-                    price = price_of(terms, seconds)
-            found.append(price)
+            found.append(None if terms is None else price_of(terms, seconds) if known is None else known[terms])
         return found
 
     def charges_alike(self, redirected: RouteChoice, wall_ms: int) -> bool:
@@ -160,7 +151,7 @@ def price_in(
     if buys is None:
         return None
     exchange_rate = currencies.rate(buys.paid_in or buys.currency, currency, wall_ms)
-    return None if exchange_rate is None else EXACT.multiply(prices.price(buys, seconds), exchange_rate)
+    return None if exchange_rate is None else EXACT.multiply(prices[seconds][buys], exchange_rate)
 
 
 def destination_of(rate: AppliedRate | None, prefix: str) -> str:

@@ -15,7 +15,7 @@ def test_a_price_that_is_kept_is_the_price_that_is_computed(seconds: int) -> Non
     for rate in (applied_rate("0.6", billing_cycle=60), applied_rate("0.5", billing_cycle=1), applied_rate("0")):
         for _ in range(2):
             assert prices.price(rate, seconds) == typical_price(rate, seconds)
-        assert prices.of(seconds)[rate] == typical_price(rate, seconds)
+        assert prices[seconds][rate] == typical_price(rate, seconds)
 
 
 def test_no_more_than_so_many_prices_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -24,10 +24,10 @@ def test_no_more_than_so_many_prices_are_kept(monkeypatch: pytest.MonkeyPatch) -
     for cents in range(1, 11):
         rate = applied_rate(str(Decimal(cents) / 100))
         assert prices.price(rate, 60) == Decimal(cents) / 100
-        assert sum(len(prices.of(seconds)) for seconds in (0, 60)) <= 3
+        assert sum(map(len, prices.values())) == prices.size <= 3
 
 
 def test_another_catalogue_has_prices_of_its_own() -> None:
     rate = applied_rate("0.6")
     TypicalPrices().price(rate, 60)
-    assert not TypicalPrices().of(60)
+    assert not TypicalPrices()
