@@ -1,4 +1,4 @@
-"""INVITE with Replaces (RFC 3891): another phone of the same account takes over a running call.
+"""INVITE with Replaces (RFC 3891): another phone of the same account takes over a running call, or one that rings.
 
 It takes the place of the caller or of the callee. Who pays for the call, and its record, stay as they are.
 """
@@ -12,6 +12,7 @@ from vosd.b2bua.caller_leg import CallerLeg
 from vosd.b2bua.renegotiation import Renegotiation, status_for_origin
 from vosd.b2bua.supervision import Supervision, SupervisionFacts
 from vosd.base.clock import Instant
+from vosd.routing.pipeline import RouteChoice
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.transaction.invite_client import InviteClient
 from vosd.sip.transaction.invite_server import InviteServer
@@ -65,11 +66,18 @@ class Takeover(Renegotiation):
         self._over()
 
 
-def in_place_of(replaced: CalleeLeg, newcomer: CallerLeg, endpoint: Endpoint, now: Instant) -> CalleeLeg:
-    """Return the leg of a newcomer, whose INVITE was answered, as that of the callee."""
+def in_place_of(
+    replaced: CalleeLeg, newcomer: CallerLeg, endpoint: Endpoint, now: Instant, choice: RouteChoice | None = None
+) -> CalleeLeg:
+    """Return the leg of a newcomer, whose INVITE was answered, as that of the callee.
+
+    ``choice``: it is another attempt, which begins now; None = it goes on with the one that was answered.
+    """
     before, dialog, acceptance = replaced.progress, newcomer.invite_dialog, newcomer.acceptance
     progress = AttemptProgress(before.started_at, before.rang, before.rang_at, before.tried_at, acknowledged=True)
-    leg = CalleeLeg(endpoint, replaced.call, replaced.choice, replaced.address, progress)
+    if choice is not None:
+        progress.started_at = progress.rang_at = now
+    leg = CalleeLeg(endpoint, replaced.call, choice or replaced.choice, replaced.address, progress)
     if acceptance is not None:
         acceptance.owner = leg
     leg.facts, leg.sessions, leg.timer = copy(newcomer.facts), copy(newcomer.sessions), newcomer.timer
