@@ -105,7 +105,7 @@ class Call(CallConversation):
         if self.caller.progress.is_settled and self.caller.offer and self.caller.leg is not None:
             codec = first_audio_codec(
                 self.caller.leg.sessions.said
-            )  # it was answered before the 200, whatever that has
+            )  # answered before the 200
         self.journey.answered(
             leg.attempt(200, "Answered", now), codec, vendor_codec, now.came if now.waited_ms else now
         )
