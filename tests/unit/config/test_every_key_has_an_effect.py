@@ -97,6 +97,7 @@ MODELS: Final[Mapping[str, type[Keys]]] = {
 
 WITHOUT_EFFECT: Final = {
     "billing.ask_above": "for commands",
+    "billing.confirm_above": "for commands",
     "rates.memo": "a comment",
     "rate_groups.memo": "for vosd rates groups",
     "rate_groups.notice_days": "for imports, which read it themselves",
