@@ -95,7 +95,7 @@ async def test_what_is_taken_is_checked_when_it_is_confirmed_and_waits_on_where_
 
 async def test_nothing_waits_that_could_never_be_booked(by_hand):
     with pytest.raises(UnknownAccountError):
-        await by_hand.book(order("500", account="nobody"), ANN, NOW)
+        await by_hand.book(order("500", account="unknown"), ANN, NOW)
     await by_hand.book(order("500"), ANN, NOW)
     with pytest.raises(ReferenceTaken):
         await by_hand.book(order("600"), ANN, NOW)
