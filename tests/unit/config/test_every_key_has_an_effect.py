@@ -169,6 +169,7 @@ INSTEAD: Final[Mapping[str, Mapping[str, Any]]] = {
     "number_pools.file": {"file": "numbers.txt", "numbers": None},
     "calendar": {"calendar": "lone"},
     "accounts.agent": {"agent": "customer"},
+    "accounts.sub_rate_groups": {"sub_rate_groups": "sell"},
     "spend_limits.per": {"per": "day"},
     "spend_limits.action": {"action": "hang up"},
     "destination_limits.destination": {"destination": "satellite"},
