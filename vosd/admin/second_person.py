@@ -9,13 +9,13 @@ from typing import NamedTuple
 
 import msgspec
 
-from vosd.admin.control import RunningSwitch
 from vosd.admin.ledger import known_standing
 from vosd.admin.payments import PaymentReceipt, add_payment, least_left, make_transfer
 from vosd.base.errors import VosError
 from vosd.base.money import ZERO, format_amount
 from vosd.billing.accounts import Account
 from vosd.cdr.columns import iso_utc
+from vosd.control.client import RunningSwitch
 from vosd.storage.database import Database
 from vosd.storage.overrides import SqlOverrides
 from vosd.storage.payments import SqlPayments

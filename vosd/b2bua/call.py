@@ -100,8 +100,12 @@ class Call(CallConversation):
         # Without an offer of the caller the answer is its own: it was sent to the gateway in a PRACK (``said``), or
         # comes in the caller's ACK, and only then the gateway's 200 is acknowledged (``acknowledged``).
         answer = leg.answer if self.caller.offer else leg.said
-        codec = first_audio_codec(answer) if has_answer else None
-        self.journey.answered(leg.attempt(200, "Answered", now), codec, now.came if now.waited_ms else now)
+        codec = vendor_codec = first_audio_codec(answer) if has_answer else None
+        if self.caller.is_settled and self.caller.offer and self.caller.leg is not None:
+            codec = first_audio_codec(self.caller.leg.said)  # it was answered before the 200, whatever that has
+        self.journey.answered(
+            leg.attempt(200, "Answered", now), codec, vendor_codec, now.came if now.waited_ms else now
+        )
         if has_answer:
             leg.acknowledge(b"")
         del self._hunt  # hunting is over
