@@ -55,6 +55,13 @@ def test_each_prefix_is_counted_by_how_its_price_changes():
     }  # fmt: skip
 
 
+def test_a_new_prefix_with_several_rates_is_counted_by_its_last_one():
+    changes = Changes()
+    new = [line("1", "0.01", ends=SOON), line("1", "0.02", SOON)]
+    assert [*merged([], new, Mode.FULL, changes, now=NOW)] == new
+    assert changes.examples[Kind.NEW] == [Example("1", None, "0.02", begins=SOON)]
+
+
 def test_a_full_import_closes_what_the_file_does_not_have_and_a_partial_one_keeps_it():
     old = [line("1"), line("2")]
     assert imported(old, [line("1")]) == ([line("1")], {Kind.UNCHANGED: 1, Kind.CLOSED: 1})
