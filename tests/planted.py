@@ -64,6 +64,7 @@ ROOMS: Final = {
             "tests/property/test_call_hold_model.py",
             "tests/property/test_billing_holds.py",
             "tests/property/test_billing_rater.py",
+            "tests/property/test_rate_compilation.py",
         ),
     ),
     "callcontrol": (
