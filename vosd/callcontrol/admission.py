@@ -17,14 +17,13 @@ from vosd.base.number import for_matching, without_separators
 from vosd.billing.call_hold import CallHold
 from vosd.billing.holds import Hold, HoldSnapshot
 from vosd.billing.ports import Rates
-from vosd.billing.typical import typical_price
 from vosd.callcontrol.call_request import CallRequest
 from vosd.callcontrol.destinations import destination_objection, watched_call
 from vosd.callcontrol.live_state import LiveState
 from vosd.callcontrol.payers import hold_agents, occupy_account, occupy_agents, rated_agents
 from vosd.callcontrol.sell_rate import no_rate, of_allowed_type
 from vosd.callcontrol.taken import PlaceTaken
-from vosd.callcontrol.vendor_terms import LiveVendors, price_in, price_of
+from vosd.callcontrol.vendor_terms import LiveVendors, price_in
 from vosd.catalogue.catalogue import Catalogue
 from vosd.routing.capacity import Full
 from vosd.routing.identify import identified_by_proof
@@ -53,7 +52,8 @@ def route_request(
     mapping, account, rate = call.mapping, call.account, call.rate
     if mapping is None or account is None or rate is None:
         raise StepOutOfOrderError("the call has no rate yet")
-    currency, currencies = rate.paid_in or rate.currency, catalogue.currencies
+    sold = call.agents[-1].applied if call.agents else rate  # what agents charge below the last one is not ours
+    currency, currencies, prices = sold.paid_in or sold.currency, catalogue.currencies, catalogue.typical_prices
     guard = mapping.loss_guard or account.loss_guard or plan.loss_guard
     if rate.group == FREE_NUMBER and guard.min_margin is not None:
         guard = msgspec.structs.replace(guard, min_margin=None)  # it is sold for nothing on purpose
@@ -64,16 +64,18 @@ def route_request(
         call.at,
         account.id,
         mapping.name,
-        typical_price(rate, 0 if guard.by_price else typical_s),
+        prices[0 if guard.by_price else typical_s][sold],
         currency,
         guard,
         account.partner,
         mapping.gateways_allow,
         mapping.gateways_deny,
         mapping.is_selective,
-        sell=rate,
+        sell=sold,
         typical_s=typical_s,
-        price_of=price_of if currencies.is_empty else partial(price_in, currencies, currency, call.at.wall),
+        price_of=prices.price  # type: ignore[arg-type]  # terms are rates: ``LiveVendors`` gave them out
+        if currencies.is_empty
+        else partial(price_in, prices, currencies, currency, call.at.wall),
         meets_currencies=not currencies.is_empty,
     )
     if call.routing_number or call.targets or call.callee_rated:
@@ -128,7 +130,21 @@ class Admission:
         call.account = self.catalogue.accounts[gateway.account]
         if gateway.credentials is not None and not call.user:
             return Refusal(EndReason.AUTHENTICATION_FAILED, 401, f"{gateway.name} has proven nothing")
+        if callee[:4] == "urn:":
+            return self._dial_service(call)
         return self._put_in_context(call, numbers.context) if numbers.context else None
+
+    def _dial_service(self, call: CallRequest) -> Refusal | None:
+        """Call the number that is configured for an emergency service, or refuse it.
+
+        416 lets the phone dial a number instead (RFC 3261 section 8.1.3.5).
+        """
+        number = self.catalogue.parameters.special_numbers.number_of_service(call.callee)
+        if number is None:
+            why = f"{call.callee} is none of routing.emergency_services"
+            return Refusal(EndReason.NUMBER_NOT_ALLOWED, 416, why)
+        call.callee = call.callee_billing = number
+        return None
 
     def _put_in_context(self, call: CallRequest, context: str) -> Refusal | None:
         """Make a local number global by its phone-context, or refuse it in a domain that is not ours.

@@ -30,6 +30,9 @@ from vosd.routing.pipeline import Cause, LeftOut, RouteChoice
 LOST_STATUS: Final = 503
 """Final code for a caller without an answer whose call a kill of the switch has cut off."""
 
+LATE_ANSWER_MS: Final = 1_000
+"""How long a call lasts that was released when its late answer came: its first second has begun."""
+
 NO_CURRENCIES: Final = Currencies()
 
 
@@ -74,6 +77,7 @@ def draft(
         source_address=arrival.source_address,
         destination_address=journey.destination_address,
         codec=journey.codec,
+        vendor_codec=journey.vendor_codec,
         started_at=at.wall,
         ringing_at=epoch + ringing.mono if ringing else None,
         answered_at=epoch + answered.mono if answered else None,
@@ -122,6 +126,23 @@ def attempted(
     )
 
 
+def answered_late(
+    record: CallRecord, vendor_rate: AppliedRate, ending: Ending, *, invited_mono: int | None, earns: bool
+) -> CallRecord | None:
+    """Return the record of an attempt that was answered after it was given up, with what its vendor charges for that.
+
+    ``ending`` is when the answer came. The vendor is charged for ``LATE_ANSWER_MS`` from then on, or with
+    ``invited_mono`` from its INVITE; the customer for nothing. None = it costs nothing.
+    """
+    at = ending.at
+    charged = None if invited_mono is None else (invited_mono, invited_mono)
+    drafted = msgspec.structs.replace(record, answered_at=None, vendor_answered_at=at.wall)
+    call = OpenCall(drafted, None, vendor_rate, at.mono, at.mono, vendor_earns=earns, charged_mono=charged)
+    end = msgspec.structs.replace(ending, at=Instant(at.mono + LATE_ANSWER_MS, at.wall + LATE_ANSWER_MS))
+    concluded = conclude(call, end, None, None, recorded=True)
+    return concluded if concluded.postings else None
+
+
 def _too_dear(left: Sequence[LeftOut]) -> list[Attempt]:
     """Return a row for each gateway that was not tried because of its price."""
     names = (each.gateway.name for each in left if each.cause is Cause.LOSS)
@@ -156,8 +177,9 @@ def opened(
     if call_request.leaves_no_cdr:
         return OpenCall(record, None, None, at.mono, vendor_mono, leaves_no_cdr=True)
     rate, vendor_rate, cost_rate = call_request.rate, buy_rate(journey.choice), None
-    if record.currency is not None and record.vendor_currency is not None and record.currency != record.vendor_currency:
-        cost_rate = currencies.rate(record.vendor_currency, record.currency, record.started_at)
+    sold_in = _sold_in(record, call_request.agents)
+    if sold_in is not None and record.vendor_currency is not None and sold_in != record.vendor_currency:
+        cost_rate = currencies.rate(record.vendor_currency, sold_in, record.started_at)
     earns = journey.choice is not None and journey.choice.gateway.earns
     return OpenCall(
         record, rate, vendor_rate, at.mono, vendor_mono, (), call_request.agents, vendor_earns=earns,
@@ -169,6 +191,7 @@ def conclude(
     call: OpenCall,
     ending: Ending,
     codec: str | None,
+    vendor_codec: str | None,
     *,
     recorded: bool,
     zero_too: bool = True,
@@ -214,8 +237,10 @@ def conclude(
             postings.append(
                 Posting(record.customer_account, -charge.total, reference, customer.paid_in or customer.currency)
             )
+    income = fee
     if is_charged and agents:
         _charge_agents(record.call_id, agents, customer_ms, charges, postings)
+        income = charges[-1].fee
     if vendor is not None and record.vendor_account is not None:
         charge, text = itemise(vendor, vendor_ms)
         vendor_billed_seconds, cost, cost_tax = charge.billed_seconds, charge.fee, charge.tax
@@ -235,6 +260,7 @@ def conclude(
     return msgspec.structs.replace(
         record,
         codec=codec,
+        vendor_codec=vendor_codec,
         acknowledged_at=None if acknowledged is None else answered_at + max(0, acknowledged.mono - call.answered_mono),
         ended_at=answered_at + since_answer_ms,
         hold_time_ms=since_answer_ms if is_answered else 0,
@@ -247,7 +273,7 @@ def conclude(
         tax=tax,
         cost=cost,
         cost_tax=cost_tax,
-        loss=None if cost <= fee and call.cost_rate is None else _loss(call, fee, cost),
+        loss=None if cost <= income and call.cost_rate is None else _loss(call, income, cost),
         rate_group=rate_group,
         rate_prefix=rate_prefix,
         rate_area=rate_area,
@@ -267,18 +293,27 @@ def conclude(
     )
 
 
-def _loss(call: OpenCall, fee: Decimal, cost: Decimal) -> Decimal | None:
-    """Return by how much a cost is above a fee, in the currency of the customer; None = it is not, or not comparably.
+def _sold_in(record: CallRecord, agents: Sequence[Party]) -> str | None:
+    """Return the currency of the last agent, who pays the carrier, or of the customer where there is none."""
+    if not agents:
+        return record.currency
+    rate = agents[-1].applied
+    return rate.paid_in or rate.currency
 
-    A call to a free number is sold for nothing by intent, and a test call is not sold at all.
+
+def _loss(call: OpenCall, income: Decimal, cost: Decimal) -> Decimal | None:
+    """Return by how much a cost is above what the call brings, in that currency; None = it is not, or not comparably.
+
+    It brings what the last agent pays, or the customer where there is none, as ``cdr.profit`` counts it. A call to a
+    free number is sold for nothing by intent, and a test call is not sold at all.
     """
     record = call.record
     if call.cost_rate is not None:
         cost = EXACT.multiply(cost, call.cost_rate)
-    elif record.currency != record.vendor_currency:
+    elif _sold_in(record, call.agents) != record.vendor_currency:
         return None
     is_sold = call.customer_rate is not None and call.customer_rate.group != FREE_NUMBER
-    return in_places(EXACT.subtract(cost, fee)) if is_sold and cost > fee else None
+    return in_places(EXACT.subtract(cost, income)) if is_sold and cost > income else None
 
 
 def _has_talk(hold_time_s: int, customer: AppliedRate | None, held_ms: int) -> bool:
@@ -357,4 +392,5 @@ def lost(call: OpenCall, last_mono: int) -> CallRecord:
     """End a call that a crash of the switch cut off, at the latest instant at which the switch is known to have run."""
     last, code = Instant(last_mono, 0), call.record.sip_code
     ending = Ending(EndReason.LOST, HangupSource.SWITCH, last, code, EndReason.LOST.q850_cause)
-    return conclude(call, ending, call.record.codec, recorded=call.record.recorded)
+    record = call.record
+    return conclude(call, ending, record.codec, record.vendor_codec, recorded=record.recorded)

@@ -30,6 +30,7 @@ from vosd.cdr.kinds import (
 )
 
 TOO_DEAR: Final = "Loss"
+LATE_ANSWER: Final = "Late Answer"
 """Reason of an attempt that was not made: the gateway would not have left the margin that is wanted."""
 
 
@@ -42,7 +43,9 @@ class Attempt(msgspec.Struct, frozen=True, gc=False):
     pdd_ms: Annotated[int | None, number(32, "milliseconds from the INVITE to the first 18x or 200")]
     reason: Annotated[
         str,
-        word(REASON_LENGTH, "why it ended; `Loss` = not tried: too dear; `Late Answer`, `Lost` with 0: may be billed"),
+        word(
+            REASON_LENGTH, "why it ended; `Loss`: too dear, not tried; `Late Answer`: is billed, `Lost` with 0: may be"
+        ),
     ]
 
     @property
@@ -133,7 +136,13 @@ class CallRecord(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defau
     sip_call_id_out: Annotated[str | None, text(SIP_CALL_ID_LENGTH, "Call-ID of the last vendor's leg")] = None
     source_address: Annotated[str, address("host:port that the INVITE came from")] = ""
     destination_address: Annotated[str | None, address("host:port of the last vendor")] = None
-    codec: Annotated[str | None, word(32, "first audio codec of the answer, as rtpmap names it (`PCMU`)")] = None
+    codec: Annotated[
+        str | None, word(32, "first audio codec of the answer on the caller's leg, as rtpmap names it (`PCMU`)")
+    ] = None
+    vendor_codec: Annotated[
+        str | None,
+        word(32, "the same on the vendor's leg; another one where the caller had an answer before that of the 200"),
+    ] = None
     started_at: Annotated[int, time("receipt of the INVITE")]
     ringing_at: Annotated[int | None, time("first 18x sent to the caller")] = None
     answered_at: Annotated[int | None, time("our 200 sent to the caller; the fee runs from here")] = None
@@ -159,7 +168,7 @@ class CallRecord(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defau
     cost_tax: Annotated[Decimal, amount("tax on `cost`")] = ZERO
     loss: Annotated[
         Decimal | None,
-        amount("by how much `cost` is above `fee`, in `currency`; null = it is not, or the call is free by intent"),
+        amount("by how much `cost` is above what the last agent, else the customer pays; null = it is not"),
     ] = None
     rate_group: Annotated[str | None, word(NAME_LENGTH, "rate group of the customer's rate")] = None
     rate_prefix: Annotated[str | None, word(32, "prefix of the customer's rate")] = None

@@ -163,6 +163,8 @@ class AlarmSettings:
     acd_s: int = 0
     setup_ms: int = 0
     margin: int = 0
+    prefix_margin: int = 0
+    overdraft_used: int = 80
     """Percent of the income of an hour."""
     min_calls: int = 100
     """Fewer attempts say nothing about a gateway."""
@@ -236,6 +238,10 @@ class RetentionSettings:
     ledger: Age | None = None
     numbers: Age | None = None
     """Numbers of older calls are masked."""
+    payments: Age | None = None
+    """Older entries of the ledger that are not of calls are archived and dropped."""
+    payments_archive: Path | None = None
+    """Directory of the archives; None = ``archive`` in ``state_dir``."""
     daily_totals: Age | None = None
     exports: tuple[Path, ...] = ()
     """Directories of exports: a call is kept until each of them has taken it."""

@@ -25,7 +25,11 @@ from vosd.sip.settings import Limits
 CONNECT_S: Final = 5.0
 """Longest time for opening a connection, without TLS."""
 HANDSHAKE_S: Final = 5.0
-"""Time limit of the TLS handshake."""
+"""Longest time of a TLS handshake."""
+WITH_HANDSHAKE: Final = 1.5
+"""Connection and handshake together may take so many times as long as the core allows for a connection: a vendor that
+accepts connections and then stays mute has failed before its ``response_timeout`` is over.
+"""
 ACCEPTED_AT_ONCE: Final = 64
 """Connections accepted in one turn of the event loop."""
 BACKLOG: Final = 1_024
@@ -219,19 +223,21 @@ class StreamFlow:
         context = None if self.tls is None else self.tls.client
         name = None if context is None else self._core.name_of(peer.host) or peer.host
         sock = unbound(socket.SOCK_STREAM, self._local.host, self.marker)
+        within_s, began = self._core.connects_within(peer.host), self._loop.time()
         try:
             self._tune(sock)
             # Bound to the listener's address, so that the vendor sees the address it was configured with.
             sock.setsockopt(socket.IPPROTO_IP, _IP_BIND_ADDRESS_NO_PORT, 1)
             sock.bind((self._local.host, 0))
-            async with asyncio.timeout(min(CONNECT_S, self._core.connects_within(peer.host))):
+            async with asyncio.timeout(min(CONNECT_S, within_s)):
                 await self._loop.sock_connect(sock, peer)
+            left_s = max(within_s / 2, WITH_HANDSHAKE * within_s - (self._loop.time() - began))
             await self._loop.create_connection(
                 lambda: connection,
                 sock=sock,
                 ssl=context,
                 server_hostname=name,
-                ssl_handshake_timeout=None if context is None else HANDSHAKE_S,
+                ssl_handshake_timeout=None if context is None else min(HANDSHAKE_S, left_s),
             )
         finally:
             if not connection.was_made:

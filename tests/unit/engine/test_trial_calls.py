@@ -257,3 +257,37 @@ def test_a_test_call_to_a_partner_holds_nothing_and_raises_its_balance() -> None
     trial.run()
     (record,) = trial.exchange.sink.records
     assert [each.amount > 0 for each in record.postings] == [True]
+
+
+@pytest.mark.parametrize(
+    ("method", "body", "status"),
+    [
+        ("OPTIONS", "", 200),
+        ("INFO", "Signal=1\r\n", 200),
+        ("UPDATE", "", 200),
+        ("UPDATE", ANSWER, 488),
+        ("PRACK", "", 481),
+        ("BYE", "", 481),
+    ],
+)
+def test_a_request_of_the_vendor_before_the_answer_is_answered_within_its_early_dialog(
+    method: str, body: str, status: int
+) -> None:
+    trial = Trial(answers(2_000), talk_ms=1_000)
+    trial.begin()
+    trial.scene.wire.run_for(500)
+    party = trial.scene.vendor.only_call
+    party.ask(method, body=body, kind="application/dtmf-relay" if method == "INFO" else "application/sdp")
+    trial.scene.wire.run_for(500)
+    assert party.got[method] == [status]
+    trial.scene.wire.run_until(lambda: trial.call.is_over)
+    report = trial.over()
+    assert f"{method} of the vendor, answered {status}" in said(report)
+    assert report["result"] == "answered"
+
+
+def test_a_test_call_that_is_cancelled_while_it_rings_leaves_no_early_dialog() -> None:
+    trial = Trial(RINGS, {"ring_timeout_ms": 5_000})
+    trial.run()
+    trial.scene.wire.run_for(40_000)
+    assert trial.exchange.residue() == {}

@@ -213,6 +213,19 @@ async def test_a_vendor_without_tls_is_given_up(secured, silent_vendor, monkeypa
     assert node.transports.connections == 0
 
 
+async def test_a_vendor_that_stays_mute_in_the_handshake_has_failed_before_its_response_timeout(
+    secured, silent_vendor, monkeypatch
+):
+    """Then its calls go on at the next address, and it counts as unreachable, not as silent."""
+    monkeypatch.setattr(tcp, "HANDSHAKE_S", 3_600)
+    await silent_vendor.listen()
+    node = await secured()
+    node.ear.patience_s = 0.2
+    node.send(OPTIONS, silent_vendor.address)
+    assert await node.ear.failure() == (0, silent_vendor.address)
+    assert node.transports.connections == 0
+
+
 async def test_a_vendor_that_does_not_read_loses_its_connection(secured, silent_vendor, authority):
     await silent_vendor.listen(authority.server_context(authority.issue("deaf", "127.0.0.1")))
     node = await secured()

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from typing import Final
 
+from vosd.b2bua.callee_leg import EARLY_MAX
 from vosd.b2bua.identity import PLAIN
 from vosd.b2bua.invitation import written
 from vosd.b2bua.stamps import Arrival, Ending, Journey
@@ -30,14 +31,15 @@ from vosd.routing.pipeline import RouteChoice
 from vosd.sdp.codec import first_audio_codec
 from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.dialog.snapshot import DialogSnapshot
-from vosd.sip.dialog.table import NO_FORKS
 from vosd.sip.digest.answer import Answers
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import AckArrived, AlarmFired, NoResponse, RequestArrived, ResponseArrived, UnwantedAnswer
 from vosd.sip.flows import peer_of
 from vosd.sip.headers.reason import reason_text
+from vosd.sip.screening import ALLOW, CAPABILITIES
 from vosd.sip.transaction.invite_client import InviteClient
 from vosd.sip.transaction.store import TimerOwner
+from vosd.sip.wire.body import session_of
 from vosd.sip.wire.message import Response
 from vosd.trunks.gateways import Address, RoutingGateway
 
@@ -47,6 +49,8 @@ _HOPS: Final = 70
 _LATE_S: Final = 2
 """How much longer than wanted an answered call may last, until its BYE is sent."""
 _RINGING: Final = range(180, 200)
+_REFUSED: Final = {"INVITE": 488, "PRACK": 481, "REFER": 403}
+"""Requests of a vendor that a test call refuses; so is an UPDATE with an offer."""
 
 
 class GatewayBusyError(VosError):
@@ -88,6 +92,7 @@ class TrialCall:
         self._record: CallRecord | None = None
         self._hold: Hold | None = None
         self.dialog: Dialog | None = None
+        self._early: dict[str, Dialog] = {}
 
     @property
     def is_over(self) -> bool:
@@ -96,8 +101,8 @@ class TrialCall:
 
     @property
     def forks(self) -> Mapping[str, Dialog]:
-        """Nothing: early dialogs are not used."""
-        return NO_FORKS
+        """Early dialogs by their remote tags: a vendor may ask something within them."""
+        return self._early
 
     @property
     def steps(self) -> Sequence[TrialStep]:
@@ -178,6 +183,12 @@ class TrialCall:
             self._progressed(response, now)
 
     def _progressed(self, response: Response, now: Instant) -> None:
+        tag, transaction = response.to_tag, self._transaction
+        if tag and tag not in self._early and len(self._early) < EARLY_MAX and transaction is not None:
+            if not self._early:
+                self._endpoint.adopt(self._tag, self)
+            next_hop = self._endpoint.flows.next_hop
+            self._early[tag] = Dialog.of_callee(transaction.parts, self._tag, response, next_hop)
         if response.status in _RINGING and self._order.is_ring_only:
             self._cancel(now)
             return
@@ -189,12 +200,18 @@ class TrialCall:
         if transaction is None:
             return
         endpoint, gateway = self._endpoint, self._choice.gateway
-        dialog = self.dialog = Dialog.of_callee(transaction.parts, self._tag, response, endpoint.flows.next_hop)
+        early = self._early.get(response.to_tag)
+        if early is not None:
+            early.confirm(response)
+        dialog = early or Dialog.of_callee(transaction.parts, self._tag, response, endpoint.flows.next_hop)
+        self.dialog = dialog
+        self._early = {}
         endpoint.adopt(self._tag, self)
         endpoint.client.send_ack(transaction, dialog, "", b"")
         self._log.note("ACK", now)
         attempt = Attempt(gateway.name, response.status, now.mono - self._began.mono, self._log.pdd_ms, "Answered")
-        self._journey.answered(attempt, first_audio_codec(response.body), now.came)
+        codec = first_audio_codec(response.body)
+        self._journey.answered(attempt, codec, codec, now.came)
         self._open = self._opened()
         legs = (DialogSnapshot.of(dialog, endpoint.flows, gateway.name, transaction.parts.sequence),)
         is_kept = self._open is not None and self._sink.answered(self._open, Description(legs))
@@ -211,12 +228,20 @@ class TrialCall:
         self._over(event.at)
 
     def request_came(self, event: RequestArrived) -> None:
-        """Answer a request of the vendor within the dialog; its BYE ends the call."""
+        """Answer a request of the vendor within a dialog; its BYE ends an answered call (RFC 3261 section 15)."""
         request, transaction, now = event.request, event.transaction, event.at
-        status = 488 if request.method in {"INVITE", "UPDATE"} else 200
-        transaction.respond(status, self._tag, self._endpoint.server_header, now)
-        self._log.note(f"{request.method} of the vendor, answered {status}", now)
-        if request.method == "BYE":
+        method, is_early = request.method, self.dialog is None
+        status = 481 if is_early and method == "BYE" else _REFUSED.get(method, 200)
+        headers = CAPABILITIES if method == "OPTIONS" else ""
+        if method == "UPDATE":
+            if session_of(request):
+                status = 488
+            elif event.dialog.refresh(request):
+                self.moved()
+            headers = self._endpoint.contacts[event.dialog.peer.flow] + ALLOW
+        transaction.respond(status, self._tag, self._endpoint.server_header + headers, now)
+        self._log.note(f"{method} of the vendor, answered {status}", now)
+        if method == "BYE" and not is_early:
             self._log.reason = reason_text(request)
             self._ended(HangupSource.CALLEE, now)
 
@@ -278,7 +303,9 @@ class TrialCall:
         if self._open is not None:
             at = now.came if now.came.mono > self._open.answered_mono else Instant(self._open.answered_mono, now.wall)
             ending = Ending(EndReason.NORMAL, source, at, None, EndReason.NORMAL.q850_cause, text=self._log.reason)
-            record = self._record = conclude(self._open, ending, self._journey.codec, recorded=True)
+            record = self._record = conclude(
+                self._open, ending, self._journey.codec, self._journey.vendor_codec, recorded=True
+            )
             self._sink.ended(record)
             for posting in record.postings:  # owed until it is booked, as in ``CallServices.close``
                 self._live.credits[posting.account].post(posting.amount)
@@ -289,8 +316,7 @@ class TrialCall:
             return
         self._phase = _Phase.OVER
         self._call_off()
-        if self.dialog is not None:
-            self._endpoint.forget(self._tag, now)
+        self._endpoint.forget(self._tag, now)
         if self._hold is not None:
             self._hold.credit.release(self._hold)
         gateway = self._choice.gateway

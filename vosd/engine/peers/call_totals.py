@@ -8,31 +8,32 @@ from collections import Counter
 from decimal import Decimal
 from typing import Final
 
+import msgspec
+
 from vosd.base.histogram import Histogram
 from vosd.base.money import ZERO
 from vosd.cdr.record import TOO_DEAR, VENDOR, CallRecord
 
 DELAYS_MS: Final = (50, 100, 200, 500, 1_000, 2_000, 3_000, 5_000, 8_000, 12_000, 20_000)
 SETUPS_MS: Final = (200, 500, 1_000, 2_000, 5_000, 10_000, 15_000, 20_000, 30_000, 45_000, 60_000, 90_000, 120_000)
+PREFIXES_MAX: Final = 2_000
+"""Prefixes of rates whose calls are counted on their own, until they are read; the others count in sums of all."""
 TALKS_MS: Final = (1_000, 6_000, 15_000, 30_000, 60_000, 120_000, 300_000, 600_000, 1_800_000, 3_600_000, 7_200_000)
 
 
-class Traded:
-    """Income and cost of charged calls, without tax."""
+class Traded(msgspec.Struct, gc=False):
+    """Income and cost of charged calls, without tax; a struct, whose construction calls no function of Python."""
 
-    __slots__ = ("calls", "cost", "income")
-
-    def __init__(self) -> None:
-        self.calls = 0
-        self.income: Decimal = ZERO
-        """Charges of the highest account above each call: its last agent, else the customer."""
-        self.cost: Decimal = ZERO
+    calls: int = 0
+    income: Decimal = ZERO
+    """Charges of the highest account above each call: its last agent, else the customer."""
+    cost: Decimal = ZERO
 
 
 class CallTotals:
     """Counts of ended calls; those that were refused without a record are in ``Notices.unrecorded``."""
 
-    __slots__ = ("codes", "durations", "post_dial_delays", "reasons", "setups", "traded")
+    __slots__ = ("codes", "durations", "post_dial_delays", "reasons", "setups", "traded", "traded_by_prefix")
 
     def __init__(self) -> None:
         self.reasons: Counter[str] = Counter()
@@ -47,6 +48,8 @@ class CallTotals:
         """From the answer to the end."""
         self.traded: dict[tuple[str, str], Traded] = {}
         """By the currencies of income and cost; the same one twice where there is only one of them."""
+        self.traded_by_prefix: dict[tuple[str, str, str], Traded] = {}
+        """Likewise, by the prefix of the customer's rate as well; the alarms take it out each minute."""
 
     def note(self, record: CallRecord) -> None:
         """Count an ended call."""
@@ -80,3 +83,14 @@ class CallTotals:
             sums.calls += 1
             sums.income += income
             sums.cost += cost
+            if record.rate_prefix is not None:
+                key = record.rate_prefix, *pair
+                by_prefix = self.traded_by_prefix
+                if key not in by_prefix:
+                    if len(by_prefix) >= PREFIXES_MAX:
+                        return
+                    by_prefix[key] = Traded()
+                sums = by_prefix[key]
+                sums.calls += 1
+                sums.income += income
+                sums.cost += cost
