@@ -86,7 +86,7 @@ ROOMS: Final = {
 """Directories of each room, and the tests that hold it, the quickest first."""
 LONGEST_S: Final = 600
 """A fault that keeps the tests busy for longer, such as an endless loop, is found."""
-LONGEST_TEST_S: Final = 60
+LONGEST_TEST_S: Final = 20
 """The same of a single test in a fork, in processor time."""
 _NOTE: Final = "note_call_of_planted"
 FOUND: Final = "found"

@@ -176,6 +176,8 @@ def test_a_call_that_rings_when_the_switch_is_killed_is_charged_until_then_and_b
     record = lost(ringing, ringing.charged_mono[0] + 12_000)
     assert (record.end_reason, record.fee, record.cost) == ("Lost", Decimal("0.12"), Decimal("0.06"))
     assert (record.answered_at, record.hold_time_ms, record.sip_code) == (None, 0, None)
+    at_once = lost(ringing, ringing.charged_mono[0])
+    assert (at_once.billing_base_ms, at_once.billed_seconds, at_once.fee) == (0, 0, 0)
     call.cancel()
     end(scene, call)
 
