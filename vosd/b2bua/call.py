@@ -103,9 +103,7 @@ class Call(CallConversation):
         answer = leg.answer if self.caller.offer else leg.sessions.said
         codec = vendor_codec = first_audio_codec(answer) if has_answer else None
         if self.caller.progress.is_settled and self.caller.offer and self.caller.leg is not None:
-            codec = first_audio_codec(
-                self.caller.leg.sessions.said
-            )  # answered before the 200
+            codec = first_audio_codec(self.caller.leg.sessions.said)  # answered before the 200
         self.journey.answered(
             leg.attempt(200, "Answered", now), codec, vendor_codec, now.came if now.waited_ms else now
         )
