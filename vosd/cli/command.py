@@ -105,18 +105,17 @@ class Invocation:
     def definitions(self, wanted: "Wanted") -> "Stored":
         """Return the definitions of the database; no switch needs to run.
 
-        The database is read only where a deck is wanted. If it cannot be read, those that the switch read last hold.
+        If the database cannot be read, those that the switch read last hold; a file that is not there yet is not read.
         """
         from vosd.config.kept import kept_definitions
-        from vosd.config.places import state_dir_found_from
+        from vosd.config.places import database_found_from, is_database_there, state_dir_found_from
 
         state_dir = state_dir_found_from(self.config_path(), wanted.state_dir)
-        if not wanted.decks:
-            return kept_definitions(state_dir, wanted)
-        from vosd.cli.definitions import read_definitions
-        from vosd.config.places import database_found_from
-
         url = database_found_from(self.config_path(), wanted.state_dir, wanted.database_url)
+        if not wanted.decks and not is_database_there(url):
+            return kept_definitions(state_dir, wanted)
+        from vosd.cli.stored_definitions import read_definitions
+
         return read_definitions(wanted._replace(state_dir=state_dir, database_url=url))
 
     @property

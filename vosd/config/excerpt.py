@@ -45,6 +45,8 @@ from vosd.config.reader.lists import ACCOUNTS, GATEWAYS, LISTS, RATE_GROUPS
 from vosd.config.reader.long_lists import LongList
 from vosd.config.reader.reading import read_section
 from vosd.config.reader.templates import TEMPLATE, fill_from_template, take_templates
+from vosd.config.stored_text import file_of
+from vosd.config.wanted import wanted_of
 from vosd.engine.settings import Settings
 from vosd.routing.calendar import Calendar
 from vosd.routing.special_numbers import SpecialNumbers
@@ -95,6 +97,7 @@ class Excerpt:
         self._read_lists: frozenset[str] = frozenset()
         """Which lists were read."""
         self._long_lists: dict[str, LongList] = {}
+        self._stored: Mapping[str, str] | None = None
 
     @property
     def settings(self) -> Settings:
@@ -326,11 +329,19 @@ class Excerpt:
         names = {ACCOUNTS: "id", **GATEWAYS}
         long_lists = {name: LongList(key, self._environ) for name, key in names.items() if name in lists}
         with without_collector():
-            document = read_files(self._path, self._environ, problems, LISTS - lists, long_lists=long_lists)
+            document = read_files(
+                self._path, self._environ, problems, LISTS - lists, long_lists=long_lists, more=self._objects
+            )
         if problems.has_errors:
             raise ConfigError(problems.in_order())
         self._document, self._read_lists, self._long_lists = document, lists, long_lists
         return document
+
+    def _objects(self, files: Section) -> Mapping[Path, str]:
+        """Return what the database defines; asked for once."""
+        if self._stored is None:
+            self._stored = self._definitions(wanted_of(files)).objects
+        return {file_of(kind, self._path): text for kind, text in self._stored.items()}
 
 
 def _by_name(node: Node, key: str) -> dict[str, Section]:
