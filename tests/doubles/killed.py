@@ -115,7 +115,7 @@ class KilledScene(Scene):
         leftovers.adopt(remains)
         while leftovers:
             leftovers.ask_some(now)
-        journal.left_over.all_released()
+        self.leftovers = leftovers
         journal.settle()
         self.synced_bytes = journal._output._end
         exchange.flush()
@@ -146,6 +146,7 @@ class KilledScene(Scene):
 
     def _mark(self) -> None:
         if not self.is_down:
+            self.leftovers.note_over(self.exchange.clock.now())
             self.sink.journal.tick(self.exchange.clock.now(), has_calls=self.exchange.switch.has_calls)
             self.synced_bytes = self.sink.journal._output._end
         self.wire.after(MARK_MS, self._mark)

@@ -5,6 +5,7 @@ Each through the functions that bill real calls.
 
 import json
 from decimal import ROUND_HALF_UP, Decimal
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -73,7 +74,7 @@ def test_a_rate_that_vos3000_would_have_changed_is_reported_and_kept(given, expe
     loaded = load(path)
     assert [each.billing_rate for each in rates_in(loaded.catalogue.rate_groups["g"])] == [Decimal(rate)]
     kept = f"VOS3000 would have stored {expect['stored_rate']}" + ("" if stored.rate else ", a free rate")
-    reported = [problem.expected for problem in loaded.rate_report]
+    reported = [problem.expected for problem in chain.from_iterable(loaded.reports_by_group())]
     assert reported == ([] if expect["lossless"] else [f"at most {places} decimals; {kept}"])
 
 

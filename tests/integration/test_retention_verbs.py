@@ -1,14 +1,18 @@
 """``vosd retention`` on SQLite, without a daemon: what people read, and exit codes."""
 
+import asyncio
 import shutil
 import time
+from decimal import Decimal
 
 import msgspec
 import pytest
 from doubles.installation import CONFIGURATION, Installation
 
+from vosd.admin.payment_archive import PaymentArchive
 from vosd.base.ids import uuid7
 from vosd.cdr.record import CallRecord
+from vosd.storage.ledger import LedgerEntry
 from vosd.testing.data.records import answered_call
 
 DAY_MS = 86_400_000
@@ -52,6 +56,24 @@ def test_a_run_says_what_keeps_records_and_what_went(site):
     assert site.document("retention", "totals", "--since", "2100-01-01") == []
     assert "no records" in site.vosd("retention", "run").output
     assert site.document("ledger", "verify", "--whole")["differences"] == []
+
+
+def test_an_archive_of_payments_is_checked(site, tmp_path):
+    archive = PaymentArchive(tmp_path, 0)
+    entry = LedgerEntry(
+        7, "acme", 1, Decimal("20.5"), Decimal("20.5"), "payment", "bank-1", None, "ann", None, 0, "USD", None
+    )
+
+    async def pages():
+        yield [entry]
+
+    asyncio.run(archive.write(pages()))
+    archive.publish()
+    assert "complete, 1 entries closed before 1970-01-01" in site.vosd("retention", "archive", str(archive.path)).output
+    assert site.document("retention", "archive", str(archive.path))["amounts"] == {"USD": "20.50"}
+    archive.path.write_bytes(archive.path.read_bytes()[:-9])
+    damaged = site.vosd("retention", "archive", str(archive.path))
+    assert (damaged.exit_code, "damaged" in damaged.stderr) == (1, True)
 
 
 def test_without_retention_nothing_goes(site):

@@ -1,5 +1,6 @@
 """A rate file is compiled to the rates, and judged with the messages, that reading it row by row gives."""
 
+from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -59,7 +60,12 @@ def outcome(directory: Path, small_bytes: int) -> object:
         rate_orders.SMALL_BYTES = before
     table = loaded.catalogue.rate_groups["g"].table
     rates = {prefix: str(table.find("" if prefix == "*" else prefix, 0)) for prefix in table.prefixes()}
-    return rates, table.size, list(map(str, loaded.problems)), list(map(str, loaded.rate_report))
+    return (
+        rates,
+        table.size,
+        list(map(str, loaded.problems)),
+        list(map(str, chain.from_iterable(loaded.reports_by_group()))),
+    )
 
 
 @pytest.mark.parametrize("per", ["minute", "cycle"])

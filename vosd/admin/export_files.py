@@ -193,7 +193,7 @@ class ExportDirectory:
             file.write(content)
             settle(file)
         draft.replace(path)
-        _settle_directory(self._directory)
+        settle_directory(self._directory)
 
 
 def positions(directory: Path) -> dict[str, int]:
@@ -252,7 +252,7 @@ class Part:
             self._out.close()
         settle(self._file)
         self._file.close()
-        _settle_directory(self._path.parent)  # a state that names the file is never on the disk without it
+        settle_directory(self._path.parent)  # a state that names the file is never on the disk without it
         return self._path.stat().st_size, _digest(self._path)
 
 
@@ -267,7 +267,8 @@ def settle(file: Any) -> None:
     os.fsync(file.fileno())
 
 
-def _settle_directory(directory: Path) -> None:
+def settle_directory(directory: Path) -> None:
+    """Bring the names of a directory to the disk."""
     handle = os.open(directory, os.O_RDONLY)
     try:
         os.fsync(handle)

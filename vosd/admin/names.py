@@ -2,13 +2,15 @@
 
 from collections.abc import Collection, Iterable
 from difflib import get_close_matches
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from vosd.base.errors import VosError
-from vosd.catalogue.catalogue import Catalogue
 from vosd.cdr.ports import Books
-from vosd.engine.calls.selection import CallSelection, CallSnapshot
 from vosd.storage.ports import CallFilter, Queries
+
+if TYPE_CHECKING:
+    from vosd.catalogue.catalogue import Catalogue
+    from vosd.engine.calls.selection import CallSelection, CallSnapshot
 
 NEAR_MAX: Final = 3
 
@@ -45,7 +47,7 @@ def unknown(kind: str, word: str, names: Collection[str], where: str) -> Unknown
     return UnknownNameError(f"no {kind} {word!r} is configured or recorded: {hint}")
 
 
-def gateway_names(catalogue: Catalogue) -> frozenset[str]:
+def gateway_names(catalogue: "Catalogue") -> frozenset[str]:
     """Return the names of all gateways and phones."""
     return frozenset((*catalogue.mapping_gateways, *catalogue.routing_gateways))
 
@@ -71,7 +73,7 @@ async def check_names(wanted: CallFilter, names: Names, queries: Queries, books:
             raise unknown("gateway", gateway, gateways, "vosd status --gateways names them")
 
 
-def check_selection(selection: CallSelection, catalogue: Catalogue, running: Iterable[CallSnapshot]) -> None:
+def check_selection(selection: "CallSelection", catalogue: "Catalogue", running: "Iterable[CallSnapshot]") -> None:
     """Refuse a selection of running calls with an unknown name; a removed one with running calls is known.
 
     Raises:
@@ -95,7 +97,7 @@ def check_selection(selection: CallSelection, catalogue: Catalogue, running: Ite
             raise unknown("gateway", gateway, gateways, "vosd status --gateways names them")
 
 
-def check_gateway(gateway: str | None, catalogue: Catalogue) -> None:
+def check_gateway(gateway: str | None, catalogue: "Catalogue") -> None:
     """Refuse an unknown name of a gateway for future calls.
 
     Raises:

@@ -15,9 +15,21 @@ from typing import Final
 import msgspec
 
 from vosd.admin.export_files import positions
+from vosd.admin.payment_archive import ArchiveFault, PaymentArchive
 from vosd.base.errors import VosError
 from vosd.cdr.columns import iso_utc
-from vosd.cdr.retention import Export, Found, Hold, Plan, plan_calls, plan_ledger, plan_numbers
+from vosd.cdr.retention import (
+    Age,
+    Export,
+    Found,
+    Guard,
+    Hold,
+    Plan,
+    plan_calls,
+    plan_ledger,
+    plan_numbers,
+    plan_payments,
+)
 from vosd.engine.journal.oldest import oldest_call
 from vosd.engine.journal.quarantine import DIRECTORY as QUARANTINE
 from vosd.engine.settings import RetentionSettings
@@ -26,9 +38,11 @@ from vosd.storage.database import Database
 from vosd.storage.drop_history import Drops, Terms
 from vosd.storage.emptied_months import EmptiedMonths, drop_emptied_months
 from vosd.storage.masking import SqlMasking
+from vosd.storage.old_payments import AT_ONCE, SqlOldPayments, UnlikeArchive
 from vosd.storage.retention import SqlRetention
 
 JOURNAL: Final = "journal"
+ARCHIVE: Final = "archive"
 PAUSE_S: Final = 0.02
 """Shortest pause between two steps."""
 
@@ -142,6 +156,8 @@ class Retention:
                 if plan.until:
                     await self._drop(plan, SqlMasking(self._database).mask_calls(plan, drops, calls_until))
                 sheets.append(await self._sheet(plan, str(settings.numbers), drops))
+            if settings.payments is not None:
+                sheets.append(await self._drop_payments(settings.payments, begun_at, found))
             totals = await self._drop_totals(begun_at)
             months = EmptiedMonths() if self._is_trial else await drop_emptied_months(self._database, calls_until)
             return RetentionRun(self._is_trial, tuple(sheets), totals, tuple(months.dropped), months.left)
@@ -160,6 +176,28 @@ class Retention:
                 if not self._is_trial:
                     await asyncio.sleep(max(PAUSE_S, time.monotonic() - begun))
                 begun = time.monotonic()
+
+    async def _drop_payments(self, age: Age, begun_at: int, found: Found) -> KindSheet:
+        """Archive and drop payments; a run that was killed is completed from its archive first."""
+        plan = plan_payments(age, begun_at, found, self._settings.minimum)
+        drops, store = self._drops(plan, begun_at), SqlOldPayments(self._database)
+        begun = await store.dropped_before()
+        directory = self._settings.payments_archive or self._state_dir / ARCHIVE
+        try:
+            if self._is_trial:
+                async for page in store.closed(max(plan.until, begun)):
+                    drops.add_entries(page)
+            else:
+                if await store.has_any(begun):
+                    unfinished = PaymentArchive(directory, begun)
+                    await self._drop(plan._replace(until=begun), _drop_archived(unfinished, store, drops))
+                if plan.until > begun and await store.has_any(plan.until):
+                    archive = PaymentArchive(directory, plan.until)
+                    await archive.write(store.closed(plan.until))
+                    await self._drop(plan, _drop_archived(archive, store, drops))
+        except (ArchiveFault, UnlikeArchive) as error:
+            plan = plan._replace(until=0, holds=[Hold(Guard.ARCHIVE, 0, str(error))])
+        return await self._sheet(plan, str(age), drops)
 
     async def _drop_totals(self, now: int) -> int:
         if self._settings.daily_totals is None or self._is_trial:
@@ -194,6 +232,14 @@ class Retention:
             tuple(MonthSheet(name, each.records, each.shown()) for name, each in sorted(drops.months.items())),
             tuple(_held(hold) for hold in holds),
         )
+
+
+async def _drop_archived(archive: PaymentArchive, store: SqlOldPayments, drops: Drops) -> AsyncGenerator[int, None]:
+    """Drop what an archive has and the database still has, once the archive was read as a whole."""
+    await asyncio.to_thread(archive.publish)
+    for batch in archive.batches(AT_ONCE):
+        await store.drop(batch, drops)
+        yield len(batch)
 
 
 def _held(hold: Hold) -> HoldSheet:

@@ -5,6 +5,8 @@ from typing import Final
 
 SEPARATORS: Final = str.maketrans("", "", "-.()")
 """Removes the visual separators of telephone numbers (RFC 3966 section 5.1.1)."""
+EMERGENCY_SERVICE: Final = "urn:service:sos"
+"""Beginning of the URNs of emergency services (RFC 5031), which stand in place of numbers."""
 _NUMBER: Final = re.compile(r"[0-9*#+]+\Z")
 
 

@@ -128,7 +128,21 @@ class Admission:
         call.account = self.catalogue.accounts[gateway.account]
         if gateway.credentials is not None and not call.user:
             return Refusal(EndReason.AUTHENTICATION_FAILED, 401, f"{gateway.name} has proven nothing")
+        if callee[:4] == "urn:":
+            return self._dial_service(call)
         return self._put_in_context(call, numbers.context) if numbers.context else None
+
+    def _dial_service(self, call: CallRequest) -> Refusal | None:
+        """Call the number that is configured for an emergency service, or refuse it.
+
+        416 lets the phone dial a number instead (RFC 3261 section 8.1.3.5).
+        """
+        number = self.catalogue.parameters.special_numbers.number_of_service(call.callee)
+        if number is None:
+            why = f"{call.callee} is none of routing.emergency_services"
+            return Refusal(EndReason.NUMBER_NOT_ALLOWED, 416, why)
+        call.callee = call.callee_billing = number
+        return None
 
     def _put_in_context(self, call: CallRequest, context: str) -> Refusal | None:
         """Make a local number global by its phone-context, or refuse it in a domain that is not ours.

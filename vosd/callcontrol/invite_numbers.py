@@ -9,6 +9,7 @@ from typing import Final
 
 import msgspec
 
+from vosd.base.number import EMERGENCY_SERVICE
 from vosd.sip.headers.history_info import HistoryEntry
 from vosd.sip.headers.name_addr import NameAddr
 from vosd.sip.headers.phone_context import number_of, phone_context_of
@@ -46,7 +47,9 @@ class InviteNumbers(msgspec.Struct):
             ParseError: 400, 416, or 484 where that part of the INVITE has no user.
         """
         request = self.request
-        uri = request.uri if source is CalleeSource.REQUEST_URI else request.to.uri
+        uri = request.uri
+        if source is not CalleeSource.REQUEST_URI and not uri.lower().startswith(EMERGENCY_SERVICE):
+            uri = request.to.uri
         user = user_part(uri)
         if ";" in uri:
             self.context = phone_context_of(uri)

@@ -1,13 +1,12 @@
 """Several sources as one: the same definition in two of them is an error that names both places."""
 
 from collections.abc import Callable, Sequence
-from typing import Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 from vosd.billing.accounts import Account
 from vosd.billing.exchange import ExchangeRate
 from vosd.billing.period_rates import PeriodRates
 from vosd.billing.rate_group import RateGroup
-from vosd.catalogue.catalogue import CallParameters
 from vosd.catalogue.problems import ProblemList
 from vosd.catalogue.source import CatalogueSource, Definition, Definitions
 from vosd.routing.calendar import Calendar
@@ -16,6 +15,9 @@ from vosd.routing.plan import RoutingPlan
 from vosd.routing.pools import NumberPool
 from vosd.trunks.gateways import MappingGateway, RoutingGateway
 from vosd.trunks.phone import Phone
+
+if TYPE_CHECKING:
+    from vosd.catalogue.catalogue import CallParameters
 
 CHANGING: Final = ("accounts", "mapping_gateways", "routing_gateways", "phones")
 """Fields of ``Merged`` with definitions that are compared one by one with those of the last catalogue (ADR 60)."""
@@ -38,7 +40,7 @@ class Merged(NamedTuple):
     rates: Definitions[None]
     period_rates: Definitions[PeriodRates]
     exchange_rates: Definitions[ExchangeRate]
-    parameters: Definition[CallParameters] | None
+    parameters: "Definition[CallParameters] | None"
     offline_gateway: Definition[str] | None
 
 

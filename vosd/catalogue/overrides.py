@@ -10,14 +10,16 @@ from dataclasses import replace
 from decimal import Decimal
 from enum import Enum
 from types import MappingProxyType
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 import msgspec
 
 from vosd.billing.accounts import Account
-from vosd.catalogue.catalogue import Catalogue
 from vosd.cdr.columns import iso_utc
 from vosd.trunks.gateways import PrefixMode
+
+if TYPE_CHECKING:
+    from vosd.catalogue.catalogue import Catalogue
 
 NO_LIMIT: Final = "none"
 """Value of a limit of calls that is lifted."""
@@ -198,7 +200,7 @@ class Blocks:
         """Block a class of destinations before the database has it."""
         self.destinations[block.name] = self.pending[block.name] = block
 
-    def set(self, overrides: Overrides, catalogue: Catalogue) -> None:
+    def set(self, overrides: Overrides, catalogue: "Catalogue") -> None:
         """Block what the overrides say."""
         accounts = overrides.without_calls()
         callers = overrides.named(Target.MAPPING, Setting.BLOCKED)
@@ -215,7 +217,7 @@ class Blocks:
             mine.update(wanted)
 
 
-def _blocked_vendors(overrides: Overrides, catalogue: Catalogue) -> dict[str, Override]:
+def _blocked_vendors(overrides: Overrides, catalogue: "Catalogue") -> dict[str, Override]:
     """Return the blocks of routing gateways by name, also those of their accounts."""
     accounts = overrides.without_calls()
     vendors = catalogue.routing_gateways.values() if accounts else ()
@@ -223,7 +225,7 @@ def _blocked_vendors(overrides: Overrides, catalogue: Catalogue) -> dict[str, Ov
     return by_account | overrides.named(Target.ROUTING, Setting.BLOCKED)
 
 
-def overlaid(catalogue: Catalogue, overrides: Overrides) -> Catalogue:
+def overlaid(catalogue: "Catalogue", overrides: Overrides) -> "Catalogue":
     """Return a catalogue with the overridden values of gateways; the work grows with what is overridden.
 
     An override of an object that the catalogue does not have changes nothing. ``catalogue`` is one without overrides.
@@ -246,7 +248,7 @@ def overlaid(catalogue: Catalogue, overrides: Overrides) -> Catalogue:
     )
 
 
-def _values_of_vendors(catalogue: Catalogue, overrides: Overrides) -> dict[str, dict[str, Any]]:
+def _values_of_vendors(catalogue: "Catalogue", overrides: Overrides) -> dict[str, dict[str, Any]]:
     """Return the overridden values of routing gateways; a blocked one does not keep calls from shorter prefixes."""
     values = overrides.values(Target.ROUTING)
     for name in _blocked_vendors(overrides, catalogue):

@@ -6,7 +6,7 @@ group prices alone, as it says, is left out: such calls are the rule, and cost n
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from vosd.base.parts import give_way
 from vosd.billing.account_rates import AccountRounding, FreeTimeScope
@@ -17,8 +17,10 @@ from vosd.billing.period_rates import PeriodRates, PeriodTable
 from vosd.billing.ports import Rates, WorkCalendar
 from vosd.billing.rate_choice import Candidate, RateChoice, RateSource
 from vosd.billing.rate_group import RateGroup
-from vosd.catalogue.catalogue import CallParameters
 from vosd.trunks.gateways import MappingGateway, RoutingGateway
+
+if TYPE_CHECKING:
+    from vosd.catalogue.catalogue import CallParameters
 
 _AS_THE_GROUP_SAYS: Final = AccountRounding()
 
@@ -166,7 +168,7 @@ class RateChooser:
 
 
 def chooser_of(
-    parameters: CallParameters,
+    parameters: "CallParameters",
     groups: Mapping[str, RateGroup],
     period_rates: Mapping[str, PeriodRates],
     calendars: Mapping[str, WorkCalendar],

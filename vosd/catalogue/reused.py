@@ -8,11 +8,10 @@ import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from operator import is_
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from vosd.base.parts import give_way
 from vosd.billing.accounts import Account
-from vosd.catalogue.catalogue import Catalogue
 from vosd.catalogue.merge import CHANGING, Merged
 from vosd.catalogue.rest import Rest
 from vosd.catalogue.versions import encoded
@@ -20,6 +19,9 @@ from vosd.routing.identify import SourceIndex
 from vosd.routing.number_rules import IncomingRules
 from vosd.trunks.gateways import MappingGateway
 from vosd.trunks.number_rules import IncomingNumbers
+
+if TYPE_CHECKING:
+    from vosd.catalogue.catalogue import Catalogue
 
 WATCHED: Final = (*CHANGING, "agents", "networks")
 """What warnings are about: definitions, the agents of accounts, and the networks of mapping gateways."""
@@ -40,7 +42,7 @@ class Watched(NamedTuple):
 class Assembled(NamedTuple):
     """A catalogue, and what it was made of."""
 
-    catalogue: Catalogue
+    catalogue: "Catalogue"
     merged: Merged
     rest: Rest
     """Digests of everything but accounts, gateways and phones."""

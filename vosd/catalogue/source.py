@@ -7,13 +7,12 @@ and ``PREFIXES_FROM_RATES``.
 
 from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, Generic, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, Protocol, TypeVar
 
 from vosd.billing.accounts import Account
 from vosd.billing.exchange import ExchangeRate
 from vosd.billing.period_rates import PeriodRates
 from vosd.billing.rate_group import RateGroup
-from vosd.catalogue.catalogue import CallParameters
 from vosd.catalogue.problems import Place, ProblemList, suggestion
 from vosd.routing.calendar import Calendar
 from vosd.routing.number_lists import NumberList
@@ -21,6 +20,9 @@ from vosd.routing.plan import RoutingPlan
 from vosd.routing.pools import NumberPool
 from vosd.trunks.gateways import MappingGateway, RoutingGateway
 from vosd.trunks.phone import Phone
+
+if TYPE_CHECKING:
+    from vosd.catalogue.catalogue import CallParameters
 
 DEFAULT_CURRENCY: Final = "USD"
 """Of rate groups, and of accounts without rate group, that state none."""
@@ -150,7 +152,7 @@ class CatalogueSource:
     period_rates: Definitions[PeriodRates] = field(default_factory=lambda: Definitions("period rates"))
     exchange_rates: Definitions[ExchangeRate] = field(default_factory=lambda: Definitions("exchange rate", "base"))
     """By ``exchange_name``."""
-    parameters: Definition[CallParameters] | None = None
+    parameters: "Definition[CallParameters] | None" = None
     """What holds for every call; at most one source defines it."""
     offline_gateway: Definition[str] | None = None
     """Name of the routing gateway that takes the calls to unregistered phones that name none themselves; at most one

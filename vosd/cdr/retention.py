@@ -32,6 +32,8 @@ class Kind(Enum):
     """CDRs with their attempts, charges and corrections."""
     LEDGER = "ledger"
     """Ledger entries of calls and of their corrections."""
+    PAYMENTS = "payments"
+    """Ledger entries that are not of calls: payments, adjustments, transfers, minimum charges."""
     NUMBERS = "numbers"
     """Telephone numbers of calls, which are masked; the calls stay."""
 
@@ -43,6 +45,7 @@ class Guard(Enum):
     JOURNAL = "journal"
     EXPORT = "export"
     CALLS = "calls"
+    ARCHIVE = "archive"
 
 
 class Age(NamedTuple):
@@ -148,6 +151,14 @@ def plan_ledger(age: Age, now: int, found: Found, calls_dropped: int, minimum: A
     if not any(close >= wanted for close in found.closes):
         holds += _held_by_close(found.closes, wanted)
     return Plan(Kind.LEDGER, wanted, until, sorted(holds, key=lambda hold: hold.until))
+
+
+def plan_payments(age: Age, now: int, found: Found, minimum: Age | None = None) -> Plan:
+    """Return up to which close entries that are not of calls may be dropped; a checkpoint holds their sum."""
+    wanted = _wanted(age, minimum, now)
+    until = max((close for close in found.closes if close <= wanted), default=0)
+    holds = [] if any(close >= wanted for close in found.closes) else _held_by_close(found.closes, wanted)
+    return Plan(Kind.PAYMENTS, wanted, until, holds)
 
 
 def _plan_of_calls(kind: Kind, wanted: int, found: Found) -> Plan:

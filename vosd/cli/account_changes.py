@@ -55,7 +55,7 @@ async def _history(invocation: Invocation, account_id: str, limit: int) -> "list
     from vosd.storage.overrides import SqlOverrides
     from vosd.storage.queries import SqlQueries
 
-    async with database_of(invocation.settings) as database:
+    async with database_of(invocation.database_url) as database:
         await known_standing(invocation.excerpt.accounts(), SqlQueries(database), account_id)
         entries = await SqlLedger(database).by_hand(account_id, limit)
         changes = await SqlOverrides(database).changes(limit, account_id, Target.ACCOUNT)
@@ -96,7 +96,7 @@ async def _close(
     from vosd.storage.queries import SqlQueries
 
     accounts, switch = invocation.excerpt.accounts(), invocation.running_switch()
-    async with database_of(invocation.settings) as database:
+    async with database_of(invocation.database_url) as database:
         return await close_account(
             accounts,
             SqlQueries(database),

@@ -90,7 +90,7 @@ async def _show(invocation: Invocation, account_id: str, *, with_consumption: bo
     from vosd.storage.validity import SqlValidity
 
     accounts = invocation.excerpt.accounts()
-    async with database_of(invocation.settings) as database:
+    async with database_of(invocation.database_url) as database:
         books, queries = SqlBooks(database), SqlQueries(database)
         now = now_ms()
         overrides, work_times = (
@@ -176,7 +176,7 @@ async def _list(invocation: Invocation, agent: str | None = None, *, is_whole: b
     from vosd.storage.overrides import SqlOverrides
 
     accounts = invocation.excerpt.accounts()
-    async with database_of(invocation.settings) as database:
+    async with database_of(invocation.database_url) as database:
         now = now_ms()
         overrides, work_times = (
             (await SqlOverrides(database).load()).at(now),
@@ -246,7 +246,7 @@ async def _set_expiry(
     from vosd.storage.validity import SqlValidity
 
     accounts = invocation.excerpt.accounts()
-    async with database_of(invocation.settings) as database:
+    async with database_of(invocation.database_url) as database:
         return await set_expiry(
             accounts,
             SqlValidity(database),

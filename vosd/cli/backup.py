@@ -59,7 +59,7 @@ async def _back_up(invocation: Invocation, place: Path) -> "Manifest":
     from vosd.config.named_files import files_of
 
     files = files_of(invocation.config_path())
-    async with database_of(invocation.settings) as database:
+    async with database_of(invocation.database_url) as database:
         with meter("rows" if database.file is None else "pages or bytes") as shown:
             configuration = ConfigurationFiles(files[0], files)
             return await make_backup(database, invocation.settings, configuration, place, _now, shown.show)
@@ -197,7 +197,7 @@ async def _verify(invocation: Invocation, found: "list[Difference]") -> None:
     from vosd.cli.database import database_of
     from vosd.storage.verify import verify_ledger
 
-    async with database_of(invocation.settings) as database:
+    async with database_of(invocation.database_url) as database:
         await verify_ledger(database, found.append, whole=True)
 
 

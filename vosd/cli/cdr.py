@@ -105,7 +105,7 @@ async def _list(
     from vosd.storage.ports import CallFilter
     from vosd.storage.queries import SqlQueries
 
-    async with database_of(invocation.settings) as database:
+    async with database_of(invocation.database_url) as database:
         queries = SqlQueries(database)
         position = None if before is None else (await _booked(queries, before, may)).position
         wanted = CallFilter(**criteria, before=position)
@@ -274,7 +274,7 @@ async def _find(invocation: Invocation, beginning: str, may: "Authority | None" 
     from vosd.cli.database import database_of
     from vosd.storage.queries import SqlQueries
 
-    async with database_of(invocation.settings) as database:
+    async with database_of(invocation.database_url) as database:
         return await the_one(SqlQueries(database), beginning, may)
 
 

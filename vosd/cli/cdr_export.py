@@ -66,7 +66,7 @@ async def _print(invocation: Invocation, profile: "ExportProfile", after: int, *
 
     if as_json:
         profile = replace(profile, format=Format.JSON_LINES)
-    async with database_of(invocation.settings) as database:
+    async with database_of(invocation.database_url) as database:
         export = Export(SqlExport(database), profile)
         array = output.Documents()
         if not as_json:
@@ -89,7 +89,7 @@ async def _write(invocation: Invocation, profile: "ExportProfile", out: Path, af
     from vosd.storage.export import SqlExport
 
     with opened(out, profile.name) as directory:
-        async with database_of(invocation.settings) as database:
+        async with database_of(invocation.database_url) as database:
             export = Export(SqlExport(database), profile)
             async with aclosing(export.to_files(directory, after or 0, _now)) as manifests:
                 written = [manifest async for manifest in manifests]

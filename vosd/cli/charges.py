@@ -62,7 +62,7 @@ async def _charges(invocation: Invocation, beginning: str) -> "tuple[ChargeRow, 
     from vosd.storage.charges import charges_beginning
     from vosd.storage.queries import SqlQueries
 
-    async with database_of(invocation.settings) as database:
+    async with database_of(invocation.database_url) as database:
         call = await the_one(SqlQueries(database), beginning)
         if call is not None:
             return with_breakdowns(call.record)

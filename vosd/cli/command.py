@@ -4,6 +4,8 @@ Exit codes: 0 success, 1 the operation failed, 2 wrong usage (click's own), 3 in
 reachable. An error that an operator can act on is one line or one list, never a traceback.
 """
 
+import atexit
+import gc
 import importlib
 import os
 import textwrap
@@ -31,6 +33,8 @@ EXAMPLE: Final = Path(__file__).parents[1] / "_examples" / "vosd.yaml"
 """Path of the example in the wheel; in the source tree it is in the first of ``CONFIG_PLACES``."""
 
 
+GC_THRESHOLDS: Final = (50_000, 20, 100)
+"""Modules are no garbage: to look through them while they are imported takes a fifth of most commands."""
 PROGRESS_S: Final = 2.0
 """Seconds between two messages of progress."""
 
@@ -138,6 +142,17 @@ class Invocation:
 
         return found_from(self.config_path(), self.excerpt.settings)
 
+    @property
+    def database_url(self) -> str:
+        """The URL of the database, with a path relative to the working directory; no other setting is validated.
+
+        Raises:
+            ConfigError: it is invalid.
+        """
+        from vosd.config.places import database_found_from
+
+        return database_found_from(self.config_path(), self.excerpt.state_dir, self.excerpt.database_url)
+
     def running_switch(self, patience_s: float | None = None) -> "RunningSwitch":
         """Return the running switch of the configuration; of that only the path of the socket must be valid.
 
@@ -145,9 +160,12 @@ class Invocation:
         """
         from vosd.admin.control import ANSWER_S, RunningSwitch
         from vosd.config.control_socket import control_socket_of
+        from vosd.config.places import socket_found_from
 
-        is_read = self._excerpt is not None  # use what was read already
-        place = self.settings.control_socket if is_read else control_socket_of(self.config_path())
+        if self._excerpt is None:
+            place = control_socket_of(self.config_path())
+        else:  # use what was read already
+            place = socket_found_from(self.config_path(), self._excerpt.state_dir, self._excerpt.control_socket)
         return RunningSwitch(place, patience_s or ANSWER_S)
 
 
@@ -237,6 +255,8 @@ class Directory(Family):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the verb; convert expected errors to a message and an exit code."""
+        gc.set_threshold(*GC_THRESHOLDS)
+        atexit.register(gc.freeze)  # the interpreter looks for garbage as it ends
         try:
             return super().invoke(ctx)
         except VosError as error:

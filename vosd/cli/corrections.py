@@ -166,7 +166,7 @@ async def _correct(
     from vosd.storage.corrections import SqlCorrections
     from vosd.storage.queries import SqlQueries
 
-    async with database_of(invocation.settings) as database:
+    async with database_of(invocation.database_url) as database:
         call = await the_one(SqlQueries(database), beginning)
         if call is None:
             message = f"no call {beginning} in the database: only a call with a CDR can be corrected"
@@ -188,7 +188,7 @@ async def _history(invocation: Invocation, beginning: str) -> "list[CorrectedCha
     from vosd.storage.corrections import SqlCorrections
     from vosd.storage.queries import SqlQueries
 
-    async with database_of(invocation.settings) as database:
+    async with database_of(invocation.database_url) as database:
         call = await the_one(SqlQueries(database), beginning)
         if call is None:
             raise OperationError(f"no call {beginning} in the database")

@@ -3,9 +3,10 @@
 import asyncio
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import IO, TYPE_CHECKING, Any, Final, NoReturn
 
 import click
 
@@ -29,9 +30,9 @@ if TYPE_CHECKING:
 
 BAD_CONFIGURATION: Final = BadConfigurationError.exit_code
 RELOAD_S: Final = 600.0
+"""Longest time of a reload: millions of rates are read in minutes."""
 _NAMED_OF_GROUP: Final = 10
 _FILE: Final = click.Path(path_type=Path, dir_okay=False)
-"""Longest time of a reload: millions of rates are read in minutes."""
 
 
 @click.command(cls=Verb)
@@ -84,39 +85,73 @@ def check(invocation: Invocation, diff: bool, report: Path | None, as_json: bool
     try:
         loaded = load(path, tables=invocation.tables, definitions=invocation.definitions)
     except ConfigError as error:
-        _write_report(report, error.problems)
-        _show_problems(error.problems, as_json)
+        with _ReportFile(report) as file:
+            _show_problems(file.noting(error.problems), as_json)
         sys.exit(BAD_CONFIGURATION)
     if diff:
         _show_differences(_differences(_switch_beside(invocation), loaded), as_json)
         return
-    by_group = [*loaded.reports_by_group()]
-    every = [*loaded.problems, *(problem for found in by_group for problem in found)]
-    _write_report(report, every)
-    _show_problems(every if as_json else loaded.problems, as_json)
-    if not as_json:
-        for found in by_group:
-            _show_problems(found[:_NAMED_OF_GROUP], as_json)
-            if len(found) > _NAMED_OF_GROUP:
+    with _ReportFile(report) as file:
+        if as_json:
+            _show_problems(file.noting(chain(loaded.problems, *loaded.reports_by_group())), as_json)
+            return
+        _show_problems(file.noting(loaded.problems), as_json)
+        for found in map(file.noting, loaded.reports_by_group()):
+            _show_problems(islice(found, _NAMED_OF_GROUP), as_json)
+            if more := sum(1 for _ in found):
                 where = report or "vosd check --report FILE"
-                output.line(f"and {len(found) - _NAMED_OF_GROUP} more such warnings as the last one: {where} has all")
-        output.line(f"{path} holds: {_summary(loaded)}")
+                output.line(f"and {more} more such warnings as the last one: {where} has all")
+    output.line(f"{path} holds: {_summary(loaded)}")
 
 
-def _write_report(file: Path | None, problems: Sequence["Problem"]) -> None:
-    if file is None:
-        return
-    try:
-        with file.open("w", encoding="utf-8") as out:
-            out.writelines(f"{output.printable(str(problem))}\n" for problem in problems)
-    except OSError as error:
-        message = f"{file} cannot be written: {(error.strerror or str(error)).lower()}"
-        raise OperationError(message) from error
+class _ReportFile:
+    """The file of --report: a line for each problem, written as it is found, for there may be a million."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._file: IO[str] | None = None
+
+    def __enter__(self) -> "_ReportFile":
+        """Begin the file, if there is one.
+
+        Raises:
+            OperationError: it cannot be written, here and later.
+        """
+        if self._path is not None:
+            try:
+                self._file = self._path.open("w", encoding="utf-8")
+            except OSError as error:
+                raise self._unwritten(error) from error
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Write what is left of the file."""
+        if self._file is not None:
+            try:
+                self._file.close()
+            except OSError as error:
+                raise self._unwritten(error) from error
+
+    def noting(self, problems: Iterable["Problem"]) -> Iterator["Problem"]:
+        """Yield problems that are written by then."""
+        for problem in problems:
+            if self._file is not None:
+                try:
+                    self._file.write(f"{output.printable(str(problem))}\n")
+                except OSError as error:
+                    raise self._unwritten(error) from error
+            yield problem
+
+    def _unwritten(self, error: OSError) -> OperationError:
+        return OperationError(f"{self._path} cannot be written: {(error.strerror or str(error)).lower()}")
 
 
-def _show_problems(problems: Sequence["Problem"], as_json: bool) -> None:
+def _show_problems(problems: Iterable["Problem"], as_json: bool) -> None:
     if as_json:
-        output.document([{**problem._asdict(), "severity": problem.severity.value} for problem in problems])
+        array = output.Documents()
+        for problem in problems:
+            array.add({**problem._asdict(), "severity": problem.severity.value})
+        array.close()
         return
     for problem in problems:
         output.line(str(problem))
@@ -176,12 +211,21 @@ def _show_differences(differences: "list[Difference]", as_json: bool) -> None:
 )
 @pass_invocation
 def migrate(invocation: Invocation, divides: bool) -> None:
-    """Upgrade the database to this version; existing data stays."""
+    """Upgrade the database to this version; existing data stays.
+
+    It is the database that all commands use: of the installation that is found from here, else a new one here.
+    """
+    from vosd.config.places import OtherInstallationError
     from vosd.storage.migrate import migrate
 
-    url = invocation.excerpt.settings.database_url.reveal()
+    written = invocation.excerpt.settings.database_url.reveal()
+    try:
+        url = invocation.settings.database_url.reveal()
+    except OtherInstallationError:
+        url = written  # a new installation beside the other one
     migrate(url)
-    output.line("the database is at this version")
+    where = "" if url == written else f" {url.partition('///')[2]}"
+    output.line(f"the database{where} is at this version")
     if divides:
         asyncio.run(_divide(url))
         output.line("the tables are partitioned by month; what they were stays in tables that end in _undivided")

@@ -3,18 +3,17 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from vosd.engine.settings import Settings
 from vosd.storage.database import Database
 
 
 @asynccontextmanager
-async def database_of(settings: Settings) -> AsyncIterator[Database]:
-    """Yield the configured database.
+async def database_of(url: str) -> AsyncIterator[Database]:
+    """Yield the database.
 
     Raises:
         StoreUnavailable: it cannot be reached, or (``SchemaOutdated``) has not this version's schema.
     """
-    database = Database(settings.database_url.reveal())
+    database = Database(url)
     try:
         await database.check_schema()
         yield database

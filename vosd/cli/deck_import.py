@@ -6,6 +6,7 @@ import tempfile
 import time
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,7 +31,7 @@ from vosd.config.assembly.rate_groups import compile_rate
 from vosd.config.decks.conversion import HEADER, SheetReader
 from vosd.config.decks.layouts import difference, layout_for, stored_form
 from vosd.config.decks.sheet_map import SheetMapKeys, read_map
-from vosd.config.decks.sheets import lines_of
+from vosd.config.decks.sheets import SheetFile
 from vosd.config.decks.sorting import in_order
 from vosd.config.decks.workbooks import SheetError
 from vosd.config.keys.rates import PricePer, RateKeys
@@ -78,21 +79,27 @@ def import_deck(
     example = PriceExample(group.price_per, invocation.excerpt.billing_unit(group))
 
     async def run() -> tuple[SheetReader, Report, "MarginReport | None", str | None]:
-        async with database_of(invocation.settings) as database:
+        async with database_of(invocation.database_url) as database:
             decks = SqlDecks(database)
             layouts = [deck.layout for deck in await decks.versions(rate_group)] if given is None else []
-            found = layout_for(file, layouts)
-            keys = given if found is None else found.keys
-            named = (map_file.name, map_text) if map_file else (found.layout.name, found.layout.text) if found else None
-            reader = SheetReader(str(file), group.price_per, keys, begins, zone, group.currency)
-            with DeckProgress() as progress, ChangesFile(changes_file, HEADER) as changes:
-                lines = _sorted(file, keys, reader, progress)
+            with (
+                DeckProgress() as progress,
+                ChangesFile(changes_file, HEADER) as changes,
+                closing(SheetFile(file, progress.at)) as sheet,
+            ):
+                progress.begin(f"reading {file.name}")
+                found = layout_for(sheet, layouts)
+                keys = given if found is None else found.keys
+                names = (map_file.name, map_text) if map_file else None
+                named = names if found is None else (found.layout.name, found.layout.text)
+                reader = SheetReader(str(file), group.price_per, keys, begins, zone, group.currency)
+                lines = _sorted(sheet, keys, reader)
                 try:
                     prepared = await _prepared(
                         decks, order, reader, example.noted(lines), named, progress, changes.each
                     )
                 except SheetError as error:
-                    raise _explained(error, file, layouts if found is None else []) from error
+                    raise _explained(error, sheet, layouts if found is None else []) from error
                 try:
                     name = None if found is None else found.layout.name
                     if is_dry or reader.bad_rows:
@@ -115,6 +122,8 @@ def import_deck(
         "example": example.price(),
         "assumed": [each._asdict() for each in reader.assumed.in_order()],
         "unread_columns": reader.unread,
+        "dialled_prefixes": reader.dialled,
+        "dialled_examples": reader.dialled_examples,
         "invalid_rows": reader.bad_rows,
         "invalid": [*map(_mistake, reader.problems)],
         **({} if margin is None else {"margin": margin}),
@@ -183,24 +192,16 @@ def _umask() -> int:
     return mask
 
 
-def _sorted(file: Path, sheet_map: SheetMapKeys | None, reader: SheetReader, progress: DeckProgress) -> Iterator[str]:
-    progress.begin(f"reading {file.name}")
-    keys = sheet_map
-    lines = lines_of(
-        file,
-        header_line=1 if keys is None else keys.header_line,
-        sheet=None if keys is None else keys.sheet,
-        encoding=None if keys is None else keys.encoding,
-        assumed=reader.assumed,
-        progress=progress.at,
-    )
+def _sorted(sheet: SheetFile, keys: SheetMapKeys | None, reader: SheetReader) -> Iterator[str]:
+    where = (1, None, None) if keys is None else (keys.header_line, keys.sheet, keys.encoding)
+    lines = sheet.lines(*where, reader.assumed)
     return reader.each_once(in_order(reader.lines(lines)))
 
 
-def _explained(error: SheetError, file: Path, layouts: Sequence[str | None]) -> SheetError:
+def _explained(error: SheetError, file: SheetFile, layouts: Sequence[str | None]) -> SheetError:
     """Return the error of a sheet that was read by our names, with how it differs from the last one."""
     differs = difference(file, layouts)
-    return SheetError(f"{error}\n{file}: {differs}") if differs else error
+    return SheetError(f"{error}\n{file.path}: {differs}") if differs else error
 
 
 async def _prepared(

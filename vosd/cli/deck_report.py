@@ -48,6 +48,13 @@ def _show_reading(document: Mapping[str, Any]) -> None:
         output.line(f"assumed: {Assumption(**each)}")
     if document["unread_columns"]:
         output.line(f"columns that are not read: {', '.join(document['unread_columns'])}")
+    if document["dialled_prefixes"]:
+        shown = ", ".join(document["dialled_examples"])
+        more = document["dialled_prefixes"] - len(document["dialled_examples"])
+        output.line(
+            f"warning: {document['dialled_prefixes']} prefixes begin with 00 and price no number in international form "
+            f"(E.164): {shown}{f' and {more} more' if more else ''}; import the codes without 00"
+        )
     mistakes = document["invalid"]
     for problem in mistakes[:_NAMED_ON_SCREEN]:
         column = f": {problem['column']}" if problem["column"] else ""

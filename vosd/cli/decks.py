@@ -223,7 +223,7 @@ def _with_decks(invocation: Invocation, work: "Callable[[OperatorDecks], Awaitab
     from vosd.storage.decks import SqlDecks
 
     async def run() -> Result:
-        async with database_of(invocation.settings) as database:
+        async with database_of(invocation.database_url) as database:
             return await work(SqlDecks(database))
 
     return asyncio.run(run())

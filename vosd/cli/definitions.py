@@ -385,7 +385,7 @@ def _stored(invocation: Invocation, use: "Callable[[ObjectStore], Awaitable[Resu
     from vosd.storage.stored_objects import SqlObjects
 
     async def run() -> Result:
-        async with database_of(invocation.settings) as database:
+        async with database_of(invocation.database_url) as database:
             return await use(SqlObjects(database))
 
     return asyncio.run(run())

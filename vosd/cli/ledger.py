@@ -157,7 +157,7 @@ async def _list(invocation: Invocation, criteria: dict[str, Any], form: _Form) -
     from vosd.storage.queries import SqlQueries
 
     wanted = EntryFilter(**criteria)
-    async with database_of(invocation.settings) as database:
+    async with database_of(invocation.database_url) as database:
         if wanted.account is not None:
             await known_standing(invocation.excerpt.accounts(), SqlQueries(database), wanted.account)
         async with aclosing(SqlLedger(database).entries(wanted)) as entries:
@@ -199,7 +199,7 @@ async def _minimum(invocation: Invocation, month: "Month", zone: "ZoneInfo", ope
     from vosd.storage.payments import SqlPayments
 
     accounts, switch, now = invocation.excerpt.accounts(), invocation.running_switch(), now_ms()
-    async with database_of(invocation.settings) as database:
+    async with database_of(invocation.database_url) as database:
         closed = (await SqlOverrides(database).load()).at(now).named(Target.ACCOUNT, Setting.CLOSED)
         consumption, payments = SqlConsumption(database), SqlPayments(database)
         return await book_minimum(
@@ -246,7 +246,7 @@ async def _close(
     from vosd.admin.closing_period import close_period
     from vosd.cli.database import database_of
 
-    async with database_of(invocation.settings) as database:
+    async with database_of(invocation.database_url) as database:
         return await close_period(database, until, operator=operator, memo=memo, now=now_ms(), force=force)
 
 
@@ -317,6 +317,6 @@ async def _verify(
     from vosd.storage.verify import verify_ledger
 
     settings = invocation.settings
-    async with database_of(settings) as database:
+    async with database_of(settings.database_url.reveal()) as database:
         result = await verify_ledger(database, report, whole=whole)
         return result, await reconcile(database, settings.state_dir)

@@ -241,7 +241,7 @@ async def put(
     from vosd.cli.database import database_of
     from vosd.storage.overrides import SqlOverrides
 
-    async with database_of(invocation.settings) as database:
+    async with database_of(invocation.database_url) as database:
         store = SqlOverrides(database)
         if may is not None:
             keys = [Key(target, name, setting) for target in targets for setting in order.values]
@@ -264,7 +264,7 @@ async def clear(
     from vosd.storage.overrides import SqlOverrides
 
     order = Order({}, operator, now_ms())
-    async with database_of(invocation.settings) as database:
+    async with database_of(invocation.database_url) as database:
         store = SqlOverrides(database)
         if may is not None:
             in_force = (await store.load()).at(order.now)
@@ -334,7 +334,7 @@ async def _list(invocation: Invocation, name: str | None) -> list[dict[str, Any]
     from vosd.cli.database import database_of
     from vosd.storage.overrides import SqlOverrides
 
-    async with database_of(invocation.settings) as database:
+    async with database_of(invocation.database_url) as database:
         found = await SqlOverrides(database).load()
     return [
         row
@@ -348,5 +348,5 @@ async def _history(invocation: Invocation, limit: int, name: str | None) -> list
     from vosd.cli.database import database_of
     from vosd.storage.overrides import SqlOverrides
 
-    async with database_of(invocation.settings) as database:
+    async with database_of(invocation.database_url) as database:
         return history(await SqlOverrides(database).changes(limit, name))

@@ -81,7 +81,7 @@ async def _import(
     from vosd.storage.queries import SqlQueries
 
     accounts, switch = invocation.excerpt.accounts(), invocation.running_switch()
-    async with database_of(invocation.settings) as database:
+    async with database_of(invocation.database_url) as database:
         return await import_payments(
             accounts,
             SqlQueries(database),

@@ -196,7 +196,7 @@ async def _add(invocation: Invocation, account_id: str, amount: Decimal, kind: s
     from vosd.storage.ports import EntryKind, Payment
 
     accounts, switch, is_refund = invocation.excerpt.accounts(), invocation.running_switch(), kind == REFUND_TYPE
-    async with database_of(invocation.settings) as database:
+    async with database_of(invocation.database_url) as database:
         least = None
         if is_refund and not terms.force:
             overrides = (await SqlOverrides(database).load()).at(now_ms())
@@ -224,7 +224,7 @@ async def _transfer(
     from vosd.storage.ports import Transfer
 
     accounts, switch = invocation.excerpt.accounts(), invocation.running_switch()
-    async with database_of(invocation.settings) as database:
+    async with database_of(invocation.database_url) as database:
         least = None
         if not terms.force:
             overrides = (await SqlOverrides(database).load()).at(now_ms())

@@ -179,7 +179,7 @@ async def _rerate(
         corrected_too=corrected_too,
         most=top,
     )
-    async with database_of(invocation.settings) as database:
+    async with database_of(invocation.database_url) as database:
         bookings = None
         if booking is not None:
             same = digest_of(

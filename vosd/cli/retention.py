@@ -3,6 +3,7 @@
 import asyncio
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -72,7 +73,7 @@ async def _run(invocation: Invocation, operator: str, *, is_trial: bool) -> "Ret
             said_at = time.monotonic()
             output.remark(f"{looked_at:,} records")
 
-    async with database_of(settings) as database:
+    async with database_of(settings.database_url.reveal()) as database:
         work = Retention(database, settings.retention, settings.state_dir, operator, _now, is_trial=is_trial, show=show)
         return await work.run()
 
@@ -120,8 +121,24 @@ async def _history(invocation: Invocation) -> "Sequence[DropRecord]":
     from vosd.cli.database import database_of
     from vosd.storage.drop_history import drop_history
 
-    async with database_of(invocation.settings) as database:
+    async with database_of(invocation.database_url) as database:
         return await drop_history(database)
+
+
+@retention.command("archive")
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@json_option
+@pass_invocation
+def archive(_: Invocation, file: Path, as_json: bool) -> None:
+    """Check an archive of dropped payments, and show how many it has with their sums; zcat FILE shows them."""
+    from vosd.admin.payment_archive import checked_archive
+
+    found = checked_archive(file)
+    if as_json:
+        output.document(found)
+        return
+    amounts = ", ".join(f"{amount} {currency}" for currency, amount in found.amounts.items())
+    output.line(f"{found.file}: complete, {found.entries} entries closed before {found.dropped_before}, {amounts}")
 
 
 @retention.command("totals")
@@ -155,7 +172,7 @@ async def _totals(invocation: Invocation, first: str, last: str, *, by_month: bo
     from vosd.cli.database import database_of
     from vosd.storage.daily_totals import SqlDailyTotals
 
-    async with database_of(invocation.settings) as database:
+    async with database_of(invocation.database_url) as database:
         return await SqlDailyTotals(database).lines(first, last, by_month=by_month)
 
 

@@ -89,7 +89,7 @@ async def _from_configuration(
     loaded = invocation.load()
     changes, overrides = None, NO_OVERRIDES
     try:
-        async with database_of(invocation.settings) as database:
+        async with database_of(invocation.database_url) as database:
             if is_past:
                 overrides = await SqlOverrides(database).at(wall_ms)
             else:

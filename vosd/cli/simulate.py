@@ -73,7 +73,7 @@ async def _simulate(
     configured = invocation if other is None else replace(invocation, config=other, _excerpt=None)
     simulation = Simulation(configured.load().catalogue, currency)
     since, until = criteria["since"], criteria["until"]
-    async with database_of(invocation.settings) as database:
+    async with database_of(invocation.database_url) as database:
         with meter("calls") as shown:
             passed = SpanMeter(shown, since, until)
             async with aclosing(SqlSpans(database).pages(wanted, with_tried=True)) as pages:

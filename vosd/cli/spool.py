@@ -255,7 +255,7 @@ async def _without_switch(settings: "Settings", work: "Callable[[Spool], Awaitab
     state_directory = StateDirectory(settings.state_dir)
     state_directory.claim()
     try:
-        async with database_of(settings) as database:
+        async with database_of(settings.database_url.reveal()) as database:
             outcome = await work(Spool(SqlBooks(database), _quarantine(settings), {}))
     finally:
         state_directory.release()

@@ -146,7 +146,7 @@ async def _statements(
     from vosd.storage.queries import SqlQueries
 
     accounts = invocation.excerpt.accounts()
-    async with database_of(invocation.settings) as database:
+    async with database_of(invocation.database_url) as database:
         books, queries, entries = SqlBooks(database), SqlQueries(database), SqlLedger(database)
         names = list(account_ids)
         if group is not None:
@@ -183,7 +183,7 @@ async def _balances(invocation: Invocation, moment: int) -> list[tuple[str, str 
     from vosd.storage.ledger import SqlLedger
 
     async with (
-        database_of(invocation.settings) as database,
+        database_of(invocation.database_url) as database,
         aclosing(SqlLedger(database).balances(moment)) as found,
     ):
         return [(each.account, each.currency, format_amount(each.balance)) async for each in found]
@@ -211,7 +211,7 @@ async def _profit(invocation: Invocation, since: int, until: int) -> "list[tuple
     from vosd.cli.database import database_of
     from vosd.storage.profit import profit_of
 
-    async with database_of(invocation.settings) as database:
+    async with database_of(invocation.database_url) as database:
         found = await profit_of(database, since, until)
     return [
         (

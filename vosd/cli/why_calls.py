@@ -74,7 +74,7 @@ async def _find(invocation: Invocation, wanted: "CallFilter", call_id: str | Non
     from vosd.cli.database import database_of
     from vosd.storage.queries import SqlQueries
 
-    async with database_of(invocation.settings) as database:
+    async with database_of(invocation.database_url) as database:
         return await find(SqlQueries(database), invocation.running_switch(), wanted, call_id)
 
 

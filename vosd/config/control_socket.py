@@ -10,9 +10,9 @@ from pathlib import Path
 
 from vosd.catalogue.problems import ConfigError, ProblemList
 from vosd.config.places import CONTROL_SOCKET, STATE_DIR, socket_found_from
-from vosd.config.reader.document import Scalar, Section
 from vosd.config.reader.includes import read_files
 from vosd.config.reader.lists import LISTS
+from vosd.config.reader.places_written import path_in
 
 
 def control_socket_of(path: Path, environ: Mapping[str, str] = os.environ) -> Path:
@@ -26,10 +26,5 @@ def control_socket_of(path: Path, environ: Mapping[str, str] = os.environ) -> Pa
     document = read_files(path, environ, problems, LISTS, long_lists={})
     if not document.entries and problems.has_errors:
         raise ConfigError(problems.in_order())
-    state_dir = _path(document, "state_dir") or STATE_DIR
-    return socket_found_from(path, state_dir, _path(document, "control_socket") or CONTROL_SOCKET)
-
-
-def _path(document: Section, key: str) -> Path | None:
-    entry = document.entries.get(key)
-    return Path(entry.node.text) if entry is not None and isinstance(entry.node, Scalar) and entry.node.text else None
+    state_dir = path_in(document, "state_dir") or STATE_DIR
+    return socket_found_from(path, state_dir, path_in(document, "control_socket") or CONTROL_SOCKET)

@@ -1,7 +1,8 @@
 """The part of a configuration that one command needs: the settings, single accounts, a rate group, names.
 
 Reading a million rates takes many seconds, and a payment needs none of them. Parts that are not needed are neither read
-nor judged, so a mistake elsewhere in the file does not keep an operator from looking at an account.
+nor judged, so a mistake elsewhere in the file does not keep an operator from looking at an account. Nor is what reads
+them imported: each method imports its own, since importing all of it takes a third of a second of every command.
 """
 
 import os
@@ -9,48 +10,39 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 from vosd.base.errors import VosError
-from vosd.billing.accounts import Account
-from vosd.billing.currencies import Currencies
-from vosd.billing.period_rates import PeriodRates
-from vosd.billing.ports import Rates
-from vosd.billing.rate_group import RateGroup
-from vosd.billing.rates import RatingPolicy
 from vosd.catalogue.problems import ConfigError, Place, ProblemList, suggestion
-from vosd.catalogue.rate_choices import RateChooser
-from vosd.config.assembly.calendars import calendar, read_calendars
-from vosd.config.assembly.compiled_groups import CompiledGroups
-from vosd.config.assembly.currencies import default_decimals, read_currencies
-from vosd.config.assembly.decks import deck_names, names_of_decks, naming_decks, source_of_rates, with_decks
-from vosd.config.assembly.derived_groups import derived_group
-from vosd.config.assembly.destinations import read_destination_classes
-from vosd.config.assembly.inventory import label_of
-from vosd.config.assembly.parameters import defaults_of, over_defaults, take_parameters
-from vosd.config.assembly.period_rates import period_rates, read_period_rates
-from vosd.config.assembly.rate_groups import ReadGroup, read_group_keys, read_rate_group
-from vosd.config.assembly.rate_tables import RateTables, TablesInMemory
-from vosd.config.assembly.settings import settings_of
-from vosd.config.assembly.special_numbers import free_policy, special_numbers
-from vosd.config.configured_accounts import ConfiguredAccounts
-from vosd.config.kept import Stored, Wanted, nothing_stored
-from vosd.config.keys.installation import InstallationKeys
-from vosd.config.keys.parameters import ParameterKeys
-from vosd.config.keys.rate_groups import RateGroupKeys
+from vosd.config.places import CONTROL_SOCKET, STATE_DIR
 from vosd.config.reader.collector import without_collector
 from vosd.config.reader.document import Entry, Listing, Node, Scalar, Section
 from vosd.config.reader.includes import read_files
 from vosd.config.reader.lists import ACCOUNTS, GATEWAYS, LISTS, RATE_GROUPS
 from vosd.config.reader.long_lists import LongList
-from vosd.config.reader.reading import read_section
+from vosd.config.reader.places_written import database_url_in, path_in
 from vosd.config.reader.templates import TEMPLATE, fill_from_template, take_templates
-from vosd.config.stored_text import file_of
-from vosd.config.wanted import wanted_of
-from vosd.engine.settings import Settings
-from vosd.routing.calendar import Calendar
-from vosd.routing.special_numbers import SpecialNumbers
 
+if TYPE_CHECKING:
+    from vosd.billing.accounts import Account
+    from vosd.billing.currencies import Currencies
+    from vosd.billing.period_rates import PeriodRates
+    from vosd.billing.ports import Rates
+    from vosd.billing.rate_group import RateGroup
+    from vosd.billing.rates import RatingPolicy
+    from vosd.config.assembly.rate_groups import ReadGroup
+    from vosd.config.assembly.rate_tables import RateTables
+    from vosd.config.configured_accounts import ConfiguredAccounts
+    from vosd.config.kept import Stored, Wanted
+    from vosd.config.keys.installation import InstallationKeys
+    from vosd.config.keys.parameters import ParameterKeys
+    from vosd.config.keys.rate_groups import RateGroupKeys
+    from vosd.config.reader.model import Keys
+    from vosd.engine.settings import Settings
+    from vosd.routing.calendar import Calendar
+    from vosd.routing.special_numbers import SpecialNumbers
+
+Model = TypeVar("Model", bound="Keys")
 _EMPTY: Final = Entry(Place("", 0), Listing(Place("", 0), []))
 
 
@@ -61,8 +53,8 @@ class NoDeckGroupError(VosError):
 class ListedGroup(NamedTuple):
     """A rate group with its rates."""
 
-    keys: RateGroupKeys
-    read: ReadGroup
+    keys: "RateGroupKeys"
+    read: "ReadGroup"
     source: str
     """The key that says where its rates are: ``derive``, ``deck``, ``rates_file`` or ``rates``."""
 
@@ -82,12 +74,12 @@ class Excerpt:
         self,
         path: Path,
         environ: Mapping[str, str] = os.environ,
-        tables: Callable[[Path], RateTables] = lambda _state_dir: TablesInMemory(),
-        definitions: Callable[[Wanted], Stored] = nothing_stored,
+        tables: "Callable[[Path], RateTables] | None" = None,
+        definitions: "Callable[[Wanted], Stored] | None" = None,
     ) -> None:
-        """``tables`` takes the configured ``state_dir`` and returns where tables of rate files come from.
+        """``tables`` takes the configured ``state_dir`` and returns where rate files are compiled; None = in memory.
 
-        ``definitions`` returns what the database defines.
+        ``definitions`` returns what the database defines; None = nothing.
         """
         self._definitions = definitions
         self._path = path
@@ -100,40 +92,68 @@ class Excerpt:
         self._stored: Mapping[str, str] | None = None
 
     @property
-    def settings(self) -> Settings:
+    def settings(self) -> "Settings":
         """The settings of the installation."""
+        from vosd.config.assembly.settings import settings_of
+
         return settings_of(*self._installation())
+
+    @property
+    def database_url(self) -> str:
+        """The URL of the database; of the other settings only the path of the state directory is read."""
+        written = database_url_in(self._copy())
+        return self.settings.database_url.reveal() if written is None else written
+
+    @property
+    def state_dir(self) -> Path:
+        """The state directory as written."""
+        return path_in(self._copy(), "state_dir") or STATE_DIR
+
+    @property
+    def control_socket(self) -> Path:
+        """The path of the control socket as written."""
+        return path_in(self._copy(), "control_socket") or CONTROL_SOCKET
 
     @property
     def ask_above(self) -> Decimal | None:
         """Above which amount a booking by hand is asked about (``billing.ask_above``); None = none is."""
-        keys, _ = self._installation()
-        return keys.billing.ask_above
+        from vosd.config.keys.billing import BillingKeys
 
-    def accounts(self) -> ConfiguredAccounts:
+        return self._section(BillingKeys, "billing").ask_above
+
+    def accounts(self) -> "ConfiguredAccounts":
         """Return the accounts; each is validated when it is looked up."""
+        from vosd.config.configured_accounts import ConfiguredAccounts
+
         accounts, groups = self._lists(ACCOUNTS, RATE_GROUPS)
         assert isinstance(accounts, LongList), "accounts are a long list"
-        _, parameters = self._installation()
+        parameters = self._parameters()
         templates = take_templates(self._copy(), ProblemList())
         return ConfiguredAccounts(accounts, groups, templates, parameters, self._exchange())
 
-    def free_numbers(self) -> tuple[SpecialNumbers, RatingPolicy]:
+    def free_numbers(self) -> "tuple[SpecialNumbers, RatingPolicy]":
         """Return the numbers that are billed otherwise, and how the seconds of calls to free ones are rounded."""
+        from vosd.config.assembly.special_numbers import free_policy, special_numbers
+
         keys, parameters = self._installation()
         return special_numbers(keys, parameters), free_policy(parameters)
 
-    def _exchange(self) -> Currencies:
+    def _exchange(self) -> "Currencies":
         """Return the currencies and rates of exchange, without those that have mistakes."""
-        keys, parameters = self._installation()
-        decimals, rates = read_currencies(self._copy(), ProblemList())
-        default = default_decimals(parameters)
-        return Currencies(rates.values().values(), decimals, default, keys.limits.max_call_seconds)
+        from vosd.billing.currencies import Currencies
+        from vosd.config.assembly.currencies import default_decimals, read_currencies
+        from vosd.config.keys.limits import LimitKeys
 
-    def calendars(self) -> dict[str, Calendar]:
+        decimals, rates = read_currencies(self._copy(), ProblemList())
+        default = default_decimals(self._parameters())
+        limits = self._section(LimitKeys, "limits")
+        return Currencies(rates.values().values(), decimals, default, limits.max_call_seconds)
+
+    def calendars(self) -> "dict[str, Calendar]":
         """Return the calendars by name, without those that have mistakes; none where they are switched off."""
-        _, parameters = self._installation()
-        if not parameters.work_calendar:
+        from vosd.config.assembly.calendars import calendar, read_calendars
+
+        if not self._parameters().work_calendar:
             return {}
         written = read_calendars(self._copy(), ProblemList()).written
         zone_variable = self._environ.get("TZ", "")
@@ -141,23 +161,29 @@ class Excerpt:
 
     def destination_classes(self) -> tuple[str, ...]:
         """Return the names of the classes of destinations, without those that have mistakes."""
+        from vosd.config.assembly.destinations import read_destination_classes
+
         return tuple(each.name for each in read_destination_classes(self._copy(), ProblemList()))
 
-    def rate_group(self, name: str) -> RateGroup | None:
+    def rate_group(self, name: str) -> "RateGroup | None":
         """Return one rate group with its rates; None where there is none of that name."""
+        from vosd.config.assembly.derived_groups import derived_group
+
         read = self._rate_group(name)
         if read is None:
             return None
         base = None if read.derive is None else self._rate_group(read.derive.base or "")
         return read.group if base is None or read.derive is None else derived_group(read, base, read.derive).group
 
-    def rate_group_of(self, name: str, deck: Path) -> RateGroup | None:
+    def rate_group_of(self, name: str, deck: Path) -> "RateGroup | None":
         """Return a rate group that takes its rates from a deck, as it would be with the rows in a file."""
         read = self._rate_group(name, {name: deck})
         return None if read is None else read.group
 
     def rate_groups(self) -> list[ListedGroup]:
         """Return every rate group with its rates, in the order of the configuration."""
+        from vosd.config.assembly.derived_groups import derived_group
+
         (groups,) = self._lists(RATE_GROUPS)
         listed = {each.keys.name: each for each in self._read_groups(groups)}
         return [
@@ -180,12 +206,21 @@ class Excerpt:
         }
         return Counter(group for group, _, _ in users)
 
-    def _rate_group(self, name: str, decks: Mapping[str, Path] | None = None) -> ReadGroup | None:
+    def _rate_group(self, name: str, decks: Mapping[str, Path] | None = None) -> "ReadGroup | None":
         """Return one rate group with the rates of its own; ``decks``: files of decks in place of those in force."""
         return next((each.read for each in self._read_groups([name], decks)), None)
 
     def _read_groups(self, names: Iterable[str], decks: Mapping[str, Path] | None = None) -> list[ListedGroup]:
         """Return rate groups with the rates of their own, without those that are not configured."""
+        from vosd.config.assembly.compiled_groups import CompiledGroups
+        from vosd.config.assembly.currencies import read_currencies
+        from vosd.config.assembly.decks import deck_names, names_of_decks, naming_decks, source_of_rates, with_decks
+        from vosd.config.assembly.inventory import label_of
+        from vosd.config.assembly.parameters import defaults_of, over_defaults
+        from vosd.config.assembly.rate_groups import read_group_keys, read_rate_group
+        from vosd.config.assembly.rate_tables import TablesInMemory
+        from vosd.config.kept import Wanted, nothing_stored
+
         (groups,) = self._lists(RATE_GROUPS)
         found = [groups[name] for name in names if name in groups]
         if not found:
@@ -199,13 +234,20 @@ class Excerpt:
             for section, label in zip(found, labels, strict=True)
         ]
         wanted = Wanted(keys.state_dir, keys.database.url.reveal(), deck_names(sections))
-        stored = self._definitions(wanted) if decks is None else nothing_stored(wanted)
+        stored = (self._definitions or nothing_stored)(wanted) if decks is None else nothing_stored(wanted)
         files = names_of_decks(stored.decks, stored.files)
         if decks is not None:
             files = {path: f"the new rates of deck {group}" for group, path in decks.items()}
         sections = with_decks(sections, stored.files if decks is None else decks, problems)
         decimals = read_currencies(self._copy(), ProblemList()).decimals
-        compiled = CompiledGroups(sections, parameters, lambda: self._tables(keys.state_dir), problems, decimals)
+        tables = self._tables
+        compiled = CompiledGroups(
+            sections,
+            parameters,
+            lambda: TablesInMemory() if tables is None else tables(keys.state_dir),
+            problems,
+            decimals,
+        )
         listed: list[ListedGroup] = []
         for section, label in zip(sections, labels, strict=True):
             if compiled.has(section):
@@ -216,15 +258,17 @@ class Excerpt:
             if read is not None and own is not None:
                 listed.append(ListedGroup(own, read, source_of_rates(section)))
         if len(listed) < len(found) or problems.has_errors:
-            raise ConfigError(naming_decks(problems.in_order(), files))
+            raise ConfigError(tuple(naming_decks(problems.in_order(), files)))
         versions = {deck.group: deck.number for deck in stored.decks if deck.group in stored.files}
         for each in listed:
             if each.keys.name in versions:
                 each.read.group.name_deck(versions[each.keys.name])
         return listed
 
-    def rates_of(self, account: Account, *, is_vendor: bool = False) -> Rates | None:
+    def rates_of(self, account: "Account", *, is_vendor: bool = False) -> "Rates | None":
         """Return the rates that price the calls of an account; None where its rate group is not configured."""
+        from vosd.catalogue.rate_choices import RateChooser
+
         keys, parameters = self._installation()
         groups: dict[str, RateGroup] = {}
         self._add_groups(groups, account.rate_group, account.private_rate_group)
@@ -240,7 +284,7 @@ class Excerpt:
         chooser = RateChooser(groups, defined, calendars, keys.billing.free_time_scope, self._exchange())
         return chooser.rates_of(account, is_vendor=is_vendor)
 
-    def _add_groups(self, groups: dict[str, RateGroup], *names: str | None) -> None:
+    def _add_groups(self, groups: "dict[str, RateGroup]", *names: str | None) -> None:
         """Add the rate groups with these names, as far as they exist."""
         for name in names:
             group = None if name is None or name in groups else self.rate_group(name)
@@ -248,17 +292,24 @@ class Excerpt:
                 groups[group.name] = group
                 self._add_groups(groups, *(origin.rate_group for origin in group.origins))
 
-    def _period_rates(self) -> dict[str, PeriodRates]:
+    def _period_rates(self) -> "dict[str, PeriodRates]":
         """Return the period rates by name, without those that have mistakes."""
+        from vosd.config.assembly.period_rates import period_rates, read_period_rates
+
         written = read_period_rates(self._copy(), ProblemList()).written
         return {name: period_rates(each.thing) for name, each in written.items()}
 
-    def deck_group(self, name: str) -> RateGroupKeys:
+    def deck_group(self, name: str) -> "RateGroupKeys":
         """Return the keys of a rate group that takes its rates from the deck of its name.
 
         Raises:
             NoDeckGroupError: there is none of that name, or its rates are in the configuration.
         """
+        from vosd.config.assembly.decks import deck_names
+        from vosd.config.assembly.inventory import label_of
+        from vosd.config.assembly.parameters import defaults_of, over_defaults
+        from vosd.config.assembly.rate_groups import read_group_keys
+
         (groups,) = self._lists(RATE_GROUPS)
         section = groups.get(name)
         if section is None:
@@ -276,7 +327,7 @@ class Excerpt:
             raise ConfigError(problems.in_order())
         return keys
 
-    def billing_unit(self, group: RateGroupKeys) -> int:
+    def billing_unit(self, group: "RateGroupKeys") -> int:
         """Return the seconds of one increment of rates of a group that have none of their own."""
         _, parameters = self._installation()
         return group.billing_unit or parameters.billing_unit
@@ -296,7 +347,11 @@ class Excerpt:
         lists = (self._long_lists[name] for name in ("mapping_gateways", "phones"))
         return {name: account for each in lists for name, account in each.written("account", templates, TEMPLATE)}
 
-    def _installation(self) -> tuple[InstallationKeys, ParameterKeys]:
+    def _installation(self) -> "tuple[InstallationKeys, ParameterKeys]":
+        from vosd.config.assembly.parameters import defaults_of, take_parameters
+        from vosd.config.keys.installation import InstallationKeys
+        from vosd.config.reader.reading import read_section
+
         problems = ProblemList()
         document = self._copy()
         defaults = defaults_of(document)
@@ -307,6 +362,32 @@ class Excerpt:
         if keys is None or problems.has_errors:
             raise ConfigError(problems.in_order())
         return keys, parameters
+
+    def _parameters(self) -> "ParameterKeys":
+        """Return VOS3000's parameters; the other settings are not validated."""
+        from vosd.config.assembly.parameters import defaults_of, take_parameters
+
+        document, problems = self._copy(), ProblemList()
+        parameters = take_parameters(document, defaults_of(document), problems)
+        if problems.has_errors:
+            raise ConfigError(problems.in_order())
+        return parameters
+
+    def _section(self, model: "type[Model]", key: str) -> "Model":
+        """Return one section of the top level; the other settings are not validated."""
+        from vosd.config.assembly.parameters import defaults_of
+        from vosd.config.reader.reading import read_section
+
+        document, problems = self._copy(), ProblemList()
+        entry = document.entries.get(key)
+        section = Section(document.place) if entry is None else entry.node
+        if not isinstance(section, Section):  # nothing, or a mistake, which the message calls by its name
+            found: Model = getattr(self._installation()[0], key)
+            return found
+        keys = read_section(model, section, key, problems, defaults_of(document).settings.get(key))
+        if keys is None or problems.has_errors:
+            raise ConfigError(problems.in_order())
+        return keys
 
     def _copy(self) -> Section:
         """Return the document, at least without the lists, for a caller that takes parts out of it."""
@@ -339,8 +420,11 @@ class Excerpt:
 
     def _objects(self, files: Section) -> Mapping[Path, str]:
         """Return what the database defines; asked for once."""
+        from vosd.config.stored_text import file_of
+        from vosd.config.wanted import wanted_of
+
         if self._stored is None:
-            self._stored = self._definitions(wanted_of(files)).objects
+            self._stored = {} if self._definitions is None else self._definitions(wanted_of(files)).objects
         return {file_of(kind, self._path): text for kind, text in self._stored.items()}
 
 

@@ -29,7 +29,7 @@ from vosd.config.assembly.inventory import Inventory, label_of, read_inventory
 from vosd.config.assembly.parameters import defaults_of, over_defaults, take_parameters
 from vosd.config.assembly.period_rates import read_period_rates, report_coverage
 from vosd.config.assembly.rate_groups import ReadGroup, read_rate_group
-from vosd.config.assembly.rate_report import report_rates, summarise
+from vosd.config.assembly.rate_report import RateReport, report_rates, summarise
 from vosd.config.assembly.rate_tables import Compiled, RateTables, TablesInMemory, TablesOnce
 from vosd.config.assembly.remembered import ReadItems, Remembered, context_of
 from vosd.config.assembly.secret_files import with_secrets
@@ -80,8 +80,8 @@ class Loaded:
     catalogue: Catalogue
     problems: tuple[Problem, ...]
     """Warnings."""
-    rate_reports: tuple[Callable[[], tuple[Problem, ...]], ...]
-    """Make ``rate_report``, which may be as long as the tables of rates."""
+    rate_reports: tuple[RateReport, ...]
+    """Yield the warnings of ``reports_by_group``, which may be as many as there are rates."""
     transports: TransportSettings
     tls: TlsContexts | None
     """The contents of the files of ``sip.tls``, so that the files that were checked are the ones in use."""
@@ -96,13 +96,11 @@ class Loaded:
     texts: Mapping[str, bytes] = field(repr=False)
     """The files of YAML that were read, by absolute path; they may have passwords."""
 
-    @property
-    def rate_report(self) -> tuple[Problem, ...]:
-        """Each rate that rounding would affect; ``problems`` has only their number."""
-        return tuple(problem for report in self.reports_by_group() for problem in report)
+    def reports_by_group(self) -> Iterator[Iterator[Problem]]:
+        """Yield, for each rate group and period rates, the rates that rounding would affect, one by one.
 
-    def reports_by_group(self) -> Iterator[tuple[Problem, ...]]:
-        """Yield ``rate_report`` by what it is about: a rate group, or the period rates."""
+        ``problems`` has only their number.
+        """
         names = names_of_decks(self.stored.decks, self.stored.files)
         return (naming_decks(report(), names) for report in self.rate_reports)
 
@@ -357,16 +355,14 @@ def _objects(
     return objects, rates.tables
 
 
-def _rate_reports(objects: Objects, problems: ProblemList) -> tuple[Callable[[], tuple[Problem, ...]], ...]:
-    reports: list[Callable[[], tuple[Problem, ...]]] = []
+def _rate_reports(objects: Objects, problems: ProblemList) -> tuple[RateReport, ...]:
+    reports: list[RateReport] = []
     for written in objects.rate_groups.written.values():
         read = written.thing
         reported = read.rates.reported
         if reported is None:
-            found = report_rates(read)
-            reported = len(found)
-            reports.append(partial(tuple, found))
-        else:
+            reported = sum(1 for _ in report_rates(read))
+        if reported:
             reports.append(partial(report_rates, read))
         summarise(reported, read, written.section.place, problems)
     groups = {name: written.thing.group for name, written in objects.rate_groups.written.items()}

@@ -25,6 +25,9 @@ CONTROL_SOCKET: Final = Path("var/vosd.sock")
 STATE_DIR: Final = Path("var")
 """Directory of the journal, unless the file names another."""
 
+DATABASE_URL: Final = "sqlite+aiosqlite:///var/vosd.db"
+"""The database, unless the file names another."""
+
 LOCK: Final = "lock"
 """File in the state directory: the pid of the switch, and in the second line its ``Installation``."""
 _SERVICE: Final = Path("/var/lib/vosd")

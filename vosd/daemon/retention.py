@@ -9,6 +9,7 @@ import structlog
 
 from vosd.admin.retention import KindSheet, RetentionRun
 from vosd.base.clock import Clock
+from vosd.cdr.retention import Kind
 from vosd.daemon.daily import Daily, answer_of, why_failed
 from vosd.daemon.retention_process import Order, Outcome
 from vosd.engine.settings import RetentionSettings, Settings
@@ -71,7 +72,7 @@ class RetentionPart:
         return await answer_of(PROCESS, Order.of(self._url, self._state_dir, self._settings), Outcome)
 
     def _blocked(self, why: str) -> None:
-        for kind in ("calls", "ledger", "numbers"):
+        for kind in (each.value for each in Kind):
             if getattr(self._settings, kind) is not None:
                 self._held.add(kind)
                 _log.error(Event.RETENTION_BLOCKED.value, kind=kind, guard="error", why=why)

@@ -38,13 +38,16 @@ class Order(msgspec.Struct, frozen=True):
     numbers: Age | None
     daily_totals: Age | None
     exports: tuple[str, ...]
+    payments: Age | None
+    payments_archive: str | None
 
     @staticmethod
     def of(url: Secret, state_dir: Path, settings: RetentionSettings) -> "Order":
         """Return the order of these settings."""
         exports = tuple(map(str, settings.exports))
         ages = (settings.minimum, settings.calls, settings.ledger, settings.numbers, settings.daily_totals)
-        return Order(url.reveal(), str(state_dir), *ages, exports)
+        archive = None if settings.payments_archive is None else str(settings.payments_archive)
+        return Order(url.reveal(), str(state_dir), *ages, exports, settings.payments, archive)
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -84,6 +87,8 @@ async def _outcome(order: Order) -> Outcome:
         numbers=order.numbers,
         daily_totals=order.daily_totals,
         exports=tuple(map(Path, order.exports)),
+        payments=order.payments,
+        payments_archive=None if order.payments_archive is None else Path(order.payments_archive),
     )
     try:
         database = Database(order.url)

@@ -276,6 +276,7 @@ class SwitchService:
                 await self.recorder.drained()
         except TimeoutError:
             _log.error("calls_left_in_journal", calls=self._journal.unbooked)
+        self._leftovers.note_over(self._clock.now())
         self.keep_alives.stop()
 
     def keep(self) -> None:
@@ -289,6 +290,7 @@ class SwitchService:
             _log.warning("calls_ended_by_stop", calls=len(left), why="they cannot be described")
             self.end_calls([each for each in self.switch.calls() if each.call_id in left], EndReason.SHUTDOWN)
             kept = self.switch.keep()
+        self._leftovers.note_over(now)
         self.inbox.detach()
         self._loop.detach()
         self.keep_alives.stop()
@@ -392,6 +394,8 @@ class SwitchService:
 
     def _mark_time(self) -> None:
         """Have the journal prove that the switch lives, and report when too much waits for the database."""
-        self._journal.tick(self._clock.now(), has_calls=self.switch.has_calls)
+        now = self._clock.now()
+        self._leftovers.note_over(now)
+        self._journal.tick(now, has_calls=self.switch.has_calls)
         self.recorder.watch_length(self.switch.catalogue.parameters.cdr_pending)
         self._away_terms.report()

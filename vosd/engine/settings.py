@@ -236,6 +236,10 @@ class RetentionSettings:
     ledger: Age | None = None
     numbers: Age | None = None
     """Numbers of older calls are masked."""
+    payments: Age | None = None
+    """Older entries of the ledger that are not of calls are archived and dropped."""
+    payments_archive: Path | None = None
+    """Directory of the archives; None = ``archive`` in ``state_dir``."""
     daily_totals: Age | None = None
     exports: tuple[Path, ...] = ()
     """Directories of exports: a call is kept until each of them has taken it."""

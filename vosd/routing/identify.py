@@ -12,7 +12,7 @@ import msgspec
 
 from vosd.base.edited import edited
 from vosd.base.errors import VosError
-from vosd.base.number import for_matching, without_separators
+from vosd.base.number import EMERGENCY_SERVICE, for_matching, without_separators
 from vosd.trunks.dialect import CalleeSource
 from vosd.trunks.gateways import HostPattern, MappingGateway
 
@@ -232,9 +232,14 @@ def _add(on: dict[_Network, list[_Claim]], pattern: HostPattern, gateway: Mappin
 
 
 def _without_prefix(callee: str, tech_prefix: str) -> str | None:
-    """Return a number without a gateway's tech prefix; None where it does not begin with it."""
+    """Return a number without a gateway's tech prefix; None where it does not begin with it.
+
+    The URN of an emergency service has none, and fits all.
+    """
     if callee.startswith(tech_prefix):
         return callee[len(tech_prefix) :]
+    if callee.startswith(EMERGENCY_SERVICE):
+        return callee
     bare = for_matching(callee)
     return bare[len(tech_prefix) :] if bare.startswith(tech_prefix) else None
 

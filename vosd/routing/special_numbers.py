@@ -9,6 +9,7 @@ from typing import Final
 
 import msgspec
 
+from vosd.base.number import EMERGENCY_SERVICE
 from vosd.routing.patterns import ANY_REST, PatternSet
 
 EMERGENCY: Final = frozenset({"000", "110", "112", "119", "911", "999"})
@@ -27,10 +28,23 @@ class SpecialNumbers(msgspec.Struct, frozen=True, dict=True):
     no_cdr: tuple[str, ...] = ()
     """SERVER_BILLING_NO_CDR_E164S, likewise; it wins over ``free``."""
     emergency: frozenset[str] = EMERGENCY
+    services: Mapping[str, str] = {}
+    """Emergency numbers by service (RFC 5031): ``sos``, or a kind of it such as ``sos.police``."""
     forward_prefix: str = ""
     """SERVER_BILLING_FORWARD_PREFIX: digits in front of the number by which a forwarded call is sold; empty = none."""
     no_cdr_memos: Mapping[str, str] = {}
     """Why calls to a number of ``no_cdr`` leave no CDR, by its pattern, where the configuration says it."""
+
+    def number_of_service(self, urn: str) -> str | None:
+        """Return the number of an emergency service, else of the service that it is a kind of; None for none."""
+        service = urn.removeprefix(EMERGENCY_SERVICE.removesuffix("sos"))
+        while service and service not in self.services:
+            service = service.rpartition(".")[0]
+        return self.services.get(service)
+
+    def is_emergency(self, number: str) -> bool:
+        """Return whether a billed number is one of ``emergency``, or an emergency service that has no number."""
+        return number in self.emergency or number.startswith(EMERGENCY_SERVICE)
 
     @cached_property
     def has_rules(self) -> bool:

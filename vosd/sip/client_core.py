@@ -71,7 +71,7 @@ class ClientCore:
         self._agent_header = agent_header
         self._dropped = dropped
         self._token = token
-        self._unclaimed = UnclaimedAnswers(
+        self.unclaimed: Final = UnclaimedAnswers(
             store, flows, dialogs, agent_header=agent_header, dropped=dropped, knows=knows, send_bye=self.send_bye
         )
 
@@ -162,12 +162,12 @@ class ClientCore:
             finished = self._store.finished.get(key)
             if isinstance(finished, Datagram):
                 if message.status >= 200:
-                    return self._unclaimed.acknowledge_again(key, finished, message, now)
+                    return self.unclaimed.acknowledge_again(key, finished, message, now)
             elif isinstance(finished, Unacknowledged):
                 if 200 <= message.status < 300 and message.to_tag not in {"", finished.to_tag}:
-                    return self._unclaimed.take_fork(key, finished.parts, message, now)
+                    return self.unclaimed.take_fork(key, finished.parts, message, now)
             elif finished is None:
-                self._unclaimed.take_unmatched(key, message, source, now)
+                self.unclaimed.take_unmatched(key, message, source, now)
             return None
         if message.status in CHALLENGES and transaction.draft is not None:
             return self._take_challenge(transaction, message, now)
@@ -178,7 +178,7 @@ class ClientCore:
             if transaction.dialog is not None:
                 self.send_ack(transaction, transaction.dialog, "", b"")
             else:
-                self._unclaimed.end(key, transaction.parts, message, now)
+                self.unclaimed.end(key, transaction.parts, message, now)
                 witness, transaction.witness = transaction.witness, None
                 return None if witness is None else UnwantedAnswer(witness, message, now)
         return None

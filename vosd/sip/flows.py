@@ -241,7 +241,7 @@ def hop_of(target: str) -> Hop | None:
         uri = Uri.parse(text)
     except ParseError:
         return None
-    if uri.scheme == "tel":
+    if not uri.host:  # a number
         return None
     transport = "tls" if uri.scheme == "sips" else uri.param("transport")
     maddr = uri.param("maddr")

@@ -34,11 +34,18 @@ FORKS_MAX: Final = 16
 SendBye = Callable[[Dialog, str, Instant], Client]
 """Sends a BYE with more headers; its response is ignored."""
 
+Released = Callable[[Dialog, InviteParts, Client, Instant], None]
+"""Receives a dialog that nothing waits for, the INVITE that made it, and its BYE, before ACK and BYE are sent."""
+
+
+def not_noted(_dialog: Dialog, _invite: InviteParts, _bye: Client, _now: Instant) -> None:
+    """Do nothing (``Released``)."""
+
 
 class UnclaimedAnswers:
     """Acknowledges and ends them."""
 
-    __slots__ = ("_agent_header", "_dialogs", "_dropped", "_flows", "_knows", "_send_bye", "_store")
+    __slots__ = ("_agent_header", "_dialogs", "_dropped", "_flows", "_knows", "_send_bye", "_store", "released")
 
     def __init__(
         self,
@@ -59,6 +66,8 @@ class UnclaimedAnswers:
         self._dropped = dropped
         self._knows = knows
         self._send_bye = send_bye
+        self.released: Released = not_noted
+        """Called for each dialog that is released: the peer of one whose BYE is lost bills it for ever."""
 
     def acknowledge_again(self, key: str, ack: Datagram, response: Response, now: Instant) -> UnwantedAnswer | None:
         """Send the ACK of a final response again; release the dialog of another fork (section 13.2.2.4)."""
@@ -131,4 +140,4 @@ class UnclaimedAnswers:
         ack = ProvenAck.of(dialog.peer, dialog.request("ACK", via, parts.sequence, parts.credentials), dialog.answers)
         self._store.out.append(ack)
         self._store.finished.keep(key, ack, self._store.timers.transaction_ms, now)
-        self._send_bye(dialog, "", now)
+        self.released(dialog, parts, self._send_bye(dialog, "", now), now)

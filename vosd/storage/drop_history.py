@@ -16,6 +16,7 @@ from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.database import Database
 from vosd.storage.dropped import began, hold_off_division
+from vosd.storage.ledger import LedgerEntry
 
 _table: Final = schema.retention_drop
 LISTED_AT_MOST: Final = 1_000
@@ -110,7 +111,7 @@ class Drops:
         for call in calls:
             self._month(call.started_at)
 
-    def add_entries(self, entries: Iterable[Row[Any]]) -> None:
+    def add_entries(self, entries: Iterable[Row[Any] | LedgerEntry]) -> None:
         """Note entries that were dropped."""
         for entry in entries:
             self._month(entry.created_at).add(entry.currency, amount=entry.amount)

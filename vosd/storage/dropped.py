@@ -15,7 +15,12 @@ from vosd.cdr.retention import DroppedPeriod, Kind
 from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
 
-_NAMES: Final = {Kind.CALLS: "dropped_calls", Kind.LEDGER: "dropped_entries", Kind.NUMBERS: "masked_calls"}
+_NAMES: Final = {
+    Kind.CALLS: "dropped_calls",
+    Kind.LEDGER: "dropped_entries",
+    Kind.NUMBERS: "masked_calls",
+    Kind.PAYMENTS: "dropped_payments",
+}
 """Names of the counters; their value is UTC milliseconds."""
 _CALLS_DROPPED: Final = f"SELECT value FROM counter WHERE name = '{_NAMES[Kind.CALLS]}'"  # noqa: S608 - a name of ours
 _counter: Final = schema.counter
@@ -31,6 +36,12 @@ class Dropped(NamedTuple):
     calls: int = 0
     ledger: int = 0
     numbers: int = 0
+    payments: int = 0
+
+    @property
+    def entries(self) -> int:
+        """Before when the ledger lacks entries, of whatever kind."""
+        return max(self.ledger, self.payments)
 
     @property
     def first_call(self) -> str:
@@ -58,7 +69,8 @@ async def dropped_before(connection: AsyncConnection) -> Dropped:
     """Return before when records were dropped."""
     query = select(_counter.c.name, _counter.c.value).where(_counter.c.name.in_(_NAMES.values()))
     values = {row.name: row.value for row in await connection.execute(query)}
-    return Dropped(*(values.get(_NAMES[kind], 0) for kind in (Kind.CALLS, Kind.LEDGER, Kind.NUMBERS)))
+    order = (Kind.CALLS, Kind.LEDGER, Kind.NUMBERS, Kind.PAYMENTS)
+    return Dropped(*(values.get(_NAMES[kind], 0) for kind in order))
 
 
 def check_there(dropped: int, since: int, what: str) -> None:

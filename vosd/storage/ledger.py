@@ -174,7 +174,7 @@ class SqlLedger:
         """
         total = _sum(_entry.amount)
         async with self._database.reading(unhurried=True) as connection:
-            check_there((await dropped_before(connection)).ledger, since, "ledger entries")
+            check_there((await dropped_before(connection)).entries, since, "ledger entries")
             points = await checkpoints_of(connection, account)
             start = max((each for each in points if each.closed_until <= since), key=_closed_until, default=None)
             of_account = [_entry.account == account]
@@ -205,7 +205,7 @@ class SqlLedger:
             StoreUnavailable: the balances yielded so far are correct, the rest is not known.
         """
         async with self._database.reading() as connection:
-            check_there((await dropped_before(connection)).ledger, moment, "ledger entries")
+            check_there((await dropped_before(connection)).entries, moment, "ledger entries")
         after = ""
         while True:
             async with self._database.reading(unhurried=True) as connection:

@@ -9,6 +9,7 @@ from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.books import lock_accounts
 from vosd.storage.currencies import settle_one
 from vosd.storage.database import Database
+from vosd.storage.old_payments import dropped_payment
 from vosd.storage.ports import (
     EntryKind,
     NoSuchAccount,
@@ -129,6 +130,8 @@ async def _earlier(connection: AsyncConnection, payment: Payment) -> Receipt | N
         _entry.c.reference == _reference(payment),
     )
     found = (await connection.execute(same)).one_or_none()
+    if found is None:
+        found = await dropped_payment(connection, _name(payment), payment.kind, _reference(payment))
     return None if found is None else receipt_of_earlier(payment, found.amount, found.balance_after)
 
 

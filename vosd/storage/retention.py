@@ -26,7 +26,7 @@ from vosd.storage.writers import writer_for
 AT_ONCE: Final = 500
 """Records of a step."""
 _OF_CALLS: Final = (EntryKind.CALL.value, EntryKind.CORRECTION.value)
-"""Kinds of entries that are dropped; the references of all others are kept, so that a repeat books nothing."""
+"""Kinds of entries that are dropped here; the others are in ``old_payments``."""
 
 _cdr: Final = schema.cdr.c
 _charge: Final = schema.cdr_charge
@@ -71,16 +71,22 @@ class SqlRetention:
             return (await dropped_before(connection)).calls
 
     async def has_any(self, kind: Kind, since: int, until: int) -> bool:
-        """Return whether there are records from a time; UTC milliseconds.
+        """Return whether there are records of a kind from a time; UTC milliseconds.
 
         Raises:
             StoreUnavailable: try again.
         """
-        if kind is not Kind.LEDGER:
+        if kind in {Kind.CALLS, Kind.NUMBERS}:
             query = select(_cdr.call_id).where(_cdr.call_id >= first_id(since), _cdr.call_id < first_id(until)).limit(1)
         else:
-            of_calls = and_(_entry.kind.in_(_OF_CALLS), _entry.created_at >= since)
-            first = select(_entry.created_at).where(of_calls).order_by(_entry.id).limit(1).subquery()
+            of_kind = _entry.kind.in_(_OF_CALLS) if kind is Kind.LEDGER else _entry.kind.not_in(_OF_CALLS)
+            first = (
+                select(_entry.created_at)
+                .where(of_kind, _entry.created_at >= since)
+                .order_by(_entry.id)
+                .limit(1)
+                .subquery()
+            )
             query = select(first.c.created_at).where(first.c.created_at < until)
         async with self._database.reading(unhurried=True) as connection:
             return (await connection.execute(query)).first() is not None

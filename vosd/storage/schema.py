@@ -243,6 +243,15 @@ retention_drop: Final = Table(
     **_IN_MYSQL,
 )
 
+dropped_reference: Final = Table(
+    "dropped_reference",
+    metadata,
+    Column("digest", String(DIGEST_LENGTH), primary_key=True, comment="SHA-256 of account, kind and reference"),
+    Column("amount", Money, nullable=False),
+    Column("balance_after", Money, nullable=False),
+    **_IN_MYSQL,
+)
+
 daily_total: Final = Table(
     "daily_total",
     metadata,

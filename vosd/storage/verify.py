@@ -69,14 +69,14 @@ async def verify_ledger(database: Database, report: Report | None = None, *, who
     async with database.reading(unhurried=True) as connection:
         base = None if whole else await base_of(connection)
         dropped = await dropped_before(connection)
-        start = (dropped.ledger or None) if base is None else base.closed_until
+        start = (dropped.entries or None) if base is None else base.closed_until
         unrecorded = select(func.count()).where(_entry.kind == EntryKind.CALL.value, _entry.call_id.is_(None))
         without_cdr = int((await connection.execute(unrecorded)).scalar_one())
         await _report_counter_behind(connection, report)
         await without_account(connection, report)
         compared = await audit_accounts(connection, start, report)
         if whole:
-            await audit_checkpoints(connection, dropped.ledger, report)
+            await audit_checkpoints(connection, dropped.entries, report)
         marks, first_call = await marks_of(connection, dropped.first_call), _FIRST_CALL
         if base is not None:
             first_call, _ = bounds(f"{base.closed_until - LONGEST_CALL_MS:012x}")

@@ -14,6 +14,7 @@ from vosd.cli.main import main
 from vosd.config.places import installation_of, recorded_in
 from vosd.daemon.claim import StateDirectory
 from vosd.engine.control import Arguments, ControlServer
+from vosd.storage.migrate import migrate_async
 
 CONFIGURATION = """
 database: {url: "sqlite+aiosqlite:///var/vosd.db"}
@@ -94,6 +95,29 @@ def test_an_empty_file_in_the_working_directory_is_no_installation(tree: Path, m
     (own / "var" / "vosd.db").touch()
     monkeypatch.chdir(own)
     assert json.loads(vosd("account", "show", "acme", "--json").stdout)["balance"] == "0.00"
+
+
+def test_the_database_that_other_verbs_use_is_the_one_that_is_migrated(tree: Path) -> None:
+    (tree / "var" / "vosd.db").unlink()
+    asyncio.run(migrate_async(f"sqlite+aiosqlite:///{tree}/var/vosd.db", "0024"))
+
+    assert vosd("migrate").stdout == f"the database {tree}/var/vosd.db is at this version\n"
+
+    assert json.loads(vosd("account", "show", "acme", "--json").stdout)["balance"] == "0.00"
+
+
+def test_a_new_installation_gets_its_database_in_the_working_directory(
+    tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tree / "var" / "vosd.db").unlink()
+    new = tree.parent / "new"
+    new.mkdir()
+    monkeypatch.chdir(new)
+
+    assert vosd("migrate").stdout == "the database is at this version\n"
+
+    assert (new / "var" / "vosd.db").stat().st_size > 0
+    assert not (tree / "var" / "vosd.db").exists()
 
 
 def started(directory: Path, config: Path, monkeypatch: pytest.MonkeyPatch) -> StateDirectory:

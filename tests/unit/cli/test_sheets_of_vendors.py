@@ -2,11 +2,14 @@
 
 import csv
 import json
+import subprocess
 from decimal import Decimal
+from typing import Any
 
 import click.testing
 import pytest
 from doubles.deck_site import Site
+from doubles.workbook import xlsx
 
 from vosd.cli.main import main
 
@@ -52,6 +55,36 @@ def test_a_sheet_whose_header_has_changed_is_refused_with_the_difference(site):
     text = site.run("import", "acme", site.write(SHEET.replace("Comment", "Valid from")), code=1)
     assert "not that of the layout that was saved from acme.yaml (without 'comment'; with 'valid from')" in text
     assert len(site.ask("versions", "acme")) == 1
+
+
+def test_a_workbook_that_is_read_by_a_saved_layout_is_parsed_once(site, monkeypatch):
+    rows = [line.split(";") for line in SHEET.splitlines()]
+    site.run("import", "acme", site.write(SHEET), "--map", site.write(MAP, "acme.yaml"))
+    opened = []
+
+    class Counted(subprocess.Popen[bytes]):
+        def __init__(self, *words: Any, **options: Any) -> None:
+            opened.append(words)
+            super().__init__(*words, **options)
+
+    monkeypatch.setattr(subprocess, "Popen", Counted)
+    file = xlsx(site.directory / "again.xlsx", [*rows, ["49", "Germany", "0,02", "New", ""]])
+    made = site.ask("import", "acme", str(file))
+    assert (made["version"], made["layout"], made["rates"]) == (2, "acme.yaml", 4)
+    assert len(opened) == 1
+
+
+def test_codes_with_the_international_prefix_are_a_warning_with_their_number_and_the_first_ones(site):
+    codes = [f"00{code}" for code in range(30, 42)]
+    sheet = site.write("prefix,billing_rate\n44,0.01\n" + "".join(f"{code},0.02\n" for code in codes))
+    text = site.run("import", "acme", sheet, "--dry-run")
+    assert (
+        "warning: 12 prefixes begin with 00 and price no number in international form (E.164): 0030, 0031, 0032, 0033, "
+        "0034, 0035, 0036, 0037, 0038, 0039 and 2 more; import the codes without 00\n"
+    ) in text
+    made = site.ask("import", "acme", sheet)
+    assert (made["dialled_prefixes"], made["dialled_examples"]) == (12, codes[:10])
+    assert "begin with 00" not in site.run("import", "acme", site.write("prefix,billing_rate\n44,0.01\n"), "--dry-run")
 
 
 def test_a_trial_saves_no_layout(site):

@@ -8,7 +8,7 @@ from click.testing import CliRunner, Result
 from doubles.migrated import migrated
 
 from vosd.cli.main import main
-from vosd.config import excerpt, load
+from vosd.config import load
 from vosd.config.assembly import rate_groups
 from vosd.config.assembly.rate_groups import read_rate_group
 
@@ -61,9 +61,8 @@ def no_catalogue(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         return read_rate_group(section, key, *more)
 
     monkeypatch.setattr(load, "assemble", refuse)
-    for module in (excerpt, load):
+    for module in (rate_groups, load):
         monkeypatch.setattr(module, "read_rate_group", read)
-    assert rate_groups.read_rate_group is read_rate_group
     return groups
 
 

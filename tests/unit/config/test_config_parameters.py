@@ -1,6 +1,7 @@
 """VOS3000's parameters, its preset, and the warnings of settings that are probably not intended."""
 
 from decimal import Decimal
+from itertools import chain
 
 import pytest
 
@@ -166,7 +167,7 @@ def test_each_rate_that_rounding_would_hurt_is_reported_with_its_line(site):
         """
     )
 
-    assert [site.shown(str(problem)) for problem in loaded.rate_report] == [
+    assert [site.shown(str(problem)) for problem in chain.from_iterable(loaded.reports_by_group())] == [
         (
             "vosd.yaml:6: warning: rate_groups[g].rates[44].billing_rate: value '0.005': "
             "expected at most 2 decimals; VOS3000 would have stored 0.01"

@@ -1,6 +1,7 @@
 """Private and period rates in the configuration: what they make of accounts and gateways, and mistakes in them."""
 
 import json
+from itertools import chain
 from typing import Any
 
 import pytest
@@ -148,7 +149,9 @@ def test_a_mistake_is_named_with_its_key(tmp_path, changes, named):
 def test_prefixes_that_one_period_lacks_are_reported(tmp_path):
     periods = [{"name": "day", "rate_group": "own"}, {"name": "france", "rate_group": "france"}]
     loaded = site(tmp_path, {"rate_groups": [group("france", prefix="33")], "period_rates": {"periods": periods}})
-    (problem,) = [each for each in loaded.rate_report if each.key == "period_rates[tariff].periods"]
+    (problem,) = [
+        each for each in chain.from_iterable(loaded.reports_by_group()) if each.key == "period_rates[tariff].periods"
+    ]
     assert "(own, france); not all have these 2: 33, 44" in problem.expected
 
 

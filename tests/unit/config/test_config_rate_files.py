@@ -2,12 +2,14 @@
 
 from datetime import datetime
 from decimal import Decimal
+from itertools import chain
 
 import pytest
 
 from vosd.billing.rate_file import RateFile
 from vosd.billing.sections import format_sections
-from vosd.config.assembly import rate_orders
+from vosd.config.assembly import rate_orders, rate_report
+from vosd.config.assembly.rate_report import problems_of_rounding
 from vosd.testing.data.builders import rates_in
 
 
@@ -111,13 +113,30 @@ def test_a_prefix_has_the_rate_that_came_into_force_last(group):
     assert [price("331", f"2026-02-01T00:00:00.000{zone}") for zone in ("+01:00", "Z")] == ["0.5", None]
 
 
+def test_warnings_about_single_rates_are_made_one_by_one_for_there_may_be_a_million(site, monkeypatch):
+    (site.directory / "rates.csv").write_text(
+        "prefix,billing_rate\n" + "".join(f"{prefix},0.001\n" for prefix in range(100, 200))
+    )
+    loaded = site.load("rate_groups: [{name: g, fee_precision: 2, rates_file: rates.csv}]")
+    examined = []
+
+    def noted(rate, policy):
+        examined.append(rate.prefix)
+        return problems_of_rounding(rate, policy)
+
+    monkeypatch.setattr(rate_report, "problems_of_rounding", noted)
+    (found,) = loaded.reports_by_group()
+    assert ["rates[100]" in next(found).key, "rates[100]" in next(found).key] == [True, True]
+    assert examined == ["100"]
+
+
 def test_every_price_of_time_is_in_the_report_on_rounding(site):
     (site.directory / "rates.csv").write_text(
         "prefix,billing_rate,billing_cycle,first_rate,first_duration,sections,locked\n"
         "44,0.60,60,0.2101,60,,\n49,0.60,60,,,0.10@60;0.1849@120,\n33,0.001,60,,,,yes\n39,0.60,60,0.21,60,0.10@60,\n"
     )
     loaded = site.load("rate_groups: [{name: g, fee_precision: 2, rates_file: rates.csv}]")
-    assert [site.shown(str(problem)) for problem in loaded.rate_report] == [
+    assert [site.shown(str(problem)) for problem in chain.from_iterable(loaded.reports_by_group())] == [
         (
             "rates.csv:2: warning: rate_groups[g].rates[44].first_rate: value '0.2101': "
             "expected at most 2 decimals; VOS3000 would have stored 0.21"

@@ -43,7 +43,10 @@ def test_times_are_days_months_and_years(site):
         ("ledger: 1 year", "ledger", "calls as well"),
         ("{calls: 1 year, ledger: 11 months}", "ledger", "the 1 year of calls"),
         ("{calls: 10 days, ledger: 60 days}", "ledger", "at least 3 months"),
-        ('at: "03:30"', "at", "calls or numbers as well"),
+        ('at: "03:30"', "at", "calls, numbers or payments as well"),
+        ("payments: 60 days", "payments", "at least 3 months"),
+        ("{minimum: 10 years, payments: 9 years}", "payments", "at least the 10 years of minimum"),
+        ("payments_archive: /srv/payments", "payments_archive", "payments as well"),
         ("{calls: 180 days, numbers: 181 days}", "numbers", "at most the 180 days of calls"),
     ],
 )
@@ -67,7 +70,7 @@ def _file_keys(model: type[Keys]) -> set[str]:
 
 
 def test_a_backup_has_every_file_that_a_key_can_name(site):
-    written = {"state_dir"}
+    written = {"state_dir", "payments_archive"}
     models = [model for model in _all_models(Keys) if model.__module__.startswith("vosd.config.keys")]
     assert InstallationKeys in models
     named = set().union(*map(_file_keys, models)) - written

@@ -95,3 +95,15 @@ def test_seconds_of_free_calls_are_rounded_by_the_parameters(site):
 )
 def test_patterns_overlap_where_some_number_fits_both(first, second, expected):
     assert overlapping(first, second) is expected
+
+
+def test_emergency_services_have_numbers_of_the_emergency_numbers(site):
+    loaded = site.load("routing: {emergency_services: {sos: 112, urn:service:sos.Police: '110'}}")
+    assert loaded.catalogue.parameters.special_numbers.services == {"sos": "112", "sos.police": "110"}
+    for written, expected in (
+        ("{sos: 115}", "one of emergency_numbers for sos; 115 is none"),
+        ("{police: 110}", "sos, or a kind of it such as sos.police"),
+        ("{sos: police}", "one of emergency_numbers"),
+    ):
+        (error,) = site.errors(f"routing: {{emergency_services: {written}}}")
+        assert expected in error

@@ -194,7 +194,7 @@ def test_what_is_left_is_carried_through_files_and_lives_until_it_is_hung_up(dir
     first.flush()
     left = crash_and_read(directory).legs()
     second = opened(directory, segment_bytes=3_000)
-    second.left_over.leave(left)
+    second.left_over.leave(left, ManualClock().now())
     second.placed(PlacedCall(call_id(5), INVITE))
     for index in range(10, 30):
         second.ended(answered_call(index))
@@ -210,7 +210,7 @@ def test_what_is_left_is_carried_through_files_and_lives_until_it_is_hung_up(dir
 
 def test_what_is_left_survives_a_clean_stop(directory):
     journal = opened(directory)
-    journal.left_over.leave([LeftOver(call_id(1), (DIALOG,), (INVITE,))])
+    journal.left_over.leave([LeftOver(call_id(1), (DIALOG,), (INVITE,))], ManualClock().now())
     journal.close()
     assert [each.call_id for each in crash_and_read(directory).left_over.values()] == [call_id(1)] * 2
 

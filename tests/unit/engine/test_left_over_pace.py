@@ -7,18 +7,19 @@ from typing import Any
 import msgspec
 import pytest
 from doubles.journals import crash_and_read, new_journal, open_call, opened
-from doubles.left_legs import CALLER, CALLER_SIDE, DIALOG, INVITE
+from doubles.left_legs import CALLER, CALLER_SIDE, DIALOG, INVITE, VIA
 
 from vosd.callcontrol.open_call import Description
 from vosd.cdr.record import CallRecord
 from vosd.engine.calls import leftovers as leftovers_module
 from vosd.engine.calls.leftovers import Leftovers
-from vosd.engine.journal.entries import PlacedCall
-from vosd.engine.journal.left_over import TIMES_ASKED
+from vosd.engine.journal.entries import LeftOver, PlacedCall
+from vosd.engine.journal.left_over import ASKED_FOR_MS, TIMES_ASKED
+from vosd.sip.wire.outgoing import Peer
 from vosd.testing.data.builders import catalogue
 from vosd.testing.data.records import call_id, refused_call
 from vosd.testing.virtual.clock import ManualClock
-from vosd.testing.virtual.probe import Probe
+from vosd.testing.virtual.probe import START, VENDOR, Probe, reply
 
 
 @pytest.fixture
@@ -29,8 +30,11 @@ def directory(tmp_path: Path) -> Path:
 class Start:
     """A start of the switch on the journal of the earlier one, on virtual time."""
 
-    def __init__(self, directory: Path) -> None:
-        self.probe, self.clock = Probe(), ManualClock()
+    def __init__(self, directory: Path, after_ms: int = 0) -> None:
+        """``after_ms`` is when it begins, after the first one."""
+        self.probe, self.clock, self._directory = Probe(), ManualClock(), directory
+        self.probe.advance(after_ms)
+        self.clock.move_to(self.probe.now.mono)
         self.journal = new_journal(directory)
         remains = self.journal.open()
         self.records: list[CallRecord] = []
@@ -48,10 +52,17 @@ class Start:
         self.journal.flush()
         return [title for title in self.probe.titles() if title != "ACK"]
 
-    def killed(self, directory: Path) -> "Start":
-        """Kill it once its start is complete, and start the next."""
+    def killed(self, later_ms: int = 0) -> "Start":
+        """Kill it once its start is complete, and start the next after a while."""
         self.journal.settle()
-        return Start(directory)
+        return Start(self._directory, self.probe.now.mono - START.mono + later_ms)
+
+    def answered(self, data: bytes) -> list[str]:
+        """Return what is ready to leave when the vendor's response is processed and the journal is written."""
+        self.probe.sent()
+        self.probe.receive(data, VENDOR)
+        self.journal.flush()
+        return self.probe.titles()
 
 
 def leave_legs(directory: Path, calls: int) -> None:
@@ -101,7 +112,7 @@ def test_what_a_peer_has_answered_is_not_asked_by_the_next_start(directory):
     kept = [line for line in bye.data.split(b"\r\n") if line.startswith((b"Via", b"From", b"To", b"Call-ID", b"CSeq"))]
     start.probe.receive(b"\r\n".join([b"SIP/2.0 200 OK", *kept, b"Content-Length: 0\r\n\r\n"]), bye.peer)
     start.round()
-    after = start.killed(directory)
+    after = start.killed()
     assert sorted(after.round()) == ["503", "BYE", "CANCEL"]
 
 
@@ -110,17 +121,39 @@ def test_what_no_peer_answers_is_asked_by_so_many_starts_and_then_left(directory
     start = Start(directory)
     for _ in range(TIMES_ASKED):
         assert sorted(start.round()) == ["503", "BYE", "BYE", "CANCEL"]
-        start = start.killed(directory)
+        start = start.killed(later_ms=ASKED_FOR_MS // TIMES_ASKED + 1)
     assert start.round() == []
     start.journal.settle()
     assert not crash_and_read(directory).left_over
+
+
+def test_a_quick_series_of_kills_gives_no_leg_up(directory):
+    """Kills every two seconds: seven starts are over before a peer that is slow, or away, can have answered."""
+    leave_legs(directory, 1)
+    start = Start(directory)
+    for _ in range(ASKED_FOR_MS // 2_000):
+        assert sorted(start.round()) == ["503", "BYE", "BYE", "CANCEL"]
+        start = start.killed(later_ms=2_000)
+    assert start.round() == []
+
+
+def test_legs_that_an_earlier_version_has_asked_are_asked_until_the_time_is_over(directory):
+    """Its journal says how often, and not since when."""
+    journal = opened(directory)
+    journal.left_over.leave([LeftOver(call_id(1), (DIALOG,), asked=TIMES_ASKED)], ManualClock().now())
+    journal.flush()
+    start = Start(directory)
+    assert start.round() == ["BYE"]
+    start = start.killed(later_ms=ASKED_FOR_MS - 1)
+    assert start.round() == ["BYE"]
+    assert start.killed(later_ms=1).round() == []
 
 
 def test_what_was_not_asked_yet_is_asked_first(directory):
     leave_legs(directory, 12)
     start = Start(directory)
     first = start.round()
-    start = start.killed(directory)
+    start = start.killed()
     assert (first[0], "503" in first) == ("CANCEL", True)
     again = [start.round() for _ in range(3)]
     assert again[0].index("CANCEL") == again[0].index("503") - 10 == 3
@@ -158,5 +191,96 @@ def test_a_call_whose_vendor_never_answers_its_cancel_has_its_record_when_it_is_
     for _ in range(TIMES_ASKED):
         assert start.records == []
         start.round()
-        start = start.killed(directory)
+        start = start.killed(later_ms=ASKED_FOR_MS // TIMES_ASKED + 1)
     assert [(each.call_id, each.attempts[-1].reason) for each in start.records] == [(call_id(0), "Lost")]
+
+
+# -- late answers --------------------------------------------------------------------------------------------------
+
+
+def late_answer(contact: str = "sip:2@198.51.100.7:5062", routes: str = "") -> bytes:
+    """Return the 2xx of the vendor to the INVITE of the earlier run."""
+    return (
+        f"SIP/2.0 200 OK\r\nVia: {VIA}\r\n{routes}From: {INVITE.from_.decode()}\r\n"
+        f"To: {INVITE.to.decode()};tag=theirs\r\n"
+        f"Call-ID: {INVITE.call_id.decode()}\r\nCSeq: 1 INVITE\r\nContact: <{contact}>\r\nContent-Length: 0\r\n\r\n"
+    ).encode()
+
+
+@pytest.fixture
+def ringing(directory):
+    """A start on a journal with one INVITE without a final response, whose CANCEL is sent."""
+    journal = opened(directory)
+    journal.placed(PlacedCall(call_id(0), INVITE, None, refused_call(0, end_reason="Lost")))
+    journal.flush()
+    start = Start(directory)
+    assert start.round() == ["CANCEL"]
+    return start
+
+
+def test_a_kill_between_the_ack_of_a_late_answer_and_its_bye_leaves_the_bye_to_the_next_starts(ringing):
+    """The vendor repeats its 2xx no more, and answers the CANCEL of a call that it has answered with 481."""
+    route = "Record-Route: <sip:edge@198.51.100.9;lr>\r\n"
+    assert ringing.answered(late_answer(routes=route)) == ["ACK", "BYE"]
+    start = ringing
+    for _ in range(3):  # none of these BYEs leaves
+        start = start.killed(later_ms=2_000)
+        assert start.round() == ["BYE"]
+    bye = start.probe.log[-1]
+    assert bye.peer == Peer(0, "198.51.100.9", 5060)
+    asked = bye.request
+    assert (str(asked.uri), asked.header("route")) == ("sip:2@198.51.100.7:5062", "<sip:edge@198.51.100.9;lr>")
+    assert (asked.call_id.encode(), asked.to_tag, asked.header("from")) == (
+        INVITE.call_id, "theirs", INVITE.from_.decode(),
+    )  # fmt: skip
+    assert start.answered(reply(bye, 200)) == []
+    start.leftovers.note_over(start.probe.now)
+    assert start.killed(later_ms=2_000).round() == []
+
+
+def test_the_call_of_a_late_answer_has_its_one_record_before_the_ack_leaves(ringing, directory):
+    ringing.answered(late_answer())
+    [record] = ringing.records
+    assert [(each.code, each.reason) for each in record.attempts] == [(200, "Late Answer")]
+    after = ringing.killed()
+    for _ in range(3):
+        after.round()
+        after.probe.advance(ASKED_FOR_MS)
+        after.leftovers.note_over(after.probe.now)
+    assert (after.records, len(after.journal.left_over)) == ([], 0)
+
+
+def test_an_answer_that_comes_before_the_turn_of_its_cancel_is_released(directory):
+    journal = opened(directory)
+    journal.placed(PlacedCall(call_id(0), INVITE))
+    journal.flush()
+    start = Start(directory)
+    assert start.answered(late_answer()) == ["ACK", "BYE"]
+    assert start.round() == []
+    assert start.killed().round() == ["BYE"]
+
+
+def test_a_late_answer_in_a_running_switch_is_released_after_a_kill_too(directory):
+    """Also that of an INVITE that nothing remembers, repeated because the earlier ACK was lost."""
+    opened(directory).flush()
+    start = Start(directory)
+    start.probe.endpoint.flows.go_on_as("z9hG4bKearlier", "busy")
+    for _ in range(2):
+        start.probe.endpoint.store.finished.entries.clear()
+        assert start.answered(late_answer()) == ["ACK", "BYE"]
+    assert len(start.journal.left_over) == 1
+    after = start.killed()
+    assert after.round() == ["BYE"]
+    after.probe.advance(ASKED_FOR_MS)
+    after.leftovers.note_over(after.probe.now)
+    assert not after.journal.left_over
+
+
+def test_no_trunk_fills_the_disk_with_late_answers(directory, monkeypatch):
+    monkeypatch.setattr(leftovers_module, "ASKED_MAX", 3)
+    opened(directory).flush()
+    start = Start(directory)
+    start.probe.endpoint.flows.go_on_as("z9hG4bKearlier", "busy")
+    for number in range(5):
+        assert start.answered(late_answer().replace(b"tag=theirs", b"tag=theirs%d" % number)) == ["ACK", "BYE"]
+    assert len(start.journal.left_over) == 3

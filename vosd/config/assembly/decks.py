@@ -1,6 +1,6 @@
 """Rate groups with ``deck: true``: their rates are those of a file with the rows of the deck (ADR 59)."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -28,10 +28,10 @@ def with_decks(groups: Iterable[Section], files: Mapping[str, Path], problems: P
     ]
 
 
-def naming_decks(found: Iterable[Problem], names: Mapping[Path, str]) -> tuple[Problem, ...]:
-    """Return problems that name decks instead of the files with their rows; the lines are those of an export."""
+def naming_decks(found: Iterable[Problem], names: Mapping[Path, str]) -> Iterator[Problem]:
+    """Yield problems that name decks instead of the files with their rows; the lines are those of an export."""
     by_file = {str(path.absolute()): name for path, name in names.items()}
-    return tuple(each._replace(file=by_file.get(each.file, each.file)) for each in found)
+    return (each._replace(file=by_file.get(each.file, each.file)) for each in found)
 
 
 def names_of_decks(decks: Iterable[DeckVersion], files: Mapping[str, Path]) -> dict[Path, str]:

@@ -1,6 +1,6 @@
 """Period rates: from keys to the definitions of the catalogue."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Final
 
@@ -10,6 +10,7 @@ from vosd.billing.rate_group import RateGroup
 from vosd.catalogue.problems import Place, Problem, ProblemList, Severity
 from vosd.config.assembly.conversion import Conversion, require_all_used
 from vosd.config.assembly.inventory import Inventory, read_inventory
+from vosd.config.assembly.rate_report import RateReport
 from vosd.config.keys.period_rates import PeriodKeys, PeriodRatesKeys
 from vosd.config.reader.document import Section
 from vosd.config.reader.reading import items_of, read_section
@@ -31,9 +32,7 @@ def read_period_rates(document: Section, problems: ProblemList) -> Inventory[Per
     return read_inventory(items_of(document, PERIOD_RATES, problems), PERIOD_RATES, "name", read, problems)
 
 
-def report_coverage(
-    read: Inventory[PeriodRatesKeys], groups: Mapping[str, RateGroup]
-) -> Iterator[Callable[[], tuple[Problem, ...]]]:
+def report_coverage(read: Inventory[PeriodRatesKeys], groups: Mapping[str, RateGroup]) -> Iterator[RateReport]:
     """Yield for each period rates what names the prefixes that not all of their rate groups have.
 
     It goes through all rates, so it is called for ``vosd check`` alone.
@@ -45,13 +44,13 @@ def report_coverage(
             yield partial(_uncovered, written.section.place, written.label, ", ".join(names), tables)
 
 
-def _uncovered(place: Place, label: str, names: str, tables: Sequence[RateTable]) -> tuple[Problem, ...]:
+def _uncovered(place: Place, label: str, names: str, tables: Sequence[RateTable]) -> Iterator[Problem]:
     prefixes, number = missing_prefixes(tables, PREFIXES_SHOWN)
     if not number:
-        return ()
+        return
     shown = ", ".join(prefixes) + (", and others" if number > len(prefixes) else "")
     expected = f"the same prefixes in the rate groups of all periods ({names}); not all have these {number}: {shown}"
-    return (Problem(place.file, place.line, f"{label}.periods", None, expected, Severity.WARNING),)
+    yield Problem(place.file, place.line, f"{label}.periods", None, expected, Severity.WARNING)
 
 
 def period_rates(keys: PeriodRatesKeys) -> PeriodRates:

@@ -4,6 +4,7 @@ vosd keeps rates as entered and rounds charges only. The report names each rate 
 another price, and each that charges nothing for a whole cycle.
 """
 
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -12,6 +13,9 @@ from vosd.billing.rater import round_fee
 from vosd.billing.rates import Rate, RatingPolicy
 from vosd.catalogue.problems import Place, Problem, ProblemList, Severity
 from vosd.config.assembly.rate_groups import ReadGroup
+
+RateReport = Callable[[], Iterator[Problem]]
+"""Yields warnings about single rates, as many as there are rates at most."""
 
 
 class StoredRate(NamedTuple):
@@ -72,9 +76,12 @@ def problems_of_rounding(rate: Rate, policy: RatingPolicy) -> list[RoundingProbl
     return found
 
 
-def report_rates(read: ReadGroup) -> tuple[Problem, ...]:
-    """Name each rate of a group that VOS3000 would have changed, or whose cycle is charged nothing."""
-    return tuple(
+def report_rates(read: ReadGroup) -> Iterator[Problem]:
+    """Yield a warning for each rate of a group that VOS3000 would have changed, or whose cycle is charged nothing.
+
+    There may be a million of them, so they are made one by one.
+    """
+    return (
         _warning(read, rate, place, problem)
         for rate, place in read.rates.to_report()
         for problem in problems_of_rounding(rate, read.group.policy)

@@ -24,6 +24,7 @@ def special_numbers(keys: InstallationKeys, parameters: ParameterKeys) -> Specia
         parameters.free_e164s,
         tuple(pattern for pattern, _ in parameters.no_cdr_e164s),
         emergency,
+        keys.routing.emergency_services or {},
         parameters.forward_prefix,
         {pattern: memo for pattern, memo in parameters.no_cdr_e164s if memo},
     )

@@ -28,6 +28,8 @@ from vosd.config.reader.reading import Spot, Trail, validate
 
 BAD_ROWS_NAMED: Final = 1_000
 """Rows with mistakes that are named; the others are counted."""
+DIALLED_NAMED: Final = 10
+INTERNATIONAL_PREFIX: Final = "00"
 NUMBER_MARK: Final = "\t"
 """Stands between a line of the deck and the number of its line in the sheet."""
 HEADER: Final = ",".join((*COLUMNS_AHEAD, *OTHERS))
@@ -119,6 +121,10 @@ class SheetReader:
         self.rows = 0
         """Rows without mistakes."""
         self.bad_rows = 0
+        self.dialled = 0
+        """Prefixes that begin with ``INTERNATIONAL_PREFIX``, which no number in E.164 form does."""
+        self.dialled_examples: list[str] = []
+        """The first of them."""
         self.assumed = Assumptions()
         self.absent: frozenset[str] = frozenset()
         """Our columns behind ``COLUMNS_AHEAD`` that neither the sheet nor the map has."""
@@ -205,6 +211,10 @@ class SheetReader:
                 found.error(Place(self._file, int(later)), PREFIX, expected, prefix)
                 self._note(found)
                 continue
+            if prefix.startswith(INTERNATIONAL_PREFIX) and not key.startswith(f"{prefix},"):
+                self.dialled += 1
+                if self.dialled <= DIALLED_NAMED:
+                    self.dialled_examples.append(prefix)
             key, first = f"{prefix},{begins}", number
             yield own
 

@@ -1,14 +1,12 @@
 """Maps that were used before, kept with the versions that they made and found again by the header of a sheet."""
 
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Final, NamedTuple
 
 import msgspec
 
-from vosd.config.decks.assumptions import Assumptions
 from vosd.config.decks.sheet_map import SheetMapKeys, parse_map
-from vosd.config.decks.sheets import lines_of
+from vosd.config.decks.sheets import SheetFile
 
 TEXT_MAX: Final = 60_000
 """Bytes of a layout that the database takes; a longer map is not kept."""
@@ -39,7 +37,7 @@ def stored_form(header: Sequence[str], name: str, text: str) -> str | None:
     return content.decode() if len(content) <= TEXT_MAX else None
 
 
-def layout_for(file: Path, stored: Iterable[str | None]) -> FoundLayout | None:
+def layout_for(file: SheetFile, stored: Iterable[str | None]) -> FoundLayout | None:
     """Return the first layout whose header a sheet has; ``stored`` are those of versions, the newest first.
 
     Raises:
@@ -58,7 +56,7 @@ def layout_for(file: Path, stored: Iterable[str | None]) -> FoundLayout | None:
     return None
 
 
-def difference(file: Path, stored: Iterable[str | None]) -> str:
+def difference(file: SheetFile, stored: Iterable[str | None]) -> str:
     """Say how the header of a sheet differs from that of the newest layout; empty where there is none."""
     newest = next(filter(None, stored), None)
     if newest is None:
@@ -77,16 +75,9 @@ def difference(file: Path, stored: Iterable[str | None]) -> str:
     return f"its header is not that of the layout that was saved from {layout.name} ({differs}): say --map"
 
 
-def _header(file: Path, keys: SheetMapKeys) -> Sequence[str]:
-    lines = lines_of(
-        file, header_line=keys.header_line, sheet=keys.sheet, encoding=keys.encoding, assumed=Assumptions()
-    )
-    try:
-        return _plain(next(lines).cells)
-    except StopIteration:
-        return []
-    finally:
-        lines.close()
+def _header(file: SheetFile, keys: SheetMapKeys) -> Sequence[str]:
+    header = file.header(keys.header_line, keys.sheet, keys.encoding)
+    return [] if header is None else _plain(header.cells)
 
 
 def _plain(header: Sequence[str]) -> Sequence[str]:

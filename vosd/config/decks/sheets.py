@@ -5,6 +5,7 @@ Refuses to know what the columns mean.
 
 import csv
 from collections.abc import Generator, Sequence
+from contextlib import closing
 from io import TextIOWrapper
 from itertools import islice
 from pathlib import Path
@@ -56,6 +57,60 @@ def lines_of(
     if path.suffix.lower() == XLSX:
         return (Line(number, cells) for number, cells in rows_of(path, header_line, sheet, progress))
     return _lines_of_csv(path, header_line, encoding, assumed or Assumptions(), progress)
+
+
+class SheetFile:
+    """A file whose header is looked at before it is read.
+
+    A workbook is parsed as a whole for its first row, so the one that was opened last is kept for what follows it.
+    """
+
+    def __init__(self, path: Path, progress: Progress = silent) -> None:
+        self.path = path
+        self._progress = progress
+        self._opened: tuple[int, str | None] | None = None
+        self._header: Line | None = None
+        self._rest: Generator[Line] | None = None
+
+    def header(self, header_line: int, sheet: str | None, encoding: str | None) -> Line | None:
+        """Return the line with the header; None where the sheet ends before it.
+
+        Raises:
+            SheetError: the file cannot be read.
+        """
+        if self.path.suffix.lower() != XLSX:
+            with closing(lines_of(self.path, header_line=header_line, encoding=encoding)) as lines:
+                return next(lines, None)
+        if self._opened != (header_line, sheet):
+            self.close()
+            self._rest = lines_of(self.path, header_line=header_line, sheet=sheet, progress=self._progress)
+            self._header = next(self._rest, None)
+            self._opened = header_line, sheet
+        return self._header
+
+    def lines(self, header_line: int, sheet: str | None, encoding: str | None, assumed: Assumptions) -> Generator[Line]:
+        """Yield the lines from the header on, once; parameters and errors are those of ``lines_of``."""
+        if self._opened != (header_line, sheet):
+            self.close()
+            self._rest = lines_of(
+                self.path,
+                header_line=header_line,
+                sheet=sheet,
+                encoding=encoding,
+                assumed=assumed,
+                progress=self._progress,
+            )
+        elif self._header is not None:
+            yield self._header
+        self._opened, rest = None, self._rest
+        if rest is not None:
+            yield from rest
+
+    def close(self) -> None:
+        """End the process that reads a workbook."""
+        if self._rest is not None:
+            self._rest.close()
+        self._opened = self._header = self._rest = None
 
 
 def _lines_of_csv(

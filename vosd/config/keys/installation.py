@@ -8,13 +8,13 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, ClassVar
 
-from vosd.b2bua.settings import DeadCallBilling
 from vosd.base.secret import Secret
 from vosd.config.keys import later, names_of_vos3000
 from vosd.config.keys.alarms import AlarmKeys
 from vosd.config.keys.billing import BillingKeys
 from vosd.config.keys.call_reports import CallReportKeys
 from vosd.config.keys.dynamic_blacklist import DynamicBlacklistKeys
+from vosd.config.keys.limits import LimitKeys
 from vosd.config.keys.metrics import MetricsKeys
 from vosd.config.keys.nightly import NightlyKeys
 from vosd.config.keys.number_portability import NumberPortabilityKeys
@@ -24,7 +24,7 @@ from vosd.config.keys.redirect_server import RedirectServerKeys
 from vosd.config.keys.retention import RetentionKeys
 from vosd.config.keys.routing import RoutingKeys
 from vosd.config.keys.sip import SipKeys
-from vosd.config.places import CONTROL_SOCKET, STATE_DIR
+from vosd.config.places import CONTROL_SOCKET, DATABASE_URL, STATE_DIR
 from vosd.config.reader.amounts import overdraft
 from vosd.config.reader.fields import choice, object_name, whole
 from vosd.config.reader.files import database_url, file_path, socket_path
@@ -36,7 +36,7 @@ from vosd.engine.settings import LogLevel, OnSigterm
 class DatabaseKeys(Keys):
     """Database of CDRs, ledger and balances."""
 
-    url: Annotated[Secret, database_url()] = Secret("sqlite+aiosqlite:///var/vosd.db")
+    url: Annotated[Secret, database_url()] = Secret(DATABASE_URL)
     """``sqlite+aiosqlite:///FILE`` or ``mysql+aiomysql://USER:PASSWORD@HOST:PORT/NAME``; best with ``${ENV}``."""
     start_without: Annotated[int, whole(0, 86_400, "seconds")] = 10
     """How long a start waits for the database before it takes calls without it, by the balances, overrides and
@@ -47,17 +47,6 @@ class DatabaseKeys(Keys):
     ``database_away_cap``. A reload changes it for the next outage."""
 
     not_built: ClassVar[frozenset[str]] = frozenset({"password_file", "pool_size"})
-
-
-class LimitKeys(Keys):
-    """Limits that hold for every call."""
-
-    max_call_seconds: Annotated[int, whole(1, 604_800)] = 43_200
-    """Longest call in seconds. Accounts and gateways may set less."""
-    dead_call_billing: Annotated[DeadCallBilling, choice(DeadCallBilling)] = DeadCallBilling.DETECTION
-    """Until when a call is billed whose peer vanished: until that was detected, or until the latest proof of life."""
-
-    not_built: ClassVar[frozenset[str]] = frozenset({"max_calls", "max_cps", "max_concurrent"})
 
 
 class CdrKeys(Keys):

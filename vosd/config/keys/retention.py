@@ -28,11 +28,15 @@ class RetentionKeys(Keys):
     timezone: Annotated[tzinfo | None, time_zone()] = None
     """The zone of ``at``. Default: the machine's."""
     minimum: Annotated[Age | None, age()] = None
-    """For how long the law requires records: ``calls``, ``ledger`` and ``daily_totals`` may not be shorter."""
+    """For how long the law requires records: no time of records may be shorter."""
     calls: Annotated[Age | None, age()] = None
     """CDRs with their attempts, charges and corrections. Totals by day stay. Default: for ever."""
     ledger: Annotated[Age | None, age()] = None
-    """Ledger entries of calls, at least as long as the calls and 3 months; other entries stay. Default: for ever."""
+    """Ledger entries of calls, at least as long as the calls and 3 months. Default: for ever."""
+    payments: Annotated[Age | None, age()] = None
+    """All other ledger entries, such as payments; older ones go to an archive file first. Default: for ever."""
+    payments_archive: Annotated[Path | None, file_path()] = None
+    """Directory of these archive files. Default: ``archive`` in ``state_dir``."""
     numbers: Annotated[Age | None, age()] = None
     """Telephone numbers of calls: then all but their first digits are masked. Default: as long as the calls."""
     daily_totals: Annotated[Age | None, age()] = None
@@ -40,7 +44,7 @@ class RetentionKeys(Keys):
     exports: Annotated[tuple[Annotated[Path, file_path()], ...], BeforeValidator(one_or_many)] = ()
     """Directories of `vosd cdr export --out`: a call is kept until each of them has taken it."""
 
-    ages: ClassVar[tuple[str, ...]] = ("calls", "ledger", "daily_totals")
+    ages: ClassVar[tuple[str, ...]] = ("calls", "ledger", "payments", "daily_totals")
 
     @model_validator(mode="after")
     def _is_long_enough(self) -> "RetentionKeys":
@@ -53,10 +57,14 @@ class RetentionKeys(Keys):
                 raise KeyProblemError("ledger", "calls as well: entries stay as long as their calls")
             if not self.ledger.is_at_least(self.calls) or not self.ledger.is_at_least(LEAST_OF_LEDGER):
                 raise KeyProblemError("ledger", f"at least {LEAST_OF_LEDGER}, and the {self.calls} of calls")
+        if self.payments is not None and not self.payments.is_at_least(LEAST_OF_LEDGER):
+            raise KeyProblemError("payments", f"at least {LEAST_OF_LEDGER}")
+        if self.payments_archive is not None and self.payments is None:
+            raise KeyProblemError("payments_archive", "payments as well: for how long they are kept")
         if self.daily_totals is not None and self.calls and not self.daily_totals.is_at_least(self.calls):
             raise KeyProblemError("daily_totals", f"at least the {self.calls} of calls")
         if self.numbers is not None and self.calls is not None and not self.calls.is_at_least(self.numbers):
             raise KeyProblemError("numbers", f"at most the {self.calls} of calls, with which they go")
-        if self.at is not None and self.calls is None and self.numbers is None:
-            raise KeyProblemError("at", "calls or numbers as well: for how long they are kept")
+        if self.at is not None and self.calls is None and self.numbers is None and self.payments is None:
+            raise KeyProblemError("at", "calls, numbers or payments as well: for how long they are kept")
         return self

@@ -1,14 +1,15 @@
 """``routing``: what holds for all routing gateways that say nothing else."""
 
+from collections.abc import Mapping
 from typing import Annotated
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, model_validator
 
 from vosd.base.margin import LossGuard
 from vosd.config.keys.proofs import sip_domain
 from vosd.config.reader.codes import q850
-from vosd.config.reader.e164s import short_codes
-from vosd.config.reader.fields import one_or_many, switch, whole
+from vosd.config.reader.e164s import services_with_numbers, short_codes
+from vosd.config.reader.fields import KeyProblemError, one_or_many, switch, whole
 from vosd.config.reader.margins import wanted_margin
 from vosd.config.reader.model import Keys
 from vosd.routing.special_numbers import EMERGENCY
@@ -41,6 +42,10 @@ class RoutingKeys(Keys):
     too: none of SERVER_BILLING_NO_CDR_E164S fits any of them, and SERVER_BILLING_RECORD_ZERO_HOLD_TIME does not count.
     Only calls of sources that are unknown or have proven nothing, and those refused for overload, leave none. List
     them in SERVER_BILLING_FREE_E164S where calls to them are free."""
+    emergency_services: Annotated[Mapping[str, str] | None, services_with_numbers()] = None
+    """Which of ``emergency_numbers`` is called for a service of RFC 5031, as in ``{sos: 112, sos.police: 110}``: for
+    ``urn:service:sos.fire`` that of ``sos`` where ``sos.fire`` has none. A service without a number is refused with
+    416, and leaves a CDR."""
     local_domains: Annotated[tuple[Annotated[str, sip_domain()], ...], BeforeValidator(one_or_many)] = ()
     """Domains whose local numbers may be called, such as ``example.org`` of ``tel:1234;phone-context=example.org``; the
     ``domain`` of any phone or trunk is one of them. Calls to local numbers of other domains are refused with 404."""
@@ -48,3 +53,10 @@ class RoutingKeys(Keys):
     """``yes``: gateways without a calendar are left out while the calendar of another one fits. By default they come
     last.
     """
+
+    @model_validator(mode="after")
+    def _services_have_emergency_numbers(self) -> "RoutingKeys":
+        for service, number in (self.emergency_services or {}).items():
+            if number not in self.emergency_numbers:
+                raise KeyProblemError("emergency_services", f"one of emergency_numbers for {service}; {number} is none")
+        return self

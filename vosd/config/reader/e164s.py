@@ -1,12 +1,15 @@
 """Called numbers and digits as VOS3000's parameters have them: ``1800*,911,112``."""
 
 import re
+from collections.abc import Mapping
 from typing import Final
 
-from vosd.config.reader.fields import ExpectedError, FromText
+from vosd.config.reader.fields import ExpectedError, FromText, KeyProblemError
 
 _PATTERN: Final = re.compile(r"\d{1,32}\*?\Z", re.ASCII)
 _WITH_MEMO: Final = re.compile(r"(\d{1,32}\*?)\s*(?:\(([^()]{0,200})\))?\s*(?:,\s*(?=\d)|\Z)", re.ASCII)
+_SHORT: Final = re.compile(r"[0-9]{2,8}\Z")
+_SERVICE: Final = re.compile(r"sos(?:\.[a-z0-9](?:[a-z0-9\-]*[a-z0-9])?)*\Z", re.ASCII)
 _FORM: Final = "numbers with commas between, each of digits alone, or of digits and one * at its end"
 
 
@@ -48,6 +51,23 @@ def e164s_with_memos() -> FromText:
     return FromText(expected, read, write)
 
 
+def services_with_numbers() -> FromText:
+    """Read the emergency services of RFC 5031 with the number of each."""
+
+    def read(pairs: Mapping[str, object]) -> dict[str, str]:
+        found = {}
+        for written, number in pairs.items():
+            service = written.lower().removeprefix("urn:service:")
+            if not _SERVICE.match(service):
+                raise KeyProblemError(written, "sos, or a kind of it such as sos.police")
+            if not isinstance(number, str) or not _SHORT.match(number):
+                raise KeyProblemError(written, "one of emergency_numbers")
+            found[service] = number
+        return found
+
+    return FromText("services and the number of each, such as {sos: 112, sos.police: 110}", read, kind=dict)
+
+
 def digits(most: int) -> FromText:
     """Read up to so many digits; an empty text is none."""
 
@@ -63,7 +83,7 @@ def short_codes() -> FromText:
     """Read one number of a list of short numbers."""
 
     def read(text: str) -> str:
-        if not re.fullmatch(r"[0-9]{2,8}", text):
+        if not _SHORT.match(text):
             raise ValueError
         return text
 

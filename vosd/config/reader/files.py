@@ -2,10 +2,10 @@
 
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
 
 from vosd.base.secret import Secret
 from vosd.config.reader.fields import ExpectedError, FromText
+from vosd.config.reader.places_written import URL, flaw_of_url
 
 _SOCKET_PATH_BYTES_MAX: Final = 107
 """Size of the kernel's ``sun_path``, without the final zero."""
@@ -35,20 +35,10 @@ def socket_path() -> FromText:
 
 def database_url() -> FromText:
     """Read the URL of the database; its text is a secret, as it may contain a password."""
-    expected = "sqlite+aiosqlite:///FILE or mysql+aiomysql://USER:PASSWORD@HOST:PORT/NAME"
 
     def read(text: str) -> Secret:
-        url = urlsplit(text)
-        file = url.path.removeprefix("/")
-        if url.scheme == "sqlite+aiosqlite":
-            complete = not url.netloc and bool(file) and ":memory:" not in file
-        else:
-            complete = url.scheme == "mysql+aiomysql" and bool(url.hostname) and bool(file) and url.port != 0
-        if url.netloc.count("@") > 1 or "@" in url.path:
-            # Otherwise the part after the first @ would be parsed as the host, and shown.
-            raise ExpectedError(f"{expected}; write %40 for an @ in the password")
-        if not complete:
-            raise ValueError
+        if flaw := flaw_of_url(text):
+            raise ExpectedError(flaw)
         return Secret(text)
 
-    return FromText(expected, read, Secret.reveal)
+    return FromText(URL, read, Secret.reveal)

@@ -3,6 +3,9 @@
 Answered legs get BYE (those of gateways an ACK first, since their 2xx may lack it), INVITEs without a final response
 CANCEL, and callers without a final response 503. This is paced, because there may be thousands of calls. The journal
 has what was sent and what has been answered, so that a start that is killed, too, leaves less than it found.
+
+A 2xx that no call waits for is journalled before its ACK, whichever process has sent the INVITE: its sender repeats it
+no more once it has the ACK, and a kill before the BYE would leave it connected.
 """
 
 import asyncio
@@ -22,9 +25,13 @@ from vosd.engine.calls.lost_attempts import LostAttempts, record_of
 from vosd.engine.calls.services import CallServices
 from vosd.engine.journal import Journal, Remains
 from vosd.engine.journal.entries import LeftOver, PlacedCall
+from vosd.engine.journal.left_over import key_of, key_of_invite
+from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.dialog.snapshot import CallerSnapshot, DialogSnapshot, InviteSnapshot
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.transaction.invite_client import InviteClient
+from vosd.sip.wire.compose import encode
+from vosd.sip.wire.outgoing import InviteParts
 from vosd.trunks.dialect import ReasonForm
 
 LEGS_PER_S: Final = 200
@@ -34,6 +41,12 @@ A vendor bills every second that its BYE is late; a burst of thousands would be 
 """
 _ROUND_S: Final = 0.05
 _LEGS_A_ROUND: Final = round(LEGS_PER_S * _ROUND_S)
+
+ASKED_MAX: Final = 20_000
+"""Most legs whose end is awaited; further late answers get ACK and BYE, and are not journalled.
+
+Any trunk can send 2xx that nothing waits for. A start without any answer waits for 400 a second, for 64·T1.
+"""
 
 _REASON: Final = reason_headers(ReasonForm.Q850, EndReason.LOST, EndReason.LOST.q850_cause)
 
@@ -76,7 +89,7 @@ class Placements:
 
 
 class Leftovers:
-    """Legs of an earlier process that are to be hung up."""
+    """Legs that are to be hung up: those of an earlier process, and those of late answers."""
 
     def __init__(
         self,
@@ -100,6 +113,7 @@ class Leftovers:
         self._to_callers: deque[tuple[bytes, _Left]] = deque()
         self._asked: dict[bytes, _Request | None] = {}
         """What was sent to end a leg, until it is over; None where nothing had to be sent."""
+        endpoint.client.unclaimed.released = self.take_late_answer
 
     def __len__(self) -> int:
         """Return how many legs have to be asked."""
@@ -107,7 +121,7 @@ class Leftovers:
 
     def adopt(self, remains: Remains) -> None:
         """Queue the legs that the journal of an earlier process names; they stay in it until they are hung up."""
-        left = self._left_over.leave(remains.legs())
+        left = self._left_over.leave(remains.legs(), self._clock.now())
         self._await_answers(left, remains)
         gateways: list[tuple[int, bytes, _Left]] = []
         callers: list[tuple[int, bytes, _Left]] = []
@@ -136,18 +150,41 @@ class Leftovers:
 
     def ask_some(self, now: Instant) -> None:
         """Ask the peers of the next legs to end them, and note those that are over."""
-        done = [key for key, request in self._asked.items() if request is None or request.is_over]
-        for key in done:
-            del self._asked[key]
-            if key in self._invites:
-                self._lost.over(key, *self._invites.pop(key), now)
+        self.note_over(now)
         asked = []
         for queue in (self._to_gateways, self._to_callers):
             for _ in range(min(_LEGS_A_ROUND, len(queue))):
                 key, leg = queue.popleft()
                 self._asked[key] = self._hang_up(key, leg, now)
                 asked.append(key)
-        self._left_over.note(asked, done)
+        self._left_over.note(asked, (), now)
+
+    def note_over(self, now: Instant) -> None:
+        """Note the legs that are over."""
+        done = [key for key, request in self._asked.items() if request is None or request.is_over]
+        for key in done:
+            del self._asked[key]
+            if key in self._invites:
+                self._lost.over(key, *self._invites.pop(key), now)
+        self._left_over.note((), done, now)
+
+    def take_late_answer(self, dialog: Dialog, invite: InviteParts, bye: _Request, now: Instant) -> None:
+        """Journal a dialog that no call waits for, until its BYE is over; an INVITE of an earlier process is done."""
+        if len(self._asked) >= ASKED_MAX:
+            return
+        by_via, answers = key_of_invite(encode(invite.via)), dialog.answers
+        gateway = "" if answers is None else answers.gateway
+        call_id, answered = "", self._invites.pop(by_via, None)
+        if answered is not None:
+            call_id, gateway = answered[0].call_id, answered[0].invites[0].gateway
+        leg = DialogSnapshot.of(dialog, self._endpoint.flows, gateway, invite.sequence)
+        key = key_of(leg)
+        self._asked[key] = bye
+        self._left_over.add(key, LeftOver(call_id, dialogs=(leg,), asked=1, asked_since=now.wall))
+        if answered is not None:
+            self._asked.pop(by_via, None)
+            self._lost.over(by_via, *answered, now)
+            self._left_over.note((), (by_via,), now)
 
     def _await_answers(self, left: Mapping[bytes, LeftOver], remains: Remains) -> None:
         """Take the final responses to all INVITEs from now on: the CANCEL of the last may be sent in minutes."""
@@ -172,6 +209,8 @@ class Leftovers:
         if isinstance(leg, CallerSnapshot):
             return self._endpoint.refuse_left_over(*leg.restored(flows), leg.tag, _REASON, now)
         if isinstance(leg, InviteSnapshot):
+            if key not in self._invites:
+                return None  # it was answered before its turn came
             invite = self._invites[key][1]
             if not invite.is_over:
                 invite.cancel(_REASON, now)

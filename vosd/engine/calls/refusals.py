@@ -61,7 +61,7 @@ class Refusals:
     def adopt(self, admission: Admission) -> None:
         """Take another catalogue: it says which of the calls that are not admitted leave records."""
         self._admission, parameters = admission, admission.catalogue.parameters
-        self._emergency = parameters.special_numbers.emergency
+        self._is_emergency = parameters.special_numbers.is_emergency
         self._records_zero = parameters.record_zero_hold_time
         self._records_illegal = parameters.record_illegal_calls
 
@@ -158,9 +158,10 @@ class Refusals:
             source.host, source.port, 0, looped=False, at=at, numbers=numbers, user=event.user, refusal=event.why
         )
         with suppress(ParseError):
-            is_known = self._admission.identify(call_request) is None
+            refused = self._admission.identify(call_request)
+            is_known = refused is None or refused.reason is EndReason.NUMBER_NOT_ALLOWED
             call_request.numbers = None
-            if is_known and call_request.callee_billing in self._emergency:
+            if is_known and self._is_emergency(call_request.callee_billing):
                 call_id, came = uuid7(at.wall, self._entropy()), at.came if at.waited_ms else at
                 caller, callee = call_request.caller_in, call_request.callee_in
                 arrival = Arrival(call_id, caller, callee, request.call_id, str(source), came)
@@ -180,7 +181,7 @@ class Refusals:
         _log.debug("call_refused", call_id=arrival.call_id, reason=reason.text, detail=detail)
         cause = q850_of_status(status) if reason is EndReason.UNAVAILABLE else reason.q850_cause
         ending = Ending(reason, HangupSource.SWITCH, arrival.at, status, cause)
-        journey, recorded = Journey(), self._records_zero or call_request.callee_billing in self._emergency
+        journey, recorded = Journey(), self._records_zero or self._is_emergency(call_request.callee_billing)
         record = draft(self._node, arrival, call_request, journey, ending, recorded=recorded)
         if record.recorded:
             self._sink.ended(record)

@@ -61,14 +61,17 @@ class PlacedCall(msgspec.Struct, frozen=True, tag="placed"):
 
 
 class LeftOver(msgspec.Struct, frozen=True, tag="left_over"):
-    """Legs of a call of an earlier run that are still to be released."""
+    """Legs that no call has any more and that are still to be released, most of them of an earlier run."""
 
     call_id: str
+    """Empty where the call is not known: of an answer that arrived when it was over."""
     dialogs: tuple[DialogSnapshot, ...] = ()
     invites: tuple[InviteSnapshot, ...] = ()
     callers: tuple[CallerSnapshot, ...] = ()
     asked: int = 0
     """How many processes have asked the peers to end them."""
+    asked_since: int = 0
+    """When the first of them asked, by the wall clock in milliseconds; 0 = none did, or it was an earlier version."""
     record: CallRecord | None = None
     """The record of a call without answer, written when it is known what became of its INVITEs."""
 
@@ -80,6 +83,8 @@ class Releases(msgspec.Struct, frozen=True, tag="releases"):
     """Their peers were asked to end them."""
     done: tuple[bytes, ...]
     """Their peers have answered, or had time enough to do so."""
+    at: int = 0
+    """By the wall clock in milliseconds; an earlier version writes none."""
 
 
 class HungUp(msgspec.Struct, frozen=True, tag="hung_up"):
@@ -212,7 +217,7 @@ def placed_frame(placed: PlacedCall) -> bytes:
 
 def left_over_frame(left_over: LeftOver) -> bytes:
     """Return the frame of legs that are still to be released."""
-    return _frame(KIND_LEFT_OVER, left_over.call_id, 0, left_over)
+    return _frame(KIND_LEFT_OVER, left_over.call_id or None, 0, left_over)
 
 
 def releases_frame(releases: Releases) -> bytes:

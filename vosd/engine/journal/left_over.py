@@ -1,4 +1,4 @@
-"""Legs of earlier runs that peers may still have: which are to be released, and how often each was asked to end.
+"""Legs without a call that peers may still have: which are to be released, and how often each was asked to end.
 
 Every process notes what it asks and what is done. So one that is killed soon after its start leaves less than it found,
 and a leg whose peer never answers is not kept for ever.
@@ -11,6 +11,7 @@ from typing import Final
 import structlog
 from msgspec.structs import replace
 
+from vosd.base.clock import Instant
 from vosd.engine.journal.entries import LeftOver, Releases, hung_up_frame, left_over_frame, releases_frame
 from vosd.sip.dialog.snapshot import CallerSnapshot, DialogSnapshot, InviteSnapshot
 
@@ -19,6 +20,8 @@ TIMES_ASKED: Final = 7
 
 An INVITE without any response is sent that often (RFC 3261 section 17.1.1.2: timers A and B).
 """
+ASKED_FOR_MS: Final = 32_000
+"""How long ago the first of them must have asked, 64·T1: a quick series of kills leaves a peer no time to answer."""
 _KEY_BYTES: Final = 8
 
 _log = structlog.get_logger()
@@ -38,15 +41,15 @@ class LeftOverLegs:
         """Return how many legs are to be released."""
         return len(self._legs)
 
-    def leave(self, left_over: Iterable[LeftOver]) -> dict[bytes, LeftOver]:
+    def leave(self, left_over: Iterable[LeftOver], now: Instant) -> dict[bytes, LeftOver]:
         """Keep the legs of earlier runs, once each, and return them.
 
         A start that is killed early leaves its own records beside those of the run before: then a leg is in both. What
-        was asked ``TIMES_ASKED`` times is left out.
+        was asked ``TIMES_ASKED`` times within ``ASKED_FOR_MS`` or more is left out.
         """
         for each in left_over:
             for key, leg in legs_of(each):
-                (self._legs if leg.asked < TIMES_ASKED else self.given_up).setdefault(key, leg)
+                (self.given_up if _is_hopeless(leg, now) else self._legs).setdefault(key, leg)
         if self.given_up:
             why = f"{TIMES_ASKED} starts had no answer to BYE or CANCEL"
             _log.warning("earlier_legs_given_up", legs=len(self.given_up), why=why)
@@ -58,11 +61,16 @@ class LeftOverLegs:
         for each in self._legs.values():
             self._append(left_over_frame(each))
 
-    def note(self, asked: Collection[bytes], done: Collection[bytes]) -> None:
+    def add(self, key: bytes, leg: LeftOver) -> None:
+        """Write a leg that this process is about to release."""
+        self._legs[key] = leg
+        self._append(left_over_frame(leg))
+
+    def note(self, asked: Collection[bytes], done: Collection[bytes], now: Instant) -> None:
         """Note the keys of legs whose peers are asked to end them, and of those that are released."""
         if not asked and not done:
             return
-        releases = Releases(tuple(asked), tuple(done))
+        releases = Releases(tuple(asked), tuple(done), now.wall)
         apply(releases, self._legs)
         self._append(releases_frame(releases))
 
@@ -76,7 +84,7 @@ def apply(releases: Releases, legs: dict[bytes, LeftOver]) -> None:
     """Count what was asked and remove what is released; an unknown key is ignored."""
     for key in releases.asked:
         if (leg := legs.get(key)) is not None:
-            legs[key] = replace(leg, asked=leg.asked + 1)
+            legs[key] = replace(leg, asked=leg.asked + 1, asked_since=leg.asked_since or releases.at)
     for key in releases.done:
         legs.pop(key, None)
 
@@ -84,20 +92,34 @@ def apply(releases: Releases, legs: dict[bytes, LeftOver]) -> None:
 def legs_of(left: LeftOver) -> Iterator[tuple[bytes, LeftOver]]:
     """Yield each leg alone, with its key."""
     for dialog in left.dialogs:
-        yield _key_of(dialog), LeftOver(left.call_id, dialogs=(dialog,), asked=left.asked)
+        yield key_of(dialog), replace(left, dialogs=(dialog,), invites=(), callers=(), record=None)
     for invite in left.invites:
-        yield _key_of(invite), LeftOver(left.call_id, invites=(invite,), asked=left.asked, record=left.record)
+        yield key_of(invite), replace(left, dialogs=(), invites=(invite,), callers=())
     for caller in left.callers:
-        yield _key_of(caller), LeftOver(left.call_id, callers=(caller,), asked=left.asked)
+        yield key_of(caller), replace(left, dialogs=(), invites=(), callers=(caller,), record=None)
 
 
-def _key_of(leg: DialogSnapshot | InviteSnapshot | CallerSnapshot) -> bytes:
+def _is_hopeless(leg: LeftOver, now: Instant) -> bool:
+    """Return whether the peer of a leg was asked often enough, and for long enough, to end it."""
+    return leg.asked >= TIMES_ASKED and 0 < leg.asked_since <= now.wall - ASKED_FOR_MS
+
+
+def key_of(leg: DialogSnapshot | InviteSnapshot | CallerSnapshot) -> bytes:
     """Return what distinguishes a leg from all others, whatever else of it has changed."""
     match leg:
         case DialogSnapshot():
             names = b"\0".join((leg.call_id, leg.local, leg.remote))
         case InviteSnapshot():
-            names = leg.via
+            return key_of_invite(leg.via)
         case CallerSnapshot():
             names = leg.key
+    return _hashed(names)
+
+
+def key_of_invite(via: bytes) -> bytes:
+    """Return the same of an INVITE with this Via."""
+    return _hashed(via)
+
+
+def _hashed(names: bytes) -> bytes:
     return blake2b(names, digest_size=_KEY_BYTES).digest()

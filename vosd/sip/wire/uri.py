@@ -3,6 +3,7 @@
 import re
 from typing import Final, NamedTuple
 
+from vosd.base.number import EMERGENCY_SERVICE
 from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.flaws import Flaw
 from vosd.sip.wire.grammar import HOST, PORT, parameters
@@ -17,6 +18,9 @@ _SIP: Final = re.compile(
 _PLAIN: Final = re.compile(rf"sip:(?:([\w+*#.\-]++)@)?({HOST})(?::({PORT}))?\Z", re.ASCII)
 """Form of nearly every URI in a request line, From or To: nothing in it is escaped."""
 _TEL: Final = re.compile(r"tel:([^;\s\udc80-\udcff]+)(;\S*)?\Z", re.IGNORECASE)
+_EMERGENCY: Final = re.compile(
+    rf"{EMERGENCY_SERVICE}(?:\.[a-z0-9](?:[a-z0-9\-]*[a-z0-9])?)*\Z", re.IGNORECASE | re.ASCII
+)
 _ESCAPED: Final = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
 _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:")
 
@@ -34,7 +38,7 @@ class Uri(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> "Uri":
-        """Parse a ``sip:``, ``sips:`` or ``tel:`` URI.
+        """Parse a ``sip:``, ``sips:`` or ``tel:`` URI, or the URN of an emergency service, which is its own user part.
 
         Raises:
             ParseError: 416 for another scheme, 400 for an invalid URI.
@@ -55,6 +59,8 @@ class Uri(NamedTuple):
         match = _TEL.match(text)
         if match:
             return cls("tel", unescape(match[1]), "", None, match[2] or "")
+        if _EMERGENCY.match(text):
+            return cls("urn", text.lower(), "", None, "")
         if _SCHEME.match(text) and not text.lower().startswith(("sip:", "sips:", "tel:")):
             raise ParseError(416, Flaw.UNSUPPORTED_URI_SCHEME)
         raise ParseError(400, Flaw.BAD_URI)

@@ -1,0 +1,205 @@
+"""Payments whose time is over go to an archive file and from the ledger; balances, statements and references stay."""
+
+import gzip
+import json
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from sqlalchemy import func, select
+
+from vosd.admin.payment_archive import ArchiveFault, checked_archive
+from vosd.admin.retention import Retention
+from vosd.cdr.retention import DAY_MS, Age, DroppedPeriod
+from vosd.engine.settings import RetentionSettings
+from vosd.storage import old_payments, schema
+from vosd.storage.books import SqlBooks
+from vosd.storage.checkpoints import SqlCheckpoints
+from vosd.storage.drop_history import drop_history
+from vosd.storage.ledger import EntryFilter, SqlLedger
+from vosd.storage.payments import SqlPayments
+from vosd.storage.ports import EntryKind, Payment, ReferenceTaken, Transfer
+from vosd.storage.verify import verify_ledger
+from vosd.testing.data.records import STARTED, answered_call
+
+FIRST = STARTED - STARTED % DAY_MS + DAY_MS
+NOW = FIRST + 400 * DAY_MS
+AMOUNT = Decimal("3.00000001")
+
+
+@pytest.fixture(autouse=True)
+def small_steps(monkeypatch):
+    monkeypatch.setattr("vosd.admin.retention.PAUSE_S", 0)
+    monkeypatch.setattr("vosd.admin.retention.AT_ONCE", 4)
+    monkeypatch.setattr(old_payments, "AT_ONCE", 4)
+
+
+@pytest.fixture
+def state_dir(tmp_path) -> Path:
+    return tmp_path
+
+
+@pytest.fixture
+def run(database, state_dir):
+    async def run(days=200, *, dry_run=False, now=NOW):
+        settings = RetentionSettings(payments=Age(days=days))
+        work = Retention(database, settings, state_dir, "ann", lambda: now, is_trial=dry_run)
+        (sheet,) = (await work.run()).kinds
+        return sheet
+
+    return run
+
+
+async def pay(database, day, **changes):
+    fields = {"account": "acme", "kind": EntryKind.PAYMENT, "reference": f"bank/{day}", "amount": AMOUNT} | changes
+    return await SqlPayments(database).add(Payment(made_at=FIRST + day * DAY_MS, operator="ann", **fields))
+
+
+@pytest.fixture
+async def booked(database):
+    """A payment, a transfer and a call every ten days; the books are closed every 50 days."""
+    for day in range(0, 400, 10):
+        if day and day % 50 == 0:
+            await SqlCheckpoints(database).close(FIRST + day * DAY_MS, "ann", None, NOW)
+        at = day * DAY_MS
+        await pay(database, day)
+        moved = Transfer(
+            source="acme",
+            target="other",
+            amount=Decimal("0.5"),
+            reference=f"move/{day}",
+            made_at=FIRST + at,
+            currencies={"acme": "USD", "other": "USD"},
+        )
+        await SqlPayments(database).transfer(moved)
+        made = answered_call(at + DAY_MS, customer_account="acme", vendor_account="carrier")
+        await SqlBooks(database).book([made])
+    return database
+
+
+async def payments_left(database):
+    entry = schema.ledger_entry.c
+    async with database.reading() as connection:
+        query = select(func.count()).where(entry.kind.in_(old_payments.KINDS))
+        return (await connection.execute(query)).scalar_one()
+
+
+async def audited(database):
+    found = [await verify_ledger(database), await verify_ledger(database, whole=True)]
+    return [str(each) for result in found for each in result.differences]
+
+
+def archived(state_dir):
+    found = []
+    for path in sorted((state_dir / "archive").glob("*.jsonl.gz")):
+        checked_archive(path)
+        found += [json.loads(line) for line in gzip.decompress(path.read_bytes()).splitlines()]
+    return [each for each in found if "id" in each]
+
+
+async def test_old_payments_are_in_the_archive_and_balances_and_statements_stay(booked, run, state_dir):
+    ledger, until = SqlLedger(booked), FIRST + 200 * DAY_MS
+    listed = [each async for each in ledger.entries(EntryFilter(until=until, kinds=old_payments.KINDS))]
+    before = (await SqlBooks(booked).standings()).standings
+    statement = await ledger.statement("acme", until, until + 50 * DAY_MS)
+    trial = await run(dry_run=True)
+    assert not (state_dir / "archive").exists()
+    assert await payments_left(booked) == 120
+
+    done = await run()
+
+    assert (done, await payments_left(booked)) == (trial, 60)
+    assert sum(each.records for each in done.months) == 60
+    assert [each["id"] for each in archived(state_dir)] == sorted((each.id for each in listed), key=_order(listed))
+    assert {(each["account"], each["reference"], each["amount"], each["operator"]) for each in archived(state_dir)} >= {
+        ("acme", "bank/0", "3.00000001", "ann"),
+        ("other", "move/190", "0.50", None),
+    }
+    assert (await SqlBooks(booked).standings()).standings == before
+    assert await ledger.statement("acme", until, until + 50 * DAY_MS) == statement
+    with pytest.raises(DroppedPeriod, match="ledger entries from before"):
+        await ledger.statement("acme", until - 50 * DAY_MS, until)
+    assert await audited(booked) == []
+    assert {each.kind for each in await drop_history(booked)} == {"payments"}
+    assert (await run()).months == ()
+    assert sum(each.records for each in (await run(100)).months) == 30
+    assert len({each["id"] for each in archived(state_dir)}) == len(archived(state_dir)) == 90
+    assert await audited(booked) == []
+
+
+def _order(listed):
+    places = {each.id: (each.account, each.seq) for each in listed}
+    return places.__getitem__
+
+
+async def test_the_reference_of_a_dropped_payment_books_nothing_again(booked, run):
+    before = (await SqlBooks(booked).standings()).standings
+    await run()
+    again = await pay(booked, 30)
+    assert again.repeated
+    assert again.after - again.before == AMOUNT
+    with pytest.raises(ReferenceTaken):
+        await pay(booked, 30, amount=Decimal(1))
+    assert not (await pay(booked, 30, kind=EntryKind.ADJUSTMENT, amount=Decimal(0))).repeated
+    assert (await SqlBooks(booked).standings()).standings["acme"].balance == before["acme"].balance
+
+
+async def test_nothing_goes_that_is_not_in_a_sound_archive(booked, run, state_dir):
+    (state_dir / "archive").write_text("a file where the directory should be")
+    held = (await run()).held[0]
+    assert (held.guard, await payments_left(booked)) == ("archive", 120)
+    (state_dir / "archive").unlink()
+    await run()
+    (path,) = (state_dir / "archive").iterdir()
+    sound = path.read_bytes()
+    lines = gzip.decompress(sound).splitlines(keepends=True)
+    for damaged in (sound[:-20], gzip.compress(b"".join(lines[:-1])), gzip.compress(b"".join(lines[:3] + lines[4:]))):
+        path.write_bytes(damaged)
+        with pytest.raises(ArchiveFault, match="damaged"):
+            checked_archive(path)
+
+
+async def test_a_run_that_ends_in_the_middle_is_completed_from_its_archive(booked, run, state_dir, monkeypatch):
+    """No payment is lost, none is in two files, whatever the next run would drop."""
+
+    class KilledError(Exception):
+        pass
+
+    async def killed(*_):
+        raise KilledError
+
+    for when, left in (("checked_archive", 120), ("begin", 120), ("publish", 120), ("drop", 120)):
+        with monkeypatch.context() as patch:
+            match when:
+                case "checked_archive":
+                    patch.setattr("vosd.admin.payment_archive.checked_archive", lambda _: exec("raise KeyError"))
+                case "begin":
+                    patch.setattr("vosd.storage.retention.SqlRetention.begin", killed)
+                case "publish":
+                    patch.setattr("vosd.admin.payment_archive.PaymentArchive.publish", lambda _: exec("raise KeyError"))
+                case _:
+                    patch.setattr("vosd.storage.old_payments.SqlOldPayments.drop", killed)
+            with pytest.raises((KilledError, KeyError)):
+                await run()
+        assert await payments_left(booked) == left
+    steps = old_payments.SqlOldPayments.drop
+
+    async def third(self, batch, drops, counted=[]):  # noqa: B006 - counts over the calls
+        counted.append(batch)
+        if len(counted) == 3:
+            raise KilledError
+        await steps(self, batch, drops)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("vosd.storage.old_payments.SqlOldPayments.drop", third)
+        with pytest.raises(KilledError):
+            await run()
+    assert await payments_left(booked) == 120 - 8
+    (path,) = (state_dir / "archive").glob("payments*")
+    path.rename(state_dir / "elsewhere")
+    assert "put it back" in (await run(100)).held[0].why
+    (state_dir / "elsewhere").rename(path)
+    await run(100)
+    assert await payments_left(booked) == 30
+    assert len({each["id"] for each in archived(state_dir)}) == len(archived(state_dir)) == 90
+    assert await audited(booked) == []

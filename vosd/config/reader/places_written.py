@@ -1,0 +1,49 @@
+"""Paths and the URL of the database as a document has them, without a model: most commands need no other setting."""
+
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from vosd.config.places import DATABASE_URL
+from vosd.config.reader.document import Scalar, Section
+
+URL: Final = "sqlite+aiosqlite:///FILE or mysql+aiomysql://USER:PASSWORD@HOST:PORT/NAME"
+
+
+def path_in(document: Section, key: str) -> Path | None:
+    """Return the path of a key of the top level; None where it has none."""
+    text = _text(document, key)
+    return Path(text) if text else None
+
+
+def database_url_in(document: Section) -> str | None:
+    """Return the URL of the database, or its default; None where it has a flaw, which its model reports."""
+    entry = document.entries.get("database")
+    if entry is None:
+        return DATABASE_URL
+    if not isinstance(entry.node, Section):
+        return None
+    text = _text(entry.node, "url") if "url" in entry.node.entries else DATABASE_URL
+    return None if text is None or flaw_of_url(text) else text
+
+
+def flaw_of_url(text: str) -> str | None:
+    """Return what is expected of the URL of a database instead of this text; None where it holds."""
+    try:
+        url = urlsplit(text)
+        file = url.path.removeprefix("/")
+        if url.netloc.count("@") > 1 or "@" in url.path:
+            # Otherwise the part after the first @ would be parsed as the host, and shown.
+            return f"{URL}; write %40 for an @ in the password"
+        if url.scheme == "sqlite+aiosqlite":
+            complete = not url.netloc and bool(file) and ":memory:" not in file
+        else:
+            complete = url.scheme == "mysql+aiomysql" and bool(url.hostname) and bool(file) and url.port != 0
+    except ValueError:  # of a port or an address
+        return URL
+    return None if complete else URL
+
+
+def _text(section: Section, key: str) -> str | None:
+    entry = section.entries.get(key)
+    return entry.node.text if entry is not None and isinstance(entry.node, Scalar) else None

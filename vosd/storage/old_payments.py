@@ -1,0 +1,125 @@
+"""Ledger entries that are not of calls and whose time is over: read for an archive, then dropped (ADR 94).
+
+A dropped entry leaves a digest of its reference, so that a repeat of the payment still books nothing. Refuses to know
+files.
+"""
+
+import hashlib
+from collections.abc import AsyncGenerator, Sequence
+from typing import Any, Final
+
+from sqlalchemy import Row, delete, insert, select
+
+from vosd.base.errors import VosError
+from vosd.storage import schema
+from vosd.storage.asynchronous import AsyncConnection
+from vosd.storage.database import Database
+from vosd.storage.drop_history import Drops
+from vosd.storage.dropped import dropped_before
+from vosd.storage.ledger import LedgerEntry
+from vosd.storage.ports import EntryKind
+
+AT_ONCE: Final = 500
+"""Entries of a step."""
+KINDS: Final = tuple(kind.value for kind in EntryKind if kind not in {EntryKind.CALL, EntryKind.CORRECTION})
+
+_entry: Final = schema.ledger_entry.c
+_point: Final = schema.ledger_checkpoint.c
+_gone: Final = schema.dropped_reference
+_COMPARED: Final = ("account", "seq", "amount", "balance_after", "kind", "reference")
+
+
+class UnlikeArchive(VosError):  # noqa: N818 - states what was found
+    """An entry of the database differs from the one in the archive; nothing of that step was dropped."""
+
+
+class SqlOldPayments:
+    """Finds and drops old entries in MySQL and SQLite."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def dropped_before(self) -> int:
+        """Return before when entries were dropped, or a run began to, UTC milliseconds; 0 = none were.
+
+        Raises:
+            StoreUnavailable: try again.
+        """
+        async with self._database.reading() as connection:
+            return (await dropped_before(connection)).payments
+
+    async def closed(self, until: int) -> AsyncGenerator[Sequence[LedgerEntry], None]:
+        """Yield the entries before the checkpoints of a date, account by account.
+
+        Raises:
+            StoreUnavailable: try again.
+        """
+        points = select(_point.account, _point.seq).where(_point.closed_until == until, _point.seq > 0)
+        async with self._database.reading(unhurried=True) as connection:
+            accounts = (await connection.execute(points.order_by(_point.account))).all()
+        columns = [_entry[name] for name in LedgerEntry._fields if name != "tax"]
+        for point in accounts:
+            after = 0
+            while True:
+                own = _entry.account == point.account, _entry.kind.in_(KINDS)
+                within = _entry.seq > after, _entry.seq <= point.seq
+                query = select(*columns).where(*own, *within).order_by(_entry.seq).limit(AT_ONCE)
+                async with self._database.reading(unhurried=True) as connection:
+                    rows = (await connection.execute(query)).all()
+                if rows:
+                    yield [LedgerEntry._make((*row, None)) for row in rows]
+                if len(rows) < AT_ONCE:
+                    break
+                after = rows[-1].seq
+
+    async def has_any(self, until: int) -> bool:
+        """Return whether there are entries before the checkpoints of a date.
+
+        Raises:
+            StoreUnavailable: try again.
+        """
+        closed = _point.account == _entry.account, _point.closed_until == until, _entry.seq <= _point.seq
+        query = select(_entry.id).where(*closed, _entry.kind.in_(KINDS)).limit(1)
+        async with self._database.reading(unhurried=True) as connection:
+            return (await connection.execute(query)).first() is not None
+
+    async def drop(self, archived: Sequence[LedgerEntry], drops: Drops) -> None:
+        """Drop entries that an archive has, in one transaction; those that are gone already are no fault.
+
+        Raises:
+            UnlikeArchive: an entry is another one than the archive says.
+            DivisionRuns: the tables are being divided.
+            StoreUnavailable: nothing of these was dropped.
+        """
+        wanted = {each.id: each for each in archived}
+        query = select(schema.ledger_entry).where(_entry.id.in_(list(wanted))).with_for_update()
+        async with drops.step(self._database) as connection:
+            rows = (await connection.execute(query)).all()
+            if not rows:
+                return
+            for row in rows:
+                _check_same(row, wanted[row.id])
+            await connection.execute(insert(_gone), [_reference_kept(row) for row in rows])
+            await connection.execute(delete(schema.ledger_entry).where(_entry.id.in_([row.id for row in rows])))
+            drops.add_entries(rows)
+
+
+async def dropped_payment(connection: AsyncConnection, account: str, kind: EntryKind, reference: str) -> Any:
+    """Return amount and balance of a dropped entry that had a reference; None = there was none."""
+    own = _gone.c.digest == _digest(account, kind.value, reference)
+    return (await connection.execute(select(_gone.c.amount, _gone.c.balance_after).where(own))).one_or_none()
+
+
+def _check_same(row: Row[Any], archived: LedgerEntry) -> None:
+    if any(getattr(row, name) != getattr(archived, name) for name in _COMPARED):
+        message = f"entry {row.id} of account {row.account} differs from the one in the archive, so nothing is dropped"
+        raise UnlikeArchive(message)
+
+
+def _reference_kept(row: Row[Any]) -> dict[str, Any]:
+    digest = _digest(row.account, row.kind, row.reference)
+    return {"digest": digest, "amount": row.amount, "balance_after": row.balance_after}
+
+
+def _digest(account: str, kind: str, reference: str) -> str:
+    return hashlib.sha256("\0".join((account, kind, reference)).encode()).hexdigest()
