@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from vosd.config.excerpt import Excerpt
     from vosd.config.kept import Stored, Wanted
     from vosd.config.load import Loaded
+    from vosd.config.reader.document import Section
     from vosd.engine.settings import Settings
 
 CONFIG_PLACES: Final = (Path("config/vosd.yaml"), Path("/etc/vosd/vosd.yaml"))
@@ -122,13 +123,30 @@ class Invocation:
 
         return read_definitions(wanted._replace(state_dir=state_dir, database_url=url))
 
+    def _has_objects(self, files: "Section") -> bool:
+        """Return whether the database defines objects of the configuration, or it cannot be asked."""
+        from vosd.config.places import STATE_DIR, database_found_from, is_database_there
+        from vosd.config.reader.places_written import database_url_in, path_in
+
+        written = database_url_in(files)
+        if written is None:
+            return False
+        url = database_found_from(self.config_path(), path_in(files, "state_dir") or STATE_DIR, written)
+        if not is_database_there(url):
+            return True
+        from vosd.cli.database import has_objects
+
+        return has_objects(url)
+
     @property
     def excerpt(self) -> "Excerpt":
         """The configuration, for verbs that need a part of it: only that part is read and validated."""
         from vosd.config.excerpt import Excerpt
 
         if self._excerpt is None:
-            self._excerpt = Excerpt(self.config_path(), tables=self.tables, definitions=self.definitions)
+            self._excerpt = Excerpt(
+                self.config_path(), tables=self.tables, definitions=self.definitions, has_objects=self._has_objects
+            )
         return self._excerpt
 
     @property

@@ -144,7 +144,7 @@ def delete(invocation: Invocation, /, kind: str, name: str, **terms: Any) -> Non
 @json_option
 @pass_invocation
 def history(invocation: Invocation, kind: str, name: str, as_json: bool) -> None:
-    """List the versions of one object, newest first: what each changed, when, by whom and why."""
+    """List the versions of one object, newest first: what each changed, when, who made it and why."""
     from vosd.admin.definitions import differing
     from vosd.admin.definitions import history as versions_of
 

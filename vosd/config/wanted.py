@@ -8,8 +8,9 @@ from vosd.catalogue.problems import Problem
 from vosd.catalogue.source import CatalogueSource
 from vosd.config.assembly.decks import names_of_decks, naming_decks
 from vosd.config.kept import Stored, Wanted
-from vosd.config.keys.installation import DatabaseKeys, InstallationKeys
-from vosd.config.reader.document import Scalar, Section
+from vosd.config.places import DATABASE_URL, STATE_DIR
+from vosd.config.reader.document import Section
+from vosd.config.reader.places_written import database_url_in, path_in
 from vosd.config.stored_text import file_of, naming_objects
 
 
@@ -18,10 +19,8 @@ def wanted_of(document: Section, decks: Set[str] = frozenset()) -> Wanted:
 
     ``decks`` are the rate groups that take their rates from one.
     """
-    state_dir = Path(_text(document, "state_dir") or InstallationKeys().state_dir)
-    entry = document.entries.get("database")
-    url = _text(entry.node, "url") if entry is not None and isinstance(entry.node, Section) else ""
-    return Wanted(state_dir, url or DatabaseKeys().url.reveal(), frozenset(decks))
+    url = database_url_in(document) or DATABASE_URL
+    return Wanted(path_in(document, "state_dir") or STATE_DIR, url, frozenset(decks))
 
 
 class Asked:
@@ -56,8 +55,3 @@ class Asked:
     def naming(self, found: Iterable[Problem]) -> tuple[Problem, ...]:
         """Return problems that name decks and objects instead of the texts that hold them."""
         return naming_objects(naming_decks(found, names_of_decks(self.stored.decks, self.stored.files)), self._texts)
-
-
-def _text(section: Section, key: str) -> str:
-    entry = section.entries.get(key)
-    return entry.node.text if entry is not None and isinstance(entry.node, Scalar) else ""

@@ -40,6 +40,15 @@ class SqlObjects:
             next_at = (await connection.execute(planned)).scalar()
         return Objects(version=version, at=at, next_at=next_at, found=_in_force(map(_object_of, rows)))
 
+    async def has_any(self) -> bool:
+        """Return whether there is a version of any object.
+
+        Raises:
+            StoreUnavailable: try again.
+        """
+        async with self._database.reading() as connection:
+            return (await connection.execute(select(_row.version).limit(1))).first() is not None
+
     async def all_versions(self, kinds: Set[str]) -> Sequence[ObjectVersion]:
         """Return all versions of the objects of some kinds.
 
