@@ -6,14 +6,20 @@ import msgspec
 from doubles.ended_calls import ended_call
 from sqlalchemy import select
 
+from vosd.b2bua.stamps import Ending
+from vosd.base.cause import EndReason, HangupSource
+from vosd.base.clock import Instant
 from vosd.billing.rater import recompute
-from vosd.cdr.record import AGENT, CUSTOMER, VENDOR, ChargeRow, Posting
+from vosd.callcontrol.bookkeeping import answered_late
+from vosd.cdr.record import AGENT, CUSTOMER, VENDOR, Attempt, CallRecord, ChargeRow, Posting
 from vosd.storage import schema
 from vosd.storage.books import SqlBooks
 from vosd.storage.memory import MemoryStore
 from vosd.storage.queries import stored_charge
+from vosd.storage.reconcile import compare_calls
+from vosd.storage.verify import verify_ledger
 from vosd.testing.data.builders import applied_rate
-from vosd.testing.data.records import answered_call, call_id, charge_row
+from vosd.testing.data.records import STARTED, answered_call, call_id, charge_row
 
 SHARE = Decimal("0.011")
 
@@ -100,3 +106,21 @@ async def test_a_charge_of_an_agent_moves_its_balance_with_the_call(store):
     stored = await store.queries.call(call_id(1))
     assert stored is not None
     assert stored.record.charges[2].account == "reseller"
+
+
+async def test_the_cost_of_a_late_answer_is_booked_and_audited(database):
+    """A record without customer; its vendor has answered an attempt that was given up."""
+    ending = Ending(EndReason.CANCELLED, HangupSource.SWITCH, Instant(10_000, STARTED + 10_000), None, 127)
+    given_up = CallRecord(
+        call_id=call_id(7), node="sw1", routing_gateway="vendor-0", vendor_account="carrier", vendor_currency="USD",
+        started_at=STARTED, ended_at=STARTED, hangup_source="switch", end_reason="Cancelled",
+        attempts=(Attempt("vendor-0", 200, 9_000, None, "Late Answer"),),
+    )  # fmt: skip
+    rate = applied_rate("0.06", billing_cycle=60, tax_rate="10")
+    record = answered_late(given_up, rate, ending, invited_mono=None, earns=False)
+    assert record is not None
+    await SqlBooks(database).book([record])
+    standings = (await SqlBooks(database).standings()).standings
+    assert standings["carrier"].balance == Decimal("-0.066")
+    assert (await verify_ledger(database, whole=True)).differences == ()
+    assert await compare_calls(database, [record]) == []

@@ -13,6 +13,12 @@ def soon() -> None:
     webhook.BACK_OFF_S = 0.05  # type: ignore[misc]
 
 
+def margins_soon() -> None:
+    """Do so, and look at margins with every check."""
+    soon()
+    watch.MARGIN_CHECKS = 1  # type: ignore[misc]
+
+
 def soon_on_moved_clock() -> None:
     """Do so, and let the clock be the one that a test moves."""
     follow()

@@ -4,14 +4,16 @@ from pathlib import Path
 from typing import Any
 
 from doubles.daemon import Daemon
-from doubles.quick_alarms import soon
+from doubles.quick_alarms import margins_soon, soon
 from doubles.report_server import ReportServer
 
 from vosd.testing.sockets.peer import Peer
 
 from .addresses import ALARM_SERVER, ALARMING_SWITCH, VENDORS
 from .conditions import eventually
-from .stage import configuration
+from .stage import Caller, Stage, Vendor, configuration
+
+LIMITS = "\nalarms: {margin: 60, prefix_margin: 60, min_calls: 1, asr: 0}\n"
 
 
 def of_vendor(server: ReportServer, state: str) -> dict[str, Any] | None:
@@ -51,3 +53,18 @@ def test_a_vendor_that_dies_and_comes_back_is_an_alarm_that_is_raised_and_cleare
         assert "gateway_down" in {each["alarm"] for each in past}
         assert server.attempts > len(server.taken())
         assert server.faults == []
+
+
+def test_calls_that_leave_too_little_are_an_alarm_in_all_and_by_their_prefix(tmp_path: Path) -> None:
+    with Daemon(tmp_path, configuration("quality.yaml", ALARMING_SWITCH) + LIMITS, prepare=margins_soon) as daemon:
+        stage = Stage(daemon, ALARMING_SWITCH)
+        eventually(lambda: stage.status()["machine"]["memory_percent"], "the first check, which calls are counted from")
+        record = stage.call(Caller("hangs_up"), "4410", [Vendor("carrier-a", "answers")])
+        assert (record["fee"], record["cost"], record["rate_prefix"]) == ("0.06", "0.03", "44")
+
+        def low() -> dict[str, str]:
+            held = daemon.ask("alarms")["alarms"]
+            return {each["alarm"]: each["subject"] for each in held if each["alarm"].endswith("margin_low")}
+
+        eventually(lambda: len(low()) == 2, "both alarms")
+        assert low() == {"margin_low": "USD", "prefix_margin_low": "44 USD"}

@@ -91,7 +91,7 @@ class WorkTimes:
         calendar = self._calendars.get(account.calendar)
         if calendar is None:
             return msgspec.UNSET
-        return WORKING if calendar.standing(self._wall_ms).is_working else NON_WORKING
+        return WORKING if calendar.is_working_time(self._wall_ms, account.calendar_use) else NON_WORKING
 
 
 def configured(accounts: Mapping[str, Account], account_id: str) -> Account:

@@ -8,6 +8,7 @@ from vosd.b2bua import states, talk
 from vosd.b2bua.callee_leg import CalleeLeg
 from vosd.b2bua.caller_leg import CallerLeg
 from vosd.b2bua.conversation import CallConversation
+from vosd.b2bua.given_up import GivenUp
 from vosd.b2bua.hunt import Hunt, NextHop, own_deadline
 from vosd.b2bua.leg import RINGING, Leg
 from vosd.b2bua.lifetime import Lifetime
@@ -132,11 +133,11 @@ class Call(CallConversation):
         self._lifetime = Lifetime(self._board, answered_at, granted_s, journey.invited_at or answered_at)
         return True
 
-    def unwanted_answer(self, row: Attempt, now: Instant) -> None:
+    def unwanted_answer(self, row: Attempt, now: Instant, given_up: GivenUp | None) -> None:
         """Record the answer of another fork, or of an attempt given up: the vendor may charge for it."""
         if self.state is not states.OVER:
             self.journey.late_answer(row)
-        self._board.unwanted_answer(row, now)
+        self._board.unwanted_answer(row, now, given_up)
 
     # -- requests between the legs -----------------------------------------------------------------------------
 

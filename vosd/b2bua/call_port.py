@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from vosd.b2bua.callee_leg import CalleeLeg
     from vosd.b2bua.caller_leg import CallerLeg
     from vosd.b2bua.caller_side import CallerSide
+    from vosd.b2bua.given_up import GivenUp
     from vosd.b2bua.leg import Leg
 
 
@@ -81,8 +82,8 @@ class CallPort(Protocol):
         """Report a gateway that sent no response, or could not be reached."""
         ...
 
-    def unwanted_answer(self, row: Attempt, now: Instant) -> None:
-        """Report the answer of another fork, or of an attempt given up."""
+    def unwanted_answer(self, row: Attempt, now: Instant, given_up: "GivenUp | None") -> None:
+        """Report the answer of another fork, or the first one of an attempt given up."""
         ...
 
     # -- the caller ---------------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from vosd.b2bua.callee_parts import CalleeParts, Pracking
-from vosd.b2bua.given_up import GivenUp
+from vosd.b2bua.given_up import GivenUp, released
 from vosd.b2bua.invitation import written
 from vosd.b2bua.leg import RINGING, SDP
 from vosd.b2bua.reasons import NO_CAUSES, given_by_caller, reason_headers
@@ -157,7 +157,8 @@ class CalleeLeg(CalleeParts):
 
     def unwanted_answer(self, event: UnwantedAnswer) -> None:
         """Record that another fork answered too; it is hung up already."""
-        self.call.unwanted_answer(self.remembered().row("Forked", event.at), event.at)
+        row = released(self.choice.gateway.name, self.started_at, self.pdd_ms, "Forked", event.at)
+        self.call.unwanted_answer(row, event.at, None)
 
     # -- actions ------------------------------------------------------------------------------------------------
 
@@ -242,7 +243,9 @@ class CalleeLeg(CalleeParts):
 
     def remembered(self) -> GivenUp:
         """Return what has to be known of this attempt if it is answered after it was given up."""
-        return GivenUp(self.call, self.choice.gateway.name, self.started_at, self.pdd_ms)
+        sip_call_id, address = self._transaction.parts.call_id, str(self.peer)
+        gateway = self.choice.gateway.name
+        return GivenUp(self.call, gateway, self.choice, sip_call_id, address, self.started_at, self.pdd_ms)
 
     def close(self, now: Instant) -> None:
         """Drop the dialog; a 200 that still waits for the caller's answer is acknowledged without one."""

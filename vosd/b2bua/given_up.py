@@ -1,9 +1,12 @@
 """Attempts given up: kept until the INVITE transaction is over, to record a late answer."""
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+import msgspec
 
 from vosd.base.clock import Instant
-from vosd.cdr.record import Attempt
+from vosd.cdr.record import LATE_ANSWER, Attempt
+from vosd.routing.pipeline import RouteChoice
 from vosd.sip.events import UnwantedAnswer
 
 if TYPE_CHECKING:
@@ -15,18 +18,27 @@ def lasted_ms(began: Instant, now: Instant) -> int:
     return max(0, now.came.mono - began.mono)
 
 
-class GivenUp(NamedTuple):
-    """Data of an attempt that was given up: the vendor may charge for a late answer."""
+def released(gateway: str, began: Instant, pdd_ms: int | None, reason: str, now: Instant) -> Attempt:
+    """Return the row of an answer that was hung up at once."""
+    return Attempt(gateway, 200, lasted_ms(began, now), pdd_ms, reason)
+
+
+class GivenUp(msgspec.Struct):
+    """Data of an attempt that was given up: the vendor charges for a late answer."""
 
     call: "CallPort"
     gateway: str
+    choice: RouteChoice | None
+    """None = an earlier version has given it up, and a restart has come since: its price is not known."""
+    sip_call_id: str
+    address: str
     started_at: Instant
     pdd_ms: int | None
+    is_answered: bool = False
+    """Whether a late answer has arrived; those of other forks that follow are the same call to the vendor."""
 
     def unwanted_answer(self, event: UnwantedAnswer) -> None:
         """Record the late answer of the gateway."""
-        self.call.unwanted_answer(self.row("Late Answer", event.at), event.at)
-
-    def row(self, reason: str, now: Instant) -> Attempt:
-        """Return the row of an answer that was hung up at once."""
-        return Attempt(self.gateway, 200, lasted_ms(self.started_at, now), self.pdd_ms, reason)
+        row = released(self.gateway, self.started_at, self.pdd_ms, LATE_ANSWER, event.at)
+        was_answered, self.is_answered = self.is_answered, True
+        self.call.unwanted_answer(row, event.at, None if was_answered else self)

@@ -21,6 +21,7 @@ from vosd.trunks.gateways import Address, RoutingGateway
 if TYPE_CHECKING:
     from vosd.b2bua.call import Call
     from vosd.b2bua.callee_leg import CalleeLeg
+    from vosd.b2bua.given_up import GivenUp
     from vosd.b2bua.hunt import NextHop
     from vosd.b2bua.substitute import Substitute
     from vosd.b2bua.supervision import Limit
@@ -84,8 +85,8 @@ class Switchboard(Protocol):
         """Note a refusal of a vendor, which may have a Retry-After."""
         ...
 
-    def unwanted_answer(self, attempt: Attempt, now: Instant) -> None:
-        """Report an answer that was hung up at once: the vendor may charge for it."""
+    def unwanted_answer(self, attempt: Attempt, now: Instant, given_up: "GivenUp | None") -> None:
+        """Report an answer that was hung up at once; the vendor charges for that of an attempt that was given up."""
         ...
 
     def place_transfer(self, substitute: "Substitute", number: str, now: Instant) -> "Call | int":

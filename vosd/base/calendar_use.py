@@ -1,4 +1,4 @@
-"""The times of a calendar in which a gateway or period that is bound to it is in use, where the binding names them."""
+"""The times of a calendar that count for what is bound to it, where the binding names them."""
 
 from enum import Enum
 

@@ -5,6 +5,7 @@ from enum import Enum
 
 import msgspec
 
+from vosd.base.calendar_use import CalendarUse
 from vosd.base.margin import LossGuard
 from vosd.base.money import ZERO, Rounding
 from vosd.billing.account_rates import AccountRounding
@@ -69,6 +70,8 @@ class Account(msgspec.Struct, frozen=True):
     denied_prefixes: tuple[str, ...] = ()
     calendar: str | None = None
     """Name of the calendar that says what is working time for it; None = it has no such times."""
+    calendar_use: CalendarUse | None = None
+    """The part of the calendar that is its working time; None = what the calendar calls working."""
     routing_plan: str | None = None
     """Name of the routing plan of its calls; None = no plan."""
     loss_guard: LossGuard | None = None

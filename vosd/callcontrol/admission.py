@@ -53,7 +53,8 @@ def route_request(
     mapping, account, rate = call.mapping, call.account, call.rate
     if mapping is None or account is None or rate is None:
         raise StepOutOfOrderError("the call has no rate yet")
-    currency, currencies = rate.paid_in or rate.currency, catalogue.currencies
+    sold = call.agents[-1].applied if call.agents else rate  # what agents charge below the last one is not ours
+    currency, currencies = sold.paid_in or sold.currency, catalogue.currencies
     guard = mapping.loss_guard or account.loss_guard or plan.loss_guard
     if rate.group == FREE_NUMBER and guard.min_margin is not None:
         guard = msgspec.structs.replace(guard, min_margin=None)  # it is sold for nothing on purpose
@@ -64,14 +65,14 @@ def route_request(
         call.at,
         account.id,
         mapping.name,
-        typical_price(rate, 0 if guard.by_price else typical_s),
+        typical_price(sold, 0 if guard.by_price else typical_s),
         currency,
         guard,
         account.partner,
         mapping.gateways_allow,
         mapping.gateways_deny,
         mapping.is_selective,
-        sell=rate,
+        sell=sold,
         typical_s=typical_s,
         price_of=price_of if currencies.is_empty else partial(price_in, currencies, currency, call.at.wall),
         meets_currencies=not currencies.is_empty,

@@ -30,6 +30,9 @@ from vosd.routing.pipeline import Cause, LeftOut, RouteChoice
 LOST_STATUS: Final = 503
 """Final code for a caller without an answer whose call a kill of the switch has cut off."""
 
+LATE_ANSWER_MS: Final = 1_000
+"""How long a call lasts that was released when its late answer came: its first second has begun."""
+
 NO_CURRENCIES: Final = Currencies()
 
 
@@ -122,6 +125,23 @@ def attempted(
     )
 
 
+def answered_late(
+    record: CallRecord, vendor_rate: AppliedRate, ending: Ending, *, invited_mono: int | None, earns: bool
+) -> CallRecord | None:
+    """Return the record of an attempt that was answered after it was given up, with what its vendor charges for that.
+
+    ``ending`` is when the answer came. The vendor is charged for ``LATE_ANSWER_MS`` from then on, or with
+    ``invited_mono`` from its INVITE; the customer for nothing. None = it costs nothing.
+    """
+    at = ending.at
+    charged = None if invited_mono is None else (invited_mono, invited_mono)
+    drafted = msgspec.structs.replace(record, answered_at=None, vendor_answered_at=at.wall)
+    call = OpenCall(drafted, None, vendor_rate, at.mono, at.mono, vendor_earns=earns, charged_mono=charged)
+    end = msgspec.structs.replace(ending, at=Instant(at.mono + LATE_ANSWER_MS, at.wall + LATE_ANSWER_MS))
+    concluded = conclude(call, end, None, recorded=True)
+    return concluded if concluded.postings else None
+
+
 def _too_dear(left: Sequence[LeftOut]) -> list[Attempt]:
     """Return a row for each gateway that was not tried because of its price."""
     names = (each.gateway.name for each in left if each.cause is Cause.LOSS)
@@ -156,8 +176,9 @@ def opened(
     if call_request.leaves_no_cdr:
         return OpenCall(record, None, None, at.mono, vendor_mono, leaves_no_cdr=True)
     rate, vendor_rate, cost_rate = call_request.rate, buy_rate(journey.choice), None
-    if record.currency is not None and record.vendor_currency is not None and record.currency != record.vendor_currency:
-        cost_rate = currencies.rate(record.vendor_currency, record.currency, record.started_at)
+    sold_in = _sold_in(record, call_request.agents)
+    if sold_in is not None and record.vendor_currency is not None and sold_in != record.vendor_currency:
+        cost_rate = currencies.rate(record.vendor_currency, sold_in, record.started_at)
     earns = journey.choice is not None and journey.choice.gateway.earns
     return OpenCall(
         record, rate, vendor_rate, at.mono, vendor_mono, (), call_request.agents, vendor_earns=earns,
@@ -214,8 +235,10 @@ def conclude(
             postings.append(
                 Posting(record.customer_account, -charge.total, reference, customer.paid_in or customer.currency)
             )
+    income = fee
     if is_charged and agents:
         _charge_agents(record.call_id, agents, customer_ms, charges, postings)
+        income = charges[-1].fee
     if vendor is not None and record.vendor_account is not None:
         charge, text = itemise(vendor, vendor_ms)
         vendor_billed_seconds, cost, cost_tax = charge.billed_seconds, charge.fee, charge.tax
@@ -247,7 +270,7 @@ def conclude(
         tax=tax,
         cost=cost,
         cost_tax=cost_tax,
-        loss=None if cost <= fee and call.cost_rate is None else _loss(call, fee, cost),
+        loss=None if cost <= income and call.cost_rate is None else _loss(call, income, cost),
         rate_group=rate_group,
         rate_prefix=rate_prefix,
         rate_area=rate_area,
@@ -267,18 +290,27 @@ def conclude(
     )
 
 
-def _loss(call: OpenCall, fee: Decimal, cost: Decimal) -> Decimal | None:
-    """Return by how much a cost is above a fee, in the currency of the customer; None = it is not, or not comparably.
+def _sold_in(record: CallRecord, agents: Sequence[Party]) -> str | None:
+    """Return the currency of the last agent, who pays the carrier, or of the customer where there is none."""
+    if not agents:
+        return record.currency
+    rate = agents[-1].applied
+    return rate.paid_in or rate.currency
 
-    A call to a free number is sold for nothing by intent, and a test call is not sold at all.
+
+def _loss(call: OpenCall, income: Decimal, cost: Decimal) -> Decimal | None:
+    """Return by how much a cost is above what the call brings, in that currency; None = it is not, or not comparably.
+
+    It brings what the last agent pays, or the customer where there is none, as ``cdr.profit`` counts it. A call to a
+    free number is sold for nothing by intent, and a test call is not sold at all.
     """
     record = call.record
     if call.cost_rate is not None:
         cost = EXACT.multiply(cost, call.cost_rate)
-    elif record.currency != record.vendor_currency:
+    elif _sold_in(record, call.agents) != record.vendor_currency:
         return None
     is_sold = call.customer_rate is not None and call.customer_rate.group != FREE_NUMBER
-    return in_places(EXACT.subtract(cost, fee)) if is_sold and cost > fee else None
+    return in_places(EXACT.subtract(cost, income)) if is_sold and cost > income else None
 
 
 def _has_talk(hold_time_s: int, customer: AppliedRate | None, held_ms: int) -> bool:

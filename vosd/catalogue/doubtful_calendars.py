@@ -1,13 +1,14 @@
 """Calendars that mean another time than their name may say: a warning with the coming week, for ``vosd check``."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime
+from itertools import islice
 from typing import Final
 
 from vosd.billing.period_rates import When
 from vosd.catalogue.catalogue import Catalogue
-from vosd.catalogue.problems import ProblemList
-from vosd.catalogue.source import CatalogueSource
+from vosd.catalogue.problems import Place, ProblemList
+from vosd.catalogue.source import CatalogueSource, row_key
 from vosd.routing.calendar import Calendar
 
 _MINUTE_MS: Final = 60_000
@@ -17,26 +18,65 @@ _SPANS_SHOWN: Final = 8
 _WARNED_MAX: Final = 20
 """Bindings of a kind that are warned of: each takes some 50 ms."""
 
+_Doubt = tuple[Place, str, str]
+"""Place, key, and what is expected of its ``while``."""
+
 
 def warn_of_calendars(catalogue: Catalogue, source: CatalogueSource, now_ms: int, problems: ProblemList) -> None:
-    """Warn of gateways and period rates whose binding does not say which part of a calendar it means, and might."""
+    """Warn of what is bound to a calendar without saying which part of it counts, where another one may be meant."""
     if problems.has_errors:
         return
-    warned = 0
+    for found in (_of_gateways, _of_routes, _of_accounts):
+        for place, key, expected in islice(found(catalogue, source, now_ms), _WARNED_MAX):
+            problems.warning(place, key, f"while: listed, working or not_working, for {expected}")
+    _warn_of_periods(catalogue, source, now_ms, problems)
+
+
+def _of_gateways(catalogue: Catalogue, source: CatalogueSource, now_ms: int) -> Iterator[_Doubt]:
     for gateway in catalogue.routing_gateways.values():
         calendar = catalogue.calendars.get(gateway.calendar or "")
         definition = source.routing_gateways.sound.get(gateway.name)
         if calendar is None or definition is None or gateway.calendar_use is not None or not calendar.lists_both:
             continue
-        warned += 1
-        if warned > _WARNED_MAX:
-            break
-        week = coming_week(calendar, now_ms, calendar.fits)
+        yield definition.origin.place, f"{definition.label}.calendar", _either(calendar, "gateway", now_ms)
+
+
+def _of_routes(catalogue: Catalogue, source: CatalogueSource, now_ms: int) -> Iterator[_Doubt]:
+    """Yield for each plan the first line with a calendar that may be meant otherwise."""
+    for definition in source.routing_plans.sound.values():
+        known: set[str] = set()
+        for index, row in enumerate(definition.value.routes or ()):
+            calendar = catalogue.calendars.get(row.calendar or "")
+            if calendar is None or row.calendar_use is not None or not calendar.lists_both or calendar.name in known:
+                continue
+            known.add(calendar.name)
+            yield *definition.at(f"{row_key(index)}.calendar"), _either(calendar, "line", now_ms)
+
+
+def _either(calendar: Calendar, used: str, now_ms: int) -> str:
+    week = coming_week(calendar, now_ms, calendar.fits)
+    return (
+        f"calendar {calendar.name} has entries of both kinds; without it the {used} is used while a working one "
+        f"decides: {week}"
+    )
+
+
+def _of_accounts(catalogue: Catalogue, source: CatalogueSource, now_ms: int) -> Iterator[_Doubt]:
+    for account in catalogue.accounts.values():
+        if account.calendar is None or account.calendar_use is not None:
+            continue
+        calendar, definition = catalogue.calendars.get(account.calendar), source.accounts.sound.get(account.id)
+        if calendar is None or definition is None or not calendar.is_never_opened:
+            continue
+        week = coming_week(calendar, now_ms, calendar.is_working)
         expected = (
-            f"while: listed, working or not_working, for calendar {calendar.name} has entries of both kinds; without "
-            f"it the gateway is used while a working one decides: {week}"
+            f"no entry of calendar {calendar.name} is working; without it the account works while none of them fits: "
+            f"{week}"
         )
-        problems.warning(definition.origin.place, f"{definition.label}.calendar", expected)
+        yield definition.origin.place, f"{definition.label}.calendar", expected
+
+
+def _warn_of_periods(catalogue: Catalogue, source: CatalogueSource, now_ms: int, problems: ProblemList) -> None:
     for rates in catalogue.period_rates.values():
         definition_of_rates = source.period_rates.sound.get(rates.name)
         for period in rates.periods:

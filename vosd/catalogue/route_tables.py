@@ -14,7 +14,7 @@ from vosd.catalogue.catalogue import CallParameters
 from vosd.catalogue.source import PREFIXES_FROM_RATES
 from vosd.routing.calendar import BoundCalendar, Calendar
 from vosd.routing.plan import NO_PLAN, RoutingPlan
-from vosd.routing.route_table import RouteTable
+from vosd.routing.route_table import Binding, RouteTable
 from vosd.trunks.gateways import RoutingGateway
 from vosd.trunks.phone import Phone
 
@@ -37,29 +37,31 @@ def route_tables(
     rates: Mapping[str, PricedPrefixes],
 ) -> RouteTables:
     """Build the tables; ``rates`` are those of ``prefixes_of_rates``."""
+    bindings = _bindings(calendars)
     routes = RouteTable(
         vendors.values(),
         phones.values(),
         msgspec.structs.replace(NO_PLAN, loss_guard=parameters.loss_guard, calendar_strict=parameters.calendar_strict),
-        _bound(vendors, calendars),
+        {
+            name: bindings[gateway.calendar, gateway.calendar_use]
+            for name, gateway in vendors.items()
+            if gateway.calendar in calendars
+        },
         rates,
-        calendars,
+        bindings,
     )
     return RouteTables(routes, {plan.name: routes.by_plan(plan) for plan in plans})
 
 
-def _bound(
-    vendors: Mapping[str, RoutingGateway], calendars: Mapping[str, Calendar]
-) -> dict[str, Calendar | BoundCalendar]:
-    """Return the calendars of gateways by name of the gateway; those that use one alike share the object."""
-    found: dict[str, Calendar | BoundCalendar] = {}
-    shared: dict[tuple[str, CalendarUse], BoundCalendar] = {}
-    for name, each in vendors.items():
-        calendar = None if each.calendar is None else calendars.get(each.calendar)
-        if calendar is None:
-            continue
-        use = each.calendar_use
-        found[name] = calendar if use is None else shared.setdefault((calendar.name, use), BoundCalendar(calendar, use))
+def _bindings(
+    calendars: Mapping[str, Calendar],
+) -> dict[Binding, Calendar | BoundCalendar]:
+    """Return calendars by name and by the part of them that counts; what uses one alike shares the object."""
+    found: dict[Binding, Calendar | BoundCalendar] = {}
+    for name, calendar in calendars.items():
+        found[name, None] = calendar
+        for use in CalendarUse:
+            found[name, use] = BoundCalendar(calendar, use)
     return found
 
 

@@ -30,6 +30,7 @@ from vosd.cdr.kinds import (
 )
 
 TOO_DEAR: Final = "Loss"
+LATE_ANSWER: Final = "Late Answer"
 """Reason of an attempt that was not made: the gateway would not have left the margin that is wanted."""
 
 
@@ -42,7 +43,9 @@ class Attempt(msgspec.Struct, frozen=True, gc=False):
     pdd_ms: Annotated[int | None, number(32, "milliseconds from the INVITE to the first 18x or 200")]
     reason: Annotated[
         str,
-        word(REASON_LENGTH, "why it ended; `Loss` = not tried: too dear; `Late Answer`, `Lost` with 0: may be billed"),
+        word(
+            REASON_LENGTH, "why it ended; `Loss`: too dear, not tried; `Late Answer`: is billed, `Lost` with 0: may be"
+        ),
     ]
 
     @property
@@ -159,7 +162,7 @@ class CallRecord(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defau
     cost_tax: Annotated[Decimal, amount("tax on `cost`")] = ZERO
     loss: Annotated[
         Decimal | None,
-        amount("by how much `cost` is above `fee`, in `currency`; null = it is not, or the call is free by intent"),
+        amount("by how much `cost` is above what the last agent, else the customer pays; null = it is not"),
     ] = None
     rate_group: Annotated[str | None, word(NAME_LENGTH, "rate group of the customer's rate")] = None
     rate_prefix: Annotated[str | None, word(32, "prefix of the customer's rate")] = None

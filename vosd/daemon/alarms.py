@@ -12,7 +12,7 @@ from vosd.billing.accounts import Account, LongCallAlarm
 from vosd.engine.alarms.alarm_file import AlarmFile
 from vosd.engine.alarms.desk import AlarmDesk
 from vosd.engine.alarms.mail import Mail
-from vosd.engine.alarms.margins import Pair, Takings
+from vosd.engine.alarms.margins import Pair, PrefixPair, Takings
 from vosd.engine.alarms.watch import LongCall, MachineUse, Unbooked, Watch
 from vosd.engine.alarms.webhook import Webhook
 from vosd.engine.calls.snapshots import snapshot
@@ -133,7 +133,7 @@ class SwitchMeasures:
         if account.long_call_alarm is not LongCallAlarm.OUTSIDE_WORKING_HOURS:
             return account.long_call_alarm is LongCallAlarm.YES
         calendar = self._service.switch.catalogue.calendars.get(account.calendar or "")
-        return calendar is None or not calendar.is_working(wall_ms)
+        return calendar is None or not calendar.is_working_time(wall_ms, account.calendar_use)
 
     def calls_a_second(self) -> Iterable[tuple[str, int]]:
         """Return how many calls each mapping gateway has taken in the last second, those without any left out."""
@@ -148,6 +148,18 @@ class SwitchMeasures:
         """Return what calls have brought and cost since the start, by the currencies of both."""
         traded = self._service.gateways.call_totals.traded
         return {pair: Takings(sums.calls, sums.income, sums.cost) for pair, sums in traded.items()}
+
+    def prefix_takings(self) -> Mapping[PrefixPair, Takings]:
+        """Return the same by prefix of the customer's rate, since it was asked last, of a limited number of them."""
+        totals = self._service.gateways.call_totals
+        traded, totals.traded_by_prefix = totals.traded_by_prefix, {}
+        return {key: Takings(sums.calls, sums.income, sums.cost) for key, sums in traded.items()}
+
+    def overdrafts(self) -> Iterator[tuple[str, float | None]]:
+        """Yield which percentage of its overdraft limit each account has used; None = it has none, or owes nothing."""
+        for credit in [*self._service.balances.credits.values()]:
+            limit, owed = credit.own_limit, -(credit.balance + credit.unbooked)
+            yield credit.account, float(owed * 100 / limit) if limit and owed > 0 else None
 
     def exchange_rate(self, base: str, quote: str) -> Decimal | None:
         """Return what one unit of ``base`` is in ``quote`` now; None = there is no rate."""

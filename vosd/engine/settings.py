@@ -163,6 +163,8 @@ class AlarmSettings:
     acd_s: int = 0
     setup_ms: int = 0
     margin: int = 0
+    prefix_margin: int = 0
+    overdraft_used: int = 80
     """Percent of the income of an hour."""
     min_calls: int = 100
     """Fewer attempts say nothing about a gateway."""

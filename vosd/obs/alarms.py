@@ -93,6 +93,8 @@ KINDS: Final[Mapping[Event, Kind]] = {
     Event.ACD_LOW: Kind(_WARNING, ("gateway",)),
     Event.SETUP_SLOW: Kind(_WARNING),
     Event.MARGIN_LOW: Kind(_WARNING, ("currency",)),
+    Event.PREFIX_MARGIN_LOW: Kind(_WARNING, ("prefix", "currency")),
+    Event.OVERDRAFT_HIGH: Kind(_WARNING, ("account",)),
     Event.HOLIDAYS_MISSING: Kind(_WARNING, ("calendar",)),
     Event.BYE_UNANSWERED: Kind(_WARNING, ("peer",), passes=True),
     Event.BYE_REFUSED: Kind(_WARNING, ("peer",), passes=True),

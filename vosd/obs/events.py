@@ -136,6 +136,12 @@ class Event(StrEnum):
     MARGIN_LOW = "margin_low"
     """The profit of an hour is less than ``alarms.margin`` percent of the income, in one ``currency``."""
     MARGIN_RECOVERED = "margin_recovered"
+    PREFIX_MARGIN_LOW = "prefix_margin_low"
+    """The same of the calls to one ``prefix`` of the rates by which they were sold."""
+    PREFIX_MARGIN_RECOVERED = "prefix_margin_recovered"
+    OVERDRAFT_HIGH = "overdraft_high"
+    """An ``account`` has used more of its overdraft limit than ``alarms.overdraft_used`` percent."""
+    OVERDRAFT_RECOVERED = "overdraft_recovered"
     HOLIDAYS_MISSING = "holidays_missing"
     """A calendar with holidays has none in the next twelve months."""
     HOLIDAYS_KNOWN = "holidays_known"
@@ -231,6 +237,8 @@ BACK: Final[Mapping[Event, Event]] = {
     Event.ACD_LOW: Event.ACD_RECOVERED,
     Event.SETUP_SLOW: Event.SETUP_RECOVERED,
     Event.MARGIN_LOW: Event.MARGIN_RECOVERED,
+    Event.PREFIX_MARGIN_LOW: Event.PREFIX_MARGIN_RECOVERED,
+    Event.OVERDRAFT_HIGH: Event.OVERDRAFT_RECOVERED,
     Event.HOLIDAYS_MISSING: Event.HOLIDAYS_KNOWN,
     Event.BOOKING_LATE: Event.BOOKING_IN_TIME,
     Event.QUARANTINE_FILLED: Event.QUARANTINE_EMPTIED,

@@ -44,6 +44,8 @@ REMEDIES: Final[Mapping[Event, str]] = {
     Event.ACD_LOW: "vosd cdr list --gateway NAME: false answers, one-way audio, a dialler",
     Event.SETUP_SLOW: "vosd status --gateways: is it one vendor?",
     Event.MARGIN_LOW: "vosd ledger profit --since 2h --until now; vosd cdr list --loss --since 2h; the latest decks",
+    Event.PREFIX_MARGIN_LOW: "vosd route explain for a number of the prefix; the latest decks; loss_guard of the plan",
+    Event.OVERDRAFT_HIGH: "ask the customer for a payment; pay the vendor that is paid in advance",
     Event.HOLIDAYS_MISSING: "add the dates of next year, or name the country; vosd reload",
     Event.BYE_UNANSWERED: "ask the vendor whether the call has ended there: it may bill it",
     Event.BYE_REFUSED: "ask the vendor whether the call has ended there: it may bill it",

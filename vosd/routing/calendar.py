@@ -133,6 +133,13 @@ class Calendar(msgspec.Struct, frozen=True, dict=True):
         """Return whether a moment (UTC milliseconds) is working time."""
         return self.standing(wall_ms).is_working
 
+    def is_working_time(self, wall_ms: int, use: CalendarUse | None) -> bool:
+        """Return whether a moment (UTC milliseconds) is working time for an account that names the part that counts."""
+        standing = self.standing(wall_ms)
+        if use is None:
+            return standing.is_working
+        return use.holds(is_listed=standing.is_listed, is_working=standing.is_working)
+
     def fits(self, wall_ms: int) -> bool:
         """Return whether a gateway is used at a moment that is bound to it and says no more."""
         return self.standing(wall_ms).fits

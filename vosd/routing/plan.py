@@ -8,6 +8,7 @@ from typing import Final
 
 import msgspec
 
+from vosd.base.calendar_use import CalendarUse
 from vosd.base.margin import LossGuard
 from vosd.routing.quality_order import Blend, QualityTerms
 
@@ -58,6 +59,8 @@ class RouteRow(msgspec.Struct, frozen=True):
     """Calls at the same time by this line."""
     calendar: str | None = None
     """Name of the calendar that must fit, in place of that of the gateway."""
+    calendar_use: CalendarUse | None = None
+    """When it fits; None = while one of its entries decides, as for a gateway."""
     valid_from: int | None = None
     """UTC milliseconds; None = always."""
     valid_to: int | None = None

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
+from vosd.base.calendar_use import CalendarUse
 from vosd.base.number import for_matching
 from vosd.base.prefixes import ANY, PrefixIndex
 from vosd.routing.fit import Candidate, Fit, sorted_fit
@@ -21,6 +22,8 @@ from vosd.trunks.gateways import RoutingGateway
 from vosd.trunks.phone import Phone, called_half
 from vosd.trunks.scope import Limit, Scope
 
+Binding = tuple[str | None, CalendarUse | None]
+"""Name of a calendar, and which part of it counts; None = it does not say."""
 Values = Mapping[str, Mapping[str, Any]]
 """Values by gateway, then by field."""
 
@@ -38,6 +41,7 @@ _OF_LINES: Final = frozenset({"priority", "weight"})
 """Fields of gateways that a line of a plan's own routes may have as well."""
 _NOTHING: Final = Fit(())
 _NO_CALENDARS: Final[Mapping[str, Calendar]] = {}
+_NO_BINDINGS: Final[Mapping[Binding, Calendar]] = {}
 _NO_RATES: Final[Mapping[str, BuyPrefixes]] = {}
 
 
@@ -51,12 +55,12 @@ class RouteTable:
     """
 
     __slots__ = (
+        "_bindings",
         "_by_prefix",
         "_by_wildcards",
         "_calendars",
         "_fits",
         "_has_more",
-        "_named",
         "_overridden",
         "_phones",
         "_rated",
@@ -73,23 +77,24 @@ class RouteTable:
         plan: RoutingPlan = NO_PLAN,
         calendars: Mapping[str, Calendar] = _NO_CALENDARS,
         rates: Mapping[str, BuyPrefixes] = _NO_RATES,
-        named: Mapping[str, Calendar] = _NO_CALENDARS,
+        bindings: Mapping[Binding, Calendar] = _NO_BINDINGS,
     ) -> None:
         """``calendars`` are those of gateways, ``rates`` the buy rates of gateways that take their prefixes from them.
 
-        Both are by name of the gateway. ``named`` are all calendars by their own names, for the routes of plans.
+        Both are by name of the gateway. ``bindings`` are all calendars by their own names and by what of them counts,
+        for the routes of plans.
         """
         everything = tuple(gateways)
         by_name = {gateway.name: gateway for gateway in everything}
         self._phones = {for_matching(phone.number): _fit_of(phone, by_name, calendars) for phone in phones}
-        self._calendars, self._rates, self._named = calendars, rates, named
+        self._calendars, self._rates, self._bindings = calendars, rates, bindings
         self._overridden: Mapping[str, tuple[RoutingGateway, Mapping[str, Any]]] = {}
         """Gateways with overridden values, and these by field."""
         self._fill(everything, plan)
 
     def by_plan(self, plan: RoutingPlan) -> "RouteTable":
         """Return a table of the same phones, and of the gateways that a plan uses."""
-        table = RouteTable((), (), plan, self._calendars, self._rates, self._named)
+        table = RouteTable((), (), plan, self._calendars, self._rates, self._bindings)
         table._phones = self._phones
         table._fill(self.gateways, plan)
         return table
@@ -188,7 +193,7 @@ class RouteTable:
         if row is None:
             return _candidate_of(gateway, prefix, calendar)
         if row.calendar is not None:
-            calendar = self._named.get(row.calendar)
+            calendar = self._bindings.get((row.calendar, row.calendar_use))
         limits = () if gateway.account_limit is None else (gateway.account_limit,)
         if row.max_calls is not None:
             name = f"{self.plan.name}/{row.prefix}/{gateway.name}"

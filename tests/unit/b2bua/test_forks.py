@@ -1,5 +1,7 @@
 """One INVITE that rings several phones, and answers that arrive too late: each may cost money."""
 
+from decimal import Decimal
+
 import pytest
 from doubles.successor import replace_node
 
@@ -148,6 +150,33 @@ def test_a_late_answer_of_a_silent_gateway_has_a_row_of_its_own(scene):
     assert late_answer == ("vendor-0", 200, "Late Answer")
     assert record.attempts[2].ms == pytest.approx(7_000, abs=10)
     assert record.routing_gateway == "vendor-1"
+
+
+@pytest.mark.parametrize("given_up_by", ["the switch", "the caller"])
+def test_a_vendor_is_paid_for_an_answer_that_comes_after_its_attempt_was_given_up(given_up_by):
+    """It bills a call of its own, so that has a record; the customer's record and money stay as they are."""
+    scene = Scene()
+    scene.vendor.script = Script((Line(0, 180), Line(7_000, 200, ANSWER)), accepts_cancel=False)
+    if given_up_by == "the switch":
+        scene.vendor.script = Script((Line(7_000, 200, ANSWER),))
+        call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=10_000))
+    else:
+        call = scene.caller.call(CALLEE, Intent(cancel_after_ms=1_000))
+    scene.wire.run_until(lambda: call.is_over)
+    scene.wire.run_for(10_000)
+    (late,), own = scene.exchange.sink.late_answers, scene.record
+    assert (late.customer_account, late.currency, len(late.attempts)) == (None, None, 1)
+    assert rows(late) == [("vendor-0", 200, "Late Answer")]
+    assert (late.fee, late.cost, late.vendor_billed_seconds) == (0, Decimal("0.005"), 1)
+    assert (late.vendor_account, late.routing_gateway, late.sip_call_id_in) == (
+        "carriers",
+        "vendor-0",
+        own.sip_call_id_in,
+    )
+    assert own.call_id in (late.reason_text or "")
+    assert late.ended_at - (late.vendor_answered_at or 0) == 1_000
+    assert [(each.account, each.amount) for each in late.postings] == [("carriers", Decimal("-0.005"))]
+    assert {each.amount < 0 for each in own.postings} == ({True} if given_up_by == "the switch" else set())
 
 
 @pytest.mark.parametrize("rings", [(MEDIA,), tuple(Line(ms, 180, "", (), True) for ms in (0, 5, 10))])

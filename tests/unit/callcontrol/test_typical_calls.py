@@ -67,8 +67,8 @@ def content(*buys, plan: RoutingPlan | None = None, **terms) -> Catalogue:
     )
     return catalogue(
         [customer, *gateways],
-        accounts=[*accounts, account("acme")],
-        rate_groups=groups,
+        accounts=[*accounts, account("acme", **terms.get("acme", {})), *terms.get("others", ())],
+        rate_groups=[*groups, *terms.get("groups", ())],
         plans=() if plan is None else (plan,),
         exchange_rates=terms.get("exchange_rates", ()),
         typical_seconds=terms.get("typical_s", 60),
@@ -99,6 +99,17 @@ def test_the_guard_can_compare_the_price_alone():
     assert tried(content(MINUTES, SECONDS, typical_s=5, guard=by_price)) == ["vendor-0", "vendor-1"]
     dearer = content(applied_rate("0.61"), SECONDS, typical_s=5, guard=by_price)
     assert explained(dearer).left[0].reason.startswith("loss: sold for 0.60 a minute and bought for 0.61: a margin")
+
+
+def test_with_agents_what_the_last_of_them_pays_is_compared():
+    agents = {
+        "acme": {"agent": "reseller"},
+        "others": [account("reseller", rate_group="low")],
+        "groups": [rate_group("low", applied_rate("0.52"))],
+    }
+    found = explained(content(applied_rate("0.55"), applied_rate("0.50"), **agents))
+    assert [each.routing_gateway for each in found.candidates] == ["vendor-1"]
+    assert found.left[0].reason.startswith("loss: sold for 0.52 a minute and bought for 0.55: a margin of -0.03")
 
 
 def test_the_highest_price_of_a_second_is_that_of_a_typical_call():

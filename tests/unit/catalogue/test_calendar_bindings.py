@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from vosd.admin.accounts import NON_WORKING, WORKING, WorkTimes
 from vosd.admin.routing import explain_route, idle_state
 from vosd.base.clock import Instant
 from vosd.catalogue.problems import ConfigError
@@ -100,6 +101,88 @@ def test_a_check_warns_of_bindings_that_may_mean_the_opposite_and_shows_the_comi
     assert warnings(site(tmp_path, "nights", {}, {"while": "listed"})) == []
     assert warnings(site(tmp_path, "nights", {}, {"when": "rest"})) == []
     assert warnings(site(tmp_path, "office", {"while": "working"}, {})) == []
+
+
+def with_routes(directory: Path, header: str, *lines: str, account: dict[str, Any] | None = None) -> Loaded:
+    """Load a customer whose plan has these routes, by a gateway that is bound to nothing."""
+    (directory / "routes.csv").write_text("\n".join((f"prefix,gateway,{header}", *lines, "")))
+    group = {"name": "main", "rates": [{"prefix": "44", "billing_rate": "0.01"}]}
+    customer = {"id": "acme", "rate_group": "main", "routing_plan": "own", **(account or {})}
+    vendor = {"id": "v", "type": "clearing", "overdraft_limit": "unlimited", "rate_group": "main"}
+    file = {
+        "rate_groups": [group],
+        "calendars": [NIGHTS, OFFICE],
+        "routing_plans": [{"name": "own", "routes_file": "routes.csv"}],
+        "accounts": [customer, vendor],
+        "mapping_gateways": [{"name": "pbx", "account": "acme", "hosts": "192.0.2.1", "loss_guard": "off"}],
+        "routing_gateways": [{"name": "gw", "account": "v", "address": "192.0.2.9"}],
+    }
+    path = directory / "vosd.yaml"
+    path.write_text(json.dumps(file))
+    return load(path, {})
+
+
+def takes_calls(loaded: Loaded, moment: str) -> bool:
+    at = Instant(0, round(datetime.fromisoformat(moment).timestamp() * 1_000))
+    catalogue = loaded.catalogue
+    found = explain_route(catalogue, idle_state(catalogue, None), gateway="pbx", caller="", callee="4420", at=at)
+    return bool(found.candidates)
+
+
+@pytest.mark.parametrize(
+    ("calendar", "use", "noon", "evening"),
+    [
+        ("nights", "", False, True),
+        ("nights", "listed", False, True),
+        ("nights", "working", True, False),
+        ("office", "not_working", False, True),
+    ],
+)
+def test_a_line_of_a_routes_file_is_used_while_its_binding_says(tmp_path, calendar, use, noon, evening):
+    loaded = with_routes(tmp_path, "calendar,while", f"44,gw,{calendar},{use}")
+    assert (takes_calls(loaded, NOON), takes_calls(loaded, EVENING)) == (noon, evening)
+
+
+def test_lines_of_one_gateway_may_use_a_calendar_in_opposite_ways(tmp_path):
+    loaded = with_routes(tmp_path, "calendar,while", "44,gw,nights,listed", "4,gw,nights,working")
+    assert (takes_calls(loaded, NOON), takes_calls(loaded, EVENING)) == (True, True)
+
+
+def test_a_line_that_says_while_without_a_calendar_is_a_mistake(tmp_path):
+    with pytest.raises(ConfigError, match=r"routes.csv:2.*while: value 'listed': expected a calendar in the same line"):
+        with_routes(tmp_path, "calendar,while", "44,gw,,listed")
+
+
+@pytest.mark.parametrize(
+    ("binding", "noon", "evening"),
+    [
+        ({"calendar": "nights"}, WORKING, NON_WORKING),
+        ({"calendar": "nights", "while": "listed"}, NON_WORKING, WORKING),
+        ({"calendar": "nights", "while": "not_working"}, NON_WORKING, WORKING),
+        ({"calendar": "office", "while": "not_working"}, NON_WORKING, WORKING),
+    ],
+)
+def test_an_account_works_while_its_binding_says(tmp_path, binding, noon, evening):
+    loaded = with_routes(tmp_path, "priority", "44,gw,1", account=binding)
+    account = loaded.catalogue.accounts["acme"]
+    moments = [round(datetime.fromisoformat(each).timestamp() * 1_000) for each in (NOON, EVENING)]
+    times = [WorkTimes(lambda: loaded.catalogue.calendars, each) for each in moments]
+    assert [each.state_of(account) for each in times] == [noon, evening]
+
+
+def test_a_check_warns_of_lines_and_accounts_that_may_mean_the_opposite(tmp_path):
+    lines = "44,gw,office", "441,gw,office", "442,gw,nights"
+    warned = warnings(with_routes(tmp_path, "calendar", *lines, account={"calendar": "nights"}))
+    account, line = sorted(warned, key=lambda each: "routes.csv" in each)
+    assert (
+        "accounts[acme].calendar: expected while: listed, working or not_working, for no entry of calendar" in account
+    )
+    assert "without it the account works while none of them fits: in the coming week" in account
+    assert "routes.csv:2: warning: " in line, "once for a calendar of a plan"
+    assert "for calendar office has entries of both kinds; without it the line is used while a working one" in line
+    lines = "44,gw,office,working", "442,gw,nights,"
+    bound = {"calendar": "nights", "while": "listed"}
+    assert warnings(with_routes(tmp_path, "calendar,while", *lines, account=bound)) == []
 
 
 @pytest.mark.parametrize("period", [{"while": "listed", "when": "rest"}, {"while": "sometimes"}])

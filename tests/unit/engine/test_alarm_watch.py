@@ -11,9 +11,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from vosd.base.clock import Instant
-from vosd.engine.alarms import machine
+from vosd.engine.alarms import machine, margins
 from vosd.engine.alarms.machine import Processor, disk_free_percent, memory_percent
-from vosd.engine.alarms.margins import Pair, Takings
+from vosd.engine.alarms.margins import Pair, PrefixMargins, PrefixPair, Takings
 from vosd.engine.alarms.thresholds import Threshold
 from vosd.engine.alarms.watch import LAG_TICKS, LongCall, Unbooked, Watch
 from vosd.engine.settings import AlarmSettings
@@ -35,6 +35,8 @@ class Measured:
         self.answered = (0, 0.0)
         self.taken: dict[Pair, Takings] = {}
         self.exchange_rates: dict[Pair, Decimal] = {}
+        self.by_prefix: dict[PrefixPair, Takings] = {}
+        self.used: dict[str, float | None] = {}
         self.kept_calendars: list[Calendar] = []
         self.ends: dict[str, int | None] = {}
 
@@ -62,6 +64,13 @@ class Measured:
 
     def takings(self) -> dict[Pair, Takings]:
         return dict(self.taken)
+
+    def prefix_takings(self) -> dict[PrefixPair, Takings]:
+        found, self.by_prefix = self.by_prefix, {}
+        return found
+
+    def overdrafts(self) -> list[tuple[str, float | None]]:
+        return [*self.used.items()]
 
     def exchange_rate(self, base: str, quote: str) -> Decimal | None:
         return Decimal(1) if base == quote else self.exchange_rates.get((base, quote))
@@ -178,6 +187,59 @@ def test_a_low_margin_is_judged_by_the_calls_of_the_last_hour():
         for _ in range(60):
             scene.watch.check_margins()
     assert [line["event"] for line in logs] == ["margin_recovered"]  # an hour without calls
+
+
+def test_a_low_margin_of_a_prefix_is_judged_by_its_calls_of_the_last_hour():
+    scene = Scene(prefix_margin=1, min_calls=3)
+    scene.measured.exchange_rates["USD", "EUR"] = Decimal("0.9")
+    minutes: list[dict[PrefixPair, Takings]] = [
+        {("4420", "EUR", "EUR"): takings(2, "2", "3"), ("49", "EUR", "EUR"): takings(9, "9", "1")},
+        {("4420", "EUR", "USD"): takings(1, "1", "1"), ("33", "EUR", "GBP"): takings(9, "1", "9")},
+        {("4420", "EUR", "EUR"): takings(4, "4", "0.2")},
+        *({} for _ in range(58)),
+        {("4420", "EUR", "EUR"): takings(1, "0", "9")},
+    ]
+    with capture_logs() as logs:
+        for scene.measured.by_prefix in minutes:
+            scene.watch.check_prefix_margins()
+    # 3 calls bring 3 and cost 3.90; 7 bring 7 and cost 4.10; an hour later 5 bring 4 and cost 9.20.
+    assert [(line["event"], line["prefix"], line["currency"], line["value"]) for line in logs] == [
+        ("prefix_margin_low", "4420", "EUR", -30.0),
+        ("prefix_margin_recovered", "4420", "EUR", 41.4),
+        ("prefix_margin_low", "4420", "EUR", -130.0),
+    ]
+    with capture_logs() as logs:
+        for _ in range(60):
+            scene.watch.check_prefix_margins()
+    assert [(line["event"], line["why"]) for line in logs] == [("prefix_margin_recovered", "gone")]
+
+
+def test_no_more_prefixes_of_an_hour_are_counted_than_the_limit_and_those_that_have_gone_make_room(monkeypatch):
+    monkeypatch.setattr(margins, "PREFIXES_MAX", 2)
+    kept, same = PrefixMargins(), lambda *_: Decimal(1)
+
+    def counted(*prefixes: str) -> list[str]:
+        minute = {(each, "EUR", "EUR"): takings(1, "1", "0") for each in prefixes}
+        return [prefix for prefix, _ in kept.note(minute, same)]
+
+    assert counted("1", "2", "3") == ["1", "2"]
+    assert counted("3", "2") == ["1", "2"]
+    for _ in range(margins.MINUTES - 2):
+        counted()
+    assert counted("3", "4") == ["2", "3"]
+
+
+async def test_an_account_that_has_used_most_of_its_overdraft_limit_is_reported():
+    scene = Scene()
+    with capture_logs() as logs:
+        for used in (80.0, 85.0, 73.0, 72.0, None, 95.0, None):
+            scene.measured.used = {"acme": used, "other": None}
+            await scene.watch.check_overdrafts()
+        scene.measured.used = {"acme": 95.0}
+        await scene.watch.check_overdrafts()
+        scene.watch.settings = AlarmSettings(overdraft_used=0)
+        await scene.watch.check_overdrafts()
+    assert told(logs) == [("overdraft_high", "acme"), ("overdraft_recovered", "acme")] * 3
 
 
 def test_calls_that_only_cost_are_a_low_margin_and_no_limit_is_no_alarm():

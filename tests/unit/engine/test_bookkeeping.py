@@ -335,6 +335,17 @@ def test_a_call_that_costs_more_than_it_is_sold_for_says_by_how_much():
     assert loss_of(kept(buy=None)) is None
 
 
+def test_a_call_below_agents_is_sold_for_what_the_last_of_them_pays():
+    """By the customer's fee alone no loss would be seen: what agents charge among themselves is theirs."""
+    cheaper, dearer = (Party("top", Role.AGENT, 2, applied_rate(price)) for price in ("0.12", "6"))
+    middle = Party("middle", Role.AGENT, 1, applied_rate("60"))
+    for top, loss in ((cheaper, Decimal("0.24")), (dearer, None)):
+        call = msgspec.structs.replace(kept(), agents=(middle, top))
+        assert loss_of(call, 30) == loss, "0.06 or 3.00 for half a minute, 0.30 for the begun one"
+    euros = msgspec.structs.replace(cheaper, applied=msgspec.structs.replace(cheaper.applied, currency="EUR"))
+    assert loss_of(msgspec.structs.replace(kept(), agents=(euros,)), 30) is None
+
+
 def test_a_call_to_a_free_number_is_sold_for_nothing_by_intent_and_a_test_call_is_not_sold():
     free = msgspec.structs.replace(SELL, group="free number", rate=applied_rate("0").rate)
     assert loss_of(kept(sell=free)) is None

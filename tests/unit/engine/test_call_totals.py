@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from vosd.base.histogram import Histogram
 from vosd.cdr.record import AGENT, CUSTOMER, TOO_DEAR, VENDOR, Attempt
+from vosd.engine.peers import call_totals
 from vosd.engine.peers.call_totals import CallTotals
 from vosd.routing.figures import CLASSES, AttemptClass, Figures
 from vosd.testing.data.records import answered_call, charge_row
@@ -50,6 +51,18 @@ def test_what_charged_calls_bring_is_paid_by_the_highest_account_above_them():
     assert [*totals.traded] == [("USD", "USD")]
     sums = totals.traded["USD", "USD"]
     assert (sums.calls, sums.income, sums.cost) == (3, Decimal("3.00"), Decimal("1.30"))
+
+
+def test_calls_are_counted_by_the_prefix_of_the_rate_by_which_they_were_sold(monkeypatch):
+    monkeypatch.setattr(call_totals, "PREFIXES_MAX", 2)
+    totals, sold = CallTotals(), (charge_row("acme", CUSTOMER, 0, Decimal("2.00")),)
+    bought = (*sold, charge_row("carrier", VENDOR, 0, Decimal("0.60")))
+    for prefix, charges in (("44", bought), ("49", sold), ("44", sold), ("33", sold), (None, bought), ("44", ())):
+        totals.note(answered_call(1, charges=charges, rate_prefix=prefix))
+    found = {key: (each.calls, each.income, each.cost) for key, each in totals.traded_by_prefix.items()}
+    assert found == {
+        ("44", "USD", "USD"): (2, Decimal("4.00"), Decimal("0.60")), ("49", "USD", "USD"): (1, Decimal("2.00"), 0),
+    }  # fmt: skip
 
 
 @given(st.lists(st.integers(0, 5_000)))

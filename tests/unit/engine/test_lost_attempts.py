@@ -1,5 +1,6 @@
 """The record of a call that a kill has cut off before its answer, by what became of its INVITEs."""
 
+from decimal import Decimal
 from types import SimpleNamespace
 
 import pytest
@@ -10,6 +11,7 @@ from vosd.cdr.record import Attempt, CallRecord
 from vosd.engine.calls.lost_attempts import LostAttempts
 from vosd.engine.journal.entries import LeftOver
 from vosd.sip.transaction.states import State
+from vosd.testing.data.builders import applied_rate
 from vosd.testing.data.records import call_id
 from vosd.testing.virtual.clock import ManualClock
 
@@ -90,6 +92,25 @@ def test_a_call_that_was_surely_refused_leaves_a_record_like_any_other_without_t
         lost.add(key, left("second"))
         lost.over(key, left("second"), transaction, NOW)
     assert [record.attempts[-1].code for record in written] == [0]
+
+
+def test_what_the_vendor_of_a_late_answer_charges_is_in_the_record(lost, written):
+    """Its first second has begun: by 60/60 that is a minute. An answer of another gateway has no known price."""
+    whole_minutes = applied_rate("0.06", billing_cycle=60)
+    named = left("second", vendor_account="carrier", vendor_currency="USD", customer_account="acme", currency="USD")
+    priced = replace(named, vendor_rate=whole_minutes)
+    lost.add(b"k", priced)
+    lost.over(b"k", priced, ANSWERED, NOW)
+    [record] = written
+    assert (record.end_reason, record.sip_code, record.fee) == ("Lost", 503, 0)
+    assert (record.cost, record.vendor_billed_seconds, record.vendor_answered_at) == (Decimal("0.06"), 60, NOW.wall)
+    assert [(each.account, each.amount) for each in record.postings] == [("carrier", Decimal("-0.06"))]
+    assert [(each.gateway, each.reason) for each in record.attempts] == [("second", "Late Answer")]
+    lost.add(b"1", priced)
+    lost.add(b"2", replace(priced, invites=(invite("first"),)))
+    lost.over(b"2", replace(priced, invites=(invite("first"),)), ANSWERED, NOW)
+    lost.over(b"1", priced, REFUSED, NOW)
+    assert (written[1].cost, written[1].postings) == (0, ())
 
 
 def test_a_call_with_another_record_gets_none(lost, written):

@@ -148,6 +148,10 @@ class GivenUpSnapshot(msgspec.Struct, frozen=True, array_like=True):
     gateway: str
     started_at: Instant
     pdd_ms: int | None
+    choice: ChoiceSnapshot | None = None
+    """An earlier version writes none."""
+    address: str = ""
+    is_answered: bool = False
 
 
 class CallPartsSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -185,9 +189,7 @@ class CallPartsSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
         informations, given_up = [], []
         for client in requests:
             if isinstance(client, InviteClient) and isinstance(client.witness, GivenUp):
-                _, gateway, started_at, pdd_ms = client.witness
-                invite = InviteClientSnapshot.of(client, endpoint.flows)
-                given_up.append(GivenUpSnapshot(invite, gateway, started_at, pdd_ms))
+                given_up.append(_given_up(client, client.witness, endpoint))
             elif isinstance(client, Client) and isinstance(client.owner, Information):
                 informations.append(InformationSnapshot.of(client, client.owner, call))
         return cls(
@@ -227,6 +229,8 @@ class CallPartsSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
         callee = None if self.callee is None else self.callee.restored(call, gateways, restoration)
         call.restore(self.state, journey, lifetime, callee)
         calls.calls[call_id] = call
+        routes = (each.choice for each in self.given_up)
+        calls.given_up[call_id] = [None if route is None else route.restored(gateways) for route in routes]
         if self.newcomer is not None:
             calls.newcomers[call_id] = newcomer = self.newcomer.restored(board, dialect, restoration)
             newcomer.call = call
@@ -255,9 +259,31 @@ class CallPartsSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
                 _restore_refresh(side.leg, leg, calls)
         for information in self.informations:
             information.restored(call, calls)
-        for each in self.given_up:
-            witness = GivenUp(call, each.gateway, each.started_at, each.pdd_ms)
-            restoration.invite_client(each.invite).witness = witness
+        for each, choice in zip(self.given_up, calls.given_up[self.arrival.call_id], strict=True):
+            client = restoration.invite_client(each.invite)
+            client.witness = GivenUp(
+                call,
+                each.gateway,
+                choice,
+                client.parts.call_id,
+                each.address,
+                each.started_at,
+                each.pdd_ms,
+                each.is_answered,
+            )
+
+
+def _given_up(client: InviteClient, witness: GivenUp, endpoint: Endpoint) -> GivenUpSnapshot:
+    invite, choice = InviteClientSnapshot.of(client, endpoint.flows), witness.choice
+    return GivenUpSnapshot(
+        invite,
+        witness.gateway,
+        witness.started_at,
+        witness.pdd_ms,
+        None if choice is None else ChoiceSnapshot.of(choice),
+        witness.address,
+        witness.is_answered,
+    )
 
 
 _SEARCHING = frozenset({CallState.SETUP, CallState.HUNTING, CallState.RINGING})

@@ -14,6 +14,7 @@ from vosd.b2bua.substitute import Substitute
 from vosd.b2bua.takeover import Takeover
 from vosd.b2bua.transfer import Transfer
 from vosd.base.errors import VosError
+from vosd.routing.pipeline import RouteChoice
 from vosd.sip.restoration import Restoration
 
 LegName: TypeAlias = Literal["caller", "callee", "newcomer"]
@@ -54,6 +55,8 @@ class RestoredCalls:
         """Callers that are about to replace the caller of a call (RFC 3891), by the id of the call."""
         self.substitutes: dict[str, Substitute] = {}
         """Substitutes of callers that have left, by the id of the call."""
+        self.given_up: dict[str, list[RouteChoice | None]] = {}
+        """Routes of attempts that were given up, by the id of the call."""
         self.bridges: dict[tuple[int, int], Bridge] = {}
         """By both legs."""
         self.transfers: dict[str, Transfer] = {}

@@ -5,8 +5,9 @@ from datetime import tzinfo
 from decimal import Decimal
 from typing import Annotated, ClassVar, Final
 
-from pydantic import BeforeValidator, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
+from vosd.base.calendar_use import CalendarUse
 from vosd.base.margin import LossGuard
 from vosd.base.money import ZERO, Rounding, unit_of
 from vosd.billing.accounts import AccountType, LongCallAlarm, WhileAway
@@ -160,6 +161,9 @@ class AccountKeys(Keys):
     """Name of the company behind it; a call from one of its accounts never goes to a routing gateway of the same."""
     calendar: Annotated[str | None, object_name()] = None
     """Calendar of its working time, which ``vosd account show`` names; it refuses no calls."""
+    calendar_use: Annotated[CalendarUse | None, choice(CalendarUse)] = Field(default=None, alias="while")
+    """The part of ``calendar`` that is its working time: ``listed``, while an entry or a holiday fits; ``working``,
+    ``not_working``. Default: ``working``."""
 
     aliases: ClassVar[Mapping[str, str]] = {"work_calendar": "calendar"}
     names_elsewhere: ClassVar[Renamed] = renamed(names_of_vos3000.ACCOUNT)

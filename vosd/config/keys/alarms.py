@@ -152,8 +152,13 @@ class AlarmKeys(Keys):
     """Less left of what the calls of the last hour have brought, after what they cost, without tax, is `margin_low` of
     a currency: of at least `min_calls` charged calls that have ended. Cost in another currency is converted by
     `exchange_rates`; calls for which there is no rate are left out."""
+    prefix_margin: Annotated[int, whole(0, 100, "percent")] = 0
+    """The same for the calls to each prefix of the rates by which they were sold, of at most 5,000 prefixes:
+    `prefix_margin_low`. 1 = a prefix whose calls bring nothing or less."""
+    overdraft_used: Annotated[int, whole(0, 100, "percent")] = 80
+    """An account that owes more of its `overdraft_limit`, without what running calls reserve, is `overdraft_high`."""
     min_calls: Annotated[int, whole(1, 1_000_000)] = 100
-    """Fewer attempts say nothing about a gateway, nor fewer calls about `setup` and `margin`."""
+    """Fewer attempts say nothing about a gateway, nor fewer calls about `setup`, `margin` and `prefix_margin`."""
     booking_age: Annotated[int, whole(0, 86_400, "seconds")] = 300
     """A call that waits longer for the database is `booking_late`."""
     disk_free: Annotated[int, whole(0, 90, "percent")] = 10

@@ -4,8 +4,9 @@ from enum import Enum
 from pathlib import Path
 from typing import Annotated, ClassVar
 
-from pydantic import BeforeValidator, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
+from vosd.base.calendar_use import CalendarUse
 from vosd.base.margin import LossGuard
 from vosd.config.keys import names_of_vos3000
 from vosd.config.reader.fields import (
@@ -132,13 +133,17 @@ class RouteKeys(Keys):
     max_calls: Annotated[int | None, limit()] = None
     """Calls at the same time by this line."""
     calendar: Annotated[str | None, object_name()] = None
-    """Calendar that must fit for it to be used. Default: that of the gateway."""
+    """Calendar that must fit for it to be used. Default: that of the gateway, with its ``while``."""
+    calendar_use: Annotated[CalendarUse | None, choice(CalendarUse)] = Field(default=None, alias="while")
+    """When ``calendar`` of the line fits: ``listed``, ``working`` or ``not_working``, as for a gateway."""
     valid_from: Annotated[int | None, first_instant()] = None
     """Before it the line is not used."""
     valid_to: Annotated[int | None, end_of_validity()] = None
     """After it the line is not used; of a day, after its end."""
 
     @model_validator(mode="after")
-    def _ends_after_its_begin(self) -> "RouteKeys":
+    def _is_sound(self) -> "RouteKeys":
         end_after_begin(self.valid_from, self.valid_to)
+        if self.calendar_use is not None and self.calendar is None:
+            raise KeyProblemError("while", "a calendar in the same line")
         return self

@@ -1,6 +1,6 @@
-"""The margin on the calls of the last hour, in each currency in which calls are paid for.
+"""The margin on the calls of the last hour: in each currency in which calls are paid for, and of each prefix.
 
-Pure: what calls have brought since the start is an argument.
+Pure: what calls have brought is an argument.
 """
 
 from collections import deque
@@ -12,6 +12,7 @@ from vosd.base.money import EXACT, ZERO
 
 MINUTES: Final = 60
 """Length of the time whose margin is judged."""
+PREFIXES_MAX: Final = 5_000
 
 
 class Takings(NamedTuple):
@@ -32,6 +33,50 @@ class Takings(NamedTuple):
 
 Pair = tuple[str, str]
 """Currency of the income, currency of the cost."""
+
+
+PrefixPair = tuple[str, str, str]
+"""Prefix of the customer's rate, currency of the income, currency of the cost."""
+
+
+class PrefixMargins:
+    """Income and cost of the calls of the last hour by prefix, of ``PREFIXES_MAX`` prefixes at most."""
+
+    def __init__(self) -> None:
+        self._minutes: deque[Mapping[PrefixPair, Takings]] = deque()
+        self._hour: dict[PrefixPair, Takings] = {}
+
+    def note(
+        self, minute: Mapping[PrefixPair, Takings], rate: Callable[[str, str], Decimal | None]
+    ) -> dict[tuple[str, str], Takings]:
+        """Take the sums of one minute; return those of the last hour by prefix and currency of income.
+
+        ``rate`` is that of ``Margins.note``.
+        """
+        hour = self._hour
+        if len(self._minutes) == MINUTES:
+            for key, gone in self._minutes.popleft().items():
+                calls, income, cost = hour[key]
+                if calls == gone.calls:
+                    del hour[key]
+                else:
+                    income, cost = EXACT.subtract(income, gone.income), EXACT.subtract(cost, gone.cost)
+                    hour[key] = Takings(calls - gone.calls, income, cost)
+        taken = dict[PrefixPair, Takings]()
+        for key, came in minute.items():
+            if key in hour or len(hour) < PREFIXES_MAX:
+                calls, income, cost = hour.get(key, _NOTHING)
+                hour[key] = Takings(calls + came.calls, EXACT.add(income, came.income), EXACT.add(cost, came.cost))
+                taken[key] = came
+        self._minutes.append(taken)
+        found = dict[tuple[str, str], Takings]()
+        for (prefix, income_in, cost_in), sums in hour.items():
+            exchange_rate = rate(cost_in, income_in)
+            if exchange_rate is not None:
+                calls, income, cost = found.get((prefix, income_in), _NOTHING)
+                cost = EXACT.add(cost, EXACT.multiply(sums.cost, exchange_rate))
+                found[prefix, income_in] = Takings(calls + sums.calls, EXACT.add(income, sums.income), cost)
+        return found
 
 
 class Margins:

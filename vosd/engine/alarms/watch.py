@@ -13,7 +13,7 @@ from vosd.base.clock import Clock, Instant
 from vosd.cdr.columns import iso_utc
 from vosd.engine.alarms.call_rates import CallRates
 from vosd.engine.alarms.machine import Processor, disk_free_percent, memory_in_use
-from vosd.engine.alarms.margins import Margins, Pair, Takings
+from vosd.engine.alarms.margins import Margins, Pair, PrefixMargins, PrefixPair, Takings
 from vosd.engine.alarms.thresholds import Threshold
 from vosd.engine.settings import AlarmSettings
 from vosd.obs.events import BACK, Event
@@ -96,6 +96,14 @@ class Measures(Protocol):
         """Return what calls have brought and cost since the start, by the currencies of both."""
         ...
 
+    def prefix_takings(self) -> Mapping[PrefixPair, Takings]:
+        """Return the same by prefix of the customer's rate, since it was asked last, of a limited number of them."""
+        ...
+
+    def overdrafts(self) -> Iterable[tuple[str, float | None]]:
+        """Return which percentage of its overdraft limit each account has used; None = it has none, or owes nothing."""
+        ...
+
     def exchange_rate(self, base: str, quote: str) -> Decimal | None:
         """Return what one unit of ``base`` is in ``quote`` now; None = there is no rate."""
         ...
@@ -158,6 +166,9 @@ class Watch:
         self._setups: deque[tuple[int, float]] = deque(maxlen=SETUP_CHECKS + 1)
         self._margins = Margins()
         self._margin = Threshold(Event.MARGIN_LOW, is_floor=True)
+        self._prefix_margins = PrefixMargins()
+        self._prefix_margin = Threshold(Event.PREFIX_MARGIN_LOW, is_floor=True)
+        self._overdraft = Threshold(Event.OVERDRAFT_HIGH)
         self._holidays = Threshold(Event.HOLIDAYS_MISSING)
         self._expiries = Threshold(Event.ACCOUNT_EXPIRES)
         self._checks = 0
@@ -211,6 +222,8 @@ class Watch:
         self.check_setups()
         if self._checks % MARGIN_CHECKS == 0:
             self.check_margins()
+            self.check_prefix_margins()
+            await self.check_overdrafts()
         if self._checks % CALENDAR_CHECKS == 0:
             self.check_calendars(now.wall)
             await self.check_expiries(now.wall)
@@ -269,6 +282,38 @@ class Watch:
             percent = taken.margin_percent if taken.calls >= settings.min_calls else None
             self._margin.judge(
                 percent, settings.margin, settings.hysteresis, subject=currency, currency=currency, unit="%"
+            )
+
+    def check_prefix_margins(self) -> None:
+        """Look at the margin of each prefix; it is counted also while there is no limit, so that one holds at once."""
+        settings, measures = self.settings, self._measures
+        found = self._prefix_margins.note(measures.prefix_takings(), measures.exchange_rate)
+        judged = {key: taken for key, taken in found.items() if taken.calls >= settings.min_calls}
+        self._prefix_margin.keep(frozenset(f"{prefix} {currency}" for prefix, currency in judged))
+        for (prefix, currency), taken in judged.items():
+            self._prefix_margin.judge(
+                taken.margin_percent,
+                settings.prefix_margin,
+                settings.hysteresis,
+                subject=f"{prefix} {currency}",
+                prefix=prefix,
+                currency=currency,
+                calls=taken.calls,
+                unit="%",
+            )
+
+    async def check_overdrafts(self) -> None:
+        """Look at how much of their overdraft limits accounts have used; calls get their turn in between."""
+        settings, used = self.settings, dict[str, float]()
+        for count, (account, percent) in enumerate(self._measures.overdrafts() if settings.overdraft_used else (), 1):
+            if percent is not None:
+                used[account] = percent
+            if count % ACCOUNTS_AT_ONCE == 0:
+                await asyncio.sleep(0)
+        self._overdraft.keep(frozenset(used))
+        for account, percent in used.items():
+            self._overdraft.judge(
+                percent, settings.overdraft_used, settings.hysteresis, subject=account, account=account, unit="%"
             )
 
     def check_calendars(self, wall_ms: int) -> None:

@@ -11,6 +11,7 @@ from vosd.b2bua.call import Call
 from vosd.b2bua.caller_leg import CallerLeg
 from vosd.b2bua.caller_side import CallerSide
 from vosd.b2bua.extensions import extension_objection
+from vosd.b2bua.given_up import GivenUp
 from vosd.b2bua.hunt import Hunt
 from vosd.b2bua.leg import Leg
 from vosd.b2bua.referral import leg_named_by
@@ -24,6 +25,8 @@ from vosd.base.ids import uuid7
 from vosd.callcontrol.call_request import CallRequest
 from vosd.callcontrol.invite_numbers import NUMBER_MAX, InviteNumbers
 from vosd.callcontrol.setup import Setup
+from vosd.cdr.record import Attempt
+from vosd.engine.calls.late_answers import cost_of_late_answer
 from vosd.engine.calls.live_call import LiveCall
 from vosd.engine.calls.refusals import Refusals
 from vosd.engine.calls.services import CallServices
@@ -150,6 +153,22 @@ class Intake:
             call_request.give_back()
             raise
         self._make(arrival, leg, setup).begin(at)
+
+    def book_late_answer(self, given_up: GivenUp, call_request: CallRequest, row: Attempt, now: Instant) -> None:
+        """Book what a vendor charges for its answer to an attempt that was given up."""
+        services, call = self._services, given_up.call
+        record = cost_of_late_answer(
+            services.node,
+            uuid7(now.wall, self._entropy()),
+            call.arrival,
+            call_request,
+            given_up,
+            row,
+            now,
+            charged_from_invite=call.journey.invited_at is not None,
+        )
+        if record is not None:
+            services.book(record)
 
     def place_transfer(
         self, first: Call, paid_by: CallRequest, substitute: Substitute, number: str, now: Instant

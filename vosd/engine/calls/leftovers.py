@@ -19,6 +19,7 @@ from vosd.b2bua.callee_leg import CalleeLeg
 from vosd.b2bua.reasons import reason_headers
 from vosd.base.cause import EndReason
 from vosd.base.clock import Clock, Instant
+from vosd.callcontrol.vendor_terms import buy_rate
 from vosd.cdr.record import CallRecord
 from vosd.engine.calls.logins import logins
 from vosd.engine.calls.lost_attempts import LostAttempts, record_of
@@ -85,7 +86,8 @@ class Placements:
         if not call.journey.attempts and caller is not None:
             waiting = CallerSnapshot.of(caller.invite, caller.invite_dialog.local_tag, flows)
         record = None if self.services is None else record_of(leg, transaction.parts.call_id, self.services)
-        self._journal.placed(PlacedCall(call.arrival.call_id, invite, waiting, record))
+        rate = None if record is None else buy_rate(leg.choice)
+        self._journal.placed(PlacedCall(call.arrival.call_id, invite, waiting, record, rate, leg.choice.gateway.earns))
 
 
 class Leftovers:

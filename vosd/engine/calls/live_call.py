@@ -10,6 +10,7 @@ import structlog
 
 from vosd.b2bua.call import Call
 from vosd.b2bua.callee_leg import CalleeLeg
+from vosd.b2bua.given_up import GivenUp
 from vosd.b2bua.hunt import NextHop
 from vosd.b2bua.states import RINGING
 from vosd.b2bua.substitute import Substitute
@@ -185,12 +186,14 @@ class LiveCall(AskedCall):
         """Note the refusal for the health of the vendor."""
         self._services.attempts.refused(leg, self.call_request.account, response, now)
 
-    def unwanted_answer(self, attempt: Attempt, now: Instant) -> None:
-        """Warn about a late 2xx that the vendor may charge for.
+    def unwanted_answer(self, attempt: Attempt, now: Instant, given_up: GivenUp | None) -> None:
+        """Warn about a late 2xx that the vendor charges for, and book what it costs, unless that is not known.
 
         After the end of the call every warning is logged, because the record is written already and does not have it.
         """
         self._services.notices.late_answer(self.call_id, attempt, now, is_recorded=not self.is_over)
+        if given_up is not None:
+            self._intake.book_late_answer(given_up, self.call_request, attempt, now)
 
     # -- while it lasts -----------------------------------------------------------------------------------------
 

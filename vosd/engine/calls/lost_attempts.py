@@ -12,18 +12,19 @@ import structlog
 from msgspec.structs import replace
 
 from vosd.b2bua.callee_leg import CalleeLeg
-from vosd.b2bua.stamps import ATTEMPTS_MAX
-from vosd.base.cause import EndReason
+from vosd.b2bua.stamps import ATTEMPTS_MAX, Ending
+from vosd.base.cause import EndReason, HangupSource
 from vosd.base.clock import Instant
-from vosd.callcontrol.bookkeeping import attempted
-from vosd.cdr.record import Attempt, CallRecord
+from vosd.billing.rates import AppliedRate
+from vosd.callcontrol.bookkeeping import LOST_STATUS, answered_late, attempted
+from vosd.cdr.record import LATE_ANSWER, Attempt, CallRecord
 from vosd.engine.calls.services import CallServices
 from vosd.engine.journal.entries import LeftOver
 from vosd.obs.log import call_line
 from vosd.sip.transaction.invite_client import InviteClient
 from vosd.sip.transaction.states import State
 
-LATE_ANSWER: Final = "Late Answer"
+_LOST: Final = EndReason.LOST
 
 _log = structlog.get_logger()
 
@@ -49,9 +50,13 @@ class _Lost(msgspec.Struct):
     """One of these calls."""
 
     record: CallRecord
+    vendor_rate: AppliedRate | None
+    vendor_earns: bool
     open: set[bytes]
     """INVITEs whose end is awaited, by their keys."""
     ends: list[Attempt] = []
+    answered_at: Instant | None = None
+    """When the vendor of the record has answered."""
 
 
 class LostAttempts:
@@ -73,7 +78,7 @@ class LostAttempts:
             return
         lost = self._calls.get(left.call_id)
         if lost is None:
-            self._calls[left.call_id] = lost = _Lost(left.record, set())
+            self._calls[left.call_id] = lost = _Lost(left.record, left.vendor_rate, left.vendor_earns, set())
         lost.open.add(key)
 
     def over(self, key: bytes, left: LeftOver, transaction: InviteClient | None, now: Instant) -> None:
@@ -88,6 +93,8 @@ class LostAttempts:
         if transaction is not None and transaction.state is State.ACCEPTED:
             self.answered += 1
             lost.ends.append(Attempt(invite.gateway, 200, ms, None, LATE_ANSWER))
+            if is_latest:
+                lost.answered_at = lost.answered_at or now
             _log.warning("answer_released", gateway=invite.gateway, call_id=left.call_id, why=LATE_ANSWER)
         elif is_latest or not lost.record.attempts:  # those before it have ended, as the record says
             code = 0 if transaction is None else transaction.refused_with
@@ -102,6 +109,10 @@ class LostAttempts:
         ended_at = max(now.wall, lost.record.started_at)
         attempts = (*lost.record.attempts, *lost.ends)[:ATTEMPTS_MAX]
         record = replace(lost.record, ended_at=ended_at, attempts=attempts)
+        if lost.answered_at is not None and lost.vendor_rate is not None:
+            ending = Ending(_LOST, HangupSource.SWITCH, lost.answered_at, LOST_STATUS, _LOST.q850_cause)
+            charged = answered_late(record, lost.vendor_rate, ending, invited_mono=None, earns=lost.vendor_earns)
+            record = charged or record
         if record.recorded and (may_be_billed or self._services.records_zero):
             self._write(record)
             call_line(record)

@@ -128,3 +128,10 @@ class CallServices:
         for posting in record.postings:
             credits[posting.account].post(posting.amount)
         call_line(record)
+
+    def book(self, record: CallRecord) -> None:
+        """Journal a record of which nothing was held, and take its money."""
+        self.sink.ended(record)
+        for posting in record.postings:
+            self.live.credits[posting.account].post(posting.amount)
+        call_line(record)

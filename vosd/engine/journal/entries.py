@@ -7,6 +7,7 @@ from uuid import UUID
 import msgspec
 
 from vosd.base.text import escaped
+from vosd.billing.rates import AppliedRate
 from vosd.callcontrol.open_call import Description, OpenCall
 from vosd.cdr.record import CallRecord, Posting
 from vosd.engine.journal.frames import NO_CALL, Damage, Frame, framed, frames_in
@@ -58,6 +59,9 @@ class PlacedCall(msgspec.Struct, frozen=True, tag="placed"):
     """The caller that waits for the final response; with the first INVITE of a call only."""
     record: CallRecord | None = None
     """The record that the call leaves if it is cut off during this attempt; an earlier version writes none."""
+    vendor_rate: AppliedRate | None = None
+    """What the vendor of this attempt charges; an earlier version writes none."""
+    vendor_earns: bool = False
 
 
 class LeftOver(msgspec.Struct, frozen=True, tag="left_over"):
@@ -74,6 +78,9 @@ class LeftOver(msgspec.Struct, frozen=True, tag="left_over"):
     """When the first of them asked, by the wall clock in milliseconds; 0 = none did, or it was an earlier version."""
     record: CallRecord | None = None
     """The record of a call without answer, written when it is known what became of its INVITEs."""
+    vendor_rate: AppliedRate | None = None
+    """What the vendor of that record charges."""
+    vendor_earns: bool = False
 
 
 class Releases(msgspec.Struct, frozen=True, tag="releases"):

@@ -304,6 +304,8 @@ class Remains(msgspec.Struct):
                 call_id,
                 invites=tuple(each.invite for each in placed),
                 record=None if call_id in recorded else placed[-1].record,
+                vendor_rate=placed[-1].vendor_rate,
+                vendor_earns=placed[-1].vendor_earns,
             )
             for call_id, placed in self.placed.items()
         ]

@@ -14,6 +14,8 @@ from vosd.cdr.record import TOO_DEAR, VENDOR, CallRecord
 
 DELAYS_MS: Final = (50, 100, 200, 500, 1_000, 2_000, 3_000, 5_000, 8_000, 12_000, 20_000)
 SETUPS_MS: Final = (200, 500, 1_000, 2_000, 5_000, 10_000, 15_000, 20_000, 30_000, 45_000, 60_000, 90_000, 120_000)
+PREFIXES_MAX: Final = 2_000
+"""Prefixes of rates whose calls are counted on their own, until they are read; the others count in sums of all."""
 TALKS_MS: Final = (1_000, 6_000, 15_000, 30_000, 60_000, 120_000, 300_000, 600_000, 1_800_000, 3_600_000, 7_200_000)
 
 
@@ -32,7 +34,7 @@ class Traded:
 class CallTotals:
     """Counts of ended calls; those that were refused without a record are in ``Notices.unrecorded``."""
 
-    __slots__ = ("codes", "durations", "post_dial_delays", "reasons", "setups", "traded")
+    __slots__ = ("codes", "durations", "post_dial_delays", "reasons", "setups", "traded", "traded_by_prefix")
 
     def __init__(self) -> None:
         self.reasons: Counter[str] = Counter()
@@ -47,6 +49,8 @@ class CallTotals:
         """From the answer to the end."""
         self.traded: dict[tuple[str, str], Traded] = {}
         """By the currencies of income and cost; the same one twice where there is only one of them."""
+        self.traded_by_prefix: dict[tuple[str, str, str], Traded] = {}
+        """Likewise, by the prefix of the customer's rate as well; the alarms take it out each minute."""
 
     def note(self, record: CallRecord) -> None:
         """Count an ended call."""
@@ -80,3 +84,14 @@ class CallTotals:
             sums.calls += 1
             sums.income += income
             sums.cost += cost
+            if record.rate_prefix is not None:
+                key = record.rate_prefix, *pair
+                by_prefix = self.traded_by_prefix
+                if key not in by_prefix:
+                    if len(by_prefix) >= PREFIXES_MAX:
+                        return
+                    by_prefix[key] = Traded()
+                sums = by_prefix[key]
+                sums.calls += 1
+                sums.income += income
+                sums.cost += cost

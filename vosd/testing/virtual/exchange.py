@@ -14,7 +14,7 @@ from vosd.callcontrol.questions import Asker, Step, Ticket
 from vosd.callcontrol.setup import STEPS
 from vosd.catalogue.catalogue import Catalogue
 from vosd.catalogue.overrides import Override, Overrides, overlaid
-from vosd.cdr.record import CallRecord
+from vosd.cdr.record import LATE_ANSWER, CallRecord
 from vosd.engine.counting import census_of
 from vosd.engine.node import Node, Surroundings
 from vosd.engine.settings import TraceSettings
@@ -54,6 +54,8 @@ class KeptSink:
         self.acknowledgements: dict[str, int] = {}
         self.open: dict[str, OpenCall] = {}
         self.records: list[CallRecord] = []
+        self.late_answers: list[CallRecord] = []
+        """Records of what late answers cost; a call has its own record beside."""
 
     def answered(self, call: OpenCall, description: Description) -> bool:
         """Keep an answered call; it comes twice if the caller's 200 waited for a PRACK.
@@ -88,8 +90,9 @@ class KeptSink:
         is_open = self.open.pop(record.call_id, None) is not None
         self.moves.pop(record.call_id, None)
         is_charged = record.vendor_answered_at is not None or record.billing_base_ms is not None
-        assert is_open == is_charged or not self.takes_answers
-        self.records.append(record)
+        is_late = is_charged and bool(record.attempts) and record.attempts[0].reason == LATE_ANSWER
+        assert is_open == is_charged or is_late or not self.takes_answers
+        (self.late_answers if is_late else self.records).append(record)
 
 
 class _CountedTokens:

@@ -1,0 +1,49 @@
+"""Cost of a late answer: a vendor answers an attempt that was given up, and bills the call although it is released.
+
+The call of the caller has, or will have, a record of its own, perhaps by another vendor. So the attempt leaves a second
+one, which names the call and belongs to no customer.
+"""
+
+from typing import Final
+
+from msgspec.structs import replace
+
+from vosd.b2bua.given_up import GivenUp
+from vosd.b2bua.stamps import Arrival, Ending, Journey
+from vosd.base.cause import EndReason, HangupSource
+from vosd.base.clock import Instant
+from vosd.callcontrol.bookkeeping import answered_late, draft
+from vosd.callcontrol.call_request import CallRequest
+from vosd.callcontrol.vendor_terms import buy_rate
+from vosd.cdr.record import Attempt, CallRecord
+
+_REASON: Final = EndReason.CANCELLED
+
+
+def cost_of_late_answer(
+    node: str,
+    call_id: str,
+    arrival: Arrival,
+    call_request: CallRequest,
+    given_up: GivenUp,
+    row: Attempt,
+    now: Instant,
+    *,
+    charged_from_invite: bool,
+) -> CallRecord | None:
+    """Return the record of a late answer, under a new ``call_id``; None = the vendor charges nothing for it."""
+    choice = given_up.choice
+    rate = buy_rate(choice)
+    if choice is None or rate is None or call_request.leaves_no_cdr:
+        return None
+    journey = Journey(attempts=[row])
+    journey.note_attempt(choice, given_up.sip_call_id, given_up.address)
+    text = f"answered after it was given up, in call {arrival.call_id}"
+    ending = Ending(_REASON, HangupSource.SWITCH, now, None, _REASON.q850_cause, text=text)
+    began = replace(arrival, call_id=call_id, at=given_up.started_at)
+    record = draft(node, began, call_request, journey, ending, has_verdicts=False)
+    record = replace(
+        record, customer_account=None, currency=None, rate_group=None, rate_prefix=None, rate_area=None, attempts=(row,)
+    )
+    invited = given_up.started_at.mono if charged_from_invite else None
+    return answered_late(record, rate, ending, invited_mono=invited, earns=choice.gateway.earns)
