@@ -23,6 +23,8 @@ class DescriptorStore:
         self.notify, self.store = directory / "notify", directory / "store"
         self.kept: dict[str, int] = {}
         """Descriptors by name."""
+        self.said: list[str] = []
+        """Every notification."""
         self._notified = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._notified.bind(str(self.notify))
         self._asked = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -54,6 +56,7 @@ class DescriptorStore:
                     self._hand_over(self._asked.accept()[0])
 
     def _note(self, message: bytes, descriptors: list[int]) -> None:
+        self.said.append(message.decode())
         said = dict(line.split("=", 1) for line in message.decode().splitlines())
         if "FDSTORE" in said:
             before = self.kept.pop(said["FDNAME"], None)

@@ -1,6 +1,7 @@
 """Five thousand endpoints kept alive through the real socket: evenly, and beside calls that notice nothing."""
 
 import asyncio
+import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 from doubles.daemon import Daemon
 from doubles.receiver import Received, Receiver
 
+from vosd.engine.registration.keepalive import KeepAlives
 from vosd.sip.ports import StoredBinding
 from vosd.sip.registration.keepalive import SLICE_MS, KeepAlive
 from vosd.storage.database import Database
@@ -26,9 +28,25 @@ PLACES = PHONES * PLACES_OF_EACH
 PERIOD_S = 10
 PACE = KeepAlive()
 PAUSE_S = 0.002
-PATIENCE_MS = 40.0
-"""Processor time of the switch between a request and its response while a sweep runs: not of other processes, but
-these take its caches, so that the same work took twice as long beside nine of them."""
+STEP_MS = 40.0
+"""Processor time of the event loop for one step of a sweep, of which each takes 1 ms and all together 85.
+
+Not the time between a request and its response: a client that other processes keep off the processor would count
+the steps of the sweep that are done meanwhile.
+"""
+_STEPS = "steps"
+
+
+def measure() -> None:
+    """Have the daemon write down the processor time of each step of its sweeps."""
+    fire, steps = KeepAlives._fire, os.open(_STEPS, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+    def measured(keep_alives: KeepAlives) -> None:
+        began = time.thread_time()
+        fire(keep_alives)
+        os.write(steps, f"{1_000 * (time.thread_time() - began)}\n".encode())
+
+    KeepAlives._fire = measured
 
 
 def place(number: int) -> str:
@@ -80,7 +98,7 @@ def stage(tmp_path: Path, receiver: Receiver) -> Iterator[Stage]:
     phones = [f'  - {{number: "8{number:05}", account: family, password: secret}}\n' for number in range(PHONES)]
     parameters = f"parameters: {{SS_SIP_NAT_KEEP_ALIVE_PERIOD: {PERIOD_S}}}\n"
     (tmp_path / "many.yaml").write_text(f"{parameters}phones:\n{''.join(phones)}")
-    daemon = Daemon(tmp_path, configuration("phones.yaml", KEEPING_SWITCH))
+    daemon = Daemon(tmp_path, configuration("phones.yaml", KEEPING_SWITCH), prepare=measure)
     daemon.migrate()
     asyncio.run(write_down(f"sqlite+aiosqlite:///{tmp_path}/vosd.db", receiver.port))
     try:
@@ -102,9 +120,9 @@ def most_within(window_ms: float, sweep: list[Received]) -> int:
 
 
 def test_five_thousand_places_are_kept_alive_without_a_burst_and_beside_calls(stage: Stage, receiver: Receiver) -> None:
-    """The first sweep begins with the switch; during the second a customer asks things and is answered soon."""
+    """The first sweep begins with the switch; during the second a customer asks things and is answered."""
     eventually(lambda: len(receiver.received) >= PLACES, "the first sweep")
-    waits = asked_until(lambda: len(receiver.received) >= 2 * PLACES, clock_of(stage.daemon.pid))
+    ask_until(lambda: len(receiver.received) >= 2 * PLACES)
     first, second = receiver.received[:PLACES], receiver.received[PLACES : 2 * PLACES]
     for sweep in (first, second):
         assert {received.data for received in sweep} == {b"HELLO"}
@@ -117,33 +135,17 @@ def test_five_thousand_places_are_kept_alive_without_a_burst_and_beside_calls(st
         # 0.8 s where nothing else runs; with ten processes for each processor every slice is late, and it takes five.
         assert sweep[-1].at_ms - sweep[0].at_ms < 1_000 * PERIOD_S, "it is over before the next"
     assert abs(second[0].at_ms - first[0].at_ms - 1_000 * PERIOD_S) < 2_000
-    during = [wait_ms for at_ms, wait_ms in waits if second[0].at_ms <= at_ms <= second[-1].at_ms]
-    assert during, "asked during the sweep: how often depends on what else the machine does"
-    assert p99(during) < PATIENCE_MS
+    steps = [float(line) for line in (stage.daemon.directory / _STEPS).read_text().splitlines()]
+    assert len(steps) > 2 * PLACES // (PACE.slice_max + 1)
+    assert max(steps) < STEP_MS
     stage.expect_clean_log()
 
 
-def clock_of(process: int) -> int:
-    """Return the clock of a process's own time on processors (Linux: the complement of its id, and which clock)."""
-    return ~process << 3 | 2
-
-
-def asked_until(enough: Callable[[], bool], clock: int) -> list[tuple[float, float]]:
-    """Ask the switch one thing after the other; return when each was asked, and what the switch did until its response.
-
-    Both in milliseconds.
-    """
-    waits = []
+def ask_until(enough: Callable[[], bool]) -> None:
+    """Ask the switch one thing after the other; each must be answered."""
     with Peer(Endpoint(CUSTOMERS["acme"], 15_099)) as peer:
         while not enough():
             asked = OutgoingCall(peer, KEEPING_SWITCH, "442079460000")
-            at_ms, began = time.time_ns() / 1_000_000, time.clock_gettime(clock)
             asked.send(asked.request("OPTIONS"))
             assert peer.final_response("1 OPTIONS", asked.call_id).status == 200
-            waits.append((at_ms, 1_000 * (time.clock_gettime(clock) - began)))
             peer.messages(PAUSE_S)
-    return waits
-
-
-def p99(waits: list[float]) -> float:
-    return sorted(waits)[len(waits) * 99 // 100]

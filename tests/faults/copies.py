@@ -3,10 +3,15 @@
 import sqlite3
 from contextlib import closing
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import pymysql
 from sqlalchemy import make_url
+
+from vosd.storage import schema
+
+_LOCK_WAIT_TIMEOUT: Final = 1205
+"""Error of MariaDB."""
 
 
 class Copies(Protocol):
@@ -24,6 +29,10 @@ class Copies(Protocol):
 
     def ask(self, statement: str) -> list[tuple[Any, ...]]:
         """Run a statement on the database."""
+        ...
+
+    def is_locked(self) -> bool:
+        """Return whether a transaction of the switch keeps others from writing."""
         ...
 
 
@@ -47,6 +56,15 @@ class SqliteCopies:
         """Run a statement."""
         with closing(sqlite3.connect(self.file, timeout=10)) as connection, connection:
             return connection.execute(statement).fetchall()
+
+    def is_locked(self) -> bool:
+        """Try to begin a transaction that writes."""
+        with closing(sqlite3.connect(self.file, timeout=0.5, isolation_level=None)) as connection:
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError:
+                return True
+        return False
 
     def _move(self, source: Path, target: Path) -> None:
         with closing(sqlite3.connect(source)) as from_, closing(sqlite3.connect(target, timeout=10)) as to:
@@ -80,6 +98,16 @@ class MariaDbCopies:
     def ask(self, statement: str) -> list[tuple[Any, ...]]:
         """Run a statement."""
         return self._ask(statement)
+
+    def is_locked(self) -> bool:
+        """Try to lock the row that is locked by who takes or renews the lease."""
+        try:
+            self._ask("SET SESSION innodb_lock_wait_timeout = 1", f"SELECT id FROM {schema.identity.name} FOR UPDATE")
+        except pymysql.err.OperationalError as error:
+            if error.args[0] != _LOCK_WAIT_TIMEOUT:
+                raise
+            return True
+        return False
 
     def _tables(self) -> list[tuple[Any, ...]]:
         """Return the name of each table; views have no content of their own."""

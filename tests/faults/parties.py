@@ -174,7 +174,7 @@ class Customer(Party):
 
     @property
     def answered(self) -> list[CustomerCall]:
-        """The calls that have got their 200."""
+        """The calls that have got their 200, and have acknowledged it unless told not to."""
         return [call for call in self.calls.values() if call.answer is not None]
 
     @property
@@ -193,14 +193,15 @@ class Customer(Party):
             call.bye_status = message.status
         if "INVITE" not in message["CSeq"]:
             return
-        call.statuses.append(message.status)
-        if message.status < 200:
-            return
+        is_failure = message.status > 299
+        if is_failure or (message.status >= 200 and call.is_acknowledged):
+            answer = None if is_failure else message
+            ack = self._request(call, "ACK", 1, to=message["To"], of_failure=is_failure, answer=answer)
+            self.peer.send(ack, self._switch)
+        # This is the thread of the listener: who sees the answer, or its status, finds all before it done.
         if message.status == 200:
             call.answer = message
-            if not call.is_acknowledged:
-                return
-        self.peer.send(self._request(call, "ACK", 1, to=message["To"], of_failure=message.status > 299), self._switch)
+        call.statuses.append(message.status)
 
     def _request(
         self,
@@ -211,12 +212,14 @@ class Customer(Party):
         *,
         to: str = "",
         of_failure: bool = False,
+        answer: Message | None = None,
         headers: Iterable[str] = (),
     ) -> str:
         uri = f"sip:{call.number}@{self._switch}"
-        target = uri if call.answer is None else call.answer.target
+        answer = answer or call.answer
+        target = uri if answer is None else answer.target
         branch = f"{call.call_id}-{'INVITE' if of_failure else method}"
-        to = to or (f"<{uri}>" if call.answer is None else call.answer["To"])
+        to = to or (f"<{uri}>" if answer is None else answer["To"])
         lines = [
             f"{method} {target} SIP/2.0",
             f"Via: SIP/2.0/UDP {self.peer.address};branch=z9hG4bK{branch};rport",

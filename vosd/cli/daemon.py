@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING, Any, Final, NoReturn
 import click
 
 from vosd import __version__
-from vosd.admin.control import DaemonRefusedError, RunningSwitch
+from vosd.admin.control import DaemonRefusedError, DaemonUnreachableError, RunningSwitch
 from vosd.cli import output
 from vosd.cli.command import (
     BadConfigurationError,
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 BAD_CONFIGURATION: Final = BadConfigurationError.exit_code
 RELOAD_S: Final = 600.0
 """Longest time of a reload: millions of rates are read in minutes."""
+_LOOK_S: Final = 0.1
 _NAMED_OF_GROUP: Final = 10
 _FILE: Final = click.Path(path_type=Path, dir_okay=False)
 
@@ -277,6 +278,45 @@ def reload(invocation: Invocation, yes: bool, as_json: bool) -> None:
     for problem in outcome["problems"]:
         output.remark(problem)
     output.line(f"catalogue {outcome['version']} is in force")
+
+
+@click.command(cls=Verb)
+@json_option
+@pass_invocation
+def restart(invocation: Invocation, as_json: bool) -> None:
+    """Have the running switch hand its calls over to a new process of the installed version.
+
+    That process loads the program and reads the configuration before the running one stops. If it fails at that,
+    nothing changes.
+    """
+    try:
+        successor = asyncio.run(_restarted(invocation.running_switch(RELOAD_S)))
+    except DaemonRefusedError as refused:
+        _refused(str(refused), list(refused.problems), as_json)
+    if as_json:
+        output.document(successor)
+        return
+    output.line(f"process {successor['pid']} (vosd {successor['version']}) has taken over {successor['calls']} calls")
+
+
+async def _restarted(switch: RunningSwitch) -> dict[str, Any]:
+    """Have the switch restarted, and return the status of its successor once that takes calls.
+
+    Raises:
+        DaemonRefusedError: it goes on as it was.
+        OperationError: no successor answers.
+    """
+    pid = (await switch.ask("restart"))["pid"]
+    until = time.monotonic() + RELOAD_S
+    while time.monotonic() < until:
+        try:
+            found: dict[str, Any] = await switch.ask("status")
+        except DaemonUnreachableError:
+            found = {}
+        if found.get("pid") == pid:
+            return found
+        await asyncio.sleep(_LOOK_S)
+    raise OperationError(f"process {pid} was to take over and does not answer: its log says why")
 
 
 def _refused(message: str, problems: list[str], as_json: bool) -> NoReturn:

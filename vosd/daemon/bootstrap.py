@@ -9,8 +9,10 @@ import gc
 import os
 import resource
 import signal
+import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -21,6 +23,7 @@ import uvloop
 from vosd import __version__
 from vosd.base.errors import VosError
 from vosd.catalogue.losses import Busy
+from vosd.cdr.ports import StoreUnavailable
 from vosd.config.load import Loaded
 from vosd.config.places import installation_of
 from vosd.daemon import signals, systemd
@@ -32,6 +35,7 @@ from vosd.daemon.commands import Commands
 from vosd.daemon.currencies import as_mistakes
 from vosd.daemon.definitions import DefinitionWatch, StoredDefinitions
 from vosd.daemon.fraud import FraudPart
+from vosd.daemon.handover import Handover, Predecessor
 from vosd.daemon.known_outage import KnownOutage
 from vosd.daemon.late_database import LateDatabase
 from vosd.daemon.lifecycle import Lifecycle, State, Step
@@ -97,15 +101,21 @@ def run_switch(config: Path, greet: Greet) -> None:
     """
     gc.set_threshold(*GC_THRESHOLDS_OF_A_START)
     notifier, watchdog = systemd.from_environment()
+    predecessor = Predecessor.from_environment()
     log.configure(LogLevel.INFO.value)
-    with notifier.extending("reading the configuration"):
-        started = load_at_start(config, DEFINITIONS.read)
+    try:
+        with (notifier if predecessor is None else Notifier(None)).extending("reading the configuration"):
+            started = load_at_start(config, DEFINITIONS.read)
+    except VosError as error:
+        if predecessor is not None:
+            predecessor.refuse(error)
+        raise
     loaded = started.loaded
     log.configure(loaded.settings.log_level.value)
     for problem in loaded.problems:
         _log.warning("configuration", problem=str(problem))
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_live(config, started, greet, notifier, watchdog))
+        runner.run(_live(config, started, greet, notifier, watchdog, predecessor))
         _leave()
 
 
@@ -120,11 +130,22 @@ def _leave() -> None:
     os._exit(0)
 
 
-async def _live(config: Path, started: Started, greet: Greet, notifier: Notifier, watchdog: Watchdog) -> None:
+async def _live(
+    config: Path,
+    started: Started,
+    greet: Greet,
+    notifier: Notifier,
+    watchdog: Watchdog,
+    predecessor: Predecessor | None,
+) -> None:
     loaded = started.loaded
     daemon = Daemon(config, started, notifier)
-    life = Lifecycle(daemon.steps(), daemon.drain, daemon.leave, notifier, watchdog, daemon.stop_within_s)
+    life = Lifecycle(daemon.steps(), daemon.drain, daemon.leave, notifier, watchdog)
     daemon.state = lambda: life.state
+    daemon.ask_to_stop = life.ask_to_stop
+    if predecessor is not None:
+        await daemon.prepare()
+        daemon.inherit(await predecessor.sockets())
     reloads: set[asyncio.Task[None]] = set()
 
     def reload() -> None:
@@ -227,11 +248,13 @@ class Daemon:
         commands = Commands(status, clock)
         self._trials = commands.trials
         self.state: Callable[[], State] = lambda: State.STARTING
+        self.ask_to_stop: Callable[[signal.Signals], None] = lambda _signal: None
+        self._handover = Handover(notifier, lambda: self.ask_to_stop(signal.SIGTERM))
         self._daily = DailyParts(settings, clock, lambda: self.service.switch.catalogue)
         self._fraud = FraudPart(self.service, self._database, settings.alarms, clock)
         readings = Readings(status, self._state, self._books, lease, clock, self._alarms.active)
         self._exporter = Exporter(readings, status, self._state, settings.metrics)
-        verbs = {**commands.verbs(), **self._alarms.verbs()}
+        verbs = {**commands.verbs(), **self._alarms.verbs(), "restart": self._handover.restart}
         self._control = ControlServer(settings.control_socket, verbs, commands.followings())
 
     def steps(self) -> tuple[Step, ...]:
@@ -255,10 +278,27 @@ class Daemon:
             Step("reloads", self.configuration.begin, self.configuration.end),
         )
 
+    async def prepare(self) -> None:
+        """Do what can be done beside the switch that this one takes over from."""
+        with suppress(StoreUnavailable):  # the start will say so
+            await self._books.start()
+        gc.freeze()
+
+    def inherit(self, sockets: Mapping[str, socket.socket]) -> None:
+        """Take the listening sockets of the switch that this one takes over from."""
+        self._handed.update(sockets)
+        self._transports.inherit(sockets)
+
     async def drain(self, received: signal.Signals) -> None:
         """Let the calls come to their end, for as long as the configuration in force says, or keep them."""
         settings = self.configuration.loaded.settings
         self._trials.stop()
+        if self._handover.is_due:
+            self._transports.pause()
+            self.service.keep()
+            self._handover.send(self._transports.sockets())
+            return
+        self._notifier.stopping("ending calls", self._stop_within_s())
         if received is signal.SIGTERM and settings.on_sigterm is OnSigterm.KEEP:
             self._transports.pause()  # what arrives from now on waits in the sockets, which the service manager keeps
             self.service.keep()
@@ -273,7 +313,7 @@ class Daemon:
             self._transports.pause()
             self.service.keep()
 
-    def stop_within_s(self) -> float:
+    def _stop_within_s(self) -> float:
         """Return how long a stop may take."""
         return self._grace_s() + 2 * LAST_ANSWERS_S + FINAL_BOOKING_S + LAST_WRITING_S + RELEASE_S + LAST_REPORTS_S
 
@@ -288,6 +328,7 @@ class Daemon:
 
     async def _release(self) -> None:
         self._state_directory.release()
+        self._handover.release()
 
     async def _open_last_known(self) -> None:
         if self._last_known is not None:

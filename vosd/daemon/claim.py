@@ -1,6 +1,8 @@
 """Lock of the state directory: one switch only; the kernel releases it when the process ends in any way.
 
-Two switches on one journal would book each other's calls, so a start takes the lock first.
+Two switches on one journal would book each other's calls, so a start takes the lock first. The directory belongs to
+the configuration that used it last: another one with the same relative ``state_dir`` is refused, because it would go on
+with the calls of that one.
 """
 
 import fcntl
@@ -13,7 +15,7 @@ from vosd.config.places import LOCK, Installation, recorded_in
 
 
 class StateDirectoryError(VosError):
-    """The state directory cannot be used, or another switch uses it."""
+    """The state directory cannot be used, or it is another switch's."""
 
 
 class StateDirectory:
@@ -29,7 +31,8 @@ class StateDirectory:
         """Create the directory if it is missing, and lock it.
 
         Raises:
-            StateDirectoryError: it cannot be created or written, or another switch runs on it.
+            StateDirectoryError: it cannot be created or written, another switch runs on it, or it has what the switch
+                of another configuration left.
         """
         lock_file = self.path / LOCK
         try:
@@ -45,7 +48,16 @@ class StateDirectory:
             os.close(lock)
             message = f"another switch (pid {owner}) runs on state_dir {self.path}; stop it or use another one"
             raise StateDirectoryError(message) from error
-        recorded = self._installation or recorded_in(self.path)
+        recorded = recorded_in(self.path)
+        if self._installation is not None:
+            if recorded is not None and not recorded.is_of(Path(self._installation.configuration)):
+                os.close(lock)
+                message = (
+                    f"state_dir {self.path} has the journal of the switch {recorded}; give this configuration a "
+                    f"state_dir of its own, or, if it replaces that one, rename or remove {recorded.configuration}"
+                )
+                raise StateDirectoryError(message)
+            recorded = self._installation
         os.ftruncate(lock, 0)
         os.write(lock, f"{os.getpid()}\n".encode())
         if recorded is not None:

@@ -50,7 +50,6 @@ class Lifecycle:
         leave: Callable[[], Awaitable[None]],
         notifier: Notifier,
         watchdog: Watchdog,
-        stop_within_s: Callable[[], float],
     ) -> None:
         self.state = State.STARTING
         self._steps = steps
@@ -58,7 +57,6 @@ class Lifecycle:
         self._leave = leave
         self._notifier = notifier
         self._watchdog = watchdog
-        self._stop_within_s = stop_within_s
         self._started: list[Step] = []
         self._stop_asked = asyncio.Event()
         self._received = signal.SIGINT
@@ -85,7 +83,6 @@ class Lifecycle:
                 when_ready()
                 await self._stop_asked.wait()
                 self.state = State.DRAINING
-                self._notifier.stopping("ending calls", self._stop_within_s())
                 await self._drain(self._received)
         finally:
             await self._stop()

@@ -48,6 +48,15 @@ class Notifier:
         self._unsent: deque[Sequence[str]] = deque()
         """Changes of the state that did not fit into the manager's queue, in their order."""
 
+    @property
+    def has_manager(self) -> bool:
+        """Whether a service manager listens."""
+        return self._address is not None
+
+    def succeeded_by(self, pid: int) -> None:
+        """Report that another process is the service from now on; what this one sends counts no more."""
+        self._send(f"MAINPID={pid}", "STATUS=taking over the calls", within_s=READY_S)
+
     def ready(self, status: str) -> None:
         """Report that the switch takes calls (again, after a reload)."""
         self._send("READY=1", f"STATUS={status}", within_s=READY_S)

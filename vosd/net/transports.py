@@ -47,6 +47,10 @@ class Transports:
         self._release: asyncio.TimerHandle | None = None
         self._flows: list[UdpFlow | StreamFlow] = []
 
+    def inherit(self, sockets: Mapping[str, socket.socket]) -> None:
+        """Take open sockets of an earlier process, by ``sockets.named``, for the listeners that are not open yet."""
+        self._handed.update(sockets)
+
     async def open(self) -> None:
         """Open every listener.
 

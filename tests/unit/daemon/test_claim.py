@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from vosd.config.places import installation_of, recorded_in
 from vosd.daemon.claim import StateDirectory, StateDirectoryError
 
 
@@ -43,3 +44,55 @@ def test_a_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "var").write_text("a file")
     with pytest.raises(StateDirectoryError, match=r"var/lib cannot be used"):
         StateDirectory(tmp_path / "var" / "lib").claim()
+
+
+class TestTheDirectoryOfAnotherConfiguration:
+    @pytest.fixture
+    def first(self, tmp_path: Path) -> Path:
+        """The configuration of a switch that ran on the directory and has stopped."""
+        first = tmp_path / "first.yaml"
+        first.touch()
+        use(tmp_path / "var", first)
+        return first
+
+    def test_a_start_of_a_second_configuration_is_refused_and_says_what_to_do(
+        self, tmp_path: Path, first: Path
+    ) -> None:
+        second = tmp_path / "second.yaml"
+        second.touch()
+        for _ in range(2):
+            with pytest.raises(StateDirectoryError) as refused:
+                use(tmp_path / "var", second)
+            assert str(refused.value) == (
+                f"state_dir {tmp_path}/var has the journal of the switch {installation_of(first, 'sw1')}; give this "
+                f"configuration a state_dir of its own, or, if it replaces that one, rename or remove {first}"
+            )
+        assert recorded_in(tmp_path / "var") == installation_of(first, "sw1")
+        use(tmp_path / "var", first)
+
+    def test_a_configuration_that_was_moved_goes_on_with_its_directory(self, tmp_path: Path, first: Path) -> None:
+        moved = first.rename(tmp_path / "moved.yaml")
+        use(tmp_path / "var", moved)
+        first.touch()
+        with pytest.raises(StateDirectoryError, match=r"rename or remove .*/moved\.yaml"):
+            use(tmp_path / "var", first)
+
+    def test_another_name_of_the_node_or_of_the_same_file_is_the_same_configuration(
+        self, tmp_path: Path, first: Path
+    ) -> None:
+        link = tmp_path / "link.yaml"
+        link.symlink_to(first)
+        use(tmp_path / "var", link, node="sw2")
+        assert recorded_in(tmp_path / "var") == installation_of(first, "sw2")
+
+    def test_a_directory_of_a_version_that_recorded_none_is_taken(self, tmp_path: Path, first: Path) -> None:
+        (tmp_path / "var" / "lock").write_text("4711\n")
+        second = tmp_path / "second.yaml"
+        use(tmp_path / "var", second)
+        assert recorded_in(tmp_path / "var") == installation_of(second, "sw1")
+
+
+def use(state_dir: Path, config: Path, node: str = "sw1") -> None:
+    directory = StateDirectory(state_dir, installation_of(config, node))
+    directory.claim()
+    directory.release()

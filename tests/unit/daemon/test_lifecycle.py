@@ -36,7 +36,7 @@ def life_of(diary: Diary) -> Lifecycle:
     notifier = Notifier(None)
     steps = [diary.step(name) for name in ("database", "switch", "listener")]
     ends = (lambda _received: diary.note("drain"), lambda: diary.note("leave"))
-    return Lifecycle(steps, *ends, notifier, Watchdog(notifier, None), lambda: 10)
+    return Lifecycle(steps, *ends, notifier, Watchdog(notifier, None))
 
 
 async def test_steps_start_in_order_and_stop_in_reverse_after_the_drain() -> None:

@@ -10,6 +10,7 @@ from doubles.forked_compiler import Subprocesses
 from doubles.kept_log import log_as_it_was
 from doubles.migrated import migrated
 from doubles.steps import begin_nothing
+from e2e.addresses import NETWORK
 from structlog.testing import capture_logs
 
 from vosd.catalogue.decks import DeckVersion
@@ -72,7 +73,7 @@ class Site:
         self.url = migrated(directory / "vosd.db")
         self.file = directory / "vosd.yaml"
         self._head = (
-            f"sip: {{listen: ['udp:127.0.0.1:14079']}}\nstate_dir: {directory}/var\n"
+            f"sip: {{listen: ['udp:{NETWORK}.1:14079']}}\nstate_dir: {directory}/var\n"
             f"database: {{url: '{self.url}'}}\n"
             f"control_socket: {directory}/vosd.sock\naccounts: [{{id: acme, rate_group: sell}}]\n"
         )

@@ -1,0 +1,99 @@
+"""``vosd restart``: a new process takes the calls over, and is ready for it before the old one stops."""
+
+import itertools
+import os
+import signal
+import threading
+
+import pytest
+from doubles.descriptor_store import DescriptorStore
+from e2e.conditions import eventually
+
+from .conftest import CONFIGURATION
+from .test_calls_outlive_the_process import keeping
+from .test_legs_after_a_kill import RINGING, quiet
+
+
+@pytest.fixture
+def manager(tmp_path, monkeypatch):
+    with DescriptorStore(tmp_path) as store:
+        for name, value in store.environment().items():
+            monkeypatch.setenv(name, value)
+        yield store
+
+
+@pytest.fixture
+def successors():
+    """Process ids of successors, which are executed and no children of the test: they are killed at its end."""
+    found: list[int] = []
+    yield found
+    for pid in found:
+        os.kill(pid, signal.SIGKILL)
+
+
+def test_a_restart_hands_calls_over_to_a_process_that_was_ready_before(stage, manager, successors):
+    scene, ringing = keeping(stage, answered=3)
+    before = scene.daemon.pid
+    said = scene.daemon.succeed("restart")
+    status = scene.daemon.ask("status")
+    successors.append(status["pid"])
+    assert status["pid"] != before
+    assert said == f"process {status['pid']} (vosd {status['version']}) has taken over 4 calls\n"
+    assert scene.daemon.wait() == 0
+    assert [kept["calls"] for kept in scene.events("calls_kept")] == [4]
+    assert not scene.vendor.counted("BYE") + scene.vendor.counted("CANCEL") + scene.customer.counted("BYE")
+    states = [each for each in manager.said if each.startswith(("MAINPID=", "READY=1", "STOPPING=1"))]
+    assert [each.splitlines()[0] for each in states] == ["READY=1", f"MAINPID={status['pid']}", "READY=1"]
+    [call_id] = [each for each, invite in scene.vendor.invites.items() if RINGING in invite.start_line]
+    scene.vendor.answer(call_id)
+    eventually(lambda: ringing.answer is not None, "the call that rang is answered")
+    scene.answered(1, first=77)
+    for call in scene.customer.answered:
+        scene.customer.hang_up(call)
+    eventually(quiet(scene), "nothing is left")
+    records = eventually(lambda: len(found := scene.records()) == 5 and found, "the records")
+    assert {record["end_reason"] for record in records} == {"Normal"}
+    scene.daemon.succeed("ledger", "verify")
+
+
+def test_calls_that_arrive_during_a_restart_are_all_answered(stage, manager, successors):
+    """The customer repeats no INVITE: what arrives while no process reads waits in the sockets."""
+    scene, _ = keeping(stage, answered=1)
+    is_over = threading.Event()
+    placed = itertools.count(100)
+
+    def call_on() -> None:
+        while not is_over.wait(0.1):
+            scene.customer.call(f"44{next(placed):07d}")
+
+    calling = threading.Thread(target=call_on)
+    calling.start()
+    try:
+        assert scene.daemon.verb("restart").code == 0
+    finally:
+        is_over.set()
+        calling.join()
+    successors.append(scene.daemon.ask("status")["pid"])
+    calls = next(placed) - 100
+    assert calls > 0
+    eventually(lambda: len(scene.customer.answered) == calls + 1, "every call is answered")
+
+
+def test_a_successor_that_finds_a_bad_configuration_leaves_the_switch_as_it_is(stage, manager):
+    scene, _ = keeping(stage, answered=1)
+    before = scene.daemon.pid
+    good = scene.daemon.configuration_file.read_text()
+    scene.daemon.configuration_file.write_text(good.replace("shutdown_grace: 1", "shutdown_grace: soon"))
+    refused = scene.daemon.verb("restart")
+    assert (refused.code, "shutdown_grace: value 'soon'" in refused.stderr) == (3, True), refused
+    assert scene.daemon.ask("status")["pid"] == before
+    scene.answered(1, first=7)
+    assert scene.events("calls_kept") == []
+
+
+def test_a_switch_without_a_service_manager_is_not_restarted(stage):
+    """A shell that has started it would take its end for the end of the switch."""
+    scene = stage(configuration=f"{CONFIGURATION}on_sigterm: keep\n")
+    refused = scene.daemon.verb("restart")
+    assert (refused.code, "no service manager" in refused.stderr) == (1, True), refused
+    assert scene.daemon.running

@@ -1,0 +1,204 @@
+"""Hand-over of a running switch to a successor, which has imported everything and read the configuration before.
+
+The running switch executes its own program again, with a socket as the only difference. The successor says that it is
+ready, or why it cannot be. Then the running switch writes its calls down, sends its listening sockets, gives up all
+else, names the successor to the service manager and sends ``RELEASED``; from then on the successor starts as any switch
+does. A successor that ends before it is ready changes nothing.
+"""
+
+import asyncio
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Self
+
+import msgspec
+import structlog
+
+from vosd.base.errors import VosError
+from vosd.catalogue.problems import ConfigError
+from vosd.daemon.systemd import Notifier
+from vosd.engine.control import Arguments, CommandError
+
+VARIABLE: Final = "VOSD_PREDECESSOR"
+"""Environment variable with the number of the successor's socket."""
+READY_S: Final = 590.0
+"""A successor that is not ready by then is ended; millions of rates are read in minutes."""
+RELEASED: Final = b"released"
+_OF_THIS_PROCESS: Final = ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "WATCHDOG_PID")
+_MESSAGE_MAX: Final = 1 << 16
+_DESCRIPTORS_MAX: Final = 253
+"""SCM_MAX_FD"""
+_PROBLEMS_MAX: Final = 100
+_NOT_HANDED_OVER: Final = "the switch that was to be replaced has ended without handing over"
+
+_log = structlog.get_logger()
+
+
+class Readiness(msgspec.Struct, frozen=True):
+    """What a successor says of itself; with an error it ends."""
+
+    error: str | None = None
+    problems: tuple[str, ...] = ()
+
+
+class Handover:
+    """The verb ``restart`` of a running switch, and what its stop gives to the successor."""
+
+    def __init__(self, notifier: Notifier, stop: Callable[[], None]) -> None:
+        """``stop`` asks for the stop of this switch."""
+        self._notifier = notifier
+        self._stop = stop
+        self._is_asked = False
+        self._successor: tuple[subprocess.Popen[bytes], socket.socket] | None = None
+        """The process and the channel to it, once it is ready."""
+
+    @property
+    def is_due(self) -> bool:
+        """Whether a successor is ready: the stop hands over to it."""
+        return self._successor is not None
+
+    async def restart(self, _arguments: Arguments) -> Mapping[str, Any]:
+        """Start a successor and, once it is ready, stop; return its process id.
+
+        Raises:
+            CommandError: there is no service manager, the switch is restarted already, or the successor did not get
+                ready; this switch goes on.
+        """
+        if not self._notifier.has_manager:
+            raise CommandError("no service manager watches this switch: stop it and start it again")
+        if self._is_asked:
+            raise CommandError("the switch is being restarted already")
+        process, channel = _executed()
+        self._is_asked = True
+        try:
+            readiness = await _readiness(channel)
+            if readiness.error is not None:
+                raise CommandError(readiness.error, readiness.problems)
+        except BaseException:  # also of a stop meanwhile: closing the channel ends a successor that waits
+            channel.close()
+            process.kill()
+            await asyncio.to_thread(process.wait)
+            self._is_asked = False
+            raise
+        self._successor = process, channel
+        asyncio.get_running_loop().call_soon(self._stop)
+        return {"pid": process.pid}
+
+    def send(self, sockets: Mapping[str, socket.socket]) -> None:
+        """Give the listening sockets to the successor, by name."""
+        if self._successor is not None:
+            _, channel = self._successor
+            names = msgspec.json.encode(list(sockets))
+            socket.send_fds(channel, [names], [each.fileno() for each in sockets.values()])
+
+    def release(self) -> None:
+        """Name the successor to the service manager, and have it begin: this process has given up everything.
+
+        Raises:
+            VosError: it has ended meanwhile; the service manager starts the switch again.
+        """
+        if self._successor is not None:
+            process, channel = self._successor
+            if process.poll() is not None:
+                raise VosError(f"the successor {process.pid} has ended before it could take over")
+            self._notifier.succeeded_by(process.pid)
+            channel.sendall(RELEASED)
+            channel.close()
+
+
+class Predecessor:
+    """The switch that this process is to take over from."""
+
+    def __init__(self, channel: socket.socket) -> None:
+        self._channel = channel
+
+    @classmethod
+    def from_environment(cls) -> Self | None:
+        """Return the switch that has executed this process; None where it was started otherwise."""
+        number = os.environ.pop(VARIABLE, None)
+        if number is None:
+            return None
+        channel = socket.socket(fileno=int(number))
+        channel.set_inheritable(False)
+        return cls(channel)
+
+    def refuse(self, error: VosError) -> None:
+        """Say why this process cannot take over."""
+        problems = error.problems[:_PROBLEMS_MAX] if isinstance(error, ConfigError) else ()
+        said = msgspec.json.encode(Readiness(str(error), tuple(map(str, problems))))
+        if len(said) > _MESSAGE_MAX:
+            said = msgspec.json.encode(Readiness("the configuration is invalid: vosd check lists the problems"))
+        self._channel.sendall(said)
+
+    async def sockets(self) -> dict[str, socket.socket]:
+        """Say that this process is ready, and return the listening sockets once the other has released everything.
+
+        Raises:
+            VosError: the other switch ended without that, or goes on.
+        """
+        with self._channel:
+            try:
+                self._channel.sendall(msgspec.json.encode(Readiness()))
+                return await asyncio.to_thread(self._received)
+            except OSError as error:
+                raise VosError(_NOT_HANDED_OVER) from error
+
+    def _received(self) -> dict[str, socket.socket]:
+        names, descriptors, *_ = socket.recv_fds(self._channel, _MESSAGE_MAX, _DESCRIPTORS_MAX)
+        found = {}
+        for name, number in zip(msgspec.json.decode(names or b"[]"), descriptors, strict=True):
+            found[name] = socket.socket(fileno=number)
+            found[name].setblocking(False)
+        if not names or self._channel.recv(_MESSAGE_MAX) != RELEASED:
+            raise VosError(_NOT_HANDED_OVER)
+        return found
+
+
+def _executed() -> tuple["subprocess.Popen[bytes]", socket.socket]:
+    """Execute the program of this process once more: its path may lead to another version by now.
+
+    Raises:
+        CommandError: it cannot be executed.
+    """
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    environment = {name: value for name, value in os.environ.items() if name not in _OF_THIS_PROCESS}
+    environment[VARIABLE] = str(theirs.fileno())
+    with theirs:
+        try:
+            process = subprocess.Popen(  # noqa: S603 - as this process was executed
+                sys.argv, stdin=subprocess.DEVNULL, env=environment, pass_fds=(theirs.fileno(),)
+            )
+        except OSError as error:
+            ours.close()
+            message = f"{sys.argv[0]} cannot be executed: {(error.strerror or str(error)).lower()}"
+            raise CommandError(message) from error
+    ours.setblocking(False)
+    _log.info("successor_started", pid=process.pid)
+    return process, ours
+
+
+async def _readiness(channel: socket.socket) -> Readiness:
+    """Return what the successor says first.
+
+    Raises:
+        CommandError: it has ended, or said nothing in time.
+    """
+    is_readable = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.add_reader(channel, is_readable.set)
+    try:
+        async with asyncio.timeout(READY_S):
+            await is_readable.wait()
+    except TimeoutError as error:
+        message = f"the successor was not ready within {READY_S:.0f} s; this switch goes on"
+        raise CommandError(message) from error
+    finally:
+        loop.remove_reader(channel)
+    said = channel.recv(_MESSAGE_MAX)
+    channel.setblocking(True)
+    if not said:
+        raise CommandError("the successor has ended before it was ready, its log says why; this switch goes on")
+    return msgspec.json.decode(said, type=Readiness)
