@@ -41,7 +41,12 @@ def test_a_change_is_in_force_in_the_running_switch_when_the_command_returns(sta
     assert "shop-trunk" in trunks(stage)
 
     refused = stage.daemon.verb(
-        "definitions", "set", "mapping_gateways", "shop-trunk", "--file", text(stage, TRUNK.format(account="no", limit=3))
+        "definitions",
+        "set",
+        "mapping_gateways",
+        "shop-trunk",
+        "--file",
+        text(stage, TRUNK.format(account="no", limit=3)),
     )
     assert refused.code == 3
     assert stage.daemon.ask("definitions", "list", "mapping_gateways")[0]["version"] == 1
