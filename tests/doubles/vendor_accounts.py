@@ -9,6 +9,7 @@ from doubles.vendor_registrar import VendorRegistrar
 from vosd.base.credentials import Login
 from vosd.base.secret import Secret
 from vosd.catalogue.catalogue import Catalogue
+from vosd.control.peers import OutboundRow
 from vosd.testing.data.builders import catalogue, mapping_gateway
 from vosd.testing.sockets.loopback import Endpoint
 from vosd.testing.virtual.customer import Intent
@@ -53,14 +54,14 @@ class Stage:
         self.exchange.swap_catalogue(self.content(*registrations))
 
     @property
-    def rows(self) -> list[dict[str, object]]:
+    def rows(self) -> list[OutboundRow]:
         """The registrations as people see them."""
         return list(self.exchange.node.vendors.registrations.rows())
 
     @property
     def states(self) -> list[tuple[object, object]]:
         """Each gateway and its state."""
-        return [(row["name"], row["state"]) for row in self.rows]
+        return [(row.name, row.state) for row in self.rows]
 
     def run(self, ms: int = BRIEF) -> None:
         """Let time pass."""

@@ -1,6 +1,5 @@
 """kill -9 with calls in every state: the next start goes on with those that were answered."""
 
-import json
 import signal
 import socket
 import time
@@ -9,6 +8,9 @@ from decimal import Decimal
 import pytest
 from doubles.descriptor_store import DescriptorStore, take_descriptors
 from e2e.conditions import eventually
+
+from vosd.control.calls import MakeTestCall
+from vosd.control.wire import request_line
 
 from .conftest import CONFIGURATION
 from .test_legs_after_a_kill import RINGING, quiet
@@ -76,8 +78,7 @@ def test_a_test_call_ends_with_the_process_and_voids_nothing_that_is_kept(stage,
     scene.vendor.behaviours["44778"] = "rings"
     with socket.socket(socket.AF_UNIX) as operator:
         operator.connect(str(tmp_path / "vosd.sock"))
-        order = {"verb": "test_call", "arguments": {"via": "carrier", "callee": callee, "talk_s": 60}}
-        operator.sendall(json.dumps(order).encode() + b"\n")
+        operator.sendall(request_line(MakeTestCall(via="carrier", callee=callee, talk_s=60)))
         last = b"ACK" if callee == "44777" else b"180 "
         said = b""
         while last not in said:

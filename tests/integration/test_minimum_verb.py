@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 from click.testing import Result
+from doubles.fake_switch import FakeSwitch
 from doubles.installation import Installation
 
-from vosd.engine.control import Arguments, ControlServer
+from vosd.control.money import ListUnbooked, RefreshBalances
+from vosd.control.order import Done
 from vosd.testing.data.records import answered_call
 
 MONTH = ("ledger", "minimum", "--month", "2026-09")
@@ -107,22 +109,10 @@ def test_a_closed_account_owes_no_minimum(installation: Installation) -> None:
 
 async def beside_a_switch(installation: Installation, unbooked: Mapping[str, str], *words: str) -> tuple[Result, Any]:
     """Say the verb while a switch runs that has these calls to book; return its outcome and what it was asked."""
-    asked = []
-
-    async def verb(arguments: Arguments) -> object:
-        asked.append(dict(arguments))
-        return unbooked
-
-    async def refresh(_arguments: Arguments) -> object:
-        return {}
-
-    verbs = {"unbooked": verb, "refresh_balances": refresh}
-    server = ControlServer(installation.config.parent / "vosd.sock", verbs)
-    await server.open()
-    try:
-        return await asyncio.to_thread(installation.vosd, *MONTH, *words), asked
-    finally:
-        await server.close()
+    switch = FakeSwitch(installation.config.parent / "vosd.sock")
+    async with switch.answers(ListUnbooked, dict(unbooked)).answers(RefreshBalances, Done()):
+        result = await asyncio.to_thread(installation.vosd, *MONTH, *words)
+    return result, [each for each in switch.asked if isinstance(each, ListUnbooked)]
 
 
 async def test_nothing_is_booked_while_calls_of_the_month_wait_for_the_database(installation: Installation) -> None:
@@ -130,7 +120,7 @@ async def test_nothing_is_booked_while_calls_of_the_month_wait_for_the_database(
     refused, asked = await beside_a_switch(installation, {"customer-1": "25.00"})
     assert (refused.exit_code, "25.00 of customer-1 is not booked yet" in refused.stderr) == (1, True)
     assert "waiting" in refused.stdout
-    assert asked == [{"since_ms": 1_788_220_800_000, "until_ms": 1_790_812_800_000}]
+    assert asked == [ListUnbooked(since_ms=1_788_220_800_000, until_ms=1_790_812_800_000)]
     shown, _ = await beside_a_switch(installation, {"customer-1": "25.00"}, "--json")
     (sheet,) = json.loads(shown.stdout)
     assert (sheet["consumed"], sheet["charged"], sheet["outcome"]) == ("30.00", "0.00", "waiting")

@@ -6,7 +6,6 @@ from typing import Final
 
 import msgspec
 
-from vosd.admin.control import RunningSwitch
 from vosd.admin.names import near
 from vosd.base.errors import VosError
 from vosd.base.money import ZERO, format_amount
@@ -15,6 +14,8 @@ from vosd.billing.validity import NEVER
 from vosd.catalogue.overrides import NO_OVERRIDES, Overrides, Setting, Target
 from vosd.cdr.columns import iso_utc
 from vosd.cdr.ports import Books, Changes, Standing
+from vosd.control.client import RunningSwitch
+from vosd.control.money import Commitments, ListCommitments
 from vosd.routing.calendar import Calendar
 from vosd.storage.ports import Queries
 
@@ -27,15 +28,6 @@ AGENT: Final = "agent"
 
 class UnknownAccountError(VosError):
     """No account with that id is configured."""
-
-
-class Commitments(msgspec.Struct, frozen=True):
-    """Amounts of one account that the running switch knows and the ledger does not."""
-
-    reserved: str = "0.00"
-    """Held for running calls."""
-    unbooked: str = "0.00"
-    """Signed sum of ended calls that are not in the ledger yet."""
 
 
 class AccountSheet(msgspec.Struct, frozen=True):
@@ -180,8 +172,8 @@ async def commitments(switch: RunningSwitch) -> Mapping[str, Commitments]:
     Raises:
         DaemonUnreachableError: a switch runs but does not answer.
     """
-    answer = await switch.ask_if_running("commitments")
-    return msgspec.convert(answer or {}, dict[str, Commitments])
+    answer = await switch.ask_if_running(ListCommitments())
+    return answer or {}
 
 
 def _sheet(

@@ -6,14 +6,15 @@ from typing import Any
 import msgspec
 
 from vosd.admin.accounts import commitments, configured
-from vosd.admin.control import RunningSwitch
-from vosd.admin.overrides import Order, Selection, clear_overrides, set_overrides
+from vosd.admin.overrides import OverrideOrder, Selection, clear_overrides, set_overrides
 from vosd.admin.payments import add_payment
 from vosd.base.errors import VosError
 from vosd.base.money import ZERO, format_amount
 from vosd.billing.accounts import Account
 from vosd.catalogue.overrides import Setting, Target
 from vosd.catalogue.ports import OverrideStore
+from vosd.control.calls import ListCalls
+from vosd.control.client import RunningSwitch
 from vosd.storage.ports import EntryKind, Payment, Payments, Queries
 
 
@@ -70,7 +71,7 @@ async def close_account(
     if balance and not pay_out:
         message = f"account {account_id} has {format_amount(balance)}: --pay-out books it as a refund"
         raise MoneyLeftError(message)
-    order = Order({Setting.CLOSED: ""}, operator, now, memo=memo)
+    order = OverrideOrder({Setting.CLOSED: ""}, operator, now, memo=memo)
     closed = await set_overrides(account_id, (Target.ACCOUNT,), order, overrides, switch)
     try:
         await _check_idle(switch, account_id)
@@ -106,8 +107,8 @@ async def _check_idle(switch: RunningSwitch, account_id: str) -> None:
         AccountInUseError: one does.
         DaemonUnreachableError: a switch runs and does not say.
     """
-    running = await switch.ask_if_running("calls") or ()
-    calls = [call for call in running if account_id in {call["customer_account"], call["vendor_account"]}]
+    running = await switch.ask_if_running(ListCalls()) or ()
+    calls = [call for call in running if account_id in {call.customer_account, call.vendor_account}]
     if calls:
         message = f"account {account_id} has {len(calls)} running calls: vosd hangup --account {account_id} ends them"
         raise AccountInUseError(message)

@@ -7,12 +7,13 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from vosd.admin.consumption import roles_of
-from vosd.admin.control import RunningSwitch
 from vosd.admin.ledger import Month
 from vosd.admin.payments import refresh_balances
 from vosd.base.errors import VosError
 from vosd.base.money import ZERO, format_amount
 from vosd.billing.accounts import Account, shortfall
+from vosd.control.client import RunningSwitch
+from vosd.control.money import ListUnbooked
 from vosd.storage.consumption import SqlConsumption
 from vosd.storage.ports import EntryKind, Payment, Payments
 
@@ -79,7 +80,7 @@ async def book_minimum(
     sheets = []
     having_one = [account for account in accounts.values() if account.minimum_consumption]
     # Asked before the calls are read: what is booked in between is found there.
-    unbooked = (await switch.ask_if_running("unbooked", since_ms=since, until_ms=until) or {}) if having_one else {}
+    unbooked = (await switch.ask_if_running(ListUnbooked(since, until)) or {}) if having_one else {}
     for account in having_one:
         minimum = account.minimum_consumption or ZERO
         if is_closed(account.id):

@@ -10,7 +10,7 @@ from vosd.storage.ports import CallFilter, Queries
 
 if TYPE_CHECKING:
     from vosd.catalogue.catalogue import Catalogue
-    from vosd.engine.calls.selection import CallSelection, CallSnapshot
+    from vosd.control.calls import CallSelection, CallSnapshot
 
 NEAR_MAX: Final = 3
 

@@ -7,14 +7,16 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import msgspec
+from msgspec.structs import asdict
 
-from vosd.admin.control import DaemonRefusedError, DaemonUnreachableError, RunningSwitch
 from vosd.admin.differences import Difference
 from vosd.admin.names import unknown
 from vosd.base.errors import VosError
 from vosd.catalogue.overrides import SETTINGS, Key, Override, Overrides, Setting, Target
 from vosd.catalogue.ports import Change, OverrideStore
 from vosd.cdr.columns import iso_utc
+from vosd.control.client import DaemonRefusedError, DaemonUnreachableError, RunningSwitch
+from vosd.control.installation import OverrideRow, RefreshOverrides
 
 CHANGES_MAX: Final = 100
 """Most changes listed unless more are asked for."""
@@ -50,7 +52,7 @@ class Configured(NamedTuple):
         return account in self.accounts and destination in self.destinations
 
 
-class Order(NamedTuple):
+class OverrideOrder(NamedTuple):
     """What an operator wants: values by setting, who, when (UTC milliseconds) and why."""
 
     values: Mapping[Setting, str]
@@ -65,7 +67,7 @@ class Order(NamedTuple):
 class Outcome(msgspec.Struct, frozen=True):
     """The overrides that were set or cleared, and why a running switch does not know it yet, empty if it does."""
 
-    overrides: list[dict[str, object]]
+    overrides: list[OverrideRow]
     untold: str = ""
 
 
@@ -107,7 +109,7 @@ def destination_targets(account: str, destination: str, configured: Configured) 
 
 
 async def set_overrides(
-    name: str, targets: Sequence[Target], order: Order, store: OverrideStore, switch: RunningSwitch
+    name: str, targets: Sequence[Target], order: OverrideOrder, store: OverrideStore, switch: RunningSwitch
 ) -> Outcome:
     """Override settings of an object, of both where a name means two; a setting that only one has is set there.
 
@@ -136,7 +138,12 @@ async def set_overrides(
 
 
 async def clear_overrides(
-    fitting: "Selection", order: Order, store: OverrideStore, switch: RunningSwitch, *, at_most: int | None = None
+    fitting: "Selection",
+    order: OverrideOrder,
+    store: OverrideStore,
+    switch: RunningSwitch,
+    *,
+    at_most: int | None = None,
 ) -> Outcome:
     """Clear the overrides that fit; what has expired counts as none.
 
@@ -172,7 +179,7 @@ class Selection(NamedTuple):
 def listed(overrides: Overrides, configured: Configured, now: int) -> list[dict[str, object]]:
     """Return the overrides in force, each with whether there is such an object."""
     in_force = overrides.at(now).by_key.values()
-    return [{**shown(each), "applies": configured.has(each.target, each.name)} for each in in_force]
+    return [{**asdict(shown(each)), "applies": configured.has(each.target, each.name)} for each in in_force]
 
 
 def history(changes: Iterable[Change]) -> list[dict[str, object]]:
@@ -182,43 +189,43 @@ def history(changes: Iterable[Change]) -> list[dict[str, object]]:
             "at": iso_utc(each.at),
             "action": each.action.value,
             "by": each.operator,
-            **shown(each.override),
+            **asdict(shown(each.override)),
             "before": each.before or None,
         }
         for each in changes
     ]
 
 
-def shown(override: Override) -> dict[str, object]:
-    """Return an override as a JSON object."""
-    return {
-        "target": override.target.value,
-        "name": override.name,
-        "setting": override.setting.value,
-        "value": override.value or None,
-        "operator": override.operator,
-        "since": iso_utc(override.since),
-        "until": None if override.until is None else iso_utc(override.until),
-        "memo": override.memo,
-    }
+def shown(override: Override) -> OverrideRow:
+    """Return an override for people and programs."""
+    return OverrideRow(
+        target=override.target.value,
+        name=override.name,
+        setting=override.setting.value,
+        value=override.value or None,
+        operator=override.operator,
+        since=iso_utc(override.since),
+        until=None if override.until is None else iso_utc(override.until),
+        memo=override.memo,
+    )
 
 
-def differences_of(in_force: Iterable[Mapping[str, Any]], file: Mapping[str, Mapping[str, Any]]) -> list[Difference]:
+def differences_of(in_force: Iterable[OverrideRow], file: Mapping[str, Mapping[str, Any]]) -> list[Difference]:
     """Return how the overrides of a running switch differ from a described configuration, for ``check --diff``.
 
-    ``in_force`` are in the form of ``shown``. An override of what the configuration does not have is left out, and one
+    An override of what the configuration does not have is left out, and one
     that equals it.
     """
     found = []
     for each in in_force:
-        name, key = each["name"], each["setting"]
-        for described in (f"{kind} {name}" for kind in _KINDS[Target(each["target"])]):
+        name, key = each.name, each.setting
+        for described in (f"{kind} {name}" for kind in _KINDS[Target(each.target)]):
             if described not in file:
                 continue
-            value = True if key in _FLAGS else each["value"]
+            value = True if key in _FLAGS else each.value
             configured = False if key in _FLAGS else file[described].get(key)
-            until = "" if each["until"] is None else f" until {each['until']}"
-            by = f"by {each['operator']}{until}{': ' + each['memo'] if each['memo'] else ''}"
+            until = "" if each.until is None else f" until {each.until}"
+            by = f"by {each.operator}{until}{': ' + each.memo if each.memo else ''}"
             if str(value) != str(configured):
                 found.append(Difference(described, key, value, configured, by))
     return found
@@ -238,7 +245,7 @@ _KINDS: Final[Mapping[Target, Sequence[str]]] = {
 async def _inform(switch: RunningSwitch) -> str:
     """Have the switch read the overrides; where that fails they are stored, and the switch reads them anyway."""
     try:
-        await switch.ask_if_running("refresh_overrides")
+        await switch.ask_if_running(RefreshOverrides())
     except (DaemonRefusedError, DaemonUnreachableError) as error:
         return str(error)
     return ""

@@ -13,11 +13,11 @@ from typing import Final, NamedTuple
 import msgspec
 
 from vosd.admin.accounts import UnknownAccountError, configured
-from vosd.admin.control import RunningSwitch
 from vosd.admin.payments import add_payment
 from vosd.base.errors import VosError
 from vosd.base.money import ZERO, format_amount, parse_amount
 from vosd.billing.accounts import Account
+from vosd.control.client import RunningSwitch
 from vosd.storage.payments import SqlPayments
 from vosd.storage.ports import EntryKind, Payment, Queries, ReferenceTaken
 

@@ -8,13 +8,15 @@ from typing import Final
 import msgspec
 
 from vosd.admin.accounts import configured
-from vosd.admin.control import DaemonRefusedError, DaemonUnreachableError, RunningSwitch
 from vosd.base.errors import VosError
 from vosd.base.money import ZERO, format_amount
 from vosd.billing.accounts import Account
 from vosd.catalogue.overrides import Overrides
 from vosd.cdr.columns import iso_utc
 from vosd.cdr.ports import StoreUnavailable
+from vosd.control.client import DaemonRefusedError, DaemonUnreachableError, RunningSwitch
+from vosd.control.money import BeginWithdrawal, EndWithdrawal, RefreshBalances, Withdrawal
+from vosd.control.order import Done, Order
 from vosd.storage.ports import NoSuchAccount, Payment, Payments, Receipt, Transfer
 
 
@@ -35,16 +37,7 @@ class PaymentReceipt(msgspec.Struct, frozen=True):
     """Until when the payment has extended the validity of the account; absent if it has not."""
 
 
-class _Withdrawal(msgspec.Struct, frozen=True):
-    """Answer of the running switch to the question for an amount."""
-
-    id: str | None = None
-    """None = the amount is not withheld: no switch runs, or less is available."""
-    available: Decimal | None = None
-    """The amount that is available, where that is less than the amount."""
-
-
-_NOTHING_WITHHELD: Final = _Withdrawal()
+_NOTHING_WITHHELD: Final = Withdrawal()
 
 
 async def add_payment(
@@ -156,31 +149,30 @@ async def refresh_balances(switch: RunningSwitch) -> str:
 
     What was booked stays so, and the switch reads it at its next poll.
     """
-    return await _asked(switch, "refresh_balances")
+    return await _asked(switch, RefreshBalances())
 
 
-async def _asked(switch: RunningSwitch, verb: str, **arguments: object) -> str:
-    """Have the switch carry out a verb if it runs; return why it does not, empty if it does."""
+async def _asked(switch: RunningSwitch, order: Order[Done]) -> str:
+    """Have the switch carry out an order if it runs; return why it does not, empty if it does."""
     try:
-        await switch.ask_if_running(verb, **arguments)
+        await switch.ask_if_running(order)
     except (DaemonRefusedError, DaemonUnreachableError) as error:
         return str(error)
     return ""
 
 
-async def _begin_withdrawal(switch: RunningSwitch, account: str, amount: Decimal) -> _Withdrawal:
+async def _begin_withdrawal(switch: RunningSwitch, account: str, amount: Decimal) -> Withdrawal:
     """Have the running switch withhold an amount from calls, so that none of them gets it before it is booked.
 
     Raises:
         DaemonUnreachableError: a switch runs and does not answer.
         DaemonRefusedError: it cannot read the balances.
     """
-    begun = await switch.ask_if_running("begin_withdrawal", account=account, amount=str(amount))
-    return _NOTHING_WITHHELD if begun is None else msgspec.convert(begun, _Withdrawal)
+    return await switch.ask_if_running(BeginWithdrawal(account, amount)) or _NOTHING_WITHHELD
 
 
-async def _end_withdrawal(switch: RunningSwitch, withdrawal: _Withdrawal) -> str:
+async def _end_withdrawal(switch: RunningSwitch, withdrawal: Withdrawal) -> str:
     """Have the switch read balances and release what it withheld; return why it does not, as ``refresh_balances``."""
     if withdrawal.id is None:
         return await refresh_balances(switch)
-    return await _asked(switch, "end_withdrawal", id=withdrawal.id)
+    return await _asked(switch, EndWithdrawal(withdrawal.id))

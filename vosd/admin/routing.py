@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
+import msgspec
+from msgspec import UNSET
+
 from vosd.base.clock import Instant
 from vosd.base.errors import Refusal, VosError
 from vosd.base.money import ZERO, format_amount, format_price
@@ -28,6 +31,7 @@ from vosd.callcontrol.setup import STEPS
 from vosd.catalogue.catalogue import Catalogue
 from vosd.catalogue.overrides import NO_OVERRIDES, Blocks, Overrides
 from vosd.cdr.ports import Standing
+from vosd.control.routes import CandidateSheet, LeftOutSheet, LevelSheet, RateSheet, RouteSheet
 from vosd.routing.route_table import RouteTable
 from vosd.sip.headers import phone_context
 from vosd.trunks.dialect import CalleeSource, CallerSource
@@ -46,17 +50,6 @@ class NoNumberError(VosError):
     """What was given as the called number is none for a call."""
 
 
-class Level(NamedTuple):
-    """An agent above the customer, and its rate."""
-
-    account: str
-    level: int
-    """1 = the customer's agent, 2 = the agent of that one, and so on."""
-    rate_group: str
-    rate_prefix: str
-    price_per_minute: str
-
-
 class Comparison(NamedTuple):
     """Plan, order and typical length by which the gateways of a call are compared."""
 
@@ -68,30 +61,49 @@ class Comparison(NamedTuple):
     is_measured: bool
     """Whether calls to the prefix lasted so long lately; else it is what the configuration says."""
 
-    def to_json(self) -> dict[str, object]:
-        """Return keys of the JSON object."""
-        return {
-            "plan": self.plan or None,
-            "order": list(self.order),
-            "typical_seconds": self.typical_seconds,
-            "typical_seconds_measured": self.is_measured,
-        }
 
-
-def _described(rate: AppliedRate, typical_s: int) -> dict[str, object]:
+def _described(rate: AppliedRate, typical_s: int) -> RateSheet:
     """Return what is shown of a sell rate: which it is, and the others that may price the call."""
-    shown: dict[str, object] = {
-        "rate_group": rate.group,
-        "rate_prefix": rate.rate.prefix,
-        "price_per_minute": format_amount(rate.price_per_minute),
-        "effective_price": format_price(typical_price(rate, typical_s)),
-        "currency": rate.paid_in or rate.currency,
-    }
-    if rate.source:
-        shown["source"] = rate.source
-    if rate.candidates:
-        shown["candidates"] = [_described(each, typical_s) for each in rate.candidates]
-    return shown
+    return RateSheet(
+        rate_group=rate.group,
+        rate_prefix=rate.rate.prefix,
+        price_per_minute=format_amount(rate.price_per_minute),
+        effective_price=format_price(typical_price(rate, typical_s)),
+        currency=rate.paid_in or rate.currency,
+        source=rate.source,
+        candidates=tuple(_described(each, typical_s) for each in rate.candidates),
+    )
+
+
+def _offered(choice: Offered) -> CandidateSheet:
+    sheet = CandidateSheet(
+        routing_gateway=choice.routing_gateway,
+        position=choice.position,
+        callee_out=choice.callee_out,
+        caller_out=choice.caller_out,
+        reason=choice.reason,
+        prefix=choice.prefix,
+        priority=choice.priority,
+        weight=choice.weight,
+        cost=choice.cost,
+        currency=choice.currency,
+        effective_cost=choice.effective_cost,
+        margin=choice.margin,
+    )
+    quality = choice.quality
+    if quality is None:
+        return sheet
+    return msgspec.structs.replace(
+        sheet,
+        asr=_rounded(quality.asr),
+        acd_s=_rounded(quality.acd_s),
+        ner=_rounded(quality.ner),
+        pdd_ms=_rounded(quality.mean_pdd_ms),
+    )
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +121,7 @@ class RouteExplanation:
     left: Sequence[PassedOver]
     unfit: int = 0
     """Gateways that the number does not fit; they are not named."""
-    agents: Sequence[Level] = ()
+    agents: Sequence[LevelSheet] = ()
     """The agents that the call is charged to as well, from the nearest up."""
     rate: AppliedRate | None = None
     """The sell rate; of several that may price the call the one that is cheapest at admission."""
@@ -118,24 +130,25 @@ class RouteExplanation:
     unasked: Sequence[str] = ()
     """Sections of the configuration whose servers a real call would ask; here they count as silent."""
 
-    def to_json(self) -> dict[str, object]:
-        """Return the JSON object; its keys are stable."""
-        questions = {"unasked": self.unasked} if self.unasked else {}
-        levels = {"agents": [level._asdict() for level in self.agents]} if self.agents else {}
+    def sheet(self) -> RouteSheet:
+        """Return it for people and programs."""
         compared = self.comparison
-        return {
-            "result": self.result,
-            "detail": self.detail,
-            "callee_billed": self.callee_billed,
-            "caller_routed": self.caller_routed,
-            "rate": None if self.rate is None or compared is None else _described(self.rate, compared.typical_seconds),
-            **({} if compared is None else compared.to_json()),
-            "candidates": [offered.to_json() for offered in self.candidates],
-            "left": [passed_over._asdict() for passed_over in self.left],
-            "unfit": self.unfit,
-            **levels,
-            **questions,
-        }
+        return RouteSheet(
+            result=self.result,
+            detail=self.detail,
+            callee_billed=self.callee_billed,
+            caller_routed=self.caller_routed,
+            rate=None if self.rate is None or compared is None else _described(self.rate, compared.typical_seconds),
+            plan=UNSET if compared is None else compared.plan or None,
+            order=UNSET if compared is None else [*compared.order],
+            typical_seconds=UNSET if compared is None else compared.typical_seconds,
+            typical_seconds_measured=UNSET if compared is None else compared.is_measured,
+            candidates=[*map(_offered, self.candidates)],
+            left=[LeftOutSheet(each.routing_gateway, each.reason) for each in self.left],
+            unfit=self.unfit,
+            agents=[*self.agents] or UNSET,
+            unasked=[*self.unasked] or UNSET,
+        )
 
 
 def idle_state(
@@ -251,9 +264,9 @@ def explain_route(
     )
 
 
-def _level(party: Party) -> Level:
+def _level(party: Party) -> LevelSheet:
     rate = party.applied
-    return Level(party.account, party.level, rate.group, rate.rate.prefix, format_amount(rate.price_per_minute))
+    return LevelSheet(party.account, party.level, rate.group, rate.rate.prefix, format_amount(rate.price_per_minute))
 
 
 def _table_of(call: CallRequest, catalogue: Catalogue) -> RouteTable:

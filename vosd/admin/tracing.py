@@ -8,11 +8,19 @@ from typing import Any
 
 import msgspec
 
-from vosd.admin.control import DaemonUnreachableError, RunningSwitch
 from vosd.base.errors import VosError
 from vosd.cdr.columns import iso_utc, json_object
 from vosd.cdr.record import CallRecord
-from vosd.engine.trace.followers import CallMessages, CallSought, CallUpdate, RunningCall, TraceUpdate
+from vosd.control.client import DaemonUnreachableError, RunningSwitch
+from vosd.control.traces import (
+    CallMessages,
+    CallSought,
+    CallUpdate,
+    FindMessages,
+    FindRunningCall,
+    FollowCalls,
+    TraceUpdate,
+)
 from vosd.obs.traced import Outcome, TracedCall, TracedMessage
 
 
@@ -61,9 +69,7 @@ async def follow(switch: RunningSwitch, sought: CallSought, seconds: int) -> Asy
     Raises:
         DaemonUnreachableError: no switch runs, or it went away meanwhile.
     """
-    order = {"sought": msgspec.to_builtins(sought), "seconds": seconds}
-    async for result in switch.follow("trace", **order):
-        update = msgspec.convert(result, TraceUpdate)
+    async for update in switch.follow(FollowCalls(sought, seconds)):
         yield update
         if update.is_over:
             return
@@ -78,8 +84,8 @@ async def messages_of(switch: RunningSwitch, record: CallRecord) -> CallMessages
         NothingKeptError: none is left.
         DaemonUnreachableError: no switch runs.
     """
-    legs = [leg for leg in (record.sip_call_id_in, record.sip_call_id_out) if leg]
-    found = msgspec.convert(await switch.ask("messages", sip_call_ids=legs), CallMessages)
+    legs = tuple(leg for leg in (record.sip_call_id_in, record.sip_call_id_out) if leg)
+    found = await switch.ask(FindMessages(legs))
     if not found.messages:
         message = (
             f"no message of call {record.call_id} is kept any more: the switch was started since, or later calls took"
@@ -97,7 +103,7 @@ async def running_call(switch: RunningSwitch, beginning: str) -> TracedCall | No
         NoDaemonError: no switch runs.
         DaemonUnreachableError: one runs and does not answer.
     """
-    found = msgspec.convert(await switch.ask("running_call", beginning=beginning), RunningCall)
+    found = await switch.ask(FindRunningCall(beginning))
     if len(found.fitting) > 1:
         message = "\n  ".join([f"several running calls begin with {beginning}, say more of the id:", *found.fitting])
         raise AmbiguousCallError(message)

@@ -5,11 +5,11 @@ from collections.abc import Mapping
 import msgspec
 
 from vosd.admin.accounts import configured
-from vosd.admin.control import RunningSwitch
 from vosd.admin.payments import refresh_balances
 from vosd.billing.accounts import Account
 from vosd.billing.validity import NEVER
 from vosd.cdr.columns import iso_utc
+from vosd.control.client import RunningSwitch
 from vosd.storage.validity import SqlValidity
 
 

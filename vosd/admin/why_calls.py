@@ -3,12 +3,13 @@
 The log is not read: it belongs to the system's journal. Each call names the span in which to look there.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
+from msgspec.structs import asdict
+
 from vosd.admin.advice import Advice, advice
-from vosd.admin.control import DaemonUnreachableError, RunningSwitch
 from vosd.admin.tracing import NothingKeptError, messages_json, messages_of, running_call, traced_call
 from vosd.admin.why import tried_of, why
 from vosd.base.ids import beginning_of
@@ -16,6 +17,8 @@ from vosd.base.number import for_matching
 from vosd.cdr.charges import charges_of
 from vosd.cdr.columns import attempt_object, charge_object, iso_utc
 from vosd.cdr.record import CallRecord
+from vosd.control.calls import CallSnapshot, ListCalls
+from vosd.control.client import DaemonUnreachableError, RunningSwitch
 from vosd.obs.traced import TracedCall
 from vosd.storage.ports import CallFilter, Queries
 
@@ -35,7 +38,7 @@ class EndedCall(NamedTuple):
 class GoingOn(NamedTuple):
     """A call without a CDR yet."""
 
-    shown: Mapping[str, Any]
+    shown: CallSnapshot
     """As ``vosd calls`` lists it."""
     traced: TracedCall | None
 
@@ -76,24 +79,23 @@ async def find(queries: Queries, switch: RunningSwitch, wanted: CallFilter, call
         EndedCall(call.record, await _messages(switch, call.record) if is_live else None)
         for call in found[: wanted.limit]
     ]
-    running = [each for each in running if each.shown["call_id"] not in over]
+    running = [each for each in running if each.shown.call_id not in over]
     return Page(is_live, running, ended, max(0, len(found) - wanted.limit))
 
 
 async def _running(switch: RunningSwitch, wanted: CallFilter, beginning: str | None) -> list[GoingOn]:
     """Return the running calls that fit, the newest first."""
-    rows: list[dict[str, Any]] = await switch.ask("calls")
     fitting = [
         row
-        for row in rows
-        if row["call_id"].startswith(beginning or "")
-        and _is_one(wanted.account, row["customer_account"], row["vendor_account"])
-        and _is_one(wanted.gateway, row["mapping_gateway"], row["routing_gateway"])
-        and _begins(row["callee"], wanted.callee)
-        and _begins(row["caller"], wanted.caller)
-        and (wanted.until is None or row["started_at"] < iso_utc(wanted.until))
+        for row in await switch.ask(ListCalls())
+        if row.call_id.startswith(beginning or "")
+        and _is_one(wanted.account, row.customer_account, row.vendor_account)
+        and _is_one(wanted.gateway, row.mapping_gateway, row.routing_gateway)
+        and _begins(row.callee, wanted.callee)
+        and _begins(row.caller, wanted.caller)
+        and (wanted.until is None or row.started_at < iso_utc(wanted.until))
     ]
-    return [GoingOn(row, await running_call(switch, row["call_id"])) for row in fitting[: -wanted.limit - 1 : -1]]
+    return [GoingOn(row, await running_call(switch, row.call_id)) for row in fitting[: -wanted.limit - 1 : -1]]
 
 
 def _is_one(wanted: str | None, *names: str | None) -> bool:
@@ -167,7 +169,7 @@ def page_json(page: Page) -> dict[str, Any]:
     return {
         "live": page.is_live,
         "running": [
-            {**each.shown, "messages": None if each.traced is None else messages_json(each.traced.messages)}
+            {**asdict(each.shown), "messages": None if each.traced is None else messages_json(each.traced.messages)}
             for each in page.running
         ],
         "calls": [call_json(each) for each in page.ended],

@@ -4,13 +4,24 @@ A refusal (no route, no credit, full) is a returned value; a malformed message i
 exception is a bug.
 """
 
-from typing import NamedTuple
+import re
+from typing import Any, Final, NamedTuple
 
 from vosd.base.cause import EndReason
+
+_WORDS: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 
 class VosError(Exception):
     """Base class of all errors that vosd raises on purpose; the message says what to do about it."""
+
+    code: str = "error"
+    """Stable name by which programs tell errors apart: ``unknown_account`` of ``UnknownAccountError``."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "code" not in cls.__dict__:
+            cls.code = _WORDS.sub("_", cls.__name__.removesuffix("Error")).lower()
 
 
 class Refusal(NamedTuple):

@@ -41,15 +41,6 @@ class Offered(NamedTuple):
     margin: str | None = None
     """The rest of the sell price of a minute, in the customer's currency, as the loss guard compares it."""
 
-    def to_json(self) -> dict[str, object]:
-        """Return the JSON object; its keys are stable."""
-        row = self._asdict()
-        quality: QualityFigures | None = row.pop("quality")
-        if quality is None:
-            return row
-        figures = {"asr": quality.asr, "acd_s": quality.acd_s, "ner": quality.ner, "pdd_ms": quality.mean_pdd_ms}
-        return {**row, **{name: None if value is None else round(value, 1) for name, value in figures.items()}}
-
 
 class PassedOver(NamedTuple):
     """A gateway that would not be tried, and why."""

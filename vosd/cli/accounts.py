@@ -16,7 +16,7 @@ from vosd.cli.overrides import clear, now_ms, order_of, order_options, put, show
 
 if TYPE_CHECKING:
     from vosd.admin.accounts import AccountSheet
-    from vosd.admin.overrides import Order, Outcome
+    from vosd.admin.overrides import Outcome, OverrideOrder
     from vosd.admin.validity import ExpirySheet
     from vosd.billing.authority import Authority
     from vosd.cli.arguments import Expiry
@@ -322,7 +322,7 @@ def unblock(
 
 
 async def _block_destination(
-    invocation: Invocation, account_id: str, destination: str, order: "Order", acting: str | None
+    invocation: Invocation, account_id: str, destination: str, order: "OverrideOrder", acting: str | None
 ) -> "Outcome":
     from vosd.admin.overrides import Configured, destination_targets
     from vosd.billing.rights import Right
@@ -336,7 +336,7 @@ async def _block_destination(
     return await put(invocation, destination_name(account_id, destination), targets, order, may)
 
 
-async def _set(invocation: Invocation, account_id: str, order: "Order", acting: str | None) -> "Outcome":
+async def _set(invocation: Invocation, account_id: str, order: "OverrideOrder", acting: str | None) -> "Outcome":
     from vosd.admin.accounts import shown_limit
     from vosd.admin.overrides import account_targets
     from vosd.billing.rights import Right

@@ -1,12 +1,13 @@
 """``vosd alarms``: what an operator should know of the running switch."""
 
 import asyncio
-from typing import Any, Final
+from typing import Final
 
 import click
 
 from vosd.cli import output
 from vosd.cli.command import Invocation, Verb, json_option, pass_invocation
+from vosd.control.installation import ListAlarms
 
 _ACTIVE: Final = ("level", "alarm", "subject", "since", "count", "text")
 _CLEARED: Final = ("level", "alarm", "subject", "since", "cleared_at", "count", "text")
@@ -21,16 +22,15 @@ def alarms(invocation: Invocation, history: bool, as_json: bool) -> None:
 
     What held before a restart holds on; it is cleared after five minutes unless its cause reports it again.
     """
-    answer: dict[str, Any] = asyncio.run(invocation.running_switch().ask("alarms", history=history))
+    answer = asyncio.run(invocation.running_switch().ask(ListAlarms(history=history)))
     if as_json:
         output.document(answer)
         return
-    columns = _CLEARED if history else _ACTIVE
     empty = "no alarm was cleared yet" if history else "there is no alarm"
-    output.table(columns, [[row[key] for key in columns] for row in answer["alarms"]], empty=empty)
+    output.records(_CLEARED if history else _ACTIVE, answer.alarms, empty=empty)
     if not history:
-        for name, do in dict.fromkeys((row["alarm"], row.get("do")) for row in answer["alarms"]):
+        for name, do in dict.fromkeys((row.alarm, row.do) for row in answer.alarms):
             if do:
                 output.line(f"{name}: {do}")
-    if answer["left_out"]:
-        output.remark(f"{answer['left_out']} reports were not kept: too many alarms of their kind; the log has them")
+    if answer.left_out:
+        output.remark(f"{answer.left_out} reports were not kept: too many alarms of their kind; the log has them")

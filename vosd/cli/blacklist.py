@@ -1,12 +1,13 @@
 """``vosd blacklist``: callers that the running switch refuses for what they did."""
 
 import asyncio
-from typing import Any, Final
+from typing import Final
 
 import click
 
 from vosd.cli import output
 from vosd.cli.command import Family, Invocation, OperationError, json_option, pass_invocation
+from vosd.control.peers import ClearBlacklist, ListBlacklist
 
 _COLUMNS: Final = ("caller", "mapping_gateway", "cause", "limit", "since", "until", "remaining_s")
 _NUMBER_CHARACTERS_MAX: Final = 128
@@ -22,11 +23,11 @@ def blacklist() -> None:
 @pass_invocation
 def list_callers(invocation: Invocation, as_json: bool) -> None:
     """List the callers on the list, the one that was put there first at the top."""
-    rows: list[dict[str, Any]] = asyncio.run(invocation.running_switch().ask("blacklist"))
+    rows = asyncio.run(invocation.running_switch().ask(ListBlacklist()))
     if as_json:
         output.document(rows)
     else:
-        output.table(_COLUMNS, [[row[key] for key in _COLUMNS] for row in rows], empty="no caller is on the list")
+        output.records(_COLUMNS, rows, empty="no caller is on the list")
 
 
 @blacklist.command("clear")
@@ -42,14 +43,14 @@ def clear(invocation: Invocation, /, number: str | None, as_json: bool) -> None:
         number.strip("+ ") and number.isprintable() and len(number) <= _NUMBER_CHARACTERS_MAX
     ):
         raise click.BadParameter(f"{number!r}: expected a calling number as the list shows it", param_hint="NUMBER")
-    answer = asyncio.run(invocation.running_switch().ask("clear_blacklist", number=number))
-    if number is not None and not answer["cleared"]:
+    answer = asyncio.run(invocation.running_switch().ask(ClearBlacklist(number)))
+    if number is not None and not answer.cleared:
         message = f"{number} is not on the list; vosd blacklist list shows who is"
         raise OperationError(message)
     if as_json:
         output.document(answer)
     else:
-        output.line(f"{answer['cleared']} taken off the list")
+        output.line(f"{answer.cleared} taken off the list")
 
 
 def _is_number(text: str) -> bool:

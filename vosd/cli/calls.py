@@ -1,9 +1,11 @@
 """``vosd calls`` and ``vosd hangup``: the calls of the running switch."""
 
 import asyncio
-from typing import Any, Final
+from typing import Final
 
 import click
+import msgspec
+from msgspec.structs import replace
 
 from vosd.base.ids import all_shortened
 from vosd.cli import output
@@ -11,6 +13,7 @@ from vosd.cli.arguments import CALL_ID, DURATION
 from vosd.cli.command import Invocation, OperationError, Verb, json_option, pass_invocation
 from vosd.cli.output import Column
 from vosd.cli.trace import ladder
+from vosd.control.calls import CallSelection, CallSnapshot, Hangup, ListCalls
 
 _ON_SCREEN: Final = {
     "call_id": Column("id"),
@@ -47,24 +50,23 @@ def calls(
     if ladder_of is not None:
         _draw(invocation, ladder_of, as_json=as_json)
         return
-    running: list[dict[str, Any]] = [
+    running = [
         call
-        for call in asyncio.run(invocation.running_switch().ask("calls"))
-        if account in {None, call.get("customer_account"), call.get("vendor_account")}
-        and gateway in {None, call.get("mapping_gateway"), call.get("routing_gateway")}
-        and (longer_ms is None or 1_000 * call.get("age_s", 0) > longer_ms)
+        for call in asyncio.run(invocation.running_switch().ask(ListCalls()))
+        if account in {None, call.customer_account, call.vendor_account}
+        and gateway in {None, call.mapping_gateway, call.routing_gateway}
+        and (longer_ms is None or 1_000 * call.age_s > longer_ms)
     ]
     if as_json:
         output.document(running)
         return
     width = output.columns_of_screen()
     if width is None:
-        columns = list(running[0]) if running else []
-        output.table(columns, [list(call.values()) for call in running], empty="no calls")
+        output.records(CallSnapshot.__struct_fields__, running, empty="no calls")
         return
-    ids = [call["call_id"] for call in running]
-    shown = [{**call, "call_id": short} for call, short in zip(running, all_shortened(ids), strict=True)]
-    rows = [[call.get(key) for key in _ON_SCREEN] for call in shown]
+    ids = all_shortened([call.call_id for call in running])
+    shown = [replace(call, call_id=short) for call, short in zip(running, ids, strict=True)]
+    rows = [[getattr(call, key) for key in _ON_SCREEN] for call in shown]
     output.listing([*_ON_SCREEN.values()], rows, width, empty="no calls")
 
 
@@ -99,17 +101,18 @@ def hangup(invocation: Invocation, /, yes: bool, as_json: bool, **selection: str
         raise click.UsageError("an empty value chooses no calls")
     names_one = "call_id" in given
     at_most = 1 if names_one or not yes else None
-    answer = asyncio.run(invocation.running_switch().ask("hangup", selection=given, at_most=at_most))
-    if answer["fitting"] > answer["ended"] and names_one:
-        message = f"{answer['fitting']} calls begin with {given['call_id']} and none was ended; say more of the id"
+    order = Hangup(msgspec.convert(given, CallSelection), at_most)
+    answer = asyncio.run(invocation.running_switch().ask(order))
+    if answer.fitting > answer.ended and names_one:
+        message = f"{answer.fitting} calls begin with {given['call_id']} and none was ended; say more of the id"
         raise OperationError(message)
-    if answer["fitting"] > answer["ended"]:
-        message = f"{answer['fitting']} calls fit and none was ended; say --yes to end them all"
+    if answer.fitting > answer.ended:
+        message = f"{answer.fitting} calls fit and none was ended; say --yes to end them all"
         raise OperationError(message)
-    if not answer["ended"] and names_one:
+    if not answer.ended and names_one:
         message = f"call {given['call_id']} is not running; vosd calls lists those that are"
         raise OperationError(message)
     if as_json:
         output.document(answer)
     else:
-        output.line(f"ended {answer['ended']} call{'' if answer['ended'] == 1 else 's'}")
+        output.line(f"ended {answer.ended} call{'' if answer.ended == 1 else 's'}")

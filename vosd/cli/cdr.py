@@ -194,8 +194,8 @@ def _show_running(invocation: Invocation, call_id: str, pcap: Path | None, *, as
     Raises:
         OperationError: the running switch does not have it either, or neither a ladder nor a capture is wanted.
     """
-    from vosd.admin.control import NoDaemonError
     from vosd.admin.tracing import call_json, running_call
+    from vosd.control.client import NoDaemonError
 
     try:
         found = asyncio.run(running_call(invocation.running_switch(), call_id))

@@ -20,13 +20,13 @@ import click
 from vosd.base.errors import VosError
 
 if TYPE_CHECKING:
-    from vosd.admin.control import RunningSwitch
     from vosd.config.assembly.rate_compilers import Progress
     from vosd.config.assembly.rate_tables import RateTables
     from vosd.config.excerpt import Excerpt
     from vosd.config.kept import Stored, Wanted
     from vosd.config.load import Loaded
     from vosd.config.reader.document import Section
+    from vosd.control.client import RunningSwitch
     from vosd.engine.settings import Settings
 
 CONFIG_PLACES: Final = (Path("config/vosd.yaml"), Path("/etc/vosd/vosd.yaml"))
@@ -176,9 +176,9 @@ class Invocation:
 
         ``patience_s``: longest time for an answer, if longer than usual.
         """
-        from vosd.admin.control import ANSWER_S, RunningSwitch
         from vosd.config.control_socket import control_socket_of
         from vosd.config.places import socket_found_from
+        from vosd.control.client import ANSWER_S, RunningSwitch
 
         if self._excerpt is None:
             place = control_socket_of(self.config_path())
@@ -282,8 +282,8 @@ class Directory(Family):
 
 
 def _as_exit(error: VosError) -> click.ClickException:
-    from vosd.admin.control import DaemonUnreachableError
     from vosd.catalogue.problems import ConfigError
+    from vosd.control.client import DaemonUnreachableError
 
     if isinstance(error, ConfigError):
         return BadConfigurationError(str(error))

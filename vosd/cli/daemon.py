@@ -3,15 +3,15 @@
 import asyncio
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from itertools import chain, islice
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Final, NoReturn
+from typing import IO, TYPE_CHECKING, Final, NoReturn
 
 import click
 
 from vosd import __version__
-from vosd.admin.control import DaemonRefusedError, DaemonUnreachableError, RunningSwitch
 from vosd.cli import output
 from vosd.cli.command import (
     BadConfigurationError,
@@ -22,11 +22,14 @@ from vosd.cli.command import (
     pass_invocation,
 )
 from vosd.cli.gateways import show_gateways
+from vosd.control.client import DaemonRefusedError, DaemonUnreachableError, OtherVersionError, RunningSwitch
+from vosd.control.installation import GetConfiguration, GetStatus, ListOverrides, Reload, Restart
 
 if TYPE_CHECKING:
-    from vosd.admin.differences import Difference
+    from vosd.admin.differences import Description, Difference
     from vosd.catalogue.problems import Problem
     from vosd.config.load import Loaded
+    from vosd.control.installation import DatabaseReport, MachineUse, OverrideRow, SwitchStatus
 
 BAD_CONFIGURATION: Final = BadConfigurationError.exit_code
 RELOAD_S: Final = 600.0
@@ -191,8 +194,8 @@ def _differences(switch: "RunningSwitch", loaded: "Loaded") -> "list[Difference]
     return [*compare(running, file), *differences_of(overrides, file)]
 
 
-async def _running(switch: "RunningSwitch") -> tuple[Any, Any]:
-    return await switch.ask("configuration"), await switch.ask("overrides")
+async def _running(switch: "RunningSwitch") -> "tuple[Description, list[OverrideRow]]":
+    return await switch.ask(GetConfiguration()), await switch.ask(ListOverrides())
 
 
 def _show_differences(differences: "list[Difference]", as_json: bool) -> None:
@@ -267,7 +270,7 @@ def reload(invocation: Invocation, yes: bool, as_json: bool) -> None:
     from vosd.catalogue.problems import ConfigError
 
     try:
-        outcome = asyncio.run(invocation.running_switch(RELOAD_S).ask("reload", is_confirmed=yes))
+        outcome = asyncio.run(invocation.running_switch(RELOAD_S).ask(Reload(yes)))
     except ConfigError as error:
         _refused(str(error), list(map(str, error.problems)), as_json)
     except DaemonRefusedError as refused:
@@ -275,9 +278,9 @@ def reload(invocation: Invocation, yes: bool, as_json: bool) -> None:
     if as_json:
         output.document(outcome)
         return
-    for problem in outcome["problems"]:
+    for problem in outcome.problems:
         output.remark(problem)
-    output.line(f"catalogue {outcome['version']} is in force")
+    output.line(f"catalogue {outcome.version} is in force")
 
 
 @click.command(cls=Verb)
@@ -294,27 +297,25 @@ def restart(invocation: Invocation, as_json: bool) -> None:
     except DaemonRefusedError as refused:
         _refused(str(refused), list(refused.problems), as_json)
     if as_json:
-        output.document(successor)
+        output.document(successor.document())
         return
-    output.line(f"process {successor['pid']} (vosd {successor['version']}) has taken over {successor['calls']} calls")
+    output.line(f"process {successor.pid} (vosd {successor.version}) has taken over {successor.figures['calls']} calls")
 
 
-async def _restarted(switch: RunningSwitch) -> dict[str, Any]:
+async def _restarted(switch: "RunningSwitch") -> "SwitchStatus":
     """Have the switch restarted, and return the status of its successor once that takes calls.
 
     Raises:
         DaemonRefusedError: it goes on as it was.
         OperationError: no successor answers.
     """
-    pid = (await switch.ask("restart"))["pid"]
+    pid = (await switch.ask(Restart())).pid
     until = time.monotonic() + RELOAD_S
     while time.monotonic() < until:
-        try:
-            found: dict[str, Any] = await switch.ask("status")
-        except DaemonUnreachableError:
-            found = {}
-        if found.get("pid") == pid:
-            return found
+        with suppress(DaemonUnreachableError, OtherVersionError):  # the one that stops may be of another version
+            found = await switch.ask(GetStatus())
+            if found.pid == pid:
+                return found
         await asyncio.sleep(_LOOK_S)
     raise OperationError(f"process {pid} was to take over and does not answer: its log says why")
 
@@ -340,22 +341,21 @@ def status(invocation: Invocation, gateways: bool, explain: bool, as_json: bool)
     if gateways:
         show_gateways(invocation, as_json=as_json)
         return
-    answer: dict[str, Any] = asyncio.run(invocation.running_switch().ask("status"))
+    answer = asyncio.run(invocation.running_switch().ask(GetStatus()))
+    document = answer.document()
     if as_json:
-        output.document(answer)
+        output.document(document)
         return
-    catalogue = answer.pop("catalogue")
-    refreshes: dict[str, int] = answer.pop("session_refresh_failed", {})
-    database: dict[str, Any] = answer.pop("database", {})
-    machine: dict[str, float | None] = answer.pop("machine", {})
-    reasons = (catalogue["error"] or "").splitlines()
+    for name in ("catalogue", "session_refresh_failed", "database", "machine"):
+        del document[name]
+    refreshes, reasons = answer.session_refresh_failed, (answer.catalogue.error or "").splitlines()
     output.sheet(
         {
-            **answer,
+            **document,
             "session refreshes failed": ", ".join(f"{name} {times}" for name, times in refreshes.items()) or "none",
-            "machine": _of_machine(machine),
-            "database": _of_database(database),
-            "catalogue": f"{catalogue['version']}, loaded {catalogue['loaded_at']}",
+            "machine": _of_machine(answer.machine),
+            "database": _of_database(answer.database),
+            "catalogue": f"{answer.catalogue.version}, loaded {answer.catalogue.loaded_at}",
             "last reload": "refused, because of" if reasons else "fine",
         }
     )
@@ -374,24 +374,24 @@ def _explain_figures(*, as_json: bool) -> None:
         output.sheet(meanings)
 
 
-def _of_machine(found: Mapping[str, float | None]) -> str:
+def _of_machine(found: "MachineUse") -> str:
     """Return a line on processor, memory and disk; ``?`` is what is not known yet."""
-    names = ("cpu_percent", "memory_percent", "disk_free_percent")
-    cpu, memory, disk = ("?" if found.get(name) is None else f"{found[name]:g}" for name in names)
+    shares = (found.cpu_percent, found.memory_percent, found.disk_free_percent)
+    cpu, memory, disk = ("?" if share is None else f"{share:g}" for share in shares)
     return f"processor {cpu} % of a core, memory {memory} % in use, disk {disk} % free"
 
 
-def _of_database(found: Mapping[str, Any]) -> str:
+def _of_database(found: "DatabaseReport") -> str:
     """Return a line on the switch and its database."""
-    match found.get("state"):
+    match found.state:
         case "away":
             said = "away, calls wait in the journal"
         case "regressed":
             said = "has lost commits and is compared with the journal, new calls are refused"
         case "lease_lost":
-            return f"in use by {found['lease']}, new calls are refused"
+            return f"in use by {found.lease}, new calls are refused"
         case _:
             said = "well"
-    if found.get("regressed_at") is None:
+    if found.regressed_at is None:
         return said
-    return f"{said}; lost commits noticed {found['regressed_at']}, {found['booked_again']} calls booked again since"
+    return f"{said}; lost commits noticed {found.regressed_at}, {found.booked_again} calls booked again since"

@@ -312,10 +312,11 @@ def _taken(invocation: Invocation, *, is_confirmed: bool) -> bool:
     Raises:
         OperationError: it does not take it.
     """
-    from vosd.admin.control import DaemonRefusedError
+    from vosd.control.client import DaemonRefusedError
+    from vosd.control.installation import Reload
 
     try:
-        answer = asyncio.run(invocation.running_switch(_RELOAD_S).ask_if_running("reload", is_confirmed=is_confirmed))
+        answer = asyncio.run(invocation.running_switch(_RELOAD_S).ask_if_running(Reload(is_confirmed=is_confirmed)))
     except DaemonRefusedError as refused:
         reasons = "\n".join((str(refused), *refused.problems))
         message = f"the change is in the database, and the running switch does not take it:\n{reasons}"

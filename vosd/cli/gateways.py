@@ -4,10 +4,12 @@ import asyncio
 from typing import Any, Final
 
 import click
+from msgspec.structs import asdict
 
 from vosd.cli import output
 from vosd.cli.command import Invocation, OperationError, Verb, json_option, pass_invocation
 from vosd.cli.output import Column
+from vosd.control.peers import ListGateways
 
 _ON_SCREEN: Final = {
     "gateway": Column("gateway", narrowest=12),
@@ -25,10 +27,11 @@ _ON_SCREEN: Final = {
 
 def show_gateways(invocation: Invocation, *, as_json: bool) -> None:
     """Print every gateway: its state, its calls and their limit, and its figures of the last hour."""
-    rows: list[dict[str, Any]] = asyncio.run(invocation.running_switch().ask("gateways"))
+    listed = asyncio.run(invocation.running_switch().ask(ListGateways()))
     if as_json:
-        output.document(rows)
+        output.document(listed)
         return
+    rows = [*map(asdict, listed)]
     blocked = {row["gateway"]: row["blocked"] for row in rows if row["blocked"] is not None}
     for row in rows:
         row["state"] = _state(row)
@@ -66,8 +69,8 @@ def show(invocation: Invocation, name: str, as_json: bool) -> None:
     from vosd.config.written_gateways import written_gateways
 
     written = written_gateways(invocation.config_path(), name)
-    rows = asyncio.run(invocation.running_switch().ask_if_running("gateways"))
-    running = [row for row in rows or () if row["gateway"] == name]
+    rows = asyncio.run(invocation.running_switch().ask_if_running(ListGateways()))
+    running = [asdict(row) for row in rows or () if row.gateway == name]
     if not written and not running:
         message = f"there is no gateway or phone {name!r}; vosd gateway list names those of the running switch"
         raise OperationError(message)

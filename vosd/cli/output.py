@@ -127,6 +127,11 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: st
     _print(shown)
 
 
+def records(columns: Sequence[str], rows: Iterable[object], *, empty: str) -> None:
+    """Print structs under the names of some of their fields; a field that a struct lacks is an empty cell."""
+    table(columns, [[getattr(row, column, None) for column in columns] for row in rows], empty=empty)
+
+
 def _print_unfolded(rows: Sequence[Sequence[str]], are_figures: Sequence[bool]) -> None:
     """Print rows for a file or a pipe: one line each, whatever its width."""
     widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]

@@ -19,7 +19,7 @@ from vosd.cli.output import Column
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from vosd.admin.overrides import Configured, Order, Outcome, Selection
+    from vosd.admin.overrides import Configured, Outcome, OverrideOrder, Selection
     from vosd.billing.authority import Authority
     from vosd.catalogue.overrides import Setting, Target
 
@@ -201,7 +201,7 @@ def clear_all(
     if as_json:
         output.document(outcome.overrides)
     for each in () if as_json else outcome.overrides:
-        output.line(f"cleared {each['setting']} of {each['target']} {each['name']}")
+        output.line(f"cleared {each.setting} of {each.target} {each.name}")
 
 
 def _setting(text: str) -> "Setting":
@@ -219,11 +219,11 @@ def _setting(text: str) -> "Setting":
 
 def order_of(
     values: "Mapping[Setting, str]", acting: str | None, *, operator: str, until: int | None, memo: str | None
-) -> "Order":
+) -> "OverrideOrder":
     """Return what an operator, or the agent ``acting``, wants from now on."""
-    from vosd.admin.overrides import Order
+    from vosd.admin.overrides import OverrideOrder
 
-    return Order(values, recorded_operator(operator, acting), now_ms(), until, memo)
+    return OverrideOrder(values, recorded_operator(operator, acting), now_ms(), until, memo)
 
 
 def now_ms() -> int:
@@ -232,7 +232,11 @@ def now_ms() -> int:
 
 
 async def put(
-    invocation: Invocation, name: str, targets: "Sequence[Target]", order: "Order", may: "Authority | None" = None
+    invocation: Invocation,
+    name: str,
+    targets: "Sequence[Target]",
+    order: "OverrideOrder",
+    may: "Authority | None" = None,
 ) -> "Outcome":
     """Set overrides of an object of the configuration; an agent replaces none that others have set."""
     from vosd.admin.agents import require_own
@@ -259,11 +263,11 @@ async def clear(
 ) -> "Outcome":
     """Clear overrides; an agent clears none that others have set."""
     from vosd.admin.agents import require_own
-    from vosd.admin.overrides import Order, clear_overrides
+    from vosd.admin.overrides import OverrideOrder, clear_overrides
     from vosd.cli.database import database_of
     from vosd.storage.overrides import SqlOverrides
 
-    order = Order({}, operator, now_ms())
+    order = OverrideOrder({}, operator, now_ms())
     async with database_of(invocation.database_url) as database:
         store = SqlOverrides(database)
         if may is not None:
@@ -278,9 +282,9 @@ def show_set(outcome: "Outcome", *, as_json: bool) -> None:
     if as_json:
         output.document(outcome.overrides)
     for each in () if as_json else outcome.overrides:
-        value = "" if each["value"] is None else f" {each['value']}"
-        until = "until it is cleared" if each["until"] is None else f"until {each['until']}"
-        output.line(f"{each['target']} {each['name']}: {each['setting']}{value} {until}")
+        value = "" if each.value is None else f" {each.value}"
+        until = "until it is cleared" if each.until is None else f"until {each.until}"
+        output.line(f"{each.target} {each.name}: {each.setting}{value} {until}")
 
 
 def show_unblocked(outcome: "Outcome", what: str, *, as_json: bool) -> None:
@@ -310,7 +314,7 @@ def _configured(invocation: Invocation, *, with_accounts: bool) -> "Configured":
     return Configured(accounts, names["mapping_gateways"] | names["phones"], names["routing_gateways"], destinations)
 
 
-async def _set(invocation: Invocation, name: str, order: "Order", acting: str | None) -> "Outcome":
+async def _set(invocation: Invocation, name: str, order: "OverrideOrder", acting: str | None) -> "Outcome":
     from vosd.admin.overrides import gateway_targets
     from vosd.catalogue.overrides import Target
 

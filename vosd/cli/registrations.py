@@ -4,10 +4,13 @@ import asyncio
 from typing import Any, Final
 
 import click
+from msgspec.structs import asdict
 
 from vosd.cli import output
 from vosd.cli.command import Invocation, Verb, json_option, pass_invocation
 from vosd.cli.output import Column
+from vosd.control.order import tag_of
+from vosd.control.peers import InboundRow, ListRegistrations, OutboundRow
 
 _COLUMNS: Final = (
     "direction", "name", "kind", "state", "server", "contact", "received", "transport", "user_agent", "expires_at",
@@ -32,19 +35,20 @@ _ON_SCREEN: Final = {
 @pass_invocation
 def registrations(invocation: Invocation, as_json: bool) -> None:
     """List phones and gateways that are registered with us, and our own registrations at vendors."""
-    rows: list[dict[str, Any]] = asyncio.run(invocation.running_switch().ask("registrations"))
+    rows = asyncio.run(invocation.running_switch().ask(ListRegistrations()))
     if as_json:
         output.document(rows)
         return
     width = output.columns_of_screen()
     if width is None:
-        output.table(_COLUMNS, [[row.get(column) for column in _COLUMNS] for row in rows], empty="no registrations")
+        shown = [{"direction": tag_of(type(row)), **asdict(row)} for row in rows]
+        output.table(_COLUMNS, [[row.get(column) for column in _COLUMNS] for row in shown], empty="no registrations")
         return
     cells = [[row.get(key) for key in _ON_SCREEN] for row in map(_on_screen, rows)]
     output.listing([*_ON_SCREEN.values()], cells, width, empty="no registrations")
 
 
-def _on_screen(row: dict[str, Any]) -> dict[str, Any]:
+def _on_screen(row: InboundRow | OutboundRow) -> dict[str, Any]:
     """Return the row for one line: the peer is where the user was seen, or the vendor's server."""
-    peer = row.get("received") or row.get("server")
-    return {**row, "peer": peer, "expires_at": (row.get("expires_at") or "")[11:19], "agent": row.get("user_agent")}
+    more = {"peer": row.received, "agent": row.user_agent} if isinstance(row, InboundRow) else {"peer": row.server}
+    return {**asdict(row), "direction": tag_of(type(row)), "expires_at": (row.expires_at or "")[11:19], **more}

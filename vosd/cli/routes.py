@@ -2,14 +2,18 @@
 
 import asyncio
 import time
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
 import click
+import msgspec
 
 from vosd.cli import output
 from vosd.cli.arguments import MOMENT
 from vosd.cli.command import Family, Invocation, json_option, pass_invocation
 from vosd.cli.simulate import simulate
+
+if TYPE_CHECKING:
+    from vosd.control.routes import RouteSheet
 
 _BY_COST: Final = {"cost", "price", "blend"}
 """Criteria of a plan for which prices are shown."""
@@ -60,8 +64,10 @@ def explain(
     if live and at is not None and at < now_ms:
         raise click.UsageError("--live knows the calls of now: leave it out for a moment of the past")
     if live:
-        switch = invocation.running_switch()
-        answer = asyncio.run(switch.ask("explain_route", **question, at_ms=at, is_forwarded=forwarded))
+        from vosd.control.routes import ExplainRoute
+
+        order = ExplainRoute(gateway=gateway, caller=caller, callee=callee, at_ms=at, is_forwarded=forwarded)
+        answer = asyncio.run(invocation.running_switch().ask(order))
     else:
         wall_ms = now_ms if at is None else at
         answer = asyncio.run(_from_configuration(invocation, question, wall_ms, forwarded, is_past=wall_ms < now_ms))
@@ -73,7 +79,7 @@ def explain(
 
 async def _from_configuration(
     invocation: Invocation, question: dict[str, str], wall_ms: int, is_forwarded: bool, *, is_past: bool
-) -> dict[str, Any]:
+) -> "RouteSheet":
     """Answer without running calls, with the balances of the database if it can be reached.
 
     Of a moment of the past the overrides of then are known, and no balances.
@@ -115,47 +121,46 @@ async def _from_configuration(
         is_live=False,
         is_forwarded=is_forwarded,
     )
-    answer = explanation.to_json()
-    return {**answer, "not_known": list(_UNKNOWN_OF_THE_PAST)} if is_past else answer
+    answer = explanation.sheet()
+    return msgspec.structs.replace(answer, not_known=[*_UNKNOWN_OF_THE_PAST]) if is_past else answer
 
 
-def _show_comparison(answer: dict[str, Any]) -> None:
+def _show_comparison(answer: "RouteSheet") -> None:
     """Say by which call the costs of gateways are compared, and what the customer pays."""
-    measured = "as long as such calls lately" if answer["typical_seconds_measured"] else "routing.typical_seconds"
-    output.line(f"plan {answer['plan']}: {', '.join(answer['order'])}; costs of a minute in a call of")
-    output.line(f"{answer['typical_seconds']} s ({measured})")
-    rate = answer.get("rate")
+    measured = "as long as such calls lately" if answer.typical_seconds_measured else "routing.typical_seconds"
+    output.line(f"plan {answer.plan}: {', '.join(answer.order or ())}; costs of a minute in a call of")
+    output.line(f"{answer.typical_seconds} s ({measured})")
+    rate = answer.rate
     if rate:
-        output.line(f"sold for {rate['effective_price']} {rate['currency']} (price {rate['price_per_minute']})")
+        output.line(f"sold for {rate.effective_price} {rate.currency} (price {rate.price_per_minute})")
 
 
-def _show(answer: dict[str, Any]) -> None:
-    detail = f": {answer['detail']}" if answer["detail"] else ""
-    output.line(f"{answer['result']}{detail} (number billed: {answer['callee_billed']})")
-    rate = answer.get("rate") or {}
-    if rate.get("candidates"):
+def _show(answer: "RouteSheet") -> None:
+    detail = f": {answer.detail}" if answer.detail else ""
+    output.line(f"{answer.result}{detail} (number billed: {answer.callee_billed})")
+    rate = answer.rate
+    if rate is not None and rate.candidates:
         rates = ["source", "rate_group", "rate_prefix", "price_per_minute"]
         output.line("may be priced by, the first line at admission:")
-        rows = [rate, *(each for each in rate["candidates"] if each["source"] != rate["source"])]
-        output.table(rates, [[each[column] for column in rates] for each in rows], empty="no rates")
+        rows = [rate, *(each for each in rate.candidates if each.source != rate.source)]
+        output.records(rates, rows, empty="no rates")
     columns = ["position", "routing_gateway", "callee_out", "caller_out", "reason"]
-    if _BY_COST & {*answer.get("order", ())}:
+    if _BY_COST & {*(answer.order or ())}:
         _show_comparison(answer)
         columns[2:4] = ["cost", "effective_cost", "currency", "margin"]
-    rows = [[candidate[column] for column in columns] for candidate in answer["candidates"]]
-    if "addresses" in answer:  # only the running switch resolves names
+    cells = [[getattr(candidate, column) for column in columns] for candidate in answer.candidates]
+    if answer.addresses:  # only the running switch resolves names
         columns.append("addresses")
-        for row, candidate in zip(rows, answer["candidates"], strict=True):
-            row.append(" ".join(answer["addresses"][candidate["routing_gateway"]]))
-    output.table(columns, rows, empty="no gateway would be tried")
-    if answer.get("agents"):
-        levels = ["level", "account", "rate_group", "rate_prefix", "price_per_minute"]
+        for row, candidate in zip(cells, answer.candidates, strict=True):
+            row.append(" ".join(answer.addresses[candidate.routing_gateway]))
+    output.table(columns, cells, empty="no gateway would be tried")
+    if answer.agents:
         output.line("charged to its agents as well:")
-        output.table(levels, [[level[column] for column in levels] for level in answer["agents"]], empty="no agents")
-    if answer["left"]:
+        levels = ["level", "account", "rate_group", "rate_prefix", "price_per_minute"]
+        output.records(levels, answer.agents, empty="no agents")
+    if answer.left:
         output.line("")
-        rows = [[left["routing_gateway"], left["reason"]] for left in answer["left"]]
-        output.table(("left out", "reason"), rows, empty="")
-    if answer.get("unfit"):
-        count = answer["unfit"]
-        output.line(f"{count} more {'gateway has' if count == 1 else 'gateways have'} no prefix for the number")
+        output.table(("left out", "reason"), [(each.routing_gateway, each.reason) for each in answer.left], empty="")
+    if answer.unfit:
+        has = "gateway has" if answer.unfit == 1 else "gateways have"
+        output.line(f"{answer.unfit} more {has} no prefix for the number")

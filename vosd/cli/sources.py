@@ -2,12 +2,13 @@
 
 import asyncio
 from ipaddress import IPv6Network, ip_address
-from typing import Any, Final
+from typing import Final
 
 import click
 
 from vosd.cli import output
 from vosd.cli.command import Invocation, OperationError, Verb, json_option, pass_invocation
+from vosd.control.peers import ListLockedOut, Unblock
 
 _SITE: Final = "/64"
 
@@ -28,8 +29,8 @@ def unblock(invocation: Invocation, /, address: str | None, lists: bool, as_json
         _list(invocation, as_json)
         return
     host = _host_in(address)
-    answer = asyncio.run(invocation.running_switch().ask("unblock", address=host))
-    if not answer["unblocked"]:
+    answer = asyncio.run(invocation.running_switch().ask(Unblock(host)))
+    if not answer.unblocked:
         message = f"{host} was not locked out; vosd unblock --list shows who is"
         raise OperationError(message)
     if as_json:
@@ -50,12 +51,9 @@ def _host_in(text: str) -> str:
 
 
 def _list(invocation: Invocation, as_json: bool) -> None:
-    locked_out: list[dict[str, Any]] = asyncio.run(invocation.running_switch().ask("locked_out"))
+    locked_out = asyncio.run(invocation.running_switch().ask(ListLockedOut()))
     if as_json:
         output.document(locked_out)
         return
-    rows = [
-        (each["source"], each["cause"], f"{each['remaining_s']} s", each["until"], each["username"] or "-")
-        for each in locked_out
-    ]
+    rows = [(each.source, each.cause, f"{each.remaining_s} s", each.until, each.username or "-") for each in locked_out]
     output.table(("source", "cause", "remaining", "until", "user tried"), rows, empty="no source is locked out")

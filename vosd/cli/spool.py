@@ -12,11 +12,13 @@ from vosd.cdr.columns import iso_utc, json_object
 from vosd.cli import output
 from vosd.cli.arguments import CallId
 from vosd.cli.command import Family, Invocation, OperationError, json_option, pass_invocation
+from vosd.control.money import BookingOutcome, RetryRefused, SalvageJournal
+from vosd.control.order import Order
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from vosd.engine.booking.spool import Outcome, Spool
+    from vosd.engine.booking.spool import Spool
     from vosd.engine.journal.quarantine import Quarantine, Refused
     from vosd.engine.settings import Settings
 
@@ -73,7 +75,7 @@ def retry(invocation: Invocation, call_ids: Sequence[str], as_json: bool) -> Non
     """Book refused records again: those named, or all. Exit code 1 if the database refuses any."""
     quarantine = _quarantine(invocation.settings)
     wanted = [_refused_id(quarantine, call_id) for call_id in call_ids]
-    asked = _ask_switch_or_do(invocation, "spool_retry", {"call_ids": wanted}, lambda spool: spool.retry(wanted))
+    asked = _ask_switch_or_do(invocation, RetryRefused(tuple(wanted)), lambda spool: spool.retry(wanted))
     _report(asyncio.run(asked), as_json)
 
 
@@ -129,7 +131,7 @@ def salvage(invocation: Invocation, file: Path, target: Path | None, book: bool,
         raise OperationError(message)
     if book:
         path = file.absolute()
-        asked = _ask_switch_or_do(invocation, "spool_salvage", {"file": str(path)}, lambda spool: spool.salvage(path))
+        asked = _ask_switch_or_do(invocation, SalvageJournal(str(path)), lambda spool: spool.salvage(path))
         _report(asyncio.run(asked), as_json)
         return
     records = [_with_postings(record) for record in _examined(ended_in, file)]
@@ -223,8 +225,8 @@ def _with_postings(record: Any) -> dict[str, Any]:
     return {**json_object(record, None), "postings": postings}
 
 
-def _report(outcome: dict[str, Any], as_json: bool) -> None:
-    booked, refused = outcome["booked"], outcome["refused"]
+def _report(outcome: BookingOutcome, as_json: bool) -> None:
+    booked, refused = outcome.booked, outcome.refused
     if as_json:
         output.document(outcome)
     else:
@@ -236,17 +238,15 @@ def _report(outcome: dict[str, Any], as_json: bool) -> None:
 
 
 async def _ask_switch_or_do(
-    invocation: Invocation, request: str, arguments: dict[str, Any], work: "Callable[[Spool], Awaitable[Outcome]]"
-) -> dict[str, Any]:
-    """Send the request to the running switch; do the work here if none runs."""
-    asked = await invocation.running_switch(BOOKING_S).ask_if_running(request, **arguments)
-    return await _without_switch(invocation.settings, work) if asked is None else dict(asked)
+    invocation: Invocation, order: Order[BookingOutcome], work: "Callable[[Spool], Awaitable[BookingOutcome]]"
+) -> BookingOutcome:
+    """Send the order to the running switch; do the work here if none runs."""
+    asked = await invocation.running_switch(BOOKING_S).ask_if_running(order)
+    return await _without_switch(invocation.settings, work) if asked is None else asked
 
 
-async def _without_switch(settings: "Settings", work: "Callable[[Spool], Awaitable[Outcome]]") -> dict[str, Any]:
+async def _without_switch(settings: "Settings", work: "Callable[[Spool], Awaitable[BookingOutcome]]") -> BookingOutcome:
     """Book without a running switch, and prevent one from starting meanwhile: it would not know of the bookings."""
-    import msgspec
-
     from vosd.cli.database import database_of
     from vosd.daemon.claim import StateDirectory
     from vosd.engine.booking.spool import Spool
@@ -256,8 +256,6 @@ async def _without_switch(settings: "Settings", work: "Callable[[Spool], Awaitab
     state_directory.claim()
     try:
         async with database_of(settings.database_url.reveal()) as database:
-            outcome = await work(Spool(SqlBooks(database), _quarantine(settings), {}))
+            return await work(Spool(SqlBooks(database), _quarantine(settings), {}))
     finally:
         state_directory.release()
-    built: dict[str, Any] = msgspec.to_builtins(outcome)
-    return built

@@ -12,8 +12,8 @@ from vosd.cli import output
 from vosd.cli.command import Invocation, OperationError, Verb, json_option, pass_invocation
 
 if TYPE_CHECKING:
-    from vosd.admin.control import RunningSwitch
-    from vosd.engine.trace.followers import CallSought, TraceUpdate
+    from vosd.control.client import RunningSwitch
+    from vosd.control.traces import CallSought, TraceUpdate
     from vosd.obs.traced import TracedCall, TracedMessage
 
 CAPTURE = click.Path(path_type=Path, dir_okay=False)
@@ -74,7 +74,7 @@ def trace(invocation: Invocation, /, seconds: int, pcap: Path | None, as_json: b
 
     Digest credentials and media keys are blanked.
     """
-    from vosd.engine.trace.followers import CallSought
+    from vosd.control.traces import CallSought
 
     with capture(pcap) as file:
         screen = _Screen(file, seconds, as_json=as_json)

@@ -3,15 +3,16 @@
 import asyncio
 import sys
 from contextlib import aclosing
-from typing import Any, Final
+from typing import Final
 
 import click
+import msgspec
 
 from vosd.cli import output
 from vosd.cli.command import Family, Invocation, OperationError, json_option, pass_invocation
+from vosd.control.calls import TALK_S_MAX, MakeTestCall, TrialReport, TrialResult
 
-TALK_S_MAX: Final = 60
-_WELL: Final = frozenset({"answered", "rang"})
+_WELL: Final = frozenset({TrialResult.ANSWERED, TrialResult.RANG})
 
 
 @click.group(cls=Family)
@@ -41,35 +42,38 @@ def test(
     The session is on hold: no media is sent. The vendor charges an answered call like any other, so it is booked on the
     vendor's account and leaves a CDR without customer. Exit code 1 unless it was answered, or rang with --ring-only.
     """
-    wanted = {"via": via, "callee": callee, "caller": caller, "is_ring_only": ring_only, "talk_s": seconds}
+    wanted = msgspec.convert(
+        {"via": via, "callee": callee, "caller": caller, "is_ring_only": ring_only, "talk_s": seconds}, MakeTestCall
+    )
     report = asyncio.run(_call(invocation, wanted, as_json=as_json))
     if as_json:
         output.document(report)
     else:
         _show(report)
-    if report["result"] not in _WELL:
+    if report.result not in _WELL:
         sys.exit(OperationError.exit_code)
 
 
-async def _call(invocation: Invocation, wanted: dict[str, Any], *, as_json: bool) -> dict[str, Any]:
+async def _call(invocation: Invocation, wanted: MakeTestCall, *, as_json: bool) -> TrialReport:
     """Print the steps as they come, and return the outcome."""
-    report: dict[str, Any] | None = None
-    async with aclosing(invocation.running_switch().follow("test_call", **wanted)) as updates:
+    report: TrialReport | None = None
+    async with aclosing(invocation.running_switch().follow(wanted)) as updates:
         async for update in updates:
             if not as_json:
-                for step in update["steps"]:
-                    output.line(output.printable(f"{step['ms'] / 1_000:8.3f} s  {step['what']}"))
-            report = update.get("report", report)
+                for step in update.steps:
+                    output.line(output.printable(f"{step.ms / 1_000:8.3f} s  {step.what}"))
+            report = update.report or report
     if report is None:
         raise OperationError("the switch has stopped during the call; an answered one is booked by its next start")
     return report
 
 
-def _show(report: dict[str, Any]) -> None:
-    shown = {name: value for name, value in report.items() if name != "steps" and value is not None}
-    if report["call_id"] is None:
+def _show(report: TrialReport) -> None:
+    builtins = msgspec.to_builtins(report)
+    shown = {name: value for name, value in builtins.items() if name != "steps" and value is not None}
+    if report.call_id is None:
         shown = {name: value for name, value in shown.items() if not name.startswith(("cost", "vendor_"))}
     output.line("")
     output.sheet(shown)
-    if report["call_id"] is not None:
-        output.remark(f"the cost is booked on {report['vendor_account']}: vosd cdr show {report['call_id']}")
+    if report.call_id is not None:
+        output.remark(f"the cost is booked on {report.vendor_account}: vosd cdr show {report.call_id}")

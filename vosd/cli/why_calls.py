@@ -5,6 +5,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 import click
+import msgspec
 
 from vosd.cli import output
 from vosd.cli.arguments import MOMENT
@@ -96,8 +97,8 @@ def show(page: "Page") -> None:
 
 
 def _show_running(call: "GoingOn") -> None:
-    output.line(f"RUNNING  call {call.shown['call_id']}: {call.shown.get('state')}")
-    output.sheet(dict(call.shown))
+    output.line(f"RUNNING  call {call.shown.call_id}: {call.shown.state}")
+    output.sheet(msgspec.structs.asdict(call.shown))
     output.line("")
     if call.traced is not None:
         ladder(call.traced)

@@ -5,18 +5,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from typing import Final
 
-import msgspec
-
 from vosd.base.clock import Clock
 from vosd.billing.accounts import Account, LongCallAlarm
+from vosd.control.installation import AlarmList, ListAlarms, MachineUse
 from vosd.engine.alarms.alarm_file import AlarmFile
 from vosd.engine.alarms.desk import AlarmDesk
 from vosd.engine.alarms.mail import Mail
 from vosd.engine.alarms.margins import Pair, PrefixPair, Takings
-from vosd.engine.alarms.watch import LongCall, MachineUse, Unbooked, Watch
+from vosd.engine.alarms.watch import LongCall, Unbooked, Watch
 from vosd.engine.alarms.webhook import Webhook
 from vosd.engine.calls.snapshots import snapshot
-from vosd.engine.control import Arguments, Verb
 from vosd.engine.counting import census_of
 from vosd.engine.service import SwitchService
 from vosd.engine.settings import AlarmSettings, Settings
@@ -26,12 +24,6 @@ from vosd.obs.stream import EventStream
 from vosd.routing.calendar import Calendar
 from vosd.routing.quality import QualityFigures
 from vosd.trunks.scope import Scope
-
-
-class AlarmsQuestion(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which alarms are listed: those that hold, or (``history``) those that were cleared."""
-
-    history: bool = False
 
 
 class AlarmPart:
@@ -78,12 +70,8 @@ class AlarmPart:
         """Count the alarms that hold by name and level."""
         return self._desk.counted()
 
-    def verbs(self) -> Mapping[str, Verb]:
-        """Return the verb for the control socket."""
-        return {"alarms": self._list}
-
-    async def _list(self, arguments: Arguments) -> object:
-        question = msgspec.convert(dict(arguments), AlarmsQuestion)
+    async def listed(self, question: ListAlarms) -> AlarmList:
+        """List the alarms, for ``vosd alarms``."""
         return self._desk.rows(history=question.history)
 
 

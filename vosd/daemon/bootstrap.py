@@ -26,6 +26,8 @@ from vosd.catalogue.losses import Busy
 from vosd.cdr.ports import StoreUnavailable
 from vosd.config.load import Loaded
 from vosd.config.places import installation_of
+from vosd.control.installation import ListAlarms, Restart
+from vosd.control.server import ControlServer
 from vosd.daemon import signals, systemd
 from vosd.daemon.alarms import AlarmPart
 from vosd.daemon.boot import boot_id, process_age_ms
@@ -53,7 +55,6 @@ from vosd.engine.booking.balances import CurrencyChangedError
 from vosd.engine.booking.database_watch import RELEASE_S
 from vosd.engine.calls.snapshots import snapshot
 from vosd.engine.clock import SystemClock
-from vosd.engine.control import ControlServer
 from vosd.engine.overload.load import Load
 from vosd.engine.peers.connect_timeouts import ConnectTimeouts
 from vosd.engine.registration.writer import LAST_WRITING_S
@@ -254,8 +255,12 @@ class Daemon:
         self._fraud = FraudPart(self.service, self._database, settings.alarms, clock)
         readings = Readings(status, self._state, self._books, lease, clock, self._alarms.active)
         self._exporter = Exporter(readings, status, self._state, settings.metrics)
-        verbs = {**commands.verbs(), **self._alarms.verbs(), "restart": self._handover.restart}
-        self._control = ControlServer(settings.control_socket, verbs, commands.followings())
+        handlers = (
+            *commands.handlers(),
+            ListAlarms.answered_by(self._alarms.listed),
+            Restart.answered_by(self._handover.restart),
+        )
+        self._control = ControlServer(settings.control_socket, handlers)
 
     def steps(self) -> tuple[Step, ...]:
         """Return the order of the start: listeners open when calls can be processed, commands last."""

@@ -12,15 +12,16 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
-from typing import Any, Final, Self
+from typing import Final, Self
 
 import msgspec
 import structlog
 
 from vosd.base.errors import VosError
 from vosd.catalogue.problems import ConfigError
+from vosd.control.installation import Restart, Successor
+from vosd.control.server import CommandError
 from vosd.daemon.systemd import Notifier
-from vosd.engine.control import Arguments, CommandError
 
 VARIABLE: Final = "VOSD_PREDECESSOR"
 """Environment variable with the number of the successor's socket."""
@@ -60,7 +61,7 @@ class Handover:
         """Whether a successor is ready: the stop hands over to it."""
         return self._successor is not None
 
-    async def restart(self, _arguments: Arguments) -> Mapping[str, Any]:
+    async def restart(self, _order: Restart) -> Successor:
         """Start a successor and, once it is ready, stop; return its process id.
 
         Raises:
@@ -85,7 +86,7 @@ class Handover:
             raise
         self._successor = process, channel
         asyncio.get_running_loop().call_soon(self._stop)
-        return {"pid": process.pid}
+        return Successor(process.pid)
 
     def send(self, sockets: Mapping[str, socket.socket]) -> None:
         """Give the listening sockets to the successor, by name."""

@@ -15,13 +15,13 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from vosd.admin.control import RunningSwitch
 from vosd.admin.ledger import Month
 from vosd.admin.minimum import MinimumSheet, book_minimum
 from vosd.admin.reconcile import reconcile
 from vosd.base.errors import VosError
 from vosd.billing.accounts import Account, AccountType
 from vosd.catalogue.overrides import Setting, Target
+from vosd.control.client import RunningSwitch
 from vosd.processes.channel import received, send
 from vosd.processes.life import give_way, live_as_long_as_the_switch
 from vosd.storage.consumption import SqlConsumption

@@ -10,6 +10,7 @@ from typing import Protocol
 from vosd.base.clock import Clock
 from vosd.base.host import source_of
 from vosd.cdr.columns import iso_utc
+from vosd.control.peers import SilencedSource
 from vosd.engine.counting import Counting
 from vosd.engine.registration.authentication import Authenticator
 from vosd.obs.figures import Figure
@@ -55,30 +56,28 @@ class Silenced(Counting):
         found.update(source_of(host) for host, until_s in self._blocks.blocked().items() if 1_000 * until_s > now.mono)
         return found
 
-    def rows(self) -> list[dict[str, object]]:
+    def rows(self) -> list[SilencedSource]:
         """List each source with the cause and the remaining time."""
         now = self._clock.now()
 
-        def row(source: str, cause: Cause, until_ms: int, **more: object) -> dict[str, object]:
+        def row(
+            source: str, cause: Cause, until_ms: int, failures: int | None = None, username: str | None = None
+        ) -> SilencedSource:
             left_ms = until_ms - now.mono
-            times = {"remaining_s": -(-left_ms // 1_000), "until": iso_utc(now.wall + left_ms)}
-            return {"source": source, "cause": cause.value, **times, **more}
+            until = iso_utc(now.wall + left_ms)
+            return SilencedSource(source, cause.value, -(-left_ms // 1_000), until, failures, username)
 
         causes = {
             Cause.WRONG_CREDENTIALS: self._authenticator.locked_out(now),
             Cause.AT_A_GATEWAY: self._authenticator.locked_gateways(now),
         }
         guessing = [
-            row(each.source, cause, each.until, failures=each.failures, username=each.username)
+            row(each.source, cause, each.until, each.failures, each.username)
             for cause, locked in causes.items()
             for each in locked
         ]
         flooding = {source_of(host): round(until_s * 1_000) for host, until_s in self._blocks.blocked().items()}
-        return guessing + [
-            row(source, Cause.FLOOD, until, failures=None, username=None)
-            for source, until in flooding.items()
-            if until > now.mono
-        ]
+        return guessing + [row(source, Cause.FLOOD, until) for source, until in flooding.items() if until > now.mono]
 
     def unblock(self, host: str) -> bool:
         """Release a source, whatever the cause; return False if it was not silenced.

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from vosd import __version__
 from vosd.base.clock import Clock
 from vosd.cdr.columns import iso_utc
+from vosd.control.installation import CatalogueState, MachineUse, SwitchStatus
 from vosd.daemon.reload import Configuration
 from vosd.daemon.silenced import Silenced
-from vosd.engine.alarms.watch import MachineUse
 from vosd.engine.counting import Counting, census_of, totals_of
 from vosd.engine.reports.reporter import CallReports
 from vosd.engine.service import SwitchService
@@ -39,26 +39,24 @@ class Status:
         """All parts with figures."""
         return (*self.service.parts, self.silenced, self.call_reports)
 
-    def report(self) -> dict[str, object]:
-        """Return the keys of ``vosd status --json``."""
-        configuration, parts = self.configuration, self.parts
-        return {
-            "version": __version__,
-            "node": configuration.loaded.settings.node,
-            "id": configuration.installation.id,
-            "configuration": configuration.installation.configuration,
-            "pid": os.getpid(),
-            "started_at": iso_utc(self._started_at),
-            **census_of(parts),
-            **totals_of(parts),
-            "session_refresh_failed": dict(self.service.switch.notices.refreshes_failed),
-            "machine": {
-                name: None if value is None else round(value, 1) for name, value in self._machine()._asdict().items()
-            },
-            "database": self.service.database.report(),
-            "catalogue": {
-                "version": configuration.loaded.catalogue.version,
-                "loaded_at": iso_utc(configuration.loaded_at),
-                "error": configuration.last_error,
-            },
-        }
+    def report(self) -> SwitchStatus:
+        """Return the status of now."""
+        configuration, parts, machine = self.configuration, self.parts, self._machine()
+        shares = (machine.cpu_percent, machine.memory_percent, machine.disk_free_percent)
+        return SwitchStatus(
+            version=__version__,
+            node=configuration.loaded.settings.node,
+            id=configuration.installation.id,
+            configuration=configuration.installation.configuration,
+            pid=os.getpid(),
+            started_at=iso_utc(self._started_at),
+            figures={**census_of(parts), **totals_of(parts)},
+            session_refresh_failed=dict(self.service.switch.notices.refreshes_failed),
+            machine=MachineUse(*(None if value is None else round(value, 1) for value in shares)),
+            database=self.service.database.report(),
+            catalogue=CatalogueState(
+                configuration.loaded.catalogue.version,
+                iso_utc(configuration.loaded_at),
+                configuration.last_error,
+            ),
+        )

@@ -2,9 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
-from typing import Annotated, Final
+from typing import Final
 
-import msgspec
 import structlog
 
 from vosd.admin.names import unknown
@@ -12,9 +11,10 @@ from vosd.base.clock import Clock, Instant
 from vosd.base.errors import VosError
 from vosd.base.number import without_separators
 from vosd.callcontrol.vendor_terms import LiveVendors
+from vosd.control.calls import MakeTestCall, TrialUpdate
+from vosd.control.server import CommandError
 from vosd.engine.calls.trial import TrialCall
 from vosd.engine.calls.trial_log import TrialOrder
-from vosd.engine.control import Arguments, CommandError
 from vosd.engine.service import SwitchService
 from vosd.routing.pipeline import RouteChoice
 
@@ -22,19 +22,8 @@ LOOK_S: Final = 0.1
 """How often a call is looked at for its report."""
 SILENCE_S: Final = 2.0
 """Longest time between two reports, so that a client that went away is noticed."""
-TALK_S_MAX: Final = 60
 
 _log = structlog.get_logger()
-
-
-class TrialQuestion(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A test call as the command line asks for it."""
-
-    via: str
-    callee: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
-    caller: Annotated[str, msgspec.Meta(max_length=64)] = ""
-    is_ring_only: bool = False
-    talk_s: Annotated[int, msgspec.Meta(ge=1, le=TALK_S_MAX)] = 5
 
 
 class Trials:
@@ -53,14 +42,13 @@ class Trials:
         if self._running:
             self._service.flush(now)
 
-    async def follow(self, arguments: Arguments) -> AsyncGenerator[object, None]:
+    async def follow(self, order: MakeTestCall) -> AsyncGenerator[TrialUpdate, None]:
         """Make a call and report its steps, at last its outcome; it ends when the client disconnects.
 
         Raises:
             UnknownNameError: there is no such gateway.
             CommandError: it takes no test call now.
         """
-        order = msgspec.convert(dict(arguments), TrialQuestion)
         if order.via in self._running:
             message = f"{order.via} has a test call already: wait for its end"
             raise CommandError(message)
@@ -79,13 +67,13 @@ class Trials:
             shown, silent_s = 0, 0.0
             while not call.is_over:
                 if len(call.steps) > shown or silent_s >= SILENCE_S:
-                    yield {"steps": [msgspec.to_builtins(step) for step in call.steps[shown:]]}
+                    yield TrialUpdate([*call.steps[shown:]])
                     shown, silent_s = len(call.steps), 0.0
                 await asyncio.sleep(LOOK_S)
                 silent_s += LOOK_S
             report = call.report()
-            _log.info("test_call_ended", routing_gateway=order.via, result=report["result"], code=report["code"])
-            yield {"steps": [msgspec.to_builtins(step) for step in call.steps[shown:]], "report": report}
+            _log.info("test_call_ended", routing_gateway=order.via, result=report.result.value, code=report.code)
+            yield TrialUpdate([*call.steps[shown:]], report)
         finally:
             del self._running[order.via]
             if not call.is_over:
@@ -93,7 +81,7 @@ class Trials:
                 call.stop(now)
                 service.flush(now)
 
-    def _prepared(self, order: TrialQuestion, now: Instant) -> TrialCall:
+    def _prepared(self, order: MakeTestCall, now: Instant) -> TrialCall:
         service, switch = self._service, self._service.switch
         gateway = switch.catalogue.routing_gateways.get(order.via)
         if gateway is None:

@@ -12,12 +12,21 @@ import msgspec
 import pytest
 
 from vosd.admin.accounts import AccountSheet, UnknownAccountError, WorkTimes, list_accounts, show_account
-from vosd.admin.control import DaemonUnreachableError, RunningSwitch
 from vosd.admin.payments import add_payment, make_transfer
 from vosd.base.money import ZERO
 from vosd.catalogue.catalogue import Catalogue
 from vosd.cdr.ports import StoreUnavailable
-from vosd.engine.control import Arguments, CommandError, ControlServer
+from vosd.control.client import DaemonUnreachableError, RunningSwitch
+from vosd.control.money import (
+    BeginWithdrawal,
+    Commitments,
+    EndWithdrawal,
+    ListCommitments,
+    RefreshBalances,
+    Withdrawal,
+)
+from vosd.control.order import Done
+from vosd.control.server import CommandError, ControlServer
 from vosd.routing.calendar import Calendar, Entry
 from vosd.storage.memory.store import MemoryStore
 from vosd.storage.ports import EntryKind, Payment, TooLittleLeft, Transfer
@@ -39,26 +48,26 @@ class LiveSwitch:
     def __init__(self) -> None:
         self.refreshed = 0
         self.is_cut_off = False
-        self.answer: dict[str, str] = {"id": "w1"}
-        self.withheld: list[str] = []
+        self.answer = Withdrawal(id="w1")
+        self.withheld: list[Decimal] = []
         self.ended: list[str] = []
 
-    async def commitments(self, _arguments: Arguments) -> object:
-        return {"acme": {"reserved": "4.00", "unbooked": "-1.50"}}
+    async def commitments(self, _order: ListCommitments) -> dict[str, Commitments]:
+        return {"acme": Commitments(reserved="4.00", unbooked="-1.50")}
 
-    async def begin_withdrawal(self, arguments: Arguments) -> object:
-        self.withheld.append(arguments["amount"])
+    async def begin_withdrawal(self, order: BeginWithdrawal) -> Withdrawal:
+        self.withheld.append(order.amount)
         return self.answer
 
-    async def end_withdrawal(self, arguments: Arguments) -> object:
-        self.ended.append(arguments["id"])
-        return {}
+    async def end_withdrawal(self, order: EndWithdrawal) -> Done:
+        self.ended.append(order.id)
+        return Done()
 
-    async def refresh(self, _arguments: Arguments) -> object:
+    async def refresh(self, _order: RefreshBalances) -> Done:
         if self.is_cut_off:
             raise CommandError("the database is away")
         self.refreshed += 1
-        return {}
+        return Done()
 
 
 @pytest.fixture
@@ -69,13 +78,13 @@ def no_switch(tmp_path: Path) -> RunningSwitch:
 @pytest.fixture
 async def live(tmp_path: Path) -> AsyncIterator[LiveSwitch]:
     switch = LiveSwitch()
-    verbs = {
-        "commitments": switch.commitments,
-        "refresh_balances": switch.refresh,
-        "begin_withdrawal": switch.begin_withdrawal,
-        "end_withdrawal": switch.end_withdrawal,
-    }
-    server = ControlServer(tmp_path / "vosd.sock", verbs)
+    handlers = (
+        ListCommitments.answered_by(switch.commitments),
+        RefreshBalances.answered_by(switch.refresh),
+        BeginWithdrawal.answered_by(switch.begin_withdrawal),
+        EndWithdrawal.answered_by(switch.end_withdrawal),
+    )
+    server = ControlServer(tmp_path / "vosd.sock", handlers)
     await server.open()
     yield switch
     await server.close()
@@ -225,9 +234,9 @@ async def test_a_refund_is_withheld_from_calls_before_it_is_booked_and_reported_
     store = MemoryStore()
     await store.add(payment())
     receipt = await add_payment(CATALOGUE.accounts, store, no_switch, refund())
-    assert (receipt.after, live.withheld, live.ended, live.refreshed) == ("6.00", ["4"], ["w1"], 0)
+    assert (receipt.after, live.withheld, live.ended, live.refreshed) == ("6.00", [Decimal(4)], ["w1"], 0)
     await add_payment(CATALOGUE.accounts, store, no_switch, refund("1", reference="forced", least_left=None))
-    assert (live.withheld, live.refreshed) == (["4"], 1)
+    assert (live.withheld, live.refreshed) == ([Decimal(4)], 1)
 
 
 async def test_a_refund_of_more_than_calls_leave_is_refused_unless_it_was_booked_before(
@@ -236,7 +245,7 @@ async def test_a_refund_of_more_than_calls_leave_is_refused_unless_it_was_booked
     store = MemoryStore()
     await store.add(payment())
     await add_payment(CATALOGUE.accounts, store, no_switch, refund())
-    live.answer = {"available": "3.50"}
+    live.answer = Withdrawal(available=Decimal("3.50"))
     with pytest.raises(TooLittleLeft, match=r"acme has 3\.50 to spare beside what running calls hold"):
         await add_payment(CATALOGUE.accounts, store, no_switch, refund(reference="other"))
     assert (await add_payment(CATALOGUE.accounts, store, no_switch, refund())).repeated
@@ -253,7 +262,7 @@ async def test_a_transfer_that_is_refused_gives_back_what_was_withheld(
     wanted = Transfer(**(fields | {"amount": Decimal(7), "reference": "n"}))
     with pytest.raises(TooLittleLeft):
         await make_transfer(CATALOGUE.accounts, store, no_switch, wanted)
-    assert (live.withheld, live.ended) == (["4", "7"], ["w1", "w1"])
+    assert (live.withheld, live.ended) == ([Decimal(4), Decimal(7)], ["w1", "w1"])
 
 
 async def test_what_may_be_booked_stays_withheld(
@@ -266,7 +275,7 @@ async def test_what_may_be_booked_stays_withheld(
     monkeypatch.setattr(store, "add", lose)
     with pytest.raises(StoreUnavailable):
         await add_payment(CATALOGUE.accounts, store, no_switch, refund())
-    assert (live.withheld, live.ended) == (["4"], [])
+    assert (live.withheld, live.ended) == ([Decimal(4)], [])
 
 
 async def test_nothing_is_taken_beside_a_switch_that_cannot_be_reached(mute: RunningSwitch) -> None:

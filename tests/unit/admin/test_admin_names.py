@@ -4,7 +4,7 @@ import pytest
 
 from vosd.admin.accounts import UnknownAccountError, configured
 from vosd.admin.names import UnknownNameError, check_gateway, check_selection, near
-from vosd.engine.calls.selection import CallSelection, CallSnapshot
+from vosd.control.calls import CallSelection, CallSnapshot
 from vosd.testing.data.builders import catalogue, mapping_gateway, routing_gateway
 
 CATALOGUE = catalogue(

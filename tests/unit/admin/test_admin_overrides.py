@@ -1,13 +1,13 @@
 """Operational overrides as operators set, list and clear them."""
 
+import msgspec
 import pytest
 
-from vosd.admin.control import DaemonUnreachableError
 from vosd.admin.names import UnknownNameError
 from vosd.admin.overrides import (
     Configured,
     ManyOverridesError,
-    Order,
+    OverrideOrder,
     Selection,
     UnfitSettingError,
     account_targets,
@@ -19,25 +19,28 @@ from vosd.admin.overrides import (
     set_overrides,
 )
 from vosd.catalogue.overrides import Setting, Target
+from vosd.control.client import DaemonUnreachableError
+from vosd.control.installation import RefreshOverrides
+from vosd.control.order import Done
 from vosd.storage.memory import MemoryOverrides
 
 NOW = 1_790_000_000_000
 CONFIGURED = Configured({"acme"}, {"acme-pbx", "twin", "1001"}, {"carrier-a", "twin"})
-BLOCK = Order({Setting.BLOCKED: ""}, "ann", NOW, memo="fraud")
+BLOCK = OverrideOrder({Setting.BLOCKED: ""}, "ann", NOW, memo="fraud")
 
 
 class Switch:
     """The running switch, as far as it is asked."""
 
     def __init__(self, *, answers: bool = True) -> None:
-        self.asked: list[str] = []
+        self.asked: list[object] = []
         self._answers = answers
 
-    async def ask_if_running(self, verb: str) -> object:
-        self.asked.append(verb)
+    async def ask_if_running(self, order: object) -> object:
+        self.asked.append(order)
         if not self._answers:
             raise DaemonUnreachableError("no answer in time")
-        return {}
+        return Done()
 
 
 @pytest.fixture
@@ -69,7 +72,7 @@ def test_an_unknown_name_is_refused_with_a_suggestion():
 
 async def test_what_was_set_is_returned_and_the_switch_reads_it(store, switch):
     outcome = await block(store, switch, "carrier-a")
-    assert outcome.overrides == [
+    assert msgspec.to_builtins(outcome.overrides) == [
         {
             "target": "routing",
             "name": "carrier-a",
@@ -81,7 +84,7 @@ async def test_what_was_set_is_returned_and_the_switch_reads_it(store, switch):
             "memo": "fraud",
         }
     ]
-    assert (outcome.untold, switch.asked) == ("", ["refresh_overrides"])
+    assert (outcome.untold, switch.asked) == ("", [RefreshOverrides()])
 
 
 async def test_a_switch_that_does_not_answer_is_reported_and_the_override_is_stored(store):
@@ -91,7 +94,7 @@ async def test_a_switch_that_does_not_answer_is_reported_and_the_override_is_sto
 
 
 async def test_a_name_of_two_gateways_means_both_and_a_setting_goes_where_it_exists(store, switch):
-    order = Order({Setting.PRIORITY: "4", Setting.MAX_CPS: "9"}, "ann", NOW)
+    order = OverrideOrder({Setting.PRIORITY: "4", Setting.MAX_CPS: "9"}, "ann", NOW)
     await set_overrides("twin", targets("twin"), order, store, switch)
     assert {(key.target, key.setting) for key in (await store.load()).by_key} == {
         (Target.MAPPING, Setting.MAX_CPS),
@@ -102,14 +105,16 @@ async def test_a_name_of_two_gateways_means_both_and_a_setting_goes_where_it_exi
 
 async def test_the_first_change_notes_what_the_configuration_said_and_later_ones_what_was_set(store, switch):
     for now, value in enumerate(("5", "6"), NOW):
-        order = Order({Setting.OVERDRAFT_LIMIT: value}, "ann", now, configured={Setting.OVERDRAFT_LIMIT: "unlimited"})
+        order = OverrideOrder(
+            {Setting.OVERDRAFT_LIMIT: value}, "ann", now, configured={Setting.OVERDRAFT_LIMIT: "unlimited"}
+        )
         await set_overrides("acme", (Target.ACCOUNT,), order, store, switch)
     changes = await store.changes(limit=10)
     assert [(each.override.value, each.before) for each in changes] == [("6", "5"), ("5", "unlimited")]
 
 
 async def test_a_setting_that_the_object_does_not_have_is_refused(store, switch):
-    order = Order({Setting.MAX_CPS: "9", Setting.PRIORITY: "4"}, "ann", NOW)
+    order = OverrideOrder({Setting.MAX_CPS: "9", Setting.PRIORITY: "4"}, "ann", NOW)
     with pytest.raises(UnfitSettingError, match="acme-pbx is a mapping gateway, which has no priority"):
         await set_overrides("acme-pbx", targets("acme-pbx"), order, store, switch)
     assert (await store.load()).by_key == {}
@@ -154,7 +159,7 @@ async def test_the_history_says_who_did_what(store, switch):
 
 
 async def test_differences_name_the_overrides_that_differ_from_the_file(store, switch):
-    order = Order({Setting.PRIORITY: "4", Setting.MAX_CPS: "9"}, "ann", NOW, NOW + 1_000, "slow")
+    order = OverrideOrder({Setting.PRIORITY: "4", Setting.MAX_CPS: "9"}, "ann", NOW, NOW + 1_000, "slow")
     values = await set_overrides("carrier-a", targets("carrier-a"), order, store, switch)
     limits = await block(store, switch, "1001")
     lost = await block(store, switch, "acme-pbx")

@@ -6,10 +6,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from vosd.admin.control import DaemonUnreachableError
 from vosd.admin.tracing import FollowedCalls, NothingKeptError, follow, messages_of, traced_call
 from vosd.cdr.columns import json_object
-from vosd.engine.trace.followers import CallMessages, CallSought, CallUpdate, TraceUpdate
+from vosd.control.client import DaemonUnreachableError
+from vosd.control.order import Following, Order
+from vosd.control.traces import CallMessages, CallSought, CallUpdate, FindMessages, FollowCalls, TraceUpdate
 from vosd.obs.traced import Direction, TracedMessage
 from vosd.testing.data.records import answered_call
 
@@ -30,15 +31,15 @@ class Daemon:
     """What stands behind the control socket."""
 
     def __init__(self, *answers: object) -> None:
-        self.answers = [msgspec.json.decode(msgspec.json.encode(answer)) for answer in answers]
-        self.asked: list[tuple[str, dict[str, object]]] = []
+        self.answers = list(answers)
+        self.asked: list[msgspec.Struct] = []
 
-    async def ask(self, verb: str, **arguments: object) -> Any:
-        self.asked.append((verb, arguments))
+    async def ask(self, order: Order[Any]) -> Any:
+        self.asked.append(order)
         return self.answers.pop(0)
 
-    async def follow(self, verb: str, **arguments: object) -> AsyncGenerator[Any, None]:
-        self.asked.append((verb, arguments))
+    async def follow(self, order: Following[Any]) -> AsyncGenerator[Any, None]:
+        self.asked.append(order)
         for answer in self.answers:
             yield answer
 
@@ -57,7 +58,7 @@ def test_updates_are_combined_to_one_call():
 async def test_updates_are_yielded_until_the_time_is_up():
     daemon = Daemon(news("a", 1), TraceUpdate([], 2, is_over=True), news("late", 9))
     told = [each async for each in follow(daemon, CallSought(callee="44"), 5)]
-    assert daemon.asked == [("trace", {"sought": {"callee": "44"}, "seconds": 5})]
+    assert daemon.asked == [FollowCalls(CallSought(callee="44"), 5)]
     assert told == [news("a", 1), TraceUpdate([], 2, is_over=True)]
 
 
@@ -69,7 +70,7 @@ async def test_a_switch_that_goes_away_meanwhile_is_an_error():
 async def test_a_call_is_asked_for_by_the_call_ids_of_its_record():
     daemon = Daemon(CallMessages([message(1)], 2))
     found = await messages_of(daemon, RECORD)
-    assert daemon.asked == [("messages", {"sip_call_ids": [RECORD.sip_call_id_in, RECORD.sip_call_id_out]})]
+    assert daemon.asked == [FindMessages((RECORD.sip_call_id_in, RECORD.sip_call_id_out))]
     call = traced_call(RECORD, found.messages)
     assert (call.messages, found.left_out) == ([message(1)], 2)
     assert call.gateways == (RECORD.attempts[0].gateway,)
@@ -79,7 +80,7 @@ async def test_a_call_is_asked_for_by_the_call_ids_of_its_record():
 async def test_a_call_that_no_gateway_was_tried_for_has_one_call_id():
     daemon = Daemon(CallMessages([message(1)], 0))
     await messages_of(daemon, msgspec.structs.replace(RECORD, sip_call_id_out=None))
-    assert daemon.asked[0][1] == {"sip_call_ids": [RECORD.sip_call_id_in]}
+    assert daemon.asked == [FindMessages((RECORD.sip_call_id_in,))]
 
 
 async def test_a_call_without_kept_messages_is_an_error_with_a_remedy():

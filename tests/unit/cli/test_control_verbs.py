@@ -6,69 +6,93 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from click.testing import CliRunner, Result
+from doubles.fake_switch import FakeSwitch
+from msgspec.structs import replace
 
 from vosd.cli.main import main
-from vosd.engine.control import Arguments, CommandError, ControlServer
+from vosd.control.calls import CallSelection, CallSnapshot, Hangup, HangupOutcome, ListCalls
+from vosd.control.installation import (
+    CatalogueState,
+    DatabaseReport,
+    GetStatus,
+    MachineUse,
+    Reload,
+    Reloaded,
+    SwitchStatus,
+)
+from vosd.control.peers import (
+    BlacklistedCaller,
+    ClearBlacklist,
+    ClearedCallers,
+    GatewayRow,
+    InboundRow,
+    ListBlacklist,
+    ListGateways,
+    ListLockedOut,
+    ListRegistrations,
+    OutboundRow,
+    SilencedSource,
+    Unblock,
+    UnblockOutcome,
+)
+from vosd.control.server import CommandError
 
-CATALOGUE = {"version": "abc", "loaded_at": "2026-03-01T12:00:00.000Z", "error": None}
-REFRESHES = {"carrier-a": 3, "1001": 1}
-STATUS = {"version": "0.1.0", "node": "sw1", "calls": 2, "session_refresh_failed": REFRESHES, "catalogue": CATALOGUE}
-CALLS = [{"call_id": "c1", "callee": "4420"}, {"call_id": "c2", "callee": "4421"}]
+CATALOGUE = CatalogueState(version="abc", loaded_at="2026-03-01T12:00:00.000Z", error=None)
+DATABASE = DatabaseReport(state="well", lease="node sw1 on host a, pid 5", regressed_at=None, booked_again=0)
+STATUS = SwitchStatus(
+    version="0.1.0",
+    node="sw1",
+    id="f00",
+    configuration="/etc/vosd/vosd.yaml",
+    pid=5,
+    started_at="2026-03-01T12:00:00.000Z",
+    figures={"calls": 2},
+    session_refresh_failed={"carrier-a": 3, "1001": 1},
+    machine=MachineUse(cpu_percent=7.5),
+    database=DATABASE,
+    catalogue=CATALOGUE,
+)
+CALL = CallSnapshot(
+    call_id="c1",
+    state="talking",
+    mapping_gateway="a-customer-with-a-long-name",
+    routing_gateway="a-vendor-with-a-long-name",
+    customer_account="acme",
+    vendor_account="carrier",
+    caller="+493012345678",
+    callee="442079460123",
+    started_at="2026-03-01T12:00:00.000Z",
+    answered_at="2026-03-01T12:00:05.000Z",
+    age_s=3605,
+    talk_s=3600,
+)
+CALLS = [CALL, replace(CALL, call_id="c2")]
 
 
-class Switch:
-    """Answers commands and remembers them."""
+class Switch(FakeSwitch):
+    """A switch beside which verbs run."""
 
     def __init__(self, config: Path) -> None:
+        super().__init__(config.parent / "vosd.sock")
         self.config = config
-        self.asked: list[tuple[str, Arguments]] = []
         self.fitting = 1
-        self.bad_file: list[str] = []
-        self.status_now: dict[str, Any] = STATUS
-        self.registrations_now: list[dict[str, Any]] = []
-        self.gateways_now: list[dict[str, Any]] = []
-        self.calls_now: list[dict[str, Any]] = CALLS
-        self.locked_out_now: list[dict[str, Any]] = []
-        self.blacklist_now: list[dict[str, Any]] = []
+        self.answers(GetStatus, STATUS).answers(ListCalls, CALLS).answers(Hangup, self._hangup)
+        self.answers(ListRegistrations, []).answers(ListGateways, []).answers(ListLockedOut, [])
+        self.answers(ListBlacklist, []).answers(ClearBlacklist, self._clear).answers(Unblock, self._unblock)
+        self.answers(Reload, Reloaded("def", ["vosd.yaml:1: warning: node: expected no change"]))
 
-    async def status(self, _arguments: Arguments) -> object:
-        return self.status_now
+    def _hangup(self, order: Hangup) -> HangupOutcome:
+        ended = self.fitting if order.at_most is None or self.fitting <= order.at_most else 0
+        return HangupOutcome(self.fitting, ended)
 
-    async def calls(self, _arguments: Arguments) -> object:
-        return self.calls_now
+    def _unblock(self, order: Unblock) -> UnblockOutcome:
+        return UnblockOutcome(order.address, order.address == "203.0.113.66")
 
-    async def registrations(self, _arguments: Arguments) -> object:
-        return self.registrations_now
-
-    async def gateways(self, _arguments: Arguments) -> object:
-        return self.gateways_now
-
-    async def hangup(self, arguments: Arguments) -> object:
-        self.asked.append(("hangup", arguments))
-        at_most = arguments["at_most"]
-        ended = self.fitting if at_most is None or self.fitting <= at_most else 0
-        return {"fitting": self.fitting, "ended": ended}
-
-    async def unblock(self, arguments: Arguments) -> object:
-        self.asked.append(("unblock", arguments))
-        return {"address": arguments["address"], "unblocked": arguments["address"] == "203.0.113.66"}
-
-    async def locked_out(self, _arguments: Arguments) -> object:
-        return self.locked_out_now
-
-    async def blacklist(self, _arguments: Arguments) -> object:
-        return self.blacklist_now
-
-    async def clear_blacklist(self, arguments: Arguments) -> object:
-        self.asked.append(("clear_blacklist", arguments))
-        return {"number": arguments["number"], "cleared": 2 if arguments["number"] in {None, "1001"} else 0}
-
-    async def reload(self, _arguments: Arguments) -> object:
-        if self.bad_file:
-            raise CommandError("the file is bad", self.bad_file)
-        return {"version": "def", "problems": ["vosd.yaml:1: warning: node: expected no change"]}
+    def _clear(self, order: ClearBlacklist) -> ClearedCallers:
+        return ClearedCallers(order.number, 2 if order.number in {None, "1001"} else 0)
 
     async def vosd(self, *words: str) -> Result:
         """Run the command line on this switch's configuration, beside the switch."""
@@ -80,23 +104,13 @@ async def switch(tmp_path: Path) -> AsyncIterator[Switch]:
     config = tmp_path / "vosd.yaml"
     # Only the path of the socket has to be valid: an unfinished edit must not prevent ending calls.
     config.write_text(f"control_socket: {tmp_path / 'vosd.sock'}\naccounts: half an edit\n")
-    switch = Switch(config)
-    verbs = {
-        "status": switch.status,
-        "calls": switch.calls,
-        "gateways": switch.gateways,
-        "registrations": switch.registrations,
-        "hangup": switch.hangup,
-        "reload": switch.reload,
-        "unblock": switch.unblock,
-        "locked_out": switch.locked_out,
-        "blacklist": switch.blacklist,
-        "clear_blacklist": switch.clear_blacklist,
-    }
-    server = ControlServer(tmp_path / "vosd.sock", verbs)
-    await server.open()
-    yield switch
-    await server.close()
+    async with Switch(config) as switch:
+        yield switch
+
+
+def builtins(thing: object) -> Any:
+    """Return a struct as JSON has it."""
+    return json.loads(msgspec.json.encode(thing))
 
 
 def document(result: Result) -> Any:
@@ -105,7 +119,9 @@ def document(result: Result) -> Any:
 
 
 async def test_status_prints_one_document(switch: Switch) -> None:
-    assert document(await switch.vosd("status", "--json")) == STATUS
+    shown = document(await switch.vosd("status", "--json"))
+    own = {name: value for name, value in builtins(STATUS).items() if name != "figures"}
+    assert shown == {**own, "calls": 2}
 
 
 async def test_status_for_people_names_the_catalogue_and_the_last_reload(switch: Switch) -> None:
@@ -126,30 +142,45 @@ async def test_status_for_people_names_the_catalogue_and_the_last_reload(switch:
 )
 async def test_status_for_people_shows_the_state_of_the_database(switch: Switch, state: str, said: str) -> None:
     noticed = {"regressed_at": "2026-01-01T00:00:00.000Z", "booked_again": 3}
-    switch.status_now = {
-        **STATUS,
-        "database": {"state": state, "lease": "node sw1 on host b, pid 7", **noticed},
-    }
+    database = DatabaseReport(state=state, lease="node sw1 on host b, pid 7", **noticed)
+    switch.answers(GetStatus, replace(STATUS, database=database))
     shown = " ".join((await switch.vosd("status")).stdout.split())
     assert said in shown
 
 
 async def test_status_for_people_gives_every_reason_of_a_refused_reload_a_line_of_its_own(switch: Switch) -> None:
-    switch.status_now = {**STATUS, "catalogue": {**CATALOGUE, "error": "vosd.yaml:3: bad\nvosd.yaml:7: worse"}}
+    refused = replace(CATALOGUE, error="vosd.yaml:3: bad\nvosd.yaml:7: worse")
+    switch.answers(GetStatus, replace(STATUS, catalogue=refused))
     assert (await switch.vosd("status")).stdout.splitlines()[-2:] == ["vosd.yaml:3: bad", "vosd.yaml:7: worse"]
 
 
 async def test_every_gateway_is_shown_with_its_state_its_calls_and_its_figures(switch: Switch, monkeypatch) -> None:
-    times = {"since_s": None, "rest_s": None, "blocked": None}
-    up = {**times, "kind": "routing", "attempts": 120, "asr": 42.5, "acd_s": 181.3, "cost": "0.0125", "currency": "USD"}
-    switch.gateways_now = [
-        {**up, "gateway": "carrier-a", "state": "up", "calls": 17, "max_concurrent": 200, "pdd_ms": 1450},
-        {**up, "gateway": "b", "state": "down", "since_s": 61, "calls": 0, "max_concurrent": None, "pdd_ms": None},
-        {**up, "gateway": "c", "state": "resting", "rest_s": 9, "calls": 0, "max_concurrent": None, "pdd_ms": None},
-        {**up, "gateway": "d", "state": "blocked", "calls": 0, "max_concurrent": None, "pdd_ms": None},
+    up = GatewayRow(
+        gateway="carrier-a",
+        kind="routing",
+        state="up",
+        blocked=None,
+        since_s=None,
+        rest_s=None,
+        calls=17,
+        max_concurrent=200,
+        attempts=120,
+        answered=51,
+        asr=42.5,
+        acd_s=181.3,
+        pdd_ms=1450,
+        cost="0.0125",
+        currency="USD",
+    )
+    idle = replace(up, calls=0, max_concurrent=None, pdd_ms=None)
+    rows = [
+        up,
+        replace(idle, gateway="b", state="down", since_s=61),
+        replace(idle, gateway="c", state="resting", rest_s=9),
+        replace(idle, gateway="d", state="blocked", blocked="by ann: no audio"),
     ]
-    switch.gateways_now[-1]["blocked"] = "by ann: no audio"
-    assert document(await switch.vosd("status", "--gateways", "--json")) == switch.gateways_now
+    switch.answers(ListGateways, rows)
+    assert document(await switch.vosd("status", "--gateways", "--json")) == builtins(rows)
     monkeypatch.setenv("COLUMNS", "80")
     result = await switch.vosd("status", "--gateways")
     lines = result.stdout.splitlines()
@@ -166,20 +197,21 @@ async def test_the_configuration_may_be_named_after_the_verb_and_by_the_environm
     after = await asyncio.to_thread(CliRunner().invoke, main, ["calls", "--json", "-c", str(switch.config)])
     environ = {"VOSD_CONFIG": str(switch.config)}
     named = await asyncio.to_thread(CliRunner(env=environ).invoke, main, ["calls", "--json"])
-    assert document(after) == document(named) == CALLS
+    assert document(after) == document(named) == builtins(CALLS)
 
 
 async def test_calls_for_people_are_a_table(switch: Switch, monkeypatch) -> None:
     monkeypatch.delenv("COLUMNS", raising=False)
     lines = (await switch.vosd("calls")).stdout.splitlines()
-    assert [line.split() for line in lines] == [["call_id", "callee"], ["c1", "4420"], ["c2", "4421"]]
+    cells = [line.split() for line in lines]
+    assert cells[0] == [*CallSnapshot.__struct_fields__]
+    assert [row[0] for row in cells[1:]] == ["c1", "c2"]
 
 
 async def test_hangup_sends_what_was_selected(switch: Switch) -> None:
     answer = document(await switch.vosd("hangup", "--account", "acme", "--older-than", "60", "--json"))
     assert answer == {"fitting": 1, "ended": 1}
-    selection = {"account": "acme", "older_than_s": 60}
-    assert switch.asked == [("hangup", {"selection": selection, "at_most": 1})]
+    assert switch.asked == [Hangup(CallSelection(account="acme", older_than_s=60), at_most=1)]
 
 
 async def test_hangup_of_many_calls_ends_none_without_yes(switch: Switch) -> None:
@@ -206,7 +238,7 @@ async def test_hangup_ends_no_call_where_the_beginning_of_an_id_fits_several(swi
     refused = await switch.vosd("hangup", "01a0c450-6c01", "--yes")
     assert refused.exit_code == 1
     assert "2 calls begin with 01a0c450-6c01 and none was ended" in refused.stderr
-    assert switch.asked[0][1]["at_most"] == 1
+    assert switch.asked == [Hangup(CallSelection(call_id="01a0c450-6c01"), at_most=1)]
 
 
 @pytest.mark.parametrize("word", ["01a0c45", "c9", "me@host", ""])
@@ -217,48 +249,44 @@ async def test_hangup_of_what_is_no_call_id_is_wrong_usage(switch: Switch, word:
 
 async def test_calls_on_a_terminal_are_a_line_each_with_ids_that_differ(switch: Switch, monkeypatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
-    call = {
-        "state": "talking",
-        "mapping_gateway": "a-customer-with-a-long-name",
-        "routing_gateway": "a-vendor-with-a-long-name",
-        "customer_account": "acme",
-        "caller": "+493012345678",
-        "callee": "442079460123",
-        "age_s": 3605,
-        "talk_s": 3600,
-    }
     ids = ["01a0c450-6c01-7000-8000-000000000001", "01a0c450-6c01-7000-8000-000000000002", "01a0c450-6c02-7000"]
-    switch.calls_now = [{"call_id": call_id, **call} for call_id in ids]
+    switch.answers(ListCalls, [replace(CALL, call_id=call_id) for call_id in ids])
     lines = (await switch.vosd("calls")).stdout.splitlines()
     assert [line.split()[0] for line in lines] == ["id", *ids[:2], "01a0c450-6c02"]
     assert max(map(len, lines)) <= 80
 
 
 async def test_registrations_on_a_terminal_are_a_line_each(switch: Switch, monkeypatch) -> None:
-    switch.registrations_now = [
-        {
-            "direction": "inbound",
-            "name": "1001",
-            "kind": "phone",
-            "state": "registered",
-            "contact": "<sip:1001@192.168.178.20:5060;transport=udp;line=a-long-parameter>",
-            "received": "203.0.113.200:60123",
-            "transport": "udp",
-            "user_agent": "A telephone with a long name 1.2.3",
-            "expires_at": "2026-03-01T12:34:56.789Z",
-        },
-        {
-            "direction": "outbound",
-            "name": "carrier-with-a-long-name",
-            "kind": "routing_gateway",
-            "state": "registered",
-            "server": "registrar.example.net:5060",
-            "contact": "<sip:vosd@192.0.2.1>",
-            "expires_at": None,
-            "last_status": 200,
-        },
-    ]
-    assert document(await switch.vosd("registrations", "--json")) == switch.registrations_now
+    inbound = InboundRow(
+        name="1001",
+        kind="phone",
+        state="registered",
+        contact="<sip:1001@192.168.178.20:5060;transport=udp;line=a-long-parameter>",
+        received="203.0.113.200:60123",
+        transport="udp",
+        path=[],
+        q=1.0,
+        user_agent="A telephone with a long name 1.2.3",
+        registered_at="2026-03-01T12:00:00.000Z",
+        expires_at="2026-03-01T12:34:56.789Z",
+    )
+    outbound = OutboundRow(
+        name="carrier-with-a-long-name",
+        kind="routing_gateway",
+        state="registered",
+        server="registrar.example.net:5060",
+        username="vosd",
+        contact="<sip:vosd@192.0.2.1>",
+        registered_at=None,
+        expires_at=None,
+        next_attempt_at=None,
+        failures=0,
+        last_status=200,
+    )
+    switch.answers(ListRegistrations, [inbound, outbound])
+    shown = document(await switch.vosd("registrations", "--json"))
+    assert shown == builtins([inbound, outbound])
+    assert [row["direction"] for row in shown] == ["inbound", "outbound"]
     monkeypatch.setenv("COLUMNS", "80")
     lines = (await switch.vosd("registrations")).stdout.splitlines()
     assert len(lines) == 3
@@ -278,10 +306,11 @@ async def test_a_valid_reload_prints_what_is_in_force_and_warns_on_standard_erro
 
 
 async def test_a_bad_reload_is_exit_3_with_the_list(switch: Switch) -> None:
-    switch.bad_file = ["vosd.yaml:3: sip: expected keys", "vosd.yaml:9: accounts: expected a list"]
+    problems = ["vosd.yaml:3: sip: expected keys", "vosd.yaml:9: accounts: expected a list"]
+    switch.answers(Reload, CommandError("the file is bad", problems))
     result = await switch.vosd("reload")
     assert result.exit_code == 3
-    assert result.stderr.splitlines() == switch.bad_file
+    assert result.stderr.splitlines() == problems
     assert result.stdout == ""
 
 
@@ -323,18 +352,18 @@ async def test_unblock_fails_where_nothing_was_blocked(switch: Switch) -> None:
     refused = await switch.vosd("unblock", "2001:DB8::/64")
     assert refused.exit_code == 1
     assert "2001:db8:: was not locked out" in refused.stderr
-    assert [arguments["address"] for _, arguments in switch.asked] == ["203.0.113.66", "2001:db8::"]
+    assert switch.asked == [Unblock("203.0.113.66"), Unblock("2001:db8::")]
 
 
 async def test_unblock_lists_who_is_locked_out(switch: Switch) -> None:
     assert (await switch.vosd("unblock", "--list")).stdout == "no source is locked out\n"
     until = "2026-03-01T12:00:00.000Z"
-    guess = {"cause": "wrong credentials", "remaining_s": 120, "failures": 6, "username": "1001\x1b[2J"}
-    flood = {"cause": "flood", "remaining_s": 7, "failures": None, "username": None}
-    switch.locked_out_now = [
-        {"source": "203.0.113.66", "until": until, **guess}, {"source": "203.0.113.99", "until": until, **flood}
-    ]  # fmt: skip
-    assert document(await switch.vosd("unblock", "--list", "--json")) == switch.locked_out_now
+    rows = [
+        SilencedSource("203.0.113.66", "wrong credentials", 120, until, failures=6, username="1001\x1b[2J"),
+        SilencedSource("203.0.113.99", "flood", 7, until, failures=None, username=None),
+    ]
+    switch.answers(ListLockedOut, rows)
+    assert document(await switch.vosd("unblock", "--list", "--json")) == builtins(rows)
     lines = (await switch.vosd("unblock", "--list")).stdout.splitlines()
     assert lines[1].split()[:5] == ["203.0.113.66", "wrong", "credentials", "120", "s"]
     assert lines[1].endswith("1001\\x1b[2J")
@@ -355,22 +384,22 @@ async def test_unblock_takes_no_network_but_that_which_is_locked_out_as_one(swit
     assert switch.asked == []
 
 
-LISTED = {
-    "caller": "1001",
-    "mapping_gateway": "acme",
-    "cause": "frequency",
-    "limit": 60,
-    "since": "2026-03-01T12:00:00.000Z",
-    "until": "2026-03-01T13:00:00.000Z",
-    "remaining_s": 3_600,
-}
+LISTED = BlacklistedCaller(
+    caller="1001",
+    mapping_gateway="acme",
+    cause="frequency",
+    limit=60,
+    since="2026-03-01T12:00:00.000Z",
+    until="2026-03-01T13:00:00.000Z",
+    remaining_s=3_600,
+)
 
 
 async def test_callers_on_the_blacklist_are_an_array(switch: Switch) -> None:
     assert json.loads((await switch.vosd("blacklist", "list", "--json")).stdout) == []
     assert (await switch.vosd("blacklist", "list")).stdout == "no caller is on the list\n"
-    switch.blacklist_now = [LISTED]
-    assert json.loads((await switch.vosd("blacklist", "list", "--json")).stdout) == [LISTED]
+    switch.answers(ListBlacklist, [LISTED])
+    assert json.loads((await switch.vosd("blacklist", "list", "--json")).stdout) == [builtins(LISTED)]
     assert "frequency" in (await switch.vosd("blacklist", "list")).stdout
 
 
@@ -378,7 +407,7 @@ async def test_one_caller_or_all_are_taken_off_the_blacklist(switch: Switch) -> 
     one = await switch.vosd("blacklist", "clear", "1001", "--json")
     assert (one.exit_code, json.loads(one.stdout)) == (0, {"number": "1001", "cleared": 2})
     assert (await switch.vosd("blacklist", "clear")).stdout == "2 taken off the list\n"
-    assert switch.asked == [("clear_blacklist", {"number": "1001"}), ("clear_blacklist", {"number": None})]
+    assert switch.asked == [ClearBlacklist("1001"), ClearBlacklist()]
 
 
 async def test_a_caller_that_is_not_on_the_blacklist_is_a_failure(switch: Switch) -> None:

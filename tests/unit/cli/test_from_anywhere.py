@@ -8,12 +8,14 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from doubles.fake_switch import FakeSwitch
 from doubles.migrated import migrated
 
 from vosd.cli.main import main
 from vosd.config.places import installation_of, recorded_in
+from vosd.control.calls import ListCalls
+from vosd.control.money import Commitments, ListCommitments
 from vosd.daemon.claim import StateDirectory
-from vosd.engine.control import Arguments, ControlServer
 from vosd.storage.migrate import migrate_async
 
 CONFIGURATION = """
@@ -64,20 +66,11 @@ def test_the_database_is_found_beside_the_configuration(tree: Path) -> None:
 
 
 async def test_the_running_switch_is_found_beside_the_configuration(tree: Path) -> None:
-    async def calls(_arguments: Arguments) -> object:
-        return []
-
-    async def commitments(_arguments: Arguments) -> object:
-        return {"acme": {"reserved": "1.00", "unbooked": "0.00"}}
-
-    server = ControlServer(tree / "var" / "vosd.sock", {"calls": calls, "commitments": commitments})
-    await server.open()
-    try:
+    switch = FakeSwitch(tree / "var" / "vosd.sock").answers(ListCalls, [])
+    async with switch.answers(ListCommitments, {"acme": Commitments(reserved="1.00", unbooked="0.00")}):
         assert (await asyncio.to_thread(vosd, "calls")).stdout == "no calls\n"
         shown = await asyncio.to_thread(vosd, "account", "show", "acme", "--json")
         assert json.loads(shown.stdout)["reserved"] == "1.00"
-    finally:
-        await server.close()
 
 
 def test_what_is_in_the_working_directory_goes_first(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from doubles.fake_switch import FakeSwitch
 from doubles.migrated import migrated
 
 from vosd.cli.main import main
-from vosd.engine.control import Arguments, ControlServer
+from vosd.control.calls import CallSnapshot, ListCalls
+from vosd.control.peers import GatewayRow, ListGateways
 
 CONFIGURATION = """
 templates: {usual: {max_concurrent: 10}}
@@ -18,8 +20,11 @@ mapping_gateways:
   - {name: pbx, account: acme, hosts: [192.0.2.1], template: usual, auth: {username: pbx, password: a-secret-word}}
 """
 CALLS = [
-    {"call_id": f"0190a0c2-0000-7000-8000-00000000000{index}", "customer_account": account, "vendor_account": "carrier",
-     "mapping_gateway": gateway, "routing_gateway": "trunk", "age_s": age, "state": "talking"}
+    CallSnapshot(
+        call_id=f"0190a0c2-0000-7000-8000-00000000000{index}", state="talking", mapping_gateway=gateway,
+        routing_gateway="trunk", customer_account=account, vendor_account="carrier", caller="1", callee="2",
+        started_at="2026-03-01T12:00:00.000Z", answered_at=None, age_s=age, talk_s=None,
+    )
     for index, (account, gateway, age) in enumerate([("acme", "pbx", 5_000), ("acme", "b", 100), ("globex", "g", 9)])
 ]  # fmt: skip
 
@@ -51,15 +56,8 @@ def vosd(*words: str) -> Result:
     ],
 )
 async def test_running_calls_are_chosen(site: Path, words: tuple[str, ...], ages: list[int]) -> None:
-    async def calls(_arguments: Arguments) -> object:
-        return CALLS
-
-    server = ControlServer(site / "s", {"calls": calls})
-    await server.open()
-    try:
+    async with FakeSwitch(site / "s").answers(ListCalls, CALLS):
         shown = await asyncio.to_thread(vosd, "calls", "--json", *words)
-    finally:
-        await server.close()
     assert [call["age_s"] for call in json.loads(shown.stdout)] == ages
 
 
@@ -74,16 +72,10 @@ def test_a_gateway_is_shown_as_it_is_defined_without_its_password(site: Path) ->
 
 
 async def test_gateways_are_listed_as_the_status_lists_them(site: Path) -> None:
-    async def gateways(_arguments: Arguments) -> object:
-        return [{"gateway": "pbx", "kind": "mapping", "state": "up"}]
-
-    server = ControlServer(site / "s", {"gateways": gateways})
-    await server.open()
-    try:
+    row = GatewayRow("pbx", "mapping", "up", None, None, None, 0, None, 0, 0, None, None, None, None, None)
+    async with FakeSwitch(site / "s").answers(ListGateways, [row]):
         listed = await asyncio.to_thread(vosd, "gateway", "list", "--json")
         shown = await asyncio.to_thread(vosd, "gateway", "show", "pbx", "--json")
-    finally:
-        await server.close()
     assert [row["gateway"] for row in json.loads(listed.stdout)] == ["pbx"]
     assert json.loads(shown.stdout)["running"][0]["state"] == "up"
 

@@ -12,8 +12,8 @@ from click.testing import CliRunner, Result
 
 from vosd.cdr.columns import json_object
 from vosd.cli.main import main
-from vosd.engine.control import Arguments, ControlServer
-from vosd.engine.trace.followers import CallUpdate, TraceUpdate
+from vosd.control.server import ControlServer
+from vosd.control.traces import CallSought, CallUpdate, FollowCalls, TraceUpdate
 from vosd.obs.pcap import FILE_HEADER, packet
 from vosd.obs.traced import Direction, TracedMessage
 from vosd.testing.data.records import answered_call
@@ -40,11 +40,11 @@ class Switch:
 
     def __init__(self, config: Path) -> None:
         self.config = config
-        self.asked: list[Arguments] = []
+        self.asked: list[FollowCalls] = []
         self.news: list[TraceUpdate] = []
 
-    async def trace(self, arguments: Arguments) -> AsyncGenerator[object, None]:
-        self.asked.append(arguments)
+    async def trace(self, order: FollowCalls) -> AsyncGenerator[TraceUpdate, None]:
+        self.asked.append(order)
         for each in self.news:
             yield each
 
@@ -57,7 +57,7 @@ async def switch(tmp_path: Path) -> AsyncIterator[Switch]:
     config = tmp_path / "vosd.yaml"
     config.write_text(f"control_socket: {tmp_path / 'vosd.sock'}\n")
     switch = Switch(config)
-    server = ControlServer(tmp_path / "vosd.sock", {}, {"trace": switch.trace})
+    server = ControlServer(tmp_path / "vosd.sock", [FollowCalls.followed_by(switch.trace)])
     await server.open()
     yield switch
     await server.close()
@@ -80,7 +80,7 @@ async def test_what_is_sought_and_for_how_long_is_sent(switch: Switch) -> None:
     await switch.vosd("--caller", "49", "--callee", "44", "--gateway", "carrier-a", "--seconds", "5")
     await switch.vosd()
     sought = {"caller": "49", "callee": "44", "gateway": "carrier-a"}
-    assert switch.asked == [{"sought": sought, "seconds": 5}, {"sought": {}, "seconds": 600}]
+    assert switch.asked == [FollowCalls(CallSought(**sought), 5), FollowCalls(CallSought(), 600)]
 
 
 async def test_each_call_is_drawn_when_it_has_ended_and_the_others_at_the_end(two_calls: Switch) -> None:

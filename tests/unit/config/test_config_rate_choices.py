@@ -4,6 +4,7 @@ import json
 from itertools import chain
 from typing import Any
 
+import msgspec
 import pytest
 
 from vosd.admin.routing import explain_route, idle_state
@@ -279,7 +280,7 @@ def test_an_explained_route_names_the_rates_that_may_price_the_call(tmp_path):
         }
         for source, group, price in shown
     ]
-    assert found.to_json()["rate"] == {**rates[0], "candidates": rates}
+    assert msgspec.to_builtins(found.sheet())["rate"] == {**rates[0], "candidates": tuple(rates)}
 
 
 def test_areas_are_lists_of_prefixes(tmp_path):

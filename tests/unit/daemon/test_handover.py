@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from vosd.base.errors import VosError
+from vosd.control.server import CommandError
 from vosd.daemon.handover import Handover, Predecessor
 from vosd.daemon.systemd import Notifier
-from vosd.engine.control import CommandError
 
 
 @pytest.mark.parametrize(

@@ -14,11 +14,11 @@ from vosd.base.cause import EndReason
 from vosd.base.histogram import Histogram
 from vosd.base.secret import Secret
 from vosd.cdr.record import Attempt
+from vosd.control.installation import MachineUse
 from vosd.daemon.lifecycle import State
 from vosd.daemon.metrics.readings import OTHERS, STEP_S, Readings
 from vosd.daemon.silenced import Silenced
 from vosd.daemon.status import Status
-from vosd.engine.alarms.watch import MachineUse
 from vosd.engine.reports.queue import Outcome
 from vosd.engine.reports.reporter import CallReports
 from vosd.engine.service import SwitchService

@@ -53,8 +53,8 @@ def test_who_guessed_is_listed_with_the_cause_and_the_rest_of_its_time(scene: Sc
     guess(scene, 1, username="admin")
     scene.wire.run_for(60_000)
     (row,) = silenced.rows()
-    assert (row["source"], row["cause"]) == (DESK.host, "wrong credentials")
-    assert (row["failures"], row["username"], row["remaining_s"]) == (6, "admin", 120)
+    assert (row.source, row.cause) == (DESK.host, "wrong credentials")
+    assert (row.failures, row.username, row.remaining_s) == (6, "admin", 120)
     scene.wire.run_for(120_000)
     assert silenced.rows() == []
 
@@ -63,8 +63,8 @@ def test_who_floods_is_listed_beside_them(scene: Scene, silenced: Silenced, bloc
     now = guess(scene)
     blocks.until = {FLOODER: now.mono / 1_000 + 29.5, "203.0.113.98": now.mono / 1_000 - 1}
     rows = silenced.rows()
-    assert [(row["source"], row["cause"]) for row in rows] == [(DESK.host, "wrong credentials"), (FLOODER, "flood")]
-    assert (rows[1]["remaining_s"], rows[1]["failures"], rows[1]["username"]) == (30, None, None)
+    assert [(row.source, row.cause) for row in rows] == [(DESK.host, "wrong credentials"), (FLOODER, "flood")]
+    assert (rows[1].remaining_s, rows[1].failures, rows[1].username) == (30, None, None)
 
 
 def test_a_released_source_is_served_again(scene: Scene, silenced: Silenced, blocks: Blocks) -> None:
@@ -78,4 +78,4 @@ def test_a_released_source_is_served_again(scene: Scene, silenced: Silenced, blo
 
 def test_a_long_invented_user_name_is_cut(scene: Scene, silenced: Silenced) -> None:
     guess(scene, 6, username="x" * 500)
-    assert silenced.rows()[0]["username"] == "x" * 100
+    assert silenced.rows()[0].username == "x" * 100

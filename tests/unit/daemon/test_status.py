@@ -11,10 +11,12 @@ from click.testing import CliRunner
 from vosd.base.secret import Secret
 from vosd.cli.main import main
 from vosd.config.places import Installation
+from vosd.control.installation import GetStatus, MachineUse
+from vosd.control.money import ListUnbooked
 from vosd.daemon.commands import Commands
+from vosd.daemon.money_commands import MoneyCommands
 from vosd.daemon.silenced import Silenced
 from vosd.daemon.status import Status
-from vosd.engine.alarms.watch import MachineUse
 from vosd.engine.counting import Counting, census_of, totals_of
 from vosd.engine.reports.reporter import CallReports
 from vosd.engine.service import SwitchService
@@ -108,18 +110,16 @@ def test_the_status_has_the_keys_that_users_hold_on_to(service, silenced, call_r
     installation = Installation("sw1", "/etc/vosd/vosd.yaml", "/var/lib/vosd")
     configuration = SimpleNamespace(loaded=loaded, loaded_at=0, last_error=None, installation=installation)
     shown = Status(service, configuration, silenced, call_reports, clock, MachineUse)
-    status = asyncio.run(Commands(shown, clock).status({}))
+    status = asyncio.run(Commands(shown, clock).status(GetStatus())).document()
     assert sorted(status) == sorted([*CENSUS, *TOTALS, *OTHERS])
 
 
-def test_a_switch_says_what_is_owed_of_a_time(service, silenced, call_reports, clock):
-    configuration = SimpleNamespace(loaded=SimpleNamespace(settings=SimpleNamespace(node="sw1")))
-    commands = Commands(Status(service, configuration, silenced, call_reports, clock, MachineUse), clock)
+def test_a_switch_says_what_is_owed_of_a_time(service, clock):
     parties = {"customer_account": "acme", "vendor_account": "carrier", "fee": Decimal("0.10"), "cost": Decimal(0)}
     service.recorder.add(answered_call(1, **parties, ended_at=5))
-    unbooked = commands.verbs()["unbooked"]
-    assert asyncio.run(unbooked({"since_ms": 0, "until_ms": 6})) == {"acme": "0.10"}
-    assert asyncio.run(unbooked({"since_ms": 0, "until_ms": 5})) == {}
+    commands = MoneyCommands(service, clock)
+    assert asyncio.run(commands.unbooked(ListUnbooked(0, 6))) == {"acme": "0.10"}
+    assert asyncio.run(commands.unbooked(ListUnbooked(0, 5))) == {}
 
 
 def test_every_figure_is_declared_with_its_meaning_and_explained():

@@ -15,6 +15,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from vosd.base.secret import Secret
+from vosd.control.installation import AlarmList
 from vosd.engine.alarms import mail, webhook
 from vosd.engine.alarms.alarm_file import AlarmFile
 from vosd.engine.alarms.desk import AlarmDesk, row
@@ -177,11 +178,11 @@ async def test_the_desk_passes_events_of_its_stream_on(hook: Hook):
     desk.begin(lambda: every(0.01, desk.take))
     stream.put(Noted("lease_lost", {"why": "another switch"}, clock.now().wall))
     assert (await hook.report())["alarm"] == "lease_lost"
-    (listed,) = desk.rows(history=False)["alarms"]  # type: ignore[misc]
-    assert (listed["alarm"], listed["text"]) == ("lease_lost", "why: another switch")
+    (listed,) = desk.rows(history=False).alarms
+    assert (listed.alarm, listed.text) == ("lease_lost", "why: another switch")
     stream.put(Noted("lease_regained", {"epoch": 2}, clock.now().wall))
     assert (await hook.report())["state"] == "cleared"
-    assert desk.rows(history=False) == {"alarms": [], "left_out": 0}
+    assert desk.rows(history=False) == AlarmList([], 0)
     await desk.end()
 
 
@@ -339,18 +340,18 @@ async def test_what_ended_while_the_switch_was_away_is_cleared_for_the_receiver(
 
     after, stream = desk()
     after.begin(watch)
-    assert {row["subject"] for row in after.rows(history=False)["alarms"]} == {"a", "b"}
+    assert {row.subject for row in after.rows(history=False).alarms} == {"a", "b"}
     stream.put(Noted("gateway_down", {"gateway": "a"}, clock.now().wall))
     clock.move_to(clock.now().mono + CONFIRMED_MS)
     after.take()
     report = await hook.report()
     assert (report["state"], report["subject"]) == ("cleared", "b")
     await after.end()
-    assert [row["subject"] for row in after.rows(history=False)["alarms"]] == ["a"]
+    assert [row.subject for row in after.rows(history=False).alarms] == ["a"]
 
     last, _ = desk()
     last.begin(watch)
-    assert [row["subject"] for row in last.rows(history=True)["alarms"]] == ["b"], "the history survives as well"
+    assert [row.subject for row in last.rows(history=True).alarms] == ["b"], "the history survives as well"
     await last.end()
 
 
@@ -365,6 +366,6 @@ def test_a_file_of_alarms_that_is_damaged_or_of_another_version_stops_nothing(tm
 
 def test_an_alarm_says_what_to_do_in_the_list_and_in_mails():
     (change,) = Alarms().note("lease_lost", {}, 0)
-    assert row(change.alarm)["do"] == REMEDIES[Event.LEASE_LOST]
+    assert row(change.alarm).do == REMEDIES[Event.LEASE_LOST]
     text = composed("sw1", mail_settings(25), [change], 0, 0).get_content()
     assert f"lease_lost: {REMEDIES[Event.LEASE_LOST]}" in text

@@ -11,6 +11,7 @@ import structlog
 from doubles.watched_database import ONE, OTHER, Installation, Server
 
 from vosd.cdr.lease import DatabaseState
+from vosd.control.installation import DatabaseReport
 from vosd.engine.booking.database_memo import Memo, MemoFile
 from vosd.engine.booking.database_watch import regression
 from vosd.storage.memory import MemoryStore
@@ -75,7 +76,7 @@ async def test_a_database_that_lost_commits_gets_its_calls_back_and_its_balances
     with structlog.testing.capture_logs() as logged:
         await switch.watch.look()
         assert switch.watch.refuses_calls
-        assert switch.watch.report()["state"] == "regressed"
+        assert switch.watch.report().state == "regressed"
         await switch.compared()
 
     charged = sum(posting.amount for each in calls for posting in each.postings if posting.account == "acme")
@@ -85,7 +86,7 @@ async def test_a_database_that_lost_commits_gets_its_calls_back_and_its_balances
     assert switch.times_mended == 1
     assert (logged[1]["booked_again"], logged[1]["balances_changed"]) == (3, 1)
     report = switch.watch.report()
-    assert (report["state"], report["booked_again"], report["regressed_at"] is not None) == ("well", 3, True)
+    assert (report.state, report.booked_again, report.regressed_at is not None) == ("well", 3, True)
 
 
 async def test_commits_since_the_latest_renewal_count_as_known(switch, server):
@@ -98,7 +99,7 @@ async def test_commits_since_the_latest_renewal_count_as_known(switch, server):
     server.lease._renewals, server.lease._epochs = lease._renewals, lease._epochs
 
     await switch.watch.look()
-    assert switch.watch.report()["state"] == "regressed"
+    assert switch.watch.report().state == "regressed"
     await switch.compared()
     assert await state.call(call_id(1)) is not None
 
@@ -111,7 +112,7 @@ async def test_an_account_with_fewer_entries_than_before_is_a_loss_that_no_count
     server.replace_by(MemoryStore())
     server.store.commits, server.lease._renewals, server.lease._epochs = before.commits, lease._renewals, lease._epochs
     await switch.watch.look()
-    assert switch.watch.report()["state"] == "well"
+    assert switch.watch.report().state == "well"
 
     await switch.end_calls(next_call)
     await switch.watch.look()
@@ -119,7 +120,7 @@ async def test_an_account_with_fewer_entries_than_before_is_a_loss_that_no_count
 
     assert await server.lacking([lost, next_call]) == []
     assert switch.balances.credits["acme"].balance == (await server.standing("acme")).balance
-    assert switch.watch.report()["booked_again"] == 2
+    assert switch.watch.report().booked_again == 2
 
 
 async def test_a_booking_that_crossed_a_payment_is_no_loss(switch, server):
@@ -147,7 +148,7 @@ async def test_a_database_that_was_merely_away_is_not_compared(switch, server):
     with structlog.testing.capture_logs() as logged:
         await switch.watch.look()
         await switch.watch.look()
-        assert (switch.watch.refuses_calls, switch.watch.report()["state"]) == (False, "away")
+        assert (switch.watch.refuses_calls, switch.watch.report().state) == (False, "away")
         server.is_away = False
         await switch.watch.look()
     assert [line["event"] for line in logged] == ["database_away", "database_back"]
@@ -159,14 +160,14 @@ async def test_the_database_is_away_until_the_balances_are_read_again(switch, se
     states = []
 
     async def note_used():
-        states.append(switch.watch.report()["state"])
+        states.append(switch.watch.report().state)
 
     switch.watch.note_used = note_used
     server.is_away = True
     await switch.watch.look()
     server.is_away = False
     await switch.watch.look()
-    assert (states, switch.watch.report()["state"]) == (["away"], "well")
+    assert (states, switch.watch.report().state) == (["away"], "well")
 
 
 async def test_a_start_without_the_database_is_away_until_it_has_caught_up(tmp_path, server):
@@ -179,9 +180,9 @@ async def test_a_start_without_the_database_is_away_until_it_has_caught_up(tmp_p
     renewals = server.lease._renewals.copy()
     await switch.watch.look()
     assert server.lease._renewals != renewals, "the lease is renewed meanwhile"
-    assert switch.watch.report()["state"] == "away"
+    assert switch.watch.report().state == "away"
     switch.watch.caught_up()
-    assert switch.watch.report()["state"] == "well"
+    assert switch.watch.report().state == "well"
     switch.journal.close()
 
 
@@ -217,7 +218,7 @@ async def test_after_a_crash_the_journal_is_compared_while_calls_are_taken(tmp_p
     assert not again.watch.refuses_calls
     await again.compared()
     assert await server.lacking([answered_call(1), answered_call(2)]) == []
-    assert again.watch.report()["booked_again"] == 2
+    assert again.watch.report().booked_again == 2
 
 
 async def test_after_a_crash_files_that_were_finished_long_before_are_not_read(tmp_path, switch, server):
@@ -264,12 +265,8 @@ async def test_another_switch_that_took_the_lease_ends_the_taking_of_calls_until
         await switch.watch.look()
         await switch.watch.look()
         assert switch.watch.refuses_calls
-        assert switch.watch.report() == {
-            "state": "lease_lost",
-            "lease": "node sw1 on host host-b, pid 200",
-            "regressed_at": None,
-            "booked_again": 0,
-        }
+        lease = "node sw1 on host host-b, pid 200"
+        assert switch.watch.report() == DatabaseReport("lease_lost", lease, regressed_at=None, booked_again=0)
         await switch.end_calls(answered_call(1))
         assert await server.lacking([answered_call(1)]) == []
         await server.release(OTHER)

@@ -4,8 +4,9 @@ import asyncio
 
 import pytest
 
+from vosd.control.traces import CallSought
 from vosd.engine.trace import followers
-from vosd.engine.trace.followers import CallSought, TraceFollower
+from vosd.engine.trace.followers import TraceFollower
 from vosd.obs.traced import Direction
 from vosd.testing.virtual.customer import Intent
 from vosd.testing.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, usual_catalogue

@@ -10,7 +10,8 @@ from vosd.base.secret import Secret
 from vosd.callcontrol.live_state import LiveState
 from vosd.catalogue.overrides import Overrides, Target
 from vosd.cdr.record import Attempt
-from vosd.engine.peers.gateways import GatewayRow, Gateways
+from vosd.control.peers import GatewayRow
+from vosd.engine.peers.gateways import Gateways
 from vosd.routing.breaker import SILENCES, place_of
 from vosd.testing.data.builders import catalogue, mapping_gateway, override, routing_gateway
 from vosd.testing.data.records import answered_call, refused_call

@@ -10,6 +10,7 @@ from structlog.testing import capture_logs
 
 from vosd.base.credentials import Login
 from vosd.base.secret import Secret
+from vosd.control.order import tag_of
 from vosd.engine.registration.outbound import PACE_MS
 from vosd.obs.events import Event
 from vosd.testing.data.builders import catalogue, mapping_gateway
@@ -246,15 +247,15 @@ def test_calls_take_the_service_route_of_the_registrar_rfc_3608():
 def test_rows_have_all_columns():
     stage = Stage(REGISTRATION)
     (row,) = stage.rows
-    assert (row["direction"], row["name"], row["kind"], row["state"]) == (
+    assert (tag_of(type(row)), row.name, row.kind, row.state) == (
         "outbound", "vendor-0", "routing_gateway", "unregistered",
     )  # fmt: skip
-    assert (row["registered_at"], row["expires_at"], row["last_status"], row["failures"]) == (None, None, None, 0)
+    assert (row.registered_at, row.expires_at, row.last_status, row.failures) == (None, None, None, 0)
     stage.run()
     (row,) = stage.rows
-    assert (row["server"], row["username"], row["contact"]) == (
+    assert (row.server, row.username, row.contact) == (
         "203.0.113.9:5060", "alice", "sip:alice@192.0.2.1:5060",
     )  # fmt: skip
-    assert (row["state"], row["last_status"]) == ("registered", 200)
-    assert str(row["registered_at"]) < str(row["next_attempt_at"]) < str(row["expires_at"])
+    assert (row.state, row.last_status) == ("registered", 200)
+    assert str(row.registered_at) < str(row.next_attempt_at) < str(row.expires_at)
     assert "secret" not in str(row)

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from vosd.engine.calls.selection import CallSelection, CallSnapshot
+from vosd.control.calls import CallSelection, CallSnapshot
 
 CALL = CallSnapshot(
     call_id="01a0c450-6c01-7000-8000-000000000001",

@@ -3,12 +3,12 @@
 A new column of a CDR is covered at once: the tests fill all columns of text that are declared.
 """
 
-import asyncio
 import io
 import json
 
 import msgspec
 import pytest
+from doubles.fake_switch import FakeSwitch
 from doubles.journals import crash_and_read, open_call, opened
 from doubles.kept_log import log_as_it_was
 
@@ -16,7 +16,8 @@ from vosd.base.text import as_received, escaped, portable
 from vosd.cdr.columns import RECORD_COLUMNS, csv_row, json_object
 from vosd.cdr.kinds import Kind
 from vosd.cdr.ports import RejectedRecord
-from vosd.engine.control import ControlServer
+from vosd.control.client import RunningSwitch
+from vosd.control.traces import CallUpdate, FindRunningCall, RunningCall
 from vosd.engine.journal.quarantine import Quarantine
 from vosd.obs.log import call_line, configure, write_call_lines
 from vosd.storage.rows import prepare
@@ -79,18 +80,12 @@ def test_a_record_is_logged(to_terminal):
 
 
 async def test_a_record_is_shown_by_a_command(tmp_path):
-    async def verb(_arguments):
-        return {"calls": [json_object(answered_call(1, **ODD), 1)]}
-
-    path = tmp_path / "vosd.sock"
-    server = ControlServer(path, {"show": verb})
-    await server.open()
-    reader, writer = await asyncio.open_unix_connection(path)
-    writer.write(b'{"verb": "show", "arguments": {}}\n')
-    answer = json.loads(await asyncio.wait_for(reader.readline(), 30))
-    writer.close()
-    await server.close()
-    assert answer["result"]["calls"][0].items() >= ODD_SHOWN.items()
+    record = json_object(answered_call(1, **ODD), 1)
+    update = CallUpdate("1", "1", "2", None, (), [], record, is_last=True)
+    switch = FakeSwitch(tmp_path / "vosd.sock").answers(FindRunningCall, RunningCall(["1"], update))
+    async with switch:
+        found = await RunningSwitch(tmp_path / "vosd.sock").ask(FindRunningCall("1"))
+    assert found.update.cdr.items() >= ODD_SHOWN.items()
 
 
 @pytest.mark.parametrize("codec", [msgspec.json, msgspec.msgpack])

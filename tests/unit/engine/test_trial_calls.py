@@ -5,6 +5,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from doubles.journals import opened
 from doubles.recording import Database
@@ -59,7 +60,7 @@ class Trial:
         """Require that nothing is left of it, and return its report."""
         assert self.exchange.leftovers() == {}
         assert self.exchange.residue() == {}
-        return self.call.report()
+        return dict(msgspec.to_builtins(self.call.report()))
 
 
 def said(report: dict[str, Any]) -> list[str]:

@@ -7,8 +7,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from vosd.base.clock import Instant
+from vosd.control.traces import CallSought
 from vosd.engine.peers.unknown_sources import BURST, COST_MIN, LOOKED_AT_MAX, RATE, NearMatches
-from vosd.engine.trace.followers import CallSought
 from vosd.sip.digest.settings import DigestSettings
 from vosd.sip.wire.outgoing import Peer
 from vosd.testing.data.builders import catalogue, credentials, mapping_gateway, phone

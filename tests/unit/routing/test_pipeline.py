@@ -277,21 +277,6 @@ def test_explanation_says_why_each_gateway_is_tried_or_left():
     assert explanation.unfit == 1
 
 
-def test_explanation_has_the_keys_of_the_command_line():
-    explanation = explain_routes(
-        REQUEST,
-        RouteTable([routing_gateway("a"), routing_gateway("b", enabled=False)]),
-        Occupancy(),
-        Rests(),
-        Vendors(),
-    )
-    assert list(explanation.candidates[0].to_json()) == [
-        "routing_gateway", "position", "callee_out", "caller_out", "reason", "prefix", "priority", "weight", "cost",
-        "currency", "effective_cost", "margin", "asr", "acd_s", "ner", "pdd_ms",
-    ]  # fmt: skip
-    assert list(explanation.left[0]._asdict()) == ["routing_gateway", "reason"]
-
-
 def test_protected_gateways_come_last_whatever_their_prefix_and_priority_are():
     reserve = routing_gateway("reserve", "4420", protect_ms=2_500)
     other = routing_gateway("other", "442071", priority=9, protect_ms=10_000)

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from vosd.base.clock import Clock
 from vosd.cdr.columns import iso_utc
+from vosd.control.installation import AlarmList, AlarmRow
 from vosd.engine.alarms.alarm_file import AlarmFile
 from vosd.engine.background import BackgroundTasks, Work
 from vosd.engine.settings import AlarmSettings
@@ -91,11 +92,11 @@ class AlarmDesk:
         self.take()
         return self._alarms.counted()
 
-    def rows(self, *, history: bool) -> dict[str, object]:
+    def rows(self, *, history: bool) -> AlarmList:
         """Return the alarms that hold, or those that were cleared lately, for ``vosd alarms``."""
         self.take()
         found: Sequence[Alarm] = self._alarms.history() if history else self._alarms.active()
-        return {"alarms": [row(each) for each in found], "left_out": self._alarms.left_out}
+        return AlarmList([row(each) for each in found], self._alarms.left_out)
 
     def _pass(self, changes: Sequence[Change]) -> None:
         if changes and self._kept is not None:
@@ -105,19 +106,19 @@ class AlarmDesk:
                 output.put(change)
 
 
-def row(alarm: Alarm) -> dict[str, object]:
+def row(alarm: Alarm) -> AlarmRow:
     """Return an alarm as JSON has it."""
-    return {
-        "alarm": alarm.event.value,
-        "subject": alarm.subject,
-        "level": alarm.level.value,
-        "since": iso_utc(alarm.since),
-        "last": iso_utc(alarm.last),
-        "count": alarm.count,
-        "text": alarm.text,
-        "do": REMEDIES[alarm.event],
-        "cleared_at": None if alarm.cleared_at is None else iso_utc(alarm.cleared_at),
-    }
+    return AlarmRow(
+        alarm=alarm.event.value,
+        subject=alarm.subject,
+        level=alarm.level.value,
+        since=iso_utc(alarm.since),
+        last=iso_utc(alarm.last),
+        count=alarm.count,
+        text=alarm.text,
+        do=REMEDIES[alarm.event],
+        cleared_at=None if alarm.cleared_at is None else iso_utc(alarm.cleared_at),
+    )
 
 
 def is_wanted(change: Change, level: Level) -> bool:

@@ -11,6 +11,7 @@ import structlog
 
 from vosd.base.clock import Clock, Instant
 from vosd.cdr.columns import iso_utc
+from vosd.control.installation import MachineUse
 from vosd.engine.alarms.call_rates import CallRates
 from vosd.engine.alarms.machine import Processor, disk_free_percent, memory_in_use
 from vosd.engine.alarms.margins import Margins, Pair, PrefixMargins, PrefixPair, Takings
@@ -115,16 +116,6 @@ class Measures(Protocol):
     def expiries(self) -> Iterable[tuple[str, int | None]]:
         """Return when each account expires that is not disabled, UTC milliseconds; None = never."""
         ...
-
-
-class MachineUse(NamedTuple):
-    """Use of the machine, in percent; None where the system does not say, and in the first minute."""
-
-    cpu_percent: float | None = None
-    """Use of one core by the switch over a minute."""
-    memory_percent: float | None = None
-    disk_free_percent: float | None = None
-    """Free part of the disk of ``state_dir``."""
 
 
 class Watch:

@@ -109,7 +109,9 @@ def _body(node: str, change: Change, dropped: int) -> bytes:
     alarm = change.alarm
     state = "raised" if change.is_raised else "cleared"
     at = alarm.since if alarm.cleared_at is None else alarm.cleared_at
-    return msgspec.json.encode({"node": node, "state": state, "at": iso_utc(at), **row(alarm), "dropped": dropped})
+    return msgspec.json.encode(
+        {"node": node, "state": state, "at": iso_utc(at), **msgspec.structs.asdict(row(alarm)), "dropped": dropped}
+    )
 
 
 def _poster_of(settings: WebhookSettings | None) -> Poster | None:

@@ -16,6 +16,7 @@ from vosd.base.money import format_amount
 from vosd.cdr.columns import iso_utc
 from vosd.cdr.lease import RENEW_S, Claimant, DatabaseState, Lease, LeaseHeld
 from vosd.cdr.ports import Books, StoreUnavailable
+from vosd.control.installation import DatabaseReport
 from vosd.engine.booking.balances import Balances
 from vosd.engine.booking.comparison import Comparison
 from vosd.engine.booking.database_memo import Memo, MemoFile
@@ -133,14 +134,14 @@ class DatabaseWatch(Counting):
         # It has answered again, but calls are taken as in the outage until the balances are read.
         return Condition.AWAY if self._outage.goes_on or self._is_away or self._waits else Condition.WELL
 
-    def report(self) -> dict[str, object]:
+    def report(self) -> DatabaseReport:
         """Return the part of ``vosd status`` about the database."""
-        return {
-            "state": self.condition.value,
-            "lease": str(self._lost.holder if self._lost is not None else self._claimant or ""),
-            "regressed_at": None if self._regressed_at is None else iso_utc(self._regressed_at),
-            "booked_again": self._booked_again,
-        }
+        return DatabaseReport(
+            state=self.condition.value,
+            lease=str(self._lost.holder if self._lost is not None else self._claimant or ""),
+            regressed_at=None if self._regressed_at is None else iso_utc(self._regressed_at),
+            booked_again=self._booked_again,
+        )
 
     # -- life ---------------------------------------------------------------------------------------------------
 

@@ -11,11 +11,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
-import msgspec
-
 from vosd.billing.holds import AccountCredit
 from vosd.cdr.ports import Books, RejectedRecord, RejectedRecords, Standing, StoreUnavailable
 from vosd.cdr.record import CallRecord
+from vosd.control.money import BookingOutcome
 from vosd.engine.counting import Counting
 from vosd.engine.journal.quarantine import Quarantine
 from vosd.engine.journal.salvage import ended_in
@@ -24,15 +23,6 @@ from vosd.obs.figures import Figure
 BATCH: Final = 500
 TURN_S: Final = 10.0
 """How long an order waits for bookings of the switch, which hold on for as long as a late database does not answer."""
-
-
-class Outcome(msgspec.Struct):
-    """Result of booking records."""
-
-    booked: list[str] = []
-    """Ids of calls that are in the database now."""
-    refused: dict[str, str] = {}
-    """Reasons by call id."""
 
 
 class Spool(Counting):
@@ -55,13 +45,13 @@ class Spool(Counting):
         """Count what is in quarantine, for ``vosd status``."""
         return {Figure.QUARANTINED: len(self._quarantine)}
 
-    async def retry(self, call_ids: Sequence[str] = ()) -> Outcome:
+    async def retry(self, call_ids: Sequence[str] = ()) -> BookingOutcome:
         """Book the named records of the quarantine, or all; booked ones are removed from it.
 
         Raises:
             StoreUnavailable: the database is away or other bookings do not end; earlier batches stay booked.
         """
-        outcome = Outcome()
+        outcome = BookingOutcome()
         async with self._turn():
             content = await asyncio.to_thread(self._quarantine.read)
             wanted = set(call_ids)
@@ -76,14 +66,14 @@ class Spool(Counting):
                 await asyncio.to_thread(self._quarantine.remove, [record.call_id for record in booked])
         return outcome
 
-    async def salvage(self, file: Path) -> Outcome:
+    async def salvage(self, file: Path) -> BookingOutcome:
         """Book every ended call that can be read in a journal file; refused ones go to quarantine.
 
         Raises:
             OSError: the file cannot be read.
             StoreUnavailable: the database is away or other bookings do not end; earlier batches stay booked.
         """
-        outcome = Outcome()
+        outcome = BookingOutcome()
         async with self._turn():
             records = _batches(ended_in(file))
             while batch := await asyncio.to_thread(next, records, None):
@@ -118,7 +108,7 @@ class Spool(Counting):
         finally:
             self._one_at_a_time.release()
 
-    async def _book(self, batch: Sequence[CallRecord], outcome: Outcome) -> list[CallRecord]:
+    async def _book(self, batch: Sequence[CallRecord], outcome: BookingOutcome) -> list[CallRecord]:
         """Book a batch and return the records that are booked."""
         standings: Mapping[str, Standing]
         try:

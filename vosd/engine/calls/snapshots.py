@@ -3,8 +3,9 @@
 from collections.abc import Iterable
 
 from vosd.base.clock import Instant
+from vosd.cdr.columns import iso_utc
+from vosd.control.calls import CallSnapshot
 from vosd.engine.calls.live_call import LiveCall
-from vosd.engine.calls.selection import CallSnapshot
 
 
 def accounts_of(calls: Iterable[LiveCall]) -> set[str]:
@@ -35,8 +36,8 @@ def snapshot(carried: LiveCall, now: Instant) -> CallSnapshot:
         vendor_account=gateway.account if gateway is not None else None,
         caller=arrival.caller_in,
         callee=call_request.callee_billing,
-        started_at=arrival.at.wall,
-        answered_at=arrival.at.wall + answered_at.mono - arrival.at.mono if answered_at is not None else None,
+        started_at=iso_utc(arrival.at.wall),
+        answered_at=None if answered_at is None else iso_utc(arrival.at.wall + answered_at.mono - arrival.at.mono),
         age_s=(now.mono - arrival.at.mono) // 1_000,
         talk_s=(now.mono - answered_at.mono) // 1_000 if answered_at is not None else None,
     )

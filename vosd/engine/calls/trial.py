@@ -26,7 +26,8 @@ from vosd.callcontrol.open_call import Description, OpenCall
 from vosd.callcontrol.ports import CallSink
 from vosd.callcontrol.vendor_terms import buy_rate
 from vosd.cdr.record import Attempt, CallRecord
-from vosd.engine.calls.trial_log import TrialLog, TrialOrder, TrialStep
+from vosd.control.calls import TrialReport, TrialStep
+from vosd.engine.calls.trial_log import TrialLog, TrialOrder
 from vosd.routing.pipeline import RouteChoice
 from vosd.sdp.codec import first_audio_codec
 from vosd.sip.dialog.dialog import Dialog
@@ -109,8 +110,8 @@ class TrialCall:
         """What has happened so far."""
         return self._log.steps
 
-    def report(self) -> dict[str, object]:
-        """Return the outcome for JSON; its keys are stable."""
+    def report(self) -> TrialReport:
+        """Return the outcome."""
         return self._log.report(self._choice, self._journey, self._record)
 
     def begin(self) -> None:

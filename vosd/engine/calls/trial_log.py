@@ -1,6 +1,5 @@
 """What is asked of a test call, and what an operator is shown of it."""
 
-from enum import Enum
 from typing import Final
 
 import msgspec
@@ -9,6 +8,7 @@ from vosd.b2bua.stamps import Journey
 from vosd.base.clock import Instant
 from vosd.base.money import ZERO, format_amount
 from vosd.cdr.record import CallRecord
+from vosd.control.calls import TrialReport, TrialResult, TrialStep
 from vosd.routing.pipeline import RouteChoice
 from vosd.sip.headers.reason import q850_cause, reason_text
 from vosd.sip.wire.message import Response
@@ -25,24 +25,6 @@ class TrialOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Cancel it as soon as it rings."""
     talk_ms: int = 5_000
     """Hang up so long after the answer."""
-
-
-class TrialStep(msgspec.Struct, frozen=True):
-    """Something that happened; ``ms`` is the time since the INVITE."""
-
-    ms: int
-    what: str
-
-
-class TrialResult(Enum):
-    """What has come of a test call."""
-
-    ANSWERED = "answered"
-    RANG = "rang"
-    """It was to ring only."""
-    REFUSED = "refused"
-    NO_ANSWER = "no answer"
-    NO_RESPONSE = "no response"
 
 
 class TrialLog:
@@ -85,27 +67,27 @@ class TrialLog:
             return TrialResult.RANG
         return TrialResult.NO_ANSWER if self.has_responded else TrialResult.NO_RESPONSE
 
-    def report(self, choice: RouteChoice, journey: Journey, record: CallRecord | None) -> dict[str, object]:
-        """Return the outcome for JSON; its keys are stable."""
-        return {
-            "result": self.result(record).value,
-            "routing_gateway": choice.gateway.name,
-            "address": journey.destination_address,
-            "caller_out": choice.caller_out,
-            "callee_out": choice.callee_out,
-            "code": self.code or None,
-            "reason": self.reason,
-            "pdd_ms": self.pdd_ms,
-            "codec": journey.codec,
-            "talk_ms": None if record is None else record.ended_at - (record.vendor_answered_at or record.ended_at),
-            "call_id": None if record is None else record.call_id,
-            "vendor_account": choice.gateway.account,
-            "vendor_billed_seconds": 0 if record is None else record.vendor_billed_seconds,
-            "cost": format_amount(ZERO if record is None else record.cost),
-            "cost_tax": format_amount(ZERO if record is None else record.cost_tax),
-            "vendor_currency": None if record is None else record.vendor_currency,
-            "steps": [msgspec.to_builtins(each) for each in self.steps],
-        }
+    def report(self, choice: RouteChoice, journey: Journey, record: CallRecord | None) -> TrialReport:
+        """Return the outcome."""
+        return TrialReport(
+            result=self.result(record),
+            routing_gateway=choice.gateway.name,
+            address=journey.destination_address,
+            caller_out=choice.caller_out,
+            callee_out=choice.callee_out,
+            code=self.code or None,
+            reason=self.reason,
+            pdd_ms=self.pdd_ms,
+            codec=journey.codec,
+            talk_ms=None if record is None else record.ended_at - (record.vendor_answered_at or record.ended_at),
+            call_id=None if record is None else record.call_id,
+            vendor_account=choice.gateway.account,
+            vendor_billed_seconds=0 if record is None else record.vendor_billed_seconds,
+            cost=format_amount(ZERO if record is None else record.cost),
+            cost_tax=format_amount(ZERO if record is None else record.cost_tax),
+            vendor_currency=None if record is None else record.vendor_currency,
+            steps=list(self.steps),
+        )
 
     def _since_invite(self, now: Instant) -> int:
         return max(0, now.came.mono - self._began.mono)

@@ -5,8 +5,6 @@ from enum import Enum
 from ipaddress import IPv4Network, IPv6Network
 from typing import Final, NamedTuple, TypeAlias
 
-import msgspec
-
 from vosd.base.clock import Clock, Instant
 from vosd.base.host import SITE_BITS, source_of
 from vosd.base.money import format_amount
@@ -16,6 +14,7 @@ from vosd.callcontrol.ports import CallSink
 from vosd.callcontrol.vendor_terms import LiveVendors
 from vosd.catalogue.catalogue import Catalogue
 from vosd.cdr.record import TOO_DEAR, CallRecord
+from vosd.control.peers import GatewayRow
 from vosd.engine.counting import Counting
 from vosd.engine.peers.call_totals import CallTotals
 from vosd.routing.figures import Figures, Hour, Totals
@@ -38,35 +37,6 @@ class GatewayState(Enum):
     REGISTERED = "registered"
     UP = "up"
     """None of the others: a gateway without OPTIONS pings is up until calls fail."""
-
-
-class GatewayRow(msgspec.Struct, frozen=True):
-    """One gateway; figures are of the last hour, or since the start if that is later."""
-
-    gateway: str
-    kind: str
-    """``routing`` or ``mapping``."""
-    state: str
-    blocked: str | None
-    """Who has blocked it, until when, and why; None = no operator has."""
-    since_s: int | None
-    """Seconds since it went down."""
-    rest_s: int | None
-    """Remaining seconds of its Retry-After pause."""
-    calls: int
-    max_concurrent: int | None
-    attempts: int
-    answered: int
-    asr: float | None
-    """Answered calls per hundred attempts."""
-    acd_s: float | None
-    """Average length of the answered calls."""
-    pdd_ms: int | None
-    """Average time from INVITE to ringing or answer."""
-    cost: str | None
-    """Average cost of a minute that a routing gateway charged for, without tax; None where it charged for none."""
-    currency: str | None
-    """ISO 4217, of ``cost``."""
 
 
 class GatewayLoad(NamedTuple):

@@ -17,6 +17,7 @@ from vosd.base.clock import Clock, Instant
 from vosd.base.host import Realm, realm_of
 from vosd.base.wheel import Timer, TimerWheel
 from vosd.cdr.columns import iso_utc
+from vosd.control.peers import InboundRow
 from vosd.engine.counting import Counting
 from vosd.engine.registration.registered_addresses import RegisteredAddresses
 from vosd.engine.registration.writer import RegistrationWriter
@@ -366,20 +367,19 @@ def _moved(binding: Binding, peer: Peer) -> Binding:
     return binding if peer == binding.peer else msgspec.structs.replace(binding, peer=peer)
 
 
-def inbound(registration: Registration, listeners: Sequence[Listener]) -> dict[str, object]:
+def inbound(registration: Registration, listeners: Sequence[Listener]) -> InboundRow:
     """Return a registration as ``vosd registrations`` shows it."""
     name, kind, binding = registration
-    return {
-        "direction": "inbound",
-        "name": name,
-        "kind": kind.value,
-        "state": "registered",
-        "contact": binding.contact,
-        "received": str(binding.peer),
-        "transport": listeners[binding.peer.flow].transport,
-        "path": list(binding.path),
-        "q": binding.q / SURELY,
-        "user_agent": binding.user_agent or None,
-        "registered_at": iso_utc(binding.registered_at),
-        "expires_at": iso_utc(binding.expires_at.wall),
-    }
+    return InboundRow(
+        name=name,
+        kind=kind.value,
+        state="registered",
+        contact=binding.contact,
+        received=str(binding.peer),
+        transport=listeners[binding.peer.flow].transport,
+        path=list(binding.path),
+        q=binding.q / SURELY,
+        user_agent=binding.user_agent or None,
+        registered_at=iso_utc(binding.registered_at),
+        expires_at=iso_utc(binding.expires_at.wall),
+    )

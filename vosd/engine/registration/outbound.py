@@ -13,6 +13,7 @@ import structlog
 
 from vosd.base.clock import Instant
 from vosd.cdr.columns import iso_utc
+from vosd.control.peers import OutboundRow
 from vosd.obs.events import GONE, Event
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.flows import Hop
@@ -129,7 +130,7 @@ class OutboundRegistrations:
             return addresses
         return tuple(address._replace(path=entry.ours.service_route) for address in addresses)
 
-    def rows(self) -> Iterable[dict[str, object]]:
+    def rows(self) -> Iterable[OutboundRow]:
         """Return each registration as ``vosd registrations`` shows it."""
         return (outbound(name, entry.account.registration, entry.ours) for name, entry in self._entries.items())
 
@@ -227,22 +228,21 @@ def _terms(account: _Account, rounds_max: int) -> Terms:
     )
 
 
-def outbound(gateway: str, registration: Registration, ours: OutboundRegistration) -> dict[str, object]:
+def outbound(gateway: str, registration: Registration, ours: OutboundRegistration) -> OutboundRow:
     """Return a registration of ours as ``vosd registrations`` shows it."""
-    return {
-        "direction": "outbound",
-        "name": gateway,
-        "kind": "routing_gateway",
-        "state": ours.state.value,
-        "server": str(registration.server),
-        "username": registration.user,
-        "contact": ours.contact or None,
-        "registered_at": _moment(ours.registered_at),
-        "expires_at": _moment(ours.expires_at),
-        "next_attempt_at": _moment(ours.next_attempt_at),
-        "failures": ours.failures,
-        "last_status": ours.last_status,
-    }
+    return OutboundRow(
+        name=gateway,
+        kind="routing_gateway",
+        state=ours.state.value,
+        server=str(registration.server),
+        username=registration.user,
+        contact=ours.contact or None,
+        registered_at=_moment(ours.registered_at),
+        expires_at=_moment(ours.expires_at),
+        next_attempt_at=_moment(ours.next_attempt_at),
+        failures=ours.failures,
+        last_status=ours.last_status,
+    )
 
 
 def _moment(at: Instant | None) -> str | None:

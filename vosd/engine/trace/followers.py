@@ -7,9 +7,7 @@ bounded in size, because the same thread carries the calls.
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Final
-
-import msgspec
+from typing import Final
 
 from vosd.b2bua.call import Call
 from vosd.b2bua.stamps import Arrival, Journey
@@ -19,6 +17,7 @@ from vosd.base.number import for_matching
 from vosd.callcontrol.call_request import CallRequest
 from vosd.cdr.columns import json_object
 from vosd.cdr.record import CallRecord
+from vosd.control.traces import CallMessages, CallSought, CallUpdate
 from vosd.engine.trace.call_messages import CallOutcome
 from vosd.engine.trace.messages import Trace, Traced
 from vosd.obs.traced import TracedMessage, blanked
@@ -37,83 +36,27 @@ LINGER_MS: Final = 2_000
 """A call is followed for so long after its end: the last ACK and the answer to BYE arrive then."""
 
 
-class CallSought(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """Filter of a follower: calls that match all given fields; all calls if none is given."""
-
-    caller: str | None = None
-    """Beginning of the calling number as received; a leading plus sign is ignored."""
-    callee: str | None = None
-    """Beginning of the called number, as received or as rated."""
-    gateway: str | None = None
-    """Mapping or routing."""
-    address: str | None = None
-    """Address of the caller's side or of a vendor, with or without port."""
-    sip_call_id: str | None = None
-    """Call-ID of a leg."""
-
-    def fits(
-        self, arrival: Arrival, journey: Journey, callee_billing: str | None, gateways: Iterable[str | None]
-    ) -> bool:
-        """Return whether a call matches, by what is known of it so far."""
-        return (
-            _begins(self.caller, (arrival.caller_in,))
-            and _begins(self.callee, (arrival.callee_in, callee_billing))
-            and (self.gateway is None or self.gateway in gateways)
-            and (self.address is None or self._is_of((arrival.source_address, journey.destination_address)))
-            and (
-                self.sip_call_id is None
-                or self.sip_call_id == arrival.sip_call_id_in
-                or self.sip_call_id in journey.sip_call_ids_out
-            )
+def fits(
+    sought: CallSought, arrival: Arrival, journey: Journey, callee_billing: str | None, gateways: Iterable[str | None]
+) -> bool:
+    """Return whether a call is looked for, by what is known of it so far."""
+    return (
+        _begins(sought.caller, (arrival.caller_in,))
+        and _begins(sought.callee, (arrival.callee_in, callee_billing))
+        and (sought.gateway is None or sought.gateway in gateways)
+        and (sought.address is None or _is_of(sought.address, (arrival.source_address, journey.destination_address)))
+        and (
+            sought.sip_call_id is None
+            or sought.sip_call_id == arrival.sip_call_id_in
+            or sought.sip_call_id in journey.sip_call_ids_out
         )
-
-    def _is_of(self, addresses: Iterable[str | None]) -> bool:
-        wanted = str(self.address).strip("[]")
-        shown = [each for each in addresses if each is not None]
-        return wanted in shown or wanted in [each.rpartition(":")[0].strip("[]") for each in shown]
+    )
 
 
-class CallUpdate(msgspec.Struct, frozen=True):
-    """Changes of one call since the last report."""
-
-    call_id: str
-    caller: str
-    callee: str
-    mapping_gateway: str | None
-    gateways: tuple[str, ...]
-    """Gateways of the attempts so far, in order."""
-    messages: list[TracedMessage]
-    cdr: dict[str, Any] | None
-    """As ``vosd cdr show --json`` prints it, once the call has ended."""
-    is_last: bool
-    """No further report of the call follows."""
-
-
-class TraceUpdate(msgspec.Struct, frozen=True):
-    """Changes of the followed calls."""
-
-    calls: list[CallUpdate]
-    left_out: int
-    """Calls so far that matched beyond ``CALLS_MAX``."""
-    is_over: bool
-    """The time is up: no further report follows."""
-
-
-class CallMessages(msgspec.Struct, frozen=True):
-    """Messages of an ended call."""
-
-    messages: list[TracedMessage]
-    left_out: int
-    """Number of later messages left out for size."""
-
-
-class RunningCall(msgspec.Struct, frozen=True):
-    """Result of a search for a running call by the beginning of its id."""
-
-    fitting: list[str]
-    """Ids of the matching running calls, a few at most."""
-    update: CallUpdate | None
-    """All messages so far, if only one matches."""
+def _is_of(address: str, addresses: Iterable[str | None]) -> bool:
+    wanted = address.strip("[]")
+    shown = [each for each in addresses if each is not None]
+    return wanted in shown or wanted in [each.rpartition(":")[0].strip("[]") for each in shown]
 
 
 class _Followed:
@@ -153,14 +96,14 @@ class TraceFollower:
         if arrival.call_id in self._followed:
             return
         mapping = call_request.mapping.name if call_request.mapping is not None else None
-        if self._sought.fits(arrival, call.journey, call_request.callee_billing, (mapping, gateway)):
+        if fits(self._sought, arrival, call.journey, call_request.callee_billing, (mapping, gateway)):
             self._follow(arrival, mapping, call.journey)
 
     def ended(self, arrival: Arrival, journey: Journey, record: CallRecord) -> None:
         """Note the end of a call; one without attempts is seen here for the first time."""
         followed = self._followed.get(record.call_id)
         if followed is None:
-            if not self._sought.fits(arrival, journey, record.callee_billing, (record.mapping_gateway,)):
+            if not fits(self._sought, arrival, journey, record.callee_billing, (record.mapping_gateway,)):
                 return
             followed = self._follow(arrival, record.mapping_gateway, journey)
         if followed is None:

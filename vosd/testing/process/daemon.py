@@ -14,12 +14,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Protocol, Self
 
+import msgspec
 from click.testing import CliRunner
 
-from vosd.admin.control import ANSWER_S
 from vosd.base.errors import VosError
 from vosd.cli.main import main
 from vosd.config.control_socket import control_socket_of
+from vosd.control.client import ANSWER_S
+from vosd.control.installation import GetStatus, SwitchStatus
+from vosd.control.wire import request_line
 
 _START_SECONDS: Final = 60.0
 _STOP_SECONDS: Final = 60.0
@@ -196,7 +199,7 @@ class Daemon:
             with socket.socket(socket.AF_UNIX) as asking:
                 asking.settimeout(ANSWER_S)
                 asking.connect(str(place))
-                asking.sendall(b'{"verb":"status","arguments":{}}\n')
+                asking.sendall(request_line(GetStatus()))
                 asking.shutdown(socket.SHUT_WR)
                 with asking.makefile("rb") as answer:
                     document = json.loads(answer.read() or b"{}")
@@ -204,7 +207,7 @@ class Daemon:
             raise DaemonError(f"no switch answers at {place}: {error}") from error
         if "result" not in document or document.get("error") is not None:
             raise DaemonError(f"vosd status: {document}")
-        return document["result"]
+        return msgspec.convert(document["result"], SwitchStatus).document()
 
     def _begin(self) -> Running:
         """Execute ``vosd run`` with its log in the file."""

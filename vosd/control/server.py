@@ -1,24 +1,28 @@
-"""Control socket: takes operators' commands for the running switch.
+"""Control socket: takes orders for the running switch.
 
-One JSON object in each line over a unix socket that only the switch's user may open: ``{"verb", "arguments"}`` in,
-``{"result"}`` or ``{"error", "problems"}`` out, any number of commands one after the other on a connection. A verb that
-follows something sends results until it is finished or its client disconnects. Owns the socket, the framing and the
-limits; the verbs are functions passed in. Command line and HTTP are handled elsewhere.
+One JSON object in each line (``wire``) over a unix socket that only the switch's user may open, any number of orders
+one after the other on a connection. An order that follows something has results until it is finished or its client
+disconnects. Owns the socket, the framing and the limits; the handlers are passed in. Command line and HTTP are handled
+elsewhere.
 """
 
 import asyncio
 import socket
 import stat
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import aclosing
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 import structlog
 
+from vosd import __version__
 from vosd.base.errors import VosError
 from vosd.base.text import escaped
+from vosd.control.installation import GetStatus
+from vosd.control.order import OF_ALL_VERSIONS, PROTOCOL, Handler, tag_of
+from vosd.control.wire import Failure, Request, Success, Tagged, other_version, spoken
 
 LINE_MAX: Final = 65_536
 """Most bytes of one request; answers are not limited."""
@@ -26,21 +30,16 @@ CLIENTS_MAX: Final = 32
 """Most commands that are carried out at once."""
 RESERVED: Final = 8
 """Connections beside them, which wait for a request or ask for what is in ``ALWAYS``."""
-ALWAYS: Final = frozenset({"status"})
-"""Verbs that take no slot: an operator needs them most when too much goes on."""
+ALWAYS: Final = frozenset({tag_of(GetStatus)})
+"""Orders that take no slot: an operator needs them most when too much goes on."""
 IDLE_S: Final = 60.0
 """A connection without request is closed after so long."""
-
-Arguments = Mapping[str, Any]
-Verb = Callable[[Arguments], Awaitable[object]]
-Following = Callable[[Arguments], AsyncGenerator[object, None]]
-"""A verb with many results; it yields one at least every few seconds, so that a closed connection is noticed."""
 
 _log = structlog.get_logger()
 
 
 class CommandError(VosError):
-    """A command that the running switch did not carry out; ``problems`` holds lines for people."""
+    """An order that the running switch did not carry out; ``problems`` holds lines for people."""
 
     def __init__(self, message: str, problems: Sequence[str] = ()) -> None:
         super().__init__(message)
@@ -51,21 +50,7 @@ class ControlSocketError(VosError):
     """The control socket cannot be opened at the configured path."""
 
 
-class _Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    verb: str
-    arguments: dict[str, Any] = {}
-
-
-class _Result(msgspec.Struct, frozen=True):
-    result: object
-
-
-class _Failure(msgspec.Struct, frozen=True):
-    error: str
-    problems: tuple[str, ...] = ()
-
-
-_TOO_MANY: Final = _Failure(f"{CLIENTS_MAX} commands are carried out at once already, try again")
+_TOO_MANY: Final = Failure(f"{CLIENTS_MAX} commands are carried out at once already, try again", code="busy")
 
 
 class _Client:
@@ -80,14 +65,11 @@ class _Client:
 
 
 class ControlServer:
-    """Answers commands on a unix socket, mode 0600, while it is open."""
+    """Answers orders on a unix socket, mode 0600, while it is open."""
 
-    def __init__(
-        self, path: Path, verbs: Mapping[str, Verb], followings: Mapping[str, Following] | None = None
-    ) -> None:
+    def __init__(self, path: Path, handlers: Iterable[Handler]) -> None:
         self._path = path
-        self._verbs = verbs
-        self._followings = followings or {}
+        self._handlers = {handler.tag: handler for handler in handlers}
         self._server: asyncio.Server | None = None
         self._clients: list[_Client] = []
         """In the order in which their latest command has ended, or they have come."""
@@ -143,7 +125,7 @@ class ControlServer:
             try:
                 line = await asyncio.wait_for(reader.readline(), IDLE_S)
             except ValueError:
-                await _answer(writer, _Failure(f"a request is at most {LINE_MAX} bytes"))
+                await _answer(writer, Failure(f"a request is at most {LINE_MAX} bytes", code="not_understood"))
                 return
             if not line:
                 return
@@ -155,45 +137,55 @@ class ControlServer:
             self._clients.remove(client)
             self._clients.append(client)
 
-    async def _carry_out(self, line: bytes, client: _Client) -> AsyncGenerator[_Result | _Failure, None]:
+    async def _carry_out(self, line: bytes, client: _Client) -> AsyncGenerator[Success | Failure, None]:
         try:
-            request = msgspec.json.decode(line, type=_Request)
+            request = msgspec.json.decode(line, type=Request)
+            tag = msgspec.json.decode(request.order or b"{}", type=Tagged).order
+            if request.protocol != PROTOCOL and tag not in OF_ALL_VERSIONS:
+                versions = spoken(__version__, PROTOCOL), f"control protocol {request.protocol}"
+                yield Failure(other_version(*versions), code="other_version")
+                return
+            if not tag:
+                yield Failure("not a request: it names no order", code="not_understood")
+                return
+            handler = self._handlers.get(tag)
+            if handler is None:
+                known = ", ".join(self._handlers)
+                yield Failure(f"this switch knows no {tag!r}; it answers {known}", code="unknown_order")
+                return
+            order = msgspec.json.decode(request.order, type=handler.order)
         except msgspec.MsgspecError as error:
-            yield _Failure(f"not a request: {error}")
+            yield Failure(f"not a request: {error}", code="not_understood")
             return
-        if request.verb not in ALWAYS:
+        if tag not in ALWAYS:
             if sum(each.has_slot for each in self._clients) >= CLIENTS_MAX:
                 yield _TOO_MANY
                 return
             client.has_slot = True
-        verb, following = self._verbs.get(request.verb), self._followings.get(request.verb)
         try:
-            if verb is not None:
-                yield _Result(await verb(request.arguments))
-            elif following is not None:
-                async with aclosing(following(request.arguments)) as results:
+            if handler.answer is not None:
+                yield Success(await handler.answer(order))
+            elif handler.follow is not None:
+                async with aclosing(handler.follow(order)) as results:
                     async for result in results:
-                        yield _Result(result)
-            else:
-                known = ", ".join((*self._verbs, *self._followings))
-                yield _Failure(f"this switch knows no {request.verb!r}; it answers {known}")
+                        yield Success(result)
         except CommandError as refused:
-            yield _Failure(str(refused), refused.problems)
-        except (VosError, msgspec.ValidationError) as error:
-            yield _Failure(str(error))
+            yield Failure(str(refused), refused.problems, refused.code)
+        except VosError as error:
+            yield Failure(str(error), code=error.code)
         except Exception:  # noqa: BLE001  a bug in one command must end neither the socket nor the calls
-            _log.exception("command_failed", verb=request.verb)
-            yield _Failure(f"{request.verb} failed inside the switch; its log says more")
+            _log.exception("command_failed", verb=tag)
+            yield Failure(f"{tag} failed inside the switch; its log says more", code="defect")
 
 
-def _encoded(answer: _Result | _Failure) -> bytes:
+def _encoded(answer: Success | Failure) -> bytes:
     try:
         return msgspec.json.encode(answer)
     except UnicodeEncodeError:  # a peer has sent a header, such as User-Agent, that is not UTF-8
         return msgspec.json.encode(escaped(answer))
 
 
-async def _answer(writer: asyncio.StreamWriter, answer: _Result | _Failure) -> None:
+async def _answer(writer: asyncio.StreamWriter, answer: Success | Failure) -> None:
     if writer.is_closing():  # uvloop's transport raises RuntimeError
         raise ConnectionError("the client is gone")
     writer.write(_encoded(answer) + b"\n")

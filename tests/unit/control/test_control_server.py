@@ -13,31 +13,62 @@ import pytest
 import structlog
 
 from vosd.base.errors import VosError
-from vosd.engine import control
-from vosd.engine.control import Arguments, CommandError, ControlServer, ControlSocketError
+from vosd.control import server as control
+from vosd.control.installation import GetStatus
+from vosd.control.order import PROTOCOL, Done, Following, Handler, Order
+from vosd.control.server import CommandError, ControlServer, ControlSocketError
 
 
-async def echo(arguments: Arguments) -> object:
-    return arguments
+class Echo(Order[Any], frozen=True, tag="echo"):
+    a: int = 0
 
 
-class Selection(msgspec.Struct, forbid_unknown_fields=True):
+class Select(Order[str], frozen=True, tag="select"):
     gateway: str
 
 
-async def select(arguments: Arguments) -> object:
-    return msgspec.convert(dict(arguments), Selection).gateway
+class Refuse(Order[Done], frozen=True, tag="refuse"):
+    """Refused with problems."""
 
 
-async def refuse(_arguments: Arguments) -> object:
+class Fail(Order[Done], frozen=True, tag="fail"):
+    """Refused with a sentence."""
+
+
+class Break(Order[Done], frozen=True, tag="break"):
+    """Meets a bug."""
+
+
+class Wait(Order[str], frozen=True, tag="wait"):
+    """Waits."""
+
+
+class Count(Following[int], frozen=True, tag="follow"):
+    times: int = 0
+    breaks: bool = False
+
+
+class DatabaseAwayError(VosError):
+    """The database does not answer."""
+
+
+async def echo(order: msgspec.Struct) -> object:
+    return {name: value for name, value in msgspec.structs.asdict(order).items() if value}
+
+
+async def select(order: Select) -> str:
+    return order.gateway
+
+
+async def refuse(_order: Refuse) -> Done:
     raise CommandError("the file is bad", ["vosd.yaml:3: sip: unknown key"])
 
 
-async def fail(_arguments: Arguments) -> object:
-    raise VosError("the database is away; start it")
+async def fail(_order: Fail) -> Done:
+    raise DatabaseAwayError("the database is away; start it")
 
 
-async def break_down(_arguments: Arguments) -> object:
+async def break_down(_order: Break) -> Done:
     raise ZeroDivisionError
 
 
@@ -47,24 +78,42 @@ class Watched:
     def __init__(self) -> None:
         self.is_left = asyncio.Event()
 
-    async def follow(self, arguments: Arguments) -> AsyncGenerator[object, None]:
+    async def follow(self, order: Count) -> AsyncGenerator[int, None]:
         try:
-            for count in range(arguments["times"]):
+            for count in range(order.times):
                 yield count
                 await asyncio.sleep(0)
-            if arguments.get("breaks"):
+            if order.breaks:
                 raise ZeroDivisionError
         finally:
             self.is_left.set()
 
 
-VERBS = {"echo": echo, "select": select, "refuse": refuse, "fail": fail, "break": break_down}
+HANDLERS = (
+    Echo.answered_by(echo),
+    Select.answered_by(select),
+    Refuse.answered_by(refuse),
+    Fail.answered_by(fail),
+    Break.answered_by(break_down),
+)
+
+
+def line(order: str, **fields: object) -> bytes:
+    return json.dumps({"protocol": PROTOCOL, "order": {"order": order, **fields}}).encode()
+
+
+def body(text: bytes) -> dict[str, Any]:
+    """Return an answer without what every answer has."""
+    answer: dict[str, Any] = json.loads(text)
+    assert answer.pop("protocol") == PROTOCOL
+    assert answer.pop("switch")
+    return answer
 
 
 @pytest.fixture
 async def server(tmp_path: Path) -> AsyncIterator[Path]:
     path = tmp_path / "run" / "vosd.sock"
-    server = ControlServer(path, VERBS)
+    server = ControlServer(path, HANDLERS)
     await server.open()
     yield path
     await server.close()
@@ -78,9 +127,9 @@ def mode_of(path: Path) -> int:
 async def ask(path: Path, *lines: bytes) -> list[dict[str, Any]]:
     reader, writer = await asyncio.open_unix_connection(path)
     answers = []
-    for line in lines:
-        writer.write(line + b"\n")
-        answers.append(json.loads(await asyncio.wait_for(reader.readline(), 30)))
+    for each in lines:
+        writer.write(each + b"\n")
+        answers.append(body(await asyncio.wait_for(reader.readline(), 30)))
     writer.close()
     await writer.wait_closed()
     return answers
@@ -89,8 +138,8 @@ async def ask(path: Path, *lines: bytes) -> list[dict[str, Any]]:
 async def test_several_commands_on_one_connection_are_answered_in_turn(server: Path) -> None:
     answers = await ask(
         server,
-        b'{"verb": "echo", "arguments": {"a": 1}}',
-        b'{"verb": "select", "arguments": {"gateway": "g"}}',
+        line("echo", a=1),
+        line("select", gateway="g"),
     )
     assert answers == [{"result": {"a": 1}}, {"result": "g"}]
 
@@ -100,18 +149,18 @@ async def test_only_the_switch_s_user_may_open_the_socket(server: Path) -> None:
 
 
 async def test_a_refused_command_names_its_problems(server: Path) -> None:
-    (answer,) = await ask(server, b'{"verb": "refuse"}')
-    assert answer == {"error": "the file is bad", "problems": ["vosd.yaml:3: sip: unknown key"]}
+    (answer,) = await ask(server, line("refuse"))
+    assert answer == {"error": "the file is bad", "problems": ["vosd.yaml:3: sip: unknown key"], "code": "command"}
 
 
 async def test_an_expected_failure_has_a_remedy(server: Path) -> None:
-    (answer,) = await ask(server, b'{"verb": "fail"}')
-    assert answer["error"] == "the database is away; start it"
+    (answer,) = await ask(server, line("fail"))
+    assert (answer["error"], answer["code"]) == ("the database is away; start it", "database_away")
 
 
 async def test_a_bug_in_a_command_is_logged_once_and_the_socket_lives_on(server: Path) -> None:
     with structlog.testing.capture_logs() as logs:
-        broken, echoed = await ask(server, b'{"verb": "break"}', b'{"verb": "echo"}')
+        broken, echoed = await ask(server, line("break"), line("echo"))
     assert "failed inside the switch" in broken["error"]
     assert "ZeroDivisionError" not in broken["error"]
     assert [(line["event"], line["verb"]) for line in logs] == [("command_failed", "break")]
@@ -123,10 +172,11 @@ async def test_a_bug_in_a_command_is_logged_once_and_the_socket_lives_on(server:
     [
         (b"{", "not a request"),
         (b"[]", "not a request"),
-        (b'{"verb": 5}', "not a request"),
-        (b'{"verb": "echo", "extra": 1}', "not a request"),
-        (b'{"verb": "dance"}', "knows no 'dance'; it answers echo, select"),
-        (b'{"verb": "select", "arguments": {"colour": "red"}}', "unknown field `colour`"),
+        (b'{"protocol": 2, "order": {"order": 5}}', "not a request"),
+        (b'{"protocol": 2}', "not a request"),
+        (line("echo", extra=1), "unknown field `extra`"),
+        (line("dance"), "knows no 'dance'; it answers echo, select"),
+        (line("select", colour="red"), "unknown field `colour`"),
         (b"\xff\xfe", "not a request"),
     ],
 )
@@ -138,7 +188,7 @@ async def test_what_is_not_a_command_is_answered_with_why(server: Path, line: by
 async def test_a_request_line_is_bounded(server: Path) -> None:
     reader, writer = await asyncio.open_unix_connection(server)
     writer.write(b"x" * (control.LINE_MAX * 2) + b"\n")
-    answer = json.loads(await asyncio.wait_for(reader.readline(), 30))
+    answer = body(await asyncio.wait_for(reader.readline(), 30))
     assert "at most 65536 bytes" in answer["error"]
     assert await reader.read() == b""
     writer.close()
@@ -147,7 +197,7 @@ async def test_a_request_line_is_bounded(server: Path) -> None:
 async def test_clients_without_a_request_shut_no_other_out(server: Path) -> None:
     idle = [await asyncio.open_unix_connection(server) for _ in range(100)]
     for _ in range(2):
-        answers = await ask(server, b'{"verb": "echo"}', b'{"verb": "echo"}')
+        answers = await ask(server, line("echo"), line("echo"))
         assert answers == [{"result": {}}, {"result": {}}]
     most = control.CLIENTS_MAX + control.RESERVED
     closed = [await asyncio.wait_for(reader.read(), 30) for reader, _ in idle[: len(idle) - most]]
@@ -159,30 +209,38 @@ async def test_clients_without_a_request_shut_no_other_out(server: Path) -> None
 async def test_commands_at_once_are_bounded_and_status_is_always_answered(tmp_path: Path) -> None:
     path, released = tmp_path / "vosd.sock", asyncio.Event()
 
-    async def wait(_arguments: Arguments) -> object:
+    async def wait(_order: Wait) -> str:
         await released.wait()
         return "waited"
 
-    async def follow(_arguments: Arguments) -> AsyncGenerator[object, None]:
+    async def follow(_order: Count) -> AsyncGenerator[int, None]:
         await released.wait()
-        yield "followed"
+        yield 7
 
-    server = ControlServer(path, {"wait": wait, "status": echo, "echo": echo}, {"follow": follow})
+    server = ControlServer(
+        path,
+        (
+            Wait.answered_by(wait),
+            Handler(GetStatus, answer=echo),
+            Echo.answered_by(echo),
+            Count.followed_by(follow),
+        ),
+    )
     await server.open()
     busy = []
     for number in range(control.CLIENTS_MAX):
         reader, writer = await asyncio.open_unix_connection(path)
-        writer.write(b'{"verb": "follow"}\n' if number % 2 else b'{"verb": "wait"}\n')
+        writer.write(line("follow") + b"\n" if number % 2 else line("wait") + b"\n")
         busy.append((reader, writer))
     idle = [await asyncio.open_unix_connection(path) for _ in range(20)]
-    refused, status = await ask(path, b'{"verb": "echo"}', b'{"verb": "status"}')
+    refused, status = await ask(path, line("echo"), line("status"))
     assert refused["error"] == "32 commands are carried out at once already, try again"
     assert status == {"result": {}}
     released.set()
-    assert [json.loads(await asyncio.wait_for(reader.readline(), 30))["result"] for reader, _ in busy] == [
-        "waited", "followed"
+    assert [body(await asyncio.wait_for(reader.readline(), 30))["result"] for reader, _ in busy] == [
+        "waited", 7
     ] * (control.CLIENTS_MAX // 2)  # fmt: skip
-    assert await ask(path, b'{"verb": "echo"}') == [{"result": {}}]
+    assert await ask(path, line("echo")) == [{"result": {}}]
     for _, writer in (*busy, *idle):
         writer.close()
     await server.close()
@@ -197,17 +255,17 @@ async def test_a_silent_client_is_sent_away(server: Path, monkeypatch: pytest.Mo
 
 async def test_a_second_switch_is_refused_and_the_first_one_lives_on(server: Path) -> None:
     with pytest.raises(ControlSocketError, match="another switch answers"):
-        await ControlServer(server, VERBS).open()
-    assert (await ask(server, b'{"verb": "echo"}')) == [{"result": {}}]
+        await ControlServer(server, HANDLERS).open()
+    assert (await ask(server, line("echo"))) == [{"result": {}}]
 
 
 async def test_a_socket_left_behind_by_a_killed_switch_is_replaced(tmp_path: Path) -> None:
     path = tmp_path / "vosd.sock"
     with socket.socket(socket.AF_UNIX) as left_behind:
         left_behind.bind(str(path))
-    server = ControlServer(path, VERBS)
+    server = ControlServer(path, HANDLERS)
     await server.open()
-    assert (await ask(path, b'{"verb": "echo"}')) == [{"result": {}}]
+    assert (await ask(path, line("echo"))) == [{"result": {}}]
     await server.close()
 
 
@@ -215,21 +273,21 @@ async def test_a_file_of_another_kind_is_never_removed(tmp_path: Path) -> None:
     path = tmp_path / "vosd.sock"
     path.write_text("notes")
     with pytest.raises(ControlSocketError, match="another kind"):
-        await ControlServer(path, VERBS).open()
+        await ControlServer(path, HANDLERS).open()
     assert path.read_text() == "notes"
 
 
 async def test_a_path_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     path = tmp_path / ("x" * 200)
     with pytest.raises(ControlSocketError, match="cannot be opened"):
-        await ControlServer(path, VERBS).open()
+        await ControlServer(path, HANDLERS).open()
 
 
 async def test_closing_drops_clients_that_wait(tmp_path: Path) -> None:
-    server = ControlServer(tmp_path / "vosd.sock", VERBS)
+    server = ControlServer(tmp_path / "vosd.sock", HANDLERS)
     await server.open()
     reader, writer = await asyncio.open_unix_connection(tmp_path / "vosd.sock")
-    writer.write(b'{"verb": "echo"}\n')
+    writer.write(line("echo") + b"\n")
     await reader.readline()
     await server.close()
     assert await asyncio.wait_for(reader.read(), 30) == b""
@@ -242,7 +300,7 @@ async def test_closing_drops_clients_that_wait(tmp_path: Path) -> None:
 @pytest.fixture
 async def watched(tmp_path: Path) -> AsyncIterator[tuple[Path, Watched]]:
     watched = Watched()
-    server = ControlServer(tmp_path / "vosd.sock", VERBS, {"follow": watched.follow})
+    server = ControlServer(tmp_path / "vosd.sock", (*HANDLERS, Count.followed_by(watched.follow)))
     await server.open()
     yield tmp_path / "vosd.sock", watched
     await server.close()
@@ -251,8 +309,8 @@ async def watched(tmp_path: Path) -> AsyncIterator[tuple[Path, Watched]]:
 async def test_a_verb_that_follows_answers_again_and_again_and_the_next_command_comes_after(watched) -> None:
     path, _ = watched
     reader, writer = await asyncio.open_unix_connection(path)
-    writer.write(b'{"verb": "follow", "arguments": {"times": 3}}\n{"verb": "echo"}\n')
-    lines = [json.loads(await asyncio.wait_for(reader.readline(), 30)) for _ in range(4)]
+    writer.write(line("follow", times=3) + b"\n" + line("echo") + b"\n")
+    lines = [body(await asyncio.wait_for(reader.readline(), 30)) for _ in range(4)]
     assert lines == [{"result": 0}, {"result": 1}, {"result": 2}, {"result": {}}]
     writer.close()
 
@@ -260,7 +318,7 @@ async def test_a_verb_that_follows_answers_again_and_again_and_the_next_command_
 async def test_a_client_who_goes_away_is_followed_for_no_longer(watched) -> None:
     path, thing = watched
     reader, writer = await asyncio.open_unix_connection(path)
-    writer.write(b'{"verb": "follow", "arguments": {"times": 1000000000}}\n')
+    writer.write(line("follow", times=1000000000) + b"\n")
     await reader.readline()
     assert not thing.is_left.is_set()
     writer.close()
@@ -269,10 +327,10 @@ async def test_a_client_who_goes_away_is_followed_for_no_longer(watched) -> None
 
 async def test_closing_the_socket_ends_what_is_followed(tmp_path: Path) -> None:
     thing = Watched()
-    server = ControlServer(tmp_path / "vosd.sock", VERBS, {"follow": thing.follow})
+    server = ControlServer(tmp_path / "vosd.sock", (*HANDLERS, Count.followed_by(thing.follow)))
     await server.open()
     reader, writer = await asyncio.open_unix_connection(tmp_path / "vosd.sock")
-    writer.write(b'{"verb": "follow", "arguments": {"times": 1000000000}}\n')
+    writer.write(line("follow", times=1000000000) + b"\n")
     await reader.readline()
     await server.close()
     assert thing.is_left.is_set()
@@ -283,8 +341,8 @@ async def test_an_error_of_a_series_is_sent_after_its_earlier_results(watched) -
     path, thing = watched
     with structlog.testing.capture_logs() as logs:
         reader, writer = await asyncio.open_unix_connection(path)
-        writer.write(b'{"verb": "follow", "arguments": {"times": 1, "breaks": true}}\n')
-        lines = [json.loads(await asyncio.wait_for(reader.readline(), 30)) for _ in range(2)]
+        writer.write(line("follow", times=1, breaks=True) + b"\n")
+        lines = [body(await asyncio.wait_for(reader.readline(), 30)) for _ in range(2)]
         writer.close()
     assert lines[0] == {"result": 0}
     assert "follow failed inside the switch" in lines[1]["error"]
@@ -293,5 +351,5 @@ async def test_an_error_of_a_series_is_sent_after_its_earlier_results(watched) -
 
 
 async def test_verbs_that_follow_are_among_those_that_are_known(watched) -> None:
-    (answer,) = await ask(watched[0], b'{"verb": "dance"}')
+    (answer,) = await ask(watched[0], line("dance"))
     assert answer["error"].endswith("it answers echo, select, refuse, fail, break, follow")

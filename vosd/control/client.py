@@ -1,16 +1,18 @@
-"""Client of the control socket: one command to the running switch, one answer or a series of answers.
-
-The server is ``engine/control.py``. The commands are not interpreted here.
-"""
+"""Client of the control socket: one order to the running switch, one result or a series of results."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 
+from vosd import __version__
 from vosd.base.errors import VosError
+from vosd.control.order import OF_ALL_VERSIONS, PROTOCOL, Following, Order, result_type, tag_of
+from vosd.control.wire import Answer, other_version, request_line, spoken
+
+Result = TypeVar("Result")
 
 ANSWER_S: Final = 30.0
 """Longest time without an answer."""
@@ -34,17 +36,17 @@ class NoDaemonError(DaemonUnreachableError):
 
 
 class DaemonRefusedError(VosError):
-    """The switch did not carry out the command; ``problems`` lists the reasons, if there are several."""
+    """The switch did not carry out the order; ``problems`` lists the reasons, if there are several."""
 
-    def __init__(self, message: str, problems: Sequence[str] = ()) -> None:
+    def __init__(self, message: str, problems: Sequence[str] = (), code: str | None = None) -> None:
         super().__init__(message)
         self.problems = tuple(problems)
+        if code is not None:
+            self.code = code
 
 
-class _Answer(msgspec.Struct, frozen=True):
-    result: Any = None
-    error: str | None = None
-    problems: tuple[str, ...] = ()
+class OtherVersionError(DaemonRefusedError):
+    """The running switch is of another version and cannot be understood."""
 
 
 class RunningSwitch:
@@ -54,45 +56,46 @@ class RunningSwitch:
         self.control_socket = control_socket
         self._patience_s = patience_s
 
-    async def ask(self, verb: str, **arguments: object) -> Any:
-        """Have the switch carry out ``verb``, and return the result.
+    async def ask(self, order: Order[Result]) -> Result:
+        """Have the switch carry out an order, and return its result.
 
         Raises:
-            DaemonUnreachableError: no answer; if the switch went away meanwhile, the command may have been carried out.
-            DaemonRefusedError: the switch refuses, with the reason.
+            DaemonUnreachableError: no answer; if the switch went away meanwhile, it may have been carried out.
+            DaemonRefusedError: the switch refuses, with the reason, or is of another version.
         """
         try:
             async with asyncio.timeout(self._patience_s):
-                line = await self._exchange(msgspec.json.encode({"verb": verb, "arguments": arguments}))
+                line = await self._exchange(request_line(order))
         except (OSError, TimeoutError) as error:
             raise self._unreachable(error) from error
-        return self._result(line)
+        result: Result = self._result(line, order)
+        return result
 
-    async def follow(self, verb: str, **arguments: object) -> AsyncGenerator[Any, None]:
+    async def follow(self, order: Following[Result]) -> AsyncGenerator[Result, None]:
         """Have the switch follow something, and yield one result after the other until it is finished.
 
         Raises:
             DaemonUnreachableError: no answer, or the switch stopped answering.
-            DaemonRefusedError: the switch refuses, with the reason.
+            DaemonRefusedError: the switch refuses, with the reason, or is of another version.
         """
         try:
             async with asyncio.timeout(ANSWER_S):
-                reader, writer = await self._send(msgspec.json.encode({"verb": verb, "arguments": arguments}))
+                reader, writer = await self._send(request_line(order))
             try:
                 while line := await asyncio.wait_for(reader.readline(), ANSWER_S):
-                    yield self._result(line)
+                    yield self._result(line, order)
             finally:
                 writer.close()
         except (OSError, TimeoutError) as error:
             raise self._unreachable(error) from error
 
-    async def ask_if_running(self, verb: str, **arguments: object) -> Any | None:
+    async def ask_if_running(self, order: Order[Result]) -> Result | None:
         """Do the same as ``ask``, but return None if no switch runs: for commands that work without one.
 
         A switch that runs and does not answer is an error: the money it reserves would be missing without notice.
         """
         try:
-            return await self.ask(verb, **arguments)
+            return await self.ask(order)
         except NoDaemonError:
             return None
 
@@ -105,15 +108,23 @@ class RunningSwitch:
         is_absent = isinstance(error, FileNotFoundError | ConnectionRefusedError)
         return (NoDaemonError if is_absent else DaemonUnreachableError)(message)
 
-    def _result(self, line: bytes) -> Any:
+    def _result(self, line: bytes, order: msgspec.Struct) -> Any:
         try:
-            answer = msgspec.json.decode(line, type=_Answer)
+            answer = msgspec.json.decode(line, type=Answer)
         except msgspec.MsgspecError as error:
             message = f"the switch at {self.control_socket} went away before it answered"
             raise DaemonUnreachableError(message) from error
+        if answer.protocol != PROTOCOL and (answer.error is not None or tag_of(type(order)) not in OF_ALL_VERSIONS):
+            switch = spoken(answer.switch, answer.protocol)
+            raise OtherVersionError(other_version(switch, spoken(__version__, PROTOCOL)))
         if answer.error is not None:
-            raise DaemonRefusedError(answer.error, answer.problems)
-        return answer.result
+            raise DaemonRefusedError(answer.error, answer.problems, answer.code)
+        try:
+            return msgspec.json.decode(answer.result, type=result_type(type(order)))
+        except msgspec.MsgspecError as error:
+            versions = other_version(spoken(answer.switch, answer.protocol), spoken(__version__, PROTOCOL))
+            message = f"the answer to {tag_of(type(order))!r} is of another form ({error}): {versions}"
+            raise OtherVersionError(message) from error
 
     async def _exchange(self, request: bytes) -> bytes:
         reader, writer = await self._send(request)
@@ -124,7 +135,7 @@ class RunningSwitch:
 
     async def _send(self, request: bytes) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         reader, writer = await asyncio.open_unix_connection(self.control_socket, limit=LINE_MAX)
-        writer.write(request + b"\n")
+        writer.write(request)
         writer.write_eof()
         return reader, writer
 

@@ -1,0 +1,62 @@
+"""A control socket of the test's own: it answers typed orders as the running switch does, and remembers them."""
+
+from collections.abc import AsyncGenerator, Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar, cast
+
+import msgspec
+
+from vosd.control.order import Following, Handler, Order
+from vosd.control.server import ControlServer
+
+Result = TypeVar("Result")
+
+
+class FakeSwitch:
+    """Answers the orders that it was told the results of; to others it says that it does not know them."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._results: dict[type[msgspec.Struct], Any] = {}
+        self._handlers: list[Handler] = []
+        self._server: ControlServer | None = None
+        self.asked: list[msgspec.Struct] = []
+        """The orders, in the order in which they came."""
+
+    def answers(self, order: type[Order[Result]], result: Result | Callable[[Any], Result] | Exception) -> Self:
+        """Answer an order with a result, with what a function makes of it, or with an error."""
+        if order not in self._results:
+            self._handlers.append(Handler(order, answer=self._answer))
+        self._results[order] = result
+        return self
+
+    def reports(self, order: type[Following[Result]], *results: Result) -> Self:
+        """Answer an order with a series of results."""
+        if order not in self._results:
+            self._handlers.append(Handler(order, follow=self._follow))
+        self._results[order] = results
+        return self
+
+    async def __aenter__(self) -> Self:
+        self._server = ControlServer(self._path, self._handlers)
+        await self._server.open()
+        return self
+
+    async def __aexit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _traceback: TracebackType | None
+    ) -> None:
+        assert self._server is not None
+        await self._server.close()
+
+    async def _answer(self, order: msgspec.Struct) -> object:
+        self.asked.append(order)
+        result = self._results[type(order)]
+        if isinstance(result, Exception):
+            raise result
+        return cast("object", result(order)) if callable(result) else result
+
+    async def _follow(self, order: msgspec.Struct) -> AsyncGenerator[object, None]:
+        self.asked.append(order)
+        for each in self._results[type(order)]:
+            yield each

@@ -1,0 +1,141 @@
+"""Orders about running calls: list them, end them, make a test call."""
+
+from enum import Enum
+from typing import Annotated, Final
+
+import msgspec
+
+from vosd.base.ids import BEGINNING_DIGITS_MIN
+from vosd.base.number import for_matching
+from vosd.control.order import Following, Order
+
+TALK_S_MAX: Final = 60
+"""Longest test call after its answer."""
+
+
+class CallSnapshot(msgspec.Struct, frozen=True):
+    """One running call as ``vosd calls`` lists it; durations are whole seconds."""
+
+    call_id: str
+    state: str
+    mapping_gateway: str | None
+    routing_gateway: str | None
+    """The gateway that is tried or has answered."""
+    customer_account: str | None
+    vendor_account: str | None
+    caller: str
+    callee: str
+    started_at: str
+    answered_at: str | None
+    age_s: int
+    """Since the INVITE arrived."""
+    talk_s: int | None
+    """Since the answer."""
+
+
+class ListCalls(Order[list[CallSnapshot]], frozen=True, tag="calls"):
+    """List the running calls, the oldest first."""
+
+
+class CallSelection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Live calls that a command selects: those that match every field given; an empty selection matches none."""
+
+    call_id: Annotated[str, msgspec.Meta(min_length=BEGINNING_DIGITS_MIN)] | None = None
+    """The whole id or its beginning."""
+    account: str | None = None
+    """Of the customer or of the vendor."""
+    gateway: str | None = None
+    """Mapping or routing."""
+    prefix: str | None = None
+    """Of the called number as it is rated; a leading plus sign is dropped from both."""
+    older_than_s: int | None = None
+    """Seconds since the INVITE arrived."""
+
+    def fits(self, call: CallSnapshot) -> bool:
+        """Return whether ``call`` is meant."""
+        if self == _NOTHING_GIVEN:
+            return False
+        return (
+            (self.call_id is None or call.call_id.startswith(self.call_id))
+            and (self.account is None or self.account in {call.customer_account, call.vendor_account})
+            and (self.gateway is None or self.gateway in {call.mapping_gateway, call.routing_gateway})
+            and (self.prefix is None or call.callee.startswith(for_matching(self.prefix)))
+            and (self.older_than_s is None or call.age_s > self.older_than_s)
+        )
+
+
+_NOTHING_GIVEN = CallSelection()
+
+
+class HangupOutcome(msgspec.Struct, frozen=True):
+    """Number of calls that matched, and that were ended."""
+
+    fitting: int
+    ended: int
+
+
+class Hangup(Order[HangupOutcome], frozen=True, tag="hangup"):
+    """End calls; if more than ``at_most`` match, none is ended."""
+
+    selection: CallSelection
+    at_most: int | None = None
+
+
+class TrialStep(msgspec.Struct, frozen=True):
+    """Something that happened in a test call; ``ms`` is the time since the INVITE."""
+
+    ms: int
+    what: str
+
+
+class TrialResult(Enum):
+    """What has come of a test call."""
+
+    ANSWERED = "answered"
+    RANG = "rang"
+    """It was to ring only."""
+    REFUSED = "refused"
+    NO_ANSWER = "no answer"
+    NO_RESPONSE = "no response"
+
+
+class TrialReport(msgspec.Struct, frozen=True):
+    """Outcome of a test call; money as text."""
+
+    result: TrialResult
+    routing_gateway: str
+    address: str | None
+    caller_out: str
+    callee_out: str
+    code: int | None
+    """Of the final response."""
+    reason: str | None
+    """What the vendor said when it refused, or hung up."""
+    pdd_ms: int | None
+    codec: str | None
+    talk_ms: int | None
+    call_id: str | None
+    """Of the record; None = the call was not answered."""
+    vendor_account: str | None
+    vendor_billed_seconds: int
+    cost: str
+    cost_tax: str
+    vendor_currency: str | None
+    steps: list[TrialStep]
+
+
+class TrialUpdate(msgspec.Struct, frozen=True):
+    """Further steps of a test call, and at last its outcome."""
+
+    steps: list[TrialStep]
+    report: TrialReport | None = None
+
+
+class MakeTestCall(Following[TrialUpdate], frozen=True, tag="test_call"):
+    """Call a number through one gateway, without a customer."""
+
+    via: str
+    callee: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+    caller: Annotated[str, msgspec.Meta(max_length=64)] = ""
+    is_ring_only: bool = False
+    talk_s: Annotated[int, msgspec.Meta(ge=1, le=TALK_S_MAX)] = 5

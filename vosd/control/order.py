@@ -1,0 +1,72 @@
+"""Base classes of orders, and the version of the protocol.
+
+An order is a tagged struct whose generic argument is the type of its result: ``class Hangup(Order[HangupOutcome])``. A
+client that asks gets that type, and a handler that returns another one is an error of mypy.
+"""
+
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from typing import Any, ClassVar, Final, Generic, NamedTuple, Self, TypeVar, get_args
+
+import msgspec
+
+PROTOCOL: Final = 2
+"""Version of the protocol; raised when a side of the version before could not read what the other one writes.
+
+A new order, a new field of a result, and a new field of an order that has a default and is only sent where it is needed
+are read by the version before. Version 1 had no structs.
+"""
+TAG_FIELD: Final = "order"
+OF_ALL_VERSIONS: Final = frozenset({"restart"})
+"""Orders whose form never changes."""
+
+Result_co = TypeVar("Result_co", covariant=True)
+
+
+class Handler(NamedTuple):
+    """An order's type, and what carries it out in the switch: ``answer`` or, for a series of results, ``follow``."""
+
+    order: "type[msgspec.Struct]"
+    answer: Callable[[Any], Awaitable[object]] | None = None
+    follow: Callable[[Any], AsyncGenerator[object, None]] | None = None
+
+    @property
+    def tag(self) -> str:
+        """Name of the order on the wire."""
+        return tag_of(self.order)
+
+
+class _Typed(msgspec.Struct, Generic[Result_co], frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    __orig_bases__: ClassVar[tuple[Any, ...]]
+
+
+class Order(_Typed[Result_co], Generic[Result_co], frozen=True, tag_field=TAG_FIELD):
+    """An order with one result."""
+
+    @classmethod
+    def answered_by(cls, handler: "Callable[[Self], Awaitable[Result_co]]") -> Handler:
+        """Return the entry of a dispatch table."""
+        return Handler(cls, answer=handler)
+
+
+class Following(_Typed[Result_co], Generic[Result_co], frozen=True, tag_field=TAG_FIELD):
+    """An order with a series of results, until it is finished or its client disconnects."""
+
+    @classmethod
+    def followed_by(cls, handler: "Callable[[Self], AsyncGenerator[Result_co, None]]") -> Handler:
+        """Return the entry of a dispatch table; the handler yields at least every few seconds."""
+        return Handler(cls, follow=handler)
+
+
+class Done(msgspec.Struct, frozen=True):
+    """Result of an order that was carried out and has nothing to report."""
+
+
+def result_type(order: type[msgspec.Struct]) -> Any:
+    """Return the type of the results of an order."""
+    bases: tuple[Any, ...] = order.__dict__["__orig_bases__"]
+    return get_args(bases[0])[0]
+
+
+def tag_of(order: type[msgspec.Struct]) -> str:
+    """Return the name of an order on the wire."""
+    return str(order.__struct_config__.tag)

@@ -1,0 +1,106 @@
+"""Order about the route of an imaginary call, and the explanation that ``vosd route explain`` prints."""
+
+import msgspec
+
+from vosd.control.order import Order
+
+
+class RateSheet(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A sell rate: which it is, and the others that may price the call."""
+
+    rate_group: str
+    rate_prefix: str
+    price_per_minute: str
+    effective_price: str
+    currency: str
+    source: str = ""
+    candidates: tuple["RateSheet", ...] = ()
+
+
+class CandidateSheet(msgspec.Struct, frozen=True):
+    """A gateway that would be tried; ``position`` counts from 1."""
+
+    routing_gateway: str
+    position: int
+    callee_out: str
+    caller_out: str
+    reason: str
+    prefix: str
+    """By which the number fits; ``*`` = any number."""
+    priority: int
+    weight: int
+    cost: str | None
+    """The buy rate of a minute, in the vendor's currency; None = the gateway has none."""
+    currency: str | None
+    """The vendor's."""
+    effective_cost: str | None
+    """The cost of a minute in a call of typical length, which is what costs are compared by."""
+    margin: str | None
+    """The rest of the sell price of a minute, in the customer's currency, as the loss guard compares it."""
+    asr: float | msgspec.UnsetType | None = msgspec.UNSET
+    """Absent where the plan does not compare quality, and where no switch was asked, as the following three."""
+    acd_s: float | msgspec.UnsetType | None = msgspec.UNSET
+    ner: float | msgspec.UnsetType | None = msgspec.UNSET
+    pdd_ms: float | msgspec.UnsetType | None = msgspec.UNSET
+
+
+class LeftOutSheet(msgspec.Struct, frozen=True):
+    """A gateway that would not be tried, and why."""
+
+    routing_gateway: str
+    reason: str
+
+
+class LevelSheet(msgspec.Struct, frozen=True):
+    """An agent above the customer, and its rate."""
+
+    account: str
+    level: int
+    """1 = the customer's agent, 2 = the agent of that one, and so on."""
+    rate_group: str
+    rate_prefix: str
+    price_per_minute: str
+
+
+class RouteSheet(msgspec.Struct, frozen=True, kw_only=True):
+    """Outcome of an imaginary call, as ``vosd route explain --json`` prints it; keys that do not apply are absent."""
+
+    result: str
+    """``ok``, or the end reason of the refusal."""
+    detail: str
+    """Object and figure that led to the refusal; empty for an accepted call."""
+    callee_billed: str
+    caller_routed: str
+    """The calling number behind the rules of the mapping gateway."""
+    rate: RateSheet | None
+    """The sell rate; of several that may price the call the one that is cheapest at admission."""
+    plan: str | msgspec.UnsetType | None = msgspec.UNSET
+    order: list[str] | msgspec.UnsetType = msgspec.UNSET
+    typical_seconds: int | msgspec.UnsetType = msgspec.UNSET
+    """Length of the call that costs are compared of."""
+    typical_seconds_measured: bool | msgspec.UnsetType = msgspec.UNSET
+    """Whether calls to the prefix lasted so long lately; else it is what the configuration says."""
+    candidates: list[CandidateSheet]
+    left: list[LeftOutSheet]
+    unfit: int
+    """Gateways that the number does not fit; they are not named."""
+    agents: list[LevelSheet] | msgspec.UnsetType = msgspec.UNSET
+    """The agents that the call is charged to as well, from the nearest up."""
+    unasked: list[str] | msgspec.UnsetType = msgspec.UNSET
+    """Sections of the configuration whose servers a real call would ask; here they count as silent."""
+    addresses: dict[str, list[str]] | msgspec.UnsetType = msgspec.UNSET
+    """Addresses of each candidate, which the running switch alone resolves."""
+    not_known: list[str] | msgspec.UnsetType = msgspec.UNSET
+    """What is not kept of a moment of the past."""
+
+
+class ExplainRoute(Order[RouteSheet], frozen=True, tag="explain_route"):
+    """Return the outcome of an imaginary call with the current live calls."""
+
+    gateway: str
+    caller: str
+    callee: str
+    at_ms: int | None = None
+    """UTC milliseconds; None = now."""
+    is_forwarded: bool = False
+    """Its INVITE has a Diversion."""
