@@ -7,7 +7,7 @@ from alembic import op
 from sqlalchemy.dialects import mysql
 
 revision = "0033"
-down_revision = "0027"
+down_revision = "0025"
 branch_labels = None
 depends_on = None
 compatible_with = "0019"
