@@ -268,7 +268,7 @@ class Exchange:
     def statement(self, account: str) -> Decimal:
         """Return what the records book on an account, signed."""
         return sum(
-            (posting.amount for record in self.sink.records for posting in record.postings
+            (posting.amount for record in (*self.sink.records, *self.sink.late_answers) for posting in record.postings
              if posting.account == account),
             Decimal(0),
         )  # fmt: skip
