@@ -120,6 +120,13 @@ class Excerpt:
 
         return self._section(BillingKeys, "billing").ask_above
 
+    @property
+    def confirm_above(self) -> Decimal | None:
+        """Above which amount a second person confirms it (``billing.confirm_above``); None = never."""
+        from vosd.config.keys.billing import BillingKeys
+
+        return self._section(BillingKeys, "billing").confirm_above
+
     def accounts(self) -> "ConfiguredAccounts":
         """Return the accounts; each is validated when it is looked up."""
         from vosd.config.configured_accounts import ConfiguredAccounts

@@ -243,6 +243,33 @@ retention_drop: Final = Table(
     **_IN_MYSQL,
 )
 
+waiting_payment: Final = Table(
+    "waiting_payment",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer(), "sqlite"), primary_key=True, autoincrement=True),
+    Column("account", String(ACCOUNT_LENGTH), nullable=False, comment="of a transfer the one that pays"),
+    Column("target", String(ACCOUNT_LENGTH), nullable=False, comment="of a transfer; else empty"),
+    Column("kind", String(KIND_LENGTH), nullable=False),
+    Column("reference", String(REFERENCE_LENGTH), nullable=False),
+    Column(
+        "amount",
+        Money,
+        nullable=False,
+        comment="as the ledger gets it; of zero the balance when it was asked for",
+    ),
+    Column("forced", SmallInteger, nullable=False, comment="1 = whatever is left"),
+    Column("memo", String(MEMO_LENGTH)),
+    Column("operator", String(NAME_LENGTH), nullable=False, comment="who asked, as the ledger names it"),
+    Column("login", String(NAME_LENGTH), nullable=False, comment="who asked, by the machine"),
+    Column("asked_at", Moment, nullable=False),
+    Column("state", String(KIND_LENGTH), nullable=False, comment="waiting, booked or refused"),
+    Column("decided_by", String(NAME_LENGTH)),
+    Column("decided_at", Moment),
+    Column("reason", String(MEMO_LENGTH), comment="why it was refused"),
+    Unique("account", "kind", "reference", name="waiting_payment_once"),
+    **_IN_MYSQL,
+)
+
 dropped_reference: Final = Table(
     "dropped_reference",
     metadata,
