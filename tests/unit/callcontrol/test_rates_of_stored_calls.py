@@ -9,7 +9,7 @@ NOW = 1_790_000_000_000
 
 
 def test_a_call_of_an_account_that_is_gone_has_no_rate_whatever_numbers_are_free():
-    """Whom a free number costs nothing is not known any more."""
+    """The account that would be charged nothing is not known any more."""
     catalogue = builders.catalogue(
         [mapping_gateway("acme", "192.0.2.1/32")],
         accounts=[account("acme", rate_group="sell")],
