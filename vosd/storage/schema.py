@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, MetaData, SmallInteger, String, Table, Text
 from sqlalchemy import UniqueConstraint as Unique
-from sqlalchemy.dialects.mysql import MEDIUMBLOB
+from sqlalchemy.dialects.mysql import MEDIUMBLOB, MEDIUMTEXT
 from sqlalchemy.types import TypeEngine
 
 from vosd.cdr.columns import ATTEMPT_COLUMNS, CHARGE_COLUMNS, EXPORT_SEQ, RECORD_COLUMNS
@@ -388,6 +388,23 @@ override_change: Final = Table(
     Column("memo", String(MEMO_LENGTH)),
     Column("value_before", String(VALUE_LENGTH), comment="null = it was as configured"),
     Index("override_change_name", "name"),
+    **_IN_MYSQL,
+)
+
+definition: Final = Table(
+    "definition",
+    metadata,
+    Column("kind", String(SETTING_LENGTH), primary_key=True, comment="section of the configuration"),
+    Column("name", String(NAME_LENGTH), primary_key=True),
+    Column("version", Integer, primary_key=True, autoincrement=False, comment="1, 2, 3 ... of the object"),
+    Column("body", Text().with_variant(MEDIUMTEXT(), "mysql"), comment="JSON: keys and values; null = it ends"),
+    Column("begins_at", Moment, nullable=False, comment="in force is the one that began last"),
+    Column("made_at", Moment, nullable=False),
+    Column("operator", String(NAME_LENGTH), nullable=False),
+    Column("memo", String(MEMO_LENGTH)),
+    Column("changed", BigInteger, nullable=False, comment="version of all definitions that it made"),
+    Index("definition_changed", "changed"),
+    Index("definition_begins_at", "begins_at"),
     **_IN_MYSQL,
 )
 
