@@ -43,4 +43,4 @@ def ended_call(
 ) -> CallRecord:
     """Return the record of a call that the caller ended after ``held_ms``."""
     ending = Ending(EndReason.NORMAL, HangupSource.CALLER, Instant(_ANSWERED + held_ms, 0), 200, 16)
-    return conclude(open_call(index, sell, buy, agents), ending, "PCMU", recorded=recorded)
+    return conclude(open_call(index, sell, buy, agents), ending, "PCMU", "PCMU", recorded=recorded)

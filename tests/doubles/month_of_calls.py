@@ -164,7 +164,7 @@ def month(catalogue: Catalogue, count: int, seed: int = 1) -> list[CallRecord]:
         journey = Journey()
         journey.note_attempt(found.choice, "out", "203.0.113.1:5060")
         answered = at.plus(rings_ms)
-        journey.answered(Attempt(found.choice.gateway.name, 200, rings_ms, 20, "Answered"), "PCMA", answered)
+        journey.answered(Attempt(found.choice.gateway.name, 200, rings_ms, 20, "Answered"), "PCMA", "PCMA", answered)
         is_answered = number % 11 != 0
         journey.answered_at = answered.plus(lag_ms) if is_answered else None
         call_id = uuid7(wall_ms, number.to_bytes(10, "big"))
@@ -175,7 +175,7 @@ def month(catalogue: Catalogue, count: int, seed: int = 1) -> list[CallRecord]:
         end = answered.plus(lag_ms + length_ms)
         vanished = DeadCall(DeadCallBilling.DETECTION, end) if number % 13 == 0 else None
         ending = Ending(EndReason.NORMAL, HangupSource.CALLER, end, 200, 16, dead_call=vanished)
-        calls.append(conclude(call, ending, "PCMA", recorded=True))
+        calls.append(conclude(call, ending, "PCMA", "PCMA", recorded=True))
     return calls
 
 

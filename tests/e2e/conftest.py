@@ -9,6 +9,7 @@ from distribution import PATIENT
 from doubles.daemon import Daemon
 from doubles.home import NoNamespacesError
 
+from vosd.obs.events import Event
 from vosd.testing.sockets.sipp import Sipp
 
 from .addresses import SPENDING_SWITCH, SWITCH
@@ -64,7 +65,7 @@ def _spending(
         Daemon(directory, configuration("spending.yaml", SPENDING_SWITCH)) as daemon,
         ExitStack() as running,
     ):
-        stage = Stage(daemon, SPENDING_SWITCH)
+        stage = Stage(daemon, SPENDING_SWITCH, Event.OVERDRAFT_HIGH)
         stage.pay("prepaid", "6.10")
         stage.pay("shared", "18.40")
         stage.pay("topped-up", "6.00")

@@ -9,6 +9,8 @@ from typing import Any
 from uuid import UUID
 
 from vosd.cdr.columns import KEYS
+from vosd.obs.events import Event
+from vosd.routing.failover import OUR_CREDENTIALS
 
 from .addresses import VENDORS
 from .stage import CALLER
@@ -38,6 +40,11 @@ class Expected:
     customer: str = "acme"
     rated: bool = True
     columns: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def alarms(self) -> Sequence[Event]:
+        """Alarms that such a call raises: of vendors that refuse our credentials or want payment."""
+        return [Event.ACCOUNT_REFUSED for _, code in self.attempts if code in OUR_CREDENTIALS]
 
 
 def answered(gateway: str, hangup_source: str = "caller", **changes: Any) -> Expected:

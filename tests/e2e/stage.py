@@ -14,7 +14,8 @@ from xml.sax.saxutils import escape
 from doubles.certificates import Authority
 from doubles.daemon import Daemon
 
-from vosd.obs.alarms import WATCHED
+from vosd.obs.alarms import KINDS
+from vosd.obs.events import Event
 from vosd.testing.sockets.loopback import Endpoint
 from vosd.testing.sockets.sipp import Sipp, write_scenario
 
@@ -22,6 +23,10 @@ from .addresses import CUSTOMERS, NETWORK, VENDORS
 from .conditions import eventually
 
 HERE = Path(__file__).parent
+OF_THE_MACHINE = frozenset(
+    {Event.CPU_HIGH, Event.MEMORY_HIGH, Event.DISK_LOW, Event.LOOP_LATE, Event.CLOCK_JUMPED, Event.NAT_SWEEP_OVERRUN}
+)
+"""Alarms that a busy machine raises, whatever a test does."""
 SCENARIOS = HERE / "scenarios"
 CALLER = "12025550100"
 SQLITE = "sqlite+aiosqlite:///$directory/vosd.db"
@@ -51,7 +56,9 @@ class Vendor:
 class Stage:
     """A running switch and the directory in which its scenarios leave their traces."""
 
-    def __init__(self, daemon: Daemon, address: Endpoint) -> None:
+    def __init__(self, daemon: Daemon, address: Endpoint, *alarms: Event) -> None:
+        """``alarms`` may be raised at any time; each other one fails the test, unless it says ``expecting``."""
+        self._alarms = OF_THE_MACHINE.union(alarms)
         self.daemon = daemon
         self.address = address
         self._read_lines = 0
@@ -76,6 +83,16 @@ class Stage:
         assert record["source_address"] == str(source)
         self.expect_clean_log()
         return record
+
+    @contextmanager
+    def expecting(self, *alarms: Event) -> Iterator[None]:
+        """Let these alarms be raised."""
+        before, self._alarms = self._alarms, self._alarms.union(alarms)
+        try:
+            yield
+            self.expect_clean_log()
+        finally:
+            self._alarms = before
 
     @contextmanager
     def explaining(self, record: Mapping[str, Any]) -> Iterator[None]:
@@ -168,17 +185,15 @@ class Stage:
         self.expect_clean_log()
 
     def expect_clean_log(self) -> None:
-        """Nothing was logged as an error but alarms, and no traceback, since the last look."""
+        """No alarm that is not expected, nothing else as an error, and no traceback was logged since the last look."""
         fresh = self.daemon.log(after=self._read_lines)
         self._read_lines += len(fresh)
-        wrong = [
-            line
-            for line in fresh
-            if (line.get("level") in {"error", "critical"} and line.get("event") not in WATCHED)
-            or "Traceback" in str(line)
-            or "unstructured" in line
-        ]
+        wrong = [line for line in fresh if self._is_wrong(line) or "Traceback" in str(line) or "unstructured" in line]
         assert wrong == []
+
+    def _is_wrong(self, line: Mapping[str, Any]) -> bool:
+        is_serious = line.get("level") in {"error", "critical"} or line.get("event") in KINDS
+        return is_serious and line.get("event") not in self._alarms
 
     def _is_zero(self, *names: str) -> bool:
         status = self.status()
@@ -219,7 +234,9 @@ def regular(text: str) -> str:
 
 
 @contextmanager
-def versatile_stage(directory: Path, authority: Authority, switch: Endpoint, secure: Endpoint) -> Iterator[Stage]:
+def versatile_stage(
+    directory: Path, authority: Authority, switch: Endpoint, secure: Endpoint, *alarms: Event
+) -> Iterator[Stage]:
     """Give a stage whose switch speaks every transport; require at the end that nothing is left of its calls."""
     certificate = authority.issue("switch", secure.host)
     shutil.copy(certificate.file, directory / "switch.pem")
@@ -227,7 +244,7 @@ def versatile_stage(directory: Path, authority: Authority, switch: Endpoint, sec
     shutil.copy(authority.root.file, directory / "authority.pem")
     text = configuration("transports.yaml", switch).replace("$secure", str(secure))
     with Daemon(directory, text) as daemon:
-        stage = Stage(daemon, switch)
+        stage = Stage(daemon, switch, *alarms)
         yield stage
         stage.expect_timers_run_out()
         stage.expect_books_in_order()

@@ -1,12 +1,14 @@
 """A vendor that dies and comes back, as an alarm to a webhook and in ``vosd alarms``."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import pytest
 from doubles.daemon import Daemon
 from doubles.quick_alarms import margins_soon, soon
 from doubles.report_server import ReportServer
 
+from vosd.obs.events import Event
 from vosd.testing.sockets.peer import Peer
 
 from .addresses import ALARM_SERVER, ALARMING_SWITCH, VENDORS
@@ -57,7 +59,7 @@ def test_a_vendor_that_dies_and_comes_back_is_an_alarm_that_is_raised_and_cleare
 
 def test_calls_that_leave_too_little_are_an_alarm_in_all_and_by_their_prefix(tmp_path: Path) -> None:
     with Daemon(tmp_path, configuration("quality.yaml", ALARMING_SWITCH) + LIMITS, prepare=margins_soon) as daemon:
-        stage = Stage(daemon, ALARMING_SWITCH)
+        stage = Stage(daemon, ALARMING_SWITCH, Event.MARGIN_LOW, Event.PREFIX_MARGIN_LOW)
         eventually(lambda: stage.status()["machine"]["memory_percent"], "the first check, which calls are counted from")
         record = stage.call(Caller("hangs_up"), "4410", [Vendor("carrier-a", "answers")])
         assert (record["fee"], record["cost"], record["rate_prefix"]) == ("0.06", "0.03", "44")
@@ -68,3 +70,27 @@ def test_calls_that_leave_too_little_are_an_alarm_in_all_and_by_their_prefix(tmp
 
         eventually(lambda: len(low()) == 2, "both alarms")
         assert low() == {"margin_low": "USD", "prefix_margin_low": "44 USD"}
+
+
+class LoggedLines:
+    """A daemon that has logged something."""
+
+    def __init__(self, *lines: dict[str, Any]) -> None:
+        self._lines = lines
+
+    def log(self, after: int = 0) -> list[dict[str, Any]]:
+        return [*self._lines[after:]]
+
+
+def test_an_alarm_that_a_test_does_not_expect_fails_it_and_those_of_a_busy_machine_do_not() -> None:
+    lines = [{"event": event, "level": "warning"} for event in ("loop_late", "gateway_resting", "loss_calls")]
+
+    def stage_of(count: int, *alarms: Event) -> Stage:
+        return Stage(cast("Daemon", LoggedLines(*lines[:count])), ALARMING_SWITCH, *alarms)
+
+    stage_of(1).expect_clean_log()
+    with pytest.raises(AssertionError, match="gateway_resting"):
+        stage_of(2).expect_clean_log()
+    stage_of(2, Event.GATEWAY_RESTING).expect_clean_log()
+    with pytest.raises(AssertionError, match="loss_calls"), stage_of(3).expecting(Event.GATEWAY_RESTING):
+        pass

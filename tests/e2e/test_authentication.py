@@ -6,6 +6,7 @@ from decimal import Decimal
 import pytest
 from doubles.daemon import Daemon
 
+from vosd.obs.events import Event
 from vosd.testing.sockets.login import Login, answer_to, questions
 from vosd.testing.sockets.loopback import Endpoint
 from vosd.testing.sockets.peer import ANSWER, OutgoingCall, Peer, compose
@@ -21,7 +22,7 @@ pytestmark = pytest.mark.sipp
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     """A switch of telephones."""
     with Daemon(tmp_path_factory.mktemp("phones"), configuration("challenges.yaml", CHALLENGING_SWITCH)) as daemon:
-        stage = Stage(daemon, CHALLENGING_SWITCH)
+        stage = Stage(daemon, CHALLENGING_SWITCH, Event.AUTH_LOCKOUT)
         stage.pay("office", "100")
         yield stage
         stage.expect_timers_run_out()

@@ -6,6 +6,7 @@ from typing import Any
 
 from doubles.daemon import Daemon
 
+from vosd.obs.events import Event
 from vosd.testing.sockets.peer import OutgoingCall, Peer
 
 from .addresses import BLACKLISTING_SWITCH, VENDORS
@@ -17,7 +18,7 @@ REFUSED = (403, 'Q.850;cause=21;text="Number Not Allowed"')
 
 def test_a_caller_without_answers_is_refused_until_it_is_cleared(tmp_path: Path) -> None:
     with Daemon(tmp_path, configuration("blacklist.yaml", BLACKLISTING_SWITCH)) as daemon:
-        stage = Stage(daemon, BLACKLISTING_SWITCH)
+        stage = Stage(daemon, BLACKLISTING_SWITCH, Event.CALLER_BLACKLISTED)
         with Peer(VENDORS["carrier-a"]) as vendor:
             assert [dial(stage, vendor) for _ in range(2)] == [486, 486]
             assert stage.daemon.ask("blacklist", "list") == []

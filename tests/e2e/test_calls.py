@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import pytest
 
+from vosd.obs.events import Event
+
 from .addresses import NETWORK, VENDORS
 from .expectations import Expected, answered, check
 from .stage import Caller, Stage, Vendor
@@ -279,7 +281,8 @@ REFUSALS = [
 
 @pytest.mark.parametrize("scene", ANSWERED + CHANGES + CANCELS + FAILURES + REFUSALS, ids=lambda scene: scene.title)
 def test_a_call_is_carried_billed_and_booked_as_its_scenario_says(stage: Stage, scene: Scene) -> None:
-    record = stage.call(scene.caller, scene.prefix, scene.vendors)
+    with stage.expecting(*scene.expected.alarms):
+        record = stage.call(scene.caller, scene.prefix, scene.vendors)
 
     with stage.explaining(record):
         check(record, scene.expected)
@@ -298,7 +301,8 @@ def test_a_gateway_that_asked_for_a_rest_gets_one_and_the_caller_hears_nothing_o
     tired, other = refusing("carrier-tired", 503, "Retry-After: 600"), refusing("carrier-c", 500)
     caller = refused(500, "41", "Unavailable")
 
-    both = stage.call(caller, "4435", [tired, other])
+    with stage.expecting(Event.GATEWAY_RESTING):
+        both = stage.call(caller, "4435", [tired, other])
     check(both, Expected("Unavailable", "callee", 500, 41, (("carrier-tired", 503), ("carrier-c", 500))))
     rested = stage.call(caller, "4435", [other])
     check(rested, Expected("Unavailable", "callee", 500, 41, (("carrier-c", 500),)))

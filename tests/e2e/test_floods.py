@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 from doubles.daemon import Daemon
 
+from vosd.obs.events import Event
+
 from .addresses import FLOODED_SWITCH, UNKNOWN_SOURCE
 from .conditions import eventually
 from .stage import Caller, Stage, Vendor, configuration
@@ -42,7 +44,7 @@ def flooded(tmp_path: Path) -> Iterator[Stage]:
     text = text.replace("name: carrier-a,", "name: carrier-a, progress_timeout: 60,", 1)
     text = text.replace("  timers: {t1: 0.05, t2: 0.4, t4: 0.5}\n  overload: {max_lag: 0}\n", "", 1)
     with Daemon(tmp_path, text) as daemon:
-        stage = Stage(daemon, FLOODED_SWITCH)
+        stage = Stage(daemon, FLOODED_SWITCH, Event.SOURCE_BLOCKED)
         stage.pay("acme", "100000")
         yield stage
         assert daemon.interrupt() == 0

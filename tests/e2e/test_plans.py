@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from doubles.daemon import Daemon
 
+from vosd.obs.events import Event
 from vosd.testing.sockets.peer import Peer
 
 from .addresses import PLANNING_SWITCH, VENDORS
@@ -20,7 +21,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     directory = tmp_path_factory.mktemp("planning")
     (directory / "routes.csv").write_text(ROUTES, encoding="utf-8")
     with Daemon(directory, configuration("plans.yaml", PLANNING_SWITCH)) as daemon:
-        stage = Stage(daemon, PLANNING_SWITCH)
+        stage = Stage(daemon, PLANNING_SWITCH, Event.LOSS_CALLS)
         for account in ("acme", "narrow", "hasty", "poor", "prepaid"):
             stage.pay(account, "100")
         yield stage

@@ -14,6 +14,7 @@ from itertools import cycle
 import pytest
 from doubles.daemon import Daemon
 
+from vosd.obs.events import Event
 from vosd.testing.sockets.loopback import Endpoint
 from vosd.testing.sockets.peer import ANSWER, OutgoingCall, Peer
 
@@ -74,7 +75,7 @@ def timed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     )
     text = configuration("timers.yaml", TIMED_SWITCH).replace("$customers", customers).replace("$vendors", vendors)
     with Daemon(tmp_path_factory.mktemp("timed"), text) as daemon:
-        stage = Stage(daemon, TIMED_SWITCH)
+        stage = Stage(daemon, TIMED_SWITCH, Event.SESSION_REFRESH_FAILED)
         yield stage
         stage.expect_timers_run_out()
         stage.expect_books_in_order()

@@ -9,6 +9,7 @@ import pytest
 from doubles.certificates import Authority, Certificate
 from doubles.stunnel import Stunnel
 
+from vosd.obs.events import Event
 from vosd.testing.sockets.loopback import Endpoint
 from vosd.testing.sockets.sipp import Sipp
 
@@ -36,7 +37,9 @@ def tunnel_certificate(authority: Authority) -> Certificate:
 
 @pytest.fixture(scope="module")
 def stage(authority: Authority, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    with versatile_stage(tmp_path_factory.mktemp("transports"), authority, VERSATILE_SWITCH, SECURE_SWITCH) as stage:
+    with versatile_stage(
+        tmp_path_factory.mktemp("transports"), authority, VERSATILE_SWITCH, SECURE_SWITCH, Event.RELOAD_REFUSED
+    ) as stage:
         yield stage
 
 

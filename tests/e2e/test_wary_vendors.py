@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from doubles.daemon import Daemon
 
+from vosd.obs.events import Event
 from vosd.testing.sockets.peer import Peer
 
 from .addresses import OTHER_SWITCH, VENDORS, WARY_SWITCH
@@ -45,7 +46,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory, other: Daemon) -> Iterator[S
     """The switch whose vendors are wary."""
     text = configuration("wary.yaml", WARY_SWITCH).replace("$other", str(OTHER_SWITCH))
     with Daemon(tmp_path_factory.mktemp("wary"), text) as daemon:
-        stage = Stage(daemon, WARY_SWITCH)
+        stage = Stage(daemon, WARY_SWITCH, Event.REGISTRATION_REFUSED, Event.GATEWAY_DOWN, Event.ACCOUNT_REFUSED)
         yield stage
         stage.expect_nothing_left()
         stage.expect_books_in_order()

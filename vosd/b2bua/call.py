@@ -15,15 +15,20 @@ from vosd.b2bua.lifetime import Lifetime
 from vosd.b2bua.ports import Answer, Decision
 from vosd.b2bua.reasons import reason_headers
 from vosd.b2bua.states import ACCEPTED, CallEvent
+from vosd.b2bua.takeover import in_place_of
 from vosd.base.cause import EndReason, HangupSource
 from vosd.base.clock import Instant
 from vosd.base.errors import Refusal
 from vosd.cdr.record import Attempt
 from vosd.routing.failover import AttemptOutcome, tries_next, verdict
+from vosd.routing.pipeline import RouteChoice
 from vosd.sdp.codec import first_audio_codec
+from vosd.sdp.pairing import answer_of
 from vosd.sip.events import RequestArrived
+from vosd.sip.headers.reason import SIP
 from vosd.sip.transaction.invite_server import InviteServer
 from vosd.sip.wire.message import Response
+from vosd.trunks.gateways import Address
 
 
 class Call(CallConversation):
@@ -95,8 +100,12 @@ class Call(CallConversation):
         # Without an offer of the caller the answer is its own: it was sent to the gateway in a PRACK (``said``), or
         # comes in the caller's ACK, and only then the gateway's 200 is acknowledged (``acknowledged``).
         answer = leg.answer if self.caller.offer else leg.said
-        codec = first_audio_codec(answer) if has_answer else None
-        self.journey.answered(leg.attempt(200, "Answered", now), codec, now.came if now.waited_ms else now)
+        codec = vendor_codec = first_audio_codec(answer) if has_answer else None
+        if self.caller.is_settled and self.caller.offer and self.caller.leg is not None:
+            codec = first_audio_codec(self.caller.leg.said)  # it was answered before the 200, whatever that has
+        self.journey.answered(
+            leg.attempt(200, "Answered", now), codec, vendor_codec, now.came if now.waited_ms else now
+        )
         if has_answer:
             leg.acknowledge(b"")
         del self._hunt  # hunting is over
@@ -150,6 +159,36 @@ class Call(CallConversation):
         if self.callee is None or not self.is_conversing or self.transfer is not None:
             return False
         return self.talk(self.callee).take_over(self, replaced, newcomer, server, now)
+
+    def pick_up(self, newcomer: CallerLeg, choice: RouteChoice, now: Instant) -> int:
+        """Answer a call that rings by another phone (RFC 3891 section 3); return the status if that is refused, else 0.
+
+        The offers of both are answers to each other. ``choice`` is the route to the newcomer, in place of the phone
+        that rings, which is cancelled.
+        """
+        ringing, caller = self.callee, self.caller
+        if ringing is None or states.ANSWER not in ACCEPTED[self.state] or self.transfer is not None:
+            return 481
+        to_newcomer, to_caller = answer_of(newcomer.offer, caller.offer), answer_of(caller.offer, newcomer.offer)
+        if not (to_newcomer and to_caller):
+            return 488
+        peer = newcomer.invite_dialog.peer
+        if not self._board.occupy((choice, Address(peer.host, peer.port)), now):
+            return 486
+        self.drop_bridge(now)
+        ringing.give_up(EndReason.CANCELLED, now, {SIP: 200})
+        self.journey.attempts.append(ringing.attempt(0, "Picked Up Elsewhere", now))
+        self._board.attempt_over(ringing, None, now)
+        caller.begin_attempt(now)
+        newcomer.answer(to_newcomer, now)
+        leg = self.callee = in_place_of(ringing, newcomer, self.endpoint, now, choice)
+        leg.answer = to_caller
+        self.journey.note_attempt(choice, newcomer.invite_dialog.call_id, str(peer))
+        if self.settings.charges_ringing and not self._begin_to_charge(now):
+            return 0
+        self.answered(leg, now)
+        self.moved(at_once=True)
+        return 0
 
     # -- the end ------------------------------------------------------------------------------------------------
 

@@ -164,7 +164,7 @@ class CalleeLeg(CalleeParts):
 
     def acknowledge(self, answer: bytes) -> None:
         """Acknowledge the gateway's 200, with the caller's answer if the offer was the gateway's."""
-        if self.dialog is not None:
+        if self.dialog is not None and not self._acknowledged:
             self._acknowledged = True
             answer = self._as_sent(answer) if answer else b""
             self._endpoint.client.send_ack(self._transaction, self.dialog, SDP if answer else "", answer)

@@ -35,7 +35,7 @@ class CallConversation(CallEndings):
         if self.bridge is not None and self.callee.is_acknowledged:
             self.bridge.acknowledged(leg, session)
         elif is_caller and not self.callee.is_acknowledged:
-            self.journey.codec = first_audio_codec(session)
+            self.journey.codec = self.journey.vendor_codec = first_audio_codec(session)
             self.callee.acknowledge(session)
 
     def taken_over(self, newcomer: CallerLeg, far: Leg, now: Instant) -> Leg:

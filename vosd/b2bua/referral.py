@@ -107,12 +107,17 @@ def call_named_by(endpoint: Endpoint, replaces: Replaces) -> "Call | None":
 
 
 def leg_named_by(endpoint: Endpoint, replaces: Replaces) -> "tuple[Call | None, Leg | None]":
-    """Return the call of which a leg has the dialog of a Replaces, and that leg; None for both where there is none."""
+    """Return the call of which a leg has the dialog of a Replaces, and that leg; None for both where there is none.
+
+    It may be an early dialog of our own INVITE, of a phone that rings (RFC 3891 section 3).
+    """
     keeper: object = endpoint.dialog_kept_by(replaces.to_tag)
     call = keeper.call if isinstance(keeper, CallPart) else None
     if call is not None:
         for leg in (call.caller.leg, call.callee):
-            dialog = None if leg is None or leg is not keeper else leg.dialog
+            if leg is None or leg is not keeper:
+                continue
+            dialog = leg.dialog or leg.forks.get(replaces.from_tag)
             if dialog is not None and (dialog.call_id, dialog.remote_tag) == (replaces.call_id, replaces.from_tag):
                 return call, leg
     return None, None

@@ -58,6 +58,9 @@ class JourneyFacts(msgspec.Struct):
     progress_at: Instant | None = None
     """First 18x or 200 forwarded to the caller."""
     codec: str | None = None
+    """Of the answer on the caller's leg."""
+    vendor_codec: str | None = None
+    """Of the answer on the vendor's leg."""
     reason_text: str | None = None
     """Text of the Reason in the last refusal, CANCEL or BYE of a peer."""
     destination_address: str | None = None
@@ -98,11 +101,11 @@ class Journey(JourneyFacts):
         self.ringing_at = self.ringing_at or now
         self.progress_at = self.progress_at or now
 
-    def answered(self, attempt: Attempt, codec: str | None, now: Instant) -> None:
+    def answered(self, attempt: Attempt, codec: str | None, vendor_codec: str | None, now: Instant) -> None:
         """Record the winning answer."""
         self.attempts.append(attempt)
         self.vendor_answered_at = now
-        self.codec = codec
+        self.codec, self.vendor_codec = codec, vendor_codec
 
     def acknowledged(self, now: Instant) -> None:
         """Record the caller's first ACK; one that waited longer than our 200 counts as sent with it."""

@@ -1,4 +1,4 @@
-"""INVITE with Replaces (RFC 3891): another phone of the same account takes over a running call.
+"""INVITE with Replaces (RFC 3891): another phone of the same account takes over a running call, or one that rings.
 
 It takes the place of the caller or of the callee. Who pays for the call, and its record, stay as they are.
 """
@@ -10,6 +10,7 @@ from vosd.b2bua.caller_leg import CallerLeg
 from vosd.b2bua.renegotiation import Renegotiation, status_for_origin
 from vosd.b2bua.supervision import Supervision
 from vosd.base.clock import Instant
+from vosd.routing.pipeline import RouteChoice
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.transaction.invite_client import InviteClient
 from vosd.sip.transaction.invite_server import InviteServer
@@ -63,9 +64,16 @@ class Takeover(Renegotiation):
         self._over()
 
 
-def in_place_of(replaced: CalleeLeg, newcomer: CallerLeg, endpoint: Endpoint, now: Instant) -> CalleeLeg:
-    """Return the leg of a newcomer, whose INVITE was answered, as that of the callee."""
-    leg = CalleeLeg(endpoint, replaced.call, replaced.choice, replaced._address, replaced.started_at)
+def in_place_of(
+    replaced: CalleeLeg, newcomer: CallerLeg, endpoint: Endpoint, now: Instant, choice: RouteChoice | None = None
+) -> CalleeLeg:
+    """Return the leg of a newcomer, whose INVITE was answered, as that of the callee.
+
+    ``choice``: it is another attempt, which begins now; None = it goes on with the one that was answered.
+    """
+    leg = CalleeLeg(endpoint, replaced.call, choice or replaced.choice, replaced._address, replaced.started_at)
+    if choice is not None:
+        leg.started_at = now
     dialog = newcomer.invite_dialog
     acceptance = newcomer._acceptance
     if acceptance is not None:
@@ -95,7 +103,7 @@ def in_place_of(replaced: CalleeLeg, newcomer: CallerLeg, endpoint: Endpoint, no
         speaker=None,
         sessions=None,
         rang=replaced.rang,
-        rang_at=replaced.rang_at,
+        rang_at=replaced.rang_at if choice is None else now,
         tried_at=replaced.tried_at,
         answer=newcomer.remote_session,
         q850=None,

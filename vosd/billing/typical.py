@@ -13,8 +13,6 @@ from vosd.billing.rater import rate_call
 from vosd.billing.rates import AppliedRate
 
 _KEPT_MAX: Final = 16_384
-_KEPT: Final[dict[tuple[AppliedRate, int], Decimal]] = {}
-"""Prices that were asked for: every call compares some, and rates and lengths change seldom."""
 
 
 def typical_price(applied: AppliedRate, seconds: int) -> Decimal:
@@ -22,16 +20,53 @@ def typical_price(applied: AppliedRate, seconds: int) -> Decimal:
 
     0 seconds: the price of a minute after the first period, whatever the increments are.
     """
-    price = _KEPT.get((applied, seconds))
-    return _computed(applied, seconds) if price is None else price
-
-
-def _computed(applied: AppliedRate, seconds: int) -> Decimal:
     if seconds:
-        price = EXACT.divide(60 * rate_call(applied, 1_000 * seconds).fee, Decimal(seconds))
-    else:
-        price = applied.price_per_minute
-    if len(_KEPT) >= _KEPT_MAX:
-        _KEPT.clear()
-    _KEPT[applied, seconds] = price
-    return price
+        return EXACT.divide(60 * rate_call(applied, 1_000 * seconds).fee, Decimal(seconds))
+    return applied.price_per_minute
+
+
+class TypicalPrices(dict[int, "PricesOfLength"]):
+    """Typical prices of the rates of one catalogue, by the seconds of the call, then by the rate.
+
+    Each is computed when it is first asked for: every call compares some, and rates and lengths change seldom. They are
+    dictionaries, since a price that is known costs no call of a function then.
+    """
+
+    __slots__ = ("size",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.size = 0
+        """Prices that are kept."""
+
+    def __missing__(self, seconds: int) -> "PricesOfLength":
+        found = self[seconds] = PricesOfLength(seconds, self)
+        return found
+
+    def price(self, applied: AppliedRate, seconds: int) -> Decimal:
+        """Return ``typical_price``."""
+        return self[seconds][applied]
+
+    def make_room(self) -> None:
+        """Count one price more; where there are too many, forget all before."""
+        if self.size >= _KEPT_MAX:
+            for each in self.values():
+                each.clear()
+            self.size = 0
+        self.size += 1
+
+
+class PricesOfLength(dict[AppliedRate, Decimal]):
+    """Prices of calls of one length, by rate."""
+
+    __slots__ = ("_all", "_seconds")
+
+    def __init__(self, seconds: int, owner: TypicalPrices) -> None:
+        super().__init__()
+        self._seconds = seconds
+        self._all = owner
+
+    def __missing__(self, applied: AppliedRate) -> Decimal:
+        self._all.make_room()
+        price = self[applied] = typical_price(applied, self._seconds)
+        return price

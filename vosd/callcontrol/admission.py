@@ -17,14 +17,13 @@ from vosd.base.number import for_matching, without_separators
 from vosd.billing.call_hold import CallHold
 from vosd.billing.holds import Hold, HoldSnapshot
 from vosd.billing.ports import Rates
-from vosd.billing.typical import typical_price
 from vosd.callcontrol.call_request import CallRequest
 from vosd.callcontrol.destinations import destination_objection, watched_call
 from vosd.callcontrol.live_state import LiveState
 from vosd.callcontrol.payers import hold_agents, occupy_account, occupy_agents, rated_agents
 from vosd.callcontrol.sell_rate import no_rate, of_allowed_type
 from vosd.callcontrol.taken import PlaceTaken
-from vosd.callcontrol.vendor_terms import LiveVendors, price_in, price_of
+from vosd.callcontrol.vendor_terms import LiveVendors, price_in
 from vosd.catalogue.catalogue import Catalogue
 from vosd.routing.capacity import Full
 from vosd.routing.identify import identified_by_proof
@@ -54,7 +53,7 @@ def route_request(
     if mapping is None or account is None or rate is None:
         raise StepOutOfOrderError("the call has no rate yet")
     sold = call.agents[-1].applied if call.agents else rate  # what agents charge below the last one is not ours
-    currency, currencies = sold.paid_in or sold.currency, catalogue.currencies
+    currency, currencies, prices = sold.paid_in or sold.currency, catalogue.currencies, catalogue.typical_prices
     guard = mapping.loss_guard or account.loss_guard or plan.loss_guard
     if rate.group == FREE_NUMBER and guard.min_margin is not None:
         guard = msgspec.structs.replace(guard, min_margin=None)  # it is sold for nothing on purpose
@@ -65,7 +64,7 @@ def route_request(
         call.at,
         account.id,
         mapping.name,
-        typical_price(sold, 0 if guard.by_price else typical_s),
+        prices[0 if guard.by_price else typical_s][sold],
         currency,
         guard,
         account.partner,
@@ -74,7 +73,9 @@ def route_request(
         mapping.is_selective,
         sell=sold,
         typical_s=typical_s,
-        price_of=price_of if currencies.is_empty else partial(price_in, currencies, currency, call.at.wall),
+        price_of=prices.price  # type: ignore[arg-type]  # terms are rates: ``LiveVendors`` gave them out
+        if currencies.is_empty
+        else partial(price_in, prices, currencies, currency, call.at.wall),
         meets_currencies=not currencies.is_empty,
     )
     if call.routing_number or call.targets or call.callee_rated:

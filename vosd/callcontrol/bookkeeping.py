@@ -77,6 +77,7 @@ def draft(
         source_address=arrival.source_address,
         destination_address=journey.destination_address,
         codec=journey.codec,
+        vendor_codec=journey.vendor_codec,
         started_at=at.wall,
         ringing_at=epoch + ringing.mono if ringing else None,
         answered_at=epoch + answered.mono if answered else None,
@@ -138,7 +139,7 @@ def answered_late(
     drafted = msgspec.structs.replace(record, answered_at=None, vendor_answered_at=at.wall)
     call = OpenCall(drafted, None, vendor_rate, at.mono, at.mono, vendor_earns=earns, charged_mono=charged)
     end = msgspec.structs.replace(ending, at=Instant(at.mono + LATE_ANSWER_MS, at.wall + LATE_ANSWER_MS))
-    concluded = conclude(call, end, None, recorded=True)
+    concluded = conclude(call, end, None, None, recorded=True)
     return concluded if concluded.postings else None
 
 
@@ -190,6 +191,7 @@ def conclude(
     call: OpenCall,
     ending: Ending,
     codec: str | None,
+    vendor_codec: str | None,
     *,
     recorded: bool,
     zero_too: bool = True,
@@ -258,6 +260,7 @@ def conclude(
     return msgspec.structs.replace(
         record,
         codec=codec,
+        vendor_codec=vendor_codec,
         acknowledged_at=None if acknowledged is None else answered_at + max(0, acknowledged.mono - call.answered_mono),
         ended_at=answered_at + since_answer_ms,
         hold_time_ms=since_answer_ms if is_answered else 0,
@@ -389,4 +392,5 @@ def lost(call: OpenCall, last_mono: int) -> CallRecord:
     """End a call that a crash of the switch cut off, at the latest instant at which the switch is known to have run."""
     last, code = Instant(last_mono, 0), call.record.sip_code
     ending = Ending(EndReason.LOST, HangupSource.SWITCH, last, code, EndReason.LOST.q850_cause)
-    return conclude(call, ending, call.record.codec, recorded=call.record.recorded)
+    record = call.record
+    return conclude(call, ending, record.codec, record.vendor_codec, recorded=record.recorded)

@@ -1,8 +1,7 @@
 """Vendors for routing: terms, funds, and whether they can be reached now."""
 
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from decimal import Decimal
-from typing import Final, cast
 
 import msgspec
 
@@ -10,7 +9,7 @@ from vosd.base.clock import Instant
 from vosd.base.money import EXACT
 from vosd.billing.currencies import Currencies
 from vosd.billing.rates import AppliedRate, Rate
-from vosd.billing.typical import typical_price
+from vosd.billing.typical import TypicalPrices
 from vosd.callcontrol.live_state import LiveState
 from vosd.catalogue.catalogue import Catalogue
 from vosd.routing.breaker import place_of
@@ -25,8 +24,8 @@ class LiveVendors:
     """Implements ``routing.ports.Vendors`` over one catalogue and the live state."""
 
     __slots__ = (
-        "_addresses_of", "_breakers", "_catalogue", "_choices", "_credits", "_health", "_live",
-        "blocked", "currencies", "down", "located", "resting", "turns", "unregistered",
+        "_addresses_of", "_breakers", "_catalogue", "_choices", "_credits", "_health", "_live", "_price_of",
+        "_prices", "blocked", "currencies", "down", "located", "resting", "turns", "unregistered",
     )  # fmt: skip
 
     def __init__(self, catalogue: Catalogue, live: LiveState) -> None:
@@ -34,6 +33,8 @@ class LiveVendors:
         self.located = live.is_located
         self._catalogue = catalogue
         self._choices = catalogue.vendor_rates
+        self._prices = catalogue.typical_prices
+        self._price_of = catalogue.typical_prices.price
         self.currencies = catalogue.currencies
         self._live = live
         self._credits = live.credits
@@ -73,6 +74,7 @@ class LiveVendors:
     ) -> Sequence[Decimal | None]:
         """Return the price by the ``terms`` of each gateway; None = there are none, or no exchange rate."""
         choices, accounts, groups = self._choices, self._catalogue.accounts, self._catalogue.rate_groups
+        known = self._prices[seconds] if price_of == self._price_of else None
         found: list[Decimal | None] = []
         for gateway in gateways:
             # ``terms``, written out: a call by cost asks for a price in the table of each vendor.
@@ -82,7 +84,7 @@ class LiveVendors:
             else:
                 group = accounts[account].rate_group
                 terms = None if group is None else groups[group].find(callee, wall_ms)
-            found.append(None if terms is None else price_of(terms, seconds))
+            found.append(None if terms is None else price_of(terms, seconds) if known is None else known[terms])
         return found
 
     def charges_alike(self, redirected: RouteChoice, wall_ms: int) -> bool:
@@ -138,18 +140,18 @@ class LiveVendors:
         return most_s if account is None else min(account.advance_s, most_s)
 
 
-price_of: Final = cast("Callable[[VendorTerms, int], Decimal]", typical_price)
-"""The price of a minute by a vendor's terms in its own currency: the terms are rates, ``LiveVendors`` gave them out."""
-
-
-def price_in(currencies: Currencies, currency: str, wall_ms: int, terms: VendorTerms, seconds: int) -> Decimal | None:
-    """Return the same in ``currency``, at the exchange rate of ``wall_ms`` (UTC).
+def price_in(
+    prices: TypicalPrices, currencies: Currencies, currency: str, wall_ms: int, terms: VendorTerms, seconds: int
+) -> Decimal | None:
+    """Return the price of a minute by a vendor's terms in ``currency``, at the exchange rate of ``wall_ms`` (UTC).
 
     It is exact. None = no exchange rate is in force.
     """
     buys = _booked(terms)
-    exchange_rate = None if buys is None else currencies.rate(buys.paid_in or buys.currency, currency, wall_ms)
-    return None if exchange_rate is None else EXACT.multiply(price_of(terms, seconds), exchange_rate)
+    if buys is None:
+        return None
+    exchange_rate = currencies.rate(buys.paid_in or buys.currency, currency, wall_ms)
+    return None if exchange_rate is None else EXACT.multiply(prices[seconds][buys], exchange_rate)
 
 
 def destination_of(rate: AppliedRate | None, prefix: str) -> str:

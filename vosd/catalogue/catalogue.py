@@ -15,6 +15,7 @@ from vosd.billing.period_rates import PeriodRates
 from vosd.billing.ports import Rates
 from vosd.billing.rate_group import RateGroup
 from vosd.billing.rates import RatingPolicy
+from vosd.billing.typical import TypicalPrices
 from vosd.routing.calendar import Calendar
 from vosd.routing.identify import SourceIndex
 from vosd.routing.lookups import PortabilityTerms, RedirectTerms
@@ -159,6 +160,8 @@ class Catalogue:
     agents: Mapping[str, tuple[Account, ...]] = field(default_factory=dict)
     """By account, the agents above it, its own first; accounts without any are left out."""
 
+    typical_prices: TypicalPrices = field(default_factory=TypicalPrices, compare=False)
+    """What its rates come to for calls of usual length."""
     changes: Changes | None = field(default=None, compare=False)
     """How it differs from the one that it was made of; None = it was put together as a whole."""
 

@@ -136,7 +136,13 @@ class CallRecord(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defau
     sip_call_id_out: Annotated[str | None, text(SIP_CALL_ID_LENGTH, "Call-ID of the last vendor's leg")] = None
     source_address: Annotated[str, address("host:port that the INVITE came from")] = ""
     destination_address: Annotated[str | None, address("host:port of the last vendor")] = None
-    codec: Annotated[str | None, word(32, "first audio codec of the answer, as rtpmap names it (`PCMU`)")] = None
+    codec: Annotated[
+        str | None, word(32, "first audio codec of the answer on the caller's leg, as rtpmap names it (`PCMU`)")
+    ] = None
+    vendor_codec: Annotated[
+        str | None,
+        word(32, "the same on the vendor's leg; another one where the caller had an answer before that of the 200"),
+    ] = None
     started_at: Annotated[int, time("receipt of the INVITE")]
     ringing_at: Annotated[int | None, time("first 18x sent to the caller")] = None
     answered_at: Annotated[int | None, time("our 200 sent to the caller; the fee runs from here")] = None

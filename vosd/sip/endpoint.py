@@ -37,6 +37,8 @@ from vosd.sip.wire.message import Request, Response
 from vosd.sip.wire.outgoing import Datagram, Peer, ResponseStem
 from vosd.sip.wire.parse import parse_message
 
+_OUTSIDE_DIALOGS: Final = frozenset({"INVITE", "OPTIONS", "REGISTER"})
+"""Methods that begin something; another address may be tried where one cannot be reached."""
 _BY_BRANCH: Final = (b"ACK ", b"CANC")
 """First bytes of the requests that have the branch of an INVITE."""
 
@@ -161,17 +163,19 @@ class Endpoint:
         return transaction.transport_failed(now) if transaction.is_at_first_try else None
 
     def undelivered(self, quoted: bytes, peer: Peer, now: Instant) -> Event | None:
-        """Process an ICMP error about a datagram to ``peer``: the INVITE of a new leg fails (RFC 3261 section 18.4).
+        """Process an ICMP error about a datagram to ``peer``: it has failed (RFC 3261 section 18.4).
 
-        Such an error can be forged. So the INVITE must be in flight to that very address, and ``quoted`` must have
+        That holds for the INVITE of a new leg, for OPTIONS and for REGISTER, whose senders have other addresses to try.
+        Such an error can be forged. So the request must be in flight to that very address, and ``quoted`` must have
         its branch, which cannot be guessed. All else is left to its timers, as in ``unsent``.
         """
-        if not quoted.startswith(b"INVITE "):
+        method = quoted[: quoted.find(b" ")].decode("ascii", "replace")
+        if method not in _OUTSIDE_DIALOGS or (method != "INVITE" and to_tag(quoted)):
             return None
-        transaction = self.store.clients.get(f"{branch_of(top_via(quoted))} INVITE")
-        if not isinstance(transaction, InviteClient) or transaction.dialog is not None:
+        transaction = self.store.clients.get(f"{branch_of(top_via(quoted))} {method}")
+        if transaction is None or (isinstance(transaction, InviteClient) and transaction.dialog is not None):
             return None
-        return transaction.not_delivered(now) if transaction.parts.peer == peer else None
+        return transaction.not_delivered(now) if transaction.peer == peer else None
 
     def handle_timers(self, now: Instant) -> Iterator[Event]:
         """Fire every due timer, one at a time: the user handles each event before the next timer fires."""

@@ -133,6 +133,15 @@ def test_an_early_session_is_not_repeated_in_the_200(scene):
     assert record.codec == "PCMU"
 
 
+def test_the_record_has_the_codec_that_each_leg_was_answered_with(scene):
+    """A vendor may say another codec in its 200 than in its early media, which the caller has acknowledged by then."""
+    other = ANSWER.replace("RTP/AVP 0", "RTP/AVP 8").replace("a=rtpmap:0 PCMU/8000", "a=rtpmap:8 PCMA/8000")
+    assert other != ANSWER
+    script = Script((Line(0, 100), Line(0, 183, ANSWER), Line(1_000, 200, other)))
+    _, _, record = carried(scene, Intent(headers=SUPPORTS_100REL), script)
+    assert (record.codec, record.vendor_codec) == ("PCMU", "PCMA")
+
+
 def test_the_answer_waits_for_the_prack_of_reliable_media(scene):
     """RFC 3262 section 3: no 2xx before the session in a provisional response is acknowledged."""
     scene.vendor.script = Script((Line(0, 183, ANSWER), Line(10, 200, ANSWER)))

@@ -6,11 +6,11 @@ from doubles.successor import replace_node
 from vosd.base.session_timer import SessionTimerSettings
 from vosd.testing.data.builders import account, catalogue, mapping_gateway, phone
 from vosd.testing.sockets.loopback import Endpoint
-from vosd.testing.sockets.peer import OFFER
-from vosd.testing.virtual.customer import Intent, OutgoingCall
+from vosd.testing.sockets.peer import ANSWER, OFFER
+from vosd.testing.virtual.customer import SUPPORTS_100REL, Intent, OutgoingCall
 from vosd.testing.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, vendor_gateway
 from vosd.testing.virtual.side import Reply, Side
-from vosd.testing.virtual.vendor import RINGS, IncomingCall, answers_timed
+from vosd.testing.virtual.vendor import RINGS, IncomingCall, Line, Script, answers, answers_timed
 from vosd.trunks.dialect import CalleeDialect, CallerDialect
 
 
@@ -130,10 +130,10 @@ RICH = [account(name, overdraft_limit=None) for name in ("acme", "big", "other",
 class Office:
     """Phones of ``acme``, one of another account, and a caller of a third one."""
 
-    def __init__(self) -> None:
-        known = [mapping_gateway("pbx", f"{CUSTOMER.host}/32", account="big"), vendor_gateway(0)]
+    def __init__(self, **parameters) -> None:
+        self.known = known = [mapping_gateway("pbx", f"{CUSTOMER.host}/32", account="big"), vendor_gateway(0)]
         phones = [*(phone(number) for number in (FIRST, SECOND, THIRD)), phone(OUTSIDER, account="other")]
-        self.scene = Scene(catalogue(known, phones=phones, accounts=RICH))
+        self.scene = Scene(catalogue(known, phones=phones, accounts=RICH, **parameters))
         place = self.scene.exchange.telephone
         self.phones = {
             number: place(number, Endpoint("203.0.113.60", 40_000 + index))
@@ -142,9 +142,9 @@ class Office:
         for each in self.phones.values():
             each.register()
 
-    def picked_up(self, by: str, side: Side, **intent) -> OutgoingCall:
+    def picked_up(self, by: str, side: Side, extra: str = "", **intent) -> OutgoingCall:
         """Take a dialog over from a phone of this side."""
-        tags = f"to-tag={side.remote.rpartition('tag=')[2]};from-tag={side.tag}"
+        tags = f"to-tag={side.remote.rpartition('tag=')[2]};from-tag={side.tag}{extra}"
         headers = (f"Replaces: {side.call_id};{tags}",)
         pickup = self.phones[by].call(FIRST, Intent(PICKED_UP, headers=headers, **intent))
         self.scene.wire.run_until(lambda: pickup.final is not None)
@@ -247,12 +247,176 @@ def test_a_phone_of_another_account_takes_no_call_over(office, side):
     settle(scene)
 
 
-def test_a_call_that_still_rings_is_not_taken_over(office):
+# -- a call that rings --------------------------------------------------------------------------------------------
+
+
+def ringing(office: Office, script=RINGS, **intent) -> tuple[OutgoingCall, IncomingCall]:
+    """Let the first phone ring; return both sides."""
+    office.phones[FIRST].script = script
+    call = office.scene.caller.call(FIRST, Intent(**intent))
+    office.scene.wire.run_for(1_000)
+    return call, office.phones[FIRST].only_call
+
+
+@pytest.mark.parametrize("extra", ["", ";early-only"])
+@pytest.mark.parametrize("is_restarted", [False, True])
+def test_another_phone_of_the_account_picks_up_a_call_that_rings(office, extra, is_restarted):
+    """RFC 3891 section 3: an early dialog that we have begun is replaced, and the phone that rings is cancelled."""
     scene = office.scene
-    office.phones[FIRST].script = RINGS
+    call, there = ringing(office)
+    pickup = office.picked_up(SECOND, there, extra)
+    assert (pickup.final, call.final, there.is_over) == (200, 200, True)
+    [cancel] = office.phones[FIRST].received("CANCEL")
+    assert 'SIP;cause=200;text="Call completed elsewhere"' in cancel["Reason"]
+    assert (media_of(call.theirs), media_of(pickup.theirs)) == (media_of(PICKED_UP), media_of(call.mine))
+    if is_restarted:
+        replace_node(scene)
+    for side, other in ((call, pickup), (pickup, call)):
+        side.propose("a=sendonly")
+        scene.wire.run_for(1_000)
+        assert side.got["INVITE"][-1] == 200
+        assert media_of(other.theirs) == media_of(side.mine)
+    scene.wire.run_for(10_000)
+    call.hang_up()
+    scene.wire.run_until(lambda: pickup.is_over)
+    settle(scene)
+    [record] = scene.exchange.sink.records
+    assert (record.mapping_gateway, record.routing_gateway, record.end_reason) == ("pbx", SECOND, "Normal")
+    assert (record.customer_account, record.sip_call_id_out, record.codec) == ("big", pickup.call_id, "PCMU")
+    assert [(each.gateway, each.code, each.reason) for each in record.attempts] == [
+        (FIRST, 0, "Picked Up Elsewhere"), (SECOND, 200, "Answered"),
+    ]  # fmt: skip
+    assert record.hold_time_ms >= 10_000
+    assert record.billed_seconds >= 10
+
+
+def test_a_picked_up_call_that_is_charged_from_its_invite_is_charged_from_the_first_one():
+    """``SS_STARTBILLINGTIME`` 1."""
+    office = Office(charges_ringing=True)
+    call, there = ringing(office)
+    pickup = office.picked_up(SECOND, there)
+    call.hang_up()
+    office.scene.wire.run_until(lambda: pickup.is_over)
+    settle(office.scene)
+    record = office.scene.record
+    assert record.billing_base_ms == record.ended_at - record.started_at
+    assert record.hold_time_ms < record.billing_base_ms
+
+
+def test_a_phone_without_room_for_the_call_does_not_pick_it_up(office):
+    scene = office.scene
+    full = [*(phone(number, max_concurrent=1) for number in (FIRST, SECOND, THIRD)), phone(OUTSIDER, account="other")]
+    scene.exchange.swap_catalogue(catalogue(office.known, phones=full, accounts=RICH))
+    busy = office.phones[THIRD].call(SECOND)
+    scene.wire.run_until(lambda: busy.final == 200)
+    scene.wire.run_for(1_000)
+    call, there = ringing(office)
+    assert office.picked_up(SECOND, there).final == 486
+    call.cancel()
+    busy.hang_up()
+    scene.wire.run_until(lambda: call.is_over and busy.is_over)
+    settle(scene)
+
+
+def test_the_phone_that_picked_up_may_hang_up(office):
+    scene = office.scene
+    call, there = ringing(office)
+    pickup = office.picked_up(SECOND, there)
+    pickup.hang_up()
+    scene.wire.run_until(lambda: call.is_over)
+    settle(scene)
+    assert (scene.record.end_reason, scene.record.hangup_source) == ("Normal", "callee")
+
+
+@pytest.mark.parametrize("headers", [(), SUPPORTS_100REL], ids=["unreliable", "reliable"])
+def test_early_media_of_the_phone_that_rang_do_not_hinder_a_pickup(office, headers):
+    scene = office.scene
+    script = Script((Line(0, 100), Line(0, 183, ANSWER, (), bool(headers))))
+    call, there = ringing(office, script, headers=headers)
+    pickup = office.picked_up(SECOND, there)
+    assert (pickup.final, call.final) == (200, 200)
+    assert media_of(call.theirs) == media_of(PICKED_UP)
+    call.hang_up()
+    scene.wire.run_until(lambda: pickup.is_over)
+    settle(scene)
+
+
+def test_an_answer_that_crosses_a_pickup_is_hung_up(office):
+    scene = office.scene
+    call, there = ringing(office, answers(1_400))
+    tags = f"to-tag={there.remote.rpartition('tag=')[2]};from-tag={there.tag}"
+    scene.wire.run_for(380)
+    pickup = office.phones[SECOND].call(FIRST, Intent(PICKED_UP, headers=(f"Replaces: {there.call_id};{tags}",)))
+    scene.wire.run_for(3_000)
+    assert sorted((pickup.is_over, there.is_over)) == [False, True]
+    call.hang_up()
+    scene.wire.run_for(3_000)
+    settle(scene)
+    assert len(scene.exchange.sink.records) == 1
+
+
+@pytest.mark.parametrize("by", [OUTSIDER, FIRST])
+def test_only_a_phone_of_the_account_picks_a_call_up(office, by):
+    scene = office.scene
+    call, there = ringing(office)
+    assert office.picked_up(by, there).final == (481 if by == OUTSIDER else 200)
+    assert call.is_over is False
+    call.hang_up() if by == FIRST else call.cancel()
+    scene.wire.run_until(lambda: call.is_over)
+    settle(scene)
+
+
+def test_the_side_that_calls_is_not_replaced_before_the_answer(office):
+    """RFC 3891 section 3: 481 for an early dialog that the replacing side's peer has begun."""
+    scene = office.scene
+    office.phones[SECOND].script = RINGS
+    call = office.phones[FIRST].call(SECOND)
+    scene.wire.run_for(1_000)
+    rings = next(each for each in call.responses if each.status == 180)
+    call.remote = rings["To"]
+    assert office.picked_up(THIRD, call).final == 481
+    call.cancel()
+    scene.wire.run_until(lambda: call.is_over)
+    settle(scene)
+
+
+@pytest.mark.parametrize(
+    "offer",
+    [PICKED_UP.replace("RTP/AVP 0", "RTP/SAVP 0"), PICKED_UP + "a=sendonly\r\n", ""],
+    ids=["SRTP", "hold", "none"],
+)
+def test_a_pickup_without_a_common_session_is_refused_and_the_phone_rings_on(office, offer):
+    scene = office.scene
+    office.phones[FIRST].script = answers(4_000)
     call = scene.caller.call(FIRST)
     scene.wire.run_for(1_000)
-    assert office.picked_up(SECOND, office.phones[FIRST].only_call).final == 481
+    there = office.phones[FIRST].only_call
+    tags = f"to-tag={there.remote.rpartition('tag=')[2]};from-tag={there.tag}"
+    pickup = office.phones[SECOND].call(FIRST, Intent(offer, headers=(f"Replaces: {there.call_id};{tags}",)))
+    scene.wire.run_for(1_000)
+    assert pickup.final == 488
+    scene.wire.run_until(lambda: call.final == 200)
+    scene.wire.run_for(500)
+    call.hang_up()
+    scene.wire.run_until(lambda: there.is_over)
+    settle(scene)
+    assert scene.record.routing_gateway == FIRST
+
+
+def test_a_call_of_a_vendor_that_rings_is_not_picked_up():
+    partner = mapping_gateway("partner", f"{VENDORS[0].host}/32", account="carriers")
+    scene = Scene(
+        catalogue([mapping_gateway("acme", f"{CUSTOMER.host}/32"), partner, vendor_gateway(0)], accounts=RICH)
+    )
+    scene.vendor.script = RINGS
+    call = scene.caller.call(CALLEE)
+    scene.wire.run_for(1_000)
+    there = scene.vendor.only_call
+    tags = f"to-tag={there.remote.rpartition('tag=')[2]};from-tag={there.tag}"
+    other = scene.exchange.caller(Endpoint(VENDORS[0].host, 5_090))
+    pickup = other.call(CALLEE, Intent(headers=(f"Replaces: {there.call_id};{tags}",)))
+    scene.wire.run_until(lambda: pickup.final is not None)
+    assert pickup.final == 481
     call.cancel()
     scene.wire.run_until(lambda: call.is_over)
     settle(scene)

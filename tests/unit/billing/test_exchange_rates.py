@@ -16,6 +16,7 @@ from vosd.billing.rate_group import RateGroup
 from vosd.billing.rate_rows import RateRows
 from vosd.billing.rater import Charge, breakdown, rate_call, recompute, total_at
 from vosd.billing.rates import Rate
+from vosd.billing.typical import TypicalPrices
 from vosd.callcontrol.vendor_terms import price_in
 from vosd.testing.data.builders import applied_rate, rating_policy
 
@@ -178,8 +179,8 @@ def test_a_vendor_s_price_is_compared_in_the_customer_s_currency():
     known = currencies(("EUR", "USD", "1.08", None), ("GBP", "EUR", "1.2", None))
     euros = applied_rate("0.5")
     euros = msgspec.structs.replace(euros, currency="EUR")
-    assert price_in(known, "USD", 0, euros, 0) == Decimal("0.54")
+    assert price_in(TypicalPrices(), known, "USD", 0, euros, 0) == Decimal("0.54")
     pounds = rates_for(group("0.5", "GBP"), "EUR", NOTHING, known).find("4420", 0)
     assert pounds is not None
-    assert price_in(known, "USD", 0, pounds, 0) == Decimal("0.648")
-    assert price_in(known, "CHF", 0, pounds, 0) is None
+    assert price_in(TypicalPrices(), known, "USD", 0, pounds, 0) == Decimal("0.648")
+    assert price_in(TypicalPrices(), known, "CHF", 0, pounds, 0) is None

@@ -311,9 +311,9 @@ def test_a_price_that_a_formula_has_computed_is_read(tmp_path):
 
 def test_errors_in_columns_that_are_not_read_do_not_matter(tmp_path, desk):
     rows: list[list[object]] = [["Code", "Rate", "Was"]]
-    rows += [[str(1_000 + number), "0.1", Raw('t="e"><v>#REF!</v>')] for number in range(40_000)]
+    rows += [[str(1_000 + number), "0.1", Raw('t="e"><v>#REF!</v>')] for number in range(15_000)]
     keys = desk.map("columns: {prefix: Code, billing_rate: Rate}")
     read = Read(xlsx(tmp_path / "rates.xlsx", rows), keys)
-    assert (read.reader.rows, read.reader.bad_rows) == (40_000, 0)
-    rows[39_999][1] = Raw('t="e"><v>#REF!</v>')
-    assert Read(xlsx(tmp_path / "rates.xlsx", rows), keys).mistakes == [(40_000, "Rate", "#ERROR")]
+    assert (read.reader.rows, read.reader.bad_rows) == (15_000, 0)
+    rows[14_999][1] = Raw('t="e"><v>#REF!</v>')
+    assert Read(xlsx(tmp_path / "rates.xlsx", rows), keys).mistakes == [(15_000, "Rate", "#ERROR")]

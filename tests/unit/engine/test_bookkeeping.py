@@ -41,7 +41,7 @@ def journey(answered: Instant | None, vendor_answered: Instant | None = None, bu
     """Return what happened to a call that rang."""
     return Journey(
         ringing_at=RANG, answered_at=answered, vendor_answered_at=vendor_answered or answered, progress_at=RANG,
-        codec="PCMU", attempts=[Attempt("carrier-trunk", 200, 4_000, 900, "Answered")],
+        codec="PCMU", vendor_codec="PCMU", attempts=[Attempt("carrier-trunk", 200, 4_000, 900, "Answered")],
         choice=RouteChoice(routing_gateway("carrier-trunk", "44"), "44", "4420", "4930", buy),
         sip_call_ids_out=["out@us"], destination_address="198.51.100.7:5060",
     )  # fmt: skip
@@ -66,7 +66,9 @@ def ended(held_ms: int = 61_500, call: OpenCall | None = None, *, wall_jump: int
     """Let the caller end the call after ``held_ms``."""
     end = ANSWERED.plus(held_ms)
     at = Instant(end.mono, end.wall + wall_jump)
-    return conclude(call or kept(), Ending(EndReason.NORMAL, HangupSource.CALLER, at, 200, 16), "PCMU", recorded=True)
+    return conclude(
+        call or kept(), Ending(EndReason.NORMAL, HangupSource.CALLER, at, 200, 16), "PCMU", "PCMU", recorded=True
+    )
 
 
 def test_a_record_has_parties_times_and_reason():
@@ -241,7 +243,7 @@ NEVER_TOLD = {"answered": None, "vendor_answered": ANSWERED}
 
 def test_a_call_that_never_was_answered_for_the_caller_costs_him_nothing_and_us_what_the_vendor_asks():
     ending = Ending(EndReason.CANCELLED, HangupSource.CALLER, ANSWERED.plus(5_000), 487, 16)
-    record = conclude(kept(**NEVER_TOLD), ending, "PCMU", recorded=True)
+    record = conclude(kept(**NEVER_TOLD), ending, "PCMU", "PCMU", recorded=True)
     assert (record.answered_at, record.vendor_answered_at) == (None, ANSWERED.wall)
     assert (record.fee, record.tax, record.billed_seconds, record.hold_time_ms) == (0, 0, 0, 0)
     assert (record.cost, record.vendor_billed_seconds) == (Decimal("0.30"), 60)
@@ -258,7 +260,7 @@ def test_a_lost_call_without_answer_to_the_caller_is_recorded_as_such():
 def test_a_call_without_answer_to_the_caller_has_a_record_however_it_ended():
     """Answered calls that the switch ended may leave none; this one was not answered."""
     ending = Ending(EndReason.SHUTDOWN, HangupSource.SWITCH, ANSWERED.plus(5_000), 503, 41)
-    assert conclude(kept(**NEVER_TOLD, recorded=False), ending, None, recorded=False).recorded
+    assert conclude(kept(**NEVER_TOLD, recorded=False), ending, None, None, recorded=False).recorded
 
 
 def test_a_record_of_a_version_that_knew_one_answer_counts_it_for_both():
@@ -326,7 +328,7 @@ def test_a_record_names_the_rate_that_priced_the_call_of_several_that_might_have
 
 def loss_of(call: OpenCall, seconds: int = 5) -> Decimal | None:
     at = ANSWERED.plus(1_000 * seconds)
-    return conclude(call, Ending(EndReason.NORMAL, HangupSource.CALLER, at, 200, 16), None, recorded=True).loss
+    return conclude(call, Ending(EndReason.NORMAL, HangupSource.CALLER, at, 200, 16), None, None, recorded=True).loss
 
 
 def test_a_call_that_costs_more_than_it_is_sold_for_says_by_how_much():

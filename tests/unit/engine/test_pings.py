@@ -6,6 +6,7 @@ from doubles.conformance import faults_of
 from structlog.testing import capture_logs
 
 from vosd.obs.events import Event
+from vosd.sip.wire.outgoing import Peer
 from vosd.testing.data.builders import catalogue, mapping_gateway
 from vosd.testing.sockets.peer import Message
 from vosd.testing.virtual.customer import Intent
@@ -81,6 +82,20 @@ def test_it_is_asked_once_an_interval(stage):
     assert asked[0].start_line == f"OPTIONS sip:{VENDORS[0]} SIP/2.0"
     assert len({each["Call-ID"] for each in asked}) == len(asked)
     assert not stage.is_down
+
+
+def test_a_vendor_whose_port_is_closed_has_failed_as_soon_as_the_icmp_error_comes():
+    """RFC 3261 section 18.4."""
+    stage = Stage(content(PING._replace(timeout_ms=20_000, down_after=1)))
+    stage.pinged.status = 0
+    stage.wire.run_until(lambda: bool(stage.wire.packets))
+    exchange, asked = stage.exchange, stage.wire.packets[0]
+    assert asked.data.startswith(b"OPTIONS ")
+    assert not stage.is_down
+    event = exchange.endpoint.undelivered(asked.data, Peer(0, *VENDORS[0]), exchange.clock.now())
+    exchange.switch.handle(event)
+    assert stage.is_down
+    assert exchange.endpoint.undelivered(asked.data, Peer(0, *VENDORS[0]), exchange.clock.now()) is None
 
 
 def test_a_vendor_given_by_name_is_asked_by_its_name():

@@ -10,6 +10,7 @@ from doubles.vendor_registrar import Told, VendorRegistrar
 from vosd.sip.flows import Hop
 from vosd.sip.registration.outbound import BACK_OFF_MAX_MS, BACK_OFF_MS
 from vosd.sip.registration.states import RegistrationChange, State
+from vosd.sip.wire.outgoing import Peer
 from vosd.testing.sockets.loopback import Endpoint
 from vosd.testing.virtual.exchange import SWITCH
 
@@ -135,6 +136,19 @@ class TestFailures:
         stage.run(600_000)
         assert stage.news == [RegistrationChange.LOST, RegistrationChange.GAINED]
         assert len(stage.vendor.asked_at) == 1
+
+    def test_where_one_address_is_closed_the_next_is_asked_without_waiting_for_the_time_out(self, stage):
+        """RFC 3261 section 18.4: an ICMP error ends the wait."""
+        other = VendorRegistrar(stage.wire, OTHER, SWITCH)
+        stage.places.append(Hop(*OTHER, None))
+        stage.vendor.is_silent = True
+        stage.run(SLACK)
+        asked, exchange = stage.wire.packets[0], stage.exchange
+        event = exchange.endpoint.undelivered(asked.data[:520], Peer(0, *VENDOR), stage.now)
+        exchange.switch.handle(event)
+        stage.run(BACK_OFF_MS + SLACK)
+        assert stage.registrant.is_registered
+        assert len(other.registered) == 1
 
     def test_no_address_is_asked_again_before_the_others_in_whatever_order_they_are_drawn(self, stage):
         registrars = [stage.vendor, *(VendorRegistrar(stage.wire, each, SWITCH) for each in (OTHER, THIRD))]

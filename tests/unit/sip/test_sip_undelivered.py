@@ -2,7 +2,9 @@
 
 import pytest
 
+from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.events import NoResponse
+from vosd.sip.wire.outgoing import Peer
 from vosd.testing.virtual.probe import Keeper, Probe, reply, request
 
 # -- the kernel refuses them -------------------------------------------------------------------------------------------
@@ -89,6 +91,20 @@ def test_an_icmp_error_behind_a_response_or_within_a_call_is_left_to_the_timers(
     invite = probe.sent()[0]
     probe.receive(reply(invite, 100), invite.peer)
     assert probe.endpoint.undelivered(invite.data, invite.peer, probe.now) is None
+
+
+@pytest.mark.parametrize("method", ["OPTIONS", "UPDATE", "BYE"])
+def test_an_icmp_error_about_another_request_within_a_call_is_left_to_the_timers(method):
+    """The peer may be starting again: repetitions reach it then, and its silence ends the call."""
+    probe = Probe()
+    us, them, target = "<sip:us@192.0.2.1>;tag=ours", "<sip:them@h>;tag=theirs", "sip:them@203.0.113.7:5060"
+    peer, next_hop = Peer(0, "203.0.113.7", 5060), probe.endpoint.flows.next_hop
+    dialog = Dialog("call", us, "ours", them, "theirs", target, (), 1, 0, peer, next_hop)
+    probe.endpoint.client.send_request(dialog, method, "", b"", Keeper(), probe.now)
+    sent = probe.sent()[0]
+    assert probe.endpoint.undelivered(sent.data, sent.peer, probe.now) is None
+    probe.advance(600)
+    assert probe.titles() == [method]
 
 
 @pytest.mark.parametrize("data", [b"", b"INVITE x", b"SIP/2.0 200 OK\r\n\r\n", request("BYE")])

@@ -36,8 +36,8 @@ from vosd.trunks.scope import Scope
 _COLUMNS: Final = {column.name: column.kind for column in RECORD_COLUMNS}
 _OF_INVITE: Final = tuple(name for name in Arrival.__struct_fields__ if name != "at")
 """Facts of the INVITE: each has the column of its name."""
-_DESCRIBED: Final = frozenset({"codec", "reason_text"})
-"""Known later than the record of an answer: the first is in ``Established``, the other comes with the end."""
+_DESCRIBED: Final = frozenset({"codec", "vendor_codec", "reason_text"})
+"""Known later than the record of an answer: the codecs are in ``Established``, the text comes with the end."""
 _KEPT_FACTS: Final = tuple(
     name
     for name in JourneyFacts.__struct_fields__
@@ -103,6 +103,7 @@ class EstablishedCall:
                 acknowledged_at=_instant_of(its.acknowledged_mono, self._shift_ms, epoch),
                 progress_at=answered_at if record.pdd_ms is None else at.plus(record.pdd_ms),
                 codec=its.codec,
+                vendor_codec=its.vendor_codec,
                 invited_at=invited_at,
                 vendor_invited_at=vendor_invited_at,
                 **{name: getattr(record, name) for name in _KEPT_FACTS},

@@ -94,6 +94,7 @@ class Established(msgspec.Struct, frozen=True, array_like=True, gc=False):
     dead_call_billing: DeadCallBilling | None = None
     overdraft_limits: tuple[Decimal | None, ...] = ()
     """Overdraft limits of the accounts that hold money: customer, agents, vendor (``CallHold.holds``)."""
+    vendor_codec: str | None = None
 
     @classmethod
     def of(cls, call: Call, request: CallRequest) -> bytes:
@@ -146,6 +147,7 @@ class Established(msgspec.Struct, frozen=True, array_like=True, gc=False):
             timer.settings,
             call.settings.dead_call_billing,
             (hold.holds[0].credit.own_limit,) if len(hold.holds) == 1 else limits_of(hold),
+            journey.vendor_codec,
         )
         try:
             return _encode(described)

@@ -30,6 +30,7 @@ from vosd.engine.calls.late_answers import cost_of_late_answer
 from vosd.engine.calls.live_call import LiveCall
 from vosd.engine.calls.refusals import Refusals
 from vosd.engine.calls.services import CallServices
+from vosd.routing.pipeline import RouteChoice
 from vosd.sip.dialog.session_wish import Wish, objection
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import InviteArrived
@@ -41,6 +42,7 @@ from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.flaws import Flaw
 from vosd.trunks.dialect import CalleeSource, CallerDialect, CallerSource, TransferDisplay
 from vosd.trunks.gateways import MappingGateway
+from vosd.trunks.phone import called_half
 
 
 class TransferNumbers:
@@ -208,12 +210,14 @@ class Intake:
         newcomer = None if call is None or leg is None else self._may_replace(call, leg, event)
         if call is None or leg is None or newcomer is None:
             self._refusals.answer(event, 481, "")  # the calls of other customers must not be guessed
-        elif call.state is not CallState.TALKING:
-            self._refusals.answer(event, 481, "")
-        elif replaces.early_only:
+        elif call.state is CallState.TALKING and replaces.early_only:
             self._refusals.answer(event, 486, "")
+        elif call.state is CallState.TALKING:
+            self._begin_takeover(call, leg, newcomer, None, event)
+        elif (choice := self._choice_of(call, leg, newcomer)) is not None:
+            self._begin_takeover(call, leg, newcomer, choice, event)
         else:
-            self._begin_takeover(call, leg, newcomer, event)
+            self._refusals.answer(event, 481, "")
 
     def _prover_of(self, call_request: CallRequest) -> str:
         """Return the login of a call; an admitted call needs none, even if a reload has made the trunk require one."""
@@ -245,7 +249,17 @@ class Intake:
             (each for each in senders if account is not None and each.account == account and each.enabled), None
         )
 
-    def _begin_takeover(self, call: Call, replaced: Leg, newcomer: MappingGateway, event: InviteArrived) -> None:
+    def _choice_of(self, call: Call, leg: Leg, newcomer: MappingGateway) -> RouteChoice | None:
+        """Return the route to a phone that wants to pick up the call of one that rings; None = it may not."""
+        phone, callee = self._services.admission.catalogue.phones.get(newcomer.name), call.callee
+        if phone is None or callee is None or leg is not callee or not callee.choice.gateway.is_phone:
+            return None
+        return replace(callee.choice, gateway=called_half(phone))
+
+    def _begin_takeover(
+        self, call: Call, replaced: Leg, newcomer: MappingGateway, choice: RouteChoice | None, event: InviteArrived
+    ) -> None:
+        """Begin a takeover; with ``choice`` of a call that rings."""
         dialect, wish = newcomer.dialect, Wish.of(event.request)
         refusal = objection(wish, dialect.session_timer)
         if refusal is not None:
@@ -256,8 +270,12 @@ class Intake:
         )
         leg.call = call
         leg.begin(event.at)
-        if not call.take_over(leg, replaced, event.transaction, event.at):
-            leg.reject(491, "", event.at)
+        if choice is not None:
+            status = call.pick_up(leg, choice, event.at)
+        else:
+            status = 0 if call.take_over(leg, replaced, event.transaction, event.at) else 491
+        if status:
+            leg.reject(status, "", event.at)
 
     def _settings_of(self, call_request: CallRequest) -> CallSettings:
         mapping, account = call_request.mapping, call_request.account

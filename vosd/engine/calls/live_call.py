@@ -340,6 +340,7 @@ class LiveCall(AskedCall):
                 kept,
                 ending,
                 call.journey.codec,
+                call.journey.vendor_codec,
                 recorded=recorded,
                 zero_too=zero_too,
                 late_answers=late,

@@ -211,7 +211,8 @@ class TrialCall:
         endpoint.client.send_ack(transaction, dialog, "", b"")
         self._log.note("ACK", now)
         attempt = Attempt(gateway.name, response.status, now.mono - self._began.mono, self._log.pdd_ms, "Answered")
-        self._journey.answered(attempt, first_audio_codec(response.body), now.came)
+        codec = first_audio_codec(response.body)
+        self._journey.answered(attempt, codec, codec, now.came)
         self._open = self._opened()
         legs = (DialogSnapshot.of(dialog, endpoint.flows, gateway.name, transaction.parts.sequence),)
         is_kept = self._open is not None and self._sink.answered(self._open, Description(legs))
@@ -303,7 +304,9 @@ class TrialCall:
         if self._open is not None:
             at = now.came if now.came.mono > self._open.answered_mono else Instant(self._open.answered_mono, now.wall)
             ending = Ending(EndReason.NORMAL, source, at, None, EndReason.NORMAL.q850_cause, text=self._log.reason)
-            record = self._record = conclude(self._open, ending, self._journey.codec, recorded=True)
+            record = self._record = conclude(
+                self._open, ending, self._journey.codec, self._journey.vendor_codec, recorded=True
+            )
             self._sink.ended(record)
             for posting in record.postings:  # owed until it is booked, as in ``CallServices.close``
                 self._live.credits[posting.account].post(posting.amount)

@@ -68,6 +68,11 @@ class Client:
         return self._store.clients.get(self._key) is not self
 
     @property
+    def peer(self) -> Peer:
+        """Where the request was sent latest."""
+        return self._retry.sent.peer
+
+    @property
     def sent(self) -> Datagram:
         """The request as it was sent latest."""
         return self._retry.sent
@@ -114,6 +119,10 @@ class Client:
             self._retry.begin(self, OF_REQUEST, now)
             return None
         return self._given_up(now, is_unreachable=True)
+
+    def not_delivered(self, now: Instant) -> NoResponse | None:
+        """Report that the peer cannot be reached (RFC 3261 section 18.4), unless it has responded."""
+        return self.transport_failed(now) if self._state is CALLING and self.owner is not None else None
 
     def _given_up(self, now: Instant, *, is_unreachable: bool = False) -> NoResponse | None:
         self._state = step(CLIENT, self._state, Input.GIVE_UP)

@@ -90,6 +90,11 @@ class InviteClient:
         return transaction
 
     @property
+    def peer(self) -> Peer:
+        """Where the INVITE was sent latest."""
+        return self.parts.peer
+
+    @property
     def is_over(self) -> bool:
         """Whether it has its final response, or was given up."""
         return self._store.clients.get(self._key) is not self

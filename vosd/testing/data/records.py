@@ -57,6 +57,7 @@ def answered_call(index: int, **changes: Any) -> CallRecord:
         source_address="192.0.2.10:5060",
         destination_address="198.51.100.7:5060",
         codec="PCMU",
+        vendor_codec="PCMU",
         started_at=started,
         ringing_at=started + 900,
         answered_at=started + 4_000,

@@ -1,0 +1,67 @@
+"""Two offers as answers to each other (RFC 3264 section 6)."""
+
+import pytest
+
+from vosd.sdp.pairing import answer_of
+from vosd.sdp.rewrite import Hidden
+
+
+def session(*media: str, above: str = "") -> bytes:
+    lines = ["v=0", "o=- 1 1 IN IP4 192.0.2.1", "s=-", "c=IN IP4 192.0.2.1", "t=0 0", *filter(None, [above]), *media]
+    return "".join(f"{line}\r\n" for line in lines).encode()
+
+
+PCMU = "m=audio 4000 RTP/AVP 0"
+
+
+def test_offers_that_fit_are_answers_as_they_are():
+    one, other = session(PCMU, "a=sendrecv"), session("m=audio 5000 RTP/AVP 0", "a=ptime:20")
+    assert (answer_of(one, other), answer_of(other, one)) == (other, one)
+
+
+def test_only_common_codecs_are_answered_whatever_their_numbers():
+    one = session("m=audio 4000 RTP/AVP 9 8 101", "a=rtpmap:101 telephone-event/8000", "a=fmtp:101 0-15")
+    other = session(
+        "m=audio 5000 RTP/AVP 96 18 8 97", "a=rtpmap:96 telephone-event/8000", "a=rtpmap:97 OPUS/48000/2",
+        "a=fmtp:97 x=1", "a=ptime:20",
+    )  # fmt: skip
+    answer = answer_of(one, other)
+    assert answer == session(
+        "m=audio 5000 RTP/AVP 96 8", "a=rtpmap:96 telephone-event/8000", "a=ptime:20",
+    )  # fmt: skip
+    assert b"m=audio 4000 RTP/AVP 8 101\r\n" in answer_of(other, one)
+
+
+def test_media_of_one_side_alone_are_rejected():
+    """RFC 3264 section 6: an answer has as many media as the offer, in its order."""
+    video = "m=video 4002 RTP/AVP 31"
+    plain = session("m=audio 5000 RTP/AVP 0")
+    assert answer_of(session(video, PCMU), plain) == session("m=video 0 RTP/AVP 31", "m=audio 5000 RTP/AVP 0")
+    assert answer_of(plain, session(video, PCMU)) == session(PCMU)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        session("m=audio 5000 RTP/AVP 8"),
+        session("m=audio 0 RTP/AVP 0"),
+        session("m=audio 5000 RTP/SAVP 0"),
+        session("m=video 5000 RTP/AVP 0"),
+        session("m=audio 5000 RTP/AVP 0", "a=sendonly"),
+        session("m=audio 5000 RTP/AVP 0", above="a=inactive"),
+        session("m=audio 5000 RTP/AVP 0").replace(b"c=IN IP4 192.0.2.1", b"c=IN IP4 0.0.0.0"),
+        session("m=audio"),
+        b"",
+        b"no session",
+    ],
+)
+def test_offers_that_have_no_audio_in_common_are_no_answers(other):
+    one = session(PCMU)
+    assert not answer_of(one, other)
+    assert not answer_of(other, one)
+
+
+def test_the_answer_of_an_author_behind_nat_is_his():
+    answer = answer_of(session(PCMU), Hidden(session(PCMU), "203.0.113.9"))
+    assert isinstance(answer, Hidden)
+    assert answer.host == "203.0.113.9"
