@@ -1,25 +1,38 @@
-"""Plant faults in the core rooms one by one, run the unit tests of the room, and list the faults that no test finds.
+"""Plant faults in the core rooms one by one, run the tests of the room, and list the faults that no test finds.
 
     cd tests && python -m planted routing billing --faults 40 --seed 7
-    cd tests && python -m planted --file ../vosd/billing/spending.py
+    cd tests && python -m planted billing --file ../vosd/billing/spending.py
 
-A fault is another operator, another constant or a statement left out; it is planted in a copy of the package, never in
-the tree. Run by hand: each fault costs a run of the room's tests until the first failure. A fault that survives is
-either equivalent (a bound of a cache, an order that nothing sees) or needs a test.
+A fault is another operator, another constant or a statement left out, in a function: the tests of the rooms are
+collected once, which of them call which functions is recorded once, and each fault is planted in a fork of that
+process, which runs the tests that call the function until the first failure. Faults outside of functions
+(``--outside``) are planted in a copy of the package, for which all tests start afresh. A fault that survives is either
+equivalent (a bound of a cache, an order that nothing sees) or needs a test.
 """
 
 import argparse
 import ast
+import builtins
+import gc
+import importlib
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import time
+from collections import Counter, defaultdict
 from collections.abc import Iterator
+from contextlib import suppress
 from copy import deepcopy
+from functools import cache
 from pathlib import Path
-from typing import Final, NamedTuple
+from types import CodeType, FunctionType
+from typing import IO, Final, NamedTuple
+
+import pytest
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 _RATES: Final = (
@@ -30,18 +43,55 @@ _RATES: Final = (
 """They hold the files of rates, which are made from configurations."""
 ROOMS: Final = {
     "routing": (
-        "vosd/routing",
-        ("tests/unit/routing", "tests/unit/config/test_config_special_numbers.py", "tests/golden", "tests/unit/b2bua"),
+        ("vosd/routing",),
+        (
+            "tests/unit/routing",
+            "tests/unit/config/test_config_special_numbers.py",
+            "tests/golden",
+            "tests/unit/b2bua",
+            "tests/unit/engine/test_numbers_of_calls.py",
+            "tests/property/test_number_rules.py",
+        ),
     ),
-    "billing": ("vosd/billing", ("tests/unit/billing", *_RATES, "tests/golden")),
-    "callcontrol": ("vosd/callcontrol", ("tests/unit/callcontrol", "tests/unit/admin", "tests/unit/b2bua")),
-    "b2bua": ("vosd/b2bua", ("tests/unit/b2bua",)),
-    "transaction": ("vosd/sip/transaction", ("tests/unit/sip", "tests/unit/b2bua")),
-    "cdr": ("vosd/cdr", ("tests/unit/cdr", "tests/property/test_retention_plans.py", "tests/unit/storage")),
+    "billing": (
+        ("vosd/billing",),
+        (
+            "tests/unit/billing",
+            *_RATES,
+            "tests/golden",
+            "tests/unit/admin",
+            "tests/unit/engine/test_charged_from_the_invite.py",
+            "tests/property/test_call_hold_model.py",
+            "tests/property/test_billing_holds.py",
+            "tests/property/test_billing_rater.py",
+            "tests/property/test_rate_compilation.py",
+        ),
+    ),
+    "callcontrol": (
+        ("vosd/callcontrol",),
+        ("tests/unit/callcontrol", "tests/unit/admin", "tests/unit/b2bua", "tests/unit/engine"),
+    ),
+    "b2bua": (("vosd/b2bua",), ("tests/unit/b2bua", "tests/property/test_call_snapshots.py")),
+    "transaction": (("vosd/sip/transaction", "vosd/sip/dialog"), ("tests/unit/sip", "tests/unit/b2bua")),
+    "cdr": (
+        ("vosd/cdr",),
+        (
+            "tests/unit/cdr",
+            "tests/property/test_retention_plans.py",
+            "tests/property/test_masked_text.py",
+            "tests/unit/storage",
+        ),
+    ),
 }
-"""Directory of each room, and the tests that hold it, the quickest first."""
+"""Directories of each room, and the tests that hold it, the quickest first."""
 LONGEST_S: Final = 600
 """A fault that keeps the tests busy for longer, such as an endless loop, is found."""
+LONGEST_TEST_S: Final = 20
+"""The same of a single test in a fork, in processor time."""
+_NOTE: Final = "note_call_of_planted"
+FOUND: Final = "found"
+SURVIVED: Final = "survived"
+UNTESTED: Final = "no test calls it"
 _COMPARISONS: Final[dict[type[ast.cmpop], type[ast.cmpop]]] = {
     ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,
     ast.Is: ast.IsNot, ast.IsNot: ast.Is, ast.In: ast.NotIn, ast.NotIn: ast.In,
@@ -52,28 +102,63 @@ _ARITHMETIC: Final[dict[type[ast.operator], type[ast.operator]]] = {
 }  # fmt: skip
 
 
+class Place(NamedTuple):
+    """A function of a module."""
+
+    file: str
+    function: str
+
+
 class Fault(NamedTuple):
     """One change of one module."""
 
     file: Path
     line: int
     what: str
-    text: str
-    """The whole module with the fault."""
+    number: int
+    """Of the node among those of the module."""
+    variant: ast.AST
+    """What stands in its place."""
+    function: str | None
+    """The qualified name of the function in which it stands, without functions inside of functions."""
+
+    @property
+    def place(self) -> Place:
+        """Where it is planted."""
+        return Place(str(self.file), self.function or "")
+
+    def text(self) -> str:
+        """Return the whole module with the fault."""
+        tree = ast.parse(_source(self.file))
+        place = next(each for number, each in enumerate(ast.walk(tree)) if number == self.number)
+        _replace(tree, place, self.variant)
+        return ast.unparse(ast.fix_missing_locations(tree))
+
+
+@cache
+def _source(file: Path) -> str:
+    """Return the text of a module as it was when it was first needed: it may be edited meanwhile."""
+    return file.read_text()
 
 
 def faults_of(file: Path) -> Iterator[Fault]:
     """Yield every fault that can be planted in a module."""
-    tree = ast.parse(file.read_text())
+    tree = ast.parse(_source(file))
     annotations = {id(part) for whole in _annotations(tree) for part in ast.walk(whole)}
+    functions = {id(part): name for name, node in _functions(tree) for whole in node.body for part in ast.walk(whole)}
     for number, node in enumerate(ast.walk(tree)):
-        if id(node) in annotations:
-            continue
-        for variant, what in _variants(node):
-            changed = deepcopy(tree)
-            place = next(each for index, each in enumerate(ast.walk(changed)) if index == number)
-            _replace(changed, place, variant)
-            yield Fault(file, getattr(node, "lineno", 0), what, ast.unparse(ast.fix_missing_locations(changed)))
+        if id(node) not in annotations:
+            for variant, what in _variants(node):
+                yield Fault(file, getattr(node, "lineno", 0), what, number, variant, functions.get(id(node)))
+
+
+def _functions(scope: ast.AST, prefix: str = "") -> Iterator[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef]]:
+    """Yield every function that is not inside of another one, by its qualified name."""
+    for node in ast.iter_child_nodes(scope):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield f"{prefix}{node.name}", node
+        else:
+            yield from _functions(node, f"{prefix}{node.name}." if isinstance(node, ast.ClassDef) else prefix)
 
 
 def _annotations(tree: ast.AST) -> Iterator[ast.AST]:
@@ -128,36 +213,159 @@ def _replace(tree: ast.AST, place: ast.AST, variant: ast.AST) -> None:
                 return
 
 
-class Copy:
-    """A copy of the package and its tests in which faults are planted."""
+class Planter:
+    """Plugin of pytest that plants faults in forks of the process that has collected the tests."""
 
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
-        for name in ("vosd", "tests", "config", "docs", "migrations"):
-            shutil.copytree(ROOT / name, directory / name, ignore=shutil.ignore_patterns("__pycache__"))
-        shutil.copy(ROOT / "pyproject.toml", directory)
+    def __init__(self, faults: list[Fault], out: IO[str]) -> None:
+        self._faults = faults
+        self._out = out
+        self._functions: dict[Place, list[FunctionType]] = defaultdict(list)
+        self._tests: dict[Place, list[pytest.Item]] = defaultdict(list)
+        """Which tests call a function, the quickest first."""
+        self._failed = False
 
-    def passes(self, tests: tuple[str, ...]) -> bool:
-        """Return whether all tests pass."""
-        command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests]
-        environment = {**os.environ, "PYTHONPATH": str(self._directory), "PYTHONDONTWRITEBYTECODE": "1"}
-        try:
-            ended = subprocess.run(
-                command, cwd=self._directory, env=environment, capture_output=True, timeout=LONGEST_S, check=False
-            )
-        except subprocess.TimeoutExpired:
-            return False
-        return ended.returncode == 0
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Note a failure."""
+        self._failed |= report.failed
 
-    def survives(self, fault: Fault, tests: tuple[str, ...]) -> bool:
-        """Return whether no test finds a fault."""
-        file = self._directory / fault.file.relative_to(ROOT)
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        """Plant the faults instead of running the tests once."""
+        places = {fault.place for fault in self._faults}
+        for fault in self._faults:  # Some are imported late.
+            importlib.import_module(".".join(fault.file.relative_to(ROOT).with_suffix("").parts))
+        gc.unfreeze()
+        for function in gc.get_objects():
+            if type(function) is FunctionType:
+                place = Place(function.__code__.co_filename, function.__code__.co_qualname)
+                if place in places:
+                    self._functions[place].append(function)
+        gc.freeze()
+        self._record(session.items)
+        for number, fault in enumerate(self._faults):
+            print(number, self._judge(fault), file=self._out, flush=True)
+        return True
+
+    def _record(self, items: list[pytest.Item]) -> None:
+        """Record which tests call the functions; those that fail without a fault are left out."""
+        reading, writing = os.pipe()
+        if not os.fork():
+            os.close(reading)
+            _mute(1, 2)
+            called: set[Place] = set()
+            builtins.__dict__[_NOTE] = called.add
+            for place in self._functions:
+                self._put(place, _noting(place))
+            with os.fdopen(writing, "w") as out:
+                for number, item in enumerate(items):
+                    called.clear()
+                    self._failed = False
+                    began = time.process_time()
+                    self._run(item)
+                    for place in () if self._failed else called:
+                        print(time.process_time() - began, number, *place, sep="\t", file=out)
+            os._exit(0)
+        os.close(writing)
+        with os.fdopen(reading) as lines:
+            rows = [line.rstrip("\n").split("\t") for line in lines]
+        os.wait()
+        for _, number, file, name in sorted(rows, key=lambda row: float(row[0])):
+            self._tests[Place(file, name)].append(items[int(number)])
+
+    def _judge(self, fault: Fault) -> str:
+        """Return whether a test fails in a fork that has the fault."""
+        tests = self._tests[fault.place]
+        if not tests:
+            return UNTESTED
+        if not os.fork():
+            _mute(1, 2)
+            with suppress(ValueError):  # A variable of an outer function more or less.
+                self._put(fault.place, fault.text())
+                for item in tests:
+                    self._run(item)
+                    if self._failed:
+                        break
+            os._exit(self._failed)
+        return FOUND if os.wait()[1] else SURVIVED
+
+    def _put(self, place: Place, text: str) -> None:
+        """Give a function the code that it has in another text of its module."""
+        (code,) = (each for each in _codes(compile(text, place.file, "exec")) if each.co_qualname == place.function)
+        for function in self._functions[place]:
+            function.__code__ = code
+
+    @staticmethod
+    def _run(item: pytest.Item) -> None:
+        signal.setitimer(signal.ITIMER_PROF, LONGEST_TEST_S)  # Ends the process, by its own time.
+        item.config.hook.pytest_runtest_protocol(item=item, nextitem=None)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+
+
+def _noting(place: Place) -> str:
+    """Return a module in which a function notes that it is called."""
+    tree = ast.parse(_source(Path(place.file)))
+    for name, node in _functions(tree):
+        if name == place.function:
+            node.body[:0] = ast.parse(f"{_NOTE}({tuple(place)!r})").body
+    return ast.unparse(ast.fix_missing_locations(tree))
+
+
+def _codes(code: CodeType) -> Iterator[CodeType]:
+    """Yield the code of every function of a module."""
+    for each in code.co_consts:
+        if isinstance(each, CodeType):
+            yield each
+            yield from _codes(each)
+
+
+def _mute(*numbers: int) -> None:
+    """Keep what tests print away from what this program prints."""
+    for number in numbers:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), number)
+
+
+def in_forks(faults: list[Fault], tests: tuple[str, ...]) -> Iterator[tuple[Fault, str]]:
+    """Yield what forks say of every fault; they are forks of a process that has the tests of this room alone."""
+    reading, writing = os.pipe()
+    if not os.fork():
+        os.chdir(ROOT)
+        _mute(1)
+        with os.fdopen(writing, "w") as out:
+            os._exit(pytest.main(["-q", "-s", "-p", "no:cacheprovider", *tests], plugins=[Planter(faults, out)]))
+    os.close(writing)
+    with os.fdopen(reading) as lines:
+        for line in lines:
+            number, verdict = line.rstrip("\n").split(maxsplit=1)
+            yield faults[int(number)], verdict
+    if os.wait()[1]:
+        raise SystemExit("the tests cannot be run")
+
+
+def in_a_copy(directory: Path, faults: list[Fault], tests: tuple[str, ...]) -> Iterator[tuple[Fault, str]]:
+    """Yield what the tests say of every fault; they start afresh each time, with a copy of the package."""
+    for name in ("vosd", "tests", "config", "docs", "migrations"):
+        shutil.copytree(ROOT / name, directory / name)
+    shutil.copy(ROOT / "pyproject.toml", directory)
+    if not _pass(directory, tests):
+        raise SystemExit("the tests fail without a fault")
+    for fault in faults:
+        file = directory / fault.file.relative_to(ROOT)
         whole = file.read_text()
-        file.write_text(fault.text)
-        try:
-            return self.passes(tests)
-        finally:
-            file.write_text(whole)
+        file.write_text(fault.text())
+        yield fault, SURVIVED if _pass(directory, tests) else FOUND
+        file.write_text(whole)
+
+
+def _pass(directory: Path, tests: tuple[str, ...]) -> bool:
+    """Return whether all tests pass in a directory."""
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests]
+    environment = {**os.environ, "PYTHONPATH": str(directory), "PYTHONDONTWRITEBYTECODE": "1"}
+    try:
+        ended = subprocess.run(
+            command, cwd=directory, env=environment, capture_output=True, timeout=LONGEST_S, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return False
+    return ended.returncode == 0
 
 
 def main() -> int:
@@ -166,27 +374,31 @@ def main() -> int:
     parser.add_argument("rooms", nargs="*", metavar="ROOM", help=f"one of {', '.join(ROOMS)}; default: all")
     parser.add_argument("--faults", type=int, default=20, help="how many in each room")
     parser.add_argument("--seed", type=int, default=0, help="which ones")
+    parser.add_argument("--outside", action="store_true", help="those outside of functions, in a copy of the package")
     parser.add_argument("--file", type=Path, help="all faults of one module of a room instead")
-    parser.add_argument("--tests", nargs="*", help="other tests than those of the room")
+    parser.add_argument("--tests", nargs="*", help="other tests than those of the rooms")
     arguments = parser.parse_args()
-    survivors = 0
+    chosen = []
+    rooms = arguments.rooms or list(ROOMS)
+    for room in rooms:
+        every = sorted(file for folder in ROOMS[room][0] for file in (ROOT / folder).rglob("*.py"))
+        found = [
+            fault
+            for file in ([arguments.file.resolve()] if arguments.file else every)
+            for fault in faults_of(file)
+            if (fault.function is None) is arguments.outside
+        ]
+        chosen += found if arguments.file else random.Random(arguments.seed).sample(found, arguments.faults)
+        _say(f"{room}: {arguments.faults} faults of {len(found)}")
+    tests = tuple(arguments.tests or dict.fromkeys(test for room in rooms for test in ROOMS[room][1]))
     with tempfile.TemporaryDirectory(prefix="planted-") as directory:
-        copy = Copy(Path(directory))
-        for room in arguments.rooms or ROOMS:
-            folder, tests = ROOMS[room]
-            tests = tuple(arguments.tests or tests)
-            files = [arguments.file.resolve()] if arguments.file else sorted((ROOT / folder).rglob("*.py"))
-            found = [fault for file in files for fault in faults_of(file)]
-            chosen = found if arguments.file else random.Random(arguments.seed).sample(found, arguments.faults)
-            if not copy.passes(tests):
-                _say(f"{room}: its tests fail without a fault")
-                return 2
-            for fault in chosen:
-                if copy.survives(fault, tests):
-                    survivors += 1
-                    _say(f"{fault.file.relative_to(ROOT)}:{fault.line}: {fault.what}")
-            _say(f"{room}: {len(chosen)} faults of {len(found)}")
-    _say(f"{survivors} survived")
+        verdicts = in_a_copy(Path(directory), chosen, tests) if arguments.outside else in_forks(chosen, tests)
+        counts = Counter[str]()
+        for fault, verdict in verdicts:
+            counts[verdict] += 1
+            if verdict != FOUND:
+                _say(f"{fault.file.relative_to(ROOT)}:{fault.line}: {verdict}: {fault.what}")
+    _say(", ".join(f"{count} {verdict}" for verdict, count in counts.items()))
     return 0
 
 

@@ -7,7 +7,7 @@ from alembic import op
 from sqlalchemy.dialects import mysql
 
 revision = "0030"
-down_revision = "0022"
+down_revision = "0033"
 branch_labels = None
 depends_on = None
 compatible_with = "0019"

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from vosd.b2bua.leg_parts import Move
+from vosd.b2bua.leg import Move
 from vosd.billing.holds import CreditSnapshot
 from vosd.engine.calls.live_call import LiveCall
 from vosd.engine.calls.saved import SavedSwitch
@@ -18,11 +18,17 @@ from vosd.sip.settings import SipSettings
 from vosd.sip.transaction.states import State
 from vosd.testing.virtual.scene import Scene
 
-OF_THE_SWITCH = frozenset({"_asks", "_board", "_choices", "_endpoint", "_flows", "_store", "endpoint"})
+OF_THE_SWITCH = frozenset({"_asks", "_board", "_choices", "_endpoint", "_flows", "_store", "bucket", "endpoint"})
 DESCRIBED = ("vosd.b2bua", "vosd.sip.dialog", "vosd.sip.transaction")
 OCCUPIED = frozenset({"choices", "counted", "hold", "numbers", "taken", "watched"})
 """Of a call request: what is compared otherwise, and the numbers, which are read by then."""
 VALUES = (str, bytes, int, frozenset, NoneType)
+
+
+def attributes_of(kind: type) -> set[str]:
+    """Return the attributes of an object, those of a struct included."""
+    slots = {name for each in kind.__mro__ for name in getattr(each, "__slots__", ())}
+    return slots | {*getattr(kind, "__struct_fields__", ())}
 
 
 def forgotten(there: Any, here: Any, path: str = "call", seen: set[int] | None = None) -> Iterator[str]:
@@ -34,6 +40,10 @@ def forgotten(there: Any, here: Any, path: str = "call", seen: set[int] | None =
     elif isinstance(there, tuple | list | deque) and here is not None:
         for number, (each, other) in enumerate(zip(there, here, strict=True)):
             yield from forgotten(each, other, f"{path}[{number}]", seen)
+    elif isinstance(there, dict) and isinstance(here, dict):
+        if [*there] != [*here]:
+            yield path
+        yield from forgotten([*there.values()], [*here.values()], path, seen)
     elif isinstance(there, VALUES) or (there is None) is not (here is None):
         if there != here:
             yield path
@@ -41,8 +51,8 @@ def forgotten(there: Any, here: Any, path: str = "call", seen: set[int] | None =
         seen.add(id(there))
         if type(here) is not type(there):
             yield path
-        for name in {name for kind in type(there).__mro__ for name in getattr(kind, "__slots__", ())} - OF_THE_SWITCH:
-            if name == "_transaction" and getattr(there, name).state >= State.ACCEPTED:
+        for name in attributes_of(type(there)) - OF_THE_SWITCH:
+            if name in {"transaction", "_transaction"} and getattr(there, name).state >= State.ACCEPTED:
                 continue  # of an INVITE that is answered and acknowledged only names are left
             if hasattr(there, name) is not hasattr(here, name):
                 yield f"{path}.{name}"

@@ -44,7 +44,7 @@ def flooded(tmp_path: Path) -> Iterator[Stage]:
     text = text.replace("name: carrier-a,", "name: carrier-a, progress_timeout: 60,", 1)
     text = text.replace("  timers: {t1: 0.05, t2: 0.4, t4: 0.5}\n  overload: {max_lag: 0}\n", "", 1)
     with Daemon(tmp_path, text) as daemon:
-        stage = Stage(daemon, FLOODED_SWITCH, Event.SOURCE_BLOCKED)
+        stage = Stage(daemon, FLOODED_SWITCH, Event.SOURCE_BLOCKED, Event.OVERLOAD_BEGINS)
         stage.pay("acme", "100000")
         yield stage
         assert daemon.interrupt() == 0

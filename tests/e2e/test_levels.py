@@ -11,6 +11,7 @@ from string import Template
 import pytest
 from doubles.daemon import Daemon
 
+from vosd.obs.events import Event
 from vosd.testing.sockets.loopback import Endpoint
 from vosd.testing.sockets.peer import ANSWER, Message, OutgoingCall, Peer
 
@@ -39,7 +40,7 @@ def text_of(poor: str, balance: Decimal) -> str:
 @pytest.fixture(scope="module")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     with Daemon(tmp_path_factory.mktemp("levels"), text_of("acme", Decimal(0))) as daemon:
-        stage = Stage(daemon, LEVELLED_SWITCH)
+        stage = Stage(daemon, LEVELLED_SWITCH, Event.SPEND_LIMIT_REACHED)
         yield stage
         stage.expect_nothing_left()
         stage.expect_books_in_order()

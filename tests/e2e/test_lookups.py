@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import pytest
 from doubles.daemon import Daemon
 
+from vosd.obs.events import Event as LogEvent
 from vosd.testing.sockets.peer import Message, OutgoingCall, Peer, compose, response_lines
 
 from .addresses import LOOKING_SWITCH, LOOKUP_SERVER, VENDORS
@@ -150,7 +151,7 @@ class Parties(NamedTuple):
 def parties(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Parties]:
     directory = tmp_path_factory.mktemp("lookups")
     with Daemon(directory, configuration("lookups.yaml", LOOKING_SWITCH)) as daemon, ExitStack() as sockets:
-        stage = Stage(daemon, LOOKING_SWITCH)
+        stage = Stage(daemon, LOOKING_SWITCH, LogEvent.LOOKUP_SERVICE_DOWN)
         addresses = (stage.endpoint_of("acme"), VENDORS["carrier-a"], VENDORS["carrier-b"], LOOKUP_SERVER)
         yield Parties(stage, *(sockets.enter_context(Peer(each)) for each in addresses), set())
         stage.expect_nothing_left()

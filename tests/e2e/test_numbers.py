@@ -8,6 +8,7 @@ from typing import NamedTuple
 import pytest
 from doubles.daemon import Daemon
 
+from vosd.obs.events import Event
 from vosd.testing.sockets.peer import OutgoingCall, Peer
 
 from .addresses import NUMBERING_SWITCH, VENDORS
@@ -36,7 +37,7 @@ def stage(tmp_path_factory) -> Iterator[Stage]:
     directory = tmp_path_factory.mktemp("numbers")
     (directory / "do-not-call.txt").write_text("# of March\n44209*\n004420555\n")
     with Daemon(directory, configuration("numbers.yaml", NUMBERING_SWITCH)) as daemon:
-        yield Stage(daemon, NUMBERING_SWITCH)
+        yield Stage(daemon, NUMBERING_SWITCH, Event.RELOAD_REFUSED)
 
 
 def dial(stage: Stage, callee: str, caller: str = "0201") -> Outcome:

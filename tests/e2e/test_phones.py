@@ -11,6 +11,7 @@ from doubles.daemon import Daemon
 from doubles.stream_peer import StreamPeer
 from doubles.telephone import Telephone
 
+from vosd.obs.events import Event
 from vosd.testing.sockets.login import Login
 from vosd.testing.sockets.loopback import Endpoint
 
@@ -29,7 +30,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     directory: Path = tmp_path_factory.mktemp("phones")
     (directory / "many.yaml").write_text("phones: []\n")
     with Daemon(directory, configuration("phones.yaml", TELEPHONE_SWITCH)) as daemon:
-        stage = Stage(daemon, TELEPHONE_SWITCH)
+        stage = Stage(daemon, TELEPHONE_SWITCH, Event.GATEWAY_UNREGISTERED)
         for account in ("acme", "family"):
             stage.pay(account, "100")
         yield stage

@@ -12,6 +12,7 @@ import pytest
 from doubles.daemon import Daemon
 from doubles.telephone import Telephone
 
+from vosd.obs.events import Event
 from vosd.testing.sockets.login import Login
 from vosd.testing.sockets.loopback import Endpoint
 from vosd.testing.sockets.peer import Message, OutgoingCall, Peer, compose
@@ -28,7 +29,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     directory: Path = tmp_path_factory.mktemp("registers")
     (directory / "many.yaml").write_text("phones: []\n")
     with Daemon(directory, configuration("phones.yaml", REPORTING_SWITCH)) as daemon:
-        stage = Stage(daemon, REPORTING_SWITCH)
+        stage = Stage(daemon, REPORTING_SWITCH, Event.GATEWAY_UNREGISTERED)
         stage.pay("acme", "100")
         yield stage
         stage.expect_books_in_order()

@@ -4,7 +4,8 @@ The journals were written, and continued, by the version that ``--tree`` names::
 
     python tests/property/earlier_journals.py --tree ../before tests/golden/earlier_journals.zip
 
-``test_earlier_journals`` has the present version continue the same journals.
+``test_earlier_journals`` has the present version continue the same journals. Where a change of the behaviour is wanted,
+``--again`` writes what becomes of them now, and the difference is to be looked at.
 """
 
 import argparse
@@ -137,10 +138,28 @@ def continued(directory: Path, at_ms: int) -> str:
     return "\n".join(lines)
 
 
+def continue_again(archive: Path) -> None:
+    """Replace what became of the journals: the behaviour has changed, and the calls still go on."""
+    with ZipFile(archive) as before:
+        files = {name: before.read(name) for name in before.namelist()}
+    with ZipFile(archive, "w", ZIP_LZMA) as out:
+        for name, data in files.items():
+            path = Path(name)
+            if path.name != RESULT:
+                out.writestr(name, data)
+                continue
+            with TemporaryDirectory() as root:
+                for each, content in files.items():
+                    if Path(each).parent == path.parent and Path(each).name != RESULT:
+                        (Path(root) / Path(each).name).write_bytes(content)
+                out.writestr(name, continued(Path(root), int(path.parent.name)))
+
+
 def main() -> None:
     """Write the journals, and what became of them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tree", type=Path, default=Path(__file__).resolve().parents[2])
+    parser.add_argument("--again", action="store_true", help="continue the journals of the archive once more")
     parser.add_argument("out", type=Path)
     asked = parser.parse_args()
     if os.environ.get("PYTHONHASHSEED") != "0":
@@ -148,6 +167,9 @@ def main() -> None:
     sys.path[:] = [each for each in sys.path if Path(each).resolve() != Path(__file__).resolve().parent]
     sys.path[:0] = [str(asked.tree / part) for part in (".", "tests", "tests/property")]
     sys.path.append(str(Path(__file__).resolve().parent))
+    if asked.again:
+        continue_again(asked.out)
+        return
     number = 0
     with ZipFile(asked.out, "w", ZIP_LZMA) as out:
         for seed in SEEDS:

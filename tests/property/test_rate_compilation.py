@@ -92,3 +92,22 @@ def test_compiling_a_file_has_the_outcome_of_reading_its_rows(per, text, precisi
         (directory / "vosd.yaml").write_text(GROUP.format(per=per, precision=precision, unit=unit))
         (directory / "rates.csv").write_text(text, newline="")
         assert outcome(directory, -1) == outcome(directory, 1 << 30)
+
+
+@pytest.fixture
+def compiled(tmp_path, monkeypatch):
+    """A table with keys of two words, read from a file however few rows it has."""
+    monkeypatch.setattr(rate_orders, "SMALL_BYTES", -1)
+    (tmp_path / "vosd.yaml").write_text(GROUP.format(per="minute", precision=6, unit="0.000001"))
+    (tmp_path / "rates.csv").write_text("prefix,billing_rate\n44,0.1\n4490,0.2\n12345678901234567,0.3\n")
+    return load(tmp_path / "vosd.yaml", {}).catalogue.rate_groups["g"].table
+
+
+def test_a_prefix_of_many_digits_takes_no_number_from_a_short_one(compiled):
+    found = [compiled.find(number, 0).prefix for number in ("4491", "44901", "123456789012345678")]
+    assert found == ["44", "4490", "12345678901234567"]
+
+
+def test_a_table_has_a_prefix_only_if_a_rate_is_of_exactly_that_one(compiled):
+    there, not_there = ["44", "4490", "12345678901234567"], ["*", "4", "449", "44900", "1234567890123456"]
+    assert [compiled.has(prefix) for prefix in there + not_there] == [True] * 3 + [False] * 5

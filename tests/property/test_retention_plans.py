@@ -82,6 +82,12 @@ def test_a_plan_without_a_close_says_what_to_do():
     assert "vosd ledger close" in plan.holds[0].why
 
 
+def test_nothing_holds_entries_up_to_a_close_at_the_very_midnight_of_their_age():
+    wanted = Age(days=180).before(NOW)
+    plan = plan_ledger(Age(days=180), NOW, Found([wanted], None), calls_dropped=wanted)
+    assert (plan.until, plan.holds) == (wanted, [])
+
+
 def test_an_age_is_counted_in_whole_days_of_utc():
     def before(age):
         return datetime.fromtimestamp(age.before(NOW) / 1_000, UTC).isoformat()

@@ -51,6 +51,17 @@ def authority_of(accounts: Mapping[str, Account], agents: Mapping[str, str], age
     return Authority.of(agent, hierarchy, {name: accounts[name].rights for name in chain})
 
 
+def rate_groups_of(accounts: Mapping[str, Account], agent: str | None) -> frozenset[str] | None:
+    """Return the rate groups that an agent may give to accounts below it; None = any."""
+    given: frozenset[str] | None = None
+    while agent is not None and agent in accounts:
+        own = accounts[agent].sub_rate_groups
+        if own:
+            given = frozenset(own) if given is None else given & frozenset(own)
+        agent = accounts[agent].agent
+    return given
+
+
 def recorded_as(agent: str) -> str:
     """Return the operator that the ledger and overrides name for an agent."""
     return f"{_CALLED}{agent}"

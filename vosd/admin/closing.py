@@ -1,6 +1,7 @@
 """Close an account: no more calls, and its money paid out."""
 
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -8,6 +9,7 @@ import msgspec
 from vosd.admin.accounts import commitments, configured
 from vosd.admin.overrides import OverrideOrder, Selection, clear_overrides, set_overrides
 from vosd.admin.payments import add_payment
+from vosd.admin.second_person import AboveLimitError
 from vosd.base.errors import VosError
 from vosd.base.money import ZERO, format_amount
 from vosd.billing.accounts import Account
@@ -45,6 +47,7 @@ async def close_account(
     account_id: str,
     *,
     pay_out: bool,
+    confirm_above: Decimal | None = None,
     operator: str,
     memo: str | None,
     now: int,
@@ -57,6 +60,7 @@ async def close_account(
     Raises:
         UnknownAccountError: it is not configured.
         AccountInUseError: its calls run, or are not booked yet.
+        AboveLimitError: a second person has to confirm such a refund.
         MoneyLeftError: its balance is below zero, or above and not to be paid out.
         StoreUnavailable: it may be closed and not paid out; try the same again.
     """
@@ -71,6 +75,12 @@ async def close_account(
     if balance and not pay_out:
         message = f"account {account_id} has {format_amount(balance)}: --pay-out books it as a refund"
         raise MoneyLeftError(message)
+    if confirm_above is not None and balance > confirm_above:
+        message = (
+            f"account {account_id} has {format_amount(balance)}, more than billing.confirm_above of "
+            f"{format_amount(confirm_above)}: book the refund first, a second person confirms it (vosd payment add)"
+        )
+        raise AboveLimitError(message)
     order = OverrideOrder({Setting.CLOSED: ""}, operator, now, memo=memo)
     closed = await set_overrides(account_id, (Target.ACCOUNT,), order, overrides, switch)
     try:

@@ -14,6 +14,7 @@ import msgspec
 
 from vosd.admin.accounts import UnknownAccountError, configured
 from vosd.admin.payments import add_payment
+from vosd.admin.second_person import ByHand, PaymentOrder, Person, WaitingSheet
 from vosd.base.errors import VosError
 from vosd.base.money import ZERO, format_amount, parse_amount
 from vosd.billing.accounts import Account
@@ -67,6 +68,7 @@ class ImportOutcome(Enum):
     """A dry run has found that it would be booked."""
     BOOKED = "booked"
     REPEATED = "booked before"
+    WAITING = "waits for a second person"
 
 
 class ImportedPayment(msgspec.Struct, frozen=True):
@@ -156,13 +158,17 @@ async def import_payments(
     switch: RunningSwitch,
     wanted: Sequence[FilePayment],
     *,
-    operator: str,
+    by_hand: ByHand,
+    person: Person,
     now: int,
     is_trial: bool,
 ) -> list[ImportedPayment]:
     """Check all payments, then book them one by one unless ``is_trial``; ``now`` is UTC milliseconds.
 
+    Those above the limit of ``by_hand`` wait for a second person.
+
     Raises:
+        WasRefusedError: a second person has refused one of them before.
         BadPaymentFile: an account is unknown or has another currency, or a reference has another amount; nothing was
             booked.
         StoreUnavailable: some may be booked: import the same file again.
@@ -170,7 +176,7 @@ async def import_payments(
     faults: list[str] = []
     found: list[ImportedPayment] = []
     for each in wanted:
-        payment = _payment(each, operator, now)
+        payment = _payment(each, person.name, now)
         try:
             account = accounts.get(each.account)
             if account is None and await queries.standing(each.account) is None:
@@ -182,7 +188,8 @@ async def import_payments(
             faults.append(f"line {each.line}: {error}")
             continue
         if earlier is None:
-            found.append(_imported(each, account, ImportOutcome.NEW))
+            waits = by_hand.needs_second(each.amount)
+            found.append(_imported(each, account, ImportOutcome.WAITING if waits else ImportOutcome.NEW))
         else:
             found.append(_imported(each, account, ImportOutcome.REPEATED, format_amount(earlier.after)))
     if faults:
@@ -191,7 +198,18 @@ async def import_payments(
         return found
     booked = []
     for each in wanted:
-        receipt = await add_payment(accounts, payments, switch, _payment(each, operator, now))
+        payment = _payment(each, person.name, now)
+        if by_hand.needs_second(each.amount):
+            order = PaymentOrder(
+                account=each.account, kind=payment.kind, amount=each.amount, reference=each.reference, memo=each.memo
+            )
+            done = await by_hand.book(order, person, now)
+            if isinstance(done, WaitingSheet):
+                booked.append(_imported(each, accounts.get(each.account), ImportOutcome.WAITING))
+                continue
+            (receipt,) = done
+        else:
+            receipt = await add_payment(accounts, payments, switch, payment)
         outcome = ImportOutcome.REPEATED if receipt.repeated else ImportOutcome.BOOKED
         booked.append(_imported(each, accounts.get(each.account), outcome, receipt.after))
     return booked

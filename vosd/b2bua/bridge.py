@@ -24,25 +24,21 @@ if TYPE_CHECKING:
 class Bridge:
     """Connects two legs; at most one change of the session is in progress at a time."""
 
-    __slots__ = ("_endpoint", "_one", "_other", "_proposal")
+    __slots__ = ("_endpoint", "one", "other", "proposal")
 
     def __init__(self, endpoint: Endpoint, one: Leg, other: Leg) -> None:
         self._endpoint = endpoint
-        self._one = one
-        self._other = other
-        self._proposal: Proposal | None = None
+        self.one = one
+        self.other = other
+        self.proposal: Proposal | None = None
 
     def holds(self, leg: Leg) -> bool:
         """Return whether a leg is one of the two; the third leg of a transfer is on hold."""
-        return leg is self._one or leg is self._other
+        return leg is self.one or leg is self.other
 
     def opposite(self, leg: Leg) -> Leg:
         """Return the leg at the other end."""
-        return self._other if leg is self._one else self._one
-
-    def restore(self, proposal: Proposal) -> None:
-        """Go on with a change of the session that was in progress in an earlier process."""
-        self._proposal = proposal
+        return self.other if leg is self.one else self.one
 
     def session_wanted(self, leg: Leg, event: RequestArrived) -> None:
         """Handle a re-INVITE or UPDATE of one leg.
@@ -50,7 +46,7 @@ class Bridge:
         A refresh (unchanged SDP) is answered locally and not forwarded.
         """
         offer, server, now = leg.session_in(event.request), event.transaction, event.at
-        pending, change = self._pending_for(leg), self._proposal
+        pending, change = self._pending_for(leg), self.proposal
         if not offer and not isinstance(server, InviteServer) and not (pending is not None and _is_of(pending, leg)):
             leg.agree(server, b"", now)  # without an offer it conflicts with nothing (RFC 3311 section 5.2)
             return
@@ -63,10 +59,10 @@ class Bridge:
             self._refuse_crossing(leg, pending, event)
         # An unchanged offer is a refresh. Not so where a change is withdrawn in its favour: the offer then has to be
         # forwarded, because the answer gives this leg the new media of the other side.
-        elif offer and offer == leg.remote_session and leg.said and change is None:
+        elif offer and offer == leg.sessions.remote and leg.sessions.said and change is None:
             if leg.refresh is not None:
                 leg.refresh.withdraw(now)
-            leg.agree(server, leg.said, now)
+            leg.agree(server, leg.sessions.said, now)
         # No INVITE to the other side before the ACK of its own: that transaction is in progress (section 14.1).
         elif far.awaits_ack:
             self._refuse_crossing(leg, pending, event)
@@ -82,30 +78,30 @@ class Bridge:
 
     @property
     def _is_inviting(self) -> bool:
-        return self._one.is_inviting or self._other.is_inviting
+        return self.one.is_inviting or self.other.is_inviting
 
     @property
     def is_quiet(self) -> bool:
         """Whether no change of the session is in progress."""
-        return self._proposal is None
+        return self.proposal is None
 
     def answer_changed(self, leg: Leg, session: bytes, now: Instant) -> None:
         """Forward a changed answer to a refresh to the other leg."""
         if not self.holds(leg):
             return
         other = self.opposite(leg)
-        if self._proposal is None and other.said and not alike(other.as_reached(session), other.said):
-            self._proposal = change = ChangedAnswer(self._endpoint, self, other, session, other.said)
+        if self.proposal is None and other.sessions.said and not alike(other.as_reached(session), other.sessions.said):
+            self.proposal = change = ChangedAnswer(self._endpoint, self, other, session, other.sessions.said)
             change.begin_when_free(now)
 
     def session_unwanted(self, leg: Leg, now: Instant) -> None:
         """Handle a CANCEL of a proposal."""
-        if self._proposal is not None and _is_of(self._proposal, leg):
-            self._proposal.cancel(now)
+        if self.proposal is not None and _is_of(self.proposal, leg):
+            self.proposal.cancel(now)
 
     def acknowledged(self, leg: Leg, session: bytes) -> None:
         """Handle the ACK of a 200 to a proposal of that leg."""
-        proposal = self._proposal
+        proposal = self.proposal
         if isinstance(proposal, Renegotiation) and proposal.origin is leg:
             proposal.acknowledged(session)
 
@@ -118,46 +114,46 @@ class Bridge:
 
         If they have no codec in common, the call of the leg that was named first at the construction ends.
         """
-        first = first or self._one
-        self._proposal = introduction = Introduction.of(self._endpoint, self, first, self.opposite(first))
+        first = first or self.one
+        self.proposal = introduction = Introduction.of(self._endpoint, self, first, self.opposite(first))
         introduction.begin_when_free(now)
 
     def no_common_media(self, now: Instant) -> None:
         """End the call: two connected legs have no media in common, and an answered leg costs money."""
-        self._one.call.lost(self._one, 488, now)
+        self.one.call.lost(self.one, 488, now)
 
     def take_over(
         self, call: "CallPort", replaced: Leg, newcomer: CallerLeg, server: InviteServer, now: Instant
     ) -> bool:
         """Ask the far side to go on with another leg (RFC 3891); False while another change is in progress."""
         far = self.opposite(replaced)
-        if self._proposal is not None or far.refresh is not None or far.awaits_ack or far.is_inviting:
+        if self.proposal is not None or far.refresh is not None or far.awaits_ack or far.is_inviting:
             return False
-        self._proposal = Takeover(self._endpoint, self, call, newcomer, far, server, said_before=far.said)
-        self._proposal.begin(now)
+        self.proposal = Takeover(self._endpoint, self, call, newcomer, far, server, said_before=far.sessions.said)
+        self.proposal.begin(now)
         return True
 
     def replace(self, gone: Leg, newcomer: Leg) -> None:
         """Replace one leg by another."""
-        if self._one is gone:
-            self._one = newcomer
+        if self.one is gone:
+            self.one = newcomer
         else:
-            self._other = newcomer
+            self.other = newcomer
 
     def settled(self, proposal: Proposal) -> None:
         """Note the end of a proposal."""
-        if self._proposal is proposal:
-            self._proposal = None
+        if self.proposal is proposal:
+            self.proposal = None
 
     def over(self, now: Instant) -> None:
         """Abandon the change that is in progress."""
-        pending, self._proposal = self._proposal, None
+        pending, self.proposal = self.proposal, None
         if pending is not None:
             pending.withdraw(now)
 
     def _pending_for(self, leg: Leg) -> Proposal | None:
         """Return the proposal in progress that one of that leg would conflict with."""
-        return leg.refresh if self._proposal is None else self._proposal
+        return leg.refresh if self.proposal is None else self.proposal
 
     def _renegotiate(self, leg: Leg, event: RequestArrived, offer: bytes) -> None:
         far, server = self.opposite(leg), event.transaction
@@ -170,10 +166,10 @@ class Bridge:
                 return
             method = "UPDATE"
         leg.defer_response(server, event.at)
-        self._proposal = Renegotiation(
-            self._endpoint, self, leg, far, server, method=method, offer=offer, said_before=far.said
+        self.proposal = Renegotiation(
+            self._endpoint, self, leg, far, server, method=method, offer=offer, said_before=far.sessions.said
         )
-        self._proposal.begin(event.at)
+        self.proposal.begin(event.at)
 
     def _refuse_crossing(self, leg: Leg, pending: Proposal | None, event: RequestArrived) -> None:
         """Refuse a proposal: with 500 a second one of one leg, with 491 one of each (RFC 3261 14.2, RFC 3311 5.2).

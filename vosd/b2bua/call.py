@@ -5,13 +5,14 @@ call in one state of ``states``. A call has one deadline at every moment (ADR 10
 """
 
 from vosd.b2bua import states, talk
+from vosd.b2bua.attempt_progress import AttemptProgress
 from vosd.b2bua.callee_leg import CalleeLeg
 from vosd.b2bua.caller_leg import CallerLeg
 from vosd.b2bua.conversation import CallConversation
 from vosd.b2bua.given_up import GivenUp
 from vosd.b2bua.hunt import Hunt, NextHop, own_deadline
 from vosd.b2bua.leg import RINGING, Leg
-from vosd.b2bua.lifetime import Lifetime
+from vosd.b2bua.lifetime import Granted, Lifetime
 from vosd.b2bua.ports import Answer, Decision
 from vosd.b2bua.reasons import reason_headers
 from vosd.b2bua.states import ACCEPTED, CallEvent
@@ -60,7 +61,7 @@ class Call(CallConversation):
         self._board.set_deadline(leg.waits_until_ms())
         if status not in RINGING:
             if leg.choice.protect_times:
-                self._hunt.wait(self, leg, leg.waits_until_ms(), now)
+                self.hunt.wait(self, leg, leg.waits_until_ms(), now)
             return
         self._board.attempt_rings(leg)
         self.state = states.RINGING
@@ -83,7 +84,7 @@ class Call(CallConversation):
             return
         self._board.refused(leg, response, now)
         outcome = leg.refusal(response)
-        goes_on = self._hunt.continues_at_gateway(leg.choice, outcome, response)
+        goes_on = self.hunt.continues_at_gateway(leg.choice, outcome, response)
         self._attempt_over(leg, outcome, now, code=response.status, goes_on=goes_on)
 
     def attempt_silent(self, leg: CalleeLeg, outcome: AttemptOutcome, now: Instant) -> None:
@@ -96,19 +97,19 @@ class Call(CallConversation):
         if leg is not self.callee or states.ANSWER not in ACCEPTED[self.state]:
             return
         self.state = states.ANSWERED
-        has_answer = bool(self.caller.offer) or leg.is_settled
+        has_answer = bool(self.caller.offer) or leg.progress.is_settled
         # Without an offer of the caller the answer is its own: it was sent to the gateway in a PRACK (``said``), or
         # comes in the caller's ACK, and only then the gateway's 200 is acknowledged (``acknowledged``).
-        answer = leg.answer if self.caller.offer else leg.said
+        answer = leg.answer if self.caller.offer else leg.sessions.said
         codec = vendor_codec = first_audio_codec(answer) if has_answer else None
-        if self.caller.is_settled and self.caller.offer and self.caller.leg is not None:
-            codec = first_audio_codec(self.caller.leg.said)  # it was answered before the 200, whatever that has
+        if self.caller.progress.is_settled and self.caller.offer and self.caller.leg is not None:
+            codec = first_audio_codec(self.caller.leg.sessions.said)  # answered before the 200
         self.journey.answered(
             leg.attempt(200, "Answered", now), codec, vendor_codec, now.came if now.waited_ms else now
         )
         if has_answer:
             leg.acknowledge(b"")
-        del self._hunt  # hunting is over
+        del self.hunt  # hunting is over
         if not self.caller.awaits_prack:
             if not self.caller_answered(now):
                 return
@@ -139,7 +140,7 @@ class Call(CallConversation):
             self._refuse_unwritten(self.callee, now)
             return False
         self.state = states.TALKING
-        self._lifetime = Lifetime(self._board, answered_at, granted_s, journey.invited_at or answered_at)
+        self.lifetime = Lifetime(self._board, Granted(answered_at, granted_s, paid_from=journey.invited_at))
         return True
 
     def unwanted_answer(self, row: Attempt, now: Instant, given_up: GivenUp | None) -> None:
@@ -218,16 +219,16 @@ class Call(CallConversation):
         outcome = leg.timed_out()
         may_leave = tries_next(leg.choice.gateway, outcome)
         if leg.choice.protect_times and now.mono < (until_ms := own_deadline(leg)):
-            next_hop = self._hunt.take(self, now, only_protected=True) if may_leave else None
+            next_hop = self.hunt.take(self, now, only_protected=True) if may_leave else None
             if next_hop is None:
-                self._hunt.wait(self, leg, until_ms, now)
+                self.hunt.wait(self, leg, until_ms, now)
                 return
             is_telling = leg.given_up(now) is not None
         # ``progress_timeout`` has passed after 100 alone: leave the gateway only if there is another one to try.
         elif leg.is_only_trying and now.mono < leg.rings_until_ms:
-            next_hop = self._hunt.take(self, now) if may_leave else None
+            next_hop = self.hunt.take(self, now) if may_leave else None
             if next_hop is None:
-                self._hunt.wait(self, leg, leg.rings_until_ms, now)
+                self.hunt.wait(self, leg, leg.rings_until_ms, now)
                 return
         leg.leave(outcome, now)
         self._attempt_over(leg, outcome, now, next_hop=next_hop, is_telling=is_telling)
@@ -248,12 +249,12 @@ class Call(CallConversation):
         if isinstance(decision, Refusal):
             self._refuse(decision, now)
         elif decision is not None:
-            self._hunt = Hunt(decision, self._board, self.endpoint.flows)
+            self.hunt = Hunt(decision, self._board, self.endpoint.flows)
             self._try_next(now)
 
     def _try_next(self, now: Instant, next_hop: NextHop | None = None) -> None:
         """Send an INVITE to ``next_hop``, else to the next gateway that has room; end the call if there is none."""
-        next_hop = next_hop or self._hunt.take(self, now)
+        next_hop = next_hop or self.hunt.take(self, now)
         if next_hop is None:
             self._search_failed(now)
             return
@@ -262,8 +263,8 @@ class Call(CallConversation):
             self.caller.begin_attempt(now)
         self.state = states.HUNTING
         try:
-            leg = CalleeLeg(self.endpoint, self, choice, address, now)
-            sip_call_id = leg.begin(self.caller.offer, self._hops, now)
+            leg = CalleeLeg(self.endpoint, self, choice, address, AttemptProgress(now))
+            sip_call_id = leg.begin(self.caller.offer, self.hops, now)
             self.callee = leg
         finally:
             if self.callee is None:  # an error occurred: nothing else releases the capacity of the gateway
@@ -273,7 +274,7 @@ class Call(CallConversation):
             return
         self._board.set_deadline(now.mono + choice.gateway.response_timeout_ms)
         if choice.protect_times:
-            self._hunt.wait(self, leg, own_deadline(leg), now)
+            self.hunt.wait(self, leg, own_deadline(leg), now)
 
     def _attempt_over(
         self, leg: CalleeLeg, outcome: AttemptOutcome, now: Instant, *, code: int = 0, goes_on: bool = False,
@@ -284,7 +285,7 @@ class Call(CallConversation):
         ``code`` is the gateway's own; ``goes_on``: its other addresses are tried even if no other gateway would be;
         ``is_telling``: whether the outcome says anything of the vendor.
         """
-        self._hunt.note(leg.choice, outcome, redirected=goes_on)
+        self.hunt.note(leg.choice, outcome, redirected=goes_on)
         self.journey.attempts.append(leg.attempt(code, verdict([outcome]).reason.text, now))
         self._board.attempt_over(leg, outcome if is_telling else None, now)
         self.drop_bridge(now)
@@ -296,7 +297,7 @@ class Call(CallConversation):
             self._search_failed(now)
 
     def _search_failed(self, now: Instant) -> None:
-        reason, status, cause, source, self.journey.reason_text = self._hunt.failure()
+        reason, status, cause, source, self.journey.reason_text = self.hunt.failure()
         self._reject(reason, status, cause, source, now)
 
     def _refuse_unwritten(self, leg: CalleeLeg, now: Instant) -> None:

@@ -1,41 +1,119 @@
 """The leg of the caller: the switch is the server of its INVITE."""
 
 from collections.abc import Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from vosd.b2bua.caller_parts import CallerParts, ShownFork
-from vosd.b2bua.leg import SDP
+from vosd.b2bua.extensions import reliability_of
+from vosd.b2bua.identity import CallerIdentity, caller_identity_of
+from vosd.b2bua.invite_progress import InviteProgress, ShownFork
+from vosd.b2bua.leg import SDP, Leg
 from vosd.b2bua.reasons import NO_CAUSES
-from vosd.b2bua.supervision import Supervision
+from vosd.b2bua.supervision import Supervision, SupervisionFacts
 from vosd.base.clock import Instant
-from vosd.sip.dialog.prack import Rack
+from vosd.base.wheel import Timer
+from vosd.sip.dialog.dialog import Dialog
+from vosd.sip.dialog.prack import Rack, ReliableProvisional
+from vosd.sip.dialog.session_wish import Wish
+from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import AlarmFired, CancelArrived, ProvisionalUnacknowledged, RequestArrived
 from vosd.sip.headers.reason import causes, reason_text
 from vosd.sip.screening import ALLOW, EXPLAINED
 from vosd.sip.transaction.invite_server import InviteServer
 from vosd.sip.transaction.server import Server
 from vosd.sip.transaction.states import State
-from vosd.trunks.dialect import Reliability, Transfers
+from vosd.sip.transaction.store import TimerOwner
+from vosd.sip.wire.message import Request
+from vosd.sip.wire.outgoing import Peer
+from vosd.trunks.dialect import CallerDialect, Reliability, Transfers
 
-_REQUIRED: Final = Reliability.REQUIRED  # access to enum members is slow
+if TYPE_CHECKING:
+    from vosd.b2bua.call_port import PressedKeys
+
+_OFF: Final = Reliability.OFF  # access to enum members is slow
+_REQUIRED: Final = Reliability.REQUIRED
+VALID_MAX_S: Final = 1_800
+"""An INVITE has its final response sooner: the last attempt begins within three minutes, and rings for ten at most."""
 WAITING_MAX = 8
 """Provisional responses that wait for the PRACK of the one before."""
 _RSEQ_CHOICES = 1 << 20
 """First RSeq numbers are drawn below this; any below 2^31 is allowed (RFC 3262 section 3)."""
 
 
-class CallerLeg(CallerParts):
+class CallerLeg(Leg):
     """The leg of a customer."""
 
-    __slots__ = ()
+    __slots__ = (
+        "caller_identity", "dialect", "expiry", "invite", "invite_dialog", "keypad", "offer", "progress", "proposing",
+        "shown", "takes_100rel", "unacknowledged", "waiting_answer", "waiting_rings",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        invite: InviteServer,
+        dialog: Dialog,
+        dialect: CallerDialect,
+        progress: InviteProgress,
+        caller_identity: CallerIdentity,
+    ) -> None:
+        """``invite`` is the transaction of its INVITE."""
+        super().__init__(endpoint, dialect.reasons, dialect.session_timer)
+        self.invite = invite
+        self.dialog = self.invite_dialog = dialog
+        """One object: ``dialog`` of any leg may be None, that of the INVITE of a caller never is."""
+        self.dialect = dialect
+        self.progress = progress
+        self.caller_identity = caller_identity
+        self.takes_100rel = progress.reliability is not _OFF
+        """Whether the caller supports reliable provisional responses, and its trunk allows them."""
+        self.offer = b""
+        self.unacknowledged: ReliableProvisional | None = None
+        """The reliable response that waits for its PRACK."""
+        self.shown: dict[str, ShownFork] | None = None
+        """The forks of this attempt that the caller was shown, by their tags, but for the current one."""
+        self.waiting_rings: list[tuple[int, bytes]] = []
+        self.waiting_answer: bytes | None = None
+        """What waits for a PRACK: later provisional responses, or the answer."""
+        self.proposing: Server | None = None
+        """The PRACK whose offer was forwarded to the callee."""
+        self.keypad: PressedKeys | None = None
+        """The keys it has pressed, if its keys may transfer."""
+        self.expiry: Timer[TimerOwner] | None = None
+
+    @classmethod
+    def of_invite(
+        cls,
+        endpoint: Endpoint,
+        transaction: InviteServer,
+        request: Request,
+        source: Peer,
+        dialect: CallerDialect,
+        wish: Wish,
+        user: str = "",
+    ) -> "CallerLeg":
+        """Make the leg of an INVITE; ``user`` has proven to be the caller. Nothing is sent before ``begin``.
+
+        Raises:
+            ParseError: the INVITE has no Contact to call back.
+        """
+        caller_identity, reliability = caller_identity_of(request), reliability_of(request, dialect)
+        dialog = Dialog.of_caller(request, endpoint.token(), source, endpoint.flows.next_hop, dialect.nat, user)
+        if dialog.is_behind_nat:
+            transaction.answer_at(source)
+        progress = InviteProgress(request.sequence, wish, reliability)
+        leg = cls(endpoint, transaction, dialog, dialect, progress, caller_identity)
+        leg.offer = leg.take_session(request)
+        progress.valid_s = None if request.header("expires") is None else _valid_s(request)
+        transaction.owner = leg
+        return leg
 
     def begin(self, now: Instant) -> None:
         """Send 100, accept requests within the dialog from now on, and set the timer of the Expires header."""
         endpoint = self._endpoint
-        self._transaction.respond(100, "", endpoint.server_header, now)
+        self.invite.respond(100, "", endpoint.server_header, now)
         endpoint.adopt(self.invite_dialog.local_tag, self)
-        if self._valid_s is not None:
-            self._expiry = endpoint.set_alarm(self, now.plus(1_000 * self._valid_s))
+        if self.progress.valid_s is not None:
+            self.expiry = endpoint.set_alarm(self, now.plus(1_000 * self.progress.valid_s))
 
     @property
     def leg(self) -> "CallerLeg":
@@ -48,11 +126,6 @@ class CallerLeg(CallerParts):
         return self.dialect.transfers is Transfers.ACCEPT
 
     @property
-    def invite(self) -> InviteServer:
-        """Transaction of its INVITE."""
-        return self._transaction
-
-    @property
     def named(self) -> str:
         """Who calls, as the From of the dialog says it."""
         return self.invite_dialog.remote
@@ -60,17 +133,12 @@ class CallerLeg(CallerParts):
     @property
     def awaits_prack(self) -> bool:
         """Whether the 200 has to wait for the PRACK of a response with media."""
-        return self._unacknowledged is not None and self._unacknowledged.has_session
+        return self.unacknowledged is not None and self.unacknowledged.has_session
 
     @property
     def is_early(self) -> bool:
         """Whether the caller has not been answered yet."""
-        return not self._is_answered
-
-    @property
-    def is_answered(self) -> bool:
-        """Whether it was sent a final response."""
-        return self._is_answered
+        return not self.progress.is_answered
 
     # -- before the answer --------------------------------------------------------------------------------------
 
@@ -80,26 +148,26 @@ class CallerLeg(CallerParts):
         It is sent reliably if the caller requires that, or if it carries SDP that must not get lost. One is
         repeated at a time: later ones wait for its PRACK, in order.
         """
-        if self._unacknowledged is not None:
+        if self.unacknowledged is not None:
             self._queue_response(status, session)
             return
         if session:
-            self._sent_early_media = True
+            self.progress.sent_early_media = True
             session = self._as_sent(session)
-        reliably = self._reliability is _REQUIRED or (session and self.takes_100rel)
+        reliably = self.progress.reliability is _REQUIRED or (session and self.takes_100rel)
         if not reliably:
-            self._transaction.respond(status, self.invite_dialog.local_tag, self._establishing(session), now, session)
+            self.invite.respond(status, self.invite_dialog.local_tag, self._establishing(session), now, session)
             return
-        draw = 0 if self._rseq else int(self._endpoint.token()[-6:], 36) % _RSEQ_CHOICES
-        self._rseq += 1 + draw
-        self._unacknowledged = self._endpoint.send_reliably(
-            self._transaction, self.invite_dialog.local_tag, status, self._establishing(session) + ALLOW, session,
-            self._rseq, self, now,
+        draw = 0 if self.progress.rseq else int(self._endpoint.token()[-6:], 36) % _RSEQ_CHOICES
+        self.progress.rseq += 1 + draw
+        self.unacknowledged = self._endpoint.send_reliably(
+            self.invite, self.invite_dialog.local_tag, status, self._establishing(session) + ALLOW, session,
+            self.progress.rseq, self, now,
         )  # fmt: skip
 
     def begin_attempt(self, now: Instant) -> None:
         """Prepare for another gateway: after early media of the last one the caller needs another To tag."""
-        self._shown = None
+        self.shown = None
         self._begin_dialog(None, now)
 
     def switch_fork(self, before: str, after: str, now: Instant, *, answers: bool) -> None:
@@ -108,49 +176,47 @@ class CallerLeg(CallerParts):
         More early media of a fork begin a new dialog again: some callers count RSeq for each dialog by itself, others
         over all of them, and only the number of a new dialog suits both.
         """
-        shown = self._shown or {}
-        if self._sent_early_media:
+        shown = self.shown or {}
+        if self.progress.sent_early_media:
             dialog = self.invite_dialog
-            number = dialog.remote_sequence if self._last_tag is None else self._resumed_sequence
-            shown = {**shown, before: ShownFork(dialog.local_tag, number, self.said, self.is_settled)}
-            self._shown = shown
+            number = dialog.remote_sequence if self.progress.last_tag is None else self._resumed
+            shown = {**shown, before: ShownFork(dialog.local_tag, number, self.sessions.said, self.progress.is_settled)}
+            self.shown = shown
         self._begin_dialog(shown.get(after) if answers else None, now)
 
     def answer(self, session: bytes, now: Instant) -> None:
         """Answer the call with 200, but not before the PRACK of a response with SDP (RFC 3262 section 3)."""
-        if self._unacknowledged is not None and self._unacknowledged.has_session:
-            self._waiting_answer = session
+        if self.unacknowledged is not None and self.unacknowledged.has_session:
+            self.waiting_answer = session
             return
         self._decided(200, now)
-        if self.is_settled:
+        if self.progress.is_settled:
             session = b""  # offer and answer were exchanged before: a 2xx with SDP would be read as an offer
         session = self._as_sent(session)
-        timer = self.timer.accept(self._wish, now)
+        timer = self.timer.accept(self.progress.wish, now)
         headers = self._establishing(session) + ALLOW + self._supported() + timer
-        self._acceptance = self._endpoint.send_success(
-            self._transaction, self.invite_dialog, headers, session, self, now
-        )
-        self._transaction = self._endpoint.answered_invite
-        self.last_seen_at = now
-        self.supervision = Supervision(self._endpoint, self, now)
+        self.acceptance = self._endpoint.send_success(self.invite, self.invite_dialog, headers, session, self, now)
+        self.invite = self._endpoint.answered_invite
+        self.facts.last_seen_at = now
+        self.supervision = Supervision(self._endpoint, self, SupervisionFacts(now))
         self.supervision.begin(now)
 
     def was_answered(self, session: bytes, now: Instant) -> None:
         """Take the call as answered by an earlier process, and its 200 as acknowledged."""
         self._decided(200, now)
-        if not self.is_settled:
+        if not self.progress.is_settled:
             self._as_sent(session)
-        self.timer.accept(self._wish, now)
-        self._transaction = self._endpoint.answered_invite
-        self.supervision = Supervision(self._endpoint, self, now)
+        self.timer.accept(self.progress.wish, now)
+        self.invite = self._endpoint.answered_invite
+        self.supervision = Supervision(self._endpoint, self, SupervisionFacts(now))
         self.supervision.begin(now)
 
     def answer_again(self, transaction: InviteServer, session: bytes, at: Instant, now: Instant) -> None:
         """Send the 200 that may not have been sent ``at`` the answer: an earlier process was killed."""
-        self._is_confirmed = False
-        self._transaction = transaction
+        self.facts.is_confirmed = False
+        self.invite = transaction
         self.answer(session, now)
-        self.supervision = Supervision(self._endpoint, self, at)
+        self.supervision = Supervision(self._endpoint, self, SupervisionFacts(at))
         self.supervision.begin(at)
 
     def go_on(self, now: Instant, *, is_awaited: bool) -> bool:
@@ -158,56 +224,56 @@ class CallerLeg(CallerParts):
 
         Otherwise it counts as acknowledged.
         """
-        acceptance = self._acceptance
+        acceptance = self.acceptance
         if is_awaited and acceptance is not None:
             acceptance.go_on(now)
             return True
         if acceptance is not None:
             acceptance.acknowledged()
-        self._acceptance, self._is_confirmed = None, True
+        self.acceptance, self.facts.is_confirmed = None, True
         return False
 
     def reject(self, status: int, reason: str, now: Instant) -> None:
         """End an unanswered call with a failure; ``reason`` are whole Reason lines."""
         self._decided(status, now)
         headers = self._endpoint.server_header + EXPLAINED.get(status, "") + reason
-        self._transaction.respond(status, self.invite_dialog.local_tag, headers, now)
+        self.invite.respond(status, self.invite_dialog.local_tag, headers, now)
         self._endpoint.forget(self.invite_dialog.local_tag, now)
 
     def prack_came(self, event: RequestArrived) -> None:
         """Handle a PRACK (RFC 3262 section 3); its body answers an offer of ours, or is an offer."""
         rack = Rack.of(event.request)
-        unacknowledged = self._unacknowledged
-        if unacknowledged is None or rack != (unacknowledged.number, self._invite):
-            is_late = rack == (self._overtaken, self._invite)
+        unacknowledged = self.unacknowledged
+        if unacknowledged is None or rack != (unacknowledged.number, self.progress.invite_sequence):
+            is_late = rack == (self.progress.overtaken, self.progress.invite_sequence)
             self.respond(event.transaction, 200 if is_late else 481, event.at)
             return
         unacknowledged.stop()
-        self._unacknowledged = None
+        self.unacknowledged = None
         session = self.session_in(event.request)
-        if self._is_of_last_attempt:
+        if self.progress.is_of_last_attempt:
             is_settled = unacknowledged.has_session and bool(self.offer)
             self._end_last_attempt(event, session, is_settled=is_settled)
-        elif unacknowledged.has_session and not self.offer and not self.is_settled:
+        elif unacknowledged.has_session and not self.offer and not self.progress.is_settled:
             if session:
                 self.note_session(session)
-                self.is_settled = True
+                self.progress.is_settled = True
             self.respond(event.transaction, 200, event.at)
             self.call.early_answer_came(session, event.at)
         else:
-            self.is_settled = self.is_settled or (unacknowledged.has_session and bool(self.offer))
+            self.progress.is_settled = self.progress.is_settled or (unacknowledged.has_session and bool(self.offer))
             self._confirm(event, session)
         self._send_waiting(event.at)
 
     def provisional_unacknowledged(self, event: ProvisionalUnacknowledged) -> None:
         """End the call: a reliable response was repeated for 64·T1 without a PRACK (RFC 3262 section 3)."""
-        self._unacknowledged = self._waiting_answer = None
-        self._waiting_rings.clear()
+        self.unacknowledged = self.waiting_answer = None
+        self.waiting_rings.clear()
         self.call.caller_unreachable(event.at)
 
     def cancelled(self, event: CancelArrived) -> None:
         """Handle a CANCEL of the call, or of a re-INVITE within it."""
-        if event.transaction is self._transaction:
+        if event.transaction is self.invite:
             self.call.journey.reason_text = reason_text(event.request)
             self._invite_over(event.at, causes(event.request))
         else:
@@ -219,10 +285,10 @@ class CallerLeg(CallerParts):
 
     def agree(self, transaction: Server | InviteServer, session: bytes, now: Instant) -> None:
         """Answer this side's offer with 200; that of a newcomer is its first INVITE (RFC 3891)."""
-        if transaction is self._transaction:
+        if transaction is self.invite:
             self.answer(session, now)
-        elif transaction is self._proposing:
-            self._proposing = None
+        elif transaction is self.proposing:
+            self.proposing = None
             session = self._as_sent(session)
             transaction.respond(200, "", f"{self._endpoint.server_header}{SDP if session else ''}", now, session)
         else:
@@ -232,7 +298,7 @@ class CallerLeg(CallerParts):
 
     def hang_up(self, reason: str, now: Instant) -> None:
         """End an answered call from our side; the BYE waits for the ACK of our 200 if that is still missing."""
-        if not self._is_answered:
+        if not self.progress.is_answered:
             # An error in the switch occurred between the gateway's answer and ours.
             self.reject(500, reason, now)
             return
@@ -242,20 +308,20 @@ class CallerLeg(CallerParts):
 
     def close(self, now: Instant) -> None:
         """Drop the dialog, which the caller itself has ended."""
-        if not self._is_answered:
+        if not self.progress.is_answered:
             self._stop_repeating(now)
         if self.keypad is not None:
             self.keypad.stop()
-        if self._transaction.state is State.PROCEEDING:
+        if self.invite.state is State.PROCEEDING:
             self._decided(487, now)
-            self._transaction.respond(487, self.invite_dialog.local_tag, self._endpoint.server_header, now)
+            self.invite.respond(487, self.invite_dialog.local_tag, self._endpoint.server_header, now)
         super().close(now)
 
     # -- inside -------------------------------------------------------------------------------------------------
 
     def _queue_response(self, status: int, session: bytes) -> None:
         """Queue a provisional response until the PRACK before; a full queue drops the oldest without SDP."""
-        waiting = self._waiting_rings
+        waiting = self.waiting_rings
         if waiting and waiting[-1] == (status, session):
             return
         if len(waiting) >= WAITING_MAX:
@@ -264,14 +330,14 @@ class CallerLeg(CallerParts):
 
     def _send_waiting(self, now: Instant) -> None:
         """Send the responses that waited for a PRACK, up to the next one that needs a PRACK itself."""
-        answer, self._waiting_answer = self._waiting_answer, None
+        answer, self.waiting_answer = self.waiting_answer, None
         if answer is not None:
-            self._waiting_rings.clear()
+            self.waiting_rings.clear()
             if self.call.caller_answered(now):
                 self.answer(answer, now)
                 self.call.watch()
-        while self._waiting_rings and self._unacknowledged is None:
-            self.ring(*self._waiting_rings.pop(0), now)
+        while self.waiting_rings and self.unacknowledged is None:
+            self.ring(*self.waiting_rings.pop(0), now)
 
     def _confirm(self, event: RequestArrived, session: bytes) -> None:
         """Answer a PRACK; an offer in it is forwarded and answered in the 2xx (RFC 3262 section 5)."""
@@ -281,14 +347,14 @@ class CallerLeg(CallerParts):
         elif (
             callee is None
             or callee.early_dialog is None
-            or not (self.is_settled and callee.takes_update)
+            or not (self.progress.is_settled and callee.takes_update)
             or not (self.call.bridge is None or self.call.bridge.is_quiet)
-            or self._waiting_answer is not None
+            or self.waiting_answer is not None
             or not isinstance(server, Server)
         ):
             self.respond(server, 488, event.at)  # it cannot be forwarded now
         else:
-            self._proposing = server
+            self.proposing = server
             self.call.asked(self, event)
 
     def _begin_dialog(self, shown: ShownFork | None, now: Instant) -> None:
@@ -297,48 +363,53 @@ class CallerLeg(CallerParts):
         A reliable response of the last one is repeated until its PRACK, and later responses wait: a peer that missed
         one RSeq discards all higher ones (RFC 3262 section 4).
         """
-        self._waiting_rings.clear()
-        self._is_of_last_attempt = self._unacknowledged is not None
-        if shown is None and not self._sent_early_media:
+        self.waiting_rings.clear()
+        self.progress.is_of_last_attempt = self.unacknowledged is not None
+        if shown is None and not self.progress.sent_early_media:
             return
         # An early session has been answered and cannot be replaced by another answer to the same offer. Another To tag
         # makes this a new early dialog, as if a proxy had forked the INVITE (RFC 3261 section 12.1).
-        dialog, sequence = self.invite_dialog, self._invite
-        old, self._sent_early_media = dialog.local_tag, shown is not None
+        dialog, sequence = self.invite_dialog, self.progress.invite_sequence
+        old, self.progress.sent_early_media = dialog.local_tag, shown is not None
         if shown is None:
-            new, self.said, self.is_settled = self._endpoint.token(), b"", False
+            new, self.sessions.said, self.progress.is_settled = self._endpoint.token(), b"", False
         else:
-            new, sequence, self.said, self.is_settled = shown
+            new, sequence, self.sessions.said, self.progress.is_settled = shown
         dialog.local = dialog.local.removesuffix(old) + new
         dialog.local_tag = new
-        self._resumed_sequence = sequence
-        if self._last_tag is None:
-            self._last_tag = old
+        self.progress.resumed_sequence = sequence
+        if self.progress.last_tag is None:
+            self.progress.last_tag = old
         else:  # the PRACK of an earlier one is still awaited
             self._endpoint.forget(old, now)
-        if self._last_tag == new:
-            self._is_of_last_attempt, self._last_tag = False, None
-        elif self._unacknowledged is None:
+        if self.progress.last_tag == new:
+            self.progress.is_of_last_attempt, self.progress.last_tag = False, None
+        elif self.unacknowledged is None:
             self._forget_last_tag(now)
-        dialog.remote_sequence = sequence if self._last_tag is None else self._invite
+        dialog.remote_sequence = sequence if self.progress.last_tag is None else self.progress.invite_sequence
         self._endpoint.adopt(new, self)
 
     def _end_last_attempt(self, event: RequestArrived, session: bytes, *, is_settled: bool) -> None:
         """Answer the PRACK of a response for a gateway or fork that was left; an answer in it is void."""
-        self._is_of_last_attempt = False
-        for tag, fork in (self._shown or {}).items():
-            if fork.tag == self._last_tag:
+        self.progress.is_of_last_attempt = False
+        for tag, fork in (self.shown or {}).items():
+            if fork.tag == self.progress.last_tag:
                 shown = fork._replace(remote_sequence=event.request.sequence, is_settled=is_settled)
-                self._shown = {**(self._shown or {}), tag: shown}
+                self.shown = {**(self.shown or {}), tag: shown}
         self.respond(event.transaction, 488 if session and self.offer else 200, event.at)
-        if self._last_tag is not None:
-            self.invite_dialog.remote_sequence = self._resumed_sequence  # that PRACK counted in the dialog before
+        if self.progress.last_tag is not None:
+            self.invite_dialog.remote_sequence = self._resumed  # that PRACK counted in the dialog before
             self._forget_last_tag(event.at)
 
+    @property
+    def _resumed(self) -> int:
+        """The CSeq number of the caller in the current dialog."""
+        return self.progress.resumed_sequence or self.progress.invite_sequence
+
     def _forget_last_tag(self, now: Instant) -> None:
-        if self._last_tag is not None:
-            self._endpoint.forget(self._last_tag, now)
-            self._last_tag = None
+        if self.progress.last_tag is not None:
+            self._endpoint.forget(self.progress.last_tag, now)
+            self.progress.last_tag = None
 
     def _invite_over(self, now: Instant, given: Mapping[str, int] = NO_CAUSES) -> None:
         """End the call, or the takeover, of an INVITE that was cancelled or has expired."""
@@ -350,21 +421,21 @@ class CallerLeg(CallerParts):
 
     def _decided(self, status: int, now: Instant) -> None:
         """Note the status of the final response, and stop repeating provisional ones."""
-        if self._unacknowledged is not None or self._waiting_rings or self._last_tag is not None:
+        if self.unacknowledged is not None or self.waiting_rings or self.progress.last_tag is not None:
             self._stop_repeating(now)
-        self._is_answered = True
-        self._shown = None
-        self.final = status
-        if self._expiry is not None:
-            self._endpoint.call_off(self._expiry)
-            self._expiry = None
+        self.progress.is_answered = True
+        self.shown = None
+        self.progress.final = status
+        if self.expiry is not None:
+            self._endpoint.call_off(self.expiry)
+            self.expiry = None
 
     def _stop_repeating(self, now: Instant) -> None:
-        if self._unacknowledged is not None:
-            self._unacknowledged.stop()
-            self._overtaken = self._unacknowledged.number
-            self._unacknowledged = None
-        self._waiting_rings.clear()
+        if self.unacknowledged is not None:
+            self.unacknowledged.stop()
+            self.progress.overtaken = self.unacknowledged.number
+            self.unacknowledged = None
+        self.waiting_rings.clear()
         self._forget_last_tag(now)
 
     def _establishing(self, session: bytes) -> str:
@@ -372,3 +443,12 @@ class CallerLeg(CallerParts):
         dialog = self.invite_dialog
         routes = "".join([f"Record-Route: {route}\r\n" for route in dialog.routes]) if dialog.routes else ""
         return f"{routes}{self._endpoint.contacts[dialog.peer.flow]}{SDP if session else ''}"
+
+
+def _valid_s(request: Request) -> int | None:
+    """Return the Expires header of an INVITE in seconds; None if it has none, or one that no call reaches."""
+    value = request.header("expires") or ""
+    if not (value.isascii() and value.isdigit() and len(value) <= 10):
+        return None
+    valid_s = int(value)
+    return valid_s if valid_s <= VALID_MAX_S else None

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Protocol
 
 from vosd.b2bua.identity import CallerIdentity
+from vosd.b2bua.invite_progress import InviteProgress
 from vosd.base.clock import Instant
 from vosd.trunks.dialect import CallerDialect, ReasonForm
 
@@ -52,18 +53,13 @@ class CallerSide(Protocol):
         ...
 
     @property
-    def is_settled(self) -> bool:
-        """Whether offer and answer were exchanged before the 200 (RFC 3262 section 5)."""
+    def progress(self) -> InviteProgress:
+        """How far its INVITE has come."""
         ...
 
     @property
     def awaits_prack(self) -> bool:
         """Whether the 200 has to wait for a PRACK."""
-        ...
-
-    @property
-    def final(self) -> int | None:
-        """The final status that was sent to this side; None before that."""
         ...
 
     def begin(self, now: Instant) -> None:

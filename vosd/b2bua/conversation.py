@@ -63,16 +63,16 @@ class CallConversation(CallEndings):
 
     def grant(self, granted_s: int) -> None:
         """Take what an answered call has paid for, after a restart."""
-        if self._lifetime is not None:
-            self._lifetime.grant(granted_s)
+        if self.lifetime is not None:
+            self.lifetime.grant(granted_s)
 
     def watch(self) -> None:
         """Set the deadline again, after the answer, or after a session was agreed or refreshed."""
-        if self.state is states.TALKING and self._lifetime is not None:
-            self._lifetime.watch(self)
+        if self.state is states.TALKING and self.lifetime is not None:
+            self.lifetime.watch(self)
         elif self.state is states.ANSWERED and self.callee is not None:
             supervision, until_ms = self.callee.supervision, self._answer_wait_ends().mono
-            self._board.set_deadline(until_ms if supervision is None else min(until_ms, supervision.refresh_ms))
+            self._board.set_deadline(until_ms if supervision is None else min(until_ms, supervision.facts.refresh_ms))
 
     def examine(self, now: Instant) -> None:
         """Send the refreshes that are due, then end a call that has reached a limit.
@@ -88,10 +88,10 @@ class CallConversation(CallEndings):
 
         The end is the deadline, even if the timer ran later, so that no call costs more than was held.
         """
-        if self._lifetime is None:
+        if self.lifetime is None:
             return False
         at = at or now
-        limit = self._lifetime.exceeded(self, at.mono - at.waited_ms)
+        limit = self.lifetime.exceeded(self, at.mono - at.waited_ms)
         if limit is None:
             return False
         self._end_from_switch(limit.reason, limit.at, now)
@@ -117,7 +117,7 @@ class CallConversation(CallEndings):
         """End a call: a leg has no such dialog (481), does not answer (408), or accepts no session (488)."""
         if not self._accepts(CallEvent.LEG_LOST) or self.check_limits(now):
             return
-        if leg is self.caller.leg and self.caller.final is None:
+        if leg is self.caller.leg and self.caller.progress.final is None:
             return  # it did not receive the 18x of its early dialog, and its INVITE still waits for our answer
         if status == 481 or self.state is states.ANSWERED:
             leg.hang_up("", now)  # 481 may concern that request alone, and a leg that stays up is charged
@@ -161,7 +161,7 @@ class CallConversation(CallEndings):
             self.caller.close(now)
             if self.callee is not None:
                 self.callee.hang_up("" if cause is None else passed_on(cause, self.callee.reasons), now)
-            self._over(EndReason.NORMAL, HangupSource.CALLER, at, self.caller.final, cause, now=now)
+            self._over(EndReason.NORMAL, HangupSource.CALLER, at, self.caller.progress.final, cause, now=now)
         elif self._accepts(CallEvent.CALLER_BYE):
             self.caller_cancelled(now, NO_CAUSES if cause is None else {Q850: cause})
 
@@ -174,4 +174,4 @@ class CallConversation(CallEndings):
             self._reject(EndReason.UNAVAILABLE, 480, cause, HangupSource.CALLEE, now)
             return
         self.caller.hang_up(passed_on(cause, self.caller.reasons), now)
-        self._over(EndReason.NORMAL, HangupSource.CALLEE, now, self.caller.final, cause)
+        self._over(EndReason.NORMAL, HangupSource.CALLEE, now, self.caller.progress.final, cause)

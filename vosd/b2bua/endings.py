@@ -30,19 +30,19 @@ class CallEndings(CallParts):
         self.caller.close(now)
         if self.callee is not None:
             self.callee.close(now)
-        at = now if self._lifetime is None else min(now, self._lifetime.granted_until)
-        self._over(EndReason.LOST, HangupSource.SWITCH, at, self.caller.final, now=now)
+        at = now if self.lifetime is None else min(now, self.lifetime.granted_until)
+        self._over(EndReason.LOST, HangupSource.SWITCH, at, self.caller.progress.final, now=now)
 
     def _end_from_switch(self, reason: EndReason, at: Instant, now: Instant | None = None) -> None:
         """Send BYE to both legs."""
         now, at, dead = now or at, at.came, None
-        if reason is EndReason.SESSION_TIMEOUT and self._lifetime is not None:
-            at, dead = self._lifetime.billed_until(self, at, self.settings.dead_call_billing)
+        if reason is EndReason.SESSION_TIMEOUT and self.lifetime is not None:
+            at, dead = self.lifetime.billed_until(self, at, self.settings.dead_call_billing)
         self.drop_bridge(now)
         if self.callee is not None:
             self.callee.hang_up(reason_headers(self.callee.reasons, reason, reason.q850_cause), now)
         self.caller.hang_up(reason_headers(self.caller.reasons, reason, reason.q850_cause), now)
-        self._over(reason, HangupSource.SWITCH, at, self.caller.final, dead=dead, now=now)
+        self._over(reason, HangupSource.SWITCH, at, self.caller.progress.final, dead=dead, now=now)
 
     def _begin_to_charge(self, now: Instant) -> bool:
         """Charge the call from the INVITE on that is about to be sent; end it where that cannot be journalled."""
@@ -103,7 +103,7 @@ class CallEndings(CallParts):
     ) -> None:  # fmt: skip
         if self.state is states.ANSWERED and (until := self._answer_wait_ends()).mono < at.mono:
             at = until  # the vendor is paid for no longer
-        if self.journey.invited_at is not None and self._lifetime is None:
+        if self.journey.invited_at is not None and self.lifetime is None:
             limit = self._board.unpaid(at)
             at = at if limit is None else limit.at
         at_last = self.journey.ended_at(at, self.arrival)

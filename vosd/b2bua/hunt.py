@@ -56,46 +56,26 @@ class Hunt:
     """
 
     __slots__ = (
-        "_board", "_choices", "_flows", "_latest", "_named", "_next_hops", "_refused_number", "_responding", "_stays",
-        "outcomes",
+        "_board", "_choices", "_flows", "latest", "named", "next_hops", "outcomes", "refused_number", "responding",
+        "stays",
     )  # fmt: skip
 
     def __init__(self, choices: Iterator[RouteChoice], board: Switchboard, flows: Flows) -> None:
         self._choices = choices
         self._board = board
         self._flows = flows
-        self._next_hops: Sequence[NextHop] = ()
+        self.next_hops: Sequence[NextHop] = ()
         """Other addresses of the gateway that is tried, or contacts of its 3xx."""
-        self._responding: RoutingGateway | None = None
+        self.responding: RoutingGateway | None = None
         """The gateway of the latest refusal: its other addresses would refuse the call, too."""
-        self._refused_number: str | None = None
+        self.refused_number: str | None = None
         """The number that it has refused; None = any, as restored from an earlier version."""
-        self._latest: NextHop | None = None
-        self._named: set[tuple[str, ...]] | None = None
+        self.latest: NextHop | None = None
+        self.named: set[tuple[str, ...]] | None = None
         """Next hops that have sent a 3xx or are named in one: none is tried twice (RFC 3261 section 8.1.3.4)."""
-        self._stays = False
+        self.stays = False
         """Whether only other addresses or contacts of the same gateway are tried after the latest refusal."""
         self.outcomes: list[AttemptOutcome] = []
-
-    def restore(
-        self,
-        *,
-        next_hops: Sequence[NextHop],
-        responding: RoutingGateway | None,
-        refused_number: str | None,
-        latest: NextHop | None,
-        named: set[tuple[str, ...]] | None,
-        stays: bool,
-        outcomes: list[AttemptOutcome],
-    ) -> None:
-        """Go on as an earlier process has left it."""
-        self._next_hops = next_hops
-        self._responding = responding
-        self._refused_number = refused_number
-        self._latest = latest
-        self._named = named
-        self._stays = stays
-        self.outcomes = outcomes
 
     def remaining(self) -> tuple[RouteChoice, ...]:
         """Return the gateways that remain; they are examined now, not when their turn comes."""
@@ -112,22 +92,22 @@ class Hunt:
         begun = len(self.outcomes) + (call.callee is not None)
         if elapsed_ms > settings.search_ms or begun >= settings.max_attempts:
             return None
-        if self._latest is not None and self._latest[0].protect_times and not self._stays:
-            self._bring_forward(call, self._latest[0].protect_times, now)
+        if self.latest is not None and self.latest[0].protect_times and not self.stays:
+            self._bring_forward(call, self.latest[0].protect_times, now)
         full = []
         while (not only_protected or self._has_joined) and (next_hop := self._next(now)) is not None:
             if self._board.occupy(next_hop, now):
-                self._latest = next_hop
+                self.latest = next_hop
                 return next_hop
             full.append(next_hop)
         if call.callee is not None:  # capacity may be free once the attempt in progress is over
-            self._next_hops = [*self._next_hops, *full]
+            self.next_hops = [*self.next_hops, *full]
         return None
 
     @property
     def _has_joined(self) -> bool:
         """Whether a protected gateway comes next."""
-        return bool(self._next_hops) and self._next_hops[0][0].gateway.protect_ms is not None
+        return bool(self.next_hops) and self.next_hops[0][0].gateway.protect_ms is not None
 
     def _bring_forward(self, call: "CallPort", protect_times: Sequence[int], now: Instant) -> None:
         """Put protected gateways whose time has come in front; all that remain are examined for that."""
@@ -142,7 +122,7 @@ class Hunt:
             else:
                 others.append(choice)
         self._choices = iter(others)
-        self._next_hops = [*joining, *self._next_hops]
+        self.next_hops = [*joining, *self.next_hops]
 
     def wait(self, call: "CallPort", leg: "CalleeLeg", until_ms: int, now: Instant) -> None:
         """Set the deadline of an attempt: ``until_ms``, or when the next protected gateway joins if that is earlier."""
@@ -155,43 +135,43 @@ class Hunt:
         """Return whether the same gateway is tried again: at a contact of its 3xx, or another address after 503."""
         if outcome.code < 400:
             return self.redirected(choice, response)
-        has_other_address = bool(self._next_hops) and self._next_hops[0][0].gateway is choice.gateway
+        has_other_address = bool(self.next_hops) and self.next_hops[0][0].gateway is choice.gateway
         return outcome.code == SERVICE_UNAVAILABLE and has_other_address and not stops(choice.gateway, outcome)
 
     def _next(self, now: Instant) -> NextHop | None:
-        while self._next_hops:
-            next_hop, self._next_hops = self._next_hops[0], self._next_hops[1:]
+        while self.next_hops:
+            next_hop, self.next_hops = self.next_hops[0], self.next_hops[1:]
             choice = next_hop[0]
-            if choice.gateway is not self._responding or not self._would_refuse(choice) or self._is_named(next_hop):
+            if choice.gateway is not self.responding or not self._would_refuse(choice) or self._is_named(next_hop):
                 return next_hop
-        if self._stays:
+        if self.stays:
             return None
         for choice in self._choices:
-            if choice.gateway is self._responding and self._would_refuse(choice):
+            if choice.gateway is self.responding and self._would_refuse(choice):
                 continue
             addresses = self._board.addresses_of(choice.gateway, now)
             if addresses:
                 if len(addresses) > 1:
-                    self._next_hops = [(choice, address) for address in addresses[1:]]
+                    self.next_hops = [(choice, address) for address in addresses[1:]]
                 return choice, addresses[0]
         return None
 
     def _would_refuse(self, choice: RouteChoice) -> bool:
         """Return whether ``_responding`` has refused the number by which this choice would call it."""
-        return self._refused_number is None or self._refused_number == choice.callee_out
+        return self.refused_number is None or self.refused_number == choice.callee_out
 
     def _is_named(self, next_hop: NextHop) -> bool:
         """Return whether a next hop is a contact of a 3xx."""
-        return self._named is not None and _hop_key(next_hop) in self._named
+        return self.named is not None and _hop_key(next_hop) in self.named
 
     def note(self, choice: RouteChoice, outcome: AttemptOutcome, *, redirected: bool = False) -> None:
         """Remember how an attempt ended."""
         self.outcomes.append(outcome)
-        self._stays = redirected and not tries_next(choice.gateway, outcome)
+        self.stays = redirected and not tries_next(choice.gateway, outcome)
         if redirected or choice.gateway.is_phone or _is_of_address(outcome):
-            self._responding = self._refused_number = None
+            self.responding = self.refused_number = None
         else:
-            self._responding, self._refused_number = choice.gateway, choice.callee_out
+            self.responding, self.refused_number = choice.gateway, choice.callee_out
 
     def redirected(self, choice: RouteChoice, redirect: Response) -> bool:
         """Put the contacts of a vendor's 3xx in front, if its trunk allows that; return whether there are any to try.
@@ -201,19 +181,19 @@ class Hunt:
         """
         if choice.gateway.dialect.redirects is not Redirects.FOLLOW:
             return False
-        if self._named is None:
-            self._named = set()
-        if self._latest is not None:
-            self._named.add(_hop_key(self._latest))
+        if self.named is None:
+            self.named = set()
+        if self.latest is not None:
+            self.named.add(_hop_key(self.latest))
         found = [next_hop for contact in _by_preference(redirect) if (next_hop := self._next_hop_of(choice, contact))]
-        remaining = [each for each in self._next_hops if each[0].gateway is choice.gateway and self._is_named(each)]
+        remaining = [each for each in self.next_hops if each[0].gateway is choice.gateway and self._is_named(each)]
         next_hops = []
         for next_hop in found:
-            if _hop_key(next_hop) not in self._named:
-                self._named.add(_hop_key(next_hop))
+            if _hop_key(next_hop) not in self.named:
+                self.named.add(_hop_key(next_hop))
                 next_hops.append(next_hop)
-        self._next_hops = [*next_hops[:CONTACTS_MAX], *remaining]
-        return bool(self._next_hops)
+        self.next_hops = [*next_hops[:CONTACTS_MAX], *remaining]
+        return bool(self.next_hops)
 
     def _next_hop_of(self, choice: RouteChoice, contact: NameAddr) -> NextHop | None:
         """Return one contact of a 3xx as the next hop; None for no SIP address, or a name not resolved yet."""
@@ -243,7 +223,7 @@ def own_deadline(leg: "CalleeLeg") -> int:
     """Return the deadline of an attempt, whatever other gateways do."""
     if leg.has_responded:
         return leg.waits_until_ms()
-    return leg.started_at.mono + leg.choice.gateway.response_timeout_ms
+    return leg.progress.started_at.mono + leg.choice.gateway.response_timeout_ms
 
 
 def _is_of_address(outcome: AttemptOutcome) -> bool:

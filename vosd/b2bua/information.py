@@ -20,34 +20,34 @@ IN_FLIGHT_MAX: Final = 8
 class Information:
     """One forwarded INFO."""
 
-    __slots__ = ("_far", "_origin", "_server")
+    __slots__ = ("far", "origin", "server")
 
     def __init__(self, origin: "Leg", far: "Leg", server: Server) -> None:
-        self._origin = origin
-        self._far = far
-        self._server = server
+        self.origin = origin
+        self.far = far
+        self.server = server
         origin.informing += 1
 
     @property
     def call(self) -> "CallPort":
         """The call that is ended after an error here."""
-        return self._far.call
+        return self.far.call
 
     def response_came(self, event: ResponseArrived) -> None:
         """Forward the other side's status."""
         status = event.response.status
         if status < 200:
             return
-        self._origin.informing -= 1
-        self._far.note_response(status, event.at)
-        self._origin.respond(self._server, 200 if status < 300 else status_for_origin(status), event.at)
+        self.origin.informing -= 1
+        self.far.note_response(status, event.at)
+        self.origin.respond(self.server, 200 if status < 300 else status_for_origin(status), event.at)
         if status == 481:
-            self._far.call.lost(self._far, status, event.at)
+            self.far.call.lost(self.far, status, event.at)
 
     def no_response(self, event: NoResponse) -> None:
         """Answer 504, and let the call go on: old peers do not support INFO."""
-        self._origin.informing -= 1
-        self._origin.respond(self._server, 504, event.at)
+        self.origin.informing -= 1
+        self.origin.respond(self.server, 504, event.at)
 
 
 def relay(origin: "Leg", far: "Leg", event: RequestArrived) -> None:

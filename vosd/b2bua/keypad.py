@@ -9,6 +9,8 @@ keys are answered here; all others are forwarded, including the first keys of a 
 import re
 from typing import TYPE_CHECKING, Final, cast
 
+import msgspec
+
 from vosd.b2bua import referral
 from vosd.base.clock import Instant
 from vosd.base.wheel import Timer
@@ -48,55 +50,34 @@ def key_in(request: Request) -> str:
     return written if len(written) == 1 else _BY_NUMBER.get(written, "")
 
 
+class KeypadFacts(msgspec.Struct, array_like=True):
+    """Facts of the keys of a caller: a field of it, at the end, is written to snapshots without another line."""
+
+    pressed: str = ""
+    """The last keys, each within ``SEQUENCE_MS`` of the one before."""
+    pressed_at: int = 0
+    digits: str | None = None
+    """Digits of the target so far; None = no number is being dialled."""
+    consults: bool = False
+    """Whether the transfer is attended."""
+    until: Instant | None = None
+    """Time limit for the next key."""
+
+
 class Keypad:
     """The keys of one caller, from the first to the end of its leg."""
 
-    __slots__ = (
-        "_alarm",
-        "_board",
-        "_consults",
-        "_digits",
-        "_endpoint",
-        "_keys",
-        "_leg",
-        "_pressed",
-        "_pressed_at",
-        "_until",
-    )
+    __slots__ = ("_board", "_endpoint", "_keys", "_leg", "alarm", "facts")
 
-    def __init__(self, endpoint: Endpoint, board: "Switchboard", leg: "CallerLeg", keys: TransferKeys) -> None:
+    def __init__(
+        self, endpoint: Endpoint, board: "Switchboard", leg: "CallerLeg", keys: TransferKeys, facts: KeypadFacts
+    ) -> None:
         self._endpoint = endpoint
         self._board = board
         self._leg = leg
         self._keys = keys
-        self._pressed = ""
-        """The last keys, each within ``SEQUENCE_MS`` of the one before."""
-        self._pressed_at = 0
-        self._digits: str | None = None
-        """Digits of the target so far; None = no number is being dialled."""
-        self._consults = False
-        """Whether the transfer is attended."""
-        self._until: Instant | None = None
-        """Time limit for the next key."""
-        self._alarm: Timer[TimerOwner] | None = None
-
-    def restore(
-        self,
-        *,
-        pressed: str,
-        pressed_at: int,
-        digits: str | None,
-        consults: bool,
-        until: Instant | None,
-        alarm: Timer[TimerOwner] | None,
-    ) -> None:
-        """Go on as an earlier process has left it."""
-        self._pressed = pressed
-        self._pressed_at = pressed_at
-        self._digits = digits
-        self._consults = consults
-        self._until = until
-        self._alarm = alarm
+        self.facts = facts
+        self.alarm: Timer[TimerOwner] | None = None
 
     @property
     def call(self) -> "Call":
@@ -108,30 +89,32 @@ class Keypad:
         key, now = key_in(event.request), event.at
         if not key:
             return False
-        if self._digits is not None:
+        if self.facts.digits is not None:
             self._leg.respond(event.transaction, 200, now)
-            self._dial(self._digits + key, now)
+            self._dial(self.facts.digits + key, now)
             return True
-        self._pressed = (self._pressed + key)[-KEYS_MAX:] if now.mono - self._pressed_at <= SEQUENCE_MS else key
-        self._pressed_at = now.mono
+        self.facts.pressed = (
+            (self.facts.pressed + key)[-KEYS_MAX:] if now.mono - self.facts.pressed_at <= SEQUENCE_MS else key
+        )
+        self.facts.pressed_at = now.mono
         if not self._acts(now):
             return False
-        self._pressed = ""
+        self.facts.pressed = ""
         self._leg.respond(event.transaction, 200, now)
         return True
 
     def alarm_fired(self, event: AlarmFired) -> None:
         """Call the dialled number, which is complete now; without one, stop waiting."""
-        self._alarm = None
-        if self._digits is not None:
-            self._call_target(self._digits, event.at)
+        self.alarm = None
+        if self.facts.digits is not None:
+            self._call_target(self.facts.digits, event.at)
 
     def stop(self) -> None:
         """Stop collecting digits."""
-        self._digits = self._until = None
-        if self._alarm is not None:
-            self._endpoint.call_off(self._alarm)
-            self._alarm = None
+        self.facts.digits = self.facts.until = None
+        if self.alarm is not None:
+            self._endpoint.call_off(self.alarm)
+            self.alarm = None
 
     # -- inside -------------------------------------------------------------------------------------------------
 
@@ -139,12 +122,12 @@ class Keypad:
         """Carry out the sequence that the last keys form; return False if they form none."""
         running = self.call.transfer
         if running is None:
-            self._consults = self._is(self._keys.attended)
-            if not (self._consults or self._is(self._keys.blind)) or not self.call.is_conversing:
+            self.facts.consults = self._is(self._keys.attended)
+            if not (self.facts.consults or self._is(self._keys.blind)) or not self.call.is_conversing:
                 return False
-            self._digits = ""
-            self._until = now.plus(self._leg.dialect.transfer_timeout_ms)
-            self._alarm = self._endpoint.set_alarm(self, self._until)
+            self.facts.digits = ""
+            self.facts.until = now.plus(self._leg.dialect.transfer_timeout_ms)
+            self.alarm = self._endpoint.set_alarm(self, self.facts.until)
             return True
         if not running.is_under_way:
             return False
@@ -157,7 +140,7 @@ class Keypad:
         return False
 
     def _is(self, sequence: str) -> bool:
-        return bool(sequence) and self._pressed.endswith(sequence)
+        return bool(sequence) and self.facts.pressed.endswith(sequence)
 
     def _dial(self, digits: str, now: Instant) -> None:
         """Add one key to the target's number."""
@@ -165,17 +148,17 @@ class Keypad:
             self.stop()
         elif digits.endswith(END_OF_NUMBER):
             self._call_target(digits[:-1], now)
-        elif len(digits) > DIGITS_MAX or self._until is None or now.mono >= self._until.mono:
+        elif len(digits) > DIGITS_MAX or self.facts.until is None or now.mono >= self.facts.until.mono:
             self.stop()
         else:
-            self._digits = digits
-            if self._alarm is not None:
-                self._endpoint.call_off(self._alarm)
-            self._alarm = self._endpoint.set_alarm(self, now.plus(DIALLED_MS))
+            self.facts.digits = digits
+            if self.alarm is not None:
+                self._endpoint.call_off(self.alarm)
+            self.alarm = self._endpoint.set_alarm(self, now.plus(DIALLED_MS))
 
     def _call_target(self, number: str, now: Instant) -> None:
         """Call the target if the call is still established; a refusal changes nothing."""
         self.stop()
         call = self.call
         if number and call.transfer is None and call.is_conversing and call.caller is self._leg:
-            referral.by_keys(call, self._leg, number, self._board, now, consults=self._consults)
+            referral.by_keys(call, self._leg, number, self._board, now, consults=self.facts.consults)

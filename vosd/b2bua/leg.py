@@ -3,15 +3,22 @@
 The call controls a leg by its methods; a leg reports events by methods of the call.
 """
 
-from typing import Final
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from vosd.b2bua.leg_parts import LegParts, Move
-from vosd.b2bua.supervision import Supervision, is_alive
+from vosd.b2bua.leg_facts import LegFacts, LegSessions
+from vosd.b2bua.refresh import Refresh
+from vosd.b2bua.supervision import Supervision, SupervisionFacts, is_alive
 from vosd.base.clock import Instant
-from vosd.sdp.direction import active, has_zero_address
+from vosd.base.session_timer import SessionTimerSettings
 from vosd.sdp.origin import continued
 from vosd.sdp.rewrite import Hidden
+from vosd.sip.dialog.acceptance import Acceptance
+from vosd.sip.dialog.dialog import Dialog
+from vosd.sip.dialog.session_timer import SessionTimer
 from vosd.sip.dialog.session_wish import Wish, objection
+from vosd.sip.dialog.table import NO_FORKS
+from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import AckArrived, AckMissing, CancelArrived, RequestArrived, UnwantedAnswer
 from vosd.sip.headers.reason import q850_cause, reason_text
 from vosd.sip.owners import ClientOwner
@@ -22,36 +29,112 @@ from vosd.sip.transaction.invite_server import InviteServer
 from vosd.sip.transaction.server import Server
 from vosd.sip.transaction.states import State
 from vosd.sip.wire.body import SESSION, session_of
-from vosd.sip.wire.message import Message, Response
+from vosd.sip.wire.message import Message, Request, Response
+from vosd.trunks.dialect import ReasonForm
+
+if TYPE_CHECKING:
+    from vosd.b2bua.call_port import CallPort
 
 SDP: Final = "Content-Type: application/sdp\r\n"
 TIMER_HEADER: Final = "Supported: timer\r\n"
 RINGING: Final = range(180, 190)
 
 
-class Leg(LegParts):
+class Move(NamedTuple):
+    """A target refresh request; its Contact holds once it is accepted (RFC 3261 section 12.2.2)."""
+
+    transaction: Server | InviteServer
+    dialog: Dialog
+    request: Request
+
+
+class Leg:
     """One leg of a call."""
 
-    __slots__ = ()
+    __slots__ = (
+        "_endpoint",
+        "acceptance",
+        "call",
+        "dialog",
+        "facts",
+        "informing",
+        "moving",
+        "reasons",
+        "sessions",
+        "supervision",
+        "timer",
+    )
+
+    owns_call_id = False
+    """Whether the Call-ID of this leg is ours."""
+    may_transfer = False
+    """Whether this side may transfer the other one."""
+    call: "CallPort"
+    dialog: Dialog | None
+
+    def __init__(self, endpoint: Endpoint, reasons: ReasonForm, session_timer: SessionTimerSettings) -> None:
+        self._endpoint = endpoint
+        self.facts = LegFacts()
+        self.sessions = LegSessions()
+        self.acceptance: Acceptance | None = None
+        """Our 200 that waits for its ACK."""
+        self.moving: Move | None = None
+        """The target refresh request that this side has made last."""
+        self.reasons = reasons
+        self.informing = 0
+        """INFO requests of this side that the other one has not answered yet."""
+        self.timer = SessionTimer(session_timer)
+        self.supervision: Supervision | None = None
+        """Session timer and limits, from the answer to the end."""
+
+    @property
+    def forks(self) -> Mapping[str, Dialog]:
+        """Early dialogs by their remote tags."""
+        return NO_FORKS
+
+    @property
+    def awaits_ack(self) -> bool:
+        """Whether a 200 of ours has not been acknowledged yet."""
+        return self.acceptance is not None
+
+    @property
+    def is_inviting(self) -> bool:
+        """Whether a re-INVITE of ours has no final response: then none may be sent (RFC 3261 section 14.1)."""
+        return self.dialog is not None and self.dialog.invites > 0
+
+    @property
+    def is_acknowledged(self) -> bool:
+        """Whether the answer to our INVITE, if it was ours, has its ACK."""
+        return True
+
+    @property
+    def takes_update(self) -> bool:
+        """Whether this side allows UPDATE."""
+        return self.facts.allows_update
+
+    def contact(self) -> str:
+        """Return the Contact line that this side is sent."""
+        return self._endpoint.contacts[self._established().peer.flow]
+
+    @property
+    def refresh(self) -> Refresh | None:
+        """The refresh of ours that this side has not answered, if there is one."""
+        return None if self.supervision is None else self.supervision.refresh
+
+    @property
+    def is_early(self) -> bool:
+        """Whether the dialog is not confirmed yet: then only UPDATE changes the session."""
+        return False
 
     def note_session(self, session: bytes) -> None:
         """Note the latest session description of this side."""
-        before = self.remote_session
-        if before and has_zero_address(session) and not has_zero_address(before):
-            self._remote_session_before_hold = before
-        self.remote_session = session
+        self.sessions.note(session)
         self.call.moved()
-
-    def active_remote_session(self) -> bytes:
-        """Return the latest session description of this side as it would be without hold."""
-        remote_session = self.remote_session
-        session = active(remote_session, self._remote_session_before_hold)
-        return remote_session.changed(session) if isinstance(remote_session, Hidden) else session
 
     def is_latest_sent(self, session: bytes) -> bool:
         """Return whether this description, but for its origin line, is the latest one sent to this side."""
         session = self.as_reached(session)
-        return continued(session, self.said) == self.said
+        return continued(session, self.sessions.said) == self.sessions.said
 
     def as_reached(self, session: bytes) -> bytes:
         """Return a description with the addresses by which this side reaches the other one."""
@@ -65,7 +148,7 @@ class Leg(LegParts):
     def note_response(self, status: int, now: Instant) -> None:
         """Note a final response within the dialog, if it proves that the peer is alive."""
         if is_alive(status):
-            self.last_seen_at = now
+            self.facts.last_seen_at = now
 
     def follow(self, response: Response, asked_at: Instant, now: Instant) -> None:
         """Take from a 2xx the peer's Contact, its capabilities and its session description."""
@@ -87,17 +170,17 @@ class Leg(LegParts):
         """Take the capabilities and the session description from a message; return the latter."""
         allow = message.header("allow")
         if allow is not None:
-            self._allows_update = "UPDATE" in allow or "UPDATE" in "".join(message.values("allow")[1:])
+            self.facts.allows_update = "UPDATE" in allow or "UPDATE" in "".join(message.values("allow")[1:])
         session = message.body
         if not session:
             return session
         dialog = self.dialog
         if dialog is None or dialog.is_behind_nat or message.header("content-type") != SESSION:
             session = self.session_in(message)
-        if session and self.remote_session:
+        if session and self.sessions.remote:
             self.note_session(session)
         elif session:
-            self.remote_session = session
+            self.sessions.remote = session
         return session
 
     def session_in(self, message: Message) -> bytes:
@@ -121,7 +204,7 @@ class Leg(LegParts):
     def supervise(self, now: Instant) -> Supervision:
         """Return the supervision of this leg; make it where an earlier process has left none."""
         if self.supervision is None:
-            self.supervision = Supervision(self._endpoint, self, now)
+            self.supervision = Supervision(self._endpoint, self, SupervisionFacts(now))
             self.supervision.begin(now)
         return self.supervision
 
@@ -157,11 +240,11 @@ class Leg(LegParts):
 
     def agree(self, transaction: Server | InviteServer, session: bytes, now: Instant) -> None:
         """Answer an offer of this side with 200."""
-        moving, lines = self._moving, ""
+        moving, lines = self.moving, ""
         if moving is not None and moving.transaction is transaction:
             if moving.dialog.refresh(moving.request):
                 self.moved()
-            self._moving = None
+            self.moving = None
             if self.supervision is not None:
                 agreed = self.timer.agreed
                 lines = self.timer.accept(Wish.of(moving.request), now)
@@ -172,7 +255,7 @@ class Leg(LegParts):
         session = self._as_sent(session)
         headers = f"{self.contact()}{ALLOW}{self._supported()}{lines}{SDP if session else ''}"
         if isinstance(transaction, InviteServer):
-            self._acceptance = self._endpoint.send_success(transaction, dialog, headers, session, self, now)
+            self.acceptance = self._endpoint.send_success(transaction, dialog, headers, session, self, now)
         else:
             transaction.respond(200, "", self._endpoint.server_header + headers, now, session)
 
@@ -194,7 +277,7 @@ class Leg(LegParts):
     def request_came(self, event: RequestArrived) -> None:
         """Handle a request within the dialog."""
         request, transaction, now = event.request, event.transaction, event.at
-        self.last_seen_at = now
+        self.facts.last_seen_at = now
         match request.method:
             case "BYE" if self.dialog is None:  # the called side may end no early dialog (RFC 3261 section 15)
                 self.respond(transaction, 481, now)
@@ -209,10 +292,10 @@ class Leg(LegParts):
                 status, line = refusal
                 self.respond(transaction, status, now, line)
             case "INVITE" | "UPDATE":
-                if self._moving is None or self._moving.transaction.state is not State.PROCEEDING:
+                if self.moving is None or self.moving.transaction.state is not State.PROCEEDING:
                     # The Contact of a target refresh request holds once it is accepted (RFC 3261 section 12.2.2). A
                     # second offer before that is refused with 500, and must not replace the first one here.
-                    self._moving = Move(transaction, event.dialog, request)
+                    self.moving = Move(transaction, event.dialog, request)
                 if isinstance(transaction, InviteServer):
                     transaction.owner = self
                     self.respond(transaction, 100, now)
@@ -236,12 +319,12 @@ class Leg(LegParts):
 
     def ack_came(self, event: AckArrived) -> None:
         """Take the ACK of our 200; ignore a repeated one."""
-        acceptance = self._acceptance
+        acceptance = self.acceptance
         if acceptance is not None and acceptance.is_acknowledged_by(event.request):
             acceptance.acknowledged()
-            self._acceptance = None
-            self._is_confirmed = True
-            self.last_seen_at = event.at
+            self.acceptance = None
+            self.facts.is_confirmed = True
+            self.facts.last_seen_at = event.at
             session = self.session_in(event.request) if event.request.body else b""
             if session:
                 self.note_session(session)
@@ -249,7 +332,7 @@ class Leg(LegParts):
 
     def ack_missing(self, event: AckMissing) -> None:
         """Report that our 200 was never acknowledged (RFC 3261 section 13.3.1.4)."""
-        self._acceptance = None
+        self.acceptance = None
         self.call.ack_missing(self, event.at)
 
     def unwanted_answer(self, event: UnwantedAnswer) -> None:
@@ -261,11 +344,11 @@ class Leg(LegParts):
         """Send BYE; ``reason`` are whole Reason lines."""
         dialog = self.dialog or self._established()
         # The called party must not send BYE before the ACK of its 2xx or the time-out of that (RFC 3261 section 15).
-        if self._acceptance is not None and not self._is_confirmed:
+        if self.acceptance is not None and not self.facts.is_confirmed:
             supervision, self.supervision = self.supervision, None
             if supervision is not None:
                 supervision.stop(now)
-            self._endpoint.bye_after_ack(self._acceptance, reason)
+            self._endpoint.bye_after_ack(self.acceptance, reason)
             return
         self.close(now)
         self._endpoint.client.send_bye(dialog, reason, now)
@@ -275,13 +358,18 @@ class Leg(LegParts):
         supervision, self.supervision = self.supervision, None
         if supervision is not None and supervision.pending is not None:
             supervision.stop(now)
-        if self._acceptance is not None:
-            self._acceptance.acknowledged()
-            self._acceptance = None
+        if self.acceptance is not None:
+            self.acceptance.acknowledged()
+            self.acceptance = None
         if self.dialog is not None:
             self._endpoint.forget(self.dialog.local_tag, now)
 
     # -- inside -------------------------------------------------------------------------------------------------
+
+    def _established(self) -> Dialog:
+        if self.dialog is None:
+            raise RuntimeError(f"{self!r} has no dialog yet")
+        return self.dialog
 
     def _supported(self) -> str:
         """Return the Supported line for this side."""
@@ -292,6 +380,6 @@ class Leg(LegParts):
         if session:
             if isinstance(session, Hidden):
                 session = session.for_one_at(self.host)
-            session = continued(session, self.said) if self.said else session
-            self.said = session
+            session = continued(session, self.sessions.said) if self.sessions.said else session
+            self.sessions.said = session
         return session

@@ -6,6 +6,8 @@ with the limit that it has reached, even if the timer fires later.
 
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+
 from vosd.b2bua.settings import DeadCallBilling
 from vosd.b2bua.stamps import DeadCall
 from vosd.b2bua.supervision import Limit
@@ -20,45 +22,52 @@ if TYPE_CHECKING:
     from vosd.b2bua.ports import Switchboard
 
 
+class Granted(msgspec.Struct, array_like=True):
+    """Until when an answered call may go on, as the journal keeps it."""
+
+    answered_at: Instant
+    granted_s: int
+    """Paid for, from ``paid_from`` on."""
+    due_ms: int = 0
+    """The deadline of the call: no limit is reached before."""
+    paid_from: Instant | None = None
+    """The first INVITE to a gateway, where the call is charged from then on; None = the answer."""
+
+
 class Lifetime:
     """The limits of one call."""
 
-    __slots__ = ("_answered_at", "_board", "_due_ms", "_granted_s", "_paid_from")
+    __slots__ = ("_board", "granted")
 
-    def __init__(
-        self, board: "Switchboard", answered_at: Instant, granted_s: int, paid_from: Instant, due_ms: int = 0
-    ) -> None:
-        """``granted_s`` are paid for from ``paid_from`` on: the answer, or the first INVITE to a gateway."""
+    def __init__(self, board: "Switchboard", granted: Granted) -> None:
         self._board = board
-        self._answered_at = answered_at
-        self._granted_s = granted_s
-        self._paid_from = paid_from
-        self._due_ms = due_ms
-        """The deadline of the call: no limit is reached before."""
+        self.granted = granted
 
     @property
     def granted_until(self) -> Instant:
         """The end of the time paid for so far."""
-        return self._paid_from.plus(1_000 * self._granted_s)
+        granted = self.granted
+        return (granted.paid_from or granted.answered_at).plus(1_000 * granted.granted_s)
 
     def grant(self, granted_s: int) -> None:
         """Take what the call has paid for, after a restart."""
-        self._granted_s = granted_s
+        self.granted.granted_s = granted_s
 
     def watch(self, call: "CallParts") -> None:
         """Set the call's deadline to the next limit or refresh."""
-        due_ms = self._paid_from.mono + 1_000 * self._granted_s
+        granted = self.granted
+        due_ms = (granted.paid_from or granted.answered_at).mono + 1_000 * granted.granted_s
         caller, callee = call.caller.leg, call.callee
-        if caller is not None and caller.supervision is not None and caller.supervision.due_ms < due_ms:
-            due_ms = caller.supervision.due_ms
-        if callee is not None and callee.supervision is not None and callee.supervision.due_ms < due_ms:
-            due_ms = callee.supervision.due_ms
-        self._due_ms = due_ms
+        if caller is not None and caller.supervision is not None and caller.supervision.facts.due_ms < due_ms:
+            due_ms = caller.supervision.facts.due_ms
+        if callee is not None and callee.supervision is not None and callee.supervision.facts.due_ms < due_ms:
+            due_ms = callee.supervision.facts.due_ms
+        granted.due_ms = due_ms
         self._board.set_deadline(due_ms)
 
     def exceeded(self, call: "CallParts", now_ms: int) -> Limit | None:
         """Return the limit that the call has reached by ``now_ms``; if only the money is used up, try to extend it."""
-        if now_ms < self._due_ms:
+        if now_ms < self.granted.due_ms:
             return None
         while True:
             until = self.granted_until
@@ -71,7 +80,7 @@ class Lifetime:
             more = self._board.extend()
             if isinstance(more, EndReason):
                 return Limit(until, more, until.mono)
-            self._granted_s = more
+            self.granted.granted_s = more
 
     def billed_until(
         self, call: "CallParts", noticed_at: Instant, billing: DeadCallBilling
@@ -81,8 +90,8 @@ class Lifetime:
         if billing is DeadCallBilling.DETECTION:
             return noticed_at, dead
         legs = (call.caller.leg, call.callee)
-        proofs = [leg.last_seen_at.came for leg in legs if leg is not None and leg.last_seen_at is not None]
-        return min(noticed_at, max([self._answered_at, *proofs])), dead
+        proofs = [leg.facts.last_seen_at.came for leg in legs if leg is not None and leg.facts.last_seen_at is not None]
+        return min(noticed_at, max([self.granted.answered_at, *proofs])), dead
 
     def _first_limit(self, call: "CallParts", until_ms: int) -> Limit | None:
         """Return the first limit that a leg sets by ``until_ms``, or None; note when each leg is due again."""

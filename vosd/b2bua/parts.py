@@ -9,7 +9,7 @@ from vosd.b2bua.lifetime import Lifetime
 from vosd.b2bua.ports import Switchboard
 from vosd.b2bua.settings import CallSettings
 from vosd.b2bua.stamps import Arrival, Ending, Journey
-from vosd.b2bua.states import ACCEPTED, CallEvent, CallState
+from vosd.b2bua.states import ACCEPTED, CallEvent
 from vosd.b2bua.transfer import Transfer
 from vosd.base.clock import Instant
 from vosd.sip.endpoint import Endpoint
@@ -21,21 +21,21 @@ class CallParts:
     __slots__ = (
         "_asks",
         "_board",
-        "_hops",
-        "_hunt",
-        "_lifetime",
         "arrival",
         "bridge",
         "callee",
         "caller",
         "ending",
         "endpoint",
+        "hops",
+        "hunt",
         "journey",
+        "lifetime",
         "settings",
         "state",
         "transfer",
     )
-    __deletable__ = ("_hunt", "caller")  # for a compiler (ADR 84)
+    __deletable__ = ("caller", "hunt")  # for a compiler (ADR 84)
 
     def __init__(
         self,
@@ -62,19 +62,12 @@ class CallParts:
         self.endpoint = endpoint
         self._asks = asks
         if hunt is not None:
-            self._hunt = hunt
-        self._hops = hops
+            self.hunt = hunt
+        self.hops = hops
         self._board = board
         self.settings = settings
-        self._lifetime: Lifetime | None = None
+        self.lifetime: Lifetime | None = None
         """Time limit, once the call is answered."""
-
-    def restore(self, state: CallState, journey: Journey, lifetime: Lifetime | None, callee: CalleeLeg | None) -> None:
-        """Go on as an earlier process has left it."""
-        self.state = state
-        self.journey = journey
-        self._lifetime = lifetime
-        self.callee = callee
 
     def __repr__(self) -> str:
         return f"<Call {self.arrival.call_id} {self.state.name}>"

@@ -38,9 +38,9 @@ def refer_came(call: "Call", leg: Leg, event: RequestArrived, board: "Switchboar
     notifies = (event.request.header("refer-sub") or "true").strip().lower() != "false"
     # From the second REFER of a dialog on, NOTIFYs carry its CSeq as id (RFC 3515 section 2.4.6). The first has none,
     # because old phones do not understand it.
-    name = f"refer;id={event.request.cseq.number}" if caller.has_referred else "refer"
-    caller.has_referred = True
-    transfer = Transfer(call.endpoint, call, name, notifies=notifies)
+    name = f"refer;id={event.request.cseq.number}" if caller.progress.has_referred else "refer"
+    caller.progress.has_referred = True
+    transfer = Transfer.to_be_called(call.endpoint, call, name, notifies=notifies)
     accepted = "" if notifies else "Refer-Sub: false\r\n"
     if target.replaces is None:
         _call_target(transfer, caller, event, board, target.number, accepted)
@@ -77,7 +77,7 @@ def _call_target(
 
 def by_keys(call: "Call", leg: CallerLeg, number: str, board: "Switchboard", now: Instant, *, consults: bool) -> None:
     """Call the target that a phone has dialled; if the call is refused, it leaves only a record."""
-    transfer = Transfer(call.endpoint, call, "", notifies=False, consults=consults)
+    transfer = Transfer.to_be_called(call.endpoint, call, "", notifies=False, consults=consults)
     placed = _place(transfer, leg, board, number, now)
     if not isinstance(placed, int):
         call.transfer = placed.transfer = transfer
@@ -89,8 +89,8 @@ def _place(transfer: Transfer, leg: CallerLeg, board: "Switchboard", number: str
     call = transfer.first
     if call.callee is None:
         raise RuntimeError(f"{call!r} has no callee")
-    opposite = leg if transfer.consults else call.callee  # the side that the target will talk to first
-    return board.place_transfer(Substitute.in_place_of(leg, transfer, opposite.active_remote_session()), number, now)
+    opposite = leg if transfer.facts.consults else call.callee  # the side that the target will talk to first
+    return board.place_transfer(Substitute.in_place_of(leg, transfer, opposite.sessions.active_remote()), number, now)
 
 
 def _accept(leg: CallerLeg, event: RequestArrived, headers: str) -> None:

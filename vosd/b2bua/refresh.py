@@ -35,13 +35,13 @@ class Refresh(Proposal):
     def of(cls, endpoint: Endpoint, supervision: "Supervision", far: "Leg") -> "Refresh":
         """Prepare a refresh by UPDATE, else by the unchanged offer."""
         # A re-INVITE without SDP asks for an offer (RFC 3261 section 14.1), which only the other leg could answer.
-        if (far.takes_update and not supervision.update_failed) or not far.said:
+        if (far.takes_update and not supervision.facts.update_failed) or not far.sessions.said:
             return cls(endpoint, supervision, far, "UPDATE", b"")
-        return cls(endpoint, supervision, far, "INVITE", far.said)
+        return cls(endpoint, supervision, far, "INVITE", far.sessions.said)
 
     def gives_way_to(self, leg: "Leg") -> bool:
         """Return whether a proposal of ``leg`` takes precedence: an UPDATE without offer never conflicts on its leg."""
-        return super().gives_way_to(leg) or (self._method == "UPDATE" and leg is self.far)
+        return super().gives_way_to(leg) or (self.facts.method == "UPDATE" and leg is self.far)
 
     def withdraw(self, now: Instant, _status: int = 487) -> None:
         """Abandon the refresh: another proposal takes precedence, or the call is over."""
@@ -59,13 +59,13 @@ class Refresh(Proposal):
             call.talk(call.callee).answer_changed(self.far, session, now)
 
     def _refused(self, status: int, now: Instant) -> None:
-        if self._method == "UPDATE" and status not in NOT_AGAINST_UPDATE and self.far.said:
-            self._supervision.update_failed = True
-            self._method, self._offer = "INVITE", self.far.said
+        if self.facts.method == "UPDATE" and status not in NOT_AGAINST_UPDATE and self.far.sessions.said:
+            self._supervision.facts.update_failed = True
+            self.facts.method, self.offer = "INVITE", self.far.sessions.said
             self.begin(now)
             return
         self._over()
-        self._supervision.failed(status, self._asked_at or now, now)
+        self._supervision.failed(status, self.facts.asked_at or now, now)
 
     def _far_is_gone(self, status: int, now: Instant) -> None:
         """Do nothing: ``Supervision.failed`` decides, and 408 does not end the call at once."""
@@ -74,18 +74,18 @@ class Refresh(Proposal):
 class ChangedAnswer(Proposal):
     """A changed answer to a refresh, which has to be forwarded to the other leg."""
 
-    __slots__ = ("_said_before",)
+    __slots__ = ("said_before",)
 
     def __init__(
         self, endpoint: Endpoint, bridge: "Bridge | None", far: "Leg", session: bytes, said_before: bytes
     ) -> None:
         """``said_before`` is the description that the far side had before."""
         super().__init__(endpoint, bridge, far, "INVITE", session)
-        self._said_before = said_before
+        self.said_before = said_before
 
     def alarm_fired(self, event: AlarmFired) -> None:
         """Offer it now, or when the far side is free."""
-        self._alarm = None
+        self.alarm = None
         self.begin_when_free(event.at)
 
     def withdraw(self, now: Instant, _status: int = 487) -> None:
@@ -99,7 +99,7 @@ class ChangedAnswer(Proposal):
 
     def _refused(self, _status: int, _now: Instant) -> None:
         """Ignore the refusal: the call goes on unchanged."""
-        self.far.said = self._said_before
+        self.far.sessions.said = self.said_before
         self._over()
 
 
@@ -117,7 +117,7 @@ class Hold(ChangedAnswer):
     @classmethod
     def of(cls, endpoint: Endpoint, far: "Leg") -> "Hold":
         """Prepare the hold of a side as it is now."""
-        return cls(endpoint, far, inactive(far.said), far.said)
+        return cls(endpoint, far, inactive(far.sessions.said), far.sessions.said)
 
     def _over(self) -> None:
         super()._over()

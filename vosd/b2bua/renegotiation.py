@@ -7,6 +7,8 @@ peers to agree on. A refusal changes nothing.
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+
 from vosd.base.clock import Instant
 from vosd.base.wheel import Timer
 from vosd.routing.failover import OURS_TO_SETTLE
@@ -33,51 +35,32 @@ RETRY_AFTER_MAX_S: Final = 10
 """Longest wait that a side asks for which has not answered an INVITE before ours (RFC 3261 section 14.2)."""
 
 
+class ProposalFacts(msgspec.Struct, omit_defaults=True):
+    """Facts of a proposal: a field of it is written to snapshots and read from them without another line."""
+
+    method: str
+    asked_at: Instant | None = None
+    tries: int = 0
+    is_cancelled: bool = False
+    """Whether its origin has cancelled it; a 2xx of the far side holds for both all the same."""
+
+
 class Proposal:
     """One offer to one side: sent, sent again after 491 (glare), answered or refused."""
 
-    __slots__ = (
-        "_alarm",
-        "_asked",
-        "_asked_at",
-        "_bridge",
-        "_endpoint",
-        "_is_cancelled",
-        "_method",
-        "_offer",
-        "_tries",
-        "far",
-    )
+    __slots__ = ("_bridge", "_endpoint", "alarm", "asked", "facts", "far", "offer")
 
     def __init__(self, endpoint: Endpoint, bridge: "Bridge | None", far: "Leg", method: str, offer: bytes) -> None:
         """``bridge`` is None while ``far`` is not connected to another leg."""
         self.far = far
         self._endpoint = endpoint
         self._bridge = bridge
-        self._method = method
-        self._offer = offer
-        self._asked: Client | InviteClient | None = None
-        self._asked_at: Instant | None = None
-        self._tries = 0
-        self._alarm: Timer[TimerOwner] | None = None
-        self._is_cancelled = False
-        """Whether its origin has cancelled it; a 2xx of the far side holds for both all the same."""
-
-    def restore(
-        self,
-        *,
-        asked: Client | InviteClient | None,
-        asked_at: Instant | None,
-        tries: int,
-        alarm: Timer[TimerOwner] | None,
-        is_cancelled: bool,
-    ) -> None:
-        """Go on as an earlier process has left it."""
-        self._asked = asked
-        self._asked_at = asked_at
-        self._tries = tries
-        self._alarm = alarm
-        self._is_cancelled = is_cancelled
+        self.facts = ProposalFacts(method)
+        self.offer = offer
+        self.asked: Client | InviteClient | None = None
+        """The request that the far side has not answered."""
+        self.alarm: Timer[TimerOwner] | None = None
+        """Of the next try."""
 
     @property
     def call(self) -> "CallPort":
@@ -86,13 +69,13 @@ class Proposal:
 
     def gives_way_to(self, _leg: "Leg") -> bool:
         """Return whether the far side has answered 491, and may send an offer of its own now (section 14.1)."""
-        return self._alarm is not None
+        return self.alarm is not None
 
     def begin(self, now: Instant) -> None:
         """Send the offer to the far side."""
-        self._tries += 1
-        self._asked_at = now
-        self._asked = self.far.propose(self._method, self._offer, self, now)
+        self.facts.tries += 1
+        self.facts.asked_at = now
+        self.asked = self.far.propose(self.facts.method, self.offer, self, now)
 
     def begin_when_free(self, now: Instant) -> None:
         """Send the offer as soon as no INVITE is in progress with the far side (RFC 3261 section 14.1).
@@ -106,7 +89,7 @@ class Proposal:
         if refresh is None and not far.is_inviting and not far.awaits_ack:
             self.begin(now)
         else:
-            self._alarm = self._endpoint.set_alarm(self, now.plus(FREE_MS))
+            self.alarm = self._endpoint.set_alarm(self, now.plus(FREE_MS))
 
     # -- what comes back ----------------------------------------------------------------------------------------
 
@@ -115,25 +98,25 @@ class Proposal:
         status, now = event.response.status, event.at
         if status < 200:
             return
-        asked, self._asked = self._asked, None
+        asked, self.asked = self.asked, None
         self.far.note_response(status, now)
         if status < 300:
-            self.far.follow(event.response, self._asked_at or now, now)
+            self.far.follow(event.response, self.facts.asked_at or now, now)
             session = self.far.session_in(event.response)
             self._agreed(session, asked if isinstance(asked, InviteClient) else None, now)
-        elif self._tries < TRIES_MAX and not self._is_cancelled and self._comes_too_early(event.response):
-            self._alarm = self._endpoint.set_alarm(self, now.plus(self._wait_ms(event.response)))
-        elif status == 422 and self._tries < TRIES_MAX and self.far.timer.accept_min_se(event.response):
+        elif self.facts.tries < TRIES_MAX and not self.facts.is_cancelled and self._comes_too_early(event.response):
+            self.alarm = self._endpoint.set_alarm(self, now.plus(self._wait_ms(event.response)))
+        elif status == 422 and self.facts.tries < TRIES_MAX and self.far.timer.accept_min_se(event.response):
             self.begin(now)  # for a longer session interval (RFC 4028 section 7.3)
         else:
             # The origin expects 487 only after a CANCEL of its own; a 487 of the far side is forwarded as 504.
-            self._refused(504 if status == 487 and not self._is_cancelled else status, now)
+            self._refused(504 if status == 487 and not self.facts.is_cancelled else status, now)
             if status in {408, 481}:  # the far side has no such dialog any more (RFC 3261 section 12.2.1.2)
                 self._far_is_gone(status, now)
 
     def no_response(self, event: NoResponse) -> None:
         """End the call if the far side is silent; without a connection to it, only the change is refused."""
-        self._asked = None
+        self.asked = None
         if event.is_unreachable:
             self._not_reached(event.at)
         else:
@@ -141,15 +124,15 @@ class Proposal:
 
     def alarm_fired(self, event: AlarmFired) -> None:
         """Send the offer again."""
-        self._alarm = None
+        self.alarm = None
         self.begin(event.at)
 
     def cancel(self, now: Instant) -> None:
         """Cancel the offer: its origin has cancelled its own request."""
-        self._is_cancelled = True
-        if isinstance(self._asked, InviteClient):
-            self._asked.cancel("", now)
-        elif self._asked is None:
+        self.facts.is_cancelled = True
+        if isinstance(self.asked, InviteClient):
+            self.asked.cancel("", now)
+        elif self.asked is None:
             self.withdraw(now)
 
     def withdraw(self, now: Instant, status: int = 487) -> None:
@@ -181,11 +164,11 @@ class Proposal:
 
     def _release(self, now: Instant) -> None:
         """Ignore the response to the request in progress."""
-        if isinstance(self._asked, InviteClient):
-            self._asked.abandon("", now)
-        elif self._asked is not None:
-            self._asked.owner = None
-        self._asked = None
+        if isinstance(self.asked, InviteClient):
+            self.asked.abandon("", now)
+        elif self.asked is not None:
+            self.asked.owner = None
+        self.asked = None
 
     def _comes_too_early(self, response: Response) -> bool:
         """Return whether the offer is to be sent again after a refusal."""
@@ -200,9 +183,9 @@ class Proposal:
         return 2_100 + 10 * (draw % 191) if self.far.owns_call_id else 10 * (draw % 201)
 
     def _over(self) -> None:
-        if self._alarm is not None:
-            self._endpoint.call_off(self._alarm)
-            self._alarm = None
+        if self.alarm is not None:
+            self._endpoint.call_off(self.alarm)
+            self.alarm = None
         if self._bridge is not None:
             self._bridge.settled(self)
 
@@ -210,7 +193,7 @@ class Proposal:
 class Renegotiation(Proposal):
     """An offer of one side to the other, from its request to the last ACK."""
 
-    __slots__ = ("_answers_in_ack", "_said_before", "_server", "origin")
+    __slots__ = ("answers_in_ack", "origin", "said_before", "server")
 
     def __init__(
         self,
@@ -231,46 +214,46 @@ class Renegotiation(Proposal):
         """
         super().__init__(endpoint, bridge, far, method, offer)
         self.origin = origin
-        self._said_before = said_before
-        self._server = server
-        self._answers_in_ack = answers_in_ack
+        self.said_before = said_before
+        self.server = server
+        self.answers_in_ack = answers_in_ack
         """The far side's 200 with an offer, unacknowledged until the origin has answered."""
 
     def acknowledged(self, answer: bytes) -> None:
         """Handle the origin's ACK of our 200: it has the answer if the far side made the offer."""
-        if self._answers_in_ack is not None:
-            self.far.acknowledge_proposal(self._answers_in_ack, answer)
-            self._answers_in_ack = None
+        if self.answers_in_ack is not None:
+            self.far.acknowledge_proposal(self.answers_in_ack, answer)
+            self.answers_in_ack = None
         self._over()
 
     def withdraw(self, now: Instant, status: int = 487) -> None:
         """Abandon the offer; one of the far side that will not be answered is acknowledged without SDP."""
-        if self._answers_in_ack is not None:
-            self.far.acknowledge_proposal(self._answers_in_ack, b"")
-            self._answers_in_ack = None
+        if self.answers_in_ack is not None:
+            self.far.acknowledge_proposal(self.answers_in_ack, b"")
+            self.answers_in_ack = None
         super().withdraw(now, status)
 
     def _agreed(self, session: bytes, invite: InviteClient | None, now: Instant) -> None:
         if invite is not None:
-            if self._offer or not session:
+            if self.offer or not session:
                 self.far.acknowledge_proposal(invite, b"")
             else:
                 # The re-INVITE had no SDP, so the 2xx is the offer and our ACK has to carry the answer (RFC 3261
                 # section 13.2.1). It is sent when the origin's ACK brings that answer.
-                self._answers_in_ack = invite
-        if self._offer:
-            self.origin.note_session(self._offer)
-        server, self._server = self._server, None
+                self.answers_in_ack = invite
+        if self.offer:
+            self.origin.note_session(self.offer)
+        server, self.server = self.server, None
         if server is not None:
             self.origin.agree(server, session, now)
         if not isinstance(server, InviteServer):  # an INVITE transaction lasts until its ACK: see ``acknowledged``
             self._over()
 
     def _refused(self, status: int, now: Instant) -> None:
-        server, self._server = self._server, None
+        server, self.server = self.server, None
         if server is not None:
-            self.far.said = self._said_before  # the session in force is the one before (RFC 3261 section 14.1)
-            self.origin.respond(server, 487 if self._is_cancelled else status_for_origin(status), now)
+            self.far.sessions.said = self.said_before  # the session in force is the one before (RFC 3261 section 14.1)
+            self.origin.respond(server, 487 if self.facts.is_cancelled else status_for_origin(status), now)
         self._over()
 
 
@@ -280,30 +263,30 @@ class Introduction(Proposal):
     The first side is offered the last SDP of the second; a different answer is then offered to the second.
     """
 
-    __slots__ = ("_first", "_second")
+    __slots__ = ("first", "second")
 
     def __init__(
         self, endpoint: Endpoint, bridge: "Bridge | None", first: "Leg", second: "Leg", far: "Leg", offer: bytes
     ) -> None:
         """``far`` is the side that has the ``offer``."""
         super().__init__(endpoint, bridge, far, "INVITE", offer)
-        self._first = first
-        self._second = second
+        self.first = first
+        self.second = second
 
     @classmethod
     def of(cls, endpoint: Endpoint, bridge: "Bridge", first: "Leg", second: "Leg") -> "Introduction":
         """Prepare the offer to the first side."""
-        return cls(endpoint, bridge, first, second, first, second.active_remote_session())
+        return cls(endpoint, bridge, first, second, first, second.sessions.active_remote())
 
     def begin_when_free(self, now: Instant) -> None:
         """Send the offer when the far side is free: the other one may have another description by then."""
-        if self.far is self._first:
-            self._offer = self._second.active_remote_session()
+        if self.far is self.first:
+            self.offer = self.second.sessions.active_remote()
         super().begin_when_free(now)
 
     def alarm_fired(self, event: AlarmFired) -> None:
         """Send the offer now, or when the far side is free."""
-        self._alarm = None
+        self.alarm = None
         self.begin_when_free(event.at)
 
     def withdraw(self, now: Instant, _status: int = 487) -> None:
@@ -315,8 +298,8 @@ class Introduction(Proposal):
             self.far.acknowledge_proposal(invite, b"")
         # The first side may have chosen other codecs or another address than the second was sent by its former peer:
         # then the second needs an offer, too. The same description again would only start another exchange.
-        if self.far is self._first and session and not self._second.is_latest_sent(session):
-            self.far, self._offer, self._tries = self._second, session, 0
+        if self.far is self.first and session and not self.second.is_latest_sent(session):
+            self.far, self.offer, self.facts.tries = self.second, session, 0
             self.begin_when_free(now)
         else:
             self._over()

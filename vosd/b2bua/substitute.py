@@ -3,8 +3,10 @@
 from typing import TYPE_CHECKING
 
 from vosd.b2bua.identity import PLAIN, CallerIdentity
+from vosd.b2bua.invite_progress import InviteProgress
 from vosd.base.clock import Instant
-from vosd.trunks.dialect import CallerDialect, ReasonForm
+from vosd.sip.dialog.session_wish import NO_WISH
+from vosd.trunks.dialect import CallerDialect, ReasonForm, Reliability
 
 if TYPE_CHECKING:
     from vosd.b2bua.call_port import CallPort
@@ -20,17 +22,15 @@ class Substitute:
         "call",
         "caller_identity",
         "dialect",
-        "is_settled",
         "named",
         "offer",
+        "progress",
         "reasons",
         "takes_100rel",
     )
 
     leg = None
     """The customer has left the call."""
-    final = 200
-    """The customer was answered before it left."""
     awaits_prack = False
 
     def __init__(
@@ -56,7 +56,8 @@ class Substitute:
         """The transferor: the From of its dialog."""
         self.reasons = ReasonForm.NONE
         self.takes_100rel = False
-        self.is_settled = False
+        self.progress = InviteProgress(0, NO_WISH, Reliability.OFF, final=200)
+        """The customer was answered before it left."""
 
     @classmethod
     def in_place_of(cls, caller: "CallerLeg", transfer: "Transfer", offer: bytes) -> "Substitute":

@@ -6,6 +6,8 @@ call has one deadline for all of it (``Lifetime.watch``), and calls ``refresh_if
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+import msgspec
+
 from vosd.b2bua.refresh import Refresh
 from vosd.base.cause import EndReason
 from vosd.base.clock import Instant
@@ -40,60 +42,46 @@ class Limit(NamedTuple):
     due_ms: int
 
 
+class SupervisionFacts(msgspec.Struct, omit_defaults=True):
+    """Facts of a supervision: a field of it is written to snapshots and read from them without another line."""
+
+    began_at: Instant
+    """When the leg was answered."""
+    refresh_ms: int = NEVER
+    """When the next refresh or probe is sent, on the monotonic clock."""
+    due_ms: int = NEVER
+    """The earlier one of ``refresh_ms`` and the next limit, when it was last computed."""
+    tried_at: Instant | None = None
+    failures: int = 0
+    """Since the last accepted refresh."""
+    update_failed: bool = False
+    """Whether the peer allows UPDATE, but refuses it."""
+
+
 class Supervision:
     """Supervision of one leg, from the answer to its end."""
 
-    __slots__ = (
-        "_began_at",
-        "_endpoint",
-        "_failures",
-        "_leg",
-        "_tried_at",
-        "due_ms",
-        "pending",
-        "refresh_ms",
-        "update_failed",
-    )
+    __slots__ = ("_endpoint", "_leg", "facts", "pending")
 
-    def __init__(
-        self,
-        endpoint: Endpoint,
-        leg: "Leg",
-        began_at: Instant,
-        *,
-        refresh_ms: int = NEVER,
-        due_ms: int = NEVER,
-        tried_at: Instant | None = None,
-        failures: int = 0,
-        update_failed: bool = False,
-    ) -> None:
-        """Supervise a leg that was answered at ``began_at``; ``begin`` computes its times, a snapshot has them."""
+    def __init__(self, endpoint: Endpoint, leg: "Leg", facts: SupervisionFacts) -> None:
+        """Supervise a leg; ``begin`` computes its times, a snapshot has them."""
         self._endpoint = endpoint
         self._leg = leg
-        self._began_at = began_at
-        self.refresh_ms = refresh_ms
-        """When the next refresh or probe is sent, on the monotonic clock."""
-        self.due_ms = due_ms
-        """The earlier one of ``refresh_ms`` and the next limit, when it was last computed."""
+        self.facts = facts
         self.pending: Refresh | Client | None = None
         """The refresh or OPTIONS that the peer has not answered."""
-        self._tried_at = tried_at
-        self._failures = failures
-        """Since the last accepted refresh."""
-        self.update_failed = update_failed
-        """Whether the peer allows UPDATE, but refuses it."""
 
     def begin(self, now: Instant) -> None:
         """Begin an interval: the leg was answered, or its session was refreshed by either side."""
-        self._failures = 0
-        self._tried_at = None
+        self.facts.failures = 0
+        self.facts.tried_at = None
         timer = self._leg.timer
         if timer.agreed is not None or timer.settings.probe is not _NO_PROBE:
             refresh_ms = timer.refresh_ms()
             if refresh_ms is None:
-                self.refresh_ms = NEVER
+                self.facts.refresh_ms = NEVER
             else:
-                self.refresh_ms = refresh_ms if refresh_ms > now.mono else now.mono + BUSY_MS
+                self.facts.refresh_ms = refresh_ms if refresh_ms > now.mono else now.mono + BUSY_MS
         self._limits()
 
     @property
@@ -113,7 +101,7 @@ class Supervision:
         if limited_ms <= expires_ms:
             if limited_ms == NEVER:
                 return None
-            at = self._began_at.plus(limited_ms - self._began_at.mono)
+            at = self.facts.began_at.plus(limited_ms - self.facts.began_at.mono)
             return Limit(at, EndReason.MAXIMUM_DURATION, limited_ms)
         if timer.refreshed_at is None:
             return None
@@ -145,13 +133,9 @@ class Supervision:
         """
         self._leg.timer.refreshed_at = now
         self.begin(now)
-        if self.refresh_ms != NEVER:
-            self.refresh_ms = min(self.refresh_ms, now.mono + soon_ms)
+        if self.facts.refresh_ms != NEVER:
+            self.facts.refresh_ms = min(self.facts.refresh_ms, now.mono + soon_ms)
             self._limits()
-
-    def wait(self, pending: Refresh | Client) -> None:
-        """Wait for the answer to a refresh or OPTIONS that an earlier process has sent."""
-        self.pending = pending
 
     def stop(self, now: Instant) -> None:
         """Stop at the end of the leg."""
@@ -163,13 +147,13 @@ class Supervision:
 
     def refresh_if_due(self, now: Instant) -> None:
         """Send a refresh or probe that is due, or try again a little later if the leg is busy."""
-        if now.mono < self.refresh_ms:
+        if now.mono < self.facts.refresh_ms:
             return
-        self.refresh_ms = NEVER
+        self.facts.refresh_ms = NEVER
         if self.pending is not None or not self._ask(now):
-            self.refresh_ms = now.mono + BUSY_MS
-        elif self._tried_at is None:
-            self._tried_at = now
+            self.facts.refresh_ms = now.mono + BUSY_MS
+        elif self.facts.tried_at is None:
+            self.facts.tried_at = now
         self._limits()
 
     # -- what comes back ----------------------------------------------------------------------------------------
@@ -196,8 +180,8 @@ class Supervision:
         if self.pending is not None:
             self.pending = None
             # The limit stays as it was while the refresh was pending: the other offer refreshes the session, too.
-            self.refresh_ms = now.mono + BUSY_MS
-            self.due_ms = min(self.due_ms, self.refresh_ms)
+            self.facts.refresh_ms = now.mono + BUSY_MS
+            self.facts.due_ms = min(self.facts.due_ms, self.facts.refresh_ms)
             self.call.watch()
 
     def failed(self, status: int, asked_at: Instant, now: Instant) -> None:
@@ -208,14 +192,14 @@ class Supervision:
             leg.timer.refreshed_at = asked_at
             self.refreshed(now)
             return
-        self._failures += 1
+        self.facts.failures += 1
         self.call.refresh_failed(leg, status, now)
         if status == 481:
             self.call.lost(leg, 408, now)  # the peer vanished without a BYE: the end is a session time-out
             return
         timer = leg.timer
         left_ms = 0 if timer.refreshed_at is None else timer.refreshed_at.mono + timer.lasts_ms() - now.mono
-        self.refresh_ms = now.mono + max(RETRY_MS, left_ms // 8)
+        self.facts.refresh_ms = now.mono + max(RETRY_MS, left_ms // 8)
         self._limits()
         self.call.watch()
         self.call.examine(now)
@@ -248,13 +232,13 @@ class Supervision:
         expires_ms = limited_ms = NEVER
         if refreshed_at is not None and (agreed is not None or settings.probe is not _NO_PROBE):
             expires_ms = refreshed_at.mono + timer.lasts_ms()
-            if self.pending is not None and not self._failures and self._tried_at is not None:
-                expires_ms = max(expires_ms, self._tried_at.mono + GRACE_MS)  # the refresh may still be answered
+            if self.pending is not None and not self.facts.failures and self.facts.tried_at is not None:
+                expires_ms = max(expires_ms, self.facts.tried_at.mono + GRACE_MS)  # the refresh may still be answered
         if agreed is None and settings.no_timer_limit_s:
-            limited_ms = self._began_at.mono + 1_000 * settings.no_timer_limit_s
-        due_ms = self.refresh_ms
+            limited_ms = self.facts.began_at.mono + 1_000 * settings.no_timer_limit_s
+        due_ms = self.facts.refresh_ms
         due_ms = min(due_ms, expires_ms)
-        self.due_ms = min(due_ms, limited_ms)
+        self.facts.due_ms = min(due_ms, limited_ms)
         return expires_ms, limited_ms
 
 

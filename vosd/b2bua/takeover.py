@@ -3,12 +3,14 @@
 It takes the place of the caller or of the callee. Who pays for the call, and its record, stay as they are.
 """
 
+from copy import copy
 from typing import TYPE_CHECKING
 
+from vosd.b2bua.attempt_progress import AttemptProgress
 from vosd.b2bua.callee_leg import CalleeLeg
 from vosd.b2bua.caller_leg import CallerLeg
 from vosd.b2bua.renegotiation import Renegotiation, status_for_origin
-from vosd.b2bua.supervision import Supervision
+from vosd.b2bua.supervision import Supervision, SupervisionFacts
 from vosd.base.clock import Instant
 from vosd.routing.pipeline import RouteChoice
 from vosd.sip.endpoint import Endpoint
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 class Takeover(Renegotiation):
     """The offer of a leg that is not in the call yet; it replaces the old leg once the far side has accepted."""
 
-    __slots__ = ("_call", "_newcomer")
+    __slots__ = ("newcomer", "replaced_in")
 
     def __init__(
         self,
@@ -43,24 +45,24 @@ class Takeover(Renegotiation):
             endpoint, bridge, newcomer, far, server, method="INVITE", offer=newcomer.offer, said_before=said_before,
             answers_in_ack=answers_in_ack,
         )  # fmt: skip
-        self._call = call
-        self._newcomer = newcomer
+        self.replaced_in = call
+        self.newcomer = newcomer
 
     def _agreed(self, session: bytes, invite: InviteClient | None, now: Instant) -> None:
         super()._agreed(session, invite, now)
-        leg = self._call.taken_over(self._newcomer, self.far, now)
-        if leg is not self._newcomer and self._bridge is not None:
+        leg = self.replaced_in.taken_over(self.newcomer, self.far, now)
+        if leg is not self.newcomer and self._bridge is not None:
             waiting = Renegotiation(
-                self._endpoint, self._bridge, leg, self.far, None, method="INVITE", offer=self._offer,
-                said_before=self._said_before, answers_in_ack=self._answers_in_ack,
+                self._endpoint, self._bridge, leg, self.far, None, method="INVITE", offer=self.offer,
+                said_before=self.said_before, answers_in_ack=self.answers_in_ack,
             )  # fmt: skip
-            self._bridge.restore(waiting)  # the new callee owes only its ACK
+            self._bridge.proposal = waiting  # the new callee owes only its ACK
 
     def _refused(self, status: int, now: Instant) -> None:
-        if self._server is not None:
-            self._server = None
-            self.far.said = self._said_before  # the caller who was to be replaced stays
-            self._newcomer.reject(status_for_origin(status) if status != 487 else 487, "", now)
+        if self.server is not None:
+            self.server = None
+            self.far.sessions.said = self.said_before  # the caller who was to be replaced stays
+            self.newcomer.reject(status_for_origin(status) if status != 487 else 487, "", now)
         self._over()
 
 
@@ -71,46 +73,18 @@ def in_place_of(
 
     ``choice``: it is another attempt, which begins now; None = it goes on with the one that was answered.
     """
-    leg = CalleeLeg(endpoint, replaced.call, choice or replaced.choice, replaced._address, replaced.started_at)
+    before, dialog, acceptance = replaced.progress, newcomer.invite_dialog, newcomer.acceptance
+    progress = AttemptProgress(before.started_at, before.rang, before.rang_at, before.tried_at, acknowledged=True)
     if choice is not None:
-        leg.started_at = now
-    dialog = newcomer.invite_dialog
-    acceptance = newcomer._acceptance
+        progress.started_at = progress.rang_at = now
+    leg = CalleeLeg(endpoint, replaced.call, choice or replaced.choice, replaced.address, progress)
     if acceptance is not None:
         acceptance.owner = leg
-    leg.restore(
-        timer=newcomer.timer,
-        remote_session=newcomer.remote_session,
-        remote_session_before_hold=newcomer._remote_session_before_hold,
-        said=newcomer.said,
-        allows_update=newcomer.takes_update,
-        is_confirmed=newcomer._is_confirmed,
-        last_seen_at=newcomer.last_seen_at,
-        acceptance=acceptance,
-        moving=None,
-        supervision=None,
-    )
-    leg.restore_attempt(
-        endpoint.acknowledged_invite,
-        dialog.peer,
-        dialog.local_tag,
-        invite_sequence=0,
-        dialog=dialog,
-        early=None,
-        invitation=None,
-        received_rseq=None,
-        pracking=None,
-        speaker=None,
-        sessions=None,
-        rang=replaced.rang,
-        rang_at=replaced.rang_at if choice is None else now,
-        tried_at=replaced.tried_at,
-        answer=newcomer.remote_session,
-        q850=None,
-        is_settled=False,
-        acknowledged=True,
-    )
+    leg.facts, leg.sessions, leg.timer = copy(newcomer.facts), copy(newcomer.sessions), newcomer.timer
+    leg.acceptance = acceptance
+    leg.transaction, leg.peer, leg.tag = endpoint.acknowledged_invite, dialog.peer, dialog.local_tag
+    leg.dialog, leg.answer = dialog, newcomer.sessions.remote
     endpoint.adopt(dialog.local_tag, leg)
-    leg.supervision = Supervision(endpoint, leg, now)
+    leg.supervision = Supervision(endpoint, leg, SupervisionFacts(now))
     leg.supervision.begin(now)
     return leg

@@ -6,7 +6,7 @@ The bridge between the two legs handles them; requests that it cannot take now a
 from typing import TYPE_CHECKING
 
 from vosd.b2bua import referral
-from vosd.b2bua.keypad import Keypad
+from vosd.b2bua.keypad import Keypad, KeypadFacts
 from vosd.b2bua.states import CallState
 from vosd.sip.transaction.invite_server import InviteServer
 
@@ -50,7 +50,7 @@ def _session_wanted(call: "Call", leg: "Leg", event: "RequestArrived") -> None:
 def _is_settled_early(call: "Call", callee: "CalleeLeg", leg: "Leg", event: "RequestArrived") -> bool:
     """Return whether both sides have agreed on a session before the answer (RFC 3262 section 5); not another fork."""
     agreed = callee.early_dialog
-    return call.caller.is_settled and agreed is not None and (leg is not callee or event.dialog is agreed)
+    return call.caller.progress.is_settled and agreed is not None and (leg is not callee or event.dialog is agreed)
 
 
 def _rings_with_keys(call: "Call", callee: "CalleeLeg", leg: "Leg", event: "RequestArrived") -> bool:
@@ -79,10 +79,10 @@ def _asked_aside(leg: "Leg", event: "RequestArrived") -> None:
     wants_session = bool(offer) or isinstance(server, InviteServer)  # a 2xx to INVITE has an offer (RFC 3261 14.2)
     if wants_session and leg.awaits_ack:
         leg.respond(server, 491, event.at)  # a second 200 would take the place of the one that waits for its ACK
-    elif (offer and offer != leg.remote_session) or (wants_session and not leg.said):
+    elif (offer and offer != leg.sessions.remote) or (wants_session and not leg.sessions.said):
         leg.respond(server, 491, event.at)
     else:
-        leg.agree(server, leg.said if wants_session else b"", event.at)
+        leg.agree(server, leg.sessions.said if wants_session else b"", event.at)
 
 
 def _is_for_transfer(call: "Call", leg: "Leg", event: "RequestArrived", board: "Switchboard") -> bool:
@@ -91,5 +91,5 @@ def _is_for_transfer(call: "Call", leg: "Leg", event: "RequestArrived", board: "
     if caller is None or leg is not caller or not caller.may_transfer or caller.dialect.transfer_keys is None:
         return False
     if caller.keypad is None:
-        caller.keypad = Keypad(call.endpoint, board, caller, caller.dialect.transfer_keys)
+        caller.keypad = Keypad(call.endpoint, board, caller, caller.dialect.transfer_keys, KeypadFacts())
     return caller.keypad.takes(event)

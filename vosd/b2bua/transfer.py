@@ -7,6 +7,8 @@ transfer there are two calls, each with a vendor's leg and none of a customer; a
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+
 from vosd.b2bua.bridge import Bridge
 from vosd.b2bua.caller_leg import CallerLeg
 from vosd.b2bua.refresh import Hold
@@ -37,56 +39,48 @@ class Stage(Enum):
     OVER = auto()
 
 
+class TransferFacts(msgspec.Struct, omit_defaults=True):
+    """Facts of a transfer: a field of it is written to snapshots and read from them without another line."""
+
+    stage: Stage
+    notifies: bool = False
+    """Whether the transferor wants NOTIFYs (RFC 4488)."""
+    consults: bool = False
+    """Whether the transferor talks to the target before it leaves."""
+    notified: tuple[int, ...] = ()
+    """Statuses that the transferor was notified of, in order."""
+
+
 class Transfer:
     """One transfer: ``first`` is the call whose other side is transferred, ``second`` the one to the target."""
 
     __slots__ = (
-        "_alarm",
         "_endpoint",
-        "_event",
-        "_hold",
-        "_notified",
-        "_notifies",
-        "_stage",
-        "consults",
+        "alarm",
+        "event",
+        "facts",
         "first",
+        "hold",
         "second",
     )
 
-    def __init__(
-        self, endpoint: Endpoint, first: "Call", event: str, *, notifies: bool, consults: bool = False
-    ) -> None:
-        """``event`` names the REFER in NOTIFYs; ``notifies``: the transferor wants them (RFC 4488).
-
-        ``consults``: the transferor talks to the target before it leaves.
-        """
-        self.consults = consults
-        self._hold: Hold | None = None
+    def __init__(self, endpoint: Endpoint, first: "Call", event: str, facts: TransferFacts) -> None:
+        """``event`` names the REFER in NOTIFYs."""
+        self.facts = facts
+        self.hold: Hold | None = None
         """Holds the side that waits."""
         self._endpoint = endpoint
-        self._event = event
-        self._notifies = notifies
-        self._stage = Stage.CALLING
-        self._notified: set[int] = set()
-        self._alarm: Timer[TimerOwner] | None = None
+        self.event = event
+        self.alarm: Timer[TimerOwner] | None = None
         self.first = first
         self.second: Call | None = None
 
-    def restore(
-        self,
-        *,
-        second: "Call | None",
-        stage: Stage,
-        notified: set[int],
-        alarm: Timer[TimerOwner] | None,
-        hold: Hold | None,
-    ) -> None:
-        """Go on as an earlier process has left it."""
-        self.second = second
-        self._stage = stage
-        self._notified = notified
-        self._alarm = alarm
-        self._hold = hold
+    @classmethod
+    def to_be_called(
+        cls, endpoint: Endpoint, first: "Call", event: str, *, notifies: bool, consults: bool = False
+    ) -> "Transfer":
+        """Prepare the transfer of the other side of a call."""
+        return cls(endpoint, first, event, TransferFacts(Stage.CALLING, notifies, consults))
 
     @property
     def call(self) -> "Call":
@@ -96,12 +90,12 @@ class Transfer:
     @property
     def is_calling(self) -> bool:
         """Whether the target has not answered yet."""
-        return self._stage is Stage.CALLING
+        return self.facts.stage is Stage.CALLING
 
     @property
     def is_under_way(self) -> bool:
         """Whether the transferor is still there, or needed."""
-        return self._stage is Stage.CALLING or self._stage is Stage.CONSULTING
+        return self.facts.stage is Stage.CALLING or self.facts.stage is Stage.CONSULTING
 
     # -- a target that is called --------------------------------------------------------------------------------
 
@@ -109,7 +103,7 @@ class Transfer:
         """Call the target, for at most ``timeout_ms``."""
         self.second = second
         self._notify(100, now)
-        self._alarm = self._endpoint.set_alarm(self, now.plus(timeout_ms))
+        self.alarm = self._endpoint.set_alarm(self, now.plus(timeout_ms))
         second.begin(now)
 
     def progressed(self, status: int, now: Instant) -> None:
@@ -121,7 +115,7 @@ class Transfer:
         if self.second is None:
             return
         transferor = self.first.caller.leg
-        if self.consults and transferor is not None:
+        if self.facts.consults and transferor is not None:
             self._consult(self.second, transferor, now)
             return
         self._notify(200, now)
@@ -129,7 +123,7 @@ class Transfer:
 
     def failed(self, status: int, now: Instant) -> None:
         """The target was not reached: end the first call if the transferor has left, else let it go on."""
-        if self._stage is not Stage.CALLING:
+        if self.facts.stage is not Stage.CALLING:
             return
         self._stop(now)
         self._notify(status, now)
@@ -142,17 +136,17 @@ class Transfer:
 
     def alarm_fired(self, event: AlarmFired) -> None:
         """The target takes too long."""
-        self._alarm = None
-        if self._stage is Stage.CALLING and self.second is not None:
+        self.alarm = None
+        if self.facts.stage is Stage.CALLING and self.second is not None:
             self.second.caller_cancelled(event.at)
 
     def take_back(self, now: Instant) -> None:
         """Cancel the transfer: the transferor resumes the first call."""
         if self.second is None:
             return
-        if self._stage is Stage.CALLING:
+        if self.facts.stage is Stage.CALLING:
             self.second.caller_cancelled(now)
-        elif self._stage is Stage.CONSULTING:
+        elif self.facts.stage is Stage.CONSULTING:
             self.second.hung_up(self.second.caller, None, now)
 
     # -- calls and legs that end --------------------------------------------------------------------------------
@@ -166,16 +160,16 @@ class Transfer:
         first.caller.close(now)
         first.caller = Substitute(self, first)
         first.moved(at_once=True)
-        if self._stage is Stage.CONSULTING and self.second is not None:
+        if self.facts.stage is Stage.CONSULTING and self.second is not None:
             self._join(self.second, now)
 
     def release_transferor(self, now: Instant) -> None:
         """Send the transferor a BYE, by its own keys: while the target rings, or after a consultation."""
         first, left = self.first, self.first.caller
-        if self._stage is Stage.CONSULTING and self.second is not None:
+        if self.facts.stage is Stage.CONSULTING and self.second is not None:
             self._join(self.second, now)
             return
-        if self._stage is Stage.CALLING and left.leg is not None:
+        if self.facts.stage is Stage.CALLING and left.leg is not None:
             first.drop_bridge(now)
             first.caller = Substitute(self, first)
             first.moved(at_once=True)
@@ -183,7 +177,7 @@ class Transfer:
 
     def ended(self, call: "CallParts", at: Instant, now: Instant) -> None:
         """One of the two calls ended at ``at``; ``now`` may be later when the switch lags."""
-        match self._stage:
+        match self.facts.stage:
             case Stage.CALLING if call is self.second:  # usually ``failed`` has come before, with the target's status
                 self.failed(500, now)
             case Stage.CALLING if self.second is not None:
@@ -216,7 +210,7 @@ class Transfer:
     def _consult(self, second: "Call", transferor: CallerLeg, now: Instant) -> None:
         """Connect the transferor and the target, and put the other side on hold."""
         self._stop(now)
-        self._stage = Stage.CONSULTING
+        self.facts.stage = Stage.CONSULTING
         first = self.first
         first.moved(at_once=True)
         second.moved(at_once=True)
@@ -227,8 +221,8 @@ class Transfer:
             # the second. The side that waits is on no bridge; ``talk`` answers its requests itself.
             first.bridge = second.bridge = Bridge(self._endpoint, second.callee, transferor)
             first.bridge.introduce(now, transferor)
-            self._hold = Hold.of(self._endpoint, first.callee)
-            self._hold.begin_when_free(now)
+            self.hold = Hold.of(self._endpoint, first.callee)
+            self.hold.begin_when_free(now)
 
     def _resume(self, now: Instant) -> None:
         """Connect the transferor and the first callee again: the target is gone."""
@@ -242,7 +236,7 @@ class Transfer:
 
     def _join(self, second: "Call", now: Instant) -> None:
         self._stop(now)
-        self._stage = Stage.JOINED
+        self.facts.stage = Stage.JOINED
         first = self.first
         first.moved(at_once=True)
         second.moved(at_once=True)
@@ -258,16 +252,16 @@ class Transfer:
 
     def _part(self, left: "Call | None", at: Instant, now: Instant) -> None:
         """End the other call too, at the same instant: a late timer must not be billed."""
-        self._stage = Stage.OVER
+        self.facts.stage = Stage.OVER
         if left is not None and left.journey.answered_at is not None:
             left.hung_up(left.caller, None, now, max(at.came, left.journey.answered_at))
 
     def _stop(self, now: Instant) -> None:
-        self._stage = Stage.OVER
-        if self._alarm is not None:
-            self._endpoint.call_off(self._alarm)
-            self._alarm = None
-        hold, self._hold = self._hold, None
+        self.facts.stage = Stage.OVER
+        if self.alarm is not None:
+            self._endpoint.call_off(self.alarm)
+            self.alarm = None
+        hold, self.hold = self.hold, None
         if hold is not None and not hold.is_over:
             hold.withdraw(now)
 
@@ -275,9 +269,9 @@ class Transfer:
         """Send the transferor a NOTIFY (RFC 3515 section 2.4.4), if it is in the call and wants it."""
         # One NOTIFY for each status, because a target may send 180 many times. The final one ends the subscription.
         caller = self.first.caller.leg
-        if not self._notifies or status in self._notified or caller is None:
+        if not self.facts.notifies or status in self.facts.notified or caller is None:
             return
-        self._notified.add(status)
+        self.facts.notified = (*self.facts.notified, status)
         state = "active;expires=180" if status < 200 else "terminated;reason=noresource"
-        headers = f"{caller.contact()}Event: {self._event}\r\nSubscription-State: {state}\r\n{SIPFRAG}"
+        headers = f"{caller.contact()}Event: {self.event}\r\nSubscription-State: {state}\r\n{SIPFRAG}"
         caller.ask("NOTIFY", headers, f"SIP/2.0 {status} {phrase(status)}\r\n".encode(), None, now)

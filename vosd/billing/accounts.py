@@ -88,6 +88,8 @@ class Account(msgspec.Struct, frozen=True):
     """The account above it, which pays for its calls by its own rates as well; None = it is at the top."""
     rights: Rights = frozenset()
     """What it may do as an agent (``Authority``)."""
+    sub_rate_groups: tuple[str, ...] = ()
+    """Rate groups that accounts below it may have; empty = any."""
     partner: str | None = None
     """The company behind it; a call from one of its accounts never goes to a routing gateway of the same."""
     payment_extends_days: int = 0

@@ -72,7 +72,6 @@ class Spending:
         if self._zone.key != zone:
             self._zone = ZoneInfo(zone)
             self._bounds = {per: self._bounds_at(per, wall_ms) for per in SpendPeriod}
-            self._before.clear()
 
     def began(self, per: SpendPeriod) -> int:
         """Return when the present period began (UTC milliseconds)."""

@@ -1,6 +1,7 @@
 """Agents of accounts: that they exist, stand in no loop; the chain above each account."""
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from vosd.billing.accounts import Account, AccountType
 from vosd.billing.agents import LEVELS_MAX, Hierarchy
@@ -30,6 +31,26 @@ def agents_by_account(
         if _is_sound(definition, definitions, accounts, hierarchy, problems):
             found[name] = tuple(accounts[agent] for agent in hierarchy.above(name))
     return found
+
+
+def check_rate_groups(
+    named: Mapping[str, str | None],
+    account: Account,
+    accounts: Mapping[str, Account],
+    definition: Definition[Any],
+    problems: ProblemList,
+) -> None:
+    """Report the rate groups, by the keys that name them, that an agent above an account may not give.
+
+    ``account`` is the one that ``definition`` is of, or that pays for the calls of that gateway or phone.
+    """
+    above, left = accounts.get(account.agent or ""), LEVELS_MAX
+    while above is not None and left:
+        for key, group in named.items():
+            if group is not None and above.sub_rate_groups and group not in above.sub_rate_groups:
+                expected = f"a rate group that agent {above.id!r} may give: {', '.join(above.sub_rate_groups)}"
+                problems.error(*definition.at(key), expected, group)
+        above, left = accounts.get(above.agent or ""), left - 1
 
 
 def _upwards(names: Iterable[str], accounts: Mapping[str, Account]) -> dict[str, str | None]:
@@ -75,6 +96,10 @@ def _is_sound(
         expected = f"only rights that its agent {agent.id!r} has at {granted}"
         problems.error(*definition.at("rights"), expected, names)
         return False
+    for group in account.sub_rate_groups:
+        check_rate_groups({"sub_rate_groups": group}, account, accounts, definition, problems)
+    named = {"rate_group": account.rate_group, "private_rate_group": account.private_rate_group}
+    check_rate_groups(named, account, accounts, definition, problems)
     if not agent.names_rates:
         expected = f"a rate_group on account {agent.id!r}: without one every call of the accounts below it is refused"
         problems.warning(definition.origin.place_of("agent"), definition.label, expected)

@@ -19,6 +19,8 @@ def check_rates_of_account(
     defined = definition.value
     _find(defined.period_rates, merged.period_rates, definition, "period_rates", problems)
     _find(defined.private_rate_group, merged.rate_groups, definition, "private_rate_group", problems)
+    for group in defined.sub_rate_groups:
+        _find(group, merged.rate_groups, definition, "sub_rate_groups", problems)
     check = _CurrencyCheck(account, merged, exchange)
     check.group(defined.private_rate_group, definition, "private_rate_group")
     check.main(defined.rate_group)

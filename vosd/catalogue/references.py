@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from vosd.billing.accounts import Account
+from vosd.catalogue.agents import check_rate_groups
 from vosd.catalogue.exchange import Exchange
 from vosd.catalogue.merge import Merged
 from vosd.catalogue.problems import ProblemList
@@ -44,6 +45,9 @@ def check_payer(
     check_plan(gateway.routing_plan, definition, merged, problems)
     check_selection(gateway, definition, merged, problems)
     account = accounts.get(gateway.account)
+    if account is not None and account.agent is not None:
+        named = {"rate_group": gateway.rate_group, "private_rate_group": gateway.private_rate_group}
+        check_rate_groups(named, account, accounts, definition, problems)
     if account is not None and not _is_priced(account) and not _is_priced(gateway):
         expected = f"a rate_group here or on account {account.id!r}: without one every call is refused"
         problems.warning(definition.origin.place, definition.label, expected)

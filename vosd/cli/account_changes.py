@@ -105,6 +105,7 @@ async def _close(
             switch,
             account_id,
             pay_out=pay_out,
+            confirm_above=invocation.excerpt.confirm_above,
             operator=operator,
             memo=memo,
             now=now_ms(),

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from vosd.config.excerpt import Excerpt
     from vosd.config.kept import Stored, Wanted
     from vosd.config.load import Loaded
+    from vosd.config.reader.document import Section
     from vosd.control.client import RunningSwitch
     from vosd.engine.settings import Settings
 
@@ -109,19 +110,33 @@ class Invocation:
     def definitions(self, wanted: "Wanted") -> "Stored":
         """Return the definitions of the database; no switch needs to run.
 
-        The database is read only where a deck is wanted. If it cannot be read, those that the switch read last hold.
+        If the database cannot be read, those that the switch read last hold; a file that is not there yet is not read.
         """
         from vosd.config.kept import kept_definitions
-        from vosd.config.places import state_dir_found_from
+        from vosd.config.places import database_found_from, is_database_there, state_dir_found_from
 
         state_dir = state_dir_found_from(self.config_path(), wanted.state_dir)
-        if not wanted.decks:
-            return kept_definitions(state_dir, wanted)
-        from vosd.cli.definitions import read_definitions
-        from vosd.config.places import database_found_from
-
         url = database_found_from(self.config_path(), wanted.state_dir, wanted.database_url)
+        if not wanted.decks and not is_database_there(url):
+            return kept_definitions(state_dir, wanted)
+        from vosd.cli.stored_definitions import read_definitions
+
         return read_definitions(wanted._replace(state_dir=state_dir, database_url=url))
+
+    def _has_objects(self, files: "Section") -> bool:
+        """Return whether the database defines objects of the configuration, or it cannot be asked."""
+        from vosd.config.places import STATE_DIR, database_found_from, is_database_there
+        from vosd.config.reader.places_written import database_url_in, path_in
+
+        written = database_url_in(files)
+        if written is None:
+            return False
+        url = database_found_from(self.config_path(), path_in(files, "state_dir") or STATE_DIR, written)
+        if not is_database_there(url):
+            return True
+        from vosd.cli.database import has_objects
+
+        return has_objects(url)
 
     @property
     def excerpt(self) -> "Excerpt":
@@ -129,7 +144,9 @@ class Invocation:
         from vosd.config.excerpt import Excerpt
 
         if self._excerpt is None:
-            self._excerpt = Excerpt(self.config_path(), tables=self.tables, definitions=self.definitions)
+            self._excerpt = Excerpt(
+                self.config_path(), tables=self.tables, definitions=self.definitions, has_objects=self._has_objects
+            )
         return self._excerpt
 
     @property

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from vosd.cli import output
+from vosd.cli.arguments import operator as login
 from vosd.cli.arguments import operator_option
 from vosd.cli.command import Invocation, Verb, json_option, pass_invocation
 from vosd.cli.overrides import now_ms
@@ -76,6 +77,7 @@ async def _import(
     invocation: Invocation, wanted: "list[FilePayment]", operator: str, *, is_trial: bool
 ) -> "list[ImportedPayment]":
     from vosd.admin.payment_file import import_payments
+    from vosd.admin.second_person import ByHand, Person
     from vosd.cli.database import database_of
     from vosd.storage.payments import SqlPayments
     from vosd.storage.queries import SqlQueries
@@ -88,7 +90,8 @@ async def _import(
             SqlPayments(database),
             switch,
             wanted,
-            operator=operator,
+            by_hand=ByHand(accounts, database, switch, invocation.excerpt.confirm_above),
+            person=Person(operator, login()),
             now=now_ms(),
             is_trial=is_trial,
         )

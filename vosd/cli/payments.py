@@ -2,7 +2,7 @@
 
 import asyncio
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 from uuid import uuid4
 
 import click
@@ -12,16 +12,23 @@ from vosd.base.money import format_amount
 from vosd.cli import output
 from vosd.cli.acting import as_option, authority, recorded_operator, refuse
 from vosd.cli.arguments import AMOUNT, operator_option
+from vosd.cli.arguments import operator as login
 from vosd.cli.asking import ask, yes_option
-from vosd.cli.command import Family, Invocation, json_option, pass_invocation
+from vosd.cli.command import Family, Invocation, OperationError, json_option, pass_invocation
 from vosd.cli.overrides import now_ms
 from vosd.cli.payment_file import import_file
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from vosd.admin.payments import PaymentReceipt
+    from vosd.admin.second_person import ByHand, PaymentOrder, Person, Receipts
 
 ZERO_TYPE: Final = "zero"
 REFUND_TYPE: Final = "refund"
+TRANSFER_TYPE: Final = "transfer"
+
+Result = TypeVar("Result")
 
 
 class Terms(NamedTuple):
@@ -114,10 +121,10 @@ def add(
         may.require_ledger(account_id)
     if amount is not None:
         _ask_above(invocation, amount, f"a {kind} of {format_amount(amount)} on {account_id}", terms)
+    order = _order(account_id, kind, amount or Decimal(0), terms)
     if may is not None and account_id != may.agent:
-        _, receipt = asyncio.run(_transfer(invocation, may.agent, account_id, amount or Decimal(0), terms))
-    else:
-        receipt = asyncio.run(_add(invocation, account_id, amount or Decimal(0), kind, terms))
+        order = _order(may.agent, TRANSFER_TYPE, amount or Decimal(0), terms, account_id)
+    receipt = _booked(invocation, order, terms, as_json=as_json)[-1]
     _remark(receipt)
     if as_json:
         output.document(receipt)
@@ -161,7 +168,7 @@ def transfer(
             raise click.UsageError(f"--from is the agent's own account, {may.agent}: it pays from no other one")
         may.require_ledger(target)
     _ask_above(invocation, amount, f"a transfer of {format_amount(amount)} from {source} to {target}", terms)
-    receipts = asyncio.run(_transfer(invocation, source, target, amount, terms))
+    receipts = _booked(invocation, _order(source, TRANSFER_TYPE, amount, terms, target), terms, as_json=as_json)
     _remark(receipts[0])
     if as_json:
         output.document(receipts)
@@ -188,55 +195,97 @@ def _say_repeated(receipt: "PaymentReceipt") -> None:
         output.line(f"reference {receipt.reference} was booked before; nothing was booked now")
 
 
-async def _add(invocation: Invocation, account_id: str, amount: Decimal, kind: str, terms: Terms) -> "PaymentReceipt":
-    from vosd.admin.payments import add_payment, least_left
+def _order(account_id: str, kind: str, amount: Decimal, terms: Terms, target: str = "") -> "PaymentOrder":
+    from vosd.admin.second_person import PaymentOrder
+    from vosd.storage.ports import EntryKind
+
+    return PaymentOrder(
+        account=account_id,
+        kind=EntryKind(kind),
+        amount=-amount if kind == REFUND_TYPE else amount,
+        reference=terms.reference,
+        memo=terms.memo,
+        target=target,
+        forced=terms.force,
+    )
+
+
+def _booked(invocation: Invocation, order: "PaymentOrder", terms: Terms, *, as_json: bool) -> "Receipts":
+    """Return what was booked; end with exit code 1 where the order waits for a second person."""
+    from vosd.admin.second_person import WaitingSheet
+
+    done = asyncio.run(_by_hand(invocation, lambda by_hand: by_hand.book(order, person(terms.operator), now_ms())))
+    if not isinstance(done, WaitingSheet):
+        return done
+    if as_json:
+        output.document(done)
+    message = f"not booked yet: it waits for a second person, who says vosd payment confirm {done.id}"
+    raise OperationError(message)
+
+
+def person(name: str) -> "Person":
+    """Return who runs this command, under a name that is recorded."""
+    from vosd.admin.second_person import Person
+
+    return Person(name, login())
+
+
+async def _by_hand(invocation: Invocation, act: "Callable[[ByHand], Awaitable[Result]]") -> "Result":
+    from vosd.admin.second_person import ByHand
     from vosd.cli.database import database_of
-    from vosd.storage.overrides import SqlOverrides
-    from vosd.storage.payments import SqlPayments
-    from vosd.storage.ports import EntryKind, Payment
 
-    accounts, switch, is_refund = invocation.excerpt.accounts(), invocation.running_switch(), kind == REFUND_TYPE
+    excerpt = invocation.excerpt
     async with database_of(invocation.database_url) as database:
-        least = None
-        if is_refund and not terms.force:
-            overrides = (await SqlOverrides(database).load()).at(now_ms())
-            least = least_left(accounts, overrides, account_id)
-        wanted = Payment(
-            account=account_id,
-            kind=EntryKind(kind),
-            reference=terms.reference,
-            made_at=now_ms(),
-            amount=-amount if is_refund else amount,
-            operator=terms.operator,
-            memo=terms.memo,
-            least_left=least,
-        )
-        return await add_payment(accounts, SqlPayments(database), switch, wanted)
+        return await act(ByHand(excerpt.accounts(), database, invocation.running_switch(), excerpt.confirm_above))
 
 
-async def _transfer(
-    invocation: Invocation, source: str, target: str, amount: Decimal, terms: Terms
-) -> "tuple[PaymentReceipt, PaymentReceipt]":
-    from vosd.admin.payments import least_left, make_transfer
-    from vosd.cli.database import database_of
-    from vosd.storage.overrides import SqlOverrides
-    from vosd.storage.payments import SqlPayments
-    from vosd.storage.ports import Transfer
+@payment.command("waiting")
+@json_option
+@pass_invocation
+def waiting(invocation: Invocation, as_json: bool) -> None:
+    """List the payments that wait for a second person, the oldest first (`billing.confirm_above`)."""
+    found = asyncio.run(_by_hand(invocation, lambda by_hand: by_hand.waiting()))
+    if as_json:
+        output.document(found)
+        return
+    rows = [
+        [each.id, each.type, each.account, each.target, each.amount, each.asked_by, each.asked_at, each.memo]
+        for each in found
+    ]
+    columns = ("id", "type", "account", "to", "amount", "asked by", "asked at", "memo")
+    output.table(columns, rows, empty="no payment waits")
 
-    accounts, switch = invocation.excerpt.accounts(), invocation.running_switch()
-    async with database_of(invocation.database_url) as database:
-        least = None
-        if not terms.force:
-            overrides = (await SqlOverrides(database).load()).at(now_ms())
-            least = least_left(accounts, overrides, source)
-        wanted = Transfer(
-            source=source,
-            target=target,
-            amount=amount,
-            reference=terms.reference,
-            made_at=now_ms(),
-            operator=terms.operator,
-            memo=terms.memo,
-            least_left=least,
-        )
-        return await make_transfer(accounts, SqlPayments(database), switch, wanted)
+
+@payment.command("confirm")
+@click.argument("number", type=click.IntRange(1), metavar="ID")
+@operator_option
+@json_option
+@pass_invocation
+def confirm(invocation: Invocation, number: int, operator: str, as_json: bool) -> None:
+    """Book a payment that waits; another person than the one who has asked for it.
+
+    The entry has who asked as operator, and who confirmed in its memo.
+    """
+    receipts = asyncio.run(_by_hand(invocation, lambda by_hand: by_hand.confirm(number, person(operator), now_ms())))
+    _remark(receipts[0])
+    if as_json:
+        output.document(receipts)
+        return
+    _say_repeated(receipts[0])
+    rows = [[each.account, each.before, each.amount, each.after] for each in receipts]
+    output.table(("account", "balance before", "amount", "balance after"), rows, empty="")
+
+
+@payment.command("refuse")
+@click.argument("number", type=click.IntRange(1), metavar="ID")
+@click.option("--memo", metavar="TEXT", help="Why; who asks again under the reference reads it.")
+@operator_option
+@json_option
+@pass_invocation
+def refuse_waiting(invocation: Invocation, number: int, memo: str | None, operator: str, as_json: bool) -> None:
+    """Refuse a payment that waits, or take back one's own."""
+    found = asyncio.run(_by_hand(invocation, lambda by_hand: by_hand.refuse(number, person(operator), now_ms(), memo)))
+    if as_json:
+        output.document(found)
+        return
+    output.line(f"refused: {found.type} of {found.amount} on {found.account}, reference {found.reference}")

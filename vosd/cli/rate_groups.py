@@ -6,6 +6,7 @@ from typing import Final
 import click
 
 from vosd.cli import output
+from vosd.cli.acting import as_option, authority
 from vosd.cli.command import Invocation, OperationError, json_option, pass_invocation
 from vosd.cli.output import Column
 
@@ -31,18 +32,22 @@ _AREAS: Final = (
 
 
 @click.command("groups")
+@as_option
 @json_option
 @pass_invocation
-def groups(invocation: Invocation, as_json: bool) -> None:
+def groups(invocation: Invocation, acting: str | None, as_json: bool) -> None:
     """List the rate groups: how many rates each has and from where, who names it, and its memo.
 
-    Accounts and gateways, which include phones, are those that name it as rate_group or private_rate_group.
+    Accounts and gateways, which include phones, are those that name it as rate_group or private_rate_group. With --as
+    only the groups are listed that the agent may give.
     """
+    from vosd.admin.agents import rate_groups_of
     from vosd.cli.priority import give_way
     from vosd.config.reader.lists import ACCOUNTS, GATEWAYS
 
     give_way()  # rates that are not compiled yet are read for it
     excerpt = invocation.excerpt
+    given = rate_groups_of(excerpt.accounts(), acting) if authority(invocation, acting) is not None else None
     accounts, gateways = excerpt.users_of_groups(ACCOUNTS), excerpt.users_of_groups(*GATEWAYS)
     documents = [
         {
@@ -57,6 +62,7 @@ def groups(invocation: Invocation, as_json: bool) -> None:
             "memo": each.keys.memo,
         }
         for each in excerpt.rate_groups()
+        if given is None or each.keys.name in given
     ]
     if as_json:
         output.document(documents)

@@ -76,12 +76,15 @@ class Excerpt:
         environ: Mapping[str, str] = os.environ,
         tables: "Callable[[Path], RateTables] | None" = None,
         definitions: "Callable[[Wanted], Stored] | None" = None,
+        has_objects: "Callable[[Section], bool] | None" = None,
     ) -> None:
         """``tables`` takes the configured ``state_dir`` and returns where rate files are compiled; None = in memory.
 
-        ``definitions`` returns what the database defines; None = nothing.
+        ``definitions`` returns what the database defines; None = nothing. ``has_objects`` takes the document of the
+        files and returns whether the database defines objects at all: most do not, and then nothing is imported.
         """
         self._definitions = definitions
+        self._has_objects = has_objects
         self._path = path
         self._environ = environ
         self._tables = tables
@@ -89,6 +92,7 @@ class Excerpt:
         self._read_lists: frozenset[str] = frozenset()
         """Which lists were read."""
         self._long_lists: dict[str, LongList] = {}
+        self._stored: Mapping[str, str] | None = None
 
     @property
     def settings(self) -> "Settings":
@@ -119,6 +123,13 @@ class Excerpt:
         from vosd.config.keys.billing import BillingKeys
 
         return self._section(BillingKeys, "billing").ask_above
+
+    @property
+    def confirm_above(self) -> Decimal | None:
+        """Above which amount a second person confirms it (``billing.confirm_above``); None = never."""
+        from vosd.config.keys.billing import BillingKeys
+
+        return self._section(BillingKeys, "billing").confirm_above
 
     def accounts(self) -> "ConfiguredAccounts":
         """Return the accounts; each is validated when it is looked up."""
@@ -409,11 +420,27 @@ class Excerpt:
         names = {ACCOUNTS: "id", **GATEWAYS}
         long_lists = {name: LongList(key, self._environ) for name, key in names.items() if name in lists}
         with without_collector():
-            document = read_files(self._path, self._environ, problems, LISTS - lists, long_lists=long_lists)
+            document = read_files(
+                self._path, self._environ, problems, LISTS - lists, long_lists=long_lists, more=self._objects
+            )
         if problems.has_errors:
             raise ConfigError(problems.in_order())
         self._document, self._read_lists, self._long_lists = document, lists, long_lists
         return document
+
+    def _objects(self, files: Section) -> Mapping[Path, str]:
+        """Return what the database defines; asked for once."""
+        if self._stored is None:
+            self._stored = {}
+            if self._has_objects is not None and self._has_objects(files) and self._definitions is not None:
+                from vosd.config.wanted import wanted_of
+
+                self._stored = self._definitions(wanted_of(files)).objects
+        if not self._stored:
+            return {}
+        from vosd.config.stored_text import file_of
+
+        return {file_of(kind, self._path): text for kind, text in self._stored.items()}
 
 
 def _by_name(node: Node, key: str) -> dict[str, Section]:

@@ -32,6 +32,10 @@ class DamagedDeckError(VosError):
     """The rows of a deck have another digest than its version says."""
 
 
+class MissingObjectsError(VosError):
+    """What the database defined when it was read last is not on the disk any more."""
+
+
 class Manifest(msgspec.Struct, frozen=True):
     """What the last good catalogue was made of."""
 
@@ -40,6 +44,12 @@ class Manifest(msgspec.Struct, frozen=True):
     decks: tuple[DeckVersion, ...] = ()
     files: Mapping[str, str] = {}
     """Digest of each file of the configuration, by absolute path."""
+    objects: Mapping[str, str] = {}
+    """Digest of the text with the objects of each kind that the database defines (``stored_text``)."""
+    at: int = 0
+    """The moment at which these objects were in force, UTC milliseconds."""
+    next_at: int | None = None
+    """When the next planned version of an object begins."""
 
 
 class Wanted(NamedTuple):
@@ -62,6 +72,18 @@ class Stored(NamedTuple):
     """The file with the rows of each deck that is wanted, by rate group."""
     unread: str | None = None
     """Why the database could not be read, and this is what was known last; None = it was read."""
+    objects: Mapping[str, str] = {}
+    """Text with the objects of each kind."""
+    digests: Mapping[str, str] = {}
+    """Digest of each of these texts."""
+    at: int = 0
+    next_at: int | None = None
+    """When the next planned version of an object begins, UTC milliseconds."""
+
+
+def digests_of(texts: Mapping[str, bytes]) -> dict[str, str]:
+    """Return the digest of each file."""
+    return {name: digest_of(content) for name, content in texts.items()}
 
 
 def nothing_stored(_wanted: Wanted) -> Stored:
@@ -96,7 +118,40 @@ class KeptCatalogue:
         names = frozenset(wanted)
         found = {deck.group: self.path_of(deck.digest) for deck in manifest.decks if deck.group in names}
         files = {group: path for group, path in found.items() if path is not None}
-        return Stored(source_of_decks(manifest.decks), manifest.version, manifest.decks, files, unread)
+        return Stored(
+            source_of_decks(manifest.decks),
+            manifest.version,
+            manifest.decks,
+            files,
+            unread,
+            {kind: self.text_of(digest) for kind, digest in manifest.objects.items()},
+            manifest.objects,
+            manifest.at,
+            manifest.next_at,
+        )
+
+    def text_of(self, digest: str) -> str:
+        """Return the text with the objects of one kind.
+
+        Raises:
+            MissingObjectsError: it is not there.
+        """
+        try:
+            return (self._directory / digest).read_text(encoding="utf-8")
+        except OSError as error:
+            message = f"{self._directory / digest}: objects that the database defines are not there any more: {error}"
+            raise MissingObjectsError(message) from error
+
+    def write_text(self, text: str) -> str:
+        """Write the text with the objects of one kind, and return its digest.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        content = text.encode()
+        digest = digest_of(content)
+        self._write(digest, content)
+        return digest
 
     async def fetch(self, deck: DeckVersion, rows: AsyncIterable[bytes]) -> None:
         """Write the rows of a deck, unless they are there.
@@ -125,13 +180,13 @@ class KeptCatalogue:
         Raises:
             OSError: they cannot be written; the earlier one stays.
         """
-        files = {name: digest_of(content) for name, content in texts.items()}
+        files = digests_of(texts)
         for name, digest in files.items():
             self._write(digest, texts[name])
-        manifest = Manifest(stored.version, stored.decks, files)
+        manifest = Manifest(stored.version, stored.decks, files, stored.digests, stored.at, stored.next_at)
         if manifest != self.manifest():
             self._write(_MANIFEST, msgspec.json.encode(manifest), is_replaced=True)
-        self._sweep({_MANIFEST, *files.values(), *(deck.digest for deck in stored.decks)})
+        self._sweep({_MANIFEST, *files.values(), *stored.digests.values(), *(deck.digest for deck in stored.decks)})
 
     def _write(self, name: str, content: bytes, *, is_replaced: bool = False) -> None:
         if is_replaced or self.path_of(name) is None:

@@ -41,7 +41,7 @@ from vosd.config.assembly.special_numbers import check_special_numbers, special_
 from vosd.config.assembly.transports import read_transports
 from vosd.config.kept import Stored, Wanted, nothing_stored
 from vosd.config.keys.accounts import AccountKeys
-from vosd.config.keys.installation import DatabaseKeys, InstallationKeys
+from vosd.config.keys.installation import InstallationKeys
 from vosd.config.keys.mapping_gateways import MappingGatewayKeys
 from vosd.config.keys.number_lists import NumberListKeys
 from vosd.config.keys.number_pools import NumberPoolKeys
@@ -52,7 +52,7 @@ from vosd.config.keys.rate_groups import RateGroupKeys
 from vosd.config.keys.routing_gateways import RoutingGatewayKeys
 from vosd.config.keys.routing_plans import RoutingPlanKeys
 from vosd.config.reader.collector import without_collector
-from vosd.config.reader.document import Scalar, Section
+from vosd.config.reader.document import Section
 from vosd.config.reader.includes import gather
 from vosd.config.reader.items import DoubtfulError
 from vosd.config.reader.model import Keys
@@ -61,6 +61,7 @@ from vosd.config.reader.regions import LONG_LISTS
 from vosd.config.reader.renamed import merged
 from vosd.config.reader.templates import check_template_keys, fill_from_template, take_templates
 from vosd.config.reader.texts import DiskTexts, Texts
+from vosd.config.wanted import Asked, wanted_of
 from vosd.engine.settings import Settings
 from vosd.net.settings import TransportSettings
 from vosd.net.tls import TlsContexts
@@ -180,7 +181,8 @@ def _load(
     uses_known: bool,
 ) -> Loaded:
     problems = ProblemList()
-    document, items = gather(path, environ, problems, texts, remembered.items if uses_known else None)
+    asked = Asked(definitions, path)
+    document, items = gather(path, environ, problems, texts, remembered.items if uses_known else None, asked.objects)
     if uses_known:
         remembered.check(document)
     context = context_of(document)
@@ -191,15 +193,8 @@ def _load(
     templates = take_templates(document, problems)
     currencies = read_currencies(document, problems)
     classes = read_destination_classes(document, problems)
-    groups = [
-        over_defaults(
-            fill_from_template(section, templates, label_of(section, "rate_groups", "name", index), problems), defaults
-        )
-        for index, section in enumerate(items_of(document, "rate_groups", problems))
-    ]
-    state_dir = _state_dir(document)
-    stored = definitions(Wanted(state_dir, _database_url(document), deck_names(groups)))
-    groups = with_decks(groups, stored.files, problems)
+    groups = _groups(document, templates, defaults, asked, problems)
+    state_dir, stored = wanted_of(document).state_dir, asked.stored
     objects, rate_files = _objects(
         document,
         groups,
@@ -247,7 +242,7 @@ def _load(
         check_settings(keys, classes, written, problems)
         transports, tls = read_transports(keys.sip, parameters.qos_signal, written.places, problems)
         account_places = CurrencyPlaces(source.accounts.sound)
-        found = tuple(naming_decks(problems.in_order(), names_of_decks(stored.decks, stored.files)))
+        found = asked.naming(problems.in_order())
         if problems.has_errors:
             if uses_known:
                 raise DoubtfulError
@@ -271,28 +266,25 @@ def _load(
         _take_apart(*(each.written for each in objects))
 
 
+def _groups(
+    document: Section, templates: dict[str, Section], defaults: Defaults, asked: Asked, problems: ProblemList
+) -> list[Section]:
+    """Take the rate groups out of the document, with the files of those that have a deck."""
+    groups = [
+        over_defaults(
+            fill_from_template(section, templates, label_of(section, "rate_groups", "name", index), problems), defaults
+        )
+        for index, section in enumerate(items_of(document, "rate_groups", problems))
+    ]
+    asked.rows(document, deck_names(groups))
+    return with_decks(groups, asked.stored.files, problems)
+
+
 def _take_apart(*mappings: MutableMapping[str, Any]) -> None:
     """Free the entries one by one: a hundred thousand at once would delay every other thread by half a second."""
     for mapping in mappings:
         while mapping:
             mapping.popitem()
-
-
-def _state_dir(document: Section) -> Path:
-    """Return the state directory, which is validated later with the other settings."""
-    return Path(_text(document, "state_dir") or InstallationKeys().state_dir)
-
-
-def _database_url(document: Section) -> str:
-    """Return the URL of the database, which is validated later."""
-    entry = document.entries.get("database")
-    written = _text(entry.node, "url") if entry is not None and isinstance(entry.node, Section) else ""
-    return written or DatabaseKeys().url.reveal()
-
-
-def _text(section: Section, key: str) -> str:
-    entry = section.entries.get(key)
-    return entry.node.text if entry is not None and isinstance(entry.node, Scalar) else ""
 
 
 def _objects(

@@ -173,6 +173,12 @@ def _is_written(path: Path) -> bool:
     return stat.S_ISSOCK(found.st_mode) or found.st_size > 0
 
 
+def is_database_there(url: str) -> bool:
+    """Return whether a database may be read; false for a file that no switch has written yet."""
+    file = _database_file(url)
+    return file is None or _is_written(file)
+
+
 def _url_from(base: Path, url: str) -> str:
     """Return a URL with the file that it names, if any, relative to ``base``."""
     file = _database_file(url)

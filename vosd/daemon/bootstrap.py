@@ -75,6 +75,7 @@ from vosd.storage.lease import SqlLease
 from vosd.storage.overrides import SqlOverrides
 from vosd.storage.registrations import SqlRegistrations
 from vosd.storage.separate_books import SeparateBooks
+from vosd.storage.stored_objects import SqlObjects
 
 GC_THRESHOLDS: Final = (50_000, 20, 100)
 """A call makes and drops some hundred objects and hardly a cycle; the interpreter's 700 would collect all the time."""
@@ -85,7 +86,7 @@ GC_THRESHOLDS_OF_A_START: Final = (500_000, 20, 100)
 FILES_BESIDE: Final = 500
 """What the process has open besides connections, at most: listeners, journal, database, commands."""
 
-DEFINITIONS: Final = StoredDefinitions(SqlDecks)
+DEFINITIONS: Final = StoredDefinitions(SqlDecks, SqlObjects)
 
 Greet = Callable[[Loaded], None]
 

@@ -2,15 +2,20 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from itertools import groupby
 from typing import Final
 
+import msgspec
 import structlog
 
 from vosd.base.errors import VosError
 from vosd.catalogue.decks import DeckStore
+from vosd.catalogue.stored_objects import ObjectStore
 from vosd.cdr.ports import StoreUnavailable
 from vosd.config.kept import KeptCatalogue, Manifest, Stored, Wanted
+from vosd.config.stored_text import with_changes
 from vosd.engine import background
+from vosd.engine.clock import SystemClock
 from vosd.obs.events import Event
 from vosd.obs.outage import Outage
 from vosd.storage.database import Database
@@ -32,8 +37,29 @@ def report_unread(why: str | None) -> None:
 class StoredDefinitions:
     """Reads the definitions for a load."""
 
-    def __init__(self, decks: Callable[[Database], DeckStore]) -> None:
+    def __init__(
+        self,
+        decks: Callable[[Database], DeckStore],
+        objects: Callable[[Database], ObjectStore],
+        now: Callable[[], int] = lambda: SystemClock().now().wall,
+        *,
+        trusts_switch: bool = False,
+    ) -> None:
+        """Take what is read.
+
+        Args:
+            decks: opens the decks of a database.
+            objects: opens its objects.
+            now: returns the time of the machine, UTC milliseconds.
+            trusts_switch: where the switch has read the same version, what it kept is taken. The switch itself reads
+                all at its start: another database may have the same version.
+        """
+        self._trusts_switch = trusts_switch
         self._decks = decks
+        self._objects = objects
+        self._now = now
+        self._known: Manifest | None = None
+        """What this process has read last: of objects only those that have changed since are read again."""
 
     def read(self, wanted: Wanted) -> Stored:
         """Return the definitions; those of the last good catalogue where the database cannot be read.
@@ -54,31 +80,66 @@ class StoredDefinitions:
             # The version first: what changes meanwhile has a later one, and is read again.
             store = self._decks(database)
             version = await store.version()
+            if self._trusts_switch and self._is_kept(kept, version, wanted):
+                return kept.manifest()
             found = await store.all_current()
             for deck in found:
                 if deck.group in wanted.decks:
                     await kept.fetch(deck, store.rows(deck))
+            objects = await self._objects_of(self._objects(database), kept, version)
         finally:
             await database.close()
-        return Manifest(version, tuple(found))
+        self._known = msgspec.structs.replace(objects, decks=tuple(found))
+        return self._known
+
+    def _is_kept(self, kept: KeptCatalogue, version: int, wanted: Wanted) -> bool:
+        """Return whether the switch has kept a version, with all that is wanted and still in force."""
+        manifest = kept.manifest()
+        decks = [deck.digest for deck in manifest.decks if deck.group in wanted.decks]
+        is_due = manifest.next_at is not None and manifest.next_at <= self._now()
+        files = (*manifest.objects.values(), *decks)
+        return manifest.version == version and not is_due and all(kept.path_of(digest) is not None for digest in files)
+
+    async def _objects_of(self, store: ObjectStore, kept: KeptCatalogue, version: int) -> Manifest:
+        """Read the objects that have changed, and write the text of each kind that has any."""
+        known, now = self._known, self._now()
+        if known is None or known.version is None or not all(map(kept.path_of, known.objects.values())):
+            known = Manifest()
+        since = None if known.version is None else (known.version, known.at)
+        seen = await store.current(now, since)
+        digests = dict(known.objects)
+        for kind, changes in groupby(seen.found, lambda each: each.kind):
+            before = kept.text_of(digests.pop(kind)) if kind in digests else ""
+            text = with_changes(before, kind, changes)
+            if text:
+                digests[kind] = kept.write_text(text)
+        return Manifest(version, objects=digests, at=now, next_at=seen.next_at)
 
 
 class DefinitionWatch:
     """Has the configuration loaded again when definitions in the database have changed."""
 
-    def __init__(self, store: DeckStore, in_force: Callable[[], Stored], reload: Callable[[], Awaitable[None]]) -> None:
+    def __init__(
+        self,
+        store: DeckStore,
+        in_force: Callable[[], Stored],
+        reload: Callable[[], Awaitable[None]],
+        now: Callable[[], int] = lambda: SystemClock().now().wall,
+    ) -> None:
         """Take what is watched.
 
         Args:
             store: has the version.
             in_force: returns the definitions in force.
             reload: loads everything again; it reports its failures itself.
+            now: returns the time, UTC milliseconds.
         """
+        self._now = now
         self._store = store
         self._in_force = in_force
         self._reload = reload
-        self._tried: int | None = None
-        """The version that was tried last."""
+        self._tried: tuple[int, int | None] | None = None
+        """The version that was tried last, and the beginning of the next planned one, where that was why."""
         self._tried_at = 0.0
         self._task: asyncio.Task[None] | None = None
 
@@ -108,12 +169,13 @@ class DefinitionWatch:
             StoreUnavailable: the version is not known; try again.
         """
         version, stored = await self._store.version(), self._in_force()
-        if version == stored.version:
+        begins = stored.next_at if stored.next_at is not None and stored.next_at <= self._now() else None
+        if version == stored.version and begins is None:
             return
         now = asyncio.get_running_loop().time()
-        if version == self._tried and not (stored.unread and now - self._tried_at >= RETRY_S):
+        if (version, begins) == self._tried and not (stored.unread and now - self._tried_at >= RETRY_S):
             return
-        self._tried, self._tried_at = version, now
+        self._tried, self._tried_at = (version, begins), now
         await self._reload()
 
     async def _run(self) -> None:

@@ -9,8 +9,9 @@ import structlog
 from vosd.catalogue.problems import ConfigError
 from vosd.config.assembly.rate_tables import tables_of_switch
 from vosd.config.assembly.remembered import Remembered
-from vosd.config.kept import KeptCatalogue, Stored, Wanted
+from vosd.config.kept import KeptCatalogue, MissingObjectsError, Stored, Wanted, digests_of
 from vosd.config.load import Loaded, load
+from vosd.config.reader.texts import DiskTexts
 from vosd.daemon.definitions import report_unread
 from vosd.obs.events import Event
 
@@ -36,32 +37,48 @@ def load_at_start(config: Path, definitions: Callable[[Wanted], Stored]) -> Star
     Raises:
         ConfigError: the files are bad.
     """
-    remembered = Remembered()
+    remembered, texts, asked = Remembered(), DiskTexts(), list[Wanted]()
+
+    def noted(wanted: Wanted) -> Stored:
+        asked.append(wanted)
+        return definitions(wanted)
+
     try:
-        loaded = load(config, tables=tables_of_switch, definitions=definitions, remembered=remembered)
+        loaded = load(config, tables=tables_of_switch, definitions=noted, texts=texts, remembered=remembered)
     except ConfigError as error:
         fault = error
     else:
         report_unread(loaded.stored.unread)
         return Started(loaded, remembered)
-    alone = load(config, tables=tables_of_switch)
-    kept = KeptCatalogue(alone.settings.state_dir)
+    if not asked:  # the files could not even be read
+        raise fault
+    kept = KeptCatalogue(asked[0].state_dir)
     manifest = kept.manifest()
-    loaded = alone
+    alone: Loaded | None = None
+    try:
+        alone = load(config, tables=tables_of_switch)
+    except ConfigError:
+        # Without objects of the database the files may be incomplete: they are at fault where they have changed.
+        if not manifest.objects or manifest.files != digests_of(texts.contents):
+            raise fault from None
+    last_good: Loaded | None = None
     if manifest.files:
         try:
-            loaded = load(
+            last_good = load(
                 config,
                 tables=tables_of_switch,
                 definitions=lambda wanted: kept.stored(manifest, wanted.decks),
                 texts=kept.texts(manifest),
             )
-        except ConfigError as error:
+        except (ConfigError, MissingObjectsError) as error:
             _log.error("last_good_catalogue_unusable", why=str(error))
+    in_force = last_good or alone
+    if in_force is None:
+        raise fault
     _log.error(
         Event.CATALOGUE_FALLBACK.value,
         why=str(fault),
-        means=f"{'the files without the database are' if loaded is alone else 'the last good catalogue is'} in force",
+        means=f"{'the files without the database are' if last_good is None else 'the last good catalogue is'} in force",
         do="correct the files or the deck, then vosd reload",
     )
-    return Started(loaded, remembered, str(fault))
+    return Started(in_force, remembered, str(fault))

@@ -25,6 +25,7 @@ from vosd.storage.ports import (
 )
 from vosd.storage.types import descriptive, identifying
 from vosd.storage.validity import extend
+from vosd.storage.waiting_payments import settle
 from vosd.storage.writers import writer_for
 
 _account = schema.account
@@ -58,6 +59,8 @@ class SqlPayments:
             currency = await settle_one(connection, _name(payment), payment.currency)
             check_currency(payment, currency)
             earlier = await _earlier(connection, payment)
+            if payment.settles is not None:
+                await settle(connection, payment.settles, is_booked=earlier is not None)
             if earlier is not None:
                 return earlier
             receipt = await _append(connection, payment, standing, currency, mark)
@@ -98,6 +101,8 @@ class SqlPayments:
                 check_currency(each, currency)
             check_same_currency(transfer, *currencies)
             earlier = both_or_none(transfer, [await _earlier(connection, each) for each in (source, target)])
+            if transfer.settles is not None:
+                await settle(connection, transfer.settles, is_booked=earlier is not None)
             if earlier is not None:
                 return earlier
             await note(connection, transfer.audit)

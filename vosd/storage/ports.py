@@ -53,6 +53,14 @@ class OtherCurrency(VosError):  # noqa: N818 - states what was found
     """The account's ledger is in another currency than the payment."""
 
 
+class Settlement(NamedTuple):
+    """Confirmation of a payment that has waited for a second person; UTC milliseconds."""
+
+    number: int
+    confirmed_by: str
+    confirmed_at: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Payment:
     """Money that an operator books; ``made_at`` is UTC milliseconds.
@@ -80,6 +88,8 @@ class Payment:
     amount, or none runs. Such a payment finds its earlier booking, or is refused."""
     extends_days: int = 0
     """By how many days a payment above zero extends the validity of the account, if that expires."""
+    settles: Settlement | None = None
+    """The payment that waits and is booked by this; None = it has not waited."""
     configured_expiry: int | None = None
     """When the account expires by the configuration, UTC milliseconds; None = never. What the ledger has wins."""
     audit: AuditLine | None = None
@@ -110,6 +120,7 @@ class Transfer:
     """Refuse it where the source's balance would be less afterwards; None = whatever is left."""
     available: Decimal | None = None
     """As in ``Payment``, of the source."""
+    settles: Settlement | None = None
     audit: AuditLine | None = None
     """As in ``Payment``."""
 

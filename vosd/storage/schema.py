@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, MetaData, SmallInteger, String, Table, Text
 from sqlalchemy import UniqueConstraint as Unique
-from sqlalchemy.dialects.mysql import MEDIUMBLOB
+from sqlalchemy.dialects.mysql import MEDIUMBLOB, MEDIUMTEXT
 from sqlalchemy.types import TypeEngine
 
 from vosd.cdr.columns import ATTEMPT_COLUMNS, CHARGE_COLUMNS, EXPORT_SEQ, RECORD_COLUMNS
@@ -243,6 +243,33 @@ retention_drop: Final = Table(
     **_IN_MYSQL,
 )
 
+waiting_payment: Final = Table(
+    "waiting_payment",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer(), "sqlite"), primary_key=True, autoincrement=True),
+    Column("account", String(ACCOUNT_LENGTH), nullable=False, comment="of a transfer the one that pays"),
+    Column("target", String(ACCOUNT_LENGTH), nullable=False, comment="of a transfer; else empty"),
+    Column("kind", String(KIND_LENGTH), nullable=False),
+    Column("reference", String(REFERENCE_LENGTH), nullable=False),
+    Column(
+        "amount",
+        Money,
+        nullable=False,
+        comment="as the ledger gets it; of zero the balance when it was asked for",
+    ),
+    Column("forced", SmallInteger, nullable=False, comment="1 = whatever is left"),
+    Column("memo", String(MEMO_LENGTH)),
+    Column("operator", String(NAME_LENGTH), nullable=False, comment="who asked, as the ledger names it"),
+    Column("login", String(NAME_LENGTH), nullable=False, comment="who asked, by the machine"),
+    Column("asked_at", Moment, nullable=False),
+    Column("state", String(KIND_LENGTH), nullable=False, comment="waiting, booked or refused"),
+    Column("decided_by", String(NAME_LENGTH)),
+    Column("decided_at", Moment),
+    Column("reason", String(MEMO_LENGTH), comment="why it was refused"),
+    Unique("account", "kind", "reference", name="waiting_payment_once"),
+    **_IN_MYSQL,
+)
+
 dropped_reference: Final = Table(
     "dropped_reference",
     metadata,
@@ -378,6 +405,23 @@ audit: Final = Table(
     Column("subject", String(NAME_LENGTH), nullable=False, comment="the object that it is about"),
     Column("detail", Text, nullable=False, comment="JSON: the order"),
     Index("audit_subject", "subject"),
+    **_IN_MYSQL,
+)
+
+definition: Final = Table(
+    "definition",
+    metadata,
+    Column("kind", String(SETTING_LENGTH), primary_key=True, comment="section of the configuration"),
+    Column("name", String(NAME_LENGTH), primary_key=True),
+    Column("version", Integer, primary_key=True, autoincrement=False, comment="1, 2, 3 ... of the object"),
+    Column("body", Text().with_variant(MEDIUMTEXT(), "mysql"), comment="JSON: keys and values; null = it ends"),
+    Column("begins_at", Moment, nullable=False, comment="in force is the one that began last"),
+    Column("made_at", Moment, nullable=False),
+    Column("operator", String(NAME_LENGTH), nullable=False),
+    Column("memo", String(MEMO_LENGTH)),
+    Column("changed", BigInteger, nullable=False, comment="version of all definitions that it made"),
+    Index("definition_changed", "changed"),
+    Index("definition_begins_at", "begins_at"),
     **_IN_MYSQL,
 )
 

@@ -70,6 +70,14 @@ def test_every_level_is_charged_by_its_own_rate_in_one_record():
     }
 
 
+def test_each_level_is_asked_for_its_own_advance():
+    """A customer of a small balance may be below an agent that pays for a minute ahead, and the reverse."""
+    assert refusal_of(scene_of("0.30", "9", "9", terms={"acme": {"advance_s": 10}}))[0] == 200
+    assert refusal_of(scene_of("9", "0.30", "9", terms={"reseller": {"advance_s": 10}}))[0] == 200
+    refused, reason, _ = refusal_of(scene_of("9", "0.30", "9", terms={"acme": {"advance_s": 10}}))
+    assert (refused, reason) == (402, "Insufficient Balance")
+
+
 @pytest.mark.parametrize("lateness_ms", [0, 3_000])
 @pytest.mark.parametrize(
     ("balances", "lasts_s"), [(("1.60", "9", "9"), 80), (("9", "1.20", "9"), 80), (("9", "9", "0.84"), 70)]

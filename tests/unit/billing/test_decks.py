@@ -55,6 +55,13 @@ def test_each_prefix_is_counted_by_how_its_price_changes():
     }  # fmt: skip
 
 
+def test_a_new_prefix_with_several_rates_is_counted_by_its_last_one():
+    changes = Changes()
+    new = [line("1", "0.01", ends=SOON), line("1", "0.02", SOON)]
+    assert [*merged([], new, Mode.FULL, changes, now=NOW)] == new
+    assert changes.examples[Kind.NEW] == [Example("1", None, "0.02", begins=SOON)]
+
+
 def test_a_full_import_closes_what_the_file_does_not_have_and_a_partial_one_keeps_it():
     old = [line("1"), line("2")]
     assert imported(old, [line("1")]) == ([line("1")], {Kind.UNCHANGED: 1, Kind.CLOSED: 1})
@@ -115,6 +122,21 @@ def test_other_columns_that_change_are_named_with_both_texts():
     assert changes.examples[Kind.CHANGED] == [Example("44", "0.01", "0.01", others={"interval": ("60/60", "1/1")})]
 
 
+def test_a_partial_file_leaves_columns_that_it_lacks_as_they_are_when_its_rates_begin():
+    changes = Changes("prefix,effective_from,effective_to,locked,billing_rate,area,interval")
+    old = [line("44", "0.01", PAST, SOON, others="UK,60/60"), line("44", "0.02", SOON, others='"London, UK",1/1')]
+    new = [line("44", "0.03", SOON, LATER, others="Britain,"), line("44", "0.04", LATER, others="Britain,")]
+    merged_lines = [*merged(old, new, Mode.DELTA, changes, now=NOW, absent=["interval"])]
+    assert merged_lines == [
+        line("44", "0.01", PAST, SOON, others="UK,60/60"),
+        line("44", "0.03", SOON, LATER, others="Britain,1/1"),
+        line("44", "0.04", LATER, others="Britain,1/1"),
+    ]
+    first = line("45", "0.01", SOON, others="UK,60/60")
+    (found,) = merged([first], [line("45", "0.02", others="UK,")], Mode.DELTA, changes, now=NOW, absent=["interval"])
+    assert found == line("45", "0.02", others="UK,60/60")
+
+
 def test_until_an_import_comes_into_force_the_old_rates_hold():
     lines, counts = imported([line("1", "0.01"), line("2")], [line("1", "0.02", SOON)], effective=SOON)
     assert lines == [line("1", "0.01", ends=SOON), line("1", "0.02", SOON), line("2", ends=SOON)]
@@ -164,15 +186,16 @@ def test_rates_that_have_ended_are_dropped_when_their_prefix_changes():
 
 def test_a_prefix_that_has_ended_counts_as_new_when_it_comes_back():
     assert imported([line("1", ends=PAST)], [line("1", begins=SOON)])[1] == {Kind.NEW: 1}
+    assert imported([line("1", ends=NOW)], [line("1", begins=SOON)])[1] == {Kind.NEW: 1}
     assert imported([line("1", ends=PAST)], [line("2")])[1] == {Kind.UNCHANGED: 1, Kind.NEW: 1}
 
 
 def test_examples_name_the_prices_before_and_after():
     changes = Changes()
-    assert [*merged([line("1", "0.01"), line("2")], [line("1", "0.02")], Mode.FULL, changes, now=NOW)]
+    assert [*merged([line("1", "0.01"), line("2"), line("3")], [line("1", "0.02")], Mode.FULL, changes, now=NOW)]
     assert changes.examples[Kind.UP] == [Example("1", "0.01", "0.02")]
-    assert changes.examples[Kind.CLOSED] == [Example("2", "0.01", None, taken_out=True)]
-    assert (changes.prefixes_before, changes.lost) == (2, 1)
+    assert changes.examples[Kind.CLOSED] == [Example(gone, "0.01", None, taken_out=True) for gone in "23"]
+    assert (changes.prefixes_before, changes.lost) == (3, 2)
 
 
 def test_examples_are_bounded():

@@ -246,6 +246,25 @@ def test_a_reload_that_raises_the_threshold_reports_an_account_below_it():
     assert reported == [acme]
 
 
+def test_a_reload_to_a_threshold_that_is_just_met_lets_the_account_be_reported_again():
+    acme, reported = low("4", "5")
+    acme.set_terms(Decimal(0), Decimal(4))
+    acme.committed(Decimal("3.99"), 1)
+    assert reported == [acme, acme]
+
+
+def test_while_no_money_is_granted_a_call_goes_on_for_as_long_as_it_costs_no_more():
+    free_behind_a_minute = applied_rate("0", first_rate="0.60", first_duration=60)
+    acme = credit("100")
+    free, charged = held(acme, applied=free_behind_a_minute), held(acme)
+    acme.is_frozen = True
+    assert extend(free, 60)
+    assert free.granted_s == 120
+    assert not extend(charged, 60)
+    acme.is_frozen = False
+    assert extend(charged, 60)
+
+
 def test_the_hold_of_an_ended_call_is_released_and_its_charge_remains_to_be_booked():
     acme = credit("1.00")
     hold = held(acme)

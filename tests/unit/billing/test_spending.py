@@ -188,6 +188,14 @@ def test_a_reload_with_another_zone_begins_days_by_its_clock():
     assert acme.spending.began(DAY) == ms("2026-03-27T15:00")
 
 
+def test_a_clock_that_is_set_back_after_a_reload_with_another_zone_grants_no_limit_of_an_hour_once_more():
+    spending = Spending([], "UTC", ms("2026-03-28T10:20"))
+    spending.add(Decimal(3))
+    spending.set_limits([], "Asia/Tokyo", ms("2026-03-28T11:20"))
+    spending.roll(ms("2026-03-28T10:20"))
+    assert spending.spent(HOUR) == 3
+
+
 def test_an_hour_begins_with_its_first_millisecond():
     for at in ("2026-03-28T10:00", "2026-03-28T10:00:00.001", "2026-03-28T10:59:59.999"):
         assert Spending([], "UTC", ms(at)).began(HOUR) == ms("2026-03-28T10:00")

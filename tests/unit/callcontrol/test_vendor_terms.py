@@ -9,7 +9,7 @@ from vosd.b2bua.snapshot.callee import ChoiceSnapshot
 from vosd.billing.rate_group import RateGroup
 from vosd.billing.rate_rows import RateRows
 from vosd.callcontrol.live_state import LiveState
-from vosd.callcontrol.vendor_terms import LiveVendors, buy_rate
+from vosd.callcontrol.vendor_terms import LiveVendors, buy_rate, price_of
 from vosd.catalogue.catalogue import Catalogue
 from vosd.routing import pipeline
 from vosd.routing.pipeline import RouteChoice
@@ -126,6 +126,20 @@ def test_a_phone_and_an_account_without_rate_group_have_no_terms():
     phone = routing_gateway("1001", account=None)
     assert vendors_with().terms(phone, "4420", NOW, "") is None
     assert vendors_with(rate_group=None).terms(routing_gateway("carrier"), "4420", NOW, "") is None
+
+
+def test_vendors_are_compared_by_the_terms_by_which_they_are_booked():
+    """Also where a gateway has rates of its own, and where there are none."""
+    groups = [builders.rate_group("buy", applied_rate("0.60")), builders.rate_group("own", applied_rate("0.30"))]
+    usual = routing_gateway("usual", account="carrier")
+    special = routing_gateway("special", account="carrier", rate_group="own")
+    catalogue = builders.catalogue(
+        [usual, special], accounts=[account("carrier", rate_group="buy")], rate_groups=groups
+    )
+    vendors = LiveVendors(catalogue, LiveState())
+    gateways = [usual, routing_gateway("1001", account=None), special]
+    assert vendors.costs(gateways, "4420", NOW, "", price_of, 60) == [Decimal("0.60"), None, Decimal("0.30")]
+    assert [vendors.terms(each, "4420", NOW, "").group for each in gateways if each.account] == ["buy", "own"]
 
 
 @pytest.mark.parametrize(

@@ -89,7 +89,7 @@ def test_without_its_database_a_verb_uses_what_the_switch_read_last_and_says_so(
     (site.directory / "state").mkdir()
     site.config.write_text(site.config.read_text() + WITH_ACCOUNT)
     (site.directory / "vosd.db").unlink()
-    assert "as the switch read them last" in explained(site, code=1)
+    assert "as the switch read it last" in explained(site, code=1)
 
 
 PARTNER = """accounts: [{id: peer, type: partner, rate_group: PAYS, overdraft_limit: 500}]

@@ -91,3 +91,29 @@ def test_a_negative_payment_is_an_adjustment_or_a_refund(books: Path) -> None:
     assert (refused.exit_code, "a correction is --type adjustment" in refused.stderr) == (2, True)
     assert pay("-5", "--type", "adjustment").exit_code == 0
     assert booked(books) == 1
+
+
+def test_what_is_above_the_limit_of_one_person_waits_for_another_login(books: Path) -> None:
+    config = books.parent / "vosd.yaml"
+    config.write_text(config.read_text().replace("ask_above: 100", "ask_above: unlimited, confirm_above: 100"))
+
+    def as_user(name: str, *words: str) -> Result:
+        return CliRunner().invoke(main, list(words), env={"SUDO_USER": name})
+
+    asked = as_user("ann", "payment", "add", "--account", "acme", "--amount", "500", "--reference", "bank-1")
+    assert (asked.exit_code, booked(books)) == (1, 0)
+    assert "vosd payment confirm 1" in asked.stderr
+    assert "500.00" in vosd("payment", "waiting").output
+    own = as_user("ann", "payment", "confirm", "1", "--operator", "bob")
+    assert (own.exit_code, "another person" in own.stderr, booked(books)) == (1, True, 0)
+    assert as_user("bob", "payment", "confirm", "1").exit_code == 0
+    assert booked(books) == 1
+    listed = books.parent / "bank.csv"
+    listed.write_text("account,amount,reference\nacme,50,bank-2\nacme,700,bank-3\n")
+    imported = as_user("ann", "payment", "import", str(listed))
+    assert (imported.exit_code, "waits for a second person" in imported.output, booked(books)) == (0, True, 2)
+    closed = as_user("ann", "account", "close", "acme", "--pay-out")
+    assert (closed.exit_code, "billing.confirm_above" in closed.stderr) == (1, True)
+    refused = as_user("bob", "payment", "refuse", "2", "--memo", "no")
+    assert (refused.exit_code, "refused: payment of 700.00" in refused.output) == (0, True)
+    assert "no payment waits" in vosd("payment", "waiting").output

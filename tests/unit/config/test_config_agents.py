@@ -98,3 +98,19 @@ def test_a_right_that_does_not_exist_is_named_with_those_that_do(site):
     (error,) = site.errors(text_of(site, ACCOUNTS.replace("{id: top,", "{id: top, rights: payments,")))
     assert "accounts[top].rights: value 'payments': expected one of accounts, phones, phone_cards" in error
     assert error.endswith("did you mean 'sub_payments'?")
+
+
+def test_accounts_below_an_agent_have_only_rate_groups_that_it_may_give(site):
+    """Those of all agents above count, for accounts, their gateways, and what a sub-agent may give on."""
+    limited = ACCOUNTS.replace("{id: top,", "{id: top, sub_rate_groups: [sell],")
+    assert site.load(text_of(site, limited)).catalogue.accounts["top"].sub_rate_groups == ("sell",)
+    (error,) = site.errors(text_of(site, limited.replace("{id: acme, rate_group: sell", "{id: acme, rate_group: buy")))
+    assert "accounts[acme].rate_group: value 'buy': expected a rate group that agent 'top' may give: sell" in error
+    given_on = limited.replace("{id: mid,", "{id: mid, sub_rate_groups: [sell, buy],")
+    (error,) = site.errors(text_of(site, given_on))
+    assert "accounts[mid].sub_rate_groups: value 'buy': expected a rate group that agent 'top' may give: sell" in error
+    gateway = text_of(site, limited).replace("account: acme, hosts", "account: acme, rate_group: buy, hosts")
+    (error,) = site.errors(gateway)
+    assert "mapping_gateways[acme-pbx].rate_group: value 'buy': expected a rate group that agent 'top'" in error
+    unknown = site.errors(text_of(site, ACCOUNTS.replace("{id: top,", "{id: top, sub_rate_groups: none-such,")))
+    assert any("accounts[top].sub_rate_groups" in error for error in unknown)

@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -15,6 +15,7 @@ from structlog.testing import capture_logs
 
 from vosd.catalogue.decks import DeckVersion
 from vosd.catalogue.problems import ConfigError
+from vosd.catalogue.stored_objects import ObjectVersion
 from vosd.cdr.ports import StoreUnavailable
 from vosd.config.assembly import rate_compilers
 from vosd.config.load import load
@@ -23,9 +24,12 @@ from vosd.daemon.bootstrap import Daemon
 from vosd.daemon.definitions import RETRY_S, DefinitionWatch, StoredDefinitions
 from vosd.daemon.start import load_at_start
 from vosd.daemon.systemd import Notifier
+from vosd.storage.database import Database
 from vosd.storage.separate_books import SeparateBooks
+from vosd.storage.stored_objects import SqlObjects
 
 HEADER = "prefix,billing_rate\n"
+NOW = 1_800_000_000_000
 
 
 class Decks:
@@ -64,17 +68,33 @@ class Site:
 
     def __init__(self, directory: Path) -> None:
         self.decks = Decks()
-        self.definitions = StoredDefinitions(lambda _database: self.decks)
+        self.now = NOW
+        self.definitions = StoredDefinitions(lambda _database: self.decks, SqlObjects, lambda: self.now)
+        self.url = migrated(directory / "vosd.db")
         self.file = directory / "vosd.yaml"
         self._head = (
             f"sip: {{listen: ['udp:{NETWORK}.1:14079']}}\nstate_dir: {directory}/var\n"
-            f"database: {{url: '{migrated(directory / 'vosd.db')}'}}\n"
+            f"database: {{url: '{self.url}'}}\n"
             f"control_socket: {directory}/vosd.sock\naccounts: [{{id: acme, rate_group: sell}}]\n"
         )
         self.write("deck: true")
 
     def write(self, rates: str) -> None:
         self.file.write_text(f"{self._head}rate_groups: [{{name: sell, {rates}}}]\n")
+
+    def define(self, version: int, body: str | None, *, at: int = 0, name: str = "shop") -> None:
+        """Add a version of an account to the database."""
+        made = ObjectVersion(
+            kind="accounts", name=name, version=version, body=body, begins_at=at, made_at=at, operator="ann"
+        )
+
+        async def run() -> None:
+            database = Database(self.url)
+            await SqlObjects(database).add([made])
+            await database.close()
+
+        self.decks.number += 1
+        asyncio.run(run())
 
     def daemon(self) -> Daemon:
         return Daemon(self.file, load_at_start(self.file, self.definitions.read), Notifier(None))
@@ -241,3 +261,81 @@ async def test_a_start_waits_only_for_definitions_that_could_not_be_read(site: S
     await watch.begin()
     await watch.end()
     assert tried == ([] if unread is None else [5])
+
+
+def limit_of(daemon: Daemon) -> str | None:
+    account = daemon.service.switch.catalogue.accounts.get("shop")
+    return None if account is None else str(account.overdraft_limit)
+
+
+async def _seen(site: Site, daemon: Daemon, change: Callable[[], None]) -> list[str | None]:
+    """Return the limit of the account before and after a change that the switch looks for."""
+    await run_to(daemon, "reloads")
+    seen = [limit_of(daemon)]
+    await asyncio.to_thread(change)
+    await daemon._definitions.look()
+    seen.append(limit_of(daemon))
+    await stop(daemon, "reloads")
+    return seen
+
+
+def test_an_object_of_the_database_is_in_force_from_the_start_and_a_change_within_a_poll(site: Site) -> None:
+    site.define(1, '{"rate_group":"sell","overdraft_limit":"5"}')
+    daemon = site.daemon()
+    changed = '{"rate_group":"sell","overdraft_limit":"7"}'
+    assert asyncio.run(_seen(site, daemon, lambda: site.define(2, changed))) == ["5", "7"]
+
+
+def test_an_object_that_ended_in_the_database_is_gone(site: Site) -> None:
+    site.define(1, '{"rate_group":"sell","overdraft_limit":"5"}')
+    site.define(1, '{"rate_group":"sell"}', name="others-1")
+    site.define(1, '{"rate_group":"sell"}', name="others-2")
+    site.define(1, '{"rate_group":"sell"}', name="others-3")
+    site.define(1, '{"rate_group":"sell"}', name="others-4")
+    assert asyncio.run(_seen(site, site.daemon(), lambda: site.define(2, None))) == ["5", None]
+
+
+def test_a_planned_version_begins_by_itself(site: Site) -> None:
+    site.define(1, '{"rate_group":"sell","overdraft_limit":"5"}')
+    site.define(2, '{"rate_group":"sell","overdraft_limit":"9"}', at=NOW + 60_000)
+    daemon = site.daemon()
+    daemon._definitions._now = lambda: site.now
+
+    async def run() -> list[str | None]:
+        await run_to(daemon, "reloads")
+        seen = []
+        for now in (NOW + 59_999, NOW + 60_000):
+            site.now = now
+            await daemon._definitions.look()
+            seen.append(limit_of(daemon))
+        await stop(daemon, "reloads")
+        return seen
+
+    assert asyncio.run(run()) == ["5", "9"]
+
+
+def test_a_start_while_the_database_is_away_uses_the_objects_of_last_time(site: Site) -> None:
+    site.define(1, '{"rate_group":"sell","overdraft_limit":"5"}')
+    lived(site)
+    site.decks.is_away = True
+    assert limit_of(site.daemon()) == "5"
+
+
+def test_an_object_that_the_files_have_too_leaves_the_last_good_catalogue_in_force(site: Site) -> None:
+    site.define(1, '{"rate_group":"sell","overdraft_limit":"5"}')
+    lived(site)
+    site.define(1, '{"rate_group":"sell"}', name="acme")
+    site.define(2, '{"rate_group":"sell","overdraft_limit":"6"}')
+    with capture_logs() as log:
+        daemon = site.daemon()
+    assert "catalogue_fallback" in [line["event"] for line in log]
+    assert limit_of(daemon) == "5"
+    assert "accounts acme (version 1) in the database" in str(daemon.configuration.last_error)
+
+
+def test_a_mistake_in_the_files_ends_a_start_also_where_the_database_defines_the_rest(site: Site) -> None:
+    site.define(1, '{"rate_group":"sell","overdraft_limit":"5"}')
+    lived(site)
+    site.write("nonsense: 1")
+    with pytest.raises(ConfigError, match="a known key"):
+        load_at_start(site.file, site.definitions.read)

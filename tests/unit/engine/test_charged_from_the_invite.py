@@ -4,6 +4,7 @@ from decimal import Decimal
 
 import msgspec
 import pytest
+from doubles.left_legs import INVITE
 from doubles.month_of_calls import past_of
 
 from vosd.admin.rerate import Rerating
@@ -12,6 +13,7 @@ from vosd.billing.rater import recompute
 from vosd.callcontrol.bookkeeping import lost
 from vosd.callcontrol.open_call import OpenCall
 from vosd.engine.journal import Journal
+from vosd.engine.journal.entries import PlacedCall
 from vosd.testing.data.builders import account, applied_rate, catalogue, mapping_gateway, rate_group
 from vosd.testing.virtual.customer import Intent
 from vosd.testing.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
@@ -174,6 +176,8 @@ def test_a_call_that_rings_when_the_switch_is_killed_is_charged_until_then_and_b
     record = lost(ringing, ringing.charged_mono[0] + 12_000)
     assert (record.end_reason, record.fee, record.cost) == ("Lost", Decimal("0.12"), Decimal("0.06"))
     assert (record.answered_at, record.hold_time_ms, record.sip_code) == (None, 0, None)
+    at_once = lost(ringing, ringing.charged_mono[0])
+    assert (at_once.billing_base_ms, at_once.billed_seconds, at_once.fee) == (0, 0, 0)
     call.cancel()
     end(scene, call)
 
@@ -185,6 +189,23 @@ def test_a_call_that_rings_when_the_switch_is_killed_is_charged_until_then_and_b
     remains = Journal(tmp_path / "journal").open()
     (found,) = remains.open_calls.values()
     assert lost(found, remains.last_mono) == record
+
+
+def test_the_invite_of_a_charged_call_is_kept_for_its_cancel_until_a_vendor_answers(tmp_path):
+    scene = scene_of()
+    scene.vendor.script = answers(20_000)
+    call = ring(scene, 10_000, Intent(hang_up_after_ms=20_000))
+    (ringing,) = scene.exchange.sink.open.values()
+    scene.wire.run_for(12_000)
+    (talking,) = scene.exchange.sink.open.values()
+    for number, (charged, kept) in enumerate([(ringing, 1), (talking, 0)]):
+        journal = Journal(tmp_path / str(number))
+        journal.open()
+        journal.placed(PlacedCall(charged.record.call_id, INVITE))
+        assert journal.answered(charged)
+        journal.flush()
+        assert len(Journal(tmp_path / str(number)).open().placed) == kept
+    end(scene, call)
 
 
 class OfEarlierVersion(msgspec.Struct, tag="answered"):

@@ -166,6 +166,12 @@ def test_calls_are_spread_smoothly():
     assert "".join(order) == "aabaaaba"
 
 
+def test_a_gateway_that_waits_has_its_turn_before_a_new_one():
+    turns = Turns()
+    turns.take(KEY, [Share("a", 1), Share("b", 1)], "b")
+    assert turns.next_of(KEY, [Share("new", 1), Share("a", 1)]) == 1
+
+
 def test_weight_zero_is_tried_after_the_others_of_its_priority():
     gateways = [routing_gateway("spare", weight=0), routing_gateway("a"), routing_gateway("low", priority=2)]
     assert tried(RouteTable(gateways), Vendors()) == ["a", "spare", "low"]

@@ -106,6 +106,7 @@ def test_a_restart_continues_with_what_was_counted_and_drops_it_in_time(booted_m
     restarted.failed("a", UK, None, now.mono, is_effective=False)
     assert restarted.figures("a", now.mono).asr == 50.0
     assert restarted.figures("a", now.mono + 2 * SLICE).attempts == 1
+    assert restarted.figures("a", now.mono + 2 * SLICE).talks == 1, "the talk was of the slice that ran at the end"
     assert restarted.figures("a", now.mono + 3 * SLICE) == QualityFigures()
 
 

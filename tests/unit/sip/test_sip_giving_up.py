@@ -74,6 +74,15 @@ def test_a_cancel_is_repeated_by_timer_e_until_it_is_answered(probe, owner):
     assert probe.times_of("CANCEL") == [0, 500, 1_500, 3_500]
 
 
+def test_a_cancel_that_was_answered_is_not_repeated_while_its_invite_waits(probe, owner):
+    transaction, sent = invited(probe, owner)
+    probe.receive(reply(sent, 100), VENDOR)
+    transaction.abandon("", probe.now)
+    probe.receive(reply(probe.log[-1], 200), VENDOR)
+    probe.advance(4_000)
+    assert probe.times_of("CANCEL") == [0]
+
+
 def test_responses_to_a_cancelled_invite_still_reach_its_owner(probe, owner):
     """Section 9.1: a 200 may have been on its way already, and then it holds."""
     transaction, sent = invited(probe, owner)

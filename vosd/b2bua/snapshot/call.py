@@ -1,6 +1,7 @@
 """Snapshot of a whole call: state, history, both legs and the requests between them."""
 
 from collections.abc import Iterable, Mapping
+from copy import copy
 
 import msgspec
 
@@ -11,7 +12,7 @@ from vosd.b2bua.given_up import GivenUp
 from vosd.b2bua.hunt import Hunt, NextHop
 from vosd.b2bua.information import Information
 from vosd.b2bua.leg import Leg
-from vosd.b2bua.lifetime import Lifetime
+from vosd.b2bua.lifetime import Granted, Lifetime
 from vosd.b2bua.ports import Switchboard
 from vosd.b2bua.refresh import Refresh
 from vosd.b2bua.settings import CallSettings
@@ -90,13 +91,13 @@ class HuntSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
         """Describe a search; the gateways that remain are judged now, not when their turn comes."""
         described = cls(
             tuple(map(ChoiceSnapshot.of, hunt.remaining())),
-            tuple((ChoiceSnapshot.of(choice), address) for choice, address in hunt._next_hops),
-            None if hunt._responding is None else hunt._responding.name,
-            None if hunt._latest is None else (ChoiceSnapshot.of(hunt._latest[0]), hunt._latest[1]),
-            None if hunt._named is None else tuple(sorted(hunt._named)),
-            hunt._stays,
+            tuple((ChoiceSnapshot.of(choice), address) for choice, address in hunt.next_hops),
+            None if hunt.responding is None else hunt.responding.name,
+            None if hunt.latest is None else (ChoiceSnapshot.of(hunt.latest[0]), hunt.latest[1]),
+            None if hunt.named is None else tuple(sorted(hunt.named)),
+            hunt.stays,
             tuple(hunt.outcomes),
-            hunt._refused_number,
+            hunt.refused_number,
         )
         return portable(described)
 
@@ -106,39 +107,18 @@ class HuntSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
         known = [choice.restored(gateways) for choice in it.choices if choice.gateway in gateways]
         latest = _next_hops(() if it.latest is None else (it.latest,), gateways)
         hunt = Hunt(iter(known), board, restoration.flows)
-        hunt.restore(
-            next_hops=_next_hops(it.next_hops, gateways),
-            responding=None if it.has_responded is None else gateways.get(it.has_responded),
-            refused_number=it.refused_number,
-            latest=latest[0] if latest else None,
-            named=None if it.named is None else set(it.named),
-            stays=it.stays,
-            outcomes=list(it.outcomes),
-        )
+        hunt.next_hops = _next_hops(it.next_hops, gateways)
+        hunt.responding = None if it.has_responded is None else gateways.get(it.has_responded)
+        hunt.refused_number = it.refused_number
+        hunt.latest = latest[0] if latest else None
+        hunt.named = None if it.named is None else set(it.named)
+        hunt.stays = it.stays
+        hunt.outcomes = list(it.outcomes)
         return hunt
 
 
 def _next_hops(described: Iterable[NextHopSnapshot], gateways: Gateways) -> list[NextHop]:
     return [(choice.restored(gateways), address) for choice, address in described if choice.gateway in gateways]
-
-
-class LifetimeSnapshot(msgspec.Struct, frozen=True, array_like=True):
-    """Until when an answered call may go on."""
-
-    answered_at: Instant
-    granted_s: int
-    due_ms: int
-    paid_from: Instant | None = None
-    """None in snapshots of versions that knew no other beginning than the answer."""
-
-    @classmethod
-    def of(cls, lifetime: Lifetime) -> "LifetimeSnapshot":
-        """Describe the limits."""
-        return cls(lifetime._answered_at, lifetime._granted_s, lifetime._due_ms, lifetime._paid_from)
-
-    def restored(self, board: Switchboard) -> Lifetime:
-        """Return the limits; the call's deadline is restored with its timer."""
-        return Lifetime(board, self.answered_at, self.granted_s, self.paid_from or self.answered_at, self.due_ms)
 
 
 class GivenUpSnapshot(msgspec.Struct, frozen=True, array_like=True):
@@ -171,7 +151,7 @@ class CallPartsSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
     bridge: BridgeSnapshot | None = None
     hunt: HuntSnapshot | None = None
     """Until a gateway has answered."""
-    lifetime: LifetimeSnapshot | None = None
+    lifetime: Granted | None = None
     transfer: TransferSnapshot | None = None
     informations: tuple[InformationSnapshot, ...] = ()
     given_up: tuple[GivenUpSnapshot, ...] = ()
@@ -194,7 +174,7 @@ class CallPartsSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
                 informations.append(InformationSnapshot.of(client, client.owner, call))
         return cls(
             arrival=portable(call.arrival),
-            hops=call._hops,
+            hops=call.hops,
             state=call.state,
             settings=call.settings,
             journey=JourneySnapshot.of(call.journey),
@@ -203,8 +183,8 @@ class CallPartsSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
             newcomer=None if newcomer is None else CallerLegSnapshot.of(newcomer, call),
             callee=None if callee is None else CalleeLegSnapshot.of(callee, call),
             bridge=None if call.bridge is None else BridgeSnapshot.of(call.bridge, call),
-            hunt=HuntSnapshot.of(call._hunt) if call.state in _SEARCHING else None,
-            lifetime=None if call._lifetime is None else LifetimeSnapshot.of(call._lifetime),
+            hunt=HuntSnapshot.of(call.hunt) if call.state in _SEARCHING else None,
+            lifetime=None if call.lifetime is None else copy(call.lifetime.granted),
             transfer=None if call.transfer is None else TransferSnapshot.of(call.transfer),
             informations=tuple(informations),
             given_up=tuple(given_up),
@@ -220,14 +200,14 @@ class CallPartsSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
         The text of arrival and journey is as it was received.
         """
         restoration, arrival, call_id = calls.restoration, self.arrival, self.arrival.call_id
-        journey = self.journey.restored(gateways)
-        lifetime = None if self.lifetime is None else self.lifetime.restored(board)
         hunt = None if self.hunt is None else self.hunt.restored(board, gateways, restoration)
         caller = self._restored_caller(board, dialect, calls)
         call = Call(arrival, caller, hunt, self.hops, restoration.endpoint, board, self.settings)
         caller.call = call
-        callee = None if self.callee is None else self.callee.restored(call, gateways, restoration)
-        call.restore(self.state, journey, lifetime, callee)
+        call.state = self.state
+        call.journey = self.journey.restored(gateways)
+        call.lifetime = None if self.lifetime is None else Lifetime(board, copy(self.lifetime))
+        call.callee = None if self.callee is None else self.callee.restored(call, gateways, restoration)
         calls.calls[call_id] = call
         routes = (each.choice for each in self.given_up)
         calls.given_up[call_id] = [None if route is None else route.restored(gateways) for route in routes]
@@ -294,4 +274,4 @@ def _restore_refresh(snapshot: LegSnapshot, leg: Leg, calls: RestoredCalls) -> N
     if leg.supervision is not None and snapshot.supervision is not None and snapshot.supervision.refresh is not None:
         refresh = snapshot.supervision.refresh.restored(leg.call, None, calls)
         if isinstance(refresh, Refresh):
-            leg.supervision.wait(refresh)
+            leg.supervision.pending = refresh

@@ -4,13 +4,13 @@ from collections.abc import Mapping
 
 import msgspec
 
+from vosd.b2bua.attempt_progress import AttemptProgress, EarlyDialogs, Pracking
 from vosd.b2bua.call import Call
 from vosd.b2bua.callee_leg import CalleeLeg
-from vosd.b2bua.callee_parts import Pracking
 from vosd.b2bua.invitation import Invitation
+from vosd.b2bua.snapshot.facts import facts_in, named
 from vosd.b2bua.snapshot.leg import LegSnapshot
 from vosd.b2bua.snapshot.session import NO_SESSION, SessionSnapshot
-from vosd.base.clock import Instant
 from vosd.billing.rates import AppliedRate
 from vosd.routing.pipeline import RouteChoice
 from vosd.sip.dialog.snapshot import DialogSnapshot, PeerSnapshot, text_of
@@ -115,80 +115,70 @@ class EarlySnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
     sessions: tuple[tuple[bytes, SessionSnapshot], ...] = ()
     pracking: tuple[DialogSnapshot, str] | None = None
 
+    def restored(self, speaker: str | None, restoration: Restoration) -> EarlyDialogs:
+        """Return the forks; ``speaker`` is the tag of the one whose session the caller was sent."""
+        pracking, dialogs = self.pracking, [restoration.dialog(each) for each in self.dialogs or ()]
+        return EarlyDialogs(
+            None if self.invitation is None else self.invitation.restored(restoration),
+            {dialog.remote_tag: dialog for dialog in dialogs},
+            {},
+            {text_of(tag): number for tag, number in self.rseqs},
+            {text_of(tag): session.restored() for tag, session in self.sessions},
+            None if pracking is None else Pracking(restoration.dialog(pracking[0]), pracking[1]),
+            speaker,
+        )
 
-class CalleeLegSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
+
+class CalleeLegSnapshot(AttemptProgress, kw_only=True, omit_defaults=True):
     """The leg of a vendor."""
 
     leg: LegSnapshot
     choice: ChoiceSnapshot
     peer: PeerSnapshot
     address: Address
-    started_at: Instant
     invite: InviteClientSnapshot | None = None
     """Until its 2xx has its ACK."""
     early: EarlySnapshot | None = None
     speaker: bytes | None = None
-    rang: bool = False
-    rang_at: Instant | None = None
-    tried_at: Instant | None = None
     answer: SessionSnapshot = NO_SESSION
-    q850: int | None = None
-    is_settled: bool = False
-    acknowledged: bool = False
 
     @classmethod
     def of(cls, leg: CalleeLeg, call: Call) -> "CalleeLegSnapshot":
         """Describe a leg."""
-        flows = call.endpoint.flows
+        flows, early = call.endpoint.flows, leg.early
         return cls(
             leg=LegSnapshot.of(leg, call, leg.invite_sequence),
             choice=ChoiceSnapshot.of(leg.choice),
             peer=PeerSnapshot.of(leg.peer, flows),
-            address=leg._address,
-            started_at=leg.started_at,
-            invite=None if leg.is_acknowledged else InviteClientSnapshot.of(leg._transaction, flows),
-            early=_early(leg, call.endpoint) if leg.dialog is None else None,
-            speaker=None if leg._speaker is None else encode(leg._speaker),
-            rang=leg.rang,
-            rang_at=leg.rang_at,
-            tried_at=leg.tried_at,
+            address=leg.address,
+            invite=None if leg.is_acknowledged else InviteClientSnapshot.of(leg.transaction, flows),
+            early=None if early is None else _early(leg, early, call.endpoint),
+            speaker=None if early is None or early.speaker is None else encode(early.speaker),
             answer=SessionSnapshot.of(leg.answer),
-            q850=leg.q850,
-            is_settled=leg.is_settled,
-            acknowledged=leg.is_acknowledged,
+            **named(leg.progress),
         )
 
     def restored(self, call: Call, gateways: Gateways, restoration: Restoration) -> CalleeLeg:
         """Return the leg; responses and requests within its dialogs find it."""
-        choice, early, endpoint = self.choice.restored(gateways), self.early or EarlySnapshot(""), restoration.endpoint
-        leg = CalleeLeg(endpoint, call, choice, self.address, self.started_at)
+        endpoint, described = restoration.endpoint, self.leg.dialog
+        is_acknowledged = self.invite is None and described is not None
+        leg = CalleeLeg(
+            endpoint, call, self.choice.restored(gateways), self.address, facts_in(self, AttemptProgress),
+            described.invite_sequence if is_acknowledged and described is not None else 0,
+        )  # fmt: skip
         self.leg.restore(leg, restoration)
-        described, pracking = self.leg.dialog, early.pracking
-        dialog = None if described is None else restoration.dialog(described)
-        tag = early.tag if dialog is None else dialog.local_tag
-        forks = None if early.dialogs is None else [restoration.dialog(each) for each in early.dialogs]
-        leg.restore_attempt(
-            self._restored_invite(leg, restoration),
-            self.peer.restored(restoration.flows),
-            tag,
-            invite_sequence=0 if self.invite is not None or described is None else described.invite_sequence,
-            dialog=dialog,
-            early=None if forks is None else {fork.remote_tag: fork for fork in forks},
-            invitation=None if early.invitation is None else early.invitation.restored(restoration),
-            received_rseq={text_of(tag): number for tag, number in early.rseqs} or None,
-            pracking=None if pracking is None else Pracking(restoration.dialog(pracking[0]), pracking[1]),
-            speaker=None if self.speaker is None else text_of(self.speaker),
-            sessions={text_of(tag): session.restored() for tag, session in early.sessions} or None,
-            rang=self.rang,
-            rang_at=self.rang_at,
-            tried_at=self.tried_at,
-            answer=self.answer.restored(),
-            q850=self.q850,
-            is_settled=self.is_settled,
-            acknowledged=self.acknowledged,
-        )
-        if dialog is not None or forks is not None:
-            endpoint.adopt(tag, leg)
+        leg.transaction = self._restored_invite(leg, restoration)
+        leg.peer = self.peer.restored(restoration.flows)
+        leg.answer = self.answer.restored()
+        if described is not None:
+            leg.dialog = restoration.dialog(described)
+            leg.tag = leg.dialog.local_tag
+            endpoint.adopt(leg.tag, leg)
+        elif self.early is not None:
+            leg.tag = self.early.tag
+            leg.early = self.early.restored(None if self.speaker is None else text_of(self.speaker), restoration)
+            if leg.early.dialogs:
+                endpoint.adopt(leg.tag, leg)
         return leg
 
     def _restored_invite(self, leg: CalleeLeg, restoration: Restoration) -> InviteClient:
@@ -200,13 +190,13 @@ class CalleeLegSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
         return invite
 
 
-def _early(leg: CalleeLeg, endpoint: Endpoint) -> EarlySnapshot:
-    flows, invitation, dialogs, pracking = endpoint.flows, leg._invitation, leg.forks, leg._pracking
+def _early(leg: CalleeLeg, early: EarlyDialogs, endpoint: Endpoint) -> EarlySnapshot:
+    flows, invitation, dialogs, pracking = endpoint.flows, early.invitation, leg.forks, early.pracking
     return EarlySnapshot(
-        leg._tag,
+        leg.tag,
         None if invitation is None else InvitationSnapshot.of(invitation, endpoint),
         None if not dialogs else tuple(dialog_with_login(each, flows) for each in dialogs.values()),
-        tuple((encode(tag), number) for tag, number in (leg._received_rseq or {}).items()),
-        tuple((encode(tag), SessionSnapshot.of(session)) for tag, session in (leg._sessions or {}).items()),
+        tuple((encode(tag), number) for tag, number in early.rseqs.items()),
+        tuple((encode(tag), SessionSnapshot.of(session)) for tag, session in early.sessions.items()),
         None if pracking is None else (dialog_with_login(pracking.dialog, flows), pracking.rack),
     )

@@ -29,8 +29,8 @@ class InformationSnapshot(msgspec.Struct, frozen=True, array_like=True):
     def of(cls, client: Client, information: Information, call: CallPort) -> "InformationSnapshot":
         """Describe it by the request that asks the other side."""
         flows = call.endpoint.flows
-        origin, far = LegReference.to(information._origin, call), LegReference.to(information._far, call)
-        return cls(origin, far, ClientSnapshot.of(client, flows), ServerSnapshot.of(information._server, flows))
+        origin, far = LegReference.to(information.origin, call), LegReference.to(information.far, call)
+        return cls(origin, far, ClientSnapshot.of(client, flows), ServerSnapshot.of(information.server, flows))
 
     def restored(self, call: CallPort, calls: RestoredCalls) -> None:
         """Go on waiting for the answer."""
@@ -42,20 +42,20 @@ class InformationSnapshot(msgspec.Struct, frozen=True, array_like=True):
 class LateInformation:
     """An INFO whose sender has left the call, or whose call has ended: it is still to be answered."""
 
-    __slots__ = ("_endpoint", "_far", "_origin", "_server")
+    __slots__ = ("_endpoint", "far", "origin", "server")
 
     def __init__(self, endpoint: Endpoint, origin: Leg | None, far: Leg | None, server: Server) -> None:
         """``origin`` sent it, ``far`` was asked; None = that leg is part of no call any more."""
         self._endpoint = endpoint
-        self._origin = origin
+        self.origin = origin
         if origin is not None:
             origin.informing += 1
-        self._far = far
-        self._server = server
+        self.far = far
+        self.server = server
 
     def response_came(self, event: ResponseArrived) -> None:
         """Forward the final response of the other side."""
-        status, far = event.response.status, self._far
+        status, far = event.response.status, self.far
         if status < 200:
             return
         if far is not None:
@@ -69,9 +69,9 @@ class LateInformation:
         self._respond(504, event.at)
 
     def _respond(self, status: int, now: Instant) -> None:
-        if self._origin is not None:
-            self._origin.informing -= 1
-        self._server.respond(status, "", self._endpoint.server_header + EXPLAINED.get(status, ""), now)
+        if self.origin is not None:
+            self.origin.informing -= 1
+        self.server.respond(status, "", self._endpoint.server_header + EXPLAINED.get(status, ""), now)
 
 
 class LateInformationSnapshot(msgspec.Struct, frozen=True, array_like=True):
@@ -85,8 +85,8 @@ class LateInformationSnapshot(msgspec.Struct, frozen=True, array_like=True):
     @classmethod
     def of(cls, client: Client, owner: Information | LateInformation, endpoint: Endpoint) -> "LateInformationSnapshot":
         """Describe it by the request that asks the other side."""
-        asked, server = ClientSnapshot.of(client, endpoint.flows), ServerSnapshot.of(owner._server, endpoint.flows)
-        return cls(_reference(owner._origin), _reference(owner._far), asked, server)
+        asked, server = ClientSnapshot.of(client, endpoint.flows), ServerSnapshot.of(owner.server, endpoint.flows)
+        return cls(_reference(owner.origin), _reference(owner.far), asked, server)
 
     def restored(self, calls: RestoredCalls) -> None:
         """Go on waiting for the answer."""
@@ -110,7 +110,7 @@ def _leg(reference: LegReference | None, calls: RestoredCalls) -> Leg | None:
 
 def is_late(information: Information) -> bool:
     """Return whether one of the two legs is part of its call no more."""
-    return not (is_present(information._origin) and is_present(information._far))
+    return not (is_present(information.origin) and is_present(information.far))
 
 
 def late_informations(endpoint: Endpoint) -> tuple[LateInformationSnapshot, ...]:

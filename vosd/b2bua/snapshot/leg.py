@@ -1,25 +1,27 @@
 """Snapshots of the two legs of a call."""
 
+from copy import copy
+
 import msgspec
 
 from vosd.b2bua.call import Call
 from vosd.b2bua.caller_leg import CallerLeg
-from vosd.b2bua.caller_parts import ShownFork
-from vosd.b2bua.keypad import Keypad
-from vosd.b2bua.leg import Leg
-from vosd.b2bua.leg_parts import Move
+from vosd.b2bua.invite_progress import InviteProgress, ShownFork
+from vosd.b2bua.keypad import Keypad, KeypadFacts
+from vosd.b2bua.leg import Leg, Move
+from vosd.b2bua.leg_facts import LegFacts, LegSessions
 from vosd.b2bua.ports import Switchboard
+from vosd.b2bua.snapshot.facts import facts_in, named
 from vosd.b2bua.snapshot.requests import (
     AnsweredSnapshot,
     SupervisionSnapshot,
     answered_snapshot,
 )
 from vosd.b2bua.snapshot.session import NO_SESSION, SessionSnapshot, identity_as_bytes, identity_of
-from vosd.base.clock import Instant
-from vosd.sip.dialog.session_timer_snapshot import SessionTimerSnapshot
-from vosd.sip.dialog.session_wish import Wish
+from vosd.sip.dialog.session_timer import SessionTimer
 from vosd.sip.dialog.snapshot import DialogSnapshot, text_of
 from vosd.sip.dialog.waits import AcceptanceSnapshot, ReliableSnapshot
+from vosd.sip.endpoint import Endpoint
 from vosd.sip.restoration import Restoration
 from vosd.sip.transaction.client_snapshot import dialog_with_login
 from vosd.sip.transaction.invite_server import InviteServer
@@ -29,7 +31,7 @@ from vosd.sip.transaction.states import State
 from vosd.sip.wire.compose import encode
 from vosd.sip.wire.message import Request
 from vosd.sip.wire.parse import parse_message
-from vosd.trunks.dialect import CallerDialect, Reliability
+from vosd.trunks.dialect import CallerDialect
 
 
 class MoveSnapshot(msgspec.Struct, frozen=True, array_like=True):
@@ -40,17 +42,14 @@ class MoveSnapshot(msgspec.Struct, frozen=True, array_like=True):
     request: bytes
 
 
-class LegSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
+class LegSnapshot(LegFacts, kw_only=True, omit_defaults=True):
     """Snapshot of the fields of both kinds of leg."""
 
-    timer: SessionTimerSnapshot
+    timer: SessionTimer
     dialog: DialogSnapshot | None = None
     remote_session: SessionSnapshot = NO_SESSION
     remote_session_before_hold: SessionSnapshot = NO_SESSION
     said: SessionSnapshot = NO_SESSION
-    allows_update: bool = False
-    is_confirmed: bool = False
-    last_seen_at: Instant | None = None
     acceptance: AcceptanceSnapshot | None = None
     moving: MoveSnapshot | None = None
     supervision: SupervisionSnapshot | None = None
@@ -58,42 +57,35 @@ class LegSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
     @classmethod
     def of(cls, leg: Leg, call: Call, invite_sequence: int = 0) -> "LegSnapshot":
         """Describe a leg; ``invite_sequence`` is that of our INVITE, 0 where the INVITE was the peer's."""
-        endpoint, moving, acceptance = call.endpoint, leg._moving, leg._acceptance
+        endpoint, moving, acceptance, sessions = call.endpoint, leg.moving, leg.acceptance, leg.sessions
         if moving is not None and moving.transaction.state is not State.PROCEEDING:
             moving = None  # it has its answer, and has no effect any more
-        dialog = None if leg.dialog is None else dialog_with_login(leg.dialog, endpoint.flows, invite_sequence)
         return cls(
-            SessionTimerSnapshot.of(leg.timer),
-            dialog,
-            SessionSnapshot.of(leg.remote_session),
-            SessionSnapshot.of(leg._remote_session_before_hold),
-            SessionSnapshot.of(leg.said),
-            leg._allows_update,
-            leg._is_confirmed,
-            leg.last_seen_at,
-            None if acceptance is None else AcceptanceSnapshot.of(acceptance, endpoint.flows),
-            None if moving is None else MoveSnapshot(
+            timer=copy(leg.timer),
+            dialog=None if leg.dialog is None else dialog_with_login(leg.dialog, endpoint.flows, invite_sequence),
+            remote_session=SessionSnapshot.of(sessions.remote),
+            remote_session_before_hold=SessionSnapshot.of(sessions.before_hold),
+            said=SessionSnapshot.of(sessions.said),
+            acceptance=None if acceptance is None else AcceptanceSnapshot.of(acceptance, endpoint.flows),
+            moving=None if moving is None else MoveSnapshot(
                 answered_snapshot(moving.transaction, endpoint),
                 dialog_with_login(moving.dialog, endpoint.flows),
                 moving.request.raw,
             ),
-            None if leg.supervision is None else SupervisionSnapshot.of(leg.supervision, call),
+            supervision=None if leg.supervision is None else SupervisionSnapshot.of(leg.supervision, call),
+            **named(leg.facts),
         )  # fmt: skip
 
     def restore(self, leg: Leg, restoration: Restoration) -> None:
         """Let a leg go on that was just made."""
-        leg.restore(
-            timer=self.timer.restored(),
-            remote_session=self.remote_session.restored(),
-            remote_session_before_hold=self.remote_session_before_hold.restored(),
-            said=self.said.restored(),
-            allows_update=self.allows_update,
-            is_confirmed=self.is_confirmed,
-            last_seen_at=self.last_seen_at,
-            acceptance=None if self.acceptance is None else self.acceptance.restored(leg, restoration),
-            moving=None if self.moving is None else self._move(self.moving, leg, restoration),
-            supervision=None if self.supervision is None else self.supervision.restored(leg, restoration),
+        leg.timer = copy(self.timer)
+        leg.facts = facts_in(self, LegFacts)
+        leg.sessions = LegSessions(
+            self.remote_session.restored(), self.remote_session_before_hold.restored(), self.said.restored()
         )
+        leg.acceptance = None if self.acceptance is None else self.acceptance.restored(leg, restoration)
+        leg.moving = None if self.moving is None else self._move(self.moving, leg, restoration)
+        leg.supervision = None if self.supervision is None else self.supervision.restored(leg, restoration)
 
     def _move(self, moving: MoveSnapshot, leg: Leg, restoration: Restoration) -> Move:
         request = parse_message(moving.request)
@@ -105,136 +97,83 @@ class LegSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
         return Move(transaction, restoration.dialog(moving.dialog), request)
 
 
-class KeypadSnapshot(msgspec.Struct, frozen=True, array_like=True):
+class KeypadSnapshot(KeypadFacts, array_like=True):
     """Snapshot of the keys that a caller has pressed."""
 
-    pressed: str
-    pressed_at: int
-    digits: str | None
-    consults: bool
-    until: Instant | None
-    alarm: TimerSnapshot | None
+    alarm: TimerSnapshot | None = None
 
     @classmethod
-    def of(cls, keypad: Keypad) -> "KeypadSnapshot":
+    def of(cls, keypad: Keypad, endpoint: Endpoint) -> "KeypadSnapshot":
         """Describe a keypad."""
-        alarm = TimerSnapshot.of(keypad._alarm, keypad._endpoint.store)
-        return cls(keypad._pressed, keypad._pressed_at, keypad._digits, keypad._consults, keypad._until, alarm)
+        return cls(**named(keypad.facts), alarm=TimerSnapshot.of(keypad.alarm, endpoint.store))
 
     def restored(self, leg: CallerLeg, board: Switchboard, restoration: Restoration) -> Keypad | None:
         """Return the keypad; None if the trunk has no transfer keys any more."""
         keys = leg.dialect.transfer_keys
         if keys is None:
             return None
-        keypad = Keypad(restoration.endpoint, board, leg, keys)
-        keypad.restore(
-            pressed=self.pressed,
-            pressed_at=self.pressed_at,
-            digits=self.digits,
-            consults=self.consults,
-            until=self.until,
-            alarm=restoration.alarm(self.alarm, keypad),
-        )
+        keypad = Keypad(restoration.endpoint, board, leg, keys, facts_in(self, KeypadFacts))
+        keypad.alarm = restoration.alarm(self.alarm, keypad)
         return keypad
 
 
-class CallerLegSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
+class CallerLegSnapshot(InviteProgress, kw_only=True, omit_defaults=True):
     """The leg of a customer."""
 
     leg: LegSnapshot
-    invite_sequence: int
-    wish: Wish
-    reliability: Reliability
     invite: InviteServerSnapshot | None = None
     """Until its INVITE has a final response."""
     identity: bytes = b""
     offer: SessionSnapshot = NO_SESSION
-    final: int | None = None
-    is_answered: bool = False
-    is_settled: bool = False
-    has_referred: bool = False
     keypad: KeypadSnapshot | None = None
-    rseq: int = 0
-    overtaken: int = 0
     unacknowledged: ReliableSnapshot | None = None
-    is_of_last_attempt: bool = False
-    last_tag: str | None = None
-    resumed_sequence: int | None = None
     shown: tuple[tuple[bytes, ShownFork], ...] = ()
-    sent_early_media: bool = False
     waiting_rings: tuple[tuple[int, SessionSnapshot], ...] = ()
     waiting_answer: SessionSnapshot | None = None
     proposing: ServerSnapshot | None = None
-    valid_s: int | None = None
     expiry: TimerSnapshot | None = None
 
     @classmethod
     def of(cls, leg: CallerLeg, call: Call) -> "CallerLegSnapshot":
         """Describe a leg."""
-        endpoint, invite, unacknowledged, waiting = call.endpoint, leg.invite, leg._unacknowledged, leg._waiting_answer
+        endpoint, invite, unacknowledged, waiting = call.endpoint, leg.invite, leg.unacknowledged, leg.waiting_answer
         return cls(
             leg=LegSnapshot.of(leg, call),
-            invite_sequence=leg._invite,
-            wish=leg._wish,
-            reliability=leg._reliability,
             invite=InviteServerSnapshot.of(invite, endpoint.flows) if invite.state is State.PROCEEDING else None,
             identity=identity_as_bytes(leg.caller_identity),
             offer=SessionSnapshot.of(leg.offer),
-            final=leg.final,
-            is_answered=leg._is_answered,
-            is_settled=leg.is_settled,
-            has_referred=leg.has_referred,
-            keypad=KeypadSnapshot.of(leg.keypad) if isinstance(leg.keypad, Keypad) else None,
-            rseq=leg._rseq,
-            overtaken=leg._overtaken,
+            keypad=KeypadSnapshot.of(leg.keypad, endpoint) if isinstance(leg.keypad, Keypad) else None,
             unacknowledged=None if unacknowledged is None else ReliableSnapshot.of(unacknowledged, endpoint.flows),
-            is_of_last_attempt=leg._is_of_last_attempt,
-            last_tag=leg._last_tag,
-            resumed_sequence=None if leg._resumed_sequence == leg._invite else leg._resumed_sequence,
-            shown=tuple((encode(tag), fork) for tag, fork in (leg._shown or {}).items()),
-            sent_early_media=leg._sent_early_media,
-            waiting_rings=tuple((status, SessionSnapshot.of(session)) for status, session in leg._waiting_rings),
+            shown=tuple((encode(tag), fork) for tag, fork in (leg.shown or {}).items()),
+            waiting_rings=tuple((status, SessionSnapshot.of(session)) for status, session in leg.waiting_rings),
             waiting_answer=None if waiting is None else SessionSnapshot.of(waiting),
-            proposing=None if leg._proposing is None else ServerSnapshot.of(leg._proposing, endpoint.flows),
-            valid_s=leg._valid_s,
-            expiry=TimerSnapshot.of(leg._expiry, endpoint.store),
+            proposing=None if leg.proposing is None else ServerSnapshot.of(leg.proposing, endpoint.flows),
+            expiry=TimerSnapshot.of(leg.expiry, endpoint.store),
+            **named(leg.progress),
         )
 
     def restored(self, board: Switchboard, dialect: CallerDialect, restoration: Restoration) -> CallerLeg:
         """Return the leg, which has no call yet; requests within its dialog find it."""
-        endpoint, identity = restoration.endpoint, identity_of(self.identity)
+        endpoint, unacknowledged, waiting = restoration.endpoint, self.unacknowledged, self.waiting_answer
         if self.leg.dialog is None:
             raise ValueError("a caller without a dialog")
         dialog = restoration.dialog(self.leg.dialog)
         # After the final response the transaction of its INVITE sends nothing any more.
         invite = endpoint.answered_invite if self.invite is None else restoration.invite_server(self.invite)
-        leg = CallerLeg(endpoint, invite, dialog, dialect, self.invite_sequence, self.wish, identity, self.reliability)
+        progress = facts_in(self, InviteProgress)
+        leg = CallerLeg(endpoint, invite, dialog, dialect, progress, identity_of(self.identity))
         if self.invite is not None:
             invite.owner = leg
         self.leg.restore(leg, restoration)
-        unacknowledged, waiting = self.unacknowledged, self.waiting_answer
-        leg.restore_invite(
-            offer=self.offer.restored(),
-            final=self.final,
-            is_answered=self.is_answered,
-            is_settled=self.is_settled,
-            has_referred=self.has_referred,
-            keypad=None if self.keypad is None else self.keypad.restored(leg, board, restoration),
-            rseq=self.rseq,
-            overtaken=self.overtaken,
-            unacknowledged=None if unacknowledged is None else unacknowledged.restored(leg, restoration),
-            is_of_last_attempt=self.is_of_last_attempt,
-            last_tag=self.last_tag,
-            resumed_sequence=self.resumed_sequence,
-            shown={text_of(tag): fork for tag, fork in self.shown} or None,
-            sent_early_media=self.sent_early_media,
-            waiting_rings=[(status, session.restored()) for status, session in self.waiting_rings],
-            waiting_answer=None if waiting is None else waiting.restored(),
-            proposing=None if self.proposing is None else restoration.server(self.proposing),
-            valid_s=self.valid_s,
-            expiry=restoration.alarm(self.expiry, leg),
-        )
+        leg.offer = self.offer.restored()
+        leg.keypad = None if self.keypad is None else self.keypad.restored(leg, board, restoration)
+        leg.unacknowledged = None if unacknowledged is None else unacknowledged.restored(leg, restoration)
+        leg.shown = {text_of(tag): fork for tag, fork in self.shown} or None
+        leg.waiting_rings = [(status, session.restored()) for status, session in self.waiting_rings]
+        leg.waiting_answer = None if waiting is None else waiting.restored()
+        leg.proposing = None if self.proposing is None else restoration.server(self.proposing)
+        leg.expiry = restoration.alarm(self.expiry, leg)
         endpoint.adopt(dialog.local_tag, leg)
-        if self.last_tag is not None:
-            endpoint.adopt(self.last_tag, leg)
+        if progress.last_tag is not None:
+            endpoint.adopt(progress.last_tag, leg)
         return leg

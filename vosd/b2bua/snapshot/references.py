@@ -90,10 +90,10 @@ class RestoredCalls:
 
 def newcomer_of(call: CallPort) -> CallerLeg | None:
     """Return the caller that is about to replace a side of a call, if there is one."""
-    proposal = None if call.bridge is None else call.bridge._proposal
-    if not isinstance(proposal, Takeover) or proposal._call is not call or proposal._newcomer is call.caller:
+    proposal = None if call.bridge is None else call.bridge.proposal
+    if not isinstance(proposal, Takeover) or proposal.replaced_in is not call or proposal.newcomer is call.caller:
         return None
-    return proposal._newcomer
+    return proposal.newcomer
 
 
 def is_present(leg: Leg) -> bool:

@@ -2,18 +2,16 @@
 
 from typing import Final, Literal, TypeAlias
 
-import msgspec
-
 from vosd.b2bua.bridge import Bridge
 from vosd.b2bua.call_port import CallPort
 from vosd.b2bua.leg import Leg
 from vosd.b2bua.refresh import ChangedAnswer, Hold, Refresh
-from vosd.b2bua.renegotiation import Introduction, Proposal, Renegotiation
+from vosd.b2bua.renegotiation import Introduction, Proposal, ProposalFacts, Renegotiation
+from vosd.b2bua.snapshot.facts import facts_in, named
 from vosd.b2bua.snapshot.references import LegReference, RestoredCalls
 from vosd.b2bua.snapshot.session import NO_SESSION, SessionSnapshot
-from vosd.b2bua.supervision import NEVER, Supervision
+from vosd.b2bua.supervision import Supervision, SupervisionFacts
 from vosd.b2bua.takeover import Takeover
-from vosd.base.clock import Instant
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.restoration import Restoration
 from vosd.sip.transaction.client import Client
@@ -45,18 +43,14 @@ KINDS: Final[dict[type[Proposal], Kind]] = {
 }
 
 
-class ProposalSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
+class ProposalSnapshot(ProposalFacts, kw_only=True, omit_defaults=True):
     """Snapshot of a change of the session in progress, or of a refresh."""
 
     kind: Kind
     far: LegReference
-    method: str
     offer: SessionSnapshot = NO_SESSION
     asked: AskedSnapshot | None = None
-    asked_at: Instant | None = None
-    tries: int = 0
     alarm: TimerSnapshot | None = None
-    is_cancelled: bool = False
     is_over: bool = False
     """Of a hold."""
     said_before: SessionSnapshot = NO_SESSION
@@ -69,29 +63,26 @@ class ProposalSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
     def of(cls, proposal: Proposal, call: CallPort) -> "ProposalSnapshot":
         """Describe a proposal of which ``call`` takes part."""
         endpoint = call.endpoint
-        said_before = proposal._said_before if isinstance(proposal, Renegotiation | ChangedAnswer) else b""
+        said_before = proposal.said_before if isinstance(proposal, Renegotiation | ChangedAnswer) else b""
         origin, server, in_ack, introduced = None, None, None, None
         if isinstance(proposal, Renegotiation):
-            origin, server = LegReference.to(proposal.origin, call), proposal._server
-            in_ack = proposal._answers_in_ack
+            origin, server = LegReference.to(proposal.origin, call), proposal.server
+            in_ack = proposal.answers_in_ack
         elif isinstance(proposal, Introduction):
-            introduced = LegReference.to(proposal._first, call), LegReference.to(proposal._second, call)
+            introduced = LegReference.to(proposal.first, call), LegReference.to(proposal.second, call)
         return cls(
             kind=KINDS[type(proposal)],
             far=LegReference.to(proposal.far, call),
-            method=proposal._method,
-            offer=SessionSnapshot.of(proposal._offer),
-            asked=None if proposal._asked is None else request_snapshot(proposal._asked, endpoint.flows),
-            asked_at=proposal._asked_at,
-            tries=proposal._tries,
-            alarm=TimerSnapshot.of(proposal._alarm, endpoint.store),
-            is_cancelled=proposal._is_cancelled,
+            offer=SessionSnapshot.of(proposal.offer),
+            asked=None if proposal.asked is None else request_snapshot(proposal.asked, endpoint.flows),
+            alarm=TimerSnapshot.of(proposal.alarm, endpoint.store),
             is_over=isinstance(proposal, Hold) and proposal.is_over,
             said_before=SessionSnapshot.of(said_before),
             origin=origin,
             server=None if server is None else answered_snapshot(server, endpoint),
             answers_in_ack=None if in_ack is None else InviteClientSnapshot.of(in_ack, endpoint.flows),
             introduced=introduced,
+            **named(proposal.facts),
         )
 
     def restored(self, call: CallPort, bridge: Bridge | None, calls: RestoredCalls) -> Proposal:
@@ -101,13 +92,9 @@ class ProposalSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
         asked = None if self.asked is None else restoration.asked(self.asked)
         if asked is not None:
             asked.owner = proposal
-        proposal.restore(
-            asked=asked,
-            asked_at=self.asked_at,
-            tries=self.tries,
-            alarm=restoration.alarm(self.alarm, proposal),
-            is_cancelled=self.is_cancelled,
-        )
+        proposal.facts = facts_in(self, ProposalFacts)
+        proposal.asked = asked
+        proposal.alarm = restoration.alarm(self.alarm, proposal)
         return proposal
 
     def _made(self, call: CallPort, bridge: Bridge | None, calls: RestoredCalls) -> Proposal:
@@ -149,47 +136,26 @@ class ProposalSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
         )  # fmt: skip
 
 
-class SupervisionSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
+class SupervisionSnapshot(SupervisionFacts, kw_only=True, omit_defaults=True):
     """Snapshot of the supervision of one leg."""
 
-    began_at: Instant
-    refresh_ms: int = NEVER
-    due_ms: int = NEVER
     refresh: ProposalSnapshot | None = None
     options: ClientSnapshot | None = None
-    tried_at: Instant | None = None
-    failures: int = 0
-    update_failed: bool = False
 
     @classmethod
     def of(cls, supervision: Supervision, call: CallPort) -> "SupervisionSnapshot":
         """Describe a supervision."""
-        pending, endpoint = supervision.pending, call.endpoint
+        pending = supervision.pending
         return cls(
-            supervision._began_at,
-            supervision.refresh_ms,
-            supervision.due_ms,
-            ProposalSnapshot.of(pending, call) if isinstance(pending, Refresh) else None,
-            ClientSnapshot.of(pending, endpoint.flows) if isinstance(pending, Client) else None,
-            supervision._tried_at,
-            supervision._failures,
-            supervision.update_failed,
+            refresh=ProposalSnapshot.of(pending, call) if isinstance(pending, Refresh) else None,
+            options=ClientSnapshot.of(pending, call.endpoint.flows) if isinstance(pending, Client) else None,
+            **named(supervision.facts),
         )
 
     def restored(self, leg: Leg, restoration: Restoration) -> Supervision:
         """Return the supervision; a refresh in progress is added when both legs are restored."""
-        supervision = Supervision(
-            restoration.endpoint,
-            leg,
-            self.began_at,
-            refresh_ms=self.refresh_ms,
-            due_ms=self.due_ms,
-            tried_at=self.tried_at,
-            failures=self.failures,
-            update_failed=self.update_failed,
-        )
+        supervision = Supervision(restoration.endpoint, leg, facts_in(self, SupervisionFacts))
         if self.options is not None:
-            client = restoration.client(self.options)
+            supervision.pending = client = restoration.client(self.options)
             client.owner = supervision
-            supervision.wait(client)
         return supervision

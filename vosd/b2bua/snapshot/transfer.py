@@ -6,11 +6,12 @@ from vosd.b2bua.bridge import Bridge
 from vosd.b2bua.call import Call
 from vosd.b2bua.caller_side import CallerSide
 from vosd.b2bua.refresh import Hold
+from vosd.b2bua.snapshot.facts import facts_in, named
 from vosd.b2bua.snapshot.references import CALLEE, CALLER, LegReference, RestoredCalls
 from vosd.b2bua.snapshot.requests import ProposalSnapshot
 from vosd.b2bua.snapshot.session import NO_SESSION, SessionSnapshot, identity_as_bytes, identity_of
 from vosd.b2bua.substitute import Substitute
-from vosd.b2bua.transfer import Stage, Transfer
+from vosd.b2bua.transfer import Transfer, TransferFacts
 from vosd.sip.dialog.snapshot import text_of
 from vosd.sip.transaction.snapshot import TimerSnapshot
 from vosd.sip.wire.compose import encode
@@ -41,33 +42,26 @@ class SubstituteSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
         )
 
 
-class TransferSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
+class TransferSnapshot(TransferFacts, kw_only=True, omit_defaults=True):
     """A transfer; each of its two calls describes it."""
 
     first: str
     second: str | None
-    stage: Stage
     event: bytes = b""
-    notifies: bool = False
-    consults: bool = False
-    notified: tuple[int, ...] = ()
     alarm: TimerSnapshot | None = None
     hold: ProposalSnapshot | None = None
 
     @classmethod
     def of(cls, transfer: Transfer) -> "TransferSnapshot":
         """Describe a transfer."""
-        first, second, hold = transfer.first, transfer.second, transfer._hold
+        first, second, hold = transfer.first, transfer.second, transfer.hold
         return cls(
-            first.arrival.call_id,
-            None if second is None else second.arrival.call_id,
-            transfer._stage,
-            encode(transfer._event),
-            transfer._notifies,
-            transfer.consults,
-            tuple(sorted(transfer._notified)),
-            TimerSnapshot.of(transfer._alarm, first.endpoint.store),
-            None if hold is None else ProposalSnapshot.of(hold, first),
+            first=first.arrival.call_id,
+            second=None if second is None else second.arrival.call_id,
+            event=encode(transfer.event),
+            alarm=TimerSnapshot.of(transfer.alarm, first.endpoint.store),
+            hold=None if hold is None else ProposalSnapshot.of(hold, first),
+            **named(transfer.facts),
         )
 
     def restored(self, calls: RestoredCalls) -> Transfer:
@@ -76,16 +70,11 @@ class TransferSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
         if transfer is not None:
             return transfer
         first = calls.calls[self.first]
-        event = text_of(self.event)
-        transfer = Transfer(first.endpoint, first, event, notifies=self.notifies, consults=self.consults)
+        transfer = Transfer(first.endpoint, first, text_of(self.event), facts_in(self, TransferFacts))
         hold = None if self.hold is None else self.hold.restored(first, None, calls)
-        transfer.restore(
-            second=None if self.second is None else calls.calls[self.second],
-            stage=self.stage,
-            notified=set(self.notified),
-            alarm=calls.restoration.alarm(self.alarm, transfer),
-            hold=hold if isinstance(hold, Hold) else None,
-        )
+        transfer.second = None if self.second is None else calls.calls[self.second]
+        transfer.alarm = calls.restoration.alarm(self.alarm, transfer)
+        transfer.hold = hold if isinstance(hold, Hold) else None
         calls.transfers[self.first] = transfer
         return transfer
 
@@ -100,7 +89,7 @@ class BridgeSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
     @classmethod
     def of(cls, bridge: Bridge, call: Call) -> "BridgeSnapshot":
         """Describe a bridge."""
-        one, other, proposal = bridge._one, bridge._other, bridge._proposal
+        one, other, proposal = bridge.one, bridge.other, bridge.proposal
         return cls(
             LegReference.to(one, call),
             LegReference.to(other, call),
@@ -114,5 +103,5 @@ class BridgeSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
         if bridge is None:
             bridge = calls.bridges[id(one), id(other)] = Bridge(calls.restoration.endpoint, one, other)
             if self.proposal is not None:
-                bridge.restore(self.proposal.restored(call, bridge, calls))
+                bridge.proposal = self.proposal.restored(call, bridge, calls)
         return bridge

@@ -157,6 +157,9 @@ class AccountKeys(Keys):
     and to the agents above that one, at most 10 levels. An account is an agent as soon as another one names it."""
     rights: Annotated[tuple[Annotated[Right, choice(Right)], ...], BeforeValidator(one_or_many)] = ()
     """What it may do as an agent, one or a list; see docs/billing.md. None that its own agent has not."""
+    sub_rate_groups: Annotated[tuple[Annotated[str, object_name()], ...], BeforeValidator(one_or_many)] = ()
+    """Rate groups that it may give to the accounts below it and their gateways and phones, one or a list. Default: any,
+    as far as the agents above it may."""
     partner: Annotated[str | None, object_name()] = None
     """Name of the company behind it; a call from one of its accounts never goes to a routing gateway of the same."""
     calendar: Annotated[str | None, object_name()] = None

@@ -18,3 +18,6 @@ class BillingKeys(Keys):
     ask_above: Annotated[Decimal | None, overdraft()] = Decimal(10_000)
     """Payments, adjustments, refunds and transfers by hand above this amount, in whatever currency, are booked after a
     question where they are typed at a terminal without ``--yes``; ``unlimited`` never asks."""
+    confirm_above: Annotated[Decimal | None, overdraft()] = None
+    """Above this amount, in whatever currency, such a booking waits until a second person has confirmed it
+    (`vosd payment confirm`). Default: unlimited."""

@@ -3,7 +3,7 @@
 Lists are appended, mappings are merged, and the same scalar in two files is an error that names both.
 """
 
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from functools import partial
 from glob import has_magic
 from pathlib import Path
@@ -32,15 +32,17 @@ def read_files(
     without: Set[str] = frozenset(),
     texts: Texts | None = None,
     long_lists: Mapping[str, LongList] | None = None,
+    more: Callable[[Section], Mapping[Path, str]] = lambda _document: {},
 ) -> Section:
     """Read ``path`` and all files it includes, directly or not, into one mapping.
 
     Keys of the top level that are ``without`` are skipped. ``texts`` is where the files are; None = on the disk.
     ``long_lists`` takes the items of its lists in place of the result, unparsed where a file can be divided into them;
-    other long lists are skipped then. None = the result has all lists, parsed.
+    other long lists are skipped then. None = the result has all lists, parsed. ``more`` is as in ``gather``.
     """
     gathering = _Gathering(environ, problems, without, texts or DiskTexts(), None, long_lists)
     gathering.read(path, Place(str(path), 0), ())
+    gathering.add(more(gathering.whole))
     return gathering.whole
 
 
@@ -58,14 +60,19 @@ def gather(
     problems: ProblemList,
     texts: Texts,
     known: KnownItems | None = None,
+    more: Callable[[Section], Mapping[Path, str]] = lambda _document: {},
 ) -> Gathered:
     """Read files as ``read_files`` does; of long lists only the items whose text is not ``known``.
+
+    ``more`` takes the document of the files and returns texts that are not on the disk, by the name that messages have
+    for them; they are added as if they were included.
 
     Raises:
         DoubtfulError: where items are known, and it is not certain that the others can be read alone.
     """
     gathering = _Gathering(environ, problems, frozenset(), texts, known)
     gathering.read(path, Place(str(path), 0), ())
+    gathering.add(more(gathering.whole))
     return Gathered(gathering.whole, gathering.items)
 
 
@@ -149,6 +156,13 @@ class _Gathering:
         for pattern in self._patterns(include):
             for included in self._matches(pattern):
                 self.read(included, pattern.place, (*above, identity))
+
+    def add(self, texts: Mapping[Path, str]) -> None:
+        """Add texts that are not on the disk."""
+        for path, text in texts.items():
+            document = self._read(text.encode(), path)
+            if document is not None:
+                self._merge(self.whole, document, "")
 
     def _edited(self, edited: EditedFile, file: str) -> Section | None:
         assert self._known is not None

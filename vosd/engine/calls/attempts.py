@@ -69,7 +69,7 @@ class Attempts:
         """Note that an attempt rings or was answered."""
         live = self._live
         if live.breakers.failing:
-            live.breakers.succeeded(_place(leg, payer), leg.started_at.mono)
+            live.breakers.succeeded(_place(leg, payer), leg.progress.started_at.mono)
         if live.rests.asked:
             self._well_after_rest(leg)
 
@@ -101,30 +101,30 @@ class Attempts:
         if gateway.is_phone:
             return
         destination = destination_of(buy_rate(leg.choice), leg.choice.prefix)
-        reached = is_effective(outcome, rang=leg.rang)
-        self._live.quality.failed(gateway.name, destination, leg.pdd_ms, now.mono, is_effective=reached)
+        reached = is_effective(outcome, rang=leg.progress.rang)
+        self._live.quality.failed(gateway.name, destination, leg.progress.pdd_ms, now.mono, is_effective=reached)
         if outcome is None:
             if breakers.failing:
-                breakers.cancelled(_place(leg, payer), leg.started_at.mono)
+                breakers.cancelled(_place(leg, payer), leg.progress.started_at.mono)
             return
         is_silent = outcome.end is not AttemptEnd.FINAL
         if (is_silent and not outcome.rang) or counts_as_failure(outcome.code, outcome.q850):
             breakers.failed(
                 _place(leg, payer),
                 is_silent=is_silent,
-                began_ms=leg.started_at.mono,
+                began_ms=leg.progress.started_at.mono,
                 mono_ms=now.mono,
-                is_doubtful=outcome.end not in _CERTAIN or len(leg.said) > LARGE_SESSION,
+                is_doubtful=outcome.end not in _CERTAIN or len(leg.sessions.said) > LARGE_SESSION,
             )
         else:
             if breakers.failing:
-                breakers.succeeded(_place(leg, payer), leg.started_at.mono)
+                breakers.succeeded(_place(leg, payer), leg.progress.started_at.mono)
             if self._live.rests.asked:
                 self._well_after_rest(leg)
 
     def _well_after_rest(self, leg: CalleeLeg) -> None:
         name = leg.choice.gateway.name
-        if self._live.rests.succeeded(name, leg.started_at.mono):
+        if self._live.rests.succeeded(name, leg.progress.started_at.mono):
             _log_change(self._paused.pop(name), Circuit.WELL, 0)
 
 

@@ -4,8 +4,9 @@ import dataclasses
 from typing import Final
 
 from vosd.b2bua.identity import PLAIN
+from vosd.b2bua.lifetime import Granted
 from vosd.b2bua.settings import CallSettings
-from vosd.b2bua.snapshot.call import CallPartsSnapshot, JourneySnapshot, LifetimeSnapshot
+from vosd.b2bua.snapshot.call import CallPartsSnapshot, JourneySnapshot
 from vosd.b2bua.snapshot.callee import CalleeLegSnapshot, ChoiceSnapshot
 from vosd.b2bua.snapshot.leg import CallerLegSnapshot, LegSnapshot
 from vosd.b2bua.snapshot.requests import SupervisionSnapshot
@@ -27,7 +28,7 @@ from vosd.engine.calls.established import Established
 from vosd.engine.calls.known import Known
 from vosd.engine.calls.request_snapshot import RequestSnapshot
 from vosd.engine.calls.saved import SavedCall
-from vosd.sip.dialog.session_timer_snapshot import SessionTimerSnapshot
+from vosd.sip.dialog.session_timer import SessionTimer
 from vosd.sip.dialog.snapshot import DialogSnapshot
 from vosd.trunks.dialect import Reliability
 from vosd.trunks.gateways import Address
@@ -119,7 +120,7 @@ class EstablishedCall:
                 vendor_answered_at,
                 attempts[-1].ms if attempts else 0,
             ),
-            lifetime=LifetimeSnapshot(answered_at, its.granted_s, 0, invited_at),
+            lifetime=Granted(answered_at, its.granted_s, 0, invited_at),
         )
         request = RequestSnapshot(
             its.host,
@@ -164,14 +165,14 @@ class EstablishedCall:
         session = offer if its.session is None else SessionSnapshot(its.session, its.offer_from)
         return CallerLegSnapshot(
             leg=LegSnapshot(
-                SessionTimerSnapshot(timer, its.caller_agreed, at),
-                dialog,
-                session,
+                timer=SessionTimer(timer, its.caller_agreed, at),
+                dialog=dialog,
+                remote_session=session,
                 said=SessionSnapshot(its.said_to_caller),
                 allows_update=its.caller_updates,
                 is_confirmed=True,
                 last_seen_at=at,
-                supervision=SupervisionSnapshot(at) if its.is_sent else None,
+                supervision=SupervisionSnapshot(began_at=at) if its.is_sent else None,
             ),
             invite_sequence=its.invite_sequence,
             wish=its.wish,
@@ -191,14 +192,14 @@ class EstablishedCall:
         said = SessionSnapshot(its.offer if its.said_to_callee is None else its.said_to_callee)
         return CalleeLegSnapshot(
             leg=LegSnapshot(
-                SessionTimerSnapshot(timer, its.callee_agreed, at, its.floor_s, its.offered_s),
-                dialog,
-                answer,
+                timer=SessionTimer(timer, its.callee_agreed, at, its.floor_s, its.offered_s),
+                dialog=dialog,
+                remote_session=answer,
                 said=said,
                 allows_update=its.callee_updates,
                 is_confirmed=True,
                 last_seen_at=at,
-                supervision=SupervisionSnapshot(at),
+                supervision=SupervisionSnapshot(began_at=at),
             ),
             choice=choice,
             peer=peer,

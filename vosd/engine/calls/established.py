@@ -103,11 +103,11 @@ class Established(msgspec.Struct, frozen=True, array_like=True, gc=False):
         choice = journey.choice
         if leg is None or callee is None or hold is None or choice is None:
             return _NOTHING
-        offer, answer, session, said = leg.offer, callee.answer, leg.remote_session, callee.said
+        offer, answer, session, said = leg.offer, callee.answer, leg.sessions.remote, callee.sessions.said
         counted, timer, identity = request.counted, callee.timer, leg.caller_identity
         acknowledged_at = journey.acknowledged_at
         described = cls(
-            call._hops,
+            call.hops,
             request.source_host,
             request.source_port,
             request.user,
@@ -120,28 +120,28 @@ class Established(msgspec.Struct, frozen=True, array_like=True, gc=False):
             hold.holds[0].advance_s,
             bool(hold.vendors),
             None if counted is None or counted.is_over else (counted.caller, counted.target, counted.mono_ms),
-            leg._invite,
-            leg._wish,
+            leg.progress.invite_sequence,
+            leg.progress.wish,
             None if identity is PLAIN else identity,
             bytes(offer),
             offer.host if type(offer) is Hidden else "",
             None if session == offer else bytes(session),
             bytes(answer),
             answer.host if type(answer) is Hidden else "",
-            bytes(leg.said),
+            bytes(leg.sessions.said),
             None if said == offer else bytes(said),
-            leg._is_answered,
-            leg.is_settled,
-            callee.is_settled,
-            leg._allows_update,
-            callee._allows_update,
+            leg.progress.is_answered,
+            leg.progress.is_settled,
+            callee.progress.is_settled,
+            leg.facts.allows_update,
+            callee.facts.allows_update,
             leg.timer.agreed,
             timer.agreed,
-            timer._floor_s,
-            timer._offered_s,
+            timer.floor_s,
+            timer.offered_s,
             None if acknowledged_at is None else acknowledged_at.mono,
             journey.codec,
-            None if callee._acknowledged else InviteClientSnapshot.of(callee._transaction, call.endpoint.flows),
+            None if callee.progress.acknowledged else InviteClientSnapshot.of(callee.transaction, call.endpoint.flows),
             False,
             leg.timer.settings,
             timer.settings,

@@ -42,7 +42,7 @@ def record_of(leg: CalleeLeg, sip_call_id: str, services: CallServices) -> CallR
         leg.choice,
         sip_call_id,
         str(leg.peer),
-        leg.started_at,
+        leg.progress.started_at,
     )
 
 

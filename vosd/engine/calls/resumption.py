@@ -216,7 +216,7 @@ class Resumption:
         lasts_ms = self._endpoint.store.timers.transaction_ms
         left_ms = at.mono + lasts_ms - now.mono
         is_awaited = call.journey.acknowledged_at is None and left_ms >= lasts_ms // LEFT_FOR_ACK
-        if leg.is_answered:
+        if leg.progress.is_answered:
             return leg.go_on(now, is_awaited=is_awaited)
         answer = b"" if call.callee is None else call.callee.answer
         if is_awaited and waiting is not None:
@@ -270,13 +270,14 @@ def _prove(call: Call, seen_mono: int, remains: Remains) -> None:
         if leg is call.caller.leg and journey.acknowledged_at is not None:
             proofs.append(journey.acknowledged_at.mono)
         proof = journey.answered_at.plus(max(proofs) - journey.answered_at.mono)
-        if leg.last_seen_at is None or leg.last_seen_at.came < proof:
-            leg.last_seen_at = proof
+        if leg.facts.last_seen_at is None or leg.facts.last_seen_at.came < proof:
+            leg.facts.last_seen_at = proof
 
 
 def _counted_on(call: OpenCall, live_call: LiveCall | None) -> OpenCall:
     """Return a call as it is journalled again: the next process leaves a gap behind the numbers of this one."""
     legs = tuple(replace(leg, local_sequence=leg.local_sequence + COUNTED_SINCE) for leg in call.legs)
     live_legs = () if live_call is None else (live_call.call.caller.leg, live_call.call.callee)
-    seen = [leg.last_seen_at.came.mono for leg in live_legs if leg is not None and leg.last_seen_at is not None]
+    proofs = [leg.facts.last_seen_at for leg in live_legs if leg is not None]
+    seen = [proof.came.mono for proof in proofs if proof is not None]
     return replace(call, legs=legs, seen_mono=max([call.seen_mono, *seen]))

@@ -4,6 +4,8 @@ Takes messages and instants, and returns header lines and instants. The call sen
 when a session expires.
 """
 
+import msgspec
+
 from vosd.base.clock import Instant
 from vosd.base.session_timer import TTL_MAX_S, SessionTimerSettings
 from vosd.sip.dialog.session_wish import SHORTEST_S, TIMER, Agreed, Side, Wish, knows_timer
@@ -12,43 +14,33 @@ from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.message import Response
 
 
-class SessionTimer:
-    """The timer of one dialog: what the latest request and its 2xx have negotiated."""
+class SessionTimer(msgspec.Struct, omit_defaults=True):
+    """The timer of one dialog: what the latest request and its 2xx have negotiated; the journal keeps it as it is."""
 
-    __slots__ = ("_floor_s", "_offered_s", "agreed", "refreshed_at", "settings")
-
-    def __init__(
-        self,
-        settings: SessionTimerSettings,
-        agreed: Agreed | None = None,
-        refreshed_at: Instant | None = None,
-        floor_s: int = 0,
-        offered_s: int = 0,
-    ) -> None:
-        """A timer that goes on in another process has more than ``settings``."""
-        self.settings = settings
-        self.agreed = agreed
-        self.refreshed_at = refreshed_at
-        """The latest successful refresh, at first the answer; without a timer, the latest sign of life of the peer."""
-        self._floor_s = floor_s
-        """The largest Min-SE that the peer has sent with 422, in seconds (section 7.4)."""
-        self._offered_s = offered_s
-        """The interval of our latest request; its 2xx may shorten it but not lengthen it (section 9). 0 = none yet."""
+    settings: SessionTimerSettings
+    """The terms that the call copied when it was admitted."""
+    agreed: Agreed | None = None
+    refreshed_at: Instant | None = None
+    """The latest successful refresh, at first the answer; without a timer, the latest sign of life of the peer."""
+    floor_s: int = 0
+    """The largest Min-SE that the peer has sent with 422, in seconds (section 7.4)."""
+    offered_s: int = 0
+    """The interval of our latest request; its 2xx may shorten it but not lengthen it (section 9). 0 = none yet."""
 
     # -- our requests -------------------------------------------------------------------------------------------
 
     @property
     def has_min_se(self) -> bool:
         """Whether the peer has refused an interval as too small."""
-        return self._floor_s > 0
+        return self.floor_s > 0
 
     def first_offer(self) -> str:
         """Return the header lines of the INVITE that begins the dialog (section 7.1); they ask to refresh ourselves."""
-        settings, floor_s = self.settings, self._floor_s
+        settings, floor_s = self.settings, self.floor_s
         if not settings.enabled:
             return ""
         smallest_s = max(settings.min_se_s, floor_s)
-        self._offered_s = interval_s = max(smallest_s, settings.ttl_s)
+        self.offered_s = interval_s = max(smallest_s, settings.ttl_s)
         return f"Session-Expires: {interval_s};refresher=uac\r\nMin-SE: {smallest_s}\r\n"
 
     def offer(self) -> str:
@@ -56,7 +48,7 @@ class SessionTimer:
         if self.agreed is None:
             return ""
         refresher = Refresher.UAC if self.agreed.refresher is Side.US else Refresher.UAS
-        self._offered_s = interval_s = max(self.agreed.interval_s, self._floor_s)
+        self.offered_s = interval_s = max(self.agreed.interval_s, self.floor_s)
         return f"Session-Expires: {SessionExpires(interval_s, refresher)}\r\nMin-SE: {self._smallest_s}\r\n"
 
     def accept_min_se(self, refusal: Response) -> bool:
@@ -66,9 +58,9 @@ class SessionTimer:
         except ParseError:
             return False
         offered_s = self.settings.effective_ttl_s if self.agreed is None else self.agreed.interval_s
-        if not self.settings.enabled or not max(offered_s, self._floor_s) < wanted_s <= TTL_MAX_S:
+        if not self.settings.enabled or not max(offered_s, self.floor_s) < wanted_s <= TTL_MAX_S:
             return False
-        self._floor_s = wanted_s
+        self.floor_s = wanted_s
         return True
 
     def answered(self, response: Response, at: Instant) -> None:
@@ -89,11 +81,11 @@ class SessionTimer:
             # The peer knows the extension and names no interval: ours holds, and we refresh (section 7.2).
             before = self.agreed
             interval_s = self.settings.effective_ttl_s if before is None else before.interval_s
-            self.agreed = Agreed(max(interval_s, self._floor_s), Side.US)
+            self.agreed = Agreed(max(interval_s, self.floor_s), Side.US)
         else:
             # The interval of a 2xx is kept between our Min-SE and what we offered (section 9). A shorter one would
             # have us refresh without pause; with a longer one a dead peer would be noticed too late, so we refresh.
-            offered_s = self._offered_s or self.settings.effective_ttl_s
+            offered_s = self.offered_s or self.settings.effective_ttl_s
             is_late = expires.interval_s > offered_s
             side = Side.PEER if expires.refresher is Refresher.UAS and not is_late else Side.US
             self.agreed = Agreed(min(max(expires.interval_s, self._smallest_s), offered_s), side)
@@ -156,4 +148,4 @@ class SessionTimer:
 
     @property
     def _smallest_s(self) -> int:
-        return max(self.settings.min_se_s, self._floor_s)
+        return max(self.settings.min_se_s, self.floor_s)

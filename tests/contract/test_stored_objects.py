@@ -1,0 +1,108 @@
+"""What ``ObjectStore`` promises, over SQLite and MariaDB."""
+
+import msgspec
+import pytest
+
+from vosd.catalogue.stored_objects import ObjectsMoved, ObjectVersion
+from vosd.storage.database import ContentRefused
+from vosd.storage.definitions import version_in
+from vosd.storage.stored_objects import SqlObjects
+from vosd.testing.data.records import STARTED
+
+HOUR_MS = 3_600_000
+ACME = ObjectVersion(
+    kind="accounts",
+    name="acme",
+    version=1,
+    body='{"currency":"EUR"}',
+    begins_at=STARTED,
+    made_at=STARTED,
+    operator="ann",
+    memo="ticket 4711",
+)
+TRUNK = msgspec.structs.replace(ACME, kind="mapping_gateways", name="acme", body='{"account":"acme"}', memo=None)
+
+
+def next_of(each: ObjectVersion, **changes: object) -> ObjectVersion:
+    return msgspec.structs.replace(each, version=each.version + 1, **changes)
+
+
+@pytest.fixture
+def objects(database) -> SqlObjects:
+    return SqlObjects(database)
+
+
+async def in_force(objects: SqlObjects, at: int, since: tuple[int, int] | None = None) -> list[ObjectVersion]:
+    return [*(await objects.current(at, since)).found]
+
+
+async def test_an_object_is_read_as_it_was_added_and_by_its_kind(objects):
+    await objects.add([TRUNK, ACME])
+    assert await in_force(objects, STARTED) == [ACME, TRUNK]
+    assert await objects.history("accounts", "acme") == [ACME]
+    assert await objects.all_versions({"mapping_gateways"}) == [TRUNK]
+
+
+async def test_the_version_that_began_last_is_in_force_and_the_others_stay_to_be_seen(objects):
+    later = next_of(ACME, body='{"currency":"USD"}', begins_at=STARTED + HOUR_MS)
+    await objects.add([ACME])
+    await objects.add([later])
+    assert await in_force(objects, STARTED + HOUR_MS - 1) == [ACME]
+    assert (await objects.current(STARTED)).next_at == STARTED + HOUR_MS
+    assert await in_force(objects, STARTED + HOUR_MS) == [later]
+    assert (await objects.current(STARTED + HOUR_MS)).next_at is None
+    assert await objects.history("accounts", "acme") == [later, ACME]
+
+
+async def test_of_two_versions_that_begin_together_the_later_made_holds(objects):
+    again = next_of(ACME, body='{"currency":"USD"}')
+    await objects.add([ACME])
+    await objects.add([again])
+    assert await in_force(objects, STARTED) == [again]
+
+
+async def test_an_end_is_a_version_without_keys(objects):
+    end = next_of(ACME, body=None, begins_at=STARTED + 5, memo=None)
+    await objects.add([ACME])
+    await objects.add([end])
+    assert await in_force(objects, STARTED + 5) == [end]
+
+
+async def test_a_reader_that_knows_a_version_and_a_moment_gets_only_what_has_changed(objects):
+    await objects.add([ACME, TRUNK])
+    known = await objects.current(STARTED)
+    assert await in_force(objects, STARTED + 1, (known.version, STARTED)) == []
+    changed = next_of(TRUNK, body='{"account":"other"}')
+    planned = next_of(ACME, body=None, begins_at=STARTED + HOUR_MS)
+    await objects.add([changed])
+    await objects.add([planned])
+    seen = await objects.current(STARTED + 1, (known.version, STARTED))
+    assert [*seen.found] == [ACME, changed], "the account's plan was made meanwhile, and what holds is as it was"
+    assert await in_force(objects, STARTED + 2, (seen.version, STARTED + 1)) == []
+    assert await in_force(objects, STARTED + HOUR_MS, (seen.version, STARTED + 1)) == [planned]
+
+
+async def test_each_change_advances_the_version_of_all_definitions(objects, database):
+    before = (await objects.current(STARTED)).version
+    await objects.add([ACME])
+    async with database.reading() as connection:
+        assert await version_in(connection) == before + 1
+
+
+async def test_of_two_changes_of_the_same_version_the_second_is_refused_as_a_whole(objects):
+    await objects.add([ACME])
+    with pytest.raises(ObjectsMoved, match="do the same again"):
+        await objects.add([TRUNK, ACME])
+    assert await in_force(objects, STARTED) == [ACME]
+
+
+async def test_a_name_that_no_column_holds_is_refused(objects):
+    with pytest.raises(ContentRefused):
+        await objects.add([msgspec.structs.replace(ACME, name="a" * 65)])
+    assert await in_force(objects, STARTED) == []
+
+
+async def test_thousands_of_objects_are_added_at_once(objects):
+    many = [msgspec.structs.replace(ACME, name=f"a{number:05}") for number in range(5_000)]
+    await objects.add(many)
+    assert await in_force(objects, STARTED) == many

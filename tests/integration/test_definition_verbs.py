@@ -1,0 +1,173 @@
+"""``vosd definitions``: objects of the database beside those of the files, validated together; no switch runs."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from doubles.installation import Installation
+
+NOW_AND_LATER = "2099-01-01T00:00:00Z"
+BASIC = "currency: USD\nrate_group: sell\n"
+TRUNK = "account: shop\nhosts: [192.0.2.77]\nmax_concurrent: 30\n"
+
+
+@pytest.fixture
+def installation(tmp_path: Path, migrated: Path) -> Installation:
+    installation = Installation(tmp_path)
+    shutil.copy(migrated, installation.database)
+    return installation
+
+
+def define(installation: Installation, kind: str, name: str, text: str, *more: str) -> dict:
+    file = installation.config.with_name("object.yaml")
+    file.write_text(text, encoding="utf-8")
+    words = ("definitions", "set", kind, name, "--file", str(file), "--operator", "ann", *more)
+    return installation.document(*words)
+
+
+def names(installation: Installation) -> list[tuple[str, str, int]]:
+    return [(each["kind"], each["name"], each["version"]) for each in installation.document("definitions", "list")]
+
+
+def test_an_account_and_its_trunk_live_in_the_database_and_other_verbs_know_them(installation: Installation) -> None:
+    made = define(
+        installation,
+        "accounts",
+        "shop",
+        BASIC + "overdraft_limit: 5\n",
+        "--memo",
+        "ticket 4711",
+    )
+    assert made["in_force"] is False
+    assert [(each["action"], each["version"]) for each in made["changes"]] == [("defined", 1)]
+    define(installation, "mapping_gateways", "shop-trunk", TRUNK)
+    assert names(installation) == [("accounts", "shop", 1), ("mapping_gateways", "shop-trunk", 1)]
+    assert installation.document("account", "show", "shop")["currency"] == "USD"
+    assert installation.vosd("check").exit_code == 0
+    explained = installation.vosd(
+        "route", "explain", "--gateway", "shop-trunk", "--caller", "1", "--callee", "442012345678"
+    )
+    assert "trunk" in explained.stdout
+
+
+def test_what_does_not_go_together_is_refused_with_the_object_named_and_nothing_is_stored(
+    installation: Installation,
+) -> None:
+    file = installation.config.with_name("object.yaml")
+    file.write_text("account: shop\nhosts: [192.0.2.77]\nmax_concurent: 30\n", encoding="utf-8")
+    refused = installation.vosd("definitions", "set", "mapping_gateways", "shop-trunk", "--file", str(file))
+    assert refused.exit_code == 3
+    assert "mapping_gateways shop-trunk (version 1) in the database" in refused.stderr + refused.stdout
+    assert "'max_concurrent'" in refused.stderr + refused.stdout
+    assert names(installation) == []
+
+
+def test_the_same_object_in_a_file_and_in_the_database_is_an_error_that_names_both(installation: Installation) -> None:
+    file = installation.config.with_name("object.yaml")
+    file.write_text(BASIC, encoding="utf-8")
+    refused = installation.vosd("definitions", "set", "accounts", "customer-1", "--file", str(file))
+    said = refused.stdout + refused.stderr
+    assert refused.exit_code == 3
+    assert "accounts customer-1 (version 1) in the database" in said
+    assert f"it also stands at {installation.config}:" in said
+
+
+def test_each_version_stays_and_an_earlier_one_comes_back(installation: Installation) -> None:
+    define(installation, "accounts", "shop", BASIC + "overdraft_limit: 5\n")
+    changed = define(
+        installation,
+        "accounts",
+        "shop",
+        BASIC + "overdraft_limit: 10\nmemo: VIP\n",
+        "--memo",
+        "why",
+    )
+    assert changed["changes"][0]["keys"] == {"overdraft_limit": ["5", "10"], "memo": [None, "VIP"]}
+    again = define(installation, "accounts", "shop", BASIC + "overdraft_limit: 10\nmemo: VIP\n")
+    assert (again["changes"][0]["action"], again["changes"][0]["version"]) == ("unchanged", None)
+    back = installation.document("definitions", "revert", "accounts", "shop", "--to", "1")
+    assert back["changes"][0]["version"] == 3
+    history = installation.document("definitions", "history", "accounts", "shop")
+    assert [(each["version"], each["memo"]) for each in history] == [(3, None), (2, "why"), (1, None)]
+    assert history[1]["operator"] == "ann"
+    difference = installation.document("definitions", "diff", "accounts", "shop", "--from", "1", "--to", "2")
+    assert difference["keys"] == {"overdraft_limit": ["5", "10"], "memo": [None, "VIP"]}
+    shown = installation.vosd("definitions", "show", "accounts", "shop", "--version", "2").stdout
+    assert shown.endswith("currency: USD\nrate_group: sell\noverdraft_limit: '10'\nmemo: VIP\n")
+
+
+def test_an_end_keeps_the_versions_and_what_others_need_cannot_end(installation: Installation) -> None:
+    define(installation, "accounts", "shop", BASIC)
+    define(installation, "mapping_gateways", "shop-trunk", TRUNK)
+    refused = installation.vosd("definitions", "delete", "accounts", "shop")
+    assert refused.exit_code == 3
+    assert "mapping_gateways shop-trunk (version 1) in the database" in refused.stdout + refused.stderr
+    installation.document("definitions", "delete", "mapping_gateways", "shop-trunk")
+    installation.document("definitions", "delete", "accounts", "shop")
+    assert names(installation) == []
+    assert len(installation.document("definitions", "history", "accounts", "shop")) == 2
+    gone = installation.vosd("definitions", "delete", "accounts", "shop")
+    assert (gone.exit_code, "defines no accounts shop" in gone.stderr) == (1, True)
+
+
+def test_a_trial_says_what_it_would_do_and_changes_nothing(installation: Installation) -> None:
+    trial = define(installation, "accounts", "shop", BASIC, "--dry-run")
+    assert trial["dry_run"] is True
+    assert trial["changes"][0]["keys"] == {"currency": [None, "USD"], "rate_group": [None, "sell"]}
+    assert names(installation) == []
+
+
+def test_a_planned_change_is_seen_in_the_history_and_not_in_force(installation: Installation) -> None:
+    define(installation, "accounts", "shop", BASIC + "overdraft_limit: 5\n")
+    planned = define(installation, "accounts", "shop", BASIC + "overdraft_limit: 9\n", "--at", NOW_AND_LATER)
+    assert planned["in_force"] is None
+    assert "overdraft_limit: '5'" in installation.vosd("definitions", "show", "accounts", "shop").stdout
+    assert names(installation) == [("accounts", "shop", 1)]
+    now = define(installation, "accounts", "shop", BASIC + "overdraft_limit: 6\n")
+    assert now["changes"][0]["planned"] == [2]
+
+
+def test_passwords_are_hidden_but_in_an_export(installation: Installation) -> None:
+    define(installation, "phones", "7001", "account: customer-1\npassword: '%very-Secret 1'\n")
+    changed = define(installation, "phones", "7001", "account: customer-1\npassword: other-Secret-2\n")
+    shown = installation.vosd("definitions", "show", "phones", "7001").stdout
+    assert "ecret" not in shown + str(changed) + str(installation.document("definitions", "history", "phones", "7001"))
+    assert "other-Secret-2" in installation.vosd("definitions", "show", "phones", "7001", "--secrets").stdout
+    assert "other-Secret-2" in installation.vosd("definitions", "export").stdout
+
+
+def test_an_export_is_a_configuration_and_is_imported_without_a_difference(installation: Installation) -> None:
+    define(installation, "accounts", "shop", BASIC + "memo: 'A & B: \"x\"'\n")
+    define(installation, "mapping_gateways", "shop-trunk", TRUNK)
+    define(installation, "templates", "small", "max_concurrent: 5\n")
+    define(installation, "parameters", "SS_SIP_SESSION_TTL", "900\n")
+    file = installation.config.with_name("export.yaml")
+    installation.vosd("definitions", "export", "--out", str(file))
+    assert file.stat().st_mode & 0o077 == 0
+    again = installation.document("definitions", "import", str(file))
+    assert {each["action"] for each in again["changes"]} == {"unchanged"}
+    for each in again["changes"][::-1]:
+        installation.document("definitions", "delete", each["kind"], each["name"])
+    assert names(installation) == []
+    with installation.config.open("a", encoding="utf-8") as config:
+        config.write(f"include: [{file.name}]\n")
+    assert installation.vosd("check").exit_code == 0
+
+
+def test_a_file_of_the_configuration_moves_into_the_database(installation: Installation) -> None:
+    file = installation.config.with_name("shop.yaml")
+    file.write_text(
+        "accounts:\n- {id: shop, rate_group: sell}\nmapping_gateways:\n"
+        "- {name: shop-trunk, account: shop, hosts: [192.0.2.77]}\n",
+        encoding="utf-8",
+    )
+    trial = installation.document("definitions", "import", str(file), "--dry-run")
+    assert [each["action"] for each in trial["changes"]] == ["defined", "defined"]
+    installation.document("definitions", "import", str(file))
+    assert names(installation) == [("accounts", "shop", 1), ("mapping_gateways", "shop-trunk", 1)]
+    assert installation.vosd("check").exit_code == 0
+
+
+def test_a_kind_that_does_not_exist_is_said_at_once(installation: Installation) -> None:
+    refused = installation.vosd("definitions", "list", "acounts")
+    assert (refused.exit_code, "did you mean 'accounts'" in refused.stderr) == (1, True)

@@ -1,0 +1,24 @@
+"""The dynamic blacklist of calls that are not made."""
+
+from vosd.base.clock import Instant
+from vosd.callcontrol.rehearsal import RehearsedLists
+from vosd.routing.dynamic_lists import CountedCall, DynamicLists, ListingCause
+from vosd.trunks.caller_limits import CallerLimits
+
+NOW = Instant(1_000, 1_790_000_000_000)
+LIMITS = CallerLimits(frequency_limit=2, expire_s=600)
+
+
+def test_calls_that_are_rehearsed_are_counted_among_each_other_and_nowhere_else():
+    live = DynamicLists()
+    lists = RehearsedLists(live)
+    assert [type(lists.take("acme", "1001", "4420", LIMITS, NOW)) for _ in range(2)] == [CountedCall] * 2
+    assert lists.take("acme", "1001", "4420", LIMITS, NOW).cause is ListingCause.FREQUENCY
+    assert (live.size, live.total()) == (0, 0)
+
+
+def test_a_caller_on_the_list_of_the_switch_is_refused_in_a_rehearsal():
+    live = DynamicLists()
+    for _ in range(3):
+        live.take("acme", "1001", "4420", LIMITS, NOW)
+    assert RehearsedLists(live).take("acme", "1001", "4421", CallerLimits(), NOW).cause is ListingCause.FREQUENCY

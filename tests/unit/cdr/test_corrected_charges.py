@@ -1,0 +1,55 @@
+"""What a correction makes of the charges of a call, and what it books."""
+
+from decimal import Decimal
+
+import msgspec
+import pytest
+
+from vosd.cdr.corrections import Amounts, Change, Correction, NoSuchCharge, corrected
+from vosd.cdr.record import AGENT, CUSTOMER, VENDOR
+from vosd.testing.data.records import call_id, charge_row
+
+CHARGES = (
+    charge_row("acme", CUSTOMER, 0, Decimal("2.00"), Decimal("0.20")),
+    charge_row("reseller", AGENT, 1, Decimal("1.50")),
+    msgspec.structs.replace(charge_row("partner", VENDOR, 0, Decimal("0.60"), Decimal("0.06")), earned=1),
+)
+
+
+def correction(*changes: Change) -> Correction:
+    return Correction(call_id(1), changes, "ticket 7", "anna", "wrong rate", 1_790_000_000_000)
+
+
+def test_a_lower_charge_gives_money_back_and_less_earned_takes_it():
+    asked = correction(
+        Change(CUSTOMER, 0, Amounts(Decimal("1.00"), Decimal("0.10"), 30)),
+        Change(VENDOR, 0, Amounts(Decimal("0.30"), Decimal("0.03"), 30)),
+    )
+    pays, earns = corrected(CHARGES, asked)
+    assert (pays.account, pays.amount, pays.tax) == ("acme", Decimal("1.10"), Decimal("0.10"))
+    assert (earns.account, earns.amount, earns.tax) == ("partner", Decimal("-0.33"), Decimal("-0.03"))
+
+
+def test_a_corrected_charge_says_which_one_it_is_and_what_it_was():
+    (found,) = corrected(CHARGES, correction(Change(AGENT, 1, Amounts(Decimal("1.20"), Decimal(0), 48))))
+    assert (found.call_id, found.position, found.role, found.level) == (call_id(1), 2, AGENT, 1)
+    assert (found.before.total, found.after.total, found.before.billed_seconds) == (
+        Decimal("1.50"),
+        Decimal("1.20"),
+        60,
+    )
+    assert not found.is_repeated
+
+
+def test_a_charge_that_stays_as_it_is_is_no_correction():
+    same = Change(CUSTOMER, 0, Amounts(Decimal("2.00"), Decimal("0.20"), 60))
+    assert corrected(CHARGES, correction(same)) == []
+
+
+def test_a_correction_of_a_charge_that_the_call_does_not_have_says_which_ones_it_has():
+    nothing = Amounts(Decimal(0), Decimal(0), 0)
+    known = "it has: customer acme, agent reseller, vendor partner"
+    with pytest.raises(NoSuchCharge, match=f"no charge for the agent of level 2; {known}"):
+        corrected(CHARGES, correction(Change(AGENT, 2, nothing)))
+    with pytest.raises(NoSuchCharge, match="no charge for the customer; it has: none"):
+        corrected((), correction(Change(CUSTOMER, 0, nothing)))

@@ -1,0 +1,56 @@
+"""How far an attempt at a gateway has come, as the journal keeps it; and the early dialogs of its INVITE."""
+
+from typing import NamedTuple
+
+import msgspec
+
+from vosd.b2bua.invitation import Invitation
+from vosd.base.clock import Instant
+from vosd.sip.dialog.dialog import Dialog
+from vosd.sip.wire.message import Response
+
+
+class AttemptProgress(msgspec.Struct, omit_defaults=True):
+    """Facts of one attempt: a field of it is written to snapshots and read from them without another line."""
+
+    started_at: Instant
+    rang: bool = False
+    rang_at: Instant | None = None
+    """When the first 18x or 200 came."""
+    tried_at: Instant | None = None
+    """When the first provisional response came that was not a 18x."""
+    q850: int | None = None
+    """The cause that the gateway gave for its refusal."""
+    is_settled: bool = False
+    """Whether offer and answer were exchanged before the 200 (RFC 3262 section 5)."""
+    acknowledged: bool = False
+    """Whether the gateway's 200 has its ACK."""
+
+    @property
+    def pdd_ms(self) -> int | None:
+        """Milliseconds to the first 18x or 200; None while there is none."""
+        return None if self.rang_at is None else self.rang_at.mono - self.started_at.mono
+
+
+class Pracking(NamedTuple):
+    """An offer in a reliable response: its PRACK waits for the caller's answer."""
+
+    dialog: Dialog
+    rack: str
+
+
+class EarlyDialogs(msgspec.Struct, eq=False):
+    """The forks of an INVITE without a final response, and what each has sent; all by remote tag."""
+
+    invitation: Invitation | None
+    """The INVITE, which may have to be sent again."""
+    dialogs: dict[str, Dialog] = {}
+    unread: dict[str, Response] = {}
+    """The first responses of forks whose dialogs nothing has needed yet."""
+    rseqs: dict[str, int] = {}
+    """The latest RSeq of each fork that sends reliable responses."""
+    sessions: dict[str, bytes] = {}
+    """Session description of each fork that has sent early media."""
+    pracking: Pracking | None = None
+    speaker: str | None = None
+    """Tag of the fork whose session the caller was sent."""

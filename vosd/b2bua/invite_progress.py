@@ -1,0 +1,50 @@
+"""How far the INVITE of a caller has come, as the journal keeps it."""
+
+from typing import NamedTuple
+
+import msgspec
+
+from vosd.sip.dialog.session_wish import Wish
+from vosd.trunks.dialect import Reliability
+
+
+class ShownFork(NamedTuple):
+    """An early dialog that the caller has with a fork of the callee, while another fork is current."""
+
+    tag: str
+    """Ours, by which the caller knows the fork."""
+    remote_sequence: int
+    said: bytes
+    is_settled: bool
+
+
+class InviteProgress(msgspec.Struct, omit_defaults=True):
+    """Facts of a caller's INVITE: a field of it is written to snapshots and read from them without another line."""
+
+    invite_sequence: int
+    """The CSeq number of the INVITE."""
+    wish: Wish
+    """What the INVITE says of session timers."""
+    reliability: Reliability
+    """Whether the caller supports reliable provisional responses, and its trunk allows or wants them."""
+    final: int | None = None
+    """Final status sent to the caller: not always 200 when the gateway has answered."""
+    is_answered: bool = False
+    """Whether it was sent a final response."""
+    is_settled: bool = False
+    """Whether offer and answer were exchanged before the 200 (RFC 3262 section 5)."""
+    has_referred: bool = False
+    """Whether this side has sent a REFER before."""
+    rseq: int = 0
+    """Number of the latest reliable response."""
+    overtaken: int = 0
+    """RSeq of a reliable response that is no longer repeated; its PRACK may be on its way."""
+    is_of_last_attempt: bool = False
+    """Whether the response that waits for its PRACK was sent for a gateway that was given up (RFC 3262 section 4)."""
+    last_tag: str | None = None
+    """Our tag of the previous attempt, as long as its PRACK may come."""
+    resumed_sequence: int | None = None
+    """The CSeq number of the caller in the current dialog, once that PRACK has come; None = that of the INVITE."""
+    sent_early_media: bool = False
+    valid_s: int | None = None
+    """The Expires header of the INVITE, in seconds; None = it has none, or one that no call reaches."""

@@ -1,0 +1,41 @@
+"""What is known of a leg while it lasts, as the journal keeps it."""
+
+import msgspec
+
+from vosd.base.clock import Instant
+from vosd.sdp.direction import active, has_zero_address
+from vosd.sdp.rewrite import Hidden
+
+
+class LegFacts(msgspec.Struct, omit_defaults=True):
+    """Facts of a leg of either side: a field of it is written to snapshots and read from them without another line."""
+
+    allows_update: bool = False
+    """Whether this side allows UPDATE."""
+    is_confirmed: bool = False
+    last_seen_at: Instant | None = None
+    """When a request, an ACK or a response of the peer within the dialog was last processed."""
+
+
+class LegSessions(msgspec.Struct):
+    """The latest session descriptions of a leg."""
+
+    remote: bytes = b""
+    """Received from this side; its setter is ``note``, once there is one."""
+    before_hold: bytes = b""
+    """What it had sent before it put the other side on hold by the address 0.0.0.0."""
+    said: bytes = b""
+    """Sent to it."""
+
+    def note(self, session: bytes) -> None:
+        """Note the latest description of this side."""
+        before = self.remote
+        if before and has_zero_address(session) and not has_zero_address(before):
+            self.before_hold = before
+        self.remote = session
+
+    def active_remote(self) -> bytes:
+        """Return the latest description of this side as it would be without hold."""
+        remote = self.remote
+        session = active(remote, self.before_hold)
+        return remote.changed(session) if isinstance(remote, Hidden) else session

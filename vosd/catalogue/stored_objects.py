@@ -1,0 +1,88 @@
+"""Objects of the configuration that the database defines: a row for each version of each (ADR 105).
+
+``storage`` implements ``ObjectStore``. Refuses to know what the keys of an object mean: ``config`` validates them.
+"""
+
+from collections.abc import Sequence, Set
+from typing import Protocol
+
+import msgspec
+
+from vosd.base.errors import VosError
+
+
+class ObjectsMoved(VosError):  # noqa: N818 - states what was found
+    """An object has a newer version than the one that was compared; nothing was changed."""
+
+
+class ObjectVersion(msgspec.Struct, frozen=True, kw_only=True):
+    """One version of one object; times are UTC milliseconds."""
+
+    kind: str
+    """The section of the configuration that it belongs to, such as ``accounts``."""
+    name: str
+    version: int
+    """1, 2, 3 … of the object. Of two that hold from the same moment on, the higher one holds."""
+    body: str | None
+    """Its keys and values as JSON; None = from then on the database does not define it."""
+    begins_at: int
+    """From when it holds: the version in force is the one that began last."""
+    made_at: int
+    operator: str
+    memo: str | None = None
+
+
+class Objects(msgspec.Struct, frozen=True, kw_only=True):
+    """What the database defines at a moment, as far as it was asked for."""
+
+    version: int
+    """Of all definitions in the database."""
+    at: int
+    next_at: int | None
+    """When the next planned version begins; None = none is planned."""
+    found: Sequence[ObjectVersion]
+    """The version in force of each object, by kind and name."""
+
+
+class ObjectStore(Protocol):
+    """The objects in the database. A version is never changed and never deleted.
+
+    Every change advances the version of all definitions in the same transaction (``storage.definitions.advance``).
+    """
+
+    async def current(self, at: int, since: tuple[int, int] | None = None) -> Objects:
+        """Return the objects in force at a moment.
+
+        ``since``: the version of all definitions and the moment that are known; only objects that have changed are
+        returned then.
+
+        Raises:
+            StoreUnavailable: try again.
+        """
+        ...
+
+    async def all_versions(self, kinds: Set[str]) -> Sequence[ObjectVersion]:
+        """Return all versions of the objects of some kinds.
+
+        Raises:
+            StoreUnavailable: try again.
+        """
+        ...
+
+    async def history(self, kind: str, name: str) -> Sequence[ObjectVersion]:
+        """Return all versions of an object, newest first.
+
+        Raises:
+            StoreUnavailable: try again.
+        """
+        ...
+
+    async def add(self, versions: Sequence[ObjectVersion]) -> None:
+        """Add versions in one transaction; each has the number after the newest of its object.
+
+        Raises:
+            ObjectsMoved: the number of one is taken; nothing was changed.
+            ContentRefused: a name is too long; nothing was changed.
+            StoreUnavailable: probably nothing was changed.
+        """
+        ...

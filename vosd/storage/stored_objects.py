@@ -1,0 +1,134 @@
+"""Objects of the configuration in MySQL and SQLite: a row for each version."""
+
+from collections.abc import Iterable, Sequence, Set
+from typing import Any, Final
+
+from sqlalchemy import Select, func, insert, or_, select, tuple_
+from sqlalchemy.engine import Row
+
+from vosd.catalogue.stored_objects import Objects, ObjectsMoved, ObjectVersion
+from vosd.cdr.kinds import NAME_LENGTH
+from vosd.storage import schema
+from vosd.storage.database import AlreadyThere, Database
+from vosd.storage.definitions import advance, version_in
+from vosd.storage.types import descriptive, identifying
+
+_table: Final = schema.definition
+_row: Final = _table.c
+_ROWS_AT_ONCE: Final = 2_000
+
+
+class SqlObjects:
+    """Implements ``vosd.catalogue.stored_objects.ObjectStore``."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def current(self, at: int, since: tuple[int, int] | None = None) -> Objects:
+        """Return the objects in force at a moment; ``since`` a version and a moment only those that have changed.
+
+        Raises:
+            StoreUnavailable: try again.
+        """
+        begun = select(_table).where(_row.begins_at <= at)
+        if since is not None:
+            begun = begun.where(tuple_(_row.kind, _row.name).in_(_changed(since, at)))
+        planned = select(func.min(_row.begins_at)).where(_row.begins_at > at)
+        async with self._database.reading(unhurried=True) as connection:
+            version = await version_in(connection)
+            rows = (await connection.execute(begun.order_by(_row.kind, _row.name))).all()
+            next_at = (await connection.execute(planned)).scalar()
+        return Objects(version=version, at=at, next_at=next_at, found=_in_force(map(_object_of, rows)))
+
+    async def has_any(self) -> bool:
+        """Return whether there is a version of any object.
+
+        Raises:
+            StoreUnavailable: try again.
+        """
+        async with self._database.reading() as connection:
+            return (await connection.execute(select(_row.version).limit(1))).first() is not None
+
+    async def all_versions(self, kinds: Set[str]) -> Sequence[ObjectVersion]:
+        """Return all versions of the objects of some kinds.
+
+        Raises:
+            StoreUnavailable: try again.
+        """
+        return await self._select(select(_table).where(_row.kind.in_(sorted(kinds))))
+
+    async def history(self, kind: str, name: str) -> Sequence[ObjectVersion]:
+        """Return all versions of an object, newest first.
+
+        Raises:
+            StoreUnavailable: try again.
+        """
+        own = (_row.kind == kind) & (_row.name == name)
+        return await self._select(select(_table).where(own).order_by(_row.version.desc()))
+
+    async def add(self, versions: Sequence[ObjectVersion]) -> None:
+        """Add versions in one transaction.
+
+        Raises:
+            ObjectsMoved: the number of one is taken; nothing was changed.
+            ContentRefused: a name is too long; nothing was changed.
+            StoreUnavailable: probably nothing was changed.
+        """
+        try:
+            async with self._database.writing(unhurried=True) as connection:
+                await advance(connection)  # first: it keeps other writers away
+                changed = await version_in(connection)
+                rows = [_row_of(each, changed) for each in versions]
+                for begin in range(0, len(rows), _ROWS_AT_ONCE):
+                    await connection.execute(insert(_table), rows[begin : begin + _ROWS_AT_ONCE])
+        except AlreadyThere as error:
+            message = "an object was changed meanwhile, and nothing was done: do the same again"
+            raise ObjectsMoved(message) from error
+
+    async def _select(self, query: Select[Any]) -> Sequence[ObjectVersion]:
+        async with self._database.reading(unhurried=True) as connection:
+            return [*map(_object_of, (await connection.execute(query)).all())]
+
+
+def _changed(since: tuple[int, int], at: int) -> Select[Any]:
+    """Select the objects that have a version written after a version of all, or begun after a moment."""
+    known, until = since
+    begun = (_row.begins_at > until) & (_row.begins_at <= at)
+    return select(_row.kind, _row.name).where(or_(_row.changed > known, begun))
+
+
+def _in_force(versions: Iterable[ObjectVersion]) -> list[ObjectVersion]:
+    """Return of each object the version that began last, those that end the object included."""
+    found: dict[tuple[str, str], ObjectVersion] = {}
+    for each in versions:
+        known = found.get((each.kind, each.name))
+        if known is None or (known.begins_at, known.version) < (each.begins_at, each.version):
+            found[each.kind, each.name] = each
+    return [*found.values()]
+
+
+def _row_of(each: ObjectVersion, changed: int) -> dict[str, Any]:
+    return {
+        "kind": each.kind,
+        "name": identifying(each.name, NAME_LENGTH),
+        "version": each.version,
+        "body": each.body,
+        "begins_at": each.begins_at,
+        "made_at": each.made_at,
+        "operator": descriptive(each.operator, NAME_LENGTH),
+        "memo": None if each.memo is None else descriptive(each.memo, schema.MEMO_LENGTH),
+        "changed": changed,
+    }
+
+
+def _object_of(row: Row[Any]) -> ObjectVersion:
+    return ObjectVersion(
+        kind=row.kind,
+        name=row.name,
+        version=row.version,
+        body=row.body,
+        begins_at=row.begins_at,
+        made_at=row.made_at,
+        operator=row.operator,
+        memo=row.memo,
+    )

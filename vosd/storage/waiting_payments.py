@@ -1,0 +1,157 @@
+"""Payments that wait for a second person: asked for, confirmed or refused, each once (ADR 95).
+
+Whether one has to wait, and who may decide, is ``vosd.admin.second_person``'s to know. A confirmation is written in the
+transaction that books the payment.
+"""
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any, Final, NamedTuple
+
+from sqlalchemy import Select, insert, select, update
+
+from vosd.base.errors import VosError
+from vosd.base.money import format_amount
+from vosd.cdr.kinds import ACCOUNT_LENGTH, NAME_LENGTH
+from vosd.storage import schema
+from vosd.storage.asynchronous import AsyncConnection
+from vosd.storage.database import Database
+from vosd.storage.ports import EntryKind, ReferenceTaken, Settlement
+from vosd.storage.types import descriptive, identifying
+
+WAITING: Final = "waiting"
+BOOKED: Final = "booked"
+REFUSED: Final = "refused"
+
+_table: Final = schema.waiting_payment
+_row: Final = _table.c
+
+
+class NotWaiting(VosError):  # noqa: N818 - states what was found
+    """There is no such payment, or it was booked or refused meanwhile."""
+
+
+class WaitingPayment(NamedTuple):
+    """A payment that someone has asked for; times are UTC milliseconds."""
+
+    id: int
+    account: str
+    target: str
+    """The account that gets a transfer; empty = it is none."""
+    kind: EntryKind
+    reference: str
+    amount: Decimal
+    """As the ledger gets it, of ``ZERO`` the balance when it was asked for; of a transfer what is moved."""
+    forced: bool
+    memo: str | None
+    operator: str
+    login: str
+    asked_at: int
+    state: str = WAITING
+    decided_by: str | None = None
+    decided_at: int | None = None
+    reason: str | None = None
+
+
+class SqlWaitingPayments:
+    """Reads and writes them in MySQL and SQLite."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def ask(self, wanted: WaitingPayment) -> WaitingPayment:
+        """Write a payment down, or return the one that has its account, kind and reference; ``id`` is not used.
+
+        Raises:
+            ReferenceTaken: that one is another payment.
+            StoreUnavailable: try again.
+        """
+        values = wanted._asdict() | {
+            "account": identifying(wanted.account, ACCOUNT_LENGTH),
+            "target": identifying(wanted.target, ACCOUNT_LENGTH),
+            "kind": wanted.kind.value,
+            "reference": identifying(wanted.reference, schema.REFERENCE_LENGTH),
+            "forced": int(wanted.forced),
+            "memo": None if wanted.memo is None else descriptive(wanted.memo, schema.MEMO_LENGTH),
+            "operator": descriptive(wanted.operator, NAME_LENGTH),
+            "login": descriptive(wanted.login, NAME_LENGTH),
+        }
+        del values["id"]
+        same = _all().where(
+            _row.account == values["account"], _row.kind == values["kind"], _row.reference == values["reference"]
+        )
+        async with self._database.writing() as connection:
+            found = (await connection.execute(same)).one_or_none()
+            if found is None:
+                await connection.execute(insert(_table).values(**values))
+                found = (await connection.execute(same)).one()
+        earlier = _payment(found)
+        if (earlier.target, earlier.amount) != (wanted.target, wanted.amount) and wanted.kind is not EntryKind.ZERO:
+            message = (
+                f"reference {wanted.reference} of account {wanted.account} was asked for with "
+                f"{format_amount(earlier.amount)}: give another reference"
+            )
+            raise ReferenceTaken(message)
+        return earlier
+
+    async def waiting(self) -> Sequence[WaitingPayment]:
+        """Return those that wait, the oldest first.
+
+        Raises:
+            StoreUnavailable: try again.
+        """
+        async with self._database.reading() as connection:
+            rows = await connection.execute(_all().where(_row.state == WAITING).order_by(_row.id))
+        return [_payment(row) for row in rows]
+
+    async def find(self, number: int) -> WaitingPayment:
+        """Return one of them, whatever became of it.
+
+        Raises:
+            NotWaiting: there is none.
+            StoreUnavailable: try again.
+        """
+        async with self._database.reading() as connection:
+            found = (await connection.execute(_all().where(_row.id == number))).one_or_none()
+        if found is None:
+            raise NotWaiting(f"payment {number} was never asked for: vosd payment waiting lists those that wait")
+        return _payment(found)
+
+    async def refuse(self, number: int, by: str, at: int, reason: str | None) -> None:
+        """Refuse a payment.
+
+        Raises:
+            NotWaiting: it was booked or refused before.
+            StoreUnavailable: try again.
+        """
+        async with self._database.writing() as connection:
+            why = None if reason is None else descriptive(reason, schema.MEMO_LENGTH)
+            if not await _decide(connection, Settlement(number, by, at), REFUSED, why):
+                raise NotWaiting(f"payment {number} waits no more: it was booked or refused before")
+
+
+async def settle(connection: AsyncConnection, settlement: Settlement, *, is_booked: bool) -> None:
+    """Note that a payment is booked now, or that it was booked before.
+
+    Raises:
+        NotWaiting: it was refused, or another person has confirmed it, and it is not booked yet.
+    """
+    if not await _decide(connection, settlement, BOOKED, None) and not is_booked:
+        raise NotWaiting(f"payment {settlement.number} waits no more: it was booked or refused before")
+
+
+async def _decide(connection: AsyncConnection, settlement: Settlement, state: str, reason: str | None) -> bool:
+    by = descriptive(settlement.confirmed_by, NAME_LENGTH)
+    own = update(_table).where(_row.id == settlement.number, _row.state == WAITING)
+    done = await connection.execute(
+        own.values(state=state, decided_by=by, decided_at=settlement.confirmed_at, reason=reason)
+    )
+    return done.rowcount == 1
+
+
+def _all() -> Select[Any]:
+    return select(*(_row[name] for name in WaitingPayment._fields))
+
+
+def _payment(row: Any) -> WaitingPayment:
+    return WaitingPayment._make(row)._replace(kind=EntryKind(row.kind), forced=bool(row.forced))
