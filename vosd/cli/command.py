@@ -285,6 +285,8 @@ def _as_exit(error: VosError) -> click.ClickException:
     from vosd.catalogue.problems import ConfigError
     from vosd.control.client import DaemonUnreachableError
 
+    if error.code == "order":  # an order that makes no sense; by its code, for its module is seldom loaded
+        return click.UsageError(f"--{error}")
     if isinstance(error, ConfigError):
         return BadConfigurationError(str(error))
     if isinstance(error, DaemonUnreachableError):
