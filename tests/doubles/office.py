@@ -1,6 +1,7 @@
 """An office of the test's own: on a database, without a running switch, at a moment that the test says."""
 
 from collections.abc import Mapping
+from decimal import Decimal
 from pathlib import Path
 
 from vosd.admin.office.office import Office
@@ -16,7 +17,8 @@ NOWHERE = Path("/nonexistent/vosd.sock")
 class Defined:
     """Accounts of the test."""
 
-    def __init__(self, *accounts: Account) -> None:
+    def __init__(self, *accounts: Account, confirm_above: Decimal | None = None) -> None:
+        self.confirm_above = confirm_above
         self._accounts = {account.id: account for account in accounts}
 
     def accounts(self) -> Mapping[str, Account]:
@@ -28,9 +30,13 @@ class Defined:
         return {name: account.agent for name, account in self._accounts.items() if account.agent is not None}
 
 
-def office_on(database: Database, *accounts: Account, now: int, socket: Path = NOWHERE) -> Office:
+def office_on(
+    database: Database, *accounts: Account, now: int, socket: Path = NOWHERE, confirm_above: Decimal | None = None
+) -> Office:
     """Return an office; ``now`` is UTC milliseconds."""
-    return Office(Defined(*accounts), SqlStores(database), lambda: RunningSwitch(socket), lambda: now)
+    return Office(
+        Defined(*accounts, confirm_above=confirm_above), SqlStores(database), lambda: RunningSwitch(socket), lambda: now
+    )
 
 
 def operator(name: str = "ann") -> Principal:

@@ -14,6 +14,7 @@ from vosd.cli.command import Invocation
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from decimal import Decimal
 
     from vosd.admin.office.office import Office
     from vosd.admin.office.principal import Principal
@@ -33,6 +34,10 @@ class _Configured:
 
     def agents(self) -> "Mapping[str, str]":
         return self._invocation.excerpt.accounts().agents()
+
+    @property
+    def confirm_above(self) -> "Decimal | None":
+        return self._invocation.excerpt.confirm_above
 
 
 @asynccontextmanager

@@ -227,6 +227,15 @@ class Payments(Protocol):
         """
         ...
 
+    async def earlier(self, payment: Payment) -> Receipt | None:
+        """Return the receipt of the booking that has the payment's reference; None = it was not booked.
+
+        Raises:
+            ReferenceTaken: the reference was used for another amount.
+            StoreUnavailable: try again.
+        """
+        ...
+
     async def transfer(self, transfer: Transfer) -> tuple[Receipt, Receipt]:
         """Move money once, in one transaction; return the receipts of source and target.
 

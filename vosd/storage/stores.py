@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from vosd.storage.overrides import SqlOverrides
     from vosd.storage.payments import SqlPayments
     from vosd.storage.queries import SqlQueries
+    from vosd.storage.waiting_payments import SqlWaitingPayments
 
 
 class SqlStores:
@@ -28,6 +29,13 @@ class SqlStores:
         from vosd.storage.payments import SqlPayments
 
         return SqlPayments(self._database)
+
+    @property
+    def waiting_payments(self) -> "SqlWaitingPayments":
+        """Payments that wait for a second person."""
+        from vosd.storage.waiting_payments import SqlWaitingPayments
+
+        return SqlWaitingPayments(self._database)
 
     @property
     def queries(self) -> "SqlQueries":

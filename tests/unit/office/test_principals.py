@@ -44,8 +44,13 @@ ACCOUNTS = (
 
 
 @pytest.fixture
-async def office(tmp_path: Path) -> AsyncIterator[Office]:
-    database = Database(migrated(tmp_path / "vosd.db"))
+def url(tmp_path: Path) -> str:
+    return migrated(tmp_path / "vosd.db")
+
+
+@pytest.fixture
+async def office(url: str) -> AsyncIterator[Office]:
+    database = Database(url)
     for account in ("south", "shop", "acme"):
         payment = Payment(account=account, kind=EntryKind.PAYMENT, reference="r", made_at=1, currency="USD")
         await SqlPayments(database).add(payment)

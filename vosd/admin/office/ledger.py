@@ -88,7 +88,7 @@ async def show_statements(
         StoreUnavailable: the ledger cannot be read.
     """
     if sum((bool(order.accounts), order.group is not None, order.of_all)) != 1:
-        raise OrderError("account", "or a group of accounts or all of them: say one of the three")
+        raise OrderError("account", "or `group` or `all`: say one of the three")
     scope = office.scope_of(who)
     if scope.agent is not None:
         if len(order.accounts) != 1:

@@ -11,6 +11,7 @@ from vosd.storage.audit_line import AuditLine
 from vosd.storage.faults import Difference
 from vosd.storage.ledger_values import Balance, Closing, EntryFilter, LedgerEntry, Profit, Statement
 from vosd.storage.ports import Payments, Queries
+from vosd.storage.waiting_values import WaitingPayment
 
 
 class Definitions(Protocol):
@@ -22,6 +23,11 @@ class Definitions(Protocol):
 
     def agents(self) -> Mapping[str, str]:
         """Return the agent of each account that names one."""
+        ...
+
+    @property
+    def confirm_above(self) -> Decimal | None:
+        """Highest amount that one person books; None = any."""
         ...
 
 
@@ -71,12 +77,37 @@ class Consumption(Protocol):
         ...
 
 
+class WaitingPayments(Protocol):
+    """Payments that wait for a second person."""
+
+    async def ask(self, wanted: WaitingPayment, audit: AuditLine | None = None) -> WaitingPayment:
+        """Write one down, or return the one of its reference; raises ReferenceTaken or StoreUnavailable."""
+        ...
+
+    async def waiting(self) -> Sequence[WaitingPayment]:
+        """Return those that wait; raises StoreUnavailable."""
+        ...
+
+    async def find(self, number: int) -> WaitingPayment:
+        """Return one, whatever became of it; raises NotWaiting or StoreUnavailable."""
+        ...
+
+    async def refuse(self, number: int, by: str, at: int, reason: str | None, audit: AuditLine | None = None) -> None:
+        """Refuse one; raises NotWaiting or StoreUnavailable."""
+        ...
+
+
 class Stores(Protocol):
     """The database."""
 
     @property
     def payments(self) -> Payments:
         """Booking of money that does not come from calls."""
+        ...
+
+    @property
+    def waiting_payments(self) -> WaitingPayments:
+        """Payments that wait for a second person."""
         ...
 
     @property
