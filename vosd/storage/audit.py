@@ -39,13 +39,18 @@ class SqlAudit:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def newest(self, limit: int) -> Sequence[AuditLine]:
-        """Return the newest lines, the newest first.
+    async def newest(self, limit: int, principal: str | None = None, subject: str | None = None) -> Sequence[AuditLine]:
+        """Return the newest lines, the newest first; those of a principal, about a subject.
 
         Raises:
             StoreUnavailable: try again.
         """
         columns = [_table.c[name] for name in AuditLine._fields]
+        query = select(*columns).order_by(_table.c.id.desc()).limit(limit)
+        if principal is not None:
+            query = query.where(_table.c.principal == principal)
+        if subject is not None:
+            query = query.where(_table.c.subject == subject)
         async with self._database.reading() as connection:
-            rows = await connection.execute(select(*columns).order_by(_table.c.id.desc()).limit(limit))
+            rows = await connection.execute(query)
         return [AuditLine._make(row) for row in rows]

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from vosd.storage.database import Database
 
 if TYPE_CHECKING:
+    from vosd.storage.audit import SqlAudit
     from vosd.storage.books import SqlBooks
     from vosd.storage.checkpoints import SqlCheckpoints
     from vosd.storage.consumption import SqlConsumption
@@ -78,6 +79,13 @@ class SqlStores:
         from vosd.storage.overrides import SqlOverrides
 
         return SqlOverrides(self._database)
+
+    @property
+    def audit(self) -> "SqlAudit":
+        """Who has changed what."""
+        from vosd.storage.audit import SqlAudit
+
+        return SqlAudit(self._database)
 
     async def verify(self, report: "Callable[[Difference], None]") -> None:
         """Recompute the books and report each difference.

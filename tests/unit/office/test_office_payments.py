@@ -10,6 +10,7 @@ import pytest
 from doubles.migrated import migrated
 from doubles.office import agent, office_on, operator
 
+from vosd.admin.office.audit import ListAudit, list_audit
 from vosd.admin.office.errors import OrderError
 from vosd.admin.office.office import Office
 from vosd.admin.office.payments import (
@@ -30,6 +31,7 @@ from vosd.admin.office.scope import OperatorsOnlyError
 from vosd.admin.second_person import OwnPaymentError, WaitingSheet
 from vosd.billing.authority import OutOfScopeError
 from vosd.billing.rights import Right
+from vosd.cdr.columns import iso_utc
 from vosd.storage.audit import SqlAudit
 from vosd.storage.audit_line import AuditLine
 from vosd.storage.database import Database
@@ -116,6 +118,12 @@ async def test_a_payment_leaves_a_line_that_says_who_by_what_and_from_where(offi
     assert len(await audit(database)) == 1, "nothing was changed"
 
 
+async def test_a_payment_without_a_reference_gets_one_that_is_in_the_audit(office: Office, database: Database) -> None:
+    (receipt,) = await book_payment(office, operator(), pays("10"))
+    (line,) = await audit(database)
+    assert json.loads(line.detail)["reference"] == receipt.reference
+
+
 async def test_what_is_refused_is_not_in_the_audit(office: Office, database: Database) -> None:
     with pytest.raises(TooLittleLeft):
         await book_payment(office, operator(), pays("10", type=PaymentType.REFUND))
@@ -169,3 +177,13 @@ async def test_a_large_payment_is_booked_by_two_persons_and_both_are_in_the_audi
     assert [(line.action, line.principal) for line in reversed(await audit(database))] == [
         ("BookPayment", "ann"), ("ConfirmPayment", "bob"), ("BookPayment", "ann"), ("RefusePayment", "bob"),
     ]  # fmt: skip
+
+
+async def test_the_audit_is_read_by_person_and_by_subject(office: Office) -> None:
+    await book_payment(office, operator("ann"), pays("10", reference="r1"))
+    await book_payment(office, operator("bob"), pays("20", account="south"))
+    lines = await list_audit(office, operator(), ListAudit())
+    assert [(line.principal, line.subject) for line in lines] == [("bob", "south"), ("ann", "acme")]
+    for order in (ListAudit(principal="ann"), ListAudit(subject="acme"), ListAudit(limit=9, principal="ann")):
+        (line,) = await list_audit(office, operator(), order)
+        assert (line.at, line.means, json.loads(bytes(line.detail))["reference"]) == (iso_utc(NOW), "terminal", "r1")

@@ -10,6 +10,7 @@ from doubles.office import agent, office_on, operator
 
 from vosd.admin.agents import MayNotActError
 from vosd.admin.ledger import Month
+from vosd.admin.office.audit import ListAudit, list_audit
 from vosd.admin.office.errors import OrderError
 from vosd.admin.office.ledger import (
     BookMinimums,
@@ -92,6 +93,7 @@ async def test_a_statement_is_of_named_accounts_of_a_group_or_of_all(office: Off
     ("act", "order"),
     [
         (list_balances, ListBalances(NOW)),
+        (list_audit, ListAudit()),
         (show_profit, ShowProfit(NOW - 1, NOW)),
         (book_minimums, BookMinimums(Month(2026, 8))),
         (close_period, ClosePeriod(NOW)),

@@ -2,6 +2,7 @@
 
 from decimal import Decimal
 from enum import Enum
+from typing import TypeVar
 from uuid import uuid4
 
 import msgspec
@@ -15,6 +16,8 @@ from vosd.admin.second_person import ByHand, PaymentOrder, Person, Receipts, Wai
 from vosd.base.money import ZERO
 from vosd.storage.audit_line import AuditLine
 from vosd.storage.ports import EntryKind
+
+Booking = TypeVar("Booking", "BookPayment", "MoveMoney")
 
 
 class PaymentType(Enum):
@@ -72,12 +75,13 @@ async def book_payment(office: Office, who: Principal, order: BookPayment) -> Re
         remedy = "a correction is `type` adjustment, and what is paid back is `type` refund without a minus sign"
         raise OrderError("amount", "of a payment is what was received", remedy)
     scope.require_ledger(order.account)
+    order = _referred(order)
     is_own = scope.agent in {None, order.account}
     wanted = PaymentOrder(
         account=order.account if is_own else str(scope.agent),
         kind=EntryKind(order.type.value) if is_own else EntryKind.TRANSFER,
         amount=-amount if order.type is PaymentType.REFUND else amount,
-        reference=order.reference or str(uuid4()),
+        reference=str(order.reference),
         memo=order.memo,
         target="" if is_own else order.account,
         forced=order.force,
@@ -91,6 +95,11 @@ def _check_payment_of_agent(order: BookPayment, scope: Scope) -> None:
             raise OrderError(field, f"is not for agents, such as {scope.agent}")
     if order.amount is None or order.amount <= 0:
         raise OrderError("amount", "of an agent is above zero")
+
+
+def _referred(order: Booking) -> Booking:
+    """Return an order with a reference, by which its entry and its line in the audit belong together."""
+    return order if order.reference is not None else msgspec.structs.replace(order, reference=str(uuid4()))
 
 
 def _check_reference(reference: str | None) -> None:
@@ -137,11 +146,12 @@ async def move_money(office: Office, who: Principal, order: MoveMoney) -> Receip
         if order.source != scope.agent:
             raise OrderError("from", f"is the agent's own account, {scope.agent}", "it pays from no other one")
         scope.require_ledger(order.target)
+    order = _referred(order)
     wanted = PaymentOrder(
         account=order.source,
         kind=EntryKind.TRANSFER,
         amount=order.amount,
-        reference=order.reference or str(uuid4()),
+        reference=str(order.reference),
         memo=order.memo,
         target=order.target,
         forced=order.force,

@@ -97,6 +97,14 @@ class WaitingPayments(Protocol):
         ...
 
 
+class Audit(Protocol):
+    """Who has changed what."""
+
+    async def newest(self, limit: int, principal: str | None = None, subject: str | None = None) -> Sequence[AuditLine]:
+        """Return the newest lines, the newest first; raises StoreUnavailable."""
+        ...
+
+
 class Stores(Protocol):
     """The database."""
 
@@ -138,6 +146,11 @@ class Stores(Protocol):
     @property
     def overrides(self) -> OverrideStore:
         """Operational overrides."""
+        ...
+
+    @property
+    def audit(self) -> Audit:
+        """Who has changed what."""
         ...
 
     async def verify(self, report: Callable[[Difference], None]) -> None:
