@@ -16,7 +16,8 @@ from vosd.storage import old_payments, schema
 from vosd.storage.books import SqlBooks
 from vosd.storage.checkpoints import SqlCheckpoints
 from vosd.storage.drop_history import drop_history
-from vosd.storage.ledger import EntryFilter, SqlLedger
+from vosd.storage.ledger import SqlLedger
+from vosd.storage.ledger_values import EntryFilter
 from vosd.storage.payments import SqlPayments
 from vosd.storage.ports import EntryKind, Payment, ReferenceTaken, Transfer
 from vosd.storage.verify import verify_ledger

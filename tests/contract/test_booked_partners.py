@@ -11,7 +11,8 @@ from vosd.storage import schema
 from vosd.storage.books import SqlBooks
 from vosd.storage.corrections import SqlCorrections
 from vosd.storage.faults import Difference, Fault
-from vosd.storage.ledger import Movement, SqlLedger
+from vosd.storage.ledger import SqlLedger
+from vosd.storage.ledger_values import Movement
 from vosd.storage.queries import SqlQueries
 from vosd.storage.verify import verify_ledger
 from vosd.testing.data.records import call_id, partner_call

@@ -7,14 +7,18 @@ from itertools import pairwise
 import pytest
 from doubles.exploring import examples
 from doubles.kept_rows import Rows, rows_of, write_rows
+from doubles.office import office_on, operator
 from sqlalchemy import delete, func, select, update
 
-from vosd.admin.closing_period import BooksUnsoundError, close_period
+from vosd.admin.ledger import ClosingSheet
+from vosd.admin.office.ledger import BooksUnsoundError, ClosePeriod, close_period
 from vosd.storage import checkpoints, schema, verify_accounts
+from vosd.storage.audit import SqlAudit
 from vosd.storage.books import SqlBooks
 from vosd.storage.checkpoints import BadClosingDate, Checkpoint, SqlCheckpoints
 from vosd.storage.faults import Fault
-from vosd.storage.ledger import Movement, SqlLedger, Statement
+from vosd.storage.ledger import SqlLedger
+from vosd.storage.ledger_values import Movement, Statement
 from vosd.storage.payments import SqlPayments
 from vosd.storage.ports import EntryKind, Payment
 from vosd.storage.queries import SqlQueries
@@ -173,13 +177,15 @@ async def test_what_is_not_over_or_closed_already_is_not_closed(booked):
 
 
 async def test_books_with_differences_are_not_closed_unless_forced(booked):
-    terms = {"operator": "ann", "memo": None, "now": NOW}
+    office, until = office_on(booked, now=NOW), STARTED + 4 * DAY_MS
     await damage(booked, update(account).where(account.c.id == "carrier").values(balance=Decimal(7)))
     with pytest.raises(BooksUnsoundError, match="1 differences, the first is: account carrier"):
-        await close_period(booked, STARTED + 4 * DAY_MS, **terms, force=False)
+        await close_period(office, operator("ann"), ClosePeriod(until))
     assert await SqlCheckpoints(booked).closed_until() is None
-    done = await close_period(booked, STARTED + 4 * DAY_MS, **terms, force=True)
-    assert done == {"closed_until": "2026-09-25T14:13:20.000Z", "accounts": 3, "entries": 12}
+    done = await close_period(office, operator("ann"), ClosePeriod(until, is_forced=True))
+    assert done == ClosingSheet("2026-09-25T14:13:20.000Z", accounts=3, entries=12)
+    (line,) = await SqlAudit(booked).newest(10)
+    assert (line.principal, line.action, line.subject, line.at) == ("ann", "ClosePeriod", "ledger", NOW)
 
 
 @pytest.mark.parametrize("seed", range(examples(2, 6)))

@@ -13,10 +13,11 @@ import pytest
 from doubles.exploring import examples
 from doubles.kept_rows import Rows, rows_of, write_rows
 from doubles.migrated import migrate_on_server
+from doubles.office import office_on, operator
 from sqlalchemy import func, select
 
-from vosd.admin.closing_period import close_period
 from vosd.admin.export_files import ExportBlocked
+from vosd.admin.office.ledger import ClosePeriod, close_period
 from vosd.admin.retention import Retention, RetentionError
 from vosd.cdr.corrections import Amounts, Change, Correction
 from vosd.cdr.ports import RejectedRecords
@@ -192,7 +193,7 @@ async def test_nothing_goes_that_is_not_closed(database, run):
     await SqlBooks(database).book([call(1, 10), call(2, 60)])
     held = (await run())["calls"]
     assert (held.dropped_before, held.months, held.held[0].guard) == (None, (), "close")
-    await close_period(database, FIRST + 20 * DAY_MS, operator="ann", memo=None, now=NOW, force=False)
+    await close_period(office_on(database, now=NOW), operator("ann"), ClosePeriod(FIRST + 20 * DAY_MS))
     sheet = (await run())["calls"]
     assert (sheet.dropped_before, sheet.held[0].kept_from) == (_iso(12), _iso(12))
     assert sum(each.records for each in sheet.months) == 1
@@ -210,13 +211,13 @@ async def test_a_call_that_was_booked_late_or_corrected_lately_stays_until_that_
     for kept in (late.call_id, corrected.call_id):
         assert await SqlQueries(booked).call(kept) is not None
     assert await audited(booked) == []
-    await close_period(booked, NOW, operator="ann", memo=None, now=NOW, force=False)
+    await close_period(office_on(booked, now=NOW), operator("ann"), ClosePeriod(NOW))
     await run()
     assert await SqlQueries(booked).call(late.call_id) is None
     assert await SqlQueries(booked).call(corrected.call_id) is not None
     assert await audited(booked) == []
     later = NOW + 200 * DAY_MS
-    await close_period(booked, later, operator="ann", memo=None, now=later, force=False)
+    await close_period(office_on(booked, now=later), operator("ann"), ClosePeriod(later))
     await run(now=later)
     assert await count(booked, schema.cdr_correction) == 0
     assert await audited(booked) == []

@@ -10,7 +10,8 @@ from vosd.cdr.record import Posting
 from vosd.storage import ledger
 from vosd.storage.books import SqlBooks
 from vosd.storage.checkpoints import SqlCheckpoints
-from vosd.storage.ledger import EntryFilter, Movement, SqlLedger, Statement
+from vosd.storage.ledger import SqlLedger
+from vosd.storage.ledger_values import EntryFilter, Movement, Statement
 from vosd.storage.payments import SqlPayments
 from vosd.storage.ports import EntryKind, Payment
 from vosd.testing.data.records import STARTED, answered_call, call_id

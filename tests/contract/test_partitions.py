@@ -24,7 +24,8 @@ from vosd.storage.corrections import SqlCorrections
 from vosd.storage.database import AlreadyThere, Database
 from vosd.storage.export import SqlExport
 from vosd.storage.faults import Fault
-from vosd.storage.ledger import EntryFilter, SqlLedger
+from vosd.storage.ledger import SqlLedger
+from vosd.storage.ledger_values import EntryFilter
 from vosd.storage.migrate import migrate_async
 from vosd.storage.months import AHEAD, KEPT, LATER, Month, from_now, month_of
 from vosd.storage.partitions import (

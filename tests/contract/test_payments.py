@@ -8,7 +8,8 @@ import pytest
 
 from vosd.cdr.ports import Standing
 from vosd.storage.database import ContentRefused
-from vosd.storage.ledger import EntryFilter, SqlLedger
+from vosd.storage.ledger import SqlLedger
+from vosd.storage.ledger_values import EntryFilter
 from vosd.storage.payments import SqlPayments
 from vosd.storage.ports import (
     EntryKind,

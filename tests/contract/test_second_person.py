@@ -9,6 +9,7 @@ from vosd.admin.accounts import UnknownAccountError
 from vosd.admin.second_person import ByHand, OwnPaymentError, PaymentOrder, Person, WaitingSheet, WasRefusedError
 from vosd.storage.ledger import EntryFilter, SqlLedger
 from vosd.storage.ports import EntryKind, ReferenceTaken, TooLittleLeft
+from vosd.storage.stores import SqlStores
 from vosd.storage.verify import verify_ledger
 from vosd.storage.waiting_payments import NotWaiting
 from vosd.testing.data.builders import account
@@ -27,7 +28,7 @@ class NoSwitch:
 @pytest.fixture
 def by_hand(database):
     accounts = {name: account(name) for name in ("acme", "other")}
-    return ByHand(accounts, database, NoSwitch(), Decimal(100))
+    return ByHand(accounts, SqlStores(database), NoSwitch(), Decimal(100))
 
 
 def order(amount, kind=EntryKind.PAYMENT, **changes):

@@ -18,7 +18,7 @@ from vosd.sip.settings import SipSettings
 from vosd.sip.transaction.states import State
 from vosd.testing.virtual.scene import Scene
 
-OF_THE_SWITCH = frozenset({"_asks", "_board", "_choices", "_endpoint", "_flows", "_store", "bucket", "endpoint"})
+OF_THE_SWITCH = frozenset({"_asks", "_board", "_choices", "_endpoint", "_flows", "bucket", "endpoint", "store"})
 DESCRIBED = ("vosd.b2bua", "vosd.sip.dialog", "vosd.sip.transaction")
 OCCUPIED = frozenset({"choices", "counted", "hold", "numbers", "taken", "watched"})
 """Of a call request: what is compared otherwise, and the numbers, which are read by then."""

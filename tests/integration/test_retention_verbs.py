@@ -12,7 +12,7 @@ from doubles.installation import CONFIGURATION, Installation
 from vosd.admin.payment_archive import PaymentArchive
 from vosd.base.ids import uuid7
 from vosd.cdr.record import CallRecord
-from vosd.storage.ledger import LedgerEntry
+from vosd.storage.ledger_values import LedgerEntry
 from vosd.testing.data.records import answered_call
 
 DAY_MS = 86_400_000

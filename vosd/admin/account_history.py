@@ -12,7 +12,7 @@ from vosd.base.money import format_amount
 from vosd.catalogue.overrides import Setting, Target
 from vosd.catalogue.ports import Action, Change
 from vosd.cdr.columns import iso_utc
-from vosd.storage.ledger import LedgerEntry
+from vosd.storage.ledger_values import LedgerEntry
 
 YES: Final = "yes"
 """What a setting without value has as its value."""

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -12,12 +12,9 @@ from vosd.admin.accounts import configured
 from vosd.base.money import format_amount
 from vosd.billing.accounts import Account
 from vosd.cdr.columns import iso_utc
-from vosd.cdr.ports import Books, Standing
-from vosd.storage.ledger import LedgerEntry, SqlLedger
+from vosd.cdr.ports import Standing
+from vosd.storage.ledger_values import LedgerEntry, Statement
 from vosd.storage.ports import Queries
-
-ENTRY_KEYS: Final = (*LedgerEntry._fields, "net")
-"""The keys of an entry in ``--json``, and the header of its CSV."""
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -67,14 +64,72 @@ class StatementSheet(msgspec.Struct, frozen=True):
     """Whether the books are closed until the end of the month: it does not change any more."""
 
 
-def entry_object(entry: LedgerEntry) -> dict[str, Any]:
-    """Return an entry as a JSON object."""
-    return entry._asdict() | {
-        "amount": format_amount(entry.amount),
-        "balance_after": format_amount(entry.balance_after),
-        "created_at": iso_utc(entry.created_at),
+class EntrySheet(msgspec.Struct, frozen=True):
+    """An entry as ``vosd ledger list`` prints it; money as text."""
+
+    id: int
+    account: str
+    seq: int
+    amount: str
+    balance_after: str
+    kind: str
+    reference: str
+    call_id: str | None
+    operator: str | None
+    memo: str | None
+    created_at: str
+    currency: str | None
+    tax: str | None
+    """None = not known: an earlier version booked it, and its charge was corrected since."""
+    net: str | None
+    """The part of the amount that is no tax."""
+
+
+class BalanceSheet(msgspec.Struct, frozen=True):
+    """The balance of an account at a moment; money as text."""
+
+    account: str
+    currency: str | None
+    balance: str
+
+
+class ProfitSheet(msgspec.Struct, frozen=True):
+    """What calls have brought and cost in one currency, without tax; money as text."""
+
+    currency: str | None
+    calls: int
+    income: str
+    cost: str
+    profit: str
+    margin_percent: str | None
+
+
+class ClosingSheet(msgspec.Struct, frozen=True):
+    """A period that was closed."""
+
+    closed_until: str
+    accounts: int
+    """Checkpoints that were made; fewer than there are accounts where an earlier attempt made the others."""
+    entries: int
+
+
+def entry_sheet(entry: LedgerEntry) -> EntrySheet:
+    """Return an entry for people and programs."""
+    return EntrySheet(
+        id=entry.id,
+        account=entry.account,
+        seq=entry.seq,
+        amount=format_amount(entry.amount),
+        balance_after=format_amount(entry.balance_after),
+        kind=entry.kind,
+        reference=entry.reference,
+        call_id=entry.call_id,
+        operator=entry.operator,
+        memo=entry.memo,
+        created_at=iso_utc(entry.created_at),
+        currency=entry.currency,
         **_net_and_tax(entry.amount, entry.tax),
-    }
+    )
 
 
 def _net_and_tax(amount: Decimal, tax: Decimal | None) -> dict[str, str | None]:
@@ -96,27 +151,11 @@ async def known_standing(accounts: Mapping[str, Account], queries: Queries, acco
     return standing
 
 
-async def month_of_account(
-    accounts: Mapping[str, Account],
-    books: Books,
-    queries: Queries,
-    ledger: SqlLedger,
-    account_id: str,
-    month: Month,
-    zone: ZoneInfo,
+def statement_sheet(
+    account_id: str, currency: str | None, month: Month, zone: ZoneInfo, found: Statement
 ) -> StatementSheet:
-    """Return the statement of a month.
-
-    Raises:
-        UnknownAccountError: the account is neither configured nor in the ledger.
-        StoreUnavailable: the ledger cannot be read.
-    """
-    await known_standing(accounts, queries, account_id)
+    """Return the statement of a month for people and programs."""
     since, until = month.bounds(zone)
-    found = await ledger.statement(account_id, since, until)
-    currency = (await books.currencies([account_id])).get(account_id)
-    if currency is None and account_id in accounts:
-        currency = accounts[account_id].currency
     return StatementSheet(
         account=account_id,
         currency=currency,

@@ -8,13 +8,14 @@ import msgspec
 
 from vosd.admin.consumption import roles_of
 from vosd.admin.ledger import Month
+from vosd.admin.office.ports import Consumption
 from vosd.admin.payments import refresh_balances
 from vosd.base.errors import VosError
 from vosd.base.money import ZERO, format_amount
 from vosd.billing.accounts import Account, shortfall
 from vosd.control.client import RunningSwitch
 from vosd.control.money import ListUnbooked
-from vosd.storage.consumption import SqlConsumption
+from vosd.storage.audit_line import AuditLine
 from vosd.storage.ports import EntryKind, Payment, Payments
 
 
@@ -52,7 +53,7 @@ class MinimumSheet(msgspec.Struct, frozen=True):
 
 async def book_minimum(
     accounts: Mapping[str, Account],
-    consumption: SqlConsumption,
+    consumption: Consumption,
     payments: Payments,
     switch: RunningSwitch,
     month: Month,
@@ -61,11 +62,13 @@ async def book_minimum(
     now: int,
     operator: str,
     is_closed: Callable[[str], bool] = lambda _: False,
+    audit_of: Callable[[str], AuditLine | None] = lambda _: None,
 ) -> list[MinimumSheet]:
     """Book the shortfall of a month on each of the accounts that has a minimum; a repeat books nothing more.
 
     The balance may fall below the overdraft limit by it. Accounts of which ``is_closed`` is true are left out, and
-    those that lack something while the running switch has not booked all their calls of the month.
+    those that lack something while the running switch has not booked all their calls of the month. ``audit_of`` returns
+    the line of the audit for an account.
 
     Raises:
         MonthNotOverError: the month has not ended at ``now`` (UTC milliseconds).
@@ -109,6 +112,7 @@ async def book_minimum(
             operator=operator,
             memo=f"minimum {format_amount(minimum)}, consumed {shown}",
             currency=account.currency,
+            audit=audit_of(account.id),
         )
         receipt = await payments.add(payment)
         outcome = Outcome.BOOKED_BEFORE if receipt.repeated else Outcome.BOOKED

@@ -15,11 +15,11 @@ from typing import Any, Final
 import msgspec
 
 from vosd.admin.export_files import Part, settle_directory
-from vosd.admin.ledger import entry_object
+from vosd.admin.ledger import entry_sheet
 from vosd.base.errors import VosError
 from vosd.base.money import ZERO, format_amount
 from vosd.cdr.columns import iso_utc
-from vosd.storage.ledger import LedgerEntry
+from vosd.storage.ledger_values import LedgerEntry
 
 _TITLE: Final = "vosd payments"
 _VERSION: Final = 1
@@ -74,7 +74,7 @@ class PaymentArchive:
             add({"archive": _TITLE, "version": _VERSION, "dropped_before": self._until})
             async for page in pages:
                 for entry in page:
-                    add(entry_object(entry))
+                    add(msgspec.structs.asdict(entry_sheet(entry)))
                     sums.add(entry)
             add({"entries": sums.entries, "amounts": sums.shown(), "sha256": lines.hexdigest()})
             part.finish()

@@ -5,7 +5,8 @@ columns are found by their names, and a line that is not clear keeps the whole f
 """
 
 import csv
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from enum import Enum
 from typing import Final, NamedTuple
@@ -19,8 +20,8 @@ from vosd.base.errors import VosError
 from vosd.base.money import ZERO, format_amount, parse_amount
 from vosd.billing.accounts import Account
 from vosd.control.client import RunningSwitch
-from vosd.storage.payments import SqlPayments
-from vosd.storage.ports import EntryKind, Payment, Queries, ReferenceTaken
+from vosd.storage.audit_line import AuditLine
+from vosd.storage.ports import EntryKind, Payment, Payments, Queries, ReferenceTaken
 
 FAULTS_SHOWN: Final = 20
 """Most faults of a file that its error lists."""
@@ -151,10 +152,10 @@ def _amount(text: str, *, has_comma: bool) -> Decimal:
     return amount
 
 
-async def import_payments(
+async def book_file(
     accounts: Mapping[str, Account],
     queries: Queries,
-    payments: SqlPayments,
+    payments: Payments,
     switch: RunningSwitch,
     wanted: Sequence[FilePayment],
     *,
@@ -162,10 +163,11 @@ async def import_payments(
     person: Person,
     now: int,
     is_trial: bool,
+    audit_of: Callable[[FilePayment], AuditLine],
 ) -> list[ImportedPayment]:
     """Check all payments, then book them one by one unless ``is_trial``; ``now`` is UTC milliseconds.
 
-    Those above the limit of ``by_hand`` wait for a second person.
+    Those above the limit of ``by_hand`` wait for a second person. ``audit_of`` returns the line of a payment.
 
     Raises:
         WasRefusedError: a second person has refused one of them before.
@@ -203,13 +205,13 @@ async def import_payments(
             order = PaymentOrder(
                 account=each.account, kind=payment.kind, amount=each.amount, reference=each.reference, memo=each.memo
             )
-            done = await by_hand.book(order, person, now)
+            done = await by_hand.book(order, person, now, audit_of(each))
             if isinstance(done, WaitingSheet):
                 booked.append(_imported(each, accounts.get(each.account), ImportOutcome.WAITING))
                 continue
             (receipt,) = done
         else:
-            receipt = await add_payment(accounts, payments, switch, payment)
+            receipt = await add_payment(accounts, payments, switch, replace(payment, audit=audit_of(each)))
         outcome = ImportOutcome.REPEATED if receipt.repeated else ImportOutcome.BOOKED
         booked.append(_imported(each, accounts.get(each.account), outcome, receipt.after))
     return booked

@@ -4,24 +4,23 @@
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from decimal import Decimal
 from typing import NamedTuple
 
 import msgspec
 
 from vosd.admin.ledger import known_standing
+from vosd.admin.office.ports import Stores
 from vosd.admin.payments import PaymentReceipt, add_payment, least_left, make_transfer
 from vosd.base.errors import VosError
 from vosd.base.money import ZERO, format_amount
 from vosd.billing.accounts import Account
 from vosd.cdr.columns import iso_utc
 from vosd.control.client import RunningSwitch
-from vosd.storage.database import Database
-from vosd.storage.overrides import SqlOverrides
-from vosd.storage.payments import SqlPayments
+from vosd.storage.audit_line import AuditLine
 from vosd.storage.ports import EntryKind, Payment, Settlement, Transfer
-from vosd.storage.queries import SqlQueries
-from vosd.storage.waiting_payments import WAITING, SqlWaitingPayments, WaitingPayment
+from vosd.storage.waiting_values import WAITING, WaitingPayment
 
 
 class OwnPaymentError(VosError):
@@ -83,17 +82,19 @@ class ByHand:
     """Bookings by hand on one database."""
 
     def __init__(
-        self, accounts: Mapping[str, Account], database: Database, switch: RunningSwitch, limit: Decimal | None
+        self, accounts: Mapping[str, Account], stores: Stores, switch: RunningSwitch, limit: Decimal | None
     ) -> None:
         """``limit`` is the highest amount that one person books, in whatever currency; None = any."""
         self._accounts = accounts
-        self._database = database
+        self._stores = stores
         self._switch = switch
         self._limit = limit
-        self._waiting = SqlWaitingPayments(database)
-        self._payments = SqlPayments(database)
+        self._waiting = stores.waiting_payments
+        self._payments = stores.payments
 
-    async def book(self, order: PaymentOrder, person: Person, now: int) -> Receipts | WaitingSheet:
+    async def book(
+        self, order: PaymentOrder, person: Person, now: int, audit: AuditLine | None = None
+    ) -> Receipts | WaitingSheet:
         """Book an order, or have it wait where it is above the limit; ``now`` is UTC milliseconds.
 
         A repeat of what was booked books nothing, and one of what waits returns it again.
@@ -104,17 +105,17 @@ class ByHand:
         """
         amount = order.amount
         if order.kind is EntryKind.ZERO:
-            standing = await known_standing(self._accounts, SqlQueries(self._database), order.account)
+            standing = await known_standing(self._accounts, self._stores.queries, order.account)
             amount = ZERO if standing is None else -standing.balance
         if not self.needs_second(amount) or await self._is_booked(order, person, now):
-            return await self._book(order, person.name, now, None)
+            return await self._book(order, person.name, now, None, audit)
         for account in filter(None, (order.account, order.target)):
-            await known_standing(self._accounts, SqlQueries(self._database), account)
+            await known_standing(self._accounts, self._stores.queries, account)
         wanted = WaitingPayment(
             0, order.account, order.target, order.kind, order.reference, amount, order.forced, order.memo,
             person.name, person.login, now,
         )  # fmt: skip
-        asked = await self._waiting.ask(wanted)
+        asked = await self._waiting.ask(wanted, audit)
         if asked.state != WAITING:
             raise WasRefusedError(
                 f"reference {asked.reference} of account {asked.account} was refused by {asked.decided_by}"
@@ -126,7 +127,7 @@ class ByHand:
         """Return whether an amount is more than one person books."""
         return self._limit is not None and abs(amount) > self._limit
 
-    async def confirm(self, number: int, person: Person, now: int) -> Receipts:
+    async def confirm(self, number: int, person: Person, now: int, audit: AuditLine | None = None) -> Receipts:
         """Book a payment that waits, as it was asked for; the entry names both persons.
 
         Raises:
@@ -144,9 +145,11 @@ class ByHand:
             amount=ZERO if asked.kind is EntryKind.ZERO else asked.amount,
             memo=f"{confirmed}: {asked.memo}" if asked.memo else confirmed,
         )  # fmt: skip
-        return await self._book(order, asked.operator, now, Settlement(number, person.name, now))
+        return await self._book(order, asked.operator, now, Settlement(number, person.name, now), audit)
 
-    async def refuse(self, number: int, person: Person, now: int, reason: str | None) -> WaitingSheet:
+    async def refuse(
+        self, number: int, person: Person, now: int, reason: str | None, audit: AuditLine | None = None
+    ) -> WaitingSheet:
         """Refuse a payment that waits; who has asked for it may take it back so.
 
         Raises:
@@ -154,7 +157,7 @@ class ByHand:
             StoreUnavailable: try again.
         """
         asked = await self._waiting.find(number)
-        await self._waiting.refuse(number, person.name, now, reason)
+        await self._waiting.refuse(number, person.name, now, reason, audit)
         return _sheet(asked)
 
     async def waiting(self) -> list[WaitingSheet]:
@@ -174,15 +177,17 @@ class ByHand:
             payment = _payment(order, person.name, now, None, None)
         return await self._payments.earlier(payment) is not None
 
-    async def _book(self, order: PaymentOrder, operator: str, now: int, settles: Settlement | None) -> Receipts:
+    async def _book(
+        self, order: PaymentOrder, operator: str, now: int, settles: Settlement | None, audit: AuditLine | None
+    ) -> Receipts:
         least = None
         if not order.forced and order.kind in {EntryKind.REFUND, EntryKind.TRANSFER}:
-            overrides = (await SqlOverrides(self._database).load()).at(now)
+            overrides = (await self._stores.overrides.load()).at(now)
             least = least_left(self._accounts, overrides, order.account)
         if order.target:
-            transfer = _transfer(order, operator, now, least, settles)
+            transfer = replace(_transfer(order, operator, now, least, settles), audit=audit)
             return await make_transfer(self._accounts, self._payments, self._switch, transfer)
-        payment = _payment(order, operator, now, least, settles)
+        payment = replace(_payment(order, operator, now, least, settles), audit=audit)
         return (await add_payment(self._accounts, self._payments, self._switch, payment),)
 
 

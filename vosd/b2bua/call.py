@@ -4,20 +4,27 @@ Each public method is an event, with the instant of its packet or deadline; it d
 call in one state of ``states``. A call has one deadline at every moment (ADR 10).
 """
 
+from collections.abc import Mapping
+from typing import Final
+
 from vosd.b2bua import states, talk
 from vosd.b2bua.attempt_progress import AttemptProgress
+from vosd.b2bua.bridge import Bridge
 from vosd.b2bua.callee_leg import CalleeLeg
 from vosd.b2bua.caller_leg import CallerLeg
-from vosd.b2bua.conversation import CallConversation
+from vosd.b2bua.caller_side import CallerSide
 from vosd.b2bua.given_up import GivenUp
 from vosd.b2bua.hunt import Hunt, NextHop, own_deadline
 from vosd.b2bua.leg import RINGING, Leg
-from vosd.b2bua.lifetime import Granted, Lifetime
-from vosd.b2bua.ports import Answer, Decision
-from vosd.b2bua.reasons import reason_headers
+from vosd.b2bua.lifetime import ANSWER_WAIT_MS, Granted, Lifetime
+from vosd.b2bua.ports import Answer, Decision, Switchboard
+from vosd.b2bua.reasons import NO_CAUSES, passed_on, reason_headers
+from vosd.b2bua.settings import CallSettings
+from vosd.b2bua.stamps import Arrival, DeadCall, Ending, Journey
 from vosd.b2bua.states import ACCEPTED, CallEvent
 from vosd.b2bua.takeover import in_place_of
-from vosd.base.cause import EndReason, HangupSource
+from vosd.b2bua.transfer import Transfer
+from vosd.base.cause import EndReason, HangupSource, q850_of_status
 from vosd.base.clock import Instant
 from vosd.base.errors import Refusal
 from vosd.cdr.record import Attempt
@@ -25,17 +32,106 @@ from vosd.routing.failover import AttemptOutcome, tries_next, verdict
 from vosd.routing.pipeline import RouteChoice
 from vosd.sdp.codec import first_audio_codec
 from vosd.sdp.pairing import answer_of
+from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import RequestArrived
-from vosd.sip.headers.reason import SIP
+from vosd.sip.headers.reason import Q850, SIP
 from vosd.sip.transaction.invite_server import InviteServer
 from vosd.sip.wire.message import Response
 from vosd.trunks.gateways import Address
 
+_SWITCH: Final = HangupSource.SWITCH  # access to enum members is slow
+_UNPAID_STATUS: Final = 402
+"""The caller gets it where the money ends before the answer."""
 
-class Call(CallConversation):
-    """One call: what leads to its answer, and its deadline."""
 
-    __slots__ = ()
+class Call:
+    """One call: its two sides, its state, its history, and what each event makes of them."""
+
+    __slots__ = (
+        "_asks",
+        "_board",
+        "arrival",
+        "bridge",
+        "callee",
+        "caller",
+        "ending",
+        "endpoint",
+        "hops",
+        "hunt",
+        "journey",
+        "lifetime",
+        "settings",
+        "state",
+        "transfer",
+    )
+    __deletable__ = ("caller", "hunt")  # for a compiler (ADR 84)
+
+    def __init__(
+        self,
+        arrival: Arrival,
+        caller: CallerSide,
+        hunt: Hunt | None,
+        hops: int,
+        endpoint: Endpoint,
+        board: Switchboard,
+        settings: CallSettings,
+        *,
+        asks: bool = False,
+    ) -> None:
+        """``hunt`` is None once the call is answered; ``asks``: a question of its set-up has to be answered first."""
+        self.arrival = arrival
+        self.caller = caller
+        self.callee: CalleeLeg | None = None
+        self.transfer: Transfer | None = None
+        self.bridge: Bridge | None = None
+        """Bridge between the two legs; made when the first request within a dialog needs it."""
+        self.state = states.SETUP
+        self.journey = Journey()
+        self.ending: Ending | None = None
+        self.endpoint = endpoint
+        self._asks = asks
+        if hunt is not None:
+            self.hunt = hunt
+        self.hops = hops
+        self._board = board
+        self.settings = settings
+        self.lifetime: Lifetime | None = None
+        """Time limit, once the call is answered."""
+
+    def __repr__(self) -> str:
+        return f"<Call {self.arrival.call_id} {self.state.name}>"
+
+    @property
+    def customer(self) -> str | None:
+        """Name of the trunk that the call came from."""
+        return self._board.customer
+
+    @property
+    def legs(self) -> int:
+        """Return the number of established legs."""
+        return 0 if self.state is states.OVER else 1 + (self.callee is not None)
+
+    @property
+    def is_conversing(self) -> bool:
+        """Return whether both legs are established and have agreed on a session."""
+        if self.state is not states.TALKING or self.callee is None or not self.callee.is_acknowledged:
+            return False
+        return self.bridge is not None or self.caller.leg is not None
+
+    def drop_bridge(self, now: Instant) -> None:
+        """Abandon a change of the session in progress, before the dialogs end."""
+        bridge, self.bridge = self.bridge, None
+        if bridge is not None:
+            bridge.over(now)
+
+    def talk(self, callee: CalleeLeg) -> Bridge:
+        """Return the bridge between the two legs."""
+        if self.bridge is None:
+            caller = self.caller.leg
+            if caller is None:
+                raise RuntimeError(f"the customer has left {self!r}")
+            self.bridge = Bridge(self.endpoint, caller, callee)
+        return self.bridge
 
     # -- the set-up ---------------------------------------------------------------------------------------------
 
@@ -191,6 +287,127 @@ class Call(CallConversation):
         self.moved(at_once=True)
         return 0
 
+    # -- the conversation -----------------------------------------------------------------------------------------
+
+    def acknowledged(self, leg: Leg, session: bytes, now: Instant) -> None:
+        """Handle the ACK of our 200; the answer to a late offer is sent in the ACK to the other leg."""
+        if states.ACK not in ACCEPTED[self.state] or self.callee is None:
+            return
+        is_caller = leg is self.caller.leg
+        if is_caller and self.journey.acknowledged_at is None:
+            self.journey.acknowledged(now.came)
+            self._board.acknowledged(now)
+        if self.bridge is not None and self.callee.is_acknowledged:
+            self.bridge.acknowledged(leg, session)
+        elif is_caller and not self.callee.is_acknowledged:
+            self.journey.codec = self.journey.vendor_codec = first_audio_codec(session)
+            self.callee.acknowledge(session)
+
+    def taken_over(self, newcomer: CallerLeg, far: Leg, now: Instant) -> Leg:
+        """Replace a side by a newcomer whose session the far side has accepted (RFC 3891); send the old one BYE."""
+        callee, caller = self.callee, self.caller.leg
+        leg: Leg = newcomer
+        left: Leg | None = caller
+        if callee is None or far is callee:
+            self.caller = newcomer
+        else:
+            left, leg = callee, in_place_of(callee, newcomer, self.endpoint, now)
+            self.callee = leg
+        if left is not None:
+            if self.bridge is not None:
+                self.bridge.replace(left, leg)
+            left.hang_up("", now)
+        self.watch()
+        self.moved(at_once=True)
+        return leg
+
+    def moved(self, *, at_once: bool = False) -> None:
+        """Journal the call as it is now, for the switch that goes on with it after a crash."""
+        if self.state is states.TALKING:
+            self._board.moved(at_once=at_once)
+
+    def grant(self, granted_s: int) -> None:
+        """Take what an answered call has paid for, after a restart."""
+        if self.lifetime is not None:
+            self.lifetime.grant(granted_s)
+
+    def watch(self) -> None:
+        """Set the deadline again, after the answer, or after a session was agreed or refreshed."""
+        if self.state is states.TALKING and self.lifetime is not None:
+            self.lifetime.watch(self)
+        elif self.state is states.ANSWERED and self.callee is not None:
+            supervision, until_ms = self.callee.supervision, self._answer_wait_ends().mono
+            self._board.set_deadline(until_ms if supervision is None else min(until_ms, supervision.facts.refresh_ms))
+
+    def examine(self, now: Instant) -> None:
+        """Send the refreshes that are due, then end a call that has reached a limit.
+
+        In this order, because a session may be refreshed at the very instant at which it expires.
+        """
+        if self.state is states.TALKING:
+            self._refresh_sessions(now)
+            self.check_limits(now)
+
+    def check_limits(self, now: Instant, at: Instant | None = None) -> bool:
+        """Extend or end a call that has reached one of its limits by ``at``, else now; return whether it has ended.
+
+        The end is the deadline, even if the timer ran later, so that no call costs more than was held.
+        """
+        if self.lifetime is None:
+            return False
+        at = at or now
+        limit = self.lifetime.exceeded(self, at.mono - at.waited_ms)
+        if limit is None:
+            return False
+        self._end_from_switch(limit.reason, limit.at, now)
+        return True
+
+    def refresh_failed(self, leg: Leg, status: int, now: Instant) -> None:
+        """Count a refresh that a leg refused; 408 = it did not answer."""
+        gateway = self.callee.choice.gateway.name if self.callee is not None and leg is self.callee else None
+        self._board.refresh_failed(gateway, status, now)
+
+    def ack_missing(self, _leg: Leg, now: Instant) -> None:
+        """End a call whose 200 was never acknowledged (RFC 3261 section 13.3.1.4); it is billed as answered."""
+        if self._accepts(CallEvent.ACK_MISSING) and not self.check_limits(now):
+            self._end_from_switch(EndReason.NO_ACK, now)
+
+    def caller_unreachable(self, now: Instant) -> None:
+        """Reject a call whose caller sent no PRACK for a reliable response (RFC 3262 section 3)."""
+        if self._accepts(CallEvent.PRACK_MISSING):
+            self._give_up_callee(EndReason.UNAVAILABLE, now, "Unreachable Caller")
+            self._reject(EndReason.UNAVAILABLE, 504, q850_of_status(504), HangupSource.CALLER, now)
+
+    def lost(self, leg: Leg, status: int, now: Instant) -> None:
+        """End a call: a leg has no such dialog (481), does not answer (408), or accepts no session (488)."""
+        if not self._accepts(CallEvent.LEG_LOST) or self.check_limits(now):
+            return
+        if leg is self.caller.leg and self.caller.progress.final is None:
+            return  # it did not receive the 18x of its early dialog, and its INVITE still waits for our answer
+        if status == 481 or self.state is states.ANSWERED:
+            leg.hang_up("", now)  # 481 may concern that request alone, and a leg that stays up is charged
+            self.hung_up(leg, None, now)
+        else:
+            self._end_from_switch(EndReason.NO_COMMON_CODEC if status == 488 else EndReason.SESSION_TIMEOUT, now)
+
+    def hung_up(self, leg: Leg | CallerSide, cause: int | None, now: Instant, at: Instant | None = None) -> None:
+        """End a call that a leg has hung up with that Q.850 cause; ``at`` is when, if it is processed later."""
+        if self.state is states.OVER:
+            return
+        if leg is self.caller:
+            self._caller_hung_up(cause, at or now, now)
+        elif leg is self.callee:
+            self._callee_hung_up(cause, now)
+
+    def caller_cancelled(self, now: Instant, given: Mapping[str, int] = NO_CAUSES) -> None:
+        """Answer a CANCEL of the caller: send it 487, and cancel the attempt with the causes that it gave."""
+        if not self._accepts(CallEvent.CANCEL):
+            return
+        reason = EndReason.CANCELLED
+        self._give_up_callee(reason, now, given=given)
+        self.caller.reject(487, reason_headers(self.caller.reasons, reason, reason.q850_cause, 487), now)
+        self._over(reason, HangupSource.CALLER, now, 487)
+
     # -- the end ------------------------------------------------------------------------------------------------
 
     def deadline_due(self, now: Instant) -> None:
@@ -243,6 +460,19 @@ class Call(CallConversation):
             return
         self._give_up_callee(reason, now)
         self._reject(reason, 503, None, HangupSource.SWITCH, now)
+
+    def drop(self, now: Instant) -> None:
+        """Close a call that could not be ended because of an error in the switch: its peers are sent nothing more."""
+        self.caller.close(now)
+        if self.callee is not None:
+            self.callee.close(now)
+        at = now if self.lifetime is None else min(now, self.lifetime.granted_until)
+        self._over(EndReason.LOST, HangupSource.SWITCH, at, self.caller.progress.final, now=now)
+
+    # -- inside: set-up and hunting -------------------------------------------------------------------------------
+
+    def _accepts(self, call_event: CallEvent) -> bool:
+        return call_event in ACCEPTED[self.state]
 
     def _set_up(self, decision: Decision, now: Instant) -> None:
         """Act on the decision of the set-up."""
@@ -305,3 +535,128 @@ class Call(CallConversation):
         self.journey.answer_not_written()
         leg.hang_up(reason_headers(leg.reasons, EndReason.OVERLOAD, EndReason.OVERLOAD.q850_cause), now)
         self._reject(EndReason.OVERLOAD, 503, None, HangupSource.SWITCH, now)
+
+    # -- inside: the conversation ---------------------------------------------------------------------------------
+
+    def _refresh_sessions(self, now: Instant) -> None:
+        """Send the refreshes and probes that are due."""
+        for leg in (self.callee, self.caller.leg):
+            if leg is not None and leg.supervision is not None:
+                leg.supervision.refresh_if_due(now)
+
+    def _caller_hung_up(self, cause: int | None, at: Instant, now: Instant) -> None:
+        if self.state is states.TALKING:
+            if self.check_limits(now, at):
+                return
+            if self.bridge is not None:
+                self.drop_bridge(now)
+            if self.transfer is not None and self.transfer.is_under_way and self.caller.leg is not None:
+                self.transfer.transferor_left(now)
+                return
+            self.caller.close(now)
+            if self.callee is not None:
+                self.callee.hang_up("" if cause is None else passed_on(cause, self.callee.reasons), now)
+            self._over(EndReason.NORMAL, HangupSource.CALLER, at, self.caller.progress.final, cause, now=now)
+        elif self._accepts(CallEvent.CALLER_BYE):
+            self.caller_cancelled(now, NO_CAUSES if cause is None else {Q850: cause})
+
+    def _callee_hung_up(self, cause: int | None, now: Instant) -> None:
+        if not self._accepts(CallEvent.CALLEE_BYE) or self.check_limits(now) or self.callee is None:
+            return
+        self.drop_bridge(now)
+        self.callee.close(now)
+        if self.state is states.ANSWERED:
+            self._reject(EndReason.UNAVAILABLE, 480, cause, HangupSource.CALLEE, now)
+            return
+        self.caller.hang_up(passed_on(cause, self.caller.reasons), now)
+        self._over(EndReason.NORMAL, HangupSource.CALLEE, now, self.caller.progress.final, cause)
+
+    # -- inside: the end ------------------------------------------------------------------------------------------
+
+    def _end_from_switch(self, reason: EndReason, at: Instant, now: Instant | None = None) -> None:
+        """Send BYE to both legs."""
+        now, at, dead = now or at, at.came, None
+        if reason is EndReason.SESSION_TIMEOUT and self.lifetime is not None:
+            at, dead = self.lifetime.billed_until(self, at, self.settings.dead_call_billing)
+        self.drop_bridge(now)
+        if self.callee is not None:
+            self.callee.hang_up(reason_headers(self.callee.reasons, reason, reason.q850_cause), now)
+        self.caller.hang_up(reason_headers(self.caller.reasons, reason, reason.q850_cause), now)
+        self._over(reason, HangupSource.SWITCH, at, self.caller.progress.final, dead=dead, now=now)
+
+    def _begin_to_charge(self, now: Instant) -> bool:
+        """Charge the call from the INVITE on that is about to be sent; end it where that cannot be journalled."""
+        self.journey.charged_from(now)
+        if self._board.rings(now):
+            return True
+        self._give_up_callee(EndReason.OVERLOAD, now)
+        self._reject(EndReason.OVERLOAD, 503, None, HangupSource.SWITCH, now)
+        return False
+
+    def _has_only_paid(self, now: Instant) -> bool:
+        """Hold more money for a call that is charged before its answer, or end it for want of money.
+
+        False = the deadline was its own.
+        """
+        limit = self._board.unpaid(now)
+        if limit is None:
+            return self._board.is_early(now)
+        self._give_up_callee(limit.reason, now)
+        self._reject(limit.reason, _UNPAID_STATUS, None, HangupSource.SWITCH, now)
+        return True
+
+    def _give_up_callee(
+        self, reason: EndReason, now: Instant, row: str = "", given: Mapping[str, int] = NO_CAUSES
+    ) -> None:
+        leg = self.callee
+        if leg is None:
+            return
+        outcome = leg.given_up(now)
+        self.drop_bridge(now)
+        leg.give_up(reason, now, given)
+        if self.state is not states.ANSWERED:
+            self.journey.attempts.append(leg.attempt(0, row or reason.text, now))
+            self._board.attempt_over(leg, outcome, now)
+            self.callee = None
+
+    def _reject(self, reason: EndReason, status: int, cause: int | None, source: HangupSource, now: Instant) -> None:
+        cause = reason.q850_cause if cause is None else cause
+        status = self.caller.dialect.sent_for(status)
+        self.caller.reject(status, reason_headers(self.caller.reasons, reason, cause, status), now)
+        self._over(reason, source, now, status, cause)
+
+    def _refuse(self, refusal: Refusal, now: Instant) -> None:
+        """End a call that a step of the set-up refuses; the trunk's map of codes applies."""
+        reason, status = refusal.reason, self.caller.dialect.sent_for(refusal.status)
+        self.caller.reject(status, reason_headers(self.caller.reasons, reason, reason.q850_cause, status), now)
+        cause = q850_of_status(status) if reason is EndReason.UNAVAILABLE else None
+        self._over(reason, HangupSource.SWITCH, now, status, cause)
+
+    def _answer_wait_ends(self) -> Instant:
+        """Return until when our 200 waits for a PRACK of the caller: no longer than the vendor is paid for."""
+        answered_at, paid_s = self.journey.vendor_answered_at or self.arrival.at, self._board.vendor_s
+        return answered_at.plus(ANSWER_WAIT_MS if paid_s is None else min(ANSWER_WAIT_MS, 1_000 * paid_s))
+
+    def _over(
+        self, reason: EndReason, source: HangupSource, at: Instant, code: int | None, cause: int | None = None,
+        dead: DeadCall | None = None, now: Instant | None = None,
+    ) -> None:  # fmt: skip
+        if self.state is states.ANSWERED and (until := self._answer_wait_ends()).mono < at.mono:
+            at = until  # the vendor is paid for no longer
+        if self.journey.invited_at is not None and self.lifetime is None:
+            limit = self._board.unpaid(at)
+            at = at if limit is None else limit.at
+        at_last = self.journey.ended_at(at, self.arrival)
+        text = None if source is _SWITCH else self.journey.reason_text
+        self.ending = Ending(reason, source, at_last, code, reason.q850_cause if cause is None else cause, dead, text)
+        self.state = states.OVER
+        if self.callee is not None:
+            self._board.vacate(self.callee.choice)
+        moved, self.transfer = self.transfer, None
+        self._board.over()
+        if moved is not None:
+            moved.ended(self, at if dead is None else dead.noticed_at, now or at)
+        # A call and its legs refer to each other: cutting that frees them now instead of at a garbage collection.
+        self.callee = None
+        self.bridge = None
+        del self.caller

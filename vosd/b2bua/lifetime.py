@@ -18,7 +18,7 @@ ANSWER_WAIT_MS: Final = 300_000
 """Longest wait for a PRACK before our 200. The time-out of the reliable response (64·T1) is usually far shorter."""
 
 if TYPE_CHECKING:
-    from vosd.b2bua.parts import CallParts
+    from vosd.b2bua.call import Call
     from vosd.b2bua.ports import Switchboard
 
 
@@ -53,7 +53,7 @@ class Lifetime:
         """Take what the call has paid for, after a restart."""
         self.granted.granted_s = granted_s
 
-    def watch(self, call: "CallParts") -> None:
+    def watch(self, call: "Call") -> None:
         """Set the call's deadline to the next limit or refresh."""
         granted = self.granted
         due_ms = (granted.paid_from or granted.answered_at).mono + 1_000 * granted.granted_s
@@ -65,7 +65,7 @@ class Lifetime:
         granted.due_ms = due_ms
         self._board.set_deadline(due_ms)
 
-    def exceeded(self, call: "CallParts", now_ms: int) -> Limit | None:
+    def exceeded(self, call: "Call", now_ms: int) -> Limit | None:
         """Return the limit that the call has reached by ``now_ms``; if only the money is used up, try to extend it."""
         if now_ms < self.granted.due_ms:
             return None
@@ -82,9 +82,7 @@ class Lifetime:
                 return Limit(until, more, until.mono)
             self.granted.granted_s = more
 
-    def billed_until(
-        self, call: "CallParts", noticed_at: Instant, billing: DeadCallBilling
-    ) -> tuple[Instant, DeadCall]:
+    def billed_until(self, call: "Call", noticed_at: Instant, billing: DeadCallBilling) -> tuple[Instant, DeadCall]:
         """Return the billed end of a call whose peer vanished: at most the time of detection, at least the answer."""
         dead = DeadCall(billing, noticed_at)
         if billing is DeadCallBilling.DETECTION:
@@ -93,7 +91,7 @@ class Lifetime:
         proofs = [leg.facts.last_seen_at.came for leg in legs if leg is not None and leg.facts.last_seen_at is not None]
         return min(noticed_at, max([self.granted.answered_at, *proofs])), dead
 
-    def _first_limit(self, call: "CallParts", until_ms: int) -> Limit | None:
+    def _first_limit(self, call: "Call", until_ms: int) -> Limit | None:
         """Return the first limit that a leg sets by ``until_ms``, or None; note when each leg is due again."""
         first = None
         for leg in (call.caller.leg, call.callee):

@@ -22,7 +22,6 @@ from vosd.sip.wire.status import phrase
 
 if TYPE_CHECKING:
     from vosd.b2bua.call import Call
-    from vosd.b2bua.parts import CallParts
 
 SIPFRAG: Final = "Content-Type: message/sipfrag;version=2.0\r\n"
 
@@ -175,7 +174,7 @@ class Transfer:
             first.moved(at_once=True)
             left.hang_up("", now)
 
-    def ended(self, call: "CallParts", at: Instant, now: Instant) -> None:
+    def ended(self, call: "Call", at: Instant, now: Instant) -> None:
         """One of the two calls ended at ``at``; ``now`` may be later when the switch lags."""
         match self.facts.stage:
             case Stage.CALLING if call is self.second:  # usually ``failed`` has come before, with the target's status

@@ -41,7 +41,27 @@ class Numbers(Protocol):
         ...
 
 
-class CallRequest(msgspec.Struct):
+class SetupFacts(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """What the steps find out: a field of it is written to snapshots and read from them without another line."""
+
+    routing_number: str = ""
+    """The number by which a ported number is routed; empty = the called number is."""
+    callee_rated: str = ""
+    """The number whose rates hold; empty = those of the called number do."""
+    forward_prefix: str = ""
+    """Digits in front of the number by which the customer and its agents pay; empty = the call is not forwarded."""
+    leaves_no_cdr: bool = False
+    """It costs no one anything and leaves no record (SERVER_BILLING_NO_CDR_E164S)."""
+    targets: tuple[Target, ...] = ()
+    """The gateways that a redirect server has named; none = the switch finds them itself."""
+    rate: AppliedRate | None = None
+    agents: tuple[Party, ...] = ()
+    """The agents above the account, from level 1 on, each with its rate."""
+    is_sampled: bool = False
+    """Its record says how its route was found, also if the call is answered."""
+
+
+class CallRequest(SetupFacts):
     """A call in its set-up; the steps fill in what they find, even if a later one refuses the call."""
 
     source_host: str
@@ -66,28 +86,13 @@ class CallRequest(msgspec.Struct):
     callee: str = ""
     """Without visual separators and tech prefix."""
     callee_billing: str = ""
-    routing_number: str = ""
-    """The number by which a ported number is routed; empty = the called number is."""
-    callee_rated: str = ""
-    """The number whose rates hold; empty = those of the called number do."""
-    forward_prefix: str = ""
-    """Digits in front of the number by which the customer and its agents pay; empty = the call is not forwarded."""
-    leaves_no_cdr: bool = False
-    """It costs no one anything and leaves no record (SERVER_BILLING_NO_CDR_E164S)."""
-    targets: tuple[Target, ...] = ()
-    """The gateways that a redirect server has named; none = the switch finds them itself."""
     mapping: MappingGateway | None = None
     account: Account | None = None
-    rate: AppliedRate | None = None
-    agents: tuple[Party, ...] = ()
-    """The agents above the account, from level 1 on, each with its rate."""
     choices: Iterator[RouteChoice] = iter(())
     left: list[LeftOut] = []
     """The gateways that the search has left out so far, and why."""
     refusal: str = ""
     """Why a step has refused the call, in words."""
-    is_sampled: bool = False
-    """Its record says how its route was found, also if the call is answered."""
     hold: CallHold | None = None
     counted: CountedCall | None = None
     """The call as the dynamic blacklist counts it; None = it does not."""

@@ -8,6 +8,7 @@ import atexit
 import gc
 import importlib
 import os
+import re
 import textwrap
 import time
 from collections.abc import Mapping
@@ -285,6 +286,8 @@ def _as_exit(error: VosError) -> click.ClickException:
     from vosd.catalogue.problems import ConfigError
     from vosd.control.client import DaemonUnreachableError
 
+    if error.code == "order":  # an order that makes no sense; by its code, for its module is seldom loaded
+        return click.UsageError(re.sub("`([a-z]+)`", r"--\1", str(error)))
     if isinstance(error, ConfigError):
         return BadConfigurationError(str(error))
     if isinstance(error, DaemonUnreachableError):

@@ -6,24 +6,25 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import click
+from msgspec.structs import asdict
 
 from vosd.base.money import format_amount
 from vosd.cdr.columns import iso_utc
 from vosd.cli import output
-from vosd.cli.acting import as_option, authority
+from vosd.cli.acting import as_option
 from vosd.cli.arguments import EXACT, MOMENT, MONTH, ZONE, operator_option
 from vosd.cli.asking import ask, yes_option
 from vosd.cli.command import Family, Invocation, OperationError, json_option, pass_invocation
 from vosd.cli.csv_form import csv_option, csv_writer
-from vosd.cli.overrides import now_ms
+from vosd.cli.office import in_office, office_of, principal
 from vosd.cli.statements import balances, profit, statement
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from zoneinfo import ZoneInfo
 
-    from vosd.admin.ledger import Month
-    from vosd.admin.minimum import MinimumSheet
+    from vosd.admin.ledger import EntrySheet, Month
+    from vosd.admin.office.principal import Principal
     from vosd.admin.reconcile import Reconciliation
     from vosd.storage.faults import Difference
     from vosd.storage.verify import Verification
@@ -79,17 +80,14 @@ def list_entries(
     """List entries, the oldest first, with the balance after each; with --as those of the agent unless --account."""
     if as_csv and as_json:
         raise click.UsageError("--csv or --json, not both")
-    may = authority(invocation, acting)
-    if may is not None:
-        criteria["account"] = criteria["account"] or may.agent
-        may.require_ledger(criteria["account"])
-    asyncio.run(_list(invocation, criteria, _Csv(as_csv) if as_csv else _Json() if as_json else _Lines()))
+    form = _Csv(as_csv) if as_csv else _Json() if as_json else _Lines()
+    asyncio.run(_list(invocation, principal(acting=acting), criteria, form))
 
 
 class _Form(Protocol):
     """A form of a listing."""
 
-    def add(self, entry: dict[str, Any]) -> None:
+    def add(self, entry: "EntrySheet") -> None:
         """Print the next entry."""
         ...
 
@@ -103,15 +101,15 @@ class _Csv:
         self._writer = csv_writer(as_csv)
         self._has_header = False
 
-    def add(self, entry: dict[str, Any]) -> None:
+    def add(self, entry: "EntrySheet") -> None:
         self.finish()
-        self._writer.row(entry.values())
+        self._writer.row(asdict(entry).values())
 
     def finish(self) -> None:
-        from vosd.admin.ledger import ENTRY_KEYS
+        from vosd.admin.ledger import EntrySheet
 
         if not self._has_header:
-            self._writer.row(ENTRY_KEYS)
+            self._writer.row(EntrySheet.__struct_fields__)
             self._has_header = True
 
 
@@ -119,7 +117,7 @@ class _Json:
     def __init__(self) -> None:
         self._array = output.Documents()
 
-    def add(self, entry: dict[str, Any]) -> None:
+    def add(self, entry: "EntrySheet") -> None:
         self._array.add(entry)
 
     def finish(self) -> None:
@@ -131,11 +129,11 @@ class _Lines:
         self._is_empty = True
         self._width = output.columns_of_screen()
 
-    def add(self, entry: dict[str, Any]) -> None:
+    def add(self, entry: "EntrySheet") -> None:
         if self._is_empty:
             self._print(_TITLES)
             self._is_empty = False
-        self._print(entry, f" ({entry['memo']})" if entry["memo"] else "")
+        self._print(asdict(entry), f" ({entry.memo})" if entry.memo else "")
 
     def _print(self, entry: dict[str, Any], memo: str = "") -> None:
         if self._width is None:
@@ -150,19 +148,12 @@ class _Lines:
             output.line("no entries")
 
 
-async def _list(invocation: Invocation, criteria: dict[str, Any], form: _Form) -> None:
-    from vosd.admin.ledger import entry_object, known_standing
-    from vosd.cli.database import database_of
-    from vosd.storage.ledger import EntryFilter, SqlLedger
-    from vosd.storage.queries import SqlQueries
+async def _list(invocation: Invocation, who: "Principal", criteria: dict[str, Any], form: _Form) -> None:
+    from vosd.admin.office.ledger import ListEntries, list_entries
 
-    wanted = EntryFilter(**criteria)
-    async with database_of(invocation.database_url) as database:
-        if wanted.account is not None:
-            await known_standing(invocation.excerpt.accounts(), SqlQueries(database), wanted.account)
-        async with aclosing(SqlLedger(database).entries(wanted)) as entries:
-            async for entry in entries:
-                form.add(entry_object(entry))
+    async with office_of(invocation) as office, aclosing(list_entries(office, who, ListEntries(**criteria))) as found:
+        async for entry in found:
+            form.add(entry)
         form.finish()
 
 
@@ -177,7 +168,10 @@ def minimum(invocation: Invocation, month: "Month", zone: "ZoneInfo", operator: 
 
     An account with calls that the running switch has not booked yet is left out: exit code 1, say the same again.
     """
-    sheets = asyncio.run(_minimum(invocation, month, zone, operator))
+    from vosd.admin.office.ledger import BookMinimums, book_minimums
+
+    who, order = principal(operator), BookMinimums(month, zone.key)
+    sheets = in_office(invocation, lambda office: book_minimums(office, who, order))
     if as_json:
         output.document(sheets)
     else:
@@ -188,31 +182,6 @@ def minimum(invocation: Invocation, month: "Month", zone: "ZoneInfo", operator: 
     if waiting:
         message = f"{', '.join(waiting)} is not booked yet: try again when it is (vosd status, vosd spool list)"
         raise OperationError(message)
-
-
-async def _minimum(invocation: Invocation, month: "Month", zone: "ZoneInfo", operator: str) -> "list[MinimumSheet]":
-    from vosd.admin.minimum import book_minimum
-    from vosd.catalogue.overrides import Setting, Target
-    from vosd.cli.database import database_of
-    from vosd.storage.consumption import SqlConsumption
-    from vosd.storage.overrides import SqlOverrides
-    from vosd.storage.payments import SqlPayments
-
-    accounts, switch, now = invocation.excerpt.accounts(), invocation.running_switch(), now_ms()
-    async with database_of(invocation.database_url) as database:
-        closed = (await SqlOverrides(database).load()).at(now).named(Target.ACCOUNT, Setting.CLOSED)
-        consumption, payments = SqlConsumption(database), SqlPayments(database)
-        return await book_minimum(
-            accounts,
-            consumption,
-            payments,
-            switch,
-            month,
-            zone,
-            now=now,
-            operator=operator,
-            is_closed=closed.__contains__,
-        )
 
 
 @ledger.command("close")
@@ -231,23 +200,14 @@ def close(
     It asks before. The ledger is verified first. What is booked later counts for the next period, whatever its date.
     """
     ask(f"Entries before {iso_utc(until)} cannot be changed or opened again. Close the period?", yes=yes)
-    closing = asyncio.run(_close(invocation, until, memo, operator, force=force))
+    from vosd.admin.office.ledger import ClosePeriod, close_period
+
+    who, order = principal(operator), ClosePeriod(until, memo, force)
+    closing = in_office(invocation, lambda office: close_period(office, who, order))
     if as_json:
         output.document(closing)
     else:
-        output.line(
-            f"closed until {closing['closed_until']}: {closing['accounts']} accounts, {closing['entries']} entries"
-        )
-
-
-async def _close(
-    invocation: Invocation, until: int, memo: str | None, operator: str, *, force: bool
-) -> "dict[str, object]":
-    from vosd.admin.closing_period import close_period
-    from vosd.cli.database import database_of
-
-    async with database_of(invocation.database_url) as database:
-        return await close_period(database, until, operator=operator, memo=memo, now=now_ms(), force=force)
+        output.line(f"closed until {closing.closed_until}: {closing.accounts} accounts, {closing.entries} entries")
 
 
 @ledger.command("verify")

@@ -1,19 +1,17 @@
 """``vosd payment import``: payments from a file of the bank."""
 
-import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from vosd.cli import output
-from vosd.cli.arguments import operator as login
 from vosd.cli.arguments import operator_option
 from vosd.cli.command import Invocation, Verb, json_option, pass_invocation
-from vosd.cli.overrides import now_ms
+from vosd.cli.office import in_office, principal
 
 if TYPE_CHECKING:
-    from vosd.admin.payment_file import FilePayment, ImportedPayment
+    from vosd.admin.payment_file import FilePayment
 
 
 @click.command("import", cls=Verb)
@@ -47,7 +45,10 @@ def import_file(
     account, so a file may be imported again, and one with old and new payments as well.
     """
     wanted = _read(file, columns, encoding, has_decimal_comma=decimal_comma)
-    found = asyncio.run(_import(invocation, wanted, operator, is_trial=is_trial))
+    from vosd.admin.office.payments import ImportPayments, import_payments
+
+    who, order = principal(operator), ImportPayments(tuple(wanted), is_trial)
+    found = in_office(invocation, lambda office: import_payments(office, who, order))
     if as_json:
         output.document(found)
         return
@@ -71,27 +72,3 @@ def _read(file: Path, columns: tuple[str, ...], encoding: str, *, has_decimal_co
             return read_payment_file(lines, Columns(**titles), has_decimal_comma=has_decimal_comma)
     except (LookupError, UnicodeDecodeError) as error:
         raise click.UsageError(f"{file} is not {encoding}: {error}; say --encoding, such as cp1252") from error
-
-
-async def _import(
-    invocation: Invocation, wanted: "list[FilePayment]", operator: str, *, is_trial: bool
-) -> "list[ImportedPayment]":
-    from vosd.admin.payment_file import import_payments
-    from vosd.admin.second_person import ByHand, Person
-    from vosd.cli.database import database_of
-    from vosd.storage.payments import SqlPayments
-    from vosd.storage.queries import SqlQueries
-
-    accounts, switch = invocation.excerpt.accounts(), invocation.running_switch()
-    async with database_of(invocation.database_url) as database:
-        return await import_payments(
-            accounts,
-            SqlQueries(database),
-            SqlPayments(database),
-            switch,
-            wanted,
-            by_hand=ByHand(accounts, database, switch, invocation.excerpt.confirm_above),
-            person=Person(operator, login()),
-            now=now_ms(),
-            is_trial=is_trial,
-        )

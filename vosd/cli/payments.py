@@ -1,44 +1,26 @@
 """``vosd payment``: money that does not come from calls."""
 
-import asyncio
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
-from uuid import uuid4
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 import msgspec
 
 from vosd.base.money import format_amount
 from vosd.cli import output
-from vosd.cli.acting import as_option, authority, recorded_operator, refuse
+from vosd.cli.acting import as_option
 from vosd.cli.arguments import AMOUNT, operator_option
-from vosd.cli.arguments import operator as login
 from vosd.cli.asking import ask, yes_option
 from vosd.cli.command import Family, Invocation, OperationError, json_option, pass_invocation
-from vosd.cli.overrides import now_ms
+from vosd.cli.office import in_office, principal
 from vosd.cli.payment_file import import_file
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
     from vosd.admin.payments import PaymentReceipt
-    from vosd.admin.second_person import ByHand, PaymentOrder, Person, Receipts
+    from vosd.admin.second_person import Receipts, WaitingSheet
 
 ZERO_TYPE: Final = "zero"
 REFUND_TYPE: Final = "refund"
-TRANSFER_TYPE: Final = "transfer"
-
-Result = TypeVar("Result")
-
-
-class Terms(NamedTuple):
-    """What every booking by hand has beside its amount."""
-
-    reference: str
-    operator: str
-    memo: str | None
-    force: bool
-    yes: bool
 
 
 def _booking_options(command: Any) -> Any:
@@ -49,15 +31,6 @@ def _booking_options(command: Any) -> Any:
     command = click.option("--memo", metavar="TEXT")(command)
     help_text = "Unique name: the same one is booked once."
     return click.option("--reference", metavar="TEXT", help=help_text)(command)
-
-
-def _terms(
-    reference: str | None, operator: str, memo: str | None, acting: str | None, *, force: bool, yes: bool
-) -> Terms:
-    if reference == "":  # an unset variable of a script would book the payment again at each run
-        raise click.UsageError("--reference is empty; leave it out for a payment that need not be repeatable")
-    refuse(acting, force=force)
-    return Terms(reference or str(uuid4()), recorded_operator(operator, acting), memo, force, yes)
 
 
 @click.group(cls=Family)
@@ -99,32 +72,15 @@ def add(
     On a vendor's account a payment is what you have paid to the vendor. With --as an account below the agent gets it
     from the agent's own.
     """
-    if (amount is None) != (kind == ZERO_TYPE):
-        raise click.UsageError("--amount is needed, except with --type zero, which takes none")
-    if amount is not None and not amount:
-        raise click.UsageError("--amount 0 books nothing")
-    if kind == REFUND_TYPE and amount is not None and amount < 0:
-        raise click.UsageError("--amount of a refund is what is paid back: say it without a minus sign")
-    if force and kind != REFUND_TYPE:
-        raise click.UsageError("--force is for --type refund; the others are booked whatever is left")
-    refuse(acting, type=kind != "payment")
-    if acting is not None and (amount is None or amount < 0):
-        raise click.UsageError("--amount of an agent is above zero")
-    if kind == "payment" and amount is not None and amount < 0:
-        raise click.UsageError(
-            "--amount of a payment is what was received: a correction is --type adjustment, and what is paid back is "
-            "--type refund without a minus sign"
-        )
-    terms = _terms(reference, operator, memo, acting, force=force, yes=yes)
-    may = authority(invocation, acting)
-    if may is not None:
-        may.require_ledger(account_id)
+    from vosd.admin.office.payments import BookPayment, PaymentType, book_payment
+
+    who = principal(operator, acting)
+    order = BookPayment(
+        account=account_id, amount=amount, type=PaymentType(kind), reference=reference, memo=memo, force=force
+    )
     if amount is not None:
-        _ask_above(invocation, amount, f"a {kind} of {format_amount(amount)} on {account_id}", terms)
-    order = _order(account_id, kind, amount or Decimal(0), terms)
-    if may is not None and account_id != may.agent:
-        order = _order(may.agent, TRANSFER_TYPE, amount or Decimal(0), terms, account_id)
-    receipt = _booked(invocation, order, terms, as_json=as_json)[-1]
+        _ask_above(invocation, amount, f"a {kind} of {format_amount(amount)} on {account_id}", yes=yes)
+    receipt = _booked(in_office(invocation, lambda office: book_payment(office, who, order)), as_json=as_json)[-1]
     _remark(receipt)
     if as_json:
         output.document(receipt)
@@ -157,18 +113,12 @@ def transfer(
 
     Refused where more would be moved than the first account has available.
     """
-    if amount <= 0:
-        raise click.UsageError("--amount of a transfer is above zero; --from and --to say its direction")
-    if source == target:
-        raise click.UsageError("--from and --to are the same account")
-    terms = _terms(reference, operator, memo, acting, force=force, yes=yes)
-    may = authority(invocation, acting)
-    if may is not None:
-        if source != may.agent:
-            raise click.UsageError(f"--from is the agent's own account, {may.agent}: it pays from no other one")
-        may.require_ledger(target)
-    _ask_above(invocation, amount, f"a transfer of {format_amount(amount)} from {source} to {target}", terms)
-    receipts = _booked(invocation, _order(source, TRANSFER_TYPE, amount, terms, target), terms, as_json=as_json)
+    from vosd.admin.office.payments import MoveMoney, move_money
+
+    who = principal(operator, acting)
+    order = MoveMoney(source=source, target=target, amount=amount, reference=reference, memo=memo, force=force)
+    _ask_above(invocation, amount, f"a transfer of {format_amount(amount)} from {source} to {target}", yes=yes)
+    receipts = _booked(in_office(invocation, lambda office: move_money(office, who, order)), as_json=as_json)
     _remark(receipts[0])
     if as_json:
         output.document(receipts)
@@ -178,11 +128,11 @@ def transfer(
     output.table(("account", "balance before", "amount", "balance after"), rows, empty="")
 
 
-def _ask_above(invocation: Invocation, amount: Decimal, what: str, terms: Terms) -> None:
+def _ask_above(invocation: Invocation, amount: Decimal, what: str, *, yes: bool) -> None:
     """Ask before a booking that is larger than ``billing.ask_above``."""
     limit = invocation.excerpt.ask_above
     if limit is not None and abs(amount) > limit:
-        ask(f"This books {what}, more than billing.ask_above of {limit:f}. Book it?", yes=terms.yes)
+        ask(f"This books {what}, more than billing.ask_above of {limit:f}. Book it?", yes=yes)
 
 
 def _remark(receipt: "PaymentReceipt") -> None:
@@ -195,27 +145,9 @@ def _say_repeated(receipt: "PaymentReceipt") -> None:
         output.line(f"reference {receipt.reference} was booked before; nothing was booked now")
 
 
-def _order(account_id: str, kind: str, amount: Decimal, terms: Terms, target: str = "") -> "PaymentOrder":
-    from vosd.admin.second_person import PaymentOrder
-    from vosd.storage.ports import EntryKind
-
-    return PaymentOrder(
-        account=account_id,
-        kind=EntryKind(kind),
-        amount=-amount if kind == REFUND_TYPE else amount,
-        reference=terms.reference,
-        memo=terms.memo,
-        target=target,
-        forced=terms.force,
-    )
-
-
-def _booked(invocation: Invocation, order: "PaymentOrder", terms: Terms, *, as_json: bool) -> "Receipts":
+def _booked(done: "Receipts | WaitingSheet", *, as_json: bool) -> "Receipts":
     """Return what was booked; end with exit code 1 where the order waits for a second person."""
-    from vosd.admin.second_person import WaitingSheet
-
-    done = asyncio.run(_by_hand(invocation, lambda by_hand: by_hand.book(order, person(terms.operator), now_ms())))
-    if not isinstance(done, WaitingSheet):
+    if isinstance(done, tuple):
         return done
     if as_json:
         output.document(done)
@@ -223,28 +155,15 @@ def _booked(invocation: Invocation, order: "PaymentOrder", terms: Terms, *, as_j
     raise OperationError(message)
 
 
-def person(name: str) -> "Person":
-    """Return who runs this command, under a name that is recorded."""
-    from vosd.admin.second_person import Person
-
-    return Person(name, login())
-
-
-async def _by_hand(invocation: Invocation, act: "Callable[[ByHand], Awaitable[Result]]") -> "Result":
-    from vosd.admin.second_person import ByHand
-    from vosd.cli.database import database_of
-
-    excerpt = invocation.excerpt
-    async with database_of(invocation.database_url) as database:
-        return await act(ByHand(excerpt.accounts(), database, invocation.running_switch(), excerpt.confirm_above))
-
-
 @payment.command("waiting")
 @json_option
 @pass_invocation
 def waiting(invocation: Invocation, as_json: bool) -> None:
     """List the payments that wait for a second person, the oldest first (`billing.confirm_above`)."""
-    found = asyncio.run(_by_hand(invocation, lambda by_hand: by_hand.waiting()))
+    from vosd.admin.office.payments import ListWaitingPayments, list_waiting_payments
+
+    who = principal()
+    found = in_office(invocation, lambda office: list_waiting_payments(office, who, ListWaitingPayments()))
     if as_json:
         output.document(found)
         return
@@ -266,7 +185,10 @@ def confirm(invocation: Invocation, number: int, operator: str, as_json: bool) -
 
     The entry has who asked as operator, and who confirmed in its memo.
     """
-    receipts = asyncio.run(_by_hand(invocation, lambda by_hand: by_hand.confirm(number, person(operator), now_ms())))
+    from vosd.admin.office.payments import ConfirmPayment, confirm_payment
+
+    who = principal(operator)
+    receipts = in_office(invocation, lambda office: confirm_payment(office, who, ConfirmPayment(number)))
     _remark(receipts[0])
     if as_json:
         output.document(receipts)
@@ -284,7 +206,10 @@ def confirm(invocation: Invocation, number: int, operator: str, as_json: bool) -
 @pass_invocation
 def refuse_waiting(invocation: Invocation, number: int, memo: str | None, operator: str, as_json: bool) -> None:
     """Refuse a payment that waits, or take back one's own."""
-    found = asyncio.run(_by_hand(invocation, lambda by_hand: by_hand.refuse(number, person(operator), now_ms(), memo)))
+    from vosd.admin.office.payments import RefusePayment, refuse_payment
+
+    who = principal(operator)
+    found = in_office(invocation, lambda office: refuse_payment(office, who, RefusePayment(number, memo)))
     if as_json:
         output.document(found)
         return

@@ -1,24 +1,25 @@
 """``vosd ledger statement`` and ``vosd ledger balances``: months of accounts, and all balances at a moment."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import click
+from msgspec.structs import astuple
 
-from vosd.base.money import format_amount
 from vosd.cdr.columns import iso_utc
 from vosd.cli import output
-from vosd.cli.acting import as_option, authority
+from vosd.cli.acting import as_option
 from vosd.cli.arguments import MOMENT, MONTH, ZONE
 from vosd.cli.command import Invocation, Verb, json_option, pass_invocation
 from vosd.cli.csv_form import csv_option, csv_writer
+from vosd.cli.office import in_office, office_of, principal
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
     from vosd.admin.ledger import Month, StatementSheet
+    from vosd.admin.office.principal import Principal
 
 _LINE: Final = ("line", "count", "amount", "net", "tax")
 _PROFIT: Final = ("currency", "calls", "income", "cost", "profit", "margin_percent")
@@ -53,16 +54,10 @@ def statement(
     """
     if as_csv and as_json:
         raise click.UsageError("--csv or --json, not both")
-    if sum((bool(account_ids), group is not None, of_all)) != 1:
-        raise click.UsageError("say --account, --group or --all")
     is_one = len(account_ids) == 1
-    may = authority(invocation, acting)
-    if may is not None:
-        if not is_one:
-            raise click.UsageError("--as shows one --account")
-        may.require_ledger(account_ids[0])
     form: _Form = _Csv(as_csv, is_one=is_one) if as_csv else _Json(is_one=is_one) if as_json else _Tables()
-    asyncio.run(_print(_statements(invocation, account_ids, group, month, zone), form))
+    wanted = {"accounts": account_ids, "group": group, "of_all": of_all}
+    asyncio.run(_print(invocation, principal(acting=acting), {"month": month, "zone": zone.key, **wanted}, form))
 
 
 class _Form(Protocol):
@@ -130,31 +125,16 @@ def _rows(sheet: "StatementSheet") -> "list[tuple[object, ...]]":
     ]
 
 
-async def _print(sheets: "AsyncIterator[StatementSheet]", form: _Form) -> None:
-    async for sheet in sheets:
-        form.add(sheet)
+async def _print(invocation: Invocation, who: "Principal", wanted: dict[str, Any], form: _Form) -> None:
+    from vosd.admin.office.ledger import ShowStatements, show_statements
+
+    async with (
+        office_of(invocation) as office,
+        aclosing(show_statements(office, who, ShowStatements(**wanted))) as found,
+    ):
+        async for sheet in found:
+            form.add(sheet)
     form.finish()
-
-
-async def _statements(
-    invocation: Invocation, account_ids: tuple[str, ...], group: str | None, month: "Month", zone: "ZoneInfo"
-) -> "AsyncIterator[StatementSheet]":
-    from vosd.admin.ledger import month_of_account
-    from vosd.cli.database import database_of
-    from vosd.storage.books import SqlBooks
-    from vosd.storage.ledger import SqlLedger
-    from vosd.storage.queries import SqlQueries
-
-    accounts = invocation.excerpt.accounts()
-    async with database_of(invocation.database_url) as database:
-        books, queries, entries = SqlBooks(database), SqlQueries(database), SqlLedger(database)
-        names = list(account_ids)
-        if group is not None:
-            names = [name for name in accounts if accounts[name].group == group]
-        elif not names:
-            names = [*accounts, *sorted((await books.standings()).standings.keys() - set(accounts))]
-        for name in names:
-            yield await month_of_account(accounts, books, queries, entries, name, month, zone)
 
 
 @click.command("balances", cls=Verb)
@@ -169,24 +149,16 @@ def balances(invocation: Invocation, moment: int, as_csv: str | None, as_json: b
     """
     if as_csv and as_json:
         raise click.UsageError("--csv or --json, not both")
-    rows = asyncio.run(_balances(invocation, moment))
+    from vosd.admin.office.ledger import ListBalances, list_balances
+
+    who = principal()
+    found = in_office(invocation, lambda office: list_balances(office, who, ListBalances(moment)))
     if as_json:
-        output.document({"at": iso_utc(moment), "accounts": [dict(zip(_BALANCE, row, strict=True)) for row in rows]})
+        output.document({"at": iso_utc(moment), "accounts": found})
     elif as_csv:
-        csv_writer(as_csv).rows([_BALANCE, *rows])
+        csv_writer(as_csv).rows([_BALANCE, *map(astuple, found)])
     else:
-        output.table(_BALANCE, rows, empty="no accounts")
-
-
-async def _balances(invocation: Invocation, moment: int) -> list[tuple[str, str | None, str]]:
-    from vosd.cli.database import database_of
-    from vosd.storage.ledger import SqlLedger
-
-    async with (
-        database_of(invocation.database_url) as database,
-        aclosing(SqlLedger(database).balances(moment)) as found,
-    ):
-        return [(each.account, each.currency, format_amount(each.balance)) async for each in found]
+        output.records(_BALANCE, found, empty="no accounts")
 
 
 @click.command("profit", cls=Verb)
@@ -200,27 +172,11 @@ def profit(invocation: Invocation, since: int, until: int, as_json: bool) -> Non
     A call is paid for by the highest account above it: its last agent, else the customer. Minimums, and calls without
     CDR, are not in it.
     """
-    rows = asyncio.run(_profit(invocation, since, until))
+    from vosd.admin.office.ledger import ShowProfit, show_profit
+
+    who = principal()
+    found = in_office(invocation, lambda office: show_profit(office, who, ShowProfit(since, until)))
     if as_json:
-        output.document([dict(zip(_PROFIT, row, strict=True)) for row in rows])
+        output.document(found)
     else:
-        output.table(_PROFIT, rows, empty="no calls")
-
-
-async def _profit(invocation: Invocation, since: int, until: int) -> "list[tuple[object, ...]]":
-    from vosd.cli.database import database_of
-    from vosd.storage.profit import profit_of
-
-    async with database_of(invocation.database_url) as database:
-        found = await profit_of(database, since, until)
-    return [
-        (
-            each.currency,
-            each.calls,
-            format_amount(each.income),
-            format_amount(each.cost),
-            format_amount(each.income - each.cost),
-            each.margin_percent,
-        )
-        for each in found
-    ]
+        output.records(_PROFIT, found, empty="no calls")

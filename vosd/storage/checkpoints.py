@@ -17,7 +17,10 @@ from vosd.cdr.columns import iso_utc
 from vosd.cdr.kinds import NAME_LENGTH
 from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
+from vosd.storage.audit import note
+from vosd.storage.audit_line import AuditLine
 from vosd.storage.database import Database
+from vosd.storage.ledger_values import Closing
 from vosd.storage.types import Money, descriptive
 
 _ACCOUNTS_AT_ONCE: Final = 500
@@ -39,16 +42,6 @@ class Checkpoint(NamedTuple):
     closed_until: int
     seq: int
     balance: Decimal
-
-
-class Closing(NamedTuple):
-    """Result of a period close."""
-
-    closed_until: int
-    accounts: int
-    """Checkpoints that were made; fewer than there are accounts where an earlier attempt made the others."""
-    entries: int
-    """Entries that the period has, of these accounts."""
 
 
 class Base(NamedTuple):
@@ -97,8 +90,12 @@ class SqlCheckpoints:
             message = f"the books are closed until {iso_utc(latest)} already: close a later date"
             raise BadClosingDate(message)
 
-    async def close(self, until: int, operator: str, memo: str | None, now: int) -> Closing:
+    async def close(
+        self, until: int, operator: str, memo: str | None, now: int, audit: AuditLine | None = None
+    ) -> Closing:
         """Make a checkpoint of every account; times are UTC milliseconds.
+
+        ``audit`` is written with the first of them.
 
         Entries that are booked meanwhile come behind the checkpoints, so bookings go on. After a failure the same date
         makes those that are missing.
@@ -126,6 +123,8 @@ class SqlCheckpoints:
             }
             if found:
                 async with self._database.writing() as connection:
+                    await note(connection, audit)
+                    audit = None
                     await connection.execute(
                         insert(_table),
                         [{"account": each.account, "seq": each.seq, "balance": each.balance} | terms for each in found],

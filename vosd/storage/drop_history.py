@@ -16,7 +16,7 @@ from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.database import Database
 from vosd.storage.dropped import began, hold_off_division
-from vosd.storage.ledger import LedgerEntry
+from vosd.storage.ledger_values import LedgerEntry
 
 _table: Final = schema.retention_drop
 LISTED_AT_MOST: Final = 1_000

@@ -4,9 +4,8 @@ Refuses to book and to judge: ``payments`` and ``books`` write entries, ``verify
 """
 
 from collections.abc import AsyncGenerator, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from sqlalchemy import (
     ColumnElement,
@@ -30,6 +29,7 @@ from vosd.storage import schema
 from vosd.storage.checkpoints import Checkpoint, checkpoints_of, of_base
 from vosd.storage.database import Database
 from vosd.storage.dropped import check_there, dropped_before
+from vosd.storage.ledger_values import EARNED, Balance, EntryFilter, LedgerEntry, Movement, Profit, Statement
 from vosd.storage.ports import EntryKind
 from vosd.storage.types import Money, descriptive
 
@@ -46,73 +46,6 @@ _account: Final = schema.account.c
 _charge: Final = schema.cdr_charge.c
 _entry: Final = schema.ledger_entry.c
 _point: Final = schema.ledger_checkpoint.c
-
-
-class LedgerEntry(NamedTuple):
-    """One entry, as it is stored; ``created_at`` is UTC milliseconds: of a call its end, else when it was booked."""
-
-    id: int
-    account: str
-    seq: int
-    amount: Decimal
-    balance_after: Decimal
-    kind: str
-    reference: str
-    call_id: str | None
-    operator: str | None
-    memo: str | None
-    created_at: int
-    currency: str | None
-    tax: Decimal | None
-    """Tax in the amount; None = not known: an earlier version booked it, and its charge was corrected since."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EntryFilter:
-    """Which entries to list; all given criteria must hold.
-
-    ``since`` is inclusive and ``until`` exclusive, UTC milliseconds of the entry's date.
-    """
-
-    account: str | None = None
-    since: int | None = None
-    until: int | None = None
-    kinds: Sequence[str] = ()
-    operator: str | None = None
-    newest: int | None = None
-    """Only so many of them, the ones that were booked last; None = all."""
-
-
-EARNED: Final = "earned"
-"""The movement of call entries above zero: what the gateways of a partner have carried."""
-
-
-class Movement(NamedTuple):
-    """All entries of one kind in a time, those of calls apart by what was paid and earned: how many, and their sum."""
-
-    kind: str
-    entries: int
-    amount: Decimal
-    tax: Decimal | None = ZERO
-    """Tax in the amount; None = it is not known of some entries (``LedgerEntry.tax``)."""
-
-
-class Balance(NamedTuple):
-    """The balance of an account at a moment."""
-
-    account: str
-    currency: str | None
-    balance: Decimal
-
-
-class Statement(NamedTuple):
-    """An account over a time: its balance at the beginning, what moved it, its balance at the end."""
-
-    opening: Decimal
-    movements: tuple[Movement, ...]
-    closing: Decimal
-    is_closed: bool = False
-    """Whether the books are closed until its end, so that the sums do not change any more."""
 
 
 def _is_earned() -> ColumnElement[bool]:
@@ -196,6 +129,17 @@ class SqlLedger:
         opening += ZERO if start is None else start.balance
         is_closed = any(each.closed_until >= until for each in points)
         return Statement(opening, movements, opening + sum((each.amount for each in movements), ZERO), is_closed)
+
+    async def profit(self, since: int, until: int) -> Sequence[Profit]:
+        """Return what the calls of a time have brought and cost, by currency.
+
+        Raises:
+            DroppedPeriod: calls of then were dropped.
+            StoreUnavailable: try again.
+        """
+        from vosd.storage.profit import profit_of
+
+        return await profit_of(self._database, since, until)
 
     async def balances(self, moment: int) -> AsyncGenerator[Balance, None]:
         """Yield the balance that every account with a row had at a moment, as its statement opens then; in their order.

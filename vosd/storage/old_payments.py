@@ -16,7 +16,7 @@ from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.database import Database
 from vosd.storage.drop_history import Drops
 from vosd.storage.dropped import dropped_before
-from vosd.storage.ledger import LedgerEntry
+from vosd.storage.ledger_values import LedgerEntry
 from vosd.storage.ports import EntryKind
 
 AT_ONCE: Final = 500

@@ -6,6 +6,7 @@ from vosd.cdr.kinds import ACCOUNT_LENGTH, NAME_LENGTH
 from vosd.cdr.ports import Standing
 from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
+from vosd.storage.audit import note
 from vosd.storage.books import lock_accounts
 from vosd.storage.currencies import settle_one
 from vosd.storage.database import Database
@@ -63,6 +64,7 @@ class SqlPayments:
             if earlier is not None:
                 return earlier
             receipt = await _append(connection, payment, standing, currency, mark)
+            await note(connection, payment.audit)
             if payment.kind is not EntryKind.PAYMENT:
                 return receipt
             return receipt._replace(expires_at=await extend(connection, _name(payment), payment))
@@ -103,6 +105,7 @@ class SqlPayments:
                 await settle(connection, transfer.settles, is_booked=earlier is not None)
             if earlier is not None:
                 return earlier
+            await note(connection, transfer.audit)
             taken = await _append(connection, source, locked[_name(source)].standing, currencies[0], mark)
             given = await _append(connection, target, locked[_name(target)].standing, currencies[1], mark)
             return taken, given

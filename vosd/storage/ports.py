@@ -13,6 +13,7 @@ from vosd.base.errors import VosError
 from vosd.base.money import ZERO, format_amount
 from vosd.cdr.ports import Standing
 from vosd.cdr.record import CallRecord
+from vosd.storage.audit_line import AuditLine
 
 LISTED_AT_MOST: Final = 100
 
@@ -91,6 +92,8 @@ class Payment:
     """The payment that waits and is booked by this; None = it has not waited."""
     configured_expiry: int | None = None
     """When the account expires by the configuration, UTC milliseconds; None = never. What the ledger has wins."""
+    audit: AuditLine | None = None
+    """Written with the booking; a repeat writes none."""
 
     def __post_init__(self) -> None:
         assert self.kind not in {EntryKind.CALL, EntryKind.CORRECTION}, "calls have entries of their own"
@@ -118,6 +121,8 @@ class Transfer:
     available: Decimal | None = None
     """As in ``Payment``, of the source."""
     settles: Settlement | None = None
+    audit: AuditLine | None = None
+    """As in ``Payment``."""
 
     def __post_init__(self) -> None:
         assert self.amount > 0, "the direction is from source to target"
@@ -219,6 +224,15 @@ class Payments(Protocol):
             OtherCurrency: the account has entries in another currency.
             TooLittleLeft: less than ``least_left`` would be left.
             StoreUnavailable: probably nothing was booked; try again with the same reference.
+        """
+        ...
+
+    async def earlier(self, payment: Payment) -> Receipt | None:
+        """Return the receipt of the booking that has the payment's reference; None = it was not booked.
+
+        Raises:
+            ReferenceTaken: the reference was used for another amount.
+            StoreUnavailable: try again.
         """
         ...
 

@@ -5,38 +5,21 @@ agents charge among themselves counts once. Calls without CDR are not in it.
 """
 
 from decimal import Decimal
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from sqlalchemy import ColumnElement, and_, func, select, type_coerce
 
-from vosd.base.money import EXACT, ZERO, Rounding, format_amount, round_to_unit, unit_of
+from vosd.base.money import ZERO
 from vosd.cdr.record import VENDOR
 from vosd.cdr.retention import LONGEST_CALL_MS
 from vosd.storage import schema
 from vosd.storage.database import Database
 from vosd.storage.dropped import check_there, dropped_before
+from vosd.storage.ledger_values import Profit
 from vosd.storage.types import Money
 
 _cdr: Final = schema.cdr.c
 _charge: Final = schema.cdr_charge.c
-
-
-class Profit(NamedTuple):
-    """Sums in one currency, without tax."""
-
-    currency: str | None
-    calls: int
-    """Calls that brought something in this currency, or would have."""
-    income: Decimal
-    cost: Decimal
-
-    @property
-    def margin_percent(self) -> str | None:
-        """Return the profit as percent of the income, to two decimals; None where there is no income."""
-        if not self.income:
-            return None
-        percent = EXACT.divide(EXACT.multiply(self.income - self.cost, Decimal(100)), self.income)
-        return format_amount(round_to_unit(percent, unit_of(2), Rounding.HALF_UP))
 
 
 async def profit_of(database: Database, since: int, until: int) -> list[Profit]:

@@ -391,6 +391,23 @@ override_change: Final = Table(
     **_IN_MYSQL,
 )
 
+audit: Final = Table(
+    "audit",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer(), "sqlite"), primary_key=True, autoincrement=True),
+    Column("at", Moment, nullable=False),
+    Column("principal", String(NAME_LENGTH), nullable=False, comment="who, as the records name it"),
+    Column("role", String(KIND_LENGTH), nullable=False, comment="operator, agent, customer or program"),
+    Column("login", String(NAME_LENGTH), nullable=False, comment="the name that was proved"),
+    Column("means", String(KIND_LENGTH), nullable=False, comment="terminal, token, page or switch"),
+    Column("source", String(NAME_LENGTH), nullable=False, comment="an address; empty = this machine"),
+    Column("action", String(NAME_LENGTH), nullable=False, comment="name of the order"),
+    Column("subject", String(NAME_LENGTH), nullable=False, comment="the object that it is about"),
+    Column("detail", Text, nullable=False, comment="JSON: the order"),
+    Index("audit_subject", "subject"),
+    **_IN_MYSQL,
+)
+
 definition: Final = Table(
     "definition",
     metadata,

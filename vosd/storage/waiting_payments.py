@@ -5,52 +5,23 @@ transaction that books the payment.
 """
 
 from collections.abc import Sequence
-from decimal import Decimal
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from sqlalchemy import Select, insert, select, update
 
-from vosd.base.errors import VosError
 from vosd.base.money import format_amount
 from vosd.cdr.kinds import ACCOUNT_LENGTH, NAME_LENGTH
 from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
+from vosd.storage.audit import note
+from vosd.storage.audit_line import AuditLine
 from vosd.storage.database import Database
 from vosd.storage.ports import EntryKind, ReferenceTaken, Settlement
 from vosd.storage.types import descriptive, identifying
-
-WAITING: Final = "waiting"
-BOOKED: Final = "booked"
-REFUSED: Final = "refused"
+from vosd.storage.waiting_values import BOOKED, REFUSED, WAITING, NotWaiting, WaitingPayment
 
 _table: Final = schema.waiting_payment
 _row: Final = _table.c
-
-
-class NotWaiting(VosError):  # noqa: N818 - states what was found
-    """There is no such payment, or it was booked or refused meanwhile."""
-
-
-class WaitingPayment(NamedTuple):
-    """A payment that someone has asked for; times are UTC milliseconds."""
-
-    id: int
-    account: str
-    target: str
-    """The account that gets a transfer; empty = it is none."""
-    kind: EntryKind
-    reference: str
-    amount: Decimal
-    """As the ledger gets it, of ``ZERO`` the balance when it was asked for; of a transfer what is moved."""
-    forced: bool
-    memo: str | None
-    operator: str
-    login: str
-    asked_at: int
-    state: str = WAITING
-    decided_by: str | None = None
-    decided_at: int | None = None
-    reason: str | None = None
 
 
 class SqlWaitingPayments:
@@ -59,7 +30,7 @@ class SqlWaitingPayments:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def ask(self, wanted: WaitingPayment) -> WaitingPayment:
+    async def ask(self, wanted: WaitingPayment, audit: AuditLine | None = None) -> WaitingPayment:
         """Write a payment down, or return the one that has its account, kind and reference; ``id`` is not used.
 
         Raises:
@@ -83,6 +54,7 @@ class SqlWaitingPayments:
         async with self._database.writing() as connection:
             found = (await connection.execute(same)).one_or_none()
             if found is None:
+                await note(connection, audit)
                 await connection.execute(insert(_table).values(**values))
                 found = (await connection.execute(same)).one()
         earlier = _payment(found)
@@ -117,7 +89,7 @@ class SqlWaitingPayments:
             raise NotWaiting(f"payment {number} was never asked for: vosd payment waiting lists those that wait")
         return _payment(found)
 
-    async def refuse(self, number: int, by: str, at: int, reason: str | None) -> None:
+    async def refuse(self, number: int, by: str, at: int, reason: str | None, audit: AuditLine | None = None) -> None:
         """Refuse a payment.
 
         Raises:
@@ -128,6 +100,7 @@ class SqlWaitingPayments:
             why = None if reason is None else descriptive(reason, schema.MEMO_LENGTH)
             if not await _decide(connection, Settlement(number, by, at), REFUSED, why):
                 raise NotWaiting(f"payment {number} waits no more: it was booked or refused before")
+            await note(connection, audit)
 
 
 async def settle(connection: AsyncConnection, settlement: Settlement, *, is_booked: bool) -> None:

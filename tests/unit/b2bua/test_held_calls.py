@@ -11,7 +11,7 @@ LONGER_THAN_TRANSACTIONS_MS = 70_000
 def invites_of(endpoint):
     """Return the transactions of INVITEs of this switch that are in memory."""
     made = [each for each in gc.get_objects() if isinstance(each, InviteServer | InviteClient)]
-    return [each for each in made if each._store is endpoint.store]
+    return [each for each in made if each.store is endpoint.store]
 
 
 def test_a_call_in_conversation_keeps_no_transaction(scene):

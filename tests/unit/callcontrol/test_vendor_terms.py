@@ -9,7 +9,7 @@ from vosd.b2bua.snapshot.callee import ChoiceSnapshot
 from vosd.billing.rate_group import RateGroup
 from vosd.billing.rate_rows import RateRows
 from vosd.callcontrol.live_state import LiveState
-from vosd.callcontrol.vendor_terms import LiveVendors, buy_rate, price_of
+from vosd.callcontrol.vendor_terms import LiveVendors, buy_rate
 from vosd.catalogue.catalogue import Catalogue
 from vosd.routing import pipeline
 from vosd.routing.pipeline import RouteChoice
@@ -138,7 +138,11 @@ def test_vendors_are_compared_by_the_terms_by_which_they_are_booked():
     )
     vendors = LiveVendors(catalogue, LiveState())
     gateways = [usual, routing_gateway("1001", account=None), special]
-    assert vendors.costs(gateways, "4420", NOW, "", price_of, 60) == [Decimal("0.60"), None, Decimal("0.30")]
+    assert vendors.costs(gateways, "4420", NOW, "", catalogue.typical_prices.price, 60) == [
+        Decimal("0.60"),
+        None,
+        Decimal("0.30"),
+    ]
     assert [vendors.terms(each, "4420", NOW, "").group for each in gateways if each.account] == ["buy", "own"]
 
 

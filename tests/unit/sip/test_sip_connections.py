@@ -10,6 +10,7 @@ from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.events import AckMissing, InviteArrived, NoResponse, RequestArrived
 from vosd.sip.flows import Listener
 from vosd.sip.settings import SipSettings, Timers
+from vosd.sip.transaction.store import UNREACHABLE_MAX
 from vosd.sip.wire.outgoing import Peer
 from vosd.testing.virtual.probe import LISTENER, SDP, Keeper, Probe, reply, request
 
@@ -322,6 +323,15 @@ def test_a_reinvite_whose_connection_is_gone_takes_the_dialog_along_to_the_new_o
     probe.endpoint.client.send_ack(transaction, dialog, "", b"")
     [ack] = probe.sent()
     assert ack.peer == CALLER_AT_HOME
+
+
+def test_peers_that_take_no_connection_are_remembered_up_to_a_bound(probe):
+    store = probe.endpoint.store
+    peers = [Peer(TCP, f"198.51.100.{number % 250}", 1_024 + number) for number in range(UNREACHABLE_MAX + 1)]
+    for peer in peers:
+        store.takes_no_connection(peer, probe.now)
+    assert not store.may_connect(peers[-1], probe.now)
+    assert len(store.unreachable) <= UNREACHABLE_MAX
 
 
 def test_requests_of_ours_take_the_connection_that_the_peer_spoke_on_last(probe, owner):

@@ -4,29 +4,25 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Never, NoReturn
 
-import msgspec
-
+from vosd.b2bua.snapshot.facts import facts_of
 from vosd.b2bua.snapshot.references import NoSnapshotError
 from vosd.base.clock import Instant
 from vosd.billing.call_hold import CallHold
 from vosd.billing.holds import HoldSnapshot
-from vosd.billing.parties import Party
-from vosd.billing.rates import AppliedRate
-from vosd.callcontrol.call_request import CallRequest
+from vosd.callcontrol.call_request import CallRequest, SetupFacts
 from vosd.callcontrol.destinations import WatchedCall
 from vosd.callcontrol.taken import PlaceTaken, Taken
 from vosd.engine.calls.established import limits_of
 from vosd.engine.calls.known import Known
 from vosd.engine.calls.services import CallServices
 from vosd.routing.dynamic_lists import CountedCall
-from vosd.routing.lookups import Target
 from vosd.routing.routes import Cause, LeftOut
 from vosd.trunks.caller_limits import CallerLimits
 from vosd.trunks.gateways import RoutingGateway
 from vosd.trunks.scope import Scope
 
 
-class RequestSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
+class RequestSnapshot(SetupFacts, kw_only=True, omit_defaults=True):
     """Snapshot of an admitted call request; trunk and account are stored by name."""
 
     source_host: str
@@ -41,28 +37,20 @@ class RequestSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
     callee_billing: str
     mapping: str | None = None
     account: str | None = None
-    rate: AppliedRate | None = None
     hold: HoldSnapshot | None = None
     """Of the customer: all that versions with one hold a call write and read."""
     places: tuple[tuple[Scope, str, int], ...] = ()
     """Capacity taken of the mapping gateway and the account, and when it was taken."""
-    routing_number: str = ""
-    callee_rated: str = ""
-    targets: tuple[Target, ...] = ()
     counted: tuple[str, str, str, int] | None = None
     """Gateway, caller and target as the dynamic blacklist counts the call, and when it did."""
     holds_above: tuple[tuple[str, HoldSnapshot], ...] = ()
     """Of its agents, by account, from the nearest up."""
     holds_of_vendors: tuple[tuple[str, HoldSnapshot], ...] = ()
     """Of vendors that are paid in advance, by account."""
-    leaves_no_cdr: bool = False
-    agents: tuple[Party, ...] = ()
     overdraft_limits: tuple[Decimal | None, ...] = ()
     """Overdraft limits of the accounts of all these holds, in their order."""
-    forward_prefix: str = ""
     left: tuple[tuple[str, Cause, str], ...] = ()
     """Gateways that were left out, why, and in detail; none where the call is answered: its record has them."""
-    is_sampled: bool = False
 
     @classmethod
     def of(cls, request: CallRequest, *, is_answered: bool = False) -> "RequestSnapshot":
@@ -71,36 +59,28 @@ class RequestSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
         Raises:
             NoSnapshotError: it occupies something of an unknown kind.
         """
-        places = _places(request.taken)
         hold, above, vendors = _held(request.hold)
         return cls(
-            request.source_host,
-            request.source_port,
-            request.hops,
-            request.at,
-            request.user,
-            request.caller_in,
-            request.caller,
-            request.callee_in,
-            request.callee,
-            request.callee_billing,
-            None if request.mapping is None else request.mapping.name,
-            None if request.account is None else request.account.id,
-            request.rate,
-            hold,
-            places,
-            request.routing_number,
-            request.callee_rated,
-            request.targets,
-            _described(request.counted),
-            above,
-            vendors,
-            request.leaves_no_cdr,
-            request.agents,
-            () if request.hold is None else limits_of(request.hold),
-            request.forward_prefix,
-            () if is_answered else tuple((each.gateway.name, each.cause, each.detail) for each in request.left),
-            request.is_sampled,
+            source_host=request.source_host,
+            source_port=request.source_port,
+            hops=request.hops,
+            at=request.at,
+            user=request.user,
+            caller_in=request.caller_in,
+            caller=request.caller,
+            callee_in=request.callee_in,
+            callee=request.callee,
+            callee_billing=request.callee_billing,
+            mapping=None if request.mapping is None else request.mapping.name,
+            account=None if request.account is None else request.account.id,
+            hold=hold,
+            places=_places(request.taken),
+            counted=_described(request.counted),
+            holds_above=above,
+            holds_of_vendors=vendors,
+            overdraft_limits=() if request.hold is None else limits_of(request.hold),
+            left=() if is_answered else tuple((each.gateway.name, each.cause, each.detail) for each in request.left),
+            **facts_of(request, SetupFacts),
         )
 
     def restored(self, known: Known) -> CallRequest:
@@ -117,18 +97,11 @@ class RequestSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
             callee_in=self.callee_in,
             callee=self.callee,
             callee_billing=self.callee_billing,
-            routing_number=self.routing_number,
-            callee_rated=self.callee_rated,
-            targets=self.targets,
             mapping=None if self.mapping is None else known.mapping_gateways[self.mapping],
             account=None if self.account is None else known.accounts[self.account],
-            rate=self.rate,
-            leaves_no_cdr=self.leaves_no_cdr,
-            agents=self.agents,
-            forward_prefix=self.forward_prefix,
             left=[LeftOut(_named(name, known), cause, detail) for name, cause, detail in self.left],
-            is_sampled=self.is_sampled,
             taken=[],
+            **facts_of(self, SetupFacts),
         )
 
     def occupy(self, request: CallRequest, services: CallServices) -> None:

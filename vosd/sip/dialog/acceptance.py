@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class Acceptance:
     """Wait for the ACK of one 2xx; ``owner`` None means that the call is over and a BYE follows the ACK."""
 
-    __slots__ = ("_invite", "_retry", "_spare", "_store", "bye_headers", "dialog", "owner")
+    __slots__ = ("bye_headers", "dialog", "invite", "owner", "retry", "spare", "store")
 
     def __init__(
         self,
@@ -36,46 +36,46 @@ class Acceptance:
 
         ``retry`` is the 2xx, which its maker sends (``Retry.begin``).
         """
-        self._invite = invite
+        self.invite = invite
         self.dialog = dialog
         self.owner = owner
         self.bye_headers = bye_headers
         """Headers of the BYE, which may not be sent before the ACK (RFC 3261 section 15.1.1)."""
-        self._store = store
-        self._spare = spare
-        self._retry = retry
+        self.store = store
+        self.spare = spare
+        self.retry = retry
 
     def is_acknowledged_by(self, ack: Request) -> bool:
         """Return whether an ACK is for this 2xx; the ACK of an earlier INVITE may arrive late (RFC 3261 13.2.2.4).
 
         One whose number cannot be read is taken for it: otherwise a call that its caller has confirmed would be ended.
         """
-        return ack.sequence in (self._invite, UNREAD)
+        return ack.sequence in (self.invite, UNREAD)
 
     def acknowledged(self) -> None:
         """Stop: the ACK has arrived."""
-        self._retry.stop(self)
+        self.retry.stop(self)
 
     def go_on(self, now: Instant) -> None:
         """Send the 2xx of an earlier process again, and wait for its ACK."""
-        self._send_to(self._retry.sent.peer, now)
+        self._send_to(self.retry.sent.peer, now)
 
     def transport_failed(self, now: Instant) -> None:
         """Send the 2xx to the port in the request's Via, if that is another one: the connection is closed."""
-        if self._spare is not None:
-            spare, self._spare = self._spare, None
+        if self.spare is not None:
+            spare, self.spare = self.spare, None
             self._send_to(spare, now)
 
     def timer_due(self, now: Instant) -> AckMissing | None:
         """Retransmit the 2xx, or report a missing ACK, with the instant at which its 64·T1 were over."""
-        if self._retry.due(self, now):
+        if self.retry.due(self, now):
             return None
-        return AckMissing(self.owner, self, now.plus(self._retry.ends_at - now.mono))
+        return AckMissing(self.owner, self, now.plus(self.retry.ends_at - now.mono))
 
     def _send_to(self, peer: Peer, now: Instant) -> None:
-        self._retry.stop(self)
-        self._retry = Retry(self._store, peer, self._retry.sent.data)
-        self._retry.begin(self, OF_SUCCESS, now)
+        self.retry.stop(self)
+        self.retry = Retry(self.store, peer, self.retry.sent.data)
+        self.retry.begin(self, OF_SUCCESS, now)
 
 
 class PendingBye:

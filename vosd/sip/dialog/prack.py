@@ -48,23 +48,23 @@ def rseq_of(response: Response) -> int | None:
 class ReliableProvisional:
     """Wait for the PRACK of one provisional response."""
 
-    __slots__ = ("_owner", "_retry", "has_session", "number")
+    __slots__ = ("_owner", "has_session", "number", "retry")
 
     def __init__(self, number: int, retry: Retry, owner: ProvisionalOwner, *, has_session: bool) -> None:
         """``number`` is its RSeq; ``retry`` is the response, which its maker sends (``Retry.begin``)."""
         self._owner = owner
-        self._retry = retry
+        self.retry = retry
         self.number = number
         self.has_session = has_session
         """Whether it has a session description: then no 2xx may be sent before its PRACK (RFC 3262 section 3)."""
 
     def stop(self) -> None:
         """Stop: the PRACK has arrived, or is not needed any more."""
-        self._retry.stop(self)
+        self.retry.stop(self)
 
     def transport_failed(self, now: Instant) -> None:
         """Do nothing: the next retransmission opens a connection, if the peer accepts one."""
 
     def timer_due(self, now: Instant) -> ProvisionalUnacknowledged | None:
         """Retransmit the response, or report that there was no PRACK in time."""
-        return None if self._retry.due(self, now) else ProvisionalUnacknowledged(self._owner, now)
+        return None if self.retry.due(self, now) else ProvisionalUnacknowledged(self._owner, now)

@@ -30,13 +30,13 @@ class AcceptanceSnapshot(msgspec.Struct, frozen=True, array_like=True):
     @classmethod
     def of(cls, acceptance: Acceptance, flows: Flows) -> "AcceptanceSnapshot":
         """Describe a wait."""
-        bye_headers, spare = acceptance.bye_headers, acceptance._spare
+        bye_headers, spare = acceptance.bye_headers, acceptance.spare
         return cls(
             dialog_with_login(acceptance.dialog, flows),
-            acceptance._invite,
+            acceptance.invite,
             None if bye_headers is None else encode(bye_headers),
             None if spare is None else PeerSnapshot.of(spare, flows),
-            RetrySnapshot.of(acceptance._retry, acceptance._store, flows),
+            RetrySnapshot.of(acceptance.retry, acceptance.store, flows),
         )
 
     def restored(self, owner: AcceptanceOwner | None, restoration: "Restoration") -> Acceptance:
@@ -60,7 +60,7 @@ class ReliableSnapshot(msgspec.Struct, frozen=True, array_like=True):
     @classmethod
     def of(cls, reliable: ReliableProvisional, flows: Flows) -> "ReliableSnapshot":
         """Describe a wait."""
-        retry = RetrySnapshot.of(reliable._retry, reliable._retry._store, flows)
+        retry = RetrySnapshot.of(reliable.retry, reliable.retry.store, flows)
         return cls(reliable.number, reliable.has_session, retry)
 
     def restored(self, owner: ProvisionalOwner, restoration: "Restoration") -> ReliableProvisional:

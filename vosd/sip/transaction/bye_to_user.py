@@ -78,11 +78,11 @@ class ByeToUser(Client):
 
     def transport_failed(self, now: Instant) -> NoResponse | None:
         """Send the BYE to the other address, or wait for another connection of the user."""
-        is_late = now.mono >= self.until or len(self._store.byes_to_users[self.user]) > MOST_OF_A_USER
-        if self._spare is not None or is_late:
+        is_late = now.mono >= self.until or len(self.store.byes_to_users[self.user]) > MOST_OF_A_USER
+        if self.spare is not None or is_late:
             return super().transport_failed(now)
         self.is_waiting = True
-        self._retry.wait_until(self, self.until, now)
+        self.retry.wait_until(self, self.until, now)
         return None
 
     def registered(self, peer: Peer, contact: str, elsewhere: Collection[Peer], now: Instant) -> None:
@@ -91,7 +91,7 @@ class ByeToUser(Client):
         The port is not compared: devices name the port of their connection. Unless the connection is lost, one at which
         the user is registered (``elsewhere``) is left alone: the other is that of another device.
         """
-        before = self._retry.sent.peer
+        before = self.retry.sent.peer
         ours, theirs = hop_of(self.contact), hop_of(contact)
         if peer.flow != before.flow or ours is None or theirs is None or ours.host != theirs.host:
             return
@@ -100,25 +100,25 @@ class ByeToUser(Client):
 
     def back_at(self, peer: Peer, now: Instant) -> None:
         """Send it again where the user has registered over a connection from the same address and port."""
-        if self.is_waiting and peer == self._retry.sent.peer:
+        if self.is_waiting and peer == self.retry.sent.peer:
             self._send_to(peer, now)
 
     def _send_to(self, peer: Peer, now: Instant) -> None:
         self.is_waiting, self.moved_to = False, peer
-        self._retry.stop(self)
-        self._retry = Retry(self._store, peer, self._retry.sent.data)
-        self._retry.begin(self, OF_REQUEST, now)
+        self.retry.stop(self)
+        self.retry = Retry(self.store, peer, self.retry.sent.data)
+        self.retry.begin(self, OF_REQUEST, now)
 
     def _given_up(self, now: Instant, *, is_unreachable: bool = False) -> NoResponse | None:
         self._leave()
         return super()._given_up(now, is_unreachable=is_unreachable)
 
     def _enter(self) -> None:
-        self._store.byes_to_users.setdefault(self.user, {})[self] = None
+        self.store.byes_to_users.setdefault(self.user, {})[self] = None
 
     def _leave(self) -> None:
-        waiting = self._store.byes_to_users.get(self.user)
+        waiting = self.store.byes_to_users.get(self.user)
         if waiting is not None:
             waiting.pop(self, None)
             if not waiting:
-                del self._store.byes_to_users[self.user]
+                del self.store.byes_to_users[self.user]

@@ -25,11 +25,11 @@ class Client:
     ``spare`` is another address of the same peer, used when the connection is closed before the response.
     """
 
-    __slots__ = ("_key", "_retry", "_spare", "_state", "_store", "draft", "owner")
+    __slots__ = ("draft", "key", "owner", "retry", "spare", "state", "store")
 
     def __init__(self, store: TransactionStore, owner: ClientOwner | None) -> None:
         """Nothing is sent before ``begin``."""
-        self._store = store
+        self.store = store
         self.owner = owner
 
     def begin(
@@ -45,87 +45,87 @@ class Client:
 
         ``draft`` is what the request is written from once more if the peer challenges it.
         """
-        self._key = key
-        self._state = CALLING
-        self._spare = spare
+        self.key = key
+        self.state = CALLING
+        self.spare = spare
         self.draft = draft
-        self._store.clients[key] = self
-        self._retry = Retry(self._store, peer, data)
-        self._retry.begin(self, OF_REQUEST, now)
+        self.store.clients[key] = self
+        self.retry = Retry(self.store, peer, data)
+        self.retry.begin(self, OF_REQUEST, now)
 
     def restore(self, key: str, state: State, retry: Retry, spare: Peer | None, draft: "RequestDraft | None") -> None:
         """Go on with a request that an earlier process has sent."""
-        self._key = key
-        self._state = state
-        self._spare = spare
+        self.key = key
+        self.state = state
+        self.spare = spare
         self.draft = draft
-        self._store.clients[key] = self
-        self._retry = retry
+        self.store.clients[key] = self
+        self.retry = retry
 
     @property
     def is_over(self) -> bool:
         """Whether it has its final response, or was given up."""
-        return self._store.clients.get(self._key) is not self
+        return self.store.clients.get(self.key) is not self
 
     @property
     def peer(self) -> Peer:
         """Where the request was sent latest."""
-        return self._retry.sent.peer
+        return self.retry.sent.peer
 
     @property
     def sent(self) -> Datagram:
         """The request as it was sent latest."""
-        return self._retry.sent
+        return self.retry.sent
 
     def response_came(self, response: Response, now: Instant) -> ResponseArrived | None:
         """Take a response; a final one ends the transaction, and its retransmissions are absorbed (timer K)."""
-        previous, received = self._state, RESPONSE[response.status // 100]
+        previous, received = self.state, RESPONSE[response.status // 100]
         after = CLIENT[previous].get(received)
         if after is None:
             raise IllegalMoveError.of(previous, received)
-        self._state = after
+        self.state = after
         if after is PROCEEDING:
             if previous is CALLING:
-                self._retry.slow_retransmission(self, now)
+                self.retry.slow_retransmission(self, now)
         else:
-            self._retry.stop(self)
-            del self._store.clients[self._key]
-            self._store.finished.keep(self._key, ABSORB, self._store.timers.t4_ms, now)
+            self.retry.stop(self)
+            del self.store.clients[self.key]
+            self.store.finished.keep(self.key, ABSORB, self.store.timers.t4_ms, now)
         owner = self.owner
         if (
             owner is None and response.status >= 400 and response.status != 481
         ):  # 481 is expected: the call is over there
-            owner = self._store.unclaimed
+            owner = self.store.unclaimed
         return ResponseArrived(owner, self, response, now) if owner is not None else None
 
     def forget(self) -> None:
         """End the transaction without a response; one that arrives later is dropped."""
-        if self._store.clients.pop(self._key, None) is not None:
-            self._retry.stop(self)
+        if self.store.clients.pop(self.key, None) is not None:
+            self.retry.stop(self)
             self.owner = None
 
     def timer_due(self, now: Instant) -> NoResponse | None:
         """Timers E and F: retransmit, or report no response, with the instant at which the time was over."""
-        if self._retry.due(self, now):
+        if self.retry.due(self, now):
             return None
-        return self._given_up(now.plus(self._retry.ends_at - now.mono))
+        return self._given_up(now.plus(self.retry.ends_at - now.mono))
 
     def transport_failed(self, now: Instant) -> NoResponse | None:
         """Send the request to the other address, or report that there was no response: the connection is closed."""
-        self._retry.stop(self)
-        if self._spare is not None:
-            spare, self._spare = self._spare, None
-            self._retry = Retry(self._store, spare, self._retry.sent.data)
-            self._retry.begin(self, OF_REQUEST, now)
+        self.retry.stop(self)
+        if self.spare is not None:
+            spare, self.spare = self.spare, None
+            self.retry = Retry(self.store, spare, self.retry.sent.data)
+            self.retry.begin(self, OF_REQUEST, now)
             return None
         return self._given_up(now, is_unreachable=True)
 
     def not_delivered(self, now: Instant) -> NoResponse | None:
         """Report that the peer cannot be reached (RFC 3261 section 18.4), unless it has responded."""
-        return self.transport_failed(now) if self._state is CALLING and self.owner is not None else None
+        return self.transport_failed(now) if self.state is CALLING and self.owner is not None else None
 
     def _given_up(self, now: Instant, *, is_unreachable: bool = False) -> NoResponse | None:
-        self._state = step(CLIENT, self._state, Input.GIVE_UP)
-        del self._store.clients[self._key]
-        owner = self._store.unclaimed if self.owner is None else self.owner
+        self.state = step(CLIENT, self.state, Input.GIVE_UP)
+        del self.store.clients[self.key]
+        owner = self.store.unclaimed if self.owner is None else self.owner
         return NoResponse(owner, self, now, is_unreachable) if owner is not None else None

@@ -156,15 +156,15 @@ class ClientSnapshot(msgspec.Struct, frozen=True, array_like=True, tag="client")
     @classmethod
     def of(cls, client: Client, flows: Flows) -> "ClientSnapshot":
         """Describe a transaction; its owner refers to it."""
-        retry, to_user = RetrySnapshot.of(client._retry, client._store, flows), None
+        retry, to_user = RetrySnapshot.of(client.retry, client.store, flows), None
         if isinstance(client, ByeToUser):
             retry = retry.waiting_until(client.until)
             to_user = client.user, encode(client.contact), client.until
         return cls(
-            encode(client._key),
-            client._state,
+            encode(client.key),
+            client.state,
             retry,
-            None if client._spare is None else PeerSnapshot.of(client._spare, flows),
+            None if client.spare is None else PeerSnapshot.of(client.spare, flows),
             None if client.draft is None else RequestDraftSnapshot.of(client.draft, flows),
             to_user,
         )
@@ -200,17 +200,17 @@ class InviteClientSnapshot(msgspec.Struct, frozen=True, array_like=True, tag="in
     @classmethod
     def of(cls, client: InviteClient, flows: Flows) -> "InviteClientSnapshot":
         """Describe a transaction; its owner refers to it."""
-        store = client._store
+        store = client.store
         return cls(
-            encode(client._key),
+            encode(client.key),
             client.state,
-            store.clients.get(client._key) is client,
+            store.clients.get(client.key) is client,
             PartsSnapshot.of(client.parts, flows),
-            None if client._cancel_headers is None else encode(client._cancel_headers),
-            TimerSnapshot.of(client._last_wait, store),
-            client._listens_until,
-            None if client._retry is None else RetrySnapshot.of(client._retry, store, flows),
-            None if client._spare is None else (PartsSnapshot.of(client._spare[0], flows), client._spare[1]),
+            None if client.cancel_headers is None else encode(client.cancel_headers),
+            TimerSnapshot.of(client.last_wait, store),
+            client.listens_until,
+            None if client.retry is None else RetrySnapshot.of(client.retry, store, flows),
+            None if client.spare is None else (PartsSnapshot.of(client.spare[0], flows), client.spare[1]),
             None if client.dialog is None else dialog_with_login(client.dialog, flows),
             None if client.draft is None else InviteDraftSnapshot.of(client.draft, flows),
             client.refused_with,

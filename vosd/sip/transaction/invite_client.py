@@ -41,28 +41,28 @@ class InviteClient:
     """
 
     __slots__ = (
-        "_cancel_headers",
-        "_key",
-        "_last_wait",
-        "_listens_until",
-        "_retry",
-        "_spare",
-        "_store",
+        "cancel_headers",
         "dialog",
         "draft",
+        "key",
+        "last_wait",
+        "listens_until",
         "owner",
         "parts",
         "refused_with",
+        "retry",
+        "spare",
         "state",
+        "store",
         "witness",
     )
 
     def __init__(self, store: TransactionStore, owner: ClientOwner | None, dialog: "Dialog | None" = None) -> None:
         """``dialog`` is that of a re-INVITE; nothing is sent before ``begin``."""
-        self._store = store
-        self._cancel_headers: str | None = None
-        self._last_wait: Timer[TimerOwner] | None = None
-        self._listens_until = 0
+        self.store = store
+        self.cancel_headers: str | None = None
+        self.last_wait: Timer[TimerOwner] | None = None
+        self.listens_until = 0
         """Until when a response is waited for after ``abandon``, if there was none, in monotonic milliseconds."""
         self.dialog = dialog
         self.owner = owner
@@ -97,17 +97,17 @@ class InviteClient:
     @property
     def is_over(self) -> bool:
         """Whether it has its final response, or was given up."""
-        return self._store.clients.get(self._key) is not self
+        return self.store.clients.get(self.key) is not self
 
     @property
     def is_wanted(self) -> bool:
         """Whether its response is still needed."""
-        return self.owner is not None and self._cancel_headers is None
+        return self.owner is not None and self.cancel_headers is None
 
     @property
     def is_at_first_try(self) -> bool:
         """Whether it was sent once, and there is no response yet."""
-        return self._retry is not None and self._retry.is_first
+        return self.retry is not None and self.retry.is_first
 
     def begin(
         self,
@@ -123,17 +123,17 @@ class InviteClient:
         ``spare`` is the same INVITE for another transport; ``draft`` is what the INVITE is written from once more if
         the peer challenges it.
         """
-        self._key = key
-        self._spare = spare
+        self.key = key
+        self.spare = spare
         self.state = CALLING
         self.parts = parts
         self.draft = draft
         self.refused_with = 0
-        self._store.clients[key] = self
+        self.store.clients[key] = self
         if self.dialog is not None:
             self.dialog.invites += 1
-        self._retry: Retry | None = Retry(self._store, parts.peer, data)
-        self._retry.begin(self, OF_INVITE, now)
+        self.retry: Retry | None = Retry(self.store, parts.peer, data)
+        self.retry.begin(self, OF_INVITE, now)
 
     def restore(
         self,
@@ -149,30 +149,30 @@ class InviteClient:
         draft: "InviteDraft | None" = None,
     ) -> None:
         """Go on with an INVITE that an earlier process has sent; it is not put into the store."""
-        self._key = key
-        self._spare = spare
+        self.key = key
+        self.spare = spare
         self.state = state
         self.parts = parts
         self.draft = draft
-        self._cancel_headers = cancel_headers
-        self._last_wait = last_wait
-        self._listens_until = listens_until
-        self._retry = retry
+        self.cancel_headers = cancel_headers
+        self.last_wait = last_wait
+        self.listens_until = listens_until
+        self.retry = retry
 
     def response_came(self, response: Response, now: Instant) -> ResponseArrived | None:
         """Take a response; a failure is acknowledged here, a 2xx by the owner of the dialog."""
-        owner, store = self.owner, self._store
+        owner, store = self.owner, self.store
         previous, received = self.state, RESPONSE[response.status // 100]
         after = INVITE_CLIENT[previous].get(received)
         if after is None:
             raise IllegalMoveError.of(previous, received)
         self.state = after
-        if self._retry is not None:
-            self._retry.stop(self)
-            self._retry = None
+        if self.retry is not None:
+            self.retry.stop(self)
+            self.retry = None
         if after is PROCEEDING:
-            if self._cancel_headers is not None and previous is CALLING:
-                self._send_cancel(self._cancel_headers, now)
+            if self.cancel_headers is not None and previous is CALLING:
+                self._send_cancel(self.cancel_headers, now)
             elif self.dialog is not None and previous is CALLING:
                 self._wait_for_final(now)  # a re-INVITE does not ring: a peer that responds at all can decide
         else:
@@ -185,30 +185,30 @@ class InviteClient:
                 kept = ProvenAck.of(self.parts.peer, ack, self.parts.answers)
                 store.out.append(kept)
             # Timers D and M: absorb or acknowledge retransmissions of the final response for 64·T1.
-            store.finished.keep(self._key, kept, store.timers.transaction_ms, now)
-            del store.clients[self._key]
+            store.finished.keep(self.key, kept, store.timers.transaction_ms, now)
+            del store.clients[self.key]
             if self.dialog is not None:
                 self.dialog.invites -= 1
             self.owner = self.draft = None
-            if self._last_wait is not None:
-                store.wheel.cancel(self._last_wait)
-                self._last_wait = None
+            if self.last_wait is not None:
+                store.wheel.cancel(self.last_wait)
+                self.last_wait = None
         return None if owner is None else ResponseArrived(owner, self, response, now)
 
     def acknowledge(self, ack: Datagram) -> None:
         """Send the ACK of a 2xx, and keep it for retransmissions of the 2xx (RFC 3261 section 13.2.2.4)."""
-        self._store.out.append(ack)
-        kept = self._store.finished.entries
-        if self._key in kept:  # else the 2xx was acknowledged after 64·T1, and a further one is not answered
-            kept[self._key] = ack
+        self.store.out.append(ack)
+        kept = self.store.finished.entries
+        if self.key in kept:  # else the 2xx was acknowledged after 64·T1, and a further one is not answered
+            kept[self.key] = ack
 
     def cancel(self, headers: str, now: Instant) -> None:
         """Send a CANCEL, or do so after the first provisional response (RFC 3261 section 9.1).
 
         The owner still receives the final response: a 200 may have crossed the CANCEL, and then it holds.
         """
-        if self._cancel_headers is None:
-            self._cancel_headers = headers
+        if self.cancel_headers is None:
+            self.cancel_headers = headers
             if self.state is PROCEEDING:
                 self._send_cancel(headers, now)
 
@@ -221,46 +221,46 @@ class InviteClient:
         self.witness = witness
         self.cancel(headers, now)
         if self.state is CALLING:
-            self._listens_until = now.mono + self._store.timers.transaction_ms
-            if self._retry is None:  # its time is over already
+            self.listens_until = now.mono + self.store.timers.transaction_ms
+            if self.retry is None:  # its time is over already
                 self._wait_for_final(now)
 
     def timer_due(self, now: Instant) -> NoResponse | None:
         """Timers A and B, or the end of the wait for a final response after a CANCEL or within a dialog."""
-        if self._retry is not None:
-            if self._retry.due(self, now):
+        if self.retry is not None:
+            if self.retry.due(self, now):
                 return None
             if self.dialog is not None:  # a call ends by it: at the end of that time, however late this runs
-                now = now.plus(self._retry.ends_at - now.mono)
-            self._retry = None
-            timers = self._store.timers
+                now = now.plus(self.retry.ends_at - now.mono)
+            self.retry = None
+            timers = self.store.timers
             if self.owner is not None and timers.give_up_ms < timers.transaction_ms:
                 # The operator's list has ended before 64·T1. A 2xx until then must still be hung up.
                 event = NoResponse(self.owner, self, now)
                 self._outlive_owner(timers.transaction_ms - timers.give_up_ms, now)
                 return event
-            if self.owner is None and self._listens_until > now.mono:
-                self._wait_for_final(now, self._listens_until - now.mono)
+            if self.owner is None and self.listens_until > now.mono:
+                self._wait_for_final(now, self.listens_until - now.mono)
                 return None
-        elif self.dialog is not None and self._cancel_headers is None:
+        elif self.dialog is not None and self.cancel_headers is None:
             self.cancel("", now)  # the peer sent a provisional response; its answer to the CANCEL decides
             return None
         return self._given_up(now)
 
     def transport_failed(self, now: Instant) -> NoResponse | None:
         """Send the INVITE over the other transport, or report that there was no response: there is no connection."""
-        if self._retry is not None:
-            self._retry.stop(self)
-            self._retry = None
-        if self._spare is None or self.owner is None:  # a call that was given up is not begun anew
+        if self.retry is not None:
+            self.retry.stop(self)
+            self.retry = None
+        if self.spare is None or self.owner is None:  # a call that was given up is not begun anew
             return self._given_up(now, is_unreachable=True)
         if self.dialog is None:
-            self._store.takes_no_connection(self.parts.peer, now)
-        (self.parts, data), self._spare = self._spare, None
+            self.store.takes_no_connection(self.parts.peer, now)
+        (self.parts, data), self.spare = self.spare, None
         if self.dialog is not None:
             self.dialog.reach_by(self.parts.peer)
-        self._retry = Retry(self._store, self.parts.peer, data)
-        self._retry.begin(self, OF_INVITE, now)
+        self.retry = Retry(self.store, self.parts.peer, data)
+        self.retry.begin(self, OF_INVITE, now)
         return None
 
     def not_delivered(self, now: Instant) -> NoResponse | None:
@@ -268,41 +268,41 @@ class InviteClient:
 
         An INVITE that was sent before may have arrived then: a 2xx to it must still be hung up.
         """
-        if self.state is not CALLING or self.owner is None or self._retry is None:
+        if self.state is not CALLING or self.owner is None or self.retry is None:
             return None
-        if self._retry.is_first:
+        if self.retry.is_first:
             return self.transport_failed(now)
-        self._retry.stop(self)
-        self._retry = None
+        self.retry.stop(self)
+        self.retry = None
         event = NoResponse(self.owner, self, now, is_unreachable=True)
-        self._outlive_owner(self._store.timers.transaction_ms, now)
+        self._outlive_owner(self.store.timers.transaction_ms, now)
         return event
 
     def _outlive_owner(self, longest_ms: int, now: Instant) -> None:
         """Go on without an owner: acknowledge a final response, and release a 2xx."""
         self.owner = None
-        self._cancel_headers = self._cancel_headers or ""
+        self.cancel_headers = self.cancel_headers or ""
         self._wait_for_final(now, longest_ms)
 
     def _given_up(self, now: Instant, *, is_unreachable: bool = False) -> NoResponse | None:
         self.state = step(INVITE_CLIENT, self.state, Input.GIVE_UP)
-        if self._last_wait is not None:
-            self._store.wheel.cancel(self._last_wait)
-            self._last_wait = None
-        del self._store.clients[self._key]
+        if self.last_wait is not None:
+            self.store.wheel.cancel(self.last_wait)
+            self.last_wait = None
+        del self.store.clients[self.key]
         if self.dialog is not None:
             self.dialog.invites -= 1
         return NoResponse(self.owner, self, now, is_unreachable) if self.owner is not None else None
 
     def _send_cancel(self, headers: str, now: Instant) -> None:
-        request, peer = Client(self._store, None), self.parts.peer
-        spare = peer if self._store.reliable[peer.flow] else None  # another connection with the peer of the INVITE
-        request.begin(f"{self._key[:-6]}CANCEL", peer, cancel(self.parts, headers), now, spare)
+        request, peer = Client(self.store, None), self.parts.peer
+        spare = peer if self.store.reliable[peer.flow] else None  # another connection with the peer of the INVITE
+        request.begin(f"{self.key[:-6]}CANCEL", peer, cancel(self.parts, headers), now, spare)
         self._wait_for_final(now)
 
     def _wait_for_final(self, now: Instant, longest_ms: int | None = None) -> None:
-        if self._last_wait is not None:
-            self._store.wheel.cancel(self._last_wait)
+        if self.last_wait is not None:
+            self.store.wheel.cancel(self.last_wait)
         if longest_ms is None:
-            longest_ms = self._store.timers.transaction_ms
-        self._last_wait = self._store.set_timer(now.mono + longest_ms, self)
+            longest_ms = self.store.timers.transaction_ms
+        self.last_wait = self.store.set_timer(now.mono + longest_ms, self)

@@ -15,7 +15,6 @@ from vosd.sip.transaction.states import (
     RESPONSE,
     IllegalMoveError,
     Input,
-    State,
     step,
 )
 from vosd.sip.transaction.store import TransactionStore
@@ -26,22 +25,22 @@ from vosd.sip.wire.outgoing import Datagram, Peer, ResponseStem
 class InviteServer:
     """One INVITE of a peer. A failure is retransmitted until its ACK; a 2xx is retransmitted by ``Acceptance``."""
 
-    __slots__ = ("_key", "_last", "_merging", "_retry", "_store", "owner", "state", "stem")
+    __slots__ = ("key", "last", "merging", "owner", "retry", "state", "stem", "store")
 
     def __init__(self, store: TransactionStore, key: str, stem: ResponseStem, merging: str = "") -> None:
         """``merging`` is equal for all copies of the INVITE that came by other paths (RFC 3261 section 8.2.2.2).
 
         Without a ``key`` nothing that arrives is matched to it.
         """
-        self._store = store
-        self._key = key
-        self._last: bytes | None = None
-        self._retry: Retry | None = None
+        self.store = store
+        self.key = key
+        self.last: bytes | None = None
+        self.retry: Retry | None = None
         self.owner: InviteServerOwner | None = None
         """Receives a CANCEL."""
         self.state = PROCEEDING
         self.stem = stem
-        self._merging = merging
+        self.merging = merging
         if key:
             store.servers[key] = self
         if merging:
@@ -54,21 +53,10 @@ class InviteServer:
         transaction.state = ACCEPTED
         return transaction
 
-    def restore(self, state: State, last: bytes | None, retry: Retry | None) -> None:
-        """Go on as an earlier process has left it."""
-        self.state = state
-        self._last = last
-        self._retry = retry
-
-    @property
-    def key(self) -> str:
-        """What its retransmissions, its ACK and its CANCEL are matched by (RFC 3261 section 17.2.3)."""
-        return self._key
-
     @property
     def is_over(self) -> bool:
         """Whether it was answered with 2xx, or has the ACK of a failure, or was given up."""
-        return self._store.servers.get(self._key) is not self
+        return self.store.servers.get(self.key) is not self
 
     def answer_at(self, source: Peer) -> None:
         """Send responses to the source port of the INVITE, also without ``rport``: the peer is behind NAT."""
@@ -81,42 +69,42 @@ class InviteServer:
         if after is None:
             raise IllegalMoveError.of(self.state, received)
         self.state = after
-        store, data = self._store, response(self.stem, status, to_tag, headers, body)
+        store, data = self.store, response(self.stem, status, to_tag, headers, body)
         if after is PROCEEDING:
-            self._last = data
+            self.last = data
             store.out.append(Datagram(self.stem.peer, data))
         elif after is ACCEPTED:
             self.owner = None
-            del store.servers[self._key]
-            store.merging.discard(self._merging)
+            del store.servers[self.key]
+            store.merging.discard(self.merging)
             # A copy of the INVITE that took a slower path must not become a second call.
-            store.finished.keep(self._key, INVITE_ACCEPTED, store.timers.transaction_ms, now, also=self._merging)
+            store.finished.keep(self.key, INVITE_ACCEPTED, store.timers.transaction_ms, now, also=self.merging)
         else:
-            self._retry = Retry(store, self.stem.peer, data)
-            self._retry.begin(self, OF_FAILURE, now)
+            self.retry = Retry(store, self.stem.peer, data)
+            self.retry.begin(self, OF_FAILURE, now)
         return data
 
     def prepare(self, status: int, to_tag: str, headers: str, body: bytes) -> bytes:
         """Write a provisional response that ``ReliableProvisional`` sends and retransmits (RFC 3262)."""
         self.state = step(INVITE_SERVER, self.state, RESPONSE[status // 100])
-        self._last = response(self.stem, status, to_tag, headers, body)
-        return self._last
+        self.last = response(self.stem, status, to_tag, headers, body)
+        return self.last
 
     def request_repeated(self) -> None:
         """Answer a retransmission with the latest response."""
-        if self._retry is not None:
-            self._retry.again()
-        elif self._last is not None:
-            self._store.send(self.stem.peer, self._last)
+        if self.retry is not None:
+            self.retry.again()
+        elif self.last is not None:
+            self.store.send(self.stem.peer, self.last)
 
     def acknowledged(self, now: Instant) -> None:
         """Take the ACK of a failure; before a final response it is ignored."""
-        if self.state is COMPLETED and self._retry is not None:
+        if self.state is COMPLETED and self.retry is not None:
             self.state = step(INVITE_SERVER, self.state, Input.ACK)
-            self._retry.stop(self)
+            self.retry.stop(self)
             self.owner = None
             self._leave()
-            self._store.finished.keep(self._key, ABSORB, self._store.timers.t4_ms, now)
+            self.store.finished.keep(self.key, ABSORB, self.store.timers.t4_ms, now)
 
     def forget(self) -> None:
         """Drop the INVITE without a response; a retransmission counts as a new INVITE."""
@@ -124,23 +112,23 @@ class InviteServer:
 
     def timer_due(self, now: Instant) -> None:
         """Timers G and H: retransmit the failure, or stop waiting for the ACK."""
-        if self._retry is not None and self._retry.due(self, now):
+        if self.retry is not None and self.retry.due(self, now):
             return
         self.state = step(INVITE_SERVER, self.state, Input.GIVE_UP)
         self._leave()
 
     def transport_failed(self, now: Instant) -> None:
         """Send the failure to the port in the Via: the connection is closed (RFC 3261 section 18.2.2)."""
-        if self._retry is not None:
-            self._retry.stop(self)
+        if self.retry is not None:
+            self.retry.stop(self)
             if self.stem.spare is not None:
                 self.stem = replace(self.stem, peer=self.stem.spare, spare=None)
-                self._retry = Retry(self._store, self.stem.peer, self._retry.sent.data)
-                self._retry.begin(self, OF_FAILURE, now)
+                self.retry = Retry(self.store, self.stem.peer, self.retry.sent.data)
+                self.retry.begin(self, OF_FAILURE, now)
                 return
         self.state = step(INVITE_SERVER, self.state, Input.GIVE_UP)
         self._leave()
 
     def _leave(self) -> None:
-        del self._store.servers[self._key]
-        self._store.merging.discard(self._merging)
+        del self.store.servers[self.key]
+        self.store.merging.discard(self.merging)

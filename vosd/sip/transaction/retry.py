@@ -17,78 +17,67 @@ class Retry(Timer[TimerOwner]):
     there is no cycle of references, and both are freed at once.
     """
 
-    __slots__ = ("_ceiling_ms", "_interval_ms", "_repeats", "_schedule", "_store", "ends_at", "is_reliable", "sent")
+    __slots__ = ("ceiling_ms", "ends_at", "interval_ms", "is_reliable", "repeats", "schedule", "sent", "store")
 
     def __init__(self, store: TransactionStore, peer: Peer, data: bytes) -> None:
         """Nothing is sent before ``begin``."""
-        self._store = store
+        self.store = store
         self.sent = Datagram(peer, data)
         """The message and its destination."""
         self.is_reliable = store.reliable[peer.flow]
         self.bucket = None
-        self._repeats = 0
+        self.repeats = 0
 
     def begin(self, owner: Sender, pace: Pace, now: Instant) -> None:
         """Send the message."""
-        store = self._store
+        store = self.store
         timers = store.timers
-        self._ceiling_ms = timers.t2_ms if pace.has_ceiling else timers.transaction_ms
-        self._schedule = timers.resend_ms if pace.is_listed else ()
-        self._interval_ms = self._schedule[0] if self._schedule else timers.t1_ms
-        lasts_ms = timers.give_up_ms if self._schedule else timers.transaction_ms
+        self.ceiling_ms = timers.t2_ms if pace.has_ceiling else timers.transaction_ms
+        self.schedule = timers.resend_ms if pace.is_listed else ()
+        self.interval_ms = self.schedule[0] if self.schedule else timers.t1_ms
+        lasts_ms = timers.give_up_ms if self.schedule else timers.transaction_ms
         self.ends_at = now.mono + lasts_ms
         """When there are no more retransmissions, in milliseconds of the monotonic clock."""
         store.out.append(self.sent)
         if self.is_reliable:
             store.streams.setdefault(self.sent.peer, {})[owner] = None
             if not pace.is_end_to_end:
-                self._interval_ms = lasts_ms
-                self._schedule = ()
-        self.tick = -(-(now.mono + self._interval_ms) // TICK_MS)
+                self.interval_ms = lasts_ms
+                self.schedule = ()
+        self.tick = -(-(now.mono + self.interval_ms) // TICK_MS)
         store.wheel.add(self, owner)
-
-    def restore(
-        self, *, ceiling_ms: int, interval_ms: int, repeats: int, schedule: tuple[int, ...], ends_at: int, tick: int
-    ) -> None:
-        """Take a message that an earlier process has sent; ``Restoration.wait`` gives it an owner and a timer."""
-        self._ceiling_ms = ceiling_ms
-        self._interval_ms = interval_ms
-        self._repeats = repeats
-        self._schedule = schedule
-        self.ends_at = ends_at
-        self.tick = tick
 
     @property
     def is_first(self) -> bool:
         """Whether the message was sent only once."""
-        return self._repeats == 0
+        return self.repeats == 0
 
     def again(self) -> None:
         """Send the message once more; the intervals do not change."""
-        self._store.out.append(self.sent)
+        self.store.out.append(self.sent)
 
     def due(self, owner: Sender, now: Instant) -> bool:
         """Retransmit and set the next timer; return False when the time is over."""
         if now.mono >= self.ends_at:
-            if self._schedule and self._repeats == len(self._schedule) - 1:
+            if self.schedule and self.repeats == len(self.schedule) - 1:
                 self._send_again()
             self._leave_stream(owner)
             return False
         self._send_again()
-        self._repeats += 1
-        if self._schedule:
-            self._wait(self._schedule[self._repeats], owner, now)
+        self.repeats += 1
+        if self.schedule:
+            self._wait(self.schedule[self.repeats], owner, now)
         else:
-            self._wait(min(2 * self._interval_ms, self._ceiling_ms), owner, now)
+            self._wait(min(2 * self.interval_ms, self.ceiling_ms), owner, now)
         return True
 
     def slow_retransmission(self, owner: Sender, now: Instant) -> None:
         """Retransmit at intervals of T2, after a provisional response (RFC 3261 section 17.1.2.2)."""
         if self.is_reliable:
             return
-        self._store.wheel.cancel(self)
-        self._schedule = ()
-        self._wait(self._ceiling_ms, owner, now)
+        self.store.wheel.cancel(self)
+        self.schedule = ()
+        self._wait(self.ceiling_ms, owner, now)
 
     def wait_until(self, owner: Sender, at_ms: int, now: Instant) -> None:
         """Send nothing more; the time is over at ``at_ms`` of the monotonic clock."""
@@ -104,17 +93,17 @@ class Retry(Timer[TimerOwner]):
             self._leave_stream(owner)
 
     def _send_again(self) -> None:
-        self._store.sent_again += 1
+        self.store.sent_again += 1
         self.again()
 
     def _leave_stream(self, owner: Sender) -> None:
-        waiting = self._store.streams.get(self.sent.peer)
+        waiting = self.store.streams.get(self.sent.peer)
         if waiting is not None:
             waiting.pop(owner, None)
             if not waiting:
-                del self._store.streams[self.sent.peer]
+                del self.store.streams[self.sent.peer]
 
     def _wait(self, interval_ms: int, owner: Sender, now: Instant) -> None:
-        self._interval_ms = interval_ms
+        self.interval_ms = interval_ms
         self.tick = -(-min(now.mono + interval_ms, self.ends_at) // TICK_MS)
-        self._store.wheel.add(self, owner)
+        self.store.wheel.add(self, owner)

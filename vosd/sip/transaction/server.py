@@ -2,7 +2,7 @@
 
 from vosd.base.clock import Instant
 from vosd.base.wheel import Timer
-from vosd.sip.transaction.states import COMPLETED, PROCEEDING, RESPONSE, SERVER, IllegalMoveError, State
+from vosd.sip.transaction.states import COMPLETED, PROCEEDING, RESPONSE, SERVER, IllegalMoveError
 from vosd.sip.transaction.store import TimerOwner, TransactionStore
 from vosd.sip.wire.compose import response
 from vosd.sip.wire.outgoing import Datagram, Peer, ResponseStem
@@ -11,25 +11,18 @@ from vosd.sip.wire.outgoing import Datagram, Peer, ResponseStem
 class Server:
     """One request of a peer without a final response."""
 
-    __slots__ = ("_key", "_patience", "_store", "_trying", "last", "state", "stem")
+    __slots__ = ("key", "last", "patience", "state", "stem", "store", "trying")
 
     def __init__(self, store: TransactionStore, key: str, stem: ResponseStem) -> None:
-        self._store = store
-        self._key = key
+        self.store = store
+        self.key = key
         self.state = PROCEEDING
         self.stem = stem
         self.last: bytes | None = None
-        self._trying = ""
-        self._patience: Timer[TimerOwner] | None = None
+        self.trying = ""
+        self.patience: Timer[TimerOwner] | None = None
         """Runs while the other side of the call is asked for the response."""
         store.servers[key] = self
-
-    def restore(self, state: State, last: bytes | None, trying: str, patience: Timer[TimerOwner] | None) -> None:
-        """Go on as an earlier process has left it."""
-        self.state = state
-        self.last = last
-        self._trying = trying
-        self._patience = patience
 
     def answer_at(self, source: Peer) -> None:
         """Send responses to the source port of the request, also without ``rport``: the peer is behind NAT."""
@@ -44,25 +37,25 @@ class Server:
         self.state = after
         self.last = response(self.stem, status, to_tag, headers, body)
         answer = Datagram(self.stem.peer, self.last)
-        self._store.out.append(answer)
+        self.store.out.append(answer)
         if after is COMPLETED:
-            if self._patience is not None:
-                self._store.wheel.cancel(self._patience)
-                self._patience = None
-            del self._store.servers[self._key]
-            self._store.finished.keep(self._key, answer, self._store.timers.transaction_ms, now)
+            if self.patience is not None:
+                self.store.wheel.cancel(self.patience)
+                self.patience = None
+            del self.store.servers[self.key]
+            self.store.finished.keep(self.key, answer, self.store.timers.transaction_ms, now)
 
     def defer_response(self, headers: str, now: Instant) -> None:
         """Send 100 if the other side of the call takes long to respond (RFC 4320 section 4.1)."""
-        self._trying = headers
-        self._patience = self._store.set_timer(now.mono + self._store.timers.patience_ms, self)
+        self.trying = headers
+        self.patience = self.store.set_timer(now.mono + self.store.timers.patience_ms, self)
 
     def timer_due(self, now: Instant) -> None:
         """Send 100: there is no response yet."""
-        self._patience = None
-        self.respond(100, "", self._trying, now)
+        self.patience = None
+        self.respond(100, "", self.trying, now)
 
     def request_repeated(self) -> None:
         """Answer a retransmission with the latest response, if there is one."""
         if self.last is not None:
-            self._store.send(self.stem.peer, self.last)
+            self.store.send(self.stem.peer, self.last)

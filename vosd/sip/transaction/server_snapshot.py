@@ -30,19 +30,19 @@ class ServerSnapshot(msgspec.Struct, frozen=True, array_like=True, tag="server")
     def of(cls, server: Server, flows: Flows) -> "ServerSnapshot":
         """Describe a transaction."""
         return cls(
-            encode(server._key),
+            encode(server.key),
             server.state,
             StemSnapshot.of(server.stem, flows),
             server.last,
-            encode(server._trying),
-            TimerSnapshot.of(server._patience, server._store),
+            encode(server.trying),
+            TimerSnapshot.of(server.patience, server.store),
         )
 
     def restored(self, restoration: "Restoration") -> Server:
         """Return the transaction."""
         server = Server(restoration.store, text_of(self.key), self.stem.restored(restoration.flows))
-        patience = restoration.timer(self.patience, server)
-        server.restore(self.state, self.last, text_of(self.trying), patience)
+        server.state, server.last, server.trying = self.state, self.last, text_of(self.trying)
+        server.patience = restoration.timer(self.patience, server)
         return server
 
 
@@ -63,15 +63,15 @@ class InviteServerSnapshot(msgspec.Struct, frozen=True, array_like=True, tag="in
             encode(server.key),
             server.state,
             StemSnapshot.of(server.stem, flows),
-            server._last,
-            encode(server._merging),
-            None if server._retry is None else RetrySnapshot.of(server._retry, server._store, flows),
+            server.last,
+            encode(server.merging),
+            None if server.retry is None else RetrySnapshot.of(server.retry, server.store, flows),
         )
 
     def restored(self, restoration: "Restoration") -> InviteServer:
         """Return the transaction, which has no owner yet."""
         stem = self.stem.restored(restoration.flows)
         server = InviteServer(restoration.store, text_of(self.key), stem, text_of(self.merging))
-        retry = None if self.retry is None else self.retry.restored(server, restoration)
-        server.restore(self.state, self.last, retry)
+        server.state, server.last = self.state, self.last
+        server.retry = None if self.retry is None else self.retry.restored(server, restoration)
         return server

@@ -52,10 +52,10 @@ class RetrySnapshot(msgspec.Struct, frozen=True, array_like=True):
         return cls(
             PeerSnapshot.of(retry.sent.peer, flows),
             retry.sent.data,
-            retry._ceiling_ms,
-            retry._interval_ms,
-            retry._repeats,
-            retry._schedule,
+            retry.ceiling_ms,
+            retry.interval_ms,
+            retry.repeats,
+            retry.schedule,
             retry.ends_at,
             TimerSnapshot.of(retry, store),
         )
@@ -67,14 +67,9 @@ class RetrySnapshot(msgspec.Struct, frozen=True, array_like=True):
     def message(self, restoration: "Restoration") -> Retry:
         """Return the message; it is not retransmitted before ``Restoration.wait``."""
         retry = Retry(restoration.store, self.peer.restored(restoration.flows), self.data)
-        retry.restore(
-            ceiling_ms=self.ceiling_ms,
-            interval_ms=self.interval_ms,
-            repeats=self.repeats,
-            schedule=self.schedule,
-            ends_at=self.ends_at,
-            tick=0 if self.timer is None else self.timer.tick,
-        )
+        retry.ceiling_ms, retry.interval_ms, retry.repeats = self.ceiling_ms, self.interval_ms, self.repeats
+        retry.schedule, retry.ends_at = self.schedule, self.ends_at
+        retry.tick = 0 if self.timer is None else self.timer.tick
         return retry
 
     def restored(self, owner: Sender, restoration: "Restoration") -> Retry:

@@ -1,0 +1,49 @@
+"""An office of the test's own: on a database, without a running switch, at a moment that the test says."""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from pathlib import Path
+
+from vosd.admin.office.office import Office
+from vosd.admin.office.principal import Means, Principal, Role
+from vosd.billing.accounts import Account
+from vosd.control.client import RunningSwitch
+from vosd.storage.database import Database
+from vosd.storage.stores import SqlStores
+
+NOWHERE = Path("/nonexistent/vosd.sock")
+
+
+class Defined:
+    """Accounts of the test."""
+
+    def __init__(self, *accounts: Account, confirm_above: Decimal | None = None) -> None:
+        self.confirm_above = confirm_above
+        self._accounts = {account.id: account for account in accounts}
+
+    def accounts(self) -> Mapping[str, Account]:
+        """Return the accounts."""
+        return self._accounts
+
+    def agents(self) -> Mapping[str, str]:
+        """Return the agent of each account that names one."""
+        return {name: account.agent for name, account in self._accounts.items() if account.agent is not None}
+
+
+def office_on(
+    database: Database, *accounts: Account, now: int, socket: Path = NOWHERE, confirm_above: Decimal | None = None
+) -> Office:
+    """Return an office; ``now`` is UTC milliseconds."""
+    return Office(
+        Defined(*accounts, confirm_above=confirm_above), SqlStores(database), lambda: RunningSwitch(socket), lambda: now
+    )
+
+
+def operator(name: str = "ann") -> Principal:
+    """Return an operator at the terminal."""
+    return Principal(role=Role.OPERATOR, name=name, login=name, means=Means.TERMINAL)
+
+
+def agent(account: str) -> Principal:
+    """Return an agent at the terminal."""
+    return Principal(role=Role.AGENT, name="root", login="root", means=Means.TERMINAL, account=account)

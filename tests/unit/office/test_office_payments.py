@@ -1,0 +1,189 @@
+"""Payments in the office: orders that make no sense, the accounts an agent pays for, the audit, and two persons."""
+
+import json
+from collections.abc import AsyncIterator, Callable
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from doubles.migrated import migrated
+from doubles.office import agent, office_on, operator
+
+from vosd.admin.office.audit import ListAudit, list_audit
+from vosd.admin.office.errors import OrderError
+from vosd.admin.office.office import Office
+from vosd.admin.office.payments import (
+    BookPayment,
+    ConfirmPayment,
+    ListWaitingPayments,
+    MoveMoney,
+    PaymentType,
+    RefusePayment,
+    book_payment,
+    confirm_payment,
+    list_waiting_payments,
+    move_money,
+    refuse_payment,
+)
+from vosd.admin.office.principal import Means, Principal, Role
+from vosd.admin.office.scope import OperatorsOnlyError
+from vosd.admin.second_person import OwnPaymentError, WaitingSheet
+from vosd.billing.authority import OutOfScopeError
+from vosd.billing.rights import Right
+from vosd.cdr.columns import iso_utc
+from vosd.storage.audit import SqlAudit
+from vosd.storage.audit_line import AuditLine
+from vosd.storage.database import Database
+from vosd.storage.ports import TooLittleLeft
+from vosd.testing.data import builders
+
+NOW = 1_790_000_000_000
+ACCOUNTS = (
+    builders.account("south", rights=frozenset(Right)),
+    builders.account("shop", agent="south"),
+    builders.account("acme"),
+)
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    return migrated(tmp_path / "vosd.db")
+
+
+@pytest.fixture
+async def database(url: str) -> AsyncIterator[Database]:
+    database = Database(url)
+    yield database
+    await database.close()
+
+
+@pytest.fixture
+def office(database: Database) -> Office:
+    return office_on(database, *ACCOUNTS, now=NOW, confirm_above=Decimal(100))
+
+
+async def audit(database: Database) -> list[AuditLine]:
+    return list(await SqlAudit(database).newest(100))
+
+
+def pays(amount: str | None = "10", **more: Any) -> BookPayment:
+    return BookPayment(**{"account": "acme", "amount": None if amount is None else Decimal(amount), **more})
+
+
+def moves(amount: str = "5", source: str = "south", target: str = "shop", **more: Any) -> MoveMoney:
+    return MoveMoney(source=source, target=target, amount=Decimal(amount), **more)
+
+
+@pytest.mark.parametrize(
+    ("make", "words", "field"),
+    [
+        (pays, {"amount": None}, "amount"),
+        (pays, {"type": PaymentType.ZERO}, "amount"),
+        (pays, {"amount": "0"}, "amount"),
+        (pays, {"amount": "-1", "type": PaymentType.REFUND}, "amount"),
+        (pays, {"force": True}, "force"),
+        (pays, {"reference": ""}, "reference"),
+        (moves, {"amount": "0"}, "amount"),
+        (moves, {"target": "south"}, "to"),
+        (moves, {"reference": ""}, "reference"),
+    ],
+)
+def test_an_order_that_makes_no_sense_is_refused_with_its_field(
+    make: Callable[..., Any], words: dict[str, Any], field: str
+) -> None:
+    with pytest.raises(OrderError) as refused:
+        make(**words)
+    assert (refused.value.field, refused.value.code) == (field, "order")
+
+
+async def test_a_payment_below_zero_is_no_payment(office: Office, database: Database) -> None:
+    with pytest.raises(OrderError, match="`type` adjustment"):
+        await book_payment(office, operator(), pays("-1"))
+    assert await audit(database) == []
+
+
+async def test_a_payment_leaves_a_line_that_says_who_by_what_and_from_where(office: Office, database: Database) -> None:
+    token = Principal(role=Role.PROGRAM, name="bank", login="tok-7", means=Means.TOKEN, source="192.0.2.7")
+    order = pays("10", reference="wire-7")
+    (receipt,) = await book_payment(office, token, order)
+    assert receipt.after == "10.00"
+    (line,) = await audit(database)
+    assert line._replace(detail="") == AuditLine(
+        NOW, "bank", "program", "tok-7", "token", "192.0.2.7", "BookPayment", "acme", ""
+    )
+    assert json.loads(line.detail)["amount"] == "10"
+    (again,) = await book_payment(office, token, order)
+    assert again.repeated
+    assert len(await audit(database)) == 1, "nothing was changed"
+
+
+async def test_a_payment_without_a_reference_gets_one_that_is_in_the_audit(office: Office, database: Database) -> None:
+    (receipt,) = await book_payment(office, operator(), pays("10"))
+    (line,) = await audit(database)
+    assert json.loads(line.detail)["reference"] == receipt.reference
+
+
+async def test_what_is_refused_is_not_in_the_audit(office: Office, database: Database) -> None:
+    with pytest.raises(TooLittleLeft):
+        await book_payment(office, operator(), pays("10", type=PaymentType.REFUND))
+    assert await audit(database) == []
+
+
+async def test_an_agent_pays_for_accounts_below_it_from_its_own(office: Office, database: Database) -> None:
+    await book_payment(office, operator(), pays("20", account="south"))
+    source, target = await book_payment(office, agent("south"), pays("3", account="shop"))
+    assert (source.account, source.after, target.account, target.after) == ("south", "17.00", "shop", "3.00")
+    assert {(line.principal, line.role, line.subject) for line in (await audit(database))[:1]} == {
+        ("agent south", "agent", "shop")
+    }
+    with pytest.raises(OutOfScopeError):
+        await book_payment(office, agent("south"), pays("3", account="acme"))
+
+
+@pytest.mark.parametrize(
+    ("order", "field"),
+    [
+        (pays("1", account="shop", type=PaymentType.ADJUSTMENT), "type"),
+        (pays("1", account="shop", type=PaymentType.REFUND, force=True), "type"),
+        (pays("-1", account="shop"), "amount"),
+        (moves(force=True), "force"),
+        (moves(source="shop", target="south"), "from"),
+    ],
+)
+async def test_an_agent_has_no_other_ways(office: Office, order: Any, field: str) -> None:
+    act = move_money if isinstance(order, MoveMoney) else book_payment
+    with pytest.raises(OrderError) as refused:
+        await act(office, agent("south"), order)
+    assert refused.value.field == field
+
+
+async def test_a_large_payment_is_booked_by_two_persons_and_both_are_in_the_audit(
+    office: Office, database: Database
+) -> None:
+    waits = await book_payment(office, operator("ann"), pays("101"))
+    assert isinstance(waits, WaitingSheet)
+    assert [each.id for each in await list_waiting_payments(office, operator(), ListWaitingPayments())] == [waits.id]
+    with pytest.raises(OwnPaymentError):
+        await confirm_payment(office, operator("ann"), ConfirmPayment(waits.id))
+    for act, order in ((confirm_payment, ConfirmPayment(waits.id)), (refuse_payment, RefusePayment(waits.id))):
+        with pytest.raises(OperatorsOnlyError):
+            await act(office, agent("south"), order)
+    (receipt,) = await confirm_payment(office, operator("bob"), ConfirmPayment(waits.id))
+    assert receipt.after == "101.00"
+    refused = await book_payment(office, operator("ann"), pays("102"))
+    assert isinstance(refused, WaitingSheet)
+    await refuse_payment(office, operator("bob"), RefusePayment(refused.id, "why"))
+    assert [(line.action, line.principal) for line in reversed(await audit(database))] == [
+        ("BookPayment", "ann"), ("ConfirmPayment", "bob"), ("BookPayment", "ann"), ("RefusePayment", "bob"),
+    ]  # fmt: skip
+
+
+async def test_the_audit_is_read_by_person_and_by_subject(office: Office) -> None:
+    await book_payment(office, operator("ann"), pays("10", reference="r1"))
+    await book_payment(office, operator("bob"), pays("20", account="south"))
+    lines = await list_audit(office, operator(), ListAudit())
+    assert [(line.principal, line.subject) for line in lines] == [("bob", "south"), ("ann", "acme")]
+    for order in (ListAudit(principal="ann"), ListAudit(subject="acme"), ListAudit(limit=9, principal="ann")):
+        (line,) = await list_audit(office, operator(), order)
+        assert (line.at, line.means, json.loads(bytes(line.detail))["reference"]) == (iso_utc(NOW), "terminal", "r1")

@@ -1,0 +1,117 @@
+"""Who may do what in the office: operators everything, agents by their rights, wherever the order comes from."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from doubles.migrated import migrated
+from doubles.office import agent, office_on, operator
+
+from vosd.admin.agents import MayNotActError
+from vosd.admin.ledger import Month
+from vosd.admin.office.audit import ListAudit, list_audit
+from vosd.admin.office.errors import OrderError
+from vosd.admin.office.ledger import (
+    BookMinimums,
+    ClosePeriod,
+    ListBalances,
+    ListEntries,
+    ShowProfit,
+    ShowStatements,
+    book_minimums,
+    close_period,
+    list_balances,
+    list_entries,
+    show_profit,
+    show_statements,
+)
+from vosd.admin.office.office import Office
+from vosd.admin.office.principal import Means, Principal, Role
+from vosd.admin.office.scope import OperatorsOnlyError, scope_of
+from vosd.billing.authority import OutOfScopeError, RightLackingError
+from vosd.billing.rights import Right
+from vosd.storage.database import Database
+from vosd.storage.payments import SqlPayments
+from vosd.storage.ports import EntryKind, Payment
+from vosd.testing.data import builders
+
+NOW = 1_790_000_000_000
+ACCOUNTS = (
+    builders.account("south", rights=frozenset({Right.OWN_PAYMENTS})),
+    builders.account("shop", agent="south"),
+    builders.account("acme"),
+)
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    return migrated(tmp_path / "vosd.db")
+
+
+@pytest.fixture
+async def office(url: str) -> AsyncIterator[Office]:
+    database = Database(url)
+    for account in ("south", "shop", "acme"):
+        payment = Payment(account=account, kind=EntryKind.PAYMENT, reference="r", made_at=1, currency="USD")
+        await SqlPayments(database).add(payment)
+    yield office_on(database, *ACCOUNTS, now=NOW)
+    await database.close()
+
+
+async def entries(office: Office, who: Principal, **criteria: Any) -> list[str]:
+    return [each.account async for each in list_entries(office, who, ListEntries(**criteria))]
+
+
+async def test_an_agent_sees_the_entries_that_its_rights_allow(office: Office) -> None:
+    assert await entries(office, operator()) == ["south", "shop", "acme"]
+    assert await entries(office, agent("south")) == ["south"], "its own, where it names none"
+    with pytest.raises(RightLackingError, match="sub_payments"):
+        await entries(office, agent("south"), account="shop")
+    with pytest.raises(OutOfScopeError):
+        await entries(office, agent("south"), account="acme")
+
+
+async def test_an_agent_sees_one_statement_at_a_time(office: Office) -> None:
+    month = Month(2026, 9)
+    own = ShowStatements(month=month, accounts=("south",))
+    assert [each.account async for each in show_statements(office, agent("south"), own)] == ["south"]
+    for wanted in ({"of_all": True}, {"accounts": ("south", "acme")}, {"group": "g"}):
+        with pytest.raises(OrderError, match="one by one"):
+            _ = [each async for each in show_statements(office, agent("south"), ShowStatements(month=month, **wanted))]
+
+
+async def test_a_statement_is_of_named_accounts_of_a_group_or_of_all(office: Office) -> None:
+    for wanted in ({}, {"of_all": True, "group": "g"}):
+        order = ShowStatements(month=Month(2026, 9), **wanted)
+        with pytest.raises(OrderError, match="say one of the three") as refused:
+            _ = [each async for each in show_statements(office, operator(), order)]
+        assert (refused.value.code, refused.value.field) == ("order", "account")
+
+
+@pytest.mark.parametrize(
+    ("act", "order"),
+    [
+        (list_balances, ListBalances(NOW)),
+        (list_audit, ListAudit()),
+        (show_profit, ShowProfit(NOW - 1, NOW)),
+        (book_minimums, BookMinimums(Month(2026, 8))),
+        (close_period, ClosePeriod(NOW)),
+    ],
+    ids=lambda each: getattr(each, "__name__", ""),
+)
+async def test_orders_about_the_whole_installation_are_for_operators(office: Office, act: Any, order: Any) -> None:
+    with pytest.raises(OperatorsOnlyError, match="agent south"):
+        await act(office, agent("south"), order)
+    await act(office, operator(), order)
+
+
+def test_a_principal_without_orders_of_its_own_may_do_nothing() -> None:
+    customer = Principal(role=Role.CUSTOMER, name="c", login="c", means=Means.PAGE, account="acme")
+    nameless = Principal(role=Role.AGENT, name="a", login="a", means=Means.TOKEN)
+    astray = Principal(role=Role.OPERATOR, name="o", login="o", means=Means.PAGE, account="acme")
+    for who in (customer, nameless, astray):
+        with pytest.raises(MayNotActError):
+            scope_of(who, {}, {})
+    program = Principal(role=Role.PROGRAM, name="billing", login="billing", means=Means.TOKEN, source="192.0.2.7")
+    scope_of(program, {}, {}).require_operator()

@@ -1,0 +1,7 @@
+"""Use cases behind every front: terminal, later HTTP and pages (ADR 103).
+
+A use case takes the office, a ``Principal`` and a typed order. It checks right and scope itself, validates, makes its
+change in one transaction with its line in the audit, has the running switch take note, and returns a typed result or
+raises a ``VosError`` with a code. It knows the database by ports and the switch by its client. A front parses, calls
+and prints; it has no rule.
+"""

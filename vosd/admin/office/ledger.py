@@ -1,0 +1,235 @@
+"""Use cases of the ledger: entries, statements, balances, profit, minimums, and the close of a period."""
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from vosd.admin.ledger import (
+    BalanceSheet,
+    ClosingSheet,
+    EntrySheet,
+    Month,
+    ProfitSheet,
+    StatementSheet,
+    entry_sheet,
+    known_standing,
+    statement_sheet,
+)
+from vosd.admin.minimum import MinimumSheet, book_minimum
+from vosd.admin.office.errors import OrderError
+from vosd.admin.office.office import Office
+from vosd.admin.office.principal import Principal
+from vosd.base.errors import VosError
+from vosd.base.money import format_amount
+from vosd.catalogue.overrides import Setting, Target
+from vosd.cdr.columns import iso_utc
+from vosd.storage.faults import Difference
+from vosd.storage.ledger_values import EntryFilter
+
+
+class BooksUnsoundError(VosError):
+    """The ledger has differences, which a close would hide."""
+
+
+class ListEntries(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Entries, the oldest first; all given criteria must hold. Times are UTC milliseconds of the entry's date."""
+
+    account: str | None = None
+    """None = those of all accounts, in the order of booking; of an agent its own."""
+    since: int | None = None
+    until: int | None = None
+    kinds: tuple[str, ...] = ()
+    operator: str | None = None
+    newest: int | None = None
+    """Only so many of them, the ones that were booked last."""
+
+
+async def list_entries(office: Office, who: Principal, order: ListEntries) -> AsyncGenerator[EntrySheet, None]:
+    """Yield entries as they are read.
+
+    Raises:
+        OutOfScopeError, RightLackingError: the principal may not see them.
+        UnknownAccountError: the account is neither configured nor in the ledger.
+        StoreUnavailable: the ledger cannot be read.
+    """
+    scope = office.scope_of(who)
+    account = order.account or scope.agent
+    if account is not None:
+        scope.require_ledger(account)
+        await known_standing(office.definitions.accounts(), office.stores.queries, account)
+    wanted = EntryFilter(**msgspec.structs.asdict(msgspec.structs.replace(order, account=account)))
+    async with aclosing(office.stores.ledger.entries(wanted)) as entries:
+        async for entry in entries:
+            yield entry_sheet(entry)
+
+
+class ShowStatements(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A month of accounts: those named, those of a group, or all; an agent names one."""
+
+    month: Month
+    zone: str = "UTC"
+    """In which the month begins and ends."""
+    accounts: tuple[str, ...] = ()
+    group: str | None = None
+    of_all: bool = False
+
+
+async def show_statements(
+    office: Office, who: Principal, order: ShowStatements
+) -> AsyncGenerator[StatementSheet, None]:
+    """Yield a statement for each account.
+
+    Raises:
+        OrderError: none or several of the three are given, or an agent names more than one account.
+        OutOfScopeError, RightLackingError: the principal may not see the account.
+        UnknownAccountError: an account is neither configured nor in the ledger.
+        StoreUnavailable: the ledger cannot be read.
+    """
+    if sum((bool(order.accounts), order.group is not None, order.of_all)) != 1:
+        raise OrderError("account", "or `group` or `all`: say one of the three")
+    scope = office.scope_of(who)
+    if scope.agent is not None:
+        if len(order.accounts) != 1:
+            raise OrderError("account", f"of agent {scope.agent}: its statements are shown one by one")
+        scope.require_ledger(order.accounts[0])
+    accounts, stores, zone = office.definitions.accounts(), office.stores, ZoneInfo(order.zone)
+    names: Sequence[str] = order.accounts
+    if order.group is not None:
+        names = [name for name in accounts if accounts[name].group == order.group]
+    elif order.of_all:
+        names = [*accounts, *sorted((await stores.books.standings()).standings.keys() - set(accounts))]
+    for name in names:
+        await known_standing(accounts, stores.queries, name)
+        since, until = order.month.bounds(zone)
+        found = await stores.ledger.statement(name, since, until)
+        currency = (await stores.books.currencies([name])).get(name)
+        if currency is None and name in accounts:
+            currency = accounts[name].currency
+        yield statement_sheet(name, currency, order.month, zone, found)
+
+
+class ListBalances(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The balance of every account at a moment, UTC milliseconds; entries dated before count."""
+
+    at: int
+
+
+async def list_balances(office: Office, who: Principal, order: ListBalances) -> list[BalanceSheet]:
+    """Return the balances.
+
+    Raises:
+        OperatorsOnlyError: an agent asks.
+        StoreUnavailable: the ledger cannot be read.
+    """
+    office.scope_of(who).require_operator()
+    async with aclosing(office.stores.ledger.balances(order.at)) as found:
+        return [BalanceSheet(each.account, each.currency, format_amount(each.balance)) async for each in found]
+
+
+class ShowProfit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the calls that ended in a time have brought and cost; UTC milliseconds."""
+
+    since: int
+    until: int
+
+
+async def show_profit(office: Office, who: Principal, order: ShowProfit) -> list[ProfitSheet]:
+    """Return the sums, by currency.
+
+    Raises:
+        OperatorsOnlyError: an agent asks.
+        DroppedPeriod: calls of then were dropped.
+        StoreUnavailable: the calls cannot be read.
+    """
+    office.scope_of(who).require_operator()
+    return [
+        ProfitSheet(
+            each.currency,
+            each.calls,
+            format_amount(each.income),
+            format_amount(each.cost),
+            format_amount(each.income - each.cost),
+            each.margin_percent,
+        )
+        for each in await office.stores.ledger.profit(order.since, order.until)
+    ]
+
+
+class BookMinimums(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a month lacks of the minimum consumption of each account."""
+
+    month: Month
+    zone: str = "UTC"
+    """In which the month begins and ends."""
+
+
+async def book_minimums(office: Office, who: Principal, order: BookMinimums) -> list[MinimumSheet]:
+    """Book what is missing; a repeat books nothing more.
+
+    Raises:
+        OperatorsOnlyError: an agent orders it.
+        MonthNotOverError: the month has not ended.
+        DaemonUnreachableError, DaemonRefusedError: a switch runs and does not say which calls are not booked.
+        StoreUnavailable: some accounts may be booked; try again.
+    """
+    office.scope_of(who).require_operator()
+    now, stores = office.now(), office.stores
+    closed = (await stores.overrides.load()).at(now).named(Target.ACCOUNT, Setting.CLOSED)
+    return await book_minimum(
+        office.definitions.accounts(),
+        stores.consumption,
+        stores.payments,
+        office.switch,
+        order.month,
+        ZoneInfo(order.zone),
+        now=now,
+        operator=who.recorded,
+        is_closed=closed.__contains__,
+        audit_of=lambda account: office.audit_line(who, order, account),
+    )
+
+
+class ClosePeriod(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Entries dated before a moment (UTC milliseconds) belong to a closed period."""
+
+    until: int
+    memo: str | None = None
+    is_forced: bool = False
+    """Also where the ledger has differences."""
+
+
+async def close_period(office: Office, who: Principal, order: ClosePeriod) -> ClosingSheet:
+    """Make a checkpoint of every account. After a failure the same order completes it.
+
+    Raises:
+        OperatorsOnlyError: an agent orders it.
+        BadClosingDate: the date is in the future, or a later one is closed.
+        BooksUnsoundError: an audit finds differences, and it is not forced.
+        StoreUnavailable: some checkpoints may be made; try the same again.
+    """
+    office.scope_of(who).require_operator()
+    now, checkpoints = office.now(), office.stores.checkpoints
+    await checkpoints.check_date(order.until, now)
+    if not order.is_forced:
+        found = _First()
+        await office.stores.verify(found.add)
+        if found.first is not None:
+            message = f"{found.count} differences, the first is: {found.first}; vosd ledger verify names all"
+            raise BooksUnsoundError(message)
+    audit = office.audit_line(who, order, "ledger")
+    closing = await checkpoints.close(order.until, who.recorded, order.memo, now, audit)
+    return ClosingSheet(iso_utc(closing.closed_until), closing.accounts, closing.entries)
+
+
+class _First:
+    """Counts differences and keeps the first."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.first: Difference | None = None
+
+    def add(self, difference: Difference) -> None:
+        self.count += 1
+        self.first = self.first or difference

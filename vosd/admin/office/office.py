@@ -1,0 +1,54 @@
+"""The office: what every use case works with. One may serve any number of principals at the same time."""
+
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from vosd.admin.office.ports import Definitions, Stores
+from vosd.admin.office.principal import Principal
+from vosd.admin.office.scope import Scope, scope_of
+from vosd.control.client import RunningSwitch
+from vosd.storage.audit_line import AuditLine
+
+
+class Office:
+    """Definitions, database, running switch and clock of one installation."""
+
+    def __init__(
+        self, definitions: Definitions, stores: Stores, switch: Callable[[], RunningSwitch], now: Callable[[], int]
+    ) -> None:
+        """``switch`` returns the client of the running switch, ``now`` UTC milliseconds."""
+        self.definitions: Final = definitions
+        self.stores: Final = stores
+        self._switch = switch
+        self.now: Final = now
+
+    @property
+    def switch(self) -> RunningSwitch:
+        """The running switch, if one runs."""
+        return self._switch()
+
+    def scope_of(self, principal: Principal) -> Scope:
+        """Return what a principal sees and may do; of an operator no account is read.
+
+        Raises:
+            UnknownAccountError, NoAgentError, MayNotActError: it may do nothing.
+        """
+        if principal.account is None:
+            return scope_of(principal, {}, {})
+        return scope_of(principal, self.definitions.accounts(), self.definitions.agents())
+
+    def audit_line(self, principal: Principal, order: msgspec.Struct, subject: str) -> AuditLine:
+        """Return the line of a change, which the store writes in the transaction of the change."""
+        return AuditLine(
+            at=self.now(),
+            principal=principal.recorded,
+            role=principal.role.value,
+            login=principal.login,
+            means=principal.means.value,
+            source=principal.source,
+            action=type(order).__name__,
+            subject=subject,
+            detail=msgspec.json.encode(order).decode(),
+        )

@@ -1,0 +1,158 @@
+"""Ports of the office: definitions of the configuration, and the database."""
+
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
+from decimal import Decimal
+from typing import Protocol
+
+from vosd.billing.accounts import Account
+from vosd.catalogue.ports import OverrideStore
+from vosd.cdr.ports import Books
+from vosd.storage.audit_line import AuditLine
+from vosd.storage.faults import Difference
+from vosd.storage.ledger_values import Balance, Closing, EntryFilter, LedgerEntry, Profit, Statement
+from vosd.storage.ports import Payments, Queries
+from vosd.storage.waiting_values import WaitingPayment
+
+
+class Definitions(Protocol):
+    """Objects of the configuration, as far as use cases need them; each is read when it is asked for."""
+
+    def accounts(self) -> Mapping[str, Account]:
+        """Return the accounts."""
+        ...
+
+    def agents(self) -> Mapping[str, str]:
+        """Return the agent of each account that names one."""
+        ...
+
+    @property
+    def confirm_above(self) -> Decimal | None:
+        """Highest amount that one person books; None = any."""
+        ...
+
+
+class Ledger(Protocol):
+    """The ledger as it is read."""
+
+    def entries(self, wanted: EntryFilter) -> AsyncGenerator[LedgerEntry, None]:
+        """Yield entries, the oldest first; raises StoreUnavailable."""
+        ...
+
+    async def statement(self, account: str, since: int, until: int) -> Statement:
+        """Return an account over a time; raises StoreUnavailable."""
+        ...
+
+    def balances(self, moment: int) -> AsyncGenerator[Balance, None]:
+        """Yield the balance of every account at a moment; raises StoreUnavailable."""
+        ...
+
+    async def profit(self, since: int, until: int) -> Sequence[Profit]:
+        """Return what the calls of a time have brought and cost, by currency; raises StoreUnavailable."""
+        ...
+
+
+class Checkpoints(Protocol):
+    """Closed periods."""
+
+    async def check_date(self, until: int, now: int) -> None:
+        """Check that a date can be closed; raises BadClosingDate or StoreUnavailable."""
+        ...
+
+    async def close(
+        self, until: int, operator: str, memo: str | None, now: int, audit: AuditLine | None = None
+    ) -> Closing:
+        """Make a checkpoint of every account; raises BadClosingDate or StoreUnavailable."""
+        ...
+
+
+class Consumption(Protocol):
+    """What calls have cost."""
+
+    async def consumed(self, account: str, roles: Collection[str], since: int, until: int) -> Decimal:
+        """Return what the calls of an account in a time cost, without tax; raises StoreUnavailable."""
+        ...
+
+    async def has_begun(self, account: str, until: int) -> bool:
+        """Return whether an account has an entry from before a moment; raises StoreUnavailable."""
+        ...
+
+
+class WaitingPayments(Protocol):
+    """Payments that wait for a second person."""
+
+    async def ask(self, wanted: WaitingPayment, audit: AuditLine | None = None) -> WaitingPayment:
+        """Write one down, or return the one of its reference; raises ReferenceTaken or StoreUnavailable."""
+        ...
+
+    async def waiting(self) -> Sequence[WaitingPayment]:
+        """Return those that wait; raises StoreUnavailable."""
+        ...
+
+    async def find(self, number: int) -> WaitingPayment:
+        """Return one, whatever became of it; raises NotWaiting or StoreUnavailable."""
+        ...
+
+    async def refuse(self, number: int, by: str, at: int, reason: str | None, audit: AuditLine | None = None) -> None:
+        """Refuse one; raises NotWaiting or StoreUnavailable."""
+        ...
+
+
+class Audit(Protocol):
+    """Who has changed what."""
+
+    async def newest(self, limit: int, principal: str | None = None, subject: str | None = None) -> Sequence[AuditLine]:
+        """Return the newest lines, the newest first; raises StoreUnavailable."""
+        ...
+
+
+class Stores(Protocol):
+    """The database."""
+
+    @property
+    def payments(self) -> Payments:
+        """Booking of money that does not come from calls."""
+        ...
+
+    @property
+    def waiting_payments(self) -> WaitingPayments:
+        """Payments that wait for a second person."""
+        ...
+
+    @property
+    def queries(self) -> Queries:
+        """Queries for calls and accounts."""
+        ...
+
+    @property
+    def books(self) -> Books:
+        """Standings of the accounts."""
+        ...
+
+    @property
+    def ledger(self) -> Ledger:
+        """Entries, statements and balances."""
+        ...
+
+    @property
+    def checkpoints(self) -> Checkpoints:
+        """Closed periods."""
+        ...
+
+    @property
+    def consumption(self) -> Consumption:
+        """What calls have cost."""
+        ...
+
+    @property
+    def overrides(self) -> OverrideStore:
+        """Operational overrides."""
+        ...
+
+    @property
+    def audit(self) -> Audit:
+        """Who has changed what."""
+        ...
+
+    async def verify(self, report: Callable[[Difference], None]) -> None:
+        """Recompute the books and report each difference; raises StoreUnavailable."""
+        ...

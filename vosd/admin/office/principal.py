@@ -1,0 +1,49 @@
+"""Who gives an order to the office: a person, an agent, a customer or a program, by what, and from where."""
+
+from enum import Enum
+
+import msgspec
+
+from vosd.admin.agents import recorded_as
+
+
+class Role(Enum):
+    """Kind of principal; the value stands in the audit."""
+
+    OPERATOR = "operator"
+    """Of the installation; sees and does everything."""
+    AGENT = "agent"
+    """Acts on its own account and those below it, by its rights."""
+    CUSTOMER = "customer"
+    PROGRAM = "program"
+
+
+class Means(Enum):
+    """How a principal has proved who it is; the value stands in the audit."""
+
+    TERMINAL = "terminal"
+    """By its login on the machine."""
+    TOKEN = "token"  # noqa: S105 - a kind of proof, no secret
+    PAGE = "page"
+    SWITCH = "switch"
+    """The switch itself, in its own time."""
+
+
+class Principal(msgspec.Struct, frozen=True, kw_only=True):
+    """Who gives an order."""
+
+    role: Role
+    name: str
+    """The name that the records keep; of an agent or a customer the name of the person, if there is one."""
+    login: str
+    """The name that was proved: of the machine's user, the token or the page's user."""
+    means: Means
+    source: str = ""
+    """Where the order comes from: an address, or empty for this machine."""
+    account: str | None = None
+    """Account for which an agent or a customer acts."""
+
+    @property
+    def recorded(self) -> str:
+        """The operator that ledger and overrides name: an agent is recorded as such."""
+        return recorded_as(self.account) if self.role is Role.AGENT and self.account is not None else self.name

@@ -1,0 +1,71 @@
+"""What a principal sees and may do: an operator everything, an agent what ``billing.authority`` says."""
+
+from collections.abc import Mapping
+
+from vosd.admin.agents import MayNotActError, authority_of
+from vosd.admin.office.principal import Principal, Role
+from vosd.base.errors import VosError
+from vosd.billing.accounts import Account
+from vosd.billing.authority import Authority
+from vosd.billing.rights import Right
+
+
+class OperatorsOnlyError(VosError):
+    """The order is for operators of the installation."""
+
+
+class Scope:
+    """Accounts that a principal sees, and its rights."""
+
+    def __init__(self, authority: Authority | None) -> None:
+        """``authority`` of None: everything."""
+        self._authority = authority
+
+    @property
+    def agent(self) -> str | None:
+        """The agent that acts; None for an operator."""
+        return None if self._authority is None else self._authority.agent
+
+    def sees(self, account: str) -> bool:
+        """Return whether an account is visible."""
+        return self._authority is None or account in self._authority.visible
+
+    def require_operator(self) -> None:
+        """Check that an operator acts.
+
+        Raises:
+            OperatorsOnlyError: an agent does.
+        """
+        if self._authority is not None:
+            message = f"agent {self._authority.agent} may not do this: it is for operators"
+            raise OperatorsOnlyError(message)
+
+    def require_visible(self, account: str) -> None:
+        """Check that an account is visible; raises OutOfScopeError."""
+        if self._authority is not None:
+            self._authority.require_visible(account)
+
+    def require_below(self, account: str, right: Right) -> None:
+        """Check that an account may be changed by a right; raises OutOfScopeError or RightLackingError."""
+        if self._authority is not None:
+            self._authority.require_below(account, right)
+
+    def require_ledger(self, account: str) -> None:
+        """Check that entries of an account may be read and made; raises OutOfScopeError or RightLackingError."""
+        if self._authority is not None:
+            self._authority.require_ledger(account)
+
+
+def scope_of(principal: Principal, accounts: Mapping[str, Account], agents: Mapping[str, str]) -> Scope:
+    """Return what a principal sees and may do; ``agents`` has the agent of each account that names one.
+
+    Raises:
+        UnknownAccountError, NoAgentError, MayNotActError: an agent that does not exist, is none, or is disabled.
+        MayNotActError: customers have no orders yet.
+    """
+    if principal.role in {Role.OPERATOR, Role.PROGRAM} and principal.account is None:
+        return Scope(None)
+    if principal.role is Role.AGENT and principal.account is not None:
+        return Scope(authority_of(accounts, agents, principal.account))
+    message = f"a {principal.role.value} may not act for account {principal.account}: there are no such orders yet"
+    raise MayNotActError(message)

@@ -1,0 +1,25 @@
+"""``vosd audit``: who has changed what."""
+
+import click
+
+from vosd.cli import output
+from vosd.cli.command import Invocation, Verb, json_option, pass_invocation
+from vosd.cli.office import in_office, principal
+
+
+@click.command(cls=Verb)
+@click.option("--limit", type=click.IntRange(1), default=100, show_default=True, metavar="N", help="The newest N.")
+@click.option("--operator", metavar="NAME", help="By this person, or agent.")
+@click.option("--subject", metavar="NAME", help="About this account or object.")
+@json_option
+@pass_invocation
+def audit(invocation: Invocation, limit: int, operator: str | None, subject: str | None, as_json: bool) -> None:
+    """List who has booked, confirmed or closed what, by which login, the newest first."""
+    from vosd.admin.office.audit import ListAudit, list_audit
+
+    who, order = principal(), ListAudit(limit=limit, principal=operator, subject=subject)
+    found = in_office(invocation, lambda office: list_audit(office, who, order))
+    if as_json:
+        output.document(found)
+    else:
+        output.records(("at", "principal", "login", "action", "subject"), found, empty="nothing was changed yet")

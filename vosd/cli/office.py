@@ -1,0 +1,87 @@
+"""The office for one verb: the one place where the command line meets database, configuration and running switch."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, TypeVar
+
+import click
+from click.core import ParameterSource
+
+from vosd.cli.arguments import operator as login
+from vosd.cli.command import Invocation
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from decimal import Decimal
+
+    from vosd.admin.office.office import Office
+    from vosd.admin.office.principal import Principal
+    from vosd.billing.accounts import Account
+
+Result = TypeVar("Result")
+
+
+class _Configured:
+    """Definitions of the configuration file, read as far as they are asked for."""
+
+    def __init__(self, invocation: Invocation) -> None:
+        self._invocation = invocation
+
+    def accounts(self) -> "Mapping[str, Account]":
+        return self._invocation.excerpt.accounts()
+
+    def agents(self) -> "Mapping[str, str]":
+        return self._invocation.excerpt.accounts().agents()
+
+    @property
+    def confirm_above(self) -> "Decimal | None":
+        return self._invocation.excerpt.confirm_above
+
+
+@asynccontextmanager
+async def office_of(invocation: Invocation) -> "AsyncIterator[Office]":
+    """Yield the office of the configured installation.
+
+    Raises:
+        StoreUnavailable: the database cannot be reached, or has not this version's schema.
+    """
+    from vosd.admin.office.office import Office
+    from vosd.cli.database import database_of
+    from vosd.storage.stores import SqlStores
+
+    async with database_of(invocation.database_url) as database:
+        yield Office(_Configured(invocation), SqlStores(database), invocation.running_switch, now_ms)
+
+
+def in_office(invocation: Invocation, act: "Callable[[Office], Awaitable[Result]]") -> Result:
+    """Carry out an order, and return its result."""
+
+    async def within() -> Result:
+        async with office_of(invocation) as office:
+            return await act(office)
+
+    return asyncio.run(within())
+
+
+def principal(operator: str | None = None, acting: str | None = None) -> "Principal":
+    """Return who gives the order: the person at the terminal, under the name of ``--operator``, or an agent.
+
+    Raises:
+        UsageError: ``--operator`` and ``--as`` name two.
+    """
+    from vosd.admin.office.principal import Means, Principal, Role
+
+    proved = login()
+    if acting is None:
+        return Principal(role=Role.OPERATOR, name=operator or proved, login=proved, means=Means.TERMINAL)
+    source = click.get_current_context().get_parameter_source("operator")
+    if source not in {None, ParameterSource.DEFAULT}:
+        raise click.UsageError("--as says who does it: leave out --operator")
+    return Principal(role=Role.AGENT, name=proved, login=proved, means=Means.TERMINAL, account=acting)
+
+
+def now_ms() -> int:
+    """Return the time, UTC milliseconds."""
+    return time.time_ns() // 1_000_000

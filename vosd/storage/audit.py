@@ -1,0 +1,56 @@
+"""The audit in MySQL and SQLite. Lines are added in the transaction of their change; nothing changes or removes one."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from sqlalchemy import insert, select
+
+from vosd.cdr.kinds import NAME_LENGTH
+from vosd.storage import schema
+from vosd.storage.asynchronous import AsyncConnection
+from vosd.storage.audit_line import AuditLine
+from vosd.storage.database import Database
+from vosd.storage.types import descriptive
+
+_table: Final = schema.audit
+_LENGTHS: Final = {
+    "principal": NAME_LENGTH,
+    "role": schema.KIND_LENGTH,
+    "login": NAME_LENGTH,
+    "means": schema.KIND_LENGTH,
+    "source": NAME_LENGTH,
+    "action": NAME_LENGTH,
+    "subject": NAME_LENGTH,
+}
+
+
+async def note(connection: AsyncConnection, line: AuditLine | None) -> None:
+    """Add a line to the open transaction; None = the change has none, because no person has ordered it."""
+    if line is None:
+        return
+    values = line._asdict()
+    cut = {name: descriptive(values[name], length) for name, length in _LENGTHS.items()}
+    await connection.execute(insert(_table).values(values | cut))
+
+
+class SqlAudit:
+    """Reads the audit."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def newest(self, limit: int, principal: str | None = None, subject: str | None = None) -> Sequence[AuditLine]:
+        """Return the newest lines, the newest first; those of a principal, about a subject.
+
+        Raises:
+            StoreUnavailable: try again.
+        """
+        columns = [_table.c[name] for name in AuditLine._fields]
+        query = select(*columns).order_by(_table.c.id.desc()).limit(limit)
+        if principal is not None:
+            query = query.where(_table.c.principal == principal)
+        if subject is not None:
+            query = query.where(_table.c.subject == subject)
+        async with self._database.reading() as connection:
+            rows = await connection.execute(query)
+        return [AuditLine._make(row) for row in rows]

@@ -1,0 +1,98 @@
+"""The database behind the ports of the office; each part is imported when it is used."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from vosd.storage.database import Database
+
+if TYPE_CHECKING:
+    from vosd.storage.audit import SqlAudit
+    from vosd.storage.books import SqlBooks
+    from vosd.storage.checkpoints import SqlCheckpoints
+    from vosd.storage.consumption import SqlConsumption
+    from vosd.storage.faults import Difference
+    from vosd.storage.ledger import SqlLedger
+    from vosd.storage.overrides import SqlOverrides
+    from vosd.storage.payments import SqlPayments
+    from vosd.storage.queries import SqlQueries
+    from vosd.storage.waiting_payments import SqlWaitingPayments
+
+
+class SqlStores:
+    """Implements ``vosd.admin.office.ports.Stores`` in MySQL and SQLite."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    @property
+    def payments(self) -> "SqlPayments":
+        """Booking of money that does not come from calls."""
+        from vosd.storage.payments import SqlPayments
+
+        return SqlPayments(self._database)
+
+    @property
+    def waiting_payments(self) -> "SqlWaitingPayments":
+        """Payments that wait for a second person."""
+        from vosd.storage.waiting_payments import SqlWaitingPayments
+
+        return SqlWaitingPayments(self._database)
+
+    @property
+    def queries(self) -> "SqlQueries":
+        """Queries for calls and accounts."""
+        from vosd.storage.queries import SqlQueries
+
+        return SqlQueries(self._database)
+
+    @property
+    def books(self) -> "SqlBooks":
+        """Standings of the accounts."""
+        from vosd.storage.books import SqlBooks
+
+        return SqlBooks(self._database)
+
+    @property
+    def ledger(self) -> "SqlLedger":
+        """Entries, statements and balances."""
+        from vosd.storage.ledger import SqlLedger
+
+        return SqlLedger(self._database)
+
+    @property
+    def checkpoints(self) -> "SqlCheckpoints":
+        """Closed periods."""
+        from vosd.storage.checkpoints import SqlCheckpoints
+
+        return SqlCheckpoints(self._database)
+
+    @property
+    def consumption(self) -> "SqlConsumption":
+        """What calls have cost."""
+        from vosd.storage.consumption import SqlConsumption
+
+        return SqlConsumption(self._database)
+
+    @property
+    def overrides(self) -> "SqlOverrides":
+        """Operational overrides."""
+        from vosd.storage.overrides import SqlOverrides
+
+        return SqlOverrides(self._database)
+
+    @property
+    def audit(self) -> "SqlAudit":
+        """Who has changed what."""
+        from vosd.storage.audit import SqlAudit
+
+        return SqlAudit(self._database)
+
+    async def verify(self, report: "Callable[[Difference], None]") -> None:
+        """Recompute the books and report each difference.
+
+        Raises:
+            StoreUnavailable: the database cannot be reached.
+        """
+        from vosd.storage.verify import verify_ledger
+
+        await verify_ledger(self._database, report)
