@@ -54,6 +54,8 @@ class KeptSink:
         self.acknowledgements: dict[str, int] = {}
         self.open: dict[str, OpenCall] = {}
         self.records: list[CallRecord] = []
+        self.all_records: list[CallRecord] = []
+        """Those of calls and of late answers, in order: what is booked."""
         self.late_answers: list[CallRecord] = []
         """Records of what late answers cost; a call has its own record beside."""
 
@@ -92,6 +94,7 @@ class KeptSink:
         is_charged = record.vendor_answered_at is not None or record.billing_base_ms is not None
         is_late = is_charged and bool(record.attempts) and record.attempts[0].reason == LATE_ANSWER
         assert is_open == is_charged or is_late or not self.takes_answers
+        self.all_records.append(record)
         (self.late_answers if is_late else self.records).append(record)
 
 
@@ -268,7 +271,7 @@ class Exchange:
     def statement(self, account: str) -> Decimal:
         """Return what the records book on an account, signed."""
         return sum(
-            (posting.amount for record in (*self.sink.records, *self.sink.late_answers) for posting in record.postings
+            (posting.amount for record in self.sink.all_records for posting in record.postings
              if posting.account == account),
             Decimal(0),
         )  # fmt: skip
