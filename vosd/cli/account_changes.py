@@ -8,8 +8,8 @@ import click
 from vosd.cli import output
 from vosd.cli.arguments import operator_option
 from vosd.cli.command import Invocation, Verb, json_option, pass_invocation
+from vosd.cli.office import now_ms
 from vosd.cli.output import Column
-from vosd.cli.overrides import now_ms
 
 if TYPE_CHECKING:
     from vosd.admin.account_history import AccountChange

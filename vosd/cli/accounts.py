@@ -11,8 +11,9 @@ from vosd.cli.account_changes import close, history
 from vosd.cli.acting import as_option, authority, recorded_operator
 from vosd.cli.arguments import EXPIRY, OVERDRAFT, operator_option
 from vosd.cli.command import Family, Invocation, OperationError, json_option, pass_invocation
+from vosd.cli.office import now_ms
 from vosd.cli.output import Column
-from vosd.cli.overrides import clear, now_ms, order_of, order_options, put, show_set, show_unblocked
+from vosd.cli.overrides import clear, order_of, order_options, put, show_set, show_unblocked
 
 if TYPE_CHECKING:
     from vosd.admin.accounts import AccountSheet

@@ -14,7 +14,7 @@ from vosd.cdr.record import AGENT, CUSTOMER, VENDOR
 from vosd.cli import output
 from vosd.cli.arguments import CALL_ID, operator_option
 from vosd.cli.command import Invocation, OperationError, Verb, json_option, pass_invocation
-from vosd.cli.overrides import now_ms
+from vosd.cli.office import now_ms
 
 if TYPE_CHECKING:
     from vosd.admin.corrections import Wanted

@@ -4,7 +4,6 @@ The overrides of accounts have the same options (``cli.accounts``).
 """
 
 import asyncio
-import time
 from functools import wraps
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,6 +13,7 @@ from vosd.cli import gateways, output
 from vosd.cli.acting import as_option, authority, recorded_operator, refuse
 from vosd.cli.arguments import COMING, DURATION, operator_option
 from vosd.cli.command import Family, Invocation, OperationError, json_option, pass_invocation
+from vosd.cli.office import now_ms
 from vosd.cli.output import Column
 
 if TYPE_CHECKING:
@@ -224,11 +224,6 @@ def order_of(
     from vosd.admin.overrides import OverrideOrder
 
     return OverrideOrder(values, recorded_operator(operator, acting), now_ms(), until, memo)
-
-
-def now_ms() -> int:
-    """Return the time, UTC milliseconds."""
-    return time.time_ns() // 1_000_000
 
 
 async def put(

@@ -10,7 +10,7 @@ import click
 from vosd.cli import output
 from vosd.cli.arguments import MOMENT, operator_option
 from vosd.cli.command import Invocation, Verb, json_option, pass_invocation
-from vosd.cli.overrides import now_ms
+from vosd.cli.office import now_ms
 from vosd.cli.price_tables import show_differences
 from vosd.cli.progress import SpanMeter, meter
 from vosd.cli.simulate import ALL_CALLS
