@@ -24,8 +24,6 @@ def moment() -> sa.types.TypeEngine[Any]:
 
 
 def upgrade() -> None:
-    if sa.inspect(op.get_bind()).has_table("audit"):
-        return
     op.create_table(
         "audit",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), primary_key=True, autoincrement=True),

@@ -83,10 +83,10 @@ class KilledScene(Scene):
         journal = new_journal(self.directory, segment_bytes=SEGMENT_BYTES)
         remains = journal.open()
         sink = self.sink = JournalSink(journal)
-        sink.records = exchange.sink.records
+        sink.records, sink.all_records = exchange.sink.records, exchange.sink.all_records
         exchange.sink = sink
         exchange.credits = {name: balance.restored() for name, balance in self.balances.items()}
-        for record in sink.records:
+        for record in sink.all_records:
             for posting in record.postings:
                 exchange.credits[posting.account].post(posting.amount)
         exchange.surroundings = exchange.surroundings._replace(
@@ -106,6 +106,7 @@ class KilledScene(Scene):
             record = lost(call, remains.last_mono)
             journal.ended(record)
             sink.records.append(record)
+            sink.all_records.append(record)
             self.lost.append(record)
             for posting in record.postings:
                 exchange.credits[posting.account].post(posting.amount)
