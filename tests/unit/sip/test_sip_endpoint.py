@@ -41,6 +41,10 @@ def test_options_gets_200_with_what_we_can_do(probe):
     assert answer.to_tag
 
 
+def test_what_is_required_of_a_proxy_is_not_required_of_us(probe):
+    assert answer_to(probe, request("OPTIONS", headers="Proxy-Require: foo\r\n")).status == 200
+
+
 def test_without_a_product_there_is_no_server_header():
     assert answer_to(Probe(), request("OPTIONS")).header("server") is None
 

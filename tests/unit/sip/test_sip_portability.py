@@ -20,6 +20,7 @@ NOT_SAID = Portability()
         ("sip:+12025550100@192.0.2.1;npdi;rn=+14045550000", Portability("+14045550000", True)),
         ("sip:4930123456;npdi;rn=D061@192.0.2.1", Portability("D061", True)),
         ("sip:4930123456;NPDI;RN=%2B4930@192.0.2.1", Portability("+4930", True)),
+        ("sip:2025550100;rn=4045550000;rn-context=+1;cic=0288@192.0.2.1", Portability("4045550000", False)),
         ("sip:1;npdi;rn=1@2@192.0.2.1", NOT_SAID._replace(is_looked_up=True)),
         ("sip:1;npdi;rn=evil%0d%0aX@192.0.2.1", Portability("", True)),
         ("sip:1;npdi;rn=" + "1" * 33 + "@192.0.2.1", Portability("", True)),
