@@ -87,7 +87,7 @@ ROOMS: Final = {
 LONGEST_S: Final = 600
 """A fault that keeps the tests busy for longer, such as an endless loop, is found."""
 LONGEST_TEST_S: Final = 20
-"""The same of a single test in a fork, in processor time."""
+"""Longest time of a single test in a fork, in processor time."""
 _NOTE: Final = "note_call_of_planted"
 FOUND: Final = "found"
 SURVIVED: Final = "survived"
@@ -116,15 +116,15 @@ class Fault(NamedTuple):
     line: int
     what: str
     number: int
-    """Of the node among those of the module."""
+    """Place of the node among those of the module."""
     variant: ast.AST
-    """What stands in its place."""
+    """Text that stands in its place."""
     function: str | None
     """The qualified name of the function in which it stands, without functions inside of functions."""
 
     @property
     def place(self) -> Place:
-        """Where it is planted."""
+        """Line at which it is planted."""
         return Place(str(self.file), self.function or "")
 
     def text(self) -> str:

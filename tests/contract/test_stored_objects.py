@@ -1,4 +1,4 @@
-"""What ``ObjectStore`` promises, over SQLite and MariaDB."""
+"""Promises of ``ObjectStore``, over SQLite and MariaDB."""
 
 import msgspec
 import pytest

@@ -36,11 +36,11 @@ if TYPE_CHECKING:
     from vosd.testing.virtual.scene import Scene
 
 SEGMENT_BYTES: Final = 10_000_000
-"""Of a file of the journal."""
+"""Bytes of a file of the journal."""
 SAMPLE_MS: Final = 7_001
-"""How often money and counters are written down while a scenario lasts."""
+"""Interval at which money and counters are written down while a scenario lasts."""
 KINDS: Final = ("call", "wait", "wait", "answer", "answer", "cancel", "repeat the INVITE", "replace", "end all")
-"""What happens to a call whose set-up waits."""
+"""Events that may come to a call whose set-up waits."""
 WITHOUT_MEANING: Final = frozenset({"exc_info", "exception"})
 
 

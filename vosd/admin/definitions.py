@@ -28,7 +28,7 @@ class Wanted(msgspec.Struct, frozen=True):
     kind: str
     name: str
     body: str | None
-    """Its keys as JSON; None = the database shall not define it."""
+    """Keys and values as JSON; None = the database shall not define the object."""
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,7 +43,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Action(Enum):
-    """What a change does to an object."""
+    """Kind of a change to one object."""
 
     DEFINED = "defined"
     CHANGED = "changed"
@@ -52,7 +52,7 @@ class Action(Enum):
 
 
 class Difference(msgspec.Struct, frozen=True, kw_only=True):
-    """What a change does to one object."""
+    """Effect of a change on one object."""
 
     kind: str
     name: str

@@ -94,7 +94,7 @@ class BalanceSheet(msgspec.Struct, frozen=True):
 
 
 class ProfitSheet(msgspec.Struct, frozen=True):
-    """What calls have brought and cost in one currency, without tax; money as text."""
+    """Income and cost of calls in one currency, without tax; money as text."""
 
     currency: str | None
     calls: int

@@ -30,14 +30,14 @@ class ArchiveFault(VosError):  # noqa: N818 - states what was found
 
 
 class ArchiveSheet(msgspec.Struct, frozen=True):
-    """What an archive holds; ``amounts`` are sums by currency."""
+    """Content of an archive; ``amounts`` are sums by currency."""
 
     file: str
     dropped_before: str
     entries: int
     amounts: dict[str, str]
     sha256: str
-    """Of all lines but the last, uncompressed."""
+    """SHA-256 of all lines but the last, uncompressed."""
 
 
 class PaymentArchive:

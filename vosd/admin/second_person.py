@@ -24,7 +24,7 @@ from vosd.storage.waiting_values import WAITING, WaitingPayment
 
 
 class OwnPaymentError(VosError):
-    """Who has asked for a payment cannot confirm it."""
+    """The person who has asked for a payment cannot confirm it."""
 
 
 class WasRefusedError(VosError):
@@ -36,7 +36,7 @@ class AboveLimitError(VosError):
 
 
 class Person(NamedTuple):
-    """Who asks or confirms."""
+    """A person who asks or confirms."""
 
     name: str
     """As the ledger names it."""
@@ -48,7 +48,7 @@ class PaymentOrder(msgspec.Struct, frozen=True, kw_only=True):
     """Money to be booked by hand."""
 
     account: str
-    """Of a transfer the one that pays."""
+    """Account of the payment; of a transfer the one that pays."""
     kind: EntryKind
     amount: Decimal = ZERO
     """As the ledger gets it: a refund is below zero. Of a transfer what is moved; ``ZERO`` has none."""
@@ -75,7 +75,7 @@ class WaitingSheet(msgspec.Struct, frozen=True):
 
 
 Receipts = tuple[PaymentReceipt, ...]
-"""Of a transfer two: source and target."""
+"""Entries that were booked; a transfer has two: source and target."""
 
 
 class ByHand:

@@ -1,4 +1,4 @@
-"""How far an attempt at a gateway has come, as the journal keeps it; and the early dialogs of its INVITE."""
+"""Progress of an attempt at a gateway, as the journal keeps it; and the early dialogs of its INVITE."""
 
 from typing import NamedTuple
 
@@ -16,9 +16,9 @@ class AttemptProgress(msgspec.Struct, omit_defaults=True):
     started_at: Instant
     rang: bool = False
     rang_at: Instant | None = None
-    """When the first 18x or 200 came."""
+    """Time of the first 18x or 200."""
     tried_at: Instant | None = None
-    """When the first provisional response came that was not a 18x."""
+    """Time of the first provisional response that was not a 18x."""
     q850: int | None = None
     """The cause that the gateway gave for its refusal."""
     is_settled: bool = False

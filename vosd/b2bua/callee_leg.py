@@ -67,7 +67,7 @@ class CalleeLeg(Leg):
         self.dialog: Dialog | None = None
         self._invite_sequence = invite_sequence
         self.transaction: InviteClient
-        """Of the INVITE, until its 2xx has its ACK."""
+        """Transaction of the INVITE, until its 2xx has its ACK."""
         self.peer: Peer
         self.tag: str
         """Ours."""

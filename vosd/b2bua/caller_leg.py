@@ -73,7 +73,7 @@ class CallerLeg(Leg):
         """The forks of this attempt that the caller was shown, by their tags, but for the current one."""
         self.waiting_rings: list[tuple[int, bytes]] = []
         self.waiting_answer: bytes | None = None
-        """What waits for a PRACK: later provisional responses, or the answer."""
+        """Responses that wait for a PRACK: later provisional ones, or the answer."""
         self.proposing: Server | None = None
         """The PRACK whose offer was forwarded to the callee."""
         self.keypad: PressedKeys | None = None

@@ -54,7 +54,7 @@ class CallerSide(Protocol):
 
     @property
     def progress(self) -> InviteProgress:
-        """How far its INVITE has come."""
+        """Progress of its INVITE."""
         ...
 
     @property

@@ -1,4 +1,4 @@
-"""How far the INVITE of a caller has come, as the journal keeps it."""
+"""Progress of the INVITE of a caller, as the journal keeps it."""
 
 from typing import NamedTuple
 
@@ -24,7 +24,7 @@ class InviteProgress(msgspec.Struct, omit_defaults=True):
     invite_sequence: int
     """The CSeq number of the INVITE."""
     wish: Wish
-    """What the INVITE says of session timers."""
+    """Session timer that the INVITE asks for."""
     reliability: Reliability
     """Whether the caller supports reliable provisional responses, and its trunk allows or wants them."""
     final: int | None = None

@@ -1,4 +1,4 @@
-"""What is known of a leg while it lasts, as the journal keeps it."""
+"""Facts of a leg while it lasts, as the journal keeps them."""
 
 import msgspec
 
@@ -14,7 +14,7 @@ class LegFacts(msgspec.Struct, omit_defaults=True):
     """Whether this side allows UPDATE."""
     is_confirmed: bool = False
     last_seen_at: Instant | None = None
-    """When a request, an ACK or a response of the peer within the dialog was last processed."""
+    """Time at which a request, an ACK or a response of the peer within the dialog was last processed."""
 
 
 class LegSessions(msgspec.Struct):
@@ -23,7 +23,7 @@ class LegSessions(msgspec.Struct):
     remote: bytes = b""
     """Received from this side; its setter is ``note``, once there is one."""
     before_hold: bytes = b""
-    """What it had sent before it put the other side on hold by the address 0.0.0.0."""
+    """Session description that it had sent before it put the other side on hold by the address 0.0.0.0."""
     said: bytes = b""
     """Sent to it."""
 

@@ -60,7 +60,7 @@ class Proposal:
         self.asked: Client | InviteClient | None = None
         """The request that the far side has not answered."""
         self.alarm: Timer[TimerOwner] | None = None
-        """Of the next try."""
+        """Timer of the next try."""
 
     @property
     def call(self) -> "CallPort":

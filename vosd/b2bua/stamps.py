@@ -58,9 +58,9 @@ class JourneyFacts(msgspec.Struct):
     progress_at: Instant | None = None
     """First 18x or 200 forwarded to the caller."""
     codec: str | None = None
-    """Of the answer on the caller's leg."""
+    """Codec of the answer on the caller's leg."""
     vendor_codec: str | None = None
-    """Of the answer on the vendor's leg."""
+    """Codec of the answer on the vendor's leg."""
     reason_text: str | None = None
     """Text of the Reason in the last refusal, CANCEL or BYE of a peer."""
     destination_address: str | None = None

@@ -46,9 +46,9 @@ class SupervisionFacts(msgspec.Struct, omit_defaults=True):
     """Facts of a supervision: a field of it is written to snapshots and read from them without another line."""
 
     began_at: Instant
-    """When the leg was answered."""
+    """Time of the answer of the leg."""
     refresh_ms: int = NEVER
-    """When the next refresh or probe is sent, on the monotonic clock."""
+    """Time at which the next refresh or probe is sent, on the monotonic clock."""
     due_ms: int = NEVER
     """The earlier one of ``refresh_ms`` and the next limit, when it was last computed."""
     tried_at: Instant | None = None

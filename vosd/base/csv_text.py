@@ -14,7 +14,7 @@ _AMOUNT: Final = re.compile(r"-\d+(?:\.\d+)?\Z", re.ASCII)
 
 
 class Input(Protocol):
-    """Where text is read."""
+    """A file from which text is read."""
 
     def readline(self, size: int, /) -> str:
         """Return up to ``size`` characters of a line; nothing at the end."""

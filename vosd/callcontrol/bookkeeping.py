@@ -31,7 +31,7 @@ LOST_STATUS: Final = 503
 """Final code for a caller without an answer whose call a kill of the switch has cut off."""
 
 LATE_ANSWER_MS: Final = 1_000
-"""How long a call lasts that was released when its late answer came: its first second has begun."""
+"""Length of a call that was released when its late answer came: its first second has begun."""
 
 NO_CURRENCIES: Final = Currencies()
 

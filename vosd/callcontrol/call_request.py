@@ -42,7 +42,7 @@ class Numbers(Protocol):
 
 
 class SetupFacts(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """What the steps find out: a field of it is written to snapshots and read from them without another line."""
+    """Findings of the steps: a field of it is written to snapshots and read from them without another line."""
 
     routing_number: str = ""
     """The number by which a ported number is routed; empty = the called number is."""
@@ -58,7 +58,7 @@ class SetupFacts(msgspec.Struct, kw_only=True, omit_defaults=True):
     agents: tuple[Party, ...] = ()
     """The agents above the account, from level 1 on, each with its rate."""
     is_sampled: bool = False
-    """Its record says how its route was found, also if the call is answered."""
+    """The record of the call says how its route was found, also if the call is answered."""
 
 
 class CallRequest(SetupFacts):

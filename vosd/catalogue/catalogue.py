@@ -161,7 +161,7 @@ class Catalogue:
     """By account, the agents above it, its own first; accounts without any are left out."""
 
     typical_prices: TypicalPrices = field(default_factory=TypicalPrices, compare=False)
-    """What its rates come to for calls of usual length."""
+    """Prices of rates for calls of usual length."""
     changes: Changes | None = field(default=None, compare=False)
     """How it differs from the one that it was made of; None = it was put together as a whole."""
 

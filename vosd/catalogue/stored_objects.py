@@ -24,7 +24,7 @@ class ObjectVersion(msgspec.Struct, frozen=True, kw_only=True):
     version: int
     """1, 2, 3 … of the object. Of two that hold from the same moment on, the higher one holds."""
     body: str | None
-    """Its keys and values as JSON; None = from then on the database does not define it."""
+    """Keys and values as JSON; None = from then on the database does not define it."""
     begins_at: int
     """From when it holds: the version in force is the one that began last."""
     made_at: int
@@ -33,13 +33,13 @@ class ObjectVersion(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Objects(msgspec.Struct, frozen=True, kw_only=True):
-    """What the database defines at a moment, as far as it was asked for."""
+    """Objects that the database defines at a moment, as far as they were asked for."""
 
     version: int
-    """Of all definitions in the database."""
+    """Version of all definitions in the database."""
     at: int
     next_at: int | None
-    """When the next planned version begins; None = none is planned."""
+    """Beginning of the next planned version; None = none is planned."""
     found: Sequence[ObjectVersion]
     """The version in force of each object, by kind and name."""
 

@@ -49,6 +49,13 @@ _DRY: Final = click.option("--dry-run", "is_dry", is_flag=True, help="Show what 
 _YES: Final = click.option("--yes", is_flag=True, help="Also where it removes what running calls use.")
 
 
+def _terms(command: Any) -> Any:
+    """Add ``--memo``, ``--at``, ``--dry-run``, ``--yes``, ``--operator`` and ``--json`` to a verb that changes."""
+    for option in (json_option, operator_option, _YES, _DRY, _AT, _MEMO):
+        command = option(command)
+    return command
+
+
 @click.group(cls=Family)
 def definitions() -> None:
     """Objects that the database defines: accounts, gateways, phones, rate groups ..."""
@@ -100,12 +107,7 @@ def show(invocation: Invocation, kind: str, name: str, version: int | None, secr
 @_KIND
 @_NAME
 @click.option("--file", type=click.Path(path_type=Path, dir_okay=False, allow_dash=True), required=True, metavar="F|-")
-@_MEMO
-@_AT
-@_DRY
-@_YES
-@operator_option
-@json_option
+@_terms
 @pass_invocation
 def set_(invocation: Invocation, /, kind: str, name: str, file: Path, **terms: Any) -> None:
     """Define the object NAME by the keys in FILE, or change it; it has exactly these keys then.
@@ -123,12 +125,7 @@ def set_(invocation: Invocation, /, kind: str, name: str, file: Path, **terms: A
 @definitions.command()
 @_KIND
 @_NAME
-@_MEMO
-@_AT
-@_DRY
-@_YES
-@operator_option
-@json_option
+@_terms
 @pass_invocation
 def delete(invocation: Invocation, /, kind: str, name: str, **terms: Any) -> None:
     """End the object NAME; its versions stay, and revert brings it back."""
@@ -196,12 +193,7 @@ def diff(invocation: Invocation, kind: str, name: str, first: int | None, last: 
 @_KIND
 @_NAME
 @click.option("--to", "version", type=click.IntRange(1), required=True, metavar="N", help="The version to go back to.")
-@_MEMO
-@_AT
-@_DRY
-@_YES
-@operator_option
-@json_option
+@_terms
 @pass_invocation
 def revert(invocation: Invocation, /, kind: str, name: str, version: int, **terms: Any) -> None:
     """Put the keys of an earlier version in force again, as a new version."""
@@ -237,12 +229,7 @@ def export(invocation: Invocation, kind: str | None, out: Path | None) -> None:
 
 @definitions.command("import")
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False, allow_dash=True))
-@_MEMO
-@_AT
-@_DRY
-@_YES
-@operator_option
-@json_option
+@_terms
 @pass_invocation
 def import_(invocation: Invocation, /, file: Path, **terms: Any) -> None:
     """Define or change the objects in FILE, all of them or none; objects that are not in it stay as they are.
@@ -311,8 +298,9 @@ def _taken(invocation: Invocation, *, is_confirmed: bool) -> bool:
 
     Raises:
         OperationError: it does not take it.
+        DaemonUnreachableError: it runs and does not answer.
     """
-    from vosd.control.client import DaemonRefusedError
+    from vosd.control.client import DaemonRefusedError, DaemonUnreachableError
     from vosd.control.installation import Reload
 
     try:
@@ -321,6 +309,9 @@ def _taken(invocation: Invocation, *, is_confirmed: bool) -> bool:
         reasons = "\n".join((str(refused), *refused.problems))
         message = f"the change is in the database, and the running switch does not take it:\n{reasons}"
         raise OperationError(message) from refused
+    except DaemonUnreachableError:
+        output.remark("the change is in the database; a running switch reads it within a second of its own accord")
+        raise
     if answer is None:
         output.remark("no switch runs: the change holds from its next start")
     return answer is not None

@@ -33,7 +33,7 @@ class DamagedDeckError(VosError):
 
 
 class MissingObjectsError(VosError):
-    """What the database defined when it was read last is not on the disk any more."""
+    """The objects that the database defined when it was read last are not on the disk any more."""
 
 
 class Manifest(msgspec.Struct, frozen=True):
@@ -49,7 +49,7 @@ class Manifest(msgspec.Struct, frozen=True):
     at: int = 0
     """The moment at which these objects were in force, UTC milliseconds."""
     next_at: int | None = None
-    """When the next planned version of an object begins."""
+    """Beginning of the next planned version of an object."""
 
 
 class Wanted(NamedTuple):
@@ -78,7 +78,7 @@ class Stored(NamedTuple):
     """Digest of each of these texts."""
     at: int = 0
     next_at: int | None = None
-    """When the next planned version of an object begins, UTC milliseconds."""
+    """Beginning of the next planned version of an object, UTC milliseconds."""
 
 
 def digests_of(texts: Mapping[str, bytes]) -> dict[str, str]:

@@ -37,14 +37,14 @@ KINDS: Final[Mapping[str, str | None]] = {
 """Sections whose objects the database may define, and the key with the name; None = the section has names as keys."""
 _PLAIN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@/+-]*\Z", re.ASCII)
 _ESCAPED: Final = re.compile("[&\x7f-\x9f\u2028\u2029\ufeff\ud800-\udfff]")
-"""What a YAML parser refuses in quotes, takes for the end of a line, or what keeps a text from being split."""
+"""Characters that are written escaped: a YAML parser refuses them or ends a line there, or a text is not split."""
 _LINE: Final = re.compile(r"(?:- \{[a-z]+: |  )(\"(?:[^\"\\]|\\.)*\"|[^\s,:}]+).* # (\d+)\Z", re.DOTALL)
 _WIDTH: Final = 120
 _SUFFIX: Final = " in the database"
 
 
 class BadObjectError(VosError):
-    """What was given is not the keys of one object; the message says where and what is expected."""
+    """The text is not the keys of one object; the message says where and what is expected."""
 
 
 class Object(NamedTuple):
@@ -53,7 +53,7 @@ class Object(NamedTuple):
     kind: str
     name: str
     keys: Any
-    """Its keys and values without its name: texts, lists and mappings. Of a parameter, its value."""
+    """Keys and values without the name: texts, lists and mappings. A parameter has its value here."""
 
     @property
     def body(self) -> str:

@@ -1,4 +1,4 @@
-"""What one load asks the database for: first the objects that it defines, then the rows of the decks that they name."""
+"""Questions of a load to the database: first the objects that it defines, then the rows of the decks they name."""
 
 from collections.abc import Callable, Iterable, Mapping, Set
 from pathlib import Path
@@ -24,7 +24,7 @@ def wanted_of(document: Section, decks: Set[str] = frozenset()) -> Wanted:
 
 
 class Asked:
-    """What the database has answered to one load."""
+    """Answers of the database to one load."""
 
     def __init__(self, definitions: Callable[[Wanted], Stored], config: Path) -> None:
         """``definitions`` asks the database; ``config`` is the main file."""

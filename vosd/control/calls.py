@@ -43,11 +43,11 @@ class CallSelection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omi
     call_id: Annotated[str, msgspec.Meta(min_length=BEGINNING_DIGITS_MIN)] | None = None
     """The whole id or its beginning."""
     account: str | None = None
-    """Of the customer or of the vendor."""
+    """Account of the customer or of the vendor."""
     gateway: str | None = None
     """Mapping or routing."""
     prefix: str | None = None
-    """Of the called number as it is rated; a leading plus sign is dropped from both."""
+    """Beginning of the called number as it is rated; a leading plus sign is dropped from both."""
     older_than_s: int | None = None
     """Seconds since the INVITE arrived."""
 
@@ -89,7 +89,7 @@ class TrialStep(msgspec.Struct, frozen=True):
 
 
 class TrialResult(Enum):
-    """What has come of a test call."""
+    """Outcome of a test call."""
 
     ANSWERED = "answered"
     RANG = "rang"
@@ -108,14 +108,14 @@ class TrialReport(msgspec.Struct, frozen=True):
     caller_out: str
     callee_out: str
     code: int | None
-    """Of the final response."""
+    """Code of the final response."""
     reason: str | None
-    """What the vendor said when it refused, or hung up."""
+    """Text of the vendor's refusal or BYE."""
     pdd_ms: int | None
     codec: str | None
     talk_ms: int | None
     call_id: str | None
-    """Of the record; None = the call was not answered."""
+    """Id of its record; None = the call was not answered."""
     vendor_account: str | None
     vendor_billed_seconds: int
     cost: str

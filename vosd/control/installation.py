@@ -13,9 +13,9 @@ class DatabaseReport(msgspec.Struct, frozen=True):
     state: str
     """``well``, ``away``, ``regressed`` or ``lease_lost``."""
     lease: str
-    """Who has the database: this switch, or the one that has taken it."""
+    """Holder of the database: this switch, or the one that has taken it."""
     regressed_at: str | None
-    """When lost commits were noticed last."""
+    """Time at which lost commits were noticed last."""
     booked_again: int
     """Calls that were booked again since."""
 
@@ -44,7 +44,7 @@ class SwitchStatus(msgspec.Struct, frozen=True):
     version: str
     node: str
     id: str
-    """Of the installation."""
+    """Id of the installation."""
     configuration: str
     """Absolute path of the file."""
     pid: int
@@ -131,7 +131,7 @@ class AlarmRow(msgspec.Struct, frozen=True):
     count: int
     text: str
     do: str
-    """What to do."""
+    """Remedy."""
     cleared_at: str | None
 
 

@@ -8,7 +8,7 @@ from vosd.control.order import Done, Order
 
 
 class Commitments(msgspec.Struct, frozen=True):
-    """What the calls of an account hold and owe; money as text."""
+    """Money that the calls of an account hold and owe, as text."""
 
     reserved: str = "0.00"
     """Held by running calls."""
@@ -76,4 +76,4 @@ class SalvageJournal(Order[BookingOutcome], frozen=True, tag="spool_salvage"):
     """Book the readable ended calls of a journal file."""
 
     file: str
-    """Its absolute path."""
+    """Absolute path."""

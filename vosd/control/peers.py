@@ -13,7 +13,7 @@ class GatewayRow(msgspec.Struct, frozen=True):
     """``routing`` or ``mapping``."""
     state: str
     blocked: str | None
-    """Who has blocked it, until when, and why; None = no operator has."""
+    """The operator who has blocked it, until when, and why; None = none has."""
     since_s: int | None
     """Seconds since it went down."""
     rest_s: int | None

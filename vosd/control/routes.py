@@ -91,7 +91,7 @@ class RouteSheet(msgspec.Struct, frozen=True, kw_only=True):
     addresses: dict[str, list[str]] | msgspec.UnsetType = msgspec.UNSET
     """Addresses of each candidate, which the running switch alone resolves."""
     not_known: list[str] | msgspec.UnsetType = msgspec.UNSET
-    """What is not kept of a moment of the past."""
+    """Facts that are not kept of a moment of the past."""
 
 
 class ExplainRoute(Order[RouteSheet], frozen=True, tag="explain_route"):
@@ -103,4 +103,4 @@ class ExplainRoute(Order[RouteSheet], frozen=True, tag="explain_route"):
     at_ms: int | None = None
     """UTC milliseconds; None = now."""
     is_forwarded: bool = False
-    """Its INVITE has a Diversion."""
+    """The INVITE has a Diversion."""

@@ -59,7 +59,7 @@ class StoredDefinitions:
         self._objects = objects
         self._now = now
         self._known: Manifest | None = None
-        """What this process has read last: of objects only those that have changed since are read again."""
+        """Definitions that this process has read last: only objects that have changed since are read again."""
 
     def read(self, wanted: Wanted) -> Stored:
         """Return the definitions; those of the last good catalogue where the database cannot be read.

@@ -39,7 +39,7 @@ _log = structlog.get_logger()
 
 
 class Readiness(msgspec.Struct, frozen=True):
-    """What a successor says of itself; with an error it ends."""
+    """Report of a successor; with an error it ends."""
 
     error: str | None = None
     problems: tuple[str, ...] = ()

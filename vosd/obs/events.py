@@ -137,7 +137,7 @@ class Event(StrEnum):
     """The profit of an hour is less than ``alarms.margin`` percent of the income, in one ``currency``."""
     MARGIN_RECOVERED = "margin_recovered"
     PREFIX_MARGIN_LOW = "prefix_margin_low"
-    """The same of the calls to one ``prefix`` of the rates by which they were sold."""
+    """The profit of the calls to one ``prefix`` in an hour is less than ``alarms.prefix_margin`` percent."""
     PREFIX_MARGIN_RECOVERED = "prefix_margin_recovered"
     OVERDRAFT_HIGH = "overdraft_high"
     """An ``account`` has used more of its overdraft limit than ``alarms.overdraft_used`` percent."""

@@ -213,7 +213,7 @@ class BoundCalendar(msgspec.Struct, frozen=True):
 
     @property
     def name(self) -> str:
-        """Its name in explanations."""
+        """Name of the reading in explanations."""
         return f"{self.calendar.name} (while {self.use.value})"
 
     def tier(self, wall_ms: int) -> Tier | None:

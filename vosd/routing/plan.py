@@ -60,7 +60,7 @@ class RouteRow(msgspec.Struct, frozen=True):
     calendar: str | None = None
     """Name of the calendar that must fit, in place of that of the gateway."""
     calendar_use: CalendarUse | None = None
-    """When it fits; None = while one of its entries decides, as for a gateway."""
+    """Part of the calendar in which it fits; None = while one of its entries decides, as for a gateway."""
     valid_from: int | None = None
     """UTC milliseconds; None = always."""
     valid_to: int | None = None

@@ -68,7 +68,7 @@ class SqlStores:
 
     @property
     def consumption(self) -> "SqlConsumption":
-        """What calls have cost."""
+        """Stored cost of calls."""
         from vosd.storage.consumption import SqlConsumption
 
         return SqlConsumption(self._database)
@@ -82,7 +82,7 @@ class SqlStores:
 
     @property
     def audit(self) -> "SqlAudit":
-        """Who has changed what."""
+        """Stored lines of the audit."""
         from vosd.storage.audit import SqlAudit
 
         return SqlAudit(self._database)

@@ -254,7 +254,7 @@ class RoutingGateway(msgspec.Struct, frozen=True, dict=True):
     calendar: str | None = None
     """Name of the calendar that must fit; None = it takes calls at any time."""
     calendar_use: CalendarUse | None = None
-    """When the calendar fits; None = while a working entry decides, or any where it has none that is working."""
+    """Reading of the calendar; None = while a working entry decides, or any where it has none that is working."""
     dialect: CalleeDialect = CalleeDialect()
     login: Login | None = None
     """What answers its challenges; None = they count as refusals."""

@@ -1,4 +1,4 @@
-"""What a correction makes of the charges of a call, and what it books."""
+"""A correction changes the charges of a call and books the difference."""
 
 from decimal import Decimal
 

@@ -8,7 +8,7 @@ import pytest
 from doubles.migrated import migrated
 
 MODULES_MAX = 560
-"""Of a verb that only reads the database; each hundred take some 50 ms."""
+"""Modules of a verb that only reads the database; each hundred take some 50 ms."""
 MODULES_OF_ACCOUNTS_MAX = 720
 READERS = ("pydantic", "vosd.config.keys", "vosd.config.assembly", "vosd.engine", "vosd.b2bua", "vosd.sip")
 OTHER_KEYS = (

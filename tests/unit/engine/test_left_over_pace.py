@@ -138,7 +138,7 @@ def test_a_quick_series_of_kills_gives_no_leg_up(directory):
 
 
 def test_legs_that_an_earlier_version_has_asked_are_asked_until_the_time_is_over(directory):
-    """Its journal says how often, and not since when."""
+    """The journal of that version says how often it was asked, and not since when."""
     journal = opened(directory)
     journal.left_over.leave([LeftOver(call_id(1), (DIALOG,), asked=TIMES_ASKED)], ManualClock().now())
     journal.flush()

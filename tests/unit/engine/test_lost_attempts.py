@@ -95,7 +95,7 @@ def test_a_call_that_was_surely_refused_leaves_a_record_like_any_other_without_t
 
 
 def test_what_the_vendor_of_a_late_answer_charges_is_in_the_record(lost, written):
-    """Its first second has begun: by 60/60 that is a minute. An answer of another gateway has no known price."""
+    """The first second has begun: by 60/60 that is a minute. An answer of another gateway has no known price."""
     whole_minutes = applied_rate("0.06", billing_cycle=60)
     named = left("second", vendor_account="carrier", vendor_currency="USD", customer_account="acme", currency="USD")
     priced = replace(named, vendor_rate=whole_minutes)

@@ -1,4 +1,4 @@
-"""Who may do what in the office: operators everything, agents by their rights, wherever the order comes from."""
+"""Rights in the office: operators may do everything, agents what their rights say, wherever the order comes from."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path

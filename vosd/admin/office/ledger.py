@@ -129,7 +129,7 @@ async def list_balances(office: Office, who: Principal, order: ListBalances) -> 
 
 
 class ShowProfit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What the calls that ended in a time have brought and cost; UTC milliseconds."""
+    """Order for the income and cost of the calls that ended in a time; UTC milliseconds."""
 
     since: int
     until: int
@@ -158,7 +158,7 @@ async def show_profit(office: Office, who: Principal, order: ShowProfit) -> list
 
 
 class BookMinimums(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a month lacks of the minimum consumption of each account."""
+    """Order for the amount that each account lacks of its minimum consumption of a month."""
 
     month: Month
     zone: str = "UTC"

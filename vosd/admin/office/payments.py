@@ -34,13 +34,13 @@ class BookPayment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     account: str
     amount: Decimal | None = None
-    """Of a refund what is paid back; None for zero alone."""
+    """Amount; a refund has the amount that is paid back. None for type zero alone."""
     type: PaymentType = PaymentType.PAYMENT
     reference: str | None = None
-    """The same one books once; None = a new one."""
+    """A reference that was used before books nothing again; None = a new one."""
     memo: str | None = None
     force: bool = False
-    """Of a refund: take what running calls hold, too."""
+    """For a refund: take what running calls hold, too."""
 
     def __post_init__(self) -> None:
         """Raise OrderError where the order makes no sense, whatever the state of the switch."""
@@ -114,7 +114,7 @@ class MoveMoney(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     target: str
     amount: Decimal
     reference: str | None = None
-    """The same one moves the money once; None = a new one."""
+    """A reference that was used before moves nothing again; None = a new one."""
     memo: str | None = None
     force: bool = False
     """Take what running calls hold, too."""

@@ -66,7 +66,7 @@ class Checkpoints(Protocol):
 
 
 class Consumption(Protocol):
-    """What calls have cost."""
+    """Cost of calls, as storage sums it up."""
 
     async def consumed(self, account: str, roles: Collection[str], since: int, until: int) -> Decimal:
         """Return what the calls of an account in a time cost, without tax; raises StoreUnavailable."""
@@ -98,7 +98,7 @@ class WaitingPayments(Protocol):
 
 
 class Audit(Protocol):
-    """Who has changed what."""
+    """Lines of the audit, as storage keeps them."""
 
     async def newest(self, limit: int, principal: str | None = None, subject: str | None = None) -> Sequence[AuditLine]:
         """Return the newest lines, the newest first; raises StoreUnavailable."""
@@ -140,7 +140,7 @@ class Stores(Protocol):
 
     @property
     def consumption(self) -> Consumption:
-        """What calls have cost."""
+        """Stored cost of calls."""
         ...
 
     @property
@@ -150,7 +150,7 @@ class Stores(Protocol):
 
     @property
     def audit(self) -> Audit:
-        """Who has changed what."""
+        """Stored lines of the audit."""
         ...
 
     async def verify(self, report: Callable[[Difference], None]) -> None:

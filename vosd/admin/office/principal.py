@@ -1,4 +1,4 @@
-"""Who gives an order to the office: a person, an agent, a customer or a program, by what, and from where."""
+"""Principals: a person, an agent, a customer or a program, the proof of it, and the address it comes from."""
 
 from enum import Enum
 
@@ -11,7 +11,7 @@ class Role(Enum):
     """Kind of principal; the value stands in the audit."""
 
     OPERATOR = "operator"
-    """Of the installation; sees and does everything."""
+    """Belongs to the installation; sees and does everything."""
     AGENT = "agent"
     """Acts on its own account and those below it, by its rights."""
     CUSTOMER = "customer"
@@ -19,7 +19,7 @@ class Role(Enum):
 
 
 class Means(Enum):
-    """How a principal has proved who it is; the value stands in the audit."""
+    """Proof by which a principal is known; the value stands in the audit."""
 
     TERMINAL = "terminal"
     """By its login on the machine."""
@@ -30,7 +30,7 @@ class Means(Enum):
 
 
 class Principal(msgspec.Struct, frozen=True, kw_only=True):
-    """Who gives an order."""
+    """One who gives an order."""
 
     role: Role
     name: str
@@ -39,7 +39,7 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     """The name that was proved: of the machine's user, the token or the page's user."""
     means: Means
     source: str = ""
-    """Where the order comes from: an address, or empty for this machine."""
+    """Address from which the order comes; empty for this machine."""
     account: str | None = None
     """Account for which an agent or a customer acts."""
 

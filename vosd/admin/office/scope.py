@@ -1,4 +1,4 @@
-"""What a principal sees and may do: an operator everything, an agent what ``billing.authority`` says."""
+"""Rights of a principal: an operator sees and does everything, an agent what ``billing.authority`` says."""
 
 from collections.abc import Mapping
 

@@ -56,7 +56,7 @@ class _Lost(msgspec.Struct):
     """INVITEs whose end is awaited, by their keys."""
     ends: list[Attempt] = []
     answered_at: Instant | None = None
-    """When the vendor of the record has answered."""
+    """Time at which the vendor of the record has answered."""
 
 
 class LostAttempts:

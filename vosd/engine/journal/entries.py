@@ -60,7 +60,7 @@ class PlacedCall(msgspec.Struct, frozen=True, tag="placed"):
     record: CallRecord | None = None
     """The record that the call leaves if it is cut off during this attempt; an earlier version writes none."""
     vendor_rate: AppliedRate | None = None
-    """What the vendor of this attempt charges; an earlier version writes none."""
+    """Charge of the vendor of this attempt; an earlier version writes none."""
     vendor_earns: bool = False
 
 
@@ -75,11 +75,11 @@ class LeftOver(msgspec.Struct, frozen=True, tag="left_over"):
     asked: int = 0
     """How many processes have asked the peers to end them."""
     asked_since: int = 0
-    """When the first of them asked, by the wall clock in milliseconds; 0 = none did, or it was an earlier version."""
+    """Time of the first start that asked, by the wall clock in milliseconds; 0 = none, or of an earlier version."""
     record: CallRecord | None = None
     """The record of a call without answer, written when it is known what became of its INVITEs."""
     vendor_rate: AppliedRate | None = None
-    """What the vendor of that record charges."""
+    """Charge of the vendor of that record."""
     vendor_earns: bool = False
 
 

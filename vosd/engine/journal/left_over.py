@@ -21,7 +21,7 @@ TIMES_ASKED: Final = 7
 An INVITE without any response is sent that often (RFC 3261 section 17.1.1.2: timers A and B).
 """
 ASKED_FOR_MS: Final = 32_000
-"""How long ago the first of them must have asked, 64·T1: a quick series of kills leaves a peer no time to answer."""
+"""Least time since the first of them asked, 64·T1: a quick series of kills leaves a peer no time to answer."""
 _KEY_BYTES: Final = 8
 
 _log = structlog.get_logger()

@@ -69,7 +69,7 @@ class Client:
 
     @property
     def peer(self) -> Peer:
-        """Where the request was sent latest."""
+        """Target to which the request was sent latest."""
         return self.retry.sent.peer
 
     @property

@@ -91,7 +91,7 @@ class InviteClient:
 
     @property
     def peer(self) -> Peer:
-        """Where the INVITE was sent latest."""
+        """Target to which the INVITE was sent latest."""
         return self.parts.peer
 
     @property
