@@ -8,7 +8,7 @@ from decimal import Decimal
 
 import pytest
 from doubles.migrated import migrate_on_server, migrated
-from doubles.mysql import server_of_tests
+from doubles.mysql import mortal_server
 
 from vosd.cdr.ports import Standing, StoreUnavailable
 from vosd.storage import schema
@@ -25,10 +25,7 @@ FEE = Decimal("0.012345")
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDb]:
     """A server that may be killed."""
-    server = server_of_tests(tmp_path_factory.mktemp("mariadb"))
-    server.start()
-    server.stop()  # a server killed in its very first run has not yet written its tablespace's header
-    server.start()
+    server = mortal_server(tmp_path_factory.mktemp("mariadb"))
     yield server
     server.stop()
 
