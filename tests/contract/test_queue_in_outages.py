@@ -11,10 +11,13 @@ from pathlib import Path
 
 import pytest
 import structlog
+from doubles.data.builders import account
+from doubles.data.records import answered_call, call_id
 from doubles.full_disk import fill, mounted
 from doubles.journals import not_noted, opened
 from doubles.migrated import migrate_on_server
 from doubles.mysql import mortal_server
+from doubles.process.mariadb import MariaDb
 
 from vosd.cdr.ports import Standing
 from vosd.engine.background import kept_going
@@ -27,9 +30,6 @@ from vosd.engine.settings import CdrSettings
 from vosd.storage.books import SqlBooks
 from vosd.storage.database import Database
 from vosd.storage.queries import SqlQueries
-from vosd.testing.data.builders import account
-from vosd.testing.data.records import answered_call, call_id
-from vosd.testing.process.mariadb import MariaDb
 
 pytestmark = pytest.mark.mariadb
 

@@ -9,7 +9,7 @@ import subprocess
 from pathlib import Path
 from typing import Final
 
-from vosd.testing.process.mariadb import FAST, MORTAL, PASSWORD, USER, MariaDb, make_system_tables
+from doubles.process.mariadb import FAST, MORTAL, PASSWORD, USER, MariaDb, make_system_tables
 
 PROGRAM: Final = "VOSD_TEST_MYSQLD"
 """Name of the variable of the environment with the path of ``mysqld``."""

@@ -9,11 +9,10 @@ from typing import Any
 import pytest
 from doubles.daemon import Daemon, Prepare
 from doubles.mysql import mortal_server
+from doubles.process.mariadb import MariaDb
+from doubles.sockets.loopback import Endpoint
 from e2e.addresses import NETWORK
 from e2e.conditions import eventually
-
-from vosd.testing.process.mariadb import MariaDb
-from vosd.testing.sockets.loopback import Endpoint
 
 from .copies import Copies, MariaDbCopies, SqliteCopies
 from .parties import Customer, Vendor

@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from doubles.data.records import answered_call
 
 from vosd.admin.tracing import FollowedCalls, NothingKeptError, follow, messages_of, traced_call
 from vosd.cdr.columns import json_object
@@ -12,7 +13,6 @@ from vosd.control.client import DaemonUnreachableError
 from vosd.control.order import Following, Order
 from vosd.control.traces import CallMessages, CallSought, CallUpdate, FindMessages, FollowCalls, TraceUpdate
 from vosd.obs.traced import Direction, TracedMessage
-from vosd.testing.data.records import answered_call
 
 RECORD = answered_call(1)
 

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 import structlog
+from doubles.data.records import call_id
 from doubles.journals import opened
 from doubles.recording import Database, call, end
 from doubles.small_disk import Disk
+from doubles.virtual.clock import ManualClock
 
 from vosd.billing.holds import AccountCredit
 from vosd.cdr.ports import Standing
@@ -25,8 +27,6 @@ from vosd.engine.journal import Journal
 from vosd.engine.journal import backlog as backlog_module
 from vosd.engine.journal.frames import Frame
 from vosd.engine.settings import CdrSettings
-from vosd.testing.data.records import call_id
-from vosd.testing.virtual.clock import ManualClock
 
 BATCH = CdrSettings(batch_rows=3, batch_ms=1)
 WINDOW = 6
