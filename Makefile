@@ -62,7 +62,7 @@ interop: $(VENV)/.tested-with system-packages ## calls with baresip, Kamailio an
 	@$(BIN)/pytest tests/interop
 
 demo: install ## four calls on a scratch database, their records, their money
-	@$(BIN)/python -m vosd.testing.demo
+	@cd tests && $(abspath $(BIN))/python -m doubles.demo
 
 bench: $(VENV)/.tested-with system-packages ## the benchmarks as a table
 	@$(BIN)/python -m bench

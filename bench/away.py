@@ -12,6 +12,9 @@ import tempfile
 import time
 from pathlib import Path
 
+from doubles.data.records import answered_call
+from doubles.process.mariadb import DURABLE, MariaDb
+
 from vosd.callcontrol.open_call import OpenCall
 from vosd.engine.booking.balances import Balances
 from vosd.engine.booking.recorder import Recorder
@@ -20,8 +23,6 @@ from vosd.engine.settings import CdrSettings
 from vosd.storage.database import Database
 from vosd.storage.migrate import migrate
 from vosd.storage.separate_books import SeparateBooks
-from vosd.testing.data.records import answered_call
-from vosd.testing.process.mariadb import DURABLE, MariaDb
 
 from .backlog import AT_ONCE, BUY, SELL, write_backlog
 

@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
+from doubles.data.builders import applied_rate
+from doubles.data.records import answered_call
+
 from vosd.callcontrol.open_call import OpenCall
 from vosd.engine.journal import Journal
-from vosd.testing.data.builders import applied_rate
-from vosd.testing.data.records import answered_call
 
 AT_ONCE = 100
 SELL, BUY = applied_rate("0.60"), applied_rate("0.30")

@@ -14,10 +14,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from doubles.process.daemon import Daemon, DaemonError
+from doubles.sockets.peer import OutgoingCall, Peer, UnexpectedError
 from rich.console import Console
-
-from vosd.testing.process.daemon import Daemon, DaemonError
-from vosd.testing.sockets.peer import OutgoingCall, Peer, UnexpectedError
 
 from .latency import PAUSE_SECONDS, PROBE, wait_of
 from .load import HELD_MS, caller, vendor

@@ -12,11 +12,12 @@ import sys
 import tempfile
 from pathlib import Path
 
+from doubles.data.records import answered_call
+from doubles.process.mariadb import DURABLE, MariaDb
+
 from vosd.storage.books import SqlBooks
 from vosd.storage.database import Database
 from vosd.storage.migrate import migrate
-from vosd.testing.data.records import answered_call
-from vosd.testing.process.mariadb import DURABLE, MariaDb
 
 
 def own_cpu_seconds() -> float:

@@ -17,11 +17,10 @@ from pathlib import Path
 from typing import Final
 
 import structlog
-
-from vosd.testing.virtual.customer import Intent
-from vosd.testing.virtual.exchange import SWITCH
-from vosd.testing.virtual.scene import CALLEE, Scene
-from vosd.testing.virtual.wire import Packet
+from doubles.virtual.customer import Intent
+from doubles.virtual.exchange import SWITCH
+from doubles.virtual.scene import CALLEE, Scene
+from doubles.virtual.wire import Packet
 
 WARM_UP: Final = 20
 COUNTED: Final = 40

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from vosd.testing.process.daemon import Daemon
-from vosd.testing.process.mariadb import MariaDb
+from doubles.process.daemon import Daemon
+from doubles.process.mariadb import MariaDb
 
 from .beside import CONSOLE, Loads, Turns, run_verb, take_precedence
 from .rates import _OWN_RATES, START_SECONDS, _judge, _timed, write_deck

@@ -14,8 +14,8 @@ import threading
 import time
 from pathlib import Path
 
-from vosd.testing.process.daemon import Daemon
-from vosd.testing.sockets.peer import OutgoingCall, Peer, UnexpectedError
+from doubles.process.daemon import Daemon
+from doubles.sockets.peer import OutgoingCall, Peer, UnexpectedError
 
 from .load import caller, vendor
 from .restart import HELD_MS, PROBE, RATE, hold

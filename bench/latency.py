@@ -3,8 +3,8 @@
 import time
 from dataclasses import dataclass
 
-from vosd.testing.sockets.loopback import Endpoint
-from vosd.testing.sockets.peer import Message, OutgoingCall, Peer, UnexpectedError
+from doubles.sockets.loopback import Endpoint
+from doubles.sockets.peer import Message, OutgoingCall, Peer, UnexpectedError
 
 PROBE = Endpoint("127.0.0.1", 15_203)
 PAUSE_SECONDS = 0.02

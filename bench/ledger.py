@@ -20,6 +20,8 @@ from pathlib import Path
 from typing import Any
 
 import pymysql
+from doubles.data.records import STARTED, answered_call
+from doubles.process.mariadb import FAST, MariaDb
 
 from vosd.storage import schema
 from vosd.storage.books import SqlBooks
@@ -28,8 +30,6 @@ from vosd.storage.database import Database
 from vosd.storage.migrate import migrate
 from vosd.storage.types import call_key, moment_text, money_units
 from vosd.storage.verify import verify_ledger
-from vosd.testing.data.records import STARTED, answered_call
-from vosd.testing.process.mariadb import FAST, MariaDb
 
 ROWS_AT_ONCE = 2_000
 SPAN_MS = 40 * 86_400_000

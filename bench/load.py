@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
 
-from vosd.testing.sockets.loopback import Endpoint
-from vosd.testing.sockets.sipp import Sipp
+from doubles.sockets.loopback import Endpoint
+from doubles.sockets.sipp import Sipp
 
 from .latency import Latency, measure
 from .process import Cpu, cpu_of, family_cpu_of, resident_bytes

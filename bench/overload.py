@@ -15,11 +15,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from doubles.sockets.loopback import Endpoint
+from doubles.sockets.peer import OutgoingCall, Peer, UnexpectedError
+from doubles.sockets.sipp import Sipp
 from rich.console import Console
-
-from vosd.testing.sockets.loopback import Endpoint
-from vosd.testing.sockets.peer import OutgoingCall, Peer, UnexpectedError
-from vosd.testing.sockets.sipp import Sipp
 
 from .latency import PROBE, Latency, measure, wait_of
 from .load import CALLER, HELD_MS, SCENARIOS, caller, vendor

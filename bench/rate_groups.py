@@ -13,7 +13,7 @@ from pathlib import Path
 from random import Random
 from threading import Event, Thread
 
-from vosd.testing.process.daemon import Daemon
+from doubles.process.daemon import Daemon
 
 from .process import proportional_bytes, resident_bytes
 from .rates import CONSOLE, START_SECONDS, _judge, _timed

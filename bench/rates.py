@@ -16,13 +16,13 @@ from functools import partial
 from pathlib import Path
 from random import Random
 
+from doubles.process.daemon import Daemon
+from doubles.sockets.peer import OutgoingCall, Peer, UnexpectedError
 from rich.console import Console
 
 from vosd.billing.ports import RateTable
 from vosd.billing.rate_rows import RateRows
 from vosd.config.assembly.rate_store import DIRECTORY, RateStore
-from vosd.testing.process.daemon import Daemon
-from vosd.testing.sockets.peer import OutgoingCall, Peer, UnexpectedError
 
 from .latency import PAUSE_SECONDS, PROBE, wait_of
 from .load import HELD_MS, caller, vendor

@@ -11,6 +11,14 @@ import gc
 import sys
 import time
 
+from doubles.data.builders import catalogue, phone
+from doubles.data.registering import register_bytes
+from doubles.memory import MemoryRegistrations
+from doubles.sockets.login import Login, answer_to
+from doubles.sockets.loopback import Endpoint as Address
+from doubles.sockets.peer import Message
+from doubles.virtual.clock import ManualClock
+
 from vosd.engine.registration.authentication import Authenticator
 from vosd.engine.registration.bindings import Registrations
 from vosd.engine.registration.registrar import Registrar
@@ -21,13 +29,6 @@ from vosd.sip.events import RegisterArrived
 from vosd.sip.flows import Listener
 from vosd.sip.settings import RegistrarSettings, SipSettings
 from vosd.sip.wire.outgoing import Peer
-from vosd.storage.memory import MemoryRegistrations
-from vosd.testing.data.builders import catalogue, phone
-from vosd.testing.data.registering import register_bytes
-from vosd.testing.sockets.login import Login, answer_to
-from vosd.testing.sockets.loopback import Endpoint as Address
-from vosd.testing.sockets.peer import Message
-from vosd.testing.virtual.clock import ManualClock
 
 REFRESHED_AFTER_MS = 1_800_000
 ROUNDS = 4

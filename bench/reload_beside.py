@@ -13,7 +13,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from vosd.testing.process.daemon import Daemon
+from doubles.process.daemon import Daemon
 
 from .beside import CONSOLE, Loads, Turns, run_verb, take_precedence
 from .rates import START_SECONDS, write_deck

@@ -8,6 +8,7 @@ from functools import partial
 from random import Random
 from typing import TypeVar
 
+from doubles.data import builders
 from rich.console import Console
 
 from vosd.admin.foreign_calls import ForeignCall
@@ -16,7 +17,6 @@ from vosd.admin.shadow_rating import RatedSide, ShadowRating
 from vosd.billing.rater import itemise
 from vosd.catalogue.catalogue import Catalogue
 from vosd.cdr.past import PastCall
-from vosd.testing.data import builders
 
 Thing = TypeVar("Thing")
 

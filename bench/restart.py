@@ -14,10 +14,11 @@ import time
 from datetime import datetime
 from pathlib import Path
 
+from doubles.sockets.loopback import Endpoint
+from doubles.sockets.peer import OutgoingCall, Peer, UnexpectedError
+
 from vosd.engine.clock import SystemClock
 from vosd.engine.journal.files import IN_USE, listed, numbered
-from vosd.testing.sockets.loopback import Endpoint
-from vosd.testing.sockets.peer import OutgoingCall, Peer, UnexpectedError
 
 from .backlog import write_backlog
 from .load import caller, vendor

@@ -17,6 +17,12 @@ from typing import Any
 from urllib.request import urlopen
 
 import uvloop
+from doubles.data.builders import catalogue, mapping_gateway, routing_gateway
+from doubles.data.records import answered_call
+from doubles.memory.lease import MemoryLease
+from doubles.memory.registrations import MemoryRegistrations
+from doubles.memory.store import MemoryStore
+from doubles.virtual.scene import Scene
 
 from vosd.base.histogram import Histogram
 from vosd.base.secret import Secret
@@ -33,12 +39,6 @@ from vosd.engine.settings import HttpListener, MetricsSettings, Settings
 from vosd.net.resolve import Resolver
 from vosd.sip.flows import Listener
 from vosd.sip.settings import SipSettings
-from vosd.storage.memory.lease import MemoryLease
-from vosd.storage.memory.registrations import MemoryRegistrations
-from vosd.storage.memory.store import MemoryStore
-from vosd.testing.data.builders import catalogue, mapping_gateway, routing_gateway
-from vosd.testing.data.records import answered_call
-from vosd.testing.virtual.scene import Scene
 
 GATEWAYS = 1_000
 CALLS = 5_000

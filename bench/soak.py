@@ -20,10 +20,10 @@ from itertools import combinations
 from pathlib import Path
 from urllib.request import urlopen
 
-from vosd.testing.process.daemon import Daemon
-from vosd.testing.process.mariadb import FAST, MariaDb
-from vosd.testing.sockets.loopback import Endpoint
-from vosd.testing.sockets.sipp import Sipp
+from doubles.process.daemon import Daemon
+from doubles.process.mariadb import FAST, MariaDb
+from doubles.sockets.loopback import Endpoint
+from doubles.sockets.sipp import Sipp
 
 from .process import family_cpu_of, resident_bytes
 from .targets import CONFIGURATION

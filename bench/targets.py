@@ -14,9 +14,9 @@ from ipaddress import IPv4Address
 from pathlib import Path
 from string import Template
 
-from vosd.testing.process.daemon import Daemon
-from vosd.testing.process.mariadb import MariaDb
-from vosd.testing.sockets.loopback import Endpoint, udp_bound
+from doubles.process.daemon import Daemon
+from doubles.process.mariadb import MariaDb
+from doubles.sockets.loopback import Endpoint, udp_bound
 
 from .process import Cpu, cpu_of
 

@@ -17,14 +17,12 @@ from random import Random
 from typing import Final
 
 import structlog
-
-from vosd.catalogue.catalogue import Catalogue
-from vosd.testing.data.builders import account, applied_rate, catalogue, mapping_gateway, rate_group, rating_policy
-from vosd.testing.sockets.loopback import Endpoint
-from vosd.testing.virtual.customer import KNOWS_TIMER, KNOWS_UPDATE, SUPPORTS_100REL, Intent
-from vosd.testing.virtual.exchange import Exchange
-from vosd.testing.virtual.scene import CALLEE, VENDORS, Scene, vendor_gateway
-from vosd.testing.virtual.vendor import (
+from doubles.data.builders import account, applied_rate, catalogue, mapping_gateway, rate_group, rating_policy
+from doubles.sockets.loopback import Endpoint
+from doubles.virtual.customer import KNOWS_TIMER, KNOWS_UPDATE, SUPPORTS_100REL, Intent
+from doubles.virtual.exchange import Exchange
+from doubles.virtual.scene import CALLEE, VENDORS, Scene, vendor_gateway
+from doubles.virtual.vendor import (
     RINGS,
     SILENT,
     Line,
@@ -34,7 +32,9 @@ from vosd.testing.virtual.vendor import (
     answers_timed,
     refuses,
 )
-from vosd.testing.virtual.wire import Packet, Storm
+from doubles.virtual.wire import Packet, Storm
+
+from vosd.catalogue.catalogue import Catalogue
 
 HOURS: Final = 7 * 24
 CALLS_AN_HOUR: Final = 60

@@ -15,12 +15,11 @@ from bytecode import compile_together
 from cases import joined
 from distribution import WaitingBesideComputing, rank
 from doubles.mysql import server_of_tests
+from doubles.process.mariadb import MariaDb
 from hypothesis import HealthCheck, settings
 from messages import send_fewer
 from scratch import write_in_memory
 from steady import draw_from_strategies_alone
-
-from vosd.testing.process.mariadb import MariaDb
 
 _numbers = count(1)
 

@@ -11,9 +11,8 @@ from typing import Final, NamedTuple
 
 import pymysql
 from doubles.daemon import Daemon
+from doubles.process.mariadb import MariaDb
 from e2e.conditions import eventually
-
-from vosd.testing.process.mariadb import MariaDb
 
 from .disk import Disk
 from .proxy import OnCommit, Proxy

@@ -5,9 +5,9 @@ from collections.abc import Callable, Mapping
 from itertools import count
 from typing import Final
 
-from vosd.testing.sockets.login import Login, answer_to
-from vosd.testing.sockets.loopback import Endpoint
-from vosd.testing.sockets.peer import ANSWER, Message, compose
+from doubles.sockets.login import Login, answer_to
+from doubles.sockets.loopback import Endpoint
+from doubles.sockets.peer import ANSWER, Message, compose
 
 from .calls import Call, Leg
 from .lines import Line, respond

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
-from vosd.testing.sockets.peer import Message
+from doubles.sockets.peer import Message
 
 from .lines import Line
 

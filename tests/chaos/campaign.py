@@ -15,11 +15,10 @@ from typing import Final, Self
 
 from doubles.daemon import Daemon
 from doubles.mysql import server_of_tests
+from doubles.sockets.login import Login
+from doubles.sockets.loopback import Endpoint
 from e2e.addresses import NETWORK
 from e2e.conditions import eventually
-
-from vosd.testing.sockets.login import Login
-from vosd.testing.sockets.loopback import Endpoint
 
 from .blows import OfServer, OfSwitch, kills_in, plan, shared
 from .books import Books

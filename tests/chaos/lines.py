@@ -4,10 +4,9 @@ import socket
 from collections.abc import Iterator
 from typing import Final, Protocol
 
+from doubles.sockets.loopback import Endpoint
+from doubles.sockets.peer import Message, compose, response_lines
 from doubles.stream_peer import Line as Stream
-
-from vosd.testing.sockets.loopback import Endpoint
-from vosd.testing.sockets.peer import Message, compose, response_lines
 
 _CONNECT_S: Final = 0.2
 

@@ -10,9 +10,9 @@ import time
 from itertools import count
 from typing import Final, NamedTuple, Self
 
-from vosd.testing.sockets.login import Login
-from vosd.testing.sockets.loopback import Endpoint
-from vosd.testing.sockets.peer import ANSWER, OFFER, Message, compose
+from doubles.sockets.login import Login
+from doubles.sockets.loopback import Endpoint
+from doubles.sockets.peer import ANSWER, OFFER, Message, compose
 
 from .callees import Callees, Telephone
 from .calls import Call, Kind

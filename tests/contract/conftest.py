@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from doubles.memory import MemoryOverrides, MemoryRegistrations, MemoryStore
 from doubles.migrated import migrate_on_server, migrated
 
 from vosd.catalogue.ports import OverrideStore
@@ -15,7 +16,6 @@ from vosd.sip.ports import BindingStore
 from vosd.storage import schema
 from vosd.storage.books import SqlBooks
 from vosd.storage.database import Database
-from vosd.storage.memory import MemoryOverrides, MemoryRegistrations, MemoryStore
 from vosd.storage.overrides import SqlOverrides
 from vosd.storage.payments import SqlPayments
 from vosd.storage.ports import Payments, Queries

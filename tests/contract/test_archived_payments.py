@@ -6,6 +6,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from doubles.data.records import STARTED, answered_call
 from sqlalchemy import func, select
 
 from vosd.admin.payment_archive import ArchiveFault, checked_archive
@@ -21,7 +22,6 @@ from vosd.storage.ledger_values import EntryFilter
 from vosd.storage.payments import SqlPayments
 from vosd.storage.ports import EntryKind, Payment, ReferenceTaken, Transfer
 from vosd.storage.verify import verify_ledger
-from vosd.testing.data.records import STARTED, answered_call
 
 FIRST = STARTED - STARTED % DAY_MS + DAY_MS
 NOW = FIRST + 400 * DAY_MS

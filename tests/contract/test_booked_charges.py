@@ -3,7 +3,10 @@
 from decimal import Decimal
 
 import msgspec
+from doubles.data.builders import applied_rate
+from doubles.data.records import STARTED, answered_call, call_id, charge_row
 from doubles.ended_calls import ended_call
+from doubles.memory import MemoryStore
 from sqlalchemy import select
 
 from vosd.b2bua.stamps import Ending
@@ -14,12 +17,9 @@ from vosd.callcontrol.bookkeeping import answered_late
 from vosd.cdr.record import AGENT, CUSTOMER, VENDOR, Attempt, CallRecord, ChargeRow, Posting
 from vosd.storage import schema
 from vosd.storage.books import SqlBooks
-from vosd.storage.memory import MemoryStore
 from vosd.storage.queries import stored_charge
 from vosd.storage.reconcile import compare_calls
 from vosd.storage.verify import verify_ledger
-from vosd.testing.data.builders import applied_rate
-from vosd.testing.data.records import STARTED, answered_call, call_id, charge_row
 
 SHARE = Decimal("0.011")
 

@@ -3,6 +3,7 @@
 from decimal import Decimal
 
 import pytest
+from doubles.data.records import call_id, partner_call
 from sqlalchemy import update
 
 from vosd.cdr.corrections import Amounts, Change, Correction
@@ -15,7 +16,6 @@ from vosd.storage.ledger import SqlLedger
 from vosd.storage.ledger_values import Movement
 from vosd.storage.queries import SqlQueries
 from vosd.storage.verify import verify_ledger
-from vosd.testing.data.records import call_id, partner_call
 
 FEE, COST = Decimal("0.51"), Decimal("0.30")
 MADE = 1_790_000_500_000

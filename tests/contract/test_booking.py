@@ -4,12 +4,12 @@ from decimal import Decimal
 
 import msgspec
 import pytest
+from doubles.data.records import answered_call, call_id, refused_call
 
 from vosd.cdr.ports import RejectedRecords, Standing
 from vosd.cdr.record import Attempt, Posting
 from vosd.storage import books
 from vosd.storage.ports import CallFilter, EntryKind, Payment
-from vosd.testing.data.records import answered_call, call_id, refused_call
 
 FEE = Decimal("0.012345")
 COST = Decimal("0.009876")

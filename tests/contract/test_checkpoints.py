@@ -5,6 +5,7 @@ from decimal import Decimal
 from itertools import pairwise
 
 import pytest
+from doubles.data.records import STARTED, answered_call
 from doubles.exploring import examples
 from doubles.kept_rows import Rows, rows_of, write_rows
 from doubles.office import office_on, operator
@@ -23,7 +24,6 @@ from vosd.storage.payments import SqlPayments
 from vosd.storage.ports import EntryKind, Payment
 from vosd.storage.queries import SqlQueries
 from vosd.storage.verify import verify_ledger
-from vosd.testing.data.records import STARTED, answered_call
 
 DAY_MS = 86_400_000
 FEE, COST = Decimal("0.25"), Decimal("0.10")

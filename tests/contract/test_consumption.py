@@ -3,6 +3,7 @@
 from decimal import Decimal
 
 import pytest
+from doubles.data.records import STARTED, answered_call, call_id
 from sqlalchemy import delete
 
 from vosd.cdr.corrections import Amounts, Change, Correction
@@ -11,7 +12,6 @@ from vosd.storage import consumption, schema
 from vosd.storage.books import SqlBooks
 from vosd.storage.consumption import SqlConsumption
 from vosd.storage.corrections import SqlCorrections
-from vosd.testing.data.records import STARTED, answered_call, call_id
 
 DAY_MS = 86_400_000
 FEE, COST = Decimal("0.25"), Decimal("0.10")

@@ -3,6 +3,7 @@
 from decimal import Decimal
 
 import pytest
+from doubles.data.records import answered_call, call_id, charge_row, refused_call
 from sqlalchemy import delete, select, update
 
 from vosd.cdr.corrections import Amounts, Change, Correction, NoSuchCharge
@@ -15,7 +16,6 @@ from vosd.storage.faults import Difference, Fault
 from vosd.storage.ports import OtherCurrency, ReferenceTaken
 from vosd.storage.queries import SqlQueries
 from vosd.storage.verify import verify_ledger
-from vosd.testing.data.records import answered_call, call_id, charge_row, refused_call
 
 FEE, COST, SHARE = Decimal("0.51"), Decimal("0.30"), Decimal("0.40")
 MADE = 1_790_000_500_000

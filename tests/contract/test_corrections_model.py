@@ -4,6 +4,7 @@ from decimal import Decimal
 from random import Random
 
 import pytest
+from doubles.data.records import answered_call, call_id, charge_row
 
 from vosd.cdr.corrections import Amounts, Change, Correction
 from vosd.cdr.record import AGENT, CUSTOMER, VENDOR, Posting
@@ -12,7 +13,6 @@ from vosd.storage.corrections import SqlCorrections
 from vosd.storage.ports import ReferenceTaken
 from vosd.storage.queries import SqlQueries
 from vosd.storage.verify import verify_ledger
-from vosd.testing.data.records import answered_call, call_id, charge_row
 
 CALLS = range(4)
 PARTIES = {(CUSTOMER, 0): "acme", (AGENT, 1): "reseller", (VENDOR, 0): "carrier"}

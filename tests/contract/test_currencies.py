@@ -3,6 +3,7 @@
 from decimal import Decimal
 
 import pytest
+from doubles.data.records import STARTED, answered_call, call_id
 from sqlalchemy import event, select
 
 from vosd.cdr.ports import RejectedRecords, Standing
@@ -11,7 +12,6 @@ from vosd.storage import schema
 from vosd.storage.books import SqlBooks
 from vosd.storage.payments import SqlPayments
 from vosd.storage.ports import EntryKind, NoSuchAccount, OtherCurrency, Payment
-from vosd.testing.data.records import STARTED, answered_call, call_id
 
 
 def payment(account: str = "acme", reference: str = "1", **changes) -> Payment:

@@ -3,12 +3,12 @@
 import asyncio
 
 import pytest
+from doubles.data.records import answered_call, refused_call
 from doubles.migrated import migrate_on_server
 
 from vosd.cdr.ports import RejectedRecords, StoreDamaged
 from vosd.storage.books import SqlBooks
 from vosd.storage.database import Database, SchemaOutdated
-from vosd.testing.data.records import answered_call, refused_call
 
 BATCH = [answered_call(index, customer_account="acme") for index in range(3)]
 

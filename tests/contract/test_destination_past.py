@@ -2,11 +2,12 @@
 
 from decimal import Decimal
 
+from doubles.data.records import STARTED, answered_call
+
 from vosd.billing.destination_past import Span
 from vosd.callcontrol.admission import FREE_NUMBER
 from vosd.storage.books import SqlBooks
 from vosd.storage.destination_past import SqlDestinationPast
-from vosd.testing.data.records import STARTED, answered_call
 
 HOUR_MS = 3_600_000
 

@@ -7,6 +7,7 @@ from decimal import Decimal
 from itertools import groupby
 
 import pytest
+from doubles.data.records import STARTED, answered_call, call_id
 from doubles.installation import Installation
 from doubles.migrated import Statements, write_on_server, written_on_server
 from sqlalchemy import select
@@ -32,7 +33,6 @@ from vosd.storage.ports import CallFilter, EntryKind, Payment
 from vosd.storage.queries import SqlQueries
 from vosd.storage.retention import SqlRetention
 from vosd.storage.verify import verify_ledger
-from vosd.testing.data.records import STARTED, answered_call, call_id
 
 pytestmark = pytest.mark.mariadb
 

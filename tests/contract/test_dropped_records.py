@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from doubles.data.records import STARTED, answered_call, partner_call, refused_call
 from doubles.exploring import examples
 from doubles.kept_rows import Rows, rows_of, write_rows
 from doubles.migrated import migrate_on_server
@@ -38,7 +39,6 @@ from vosd.storage.payments import SqlPayments
 from vosd.storage.ports import EntryKind, Payment
 from vosd.storage.queries import SqlQueries
 from vosd.storage.verify import verify_ledger
-from vosd.testing.data.records import STARTED, answered_call, partner_call, refused_call
 
 FIRST = STARTED - STARTED % DAY_MS + DAY_MS
 NOW = FIRST + 400 * DAY_MS

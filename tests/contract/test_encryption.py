@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 from doubles.certificates import Authority, Certificate
+from doubles.process.mariadb import MariaDb
 from sqlalchemy import text
 
 from vosd.cdr.ports import StoreUnavailable
 from vosd.storage.database import Database
 from vosd.storage.encryption import EncryptionUnusable
-from vosd.testing.process.mariadb import MariaDb
 
 
 @pytest.fixture(scope="module")

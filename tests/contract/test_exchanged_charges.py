@@ -4,6 +4,8 @@ from decimal import Decimal
 
 import msgspec
 import pytest
+from doubles.data.builders import applied_rate, rating_policy
+from doubles.data.records import call_id
 from doubles.ended_calls import ended_call
 
 from vosd.billing.parties import Party, Role
@@ -14,8 +16,6 @@ from vosd.cdr.ports import RejectedRecords
 from vosd.cdr.record import AGENT, CUSTOMER, VENDOR
 from vosd.storage.books import SqlBooks
 from vosd.storage.verify import verify_ledger
-from vosd.testing.data.builders import applied_rate, rating_policy
-from vosd.testing.data.records import call_id
 
 
 def in_currency(currency: str, exchange_rate: str, fee_precision: int, price: str, tax_rate: str = "0") -> AppliedRate:

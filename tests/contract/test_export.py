@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import aclosing, suppress
 from decimal import Decimal
 
+from doubles.data.records import answered_call, call_id, refused_call
 from sqlalchemy import text
 
 from vosd.cdr.corrections import Amounts, Change, Correction
@@ -20,7 +21,6 @@ from vosd.storage.ports import EntryKind, Payment
 from vosd.storage.queries import SqlQueries
 from vosd.storage.verify import verify_ledger
 from vosd.storage.writers import writer_for
-from vosd.testing.data.records import answered_call, call_id, refused_call
 
 COLUMNS = ("export_seq", "call_id", "fee", CORRECTED)
 WRITERS, ROUNDS, BATCH = 4, 8, 3

@@ -5,11 +5,11 @@ from decimal import Decimal
 
 import pytest
 import structlog
+from doubles.memory.registrations import MemoryRegistrations
 
 from vosd.cdr.ports import LastStanding, StoreUnavailable
 from vosd.sip.ports import BindingKey, StoredBinding
 from vosd.storage.last_known import LastKnown
-from vosd.storage.memory.registrations import MemoryRegistrations
 
 ACME = LastStanding("acme", Decimal("-12.34567891"), 7, 1_790_000_000_000, "EUR")
 CARRIER = LastStanding("carrier", Decimal(0), 0, None, None)

@@ -2,13 +2,13 @@
 
 import msgspec
 import pytest
+from doubles.data.records import answered_call, refused_call
+from doubles.memory import MemoryLease
 
 from vosd.cdr.lease import Claimant, LeaseHeld
 from vosd.storage import schema
 from vosd.storage.database import Database
 from vosd.storage.lease import SqlLease
-from vosd.storage.memory import MemoryLease
-from vosd.testing.data.records import answered_call, refused_call
 
 ONE = Claimant("sw1", "holder-1", "host-a", 100, "boot/1")
 AGAIN = Claimant("sw1", "holder-2", "host-a", 200, "boot/2")

@@ -5,6 +5,7 @@ from decimal import Decimal
 
 import msgspec
 import pytest
+from doubles.data.records import STARTED, answered_call, call_id
 
 from vosd.cdr.record import Posting
 from vosd.storage import ledger
@@ -14,7 +15,6 @@ from vosd.storage.ledger import SqlLedger
 from vosd.storage.ledger_values import EntryFilter, Movement, Statement
 from vosd.storage.payments import SqlPayments
 from vosd.storage.ports import EntryKind, Payment
-from vosd.testing.data.records import STARTED, answered_call, call_id
 
 DAY_MS = 86_400_000
 FEE, COST = Decimal("0.012345"), Decimal("0.009876")

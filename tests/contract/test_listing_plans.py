@@ -8,6 +8,7 @@ from typing import Final
 import msgspec
 import pytest
 from contract.conftest import shared_database
+from doubles.data.records import STARTED, answered_call, call_id
 from doubles.migrated import migrate_on_server, migrated
 from sqlalchemy import event
 
@@ -19,7 +20,6 @@ from vosd.storage.database import Database
 from vosd.storage.listing import newest, newest_of_recent
 from vosd.storage.ports import CallFilter, CallPosition
 from vosd.storage.queries import SqlQueries
-from vosd.testing.data.records import STARTED, answered_call, call_id
 
 CALLS: Final = 8_000
 LIMIT: Final = 20

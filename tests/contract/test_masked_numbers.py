@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from doubles.data.records import STARTED, answered_call, charge_row
 from sqlalchemy import String, Text, select
 
 from vosd.admin.retention import Retention
@@ -25,7 +26,6 @@ from vosd.storage.queries import SqlQueries
 from vosd.storage.spans import SqlSpans
 from vosd.storage.types import Document
 from vosd.storage.verify import verify_ledger
-from vosd.testing.data.records import STARTED, answered_call, charge_row
 
 FIRST = STARTED - STARTED % DAY_MS + DAY_MS
 NOW = FIRST + 100 * DAY_MS

@@ -11,6 +11,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from doubles.data.records import answered_call
 
 from vosd.cdr.ports import StoreUnavailable
 from vosd.storage import migrate as migrating
@@ -20,7 +21,6 @@ from vosd.storage.database import Database, SchemaOutdated
 from vosd.storage.migrate import migrate, migrate_async
 from vosd.storage.migrations import MigrationsMissing, migrations_path, newest_revision
 from vosd.storage.partitions import TABLES, is_partitioned
-from vosd.testing.data.records import answered_call
 
 
 @pytest.fixture(params=["sqlite_url", pytest.param("mariadb_url", marks=pytest.mark.mariadb)])

@@ -3,6 +3,8 @@
 from decimal import Decimal
 
 import msgspec
+from doubles.data.builders import applied_rate, rating_policy
+from doubles.data.records import call_id
 from doubles.ended_calls import ended_call, open_call
 
 from vosd.billing.parties import Party, Role
@@ -16,8 +18,6 @@ from vosd.cdr.record import CUSTOMER
 from vosd.storage.books import SqlBooks
 from vosd.storage.charges import charges_beginning
 from vosd.storage.verify import verify_ledger
-from vosd.testing.data.builders import applied_rate, rating_policy
-from vosd.testing.data.records import call_id
 
 TWO_HOURS_MS = 7_200_000
 

@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from decimal import Decimal
 
 import pytest
+from doubles.data.records import answered_call
 from doubles.migrated import migrate_on_server, migrated
-from doubles.mysql import server_of_tests
+from doubles.mysql import mortal_server
+from doubles.process.mariadb import MariaDb
 
 from vosd.cdr.ports import Standing, StoreUnavailable
 from vosd.storage import schema
@@ -16,8 +18,6 @@ from vosd.storage.books import SqlBooks
 from vosd.storage.database import PATIENCE_S, Database
 from vosd.storage.ports import CallFilter
 from vosd.storage.queries import SqlQueries
-from vosd.testing.data.records import answered_call
-from vosd.testing.process.mariadb import MariaDb
 
 FEE = Decimal("0.012345")
 
@@ -25,10 +25,7 @@ FEE = Decimal("0.012345")
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDb]:
     """A server that may be killed."""
-    server = server_of_tests(tmp_path_factory.mktemp("mariadb"))
-    server.start()
-    server.stop()  # a server killed in its very first run has not yet written its tablespace's header
-    server.start()
+    server = mortal_server(tmp_path_factory.mktemp("mariadb"))
     yield server
     server.stop()
 

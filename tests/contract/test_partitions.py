@@ -8,6 +8,7 @@ import msgspec
 import pymysql
 import pytest
 from contract.conftest import emptied
+from doubles.data.records import answered_call
 from doubles.migrated import migrate_on_server
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -42,7 +43,6 @@ from vosd.storage.payments import SqlPayments
 from vosd.storage.ports import CallFilter, EntryKind, Payment, ReferenceTaken
 from vosd.storage.queries import SqlQueries
 from vosd.storage.verify import verify_ledger
-from vosd.testing.data.records import answered_call
 
 pytestmark = pytest.mark.mariadb
 

@@ -5,6 +5,7 @@ from contextlib import aclosing
 from decimal import Decimal
 
 import pytest
+from doubles.data.records import STARTED, answered_call
 
 from vosd.cdr.ports import Standing
 from vosd.storage.database import ContentRefused
@@ -22,7 +23,6 @@ from vosd.storage.ports import (
     Transfer,
 )
 from vosd.storage.queries import SqlQueries
-from vosd.testing.data.records import STARTED, answered_call
 
 
 def payment(amount: str = "5", **changes) -> Payment:

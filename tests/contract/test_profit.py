@@ -3,11 +3,11 @@
 from decimal import Decimal
 
 import msgspec
+from doubles.data.records import STARTED, answered_call, charge_row
 
 from vosd.cdr.record import AGENT, Posting
 from vosd.storage.books import SqlBooks
 from vosd.storage.profit import Profit, profit_of
-from vosd.testing.data.records import STARTED, answered_call, charge_row
 
 ENDED = STARTED + 64_000
 

@@ -4,10 +4,10 @@ from decimal import Decimal
 
 import msgspec
 import pytest
+from doubles.data.records import STARTED, answered_call, call_id, refused_call
 
 from vosd.base.ids import uuid7
 from vosd.storage.ports import CallFilter, CallPosition
-from vosd.testing.data.records import STARTED, answered_call, call_id, refused_call
 
 
 @pytest.fixture

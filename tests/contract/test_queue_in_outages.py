@@ -5,18 +5,22 @@ The window in memory is small, so that most calls are read back from the journal
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 import structlog
+from doubles.data.builders import account
+from doubles.data.records import answered_call, call_id
 from doubles.full_disk import fill, mounted
 from doubles.journals import not_noted, opened
 from doubles.migrated import migrate_on_server
-from doubles.mysql import server_of_tests
+from doubles.mysql import mortal_server
+from doubles.process.mariadb import MariaDb
 
 from vosd.cdr.ports import Standing
+from vosd.engine.background import kept_going
 from vosd.engine.booking import recorder as recorder_module
 from vosd.engine.booking.balances import Balances
 from vosd.engine.booking.comparison import Comparison
@@ -26,9 +30,6 @@ from vosd.engine.settings import CdrSettings
 from vosd.storage.books import SqlBooks
 from vosd.storage.database import Database
 from vosd.storage.queries import SqlQueries
-from vosd.testing.data.builders import account
-from vosd.testing.data.records import answered_call, call_id
-from vosd.testing.process.mariadb import MariaDb
 
 pytestmark = pytest.mark.mariadb
 
@@ -39,8 +40,7 @@ FEE = Decimal("0.012345")
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDb]:
-    server = server_of_tests(tmp_path_factory.mktemp("mariadb"))
-    server.start()
+    server = mortal_server(tmp_path_factory.mktemp("mariadb"))
     yield server
     server.stop()
 
@@ -55,7 +55,8 @@ def url(installed: MariaDb, request: pytest.FixtureRequest) -> str:
 class Booking:
     """Journal, recorder and balances of a switch that uses a database."""
 
-    def __init__(self, url: str, directory: Path) -> None:
+    def __init__(self, url: str, directory: Path, log: Sequence[Mapping[str, object]]) -> None:
+        self._log = log
         self.database = Database(url, patience_s=1)
         self.journal = opened(directory / "journal", segment_bytes=40_000)
         self.balances = Balances(SqlBooks(self.database))
@@ -64,7 +65,7 @@ class Booking:
         self.recorder = Recorder(SqlBooks(self.database), self.journal, credits, settings, window=WINDOW)
         self.most_in_memory = 0
         self._ended = 0
-        self._task = asyncio.create_task(self.recorder.run())
+        self._task = asyncio.create_task(kept_going("booking", self.recorder.run))
 
     async def end(self, calls: int) -> None:
         """Let calls end, and let the recorder see each of them."""
@@ -84,8 +85,15 @@ class Booking:
         while not self.recorder._outage.goes_on:
             await asyncio.wait({self._task}, timeout=0.02)
 
+    async def drained(self) -> None:
+        """Wait until all calls are booked; a failure shows what the recorder has logged."""
+        try:
+            await asyncio.wait_for(self.recorder.drained(), 60)
+        except TimeoutError:
+            pytest.fail(f"{len(self.recorder)} of {self._ended} calls still wait: {self._log[-20:]}")
+
     async def check_each_booked_once(self, *, in_order: bool = True) -> None:
-        await asyncio.wait_for(self.recorder.drained(), 60)
+        await self.drained()
         credit = self.balances.credits["acme"]
         assert (credit.balance, credit.unbooked, credit.seq) == (-FEE * self._ended, 0, self._ended)
         assert await SqlQueries(self.database).standing("acme") == Standing(-FEE * self._ended, self._ended)
@@ -113,11 +121,11 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 async def booking(url: str, tmp_path: Path, quick: None) -> AsyncIterator[Booking]:
-    with structlog.testing.capture_logs():
-        booking = Booking(url, tmp_path)
+    with structlog.testing.capture_logs() as log:
+        booking = Booking(url, tmp_path, log)
         await booking.balances.adopt({name: account(name) for name in ("acme", "carrier")})
         await booking.end(BEFORE)
-        await asyncio.wait_for(booking.recorder.drained(), 30)
+        await booking.drained()
         yield booking
         await booking.close()
 
@@ -191,8 +199,8 @@ async def test_calls_wait_for_a_server_whose_disk_is_full(small_disk: Path, tmp_
     try:
         url = server.create_database("vosd")
         await asyncio.to_thread(migrate_on_server, url)
-        with structlog.testing.capture_logs():
-            booking = Booking(url, tmp_path)
+        with structlog.testing.capture_logs() as log:
+            booking = Booking(url, tmp_path, log)
             await booking.balances.adopt({name: account(name) for name in ("acme", "carrier")})
             fill(small_disk)
             await booking.end(10 * DURING)
@@ -218,23 +226,23 @@ async def test_another_server_at_the_same_address_gets_what_waits(
     try:
         url = server.create_database("vosd")
         await asyncio.to_thread(migrate_on_server, url)
-        with structlog.testing.capture_logs():
-            booking = Booking(url, tmp_path)
+        with structlog.testing.capture_logs() as log:
+            booking = Booking(url, tmp_path, log)
             await booking.balances.adopt({name: account(name) for name in ("acme", "carrier")})
             await booking.end(BEFORE)
-            await asyncio.wait_for(booking.recorder.drained(), 30)
+            await booking.drained()
             await booking.database.close()
             await asyncio.to_thread(server.stop)
             shutil.copytree(data, tmp_path / "replica")
             if lost:
                 await asyncio.to_thread(server.start)
                 await booking.end(lost)
-                await asyncio.wait_for(booking.recorder.drained(), 30)
+                await booking.drained()
                 await asyncio.to_thread(server.stop)
             await booking.end(DURING)
             await booking.failed()
             await asyncio.to_thread(restore, server, tmp_path / "replica")
-            await asyncio.wait_for(booking.recorder.drained(), 60)
+            await booking.drained()
             comparison = Comparison(SqlBooks(booking.database), booking.balances, booking.recorder, booking.journal)
             mended = await comparison.mend(BEGINNING, not_noted)
             assert mended.booked == lost

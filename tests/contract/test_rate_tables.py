@@ -6,7 +6,11 @@ from decimal import Decimal
 from typing import NamedTuple
 
 import pytest
+from doubles.data.builders import rating_policy
 from doubles.exploring import examples
+from doubles.virtual.clock import ManualClock
+from doubles.virtual.customer import Intent
+from doubles.virtual.scene import CALLEE, Scene, usual_catalogue
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -19,10 +23,6 @@ from vosd.billing.rate_rows import RateRows
 from vosd.billing.rater import breakdown, rate_call, recompute
 from vosd.billing.rates import Rate
 from vosd.billing.sections import parse_sections
-from vosd.testing.data.builders import rating_policy
-from vosd.testing.virtual.clock import ManualClock
-from vosd.testing.virtual.customer import Intent
-from vosd.testing.virtual.scene import CALLEE, Scene, usual_catalogue
 
 NOW = 1_790_000_000_000
 

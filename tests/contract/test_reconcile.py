@@ -3,6 +3,7 @@
 from decimal import Decimal
 
 import pytest
+from doubles.data.records import answered_call, call_id, refused_call, rejected
 from sqlalchemy import delete, update
 
 from vosd.admin import reconcile as module
@@ -13,7 +14,6 @@ from vosd.storage import schema
 from vosd.storage.books import SqlBooks
 from vosd.storage.faults import Difference, Fault
 from vosd.storage.verify import verify_ledger
-from vosd.testing.data.records import answered_call, call_id, refused_call, rejected
 
 entry, cdr = schema.ledger_entry, schema.cdr
 CALLS = [

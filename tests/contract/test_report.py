@@ -4,6 +4,7 @@ from decimal import Decimal
 from typing import Any
 
 import msgspec
+from doubles.data.records import answered_call, call_id, charge_row, partner_call, refused_call
 
 from vosd.cdr.columns import json_object
 from vosd.cdr.corrections import Amounts, Change, Correction
@@ -15,7 +16,6 @@ from vosd.storage.ports import CallFilter
 from vosd.storage.queries import SqlQueries
 from vosd.storage.report import AGENTS, REPORT
 from vosd.storage.types import Money
-from vosd.testing.data.records import answered_call, call_id, charge_row, partner_call, refused_call
 
 SHARES = (Decimal("0.40"), Decimal("0.31"), Decimal("0.30000001"))
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pymysql
 import pytest
+from doubles.data.records import STARTED, answered_call, call_id
 from doubles.mysql import server_with_rights
 
 from vosd.billing.deck_content import Chunk
@@ -35,7 +36,6 @@ from vosd.storage.queries import SqlQueries
 from vosd.storage.registrations import SqlRegistrations
 from vosd.storage.validity import SqlValidity
 from vosd.storage.verify import verify_ledger
-from vosd.testing.data.records import STARTED, answered_call, call_id
 
 pytestmark = pytest.mark.mariadb
 

@@ -4,6 +4,7 @@ import asyncio
 from decimal import Decimal
 
 import pytest
+from doubles.data.builders import account
 
 from vosd.admin.accounts import UnknownAccountError
 from vosd.admin.second_person import ByHand, OwnPaymentError, PaymentOrder, Person, WaitingSheet, WasRefusedError
@@ -12,7 +13,6 @@ from vosd.storage.ports import EntryKind, ReferenceTaken, TooLittleLeft
 from vosd.storage.stores import SqlStores
 from vosd.storage.verify import verify_ledger
 from vosd.storage.waiting_payments import NotWaiting
-from vosd.testing.data.builders import account
 
 NOW = 1_790_000_000_000
 ANN, BOB = Person("ann", "ann"), Person("bob", "bob")

@@ -11,6 +11,7 @@ from decimal import Decimal
 import pytest
 import structlog
 from doubles import forked_bookkeeper
+from doubles.data.records import answered_call, call_id
 
 from vosd.cdr.ports import RejectedRecords, Standing, StoreDamaged, StoreUnavailable
 from vosd.processes.channel import message
@@ -18,7 +19,6 @@ from vosd.storage import separate_books
 from vosd.storage.database import Database
 from vosd.storage.queries import SqlQueries
 from vosd.storage.separate_books import SeparateBooks
-from vosd.testing.data.records import answered_call, call_id
 
 MARIADB_ALONE = pytest.mark.parametrize(
     "database_url", [pytest.param("mariadb", marks=pytest.mark.mariadb)], indirect=True

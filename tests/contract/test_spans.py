@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from doubles.data.records import STARTED, answered_call, call_id, refused_call
 from doubles.month_of_calls import CONFIGURATION, catalogue_of, month
 
 from vosd.admin.rerate import Rerating
@@ -22,7 +23,6 @@ from vosd.storage.database import Database
 from vosd.storage.ports import CallFilter, ReferenceTaken
 from vosd.storage.spans import SqlSpans
 from vosd.storage.verify import verify_ledger
-from vosd.testing.data.records import STARTED, answered_call, call_id, refused_call
 
 CALLS = 7
 

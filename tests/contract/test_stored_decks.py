@@ -5,12 +5,12 @@ import zlib
 
 import msgspec
 import pytest
+from doubles.data.records import STARTED
 
 from vosd.billing.deck_content import Chunk
 from vosd.storage.database import ContentRefused, Database
 from vosd.storage.deck_ports import DeckMoved, StoredDeck, Way
 from vosd.storage.decks import SqlDecks
-from vosd.testing.data.records import STARTED
 
 FIRST = StoredDeck(
     rate_group="acme", version=1, content=1, replaced=None, made_at=STARTED, operator="ann", way=Way.FULL,

@@ -2,12 +2,12 @@
 
 import msgspec
 import pytest
+from doubles.data.records import STARTED
 
 from vosd.catalogue.stored_objects import ObjectsMoved, ObjectVersion
 from vosd.storage.database import ContentRefused
 from vosd.storage.definitions import version_in
 from vosd.storage.stored_objects import SqlObjects
-from vosd.testing.data.records import STARTED
 
 HOUR_MS = 3_600_000
 ACME = ObjectVersion(

@@ -4,12 +4,12 @@ import asyncio
 
 import msgspec
 import pytest
+from doubles.data.records import STARTED
 
 from vosd.catalogue.overrides import Override, Setting, Target
 from vosd.catalogue.ports import Action
 from vosd.storage.database import ContentRefused, Database
 from vosd.storage.overrides import SqlOverrides
-from vosd.testing.data.records import STARTED
 
 HOUR_MS = 3_600_000
 BLOCK = Override(Target.ROUTING, "carrier-a", Setting.BLOCKED, "", "ann", STARTED, memo="no answer, ticket 4711")

@@ -1,12 +1,12 @@
 """What ``BindingStore`` promises, over memory, SQLite and MariaDB."""
 
 import pytest
+from doubles.data.records import STARTED
 
 from vosd.cdr.ports import StoreUnavailable
 from vosd.sip.ports import BindingKey, StoredBinding
 from vosd.storage.database import ContentRefused, Database
 from vosd.storage.registrations import SqlRegistrations
-from vosd.testing.data.records import STARTED
 
 
 def stored(name="1001", slot=0, **changes) -> StoredBinding:

@@ -3,13 +3,13 @@
 from decimal import Decimal
 
 import pytest
+from doubles.data.records import STARTED
 
 from vosd.billing.validity import DAY_MS, NEVER
 from vosd.catalogue.ports import Action
 from vosd.storage.overrides import SqlOverrides
 from vosd.storage.ports import EntryKind, Payment
 from vosd.storage.validity import SqlValidity
-from vosd.testing.data.records import STARTED
 
 
 def payment(amount: str = "5", **changes) -> Payment:

@@ -3,6 +3,7 @@
 from decimal import Decimal
 
 import pytest
+from doubles.data.records import answered_call, call_id, charge_row
 from sqlalchemy import delete, insert, select, update
 
 from vosd.cdr.record import AGENT, CUSTOMER, VENDOR, Posting
@@ -10,7 +11,6 @@ from vosd.storage import schema
 from vosd.storage.books import SqlBooks
 from vosd.storage.faults import Difference, Fault
 from vosd.storage.verify import verify_ledger
-from vosd.testing.data.records import answered_call, call_id, charge_row
 
 FEE, COST, SHARE = Decimal("0.012345"), Decimal("0.009876"), Decimal("0.011")
 

@@ -3,6 +3,7 @@
 from decimal import Decimal
 
 import pytest
+from doubles.data.records import STARTED, answered_call, call_id, refused_call
 from sqlalchemy import delete, insert, update
 
 from vosd.storage import schema, verify_accounts
@@ -12,7 +13,6 @@ from vosd.storage.faults import Difference, Fault
 from vosd.storage.payments import SqlPayments
 from vosd.storage.ports import EntryKind, Payment
 from vosd.storage.verify import verify_ledger
-from vosd.testing.data.records import STARTED, answered_call, call_id, refused_call
 
 FEE, COST = Decimal("0.012345"), Decimal("0.009876")
 

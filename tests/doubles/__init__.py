@@ -1,1 +1,1 @@
-"""Doubles and processes that only the tests of this tree use; what an embedder needs is in ``vosd.testing``."""
+"""Doubles for tests and benchmarks: a manual clock, a fake wire, peers, a private MariaDB, processes of the switch."""

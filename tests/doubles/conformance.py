@@ -9,12 +9,13 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import Final
 
+from doubles.sockets.loopback import Endpoint as Address
+from doubles.sockets.peer import Message
+from doubles.strictness import problems_of
+from doubles.virtual.wire import Packet
 from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.message import Request, Response
 from vosd.sip.wire.parse import parse_message
-from vosd.testing.sockets.loopback import Endpoint as Address
-from vosd.testing.sockets.peer import Message
-from vosd.testing.virtual.wire import Packet
 
 _IN_ALL_REQUESTS: Final = {"via", "from", "to", "call-id", "cseq", "content-length", "max-forwards"}
 _IN_ALL_RESPONSES: Final = _IN_ALL_REQUESTS - {"max-forwards"}
@@ -107,7 +108,7 @@ class _Scrutiny:
     def _problems_of(self, message: Request | Response) -> list[str]:
         kind = _IDENTIFIER.sub(b"0", message.raw)
         if kind not in self._judged:
-            self._judged[kind] = message.problems()
+            self._judged[kind] = problems_of(message)
         return self._judged[kind]
 
     # -- requests -----------------------------------------------------------------------------------------------
@@ -282,9 +283,9 @@ def _read(packet: Packet) -> Message | None:
 
 def _problems(packet: Packet) -> list[str]:
     try:
-        return parse_message(packet.data).problems()
+        return problems_of(parse_message(packet.data))
     except ParseError as error:
-        return [] if error.request is None else error.request.problems()
+        return [] if error.request is None else problems_of(error.request)
 
 
 def _key(message: Message) -> tuple[str, str]:

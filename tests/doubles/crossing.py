@@ -7,8 +7,8 @@ orders one is gone through (sleep sets, after Godefroid).
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from vosd.testing.sockets.loopback import Endpoint as Address
-from vosd.testing.virtual.wire import Packet, Wire
+from doubles.sockets.loopback import Endpoint as Address
+from doubles.virtual.wire import Packet, Wire
 
 
 class Held(NamedTuple):

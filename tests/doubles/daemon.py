@@ -18,8 +18,8 @@ from uuid import uuid4
 from doubles.forked import forked
 from doubles.forked_switch import run_switch
 from doubles.migrated import content, is_empty, migrate_on_server
-from vosd.testing.process import daemon
-from vosd.testing.process.daemon import Running
+from doubles.process import daemon
+from doubles.process.daemon import Running
 
 _ON_SERVER: Final = re.compile(r"mysql\+aiomysql://[^\s\"}]+")
 

@@ -6,7 +6,7 @@ import threading
 from pathlib import Path
 from typing import Final, Self
 
-from vosd.testing.sockets.waiting import readable
+from doubles.sockets.waiting import readable
 
 _MESSAGE_MAX: Final = 4096
 _MOST: Final = 16

@@ -2,6 +2,7 @@
 
 import msgspec
 
+from doubles.data.records import answered_call
 from vosd.b2bua.stamps import Ending
 from vosd.base.cause import EndReason, HangupSource
 from vosd.base.clock import Instant
@@ -10,7 +11,6 @@ from vosd.billing.rates import AppliedRate
 from vosd.callcontrol.bookkeeping import conclude
 from vosd.callcontrol.open_call import OpenCall
 from vosd.cdr.record import CallRecord
-from vosd.testing.data.records import answered_call
 
 _ANSWERED = 4_000
 

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final, TypeVar
 
+from doubles.strictness import problems_of
+from doubles.virtual.probe import CUSTOMER, LISTENER, VENDOR, straight
 from vosd.b2bua.identity import caller_identity_of
 from vosd.base.clock import Instant
 from vosd.base.nat import Nat
@@ -31,7 +33,6 @@ from vosd.sip.wire.lenient import mended
 from vosd.sip.wire.message import Message
 from vosd.sip.wire.outgoing import InviteParts
 from vosd.sip.wire.uri import Uri
-from vosd.testing.virtual.probe import CUSTOMER, LISTENER, VENDOR, straight
 from vosd.trunks.dialect import CalleeSource, CallerSource
 
 Asked = TypeVar("Asked", bound=Message)
@@ -120,7 +121,7 @@ def exercise(data: bytes, limits: Limits = _LIMITS) -> Request | Response | None
     for via in message.headers("via"):
         with suppress(ParseError):
             Via.parse(via)
-    assert all(problem.isprintable() for problem in message.problems())
+    assert all(problem.isprintable() for problem in problems_of(message))
     repr(message)
     return message
 

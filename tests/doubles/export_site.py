@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from doubles.data.records import call_id
 from doubles.installation import Installation
-from vosd.testing.data.records import call_id
 
 
 class Site(Installation):

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from vosd.testing.sockets.loopback import Endpoint
+from doubles.sockets.loopback import Endpoint
 
 ANYWHERE: Final = Endpoint("127.0.0.1", 0)
 _CALLERS: Final = 3

@@ -7,6 +7,10 @@ from typing import Any
 
 from structlog.testing import capture_logs
 
+from doubles.data.builders import catalogue as made
+from doubles.data.builders import mapping_gateway
+from doubles.memory import MemoryOverrides
+from doubles.virtual.clock import ManualClock
 from vosd.base.clock import Instant
 from vosd.billing.accounts import Account, AccountType
 from vosd.billing.destination_past import PastUsage, Span
@@ -25,10 +29,6 @@ from vosd.catalogue.overrides import Target
 from vosd.catalogue.ports import Change
 from vosd.cdr.ports import StoreUnavailable
 from vosd.engine.alarms.fraud import FraudWatch
-from vosd.storage.memory import MemoryOverrides
-from vosd.testing.data.builders import catalogue as made
-from vosd.testing.data.builders import mapping_gateway
-from vosd.testing.virtual.clock import ManualClock
 
 CLASSES = (DestinationClass("premium", ("4490",)), DestinationClass("satellite", ("881",)))
 PREMIUM = ("acme", "premium")

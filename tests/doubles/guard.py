@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Final
 
-from vosd.testing.sockets.loopback import Endpoint as Address
-from vosd.testing.sockets.peer import Message
-from vosd.testing.virtual.ua import transaction_of
-from vosd.testing.virtual.vendor import Script, Vendor
-from vosd.testing.virtual.wire import Wire
+from doubles.sockets.loopback import Endpoint as Address
+from doubles.sockets.peer import Message
+from doubles.virtual.ua import transaction_of
+from doubles.virtual.vendor import Script, Vendor
+from doubles.virtual.wire import Wire
 
 EVERYTHING: Final = frozenset({"INVITE", "BYE", "PRACK", "UPDATE", "INFO"})
 """What may have to be proven in a call."""

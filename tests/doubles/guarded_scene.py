@@ -2,14 +2,14 @@
 
 from typing import Any, Final
 
+from doubles.data.builders import catalogue, mapping_gateway
 from doubles.guard import Guard, GuardedVendor
+from doubles.virtual.customer import Intent, OutgoingCall
+from doubles.virtual.exchange import SWITCH
+from doubles.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, vendor_gateway
+from doubles.virtual.vendor import Script
 from vosd.base.credentials import Login
 from vosd.base.secret import Secret
-from vosd.testing.data.builders import catalogue, mapping_gateway
-from vosd.testing.virtual.customer import Intent, OutgoingCall
-from vosd.testing.virtual.exchange import SWITCH
-from vosd.testing.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, vendor_gateway
-from vosd.testing.virtual.vendor import Script
 
 LOGIN: Final = Login("vosd", Secret("secret"))
 BRIEF: Final = 1_000

@@ -5,6 +5,8 @@ from typing import Any, Final
 
 import msgspec
 
+from doubles.data.builders import applied_rate
+from doubles.data.records import answered_call
 from vosd.base.clock import Instant
 from vosd.callcontrol.open_call import OpenCall
 from vosd.engine.calls.succession import begin
@@ -13,8 +15,6 @@ from vosd.engine.journal.earlier import read_segments
 from vosd.engine.journal.files import IN_USE, listed
 from vosd.engine.journal.kept import Place
 from vosd.sip.flows import Flows, Listener
-from vosd.testing.data.builders import applied_rate
-from vosd.testing.data.records import answered_call
 
 RESERVE_BYTES: Final = 64 * 1024
 STARTED: Final = Instant(1_000, 1_000)

@@ -2,10 +2,10 @@
 
 from typing import Any, Final
 
-from vosd.testing.data.builders import catalogue, mapping_gateway
-from vosd.testing.virtual.customer import Intent, OutgoingCall
-from vosd.testing.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
-from vosd.testing.virtual.side import Side
+from doubles.data.builders import catalogue, mapping_gateway
+from doubles.virtual.customer import Intent, OutgoingCall
+from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
+from doubles.virtual.side import Side
 from vosd.trunks.dialect import CallerDialect, TransferKeys
 
 TARGET: Final = "442071111111"

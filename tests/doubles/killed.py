@@ -4,6 +4,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
+from doubles.virtual.exchange import SWITCH, KeptSink
+from doubles.virtual.scene import Scene
+from doubles.virtual.wire import Clockwork
 from vosd.callcontrol.bookkeeping import lost
 from vosd.callcontrol.open_call import Description, OpenCall
 from vosd.catalogue.catalogue import Catalogue
@@ -16,9 +19,6 @@ from vosd.engine.journal.files import IN_USE, listed
 from vosd.engine.node import Node
 from vosd.engine.settings import TraceSettings
 from vosd.sip.settings import SipSettings
-from vosd.testing.virtual.exchange import SWITCH, KeptSink
-from vosd.testing.virtual.scene import Scene
-from vosd.testing.virtual.wire import Clockwork
 
 from .journals import new_journal
 

@@ -2,8 +2,8 @@
 
 from msgspec.structs import replace
 
+from doubles.virtual.probe import CUSTOMER, VENDOR
 from vosd.sip.dialog.snapshot import CallerSnapshot, DialogSnapshot, InviteSnapshot, PeerSnapshot
-from vosd.testing.virtual.probe import CUSTOMER, VENDOR
 
 PEER = PeerSnapshot("udp:192.0.2.1:5060", VENDOR.host, VENDOR.port)
 VIA = "SIP/2.0/UDP 192.0.2.1:5060;rport;branch=z9hG4bKearlier1"

@@ -2,16 +2,16 @@
 
 from typing import Any, Final
 
+from doubles.data.builders import catalogue, mapping_gateway
+from doubles.sockets.loopback import Endpoint
+from doubles.virtual.customer import Intent, OutgoingCall
+from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
+from doubles.virtual.vendor import Script, Vendor
 from vosd.base.clock import Instant
 from vosd.catalogue.catalogue import Catalogue
 from vosd.engine.lookups.asker import Lookups
 from vosd.engine.lookups.wiring import Wiring
 from vosd.engine.settings import LookupSettings, PortabilitySettings
-from vosd.testing.data.builders import catalogue, mapping_gateway
-from vosd.testing.sockets.loopback import Endpoint
-from vosd.testing.virtual.customer import Intent, OutgoingCall
-from vosd.testing.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
-from vosd.testing.virtual.vendor import Script, Vendor
 from vosd.trunks.gateways import Address
 
 SERVER: Final = Endpoint("203.0.113.80", 5080)

@@ -9,7 +9,7 @@ import subprocess
 from pathlib import Path
 from typing import Final
 
-from vosd.testing.process.mariadb import FAST, PASSWORD, USER, MariaDb, make_system_tables
+from doubles.process.mariadb import FAST, MORTAL, PASSWORD, USER, MariaDb, make_system_tables
 
 PROGRAM: Final = "VOSD_TEST_MYSQLD"
 """Name of the variable of the environment with the path of ``mysqld``."""
@@ -45,6 +45,15 @@ class MySql(MariaDb):
 def server_of_tests(directory: Path, options: tuple[str, ...] = FAST) -> MariaDb:
     """Return a server that was not started yet: MySQL where the environment names its program, else MariaDB."""
     return (MySql if PROGRAM in os.environ else MariaDb)(directory, options)
+
+
+def mortal_server(directory: Path) -> MariaDb:
+    """Return a server that runs and may be killed as often as a test likes."""
+    server = server_of_tests(directory, MORTAL)
+    server.start()
+    server.stop()  # one that is killed in its first run has not written the header of its files
+    server.start()
+    return server
 
 
 def server_with_rights(directory: Path) -> MariaDb:

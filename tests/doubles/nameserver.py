@@ -14,8 +14,8 @@ import dns.rcode
 import dns.rrset
 from dns.rdatatype import RdataType
 
+from doubles.sockets.loopback import HOST
 from vosd.sip.locate import Kind, Question
-from vosd.testing.sockets.loopback import HOST
 
 _NEGATIVE_TTL_S: Final = 120
 _SOA: Final = f"ns.example. admin.example. 1 3600 600 86400 {_NEGATIVE_TTL_S}"

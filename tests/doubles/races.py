@@ -5,13 +5,13 @@ from collections.abc import Callable, Hashable
 from typing import Final, NamedTuple
 
 from doubles.crossing import Crossing, Orders
+from doubles.data.builders import applied_rate
+from doubles.sockets.peer import ANSWER
+from doubles.virtual.customer import KNOWS_UPDATE, Intent, OutgoingCall
+from doubles.virtual.scene import CALLEE, Scene
+from doubles.virtual.side import Side
+from doubles.virtual.vendor import RINGS, IncomingCall, Line, Script
 from vosd.billing.rater import rate_call
-from vosd.testing.data.builders import applied_rate
-from vosd.testing.sockets.peer import ANSWER
-from vosd.testing.virtual.customer import KNOWS_UPDATE, Intent, OutgoingCall
-from vosd.testing.virtual.scene import CALLEE, Scene
-from vosd.testing.virtual.side import Side
-from vosd.testing.virtual.vendor import RINGS, IncomingCall, Line, Script
 
 SELL: Final = applied_rate("0.60")
 UPDATING: Final = Script((Line(0, 100), Line(0, 180), Line(1_000, 200, ANSWER, KNOWS_UPDATE)))

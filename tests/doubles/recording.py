@@ -4,13 +4,13 @@ from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
+from doubles.data.records import answered_call
+from doubles.memory.store import MemoryStore
 from vosd.billing.holds import AccountCredit
 from vosd.cdr.ports import Standing, StoreUnavailable
 from vosd.cdr.record import CallRecord
 from vosd.engine.booking.recorder import Recorder
 from vosd.engine.journal import Journal
-from vosd.storage.memory.store import MemoryStore
-from vosd.testing.data.records import answered_call
 
 
 class Database:

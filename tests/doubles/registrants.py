@@ -8,10 +8,10 @@ from collections.abc import Iterable, Sequence
 from itertools import count
 from typing import Final, cast
 
+from doubles.sockets.login import Login, answer_to
+from doubles.sockets.loopback import Endpoint
+from doubles.sockets.peer import Message, compose
 from vosd.base.errors import VosError
-from vosd.testing.sockets.login import Login, answer_to
-from vosd.testing.sockets.loopback import Endpoint
-from vosd.testing.sockets.peer import Message, compose
 
 AT_ONCE: Final = 100
 """REGISTERs on their way at the same time."""

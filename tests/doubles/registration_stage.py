@@ -4,7 +4,10 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from doubles.guard import Guard
+from doubles.sockets.loopback import Endpoint as Address
 from doubles.vendor_registrar import VendorRegistrar
+from doubles.virtual.exchange import SWITCH, Exchange
+from doubles.virtual.scene import usual_catalogue
 from vosd.base.clock import Instant
 from vosd.base.credentials import Login
 from vosd.base.secret import Secret
@@ -12,9 +15,6 @@ from vosd.sip.flows import Hop
 from vosd.sip.registration.outbound import OutboundRegistration
 from vosd.sip.registration.states import RegistrationChange
 from vosd.sip.registration.terms import Terms
-from vosd.testing.sockets.loopback import Endpoint as Address
-from vosd.testing.virtual.exchange import SWITCH, Exchange
-from vosd.testing.virtual.scene import usual_catalogue
 
 VENDOR: Final = Address("203.0.113.9", 5060)
 OTHER: Final = Address("203.0.113.10", 5070)

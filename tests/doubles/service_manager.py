@@ -5,7 +5,7 @@ import socket
 import time
 from typing import Final
 
-from vosd.testing.sockets.waiting import readable
+from doubles.sockets.waiting import readable
 
 _PATIENCE_S: Final = 60.0
 _MESSAGE_MAX: Final = 4096

@@ -10,9 +10,9 @@ import time
 from collections import deque
 from typing import Final
 
-from vosd.testing.sockets.loopback import Endpoint
-from vosd.testing.sockets.peer import Message, Peer
-from vosd.testing.sockets.waiting import readable
+from doubles.sockets.loopback import Endpoint
+from doubles.sockets.peer import Message, Peer
+from doubles.sockets.waiting import readable
 
 _PATIENCE_S: Final = 15.0
 _BACKLOG: Final = 16

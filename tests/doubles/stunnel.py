@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Final, Self
 
 from doubles.certificates import Certificate
+from doubles.sockets.loopback import Endpoint, tcp_listening
 from vosd.base.errors import VosError
-from vosd.testing.sockets.loopback import Endpoint, tcp_listening
 
 _START_SECONDS: Final = 5.0
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from doubles.virtual.scene import Scene
 from vosd.b2bua.leg import Move
 from vosd.billing.holds import CreditSnapshot
 from vosd.engine.calls.live_call import LiveCall
@@ -16,7 +17,6 @@ from vosd.engine.node import Tokens as TokenSource
 from vosd.engine.settings import TraceSettings
 from vosd.sip.settings import SipSettings
 from vosd.sip.transaction.states import State
-from vosd.testing.virtual.scene import Scene
 
 OF_THE_SWITCH = frozenset({"_asks", "_board", "_choices", "_endpoint", "_flows", "bucket", "endpoint", "store"})
 DESCRIBED = ("vosd.b2bua", "vosd.sip.dialog", "vosd.sip.transaction")

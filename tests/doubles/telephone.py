@@ -3,9 +3,9 @@
 from itertools import count
 from typing import Final
 
-from vosd.testing.sockets.login import Login, answer_to
-from vosd.testing.sockets.loopback import Endpoint
-from vosd.testing.sockets.peer import ANSWER, OFFER, Message, OutgoingCall, Peer, compose
+from doubles.sockets.login import Login, answer_to
+from doubles.sockets.loopback import Endpoint
+from doubles.sockets.peer import ANSWER, OFFER, Message, OutgoingCall, Peer, compose
 
 _numbers: Final = count(1)
 

@@ -3,12 +3,12 @@
 from typing import Any, Final
 
 from doubles.conformance import faults_of
+from doubles.data.builders import catalogue, mapping_gateway
+from doubles.virtual.customer import KNOWS_TIMER, KNOWS_UPDATE, Intent, OutgoingCall
+from doubles.virtual.exchange import SWITCH
+from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
+from doubles.virtual.vendor import IncomingCall, Script, answers_timed
 from vosd.base.session_timer import SessionTimerSettings
-from vosd.testing.data.builders import catalogue, mapping_gateway
-from vosd.testing.virtual.customer import KNOWS_TIMER, KNOWS_UPDATE, Intent, OutgoingCall
-from vosd.testing.virtual.exchange import SWITCH
-from vosd.testing.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
-from vosd.testing.virtual.vendor import IncomingCall, Script, answers_timed
 from vosd.trunks.dialect import CalleeDialect, CallerDialect
 
 KNOWS_ALL: Final = Intent(headers=(*KNOWS_TIMER, *KNOWS_UPDATE))

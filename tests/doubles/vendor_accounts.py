@@ -4,18 +4,18 @@ from typing import Any, Final
 
 import msgspec
 
+from doubles.data.builders import catalogue, mapping_gateway
 from doubles.guard import Guard
+from doubles.sockets.loopback import Endpoint
 from doubles.vendor_registrar import VendorRegistrar
+from doubles.virtual.customer import Intent
+from doubles.virtual.exchange import SWITCH, Exchange
+from doubles.virtual.scene import CALLEE, CUSTOMER, VENDORS, vendor_gateway
+from doubles.virtual.vendor import Vendor
 from vosd.base.credentials import Login
 from vosd.base.secret import Secret
 from vosd.catalogue.catalogue import Catalogue
 from vosd.control.peers import OutboundRow
-from vosd.testing.data.builders import catalogue, mapping_gateway
-from vosd.testing.sockets.loopback import Endpoint
-from vosd.testing.virtual.customer import Intent
-from vosd.testing.virtual.exchange import SWITCH, Exchange
-from vosd.testing.virtual.scene import CALLEE, CUSTOMER, VENDORS, vendor_gateway
-from vosd.testing.virtual.vendor import Vendor
 from vosd.trunks.gateways import Address, Registration
 
 REGISTRAR: Final = Endpoint("203.0.113.9", 5060)

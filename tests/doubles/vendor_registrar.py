@@ -5,10 +5,10 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from doubles.guard import Guard
-from vosd.testing.sockets.loopback import Endpoint as Address
-from vosd.testing.sockets.peer import Message
-from vosd.testing.virtual.ua import UserAgent, transaction_of
-from vosd.testing.virtual.wire import Wire
+from doubles.sockets.loopback import Endpoint as Address
+from doubles.sockets.peer import Message
+from doubles.virtual.ua import UserAgent, transaction_of
+from doubles.virtual.wire import Wire
 
 
 class Told(NamedTuple):

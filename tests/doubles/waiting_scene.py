@@ -4,15 +4,15 @@ from typing import Any
 
 from doubles.asking_steps import AtOnce, ScriptedAsker, in_time, looking_up, steps_with
 from doubles.conformance import faults_of
+from doubles.virtual.customer import Intent, OutgoingCall
+from doubles.virtual.exchange import SWITCH
+from doubles.virtual.scene import CALLEE, Scene
 from vosd.b2bua.ports import Answer
 from vosd.callcontrol.admission import Admission
 from vosd.callcontrol.questions import Step
 from vosd.catalogue.catalogue import Catalogue
 from vosd.cdr.record import CallRecord
 from vosd.engine.calls.services import UnusedAnswer
-from vosd.testing.virtual.customer import Intent, OutgoingCall
-from vosd.testing.virtual.exchange import SWITCH
-from vosd.testing.virtual.scene import CALLEE, Scene
 
 
 class WaitingScene:

@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from doubles.memory import MemoryLease, MemoryStore
+from doubles.virtual.clock import ManualClock
 from vosd.cdr.lease import Claimant
 from vosd.cdr.ports import Standing, StoreUnavailable
 from vosd.cdr.record import CallRecord
@@ -16,8 +18,6 @@ from vosd.engine.booking.recorder import Recorder
 from vosd.engine.clock import machine_ms
 from vosd.engine.journal import Journal
 from vosd.engine.settings import CdrSettings
-from vosd.storage.memory import MemoryLease, MemoryStore
-from vosd.testing.virtual.clock import ManualClock
 
 ONE = Claimant("sw1", "holder-1", "host-a", 100, "")
 OTHER = Claimant("sw1", "holder-2", "host-b", 200, "")

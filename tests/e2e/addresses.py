@@ -3,7 +3,7 @@
 import socket
 from typing import Final
 
-from vosd.testing.sockets.loopback import Endpoint
+from doubles.sockets.loopback import Endpoint
 
 _CLAIM_PORT: Final = 15_059
 

@@ -9,11 +9,10 @@ from typing import Any, Self
 
 from doubles.daemon import Daemon
 from doubles.home import CARRIER, PHONE, Home
+from doubles.sockets.login import Login
+from doubles.sockets.loopback import Endpoint
+from doubles.sockets.peer import OutgoingCall, Peer
 from doubles.telephone import Telephone
-
-from vosd.testing.sockets.login import Login
-from vosd.testing.sockets.loopback import Endpoint
-from vosd.testing.sockets.peer import OutgoingCall, Peer
 
 from .conditions import eventually
 from .stage import Stage

@@ -8,9 +8,9 @@ import pytest
 from distribution import PATIENT
 from doubles.daemon import Daemon
 from doubles.home import NoNamespacesError
+from doubles.sockets.sipp import Sipp
 
 from vosd.obs.events import Event
-from vosd.testing.sockets.sipp import Sipp
 
 from .addresses import SPENDING_SWITCH, SWITCH
 from .at_home import Household

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Final
 
-from vosd.testing.sockets.peer import ANSWER, Message, OutgoingCall, Peer
+from doubles.sockets.peer import ANSWER, Message, OutgoingCall, Peer
 
 from .addresses import VENDORS
 from .conditions import talk

@@ -13,11 +13,11 @@ from xml.sax.saxutils import escape
 
 from doubles.certificates import Authority
 from doubles.daemon import Daemon
+from doubles.sockets.loopback import Endpoint
+from doubles.sockets.sipp import Sipp, write_scenario
 
 from vosd.obs.alarms import KINDS, Level
 from vosd.obs.events import Event
-from vosd.testing.sockets.loopback import Endpoint
-from vosd.testing.sockets.sipp import Sipp, write_scenario
 
 from .addresses import CUSTOMERS, NETWORK, VENDORS
 from .conditions import eventually

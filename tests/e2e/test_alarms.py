@@ -7,9 +7,9 @@ import pytest
 from doubles.daemon import Daemon
 from doubles.quick_alarms import margins_soon, soon
 from doubles.report_server import ReportServer
+from doubles.sockets.peer import Peer
 
 from vosd.obs.events import Event
-from vosd.testing.sockets.peer import Peer
 
 from .addresses import ALARM_SERVER, ALARMING_SWITCH, VENDORS
 from .conditions import eventually

@@ -5,12 +5,12 @@ from decimal import Decimal
 
 import pytest
 from doubles.daemon import Daemon
+from doubles.sockets.login import Login, answer_to, questions
+from doubles.sockets.loopback import Endpoint
+from doubles.sockets.peer import ANSWER, OutgoingCall, Peer, compose
+from doubles.sockets.sipp import Sipp
 
 from vosd.obs.events import Event
-from vosd.testing.sockets.login import Login, answer_to, questions
-from vosd.testing.sockets.loopback import Endpoint
-from vosd.testing.sockets.peer import ANSWER, OutgoingCall, Peer, compose
-from vosd.testing.sockets.sipp import Sipp
 
 from .addresses import CHALLENGING_SWITCH, PHONES, VENDORS
 from .stage import Caller, Stage, Vendor, configuration

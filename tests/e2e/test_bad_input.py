@@ -4,8 +4,7 @@ from collections.abc import Iterator
 from random import Random
 
 import pytest
-
-from vosd.testing.sockets.peer import ANSWER, OFFER, OutgoingCall, Peer
+from doubles.sockets.peer import ANSWER, OFFER, OutgoingCall, Peer
 
 from .addresses import SWITCH, UNKNOWN_SOURCE
 from .conversation import conversing

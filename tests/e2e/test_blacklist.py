@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from doubles.daemon import Daemon
+from doubles.sockets.peer import OutgoingCall, Peer
 
 from vosd.obs.events import Event
-from vosd.testing.sockets.peer import OutgoingCall, Peer
 
 from .addresses import BLACKLISTING_SWITCH, VENDORS
 from .conditions import eventually

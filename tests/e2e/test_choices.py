@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 from doubles.daemon import Daemon
-
-from vosd.testing.sockets.peer import Peer
+from doubles.sockets.peer import Peer
 
 from .addresses import CHOOSING_SWITCH, VENDORS
 from .conversation import conversing

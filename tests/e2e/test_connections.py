@@ -5,10 +5,9 @@ from collections.abc import Iterator
 
 import pytest
 from doubles.certificates import Authority
+from doubles.sockets.loopback import Endpoint
+from doubles.sockets.peer import ANSWER, OutgoingCall, Peer
 from doubles.stream_peer import StreamPeer
-
-from vosd.testing.sockets.loopback import Endpoint
-from vosd.testing.sockets.peer import ANSWER, OutgoingCall, Peer
 
 from .addresses import CONNECTED_SWITCH, CUSTOMERS, SECURE_CONNECTED_SWITCH, UNKNOWN_SOURCE, VENDORS
 from .conditions import eventually

@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 from doubles.daemon import Daemon
-
-from vosd.testing.sockets.sipp import Sipp
+from doubles.sockets.sipp import Sipp
 
 from .addresses import DOOMED_SWITCH
 from .conditions import eventually

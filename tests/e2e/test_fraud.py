@@ -6,11 +6,11 @@ from decimal import Decimal
 from pathlib import Path
 
 from doubles.daemon import Daemon
+from doubles.data.records import answered_call
 from doubles.moved_clock import MovedClock, follow
 
 from vosd.storage.books import SqlBooks
 from vosd.storage.database import Database
-from vosd.testing.data.records import answered_call
 
 from .addresses import GUARDED_SWITCH
 from .conditions import eventually

@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 from doubles.daemon import Daemon
 from doubles.receiver import Received, Receiver
+from doubles.sockets.loopback import Endpoint
+from doubles.sockets.peer import OutgoingCall, Peer
 
 from vosd.engine.registration.keepalive import KeepAlives
 from vosd.sip.ports import StoredBinding
 from vosd.sip.registration.keepalive import SLICE_MS, KeepAlive
 from vosd.storage.database import Database
 from vosd.storage.registrations import SqlRegistrations
-from vosd.testing.sockets.loopback import Endpoint
-from vosd.testing.sockets.peer import OutgoingCall, Peer
 
 from .addresses import CUSTOMERS, KEEPING_SWITCH, NETWORK
 from .conditions import eventually

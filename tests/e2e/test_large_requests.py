@@ -4,9 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 from doubles.daemon import Daemon
-
-from vosd.testing.sockets.loopback import Endpoint
-from vosd.testing.sockets.peer import OFFER, OutgoingCall, Peer
+from doubles.sockets.loopback import Endpoint
+from doubles.sockets.peer import OFFER, OutgoingCall, Peer
 
 from .addresses import LARGE_SWITCH, VENDORS
 from .stage import Stage, configuration

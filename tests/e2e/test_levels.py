@@ -10,10 +10,10 @@ from string import Template
 
 import pytest
 from doubles.daemon import Daemon
+from doubles.sockets.loopback import Endpoint
+from doubles.sockets.peer import ANSWER, Message, OutgoingCall, Peer
 
 from vosd.obs.events import Event
-from vosd.testing.sockets.loopback import Endpoint
-from vosd.testing.sockets.peer import ANSWER, Message, OutgoingCall, Peer
 
 from .addresses import CUSTOMERS, LEVELLED_SWITCH, VENDORS
 from .conditions import eventually, talk

@@ -4,8 +4,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
-
-from vosd.testing.sockets.peer import Message, OutgoingCall
+from doubles.sockets.peer import Message, OutgoingCall
 
 from .conversation import Conversation, conversing
 from .expectations import Expected, check

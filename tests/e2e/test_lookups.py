@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 import pytest
 from doubles.daemon import Daemon
+from doubles.sockets.peer import Message, OutgoingCall, Peer, compose, response_lines
 
 from vosd.obs.events import Event as LogEvent
-from vosd.testing.sockets.peer import Message, OutgoingCall, Peer, compose, response_lines
 
 from .addresses import LOOKING_SWITCH, LOOKUP_SERVER, VENDORS
 from .conditions import eventually

@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 import pytest
 from doubles.daemon import Daemon
+from doubles.sockets.peer import OutgoingCall, Peer
 
 from vosd.obs.events import Event
-from vosd.testing.sockets.peer import OutgoingCall, Peer
 
 from .addresses import NUMBERING_SWITCH, VENDORS
 from .conditions import talk

@@ -5,8 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 from doubles.daemon import Daemon
-
-from vosd.testing.sockets.peer import OutgoingCall, Peer
+from doubles.sockets.peer import OutgoingCall, Peer
 
 from .addresses import OPERATED_SWITCH, UNKNOWN_SOURCE
 from .conditions import eventually

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 from doubles.daemon import Daemon
+from doubles.sockets.login import Login
+from doubles.sockets.loopback import Endpoint
 from doubles.stream_peer import StreamPeer
 from doubles.telephone import Telephone
 
 from vosd.obs.events import Event
-from vosd.testing.sockets.login import Login
-from vosd.testing.sockets.loopback import Endpoint
 
 from .addresses import NETWORK, TELEPHONE_SWITCH
 from .conditions import eventually

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 from doubles.daemon import Daemon
+from doubles.sockets.peer import Peer
 
 from vosd.obs.events import Event
-from vosd.testing.sockets.peer import Peer
 
 from .addresses import PLANNING_SWITCH, VENDORS
 from .conversation import conversing

@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from doubles.daemon import Daemon
-
-from vosd.testing.sockets.peer import ANSWER, OutgoingCall, Peer
+from doubles.sockets.peer import ANSWER, OutgoingCall, Peer
 
 from .addresses import QUALITY_SWITCH, VENDORS
 from .conditions import eventually

@@ -1,8 +1,7 @@
 """Packets that come twice, cross each other, or never come."""
 
 import pytest
-
-from vosd.testing.sockets.peer import ANSWER, OutgoingCall, Peer
+from doubles.sockets.peer import ANSWER, OutgoingCall, Peer
 
 from .addresses import VENDORS
 from .conversation import Conversation

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from doubles.daemon import Daemon
 from doubles.registrants import register_all
+from doubles.sockets.loopback import Endpoint
 
 from vosd.engine.registration.writer import FLUSH_S
-from vosd.testing.sockets.loopback import Endpoint
 
 from .addresses import NETWORK, REGISTRAR_SWITCH
 from .conditions import eventually

@@ -5,9 +5,8 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-
-from vosd.testing.sockets.loopback import Endpoint
-from vosd.testing.sockets.sipp import Sipp, SippError, write_scenario
+from doubles.sockets.loopback import Endpoint
+from doubles.sockets.sipp import Sipp, SippError, write_scenario
 
 from .addresses import CUSTOMERS, SWITCH, VENDORS
 from .stage import SCENARIOS

@@ -13,10 +13,10 @@ from itertools import cycle
 
 import pytest
 from doubles.daemon import Daemon
+from doubles.sockets.loopback import Endpoint
+from doubles.sockets.peer import ANSWER, OutgoingCall, Peer
 
 from vosd.obs.events import Event
-from vosd.testing.sockets.loopback import Endpoint
-from vosd.testing.sockets.peer import ANSWER, OutgoingCall, Peer
 
 from .addresses import CUSTOMERS, TIMED_SWITCH, VENDORS
 from .stage import Caller, Stage, Vendor, configuration

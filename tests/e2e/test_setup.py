@@ -8,8 +8,7 @@ from typing import NamedTuple
 
 import pytest
 from doubles.daemon import Daemon
-
-from vosd.testing.sockets.peer import OutgoingCall, Peer
+from doubles.sockets.peer import OutgoingCall, Peer
 
 from .addresses import ASKING_SWITCH, STOPPED_SWITCH, VENDORS
 from .asking_daemon import (

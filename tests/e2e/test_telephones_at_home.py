@@ -7,9 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 from doubles.home import PHONE, ROUTER
-
-from vosd.testing.sockets.loopback import Endpoint
-from vosd.testing.sockets.peer import ANSWER, Message, OutgoingCall, Peer
+from doubles.sockets.loopback import Endpoint
+from doubles.sockets.peer import ANSWER, Message, OutgoingCall, Peer
 
 from .at_home import MAPPING_S, PERIOD_S, Household
 from .conditions import eventually

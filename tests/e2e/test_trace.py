@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from vosd.testing.sockets.peer import OutgoingCall, Peer
+from doubles.sockets.peer import OutgoingCall, Peer
 
 from .addresses import VENDORS
 from .conditions import eventually

@@ -7,11 +7,11 @@ from contextlib import ExitStack
 
 import pytest
 from doubles.certificates import Authority, Certificate
+from doubles.sockets.loopback import Endpoint
+from doubles.sockets.sipp import Sipp
 from doubles.stunnel import Stunnel
 
 from vosd.obs.events import Event
-from vosd.testing.sockets.loopback import Endpoint
-from vosd.testing.sockets.sipp import Sipp
 
 from .addresses import CUSTOMERS, SECURE_SWITCH, VENDORS, VERSATILE_SWITCH
 from .conditions import eventually

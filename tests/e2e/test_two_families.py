@@ -7,9 +7,8 @@ from contextlib import closing
 
 import pytest
 from doubles.daemon import Daemon
-
-from vosd.testing.sockets.loopback import Endpoint
-from vosd.testing.sockets.peer import Message, OutgoingCall, Peer, compose, response_lines
+from doubles.sockets.loopback import Endpoint
+from doubles.sockets.peer import Message, OutgoingCall, Peer, compose, response_lines
 
 from .addresses import DUAL_SWITCH
 from .stage import Stage, configuration

@@ -17,9 +17,8 @@ from typing import Any, Final
 import pytest
 from doubles.daemon import Daemon
 from doubles.moved_clock import MovedClock, follow
-
-from vosd.testing.sockets.loopback import Endpoint
-from vosd.testing.sockets.peer import ANSWER, Message, OutgoingCall, Peer
+from doubles.sockets.loopback import Endpoint
+from doubles.sockets.peer import ANSWER, Message, OutgoingCall, Peer
 
 from .addresses import EXEMPLARY_SWITCH, NETWORK
 from .billed_examples import BEGIN, EXAMPLES, NIGHTLY, Dialled, Example

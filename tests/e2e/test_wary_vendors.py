@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 from doubles.daemon import Daemon
+from doubles.sockets.peer import Peer
 
 from vosd.obs.events import Event
-from vosd.testing.sockets.peer import Peer
 
 from .addresses import OTHER_SWITCH, VENDORS, WARY_SWITCH
 from .conditions import eventually

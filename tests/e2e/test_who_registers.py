@@ -10,12 +10,12 @@ from threading import Thread
 
 import pytest
 from doubles.daemon import Daemon
+from doubles.sockets.login import Login
+from doubles.sockets.loopback import Endpoint
+from doubles.sockets.peer import Message, OutgoingCall, Peer, compose
 from doubles.telephone import Telephone
 
 from vosd.obs.events import Event
-from vosd.testing.sockets.login import Login
-from vosd.testing.sockets.loopback import Endpoint
-from vosd.testing.sockets.peer import Message, OutgoingCall, Peer, compose
 
 from .addresses import CUSTOMERS, NETWORK, REPORTING_SWITCH
 from .conditions import eventually

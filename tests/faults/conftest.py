@@ -8,12 +8,11 @@ from typing import Any
 
 import pytest
 from doubles.daemon import Daemon, Prepare
-from doubles.mysql import server_of_tests
+from doubles.mysql import mortal_server
+from doubles.process.mariadb import MariaDb
+from doubles.sockets.loopback import Endpoint
 from e2e.addresses import NETWORK
 from e2e.conditions import eventually
-
-from vosd.testing.process.mariadb import MariaDb
-from vosd.testing.sockets.loopback import Endpoint
 
 from .copies import Copies, MariaDbCopies, SqliteCopies
 from .parties import Customer, Vendor
@@ -107,7 +106,6 @@ def database(request, tmp_path) -> Copies:
 @pytest.fixture
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDb]:
     """A server of the test's own, which it stops and starts."""
-    server = server_of_tests(tmp_path_factory.mktemp("mariadb"))
-    server.start()
+    server = mortal_server(tmp_path_factory.mktemp("mariadb"))
     yield server
     server.stop()

@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from itertools import count
 from typing import Final, Self
 
-from vosd.testing.sockets.loopback import Endpoint
-from vosd.testing.sockets.peer import ANSWER, OFFER, Message, Peer, compose, response_lines
+from doubles.sockets.loopback import Endpoint
+from doubles.sockets.peer import ANSWER, OFFER, Message, Peer, compose, response_lines
 
 _LOOK_S: Final = 0.05
 _numbers: Final = count(1)

@@ -1,9 +1,8 @@
 """A vendor whose TCP port is filtered: an INVITE too large for UDP goes there all the same."""
 
 from doubles.filtered import filtered
+from doubles.sockets.peer import OFFER
 from e2e.conditions import eventually
-
-from vosd.testing.sockets.peer import OFFER
 
 from .conftest import CONFIGURATION
 

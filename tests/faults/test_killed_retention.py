@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from doubles.data.records import STARTED, answered_call
 from doubles.dying import Steps, is_killed
 from doubles.migrated import migrate_on_server, migrated
 from sqlalchemy import event, func, select
@@ -25,7 +26,6 @@ from vosd.storage.database import Database
 from vosd.storage.drop_history import drop_history
 from vosd.storage.dropped import began
 from vosd.storage.verify import verify_ledger
-from vosd.testing.data.records import STARTED, answered_call
 
 FIRST = STARTED - STARTED % DAY_MS + DAY_MS
 NOW = FIRST + 100 * DAY_MS

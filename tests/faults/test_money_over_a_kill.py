@@ -11,10 +11,9 @@ from itertools import count
 from typing import Final
 
 from doubles.moved_clock import MovedClock, follow
+from doubles.sockets.loopback import Endpoint
 from e2e.addresses import NETWORK
 from e2e.conditions import eventually
-
-from vosd.testing.sockets.loopback import Endpoint
 
 from .parties import Customer
 

@@ -5,6 +5,7 @@ import time
 from datetime import UTC, datetime
 
 import msgspec
+from doubles.data.records import answered_call
 from doubles.moved_clock import MovedClock
 from doubles.quick_alarms import soon_on_moved_clock
 from e2e.conditions import eventually
@@ -13,7 +14,6 @@ from vosd.base.ids import uuid7
 from vosd.cdr.record import CallRecord
 from vosd.storage.books import SqlBooks
 from vosd.storage.database import Database
-from vosd.testing.data.records import answered_call
 
 from .conftest import CONFIGURATION
 

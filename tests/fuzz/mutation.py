@@ -6,14 +6,14 @@ Owns what is done to bytes; the same seed does the same again.
 from random import Random
 from typing import Final
 
+from doubles.sockets.login import Login, Question, answer
+from doubles.virtual.probe import SDP, START, UNKNOWN_SOURCE, request
 from golden.torture import MESSAGES
 
 from vosd.sip.digest.hashing import Algorithm
 from vosd.sip.digest.header import digest_parameters
 from vosd.sip.digest.settings import DigestSettings
 from vosd.sip.digest.verifier import Verifier
-from vosd.testing.sockets.login import Login, Question, answer
-from vosd.testing.virtual.probe import SDP, START, UNKNOWN_SOURCE, request
 
 BRANCH: Final = b"z9hG4bKmarktoken1"
 """Of the INVITE that the endpoint under test sends first."""

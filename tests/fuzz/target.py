@@ -8,7 +8,9 @@ from itertools import count
 from random import Random
 from typing import Any, Final
 
+from doubles.data.builders import catalogue, mapping_gateway, phone
 from doubles.exercise import exercise
+from doubles.virtual.probe import CUSTOMER, SDP, UNKNOWN_SOURCE, VENDOR, Keeper, Probe, reply, request, straight
 
 from vosd.engine.registration.authentication import Authenticator
 from vosd.sip import Request
@@ -17,8 +19,6 @@ from vosd.sip.digest.settings import LockOutSettings
 from vosd.sip.events import InviteArrived, RegisterArrived, RequestArrived
 from vosd.sip.settings import Limits, SipSettings
 from vosd.sip.wire.stream import StreamFramer
-from vosd.testing.data.builders import catalogue, mapping_gateway, phone
-from vosd.testing.virtual.probe import CUSTOMER, SDP, UNKNOWN_SOURCE, VENDOR, Keeper, Probe, reply, request, straight
 
 from .mutation import DIGEST, SECRET
 

@@ -3,13 +3,13 @@
 from typing import Final, NamedTuple
 
 import pytest
+from doubles.virtual.probe import CUSTOMER, UNKNOWN_SOURCE, Probe
 
 from vosd.sip import ParseError, parse_message
 from vosd.sip.events import Event, InviteArrived, InviteRefused, RegisterArrived
 from vosd.sip.headers.via import Via
 from vosd.sip.registration.registrar import Outcome, register, user_of
 from vosd.sip.settings import RegistrarSettings, SipSettings
-from vosd.testing.virtual.probe import CUSTOMER, UNKNOWN_SOURCE, Probe
 
 from .torture import MESSAGES, name_of
 

@@ -8,6 +8,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
 
 import pytest
+from doubles.data.builders import applied_rate, rating_policy
 
 from vosd.base.cause import EndReason
 from vosd.base.errors import Refusal
@@ -18,7 +19,6 @@ from vosd.billing.rate_group import RateGroup
 from vosd.billing.rate_rows import RateRows
 from vosd.billing.rater import breakdown, rate_call, round_fee, total_at
 from vosd.billing.rates import AppliedRate, Rate, RatingPolicy
-from vosd.testing.data.builders import applied_rate, rating_policy
 
 VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "billing.json").read_text())["vectors"]
 

@@ -9,6 +9,9 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from doubles.data.builders import applied_rate, rates_in, rating_policy
+from doubles.memory.store import MemoryStore
+from doubles.virtual.scene import Scene, usual_catalogue
 
 from vosd.base.cause import EndReason
 from vosd.billing.holds import AccountCredit
@@ -16,10 +19,7 @@ from vosd.billing.rater import rate_call
 from vosd.catalogue.problems import ConfigError
 from vosd.config.assembly.rate_report import stored_by_vos3000
 from vosd.config.load import load
-from vosd.storage.memory.store import MemoryStore
 from vosd.storage.ports import CallFilter, EntryKind, Payment
-from vosd.testing.data.builders import applied_rate, rates_in, rating_policy
-from vosd.testing.virtual.scene import Scene, usual_catalogue
 
 DIRECTORY = Path(__file__).parents[1] / "vectors"
 BILLING = json.loads((DIRECTORY / "billing.json").read_text())["vectors"]

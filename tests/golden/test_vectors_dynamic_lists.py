@@ -4,11 +4,11 @@ import json
 from pathlib import Path
 
 import pytest
+from doubles.virtual.customer import Intent
+from doubles.virtual.scene import CALLEE, Scene, usual_catalogue
+from doubles.virtual.vendor import answers, refuses
 
 from vosd.routing.dynamic_lists import ListingCause
-from vosd.testing.virtual.customer import Intent
-from vosd.testing.virtual.scene import CALLEE, Scene, usual_catalogue
-from vosd.testing.virtual.vendor import answers, refuses
 from vosd.trunks.caller_limits import CallerLimits
 
 VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "routing.json").read_text())

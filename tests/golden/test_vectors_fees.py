@@ -9,13 +9,13 @@ from itertools import chain
 from pathlib import Path
 
 import pytest
+from doubles.data.builders import applied_rate, rates_in, rating_policy
 
 from vosd.billing.period_rates import multiplied
 from vosd.billing.rater import breakdown, rate_call
 from vosd.billing.sections import Section
 from vosd.config.assembly.rate_report import stored_by_vos3000
 from vosd.config.load import load
-from vosd.testing.data.builders import applied_rate, rates_in, rating_policy
 
 VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "billing.json").read_text())["vectors"]
 CENT = Decimal("0.01")

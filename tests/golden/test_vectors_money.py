@@ -4,10 +4,10 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
+from doubles.memory.store import MemoryStore
 
 from vosd.billing.accounts import shortfall
 from vosd.billing.validity import DAY_MS, NEVER, extended
-from vosd.storage.memory.store import MemoryStore
 from vosd.storage.ports import EntryKind, Payment
 
 from .test_vectors_billing import of

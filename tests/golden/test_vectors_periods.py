@@ -6,6 +6,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
 
 import pytest
+from doubles.data.builders import applied_rate
 
 from vosd.base.clock import Instant
 from vosd.billing.rater import rate_call, total_at
@@ -13,7 +14,6 @@ from vosd.callcontrol.admission import Admission
 from vosd.callcontrol.call_request import CallRequest
 from vosd.callcontrol.live_state import LiveState
 from vosd.config.load import load
-from vosd.testing.data.builders import applied_rate
 
 VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "billing.json").read_text())["vectors"]
 DAY = "2026-02-02"

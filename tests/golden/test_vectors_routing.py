@@ -5,7 +5,15 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from doubles.data.builders import account, applied_rate, catalogue, phone, routing_gateway
+from doubles.data.registering import register_request
 from doubles.priced_vendors import PricedByTerms
+from doubles.sockets.login import CHALLENGES, Login
+from doubles.sockets.loopback import Endpoint
+from doubles.virtual.clock import ManualClock
+from doubles.virtual.probe import VENDOR, Keeper, Probe, reply, straight
+from doubles.virtual.scene import Scene, vendor_gateway
+from doubles.virtual.vendor import answers
 
 from vosd.base.cause import EndReason
 from vosd.base.clock import Instant
@@ -29,14 +37,6 @@ from vosd.sip.flows import Flows, Listener
 from vosd.sip.registration.keepalive import Sweeps
 from vosd.sip.settings import RegistrarSettings, SipSettings, Timers
 from vosd.sip.wire.outgoing import Peer
-from vosd.testing.data.builders import account, applied_rate, catalogue, phone, routing_gateway
-from vosd.testing.data.registering import register_request
-from vosd.testing.sockets.login import CHALLENGES, Login
-from vosd.testing.sockets.loopback import Endpoint
-from vosd.testing.virtual.clock import ManualClock
-from vosd.testing.virtual.probe import VENDOR, Keeper, Probe, reply, straight
-from vosd.testing.virtual.scene import Scene, vendor_gateway
-from vosd.testing.virtual.vendor import answers
 from vosd.trunks.scope import Scope
 
 START = 1_000_000

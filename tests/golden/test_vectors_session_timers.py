@@ -2,12 +2,12 @@
 
 import pytest
 from doubles.conformance import faults_of
+from doubles.virtual.customer import KNOWS_TIMER, KNOWS_UPDATE, Intent
+from doubles.virtual.exchange import SWITCH
+from doubles.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene
+from doubles.virtual.vendor import answers, answers_timed
 
 from vosd.config.load import load
-from vosd.testing.virtual.customer import KNOWS_TIMER, KNOWS_UPDATE, Intent
-from vosd.testing.virtual.exchange import SWITCH
-from vosd.testing.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene
-from vosd.testing.virtual.vendor import answers, answers_timed
 
 from .test_vectors_routing import of
 

@@ -1,6 +1,8 @@
 """The worked examples of routing prefixes, free numbers and numbers without CDR, through the set-up of calls."""
 
 import pytest
+from doubles.data.builders import applied_rate, catalogue, mapping_gateway, rate_group
+from doubles.virtual.scene import CALLEE, Scene, usual_catalogue
 
 from golden.test_vectors_booking import BILLING, ROUTING
 from vosd.base.clock import Instant
@@ -11,8 +13,6 @@ from vosd.callcontrol.number_billing import bill_number
 from vosd.callcontrol.sell_rate import rate_in
 from vosd.config.reader.e164s import e164s
 from vosd.routing.special_numbers import SpecialNumbers
-from vosd.testing.data.builders import applied_rate, catalogue, mapping_gateway, rate_group
-from vosd.testing.virtual.scene import CALLEE, Scene, usual_catalogue
 
 FREE, NO_CDR = "SERVER_BILLING_FREE_E164S", "SERVER_BILLING_NO_CDR_E164S"
 

@@ -1,10 +1,11 @@
 """The worked examples of when billing starts, through whole calls: with the answer, or with the INVITE to a gateway."""
 
+from doubles.data.builders import applied_rate, catalogue, mapping_gateway, rate_group
+from doubles.virtual.customer import Intent
+from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
+from doubles.virtual.vendor import RINGS, answers
+
 from golden.test_vectors_billing import of
-from vosd.testing.data.builders import applied_rate, catalogue, mapping_gateway, rate_group
-from vosd.testing.virtual.customer import Intent
-from vosd.testing.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
-from vosd.testing.virtual.vendor import RINGS, answers
 
 
 @of("start_billing")

@@ -3,6 +3,7 @@
 from collections import Counter
 
 import pytest
+from doubles.data.builders import routing_gateway
 
 from golden.test_vectors_routing import VECTORS, VendorsWithCredits
 from vosd.base.clock import Instant
@@ -11,7 +12,6 @@ from vosd.routing.capacity import Occupancy
 from vosd.routing.pipeline import RouteRequest, find_routes
 from vosd.routing.rest import Rests
 from vosd.routing.route_table import RouteTable
-from vosd.testing.data.builders import routing_gateway
 
 SHARES = [
     pytest.param(each["given"], each["expect"], id=each["id"]) for each in VECTORS if each["kind"] == "weight_share"

@@ -6,9 +6,8 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from doubles.data.records import answered_call
 from doubles.installation import Installation
-
-from vosd.testing.data.records import answered_call
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
+from doubles.data.records import STARTED, answered_call
 from doubles.installation import CONFIGURATION, Installation
 from doubles.migrated import migrate_on_server
 from sqlalchemy import insert
@@ -28,7 +29,6 @@ from vosd.storage.database import Database, SchemaOutdated
 from vosd.storage.lease import SqlLease
 from vosd.storage.payments import SqlPayments
 from vosd.storage.ports import EntryKind, Payment
-from vosd.testing.data.records import STARTED, answered_call
 
 MARIADB = pytest.param("mariadb", marks=pytest.mark.mariadb)
 NASTY = "o'clock\\' \"%s\" %(x)s\n\t\x1a;-- \u20ac \U0001f4de"

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from doubles.data.records import answered_call, call_id, refused_call
 from doubles.dying import Steps, is_killed
 from doubles.export_site import Site
 from hypothesis import Phase, given, settings
@@ -19,7 +20,6 @@ from hypothesis import strategies as st
 
 from vosd.admin import export_files
 from vosd.cdr.columns import KEYS
-from vosd.testing.data.records import answered_call, call_id, refused_call
 
 
 @pytest.fixture

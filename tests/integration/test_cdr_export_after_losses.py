@@ -5,10 +5,10 @@ import json
 
 import msgspec
 import pytest
+from doubles.data.records import answered_call, call_id, refused_call
 from doubles.export_site import Site
 
 from vosd.admin import export_files
-from vosd.testing.data.records import answered_call, call_id, refused_call
 
 
 @pytest.fixture

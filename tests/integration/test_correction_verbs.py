@@ -4,12 +4,12 @@ import shutil
 from decimal import Decimal
 
 import pytest
+from doubles.data.builders import applied_rate
+from doubles.data.records import call_id, refused_call
 from doubles.ended_calls import ended_call
 from doubles.installation import Installation
 
 from vosd.billing.rater import recompute
-from vosd.testing.data.builders import applied_rate
-from vosd.testing.data.records import call_id, refused_call
 
 
 @pytest.fixture

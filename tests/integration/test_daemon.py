@@ -12,11 +12,11 @@ from typing import NamedTuple
 
 import pytest
 from doubles import daemon as forked
+from doubles.process.daemon import Daemon
 from doubles.service_manager import ServiceManager
 from e2e.addresses import NETWORK
 
 from vosd import __version__
-from vosd.testing.process.daemon import Daemon
 
 CONFIGURATION = """
 node: sw1

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from doubles.data.records import STARTED, answered_call, call_id, refused_call
 from doubles.installation import CONFIGURATION, Installation
 
 from vosd.catalogue.overrides import Override, Setting, Target
@@ -20,7 +21,6 @@ from vosd.cdr.columns import KEYS
 from vosd.cli.main import main
 from vosd.storage.database import Database
 from vosd.storage.overrides import SqlOverrides
-from vosd.testing.data.records import STARTED, answered_call, call_id, refused_call
 
 
 @pytest.fixture

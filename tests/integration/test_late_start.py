@@ -9,10 +9,9 @@ import pytest
 from doubles.daemon import Daemon
 from doubles.migrated import migrate_on_server
 from doubles.mysql import server_of_tests
+from doubles.process.mariadb import MariaDb
 from doubles.service_manager import ServiceManager
 from e2e.addresses import NETWORK
-
-from vosd.testing.process.mariadb import MariaDb
 
 CONFIGURATION = """
 sip: {listen: ["udp:$network.9:14063"]}

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 from click.testing import Result
+from doubles.data.records import answered_call
 from doubles.fake_switch import FakeSwitch
 from doubles.installation import Installation
 
 from vosd.control.money import ListUnbooked, RefreshBalances
 from vosd.control.order import Done
-from vosd.testing.data.records import answered_call
 
 MONTH = ("ledger", "minimum", "--month", "2026-09")
 

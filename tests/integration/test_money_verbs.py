@@ -6,11 +6,11 @@ import shutil
 from pathlib import Path
 
 import pytest
+from doubles.data.records import answered_call, call_id
 from doubles.installation import Installation
 
 from vosd.cli.ledger import KINDS
 from vosd.storage.ports import EntryKind
-from vosd.testing.data.records import answered_call, call_id
 
 PAY = ("payment", "add", "--account", "customer-1", "--operator", "ann")
 

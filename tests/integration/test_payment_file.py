@@ -4,9 +4,8 @@ import shutil
 from pathlib import Path
 
 import pytest
+from doubles.data.records import answered_call
 from doubles.installation import Installation
-
-from vosd.testing.data.records import answered_call
 
 BANK = """Kunde;Betrag;Buchungs-ID;Text
 customer-1;"1.234,50";2026-11-03/17;Rechnung 7

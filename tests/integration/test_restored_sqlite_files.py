@@ -5,11 +5,11 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+from doubles.data.records import answered_call
 from doubles.dying import Steps, is_killed
 from doubles.installation import Installation
 
 from vosd.storage.copies import sqlite
-from vosd.testing.data.records import answered_call
 
 
 @pytest.fixture

@@ -7,13 +7,13 @@ from decimal import Decimal
 
 import msgspec
 import pytest
+from doubles.data.records import answered_call
 from doubles.installation import CONFIGURATION, Installation
 
 from vosd.admin.payment_archive import PaymentArchive
 from vosd.base.ids import uuid7
 from vosd.cdr.record import CallRecord
 from vosd.storage.ledger_values import LedgerEntry
-from vosd.testing.data.records import answered_call
 
 DAY_MS = 86_400_000
 

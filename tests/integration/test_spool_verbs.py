@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from doubles.data.records import answered_call, call_id, rejected
 from doubles.journals import files_of, open_call, opened
 
 from vosd.cli.main import main
 from vosd.engine.journal.quarantine import Quarantine
-from vosd.testing.data.records import answered_call, call_id, rejected
 
 CONFIGURATION = """
 database: {url: "sqlite+aiosqlite:///$directory/vosd.db"}

@@ -7,9 +7,8 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from doubles.data.records import answered_call, call_id
 from doubles.installation import Installation
-
-from vosd.testing.data.records import answered_call, call_id
 
 
 @pytest.fixture

@@ -2,9 +2,8 @@
 
 from typing import Final
 
+from doubles.sockets.loopback import Endpoint
 from e2e.addresses import NETWORK
-
-from vosd.testing.sockets.loopback import Endpoint
 
 SWITCH: Final = Endpoint(f"{NETWORK}.2", 5060)
 TLS_SWITCH: Final = Endpoint(SWITCH.host, 5061)

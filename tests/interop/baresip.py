@@ -16,10 +16,9 @@ from typing import Any, Final, Self
 
 from doubles.certificates import Authority
 from doubles.home import Namespace
-
-from vosd.testing.sockets.loopback import Endpoint
-from vosd.testing.sockets.peer import Message
-from vosd.testing.sockets.waiting import readable
+from doubles.sockets.loopback import Endpoint
+from doubles.sockets.peer import Message
+from doubles.sockets.waiting import readable
 
 from .program import PeerError, Program
 

@@ -12,10 +12,9 @@ import pytest
 from doubles.certificates import Authority
 from doubles.daemon import Daemon
 from doubles.home import Namespace
+from doubles.sockets.loopback import Endpoint
 from e2e.addresses import NETWORK
 from e2e.stage import SQLITE, Stage
-
-from vosd.testing.sockets.loopback import Endpoint
 
 from .addresses import HOME_SWITCH, SWITCH, TLS_HOME_SWITCH, TLS_SWITCH
 from .baresip import Baresip

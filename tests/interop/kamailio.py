@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NamedTuple, Self
 
-from vosd.testing.sockets.loopback import Endpoint, udp_bound
+from doubles.sockets.loopback import Endpoint, udp_bound
 
 from .program import Program
 

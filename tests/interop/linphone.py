@@ -12,7 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final, Self
 
-from vosd.testing.sockets.loopback import Endpoint, udp_bound
+from doubles.sockets.loopback import Endpoint, udp_bound
 
 from .program import Program
 

@@ -8,7 +8,7 @@ import socket
 from pathlib import Path
 from typing import Final, Self
 
-from vosd.testing.sockets.loopback import Endpoint, udp_bound
+from doubles.sockets.loopback import Endpoint, udp_bound
 
 from .program import Program
 

@@ -4,10 +4,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
+from doubles.sockets.loopback import Endpoint
 from e2e.conditions import eventually
 from e2e.stage import CALLER, Stage
-
-from vosd.testing.sockets.loopback import Endpoint
 
 from .addresses import CUSTOMER_PHONE, VENDOR_PHONE
 from .baresip import Baresip

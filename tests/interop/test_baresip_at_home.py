@@ -8,11 +8,10 @@ from string import Template
 import pytest
 from doubles.daemon import Daemon
 from doubles.home import CARRIER, OTHER_PHONE, ROUTER, Home, NoNamespacesError
+from doubles.sockets.loopback import Endpoint
 from e2e.conditions import eventually
 from e2e.namespaces import do_without
 from e2e.stage import Stage
-
-from vosd.testing.sockets.loopback import Endpoint
 
 from .baresip import Baresip
 from .telephones import expect_sound

@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from doubles.sockets.loopback import Endpoint
 from e2e.stage import CALLER, Stage
-
-from vosd.testing.sockets.loopback import Endpoint
 
 from .addresses import CUSTOMER_PHONE, OTHER_VENDOR_PHONE, SWITCH, VENDOR_PHONE
 from .linphone import Linphone

@@ -8,12 +8,11 @@ from typing import Any, NamedTuple
 
 import pytest
 from doubles.daemon import Daemon
+from doubles.sockets.loopback import Endpoint
+from doubles.sockets.peer import ANSWER, OutgoingCall, Peer
 from e2e.addresses import NETWORK
 from e2e.conditions import eventually
 from e2e.stage import SQLITE, Stage
-
-from vosd.testing.sockets.loopback import Endpoint
-from vosd.testing.sockets.peer import ANSWER, OutgoingCall, Peer
 
 from .addresses import CUSTOMER_PHONE, REGISTERING_SWITCH, VENDOR_PHONE, VENDOR_REGISTRAR
 from .registrar import GRANTS_S, Registrar

@@ -4,20 +4,15 @@ from functools import partial
 from itertools import count
 from typing import NamedTuple
 
+from doubles.data.builders import catalogue, mapping_gateway
 from doubles.keypad_scene import KEYS, TARGET
-from hypothesis import strategies as st
-
-from vosd.base.session_timer import Probe, SessionTimerSettings
-from vosd.sip.flows import Listener
-from vosd.sip.wire.outgoing import Peer
-from vosd.testing.data.builders import catalogue, mapping_gateway
-from vosd.testing.sockets.peer import ANSWER
-from vosd.testing.virtual import customer, ua, vendor
-from vosd.testing.virtual.customer import KNOWS_TIMER, KNOWS_UPDATE, SUPPORTS_100REL, Intent
-from vosd.testing.virtual.exchange import SWITCH
-from vosd.testing.virtual.scene import CALLEE, CUSTOMER, vendor_gateway
-from vosd.testing.virtual.side import SILENCE, Reply
-from vosd.testing.virtual.vendor import (
+from doubles.sockets.peer import ANSWER
+from doubles.virtual import customer, ua, vendor
+from doubles.virtual.customer import KNOWS_TIMER, KNOWS_UPDATE, SUPPORTS_100REL, Intent
+from doubles.virtual.exchange import SWITCH
+from doubles.virtual.scene import CALLEE, CUSTOMER, vendor_gateway
+from doubles.virtual.side import SILENCE, Reply
+from doubles.virtual.vendor import (
     RINGS,
     SILENT,
     Line,
@@ -27,7 +22,12 @@ from vosd.testing.virtual.vendor import (
     answers_timed,
     refuses,
 )
-from vosd.testing.virtual.wire import Storm
+from doubles.virtual.wire import Storm
+from hypothesis import strategies as st
+
+from vosd.base.session_timer import Probe, SessionTimerSettings
+from vosd.sip.flows import Listener
+from vosd.sip.wire.outgoing import Peer
 from vosd.trunks.dialect import CalleeDialect, CallerDialect, Passing
 
 LASTS_MS = 400_000

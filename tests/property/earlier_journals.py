@@ -45,8 +45,7 @@ def journals(seed: int) -> Iterator[tuple[str, int, dict[str, bytes], Any]]:
     import scenarios
     import test_switch_midcall as midcall
     from doubles.killed import KilledScene
-
-    from vosd.testing.virtual import customer, ua, vendor
+    from doubles.virtual import customer, ua, vendor
 
     for kind in ("killed", "kept"):
         draw = Random(f"journal {seed}")
@@ -91,14 +90,14 @@ def journals(seed: int) -> Iterator[tuple[str, int, dict[str, bytes], Any]]:
 def continued(directory: Path, at_ms: int) -> str:
     """Continue a journal with a switch whose peers say nothing; return what happens, call by call, and all packets."""
     from call_plans import CUSTOMER, KEYS
+    from doubles.data.builders import catalogue, mapping_gateway
     from doubles.killed import KilledScene
+    from doubles.virtual.exchange import SWITCH
+    from doubles.virtual.scene import VENDORS, vendor_gateway
 
     from vosd.base.cause import EndReason
     from vosd.base.session_timer import SessionTimerSettings
     from vosd.sip.flows import Listener
-    from vosd.testing.data.builders import catalogue, mapping_gateway
-    from vosd.testing.virtual.exchange import SWITCH
-    from vosd.testing.virtual.scene import VENDORS, vendor_gateway
     from vosd.trunks.dialect import CalleeDialect, CallerDialect, Redirects
 
     class Later(KilledScene):

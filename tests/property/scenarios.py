@@ -32,8 +32,7 @@ from structlog.testing import capture_logs
 
 if TYPE_CHECKING:
     from call_plans import Plan
-
-    from vosd.testing.virtual.scene import Scene
+    from doubles.virtual.scene import Scene
 
 SEGMENT_BYTES: Final = 10_000_000
 """Bytes of a file of the journal."""
@@ -163,8 +162,7 @@ def _disturbed(kind: str, directory: Path, moments: list[int], draw: Random) -> 
     """Return what makes the scene of a scenario: its switch is replaced, killed or stopped at these moments, or not."""
     from doubles.killed import KilledScene
     from doubles.successor import replace_node
-
-    from vosd.testing.virtual.scene import Scene
+    from doubles.virtual.scene import Scene
 
     def scene(*content: Any, **terms: Any) -> "Scene":
         if kind in {"plain", "replaced"}:
@@ -186,8 +184,9 @@ def _disturbed(kind: str, directory: Path, moments: list[int], draw: Random) -> 
 
 def _paying_accounts(draw: Random) -> list[Any]:
     """Return a customer below two agents, and vendors that are paid in advance."""
+    from doubles.data.builders import account
+
     from vosd.billing.accounts import AccountType
-    from vosd.testing.data.builders import account
 
     advance_s = draw.choice([5, 30, 90])
     limits = {name: Decimal(draw.choice(["0.20", "0.60", "9"])) for name in ("south", "top", "carriers")}
@@ -222,8 +221,7 @@ def _run_plan(kind: str, draw: Random, directory: Path, transcript: Transcript) 
 
 def _run_day(kind: str, seed: int, draw: Random, directory: Path, transcript: Transcript) -> None:
     import test_switch_midcall as midcall
-
-    from vosd.testing.virtual import customer, ua, vendor
+    from doubles.virtual import customer, ua, vendor
 
     customer._numbers = vendor._numbers = ua._numbers = count(1)
     moments = sorted(draw.sample(range(0, midcall.DAY_MS, 1_500), {"replaced": 25}.get(kind, 4)))

@@ -14,7 +14,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
+from doubles.data.builders import account, catalogue, mapping_gateway
+from doubles.data.records import STARTED
 from doubles.exploring import examples
+from doubles.memory.lease import MemoryLease
+from doubles.memory.registrations import MemoryRegistrations
+from doubles.memory.store import MemoryStore
+from doubles.virtual.clock import ManualClock
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -34,13 +40,7 @@ from vosd.engine.settings import CdrSettings, Settings
 from vosd.net.resolve import Resolver
 from vosd.sip.flows import Listener
 from vosd.sip.settings import SipSettings
-from vosd.storage.memory.lease import MemoryLease
-from vosd.storage.memory.registrations import MemoryRegistrations
-from vosd.storage.memory.store import MemoryStore
 from vosd.storage.ports import EntryKind, Payment
-from vosd.testing.data.builders import account, catalogue, mapping_gateway
-from vosd.testing.data.records import STARTED
-from vosd.testing.virtual.clock import ManualClock
 
 NAMES = ("acme", "bingo")
 SOON_S = 5

@@ -8,6 +8,7 @@ calls must keep is measured against the news that the credit had when they were 
 from decimal import Decimal
 from typing import NamedTuple
 
+from doubles.data.builders import applied_rate, rating_policy
 from doubles.exploring import examples
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -18,7 +19,6 @@ from vosd.base.money import ZERO
 from vosd.billing.call_hold import CallHold
 from vosd.billing.holds import AccountCredit, Hold
 from vosd.billing.rater import rate_call
-from vosd.testing.data.builders import applied_rate, rating_policy
 
 money = st.decimals(min_value=0, max_value=3, places=2)  # a few minutes: exhaustion shall be common
 

@@ -2,6 +2,7 @@
 
 from decimal import Decimal
 
+from doubles.data.builders import rating_policy
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,7 +12,6 @@ from vosd.billing.rate_group import RateGroup
 from vosd.billing.rate_rows import RateRows
 from vosd.billing.rater import breakdown, rate_call, recompute, total_at
 from vosd.billing.rates import Rate
-from vosd.testing.data.builders import rating_policy
 
 prices = st.decimals(0, 5, places=4)
 

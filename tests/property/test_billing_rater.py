@@ -8,6 +8,7 @@ from math import ceil
 from typing import NamedTuple
 
 import msgspec
+from doubles.data.builders import applied_rate, rating_policy
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,7 +18,6 @@ from vosd.billing.period_rates import multiplied
 from vosd.billing.rater import breakdown, itemise, rate_call, recompute, total_at
 from vosd.billing.rates import AppliedRate, RatingPolicy
 from vosd.billing.sections import format_sections, parse_sections
-from vosd.testing.data.builders import applied_rate, rating_policy
 
 amounts = st.decimals(min_value=0, max_value=100, places=8)
 durations_ms = st.integers(0, 7_200_000)

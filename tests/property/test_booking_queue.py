@@ -11,8 +11,10 @@ from decimal import Decimal
 from pathlib import Path
 from unittest.mock import patch
 
+from doubles.data.records import answered_call, call_id, partner_call
 from doubles.exploring import examples
 from doubles.journals import STARTED, begun, new_journal
+from doubles.memory.store import MemoryStore
 from doubles.small_disk import PLENTY, Disk
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -26,8 +28,6 @@ from vosd.engine.booking.recorder import Recorder
 from vosd.engine.booking.restore import recover
 from vosd.engine.journal import KeepSettings, replay, sealing
 from vosd.engine.settings import CdrSettings
-from vosd.storage.memory.store import MemoryStore
-from vosd.testing.data.records import answered_call, call_id, partner_call
 
 WINDOW = 4
 TERMS = {"segment_bytes": 9_000, "reserve_bytes": 40_000, "keep": KeepSettings(keep_files=2)}

@@ -9,6 +9,7 @@ After every step each account that has a limit keeps the bound against what was 
 from decimal import Decimal
 from typing import NamedTuple
 
+from doubles.data.builders import applied_rate, rating_policy
 from doubles.exploring import examples
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -20,7 +21,6 @@ from vosd.billing.call_hold import CallHold
 from vosd.billing.holds import AccountCredit, Hold
 from vosd.billing.rater import rate_call
 from vosd.billing.rates import AppliedRate
-from vosd.testing.data.builders import applied_rate, rating_policy
 
 money = st.decimals(min_value=0, max_value=3, places=2)  # a few minutes: exhaustion shall be common
 

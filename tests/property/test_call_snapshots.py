@@ -16,17 +16,16 @@ import test_switch_midcall as midcall
 from call_plans import INTENTS, LASTS_MS, RAW, SCRIPTS, Plan, do, keyed_plans, plans_with_moments, staged
 from doubles.exploring import examples
 from doubles.guarded_scene import GuardedScene
+from doubles.sockets.peer import ANSWER
 from doubles.successor import replace_node
+from doubles.virtual import customer, ua, vendor
+from doubles.virtual.customer import INSISTS_ON_RELIABLE, Intent
+from doubles.virtual.scene import CALLEE, Scene
+from doubles.virtual.vendor import Line, Script
+from doubles.virtual.wire import Storm
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_switch_challenges import guards
-
-from vosd.testing.sockets.peer import ANSWER
-from vosd.testing.virtual import customer, ua, vendor
-from vosd.testing.virtual.customer import INSISTS_ON_RELIABLE, Intent
-from vosd.testing.virtual.scene import CALLEE, Scene
-from vosd.testing.virtual.vendor import Line, Script
-from vosd.testing.virtual.wire import Storm
 
 CODECS = {"json": msgspec.json, "msgpack": msgspec.msgpack}
 

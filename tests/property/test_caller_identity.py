@@ -2,13 +2,13 @@
 
 from typing import Final
 
+from doubles.virtual.probe import request
 from hypothesis import given
 from hypothesis import strategies as st
 
 from vosd.b2bua.identity import caller_identity_of, present
 from vosd.sip.wire.message import Request
 from vosd.sip.wire.parse import parse_message
-from vosd.testing.virtual.probe import request
 from vosd.trunks.dialect import CalleeDialect, IdentityHeader, Passing, Privacy
 
 EVERYTHING: Final = {"display_name": Passing.PASS, "diversion": Passing.PASS, "history_info": Passing.PASS}

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from decimal import Decimal
 
+from doubles.data.builders import applied_rate
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,7 +12,6 @@ from vosd.billing.destinations import HOUR_MS, DestinationLimit, DestinationUses
 from vosd.billing.holds import AccountCredit, Hold
 from vosd.billing.rater import total_at
 from vosd.callcontrol.destinations import WatchedCall
-from vosd.testing.data.builders import applied_rate
 
 BEGIN = 1_790_000_000_000
 RATES = [applied_rate(price) for price in ("0.60", "6.00", "0.07")]

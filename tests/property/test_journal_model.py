@@ -4,6 +4,7 @@ import os
 import tempfile
 from pathlib import Path
 
+from doubles.data.records import answered_call, call_id, refused_call
 from doubles.exploring import examples
 from doubles.journals import begun, crash_and_read, new_journal, open_call
 from doubles.small_disk import PLENTY, Disk
@@ -13,7 +14,6 @@ from hypothesis import strategies as st
 from vosd.base.clock import Instant
 from vosd.callcontrol.bookkeeping import lost
 from vosd.engine.journal import Journal, JournalUnusableError, KeepSettings
-from vosd.testing.data.records import answered_call, call_id, refused_call
 
 TERMS = {"segment_bytes": 6_000, "reserve_bytes": 40_000, "keep": KeepSettings(keep_files=2)}
 

@@ -11,7 +11,15 @@ from typing import Any, Final
 
 import structlog
 from doubles.asking_steps import Located, ScriptedAsker, Unfit, looking_up, steps_with
+from doubles.data.builders import account, applied_rate, catalogue, mapping_gateway, override, phone, rate_group
 from doubles.exploring import examples
+from doubles.sockets.loopback import Endpoint
+from doubles.sockets.peer import ANSWER
+from doubles.virtual.customer import Intent
+from doubles.virtual.exchange import SWITCH, Exchange
+from doubles.virtual.scene import CUSTOMER, VENDORS, vendor_gateway
+from doubles.virtual.vendor import RINGS, SILENT, TRIES, Line, Script, answers, refuses
+from doubles.virtual.wire import Storm
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -20,14 +28,6 @@ from vosd.base.cause import EndReason
 from vosd.billing.accounts import AccountType
 from vosd.catalogue.overrides import SETTINGS, Setting, Target
 from vosd.routing.plan import RouteRow, RoutingPlan
-from vosd.testing.data.builders import account, applied_rate, catalogue, mapping_gateway, override, phone, rate_group
-from vosd.testing.sockets.loopback import Endpoint
-from vosd.testing.sockets.peer import ANSWER
-from vosd.testing.virtual.customer import Intent
-from vosd.testing.virtual.exchange import SWITCH, Exchange
-from vosd.testing.virtual.scene import CUSTOMER, VENDORS, vendor_gateway
-from vosd.testing.virtual.vendor import RINGS, SILENT, TRIES, Line, Script, answers, refuses
-from vosd.testing.virtual.wire import Storm
 from vosd.trunks.caller_limits import CallerLimits
 from vosd.trunks.dialect import CalleeDialect, Redirects
 from vosd.trunks.scope import Scope

@@ -2,6 +2,7 @@
 
 import re
 
+from doubles.data.builders import number_list
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -9,7 +10,6 @@ from vosd.routing.number_lists import NumberList, pack_lines, unpacked
 from vosd.routing.patterns import PatternSet
 from vosd.routing.rewrite import RewriteRules, RuleError, WrittenRule
 from vosd.routing.sections import NumberSection, objection_in
-from vosd.testing.data.builders import number_list
 
 numbers = st.text("012", max_size=6) | st.text("012", min_size=14, max_size=18) | st.just("anonymous")
 patterns = st.builds(

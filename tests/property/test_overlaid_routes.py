@@ -3,12 +3,12 @@
 from typing import Final
 
 import msgspec
+from doubles.data.builders import catalogue, override, phone, routing_gateway
 from hypothesis import given
 from hypothesis import strategies as st
 
 from vosd.catalogue.overrides import Overrides, Setting, Target, overlaid
 from vosd.routing.plan import Criterion, RouteRow, RoutingPlan
-from vosd.testing.data.builders import catalogue, override, phone, routing_gateway
 from vosd.trunks.dialect import CalleeDialect, Redirects
 from vosd.trunks.gateways import PrefixMode
 

@@ -7,6 +7,8 @@ from doubles.exploring import examples
 from doubles.guard import Guard
 from doubles.registration_stage import GIVE_UP, TERMS, RegistrationStage
 from doubles.vendor_registrar import Told
+from doubles.virtual.exchange import SWITCH
+from doubles.virtual.wire import Storm, delivered
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,8 +16,6 @@ from vosd.base.credentials import Login
 from vosd.base.secret import Secret
 from vosd.sip.registration.outbound import REFRESH_MIN_MS
 from vosd.sip.registration.states import State
-from vosd.testing.virtual.exchange import SWITCH
-from vosd.testing.virtual.wire import Storm, delivered
 
 JITTER_MS = 900
 MOST_IN_AN_ATTEMPT = 14

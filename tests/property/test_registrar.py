@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from doubles.data.registering import register_request
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -9,7 +10,6 @@ from vosd.base.clock import Instant
 from vosd.sip.registration.registrar import register
 from vosd.sip.settings import RegistrarSettings
 from vosd.sip.wire.outgoing import Peer
-from vosd.testing.data.registering import register_request
 
 PLACES = ("sip:a@h", "sip:b@h:5070", "sip:c@10.0.0.1;line=1", "sip:d@h")
 SETTINGS = RegistrarSettings(default_s=600, min_s=60, max_s=1_000, max_contacts=3)

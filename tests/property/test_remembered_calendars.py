@@ -4,6 +4,7 @@ from datetime import UTC, date
 from typing import Final
 
 import msgspec
+from doubles.data.builders import catalogue, routing_gateway
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,7 +15,6 @@ from vosd.routing.calendar import Calendar, Entry
 from vosd.routing.pipeline import RouteRequest, examine_routes
 from vosd.routing.plan import Criterion, RoutingPlan
 from vosd.routing.route_table import RouteTable
-from vosd.testing.data.builders import catalogue, routing_gateway
 
 DAY_MS = 86_400_000
 CALENDARS = {

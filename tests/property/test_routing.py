@@ -4,13 +4,13 @@ from collections import defaultdict
 from ipaddress import ip_address, ip_network
 
 import pytest
+from doubles.data.builders import routing_gateway
 from hypothesis import given
 from hypothesis import strategies as st
 
 from vosd.routing.capacity import Full, Occupancy
 from vosd.routing.identify import SourceConflict, SourceIndex
 from vosd.routing.route_table import RouteTable
-from vosd.testing.data.builders import routing_gateway
 from vosd.trunks.gateways import HostPattern, MappingGateway
 from vosd.trunks.scope import Scope
 

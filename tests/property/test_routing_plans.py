@@ -2,6 +2,7 @@
 
 from decimal import Decimal
 
+from doubles.data.builders import applied_rate, rate_group, routing_gateway
 from doubles.priced_vendors import PricedByTerms
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,7 +15,6 @@ from vosd.routing.quality import QualityFigures
 from vosd.routing.rest import Rests
 from vosd.routing.route_table import RouteTable
 from vosd.routing.weights import Turns
-from vosd.testing.data.builders import applied_rate, rate_group, routing_gateway
 from vosd.trunks.gateways import PrefixMode
 from vosd.trunks.scope import Scope
 

@@ -12,12 +12,12 @@ import test_switch_setup as setups
 from doubles.asking_steps import Asked, looking_up, steps_with
 from doubles.exploring import examples
 from doubles.successor import replace_node
+from doubles.virtual import customer, ua, vendor
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vosd.b2bua.ports import Answer
 from vosd.callcontrol.questions import Question, Step, Ticket
-from vosd.testing.virtual import customer, ua, vendor
 
 
 class AskedAgain(setups.Counting):

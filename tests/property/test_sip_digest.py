@@ -2,6 +2,9 @@
 
 from contextlib import suppress
 
+from doubles.data.builders import credentials
+from doubles.sockets.login import Login, Question, answer
+from doubles.virtual.probe import request
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,9 +14,6 @@ from vosd.sip.digest.settings import DigestSettings
 from vosd.sip.digest.verifier import Finding, Verifier
 from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.parse import parse_message
-from vosd.testing.data.builders import credentials
-from vosd.testing.sockets.login import Login, Question, answer
-from vosd.testing.virtual.probe import request
 
 HOST = "203.0.113.66"
 URI = "sip:4420@192.0.2.1"

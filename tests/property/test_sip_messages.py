@@ -3,6 +3,8 @@
 from contextlib import suppress
 
 from doubles.exercise import exercise
+from doubles.strictness import problems_of
+from doubles.virtual.probe import CUSTOMER, SDP, UNKNOWN_SOURCE, VENDOR, Keeper, Probe, reply, request, straight
 from golden.torture import MESSAGES
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -14,7 +16,6 @@ from vosd.sip.headers.via import Via, branch_of
 from vosd.sip.settings import Limits, SipSettings
 from vosd.sip.wire.compose import escape_user, response, response_stem
 from vosd.sip.wire.uri import Uri, user_part
-from vosd.testing.virtual.probe import CUSTOMER, SDP, UNKNOWN_SOURCE, VENDOR, Keeper, Probe, reply, request, straight
 
 ANSWER = (
     b"SIP/2.0 200 OK\r\nv: SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bKtoken1\r\nf: <sip:a@b>;tag=ours\r\n"
@@ -98,9 +99,9 @@ def test_whatever_can_be_answered_gets_an_answer_that_can_be_read(data):
 @given(battered())
 def test_what_has_no_problems_is_answered_without_problems(data):
     message, _ = read(data, Limits())
-    if isinstance(message, Request) and not message.problems():
+    if isinstance(message, Request) and not problems_of(message):
         answer = parse_message(response(response_stem(message, CUSTOMER), 486, "ours", ""))
-        assert answer.problems() == []
+        assert problems_of(answer) == []
 
 
 @given(

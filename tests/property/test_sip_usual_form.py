@@ -4,6 +4,7 @@ import string
 from typing import Any
 
 import pytest
+from doubles.virtual.probe import SDP, request
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,7 +15,6 @@ from vosd.sip.screening import objection
 from vosd.sip.settings import Limits
 from vosd.sip.wire.parse import read_by_rules
 from vosd.sip.wire.uri import Uri
-from vosd.testing.virtual.probe import SDP, request
 
 INVITE = request(
     body=SDP, headers='User-Agent: PBX/1.10 (x)\r\nAllow: INVITE, ACK\r\nP-Asserted-Identity: "A, B" <tel:+44>\r\n'

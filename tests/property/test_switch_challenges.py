@@ -4,14 +4,13 @@ from doubles.conformance import faults_of
 from doubles.exploring import examples
 from doubles.guard import EVERYTHING, Guard
 from doubles.guarded_scene import GuardedScene
+from doubles.virtual.customer import Intent
+from doubles.virtual.exchange import SWITCH
+from doubles.virtual.scene import CALLEE
+from doubles.virtual.vendor import RINGS, SILENT, Script, answers, answers_reliably, refuses
+from doubles.virtual.wire import Storm, delivered
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-
-from vosd.testing.virtual.customer import Intent
-from vosd.testing.virtual.exchange import SWITCH
-from vosd.testing.virtual.scene import CALLEE
-from vosd.testing.virtual.vendor import RINGS, SILENT, Script, answers, answers_reliably, refuses
-from vosd.testing.virtual.wire import Storm, delivered
 
 INTENTS = {
     "hangs up": Intent(hang_up_after_ms=20_000),

@@ -11,18 +11,18 @@ from typing import NamedTuple
 
 import pytest
 from doubles.conformance import faults_of
+from doubles.data.builders import applied_rate
 from doubles.exploring import examples
 from doubles.timed_scene import TimedScene
+from doubles.virtual.customer import KNOWS_TIMER, KNOWS_UPDATE, Intent
+from doubles.virtual.exchange import SWITCH
+from doubles.virtual.scene import CALLEE
+from doubles.virtual.vendor import Line, Script, answers_timed
+from doubles.virtual.wire import Storm
 
 from vosd.b2bua.settings import DeadCallBilling
 from vosd.base.session_timer import Probe
 from vosd.billing.rater import rate_call
-from vosd.testing.data.builders import applied_rate
-from vosd.testing.virtual.customer import KNOWS_TIMER, KNOWS_UPDATE, Intent
-from vosd.testing.virtual.exchange import SWITCH
-from vosd.testing.virtual.scene import CALLEE
-from vosd.testing.virtual.vendor import Line, Script, answers_timed
-from vosd.testing.virtual.wire import Storm
 
 DAYS = examples(6, 20)
 CALLS_A_DAY = examples(100, 250)

@@ -9,16 +9,15 @@ from typing import Final
 
 import pytest
 from doubles.exploring import examples
+from doubles.sockets.peer import ANSWER
+from doubles.virtual.customer import KNOWS_UPDATE, SUPPORTS_100REL, Intent
+from doubles.virtual.exchange import SWITCH
+from doubles.virtual.scene import CALLEE, Scene
+from doubles.virtual.vendor import Line, Script, answers, answers_reliably
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 from structlog.testing import capture_logs
-
-from vosd.testing.sockets.peer import ANSWER
-from vosd.testing.virtual.customer import KNOWS_UPDATE, SUPPORTS_100REL, Intent
-from vosd.testing.virtual.exchange import SWITCH
-from vosd.testing.virtual.scene import CALLEE, Scene
-from vosd.testing.virtual.vendor import Line, Script, answers, answers_reliably
 
 BEGINNINGS: Final = (b"INVITE ", b"UPDATE ", b"INFO ", b"REFER ")
 

@@ -1,20 +1,20 @@
 """Lost, doubled and reordered packets lose no call: every call has one record, one end, no residue."""
 
 import pytest
+from doubles.data.builders import account, catalogue, phone
 from doubles.exploring import examples
+from doubles.sockets.login import Login
+from doubles.sockets.loopback import Endpoint
+from doubles.sockets.peer import ANSWER
+from doubles.virtual.customer import Intent
+from doubles.virtual.exchange import SWITCH
+from doubles.virtual.scene import CALLEE, Scene, vendor_gateway
+from doubles.virtual.vendor import RINGS, SILENT, Line, Script, answers, refuses
+from doubles.virtual.wire import Directions, DropEvery, Storm, delivered
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vosd.sip.digest.settings import LockOutSettings
-from vosd.testing.data.builders import account, catalogue, phone
-from vosd.testing.sockets.login import Login
-from vosd.testing.sockets.loopback import Endpoint
-from vosd.testing.sockets.peer import ANSWER
-from vosd.testing.virtual.customer import Intent
-from vosd.testing.virtual.exchange import SWITCH
-from vosd.testing.virtual.scene import CALLEE, Scene, vendor_gateway
-from vosd.testing.virtual.vendor import RINGS, SILENT, Line, Script, answers, refuses
-from vosd.testing.virtual.wire import Directions, DropEvery, Storm, delivered
 
 INTENTS = {
     "caller hangs up": Intent(hang_up_after_ms=20_000),

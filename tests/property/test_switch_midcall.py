@@ -12,21 +12,21 @@ from random import Random
 
 import pytest
 from doubles.conformance import faults_of
+from doubles.data.builders import applied_rate
 from doubles.exploring import examples
+from doubles.sockets.loopback import Endpoint as Address
+from doubles.sockets.peer import ANSWER
+from doubles.virtual.customer import INSISTS_ON_RELIABLE, KNOWS_TIMER, KNOWS_UPDATE, SUPPORTS_100REL, Intent
+from doubles.virtual.exchange import RESIDUE_MS, SWITCH
+from doubles.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, usual_catalogue
+from doubles.virtual.side import SILENCE, Reply
+from doubles.virtual.vendor import RINGS, Line, Script, answers, answers_reliably, answers_timed, refuses
+from doubles.virtual.wire import Storm
 from structlog.testing import capture_logs
 
 from vosd.base.nat import Nat
 from vosd.base.session_timer import Probe, SessionTimerSettings
 from vosd.billing.rater import rate_call
-from vosd.testing.data.builders import applied_rate
-from vosd.testing.sockets.loopback import Endpoint as Address
-from vosd.testing.sockets.peer import ANSWER
-from vosd.testing.virtual.customer import INSISTS_ON_RELIABLE, KNOWS_TIMER, KNOWS_UPDATE, SUPPORTS_100REL, Intent
-from vosd.testing.virtual.exchange import RESIDUE_MS, SWITCH
-from vosd.testing.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, usual_catalogue
-from vosd.testing.virtual.side import SILENCE, Reply
-from vosd.testing.virtual.vendor import RINGS, Line, Script, answers, answers_reliably, answers_timed, refuses
-from vosd.testing.virtual.wire import Storm
 from vosd.trunks.dialect import CalleeDialect, CallerDialect, Redirects
 
 DAYS = examples(50, 150)

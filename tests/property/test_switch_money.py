@@ -7,18 +7,18 @@ never acknowledge; commits that are told late and out of order, payments, revers
 from decimal import Decimal
 from typing import NamedTuple
 
+from doubles.data.builders import account, applied_rate, catalogue, mapping_gateway, rate_group, rating_policy
 from doubles.exploring import examples
+from doubles.sockets.peer import ANSWER
+from doubles.virtual.customer import Intent
+from doubles.virtual.scene import CUSTOMER, Scene, vendor_gateway
+from doubles.virtual.vendor import RINGS, Line
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from vosd.base.money import ZERO
 from vosd.billing.rater import rate_call
-from vosd.testing.data.builders import account, applied_rate, catalogue, mapping_gateway, rate_group, rating_policy
-from vosd.testing.sockets.peer import ANSWER
-from vosd.testing.virtual.customer import Intent
-from vosd.testing.virtual.scene import CUSTOMER, Scene, vendor_gateway
-from vosd.testing.virtual.vendor import RINGS, Line
 
 money = st.decimals(min_value=0, max_value=3, places=2)  # a few minutes: exhaustion shall be common
 

@@ -8,7 +8,11 @@ from typing import Any
 
 from doubles.asking_steps import DEADLINE_MS, Located, ScriptedAsker, Unfit, looking_up, steps_with
 from doubles.conformance import faults_of
+from doubles.data.builders import account, catalogue, mapping_gateway
 from doubles.exploring import examples
+from doubles.virtual.customer import Intent, OutgoingCall
+from doubles.virtual.exchange import SWITCH
+from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, usual_catalogue, vendor_gateway
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
@@ -19,10 +23,6 @@ from vosd.callcontrol.admission import Admission
 from vosd.callcontrol.questions import Question, Step, Ticket, Unanswered
 from vosd.callcontrol.setup import STEPS
 from vosd.engine.calls.services import UnusedAnswer
-from vosd.testing.data.builders import account, catalogue, mapping_gateway
-from vosd.testing.virtual.customer import Intent, OutgoingCall
-from vosd.testing.virtual.exchange import SWITCH
-from vosd.testing.virtual.scene import CALLEE, CUSTOMER, Scene, usual_catalogue, vendor_gateway
 
 TALK_MS = 5_000
 CATALOGUES = {

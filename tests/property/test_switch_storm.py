@@ -9,16 +9,16 @@ from functools import partial
 from random import Random
 
 import pytest
+from doubles.data.builders import applied_rate
 from doubles.exploring import examples
+from doubles.sockets.peer import ANSWER
+from doubles.virtual.customer import INSISTS_ON_RELIABLE, KNOWS_UPDATE, SUPPORTS_100REL, Intent
+from doubles.virtual.scene import CALLEE, VENDORS, Scene, usual_catalogue
+from doubles.virtual.side import SILENCE, Reply
+from doubles.virtual.vendor import RINGS, SILENT, Line, Script, answers, answers_reliably, refuses
+from doubles.virtual.wire import Storm
 
 from vosd.billing.rater import rate_call
-from vosd.testing.data.builders import applied_rate
-from vosd.testing.sockets.peer import ANSWER
-from vosd.testing.virtual.customer import INSISTS_ON_RELIABLE, KNOWS_UPDATE, SUPPORTS_100REL, Intent
-from vosd.testing.virtual.scene import CALLEE, VENDORS, Scene, usual_catalogue
-from vosd.testing.virtual.side import SILENCE, Reply
-from vosd.testing.virtual.vendor import RINGS, SILENT, Line, Script, answers, answers_reliably, refuses
-from vosd.testing.virtual.wire import Storm
 from vosd.trunks.dialect import CalleeDialect, Redirects
 
 STORMS = examples(10, 100)

@@ -2,15 +2,14 @@
 
 from typing import NamedTuple
 
+from doubles.data.builders import catalogue, mapping_gateway, phone
 from doubles.exploring import examples
+from doubles.sockets.loopback import Endpoint
+from doubles.virtual.customer import Intent
+from doubles.virtual.scene import CUSTOMER, VENDORS, Scene, vendor_gateway
+from doubles.virtual.vendor import SILENT, Script, answers, refuses
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from vosd.testing.data.builders import catalogue, mapping_gateway, phone
-from vosd.testing.sockets.loopback import Endpoint
-from vosd.testing.virtual.customer import Intent
-from vosd.testing.virtual.scene import CUSTOMER, VENDORS, Scene, vendor_gateway
-from vosd.testing.virtual.vendor import SILENT, Script, answers, refuses
 
 NUMBER = "44201"
 NEXT = {404, 408, 480, 488, 500, 503}

@@ -17,11 +17,10 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from doubles.daemon import Daemon
+from doubles.process.mariadb import FAST, MariaDb
+from doubles.sockets.loopback import Endpoint
 from e2e.addresses import NETWORK
 from e2e.conditions import eventually
-
-from vosd.testing.process.mariadb import FAST, MariaDb
-from vosd.testing.sockets.loopback import Endpoint
 
 from .books import Books
 from .calls import LASTS_S, ORDINARY, Call, Change, End, Kind, kinds

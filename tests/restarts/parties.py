@@ -4,9 +4,9 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from vosd.testing.sockets.login import Login, answer_to
-from vosd.testing.sockets.loopback import Endpoint
-from vosd.testing.sockets.peer import ANSWER, OFFER, Message, compose, response_lines
+from doubles.sockets.login import Login, answer_to
+from doubles.sockets.loopback import Endpoint
+from doubles.sockets.peer import ANSWER, OFFER, Message, compose, response_lines
 
 from .ports import Bench, Port, TcpPort, UdpPort
 from .sides import Side

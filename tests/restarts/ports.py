@@ -10,8 +10,8 @@ from collections.abc import Callable
 from itertools import count
 from typing import Final, NamedTuple, Protocol, Self
 
-from vosd.testing.sockets.loopback import Endpoint
-from vosd.testing.sockets.peer import Message
+from doubles.sockets.loopback import Endpoint
+from doubles.sockets.peer import Message
 
 _LOOK_S: Final = 0.05
 _CONNECT_S: Final = 2.0

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable
 from itertools import count
 from typing import TYPE_CHECKING, Final
 
-from vosd.testing.data.sessions import answering, revised
-from vosd.testing.sockets.loopback import Endpoint
-from vosd.testing.sockets.peer import Message, compose, response_lines
+from doubles.data.sessions import answering, revised
+from doubles.sockets.loopback import Endpoint
+from doubles.sockets.peer import Message, compose, response_lines
 
 if TYPE_CHECKING:
     from restarts.parties import Party

@@ -10,6 +10,8 @@ from typing import Any
 
 import msgspec
 import pytest
+from doubles.data import builders
+from doubles.memory.store import MemoryStore
 
 from vosd.admin.accounts import AccountSheet, UnknownAccountError, WorkTimes, list_accounts, show_account
 from vosd.admin.payments import add_payment, make_transfer
@@ -28,9 +30,7 @@ from vosd.control.money import (
 from vosd.control.order import Done
 from vosd.control.server import CommandError, ControlServer
 from vosd.routing.calendar import Calendar, Entry
-from vosd.storage.memory.store import MemoryStore
 from vosd.storage.ports import EntryKind, Payment, TooLittleLeft, Transfer
-from vosd.testing.data import builders
 
 CATALOGUE: Catalogue = builders.catalogue(
     [builders.mapping_gateway("acme", "127.0.0.1/32"), builders.routing_gateway("carrier-a", "44")],

@@ -4,6 +4,8 @@ from decimal import Decimal
 
 import msgspec
 import pytest
+from doubles.data.builders import applied_rate, rating_policy
+from doubles.data.records import answered_call
 from doubles.ended_calls import ended_call
 
 from vosd.admin.corrections import TaxUnknownError, Wanted, changes_of
@@ -12,8 +14,6 @@ from vosd.billing.rater import breakdown, rate_call
 from vosd.billing.tax import tax_by
 from vosd.cdr.corrections import Amounts, Change, NoSuchCharge
 from vosd.cdr.record import AGENT, CUSTOMER, VENDOR
-from vosd.testing.data.builders import applied_rate, rating_policy
-from vosd.testing.data.records import answered_call
 
 AGENTS = (Party("reseller", Role.AGENT, 1, applied_rate("0.50", tax_rate="20")),)
 RECORD = ended_call(1, applied_rate("0.60", tax_rate="10"), applied_rate("0.30"), AGENTS)

@@ -7,6 +7,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from doubles.data import builders
+
 from vosd.admin.differences import Description, Difference, compare, describe
 from vosd.base.secret import Secret
 from vosd.catalogue.catalogue import Catalogue
@@ -15,7 +17,6 @@ from vosd.net.settings import TransportSettings
 from vosd.routing.calendar import Calendar, Entry
 from vosd.routing.pools import NumberPool
 from vosd.sip.settings import SipSettings
-from vosd.testing.data import builders
 from vosd.trunks.gateways import MappingGateway
 from vosd.trunks.number_rules import IncomingNumbers
 from vosd.trunks.phone import Phone

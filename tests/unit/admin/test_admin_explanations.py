@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 from doubles.asking_steps import looking_up, steps_with
+from doubles.data import builders
 
 from vosd.admin.accounts import UnknownAccountError
 from vosd.admin.rating import NoRateError, RateExplanation, explain_rate
@@ -21,7 +22,6 @@ from vosd.callcontrol.questions import Step
 from vosd.catalogue.catalogue import Catalogue
 from vosd.cdr.ports import Standing
 from vosd.routing.special_numbers import SpecialNumbers
-from vosd.testing.data import builders
 from vosd.trunks.scope import Scope
 
 NOW = Instant(1_000, 1_790_000_000_000)

@@ -1,11 +1,11 @@
 """Unknown names are errors that list similar names."""
 
 import pytest
+from doubles.data.builders import catalogue, mapping_gateway, routing_gateway
 
 from vosd.admin.accounts import UnknownAccountError, configured
 from vosd.admin.names import UnknownNameError, check_gateway, check_selection, near
 from vosd.control.calls import CallSelection, CallSnapshot
-from vosd.testing.data.builders import catalogue, mapping_gateway, routing_gateway
 
 CATALOGUE = catalogue(
     [mapping_gateway("acme-pbx", "198.51.100.10/32"), routing_gateway("carrier-a"), routing_gateway("carrier-b")]

@@ -2,6 +2,7 @@
 
 import msgspec
 import pytest
+from doubles.memory import MemoryOverrides
 
 from vosd.admin.names import UnknownNameError
 from vosd.admin.overrides import (
@@ -22,7 +23,6 @@ from vosd.catalogue.overrides import Setting, Target
 from vosd.control.client import DaemonUnreachableError
 from vosd.control.installation import RefreshOverrides
 from vosd.control.order import Done
-from vosd.storage.memory import MemoryOverrides
 
 NOW = 1_790_000_000_000
 CONFIGURED = Configured({"acme"}, {"acme-pbx", "twin", "1001"}, {"carrier-a", "twin"})

@@ -4,13 +4,13 @@ from typing import Any
 
 import msgspec
 import pytest
+from doubles.data.records import answered_call
 
 from vosd.admin.tracing import FollowedCalls, NothingKeptError, messages_of, traced_call
 from vosd.cdr.columns import json_object
 from vosd.control.order import Order
 from vosd.control.traces import CallMessages, CallUpdate, FindMessages, TraceUpdate
 from vosd.obs.traced import Direction, TracedMessage
-from vosd.testing.data.records import answered_call
 
 RECORD = answered_call(1)
 

@@ -2,12 +2,13 @@
 
 from decimal import Decimal
 
+from doubles.data.builders import rating_policy
+
 from vosd.admin.deck_margin import Margin
 from vosd.billing.rate_group import RateGroup
 from vosd.billing.rate_rows import RateRows
 from vosd.billing.rates import Rate
 from vosd.cdr.past import PastCall
-from vosd.testing.data.builders import rating_policy
 
 NOW = 1_790_000_000_000
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from doubles.data import builders
 
 from vosd.admin import simulate
 from vosd.admin.simulate import Simulation
@@ -16,7 +17,6 @@ from vosd.catalogue.catalogue import Catalogue
 from vosd.cdr.past import PastCall
 from vosd.routing.lookups import PortabilityTerms, RedirectTerms
 from vosd.routing.plan import Criterion, RoutingPlan
-from vosd.testing.data import builders
 
 ACME = builders.mapping_gateway("acme", "127.0.0.1/32", tech_prefix="7001", max_concurrent=1, max_cps=1)
 DEAR = builders.routing_gateway("dear", "44", max_concurrent=1)

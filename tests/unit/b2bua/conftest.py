@@ -5,11 +5,10 @@ from collections.abc import Iterator
 import pytest
 from doubles.conformance import faults_of
 from doubles.races import UPDATING
-
-from vosd.testing.virtual.customer import KNOWS_UPDATE, Intent, OutgoingCall
-from vosd.testing.virtual.exchange import SWITCH
-from vosd.testing.virtual.scene import Scene
-from vosd.testing.virtual.vendor import IncomingCall
+from doubles.virtual.customer import KNOWS_UPDATE, Intent, OutgoingCall
+from doubles.virtual.exchange import SWITCH
+from doubles.virtual.scene import Scene
+from doubles.virtual.vendor import IncomingCall
 
 
 @pytest.fixture

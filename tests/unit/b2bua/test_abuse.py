@@ -3,16 +3,16 @@
 from decimal import Decimal
 
 import pytest
+from doubles.data.builders import applied_rate, catalogue, mapping_gateway, rate_group
+from doubles.sockets.peer import ANSWER, Message, compose, response_lines
+from doubles.virtual.customer import Intent, OutgoingCall
+from doubles.virtual.exchange import SWITCH
+from doubles.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, vendor_gateway
+from doubles.virtual.side import Reply
+from doubles.virtual.vendor import RINGS, Line, Script, answers, refuses
 
 from vosd.cdr.record import CallRecord
 from vosd.sip.flows import Listener
-from vosd.testing.data.builders import applied_rate, catalogue, mapping_gateway, rate_group
-from vosd.testing.sockets.peer import ANSWER, Message, compose, response_lines
-from vosd.testing.virtual.customer import Intent, OutgoingCall
-from vosd.testing.virtual.exchange import SWITCH
-from vosd.testing.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, vendor_gateway
-from vosd.testing.virtual.side import Reply
-from vosd.testing.virtual.vendor import RINGS, Line, Script, answers, refuses
 from vosd.trunks.dialect import CalleeDialect, Redirects
 
 TARGET = "442071111111"

@@ -1,10 +1,9 @@
 """When a call is up on both sides: the caller's ACK of our 200, beside the answer that is billed from."""
 
 import pytest
-
-from vosd.testing.virtual.customer import Intent
-from vosd.testing.virtual.scene import CALLEE
-from vosd.testing.virtual.vendor import answers
+from doubles.virtual.customer import Intent
+from doubles.virtual.scene import CALLEE
+from doubles.virtual.vendor import answers
 
 
 def test_the_record_has_the_time_of_the_callers_ack(scene):

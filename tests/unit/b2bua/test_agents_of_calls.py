@@ -6,10 +6,7 @@ The customer pays two cents a second, its agent 1.5, the agent of that one 1.2; 
 from decimal import Decimal
 
 import pytest
-from doubles.successor import replace_node
-
-from vosd.catalogue.overrides import Target
-from vosd.testing.data.builders import (
+from doubles.data.builders import (
     account,
     applied_rate,
     catalogue,
@@ -18,8 +15,11 @@ from vosd.testing.data.builders import (
     rate_group,
     rating_policy,
 )
-from vosd.testing.virtual.customer import Intent
-from vosd.testing.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
+from doubles.successor import replace_node
+from doubles.virtual.customer import Intent
+from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
+
+from vosd.catalogue.overrides import Target
 
 STRICT = rating_policy(hold_time_precision_ms=0)
 LEVELS = ("acme", "reseller", "wholesaler")

@@ -3,12 +3,11 @@
 from decimal import Decimal
 
 import pytest
-
-from vosd.testing.data.builders import catalogue, mapping_gateway
-from vosd.testing.sockets.peer import ANSWER, OFFER
-from vosd.testing.virtual.customer import Intent
-from vosd.testing.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, usual_catalogue, vendor_gateway
-from vosd.testing.virtual.vendor import answers, refuses
+from doubles.data.builders import catalogue, mapping_gateway
+from doubles.sockets.peer import ANSWER, OFFER
+from doubles.virtual.customer import Intent
+from doubles.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, usual_catalogue, vendor_gateway
+from doubles.virtual.vendor import answers, refuses
 
 TRUNK = mapping_gateway("acme", f"{CUSTOMER.host}/32")
 

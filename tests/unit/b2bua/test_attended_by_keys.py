@@ -4,11 +4,11 @@ from decimal import Decimal
 
 import pytest
 from doubles.keypad_scene import TARGET, keypad_scene, passed_on, press, reasons, settle, talking
+from doubles.virtual.scene import CALLEE, Scene
+from doubles.virtual.side import Reply
+from doubles.virtual.vendor import RINGS, answers, refuses
 
 from vosd.sdp.direction import inactive
-from vosd.testing.virtual.scene import CALLEE, Scene
-from vosd.testing.virtual.side import Reply
-from vosd.testing.virtual.vendor import RINGS, answers, refuses
 
 
 @pytest.fixture

@@ -2,20 +2,20 @@
 
 import pytest
 from doubles.conformance import faults_of
+from doubles.data.builders import catalogue, mapping_gateway, phone
+from doubles.data.registering import register_request
 from doubles.races import UPDATING
+from doubles.sockets.login import Login
+from doubles.sockets.loopback import Endpoint as Address
+from doubles.sockets.peer import ANSWER, OFFER
+from doubles.virtual.customer import KNOWS_UPDATE, Caller, Intent
+from doubles.virtual.exchange import SWITCH
+from doubles.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, vendor_gateway
+from doubles.virtual.vendor import Line, Script, Vendor, answers
 
 from vosd.base.nat import Nat
 from vosd.engine.registration.bindings import RegistrantKind
 from vosd.sip.wire.outgoing import Peer
-from vosd.testing.data.builders import catalogue, mapping_gateway, phone
-from vosd.testing.data.registering import register_request
-from vosd.testing.sockets.login import Login
-from vosd.testing.sockets.loopback import Endpoint as Address
-from vosd.testing.sockets.peer import ANSWER, OFFER
-from vosd.testing.virtual.customer import KNOWS_UPDATE, Caller, Intent
-from vosd.testing.virtual.exchange import SWITCH
-from vosd.testing.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, vendor_gateway
-from vosd.testing.virtual.vendor import Line, Script, Vendor, answers
 from vosd.trunks.dialect import CalleeDialect, CallerDialect
 
 HOME = Address("192.168.1.100", 5060)
@@ -134,7 +134,7 @@ def test_a_new_public_address_is_forwarded_in_the_session_description(home):
 
 def test_a_late_answer_from_behind_nat_has_the_public_address(home, monkeypatch):
     """The offer is the vendor's, the phone answers in its ACK."""
-    monkeypatch.setattr("vosd.testing.virtual.customer.ANSWER", ANSWER.replace("192.0.2.20", HOME.host))
+    monkeypatch.setattr("doubles.virtual.customer.ANSWER", ANSWER.replace("192.0.2.20", HOME.host))
     call, there = home.talk(Intent(offer=""))
     assert there.acks[0].body == ANSWER.replace("192.0.2.20", CUSTOMER.host)
     home.finish(call)

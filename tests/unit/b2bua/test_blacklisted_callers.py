@@ -1,14 +1,14 @@
 """The dynamic blacklist within whole calls: whose calls count, and that every call that ends is released once."""
 
 import pytest
+from doubles.data.builders import account, catalogue, mapping_gateway
 from doubles.successor import replace_node
+from doubles.virtual.customer import Intent
+from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, usual_catalogue, vendor_gateway
+from doubles.virtual.vendor import answers, refuses
 from structlog.testing import capture_logs
 
 from vosd.admin.routing import explain_route
-from vosd.testing.data.builders import account, catalogue, mapping_gateway
-from vosd.testing.virtual.customer import Intent
-from vosd.testing.virtual.scene import CALLEE, CUSTOMER, Scene, usual_catalogue, vendor_gateway
-from vosd.testing.virtual.vendor import answers, refuses
 from vosd.trunks.caller_limits import CallerLimits
 from vosd.trunks.number_rules import IncomingNumbers
 

@@ -1,13 +1,13 @@
 """How often, and after which waits, something is tried again: proposals that cross, and gateways for one call."""
 
 import pytest
+from doubles.data.builders import catalogue, mapping_gateway, routing_gateway
+from doubles.virtual.customer import Intent
+from doubles.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, sides, vendor_gateway
+from doubles.virtual.side import Reply
+from doubles.virtual.vendor import SILENT, answers, refuses
 from structlog.testing import capture_logs
 
-from vosd.testing.data.builders import catalogue, mapping_gateway, routing_gateway
-from vosd.testing.virtual.customer import Intent
-from vosd.testing.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, sides, vendor_gateway
-from vosd.testing.virtual.side import Reply
-from vosd.testing.virtual.vendor import SILENT, answers, refuses
 from vosd.trunks.gateways import Address
 
 ROUNDS = 40

@@ -2,15 +2,15 @@
 
 import pytest
 from doubles import keypad_scene
+from doubles.data.builders import catalogue, mapping_gateway
+from doubles.sockets.peer import ANSWER, Message
 from doubles.successor import replace_node
+from doubles.virtual.exchange import SWITCH
+from doubles.virtual.scene import CUSTOMER, Scene, vendor_gateway
+from doubles.virtual.side import SILENCE, Reply
+from doubles.virtual.vendor import answers, answers_timed
 
 from vosd.base.session_timer import SessionTimerSettings
-from vosd.testing.data.builders import catalogue, mapping_gateway
-from vosd.testing.sockets.peer import ANSWER, Message
-from vosd.testing.virtual.exchange import SWITCH
-from vosd.testing.virtual.scene import CUSTOMER, Scene, vendor_gateway
-from vosd.testing.virtual.side import SILENCE, Reply
-from vosd.testing.virtual.vendor import answers, answers_timed
 from vosd.trunks.dialect import CalleeDialect, CallerDialect
 
 TARGET = "442071111111"

@@ -4,13 +4,13 @@ Flows 3.3 (challenges by proxies) and 3.5 (a gateway for firewalls) are of other
 """
 
 import pytest
+from doubles.data.builders import catalogue, mapping_gateway
+from doubles.data.sessions import answering, revised
+from doubles.sockets.peer import ANSWER, OFFER, Message
+from doubles.virtual.customer import Intent
+from doubles.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, sides, vendor_gateway
+from doubles.virtual.vendor import RINGS, SILENT, Line, Script, answers, refuses
 
-from vosd.testing.data.builders import catalogue, mapping_gateway
-from vosd.testing.data.sessions import answering, revised
-from vosd.testing.sockets.peer import ANSWER, OFFER, Message
-from vosd.testing.virtual.customer import Intent
-from vosd.testing.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, sides, vendor_gateway
-from vosd.testing.virtual.vendor import RINGS, SILENT, Line, Script, answers, refuses
 from vosd.trunks.dialect import CalleeDialect, Redirects
 
 BRIEF = Intent(hang_up_after_ms=1_000)

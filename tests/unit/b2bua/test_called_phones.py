@@ -3,14 +3,14 @@
 from decimal import Decimal
 
 import pytest
+from doubles.data.builders import catalogue, mapping_gateway, phone
+from doubles.sockets.loopback import Endpoint
+from doubles.virtual.customer import Intent
+from doubles.virtual.exchange import SWITCH
+from doubles.virtual.scene import CUSTOMER, Scene, vendor_gateway
+from doubles.virtual.vendor import SILENT, answers, refuses
 
 from vosd.base.cause import EndReason
-from vosd.testing.data.builders import catalogue, mapping_gateway, phone
-from vosd.testing.sockets.loopback import Endpoint
-from vosd.testing.virtual.customer import Intent
-from vosd.testing.virtual.exchange import SWITCH
-from vosd.testing.virtual.scene import CUSTOMER, Scene, vendor_gateway
-from vosd.testing.virtual.vendor import SILENT, answers, refuses
 
 NUMBER = "44201"
 HOME = Endpoint("203.0.113.66", 41_234)

@@ -9,16 +9,16 @@ from doubles.conformance import faults_of
 from doubles.guard import EVERYTHING, Guard
 from doubles.guarded_scene import LOGIN, GuardedScene
 from doubles.races import UPDATING
+from doubles.sockets.peer import ANSWER
+from doubles.virtual.customer import KNOWS_UPDATE, SUPPORTS_100REL, Intent
+from doubles.virtual.exchange import SWITCH
+from doubles.virtual.scene import CALLEE, VENDORS, Scene
+from doubles.virtual.side import Reply
+from doubles.virtual.vendor import RINGS, SILENT, Line, Script, answers, answers_reliably
 
 from vosd.base.cause import EndReason
 from vosd.base.credentials import Login
 from vosd.sip.flows import Listener
-from vosd.testing.sockets.peer import ANSWER
-from vosd.testing.virtual.customer import KNOWS_UPDATE, SUPPORTS_100REL, Intent
-from vosd.testing.virtual.exchange import SWITCH
-from vosd.testing.virtual.scene import CALLEE, VENDORS, Scene
-from vosd.testing.virtual.side import Reply
-from vosd.testing.virtual.vendor import RINGS, SILENT, Line, Script, answers, answers_reliably
 from vosd.trunks.gateways import Address as GatewayAddress
 
 BRIEF = 1_000

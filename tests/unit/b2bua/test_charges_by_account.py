@@ -4,6 +4,9 @@ import json
 from decimal import Decimal
 
 import pytest
+from doubles.data.builders import account, catalogue, mapping_gateway, rating_policy
+from doubles.virtual.customer import Intent
+from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
 
 from vosd.base.margin import LossGuard
 from vosd.base.money import Rounding
@@ -14,9 +17,6 @@ from vosd.billing.rate_rows import RateRows
 from vosd.billing.rater import recompute
 from vosd.billing.rates import Rate
 from vosd.cdr.record import CallRecord
-from vosd.testing.data.builders import account, catalogue, mapping_gateway, rating_policy
-from vosd.testing.virtual.customer import Intent
-from vosd.testing.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
 
 RATE = Rate("44", Decimal("0.60"), 1, tax_rate=Decimal(10), has_cycle_of_group=True)
 VENDOR = vendor_gateway(0)

@@ -1,12 +1,12 @@
 """Contacts of a 3xx, and other numbers at one gateway, that remain after a refusal (RFC 3261 section 8.1.3.4)."""
 
 import pytest
+from doubles.data.builders import catalogue, mapping_gateway
 from doubles.successor import replace_node
+from doubles.virtual.customer import Intent
+from doubles.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, vendor_gateway
+from doubles.virtual.vendor import TRIES, Line, Script, answers, refuses
 
-from vosd.testing.data.builders import catalogue, mapping_gateway
-from vosd.testing.virtual.customer import Intent
-from vosd.testing.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, vendor_gateway
-from vosd.testing.virtual.vendor import TRIES, Line, Script, answers, refuses
 from vosd.trunks.dialect import CalleeDialect, Redirects
 from vosd.trunks.gateways import Address
 

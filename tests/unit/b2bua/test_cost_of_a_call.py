@@ -14,11 +14,11 @@ from typing import Any, Final
 
 import pytest
 import yaml
+from doubles.virtual.customer import Intent
+from doubles.virtual.exchange import Exchange
+from doubles.virtual.scene import CALLEE, Scene
 
 import vosd
-from vosd.testing.virtual.customer import Intent
-from vosd.testing.virtual.exchange import Exchange
-from vosd.testing.virtual.scene import CALLEE, Scene
 
 BUDGETS: Final = Path(__file__).with_name("cost_of_a_call.yaml")
 """The most calls for each message, timers included for the whole call. Who raises one says in the commit what for."""

@@ -3,13 +3,13 @@
 import json
 
 import pytest
+from doubles.data.builders import applied_rate
 from doubles.timed_scene import TimedScene
+from doubles.virtual.vendor import answers
 
 from vosd.b2bua.settings import DeadCallBilling
 from vosd.base.session_timer import Probe
 from vosd.billing.rater import rate_call
-from vosd.testing.data.builders import applied_rate
-from vosd.testing.virtual.vendor import answers
 
 
 def scene_of(billing, *, probe=Probe.NONE, **switch):

@@ -1,13 +1,12 @@
 """Sessions that change while it rings: UPDATE (RFC 3311) within what a reliable response has settled (RFC 3262)."""
 
 import pytest
-
-from vosd.testing.data.sessions import answering
-from vosd.testing.sockets.peer import ANSWER, OFFER
-from vosd.testing.virtual.customer import INSISTS_ON_RELIABLE, KNOWS_UPDATE, SUPPORTS_100REL, Intent
-from vosd.testing.virtual.scene import CALLEE, sides
-from vosd.testing.virtual.side import SILENCE, Reply
-from vosd.testing.virtual.vendor import Line, Script
+from doubles.data.sessions import answering
+from doubles.sockets.peer import ANSWER, OFFER
+from doubles.virtual.customer import INSISTS_ON_RELIABLE, KNOWS_UPDATE, SUPPORTS_100REL, Intent
+from doubles.virtual.scene import CALLEE, sides
+from doubles.virtual.side import SILENCE, Reply
+from doubles.virtual.vendor import Line, Script
 
 
 @pytest.fixture

@@ -3,8 +3,13 @@
 import pytest
 from doubles.asking_steps import ScriptedAsker
 from doubles.conformance import faults_of
+from doubles.data.builders import account, applied_rate, phone, rate_group
 from doubles.lookup_scene import ADDRESS, SERVER, LookupScene, content_of
 from doubles.successor import replace_node
+from doubles.virtual.customer import Intent
+from doubles.virtual.exchange import SWITCH
+from doubles.virtual.scene import CALLEE, VENDORS, vendor_gateway
+from doubles.virtual.vendor import RINGS, SILENT, Line, Script, answers, refuses
 from structlog.testing import capture_logs
 
 from vosd.callcontrol.number_tools import Redirected, WhereTo
@@ -13,11 +18,6 @@ from vosd.engine.settings import LookupSettings
 from vosd.routing.lookups import PortabilityTerms, RedirectTerms, Target
 from vosd.routing.plan import RoutingPlan
 from vosd.routing.special_numbers import SpecialNumbers
-from vosd.testing.data.builders import account, applied_rate, phone, rate_group
-from vosd.testing.virtual.customer import Intent
-from vosd.testing.virtual.exchange import SWITCH
-from vosd.testing.virtual.scene import CALLEE, VENDORS, vendor_gateway
-from vosd.testing.virtual.vendor import RINGS, SILENT, Line, Script, answers, refuses
 
 OTHER = "442071111111"
 SETTINGS = LookupSettings(redirect_server=ADDRESS)

@@ -2,12 +2,12 @@
 
 import pytest
 import structlog
+from doubles.data.builders import catalogue, mapping_gateway, routing_gateway
+from doubles.sockets.peer import ANSWER
+from doubles.virtual.customer import Intent
+from doubles.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, usual_catalogue
+from doubles.virtual.vendor import RINGS, SILENT, TRIES, Line, Script, answers, refuses
 
-from vosd.testing.data.builders import catalogue, mapping_gateway, routing_gateway
-from vosd.testing.sockets.peer import ANSWER
-from vosd.testing.virtual.customer import Intent
-from vosd.testing.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, usual_catalogue
-from vosd.testing.virtual.vendor import RINGS, SILENT, TRIES, Line, Script, answers, refuses
 from vosd.trunks.gateways import Address as GatewayAddress
 
 

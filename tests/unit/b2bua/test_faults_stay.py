@@ -1,13 +1,14 @@
 """What a strict peer would refuse, and we get by with, is never passed on to the other side."""
 
 import pytest
+from doubles.sockets.loopback import Endpoint
+from doubles.strictness import problems_of
+from doubles.virtual.exchange import SWITCH
+from doubles.virtual.probe import SDP, request
+from doubles.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, usual_catalogue
+from doubles.virtual.vendor import Line, Script
 
 from vosd.sip import parse_message
-from vosd.testing.sockets.loopback import Endpoint
-from vosd.testing.virtual.exchange import SWITCH
-from vosd.testing.virtual.probe import SDP, request
-from vosd.testing.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, usual_catalogue
-from vosd.testing.virtual.vendor import Line, Script
 from vosd.trunks.dialect import CalleeDialect, IdentityHeader, Passing, Privacy
 
 SLOPPY = Endpoint(CUSTOMER.host, 5099)
@@ -56,7 +57,7 @@ def problems_told(scene, *addresses: Endpoint) -> list[tuple[str, list[str]]]:
     """Return what was sent there and has problems."""
     told = [parse_message(packet.data) for packet in scene.wire.packets if packet.target in addresses]
     assert told
-    return [(repr(message), message.problems()) for message in told if message.problems()]
+    return [(repr(message), problems_of(message)) for message in told if problems_of(message)]
 
 
 @pytest.mark.parametrize("dialect", [CalleeDialect(), TELLS_ALL], ids=["reticent", "tells all"])
@@ -64,7 +65,7 @@ def problems_told(scene, *addresses: Endpoint) -> list[tuple[str, list[str]]]:
 def test_a_fault_of_the_caller_does_not_reach_the_vendor(changes, dialect):
     scene = Scene(usual_catalogue(terms={"dialect": dialect}))
     data = request(**{"uri": f"sip:{CALLEE}@192.0.2.1", **changes}, body=SDP)
-    assert parse_message(data).problems()
+    assert problems_of(parse_message(data))
     scene.wire.send(SLOPPY, SWITCH, data)
     scene.wire.run_for(100_000)
     assert problems_told(scene, *VENDORS) == []

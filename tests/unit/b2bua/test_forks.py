@@ -3,13 +3,13 @@
 from decimal import Decimal
 
 import pytest
+from doubles.data.builders import catalogue, mapping_gateway
+from doubles.sockets.peer import ANSWER
 from doubles.successor import replace_node
+from doubles.virtual.customer import SUPPORTS_100REL, Intent
+from doubles.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, usual_catalogue, vendor_gateway
+from doubles.virtual.vendor import RINGS, SILENT, Line, Script, answers, refuses
 
-from vosd.testing.data.builders import catalogue, mapping_gateway
-from vosd.testing.sockets.peer import ANSWER
-from vosd.testing.virtual.customer import SUPPORTS_100REL, Intent
-from vosd.testing.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, usual_catalogue, vendor_gateway
-from vosd.testing.virtual.vendor import RINGS, SILENT, Line, Script, answers, refuses
 from vosd.trunks.dialect import CalleeDialect, Redirects
 
 MEDIA = Line(0, 183, ANSWER, (), True)

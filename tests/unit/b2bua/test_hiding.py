@@ -3,11 +3,10 @@
 import re
 
 import pytest
-
-from vosd.testing.sockets.peer import ANSWER
-from vosd.testing.virtual.customer import Intent, OutgoingCall
-from vosd.testing.virtual.scene import CALLEE, CUSTOMER, VENDORS
-from vosd.testing.virtual.vendor import RINGS, Line, Script, refuses
+from doubles.sockets.peer import ANSWER
+from doubles.virtual.customer import Intent, OutgoingCall
+from doubles.virtual.scene import CALLEE, CUSTOMER, VENDORS
+from doubles.virtual.vendor import RINGS, Line, Script, refuses
 
 CALLERS_OWN = (
     "User-Agent: Secret-PBX/1.0",

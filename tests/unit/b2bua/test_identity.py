@@ -1,12 +1,12 @@
 """Who calls, as the customer says it and each vendor is told (RFC 3323, 3325, 5806, 7044, 8224)."""
 
 import pytest
+from doubles.virtual.probe import request
 
 from vosd.b2bua.identity import ANONYMOUS_FROM, PASSED_ON_MAX, PLAIN, CallerIdentity, caller_identity_of, present
 from vosd.sip.headers.diversion import Diversion
 from vosd.sip.wire.message import Request
 from vosd.sip.wire.parse import parse_message
-from vosd.testing.virtual.probe import request
 from vosd.trunks.dialect import CalleeDialect, IdentityHeader, Passing, Privacy
 
 OURS = "192.0.2.1"

@@ -4,9 +4,9 @@ RFC 6086 (legacy INFO usage), RFC 3261 section 11, RFC 6665 for events.
 """
 
 import pytest
+from doubles.virtual.side import SILENCE, Reply
 
 from vosd.b2bua.information import IN_FLIGHT_MAX
-from vosd.testing.virtual.side import SILENCE, Reply
 
 KEY = "Signal=5\r\nDuration=160\r\n"
 RELAY = "application/dtmf-relay"

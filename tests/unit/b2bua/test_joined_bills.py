@@ -5,14 +5,14 @@ from datetime import datetime
 from decimal import Decimal
 
 import pytest
+from doubles.data.builders import applied_rate
 from doubles.timed_scene import TIMED, TimedScene
+from doubles.virtual.customer import OutgoingCall
+from doubles.virtual.scene import CALLEE
 
 from vosd.b2bua.settings import DeadCallBilling
 from vosd.billing.rater import rate_call
 from vosd.cdr.record import CallRecord
-from vosd.testing.data.builders import applied_rate
-from vosd.testing.virtual.customer import OutgoingCall
-from vosd.testing.virtual.scene import CALLEE
 
 TARGET = "442071111111"
 LATENESSES_MS = [0, 7, 3_000, 40_000]

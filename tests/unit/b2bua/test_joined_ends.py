@@ -1,17 +1,17 @@
 """How two calls end that a transfer has joined: both, once each, at the right instant, however one ends."""
 
 import pytest
+from doubles.data.builders import catalogue, mapping_gateway
+from doubles.virtual.customer import Intent, OutgoingCall
+from doubles.virtual.exchange import SWITCH
+from doubles.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, usual_catalogue, vendor_gateway
+from doubles.virtual.side import SILENCE, Reply
+from doubles.virtual.vendor import RINGS
 
 from vosd.base.cause import EndReason
 from vosd.cdr.record import CallRecord
 from vosd.sip.flows import Listener
 from vosd.sip.wire.outgoing import Peer
-from vosd.testing.data.builders import catalogue, mapping_gateway
-from vosd.testing.virtual.customer import Intent, OutgoingCall
-from vosd.testing.virtual.exchange import SWITCH
-from vosd.testing.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, usual_catalogue, vendor_gateway
-from vosd.testing.virtual.side import SILENCE, Reply
-from vosd.testing.virtual.vendor import RINGS
 
 TARGET = "442071111111"
 

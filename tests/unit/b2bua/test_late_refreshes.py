@@ -3,12 +3,12 @@
 import re
 
 from doubles.timed_scene import TimedScene
+from doubles.virtual.exchange import SWITCH
+from doubles.virtual.scene import VENDORS
+from doubles.virtual.side import Reply
+from doubles.virtual.vendor import answers
 
 from vosd.base.session_timer import Probe
-from vosd.testing.virtual.exchange import SWITCH
-from vosd.testing.virtual.scene import VENDORS
-from vosd.testing.virtual.side import Reply
-from vosd.testing.virtual.vendor import answers
 
 
 def test_a_refresh_after_one_that_failed_has_its_own_time_for_an_answer():

@@ -1,8 +1,8 @@
 """Messages that waited in a queue: bills use their time of reception, our own timers the time of processing."""
 
-from vosd.testing.virtual.customer import Intent
-from vosd.testing.virtual.scene import CALLEE, Scene, usual_catalogue
-from vosd.testing.virtual.vendor import RINGS, SILENT, answers
+from doubles.virtual.customer import Intent
+from doubles.virtual.scene import CALLEE, Scene, usual_catalogue
+from doubles.virtual.vendor import RINGS, SILENT, answers
 
 TARGET = "442071111111"
 

@@ -6,13 +6,13 @@ One cent a second; the account reserves a minute at a time.
 from decimal import Decimal
 
 import pytest
+from doubles.data.builders import account, applied_rate, catalogue, mapping_gateway, rate_group, rating_policy
+from doubles.virtual.customer import Intent
+from doubles.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, usual_catalogue, vendor_gateway
+from doubles.virtual.vendor import answers
 
 from vosd.base.cause import EndReason
 from vosd.sip.settings import SipSettings, Timers
-from vosd.testing.data.builders import account, applied_rate, catalogue, mapping_gateway, rate_group, rating_policy
-from vosd.testing.virtual.customer import Intent
-from vosd.testing.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, usual_catalogue, vendor_gateway
-from vosd.testing.virtual.vendor import answers
 
 LATENESS = [0, 9, 49, 50, 700, 3_000]
 STRICT = rating_policy(hold_time_precision_ms=0)

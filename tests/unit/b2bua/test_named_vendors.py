@@ -2,13 +2,13 @@
 
 import pytest
 from doubles.conformance import faults_of
+from doubles.data.builders import catalogue, mapping_gateway
+from doubles.virtual.customer import Intent
+from doubles.virtual.exchange import SWITCH
+from doubles.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, vendor_gateway
+from doubles.virtual.vendor import RINGS, refuses
 
 from vosd.sip.flows import Hop
-from vosd.testing.data.builders import catalogue, mapping_gateway
-from vosd.testing.virtual.customer import Intent
-from vosd.testing.virtual.exchange import SWITCH
-from vosd.testing.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, vendor_gateway
-from vosd.testing.virtual.vendor import RINGS, refuses
 from vosd.trunks.dialect import CalleeDialect, Redirects
 from vosd.trunks.gateways import Address
 

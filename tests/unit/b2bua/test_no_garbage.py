@@ -5,12 +5,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-
-from vosd.testing.sockets.peer import ANSWER
-from vosd.testing.virtual.customer import KNOWS_UPDATE, SUPPORTS_100REL, Intent
-from vosd.testing.virtual.scene import CALLEE, Scene
-from vosd.testing.virtual.side import Reply
-from vosd.testing.virtual.vendor import Line, Script, answers, answers_reliably, refuses
+from doubles.sockets.peer import ANSWER
+from doubles.virtual.customer import KNOWS_UPDATE, SUPPORTS_100REL, Intent
+from doubles.virtual.scene import CALLEE, Scene
+from doubles.virtual.side import Reply
+from doubles.virtual.vendor import Line, Script, answers, answers_reliably, refuses
 
 OURS = ("vosd.sip", "vosd.b2bua", "vosd.engine", "vosd.base")
 

@@ -1,12 +1,11 @@
 """A PRACK that proposes another session (RFC 3262 section 5): the other side is asked, and answers in the 2xx."""
 
 import pytest
-
-from vosd.testing.sockets.peer import ANSWER, OFFER
-from vosd.testing.virtual.customer import KNOWS_UPDATE, SUPPORTS_100REL, Intent
-from vosd.testing.virtual.scene import CALLEE
-from vosd.testing.virtual.side import Reply
-from vosd.testing.virtual.vendor import Line, Script, answers_reliably
+from doubles.sockets.peer import ANSWER, OFFER
+from doubles.virtual.customer import KNOWS_UPDATE, SUPPORTS_100REL, Intent
+from doubles.virtual.scene import CALLEE
+from doubles.virtual.side import Reply
+from doubles.virtual.vendor import Line, Script, answers_reliably
 
 NEW_OFFER = OFFER.replace("1 1", "1 2").replace("20000", "20008")
 SETTLED_AND_UPDATING = Script((Line(0, 100), Line(0, 183, ANSWER, KNOWS_UPDATE, True), Line(3_000, 200)))

@@ -1,12 +1,11 @@
 """A call has one timer: it is set for the next of its deadlines, and set again where that was moved to a later time."""
 
 import pytest
+from doubles.sockets.peer import ANSWER
 from doubles.timed_scene import TimedScene
-
-from vosd.testing.sockets.peer import ANSWER
-from vosd.testing.virtual.customer import KNOWS_UPDATE, SUPPORTS_100REL, Intent
-from vosd.testing.virtual.scene import CALLEE, Scene, usual_catalogue
-from vosd.testing.virtual.vendor import RINGS, Line, Script
+from doubles.virtual.customer import KNOWS_UPDATE, SUPPORTS_100REL, Intent
+from doubles.virtual.scene import CALLEE, Scene, usual_catalogue
+from doubles.virtual.vendor import RINGS, Line, Script
 
 
 def live_call_of(scene):

@@ -1,9 +1,10 @@
 """Operational overrides and calls: the next call follows them, a running one goes on."""
 
+from doubles.data.builders import override
+from doubles.virtual.scene import CALLEE, VENDORS, Scene, usual_catalogue
+from doubles.virtual.vendor import Line, Script, answers, refuses
+
 from vosd.catalogue.overrides import Setting, Target
-from vosd.testing.data.builders import override
-from vosd.testing.virtual.scene import CALLEE, VENDORS, Scene, usual_catalogue
-from vosd.testing.virtual.vendor import Line, Script, answers, refuses
 from vosd.trunks.gateways import Address
 
 FIRST = override(Target.ROUTING, "vendor-0", memo="no audio")

@@ -1,14 +1,14 @@
 """An error in the switch ends one call, leaves nothing behind, and stops no other call."""
 
 import pytest
+from doubles.virtual.customer import Intent
+from doubles.virtual.scene import CALLEE
+from doubles.virtual.vendor import SILENT, answers, refuses
 
 from vosd.b2bua.call import Call
 from vosd.b2bua.caller_leg import CallerLeg
 from vosd.base.cause import EndReason
 from vosd.callcontrol.admission import Admission
-from vosd.testing.virtual.customer import Intent
-from vosd.testing.virtual.scene import CALLEE
-from vosd.testing.virtual.vendor import SILENT, answers, refuses
 
 
 class MistakeError(Exception):

@@ -5,12 +5,12 @@ The partner pays two cents a second and is paid one cent a second; a minute is h
 
 from decimal import Decimal
 
+from doubles.data.builders import account, applied_rate, catalogue, mapping_gateway, rate_group
 from doubles.successor import replace_node
+from doubles.virtual.customer import Intent
+from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
 
 from vosd.billing.accounts import AccountType
-from vosd.testing.data.builders import account, applied_rate, catalogue, mapping_gateway, rate_group
-from vosd.testing.virtual.customer import Intent
-from vosd.testing.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
 
 PARTNER = "partner"
 

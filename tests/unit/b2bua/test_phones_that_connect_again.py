@@ -1,18 +1,18 @@
 """Phones behind NAT over TCP: their connection breaks, they register over another one, and their calls follow them."""
 
 import pytest
+from doubles.data.builders import catalogue, mapping_gateway, phone
+from doubles.data.registering import register_request
 from doubles.killed import KilledScene
+from doubles.sockets.loopback import Endpoint as Address
+from doubles.sockets.peer import ANSWER
+from doubles.virtual.exchange import SWITCH
+from doubles.virtual.scene import CUSTOMER, Scene, vendor_gateway
+from doubles.virtual.vendor import Vendor, answers
 
 from vosd.engine.registration.bindings import RegistrantKind
 from vosd.sip.flows import Listener
 from vosd.sip.wire.outgoing import Peer
-from vosd.testing.data.builders import catalogue, mapping_gateway, phone
-from vosd.testing.data.registering import register_request
-from vosd.testing.sockets.loopback import Endpoint as Address
-from vosd.testing.sockets.peer import ANSWER
-from vosd.testing.virtual.exchange import SWITCH
-from vosd.testing.virtual.scene import CUSTOMER, Scene, vendor_gateway
-from vosd.testing.virtual.vendor import Vendor, answers
 
 NUMBER = "4471001"
 HOME, SEEN, AGAIN = Address("192.168.1.100", 5060), Address("198.51.100.99", 40_000), Address("198.51.100.99", 41_000)

@@ -3,17 +3,17 @@
 import msgspec
 import pytest
 from doubles.conformance import faults_of
+from doubles.data.builders import account, applied_rate, phone, rate_group, routing_gateway
 from doubles.lookup_scene import SERVER, LookupScene, by_sip, content_of
+from doubles.virtual.customer import Intent
+from doubles.virtual.exchange import SWITCH
+from doubles.virtual.scene import CALLEE, VENDORS, vendor_gateway
+from doubles.virtual.vendor import RINGS, SILENT, Line, Script, answers, refuses
 from structlog.testing import capture_logs
 
 from vosd.engine.lookups.availability import FAILURES
 from vosd.engine.settings import LookupSettings
 from vosd.routing.lookups import PortabilityTerms
-from vosd.testing.data.builders import account, applied_rate, phone, rate_group, routing_gateway
-from vosd.testing.virtual.customer import Intent
-from vosd.testing.virtual.exchange import SWITCH
-from vosd.testing.virtual.scene import CALLEE, VENDORS, vendor_gateway
-from vosd.testing.virtual.vendor import RINGS, SILENT, Line, Script, answers, refuses
 from vosd.trunks.dialect import CalleeDialect, PortedNumber
 from vosd.trunks.gateways import Address
 from vosd.trunks.number_rules import IncomingNumbers, OutgoingNumbers

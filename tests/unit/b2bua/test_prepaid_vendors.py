@@ -7,17 +7,17 @@ from decimal import Decimal
 
 import msgspec
 import pytest
+from doubles.data.builders import account, applied_rate, catalogue, mapping_gateway, rate_group, rating_policy
+from doubles.sockets.peer import ANSWER
 from doubles.successor import replace_node
+from doubles.virtual.customer import SUPPORTS_100REL, Intent
+from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
+from doubles.virtual.vendor import RINGS, Line, Script, answers, refuses
 
 from vosd.billing.accounts import AccountType
 from vosd.billing.rates import AppliedRate
 from vosd.engine.calls.known import Known
 from vosd.engine.calls.request_snapshot import RequestSnapshot
-from vosd.testing.data.builders import account, applied_rate, catalogue, mapping_gateway, rate_group, rating_policy
-from vosd.testing.sockets.peer import ANSWER
-from vosd.testing.virtual.customer import SUPPORTS_100REL, Intent
-from vosd.testing.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
-from vosd.testing.virtual.vendor import RINGS, Line, Script, answers, refuses
 
 STRICT = rating_policy(hold_time_precision_ms=0)
 ANSWERS_AT_ONCE_BEHIND_A_PRACK = Script((Line(0, 183, ANSWER), Line(10, 200, ANSWER)))

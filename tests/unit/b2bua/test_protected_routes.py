@@ -1,11 +1,10 @@
 """Protected gateways: behind all others, or as soon as none of the others has shown anything for their time."""
 
 import pytest
-
-from vosd.testing.data.builders import catalogue, mapping_gateway
-from vosd.testing.virtual.customer import Intent
-from vosd.testing.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
-from vosd.testing.virtual.vendor import RINGS, SILENT, TRIES, Line, Script, answers, refuses
+from doubles.data.builders import catalogue, mapping_gateway
+from doubles.virtual.customer import Intent
+from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
+from doubles.virtual.vendor import RINGS, SILENT, TRIES, Line, Script, answers, refuses
 
 SHORT = Intent(hang_up_after_ms=20_000)
 

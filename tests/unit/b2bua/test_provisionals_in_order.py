@@ -1,11 +1,10 @@
 """Provisional responses to the caller, one unheard at a time: what waits, in which order, and over a failover."""
 
 import pytest
-
-from vosd.testing.sockets.peer import ANSWER, OFFER
-from vosd.testing.virtual.customer import INSISTS_ON_RELIABLE, KNOWS_UPDATE, SUPPORTS_100REL, Intent
-from vosd.testing.virtual.scene import CALLEE, CUSTOMER
-from vosd.testing.virtual.vendor import Line, Script
+from doubles.sockets.peer import ANSWER, OFFER
+from doubles.virtual.customer import INSISTS_ON_RELIABLE, KNOWS_UPDATE, SUPPORTS_100REL, Intent
+from doubles.virtual.scene import CALLEE, CUSTOMER
+from doubles.virtual.vendor import Line, Script
 
 EARLY_OFFER = Script((Line(0, 100), Line(0, 183, OFFER, KNOWS_UPDATE, True), Line(1_000, 200)))
 

@@ -2,11 +2,12 @@
 
 from collections import Counter
 
+from doubles.sockets.peer import ANSWER
+from doubles.virtual.customer import SUPPORTS_100REL, Intent
+from doubles.virtual.scene import CALLEE, Scene, usual_catalogue
+from doubles.virtual.vendor import RINGS, SILENT, Line, Script, answers, refuses
+
 from vosd.routing.quality import QualityFigures
-from vosd.testing.sockets.peer import ANSWER
-from vosd.testing.virtual.customer import SUPPORTS_100REL, Intent
-from vosd.testing.virtual.scene import CALLEE, Scene, usual_catalogue
-from vosd.testing.virtual.vendor import RINGS, SILENT, Line, Script, answers, refuses
 
 MUTE = {"response_timeout_ms": 2_000, "progress_timeout_ms": 3_000}
 

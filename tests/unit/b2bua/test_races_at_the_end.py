@@ -1,14 +1,13 @@
 """The end of a call crosses something else, in every order of the packets (RFC 3261, RFC 5407)."""
 
 import pytest
+from doubles.data.sessions import revised
 from doubles.races import Race, ended, in_every_order, in_talk, ringing
-
-from vosd.testing.data.sessions import revised
-from vosd.testing.sockets.peer import ANSWER
-from vosd.testing.virtual.customer import Intent
-from vosd.testing.virtual.scene import CALLEE, Scene, sides
-from vosd.testing.virtual.side import Reply
-from vosd.testing.virtual.vendor import TRIES, Line, Script
+from doubles.sockets.peer import ANSWER
+from doubles.virtual.customer import Intent
+from doubles.virtual.scene import CALLEE, Scene, sides
+from doubles.virtual.side import Reply
+from doubles.virtual.vendor import TRIES, Line, Script
 
 
 def test_cancel_against_200():

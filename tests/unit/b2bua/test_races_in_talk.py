@@ -6,11 +6,10 @@ RFC 3261 section 14, RFC 3311, RFC 5407 section 3.3: whatever the order, both en
 from itertools import product
 
 import pytest
+from doubles.data.sessions import revised
 from doubles.races import Race, agreed, in_every_order, in_talk
-
-from vosd.testing.data.sessions import revised
-from vosd.testing.virtual.scene import sides
-from vosd.testing.virtual.side import Reply
+from doubles.virtual.scene import sides
+from doubles.virtual.side import Reply
 
 
 @pytest.mark.parametrize("methods", list(product(("INVITE", "UPDATE"), repeat=2)), ids=" and ".join)

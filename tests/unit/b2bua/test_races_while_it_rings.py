@@ -6,11 +6,10 @@ RFC 3262, RFC 3261 sections 9.1 and 13.2.2.4: each answer is paid, ended if unwa
 import pytest
 from doubles.exploring import examples
 from doubles.races import Race, agreed, ended, in_every_order
-
-from vosd.testing.sockets.peer import ANSWER
-from vosd.testing.virtual.customer import INSISTS_ON_RELIABLE, KNOWS_UPDATE, SUPPORTS_100REL, Intent
-from vosd.testing.virtual.scene import CALLEE, Scene
-from vosd.testing.virtual.vendor import Line, Script
+from doubles.sockets.peer import ANSWER
+from doubles.virtual.customer import INSISTS_ON_RELIABLE, KNOWS_UPDATE, SUPPORTS_100REL, Intent
+from doubles.virtual.scene import CALLEE, Scene
+from doubles.virtual.vendor import Line, Script
 
 DEPTH = examples(6, 7)
 EARLY = Script((Line(0, 100), Line(0, 183, ANSWER, KNOWS_UPDATE, is_reliable=True)))

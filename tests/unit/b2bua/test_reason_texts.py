@@ -1,11 +1,11 @@
 """The Reason text of the side that ended a call is kept in the record, and not forwarded."""
 
 import pytest
+from doubles.virtual.customer import Intent
+from doubles.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, sides, usual_catalogue
+from doubles.virtual.vendor import RINGS, refuses
 
 from vosd.base.cause import EndReason
-from vosd.testing.virtual.customer import Intent
-from vosd.testing.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, sides, usual_catalogue
-from vosd.testing.virtual.vendor import RINGS, refuses
 from vosd.trunks.dialect import CalleeDialect, ReasonForm
 
 SAID = 'Reason: Q.850;cause=17;text="rack 7 is full"'

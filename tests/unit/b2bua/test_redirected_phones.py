@@ -1,11 +1,11 @@
 """Phones whose calls a redirect server may send elsewhere: it is asked first."""
 
 import pytest
+from doubles.data.builders import catalogue, mapping_gateway, phone, routing_gateway
+from doubles.sockets.loopback import Endpoint
+from doubles.virtual.scene import CUSTOMER, VENDORS, Scene, vendor_gateway
+from doubles.virtual.vendor import SILENT, answers, refuses
 
-from vosd.testing.data.builders import catalogue, mapping_gateway, phone, routing_gateway
-from vosd.testing.sockets.loopback import Endpoint
-from vosd.testing.virtual.scene import CUSTOMER, VENDORS, Scene, vendor_gateway
-from vosd.testing.virtual.vendor import SILENT, answers, refuses
 from vosd.trunks.dialect import CalleeDialect, Redirects
 from vosd.trunks.gateways import Address
 

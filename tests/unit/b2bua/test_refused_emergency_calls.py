@@ -1,15 +1,15 @@
 """Calls to emergency numbers that are refused leave a CDR, however early and whatever the parameters say."""
 
 import pytest
+from doubles.data.builders import catalogue, mapping_gateway
+from doubles.sockets.loopback import Endpoint
+from doubles.virtual.exchange import SWITCH
+from doubles.virtual.probe import SDP, request
+from doubles.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, usual_catalogue, vendor_gateway
+from doubles.virtual.vendor import refuses
 
 from vosd.admin.why import why
 from vosd.routing.special_numbers import SpecialNumbers
-from vosd.testing.data.builders import catalogue, mapping_gateway
-from vosd.testing.sockets.loopback import Endpoint
-from vosd.testing.virtual.exchange import SWITCH
-from vosd.testing.virtual.probe import SDP, request
-from vosd.testing.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, usual_catalogue, vendor_gateway
-from vosd.testing.virtual.vendor import refuses
 
 REQUIRED = (
     b"--x\r\nContent-Type: application/sdp\r\n\r\n" + SDP + b"\r\n--x\r\nContent-Type: application/secret\r\n"

@@ -3,14 +3,14 @@
 import re
 
 import pytest
+from doubles.data.builders import catalogue, mapping_gateway
+from doubles.virtual.customer import INSISTS_ON_RELIABLE, Intent
+from doubles.virtual.exchange import SWITCH
+from doubles.virtual.probe import SDP, request
+from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
+from doubles.virtual.side import Side
 
 from vosd.base.session_timer import SessionTimerSettings
-from vosd.testing.data.builders import catalogue, mapping_gateway
-from vosd.testing.virtual.customer import INSISTS_ON_RELIABLE, Intent
-from vosd.testing.virtual.exchange import SWITCH
-from vosd.testing.virtual.probe import SDP, request
-from vosd.testing.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
-from vosd.testing.virtual.side import Side
 from vosd.trunks.dialect import CallerDialect, ReasonForm, Reliability
 
 NO_TIMER = SessionTimerSettings(enabled=False)

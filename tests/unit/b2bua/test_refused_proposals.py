@@ -5,13 +5,13 @@ RFC 3261 sections 12.2.1.2 and 14.1, RFC 6141.
 
 import pytest
 from doubles.races import UPDATING
+from doubles.virtual.customer import KNOWS_UPDATE, Intent
+from doubles.virtual.exchange import SWITCH
+from doubles.virtual.scene import Scene, sides
+from doubles.virtual.side import SILENCE, Reply, Side
 
 from vosd.sip.flows import Listener
 from vosd.sip.wire.outgoing import Peer
-from vosd.testing.virtual.customer import KNOWS_UPDATE, Intent
-from vosd.testing.virtual.exchange import SWITCH
-from vosd.testing.virtual.scene import Scene, sides
-from vosd.testing.virtual.side import SILENCE, Reply, Side
 
 both_sides = pytest.mark.parametrize("side", ["caller", "callee"])
 both_methods = pytest.mark.parametrize("method", ["INVITE", "UPDATE"])

@@ -3,14 +3,14 @@
 from decimal import Decimal
 
 import pytest
+from doubles.data.builders import catalogue, mapping_gateway
+from doubles.sockets.peer import ANSWER, OFFER
+from doubles.virtual.customer import INSISTS_ON_RELIABLE, KNOWS_UPDATE, SUPPORTS_100REL, Intent
+from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
+from doubles.virtual.vendor import Line, Script, answers, answers_reliably
 from structlog.testing import capture_logs
 
 from vosd.base.cause import EndReason
-from vosd.testing.data.builders import catalogue, mapping_gateway
-from vosd.testing.sockets.peer import ANSWER, OFFER
-from vosd.testing.virtual.customer import INSISTS_ON_RELIABLE, KNOWS_UPDATE, SUPPORTS_100REL, Intent
-from vosd.testing.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
-from vosd.testing.virtual.vendor import Line, Script, answers, answers_reliably
 from vosd.trunks.dialect import CalleeDialect, CallerDialect, Reliability
 
 RINGS_RELIABLY = Script((Line(0, 100), Line(0, 180, "", (), True), Line(1_000, 200, ANSWER)))

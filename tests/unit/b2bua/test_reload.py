@@ -1,9 +1,9 @@
 """What a reload in the middle of a call changes: nothing for that call."""
 
-from vosd.testing.data.builders import account, applied_rate, catalogue, mapping_gateway, rate_group
-from vosd.testing.virtual.customer import Intent
-from vosd.testing.virtual.scene import CALLEE, CUSTOMER, usual_catalogue, vendor_gateway
-from vosd.testing.virtual.vendor import SILENT, answers
+from doubles.data.builders import account, applied_rate, catalogue, mapping_gateway, rate_group
+from doubles.virtual.customer import Intent
+from doubles.virtual.scene import CALLEE, CUSTOMER, usual_catalogue, vendor_gateway
+from doubles.virtual.vendor import SILENT, answers
 
 NO_GATEWAYS = catalogue([])
 

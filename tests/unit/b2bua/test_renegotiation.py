@@ -6,13 +6,12 @@ RFC 3261 section 14, RFC 3264 section 8, RFC 3311, RFC 6337 tables 1 to 3.
 from decimal import Decimal
 
 import pytest
-
-from vosd.testing.data.sessions import answering, revised
-from vosd.testing.sockets.peer import ANSWER, OFFER
-from vosd.testing.virtual.customer import SUPPORTS_100REL, Intent
-from vosd.testing.virtual.scene import CALLEE, sides
-from vosd.testing.virtual.side import Reply
-from vosd.testing.virtual.vendor import Line, Script, answers
+from doubles.data.sessions import answering, revised
+from doubles.sockets.peer import ANSWER, OFFER
+from doubles.virtual.customer import SUPPORTS_100REL, Intent
+from doubles.virtual.scene import CALLEE, sides
+from doubles.virtual.side import Reply
+from doubles.virtual.vendor import Line, Script, answers
 
 FAX = OFFER.replace("m=audio 20000 RTP/AVP 0 101", "m=image 20002 udptl t38").partition("a=rtpmap")[0]
 G729 = OFFER.replace("RTP/AVP 0 101", "RTP/AVP 18 101").replace("a=rtpmap:0 PCMU", "a=rtpmap:18 G729")

@@ -4,12 +4,11 @@ A 18x with a To tag makes an early dialog, whether it is sent reliably or not (R
 """
 
 import pytest
-
-from vosd.testing.sockets.peer import ANSWER
-from vosd.testing.virtual.customer import SUPPORTS_100REL, Intent
-from vosd.testing.virtual.scene import CALLEE
-from vosd.testing.virtual.side import Reply
-from vosd.testing.virtual.vendor import RINGS, TRIES, Line, Script, refuses
+from doubles.sockets.peer import ANSWER
+from doubles.virtual.customer import SUPPORTS_100REL, Intent
+from doubles.virtual.scene import CALLEE
+from doubles.virtual.side import Reply
+from doubles.virtual.vendor import RINGS, TRIES, Line, Script, refuses
 
 KEY = "Signal=5\r\nDuration=160\r\n"
 RELAY = "application/dtmf-relay"

@@ -4,14 +4,14 @@ from decimal import Decimal
 
 import pytest
 import structlog
+from doubles.data.builders import catalogue, mapping_gateway, routing_gateway
+from doubles.sockets.loopback import Endpoint
+from doubles.sockets.peer import ANSWER, OFFER
+from doubles.virtual.customer import Intent
+from doubles.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, usual_catalogue, vendor_gateway
+from doubles.virtual.vendor import RINGS, SILENT, TRIES, Line, Script, answers, refuses
 
 from vosd.routing.breaker import REFUSALS, REST_MS, SILENCES
-from vosd.testing.data.builders import catalogue, mapping_gateway, routing_gateway
-from vosd.testing.sockets.loopback import Endpoint
-from vosd.testing.sockets.peer import ANSWER, OFFER
-from vosd.testing.virtual.customer import Intent
-from vosd.testing.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, usual_catalogue, vendor_gateway
-from vosd.testing.virtual.vendor import RINGS, SILENT, TRIES, Line, Script, answers, refuses
 from vosd.trunks.gateways import Address as GatewayAddress
 
 RESPONSE_MS = 2_000

@@ -2,10 +2,9 @@
 
 import pytest
 from doubles.timed_scene import KNOWS_ALL, TIMED, TimedScene
-
-from vosd.testing.virtual.customer import Intent
-from vosd.testing.virtual.side import Reply
-from vosd.testing.virtual.vendor import answers_timed
+from doubles.virtual.customer import Intent
+from doubles.virtual.side import Reply
+from doubles.virtual.vendor import answers_timed
 
 UPDATES = ("Allow: INVITE, ACK, BYE, CANCEL, UPDATE",)
 

@@ -4,13 +4,13 @@ from dataclasses import replace
 
 import pytest
 from doubles.timed_scene import KNOWS_ALL, KNOWS_TIMER_ONLY, TIMED, TIMED_WITHOUT_UPDATE, TimedScene
+from doubles.virtual.customer import KNOWS_TIMER, Intent
+from doubles.virtual.scene import CALLEE, VENDORS
+from doubles.virtual.side import SILENCE, Reply
+from doubles.virtual.vendor import answers, answers_timed, refuses
 from structlog.testing import capture_logs
 
 from vosd.base.session_timer import Probe
-from vosd.testing.virtual.customer import KNOWS_TIMER, Intent
-from vosd.testing.virtual.scene import CALLEE, VENDORS
-from vosd.testing.virtual.side import SILENCE, Reply
-from vosd.testing.virtual.vendor import answers, answers_timed, refuses
 
 BOTH = ["caller", "callee"]
 

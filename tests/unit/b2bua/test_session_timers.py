@@ -3,13 +3,12 @@
 import re
 
 import pytest
+from doubles.data.sessions import revised
 from doubles.timed_scene import KNOWS_ALL, KNOWS_TIMER_ONLY, TIMED, TIMED_WITHOUT_UPDATE, TimedScene
-
-from vosd.testing.data.sessions import revised
-from vosd.testing.virtual.customer import KNOWS_TIMER, KNOWS_UPDATE, Intent
-from vosd.testing.virtual.scene import CALLEE
-from vosd.testing.virtual.side import Reply
-from vosd.testing.virtual.vendor import answers_timed
+from doubles.virtual.customer import KNOWS_TIMER, KNOWS_UPDATE, Intent
+from doubles.virtual.scene import CALLEE
+from doubles.virtual.side import Reply
+from doubles.virtual.vendor import answers_timed
 
 REFRESHES_ITSELF = Intent(headers=(*KNOWS_TIMER, *KNOWS_UPDATE, "Session-Expires: 400;refresher=uac"))
 BOTH = ["caller", "callee"]

@@ -3,12 +3,11 @@
 import re
 
 import pytest
-
-from vosd.testing.data.sessions import revised
-from vosd.testing.sockets.peer import ANSWER, OFFER
-from vosd.testing.virtual.customer import Intent
-from vosd.testing.virtual.scene import CALLEE, sides
-from vosd.testing.virtual.vendor import answers
+from doubles.data.sessions import revised
+from doubles.sockets.peer import ANSWER, OFFER
+from doubles.virtual.customer import Intent
+from doubles.virtual.scene import CALLEE, sides
+from doubles.virtual.vendor import answers
 
 VIDEO = "m=video 20002 RTP/AVP 96\r\nb=AS:512\r\na=rtpmap:96 H264/90000\r\na=fmtp:96 profile-level-id=42e01f\r\n"
 SESSIONS = {

@@ -9,14 +9,14 @@ from doubles.asking_steps import (
     WhereIs,
     looking_up,
 )
+from doubles.data.builders import catalogue, mapping_gateway
+from doubles.virtual.scene import CALLEE, CUSTOMER, usual_catalogue, vendor_gateway
 from doubles.waiting_scene import WaitingScene
 
 from vosd.base.cause import EndReason
 from vosd.callcontrol.admission import Admission
 from vosd.callcontrol.questions import Ask
 from vosd.engine.calls.services import UnusedAnswer
-from vosd.testing.data.builders import catalogue, mapping_gateway
-from vosd.testing.virtual.scene import CALLEE, CUSTOMER, usual_catalogue, vendor_gateway
 from vosd.trunks.dialect import CallerDialect, Transfers
 
 PORTED = "442071111111"

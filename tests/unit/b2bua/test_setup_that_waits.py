@@ -9,13 +9,13 @@ from doubles.asking_steps import (
     looking_up,
     steps_with,
 )
+from doubles.data.builders import catalogue, mapping_gateway
+from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
 from doubles.waiting_scene import WaitingScene
 
 from vosd.b2bua.states import CallState
 from vosd.callcontrol.questions import Ticket, Unanswered
 from vosd.engine.calls.services import UnusedAnswer
-from vosd.testing.data.builders import catalogue, mapping_gateway
-from vosd.testing.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
 from vosd.trunks.dialect import CallerDialect
 
 PORTED = "442071111111"

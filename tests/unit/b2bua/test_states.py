@@ -2,15 +2,15 @@
 
 import pytest
 from doubles.asking_steps import Located, ScriptedAsker, looking_up, steps_with
+from doubles.sockets.peer import ANSWER
+from doubles.virtual.customer import SUPPORTS_100REL, Intent
+from doubles.virtual.scene import CALLEE
+from doubles.virtual.vendor import RINGS, SILENT, Line, Script, answers
 
 from vosd.b2bua.lifetime import ANSWER_WAIT_MS
 from vosd.b2bua.states import ACCEPTED, CallEvent, CallState
 from vosd.base.cause import EndReason
 from vosd.sip import parse_message
-from vosd.testing.sockets.peer import ANSWER
-from vosd.testing.virtual.customer import SUPPORTS_100REL, Intent
-from vosd.testing.virtual.scene import CALLEE
-from vosd.testing.virtual.vendor import RINGS, SILENT, Line, Script, answers
 
 BUSY = parse_message(
     b"SIP/2.0 486 Busy Here\r\nVia: SIP/2.0/UDP h;branch=z9hG4bK1\r\nFrom: <sip:a@h>;tag=1\r\nTo: <sip:b@h>;tag=2\r\n"

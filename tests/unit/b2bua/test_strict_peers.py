@@ -8,17 +8,17 @@ import re
 
 import pytest
 from doubles.conformance import faults_of
+from doubles.data.builders import catalogue, mapping_gateway
+from doubles.data.sessions import revised
+from doubles.sockets.peer import ANSWER, OFFER
+from doubles.virtual.customer import INSISTS_ON_RELIABLE, KNOWS_UPDATE, SUPPORTS_100REL, Intent
+from doubles.virtual.exchange import SWITCH
+from doubles.virtual.probe import request
+from doubles.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, sides, vendor_gateway
+from doubles.virtual.side import Reply
+from doubles.virtual.vendor import RINGS, SILENT, Line, Script, answers, answers_reliably, refuses
+from doubles.virtual.wire import DropEvery, Packet
 
-from vosd.testing.data.builders import catalogue, mapping_gateway
-from vosd.testing.data.sessions import revised
-from vosd.testing.sockets.peer import ANSWER, OFFER
-from vosd.testing.virtual.customer import INSISTS_ON_RELIABLE, KNOWS_UPDATE, SUPPORTS_100REL, Intent
-from vosd.testing.virtual.exchange import SWITCH
-from vosd.testing.virtual.probe import request
-from vosd.testing.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, sides, vendor_gateway
-from vosd.testing.virtual.side import Reply
-from vosd.testing.virtual.vendor import RINGS, SILENT, Line, Script, answers, answers_reliably, refuses
-from vosd.testing.virtual.wire import DropEvery, Packet
 from vosd.trunks.dialect import CalleeDialect, CallerDialect, Redirects, Transfers
 
 BEHIND_PROXIES = ("Record-Route: <sip:p2.example;lr>, <sip:p1.example;lr>", "Timestamp: 54.2")

@@ -1,16 +1,16 @@
 """INVITE with Replaces (RFC 3891): another phone of the same customer takes over a running call."""
 
 import pytest
+from doubles.data.builders import account, catalogue, mapping_gateway, phone
+from doubles.sockets.loopback import Endpoint
+from doubles.sockets.peer import ANSWER, OFFER
 from doubles.successor import replace_node
+from doubles.virtual.customer import SUPPORTS_100REL, Intent, OutgoingCall
+from doubles.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, vendor_gateway
+from doubles.virtual.side import Reply, Side
+from doubles.virtual.vendor import RINGS, IncomingCall, Line, Script, answers, answers_timed
 
 from vosd.base.session_timer import SessionTimerSettings
-from vosd.testing.data.builders import account, catalogue, mapping_gateway, phone
-from vosd.testing.sockets.loopback import Endpoint
-from vosd.testing.sockets.peer import ANSWER, OFFER
-from vosd.testing.virtual.customer import SUPPORTS_100REL, Intent, OutgoingCall
-from vosd.testing.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, vendor_gateway
-from vosd.testing.virtual.side import Reply, Side
-from vosd.testing.virtual.vendor import RINGS, IncomingCall, Line, Script, answers, answers_timed
 from vosd.trunks.dialect import CalleeDialect, CallerDialect
 
 

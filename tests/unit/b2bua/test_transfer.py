@@ -3,13 +3,13 @@
 from decimal import Decimal
 
 import pytest
+from doubles.data.builders import catalogue, mapping_gateway
+from doubles.sockets.peer import Message
+from doubles.virtual.customer import OutgoingCall
+from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
+from doubles.virtual.side import Reply
+from doubles.virtual.vendor import RINGS, IncomingCall, answers, refuses
 
-from vosd.testing.data.builders import catalogue, mapping_gateway
-from vosd.testing.sockets.peer import Message
-from vosd.testing.virtual.customer import OutgoingCall
-from vosd.testing.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
-from vosd.testing.virtual.side import Reply
-from vosd.testing.virtual.vendor import RINGS, IncomingCall, answers, refuses
 from vosd.trunks.dialect import CallerDialect, TransferDisplay, Transfers
 
 TARGET = "442071111111"

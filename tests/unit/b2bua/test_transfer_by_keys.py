@@ -1,17 +1,17 @@
 """A telephone that has no button for it transfers its call by keys, which INFO tells of."""
 
 import pytest
+from doubles.data.builders import catalogue, phone
 from doubles.keypad_scene import KEYS, TARGET, keypad_scene, passed_on, press, reasons, settle, talking
+from doubles.sockets.login import Login
+from doubles.sockets.loopback import Endpoint
+from doubles.virtual.customer import Intent
+from doubles.virtual.probe import request
+from doubles.virtual.scene import CALLEE, Scene, vendor_gateway
+from doubles.virtual.vendor import RINGS, answers, refuses
 
 from vosd.b2bua.keypad import DIALLED_MS, SEQUENCE_MS, key_in
 from vosd.sip.wire.parse import parse_message
-from vosd.testing.data.builders import catalogue, phone
-from vosd.testing.sockets.login import Login
-from vosd.testing.sockets.loopback import Endpoint
-from vosd.testing.virtual.customer import Intent
-from vosd.testing.virtual.probe import request
-from vosd.testing.virtual.scene import CALLEE, Scene, vendor_gateway
-from vosd.testing.virtual.vendor import RINGS, answers, refuses
 from vosd.trunks.dialect import CallerDialect, CallerSource, TransferDisplay, Transfers
 from vosd.trunks.gateways import CallerNumbers
 

@@ -1,9 +1,9 @@
 """A transfer by a customer that holds as RFC 2543 has it: media at the zero address (RFC 3264 section 8.4)."""
 
-from vosd.testing.virtual.customer import OutgoingCall
-from vosd.testing.virtual.scene import CALLEE, Scene
-from vosd.testing.virtual.side import Reply
-from vosd.testing.virtual.vendor import IncomingCall
+from doubles.virtual.customer import OutgoingCall
+from doubles.virtual.scene import CALLEE, Scene
+from doubles.virtual.side import Reply
+from doubles.virtual.vendor import IncomingCall
 
 TARGET = "442071111111"
 

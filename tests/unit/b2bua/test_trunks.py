@@ -3,14 +3,14 @@
 import re
 
 import pytest
+from doubles.data.builders import catalogue, mapping_gateway
+from doubles.sockets.peer import OFFER
+from doubles.virtual.customer import Intent, OutgoingCall
+from doubles.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, vendor_gateway
+from doubles.virtual.vendor import answers, refuses
 
 from vosd.b2bua.identity import ANONYMOUS_FROM
 from vosd.sip.flows import Listener
-from vosd.testing.data.builders import catalogue, mapping_gateway
-from vosd.testing.sockets.peer import OFFER
-from vosd.testing.virtual.customer import Intent, OutgoingCall
-from vosd.testing.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, vendor_gateway
-from vosd.testing.virtual.vendor import answers, refuses
 from vosd.trunks.dialect import (
     CalleeDialect,
     CalleeSource,

@@ -1,9 +1,8 @@
 """BYEs that a peer does not answer: it may believe that the call goes on, and bill it."""
 
+from doubles.virtual.scene import VENDORS, Scene
+from doubles.virtual.wire import delivered
 from structlog.testing import capture_logs
-
-from vosd.testing.virtual.scene import VENDORS, Scene
-from vosd.testing.virtual.wire import delivered
 
 
 def silence(scene):

@@ -1,14 +1,14 @@
 """Vendors that send no response: which could not be reached, which were silent, and which did not ring."""
 
 import pytest
+from doubles.virtual.customer import Intent
+from doubles.virtual.exchange import SWITCH
+from doubles.virtual.scene import CALLEE, VENDORS, Scene, usual_catalogue
+from doubles.virtual.vendor import RINGS, SILENT, TRIES, answers, refuses
 
 from vosd.base.cause import EndReason
 from vosd.sip.flows import Listener
 from vosd.sip.wire.outgoing import Peer
-from vosd.testing.virtual.customer import Intent
-from vosd.testing.virtual.exchange import SWITCH
-from vosd.testing.virtual.scene import CALLEE, VENDORS, Scene, usual_catalogue
-from vosd.testing.virtual.vendor import RINGS, SILENT, TRIES, answers, refuses
 
 
 @pytest.fixture

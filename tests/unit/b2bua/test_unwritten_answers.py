@@ -4,11 +4,10 @@ from decimal import Decimal
 
 import pytest
 import structlog
-
-from vosd.testing.sockets.peer import ANSWER
-from vosd.testing.virtual.customer import SUPPORTS_100REL, Intent
-from vosd.testing.virtual.scene import CALLEE, VENDORS
-from vosd.testing.virtual.vendor import Line, Script
+from doubles.sockets.peer import ANSWER
+from doubles.virtual.customer import SUPPORTS_100REL, Intent
+from doubles.virtual.scene import CALLEE, VENDORS
+from doubles.virtual.vendor import Line, Script
 
 
 @pytest.mark.parametrize("sdp", [True, False])

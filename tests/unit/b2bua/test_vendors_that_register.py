@@ -3,14 +3,14 @@
 from decimal import Decimal
 
 import pytest
+from doubles.data.builders import catalogue, credentials, mapping_gateway, routing_gateway
+from doubles.sockets.login import Login
+from doubles.sockets.loopback import Endpoint
+from doubles.virtual.customer import Intent
+from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
+from doubles.virtual.vendor import SILENT, refuses
 
 from vosd.base.nat import Nat
-from vosd.testing.data.builders import catalogue, credentials, mapping_gateway, routing_gateway
-from vosd.testing.sockets.login import Login
-from vosd.testing.sockets.loopback import Endpoint
-from vosd.testing.virtual.customer import Intent
-from vosd.testing.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
-from vosd.testing.virtual.vendor import SILENT, refuses
 from vosd.trunks.dialect import CalleeDialect
 
 HOME = Endpoint("203.0.113.66", 41_234)

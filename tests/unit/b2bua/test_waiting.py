@@ -2,13 +2,13 @@
 
 import pytest
 import structlog
+from doubles.data.builders import catalogue, mapping_gateway, routing_gateway
+from doubles.sockets.peer import ANSWER
+from doubles.virtual.customer import Intent
+from doubles.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, usual_catalogue, vendor_gateway
+from doubles.virtual.vendor import RINGS, SILENT, TRIES, Line, Script, answers, refuses
 
 from vosd.b2bua import callee_leg
-from vosd.testing.data.builders import catalogue, mapping_gateway, routing_gateway
-from vosd.testing.sockets.peer import ANSWER
-from vosd.testing.virtual.customer import Intent
-from vosd.testing.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, usual_catalogue, vendor_gateway
-from vosd.testing.virtual.vendor import RINGS, SILENT, TRIES, Line, Script, answers, refuses
 from vosd.trunks.gateways import Address as GatewayAddress
 from vosd.trunks.scope import Scope
 

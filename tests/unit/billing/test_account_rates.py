@@ -5,6 +5,8 @@ from decimal import Decimal
 
 import msgspec
 import pytest
+from doubles.data import builders
+from doubles.data.builders import applied_rate, rating_policy
 
 from vosd.base.money import Rounding
 from vosd.billing.account_rates import AccountRounding, FreeTimeScope, for_account, rounded_for
@@ -14,8 +16,6 @@ from vosd.billing.rate_rows import RateRows
 from vosd.billing.rater import breakdown, rate_call, recompute
 from vosd.billing.rates import AppliedRate, Rate
 from vosd.catalogue.catalogue import Catalogue
-from vosd.testing.data import builders
-from vosd.testing.data.builders import applied_rate, rating_policy
 
 TAXED = applied_rate("0.05", 7, tax_rate="19", policy=rating_policy(fee_precision=4, free_time_s=3))
 

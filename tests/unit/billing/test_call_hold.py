@@ -3,12 +3,12 @@
 from decimal import Decimal
 
 import pytest
+from doubles.data.builders import applied_rate, rating_policy
 
 from vosd.base.errors import Refusal
 from vosd.billing.call_hold import CallHold
 from vosd.billing.holds import AccountCredit
 from vosd.billing.rater import total_at
-from vosd.testing.data.builders import applied_rate, rating_policy
 
 CENT_A_SECOND = applied_rate("0.60")
 HALF_A_CENT = applied_rate("0.30")

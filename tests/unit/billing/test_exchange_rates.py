@@ -5,6 +5,7 @@ from fractions import Fraction
 
 import msgspec
 import pytest
+from doubles.data.builders import applied_rate, rating_policy
 
 from vosd.base.money import Rounding, unit_of
 from vosd.billing.account_rates import AccountRounding
@@ -18,7 +19,6 @@ from vosd.billing.rater import Charge, breakdown, rate_call, recompute, total_at
 from vosd.billing.rates import Rate
 from vosd.billing.typical import TypicalPrices
 from vosd.callcontrol.vendor_terms import price_in
-from vosd.testing.data.builders import applied_rate, rating_policy
 
 NOTHING = AccountRounding()
 YEN = {"JPY": FeeDecimals(0, Decimal(1)), "KWD": FeeDecimals(3, unit_of(3))}

@@ -3,13 +3,13 @@
 from decimal import Decimal
 
 import pytest
+from doubles.data.builders import applied_rate
 
 from vosd.base.cause import EndReason
 from vosd.base.errors import Refusal
 from vosd.billing.call_hold import CallHold
 from vosd.billing.holds import AccountCredit, Hold, HoldEnded, HoldSnapshot
 from vosd.billing.rater import rate_call, total_at
-from vosd.testing.data.builders import applied_rate
 
 CENT_A_SECOND = applied_rate("0.60", 1)
 HOUR = 3_600

@@ -3,13 +3,13 @@
 from decimal import Decimal
 
 import pytest
+from doubles.data.builders import rating_policy
 
 from vosd.billing.origin_rates import CallerKind, Origin, OriginRates, kind_of
 from vosd.billing.rate_choice import Candidate, RateChoice, RateSelection, RateSource
 from vosd.billing.rate_group import RateGroup
 from vosd.billing.rate_rows import RateRows
 from vosd.billing.rates import Rate
-from vosd.testing.data.builders import rating_policy
 
 
 def group(name: str, **prices: str) -> RateGroup:

@@ -5,13 +5,13 @@ from typing import Any
 
 import msgspec
 import pytest
+from doubles.data.builders import rating_policy
 
 from vosd.billing.rate_choice import Candidate, PricedPrefixes, RateChoice, RateSelection, RateSource, of_types
 from vosd.billing.rate_group import RateGroup
 from vosd.billing.rate_rows import RateRows
 from vosd.billing.rater import breakdown, charged_by, itemise, rate_call, recompute, total_at
 from vosd.billing.rates import AppliedRate, Rate
-from vosd.testing.data.builders import rating_policy
 
 TRUNK, ACCOUNT, PERIOD, MAIN = RateSource
 

@@ -4,10 +4,10 @@ import json
 from decimal import Decimal
 
 import pytest
+from doubles.data.builders import applied_rate, rating_policy
 
 from vosd.base.money import Rounding
 from vosd.billing.rater import Charge, breakdown, rate_call, recompute, round_fee, total_at
-from vosd.testing.data.builders import applied_rate, rating_policy
 
 
 def test_every_begun_cycle_is_paid_in_full():

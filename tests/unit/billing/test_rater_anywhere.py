@@ -7,11 +7,11 @@ from decimal import ROUND_CEILING, Decimal, localcontext
 from pathlib import Path
 
 import pytest
+from doubles.data.builders import applied_rate, rating_policy
 
 from vosd.base.money import Rounding
 from vosd.billing.rater import itemise, recompute, total_at
 from vosd.billing.rates import AppliedRate
-from vosd.testing.data.builders import applied_rate, rating_policy
 
 DURATIONS_MS = (0, 1, 49, 50, 999, 1_000, 6_050, 59_999, 60_049, 60_050, 119_000, 150_020, 3_599_951, 43_200_000)
 RATES = (
@@ -41,7 +41,7 @@ def test_another_process_in_another_place_gives_the_same_charges(environment: di
     program = (
         "import locale, sys\n"
         "try:\n    locale.setlocale(locale.LC_ALL, '')\nexcept locale.Error:\n    pass\n"
-        f"sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
+        f"sys.path[:0] = [{str(Path(__file__).parent)!r}, {str(Path(__file__).parents[2])!r}]\n"
         "from test_rater_anywhere import everything\n"
         "sys.stdout.write(everything())\n"
     )

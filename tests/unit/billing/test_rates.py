@@ -2,10 +2,11 @@
 
 from decimal import Decimal
 
+from doubles.data.builders import applied_rate, rating_policy
+
 from vosd.billing.rate_group import RateGroup
 from vosd.billing.rate_rows import RateRows
 from vosd.billing.rates import Rate
-from vosd.testing.data.builders import applied_rate, rating_policy
 
 NOW = 1_790_000_000_000
 

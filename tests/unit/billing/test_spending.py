@@ -4,12 +4,12 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
+from doubles.data.builders import applied_rate
 
 from vosd.base.errors import Refusal
 from vosd.billing.call_hold import CallHold
 from vosd.billing.holds import AccountCredit
 from vosd.billing.spending import SpendAction, Spending, SpendLimit, SpendPeriod
-from vosd.testing.data.builders import applied_rate
 
 CENT_A_SECOND = applied_rate("0.60")
 HOUR, DAY = SpendPeriod.HOUR, SpendPeriod.DAY

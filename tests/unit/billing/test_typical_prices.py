@@ -3,10 +3,10 @@
 from decimal import Decimal
 
 import pytest
+from doubles.data.builders import applied_rate
 
 from vosd.billing import typical
 from vosd.billing.typical import TypicalPrices, typical_price
-from vosd.testing.data.builders import applied_rate
 
 
 @pytest.mark.parametrize("seconds", [0, 5, 60, 90])

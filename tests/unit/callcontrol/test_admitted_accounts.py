@@ -1,5 +1,7 @@
 """Which accounts may make calls: enabled ones that have not expired."""
 
+from doubles.data.builders import account, catalogue
+
 from vosd.base.cause import EndReason
 from vosd.base.clock import Instant
 from vosd.base.errors import Refusal
@@ -8,7 +10,6 @@ from vosd.billing.validity import NEVER
 from vosd.callcontrol.admission import Admission
 from vosd.callcontrol.call_request import CallRequest
 from vosd.callcontrol.live_state import LiveState
-from vosd.testing.data.builders import account, catalogue
 
 
 def refusal_at(wall_ms: int, by_ledger: int | None = None, **terms) -> Refusal | None:

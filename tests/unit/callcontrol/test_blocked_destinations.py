@@ -4,13 +4,13 @@ from dataclasses import replace
 from decimal import Decimal
 
 import pytest
+from doubles.data.builders import catalogue, mapping_gateway
 
 from vosd.billing.accounts import Account, AccountType
 from vosd.billing.destinations import DestinationClass, Destinations
 from vosd.callcontrol.destinations import destination_objection
 from vosd.callcontrol.live_state import LiveState
 from vosd.catalogue.overrides import Override, Setting, Target
-from vosd.testing.data.builders import catalogue, mapping_gateway
 
 
 @pytest.mark.parametrize(("number", "is_refused"), [("33123", True), ("1122", True), ("112", False), ("44123", False)])

@@ -1,12 +1,12 @@
 """Which numbers an INVITE carries, and where its gateway says they stand."""
 
 import pytest
+from doubles.virtual.probe import request
 
 from vosd.callcontrol.invite_numbers import NUMBER_MAX, InviteNumbers
 from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.message import Request
 from vosd.sip.wire.parse import parse_message
-from vosd.testing.virtual.probe import request
 from vosd.trunks.dialect import CalleeSource, CallerSource
 
 

@@ -3,6 +3,10 @@
 from decimal import Decimal
 
 import pytest
+from doubles.data.builders import account, applied_rate, catalogue, mapping_gateway, rate_group
+from doubles.virtual.customer import Intent
+from doubles.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, vendor_gateway
+from doubles.virtual.vendor import SILENT, answers, refuses
 
 from vosd.base.margin import LossGuard
 from vosd.billing.accounts import AccountType
@@ -11,10 +15,6 @@ from vosd.engine.peers.gateways import note_call
 from vosd.obs.log import call_line
 from vosd.routing.figures import Figures
 from vosd.routing.plan import Criterion, RouteRow, RoutingPlan
-from vosd.testing.data.builders import account, applied_rate, catalogue, mapping_gateway, rate_group
-from vosd.testing.virtual.customer import Intent
-from vosd.testing.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, vendor_gateway
-from vosd.testing.virtual.vendor import SILENT, answers, refuses
 from vosd.trunks.gateways import Address
 from vosd.trunks.scope import Scope
 

@@ -1,9 +1,10 @@
 """The rates by which stored calls are priced again."""
 
+from doubles.data import builders
+from doubles.data.builders import account, applied_rate, mapping_gateway, rate_group
+
 from vosd.callcontrol.rates_again import RatesAgain
 from vosd.routing.special_numbers import SpecialNumbers
-from vosd.testing.data import builders
-from vosd.testing.data.builders import account, applied_rate, mapping_gateway, rate_group
 
 NOW = 1_790_000_000_000
 

@@ -2,6 +2,7 @@
 
 import pytest
 from doubles.asking_steps import TOO_LATE, Located, Unfit, WhereIs, looking_up
+from doubles.data.builders import catalogue, mapping_gateway, routing_gateway
 
 from vosd.base.cause import EndReason
 from vosd.base.clock import Instant
@@ -11,7 +12,6 @@ from vosd.callcontrol.call_request import CallRequest
 from vosd.callcontrol.live_state import LiveState
 from vosd.callcontrol.questions import Ask, CannotAsk, Ticket, Unanswered
 from vosd.callcontrol.setup import Setup
-from vosd.testing.data.builders import catalogue, mapping_gateway, routing_gateway
 
 NOW = Instant(1_000, 1_790_000_000_000)
 CONTENT = catalogue([mapping_gateway("acme", "192.0.2.10/32"), routing_gateway("vendor", "44")])

@@ -4,6 +4,17 @@ from decimal import Decimal
 
 import msgspec
 import pytest
+from doubles.data.builders import (
+    account,
+    applied_rate,
+    catalogue,
+    mapping_gateway,
+    rate_group,
+    rating_policy,
+)
+from doubles.virtual.customer import Intent
+from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
+from doubles.virtual.vendor import answers
 from structlog.testing import capture_logs
 
 from vosd.admin.routing import explain_route, idle_state
@@ -16,17 +27,6 @@ from vosd.callcontrol.live_state import LiveState
 from vosd.catalogue.catalogue import Catalogue
 from vosd.obs.alarms import Alarms, Level
 from vosd.routing.plan import Criterion, RoutingPlan
-from vosd.testing.data.builders import (
-    account,
-    applied_rate,
-    catalogue,
-    mapping_gateway,
-    rate_group,
-    rating_policy,
-)
-from vosd.testing.virtual.customer import Intent
-from vosd.testing.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
-from vosd.testing.virtual.vendor import answers
 
 NOW = Instant(0, 1_790_000_000_000)
 BY_COST, BY_PRICE = (RoutingPlan(each.value, order=(each,)) for each in (Criterion.COST, Criterion.PRICE))

@@ -3,6 +3,11 @@
 from decimal import Decimal
 
 import pytest
+from doubles.data import builders
+from doubles.data.builders import account, applied_rate, mapping_gateway, rating_policy, routing_gateway
+from doubles.virtual.customer import Intent
+from doubles.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, vendor_gateway
+from doubles.virtual.vendor import SILENT, answers, refuses
 from msgspec.structs import replace
 
 from vosd.b2bua.snapshot.callee import ChoiceSnapshot
@@ -13,11 +18,6 @@ from vosd.callcontrol.vendor_terms import LiveVendors, buy_rate
 from vosd.catalogue.catalogue import Catalogue
 from vosd.routing import pipeline
 from vosd.routing.pipeline import RouteChoice
-from vosd.testing.data import builders
-from vosd.testing.data.builders import account, applied_rate, mapping_gateway, rating_policy, routing_gateway
-from vosd.testing.virtual.customer import Intent
-from vosd.testing.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, vendor_gateway
-from vosd.testing.virtual.vendor import SILENT, answers, refuses
 from vosd.trunks.dialect import CalleeDialect, Redirects
 
 NOW = 1_790_000_000_000

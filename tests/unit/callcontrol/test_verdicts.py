@@ -2,6 +2,11 @@
 
 import msgspec
 import pytest
+from doubles.data.builders import applied_rate, catalogue, mapping_gateway, rate_group, routing_gateway
+from doubles.data.records import answered_call
+from doubles.virtual.customer import Intent
+from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
+from doubles.virtual.vendor import answers, refuses
 
 from vosd.admin.why import why
 from vosd.base.clock import Instant
@@ -12,11 +17,6 @@ from vosd.cdr.columns import RECORD_COLUMNS
 from vosd.routing.capacity import Occupancy
 from vosd.routing.rest import Rests
 from vosd.routing.routes import Cause, LeftOut, RouteRequest
-from vosd.testing.data.builders import applied_rate, catalogue, mapping_gateway, rate_group, routing_gateway
-from vosd.testing.data.records import answered_call
-from vosd.testing.virtual.customer import Intent
-from vosd.testing.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
-from vosd.testing.virtual.vendor import answers, refuses
 
 
 class NoState:

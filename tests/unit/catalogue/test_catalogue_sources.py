@@ -3,6 +3,16 @@
 from collections.abc import Iterable, Mapping
 
 import pytest
+from doubles.data.builders import (
+    account,
+    applied_rate,
+    credentials,
+    mapping_gateway,
+    phone,
+    rate_group,
+    routing_gateway,
+)
+from doubles.data.sources import Defined, Row, source
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,16 +27,6 @@ from vosd.catalogue.source import (
     Definition,
     References,
 )
-from vosd.testing.data.builders import (
-    account,
-    applied_rate,
-    credentials,
-    mapping_gateway,
-    phone,
-    rate_group,
-    routing_gateway,
-)
-from vosd.testing.data.sources import Defined, Row, source
 
 
 def with_broken(name: str, accounts: Mapping[str, References]) -> CatalogueSource:

@@ -3,10 +3,10 @@
 from decimal import Decimal
 
 import pytest
+from doubles.data.builders import account, catalogue, mapping_gateway, override, phone, routing_gateway
 
 from vosd.catalogue.overrides import SETTINGS, Blocks, Overrides, Setting, Target, overlaid
 from vosd.routing.plan import RouteRow, RoutingPlan
-from vosd.testing.data.builders import account, catalogue, mapping_gateway, override, phone, routing_gateway
 from vosd.trunks.dialect import CalleeDialect, Redirects
 from vosd.trunks.gateways import PrefixMode
 

@@ -5,10 +5,10 @@ from decimal import Decimal
 
 import msgspec
 import pytest
+from doubles.data.records import answered_call, charge_row
 
 from vosd.cdr.charges import charges_of, with_breakdowns
 from vosd.cdr.record import AGENT, CUSTOMER, VENDOR
-from vosd.testing.data.records import answered_call, charge_row
 
 STEPS = {CUSTOMER: [{"step": "rate", "fee": "1"}], VENDOR: [{"step": "rate", "fee": "2"}]}
 LISTS_NONE = {"charges": (), "billed_seconds": 0, "vendor_billed_seconds": 0}

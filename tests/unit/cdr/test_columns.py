@@ -7,6 +7,10 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from doubles.data.builders import applied_rate, catalogue, mapping_gateway, rate_group
+from doubles.data.records import answered_call, call_id, refused_call
+from doubles.virtual.customer import Intent
+from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
 
 from vosd.b2bua.stamps import Arrival
 from vosd.base.margin import LossGuard
@@ -17,10 +21,6 @@ from vosd.cdr.record import CallRecord
 from vosd.cli.call_listing import _ON_SCREEN, _SHOWN
 from vosd.routing.special_numbers import SpecialNumbers
 from vosd.storage.cdr_manual import manual
-from vosd.testing.data.builders import applied_rate, catalogue, mapping_gateway, rate_group
-from vosd.testing.data.records import answered_call, call_id, refused_call
-from vosd.testing.virtual.customer import Intent
-from vosd.testing.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
 
 PUBLISHED = """
     call_id export_seq node mapping_gateway routing_gateway customer_account vendor_account currency vendor_currency

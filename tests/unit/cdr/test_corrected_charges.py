@@ -4,10 +4,10 @@ from decimal import Decimal
 
 import msgspec
 import pytest
+from doubles.data.records import call_id, charge_row
 
 from vosd.cdr.corrections import Amounts, Change, Correction, NoSuchCharge, corrected
 from vosd.cdr.record import AGENT, CUSTOMER, VENDOR
-from vosd.testing.data.records import call_id, charge_row
 
 CHARGES = (
     charge_row("acme", CUSTOMER, 0, Decimal("2.00"), Decimal("0.20")),

@@ -3,10 +3,10 @@
 from decimal import Decimal
 
 import msgspec
+from doubles.data.records import answered_call, charge_row
 
 from vosd.cdr.profit import profit_of
 from vosd.cdr.record import AGENT, CUSTOMER, VENDOR
-from vosd.testing.data.records import answered_call, charge_row
 
 _PAYS = charge_row("acme", CUSTOMER, 0, Decimal("2.00"), Decimal("0.20"))
 _AGENT = charge_row("reseller", AGENT, 1, Decimal("1.50"))

@@ -10,13 +10,13 @@ from pathlib import Path
 import msgspec
 import pytest
 from click.testing import CliRunner, Result
+from doubles.data.records import answered_call, call_id, charge_row
 from doubles.migrated import migrated
 
 from vosd.cdr.record import AGENT, Posting
 from vosd.cli.main import main
 from vosd.storage.books import SqlBooks
 from vosd.storage.database import Database
-from vosd.testing.data.records import answered_call, call_id, charge_row
 
 LONG = "n" * 59
 CONFIGURATION = """

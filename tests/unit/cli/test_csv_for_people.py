@@ -6,13 +6,13 @@ import io
 
 import click.testing
 import pytest
+from doubles.data.records import answered_call
 from doubles.deck_site import Site
 from msgspec.structs import replace
 
 from vosd.cli.main import main
 from vosd.storage.books import SqlBooks
 from vosd.storage.database import Database
-from vosd.testing.data.records import answered_call
 
 FORMULA = '=HYPERLINK("http://example.org/"&A1)'
 

@@ -6,6 +6,7 @@ import time
 
 import click.testing
 import pytest
+from doubles.data.records import answered_call
 from doubles.deck_site import Site
 from msgspec.structs import replace
 
@@ -13,7 +14,6 @@ from vosd.cdr.record import CallRecord
 from vosd.cli.main import main
 from vosd.storage.books import SqlBooks
 from vosd.storage.database import Database
-from vosd.testing.data.records import answered_call
 
 SHEET = """prefix,area,billing_rate,interval,effective_from
 *,Rest,0.15,60/60,

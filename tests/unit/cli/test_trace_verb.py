@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from doubles.data.records import answered_call
 
 from vosd.cdr.columns import json_object
 from vosd.cli.main import main
@@ -16,7 +17,6 @@ from vosd.control.server import ControlServer
 from vosd.control.traces import CallSought, CallUpdate, FollowCalls, TraceUpdate
 from vosd.obs.pcap import FILE_HEADER, packet
 from vosd.obs.traced import Direction, TracedMessage
-from vosd.testing.data.records import answered_call
 
 HEADERS = "Via: SIP/2.0/UDP x\r\nFrom: <sip:1@x>;tag=1\r\nTo: <sip:2@x>\r\nCall-ID: a\r\nCSeq: 1 INVITE\r\n"
 

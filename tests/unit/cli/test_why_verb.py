@@ -5,6 +5,8 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from doubles.data.builders import applied_rate
+from doubles.data.records import answered_call, call_id, refused_call
 from doubles.ended_calls import ended_call
 from doubles.installation import Installation
 from doubles.migrated import migrated
@@ -12,8 +14,6 @@ from doubles.migrated import migrated
 from vosd.admin.advice import ADVICE, advice
 from vosd.base.cause import EndReason
 from vosd.cdr.record import TOO_DEAR, Attempt, ChargeRow
-from vosd.testing.data.builders import applied_rate
-from vosd.testing.data.records import answered_call, call_id, refused_call
 
 SINCE = ("--since", "2026-01-01T00:00:00Z")
 VERDICTS = '{"plan":"premium","refusal":"","left":[{"routing_gateway":"trunk-9","reason":"capacity: 20 of 20"}]}'

@@ -9,6 +9,7 @@ from pathlib import Path
 from threading import Event, Thread
 
 import pytest
+from doubles.data.builders import rates_in
 from doubles.forked_compiler import Subprocesses
 
 from vosd.billing.rate_columns import RateColumns
@@ -22,7 +23,6 @@ from vosd.config.assembly.rate_store import KEPT_S, RateStore
 from vosd.config.assembly.rate_tables import StoredTables, tables_for_reader, tables_of_reload, tables_of_switch
 from vosd.config.load import load
 from vosd.config.reload import reload
-from vosd.testing.data.builders import rates_in
 
 GROUPS = """\
 state_dir: {state_dir}

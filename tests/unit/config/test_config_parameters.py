@@ -4,8 +4,7 @@ from decimal import Decimal
 from itertools import chain
 
 import pytest
-
-from vosd.testing.data.builders import rates_in
+from doubles.data.builders import rates_in
 
 GROUP = "rate_groups: [{name: g, rates: [{prefix: 44, billing_rate: '0.6'}]}]\n"
 

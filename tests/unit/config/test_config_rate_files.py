@@ -5,12 +5,12 @@ from decimal import Decimal
 from itertools import chain
 
 import pytest
+from doubles.data.builders import rates_in
 
 from vosd.billing.rate_file import RateFile
 from vosd.billing.sections import format_sections
 from vosd.config.assembly import rate_orders, rate_report
 from vosd.config.assembly.rate_report import problems_of_rounding
-from vosd.testing.data.builders import rates_in
 
 
 @pytest.fixture(params=["objects", "compiled"], autouse=True)

@@ -4,12 +4,12 @@ import time
 from decimal import Decimal
 
 import pytest
+from doubles.data.builders import rates_in
 
 from vosd.base.money import Rounding
 from vosd.billing.rates import Rate
 from vosd.billing.sections import Section
 from vosd.config.excerpt import Excerpt
-from vosd.testing.data.builders import rates_in
 
 
 def rates_of(site, rows: str, group: str = "") -> tuple[Rate, ...]:

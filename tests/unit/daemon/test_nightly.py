@@ -8,7 +8,9 @@ from types import SimpleNamespace
 from zoneinfo import ZoneInfo
 
 import pytest
+from doubles.data.records import answered_call
 from doubles.migrated import migrated
+from doubles.virtual.clock import ManualClock
 from structlog.testing import capture_logs
 
 from vosd.base.secret import Secret
@@ -20,8 +22,6 @@ from vosd.obs.alarms import KINDS
 from vosd.obs.events import BACK, Event
 from vosd.storage.books import SqlBooks
 from vosd.storage.database import Database
-from vosd.testing.data.records import answered_call
-from vosd.testing.virtual.clock import ManualClock
 
 BERLIN = ZoneInfo("Europe/Berlin")
 

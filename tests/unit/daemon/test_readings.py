@@ -7,6 +7,12 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from doubles.data.builders import catalogue, mapping_gateway, routing_gateway
+from doubles.data.records import answered_call
+from doubles.memory.lease import MemoryLease
+from doubles.memory.registrations import MemoryRegistrations
+from doubles.memory.store import MemoryStore
+from doubles.virtual.clock import ManualClock
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -29,12 +35,6 @@ from vosd.net.resolve import Resolver
 from vosd.sip.drops import Drop
 from vosd.sip.flows import Listener
 from vosd.sip.settings import SipSettings
-from vosd.storage.memory.lease import MemoryLease
-from vosd.storage.memory.registrations import MemoryRegistrations
-from vosd.storage.memory.store import MemoryStore
-from vosd.testing.data.builders import catalogue, mapping_gateway, routing_gateway
-from vosd.testing.data.records import answered_call
-from vosd.testing.virtual.clock import ManualClock
 
 CARRIER, CUSTOMER = {"gateway": "carrier-a", "kind": "routing"}, {"gateway": "acme-pbx", "kind": "mapping"}
 

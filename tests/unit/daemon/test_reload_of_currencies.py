@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from doubles.data.builders import applied_rate
 from doubles.migrated import migrated
 from doubles.steps import begin_nothing, up_to
 
@@ -13,7 +14,6 @@ from vosd.daemon.start import Started
 from vosd.daemon.systemd import Notifier
 from vosd.engine.booking.balances import CurrencyChangedError
 from vosd.storage.separate_books import SeparateBooks
-from vosd.testing.data.builders import applied_rate
 
 
 def loaded_in(directory: Path, currency: str) -> Loaded:

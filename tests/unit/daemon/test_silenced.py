@@ -1,13 +1,13 @@
 """Silenced sources with cause and time: wrong passwords and floods in one list, and their release."""
 
 import pytest
+from doubles.data.builders import catalogue, phone
+from doubles.sockets.login import Login
+from doubles.sockets.loopback import Endpoint
+from doubles.virtual.scene import Scene
 
 from vosd.base.clock import Instant
 from vosd.daemon.silenced import Silenced
-from vosd.testing.data.builders import catalogue, phone
-from vosd.testing.sockets.login import Login
-from vosd.testing.sockets.loopback import Endpoint
-from vosd.testing.virtual.scene import Scene
 
 DESK = Endpoint("203.0.113.66", 41_234)
 FLOODER = "203.0.113.99"

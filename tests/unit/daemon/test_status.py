@@ -7,6 +7,12 @@ from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
+from doubles.data.builders import catalogue
+from doubles.data.records import answered_call
+from doubles.memory.lease import MemoryLease
+from doubles.memory.registrations import MemoryRegistrations
+from doubles.memory.store import MemoryStore
+from doubles.virtual.clock import ManualClock
 
 from vosd.base.secret import Secret
 from vosd.cli.main import main
@@ -26,12 +32,6 @@ from vosd.obs.figures import Figure
 from vosd.sip.drops import Drop
 from vosd.sip.flows import Listener
 from vosd.sip.settings import SipSettings
-from vosd.storage.memory.lease import MemoryLease
-from vosd.storage.memory.registrations import MemoryRegistrations
-from vosd.storage.memory.store import MemoryStore
-from vosd.testing.data.builders import catalogue
-from vosd.testing.data.records import answered_call
-from vosd.testing.virtual.clock import ManualClock
 
 CENSUS = [
     "calls",

@@ -4,6 +4,12 @@ from decimal import Decimal
 from itertools import combinations
 
 import pytest
+from doubles.data.builders import account, applied_rate, catalogue, credentials, mapping_gateway, rate_group
+from doubles.sockets.loopback import Endpoint
+from doubles.virtual.customer import Intent
+from doubles.virtual.probe import START
+from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, usual_catalogue, vendor_gateway
+from doubles.virtual.vendor import RINGS
 
 from vosd.base.cause import EndReason
 from vosd.billing.accounts import AccountType
@@ -13,12 +19,6 @@ from vosd.callcontrol.live_state import LiveState
 from vosd.callcontrol.setup import STEPS, Setup
 from vosd.engine.calls.intake import TransferNumbers
 from vosd.sip.settings import SipSettings
-from vosd.testing.data.builders import account, applied_rate, catalogue, credentials, mapping_gateway, rate_group
-from vosd.testing.sockets.loopback import Endpoint
-from vosd.testing.virtual.customer import Intent
-from vosd.testing.virtual.probe import START
-from vosd.testing.virtual.scene import CALLEE, CUSTOMER, Scene, usual_catalogue, vendor_gateway
-from vosd.testing.virtual.vendor import RINGS
 from vosd.trunks.number_rules import IncomingNumbers
 
 LONG_AGO = 0

@@ -12,6 +12,7 @@ from email.message import EmailMessage
 from pathlib import Path
 
 import pytest
+from doubles.virtual.clock import ManualClock
 from structlog.testing import capture_logs
 
 from vosd.base.secret import Secret
@@ -27,7 +28,6 @@ from vosd.obs.alarms import CONFIRMED_MS, Alarms, Change, KeptAlarms, Level
 from vosd.obs.events import Event
 from vosd.obs.remedies import REMEDIES
 from vosd.obs.stream import EventStream, Noted
-from vosd.testing.virtual.clock import ManualClock
 
 PATIENCE_S = 30.0
 SECRET = "not a secret"

@@ -8,6 +8,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from doubles.virtual.clock import ManualClock
 from structlog.testing import capture_logs
 
 from vosd.base.clock import Instant
@@ -20,7 +21,6 @@ from vosd.engine.settings import AlarmSettings
 from vosd.obs.events import Event
 from vosd.routing.calendar import Calendar
 from vosd.routing.quality import QualityFigures
-from vosd.testing.virtual.clock import ManualClock
 
 
 class Measured:

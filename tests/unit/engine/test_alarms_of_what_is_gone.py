@@ -8,8 +8,18 @@ from types import SimpleNamespace
 
 import msgspec
 import pytest
+from doubles.data.builders import account, applied_rate, catalogue, credentials, mapping_gateway, phone
 from doubles.kept_log import log_as_it_was
+from doubles.memory.store import MemoryStore
+from doubles.sockets.login import Login
+from doubles.sockets.loopback import Endpoint
 from doubles.vendor_accounts import REGISTRATION, Stage, other
+from doubles.virtual.clock import ManualClock
+from doubles.virtual.customer import Intent
+from doubles.virtual.exchange import SWITCH
+from doubles.virtual.phone import VirtualPhone
+from doubles.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, vendor_gateway
+from doubles.virtual.vendor import answers, refuses
 from doubles.watched_database import ONE, OTHER, Installation, Server
 
 from vosd.base.secret import Secret
@@ -27,17 +37,7 @@ from vosd.obs.alarms import Alarms
 from vosd.obs.events import Event
 from vosd.routing import breaker
 from vosd.routing.breaker import REFUSALS, Place
-from vosd.storage.memory.store import MemoryStore
 from vosd.storage.ports import EntryKind, Payment
-from vosd.testing.data.builders import account, applied_rate, catalogue, credentials, mapping_gateway, phone
-from vosd.testing.sockets.login import Login
-from vosd.testing.sockets.loopback import Endpoint
-from vosd.testing.virtual.clock import ManualClock
-from vosd.testing.virtual.customer import Intent
-from vosd.testing.virtual.exchange import SWITCH
-from vosd.testing.virtual.phone import VirtualPhone
-from vosd.testing.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, vendor_gateway
-from vosd.testing.virtual.vendor import answers, refuses
 from vosd.trunks.gateways import Address, Ping
 
 PING = Ping(interval_ms=30_000, timeout_ms=4_000, down_after=3, up_after=2)

@@ -4,7 +4,13 @@ from pathlib import Path
 
 import pytest
 from doubles.asking_steps import Located, ScriptedAsker, looking_up, steps_with
+from doubles.data.builders import account, catalogue, mapping_gateway, routing_gateway
+from doubles.data.records import answered_call, call_id
 from doubles.journals import open_call, opened
+from doubles.memory.lease import MemoryLease
+from doubles.memory.registrations import MemoryRegistrations
+from doubles.memory.store import MemoryStore
+from doubles.virtual.clock import ManualClock
 
 from vosd.base.cause import EndReason
 from vosd.base.clock import Instant
@@ -20,12 +26,6 @@ from vosd.net.resolve import Resolver
 from vosd.sip.flows import Listener
 from vosd.sip.settings import SipSettings
 from vosd.sip.wire.outgoing import Peer
-from vosd.storage.memory.lease import MemoryLease
-from vosd.storage.memory.registrations import MemoryRegistrations
-from vosd.storage.memory.store import MemoryStore
-from vosd.testing.data.builders import account, catalogue, mapping_gateway, routing_gateway
-from vosd.testing.data.records import answered_call, call_id
-from vosd.testing.virtual.clock import ManualClock
 from vosd.trunks.gateways import Address
 
 CUSTOMER, VENDOR = Peer(0, "198.51.100.10", 5060), ("203.0.113.1", 5060)

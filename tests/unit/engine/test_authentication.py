@@ -1,6 +1,11 @@
 """Authentication through the real switch: which sources are challenged, and which are locked out."""
 
 import pytest
+from doubles.data.builders import catalogue, credentials, mapping_gateway, phone
+from doubles.sockets.login import Login, answer, questions
+from doubles.sockets.loopback import Endpoint
+from doubles.virtual.customer import Intent
+from doubles.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, vendor_gateway
 from structlog.testing import capture_logs
 
 from vosd.catalogue.catalogue import Catalogue
@@ -8,11 +13,6 @@ from vosd.engine.registration.authentication import PROVEN_MS
 from vosd.sip.digest.hashing import Algorithm
 from vosd.sip.digest.settings import DigestSettings, LockOutSettings
 from vosd.sip.settings import SipSettings
-from vosd.testing.data.builders import catalogue, credentials, mapping_gateway, phone
-from vosd.testing.sockets.login import Login, answer, questions
-from vosd.testing.sockets.loopback import Endpoint
-from vosd.testing.virtual.customer import Intent
-from vosd.testing.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, vendor_gateway
 
 DESK = Endpoint("203.0.113.66", 41_234)
 """A telephone at an unknown address."""

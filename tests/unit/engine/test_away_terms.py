@@ -5,6 +5,8 @@ from decimal import Decimal
 import msgspec
 import pytest
 import structlog
+from doubles.data.builders import account, applied_rate, catalogue
+from doubles.virtual.clock import ManualClock
 
 from vosd.base.errors import Refusal
 from vosd.billing.accounts import WhileAway
@@ -12,8 +14,6 @@ from vosd.billing.holds import AccountCredit, HoldSnapshot
 from vosd.callcontrol.live_state import LiveState
 from vosd.callcontrol.payers import occupy_account
 from vosd.engine.booking.away_terms import REARM_MS, AwayTerms, caps_of
-from vosd.testing.data.builders import account, applied_rate, catalogue
-from vosd.testing.virtual.clock import ManualClock
 
 PREPAID = account("prepaid", overdraft_limit=Decimal(0))
 CAREFUL = account("careful", overdraft_limit=Decimal(0), database_away_cap=Decimal(2))

@@ -4,14 +4,14 @@ from decimal import Decimal
 
 import pytest
 import structlog
+from doubles.data.builders import account, applied_rate
+from doubles.memory.store import MemoryStore
 
 from vosd.billing.validity import DAY_MS
 from vosd.cdr.record import Posting
 from vosd.engine.booking import balances as balances_module
 from vosd.engine.booking.balances import LOWS_AT_ONCE, Balances, CurrencyChangedError
-from vosd.storage.memory.store import MemoryStore
 from vosd.storage.ports import EntryKind, Payment
-from vosd.testing.data.builders import account, applied_rate
 
 TEN = {"acme": account("acme")}
 

@@ -4,11 +4,11 @@ import asyncio
 import stat
 
 import pytest
+from doubles.virtual.clock import ManualClock
 from structlog.testing import capture_logs
 
 from vosd.engine.calls.blacklist_file import BlacklistFile
 from vosd.routing.dynamic_lists import DynamicLists
-from vosd.testing.virtual.clock import ManualClock
 from vosd.trunks.caller_limits import CallerLimits
 
 LIMITS = CallerLimits(frequency_limit=1, expire_s=60)

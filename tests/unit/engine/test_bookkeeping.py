@@ -4,6 +4,8 @@ from decimal import Decimal
 
 import msgspec
 import pytest
+from doubles.data.builders import applied_rate, mapping_gateway, routing_gateway
+from doubles.data.records import call_id
 
 from vosd.b2bua.stamps import Arrival, Ending, Journey
 from vosd.base.cause import EndReason, HangupSource
@@ -19,8 +21,6 @@ from vosd.callcontrol.call_request import CallRequest
 from vosd.callcontrol.open_call import OpenCall
 from vosd.cdr.record import AGENT, CUSTOMER, VENDOR, Attempt, CallRecord, ChargeRow, Posting
 from vosd.routing.pipeline import RouteChoice
-from vosd.testing.data.builders import applied_rate, mapping_gateway, routing_gateway
-from vosd.testing.data.records import call_id
 
 ARRIVED = Instant(5_000, 1_790_000_000_000)
 RANG = ARRIVED.plus(900)

@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from doubles.report_server import ReportServer
+from doubles.virtual.customer import Intent
+from doubles.virtual.scene import CALLEE, Scene
+from doubles.virtual.vendor import answers, refuses
 
 from vosd.base.secret import Secret
 from vosd.cdr.columns import json_object
 from vosd.engine.reports.report import CallStateReport
 from vosd.engine.reports.reporter import CallReports
 from vosd.engine.settings import CallReportSettings, CallReportState
-from vosd.testing.virtual.customer import Intent
-from vosd.testing.virtual.scene import CALLEE, Scene
-from vosd.testing.virtual.vendor import answers, refuses
 
 PATIENCE_S = 30.0
 SECRET = "not a secret"

@@ -3,6 +3,7 @@
 from decimal import Decimal
 
 import pytest
+from doubles.data.records import answered_call, charge_row
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,7 +12,6 @@ from vosd.cdr.record import AGENT, CUSTOMER, TOO_DEAR, VENDOR, Attempt
 from vosd.engine.peers import call_totals
 from vosd.engine.peers.call_totals import CallTotals
 from vosd.routing.figures import CLASSES, AttemptClass, Figures
-from vosd.testing.data.records import answered_call, charge_row
 from vosd.trunks.scope import Scope
 
 

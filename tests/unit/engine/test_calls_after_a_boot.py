@@ -8,10 +8,9 @@ from functools import partial
 
 import pytest
 from doubles.killed import KilledScene
-
-from vosd.testing.virtual import exchange
-from vosd.testing.virtual.clock import ManualClock
-from vosd.testing.virtual.scene import usual_catalogue
+from doubles.virtual import exchange
+from doubles.virtual.clock import ManualClock
+from doubles.virtual.scene import usual_catalogue
 
 TALKED_MS, GOES_ON_MS, MARK_MS = 20_000, 10_000, 1_000
 SOON_MS, HOUR_MS = 5_000, 3_600_000

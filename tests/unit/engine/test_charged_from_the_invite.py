@@ -4,8 +4,12 @@ from decimal import Decimal
 
 import msgspec
 import pytest
+from doubles.data.builders import account, applied_rate, catalogue, mapping_gateway, rate_group
 from doubles.left_legs import INVITE
 from doubles.month_of_calls import past_of
+from doubles.virtual.customer import Intent
+from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
+from doubles.virtual.vendor import RINGS, answers, refuses
 
 from vosd.admin.rerate import Rerating
 from vosd.base.clock import Instant
@@ -14,10 +18,6 @@ from vosd.callcontrol.bookkeeping import lost
 from vosd.callcontrol.open_call import OpenCall
 from vosd.engine.journal import Journal
 from vosd.engine.journal.entries import PlacedCall
-from vosd.testing.data.builders import account, applied_rate, catalogue, mapping_gateway, rate_group
-from vosd.testing.virtual.customer import Intent
-from vosd.testing.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
-from vosd.testing.virtual.vendor import RINGS, answers, refuses
 
 RATES = [
     rate_group("sell", applied_rate("0.60", 1, connection_fee="0.05", minimum_charge="0.10")),

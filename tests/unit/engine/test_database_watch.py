@@ -8,16 +8,16 @@ from pathlib import Path
 
 import pytest
 import structlog
+from doubles.data.builders import account
+from doubles.data.records import answered_call, call_id, refused_call, rejected
+from doubles.memory import MemoryStore
 from doubles.watched_database import ONE, OTHER, Installation, Server
 
 from vosd.cdr.lease import DatabaseState
 from vosd.control.installation import DatabaseReport
 from vosd.engine.booking.database_memo import Memo, MemoFile
 from vosd.engine.booking.database_watch import regression
-from vosd.storage.memory import MemoryStore
 from vosd.storage.ports import EntryKind, Payment
-from vosd.testing.data.builders import account
-from vosd.testing.data.records import answered_call, call_id, refused_call, rejected
 
 STATE = DatabaseState("identity", 1, commits=10, epoch=1, renewals=5)
 

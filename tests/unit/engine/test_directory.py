@@ -7,7 +7,9 @@ from random import Random
 
 import pytest
 import structlog
+from doubles.data.builders import routing_gateway
 from doubles.nameserver import Mood, NameServer
+from doubles.virtual.clock import ManualClock
 
 from vosd.engine.peers import directory as directory_module
 from vosd.engine.peers import lookup
@@ -16,8 +18,6 @@ from vosd.engine.settings import DnsSettings, Listener
 from vosd.net.resolve import Resolver
 from vosd.sip.flows import Hop
 from vosd.sip.locate import Kind, Means
-from vosd.testing.data.builders import routing_gateway
-from vosd.testing.virtual.clock import ManualClock
 from vosd.trunks.gateways import Address, RoutingGateway
 
 MEANS = Means(("udp", "tcp", "tls"), (Kind.A, Kind.AAAA))

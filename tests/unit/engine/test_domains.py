@@ -1,12 +1,12 @@
 """Several domains on one switch: each is a realm with user names of its own."""
 
 import pytest
+from doubles.data.builders import catalogue, credentials, mapping_gateway, phone
+from doubles.sockets.login import Login, questions
+from doubles.sockets.loopback import Endpoint
+from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
 
 from vosd.sip.digest.settings import DigestSettings
-from vosd.testing.data.builders import catalogue, credentials, mapping_gateway, phone
-from vosd.testing.sockets.login import Login, questions
-from vosd.testing.sockets.loopback import Endpoint
-from vosd.testing.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
 
 DESK = Endpoint("203.0.113.66", 41_234)
 REALM = "switch.example"

@@ -1,17 +1,17 @@
 """Emergency services by URN (RFC 5031) are called at the number that is configured for them."""
 
 import pytest
+from doubles.data.builders import applied_rate, catalogue, mapping_gateway, rate_group
+from doubles.virtual.customer import Intent, OutgoingCall
+from doubles.virtual.exchange import SWITCH
+from doubles.virtual.probe import request
+from doubles.virtual.scene import CUSTOMER, VENDORS, Scene, vendor_gateway
+from doubles.virtual.vendor import answers
 
 from vosd.admin.routing import explain_route, idle_state
 from vosd.admin.why import why
 from vosd.base.clock import Instant
 from vosd.routing.special_numbers import SpecialNumbers
-from vosd.testing.data.builders import applied_rate, catalogue, mapping_gateway, rate_group
-from vosd.testing.virtual.customer import Intent, OutgoingCall
-from vosd.testing.virtual.exchange import SWITCH
-from vosd.testing.virtual.probe import request
-from vosd.testing.virtual.scene import CUSTOMER, VENDORS, Scene, vendor_gateway
-from vosd.testing.virtual.vendor import answers
 from vosd.trunks.dialect import CalleeSource, CallerDialect
 
 NUMBERS = SpecialNumbers(services={"sos": "112", "sos.police": "110"}, free=("112", "110"))

@@ -3,14 +3,14 @@
 import asyncio
 
 import pytest
+from doubles.virtual.customer import Intent
+from doubles.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, usual_catalogue
+from doubles.virtual.vendor import SILENT, answers, refuses
 
 from vosd.control.traces import CallSought
 from vosd.engine.trace import followers
 from vosd.engine.trace.followers import TraceFollower
 from vosd.obs.traced import Direction
-from vosd.testing.virtual.customer import Intent
-from vosd.testing.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, usual_catalogue
-from vosd.testing.virtual.vendor import SILENT, answers, refuses
 
 CREDENTIALS = 'Authorization: Digest username="acme", realm="vosd", nonce="1", uri="sip:x", response="deadbeef"'
 

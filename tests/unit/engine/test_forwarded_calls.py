@@ -3,7 +3,10 @@
 from decimal import Decimal
 
 import pytest
+from doubles.data.builders import account, applied_rate, catalogue, mapping_gateway, rate_group
 from doubles.month_of_calls import past_of
+from doubles.virtual.customer import Intent
+from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
 
 from vosd.admin.deck_margin import Margin
 from vosd.admin.rerate import Rerating
@@ -12,9 +15,6 @@ from vosd.base.clock import Instant
 from vosd.base.money import format_amount
 from vosd.billing.origin_rates import Origin
 from vosd.routing.special_numbers import SpecialNumbers
-from vosd.testing.data.builders import account, applied_rate, catalogue, mapping_gateway, rate_group
-from vosd.testing.virtual.customer import Intent
-from vosd.testing.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
 
 DIVERTED = ("Diversion: <sip:493012345@192.0.2.10>;reason=no-answer",)
 SELL = rate_group("sell", applied_rate("0.60"), applied_rate("1.20", prefix="9944"), applied_rate("6.00", prefix="995"))

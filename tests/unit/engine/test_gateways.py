@@ -4,6 +4,10 @@ from decimal import Decimal
 
 import msgspec
 import pytest
+from doubles.data.builders import catalogue, mapping_gateway, override, routing_gateway
+from doubles.data.records import answered_call, refused_call
+from doubles.virtual.clock import ManualClock
+from doubles.virtual.exchange import KeptSink
 
 from vosd.base.credentials import Login
 from vosd.base.secret import Secret
@@ -13,10 +17,6 @@ from vosd.cdr.record import Attempt
 from vosd.control.peers import GatewayRow
 from vosd.engine.peers.gateways import Gateways
 from vosd.routing.breaker import SILENCES, place_of
-from vosd.testing.data.builders import catalogue, mapping_gateway, override, routing_gateway
-from vosd.testing.data.records import answered_call, refused_call
-from vosd.testing.virtual.clock import ManualClock
-from vosd.testing.virtual.exchange import KeptSink
 from vosd.trunks.gateways import Address, Ping, Registration
 from vosd.trunks.scope import Scope
 

@@ -1,14 +1,14 @@
 """A thief has an account of his own, or many addresses, and wants the password of another user."""
 
 import pytest
+from doubles.data.builders import catalogue, mapping_gateway, phone
+from doubles.sockets.login import Login
+from doubles.sockets.loopback import Endpoint
+from doubles.virtual.request_client import RequestClient
+from doubles.virtual.scene import CUSTOMER, Scene, vendor_gateway
 from structlog.testing import capture_logs
 
 from vosd.sip.digest.settings import LockOutSettings
-from vosd.testing.data.builders import catalogue, mapping_gateway, phone
-from vosd.testing.sockets.login import Login
-from vosd.testing.sockets.loopback import Endpoint
-from vosd.testing.virtual.request_client import RequestClient
-from vosd.testing.virtual.scene import CUSTOMER, Scene, vendor_gateway
 
 DESK = Endpoint("203.0.113.66", 41_234)
 """A telephone at an unknown address."""

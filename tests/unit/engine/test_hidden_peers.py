@@ -1,13 +1,13 @@
 """Which of the registered are kept alive by all means: those that are not where they say."""
 
 import pytest
+from doubles.data.registering import register_request
+from doubles.virtual.clock import ManualClock
 
 from vosd.engine.registration.bindings import RegistrantKind, Registrations
 from vosd.sip.flows import Flows, Listener
 from vosd.sip.settings import RegistrarSettings
 from vosd.sip.wire.outgoing import Peer
-from vosd.testing.data.registering import register_request
-from vosd.testing.virtual.clock import ManualClock
 
 OUTSIDE = Peer(0, "203.0.113.9", 40_000)
 REMAPPED = Peer(0, "203.0.113.9", 41_111)

@@ -3,14 +3,14 @@
 import copy
 
 import pytest
+from doubles.data.builders import account
+from doubles.data.records import answered_call
+from doubles.memory import MemoryStore
 from doubles.watched_database import ONE, OTHER, Installation, Server
 
 from vosd.engine.booking import comparison
 from vosd.engine.booking.database_memo import MemoFile
 from vosd.engine.journal.kept import Place
-from vosd.storage.memory import MemoryStore
-from vosd.testing.data.builders import account
-from vosd.testing.data.records import answered_call
 
 
 @pytest.fixture

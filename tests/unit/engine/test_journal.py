@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import structlog
+from doubles.data.records import answered_call, call_id, refused_call
 from doubles.journals import crash_and_read, files_of, new_journal, open_call, opened
 from structlog.typing import EventDict
 
@@ -15,7 +16,6 @@ from vosd.base.clock import Instant
 from vosd.callcontrol.bookkeeping import lost
 from vosd.engine.journal import JournalUnusableError, KeepSettings, Remains
 from vosd.engine.journal import files as files_module
-from vosd.testing.data.records import answered_call, call_id, refused_call
 
 NOTHING_KEPT = KeepSettings(keep_minutes=0)
 SMALL = 3_000

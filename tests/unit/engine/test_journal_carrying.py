@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from doubles.data.records import answered_call, call_id
 from doubles.journals import crash_and_read, files_of, open_call, opened
 from doubles.left_legs import CALLER_SIDE, DIALOG
 
@@ -11,7 +12,6 @@ from vosd.callcontrol.open_call import Description
 from vosd.engine.journal import Remains
 from vosd.engine.journal.carrying import AT_ONCE, STAY_TICKS
 from vosd.engine.journal.files import KeepSettings
-from vosd.testing.data.records import answered_call, call_id
 
 CALLS = 5 * AT_ONCE
 ANSWERED, MARKED = 90_000, 100_000

@@ -8,6 +8,7 @@ from zlib import crc32
 import msgspec
 import pytest
 import structlog
+from doubles.data.records import answered_call, call_id
 from doubles.journals import crash_and_read, files_of, new_journal, open_call, opened
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,7 +19,6 @@ from vosd.engine.journal import Remains
 from vosd.engine.journal.earlier import read_segment
 from vosd.engine.journal.entries import Ended, Mark, ended_frame
 from vosd.engine.journal.frames import Damage, Frame, framed, frames_in
-from vosd.testing.data.records import answered_call, call_id
 
 PAGE = 4_096
 

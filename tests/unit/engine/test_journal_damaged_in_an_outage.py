@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from doubles.data.records import answered_call, call_id
 from doubles.journals import begun, crash_and_read, files_of, new_journal, open_call, opened
 from doubles.recording import Database
 from doubles.small_disk import Disk
@@ -20,7 +21,6 @@ from vosd.engine.journal.entries import ended_frame, id_bytes
 from vosd.engine.journal.files import DAMAGED, IN_USE, UNBOOKED, listed, numbered
 from vosd.engine.journal.frames import framed
 from vosd.engine.settings import CdrSettings
-from vosd.testing.data.records import answered_call, call_id
 
 CALLS, DAMAGED_CALL = 8, 6
 ANSWERED, LASTED = 5_000, 60_000

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import structlog
+from doubles.data.records import answered_call, call_id
 from doubles.filling_disk import Disk, small_disk
 from doubles.journals import RESERVE_BYTES, crash_and_read, files_of, new_journal, open_call, opened
 
@@ -18,7 +19,6 @@ from vosd.engine.journal import output as output_module
 from vosd.engine.journal.entries import answered_frame, ended_frame
 from vosd.engine.journal.files import remove
 from vosd.engine.journal.output import END_BYTES
-from vosd.testing.data.records import answered_call, call_id
 
 LATER = Instant(10_000, 1_790_000_010_000)
 PLENTY = 10**9

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from doubles.data.records import answered_call, call_id, rejected
 from doubles.journals import files_of, open_call, opened
 
 from vosd.base.clock import Instant
@@ -10,7 +11,6 @@ from vosd.engine.journal import KeepSettings
 from vosd.engine.journal.files import PRUNE_S
 from vosd.engine.journal.journal import Journal
 from vosd.engine.journal.kept import KeptJournal
-from vosd.testing.data.records import answered_call, call_id, rejected
 
 SMALL = 3_000
 NOW = Instant(1_000, 1_790_000_000_000)

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 import yaml
+from doubles.data.builders import applied_rate
 from doubles.ended_calls import ended_call, open_call
 
 from vosd.billing.parties import Party, Role
@@ -21,7 +22,6 @@ from vosd.cdr.charges import charges_of
 from vosd.cdr.record import AGENT, CUSTOMER, VENDOR, CallRecord, ChargeRow, Posting
 from vosd.engine.journal.entries import Ended, answered_frame, ended_frame, entries_in
 from vosd.engine.journal.frames import Damage, Frame, frames_in
-from vosd.testing.data.builders import applied_rate
 
 EARLIER = {
     name: base64.b64decode(text)

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import structlog
 from doubles import journals
+from doubles.data.records import answered_call, call_id, rejected
 
 from vosd.engine.journal import Journal, KeepSettings
 from vosd.engine.journal import journal as journal_module
 from vosd.engine.journal.quarantine import Quarantine
-from vosd.testing.data.records import answered_call, call_id, rejected
 
 SMALL = 3_000
 """Bytes of a segment that two or three records fill."""

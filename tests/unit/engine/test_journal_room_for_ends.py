@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 import structlog
+from doubles.data.builders import applied_rate
+from doubles.data.records import answered_call, call_id
 from doubles.ended_calls import ended_call
 from doubles.ended_calls import open_call as rated_call
 from doubles.filling_disk import Disk, small_disk
@@ -17,8 +19,6 @@ from vosd.engine.journal import output as output_module
 from vosd.engine.journal.files import IN_USE, listed
 from vosd.engine.journal.journal import SPARED_MARKS
 from vosd.engine.journal.output import END_BYTES
-from vosd.testing.data.builders import applied_rate
-from vosd.testing.data.records import answered_call, call_id
 
 LATER = Instant(10_000, 1_790_000_010_000)
 PLENTY = 10**9

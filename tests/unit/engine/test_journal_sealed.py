@@ -5,6 +5,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from doubles.data.records import answered_call, call_id
 from doubles.journals import new_journal, open_call, opened
 from structlog.testing import capture_logs
 
@@ -15,7 +16,6 @@ from vosd.engine.journal.entries import id_bytes
 from vosd.engine.journal.files import DAMAGED, DRAFT, ENDS, IN_USE, UNBOOKED, listed
 from vosd.engine.journal.frames import framed
 from vosd.engine.journal.released import LATE_MS
-from vosd.testing.data.records import answered_call, call_id
 
 SEGMENT = 20_000
 FOREIGN = framed(77, bytes(16), 0, b"of a later version")

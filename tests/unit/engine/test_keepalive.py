@@ -5,14 +5,14 @@ from collections.abc import Callable, Sequence
 
 import pytest
 import structlog
+from doubles.virtual.clock import ManualClock
+from doubles.virtual.wire import Appointment, Wire
 
 from vosd.engine.registration.keepalive import AFTER_A_MISTAKE_MS, KeepAlives
 from vosd.obs.events import Event
 from vosd.sip.flows import Listener
 from vosd.sip.registration.keepalive import KeepAlive
 from vosd.sip.wire.outgoing import Peer
-from vosd.testing.virtual.clock import ManualClock
-from vosd.testing.virtual.wire import Appointment, Wire
 
 LISTENERS = (Listener("192.0.2.1", 5060), Listener("192.0.2.1", 5060, "tcp"), Listener("192.0.2.2", 5060))
 PHONE = Peer(0, "203.0.113.1", 40_000)

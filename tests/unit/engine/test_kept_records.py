@@ -1,14 +1,14 @@
 """The record of a call that rings while the switch is stopped with ``keep`` is the one it would have left without."""
 
 import pytest
+from doubles.data.builders import account, applied_rate, catalogue, mapping_gateway, rate_group
 from doubles.killed import KilledScene
+from doubles.virtual.scene import CALLEE, CUSTOMER, vendor_gateway
+from doubles.virtual.vendor import Line, Script
 from msgspec.structs import replace
 
 from vosd.base.margin import LossGuard
 from vosd.billing.accounts import AccountType
-from vosd.testing.data.builders import account, applied_rate, catalogue, mapping_gateway, rate_group
-from vosd.testing.virtual.scene import CALLEE, CUSTOMER, vendor_gateway
-from vosd.testing.virtual.vendor import Line, Script
 
 TRUNK = mapping_gateway("acme", f"{CUSTOMER.host}/32")
 RINGS_AND_ANSWERS = Script((Line(0, 180), Line(6_000, 200)))

@@ -5,10 +5,9 @@ A call that is over may still have a BYE or a CANCEL that its vendor has not ans
 
 import pytest
 from doubles.killed import KilledScene
-
-from vosd.testing.virtual.customer import Intent
-from vosd.testing.virtual.scene import CALLEE, CUSTOMER, VENDORS
-from vosd.testing.virtual.vendor import RINGS, answers, refuses
+from doubles.virtual.customer import Intent
+from doubles.virtual.scene import CALLEE, CUSTOMER, VENDORS
+from doubles.virtual.vendor import RINGS, answers, refuses
 
 LASTS_MS = 40_000
 """Longer than a request is repeated."""

@@ -2,7 +2,11 @@
 
 import pytest
 from doubles.asking_steps import Located, ScriptedAsker, looking_up, steps_with
+from doubles.data.builders import catalogue, mapping_gateway
 from doubles.killed import KilledScene
+from doubles.virtual.scene import CALLEE, CUSTOMER, vendor_gateway
+from doubles.virtual.side import Reply
+from doubles.virtual.vendor import RINGS, TRIES, Line, Script, answers, refuses
 from structlog.testing import capture_logs
 
 from vosd.b2bua.snapshot.call import CallPartsSnapshot
@@ -10,10 +14,6 @@ from vosd.callcontrol.setup import STEPS
 from vosd.engine.calls.saved import SavedCall
 from vosd.engine.journal import Journal
 from vosd.obs.figures import Figure
-from vosd.testing.data.builders import catalogue, mapping_gateway
-from vosd.testing.virtual.scene import CALLEE, CUSTOMER, vendor_gateway
-from vosd.testing.virtual.side import Reply
-from vosd.testing.virtual.vendor import RINGS, TRIES, Line, Script, answers, refuses
 
 TRUNK = mapping_gateway("acme", f"{CUSTOMER.host}/32")
 

@@ -4,8 +4,13 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from doubles.data.records import answered_call, call_id
 from doubles.journals import crash_and_read, open_call, opened
 from doubles.left_legs import CALLER, CALLER_SIDE, DIALOG, INVITE, PEER, VIA
+from doubles.virtual.clock import ManualClock
+from doubles.virtual.customer import Intent
+from doubles.virtual.probe import CUSTOMER, LISTENER, VENDOR, Probe
+from doubles.virtual.scene import CALLEE, Scene
 from msgspec.structs import replace
 
 from vosd.base.clock import Instant
@@ -16,11 +21,6 @@ from vosd.engine.journal.entries import LeftOver, PlacedCall
 from vosd.sip.dialog.snapshot import InviteSnapshot, PeerSnapshot
 from vosd.sip.flows import Listener
 from vosd.sip.wire.outgoing import InviteParts, Peer
-from vosd.testing.data.records import answered_call, call_id
-from vosd.testing.virtual.clock import ManualClock
-from vosd.testing.virtual.customer import Intent
-from vosd.testing.virtual.probe import CUSTOMER, LISTENER, VENDOR, Probe
-from vosd.testing.virtual.scene import CALLEE, Scene
 
 
 @pytest.fixture

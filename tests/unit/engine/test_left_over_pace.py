@@ -6,8 +6,12 @@ from typing import Any
 
 import msgspec
 import pytest
+from doubles.data.builders import catalogue
+from doubles.data.records import call_id, refused_call
 from doubles.journals import crash_and_read, new_journal, open_call, opened
 from doubles.left_legs import CALLER, CALLER_SIDE, DIALOG, INVITE, VIA
+from doubles.virtual.clock import ManualClock
+from doubles.virtual.probe import START, VENDOR, Probe, reply
 
 from vosd.callcontrol.open_call import Description
 from vosd.cdr.record import CallRecord
@@ -16,10 +20,6 @@ from vosd.engine.calls.leftovers import Leftovers
 from vosd.engine.journal.entries import LeftOver, PlacedCall
 from vosd.engine.journal.left_over import ASKED_FOR_MS, TIMES_ASKED
 from vosd.sip.wire.outgoing import Peer
-from vosd.testing.data.builders import catalogue
-from vosd.testing.data.records import call_id, refused_call
-from vosd.testing.virtual.clock import ManualClock
-from vosd.testing.virtual.probe import START, VENDOR, Probe, reply
 
 
 @pytest.fixture

@@ -6,7 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from doubles.data.builders import catalogue
 from doubles.journals import open_call, opened
+from doubles.memory.lease import MemoryLease
+from doubles.memory.registrations import MemoryRegistrations
+from doubles.memory.store import MemoryStore
+from doubles.virtual.clock import ManualClock
 from structlog.testing import capture_logs
 
 from vosd.base.secret import Secret
@@ -19,11 +24,6 @@ from vosd.engine.settings import Settings
 from vosd.net.resolve import Resolver
 from vosd.sip.flows import Listener
 from vosd.sip.settings import SipSettings
-from vosd.storage.memory.lease import MemoryLease
-from vosd.storage.memory.registrations import MemoryRegistrations
-from vosd.storage.memory.store import MemoryStore
-from vosd.testing.data.builders import catalogue
-from vosd.testing.virtual.clock import ManualClock
 
 LONG_MS = 400_000
 """Longer than ``resume_within``."""

@@ -4,16 +4,16 @@ from decimal import Decimal
 from types import SimpleNamespace
 
 import pytest
+from doubles.data.builders import applied_rate
+from doubles.data.records import call_id
 from doubles.left_legs import INVITE
+from doubles.virtual.clock import ManualClock
 from msgspec.structs import replace
 
 from vosd.cdr.record import Attempt, CallRecord
 from vosd.engine.calls.lost_attempts import LostAttempts
 from vosd.engine.journal.entries import LeftOver
 from vosd.sip.transaction.states import State
-from vosd.testing.data.builders import applied_rate
-from vosd.testing.data.records import call_id
-from vosd.testing.virtual.clock import ManualClock
 
 NOW = ManualClock().now()
 REFUSED_FIRST = Attempt("first", 486, 40, None, "Refused")

@@ -1,7 +1,8 @@
 """After a start thousands of calls are due at once: messages get their turn between them."""
 
+from doubles.virtual.scene import Scene
+
 from vosd.engine.calls import switch
-from vosd.testing.virtual.scene import Scene
 
 CALLS = 5
 

@@ -3,15 +3,15 @@
 from collections.abc import AsyncIterator
 
 import pytest
+from doubles.data.builders import routing_gateway
 from doubles.nameserver import NameServer
+from doubles.virtual.clock import ManualClock
 from structlog.testing import capture_logs
 
 from vosd.engine.peers.directory import Directory
 from vosd.engine.settings import DnsSettings
 from vosd.net.resolve import Resolver
 from vosd.sip.locate import Kind, Means
-from vosd.testing.data.builders import routing_gateway
-from vosd.testing.virtual.clock import ManualClock
 from vosd.trunks.gateways import Address
 
 FOUND = routing_gateway("found", addresses=(Address("found.example.net", 5070),))

@@ -1,6 +1,8 @@
 """Which name the certificate at an address must have, where peers use names that lead to it (RFC 5922)."""
 
 import pytest
+from doubles.data.builders import routing_gateway
+from doubles.virtual.clock import ManualClock
 
 from vosd.base.credentials import Login
 from vosd.base.secret import Secret
@@ -8,8 +10,6 @@ from vosd.engine.peers.directory import Directory
 from vosd.engine.settings import DnsSettings
 from vosd.sip.flows import Hop
 from vosd.sip.locate import Answer, Kind, Means, Question
-from vosd.testing.data.builders import routing_gateway
-from vosd.testing.virtual.clock import ManualClock
 from vosd.trunks.gateways import Address, Registration
 
 HOST = "192.0.2.9"

@@ -4,15 +4,15 @@ import dataclasses
 from decimal import Decimal
 
 import pytest
+from doubles.data.builders import account, catalogue, mapping_gateway
 from doubles.journals import new_journal
 from doubles.killed import KilledScene
+from doubles.sockets.loopback import Endpoint
+from doubles.virtual.scene import CALLEE, CUSTOMER, vendor_gateway
+from doubles.virtual.vendor import Line, Script, answers
 from msgspec.structs import replace
 
 from vosd.engine.calls.gone import accounts_gone
-from vosd.testing.data.builders import account, catalogue, mapping_gateway
-from vosd.testing.sockets.loopback import Endpoint
-from vosd.testing.virtual.scene import CALLEE, CUSTOMER, vendor_gateway
-from vosd.testing.virtual.vendor import Line, Script, answers
 
 OTHER = Endpoint("198.51.100.77", 5060)
 LIMIT = Decimal(500)

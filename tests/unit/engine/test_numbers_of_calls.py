@@ -1,14 +1,14 @@
 """Rules for numbers in calls: what vendors are sent, what the record has, and what is refused."""
 
 import pytest
+from doubles.data.builders import catalogue, mapping_gateway, phone
+from doubles.virtual.customer import Intent
+from doubles.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, vendor_gateway
+from doubles.virtual.vendor import answers, refuses
 
 from vosd.admin.routing import explain_route
 from vosd.routing.pools import EmptyPool, NumberPool, PoolMode
 from vosd.sip.wire.parse import parse_message
-from vosd.testing.data.builders import catalogue, mapping_gateway, phone
-from vosd.testing.virtual.customer import Intent
-from vosd.testing.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, vendor_gateway
-from vosd.testing.virtual.vendor import answers, refuses
 from vosd.trunks.dialect import CalleeDialect, IdentityHeader, Passing
 from vosd.trunks.number_rules import IncomingNumbers, LengthRange, OutgoingNumbers
 

@@ -2,14 +2,14 @@
 
 import pytest
 from doubles import killed
+from doubles.data.builders import catalogue, mapping_gateway
 from doubles.killed import KilledScene
+from doubles.virtual.scene import CALLEE, CUSTOMER, vendor_gateway
 from msgspec.structs import replace
 from structlog.testing import capture_logs
 
 from vosd.engine.calls.resumption import Resumption
 from vosd.engine.journal import Journal, Remains
-from vosd.testing.data.builders import catalogue, mapping_gateway
-from vosd.testing.virtual.scene import CALLEE, CUSTOMER, vendor_gateway
 
 
 class OddJournal(Journal):

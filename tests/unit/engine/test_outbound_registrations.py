@@ -3,9 +3,12 @@
 import msgspec
 import pytest
 from doubles.conformance import faults_of
+from doubles.data.builders import catalogue, mapping_gateway
 from doubles.guard import Guard
 from doubles.vendor_accounts import REGISTRAR, REGISTRATION, Stage, other
 from doubles.vendor_registrar import Told, VendorRegistrar
+from doubles.virtual.exchange import SWITCH, Exchange
+from doubles.virtual.scene import CUSTOMER, vendor_gateway
 from structlog.testing import capture_logs
 
 from vosd.base.credentials import Login
@@ -13,9 +16,6 @@ from vosd.base.secret import Secret
 from vosd.control.order import tag_of
 from vosd.engine.registration.outbound import PACE_MS
 from vosd.obs.events import Event
-from vosd.testing.data.builders import catalogue, mapping_gateway
-from vosd.testing.virtual.exchange import SWITCH, Exchange
-from vosd.testing.virtual.scene import CUSTOMER, vendor_gateway
 
 
 @pytest.fixture

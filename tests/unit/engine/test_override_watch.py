@@ -2,15 +2,15 @@
 
 import pytest
 import structlog
+from doubles.data.builders import override
+from doubles.memory import MemoryOverrides
+from doubles.virtual.clock import ManualClock
 
 from vosd.catalogue.overrides import Setting, Target
 from vosd.catalogue.ports import Action
 from vosd.cdr.ports import StoreUnavailable
 from vosd.engine.booking import overrides as module
 from vosd.engine.booking.overrides import OverrideWatch
-from vosd.storage.memory import MemoryOverrides
-from vosd.testing.data.builders import override
-from vosd.testing.virtual.clock import ManualClock
 
 BLOCK = override(Target.ROUTING, "a", memo="no audio")
 

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from doubles.data.records import answered_call, call_id, rejected
 from doubles.journals import files_of, not_noted, opened
+from doubles.memory.store import MemoryStore
 
 from vosd.billing.holds import AccountCredit
 from vosd.cdr.ports import RejectedRecords, Standing
@@ -19,8 +21,6 @@ from vosd.engine.booking.spool import Spool
 from vosd.engine.journal import Journal
 from vosd.engine.journal.kept import BEGINNING
 from vosd.engine.settings import CdrSettings
-from vosd.storage.memory.store import MemoryStore
-from vosd.testing.data.records import answered_call, call_id, rejected
 
 CALL = answered_call(1, postings=(Posting("acme", Decimal(-1), f"{call_id(1)}/customer"),))
 

@@ -5,6 +5,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from doubles.data.records import STARTED, rejected
 from doubles.journals import opened
 from doubles.recording import Database, call, end
 
@@ -12,7 +13,6 @@ from vosd.billing.holds import AccountCredit
 from vosd.engine.booking.recorder import Recorder
 from vosd.engine.journal import Journal
 from vosd.engine.settings import CdrSettings
-from vosd.testing.data.records import STARTED, rejected
 
 UNTIL = STARTED + 1_000
 SINCE = UNTIL - 1_000_000

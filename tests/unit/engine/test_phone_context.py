@@ -1,14 +1,7 @@
 """Local numbers are called, priced and explained in their context (RFC 3966 section 5.1.5)."""
 
 import pytest
-from doubles.month_of_calls import past_of
-
-from vosd.admin.routing import explain_route, idle_state
-from vosd.admin.simulate import Simulation
-from vosd.admin.why import why
-from vosd.base.clock import Instant
-from vosd.catalogue.catalogue import Catalogue
-from vosd.testing.data.builders import (
+from doubles.data.builders import (
     account,
     applied_rate,
     catalogue,
@@ -16,9 +9,16 @@ from vosd.testing.data.builders import (
     mapping_gateway,
     rate_group,
 )
-from vosd.testing.virtual.customer import Intent, OutgoingCall
-from vosd.testing.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, vendor_gateway
-from vosd.testing.virtual.vendor import answers
+from doubles.month_of_calls import past_of
+from doubles.virtual.customer import Intent, OutgoingCall
+from doubles.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, vendor_gateway
+from doubles.virtual.vendor import answers
+
+from vosd.admin.routing import explain_route, idle_state
+from vosd.admin.simulate import Simulation
+from vosd.admin.why import why
+from vosd.base.clock import Instant
+from vosd.catalogue.catalogue import Catalogue
 
 LOCAL = "4471234567"
 UK, GERMANY = applied_rate("0.60", prefix="44"), applied_rate("6.00", prefix="49")

@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator, Callable
 from functools import partial
 
 import pytest
+from doubles.data.registering import register_request
+from doubles.virtual.clock import ManualClock
 from structlog.testing import capture_logs
 
 from vosd.engine import poster
@@ -16,8 +18,6 @@ from vosd.engine.settings import PhoneServiceSettings
 from vosd.sip.flows import Flows, Listener
 from vosd.sip.settings import RegistrarSettings
 from vosd.sip.wire.outgoing import Peer
-from vosd.testing.data.registering import register_request
-from vosd.testing.virtual.clock import ManualClock
 
 PLACE = Peer(0, "203.0.113.9", 40_000)
 PATIENCE_S = 30.0

@@ -1,12 +1,11 @@
 """Phones at the address of a trunk that proves nothing: behind a customer's NAT, or in a wide network."""
 
 import pytest
-
-from vosd.testing.data.builders import catalogue, mapping_gateway, phone
-from vosd.testing.sockets.login import Login, answer, questions
-from vosd.testing.sockets.loopback import Endpoint
-from vosd.testing.virtual.customer import Intent
-from vosd.testing.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
+from doubles.data.builders import catalogue, mapping_gateway, phone
+from doubles.sockets.login import Login, answer, questions
+from doubles.sockets.loopback import Endpoint
+from doubles.virtual.customer import Intent
+from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
 
 DESK = Endpoint(CUSTOMER.host, 41_234)
 """A telephone behind the same NAT as the trunk."""

@@ -3,16 +3,16 @@
 import msgspec
 import pytest
 from doubles.conformance import faults_of
+from doubles.data.builders import catalogue, mapping_gateway
+from doubles.sockets.peer import Message
+from doubles.virtual.customer import Intent
+from doubles.virtual.exchange import SWITCH, Exchange
+from doubles.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, vendor_gateway
+from doubles.virtual.vendor import SILENT, Vendor, refuses
 from structlog.testing import capture_logs
 
 from vosd.obs.events import Event
 from vosd.sip.wire.outgoing import Peer
-from vosd.testing.data.builders import catalogue, mapping_gateway
-from vosd.testing.sockets.peer import Message
-from vosd.testing.virtual.customer import Intent
-from vosd.testing.virtual.exchange import SWITCH, Exchange
-from vosd.testing.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, vendor_gateway
-from vosd.testing.virtual.vendor import SILENT, Vendor, refuses
 from vosd.trunks.gateways import Address, Ping
 
 PING = Ping(interval_ms=30_000, timeout_ms=4_000, down_after=3, up_after=2)

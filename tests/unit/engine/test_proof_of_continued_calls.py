@@ -7,16 +7,16 @@ from functools import partial
 
 import pytest
 from doubles import killed
+from doubles.data.builders import catalogue, mapping_gateway
 from doubles.killed import KilledScene
+from doubles.virtual import exchange
+from doubles.virtual.clock import ManualClock
+from doubles.virtual.customer import Intent
+from doubles.virtual.scene import CALLEE, CUSTOMER, vendor_gateway
+from doubles.virtual.vendor import answers, answers_timed
 
 from vosd.b2bua.settings import DeadCallBilling
 from vosd.base.session_timer import Probe, SessionTimerSettings
-from vosd.testing.data.builders import catalogue, mapping_gateway
-from vosd.testing.virtual import exchange
-from vosd.testing.virtual.clock import ManualClock
-from vosd.testing.virtual.customer import Intent
-from vosd.testing.virtual.scene import CALLEE, CUSTOMER, vendor_gateway
-from vosd.testing.virtual.vendor import answers, answers_timed
 from vosd.trunks.dialect import CalleeDialect, CallerDialect
 
 TTL_S = 120

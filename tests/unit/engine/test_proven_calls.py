@@ -3,15 +3,15 @@
 from decimal import Decimal
 
 import pytest
+from doubles.data.builders import catalogue, credentials, mapping_gateway, phone
+from doubles.sockets.login import Login, questions
+from doubles.sockets.loopback import Endpoint
+from doubles.virtual.customer import Intent
+from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
 
 from vosd.catalogue.catalogue import Catalogue
 from vosd.sip.digest.hashing import Algorithm
 from vosd.sip.digest.settings import DigestSettings
-from vosd.testing.data.builders import catalogue, credentials, mapping_gateway, phone
-from vosd.testing.sockets.login import Login, questions
-from vosd.testing.sockets.loopback import Endpoint
-from vosd.testing.virtual.customer import Intent
-from vosd.testing.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
 from vosd.trunks.gateways import CallerNumbers
 
 DESK = Endpoint("203.0.113.66", 41_234)

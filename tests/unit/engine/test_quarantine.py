@@ -4,9 +4,9 @@ import stat
 from pathlib import Path
 
 import pytest
+from doubles.data.records import answered_call, call_id, refused_call, rejected
 
 from vosd.engine.journal.quarantine import Quarantine, QuarantineError
-from vosd.testing.data.records import answered_call, call_id, refused_call, rejected
 
 
 @pytest.fixture

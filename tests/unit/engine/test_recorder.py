@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 import structlog
+from doubles.data.records import answered_call, call_id, rejected
+from doubles.memory.store import MemoryStore
 from doubles.recording import Database, call, end
 
 from vosd.billing.holds import AccountCredit
@@ -16,8 +18,6 @@ from vosd.engine.booking import recorder as recorder_module
 from vosd.engine.booking.recorder import Recorder
 from vosd.engine.journal import Journal
 from vosd.engine.settings import CdrSettings
-from vosd.storage.memory.store import MemoryStore
-from vosd.testing.data.records import answered_call, call_id, rejected
 
 BATCH = CdrSettings(batch_rows=3, batch_ms=1)
 

@@ -9,13 +9,17 @@ from pathlib import Path
 
 import pytest
 import structlog
+from doubles.data.records import call_id
 from doubles.journals import opened
 from doubles.recording import Database, call, end
 from doubles.small_disk import Disk
+from doubles.virtual.clock import ManualClock
 
 from vosd.billing.holds import AccountCredit
 from vosd.cdr.ports import Standing
 from vosd.cdr.record import CallRecord
+from vosd.engine import background
+from vosd.engine.background import kept_going
 from vosd.engine.booking import recorder as recorder_module
 from vosd.engine.booking.recorder import Recorder
 from vosd.engine.counting import census_of
@@ -23,8 +27,6 @@ from vosd.engine.journal import Journal
 from vosd.engine.journal import backlog as backlog_module
 from vosd.engine.journal.frames import Frame
 from vosd.engine.settings import CdrSettings
-from vosd.testing.data.records import call_id
-from vosd.testing.virtual.clock import ManualClock
 
 BATCH = CdrSettings(batch_rows=3, batch_ms=1)
 WINDOW = 6
@@ -91,6 +93,44 @@ async def test_while_the_database_is_away_no_call_changes_its_place(narrow, jour
     task.cancel()
     booked = [entry.call_id for entry in database.store.entries if entry.account == "acme"]
     assert booked == [call_id(index) for index in range(10)]
+
+
+async def test_after_an_error_of_a_batch_no_second_reader_meets_the_first(
+    narrow, journal, credits, database, monkeypatch
+):
+    monkeypatch.setattr(background, "RETRY_S", 0)
+    for index in range(20):
+        end(narrow, journal, credits, call(index))
+    real_read = journal.waiting.read_back
+    reading, most_at_once = 0, 0
+
+    async def read_back(most: int) -> list[CallRecord]:
+        nonlocal reading, most_at_once
+        reading += 1
+        most_at_once = max(most_at_once, reading)
+        for _ in range(50):  # longer than the other task takes to begin again
+            await asyncio.sleep(0)
+        reading -= 1
+        return await real_read(most)
+
+    real_book = database.book
+
+    async def book(records: Sequence[CallRecord]) -> Mapping[str, Standing]:
+        await asyncio.sleep(0)  # the reader begins
+        if reading and len(database.offered) < 10:
+            database.offered.append([])
+            message = "the driver lost count of its packets"
+            raise RuntimeError(message)
+        return await real_book(records)
+
+    monkeypatch.setattr(database, "book", book)
+    monkeypatch.setattr(journal.waiting, "read_back", read_back)
+    with structlog.testing.capture_logs() as logged:
+        task = asyncio.create_task(kept_going("booking", narrow.run))
+        await asyncio.wait_for(narrow.drained(), 30)
+        task.cancel()
+    assert {line["event"] for line in logged if line["log_level"] == "error"} == {"task_restarted"}
+    assert (most_at_once, credits["acme"].unbooked, journal.unbooked) == (1, 0, 0)
 
 
 async def test_a_file_that_gets_its_last_calls_while_it_is_read_is_read_to_its_end(

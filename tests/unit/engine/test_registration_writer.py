@@ -3,6 +3,9 @@
 import asyncio
 
 import pytest
+from doubles.data.registering import register_request
+from doubles.memory import MemoryRegistrations
+from doubles.virtual.clock import ManualClock
 from structlog.testing import capture_logs
 
 from vosd.base.errors import VosError
@@ -13,9 +16,6 @@ from vosd.sip.flows import Flows, Listener
 from vosd.sip.ports import BindingKey
 from vosd.sip.settings import RegistrarSettings
 from vosd.sip.wire.outgoing import Peer
-from vosd.storage.memory import MemoryRegistrations
-from vosd.testing.data.registering import register_request
-from vosd.testing.virtual.clock import ManualClock
 
 HOME = Peer(0, "203.0.113.66", 41_234)
 USERS = {"1001": RegistrantKind.PHONE, "1002": RegistrantKind.PHONE}

@@ -3,6 +3,13 @@
 from dataclasses import replace
 
 import pytest
+from doubles.data.builders import catalogue, credentials, mapping_gateway, phone
+from doubles.data.registering import register_bytes, register_request
+from doubles.sockets.login import Login
+from doubles.sockets.loopback import Endpoint
+from doubles.virtual.exchange import Exchange
+from doubles.virtual.phone import VirtualPhone
+from doubles.virtual.scene import CUSTOMER, vendor_gateway
 from structlog.testing import capture_logs
 
 from vosd.catalogue.catalogue import Changes
@@ -12,13 +19,6 @@ from vosd.sip.digest.settings import DigestSettings
 from vosd.sip.flows import Listener
 from vosd.sip.settings import RegistrarSettings, SipSettings
 from vosd.sip.wire.outgoing import Peer
-from vosd.testing.data.builders import catalogue, credentials, mapping_gateway, phone
-from vosd.testing.data.registering import register_bytes, register_request
-from vosd.testing.sockets.login import Login
-from vosd.testing.sockets.loopback import Endpoint
-from vosd.testing.virtual.exchange import Exchange
-from vosd.testing.virtual.phone import VirtualPhone
-from vosd.testing.virtual.scene import CUSTOMER, vendor_gateway
 
 HOME = Endpoint("203.0.113.66", 41_234)
 OFFICE = Endpoint("203.0.113.77", 5_070)

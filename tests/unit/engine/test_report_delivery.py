@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from doubles.data.records import answered_call, call_id, refused_call
 from doubles.report_server import ReportServer
 from structlog.testing import capture_logs
 
@@ -21,7 +22,6 @@ from vosd.engine.reports.reporter import CallReports
 from vosd.engine.reports.spool import ReportSpool
 from vosd.engine.settings import CallReportSettings
 from vosd.obs.figures import Figure
-from vosd.testing.data.records import answered_call, call_id, refused_call
 
 PATIENCE_S = 30.0
 SECRET = "not a secret"

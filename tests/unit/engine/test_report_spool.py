@@ -4,11 +4,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+from doubles.data.records import call_id
 from structlog.testing import capture_logs
 
 from vosd.engine.reports import spool
 from vosd.engine.reports.spool import ReportSpool
-from vosd.testing.data.records import call_id
 
 PATIENCE_S = 30.0
 SECRET = "not a secret"

@@ -3,6 +3,10 @@
 import msgspec
 import pytest
 from doubles.asking_steps import DEADLINE_MS, Located, ScriptedAsker, looking_up, steps_with
+from doubles.data.builders import catalogue, mapping_gateway, phone
+from doubles.sockets.loopback import Endpoint as Address
+from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, usual_catalogue
+from doubles.virtual.vendor import RINGS, answers
 from doubles.waiting_scene import WaitingScene
 
 from vosd.base.cause import EndReason
@@ -13,10 +17,6 @@ from vosd.engine.settings import TraceSettings
 from vosd.routing.failover import AttemptOutcome
 from vosd.routing.special_numbers import SpecialNumbers
 from vosd.sip.settings import SipSettings
-from vosd.testing.data.builders import catalogue, mapping_gateway, phone
-from vosd.testing.sockets.loopback import Endpoint as Address
-from vosd.testing.virtual.scene import CALLEE, CUSTOMER, Scene, usual_catalogue
-from vosd.testing.virtual.vendor import RINGS, answers
 from vosd.trunks.phone import called_half
 
 

@@ -3,17 +3,17 @@
 import msgspec
 import pytest
 from doubles.conformance import faults_of
+from doubles.data.builders import catalogue, mapping_gateway
 from doubles.guard import Guard
 from doubles.vendor_accounts import REGISTRAR, REGISTRATION, Stage, other
 from doubles.vendor_registrar import Told
+from doubles.virtual.exchange import SWITCH
+from doubles.virtual.scene import CUSTOMER, vendor_gateway
 from structlog.testing import capture_logs
 
 from vosd.base.credentials import Login
 from vosd.base.secret import Secret
 from vosd.obs.events import Event
-from vosd.testing.data.builders import catalogue, mapping_gateway
-from vosd.testing.virtual.exchange import SWITCH
-from vosd.testing.virtual.scene import CUSTOMER, vendor_gateway
 from vosd.trunks.gateways import Address
 
 

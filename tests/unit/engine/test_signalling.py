@@ -1,10 +1,10 @@
 """What a gateway may ask from all its addresses together, by the address that it sends from."""
 
 import pytest
+from doubles.data.builders import catalogue, credentials, mapping_gateway, routing_gateway
 
 from vosd.base.bucket import Allowance
 from vosd.engine.peers.signalling import SignallingLimits
-from vosd.testing.data.builders import catalogue, credentials, mapping_gateway, routing_gateway
 from vosd.trunks.gateways import Address
 
 VENDOR = "203.0.113.1"

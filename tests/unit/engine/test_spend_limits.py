@@ -4,6 +4,10 @@ from decimal import Decimal
 
 import pytest
 import structlog
+from doubles.data.builders import account, applied_rate
+from doubles.data.records import answered_call
+from doubles.memory.store import MemoryStore
+from doubles.virtual.clock import ManualClock
 
 from vosd.base.errors import Refusal
 from vosd.billing.accounts import Account
@@ -11,11 +15,7 @@ from vosd.billing.spending import SpendAction, SpendLimit, SpendPeriod
 from vosd.cdr.ports import StoreUnavailable
 from vosd.cdr.record import Posting
 from vosd.engine.booking.balances import Balances
-from vosd.storage.memory.store import MemoryStore
 from vosd.storage.ports import EntryKind, Payment
-from vosd.testing.data.builders import account, applied_rate
-from vosd.testing.data.records import answered_call
-from vosd.testing.virtual.clock import ManualClock
 
 TEN = {"acme": account("acme")}
 HOUR_MS = 3_600_000

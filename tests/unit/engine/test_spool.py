@@ -6,7 +6,9 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from doubles.data.records import answered_call, call_id, rejected
 from doubles.journals import files_of, open_call, opened
+from doubles.memory.store import MemoryStore
 
 from vosd.billing.holds import AccountCredit
 from vosd.cdr.ports import RejectedRecords, Standing, StoreUnavailable
@@ -15,8 +17,6 @@ from vosd.engine.booking import spool as spool_module
 from vosd.engine.booking.spool import Spool
 from vosd.engine.journal.quarantine import Quarantine
 from vosd.engine.journal.salvage import examine
-from vosd.storage.memory.store import MemoryStore
-from vosd.testing.data.records import answered_call, call_id, rejected
 
 
 class Database:

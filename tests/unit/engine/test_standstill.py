@@ -3,12 +3,12 @@
 from decimal import Decimal
 
 import pytest
+from doubles.data.builders import account, applied_rate
 from doubles.watched_database import ONE, OTHER, Installation, Server
 
 from vosd.cdr.ports import StoreUnavailable
 from vosd.engine.booking.standstill import DOUBT_MS, GAP_MS, STALE_MS, Standstill
 from vosd.storage.ports import EntryKind, Payment
-from vosd.testing.data.builders import account, applied_rate
 
 LONG_MS = STALE_MS + GAP_MS + 1
 

@@ -4,18 +4,18 @@ from dataclasses import replace
 from decimal import Decimal
 
 import pytest
+from doubles.data.builders import account, applied_rate, catalogue, mapping_gateway, rate_group, rating_policy
 from doubles.journals import new_journal
 from doubles.killed import KilledScene
+from doubles.sockets.peer import ANSWER
+from doubles.virtual.customer import KNOWS_TIMER, SUPPORTS_100REL, Intent
+from doubles.virtual.scene import CALLEE, CUSTOMER, vendor_gateway
+from doubles.virtual.vendor import Line, Script, answers, answers_timed
 
 from vosd.b2bua.settings import DeadCallBilling
 from vosd.base.session_timer import Probe, SessionTimerSettings
 from vosd.billing.accounts import AccountType
 from vosd.engine.calls.gone import accounts_gone
-from vosd.testing.data.builders import account, applied_rate, catalogue, mapping_gateway, rate_group, rating_policy
-from vosd.testing.sockets.peer import ANSWER
-from vosd.testing.virtual.customer import KNOWS_TIMER, SUPPORTS_100REL, Intent
-from vosd.testing.virtual.scene import CALLEE, CUSTOMER, vendor_gateway
-from vosd.testing.virtual.vendor import Line, Script, answers, answers_timed
 from vosd.trunks.dialect import CalleeDialect, CallerDialect
 
 LIMIT_S = 120

@@ -8,9 +8,11 @@ import json
 
 import msgspec
 import pytest
+from doubles.data.records import answered_call, call_id
 from doubles.fake_switch import FakeSwitch
 from doubles.journals import crash_and_read, open_call, opened
 from doubles.kept_log import log_as_it_was
+from doubles.sockets.loopback import Endpoint
 
 from vosd.base.text import as_received, escaped, portable
 from vosd.cdr.columns import RECORD_COLUMNS, csv_row, json_object
@@ -22,8 +24,6 @@ from vosd.engine.journal.quarantine import Quarantine
 from vosd.obs.log import call_line, configure, write_call_lines
 from vosd.storage.rows import prepare
 from vosd.storage.writers import MySqlWriter, SqliteWriter
-from vosd.testing.data.records import answered_call, call_id
-from vosd.testing.sockets.loopback import Endpoint
 
 RAW = b"J\xfcrgen \xc3\xa9"
 TEXT = RAW.decode("utf-8", "surrogateescape")

@@ -7,8 +7,12 @@ from typing import Any
 
 import msgspec
 import pytest
+from doubles.data.builders import account, applied_rate, catalogue, rate_group
 from doubles.journals import opened
 from doubles.recording import Database
+from doubles.sockets.peer import ANSWER
+from doubles.virtual.scene import CALLEE, VENDORS, Scene, usual_catalogue, vendor_gateway
+from doubles.virtual.vendor import RINGS, SILENT, Line, Script, answers, refuses
 
 from vosd.base.errors import VosError
 from vosd.billing.accounts import AccountType
@@ -20,10 +24,6 @@ from vosd.engine.calls.trial import GatewayBusyError, TrialCall
 from vosd.engine.calls.trial_log import TrialOrder
 from vosd.engine.settings import CdrSettings
 from vosd.routing.pipeline import RouteChoice
-from vosd.testing.data.builders import account, applied_rate, catalogue, rate_group
-from vosd.testing.sockets.peer import ANSWER
-from vosd.testing.virtual.scene import CALLEE, VENDORS, Scene, usual_catalogue, vendor_gateway
-from vosd.testing.virtual.vendor import RINGS, SILENT, Line, Script, answers, refuses
 
 ANSWERS = answers(1_000)
 

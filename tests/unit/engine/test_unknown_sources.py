@@ -4,6 +4,11 @@ from dataclasses import replace
 from ipaddress import ip_network
 
 import pytest
+from doubles.data.builders import catalogue, credentials, mapping_gateway, phone
+from doubles.sockets.login import Login
+from doubles.sockets.loopback import Endpoint
+from doubles.virtual.customer import Intent
+from doubles.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, vendor_gateway
 from structlog.testing import capture_logs
 
 from vosd.base.clock import Instant
@@ -11,11 +16,6 @@ from vosd.control.traces import CallSought
 from vosd.engine.peers.unknown_sources import BURST, COST_MIN, LOOKED_AT_MAX, RATE, NearMatches
 from vosd.sip.digest.settings import DigestSettings
 from vosd.sip.wire.outgoing import Peer
-from vosd.testing.data.builders import catalogue, credentials, mapping_gateway, phone
-from vosd.testing.sockets.login import Login
-from vosd.testing.sockets.loopback import Endpoint
-from vosd.testing.virtual.customer import Intent
-from vosd.testing.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, vendor_gateway
 from vosd.trunks.gateways import CallerNumbers, HostPattern
 
 ELSEWHERE = Endpoint("203.0.113.66", 5060)

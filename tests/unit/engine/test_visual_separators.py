@@ -3,8 +3,12 @@
 from decimal import Decimal
 
 import pytest
+from doubles.data.builders import account, applied_rate, catalogue, mapping_gateway, phone, rate_group
 from doubles.lookup_scene import ADDRESS, SERVER, LookupScene, by_sip, content_of
 from doubles.month_of_calls import past_of
+from doubles.virtual.customer import Intent, OutgoingCall
+from doubles.virtual.scene import CUSTOMER, VENDORS, Scene, vendor_gateway
+from doubles.virtual.vendor import answers, refuses
 
 from vosd.admin.rerate import Rerating
 from vosd.admin.routing import explain_route
@@ -12,10 +16,6 @@ from vosd.admin.simulate import Simulation
 from vosd.billing.origin_rates import Origin
 from vosd.engine.settings import LookupSettings
 from vosd.routing.lookups import PortabilityTerms, RedirectTerms
-from vosd.testing.data.builders import account, applied_rate, catalogue, mapping_gateway, phone, rate_group
-from vosd.testing.virtual.customer import Intent, OutgoingCall
-from vosd.testing.virtual.scene import CUSTOMER, VENDORS, Scene, vendor_gateway
-from vosd.testing.virtual.vendor import answers, refuses
 from vosd.trunks.caller_limits import CallerLimits
 from vosd.trunks.dialect import CalleeDialect, Redirects
 from vosd.trunks.number_rules import IncomingNumbers

@@ -5,17 +5,17 @@ from types import SimpleNamespace
 import msgspec
 import pytest
 from doubles.asking_steps import Located
+from doubles.data.builders import account, catalogue, mapping_gateway
 from doubles.killed import KilledScene
 from doubles.successor import replace_node
+from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
+from doubles.virtual.vendor import answers
 from doubles.waiting_scene import WaitingScene
 
 from vosd.billing.destinations import DestinationClass, DestinationLimit
 from vosd.callcontrol.admission import Admission
 from vosd.daemon.fraud import SwitchUnderWatch
 from vosd.engine.calls.saved import SavedSwitch
-from vosd.testing.data.builders import account, catalogue, mapping_gateway
-from vosd.testing.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
-from vosd.testing.virtual.vendor import answers
 
 RINGS_MS = 1_000
 

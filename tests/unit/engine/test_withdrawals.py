@@ -4,14 +4,14 @@ from decimal import Decimal
 
 import pytest
 import structlog
+from doubles.data.builders import account, applied_rate
+from doubles.memory.store import MemoryStore
+from doubles.virtual.clock import ManualClock
 
 from vosd.cdr.ports import StoreUnavailable
 from vosd.engine.booking.balances import Balances
 from vosd.engine.booking.withdrawals import WITHDRAWAL_MS
-from vosd.storage.memory.store import MemoryStore
 from vosd.storage.ports import EntryKind, Payment
-from vosd.testing.data.builders import account, applied_rate
-from vosd.testing.virtual.clock import ManualClock
 
 THREE = Decimal(3)
 

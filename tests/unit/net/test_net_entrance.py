@@ -3,13 +3,13 @@
 from collections import Counter
 
 import pytest
+from doubles.virtual.probe import request
 
 from vosd.base.clock import Instant
 from vosd.net.entrance import IDLE_MAX, SENT_TOGETHER, Core, Entrance
 from vosd.net.shield import LOOKUP_VALID_S, ShieldSettings
 from vosd.sip.wire.classify import Rank
 from vosd.sip.wire.outgoing import Peer
-from vosd.testing.virtual.probe import request
 
 GATEWAY, UNKNOWN_SOURCE = Peer(0, "192.0.2.1", 5060), Peer(0, "192.0.2.66", 5060)
 INVITE, OPTIONS = request("INVITE"), request("OPTIONS")

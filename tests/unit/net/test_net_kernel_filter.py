@@ -5,13 +5,13 @@ import socket
 from contextlib import ExitStack
 
 import pytest
+from doubles.virtual.probe import request
 
 from vosd.net import entrance
 from vosd.net.kernel_filter import ADDRESSES_MAX, drop_in_kernel
 from vosd.net.settings import TransportSettings
 from vosd.net.shield import ShieldSettings
 from vosd.obs.events import Event
-from vosd.testing.virtual.probe import request
 
 from .conftest import UNKNOWN_SOURCE, until
 

@@ -4,12 +4,12 @@ import asyncio
 import socket
 
 import pytest
+from doubles.virtual.probe import request
 from structlog.testing import capture_logs
 
 from vosd.net.marker import Marker
 from vosd.net.marking import TrafficClass
 from vosd.net.settings import TransportSettings
-from vosd.testing.virtual.probe import request
 
 from .conftest import PATIENCE_S
 

@@ -3,6 +3,7 @@
 from collections import Counter
 
 import pytest
+from doubles.virtual.probe import request
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,7 +21,6 @@ from vosd.net.shield import (
     ShieldSettings,
 )
 from vosd.sip.wire.classify import Kind, Rank
-from vosd.testing.virtual.probe import request
 
 GATEWAY, UNKNOWN_SOURCE = "192.0.2.1", "198.51.100.1"
 REGISTER = request("REGISTER")

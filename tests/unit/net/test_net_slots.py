@@ -5,13 +5,13 @@ from collections.abc import Callable
 from types import SimpleNamespace
 
 import pytest
+from doubles.virtual.probe import SDP, request
 from structlog.testing import capture_logs
 
 from vosd.net import connection as patience
 from vosd.net.settings import ConnectionLimits, TransportSettings
 from vosd.net.shield import ShieldSettings
 from vosd.sip.wire.stream import PONG
-from vosd.testing.virtual.probe import SDP, request
 
 from .conftest import UNKNOWN_SOURCE, connections, until
 

@@ -5,13 +5,13 @@ import socket
 
 import pytest
 from doubles.filtered import filtered
+from doubles.virtual.probe import SDP, request
 from structlog.testing import capture_logs
 
 from vosd.net import connection as patience
 from vosd.net import tcp
 from vosd.sip.settings import Limits
 from vosd.sip.wire.stream import PONG
-from vosd.testing.virtual.probe import SDP, request
 
 from .conftest import PATIENCE_S, connections, until
 

@@ -5,6 +5,9 @@ import ssl
 
 import pytest
 from doubles.certificates import Authority, Certificate
+from doubles.data.builders import routing_gateway
+from doubles.virtual.clock import ManualClock
+from doubles.virtual.probe import request
 from structlog.testing import capture_logs
 
 from vosd.engine.peers.directory import Directory
@@ -14,9 +17,6 @@ from vosd.net.settings import TlsSettings, TlsVersion, TransportSettings, Verify
 from vosd.net.tls import TlsContexts, TlsFileError
 from vosd.sip.flows import Hop
 from vosd.sip.locate import Answer, Kind, Means, Question
-from vosd.testing.data.builders import routing_gateway
-from vosd.testing.virtual.clock import ManualClock
-from vosd.testing.virtual.probe import request
 from vosd.trunks.gateways import Address
 
 from .conftest import PATIENCE_S, until

@@ -5,12 +5,12 @@ import errno
 import socket
 
 import pytest
+from doubles.virtual.probe import request
 from structlog.testing import capture_logs
 
 from vosd.net import udp
 from vosd.net.datagrams import BATCH
 from vosd.net.sockets import ListenerUnusableError, reachable_address
-from vosd.testing.virtual.probe import request
 
 from .conftest import PATIENCE_S, until
 

@@ -1,11 +1,11 @@
 """The ladder of a call, as an operator reads it in a terminal or pastes it into a ticket."""
 
 import pytest
+from doubles.sockets.peer import ANSWER, OFFER
 
 from vosd.cdr.record import Attempt
 from vosd.obs.ladder import COLUMNS, draw, heading, title
 from vosd.obs.traced import Direction, Outcome, TracedCall, TracedMessage
-from vosd.testing.sockets.peer import ANSWER, OFFER
 
 CALL_ID = "01a0c450-6c01-7000-8000-000000000002"
 AT = 1_790_000_000_000

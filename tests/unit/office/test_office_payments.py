@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from doubles.data import builders
 from doubles.migrated import migrated
 from doubles.office import agent, office_on, operator
 
@@ -36,7 +37,6 @@ from vosd.storage.audit import SqlAudit
 from vosd.storage.audit_line import AuditLine
 from vosd.storage.database import Database
 from vosd.storage.ports import TooLittleLeft
-from vosd.testing.data import builders
 
 NOW = 1_790_000_000_000
 ACCOUNTS = (

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from doubles.data import builders
 from doubles.migrated import migrated
 from doubles.office import agent, office_on, operator
 
@@ -34,7 +35,6 @@ from vosd.billing.rights import Right
 from vosd.storage.database import Database
 from vosd.storage.payments import SqlPayments
 from vosd.storage.ports import EntryKind, Payment
-from vosd.testing.data import builders
 
 NOW = 1_790_000_000_000
 ACCOUNTS = (

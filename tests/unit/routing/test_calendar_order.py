@@ -4,6 +4,7 @@ from datetime import UTC, date, datetime
 
 import msgspec
 import pytest
+from doubles.data.builders import catalogue, phone, routing_gateway
 
 from vosd.base.clock import Instant
 from vosd.callcontrol.explain import PassedOver, explain_routes
@@ -12,7 +13,6 @@ from vosd.callcontrol.vendor_terms import LiveVendors
 from vosd.routing.calendar import Calendar, Entry
 from vosd.routing.pipeline import RouteRequest
 from vosd.routing.plan import Criterion, RouteRow, RoutingPlan
-from vosd.testing.data.builders import catalogue, phone, routing_gateway
 from vosd.trunks.gateways import PrefixMode
 
 WORK = Entry(True, (0, 1, 2, 3, 4), 9 * 3_600, 18 * 3_600)

@@ -1,10 +1,10 @@
 """When the next gateway is tried, and what the caller is sent in the end."""
 
 import pytest
+from doubles.data.builders import routing_gateway
 
 from vosd.base.cause import EndReason
 from vosd.routing.failover import AttemptOutcome, Verdict, tries_next, verdict
-from vosd.testing.data.builders import routing_gateway
 
 final, silent, ring_timeout = AttemptOutcome.final, AttemptOutcome.silent, AttemptOutcome.ring_timeout
 unreachable = AttemptOutcome.unreachable

@@ -3,10 +3,10 @@
 from collections.abc import Callable
 
 import pytest
+from doubles.data.builders import credentials, mapping_gateway
 
 from vosd.routing import identify
 from vosd.routing.identify import SourceConflict, SourceIndex
-from vosd.testing.data.builders import credentials, mapping_gateway
 from vosd.trunks.dialect import CalleeSource, CallerDialect
 
 

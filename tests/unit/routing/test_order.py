@@ -2,6 +2,7 @@
 
 from decimal import Decimal
 
+from doubles.data.builders import applied_rate, routing_gateway
 from doubles.priced_vendors import PricedByTerms
 
 from vosd.base.clock import Instant
@@ -13,7 +14,6 @@ from vosd.routing.quality_order import Blend
 from vosd.routing.route_table import RouteTable
 from vosd.routing.routes import RouteRequest
 from vosd.routing.weights import Share, ShareKey, Turns
-from vosd.testing.data.builders import applied_rate, routing_gateway
 
 NOW = Instant(60_000, 1_790_000_000_000)
 REQUEST = RouteRequest("4420", "", NOW)

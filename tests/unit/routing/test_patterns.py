@@ -1,10 +1,10 @@
 """Patterns and lists of numbers."""
 
 import pytest
+from doubles.data.builders import number_list
 
 from vosd.routing.number_lists import UnusableLine, pack_lines, packed, unpacked
 from vosd.routing.patterns import PatternSet, compared_caller, is_pattern
-from vosd.testing.data.builders import number_list
 
 
 @pytest.mark.parametrize("made", [PatternSet, lambda patterns: number_list(*patterns)], ids=["set", "list"])

@@ -1,5 +1,6 @@
 """Which gateways may be tried, and what each of the others was left out for."""
 
+from doubles.data.builders import applied_rate, routing_gateway
 from doubles.priced_vendors import PricedByTerms
 
 from vosd.base.cause import EndReason
@@ -14,7 +15,6 @@ from vosd.routing.quality import QualityFigures
 from vosd.routing.rest import Rests
 from vosd.routing.route_table import RouteTable
 from vosd.routing.weights import Turns
-from vosd.testing.data.builders import applied_rate, routing_gateway
 from vosd.trunks.gateways import Address, Ping, Registration, RoutingGateway
 from vosd.trunks.scope import Scope
 

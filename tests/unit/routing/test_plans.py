@@ -3,6 +3,7 @@
 from decimal import Decimal
 
 import pytest
+from doubles.data.builders import applied_rate, rate_group, routing_gateway
 from doubles.priced_vendors import PricedByTerms
 
 from vosd.base.cause import EndReason
@@ -17,7 +18,6 @@ from vosd.routing.quality import QualityFigures
 from vosd.routing.rest import Rests
 from vosd.routing.route_table import RouteTable
 from vosd.routing.weights import Turns
-from vosd.testing.data.builders import applied_rate, rate_group, routing_gateway
 from vosd.trunks.gateways import PrefixMode
 from vosd.trunks.scope import Limit, Scope
 

@@ -1,8 +1,9 @@
 """The gateways whose prefix fits a number, in the order in which they are tried."""
 
+from doubles.data.builders import applied_rate, rate_group, routing_gateway
+
 from vosd.routing import route_table as match
 from vosd.routing.route_table import RouteTable
-from vosd.testing.data.builders import applied_rate, rate_group, routing_gateway
 from vosd.trunks.gateways import RoutingGateway
 
 

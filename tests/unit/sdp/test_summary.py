@@ -1,9 +1,9 @@
 """A session description in a line for people."""
 
 import pytest
+from doubles.sockets.peer import OFFER
 
 from vosd.sdp.summary import summary
-from vosd.testing.sockets.peer import OFFER
 
 
 def sdp(*lines: str) -> bytes:

@@ -1,8 +1,7 @@
 """The usual stage: an endpoint that knows a customer and a vendor, and an owner that keeps its events."""
 
 import pytest
-
-from vosd.testing.virtual.probe import Keeper, Probe
+from doubles.virtual.probe import Keeper, Probe
 
 
 @pytest.fixture

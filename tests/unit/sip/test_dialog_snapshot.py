@@ -2,6 +2,7 @@
 
 import msgspec
 import pytest
+from doubles.virtual.probe import VENDOR, Probe
 
 from vosd.base.credentials import Login
 from vosd.base.nat import Nat
@@ -10,7 +11,6 @@ from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.dialog.snapshot import DialogSnapshot
 from vosd.sip.digest.answer import Answers, Challenge
 from vosd.sip.digest.hashing import Algorithm, Qop
-from vosd.testing.virtual.probe import VENDOR, Probe
 
 EARLIER_VERSION = (
     b'["Y2FsbA==","PHNpcDp1cz47dGFnPW91cnM=","PHNpcDp0aGVtPjt0YWc9dGhlaXJz","c2lwOnRoZW1AMTk4LjUxLjEwMC43",'

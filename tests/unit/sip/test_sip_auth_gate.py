@@ -1,13 +1,13 @@
 """How the core applies the verdicts of the authentication gate (``sip.auth_gate``): accepted, challenged, dropped."""
 
 import pytest
+from doubles.virtual.probe import LISTENER, SDP, UNKNOWN_SOURCE, Keeper, Probe, request
 
 from vosd.sip.auth_gate import Accepted, Challenged
 from vosd.sip.drops import Drop
 from vosd.sip.events import CancelArrived, InviteArrived, RegisterArrived, UnknownSourceIgnored
 from vosd.sip.flows import Listener
 from vosd.sip.wire.outgoing import Peer
-from vosd.testing.virtual.probe import LISTENER, SDP, UNKNOWN_SOURCE, Keeper, Probe, request
 
 ELSEWHERE = UNKNOWN_SOURCE._replace(host="203.0.113.67")
 CHALLENGE = Challenged(401, 'WWW-Authenticate: Digest realm="x", nonce="y"\r\n', "tag", Drop.WRONG_CREDENTIALS)

@@ -1,12 +1,12 @@
 """Bodies: a session description alone or among others, and what its sender insists on (RFC 5621, RFC 2046)."""
 
 import pytest
+from doubles.virtual.probe import SDP, Keeper, Probe, reply, request
 
 from vosd.sip.wire.body import NESTED_MAX, PARTS_MAX, media_type, objects_to, session_of
 from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.message import Request
 from vosd.sip.wire.parse import parse_message
-from vosd.testing.virtual.probe import SDP, Keeper, Probe, reply, request
 
 SESSION = b"Content-Type: application/sdp\r\n\r\n" + SDP
 ISUP = b"Content-Type: application/isup;version=itu-t92+\r\nContent-Disposition: signal;handling=optional\r\n\r\n\1\2\3"

@@ -2,6 +2,7 @@
 
 import msgspec
 import pytest
+from doubles.virtual.probe import LISTENER, Probe, reply
 
 from vosd.base.credentials import Login
 from vosd.base.nat import Nat
@@ -13,7 +14,6 @@ from vosd.sip.events import NoResponse
 from vosd.sip.flows import Listener
 from vosd.sip.transaction.bye_to_user import MOST_OF_A_USER, WAIT_MS
 from vosd.sip.wire.outgoing import Peer
-from vosd.testing.virtual.probe import LISTENER, Probe, reply
 
 LISTENERS = (LISTENER, Listener("192.0.2.1", 5060, "tcp"), Listener("192.0.2.1", 5061, "tls"))
 TCP, TLS = 1, 2

@@ -3,13 +3,13 @@
 import time
 
 import pytest
+from doubles.virtual.probe import Probe, request
 from hypothesis import given
 from hypothesis import strategies as st
 
 from vosd.sip.wire.classify import Kind, answered, classify, to_tag
 from vosd.sip.wire.message import Request
 from vosd.sip.wire.parse import parse_message
-from vosd.testing.virtual.probe import Probe, request
 
 IN_DIALOG = b"INVITE sip:1@h SIP/2.0\r\nVia: x\r\nTo: <sip:1@h>;tag=ours\r\n\r\n"
 

@@ -1,11 +1,11 @@
 """The client transaction of everything but INVITE on virtual time (RFC 3261 section 17.1.2), shown with BYE."""
 
 import pytest
+from doubles.virtual.probe import VENDOR, Keeper, Probe, Sent, reply, straight
 
 from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.events import NoResponse, ResponseArrived
 from vosd.sip.transaction.client import Client
-from vosd.testing.virtual.probe import VENDOR, Keeper, Probe, Sent, reply, straight
 
 T1, T2, T4 = 500, 4_000, 5_000
 GIVE_UP = 64 * T1

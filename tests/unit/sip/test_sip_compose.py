@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 
 import pytest
+from doubles.virtual.probe import CUSTOMER, Probe, request
 
 from vosd.b2bua.callee_leg import CalleeLeg
 from vosd.b2bua.identity import caller_identity_of
@@ -13,7 +14,6 @@ from vosd.sip.wire.message import Request
 from vosd.sip.wire.outgoing import Peer
 from vosd.sip.wire.parse import parse_message
 from vosd.sip.wire.uri import Uri
-from vosd.testing.virtual.probe import CUSTOMER, Probe, request
 from vosd.trunks.gateways import Address, RoutingGateway
 
 SOURCE = Peer(0, "203.0.113.5", 40_000)

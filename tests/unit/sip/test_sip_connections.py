@@ -4,6 +4,7 @@ Timers D, I, J and K may be zero over a reliable transport; here they run as ove
 """
 
 import pytest
+from doubles.virtual.probe import LISTENER, SDP, Keeper, Probe, reply, request
 
 from vosd.sip.dialog.acceptance import Acceptance
 from vosd.sip.dialog.dialog import Dialog
@@ -12,7 +13,6 @@ from vosd.sip.flows import Listener
 from vosd.sip.settings import SipSettings, Timers
 from vosd.sip.transaction.store import UNREACHABLE_MAX
 from vosd.sip.wire.outgoing import Peer
-from vosd.testing.virtual.probe import LISTENER, SDP, Keeper, Probe, reply, request
 
 T1, T2, T4 = 500, 4_000, 5_000
 GIVE_UP = 64 * T1

@@ -1,6 +1,7 @@
 """Dialogs: owner and peer, the order of requests, their destination, and the end of a dialog (RFC 3261 section 12)."""
 
 import pytest
+from doubles.virtual.probe import CUSTOMER, UNKNOWN_SOURCE, VENDOR, Keeper, Probe, reply, request, straight
 
 from vosd.sip.dialog.acceptance import Acceptance
 from vosd.sip.dialog.dialog import Dialog
@@ -9,7 +10,6 @@ from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.message import Request, Response
 from vosd.sip.wire.outgoing import Peer
 from vosd.sip.wire.parse import parse_message
-from vosd.testing.virtual.probe import CUSTOMER, UNKNOWN_SOURCE, VENDOR, Keeper, Probe, reply, request, straight
 
 T1 = 500
 GIVE_UP = 64 * T1

@@ -1,6 +1,7 @@
 """The endpoint: what is answered at once, what is dropped and counted."""
 
 import pytest
+from doubles.virtual.probe import CUSTOMER, SDP, START, UNKNOWN_SOURCE, Keeper, Peer, Probe, request
 
 from vosd.sip.events import AlarmFired, InviteArrived, InviteRefused, RegisterArrived, UnknownSourceIgnored
 from vosd.sip.flows import Listener
@@ -8,7 +9,6 @@ from vosd.sip.screening import hops_left
 from vosd.sip.settings import Limits, SipSettings
 from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.flaws import Flaw
-from vosd.testing.virtual.probe import CUSTOMER, SDP, START, UNKNOWN_SOURCE, Keeper, Peer, Probe, request
 
 SETTINGS = SipSettings(product="vosd/test")
 ANSWERING = SipSettings(answers_unknown_sources=True)

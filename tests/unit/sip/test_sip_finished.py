@@ -1,5 +1,7 @@
 """What finished transactions leave: rows that expire together, by timers on the wheel of the retransmissions."""
 
+from doubles.virtual.probe import CUSTOMER
+
 from vosd.base.clock import Instant
 from vosd.sip.settings import Timers
 from vosd.sip.transaction.entries import Mark
@@ -7,7 +9,6 @@ from vosd.sip.transaction.pace import OF_REQUEST, OF_SUCCESS
 from vosd.sip.transaction.retry import Retry
 from vosd.sip.transaction.store import TransactionStore
 from vosd.sip.wire.outgoing import Datagram
-from vosd.testing.virtual.probe import CUSTOMER
 
 NOW = Instant(10_000, 0)
 STAY_MS = 32_000

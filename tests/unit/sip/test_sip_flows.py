@@ -1,10 +1,10 @@
 """Choice of a socket, next hop of a URI, and our addresses as announced to peers (RFC 3261 sections 18 and 19)."""
 
 import pytest
+from doubles.virtual.probe import CUSTOMER, SDP, VENDOR, Keeper, Probe, reply, request
 
 from vosd.sip.flows import Flows, Hop, Listener, hop_of
 from vosd.sip.wire.outgoing import Peer
-from vosd.testing.virtual.probe import CUSTOMER, SDP, VENDOR, Keeper, Probe, reply, request
 
 UDP, TCP, TLS, UDP6, TCP6 = range(5)
 LISTENERS = (

@@ -1,13 +1,13 @@
 """An INVITE of ours that several answer: early dialogs side by side, every 2xx too many (RFC 3261 12.1, 13.2.2.4)."""
 
 import pytest
+from doubles.virtual.probe import SDP, VENDOR, Keeper, Probe, Sent, reply, request, straight
 
 from vosd.sip.dialog.acceptance import PendingBye
 from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.events import InviteArrived, RequestArrived, UnwantedAnswer
 from vosd.sip.transaction.invite_client import InviteClient
 from vosd.sip.unclaimed_answers import COUNTED_EARLY_MAX
-from vosd.testing.virtual.probe import SDP, VENDOR, Keeper, Probe, Sent, reply, request, straight
 
 T1 = 500
 GIVE_UP = 64 * T1

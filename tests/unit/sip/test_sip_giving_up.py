@@ -1,10 +1,10 @@
 """INVITEs of ours that are cancelled or abandoned, and late responses to them (RFC 3261 section 9.1)."""
 
 import pytest
+from doubles.virtual.probe import SDP, VENDOR, Keeper, Probe, Sent, reply
 
 from vosd.sip.events import NoResponse
 from vosd.sip.unclaimed_answers import COUNTED_EARLY_MAX
-from vosd.testing.virtual.probe import SDP, VENDOR, Keeper, Probe, Sent, reply
 
 T1 = 500
 GIVE_UP = 64 * T1

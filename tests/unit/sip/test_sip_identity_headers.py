@@ -1,6 +1,7 @@
 """Headers on the caller, reasons of failures and retry times: parsing and rendering."""
 
 import pytest
+from doubles.virtual.probe import request
 
 from vosd.sip.headers.display_name import CHARACTERS_MAX, quoted, text_of
 from vosd.sip.headers.diversion import Diversion
@@ -11,7 +12,6 @@ from vosd.sip.headers.retry_after import retry_after_s
 from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.message import Message
 from vosd.sip.wire.parse import parse_message
-from vosd.testing.virtual.probe import request
 
 OURS = "sip:4420@192.0.2.1"
 

@@ -1,6 +1,7 @@
 """The client transaction of INVITE on virtual time (RFC 3261 section 17.1.1, RFC 6026)."""
 
 import pytest
+from doubles.virtual.probe import SDP, VENDOR, Keeper, Probe, Sent, reply, straight
 
 from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.events import NoResponse, ResponseArrived
@@ -8,7 +9,6 @@ from vosd.sip.settings import SipSettings, Timers
 from vosd.sip.transaction.states import State
 from vosd.sip.unclaimed_answers import COUNTED_EARLY_MAX
 from vosd.sip.wire.outgoing import Datagram
-from vosd.testing.virtual.probe import SDP, VENDOR, Keeper, Probe, Sent, reply, straight
 
 T1 = 500
 GIVE_UP = 64 * T1

@@ -1,6 +1,8 @@
 """What confirms or ends something is taken in spite of its faults; what begins something is not (RFC 3261 8.2.2)."""
 
 import pytest
+from doubles.strictness import problems_of
+from doubles.virtual.probe import CUSTOMER, SDP, UNKNOWN_SOURCE, VENDOR, Keeper, Probe, reply, request, straight
 
 from vosd.sip.dialog.acceptance import Acceptance
 from vosd.sip.dialog.dialog import Dialog
@@ -9,7 +11,6 @@ from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.flaws import Flaw
 from vosd.sip.wire.outgoing import Peer
 from vosd.sip.wire.parse import parse_message
-from vosd.testing.virtual.probe import CUSTOMER, SDP, UNKNOWN_SOURCE, VENDOR, Keeper, Probe, reply, request, straight
 
 TO_US = "<sip:4420@192.0.2.1>;tag=ours"
 
@@ -220,8 +221,8 @@ def test_a_faulty_response_to_no_request_of_ours_is_dropped_and_counted(probe, o
 def test_what_is_read_over_is_named_among_the_problems(probe):
     answered(probe)
     event = probe.receive(within("BYE", headers="no colon\r\n"))
-    assert event.request.problems()[-1] != ""
-    assert any("Malformed Header" in problem for problem in event.request.problems())
+    assert problems_of(event.request)[-1] != ""
+    assert any("Malformed Header" in problem for problem in problems_of(event.request))
 
 
 def test_the_strict_reader_still_refuses_all_of_it():

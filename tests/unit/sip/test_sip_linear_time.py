@@ -9,12 +9,13 @@ from time import process_time
 from typing import Final
 
 import pytest
+from doubles.strictness import problems_of
+from doubles.virtual.probe import CUSTOMER, SDP, Probe, request
 
 from vosd.sip.settings import Limits
 from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.message import Message, Request
 from vosd.sip.wire.parse import parse_message
-from vosd.testing.virtual.probe import CUSTOMER, SDP, Probe, request
 
 RATIO: Final = 5
 ROUNDS: Final = 60
@@ -72,7 +73,7 @@ def touch(data: bytes) -> None:
         message.header(name)
         message.values(name)
         message.headers(name)
-    message.problems()
+    problems_of(message)
 
 
 def receive(data: bytes) -> None:
@@ -110,7 +111,7 @@ def ratio(work: Callable[[bytes], None], data: bytes) -> float:
 
 def test_the_normal_message_is_one():
     assert 700 < len(NORMAL) < 1_000
-    assert parse_message(NORMAL).problems() == []
+    assert problems_of(parse_message(NORMAL)) == []
 
 
 @pytest.mark.parametrize("place", PLACES)

@@ -1,11 +1,11 @@
 """A request of ours that comes back to us (RFC 3261 section 16.3)."""
 
 import pytest
+from doubles.virtual.probe import request
 
 from vosd.sip.screening import has_looped
 from vosd.sip.wire.message import Request
 from vosd.sip.wire.parse import parse_message
-from vosd.testing.virtual.probe import request
 
 MARK = "z9hG4bKours"
 OURS = ("10.0.0.1:5060", "[2001:db8::1]:5070")

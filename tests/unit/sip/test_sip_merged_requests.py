@@ -1,10 +1,10 @@
 """One INVITE that reaches us by several paths is one call (RFC 3261 section 8.2.2.2)."""
 
 import pytest
+from doubles.virtual.probe import CUSTOMER, Keeper, Peer, Probe, request, straight
 
 from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.events import InviteArrived
-from vosd.testing.virtual.probe import CUSTOMER, Keeper, Peer, Probe, request, straight
 
 T1 = 500
 GIVE_UP = 64 * T1

@@ -1,6 +1,7 @@
 """Peers behind NAT: how they are found out, where they are answered and asked, and what moves them."""
 
 import pytest
+from doubles.virtual.probe import CUSTOMER, UNKNOWN_SOURCE, VENDOR, Keeper, Probe, reply, request, straight
 from msgspec.structs import replace
 
 from vosd.base.nat import Nat
@@ -10,7 +11,6 @@ from vosd.sip.wire.compose import response, response_stem
 from vosd.sip.wire.message import Request
 from vosd.sip.wire.outgoing import Peer
 from vosd.sip.wire.parse import parse_message
-from vosd.testing.virtual.probe import CUSTOMER, UNKNOWN_SOURCE, VENDOR, Keeper, Probe, reply, request, straight
 
 OUTSIDE = Peer(0, "203.0.113.9", 40_000)
 REMAPPED = Peer(0, "203.0.113.9", 41_111)

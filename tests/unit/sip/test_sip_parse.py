@@ -1,10 +1,10 @@
 """From bytes to a message, or to the status that the bytes deserve (RFC 3261 section 7, RFC 4475)."""
 
 import pytest
+from doubles.virtual.probe import SDP, request
 
 from vosd.sip import ParseError, Request, Response, parse_message
 from vosd.sip.settings import Limits
-from vosd.testing.virtual.probe import SDP, request
 
 OK = (
     b"SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP h;branch=z9hG4bK-1\r\nFrom: <sip:a@b>;tag=1\r\nTo: <sip:c@d>;tag=2\r\n"

@@ -1,6 +1,7 @@
 """Provisional responses that must arrive: repeated until their PRACK, and the numbers that tie the two (RFC 3262)."""
 
 import pytest
+from doubles.virtual.probe import LISTENER, SDP, Keeper, Probe, reply, request, straight
 
 from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.dialog.prack import Rack, ReliableProvisional, rseq_of
@@ -10,7 +11,6 @@ from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.message import Request, Response
 from vosd.sip.wire.outgoing import Peer
 from vosd.sip.wire.parse import parse_message
-from vosd.testing.virtual.probe import LISTENER, SDP, Keeper, Probe, reply, request, straight
 
 T1 = 500
 GIVE_UP = 64 * T1

@@ -1,14 +1,15 @@
 """``problems()``: what a strict peer would refuse although it can be read, in sentences."""
 
 import pytest
+from doubles.header_rules import header_fault
+from doubles.strictness import problems_of
+from doubles.virtual.probe import CUSTOMER, SDP, VENDOR, request, straight
 
 from vosd.sip import parse_message
 from vosd.sip.dialog.dialog import Dialog
-from vosd.sip.headers.rules import header_fault
 from vosd.sip.wire.compose import ack_of_failure, cancel, invite, response, response_stem
 from vosd.sip.wire.message import Request
 from vosd.sip.wire.outgoing import InviteParts
-from vosd.testing.virtual.probe import CUSTOMER, SDP, VENDOR, request, straight
 
 OK = (
     "SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP h;branch=z9hG4bK-1\r\nFrom: <sip:a@b>;tag=1\r\nTo: <sip:c@d>;tag=2\r\n"
@@ -17,11 +18,11 @@ OK = (
 
 
 def of_request(data: bytes) -> list[str]:
-    return parse_message(data).problems()
+    return problems_of(parse_message(data))
 
 
 def of_response(text: str) -> list[str]:
-    return parse_message(text.encode("utf-8", "surrogateescape")).problems()
+    return problems_of(parse_message(text.encode("utf-8", "surrogateescape")))
 
 
 def test_a_plain_call_has_no_problems():
@@ -280,4 +281,4 @@ def test_what_we_compose_has_no_problems():
         response(response_stem(asked, CUSTOMER), 200, "ours", contact),
         response(response_stem(asked, CUSTOMER), 486, "ours", 'Reason: Q.850;cause=17;text="Busy"\r\n'),
     ):  # fmt: skip
-        assert parse_message(data).problems() == [], data
+        assert problems_of(parse_message(data)) == [], data

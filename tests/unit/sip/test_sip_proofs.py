@@ -1,6 +1,8 @@
 """Nonces, credentials and verdicts (RFC 3261 section 22, RFC 7616), and lock-outs."""
 
 import pytest
+from doubles.data.builders import credentials
+from doubles.virtual.probe import request
 
 from vosd.base.credentials import Credentials
 from vosd.base.host import source_of
@@ -13,8 +15,6 @@ from vosd.sip.digest.nonce import WINDOW, NonceFactory, NonceStatus, Uses
 from vosd.sip.digest.settings import DigestSettings, LockOutSettings
 from vosd.sip.digest.verifier import Finding, Verifier
 from vosd.sip.wire.parse import parse_message
-from vosd.testing.data.builders import credentials
-from vosd.testing.virtual.probe import request
 
 HOST = "203.0.113.66"
 URI = "sip:4420@192.0.2.1"

@@ -6,13 +6,13 @@ import pytest
 from doubles.conformance import faults_of
 from doubles.registration_stage import SLACK, TERMS, RegistrationStage, guarded
 from doubles.vendor_registrar import Told
+from doubles.virtual.exchange import SWITCH
 
 from vosd.base.credentials import Login
 from vosd.base.secret import Secret
 from vosd.sip.registration.granted import EXPIRES_MAX_S
 from vosd.sip.registration.outbound import BACK_OFF_MS, REFRESH_MIN_MS
 from vosd.sip.registration.states import RegistrationChange, State
-from vosd.testing.virtual.exchange import SWITCH
 
 
 @pytest.fixture

@@ -5,14 +5,14 @@ from itertools import cycle, pairwise
 import pytest
 from doubles.conformance import faults_of
 from doubles.registration_stage import GIVE_UP, OTHER, SLACK, TERMS, VENDOR, RegistrationStage, guarded
+from doubles.sockets.loopback import Endpoint
 from doubles.vendor_registrar import Told, VendorRegistrar
+from doubles.virtual.exchange import SWITCH
 
 from vosd.sip.flows import Hop
 from vosd.sip.registration.outbound import BACK_OFF_MAX_MS, BACK_OFF_MS
 from vosd.sip.registration.states import RegistrationChange, State
 from vosd.sip.wire.outgoing import Peer
-from vosd.testing.sockets.loopback import Endpoint
-from vosd.testing.virtual.exchange import SWITCH
 
 THIRD = Endpoint("203.0.113.11", 5060)
 

@@ -1,6 +1,7 @@
 """What a REGISTER makes of a user's bindings (RFC 3261 section 10.3, RFC 3327, RFC 5626)."""
 
 import pytest
+from doubles.data.registering import register_request
 
 from vosd.base.clock import Instant
 from vosd.sip.headers.contact import Contact, preference, seconds
@@ -9,7 +10,6 @@ from vosd.sip.settings import RegistrarSettings
 from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.outgoing import Peer
 from vosd.sip.wire.uri import Uri, are_equivalent
-from vosd.testing.data.registering import register_request
 
 NOW = Instant(1_000_000, 1_790_000_000_000)
 HERE = Peer(0, "203.0.113.9", 40_001)

@@ -1,8 +1,7 @@
 """Retransmitted requests: each is answered as before or absorbed, and none reaches the endpoint's user again."""
 
 import pytest
-
-from vosd.testing.virtual.probe import request
+from doubles.virtual.probe import request
 
 
 def test_an_invite_without_response_is_absorbed(probe):

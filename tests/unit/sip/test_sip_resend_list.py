@@ -1,11 +1,11 @@
 """The operator's list of waits in place of timers A, B, E and F: ``SS_SIP_RESEND_INTERVAL``."""
 
 import pytest
+from doubles.virtual.probe import SDP, VENDOR, Keeper, Probe, reply, request, straight
 
 from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.events import NoResponse, UnwantedAnswer
 from vosd.sip.settings import SipSettings, Timers
-from vosd.testing.virtual.probe import SDP, VENDOR, Keeper, Probe, reply, request, straight
 
 T1, T2 = 500, 4_000
 RFC_GIVE_UP = 64 * T1

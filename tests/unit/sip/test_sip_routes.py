@@ -1,12 +1,12 @@
 """Route sets and targets: how each request of a dialog is addressed, and where it goes (RFC 3261 section 12.2.1.1)."""
 
 import pytest
+from doubles.virtual.probe import CUSTOMER, SDP, VENDOR, Keeper, Probe, reply, request, straight
 
 from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.wire.message import Request, Response
 from vosd.sip.wire.outgoing import Peer
 from vosd.sip.wire.parse import parse_message
-from vosd.testing.virtual.probe import CUSTOMER, SDP, VENDOR, Keeper, Probe, reply, request, straight
 
 CONTACT = "sip:4930@192.0.2.10:5060"
 

@@ -1,12 +1,12 @@
 """The server transactions on virtual time (RFC 3261 section 17.2, RFC 6026)."""
 
 import pytest
+from doubles.virtual.probe import CUSTOMER, SDP, Keeper, Probe, reply, request, straight
 
 from vosd.sip.dialog.acceptance import Acceptance
 from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.events import AckMissing, CancelArrived, InviteArrived, RequestArrived
 from vosd.sip.transaction.states import IllegalMoveError, State
-from vosd.testing.virtual.probe import CUSTOMER, SDP, Keeper, Probe, reply, request, straight
 
 T1, T2, T4 = 500, 4_000, 5_000
 GIVE_UP = 64 * T1

@@ -4,11 +4,11 @@ from contextlib import suppress
 from time import process_time
 
 import pytest
+from doubles.virtual.probe import request
 
 from vosd.sip.headers.session_expires import Refresher, SessionExpires, min_se_of
 from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.parse import parse_message
-from vosd.testing.virtual.probe import request
 
 
 def invite(headers):

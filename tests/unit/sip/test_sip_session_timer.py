@@ -1,6 +1,7 @@
 """What requests and their 2xx settle of a session timer, as the tables of RFC 4028 have it."""
 
 import pytest
+from doubles.virtual.probe import request
 
 from vosd.base.clock import Instant
 from vosd.base.session_timer import SessionTimerSettings
@@ -8,7 +9,6 @@ from vosd.sip.dialog.session_timer import SessionTimer
 from vosd.sip.dialog.session_wish import Agreed, Side, Wish, objection
 from vosd.sip.headers.session_expires import Refresher, SessionExpires
 from vosd.sip.wire.parse import parse_message
-from vosd.testing.virtual.probe import request
 
 THEN = Instant(1_000_000, 5_000_000)
 SETTINGS = SessionTimerSettings()

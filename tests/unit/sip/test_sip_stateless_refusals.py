@@ -1,6 +1,7 @@
 """A request that there is no time for is answered with 503, and nothing is left of it (RFC 3261 8.2.7)."""
 
 import pytest
+from doubles.virtual.probe import CUSTOMER, VENDOR, Keeper, Probe, Sent, reply, request
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -9,7 +10,6 @@ from vosd.sip.transaction.refused import REFUSED_MS, RecentRefusals
 from vosd.sip.wire.classify import Kind
 from vosd.sip.wire.outgoing import Datagram
 from vosd.sip.wire.parse import parse_message
-from vosd.testing.virtual.probe import CUSTOMER, VENDOR, Keeper, Probe, Sent, reply, request
 
 RETRY = "Retry-After: 3\r\n"
 

@@ -4,6 +4,7 @@ import time
 from itertools import pairwise
 
 import pytest
+from doubles.virtual.probe import SDP, request
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,7 +12,6 @@ from vosd.sip.settings import Limits
 from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.parse import parse_message
 from vosd.sip.wire.stream import PONG, StreamFramer
-from vosd.testing.virtual.probe import SDP, request
 
 INVITE = request(body=SDP)
 OPTIONS = request("OPTIONS", branch="z9hG4bK-2")

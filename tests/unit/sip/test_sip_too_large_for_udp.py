@@ -1,12 +1,13 @@
 """Requests above 1,300 bytes: TCP where nothing forbids it, UDP where TCP does not work (RFC 3261 section 18.1.1)."""
 
 import pytest
+from doubles.strictness import problems_of
+from doubles.virtual.probe import LISTENER, SDP, Keeper, Probe, Sent, reply
 
 from vosd.sip.events import NoResponse
 from vosd.sip.flows import Listener
 from vosd.sip.transaction.store import UNREACHABLE_MS
 from vosd.sip.wire.outgoing import Peer
-from vosd.testing.virtual.probe import LISTENER, SDP, Keeper, Probe, Sent, reply
 
 T1 = 500
 GIVE_UP = 64 * T1
@@ -36,7 +37,7 @@ def test_an_invite_above_1300_bytes_takes_tcp(probe, owner):
     assert sent.peer == GATEWAY
     assert sent.request.via.transport == "TCP"
     assert sent.request.header("contact") == "<sip:192.0.2.1:5060;transport=tcp>"
-    assert sent.request.problems() == []
+    assert problems_of(sent.request) == []
     assert probe.advance(GIVE_UP - 1) == []
     assert probe.sent() == []
 
@@ -77,7 +78,7 @@ def test_refused_by_tcp_a_large_invite_goes_back_to_udp_as_the_same_transaction(
     one, other = by_tcp.request, by_udp.request
     assert (one.via.transport, other.via.transport) == ("TCP", "UDP")
     assert one.via.branch == other.via.branch
-    assert (one.problems(), other.problems()) == ([], [])
+    assert (problems_of(one), problems_of(other)) == ([], [])
     for name in ("from", "to", "call-id", "cseq"):
         assert one.header(name) == other.header(name)
     assert other.header("contact") == "<sip:192.0.2.1:5060>"

@@ -4,11 +4,11 @@ Every peer that has had a request of ours knows how our branches begin, and can 
 """
 
 import pytest
+from doubles.virtual.probe import LISTENER, SDP, UNKNOWN_SOURCE, VENDOR, Probe
 
 from vosd.sip.drops import Drop
 from vosd.sip.flows import Hop, Listener
 from vosd.sip.wire.outgoing import Peer
-from vosd.testing.virtual.probe import LISTENER, SDP, UNKNOWN_SOURCE, VENDOR, Probe
 
 LISTENERS = (LISTENER, Listener("192.0.2.1", 5060, "tcp"))
 PHONE = Peer(0, "198.51.100.99", 40_123)

@@ -1,11 +1,11 @@
 """Datagrams that do not arrive: the kernel refuses them, or an ICMP error comes back (RFC 3261 8.1.3.1, 18.4)."""
 
 import pytest
+from doubles.virtual.probe import Keeper, Probe, reply, request
 
 from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.events import NoResponse
 from vosd.sip.wire.outgoing import Peer
-from vosd.testing.virtual.probe import Keeper, Probe, reply, request
 
 # -- the kernel refuses them -------------------------------------------------------------------------------------------
 

@@ -3,13 +3,13 @@
 from hashlib import sha256
 
 import pytest
+from doubles.data.builders import applied_rate, rating_policy
 from hypothesis import given
 from hypothesis import strategies as st
 
 from vosd.billing.rater import itemise
 from vosd.storage import documents
 from vosd.storage.documents import MARK, packed, unpacked
-from vosd.testing.data.builders import applied_rate, rating_policy
 
 RATES = (
     applied_rate("0.012345678901", 1, tax_rate="7.7"),

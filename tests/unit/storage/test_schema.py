@@ -1,13 +1,13 @@
 """Record, rows and tables name the same things in the same order, so that no value lands in a strange column."""
 
 import msgspec
+from doubles.data.records import answered_call
 
 from vosd.cdr.kinds import Kind
 from vosd.cdr.ports import Standing
 from vosd.cdr.record import CallRecord
 from vosd.storage import schema
 from vosd.storage.rows import Encoding, ledger_row, prepare
-from vosd.testing.data.records import answered_call
 
 NOT_IN_THE_ROW = {"attempts", "charges", "postings", "recorded"}
 

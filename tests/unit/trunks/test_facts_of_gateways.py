@@ -2,10 +2,10 @@
 
 import msgspec
 import pytest
+from doubles.data.builders import routing_gateway
 
 from vosd.base.credentials import Credentials, Login
 from vosd.base.secret import Secret
-from vosd.testing.data.builders import routing_gateway
 from vosd.trunks.gateways import Address, Registration
 from vosd.trunks.scope import Scope
 

@@ -191,7 +191,10 @@ class Recorder(Counting):
         while True:
             await self._arrived.wait()
             await self._gather()
-            await asyncio.gather(self._book_one_batch(), self._read_back())
+            # Both end before an error of one is raised: who begins again must not meet a file that is being read.
+            for failure in await asyncio.gather(self._book_one_batch(), self._read_back(), return_exceptions=True):
+                if failure is not None:
+                    raise failure
             if not len(self):
                 self._arrived.clear()
                 self._idle.set()

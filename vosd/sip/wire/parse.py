@@ -148,7 +148,7 @@ def read_by_rules(data: bytes, limits: Limits = _LIMITS) -> Request | Response:
     head_end = text.find(b"\r\n\r\n")
     body_start = head_end + 4
     if head_end < 0:
-        # Some devices end lines with a bare LF; RFC 3261 section 7 requires CRLF, and strictness.py reports it.
+        # Some devices end lines with a bare LF; RFC 3261 section 7 requires CRLF.
         head_end = text.find(b"\n\n")
         body_start = head_end + 2
     torn = head_end < 0

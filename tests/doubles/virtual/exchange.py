@@ -5,6 +5,15 @@ from decimal import Decimal
 from itertools import count
 from typing import Any, Final
 
+from doubles.memory import MemoryRegistrations
+from doubles.sockets.login import Login
+from doubles.sockets.loopback import Endpoint as Address
+from doubles.virtual.clock import ManualClock
+from doubles.virtual.customer import Caller
+from doubles.virtual.phone import VirtualPhone
+from doubles.virtual.request_client import SOON_MS, RequestClient
+from doubles.virtual.vendor import Script, Vendor
+from doubles.virtual.wire import Clockwork, Packet, Wire
 from vosd.b2bua.ports import Answer
 from vosd.base.cause import EndReason
 from vosd.base.clock import Instant
@@ -23,15 +32,6 @@ from vosd.sip.auth_gate import AuthGate
 from vosd.sip.flows import Listener, Locator, resolve_no_name
 from vosd.sip.settings import SipSettings
 from vosd.sip.wire.outgoing import Peer
-from vosd.storage.memory import MemoryRegistrations
-from vosd.testing.sockets.login import Login
-from vosd.testing.sockets.loopback import Endpoint as Address
-from vosd.testing.virtual.clock import ManualClock
-from vosd.testing.virtual.customer import Caller
-from vosd.testing.virtual.phone import VirtualPhone
-from vosd.testing.virtual.request_client import SOON_MS, RequestClient
-from vosd.testing.virtual.vendor import Script, Vendor
-from vosd.testing.virtual.wire import Clockwork, Packet, Wire
 from vosd.trunks.gateways import Address as GatewayAddress
 from vosd.trunks.gateways import RoutingGateway
 
@@ -71,7 +71,7 @@ class KeptSink:
             self.open[call.record.call_id] = call.described(description)
         return self.takes_answers
 
-    def moved(self, call_id: str, *, at_once: bool = False) -> None:  # noqa: ARG002 - each is kept at once
+    def moved(self, call_id: str, *, at_once: bool = False) -> None:
         """Keep an answered call as it is now."""
         assert call_id in self.open, "moved before it was answered"
         self.moves[call_id] = None

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
+from doubles.memory.store import MemoryStore
 from vosd.cdr.lease import LEASE_MS, Claimant, DatabaseState, is_free, refusal
-from vosd.storage.memory.store import MemoryStore
 
 
 class MemoryLease:

@@ -3,9 +3,9 @@
 Holds the same contract as MySQL and SQLite (``tests/contract``): the same text is cut, the same values are refused.
 """
 
-from vosd.storage.memory.lease import MemoryLease
-from vosd.storage.memory.overrides import MemoryOverrides
-from vosd.storage.memory.registrations import MemoryRegistrations
-from vosd.storage.memory.store import MemoryStore
+from doubles.memory.lease import MemoryLease
+from doubles.memory.overrides import MemoryOverrides
+from doubles.memory.registrations import MemoryRegistrations
+from doubles.memory.store import MemoryStore
 
 __all__ = ["MemoryLease", "MemoryOverrides", "MemoryRegistrations", "MemoryStore"]

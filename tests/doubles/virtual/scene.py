@@ -3,14 +3,14 @@
 from functools import cache
 from typing import Any, Final
 
+from doubles.data.builders import catalogue, mapping_gateway, routing_gateway
+from doubles.sockets.loopback import Endpoint
+from doubles.virtual.customer import Caller, Intent, OutgoingCall
+from doubles.virtual.exchange import Exchange
+from doubles.virtual.side import Side
+from doubles.virtual.vendor import IncomingCall, Script, Vendor
 from vosd.catalogue.catalogue import Catalogue
 from vosd.cdr.record import CallRecord
-from vosd.testing.data.builders import catalogue, mapping_gateway, routing_gateway
-from vosd.testing.sockets.loopback import Endpoint
-from vosd.testing.virtual.customer import Caller, Intent, OutgoingCall
-from vosd.testing.virtual.exchange import Exchange
-from vosd.testing.virtual.side import Side
-from vosd.testing.virtual.vendor import IncomingCall, Script, Vendor
 from vosd.trunks.gateways import Address as GatewayAddress
 from vosd.trunks.gateways import RoutingGateway
 

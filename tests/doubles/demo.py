@@ -16,9 +16,9 @@ from typing import Any, Final, Self
 from rich.console import Console
 from rich.table import Table
 
-from vosd.testing.process.daemon import Daemon, DaemonError
-from vosd.testing.sockets.loopback import Endpoint, free_endpoint
-from vosd.testing.sockets.peer import ANSWER, Message, OutgoingCall, Peer
+from doubles.process.daemon import Daemon, DaemonError
+from doubles.sockets.loopback import Endpoint, free_endpoint
+from doubles.sockets.peer import ANSWER, Message, OutgoingCall, Peer
 
 ANSWERED: Final = "442079460001"
 BUSY: Final = "442079460002"

@@ -10,9 +10,9 @@ from functools import partial
 from itertools import count
 from typing import Final
 
-from vosd.testing.sockets.loopback import Endpoint as Address
-from vosd.testing.sockets.peer import Message, compose, response_lines
-from vosd.testing.virtual.wire import Appointment, Packet, Wire
+from doubles.sockets.loopback import Endpoint as Address
+from doubles.sockets.peer import Message, compose, response_lines
+from doubles.virtual.wire import Appointment, Packet, Wire
 
 T1_MS: Final = 500
 T2_MS: Final = 4_000

@@ -3,12 +3,12 @@
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from vosd.testing.data.sessions import answering, follows
-from vosd.testing.sockets.peer import Message, UnexpectedError
-from vosd.testing.virtual.ua import Repeat, new_branch
+from doubles.data.sessions import answering, follows
+from doubles.sockets.peer import Message, UnexpectedError
+from doubles.virtual.ua import Repeat, new_branch
 
 if TYPE_CHECKING:
-    from vosd.testing.virtual.side import Side
+    from doubles.virtual.side import Side
 
 
 class Asking:

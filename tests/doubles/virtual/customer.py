@@ -4,12 +4,12 @@ from collections.abc import Callable
 from itertools import count
 from typing import Final, NamedTuple
 
-from vosd.testing.sockets.login import Login, answer_to
-from vosd.testing.sockets.loopback import Endpoint as Address
-from vosd.testing.sockets.peer import ANSWER, OFFER, Message
-from vosd.testing.virtual.side import Side, tag_of
-from vosd.testing.virtual.ua import GIVE_UP_MS, Repeat, UserAgent, new_branch
-from vosd.testing.virtual.wire import Wire
+from doubles.sockets.login import Login, answer_to
+from doubles.sockets.loopback import Endpoint as Address
+from doubles.sockets.peer import ANSWER, OFFER, Message
+from doubles.virtual.side import Side, tag_of
+from doubles.virtual.ua import GIVE_UP_MS, Repeat, UserAgent, new_branch
+from doubles.virtual.wire import Wire
 
 _numbers: Final = count(1)
 

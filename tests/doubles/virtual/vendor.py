@@ -6,11 +6,11 @@ from functools import partial
 from itertools import count
 from typing import Final, NamedTuple
 
-from vosd.testing.sockets.loopback import Endpoint as Address
-from vosd.testing.sockets.peer import ANSWER, Message
-from vosd.testing.virtual.side import Side
-from vosd.testing.virtual.ua import Repeat, UserAgent, acknowledges, transaction_of
-from vosd.testing.virtual.wire import Wire
+from doubles.sockets.loopback import Endpoint as Address
+from doubles.sockets.peer import ANSWER, Message
+from doubles.virtual.side import Side
+from doubles.virtual.ua import Repeat, UserAgent, acknowledges, transaction_of
+from doubles.virtual.wire import Wire
 
 _numbers: Final = count(1)
 

@@ -4,11 +4,11 @@ from collections.abc import Iterable
 from itertools import count
 from typing import Final
 
-from vosd.testing.sockets.login import Login, Question, answer_to, questions
-from vosd.testing.sockets.loopback import Endpoint as Address
-from vosd.testing.sockets.peer import OFFER, Message, compose
-from vosd.testing.virtual.ua import new_branch
-from vosd.testing.virtual.wire import Packet, Wire
+from doubles.sockets.login import Login, Question, answer_to, questions
+from doubles.sockets.loopback import Endpoint as Address
+from doubles.sockets.peer import OFFER, Message, compose
+from doubles.virtual.ua import new_branch
+from doubles.virtual.wire import Packet, Wire
 
 SOON_MS: Final = 100
 """Longer than the round trip to the switch."""

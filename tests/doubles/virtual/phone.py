@@ -4,13 +4,13 @@ from collections.abc import Iterable
 from itertools import count
 from typing import Final
 
-from vosd.testing.sockets.login import Login, answer_to
-from vosd.testing.sockets.loopback import Endpoint as Address
-from vosd.testing.sockets.peer import Message, compose
-from vosd.testing.virtual.customer import Intent, OutgoingCall
-from vosd.testing.virtual.ua import new_branch
-from vosd.testing.virtual.vendor import Script, Vendor
-from vosd.testing.virtual.wire import Wire
+from doubles.sockets.login import Login, answer_to
+from doubles.sockets.loopback import Endpoint as Address
+from doubles.sockets.peer import Message, compose
+from doubles.virtual.customer import Intent, OutgoingCall
+from doubles.virtual.ua import new_branch
+from doubles.virtual.vendor import Script, Vendor
+from doubles.virtual.wire import Wire
 
 _numbers: Final = count(1)
 

@@ -9,9 +9,9 @@ from itertools import count
 from random import Random
 from typing import Final, NamedTuple
 
+from doubles.sockets.loopback import Endpoint as Address
+from doubles.virtual.clock import ManualClock
 from vosd.base.errors import VosError
-from vosd.testing.sockets.loopback import Endpoint as Address
-from vosd.testing.virtual.clock import ManualClock
 
 TRANSIT_MS: Final = 1
 """Default delay of a packet."""

@@ -15,8 +15,8 @@ from functools import partial
 from pathlib import Path
 from typing import Final, Self
 
+from doubles.sockets.loopback import Endpoint, tcp_listening, udp_bound
 from vosd.base.errors import VosError
-from vosd.testing.sockets.loopback import Endpoint, tcp_listening, udp_bound
 
 _USE: Final = re.compile(r"<\?use ([a-z_0-9]+)((?: [a-z_]+=\S+)*)\?>")
 _VALUE: Final = re.compile(r"\{([a-z_]+)\}")

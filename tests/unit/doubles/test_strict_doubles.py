@@ -1,13 +1,12 @@
 """The user agents of the tests reject what a real peer rejects."""
 
 import pytest
-
-from vosd.testing.data.sessions import follows
-from vosd.testing.sockets.loopback import Endpoint
-from vosd.testing.sockets.peer import OFFER, Message, compose
-from vosd.testing.virtual.clock import ManualClock
-from vosd.testing.virtual.vendor import Line, Script, Vendor, answers, answers_reliably, refuses
-from vosd.testing.virtual.wire import Packet, Wire
+from doubles.data.sessions import follows
+from doubles.sockets.loopback import Endpoint
+from doubles.sockets.peer import OFFER, Message, compose
+from doubles.virtual.clock import ManualClock
+from doubles.virtual.vendor import Line, Script, Vendor, answers, answers_reliably, refuses
+from doubles.virtual.wire import Packet, Wire
 
 SWITCH, VENDOR = Endpoint("192.0.2.1", 5060), Endpoint("203.0.113.1", 5060)
 GIVEN_UP_MS = 40_000

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Final, Self
 
+from doubles.sockets.loopback import Endpoint
+from doubles.sockets.waiting import readable
 from vosd.base.errors import VosError
-from vosd.testing.sockets.loopback import Endpoint
-from vosd.testing.sockets.waiting import readable
 
 OFFER: Final = (
     "v=0\r\no=- 1 1 IN IP4 192.0.2.10\r\ns=-\r\nc=IN IP4 192.0.2.10\r\nt=0 0\r\n"

@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-from vosd.testing.sockets.peer import Message
+from doubles.sockets.peer import Message
 
 CHALLENGES: Final = {"WWW-Authenticate": "Authorization", "Proxy-Authenticate": "Proxy-Authorization"}
 HASHES: Final = {"MD5": hashlib.md5, "SHA-256": hashlib.sha256}

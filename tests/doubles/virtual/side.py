@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Final, NamedTuple
 
-from vosd.testing.data.sessions import answering, follows, revised
-from vosd.testing.sockets.peer import Message, compose
-from vosd.testing.virtual.asking import Asking
-from vosd.testing.virtual.ua import Repeat, UserAgent, acknowledges, transaction_of
+from doubles.data.sessions import answering, follows, revised
+from doubles.sockets.peer import Message, compose
+from doubles.virtual.asking import Asking
+from doubles.virtual.ua import Repeat, UserAgent, acknowledges, transaction_of
 
 TO_CHANGE_THE_SESSION: Final = frozenset({"INVITE", "UPDATE"})
 

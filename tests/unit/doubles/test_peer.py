@@ -1,10 +1,9 @@
 """The scripted peer: a message that is repeated because the machine is busy is taken for no other one."""
 
 import pytest
-
-from vosd.testing.sockets.loopback import free_endpoint
-from vosd.testing.sockets.peer import Peer, UnexpectedError
-from vosd.testing.virtual.probe import request
+from doubles.sockets.loopback import free_endpoint
+from doubles.sockets.peer import Peer, UnexpectedError
+from doubles.virtual.probe import request
 
 INVITE, NEXT, BYE = request("INVITE"), request("INVITE", call_id="next"), request("BYE")
 

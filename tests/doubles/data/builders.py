@@ -6,6 +6,7 @@ from decimal import Decimal
 from ipaddress import ip_network
 from typing import Any, Final
 
+from doubles.data.sources import source
 from vosd.base.credentials import Credentials
 from vosd.base.money import Rounding
 from vosd.billing.accounts import Account, AccountType
@@ -25,7 +26,6 @@ from vosd.routing.plan import RoutingPlan
 from vosd.routing.pools import NumberPool
 from vosd.sip.digest.hashing import ha1_of
 from vosd.sip.digest.settings import DigestSettings
-from vosd.testing.data.sources import source
 from vosd.trunks.gateways import Address, CallerNumbers, HostPattern, MappingGateway, RoutingGateway
 from vosd.trunks.phone import Phone
 
