@@ -7,6 +7,8 @@ from typing import Any
 
 import msgspec
 import pytest
+from doubles.data import builders
+from doubles.data.records import answered_call, call_id, charge_row
 from doubles.fake_switch import FakeSwitch
 from doubles.migrated import migrated
 from doubles.office import agent, office_on, operator
@@ -46,8 +48,6 @@ from vosd.control.client import DaemonUnreachableError
 from vosd.control.traces import CallSought, CallUpdate, FollowCalls, TraceUpdate
 from vosd.storage.books import SqlBooks
 from vosd.storage.database import Database
-from vosd.testing.data import builders
-from vosd.testing.data.records import answered_call, call_id, charge_row
 
 NOW = 1_790_000_000_000
 ACCOUNTS = (builders.account("south"), builders.account("shop", agent="south"), builders.account("acme"))
