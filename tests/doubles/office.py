@@ -1,6 +1,6 @@
 """An office of the test's own: on a database, without a running switch, at a moment that the test says."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from decimal import Decimal
 from pathlib import Path
 
@@ -29,13 +29,18 @@ class Defined:
         """Return the agent of each account that names one."""
         return {name: account.agent for name, account in self._accounts.items() if account.agent is not None}
 
+    def gateways(self) -> Collection[str]:
+        """Return no name: the test has none."""
+        return ()
+
 
 def office_on(
     database: Database, *accounts: Account, now: int, socket: Path = NOWHERE, confirm_above: Decimal | None = None
 ) -> Office:
     """Return an office; ``now`` is UTC milliseconds."""
+    stores = SqlStores(database)
     return Office(
-        Defined(*accounts, confirm_above=confirm_above), SqlStores(database), lambda: RunningSwitch(socket), lambda: now
+        Defined(*accounts, confirm_above=confirm_above), lambda: stores, lambda: RunningSwitch(socket), lambda: now
     )
 
 

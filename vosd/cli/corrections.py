@@ -159,9 +159,9 @@ async def _correct(
     dry_run: bool,
 ) -> "tuple[list[CorrectedCharge], str]":
     from vosd.admin.corrections import changes_of
+    from vosd.admin.office.records import the_one
     from vosd.admin.payments import refresh_balances
     from vosd.cdr.corrections import Correction
-    from vosd.cli.cdr import the_one
     from vosd.cli.database import database_of
     from vosd.storage.corrections import SqlCorrections
     from vosd.storage.queries import SqlQueries
@@ -183,7 +183,7 @@ async def _correct(
 
 
 async def _history(invocation: Invocation, beginning: str) -> "list[CorrectedCharge]":
-    from vosd.cli.cdr import the_one
+    from vosd.admin.office.records import the_one
     from vosd.cli.database import database_of
     from vosd.storage.corrections import SqlCorrections
     from vosd.storage.queries import SqlQueries

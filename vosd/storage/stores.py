@@ -1,11 +1,12 @@
 """The database behind the ports of the office; each part is imported when it is used."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from vosd.storage.database import Database
 
 if TYPE_CHECKING:
+    from vosd.cdr.record import ChargeRow
     from vosd.storage.audit import SqlAudit
     from vosd.storage.books import SqlBooks
     from vosd.storage.checkpoints import SqlCheckpoints
@@ -23,6 +24,10 @@ class SqlStores:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+
+    async def check_schema(self) -> None:
+        """Make sure that the tables are those of this version; raises StoreUnavailable, as ``Database`` does."""
+        await self._database.check_schema()
 
     @property
     def payments(self) -> "SqlPayments":
@@ -86,6 +91,16 @@ class SqlStores:
         from vosd.storage.audit import SqlAudit
 
         return SqlAudit(self._database)
+
+    async def charges_beginning(self, beginning: str, limit: int) -> "Mapping[str, Sequence[ChargeRow]]":
+        """Return the charges of calls whose id begins so, by call; at most of ``limit`` calls.
+
+        Raises:
+            StoreUnavailable: try again.
+        """
+        from vosd.storage.charges import charges_beginning
+
+        return await charges_beginning(self._database, beginning, limit)
 
     async def verify(self, report: "Callable[[Difference], None]") -> None:
         """Recompute the books and report each difference.

@@ -7,6 +7,7 @@ from typing import Protocol
 from vosd.billing.accounts import Account
 from vosd.catalogue.ports import OverrideStore
 from vosd.cdr.ports import Books
+from vosd.cdr.record import ChargeRow
 from vosd.storage.audit_line import AuditLine
 from vosd.storage.faults import Difference
 from vosd.storage.ledger_values import Balance, Closing, EntryFilter, LedgerEntry, Profit, Statement
@@ -23,6 +24,10 @@ class Definitions(Protocol):
 
     def agents(self) -> Mapping[str, str]:
         """Return the agent of each account that names one."""
+        ...
+
+    def gateways(self) -> Collection[str]:
+        """Return the names of all gateways and phones."""
         ...
 
     @property
@@ -100,6 +105,10 @@ class WaitingPayments(Protocol):
 class Audit(Protocol):
     """Lines of the audit, as storage keeps them."""
 
+    async def add(self, line: AuditLine) -> None:
+        """Write a line about a change that was made outside of the database; raises StoreUnavailable."""
+        ...
+
     async def newest(self, limit: int, principal: str | None = None, subject: str | None = None) -> Sequence[AuditLine]:
         """Return the newest lines, the newest first; raises StoreUnavailable."""
         ...
@@ -151,6 +160,10 @@ class Stores(Protocol):
     @property
     def audit(self) -> Audit:
         """Stored lines of the audit."""
+        ...
+
+    async def charges_beginning(self, beginning: str, limit: int) -> Mapping[str, Sequence[ChargeRow]]:
+        """Return the charges of calls whose id begins so, of those without CDR too; raises StoreUnavailable."""
         ...
 
     async def verify(self, report: Callable[[Difference], None]) -> None:
