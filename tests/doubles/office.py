@@ -4,9 +4,11 @@ from collections.abc import Collection, Mapping
 from decimal import Decimal
 from pathlib import Path
 
+from doubles.virtual.scene import usual_catalogue
 from vosd.admin.office.office import Office
 from vosd.admin.office.principal import Means, Principal, Role
 from vosd.billing.accounts import Account
+from vosd.catalogue.catalogue import Catalogue
 from vosd.control.client import RunningSwitch
 from vosd.storage.database import Database
 from vosd.storage.stores import SqlStores
@@ -19,6 +21,7 @@ class Defined:
 
     def __init__(self, *accounts: Account, confirm_above: Decimal | None = None) -> None:
         self.confirm_above = confirm_above
+        self.state_dir = NOWHERE.parent
         self._accounts = {account.id: account for account in accounts}
 
     def accounts(self) -> Mapping[str, Account]:
@@ -28,6 +31,10 @@ class Defined:
     def agents(self) -> Mapping[str, str]:
         """Return the agent of each account that names one."""
         return {name: account.agent for name, account in self._accounts.items() if account.agent is not None}
+
+    def catalogue(self) -> Catalogue:
+        """Return the usual catalogue of scenes, whatever the accounts of the test."""
+        return usual_catalogue()
 
     def gateways(self) -> Collection[str]:
         """Return no name: the test has none."""

@@ -15,10 +15,12 @@ from vosd.cli.command import Invocation
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
     from decimal import Decimal
+    from pathlib import Path
 
     from vosd.admin.office.office import Office
     from vosd.admin.office.principal import Principal
     from vosd.billing.accounts import Account
+    from vosd.catalogue.catalogue import Catalogue
     from vosd.storage.stores import SqlStores
 
 Result = TypeVar("Result")
@@ -38,6 +40,13 @@ class _Configured:
 
     def gateways(self) -> "Collection[str]":
         return self._invocation.excerpt.gateways()
+
+    def catalogue(self) -> "Catalogue":
+        return self._invocation.load().catalogue
+
+    @property
+    def state_dir(self) -> "Path":
+        return self._invocation.settings.state_dir
 
     @property
     def confirm_above(self) -> "Decimal | None":
