@@ -3,7 +3,7 @@
 Assembles reports into whole calls; drawing is done elsewhere.
 """
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -11,14 +11,12 @@ import msgspec
 from vosd.base.errors import VosError
 from vosd.cdr.columns import iso_utc, json_object
 from vosd.cdr.record import CallRecord
-from vosd.control.client import DaemonUnreachableError, RunningSwitch
+from vosd.control.client import RunningSwitch
 from vosd.control.traces import (
     CallMessages,
-    CallSought,
     CallUpdate,
     FindMessages,
     FindRunningCall,
-    FollowCalls,
     TraceUpdate,
 )
 from vosd.obs.traced import Outcome, TracedCall, TracedMessage
@@ -61,20 +59,6 @@ class FollowedCalls:
         if update.cdr is not None:
             call.outcome = Outcome.of_cdr(update.cdr)
         return call
-
-
-async def follow(switch: RunningSwitch, sought: CallSought, seconds: int) -> AsyncGenerator[TraceUpdate, None]:
-    """Yield the messages of new calls until the time is up.
-
-    Raises:
-        DaemonUnreachableError: no switch runs, or it went away meanwhile.
-    """
-    async for update in switch.follow(FollowCalls(sought, seconds)):
-        yield update
-        if update.is_over:
-            return
-    message = "the switch went away while calls were followed"
-    raise DaemonUnreachableError(message)
 
 
 async def messages_of(switch: RunningSwitch, record: CallRecord) -> CallMessages:

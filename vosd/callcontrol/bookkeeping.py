@@ -51,7 +51,7 @@ def draft(
     Its times are differences of the monotonic clock added to the wall clock at its INVITE, so that a step of the wall
     clock during the call does not change their order.
     """
-    rate, account, at = call_request.rate, call_request.account, arrival.at
+    rate, account, mapping, at = call_request.rate, call_request.account, call_request.mapping, arrival.at
     choice, sip_call_ids = journey.choice, journey.sip_call_ids_out
     vendor_rate = buy_rate(choice)
     answered, ringing, progress = journey.answered_at, journey.ringing_at, journey.progress_at
@@ -59,12 +59,13 @@ def draft(
     return CallRecord(
         call_id=arrival.call_id,
         node=node,
-        mapping_gateway=call_request.mapping.name if call_request.mapping else None,
+        mapping_gateway=mapping.name if mapping else None,
         routing_gateway=choice.gateway.name if choice else None,
         customer_account=account.id if account else None,
         vendor_account=choice.gateway.account if choice else None,
         currency=(rate.paid_in or rate.currency) if rate else account.currency if account else None,
         vendor_currency=(vendor_rate.paid_in or vendor_rate.currency) if vendor_rate else None,
+        billing_method=None if mapping is None or account is None else "phone" if mapping.is_phone else "gateway",
         caller_in=arrival.caller_in,
         callee_in=arrival.callee_in,
         caller_out=choice.caller_out if choice else None,

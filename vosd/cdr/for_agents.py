@@ -17,16 +17,15 @@ OF_VENDOR: Final = frozenset(
     }
 )  # fmt: skip
 """Columns that say where a call went, and what that cost."""
+_BLANK: Final = {field.name: field.default for field in msgspec.structs.fields(CallRecord) if field.name in OF_VENDOR}
 KEYS_FOR_AGENTS: Final = tuple(key for key in KEYS if key not in OF_VENDOR)
 
 
 def record_for_agent(record: CallRecord, visible: Container[str]) -> CallRecord:
-    """Return a record with the charges of ``visible`` accounts alone, and no steps of the vendor's.
-
-    Of what is returned only ``KEYS_FOR_AGENTS`` is to be shown.
-    """
+    """Return a record with the charges of ``visible`` accounts alone, without the columns and steps of the vendor."""
     charges = tuple(each for each in record.charges if each.role != VENDOR and each.account in visible)
-    return msgspec.structs.replace(record, charges=charges, fee_breakdown=_without_vendor(record.fee_breakdown))
+    own = {"charges": charges, "fee_breakdown": _without_vendor(record.fee_breakdown)}
+    return msgspec.structs.replace(record, **_BLANK, **own)
 
 
 def _without_vendor(breakdown: str) -> str:

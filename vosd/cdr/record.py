@@ -120,6 +120,9 @@ class CallRecord(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defau
     vendor_account: Annotated[str | None, account("account that `cost` and `cost_tax` are booked on")] = None
     currency: Annotated[str | None, word(CURRENCY_LENGTH, "currency of `fee` and `tax`, ISO 4217")] = None
     vendor_currency: Annotated[str | None, word(CURRENCY_LENGTH, "currency of `cost` and `cost_tax`")] = None
+    billing_method: Annotated[
+        str | None, word(8, "as what the caller pays: `gateway` or `phone`; null = it is not known who pays")
+    ] = None
     caller_in: Annotated[str, phone_number("calling number as received")] = ""
     callee_in: Annotated[str, phone_number("called number as received")] = ""
     caller_out: Annotated[str | None, phone_number("calling number as sent to the vendor")] = None

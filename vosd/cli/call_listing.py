@@ -1,6 +1,6 @@
 """Forms of a listing of calls: CSV, JSON, a table in a file, one line for each call on a terminal."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from vosd.base.csv_text import CsvWriter
@@ -10,7 +10,7 @@ from vosd.cli.output import Column
 
 if TYPE_CHECKING:
     from vosd.cdr.record import CallRecord
-    from vosd.storage.ports import Queries, StoredCall
+    from vosd.storage.ports import StoredCall
 
 _SHOWN: Final = (
     "started_at", "mapping_gateway", "caller_in", "callee_in", "routing_gateway",
@@ -43,13 +43,20 @@ class Form(Protocol):
         """Add the next call."""
         ...
 
-    async def finish(self, queries: "Queries") -> None:
-        """Print the rest."""
+    @property
+    def call_ids(self) -> tuple[str, ...]:
+        """Calls whose ids are shown by their beginnings."""
+        ...
+
+    def finish(self, short: Mapping[str, str]) -> None:
+        """Print the rest, with those beginnings."""
         ...
 
 
 class CsvForm:
     """CSV with a header."""
+
+    call_ids = ()
 
     def __init__(self, keys: Sequence[str], writer: CsvWriter) -> None:
         """``keys`` are the columns."""
@@ -63,7 +70,7 @@ class CsvForm:
         cells = dict(zip(KEYS, csv_row(call.record, call.export_seq), strict=True))
         self._writer.row([cells[key] for key in self._keys])
 
-    async def finish(self, queries: "Queries") -> None:  # noqa: ARG002
+    def finish(self, short: Mapping[str, str]) -> None:  # noqa: ARG002
         """Print the rest."""
         self._begin()
 
@@ -76,6 +83,8 @@ class CsvForm:
 class JsonForm:
     """One array of objects."""
 
+    call_ids = ()
+
     def __init__(self, keys: Sequence[str]) -> None:
         """``keys`` are those of each object."""
         self._keys = keys
@@ -86,7 +95,7 @@ class JsonForm:
         values = json_object(call.record, call.export_seq)
         self._array.add({key: values[key] for key in self._keys})
 
-    async def finish(self, queries: "Queries") -> None:  # noqa: ARG002
+    def finish(self, short: Mapping[str, str]) -> None:  # noqa: ARG002
         """Print the rest."""
         self._array.close()
 
@@ -112,13 +121,17 @@ class TableForm:
                 self._has_corrected = True
         self._rows.append([shown[key] for key in self._keys])
 
-    async def finish(self, queries: "Queries") -> None:
-        """Print the rest."""
+    @property
+    def call_ids(self) -> tuple[str, ...]:
+        """Calls whose ids are shown by their beginnings."""
+        return () if self._width is None else tuple(row[self._keys.index("call_id")] for row in self._rows)
+
+    def finish(self, short: Mapping[str, str]) -> None:
+        """Print the rest, with those beginnings."""
         if self._width is None:
             output.table(self._keys, self._rows, empty="no calls")
             return
         place = self._keys.index("call_id")
-        short = await queries.short_ids([row[place] for row in self._rows])
         for row in self._rows:
             row[place] = short[row[place]]
         output.listing([_ON_SCREEN[key] for key in self._keys], self._rows, self._width, empty="no calls")

@@ -1,19 +1,18 @@
 """``vosd calls`` and ``vosd hangup``: the calls of the running switch."""
 
-import asyncio
-from typing import Final
+from typing import Any, Final
 
 import click
-import msgspec
 from msgspec.structs import replace
 
 from vosd.base.ids import all_shortened
 from vosd.cli import output
 from vosd.cli.arguments import CALL_ID, DURATION
-from vosd.cli.command import Invocation, OperationError, Verb, json_option, pass_invocation
+from vosd.cli.command import Invocation, Verb, json_option, pass_invocation
+from vosd.cli.office import in_office, principal
 from vosd.cli.output import Column
 from vosd.cli.trace import ladder
-from vosd.control.calls import CallSelection, CallSnapshot, Hangup, ListCalls
+from vosd.control.calls import CallSelection, CallSnapshot
 
 _ON_SCREEN: Final = {
     "call_id": Column("id"),
@@ -50,13 +49,10 @@ def calls(
     if ladder_of is not None:
         _draw(invocation, ladder_of, as_json=as_json)
         return
-    running = [
-        call
-        for call in asyncio.run(invocation.running_switch().ask(ListCalls()))
-        if account in {None, call.customer_account, call.vendor_account}
-        and gateway in {None, call.mapping_gateway, call.routing_gateway}
-        and (longer_ms is None or 1_000 * call.age_s > longer_ms)
-    ]
+    from vosd.admin.office.calls import ListRunningCalls, list_running_calls
+
+    order = ListRunningCalls(account=account, gateway=gateway, longer_ms=longer_ms)
+    running = in_office(invocation, lambda office: list_running_calls(office, principal(), order), with_database=False)
     if as_json:
         output.document(running)
         return
@@ -71,12 +67,11 @@ def calls(
 
 
 def _draw(invocation: Invocation, call_id: str, *, as_json: bool) -> None:
-    from vosd.admin.tracing import call_json, running_call
+    from vosd.admin.office.calls import DrawRunningCall, draw_running_call
+    from vosd.admin.tracing import call_json
 
-    found = asyncio.run(running_call(invocation.running_switch(), call_id))
-    if found is None:
-        message = f"call {call_id} does not run; vosd cdr show CALL_ID --ladder draws one that is over"
-        raise OperationError(message)
+    order = DrawRunningCall(call_id)
+    found = in_office(invocation, lambda office: draw_running_call(office, principal(), order), with_database=False)
     if as_json:
         output.document(call_json(found))
     else:
@@ -92,27 +87,16 @@ def _draw(invocation: Invocation, call_id: str, *, as_json: bool) -> None:
 @click.option("--yes", is_flag=True, help="End them even where they are many.")
 @json_option
 @pass_invocation
-def hangup(invocation: Invocation, /, yes: bool, as_json: bool, **selection: str | int | None) -> None:
+def hangup(invocation: Invocation, /, yes: bool, as_json: bool, **selection: Any) -> None:
     """End calls: the one whose id is or begins with CALL_ID, or all that match every option given."""
-    given = {name: value for name, value in selection.items() if value is not None}
-    if not given:
-        raise click.UsageError("say which calls: CALL_ID, --account, --gateway, --prefix or --older-than")
-    if "" in given.values():  # an empty prefix would match every call
-        raise click.UsageError("an empty value chooses no calls")
-    names_one = "call_id" in given
-    at_most = 1 if names_one or not yes else None
-    order = Hangup(msgspec.convert(given, CallSelection), at_most)
-    answer = asyncio.run(invocation.running_switch().ask(order))
-    if answer.fitting > answer.ended and names_one:
-        message = f"{answer.fitting} calls begin with {given['call_id']} and none was ended; say more of the id"
-        raise OperationError(message)
-    if answer.fitting > answer.ended:
-        message = f"{answer.fitting} calls fit and none was ended; say --yes to end them all"
-        raise OperationError(message)
-    if not answer.ended and names_one:
-        message = f"call {given['call_id']} is not running; vosd calls lists those that are"
-        raise OperationError(message)
+    from vosd.admin.office.calls import HangUp, hang_up
+
+    who, order = principal(), HangUp(CallSelection(**selection), ends_many=yes)
+    hung_up = in_office(invocation, lambda office: hang_up(office, who, order), with_database=False)
+    ended = hung_up.outcome.ended
+    if hung_up.unaudited:
+        output.remark(f"ended, but the audit has no line of it: {hung_up.unaudited}")
     if as_json:
-        output.document(answer)
+        output.document(hung_up.outcome)
     else:
-        output.line(f"ended {answer.ended} call{'' if answer.ended == 1 else 's'}")
+        output.line(f"ended {ended} call{'' if ended == 1 else 's'}")

@@ -3,31 +3,31 @@
 import asyncio
 from contextlib import aclosing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from vosd.cdr.columns import ATTEMPT_KEYS, KEYS, json_object
-from vosd.cdr.for_agents import KEYS_FOR_AGENTS, record_for_agent
+from vosd.cdr.for_agents import KEYS_FOR_AGENTS
 from vosd.cli import output
-from vosd.cli.acting import as_option, authority, refuse
+from vosd.cli.acting import as_option
 from vosd.cli.arguments import CALL_ID, MOMENT, REASON
 from vosd.cli.call_listing import CsvForm, Form, JsonForm, TableForm
 from vosd.cli.cdr_export import export
 from vosd.cli.charges import charge_table, charges
-from vosd.cli.command import Family, Invocation, OperationError, json_option, pass_invocation
+from vosd.cli.command import Family, Invocation, json_option, pass_invocation
 from vosd.cli.corrections import correct, corrections
 from vosd.cli.csv_form import csv_option, csv_writer
+from vosd.cli.office import in_office, office_of, principal
 from vosd.cli.trace import CAPTURE, capture, ladder
 from vosd.cli.why import show_why
 
 if TYPE_CHECKING:
-    from vosd.billing.authority import Authority
-    from vosd.cdr.record import CallRecord
-    from vosd.obs.traced import TracedCall
-    from vosd.storage.ports import Queries, StoredCall
+    from collections.abc import Sequence
 
-_CANDIDATES_SHOWN: Final = 5
+    from vosd.admin.office.principal import Principal
+    from vosd.admin.office.records import RecordSheet
+    from vosd.cdr.record import CallRecord
 
 
 @click.group(cls=Family)
@@ -60,13 +60,7 @@ cdr.add_command(corrections)
 @json_option
 @pass_invocation
 def list_calls(
-    invocation: Invocation,
-    /,
-    as_csv: str | None,
-    acting: str | None,
-    as_json: bool,
-    before: str | None,
-    **criteria: str | int | bool | None,
+    invocation: Invocation, /, as_csv: str | None, acting: str | None, as_json: bool, **criteria: Any
 ) -> None:
     """List calls, newest first.
 
@@ -76,9 +70,7 @@ def list_calls(
     """
     if as_csv and as_json:
         raise click.UsageError("--csv or --json, not both")
-    refuse(acting, gateway=criteria["gateway"], sip_call_id=criteria["sip_call_id"], loss=criteria["loss"])
-    may = authority(invocation, acting)
-    keys = KEYS if may is None else KEYS_FOR_AGENTS
+    keys = KEYS if acting is None else KEYS_FOR_AGENTS
     form = (
         CsvForm(keys, csv_writer(as_csv))
         if as_csv
@@ -86,41 +78,17 @@ def list_calls(
         if as_json
         else TableForm(criteria["limit"], keys)
     )
-    asyncio.run(_list(invocation, before, criteria, form, may))
+    asyncio.run(_list(invocation, principal(acting=acting), criteria, form))
 
 
-async def _list(
-    invocation: Invocation, before: str | None, criteria: dict[str, Any], form: Form, may: "Authority | None"
-) -> None:
-    """Print the calls that fit, as they are read from the database; ``may``: those that an agent sees.
+async def _list(invocation: Invocation, who: "Principal", criteria: dict[str, Any], form: Form) -> None:
+    from vosd.admin.office.records import ListRecords, ShortenIds, list_records, shorten_ids
 
-    Raises:
-        VosError: a name in the filter is unknown or not seen, or the database is away.
-    """
-    from dataclasses import replace
-
-    from vosd.admin.names import check_names
-    from vosd.cli.database import database_of
-    from vosd.storage.books import SqlBooks
-    from vosd.storage.ports import CallFilter
-    from vosd.storage.queries import SqlQueries
-
-    async with database_of(invocation.database_url) as database:
-        queries = SqlQueries(database)
-        position = None if before is None else (await _booked(queries, before, may)).position
-        wanted = CallFilter(**criteria, before=position)
-        if may is not None:
-            if wanted.account is not None:
-                may.require_visible(wanted.account)
-            wanted = replace(wanted, customers=may.visible)
-        is_empty = True
-        async with aclosing(queries.stream(wanted)) as calls:
+    async with office_of(invocation) as office:
+        async with aclosing(list_records(office, who, ListRecords(**criteria))) as calls:
             async for call in calls:
-                is_empty = False
-                form.add(call if may is None else _seen(call, may))
-        if is_empty and may is None:
-            await check_names(wanted, invocation.excerpt, queries, SqlBooks(database))
-        await form.finish(queries)
+                form.add(call)
+        form.finish(await shorten_ids(office, who, ShortenIds(form.call_ids)) if form.call_ids else {})
 
 
 @cdr.command("show")
@@ -145,75 +113,45 @@ def show(
     In ladder, capture and the messages of --ladder --json, digest credentials and media keys are blanked. With
     --ladder or --pcap the call may still run. With --as the vendor's side is left out.
     """
-    refuse(acting, ladder=as_ladder, pcap=pcap, why=as_why)
-    if acting is not None:
-        _show_to_agent(invocation, call_id, acting, as_json=as_json)
-        return
+    from vosd.admin.office.records import ShowRecord, show_record
+    from vosd.admin.tracing import call_json
+
     if as_why and (as_ladder or pcap is not None):
         raise click.UsageError("--why or --ladder with --pcap, not both")
-    call = asyncio.run(_find(invocation, call_id))
-    if call is not None and as_why:
-        show_why(call.record, as_json=as_json)
-        return
-    if call is None:
-        _show_running(invocation, call_id, pcap, as_ladder=as_ladder, as_json=as_json)
-        return
-    shown = json_object(call.record, call.export_seq)
-    if as_ladder or pcap is not None:
-        traced = _traced(invocation, call.record)
+    who, order = (
+        principal(acting=acting),
+        ShowRecord(call_id=call_id, messages=as_ladder or pcap is not None, why=as_why),
+    )
+    found = in_office(invocation, lambda office: show_record(office, who, order))
+    if found.left_out:
+        output.remark(f"{found.left_out} later messages are left out: there is a bound to an answer")
+    if found.traced is not None:
         with capture(pcap) as file:
-            file.add(traced.messages)
-        if as_ladder and not as_json:
-            ladder(traced)
-            return
-        if as_ladder:
-            shown["messages"] = _messages(traced)
+            file.add(found.traced.messages)
+    if found.why is not None:
+        show_why(found.why, as_json=as_json)
+    elif found.traced is not None and as_ladder and not as_json:
+        ladder(found.traced)
+    elif found.record is not None:
+        _show_record(found, None if acting is None else KEYS_FOR_AGENTS, with_messages=as_ladder, as_json=as_json)
+    elif found.traced is not None and as_json:
+        output.document(call_json(found.traced))
+
+
+def _show_record(found: "RecordSheet", keys: "Sequence[str] | None", *, with_messages: bool, as_json: bool) -> None:
+    """Print a record; ``keys`` of None: all, and for people the profit."""
+    from vosd.admin.tracing import messages_json
+
+    assert found.record is not None
+    shown = json_object(found.record, found.export_seq)
+    if keys is not None:
+        shown = {key: shown[key] for key in keys}
+    if with_messages and found.traced is not None:
+        shown["messages"] = messages_json(found.traced.messages)
     if as_json:
         output.document(shown)
     else:
-        _show_sheets(_with_profit(shown, call.record))
-
-
-def _show_to_agent(invocation: Invocation, call_id: str, acting: str, *, as_json: bool) -> None:
-    may = authority(invocation, acting)
-    call = asyncio.run(_find(invocation, call_id, may))
-    if call is None:
-        message = f"no call {call_id} of agent {acting} in the database; a call is booked a moment after it ends"
-        raise OperationError(message)
-    values = json_object(call.record, call.export_seq)
-    shown = {key: values[key] for key in KEYS_FOR_AGENTS}
-    if as_json:
-        output.document(shown)
-    else:
-        _show_sheets(shown)
-
-
-def _show_running(invocation: Invocation, call_id: str, pcap: Path | None, *, as_ladder: bool, as_json: bool) -> None:
-    """Draw a call that is not booked yet.
-
-    Raises:
-        OperationError: the running switch does not have it either, or neither a ladder nor a capture is wanted.
-    """
-    from vosd.admin.tracing import call_json, running_call
-    from vosd.control.client import NoDaemonError
-
-    try:
-        found = asyncio.run(running_call(invocation.running_switch(), call_id))
-    except NoDaemonError:
-        found = None
-    if found is None:
-        message = f"no call {call_id} in the database, and none runs; a call is booked a moment after it ends"
-        raise OperationError(message)
-    if not as_ladder and pcap is None:
-        hint = "--ladder draws what was said so far, vosd calls lists it"
-        message = f"call {found.call_id} still runs and has no CDR yet: {hint}"
-        raise OperationError(message)
-    with capture(pcap) as file:
-        file.add(found.messages)
-    if as_json:
-        output.document(call_json(found))
-    elif as_ladder:
-        ladder(found)
+        _show_sheets(_with_profit(shown, found.record) if keys is None else shown)
 
 
 def _with_profit(shown: dict[str, Any], record: "CallRecord") -> dict[str, Any]:
@@ -253,58 +191,3 @@ def _show_sheets(shown: dict[str, Any]) -> None:
             continue
         output.line("")
         output.table((party, "figures"), output.figures(steps), empty="no steps")
-
-
-def _traced(invocation: Invocation, record: "CallRecord") -> "TracedCall":
-    from vosd.admin.tracing import messages_of, traced_call
-
-    found = asyncio.run(messages_of(invocation.running_switch(), record))
-    if found.left_out:
-        output.remark(f"{found.left_out} later messages are left out: there is a bound to an answer")
-    return traced_call(record, found.messages)
-
-
-def _messages(call: "TracedCall") -> list[dict[str, Any]]:
-    from vosd.admin.tracing import messages_json
-
-    return messages_json(call.messages)
-
-
-async def _find(invocation: Invocation, beginning: str, may: "Authority | None" = None) -> "StoredCall | None":
-    from vosd.cli.database import database_of
-    from vosd.storage.queries import SqlQueries
-
-    async with database_of(invocation.database_url) as database:
-        return await the_one(SqlQueries(database), beginning, may)
-
-
-def _seen(call: "StoredCall", may: "Authority") -> "StoredCall":
-    return call._replace(record=record_for_agent(call.record, may.visible))
-
-
-async def _booked(queries: "Queries", beginning: str, may: "Authority | None") -> "StoredCall":
-    call = await the_one(queries, beginning, may)
-    if call is None:
-        message = f"no call {beginning} in the database: say the id of a call that was listed"
-        raise OperationError(message)
-    return call
-
-
-async def the_one(queries: "Queries", beginning: str, may: "Authority | None" = None) -> "StoredCall | None":
-    """Return the call whose id begins with ``beginning``, or None; ``may``: of those that an agent sees, as it sees it.
-
-    Raises:
-        OperationError: several do; the message lists them.
-    """
-    found = await queries.calls_beginning(beginning, _CANDIDATES_SHOWN + 1)
-    if may is not None:
-        found = [_seen(call, may) for call in found if call.record.customer_account in may.visible]
-    if len(found) <= 1:
-        return found[0] if found else None
-    listed = [
-        f"  {call.record.call_id}  {output.printable(f'{call.record.caller_in} -> {call.record.callee_in}')}"
-        for call in found[:_CANDIDATES_SHOWN]
-    ]
-    more = ["  ..."] if len(found) > _CANDIDATES_SHOWN else []
-    message = "\n".join([f"several calls begin with {beginning}, say more of the id:", *listed, *more])
-    raise OperationError(message)

@@ -287,9 +287,11 @@ def _as_exit(error: VosError) -> click.ClickException:
     from vosd.control.client import DaemonUnreachableError
 
     if error.code == "order":  # an order that makes no sense; by its code, for its module is seldom loaded
-        return click.UsageError(re.sub("`([a-z]+)`", r"--\1", str(error)))
+        return click.UsageError(re.sub("`([a-z_]+)`", lambda field: f"--{field[1].replace('_', '-')}", str(error)))
     if isinstance(error, ConfigError):
         return BadConfigurationError(str(error))
     if isinstance(error, DaemonUnreachableError):
         return DaemonAwayError(str(error))
-    return OperationError(str(error))
+    from vosd.cli.output import printable
+
+    return OperationError("\n".join(map(printable, str(error).split("\n"))))

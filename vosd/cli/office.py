@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 import click
@@ -13,12 +13,15 @@ from vosd.cli.arguments import operator as login
 from vosd.cli.command import Invocation
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
     from decimal import Decimal
+    from pathlib import Path
 
     from vosd.admin.office.office import Office
     from vosd.admin.office.principal import Principal
     from vosd.billing.accounts import Account
+    from vosd.catalogue.catalogue import Catalogue
+    from vosd.storage.stores import SqlStores
 
 Result = TypeVar("Result")
 
@@ -35,31 +38,57 @@ class _Configured:
     def agents(self) -> "Mapping[str, str]":
         return self._invocation.excerpt.accounts().agents()
 
+    def gateways(self) -> "Collection[str]":
+        return self._invocation.excerpt.gateways()
+
+    def catalogue(self) -> "Catalogue":
+        return self._invocation.load().catalogue
+
+    @property
+    def state_dir(self) -> "Path":
+        return self._invocation.settings.state_dir
+
     @property
     def confirm_above(self) -> "Decimal | None":
         return self._invocation.excerpt.confirm_above
 
 
 @asynccontextmanager
-async def office_of(invocation: Invocation) -> "AsyncIterator[Office]":
+async def office_of(invocation: Invocation, *, with_database: bool = True) -> "AsyncIterator[Office]":
     """Yield the office of the configured installation.
+
+    ``with_database`` of False: it is opened where a use case asks for it, and may be away.
 
     Raises:
         StoreUnavailable: the database cannot be reached, or has not this version's schema.
     """
     from vosd.admin.office.office import Office
-    from vosd.cli.database import database_of
-    from vosd.storage.stores import SqlStores
 
-    async with database_of(invocation.database_url) as database:
-        yield Office(_Configured(invocation), SqlStores(database), invocation.running_switch, now_ms)
+    async with AsyncExitStack() as opened:
+        stores: list[SqlStores] = []
+
+        def open_stores() -> "SqlStores":
+            if not stores:
+                from vosd.storage.database import Database
+                from vosd.storage.stores import SqlStores
+
+                database = Database(invocation.database_url)
+                opened.push_async_callback(database.close)
+                stores.append(SqlStores(database))
+            return stores[0]
+
+        if with_database:
+            await open_stores().check_schema()
+        yield Office(_Configured(invocation), open_stores, invocation.running_switch, now_ms)
 
 
-def in_office(invocation: Invocation, act: "Callable[[Office], Awaitable[Result]]") -> Result:
-    """Carry out an order, and return its result."""
+def in_office(
+    invocation: Invocation, act: "Callable[[Office], Awaitable[Result]]", *, with_database: bool = True
+) -> Result:
+    """Carry out an order, and return its result; ``with_database`` as ``office_of`` says."""
 
     async def within() -> Result:
-        async with office_of(invocation) as office:
+        async with office_of(invocation, with_database=with_database) as office:
             return await act(office)
 
     return asyncio.run(within())

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import aclosing, closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -10,10 +10,10 @@ import click
 
 from vosd.cli import output
 from vosd.cli.command import Invocation, OperationError, Verb, json_option, pass_invocation
+from vosd.cli.office import office_of, principal
 
 if TYPE_CHECKING:
-    from vosd.control.client import RunningSwitch
-    from vosd.control.traces import CallSought, TraceUpdate
+    from vosd.control.traces import FollowCalls, TraceUpdate
     from vosd.obs.traced import TracedCall, TracedMessage
 
 CAPTURE = click.Path(path_type=Path, dir_okay=False)
@@ -74,22 +74,26 @@ def trace(invocation: Invocation, /, seconds: int, pcap: Path | None, as_json: b
 
     Digest credentials and media keys are blanked.
     """
-    from vosd.control.traces import CallSought
+    from vosd.control.traces import CallSought, FollowCalls
 
     with capture(pcap) as file:
         screen = _Screen(file, seconds, as_json=as_json)
         try:
-            asyncio.run(_follow(invocation.running_switch(), CallSought(**sought), seconds, screen))
+            asyncio.run(_follow(invocation, FollowCalls(CallSought(**sought), seconds), screen))
         except KeyboardInterrupt:
             output.remark("interrupted")
     screen.finish()
 
 
-async def _follow(switch: "RunningSwitch", sought: "CallSought", seconds: int, screen: "_Screen") -> None:
-    from vosd.admin.tracing import follow
+async def _follow(invocation: Invocation, order: "FollowCalls", screen: "_Screen") -> None:
+    from vosd.admin.office.calls import follow_new_calls
 
-    async for update in follow(switch, sought, seconds):
-        screen.take(update)
+    async with (
+        office_of(invocation, with_database=False) as office,
+        aclosing(follow_new_calls(office, principal(), order)) as updates,
+    ):
+        async for update in updates:
+            screen.take(update)
 
 
 class _Screen:

@@ -1,21 +1,15 @@
 """What ``vosd cdr show --why`` prints."""
 
-from typing import TYPE_CHECKING, Final
+from typing import Any, Final
 
 from vosd.cli import output
-
-if TYPE_CHECKING:
-    from vosd.cdr.record import CallRecord
 
 _TABLES: Final = ("candidates", "left", "is_kept", "more_left", "chosen")
 _NOT_KEPT: Final = "of answered calls only some keep why gateways were left out: routing.verdicts_one_in says how many"
 
 
-def show_why(record: "CallRecord", *, as_json: bool) -> None:
+def show_why(found: dict[str, Any], *, as_json: bool) -> None:
     """Print why a call went where it did."""
-    from vosd.admin.why import why
-
-    found = why(record)
     if as_json:
         output.document(found)
         return

@@ -1,7 +1,5 @@
 """``vosd why``: the calls to a number, of an account or of a gateway, or one call, on one page."""
 
-import asyncio
-import time
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -10,13 +8,12 @@ import msgspec
 from vosd.cli import output
 from vosd.cli.arguments import MOMENT
 from vosd.cli.command import Invocation, Verb, json_option, pass_invocation
+from vosd.cli.office import in_office, principal
 from vosd.cli.trace import ladder
 
 if TYPE_CHECKING:
-    from vosd.admin.why_calls import EndedCall, GoingOn, Page
-    from vosd.storage.ports import CallFilter
+    from vosd.admin.office.why import EndedCall, GoingOn, Page
 
-_DAY_MS: Final = 86_400_000
 _SHOWN_OF_CALL: Final = ("callee_out", "source_address", "customer_account", "reason_text", "refusal", "plan")
 _NO_DAEMON: Final = "no switch answers: this is from the database alone, without running calls and without ladders"
 
@@ -32,56 +29,24 @@ _NO_DAEMON: Final = "no switch answers: this is from the database alone, without
 @click.option("--limit", type=click.IntRange(1, 100), default=5, show_default=True, metavar="N", help="Newest calls.")
 @json_option
 @pass_invocation
-def why(
-    invocation: Invocation,
-    callee: str | None,
-    caller: str | None,
-    account: str | None,
-    gateway: str | None,
-    call_id: str | None,
-    since: int | None,
-    until: int | None,
-    limit: int,
-    as_json: bool,
-) -> None:
+def why(invocation: Invocation, /, as_json: bool, **wanted: Any) -> None:
     """Say why calls ended as they did: what to read first, then every detail, newest call first.
 
     Running calls and the messages of calls are shown if the switch runs; in ladders credentials are blanked.
     """
-    from vosd.admin.why_calls import page_json
-    from vosd.storage.ports import CallFilter
+    from vosd.admin.office.why import ExplainCalls, explain_calls, page_json
 
-    if call_id is None and all(each is None for each in (callee, caller, account, gateway)):
-        raise click.UsageError("say which calls: --callee, --caller, --account, --gateway or --call-id")
-    start = time.time_ns() // 1_000_000 - _DAY_MS if since is None and call_id is None else since
-    wanted = CallFilter(
-        callee=callee,
-        caller=caller,
-        account=account,
-        gateway=gateway,
-        since=start,
-        until=until,
-        limit=limit,
-    )
-    page = asyncio.run(_find(invocation, wanted, call_id))
+    order = ExplainCalls(**wanted)
+    page = in_office(invocation, lambda office: explain_calls(office, principal(), order))
     if as_json:
         output.document(page_json(page))
     else:
         show(page)
 
 
-async def _find(invocation: Invocation, wanted: "CallFilter", call_id: str | None) -> "Page":
-    from vosd.admin.why_calls import find
-    from vosd.cli.database import database_of
-    from vosd.storage.queries import SqlQueries
-
-    async with database_of(invocation.database_url) as database:
-        return await find(SqlQueries(database), invocation.running_switch(), wanted, call_id)
-
-
 def show(page: "Page") -> None:
     """Print a page for people."""
-    from vosd.admin.why_calls import MORE_COUNTED
+    from vosd.admin.office.why import MORE_COUNTED
 
     for going_on in page.running:
         _show_running(going_on)
@@ -105,7 +70,7 @@ def _show_running(call: "GoingOn") -> None:
 
 
 def _show_ended(call: "EndedCall") -> None:
-    from vosd.admin.why_calls import call_json, source_of
+    from vosd.admin.office.why import call_json, source_of
 
     found: dict[str, Any] = call_json(call)
     record = call.record

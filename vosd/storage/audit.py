@@ -34,10 +34,19 @@ async def note(connection: AsyncConnection, line: AuditLine | None) -> None:
 
 
 class SqlAudit:
-    """Reads the audit."""
+    """Reads the audit, and adds lines about changes that were made outside of the database."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
+
+    async def add(self, line: AuditLine) -> None:
+        """Write a line in a transaction of its own.
+
+        Raises:
+            StoreUnavailable: nothing is known to be written.
+        """
+        async with self._database.writing() as connection:
+            await note(connection, line)
 
     async def newest(self, limit: int, principal: str | None = None, subject: str | None = None) -> Sequence[AuditLine]:
         """Return the newest lines, the newest first; those of a principal, about a subject.

@@ -1,20 +1,24 @@
 """The database behind the ports of the office; each part is imported when it is used."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from vosd.storage.database import Database
 
 if TYPE_CHECKING:
+    from vosd.cdr.record import ChargeRow
     from vosd.storage.audit import SqlAudit
     from vosd.storage.books import SqlBooks
     from vosd.storage.checkpoints import SqlCheckpoints
     from vosd.storage.consumption import SqlConsumption
-    from vosd.storage.faults import Difference
+    from vosd.storage.corrections import SqlCorrections
+    from vosd.storage.faults import Difference, Verification
     from vosd.storage.ledger import SqlLedger
     from vosd.storage.overrides import SqlOverrides
     from vosd.storage.payments import SqlPayments
     from vosd.storage.queries import SqlQueries
+    from vosd.storage.reconcile import SqlBookedCalls
+    from vosd.storage.spans import SqlSpans
     from vosd.storage.waiting_payments import SqlWaitingPayments
 
 
@@ -23,6 +27,10 @@ class SqlStores:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+
+    async def check_schema(self) -> None:
+        """Make sure that the tables are those of this version; raises StoreUnavailable, as ``Database`` does."""
+        await self._database.check_schema()
 
     @property
     def payments(self) -> "SqlPayments":
@@ -74,6 +82,20 @@ class SqlStores:
         return SqlConsumption(self._database)
 
     @property
+    def corrections(self) -> "SqlCorrections":
+        """Corrections of what calls have cost."""
+        from vosd.storage.corrections import SqlCorrections
+
+        return SqlCorrections(self._database)
+
+    @property
+    def spans(self) -> "SqlSpans":
+        """Calls of a span as they were rated."""
+        from vosd.storage.spans import SqlSpans
+
+        return SqlSpans(self._database)
+
+    @property
     def overrides(self) -> "SqlOverrides":
         """Operational overrides."""
         from vosd.storage.overrides import SqlOverrides
@@ -87,7 +109,24 @@ class SqlStores:
 
         return SqlAudit(self._database)
 
-    async def verify(self, report: "Callable[[Difference], None]") -> None:
+    async def charges_beginning(self, beginning: str, limit: int) -> "Mapping[str, Sequence[ChargeRow]]":
+        """Return the charges of calls whose id begins so, by call; at most of ``limit`` calls.
+
+        Raises:
+            StoreUnavailable: try again.
+        """
+        from vosd.storage.charges import charges_beginning
+
+        return await charges_beginning(self._database, beginning, limit)
+
+    @property
+    def booked_calls(self) -> "SqlBookedCalls":
+        """Comparison of ended calls with the database."""
+        from vosd.storage.reconcile import SqlBookedCalls
+
+        return SqlBookedCalls(self._database)
+
+    async def verify(self, report: "Callable[[Difference], None]", *, whole: bool = False) -> "Verification":
         """Recompute the books and report each difference.
 
         Raises:
@@ -95,4 +134,4 @@ class SqlStores:
         """
         from vosd.storage.verify import verify_ledger
 
-        await verify_ledger(self._database, report)
+        return await verify_ledger(self._database, report, whole=whole)

@@ -126,6 +126,11 @@ class MappingGateway(msgspec.Struct, frozen=True, dict=True):
     """Rates of its own beside the others; None = it has none."""
 
     @cached_property
+    def is_phone(self) -> bool:
+        """Whether this is the calling half of a phone: only a phone has numbers of its own."""
+        return self.caller_numbers is not None
+
+    @cached_property
     def is_selective(self) -> bool:
         """Whether some routing gateways are not for its calls."""
         return bool(self.gateways_allow or self.gateways_deny)

@@ -1,17 +1,15 @@
 """Updates of calls combined to calls, and the remaining messages of an ended call."""
 
-from collections.abc import AsyncGenerator
 from typing import Any
 
 import msgspec
 import pytest
 from doubles.data.records import answered_call
 
-from vosd.admin.tracing import FollowedCalls, NothingKeptError, follow, messages_of, traced_call
+from vosd.admin.tracing import FollowedCalls, NothingKeptError, messages_of, traced_call
 from vosd.cdr.columns import json_object
-from vosd.control.client import DaemonUnreachableError
-from vosd.control.order import Following, Order
-from vosd.control.traces import CallMessages, CallSought, CallUpdate, FindMessages, FollowCalls, TraceUpdate
+from vosd.control.order import Order
+from vosd.control.traces import CallMessages, CallUpdate, FindMessages, TraceUpdate
 from vosd.obs.traced import Direction, TracedMessage
 
 RECORD = answered_call(1)
@@ -38,11 +36,6 @@ class Daemon:
         self.asked.append(order)
         return self.answers.pop(0)
 
-    async def follow(self, order: Following[Any]) -> AsyncGenerator[Any, None]:
-        self.asked.append(order)
-        for answer in self.answers:
-            yield answer
-
 
 def test_updates_are_combined_to_one_call():
     gathering = FollowedCalls()
@@ -53,18 +46,6 @@ def test_updates_are_combined_to_one_call():
     assert [each.at for each in whole.messages] == [1, 2, 4, 5]
     assert (whole.gateways, whole.outcome.end_reason) == (("carrier-a",), RECORD.end_reason)
     assert [call.call_id for call in gathering.going_on.values()] == ["b"]
-
-
-async def test_updates_are_yielded_until_the_time_is_up():
-    daemon = Daemon(news("a", 1), TraceUpdate([], 2, is_over=True), news("late", 9))
-    told = [each async for each in follow(daemon, CallSought(callee="44"), 5)]
-    assert daemon.asked == [FollowCalls(CallSought(callee="44"), 5)]
-    assert told == [news("a", 1), TraceUpdate([], 2, is_over=True)]
-
-
-async def test_a_switch_that_goes_away_meanwhile_is_an_error():
-    with pytest.raises(DaemonUnreachableError, match="went away"):
-        _ = [each async for each in follow(Daemon(news("a", 1)), CallSought(), 5)]
 
 
 async def test_a_call_is_asked_for_by_the_call_ids_of_its_record():

@@ -272,3 +272,15 @@ def test_a_phone_that_forwards_by_itself_spends_nobodys_money():
     scene.exchange.telephone(NUMBER, HOME, script=moved).register()
     assert called(scene).final == 480
     assert (scene.record.end_reason, scene.vendor.calls) == ("Unavailable", [])
+
+
+def test_the_record_says_as_what_the_caller_pays():
+    to_phone = stage()
+    to_phone.exchange.telephone(NUMBER, HOME).register()
+    assert finish(to_phone, called(to_phone)).billing_method == "gateway"
+    scene = stage()
+    desk = scene.exchange.telephone(NUMBER, HOME)
+    desk.register()
+    from_phone = desk.call("442079460000")
+    scene.wire.run_until(lambda: from_phone.final == 200)
+    assert finish(scene, from_phone).billing_method == "phone"

@@ -24,7 +24,7 @@ from vosd.storage.cdr_manual import manual
 
 PUBLISHED = """
     call_id export_seq node mapping_gateway routing_gateway customer_account vendor_account currency vendor_currency
-    caller_in callee_in caller_out callee_out callee_billing forward_prefix routing_number sip_call_id_in
+    billing_method caller_in callee_in caller_out callee_out callee_billing forward_prefix routing_number sip_call_id_in
     sip_call_id_out source_address destination_address codec vendor_codec started_at ringing_at answered_at
     acknowledged_at vendor_answered_at ended_at pdd_ms hold_time_ms hold_time_s billing_base_ms
     vendor_billing_base_ms billed_seconds vendor_billed_seconds fee tax cost cost_tax loss rate_group rate_prefix

@@ -13,9 +13,10 @@ from vosd.base.clock import Instant
 from vosd.engine.journal import Journal, Remains, replay, sealing
 from vosd.engine.journal.earlier import read_segments
 from vosd.engine.journal.entries import id_bytes
-from vosd.engine.journal.files import DAMAGED, DRAFT, ENDS, IN_USE, UNBOOKED, listed
+from vosd.engine.journal.files import DAMAGED, ENDS, IN_USE, UNBOOKED, listed
 from vosd.engine.journal.frames import framed
 from vosd.engine.journal.released import LATE_MS
+from vosd.processes.whole_file import DRAFT
 
 SEGMENT = 20_000
 FOREIGN = framed(77, bytes(16), 0, b"of a later version")

@@ -49,7 +49,7 @@ def test_a_file_that_cannot_be_read_or_written_is_logged(tmp_path):
     file = PoolFile(path, turns)
     with capture_logs() as logged:
         file.restore()
-        (tmp_path / "pools.new").mkdir()
+        (tmp_path / "pools.draft").mkdir()
         for _ in range(2):
             turns.take(BERLIN, no_draw)
             file.write_last()

@@ -16,13 +16,22 @@ class Office:
     """Definitions, database, running switch and clock of one installation."""
 
     def __init__(
-        self, definitions: Definitions, stores: Stores, switch: Callable[[], RunningSwitch], now: Callable[[], int]
+        self,
+        definitions: Definitions,
+        stores: Callable[[], Stores],
+        switch: Callable[[], RunningSwitch],
+        now: Callable[[], int],
     ) -> None:
-        """``switch`` returns the client of the running switch, ``now`` UTC milliseconds."""
+        """``stores`` returns the database, ``switch`` the client of the running switch, ``now`` UTC milliseconds."""
         self.definitions: Final = definitions
-        self.stores: Final = stores
+        self._stores = stores
         self._switch = switch
         self.now: Final = now
+
+    @property
+    def stores(self) -> Stores:
+        """The database; a use case that needs none does not open it."""
+        return self._stores()
 
     @property
     def switch(self) -> RunningSwitch:

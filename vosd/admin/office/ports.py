@@ -2,16 +2,23 @@
 
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from decimal import Decimal
-from typing import Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
 
 from vosd.billing.accounts import Account
 from vosd.catalogue.ports import OverrideStore
+from vosd.cdr.corrections import CorrectedCharge, Correction
+from vosd.cdr.past import PastCall
 from vosd.cdr.ports import Books
+from vosd.cdr.record import CallRecord, ChargeRow
 from vosd.storage.audit_line import AuditLine
-from vosd.storage.faults import Difference
+from vosd.storage.faults import Difference, Verification
 from vosd.storage.ledger_values import Balance, Closing, EntryFilter, LedgerEntry, Profit, Statement
-from vosd.storage.ports import Payments, Queries
+from vosd.storage.ports import CallFilter, Payments, Queries
 from vosd.storage.waiting_values import WaitingPayment
+
+if TYPE_CHECKING:
+    from vosd.catalogue.catalogue import Catalogue  # imports much of the switch
 
 
 class Definitions(Protocol):
@@ -23,6 +30,19 @@ class Definitions(Protocol):
 
     def agents(self) -> Mapping[str, str]:
         """Return the agent of each account that names one."""
+        ...
+
+    def gateways(self) -> Collection[str]:
+        """Return the names of all gateways and phones."""
+        ...
+
+    def catalogue(self) -> "Catalogue":
+        """Return the whole configuration as calls are decided by it; raises ConfigError."""
+        ...
+
+    @property
+    def state_dir(self) -> Path:
+        """Directory of the journal."""
         ...
 
     @property
@@ -65,6 +85,49 @@ class Checkpoints(Protocol):
         ...
 
 
+class Corrections(Protocol):
+    """Corrections of what calls have cost."""
+
+    async def preview(self, corrections: Sequence[Correction]) -> Sequence[CorrectedCharge]:
+        """Return what ``book`` would change; raises as it does."""
+        ...
+
+    async def book(
+        self, corrections: Sequence[Correction], audit: AuditLine | None = None
+    ) -> Sequence[CorrectedCharge]:
+        """Correct calls, all in one transaction or none; return the changed charges, those of a repeat too.
+
+        Raises NoSuchCall, NoSuchCharge, ReferenceTaken, OtherCurrency, ContentRefused or StoreUnavailable.
+        """
+        ...
+
+    async def history(self, call_id: str) -> Sequence[CorrectedCharge]:
+        """Return the corrections of a call, the oldest first; raises StoreUnavailable."""
+        ...
+
+
+class BookedCalls(Protocol):
+    """Comparison of ended calls, as the journal has them, with the database."""
+
+    async def compare(self, records: Sequence[CallRecord]) -> Sequence[Difference]:
+        """Return what the database lacks of these calls, or holds with other amounts; raises StoreUnavailable."""
+        ...
+
+    async def with_cdr(self, call_ids: Sequence[str]) -> Collection[str]:
+        """Return those of the calls that have a CDR; raises StoreUnavailable."""
+        ...
+
+
+class Spans(Protocol):
+    """Calls of a span as they were rated."""
+
+    def pages(
+        self, wanted: CallFilter, *, with_breakdown: bool = False, with_charges: bool = False
+    ) -> AsyncGenerator[Sequence[PastCall], None]:
+        """Yield the calls that fit, the newest first, in pages; raises DroppedPeriod or StoreUnavailable."""
+        ...
+
+
 class Consumption(Protocol):
     """Cost of calls, as storage sums it up."""
 
@@ -99,6 +162,10 @@ class WaitingPayments(Protocol):
 
 class Audit(Protocol):
     """Lines of the audit, as storage keeps them."""
+
+    async def add(self, line: AuditLine) -> None:
+        """Write a line about a change that was made outside of the database; raises StoreUnavailable."""
+        ...
 
     async def newest(self, limit: int, principal: str | None = None, subject: str | None = None) -> Sequence[AuditLine]:
         """Return the newest lines, the newest first; raises StoreUnavailable."""
@@ -144,6 +211,16 @@ class Stores(Protocol):
         ...
 
     @property
+    def corrections(self) -> Corrections:
+        """Corrections of what calls have cost."""
+        ...
+
+    @property
+    def spans(self) -> Spans:
+        """Calls of a span as they were rated."""
+        ...
+
+    @property
     def overrides(self) -> OverrideStore:
         """Operational overrides."""
         ...
@@ -153,6 +230,15 @@ class Stores(Protocol):
         """Stored lines of the audit."""
         ...
 
-    async def verify(self, report: Callable[[Difference], None]) -> None:
-        """Recompute the books and report each difference; raises StoreUnavailable."""
+    async def charges_beginning(self, beginning: str, limit: int) -> Mapping[str, Sequence[ChargeRow]]:
+        """Return the charges of calls whose id begins so, of those without CDR too; raises StoreUnavailable."""
+        ...
+
+    @property
+    def booked_calls(self) -> BookedCalls:
+        """Comparison of ended calls with the database."""
+        ...
+
+    async def verify(self, report: Callable[[Difference], None], *, whole: bool = False) -> Verification:
+        """Recompute the books, ``whole`` also what is closed, and report each difference; raises StoreUnavailable."""
         ...

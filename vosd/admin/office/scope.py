@@ -26,6 +26,11 @@ class Scope:
         """The agent that acts; None for an operator."""
         return None if self._authority is None else self._authority.agent
 
+    @property
+    def visible(self) -> frozenset[str] | None:
+        """The accounts that are visible; None = all."""
+        return None if self._authority is None else self._authority.visible
+
     def sees(self, account: str) -> bool:
         """Return whether an account is visible."""
         return self._authority is None or account in self._authority.visible

@@ -5,33 +5,25 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
-import structlog
 
+from vosd.engine.kept_file import KeptFile
 from vosd.obs.alarms import Alarm, KeptAlarms
 
 WRITES_S: Final = 5.0
 """Changes of so many seconds are written together."""
-
-_log = structlog.get_logger()
 
 
 class AlarmFile:
     """Reads the file at the start, and replaces it after changes; a file that cannot be used is left out."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self._file = KeptFile(path, dict[str, list[Any]], "alarms")
         self._changed = asyncio.Event()
         self._kept = KeptAlarms()
 
     def read(self) -> KeptAlarms:
         """Return what the last run left; alarms that another version has and this one has not are left out."""
-        try:
-            found: dict[str, list[Any]] = msgspec.json.decode(self._path.read_bytes(), type=dict[str, list[Any]])
-        except FileNotFoundError:
-            return KeptAlarms()
-        except (OSError, msgspec.DecodeError) as error:
-            _log.warning("alarms_unreadable", file=str(self._path), error=str(error), means="alarms begin anew")
-            return KeptAlarms()
+        found = self._file.read() or {}
         return KeptAlarms(_known(found.get("active", [])), _known(found.get("history", [])))
 
     def put(self, kept: KeptAlarms) -> None:
@@ -49,13 +41,7 @@ class AlarmFile:
 
     def write(self, kept: KeptAlarms) -> None:
         """Replace the file; a failure is logged."""
-        fresh = self._path.with_suffix(".new")
-        try:
-            fresh.touch(mode=0o600)
-            fresh.write_bytes(msgspec.json.encode(kept))
-            fresh.replace(self._path)
-        except OSError as error:
-            _log.warning("alarms_not_written", file=str(self._path), error=str(error), do="make room in state_dir")
+        self._file.write(msgspec.structs.asdict(kept))
 
 
 def _known(rows: list[Any]) -> tuple[Alarm, ...]:

@@ -8,12 +8,10 @@ from pathlib import Path
 from threading import Lock
 
 import msgspec
-import structlog
 
 from vosd.cdr.lease import DatabaseState
 from vosd.engine.journal.kept import BEGINNING
-
-_log = structlog.get_logger()
+from vosd.engine.kept_file import KeptFile
 
 
 class Memo(msgspec.Struct, frozen=True):
@@ -37,21 +35,14 @@ class MemoFile:
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self._file = KeptFile(path, Memo, "database_memo")
         self._lock = Lock()
         self._latest: Memo | None = None
         self._written: Memo | None = None
-        self._failed = False
 
     def read(self) -> Memo | None:
         """Return the memo; None if there is none or it cannot be read."""
-        try:
-            return msgspec.json.decode(self._path.read_bytes(), type=Memo)
-        except FileNotFoundError:
-            return None
-        except (OSError, msgspec.DecodeError) as error:
-            _log.warning("database_memo_unreadable", file=str(self._path), error=str(error))
-            return None
+        return self._file.read()
 
     def note(self, memo: Memo) -> None:
         """Have the next ``write`` write this memo, also one that has begun and waits for another."""
@@ -61,16 +52,5 @@ class MemoFile:
         """Replace the memo by the one that was noted last; a failure is logged once."""
         with self._lock:
             memo = self._latest
-            if memo is None or memo == self._written:
-                return
-            fresh = self._path.with_suffix(".new")
-            try:
-                fresh.touch(mode=0o600)
-                fresh.write_bytes(msgspec.json.encode(memo))
-                fresh.replace(self._path)
-            except OSError as error:
-                if not self._failed:
-                    _log.error("database_memo_not_written", file=str(self._path), error=str(error), do="mend state_dir")
-                self._failed = True
-                return
-            self._written, self._failed = memo, False
+            if memo is not None and memo != self._written and self._file.write(memo):
+                self._written = memo

@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
-import msgspec
 import structlog
 
 from vosd.base.clock import Clock
@@ -18,6 +17,7 @@ from vosd.catalogue.ports import SwitchOverrides
 from vosd.cdr.columns import iso_utc
 from vosd.cdr.ports import StoreUnavailable
 from vosd.engine.counting import Counting
+from vosd.engine.kept_file import KeptFile
 from vosd.obs.events import Event
 from vosd.obs.figures import Figure
 from vosd.obs.outage import Outage
@@ -35,7 +35,7 @@ class OverrideWatch(Counting):
         self, store: SwitchOverrides, clock: Clock, changed: Callable[[Overrides], None], copy: Path | None = None
     ) -> None:
         """``changed`` is called with those that are in force from now on; ``copy`` is a file that keeps those read."""
-        self._copy = copy
+        self._copy = None if copy is None else KeptFile(copy, list[Override], "overrides")
         self._store = store
         self._clock = clock
         self._changed = changed
@@ -58,21 +58,14 @@ class OverrideWatch(Counting):
             if self._stored is None or await self._store.version() != self._stored.version:
                 self._stored = await self._store.load()
                 if self._copy is not None:
-                    await asyncio.to_thread(_write, self._copy, self._stored)
+                    await asyncio.to_thread(self._copy.write, list(self._stored.by_key.values()))
                 self._settle(self._stored.at(self._clock.now().wall))
 
     def restore(self) -> None:
         """Put in force what the file keeps, until the database is read."""
-        if self._copy is None:
-            return
-        try:
-            rows = msgspec.json.decode(self._copy.read_bytes(), type=list[Override])
-        except FileNotFoundError:
-            return
-        except (OSError, msgspec.DecodeError) as error:
-            _log.error("overrides_unreadable", file=str(self._copy), error=str(error))
-            return
-        self._settle(Overrides(rows).at(self._clock.now().wall))
+        rows = None if self._copy is None else self._copy.read()
+        if rows is not None:
+            self._settle(Overrides(rows).at(self._clock.now().wall))
 
     def apply_again(self) -> None:
         """Report those in force once more: what they changed was read anew from the configuration."""
@@ -127,16 +120,6 @@ class OverrideWatch(Counting):
         for key, each in wanted.by_key.items():
             if before.by_key.get(key) != each:
                 _log.warning(Event.OVERRIDE_SET.value, **_facts(each))
-
-
-def _write(path: Path, overrides: Overrides) -> None:
-    fresh = path.with_suffix(".new")
-    try:
-        fresh.touch(mode=0o600)
-        fresh.write_bytes(msgspec.json.encode(list(overrides.by_key.values())))
-        fresh.replace(path)
-    except OSError as error:
-        _log.error("overrides_not_kept", file=str(path), error=str(error), do="mend state_dir")
 
 
 def _facts(override: Override) -> dict[str, object]:

@@ -9,15 +9,13 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
-import structlog
 
 from vosd.base.clock import Clock
+from vosd.engine.kept_file import KeptFile
 from vosd.routing.dynamic_lists import DynamicLists, Listing, ListingCause
 
 ROUND_S: Final = 1.0
 """How often the list is examined for callers whose time is over, and written if it has changed."""
-
-_log = structlog.get_logger()
 
 
 class Kept(msgspec.Struct, frozen=True):
@@ -35,23 +33,15 @@ class BlacklistFile:
     """Reads the file at the start and replaces it after changes."""
 
     def __init__(self, path: Path, lists: DynamicLists, clock: Clock) -> None:
-        self._path = path
+        self._file = KeptFile(path, list[Kept], "blacklist")
         self._lists = lists
         self._clock = clock
         self._written = lists.changes
-        self._failed = False
 
     def restore(self) -> None:
         """Put the callers of the file back on the list, without those whose time is over."""
-        try:
-            kept = msgspec.json.decode(self._path.read_bytes(), type=list[Kept])
-        except FileNotFoundError:
-            return
-        except (OSError, msgspec.DecodeError) as error:
-            _log.warning("blacklist_unreadable", file=str(self._path), error=str(error))
-            return
         now = self._clock.now()
-        for each in kept:
+        for each in self._file.read() or ():
             if each.until > now.wall:
                 until_mono = now.mono + each.until - now.wall
                 listing = Listing(each.gateway, each.caller, each.cause, each.limit, each.since, each.until, until_mono)
@@ -73,15 +63,4 @@ class BlacklistFile:
             self._write(tuple(self._lists.listed(self._clock.now().mono)))
 
     def _write(self, listings: Sequence[Listing]) -> None:
-        """Replace the file; a failure is logged once."""
-        fresh = self._path.with_suffix(".new")
-        try:
-            fresh.touch(mode=0o600)
-            fresh.write_bytes(msgspec.json.encode([Kept(*each[:6]) for each in listings]))
-            fresh.replace(self._path)
-        except OSError as error:
-            if not self._failed:
-                _log.error("blacklist_not_written", file=str(self._path), error=str(error), do="mend state_dir")
-            self._failed = True
-            return
-        self._failed = False
+        self._file.write([Kept(*each[:6]) for each in listings])

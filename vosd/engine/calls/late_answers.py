@@ -43,7 +43,14 @@ def cost_of_late_answer(
     began = replace(arrival, call_id=call_id, at=given_up.started_at)
     record = draft(node, began, call_request, journey, ending, has_verdicts=False)
     record = replace(
-        record, customer_account=None, currency=None, rate_group=None, rate_prefix=None, rate_area=None, attempts=(row,)
+        record,
+        customer_account=None,
+        currency=None,
+        billing_method=None,
+        rate_group=None,
+        rate_prefix=None,
+        rate_area=None,
+        attempts=(row,),
     )
     invited = given_up.started_at.mono if charged_from_invite else None
     return answered_late(record, rate, ending, invited_mono=invited, earns=choice.gateway.earns)

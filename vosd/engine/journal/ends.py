@@ -5,7 +5,6 @@ will take from accounts, and names the calls that the file says are booked. It i
 one that does not fit the file, reads the file.
 """
 
-import os
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from decimal import Decimal
 from itertools import chain
@@ -20,8 +19,9 @@ import structlog
 from vosd.base.money import ZERO
 from vosd.cdr.record import Posting
 from vosd.engine.journal.entries import KIND_BOOKED, KIND_ENDED, KIND_QUARANTINED, is_known, postings_in, settled_by
-from vosd.engine.journal.files import DRAFT, ENDS
+from vosd.engine.journal.files import ENDS
 from vosd.engine.journal.frames import Damage, frames_in
+from vosd.processes.whole_file import replace_file
 
 ID_BYTES: Final = 16
 _EACH: Final = Struct(f"{ID_BYTES}s")
@@ -132,13 +132,7 @@ def write_ends(file: Path, ends: Ends) -> None:
         OSError: there is none now.
     """
     payload = _encode(ends)
-    draft = file.with_suffix(DRAFT)
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "wb") as written:
-        written.write(crc32(payload).to_bytes(_SUM_BYTES, "big") + payload)
-        written.flush()
-        os.fsync(written.fileno())
-    draft.replace(file.with_suffix(ENDS))
+    replace_file(file.with_suffix(ENDS), crc32(payload).to_bytes(_SUM_BYTES, "big") + payload, synced=True)
 
 
 def ends_beside(file: Path) -> Ends | None:

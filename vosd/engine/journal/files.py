@@ -15,6 +15,7 @@ import structlog
 
 from vosd.cdr.retention import KeepSettings
 from vosd.obs.events import Event
+from vosd.processes.whole_file import DRAFT
 
 IN_USE: Final = ".log"
 UNBOOKED: Final = ".unbooked"
@@ -22,8 +23,6 @@ KEPT: Final = ".kept"
 DAMAGED: Final = ".damaged"
 ENDS: Final = ".ends"
 """Of a copy of what a start needs of the file in use of that number (``ends.py``)."""
-DRAFT: Final = ".draft"
-"""Of such a copy that is being written."""
 PRUNE_S: Final = 60
 """Interval at which booked files that are too old are removed."""
 _SMALLEST_SHARE: Final = 64

@@ -5,7 +5,6 @@ reads the files, with a running switch or without. Refuses to know databases.
 """
 
 import asyncio
-import os
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -19,6 +18,7 @@ from vosd.base.text import escaped
 from vosd.cdr.ports import RejectedRecord
 from vosd.cdr.record import CallRecord
 from vosd.obs.events import Event
+from vosd.processes.whole_file import replace_file, sync_directory
 
 DIRECTORY: Final = "quarantine"
 """Its name within ``state_dir``."""
@@ -95,9 +95,9 @@ class Quarantine:
         for record, reason in rejected:
             path = self._path(record.call_id)
             refused = Refused(record, reason, time.time_ns() // 1_000_000)
-            _write(path, _encode(refused))
+            replace_file(path, _encode(refused), synced=True)
             self._ids.add(record.call_id)
-        _sync_directory(self._directory)
+        sync_directory(self._directory)
 
     async def take(self, rejected: Sequence[RejectedRecord]) -> bool:
         """Keep records, in a thread, and count their cost as owed; return False if some could not be written."""
@@ -118,7 +118,7 @@ class Quarantine:
             self._path(call_id).unlink(missing_ok=True)
             self._ids.discard(call_id)
         if self._directory.exists():
-            _sync_directory(self._directory)
+            sync_directory(self._directory)
 
     def get(self, call_id: str) -> Refused | None:
         """Return one record, or None.
@@ -155,22 +155,3 @@ def _encode(refused: Refused) -> bytes:
         return msgspec.json.encode(refused)
     except UnicodeEncodeError:
         return msgspec.json.encode(escaped(refused))
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Write a file atomically and sync it."""
-    draft = path.with_suffix(".draft")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
-
-
-def _sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -2,13 +2,9 @@
 
 from pathlib import Path
 
-import msgspec
-import structlog
-
 from vosd.base.clock import Clock
+from vosd.engine.kept_file import KeptFile
 from vosd.routing.quality import Quality, SavedQuality
-
-_log = structlog.get_logger()
 
 
 class QualityFile:
@@ -18,28 +14,16 @@ class QualityFile:
     """
 
     def __init__(self, path: Path, quality: Quality, clock: Clock) -> None:
-        self._path = path
+        self._file = KeptFile(path, SavedQuality, "quality")
         self._quality = quality
         self._clock = clock
 
     def restore(self) -> None:
         """Go on with what was counted before the last stop."""
-        try:
-            saved = msgspec.json.decode(self._path.read_bytes(), type=SavedQuality)
-        except FileNotFoundError:
-            return
-        except (OSError, msgspec.DecodeError) as error:
-            _log.warning("quality_unreadable", file=str(self._path), error=str(error), means="counted anew")
-            return
-        self._quality.restore(saved, self._clock.now())
+        saved = self._file.read()
+        if saved is not None:
+            self._quality.restore(saved, self._clock.now())
 
     def write(self) -> None:
         """Replace the file; a failure is logged, and the stop goes on."""
-        saved = self._quality.saved(self._clock.now())
-        fresh = self._path.with_suffix(".new")
-        try:
-            fresh.touch(mode=0o600)
-            fresh.write_bytes(msgspec.json.encode(saved))
-            fresh.replace(self._path)
-        except OSError as error:
-            _log.warning("quality_not_written", file=str(self._path), error=str(error), means="counted anew")
+        self._file.write(self._quality.saved(self._clock.now()))

@@ -4,7 +4,6 @@ The copy is made in steps within one read transaction, so what is committed mean
 begin again.
 """
 
-import os
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing, suppress
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from vosd.cdr.ports import StoreDamaged, StoreUnavailable
+from vosd.processes.whole_file import sync_directory
 from vosd.storage import schema
 
 PAGES_AT_ONCE: Final = 1_000
@@ -86,7 +86,7 @@ def put_in_place(copy: Path, target: Path, replaced: Path) -> Path | None:
     if _is_one_file(target):
         with suppress(OSError):  # a file system without links
             replaced.hardlink_to(target)
-            _sync_directory(target.parent)
+            sync_directory(target.parent)
             copy.replace(target)
             return replaced
     moved = []
@@ -94,7 +94,7 @@ def put_in_place(copy: Path, target: Path, replaced: Path) -> Path | None:
     for path, name in zip(files_of(target), files_of(replaced), strict=True):
         if path.exists():
             moved.append(path.replace(name))
-    _sync_directory(target.parent)  # after a power failure the copy is never beside a file of another database
+    sync_directory(target.parent)  # after a power failure the copy is never beside a file of another database
     copy.replace(target)
     return moved[0] if moved else None
 
@@ -114,14 +114,6 @@ def _is_one_file(database: Path) -> bool:
 def files_of(database: Path) -> list[Path]:
     """Return the names of a database file, and of all files that SQLite may keep beside it."""
     return [database.with_name(database.name + ending) for ending in ("", "-wal", "-shm", "-journal")]
-
-
-def _sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _rows_in(connection: sqlite3.Connection) -> dict[str, int]:

@@ -7,9 +7,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
+import msgspec
 from msgspec.structs import asdict
 
 from vosd.admin.advice import Advice, advice
+from vosd.admin.office.errors import OrderError
+from vosd.admin.office.office import Office
+from vosd.admin.office.principal import Principal
 from vosd.admin.tracing import NothingKeptError, messages_json, messages_of, running_call, traced_call
 from vosd.admin.why import tried_of, why
 from vosd.base.ids import beginning_of
@@ -20,10 +24,11 @@ from vosd.cdr.record import CallRecord
 from vosd.control.calls import CallSnapshot, ListCalls
 from vosd.control.client import DaemonUnreachableError, RunningSwitch
 from vosd.obs.traced import TracedCall
-from vosd.storage.ports import CallFilter, Queries
+from vosd.storage.ports import CallFilter
 
 MORE_COUNTED: Final = 100
 """Calls beyond the limit that are counted."""
+_DAY_MS: Final = 86_400_000
 _CHARGE: Final = ("role", "account", "level", "rate_group", "rate_prefix", "billed_seconds", "fee", "tax", "currency")
 
 
@@ -54,16 +59,39 @@ class Page(NamedTuple):
     """Calls that fit and are older; at most ``MORE_COUNTED`` are counted."""
 
 
-async def find(queries: Queries, switch: RunningSwitch, wanted: CallFilter, call_id: str | None = None) -> Page:
-    """Return the calls that fit, ``wanted.limit`` of those that are over.
+class ExplainCalls(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The calls to explain; all given criteria must hold, and one of the first five must be given."""
 
-    ``call_id`` is the beginning of the id of one alone, or a Call-ID of its messages.
+    callee: str | None = None
+    caller: str | None = None
+    account: str | None = None
+    gateway: str | None = None
+    call_id: str | None = None
+    """The beginning of the id of one call alone, or a Call-ID of its messages."""
+    since: int | None = None
+    """UTC milliseconds of the INVITE; without it and without ``call_id`` the last 24 hours."""
+    until: int | None = None
+    limit: int = 5
+    """Most calls that are over."""
 
-    Running calls are shown however long ago they began, by the number that is billed.
+    def __post_init__(self) -> None:
+        """Raise OrderError where no calls are named."""
+        if all(each is None for each in (self.callee, self.caller, self.account, self.gateway, self.call_id)):
+            raise OrderError("callee", "or `caller`, `account`, `gateway` or `call_id` is needed: say which calls")
+
+
+async def explain_calls(office: Office, who: Principal, order: ExplainCalls) -> Page:
+    """Return the calls that fit; running ones however long ago they began, by the number that is billed.
 
     Raises:
+        OperatorsOnlyError: an agent asks.
         StoreUnavailable: the database is away.
     """
+    office.scope_of(who).require_operator()
+    queries, switch, call_id = office.stores.queries, office.switch, order.call_id
+    since = office.now() - _DAY_MS if order.since is None and call_id is None else order.since
+    given = {name: value for name, value in asdict(order).items() if name != "call_id"}
+    wanted = CallFilter(**given | {"since": since})
     beginning = beginning_of(call_id or "")
     try:
         running = await _running(switch, wanted, beginning)

@@ -1,0 +1,208 @@
+"""Calls in the office: agents see those of their subtree, operators end and follow them, and the audit has it."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from doubles.data import builders
+from doubles.data.records import answered_call, call_id, charge_row
+from doubles.fake_switch import FakeSwitch
+from doubles.migrated import migrated
+from doubles.office import agent, office_on, operator
+from msgspec.structs import replace
+
+from vosd.admin.office.audit import ListAudit, list_audit
+from vosd.admin.office.calls import (
+    DrawRunningCall,
+    HangUp,
+    ListRunningCalls,
+    NotRunningError,
+    TooManyCallsError,
+    draw_running_call,
+    follow_new_calls,
+    hang_up,
+    list_running_calls,
+)
+from vosd.admin.office.errors import OrderError
+from vosd.admin.office.office import Office
+from vosd.admin.office.principal import Principal
+from vosd.admin.office.records import (
+    ListRecords,
+    NoRecordError,
+    RecordSheet,
+    ShowCharges,
+    ShowRecord,
+    list_records,
+    show_charges,
+    show_record,
+)
+from vosd.admin.office.scope import OperatorsOnlyError
+from vosd.admin.office.why import ExplainCalls, explain_calls
+from vosd.billing.authority import OutOfScopeError
+from vosd.cdr.record import CUSTOMER, VENDOR
+from vosd.control.calls import CallSelection, CallSnapshot, Hangup, HangupOutcome, ListCalls
+from vosd.control.client import DaemonUnreachableError
+from vosd.control.traces import CallSought, CallUpdate, FollowCalls, TraceUpdate
+from vosd.storage.books import SqlBooks
+from vosd.storage.database import Database
+
+NOW = 1_790_000_000_000
+ACCOUNTS = (builders.account("south"), builders.account("shop", agent="south"), builders.account("acme"))
+CALL = CallSnapshot(
+    call_id=call_id(1),
+    state="talking",
+    mapping_gateway="shop-pbx",
+    routing_gateway="carrier-a",
+    customer_account="shop",
+    vendor_account="carrier",
+    caller="4930",
+    callee="4420",
+    started_at="2026-03-01T12:00:00.000Z",
+    answered_at=None,
+    age_s=60,
+    talk_s=None,
+)
+OF_ACME = replace(CALL, call_id=call_id(2), mapping_gateway="acme-pbx", customer_account="acme")
+
+
+@pytest.fixture
+async def switch(tmp_path: Path) -> AsyncIterator[FakeSwitch]:
+    switch = FakeSwitch(tmp_path / "vosd.sock").answers(ListCalls, [CALL, OF_ACME])
+    async with switch.answers(Hangup, HangupOutcome(0, 0)).reports(FollowCalls):
+        yield switch
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    return migrated(tmp_path / "vosd.db")
+
+
+@pytest.fixture
+async def database(url: str) -> AsyncIterator[Database]:
+    database = Database(url)
+    of_shop = answered_call(1, customer_account="shop", vendor_account="carrier", routing_gateway="carrier-a")
+    charges = (charge_row("shop", CUSTOMER, 0, Decimal("0.60")), charge_row("carrier", VENDOR, 0, Decimal("0.30")))
+    of_shop = replace(of_shop, charges=charges, sip_call_id_out="out@vendor")
+    await SqlBooks(database).book([of_shop, answered_call(2, customer_account="acme")])
+    yield database
+    await database.close()
+
+
+@pytest.fixture
+def office(tmp_path: Path, database: Database) -> Office:
+    return office_on(database, *ACCOUNTS, now=NOW, socket=tmp_path / "vosd.sock")
+
+
+async def listed(office: Office, who: Principal, **criteria: Any) -> list[str]:
+    return [call.record.call_id async for call in list_records(office, who, ListRecords(**criteria))]
+
+
+async def test_an_agent_sees_the_running_calls_of_its_subtree_without_the_vendor(
+    office: Office, switch: FakeSwitch
+) -> None:
+    assert await list_running_calls(office, operator(), ListRunningCalls()) == [CALL, OF_ACME]
+    of_agent = await list_running_calls(office, agent("south"), ListRunningCalls())
+    assert of_agent == [replace(CALL, routing_gateway=None, vendor_account=None)]
+    assert await list_running_calls(office, agent("south"), ListRunningCalls(longer_ms=60_000)) == []
+    with pytest.raises(OutOfScopeError):
+        await list_running_calls(office, agent("south"), ListRunningCalls(account="acme"))
+    with pytest.raises(OrderError, match="gateway"):
+        await list_running_calls(office, agent("south"), ListRunningCalls(gateway="carrier-a"))
+
+
+async def test_an_agent_lists_and_shows_the_records_of_its_subtree_without_the_vendor(office: Office) -> None:
+    assert await listed(office, operator()) == [call_id(2), call_id(1)]
+    assert await listed(office, agent("south")) == [call_id(1)]
+    sheet = await show_record(office, agent("south"), ShowRecord(call_id=call_id(1)))
+    text = msgspec.json.encode(sheet).decode()
+    assert "shop" in text
+    assert not any(said in text for said in ("carrier", "out@vendor")), "whatever a front makes of it"
+    for refused in ({"gateway": "carrier-a"}, {"sip_call_id": "x"}, {"loss": True}):
+        with pytest.raises(OrderError, match="is not for agents"):
+            await listed(office, agent("south"), **refused)
+    with pytest.raises(OutOfScopeError):
+        await listed(office, agent("south"), account="acme")
+    for shown in ({}, {"messages": True}, {"why": True}):
+        with pytest.raises((NoRecordError, OrderError)):
+            await show_record(office, agent("south"), ShowRecord(call_id=call_id(2), **shown))
+    with pytest.raises(NoRecordError):
+        await listed(office, agent("south"), before=call_id(2))
+
+
+@pytest.mark.parametrize(
+    "order",
+    [
+        lambda office, who: hang_up(office, who, HangUp(CallSelection(account="shop"))),
+        lambda office, who: draw_running_call(office, who, DrawRunningCall(call_id(1))),
+        lambda office, who: anext(follow_new_calls(office, who, FollowCalls(CallSought(), 5))),
+        lambda office, who: explain_calls(office, who, ExplainCalls(callee="44")),
+        lambda office, who: show_charges(office, who, ShowCharges(call_id(1))),
+    ],
+)
+async def test_orders_for_operators_are_refused_to_agents(
+    office: Office, order: Callable[[Office, Principal], Awaitable[object]]
+) -> None:
+    with pytest.raises(OperatorsOnlyError):
+        await order(office, agent("south"))
+
+
+async def test_a_hang_up_leaves_a_line_in_the_audit_if_it_ended_a_call(office: Office, switch: FakeSwitch) -> None:
+    switch.answers(Hangup, HangupOutcome(2, 2))
+    order = msgspec.json.decode('{"selection": {"account": "shop", "prefix": "44"}, "ends_many": true}', type=HangUp)
+    assert (await hang_up(office, operator("ann"), order)).outcome == HangupOutcome(2, 2)
+    (line,) = await list_audit(office, operator(), ListAudit())
+    assert (line.action, line.subject, line.principal) == ("HangUp", "shop", "ann")
+    assert msgspec.json.decode(line.detail)["selection"] == {"account": "shop", "prefix": "44"}
+    switch.answers(Hangup, HangupOutcome(0, 0))
+    assert (await hang_up(office, operator(), order)).outcome.ended == 0
+    with pytest.raises(NotRunningError):
+        await hang_up(office, operator(), HangUp(CallSelection(call_id=call_id(1))))
+    switch.answers(Hangup, HangupOutcome(12, 0))
+    with pytest.raises(TooManyCallsError, match="12 calls fit and none was ended"):
+        await hang_up(office, operator(), HangUp(CallSelection(account="shop")))
+    assert len(await list_audit(office, operator(), ListAudit())) == 1
+
+
+async def test_a_hang_up_ends_calls_also_where_the_database_is_away(tmp_path: Path, switch: FakeSwitch) -> None:
+    switch.answers(Hangup, HangupOutcome(1, 1))
+    away = Database(f"sqlite+aiosqlite:///{tmp_path}/nowhere/vosd.db")
+    office = office_on(away, now=NOW, socket=tmp_path / "vosd.sock")
+    hung_up = await hang_up(office, operator(), HangUp(CallSelection(account="shop")))
+    await away.close()
+    assert hung_up.outcome == HangupOutcome(1, 1)
+    assert "nowhere" in hung_up.unaudited
+
+
+@pytest.mark.parametrize("selection", [CallSelection(), CallSelection(prefix=""), CallSelection(account="")])
+async def test_a_hang_up_that_selects_no_calls_is_no_order(
+    office: Office, switch: FakeSwitch, selection: CallSelection
+) -> None:
+    with pytest.raises(OrderError):
+        await hang_up(office, operator(), HangUp(selection))
+    assert switch.asked == []
+
+
+async def test_new_calls_are_followed_until_the_time_is_up(office: Office, switch: FakeSwitch) -> None:
+    call = CallUpdate("a", "4930", "4420", "acme", (), [], None, is_last=False)
+    updates = [TraceUpdate([call], 0, is_over=False), TraceUpdate([], 2, is_over=True)]
+    order = FollowCalls(CallSought(callee="44"), 5)
+    switch.reports(FollowCalls, *updates, TraceUpdate([], 9, is_over=False))
+    assert [each async for each in follow_new_calls(office, operator(), order)] == updates
+    assert switch.asked == [order]
+    switch.reports(FollowCalls, updates[0])
+    with pytest.raises(DaemonUnreachableError, match="went away"):
+        _ = [each async for each in follow_new_calls(office, operator(), order)]
+
+
+async def test_a_record_and_its_charges_are_found_by_the_beginning_of_the_id(office: Office) -> None:
+    sheet = await show_record(office, operator(), ShowRecord(call_id=call_id(1), why=True))
+    assert sheet.record is not None
+    assert (sheet.record.routing_gateway, sheet.why is None) == ("carrier-a", False)
+    assert msgspec.json.decode(msgspec.json.encode(sheet), type=RecordSheet) == sheet
+    charges = await show_charges(office, operator(), ShowCharges(call_id(1)))
+    assert [each.account for each in charges] == ["shop", "carrier"]
+    with pytest.raises(NoRecordError, match="none runs"):
+        await show_record(office, operator(), ShowRecord(call_id=call_id(7)))

@@ -1,0 +1,155 @@
+"""Use cases of running calls: list, draw, follow, hang up."""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+import msgspec
+from msgspec.structs import asdict, replace
+
+from vosd.admin.office.errors import OrderError
+from vosd.admin.office.office import Office
+from vosd.admin.office.principal import Principal
+from vosd.admin.tracing import running_call
+from vosd.base.errors import VosError
+from vosd.control.calls import CallSelection, CallSnapshot, Hangup, HangupOutcome, ListCalls
+from vosd.control.client import DaemonUnreachableError
+from vosd.control.traces import FollowCalls, TraceUpdate
+from vosd.obs.traced import TracedCall
+
+
+class NotRunningError(VosError):
+    """No running call has that id."""
+
+
+class TooManyCallsError(VosError):
+    """More calls match than were to be ended; none was."""
+
+
+class ListRunningCalls(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The running calls; all given criteria must hold."""
+
+    account: str | None = None
+    """The customer's or the vendor's."""
+    gateway: str | None = None
+    """The mapping or the routing one; not for agents."""
+    longer_ms: int | None = None
+    """Calls that began longer ago."""
+
+
+async def list_running_calls(office: Office, who: Principal, order: ListRunningCalls) -> list[CallSnapshot]:
+    """Return them, the oldest first; an agent sees those that it or an account below it pays for, without the vendor.
+
+    Raises:
+        OrderError: an agent names a gateway.
+        OutOfScopeError: an agent names an account that it does not see.
+        DaemonUnreachableError, DaemonRefusedError: the switch does not answer.
+    """
+    scope = office.scope_of(who)
+    if scope.agent is not None and order.gateway is not None:
+        raise OrderError("gateway", "is not for agents")
+    if order.account is not None:
+        scope.require_visible(order.account)
+    running = await office.switch.ask(ListCalls())
+    if (visible := scope.visible) is not None:
+        of_agent = [call for call in running if call.customer_account in visible]
+        running = [replace(call, routing_gateway=None, vendor_account=None) for call in of_agent]
+    return [
+        call
+        for call in running
+        if order.account in {None, call.customer_account, call.vendor_account}
+        and order.gateway in {None, call.mapping_gateway, call.routing_gateway}
+        and (order.longer_ms is None or 1_000 * call.age_s > order.longer_ms)
+    ]
+
+
+class DrawRunningCall(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What was said so far in a running call; the beginning of its id is enough."""
+
+    call_id: str
+
+
+async def draw_running_call(office: Office, who: Principal, order: DrawRunningCall) -> TracedCall:
+    """Return the call with its messages; digest credentials and media keys are blanked.
+
+    Raises:
+        OperatorsOnlyError: an agent asks.
+        NotRunningError, AmbiguousCallError: none has that id, or several have.
+        DaemonUnreachableError, DaemonRefusedError: the switch does not answer.
+    """
+    office.scope_of(who).require_operator()
+    found = await running_call(office.switch, order.call_id)
+    if found is None:
+        message = f"call {order.call_id} does not run; vosd cdr show CALL_ID --ladder draws one that is over"
+        raise NotRunningError(message)
+    return found
+
+
+async def follow_new_calls(office: Office, who: Principal, order: FollowCalls) -> AsyncGenerator[TraceUpdate, None]:
+    """Yield the messages of new calls until the time is up; digest credentials and media keys are blanked.
+
+    Raises:
+        OperatorsOnlyError: an agent asks.
+        DaemonUnreachableError, DaemonRefusedError: the switch does not answer, or went away meanwhile.
+    """
+    office.scope_of(who).require_operator()
+    async with aclosing(office.switch.follow(order)) as updates:
+        async for update in updates:
+            yield update
+            if update.is_over:
+                return
+    message = "the switch went away while calls were followed"
+    raise DaemonUnreachableError(message)
+
+
+class HangUp(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Order to end running calls."""
+
+    selection: CallSelection
+    ends_many: bool = False
+    """Also where several match; the beginning of an id always means one call."""
+
+
+class HungUp(msgspec.Struct, frozen=True):
+    """Number of calls that were ended."""
+
+    outcome: HangupOutcome
+    unaudited: str = ""
+    """Why the audit has no line of it; empty if it has one, or if no call was ended."""
+
+
+async def hang_up(office: Office, who: Principal, order: HangUp) -> HungUp:
+    """End the calls. The line of the audit is written afterwards: a database that is away keeps no call alive.
+
+    Raises:
+        OrderError: no calls are selected.
+        OperatorsOnlyError: an agent orders it.
+        NotRunningError, TooManyCallsError: none was ended.
+        DaemonUnreachableError, DaemonRefusedError: the switch does not answer, or knows no such name.
+    """
+    office.scope_of(who).require_operator()
+    selection = order.selection
+    given = {name: value for name, value in asdict(selection).items() if value is not None}
+    if not given:
+        raise OrderError("account", "or `gateway`, `prefix`, `older_than` or the id of a call is needed")
+    for name, value in given.items():
+        if value == "":  # an empty prefix would match every call
+            raise OrderError(name, "is empty and chooses no calls")
+    names_one = selection.call_id is not None
+    outcome = await office.switch.ask(Hangup(selection, None if order.ends_many and not names_one else 1))
+    if outcome.fitting > outcome.ended:
+        message = (
+            f"{outcome.fitting} calls begin with {selection.call_id} and none was ended; say more of the id"
+            if names_one
+            else f"{outcome.fitting} calls fit and none was ended; say --yes to end them all"
+        )
+        raise TooManyCallsError(message)
+    if not outcome.ended:
+        if names_one:
+            raise NotRunningError(f"call {selection.call_id} is not running; vosd calls lists those that are")
+        return HungUp(outcome)
+    subject = next(str(value) for value in given.values())
+    try:
+        await office.stores.audit.add(office.audit_line(who, order, subject))
+    except VosError as error:
+        return HungUp(outcome, str(error))
+    return HungUp(outcome)

@@ -1,0 +1,232 @@
+"""Use cases of call detail records: list, show, charges."""
+
+from collections.abc import AsyncGenerator, Iterable, Mapping
+from contextlib import aclosing
+from typing import Any, Final
+
+import msgspec
+from msgspec.structs import asdict
+
+from vosd.admin.names import check_names
+from vosd.admin.office.errors import OrderError
+from vosd.admin.office.office import Office
+from vosd.admin.office.principal import Principal
+from vosd.admin.office.scope import Scope
+from vosd.admin.tracing import AmbiguousCallError, messages_of, running_call, traced_call
+from vosd.base.errors import VosError
+from vosd.cdr.charges import with_breakdowns
+from vosd.cdr.for_agents import record_for_agent
+from vosd.cdr.record import CallRecord, ChargeRow
+from vosd.control.client import NoDaemonError
+from vosd.obs.traced import TracedCall
+from vosd.storage.ports import LISTED_AT_MOST, CallFilter, Queries, StoredCall
+
+_CANDIDATES_SHOWN: Final = 5
+
+
+class NoRecordError(VosError):
+    """No call of the database has that id, or none that the principal sees."""
+
+
+class ListRecords(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Calls, the newest first; all given criteria must hold, as ``CallFilter`` says."""
+
+    limit: int = LISTED_AT_MOST
+    since: int | None = None
+    until: int | None = None
+    ended_since: int | None = None
+    ended_until: int | None = None
+    account: str | None = None
+    gateway: str | None = None
+    caller: str | None = None
+    callee: str | None = None
+    reason: str | None = None
+    sip_call_id: str | None = None
+    loss: bool = False
+    before: str | None = None
+    """Calls older than the one whose id begins so."""
+
+
+async def list_records(office: Office, who: Principal, order: ListRecords) -> AsyncGenerator[StoredCall, None]:
+    """Yield the calls as they are read; an agent sees those that it or an account below it pays for.
+
+    Raises:
+        OrderError: a criterion is not for agents.
+        OutOfScopeError: an agent names an account that it does not see.
+        NoRecordError, AmbiguousCallError: ``before`` names no call, or several.
+        UnknownNameError: nothing fits, and a name is unknown.
+        StoreUnavailable: the calls yielded so far are correct.
+    """
+    scope, queries = office.scope_of(who), office.stores.queries
+    if scope.agent is not None:
+        _refuse(gateway=order.gateway, sip_call_id=order.sip_call_id, loss=order.loss)
+    if order.account is not None:
+        scope.require_visible(order.account)
+    position = None
+    if order.before is not None:
+        position = (await booked_call(queries, order.before, scope)).position
+    wanted = CallFilter(**asdict(order) | {"before": position, "customers": scope.visible})
+    is_empty = True
+    async with aclosing(queries.stream(wanted)) as calls:
+        async for call in calls:
+            is_empty = False
+            yield _seen(call, scope)
+    if is_empty and scope.agent is None:
+        await check_names(wanted, office.definitions, queries, office.stores.books)
+
+
+class ShortenIds(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Calls whose ids are to be shortened for people."""
+
+    call_ids: tuple[str, ...]
+
+
+async def shorten_ids(office: Office, who: Principal, order: ShortenIds) -> Mapping[str, str]:
+    """Return the shortest beginning of each id that no other call has.
+
+    Raises:
+        StoreUnavailable: try again.
+    """
+    office.scope_of(who)
+    return await office.stores.queries.short_ids(order.call_ids)
+
+
+class ShowRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One call; the beginning of its id is enough."""
+
+    call_id: str
+    messages: bool = False
+    """With what was said, if the switch still has it; the call may run, too. Not for agents."""
+    why: bool = False
+    """With the reasons why it went where it did. Not for agents."""
+
+
+class RecordSheet(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything about a call."""
+
+    record: CallRecord | None = None
+    """None = it runs, and its messages were asked for."""
+    export_seq: int | None = None
+    traced: TracedCall | None = None
+    left_out: int = 0
+    """Later messages for which an answer of the switch had no room."""
+    why: dict[str, Any] | None = None
+
+
+async def show_record(office: Office, who: Principal, order: ShowRecord) -> RecordSheet:
+    """Return a call; an agent sees it without the vendor's side.
+
+    Raises:
+        OrderError: messages and reasons are not for agents.
+        NoRecordError, AmbiguousCallError: no call has that id, or several have.
+        NothingKeptError: its messages are not kept any more.
+        DaemonUnreachableError: no switch runs that could have its messages.
+        StoreUnavailable: try again.
+    """
+    scope = office.scope_of(who)
+    if scope.agent is not None:
+        _refuse(why=order.why)
+        if order.messages:
+            raise OrderError("ladder", "or `pcap` is not for agents")
+    call = await _the_one(office.stores.queries, order.call_id, scope)
+    if call is not None:
+        sheet = RecordSheet(
+            record=call.record, export_seq=call.export_seq, why=_why(call.record) if order.why else None
+        )
+        if not order.messages:
+            return sheet
+        found = await messages_of(office.switch, call.record)
+        traced = traced_call(call.record, found.messages)
+        return msgspec.structs.replace(sheet, traced=traced, left_out=found.left_out)
+    if scope.agent is not None:
+        message = (
+            f"no call {order.call_id} of agent {scope.agent} in the database; a call is booked a moment after it ends"
+        )
+        raise NoRecordError(message)
+    try:
+        running = await running_call(office.switch, order.call_id)
+    except NoDaemonError:
+        running = None
+    if running is None:
+        message = f"no call {order.call_id} in the database, and none runs; a call is booked a moment after it ends"
+        raise NoRecordError(message)
+    if not order.messages:
+        hint = "--ladder draws what was said so far, vosd calls lists it"
+        message = f"call {running.call_id} still runs and has no CDR yet: {hint}"
+        raise NoRecordError(message)
+    return RecordSheet(traced=running)
+
+
+def _why(record: CallRecord) -> dict[str, Any]:
+    from vosd.admin.why import why  # loads much of the switch, which listings need not
+
+    return why(record)
+
+
+class ShowCharges(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Charges of one call; the beginning of its id is enough."""
+
+    call_id: str
+
+
+async def show_charges(office: Office, who: Principal, order: ShowCharges) -> tuple[ChargeRow, ...]:
+    """Return what everyone pays or is paid for a call, with the steps; also of a call that leaves no CDR.
+
+    Raises:
+        OperatorsOnlyError: an agent asks.
+        NoRecordError, AmbiguousCallError: no call has that id, or several have.
+        StoreUnavailable: try again.
+    """
+    office.scope_of(who).require_operator()
+    stores, beginning = office.stores, order.call_id
+    call = await _the_one(stores.queries, beginning)
+    if call is not None:
+        return with_breakdowns(call.record)
+    found = await stores.charges_beginning(beginning, limit=2)
+    if not found:
+        raise NoRecordError(f"no call {beginning} in the database has charges")
+    if len(found) > 1:
+        raise _several(beginning, found)
+    return tuple(next(iter(found.values())))
+
+
+async def booked_call(queries: Queries, beginning: str, scope: Scope | None = None) -> StoredCall:
+    """Return the call whose id begins so, of those in ``scope`` and as it shows it.
+
+    Raises:
+        NoRecordError, AmbiguousCallError: there is none, or several are.
+        StoreUnavailable: try again.
+    """
+    call = await _the_one(queries, beginning, scope)
+    if call is None:
+        message = f"no call {beginning} in the database: say the id of a call that has a CDR"
+        raise NoRecordError(message)
+    return call
+
+
+async def _the_one(queries: Queries, beginning: str, scope: Scope | None = None) -> StoredCall | None:
+    found = await queries.calls_beginning(beginning, _CANDIDATES_SHOWN + 1)
+    if scope is not None and scope.visible is not None:
+        found = [_seen(call, scope) for call in found if call.record.customer_account in scope.visible]
+    if len(found) <= 1:
+        return found[0] if found else None
+    listed = [
+        f"{call.record.call_id}  {call.record.caller_in} -> {call.record.callee_in}"
+        for call in found[:_CANDIDATES_SHOWN]
+    ]
+    raise _several(beginning, [*listed, "..."] if len(found) > _CANDIDATES_SHOWN else listed)
+
+
+def _several(beginning: str, listed: Iterable[str]) -> AmbiguousCallError:
+    return AmbiguousCallError("\n  ".join([f"several calls begin with {beginning}, say more of the id:", *listed]))
+
+
+def _seen(call: StoredCall, scope: Scope) -> StoredCall:
+    return call if scope.visible is None else call._replace(record=record_for_agent(call.record, scope.visible))
+
+
+def _refuse(**given: object) -> None:
+    """Refuse criteria that agents have not; raises OrderError."""
+    for field, value in given.items():
+        if value:
+            raise OrderError(field, "is not for agents")

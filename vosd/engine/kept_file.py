@@ -1,0 +1,46 @@
+"""One value in a small file of ``state_dir``, so that it outlives the process."""
+
+from pathlib import Path
+from typing import Generic, TypeVar
+
+import msgspec
+import structlog
+
+from vosd.processes.whole_file import replace_file
+
+_log = structlog.get_logger()
+
+T = TypeVar("T")
+
+
+class KeptFile(Generic[T]):
+    """The file, replaced as a whole; one that cannot be read or written is logged, and nothing stops for it."""
+
+    def __init__(self, path: Path, kept: type[T], name: str) -> None:
+        """``name`` names the content in the log."""
+        self._path = path
+        self._kept = kept
+        self._name = name
+        self._failed = False
+
+    def read(self) -> T | None:
+        """Return the value; None if there is none or it cannot be read."""
+        try:
+            return msgspec.json.decode(self._path.read_bytes(), type=self._kept)
+        except FileNotFoundError:
+            return None
+        except (OSError, msgspec.DecodeError) as error:
+            _log.warning(f"{self._name}_unreadable", file=str(self._path), error=str(error), means="it begins anew")
+            return None
+
+    def write(self, value: T) -> bool:
+        """Replace the value; return whether that was possible. A failure is logged once."""
+        try:
+            replace_file(self._path, msgspec.json.encode(value))
+        except OSError as error:
+            if not self._failed:
+                _log.error(f"{self._name}_not_written", file=str(self._path), error=str(error), do="mend state_dir")
+            self._failed = True
+            return False
+        self._failed = False
+        return True

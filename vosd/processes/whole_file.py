@@ -1,0 +1,38 @@
+"""Files that exist as a whole or not at all, whatever happens while they are written."""
+
+import os
+from pathlib import Path
+from typing import IO, Final
+
+DRAFT: Final = ".draft"
+"""Suffix of a file that is being written; one that a kill left is written over by the next."""
+
+
+def replace_file(path: Path, content: bytes, *, synced: bool = False) -> None:
+    """Put a private file in the place of the one before; ``synced`` = it is on the disk before it has its name.
+
+    Raises:
+        OSError: the one before stays.
+    """
+    draft = path.with_suffix(DRAFT)
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        if synced:
+            sync_file(file)
+    draft.replace(path)
+
+
+def sync_file(file: IO[bytes]) -> None:
+    """Bring what was written to the disk; raises OSError."""
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def sync_directory(directory: Path) -> None:
+    """Bring the names of a directory's files to the disk; raises OSError."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
