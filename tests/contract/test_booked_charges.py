@@ -18,7 +18,7 @@ from vosd.cdr.record import AGENT, CUSTOMER, VENDOR, Attempt, CallRecord, Charge
 from vosd.storage import schema
 from vosd.storage.books import SqlBooks
 from vosd.storage.queries import stored_charge
-from vosd.storage.reconcile import compare_calls
+from vosd.storage.reconcile import SqlBookedCalls
 from vosd.storage.verify import verify_ledger
 
 SHARE = Decimal("0.011")
@@ -123,4 +123,4 @@ async def test_the_cost_of_a_late_answer_is_booked_and_audited(database):
     standings = (await SqlBooks(database).standings()).standings
     assert standings["carrier"].balance == Decimal("-0.066")
     assert (await verify_ledger(database, whole=True)).differences == ()
-    assert await compare_calls(database, [record]) == []
+    assert await SqlBookedCalls(database).compare([record]) == []

@@ -13,6 +13,7 @@ from vosd.engine.journal.files import IN_USE, listed
 from vosd.storage import schema
 from vosd.storage.books import SqlBooks
 from vosd.storage.faults import Difference, Fault
+from vosd.storage.reconcile import SqlBookedCalls
 from vosd.storage.verify import verify_ledger
 
 entry, cdr = schema.ledger_entry, schema.cdr
@@ -29,6 +30,7 @@ class Switch:
 
     def __init__(self, directory, database):
         self.database = database
+        self.booked = SqlBookedCalls(database)
         self.directory = directory
         self.journal = Journal(directory / "journal")
         self.journal.open()
@@ -44,7 +46,7 @@ class Switch:
         self.journal.booked(record.call_id for record in records)
 
     async def differences(self):
-        found = await reconcile(self.database, self.directory)
+        found = await reconcile(self.booked, self.directory)
         return found.differences
 
     async def damage(self, *statements):
@@ -64,27 +66,27 @@ async def switch(tmp_path, database):
 
 
 async def test_what_is_booked_as_the_journal_says_is_no_difference(switch):
-    assert await reconcile(switch.database, switch.directory) == (4, 0, ())
+    assert await reconcile(switch.booked, switch.directory) == (4, 0, ())
 
 
 async def test_a_call_on_its_way_to_the_database_is_no_difference(switch):
     switch.end(answered_call(5))
-    assert await reconcile(switch.database, switch.directory) == (5, 1, ())
+    assert await reconcile(switch.booked, switch.directory) == (5, 1, ())
     await SqlBooks(switch.database).book([answered_call(5)])
-    assert await reconcile(switch.database, switch.directory) == (5, 1, ())
+    assert await reconcile(switch.booked, switch.directory) == (5, 1, ())
 
 
 async def test_a_call_that_is_booked_while_the_journal_is_read_is_no_difference(switch, monkeypatch):
     switch.end(answered_call(5))
-    compare = module.compare_calls
+    compare = switch.booked.compare
 
-    async def booked_after_the_first_look(database, records):
-        found = await compare(database, records)
+    async def booked_after_the_first_look(records):
+        found = await compare(records)
         if found:
             await switch.book(answered_call(5))
         return found
 
-    monkeypatch.setattr(module, "compare_calls", booked_after_the_first_look)
+    monkeypatch.setattr(switch.booked, "compare", booked_after_the_first_look)
     assert await switch.differences() == ()
 
 
@@ -140,11 +142,11 @@ async def test_a_counter_behind_its_numbers_is_found(switch):
 
 
 async def test_a_machine_without_a_journal_compares_nothing(database, tmp_path):
-    assert await reconcile(database, tmp_path) is None
+    assert await reconcile(SqlBookedCalls(database), tmp_path) is None
 
 
 async def test_a_journal_that_may_not_be_read_is_not_passed_over(database, tmp_path, monkeypatch):
     (tmp_path / "journal").mkdir()
     monkeypatch.setattr(module.os, "access", lambda *_: False)
     with pytest.raises(JournalUnreadableError, match="run this as the user of the switch"):
-        await reconcile(database, tmp_path)
+        await reconcile(SqlBookedCalls(database), tmp_path)

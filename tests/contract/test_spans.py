@@ -9,8 +9,8 @@ import pytest
 from doubles.data.records import STARTED, answered_call, call_id, refused_call
 from doubles.month_of_calls import CONFIGURATION, catalogue_of, month
 
+from vosd.admin.office.rerating import Bookings, Run
 from vosd.admin.rerate import Rerating
-from vosd.admin.rerate_booking import Bookings, Run
 from vosd.admin.rerate_runs import reference_of_run
 from vosd.catalogue.catalogue import Catalogue
 from vosd.cdr.corrections import Amounts, Change, Correction
@@ -131,7 +131,7 @@ async def test_what_a_new_rating_differs_in_is_booked_once(database: Database, t
     first, booked = await rerated(database, dearer, "rerate-1")
     assert first.differences.differ == booked.charges + first.uncorrected > 10
     after = (await SqlBooks(database).standings()).standings
-    moved = {row["account"]: Decimal(str(row["amount"])) for row in booked.to_json()["accounts"]}
+    moved = {row.account: Decimal(row.amount) for row in booked.sheet().accounts}
     assert moved == {name: after[name].balance - before[name].balance for name in moved}
     assert {"cycles", "agent", "seconds"} <= moved.keys()
     assert (await verify_ledger(database)).differences == ()

@@ -69,12 +69,14 @@ def request_of(live_call: LiveCall) -> dict[str, Any]:
 
 def setup_of(live_call: LiveCall) -> Any:
     """Return what the set-up of a call waits for, and what it knows of the call."""
-    setup, request = live_call.setup, live_call.call_request
-    if setup is None:
+    waiting, request = live_call.open_setup, live_call.call_request
+    if waiting is None:
         return None
+    setup = waiting.setup
     choices = list(request.choices)
     request.choices = iter(choices)
-    return live_call.open_question, setup.steps_left, request.looped, request.closed, request.at, choices
+    question = None if setup.asked is None else setup.asked.question
+    return waiting.ticket, question, setup.steps_left, request.looped, request.closed, request.at, choices
 
 
 class Tokens:

@@ -11,14 +11,13 @@ from itertools import islice
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from vosd.admin.office.ports import BookedCalls
 from vosd.base.errors import VosError
 from vosd.base.money import ZERO
 from vosd.cdr.record import CallRecord
 from vosd.engine.journal.kept import KeptJournal
 from vosd.engine.journal.quarantine import DIRECTORY, Quarantine
-from vosd.storage.database import Database
 from vosd.storage.faults import Difference, Fault
-from vosd.storage.reconcile import calls_with_cdr, compare_calls
 
 COMPARED_AT_ONCE: Final = 500
 REPORTED_AT_MOST: Final = 1_000
@@ -41,7 +40,7 @@ class Reconciliation(NamedTuple):
     differences: tuple[Difference, ...]
 
 
-async def reconcile(database: Database, state_dir: Path) -> Reconciliation | None:
+async def reconcile(booked: BookedCalls, state_dir: Path) -> Reconciliation | None:
     """Compare every ended call of the kept journal files with the database; return None if there is no journal.
 
     Raises:
@@ -57,31 +56,31 @@ async def reconcile(database: Database, state_dir: Path) -> Reconciliation | Non
     seen, doubtful = 0, dict[str, CallRecord]()
     for some in _batches(_readable(journal)):
         seen += len(some)
-        doubtful |= await _differing(database, some)
+        doubtful |= await _differing(booked, some)
         if len(doubtful) > DOUBTFUL_AT_MOST:
             break
     refused = {each.record.call_id: each.record for each in quarantine.read().records}
     # A call that no longer waits was booked before the journal noted it: read the database again.
     settled = [record for call_id, record in doubtful.items() if call_id not in journal.waiting | refused.keys()]
-    differences = [each for some in _batches(settled) for each in await compare_calls(database, some)]
+    differences = [each for some in _batches(settled) for each in await booked.compare(some)]
     for some in _batches(refused.values()):
         differences += [
             Difference(Fault.QUARANTINED, record.customer_account or "", _owed(record), ZERO, call_id=record.call_id)
-            for record in (await _differing(database, some)).values()
+            for record in (await _differing(booked, some)).values()
         ]
-    differences += await _unreadable(database, journal, refused)
+    differences += await _unreadable(booked, journal, refused)
     return Reconciliation(seen, len(journal.waiting), tuple(differences[:REPORTED_AT_MOST]))
 
 
-async def _differing(database: Database, records: list[CallRecord]) -> dict[str, CallRecord]:
-    differing = {difference.call_id for difference in await compare_calls(database, records)}
+async def _differing(booked: BookedCalls, records: list[CallRecord]) -> dict[str, CallRecord]:
+    differing = {difference.call_id for difference in await booked.compare(records)}
     return {record.call_id: record for record in records if record.call_id in differing}
 
 
-async def _unreadable(database: Database, journal: KeptJournal, refused: Mapping[str, CallRecord]) -> list[Difference]:
+async def _unreadable(booked: BookedCalls, journal: KeptJournal, refused: Mapping[str, CallRecord]) -> list[Difference]:
     """Return a difference for each call whose record is damaged in the journal."""
     damaged = sorted(journal.unreadable - journal.waiting - refused.keys())
-    found = await calls_with_cdr(database, damaged[:REPORTED_AT_MOST])
+    found = await booked.with_cdr(damaged[:REPORTED_AT_MOST])
     return [
         Difference(Fault.UNREADABLE, "", ZERO, ZERO, call_id=call_id)
         for call_id in damaged[:REPORTED_AT_MOST]

@@ -1,24 +1,20 @@
 """``vosd cdr correct`` and ``vosd cdr corrections``: what a booked call has cost, set right afterwards."""
 
-import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
-from uuid import uuid4
 
 import click
 
-from vosd.admin.rerate_runs import OF_RUNS
 from vosd.base.money import parse_amount
 from vosd.cdr.record import AGENT, CUSTOMER, VENDOR
 from vosd.cli import output
 from vosd.cli.arguments import CALL_ID, operator_option
-from vosd.cli.command import Invocation, OperationError, Verb, json_option, pass_invocation
-from vosd.cli.office import now_ms
+from vosd.cli.command import Invocation, Verb, json_option, pass_invocation
+from vosd.cli.office import in_office, principal
 
 if TYPE_CHECKING:
-    from vosd.admin.corrections import Wanted
-    from vosd.cdr.corrections import CorrectedCharge
+    from vosd.admin.office.corrections import CorrectionSheet, WantedCharge
 
 _SHOWN: Final = (
     "account", "role", "level", "fee_before", "fee_after", "tax_before", "tax_after", "billed_seconds_before",
@@ -80,25 +76,21 @@ def correct(
     Numbers and times of a call are not changed, and neither are the steps of its charges. The first digits of CALL_ID
     are enough.
     """
-    if not memo.strip():
-        raise click.UsageError("--memo is empty: say why")
-    if reference == "":
-        raise click.UsageError("--reference is empty; leave it out for a correction that need not be repeatable")
-    if reference is not None and reference.startswith(OF_RUNS):
-        raise click.UsageError("--reference begins as those of vosd rerate, which rates again what it has booked")
-    wanted = _wanted(**amounts)
-    if not wanted:
-        raise click.UsageError("say what is to be corrected: --fee, --cost, --agent-fee ...")
-    changes, untold = asyncio.run(_correct(invocation, call_id, wanted, reference, operator, memo, dry_run=dry_run))
-    if untold:
-        output.remark(f"booked, but the running switch has not taken the new balance yet: {untold}")
+    from vosd.admin.office.corrections import CorrectCall, correct_call
+
+    order = CorrectCall(call_id=call_id, charges=_wanted(**amounts), memo=memo, reference=reference, is_trial=dry_run)
+    who = principal(operator)
+    corrected = in_office(invocation, lambda office: correct_call(office, who, order))
+    changes = corrected.changes
+    if corrected.untold:
+        output.remark(f"booked, but the running switch has not taken the new balance yet: {corrected.untold}")
     _print(changes, as_json=as_json, empty="nothing to correct: the call costs that already")
     if changes and not as_json:
         _say_how(changes, dry_run=dry_run)
 
 
-def _say_how(changes: "Sequence[CorrectedCharge]", *, dry_run: bool) -> None:
-    if changes[0].is_repeated:
+def _say_how(changes: "list[CorrectionSheet]", *, dry_run: bool) -> None:
+    if changes[0].repeated:
         output.line(f"reference {changes[0].reference} was booked before; nothing was booked now")
     elif dry_run:
         output.line("nothing was booked (--dry-run)")
@@ -110,19 +102,17 @@ def _say_how(changes: "Sequence[CorrectedCharge]", *, dry_run: bool) -> None:
 @pass_invocation
 def corrections(invocation: Invocation, call_id: str, as_json: bool) -> None:
     """List what was corrected of a call: who, when, before, after and why."""
-    changes = asyncio.run(_history(invocation, call_id))
+    from vosd.admin.office.corrections import ListCorrections, list_corrections
+
+    changes = in_office(invocation, lambda office: list_corrections(office, principal(), ListCorrections(call_id)))
     _print(changes, as_json=as_json, empty="nothing was corrected", more=_OF_ALL)
 
 
-def _print(changes: "Iterable[CorrectedCharge]", *, as_json: bool, empty: str, more: tuple[str, ...] = ()) -> None:
-    from vosd.admin.corrections import correction_json
-
-    shown = [correction_json(each) for each in changes]
+def _print(changes: "list[CorrectionSheet]", *, as_json: bool, empty: str, more: tuple[str, ...] = ()) -> None:
     if as_json:
-        output.document(shown)
-        return
-    keys = (*more, *_SHOWN)
-    output.table(keys, [[each[key] for key in keys] for each in shown], empty=empty)
+        output.document(changes)
+    else:
+        output.records((*more, *_SHOWN), changes, empty=empty)
 
 
 def _wanted(
@@ -135,61 +125,17 @@ def _wanted(
     vendor_billed_seconds: int | None,
     agent_fee: Iterable[tuple[int, Decimal]],
     agent_tax: Iterable[tuple[int, Decimal]],
-) -> "dict[tuple[str, int], Wanted]":
-    """Return what is wanted of each charge, by role and level."""
-    from vosd.admin.corrections import Wanted
+) -> "tuple[WantedCharge, ...]":
+    """Return what is wanted of each charge that is named."""
+    from vosd.admin.office.corrections import WantedCharge
 
     fees, taxes = dict(agent_fee), dict(agent_tax)
-    wanted = {
-        (CUSTOMER, 0): Wanted(fee, tax, billed_seconds),
-        (VENDOR, 0): Wanted(cost, cost_tax, vendor_billed_seconds),
-        **{(AGENT, level): Wanted(fees.get(level), taxes.get(level)) for level in sorted({*fees, *taxes})},
-    }
-    return {party: what for party, what in wanted.items() if what != Wanted()}
-
-
-async def _correct(
-    invocation: Invocation,
-    beginning: str,
-    wanted: "dict[tuple[str, int], Wanted]",
-    reference: str | None,
-    operator: str,
-    memo: str,
-    *,
-    dry_run: bool,
-) -> "tuple[list[CorrectedCharge], str]":
-    from vosd.admin.corrections import changes_of
-    from vosd.admin.office.records import the_one
-    from vosd.admin.payments import refresh_balances
-    from vosd.cdr.corrections import Correction
-    from vosd.cli.database import database_of
-    from vosd.storage.corrections import SqlCorrections
-    from vosd.storage.queries import SqlQueries
-
-    async with database_of(invocation.database_url) as database:
-        call = await the_one(SqlQueries(database), beginning)
-        if call is None:
-            message = f"no call {beginning} in the database: only a call with a CDR can be corrected"
-            raise OperationError(message)
-        record = call.record
-        changes = changes_of(record, wanted)
-        correction = Correction(record.call_id, changes, reference or str(uuid4()), operator, memo, now_ms())
-        store = SqlCorrections(database)
-        if dry_run:
-            return await store.preview([correction]), ""
-        booked = await store.book([correction])
-    untold = await refresh_balances(invocation.running_switch()) if any(not each.is_repeated for each in booked) else ""
-    return booked, untold
-
-
-async def _history(invocation: Invocation, beginning: str) -> "list[CorrectedCharge]":
-    from vosd.admin.office.records import the_one
-    from vosd.cli.database import database_of
-    from vosd.storage.corrections import SqlCorrections
-    from vosd.storage.queries import SqlQueries
-
-    async with database_of(invocation.database_url) as database:
-        call = await the_one(SqlQueries(database), beginning)
-        if call is None:
-            raise OperationError(f"no call {beginning} in the database")
-        return await SqlCorrections(database).history(call.record.call_id)
+    wanted = (
+        WantedCharge(role=CUSTOMER, fee=fee, tax=tax, billed_seconds=billed_seconds),
+        WantedCharge(role=VENDOR, fee=cost, tax=cost_tax, billed_seconds=vendor_billed_seconds),
+        *(
+            WantedCharge(role=AGENT, level=level, fee=fees.get(level), tax=taxes.get(level))
+            for level in sorted({*fees, *taxes})
+        ),
+    )
+    return tuple(each for each in wanted if each != WantedCharge(role=each.role, level=each.level))

@@ -20,15 +20,11 @@ from vosd.cli.office import in_office, office_of, principal
 from vosd.cli.statements import balances, profit, statement
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from zoneinfo import ZoneInfo
 
     from vosd.admin.ledger import EntrySheet, Month
     from vosd.admin.office.principal import Principal
-    from vosd.admin.reconcile import Reconciliation
     from vosd.storage.faults import Difference
-    from vosd.storage.verify import Verification
-    from vosd.storage.verify_accounts import Report
 
 _LINE: Final = "{created_at:24} {account:12} {kind:10} {amount:>15} {balance_after:>15}  {reference}"
 """An entry for people; lines are printed as they are read, so that widths are fixed."""
@@ -219,6 +215,8 @@ def verify(invocation: Invocation, whole: bool, as_json: bool) -> None:
 
     Calls on their way to the database are no difference. Exit code 1 if anything differs.
     """
+    from vosd.admin.office.ledger import VerifyLedger, verify_ledger
+
     found: list[Difference] = []
     count = 0
 
@@ -230,16 +228,15 @@ def verify(invocation: Invocation, whole: bool, as_json: bool) -> None:
         else:
             output.line(str(difference))
 
-    result, journal = asyncio.run(_verify(invocation, report, whole=whole))
-    for difference in journal.differences if journal is not None else ():
-        report(difference)
+    order = VerifyLedger(whole)
+    result = in_office(invocation, lambda office: verify_ledger(office, principal(), order, report))
     if as_json:
-        output.document(_document(result, journal, found))
+        output.document(asdict(result) | {"differences": [_difference(each) for each in found]})
     else:
         compared = (
             "no journal here"
-            if journal is None
-            else f"{journal.journal_records} records in the journal ({journal.waiting} calls not booked yet)"
+            if result.journal_records is None
+            else f"{result.journal_records} records in the journal ({result.waiting} calls not booked yet)"
         )
         output.line(
             f"{result.accounts} accounts, {result.entries} entries, {result.calls} calls"
@@ -249,34 +246,6 @@ def verify(invocation: Invocation, whole: bool, as_json: bool) -> None:
         sys.exit(OperationError.exit_code)
 
 
-def _document(
-    result: "Verification", journal: "Reconciliation | None", differences: "Sequence[Difference]"
-) -> dict[str, object]:
-    shown = [
-        {
-            **each._asdict(),
-            "fault": each.fault.value,
-            "expected": format_amount(each.expected),
-            "found": format_amount(each.found),
-        }
-        for each in differences
-    ]
-    return {
-        **result._asdict(),
-        "journal_records": None if journal is None else journal.journal_records,
-        "waiting": None if journal is None else journal.waiting,
-        "differences": shown,
-    }
-
-
-async def _verify(
-    invocation: Invocation, report: "Report", *, whole: bool
-) -> "tuple[Verification, Reconciliation | None]":
-    from vosd.admin.reconcile import reconcile
-    from vosd.cli.database import database_of
-    from vosd.storage.verify import verify_ledger
-
-    settings = invocation.settings
-    async with database_of(settings.database_url.reveal()) as database:
-        result = await verify_ledger(database, report, whole=whole)
-        return result, await reconcile(database, settings.state_dir)
+def _difference(difference: "Difference") -> dict[str, object]:
+    amounts = {"expected": format_amount(difference.expected), "found": format_amount(difference.found)}
+    return difference._asdict() | {"fault": difference.fault.value} | amounts

@@ -29,6 +29,7 @@ from vosd.storage.database import Database
 from vosd.storage.faults import Difference
 from vosd.storage.overrides import SqlOverrides
 from vosd.storage.payments import SqlPayments
+from vosd.storage.reconcile import SqlBookedCalls
 from vosd.storage.verify import verify_ledger
 
 NICENESS: Final = 10
@@ -125,7 +126,7 @@ async def _differences(database: Database, state_dir: Path) -> list[str]:
         found.append(str(difference))
 
     await verify_ledger(database, note)
-    journal = await reconcile(database, state_dir)
+    journal = await reconcile(SqlBookedCalls(database), state_dir)
     return [*found, *map(str, journal.differences if journal is not None else ())]
 
 

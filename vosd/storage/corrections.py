@@ -19,16 +19,15 @@ from vosd.cdr.ports import Standing
 from vosd.cdr.record import CUSTOMER, VENDOR, CallRecord, ChargeRow
 from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
+from vosd.storage.audit import note
+from vosd.storage.audit_line import AuditLine
 from vosd.storage.books import LockedAccount, lock_accounts
 from vosd.storage.database import Database
-from vosd.storage.ports import EntryKind, OtherCurrency, ReferenceTaken
+from vosd.storage.ports import REFERENCE_MAX, EntryKind, OtherCurrency, ReferenceTaken
 from vosd.storage.queries import calls_with_ids
 from vosd.storage.rows import reference_of
 from vosd.storage.types import descriptive, identifying
 from vosd.storage.writers import writer_for
-
-REFERENCE_MAX: Final = 64
-"""Characters of a reference: the ledger's has the call and the party behind it."""
 
 _correction: Final = schema.cdr_correction
 _charge: Final = schema.cdr_charge
@@ -71,8 +70,10 @@ class SqlCorrections:
         async with self._database.reading() as connection:
             return await _changes(connection, corrections, {})
 
-    async def book(self, corrections: Sequence[Correction]) -> list[CorrectedCharge]:
+    async def book(self, corrections: Sequence[Correction], audit: AuditLine | None = None) -> list[CorrectedCharge]:
         """Correct calls, all in one transaction or none; return the changed charges.
+
+        ``audit`` is written with them, where anything is booked.
 
         A charge that is as wanted already is left out. One that was corrected under the same reference is returned as
         it was booked then, and nothing is booked.
@@ -99,6 +100,7 @@ class SqlCorrections:
                 await _update_calls(connection, new)
                 await self._number_again(connection, new)
                 await connection.execute(insert(_correction), [_row(each) for each in new])
+                await note(connection, audit)
         return changes
 
     async def _number_again(self, connection: AsyncConnection, changes: Iterable[CorrectedCharge]) -> None:

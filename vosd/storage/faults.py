@@ -50,3 +50,14 @@ class Difference(NamedTuple):
             return said
         write = str if self.fault in _NUMBERS else format_amount
         return f"{said}: expected {write(self.expected)}, found {write(self.found)}"
+
+
+class Verification(NamedTuple):
+    """Result of an audit: how much was compared, and the differences, unless they were reported one by one."""
+
+    accounts: int
+    entries: int
+    calls: int
+    calls_without_cdr: int
+    """Entries of calls that leave no CDR by configuration (they carry no call id); not a difference."""
+    differences: tuple[Difference, ...]

@@ -16,6 +16,8 @@ from vosd.cdr.record import CallRecord
 from vosd.storage.audit_line import AuditLine
 
 LISTED_AT_MOST: Final = 100
+REFERENCE_MAX: Final = 64
+"""Characters of the reference of a correction: the ledger's has the call and the party behind it."""
 
 
 class EntryKind(Enum):

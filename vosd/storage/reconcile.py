@@ -12,36 +12,41 @@ from vosd.storage.database import Database
 from vosd.storage.faults import Difference, Fault
 
 
-async def compare_calls(database: Database, records: Sequence[CallRecord]) -> list[Difference]:
-    """Return what the database lacks of these calls, or holds with other amounts.
+class SqlBookedCalls:
+    """Compares ended calls with the database."""
 
-    Raises:
-        StoreUnavailable: the database is away.
-    """
-    async with database.reading() as connection:
-        with_cdr = await cdrs_of(connection, records)
-        booked = await entries_of(connection, records)
-    differences = []
-    for record in records:
-        if record.recorded and record.call_id not in with_cdr:
-            account = record.customer_account or ""
-            owed = sum((each.amount for each in record.postings if each.account == account), ZERO)
-            differences.append(Difference(Fault.NO_CDR, account, owed, ZERO, call_id=record.call_id))
-            continue
-        for posting in record.postings:
-            entry = booked.get((posting.account, posting.reference))
-            found = ZERO if entry is None else entry.amount
-            if found != posting.amount:
-                about = Difference(Fault.POSTING, posting.account, posting.amount, found, call_id=record.call_id)
-                differences.append(about)
-    return differences
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
+    async def compare(self, records: Sequence[CallRecord]) -> list[Difference]:
+        """Return what the database lacks of these calls, or holds with other amounts.
 
-async def calls_with_cdr(database: Database, call_ids: Sequence[str]) -> Collection[str]:
-    """Return those of the calls that have a CDR.
+        Raises:
+            StoreUnavailable: the database is away.
+        """
+        async with self._database.reading() as connection:
+            with_cdr = await cdrs_of(connection, records)
+            booked = await entries_of(connection, records)
+        differences = []
+        for record in records:
+            if record.recorded and record.call_id not in with_cdr:
+                account = record.customer_account or ""
+                owed = sum((each.amount for each in record.postings if each.account == account), ZERO)
+                differences.append(Difference(Fault.NO_CDR, account, owed, ZERO, call_id=record.call_id))
+                continue
+            for posting in record.postings:
+                entry = booked.get((posting.account, posting.reference))
+                found = ZERO if entry is None else entry.amount
+                if found != posting.amount:
+                    about = Difference(Fault.POSTING, posting.account, posting.amount, found, call_id=record.call_id)
+                    differences.append(about)
+        return differences
 
-    Raises:
-        StoreUnavailable: the database is away.
-    """
-    async with database.reading() as connection:
-        return await cdrs_among(connection, call_ids)
+    async def with_cdr(self, call_ids: Sequence[str]) -> Collection[str]:
+        """Return those of the calls that have a CDR.
+
+        Raises:
+            StoreUnavailable: the database is away.
+        """
+        async with self._database.reading() as connection:
+            return await cdrs_among(connection, call_ids)

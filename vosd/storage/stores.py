@@ -11,11 +11,15 @@ if TYPE_CHECKING:
     from vosd.storage.books import SqlBooks
     from vosd.storage.checkpoints import SqlCheckpoints
     from vosd.storage.consumption import SqlConsumption
-    from vosd.storage.faults import Difference
+    from vosd.storage.corrections import SqlCorrections
+    from vosd.storage.faults import Difference, Verification
     from vosd.storage.ledger import SqlLedger
     from vosd.storage.overrides import SqlOverrides
     from vosd.storage.payments import SqlPayments
     from vosd.storage.queries import SqlQueries
+    from vosd.storage.reconcile import SqlBookedCalls
+    from vosd.storage.spans import SqlSpans
+    from vosd.storage.stored_objects import SqlObjects
     from vosd.storage.waiting_payments import SqlWaitingPayments
 
 
@@ -79,6 +83,20 @@ class SqlStores:
         return SqlConsumption(self._database)
 
     @property
+    def corrections(self) -> "SqlCorrections":
+        """Corrections of what calls have cost."""
+        from vosd.storage.corrections import SqlCorrections
+
+        return SqlCorrections(self._database)
+
+    @property
+    def spans(self) -> "SqlSpans":
+        """Calls of a span as they were rated."""
+        from vosd.storage.spans import SqlSpans
+
+        return SqlSpans(self._database)
+
+    @property
     def overrides(self) -> "SqlOverrides":
         """Operational overrides."""
         from vosd.storage.overrides import SqlOverrides
@@ -92,6 +110,13 @@ class SqlStores:
 
         return SqlAudit(self._database)
 
+    @property
+    def objects(self) -> "SqlObjects":
+        """Objects of the configuration that the database defines."""
+        from vosd.storage.stored_objects import SqlObjects
+
+        return SqlObjects(self._database)
+
     async def charges_beginning(self, beginning: str, limit: int) -> "Mapping[str, Sequence[ChargeRow]]":
         """Return the charges of calls whose id begins so, by call; at most of ``limit`` calls.
 
@@ -102,7 +127,14 @@ class SqlStores:
 
         return await charges_beginning(self._database, beginning, limit)
 
-    async def verify(self, report: "Callable[[Difference], None]") -> None:
+    @property
+    def booked_calls(self) -> "SqlBookedCalls":
+        """Comparison of ended calls with the database."""
+        from vosd.storage.reconcile import SqlBookedCalls
+
+        return SqlBookedCalls(self._database)
+
+    async def verify(self, report: "Callable[[Difference], None]", *, whole: bool = False) -> "Verification":
         """Recompute the books and report each difference.
 
         Raises:
@@ -110,4 +142,4 @@ class SqlStores:
         """
         from vosd.storage.verify import verify_ledger
 
-        await verify_ledger(self._database, report)
+        return await verify_ledger(self._database, report, whole=whole)

@@ -7,7 +7,7 @@ period close (ADR 62). Accounts are in ``verify_accounts``, charges in ``verify_
 
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Select, and_, func, literal, select, type_coerce, union_all
 
@@ -19,7 +19,7 @@ from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.checkpoints import base_of
 from vosd.storage.database import Database
 from vosd.storage.dropped import dropped_before
-from vosd.storage.faults import Difference, Fault
+from vosd.storage.faults import Difference, Fault, Verification
 from vosd.storage.ports import EntryKind
 from vosd.storage.types import Money
 from vosd.storage.verify_accounts import Report, audit_accounts, audit_checkpoints, without_account
@@ -42,17 +42,6 @@ _CALLS_AT_ONCE: Final = 20_000
 _account: Final = schema.account.c
 _entry: Final = schema.ledger_entry.c
 _cdr: Final = schema.cdr.c
-
-
-class Verification(NamedTuple):
-    """Result of an audit: how much was compared, and the differences, unless they were reported one by one."""
-
-    accounts: int
-    entries: int
-    calls: int
-    calls_without_cdr: int
-    """Entries of calls that leave no CDR by configuration (they carry no call id); not a difference."""
-    differences: tuple[Difference, ...]
 
 
 async def verify_ledger(database: Database, report: Report | None = None, *, whole: bool = False) -> Verification:

@@ -20,12 +20,14 @@ from vosd.admin.office.ledger import (
     ListEntries,
     ShowProfit,
     ShowStatements,
+    VerifyLedger,
     book_minimums,
     close_period,
     list_balances,
     list_entries,
     show_profit,
     show_statements,
+    verify_ledger,
 )
 from vosd.admin.office.office import Office
 from vosd.admin.office.principal import Means, Principal, Role
@@ -33,6 +35,7 @@ from vosd.admin.office.scope import OperatorsOnlyError, scope_of
 from vosd.billing.authority import OutOfScopeError, RightLackingError
 from vosd.billing.rights import Right
 from vosd.storage.database import Database
+from vosd.storage.faults import Difference
 from vosd.storage.payments import SqlPayments
 from vosd.storage.ports import EntryKind, Payment
 
@@ -104,6 +107,14 @@ async def test_orders_about_the_whole_installation_are_for_operators(office: Off
     with pytest.raises(OperatorsOnlyError, match="agent south"):
         await act(office, agent("south"), order)
     await act(office, operator(), order)
+
+
+async def test_an_operator_verifies_the_ledger_and_an_agent_does_not(office: Office) -> None:
+    found: list[Difference] = []
+    with pytest.raises(OperatorsOnlyError):
+        await verify_ledger(office, agent("south"), VerifyLedger(), found.append)
+    compared = await verify_ledger(office, operator(), VerifyLedger(whole=True), found.append)
+    assert (compared.accounts, compared.entries, compared.journal_records, found) == (3, 3, None, [])
 
 
 def test_a_principal_without_orders_of_its_own_may_do_nothing() -> None:

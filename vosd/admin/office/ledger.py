@@ -1,6 +1,6 @@
-"""Use cases of the ledger: entries, statements, balances, profit, minimums, and the close of a period."""
+"""Use cases of the ledger: entries, statements, balances, profit, minimums, verification, and the close of a period."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from zoneinfo import ZoneInfo
 
@@ -189,6 +189,46 @@ async def book_minimums(office: Office, who: Principal, order: BookMinimums) -> 
         is_closed=closed.__contains__,
         audit_of=lambda account: office.audit_line(who, order, account),
     )
+
+
+class VerifyLedger(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Order to recompute the books; ``whole``: from the first entry, not from the latest close."""
+
+    whole: bool = False
+
+
+class VerifiedLedger(msgspec.Struct, frozen=True):
+    """How much was compared."""
+
+    accounts: int
+    entries: int
+    calls: int
+    calls_without_cdr: int
+    journal_records: int | None
+    """Ended calls in the journal; None = there is no journal here."""
+    waiting: int | None
+    """Calls on their way to the database."""
+
+
+async def verify_ledger(
+    office: Office, who: Principal, order: VerifyLedger, report: Callable[[Difference], None]
+) -> VerifiedLedger:
+    """Compare balances with entries, entries with call records, and these with the journal; report each difference.
+
+    Raises:
+        OperatorsOnlyError: an agent orders it.
+        JournalUnreadableError: the journal cannot be read.
+        StoreUnavailable: the database cannot be reached.
+    """
+    office.scope_of(who).require_operator()
+    from vosd.admin.reconcile import reconcile  # loads the journal of the switch, which the other orders need not
+
+    result = await office.stores.verify(report, whole=order.whole)
+    journal = await reconcile(office.stores.booked_calls, office.definitions.state_dir)
+    for difference in journal.differences if journal is not None else ():
+        report(difference)
+    found = None if journal is None else journal.journal_records, None if journal is None else journal.waiting
+    return VerifiedLedger(result.accounts, result.entries, result.calls, result.calls_without_cdr, *found)
 
 
 class ClosePeriod(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

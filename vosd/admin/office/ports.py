@@ -1,18 +1,25 @@
 """Ports of the office: definitions of the configuration, and the database."""
 
-from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence, Set
 from decimal import Decimal
-from typing import Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
 
 from vosd.billing.accounts import Account
 from vosd.catalogue.ports import OverrideStore
+from vosd.catalogue.stored_objects import ObjectStore, ObjectVersion
+from vosd.cdr.corrections import CorrectedCharge, Correction
+from vosd.cdr.past import PastCall
 from vosd.cdr.ports import Books
-from vosd.cdr.record import ChargeRow
+from vosd.cdr.record import CallRecord, ChargeRow
 from vosd.storage.audit_line import AuditLine
-from vosd.storage.faults import Difference
+from vosd.storage.faults import Difference, Verification
 from vosd.storage.ledger_values import Balance, Closing, EntryFilter, LedgerEntry, Profit, Statement
-from vosd.storage.ports import Payments, Queries
+from vosd.storage.ports import CallFilter, Payments, Queries
 from vosd.storage.waiting_values import WaitingPayment
+
+if TYPE_CHECKING:
+    from vosd.catalogue.catalogue import Catalogue  # imports much of the switch
 
 
 class Definitions(Protocol):
@@ -28,6 +35,23 @@ class Definitions(Protocol):
 
     def gateways(self) -> Collection[str]:
         """Return the names of all gateways and phones."""
+        ...
+
+    def check_kind(self, kind: str) -> None:
+        """Check that the database may define objects of a kind; raises BadObjectError."""
+        ...
+
+    def check_objects(self, versions: Sequence[ObjectVersion]) -> None:
+        """Check the whole configuration with further versions of objects; raises ConfigError."""
+        ...
+
+    def catalogue(self) -> "Catalogue":
+        """Return the whole configuration as calls are decided by it; raises ConfigError."""
+        ...
+
+    @property
+    def state_dir(self) -> Path:
+        """Directory of the journal."""
         ...
 
     @property
@@ -67,6 +91,49 @@ class Checkpoints(Protocol):
         self, until: int, operator: str, memo: str | None, now: int, audit: AuditLine | None = None
     ) -> Closing:
         """Make a checkpoint of every account; raises BadClosingDate or StoreUnavailable."""
+        ...
+
+
+class Corrections(Protocol):
+    """Corrections of what calls have cost."""
+
+    async def preview(self, corrections: Sequence[Correction]) -> Sequence[CorrectedCharge]:
+        """Return what ``book`` would change; raises as it does."""
+        ...
+
+    async def book(
+        self, corrections: Sequence[Correction], audit: AuditLine | None = None
+    ) -> Sequence[CorrectedCharge]:
+        """Correct calls, all in one transaction or none; return the changed charges, those of a repeat too.
+
+        Raises NoSuchCall, NoSuchCharge, ReferenceTaken, OtherCurrency, ContentRefused or StoreUnavailable.
+        """
+        ...
+
+    async def history(self, call_id: str) -> Sequence[CorrectedCharge]:
+        """Return the corrections of a call, the oldest first; raises StoreUnavailable."""
+        ...
+
+
+class BookedCalls(Protocol):
+    """Comparison of ended calls, as the journal has them, with the database."""
+
+    async def compare(self, records: Sequence[CallRecord]) -> Sequence[Difference]:
+        """Return what the database lacks of these calls, or holds with other amounts; raises StoreUnavailable."""
+        ...
+
+    async def with_cdr(self, call_ids: Sequence[str]) -> Collection[str]:
+        """Return those of the calls that have a CDR; raises StoreUnavailable."""
+        ...
+
+
+class Spans(Protocol):
+    """Calls of a span as they were rated."""
+
+    def pages(
+        self, wanted: CallFilter, *, with_breakdown: bool = False, with_charges: bool = False
+    ) -> AsyncGenerator[Sequence[PastCall], None]:
+        """Yield the calls that fit, the newest first, in pages; raises DroppedPeriod or StoreUnavailable."""
         ...
 
 
@@ -114,6 +181,39 @@ class Audit(Protocol):
         ...
 
 
+class DefinedObjects(ObjectStore, Protocol):
+    """Objects of the configuration in the database. A version is never changed and never deleted.
+
+    Every change advances the version of all definitions in the same transaction (``storage.definitions.advance``).
+    """
+
+    async def all_versions(self, kinds: Set[str]) -> Sequence[ObjectVersion]:
+        """Return all versions of the objects of some kinds.
+
+        Raises:
+            StoreUnavailable: try again.
+        """
+        ...
+
+    async def history(self, kind: str, name: str) -> Sequence[ObjectVersion]:
+        """Return all versions of an object, newest first.
+
+        Raises:
+            StoreUnavailable: try again.
+        """
+        ...
+
+    async def add(self, versions: Sequence[ObjectVersion], audit: AuditLine | None = None) -> None:
+        """Add versions in one transaction; each has the number after the newest of its object.
+
+        Raises:
+            ObjectsMoved: the number of one is taken; nothing was changed.
+            ContentRefused: a name is too long; nothing was changed.
+            StoreUnavailable: probably nothing was changed.
+        """
+        ...
+
+
 class Stores(Protocol):
     """The database."""
 
@@ -153,6 +253,16 @@ class Stores(Protocol):
         ...
 
     @property
+    def corrections(self) -> Corrections:
+        """Corrections of what calls have cost."""
+        ...
+
+    @property
+    def spans(self) -> Spans:
+        """Calls of a span as they were rated."""
+        ...
+
+    @property
     def overrides(self) -> OverrideStore:
         """Operational overrides."""
         ...
@@ -162,10 +272,20 @@ class Stores(Protocol):
         """Stored lines of the audit."""
         ...
 
+    @property
+    def objects(self) -> DefinedObjects:
+        """Objects of the configuration that the database defines."""
+        ...
+
     async def charges_beginning(self, beginning: str, limit: int) -> Mapping[str, Sequence[ChargeRow]]:
         """Return the charges of calls whose id begins so, of those without CDR too; raises StoreUnavailable."""
         ...
 
-    async def verify(self, report: Callable[[Difference], None]) -> None:
-        """Recompute the books and report each difference; raises StoreUnavailable."""
+    @property
+    def booked_calls(self) -> BookedCalls:
+        """Comparison of ended calls with the database."""
+        ...
+
+    async def verify(self, report: Callable[[Difference], None], *, whole: bool = False) -> Verification:
+        """Recompute the books, ``whole`` also what is closed, and report each difference; raises StoreUnavailable."""
         ...

@@ -64,11 +64,7 @@ async def list_records(office: Office, who: Principal, order: ListRecords) -> As
         scope.require_visible(order.account)
     position = None
     if order.before is not None:
-        found = await the_one(queries, order.before, scope)
-        if found is None:
-            message = f"no call {order.before} in the database: say the id of a call that was listed"
-            raise NoRecordError(message)
-        position = found.position
+        position = (await booked_call(queries, order.before, scope)).position
     wanted = CallFilter(**asdict(order) | {"before": position, "customers": scope.visible})
     is_empty = True
     async with aclosing(queries.stream(wanted)) as calls:
@@ -132,7 +128,7 @@ async def show_record(office: Office, who: Principal, order: ShowRecord) -> Reco
         _refuse(why=order.why)
         if order.messages:
             raise OrderError("ladder", "or `pcap` is not for agents")
-    call = await the_one(office.stores.queries, order.call_id, scope)
+    call = await _the_one(office.stores.queries, order.call_id, scope)
     if call is not None:
         sheet = RecordSheet(
             record=call.record, export_seq=call.export_seq, why=_why(call.record) if order.why else None
@@ -183,7 +179,7 @@ async def show_charges(office: Office, who: Principal, order: ShowCharges) -> tu
     """
     office.scope_of(who).require_operator()
     stores, beginning = office.stores, order.call_id
-    call = await the_one(stores.queries, beginning)
+    call = await _the_one(stores.queries, beginning)
     if call is not None:
         return with_breakdowns(call.record)
     found = await stores.charges_beginning(beginning, limit=2)
@@ -194,13 +190,21 @@ async def show_charges(office: Office, who: Principal, order: ShowCharges) -> tu
     return tuple(next(iter(found.values())))
 
 
-async def the_one(queries: Queries, beginning: str, scope: Scope | None = None) -> StoredCall | None:
-    """Return the call whose id begins so, of those in ``scope`` and as it shows it; None = there is none.
+async def booked_call(queries: Queries, beginning: str, scope: Scope | None = None) -> StoredCall:
+    """Return the call whose id begins so, of those in ``scope`` and as it shows it.
 
     Raises:
-        AmbiguousCallError: several do; the message lists them.
+        NoRecordError, AmbiguousCallError: there is none, or several are.
         StoreUnavailable: try again.
     """
+    call = await _the_one(queries, beginning, scope)
+    if call is None:
+        message = f"no call {beginning} in the database: say the id of a call that has a CDR"
+        raise NoRecordError(message)
+    return call
+
+
+async def _the_one(queries: Queries, beginning: str, scope: Scope | None = None) -> StoredCall | None:
     found = await queries.calls_beginning(beginning, _CANDIDATES_SHOWN + 1)
     if scope is not None and scope.visible is not None:
         found = [_seen(call, scope) for call in found if call.record.customer_account in scope.visible]

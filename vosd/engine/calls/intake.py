@@ -28,6 +28,7 @@ from vosd.callcontrol.setup import Setup
 from vosd.cdr.record import Attempt
 from vosd.engine.calls.late_answers import cost_of_late_answer
 from vosd.engine.calls.live_call import LiveCall
+from vosd.engine.calls.open_setup import OpenSetup
 from vosd.engine.calls.refusals import Refusals
 from vosd.engine.calls.services import CallServices
 from vosd.routing.pipeline import RouteChoice
@@ -294,6 +295,6 @@ class Intake:
         caller.call = call
         live_call.call = call
         if asks:
-            live_call.setup = setup
+            live_call.open_setup = OpenSetup(setup, arrival.call_id, services, live_call.set_deadline)
         services.running.add(arrival.call_id, live_call)
         return call

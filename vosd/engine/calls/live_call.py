@@ -12,6 +12,7 @@ from vosd.b2bua.call import Call
 from vosd.b2bua.callee_leg import CalleeLeg
 from vosd.b2bua.given_up import GivenUp
 from vosd.b2bua.hunt import NextHop
+from vosd.b2bua.ports import Answer, Decision
 from vosd.b2bua.states import RINGING
 from vosd.b2bua.substitute import Substitute
 from vosd.b2bua.supervision import Limit
@@ -21,12 +22,11 @@ from vosd.base.wheel import Timer
 from vosd.callcontrol.bookkeeping import conclude, draft, opened
 from vosd.callcontrol.call_request import CallRequest
 from vosd.callcontrol.open_call import UNDESCRIBED, Description, OpenCall
-from vosd.callcontrol.questions import Ticket
 from vosd.callcontrol.vendor_terms import LiveVendors
 from vosd.cdr.record import TOO_DEAR, Attempt, too_dear
-from vosd.engine.calls.asked_call import AskedCall
 from vosd.engine.calls.attempts import name_of
 from vosd.engine.calls.established import Established, legs_of
+from vosd.engine.calls.open_setup import OpenSetup
 from vosd.engine.calls.ringing_money import RingingMoney
 from vosd.engine.calls.services import CallServices
 from vosd.engine.calls.vendor_money import hold_vendor, release_vendor
@@ -46,19 +46,28 @@ NO_ROUTES: Final[Iterator[RouteChoice]] = iter(())
 _log = structlog.get_logger()
 
 
-class LiveCall(AskedCall):
+class LiveCall:
     """State of the switch for one call, and its ``Switchboard``; ``call`` is set before the call begins."""
 
     __slots__ = (
         "_intake",
+        "_services",
+        "call",
+        "call_id",
+        "call_request",
         "due_ms",
         "has_moved",
         "is_over",
         "kept",
+        "open_setup",
         "ringing",
         "timer",
         "vendors",
     )
+    __deletable__ = ("call",)  # for a compiler (ADR 84)
+
+    call: Call
+    """Deleted at the end: the two refer to each other, and so are freed without a garbage collection."""
 
     def __init__(
         self,
@@ -79,7 +88,8 @@ class LiveCall(AskedCall):
         self.call_request = call_request
         self.vendors = vendors
         """Vendors of the catalogue that admitted the call: a reload may have removed an account."""
-        self.setup = None
+        self.open_setup: OpenSetup | None = None
+        """The set-up, while a question of it is open."""
         self.ringing: RingingMoney | None = None
         """Its money until it is answered, if it is charged before."""
         self.kept = kept
@@ -97,6 +107,14 @@ class LiveCall(AskedCall):
         """The name of the mapping gateway that the call came from."""
         mapping = self.call_request.mapping
         return None if mapping is None else mapping.name
+
+    def ask(self, now: Instant) -> Decision:
+        """Ask the open question of the set-up; return the decision if the answer is known at once."""
+        return self._decided(self._waiting_setup.ask(now))
+
+    def settle(self, answer: Answer | None, now: Instant) -> Decision:
+        """Go on with the set-up by the answer to its question; None = the deadline has passed."""
+        return self._decided(self._waiting_setup.settle(answer, now))
 
     # -- attempts -----------------------------------------------------------------------------------------------
 
@@ -362,11 +380,23 @@ class LiveCall(AskedCall):
         services.observer.ended(call.arrival, call.journey, record)
         if services.reporter is not None:
             services.reporter.ended(record)
-        setup, self.setup = self.setup, None
-        if setup is not None and setup.asked is not None:
-            services.asker.cancel(Ticket(self.call_id, setup.number))
+        setup, self.open_setup = self.open_setup, None
+        if setup is not None:
+            setup.abandon()
 
     # -- inside -------------------------------------------------------------------------------------------------
+
+    @property
+    def _waiting_setup(self) -> OpenSetup:
+        if self.open_setup is None:
+            raise RuntimeError(f"{self.call!r} has no open question")
+        return self.open_setup
+
+    def _decided(self, decision: Decision) -> Decision:
+        """Drop the set-up once it is decided: it keeps a whole catalogue alive."""
+        if decision is not None:
+            self.open_setup = None
+        return decision
 
     def _keep(self) -> bool:
         """Journal a call that a gateway has answered, in place of its entry before."""

@@ -20,6 +20,7 @@ from vosd.callcontrol.setup import Setup
 from vosd.engine.calls.known import Known
 from vosd.engine.calls.live_call import LiveCall
 from vosd.engine.calls.logins import logins
+from vosd.engine.calls.open_setup import OpenSetup
 from vosd.engine.calls.request_snapshot import RequestSnapshot
 from vosd.engine.calls.ringing_money import RingingMoney
 from vosd.engine.calls.services import CallServices
@@ -100,7 +101,7 @@ class SavedCall(msgspec.Struct, frozen=True, omit_defaults=True):
         """
         timer, call = live_call.timer, live_call.call
         # Both judge the gateways that remain; the request is described after them, for it has those that are left out.
-        setup = None if live_call.setup is None else SetupSnapshot.of(live_call.setup)
+        setup = None if live_call.open_setup is None else SetupSnapshot.of(live_call.open_setup.setup)
         parts = CallPartsSnapshot.of(call, requests)
         is_answered = call.journey.answered_at is not None
         return cls(
@@ -144,7 +145,8 @@ class SavedCall(msgspec.Struct, frozen=True, omit_defaults=True):
         try:
             its.request.occupy(request, services)
             if self.setup is not None:
-                live_call.setup = self.setup.restored(request, services, known)
+                setup = self.setup.restored(request, services, known)
+                live_call.open_setup = OpenSetup(setup, arrival.call_id, services, live_call.set_deadline)
         except Exception:
             request.give_back()
             raise

@@ -24,7 +24,7 @@ from vosd.callcontrol.admission import Admission
 from vosd.callcontrol.live_state import AddressesOf, IsLocated, LiveState, as_configured
 from vosd.callcontrol.open_call import UNDESCRIBED, ClosedCalls, Description
 from vosd.callcontrol.ports import CallObserver, CallReporter, CallSink
-from vosd.callcontrol.questions import Asker, CannotAsk, Question, Step, Ticket
+from vosd.callcontrol.questions import Asker, CannotAsk, Step, Ticket
 from vosd.callcontrol.setup import STEPS
 from vosd.catalogue.catalogue import Catalogue
 from vosd.catalogue.overrides import Overrides
@@ -35,6 +35,7 @@ from vosd.engine.calls.known import Known
 from vosd.engine.calls.live_call import LiveCall
 from vosd.engine.calls.needed import missing_for
 from vosd.engine.calls.notices import Notices, caller_listed, vendors_by_host
+from vosd.engine.calls.open_setup import OpenSetup
 from vosd.engine.calls.refusals import Refusals
 from vosd.engine.calls.resumption import Resumed, Resumption
 from vosd.engine.calls.saved import SavedSwitch
@@ -146,7 +147,7 @@ class Switch(Counting):
     def take_answer(self, ticket: Ticket, answer: Answer, now: Instant) -> None:
         """Pass the answer to a question of its set-up to a call; count and ignore one that no call waits for."""
         live_call = self._calls.get(ticket.call_id)
-        if live_call is None or not live_call.awaits(ticket):
+        if live_call is None or live_call.open_setup is None or not live_call.open_setup.awaits(ticket):
             self.services.unused_answers[UnusedAnswer.LATE] += 1
             return
         call = live_call.call
@@ -312,8 +313,8 @@ class Switch(Counting):
             self.forget_calls()
             raise
         for live_call in self._calls.all():
-            if live_call.open_question is not None:
-                self._ask_again(live_call, *live_call.open_question, now)
+            if live_call.open_setup is not None:
+                self._ask_again(live_call.call, live_call.open_setup, now)
 
     def forget_calls(self) -> None:
         """Forget all calls, and what the endpoint has of them and beside them, because a start with them has failed.
@@ -365,12 +366,13 @@ class Switch(Counting):
             return Refusal(EndReason.OVERLOAD, 503, "calls cannot be written to disk, or the database has lost some")
         return None
 
-    def _ask_again(self, live_call: LiveCall, ticket: Ticket, question: Question, now: Instant) -> None:
+    def _ask_again(self, call: Call, setup: OpenSetup, now: Instant) -> None:
+        ticket = setup.ticket
         try:
-            answer = self.services.asker.ask(ticket, question)
+            answer = setup.ask_again()
         except Exception:  # noqa: BLE001  the same boundary as in ``handle``
             _log.exception("call_aborted", call_event="question")
-            self._abort(live_call.call, now)
+            self._abort(call, now)
             return
         if answer is not None:
             self.take_answer(ticket, answer, now)

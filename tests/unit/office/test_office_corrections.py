@@ -1,0 +1,186 @@
+"""Corrections in the office: what is said of a call's charges, who may say it, and the audit of it."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from decimal import Decimal
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import pytest
+from doubles.data import builders
+from doubles.data.builders import applied_rate, rating_policy
+from doubles.data.records import answered_call, call_id, charge_row
+from doubles.ended_calls import ended_call
+from doubles.migrated import migrated
+from doubles.office import agent, office_on, operator
+
+from vosd.admin.office.audit import ListAudit, list_audit
+from vosd.admin.office.corrections import (
+    CorrectCall,
+    ListCorrections,
+    TaxUnknownError,
+    WantedCharge,
+    changes_of,
+    correct_call,
+    list_corrections,
+)
+from vosd.admin.office.errors import OrderError
+from vosd.admin.office.office import Office
+from vosd.admin.office.principal import Principal
+from vosd.admin.office.rerating import RerateCalls, rerate_calls
+from vosd.admin.office.scope import OperatorsOnlyError
+from vosd.billing.parties import Party, Role
+from vosd.billing.rater import breakdown, rate_call
+from vosd.billing.tax import tax_by
+from vosd.cdr.corrections import Amounts, Change, NoSuchCharge
+from vosd.cdr.record import AGENT, CUSTOMER, VENDOR, Posting
+from vosd.storage.books import SqlBooks
+from vosd.storage.database import Database
+
+NOW: Final = 1_790_000_900_000
+AGENTS = (Party("reseller", Role.AGENT, 1, applied_rate("0.50", tax_rate="20")),)
+RECORD = ended_call(1, applied_rate("0.60", tax_rate="10"), applied_rate("0.30"), AGENTS)
+
+
+def test_the_tax_follows_from_the_fee_by_the_terms_of_the_call():
+    (change,) = changes_of(RECORD, [WantedCharge(role=CUSTOMER, fee=Decimal("0.36"))])
+    assert change == Change(CUSTOMER, 0, Amounts(Decimal("0.36"), Decimal("0.036"), 62))
+    (of_agent,) = changes_of(RECORD, [WantedCharge(role=AGENT, level=1, fee=Decimal("0.10"))])
+    assert of_agent.after == Amounts(Decimal("0.10"), Decimal("0.02"), 62)
+
+
+def test_a_tax_that_is_said_counts():
+    (change,) = changes_of(
+        RECORD, [WantedCharge(role=VENDOR, fee=Decimal("0.2"), tax=Decimal("0.01"), billed_seconds=60)]
+    )
+    assert change.after == Amounts(Decimal("0.2"), Decimal("0.01"), 60)
+
+
+def test_what_is_not_said_stays():
+    (change,) = changes_of(RECORD, [WantedCharge(role=CUSTOMER, billed_seconds=60)])
+    assert change.after == Amounts(Decimal("0.62"), Decimal("0.062"), 60)
+
+
+def test_nothing_is_taxed_with_nothing():
+    (change,) = changes_of(answered_call(1), [WantedCharge(role=CUSTOMER, fee=Decimal(0))])
+    assert change.after == Amounts(Decimal(0), Decimal(0), 60)
+
+
+def test_without_steps_the_tax_must_be_said():
+    with pytest.raises(TaxUnknownError, match="say --tax"):
+        changes_of(answered_call(1, fee_breakdown="{}"), [WantedCharge(role=CUSTOMER, fee=Decimal("0.36"))])
+
+
+def test_a_party_that_the_call_has_not_is_named():
+    with pytest.raises(
+        NoSuchCharge, match="no charge for the agent of level 2; it has: customer customer-1, agent res"
+    ):
+        changes_of(RECORD, [WantedCharge(role=AGENT, level=2, fee=Decimal(1))])
+
+
+@pytest.mark.parametrize("seconds", [1, 59, 61, 3_601])
+@pytest.mark.parametrize("places", [0, 2, 6])
+@pytest.mark.parametrize("tax_exempt", [False, True])
+def test_the_tax_on_an_unchanged_fee_is_the_one_that_was_charged(seconds, places, tax_exempt):
+    policy = rating_policy(fee_precision=places, nonzero_floor=True, tax_exempt=tax_exempt)
+    applied = applied_rate("0.0137", 6, tax_rate="7.7", policy=policy)
+    charge = rate_call(applied, 1_000 * seconds)
+    assert tax_by(breakdown(applied, charge), charge.fee) == charge.tax
+
+
+def test_what_is_no_breakdown_has_no_tax():
+    with pytest.raises(KeyError):
+        tax_by(msgspec.json.decode("[]"), Decimal(1))
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    return migrated(tmp_path / "vosd.db")
+
+
+@pytest.fixture
+async def office(url: str) -> AsyncIterator[Office]:
+    database = Database(url)
+    of_acme = answered_call(2, customer_account="acme", mapping_gateway="acme", vendor_account="vendor")
+    charges = (charge_row("acme", CUSTOMER, 0, Decimal("0.50")),)
+    postings = (Posting("acme", Decimal("-0.50"), "call/2", "USD"),)
+    of_acme = msgspec.structs.replace(of_acme, fee=Decimal("0.50"), charges=charges, postings=postings)
+    await SqlBooks(database).book([RECORD, of_acme])
+    yield office_on(database, builders.account("south"), builders.account("shop", agent="south"), now=NOW)
+    await database.close()
+
+
+async def audited(office: Office) -> list[tuple[str, str, str]]:
+    return [(line.action, line.subject, line.principal) for line in await list_audit(office, operator(), ListAudit())]
+
+
+def ignore(_calls: int, _wall_ms: int) -> None:
+    """Take no notice of how far a run is."""
+
+
+SPAN: Final = {"since": 0, "until": NOW}
+FREE: Final = (WantedCharge(role=CUSTOMER, fee=Decimal(0)),)
+
+
+async def test_a_correction_leaves_one_line_in_the_audit_and_a_repeat_or_a_trial_none(office: Office) -> None:
+    document = (
+        f'{{"call_id": "{RECORD.call_id[:13]}", "charges": [{{"role": "customer", "fee": "0.36"}}], "memo": "why"'
+    )
+    trial = msgspec.json.decode(document + ', "is_trial": true}', type=CorrectCall)
+    (would_be,) = (await correct_call(office, operator("ann"), trial)).changes
+    assert (would_be.fee_after, would_be.repeated, await audited(office)) == ("0.36", False, [])
+    order = msgspec.json.decode(document + ', "reference": "t1"}', type=CorrectCall)
+    for is_repeated in (False, True):
+        (change,) = (await correct_call(office, operator("ann"), order)).changes
+        assert (change.fee_after, change.operator, change.repeated) == ("0.36", "ann", is_repeated)
+    assert await audited(office) == [("CorrectCall", RECORD.call_id, "ann")]
+    assert await list_corrections(office, operator(), ListCorrections(RECORD.call_id)) == [
+        msgspec.structs.replace(change, repeated=False)
+    ]
+
+
+async def test_a_run_that_books_leaves_one_line_in_the_audit_and_a_repeat_none(office: Office) -> None:
+    found = await rerate_calls(office, operator("ann"), RerateCalls(**SPAN, account="acme"), ignore)
+    assert (found.calls, found.differ, found.booked) == (1, 1, msgspec.UNSET)
+    order = RerateCalls(**SPAN, account="acme", book=True, memo="wrong rates", reference="today")
+    passed: list[int] = []
+    booked = (await rerate_calls(office, operator("ann"), order, lambda calls, _: passed.append(calls))).booked
+    assert (booked.reference, booked.charges, passed) == ("rerate-today", 1, [1])
+    again = (await rerate_calls(office, operator("ann"), order, ignore)).booked
+    assert (again.charges, await audited(office)) == (0, [("RerateCalls", "rerate-today", "ann")])
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        lambda office, who: correct_call(office, who, CorrectCall(call_id="a", charges=FREE, memo="why")),
+        lambda office, who: list_corrections(office, who, ListCorrections(call_id(1))),
+        lambda office, who: rerate_calls(office, who, RerateCalls(**SPAN), ignore),
+    ],
+)
+async def test_an_agent_corrects_and_rates_nothing(
+    office: Office, act: Callable[[Office, Principal], Awaitable[object]]
+) -> None:
+    with pytest.raises(OperatorsOnlyError):
+        await act(office, agent("south"))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: CorrectCall(call_id="a", charges=FREE, memo=" "),
+        lambda: CorrectCall(call_id="a", charges=(), memo="why"),
+        lambda: CorrectCall(call_id="a", charges=FREE, memo="why", reference=""),
+        lambda: CorrectCall(call_id="a", charges=FREE, memo="why", reference="rerate-x"),
+        lambda: WantedCharge(role=CUSTOMER, tax=Decimal(-1)),
+        lambda: RerateCalls(**SPAN, book=True),
+        lambda: RerateCalls(**SPAN, memo="why"),
+        lambda: RerateCalls(**SPAN, prefix="+44"),
+        lambda: RerateCalls(**SPAN, deck="sell"),
+        lambda: RerateCalls(**SPAN, reference="run"),
+        lambda: RerateCalls(**SPAN, book=True, memo="why", reference="x" * 60),
+    ],
+)
+def test_an_order_that_makes_no_sense_is_refused_before_anything_is_read(make: Callable[[], object]) -> None:
+    with pytest.raises(OrderError):
+        make()

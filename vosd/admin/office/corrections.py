@@ -1,0 +1,200 @@
+"""Use cases of corrections: what a booked call has cost, set right afterwards, and the list of that."""
+
+from collections.abc import Iterable
+from decimal import Decimal
+from typing import Final
+from uuid import uuid4
+
+import msgspec
+
+from vosd.admin.office.errors import OrderError
+from vosd.admin.office.office import Office
+from vosd.admin.office.principal import Principal
+from vosd.admin.office.records import booked_call
+from vosd.admin.payments import refresh_balances
+from vosd.admin.rerate_runs import OF_RUNS
+from vosd.base.errors import VosError
+from vosd.base.money import ZERO, format_amount
+from vosd.billing.rater import Step
+from vosd.billing.tax import tax_by
+from vosd.cdr.charges import charges_of, with_breakdowns
+from vosd.cdr.columns import iso_utc
+from vosd.cdr.corrections import Amounts, Change, CorrectedCharge, Correction, NoSuchCharge
+from vosd.cdr.record import AGENT, CUSTOMER, VENDOR, CallRecord, ChargeRow
+
+_decode: Final = msgspec.json.Decoder(list[Step]).decode
+
+
+class TaxUnknownError(VosError):
+    """The tax on a corrected fee cannot be computed: the call has no steps of that charge."""
+
+
+class WantedCharge(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What a charge is to be; None = as it is, and a tax follows from the fee."""
+
+    role: str
+    level: int = 0
+    fee: Decimal | None = None
+    tax: Decimal | None = None
+    billed_seconds: int | None = None
+
+    def __post_init__(self) -> None:
+        """Raise OrderError where an amount is below zero."""
+        if min(self.fee or ZERO, self.tax or ZERO, Decimal(self.billed_seconds or 0)) < 0:
+            raise OrderError("charge", f"of the {self.role} is zero or more")
+
+
+class CorrectCall(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Charges of one call that are set right; the beginning of its id is enough."""
+
+    call_id: str
+    charges: tuple[WantedCharge, ...]
+    memo: str
+    """Why; it stands in the ledger."""
+    reference: str | None = None
+    """The same one corrects a call once; None = a new one."""
+    is_trial: bool = False
+    """Nothing is booked."""
+
+    def __post_init__(self) -> None:
+        """Raise OrderError where the order makes no sense, whatever the call has cost."""
+        if not self.memo.strip():
+            raise OrderError("memo", "is empty", "say why")
+        if self.reference == "":
+            raise OrderError("reference", "is empty", "leave it out for a correction that need not be repeatable")
+        if self.reference is not None and self.reference.startswith(OF_RUNS):
+            raise OrderError("reference", "begins as those of vosd rerate, which rates again what it has booked")
+        if not self.charges:
+            raise OrderError("fee", "or `cost` or `agent_fee` is needed", "say what is to be corrected")
+
+
+class CorrectionSheet(msgspec.Struct, frozen=True):
+    """A charge before and after its correction; money as text."""
+
+    call_id: str
+    account: str
+    role: str
+    level: int
+    fee_before: str
+    fee_after: str
+    tax_before: str
+    tax_after: str
+    billed_seconds_before: int
+    billed_seconds_after: int
+    amount: str
+    currency: str | None
+    reference: str
+    operator: str
+    memo: str
+    corrected_at: str
+    repeated: bool
+    """It was booked under this reference before; nothing was booked now."""
+
+
+class CorrectedCall(msgspec.Struct, frozen=True):
+    """The charges that were changed, or would be."""
+
+    changes: list[CorrectionSheet]
+    untold: str = ""
+    """Why a running switch does not know the balances yet; empty if it does, or if none runs."""
+
+
+async def correct_call(office: Office, who: Principal, order: CorrectCall) -> CorrectedCall:
+    """Correct a call, with entries of the difference; the running switch knows the balances afterwards.
+
+    Raises:
+        OperatorsOnlyError: an agent orders it.
+        NoRecordError, AmbiguousCallError: no call has that id, or several have.
+        NoSuchCharge, TaxUnknownError: nothing was booked.
+        ReferenceTaken, OtherCurrency, ContentRefused: nothing was booked.
+        StoreUnavailable: as far as is known nothing was booked; try again with the same reference.
+    """
+    office.scope_of(who).require_operator()
+    record = (await booked_call(office.stores.queries, order.call_id)).record
+    changes = changes_of(record, order.charges)
+    reference = order.reference or str(uuid4())
+    correction = Correction(record.call_id, changes, reference, who.recorded, order.memo, office.now())
+    if order.is_trial:
+        return CorrectedCall([*map(_sheet, await office.stores.corrections.preview([correction]))])
+    noted = msgspec.structs.replace(order, call_id=record.call_id, reference=reference)
+    line = office.audit_line(who, noted, record.call_id)
+    booked = await office.stores.corrections.book([correction], line)
+    is_new = any(not each.is_repeated for each in booked)
+    return CorrectedCall([*map(_sheet, booked)], await refresh_balances(office.switch) if is_new else "")
+
+
+class ListCorrections(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What was corrected of one call; the beginning of its id is enough."""
+
+    call_id: str
+
+
+async def list_corrections(office: Office, who: Principal, order: ListCorrections) -> list[CorrectionSheet]:
+    """Return the corrections, in the order in which they were made.
+
+    Raises:
+        OperatorsOnlyError: an agent asks.
+        NoRecordError, AmbiguousCallError: no call has that id, or several have.
+        StoreUnavailable: try again.
+    """
+    office.scope_of(who).require_operator()
+    call = await booked_call(office.stores.queries, order.call_id)
+    return [*map(_sheet, await office.stores.corrections.history(call.record.call_id))]
+
+
+def changes_of(record: CallRecord, wanted: Iterable[WantedCharge]) -> tuple[Change, ...]:
+    """Return the changes of a call's charges.
+
+    Raises:
+        NoSuchCharge: the call has no charge of that role and level.
+        TaxUnknownError: a fee is given without its tax, and the call has no steps to compute that from.
+    """
+    charges = {(each.role, each.level): each for each in with_breakdowns(record)}
+    made = []
+    for what in wanted:
+        role, level = what.role, what.level
+        charge = charges.get((role, level))
+        if charge is None:
+            known = ", ".join(f"{each.role} {each.account}" for each in charges_of(record)) or "none"
+            message = f"call {record.call_id} has no charge for the {role} of level {level}; it has: {known}"
+            raise NoSuchCharge(message)
+        fee = charge.fee if what.fee is None else what.fee
+        tax = what.tax if what.tax is not None else _tax(charge, fee)
+        seconds = charge.billed_seconds if what.billed_seconds is None else what.billed_seconds
+        made.append(Change(role, level, Amounts(fee, tax, seconds)))
+    return tuple(made)
+
+
+def _tax(charge: ChargeRow, fee: Decimal) -> Decimal:
+    if fee == charge.fee:
+        return charge.tax
+    if not fee:
+        return ZERO
+    try:
+        return tax_by(_decode(charge.breakdown or ""), fee)
+    except (msgspec.DecodeError, KeyError):
+        option = {CUSTOMER: "--tax", VENDOR: "--cost-tax", AGENT: f"--agent-tax {charge.level}"}[charge.role]
+        message = f"call has no steps of its {charge.role}'s charge to compute the tax from: say {option}"
+        raise TaxUnknownError(message) from None
+
+
+def _sheet(change: CorrectedCharge) -> CorrectionSheet:
+    return CorrectionSheet(
+        call_id=change.call_id,
+        account=change.account,
+        role=change.role,
+        level=change.level,
+        fee_before=format_amount(change.before.fee),
+        fee_after=format_amount(change.after.fee),
+        tax_before=format_amount(change.before.tax),
+        tax_after=format_amount(change.after.tax),
+        billed_seconds_before=change.before.billed_seconds,
+        billed_seconds_after=change.after.billed_seconds,
+        amount=format_amount(change.amount),
+        currency=change.currency,
+        reference=change.reference,
+        operator=change.operator,
+        memo=change.memo,
+        corrected_at=iso_utc(change.corrected_at),
+        repeated=change.is_repeated,
+    )

@@ -1,0 +1,239 @@
+"""Use case of a new rating: what the calls of a span would cost by the rates of now, or by others, and its booking.
+
+Corrections are booked some calls in one transaction. Each entry is named by the run and the call, so a run that was
+interrupted may be repeated.
+"""
+
+from collections.abc import Callable
+from contextlib import aclosing
+from decimal import Decimal
+from sys import maxsize
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import msgspec
+
+from vosd.admin.names import check_names, unknown
+from vosd.admin.office.errors import OrderError
+from vosd.admin.office.office import Office
+from vosd.admin.office.ports import Corrections
+from vosd.admin.office.principal import Principal
+from vosd.admin.payments import refresh_balances
+from vosd.admin.rerate import Rerating
+from vosd.admin.rerate_runs import digest_of, reference_of_run
+from vosd.base.money import EXACT, ZERO, format_amount
+from vosd.cdr.corrections import Change, Correction
+from vosd.storage.audit_line import AuditLine
+from vosd.storage.ports import REFERENCE_MAX, CallFilter
+
+if TYPE_CHECKING:
+    from vosd.billing.rate_group import RateGroup
+    from vosd.catalogue.catalogue import Catalogue
+
+CALLS_AT_ONCE: Final = 100
+"""Calls of one transaction: their accounts are locked for some milliseconds, while calls are booked as well."""
+
+
+class RerateCalls(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The calls of a span, rated again; times are UTC milliseconds of the INVITE."""
+
+    since: int
+    until: int
+    account: str | None = None
+    """Only what this customer, agent or vendor pays or is paid."""
+    prefix: str = ""
+    """Only calls whose number, as it was rated, begins with these digits."""
+    deck: str | None = None
+    """Rate the calls of the account by this rate group instead."""
+    compares_steps: bool = False
+    """Compare the stored steps of each fee, too."""
+    limit: int = maxsize
+    """At most so many calls, the newest."""
+    top: int = 20
+    """Calls and prefixes that are listed."""
+    corrected_too: bool = False
+    """Also charges that were corrected by hand."""
+    book: bool = False
+    """Book the differences as corrections."""
+    memo: str | None = None
+    """Why; it stands in the ledger."""
+    reference: str | None = None
+    """Name of the run: it corrects a call once. None: by span and rates."""
+
+    def __post_init__(self) -> None:
+        """Raise OrderError where the order makes no sense, whatever was booked."""
+        if self.book is not bool(self.memo and self.memo.strip()):
+            raise OrderError("book", "and `memo` go together", "say why")
+        if self.prefix and not (self.prefix.isascii() and self.prefix.isdigit()):
+            raise OrderError("prefix", "is digits without + and *")
+        if self.reference is not None and not (self.book and self.reference.strip()):
+            raise OrderError("reference", "names a run with `book`, and is not empty")
+        if self.reference is not None:
+            whole = reference_of_run(self.reference, has_deck=self.deck is not None)
+            if len(whole) > REFERENCE_MAX:
+                most = REFERENCE_MAX - (len(whole) - len(self.reference))
+                raise OrderError("reference", f"has at most {most} characters here", f"the ledger has it as {whole}")
+        if self.deck is not None and self.account is None:
+            raise OrderError("with", "says by which rates the calls of one account are rated", "add `account`")
+
+
+class BookedAmount(msgspec.Struct, frozen=True):
+    """Amount that the entries of a run add to an account."""
+
+    account: str
+    currency: str | None
+    amount: str
+
+
+class BookedRun(msgspec.Struct, frozen=True):
+    """Corrections of a run."""
+
+    reference: str
+    charges: int
+    repeated: int
+    """Charges that were corrected under the reference before, and differ."""
+    accounts: list[BookedAmount]
+
+
+class RerateReport(msgspec.Struct, frozen=True, kw_only=True):
+    """Differences between the books and the new rating; the sums are those of ``PriceDifferences``."""
+
+    calls: int
+    steps_differ: int | msgspec.UnsetType = msgspec.UNSET
+    corrected_by_hand: int
+    uncorrected: int | msgspec.UnsetType = msgspec.UNSET
+    charges: int
+    differ: int
+    accounts: list[dict[str, Any]]
+    prefixes: list[dict[str, Any]]
+    prefixes_differ: int
+    greatest: list[dict[str, Any]]
+    booked: BookedRun | msgspec.UnsetType = msgspec.UNSET
+    untold: str | msgspec.UnsetType = msgspec.UNSET
+    """Why a running switch does not know the balances yet; absent if it does, or if nothing was booked."""
+
+
+async def rerate_calls(
+    office: Office, who: Principal, order: RerateCalls, report: Callable[[int, int], None]
+) -> RerateReport:
+    """Rate the calls again, and book the differences if that is ordered; the running switch knows the balances then.
+
+    ``report`` gets the number of further calls and when the last of them began, UTC milliseconds; newest first.
+
+    Raises:
+        OperatorsOnlyError: an agent orders it.
+        UnknownNameError: the rate group is unknown; or no call fits, and the account is.
+        ConfigError: the configuration is invalid.
+        DroppedPeriod: calls of the span were dropped or masked.
+        ReferenceTaken, OtherCurrency, ContentRefused, StoreUnavailable: some calls may be corrected; a repeat goes on.
+    """
+    office.scope_of(who).require_operator()
+    stores, catalogue = office.stores, office.definitions.catalogue()
+    wanted = CallFilter(limit=order.limit, since=order.since, until=order.until, account=order.account)
+    rerating = Rerating(
+        catalogue,
+        account=order.account,
+        instead=None if order.deck is None else _rates_of(catalogue, order.deck),
+        compares_steps=order.compares_steps,
+        corrects=order.book,
+        corrected_too=order.corrected_too,
+        most=order.top,
+    )
+    bookings = Bookings(stores.corrections, _run_of(office, who, order, catalogue.version)) if order.book else None
+    pages = stores.spans.pages(wanted, with_breakdown=order.compares_steps, with_charges=True)
+    async with aclosing(pages):
+        async for calls in pages:
+            for call in calls:
+                if not (call.callee_billing or "").startswith(order.prefix):
+                    continue
+                changes = rerating.add(call)
+                if bookings is not None:
+                    await bookings.add(call.call_id, changes)
+            report(len(calls), calls[-1].started_at)
+    if not rerating.calls:
+        await check_names(wanted, office.definitions, stores.queries, stores.books)
+    found: dict[str, Any] = rerating.to_json(order.top)
+    if bookings is None:
+        return RerateReport(**found)
+    await bookings.finish()
+    untold = await refresh_balances(office.switch) if bookings.charges else ""
+    return RerateReport(**found, booked=bookings.sheet(), untold=untold or msgspec.UNSET)
+
+
+def _run_of(office: Office, who: Principal, order: RerateCalls, version: str) -> "Run":
+    same = digest_of(
+        order.since,
+        order.until,
+        order.account,
+        order.deck,
+        version,
+        order.corrected_too,
+        *filter(None, [order.prefix]),
+    )
+    reference = reference_of_run(order.reference or same, has_deck=order.deck is not None)
+    line = office.audit_line(who, msgspec.structs.replace(order, reference=reference), reference)
+    return Run(reference, who.recorded, order.memo or "", office.now(), line)
+
+
+def _rates_of(catalogue: "Catalogue", deck: str) -> "RateGroup":
+    rates = catalogue.rate_groups.get(deck)
+    if rates is None:
+        raise unknown("rate group", deck, catalogue.rate_groups, f"there are {', '.join(catalogue.rate_groups)}")
+    return rates
+
+
+class Run(NamedTuple):
+    """Who books, and why; the same ``reference`` (``admin.rerate_runs``) corrects a call once."""
+
+    reference: str
+    operator: str
+    memo: str
+    made_at: int
+    """UTC milliseconds."""
+    audit: AuditLine | None = None
+    """Written with the first calls that are corrected."""
+
+
+class Bookings:
+    """The corrections of one run."""
+
+    def __init__(self, store: Corrections, run: Run) -> None:
+        self._store, self._run = store, run
+        self._waiting: list[Correction] = []
+        self._amounts: dict[tuple[str, str | None], Decimal] = {}
+        self.charges = self.repeated = 0
+
+    async def add(self, call_id: str, changes: tuple[Change, ...]) -> None:
+        """Correct a call, at the latest with ``finish``; raises what ``Corrections.book`` does."""
+        if changes:
+            run = self._run
+            self._waiting.append(Correction(call_id, changes, run.reference, run.operator, run.memo, run.made_at))
+            if len(self._waiting) >= CALLS_AT_ONCE:
+                await self.finish()
+
+    async def finish(self) -> None:
+        """Book what waits; raises what ``Corrections.book`` does."""
+        waiting, self._waiting = self._waiting, []
+        if not waiting:
+            return
+        booked = await self._store.book(waiting, self._run.audit)
+        if any(not each.is_repeated for each in booked):
+            self._run = self._run._replace(audit=None)
+        for charge in booked:
+            if charge.is_repeated:
+                self.repeated += 1
+                continue
+            self.charges += 1
+            key = charge.account, charge.currency
+            self._amounts[key] = EXACT.add(self._amounts.get(key, ZERO), charge.amount)
+
+    def sheet(self) -> BookedRun:
+        """Return what was booked."""
+        return BookedRun(
+            self._run.reference,
+            self.charges,
+            self.repeated,
+            [
+                BookedAmount(account, currency, format_amount(amount))
+                for (account, currency), amount in sorted(self._amounts.items(), key=lambda item: item[0][0])
+            ],
+        )
