@@ -1,6 +1,6 @@
 """An office of the test's own: on a database, without a running switch, at a moment that the test says."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 
@@ -9,6 +9,8 @@ from vosd.admin.office.office import Office
 from vosd.admin.office.principal import Means, Principal, Role
 from vosd.billing.accounts import Account
 from vosd.catalogue.catalogue import Catalogue
+from vosd.catalogue.problems import ConfigError
+from vosd.catalogue.stored_objects import ObjectVersion
 from vosd.control.client import RunningSwitch
 from vosd.storage.database import Database
 from vosd.storage.stores import SqlStores
@@ -31,6 +33,14 @@ class Defined:
     def agents(self) -> Mapping[str, str]:
         """Return the agent of each account that names one."""
         return {name: account.agent for name, account in self._accounts.items() if account.agent is not None}
+
+    def check_kind(self, kind: str) -> None:
+        """Accept any kind."""
+
+    def check_objects(self, versions: Sequence[ObjectVersion]) -> None:
+        """Refuse objects that are called ``bad``."""
+        if any(each.name == "bad" for each in versions):
+            raise ConfigError([])
 
     def catalogue(self) -> Catalogue:
         """Return the usual catalogue of scenes, whatever the accounts of the test."""

@@ -75,7 +75,7 @@ class Target:
         owner = Keeper()
         owner.dialog = Dialog.of_caller(event.request, "ours", event.source, straight)
         self._probe.endpoint.adopt("ours", owner)
-        self._probe.endpoint.send_success(event.transaction, owner.dialog, "", b"", owner, self._probe.now)
+        self._probe.accept(event.transaction, owner.dialog, owner)
         self._probe.call_vendor(owner)
         self._invite = self._probe.sent()[-1]
 

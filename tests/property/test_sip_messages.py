@@ -115,7 +115,7 @@ def test_the_endpoint_survives_any_traffic_and_has_forgotten_it_in_the_end(traff
     owner = Keeper()
     owner.dialog = Dialog.of_caller(event.request, "ours", event.source, straight)
     probe.endpoint.adopt("ours", owner)
-    acceptance = probe.endpoint.send_success(event.transaction, owner.dialog, "", b"", owner, probe.now)
+    acceptance = probe.accept(event.transaction, owner.dialog, owner)
     probe.call_vendor(owner)
     for data, source, wait_ms in traffic:
         heard = probe.receive(data, source)

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from vosd.b2bua.invitation import Invitation
+from vosd.b2bua.outgoing.invitation import Invitation
 from vosd.base.clock import Instant
 from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.wire.message import Response

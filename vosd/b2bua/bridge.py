@@ -99,11 +99,11 @@ class Bridge:
         if self.proposal is not None and _is_of(self.proposal, leg):
             self.proposal.cancel(now)
 
-    def acknowledged(self, leg: Leg, session: bytes) -> None:
+    def acknowledged(self, leg: Leg, session: bytes, now: Instant) -> None:
         """Handle the ACK of a 200 to a proposal of that leg."""
         proposal = self.proposal
         if isinstance(proposal, Renegotiation) and proposal.origin is leg:
-            proposal.acknowledged(session)
+            proposal.acknowledged(session, now)
 
     def information_came(self, leg: Leg, event: RequestArrived) -> None:
         """Forward an INFO to the other leg."""

@@ -17,8 +17,8 @@ from vosd.b2bua.given_up import GivenUp
 from vosd.b2bua.hunt import Hunt, NextHop, own_deadline
 from vosd.b2bua.leg import RINGING, Leg
 from vosd.b2bua.lifetime import ANSWER_WAIT_MS, Granted, Lifetime
+from vosd.b2bua.outgoing.reasons import NO_CAUSES, passed_on, reason_headers
 from vosd.b2bua.ports import Answer, Decision, Switchboard
-from vosd.b2bua.reasons import NO_CAUSES, passed_on, reason_headers
 from vosd.b2bua.settings import CallSettings
 from vosd.b2bua.stamps import Arrival, DeadCall, Ending, Journey
 from vosd.b2bua.states import ACCEPTED, CallEvent
@@ -204,7 +204,7 @@ class Call:
             leg.attempt(200, "Answered", now), codec, vendor_codec, now.came if now.waited_ms else now
         )
         if has_answer:
-            leg.acknowledge(b"")
+            leg.acknowledge(b"", now)
         del self.hunt  # hunting is over
         if not self.caller.awaits_prack:
             if not self.caller_answered(now):
@@ -293,15 +293,16 @@ class Call:
         """Handle the ACK of our 200; the answer to a late offer is sent in the ACK to the other leg."""
         if states.ACK not in ACCEPTED[self.state] or self.callee is None:
             return
-        is_caller = leg is self.caller.leg
+        caller: object = self.caller
+        is_caller = leg is caller
         if is_caller and self.journey.acknowledged_at is None:
             self.journey.acknowledged(now.came)
             self._board.acknowledged(now)
         if self.bridge is not None and self.callee.is_acknowledged:
-            self.bridge.acknowledged(leg, session)
+            self.bridge.acknowledged(leg, session, now)
         elif is_caller and not self.callee.is_acknowledged:
             self.journey.codec = self.journey.vendor_codec = first_audio_codec(session)
-            self.callee.acknowledge(session)
+            self.callee.acknowledge(session, now)
 
     def taken_over(self, newcomer: CallerLeg, far: Leg, now: Instant) -> Leg:
         """Replace a side by a newcomer whose session the far side has accepted (RFC 3891); send the old one BYE."""

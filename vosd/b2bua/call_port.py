@@ -7,7 +7,7 @@ is an event with the instant of its packet.
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Protocol
 
-from vosd.b2bua.reasons import NO_CAUSES
+from vosd.b2bua.outgoing.reasons import NO_CAUSES
 from vosd.b2bua.settings import CallSettings
 from vosd.b2bua.stamps import Arrival, Journey
 from vosd.b2bua.states import CallState

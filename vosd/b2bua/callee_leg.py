@@ -5,9 +5,11 @@ from typing import TYPE_CHECKING
 
 from vosd.b2bua.attempt_progress import AttemptProgress, EarlyDialogs, Pracking
 from vosd.b2bua.given_up import GivenUp, released
-from vosd.b2bua.invitation import written
-from vosd.b2bua.leg import RINGING, SDP, Leg
-from vosd.b2bua.reasons import NO_CAUSES, given_by_caller, reason_headers
+from vosd.b2bua.leg import RINGING, Leg
+from vosd.b2bua.outgoing.headers import SDP, of_prack
+from vosd.b2bua.outgoing.invitation import Invitation, written
+from vosd.b2bua.outgoing.messages import OutgoingAck, OutgoingCancel, OutgoingInvite, OutgoingRequest
+from vosd.b2bua.outgoing.reasons import NO_CAUSES, given_by_caller, reason_headers
 from vosd.b2bua.supervision import Supervision, SupervisionFacts
 from vosd.base.cause import EndReason
 from vosd.base.clock import Instant
@@ -23,6 +25,7 @@ from vosd.sip.events import NoResponse, ResponseArrived, UnwantedAnswer
 from vosd.sip.flows import peer_of
 from vosd.sip.headers.reason import q850_cause, reason_text
 from vosd.sip.nat import is_behind_nat
+from vosd.sip.transaction.client import Client
 from vosd.sip.transaction.invite_client import InviteClient
 from vosd.sip.transaction.states import State
 from vosd.sip.wire.message import Message, Response
@@ -92,7 +95,7 @@ class CalleeLeg(Leg):
             answers=None if login is None else Answers(login, self.call.settings.challenges_max, choice.gateway.name),
         )  # fmt: skip
         self.early = EarlyDialogs(invitation)
-        self.transaction = invitation.send(endpoint, self.timer.first_offer(), self, now)
+        self._invite(invitation, now)
         return invitation.parts.call_id
 
     # -- what it is ---------------------------------------------------------------------------------------------
@@ -203,12 +206,12 @@ class CalleeLeg(Leg):
 
     # -- actions ------------------------------------------------------------------------------------------------
 
-    def acknowledge(self, answer: bytes) -> None:
+    def acknowledge(self, answer: bytes, now: Instant) -> None:
         """Acknowledge the gateway's 200, with the caller's answer if the offer was the gateway's."""
         if self.dialog is not None and not self.progress.acknowledged:
             self.progress.acknowledged = True
             answer = self._as_sent(answer) if answer else b""
-            self._endpoint.client.send_ack(self.transaction, self.dialog, SDP if answer else "", answer)
+            self.send(OutgoingAck(SDP if answer else "", answer, self.transaction, self.dialog), now)
             self._invite_sequence = self.transaction.parts.sequence
             self.transaction = self._endpoint.acknowledged_invite
 
@@ -219,7 +222,7 @@ class CalleeLeg(Leg):
             pracking, early.pracking = early.pracking, None
             answer = self._as_sent(answer)
             self.progress.is_settled = bool(answer)
-            self._send_prack(pracking, SDP if answer else "", answer, now)
+            self._send_prack(pracking, answer, now)
 
     def give_up(self, reason: EndReason, now: Instant, given: Mapping[str, int] = NO_CAUSES) -> None:
         """Send CANCEL, or BYE if the attempt was answered; a late 2xx is answered with ACK and BYE.
@@ -299,18 +302,31 @@ class CalleeLeg(Leg):
     def close(self, now: Instant) -> None:
         """Drop the dialog; a 200 that still waits for the caller's answer is acknowledged without one."""
         if self.dialog is not None and not self.progress.acknowledged:
-            self.acknowledge(b"")
+            self.acknowledge(b"", now)
         if self.transaction.owner is self:  # the INVITE has no final response: a late 2xx needs ACK and BYE
-            self.transaction.abandon("", now, self.remembered())
+            self._withdraw("", now)
         super().close(now)
         if self.dialog is None:  # there may be early dialogs
             self._endpoint.forget(self.tag, now)
 
     # -- inside -------------------------------------------------------------------------------------------------
 
+    def _invite(self, invitation: Invitation, now: Instant) -> None:
+        headers = f"{invitation.headers}{self.timer.first_offer()}{invitation.content}"
+        self.transaction = transaction = InviteClient(self._endpoint.store, self)
+        self.send(
+            OutgoingInvite(
+                headers, invitation.body, transaction, invitation.parts, invitation.hops, invitation.is_fixed
+            ),
+            now,
+        )
+
     def _abandon(self, headers: str, now: Instant) -> None:
         self._endpoint.forget(self.tag, now)
-        self.transaction.abandon(headers, now, self.remembered())
+        self._withdraw(headers, now)
+
+    def _withdraw(self, headers: str, now: Instant) -> None:
+        self.send(OutgoingCancel(headers, b"", self.transaction, True, self.remembered()), now)
 
     def _forked(self) -> EarlyDialogs:
         """Return the forks of an INVITE that has no final response."""
@@ -333,7 +349,7 @@ class CalleeLeg(Leg):
         if status in RINGING:
             progress.rang = True
             if progress.rang_at is None:
-                progress.rang_at = now.came
+                progress.rang_at = now.came if now.waited_ms else now
         elif progress.tried_at is None:
             progress.tried_at = now
         tag = response.to_tag
@@ -385,12 +401,13 @@ class CalleeLeg(Leg):
             early.pracking = pracking
         else:
             self.progress.is_settled = self.progress.is_settled or bool(session)
-            self._send_prack(pracking, "", b"", now)
+            self._send_prack(pracking, b"", now)
         return True
 
-    def _send_prack(self, pracking: Pracking, headers: str, body: bytes, now: Instant) -> None:
-        headers = f"{self._endpoint.agent_header}{pracking.rack}{headers}"
-        self._endpoint.client.send_request(pracking.dialog, "PRACK", headers, body, None, now)
+    def _send_prack(self, pracking: Pracking, body: bytes, now: Instant) -> None:
+        headers = of_prack(self._endpoint, pracking.rack, body)
+        transaction = Client(self._endpoint.store, None)
+        self.send(OutgoingRequest(headers, body, transaction, pracking.dialog, "PRACK"), now)
 
     def _dialog_of(self, response: Response) -> Dialog:
         return Dialog.of_callee(self.transaction.parts, self.tag, response, self._endpoint.flows.next_hop)
@@ -404,7 +421,7 @@ class CalleeLeg(Leg):
 
     def _establish(self, response: Response, now: Instant) -> None:
         tag, early = response.to_tag, self.early or EarlyDialogs(None)
-        if tag != early.speaker:
+        if early.speaker is not None and early.speaker != tag:
             self._switch_to(early, tag, now, answers=True)
         # The early dialog has used CSeq numbers for PRACK and UPDATE, so it becomes the confirmed one. A 2xx
         # with an unknown tag comes from another fork and makes a dialog of its own (RFC 3261 section 13.2.2.4).
@@ -439,4 +456,4 @@ class CalleeLeg(Leg):
         self._endpoint.forget(self.tag, now)
         self.early = EarlyDialogs(invitation, speaker=early.speaker)
         self.progress.is_settled = False
-        self.transaction = invitation.send(self._endpoint, self.timer.first_offer(), self, now)
+        self._invite(invitation, now)

@@ -6,18 +6,20 @@ from typing import TYPE_CHECKING, Final
 from vosd.b2bua.extensions import reliability_of
 from vosd.b2bua.identity import CallerIdentity, caller_identity_of
 from vosd.b2bua.invite_progress import InviteProgress, ShownFork
-from vosd.b2bua.leg import SDP, Leg
-from vosd.b2bua.reasons import NO_CAUSES
+from vosd.b2bua.leg import Leg
+from vosd.b2bua.outgoing.headers import SDP, of_answer, of_rejection, of_reliable_ringing, of_response, of_ringing
+from vosd.b2bua.outgoing.messages import OutgoingReliable, OutgoingResponse, OutgoingSuccess
+from vosd.b2bua.outgoing.reasons import NO_CAUSES
 from vosd.b2bua.supervision import Supervision, SupervisionFacts
 from vosd.base.clock import Instant
 from vosd.base.wheel import Timer
+from vosd.sip.dialog.acceptance import Acceptance
 from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.dialog.prack import Rack, ReliableProvisional
 from vosd.sip.dialog.session_wish import Wish
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import AlarmFired, CancelArrived, ProvisionalUnacknowledged, RequestArrived
 from vosd.sip.headers.reason import causes, reason_text
-from vosd.sip.screening import ALLOW, EXPLAINED
 from vosd.sip.transaction.invite_server import InviteServer
 from vosd.sip.transaction.server import Server
 from vosd.sip.transaction.states import State
@@ -110,7 +112,7 @@ class CallerLeg(Leg):
     def begin(self, now: Instant) -> None:
         """Send 100, accept requests within the dialog from now on, and set the timer of the Expires header."""
         endpoint = self._endpoint
-        self.invite.respond(100, "", endpoint.server_header, now)
+        self.send(OutgoingResponse(endpoint.server_header, b"", self.invite, 100, ""), now)
         endpoint.adopt(self.invite_dialog.local_tag, self)
         if self.progress.valid_s is not None:
             self.expiry = endpoint.set_alarm(self, now.plus(1_000 * self.progress.valid_s))
@@ -156,14 +158,15 @@ class CallerLeg(Leg):
             session = self._as_sent(session)
         reliably = self.progress.reliability is _REQUIRED or (session and self.takes_100rel)
         if not reliably:
-            self.invite.respond(status, self.invite_dialog.local_tag, self._establishing(session), now, session)
+            headers = of_ringing(self._endpoint, self.invite_dialog, session)
+            self.send(OutgoingResponse(headers, session, self.invite, status, self.invite_dialog.local_tag), now)
             return
         draw = 0 if self.progress.rseq else int(self._endpoint.token()[-6:], 36) % _RSEQ_CHOICES
         self.progress.rseq += 1 + draw
-        self.unacknowledged = self._endpoint.send_reliably(
-            self.invite, self.invite_dialog.local_tag, status, self._establishing(session) + ALLOW, session,
-            self.progress.rseq, self, now,
-        )  # fmt: skip
+        tag, number = self.invite_dialog.local_tag, self.progress.rseq
+        headers = of_reliable_ringing(self._endpoint, self.invite_dialog, session, number)
+        self.unacknowledged = ReliableProvisional(number, self, has_session=bool(session))
+        self.send(OutgoingReliable(headers, session, self.invite, status, tag, self.unacknowledged), now)
 
     def begin_attempt(self, now: Instant) -> None:
         """Prepare for another gateway: after early media of the last one the caller needs another To tag."""
@@ -193,9 +196,11 @@ class CallerLeg(Leg):
         if self.progress.is_settled:
             session = b""  # offer and answer were exchanged before: a 2xx with SDP would be read as an offer
         session = self._as_sent(session)
-        timer = self.timer.accept(self.progress.wish, now)
-        headers = self._establishing(session) + ALLOW + self._supported() + timer
-        self.acceptance = self._endpoint.send_success(self.invite, self.invite_dialog, headers, session, self, now)
+        agreed = self.timer.accept(self.progress.wish, now)
+        headers = of_answer(self._endpoint, self.invite_dialog, session, self.timer, agreed)
+        sequence = self.progress.invite_sequence
+        self.acceptance = Acceptance(self._endpoint.store, self.invite_dialog, sequence, self)
+        self.send(OutgoingSuccess(headers, session, self.invite, self.acceptance), now)
         self.invite = self._endpoint.answered_invite
         self.facts.last_seen_at = now
         self.supervision = Supervision(self._endpoint, self, SupervisionFacts(now))
@@ -236,8 +241,8 @@ class CallerLeg(Leg):
     def reject(self, status: int, reason: str, now: Instant) -> None:
         """End an unanswered call with a failure; ``reason`` are whole Reason lines."""
         self._decided(status, now)
-        headers = self._endpoint.server_header + EXPLAINED.get(status, "") + reason
-        self.invite.respond(status, self.invite_dialog.local_tag, headers, now)
+        headers = of_rejection(self._endpoint, status, reason)
+        self.send(OutgoingResponse(headers, b"", self.invite, status, self.invite_dialog.local_tag), now)
         self._endpoint.forget(self.invite_dialog.local_tag, now)
 
     def prack_came(self, event: RequestArrived) -> None:
@@ -290,7 +295,8 @@ class CallerLeg(Leg):
         elif transaction is self.proposing:
             self.proposing = None
             session = self._as_sent(session)
-            transaction.respond(200, "", f"{self._endpoint.server_header}{SDP if session else ''}", now, session)
+            headers = of_response(self._endpoint, 200, SDP if session else "")
+            self.send(OutgoingResponse(headers, session, transaction, 200, ""), now)
         else:
             super().agree(transaction, session, now)
 
@@ -314,7 +320,8 @@ class CallerLeg(Leg):
             self.keypad.stop()
         if self.invite.state is State.PROCEEDING:
             self._decided(487, now)
-            self.invite.respond(487, self.invite_dialog.local_tag, self._endpoint.server_header, now)
+            tag = self.invite_dialog.local_tag
+            self.send(OutgoingResponse(self._endpoint.server_header, b"", self.invite, 487, tag), now)
         super().close(now)
 
     # -- inside -------------------------------------------------------------------------------------------------
@@ -437,12 +444,6 @@ class CallerLeg(Leg):
             self.unacknowledged = None
         self.waiting_rings.clear()
         self._forget_last_tag(now)
-
-    def _establishing(self, session: bytes) -> str:
-        """Return the headers of a response that makes or confirms the dialog (RFC 3261 section 12.1.1)."""
-        dialog = self.invite_dialog
-        routes = "".join([f"Record-Route: {route}\r\n" for route in dialog.routes]) if dialog.routes else ""
-        return f"{routes}{self._endpoint.contacts[dialog.peer.flow]}{SDP if session else ''}"
 
 
 def _valid_s(request: Request) -> int | None:

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Final
 
+from vosd.b2bua.outgoing.headers import of_information
 from vosd.b2bua.renegotiation import status_for_origin
 from vosd.sip.events import NoResponse, RequestArrived, ResponseArrived
 from vosd.sip.transaction.server import Server
@@ -64,6 +65,6 @@ def relay(origin: "Leg", far: "Leg", event: RequestArrived) -> None:
     elif origin.informing >= IN_FLIGHT_MAX:
         origin.retry_later(server, now)
     else:
-        headers = f"Content-Type: {media_type(request)}\r\n"
+        headers = of_information(far.call.endpoint, media_type(request))
         origin.defer_response(server, now)
         far.ask("INFO", headers, request.body, Information(origin, far, server), now)

@@ -7,6 +7,19 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from vosd.b2bua.leg_facts import LegFacts, LegSessions
+from vosd.b2bua.outgoing.headers import SDP, of_agreement, of_proposal, of_response
+from vosd.b2bua.outgoing.messages import (
+    Outgoing,
+    OutgoingAck,
+    OutgoingBye,
+    OutgoingCancel,
+    OutgoingInvite,
+    OutgoingReinvite,
+    OutgoingReliable,
+    OutgoingRequest,
+    OutgoingResponse,
+    OutgoingSuccess,
+)
 from vosd.b2bua.refresh import Refresh
 from vosd.b2bua.supervision import Supervision, SupervisionFacts, is_alive
 from vosd.base.clock import Instant
@@ -22,7 +35,7 @@ from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import AckArrived, AckMissing, CancelArrived, RequestArrived, UnwantedAnswer
 from vosd.sip.headers.reason import q850_cause, reason_text
 from vosd.sip.owners import ClientOwner
-from vosd.sip.screening import ALLOW, CAPABILITIES, EXPLAINED, SUPPORTED_HEADER, SUPPORTED_WITHOUT_TIMER
+from vosd.sip.screening import CAPABILITIES
 from vosd.sip.transaction.client import Client
 from vosd.sip.transaction.invite_client import InviteClient
 from vosd.sip.transaction.invite_server import InviteServer
@@ -35,8 +48,6 @@ from vosd.trunks.dialect import ReasonForm
 if TYPE_CHECKING:
     from vosd.b2bua.call_port import CallPort
 
-SDP: Final = "Content-Type: application/sdp\r\n"
-TIMER_HEADER: Final = "Supported: timer\r\n"
 RINGING: Final = range(180, 190)
 
 
@@ -111,10 +122,6 @@ class Leg:
     def takes_update(self) -> bool:
         """Whether this side allows UPDATE."""
         return self.facts.allows_update
-
-    def contact(self) -> str:
-        """Return the Contact line that this side is sent."""
-        return self._endpoint.contacts[self._established().peer.flow]
 
     @property
     def refresh(self) -> Refresh | None:
@@ -213,28 +220,32 @@ class Leg:
     def propose(self, method: str, session: bytes, owner: ClientOwner, now: Instant) -> Client | InviteClient:
         """Send an offer by INVITE or UPDATE; without ``session`` this side is to make the offer."""
         dialog = self._established()
-        headers = f"{self.contact()}{self._endpoint.agent_header}{ALLOW}"
-        if self.timer.settings.enabled:
-            headers += TIMER_HEADER
-        if self.supervision is not None:
-            headers += self.timer.offer()
         if session:
             session = self._as_sent(session)
-            headers += SDP
-        client = self._endpoint.client
+        offered = "" if self.supervision is None else self.timer.offer()
+        headers = of_proposal(self._endpoint, dialog, session, self.timer, offered)
         if method == "INVITE":
-            return client.send_reinvite(dialog, headers, session, owner, now)
-        return client.send_request(dialog, method, headers, session, owner, now)
+            invite = InviteClient(self._endpoint.store, owner, dialog)
+            self.send(OutgoingReinvite(headers, session, invite, dialog), now)
+            return invite
+        client = Client(self._endpoint.store, owner)
+        self.send(OutgoingRequest(headers, session, client, dialog, method), now)
+        return client
 
-    def acknowledge_proposal(self, transaction: InviteClient, answer: bytes) -> None:
+    def acknowledge_proposal(self, transaction: InviteClient, answer: bytes, now: Instant) -> None:
         """Acknowledge this side's 200 to our re-INVITE."""
         answer = self._as_sent(answer)
-        self._endpoint.client.send_ack(transaction, self._established(), SDP if answer else "", answer)
+        self.send(OutgoingAck(SDP if answer else "", answer, transaction, self._established()), now)
+
+    def cancel_proposal(self, transaction: InviteClient, now: Instant, *, is_abandoned: bool = False) -> None:
+        """Cancel our re-INVITE; where it ``is_abandoned``, its final response is acknowledged and ignored."""
+        self.send(OutgoingCancel("", b"", transaction, is_abandoned, None), now)
 
     def ask(self, method: str, headers: str, body: bytes, owner: ClientOwner | None, now: Instant) -> Client:
         """Send a request that changes no session."""
-        headers = self._endpoint.agent_header + headers
-        return self._endpoint.client.send_request(self._established(), method, headers, body, owner, now)
+        client = Client(self._endpoint.store, owner)
+        self.send(OutgoingRequest(headers, body, client, self._established(), method), now)
+        return client
 
     # -- requests of the peer -----------------------------------------------------------------------------------
 
@@ -253,16 +264,17 @@ class Leg:
                     self.moved()
         dialog = self._established()
         session = self._as_sent(session)
-        headers = f"{self.contact()}{ALLOW}{self._supported()}{lines}{SDP if session else ''}"
+        headers = of_agreement(self._endpoint, dialog, session, self.timer, lines)
         if isinstance(transaction, InviteServer):
-            self.acceptance = self._endpoint.send_success(transaction, dialog, headers, session, self, now)
+            self.acceptance = Acceptance(self._endpoint.store, dialog, transaction.sequence, self)
+            self.send(OutgoingSuccess(headers, session, transaction, self.acceptance), now)
         else:
-            transaction.respond(200, "", self._endpoint.server_header + headers, now, session)
+            self.send(OutgoingResponse(headers, session, transaction, 200, ""), now)
 
     def respond(self, transaction: Server | InviteServer, status: int, now: Instant, headers: str = "") -> None:
         """Answer a request of this side without changing the session."""
         tag = "" if self.dialog is None else self.dialog.local_tag
-        transaction.respond(status, tag, f"{self._endpoint.server_header}{headers or EXPLAINED.get(status, '')}", now)
+        self.send(OutgoingResponse(of_response(self._endpoint, status, headers), b"", transaction, status, tag), now)
 
     def defer_response(self, transaction: Server | InviteServer, now: Instant) -> None:
         """Send 100 if the answer takes long: it has to come from the other side. An INVITE has its 100 already."""
@@ -282,7 +294,7 @@ class Leg:
             case "BYE" if self.dialog is None:  # the called side may end no early dialog (RFC 3261 section 15)
                 self.respond(transaction, 481, now)
             case "BYE":
-                self.respond(transaction, 200, now)
+                self.send(OutgoingResponse(self._endpoint.server_header, b"", transaction, 200, ""), now)
                 text = cause = None
                 if request.header("reason") is not None:
                     text, cause = reason_text(request), q850_cause(request)
@@ -348,10 +360,10 @@ class Leg:
             supervision, self.supervision = self.supervision, None
             if supervision is not None:
                 supervision.stop(now)
-            self._endpoint.bye_after_ack(self.acceptance, reason)
+            self.send(OutgoingBye(reason, b"", dialog, self.acceptance), now)
             return
         self.close(now)
-        self._endpoint.client.send_bye(dialog, reason, now)
+        self.send(OutgoingBye(reason, b"", dialog, None), now)
 
     def close(self, now: Instant) -> None:
         """Drop the dialog without sending anything."""
@@ -364,16 +376,44 @@ class Leg:
         if self.dialog is not None:
             self._endpoint.forget(self.dialog.local_tag, now)
 
+    # -- the door -----------------------------------------------------------------------------------------------
+
+    def send(self, message: Outgoing, now: Instant) -> None:
+        """Let a message leave: every message of a leg passes here."""
+        endpoint = self._endpoint
+        headers, body = message.headers, message.body
+        match message:
+            case OutgoingResponse():
+                message.transaction.respond(message.status, message.tag, headers, now, body)
+            case OutgoingAck():
+                endpoint.client.send_ack(message.transaction, message.dialog, headers, body)
+            case OutgoingBye(acceptance=None):
+                endpoint.client.send_bye(message.dialog, headers, now)
+            case OutgoingInvite():
+                endpoint.client.begin_invite(
+                    message.transaction, message.parts, message.hops, headers, body, now, is_fixed=message.is_fixed
+                )
+            case OutgoingSuccess():
+                message.acceptance.begin(message.transaction, headers, body, now)
+            case OutgoingRequest():
+                endpoint.client.begin_request(message.transaction, message.dialog, message.method, headers, body, now)
+            case OutgoingReinvite():
+                endpoint.client.begin_reinvite(message.transaction, message.dialog, headers, body, now)
+            case OutgoingReliable():
+                message.provisional.begin(message.transaction, message.status, message.tag, headers, body, now)
+            case OutgoingCancel(is_abandoned=True):
+                message.transaction.abandon(headers, now, message.witness)
+            case OutgoingCancel():
+                message.transaction.cancel(headers, now)
+            case OutgoingBye(acceptance=acceptance) if acceptance is not None:
+                endpoint.bye_after_ack(acceptance, headers)
+
     # -- inside -------------------------------------------------------------------------------------------------
 
     def _established(self) -> Dialog:
         if self.dialog is None:
             raise RuntimeError(f"{self!r} has no dialog yet")
         return self.dialog
-
-    def _supported(self) -> str:
-        """Return the Supported line for this side."""
-        return SUPPORTED_HEADER if self.timer.settings.enabled else SUPPORTED_WITHOUT_TIMER
 
     def _as_sent(self, session: bytes) -> bytes:
         """Return a description as it is sent: with the next version of the same origin (RFC 3264 section 8)."""

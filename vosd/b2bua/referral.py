@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from vosd.b2bua.caller_leg import CallerLeg
 from vosd.b2bua.leg import Leg
+from vosd.b2bua.outgoing.headers import of_referral
 from vosd.b2bua.ports import CallPart
 from vosd.b2bua.substitute import Substitute
 from vosd.b2bua.transfer import Transfer
@@ -41,9 +42,8 @@ def refer_came(call: "Call", leg: Leg, event: RequestArrived, board: "Switchboar
     name = f"refer;id={event.request.cseq.number}" if caller.progress.has_referred else "refer"
     caller.progress.has_referred = True
     transfer = Transfer.to_be_called(call.endpoint, call, name, notifies=notifies)
-    accepted = "" if notifies else "Refer-Sub: false\r\n"
     if target.replaces is None:
-        _call_target(transfer, caller, event, board, target.number, accepted)
+        _call_target(transfer, caller, event, board, target.number)
         return
     second = call_named_by(call.endpoint, target.replaces)
     if (
@@ -56,20 +56,18 @@ def refer_came(call: "Call", leg: Leg, event: RequestArrived, board: "Switchboar
         # There is no such dialog here, or it is another customer's. Not 481: that would end the dialog of the REFER.
         caller.respond(server, 603, now)
         return
-    _accept(caller, event, accepted)
+    _accept(caller, event, notifies=notifies)
     call.transfer = transfer
     transfer.attended(second, now)
 
 
-def _call_target(
-    transfer: Transfer, leg: CallerLeg, event: RequestArrived, board: "Switchboard", number: str, accepted: str
-) -> None:
+def _call_target(transfer: Transfer, leg: CallerLeg, event: RequestArrived, board: "Switchboard", number: str) -> None:
     call, now = transfer.first, event.at
     placed = _place(transfer, leg, board, number, now)
     if isinstance(placed, int):
         leg.respond(event.transaction, placed, now)
         return
-    _accept(leg, event, accepted)
+    _accept(leg, event, notifies=transfer.facts.notifies)
     call.transfer = transfer
     placed.transfer = transfer
     transfer.begin(placed, leg.dialect.transfer_timeout_ms, now)
@@ -93,11 +91,11 @@ def _place(transfer: Transfer, leg: CallerLeg, board: "Switchboard", number: str
     return board.place_transfer(Substitute.in_place_of(leg, transfer, opposite.sessions.active_remote()), number, now)
 
 
-def _accept(leg: CallerLeg, event: RequestArrived, headers: str) -> None:
+def _accept(leg: CallerLeg, event: RequestArrived, *, notifies: bool) -> None:
     """Answer 202; a REFER refreshes the remote target, so both messages carry a Contact."""
     if event.dialog.refresh(event.request):
         leg.moved()
-    leg.respond(event.transaction, 202, event.at, leg.contact() + headers)
+    leg.respond(event.transaction, 202, event.at, of_referral(leg.call.endpoint, leg.invite_dialog, notifies=notifies))
 
 
 def call_named_by(endpoint: Endpoint, replaces: Replaces) -> "Call | None":

@@ -51,7 +51,7 @@ class Refresh(Proposal):
 
     def _agreed(self, session: bytes, invite: InviteClient | None, now: Instant) -> None:
         if invite is not None:
-            self.far.acknowledge_proposal(invite, b"")
+            self.far.acknowledge_proposal(invite, b"", now)
         self._over()
         self._supervision.succeeded()
         call = self.far.call
@@ -92,9 +92,9 @@ class ChangedAnswer(Proposal):
         """Abandon it: another proposal takes precedence, or the call is over."""
         super().withdraw(now)
 
-    def _agreed(self, _session: bytes, invite: InviteClient | None, _now: Instant) -> None:
+    def _agreed(self, _session: bytes, invite: InviteClient | None, now: Instant) -> None:
         if invite is not None:
-            self.far.acknowledge_proposal(invite, b"")
+            self.far.acknowledge_proposal(invite, b"", now)
         self._over()
 
     def _refused(self, _status: int, _now: Instant) -> None:

@@ -131,7 +131,7 @@ class Proposal:
         """Cancel the offer: its origin has cancelled its own request."""
         self.facts.is_cancelled = True
         if isinstance(self.asked, InviteClient):
-            self.asked.cancel("", now)
+            self.far.cancel_proposal(self.asked, now)
         elif self.asked is None:
             self.withdraw(now)
 
@@ -165,7 +165,7 @@ class Proposal:
     def _release(self, now: Instant) -> None:
         """Ignore the response to the request in progress."""
         if isinstance(self.asked, InviteClient):
-            self.asked.abandon("", now)
+            self.far.cancel_proposal(self.asked, now, is_abandoned=True)
         elif self.asked is not None:
             self.asked.owner = None
         self.asked = None
@@ -219,24 +219,24 @@ class Renegotiation(Proposal):
         self.answers_in_ack = answers_in_ack
         """The far side's 200 with an offer, unacknowledged until the origin has answered."""
 
-    def acknowledged(self, answer: bytes) -> None:
+    def acknowledged(self, answer: bytes, now: Instant) -> None:
         """Handle the origin's ACK of our 200: it has the answer if the far side made the offer."""
         if self.answers_in_ack is not None:
-            self.far.acknowledge_proposal(self.answers_in_ack, answer)
+            self.far.acknowledge_proposal(self.answers_in_ack, answer, now)
             self.answers_in_ack = None
         self._over()
 
     def withdraw(self, now: Instant, status: int = 487) -> None:
         """Abandon the offer; one of the far side that will not be answered is acknowledged without SDP."""
         if self.answers_in_ack is not None:
-            self.far.acknowledge_proposal(self.answers_in_ack, b"")
+            self.far.acknowledge_proposal(self.answers_in_ack, b"", now)
             self.answers_in_ack = None
         super().withdraw(now, status)
 
     def _agreed(self, session: bytes, invite: InviteClient | None, now: Instant) -> None:
         if invite is not None:
             if self.offer or not session:
-                self.far.acknowledge_proposal(invite, b"")
+                self.far.acknowledge_proposal(invite, b"", now)
             else:
                 # The re-INVITE had no SDP, so the 2xx is the offer and our ACK has to carry the answer (RFC 3261
                 # section 13.2.1). It is sent when the origin's ACK brings that answer.
@@ -295,7 +295,7 @@ class Introduction(Proposal):
 
     def _agreed(self, session: bytes, invite: InviteClient | None, now: Instant) -> None:
         if invite is not None:
-            self.far.acknowledge_proposal(invite, b"")
+            self.far.acknowledge_proposal(invite, b"", now)
         # The first side may have chosen other codecs or another address than the second was sent by its former peer:
         # then the second needs an offer, too. The same description again would only start another exchange.
         if self.far is self.first and session and not self.second.is_latest_sent(session):

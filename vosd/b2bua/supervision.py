@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
+from vosd.b2bua.outgoing.headers import of_probe
 from vosd.b2bua.refresh import Refresh
 from vosd.base.cause import EndReason
 from vosd.base.clock import Instant
 from vosd.base.session_timer import Probe
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import NoResponse, ResponseArrived
-from vosd.sip.screening import ACCEPT
 from vosd.sip.transaction.client import Client
 
 if TYPE_CHECKING:
@@ -211,8 +211,8 @@ class Supervision:
         leg, call = self._leg, self.call
         if leg.awaits_ack or not leg.is_acknowledged:
             return False
-        if leg.timer.agreed is None and leg.timer.settings.probe is Probe.OPTIONS:
-            self.pending = leg.ask("OPTIONS", leg.contact() + ACCEPT, b"", self, now)
+        if leg.timer.agreed is None and leg.timer.settings.probe is Probe.OPTIONS and leg.dialog is not None:
+            self.pending = leg.ask("OPTIONS", of_probe(self._endpoint, leg.dialog), b"", self, now)
             return True
         if leg.is_inviting:
             return False

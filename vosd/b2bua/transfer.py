@@ -5,12 +5,13 @@ transfer there are two calls, each with a vendor's leg and none of a customer; a
 """
 
 from enum import Enum, auto
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from vosd.b2bua.bridge import Bridge
 from vosd.b2bua.caller_leg import CallerLeg
+from vosd.b2bua.outgoing.headers import of_notification
 from vosd.b2bua.refresh import Hold
 from vosd.b2bua.substitute import Substitute
 from vosd.base.clock import Instant
@@ -22,8 +23,6 @@ from vosd.sip.wire.status import phrase
 
 if TYPE_CHECKING:
     from vosd.b2bua.call import Call
-
-SIPFRAG: Final = "Content-Type: message/sipfrag;version=2.0\r\n"
 
 
 class Stage(Enum):
@@ -271,6 +270,5 @@ class Transfer:
         if not self.facts.notifies or status in self.facts.notified or caller is None:
             return
         self.facts.notified = (*self.facts.notified, status)
-        state = "active;expires=180" if status < 200 else "terminated;reason=noresource"
-        headers = f"{caller.contact()}Event: {self.event}\r\nSubscription-State: {state}\r\n{SIPFRAG}"
+        headers = of_notification(self._endpoint, caller.invite_dialog, self.event, status)
         caller.ask("NOTIFY", headers, f"SIP/2.0 {status} {phrase(status)}\r\n".encode(), None, now)

@@ -270,7 +270,7 @@ def reload(invocation: Invocation, yes: bool, as_json: bool) -> None:
     from vosd.catalogue.problems import ConfigError
 
     try:
-        outcome = asyncio.run(invocation.running_switch(RELOAD_S).ask(Reload(yes)))
+        outcome = asyncio.run(invocation.running_switch().patient(RELOAD_S).ask(Reload(yes)))
     except ConfigError as error:
         _refused(str(error), list(map(str, error.problems)), as_json)
     except DaemonRefusedError as refused:
@@ -293,7 +293,7 @@ def restart(invocation: Invocation, as_json: bool) -> None:
     nothing changes.
     """
     try:
-        successor = asyncio.run(_restarted(invocation.running_switch(RELOAD_S)))
+        successor = asyncio.run(_restarted(invocation.running_switch().patient(RELOAD_S)))
     except DaemonRefusedError as refused:
         _refused(str(refused), list(refused.problems), as_json)
     if as_json:

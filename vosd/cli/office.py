@@ -13,7 +13,7 @@ from vosd.cli.arguments import operator as login
 from vosd.cli.command import Invocation
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
     from decimal import Decimal
     from pathlib import Path
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from vosd.admin.office.principal import Principal
     from vosd.billing.accounts import Account
     from vosd.catalogue.catalogue import Catalogue
+    from vosd.catalogue.stored_objects import ObjectVersion
     from vosd.storage.stores import SqlStores
 
 Result = TypeVar("Result")
@@ -40,6 +41,21 @@ class _Configured:
 
     def gateways(self) -> "Collection[str]":
         return self._invocation.excerpt.gateways()
+
+    def check_kind(self, kind: str) -> None:
+        from vosd.config.stored_text import check_kind
+
+        check_kind(kind)
+
+    def check_objects(self, versions: "Sequence[ObjectVersion]") -> None:
+        from vosd.config.load import load
+        from vosd.config.stored_text import overlaid
+
+        load(
+            self._invocation.config_path(),
+            tables=self._invocation.tables,
+            definitions=lambda wanted: overlaid(self._invocation.definitions(wanted), versions),
+        )
 
     def catalogue(self) -> "Catalogue":
         return self._invocation.load().catalogue

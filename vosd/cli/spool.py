@@ -241,7 +241,7 @@ async def _ask_switch_or_do(
     invocation: Invocation, order: Order[BookingOutcome], work: "Callable[[Spool], Awaitable[BookingOutcome]]"
 ) -> BookingOutcome:
     """Send the order to the running switch; do the work here if none runs."""
-    asked = await invocation.running_switch(BOOKING_S).ask_if_running(order)
+    asked = await invocation.running_switch().patient(BOOKING_S).ask_if_running(order)
     return await _without_switch(invocation.settings, work) if asked is None else asked
 
 

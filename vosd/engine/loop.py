@@ -13,8 +13,8 @@ from typing import Final
 
 import structlog
 
+from vosd.b2bua.outgoing.reasons import reason_headers
 from vosd.b2bua.ports import Answer
-from vosd.b2bua.reasons import reason_headers
 from vosd.base.cause import EndReason
 from vosd.base.clock import Clock, Instant
 from vosd.base.wheel import TICK_MS

@@ -88,7 +88,23 @@ class ClientCore:
         *,
         is_fixed: bool = True,
     ) -> InviteClient:
-        """Send the INVITE of a new leg; if it is too large for UDP, by TCP unless the transport ``is_fixed``."""
+        """Send an INVITE outside of a dialog; if it is too large for UDP, by TCP unless the transport ``is_fixed``."""
+        transaction = InviteClient(self._store, owner)
+        self.begin_invite(transaction, parts, max_forwards, headers, body, now, is_fixed=is_fixed)
+        return transaction
+
+    def begin_invite(
+        self,
+        transaction: InviteClient,
+        parts: InviteParts,
+        max_forwards: int,
+        headers: str,
+        body: bytes,
+        now: Instant,
+        *,
+        is_fixed: bool,
+    ) -> None:
+        """Send the INVITE of a transaction that was made for it."""
         draft = None
         if parts.answers is not None:
             draft = InviteDraft(self._with_proof(parts, body), max_forwards, headers, body, is_fixed)
@@ -96,33 +112,34 @@ class ClientCore:
         data, spare = invite(parts, max_forwards, headers, body), None
         if len(data) > LARGEST_DATAGRAM and not is_fixed:
             parts, data, spare = self._write_large(parts, data, max_forwards, headers, body, now)
-        key = f"{parts.via.rpartition('=')[2]} INVITE"
-        transaction = InviteClient(self._store, owner)
-        transaction.begin(key, parts, data, now, spare, draft)
+        transaction.begin(f"{parts.via.rpartition('=')[2]} INVITE", parts, data, now, spare, draft)
         self._placed(transaction)
-        return transaction
 
-    def send_reinvite(
-        self, dialog: Dialog, headers: str, body: bytes, owner: ClientOwner, now: Instant
-    ) -> InviteClient:
+    def begin_reinvite(
+        self, transaction: InviteClient, dialog: Dialog, headers: str, body: bytes, now: Instant
+    ) -> None:
         """Send a re-INVITE (section 14)."""
         parts = self._with_proof(dialog.invite_parts(self._flows.new_via(dialog.peer.flow)), body)
         draft = InviteDraft(parts, 70, headers, body, dialog=dialog)
         key, (parts, data, spare) = f"{branch_of(parts.via)} INVITE", self._write_invite(draft, now)
-        transaction = InviteClient(self._store, owner, dialog)
         transaction.begin(key, parts, data, now, spare, None if parts.answers is None else draft)
-        return transaction
 
     def send_request(
         self, dialog: Dialog, method: str, headers: str, body: bytes, owner: ClientOwner | None, now: Instant
     ) -> Client:
         """Send a request other than INVITE and ACK within a dialog; without ``owner`` its response is ignored."""
+        client = Client(self._store, owner)
+        self.begin_request(client, dialog, method, headers, body, now)
+        return client
+
+    def begin_request(
+        self, client: Client, dialog: Dialog, method: str, headers: str, body: bytes, now: Instant
+    ) -> None:
+        """Send the request of a transaction that was made for it."""
         answers = dialog.answers
         draft = None if answers is None else RequestDraft(dialog, method, headers, body, is_proven=answers.are_wanted)
         key, data, spare = self._write(dialog, method, headers, body)
-        client = Client(self._store, owner)
         client.begin(key, dialog.peer, data, now, spare, draft)
-        return client
 
     def send_ack(self, transaction: InviteClient, dialog: Dialog, headers: str, body: bytes) -> None:
         """Acknowledge a 2xx, and each of its retransmissions."""
@@ -135,9 +152,17 @@ class ClientCore:
     def send_bye(self, dialog: Dialog, headers: str, now: Instant) -> Client:
         """Send a BYE; its response is ignored. Over a connection of a registered user it waits for the next one."""
         headers = self._agent_header + headers
-        if dialog.user and self._store.reliable[dialog.peer.flow] and not dialog.routes:
-            return self._send_bye_to_user(dialog, headers, now)
-        return self.send_request(dialog, "BYE", headers, b"", None, now)
+        is_over_connection = dialog.user and self._store.reliable[dialog.peer.flow] and not dialog.routes
+        bye = (
+            ByeToUser(self._store, dialog.user, dialog.target, now.mono + WAIT_MS)
+            if is_over_connection
+            else Client(self._store, None)
+        )
+        answers = dialog.answers
+        draft = None if answers is None else RequestDraft(dialog, "BYE", headers, b"", is_proven=answers.are_wanted)
+        key, data, spare = self._write(dialog, "BYE", headers, b"")
+        bye.begin(key, dialog.peer, data, now, spare, draft)
+        return bye
 
     def end_left_over(self, dialog: Dialog, invite_sequence: int, headers: str, now: Instant) -> Client:
         """Release a dialog of an earlier run, return its BYE; if the INVITE was ours, its 2xx may still need an ACK."""
@@ -199,15 +224,6 @@ class ClientCore:
     def _is_known(self, key: str) -> bool:
         return key in self._store.clients or self._store.finished.get(key) is not None
 
-    def _send_bye_to_user(self, dialog: Dialog, headers: str, now: Instant) -> Client:
-        answers, draft = dialog.answers, None
-        if answers is not None:
-            draft = RequestDraft(dialog, "BYE", headers, b"", is_proven=answers.are_wanted)
-        key, data, spare = self._write(dialog, "BYE", headers, b"")
-        bye = ByeToUser(self._store, dialog.user, dialog.target, now.mono + WAIT_MS)
-        bye.begin(key, dialog.peer, data, now, spare, draft)
-        return bye
-
     # -- writing ------------------------------------------------------------------------------------------------
 
     def _with_proof(self, parts: InviteParts, body: bytes) -> InviteParts:
@@ -217,7 +233,7 @@ class ClientCore:
         return replace(parts, credentials=parts.answers.lines("INVITE", parts.uri, body, self._token()))
 
     def _write_invite(self, draft: InviteDraft, now: Instant) -> _Written:
-        parts, hops, headers, body = draft[:4]
+        parts, hops, headers, body = draft.parts, draft.max_forwards, draft.headers, draft.body
         data = invite(parts, hops, headers, body)
         if draft.dialog is not None:
             beside = self._flows.beside(draft.dialog.next_stop, parts.peer)
@@ -264,7 +280,7 @@ class ClientCore:
             return event
         key, data, spare = self._write(draft.dialog, draft.method, draft.headers, draft.body)
         transaction.begin(
-            key, draft.dialog.peer, data, now, spare, draft._replace(rounds=draft.rounds + 1, is_proven=True)
+            key, draft.dialog.peer, data, now, spare, replace(draft, rounds=draft.rounds + 1, is_proven=True)
         )
         return None
 
@@ -276,7 +292,7 @@ class ClientCore:
         if not _can_prove(draft.parts.answers, draft.rounds, challenge, is_proven=bool(draft.parts.credentials)):
             return event
         draft = draft.again(self._flows.new_via(draft.parts.peer.flow), self._counted(draft))
-        draft = draft._replace(parts=self._with_proof(draft.parts, draft.body))
+        draft = replace(draft, parts=self._with_proof(draft.parts, draft.body))
         parts, data, spare = self._write_invite(draft, now)
         transaction.owner = owner
         transaction.begin(f"{branch_of(parts.via)} INVITE", parts, data, now, spare, draft)

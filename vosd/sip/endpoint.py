@@ -14,21 +14,17 @@ from vosd.base.wheel import Timer
 from vosd.sip.auth_gate import OPEN_GATE, AuthGate
 from vosd.sip.client_core import ClientCore, Placed, not_noted
 from vosd.sip.dialog.acceptance import Acceptance, PendingBye
-from vosd.sip.dialog.dialog import Dialog
-from vosd.sip.dialog.prack import ReliableProvisional
 from vosd.sip.dialog.table import DialogTable, Kept
 from vosd.sip.drops import Drop, Drops
 from vosd.sip.events import AckMissing, AlarmFired, Event
 from vosd.sip.flows import Flows, Listener, Locator, resolve_no_name
 from vosd.sip.headers.via import Via, branch_of
-from vosd.sip.owners import AcceptanceOwner, AlarmOwner, ClientOwner, ProvisionalOwner
+from vosd.sip.owners import AlarmOwner, ClientOwner
 from vosd.sip.repetitions import key_prefix
 from vosd.sip.server_core import ServerCore
 from vosd.sip.settings import SipSettings
 from vosd.sip.transaction.invite_client import InviteClient
 from vosd.sip.transaction.invite_server import InviteServer
-from vosd.sip.transaction.pace import OF_PROVISIONAL, OF_SUCCESS
-from vosd.sip.transaction.retry import Retry
 from vosd.sip.transaction.store import TimerOwner, TransactionStore
 from vosd.sip.wire.classify import Kind, answered, to_tag, top_via
 from vosd.sip.wire.errors import ParseError
@@ -202,29 +198,6 @@ class Endpoint:
         return self._settings.answers_unknown_sources
 
     # -- what a call does ---------------------------------------------------------------------------------------
-
-    def send_success(
-        self, transaction: InviteServer, dialog: Dialog, headers: str, body: bytes, owner: AcceptanceOwner, now: Instant
-    ) -> Acceptance:
-        """Answer an INVITE with 200, and retransmit it until its ACK."""
-        data = transaction.respond(200, dialog.local_tag, self.server_header + headers, now, body)
-        stem = transaction.stem
-        retry = Retry(self.store, stem.peer, data)
-        acceptance = Acceptance(self.store, dialog, int(stem.cseq.split()[0]), stem.spare, retry, owner)
-        retry.begin(acceptance, OF_SUCCESS, now)
-        return acceptance
-
-    def send_reliably(
-        self, transaction: InviteServer, tag: str, status: int, headers: str, body: bytes, number: int,
-        owner: ProvisionalOwner, now: Instant,
-    ) -> ReliableProvisional:  # fmt: skip
-        """Answer an INVITE with a provisional response, and retransmit it until its PRACK (RFC 3262)."""
-        headers = f"{self.server_header}Require: 100rel\r\nRSeq: {number}\r\n{headers}"
-        data = transaction.prepare(status, tag, headers, body)
-        retry = Retry(self.store, transaction.stem.peer, data)
-        reliable = ReliableProvisional(number, retry, owner, has_session=bool(body))
-        retry.begin(reliable, OF_PROVISIONAL, now)
-        return reliable
 
     def bye_after_ack(self, acceptance: Acceptance, headers: str) -> None:
         """Release a caller that has not acknowledged our 200: the BYE waits for the ACK (RFC 3261 section 15.1.1)."""

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from vosd.storage.queries import SqlQueries
     from vosd.storage.reconcile import SqlBookedCalls
     from vosd.storage.spans import SqlSpans
+    from vosd.storage.stored_objects import SqlObjects
     from vosd.storage.waiting_payments import SqlWaitingPayments
 
 
@@ -108,6 +109,13 @@ class SqlStores:
         from vosd.storage.audit import SqlAudit
 
         return SqlAudit(self._database)
+
+    @property
+    def objects(self) -> "SqlObjects":
+        """Objects of the configuration that the database defines."""
+        from vosd.storage.stored_objects import SqlObjects
+
+        return SqlObjects(self._database)
 
     async def charges_beginning(self, beginning: str, limit: int) -> "Mapping[str, Sequence[ChargeRow]]":
         """Return the charges of calls whose id begins so, by call; at most of ``limit`` calls.

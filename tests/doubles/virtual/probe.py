@@ -9,14 +9,17 @@ from typing import Final, NamedTuple
 
 from vosd.base.clock import Instant
 from vosd.sip.auth_gate import OPEN_GATE, AuthGate
+from vosd.sip.dialog.acceptance import Acceptance
 from vosd.sip.dialog.dialog import Dialog
+from vosd.sip.dialog.prack import ReliableProvisional
 from vosd.sip.dialog.table import NO_FORKS
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import Event
 from vosd.sip.flows import Flows, Listener, Locator, resolve_no_name
-from vosd.sip.owners import ClientOwner
+from vosd.sip.owners import AcceptanceOwner, ClientOwner, ProvisionalOwner
 from vosd.sip.settings import SipSettings
 from vosd.sip.transaction.invite_client import InviteClient
+from vosd.sip.transaction.invite_server import InviteServer
 from vosd.sip.wire.message import Request, Response
 from vosd.sip.wire.outgoing import InviteParts, Peer
 from vosd.sip.wire.parse import parse_message
@@ -154,6 +157,27 @@ class Probe:
         )
         headers = f"{self.endpoint.contacts[peer.flow]}Content-Type: application/sdp\r\n"
         return self.endpoint.client.send_invite(parts, 69, headers, body, owner, self.now, is_fixed=is_fixed)
+
+    def invite_again(self, dialog: Dialog, owner: ClientOwner, *, headers: str = "") -> InviteClient:
+        """Send a re-INVITE."""
+        transaction = InviteClient(self.endpoint.store, owner, dialog)
+        self.endpoint.client.begin_reinvite(transaction, dialog, headers, SDP, self.now)
+        return transaction
+
+    def accept(self, transaction: InviteServer, dialog: Dialog, owner: AcceptanceOwner) -> Acceptance:
+        """Answer an INVITE with 200."""
+        acceptance = Acceptance(self.endpoint.store, dialog, transaction.sequence, owner)
+        acceptance.begin(transaction, self.endpoint.server_header, b"", self.now)
+        return acceptance
+
+    def ring_reliably(
+        self, transaction: InviteServer, owner: ProvisionalOwner, *, headers: str, body: bytes
+    ) -> ReliableProvisional:
+        """Answer an INVITE with 183, number 17, as a leg does."""
+        reliable = ReliableProvisional(17, owner, has_session=bool(body))
+        headers = f"{self.endpoint.server_header}Require: 100rel\r\nRSeq: 17\r\n{headers}"
+        reliable.begin(transaction, 183, "ours", headers, body, self.now)
+        return reliable
 
 
 def request(

@@ -44,7 +44,7 @@ def accept(probe: Probe, owner: Keeper) -> Acceptance:
     assert isinstance(event, InviteArrived)
     owner.dialog = Dialog.of_caller(event.request, "ours", event.source, probe.endpoint.flows.next_hop)
     probe.endpoint.adopt("ours", owner)
-    return probe.endpoint.send_success(event.transaction, owner.dialog, "", b"", owner, probe.now)
+    return probe.accept(event.transaction, owner.dialog, owner)
 
 
 def talk(probe: Probe, owner: Keeper) -> Dialog:
@@ -265,7 +265,7 @@ def test_a_connection_that_we_opened_is_opened_once_more_for_what_has_no_answer(
         listeners=LISTENERS, locate=lambda hop, _: hop._replace(host="198.51.100.7") if hop.host[0] == "e" else None
     )
     dialog, client = call(probe, owner, headers), probe.endpoint.client
-    reinvite = client.send_reinvite(dialog, "", SDP, owner, probe.now)
+    reinvite = probe.invite_again(dialog, owner)
     info = client.send_request(dialog, "INFO", "", b"", owner, probe.now)
     client.send_bye(dialog, "", probe.now)
     first = probe.sent()
@@ -314,7 +314,7 @@ def test_a_bye_without_another_way_ends_with_its_connection(probe, owner, contac
 def test_a_reinvite_whose_connection_is_gone_takes_the_dialog_along_to_the_new_one(probe, owner):
     """Connections are closed when idle: a call that was quiet for minutes must survive its next re-INVITE."""
     dialog = talk(probe, owner)
-    transaction = probe.endpoint.client.send_reinvite(dialog, "", SDP, owner, probe.now)
+    transaction = probe.invite_again(dialog, owner)
     assert probe.fail(CALLER) == []
     first, again = probe.sent()
     assert (first.peer, again.peer, first.data) == (CALLER, CALLER_AT_HOME, again.data)

@@ -22,7 +22,7 @@ def accept(probe: Probe, headers: str = "") -> tuple[Keeper, Acceptance]:
     owner = Keeper()
     owner.dialog = Dialog.of_caller(event.request, "ours", event.source, straight)
     probe.endpoint.adopt("ours", owner)
-    acceptance = probe.endpoint.send_success(event.transaction, owner.dialog, "", b"", owner, probe.now)
+    acceptance = probe.accept(event.transaction, owner.dialog, owner)
     probe.sent()
     return owner, acceptance
 
@@ -215,7 +215,7 @@ def test_a_200_is_acknowledged_by_the_ack_with_its_own_number_only(probe):
     """Section 13.2.2.4: over UDP the ACK of the call's first INVITE may overtake that of a re-INVITE."""
     owner = talk(probe)
     event = probe.receive(in_dialog("INVITE"))
-    acceptance = probe.endpoint.send_success(event.transaction, owner.dialog, "", b"", owner, probe.now)
+    acceptance = probe.accept(event.transaction, owner.dialog, owner)
     late = probe.receive(in_dialog("ACK", 1))
     right = probe.receive(in_dialog("ACK", 2))
     assert not acceptance.is_acknowledged_by(late.request)
@@ -280,7 +280,7 @@ def test_a_hang_up_before_the_ack_waits_for_it(probe):
 def test_a_hang_up_waits_for_the_right_ack(probe):
     owner = talk(probe)
     event = probe.receive(in_dialog("INVITE"))
-    acceptance = probe.endpoint.send_success(event.transaction, owner.dialog, "", b"", owner, probe.now)
+    acceptance = probe.accept(event.transaction, owner.dialog, owner)
     probe.endpoint.bye_after_ack(acceptance, "")
     probe.sent()
     probe.receive(in_dialog("ACK", 1))

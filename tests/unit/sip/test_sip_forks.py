@@ -123,7 +123,7 @@ def test_a_dialog_that_only_waits_for_an_ack_has_no_owner_to_inform(probe, owner
     """The vendor's re-INVITE was answered, the call is over, the BYE waits: then another fork answers."""
     asked = answered(probe, owner)
     reinvite = probe.receive(from_vendor("INVITE", "winner"), VENDOR)
-    acceptance = probe.endpoint.send_success(reinvite.transaction, owner.dialog, "", b"", owner, probe.now)
+    acceptance = probe.accept(reinvite.transaction, owner.dialog, owner)
     probe.endpoint.bye_after_ack(acceptance, "")
     assert isinstance(probe.endpoint.dialog_kept_by("ours"), PendingBye)
     assert probe.receive(answer_of(asked, "second"), VENDOR) is None

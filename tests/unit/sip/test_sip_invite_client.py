@@ -264,7 +264,7 @@ def answered(probe: Probe, owner: Keeper) -> Dialog:
 def test_a_reinvite_has_the_next_cseq_and_the_tag_of_the_peer(probe, owner):
     """Section 14.1."""
     dialog = answered(probe, owner)
-    transaction = probe.endpoint.client.send_reinvite(dialog, probe.endpoint.contacts[0], SDP, owner, probe.now)
+    transaction = probe.invite_again(dialog, owner, headers=probe.endpoint.contacts[0])
     [sent] = probe.sent()
     assert (sent.request.cseq, sent.request.uri) == ((2, "INVITE"), "sip:vendor@198.51.100.7:5060")
     assert (sent.request.from_tag, sent.request.to_tag) == ("ours", "vendor")
@@ -274,7 +274,7 @@ def test_a_reinvite_has_the_next_cseq_and_the_tag_of_the_peer(probe, owner):
 
 def test_a_reinvite_without_final_response_is_cancelled_after_64_t1_and_given_up_after_64_t1_more(probe, owner):
     """A re-INVITE does not ring: a peer that sends 100 still has to send a final response."""
-    transaction = probe.endpoint.client.send_reinvite(answered(probe, owner), "", SDP, owner, probe.now)
+    transaction = probe.invite_again(answered(probe, owner), owner)
     probe.advance(700)
     probe.receive(reply(probe.sent()[0], 100), VENDOR)
     assert probe.advance(GIVE_UP) == []
@@ -288,7 +288,7 @@ def test_a_reinvite_without_final_response_is_cancelled_after_64_t1_and_given_up
 
 def test_a_reinvite_given_up_that_is_answered_is_acknowledged_and_the_call_goes_on(probe, owner):
     """Section 9.1: the 200 was on its way already."""
-    transaction = probe.endpoint.client.send_reinvite(answered(probe, owner), "", SDP, owner, probe.now)
+    transaction = probe.invite_again(answered(probe, owner), owner)
     [sent] = probe.sent()
     probe.receive(reply(sent, 100), VENDOR)
     transaction.abandon("", probe.now)

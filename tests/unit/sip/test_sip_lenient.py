@@ -47,7 +47,7 @@ def answered(probe: Probe, number: int = 1) -> tuple[Keeper, Acceptance]:
     owner = Keeper()
     owner.dialog = Dialog.of_caller(event.request, "ours", event.source, straight)
     probe.endpoint.adopt("ours", owner)
-    acceptance = probe.endpoint.send_success(event.transaction, owner.dialog, "", b"", owner, probe.now)
+    acceptance = probe.accept(event.transaction, owner.dialog, owner)
     probe.sent()
     return owner, acceptance
 

@@ -34,7 +34,7 @@ def acknowledge_refusal(probe: Probe) -> None:
 
 def accept(probe: Probe, event: InviteArrived) -> None:
     dialog = Dialog.of_caller(event.request, "ours", event.source, straight)
-    probe.endpoint.send_success(event.transaction, dialog, "", b"", Keeper(), probe.now).acknowledged()
+    probe.accept(event.transaction, dialog, Keeper()).acknowledged()
     assert probe.titles() == ["200"]
 
 

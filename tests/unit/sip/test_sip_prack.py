@@ -25,7 +25,7 @@ def ring(probe: Probe, owner: Keeper, *, body: bytes = b"", source: Peer | None 
     owner.dialog = Dialog.of_caller(event.request, "ours", event.source, straight)
     probe.endpoint.adopt("ours", owner)
     headers = f"{probe.endpoint.contacts[0]}{'Content-Type: application/sdp' + chr(13) + chr(10) if body else ''}"
-    return probe.endpoint.send_reliably(event.transaction, "ours", 183, headers, body, 17, owner, probe.now)
+    return probe.ring_reliably(event.transaction, owner, headers=headers, body=body)
 
 
 # -- ours ---------------------------------------------------------------------------------------------------------

@@ -87,7 +87,7 @@ def test_responses_keep_the_timers_of_the_rfc(probe, status):
     event = probe.receive(request())
     dialog = Dialog.of_caller(event.request, "ours", event.source, straight)
     if status == 200:
-        probe.endpoint.send_success(event.transaction, dialog, "", b"", Keeper(), probe.now)
+        probe.accept(event.transaction, dialog, Keeper())
     else:
         event.transaction.respond(status, "ours", "", probe.now)
     probe.advance(RFC_GIVE_UP)

@@ -1,7 +1,7 @@
 """Route sets and targets: how each request of a dialog is addressed, and where it goes (RFC 3261 section 12.2.1.1)."""
 
 import pytest
-from doubles.virtual.probe import CUSTOMER, SDP, VENDOR, Keeper, Probe, reply, request, straight
+from doubles.virtual.probe import CUSTOMER, VENDOR, Keeper, Probe, reply, request, straight
 
 from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.wire.message import Request, Response
@@ -136,11 +136,11 @@ def test_a_reinvite_its_cancel_and_both_kinds_of_ack_are_routed_alike(probe, rou
     """Sections 9.1, 13.2.2.4 and 17.1.1.3."""
     dialog = with_caller(router)
     client, owner = probe.endpoint.client, Keeper()
-    cancelled = client.send_reinvite(dialog, "", SDP, owner, probe.now)
+    cancelled = probe.invite_again(dialog, owner)
     probe.receive(reply(probe.log[0], 100))
     cancelled.abandon("", probe.now)
     probe.receive(reply(probe.log[0], 487))
-    accepted = client.send_reinvite(dialog, "", SDP, owner, probe.now)
+    accepted = probe.invite_again(dialog, owner)
     probe.receive(reply(probe.log[-1], 200))
     client.send_ack(accepted, dialog, "", b"")
     client.send_request(dialog, "INFO", "", b"", None, probe.now)

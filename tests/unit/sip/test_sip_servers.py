@@ -26,7 +26,7 @@ def accepted(probe: Probe, owner: Keeper) -> Acceptance:
     event.transaction.owner = owner
     owner.dialog = Dialog.of_caller(event.request, "ours", event.source, straight)
     probe.endpoint.adopt("ours", owner)
-    return probe.endpoint.send_success(event.transaction, owner.dialog, "", b"", owner, probe.now)
+    return probe.accept(event.transaction, owner.dialog, owner)
 
 
 def ack(probe: Probe, status: str, **changes) -> bytes:

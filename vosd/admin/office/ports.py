@@ -1,12 +1,13 @@
 """Ports of the office: definitions of the configuration, and the database."""
 
-from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence, Set
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from vosd.billing.accounts import Account
 from vosd.catalogue.ports import OverrideStore
+from vosd.catalogue.stored_objects import ObjectStore, ObjectVersion
 from vosd.cdr.corrections import CorrectedCharge, Correction
 from vosd.cdr.past import PastCall
 from vosd.cdr.ports import Books
@@ -34,6 +35,14 @@ class Definitions(Protocol):
 
     def gateways(self) -> Collection[str]:
         """Return the names of all gateways and phones."""
+        ...
+
+    def check_kind(self, kind: str) -> None:
+        """Check that the database may define objects of a kind; raises BadObjectError."""
+        ...
+
+    def check_objects(self, versions: Sequence[ObjectVersion]) -> None:
+        """Check the whole configuration with further versions of objects; raises ConfigError."""
         ...
 
     def catalogue(self) -> "Catalogue":
@@ -172,6 +181,39 @@ class Audit(Protocol):
         ...
 
 
+class DefinedObjects(ObjectStore, Protocol):
+    """Objects of the configuration in the database. A version is never changed and never deleted.
+
+    Every change advances the version of all definitions in the same transaction (``storage.definitions.advance``).
+    """
+
+    async def all_versions(self, kinds: Set[str]) -> Sequence[ObjectVersion]:
+        """Return all versions of the objects of some kinds.
+
+        Raises:
+            StoreUnavailable: try again.
+        """
+        ...
+
+    async def history(self, kind: str, name: str) -> Sequence[ObjectVersion]:
+        """Return all versions of an object, newest first.
+
+        Raises:
+            StoreUnavailable: try again.
+        """
+        ...
+
+    async def add(self, versions: Sequence[ObjectVersion], audit: AuditLine | None = None) -> None:
+        """Add versions in one transaction; each has the number after the newest of its object.
+
+        Raises:
+            ObjectsMoved: the number of one is taken; nothing was changed.
+            ContentRefused: a name is too long; nothing was changed.
+            StoreUnavailable: probably nothing was changed.
+        """
+        ...
+
+
 class Stores(Protocol):
     """The database."""
 
@@ -228,6 +270,11 @@ class Stores(Protocol):
     @property
     def audit(self) -> Audit:
         """Stored lines of the audit."""
+        ...
+
+    @property
+    def objects(self) -> DefinedObjects:
+        """Objects of the configuration that the database defines."""
         ...
 
     async def charges_beginning(self, beginning: str, limit: int) -> Mapping[str, Sequence[ChargeRow]]:

@@ -7,7 +7,7 @@ import msgspec
 from vosd.b2bua.attempt_progress import AttemptProgress, EarlyDialogs, Pracking
 from vosd.b2bua.call import Call
 from vosd.b2bua.callee_leg import CalleeLeg
-from vosd.b2bua.invitation import Invitation
+from vosd.b2bua.outgoing.invitation import Invitation
 from vosd.b2bua.snapshot.facts import facts_in, named
 from vosd.b2bua.snapshot.leg import LegSnapshot
 from vosd.b2bua.snapshot.session import NO_SESSION, SessionSnapshot

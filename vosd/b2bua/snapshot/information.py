@@ -5,12 +5,12 @@ import msgspec
 from vosd.b2bua.call_port import CallPort
 from vosd.b2bua.information import Information
 from vosd.b2bua.leg import Leg
+from vosd.b2bua.outgoing.headers import of_response
 from vosd.b2bua.renegotiation import status_for_origin
 from vosd.b2bua.snapshot.references import LegReference, RestoredCalls, is_present
 from vosd.base.clock import Instant
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import NoResponse, ResponseArrived
-from vosd.sip.screening import EXPLAINED
 from vosd.sip.transaction.client import Client
 from vosd.sip.transaction.client_snapshot import ClientSnapshot
 from vosd.sip.transaction.server import Server
@@ -71,7 +71,7 @@ class LateInformation:
     def _respond(self, status: int, now: Instant) -> None:
         if self.origin is not None:
             self.origin.informing -= 1
-        self.server.respond(status, "", self._endpoint.server_header + EXPLAINED.get(status, ""), now)
+        self.server.respond(status, "", of_response(self._endpoint, status), now)
 
 
 class LateInformationSnapshot(msgspec.Struct, frozen=True, array_like=True):

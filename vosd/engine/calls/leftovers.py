@@ -16,7 +16,7 @@ from typing import Final, Protocol
 import structlog
 
 from vosd.b2bua.callee_leg import CalleeLeg
-from vosd.b2bua.reasons import reason_headers
+from vosd.b2bua.outgoing.reasons import reason_headers
 from vosd.base.cause import EndReason
 from vosd.base.clock import Clock, Instant
 from vosd.callcontrol.vendor_terms import buy_rate

@@ -6,7 +6,7 @@ from typing import Final
 
 import structlog
 
-from vosd.b2bua.reasons import reason_headers
+from vosd.b2bua.outgoing.reasons import reason_headers
 from vosd.b2bua.stamps import Arrival, Ending, Journey
 from vosd.base.cause import EndReason, HangupSource, q850_of_status
 from vosd.base.errors import Refusal

@@ -10,7 +10,7 @@ from typing import Final
 
 from vosd.b2bua.callee_leg import EARLY_MAX
 from vosd.b2bua.identity import PLAIN
-from vosd.b2bua.invitation import written
+from vosd.b2bua.outgoing.invitation import written
 from vosd.b2bua.stamps import Arrival, Ending, Journey
 from vosd.base.cause import EndReason, HangupSource
 from vosd.base.clock import Instant
@@ -168,7 +168,10 @@ class TrialCall:
         self._log.note(f"INVITE to {peer.host}:{peer.port} for {self._choice.callee_out}", now)
         self._journey.note_attempt(self._choice, invitation.parts.call_id, f"{peer.host}:{peer.port}")
         self._wait(now.plus(min(gateway.response_timeout_ms, PATIENCE_MS)))
-        self._transaction = invitation.send(endpoint, "", self, now)
+        self._transaction = endpoint.client.send_invite(
+            invitation.parts, _HOPS, invitation.headers + invitation.content, invitation.body, self, now,
+            is_fixed=invitation.is_fixed,
+        )  # fmt: skip
 
     # -- what the vendor says -----------------------------------------------------------------------------------
 

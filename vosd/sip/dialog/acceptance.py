@@ -7,6 +7,7 @@ from vosd.base.clock import Instant
 from vosd.sip.events import AckMissing
 from vosd.sip.headers.cseq import UNREAD
 from vosd.sip.owners import AcceptanceOwner
+from vosd.sip.transaction.invite_server import InviteServer
 from vosd.sip.transaction.pace import OF_SUCCESS
 from vosd.sip.transaction.retry import Retry
 from vosd.sip.transaction.store import TransactionStore
@@ -27,14 +28,15 @@ class Acceptance:
         store: TransactionStore,
         dialog: "Dialog",
         invite: int,
-        spare: Peer | None,
-        retry: Retry,
         owner: AcceptanceOwner | None,
+        *,
+        spare: Peer | None = None,
+        retry: Retry | None = None,
         bye_headers: str | None = None,
     ) -> None:
-        """``invite`` is the CSeq number of the INVITE; ``spare`` is another address of its sender.
+        """``invite`` is the CSeq number of the INVITE; nothing is sent before ``begin``.
 
-        ``retry`` is the 2xx, which its maker sends (``Retry.begin``).
+        ``retry`` is the 2xx of an earlier process, and ``spare`` another address of who gets it.
         """
         self.invite = invite
         self.dialog = dialog
@@ -45,6 +47,14 @@ class Acceptance:
         self.spare = spare
         self.retry = retry
 
+    def begin(self, transaction: InviteServer, headers: str, body: bytes, now: Instant) -> None:
+        """Answer the INVITE with 200, and retransmit it until its ACK."""
+        data = transaction.respond(200, self.dialog.local_tag, headers, now, body)
+        stem = transaction.stem
+        self.spare = stem.spare
+        self.retry = Retry(self.store, stem.peer, data)
+        self.retry.begin(self, OF_SUCCESS, now)
+
     def is_acknowledged_by(self, ack: Request) -> bool:
         """Return whether an ACK is for this 2xx; the ACK of an earlier INVITE may arrive late (RFC 3261 13.2.2.4).
 
@@ -54,27 +64,29 @@ class Acceptance:
 
     def acknowledged(self) -> None:
         """Stop: the ACK has arrived."""
-        self.retry.stop(self)
+        if self.retry is not None:
+            self.retry.stop(self)
 
     def go_on(self, now: Instant) -> None:
         """Send the 2xx of an earlier process again, and wait for its ACK."""
-        self._send_to(self.retry.sent.peer, now)
+        if self.retry is not None:
+            self._send_to(self.retry, self.retry.sent.peer, now)
 
     def transport_failed(self, now: Instant) -> None:
         """Send the 2xx to the port in the request's Via, if that is another one: the connection is closed."""
-        if self.spare is not None:
+        if self.spare is not None and self.retry is not None:
             spare, self.spare = self.spare, None
-            self._send_to(spare, now)
+            self._send_to(self.retry, spare, now)
 
     def timer_due(self, now: Instant) -> AckMissing | None:
         """Retransmit the 2xx, or report a missing ACK, with the instant at which its 64·T1 were over."""
-        if self.retry.due(self, now):
+        if self.retry is None or self.retry.due(self, now):
             return None
         return AckMissing(self.owner, self, now.plus(self.retry.ends_at - now.mono))
 
-    def _send_to(self, peer: Peer, now: Instant) -> None:
-        self.retry.stop(self)
-        self.retry = Retry(self.store, peer, self.retry.sent.data)
+    def _send_to(self, before: Retry, peer: Peer, now: Instant) -> None:
+        before.stop(self)
+        self.retry = Retry(self.store, peer, before.sent.data)
         self.retry.begin(self, OF_SUCCESS, now)
 
 

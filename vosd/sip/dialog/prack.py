@@ -6,6 +6,8 @@ from typing import Final, NamedTuple
 from vosd.base.clock import Instant
 from vosd.sip.events import ProvisionalUnacknowledged
 from vosd.sip.owners import ProvisionalOwner
+from vosd.sip.transaction.invite_server import InviteServer
+from vosd.sip.transaction.pace import OF_PROVISIONAL
 from vosd.sip.transaction.retry import Retry
 from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.flaws import Flaw
@@ -50,21 +52,30 @@ class ReliableProvisional:
 
     __slots__ = ("_owner", "has_session", "number", "retry")
 
-    def __init__(self, number: int, retry: Retry, owner: ProvisionalOwner, *, has_session: bool) -> None:
-        """``number`` is its RSeq; ``retry`` is the response, which its maker sends (``Retry.begin``)."""
+    def __init__(self, number: int, owner: ProvisionalOwner, *, has_session: bool, retry: Retry | None = None) -> None:
+        """``number`` is its RSeq; nothing is sent before ``begin``. ``retry`` is the response of an earlier process."""
         self._owner = owner
         self.retry = retry
         self.number = number
         self.has_session = has_session
         """Whether it has a session description: then no 2xx may be sent before its PRACK (RFC 3262 section 3)."""
 
+    def begin(self, transaction: InviteServer, status: int, tag: str, headers: str, body: bytes, now: Instant) -> None:
+        """Answer the INVITE with this response, and retransmit it until its PRACK."""
+        data = transaction.prepare(status, tag, headers, body)
+        self.retry = Retry(transaction.store, transaction.stem.peer, data)
+        self.retry.begin(self, OF_PROVISIONAL, now)
+
     def stop(self) -> None:
         """Stop: the PRACK has arrived, or is not needed any more."""
-        self.retry.stop(self)
+        if self.retry is not None:
+            self.retry.stop(self)
 
     def transport_failed(self, now: Instant) -> None:
         """Do nothing: the next retransmission opens a connection, if the peer accepts one."""
 
     def timer_due(self, now: Instant) -> ProvisionalUnacknowledged | None:
         """Retransmit the response, or report that there was no PRACK in time."""
-        return None if self.retry.due(self, now) else ProvisionalUnacknowledged(self._owner, now)
+        if self.retry is None or self.retry.due(self, now):
+            return None
+        return ProvisionalUnacknowledged(self._owner, now)

@@ -25,7 +25,8 @@ class AcceptanceSnapshot(msgspec.Struct, frozen=True, array_like=True):
     """The CSeq number of the INVITE."""
     bye_headers: bytes | None
     spare: PeerSnapshot | None
-    retry: RetrySnapshot
+    retry: RetrySnapshot | None
+    """None = it has not been sent."""
 
     @classmethod
     def of(cls, acceptance: Acceptance, flows: Flows) -> "AcceptanceSnapshot":
@@ -36,7 +37,7 @@ class AcceptanceSnapshot(msgspec.Struct, frozen=True, array_like=True):
             acceptance.invite,
             None if bye_headers is None else encode(bye_headers),
             None if spare is None else PeerSnapshot.of(spare, flows),
-            RetrySnapshot.of(acceptance.retry, acceptance.store, flows),
+            None if acceptance.retry is None else RetrySnapshot.of(acceptance.retry, acceptance.store, flows),
         )
 
     def restored(self, owner: AcceptanceOwner | None, restoration: "Restoration") -> Acceptance:
@@ -44,9 +45,12 @@ class AcceptanceSnapshot(msgspec.Struct, frozen=True, array_like=True):
         bye_headers = None if self.bye_headers is None else text_of(self.bye_headers)
         spare = None if self.spare is None else self.spare.restored(restoration.flows)
         dialog = restoration.dialog(self.dialog)
-        retry = self.retry.message(restoration)
-        acceptance = Acceptance(restoration.store, dialog, self.invite, spare, retry, owner, bye_headers)
-        restoration.wait(retry, self.retry.timer, acceptance)
+        retry = None if self.retry is None else self.retry.message(restoration)
+        acceptance = Acceptance(
+            restoration.store, dialog, self.invite, owner, spare=spare, retry=retry, bye_headers=bye_headers
+        )
+        if self.retry is not None and retry is not None:
+            restoration.wait(retry, self.retry.timer, acceptance)
         return acceptance
 
 
@@ -55,17 +59,19 @@ class ReliableSnapshot(msgspec.Struct, frozen=True, array_like=True):
 
     number: int
     has_session: bool
-    retry: RetrySnapshot
+    retry: RetrySnapshot | None
+    """None = it has not been sent."""
 
     @classmethod
     def of(cls, reliable: ReliableProvisional, flows: Flows) -> "ReliableSnapshot":
         """Describe a wait."""
-        retry = RetrySnapshot.of(reliable.retry, reliable.retry.store, flows)
+        retry = None if reliable.retry is None else RetrySnapshot.of(reliable.retry, reliable.retry.store, flows)
         return cls(reliable.number, reliable.has_session, retry)
 
     def restored(self, owner: ProvisionalOwner, restoration: "Restoration") -> ReliableProvisional:
         """Go on waiting."""
-        retry = self.retry.message(restoration)
-        reliable = ReliableProvisional(self.number, retry, owner, has_session=self.has_session)
-        restoration.wait(retry, self.retry.timer, reliable)
+        retry = None if self.retry is None else self.retry.message(restoration)
+        reliable = ReliableProvisional(self.number, owner, has_session=self.has_session, retry=retry)
+        if self.retry is not None and retry is not None:
+            restoration.wait(retry, self.retry.timer, reliable)
         return reliable

@@ -58,6 +58,11 @@ class InviteServer:
         """Whether it was answered with 2xx, or has the ACK of a failure, or was given up."""
         return self.store.servers.get(self.key) is not self
 
+    @property
+    def sequence(self) -> int:
+        """The CSeq number of the INVITE."""
+        return int(self.stem.cseq.split()[0])
+
     def answer_at(self, source: Peer) -> None:
         """Send responses to the source port of the INVITE, also without ``rport``: the peer is behind NAT."""
         self.stem = self.stem.answered_at(source)

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from vosd.base.text import in_form
 from vosd.base.wheel import TICK_MS, Timer
-from vosd.sip.dialog.snapshot import PeerSnapshot, text_of
+from vosd.sip.dialog.snapshot import PeerSnapshot
 from vosd.sip.flows import Flows
 from vosd.sip.transaction.retry import Retry
 from vosd.sip.transaction.store import Sender, TimerOwner, TransactionStore
-from vosd.sip.wire.compose import encode
-from vosd.sip.wire.outgoing import ResponseStem
+from vosd.sip.wire.outgoing import ResponseStem, StemState
 
 if TYPE_CHECKING:
     from vosd.sip.restoration import Restoration
@@ -79,38 +79,16 @@ class RetrySnapshot(msgspec.Struct, frozen=True, array_like=True):
         return retry
 
 
-class StemSnapshot(msgspec.Struct, frozen=True, array_like=True):
-    """What responses to one request repeat of it."""
-
-    up_to_tag: bytes
-    after_tag: bytes
-    peer: PeerSnapshot
-    tagged: bool
-    cseq: bytes
-    spare: PeerSnapshot | None
-    timestamp: bytes
+class StemSnapshot(StemState[bytes, PeerSnapshot], frozen=True):
+    """The fields that responses to one request repeat, as the journal has them."""
 
     @classmethod
     def of(cls, stem: ResponseStem, flows: Flows) -> "StemSnapshot":
         """Describe a stem."""
-        return cls(
-            stem.up_to_tag,
-            stem.after_tag,
-            PeerSnapshot.of(stem.peer, flows),
-            stem.tagged,
-            encode(stem.cseq),
-            None if stem.spare is None else PeerSnapshot.of(stem.spare, flows),
-            stem.timestamp,
-        )
+        spare = None if stem.spare is None else PeerSnapshot.of(stem.spare, flows)
+        return in_form(cls, stem, peer=PeerSnapshot.of(stem.peer, flows), spare=spare)
 
     def restored(self, flows: Flows) -> ResponseStem:
         """Return the stem."""
-        return ResponseStem(
-            up_to_tag=self.up_to_tag,
-            after_tag=self.after_tag,
-            peer=self.peer.restored(flows),
-            tagged=self.tagged,
-            cseq=text_of(self.cseq),
-            spare=None if self.spare is None else self.spare.restored(flows),
-            timestamp=self.timestamp,
-        )
+        spare = None if self.spare is None else self.spare.restored(flows)
+        return in_form(ResponseStem, self, peer=self.peer.restored(flows), spare=spare)

@@ -11,8 +11,7 @@ import msgspec
 from msgspec.structs import replace
 
 from vosd.b2bua.identity import CallerIdentity, present
-from vosd.b2bua.leg import SDP
-from vosd.base.clock import Instant
+from vosd.b2bua.outgoing.headers import SDP
 from vosd.base.nat import Nat
 from vosd.routing.pipeline import RouteChoice
 from vosd.sip.dialog.dialog import Dialog
@@ -21,13 +20,11 @@ from vosd.sip.digest.answer import Answers
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.flows import Listener
 from vosd.sip.nat import is_elsewhere
-from vosd.sip.owners import ClientOwner
 from vosd.sip.screening import ACCEPT, ALLOW
-from vosd.sip.transaction.invite_client import InviteClient
 from vosd.sip.wire.compose import escape_user, host_text
 from vosd.sip.wire.outgoing import InviteParts, Peer
 from vosd.sip.wire.uri import with_user
-from vosd.trunks.dialect import CalleeDialect, Reliability
+from vosd.trunks.dialect import Reliability
 from vosd.trunks.gateways import Address
 
 _REQUIRED: Final = Reliability.REQUIRED  # access to enum members is slow
@@ -43,13 +40,6 @@ class Invitation(msgspec.Struct, frozen=True):
     """The Content-Type of the body, or the Accept line where there is no body."""
     body: bytes
     is_fixed: bool
-
-    def send(self, endpoint: Endpoint, lines: str, owner: ClientOwner, now: Instant) -> InviteClient:
-        """Send it, with more header lines."""
-        headers = f"{self.headers}{lines}{self.content}"
-        return endpoint.client.send_invite(
-            self.parts, self.hops, headers, self.body, owner, now, is_fixed=self.is_fixed
-        )
 
     def again(self, endpoint: Endpoint, latest: InviteParts, early: Iterable[Dialog]) -> "Invitation":
         """Return the INVITE that follows ``latest``, which may differ from this one after a challenge.
@@ -93,11 +83,17 @@ def written(
         nat=_nat(dialect.nat, address, peer) if address.uri else dialect.nat,
         user=gateway.name if gateway.registers else "",
     )
+    must = may_be_reliable and dialect.reliability is _REQUIRED
+    known = ["100rel"] if may_be_reliable and not must else []
+    if dialect.session_timer.enabled:
+        known.append(TIMER)
+    extensions = "Require: 100rel\r\n" if must else ""
+    if known:
+        extensions += f"Supported: {', '.join(known)}\r\n"
     return Invitation(
         parts,
         hops,
-        f"{endpoint.contacts[flow]}{endpoint.agent_header}{ALLOW}"
-        f"{extensions(dialect, may_be_reliable=may_be_reliable)}{shown.headers}",
+        f"{endpoint.contacts[flow]}{endpoint.agent_header}{ALLOW}{extensions}{shown.headers}",
         SDP if offer else ACCEPT,
         offer,
         is_fixed=address.transport is not None or dialect.interface is not None,
@@ -122,16 +118,6 @@ def addressed(choice: RouteChoice, address: Address, peer: Peer, listener: Liste
     there = host_text(peer.host)
     transport = "" if listener.transport == "udp" else f";transport={listener.transport}"
     return f"sip:{called}@{there}:{peer.port}{transport}", f"<sip:{user}@{there}>"
-
-
-def extensions(dialect: CalleeDialect, *, may_be_reliable: bool) -> str:
-    """Return the Require and Supported lines of an INVITE."""
-    must = may_be_reliable and dialect.reliability is _REQUIRED
-    known = ["100rel"] if may_be_reliable and not must else []
-    if dialect.session_timer.enabled:
-        known.append(TIMER)
-    required = "Require: 100rel\r\n" if must else ""
-    return f"{required}Supported: {', '.join(known)}\r\n" if known else required
 
 
 def _nat(nat: Nat, address: Address, peer: Peer) -> Nat:

@@ -1,0 +1,93 @@
+"""Messages of a leg that have not left: headers and body, which may still be changed, and who waits for what follows.
+
+``Leg.send`` lets every one of them leave. Its transaction exists before it is sent, so that the leg can refer to it.
+"""
+
+import msgspec
+
+from vosd.sip.dialog.acceptance import Acceptance
+from vosd.sip.dialog.dialog import Dialog
+from vosd.sip.dialog.prack import ReliableProvisional
+from vosd.sip.owners import Witness
+from vosd.sip.transaction.client import Client
+from vosd.sip.transaction.invite_client import InviteClient
+from vosd.sip.transaction.invite_server import InviteServer
+from vosd.sip.transaction.server import Server
+from vosd.sip.wire.outgoing import InviteParts
+
+
+class Outgoing(msgspec.Struct, eq=False):
+    """A message: ``headers`` are whole lines, without those that identify transaction and dialog."""
+
+    headers: str
+    body: bytes
+
+
+class OutgoingResponse(Outgoing, eq=False):
+    """A response that is not repeated by itself: provisional, a failure, or any to another request than INVITE."""
+
+    transaction: Server | InviteServer
+    status: int
+    tag: str
+
+
+class OutgoingReliable(Outgoing, eq=False):
+    """A provisional response that is repeated until its PRACK (RFC 3262)."""
+
+    transaction: InviteServer
+    status: int
+    tag: str
+    provisional: ReliableProvisional
+
+
+class OutgoingSuccess(Outgoing, eq=False):
+    """A 200 to an INVITE, which is repeated until its ACK."""
+
+    transaction: InviteServer
+    acceptance: Acceptance
+
+
+class OutgoingInvite(Outgoing, eq=False):
+    """The INVITE of an attempt; ``is_fixed``: it may not use another transport."""
+
+    transaction: InviteClient
+    parts: InviteParts
+    hops: int
+    is_fixed: bool
+
+
+class OutgoingReinvite(Outgoing, eq=False):
+    """An INVITE within a dialog."""
+
+    transaction: InviteClient
+    dialog: Dialog
+
+
+class OutgoingRequest(Outgoing, eq=False):
+    """A request within a dialog, other than INVITE, ACK, CANCEL and BYE."""
+
+    transaction: Client
+    dialog: Dialog
+    method: str
+
+
+class OutgoingAck(Outgoing, eq=False):
+    """The ACK of a 2xx."""
+
+    transaction: InviteClient
+    dialog: Dialog
+
+
+class OutgoingCancel(Outgoing, eq=False):
+    """The CANCEL of an INVITE; ``is_abandoned``: only a witness learns of an answer that comes all the same."""
+
+    transaction: InviteClient
+    is_abandoned: bool
+    witness: Witness | None
+
+
+class OutgoingBye(Outgoing, eq=False):
+    """A BYE; that of a caller whose ACK is missing waits for it (``acceptance``)."""
+
+    dialog: Dialog
+    acceptance: Acceptance | None
