@@ -161,7 +161,7 @@ class Metric(StrEnum):
         "vosd_messages_dropped_total",
         Kind.COUNTER,
         ("reason",),
-        "messages dropped or refused before they began anything, by cause, as in the log (traffic dropped)",
+        "messages dropped or refused before they began anything, by cause, as in the log (messages_dropped)",
     )
     AUTHENTICATION_FAILURES = (
         "vosd_authentication_failures_total",
