@@ -1,6 +1,7 @@
 """Ports of the office: definitions of the configuration, and the database."""
 
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence, Set
+from contextlib import AbstractContextManager
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -19,7 +20,9 @@ from vosd.storage.ports import CallFilter, Payments, Queries
 from vosd.storage.waiting_values import WaitingPayment
 
 if TYPE_CHECKING:
-    from vosd.catalogue.catalogue import Catalogue  # imports much of the switch
+    from vosd.catalogue.catalogue import Catalogue  # these three import much
+    from vosd.engine.settings import Settings
+    from vosd.storage.database import Database
 
 
 class Definitions(Protocol):
@@ -50,8 +53,16 @@ class Definitions(Protocol):
         ...
 
     @property
-    def state_dir(self) -> Path:
-        """Directory of the journal."""
+    def settings(self) -> "Settings":
+        """Settings of the node, with paths as they are found from here; raises ConfigError."""
+        ...
+
+    def files(self) -> Sequence[Path]:
+        """Return the files of the configuration, the main one first."""
+        ...
+
+    def claimed(self) -> AbstractContextManager[None]:
+        """Hold the state directory, so that no switch starts meanwhile; raises StateDirectoryError."""
         ...
 
     @property
@@ -216,6 +227,15 @@ class DefinedObjects(ObjectStore, Protocol):
 
 class Stores(Protocol):
     """The database."""
+
+    @property
+    def database(self) -> "Database":
+        """The database as a whole: for copies, and to drop what is old."""
+        ...
+
+    async def check_schema(self) -> None:
+        """Check that the tables are those of this version; raises StoreUnavailable."""
+        ...
 
     @property
     def payments(self) -> Payments:
