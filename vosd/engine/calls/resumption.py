@@ -218,7 +218,7 @@ class Resumption:
         answer = b"" if call.callee is None else call.callee.answer
         if is_awaited and waiting is not None:
             key, stem = waiting.restored(self._endpoint.flows)
-            leg.answer_again(InviteServer(self._endpoint.store, key, stem), answer, at, now)
+            leg.answer_again(InviteServer.received(self._endpoint.store, key, stem), answer, at, now)
             return True
         leg.was_answered(answer, at)
         return False
