@@ -10,7 +10,7 @@ from vosd.obs.figures import SINCE, Figure
 
 
 class Kind(Enum):
-    """How the values of a metric develop."""
+    """The way in which the values of a metric develop."""
 
     GAUGE = "gauge"
     """Goes up and down."""
