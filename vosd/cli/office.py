@@ -79,6 +79,9 @@ class _Configured:
 
         return read_cdr_map(file, os.environ, price)
 
+    def notice_days_of_deck(self, rate_group: str) -> int:
+        return self._invocation.excerpt.deck_group(rate_group).notice_days or 0
+
     def files(self) -> "Sequence[Path]":
         from vosd.config.named_files import files_of
 
