@@ -1,4 +1,4 @@
-"""A histogram of durations: counts between bounds, and their sum."""
+"""How often a duration was how long: counts between bounds, and their sum."""
 
 from bisect import bisect_left
 

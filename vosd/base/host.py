@@ -51,7 +51,7 @@ def is_private(host: str) -> bool:
 
 
 class Realm(Enum):
-    """The networks from which an address can be reached."""
+    """Where an address can be reached from."""
 
     MACHINE = "this machine"
     PRIVATE = "its own network"

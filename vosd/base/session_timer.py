@@ -13,7 +13,7 @@ PEERS_REFRESH_S: Final = 32
 
 
 class Probe(Enum):
-    """A way to check a peer without session timers."""
+    """How a peer without session timers is checked."""
 
     NONE = "none"
     OPTIONS = "options"

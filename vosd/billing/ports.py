@@ -63,7 +63,7 @@ class Rates(Protocol):
 
 
 class WorkTime(Protocol):
-    """The judgement of a calendar about a moment."""
+    """What a calendar says of a moment."""
 
     @property
     def tier(self) -> int:

@@ -9,9 +9,9 @@ from typing import Final, NamedTuple, Protocol
 from vosd.base.errors import VosError
 
 LEASE_MS: Final = 10_000
-"""Duration of a lease from its last renewal on, by the database's clock."""
+"""How long a lease lasts after its last renewal, by the database's clock."""
 RENEW_S: Final = 1.0
-"""Interval at which a running switch renews its lease."""
+"""How often a running switch renews its lease."""
 
 
 class Claimant(NamedTuple):
@@ -39,9 +39,9 @@ class DatabaseState(NamedTuple):
     commits: int
     """The counter that orders commits."""
     epoch: int
-    """Number of times that the lease was taken."""
+    """How often the lease was taken."""
     renewals: int
-    """Number of times that the lease of this node was taken or renewed."""
+    """How often the lease of this node was taken or renewed."""
 
 
 class LeaseHeld(VosError):  # noqa: N818 - states what was found

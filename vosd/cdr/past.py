@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 
 
 class PastAgent(NamedTuple):
-    """The charge of an agent above the customer of a stored call."""
+    """What an agent above the customer of a stored call has paid."""
 
     account: str
     level: int

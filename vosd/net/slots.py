@@ -15,7 +15,7 @@ BURST_S: Final = 2
 
 
 class Origin(Enum):
-    """The side that opened a connection."""
+    """Who opened a connection."""
 
     GATEWAY = "gateway"
     """A peer at the address of a gateway, or of a registered user."""

@@ -27,7 +27,7 @@ _VALUE_CHARACTERS_MAX: Final = 200
 
 
 class Level(StrEnum):
-    """The urgency of an alarm."""
+    """How urgent an alarm is."""
 
     OFF = "off"
     """It is not raised."""
@@ -141,15 +141,15 @@ class Alarm(msgspec.Struct, frozen=True):
 
     event: Event
     subject: str
-    """The subject, such as ``carrier-a``; empty = the switch itself."""
+    """What it is about, such as ``carrier-a``; empty = the switch itself."""
     level: Level
     since: int
     last: int
     """When it was last reported."""
     count: int
-    """Number of reports."""
+    """How often it was reported."""
     text: str
-    """The text of the latest report."""
+    """What the latest report said."""
     cleared_at: int | None = None
 
 

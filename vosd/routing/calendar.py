@@ -20,7 +20,7 @@ _YEAR: Final = timedelta(days=365)
 
 
 class Tier(IntEnum):
-    """The closeness of a calendar to a moment; the smaller number comes first."""
+    """How closely a calendar fits a moment; the smaller number comes first."""
 
     DATE = 1
     """By an entry for that date, or as a holiday."""
@@ -54,7 +54,7 @@ class Entry(msgspec.Struct, frozen=True):
 
     @property
     def tier(self) -> Tier:
-        """The closeness, where it fits."""
+        """How closely it fits, where it does."""
         if self.first is not None:
             return Tier.DATE if self.first == self.last else Tier.DATES
         return Tier.WEEKDAY if self.weekdays else Tier.TIME
@@ -75,11 +75,11 @@ class Entry(msgspec.Struct, frozen=True):
 
 
 _HOLIDAY: Final = Entry(is_working=False, first=date.min, last=date.min)
-"""The entries that decide on a holiday."""
+"""What decides on a holiday."""
 
 
 class Standing(NamedTuple):
-    """The judgement of a calendar about a moment."""
+    """What a calendar says of a moment."""
 
     tier: Tier
     is_working: bool

@@ -1,4 +1,4 @@
-"""The facts about vendors that routing needs beyond their configuration; call control implements them."""
+"""What routing needs to know of vendors beyond their configuration; call control implements it."""
 
 from collections.abc import Callable, Container, Mapping, Sequence
 from decimal import Decimal
@@ -21,7 +21,7 @@ class Terms(Protocol):
 
 
 class VendorTerms(Terms, Protocol):
-    """The charge of a vendor for one call.
+    """What a vendor charges for one call.
 
     Routing compares terms by their price and hands them on; it does not know what they are. Who gave them out books the
     call by them.
@@ -96,7 +96,7 @@ class Vendors(Protocol):
 
     @property
     def turns(self) -> Turns:
-        """The turn among gateways that share calls by weight."""
+        """Whose turn it is among gateways that share calls by weight."""
         ...
 
     @property

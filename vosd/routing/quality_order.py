@@ -25,7 +25,7 @@ class QualityTerms(msgspec.Struct, frozen=True):
 
 
 class Blend(msgspec.Struct, frozen=True):
-    """The weight of each figure, relative to the others; 0 = it does not count."""
+    """How much each figure counts, relative to the others; 0 = not at all."""
 
     asr: int = 0
     acd: int = 0

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from vosd.storage.checkpoints import SqlCheckpoints
     from vosd.storage.consumption import SqlConsumption
     from vosd.storage.corrections import SqlCorrections
-    from vosd.storage.export import SqlExport
     from vosd.storage.faults import Difference, Verification
     from vosd.storage.ledger import SqlLedger
     from vosd.storage.overrides import SqlOverrides
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from vosd.storage.reconcile import SqlBookedCalls
     from vosd.storage.spans import SqlSpans
     from vosd.storage.stored_objects import SqlObjects
+    from vosd.storage.validity import SqlValidity
     from vosd.storage.waiting_payments import SqlWaitingPayments
 
 
@@ -92,13 +92,6 @@ class SqlStores:
         return SqlCorrections(self.database)
 
     @property
-    def export(self) -> "SqlExport":
-        """Calls in the order of their booking."""
-        from vosd.storage.export import SqlExport
-
-        return SqlExport(self.database)
-
-    @property
     def spans(self) -> "SqlSpans":
         """Calls of a span as they were rated."""
         from vosd.storage.spans import SqlSpans
@@ -111,6 +104,13 @@ class SqlStores:
         from vosd.storage.overrides import SqlOverrides
 
         return SqlOverrides(self.database)
+
+    @property
+    def validity(self) -> "SqlValidity":
+        """Validity of accounts."""
+        from vosd.storage.validity import SqlValidity
+
+        return SqlValidity(self.database)
 
     @property
     def audit(self) -> "SqlAudit":

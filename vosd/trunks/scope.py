@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 
 class Scope(IntEnum):
-    """The kind of object that is counted; the same name may exist in each."""
+    """What kind of object is counted; the same name may exist in each."""
 
     ACCOUNT = 0
     MAPPING = 1
