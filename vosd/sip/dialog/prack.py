@@ -50,11 +50,13 @@ def rseq_of(response: Response) -> int | None:
 class ReliableProvisional:
     """Wait for the PRACK of one provisional response."""
 
-    __slots__ = ("_owner", "has_session", "number", "retry")
+    __slots__ = ("_owner", "has_session", "is_wanted", "number", "retry")
 
     def __init__(self, number: int, owner: ProvisionalOwner, *, has_session: bool, retry: Retry | None = None) -> None:
         """``number`` is its RSeq; nothing is sent before ``begin``. ``retry`` is the response of an earlier process."""
         self._owner = owner
+        self.is_wanted = True
+        """Whether a PRACK is waited for."""
         self.retry = retry
         self.number = number
         self.has_session = has_session
@@ -68,6 +70,7 @@ class ReliableProvisional:
 
     def stop(self) -> None:
         """Stop: the PRACK has arrived, or is not needed any more."""
+        self.is_wanted = False
         if self.retry is not None:
             self.retry.stop(self)
 
