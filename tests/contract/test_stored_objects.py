@@ -1,4 +1,4 @@
-"""Promises of ``ObjectStore``, over SQLite and MariaDB."""
+"""Promises of ``DefinedObjects``, over SQLite and MariaDB."""
 
 import msgspec
 import pytest

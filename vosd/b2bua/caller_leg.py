@@ -165,7 +165,7 @@ class CallerLeg(Leg):
         self.progress.rseq += 1 + draw
         tag, number = self.invite_dialog.local_tag, self.progress.rseq
         headers = of_reliable_ringing(self._endpoint, self.invite_dialog, session, number)
-        self.unacknowledged = ReliableProvisional(number, self, has_session=bool(session))
+        self.unacknowledged = ReliableProvisional(number, bool(session), owner=self)
         self.send(OutgoingReliable(headers, session, self.invite, status, tag, self.unacknowledged), now)
 
     def begin_attempt(self, now: Instant) -> None:
@@ -199,7 +199,7 @@ class CallerLeg(Leg):
         agreed = self.timer.accept(self.progress.wish, now)
         headers = of_answer(self._endpoint, self.invite_dialog, session, self.timer, agreed)
         sequence = self.progress.invite_sequence
-        self.acceptance = Acceptance(self._endpoint.store, self.invite_dialog, sequence, self)
+        self.acceptance = Acceptance(self.invite_dialog, sequence, store=self._endpoint.store, owner=self)
         self.send(OutgoingSuccess(headers, session, self.invite, self.acceptance), now)
         self.invite = self._endpoint.answered_invite
         self.facts.last_seen_at = now

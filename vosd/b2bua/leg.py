@@ -277,7 +277,7 @@ class Leg:
         session = self._as_sent(session)
         headers = of_agreement(self._endpoint, dialog, session, self.timer, lines)
         if isinstance(transaction, InviteServer):
-            self.acceptance = Acceptance(self._endpoint.store, dialog, transaction.sequence, self)
+            self.acceptance = Acceptance(dialog, transaction.sequence, store=self._endpoint.store, owner=self)
             self.send(OutgoingSuccess(headers, session, transaction, self.acceptance), now)
         else:
             self.send(OutgoingResponse(headers, session, transaction, 200, ""), now)

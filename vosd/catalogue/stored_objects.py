@@ -3,7 +3,7 @@
 ``storage`` implements ``ObjectStore``. Refuses to know what the keys of an object mean: ``config`` validates them.
 """
 
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
 from typing import Protocol
 
 import msgspec
@@ -45,10 +45,7 @@ class Objects(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ObjectStore(Protocol):
-    """The objects in the database. A version is never changed and never deleted.
-
-    Every change advances the version of all definitions in the same transaction (``storage.definitions.advance``).
-    """
+    """The objects in the database, as the switch reads them."""
 
     async def current(self, at: int, since: tuple[int, int] | None = None) -> Objects:
         """Return the objects in force at a moment.
@@ -58,31 +55,5 @@ class ObjectStore(Protocol):
 
         Raises:
             StoreUnavailable: try again.
-        """
-        ...
-
-    async def all_versions(self, kinds: Set[str]) -> Sequence[ObjectVersion]:
-        """Return all versions of the objects of some kinds.
-
-        Raises:
-            StoreUnavailable: try again.
-        """
-        ...
-
-    async def history(self, kind: str, name: str) -> Sequence[ObjectVersion]:
-        """Return all versions of an object, newest first.
-
-        Raises:
-            StoreUnavailable: try again.
-        """
-        ...
-
-    async def add(self, versions: Sequence[ObjectVersion]) -> None:
-        """Add versions in one transaction; each has the number after the newest of its object.
-
-        Raises:
-            ObjectsMoved: the number of one is taken; nothing was changed.
-            ContentRefused: a name is too long; nothing was changed.
-            StoreUnavailable: probably nothing was changed.
         """
         ...

@@ -172,20 +172,17 @@ class Invocation:
 
         return database_found_from(self.config_path(), self.excerpt.state_dir, self.excerpt.database_url)
 
-    def running_switch(self, patience_s: float | None = None) -> "RunningSwitch":
-        """Return the running switch of the configuration; of that only the path of the socket must be valid.
-
-        ``patience_s``: longest time for an answer, if longer than usual.
-        """
+    def running_switch(self) -> "RunningSwitch":
+        """Return the running switch of the configuration; of that only the path of the socket must be valid."""
         from vosd.config.control_socket import control_socket_of
         from vosd.config.places import socket_found_from
-        from vosd.control.client import ANSWER_S, RunningSwitch
+        from vosd.control.client import RunningSwitch
 
         if self._excerpt is None:
             place = control_socket_of(self.config_path())
         else:  # use what was read already
             place = socket_found_from(self.config_path(), self._excerpt.state_dir, self._excerpt.control_socket)
-        return RunningSwitch(place, patience_s or ANSWER_S)
+        return RunningSwitch(place)
 
 
 def _progress_lines() -> "Progress":

@@ -1,10 +1,7 @@
 """``vosd definitions``: objects of the configuration that the database defines, with every version of each."""
 
-import asyncio
 import os
 import sys
-import time
-from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -15,16 +12,19 @@ from vosd.cdr.columns import iso_utc
 from vosd.cli import output
 from vosd.cli.arguments import COMING, operator_option
 from vosd.cli.command import Family, Invocation, OperationError, json_option, pass_invocation
+from vosd.cli.office import in_office, principal
 from vosd.cli.output import Column
 
 if TYPE_CHECKING:
-    from vosd.admin.definitions import Prepared, Wanted
-    from vosd.catalogue.stored_objects import ObjectStore, ObjectVersion
+    from collections.abc import Awaitable, Callable
 
-Result = TypeVar("Result")
+    from vosd.admin.office.definitions import ChangedObjects
+    from vosd.admin.office.office import Office
+    from vosd.admin.office.principal import Principal
+    from vosd.catalogue.stored_objects import ObjectVersion
 
-_RELOAD_S: Final = 600.0
-"""Longest time until the switch has taken a change."""
+Order = TypeVar("Order")
+
 _LISTED: Final = (
     Column("kind"),
     Column("name", narrowest=12),
@@ -67,10 +67,9 @@ def definitions() -> None:
 @pass_invocation
 def list_(invocation: Invocation, kind: str | None, as_json: bool) -> None:
     """List the objects in force, all or those of KIND, such as accounts."""
-    from vosd.admin.definitions import listed
+    from vosd.admin.office.definitions import ListObjects, list_objects
 
-    _check(kind)
-    found = _stored(invocation, lambda store: listed(store, _now(), kind))
+    found = in_office(invocation, lambda office: list_objects(office, principal(), ListObjects(kind)))
     if as_json:
         output.document([_shown(each) for each in found])
         return
@@ -89,18 +88,17 @@ def list_(invocation: Invocation, kind: str | None, as_json: bool) -> None:
 @pass_invocation
 def show(invocation: Invocation, kind: str, name: str, version: int | None, secrets: bool, as_json: bool) -> None:
     """Show the keys of one object as YAML."""
-    from vosd.admin.definitions import version_of
-    from vosd.config.stored_text import keys_of, yaml_of
+    from vosd.admin.office.definitions import ShowObject, show_object
+    from vosd.config.stored_text import yaml_of
 
-    _check(kind)
-    found = _stored(invocation, lambda store: version_of(store, kind, name, version, _now()))
-    keys = keys_of(found.body or "")
-    document = _shown(found) | {"keys": keys if secrets else _hidden(keys)}
+    order = ShowObject(kind=kind, name=name, version=version, secrets=secrets)
+    sheet = in_office(invocation, lambda office: show_object(office, principal(), order))
+    found = sheet.version
     if as_json:
-        output.document(document)
+        output.document(_shown(found) | {"keys": sheet.keys})
     else:
         output.remark(f"version {found.version} of {kind} {name}, from {iso_utc(found.begins_at)}, by {found.operator}")
-        click.echo(yaml_of(document["keys"]), nl=False)
+        click.echo(yaml_of(sheet.keys), nl=False)
 
 
 @definitions.command("set")
@@ -114,12 +112,12 @@ def set_(invocation: Invocation, /, kind: str, name: str, file: Path, **terms: A
 
     The whole configuration is validated with it first. A running switch uses it when the command returns.
     """
-    from vosd.admin.definitions import Wanted
+    from vosd.admin.office.definitions import SetObjects, WantedObject, set_objects
     from vosd.config.stored_text import read_object
 
     text, called = _text_of(file)
-    found = read_object(kind, name, text, called, os.environ)
-    _change(invocation, [Wanted(kind, name, found.body)], **terms)
+    found = WantedObject(*read_object(kind, name, text, called, os.environ))
+    _change(invocation, set_objects, lambda **order: SetObjects(objects=(found,), **order), **terms)
 
 
 @definitions.command()
@@ -129,10 +127,9 @@ def set_(invocation: Invocation, /, kind: str, name: str, file: Path, **terms: A
 @pass_invocation
 def delete(invocation: Invocation, /, kind: str, name: str, **terms: Any) -> None:
     """End the object NAME; its versions stay, and revert brings it back."""
-    from vosd.admin.definitions import Wanted
+    from vosd.admin.office.definitions import EndObject, end_object
 
-    _check(kind)
-    _change(invocation, [Wanted(kind, name, None)], **terms)
+    _change(invocation, end_object, lambda **order: EndObject(kind=kind, name=name, **order), **terms)
 
 
 @definitions.command()
@@ -142,26 +139,22 @@ def delete(invocation: Invocation, /, kind: str, name: str, **terms: Any) -> Non
 @pass_invocation
 def history(invocation: Invocation, kind: str, name: str, as_json: bool) -> None:
     """List the versions of one object, newest first: what each changed, when, who made it and why."""
-    from vosd.admin.definitions import differing
-    from vosd.admin.definitions import history as versions_of
+    from vosd.admin.office.definitions import ListVersions, list_versions
 
-    _check(kind)
-    found = _stored(invocation, lambda store: versions_of(store, kind, name))
-    before = [each.body for each in found[1:]] + [None]
-    changes = [differing(old, each.body) for each, old in zip(found, before, strict=True)]
+    found = in_office(invocation, lambda office: list_versions(office, principal(), ListVersions(kind, name)))
     if as_json:
-        output.document([_shown(each) | {"keys": keys} for each, keys in zip(found, changes, strict=True)])
+        output.document([_shown(each.version) | {"keys": each.keys} for each in found])
         return
     rows = [
         (
-            each.version,
-            iso_utc(each.begins_at),
-            iso_utc(each.made_at),
-            each.operator,
-            "ends" if each.body is None else ", ".join(keys) or "nothing",
-            each.memo or "",
+            each.version.version,
+            iso_utc(each.version.begins_at),
+            iso_utc(each.version.made_at),
+            each.version.operator,
+            "ends" if each.version.body is None else ", ".join(each.keys) or "nothing",
+            each.version.memo or "",
         )
-        for each, keys in zip(found, changes, strict=True)
+        for each in found
     ]
     output.listing(_VERSIONS, rows, output.columns_of_screen() or 80, empty="none")
 
@@ -175,18 +168,14 @@ def history(invocation: Invocation, kind: str, name: str, as_json: bool) -> None
 @pass_invocation
 def diff(invocation: Invocation, kind: str, name: str, first: int | None, last: int | None, as_json: bool) -> None:
     """Show what differs between two versions of one object."""
-    from vosd.admin.definitions import differing, numbered
-    from vosd.admin.definitions import history as versions_of
+    from vosd.admin.office.definitions import CompareVersions, compare_versions
 
-    _check(kind)
-    versions = _stored(invocation, lambda store: versions_of(store, kind, name))
-    after = versions[0] if last is None else numbered(versions, last)
-    earlier = after.version - 1 if first is None else first
-    keys = differing(numbered(versions, earlier).body if earlier else None, after.body)
+    order = CompareVersions(kind=kind, name=name, first=first, last=last)
+    found = in_office(invocation, lambda office: compare_versions(office, principal(), order))
     if as_json:
-        output.document({"kind": kind, "name": name, "from": earlier, "to": after.version, "keys": keys})
+        output.document({"kind": kind, "name": name, "from": found.first, "to": found.last, "keys": found.keys})
     else:
-        _show_keys(keys)
+        _show_keys(found.keys)
 
 
 @definitions.command()
@@ -197,12 +186,11 @@ def diff(invocation: Invocation, kind: str, name: str, first: int | None, last: 
 @pass_invocation
 def revert(invocation: Invocation, /, kind: str, name: str, version: int, **terms: Any) -> None:
     """Put the keys of an earlier version in force again, as a new version."""
-    from vosd.admin.definitions import Wanted, numbered
-    from vosd.admin.definitions import history as versions_of
+    from vosd.admin.office.definitions import RevertObject, revert_object
 
-    _check(kind)
-    versions = _stored(invocation, lambda store: versions_of(store, kind, name))
-    _change(invocation, [Wanted(kind, name, numbered(versions, version).body)], **terms)
+    _change(
+        invocation, revert_object, lambda **order: RevertObject(kind=kind, name=name, version=version, **order), **terms
+    )
 
 
 @definitions.command()
@@ -213,11 +201,10 @@ def revert(invocation: Invocation, /, kind: str, name: str, version: int, **term
 @pass_invocation
 def export(invocation: Invocation, kind: str | None, out: Path | None) -> None:
     """Write the objects in force as YAML, passwords included: vosd check accepts it, and import takes it back."""
-    from vosd.admin.definitions import listed
+    from vosd.admin.office.definitions import ListObjects, list_objects
     from vosd.config.stored_text import yaml_of_objects
 
-    _check(kind)
-    found = _stored(invocation, lambda store: listed(store, _now(), kind))
+    found = in_office(invocation, lambda office: list_objects(office, principal(), ListObjects(kind)))
     text = yaml_of_objects(found)
     if out is None:
         click.echo(text, nl=False)
@@ -237,92 +224,43 @@ def import_(invocation: Invocation, /, file: Path, **terms: Any) -> None:
     FILE has the sections of a configuration, such as accounts. To move a file that the configuration includes into the
     database, take it out of ``include`` first, do not reload, and import it: the switch takes both changes at once.
     """
-    from vosd.admin.definitions import Wanted
+    from vosd.admin.office.definitions import SetObjects, WantedObject, set_objects
     from vosd.config.stored_text import read_objects
 
     text, called = _text_of(file)
-    found = read_objects(text, called, os.environ)
-    _change(invocation, [Wanted(each.kind, each.name, each.body) for each in found], **terms)
+    found = tuple(WantedObject(*each) for each in read_objects(text, called, os.environ))
+    _change(invocation, set_objects, lambda **order: SetObjects(objects=found, **order), **terms)
 
 
 def _change(
     invocation: Invocation,
-    objects: "Sequence[Wanted]",
+    act: "Callable[[Office, Principal, Order], Awaitable[ChangedObjects]]",
+    make: "Callable[..., Order]",
     *,
-    memo: str | None,
-    at: int | None,
     is_dry: bool,
     yes: bool,
     operator: str,
     as_json: bool,
+    **terms: Any,
 ) -> None:
-    """Carry out a change, have the running switch take it, and show what it does."""
-    from vosd.admin.definitions import Order, change
-
-    now = _now()
-    order = Order(objects=objects, operator=operator, now=now, at=at, memo=memo)
-    prepared = _stored(invocation, lambda store: change(store, order, _checked(invocation), is_dry=is_dry))
-    taken = None
-    if prepared.versions and not is_dry and at is None:
-        taken = _taken(invocation, is_confirmed=yes)
-    document = {
-        "dry_run": is_dry,
-        "in_force": taken,
-        "changes": [
-            msgspec.to_builtins(each) | {"begins_at": iso_utc(each.begins_at)} for each in prepared.differences
-        ],
-    }
-    if as_json:
-        output.document(document)
-    else:
-        _show(prepared, is_dry=is_dry)
-
-
-def _checked(invocation: Invocation) -> "Callable[[Sequence[ObjectVersion]], object]":
-    """Return what validates the configuration with a change, and raises ConfigError."""
-    from vosd.config.load import load
-    from vosd.config.stored_text import overlaid
-
-    def check(versions: "Sequence[ObjectVersion]") -> object:
-        return load(
-            invocation.config_path(),
-            tables=invocation.tables,
-            definitions=lambda wanted: overlaid(invocation.definitions(wanted), versions),
-        )
-
-    return check
-
-
-def _taken(invocation: Invocation, *, is_confirmed: bool) -> bool:
-    """Have the running switch take the change; false where none runs.
-
-    Raises:
-        OperationError: it does not take it.
-        DaemonUnreachableError: it runs and does not answer.
-    """
-    from vosd.control.client import DaemonRefusedError, DaemonUnreachableError
-    from vosd.control.installation import Reload
-
-    try:
-        answer = asyncio.run(invocation.running_switch(_RELOAD_S).ask_if_running(Reload(is_confirmed=is_confirmed)))
-    except DaemonRefusedError as refused:
-        reasons = "\n".join((str(refused), *refused.problems))
-        message = f"the change is in the database, and the running switch does not take it:\n{reasons}"
-        raise OperationError(message) from refused
-    except DaemonUnreachableError:
-        output.remark("the change is in the database; a running switch reads it within a second of its own accord")
-        raise
-    if answer is None:
+    """Carry out the order that ``make`` makes of the terms, and show what it changes."""
+    who, order = principal(operator), make(is_trial=is_dry, is_confirmed=yes, **terms)
+    changed = in_office(invocation, lambda office: act(office, who, order))
+    if changed.in_force is False:
         output.remark("no switch runs: the change holds from its next start")
-    return answer is not None
+    if as_json:
+        changes = [msgspec.to_builtins(each) | {"begins_at": iso_utc(each.begins_at)} for each in changed.changes]
+        output.document({"dry_run": changed.is_trial, "in_force": changed.in_force, "changes": changes})
+    else:
+        _show(changed)
 
 
-def _show(prepared: "Prepared", *, is_dry: bool) -> None:
-    would = "would be " if is_dry else ""
-    for each in prepared.differences:
+def _show(changed: "ChangedObjects") -> None:
+    would = "would be " if changed.is_trial else ""
+    for each in changed.changes:
         version = "" if each.version is None else f": version {each.version}, from {iso_utc(each.begins_at)}"
         output.line(f"{each.kind} {each.name} {would}{each.action.value}{version}")
-        if len(prepared.differences) == 1:
+        if len(changed.changes) == 1:
             _show_keys(each.keys)
         for planned in each.planned:
             output.remark(f"{each.kind} {each.name}: version {planned} is planned and replaces this one")
@@ -348,19 +286,6 @@ def _shown(each: "ObjectVersion") -> dict[str, Any]:
     }
 
 
-def _hidden(keys: Any) -> Any:
-    from vosd.admin.definitions import hidden
-
-    return hidden("", keys)
-
-
-def _check(kind: str | None) -> None:
-    from vosd.config.stored_text import check_kind
-
-    if kind is not None:
-        check_kind(kind)
-
-
 def _text_of(file: Path) -> tuple[str, str]:
     """Return the text of a file, and what messages call it; ``-`` is standard input."""
     if str(file) == "-":
@@ -372,20 +297,5 @@ def _text_of(file: Path) -> tuple[str, str]:
         raise OperationError(message) from error
 
 
-def _stored(invocation: Invocation, use: "Callable[[ObjectStore], Awaitable[Result]]") -> Result:
-    from vosd.cli.database import database_of
-    from vosd.storage.stored_objects import SqlObjects
-
-    async def run() -> Result:
-        async with database_of(invocation.database_url) as database:
-            return await use(SqlObjects(database))
-
-    return asyncio.run(run())
-
-
 def _for_owner(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
-
-
-def _now() -> int:
-    return time.time_ns() // 1_000_000

@@ -2,18 +2,19 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 import click
 from click.core import ParameterSource
 
+from vosd.cli import output
 from vosd.cli.arguments import operator as login
 from vosd.cli.command import Invocation
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
     from decimal import Decimal
     from pathlib import Path
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from vosd.admin.office.principal import Principal
     from vosd.billing.accounts import Account
     from vosd.catalogue.catalogue import Catalogue
+    from vosd.catalogue.stored_objects import ObjectVersion
+    from vosd.engine.settings import Settings
     from vosd.storage.stores import SqlStores
 
 Result = TypeVar("Result")
@@ -41,12 +44,43 @@ class _Configured:
     def gateways(self) -> "Collection[str]":
         return self._invocation.excerpt.gateways()
 
+    def check_kind(self, kind: str) -> None:
+        from vosd.config.stored_text import check_kind
+
+        check_kind(kind)
+
+    def check_objects(self, versions: "Sequence[ObjectVersion]") -> None:
+        from vosd.config.load import load
+        from vosd.config.stored_text import overlaid
+
+        load(
+            self._invocation.config_path(),
+            tables=self._invocation.tables,
+            definitions=lambda wanted: overlaid(self._invocation.definitions(wanted), versions),
+        )
+
     def catalogue(self) -> "Catalogue":
         return self._invocation.load().catalogue
 
     @property
-    def state_dir(self) -> "Path":
-        return self._invocation.settings.state_dir
+    def settings(self) -> "Settings":
+        return self._invocation.settings
+
+    def files(self) -> "Sequence[Path]":
+        from vosd.config.named_files import files_of
+
+        return files_of(self._invocation.config_path())
+
+    @contextmanager
+    def claimed(self) -> "Iterator[None]":
+        from vosd.daemon.claim import StateDirectory
+
+        state_directory = StateDirectory(self.settings.state_dir)
+        state_directory.claim()
+        try:
+            yield
+        finally:
+            state_directory.release()
 
     @property
     def confirm_above(self) -> "Decimal | None":
@@ -109,6 +143,12 @@ def principal(operator: str | None = None, acting: str | None = None) -> "Princi
     if source not in {None, ParameterSource.DEFAULT}:
         raise click.UsageError("--as says who does it: leave out --operator")
     return Principal(role=Role.AGENT, name=proved, login=proved, means=Means.TERMINAL, account=acting)
+
+
+def say_unaudited(why: str) -> None:
+    """Print why the audit has no line of what was done, if it has none."""
+    if why:
+        output.remark(f"done, but the audit has no line of it: {why}")
 
 
 def now_ms() -> int:

@@ -56,6 +56,10 @@ class RunningSwitch:
         self.control_socket = control_socket
         self._patience_s = patience_s
 
+    def patient(self, patience_s: float) -> "RunningSwitch":
+        """Return the same switch, to which an order may take longer."""
+        return RunningSwitch(self.control_socket, patience_s)
+
     async def ask(self, order: Order[Result]) -> Result:
         """Have the switch carry out an order, and return its result.
 

@@ -233,7 +233,7 @@ class ClientCore:
         return replace(parts, credentials=parts.answers.lines("INVITE", parts.uri, body, self._token()))
 
     def _write_invite(self, draft: InviteDraft, now: Instant) -> _Written:
-        parts, hops, headers, body = draft[:4]
+        parts, hops, headers, body = draft.parts, draft.max_forwards, draft.headers, draft.body
         data = invite(parts, hops, headers, body)
         if draft.dialog is not None:
             beside = self._flows.beside(draft.dialog.next_stop, parts.peer)
@@ -280,7 +280,7 @@ class ClientCore:
             return event
         key, data, spare = self._write(draft.dialog, draft.method, draft.headers, draft.body)
         transaction.begin(
-            key, draft.dialog.peer, data, now, spare, draft._replace(rounds=draft.rounds + 1, is_proven=True)
+            key, draft.dialog.peer, data, now, spare, replace(draft, rounds=draft.rounds + 1, is_proven=True)
         )
         return None
 
@@ -292,7 +292,7 @@ class ClientCore:
         if not _can_prove(draft.parts.answers, draft.rounds, challenge, is_proven=bool(draft.parts.credentials)):
             return event
         draft = draft.again(self._flows.new_via(draft.parts.peer.flow), self._counted(draft))
-        draft = draft._replace(parts=self._with_proof(draft.parts, draft.body))
+        draft = replace(draft, parts=self._with_proof(draft.parts, draft.body))
         parts, data, spare = self._write_invite(draft, now)
         transaction.owner = owner
         transaction.begin(f"{branch_of(parts.via)} INVITE", parts, data, now, spare, draft)

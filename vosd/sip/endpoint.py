@@ -220,7 +220,7 @@ class Endpoint:
         """
         if key in self.store.servers:
             return None
-        refused = InviteServer(self.store, key, stem)
+        refused = InviteServer.received(self.store, key, stem)
         refused.respond(503, tag, self.server_header + headers, now)
         return refused
 

@@ -9,6 +9,8 @@ from sqlalchemy.engine import Row
 from vosd.catalogue.stored_objects import Objects, ObjectsMoved, ObjectVersion
 from vosd.cdr.kinds import NAME_LENGTH
 from vosd.storage import schema
+from vosd.storage.audit import note
+from vosd.storage.audit_line import AuditLine
 from vosd.storage.database import AlreadyThere, Database
 from vosd.storage.definitions import advance, version_in
 from vosd.storage.types import descriptive, identifying
@@ -19,7 +21,7 @@ _ROWS_AT_ONCE: Final = 2_000
 
 
 class SqlObjects:
-    """Implements ``vosd.catalogue.stored_objects.ObjectStore``."""
+    """Implements ``vosd.admin.office.ports.DefinedObjects``."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -66,8 +68,8 @@ class SqlObjects:
         own = (_row.kind == kind) & (_row.name == name)
         return await self._select(select(_table).where(own).order_by(_row.version.desc()))
 
-    async def add(self, versions: Sequence[ObjectVersion]) -> None:
-        """Add versions in one transaction.
+    async def add(self, versions: Sequence[ObjectVersion], audit: AuditLine | None = None) -> None:
+        """Add versions in one transaction, with their line of the audit.
 
         Raises:
             ObjectsMoved: the number of one is taken; nothing was changed.
@@ -81,6 +83,7 @@ class SqlObjects:
                 rows = [_row_of(each, changed) for each in versions]
                 for begin in range(0, len(rows), _ROWS_AT_ONCE):
                     await connection.execute(insert(_table), rows[begin : begin + _ROWS_AT_ONCE])
+                await note(connection, audit)
         except AlreadyThere as error:
             message = "an object was changed meanwhile, and nothing was done: do the same again"
             raise ObjectsMoved(message) from error

@@ -147,9 +147,4 @@ async def hang_up(office: Office, who: Principal, order: HangUp) -> HungUp:
         if names_one:
             raise NotRunningError(f"call {selection.call_id} is not running; vosd calls lists those that are")
         return HungUp(outcome)
-    subject = next(str(value) for value in given.values())
-    try:
-        await office.stores.audit.add(office.audit_line(who, order, subject))
-    except VosError as error:
-        return HungUp(outcome, str(error))
-    return HungUp(outcome)
+    return HungUp(outcome, await office.note(who, order, next(str(value) for value in given.values())))

@@ -1,12 +1,14 @@
 """Ports of the office: definitions of the configuration, and the database."""
 
-from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence, Set
+from contextlib import AbstractContextManager
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from vosd.billing.accounts import Account
 from vosd.catalogue.ports import OverrideStore
+from vosd.catalogue.stored_objects import ObjectStore, ObjectVersion
 from vosd.cdr.corrections import CorrectedCharge, Correction
 from vosd.cdr.past import PastCall
 from vosd.cdr.ports import Books
@@ -18,7 +20,9 @@ from vosd.storage.ports import CallFilter, Payments, Queries
 from vosd.storage.waiting_values import WaitingPayment
 
 if TYPE_CHECKING:
-    from vosd.catalogue.catalogue import Catalogue  # imports much of the switch
+    from vosd.catalogue.catalogue import Catalogue  # these three import much
+    from vosd.engine.settings import Settings
+    from vosd.storage.database import Database
 
 
 class Definitions(Protocol):
@@ -36,13 +40,29 @@ class Definitions(Protocol):
         """Return the names of all gateways and phones."""
         ...
 
+    def check_kind(self, kind: str) -> None:
+        """Check that the database may define objects of a kind; raises BadObjectError."""
+        ...
+
+    def check_objects(self, versions: Sequence[ObjectVersion]) -> None:
+        """Check the whole configuration with further versions of objects; raises ConfigError."""
+        ...
+
     def catalogue(self) -> "Catalogue":
         """Return the whole configuration as calls are decided by it; raises ConfigError."""
         ...
 
     @property
-    def state_dir(self) -> Path:
-        """Directory of the journal."""
+    def settings(self) -> "Settings":
+        """Settings of the node, with paths as they are found from here; raises ConfigError."""
+        ...
+
+    def files(self) -> Sequence[Path]:
+        """Return the files of the configuration, the main one first."""
+        ...
+
+    def claimed(self) -> AbstractContextManager[None]:
+        """Hold the state directory, so that no switch starts meanwhile; raises StateDirectoryError."""
         ...
 
     @property
@@ -172,8 +192,50 @@ class Audit(Protocol):
         ...
 
 
+class DefinedObjects(ObjectStore, Protocol):
+    """Objects of the configuration in the database. A version is never changed and never deleted.
+
+    Every change advances the version of all definitions in the same transaction (``storage.definitions.advance``).
+    """
+
+    async def all_versions(self, kinds: Set[str]) -> Sequence[ObjectVersion]:
+        """Return all versions of the objects of some kinds.
+
+        Raises:
+            StoreUnavailable: try again.
+        """
+        ...
+
+    async def history(self, kind: str, name: str) -> Sequence[ObjectVersion]:
+        """Return all versions of an object, newest first.
+
+        Raises:
+            StoreUnavailable: try again.
+        """
+        ...
+
+    async def add(self, versions: Sequence[ObjectVersion], audit: AuditLine | None = None) -> None:
+        """Add versions in one transaction; each has the number after the newest of its object.
+
+        Raises:
+            ObjectsMoved: the number of one is taken; nothing was changed.
+            ContentRefused: a name is too long; nothing was changed.
+            StoreUnavailable: probably nothing was changed.
+        """
+        ...
+
+
 class Stores(Protocol):
     """The database."""
+
+    @property
+    def database(self) -> "Database":
+        """The database as a whole: for copies, and to drop what is old."""
+        ...
+
+    async def check_schema(self) -> None:
+        """Check that the tables are those of this version; raises StoreUnavailable."""
+        ...
 
     @property
     def payments(self) -> Payments:
@@ -228,6 +290,11 @@ class Stores(Protocol):
     @property
     def audit(self) -> Audit:
         """Stored lines of the audit."""
+        ...
+
+    @property
+    def objects(self) -> DefinedObjects:
+        """Objects of the configuration that the database defines."""
         ...
 
     async def charges_beginning(self, beginning: str, limit: int) -> Mapping[str, Sequence[ChargeRow]]:

@@ -419,8 +419,9 @@ class LiveCall:
         if len(kept.record.attempts) > 1:  # the last one is the answer
             services.notices.account_refused(kept.record, answered_at)
         # A call whose 200 still waits is ended after a crash.
-        established = b"" if call.journey.answered_at is None else Established.of(call, self.call_request)
-        if services.sink.answered(kept, Description(legs_of(call), established)):
+        caller = call.caller.leg
+        established = b"" if call.journey.answered_at is None else Established.of(call, caller, self.call_request)
+        if services.sink.answered(kept, Description(legs_of(call, caller), established)):
             self.kept = kept
             return True
         _log.error(Event.ANSWERED_CALL_REFUSED, call_id=self.call_id, why="the journal cannot be written")

@@ -4,18 +4,18 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from vosd.base.nat import Nat
 from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.dialog.snapshot import AnsweredChallenge, DialogSnapshot, PeerSnapshot, text_of
-from vosd.sip.draft import InviteDraft, RequestDraft
+from vosd.sip.draft import InviteDraft, InviteDraftState, RequestDraft, RequestDraftState
 from vosd.sip.flows import Flows
+from vosd.sip.forms import in_form
 from vosd.sip.transaction.bye_to_user import ByeToUser
 from vosd.sip.transaction.client import Client
 from vosd.sip.transaction.invite_client import InviteClient
 from vosd.sip.transaction.snapshot import RetrySnapshot, TimerSnapshot
 from vosd.sip.transaction.states import State
 from vosd.sip.wire.compose import encode
-from vosd.sip.wire.outgoing import InviteParts
+from vosd.sip.wire.outgoing import InviteParts, PartsState
 
 if TYPE_CHECKING:
     from vosd.sip.restoration import Restoration
@@ -27,119 +27,52 @@ def dialog_with_login(dialog: Dialog, flows: Flows, invite_sequence: int = 0) ->
     return DialogSnapshot.of(dialog, flows, gateway, invite_sequence)
 
 
-class PartsSnapshot(msgspec.Struct, frozen=True, array_like=True):
-    """An INVITE of ours as its CANCEL and its ACK repeat it."""
+class PartsSnapshot(PartsState[bytes, PeerSnapshot], frozen=True):
+    """An INVITE of ours as the journal has it."""
 
-    uri: bytes
-    via: bytes
-    from_: bytes
-    to: bytes
-    call_id: bytes
-    sequence: int
-    peer: PeerSnapshot
-    route: bytes
-    credentials: bytes
-    nat: Nat
-    user: str
-    gateway: str
+    gateway: str = ""
     """Whose login answers a challenge; empty where there is none."""
-    asked: tuple[AnsweredChallenge, ...]
+    asked: tuple[AnsweredChallenge, ...] = ()
 
     @classmethod
     def of(cls, parts: InviteParts, flows: Flows) -> "PartsSnapshot":
         """Describe an INVITE as it was sent."""
-        answers = parts.answers
-        return cls(
-            encode(parts.uri),
-            encode(parts.via),
-            encode(parts.from_),
-            encode(parts.to),
-            encode(parts.call_id),
-            parts.sequence,
-            PeerSnapshot.of(parts.peer, flows),
-            encode(parts.route),
-            encode(parts.credentials),
-            parts.nat,
-            parts.user,
-            "" if answers is None else answers.gateway,
-            AnsweredChallenge.all_of(answers),
-        )
+        gateway = "" if parts.answers is None else parts.answers.gateway
+        asked = AnsweredChallenge.all_of(parts.answers)
+        return in_form(cls, parts, peer=PeerSnapshot.of(parts.peer, flows), gateway=gateway, asked=asked)
 
     def restored(self, restoration: "Restoration") -> InviteParts:
         """Return the parts."""
-        return InviteParts(
-            uri=text_of(self.uri),
-            via=text_of(self.via),
-            from_=text_of(self.from_),
-            to=text_of(self.to),
-            call_id=text_of(self.call_id),
-            sequence=self.sequence,
-            peer=self.peer.restored(restoration.flows),
-            route=text_of(self.route),
-            answers=restoration.answers(self.call_id, self.gateway, self.asked),
-            credentials=text_of(self.credentials),
-            nat=self.nat,
-            user=self.user,
-        )
+        answers = restoration.answers(self.call_id, self.gateway, self.asked)
+        return in_form(InviteParts, self, peer=self.peer.restored(restoration.flows), answers=answers)
 
 
-class RequestDraftSnapshot(msgspec.Struct, frozen=True, array_like=True):
-    """What a request is written from once more after a challenge."""
-
-    dialog: DialogSnapshot
-    method: str
-    headers: bytes
-    body: bytes
-    rounds: int
-    is_proven: bool
+class RequestDraftSnapshot(RequestDraftState[bytes, DialogSnapshot], frozen=True):
+    """The draft of a request, as the journal has it."""
 
     @classmethod
     def of(cls, draft: RequestDraft, flows: Flows) -> "RequestDraftSnapshot":
         """Describe a draft."""
-        dialog = dialog_with_login(draft.dialog, flows)
-        return cls(dialog, draft.method, encode(draft.headers), draft.body, draft.rounds, draft.is_proven)
+        return in_form(cls, draft, dialog=dialog_with_login(draft.dialog, flows))
 
     def restored(self, restoration: "Restoration") -> RequestDraft:
         """Return the draft."""
-        dialog, headers = restoration.dialog(self.dialog), text_of(self.headers)
-        return RequestDraft(dialog, self.method, headers, self.body, self.rounds, self.is_proven)
+        return in_form(RequestDraft, self, dialog=restoration.dialog(self.dialog))
 
 
-class InviteDraftSnapshot(msgspec.Struct, frozen=True, array_like=True):
-    """The same of an INVITE."""
-
-    parts: PartsSnapshot
-    max_forwards: int
-    headers: bytes
-    body: bytes
-    is_fixed: bool
-    dialog: DialogSnapshot | None
-    rounds: int
+class InviteDraftSnapshot(InviteDraftState[bytes, PartsSnapshot, DialogSnapshot], frozen=True):
+    """The draft of an INVITE, as the journal has it."""
 
     @classmethod
     def of(cls, draft: InviteDraft, flows: Flows) -> "InviteDraftSnapshot":
         """Describe a draft."""
-        return cls(
-            PartsSnapshot.of(draft.parts, flows),
-            draft.max_forwards,
-            encode(draft.headers),
-            draft.body,
-            draft.is_fixed,
-            None if draft.dialog is None else dialog_with_login(draft.dialog, flows),
-            draft.rounds,
-        )
+        dialog = None if draft.dialog is None else dialog_with_login(draft.dialog, flows)
+        return in_form(cls, draft, parts=PartsSnapshot.of(draft.parts, flows), dialog=dialog)
 
     def restored(self, restoration: "Restoration") -> InviteDraft:
         """Return the draft."""
-        return InviteDraft(
-            self.parts.restored(restoration),
-            self.max_forwards,
-            text_of(self.headers),
-            self.body,
-            self.is_fixed,
-            None if self.dialog is None else restoration.dialog(self.dialog),
-            self.rounds,
-        )
+        dialog = None if self.dialog is None else restoration.dialog(self.dialog)
+        return in_form(InviteDraft, self, parts=self.parts.restored(restoration), dialog=dialog)
 
 
 class ClientSnapshot(msgspec.Struct, frozen=True, array_like=True, tag="client"):

@@ -1,0 +1,164 @@
+"""Objects of the database in the office: changes, their versions, the audit, and a switch that takes them or not."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import pytest
+from doubles.data import builders
+from doubles.fake_switch import FakeSwitch
+from doubles.migrated import migrated
+from doubles.office import agent, office_on, operator
+
+from vosd.admin.office.audit import AuditSheet, ListAudit, list_audit
+from vosd.admin.office.definitions import (
+    CompareVersions,
+    EndObject,
+    ListObjects,
+    ListVersions,
+    NoSuchObjectError,
+    NotTakenError,
+    RevertObject,
+    SetObjects,
+    ShowObject,
+    WantedObject,
+    compare_versions,
+    end_object,
+    list_objects,
+    list_versions,
+    revert_object,
+    set_objects,
+    show_object,
+)
+from vosd.admin.office.office import Office
+from vosd.admin.office.principal import Principal
+from vosd.admin.office.scope import OperatorsOnlyError
+from vosd.catalogue.problems import ConfigError
+from vosd.control.client import DaemonUnreachableError
+from vosd.control.installation import Reload, Reloaded
+from vosd.control.server import CommandError
+from vosd.storage.database import Database
+
+NOW: Final = 1_790_000_000_000
+SHOP: Final = WantedObject("accounts", "shop", {"currency": "USD"})
+PHONE: Final = WantedObject("phones", "7001", {"account": "shop", "password": "very-Secret"})
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    return migrated(tmp_path / "vosd.db")
+
+
+@pytest.fixture
+async def database(url: str) -> AsyncIterator[Database]:
+    database = Database(url)
+    yield database
+    await database.close()
+
+
+@pytest.fixture
+def office(database: Database, tmp_path: Path) -> Office:
+    accounts = builders.account("south"), builders.account("shop", agent="south")
+    return office_on(database, *accounts, now=NOW, socket=tmp_path / "vosd.sock")
+
+
+async def audited(office: Office) -> list[AuditSheet]:
+    return (await list_audit(office, operator(), ListAudit()))[::-1]
+
+
+async def test_each_change_leaves_one_line_in_the_audit_without_its_passwords(office: Office) -> None:
+    order = msgspec.json.decode(
+        '{"objects": [{"kind": "accounts", "name": "shop", "keys": {"currency": "USD"}}], "memo": "ticket 4711"}',
+        type=SetObjects,
+    )
+    made = await set_objects(office, operator("ann"), order)
+    assert (made.in_force, [(each.action.value, each.version) for each in made.changes]) == (False, [("defined", 1)])
+    assert msgspec.json.decode(msgspec.json.encode(made), type=type(made)) == made
+    await set_objects(office, operator("ann"), order)  # it is so already
+    await set_objects(office, operator("ann"), SetObjects(objects=(PHONE,), is_trial=True))
+    await set_objects(office, operator("bob"), SetObjects(objects=(PHONE, WantedObject("accounts", "shop", {}))))
+    await end_object(office, operator(), EndObject(kind="phones", name="7001"))
+    await revert_object(office, operator(), RevertObject(kind="phones", name="7001", version=1, at=NOW + 1))
+    lines = await audited(office)
+    assert [(line.action, line.subject, line.principal) for line in lines] == [
+        ("SetObjects", "accounts shop", "ann"),
+        ("SetObjects", "2 objects", "bob"),
+        ("EndObject", "phones 7001", "ann"),
+        ("RevertObject", "phones 7001", "ann"),
+    ]
+    details = [msgspec.json.decode(line.detail) for line in lines]
+    assert [each["versions"] for each in details[:2]] == [["accounts shop 1"], ["phones 7001 1", "accounts shop 2"]]
+    assert (details[0]["memo"], details[3]["at"]) == ("ticket 4711", NOW + 1)
+    assert not any(b"Secret" in bytes(line.detail) for line in lines)
+
+
+async def test_versions_are_listed_compared_and_shown_without_passwords(office: Office) -> None:
+    changed = msgspec.structs.replace(PHONE, keys={"account": "shop", "password": "other-Secret"})
+    for wanted in (PHONE, changed):
+        await set_objects(office, operator(), SetObjects(objects=(wanted,)))
+    versions = await list_versions(office, operator(), ListVersions("phones", "7001"))
+    assert [each.version.version for each in versions] == [2, 1]
+    assert versions[0].keys == {"password": ("(hidden)", "(hidden)")}
+    compared = await compare_versions(office, operator(), CompareVersions(kind="phones", name="7001"))
+    assert (compared.first, compared.last, compared.keys) == (1, 2, versions[0].keys)
+    sheet = await show_object(office, operator(), ShowObject(kind="phones", name="7001"))
+    assert sheet.keys == {"account": "shop", "password": "(hidden)"}
+    sheet = await show_object(office, operator(), ShowObject(kind="phones", name="7001", version=1, secrets=True))
+    assert sheet.keys == PHONE.keys
+    assert [each.version for each in await list_objects(office, operator(), ListObjects("phones"))] == [2]
+    with pytest.raises(NoSuchObjectError, match="has no version 7"):
+        await revert_object(office, operator(), RevertObject(kind="phones", name="7001", version=7))
+
+
+async def test_what_makes_the_configuration_invalid_is_not_stored(office: Office) -> None:
+    with pytest.raises(ConfigError):
+        await set_objects(office, operator(), SetObjects(objects=(SHOP, WantedObject("accounts", "bad", {}))))
+    with pytest.raises(NoSuchObjectError):
+        await end_object(office, operator(), EndObject(kind="accounts", name="shop"))
+    assert await list_objects(office, operator(), ListObjects()) == []
+    assert await audited(office) == []
+
+
+async def test_a_running_switch_takes_the_change_before_the_order_returns(office: Office, tmp_path: Path) -> None:
+    async with FakeSwitch(tmp_path / "vosd.sock").answers(Reload, Reloaded("def", [])) as switch:
+        made = await set_objects(office, operator(), SetObjects(objects=(SHOP,), is_confirmed=True))
+        assert (made.in_force, switch.asked) == (True, [Reload(is_confirmed=True)])
+        planned = await end_object(office, operator(), EndObject(kind="accounts", name="shop", at=NOW + 1_000))
+        assert (planned.in_force, len(switch.asked)) == (None, 1)
+        switch.answers(Reload, CommandError("calls use it", ["phones 7001"]))
+        with pytest.raises(NotTakenError, match=r"(?s)is in the database.*calls use it\nphones 7001"):
+            await end_object(office, operator(), EndObject(kind="accounts", name="shop"))
+
+
+async def test_a_switch_that_does_not_answer_is_an_error_that_says_the_change_is_made(
+    office: Office, tmp_path: Path
+) -> None:
+    async def vanish(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+
+    server = await asyncio.start_unix_server(vanish, tmp_path / "vosd.sock")
+    with pytest.raises(DaemonUnreachableError, match="the change is in the database; a running switch reads it"):
+        await set_objects(office, operator(), SetObjects(objects=(SHOP,)))
+    server.close()
+    assert len(await list_objects(office, operator(), ListObjects())) == 1
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        lambda office, who: set_objects(office, who, SetObjects(objects=(SHOP,))),
+        lambda office, who: end_object(office, who, EndObject(kind="accounts", name="shop")),
+        lambda office, who: revert_object(office, who, RevertObject(kind="accounts", name="shop", version=1)),
+        lambda office, who: list_objects(office, who, ListObjects()),
+        lambda office, who: show_object(office, who, ShowObject(kind="accounts", name="shop")),
+        lambda office, who: list_versions(office, who, ListVersions("accounts", "shop")),
+        lambda office, who: compare_versions(office, who, CompareVersions(kind="accounts", name="shop")),
+    ],
+)
+async def test_an_agent_reads_and_changes_no_definitions(
+    office: Office, act: Callable[[Office, Principal], Awaitable[object]]
+) -> None:
+    with pytest.raises(OperatorsOnlyError):
+        await act(office, agent("south"))

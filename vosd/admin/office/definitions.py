@@ -1,0 +1,397 @@
+"""Use cases of objects that the database defines: what is in force, changes, and every version there was."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from enum import Enum
+from typing import Any, Final
+
+import msgspec
+
+from vosd.admin.office.office import Office
+from vosd.admin.office.ports import DefinedObjects
+from vosd.admin.office.principal import Principal
+from vosd.base.errors import VosError
+from vosd.catalogue.problems import is_secret
+from vosd.catalogue.stored_objects import ObjectVersion
+from vosd.control.client import DaemonRefusedError, DaemonUnreachableError
+from vosd.control.installation import Reload
+from vosd.storage.audit_line import AuditLine
+
+HIDDEN: Final = "(hidden)"
+"""In place of a password."""
+_RELOAD_S: Final = 600.0
+"""Longest time until the switch has taken a change."""
+_NOTED_AT_MOST: Final = 100
+"""Versions that a line of the audit names."""
+_ASKED_ALONE: Final = 50
+"""Objects whose versions are read one by one; for more all are read."""
+
+
+class NoSuchObjectError(VosError):
+    """The database defines no such object, or has no such version of it."""
+
+
+class NotTakenError(VosError):
+    """The running switch does not take a change that is in the database."""
+
+
+class WantedObject(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One object as it shall be."""
+
+    kind: str
+    name: str
+    keys: Any
+    """Keys and values without the name; values are text, as in the files. None = the database shall not define it."""
+
+    @property
+    def body(self) -> str | None:
+        """The keys as the database has them."""
+        return None if self.keys is None else json.dumps(self.keys, ensure_ascii=False, separators=(",", ":"))
+
+
+class ObjectOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Terms of a change; times are UTC milliseconds."""
+
+    at: int | None = None
+    """From when it holds; None = at once."""
+    memo: str | None = None
+    """Why; kept with the version."""
+    is_trial: bool = False
+    """Everything is validated, and nothing changed."""
+    is_confirmed: bool = False
+    """Also where it removes what running calls use."""
+
+
+class SetObjects(ObjectOrder, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Objects that have exactly these keys then, all of them or none; others stay as they are."""
+
+    objects: tuple[WantedObject, ...]
+
+
+class EndObject(ObjectOrder, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An object that the database shall define no longer; its versions stay."""
+
+    kind: str
+    name: str
+
+
+class RevertObject(ObjectOrder, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An object that gets the keys of an earlier version again, as a new version."""
+
+    kind: str
+    name: str
+    version: int
+
+
+class Action(Enum):
+    """Kind of a change to one object."""
+
+    DEFINED = "defined"
+    CHANGED = "changed"
+    ENDED = "ended"
+    UNCHANGED = "unchanged"
+
+
+class Difference(msgspec.Struct, frozen=True, kw_only=True):
+    """Effect of a change on one object."""
+
+    kind: str
+    name: str
+    action: Action
+    version: int | None
+    """The version that it makes; None = it makes none."""
+    begins_at: int
+    keys: Mapping[str, tuple[Any, Any]]
+    """Value before and after of each key that differs; None = it is left out. Secrets are hidden."""
+    planned: tuple[int, ...] = ()
+    """Versions that begin later and replace this one then."""
+
+
+class ChangedObjects(msgspec.Struct, frozen=True, kw_only=True):
+    """Effect of a change."""
+
+    is_trial: bool
+    in_force: bool | None
+    """Whether a running switch has taken it; None = it was not asked to."""
+    changes: list[Difference]
+
+
+async def set_objects(office: Office, who: Principal, order: SetObjects) -> ChangedObjects:
+    """Define or change objects; a running switch has taken the change when this returns.
+
+    Raises:
+        OperatorsOnlyError: an agent orders it.
+        BadObjectError: the database cannot define such objects.
+        ConfigError: the configuration would not be valid; nothing was changed.
+        ObjectsMoved: another change was made meanwhile; nothing was changed.
+        ContentRefused: a name is too long; nothing was changed.
+        NotTakenError: the change is made, and the running switch does not take it.
+        DaemonUnreachableError: the change is made, and the running switch does not answer.
+        StoreUnavailable: probably nothing was changed.
+    """
+    return await _change(office, who, order, order.objects)
+
+
+async def end_object(office: Office, who: Principal, order: EndObject) -> ChangedObjects:
+    """End an object; raises NoSuchObjectError where there is none, and what ``set_objects`` raises."""
+    return await _change(office, who, order, [WantedObject(order.kind, order.name, None)])
+
+
+async def revert_object(office: Office, who: Principal, order: RevertObject) -> ChangedObjects:
+    """Go back to a version; raises NoSuchObjectError where there is none, and what ``set_objects`` raises."""
+    versions = await _history(office, who, order.kind, order.name)
+    body = numbered(versions, order.version).body
+    return await _change(
+        office, who, order, [WantedObject(order.kind, order.name, None if body is None else json.loads(body))]
+    )
+
+
+async def _change(
+    office: Office, who: Principal, order: ObjectOrder, objects: Sequence[WantedObject]
+) -> ChangedObjects:
+    office.scope_of(who).require_operator()
+    for kind in {each.kind for each in objects}:
+        office.definitions.check_kind(kind)
+    store, now = office.stores.objects, office.now()
+    begins_at = now if order.at is None else order.at
+    differences, versions = [], []
+    known = await _versions(store, objects)
+    for each in objects:
+        change, version = _compared(each, known.get((each.kind, each.name), ()), begins_at)
+        differences.append(change)
+        if version is not None:
+            versions.append(msgspec.structs.replace(version, made_at=now, operator=who.recorded, memo=order.memo))
+    in_force = None
+    if versions:
+        office.definitions.check_objects(versions)
+    if versions and not order.is_trial:
+        await store.add(versions, _audit_line(office, who, order, versions))
+        if order.at is None:
+            in_force = await _taken(office, is_confirmed=order.is_confirmed)
+    return ChangedObjects(is_trial=order.is_trial, in_force=in_force, changes=differences)
+
+
+def _compared(
+    wanted: WantedObject, versions: Sequence[ObjectVersion], begins_at: int
+) -> tuple[Difference, ObjectVersion | None]:
+    """Return what is changed of an object from a moment on, and the version to be added; None = nothing is changed.
+
+    Raises:
+        NoSuchObjectError: it shall end and does not exist.
+    """
+    before, body = in_force_at(versions, begins_at), wanted.body
+    if body is None and (before is None or before.body is None):
+        message = f"the database defines no {wanted.kind} {wanted.name}: see vosd definitions list {wanted.kind}"
+        raise NoSuchObjectError(message)
+    action = _action(before, body)
+    number = None if action is Action.UNCHANGED else max((each.version for each in versions), default=0) + 1
+    change = Difference(
+        kind=wanted.kind,
+        name=wanted.name,
+        action=action,
+        version=number,
+        begins_at=begins_at,
+        keys=differing(None if before is None else before.body, body),
+        planned=tuple(each.version for each in versions if each.begins_at > begins_at),
+    )
+    if number is None:
+        return change, None
+    return change, ObjectVersion(
+        kind=wanted.kind, name=wanted.name, version=number, body=body, begins_at=begins_at, made_at=0, operator=""
+    )
+
+
+def _audit_line(office: Office, who: Principal, order: ObjectOrder, versions: Sequence[ObjectVersion]) -> AuditLine:
+    """Return the line of a change: the versions that it makes, which have the keys; keys may be passwords."""
+    named = [f"{each.kind} {each.name}" for each in versions]
+    subject = named[0] if len(named) == 1 else f"{len(named)} objects"
+    made = [f"{name} {each.version}" for name, each in zip(named, versions, strict=True)]
+    detail = {"versions": made[:_NOTED_AT_MOST], "at": order.at, "memo": order.memo}
+    return office.audit_line(who, order, subject)._replace(detail=json.dumps(detail, ensure_ascii=False))
+
+
+async def _taken(office: Office, *, is_confirmed: bool) -> bool:
+    """Have the running switch take the change; return False where none runs."""
+    try:
+        switch = office.switch.patient(_RELOAD_S)
+        return await switch.ask_if_running(Reload(is_confirmed=is_confirmed)) is not None
+    except DaemonRefusedError as refused:
+        reasons = "\n".join((str(refused), *refused.problems))
+        message = f"the change is in the database, and the running switch does not take it:\n{reasons}"
+        raise NotTakenError(message) from refused
+    except DaemonUnreachableError as error:
+        message = f"the change is in the database; a running switch reads it within a second of its own accord; {error}"
+        raise DaemonUnreachableError(message) from error
+
+
+class ListObjects(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The objects in force, of one kind or of all."""
+
+    kind: str | None = None
+
+
+async def list_objects(office: Office, who: Principal, order: ListObjects) -> Sequence[ObjectVersion]:
+    """Return them with their keys, which may be passwords.
+
+    Raises:
+        OperatorsOnlyError: an agent asks.
+        BadObjectError: there is no such kind.
+        StoreUnavailable: try again.
+    """
+    office.scope_of(who).require_operator()
+    if order.kind is not None:
+        office.definitions.check_kind(order.kind)
+    found = (await office.stores.objects.current(office.now())).found
+    return [each for each in found if each.body is not None and order.kind in {None, each.kind}]
+
+
+class ShowObject(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One version of an object; None = the one in force."""
+
+    kind: str
+    name: str
+    version: int | None = None
+    secrets: bool = False
+    """With its passwords."""
+
+
+class ObjectSheet(msgspec.Struct, frozen=True):
+    """A version of an object, and keys: all of them, or those that it changed with their values before and after."""
+
+    version: ObjectVersion
+    keys: Any
+
+
+async def show_object(office: Office, who: Principal, order: ShowObject) -> ObjectSheet:
+    """Return a version with its keys.
+
+    Raises:
+        OperatorsOnlyError: an agent asks.
+        BadObjectError: there is no such kind.
+        NoSuchObjectError: there is no such version.
+        StoreUnavailable: try again.
+    """
+    kind, name, version = order.kind, order.name, order.version
+    versions = await _history(office, who, kind, name)
+    found = in_force_at(versions, office.now()) if version is None else numbered(versions, version)
+    if found is None or found.body is None:
+        which = "now" if version is None else f"by version {version}"
+        message = f"the database does not define {kind} {name} {which}: see vosd definitions history {kind} {name}"
+        raise NoSuchObjectError(message)
+    keys = json.loads(found.body)
+    return ObjectSheet(found, keys if order.secrets else hidden("", keys))
+
+
+class ListVersions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """All versions of an object."""
+
+    kind: str
+    name: str
+
+
+async def list_versions(office: Office, who: Principal, order: ListVersions) -> list[ObjectSheet]:
+    """Return the versions with what each changed, the newest first; raises as ``show_object``."""
+    found = await _history(office, who, order.kind, order.name)
+    before = [each.body for each in found[1:]] + [None]
+    return [ObjectSheet(each, differing(old, each.body)) for each, old in zip(found, before, strict=True)]
+
+
+class CompareVersions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Two versions of an object: the newest and the one before, where none are named."""
+
+    kind: str
+    name: str
+    first: int | None = None
+    last: int | None = None
+
+
+class ComparedVersions(msgspec.Struct, frozen=True):
+    """Keys that differ, with both values."""
+
+    first: int
+    """0 = before there was one."""
+    last: int
+    keys: Mapping[str, tuple[Any, Any]]
+
+
+async def compare_versions(office: Office, who: Principal, order: CompareVersions) -> ComparedVersions:
+    """Compare two versions; raises as ``show_object``."""
+    versions = await _history(office, who, order.kind, order.name)
+    after = versions[0] if order.last is None else numbered(versions, order.last)
+    earlier = after.version - 1 if order.first is None else order.first
+    before = numbered(versions, earlier).body if earlier else None
+    return ComparedVersions(earlier, after.version, differing(before, after.body))
+
+
+async def _history(office: Office, who: Principal, kind: str, name: str) -> Sequence[ObjectVersion]:
+    office.scope_of(who).require_operator()
+    office.definitions.check_kind(kind)
+    versions = await office.stores.objects.history(kind, name)
+    if not versions:
+        message = f"the database has never defined {kind} {name}: see vosd definitions list {kind}"
+        raise NoSuchObjectError(message)
+    return versions
+
+
+def numbered(versions: Sequence[ObjectVersion], version: int) -> ObjectVersion:
+    """Return one of the versions of an object.
+
+    Raises:
+        NoSuchObjectError: there is none of that number.
+    """
+    for each in versions:
+        if each.version == version:
+            return each
+    message = f"{versions[0].kind} {versions[0].name} has no version {version}; the newest is {versions[0].version}"
+    raise NoSuchObjectError(message)
+
+
+def in_force_at(versions: Iterable[ObjectVersion], at: int) -> ObjectVersion | None:
+    """Return the version that began last; None = the object did not exist yet."""
+    begun = [each for each in versions if each.begins_at <= at]
+    return max(begun, key=lambda each: (each.begins_at, each.version), default=None)
+
+
+def differing(before: str | None, after: str | None) -> dict[str, tuple[Any, Any]]:
+    """Return the keys of two bodies that differ, with both values; secrets are hidden."""
+    old, new = _keys(before), _keys(after)
+    return {
+        key: (hidden(key, old.get(key)), hidden(key, new.get(key)))
+        for key in (*old, *(key for key in new if key not in old))
+        if old.get(key) != new.get(key)
+    }
+
+
+def hidden(key: str, value: Any) -> Any:
+    """Return a value to be shown: passwords are hidden at any depth."""
+    if value is None:
+        return None
+    if isinstance(value, dict):
+        return {name: hidden(name, each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [hidden(key, each) for each in value]
+    return HIDDEN if is_secret(key) else value
+
+
+def _keys(body: str | None) -> dict[str, Any]:
+    keys = {} if body is None else json.loads(body)
+    return keys if isinstance(keys, dict) else {"value": keys}
+
+
+def _action(before: ObjectVersion | None, body: str | None) -> Action:
+    if body is None:
+        return Action.ENDED
+    if before is None or before.body is None:
+        return Action.DEFINED
+    return Action.UNCHANGED if json.loads(before.body) == json.loads(body) else Action.CHANGED
+
+
+async def _versions(
+    store: DefinedObjects, objects: Sequence[WantedObject]
+) -> Mapping[tuple[str, str], Sequence[ObjectVersion]]:
+    if len(objects) <= _ASKED_ALONE:
+        return {(each.kind, each.name): await store.history(each.kind, each.name) for each in objects}
+    found: dict[tuple[str, str], list[ObjectVersion]] = {}
+    for version in await store.all_versions({each.kind for each in objects}):
+        found.setdefault((version.kind, version.name), []).append(version)
+    return found
