@@ -339,7 +339,7 @@ class CallerLeg(Leg):
         return message.acceptance is self.acceptance and not self.facts.is_confirmed and self.call.caller is self
 
     def takes_back_answer(self, now: Instant) -> bool:
-        """Take the 200 of the call back if it waits at the door; return whether it does."""
+        """Take the 200 of the call back if it waits to leave; return whether it does."""
         if self.door is None or self.acceptance is None or self.facts.is_confirmed or self.call.caller is not self:
             return False
         message = self.door.withdraw(self.acceptance, now)

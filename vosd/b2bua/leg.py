@@ -441,7 +441,7 @@ class Leg:
                 self.call.lost(self, 488, now)  # the other side has its answer: they have no session in common
 
     def takes_back_answer(self, _now: Instant) -> bool:
-        """Return whether the 200 of the call waited at the door, and does so no more: only a caller is sent one."""
+        """Return whether the 200 of the call waited to leave, and does so no more: only a caller is sent one."""
         return False
 
     def refuse_instead(self, message: OutgoingSuccess, status: int, now: Instant) -> None:

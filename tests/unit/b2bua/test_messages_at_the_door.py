@@ -123,6 +123,8 @@ def test_a_reliable_response_waits_and_is_acknowledged_after_it_was_sent():
     call = scene.caller.call(CALLEE, Intent(headers=SUPPORTS_100REL))
     scene.wire.run_until(lambda: call.final == 200)
     scene.wire.run_for(1_000)
+    assert call.statuses == [183, 200]
+    assert names(scene, VENDORS[0]).count("PRACK") == 1
     scene.finish(call)
 
 

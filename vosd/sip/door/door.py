@@ -85,7 +85,7 @@ class DoorOwner(Protocol):
 
     @property
     def call(self) -> object:
-        """The call that is ended after an error at the door."""
+        """The call that is ended after an error here."""
         ...
 
     def send(self, message: Outgoing, now: Instant, *, is_examined: bool = False) -> None:
@@ -210,7 +210,7 @@ class Door:
 
 
 class WaitingMessage:
-    """A message at the door; the doorkeeper may keep it, and answer later."""
+    """A message that has not left; the doorkeeper may keep it, and answer later."""
 
     __slots__ = ("_door", "is_ready", "may_leave", "message", "owner", "timer")
 
