@@ -6,13 +6,16 @@ from decimal import Decimal
 from pathlib import Path
 
 from doubles.virtual.scene import usual_catalogue
+from vosd.admin.export_profile import ExportProfile
 from vosd.admin.office.office import Office
 from vosd.admin.office.principal import Means, Principal, Role
+from vosd.admin.shadow_rating import CdrMap
 from vosd.base.secret import Secret
 from vosd.billing.accounts import Account
 from vosd.catalogue.catalogue import Catalogue
 from vosd.catalogue.problems import ConfigError
 from vosd.catalogue.stored_objects import ObjectVersion
+from vosd.config.cdr_map import read_cdr_map
 from vosd.control.client import RunningSwitch
 from vosd.engine.settings import Settings
 from vosd.sip.settings import SipSettings
@@ -38,6 +41,14 @@ class Defined:
     def agents(self) -> Mapping[str, str]:
         """Return the agent of each account that names one."""
         return {name: account.agent for name, account in self._accounts.items() if account.agent is not None}
+
+    def export_profile(self, file: Path) -> ExportProfile:
+        """Return a profile that is called as its file."""
+        return ExportProfile(name=file.stem)
+
+    def cdr_map(self, file: Path, price: str | None = None) -> CdrMap:
+        """Return the map that a file says."""
+        return read_cdr_map(file, {}, price)
 
     def files(self) -> Sequence[Path]:
         """Return the one file of the configuration."""

@@ -1,6 +1,7 @@
 """The office for one verb: the one place where the command line meets database, configuration and running switch."""
 
 import asyncio
+import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
@@ -18,8 +19,10 @@ if TYPE_CHECKING:
     from decimal import Decimal
     from pathlib import Path
 
+    from vosd.admin.export_profile import ExportProfile
     from vosd.admin.office.office import Office
     from vosd.admin.office.principal import Principal
+    from vosd.admin.shadow_rating import CdrMap
     from vosd.billing.accounts import Account
     from vosd.catalogue.catalogue import Catalogue
     from vosd.catalogue.stored_objects import ObjectVersion
@@ -65,6 +68,16 @@ class _Configured:
     @property
     def settings(self) -> "Settings":
         return self._invocation.settings
+
+    def export_profile(self, file: "Path") -> "ExportProfile":
+        from vosd.config.export_profile import read_export_profile
+
+        return read_export_profile(file, os.environ)
+
+    def cdr_map(self, file: "Path", price: str | None = None) -> "CdrMap":
+        from vosd.config.cdr_map import read_cdr_map
+
+        return read_cdr_map(file, os.environ, price)
 
     def files(self) -> "Sequence[Path]":
         from vosd.config.named_files import files_of

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from vosd.storage.checkpoints import SqlCheckpoints
     from vosd.storage.consumption import SqlConsumption
     from vosd.storage.corrections import SqlCorrections
+    from vosd.storage.export import SqlExport
     from vosd.storage.faults import Difference, Verification
     from vosd.storage.ledger import SqlLedger
     from vosd.storage.overrides import SqlOverrides
@@ -89,6 +90,13 @@ class SqlStores:
         from vosd.storage.corrections import SqlCorrections
 
         return SqlCorrections(self.database)
+
+    @property
+    def export(self) -> "SqlExport":
+        """Calls in the order of their booking."""
+        from vosd.storage.export import SqlExport
+
+        return SqlExport(self.database)
 
     @property
     def spans(self) -> "SqlSpans":

@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Seque
 from contextlib import AbstractContextManager
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from vosd.billing.accounts import Account
 from vosd.catalogue.ports import OverrideStore
@@ -20,7 +20,9 @@ from vosd.storage.ports import CallFilter, Payments, Queries
 from vosd.storage.waiting_values import WaitingPayment
 
 if TYPE_CHECKING:
-    from vosd.catalogue.catalogue import Catalogue  # these three import much
+    from vosd.admin.export_profile import ExportProfile
+    from vosd.admin.shadow_rating import CdrMap
+    from vosd.catalogue.catalogue import Catalogue  # these import much
     from vosd.engine.settings import Settings
     from vosd.storage.database import Database
 
@@ -55,6 +57,14 @@ class Definitions(Protocol):
     @property
     def settings(self) -> "Settings":
         """Settings of the node, with paths as they are found from here; raises ConfigError."""
+        ...
+
+    def export_profile(self, file: Path) -> "ExportProfile":
+        """Return the columns and format of an export that a file says; raises ConfigError."""
+        ...
+
+    def cdr_map(self, file: Path, price: str | None = None) -> "CdrMap":
+        """Return the columns of another switch's call records that a file says; raises ConfigError."""
         ...
 
     def files(self) -> Sequence[Path]:
@@ -135,6 +145,25 @@ class BookedCalls(Protocol):
 
     async def with_cdr(self, call_ids: Sequence[str]) -> Collection[str]:
         """Return those of the calls that have a CDR; raises StoreUnavailable."""
+        ...
+
+
+class CallsExport(Protocol):
+    """Calls in the order of their booking."""
+
+    async def newest(self) -> int:
+        """Return the number up to which every commit can be read."""
+        ...
+
+    async def replaced(self, numbers: Mapping[int, str], after: int, until: int) -> int | None:
+        """Return the first export number that another call has than the given one; None = none.
+
+        Looked at are the given numbers, and all with ``after < number <= until``.
+        """
+        ...
+
+    def pages(self, after: int, until: int, columns: Sequence[str]) -> AsyncGenerator[Sequence[tuple[Any, ...]], None]:
+        """Yield the calls with ``after < export_seq <= until`` in the order of their numbers."""
         ...
 
 
@@ -275,6 +304,11 @@ class Stores(Protocol):
     @property
     def corrections(self) -> Corrections:
         """Corrections of what calls have cost."""
+        ...
+
+    @property
+    def export(self) -> CallsExport:
+        """Calls in the order of their booking."""
         ...
 
     @property
