@@ -30,7 +30,7 @@ class ClientState(msgspec.Struct, Generic[TextT, RetryT, PeerT, DraftT], array_l
     spare: PeerT | None = None
     """Another address of the same peer, used when the connection is closed before the response."""
     draft: DraftT | None = None
-    """What the request is written from once more if the peer challenges it."""
+    """The draft of the request, which is sent again with credentials if the peer challenges it."""
 
 
 class Client(ClientState[str, Retry, Peer, "RequestDraft"], eq=False, kw_only=True):

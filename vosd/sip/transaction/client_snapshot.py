@@ -28,7 +28,7 @@ class PartsSnapshot(PartsState[bytes, PeerSnapshot], frozen=True):
     """An INVITE of ours as the journal has it."""
 
     gateway: str = ""
-    """Whose login answers a challenge; empty where there is none."""
+    """The gateway whose login answers a challenge; empty where there is none."""
     asked: tuple[AnsweredChallenge, ...] = ()
 
     @classmethod
@@ -76,7 +76,7 @@ class ClientSnapshot(ClientState[bytes, RetrySnapshot, PeerSnapshot, RequestDraf
     """A request of ours other than INVITE that has no final response, as the journal has it."""
 
     to_user: tuple[str, bytes, int] | None = None
-    """Of a ``ByeToUser``: the user, the Contact, and until when it waits. Its connection ends with the process."""
+    """User, Contact and end of the wait of a ``ByeToUser``, whose connection ends with the process."""
 
     @classmethod
     def of(cls, client: Client, flows: Flows) -> "ClientSnapshot":

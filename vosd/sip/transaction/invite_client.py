@@ -47,11 +47,11 @@ class InviteClientState(msgspec.Struct, Generic[TextT, PartsT, TimerT, RetryT, D
     """Until when a response is waited for after ``abandon``, if there was none, in monotonic milliseconds."""
     retry: RetryT | None = None
     spare: tuple[PartsT, bytes] | None = None
-    """The same INVITE for another transport."""
+    """This INVITE for another transport."""
     dialog: DialogT | None = None
     """The dialog of a re-INVITE."""
     draft: DraftT | None = None
-    """What the INVITE is written from once more if the peer challenges it."""
+    """The draft of the INVITE, which is sent again with credentials if the peer challenges it."""
     refused_with: int = 0
     """Status of the final response, if it was a failure."""
 
