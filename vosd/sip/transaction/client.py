@@ -43,6 +43,16 @@ class Client(ClientState[str, Retry, Peer, "RequestDraft"], eq=False, kw_only=Tr
     owner: ClientOwner | None = None
     """None means that the response is not needed."""
 
+    def prepare(self) -> None:
+        """Wait to be sent."""
+        self.key = ""
+        self.state = CALLING
+
+    def withdraw(self) -> None:
+        """End a request that was prepared, and was never sent."""
+        self.state = State.TERMINATED
+        self.owner = None
+
     def begin(
         self,
         key: str,
