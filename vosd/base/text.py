@@ -5,45 +5,12 @@ No encoder takes lone surrogates. ``escaped`` is for what people read, ``portabl
 
 from collections.abc import Callable
 from decimal import Decimal
-from functools import cache
-from inspect import get_annotations
 from typing import Any, Final, TypeVar
 
 import msgspec
 
 Thing = TypeVar("Thing")
-Form = TypeVar("Form", bound=msgspec.Struct)
-TextT = TypeVar("TextT")
-"""Text of a state that has two forms: ``str`` in a process, and ``bytes`` in the journal: it need not be UTF-8."""
-EMPTY: Final[Any] = ""
-"""The default of such text."""
 _encode: Final = msgspec.json.Encoder().encode
-
-
-def in_form(form: type[Form], state: msgspec.Struct, **otherwise: Any) -> Form:
-    """Return a state in its other form: that of the journal or that of a process; its ``TextT`` is turned.
-
-    ``otherwise`` are the fields that only this form has, or has as another type.
-    """
-    texts = _texts_of(form)
-    for name in form.__struct_fields__:
-        if name not in otherwise and name in state.__struct_fields__:
-            value = getattr(state, name)
-            otherwise[name] = _turned(value) if name in texts and value is not None else value
-    return form(**otherwise)
-
-
-def _turned(text: str | bytes) -> str | bytes:
-    if isinstance(text, str):
-        return text.encode("utf-8", "surrogateescape")
-    return text.decode("utf-8", "surrogateescape")
-
-
-@cache
-def _texts_of(form: type[msgspec.Struct]) -> frozenset[str]:
-    """Return the fields that are declared as ``TextT``."""
-    hints = [pair for each in form.__mro__ for pair in get_annotations(each).items()]
-    return frozenset(name for name, hint in hints if hint is TextT or TextT in getattr(hint, "__parameters__", ()))
 
 
 def escaped(thing: object) -> Any:

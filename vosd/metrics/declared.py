@@ -10,7 +10,7 @@ from vosd.obs.figures import SINCE, Figure
 
 
 class Kind(Enum):
-    """How the values of a metric develop."""
+    """The way in which the values of a metric develop."""
 
     GAUGE = "gauge"
     """Goes up and down."""
@@ -138,7 +138,7 @@ class Metric(StrEnum):
         "vosd_call_reports_total",
         Kind.COUNTER,
         ("outcome",),
-        "reports that wait no more: delivered; lost are refused, full, expired, failed, unwanted (operations/exports.md)",
+        "reports that wait no more: delivered; refused, full, expired, failed, unwanted (operations/exports.md)",
     )
     CALL_REPORTS_FAILURES = (
         "vosd_call_report_failures_total",

@@ -3,19 +3,16 @@
 Kept only where a peer may challenge (RFC 3261 section 22.2); any other request is kept as bytes.
 """
 
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic
 
 import msgspec
 from msgspec.structs import replace
 
-from vosd.base.text import TextT
 from vosd.sip.dialog.dialog import Dialog
+from vosd.sip.forms import DialogT, PartsT, TextT
 from vosd.sip.wire.outgoing import InviteParts
 
 CHALLENGES: Final = frozenset({401, 407})
-
-PartsT = TypeVar("PartsT")
-DialogT = TypeVar("DialogT")
 
 
 class InviteDraftState(msgspec.Struct, Generic[TextT, PartsT, DialogT], frozen=True, array_like=True):

@@ -8,6 +8,7 @@ import msgspec
 from vosd.admin.office.ports import Definitions, Stores
 from vosd.admin.office.principal import Principal
 from vosd.admin.office.scope import Scope, scope_of
+from vosd.base.errors import VosError
 from vosd.control.client import RunningSwitch
 from vosd.storage.audit_line import AuditLine
 
@@ -61,3 +62,14 @@ class Office:
             subject=subject,
             detail=msgspec.json.encode(order).decode(),
         )
+
+    async def note(self, principal: Principal, order: msgspec.Struct, subject: str) -> str:
+        """Write the line of a change that was made outside of the database.
+
+        Return why there is none: a database that is away does not undo the change.
+        """
+        try:
+            await self.stores.audit.add(self.audit_line(principal, order, subject))
+        except VosError as error:
+            return str(error)
+        return ""

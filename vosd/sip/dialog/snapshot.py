@@ -9,10 +9,10 @@ from typing import Final
 import msgspec
 
 from vosd.base.nat import Nat
-from vosd.base.text import in_form
 from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.digest.answer import Answers, Challenge, ChallengeState
 from vosd.sip.flows import Flows
+from vosd.sip.forms import in_form
 from vosd.sip.headers.name_addr import tag_of
 from vosd.sip.transaction.invite_server import InviteServer
 from vosd.sip.wire.compose import encode

@@ -10,9 +10,9 @@ from typing import Final, Generic
 import msgspec
 
 from vosd.base.credentials import Login
-from vosd.base.text import TextT
 from vosd.sip.digest.hashing import Algorithm, Qop, ha1_of, response_of
 from vosd.sip.digest.header import digest_parameters, quoted
+from vosd.sip.forms import TextT
 from vosd.sip.wire.message import Response
 
 CHALLENGES_MAX: Final = 8

@@ -4,11 +4,11 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from vosd.base.text import in_form
 from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.dialog.snapshot import AnsweredChallenge, DialogSnapshot, PeerSnapshot, text_of
 from vosd.sip.draft import InviteDraft, InviteDraftState, RequestDraft, RequestDraftState
 from vosd.sip.flows import Flows
+from vosd.sip.forms import in_form
 from vosd.sip.transaction.bye_to_user import ByeToUser
 from vosd.sip.transaction.client import Client
 from vosd.sip.transaction.invite_client import InviteClient

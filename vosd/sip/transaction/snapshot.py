@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from vosd.base.text import in_form
 from vosd.base.wheel import TICK_MS, Timer
 from vosd.sip.dialog.snapshot import PeerSnapshot
 from vosd.sip.flows import Flows
+from vosd.sip.forms import in_form
 from vosd.sip.transaction.retry import Retry
 from vosd.sip.transaction.store import Sender, TimerOwner, TransactionStore
 from vosd.sip.wire.outgoing import ResponseStem, StemState
@@ -64,17 +64,12 @@ class RetrySnapshot(msgspec.Struct, frozen=True, array_like=True):
         """Return it without retransmissions, and with another end, in milliseconds of the monotonic clock."""
         return msgspec.structs.replace(self, ends_at=at_ms, timer=TimerSnapshot(-(-at_ms // TICK_MS), 0))
 
-    def message(self, restoration: "Restoration") -> Retry:
-        """Return the message; it is not retransmitted before ``Restoration.wait``."""
+    def restored(self, owner: Sender, restoration: "Restoration") -> Retry:
+        """Go on with the retransmissions; nothing is sent at once."""
         retry = Retry(restoration.store, self.peer.restored(restoration.flows), self.data)
         retry.ceiling_ms, retry.interval_ms, retry.repeats = self.ceiling_ms, self.interval_ms, self.repeats
         retry.schedule, retry.ends_at = self.schedule, self.ends_at
         retry.tick = 0 if self.timer is None else self.timer.tick
-        return retry
-
-    def restored(self, owner: Sender, restoration: "Restoration") -> Retry:
-        """Go on with the retransmissions; nothing is sent at once."""
-        retry = self.message(restoration)
         restoration.wait(retry, self.timer, owner)
         return retry
 

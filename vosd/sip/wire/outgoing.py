@@ -1,13 +1,13 @@
 """What is sent and where to: datagrams, and the fields that messages of one transaction have in common."""
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Generic, NamedTuple
 
 import msgspec
 from msgspec.structs import replace
 
 from vosd.base.nat import Nat
-from vosd.base.text import EMPTY, TextT
+from vosd.sip.forms import EMPTY, PeerT, TextT
 
 if TYPE_CHECKING:
     from vosd.sip.digest.answer import Answers
@@ -22,10 +22,6 @@ class Peer(NamedTuple):
 
     def __str__(self) -> str:
         return _address(self.host, self.port)
-
-
-PeerT = TypeVar("PeerT")
-"""A peer of a state that has two forms: ``Peer`` in a process, and in the journal one whose socket is named."""
 
 
 @lru_cache(maxsize=4_096)  # the records of all calls of a trunk share its text
