@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from vosd.catalogue.catalogue import Catalogue
     from vosd.catalogue.stored_objects import ObjectVersion
     from vosd.engine.settings import Settings
+    from vosd.routing.calendar import Calendar
     from vosd.storage.stores import SqlStores
 
 Result = TypeVar("Result")
@@ -46,6 +47,18 @@ class _Configured:
 
     def gateways(self) -> "Collection[str]":
         return self._invocation.excerpt.gateways()
+
+    def gateways_by_list(self) -> "Mapping[str, frozenset[str]]":
+        return self._invocation.excerpt.gateways_by_list()
+
+    def payers(self) -> "Mapping[str, str]":
+        return self._invocation.excerpt.payers()
+
+    def calendars(self) -> "Mapping[str, Calendar]":
+        return self._invocation.excerpt.calendars()
+
+    def destination_classes(self) -> "Collection[str]":
+        return self._invocation.excerpt.destination_classes()
 
     def check_kind(self, kind: str) -> None:
         from vosd.config.stored_text import check_kind

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from vosd.storage.reconcile import SqlBookedCalls
     from vosd.storage.spans import SqlSpans
     from vosd.storage.stored_objects import SqlObjects
+    from vosd.storage.validity import SqlValidity
     from vosd.storage.waiting_payments import SqlWaitingPayments
 
 
@@ -111,6 +112,13 @@ class SqlStores:
         from vosd.storage.overrides import SqlOverrides
 
         return SqlOverrides(self.database)
+
+    @property
+    def validity(self) -> "SqlValidity":
+        """Validity of accounts."""
+        from vosd.storage.validity import SqlValidity
+
+        return SqlValidity(self.database)
 
     @property
     def audit(self) -> "SqlAudit":

@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from vosd.billing.accounts import Account
-from vosd.catalogue.ports import OverrideStore
+from vosd.catalogue.overrides import Key, Override, Target
+from vosd.catalogue.ports import NOT_KNOWN, Change, SwitchOverrides
 from vosd.catalogue.stored_objects import ObjectStore, ObjectVersion
 from vosd.cdr.corrections import CorrectedCharge, Correction
 from vosd.cdr.past import PastCall
 from vosd.cdr.ports import Books
 from vosd.cdr.record import CallRecord, ChargeRow
+from vosd.routing.calendar import Calendar
 from vosd.storage.audit_line import AuditLine
 from vosd.storage.faults import Difference, Verification
 from vosd.storage.ledger_values import Balance, Closing, EntryFilter, LedgerEntry, Profit, Statement
@@ -40,6 +42,22 @@ class Definitions(Protocol):
 
     def gateways(self) -> Collection[str]:
         """Return the names of all gateways and phones."""
+        ...
+
+    def gateways_by_list(self) -> Mapping[str, frozenset[str]]:
+        """Return the names of ``mapping_gateways``, ``phones`` and ``routing_gateways``."""
+        ...
+
+    def payers(self) -> Mapping[str, str]:
+        """Return the account of each mapping gateway and phone."""
+        ...
+
+    def calendars(self) -> Mapping[str, Calendar]:
+        """Return the calendars by name."""
+        ...
+
+    def destination_classes(self) -> Collection[str]:
+        """Return the names of the classes of destinations."""
         ...
 
     def check_kind(self, kind: str) -> None:
@@ -86,6 +104,10 @@ class Ledger(Protocol):
 
     def entries(self, wanted: EntryFilter) -> AsyncGenerator[LedgerEntry, None]:
         """Yield entries, the oldest first; raises StoreUnavailable."""
+        ...
+
+    async def by_hand(self, account: str, limit: int) -> Sequence[LedgerEntry]:
+        """Return the latest entries of an account that are not of calls, newest first; raises StoreUnavailable."""
         ...
 
     async def statement(self, account: str, since: int, until: int) -> Statement:
@@ -186,6 +208,74 @@ class Consumption(Protocol):
 
     async def has_begun(self, account: str, until: int) -> bool:
         """Return whether an account has an entry from before a moment; raises StoreUnavailable."""
+        ...
+
+
+class OverrideStore(SwitchOverrides, Protocol):
+    """The overrides and the record of their changes, as people change them. Times are UTC milliseconds.
+
+    Every method that changes something notes first what has expired by then, and writes its line of the audit.
+    """
+
+    async def put(
+        self,
+        overrides: Sequence[Override],
+        now: int,
+        configured: Mapping[Key, str] = NOT_KNOWN,
+        audit: AuditLine | None = None,
+    ) -> None:
+        """Set overrides; one of the same key is replaced.
+
+        ``configured``: values of the configuration, which are noted as those before where nothing was overridden.
+
+        Raises:
+            ContentRefused: a name is too long; nothing was changed.
+            StoreUnavailable: probably nothing was changed; try the same again.
+        """
+        ...
+
+    async def clear(
+        self, keys: Collection[Key], operator: str, now: int, audit: AuditLine | None = None
+    ) -> Sequence[Override]:
+        """Remove overrides, and return those that there were; where there were none, nothing is written.
+
+        Raises:
+            StoreUnavailable: probably nothing was changed; try the same again.
+        """
+        ...
+
+    async def changes(self, limit: int, name: str | None = None, target: Target | None = None) -> Sequence[Change]:
+        """Return the latest changes, newest first; ``name`` and ``target``: of such objects only.
+
+        Raises:
+            StoreUnavailable: try again.
+        """
+        ...
+
+
+class Validity(Protocol):
+    """Time until which accounts may be used, as the ledger has it; UTC milliseconds."""
+
+    async def expiry(self, account: str) -> int | None:
+        """Return when an account expires; None = as configured. Raises StoreUnavailable."""
+        ...
+
+    async def set(
+        self,
+        account: str,
+        expires_at: int | None,
+        configured: int | None,
+        operator: str,
+        memo: str | None,
+        now: int,
+        audit: AuditLine | None = None,
+    ) -> None:
+        """Set it; None = as ``configured``, which the record of changes has as the value before.
+
+        Raises:
+            ContentRefused: the name is too long.
+            StoreUnavailable: probably nothing was changed; try the same again.
+        """
         ...
 
 
@@ -319,6 +409,11 @@ class Stores(Protocol):
     @property
     def overrides(self) -> OverrideStore:
         """Operational overrides."""
+        ...
+
+    @property
+    def validity(self) -> Validity:
+        """Validity of accounts."""
         ...
 
     @property
