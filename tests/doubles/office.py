@@ -7,6 +7,7 @@ from pathlib import Path
 
 from doubles.virtual.scene import usual_catalogue
 from vosd.admin.office.office import Office
+from vosd.admin.office.ports import WrittenGateway
 from vosd.admin.office.principal import Means, Principal, Role
 from vosd.base.secret import Secret
 from vosd.billing.accounts import Account
@@ -62,6 +63,10 @@ class Defined:
     def gateways(self) -> Collection[str]:
         """Return no name: the test has none."""
         return ()
+
+    def written_gateways(self, name: str) -> Sequence[WrittenGateway]:
+        """Return one phone alone."""
+        return [WrittenGateway("phones", "vosd.yaml:7", {"number": name})] if name == "7001" else []
 
 
 def office_on(

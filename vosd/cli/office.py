@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from vosd.admin.office.office import Office
+    from vosd.admin.office.ports import WrittenGateway
     from vosd.admin.office.principal import Principal
     from vosd.billing.accounts import Account
     from vosd.catalogue.catalogue import Catalogue
@@ -43,6 +44,11 @@ class _Configured:
 
     def gateways(self) -> "Collection[str]":
         return self._invocation.excerpt.gateways()
+
+    def written_gateways(self, name: str) -> "Sequence[WrittenGateway]":
+        from vosd.config.written_gateways import written_gateways
+
+        return written_gateways(self._invocation.config_path(), name)
 
     def check_kind(self, kind: str) -> None:
         from vosd.config.stored_text import check_kind

@@ -1,16 +1,10 @@
 """``vosd unblock``: sources that are locked out for wrong passwords or blocked for a flood."""
 
-import asyncio
-from ipaddress import IPv6Network, ip_address
-from typing import Final
-
 import click
 
 from vosd.cli import output
-from vosd.cli.command import Invocation, OperationError, Verb, json_option, pass_invocation
-from vosd.control.peers import ListLockedOut, Unblock
-
-_SITE: Final = "/64"
+from vosd.cli.command import Invocation, Verb, json_option, pass_invocation
+from vosd.cli.office import in_office, principal, say_unaudited
 
 
 @click.command(cls=Verb)
@@ -28,32 +22,24 @@ def unblock(invocation: Invocation, /, address: str | None, lists: bool, as_json
     if address is None:
         _list(invocation, as_json)
         return
-    host = _host_in(address)
-    answer = asyncio.run(invocation.running_switch().ask(Unblock(host)))
-    if not answer.unblocked:
-        message = f"{host} was not locked out; vosd unblock --list shows who is"
-        raise OperationError(message)
+    from vosd.admin.office.trunks import UnblockSource, unblock_source
+
+    who, order = principal(), UnblockSource(address)
+    done = in_office(invocation, lambda office: unblock_source(office, who, order), with_database=False)
+    say_unaudited(done.unaudited)
     if as_json:
-        output.document(answer)
+        output.document(done.outcome)
     else:
-        output.line(f"{host} is unblocked")
-
-
-def _host_in(text: str) -> str:
-    """Return an address of the given source: one address, or the /64 of an IPv6 one."""
-    try:
-        if text.endswith(_SITE):
-            return str(IPv6Network(text, strict=False).network_address)
-        return str(ip_address(text.removeprefix("[").removesuffix("]")))
-    except ValueError:
-        expected = f"expected an IP address or an IPv6 network of {_SITE}, as --list shows them"
-        raise click.BadParameter(f"{text!r}: {expected}", param_hint="ADDRESS") from None
+        output.line(f"{done.outcome.address} is unblocked")
 
 
 def _list(invocation: Invocation, as_json: bool) -> None:
-    locked_out = asyncio.run(invocation.running_switch().ask(ListLockedOut()))
+    from vosd.admin.office.trunks import ListRefusedSources, list_refused_sources
+
+    who, order = principal(), ListRefusedSources()
+    found = in_office(invocation, lambda office: list_refused_sources(office, who, order), with_database=False)
     if as_json:
-        output.document(locked_out)
+        output.document(found)
         return
-    rows = [(each.source, each.cause, f"{each.remaining_s} s", each.until, each.username or "-") for each in locked_out]
+    rows = [(each.source, each.cause, f"{each.remaining_s} s", each.until, each.username or "-") for each in found]
     output.table(("source", "cause", "remaining", "until", "user tried"), rows, empty="no source is locked out")

@@ -6,6 +6,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+import msgspec
+
 from vosd.billing.accounts import Account
 from vosd.catalogue.ports import OverrideStore
 from vosd.catalogue.stored_objects import ObjectStore, ObjectVersion
@@ -25,6 +27,17 @@ if TYPE_CHECKING:
     from vosd.storage.database import Database
 
 
+class WrittenGateway(msgspec.Struct, frozen=True):
+    """A gateway or phone of the files."""
+
+    list: str
+    """The list that it stands in, such as ``routing_gateways``."""
+    at: str
+    """File and line."""
+    keys: Mapping[str, str]
+    """Keys with their values as text, those of its template included; secrets are left out."""
+
+
 class Definitions(Protocol):
     """Objects of the configuration, as far as use cases need them; each is read when it is asked for."""
 
@@ -38,6 +51,10 @@ class Definitions(Protocol):
 
     def gateways(self) -> Collection[str]:
         """Return the names of all gateways and phones."""
+        ...
+
+    def written_gateways(self, name: str) -> Sequence[WrittenGateway]:
+        """Return what the files call ``name``, whatever mistakes are elsewhere; raises ConfigError."""
         ...
 
     def check_kind(self, kind: str) -> None:
