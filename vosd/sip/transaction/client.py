@@ -78,6 +78,11 @@ class Client:
         return self.store.clients.get(self.key) is not self
 
     @property
+    def is_unsent(self) -> bool:
+        """Whether it waits to be sent."""
+        return self.state is CALLING and self.is_over
+
+    @property
     def peer(self) -> Peer:
         """Target to which the request was sent latest."""
         return self.retry.sent.peer

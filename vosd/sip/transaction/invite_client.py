@@ -1,10 +1,11 @@
 """The client transaction of INVITE (RFC 3261 section 17.1.1, RFC 6026), and its CANCEL (section 9.1)."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from vosd.base.clock import Instant
 from vosd.base.wheel import Timer
 from vosd.sip.events import NoResponse, ResponseArrived
+from vosd.sip.headers.via import branch_of
 from vosd.sip.owners import ClientOwner, Witness
 from vosd.sip.transaction.client import Client
 from vosd.sip.transaction.entries import Unacknowledged
@@ -29,6 +30,9 @@ from vosd.sip.wire.outgoing import Datagram, InviteParts, Peer, ProvenAck
 if TYPE_CHECKING:
     from vosd.sip.dialog.dialog import Dialog
     from vosd.sip.draft import InviteDraft
+
+
+NO_PARTS: Final = InviteParts("", "", "", "", "", 0, Peer(0, "", 0))
 
 
 class InviteClient:
@@ -86,7 +90,7 @@ class InviteClient:
     def acknowledged(cls, store: TransactionStore) -> "InviteClient":
         """Return a transaction that stands for all INVITEs whose 2xx has its ACK, and does nothing any more."""
         transaction = cls(store, None)
-        transaction.restore("", ACCEPTED, InviteParts("", "", "", "", "", 0, Peer(0, "", 0)))
+        transaction.restore("", ACCEPTED, NO_PARTS)
         return transaction
 
     @property
@@ -100,6 +104,11 @@ class InviteClient:
         return self.store.clients.get(self.key) is not self
 
     @property
+    def is_unsent(self) -> bool:
+        """Whether it waits to be sent."""
+        return self.state is CALLING and self.is_over
+
+    @property
     def is_wanted(self) -> bool:
         """Whether its response is still needed."""
         return self.owner is not None and self.cancel_headers is None
@@ -111,10 +120,9 @@ class InviteClient:
 
     def prepare(self, parts: InviteParts | None = None) -> None:
         """Wait to be sent; a re-INVITE has its ``parts`` when it begins."""
-        self.key = ""
-        self.state = CALLING
+        self.restore("", CALLING, NO_PARTS)
         if parts is not None:
-            self.parts = parts
+            self.key, self.parts = f"{branch_of(parts.via)} INVITE", parts
 
     def withdraw(self) -> None:
         """End an INVITE that was prepared, and was never sent."""
