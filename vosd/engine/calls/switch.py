@@ -321,7 +321,7 @@ class Switch(Counting):
         for live_call in self._calls.all():
             if live_call.open_setup is not None:
                 self._ask_again(live_call.call, live_call.open_setup, now)
-            if live_call.call.callee is not None:
+            elif live_call.call.callee is not None:
                 live_call.call.callee.begin_again(now)
 
     def forget_calls(self) -> None:
