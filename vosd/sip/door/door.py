@@ -137,8 +137,6 @@ class Door:
             message.transaction.disown(message.witness)
         elif isinstance(message, OutgoingInvite):
             message.transaction.prepare(message.parts)
-        elif isinstance(message, OutgoingReinvite | OutgoingRequest):
-            message.transaction.prepare()
         waiting = WaitingMessage(self, message, owner)
         self.queue.append(waiting)
         verdict = self._doors.keeper.examine(waiting, now)
