@@ -44,7 +44,7 @@ class BlacklistCleared(msgspec.Struct, frozen=True):
 
     outcome: ClearedCallers
     unaudited: str = ""
-    """Why the audit has no line of it; empty if it has one, or if nobody was taken off."""
+    """Why the audit has no line of it; empty if it has one, or if no caller was taken off."""
 
 
 async def clear_blacklist(office: Office, who: Principal, order: ClearBlacklist) -> BlacklistCleared:
