@@ -6,7 +6,7 @@ import click
 
 from vosd.cli import output
 from vosd.cli.command import Family, Invocation, json_option, pass_invocation
-from vosd.cli.office import in_office, principal, say_unaudited
+from vosd.cli.office import in_office, outcome_of, principal
 from vosd.control.peers import ClearBlacklist, ListBlacklist
 
 _COLUMNS: Final = ("caller", "mapping_gateway", "cause", "limit", "since", "until", "remaining_s")
@@ -49,9 +49,8 @@ def clear(invocation: Invocation, /, number: str | None, as_json: bool) -> None:
     from vosd.admin.office.alarms import clear_blacklist
 
     who, order = principal(), ClearBlacklist(number)
-    done = in_office(invocation, lambda office: clear_blacklist(office, who, order), with_database=False)
-    say_unaudited(done.unaudited)
+    outcome = outcome_of(in_office(invocation, lambda office: clear_blacklist(office, who, order), with_database=False))
     if as_json:
-        output.document(done.outcome)
+        output.document(outcome)
     else:
-        output.line(f"{done.outcome.cleared} taken off the list")
+        output.line(f"{outcome.cleared} taken off the list")

@@ -7,7 +7,7 @@ import click
 
 from vosd.cli import output
 from vosd.cli.command import Invocation, Verb, json_option, pass_invocation
-from vosd.cli.office import in_office, principal, say_unaudited
+from vosd.cli.office import in_office, outcome_of, principal
 from vosd.control.peers import ListLockedOut, Unblock
 
 _SITE: Final = "/64"
@@ -32,10 +32,9 @@ def unblock(invocation: Invocation, /, address: str | None, lists: bool, as_json
 
     host = _host_in(address)
     who, order = principal(), Unblock(host)
-    done = in_office(invocation, lambda office: unblock_source(office, who, order), with_database=False)
-    say_unaudited(done.unaudited)
+    outcome = outcome_of(in_office(invocation, lambda office: unblock_source(office, who, order), with_database=False))
     if as_json:
-        output.document(done.outcome)
+        output.document(outcome)
     else:
         output.line(f"{host} is unblocked")
 

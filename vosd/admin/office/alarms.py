@@ -1,8 +1,6 @@
 """Use cases of alarms, and of callers and sources that the running switch refuses by itself."""
 
-import msgspec
-
-from vosd.admin.office.office import Office
+from vosd.admin.office.office import Done, Office
 from vosd.admin.office.principal import Principal
 from vosd.base.errors import VosError
 from vosd.control.installation import AlarmList, ListAlarms
@@ -39,15 +37,7 @@ async def list_blacklist(office: Office, who: Principal, order: ListBlacklist) -
     return await office.switch.ask(order)
 
 
-class BlacklistCleared(msgspec.Struct, frozen=True):
-    """Callers that were taken off the dynamic blacklist."""
-
-    outcome: ClearedCallers
-    unaudited: str = ""
-    """Why the audit has no line of it; empty if it has one, or if no caller was taken off."""
-
-
-async def clear_blacklist(office: Office, who: Principal, order: ClearBlacklist) -> BlacklistCleared:
+async def clear_blacklist(office: Office, who: Principal, order: ClearBlacklist) -> Done[ClearedCallers]:
     """Take a number off the dynamic blacklist, or all.
 
     Raises:
@@ -58,10 +48,10 @@ async def clear_blacklist(office: Office, who: Principal, order: ClearBlacklist)
     office.scope_of(who).require_operator()
     outcome = await office.switch.ask(order)
     if outcome.cleared:
-        return BlacklistCleared(outcome, await office.note(who, order, order.number or "blacklist"))
+        return await office.noted(outcome, who, order, order.number or "blacklist")
     if order.number is not None:
         raise NotRefusedError(f"{order.number} is not on the list; vosd blacklist list shows who is")
-    return BlacklistCleared(outcome)
+    return Done(outcome)
 
 
 async def list_locked_out(office: Office, who: Principal, order: ListLockedOut) -> list[SilencedSource]:
@@ -70,15 +60,7 @@ async def list_locked_out(office: Office, who: Principal, order: ListLockedOut) 
     return await office.switch.ask(order)
 
 
-class SourceUnblocked(msgspec.Struct, frozen=True):
-    """A source whose messages are looked at again."""
-
-    outcome: UnblockOutcome
-    unaudited: str = ""
-    """Why the audit has no line of it; empty if it has one."""
-
-
-async def unblock_source(office: Office, who: Principal, order: Unblock) -> SourceUnblocked:
+async def unblock_source(office: Office, who: Principal, order: Unblock) -> Done[UnblockOutcome]:
     """Unblock an IP address.
 
     Raises:
@@ -90,4 +72,4 @@ async def unblock_source(office: Office, who: Principal, order: Unblock) -> Sour
     outcome = await office.switch.ask(order)
     if not outcome.unblocked:
         raise NotRefusedError(f"{order.address} was not locked out; vosd unblock --list shows who is")
-    return SourceUnblocked(outcome, await office.note(who, order, order.address))
+    return await office.noted(outcome, who, order, order.address)
