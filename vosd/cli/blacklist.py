@@ -6,7 +6,8 @@ import click
 
 from vosd.cli import output
 from vosd.cli.command import Family, Invocation, json_option, pass_invocation
-from vosd.cli.office import in_office, principal, say_unaudited
+from vosd.cli.office import in_office, outcome_of, principal
+from vosd.control.peers import ClearBlacklist, ListBlacklist
 
 _COLUMNS: Final = ("caller", "mapping_gateway", "cause", "limit", "since", "until", "remaining_s")
 
@@ -21,10 +22,10 @@ def blacklist() -> None:
 @pass_invocation
 def list_callers(invocation: Invocation, as_json: bool) -> None:
     """List the callers on the list, the one that was put there first at the top."""
-    from vosd.admin.office.trunks import ListRefusedCallers, list_refused_callers
+    from vosd.admin.office.alarms import list_blacklist
 
-    who, order = principal(), ListRefusedCallers()
-    rows = in_office(invocation, lambda office: list_refused_callers(office, who, order), with_database=False)
+    who = principal()
+    rows = in_office(invocation, lambda office: list_blacklist(office, who, ListBlacklist()), with_database=False)
     if as_json:
         output.document(rows)
     else:
@@ -40,12 +41,11 @@ def clear(invocation: Invocation, /, number: str | None, as_json: bool) -> None:
 
     A leading + makes no difference.
     """
-    from vosd.admin.office.trunks import AcceptCallers, accept_callers
+    from vosd.admin.office.alarms import clear_blacklist
 
-    who, order = principal(), AcceptCallers(number)
-    done = in_office(invocation, lambda office: accept_callers(office, who, order), with_database=False)
-    say_unaudited(done.unaudited)
+    who, order = principal(), ClearBlacklist(number)
+    outcome = outcome_of(in_office(invocation, lambda office: clear_blacklist(office, who, order), with_database=False))
     if as_json:
-        output.document(done.outcome)
+        output.document(outcome)
     else:
-        output.line(f"{done.outcome.cleared} taken off the list")
+        output.line(f"{outcome.cleared} taken off the list")

@@ -9,6 +9,7 @@ from vosd.cli import output
 from vosd.cli.command import Invocation, Verb, json_option, pass_invocation
 from vosd.cli.office import in_office, principal
 from vosd.cli.output import Column
+from vosd.control.peers import ListGateways
 
 _ON_SCREEN: Final = {
     "gateway": Column("gateway", narrowest=12),
@@ -26,9 +27,11 @@ _ON_SCREEN: Final = {
 
 def show_gateways(invocation: Invocation, *, as_json: bool) -> None:
     """Print every gateway: its state, its calls and their limit, and its figures of the last hour."""
-    from vosd.admin.office.trunks import ListTrunks, list_trunks
+    from vosd.admin.office.trunks import list_gateways
 
-    listed = in_office(invocation, lambda office: list_trunks(office, principal(), ListTrunks()), with_database=False)
+    listed = in_office(
+        invocation, lambda office: list_gateways(office, principal(), ListGateways()), with_database=False
+    )
     if as_json:
         output.document(listed)
         return

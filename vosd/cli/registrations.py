@@ -10,7 +10,7 @@ from vosd.cli.command import Invocation, Verb, json_option, pass_invocation
 from vosd.cli.office import in_office, principal
 from vosd.cli.output import Column
 from vosd.control.order import tag_of
-from vosd.control.peers import InboundRow, OutboundRow
+from vosd.control.peers import InboundRow, ListRegistrations, OutboundRow
 
 _COLUMNS: Final = (
     "direction", "name", "kind", "state", "server", "contact", "received", "transport", "user_agent", "expires_at",
@@ -35,10 +35,10 @@ _ON_SCREEN: Final = {
 @pass_invocation
 def registrations(invocation: Invocation, as_json: bool) -> None:
     """List phones and gateways that are registered with us, and our own registrations at vendors."""
-    from vosd.admin.office.trunks import ListAllRegistrations, list_all_registrations
+    from vosd.admin.office.trunks import list_registrations
 
-    who, order = principal(), ListAllRegistrations()
-    rows = in_office(invocation, lambda office: list_all_registrations(office, who, order), with_database=False)
+    who, order = principal(), ListRegistrations()
+    rows = in_office(invocation, lambda office: list_registrations(office, who, order), with_database=False)
     if as_json:
         output.document(rows)
         return

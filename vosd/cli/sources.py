@@ -4,7 +4,8 @@ import click
 
 from vosd.cli import output
 from vosd.cli.command import Invocation, Verb, json_option, pass_invocation
-from vosd.cli.office import in_office, principal, say_unaudited
+from vosd.cli.office import in_office, outcome_of, principal
+from vosd.control.peers import ListLockedOut, Unblock
 
 
 @click.command(cls=Verb)
@@ -22,24 +23,25 @@ def unblock(invocation: Invocation, /, address: str | None, lists: bool, as_json
     if address is None:
         _list(invocation, as_json)
         return
-    from vosd.admin.office.trunks import UnblockSource, unblock_source
+    from vosd.admin.office.alarms import unblock_source
 
-    who, order = principal(), UnblockSource(address)
-    done = in_office(invocation, lambda office: unblock_source(office, who, order), with_database=False)
-    say_unaudited(done.unaudited)
+    who, order = principal(), Unblock(address)
+    outcome = outcome_of(in_office(invocation, lambda office: unblock_source(office, who, order), with_database=False))
     if as_json:
-        output.document(done.outcome)
+        output.document(outcome)
     else:
-        output.line(f"{done.outcome.address} is unblocked")
+        output.line(f"{outcome.address} is unblocked")
 
 
 def _list(invocation: Invocation, as_json: bool) -> None:
-    from vosd.admin.office.trunks import ListRefusedSources, list_refused_sources
+    from vosd.admin.office.alarms import list_locked_out
 
-    who, order = principal(), ListRefusedSources()
-    found = in_office(invocation, lambda office: list_refused_sources(office, who, order), with_database=False)
+    who = principal()
+    locked_out = in_office(
+        invocation, lambda office: list_locked_out(office, who, ListLockedOut()), with_database=False
+    )
     if as_json:
-        output.document(found)
+        output.document(locked_out)
         return
-    rows = [(each.source, each.cause, f"{each.remaining_s} s", each.until, each.username or "-") for each in found]
+    rows = [(each.source, each.cause, f"{each.remaining_s} s", each.until, each.username or "-") for each in locked_out]
     output.table(("source", "cause", "remaining", "until", "user tried"), rows, empty="no source is locked out")
