@@ -65,7 +65,7 @@ def keys_of(body: str) -> Any:
 def place_of(each: ObjectVersion, config: Path) -> Place:
     """Return where an object is until ``naming_objects``: paths within it are relative to the configuration."""
     name = quote(each.name, safe="")
-    return Place(str(config.parent / f"{each.kind} {name} (version {each.version}){_SUFFIX}"), 0)
+    return Place(f"{config.parent}/{each.kind} {name} (version {each.version}){_SUFFIX}", 0)
 
 
 def section_of(each: ObjectVersion, config: Path, environ: Mapping[str, str], problems: ProblemList) -> Section:
@@ -117,14 +117,14 @@ class _Reading:
             return Section(place, {name: Entry(place, self.node(each, name)) for name, each in value.items()})
         if isinstance(value, list):
             return Listing(place, [self.node(each, key) for each in value])
-        written = str(value)
+        written = value if type(value) is str else str(value)
         return Scalar(place, written, with_variables(written, key, place, self._environ, self._problems), is_bare=False)
 
 
 def naming_objects(found: Iterable[Problem], config: Path) -> tuple[Problem, ...]:
     """Return problems that name objects of the database as operators know them."""
     names = "|".join(KINDS)
-    anywhere = re.compile(rf"{re.escape(str(config.parent / 'x')[:-1])}({names})( \S+ \(version \d+\))?{_SUFFIX}")
+    anywhere = re.compile(rf"{re.escape(f'{config.parent}/')}({names})( \S+ \(version \d+\))?{_SUFFIX}")
 
     def named(match: re.Match[str]) -> str:
         return f"{match[1]}{unquote(match[2] or '')}{_SUFFIX}"

@@ -63,7 +63,7 @@ class KeptObjects:
 
     def of_kind(self, kind: str) -> dict[str, ObjectVersion]:
         """Return all objects of a kind by name."""
-        return {row[1]: _object_of(row) for row in self._rows(f"SELECT {_COLUMNS} FROM object WHERE kind = ?", kind)}  # noqa: S608
+        return {row[1]: _object_of(row) for row in self._rows(f"SELECT {_COLUMNS} FROM object WHERE kind = ?", kind)}  # noqa: S608 - constants
 
     def one(self, kind: str, name: str) -> ObjectVersion | None:
         """Return one object; None where there is none."""

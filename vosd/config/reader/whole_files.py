@@ -120,11 +120,11 @@ def stop_reading() -> None:
 def _received(pipe: IO[bytes], texts: Texts) -> ReadFiles:
     read: ReadFiles = pickle.load(pipe)  # noqa: S301 - from our own process
     for name in LONG_LISTS:
-        while items := pickle.load(pipe):  # noqa: S301
+        while items := pickle.load(pipe):  # noqa: S301 - from our own process
             read.sections[name].extend(items)
             let_others_go()
     while True:
-        name, size = pickle.load(pipe)  # noqa: S301
+        name, size = pickle.load(pipe)  # noqa: S301 - from our own process
         if not name:
             return read._replace(contents=texts.contents)
         blocks = []
