@@ -25,7 +25,6 @@ import tempfile
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from contextlib import suppress
 from copy import deepcopy
 from functools import cache
 from pathlib import Path
@@ -92,6 +91,9 @@ _NOTE: Final = "note_call_of_planted"
 FOUND: Final = "found"
 SURVIVED: Final = "survived"
 UNTESTED: Final = "no test calls it"
+NOT_PLANTED: Final = "to be planted by hand"
+"""The function would have another variable of an outer one, such as the class that ``super()`` needs."""
+_NOT_PLANTED: Final = 100
 _COMPARISONS: Final[dict[type[ast.cmpop], type[ast.cmpop]]] = {
     ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,
     ast.Is: ast.IsNot, ast.IsNot: ast.Is, ast.In: ast.NotIn, ast.NotIn: ast.In,
@@ -278,14 +280,17 @@ class Planter:
             return UNTESTED
         if not os.fork():
             _mute(1, 2)
-            with suppress(ValueError):  # A variable of an outer function more or less.
+            try:
                 self._put(fault.place, fault.text())
-                for item in tests:
-                    self._run(item)
-                    if self._failed:
-                        break
+            except ValueError:  # A variable of an outer function more or less.
+                os._exit(_NOT_PLANTED)
+            for item in tests:
+                self._run(item)
+                if self._failed:
+                    break
             os._exit(self._failed)
-        return FOUND if os.wait()[1] else SURVIVED
+        ended = os.waitstatus_to_exitcode(os.wait()[1])
+        return NOT_PLANTED if ended == _NOT_PLANTED else FOUND if ended else SURVIVED
 
     def _put(self, place: Place, text: str) -> None:
         """Give a function the code that it has in another text of its module."""

@@ -24,6 +24,8 @@ COLUMNS = {
     "first_rate": ["", "0.30", "2000", "x"],
     "first_duration": ["", "0", "60", "86401"],
     "tax_rate": ["", "19", "7.70", "101"],
+    "connection_fee": ["", "1", "0.05"],
+    "minimum_charge": ["", "5", "0.10"],
     "memo": ["", "from the carrier", "m" * 1001],
     "area_prefix": ["", "44", "x"],
     "effective_time": ["", "2026-01-01"],

@@ -8,7 +8,6 @@ from vosd.b2bua.given_up import GivenUp, released
 from vosd.b2bua.leg import RINGING, Leg
 from vosd.b2bua.outgoing.headers import SDP, of_prack
 from vosd.b2bua.outgoing.invitation import Invitation, written
-from vosd.b2bua.outgoing.messages import OutgoingAck, OutgoingCancel, OutgoingInvite, OutgoingRequest
 from vosd.b2bua.outgoing.reasons import NO_CAUSES, given_by_caller, reason_headers
 from vosd.b2bua.supervision import Supervision, SupervisionFacts
 from vosd.base.cause import EndReason
@@ -20,6 +19,7 @@ from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.dialog.prack import rseq_of
 from vosd.sip.dialog.table import NO_FORKS
 from vosd.sip.digest.answer import Answers
+from vosd.sip.door.messages import Outgoing, OutgoingAck, OutgoingCancel, OutgoingInvite, OutgoingRequest
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import NoResponse, ResponseArrived, UnwantedAnswer
 from vosd.sip.flows import peer_of
@@ -198,6 +198,14 @@ class CalleeLeg(Leg):
         outcome = AttemptOutcome.unreachable() if event.is_unreachable else AttemptOutcome.silent()
         self.call.attempt_silent(self, outcome, event.at)
 
+    def not_sent(self, message: Outgoing, now: Instant) -> None:
+        """End the attempt if its INVITE was not let out: that says nothing of the vendor."""
+        if isinstance(message, OutgoingInvite):
+            self.transaction.withdraw()
+            self.call.attempt_withheld(self, now)
+        else:
+            super().not_sent(message, now)
+
     def unwanted_answer(self, event: UnwantedAnswer) -> None:
         """Record that another fork answered too; it is hung up already."""
         progress = self.progress
@@ -313,7 +321,7 @@ class CalleeLeg(Leg):
 
     def _invite(self, invitation: Invitation, now: Instant) -> None:
         headers = f"{invitation.headers}{self.timer.first_offer()}{invitation.content}"
-        self.transaction = transaction = InviteClient(self._endpoint.store, self)
+        self.transaction = transaction = InviteClient(store=self._endpoint.store, owner=self)
         self.send(
             OutgoingInvite(
                 headers, invitation.body, transaction, invitation.parts, invitation.hops, invitation.is_fixed
@@ -406,7 +414,7 @@ class CalleeLeg(Leg):
 
     def _send_prack(self, pracking: Pracking, body: bytes, now: Instant) -> None:
         headers = of_prack(self._endpoint, pracking.rack, body)
-        transaction = Client(self._endpoint.store, None)
+        transaction = Client(store=self._endpoint.store)
         self.send(OutgoingRequest(headers, body, transaction, pracking.dialog, "PRACK"), now)
 
     def _dialog_of(self, response: Response) -> Dialog:

@@ -52,23 +52,6 @@ class Hold(msgspec.Struct, eq=False, gc=False):
     """What also counts the amount, while the call runs; None = nothing does."""
 
 
-class HoldSnapshot(msgspec.Struct, frozen=True, array_like=True):
-    """A hold as data. Versions without ``advance_s`` take the account's."""
-
-    applied: AppliedRate
-    amount: Decimal
-    granted_s: int
-    ceiling_s: int
-    """Of the call."""
-    advance_s: int = 0
-    lead_s: int = 0
-
-    @classmethod
-    def of(cls, hold: Hold, ceiling_s: int) -> "HoldSnapshot":
-        """Describe an open hold of a call with that ceiling."""
-        return cls(hold.applied, hold.amount, hold.granted_s, ceiling_s, hold.advance_s, hold.lead_s)
-
-
 class CreditSnapshot(msgspec.Struct, frozen=True, array_like=True):
     """What is known of an account beside the holds of its calls."""
 
@@ -242,18 +225,19 @@ class AccountCredit:
             self.account, self.own_limit, self._balance, self._seq, self._unbooked, self.low_below, self._low_at
         )
 
-    def resume(self, snapshot: HoldSnapshot) -> Hold:
+    def resume(
+        self, applied: AppliedRate, amount: Decimal, granted_s: int, advance_s: int = 0, lead_s: int = 0
+    ) -> Hold:
         """Set aside what a restored call holds, whatever is left: its seconds are granted already.
 
         It takes nothing of what calls may cost from now on (``bound``), as no hold does that is open then.
         """
-        self._reserved += snapshot.amount
+        self._reserved += amount
         if self._bound is not None:
-            self._bound += snapshot.amount
+            self._bound += amount
             self._settle_limit()
         self._holds += 1
-        applied, amount, granted_s = snapshot.applied, snapshot.amount, snapshot.granted_s
-        return Hold(self, applied, amount, granted_s, snapshot.advance_s, snapshot.lead_s)
+        return Hold(self, applied, amount, granted_s, advance_s, lead_s)
 
     def reach(self, hold: Hold, target_s: int) -> int:
         """Return up to when the account grants a hold, at most to ``target_s``; nothing is changed.

@@ -15,7 +15,7 @@ from vosd.base.errors import Refusal, VosError
 from vosd.base.money import ZERO
 from vosd.base.number import for_matching, without_separators
 from vosd.billing.call_hold import CallHold
-from vosd.billing.holds import Hold, HoldSnapshot
+from vosd.billing.holds import Hold
 from vosd.billing.ports import Rates
 from vosd.callcontrol.call_request import CallRequest
 from vosd.callcontrol.destinations import destination_objection, watched_call
@@ -312,7 +312,7 @@ class Admission:
                 ceiling_s = min(ceiling_s, agent.max_call_seconds)
         credit = self.live.credits[account.id]
         if rate.group == FREE_NUMBER:  # whatever the account has
-            hold: Hold | Refusal = credit.resume(HoldSnapshot(rate, ZERO, ceiling_s, ceiling_s))
+            hold: Hold | Refusal = credit.resume(rate, ZERO, ceiling_s)
         else:
             hold = credit.hold(rate, account.advance_s, ceiling_s)
         if isinstance(hold, Refusal):

@@ -2,7 +2,6 @@
 
 import asyncio
 import sys
-import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -11,6 +10,7 @@ import click
 
 from vosd.cli import output
 from vosd.cli.command import Invocation, OperationError, Verb, json_option, pass_invocation
+from vosd.cli.office import in_office, now_ms, principal
 from vosd.cli.progress import meter
 
 if TYPE_CHECKING:
@@ -36,33 +36,23 @@ def backup(invocation: Invocation, place: Path, as_json: bool) -> None:
     The switch may run meanwhile. In a directory the file is named after the node and the time. It contains passwords
     and telephone numbers: only its owner may read it.
     """
-    from vosd.admin.backup import target_in
+    from vosd.admin.office.installation import MakeBackup, make_backup
     from vosd.processes.life import give_way
 
     give_way(NICENESS)
-    place = target_in(place, invocation.settings.node, _now())
-    with _said("the backup was not written"):
-        manifest = asyncio.run(_back_up(invocation, place))
+    order = MakeBackup(str(place))
+    with _said("the backup was not written"), meter("rows, pages or bytes") as shown:
+        made = in_office(invocation, lambda office: make_backup(office, principal(), order, shown.show))
+    manifest = made.manifest
     for path in manifest.missing:
         output.remark(f"{path} is named in the configuration and cannot be read: it is not in the backup")
-    size = place.stat().st_size
     if as_json:
-        output.document({"file": str(place), "bytes": size, **_shown(manifest)})
+        output.document({"file": made.file, "bytes": made.bytes, **_shown(manifest)})
         return
     calls, entries = manifest.tables.get("cdr", 0), manifest.tables.get("ledger_entry", 0)
-    output.line(f"{place}: {size:,} bytes, {calls:,} calls, {entries:,} ledger entries, as of {manifest.made_at}")
-
-
-async def _back_up(invocation: Invocation, place: Path) -> "Manifest":
-    from vosd.admin.backup import ConfigurationFiles, make_backup
-    from vosd.cli.database import database_of
-    from vosd.config.named_files import files_of
-
-    files = files_of(invocation.config_path())
-    async with database_of(invocation.database_url) as database:
-        with meter("rows" if database.file is None else "pages or bytes") as shown:
-            configuration = ConfigurationFiles(files[0], files)
-            return await make_backup(database, invocation.settings, configuration, place, _now, shown.show)
+    output.line(
+        f"{made.file}: {made.bytes:,} bytes, {calls:,} calls, {entries:,} ledger entries, as of {manifest.made_at}"
+    )
 
 
 def _shown(manifest: "Manifest") -> dict[str, Any]:
@@ -133,7 +123,7 @@ def _restore(
     found: list[Difference] = []
     restored = asyncio.run(_put_back(invocation, reader, may_replace=may_replace))
     if is_verified:
-        asyncio.run(_verify(invocation, found))
+        in_office(invocation, lambda office: office.stores.verify(found.append, whole=True))
     if as_json:
         verified = [str(each) for each in found] if is_verified else None
         output.document({**_document(restored), "differences": verified})
@@ -180,7 +170,7 @@ async def _put_back(invocation: Invocation, reader: "BackupReader", *, may_repla
     try:
         url = settings.database_url.reveal()
         with meter("rows" if reader.manifest.database == "mysql" else "bytes") as shown:
-            replaced = await restore_database(reader, url, shown.show, _now, may_replace=may_replace)
+            replaced = await restore_database(reader, url, shown.show, now_ms, may_replace=may_replace)
         return Restored(
             made_at=reader.manifest.made_at,
             node=reader.manifest.node,
@@ -193,14 +183,6 @@ async def _put_back(invocation: Invocation, reader: "BackupReader", *, may_repla
         state_directory.release()
 
 
-async def _verify(invocation: Invocation, found: "list[Difference]") -> None:
-    from vosd.cli.database import database_of
-    from vosd.storage.verify import verify_ledger
-
-    async with database_of(invocation.database_url) as database:
-        await verify_ledger(database, found.append, whole=True)
-
-
 @contextmanager
 def _said(consequence: str) -> "Iterator[None]":
     """Turn an error of the file system into one line."""
@@ -209,7 +191,3 @@ def _said(consequence: str) -> "Iterator[None]":
     except OSError as error:
         message = f"{error.filename or 'the file'}: {error.strerror or error}; {consequence}"
         raise OperationError(message) from error
-
-
-def _now() -> int:
-    return time.time_ns() // 1_000_000

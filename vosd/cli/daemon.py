@@ -4,7 +4,6 @@ import asyncio
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from itertools import chain, islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final, NoReturn
@@ -22,19 +21,17 @@ from vosd.cli.command import (
     pass_invocation,
 )
 from vosd.cli.gateways import show_gateways
-from vosd.control.client import DaemonRefusedError, DaemonUnreachableError, OtherVersionError, RunningSwitch
-from vosd.control.installation import GetConfiguration, GetStatus, ListOverrides, Reload, Restart
+from vosd.cli.office import in_office, outcome_of, principal
+from vosd.control.client import DaemonRefusedError, RunningSwitch
+from vosd.control.installation import GetConfiguration, ListOverrides
 
 if TYPE_CHECKING:
     from vosd.admin.differences import Description, Difference
     from vosd.catalogue.problems import Problem
     from vosd.config.load import Loaded
-    from vosd.control.installation import DatabaseReport, MachineUse, OverrideRow, SwitchStatus
+    from vosd.control.installation import DatabaseReport, MachineUse, OverrideRow
 
 BAD_CONFIGURATION: Final = BadConfigurationError.exit_code
-RELOAD_S: Final = 600.0
-"""Longest time of a reload: millions of rates are read in minutes."""
-_LOOK_S: Final = 0.1
 _NAMED_OF_GROUP: Final = 10
 _FILE: Final = click.Path(path_type=Path, dir_okay=False)
 
@@ -186,8 +183,7 @@ def _switch_beside(invocation: Invocation) -> "RunningSwitch":
 
 
 def _differences(switch: "RunningSwitch", loaded: "Loaded") -> "list[Difference]":
-    from vosd.admin.differences import compare, describe
-    from vosd.admin.overrides import differences_of
+    from vosd.admin.differences import compare, describe, differences_of
 
     running, overrides = asyncio.run(_running(switch))
     file = describe(loaded.settings, loaded.transports, loaded.catalogue)
@@ -267,14 +263,19 @@ def reload(invocation: Invocation, yes: bool, as_json: bool) -> None:
     One that removes a gateway or account with running calls, or a fifth of the gateways, accounts or rates, is taken
     with --yes only.
     """
+    from vosd.admin.office.installation import ReloadConfiguration, reload_configuration
     from vosd.catalogue.problems import ConfigError
 
+    order = ReloadConfiguration(yes)
     try:
-        outcome = asyncio.run(invocation.running_switch().patient(RELOAD_S).ask(Reload(yes)))
+        done = in_office(
+            invocation, lambda office: reload_configuration(office, principal(), order), with_database=False
+        )
     except ConfigError as error:
         _refused(str(error), list(map(str, error.problems)), as_json)
     except DaemonRefusedError as refused:
         _refused(str(refused), list(refused.problems), as_json)
+    outcome = outcome_of(done)
     if as_json:
         output.document(outcome)
         return
@@ -292,32 +293,19 @@ def restart(invocation: Invocation, as_json: bool) -> None:
     That process loads the program and reads the configuration before the running one stops. If it fails at that,
     nothing changes.
     """
+    from vosd.admin.office.installation import RestartSwitch, restart_switch
+
     try:
-        successor = asyncio.run(_restarted(invocation.running_switch().patient(RELOAD_S)))
+        done = in_office(
+            invocation, lambda office: restart_switch(office, principal(), RestartSwitch()), with_database=False
+        )
     except DaemonRefusedError as refused:
         _refused(str(refused), list(refused.problems), as_json)
+    successor = outcome_of(done)
     if as_json:
         output.document(successor.document())
         return
     output.line(f"process {successor.pid} (vosd {successor.version}) has taken over {successor.figures['calls']} calls")
-
-
-async def _restarted(switch: "RunningSwitch") -> "SwitchStatus":
-    """Have the switch restarted, and return the status of its successor once that takes calls.
-
-    Raises:
-        DaemonRefusedError: it goes on as it was.
-        OperationError: no successor answers.
-    """
-    pid = (await switch.ask(Restart())).pid
-    until = time.monotonic() + RELOAD_S
-    while time.monotonic() < until:
-        with suppress(DaemonUnreachableError, OtherVersionError):  # the one that stops may be of another version
-            found = await switch.ask(GetStatus())
-            if found.pid == pid:
-                return found
-        await asyncio.sleep(_LOOK_S)
-    raise OperationError(f"process {pid} was to take over and does not answer: its log says why")
 
 
 def _refused(message: str, problems: list[str], as_json: bool) -> NoReturn:
@@ -341,7 +329,9 @@ def status(invocation: Invocation, gateways: bool, explain: bool, as_json: bool)
     if gateways:
         show_gateways(invocation, as_json=as_json)
         return
-    answer = asyncio.run(invocation.running_switch().ask(GetStatus()))
+    from vosd.admin.office.installation import ShowStatus, show_status
+
+    answer = in_office(invocation, lambda office: show_status(office, principal(), ShowStatus()), with_database=False)
     document = answer.document()
     if as_json:
         output.document(document)

@@ -1,14 +1,16 @@
 """The office for one verb: the one place where the command line meets database, configuration and running switch."""
 
 import asyncio
+import os
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 import click
 from click.core import ParameterSource
 
+from vosd.cli import output
 from vosd.cli.arguments import operator as login
 from vosd.cli.command import Invocation
 
@@ -17,11 +19,15 @@ if TYPE_CHECKING:
     from decimal import Decimal
     from pathlib import Path
 
-    from vosd.admin.office.office import Office
+    from vosd.admin.export_profile import ExportProfile
+    from vosd.admin.office.office import Done, Office
     from vosd.admin.office.principal import Principal
+    from vosd.admin.shadow_rating import CdrMap
     from vosd.billing.accounts import Account
     from vosd.catalogue.catalogue import Catalogue
     from vosd.catalogue.stored_objects import ObjectVersion
+    from vosd.engine.settings import Settings
+    from vosd.routing.calendar import Calendar
     from vosd.storage.stores import SqlStores
 
 Result = TypeVar("Result")
@@ -42,6 +48,18 @@ class _Configured:
     def gateways(self) -> "Collection[str]":
         return self._invocation.excerpt.gateways()
 
+    def gateways_by_list(self) -> "Mapping[str, frozenset[str]]":
+        return self._invocation.excerpt.gateways_by_list()
+
+    def payers(self) -> "Mapping[str, str]":
+        return self._invocation.excerpt.payers()
+
+    def calendars(self) -> "Mapping[str, Calendar]":
+        return self._invocation.excerpt.calendars()
+
+    def destination_classes(self) -> "Collection[str]":
+        return self._invocation.excerpt.destination_classes()
+
     def check_kind(self, kind: str) -> None:
         from vosd.config.stored_text import check_kind
 
@@ -61,8 +79,37 @@ class _Configured:
         return self._invocation.load().catalogue
 
     @property
-    def state_dir(self) -> "Path":
-        return self._invocation.settings.state_dir
+    def settings(self) -> "Settings":
+        return self._invocation.settings
+
+    def export_profile(self, file: "Path") -> "ExportProfile":
+        from vosd.config.export_profile import read_export_profile
+
+        return read_export_profile(file, os.environ)
+
+    def cdr_map(self, file: "Path", price: str | None = None) -> "CdrMap":
+        from vosd.config.cdr_map import read_cdr_map
+
+        return read_cdr_map(file, os.environ, price)
+
+    def notice_days_of_deck(self, rate_group: str) -> int:
+        return self._invocation.excerpt.deck_group(rate_group).notice_days or 0
+
+    def files(self) -> "Sequence[Path]":
+        from vosd.config.named_files import files_of
+
+        return files_of(self._invocation.config_path())
+
+    @contextmanager
+    def claimed(self) -> "Iterator[None]":
+        from vosd.daemon.claim import StateDirectory
+
+        state_directory = StateDirectory(self.settings.state_dir)
+        state_directory.claim()
+        try:
+            yield
+        finally:
+            state_directory.release()
 
     @property
     def confirm_above(self) -> "Decimal | None":
@@ -125,6 +172,13 @@ def principal(operator: str | None = None, acting: str | None = None) -> "Princi
     if source not in {None, ParameterSource.DEFAULT}:
         raise click.UsageError("--as says who does it: leave out --operator")
     return Principal(role=Role.AGENT, name=proved, login=proved, means=Means.TERMINAL, account=acting)
+
+
+def outcome_of(done: "Done[Result]") -> Result:
+    """Return an outcome; print why the audit has no line of it, if it has none."""
+    if done.unaudited:
+        output.remark(f"done, but the audit has no line of it: {done.unaudited}")
+    return done.outcome
 
 
 def now_ms() -> int:

@@ -1,6 +1,5 @@
 """``vosd retention``: drop old records, and what was dropped."""
 
-import asyncio
 import sys
 import time
 from pathlib import Path
@@ -12,13 +11,13 @@ from vosd.base.money import format_amount
 from vosd.cli import output
 from vosd.cli.arguments import operator_option
 from vosd.cli.command import Family, Invocation, OperationError, json_option, pass_invocation
+from vosd.cli.office import in_office, principal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
-    from vosd.admin.retention import KindSheet, RetentionRun
+    from vosd.admin.retention import KindSheet
     from vosd.storage.daily_totals import Line
-    from vosd.storage.drop_history import DropRecord
 
 NICENESS: Final = 10
 LINE_S: Final = 10.0
@@ -44,7 +43,17 @@ def run(invocation: Invocation, dry_run: bool, operator: str, as_json: bool) -> 
     from vosd.processes.life import give_way
 
     give_way(NICENESS)
-    done = asyncio.run(_run(invocation, operator, is_trial=dry_run))
+    from vosd.admin.office.retention import RunRetention, run_retention
+
+    who, order, said_at = principal(operator), RunRetention(dry_run), time.monotonic()
+
+    def show(looked_at: int) -> None:
+        nonlocal said_at
+        if time.monotonic() - said_at >= LINE_S:
+            said_at = time.monotonic()
+            output.remark(f"{looked_at:,} records")
+
+    done = in_office(invocation, lambda office: run_retention(office, who, order, show))
     if as_json:
         output.document(done)
     else:
@@ -58,24 +67,6 @@ def run(invocation: Invocation, dry_run: bool, operator: str, as_json: bool) -> 
             output.line("nothing is ever dropped: the configuration has no retention")
     if any(sheet.held for sheet in done.kinds):
         sys.exit(OperationError.exit_code)
-
-
-async def _run(invocation: Invocation, operator: str, *, is_trial: bool) -> "RetentionRun":
-    from vosd.admin.retention import Retention
-    from vosd.cli.database import database_of
-
-    settings = invocation.settings
-    said_at = time.monotonic()
-
-    def show(looked_at: int) -> None:
-        nonlocal said_at
-        if time.monotonic() - said_at >= LINE_S:
-            said_at = time.monotonic()
-            output.remark(f"{looked_at:,} records")
-
-    async with database_of(settings.database_url.reveal()) as database:
-        work = Retention(database, settings.retention, settings.state_dir, operator, _now, is_trial=is_trial, show=show)
-        return await work.run()
 
 
 def _show(sheet: "KindSheet", *, is_trial: bool) -> None:
@@ -104,9 +95,10 @@ def _amounts(amounts: "Mapping[str, Mapping[str, str]]") -> str:
 @pass_invocation
 def history(invocation: Invocation, as_json: bool) -> None:
     """List what was dropped or masked, the latest first: records and sums of each run and month."""
+    from vosd.admin.office.retention import ListDrops, list_drops
     from vosd.cdr.columns import iso_utc
 
-    found = asyncio.run(_history(invocation))
+    found = in_office(invocation, lambda office: list_drops(office, principal(), ListDrops()))
     times = ("dropped_before", "begun_at", "ended_at")
     shown = [{**each._asdict(), **{name: iso_utc(getattr(each, name)) for name in times}} for each in found]
     if as_json:
@@ -117,23 +109,16 @@ def history(invocation: Invocation, as_json: bool) -> None:
     output.table(columns, rows, empty="nothing was ever dropped")
 
 
-async def _history(invocation: Invocation) -> "Sequence[DropRecord]":
-    from vosd.cli.database import database_of
-    from vosd.storage.drop_history import drop_history
-
-    async with database_of(invocation.database_url) as database:
-        return await drop_history(database)
-
-
 @retention.command("archive")
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 @json_option
 @pass_invocation
-def archive(_: Invocation, file: Path, as_json: bool) -> None:
+def archive(invocation: Invocation, file: Path, as_json: bool) -> None:
     """Check an archive of dropped payments, and show how many it has with their sums; zcat FILE shows them."""
-    from vosd.admin.payment_archive import checked_archive
+    from vosd.admin.office.retention import CheckArchive, check_archive
 
-    found = checked_archive(file)
+    order = CheckArchive(str(file))
+    found = in_office(invocation, lambda office: check_archive(office, principal(), order), with_database=False)
     if as_json:
         output.document(found)
         return
@@ -149,7 +134,10 @@ def archive(_: Invocation, file: Path, as_json: bool) -> None:
 @pass_invocation
 def totals(invocation: Invocation, since: object, until: object, by_month: bool, as_json: bool) -> None:
     """Show totals of dropped calls by day, accounts, gateways and currencies; calls that are there do not count."""
-    found = asyncio.run(_totals(invocation, str(since)[:10], str(until)[:10], by_month=by_month))
+    from vosd.admin.office.retention import ShowDroppedTotals, show_dropped_totals
+
+    order = ShowDroppedTotals(first=str(since)[:10], last=str(until)[:10], by_month=by_month)
+    found = in_office(invocation, lambda office: show_dropped_totals(office, principal(), order))
     shown = [_line(each) for each in found]
     if as_json:
         output.document(shown)
@@ -166,15 +154,3 @@ def _line(line: "Line") -> dict[str, object]:
         **{name: getattr(line, name) or None for name in names},
         **{name: format_amount(getattr(line, name)) for name in money},
     }
-
-
-async def _totals(invocation: Invocation, first: str, last: str, *, by_month: bool) -> "Sequence[Line]":
-    from vosd.cli.database import database_of
-    from vosd.storage.daily_totals import SqlDailyTotals
-
-    async with database_of(invocation.database_url) as database:
-        return await SqlDailyTotals(database).lines(first, last, by_month=by_month)
-
-
-def _now() -> int:
-    return time.time_ns() // 1_000_000

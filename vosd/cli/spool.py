@@ -1,6 +1,5 @@
 """``vosd spool``: call records that the database refused, and the files of the journal."""
 
-import asyncio
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,18 +11,13 @@ from vosd.cdr.columns import iso_utc, json_object
 from vosd.cli import output
 from vosd.cli.arguments import CallId
 from vosd.cli.command import Family, Invocation, OperationError, json_option, pass_invocation
-from vosd.control.money import BookingOutcome, RetryRefused, SalvageJournal
-from vosd.control.order import Order
+from vosd.cli.office import in_office, outcome_of, principal
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from vosd.admin.office.office import Done
+    from vosd.control.money import BookingOutcome
+    from vosd.engine.journal.quarantine import Refused
 
-    from vosd.engine.booking.spool import Spool
-    from vosd.engine.journal.quarantine import Quarantine, Refused
-    from vosd.engine.settings import Settings
-
-BOOKING_S: Final = 600.0
-"""Longest time for an order: there may be thousands of records. That the database is away is said in seconds."""
 _LISTED: Final = ("refused_at", "call_id", "customer_account", "vendor_account", "started_at", "why")
 _FILE: Final = click.Path(path_type=Path, exists=True, dir_okay=False)
 
@@ -38,14 +32,16 @@ def spool() -> None:
 @pass_invocation
 def list_refused(invocation: Invocation, as_json: bool) -> None:
     """List the records that the database refused, with the reason."""
-    content = _quarantine(invocation.settings).read()
-    rows = [_summary(each) for each in content.records]
+    from vosd.admin.office.spool import ListRefused, list_refused
+
+    found = in_office(invocation, lambda office: list_refused(office, principal(), ListRefused()), with_database=False)
+    rows = [_summary(each) for each in found.records]
     if as_json:
         output.document(rows)
     else:
         output.table(_LISTED, [[row[key] for key in _LISTED] for row in rows], empty="nothing was refused")
-    for each in content.unreadable:
-        output.remark(f"{each.path} cannot be read: {each.why}")
+    for why in found.unreadable:
+        output.remark(why)
 
 
 @spool.command("show")
@@ -54,11 +50,10 @@ def list_refused(invocation: Invocation, as_json: bool) -> None:
 @pass_invocation
 def show(invocation: Invocation, call_id: str, as_json: bool) -> None:
     """Show everything about a refused record."""
-    quarantine = _quarantine(invocation.settings)
-    refused = quarantine.get(_refused_id(quarantine, call_id))
-    if refused is None:
-        raise _not_refused(call_id)
-    shown = _whole(refused)
+    from vosd.admin.office.spool import ShowRefused, show_refused
+
+    order = ShowRefused(call_id)
+    shown = _whole(in_office(invocation, lambda office: show_refused(office, principal(), order), with_database=False))
     if as_json:
         output.document(shown)
     else:
@@ -73,10 +68,12 @@ def show(invocation: Invocation, call_id: str, as_json: bool) -> None:
 @pass_invocation
 def retry(invocation: Invocation, call_ids: Sequence[str], as_json: bool) -> None:
     """Book refused records again: those named, or all. Exit code 1 if the database refuses any."""
-    quarantine = _quarantine(invocation.settings)
-    wanted = [_refused_id(quarantine, call_id) for call_id in call_ids]
-    asked = _ask_switch_or_do(invocation, RetryRefused(tuple(wanted)), lambda spool: spool.retry(wanted))
-    _report(asyncio.run(asked), as_json)
+    from vosd.admin.office.spool import BookRefused, book_refused
+
+    order = BookRefused(tuple(call_ids))
+    _report(
+        in_office(invocation, lambda office: book_refused(office, principal(), order), with_database=False), as_json
+    )
 
 
 @spool.command("export")
@@ -85,8 +82,10 @@ def retry(invocation: Invocation, call_ids: Sequence[str], as_json: bool) -> Non
 @pass_invocation
 def export(invocation: Invocation, file: Path | None, as_json: bool) -> None:
     """Write all refused records to FILE or standard output: a JSON array of records, reasons and postings."""
-    whole = [_whole(each) for each in _quarantine(invocation.settings).read().records]
-    _deliver(whole, "records", file, as_json=as_json)
+    from vosd.admin.office.spool import ListRefused, list_refused
+
+    found = in_office(invocation, lambda office: list_refused(office, principal(), ListRefused()), with_database=False)
+    _deliver([*map(_whole, found.records)], "records", file, as_json=as_json)
 
 
 @spool.command("check")
@@ -130,9 +129,13 @@ def salvage(invocation: Invocation, file: Path, target: Path | None, book: bool,
         message = f"{file} has no record that can be read: vosd spool check says what it holds"
         raise OperationError(message)
     if book:
-        path = file.absolute()
-        asked = _ask_switch_or_do(invocation, SalvageJournal(str(path)), lambda spool: spool.salvage(path))
-        _report(asyncio.run(asked), as_json)
+        from vosd.admin.office.spool import BookJournalFile, book_journal_file
+
+        order = BookJournalFile(str(file.absolute()))
+        booked = in_office(
+            invocation, lambda office: book_journal_file(office, principal(), order), with_database=False
+        )
+        _report(booked, as_json)
         return
     records = [_with_postings(record) for record in _examined(ended_in, file)]
     _deliver(records, "ended calls", target, as_json=as_json)
@@ -166,26 +169,6 @@ def _deliver(records: list[dict[str, Any]], what: str, file: Path | None, *, as_
         output.document({"file": str(file), "records": len(records)})
     else:
         output.line(f"{len(records)} {what} written to {file}")
-
-
-def _quarantine(settings: "Settings") -> "Quarantine":
-    from vosd.engine.journal.quarantine import DIRECTORY, Quarantine
-
-    return Quarantine(settings.state_dir / DIRECTORY)
-
-
-def _refused_id(quarantine: "Quarantine", beginning: str) -> str:
-    found = [call_id for call_id in sorted(quarantine.ids()) if call_id.startswith(beginning)]
-    if not found:
-        raise _not_refused(beginning)
-    if len(found) > 1:
-        message = f"{len(found)} refused records begin with {beginning}: {', '.join(found[:10])}"
-        raise OperationError(message)
-    return found[0]
-
-
-def _not_refused(call_id: str) -> OperationError:
-    return OperationError(f"no record of call {call_id} was refused; vosd spool list shows those that were")
 
 
 def _summary(refused: "Refused") -> dict[str, Any]:
@@ -225,7 +208,8 @@ def _with_postings(record: Any) -> dict[str, Any]:
     return {**json_object(record, None), "postings": postings}
 
 
-def _report(outcome: BookingOutcome, as_json: bool) -> None:
+def _report(done: "Done[BookingOutcome]", as_json: bool) -> None:
+    outcome = outcome_of(done)
     booked, refused = outcome.booked, outcome.refused
     if as_json:
         output.document(outcome)
@@ -235,27 +219,3 @@ def _report(outcome: BookingOutcome, as_json: bool) -> None:
         output.line(f"{len(booked)} booked, {len(refused)} refused")
     if refused:
         sys.exit(OperationError.exit_code)
-
-
-async def _ask_switch_or_do(
-    invocation: Invocation, order: Order[BookingOutcome], work: "Callable[[Spool], Awaitable[BookingOutcome]]"
-) -> BookingOutcome:
-    """Send the order to the running switch; do the work here if none runs."""
-    asked = await invocation.running_switch().patient(BOOKING_S).ask_if_running(order)
-    return await _without_switch(invocation.settings, work) if asked is None else asked
-
-
-async def _without_switch(settings: "Settings", work: "Callable[[Spool], Awaitable[BookingOutcome]]") -> BookingOutcome:
-    """Book without a running switch, and prevent one from starting meanwhile: it would not know of the bookings."""
-    from vosd.cli.database import database_of
-    from vosd.daemon.claim import StateDirectory
-    from vosd.engine.booking.spool import Spool
-    from vosd.storage.books import SqlBooks
-
-    state_directory = StateDirectory(settings.state_dir)
-    state_directory.claim()
-    try:
-        async with database_of(settings.database_url.reveal()) as database:
-            return await work(Spool(SqlBooks(database), _quarantine(settings), {}))
-    finally:
-        state_directory.release()

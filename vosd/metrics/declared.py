@@ -10,7 +10,7 @@ from vosd.obs.figures import SINCE, Figure
 
 
 class Kind(Enum):
-    """How the values of a metric develop."""
+    """The way in which the values of a metric develop."""
 
     GAUGE = "gauge"
     """Goes up and down."""
@@ -75,7 +75,7 @@ class Metric(StrEnum):
         "vosd_alarms",
         Kind.GAUGE,
         ("alarm", "level"),
-        "alarms that hold, by their name in operations.md and their level; vosd alarms has their subjects",
+        "alarms that hold, by their name in operations/alarms.md and their level; vosd alarms has their subjects",
     )
 
     # Calls.
@@ -138,7 +138,7 @@ class Metric(StrEnum):
         "vosd_call_reports_total",
         Kind.COUNTER,
         ("outcome",),
-        "reports that wait no more: delivered; lost are refused, full, expired, failed, unwanted (operations.md)",
+        "reports that wait no more: delivered; refused, full, expired, failed, unwanted (operations/exports.md)",
     )
     CALL_REPORTS_FAILURES = (
         "vosd_call_report_failures_total",
@@ -161,7 +161,7 @@ class Metric(StrEnum):
         "vosd_messages_dropped_total",
         Kind.COUNTER,
         ("reason",),
-        "messages dropped or refused before they began anything, by cause, as in the log (traffic dropped)",
+        "messages dropped or refused before they began anything, by cause, as in the log (messages_dropped)",
     )
     AUTHENTICATION_FAILURES = (
         "vosd_authentication_failures_total",

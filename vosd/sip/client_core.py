@@ -89,7 +89,7 @@ class ClientCore:
         is_fixed: bool = True,
     ) -> InviteClient:
         """Send an INVITE outside of a dialog; if it is too large for UDP, by TCP unless the transport ``is_fixed``."""
-        transaction = InviteClient(self._store, owner)
+        transaction = InviteClient(store=self._store, owner=owner)
         self.begin_invite(transaction, parts, max_forwards, headers, body, now, is_fixed=is_fixed)
         return transaction
 
@@ -128,7 +128,7 @@ class ClientCore:
         self, dialog: Dialog, method: str, headers: str, body: bytes, owner: ClientOwner | None, now: Instant
     ) -> Client:
         """Send a request other than INVITE and ACK within a dialog; without ``owner`` its response is ignored."""
-        client = Client(self._store, owner)
+        client = Client(store=self._store, owner=owner)
         self.begin_request(client, dialog, method, headers, body, now)
         return client
 
@@ -154,9 +154,9 @@ class ClientCore:
         headers = self._agent_header + headers
         is_over_connection = dialog.user and self._store.reliable[dialog.peer.flow] and not dialog.routes
         bye = (
-            ByeToUser(self._store, dialog.user, dialog.target, now.mono + WAIT_MS)
+            ByeToUser(store=self._store, user=dialog.user, contact=dialog.target, until=now.mono + WAIT_MS)
             if is_over_connection
-            else Client(self._store, None)
+            else Client(store=self._store)
         )
         answers = dialog.answers
         draft = None if answers is None else RequestDraft(dialog, "BYE", headers, b"", is_proven=answers.are_wanted)
@@ -233,7 +233,7 @@ class ClientCore:
         return replace(parts, credentials=parts.answers.lines("INVITE", parts.uri, body, self._token()))
 
     def _write_invite(self, draft: InviteDraft, now: Instant) -> _Written:
-        parts, hops, headers, body = draft[:4]
+        parts, hops, headers, body = draft.parts, draft.max_forwards, draft.headers, draft.body
         data = invite(parts, hops, headers, body)
         if draft.dialog is not None:
             beside = self._flows.beside(draft.dialog.next_stop, parts.peer)
@@ -280,7 +280,7 @@ class ClientCore:
             return event
         key, data, spare = self._write(draft.dialog, draft.method, draft.headers, draft.body)
         transaction.begin(
-            key, draft.dialog.peer, data, now, spare, draft._replace(rounds=draft.rounds + 1, is_proven=True)
+            key, draft.dialog.peer, data, now, spare, replace(draft, rounds=draft.rounds + 1, is_proven=True)
         )
         return None
 
@@ -292,7 +292,7 @@ class ClientCore:
         if not _can_prove(draft.parts.answers, draft.rounds, challenge, is_proven=bool(draft.parts.credentials)):
             return event
         draft = draft.again(self._flows.new_via(draft.parts.peer.flow), self._counted(draft))
-        draft = draft._replace(parts=self._with_proof(draft.parts, draft.body))
+        draft = replace(draft, parts=self._with_proof(draft.parts, draft.body))
         parts, data, spare = self._write_invite(draft, now)
         transaction.owner = owner
         transaction.begin(f"{branch_of(parts.via)} INVITE", parts, data, now, spare, draft)

@@ -3,29 +3,35 @@
 Kept only where a peer may challenge (RFC 3261 section 22.2); any other request is kept as bytes.
 """
 
-from typing import Final, NamedTuple
+from typing import Final, Generic
 
+import msgspec
 from msgspec.structs import replace
 
 from vosd.sip.dialog.dialog import Dialog
+from vosd.sip.forms import DialogT, PartsT, TextT
 from vosd.sip.wire.outgoing import InviteParts
 
 CHALLENGES: Final = frozenset({401, 407})
 
 
-class InviteDraft(NamedTuple):
+class InviteDraftState(msgspec.Struct, Generic[TextT, PartsT, DialogT], frozen=True, array_like=True):
     """An INVITE; ``parts`` are those of the last transmission, as the caller asked for them."""
 
-    parts: InviteParts
+    parts: PartsT
     max_forwards: int
-    headers: str
+    headers: TextT
     body: bytes
     is_fixed: bool = True
     """Whether the transport is set by the operator or the dialog, so that the size of the request cannot change it."""
-    dialog: Dialog | None = None
+    dialog: DialogT | None = None
     """The dialog of a re-INVITE."""
     rounds: int = 0
     """Number of challenges answered."""
+
+
+class InviteDraft(InviteDraftState[str, InviteParts, Dialog], frozen=True):
+    """The draft of an INVITE of this process."""
 
     def again(self, via: str, counted: int) -> "InviteDraft":
         """Return the draft of the next request; outside a dialog ``counted`` is the last CSeq number used."""
@@ -33,16 +39,20 @@ class InviteDraft(NamedTuple):
             parts = replace(self.parts, via=via, sequence=counted + 1)
         else:
             parts = self.dialog.invite_parts(via)
-        return self._replace(parts=parts, rounds=self.rounds + 1)
+        return replace(self, parts=parts, rounds=self.rounds + 1)
 
 
-class RequestDraft(NamedTuple):
+class RequestDraftState(msgspec.Struct, Generic[TextT, DialogT], frozen=True, array_like=True):
     """Any other request; its dialog counts the CSeq numbers."""
 
-    dialog: Dialog
+    dialog: DialogT
     method: str
-    headers: str
+    headers: TextT
     body: bytes
     rounds: int = 0
     is_proven: bool = False
     """Whether it has credentials already."""
+
+
+class RequestDraft(RequestDraftState[str, Dialog], frozen=True):
+    """The draft of another request of this process."""

@@ -11,7 +11,7 @@ from vosd.sip.wire.flaws import Flaw
 
 
 class Drop(StrEnum):
-    """A reason, with the name that the log shows (``traffic dropped``)."""
+    """A reason, with the name that the log shows (``messages_dropped``)."""
 
     # Before parsing: by source and first line.
     NOT_SIP = "not SIP"
@@ -48,6 +48,11 @@ class Drop(StrEnum):
     def label(self) -> str:
         """The name under which dropped messages are counted in the log."""
         return self.value
+
+    @property
+    def event(self) -> str:
+        """The name of the log event about one source of such messages."""
+        return self.name.lower()
 
 
 Drops: TypeAlias = Counter[Drop | Flaw]

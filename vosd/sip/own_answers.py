@@ -67,11 +67,11 @@ class OwnAnswers:
         kind = InviteServer if method == "INVITE" else Server
         if method == "INVITE" and not stem.tagged:
             headers += _reason(status)
-        kind(self._store, key, stem).respond(status, self._token(), self._server_header + headers, now)
+        kind.received(self._store, key, stem).respond(status, self._token(), self._server_header + headers, now)
 
     def answer_cancel(self, stem: ResponseStem, key: str, status: int, tag: str | None, now: Instant) -> None:
         """Answer a CANCEL with the ``tag`` of its INVITE's dialog, or one of its own (section 9.2)."""
-        Server(self._store, key, stem).respond(status, tag or self._token(), self._server_header, now)
+        Server.received(self._store, key, stem).respond(status, tag or self._token(), self._server_header, now)
 
     # -- without one --------------------------------------------------------------------------------------------
 

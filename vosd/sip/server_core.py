@@ -219,9 +219,9 @@ class ServerCore:
             if self._repetitions.is_merged(merging):
                 self._answers.answer(stem, key, method, 482, "", now)
                 return None
-            return InviteArrived(InviteServer(self._store, key, stem, merging), request, source, now, user)
+            return InviteArrived(InviteServer.received(self._store, key, stem, merging), request, source, now, user)
         if method == "REGISTER":
-            return RegisterArrived(Server(self._store, key, stem), request, source, now, user)
+            return RegisterArrived(Server.received(self._store, key, stem), request, source, now, user)
         if method == "OPTIONS":
             self._answers.answer(stem, key, method, 200, CAPABILITIES, now)
         else:
@@ -260,7 +260,7 @@ class ServerCore:
                 self._dialogs.forget(request.to_tag, now)
             return None
         kind = InviteServer if method == "INVITE" else Server
-        return RequestArrived(owner, kind(self._store, key, stem), request, dialog, now)
+        return RequestArrived(owner, kind.received(self._store, key, stem), request, dialog, now)
 
     def _both_connected(self, source: Peer, peer: Peer) -> bool:
         return self._store.reliable[source.flow] and self._store.reliable[peer.flow]

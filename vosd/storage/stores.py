@@ -1,7 +1,7 @@
 """The database behind the ports of the office; each part is imported when it is used."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from vosd.storage.database import Database
 
@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from vosd.storage.checkpoints import SqlCheckpoints
     from vosd.storage.consumption import SqlConsumption
     from vosd.storage.corrections import SqlCorrections
+    from vosd.storage.decks import SqlDecks
+    from vosd.storage.export import SqlExport
     from vosd.storage.faults import Difference, Verification
     from vosd.storage.ledger import SqlLedger
     from vosd.storage.overrides import SqlOverrides
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from vosd.storage.reconcile import SqlBookedCalls
     from vosd.storage.spans import SqlSpans
     from vosd.storage.stored_objects import SqlObjects
+    from vosd.storage.validity import SqlValidity
     from vosd.storage.waiting_payments import SqlWaitingPayments
 
 
@@ -27,95 +30,117 @@ class SqlStores:
     """Implements ``vosd.admin.office.ports.Stores`` in MySQL and SQLite."""
 
     def __init__(self, database: Database) -> None:
-        self._database = database
+        self.database: Final = database
+        """The database as a whole: for copies, and to drop what is old."""
 
     async def check_schema(self) -> None:
         """Make sure that the tables are those of this version; raises StoreUnavailable, as ``Database`` does."""
-        await self._database.check_schema()
+        await self.database.check_schema()
 
     @property
     def payments(self) -> "SqlPayments":
         """Booking of money that does not come from calls."""
         from vosd.storage.payments import SqlPayments
 
-        return SqlPayments(self._database)
+        return SqlPayments(self.database)
 
     @property
     def waiting_payments(self) -> "SqlWaitingPayments":
         """Payments that wait for a second person."""
         from vosd.storage.waiting_payments import SqlWaitingPayments
 
-        return SqlWaitingPayments(self._database)
+        return SqlWaitingPayments(self.database)
 
     @property
     def queries(self) -> "SqlQueries":
         """Queries for calls and accounts."""
         from vosd.storage.queries import SqlQueries
 
-        return SqlQueries(self._database)
+        return SqlQueries(self.database)
 
     @property
     def books(self) -> "SqlBooks":
         """Standings of the accounts."""
         from vosd.storage.books import SqlBooks
 
-        return SqlBooks(self._database)
+        return SqlBooks(self.database)
 
     @property
     def ledger(self) -> "SqlLedger":
         """Entries, statements and balances."""
         from vosd.storage.ledger import SqlLedger
 
-        return SqlLedger(self._database)
+        return SqlLedger(self.database)
 
     @property
     def checkpoints(self) -> "SqlCheckpoints":
         """Closed periods."""
         from vosd.storage.checkpoints import SqlCheckpoints
 
-        return SqlCheckpoints(self._database)
+        return SqlCheckpoints(self.database)
 
     @property
     def consumption(self) -> "SqlConsumption":
         """Stored cost of calls."""
         from vosd.storage.consumption import SqlConsumption
 
-        return SqlConsumption(self._database)
+        return SqlConsumption(self.database)
 
     @property
     def corrections(self) -> "SqlCorrections":
         """Corrections of what calls have cost."""
         from vosd.storage.corrections import SqlCorrections
 
-        return SqlCorrections(self._database)
+        return SqlCorrections(self.database)
+
+    @property
+    def export(self) -> "SqlExport":
+        """Calls in the order of their booking."""
+        from vosd.storage.export import SqlExport
+
+        return SqlExport(self.database)
 
     @property
     def spans(self) -> "SqlSpans":
         """Calls of a span as they were rated."""
         from vosd.storage.spans import SqlSpans
 
-        return SqlSpans(self._database)
+        return SqlSpans(self.database)
 
     @property
     def overrides(self) -> "SqlOverrides":
         """Operational overrides."""
         from vosd.storage.overrides import SqlOverrides
 
-        return SqlOverrides(self._database)
+        return SqlOverrides(self.database)
+
+    @property
+    def validity(self) -> "SqlValidity":
+        """Validity of accounts."""
+        from vosd.storage.validity import SqlValidity
+
+        return SqlValidity(self.database)
 
     @property
     def audit(self) -> "SqlAudit":
         """Stored lines of the audit."""
         from vosd.storage.audit import SqlAudit
 
-        return SqlAudit(self._database)
+        return SqlAudit(self.database)
 
     @property
     def objects(self) -> "SqlObjects":
         """Objects of the configuration that the database defines."""
         from vosd.storage.stored_objects import SqlObjects
 
-        return SqlObjects(self._database)
+        return SqlObjects(self.database)
+
+    @property
+    def decks(self) -> "SqlDecks":
+        """Decks of rates."""
+        from vosd.storage.decks import SqlDecks
+
+        return SqlDecks(self.database)
 
     async def charges_beginning(self, beginning: str, limit: int) -> "Mapping[str, Sequence[ChargeRow]]":
         """Return the charges of calls whose id begins so, by call; at most of ``limit`` calls.
@@ -125,14 +150,14 @@ class SqlStores:
         """
         from vosd.storage.charges import charges_beginning
 
-        return await charges_beginning(self._database, beginning, limit)
+        return await charges_beginning(self.database, beginning, limit)
 
     @property
     def booked_calls(self) -> "SqlBookedCalls":
         """Comparison of ended calls with the database."""
         from vosd.storage.reconcile import SqlBookedCalls
 
-        return SqlBookedCalls(self._database)
+        return SqlBookedCalls(self.database)
 
     async def verify(self, report: "Callable[[Difference], None]", *, whole: bool = False) -> "Verification":
         """Recompute the books and report each difference.
@@ -142,4 +167,4 @@ class SqlStores:
         """
         from vosd.storage.verify import verify_ledger
 
-        return await verify_ledger(self._database, report, whole=whole)
+        return await verify_ledger(self.database, report, whole=whole)

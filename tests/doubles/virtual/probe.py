@@ -160,13 +160,13 @@ class Probe:
 
     def invite_again(self, dialog: Dialog, owner: ClientOwner, *, headers: str = "") -> InviteClient:
         """Send a re-INVITE."""
-        transaction = InviteClient(self.endpoint.store, owner, dialog)
+        transaction = InviteClient(store=self.endpoint.store, owner=owner, dialog=dialog)
         self.endpoint.client.begin_reinvite(transaction, dialog, headers, SDP, self.now)
         return transaction
 
     def accept(self, transaction: InviteServer, dialog: Dialog, owner: AcceptanceOwner) -> Acceptance:
         """Answer an INVITE with 200."""
-        acceptance = Acceptance(self.endpoint.store, dialog, transaction.sequence, owner)
+        acceptance = Acceptance(dialog, transaction.sequence, store=self.endpoint.store, owner=owner)
         acceptance.begin(transaction, self.endpoint.server_header, b"", self.now)
         return acceptance
 
@@ -174,7 +174,7 @@ class Probe:
         self, transaction: InviteServer, owner: ProvisionalOwner, *, headers: str, body: bytes
     ) -> ReliableProvisional:
         """Answer an INVITE with 183, number 17, as a leg does."""
-        reliable = ReliableProvisional(17, owner, has_session=bool(body))
+        reliable = ReliableProvisional(17, bool(body), owner=owner)
         headers = f"{self.endpoint.server_header}Require: 100rel\r\nRSeq: 17\r\n{headers}"
         reliable.begin(transaction, 183, "ours", headers, body, self.now)
         return reliable

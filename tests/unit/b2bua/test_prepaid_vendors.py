@@ -15,9 +15,10 @@ from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
 from doubles.virtual.vendor import RINGS, Line, Script, answers, refuses
 
 from vosd.billing.accounts import AccountType
-from vosd.billing.rates import AppliedRate
+from vosd.callcontrol.taken import MoneyHeld, PlaceHeld
 from vosd.engine.calls.known import Known
 from vosd.engine.calls.request_snapshot import RequestSnapshot
+from vosd.trunks.scope import Scope
 
 STRICT = rating_policy(hold_time_precision_ms=0)
 ANSWERS_AT_ONCE_BEHIND_A_PRACK = Script((Line(0, 183, ANSWER), Line(10, 200, ANSWER)))
@@ -189,38 +190,28 @@ def test_a_call_that_is_restored_goes_on_holding_its_vendor():
     assert scene.close().cost == Decimal("0.97")
 
 
-class EarlierHold(msgspec.Struct, frozen=True, array_like=True):
-    """A hold as the version before reads and writes it."""
-
-    applied: AppliedRate
-    amount: Decimal
-    granted_s: int
-    ceiling_s: int
-
-
-class EarlierRequest(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What the version before reads and writes of a call request, as far as its money goes."""
-
-    account: str | None = None
-    hold: EarlierHold | None = None
-
-
-def test_a_snapshot_of_a_version_with_one_hold_a_call_can_be_read_and_the_other_way_round():
+def test_a_snapshot_of_a_version_with_a_field_for_each_kind_can_be_read():
     scene = scene_of("5")
     call, _ = scene.talk()
     (live_call,) = scene.exchange.switch.calls()
-    described = RequestSnapshot.of(live_call.call_request)
-    earlier = msgspec.json.decode(msgspec.json.encode(described), type=EarlierRequest)
-    assert earlier.account == "acme"
-    assert (earlier.hold.amount, earlier.hold.granted_s, earlier.hold.ceiling_s) == (Decimal("1.20"), 60, 43_200)
-    shortened = msgspec.json.decode(msgspec.json.encode(described))
-    del shortened["holds_of_vendors"]
-    shortened["hold"] = shortened["hold"][:4]
-    read = msgspec.convert(shortened, RequestSnapshot)
-    assert (read.hold.advance_s, read.hold.lead_s, read.holds_of_vendors) == (0, 0, ())
+    earlier = msgspec.to_builtins(RequestSnapshot.of(live_call.call_request))
+    places = [each[1:] for each in earlier.pop("taken") if each[0] == "place"]
+    earlier |= {
+        "places": places,
+        "hold": [earlier["rate"], "1.20", 60, earlier.pop("ceiling_s")],
+        "holds_of_vendors": [["carrier-0", [earlier["rate"], "0.60", 60, 43_200, 60, 1]]],
+        "overdraft_limits": [None, "0"],
+    }
+    read = msgspec.convert(earlier, RequestSnapshot)
+    money = [
+        MoneyHeld("acme", Decimal("1.20"), 60, 0, 0, None),
+        MoneyHeld("carrier-0", Decimal("0.60"), 60, 60, 1, Decimal(0)),
+    ]
+    assert read.taken == (*(PlaceHeld(Scope(scope), *place) for scope, *place in places), *money)
     services = scene.exchange.switch.services
     request = read.restored(Known.of(services.admission.catalogue))
-    read.occupy(request, services)
-    assert [each.advance_s for each in request.hold.holds] == [60]
+    read.occupy(request, services, live_call.call.callee.choice.terms)
+    assert [(each.advance_s, each.lead_s) for each in request.hold.holds] == [(60, 0), (60, 1)]
+    assert (request.hold.granted_s, request.hold.ceiling_s) == (59, 43_200)
     request.give_back()
     scene.finish(call)

@@ -109,6 +109,15 @@ def test_running_calls_count_with_their_talk_so_far_and_what_they_hold_and_ended
     assert use.is_idle
 
 
+def test_the_calls_of_an_hour_add_up_and_the_first_of_the_next_one_begins_anew():
+    use = DestinationUse("acme", "premium", NOON)
+    use.ended(60_000, Decimal("0.60"), NOON)
+    use.ended(60_000, Decimal("0.60"), NOON + HOUR_MS - 1)
+    assert use.used(0) == (2, 120_000, Decimal("1.20"))
+    use.ended(30_000, Decimal("0.30"), NOON + HOUR_MS)
+    assert use.used(0) == (1, 30_000, Decimal("0.30"))
+
+
 def test_what_is_forgiven_does_not_count_until_the_hour_ends():
     use = DestinationUse("acme", "premium", NOON)
     use.before = used(5, "5")

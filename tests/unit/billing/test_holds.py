@@ -8,7 +8,7 @@ from doubles.data.builders import applied_rate
 from vosd.base.cause import EndReason
 from vosd.base.errors import Refusal
 from vosd.billing.call_hold import CallHold
-from vosd.billing.holds import AccountCredit, Hold, HoldEnded, HoldSnapshot
+from vosd.billing.holds import AccountCredit, Hold, HoldEnded
 from vosd.billing.rater import rate_call, total_at
 
 CENT_A_SECOND = applied_rate("0.60", 1)
@@ -336,7 +336,7 @@ def test_a_credit_and_a_hold_that_were_written_down_go_on_as_they_stood():
     hold = acme.hold(CENT_A_SECOND, 600, 900)
     acme.post(Decimal("-2.5"))
     again = acme.snapshot().restored([])
-    resumed = again.resume(HoldSnapshot.of(hold, 900))
+    resumed = again.resume(hold.applied, hold.amount, hold.granted_s, hold.advance_s)
     assert again.snapshot() == acme.snapshot()
     assert (again.available, again.reserved, again.unbooked) == (acme.available, acme.reserved, acme.unbooked)
     assert [extend(resumed, 600), resumed.granted_s] == [extend(hold, 600), hold.granted_s]

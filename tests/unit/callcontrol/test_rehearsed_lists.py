@@ -1,7 +1,10 @@
-"""The dynamic blacklist of calls that are not made."""
+"""Limits and the dynamic blacklist of calls that are not made."""
+
+import pytest
 
 from vosd.base.clock import Instant
-from vosd.callcontrol.rehearsal import RehearsedLists
+from vosd.callcontrol.rehearsal import RecordedOccupancy, RehearsedLists
+from vosd.routing.capacity import NothingTaken, Occupancy, Scope
 from vosd.routing.dynamic_lists import CountedCall, DynamicLists, ListingCause
 from vosd.trunks.caller_limits import CallerLimits
 
@@ -22,3 +25,14 @@ def test_a_caller_on_the_list_of_the_switch_is_refused_in_a_rehearsal():
     for _ in range(3):
         live.take("acme", "1001", "4420", LIMITS, NOW)
     assert RehearsedLists(live).take("acme", "1001", "4421", CallerLimits(), NOW).cause is ListingCause.FREQUENCY
+
+
+def test_a_place_that_is_released_in_a_rehearsal_is_not_released_again():
+    limits = RecordedOccupancy(Occupancy())
+    for _ in range(2):
+        assert limits.take(Scope.ACCOUNT, "acme", 5, None, 0) is None
+    limits.release(Scope.ACCOUNT, "acme")
+    limits.undo(Scope.ACCOUNT, "acme", 0)
+    assert limits.taken == []
+    with pytest.raises(NothingTaken, match="no place of account 'acme' is recorded"):
+        limits.release(Scope.ACCOUNT, "acme")

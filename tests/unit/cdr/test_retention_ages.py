@@ -1,10 +1,10 @@
-"""Ages of records by the calendar, from which on retention may drop them."""
+"""Ages of records by the calendar, from which on retention may drop them, and what holds payments."""
 
 from datetime import UTC, datetime
 
 import pytest
 
-from vosd.cdr.retention import Age
+from vosd.cdr.retention import Age, Found, Guard, plan_payments
 
 
 def ms(text: str) -> int:
@@ -19,6 +19,8 @@ def ms(text: str) -> int:
         (Age(months=12), "2028-02-29T12:00", "2027-02-28"),
         (Age(months=27), "2026-03-15", "2023-12-15"),
         (Age(days=90), "2026-03-01", "2025-12-01"),
+        (Age(months=1), "2024-03-30T12:34:56.789", "2024-02-29"),
+        (Age(months=1), "2026-02-01", "2026-01-01"),
     ],
 )
 def test_an_age_ends_at_a_midnight_of_the_calendar(age, now, before):
@@ -35,3 +37,23 @@ def test_no_record_is_older_than_the_calendar():
 )
 def test_an_age_is_named_by_its_largest_unit(age, text):
     assert str(age) == text
+
+
+@pytest.mark.parametrize(
+    ("closes", "until", "held_until"),
+    [
+        ([], 0, 0),
+        (["2025-11-01"], "2025-11-01", "2025-10-24"),
+        (["2025-12-01"], "2025-12-01", None),
+        (["2025-11-01", "2026-01-01"], "2025-11-01", None),
+        (["2026-01-01"], 0, None),
+    ],
+)
+def test_payments_are_dropped_up_to_a_close_that_is_old_enough(closes, until, held_until):
+    wanted = "2025-12-01"
+    plan = plan_payments(Age(months=1), ms("2026-01-01"), Found([ms(close) for close in closes], None))
+    assert (plan.wanted, plan.until) == (ms(wanted), ms(until) if until else 0)
+    expected = [] if held_until is None else [(Guard.CLOSE, ms(held_until) if held_until else 0)]
+    assert [(hold.guard, hold.until) for hold in plan.holds] == expected
+    if not closes:
+        assert plan.holds[0].why == "no period is closed: vosd ledger close"

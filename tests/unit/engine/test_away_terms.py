@@ -10,7 +10,7 @@ from doubles.virtual.clock import ManualClock
 
 from vosd.base.errors import Refusal
 from vosd.billing.accounts import WhileAway
-from vosd.billing.holds import AccountCredit, HoldSnapshot
+from vosd.billing.holds import AccountCredit
 from vosd.callcontrol.live_state import LiveState
 from vosd.callcontrol.payers import occupy_account
 from vosd.engine.booking.away_terms import REARM_MS, AwayTerms, caps_of
@@ -207,7 +207,7 @@ def test_calls_that_go_on_after_a_kill_in_an_outage_take_nothing_of_the_cap():
     before.bound(Decimal(1_000))
     after = AccountCredit("acme", Decimal(0), Decimal(50_000), 1)
     after.bound(Decimal(1_000))
-    resumed = [after.resume(HoldSnapshot.of(each, 3_600)) for each in holds]
+    resumed = [after.resume(rate, each.amount, each.granted_s, each.advance_s) for each in holds]
     assert (after.reserved, after.available) == (before.reserved, before.available) == (2_400, 1_000)
     assert after.reach(resumed[0], 90) == before.reach(holds[0], 90) > 60
     after.bound(None)

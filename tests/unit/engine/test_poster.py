@@ -6,7 +6,7 @@ import struct
 
 import pytest
 
-from vosd.engine.poster import Poster, Target
+from vosd.engine.poster import Poster
 
 RESET_AT_CLOSE = struct.pack("ii", 1, 0)
 
@@ -25,13 +25,13 @@ async def test_a_connection_that_was_reset_meanwhile_is_opened_again():
 
     async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
-        poster = Poster(Target.of_url(f"http://127.0.0.1:{port}/calls"))
+        poster = Poster(f"http://127.0.0.1:{port}/calls")
         assert [await poster.post(b"{}", {}) for _ in range(2)] == [200, 200]
         assert len(writers) == 1
         writers[0].get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_AT_CLOSE)
         writers[0].transport.abort()
         with pytest.raises(ConnectionResetError):
-            await poster._connection[0].read()
+            await poster._connection._reader.read()
         assert await poster.post(b"{}", {}) == 200
         assert len(writers) == 2
         poster.hang_up()

@@ -139,7 +139,7 @@ async def test_an_interim_answer_says_nothing_of_the_report():
 
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
         host, port = server.sockets[0].getsockname()
-        sender = poster.Poster(poster.Target.of_url(f"http://{host}:{port}/"))
+        sender = poster.Poster(f"http://{host}:{port}/")
         with pytest.raises(poster.UndeliveredError, match="status 503"):
             await sender.post(b"{}", {})
         assert await sender.post(b"{}", {}) == 200

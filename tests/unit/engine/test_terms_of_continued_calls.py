@@ -75,6 +75,29 @@ def test_a_call_lasts_no_longer_than_its_vendor_takes_calls(tmp_path, move):
     assert (record.end_reason, record.hold_time_ms) == ("Maximum Duration", 60_000)
 
 
+def held(scene):
+    (live_call,) = scene.exchange.switch.calls()
+    hold = live_call.call_request.hold
+    return hold.granted_s, [(each.credit.account, each.amount, each.granted_s, each.lead_s) for each in hold.holds]
+
+
+@pytest.mark.parametrize("move", MOVES)
+def test_a_call_holds_of_each_account_after_a_kill_what_it_held_before(tmp_path, move):
+    """An agent that reserves more than its customer at a time goes on doing so."""
+    limit = Decimal(9)
+    accounts = [
+        account("acme", agent="south", advance_s=30),
+        account("south", overdraft_limit=limit, advance_s=90),
+        account("carriers", type=AccountType.CLEARING, rate_group="buy", overdraft_limit=limit),
+    ]
+    scene, _, _ = begin(tmp_path, content(TIMED, accounts=accounts), move)
+    before = held(scene)
+    assert [(name, granted_s) for name, _, granted_s, _ in before[1]] == [("acme", 30), ("south", 90), ("carriers", 60)]
+    scene.kill()
+    scene.wire.run_for(1)
+    assert held(scene) == before
+
+
 @pytest.mark.parametrize("is_killed", [False, True])
 def test_a_vendor_pays_for_the_time_before_our_200_out_of_what_it_has(tmp_path, is_killed):
     """Its answer is three seconds old when the caller's 200 goes out: of 61 seconds 58 are left for the call."""

@@ -101,6 +101,9 @@ def test_no_other_gateway_is_tried_once_there_was_early_media_where_the_gateway_
         (final(407), EndReason.UNAVAILABLE, 503),
         *((final(code), EndReason.UNAVAILABLE, 503) for code in (420, 421, 422, 423, 489, 494)),
         (final(799), EndReason.UNAVAILABLE, 503),
+        (final(700), EndReason.UNAVAILABLE, 503),
+        (final(400), EndReason.UNAVAILABLE, 400),
+        (final(399), EndReason.UNAVAILABLE, 480),
     ],
 )
 def test_the_status_for_the_caller_after_a_single_attempt(outcome, reason, status):

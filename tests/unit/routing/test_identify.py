@@ -146,6 +146,8 @@ def test_a_source_is_trusted_where_its_address_is_proof_enough_whatever_it_calls
     assert not index.is_trusted("10.0.0.2", 5060), "the number decides which gateway it is"
     assert not index.is_trusted("10.0.0.3", 5060)
     assert not index.is_trusted("192.0.2.1", 5060)
+    narrow = SourceIndex([mapping_gateway("port", "10.0.0.1@5062")])
+    assert [narrow.is_trusted("10.0.0.1", port) for port in (5060, 5062)] == [False, True]
 
 
 def test_a_gateway_may_send_from_its_own_hosts_and_ports_alone():

@@ -1,4 +1,4 @@
-"""Use cases of running calls: list, draw, follow, hang up."""
+"""Use cases of running calls: list, draw, follow, hang up; and of test calls."""
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -7,11 +7,21 @@ import msgspec
 from msgspec.structs import asdict, replace
 
 from vosd.admin.office.errors import OrderError
-from vosd.admin.office.office import Office
+from vosd.admin.office.office import Done, Office
 from vosd.admin.office.principal import Principal
 from vosd.admin.tracing import running_call
 from vosd.base.errors import VosError
-from vosd.control.calls import CallSelection, CallSnapshot, Hangup, HangupOutcome, ListCalls
+from vosd.control.calls import (
+    CallSelection,
+    CallSnapshot,
+    Hangup,
+    HangupOutcome,
+    ListCalls,
+    MakeTestCall,
+    TrialReport,
+    TrialStep,
+    TrialUpdate,
+)
 from vosd.control.client import DaemonUnreachableError
 from vosd.control.traces import FollowCalls, TraceUpdate
 from vosd.obs.traced import TracedCall
@@ -19,6 +29,10 @@ from vosd.obs.traced import TracedCall
 
 class NotRunningError(VosError):
     """No running call has that id."""
+
+
+class TrialLostError(VosError):
+    """The outcome of a test call is not known."""
 
 
 class TooManyCallsError(VosError):
@@ -109,15 +123,7 @@ class HangUp(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Also where several match; the beginning of an id always means one call."""
 
 
-class HungUp(msgspec.Struct, frozen=True):
-    """Number of calls that were ended."""
-
-    outcome: HangupOutcome
-    unaudited: str = ""
-    """Why the audit has no line of it; empty if it has one, or if no call was ended."""
-
-
-async def hang_up(office: Office, who: Principal, order: HangUp) -> HungUp:
+async def hang_up(office: Office, who: Principal, order: HangUp) -> Done[HangupOutcome]:
     """End the calls. The line of the audit is written afterwards: a database that is away keeps no call alive.
 
     Raises:
@@ -146,10 +152,29 @@ async def hang_up(office: Office, who: Principal, order: HangUp) -> HungUp:
     if not outcome.ended:
         if names_one:
             raise NotRunningError(f"call {selection.call_id} is not running; vosd calls lists those that are")
-        return HungUp(outcome)
-    subject = next(str(value) for value in given.values())
-    try:
-        await office.stores.audit.add(office.audit_line(who, order, subject))
-    except VosError as error:
-        return HungUp(outcome, str(error))
-    return HungUp(outcome)
+        return Done(outcome)
+    return await office.noted(outcome, who, order, next(str(value) for value in given.values()))
+
+
+async def make_test_call(office: Office, who: Principal, order: MakeTestCall) -> AsyncGenerator[TrialUpdate, None]:
+    """Yield the steps of a test call, and its outcome; an answered one costs money, so the audit has a line of it.
+
+    Raises:
+        OperatorsOnlyError: an agent orders it.
+        TrialLostError: the switch has stopped during the call.
+        DaemonUnreachableError, DaemonRefusedError: the switch does not answer, or does not do it.
+    """
+    office.scope_of(who).require_operator()
+    report: TrialReport | None = None
+    async with aclosing(office.switch.follow(order)) as updates:
+        async for update in updates:
+            yield update
+            report = update.report or report
+    if report is None:
+        raise TrialLostError("the switch has stopped during the call; an answered one is booked by its next start")
+    if report.call_id is None:
+        return
+    done = await office.noted(report, who, order, report.call_id)
+    if done.unaudited:
+        last = report.steps[-1].ms if report.steps else 0
+        yield TrialUpdate([TrialStep(last, f"the audit has no line of it: {done.unaudited}")])

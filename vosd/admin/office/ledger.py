@@ -224,7 +224,7 @@ async def verify_ledger(
     from vosd.admin.reconcile import reconcile  # loads the journal of the switch, which the other orders need not
 
     result = await office.stores.verify(report, whole=order.whole)
-    journal = await reconcile(office.stores.booked_calls, office.definitions.state_dir)
+    journal = await reconcile(office.stores.booked_calls, office.definitions.settings.state_dir)
     for difference in journal.differences if journal is not None else ():
         report(difference)
     found = None if journal is None else journal.journal_records, None if journal is None else journal.waiting

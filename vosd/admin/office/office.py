@@ -1,15 +1,26 @@
 """The office: what every use case works with. One may serve any number of principals at the same time."""
 
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Generic, TypeVar
 
 import msgspec
 
 from vosd.admin.office.ports import Definitions, Stores
 from vosd.admin.office.principal import Principal
 from vosd.admin.office.scope import Scope, scope_of
+from vosd.base.errors import VosError
 from vosd.control.client import RunningSwitch
 from vosd.storage.audit_line import AuditLine
+
+Outcome = TypeVar("Outcome")
+
+
+class Done(msgspec.Struct, Generic[Outcome], frozen=True):
+    """Outcome of an order that the running switch carries out, or that changes files."""
+
+    outcome: Outcome
+    unaudited: str = ""
+    """Why the audit has no line of it; empty if it has one, or if nothing was changed."""
 
 
 class Office:
@@ -61,3 +72,14 @@ class Office:
             subject=subject,
             detail=msgspec.json.encode(order).decode(),
         )
+
+    async def noted(self, outcome: Outcome, principal: Principal, order: msgspec.Struct, subject: str) -> Done[Outcome]:
+        """Write the line of a change that was made outside of the database, and return the outcome of that.
+
+        A database that is away does not undo the change.
+        """
+        try:
+            await self.stores.audit.add(self.audit_line(principal, order, subject))
+        except VosError as error:
+            return Done(outcome, str(error))
+        return Done(outcome)

@@ -13,7 +13,7 @@ import structlog
 from vosd.base.clock import Clock
 from vosd.cdr.columns import iso_utc
 from vosd.engine.alarms.desk import is_wanted, row
-from vosd.engine.poster import Poster, Target, UndeliveredError
+from vosd.engine.poster import Poster, UndeliveredError
 from vosd.engine.settings import AlarmSettings, WebhookSettings
 from vosd.engine.signature import signed
 from vosd.obs.alarms import Change
@@ -115,4 +115,4 @@ def _body(node: str, change: Change, dropped: int) -> bytes:
 
 
 def _poster_of(settings: WebhookSettings | None) -> Poster | None:
-    return None if settings is None else Poster(Target.of_url(settings.url))
+    return None if settings is None else Poster(settings.url)

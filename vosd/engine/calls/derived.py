@@ -1,6 +1,7 @@
 """An established call as a saved one: what its description leaves out is derived from its record and the catalogue."""
 
 import dataclasses
+from collections.abc import Iterator
 from typing import Final
 
 from vosd.b2bua.identity import PLAIN
@@ -14,13 +15,14 @@ from vosd.b2bua.snapshot.session import SessionSnapshot, identity_as_bytes
 from vosd.b2bua.stamps import Arrival, JourneyFacts
 from vosd.b2bua.states import CallState
 from vosd.base.clock import Instant
+from vosd.base.money import ZERO
 from vosd.base.session_timer import SessionTimerSettings
-from vosd.billing.holds import HoldSnapshot
 from vosd.billing.increments import hold_seconds
 from vosd.billing.rater import total_at
 from vosd.billing.rates import AppliedRate
 from vosd.callcontrol.number_billing import free_rate
 from vosd.callcontrol.open_call import OpenCall
+from vosd.callcontrol.taken import CallerHeld, Held, MoneyHeld, PlaceHeld
 from vosd.cdr.columns import RECORD_COLUMNS
 from vosd.cdr.kinds import Kind
 from vosd.cdr.record import too_dear
@@ -136,22 +138,11 @@ class EstablishedCall:
             mapping=mapping.name,
             account=account.id,
             rate=rate,
-            hold=HoldSnapshot(rate, total_at(rate, its.granted_s), its.granted_s, its.ceiling_s, its.advance_s),
-            places=(
-                (Scope.MAPPING, mapping.name, at.mono),
-                (Scope.ACCOUNT, account.id, at.mono),
-                *((Scope.ACCOUNT, party.account, at.mono) for party in call.agents),
-            ),
+            taken=its.taken or tuple(self._taken_of_earlier(mapping.name, rate, at.mono)),
+            ceiling_s=its.ceiling_s,
             routing_number=record.routing_number or "",
-            counted=None if its.counted is None else (*its.counted[0], *its.counted[1:]),
-            holds_above=tuple(
-                (party.account, self._held(party.applied, known.accounts[party.account].advance_s))
-                for party in call.agents
-            ),
-            holds_of_vendors=self._held_of_vendor(call, known),
             leaves_no_cdr=call.leaves_no_cdr,
             agents=call.agents,
-            overdraft_limits=its.overdraft_limits,
         )
         return SavedCall(parts, request, call.alone, is_portable=False)
 
@@ -213,21 +204,33 @@ class EstablishedCall:
             acknowledged=its.invite is None,
         )
 
-    def _held(self, applied: AppliedRate, advance_s: int, lead_s: int = 0) -> HoldSnapshot:
-        its = self._its
-        granted_s = its.granted_s + lead_s
-        return HoldSnapshot(applied, total_at(applied, granted_s), granted_s, its.ceiling_s, advance_s, lead_s)
-
-    def _held_of_vendor(self, call: OpenCall, known: Known) -> tuple[tuple[str, HoldSnapshot], ...]:
-        account, applied = call.record.vendor_account, call.vendor_rate
-        if not self._its.holds_of_vendor or account is None or applied is None:
-            return ()
+    def _taken_of_earlier(self, mapping: str, rate: AppliedRate, mono_ms: int) -> Iterator[Held]:
+        """Yield what a call occupies that an earlier version has described: it wrote the seconds of the call alone."""
+        call, its = self._call, self._its
+        customer = call.record.customer_account or ""
+        yield PlaceHeld(Scope.MAPPING, mapping, mono_ms)
+        for account in (customer, *(party.account for party in call.agents)):
+            yield PlaceHeld(Scope.ACCOUNT, account, mono_ms)
+        if its.counted is not None:
+            yield CallerHeld(*its.counted[0], *its.counted[1:])
+        yield self._held(customer, rate, its.advance_s)
+        for party in call.agents:
+            yield self._held(party.account, party.applied)
+        vendor, applied = call.record.vendor_account, call.vendor_rate
+        if not its.holds_of_vendor or vendor is None or applied is None:
+            return
         if call.charged_mono is not None:
             lead_s = -((call.charged_mono[1] - call.charged_mono[0]) // 1_000)
         else:
             lead_ms = call.answered_mono - (call.vendor_answered_mono or call.answered_mono)
             lead_s = hold_seconds(lead_ms, applied.policy.hold_time_precision_ms)
-        return ((account, self._held(applied, known.accounts[account].advance_s, lead_s)),)
+        yield self._held(vendor, applied, lead_s=lead_s)
+
+    def _held(self, account: str, applied: AppliedRate, advance_s: int | None = None, lead_s: int = 0) -> MoneyHeld:
+        granted_s = self._its.granted_s + lead_s
+        if advance_s is None:
+            advance_s = self._known.accounts[account].advance_s
+        return MoneyHeld(account, total_at(applied, granted_s), granted_s, advance_s, lead_s, ZERO)
 
 
 def _bytes(text: str | None) -> bytes:

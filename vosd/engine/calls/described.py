@@ -18,13 +18,13 @@ _log = structlog.get_logger()
 
 def described(live_call: LiveCall, services: CallServices) -> Description:
     """Describe a call as it is now: the short way as long as it is as it was answered."""
-    call = live_call.call
-    legs, caller = legs_of(call), call.caller.leg
+    call, caller = live_call.call, live_call.call.caller.leg
+    legs = legs_of(call, caller)
     if call.journey.answered_at is None:
         return Description(legs)
-    if caller is not None and not live_call.has_moved and not caller.awaits_ack:
-        return Description(legs, Established.of(call, live_call.call_request))
     try:
+        if caller is not None and not live_call.has_moved and not caller.awaits_ack:
+            return Description(legs, Established.of(call, caller, live_call.call_request))
         saved = SavedCall.of(live_call, services, ())
     except NoSnapshotError as error:
         _log.warning("call_not_described", call_id=live_call.call_id, means="a crash ends it", why=str(error))

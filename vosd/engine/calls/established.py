@@ -11,13 +11,14 @@ from typing import Final
 import msgspec
 
 from vosd.b2bua.call import Call
+from vosd.b2bua.caller_leg import CallerLeg
 from vosd.b2bua.identity import PLAIN, CallerIdentity
 from vosd.b2bua.settings import DeadCallBilling
 from vosd.base.session_timer import SessionTimerSettings
 from vosd.base.text import as_received, portable
-from vosd.billing.call_hold import CallHold
 from vosd.callcontrol.call_request import CallRequest
 from vosd.callcontrol.open_call import Legs
+from vosd.callcontrol.taken import Held, described_taken
 from vosd.sdp.rewrite import Hidden
 from vosd.sip.dialog.session_wish import Agreed, Wish
 from vosd.sip.dialog.snapshot import DialogSnapshot
@@ -48,9 +49,9 @@ class Established(msgspec.Struct, frozen=True, array_like=True, gc=False):
     ceiling_s: int
     advance_s: int
     holds_of_vendor: bool
-    """The vendor is paid in advance."""
+    """The vendor is paid in advance. Neither is read where there is ``taken``."""
     counted: tuple[tuple[str, str], str, int] | None
-    """Gateway and caller, target, and instant as the dynamic blacklist counts the call."""
+    """Gateway and caller, target, and instant as the dynamic blacklist counts the call, where there is no ``taken``."""
     invite_sequence: int
     """CSeq of the caller's INVITE."""
     wish: Wish
@@ -93,18 +94,20 @@ class Established(msgspec.Struct, frozen=True, array_like=True, gc=False):
     callee_timer: SessionTimerSettings | None = None
     dead_call_billing: DeadCallBilling | None = None
     overdraft_limits: tuple[Decimal | None, ...] = ()
-    """Overdraft limits of the accounts that hold money: customer, agents, vendor (``CallHold.holds``)."""
+    """Of customer, agents and vendor, in descriptions without ``taken``."""
     vendor_codec: str | None = None
+    taken: tuple[Held, ...] = ()
+    """What the call occupies, as in ``RequestSnapshot``; empty in descriptions of earlier versions."""
 
     @classmethod
-    def of(cls, call: Call, request: CallRequest) -> bytes:
+    def of(cls, call: Call, leg: CallerLeg | None, request: CallRequest) -> bytes:
         """Describe a call that is being answered, or was; empty if it has another form than it had then."""
-        leg, callee, hold, journey = call.caller.leg, call.callee, request.hold, call.journey
+        callee, hold, journey = call.callee, request.hold, call.journey
         choice = journey.choice
         if leg is None or callee is None or hold is None or choice is None:
             return _NOTHING
         offer, answer, session, said = leg.offer, callee.answer, leg.sessions.remote, callee.sessions.said
-        counted, timer, identity = request.counted, callee.timer, leg.caller_identity
+        timer, identity = callee.timer, leg.caller_identity
         acknowledged_at = journey.acknowledged_at
         described = cls(
             call.hops,
@@ -119,7 +122,7 @@ class Established(msgspec.Struct, frozen=True, array_like=True, gc=False):
             hold.ceiling_s,
             hold.holds[0].advance_s,
             bool(hold.vendors),
-            None if counted is None or counted.is_over else (counted.caller, counted.target, counted.mono_ms),
+            None,
             leg.progress.invite_sequence,
             leg.progress.wish,
             None if identity is PLAIN else identity,
@@ -146,8 +149,9 @@ class Established(msgspec.Struct, frozen=True, array_like=True, gc=False):
             leg.timer.settings,
             timer.settings,
             call.settings.dead_call_billing,
-            (hold.holds[0].credit.own_limit,) if len(hold.holds) == 1 else limits_of(hold),
+            (),
             journey.vendor_codec,
+            described_taken(request.taken),
         )
         try:
             return _encode(described)
@@ -165,14 +169,9 @@ class Established(msgspec.Struct, frozen=True, array_like=True, gc=False):
         return as_received(described) if described.is_portable else described
 
 
-def limits_of(hold: CallHold) -> tuple[Decimal | None, ...]:
-    """Return the overdraft limit of each account that holds money for a call, as it is without an outage."""
-    return tuple([each.credit.own_limit for each in hold.holds])
-
-
-def legs_of(call: Call) -> Legs:
+def legs_of(call: Call, caller: CallerLeg | None) -> Legs:
     """Describe the answered legs of a call; the gateway's first, because it costs money."""
-    caller, callee, flows = call.caller.leg, call.callee, call.endpoint.flows
+    callee, flows = call.callee, call.endpoint.flows
     legs = []
     if callee is not None and callee.dialog is not None and call.journey.vendor_answered_at is not None:
         legs.append(DialogSnapshot.of(callee.dialog, flows, callee.choice.gateway.name, callee.invite_sequence))

@@ -13,6 +13,7 @@ import msgspec
 from vosd.base.money import ZERO
 from vosd.billing.accounts import Account, AccountType
 from vosd.callcontrol.open_call import OpenCall
+from vosd.callcontrol.taken import MoneyHeld
 from vosd.catalogue.catalogue import Catalogue
 from vosd.engine.calls.established import Established
 from vosd.engine.calls.known import Called, Known
@@ -78,14 +79,16 @@ def _limits_of(call: OpenCall) -> dict[str, Decimal | None]:
     record = call.record
     try:
         if call.saved:
-            request = SavedCall.read(call.saved).request
-            holders = [request.account, *(name for name, _ in (*request.holds_above, *request.holds_of_vendors))]
-            limits = request.overdraft_limits
+            taken = SavedCall.read(call.saved).request.taken
         elif call.established:
-            holders = [record.customer_account, *(party.account for party in call.agents), record.vendor_account]
-            limits = Established.read(call.established).overdraft_limits
+            its = Established.read(call.established)
+            taken = its.taken
+            if not taken:  # of an earlier version
+                holders = [record.customer_account, *(party.account for party in call.agents), record.vendor_account]
+                limits = zip(holders, its.overdraft_limits, strict=False)
+                return {name: limit for name, limit in limits if name is not None}
         else:
             return {}
     except msgspec.DecodeError:
         return {}  # it cannot be continued, and ends for that reason
-    return {name: limit for name, limit in zip(holders, limits, strict=False) if name is not None}
+    return {each.account: each.limit for each in taken if isinstance(each, MoneyHeld)}

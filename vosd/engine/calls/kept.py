@@ -52,7 +52,8 @@ def kept_switch(endpoint: Endpoint, services: CallServices) -> KeptSwitch:
         if live_call is None or each.kept is None:
             others[call_id] = _encode(each)
         else:
-            answered[call_id] = Description(legs_of(live_call.call), saved=_encode(replace(each, kept=None)))
+            legs = legs_of(live_call.call, live_call.call.caller.leg)
+            answered[call_id] = Description(legs, saved=_encode(replace(each, kept=None)))
     return KeptSwitch(answered, others, _encode(EndpointState(saved.endpoint, saved.late_informations)), left)
 
 

@@ -279,6 +279,10 @@ class LiveCall:
             reporter.answered(self.call.arrival, journey, self.call_request)
         return min(hold.granted_s, hold.ceiling_s)
 
+    def answer_taken_back(self) -> None:
+        """Forget the journalled answer: the call ends in this turn, and is recorded by its facts of then."""
+        self.kept = None
+
     def rings(self, now: Instant) -> bool:
         """Journal, before the INVITE of an attempt is sent, that the call is charged from now on; False if that fails.
 
@@ -415,8 +419,9 @@ class LiveCall:
         if len(kept.record.attempts) > 1:  # the last one is the answer
             services.notices.account_refused(kept.record, answered_at)
         # A call whose 200 still waits is ended after a crash.
-        established = b"" if call.journey.answered_at is None else Established.of(call, self.call_request)
-        if services.sink.answered(kept, Description(legs_of(call), established)):
+        caller = call.caller.leg
+        established = b"" if call.journey.answered_at is None else Established.of(call, caller, self.call_request)
+        if services.sink.answered(kept, Description(legs_of(call, caller), established)):
             self.kept = kept
             return True
         _log.error(Event.ANSWERED_CALL_REFUSED, call_id=self.call_id, why="the journal cannot be written")

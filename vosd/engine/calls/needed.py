@@ -21,7 +21,7 @@ def missing_for(saved: SavedCall, known: Known, credits: Mapping[str, AccountCre
             return f"routing gateway {gateway}"
     if request.account not in known.accounts:
         return f"account {request.account}"
-    accounts = [name for name, _ in (*request.holds_above, *request.holds_of_vendors)]
+    accounts = [each.account for each in request.money]
     accounts += [party.account for party in request.agents]
     if kept is not None:
         accounts += [name for name in (kept.record.customer_account, kept.record.vendor_account) if name is not None]

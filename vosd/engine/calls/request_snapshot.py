@@ -1,25 +1,38 @@
 """Snapshot of what the set-up of a call has found out, and of what the call occupies."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from decimal import Decimal
-from typing import Never, NoReturn
+from itertools import chain, repeat
+
+import msgspec
 
 from vosd.b2bua.snapshot.facts import facts_of
 from vosd.b2bua.snapshot.references import NoSnapshotError
 from vosd.base.clock import Instant
+from vosd.base.money import ZERO
 from vosd.billing.call_hold import CallHold
-from vosd.billing.holds import HoldSnapshot
+from vosd.billing.rater import total_at
+from vosd.billing.rates import AppliedRate
 from vosd.callcontrol.call_request import CallRequest, SetupFacts
-from vosd.callcontrol.destinations import WatchedCall
-from vosd.callcontrol.taken import PlaceTaken, Taken
-from vosd.engine.calls.established import limits_of
+from vosd.callcontrol.taken import CallerHeld, Held, MoneyHeld, PlaceHeld, PlaceTaken, described_taken
 from vosd.engine.calls.known import Known
 from vosd.engine.calls.services import CallServices
-from vosd.routing.dynamic_lists import CountedCall
 from vosd.routing.routes import Cause, LeftOut
 from vosd.trunks.caller_limits import CallerLimits
 from vosd.trunks.gateways import RoutingGateway
 from vosd.trunks.scope import Scope
+
+
+class EarlierHold(msgspec.Struct, frozen=True, array_like=True):
+    """Money of one account, as versions before this one describe it."""
+
+    applied: AppliedRate
+    amount: Decimal
+    granted_s: int
+    ceiling_s: int
+    advance_s: int = 0
+    """0 = that of the account."""
+    lead_s: int = 0
 
 
 class RequestSnapshot(SetupFacts, kw_only=True, omit_defaults=True):
@@ -37,20 +50,43 @@ class RequestSnapshot(SetupFacts, kw_only=True, omit_defaults=True):
     callee_billing: str
     mapping: str | None = None
     account: str | None = None
-    hold: HoldSnapshot | None = None
-    """Of the customer: all that versions with one hold a call write and read."""
-    places: tuple[tuple[Scope, str, int], ...] = ()
-    """Capacity taken of the mapping gateway and the account, and when it was taken."""
-    counted: tuple[str, str, str, int] | None = None
-    """Gateway, caller and target as the dynamic blacklist counts the call, and when it did."""
-    holds_above: tuple[tuple[str, HoldSnapshot], ...] = ()
-    """Of its agents, by account, from the nearest up."""
-    holds_of_vendors: tuple[tuple[str, HoldSnapshot], ...] = ()
-    """Of vendors that are paid in advance, by account."""
-    overdraft_limits: tuple[Decimal | None, ...] = ()
-    """Overdraft limits of the accounts of all these holds, in their order."""
+    taken: tuple[Held, ...] = ()
+    """What the call occupies, but for the places of the vendor's leg, which its route names."""
+    ceiling_s: int = 0
+    """The longest that the call may last (``CallHold``)."""
     left: tuple[tuple[str, Cause, str], ...] = ()
     """Gateways that were left out, why, and in detail; none where the call is answered: its record has them."""
+
+    # Versions before this one describe in these fields what the call occupies; ``taken`` has it once they are read.
+    hold: EarlierHold | None = None
+    places: tuple[tuple[Scope, str, int], ...] = ()
+    counted: tuple[str, str, str, int] | None = None
+    holds_above: tuple[tuple[str, EarlierHold], ...] = ()
+    holds_of_vendors: tuple[tuple[str, EarlierHold], ...] = ()
+    overdraft_limits: tuple[Decimal | None, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Take over the description of an earlier version."""
+        if not self.places:
+            return
+        counted = () if self.counted is None else (CallerHeld(*self.counted),)
+        self.taken = (*(PlaceHeld(*each) for each in self.places), *counted, *self._money_of_earlier())
+        self.ceiling_s = 0 if self.hold is None else self.hold.ceiling_s
+        self.hold, self.places, self.counted = None, (), None
+        self.holds_above = self.holds_of_vendors = self.overdraft_limits = ()
+
+    def _money_of_earlier(self) -> Iterator[MoneyHeld]:
+        if self.hold is None or self.account is None:
+            return
+        holds = ((self.account, self.hold), *self.holds_above, *self.holds_of_vendors)
+        limits = self.overdraft_limits or (ZERO,) * len(holds)
+        for (account, its), limit in zip(holds, limits, strict=True):
+            yield MoneyHeld(account, its.amount, its.granted_s, its.advance_s, its.lead_s, limit)
+
+    @property
+    def money(self) -> tuple[MoneyHeld, ...]:
+        """What is held of accounts: the customer's first, then those of its agents, then the vendor's."""
+        return tuple(each for each in self.taken if isinstance(each, MoneyHeld))
 
     @classmethod
     def of(cls, request: CallRequest, *, is_answered: bool = False) -> "RequestSnapshot":
@@ -59,7 +95,6 @@ class RequestSnapshot(SetupFacts, kw_only=True, omit_defaults=True):
         Raises:
             NoSnapshotError: it occupies something of an unknown kind.
         """
-        hold, above, vendors = _held(request.hold)
         return cls(
             source_host=request.source_host,
             source_port=request.source_port,
@@ -73,12 +108,8 @@ class RequestSnapshot(SetupFacts, kw_only=True, omit_defaults=True):
             callee_billing=request.callee_billing,
             mapping=None if request.mapping is None else request.mapping.name,
             account=None if request.account is None else request.account.id,
-            hold=hold,
-            places=_places(request.taken),
-            counted=_described(request.counted),
-            holds_above=above,
-            holds_of_vendors=vendors,
-            overdraft_limits=() if request.hold is None else limits_of(request.hold),
+            taken=described_taken(request.taken),
+            ceiling_s=0 if request.hold is None else request.hold.ceiling_s,
             left=() if is_answered else tuple((each.gateway.name, each.cause, each.detail) for each in request.left),
             **facts_of(request, SetupFacts),
         )
@@ -104,26 +135,48 @@ class RequestSnapshot(SetupFacts, kw_only=True, omit_defaults=True):
             **facts_of(self, SetupFacts),
         )
 
-    def occupy(self, request: CallRequest, services: CallServices) -> None:
-        """Reserve again what the call occupied, without applying limits a second time."""
+    def occupy(self, request: CallRequest, services: CallServices, vendor_rate: AppliedRate | None) -> None:
+        """Take again what the call occupied, whatever the limits are now; ``vendor_rate`` as in ``priced``."""
         live = services.live
-        for scope, name, mono_ms in self.places:
-            live.occupancy.take_again(scope, name, None)
-            request.taken.append(PlaceTaken(live.occupancy, scope, name, mono_ms))
-        if self.counted is not None:
-            gateway, caller, target, mono_ms = self.counted
-            limits = _limits_of(request, services)
-            request.counted = live.dynamic_lists.take_again((gateway, caller), target, limits, mono_ms)
-            request.taken.append(request.counted)
-        if self.hold is not None and request.account is not None:
-            hold = live.credits[request.account.id].resume(self.hold)
-            hold.advance_s = hold.advance_s or request.account.advance_s
-            request.hold = CallHold([hold], hold.granted_s - hold.lead_s, self.hold.ceiling_s)
-            request.taken.append(request.hold)
-            for account, each in self.holds_above:
-                request.hold.add(live.credits[account].resume(each))
-            for account, each in self.holds_of_vendors:
-                request.hold.add_vendor(live.credits[account].resume(each))
+        for each in self.taken:
+            if isinstance(each, PlaceHeld):
+                live.occupancy.take_again(each.scope, each.name, None)
+                request.taken.append(PlaceTaken(live.occupancy, each.scope, each.name, each.mono_ms))
+            elif isinstance(each, CallerHeld):
+                limits, caller = _limits_of(request, services), (each.gateway, each.caller)
+                request.counted = live.dynamic_lists.take_again(caller, each.target, limits, each.mono_ms)
+                request.taken.append(request.counted)
+        for each, applied in self.priced(vendor_rate):
+            hold = live.credits[each.account].resume(applied, each.amount, each.granted_s, each.advance_s, each.lead_s)
+            if request.hold is None:
+                hold.advance_s = hold.advance_s or (0 if request.account is None else request.account.advance_s)
+                request.hold = CallHold([hold], hold.granted_s - hold.lead_s, self.ceiling_s)
+                request.taken.append(request.hold)
+            elif len(request.hold.holds) <= len(self.agents):
+                request.hold.add(hold)
+            else:
+                request.hold.add_vendor(hold)
+
+    def priced(self, vendor_rate: AppliedRate | None) -> Iterator[tuple[MoneyHeld, AppliedRate]]:
+        """Yield the money with its rates; ``vendor_rate`` is that of the route, if its vendor is paid in advance."""
+        rates = chain([self.rate, *(each.applied for each in self.agents)], repeat(vendor_rate))
+        for each, applied in zip(self.money, rates, strict=False):
+            if applied is None:
+                raise NoSnapshotError(f"account {each.account} holds money without a rate")
+            yield each, applied
+
+    def paid_for(self, talked_s: int, vendor_rate: AppliedRate | None) -> "RequestSnapshot":
+        """Return the request with money for what the call has talked: it had as much when it was last seen."""
+        others = [each for each in self.taken if not isinstance(each, MoneyHeld)]
+        money = [_covering(each, applied, min(talked_s, self.ceiling_s)) for each, applied in self.priced(vendor_rate)]
+        return msgspec.structs.replace(self, taken=(*others, *money))
+
+
+def _covering(held: MoneyHeld, applied: AppliedRate, talked_s: int) -> MoneyHeld:
+    granted_s = talked_s + held.lead_s
+    if granted_s <= held.granted_s:
+        return held
+    return msgspec.structs.replace(held, granted_s=granted_s, amount=total_at(applied, granted_s))
 
 
 def _named(gateway: str, known: Known) -> RoutingGateway:
@@ -131,44 +184,6 @@ def _named(gateway: str, known: Known) -> RoutingGateway:
     if gateway in known.called:
         return known.called[gateway]
     return RoutingGateway(gateway, None, (), (), enabled=False)
-
-
-def _places(taken: Sequence[Taken]) -> tuple[tuple[Scope, str, int], ...]:
-    """Return the capacity among what a call occupies; the other kinds have fields of their own, or none."""
-    places = []
-    for each in taken:
-        if isinstance(each, PlaceTaken):
-            places.append((each.scope, each.name, each.mono_ms))
-        elif isinstance(each, CallHold | CountedCall):
-            pass  # ``hold`` and ``counted``
-        elif isinstance(each, WatchedCall):
-            pass  # the watch counts the calls of an earlier process when it begins (``SwitchUnderWatch.attach``)
-        else:
-            _refuse(each)
-    return tuple(places)
-
-
-def _refuse(unknown: Never) -> NoReturn:
-    """Refuse a kind that is not described above; a type check does so already."""
-    raise NoSnapshotError(f"a call occupies what cannot be written down: {unknown!r}")
-
-
-_Held = tuple[tuple[str, HoldSnapshot], ...]
-
-
-def _held(hold: CallHold | None) -> tuple[HoldSnapshot | None, _Held, _Held]:
-    """Describe what a call holds: of its customer, of agents, of vendors."""
-    if hold is None:
-        return None, (), ()
-    described = [(each.credit.account, HoldSnapshot.of(each, hold.ceiling_s)) for each in hold.holds]
-    vendors = len(described) - len(hold.vendors)
-    return described[0][1], tuple(described[1:vendors]), tuple(described[vendors:])
-
-
-def _described(counted: CountedCall | None) -> tuple[str, str, str, int] | None:
-    if counted is None or counted.is_over:
-        return None
-    return *counted.caller, counted.target, counted.mono_ms
 
 
 def _limits_of(request: CallRequest, services: CallServices) -> CallerLimits:

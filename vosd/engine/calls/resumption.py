@@ -18,8 +18,6 @@ from vosd.b2bua.leg import Leg
 from vosd.b2bua.settings import CallSettings
 from vosd.b2bua.snapshot.references import NoSnapshotError, RestoredCalls
 from vosd.base.clock import Instant
-from vosd.billing.holds import HoldSnapshot
-from vosd.billing.rater import total_at
 from vosd.callcontrol.open_call import OpenCall
 from vosd.engine.calls.derived import EstablishedCall
 from vosd.engine.calls.gone import known_to
@@ -28,7 +26,6 @@ from vosd.engine.calls.known import Known
 from vosd.engine.calls.live_call import LiveCall
 from vosd.engine.calls.logins import logins
 from vosd.engine.calls.needed import missing_for
-from vosd.engine.calls.request_snapshot import RequestSnapshot
 from vosd.engine.calls.saved import SavedCall
 from vosd.engine.calls.services import CallServices
 from vosd.engine.calls.stripped import moved_in_time, named_calls, stripped
@@ -138,7 +135,7 @@ class Resumption:
             raise NoSnapshotError(f"{missing} is not configured any more")
         paid_from = call.answered_mono if call.charged_mono is None else call.charged_mono[0]
         paid_ms = max(remains.last_mono - paid_from, 0)
-        return replace(saved, request=_paid_for(saved.request, -(-paid_ms // 1000)), deadline=None)
+        return replace(saved, request=saved.request.paid_for(-(-paid_ms // 1000), saved.vendor_rate), deadline=None)
 
     def _leave_partners_out(self, described: dict[str, SavedCall]) -> None:
         """Leave calls out that are joined to one that is not continued."""
@@ -221,7 +218,7 @@ class Resumption:
         answer = b"" if call.callee is None else call.callee.answer
         if is_awaited and waiting is not None:
             key, stem = waiting.restored(self._endpoint.flows)
-            leg.answer_again(InviteServer(self._endpoint.store, key, stem), answer, at, now)
+            leg.answer_again(InviteServer.received(self._endpoint.store, key, stem), answer, at, now)
             return True
         leg.was_answered(answer, at)
         return False
@@ -230,25 +227,6 @@ class Resumption:
         self._refreshes += 1
         soon_ms = REFRESH_MS + 1_000 * self._refreshes // REFRESHES_PER_S
         leg.supervise(self._now).resumed(self._now, soon_ms)
-
-
-def _paid_for(request: RequestSnapshot, talked_s: int) -> RequestSnapshot:
-    """Return a request whose holds cover what the call has talked: it had as much when it was last seen."""
-    if request.hold is None:
-        return request
-    return replace(
-        request,
-        hold=_covering(request.hold, talked_s),
-        holds_above=tuple((name, _covering(each, talked_s)) for name, each in request.holds_above),
-        holds_of_vendors=tuple((name, _covering(each, talked_s)) for name, each in request.holds_of_vendors),
-    )
-
-
-def _covering(hold: HoldSnapshot, talked_s: int) -> HoldSnapshot:
-    granted_s = min(talked_s, hold.ceiling_s) + hold.lead_s
-    if granted_s <= hold.granted_s:
-        return hold
-    return replace(hold, granted_s=granted_s, amount=total_at(hold.applied, granted_s))
 
 
 def _prove(call: Call, seen_mono: int, remains: Remains) -> None:

@@ -14,6 +14,7 @@ from vosd.b2bua.snapshot.references import NoSnapshotError, RestoredCalls
 from vosd.base.errors import Refusal, VosError
 from vosd.base.text import as_received, portable
 from vosd.base.wheel import Timer
+from vosd.billing.rates import AppliedRate
 from vosd.callcontrol.call_request import CallRequest
 from vosd.callcontrol.open_call import OpenCall
 from vosd.callcontrol.setup import Setup
@@ -115,6 +116,12 @@ class SavedCall(msgspec.Struct, frozen=True, omit_defaults=True):
             has_moved=live_call.has_moved,
         )
 
+    @property
+    def vendor_rate(self) -> AppliedRate | None:
+        """The rate of the route that the call takes, or is tried by; None = it has none."""
+        callee = self.parts.callee
+        return None if callee is None else callee.choice.terms
+
     def as_received(self) -> "SavedCall":
         """Return the call with its text as it was received: only so is a name that of the catalogue."""
         if not self.is_portable:
@@ -143,7 +150,7 @@ class SavedCall(msgspec.Struct, frozen=True, omit_defaults=True):
         dialect, gateways = request.mapping.dialect, known.called
         live_call.call = its.parts.restored(live_call, dialect, gateways, calls)
         try:
-            its.request.occupy(request, services)
+            its.request.occupy(request, services, its.vendor_rate)
             if self.setup is not None:
                 setup = self.setup.restored(request, services, known)
                 live_call.open_setup = OpenSetup(setup, arrival.call_id, services, live_call.set_deadline)

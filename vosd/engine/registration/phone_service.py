@@ -15,11 +15,12 @@ import structlog
 from vosd.base.clock import Clock
 from vosd.cdr.columns import iso_utc
 from vosd.engine.counting import Counting
-from vosd.engine.poster import Poster, Target, UndeliveredError
+from vosd.engine.poster import Poster, UndeliveredError
 from vosd.engine.registration.bindings import RegistrantKind, Registration
 from vosd.engine.settings import PhoneServiceSettings
 from vosd.obs.events import GONE, Event
 from vosd.obs.log import LogLimiter
+from vosd.sip.wire.compose import host_text
 from vosd.sip.wire.outgoing import Peer
 
 BACK_OFF_S: Final = 1.0
@@ -162,4 +163,4 @@ class PhoneService(Counting):
 
 
 def _poster_of(settings: PhoneServiceSettings | None) -> Poster | None:
-    return None if settings is None else Poster(Target(False, settings.host, settings.port, settings.path))
+    return None if settings is None else Poster(f"http://{host_text(settings.host)}:{settings.port}{settings.path}")

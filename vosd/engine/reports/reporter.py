@@ -19,7 +19,7 @@ from vosd.callcontrol.ports import CallReporter
 from vosd.cdr.record import CallRecord
 from vosd.engine.background import BackgroundTasks, every
 from vosd.engine.counting import Counting
-from vosd.engine.poster import Poster, Target
+from vosd.engine.poster import Poster
 from vosd.engine.reports.delivery import Delivery
 from vosd.engine.reports.queue import Outcome, ReportQueue
 from vosd.engine.reports.report import Report, of_ended_call, of_lost_call, of_running_call
@@ -134,9 +134,10 @@ class CallReports(Counting):
     def _go(self, settings: CallReportSettings) -> None:
         self._states = frozenset(settings.states)
         self._tasks = BackgroundTasks()
-        target = Target.of_url(settings.url)
         for number in range(settings.connections):
-            self._tasks.run(f"call reports {number}", partial(self._delivery.run, Poster(target), settings.secret))
+            self._tasks.run(
+                f"call reports {number}", partial(self._delivery.run, Poster(settings.url), settings.secret)
+            )
         self._tasks.run("spool of call reports", lambda: every(TICK_S, self.tidy))
         self._delivery.wake()
         self._attach(self)

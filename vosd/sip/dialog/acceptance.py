@@ -1,10 +1,13 @@
 """Retransmission of our 2xx to an INVITE until its ACK arrives (RFC 3261 section 13.3.1.4)."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic
+
+import msgspec
 
 from vosd.base.clock import Instant
 from vosd.sip.events import AckMissing
+from vosd.sip.forms import DialogT, PeerT, RetryT, TextT
 from vosd.sip.headers.cseq import UNREAD
 from vosd.sip.owners import AcceptanceOwner
 from vosd.sip.transaction.invite_server import InviteServer
@@ -18,34 +21,25 @@ if TYPE_CHECKING:
     from vosd.sip.dialog.dialog import Dialog
 
 
-class Acceptance:
-    """Wait for the ACK of one 2xx; ``owner`` None means that the call is over and a BYE follows the ACK."""
+class AcceptanceState(msgspec.Struct, Generic[TextT, DialogT, PeerT, RetryT], array_like=True):
+    """The wait for the ACK of one 2xx."""
 
-    __slots__ = ("bye_headers", "dialog", "invite", "owner", "retry", "spare", "store")
+    dialog: DialogT
+    invite: int
+    """The CSeq number of the INVITE."""
+    bye_headers: TextT | None = None
+    """Headers of the BYE, which may not be sent before the ACK (RFC 3261 section 15.1.1)."""
+    spare: PeerT | None = None
+    """Another address of who gets the 2xx."""
+    retry: RetryT | None = None
+    """The 2xx; None = it has not been sent."""
 
-    def __init__(
-        self,
-        store: TransactionStore,
-        dialog: "Dialog",
-        invite: int,
-        owner: AcceptanceOwner | None,
-        *,
-        spare: Peer | None = None,
-        retry: Retry | None = None,
-        bye_headers: str | None = None,
-    ) -> None:
-        """``invite`` is the CSeq number of the INVITE; nothing is sent before ``begin``.
 
-        ``retry`` is the 2xx of an earlier process, and ``spare`` another address of who gets it.
-        """
-        self.invite = invite
-        self.dialog = dialog
-        self.owner = owner
-        self.bye_headers = bye_headers
-        """Headers of the BYE, which may not be sent before the ACK (RFC 3261 section 15.1.1)."""
-        self.store = store
-        self.spare = spare
-        self.retry = retry
+class Acceptance(AcceptanceState[str, "Dialog", Peer, Retry], eq=False, kw_only=True):
+    """The wait of this process; ``owner`` None means that the call is over and a BYE follows the ACK."""
+
+    store: TransactionStore
+    owner: AcceptanceOwner | None
 
     def begin(self, transaction: InviteServer, headers: str, body: bytes, now: Instant) -> None:
         """Answer the INVITE with 200, and retransmit it until its ACK."""

@@ -1,10 +1,13 @@
 """Retransmission of a reliable provisional response until its PRACK arrives (RFC 3262 section 3)."""
 
 import re
-from typing import Final, NamedTuple
+from typing import Final, Generic, NamedTuple
+
+import msgspec
 
 from vosd.base.clock import Instant
 from vosd.sip.events import ProvisionalUnacknowledged
+from vosd.sip.forms import RetryT
 from vosd.sip.owners import ProvisionalOwner
 from vosd.sip.transaction.invite_server import InviteServer
 from vosd.sip.transaction.pace import OF_PROVISIONAL
@@ -47,18 +50,23 @@ def rseq_of(response: Response) -> int | None:
     return int(value)
 
 
-class ReliableProvisional:
-    """Wait for the PRACK of one provisional response."""
+class ReliableState(msgspec.Struct, Generic[RetryT], array_like=True):
+    """The wait for the PRACK of one provisional response."""
 
-    __slots__ = ("_owner", "has_session", "number", "retry")
+    number: int
+    """The RSeq."""
+    has_session: bool
+    """Whether it has a session description: then no 2xx may be sent before its PRACK (RFC 3262 section 3)."""
+    retry: RetryT | None = None
+    """The response; None = it has not been sent."""
 
-    def __init__(self, number: int, owner: ProvisionalOwner, *, has_session: bool, retry: Retry | None = None) -> None:
-        """``number`` is its RSeq; nothing is sent before ``begin``. ``retry`` is the response of an earlier process."""
-        self._owner = owner
-        self.retry = retry
-        self.number = number
-        self.has_session = has_session
-        """Whether it has a session description: then no 2xx may be sent before its PRACK (RFC 3262 section 3)."""
+
+class ReliableProvisional(ReliableState[Retry], eq=False, kw_only=True):
+    """The wait of this process."""
+
+    owner: ProvisionalOwner
+    is_wanted: bool = True
+    """Whether a PRACK is waited for."""
 
     def begin(self, transaction: InviteServer, status: int, tag: str, headers: str, body: bytes, now: Instant) -> None:
         """Answer the INVITE with this response, and retransmit it until its PRACK."""
@@ -68,6 +76,7 @@ class ReliableProvisional:
 
     def stop(self) -> None:
         """Stop: the PRACK has arrived, or is not needed any more."""
+        self.is_wanted = False
         if self.retry is not None:
             self.retry.stop(self)
 
@@ -78,4 +87,4 @@ class ReliableProvisional:
         """Retransmit the response, or report that there was no PRACK in time."""
         if self.retry is None or self.retry.due(self, now):
             return None
-        return ProvisionalUnacknowledged(self._owner, now)
+        return ProvisionalUnacknowledged(self.owner, now)

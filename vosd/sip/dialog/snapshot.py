@@ -10,9 +10,9 @@ import msgspec
 
 from vosd.base.nat import Nat
 from vosd.sip.dialog.dialog import Dialog
-from vosd.sip.digest.answer import Answers, Challenge
-from vosd.sip.digest.hashing import Algorithm, Qop
+from vosd.sip.digest.answer import Answers, Challenge, ChallengeState
 from vosd.sip.flows import Flows
+from vosd.sip.forms import in_form
 from vosd.sip.headers.name_addr import tag_of
 from vosd.sip.transaction.invite_server import InviteServer
 from vosd.sip.wire.compose import encode
@@ -45,52 +45,20 @@ class PeerSnapshot(msgspec.Struct, frozen=True, array_like=True, gc=False):
         return Peer(flow, self.host, self.port)
 
 
-class AnsweredChallenge(msgspec.Struct, frozen=True, array_like=True):
+class AnsweredChallenge(ChallengeState[bytes], frozen=True):
     """A challenge of a peer, and how many requests have answered it."""
 
-    is_proxy: bool
-    realm: bytes
-    nonce: bytes
-    algorithm: Algorithm
-    names_algorithm: bool
-    qop: Qop | None
-    opaque: bytes | None
-    is_stale: bool
     answered: int
 
     @classmethod
     def all_of(cls, answers: Answers | None) -> "tuple[AnsweredChallenge, ...]":
         """Describe the challenges that requests to a peer answer."""
-        if answers is None:
-            return ()
-        return tuple(
-            cls(
-                each.is_proxy,
-                encode(each.realm),
-                encode(each.nonce),
-                each.algorithm,
-                each.names_algorithm,
-                each.qop,
-                None if each.opaque is None else encode(each.opaque),
-                each.is_stale,
-                answered,
-            )
-            for each, answered in answers.asked()
-        )
+        asked = () if answers is None else answers.asked()
+        return tuple(in_form(cls, challenge, answered=answered) for challenge, answered in asked)
 
     def restored(self) -> tuple[Challenge, int]:
         """Return the challenge, and how many requests have answered it."""
-        challenge = Challenge(
-            self.is_proxy,
-            text_of(self.realm),
-            text_of(self.nonce),
-            self.algorithm,
-            self.names_algorithm,
-            self.qop,
-            None if self.opaque is None else text_of(self.opaque),
-            self.is_stale,
-        )
-        return challenge, self.answered
+        return in_form(Challenge, self), self.answered
 
 
 class DialogSnapshot(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -108,7 +76,7 @@ class DialogSnapshot(msgspec.Struct, frozen=True, array_like=True, gc=False):
     seen_at: PeerSnapshot
     is_behind_nat: bool
     gateway: str = ""
-    """Whose login answers a challenge; empty where there is none."""
+    """The gateway whose login answers a challenge; empty where there is none."""
     invite_sequence: int = 0
     """CSeq of our INVITE, whose 2xx may have no ACK yet; 0 = the INVITE was the peer's."""
     remote_sequence: int = -1

@@ -5,11 +5,14 @@ challenge unusable. A password is sent only as a hash, so Basic challenges are i
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Final, NamedTuple
+from typing import Final, Generic
+
+import msgspec
 
 from vosd.base.credentials import Login
 from vosd.sip.digest.hashing import Algorithm, Qop, ha1_of, response_of
 from vosd.sip.digest.header import digest_parameters, quoted
+from vosd.sip.forms import TextT
 from vosd.sip.wire.message import Response
 
 CHALLENGES_MAX: Final = 8
@@ -24,21 +27,25 @@ _HEADERS: Final = (("www-authenticate", False), ("proxy-authenticate", True))
 _STRENGTH: Final = {Algorithm.SHA_256: 1, Algorithm.MD5: 0}
 
 
-class Challenge(NamedTuple):
+class ChallengeState(msgspec.Struct, Generic[TextT], frozen=True, array_like=True):
     """One challenge that can be answered."""
 
     is_proxy: bool
     """Whether it came in Proxy-Authenticate."""
-    realm: str
-    nonce: str
+    realm: TextT
+    nonce: TextT
     algorithm: Algorithm
     names_algorithm: bool
     """False for peers older than RFC 2617, which may reject the parameter."""
     qop: Qop | None
     """The protection chosen from those offered; None for peers without qop (RFC 2069)."""
-    opaque: str | None
+    opaque: TextT | None
     is_stale: bool
     """The credentials were right, the nonce had expired (RFC 7616 section 3.3)."""
+
+
+class Challenge(ChallengeState[str], frozen=True):
+    """A challenge of a peer of this process."""
 
 
 def challenges_of(response: Response) -> tuple[Challenge, ...]:

@@ -1,8 +1,12 @@
 """The server transaction of INVITE (RFC 3261 section 17.2.1, RFC 6026)."""
 
+from typing import Generic
+
+import msgspec
 from msgspec.structs import replace
 
 from vosd.base.clock import Instant
+from vosd.sip.forms import RetryT, StemT, TextT
 from vosd.sip.owners import InviteServerOwner
 from vosd.sip.transaction.entries import ABSORB, INVITE_ACCEPTED
 from vosd.sip.transaction.pace import OF_FAILURE
@@ -15,6 +19,7 @@ from vosd.sip.transaction.states import (
     RESPONSE,
     IllegalMoveError,
     Input,
+    State,
     step,
 )
 from vosd.sip.transaction.store import TransactionStore
@@ -22,36 +27,41 @@ from vosd.sip.wire.compose import response
 from vosd.sip.wire.outgoing import Datagram, Peer, ResponseStem
 
 
-class InviteServer:
-    """One INVITE of a peer. A failure is retransmitted until its ACK; a 2xx is retransmitted by ``Acceptance``."""
+class InviteServerState(msgspec.Struct, Generic[TextT, StemT, RetryT], array_like=True):
+    """One INVITE of a peer, and after a failure the wait for its ACK."""
 
-    __slots__ = ("key", "last", "merging", "owner", "retry", "state", "stem", "store")
+    key: TextT
+    """Without a key nothing that arrives is matched to it."""
+    state: State
+    stem: StemT
+    last: bytes | None
+    """The latest provisional response."""
+    merging: TextT
+    """Equal for all copies of the INVITE that came by other paths (RFC 3261 section 8.2.2.2)."""
+    retry: RetryT | None
+    """The failure, which is retransmitted until its ACK; a 2xx is retransmitted by ``Acceptance``."""
 
-    def __init__(self, store: TransactionStore, key: str, stem: ResponseStem, merging: str = "") -> None:
-        """``merging`` is equal for all copies of the INVITE that came by other paths (RFC 3261 section 8.2.2.2).
 
-        Without a ``key`` nothing that arrives is matched to it.
-        """
-        self.store = store
-        self.key = key
-        self.last: bytes | None = None
-        self.retry: Retry | None = None
-        self.owner: InviteServerOwner | None = None
-        """Receives a CANCEL."""
-        self.state = PROCEEDING
-        self.stem = stem
-        self.merging = merging
-        if key:
-            store.servers[key] = self
+class InviteServer(InviteServerState[str, ResponseStem, Retry], eq=False):
+    """The transaction of one INVITE in this process."""
+
+    store: TransactionStore
+    owner: InviteServerOwner | None = None
+    """Receives a CANCEL."""
+
+    @classmethod
+    def received(cls, store: TransactionStore, key: str, stem: ResponseStem, merging: str = "") -> "InviteServer":
+        """Return the transaction of an INVITE that was just received."""
+        server = store.servers[key] = cls(key, PROCEEDING, stem, None, merging, None, store)
         if merging:
             store.merging.add(merging)
+        return server
 
     @classmethod
     def answered(cls, store: TransactionStore) -> "InviteServer":
         """Return a transaction that stands for all INVITEs that have their 2xx, and sends nothing any more."""
-        transaction = cls(store, "", ResponseStem(b"", b"", Peer(0, "", 0), tagged=True, cseq=""))
-        transaction.state = ACCEPTED
-        return transaction
+        stem = ResponseStem(b"", b"", Peer(0, "", 0), tagged=True, cseq="")
+        return cls("", ACCEPTED, stem, None, "", None, store)
 
     @property
     def is_over(self) -> bool:

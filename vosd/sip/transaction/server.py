@@ -1,28 +1,42 @@
 """The server transaction of every method but INVITE (RFC 3261 section 17.2.2, RFC 4320)."""
 
+from typing import Generic
+
+import msgspec
+
 from vosd.base.clock import Instant
 from vosd.base.wheel import Timer
-from vosd.sip.transaction.states import COMPLETED, PROCEEDING, RESPONSE, SERVER, IllegalMoveError
+from vosd.sip.forms import StemT, TextT, TimerT
+from vosd.sip.transaction.states import COMPLETED, PROCEEDING, RESPONSE, SERVER, IllegalMoveError, State
 from vosd.sip.transaction.store import TimerOwner, TransactionStore
 from vosd.sip.wire.compose import response
 from vosd.sip.wire.outgoing import Datagram, Peer, ResponseStem
 
 
-class Server:
+class ServerState(msgspec.Struct, Generic[TextT, StemT, TimerT], array_like=True):
     """One request of a peer without a final response."""
 
-    __slots__ = ("key", "last", "patience", "state", "stem", "store", "trying")
+    key: TextT
+    state: State
+    stem: StemT
+    last: bytes | None
+    """The latest response."""
+    trying: TextT
+    """Header lines of a 100 that may have to be sent."""
+    patience: TimerT | None
+    """Runs while the other side of the call is asked for the response."""
 
-    def __init__(self, store: TransactionStore, key: str, stem: ResponseStem) -> None:
-        self.store = store
-        self.key = key
-        self.state = PROCEEDING
-        self.stem = stem
-        self.last: bytes | None = None
-        self.trying = ""
-        self.patience: Timer[TimerOwner] | None = None
-        """Runs while the other side of the call is asked for the response."""
-        store.servers[key] = self
+
+class Server(ServerState[str, ResponseStem, Timer[TimerOwner]], eq=False):
+    """The transaction of one request in this process."""
+
+    store: TransactionStore
+
+    @classmethod
+    def received(cls, store: TransactionStore, key: str, stem: ResponseStem) -> "Server":
+        """Return the transaction of a request that was just received."""
+        server = store.servers[key] = cls(key, PROCEEDING, stem, None, "", None, store)
+        return server
 
     def answer_at(self, source: Peer) -> None:
         """Send responses to the source port of the request, also without ``rport``: the peer is behind NAT."""

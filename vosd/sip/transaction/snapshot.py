@@ -1,4 +1,4 @@
-"""What transactions have in common, as data: timers, retransmissions, and what responses repeat.
+"""Timers, retransmissions and the fields that responses repeat, as data.
 
 A timer is described by the tick in which it fires and its place in that tick: what fires in one tick goes out in the
 same order. Instants are those of the machine's monotonic clock, which goes on while the process is replaced.
@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from vosd.base.wheel import TICK_MS, Timer
-from vosd.sip.dialog.snapshot import PeerSnapshot, text_of
+from vosd.sip.dialog.snapshot import PeerSnapshot
 from vosd.sip.flows import Flows
+from vosd.sip.forms import in_form
 from vosd.sip.transaction.retry import Retry
 from vosd.sip.transaction.store import Sender, TimerOwner, TransactionStore
-from vosd.sip.wire.compose import encode
-from vosd.sip.wire.outgoing import ResponseStem
+from vosd.sip.wire.outgoing import ResponseStem, StemState
 
 if TYPE_CHECKING:
     from vosd.sip.restoration import Restoration
@@ -25,7 +25,7 @@ class TimerSnapshot(msgspec.Struct, frozen=True, array_like=True):
 
     tick: int
     place: int
-    """How many timers of the same tick fire before it."""
+    """The number of timers of the same tick that fire before it."""
 
     @classmethod
     def of(cls, timer: Timer[TimerOwner] | None, store: TransactionStore) -> "TimerSnapshot | None":
@@ -64,53 +64,26 @@ class RetrySnapshot(msgspec.Struct, frozen=True, array_like=True):
         """Return it without retransmissions, and with another end, in milliseconds of the monotonic clock."""
         return msgspec.structs.replace(self, ends_at=at_ms, timer=TimerSnapshot(-(-at_ms // TICK_MS), 0))
 
-    def message(self, restoration: "Restoration") -> Retry:
-        """Return the message; it is not retransmitted before ``Restoration.wait``."""
+    def restored(self, owner: Sender, restoration: "Restoration") -> Retry:
+        """Go on with the retransmissions; nothing is sent at once."""
         retry = Retry(restoration.store, self.peer.restored(restoration.flows), self.data)
         retry.ceiling_ms, retry.interval_ms, retry.repeats = self.ceiling_ms, self.interval_ms, self.repeats
         retry.schedule, retry.ends_at = self.schedule, self.ends_at
         retry.tick = 0 if self.timer is None else self.timer.tick
-        return retry
-
-    def restored(self, owner: Sender, restoration: "Restoration") -> Retry:
-        """Go on with the retransmissions; nothing is sent at once."""
-        retry = self.message(restoration)
         restoration.wait(retry, self.timer, owner)
         return retry
 
 
-class StemSnapshot(msgspec.Struct, frozen=True, array_like=True):
-    """What responses to one request repeat of it."""
-
-    up_to_tag: bytes
-    after_tag: bytes
-    peer: PeerSnapshot
-    tagged: bool
-    cseq: bytes
-    spare: PeerSnapshot | None
-    timestamp: bytes
+class StemSnapshot(StemState[bytes, PeerSnapshot], frozen=True):
+    """The fields that responses to one request repeat, as the journal has them."""
 
     @classmethod
     def of(cls, stem: ResponseStem, flows: Flows) -> "StemSnapshot":
         """Describe a stem."""
-        return cls(
-            stem.up_to_tag,
-            stem.after_tag,
-            PeerSnapshot.of(stem.peer, flows),
-            stem.tagged,
-            encode(stem.cseq),
-            None if stem.spare is None else PeerSnapshot.of(stem.spare, flows),
-            stem.timestamp,
-        )
+        spare = None if stem.spare is None else PeerSnapshot.of(stem.spare, flows)
+        return in_form(cls, stem, peer=PeerSnapshot.of(stem.peer, flows), spare=spare)
 
     def restored(self, flows: Flows) -> ResponseStem:
         """Return the stem."""
-        return ResponseStem(
-            up_to_tag=self.up_to_tag,
-            after_tag=self.after_tag,
-            peer=self.peer.restored(flows),
-            tagged=self.tagged,
-            cseq=text_of(self.cseq),
-            spare=None if self.spare is None else self.spare.restored(flows),
-            timestamp=self.timestamp,
-        )
+        spare = None if self.spare is None else self.spare.restored(flows)
+        return in_form(ResponseStem, self, peer=self.peer.restored(flows), spare=spare)

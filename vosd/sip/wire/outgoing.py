@@ -1,12 +1,13 @@
 """What is sent and where to: datagrams, and the fields that messages of one transaction have in common."""
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Generic, NamedTuple
 
 import msgspec
 from msgspec.structs import replace
 
 from vosd.base.nat import Nat
+from vosd.sip.forms import EMPTY, PeerT, TextT
 
 if TYPE_CHECKING:
     from vosd.sip.digest.answer import Answers
@@ -48,43 +49,52 @@ class ProvenAck(Datagram, frozen=True):
         return cls(peer, data, answers)
 
 
-class ResponseStem(msgspec.Struct, frozen=True, gc=False):
+class StemState(msgspec.Struct, Generic[TextT, PeerT], frozen=True, array_like=True, gc=False):
     """The fields that all responses to one request repeat (RFC 3261 section 8.2.6.2), and where they go."""
 
     up_to_tag: bytes
     after_tag: bytes
-    peer: Peer
+    peer: PeerT
     tagged: bool
     """Whether our tag is left out: the request's To has one (a request within a dialog), or there is no To."""
-    cseq: str
+    cseq: TextT
     """The request's CSeq as written."""
-    spare: Peer | None = None
+    spare: PeerT | None = None
     """Where the response goes when the connection of the request is closed: the port in Via (18.2.2)."""
     timestamp: bytes = b""
     """A whole Timestamp line for 100, if the request has one (section 8.2.6.1)."""
+
+
+class ResponseStem(StemState[str, Peer], frozen=True, gc=False):
+    """The fields that responses of this process repeat."""
 
     def answered_at(self, source: Peer) -> "ResponseStem":
         """Return a stem whose responses go to the source port of the request, with or without ``rport``."""
         return self if self.peer == source else replace(self, peer=source)
 
 
-class InviteParts(msgspec.Struct, frozen=True, gc=False):
+class PartsState(msgspec.Struct, Generic[TextT, PeerT], frozen=True, array_like=True, gc=False):
     """Fields of an INVITE of ours that its CANCEL and the ACK of its failure must repeat (section 9.1, 17.1.1.3)."""
 
-    uri: str
-    via: str
-    from_: str
-    to: str
-    call_id: str
+    uri: TextT
+    via: TextT
+    from_: TextT
+    to: TextT
+    call_id: TextT
     sequence: int
-    peer: Peer
-    route: str = ""
+    peer: PeerT
+    route: TextT = EMPTY
     """A whole Route line, if the INVITE is within a dialog that has a route set."""
-    answers: "Answers | None" = None
-    """The peer's challenges so far; None = we have no credentials there."""
-    credentials: str = ""
+    credentials: TextT = EMPTY
     """Whole lines with our credentials; the ACK of a 2xx repeats them (section 22.1)."""
     nat: Nat = Nat.NO
     """Whether the answering peer is reached at the address the INVITE was sent to, whatever its Contact says."""
     user: str = ""
     """The called user, if it is registered with us."""
+
+
+class InviteParts(PartsState[str, Peer], frozen=True, gc=False):
+    """The fields of an INVITE of this process, with what answers the challenges of its peer."""
+
+    answers: "Answers | None" = None
+    """The peer's challenges so far; None = we have no credentials there."""

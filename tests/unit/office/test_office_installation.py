@@ -1,0 +1,193 @@
+"""The installation in the office: status, reload, restart, backup, retention and refused records are for operators."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import pytest
+from doubles.data import builders
+from doubles.data.records import answered_call, call_id
+from doubles.fake_switch import FakeSwitch
+from doubles.migrated import migrated
+from doubles.office import agent, office_on, operator
+
+from vosd.admin.office.audit import ListAudit, list_audit
+from vosd.admin.office.installation import (
+    MakeBackup,
+    ReloadConfiguration,
+    RestartSwitch,
+    ShowStatus,
+    make_backup,
+    reload_configuration,
+    restart_switch,
+    show_status,
+)
+from vosd.admin.office.office import Office
+from vosd.admin.office.principal import Principal
+from vosd.admin.office.retention import (
+    CheckArchive,
+    ListDrops,
+    RunRetention,
+    ShowDroppedTotals,
+    check_archive,
+    list_drops,
+    run_retention,
+    show_dropped_totals,
+)
+from vosd.admin.office.scope import OperatorsOnlyError
+from vosd.admin.office.spool import (
+    BookJournalFile,
+    BookRefused,
+    ListRefused,
+    NotRefusedError,
+    ShowRefused,
+    book_journal_file,
+    book_refused,
+    list_refused,
+    show_refused,
+)
+from vosd.cdr.ports import RejectedRecord
+from vosd.control.client import DaemonRefusedError
+from vosd.control.installation import (
+    CatalogueState,
+    DatabaseReport,
+    GetStatus,
+    MachineUse,
+    Reload,
+    Reloaded,
+    Restart,
+    Successor,
+    SwitchStatus,
+)
+from vosd.control.money import BookingOutcome, RetryRefused, SalvageJournal
+from vosd.control.server import CommandError
+from vosd.engine.journal.quarantine import DIRECTORY, Quarantine
+from vosd.storage.database import Database
+
+NOW: Final = 1_790_000_000_000
+STATUS: Final = SwitchStatus(
+    version="0.1.0",
+    node="sw1",
+    id="f00",
+    configuration="/etc/vosd/vosd.yaml",
+    pid=7,
+    started_at="2026-03-01T12:00:00.000Z",
+    figures={"calls": 2},
+    session_refresh_failed={},
+    machine=MachineUse(),
+    database=DatabaseReport(state="well", lease="this", regressed_at=None, booked_again=0),
+    catalogue=CatalogueState(version="abc", loaded_at="2026-03-01T12:00:00.000Z", error=None),
+)
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    return migrated(tmp_path / "vosd.db")
+
+
+@pytest.fixture
+async def office(url: str, tmp_path: Path) -> AsyncIterator[Office]:
+    database = Database(url)
+    accounts = builders.account("south"), builders.account("shop", agent="south")
+    yield office_on(database, *accounts, now=NOW, socket=tmp_path / "vosd.sock")
+    await database.close()
+
+
+def ignore(*_: object) -> None:
+    """Take no notice of how far a job is."""
+
+
+async def audited(office: Office) -> list[tuple[str, str]]:
+    return [(line.action, line.subject) for line in await list_audit(office, operator(), ListAudit())][::-1]
+
+
+async def test_a_reload_and_a_restart_leave_a_line_in_the_audit_if_the_switch_did_it(
+    office: Office, tmp_path: Path
+) -> None:
+    switch = FakeSwitch(tmp_path / "vosd.sock").answers(GetStatus, STATUS).answers(Restart, Successor(7))
+    async with switch.answers(Reload, CommandError("the file is bad", ["vosd.yaml:3: sip"])):
+        assert await show_status(office, operator(), ShowStatus()) == STATUS
+        with pytest.raises(DaemonRefusedError, match="the file is bad"):
+            await reload_configuration(office, operator(), ReloadConfiguration())
+        assert await audited(office) == []
+        switch.answers(Reload, Reloaded("def", []))
+        reloaded = await reload_configuration(office, operator(), ReloadConfiguration(is_confirmed=True))
+        assert (reloaded.outcome.version, reloaded.unaudited) == ("def", "")
+        assert Reload(is_confirmed=True) in switch.asked
+        assert (await restart_switch(office, operator(), RestartSwitch())).outcome == STATUS
+    assert await audited(office) == [("ReloadConfiguration", "configuration"), ("RestartSwitch", "switch")]
+
+
+async def test_a_reload_is_done_also_where_the_database_is_away(tmp_path: Path) -> None:
+    away = Database(f"sqlite+aiosqlite:///{tmp_path}/nowhere/vosd.db")
+    office = office_on(away, now=NOW, socket=tmp_path / "vosd.sock")
+    async with FakeSwitch(tmp_path / "vosd.sock").answers(Reload, Reloaded("def", [])):
+        reloaded = await reload_configuration(office, operator(), ReloadConfiguration())
+    await away.close()
+    assert "nowhere" in reloaded.unaudited
+
+
+async def test_refused_records_are_booked_without_a_running_switch_and_by_one(office: Office, tmp_path: Path) -> None:
+    quarantine = Quarantine(tmp_path / DIRECTORY)
+    quarantine.put([RejectedRecord(answered_call(each), "no room") for each in (1, 2)])
+    found = await list_refused(office, operator(), ListRefused())
+    assert [(each.record.call_id, each.why) for each in found.records] == [(call_id(n), "no room") for n in (1, 2)]
+    assert msgspec.json.decode(msgspec.json.encode(found), type=type(found)) == found
+    assert (await show_refused(office, operator(), ShowRefused(call_id(2)))).record == answered_call(2)
+    with pytest.raises(NotRefusedError):
+        await book_refused(office, operator(), BookRefused((call_id(9),)))
+    booked = await book_refused(office, operator(), BookRefused((call_id(1),)))
+    assert (booked.outcome.booked, booked.unaudited, quarantine.ids()) == ([call_id(1)], "", {call_id(2)})
+    switch = FakeSwitch(tmp_path / "vosd.sock").answers(RetryRefused, BookingOutcome([], {call_id(2): "no room"}))
+    async with switch.answers(SalvageJournal, BookingOutcome(["a"])):
+        assert (await book_refused(office, operator(), BookRefused())).outcome.refused == {call_id(2): "no room"}
+        await book_journal_file(office, operator(), BookJournalFile("/old/journal"))
+        assert switch.asked == [RetryRefused(), SalvageJournal("/old/journal")]
+    assert await audited(office) == [("BookRefused", "spool"), ("BookJournalFile", "spool")]
+
+
+async def test_a_backup_is_written_and_described(office: Office, tmp_path: Path) -> None:
+    (tmp_path / "vosd.yaml").write_text("node: sw1\n")
+    passed: list[int] = []
+    made = await make_backup(office, operator(), MakeBackup(str(tmp_path)), lambda _, count: passed.append(count))
+    assert (made.manifest.node, made.manifest.database, made.manifest.tables["cdr"], made.manifest.missing) == (
+        "sw1",
+        "sqlite",
+        0,
+        (),
+    )
+    assert made.bytes > 1_000
+    assert passed
+    assert msgspec.json.decode(msgspec.json.encode(made), type=type(made)) == made
+
+
+async def test_retention_runs_and_says_what_was_dropped(office: Office) -> None:
+    done = await run_retention(office, operator(), RunRetention(is_trial=True), ignore)
+    assert (done.dry_run, done.kinds) == (True, ())
+    assert await list_drops(office, operator(), ListDrops()) == []
+    assert await show_dropped_totals(office, operator(), ShowDroppedTotals(by_month=True)) == []
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        lambda office, who: show_status(office, who, ShowStatus()),
+        lambda office, who: reload_configuration(office, who, ReloadConfiguration()),
+        lambda office, who: restart_switch(office, who, RestartSwitch()),
+        lambda office, who: make_backup(office, who, MakeBackup("/"), ignore),
+        lambda office, who: run_retention(office, who, RunRetention(), ignore),
+        lambda office, who: list_drops(office, who, ListDrops()),
+        lambda office, who: show_dropped_totals(office, who, ShowDroppedTotals()),
+        lambda office, who: check_archive(office, who, CheckArchive("x")),
+        lambda office, who: list_refused(office, who, ListRefused()),
+        lambda office, who: show_refused(office, who, ShowRefused("x")),
+        lambda office, who: book_refused(office, who, BookRefused()),
+        lambda office, who: book_journal_file(office, who, BookJournalFile("/x")),
+    ],
+)
+async def test_an_agent_has_no_business_with_the_installation(
+    office: Office, act: Callable[[Office, Principal], Awaitable[object]]
+) -> None:
+    with pytest.raises(OperatorsOnlyError):
+        await act(office, agent("south"))

@@ -1,0 +1,123 @@
+"""Use cases of the installation: status, reload and restart of the running switch, and a backup."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from vosd.admin.backup_file import Manifest
+from vosd.admin.office.office import Done, Office
+from vosd.admin.office.principal import Principal
+from vosd.base.errors import VosError
+from vosd.control.client import DaemonUnreachableError, OtherVersionError
+from vosd.control.installation import GetStatus, Reload, Reloaded, Restart, SwitchStatus
+
+RELOAD_S: Final = 600.0
+"""Longest time of a reload: millions of rates are read in minutes."""
+_LOOK_S: Final = 0.1
+
+
+class NoSuccessorError(VosError):
+    """The process that was to take over does not answer."""
+
+
+class ShowStatus(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """State of the running switch."""
+
+
+async def show_status(office: Office, who: Principal, _order: ShowStatus) -> SwitchStatus:
+    """Return the state.
+
+    Raises:
+        OperatorsOnlyError: an agent asks.
+        DaemonUnreachableError, DaemonRefusedError: the switch does not answer.
+    """
+    office.scope_of(who).require_operator()
+    return await office.switch.ask(GetStatus())
+
+
+class ReloadConfiguration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Have the running switch load the configuration again; ``is_confirmed``: also where much or used is removed."""
+
+    is_confirmed: bool = False
+
+
+async def reload_configuration(office: Office, who: Principal, order: ReloadConfiguration) -> Done[Reloaded]:
+    """Have it loaded; an invalid one changes nothing.
+
+    Raises:
+        OperatorsOnlyError: an agent orders it.
+        DaemonRefusedError: the switch does not take it; ``problems`` says why.
+        DaemonUnreachableError: the switch does not answer.
+    """
+    office.scope_of(who).require_operator()
+    outcome = await office.switch.patient(RELOAD_S).ask(Reload(order.is_confirmed))
+    return await office.noted(outcome, who, order, "configuration")
+
+
+class RestartSwitch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Have the running switch hand its calls over to a new process of the installed version."""
+
+
+async def restart_switch(office: Office, who: Principal, order: RestartSwitch) -> Done[SwitchStatus]:
+    """Have it restarted, and return the status of its successor once that takes calls.
+
+    Raises:
+        OperatorsOnlyError: an agent orders it.
+        DaemonRefusedError: it goes on as it was.
+        DaemonUnreachableError: the switch does not answer.
+        NoSuccessorError: no successor answers.
+    """
+    office.scope_of(who).require_operator()
+    switch = office.switch.patient(RELOAD_S)
+    pid = (await switch.ask(Restart())).pid
+    with suppress(TimeoutError):
+        async with asyncio.timeout(RELOAD_S):
+            while True:
+                with suppress(DaemonUnreachableError, OtherVersionError):  # one that stops may be of another version
+                    found = await switch.ask(GetStatus())
+                    if found.pid == pid:
+                        return await office.noted(found, who, order, "switch")
+                await asyncio.sleep(_LOOK_S)
+    raise NoSuccessorError(f"process {pid} was to take over and does not answer: its log says why")
+
+
+class MakeBackup(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A backup on the machine of the switch: a directory, in which it is named after node and time, or a file."""
+
+    place: str
+
+
+class BackupSheet(msgspec.Struct, frozen=True):
+    """A backup that was written."""
+
+    file: str
+    bytes: int
+    manifest: Manifest
+
+
+async def make_backup(
+    office: Office, who: Principal, order: MakeBackup, report: Callable[[float, int], None]
+) -> BackupSheet:
+    """Write database, journal and configuration to a file; the switch may run meanwhile.
+
+    ``report`` receives a part of 1, and the rows, pages or bytes that are written.
+
+    Raises:
+        OperatorsOnlyError: an agent orders it.
+        BackupError: there is too little room, or the file exists.
+        StoreUnavailable: the database went away.
+        OSError: a file cannot be read or written.
+    """
+    office.scope_of(who).require_operator()
+    from vosd.admin import backup  # loads the journal of the switch, which the other orders need not
+
+    definitions = office.definitions
+    settings, files = definitions.settings, definitions.files()
+    place = backup.target_in(Path(order.place), settings.node, office.now())
+    configuration = backup.ConfigurationFiles(files[0], files)
+    made = await backup.make_backup(office.stores.database, settings, configuration, place, office.now, report)
+    return BackupSheet(str(place), place.stat().st_size, made)

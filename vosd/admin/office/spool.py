@@ -1,0 +1,135 @@
+"""Use cases of call records that the database refused: list and show them, and book them again."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from vosd.admin.office.office import Done, Office
+from vosd.admin.office.principal import Principal
+from vosd.base.errors import VosError
+from vosd.control.money import BookingOutcome, RetryRefused, SalvageJournal
+from vosd.control.order import Order
+from vosd.engine.booking.spool import Spool
+from vosd.engine.journal.quarantine import DIRECTORY, Quarantine, Refused
+
+BOOKING_S: Final = 600.0
+"""Longest time for an order: there may be thousands of records. That the database is away is said in seconds."""
+_NAMED: Final = 10
+
+
+class NotRefusedError(VosError):
+    """No record of the call was refused, or several calls are meant."""
+
+
+class ListRefused(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Records that the database refused."""
+
+
+class RefusedRecords(msgspec.Struct, frozen=True):
+    """Refused records, and files that cannot be read with the reason."""
+
+    records: Sequence[Refused]
+    unreadable: Sequence[str]
+
+
+async def list_refused(office: Office, who: Principal, _order: ListRefused) -> RefusedRecords:
+    """Return them, in the order of their refusal.
+
+    Raises:
+        OperatorsOnlyError: an agent asks.
+        QuarantineError: they cannot be read.
+    """
+    office.scope_of(who).require_operator()
+    content = _quarantine(office).read()
+    return RefusedRecords(content.records, [f"{each.path} cannot be read: {each.why}" for each in content.unreadable])
+
+
+class ShowRefused(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One refused record; the beginning of its call's id is enough."""
+
+    call_id: str
+
+
+async def show_refused(office: Office, who: Principal, order: ShowRefused) -> Refused:
+    """Return the record.
+
+    Raises:
+        OperatorsOnlyError: an agent asks.
+        NotRefusedError: no such record was refused, or several were.
+        QuarantineError: it cannot be read.
+    """
+    office.scope_of(who).require_operator()
+    quarantine = _quarantine(office)
+    refused = quarantine.get(_whole_id(quarantine, order.call_id))
+    if refused is None:
+        raise _not_refused(order.call_id)
+    return refused
+
+
+class BookRefused(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Refused records to be booked again; none named = all."""
+
+    call_ids: tuple[str, ...] = ()
+
+
+async def book_refused(office: Office, who: Principal, order: BookRefused) -> Done[BookingOutcome]:
+    """Have the running switch book them; they are booked here if none runs.
+
+    Raises:
+        OperatorsOnlyError: an agent orders it.
+        NotRefusedError: a named record was not refused.
+        StateDirectoryError: no switch answers, and one starts.
+        DaemonUnreachableError, DaemonRefusedError: the switch does not answer, or does not do it.
+        StoreUnavailable: some may be booked; try again.
+    """
+    office.scope_of(who).require_operator()
+    quarantine = _quarantine(office)
+    wanted = tuple(_whole_id(quarantine, each) for each in order.call_ids)
+    return await _booked(office, who, order, RetryRefused(wanted), lambda spool: spool.retry(wanted))
+
+
+class BookJournalFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A journal file on the machine of the switch whose ended calls are booked; an absolute path."""
+
+    file: str
+
+
+async def book_journal_file(office: Office, who: Principal, order: BookJournalFile) -> Done[BookingOutcome]:
+    """Book every ended call that can be read; refused ones go to the quarantine. It raises as ``book_refused`` does."""
+    office.scope_of(who).require_operator()
+    return await _booked(office, who, order, SalvageJournal(order.file), lambda spool: spool.salvage(Path(order.file)))
+
+
+async def _booked(
+    office: Office,
+    who: Principal,
+    order: msgspec.Struct,
+    to_switch: Order[BookingOutcome],
+    work: Callable[[Spool], Awaitable[BookingOutcome]],
+) -> Done[BookingOutcome]:
+    outcome = await office.switch.patient(BOOKING_S).ask_if_running(to_switch)
+    if outcome is None:
+        with office.definitions.claimed():  # a switch that starts meanwhile would not know of the bookings
+            await office.stores.check_schema()
+            outcome = await work(Spool(office.stores.books, _quarantine(office), {}))
+    return await office.noted(outcome, who, order, "spool") if outcome.booked else Done(outcome)
+
+
+def _quarantine(office: Office) -> Quarantine:
+    return Quarantine(office.definitions.settings.state_dir / DIRECTORY)
+
+
+def _whole_id(quarantine: Quarantine, beginning: str) -> str:
+    found = [call_id for call_id in sorted(quarantine.ids()) if call_id.startswith(beginning)]
+    if not found:
+        raise _not_refused(beginning)
+    if len(found) > 1:
+        message = f"{len(found)} refused records begin with {beginning}: {', '.join(found[:_NAMED])}"
+        raise NotRefusedError(message)
+    return found[0]
+
+
+def _not_refused(call_id: str) -> NotRefusedError:
+    return NotRefusedError(f"no record of call {call_id} was refused; vosd spool list shows those that were")

@@ -1,0 +1,133 @@
+"""One HTTP server that we ask: connecting, one question after the other, and bounds on what it answers (by h11).
+
+A server may send anything. The time is bounded by who asks; head and body are bounded here. No redirect is followed.
+"""
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Sequence
+from functools import partial
+from typing import Final, NamedTuple
+from urllib.parse import urlsplit
+
+import h11
+
+from vosd.base.host import is_address
+from vosd.engine.daemon_threads import DaemonThreads
+from vosd.sip.wire.compose import host_text
+
+HEAD_BYTES_MAX: Final = 16_384
+BODY_BYTES_MAX: Final = 65_536
+
+NO_ANSWER: Final = (OSError, EOFError, ValueError, h11.ProtocolError)
+"""What asking raises; ``TimeoutError`` is an OSError."""
+
+
+class Answer(NamedTuple):
+    """The end of an answer."""
+
+    status: int
+    body: bytes
+    """Empty where only the status was wanted."""
+
+
+class HttpConnection:
+    """A connection to the server, for one question after the other."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._state = h11.Connection(h11.CLIENT, max_incomplete_event_size=HEAD_BYTES_MAX - 1)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether another question may be asked; the server may have closed it all the same."""
+        return not self._writer.is_closing()
+
+    async def ask(self, request: h11.Request, body: bytes, *, status_only: bool) -> Answer:
+        """Send a request and read the answer; ``status_only`` leaves a body unread of which the end is not known.
+
+        Raises:
+            OSError, EOFError: the connection was lost.
+            ValueError: the body is too long.
+            h11.ProtocolError: the answer is no HTTP.
+        """
+        for event in (request, h11.Data(data=body), h11.EndOfMessage()):
+            self._writer.write(self._state.send(event) or b"")
+        await self._writer.drain()
+        response = await self._next()
+        while isinstance(response, h11.InformationalResponse):  # the answer will come (RFC 9110 section 15.2)
+            response = await self._next()
+        assert isinstance(response, h11.Response)
+        if status_only and not _ends_soon(response):
+            self.close()
+            return Answer(response.status_code, b"")
+        content = bytearray()
+        while isinstance(part := await self._next(), h11.Data):
+            content += part.data
+            if len(content) > BODY_BYTES_MAX:
+                raise ValueError(f"a body of more than {BODY_BYTES_MAX} bytes")
+        if self._state.our_state is self._state.their_state is h11.DONE:
+            self._state.start_next_cycle()
+        else:
+            self.close()
+        return Answer(response.status_code, bytes(content))
+
+    async def _next(self) -> object:
+        while (event := self._state.next_event()) is h11.NEED_DATA:
+            data = await self._reader.read(HEAD_BYTES_MAX)
+            if not data and self._state.their_state is h11.SEND_RESPONSE:
+                raise EOFError("the server has closed the connection without an answer")
+            self._state.receive_data(data)
+        return event
+
+    def close(self) -> None:
+        """Close the connection at once: nothing more is wanted of it, and the peer might not end it."""
+        self._writer.transport.abort()
+
+
+def _ends_soon(response: h11.Response) -> bool:
+    """Return whether a body has a small length, or there is none, as with 204 (RFC 9110 section 8.6)."""
+    length = dict(response.headers).get(b"content-length", b"")
+    return response.status_code == 204 or (length.isdigit() and int(length) <= BODY_BYTES_MAX)
+
+
+class HttpServer:
+    """Where to ask; made of an http or https URL."""
+
+    def __init__(self, url: str, threads: DaemonThreads) -> None:
+        """``threads`` resolve the host: a silent DNS server holds one for long; the loop's write the journal."""
+        parts = urlsplit(url)
+        self._is_secure = parts.scheme == "https"
+        self._host = parts.hostname or ""
+        self._port = parts.port or (443 if self._is_secure else 80)
+        self.target: Final = f"{parts.path or '/'}{'?' + parts.query if parts.query else ''}"
+        """Path and query."""
+        self._threads = threads
+        self._tls: ssl.SSLContext | None = None
+
+    def request(self, method: str, target: str, headers: Sequence[tuple[str, str]]) -> h11.Request:
+        """Return a request to this server."""
+        host = ("Host", f"{host_text(self._host)}:{self._port}")
+        return h11.Request(method=method, target=target, headers=[host, *headers])
+
+    async def connect(self) -> HttpConnection:
+        """Connect to the first address of the host that accepts it; raises OSError and ValueError."""
+        loop, hosts = asyncio.get_running_loop(), [self._host]
+        if self._is_secure and self._tls is None:
+            self._tls = await loop.run_in_executor(self._threads, ssl.create_default_context)
+        if not is_address(self._host):
+            resolve = partial(socket.getaddrinfo, self._host, self._port, type=socket.SOCK_STREAM)
+            found = await loop.run_in_executor(self._threads, resolve)
+            hosts = list(dict.fromkeys(str(each[4][0]) for each in found))
+        for host in hosts[:-1]:
+            try:
+                return await self._open(host)
+            except OSError:
+                continue  # the next address may accept it
+        return await self._open(hosts[-1])
+
+    async def _open(self, host: str) -> HttpConnection:
+        name = self._host if self._is_secure else None
+        return HttpConnection(*await asyncio.open_connection(host, self._port, ssl=self._tls, server_hostname=name))
