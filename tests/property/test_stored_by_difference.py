@@ -12,9 +12,9 @@ from vosd.catalogue.decks import DATABASE
 from vosd.catalogue.source import CatalogueSource
 from vosd.catalogue.stored_objects import ObjectVersion
 from vosd.config.assembly.remembered import Remembered
-from vosd.config.kept import Stored, Wanted
 from vosd.config.load import load
 from vosd.config.reader.whole_files import read_by_a_process
+from vosd.config.stored import Stored, Wanted
 from vosd.config.stored_text import read_objects, with_changes
 
 ENVIRON = {"LIMIT": "2", "SECRET": "long-enough-secret"}

@@ -36,11 +36,11 @@ if TYPE_CHECKING:
     from vosd.config.assembly.rate_groups import ReadGroup
     from vosd.config.assembly.rate_tables import RateTables
     from vosd.config.configured_accounts import ConfiguredAccounts
-    from vosd.config.kept import Stored, Wanted
     from vosd.config.keys.installation import InstallationKeys
     from vosd.config.keys.parameters import ParameterKeys
     from vosd.config.keys.rate_groups import RateGroupKeys
     from vosd.config.reader.model import Keys
+    from vosd.config.stored import Stored, Wanted
     from vosd.engine.settings import Settings
     from vosd.routing.calendar import Calendar
     from vosd.routing.special_numbers import SpecialNumbers
@@ -232,7 +232,7 @@ class Excerpt:
         from vosd.config.assembly.parameters import defaults_of, over_defaults
         from vosd.config.assembly.rate_groups import read_group_keys, read_rate_group
         from vosd.config.assembly.rate_tables import TablesInMemory
-        from vosd.config.kept import Wanted, nothing_stored
+        from vosd.config.stored import Wanted, nothing_stored
 
         (groups,) = self._lists(RATE_GROUPS)
         found = [groups[name] for name in names if name in groups]

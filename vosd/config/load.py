@@ -39,7 +39,6 @@ from vosd.config.assembly.sockets import Reach, check_sockets, reach_of
 from vosd.config.assembly.source import Objects, source_of
 from vosd.config.assembly.special_numbers import check_special_numbers, special_numbers
 from vosd.config.assembly.transports import read_transports
-from vosd.config.kept import Stored, Wanted, nothing_stored
 from vosd.config.keys.accounts import AccountKeys
 from vosd.config.keys.installation import InstallationKeys
 from vosd.config.keys.mapping_gateways import MappingGatewayKeys
@@ -61,6 +60,7 @@ from vosd.config.reader.renamed import merged
 from vosd.config.reader.templates import check_template_keys, fill_from_template, take_templates
 from vosd.config.reader.texts import DiskTexts, Texts
 from vosd.config.reader.whole_files import with_items
+from vosd.config.stored import Stored, Wanted, nothing_stored
 from vosd.config.stored_text import document_of, every_object
 from vosd.config.wanted import Asked, wanted_of
 from vosd.engine.settings import Settings

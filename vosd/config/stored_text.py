@@ -18,8 +18,8 @@ from vosd.base.edited import edited
 from vosd.base.errors import VosError
 from vosd.catalogue.problems import Place, Problem, ProblemList, suggestion
 from vosd.catalogue.stored_objects import ObjectVersion
-from vosd.config.kept import Stored
 from vosd.config.reader.document import Entry, Listing, Node, Scalar, Section, parse_document, with_variables
+from vosd.config.stored import Stored
 
 KINDS: Final[Mapping[str, str | None]] = {
     "accounts": "id",

@@ -7,10 +7,10 @@ from vosd.catalogue.decks import DATABASE
 from vosd.catalogue.problems import Problem
 from vosd.catalogue.source import CatalogueSource
 from vosd.config.assembly.decks import names_of_decks, naming_decks
-from vosd.config.kept import Stored, Wanted
 from vosd.config.places import DATABASE_URL, STATE_DIR
 from vosd.config.reader.document import Section
 from vosd.config.reader.places_written import database_url_in, path_in
+from vosd.config.stored import Stored, Wanted
 from vosd.config.stored_text import naming_objects
 
 

@@ -10,7 +10,8 @@ from vosd.base.errors import VosError
 from vosd.catalogue.decks import DeckStore, DeckVersion, source_of_decks
 from vosd.catalogue.stored_objects import ObjectStore
 from vosd.cdr.ports import StoreUnavailable
-from vosd.config.kept import KeptCatalogue, Stored, Unkept, Wanted
+from vosd.config.kept import KeptCatalogue
+from vosd.config.stored import Stored, Unkept, Wanted
 from vosd.config.stored_text import with_changes
 from vosd.engine import background
 from vosd.engine.clock import SystemClock

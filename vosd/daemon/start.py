@@ -9,9 +9,10 @@ import structlog
 from vosd.catalogue.problems import ConfigError
 from vosd.config.assembly.rate_tables import tables_of_switch
 from vosd.config.assembly.remembered import Remembered
-from vosd.config.kept import KeptCatalogue, Stored, Wanted, digests_of
+from vosd.config.kept import KeptCatalogue, digests_of
 from vosd.config.load import Loaded, load
 from vosd.config.reader.texts import DiskTexts
+from vosd.config.stored import Stored, Wanted
 from vosd.daemon.definitions import report_unread
 from vosd.obs.events import Event
 from vosd.storage.kept_objects import MissingObjectsError

@@ -15,11 +15,11 @@ from vosd.catalogue.reused import Reused
 from vosd.catalogue.source import NO_CHANGE, Change, Definition
 from vosd.catalogue.stored_objects import ObjectVersion
 from vosd.config.assembly.sockets import Reach
-from vosd.config.kept import Stored
 from vosd.config.reader.document import Node, Section
 from vosd.config.reader.items import LONG_LISTS, Difference, DoubtfulError, Known, ReadFiles, names_file
 from vosd.config.reader.texts import Texts
 from vosd.config.reader.whole_files import Reads, read_here, unchanged
+from vosd.config.stored import Stored
 
 _DECIDE: Final = frozenset({"parameters", "templates"})
 """Objects of the database that decide what others mean."""
