@@ -10,7 +10,7 @@ import pytest
 from doubles.memory import MemoryOverrides, MemoryRegistrations, MemoryStore
 from doubles.migrated import migrate_on_server, migrated
 
-from vosd.catalogue.ports import OverrideStore
+from vosd.admin.office.ports import OverrideStore
 from vosd.cdr.ports import Books
 from vosd.sip.ports import BindingStore
 from vosd.storage import schema

@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 from doubles.data.builders import account
 
-from vosd.admin.accounts import UnknownAccountError
+from vosd.admin.names import UnknownAccountError
 from vosd.admin.second_person import ByHand, OwnPaymentError, PaymentOrder, Person, WaitingSheet, WasRefusedError
 from vosd.storage.ledger import EntryFilter, SqlLedger
 from vosd.storage.ports import EntryKind, ReferenceTaken, TooLittleLeft

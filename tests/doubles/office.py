@@ -4,29 +4,53 @@ from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from decimal import Decimal
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final
 
 from doubles.virtual.scene import usual_catalogue
+from vosd.admin.export_profile import ExportProfile
 from vosd.admin.office.office import Office
 from vosd.admin.office.principal import Means, Principal, Role
+from vosd.admin.shadow_rating import CdrMap
 from vosd.base.secret import Secret
 from vosd.billing.accounts import Account
 from vosd.catalogue.catalogue import Catalogue
 from vosd.catalogue.problems import ConfigError
 from vosd.catalogue.stored_objects import ObjectVersion
+from vosd.config.cdr_map import read_cdr_map
 from vosd.control.client import RunningSwitch
 from vosd.engine.settings import Settings
+from vosd.routing.calendar import Calendar
 from vosd.sip.settings import SipSettings
 from vosd.storage.database import Database
 from vosd.storage.stores import SqlStores
 
+NO_GATEWAYS: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
+    {"mapping_gateways": frozenset(), "phones": frozenset(), "routing_gateways": frozenset()}
+)
+NO_PAYERS: Final[Mapping[str, str]] = MappingProxyType({})
 NOWHERE = Path("/nonexistent/vosd.sock")
 
 
 class Defined:
-    """Accounts of the test."""
+    """Accounts of the test, and what else it has."""
 
-    def __init__(self, *accounts: Account, confirm_above: Decimal | None = None, state_dir: Path) -> None:
+    def __init__(
+        self,
+        *accounts: Account,
+        state_dir: Path,
+        confirm_above: Decimal | None = None,
+        lists: Mapping[str, frozenset[str]] = NO_GATEWAYS,
+        payers: Mapping[str, str] = NO_PAYERS,
+        classes: Collection[str] = (),
+        calendars: Collection[Calendar] = (),
+    ) -> None:
+        """``lists`` has the names of gateways and phones by their list, ``payers`` the accounts of some of them."""
         self.confirm_above = confirm_above
+        self._lists = lists
+        self._payers = payers
+        self._classes = classes
+        self._calendars = {each.name: each for each in calendars}
         sip = SipSettings()
         self.settings = Settings("sw1", (), (), sip, Secret(""), state_dir=state_dir, control_socket=NOWHERE)
         self._accounts = {account.id: account for account in accounts}
@@ -38,6 +62,14 @@ class Defined:
     def agents(self) -> Mapping[str, str]:
         """Return the agent of each account that names one."""
         return {name: account.agent for name, account in self._accounts.items() if account.agent is not None}
+
+    def export_profile(self, file: Path) -> ExportProfile:
+        """Return a profile that is called as its file."""
+        return ExportProfile(name=file.stem)
+
+    def cdr_map(self, file: Path, price: str | None = None) -> CdrMap:
+        """Return the map that a file says."""
+        return read_cdr_map(file, {}, price)
 
     def files(self) -> Sequence[Path]:
         """Return the one file of the configuration."""
@@ -60,15 +92,29 @@ class Defined:
         return usual_catalogue()
 
     def gateways(self) -> Collection[str]:
-        """Return no name: the test has none."""
-        return ()
+        """Return the names of all gateways and phones."""
+        return frozenset().union(*self._lists.values())
+
+    def gateways_by_list(self) -> Mapping[str, frozenset[str]]:
+        """Return the names of gateways and phones by their list."""
+        return self._lists
+
+    def payers(self) -> Mapping[str, str]:
+        """Return the accounts of mapping gateways and phones."""
+        return self._payers
+
+    def destination_classes(self) -> Collection[str]:
+        """Return the names of the classes of destinations."""
+        return self._classes
+
+    def calendars(self) -> Mapping[str, Calendar]:
+        """Return the calendars by name."""
+        return self._calendars
 
 
-def office_on(
-    database: Database, *accounts: Account, now: int, socket: Path = NOWHERE, confirm_above: Decimal | None = None
-) -> Office:
-    """Return an office; ``now`` is UTC milliseconds, the state of the switch is beside ``socket``."""
-    stores, defined = SqlStores(database), Defined(*accounts, confirm_above=confirm_above, state_dir=socket.parent)
+def office_on(database: Database, *accounts: Account, now: int, socket: Path = NOWHERE, **more: Any) -> Office:
+    """Return an office; ``now`` is UTC milliseconds, the state is beside ``socket``, ``more`` goes to ``Defined``."""
+    stores, defined = SqlStores(database), Defined(*accounts, state_dir=socket.parent, **more)
     return Office(defined, lambda: stores, lambda: RunningSwitch(socket), lambda: now)
 
 

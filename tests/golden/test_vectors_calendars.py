@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from vosd.admin.accounts import WorkTimes
+from vosd.admin.office.accounts import WorkTimes
 from vosd.base.clock import Instant
 from vosd.callcontrol.live_state import LiveState
 from vosd.callcontrol.vendor_terms import LiveVendors

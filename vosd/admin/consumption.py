@@ -4,17 +4,17 @@ from datetime import UTC, datetime, timedelta
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
+from vosd.admin.office.ports import Consumption
 from vosd.base.money import format_amount
 from vosd.billing.accounts import Account, AccountType
 from vosd.cdr.record import AGENT, CUSTOMER, VENDOR
-from vosd.storage.consumption import SqlConsumption
 
 _AS_CUSTOMER: Final = (CUSTOMER, AGENT)
 _AS_VENDOR: Final = (VENDOR,)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-class Consumption(NamedTuple):
+class ConsumedAmounts(NamedTuple):
     """Fees of calls that have ended and are booked; money as text, without tax."""
 
     today: str
@@ -26,7 +26,7 @@ def roles_of(account: Account) -> tuple[str, ...]:
     return _AS_VENDOR if account.type is AccountType.CLEARING else _AS_CUSTOMER
 
 
-async def consumption_of(consumption: SqlConsumption, account: Account, now: int) -> Consumption:
+async def consumption_of(consumption: Consumption, account: Account, now: int) -> ConsumedAmounts:
     """Return what the calls of an account have cost since the beginning of its day and month; ``now`` is UTC ms.
 
     Raises:
@@ -43,4 +43,4 @@ async def consumption_of(consumption: SqlConsumption, account: Account, now: int
         for begin in (midnight, midnight.replace(day=1))
     ]
     today, month = map(format_amount, sums)
-    return Consumption(today, month)
+    return ConsumedAmounts(today, month)

@@ -4,14 +4,16 @@ The running switch describes its configuration in the same form (control verb ``
 the version of their group, because a group may have a hundred thousand rows.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Final
 
 import msgspec
 
 from vosd.catalogue.catalogue import Catalogue
+from vosd.catalogue.overrides import Setting, Target
 from vosd.catalogue.versions import version_of
+from vosd.control.installation import OverrideRow
 from vosd.engine.settings import Settings
 from vosd.net.settings import TransportSettings
 from vosd.trunks.gateways import MappingGateway, RoutingGateway
@@ -109,3 +111,35 @@ def _builtins(thing: object) -> dict[str, Any]:
 
 def _text(value: object) -> object:
     return sorted(value) if isinstance(value, frozenset) else str(value)
+
+
+def differences_of(in_force: Iterable[OverrideRow], file: Mapping[str, Mapping[str, Any]]) -> list[Difference]:
+    """Return how the overrides of a running switch differ from a described configuration, for ``check --diff``.
+
+    An override of what the configuration does not have is left out, and one
+    that equals it.
+    """
+    found = []
+    for each in in_force:
+        name, key = each.name, each.setting
+        for described in (f"{kind} {name}" for kind in _KINDS[Target(each.target)]):
+            if described not in file:
+                continue
+            value = True if key in _FLAGS else each.value
+            configured = False if key in _FLAGS else file[described].get(key)
+            until = "" if each.until is None else f" until {each.until}"
+            by = f"by {each.operator}{until}{': ' + each.memo if each.memo else ''}"
+            if str(value) != str(configured):
+                found.append(Difference(described, key, value, configured, by))
+    return found
+
+
+_FLAGS: Final = frozenset({Setting.BLOCKED.value, Setting.CLOSED.value})
+"""Settings without value."""
+_KINDS: Final[Mapping[Target, Sequence[str]]] = {
+    Target.ACCOUNT: ("account",),
+    Target.MAPPING: ("mapping gateway", "phone"),
+    Target.ROUTING: ("routing gateway",),
+    Target.DESTINATION: (),
+}
+"""How ``differences.describe`` calls the objects."""

@@ -53,10 +53,9 @@ class Lines:
         if self._is_csv:
             return self._csv(map(self._row, calls))
         end = self._end.encode()
-        return b"".join(_json.encode(self.object(call)) + end for call in calls)
+        return b"".join(_json.encode(self._object(call)) + end for call in calls)
 
-    def object(self, call: Sequence[Any]) -> dict[str, Any]:
-        """Return a call by the titles of its columns."""
+    def _object(self, call: Sequence[Any]) -> dict[str, Any]:
         return dict(zip(self._titles, self._row(call), strict=True))
 
     def _row(self, call: Sequence[Any]) -> list[Any]:

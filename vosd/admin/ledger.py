@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from vosd.admin.accounts import configured
+from vosd.admin.names import configured
 from vosd.base.money import format_amount
 from vosd.billing.accounts import Account
 from vosd.cdr.columns import iso_utc

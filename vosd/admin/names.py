@@ -1,10 +1,11 @@
 """Names typed by people: an unknown name is an error that lists similar ones, not an empty answer."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Final, Protocol
 
 from vosd.base.errors import VosError
+from vosd.billing.accounts import Account
 from vosd.cdr.ports import Books
 from vosd.storage.ports import CallFilter, Queries
 
@@ -27,6 +28,10 @@ class Names(Protocol):
         ...
 
 
+class UnknownAccountError(VosError):
+    """No account with that id is configured."""
+
+
 class UnknownNameError(VosError):
     """No object with that name is configured or recorded."""
 
@@ -45,6 +50,21 @@ def unknown(kind: str, word: str, names: Collection[str], where: str) -> Unknown
     found = near(word, names)
     hint = f"did you mean {' or '.join(map(repr, found))}?" if found else where
     return UnknownNameError(f"no {kind} {word!r} is configured or recorded: {hint}")
+
+
+def configured(accounts: Mapping[str, Account], account_id: str) -> Account:
+    """Return a configured account.
+
+    Raises:
+        UnknownAccountError: it is not configured.
+    """
+    account = accounts.get(account_id)
+    if account is None:
+        found = near(account_id, accounts)
+        hint = f"did you mean {' or '.join(map(repr, found))}?" if found else "vosd account list names them"
+        message = f"no account {account_id!r} is configured; {hint}"
+        raise UnknownAccountError(message)
+    return account
 
 
 def gateway_names(catalogue: "Catalogue") -> frozenset[str]:

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from vosd.admin.accounts import UnknownAccountError, configured
+from vosd.admin.names import UnknownAccountError, configured
 from vosd.admin.payments import add_payment
 from vosd.admin.second_person import ByHand, PaymentOrder, Person, WaitingSheet
 from vosd.base.errors import VosError

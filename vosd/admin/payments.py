@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from vosd.admin.accounts import configured
+from vosd.admin.names import configured
 from vosd.base.errors import VosError
 from vosd.base.money import ZERO, format_amount
 from vosd.billing.accounts import Account

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from vosd.admin.accounts import configured
+from vosd.admin.names import configured
 from vosd.base.errors import Refusal, VosError
 from vosd.base.money import format_amount
 from vosd.base.number import for_matching, without_separators

@@ -4,7 +4,7 @@ from decimal import Decimal
 from enum import Enum
 from typing import Final, NamedTuple
 
-from vosd.admin.foreign_calls import BadRowError, ForeignCall
+from vosd.admin.foreign_calls import BadRowError, ForeignCall, ForeignLayout
 from vosd.admin.price_differences import CallName, PriceDifferences, total_of
 from vosd.base.money import EXACT, ZERO
 from vosd.billing.rater import Charge, charged_by, rate_call
@@ -23,6 +23,14 @@ class RatedSide(Enum):
     """Customers': gateways are mapping gateways and phones."""
     BUY = "buy"
     """Vendors': gateways are routing gateways."""
+
+
+class CdrMap(NamedTuple):
+    """A map that is read."""
+
+    layout: ForeignLayout
+    side: RatedSide
+    includes_tax: bool
 
 
 class RatedRow(NamedTuple):

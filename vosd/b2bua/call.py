@@ -188,6 +188,11 @@ class Call:
         if leg is self.callee and self._accepts(CallEvent.ATTEMPT_FAILED):
             self._attempt_over(leg, outcome, now)
 
+    def attempt_withheld(self, leg: CalleeLeg, now: Instant) -> None:
+        """Try the next gateway where the INVITE was not sent, which says nothing of this one."""
+        if leg is self.callee and self._accepts(CallEvent.ATTEMPT_FAILED):
+            self._attempt_over(leg, AttemptOutcome.final(500), now, is_telling=False)
+
     def answered(self, leg: CalleeLeg, now: Instant) -> None:
         """Handle the answer of a gateway: the vendor charges from now on."""
         if leg is not self.callee or states.ANSWER not in ACCEPTED[self.state]:
@@ -238,6 +243,18 @@ class Call:
         self.state = states.TALKING
         self.lifetime = Lifetime(self._board, Granted(answered_at, granted_s, paid_from=journey.invited_at))
         return True
+
+    def answer_taken_back(self) -> None:
+        """Be as before the caller's 200, which has not left: the customer does not pay."""
+        self.journey.answer_not_sent("Not Sent")
+        self._board.answer_taken_back()
+        self.state, self.lifetime = states.ANSWERED, None
+
+    def answer_withheld(self, now: Instant) -> None:
+        """End a call whose 200 could not be sent: the caller gets 503."""
+        if self.state is states.ANSWERED:
+            self._give_up_callee(EndReason.UNAVAILABLE, now)
+            self._reject(EndReason.UNAVAILABLE, 503, None, HangupSource.SWITCH, now)
 
     def unwanted_answer(self, row: Attempt, now: Instant, given_up: GivenUp | None) -> None:
         """Record the answer of another fork, or of an attempt given up: the vendor may charge for it."""
@@ -533,7 +550,7 @@ class Call:
 
     def _refuse_unwritten(self, leg: CalleeLeg, now: Instant) -> None:
         """End a call whose answer cannot be journalled: the caller gets 503 and pays nothing."""
-        self.journey.answer_not_written()
+        self.journey.answer_not_sent("Not Written Down")
         leg.hang_up(reason_headers(leg.reasons, EndReason.OVERLOAD, EndReason.OVERLOAD.q850_cause), now)
         self._reject(EndReason.OVERLOAD, 503, None, HangupSource.SWITCH, now)
 

@@ -8,7 +8,6 @@ from vosd.b2bua.given_up import GivenUp, released
 from vosd.b2bua.leg import RINGING, Leg
 from vosd.b2bua.outgoing.headers import SDP, of_prack
 from vosd.b2bua.outgoing.invitation import Invitation, written
-from vosd.b2bua.outgoing.messages import OutgoingAck, OutgoingCancel, OutgoingInvite, OutgoingRequest
 from vosd.b2bua.outgoing.reasons import NO_CAUSES, given_by_caller, reason_headers
 from vosd.b2bua.supervision import Supervision, SupervisionFacts
 from vosd.base.cause import EndReason
@@ -20,6 +19,7 @@ from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.dialog.prack import rseq_of
 from vosd.sip.dialog.table import NO_FORKS
 from vosd.sip.digest.answer import Answers
+from vosd.sip.door.messages import Outgoing, OutgoingAck, OutgoingCancel, OutgoingInvite, OutgoingRequest
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import NoResponse, ResponseArrived, UnwantedAnswer
 from vosd.sip.flows import peer_of
@@ -197,6 +197,14 @@ class CalleeLeg(Leg):
         self.transaction.witness = self.remembered()
         outcome = AttemptOutcome.unreachable() if event.is_unreachable else AttemptOutcome.silent()
         self.call.attempt_silent(self, outcome, event.at)
+
+    def not_sent(self, message: Outgoing, now: Instant) -> None:
+        """End the attempt if its INVITE was not let out: that says nothing of the vendor."""
+        if isinstance(message, OutgoingInvite):
+            self.transaction.withdraw()
+            self.call.attempt_withheld(self, now)
+        else:
+            super().not_sent(message, now)
 
     def unwanted_answer(self, event: UnwantedAnswer) -> None:
         """Record that another fork answered too; it is hung up already."""

@@ -8,7 +8,6 @@ from vosd.b2bua.identity import CallerIdentity, caller_identity_of
 from vosd.b2bua.invite_progress import InviteProgress, ShownFork
 from vosd.b2bua.leg import Leg
 from vosd.b2bua.outgoing.headers import SDP, of_answer, of_rejection, of_reliable_ringing, of_response, of_ringing
-from vosd.b2bua.outgoing.messages import OutgoingReliable, OutgoingResponse, OutgoingSuccess
 from vosd.b2bua.outgoing.reasons import NO_CAUSES
 from vosd.b2bua.supervision import Supervision, SupervisionFacts
 from vosd.base.clock import Instant
@@ -17,6 +16,7 @@ from vosd.sip.dialog.acceptance import Acceptance
 from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.dialog.prack import Rack, ReliableProvisional
 from vosd.sip.dialog.session_wish import Wish
+from vosd.sip.door.messages import Outgoing, OutgoingReliable, OutgoingResponse, OutgoingSuccess
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import AlarmFired, CancelArrived, ProvisionalUnacknowledged, RequestArrived
 from vosd.sip.headers.reason import causes, reason_text
@@ -278,7 +278,7 @@ class CallerLeg(Leg):
 
     def cancelled(self, event: CancelArrived) -> None:
         """Handle a CANCEL of the call, or of a re-INVITE within it."""
-        if event.transaction is self.invite:
+        if event.transaction is self.invite or self.takes_back_answer(event.at):
             self.call.journey.reason_text = reason_text(event.request)
             self._invite_over(event.at, causes(event.request))
         else:
@@ -299,6 +299,14 @@ class CallerLeg(Leg):
             self.send(OutgoingResponse(headers, session, transaction, 200, ""), now)
         else:
             super().agree(transaction, session, now)
+
+    def not_sent(self, message: Outgoing, now: Instant) -> None:
+        """Refuse the call if its 200 was not let out."""
+        if isinstance(message, OutgoingSuccess) and self._is_answer(message):
+            self._take_back(message, now)
+            self.call.answer_withheld(now)
+        else:
+            super().not_sent(message, now)
 
     # -- the end ------------------------------------------------------------------------------------------------
 
@@ -325,6 +333,29 @@ class CallerLeg(Leg):
         super().close(now)
 
     # -- inside -------------------------------------------------------------------------------------------------
+
+    def _is_answer(self, message: OutgoingSuccess) -> bool:
+        """Return whether a 200 is that of the call to its caller, not of a re-INVITE or of a takeover."""
+        return message.acceptance is self.acceptance and not self.facts.is_confirmed and self.call.caller is self
+
+    def takes_back_answer(self, now: Instant) -> bool:
+        """Take the 200 of the call back if it waits to leave; return whether it does."""
+        if self.door is None or self.acceptance is None or self.facts.is_confirmed or self.call.caller is not self:
+            return False
+        message = self.door.withdraw(self.acceptance, now)
+        if isinstance(message, OutgoingSuccess):
+            self._take_back(message, now)
+            return True
+        return False
+
+    def _take_back(self, message: OutgoingSuccess, now: Instant) -> None:
+        """Be as before the answer: the 200 was not sent, and the customer is not charged for it."""
+        self.invite, self.acceptance = message.transaction, None
+        self.progress.is_answered, self.progress.final = False, None
+        supervision, self.supervision = self.supervision, None
+        if supervision is not None:
+            supervision.stop(now)
+        self.call.answer_taken_back()
 
     def _queue_response(self, status: int, session: bytes) -> None:
         """Queue a provisional response until the PRACK before; a full queue drops the oldest without SDP."""

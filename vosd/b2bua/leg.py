@@ -8,18 +8,6 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from vosd.b2bua.leg_facts import LegFacts, LegSessions
 from vosd.b2bua.outgoing.headers import SDP, of_agreement, of_proposal, of_response
-from vosd.b2bua.outgoing.messages import (
-    Outgoing,
-    OutgoingAck,
-    OutgoingBye,
-    OutgoingCancel,
-    OutgoingInvite,
-    OutgoingReinvite,
-    OutgoingReliable,
-    OutgoingRequest,
-    OutgoingResponse,
-    OutgoingSuccess,
-)
 from vosd.b2bua.refresh import Refresh
 from vosd.b2bua.supervision import Supervision, SupervisionFacts, is_alive
 from vosd.base.clock import Instant
@@ -31,8 +19,21 @@ from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.dialog.session_timer import SessionTimer
 from vosd.sip.dialog.session_wish import Wish, objection
 from vosd.sip.dialog.table import NO_FORKS
+from vosd.sip.door.door import Door
+from vosd.sip.door.messages import (
+    Outgoing,
+    OutgoingAck,
+    OutgoingBye,
+    OutgoingCancel,
+    OutgoingInvite,
+    OutgoingReinvite,
+    OutgoingReliable,
+    OutgoingRequest,
+    OutgoingResponse,
+    OutgoingSuccess,
+)
 from vosd.sip.endpoint import Endpoint
-from vosd.sip.events import AckArrived, AckMissing, CancelArrived, RequestArrived, UnwantedAnswer
+from vosd.sip.events import AckArrived, AckMissing, CancelArrived, NoResponse, RequestArrived, UnwantedAnswer
 from vosd.sip.headers.reason import q850_cause, reason_text
 from vosd.sip.owners import ClientOwner
 from vosd.sip.screening import CAPABILITIES
@@ -67,6 +68,7 @@ class Leg:
         "acceptance",
         "call",
         "dialog",
+        "door",
         "facts",
         "informing",
         "moving",
@@ -85,6 +87,8 @@ class Leg:
 
     def __init__(self, endpoint: Endpoint, reasons: ReasonForm, session_timer: SessionTimerSettings) -> None:
         self._endpoint = endpoint
+        self.door = None if endpoint.doors is None else Door(endpoint.doors)
+        """Messages that have not left; None = all leave at once."""
         self.facts = LegFacts()
         self.sessions = LegSessions()
         self.acceptance: Acceptance | None = None
@@ -237,8 +241,15 @@ class Leg:
         answer = self._as_sent(answer)
         self.send(OutgoingAck(SDP if answer else "", answer, transaction, self._established()), now)
 
-    def cancel_proposal(self, transaction: InviteClient, now: Instant, *, is_abandoned: bool = False) -> None:
-        """Cancel our re-INVITE; where it ``is_abandoned``, its final response is acknowledged and ignored."""
+    def cancel_proposal(self, transaction: Client | InviteClient, now: Instant, *, is_abandoned: bool = False) -> None:
+        """Cancel our re-INVITE; where it ``is_abandoned``, its final response is acknowledged and ignored.
+
+        An UPDATE cannot be cancelled: its response is ignored.
+        """
+        if isinstance(transaction, Client):
+            if self.door is None or self.door.withdraw(transaction, now) is None:
+                transaction.owner = None
+            return
         self.send(OutgoingCancel("", b"", transaction, is_abandoned, None), now)
 
     def ask(self, method: str, headers: str, body: bytes, owner: ClientOwner | None, now: Instant) -> Client:
@@ -295,6 +306,8 @@ class Leg:
                 self.respond(transaction, 481, now)
             case "BYE":
                 self.send(OutgoingResponse(self._endpoint.server_header, b"", transaction, 200, ""), now)
+                if self.door is not None:
+                    self.takes_back_answer(now)
                 text = cause = None
                 if request.header("reason") is not None:
                     text, cause = reason_text(request), q850_cause(request)
@@ -371,15 +384,22 @@ class Leg:
         if supervision is not None and supervision.pending is not None:
             supervision.stop(now)
         if self.acceptance is not None:
-            self.acceptance.acknowledged()
+            unsent = None if self.door is None else self.door.withdraw(self.acceptance, now)
+            if isinstance(unsent, OutgoingSuccess):
+                self.refuse_instead(unsent, 487, now)
+            else:
+                self.acceptance.acknowledged()
             self.acceptance = None
         if self.dialog is not None:
             self._endpoint.forget(self.dialog.local_tag, now)
 
     # -- the door -----------------------------------------------------------------------------------------------
 
-    def send(self, message: Outgoing, now: Instant) -> None:
-        """Let a message leave: every message of a leg passes here."""
+    def send(self, message: Outgoing, now: Instant, *, is_examined: bool = False) -> None:
+        """Let a message leave, at once or by the door: every message of a leg passes here."""
+        if self.door is not None and not is_examined:
+            self.door.take(message, self, now)
+            return
         endpoint = self._endpoint
         headers, body = message.headers, message.body
         match message:
@@ -407,6 +427,30 @@ class Leg:
                 message.transaction.cancel(headers, now)
             case OutgoingBye(acceptance=acceptance) if acceptance is not None:
                 endpoint.bye_after_ack(acceptance, headers)
+
+    def not_sent(self, message: Outgoing, now: Instant) -> None:
+        """Handle that the door has not let a message out: its answer will not come."""
+        match message:
+            case OutgoingReinvite() | OutgoingRequest():
+                transaction, owner = message.transaction, message.transaction.owner
+                transaction.withdraw()
+                if owner is not None:
+                    owner.no_response(NoResponse(owner, transaction, now, is_unreachable=True))
+            case OutgoingSuccess():
+                self.refuse_instead(message, 500, now)
+                self.call.lost(self, 488, now)  # the other side has its answer: they have no session in common
+
+    def takes_back_answer(self, _now: Instant) -> bool:
+        """Return whether the 200 of the call waited to leave, and does so no more: only a caller is sent one."""
+        return False
+
+    def refuse_instead(self, message: OutgoingSuccess, status: int, now: Instant) -> None:
+        """Refuse an INVITE whose 200 was not let out."""
+        if self.acceptance is message.acceptance:
+            self.acceptance = None
+        tag = message.acceptance.dialog.local_tag
+        refusal = OutgoingResponse(of_response(self._endpoint, status), b"", message.transaction, status, tag)
+        self.send(refusal, now)
 
     # -- inside -------------------------------------------------------------------------------------------------
 

@@ -113,6 +113,10 @@ class Switchboard(Protocol):
         """
         ...
 
+    def answer_taken_back(self) -> None:
+        """Forget the journalled answer: the caller's 200 was not sent, and the customer pays nothing."""
+        ...
+
     def rings(self, now: Instant) -> bool:
         """Journal, before the INVITE of an attempt is sent, that the call is charged from now on; False if that fails.
 

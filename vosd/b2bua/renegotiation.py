@@ -19,6 +19,7 @@ from vosd.sip.transaction.client import Client
 from vosd.sip.transaction.invite_client import InviteClient
 from vosd.sip.transaction.invite_server import InviteServer
 from vosd.sip.transaction.server import Server
+from vosd.sip.transaction.states import State
 from vosd.sip.transaction.store import TimerOwner
 from vosd.sip.wire.message import Response
 
@@ -132,6 +133,9 @@ class Proposal:
         self.facts.is_cancelled = True
         if isinstance(self.asked, InviteClient):
             self.far.cancel_proposal(self.asked, now)
+            if self.asked.state is State.TERMINATED:  # it was never sent
+                self.asked = None
+                self.withdraw(now)
         elif self.asked is None:
             self.withdraw(now)
 
@@ -164,10 +168,8 @@ class Proposal:
 
     def _release(self, now: Instant) -> None:
         """Ignore the response to the request in progress."""
-        if isinstance(self.asked, InviteClient):
+        if self.asked is not None:
             self.far.cancel_proposal(self.asked, now, is_abandoned=True)
-        elif self.asked is not None:
-            self.asked.owner = None
         self.asked = None
 
     def _comes_too_early(self, response: Response) -> bool:

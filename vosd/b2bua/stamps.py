@@ -112,12 +112,12 @@ class Journey(JourneyFacts):
         if self.acknowledged_at is None and self.answered_at is not None:
             self.acknowledged_at = now if now.mono > self.answered_at.mono else self.answered_at
 
-    def answer_not_written(self) -> None:
-        """Record that the winning answer could not be written to the journal and was not forwarded to the caller."""
+    def answer_not_sent(self, why: str) -> None:
+        """Record that the winning answer was not forwarded to the caller."""
         if self.progress_at is self.answered_at:
             self.progress_at = None
         self.answered_at = None
-        self.attempts[-1] = msgspec.structs.replace(self.attempts[-1], reason="Not Written Down")
+        self.attempts[-1] = msgspec.structs.replace(self.attempts[-1], reason=why)
 
     def ended_at(self, at: Instant, arrival: Arrival) -> Instant:
         """Return the end of a call: when its last message arrived, but not before an earlier event of the call."""

@@ -82,6 +82,9 @@ def in_place_of(
         acceptance.owner = leg
     leg.facts, leg.sessions, leg.timer = copy(newcomer.facts), copy(newcomer.sessions), newcomer.timer
     leg.acceptance = acceptance
+    if newcomer.door is not None:
+        leg.door = newcomer.door
+        newcomer.door.belong_to(leg)
     leg.transaction, leg.peer, leg.tag = endpoint.acknowledged_invite, dialog.peer, dialog.local_tag
     leg.dialog, leg.answer = dialog, newcomer.sessions.remote
     endpoint.adopt(dialog.local_tag, leg)

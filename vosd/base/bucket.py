@@ -7,7 +7,7 @@ class Allowance(NamedTuple):
     """Rate limit of one gateway, over all its addresses."""
 
     gateway: str
-    """Its name; of several gateways at one address, all names."""
+    """The gateway's name; of several at one address, all names."""
     rate: int
     """Requests a second."""
 

@@ -12,7 +12,7 @@ class HangupSource(Enum):
     """Side that ended a call: a cancelled call the caller, a failure status the callee, a refusal the switch."""
 
     text: str
-    """Its name in a CDR."""
+    """The name in a CDR."""
 
     CALLER = "caller"
     CALLEE = "callee"

@@ -15,7 +15,7 @@ class Instant(msgspec.Struct, frozen=True, order=True, array_like=True, gc=False
     mono: int
     wall: int
     waited_ms: int = 0
-    """How long the message being processed has waited in our queues."""
+    """Time that the message being processed has waited in our queues."""
 
     @property
     def came(self) -> "Instant":

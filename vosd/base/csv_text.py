@@ -9,7 +9,7 @@ _BOTH: Final = "\r\n"
 LINE_MAX: Final = 1 << 20
 """Characters of a line of a CSV file that is read."""
 _FORMULA: Final = re.compile(r"(\A|[;\t\r\n])(?=\s*[=+\-@\uff1d\uff0b\uff0d\uff20])")
-"""Where a spreadsheet would begin a formula: in a cell, or in what it takes for one where its delimiter is another."""
+"""The beginnings of a formula for a spreadsheet: of a cell, or of what it takes for one by another delimiter."""
 _AMOUNT: Final = re.compile(r"-\d+(?:\.\d+)?\Z", re.ASCII)
 
 
@@ -41,7 +41,7 @@ def neutralised(cell: Any) -> Any:
 
 
 class Output(Protocol):
-    """Where text is written."""
+    """A place where text is written."""
 
     def write(self, text: str, /) -> object:
         """Write text."""

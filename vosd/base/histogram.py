@@ -1,4 +1,4 @@
-"""How often a duration was how long: counts between bounds, and their sum."""
+"""A histogram of durations: counts between bounds, and their sum."""
 
 from bisect import bisect_left
 

@@ -51,7 +51,7 @@ def is_private(host: str) -> bool:
 
 
 class Realm(Enum):
-    """Where an address can be reached from."""
+    """The networks from which an address can be reached."""
 
     MACHINE = "this machine"
     PRIVATE = "its own network"

@@ -8,7 +8,7 @@ from vosd.base.money import ZERO
 
 
 class LossGuard(msgspec.Struct, frozen=True):
-    """What a gateway may cost, where the sell and the buy rate of a call are known.
+    """The most that a gateway may cost, where the sell and the buy rate of a call are known.
 
     A buy price that cannot be converted into the currency of the customer is above any limit.
 

@@ -21,7 +21,7 @@ _AMOUNT: Final = re.compile(r"[+-]?\d{1,12}(\.\d{1,8})?\Z", re.ASCII)
 
 
 class Rounding(Enum):
-    """How a charge is rounded to its unit."""
+    """A way to round a charge to its unit."""
 
     HALF_UP = "half_up"
     UP = "up"

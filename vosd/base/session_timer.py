@@ -13,7 +13,7 @@ PEERS_REFRESH_S: Final = 32
 
 
 class Probe(Enum):
-    """How a peer without session timers is checked."""
+    """A way to check a peer without session timers."""
 
     NONE = "none"
     OPTIONS = "options"

@@ -11,7 +11,7 @@ from typing import Final, Generic, TypeVar
 TICK_MS: Final = 10
 """Resolution of timers: a timer may fire so much later; under load all timers of a tick need one wake-up."""
 SPARE_TICKS: Final = 1_024
-"""How many ticks may be kept in order, beside twice those with timers, although all their timers were cancelled."""
+"""Most ticks that are kept in order, beside twice those with timers, although all their timers were cancelled."""
 
 Owner = TypeVar("Owner")
 

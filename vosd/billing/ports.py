@@ -63,7 +63,7 @@ class Rates(Protocol):
 
 
 class WorkTime(Protocol):
-    """What a calendar says of a moment."""
+    """The judgement of a calendar about a moment."""
 
     @property
     def tier(self) -> int:

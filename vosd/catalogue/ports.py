@@ -1,11 +1,11 @@
-"""Storage of operational overrides, as the switch and the command line use it; ``storage`` implements it."""
+"""Operational overrides as the running switch reads them, and their changes; ``storage`` implements it."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping
 from enum import Enum
 from types import MappingProxyType
 from typing import Final, NamedTuple, Protocol
 
-from vosd.catalogue.overrides import Key, Override, Overrides, Target
+from vosd.catalogue.overrides import Key, Override, Overrides
 
 NOT_KNOWN: Final[Mapping[Key, str]] = MappingProxyType({})
 """No values of the configuration."""
@@ -57,40 +57,6 @@ class SwitchOverrides(Protocol):
 
         Raises:
             StoreUnavailable: probably nothing was changed; try again.
-        """
-        ...
-
-
-class OverrideStore(SwitchOverrides, Protocol):
-    """The overrides and the record of their changes, as operators change them. Times are UTC milliseconds.
-
-    Every method that changes something notes first what has expired by then.
-    """
-
-    async def put(self, overrides: Sequence[Override], now: int, configured: Mapping[Key, str] = NOT_KNOWN) -> None:
-        """Set overrides; one of the same key is replaced.
-
-        ``configured``: values of the configuration, which are noted as those before where nothing was overridden.
-
-        Raises:
-            ContentRefused: a name is too long; nothing was changed.
-            StoreUnavailable: probably nothing was changed; try the same again.
-        """
-        ...
-
-    async def clear(self, keys: Collection[Key], operator: str, now: int) -> Sequence[Override]:
-        """Remove overrides, and return those that there were.
-
-        Raises:
-            StoreUnavailable: probably nothing was changed; try the same again.
-        """
-        ...
-
-    async def changes(self, limit: int, name: str | None = None, target: Target | None = None) -> Sequence[Change]:
-        """Return the latest changes, newest first; ``name`` and ``target``: of such objects only.
-
-        Raises:
-            StoreUnavailable: try again.
         """
         ...
 

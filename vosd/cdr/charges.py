@@ -68,7 +68,7 @@ def with_breakdowns(record: CallRecord) -> tuple[ChargeRow, ...]:
 
 
 class _RateOf(msgspec.Struct, frozen=True):
-    """What the line of a rate in a breakdown says, as far as it can be read."""
+    """The line of a rate in a breakdown, as far as it can be read."""
 
     group: str | None = None
     version: str | None = None

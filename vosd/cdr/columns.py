@@ -124,4 +124,4 @@ _NOTATIONS: Final[Mapping[Kind, Callable[[Any], Any]]] = {
     Kind.AMOUNT: format_amount,
     Kind.DOCUMENT: _nested,
 }
-"""What is written otherwise than it is kept."""
+"""The columns that are written otherwise than they are kept."""

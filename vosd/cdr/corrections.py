@@ -16,7 +16,7 @@ class NoSuchCharge(VosError):  # noqa: N818 - states what was found
 
 
 class Amounts(NamedTuple):
-    """What a charge consists of, as far as it can be corrected."""
+    """The parts of a charge that can be corrected."""
 
     fee: Decimal
     tax: Decimal
@@ -54,7 +54,7 @@ class CorrectedCharge(NamedTuple):
 
     call_id: str
     position: int
-    """Of the charge among those of its call, from 1."""
+    """Number of the charge among those of its call, from 1."""
     account: str
     role: str
     level: int

@@ -19,7 +19,7 @@ REASON_LENGTH: Final = 32
 
 
 class Kind(Enum):
-    """What a value is: decides its notation in JSON and CSV, its column type, and whether it may be cut."""
+    """The kind of a value: decides its notation in JSON and CSV, its column type, and whether it may be cut."""
 
     CALL_ID = "id of a call"
     ACCOUNT = "name of an account: stored unchanged or refused"
@@ -33,7 +33,7 @@ class Kind(Enum):
 
 
 class Masking(Enum):
-    """How the telephone numbers of an old call are masked in a column (``vosd.cdr.masking``)."""
+    """A way to mask the telephone numbers of an old call in a column (``vosd.cdr.masking``)."""
 
     NONE = "holds no telephone number"
     NUMBER = "is a number of the call: its first digits are kept"
@@ -43,7 +43,7 @@ class Masking(Enum):
 
 
 class Form(NamedTuple):
-    """What a field declares of its column.
+    """The column that a field declares.
 
     ``size`` is the maximum length of text in characters and the width of a number in bits.
     """

@@ -9,9 +9,9 @@ from typing import Final, NamedTuple, Protocol
 from vosd.base.errors import VosError
 
 LEASE_MS: Final = 10_000
-"""How long a lease lasts after its last renewal, by the database's clock."""
+"""Duration of a lease from its last renewal on, by the database's clock."""
 RENEW_S: Final = 1.0
-"""How often a running switch renews its lease."""
+"""Interval at which a running switch renews its lease."""
 
 
 class Claimant(NamedTuple):
@@ -39,9 +39,9 @@ class DatabaseState(NamedTuple):
     commits: int
     """The counter that orders commits."""
     epoch: int
-    """How often the lease was taken."""
+    """Number of times that the lease was taken."""
     renewals: int
-    """How often the lease of this node was taken or renewed."""
+    """Number of times that the lease of this node was taken or renewed."""
 
 
 class LeaseHeld(VosError):  # noqa: N818 - states what was found

@@ -20,7 +20,7 @@ MASKED: Final = 4
 _LONG: Final = 6
 """From so many digits on a number is masked wherever its last digits stand in a text, whatever is before them."""
 _LAST: Final = 8
-"""How many last digits these are: another notation of the number, such as the national one, ends in them, too."""
+"""Number of last digits: another notation of the number, such as the national one, ends in them, too."""
 _WITHHELD: Final = "anonymous"
 """In place of the number of a caller who withholds it."""
 
@@ -37,7 +37,7 @@ def masked(number: str, prefixes: Iterable[str] = ()) -> str:
 
 
 class Mask:
-    """What masks the texts of one call."""
+    """The mask for the texts of one call."""
 
     def __init__(self, numbers: Iterable[str | None], prefixes: Iterable[str | None]) -> None:
         """Take the numbers of the call in all their forms, and the prefixes of the rates that it was priced by."""

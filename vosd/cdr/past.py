@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 
 
 class PastAgent(NamedTuple):
-    """What an agent above the customer of a stored call has paid."""
+    """The charge of an agent above the customer of a stored call."""
 
     account: str
     level: int

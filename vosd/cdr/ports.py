@@ -1,4 +1,4 @@
-"""What the switch asks of its database: whole calls booked together, and the standing of accounts.
+"""The ports of the books: whole calls booked together, and the standing of accounts.
 
 ``storage`` implements ``Books`` over MySQL, SQLite and memory. Refuses to know SQL, connections and retries: when to
 try again is the caller's decision.

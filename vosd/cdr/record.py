@@ -63,7 +63,7 @@ VERSION_LENGTH: Final = 64
 
 
 class ChargeRow(msgspec.Struct, frozen=True, gc=False, array_like=True):
-    """What one party pays or is paid for a call: the customer, an agent, or the vendor (ADR 54).
+    """A charge of one party of a call: the customer, an agent, or the vendor (ADR 54).
 
     The journal keeps the values in the order of the fields, without their names. So a new field is added at the end
     and has a default, and none is moved or removed: an earlier version ignores what follows those that it knows.
@@ -191,7 +191,7 @@ class CallRecord(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defau
     """Every gateway tried, in order; a table of its own."""
     postings: tuple[Posting, ...] = ()
     charges: tuple[ChargeRow, ...] = ()
-    """What everyone pays or is paid: the customer, its agents, the vendor; a table of its own.
+    """The charges of the customer, its agents and the vendor; a table of its own.
 
     There are none in records of versions that did not write them (``vosd.cdr.charges``).
     """

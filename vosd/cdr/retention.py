@@ -1,4 +1,4 @@
-"""How long records are kept, and up to when they may be dropped: pure planning (ADR 73).
+"""Plan up to when records may be dropped (ADR 73).
 
 What may be dropped is always a beginning: everything before a date. The date is that of the configuration, or an
 earlier one where a guard says so. Refuses to know databases, files and the time.
@@ -39,7 +39,7 @@ class Kind(Enum):
 
 
 class Guard(Enum):
-    """What keeps records from being dropped although their time is over."""
+    """The reasons that keep records from being dropped although their time is over."""
 
     CLOSE = "close"
     JOURNAL = "journal"
@@ -80,7 +80,7 @@ class Age(NamedTuple):
 
 
 class Export(NamedTuple):
-    """How far an export has taken the calls."""
+    """The progress of an export of calls."""
 
     name: str
     oldest_left: int | None
@@ -88,7 +88,7 @@ class Export(NamedTuple):
 
 
 class Found(NamedTuple):
-    """What guards know; times are UTC milliseconds."""
+    """The facts that guards know; times are UTC milliseconds."""
 
     closes: Sequence[int]
     """The dates to which the books are closed."""
@@ -208,9 +208,10 @@ def _date(moment: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class KeepSettings:
-    """How long booked files of the journal are kept, and how many at most."""
+    """The time for which booked files of the journal are kept, and their number at most."""
 
     keep_minutes: int = 60
     """Counted from when the file was booked or, if that is later, from the start of the switch; 0 keeps none."""
     keep_files: int = 64
-    """Of 64 MiB each; smaller ones count for their share. Those whose calls are not booked do not count, and stay."""
+    """Files of 64 MiB each; smaller ones count for their share. Those whose calls are not booked do not count, and
+    stay."""

@@ -1,25 +1,18 @@
-"""``vosd account``: balances, limits and blocks."""
+"""``vosd account``: balances, limits, blocks, what happened to its money, and the end of it."""
 
-import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 import msgspec
 
 from vosd.cli import output
-from vosd.cli.account_changes import close, history
-from vosd.cli.acting import as_option, authority, recorded_operator
-from vosd.cli.arguments import EXPIRY, OVERDRAFT, operator_option
+from vosd.cli.arguments import EXPIRY, as_option, operator_option
 from vosd.cli.command import Family, Invocation, OperationError, json_option, pass_invocation
-from vosd.cli.office import now_ms
+from vosd.cli.office import in_office, principal
 from vosd.cli.output import Column
-from vosd.cli.overrides import clear, order_of, order_options, put, show_set, show_unblocked
+from vosd.cli.overrides import order_options, show_set, show_unblocked
 
 if TYPE_CHECKING:
-    from vosd.admin.accounts import AccountSheet
-    from vosd.admin.overrides import Outcome, OverrideOrder
-    from vosd.admin.validity import ExpirySheet
-    from vosd.billing.authority import Authority
     from vosd.cli.arguments import Expiry
 
 _ON_SCREEN: Final = {
@@ -33,15 +26,21 @@ _ON_SCREEN: Final = {
     "blocked": Column("blocked"),
 }
 """The listing on a terminal: one line for each account, also at 80 columns; amounts are never cut."""
+_HISTORY: Final = {
+    "at": Column("at, UTC"),
+    "action": Column("action", rank=3),
+    "what": Column("what"),
+    "before": Column("before", is_figure=True),
+    "after": Column("after", is_figure=True),
+    "by": Column("by", rank=2),
+    "reference": Column("reference", rank=1, narrowest=10),
+    "memo": Column("memo", narrowest=10),
+}
 
 
 @click.group(cls=Family)
 def account() -> None:
     """Accounts and their balances."""
-
-
-account.add_command(history)
-account.add_command(close)
 
 
 @account.command("add")
@@ -70,47 +69,14 @@ def add(invocation: Invocation, account_id: str) -> None:
 @pass_invocation
 def show(invocation: Invocation, account_id: str, consumption: bool, acting: str | None, as_json: bool) -> None:
     """Show one account: balance, overdraft limit, amount reserved by running calls, available amount."""
-    may = authority(invocation, acting)
-    if may is not None:
-        may.require_visible(account_id)
-    shown = asyncio.run(_show(invocation, account_id, with_consumption=consumption))
-    if may is not None:
-        shown = _as_seen(shown, may)
+    from vosd.admin.office.accounts import ShowAccount, show_account
+
+    who, order = principal(acting=acting), ShowAccount(account_id, consumption)
+    shown = in_office(invocation, lambda office: show_account(office, who, order))
     if as_json:
         output.document(shown)
     else:
         output.sheet({key: value for key, value in msgspec.structs.asdict(shown).items() if value is not msgspec.UNSET})
-
-
-async def _show(invocation: Invocation, account_id: str, *, with_consumption: bool) -> "AccountSheet":
-    from vosd.admin.accounts import WorkTimes, show_account
-    from vosd.cli.database import database_of
-    from vosd.storage.books import SqlBooks
-    from vosd.storage.overrides import SqlOverrides
-    from vosd.storage.queries import SqlQueries
-    from vosd.storage.validity import SqlValidity
-
-    accounts = invocation.excerpt.accounts()
-    async with database_of(invocation.database_url) as database:
-        books, queries = SqlBooks(database), SqlQueries(database)
-        now = now_ms()
-        overrides, work_times = (
-            (await SqlOverrides(database).load()).at(now),
-            WorkTimes(invocation.excerpt.calendars, now),
-        )
-        expires_at = await SqlValidity(database).expiry(account_id)
-        agents = frozenset(accounts.agents().values())
-        switch = invocation.running_switch()
-        sheet = await show_account(
-            accounts, books, queries, switch, account_id, overrides, work_times, expires_at, agents
-        )
-        if not with_consumption or account_id not in accounts:
-            return sheet
-        from vosd.admin.consumption import consumption_of
-        from vosd.storage.consumption import SqlConsumption
-
-        today, month = await consumption_of(SqlConsumption(database), accounts[account_id], now)
-        return msgspec.structs.replace(sheet, consumed_today=today, consumed_month=month)
 
 
 @account.command("list")
@@ -124,19 +90,10 @@ def list_all(
     invocation: Invocation, group: str | None, agent: str | None, is_whole: bool, acting: str | None, as_json: bool
 ) -> None:
     """List all accounts, those of a group, or those below an agent."""
-    may = authority(invocation, acting)
-    if may is not None and agent is not None:
-        may.require_visible(agent)
-    if is_whole and agent is None:
-        message = "--all says how many accounts below an agent are listed: give --agent as well"
-        raise click.UsageError(message)
-    sheets = asyncio.run(_list(invocation, agent, is_whole=is_whole))
-    sheets = [each for each in sheets if group in {None, each.group}]
-    if may is not None:
-        sheets = [_as_seen(each, may) for each in sheets if each.id in may.visible]
-    if group is not None and agent is None and not sheets:
-        message = f"no account has the group {group!r}; vosd account groups lists them"
-        raise OperationError(message)
+    from vosd.admin.office.accounts import ListAccounts, list_accounts
+
+    who, order = principal(acting=acting), ListAccounts(group=group, agent=agent, all=is_whole)
+    sheets = in_office(invocation, lambda office: list_accounts(office, who, order))
     if as_json:
         output.document(sheets)
         return
@@ -148,20 +105,15 @@ def list_all(
         output.listing([*_ON_SCREEN.values()], rows, width, empty="no accounts")
 
 
-def _as_seen(sheet: "AccountSheet", may: "Authority") -> "AccountSheet":
-    from vosd.admin.agents import as_seen
-
-    return as_seen(sheet, may)
-
-
 @account.command("groups")
 @json_option
 @pass_invocation
 def groups(invocation: Invocation, as_json: bool) -> None:
     """Add up balances and reserved amounts of each group of accounts, in each currency."""
-    from vosd.admin.accounts import groups_of
+    from vosd.admin.office.accounts import ListAccountGroups, list_account_groups
 
-    sums = groups_of(asyncio.run(_list(invocation)))
+    who = principal()
+    sums = in_office(invocation, lambda office: list_account_groups(office, who, ListAccountGroups()))
     if as_json:
         output.document(sums)
         return
@@ -169,34 +121,9 @@ def groups(invocation: Invocation, as_json: bool) -> None:
     output.table(("group", "currency", "accounts", "balance", "reserved"), rows, empty="no accounts")
 
 
-async def _list(invocation: Invocation, agent: str | None = None, *, is_whole: bool = False) -> "list[AccountSheet]":
-    from vosd.admin.accounts import WorkTimes, configured, list_accounts
-    from vosd.billing.agents import Hierarchy
-    from vosd.cli.database import database_of
-    from vosd.storage.books import SqlBooks
-    from vosd.storage.overrides import SqlOverrides
-
-    accounts = invocation.excerpt.accounts()
-    async with database_of(invocation.database_url) as database:
-        now = now_ms()
-        overrides, work_times = (
-            (await SqlOverrides(database).load()).at(now),
-            WorkTimes(invocation.excerpt.calendars, now),
-        )
-        agents, switch = frozenset(accounts.agents().values()), invocation.running_switch()
-        sheets = await list_accounts(accounts, SqlBooks(database), switch, overrides, work_times, agents)
-    if agent is None:
-        return sheets
-    configured(accounts, agent)
-    above = {name: accounts.agents().get(name) for name in accounts}
-    hierarchy = Hierarchy(above)
-    wanted = frozenset(hierarchy.all_below(agent) if is_whole else hierarchy.directly_below(agent))
-    return [sheet for sheet in sheets if sheet.id in wanted]
-
-
 @account.command("set")
 @click.argument("account_id", metavar="ID")
-@click.option("--overdraft-limit", type=OVERDRAFT, metavar="X", help="An amount, or unlimited.")
+@click.option("--overdraft-limit", metavar="X", help="An amount, or unlimited.")
 @click.option("--expires-at", type=EXPIRY, metavar="TIME", help="A time, never, or configured.")
 @order_options
 @pass_invocation
@@ -206,6 +133,7 @@ def set_values(
     account_id: str,
     overdraft_limit: str | None,
     expires_at: "Expiry | None",
+    operator: str,
     acting: str | None,
     as_json: bool,
     **terms: Any,
@@ -214,50 +142,28 @@ def set_values(
 
     --expires-at wins over the configuration until payments or this verb change it.
     """
-    from vosd.billing.rights import Right
-    from vosd.catalogue.overrides import Setting
-
     if (overdraft_limit is None) == (expires_at is None):
         raise click.UsageError("say --overdraft-limit or --expires-at, one at a time")
+    who = principal(operator, acting)
     if overdraft_limit is not None:
-        order = order_of({Setting.OVERDRAFT_LIMIT: overdraft_limit}, acting, **terms)
-        show_set(asyncio.run(_set(invocation, account_id, order, acting)), as_json=as_json)
+        from vosd.admin.office.overrides import SetOverdraftLimit, set_overdraft_limit
+
+        limit = SetOverdraftLimit(account=account_id, overdraft_limit=overdraft_limit, **terms)
+        show_set(in_office(invocation, lambda office: set_overdraft_limit(office, who, limit)), as_json=as_json)
         return
+    from vosd.admin.office.accounts import SetExpiry, set_expiry
+
     if terms["until"] is not None:
         raise click.UsageError("--until is not for --expires-at, which is a time itself")
     assert expires_at is not None, "one of the two was given"
-    may = authority(invocation, acting)
-    if may is not None:
-        may.require_below(account_id, Right.ACCOUNTS)
-    operator = recorded_operator(terms["operator"], acting)
-    changed = asyncio.run(_set_expiry(invocation, account_id, expires_at, operator, terms["memo"]))
+    order = SetExpiry(account=account_id, expires_at=expires_at.wall_ms, memo=terms["memo"])
+    changed = in_office(invocation, lambda office: set_expiry(office, who, order))
     if changed.untold:
         output.remark(f"stored, but the running switch has not taken it yet: {changed.untold}")
     if as_json:
         output.document(changed)
     else:
         output.line(f"account {account_id}: expires {changed.expires_at or 'never'}")
-
-
-async def _set_expiry(
-    invocation: Invocation, account_id: str, expires_at: "Expiry", operator: str, memo: str | None
-) -> "ExpirySheet":
-    from vosd.admin.validity import set_expiry
-    from vosd.cli.database import database_of
-    from vosd.storage.validity import SqlValidity
-
-    accounts = invocation.excerpt.accounts()
-    async with database_of(invocation.database_url) as database:
-        return await set_expiry(
-            accounts,
-            SqlValidity(database),
-            invocation.running_switch(),
-            account_id,
-            expires_at.wall_ms,
-            operator=operator,
-            memo=memo,
-            now=now_ms(),
-        )
 
 
 def _destination_option(command: Any) -> Any:
@@ -275,19 +181,16 @@ def block(
     /,
     account_id: str,
     destination: str | None,
+    operator: str,
     acting: str | None,
     as_json: bool,
     **terms: Any,
 ) -> None:
     """Refuse new calls of an account, and use no gateway of it; running calls go on."""
-    from vosd.catalogue.overrides import Setting
+    from vosd.admin.office.overrides import BlockAccount, block_account
 
-    order = order_of({Setting.BLOCKED: ""}, acting, **terms)
-    if destination is None:
-        outcome = asyncio.run(_set(invocation, account_id, order, acting))
-    else:
-        outcome = asyncio.run(_block_destination(invocation, account_id, destination, order, acting))
-    show_set(outcome, as_json=as_json)
+    who, order = principal(operator, acting), BlockAccount(account=account_id, destination=destination, **terms)
+    show_set(in_office(invocation, lambda office: block_account(office, who, order)), as_json=as_json)
 
 
 @account.command("unblock")
@@ -307,49 +210,58 @@ def unblock(
     as_json: bool,
 ) -> None:
     """End the block of an account; exit code 1 if there was none."""
-    from vosd.admin.overrides import Selection
-    from vosd.billing.rights import Right
-    from vosd.catalogue.overrides import Setting, Target, destination_name
+    from vosd.admin.office.overrides import UnblockAccount, unblock_account
 
-    may = authority(invocation, acting)
-    if may is not None:
-        may.require_below(account_id, Right.ACCOUNTS)
-    fitting, what = Selection((Target.ACCOUNT,), account_id, Setting.BLOCKED), f"account {account_id}"
-    if destination is not None:
-        name = destination_name(account_id, destination)
-        fitting, what = Selection((Target.DESTINATION,), name, Setting.BLOCKED), f"destination {name}"
-    outcome = asyncio.run(clear(invocation, fitting, recorded_operator(operator, acting), may=may))
+    who, order = principal(operator, acting), UnblockAccount(account_id, destination)
+    outcome = in_office(invocation, lambda office: unblock_account(office, who, order))
+    what = f"account {account_id}" if destination is None else f"destination {account_id}/{destination}"
     show_unblocked(outcome, what, as_json=as_json)
 
 
-async def _block_destination(
-    invocation: Invocation, account_id: str, destination: str, order: "OverrideOrder", acting: str | None
-) -> "Outcome":
-    from vosd.admin.overrides import Configured, destination_targets
-    from vosd.billing.rights import Right
-    from vosd.catalogue.overrides import destination_name
+@account.command("history")
+@click.argument("account_id", metavar="ID")
+@click.option("--limit", type=click.IntRange(1, 100_000), default=100, show_default=True, help="Most changes listed.")
+@json_option
+@pass_invocation
+def history(invocation: Invocation, account_id: str, limit: int, as_json: bool) -> None:
+    """List what changed the money and the limits of an account, beside its calls: who, when, before, after.
 
-    may = authority(invocation, acting)
-    if may is not None:
-        may.require_below(account_id, Right.ACCOUNTS)
-    known = Configured(invocation.excerpt.accounts(), (), (), invocation.excerpt.destination_classes())
-    targets = destination_targets(account_id, destination, known)
-    return await put(invocation, destination_name(account_id, destination), targets, order, may)
+    The newest first; changes of the configuration file are not in it.
+    """
+    from vosd.admin.office.account_history import ShowAccountHistory, show_account_history
+
+    who, order = principal(), ShowAccountHistory(account_id, limit)
+    changes = in_office(invocation, lambda office: show_account_history(office, who, order))
+    if as_json:
+        output.document(changes)
+        return
+    rows = [[getattr(change, key) for key in _HISTORY] for change in changes]
+    width = output.columns_of_screen() or output.UNFOLDED
+    output.listing([*_HISTORY.values()], rows, width, empty="nothing was changed")
 
 
-async def _set(invocation: Invocation, account_id: str, order: "OverrideOrder", acting: str | None) -> "Outcome":
-    from vosd.admin.accounts import shown_limit
-    from vosd.admin.overrides import account_targets
-    from vosd.billing.rights import Right
-    from vosd.catalogue.overrides import Setting
+@account.command("close")
+@click.argument("account_id", metavar="ID")
+@click.option("--pay-out", is_flag=True, help="Book what is left as a refund.")
+@click.option("--memo", metavar="TEXT")
+@operator_option
+@json_option
+@pass_invocation
+def close(
+    invocation: Invocation, account_id: str, pay_out: bool, memo: str | None, operator: str, as_json: bool
+) -> None:
+    """Close an account: it has no more calls, and no money.
 
-    accounts = invocation.excerpt.accounts()
-    may = authority(invocation, acting)
-    if may is not None:  # an overdraft limit is credit, which is given as money is
-        is_credit = Setting.OVERDRAFT_LIMIT in order.values
-        may.require_below(account_id, Right.SUB_PAYMENTS if is_credit else Right.ACCOUNTS)
-    targets = account_targets(account_id, accounts)
-    if Setting.OVERDRAFT_LIMIT in order.values:
-        limit = accounts[account_id].overdraft_limit
-        order = order._replace(configured={Setting.OVERDRAFT_LIMIT: shown_limit(limit)})
-    return await put(invocation, account_id, targets, order, may)
+    Refused while its calls run or wait to be booked, and where its balance is not zero, unless --pay-out.
+    vosd overrides clear ID --setting closed opens it again.
+    """
+    from vosd.admin.office.closing import CloseAccount, close_account
+
+    who, order = principal(operator), CloseAccount(account=account_id, pay_out=pay_out, memo=memo)
+    closed = in_office(invocation, lambda office: close_account(office, who, order))
+    if closed.untold:
+        output.remark(f"stored, but the running switch has not taken it yet: {closed.untold}")
+    if as_json:
+        output.document(closed)
+    else:
+        output.line(f"account {account_id} is closed, {closed.paid_out} paid out, balance {closed.balance}")

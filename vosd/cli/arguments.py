@@ -17,7 +17,7 @@ import click
 
 from vosd.base.cause import EndReason
 from vosd.base.ids import BEGINNING_DIGITS_MIN, beginning_of
-from vosd.base.money import format_amount, parse_amount
+from vosd.base.money import parse_amount
 
 if TYPE_CHECKING:
     from vosd.admin.ledger import Month
@@ -26,7 +26,6 @@ OPERATOR_MAX: Final = 64
 """Most characters of a name in the ledger."""
 OF_THE_SWITCH: Final = "the "
 """What the switch does by itself is recorded under such names: ``the switch``, ``the fraud watch``."""
-UNLIMITED: Final = "unlimited"
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _DAY: Final = re.compile(r"[1-9]\d{3}-\d\d-\d\d\Z", re.ASCII)
 _DAYS: Final = {"yesterday": -1, "today": 0, "tomorrow": 1}
@@ -202,21 +201,6 @@ class Amount(click.ParamType[Decimal]):
             self.fail(str(error), param, ctx)
 
 
-class Overdraft(click.ParamType[str]):
-    """How far below zero calls may take a balance; the value is text as it is stored."""
-
-    name = "overdraft"
-
-    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Accept ``unlimited`` and any amount that is not negative."""
-        if value == UNLIMITED:
-            return value
-        amount = AMOUNT.convert(value, param, ctx)
-        if amount < 0:
-            self.fail(f"{value!r} is below zero: say how far calls may go below zero, or {UNLIMITED}", param, ctx)
-        return format_amount(amount)
-
-
 class Seconds(click.ParamType[int]):
     """A duration in seconds with at most three decimals; the value is milliseconds."""
 
@@ -291,6 +275,12 @@ def operator_option(command: Any) -> Any:
     )(command)
 
 
+def as_option(command: Any) -> Any:
+    """Add ``--as`` to a verb; the verb gets the id of the agent, None for an operator."""
+    help_text = "Act as this agent: with its rights, on its account and those below it."
+    return click.option("--as", "acting", metavar="AGENT", help=help_text)(command)
+
+
 def operator(environ: Mapping[str, str] = os.environ) -> str:
     """Return the user who runs this command: under sudo the one who called sudo."""
     return environ.get("SUDO_USER", "").strip()[:OPERATOR_MAX] or _login()
@@ -313,5 +303,4 @@ ZONE = Zone()
 CALL_ID = CallId()
 REASON = Reason()
 AMOUNT = Amount()
-OVERDRAFT = Overdraft()
 SECONDS = Seconds()

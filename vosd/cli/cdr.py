@@ -10,8 +10,7 @@ import click
 from vosd.cdr.columns import ATTEMPT_KEYS, KEYS, json_object
 from vosd.cdr.for_agents import KEYS_FOR_AGENTS
 from vosd.cli import output
-from vosd.cli.acting import as_option
-from vosd.cli.arguments import CALL_ID, MOMENT, REASON
+from vosd.cli.arguments import CALL_ID, MOMENT, REASON, as_option
 from vosd.cli.call_listing import CsvForm, Form, JsonForm, TableForm
 from vosd.cli.cdr_export import export
 from vosd.cli.charges import charge_table, charges

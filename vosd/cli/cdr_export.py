@@ -1,21 +1,17 @@
 """``vosd cdr export``: calls in the order of their booking, for other programs."""
 
 import asyncio
-import os
 import sys
-import time
 from contextlib import aclosing
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import click
+import msgspec
 
 from vosd.cli import output
 from vosd.cli.command import Invocation, OperationError, Verb, json_option, pass_invocation
-
-if TYPE_CHECKING:
-    from vosd.admin.export_files import Manifest
-    from vosd.admin.export_profile import ExportProfile
+from vosd.cli.office import in_office, office_of, principal
 
 _FILE: Final = click.Path(exists=True, dir_okay=False, path_type=Path)
 _DIRECTORY: Final = click.Path(file_okay=False, path_type=Path)
@@ -37,66 +33,37 @@ def export(
     Without --out they are printed. With --out each run writes what was booked since the run before to new files, each
     with a manifest; --after says where the first run begins. A call that is corrected afterwards comes again.
     """
-    from vosd.admin.export_profile import PLAIN
-    from vosd.config.export_profile import read_export_profile
+    from vosd.admin.office.export import WriteExport, write_export
 
-    profile = PLAIN if profile_file is None else read_export_profile(profile_file, os.environ)
+    profile = None if profile_file is None else str(profile_file)
     if out is None:
-        asyncio.run(_print(invocation, profile, after or 0, as_json=as_json))
+        asyncio.run(_print(invocation, after or 0, profile, as_json=as_json))
         return
+    order = WriteExport(out=str(out), after=after, profile=profile)
     try:
-        written = asyncio.run(_write(invocation, profile, out, after))
+        written = in_office(invocation, lambda office: write_export(office, principal(), order))
     except OSError as error:
         message = f"{out} cannot be written: {error.strerror}; the next run goes on where this one ended"
         raise OperationError(message) from error
+    if after is not None and written.goes_on:
+        output.remark(f"{out} goes on where its last run ended: --after {after} is for the first run only")
     if as_json:
-        output.document(written)
+        output.document(written.files)
     else:
-        rows = [[each.file, each.first, each.last, each.rows, each.corrected_rows] for each in written]
+        rows = [[each.file, each.first, each.last, each.rows, each.corrected_rows] for each in written.files]
         output.table(("file", "first", "last", "calls", "corrected"), rows, empty="nothing new")
 
 
-async def _print(invocation: Invocation, profile: "ExportProfile", after: int, *, as_json: bool) -> None:
-    from dataclasses import replace
+async def _print(invocation: Invocation, after: int, profile: str | None, *, as_json: bool) -> None:
+    from vosd.admin.office.export import ReadExport, read_export
 
-    from vosd.admin.export import Export
-    from vosd.admin.export_profile import Format
-    from vosd.cli.database import database_of
-    from vosd.storage.export import SqlExport
-
+    order, array = ReadExport(after=after, profile=profile, as_json=as_json), output.Documents()
+    async with office_of(invocation) as office, aclosing(read_export(office, principal(), order)) as parts:
+        async for part in parts:
+            if not as_json:
+                sys.stdout.write(part.decode())
+                continue
+            for line in part.splitlines():
+                array.add(msgspec.Raw(line))
     if as_json:
-        profile = replace(profile, format=Format.JSON_LINES)
-    async with database_of(invocation.database_url) as database:
-        export = Export(SqlExport(database), profile)
-        array = output.Documents()
-        if not as_json:
-            sys.stdout.write(export.lines.head().decode())
-        async with aclosing(export.calls(after)) as pages:
-            async for page in pages:
-                if not as_json:
-                    sys.stdout.write(export.lines.lines(page).decode())
-                    continue
-                for call in page:
-                    array.add(export.lines.object(call))
-        if as_json:
-            array.close()
-
-
-async def _write(invocation: Invocation, profile: "ExportProfile", out: Path, after: int | None) -> "list[Manifest]":
-    from vosd.admin.export import Export
-    from vosd.admin.export_files import opened
-    from vosd.cli.database import database_of
-    from vosd.storage.export import SqlExport
-
-    with opened(out, profile.name) as directory:
-        async with database_of(invocation.database_url) as database:
-            export = Export(SqlExport(database), profile)
-            async with aclosing(export.to_files(directory, after or 0, _now)) as manifests:
-                written = [manifest async for manifest in manifests]
-        if after is not None and not directory.is_new:
-            output.remark(f"{out} goes on where its last run ended: --after {after} is for the first run only")
-    return written
-
-
-def _now() -> int:
-    return time.time_ns() // 1_000_000
+        array.close()

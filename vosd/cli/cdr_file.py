@@ -1,16 +1,17 @@
 """``vosd rate cdr-file``: the calls of another switch by our rates."""
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
+import msgspec
 
 from vosd.base.money import format_amount
 from vosd.cli import output
 from vosd.cli.command import Invocation, OperationError, Verb, json_option, pass_invocation
 from vosd.cli.csv_form import csv_option, csv_writer
+from vosd.cli.office import in_office, principal
 from vosd.cli.price_tables import show_differences, show_prices
 from vosd.cli.progress import meter
 
@@ -22,7 +23,6 @@ _COLUMNS: Final = (
     "line", "account", "callee", "started_at", "duration_ms", "rate_group", "rate_prefix", "billed_seconds",
     "fee", "tax", "theirs", "difference",
 )  # fmt: skip
-_SHOWN_EVERY: Final = 1_000
 
 
 @click.command("cdr-file", cls=Verb)
@@ -45,7 +45,17 @@ def cdr_file(
     """
     if as_csv and as_json:
         raise click.UsageError("--csv or --json, not both")
-    answer = _rate(invocation, file, map_file, diff, top, _row_writer(as_csv) if as_csv else None)
+    from vosd.admin.office.foreign_calls import RateForeignCalls, rate_foreign_calls
+
+    order = RateForeignCalls(file=str(file), map=str(map_file), price=diff, top=top)
+    each = _row_writer(as_csv) if as_csv else None
+    with meter("rows") as shown:
+        found = in_office(
+            invocation,
+            lambda office: rate_foreign_calls(office, principal(), order, shown.show, each),
+            with_database=False,
+        )
+    answer: dict[str, Any] = msgspec.to_builtins(found)
     if as_json:
         output.document(answer)
     elif not as_csv:
@@ -56,36 +66,6 @@ def cdr_file(
             output.remark(output.printable(f"  line {bad['line']}: {bad['reason']}"))
     if answer["rows"] and answer["bad_rows"] == answer["rows"]:
         raise OperationError("no row could be read: does the map fit the file?")
-
-
-def _rate(
-    invocation: Invocation,
-    file: Path,
-    map_file: Path,
-    diff: str | None,
-    top: int,
-    each: "Callable[[RatedRow], None] | None",
-) -> dict[str, Any]:
-    from vosd.admin.foreign_calls import BadRowError, opened
-    from vosd.admin.shadow_rating import ShadowRating
-    from vosd.config.cdr_map import read_cdr_map
-
-    wanted = read_cdr_map(map_file, os.environ, diff)
-    compares = wanted.layout.price is not None
-    rating = ShadowRating(
-        invocation.load().catalogue, wanted.side, includes_tax=wanted.includes_tax, compares=compares, most=top
-    )
-    with opened(file, wanted.layout) as calls, meter("rows") as shown:
-        for line, call in calls.rows():
-            if isinstance(call, BadRowError):
-                rating.add_bad(line, call)
-            elif each is None:
-                rating.add(line, call)
-            else:
-                each(rating.add(line, call))
-            if rating.rows % _SHOWN_EVERY == 0:
-                shown.show(calls.part, rating.rows)
-    return rating.to_json(top)
 
 
 def _row_writer(as_csv: str) -> "Callable[[RatedRow], None]":

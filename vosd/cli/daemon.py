@@ -183,8 +183,7 @@ def _switch_beside(invocation: Invocation) -> "RunningSwitch":
 
 
 def _differences(switch: "RunningSwitch", loaded: "Loaded") -> "list[Difference]":
-    from vosd.admin.differences import compare, describe
-    from vosd.admin.overrides import differences_of
+    from vosd.admin.differences import compare, describe, differences_of
 
     running, overrides = asyncio.run(_running(switch))
     file = describe(loaded.settings, loaded.transports, loaded.catalogue)

@@ -1,6 +1,7 @@
 """The office for one verb: the one place where the command line meets database, configuration and running switch."""
 
 import asyncio
+import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
@@ -18,12 +19,15 @@ if TYPE_CHECKING:
     from decimal import Decimal
     from pathlib import Path
 
+    from vosd.admin.export_profile import ExportProfile
     from vosd.admin.office.office import Office
     from vosd.admin.office.principal import Principal
+    from vosd.admin.shadow_rating import CdrMap
     from vosd.billing.accounts import Account
     from vosd.catalogue.catalogue import Catalogue
     from vosd.catalogue.stored_objects import ObjectVersion
     from vosd.engine.settings import Settings
+    from vosd.routing.calendar import Calendar
     from vosd.storage.stores import SqlStores
 
 Result = TypeVar("Result")
@@ -43,6 +47,18 @@ class _Configured:
 
     def gateways(self) -> "Collection[str]":
         return self._invocation.excerpt.gateways()
+
+    def gateways_by_list(self) -> "Mapping[str, frozenset[str]]":
+        return self._invocation.excerpt.gateways_by_list()
+
+    def payers(self) -> "Mapping[str, str]":
+        return self._invocation.excerpt.payers()
+
+    def calendars(self) -> "Mapping[str, Calendar]":
+        return self._invocation.excerpt.calendars()
+
+    def destination_classes(self) -> "Collection[str]":
+        return self._invocation.excerpt.destination_classes()
 
     def check_kind(self, kind: str) -> None:
         from vosd.config.stored_text import check_kind
@@ -65,6 +81,16 @@ class _Configured:
     @property
     def settings(self) -> "Settings":
         return self._invocation.settings
+
+    def export_profile(self, file: "Path") -> "ExportProfile":
+        from vosd.config.export_profile import read_export_profile
+
+        return read_export_profile(file, os.environ)
+
+    def cdr_map(self, file: "Path", price: str | None = None) -> "CdrMap":
+        from vosd.config.cdr_map import read_cdr_map
+
+        return read_cdr_map(file, os.environ, price)
 
     def files(self) -> "Sequence[Path]":
         from vosd.config.named_files import files_of

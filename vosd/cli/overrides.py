@@ -3,29 +3,22 @@
 The overrides of accounts have the same options (``cli.accounts``).
 """
 
-import asyncio
 from functools import wraps
 from typing import TYPE_CHECKING, Any, Final
 
 import click
+from msgspec.structs import asdict
 
 from vosd.cli import gateways, output
-from vosd.cli.acting import as_option, authority, recorded_operator, refuse
-from vosd.cli.arguments import COMING, DURATION, operator_option
-from vosd.cli.command import Family, Invocation, OperationError, json_option, pass_invocation
-from vosd.cli.office import now_ms
+from vosd.cli.arguments import COMING, DURATION, as_option, operator_option
+from vosd.cli.command import Family, Invocation, json_option, pass_invocation
+from vosd.cli.office import in_office, now_ms, principal
 from vosd.cli.output import Column
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from vosd.admin.office.overrides import OverrideOutcome
+    from vosd.catalogue.overrides import Setting
 
-    from vosd.admin.overrides import Configured, Outcome, OverrideOrder, Selection
-    from vosd.billing.authority import Authority
-    from vosd.catalogue.overrides import Setting, Target
-
-HIGHEST: Final = 1_000_000
-"""Of priorities and limits, as in the configuration."""
-_NONE: Final = "none"
 _ON_SCREEN: Final = {
     "target": Column("target", rank=2),
     "name": Column("name", narrowest=12),
@@ -35,25 +28,6 @@ _ON_SCREEN: Final = {
     "operator": Column("by", rank=3),
     "memo": Column("memo", narrowest=10),
 }
-
-
-class Limit(click.ParamType[str]):
-    """A limit of calls, or ``none``; the value is text as it is stored."""
-
-    name = "limit"
-
-    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Accept 1 to ``HIGHEST`` and ``none``: what shall take no calls is blocked."""
-        if value == _NONE:
-            return value
-        if not (value.isascii() and value.isdigit() and 1 <= int(value) <= HIGHEST):
-            self.fail(f"{value!r} is neither a whole number from 1 to {HIGHEST} nor {_NONE}", param, ctx)
-        return str(int(value))
-
-
-_PRIORITY: Final = click.IntRange(1, HIGHEST)
-_WEIGHT: Final = click.IntRange(0, HIGHEST)
-_LIMIT: Final = Limit()
 
 
 def order_options(command: Any) -> Any:
@@ -93,12 +67,12 @@ gateway.add_command(gateways.show)
 @click.argument("name")
 @order_options
 @pass_invocation
-def block(invocation: Invocation, /, name: str, as_json: bool, acting: str | None, **terms: Any) -> None:
+def block(invocation: Invocation, /, name: str, operator: str, acting: str | None, as_json: bool, **terms: Any) -> None:
     """Let gateway or phone NAME make and take no new calls; running calls go on."""
-    from vosd.catalogue.overrides import Setting
+    from vosd.admin.office.overrides import BlockGateway, block_gateway
 
-    order = order_of({Setting.BLOCKED: ""}, acting, **terms)
-    show_set(asyncio.run(_set(invocation, name, order, acting)), as_json=as_json)
+    who, order = principal(operator, acting), BlockGateway(name=name, **terms)
+    show_set(in_office(invocation, lambda office: block_gateway(office, who, order)), as_json=as_json)
 
 
 @gateway.command("unblock")
@@ -109,38 +83,33 @@ def block(invocation: Invocation, /, name: str, as_json: bool, acting: str | Non
 @pass_invocation
 def unblock(invocation: Invocation, /, name: str, operator: str, acting: str | None, as_json: bool) -> None:
     """End the block of gateway or phone NAME; exit code 1 if there was none."""
-    from vosd.admin.overrides import Selection
-    from vosd.catalogue.overrides import Setting, Target
+    from vosd.admin.office.overrides import UnblockGateway, unblock_gateway
 
-    may = authority(invocation, acting)
-    if may is not None:
-        _require_trunk(invocation, name, [Setting.BLOCKED], may)
-    targets = (Target.MAPPING, Target.ROUTING) if may is None else (Target.MAPPING,)
-    fitting = Selection(targets, name, Setting.BLOCKED)
-    outcome = asyncio.run(clear(invocation, fitting, recorded_operator(operator, acting), may=may))
+    who, order = principal(operator, acting), UnblockGateway(name)
+    outcome = in_office(invocation, lambda office: unblock_gateway(office, who, order))
     show_unblocked(outcome, f"gateway {name}", as_json=as_json)
 
 
 @gateway.command("set")
 @click.argument("name")
-@click.option("--priority", type=_PRIORITY, help="Of a routing gateway: lower is tried first.")
-@click.option("--weight", type=_WEIGHT, help="Of a routing gateway: its share among those of equal priority.")
-@click.option("--max-concurrent", type=_LIMIT, metavar="N", help=f"Calls at the same time; {_NONE} lifts the limit.")
-@click.option("--max-cps", type=_LIMIT, metavar="N", help=f"Calls a second; {_NONE} lifts the limit.")
+@click.option("--priority", metavar="N", help="Of a routing gateway: lower is tried first.")
+@click.option("--weight", metavar="N", help="Of a routing gateway: its share among those of equal priority.")
+@click.option("--max-concurrent", metavar="N", help="Calls at the same time; none lifts the limit.")
+@click.option("--max-cps", metavar="N", help="Calls a second; none lifts the limit.")
 @order_options
 @pass_invocation
-def set_values(invocation: Invocation, /, name: str, as_json: bool, acting: str | None, **terms: Any) -> None:
+def set_values(
+    invocation: Invocation, /, name: str, operator: str, acting: str | None, as_json: bool, **terms: Any
+) -> None:
     """Set values of gateway or phone NAME; each is an override of its own."""
+    from vosd.admin.office.overrides import SetGateway, set_gateway
     from vosd.catalogue.overrides import Setting
 
     settings = (Setting.PRIORITY, Setting.WEIGHT, Setting.MAX_CONCURRENT, Setting.MAX_CPS)
     given = {setting: terms.pop(setting.value) for setting in settings}
-    values = {setting: str(value) for setting, value in given.items() if value is not None}
-    if not values:
-        raise click.UsageError("say what to set, such as --max-concurrent 20")
-    refuse(acting, priority=given[Setting.PRIORITY] is not None, weight=given[Setting.WEIGHT] is not None)
-    outcome = asyncio.run(_set(invocation, name, order_of(values, acting, **terms), acting))
-    show_set(outcome, as_json=as_json)
+    values = {setting: value for setting, value in given.items() if value is not None}
+    who, order = principal(operator, acting), SetGateway(name=name, values=values, **terms)
+    show_set(in_office(invocation, lambda office: set_gateway(office, who, order)), as_json=as_json)
 
 
 @click.group(cls=Family)
@@ -156,17 +125,28 @@ def overrides() -> None:
 @pass_invocation
 def list_all(invocation: Invocation, /, is_history: bool, name: str | None, limit: int, as_json: bool) -> None:
     """List the overrides in force, with who set them, until when and why."""
-    rows = asyncio.run(_history(invocation, limit, name) if is_history else _list(invocation, name))
+    from vosd.admin.office.overrides import ShowOverrideChanges, ShowOverrides, show_override_changes, show_overrides
+
+    who = principal()
+    if is_history:
+        wanted = ShowOverrideChanges(limit=limit, name=name)
+        changes = in_office(invocation, lambda office: show_override_changes(office, who, wanted))
+        _show([*map(asdict, changes)], {"at": Column("at"), "action": Column("action"), **_ON_SCREEN}, as_json=as_json)
+        return
+    found = in_office(invocation, lambda office: show_overrides(office, who, ShowOverrides(name)))
+    _show([*map(asdict, found)], _ON_SCREEN, as_json=as_json)
+    for each in () if as_json else found:
+        if not each.applies:
+            output.remark(f"{each.setting} of {each.target} {each.name} applies to nothing: it is not configured")
+
+
+def _show(rows: list[dict[str, Any]], columns: dict[str, Column], *, as_json: bool) -> None:
     if as_json:
         output.document(rows)
         return
-    columns = {"at": Column("at"), "action": Column("action"), **_ON_SCREEN} if is_history else _ON_SCREEN
     cells = [[_cell(row, key) for key in columns] for row in rows]
-    width = output.columns_of_screen() or output.UNFOLDED
-    output.listing([*columns.values()], cells, width, empty="nothing was overridden" if is_history else "no overrides")
-    for row in rows:
-        if row.get("applies") is False:
-            output.remark(f"{row['setting']} of {row['target']} {row['name']} applies to nothing: it is not configured")
+    empty = "no overrides" if columns is _ON_SCREEN else "nothing was overridden"
+    output.listing([*columns.values()], cells, output.columns_of_screen() or output.UNFOLDED, empty=empty)
 
 
 def _cell(row: dict[str, Any], key: str) -> Any:
@@ -190,13 +170,11 @@ def clear_all(
     invocation: Invocation, /, name: str | None, setting: str | None, yes: bool, operator: str, as_json: bool
 ) -> None:
     """Clear the overrides of everything called NAME, or all; the configuration holds again."""
-    from vosd.admin.overrides import Selection
+    from vosd.admin.office.overrides import ClearOverrides, clear_overrides
 
-    fitting = Selection(name=name, setting=None if setting is None else _setting(setting))
-    outcome = asyncio.run(clear(invocation, fitting, operator, at_most=None if yes or name is not None else 1))
-    if not outcome.overrides:
-        message = "there is no such override; vosd overrides list shows all"
-        raise OperationError(message)
+    wanted = None if setting is None else _setting(setting)
+    who, order = principal(operator), ClearOverrides(name=name, setting=wanted, clears_many=yes)
+    outcome = in_office(invocation, lambda office: clear_overrides(office, who, order))
     _remark(outcome)
     if as_json:
         output.document(outcome.overrides)
@@ -214,64 +192,7 @@ def _setting(text: str) -> "Setting":
         raise click.BadParameter(f"{text!r}: expected one of {names}", param_hint="--setting") from None
 
 
-# -- what the overrides of accounts need as well ------------------------------------------------------------------
-
-
-def order_of(
-    values: "Mapping[Setting, str]", acting: str | None, *, operator: str, until: int | None, memo: str | None
-) -> "OverrideOrder":
-    """Return what an operator, or the agent ``acting``, wants from now on."""
-    from vosd.admin.overrides import OverrideOrder
-
-    return OverrideOrder(values, recorded_operator(operator, acting), now_ms(), until, memo)
-
-
-async def put(
-    invocation: Invocation,
-    name: str,
-    targets: "Sequence[Target]",
-    order: "OverrideOrder",
-    may: "Authority | None" = None,
-) -> "Outcome":
-    """Set overrides of an object of the configuration; an agent replaces none that others have set."""
-    from vosd.admin.agents import require_own
-    from vosd.admin.overrides import set_overrides
-    from vosd.catalogue.overrides import Key
-    from vosd.cli.database import database_of
-    from vosd.storage.overrides import SqlOverrides
-
-    async with database_of(invocation.database_url) as database:
-        store = SqlOverrides(database)
-        if may is not None:
-            keys = [Key(target, name, setting) for target in targets for setting in order.values]
-            require_own((await store.load()).at(order.now), keys, may)
-        return await set_overrides(name, targets, order, store, invocation.running_switch())
-
-
-async def clear(
-    invocation: Invocation,
-    fitting: "Selection",
-    operator: str,
-    *,
-    at_most: int | None = None,
-    may: "Authority | None" = None,
-) -> "Outcome":
-    """Clear overrides; an agent clears none that others have set."""
-    from vosd.admin.agents import require_own
-    from vosd.admin.overrides import OverrideOrder, clear_overrides
-    from vosd.cli.database import database_of
-    from vosd.storage.overrides import SqlOverrides
-
-    order = OverrideOrder({}, operator, now_ms())
-    async with database_of(invocation.database_url) as database:
-        store = SqlOverrides(database)
-        if may is not None:
-            in_force = (await store.load()).at(order.now)
-            require_own(in_force, filter(fitting.has, in_force.by_key), may)
-        return await clear_overrides(fitting, order, store, invocation.running_switch(), at_most=at_most)
-
-
-def show_set(outcome: "Outcome", *, as_json: bool) -> None:
+def show_set(outcome: "OverrideOutcome", *, as_json: bool) -> None:
     """Print what was set."""
     _remark(outcome)
     if as_json:
@@ -282,11 +203,8 @@ def show_set(outcome: "Outcome", *, as_json: bool) -> None:
         output.line(f"{each.target} {each.name}: {each.setting}{value} {until}")
 
 
-def show_unblocked(outcome: "Outcome", what: str, *, as_json: bool) -> None:
-    """Print what was unblocked; fail if nothing was."""
-    if not outcome.overrides:
-        message = f"{what} is not blocked; vosd overrides list shows what is"
-        raise OperationError(message)
+def show_unblocked(outcome: "OverrideOutcome", what: str, *, as_json: bool) -> None:
+    """Print what was unblocked."""
     _remark(outcome)
     if as_json:
         output.document(outcome.overrides)
@@ -294,58 +212,6 @@ def show_unblocked(outcome: "Outcome", what: str, *, as_json: bool) -> None:
         output.line(f"{what} is unblocked")
 
 
-def _remark(outcome: "Outcome") -> None:
+def _remark(outcome: "OverrideOutcome") -> None:
     if outcome.untold:
         output.remark(f"stored, but the running switch has not taken it yet: {outcome.untold}")
-
-
-def _configured(invocation: Invocation, *, with_accounts: bool) -> "Configured":
-    """Return the names of the configuration that can be overridden."""
-    from vosd.admin.overrides import Configured
-
-    names = invocation.excerpt.gateways_by_list()
-    accounts = invocation.excerpt.accounts() if with_accounts else ()
-    destinations = invocation.excerpt.destination_classes() if with_accounts else ()
-    return Configured(accounts, names["mapping_gateways"] | names["phones"], names["routing_gateways"], destinations)
-
-
-async def _set(invocation: Invocation, name: str, order: "OverrideOrder", acting: str | None) -> "Outcome":
-    from vosd.admin.overrides import gateway_targets
-    from vosd.catalogue.overrides import Target
-
-    may = authority(invocation, acting)
-    if may is not None:
-        _require_trunk(invocation, name, order.values, may)
-        return await put(invocation, name, (Target.MAPPING,), order, may)
-    return await put(invocation, name, gateway_targets(name, _configured(invocation, with_accounts=False)), order)
-
-
-def _require_trunk(invocation: Invocation, name: str, settings: "Iterable[Setting]", may: "Authority") -> None:
-    """Check that an agent may change a mapping gateway or phone: it is of an account below the agent."""
-    from vosd.admin.agents import require_trunk
-
-    is_phone = name in invocation.excerpt.gateways_by_list()["phones"]
-    require_trunk(name, invocation.excerpt.payers().get(name), settings, may, is_phone=is_phone)
-
-
-async def _list(invocation: Invocation, name: str | None) -> list[dict[str, Any]]:
-    from vosd.admin.overrides import listed
-    from vosd.cli.database import database_of
-    from vosd.storage.overrides import SqlOverrides
-
-    async with database_of(invocation.database_url) as database:
-        found = await SqlOverrides(database).load()
-    return [
-        row
-        for row in listed(found, _configured(invocation, with_accounts=True), now_ms())
-        if name in {None, row["name"]}
-    ]
-
-
-async def _history(invocation: Invocation, limit: int, name: str | None) -> list[dict[str, Any]]:
-    from vosd.admin.overrides import history
-    from vosd.cli.database import database_of
-    from vosd.storage.overrides import SqlOverrides
-
-    async with database_of(invocation.database_url) as database:
-        return history(await SqlOverrides(database).changes(limit, name))

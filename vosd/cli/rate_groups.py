@@ -6,7 +6,8 @@ from typing import Final
 import click
 
 from vosd.cli import output
-from vosd.cli.acting import as_option, authority
+from vosd.cli.acting import authority
+from vosd.cli.arguments import as_option
 from vosd.cli.command import Invocation, OperationError, json_option, pass_invocation
 from vosd.cli.output import Column
 

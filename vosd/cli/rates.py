@@ -10,8 +10,8 @@ from vosd.admin.agents import visible_above
 from vosd.admin.rating import FreeNumbers, RateExplanation, explain_rate
 from vosd.billing.accounts import Account, AccountType
 from vosd.cli import output
-from vosd.cli.acting import as_option, authority, refuse
-from vosd.cli.arguments import MOMENT, SECONDS
+from vosd.cli.acting import authority, refuse
+from vosd.cli.arguments import MOMENT, SECONDS, as_option
 from vosd.cli.cdr_file import cdr_file
 from vosd.cli.command import Family, Invocation, OperationError, json_option, pass_invocation
 

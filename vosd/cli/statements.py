@@ -9,8 +9,7 @@ from msgspec.structs import astuple
 
 from vosd.cdr.columns import iso_utc
 from vosd.cli import output
-from vosd.cli.acting import as_option
-from vosd.cli.arguments import MOMENT, MONTH, ZONE
+from vosd.cli.arguments import MOMENT, MONTH, ZONE, as_option
 from vosd.cli.command import Invocation, Verb, json_option, pass_invocation
 from vosd.cli.csv_form import csv_option, csv_writer
 from vosd.cli.office import in_office, office_of, principal

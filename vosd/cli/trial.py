@@ -10,6 +10,7 @@ import msgspec
 
 from vosd.cli import output
 from vosd.cli.command import Family, Invocation, OperationError, json_option, pass_invocation
+from vosd.cli.office import office_of, principal
 from vosd.control.calls import TALK_S_MAX, MakeTestCall, TrialReport, TrialResult
 
 _WELL: Final = frozenset({TrialResult.ANSWERED, TrialResult.RANG})
@@ -56,15 +57,19 @@ def test(
 
 async def _call(invocation: Invocation, wanted: MakeTestCall, *, as_json: bool) -> TrialReport:
     """Print the steps as they come, and return the outcome."""
+    from vosd.admin.office.calls import make_test_call
+
     report: TrialReport | None = None
-    async with aclosing(invocation.running_switch().follow(wanted)) as updates:
+    async with (
+        office_of(invocation, with_database=False) as office,
+        aclosing(make_test_call(office, principal(), wanted)) as updates,
+    ):
         async for update in updates:
             if not as_json:
                 for step in update.steps:
                     output.line(output.printable(f"{step.ms / 1_000:8.3f} s  {step.what}"))
             report = update.report or report
-    if report is None:
-        raise OperationError("the switch has stopped during the call; an answered one is booked by its next start")
+    assert report is not None, "else it was an error"
     return report
 
 

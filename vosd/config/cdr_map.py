@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Final, NamedTuple
+from typing import Annotated, Final
 from zoneinfo import ZoneInfo
 
 from pydantic import BeforeValidator, model_validator
 
 from vosd.admin.foreign_calls import DurationUnit, ForeignLayout, StartForm
-from vosd.admin.shadow_rating import RatedSide
+from vosd.admin.shadow_rating import CdrMap, RatedSide
 from vosd.catalogue.problems import ConfigError, ProblemList
 from vosd.config.reader.fields import FromText, KeyProblemError, choice, line_of_text, one_or_many, switch
 from vosd.config.reader.includes import read_files
@@ -20,14 +20,6 @@ from vosd.config.reader.times import time_zone
 _COLUMN: Final = line_of_text(1, 200)
 _WORD: Final = line_of_text(1, 64)
 _SAMPLE: Final = datetime(2026, 12, 31, 23, 59, 58, tzinfo=UTC)
-
-
-class CdrMap(NamedTuple):
-    """A map that is read."""
-
-    layout: ForeignLayout
-    side: RatedSide
-    includes_tax: bool
 
 
 def _start_form() -> FromText:

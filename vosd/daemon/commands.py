@@ -13,7 +13,7 @@ import structlog
 
 from vosd.admin.differences import Description, describe
 from vosd.admin.names import check_gateway, check_selection
-from vosd.admin.overrides import shown
+from vosd.admin.office.overrides import shown
 from vosd.admin.routing import explain_route
 from vosd.base.cause import EndReason
 from vosd.base.clock import Clock, Instant

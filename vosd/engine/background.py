@@ -87,4 +87,4 @@ async def report_dropped(dropped: Drops) -> None:
         reported = dropped.copy()
         fresh.pop(Drop.KEEP_ALIVE, None)
         if fresh:
-            _log.warning("traffic dropped", why={reason.label: count for reason, count in fresh.items()})
+            _log.warning("messages_dropped", why={reason.label: count for reason, count in fresh.items()})

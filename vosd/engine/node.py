@@ -26,6 +26,7 @@ from vosd.engine.trace.messages import Trace
 from vosd.engine.vendor_links import Addresses, VendorLinks
 from vosd.sip.auth_gate import AuthGate
 from vosd.sip.client_core import Placed, not_noted
+from vosd.sip.door.door import Doorkeeper
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.flows import Hop, Listener
 from vosd.sip.ports import BindingStore
@@ -82,6 +83,8 @@ class Surroundings(NamedTuple):
     steps: tuple[Step, ...] = STEPS
     asker: Asker | None = None
     """Answers what ``steps`` ask; None = nothing answers."""
+    doorkeeper: Doorkeeper | None = None
+    """Examines the messages of legs before they leave; None = they leave at once."""
 
 
 class Node:
@@ -108,6 +111,7 @@ class Node:
             around.names.locate,
             around.auth_gate or self.authenticator,
             around.placed,
+            around.doorkeeper,
         )
         flows = self.endpoint.flows
         self.trace = Trace(trace, self.knows)

@@ -10,7 +10,7 @@ from vosd.obs.figures import SINCE, Figure
 
 
 class Kind(Enum):
-    """How the values of a metric develop."""
+    """The way in which the values of a metric develop."""
 
     GAUGE = "gauge"
     """Goes up and down."""
@@ -161,7 +161,7 @@ class Metric(StrEnum):
         "vosd_messages_dropped_total",
         Kind.COUNTER,
         ("reason",),
-        "messages dropped or refused before they began anything, by cause, as in the log (traffic dropped)",
+        "messages dropped or refused before they began anything, by cause, as in the log (messages_dropped)",
     )
     AUTHENTICATION_FAILURES = (
         "vosd_authentication_failures_total",

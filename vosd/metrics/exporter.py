@@ -27,7 +27,7 @@ ANSWER_S: Final = 2.0
 READING_S: Final = 8.0
 """Time for a whole reading: less than the usual time limit of a scrape."""
 KEPT_S: Final = 1.0
-"""How long a reading serves other clients."""
+"""Time for which a reading serves other clients."""
 
 
 class SilentError(Exception):
@@ -79,7 +79,7 @@ class Switch:
 
 
 class Pages:
-    """What the paths of the server return."""
+    """The pages of the server, by path."""
 
     def __init__(self, switch: Switch, switch_pid: int) -> None:
         self._switch = switch

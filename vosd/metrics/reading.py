@@ -9,7 +9,7 @@ from vosd.base.histogram import Histogram
 
 
 class Wanted(Enum):
-    """What the exporter asks the switch."""
+    """The question of the exporter to the switch."""
 
     READING = "reading"
     HEALTH = "health"

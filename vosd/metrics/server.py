@@ -18,7 +18,7 @@ REQUEST_BYTES_MAX: Final = 8_192
 REQUEST_S: Final = 5.0
 """Time for a client to send its request."""
 REFUSAL_S: Final = 1.0
-"""The same for a client that is not allowed."""
+"""Time limit for a client that is not allowed."""
 CONNECTION_S: Final = 30.0
 """Time for all of it, the response included."""
 CHUNK_BYTES: Final = 65_536

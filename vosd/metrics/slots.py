@@ -1,4 +1,4 @@
-"""Which connections of clients are open, and which has to go for another one; knows sources, no pages.
+"""Count open connections of clients by source, and choose the one that has to go for another; knows no pages.
 
 A client that only holds its connection is worth less than one that comes: a scrape sends its request at once.
 """

@@ -95,7 +95,7 @@ class Entrance:
         self.serve = core.serve
         """Serve the queued messages: call it after all received messages were queued."""
         self._spare = IDLE_MAX
-        """How many more messages may be no event."""
+        """Number of further messages that may be no event."""
         self._spare_since = 0
 
     @property

@@ -24,5 +24,5 @@ class Marker:
             sock.setsockopt(level, option, self.traffic_class.byte)
         except OSError as error:
             if not self._is_refused:
-                _log.warning("packets are not marked", wanted=self.traffic_class.name, error=str(error))
+                _log.warning("packets_not_marked", wanted=self.traffic_class.name, error=str(error))
             self._is_refused = True

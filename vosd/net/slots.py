@@ -15,7 +15,7 @@ BURST_S: Final = 2
 
 
 class Origin(Enum):
-    """Who opened a connection."""
+    """The side that opened a connection."""
 
     GATEWAY = "gateway"
     """A peer at the address of a gateway, or of a registered user."""

@@ -1,4 +1,4 @@
-"""What operators see of the running switch: the log, ladders and captures of calls.
+"""Show operators the running switch: the log, ladders and captures of calls.
 
 Decides nothing: other packages report what happened, this one formats it.
 """

@@ -27,7 +27,7 @@ _VALUE_CHARACTERS_MAX: Final = 200
 
 
 class Level(StrEnum):
-    """How urgent an alarm is."""
+    """The urgency of an alarm."""
 
     OFF = "off"
     """It is not raised."""
@@ -141,15 +141,15 @@ class Alarm(msgspec.Struct, frozen=True):
 
     event: Event
     subject: str
-    """What it is about, such as ``carrier-a``; empty = the switch itself."""
+    """The subject, such as ``carrier-a``; empty = the switch itself."""
     level: Level
     since: int
     last: int
     """When it was last reported."""
     count: int
-    """How often it was reported."""
+    """Number of reports."""
     text: str
-    """What the latest report said."""
+    """The text of the latest report."""
     cleared_at: int | None = None
 
 

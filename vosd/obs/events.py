@@ -122,7 +122,7 @@ class Event(StrEnum):
     BALANCE_RECOVERED = "balance_recovered"
     """Money was added to an account with a low balance."""
     ASR_LOW = "asr_low"
-    """Of the attempts at a routing gateway fewer are answered than ``alarms.asr`` percent."""
+    """Fewer attempts at a routing gateway are answered than ``alarms.asr`` percent."""
     ASR_RECOVERED = "asr_recovered"
     PDD_HIGH = "pdd_high"
     """A routing gateway takes longer than ``alarms.pdd`` until it rings or answers, on average."""

@@ -1,4 +1,4 @@
-"""How long a process beside the switch lives, and how it gives way to calls: called by that process at its start."""
+"""End a process beside the switch with the switch, and let it give way to calls: that process calls this first."""
 
 import ctypes
 import os

@@ -7,7 +7,7 @@ Place = TypeVar("Place")
 
 
 class AddressTurns:
-    """Whose turn it is, by gateway; the turns outlive a reload."""
+    """The turns, by gateway; they outlive a reload."""
 
     __slots__ = ("_next",)
 

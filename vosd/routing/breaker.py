@@ -76,7 +76,7 @@ class _Row:
         self.payer = ""
         """The payer of the failure that was counted last."""
         self.rest_ms = 0
-        """How long the present rest is; 0 = it does not rest."""
+        """Duration of the present rest; 0 = it does not rest."""
         self.began_at = 0
         self.until = 0
         """The end of the rest because of failures."""
@@ -102,7 +102,7 @@ class Breakers:
         self.failing: dict[Place, _Row] = {}
         """Addresses that have failed since a call last succeeded there."""
         self.resting: dict[str, int] = {}
-        """How many addresses rest, by gateway: mostly none, so that callers can skip the look-up."""
+        """Number of addresses that rest, by gateway: mostly none, so that callers can skip the look-up."""
         self.on_change: Callable[[Place, Circuit, int], None] = _ignore
         """Called with every change, with the milliseconds of the rest."""
 

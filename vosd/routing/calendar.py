@@ -20,7 +20,7 @@ _YEAR: Final = timedelta(days=365)
 
 
 class Tier(IntEnum):
-    """How closely a calendar fits a moment; the smaller number comes first."""
+    """The closeness of a calendar to a moment; the smaller number comes first."""
 
     DATE = 1
     """By an entry for that date, or as a holiday."""
@@ -54,7 +54,7 @@ class Entry(msgspec.Struct, frozen=True):
 
     @property
     def tier(self) -> Tier:
-        """How closely it fits, where it does."""
+        """The closeness, where it fits."""
         if self.first is not None:
             return Tier.DATE if self.first == self.last else Tier.DATES
         return Tier.WEEKDAY if self.weekdays else Tier.TIME
@@ -75,11 +75,11 @@ class Entry(msgspec.Struct, frozen=True):
 
 
 _HOLIDAY: Final = Entry(is_working=False, first=date.min, last=date.min)
-"""What decides on a holiday."""
+"""The entries that decide on a holiday."""
 
 
 class Standing(NamedTuple):
-    """What a calendar says of a moment."""
+    """The judgement of a calendar about a moment."""
 
     tier: Tier
     is_working: bool

@@ -1,4 +1,4 @@
-"""How many calls each object carries, and how many it took in the last second (ADR 9).
+"""Count the calls that each object carries, and those that it took in the last second (ADR 9).
 
 The counters are keyed by object name and outlive a reload: a lower limit refuses new calls and ends none. The limits
 are arguments of every check.

@@ -80,7 +80,7 @@ CONDITIONS: Final[tuple[Condition, ...]] = (
     _is_of_other_partner,
     _has_room,
 )
-"""What few gateways or calls require: examined only for those that are marked so, in this order."""
+"""Conditions of few gateways or calls: examined only for those that are marked so, in this order."""
 
 
 def accepts(candidate: Candidate, request: RouteRequest, occupancy: Capacity) -> bool:

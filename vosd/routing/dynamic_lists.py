@@ -23,7 +23,7 @@ Caller = tuple[str, str]
 
 
 class ListingCause(Enum):
-    """What a caller did too often."""
+    """The limit that a caller has exceeded."""
 
     CONCURRENT = "concurrent"
     FREQUENCY = "frequency"
@@ -101,7 +101,7 @@ class DynamicLists:
         self._first_until = 0
         """No caller on the list leaves it before this instant, in monotonic milliseconds."""
         self.changes = 0
-        """How often the list has changed."""
+        """Number of changes of the list."""
         self.calls = RecentTimes(times_max)
         self.unanswered = RecentTimes(times_max)
         self.to_targets = RecentTimes(times_max)
@@ -161,12 +161,12 @@ class DynamicLists:
 
     @property
     def size(self) -> int:
-        """How many callers are on the list; those whose time is over until ``expire`` is called."""
+        """Number of callers on the list; those whose time is over count until ``expire`` is called."""
         return len(self._listed)
 
     @property
     def forgotten(self) -> int:
-        """How many callers were forgotten, or removed from the list, before their time."""
+        """Number of callers that were forgotten, or removed from the list, before their time."""
         return self.overflows + self.calls.forgotten + self.unanswered.forgotten + self.to_targets.forgotten
 
     def listed(self, mono_ms: int) -> Iterator[Listing]:

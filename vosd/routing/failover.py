@@ -1,4 +1,4 @@
-"""What a failed attempt means: whether the next gateway is tried, and what the caller is sent in the end.
+"""Judge a failed attempt: whether the next gateway is tried, and what the caller is sent in the end.
 
 The rules stand in ``docs/routing.md``. How many attempts a call may make, and until when, is decided in ``b2bua``.
 """
@@ -12,7 +12,7 @@ from vosd.trunks.gateways import RoutingGateway
 
 
 class AttemptEnd(Enum):
-    """How an attempt ended without an answer."""
+    """The end of an attempt without an answer."""
 
     FINAL = "final"
     """With a final response."""
@@ -69,7 +69,7 @@ class AttemptOutcome(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """How a call without answer ends: the CDR's reason and the status for the caller."""
+    """The end of a call without answer: the CDR's reason and the status for the caller."""
 
     reason: EndReason
     status: int

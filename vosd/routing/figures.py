@@ -23,13 +23,13 @@ class Hour(NamedTuple):
     attempts: int = 0
     answered: int = 0
     talk_ms: int = 0
-    """Of all answered calls together."""
+    """Sum over all answered calls."""
     rang: int = 0
     """Attempts whose post-dial delay is known."""
     pdd_ms: int = 0
-    """Of all of them together."""
+    """Sum over all of them."""
     cost: Decimal = ZERO
-    """What the gateway charges for all calls together, without tax."""
+    """The charge of the gateway for all calls together, without tax."""
     billed_s: int = 0
     """The seconds that it charges for."""
 
@@ -55,7 +55,7 @@ class Hour(NamedTuple):
 
 
 class AttemptClass(StrEnum):
-    """What became of an attempt, as the ratios of RFC 6076 count it."""
+    """The result of an attempt, as the ratios of RFC 6076 count it."""
 
     ANSWERED = "answered"
     USER = "user"
@@ -98,7 +98,7 @@ NO_TOTALS: Final = Totals()
 
 
 class _Minute:
-    """The same sums for one minute of the monotonic clock."""
+    """The sums of one minute of the monotonic clock."""
 
     __slots__ = ("answered", "attempts", "billed_s", "cost", "number", "pdd_ms", "rang", "talk_ms")
 
@@ -122,7 +122,7 @@ class Figures:
         self._names: dict[Scope, Container[str]] = {}
         self._totals: dict[Scope, dict[str, Totals]] = {}
         self._windows: dict[Scope, dict[str, deque[_Minute]]] = {}
-        """Of those that had calls: a reload need not look at the others, which may be very many."""
+        """The gateways that had calls: a reload need not look at the others, which may be very many."""
 
     def adopt(self, scope: Scope, names: Container[str]) -> None:
         """Count these gateways and no others; those that stay keep their figures."""

@@ -54,7 +54,7 @@ class Fit(NamedTuple):
     groups: tuple[tuple[Candidate, ...], ...] = ()
     """Those of equal rank together."""
     criteria: tuple[Criterion, ...] = ()
-    """What decides within a group; none = ``ranked`` is the order."""
+    """The criteria that decide within a group; none = ``ranked`` is the order."""
     stopped: tuple[Candidate, ...] = ()
     """Those that are out because one with a longer prefix ends the search."""
     has_repeats: bool = False
@@ -64,7 +64,7 @@ class Fit(NamedTuple):
     choosy: tuple[Candidate, ...] = ()
     """Those of them that take some calls and not others, apart from their calendars."""
     by_tiers: dict[tuple[int | None, ...], "Fit"] = _NO_TIERS
-    """What was found for them by ``calendar_order``, by the tiers of the calendars."""
+    """Orders that ``calendar_order`` has found, by the tiers of the calendars."""
     outranked: tuple[Candidate, ...] = ()
     """Those that are out because another one's calendar fits more closely."""
     stoppers: tuple[Candidate, ...] = ()

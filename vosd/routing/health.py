@@ -1,4 +1,4 @@
-"""Which routing gateways are up, by OPTIONS and by answers to calls, with hysteresis.
+"""Judge whether routing gateways are up, by OPTIONS and by answers to calls, with hysteresis.
 
 A gateway is up at first, goes down after a number of failures in a row, and comes back after a number of answers in a
 row: one lost packet does not take it down, and a single answer of a failing vendor does not bring calls back.

@@ -1,4 +1,4 @@
-"""Which mapping gateway a request comes from, by source address and tech prefix (docs/routing.md).
+"""Find the mapping gateway of a request by its source address and tech prefix (docs/routing.md).
 
 A disabled gateway is identified like any other, so that its calls never fall to one with a wider pattern. Whether a
 gateway with credentials has proven them is checked elsewhere.

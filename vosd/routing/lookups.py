@@ -1,4 +1,4 @@
-"""What a call asks other servers before it is routed, and what holds without an answer (docs/routing.md)."""
+"""Questions of a call to other servers before it is routed, and what holds without an answer (docs/routing.md)."""
 
 from typing import NamedTuple
 

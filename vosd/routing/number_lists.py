@@ -19,7 +19,7 @@ _MARK: Final = b"1"
 _LONGEST: Final = 2.0 * 10**_DIGITS_MAX
 """Packed numbers are below this."""
 _EMPTY: Final = 1.0
-"""What an empty line is packed as."""
+"""The packed form of an empty line."""
 _DIGITS_AND_LINES: Final = b"0123456789\n"
 _UNUSUAL: Final = re.compile(rb"^(?![0-9]{1,15}$).*\n?", re.MULTILINE)
 """A line that is not one exact number alone."""
@@ -38,7 +38,7 @@ class UnusableLine(NamedTuple):
 
 
 class PackedLines(NamedTuple):
-    """What a file of patterns holds."""
+    """The content of a file of patterns."""
 
     numbers: "array[float]"
     """Sorted."""

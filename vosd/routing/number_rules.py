@@ -71,7 +71,7 @@ class AllowDeny:
 
 
 class _CallerRules:
-    """How one side changes the calling number: rewrite rules, or a pool whose number takes its place."""
+    """The changes of one side to the calling number: rewrite rules, or a pool whose number takes its place."""
 
     __slots__ = ("_pool", "_rules")
 

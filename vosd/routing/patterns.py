@@ -12,7 +12,7 @@ from vosd.base.number import for_matching
 ANY_REST: Final = "*"
 """Ends a prefix."""
 NO_CALLER: Final = "anonymous"
-"""What a caller without a number is compared as."""
+"""The text as which a caller without a number is compared."""
 _PATTERN: Final = re.compile(r"[0-9A-Za-z*#._-]{1,64}\Z")
 
 
@@ -39,7 +39,7 @@ class PatternSet:
             self._positions.setdefault(pattern, len(self._positions))
         prefixes = (each for each in self._positions if each.endswith(ANY_REST))
         self._lengths = tuple(sorted({len(prefix) - len(ANY_REST) for prefix in prefixes}))
-        """Of the prefixes, without the ``*``."""
+        """Length of the prefixes, without the ``*``."""
 
     def __len__(self) -> int:
         """Return the number of different patterns."""

@@ -1,4 +1,4 @@
-"""Which gateways a call may be offered to, in which order, and why the others were left out.
+"""Find the gateways that a call may be offered to, in their order, and why the others were left out.
 
 The checks only read: a place on a gateway is taken when the attempt begins, and may be gone by then. Reasons are enum
 members; ``callcontrol.explain`` turns them into sentences.

@@ -14,7 +14,7 @@ from vosd.routing.quality_order import Blend, QualityTerms
 
 
 class Criterion(Enum):
-    """What gateways are compared by; where they are equal the next criterion of the plan decides."""
+    """A criterion by which gateways are compared; where they are equal the next one of the plan decides."""
 
     CALENDAR = "calendar"
     """The tier of the calendar that fits; gateways without a calendar come last."""
@@ -54,7 +54,7 @@ class RouteRow(msgspec.Struct, frozen=True):
     priority: int | None = None
     weight: int | None = None
     percent: int | None = None
-    """Its share of the calls among gateways of equal prefix and priority."""
+    """The gateway's share of the calls among those of equal prefix and priority."""
     max_calls: int | None = None
     """Calls at the same time by this line."""
     calendar: str | None = None
@@ -68,7 +68,7 @@ class RouteRow(msgspec.Struct, frozen=True):
 
 
 class RoutingPlan(msgspec.Struct, frozen=True):
-    """How gateways are chosen for the calls of a customer."""
+    """The choice of gateways for the calls of a customer."""
 
     name: str = ""
     """Empty for calls without a plan."""
@@ -84,7 +84,7 @@ class RoutingPlan(msgspec.Struct, frozen=True):
     gateways: frozenset[str] | None = None
     """Names of the routing gateways; None = all."""
     routes: tuple[RouteRow, ...] | None = None
-    """Its own routes, in place of the prefixes of the gateways; None = those prefixes."""
+    """The plan's own routes, in place of the prefixes of the gateways; None = those prefixes."""
     max_attempts: int | None = None
     """Most gateways that are tried for one call; None = the switch's limit."""
     search_ms: int | None = None

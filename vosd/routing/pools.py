@@ -21,7 +21,7 @@ class PoolMode(Enum):
 
 
 class EmptyPool(Enum):
-    """What a call does where a pool has no number."""
+    """The fate of a call where a pool has no number."""
 
     ORIGINAL = "original"
     """It keeps its own calling number."""
@@ -40,7 +40,7 @@ class NumberPool(msgspec.Struct, frozen=True):
 
 
 class Turn(NamedTuple):
-    """Whose turn it is in one pool."""
+    """The turn in one pool."""
 
     position: int
     used: int
@@ -48,13 +48,13 @@ class Turn(NamedTuple):
 
 
 class PoolTurns:
-    """Whose turn it is in every pool, by name."""
+    """The turns in all pools, by name."""
 
     __slots__ = ("_turns", "taken")
 
     def __init__(self) -> None:
         self.taken = 0
-        """How many numbers were taken since the start."""
+        """Number of numbers that were taken since the start."""
         self._turns: dict[str, Turn] = {}
 
     def take(self, pool: NumberPool, draw: Draw) -> str | None:

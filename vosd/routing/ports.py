@@ -1,4 +1,4 @@
-"""What routing needs to know of vendors beyond their configuration; call control implements it."""
+"""The facts about vendors that routing needs beyond their configuration; call control implements them."""
 
 from collections.abc import Callable, Container, Mapping, Sequence
 from decimal import Decimal
@@ -70,7 +70,7 @@ class Terms(Protocol):
 
 
 class VendorTerms(Terms, Protocol):
-    """What a vendor charges for one call.
+    """The charge of a vendor for one call.
 
     Routing compares terms by their price and hands them on; it does not know what they are. Who gave them out books the
     call by them.
@@ -145,7 +145,7 @@ class Vendors(Protocol):
 
     @property
     def turns(self) -> Turns:
-        """Whose turn it is among gateways that share calls by weight."""
+        """The turn among gateways that share calls by weight."""
         ...
 
     @property

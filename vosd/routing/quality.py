@@ -104,7 +104,7 @@ class _Slice:
 
     def __init__(self, number: int) -> None:
         self.number = number
-        """Its beginning on the monotonic clock, in lengths of a slice."""
+        """The beginning on the monotonic clock, in lengths of a slice."""
         self.sums = [0] * len(_NOTHING)
 
 

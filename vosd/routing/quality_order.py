@@ -25,7 +25,7 @@ class QualityTerms(msgspec.Struct, frozen=True):
 
 
 class Blend(msgspec.Struct, frozen=True):
-    """How much each figure counts, relative to the others; 0 = not at all."""
+    """The weight of each figure, relative to the others; 0 = it does not count."""
 
     asr: int = 0
     acd: int = 0

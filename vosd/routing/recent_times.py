@@ -31,9 +31,9 @@ class RecentTimes:
         self._by_key: OrderedDict[tuple[str, ...], _Times] = OrderedDict()
         self._most = most
         self.size = 0
-        """How many times are remembered."""
+        """Number of times that are remembered."""
         self.forgotten = 0
-        """How many keys were removed before their time, since there were too many."""
+        """Number of keys that were removed before their time, since there were too many."""
 
     def __len__(self) -> int:
         return len(self._by_key)

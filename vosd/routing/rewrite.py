@@ -17,7 +17,7 @@ Draw = Callable[[int], int]
 
 EXPRESSION: Final = "~"
 RULES_MAX: Final = 1_000
-"""Of one list."""
+"""Most rules of one list."""
 _LEFT: Final = re.compile(r"(\*?|[0-9A-Za-z*#._?-]{1,32})(?:\{(\d{1,3})?(-?)(\d{1,3})?\})?\Z", re.ASCII)
 _RIGHT: Final = re.compile(r"\+?[0-9A-Za-z*#._?$-]{0,32}\Z")
 _NUMBER: Final = re.compile(r"[0-9*#]+\Z")

@@ -1,4 +1,4 @@
-"""Which routing gateways a called number fits by one plan, sorted by what the configuration says (docs/routing.md).
+"""Find the routing gateways that a called number fits by one plan, sorted by the configuration (docs/routing.md).
 
 The number of a phone fits that phone only, whatever prefixes fit as well. Whether a gateway can take the call at this
 moment is decided in ``pipeline``, and what order depends on the moment in ``order``.

@@ -1,4 +1,4 @@
-"""What the search for routes is asked, and what it answers: requests, routes, and the causes of what is left out."""
+"""Questions to the search for routes, and its answers: requests, routes, and the causes of what is left out."""
 
 from decimal import Decimal
 from enum import Enum
@@ -35,7 +35,7 @@ class RouteRequest(msgspec.Struct, frozen=True):
     currency: str = ""
     """The currency of that price (ISO 4217)."""
     guard: LossGuard = LossGuard()
-    """Which margin a gateway must leave."""
+    """The margin that a gateway must leave."""
     partner: str | None = None
     """The company that it comes from."""
     allowed: frozenset[str] = frozenset()
@@ -68,7 +68,7 @@ class RouteChoice(msgspec.Struct, frozen=True, gc=False):
     callee_out: str
     caller_out: str
     terms: VendorTerms | None = None
-    """What the vendor charges, found once: the call is compared and booked by it. None = it has no buy rate."""
+    """The vendor's rate, found once: the call is compared and booked by it. None = it has no buy rate."""
     is_last_resort: bool = False
     """It rests, and there is no other."""
     is_redirected: bool = False
@@ -76,11 +76,11 @@ class RouteChoice(msgspec.Struct, frozen=True, gc=False):
     priority: int = 1
     weight: int = 100
     limits: tuple[Limit, ...] = ()
-    """What it occupies beside the gateway: limits that it shares with others."""
+    """The limits that it occupies beside the gateway's own, and shares with others."""
     protect_times: tuple[int, ...] = ()
     """When protected gateways join the search, in ms since the arrival of a call without any 18x; mostly none."""
     routing_number: str = ""
-    """What goes out beside ``callee_out`` as its routing number (RFC 4694); empty = none."""
+    """The routing number that goes out beside ``callee_out`` (RFC 4694); empty = none."""
 
 
 class Cause(Enum):
@@ -131,11 +131,11 @@ class LeftOut(NamedTuple):
     gateway: RoutingGateway
     cause: Cause
     detail: str = ""
-    """What the cause alone does not say."""
+    """Detail that the cause alone does not say."""
 
 
 class Routes(NamedTuple):
-    """What may be tried, in order, and what was left out."""
+    """The gateways that may be tried, in order, and those that were left out."""
 
     choices: tuple[RouteChoice, ...]
     left: tuple[LeftOut, ...]

@@ -19,7 +19,7 @@ SHORTEST_REST: Final = 3
 
 
 class SpecialNumbers(msgspec.Struct, frozen=True, dict=True):
-    """What holds for the called numbers of all calls. Numbers have no leading ``+``."""
+    """Rules for the called numbers of all calls. Numbers have no leading ``+``."""
 
     strip_digits: int = 0
     """SERVER_BILLING_GATEWAY_ROUTE_PREFIX: leading digits that are for routing alone."""

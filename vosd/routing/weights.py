@@ -1,4 +1,4 @@
-"""Whose turn it is among gateways that share calls by weight: smooth weighted round robin.
+"""Choose among gateways that share calls by weight: smooth weighted round robin.
 
 Of gateways with the weights 3 and 1 the calls go A A B A, A A B A: each gateway gets its share of every few calls, and
 none gets all its calls in a row.

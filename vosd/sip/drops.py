@@ -11,7 +11,7 @@ from vosd.sip.wire.flaws import Flaw
 
 
 class Drop(StrEnum):
-    """A reason, with the name that the log shows (``traffic dropped``)."""
+    """A reason, with the name that the log shows (``messages_dropped``)."""
 
     # Before parsing: by source and first line.
     NOT_SIP = "not SIP"

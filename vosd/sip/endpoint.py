@@ -15,6 +15,7 @@ from vosd.sip.auth_gate import OPEN_GATE, AuthGate
 from vosd.sip.client_core import ClientCore, Placed, not_noted
 from vosd.sip.dialog.acceptance import Acceptance, PendingBye
 from vosd.sip.dialog.table import DialogTable, Kept
+from vosd.sip.door.door import Doorkeeper, Doors
 from vosd.sip.drops import Drop, Drops
 from vosd.sip.events import AckMissing, AlarmFired, Event
 from vosd.sip.flows import Flows, Listener, Locator, resolve_no_name
@@ -51,8 +52,12 @@ class Endpoint:
         locate: Locator = resolve_no_name,
         auth_gate: AuthGate = OPEN_GATE,
         placed: Placed = not_noted,
+        doorkeeper: Doorkeeper | None = None,
     ) -> None:
-        """``placed`` is called for every INVITE that begins a dialog, before it is sent."""
+        """``placed`` is called for every INVITE that begins a dialog, before it is sent.
+
+        ``doorkeeper`` examines the messages of legs before they leave; None = they leave at once.
+        """
         self._settings = settings
         self.token = token
         self.flows = Flows(listeners, token, locate)
@@ -66,6 +71,7 @@ class Endpoint:
         """Transactions and timers; for this package, and for snapshots."""
         self.next_timer = self.store.wheel.next_due
         """Return when ``handle_timers`` is due next, in milliseconds of the monotonic clock, or None."""
+        self.doors = None if doorkeeper is None else Doors(doorkeeper, self.store.wheel)
         self.answered_invite = InviteServer.answered(self.store)
         """Takes the place of an INVITE that was answered with 2xx: its call lasts longer than what responses repeat."""
         self.acknowledged_invite = InviteClient.acknowledged(self.store)

@@ -11,6 +11,8 @@ from vosd.catalogue.ports import NOT_KNOWN, Action, Change
 from vosd.cdr.kinds import NAME_LENGTH
 from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
+from vosd.storage.audit import note as note_audit
+from vosd.storage.audit_line import AuditLine
 from vosd.storage.database import Database, SchemaOutdated
 from vosd.storage.types import descriptive, identifying
 
@@ -20,7 +22,7 @@ _version: Final = select(schema.counter.c.value).where(schema.counter.c.name == 
 
 
 class SqlOverrides:
-    """Implements ``vosd.catalogue.ports.OverrideStore``."""
+    """Implements ``vosd.admin.office.ports.OverrideStore``."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -60,7 +62,13 @@ class SqlOverrides:
                     found[override.key] = override
         return Overrides(found.values()).at(wall_ms)
 
-    async def put(self, overrides: Sequence[Override], now: int, configured: Mapping[Key, str] = NOT_KNOWN) -> None:
+    async def put(
+        self,
+        overrides: Sequence[Override],
+        now: int,
+        configured: Mapping[Key, str] = NOT_KNOWN,
+        audit: AuditLine | None = None,
+    ) -> None:
         """Set overrides; one of the same key is replaced, and ``configured`` has what held where there was none.
 
         Raises:
@@ -79,8 +87,11 @@ class SqlOverrides:
                 present[each.key] = each
                 before = configured.get(each.key) if replaced is None else replaced.value
                 await note(connection, Change(now, Action.SET, each, each.operator, before))
+            await note_audit(connection, audit)
 
-    async def clear(self, keys: Collection[Key], operator: str, now: int) -> Sequence[Override]:
+    async def clear(
+        self, keys: Collection[Key], operator: str, now: int, audit: AuditLine | None = None
+    ) -> Sequence[Override]:
         """Remove overrides, and return those that there were.
 
         Raises:
@@ -93,6 +104,8 @@ class SqlOverrides:
             for each in found:
                 await connection.execute(delete(_table).where(*_is(each.key)))
                 await note(connection, Change(now, Action.CLEARED, each, operator))
+            if found:
+                await note_audit(connection, audit)
         return found
 
     async def expire(self, now: int) -> None:

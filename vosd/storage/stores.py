@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from vosd.storage.checkpoints import SqlCheckpoints
     from vosd.storage.consumption import SqlConsumption
     from vosd.storage.corrections import SqlCorrections
+    from vosd.storage.export import SqlExport
     from vosd.storage.faults import Difference, Verification
     from vosd.storage.ledger import SqlLedger
     from vosd.storage.overrides import SqlOverrides
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from vosd.storage.reconcile import SqlBookedCalls
     from vosd.storage.spans import SqlSpans
     from vosd.storage.stored_objects import SqlObjects
+    from vosd.storage.validity import SqlValidity
     from vosd.storage.waiting_payments import SqlWaitingPayments
 
 
@@ -91,6 +93,13 @@ class SqlStores:
         return SqlCorrections(self.database)
 
     @property
+    def export(self) -> "SqlExport":
+        """Calls in the order of their booking."""
+        from vosd.storage.export import SqlExport
+
+        return SqlExport(self.database)
+
+    @property
     def spans(self) -> "SqlSpans":
         """Calls of a span as they were rated."""
         from vosd.storage.spans import SqlSpans
@@ -103,6 +112,13 @@ class SqlStores:
         from vosd.storage.overrides import SqlOverrides
 
         return SqlOverrides(self.database)
+
+    @property
+    def validity(self) -> "SqlValidity":
+        """Validity of accounts."""
+        from vosd.storage.validity import SqlValidity
+
+        return SqlValidity(self.database)
 
     @property
     def audit(self) -> "SqlAudit":

@@ -12,6 +12,8 @@ from vosd.cdr.columns import iso_utc
 from vosd.cdr.kinds import ACCOUNT_LENGTH
 from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
+from vosd.storage.audit import note as note_audit
+from vosd.storage.audit_line import AuditLine
 from vosd.storage.books import lock_accounts
 from vosd.storage.database import Database
 from vosd.storage.overrides import note
@@ -39,7 +41,14 @@ class SqlValidity:
             return await _expiry(connection, account)
 
     async def set(
-        self, account: str, expires_at: int | None, configured: int | None, operator: str, memo: str | None, now: int
+        self,
+        account: str,
+        expires_at: int | None,
+        configured: int | None,
+        operator: str,
+        memo: str | None,
+        now: int,
+        audit: AuditLine | None = None,
     ) -> None:
         """Set when an account expires; ``NEVER`` for never, None for what the configuration says.
 
@@ -56,6 +65,7 @@ class SqlValidity:
             before = await _expiry(connection, name)
             await _set(connection, name, before if before is not None else configured, expires_at, operator, memo, now)
             await connection.execute(update(_account).where(_account.c.id == name).values(changed=mark))
+            await note_audit(connection, audit)
 
 
 async def extend(connection: AsyncConnection, name: str, payment: Payment) -> int | None:

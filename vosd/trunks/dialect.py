@@ -1,4 +1,4 @@
-"""How SIP is spoken with one trunk: the settings in which peers differ.
+"""The dialect of one trunk: the settings in which peers differ.
 
 One struct for a customer's trunk and one for a vendor's; the modules that read and write messages apply them.
 """
@@ -15,14 +15,14 @@ from vosd.trunks.keys import word
 
 
 class CalleeSource(Enum):
-    """Which part of an INVITE holds the called number."""
+    """The part of an INVITE that holds the called number."""
 
     REQUEST_URI = "request-uri"
     TO = "to"
 
 
 class CallerSource(StrEnum):
-    """Which header of an INVITE holds the calling number; the value is its lower-case name."""
+    """The header of an INVITE that holds the calling number; the value is its lower-case name."""
 
     ASSERTED = "p-asserted-identity"
     PREFERRED = "p-preferred-identity"
@@ -40,7 +40,7 @@ class Reliability(Enum):
 
 
 class ReasonForm(Enum):
-    """Which Reason headers a trunk is sent (RFC 3326, RFC 6432)."""
+    """The Reason headers that a trunk is sent (RFC 3326, RFC 6432)."""
 
     Q850 = "q850"
     SIP = "sip"
@@ -49,21 +49,21 @@ class ReasonForm(Enum):
 
 
 class Transfers(Enum):
-    """How a REFER of the trunk is answered."""
+    """The answer to a REFER of the trunk."""
 
     ACCEPT = "accept"
     REFUSE = "refuse"
 
 
 class Redirects(Enum):
-    """What a 3xx of the trunk means."""
+    """The meaning of a 3xx of the trunk."""
 
     REFUSE = "refuse"
     FOLLOW = "follow"
 
 
 class IdentityHeader(Enum):
-    """What carries the calling number to a vendor; the value is the header's lower-case name."""
+    """The header that carries the calling number to a vendor; the value is its lower-case name."""
 
     FROM = "from"
     ASSERTED = "p-asserted-identity"
@@ -71,7 +71,7 @@ class IdentityHeader(Enum):
 
 
 class Privacy(Enum):
-    """How a caller's request for privacy is treated (RFC 3323)."""
+    """The treatment of a caller's request for privacy (RFC 3323)."""
 
     HONOUR = "honour"
     PASS = "pass"  # noqa: S105 - what is done, no secret
@@ -87,7 +87,7 @@ class Passing(Enum):
 
 
 class PortedNumber(Enum):
-    """What a vendor is sent for a ported number."""
+    """The form in which a vendor is sent a ported number."""
 
     DIALLED = "dialled"
     ROUTING = "routing"
@@ -99,7 +99,7 @@ BOUND_TO_THEIR_REQUEST: Final = frozenset({401, 407, 487})
 
 
 class TransferDisplay(Enum):
-    """Whose number the target of a transfer is shown; the value is that of the configuration."""
+    """The number that the target of a transfer is shown; the value is that of the configuration."""
 
     CALLER = "caller"
     """That of the transferred call."""
@@ -138,13 +138,13 @@ class CallerDialect(msgspec.Struct, frozen=True):
     """By code or class (``486``, ``5xx``), what is sent instead."""
     transfers: Transfers = Transfers.ACCEPT
     transfer_timeout_ms: int = 30_000
-    """How long the target of a transfer may ring, and what dialling it by keys may take."""
+    """Time for which the target of a transfer may ring, and which dialling it by keys may take."""
     transfer_display: TransferDisplay = TransferDisplay.CALLER
     """The calling number that the target of a transfer is shown."""
     transfer_number: str = ""
     """The number for ``TransferDisplay.NUMBER``."""
     transfer_keys: TransferKeys | None = None
-    """What the user presses to transfer; None = keys transfer nothing."""
+    """The keys that the user presses to transfer; None = keys transfer nothing."""
     nat: Nat = Nat.AUTO
     session_timer: SessionTimerSettings = SessionTimerSettings()
 

@@ -20,7 +20,7 @@ from vosd.trunks.scope import Limit, Scope
 
 
 class Address(NamedTuple):
-    """Where packets of one gateway go."""
+    """An address to which packets of one gateway go."""
 
     host: str
     """An IP address in text, or a name that the directory finds addresses for."""
@@ -46,7 +46,7 @@ class Address(NamedTuple):
 
 
 class HostPattern(NamedTuple):
-    """Where packets of a mapping gateway come from: a network, and a port where one was given."""
+    """A source of a mapping gateway's packets: a network, and a port where one was given."""
 
     network: IPv4Network | IPv6Network
     port: int | None
@@ -71,7 +71,7 @@ class MappingGateway(msgspec.Struct, frozen=True, dict=True):
     name: str
     account: str
     hosts: tuple[HostPattern, ...]
-    """Where its packets come from; none = from anywhere, with credentials."""
+    """The sources of its packets; none = from anywhere, with credentials."""
     tech_prefix: str = ""
     rate_group: str | None = None
     """Overrides the account's rate group."""
@@ -89,13 +89,13 @@ class MappingGateway(msgspec.Struct, frozen=True, dict=True):
     enabled: Annotated[bool, switch("`no` refuses its calls.")] = True
     dialect: CallerDialect = CallerDialect()
     credentials: Credentials | None = None
-    """What it must prove with each INVITE and REGISTER; None = its address is proof enough."""
+    """The credentials that each INVITE and REGISTER must prove; None = its address is proof enough."""
     caller_numbers: CallerNumbers | None = None
-    """Which calling numbers it may show; None = any."""
+    """The calling numbers that it may show; None = any."""
     dynamic_blacklist: CallerLimits | None = None
     """Limits of each of its callers; None = those of the installation."""
     numbers: IncomingNumbers | None = None
-    """Which numbers its calls may have, and how they are changed; None = any, and not at all."""
+    """The numbers that its calls may have, and their changes; None = any, and none."""
     accept_routing_number: Annotated[
         bool,
         switch(
@@ -117,7 +117,7 @@ class MappingGateway(msgspec.Struct, frozen=True, dict=True):
     routing_plan: str | None = None
     """Name of the routing plan of its calls; None = the account's."""
     loss_guard: LossGuard | None = None
-    """Which margin its calls must leave; None = the account's, else that of the plan."""
+    """The margin that its calls must leave; None = the account's, else that of the plan."""
     gateways_allow: frozenset[str] = frozenset()
     """Names of the routing gateways that its calls may use; none = all."""
     gateways_deny: frozenset[str] = frozenset()
@@ -137,11 +137,11 @@ class MappingGateway(msgspec.Struct, frozen=True, dict=True):
 
 
 class Registration(msgspec.Struct, frozen=True):
-    """How we register with a vendor."""
+    """Our registration with a vendor."""
 
     server: Address
     domain: str
-    """Of the address that is registered."""
+    """Domain of the address that is registered."""
     user: str
     """The account there."""
     contact_user: str
@@ -152,7 +152,7 @@ class Registration(msgspec.Struct, frozen=True):
 
 
 class Ping(NamedTuple):
-    """How OPTIONS decide whether a vendor is up."""
+    """The rules by which OPTIONS decide whether a vendor is up."""
 
     interval_ms: int
     timeout_ms: int
@@ -198,7 +198,7 @@ class RoutingGateway(msgspec.Struct, frozen=True, dict=True):
     partner: str | None = None
     """Calls that came from this partner never go to it; None = its account's partner, if that has one."""
     earns: bool = False
-    """Its account is a partner's: what its calls cost is added to the balance, and nothing is held for it (ADR 65)."""
+    """The account is a partner's: what its calls cost is added to the balance, and nothing is held for it (ADR 65)."""
     account_limit: Limit | None = None
     """The limits of its account, which all gateways of the account share."""
     priority: Annotated[
@@ -262,15 +262,16 @@ class RoutingGateway(msgspec.Struct, frozen=True, dict=True):
     """Reading of the calendar; None = while a working entry decides, or any where it has none that is working."""
     dialect: CalleeDialect = CalleeDialect()
     login: Login | None = None
-    """What answers its challenges; None = they count as refusals."""
+    """The login that answers its challenges; None = they count as refusals."""
     registration: Registration | None = None
     """It takes calls only while we are registered with it; None = it requires no registration."""
     credentials: Credentials | None = None
-    """What it must prove when it registers with us: it is called where it is registered; None = it does not."""
+    """The credentials that it must prove when it registers with us: it is called where it is registered; None = it does
+    not."""
     ping: Ping | None = None
     """None = it counts as up."""
     numbers: OutgoingNumbers | None = None
-    """Which callers it takes, and how the numbers that it is sent are changed; None = any, and not at all."""
+    """The callers that it takes, and the changes of the numbers that it is sent; None = any, and none."""
     rate_group: str | None = None
     """Overrides the rate group of its account."""
     private_rate_group: str | None = None
@@ -278,13 +279,13 @@ class RoutingGateway(msgspec.Struct, frozen=True, dict=True):
 
     @cached_property
     def places(self) -> tuple[Address, ...]:
-        """Where its packets go to and come from: its addresses, and the server that we register with."""
+        """The addresses of its packets: its own, and that of the server that we register with."""
         registration = self.registration
         return self.addresses if registration is None else (*self.addresses, registration.server)
 
     @cached_property
     def fixed_addresses(self) -> tuple[Address, ...]:
-        """Its addresses where they never change; empty where a call has to ask for the present ones.
+        """The addresses where they never change; empty where a call has to ask for the present ones.
 
         They change with names to resolve, with its registration with us, and with the service route of ours with it.
         """
@@ -318,7 +319,7 @@ class RoutingGateway(msgspec.Struct, frozen=True, dict=True):
 
     @cached_property
     def scope(self) -> Scope:
-        """Where its calls are counted: those to a phone together with those from it."""
+        """The object by which its calls are counted: those to a phone together with those from it."""
         return Scope.MAPPING if self.account is None else Scope.ROUTING
 
 

@@ -1,4 +1,4 @@
-"""How a field of a gateway declares its key in the configuration.
+"""Declare the key of a gateway's field in the configuration.
 
 A field is a key when its type is ``Annotated`` with a ``Key``: the configuration reads, checks and documents it from
 this declaration alone, under the name of the field without unit (ADR 40). Refuses to know YAML and how text is read.
@@ -11,7 +11,7 @@ import msgspec
 
 
 class Form(Enum):
-    """How the value is written."""
+    """The form in which the value is written."""
 
     SWITCH = "yes or no"
     WORD = "one of the values of the field's enum"
@@ -21,7 +21,7 @@ class Form(Enum):
 
 
 class Key(NamedTuple):
-    """What a field declares of its key. The bounds are those of the value as the field holds it."""
+    """The key that a field declares. The bounds are those of the value as the field holds it."""
 
     form: Form
     meaning: str

@@ -1,4 +1,4 @@
-"""What trunks and phones configure for numbers: who may call what, and how numbers are changed.
+"""The settings of trunks and phones for numbers: who may call what, and how numbers are changed.
 
 These are the rules as configured. ``routing.number_rules`` makes of them what a call is checked by; lists and pools are
 named here only.
@@ -15,7 +15,7 @@ Pairs = tuple[tuple[str, str], ...]
 
 
 class LengthRange(msgspec.Struct, frozen=True):
-    """How long a number may be."""
+    """Longest number."""
 
     shortest: int
     longest: int
@@ -33,7 +33,7 @@ class IncomingNumbers(msgspec.Struct, frozen=True):
     caller_allow: tuple[str, ...] = ()
     caller_deny: tuple[str, ...] = ()
     callee_length: LengthRange | None = None
-    """Of the called number without leading ``+``."""
+    """The called number without leading ``+``."""
     callee_rewrite: Pairs = ()
     caller_rewrite: Pairs = ()
     caller_pool: str | None = None

@@ -12,7 +12,7 @@ class Phone(msgspec.Struct, frozen=True):
     number: str
     """Under which it registers and is called; also the name of its ``gateway``."""
     gateway: MappingGateway
-    """Its calling half: account, limits and credentials. It is among the catalogue's mapping gateways as well."""
+    """The calling half: account, limits and credentials. It is among the catalogue's mapping gateways as well."""
     ring_timeout_ms: int = 60_000
     """From INVITE to the final response, when it is called."""
     offline_gateway: str | None = None

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 
 class Scope(IntEnum):
-    """What kind of object is counted; the same name may exist in each."""
+    """The kind of object that is counted; the same name may exist in each."""
 
     ACCOUNT = 0
     MAPPING = 1

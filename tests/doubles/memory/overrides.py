@@ -8,12 +8,13 @@ from vosd.catalogue.overrides import Key, Override, Overrides, Target
 from vosd.catalogue.ports import NOT_KNOWN, Action, Change
 from vosd.cdr.kinds import NAME_LENGTH
 from vosd.storage import schema
+from vosd.storage.audit_line import AuditLine
 from vosd.storage.database import ContentRefused
 from vosd.storage.types import Unstorable, descriptive, identifying
 
 
 class MemoryOverrides:
-    """Implements ``vosd.catalogue.ports.OverrideStore``."""
+    """Implements ``vosd.admin.office.ports.OverrideStore``; it keeps no lines of the audit."""
 
     def __init__(self) -> None:
         self._kept: dict[Key, Override] = {}
@@ -29,7 +30,13 @@ class MemoryOverrides:
         in_order = sorted(self._kept.values(), key=lambda each: (each.target.value, each.name, each.setting.value))
         return Overrides(in_order, self._version)
 
-    async def put(self, overrides: Sequence[Override], now: int, configured: Mapping[Key, str] = NOT_KNOWN) -> None:
+    async def put(
+        self,
+        overrides: Sequence[Override],
+        now: int,
+        configured: Mapping[Key, str] = NOT_KNOWN,
+        _audit: AuditLine | None = None,
+    ) -> None:
         """Set overrides; one of the same key is replaced, and ``configured`` has what held where there was none.
 
         Raises:
@@ -43,7 +50,9 @@ class MemoryOverrides:
             before = configured.get(each.key) if replaced is None else replaced.value
             self._changes.append(Change(now, Action.SET, each, each.operator, before))
 
-    async def clear(self, keys: Collection[Key], operator: str, now: int) -> Sequence[Override]:
+    async def clear(
+        self, keys: Collection[Key], operator: str, now: int, _audit: AuditLine | None = None
+    ) -> Sequence[Override]:
         """Remove overrides, and return those that there were."""
         self._expire(now)
         found = [self._kept.pop(key) for key in dict.fromkeys(keys) if key in self._kept]

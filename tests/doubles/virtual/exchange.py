@@ -29,6 +29,7 @@ from vosd.engine.node import Node, Surroundings
 from vosd.engine.settings import TraceSettings
 from vosd.engine.turn import Turn
 from vosd.sip.auth_gate import AuthGate
+from vosd.sip.door.door import Doorkeeper
 from vosd.sip.flows import Listener, Locator, resolve_no_name
 from vosd.sip.settings import SipSettings
 from vosd.sip.wire.outgoing import Peer
@@ -149,6 +150,7 @@ class Exchange:
         locate: Locator = resolve_no_name,
         steps: tuple[Step, ...] = STEPS,
         asker: Asker | None = None,
+        doorkeeper: Doorkeeper | None = None,
     ) -> None:
         """``lateness_ms`` is the delay with which every timer of the switch runs."""
         self.clock = ManualClock()
@@ -176,6 +178,7 @@ class Exchange:
             draw=_least,
             steps=steps,
             asker=asker,
+            doorkeeper=doorkeeper,
         )
         sip = sip or SipSettings(product="vosd/test")
         self.take_node(Node("sw1", sip, trace or TraceSettings(), listeners, catalogue, self.surroundings))

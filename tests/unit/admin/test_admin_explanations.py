@@ -9,7 +9,7 @@ import pytest
 from doubles.asking_steps import looking_up, steps_with
 from doubles.data import builders
 
-from vosd.admin.accounts import UnknownAccountError
+from vosd.admin.names import UnknownAccountError
 from vosd.admin.rating import NoRateError, RateExplanation, explain_rate
 from vosd.admin.routing import NoNumberError, RouteExplanation, UnknownGatewayError, explain_route, idle_state
 from vosd.base.cause import EndReason

@@ -3,8 +3,7 @@
 import pytest
 from doubles.data.builders import catalogue, mapping_gateway, routing_gateway
 
-from vosd.admin.accounts import UnknownAccountError, configured
-from vosd.admin.names import UnknownNameError, check_gateway, check_selection, near
+from vosd.admin.names import UnknownAccountError, UnknownNameError, check_gateway, check_selection, configured, near
 from vosd.control.calls import CallSelection, CallSnapshot
 
 CATALOGUE = catalogue(

@@ -2,6 +2,7 @@
 
 import pytest
 from doubles.data.builders import account, catalogue, mapping_gateway, phone
+from doubles.doorkeeper import ScriptedDoorkeeper, Treatment
 from doubles.sockets.loopback import Endpoint
 from doubles.sockets.peer import ANSWER, OFFER
 from doubles.successor import replace_node
@@ -130,10 +131,10 @@ RICH = [account(name, overdraft_limit=None) for name in ("acme", "big", "other",
 class Office:
     """Phones of ``acme``, one of another account, and a caller of a third one."""
 
-    def __init__(self, **parameters) -> None:
+    def __init__(self, doorkeeper=None, **parameters) -> None:
         self.known = known = [mapping_gateway("pbx", f"{CUSTOMER.host}/32", account="big"), vendor_gateway(0)]
         phones = [*(phone(number) for number in (FIRST, SECOND, THIRD)), phone(OUTSIDER, account="other")]
-        self.scene = Scene(catalogue(known, phones=phones, accounts=RICH, **parameters))
+        self.scene = Scene(catalogue(known, phones=phones, accounts=RICH, **parameters), doorkeeper=doorkeeper)
         place = self.scene.exchange.telephone
         self.phones = {
             number: place(number, Endpoint("203.0.113.60", 40_000 + index))
@@ -216,6 +217,22 @@ def test_a_new_callee_that_never_acknowledges_ends_the_call(office):
     assert scene.record.end_reason == "No ACK"
     pickup.acknowledge()
     scene.wire.run_for(60_000)
+
+
+def test_the_bye_to_a_new_callee_waits_behind_its_200_at_the_door():
+    keeper = ScriptedDoorkeeper({})
+    office = Office(doorkeeper=keeper)
+    scene, keeper.exchange = office.scene, office.scene.exchange
+    call, there = office.called()
+    keeper.treatments = {"200 INVITE": Treatment(2_000, longest_ms=3_000)}
+    tags = f"to-tag={there.remote.rpartition('tag=')[2]};from-tag={there.tag}"
+    pickup = office.phones[SECOND].call(FIRST, Intent(PICKED_UP, headers=(f"Replaces: {there.call_id};{tags}",)))
+    scene.wire.run_for(1_000)
+    assert (pickup.final, there.is_over) == (None, True)
+    call.hang_up()
+    scene.wire.run_for(5_000)
+    assert (pickup.final, pickup.is_over) == (200, True)
+    settle(scene)
 
 
 def test_a_restart_between_offer_and_answer_of_a_pickup_loses_nothing(office):

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from vosd.admin.accounts import NON_WORKING, WORKING, WorkTimes
+from vosd.admin.office.accounts import NON_WORKING, WORKING, WorkTimes
 from vosd.admin.routing import explain_route, idle_state
 from vosd.base.clock import Instant
 from vosd.catalogue.problems import ConfigError

@@ -82,7 +82,7 @@ async def test_only_new_drops_are_logged_by_reason() -> None:
         with suppress(asyncio.CancelledError):
             await task
     assert [line["why"] for line in lines] == [{"not SIP": 3}, {"not SIP": 2, "unknown source": 1, "bad via": 1}]
-    assert {line["event"] for line in lines} == {"traffic dropped"}
+    assert {line["event"] for line in lines} == {"messages_dropped"}
 
 
 async def several_turns() -> None:

@@ -91,7 +91,7 @@ def test_a_kernel_that_refuses_is_complained_of_once_and_calls_go_on():
     with capture_logs() as logs:
         marker.mark(Refusing())
         marker.mark(Refusing())
-    assert [(line["event"], line["wanted"]) for line in logs] == [("packets are not marked", "EF")]
+    assert [(line["event"], line["wanted"]) for line in logs] == [("packets_not_marked", "EF")]
 
 
 @pytest.mark.parametrize("byte", [0x01, 0xA2, 0xFF, 0x100, -4])

@@ -21,12 +21,16 @@ from vosd.admin.office.calls import (
     ListRunningCalls,
     NotRunningError,
     TooManyCallsError,
+    TrialLostError,
     draw_running_call,
     follow_new_calls,
     hang_up,
     list_running_calls,
+    make_test_call,
 )
 from vosd.admin.office.errors import OrderError
+from vosd.admin.office.export import ReadExport, WriteExport, read_export, write_export
+from vosd.admin.office.foreign_calls import RateForeignCalls, rate_foreign_calls
 from vosd.admin.office.office import Office
 from vosd.admin.office.principal import Principal
 from vosd.admin.office.records import (
@@ -43,7 +47,18 @@ from vosd.admin.office.scope import OperatorsOnlyError
 from vosd.admin.office.why import ExplainCalls, explain_calls
 from vosd.billing.authority import OutOfScopeError
 from vosd.cdr.record import CUSTOMER, VENDOR
-from vosd.control.calls import CallSelection, CallSnapshot, Hangup, HangupOutcome, ListCalls
+from vosd.control.calls import (
+    CallSelection,
+    CallSnapshot,
+    Hangup,
+    HangupOutcome,
+    ListCalls,
+    MakeTestCall,
+    TrialReport,
+    TrialResult,
+    TrialStep,
+    TrialUpdate,
+)
 from vosd.control.client import DaemonUnreachableError
 from vosd.control.traces import CallSought, CallUpdate, FollowCalls, TraceUpdate
 from vosd.storage.books import SqlBooks
@@ -71,7 +86,7 @@ OF_ACME = replace(CALL, call_id=call_id(2), mapping_gateway="acme-pbx", customer
 @pytest.fixture
 async def switch(tmp_path: Path) -> AsyncIterator[FakeSwitch]:
     switch = FakeSwitch(tmp_path / "vosd.sock").answers(ListCalls, [CALL, OF_ACME])
-    async with switch.answers(Hangup, HangupOutcome(0, 0)).reports(FollowCalls):
+    async with switch.answers(Hangup, HangupOutcome(0, 0)).reports(FollowCalls).reports(MakeTestCall):
         yield switch
 
 
@@ -139,6 +154,10 @@ async def test_an_agent_lists_and_shows_the_records_of_its_subtree_without_the_v
         lambda office, who: draw_running_call(office, who, DrawRunningCall(call_id(1))),
         lambda office, who: anext(follow_new_calls(office, who, FollowCalls(CallSought(), 5))),
         lambda office, who: explain_calls(office, who, ExplainCalls(callee="44")),
+        lambda office, who: anext(make_test_call(office, who, MakeTestCall("carrier-a", "4420"))),
+        lambda office, who: anext(read_export(office, who, ReadExport())),
+        lambda office, who: write_export(office, who, WriteExport(out="/")),
+        lambda office, who: rate_foreign_calls(office, who, RateForeignCalls(file="x", map="y"), ignore),
         lambda office, who: show_charges(office, who, ShowCharges(call_id(1))),
     ],
 )
@@ -197,6 +216,27 @@ async def test_new_calls_are_followed_until_the_time_is_up(office: Office, switc
         _ = [each async for each in follow_new_calls(office, operator(), order)]
 
 
+async def test_an_answered_test_call_leaves_a_line_in_the_audit(office: Office, switch: FakeSwitch) -> None:
+    order = MakeTestCall("carrier-a", "4420")
+    switch.reports(MakeTestCall, TrialUpdate([TrialStep(1, "rang")]), TrialUpdate([], report(None)))
+    assert len([each async for each in make_test_call(office, operator(), order)]) == 2
+    switch.reports(MakeTestCall, TrialUpdate([], report("t1")))
+    assert [each async for each in make_test_call(office, operator(), order)] == [TrialUpdate([], report("t1"))]
+    lines = await list_audit(office, operator(), ListAudit())
+    assert [(line.action, line.subject) for line in lines] == [("MakeTestCall", "t1")]
+    switch.reports(MakeTestCall, TrialUpdate([TrialStep(1, "rang")]))
+    with pytest.raises(TrialLostError):
+        _ = [each async for each in make_test_call(office, operator(), order)]
+
+
+def report(identity: str | None) -> TrialReport:
+    """Return the outcome of a test call; one with an identity was answered."""
+    outcome = TrialResult.REFUSED if identity is None else TrialResult.ANSWERED
+    return TrialReport(
+        outcome, "carrier-a", None, "", "4420", 200, None, None, None, None, identity, None, 0, "0", "0", None, []
+    )
+
+
 async def test_a_record_and_its_charges_are_found_by_the_beginning_of_the_id(office: Office) -> None:
     sheet = await show_record(office, operator(), ShowRecord(call_id=call_id(1), why=True))
     assert sheet.record is not None
@@ -206,3 +246,30 @@ async def test_a_record_and_its_charges_are_found_by_the_beginning_of_the_id(off
     assert [each.account for each in charges] == ["shop", "carrier"]
     with pytest.raises(NoRecordError, match="none runs"):
         await show_record(office, operator(), ShowRecord(call_id=call_id(7)))
+
+
+async def test_calls_are_exported_in_the_order_of_their_booking_to_files_each_once(
+    office: Office, tmp_path: Path
+) -> None:
+    lines = b"".join([part async for part in read_export(office, operator(), ReadExport(as_json=True))]).splitlines()
+    assert [msgspec.json.decode(line)["call_id"] for line in lines] == [call_id(1), call_id(2)]
+    order = WriteExport(out=str(tmp_path))
+    first, again = [await write_export(office, operator(), order) for _ in range(2)]
+    assert ([each.rows for each in first.files], first.goes_on) == ([2], False)
+    assert (again.files, again.goes_on) == ([], True)
+
+
+async def test_the_calls_of_another_switch_are_rated_and_compared(office: Office, tmp_path: Path) -> None:
+    file, columns = tmp_path / "calls.csv", tmp_path / "map.yaml"
+    columns.write_text(
+        "columns: {account: who, callee: number, start: at, duration: seconds, price: paid}\nstart: {format: unix}\n"
+    )
+    file.write_text("who,number,at,seconds,paid\nacme,442079460123,1790000000,60,9\nacme,44,soon,60,9\n")
+    rows: list[str] = []
+    order = RateForeignCalls(file=str(file), map=str(columns))
+    found = await rate_foreign_calls(office, operator(), order, ignore, lambda row: rows.append(row.account))
+    assert (found.rows, found.bad_rows, found.differ, found.compares, rows) == (2, 1, 1, True, ["acme"])
+
+
+def ignore(_part: float, _count: int) -> None:
+    """Take no notice of how far a job is."""

@@ -1,4 +1,4 @@
-"""Use cases of running calls: list, draw, follow, hang up."""
+"""Use cases of running calls: list, draw, follow, hang up; and of test calls."""
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -11,7 +11,17 @@ from vosd.admin.office.office import Office
 from vosd.admin.office.principal import Principal
 from vosd.admin.tracing import running_call
 from vosd.base.errors import VosError
-from vosd.control.calls import CallSelection, CallSnapshot, Hangup, HangupOutcome, ListCalls
+from vosd.control.calls import (
+    CallSelection,
+    CallSnapshot,
+    Hangup,
+    HangupOutcome,
+    ListCalls,
+    MakeTestCall,
+    TrialReport,
+    TrialStep,
+    TrialUpdate,
+)
 from vosd.control.client import DaemonUnreachableError
 from vosd.control.traces import FollowCalls, TraceUpdate
 from vosd.obs.traced import TracedCall
@@ -19,6 +29,10 @@ from vosd.obs.traced import TracedCall
 
 class NotRunningError(VosError):
     """No running call has that id."""
+
+
+class TrialLostError(VosError):
+    """The outcome of a test call is not known."""
 
 
 class TooManyCallsError(VosError):
@@ -148,3 +162,25 @@ async def hang_up(office: Office, who: Principal, order: HangUp) -> HungUp:
             raise NotRunningError(f"call {selection.call_id} is not running; vosd calls lists those that are")
         return HungUp(outcome)
     return HungUp(outcome, await office.note(who, order, next(str(value) for value in given.values())))
+
+
+async def make_test_call(office: Office, who: Principal, order: MakeTestCall) -> AsyncGenerator[TrialUpdate, None]:
+    """Yield the steps of a test call, and its outcome; an answered one costs money, so the audit has a line of it.
+
+    Raises:
+        OperatorsOnlyError: an agent orders it.
+        TrialLostError: the switch has stopped during the call.
+        DaemonUnreachableError, DaemonRefusedError: the switch does not answer, or does not do it.
+    """
+    office.scope_of(who).require_operator()
+    report: TrialReport | None = None
+    async with aclosing(office.switch.follow(order)) as updates:
+        async for update in updates:
+            yield update
+            report = update.report or report
+    if report is None:
+        raise TrialLostError("the switch has stopped during the call; an answered one is booked by its next start")
+    if report.call_id is not None and (why := await office.note(who, order, report.call_id)):
+        yield TrialUpdate(
+            [TrialStep(report.steps[-1].ms if report.steps else 0, f"the audit has no line of it: {why}")]
+        )

@@ -4,15 +4,17 @@ from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Seque
 from contextlib import AbstractContextManager
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from vosd.billing.accounts import Account
-from vosd.catalogue.ports import OverrideStore
+from vosd.catalogue.overrides import Key, Override, Target
+from vosd.catalogue.ports import NOT_KNOWN, Change, SwitchOverrides
 from vosd.catalogue.stored_objects import ObjectStore, ObjectVersion
 from vosd.cdr.corrections import CorrectedCharge, Correction
 from vosd.cdr.past import PastCall
 from vosd.cdr.ports import Books
 from vosd.cdr.record import CallRecord, ChargeRow
+from vosd.routing.calendar import Calendar
 from vosd.storage.audit_line import AuditLine
 from vosd.storage.faults import Difference, Verification
 from vosd.storage.ledger_values import Balance, Closing, EntryFilter, LedgerEntry, Profit, Statement
@@ -20,7 +22,9 @@ from vosd.storage.ports import CallFilter, Payments, Queries
 from vosd.storage.waiting_values import WaitingPayment
 
 if TYPE_CHECKING:
-    from vosd.catalogue.catalogue import Catalogue  # these three import much
+    from vosd.admin.export_profile import ExportProfile
+    from vosd.admin.shadow_rating import CdrMap
+    from vosd.catalogue.catalogue import Catalogue  # these import much
     from vosd.engine.settings import Settings
     from vosd.storage.database import Database
 
@@ -40,6 +44,22 @@ class Definitions(Protocol):
         """Return the names of all gateways and phones."""
         ...
 
+    def gateways_by_list(self) -> Mapping[str, frozenset[str]]:
+        """Return the names of ``mapping_gateways``, ``phones`` and ``routing_gateways``."""
+        ...
+
+    def payers(self) -> Mapping[str, str]:
+        """Return the account of each mapping gateway and phone."""
+        ...
+
+    def calendars(self) -> Mapping[str, Calendar]:
+        """Return the calendars by name."""
+        ...
+
+    def destination_classes(self) -> Collection[str]:
+        """Return the names of the classes of destinations."""
+        ...
+
     def check_kind(self, kind: str) -> None:
         """Check that the database may define objects of a kind; raises BadObjectError."""
         ...
@@ -55,6 +75,14 @@ class Definitions(Protocol):
     @property
     def settings(self) -> "Settings":
         """Settings of the node, with paths as they are found from here; raises ConfigError."""
+        ...
+
+    def export_profile(self, file: Path) -> "ExportProfile":
+        """Return the columns and format of an export that a file says; raises ConfigError."""
+        ...
+
+    def cdr_map(self, file: Path, price: str | None = None) -> "CdrMap":
+        """Return the columns of another switch's call records that a file says; raises ConfigError."""
         ...
 
     def files(self) -> Sequence[Path]:
@@ -76,6 +104,10 @@ class Ledger(Protocol):
 
     def entries(self, wanted: EntryFilter) -> AsyncGenerator[LedgerEntry, None]:
         """Yield entries, the oldest first; raises StoreUnavailable."""
+        ...
+
+    async def by_hand(self, account: str, limit: int) -> Sequence[LedgerEntry]:
+        """Return the latest entries of an account that are not of calls, newest first; raises StoreUnavailable."""
         ...
 
     async def statement(self, account: str, since: int, until: int) -> Statement:
@@ -138,6 +170,25 @@ class BookedCalls(Protocol):
         ...
 
 
+class CallsExport(Protocol):
+    """Calls in the order of their booking."""
+
+    async def newest(self) -> int:
+        """Return the number up to which every commit can be read."""
+        ...
+
+    async def replaced(self, numbers: Mapping[int, str], after: int, until: int) -> int | None:
+        """Return the first export number that another call has than the given one; None = none.
+
+        Looked at are the given numbers, and all with ``after < number <= until``.
+        """
+        ...
+
+    def pages(self, after: int, until: int, columns: Sequence[str]) -> AsyncGenerator[Sequence[tuple[Any, ...]], None]:
+        """Yield the calls with ``after < export_seq <= until`` in the order of their numbers."""
+        ...
+
+
 class Spans(Protocol):
     """Calls of a span as they were rated."""
 
@@ -157,6 +208,74 @@ class Consumption(Protocol):
 
     async def has_begun(self, account: str, until: int) -> bool:
         """Return whether an account has an entry from before a moment; raises StoreUnavailable."""
+        ...
+
+
+class OverrideStore(SwitchOverrides, Protocol):
+    """The overrides and the record of their changes, as people change them. Times are UTC milliseconds.
+
+    Every method that changes something notes first what has expired by then, and writes its line of the audit.
+    """
+
+    async def put(
+        self,
+        overrides: Sequence[Override],
+        now: int,
+        configured: Mapping[Key, str] = NOT_KNOWN,
+        audit: AuditLine | None = None,
+    ) -> None:
+        """Set overrides; one of the same key is replaced.
+
+        ``configured``: values of the configuration, which are noted as those before where nothing was overridden.
+
+        Raises:
+            ContentRefused: a name is too long; nothing was changed.
+            StoreUnavailable: probably nothing was changed; try the same again.
+        """
+        ...
+
+    async def clear(
+        self, keys: Collection[Key], operator: str, now: int, audit: AuditLine | None = None
+    ) -> Sequence[Override]:
+        """Remove overrides, and return those that there were; where there were none, nothing is written.
+
+        Raises:
+            StoreUnavailable: probably nothing was changed; try the same again.
+        """
+        ...
+
+    async def changes(self, limit: int, name: str | None = None, target: Target | None = None) -> Sequence[Change]:
+        """Return the latest changes, newest first; ``name`` and ``target``: of such objects only.
+
+        Raises:
+            StoreUnavailable: try again.
+        """
+        ...
+
+
+class Validity(Protocol):
+    """Time until which accounts may be used, as the ledger has it; UTC milliseconds."""
+
+    async def expiry(self, account: str) -> int | None:
+        """Return when an account expires; None = as configured. Raises StoreUnavailable."""
+        ...
+
+    async def set(
+        self,
+        account: str,
+        expires_at: int | None,
+        configured: int | None,
+        operator: str,
+        memo: str | None,
+        now: int,
+        audit: AuditLine | None = None,
+    ) -> None:
+        """Set it; None = as ``configured``, which the record of changes has as the value before.
+
+        Raises:
+            ContentRefused: the name is too long.
+            StoreUnavailable: probably nothing was changed; try the same again.
+        """
         ...
 
 
@@ -278,6 +397,11 @@ class Stores(Protocol):
         ...
 
     @property
+    def export(self) -> CallsExport:
+        """Calls in the order of their booking."""
+        ...
+
+    @property
     def spans(self) -> Spans:
         """Calls of a span as they were rated."""
         ...
@@ -285,6 +409,11 @@ class Stores(Protocol):
     @property
     def overrides(self) -> OverrideStore:
         """Operational overrides."""
+        ...
+
+    @property
+    def validity(self) -> Validity:
+        """Validity of accounts."""
         ...
 
     @property

@@ -61,7 +61,7 @@ class WatchedSwitch(Protocol):
 
 
 class BlockStore(Protocol):
-    """Where blocks are kept (``catalogue.ports.OverrideStore``)."""
+    """Storage of blocks (``admin.office.ports.OverrideStore``)."""
 
     async def put(self, overrides: Sequence[Override], now: int) -> None:
         """Set overrides; raises StoreUnavailable and ContentRefused."""

@@ -297,6 +297,10 @@ class LiveCall:
             reporter.answered(self.call.arrival, journey, self.call_request)
         return min(hold.granted_s, hold.ceiling_s)
 
+    def answer_taken_back(self) -> None:
+        """Forget the journalled answer: the call ends in this turn, and is recorded by its facts of then."""
+        self.kept = None
+
     def rings(self, now: Instant) -> bool:
         """Journal, before the INVITE of an attempt is sent, that the call is charged from now on; False if that fails.
 

@@ -65,6 +65,8 @@ class ReliableProvisional(ReliableState[Retry], eq=False, kw_only=True):
     """The wait of this process."""
 
     owner: ProvisionalOwner
+    is_wanted: bool = True
+    """Whether a PRACK is waited for."""
 
     def begin(self, transaction: InviteServer, status: int, tag: str, headers: str, body: bytes, now: Instant) -> None:
         """Answer the INVITE with this response, and retransmit it until its PRACK."""
@@ -74,6 +76,7 @@ class ReliableProvisional(ReliableState[Retry], eq=False, kw_only=True):
 
     def stop(self) -> None:
         """Stop: the PRACK has arrived, or is not needed any more."""
+        self.is_wanted = False
         if self.retry is not None:
             self.retry.stop(self)
 

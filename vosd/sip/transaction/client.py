@@ -32,6 +32,16 @@ class Client:
         self.store = store
         self.owner = owner
 
+    def prepare(self) -> None:
+        """Wait to be sent."""
+        self.key = ""
+        self.state = CALLING
+
+    def withdraw(self) -> None:
+        """End a request that was prepared, and was never sent."""
+        self.state = State.TERMINATED
+        self.owner = None
+
     def begin(
         self,
         key: str,

@@ -109,6 +109,18 @@ class InviteClient:
         """Whether it was sent once, and there is no response yet."""
         return self.retry is not None and self.retry.is_first
 
+    def prepare(self, parts: InviteParts | None = None) -> None:
+        """Wait to be sent; a re-INVITE has its ``parts`` when it begins."""
+        self.key = ""
+        self.state = CALLING
+        if parts is not None:
+            self.parts = parts
+
+    def withdraw(self) -> None:
+        """End an INVITE that was prepared, and was never sent."""
+        self.state = State.TERMINATED
+        self.owner = None
+
     def begin(
         self,
         key: str,
@@ -217,13 +229,17 @@ class InviteClient:
 
         Until then the INVITE is retransmitted (section 17.1.1.2): a CANCEL that arrives before it matches nothing.
         """
-        self.owner = None
-        self.witness = witness
+        self.disown(witness)
         self.cancel(headers, now)
         if self.state is CALLING:
             self.listens_until = now.mono + self.store.timers.transaction_ms
             if self.retry is None:  # its time is over already
                 self._wait_for_final(now)
+
+    def disown(self, witness: Witness | None) -> None:
+        """Drop the owner: from now on a 2xx is acknowledged and hung up, and reported to the witness."""
+        self.owner = None
+        self.witness = witness
 
     def timer_due(self, now: Instant) -> NoResponse | None:
         """Timers A and B, or the end of the wait for a final response after a CANCEL or within a dialog."""

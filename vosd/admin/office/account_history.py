@@ -1,13 +1,15 @@
-"""Every change of an account's money and limits that a person made, or that followed from a payment: who, when, what.
+"""Use case of the history of an account: changes of its money and limits that a person made, or a payment caused.
 
-Read from the ledger and from the record of changes of overrides; the charges of calls are not in it.
+It is read from the ledger and from the record of changes of overrides; the charges of calls are not in it.
 """
 
-from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 import msgspec
 
+from vosd.admin.ledger import known_standing
+from vosd.admin.office.office import Office
+from vosd.admin.office.principal import Principal
 from vosd.base.money import format_amount
 from vosd.catalogue.overrides import Setting, Target
 from vosd.catalogue.ports import Action, Change
@@ -48,8 +50,26 @@ class _Dated(NamedTuple):
     shown: AccountChange
 
 
-def account_history(entries: Iterable[LedgerEntry], changes: Iterable[Change], limit: int) -> list[AccountChange]:
-    """Return entries and changes of one account together, the newest first, at most ``limit``."""
+class ShowAccountHistory(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The latest changes of an account."""
+
+    account: str
+    limit: int = 100
+
+
+async def show_account_history(office: Office, who: Principal, order: ShowAccountHistory) -> list[AccountChange]:
+    """Return entries and changes of settings together, the newest first.
+
+    Raises:
+        OperatorsOnlyError: an agent asks.
+        UnknownAccountError: the account is neither configured nor in the ledger.
+        StoreUnavailable: try again.
+    """
+    office.scope_of(who).require_operator()
+    stores, account, limit = office.stores, order.account, order.limit
+    await known_standing(office.definitions.accounts(), stores.queries, account)
+    entries = await stores.ledger.by_hand(account, limit)
+    changes = await stores.overrides.changes(limit, account, Target.ACCOUNT)
     dated = [_Dated(each.created_at, each.seq, _booked(each)) for each in entries]
     of_account = [each for each in changes if each.override.target is Target.ACCOUNT]
     dated += [_Dated(each.at, -place, _changed(each)) for place, each in enumerate(of_account)]

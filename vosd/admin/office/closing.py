@@ -1,23 +1,23 @@
-"""Close an account: no more calls, and its money paid out."""
+"""Use case of the end of an account: no more calls, and its money paid out."""
 
-from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any
 
 import msgspec
 
-from vosd.admin.accounts import commitments, configured
-from vosd.admin.overrides import OverrideOrder, Selection, clear_overrides, set_overrides
+from vosd.admin.names import configured
+from vosd.admin.office.accounts import commitments
+from vosd.admin.office.office import Office
+from vosd.admin.office.overrides import ClearOverrides, clear_overrides, tell_overrides
+from vosd.admin.office.payments import BookPayment, PaymentType
+from vosd.admin.office.principal import Principal
 from vosd.admin.payments import add_payment
 from vosd.admin.second_person import AboveLimitError
 from vosd.base.errors import VosError
 from vosd.base.money import ZERO, format_amount
-from vosd.billing.accounts import Account
-from vosd.catalogue.overrides import Setting, Target
-from vosd.catalogue.ports import OverrideStore
+from vosd.catalogue.overrides import Override, Setting, Target
 from vosd.control.calls import ListCalls
 from vosd.control.client import RunningSwitch
-from vosd.storage.ports import EntryKind, Payment, Payments, Queries
+from vosd.storage.ports import EntryKind, Payment, Queries
 
 
 class AccountInUseError(VosError):
@@ -38,74 +38,77 @@ class ClosedSheet(msgspec.Struct, frozen=True):
     """Why a running switch does not know it yet; empty if it does, or if none runs."""
 
 
-async def close_account(
-    accounts: Mapping[str, Account],
-    queries: Queries,
-    payments: Payments,
-    overrides: OverrideStore,
-    switch: RunningSwitch,
-    account_id: str,
-    *,
-    pay_out: bool,
-    confirm_above: Decimal | None = None,
-    operator: str,
-    memo: str | None,
-    now: int,
-) -> ClosedSheet:
+class CloseAccount(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """End of an account: it has no more calls, and no money."""
+
+    account: str
+    pay_out: bool = False
+    """Book the balance as a refund."""
+    memo: str | None = None
+
+
+async def close_account(office: Office, who: Principal, order: CloseAccount) -> ClosedSheet:
     """Refuse all further calls of an account, and book its balance as a refund where it is to be paid out.
 
-    It is closed before the money is paid, and opened again where a call was set up meanwhile. After a failure the same
-    command completes it.
+    It is closed before the money is paid, and opened again where a call was set up meanwhile; each of the three has its
+    line in the audit. After a failure the same order completes it.
 
     Raises:
+        OperatorsOnlyError: an agent orders it.
         UnknownAccountError: it is not configured.
         AccountInUseError: its calls run, or are not booked yet.
         AboveLimitError: a second person has to confirm such a refund.
         MoneyLeftError: its balance is below zero, or above and not to be paid out.
         StoreUnavailable: it may be closed and not paid out; try the same again.
     """
-    configured(accounts, account_id)
-    await _check_idle(switch, account_id)
-    balance = await _balance(queries, account_id)
+    office.scope_of(who).require_operator()
+    name, now, stores, switch = order.account, office.now(), office.stores, office.switch
+    accounts, confirm_above = office.definitions.accounts(), office.definitions.confirm_above
+    configured(accounts, name)
+    await _check_idle(switch, name)
+    balance = await _balance(stores.queries, name)
     if balance < 0:
-        message = (
-            f"account {account_id} owes {format_amount(-balance)}: book its payment, or vosd payment add --type zero"
-        )
+        message = f"account {name} owes {format_amount(-balance)}: book its payment, or vosd payment add --type zero"
         raise MoneyLeftError(message)
-    if balance and not pay_out:
-        message = f"account {account_id} has {format_amount(balance)}: --pay-out books it as a refund"
+    if balance and not order.pay_out:
+        message = f"account {name} has {format_amount(balance)}: --pay-out books it as a refund"
         raise MoneyLeftError(message)
     if confirm_above is not None and balance > confirm_above:
         message = (
-            f"account {account_id} has {format_amount(balance)}, more than billing.confirm_above of "
+            f"account {name} has {format_amount(balance)}, more than billing.confirm_above of "
             f"{format_amount(confirm_above)}: book the refund first, a second person confirms it (vosd payment add)"
         )
         raise AboveLimitError(message)
-    order = OverrideOrder({Setting.CLOSED: ""}, operator, now, memo=memo)
-    closed = await set_overrides(account_id, (Target.ACCOUNT,), order, overrides, switch)
+    closed = Override(Target.ACCOUNT, name, Setting.CLOSED, "", who.recorded, now, memo=order.memo)
+    await stores.overrides.put([closed], now, audit=office.audit_line(who, order, name))
+    untold = await tell_overrides(switch)
     try:
-        await _check_idle(switch, account_id)
+        await _check_idle(switch, name)
     except AccountInUseError:
-        await clear_overrides(Selection((Target.ACCOUNT,), account_id, Setting.CLOSED), order, overrides, switch)
+        await clear_overrides(office, who, ClearOverrides(name=name, setting=Setting.CLOSED))
         raise
-    balance = await _balance(queries, account_id)
+    balance = await _balance(stores.queries, name)
     if balance <= 0:
-        return ClosedSheet(account_id, "0.00", format_amount(balance), closed.untold)
+        return ClosedSheet(name, "0.00", format_amount(balance), untold)
+    booked = BookPayment(
+        account=name, amount=balance, type=PaymentType.REFUND, reference=f"close/{now}", memo=order.memo
+    )
     refund = Payment(
-        account=account_id,
+        account=name,
         kind=EntryKind.REFUND,
         reference=f"close/{now}",
         made_at=now,
         amount=-balance,
-        operator=operator,
-        memo=memo,
+        operator=who.recorded,
+        memo=order.memo,
         least_left=ZERO,
+        audit=office.audit_line(who, booked, name),
     )
-    receipt = await add_payment(accounts, payments, switch, refund)
-    return ClosedSheet(account_id, format_amount(balance), receipt.after, receipt.untold or closed.untold)
+    receipt = await add_payment(accounts, stores.payments, switch, refund)
+    return ClosedSheet(name, format_amount(balance), receipt.after, receipt.untold or untold)
 
 
-async def _balance(queries: Queries, account_id: str) -> Any:
+async def _balance(queries: Queries, account_id: str) -> Decimal:
     standing = await queries.standing(account_id)
     return ZERO if standing is None else standing.balance
 

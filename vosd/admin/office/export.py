@@ -1,14 +1,21 @@
-"""Export of calls: from the books to lines, and to numbered files with manifests (ADR 71)."""
+"""Use cases of the export of calls: from the books to lines, and to numbered files with manifests (ADR 71)."""
 
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from decimal import Decimal
-from typing import Any, Final, Protocol
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
 
 from vosd import __version__
-from vosd.admin.export_files import ExportBlocked, ExportDirectory, Manifest, Part, Position
+from vosd.admin.export_files import ExportBlocked, ExportDirectory, Manifest, Part, Position, opened
 from vosd.admin.export_lines import Lines, columns_wanted
-from vosd.admin.export_profile import CORRECTED, Compression, ExportProfile
+from vosd.admin.export_profile import CORRECTED, PLAIN, Compression, ExportProfile, Format
+from vosd.admin.office.office import Office
+from vosd.admin.office.ports import CallsExport
+from vosd.admin.office.principal import Principal
 from vosd.base.money import ZERO, format_amount
 from vosd.cdr.columns import EXPORT_SEQ, iso_utc
 
@@ -22,29 +29,80 @@ _COUNTED: Final = (
 Call = tuple[Any, ...]
 
 
-class Reader(Protocol):
-    """Where calls are read from: ``vosd.storage.export.SqlExport``."""
+class ReadExport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Calls in the order in which they were booked."""
 
-    async def newest(self) -> int:
-        """Return the number up to which every commit can be read."""
-        ...
+    after: int = 0
+    """Calls booked after that ``export_seq``."""
+    profile: str | None = None
+    """File with columns and format on the machine of the switch; None = all columns as CSV."""
+    as_json: bool = False
+    """As JSON lines, whatever the profile says."""
 
-    async def replaced(self, numbers: Mapping[int, str], after: int, until: int) -> int | None:
-        """Return the first export number that another call has than the given one; None = none.
 
-        Looked at are the given numbers, and all with ``after < number <= until``.
-        """
-        ...
+async def read_export(office: Office, who: Principal, order: ReadExport) -> AsyncGenerator[bytes, None]:
+    """Yield the wanted calls, as far as they are booked now, in the form of the profile.
 
-    def pages(self, after: int, until: int, columns: Sequence[str]) -> AsyncGenerator[Sequence[Call], None]:
-        """Yield the calls with ``after < export_seq <= until`` in the order of their numbers."""
-        ...
+    Raises:
+        OperatorsOnlyError: an agent asks.
+        ConfigError: the profile is invalid.
+        StoreUnavailable: the calls yielded so far are correct.
+    """
+    office.scope_of(who).require_operator()
+    profile = _profile(office, order.profile)
+    if order.as_json:
+        profile = replace(profile, format=Format.JSON_LINES)
+    export = Export(office.stores.export, profile)
+    yield export.lines.head()
+    async with aclosing(export.calls(order.after)) as pages:
+        async for page in pages:
+            yield export.lines.lines(page)
+
+
+class WriteExport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Calls that are written to files in a directory on the machine of the switch, each once."""
+
+    out: str
+    after: int | None = None
+    """Where the first run begins; None = with the first call."""
+    profile: str | None = None
+    """File with columns and format there; None = all columns as CSV."""
+
+
+class WrittenExport(msgspec.Struct, frozen=True):
+    """Files that were written; ``goes_on``: an earlier run has written to the directory."""
+
+    files: list[Manifest]
+    goes_on: bool
+
+
+async def write_export(office: Office, who: Principal, order: WriteExport) -> WrittenExport:
+    """Write what was booked since the run before to new files, each with a manifest.
+
+    Raises:
+        OperatorsOnlyError: an agent orders it.
+        ConfigError: the profile is invalid.
+        ExportBlocked: the state is damaged, another run goes on, or the database has lost calls that were exported.
+        StoreUnavailable: the database is away; the next run goes on.
+        OSError: the directory cannot be written; the next run goes on.
+    """
+    office.scope_of(who).require_operator()
+    profile = _profile(office, order.profile)
+    export = Export(office.stores.export, profile)
+    with opened(Path(order.out), profile.name) as directory:
+        async with aclosing(export.to_files(directory, order.after or 0, office.now)) as manifests:
+            files = [manifest async for manifest in manifests]
+        return WrittenExport(files, goes_on=not directory.is_new)
+
+
+def _profile(office: Office, file: str | None) -> ExportProfile:
+    return PLAIN if file is None else office.definitions.export_profile(Path(file))
 
 
 class Export:
     """Calls of the books in the form of a profile."""
 
-    def __init__(self, reader: Reader, profile: ExportProfile) -> None:
+    def __init__(self, reader: CallsExport, profile: ExportProfile) -> None:
         self._reader = reader
         self._profile = profile
         self._columns = list(dict.fromkeys([*_COUNTED, *columns_wanted(profile.columns)]))

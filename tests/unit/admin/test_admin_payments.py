@@ -1,19 +1,17 @@
-"""Accounts and payments as people see them, over the memory store and a switch that may or may not run."""
+"""Payments over the memory store and a switch that may or may not run."""
 
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from datetime import UTC
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 from doubles.data import builders
 from doubles.memory.store import MemoryStore
 
-from vosd.admin.accounts import AccountSheet, UnknownAccountError, WorkTimes, list_accounts, show_account
+from vosd.admin.names import UnknownAccountError
 from vosd.admin.payments import add_payment, make_transfer
 from vosd.base.money import ZERO
 from vosd.catalogue.catalogue import Catalogue
@@ -21,15 +19,12 @@ from vosd.cdr.ports import StoreUnavailable
 from vosd.control.client import DaemonUnreachableError, RunningSwitch
 from vosd.control.money import (
     BeginWithdrawal,
-    Commitments,
     EndWithdrawal,
-    ListCommitments,
     RefreshBalances,
     Withdrawal,
 )
 from vosd.control.order import Done
 from vosd.control.server import CommandError, ControlServer
-from vosd.routing.calendar import Calendar, Entry
 from vosd.storage.ports import EntryKind, Payment, TooLittleLeft, Transfer
 
 CATALOGUE: Catalogue = builders.catalogue(
@@ -51,9 +46,6 @@ class LiveSwitch:
         self.answer = Withdrawal(id="w1")
         self.withheld: list[Decimal] = []
         self.ended: list[str] = []
-
-    async def commitments(self, _order: ListCommitments) -> dict[str, Commitments]:
-        return {"acme": Commitments(reserved="4.00", unbooked="-1.50")}
 
     async def begin_withdrawal(self, order: BeginWithdrawal) -> Withdrawal:
         self.withheld.append(order.amount)
@@ -79,7 +71,6 @@ def no_switch(tmp_path: Path) -> RunningSwitch:
 async def live(tmp_path: Path) -> AsyncIterator[LiveSwitch]:
     switch = LiveSwitch()
     handlers = (
-        ListCommitments.answered_by(switch.commitments),
         RefreshBalances.answered_by(switch.refresh),
         BeginWithdrawal.answered_by(switch.begin_withdrawal),
         EndWithdrawal.answered_by(switch.end_withdrawal),
@@ -88,84 +79,6 @@ async def live(tmp_path: Path) -> AsyncIterator[LiveSwitch]:
     await server.open()
     yield switch
     await server.close()
-
-
-async def test_without_a_running_switch_nothing_is_reserved(no_switch: RunningSwitch) -> None:
-    store = MemoryStore()
-    await store.add(payment())
-    assert await show_account(CATALOGUE.accounts, store, store, no_switch, "acme") == AccountSheet(
-        id="acme",
-        type="direct",
-        balance="10.00",
-        overdraft_limit="2.50",
-        reserved="0.00",
-        available="12.50",
-        currency="USD",
-        blocked=False,
-    )
-
-
-async def test_what_running_calls_hold_and_ended_ones_owe_is_not_available(
-    no_switch: RunningSwitch, live: LiveSwitch
-) -> None:
-    store = MemoryStore()
-    await store.add(payment())
-    shown = await show_account(CATALOGUE.accounts, store, store, no_switch, "acme")
-    assert (shown.balance, shown.reserved, shown.available) == ("10.00", "4.00", "7.00")
-
-
-async def test_an_unlimited_account_is_marked_as_unlimited(no_switch: RunningSwitch) -> None:
-    shown = await show_account(CATALOGUE.accounts, MemoryStore(), MemoryStore(), no_switch, "carrier-a")
-    assert (shown.type, shown.overdraft_limit, shown.available) == ("clearing", "unlimited", "unlimited")
-
-
-async def test_an_account_with_a_calendar_is_shown_with_its_work_state(no_switch: RunningSwitch) -> None:
-    store = MemoryStore()
-    office = Calendar("office", UTC, (Entry(from_s=9 * 3_600, until_s=18 * 3_600),))
-    accounts = {
-        name: builders.account(name, calendar=calendar)
-        for name, calendar in (("acme", "office"), ("idle", None), ("off", "no such calendar"))
-    }
-    for hour, state in ((9, "working"), (18, "non-working")):
-        work_times = WorkTimes(lambda: {"office": office}, 3_600_000 * hour)
-        assert (
-            await show_account(accounts, store, store, no_switch, "acme", work_times=work_times)
-        ).work_state == state
-        sheets = await list_accounts(accounts, store, no_switch, work_times=work_times)
-        shown = [msgspec.to_builtins(sheet).get("work_state", "absent") for sheet in sheets]
-        assert shown == [state, "absent", "absent"]
-
-
-async def test_an_unknown_account_is_an_error_that_names_the_place_of_the_list(no_switch: RunningSwitch) -> None:
-    with pytest.raises(UnknownAccountError, match="no account 'unknown' is configured; vosd account list"):
-        await show_account(CATALOGUE.accounts, MemoryStore(), MemoryStore(), no_switch, "unknown")
-
-
-async def test_one_account_is_shown_without_reading_those_of_all(
-    no_switch: RunningSwitch, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def refuse(*_: object) -> None:
-        raise AssertionError("the standings of all accounts were read")
-
-    store = MemoryStore()
-    await store.add(payment())
-    monkeypatch.setattr(store, "standings", refuse)
-    assert (await show_account(CATALOGUE.accounts, store, store, no_switch, "acme")).balance == "10.00"
-    assert (await show_account(CATALOGUE.accounts, store, store, no_switch, "idle")).balance == "0.00"
-    assert (await add_payment(CATALOGUE.accounts, store, no_switch, payment("idle"))).after == "10.00"
-
-
-async def test_the_list_has_every_configured_account_and_forgotten_money(no_switch: RunningSwitch) -> None:
-    store = MemoryStore()
-    await store.add(payment("gone", "3"))
-    await store.add(payment("settled", "3"))
-    await store.add(payment("settled", "-3", "r2"))
-    sheets = await list_accounts(CATALOGUE.accounts, store, no_switch)
-    assert [sheet.id for sheet in sheets] == [*CATALOGUE.accounts, "gone"]
-    by_id = {sheet.id: sheet for sheet in sheets}
-    assert (by_id["gone"].type, by_id["gone"].balance, by_id["gone"].available) == (None, "3.00", None)
-    assert by_id["idle"].blocked
-    assert (await show_account(CATALOGUE.accounts, store, store, no_switch, "gone")).balance == "3.00"
 
 
 async def test_a_payment_is_booked_reported_to_the_switch_and_returns_both_balances(
@@ -181,7 +94,7 @@ async def test_the_same_reference_books_once(no_switch: RunningSwitch) -> None:
     await add_payment(CATALOGUE.accounts, store, no_switch, payment())
     again = await add_payment(CATALOGUE.accounts, store, no_switch, payment())
     assert (again.before, again.after, again.repeated) == ("0.00", "10.00", True)
-    assert (await show_account(CATALOGUE.accounts, store, store, no_switch, "acme")).balance == "10.00"
+    assert (await store.standings()).standings["acme"].balance == 10
 
 
 async def test_a_payment_is_booked_even_where_the_switch_cannot_take_it_yet(
@@ -207,11 +120,6 @@ async def test_a_payment_reports_a_running_switch_that_could_not_be_reached(mute
     receipt = await add_payment(CATALOGUE.accounts, MemoryStore(), mute, payment())
     assert receipt.after == "10.00"
     assert str(mute.control_socket) in receipt.untold
-
-
-async def test_an_unreachable_switch_makes_the_available_amount_an_error(mute: RunningSwitch) -> None:
-    with pytest.raises(DaemonUnreachableError):
-        await show_account(CATALOGUE.accounts, MemoryStore(), MemoryStore(), mute, "acme")
 
 
 async def test_a_payment_to_an_unknown_account_books_nothing(no_switch: RunningSwitch) -> None:
@@ -283,6 +191,4 @@ async def test_nothing_is_taken_beside_a_switch_that_cannot_be_reached(mute: Run
     await store.add(payment())
     with pytest.raises(DaemonUnreachableError):
         await add_payment(CATALOGUE.accounts, store, mute, refund())
-    assert (
-        await show_account(CATALOGUE.accounts, store, store, RunningSwitch(Path("none")), "acme")
-    ).balance == "10.00"
+    assert (await store.standings()).standings["acme"].balance == 10

@@ -1,0 +1,397 @@
+"""Messages of a leg that are changed on their way out, or wait there for an answer from outside (ADR 117)."""
+
+import pytest
+from doubles.doorkeeper import ScriptedDoorkeeper, Treatment
+from doubles.sockets.peer import ANSWER, OFFER
+from doubles.virtual.customer import SUPPORTS_100REL, Intent
+from doubles.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, usual_catalogue
+from doubles.virtual.vendor import RINGS, Line, Script, answers, answers_reliably
+
+from vosd.sip.door.door import WAIT_MAX_MS, Change
+from vosd.trunks.dialect import CallerDialect, Transfers
+
+REWRITTEN = b"v=0\r\no=- 1 1 IN IP4 192.0.2.99\r\ns=-\r\nc=IN IP4 192.0.2.99\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n"
+STARTED = 1_000_000
+"""Virtual time at which a scene begins."""
+LATE = Treatment(after_ms=300)
+NEVER = Treatment()
+NEVER_AND_NEEDED = Treatment(may_leave=False)
+
+
+def scene_with(treatments, *content):
+    """Return a scene whose doorkeeper treats messages by their titles."""
+    keeper = ScriptedDoorkeeper(treatments)
+    scene = Scene(*content, doorkeeper=keeper)
+    keeper.exchange = scene.exchange
+    return scene, keeper
+
+
+def titles(scene, target):
+    """Return when and what the switch has sent there: method or status of each packet."""
+    return [(packet.sent_at - STARTED, packet.data.split(b" ", 2)[1 if packet.data[:4] == b"SIP/" else 0].decode())
+            for packet in scene.wire.packets if packet.target == target]  # fmt: skip
+
+
+def names(scene, target):
+    return [name for _, name in titles(scene, target)]
+
+
+# -- changed ------------------------------------------------------------------------------------------------------
+
+
+def test_a_doorkeeper_changes_headers_and_body_of_a_message_that_leaves_at_once():
+    scene, keeper = scene_with({"INVITE": Treatment(0, Change(body=REWRITTEN))})
+    keeper.treatments = {**keeper.treatments, "BYE": Treatment(0, Change(headers="X-Charge: none\r\n"))}
+    call, there = scene.talk()
+    assert there.theirs.encode() == REWRITTEN
+    scene.finish(call)
+    assert b"X-Charge: none\r\n" in scene.bytes_to(VENDORS[0])
+
+
+def test_a_session_description_is_changed_in_every_message_that_carries_one():
+    change = Treatment(100, Change(body=REWRITTEN))
+    scene, keeper = scene_with({"INVITE": change, "183 INVITE": change, "200 INVITE": change, "re-INVITE": change})
+    call, there = scene.talk(script=Script((Line(0, 183, ANSWER), Line(1_000, 200, ANSWER))))
+    assert [response.body.encode() for response in call.responses if response.body] == [REWRITTEN, REWRITTEN]
+    assert there.theirs.encode() == REWRITTEN
+    call.propose("a=sendonly")
+    scene.wire.run_for(1_000)
+    assert there.theirs.encode() == REWRITTEN
+    assert all(keeper.taken)
+    scene.finish(call)
+
+
+# -- late ---------------------------------------------------------------------------------------------------------
+
+
+def test_an_invite_that_waits_is_sent_when_the_answer_comes_and_its_timers_begin_then():
+    scene, _ = scene_with({"INVITE": LATE})
+    scene.vendor.script = Script(())
+    scene.caller.call(CALLEE, Intent(cancel_after_ms=2_000))
+    scene.wire.run_for(2_500)
+    assert [at for at, name in titles(scene, VENDORS[0]) if name == "INVITE"] == [301, 810, 1_810]
+
+
+def test_what_follows_waits_behind_a_message_in_order():
+    scene, _ = scene_with({"183 INVITE": Treatment(1_500, longest_ms=2_000)})
+    call, _ = scene.talk(script=Script((Line(0, 183, ANSWER), Line(1_000, 200, ANSWER))))
+    first, second = [at for at, name in titles(scene, CUSTOMER) if name in {"183", "200"}]
+    assert first == second > 1_500
+    assert call.statuses == [183, 200]
+    scene.finish(call)
+
+
+def test_the_other_leg_does_not_wait():
+    scene, _ = scene_with({"200 INVITE": Treatment(900)})
+    scene.vendor.script = answers(500)
+    call = scene.caller.call(CALLEE)
+    scene.wire.run_for(800)
+    assert "ACK" in names(scene, VENDORS[0])
+    assert call.final is None
+    scene.wire.run_for(1_000)
+    assert call.final == 200
+    scene.finish(call)
+
+
+def test_a_200_that_waits_is_repeated_from_when_it_was_sent():
+    scene, _ = scene_with({"200 INVITE": LATE})
+    scene.vendor.script = answers(500)
+    call = scene.caller.call(CALLEE, Intent(acknowledges=False))
+    scene.wire.run_for(2_500)
+    (first, *others) = [at for at, name in titles(scene, CUSTOMER) if name == "200"]
+    assert [at - first for at in others] == [507, 1_507]  # the wheel has ticks of 10 ms
+    call.acknowledge()
+    scene.wire.run_for(100)
+    scene.finish(call)
+
+
+@pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
+def test_an_offer_of_a_side_waits_while_the_call_goes_on(method):
+    late = Treatment(500)
+    scene, _ = scene_with({"re-INVITE": late, "UPDATE": late, "200 INVITE": late})
+    call, there = scene.talk()
+    offer = call.propose("a=sendonly", method=method)
+    scene.wire.run_for(3_000)
+    assert there.theirs == offer or method == "UPDATE"
+    assert call.agrees_with(there)
+    scene.finish(call)
+
+
+def test_a_reliable_response_waits_and_is_acknowledged_after_it_was_sent():
+    scene, _ = scene_with({"183 INVITE": LATE, "PRACK": LATE})
+    scene.vendor.script = answers_reliably()
+    call = scene.caller.call(CALLEE, Intent(headers=SUPPORTS_100REL))
+    scene.wire.run_until(lambda: call.final == 200)
+    scene.wire.run_for(1_000)
+    assert call.statuses == [183, 200]
+    assert names(scene, VENDORS[0]).count("PRACK") == 1
+    scene.finish(call)
+
+
+def test_a_bye_that_waits_ends_the_call_at_once_and_leaves_later():
+    scene, _ = scene_with({"BYE": LATE})
+    call, there = scene.talk()
+    call.hang_up()
+    scene.wire.run_for(100)
+    assert scene.record.end_reason == "Normal"
+    assert not there.is_over
+    scene.wire.run_for(1_000)
+    assert there.is_over
+    scene.close()
+
+
+# -- no answer ----------------------------------------------------------------------------------------------------
+
+
+def test_without_an_answer_a_message_leaves_as_it_is_when_its_time_is_over():
+    scene, keeper = scene_with({"INVITE": NEVER})
+    call, there = scene.talk()
+    assert there.theirs == OFFER
+    assert keeper.forgotten == ["INVITE"]
+    assert titles(scene, VENDORS[0])[0] == (1_010, "INVITE")
+    scene.finish(call)
+
+
+def test_no_message_waits_longer_than_the_switch_allows():
+    scene, _ = scene_with({"INVITE": Treatment(longest_ms=60_000)})
+    call, _ = scene.talk()
+    assert titles(scene, VENDORS[0])[0] == (WAIT_MAX_MS + 10, "INVITE")
+    scene.finish(call)
+
+
+def test_an_invite_that_may_not_leave_without_an_answer_ends_the_attempt_and_says_nothing_of_the_vendor():
+    scene, keeper = scene_with({"INVITE": NEVER_AND_NEEDED})
+    call = scene.caller.call(CALLEE)
+    scene.wire.run_for(1_500)
+    keeper.treatments = {}
+    scene.wire.run_until(lambda: call.final is not None)
+    assert call.final != 200 or scene.vendors[1].calls
+    assert names(scene, VENDORS[0]) == []
+    call.hang_up()
+    scene.wire.run_for(5_000)
+    assert scene.exchange.leftovers() == {}
+    assert [each.code for each in scene.record.attempts][:1] == [0]
+
+
+def test_an_offer_that_may_not_leave_is_refused_and_the_call_goes_on():
+    scene, _ = scene_with({"re-INVITE": NEVER_AND_NEEDED})
+    call, there = scene.talk()
+    call.propose("a=sendonly")
+    scene.wire.run_for(2_000)
+    assert call.got["INVITE"] == [503]
+    assert "INVITE" not in there.asked
+    scene.finish(call)
+
+
+def test_a_call_whose_200_may_not_leave_is_refused_and_costs_the_customer_nothing():
+    scene, _ = scene_with({"200 INVITE": NEVER_AND_NEEDED})
+    call = scene.caller.call(CALLEE)
+    scene.wire.run_for(5_000)
+    assert call.final == 503
+    assert [there.is_over for there in scene.vendor.calls] == [True]
+    record = scene.close()
+    assert (record.end_reason, record.sip_code, record.answered_at) == ("Unavailable", 503, None)
+    assert scene.exchange.statement("acme") == 0
+    assert scene.exchange.statement("carriers") != 0
+
+
+def test_a_bye_an_ack_and_a_refusal_leave_always():
+    scene, _ = scene_with({"ACK": NEVER_AND_NEEDED, "BYE": NEVER_AND_NEEDED})
+    call, there = scene.talk()
+    scene.wire.run_for(1_000)
+    assert there.acks
+    call.hang_up()
+    scene.wire.run_for(2_000)
+    assert there.is_over
+    scene.close()
+
+
+# -- wrong answers ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "headers",
+    ["no line", "Via: SIP/2.0/UDP 192.0.2.7\r\n", "X: 1\r\n\r\nv=0", "X: 1\r\nX-2 1\r\n", "l: 5\r\n", "X: 1\n"],
+)
+def test_an_answer_that_cannot_be_sent_counts_as_none(headers):
+    scene, keeper = scene_with({"INVITE": Treatment(300, Change(headers=headers, body=REWRITTEN))})
+    call, there = scene.talk()
+    assert keeper.taken == [False]
+    assert there.theirs == OFFER
+    assert titles(scene, VENDORS[0])[0] == (301, "INVITE")
+    scene.finish(call)
+
+
+def test_an_answer_that_comes_late_or_twice_changes_nothing():
+    scene, keeper = scene_with({"INVITE": Treatment(1_500, Change(body=REWRITTEN))})
+    call, there = scene.talk()
+    (waiting,) = keeper.waiting
+    scene.wire.run_for(1_000)
+    keeper.answer(waiting, Change(body=REWRITTEN))
+    assert keeper.taken == [False, False]
+    assert there.theirs == OFFER
+    assert names(scene, VENDORS[0]).count("INVITE") == 1
+    scene.finish(call)
+
+
+def test_the_answer_that_there_is_none_ends_the_waiting_at_once():
+    scene, keeper = scene_with({"INVITE": NEVER})
+    keeper.then = lambda waiting: scene.wire.after(200, lambda: keeper.answer(waiting, None))
+    call, _ = scene.talk()
+    assert titles(scene, VENDORS[0])[0] == (201, "INVITE")
+    scene.finish(call)
+
+
+# -- across other events ------------------------------------------------------------------------------------------
+
+
+def test_a_cancelled_invite_that_waits_leaves_no_trace_on_the_wire():
+    scene, keeper = scene_with({"INVITE": Treatment(2_000)})
+    call = scene.caller.call(CALLEE, Intent(cancel_after_ms=500))
+    scene.wire.run_for(5_000)
+    assert call.final == 487
+    assert names(scene, VENDORS[0]) == []
+    assert keeper.forgotten == ["INVITE"]
+    assert keeper.taken == [False]
+    assert scene.close().end_reason == "Cancelled"
+
+
+def test_an_attempt_that_is_given_up_while_its_invite_waits_leaves_no_trace():
+    gateways = usual_catalogue(terms={"response_timeout_ms": 500})
+    scene, keeper = scene_with({"INVITE": Treatment(2_000)}, gateways)
+    keeper.then = lambda _waiting: keeper.__setattr__("treatments", {})
+    call = scene.caller.call(CALLEE)
+    scene.wire.run_until(lambda: call.final is not None)
+    assert call.final == 200
+    assert names(scene, VENDORS[0]) == []
+    assert scene.vendors[1].calls
+    scene.wire.run_for(1_000)
+    scene.finish(call)
+
+
+def test_a_cancel_that_comes_while_the_200_waits_is_honoured_and_costs_the_customer_nothing():
+    scene, _ = scene_with({"200 INVITE": Treatment(900)})
+    scene.vendor.script = answers(500)
+    call = scene.caller.call(CALLEE, Intent(cancel_after_ms=1_000))
+    scene.wire.run_for(5_000)
+    assert call.final == 487
+    assert [there.is_over for there in scene.vendor.calls] == [True]
+    record = scene.close()
+    assert (record.end_reason, record.answered_at) == ("Cancelled", None)
+    assert scene.exchange.statement("acme") == 0
+    assert scene.exchange.statement("carriers") != 0
+
+
+def test_a_vendor_that_hangs_up_while_the_200_waits_ends_the_call_after_it():
+    scene, _ = scene_with({"200 INVITE": Treatment(900)})
+    scene.vendor.script = answers(500, hang_up_after_ms=200)
+    call = scene.caller.call(CALLEE)
+    scene.wire.run_for(5_000)
+    assert call.final == 200
+    assert call.is_over
+    assert names(scene, CUSTOMER)[-1] == "BYE"
+    assert scene.close().end_reason == "Normal"
+
+
+def test_a_reinvite_that_waits_is_withdrawn_when_its_origin_cancels_it():
+    scene, _ = scene_with({"re-INVITE": Treatment(2_000)})
+    call, there = scene.talk()
+    call.propose("a=sendonly")
+    scene.wire.run_for(300)
+    call.asking[-1].cancel()
+    scene.wire.run_for(4_000)
+    assert call.got["INVITE"] == [487]
+    assert "INVITE" not in there.asked
+    scene.finish(call)
+
+
+def test_a_call_that_ends_while_an_offer_waits_sends_the_bye_alone():
+    scene, _ = scene_with({"re-INVITE": Treatment(2_000)})
+    call, there = scene.talk()
+    call.propose("a=sendonly")
+    scene.wire.run_for(300)
+    call.hang_up()
+    scene.wire.run_for(4_000)
+    assert there.is_over
+    assert "INVITE" not in there.asked
+    scene.close()
+
+
+def test_the_answer_waits_and_a_reinvite_of_the_vendor_is_refused_until_its_ack():
+    scene, _ = scene_with({"200 INVITE": Treatment(900)})
+    scene.vendor.script = answers(500)
+    call = scene.caller.call(CALLEE)
+    scene.wire.run_for(700)
+    (there,) = scene.vendor.calls
+    there.propose("a=sendonly")
+    scene.wire.run_for(3_000)
+    assert there.got["INVITE"][0] == 491
+    assert call.final == 200
+    scene.finish(call)
+
+
+def test_a_blind_transfer_goes_through_doors_that_keep_everything_a_while():
+    everything = ["INVITE", "re-INVITE", "200 INVITE", "180 INVITE", "NOTIFY", "202 REFER", "BYE", "ACK"]
+    scene, keeper = scene_with({}, usual_catalogue(customer={"dialect": CallerDialect(transfers=Transfers.ACCEPT)}))
+    keeper.treatments = dict.fromkeys(everything, Treatment(40))
+    call, party = scene.talk()
+    call.ask("REFER", headers=["Refer-To: <sip:442071111111@192.0.2.1>"])
+    scene.wire.run_for(6_000)
+    assert call.is_over
+    first, second = scene.vendor.calls
+    assert first is party
+    assert first.asked["INVITE"][0].body.partition("\r\nt=")[2] == second.mine.partition("\r\nt=")[2]
+    first.hang_up()
+    scene.wire.run_for(5_000)
+    assert scene.exchange.leftovers() == {}
+    assert scene.exchange.residue() == {}
+
+
+def test_a_takeover_goes_through_doors_that_keep_everything_a_while():
+    scene, keeper = scene_with({})
+    keeper.treatments = dict.fromkeys(["re-INVITE", "200 INVITE", "BYE", "ACK"], Treatment(200))
+    call, party = scene.talk()
+    scene.wire.run_for(1_000)
+    tags = f"to-tag={call.remote.rpartition('tag=')[2]};from-tag={call.tag}"
+    pickup = scene.caller.call(CALLEE, Intent(headers=(f"Replaces: {call.call_id};{tags}",)))
+    scene.wire.run_until(lambda: pickup.final is not None)
+    scene.wire.run_for(2_000)
+    assert pickup.final == 200
+    assert call.is_over
+    assert len(party.asked["INVITE"]) == 1
+    pickup.hang_up()
+    scene.wire.run_for(5_000)
+    assert party.is_over
+    scene.close()
+
+
+def test_a_ringing_vendor_is_cancelled_in_order():
+    scene, _ = scene_with({"CANCEL": LATE})
+    scene.vendor.script = RINGS
+    call = scene.caller.call(CALLEE, Intent(cancel_after_ms=1_000))
+    scene.wire.run_for(3_000)
+    assert call.final == 487
+    assert "CANCEL" in names(scene, VENDORS[0])
+    scene.close()
+
+
+def test_a_vendor_that_answers_while_the_cancel_waits_is_hung_up():
+    scene, _ = scene_with({"CANCEL": LATE})
+    scene.vendor.script = answers(1_200)
+    call = scene.caller.call(CALLEE, Intent(cancel_after_ms=1_000))
+    scene.wire.run_for(3_000)
+    assert call.final == 487
+    assert [there.is_over for there in scene.vendor.calls] == [True]
+    assert "CANCEL" not in names(scene, VENDORS[0])
+    assert scene.close().end_reason == "Cancelled"
+    assert scene.exchange.statement("carriers") != 0
+
+
+def test_an_info_that_may_not_leave_is_answered_with_504():
+    scene, _ = scene_with({"INFO": NEVER_AND_NEEDED})
+    call, there = scene.talk()
+    call.ask("INFO", body="Signal=5\r\nDuration=160", kind="application/dtmf-relay")
+    scene.wire.run_for(3_000)
+    assert call.got["INFO"] == [504]
+    assert "INFO" not in there.asked
+    scene.finish(call)

@@ -1,0 +1,296 @@
+"""Accounts in the office: shown and listed, as operators and agents see them, given an expiry, and closed."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from doubles.data import builders
+from doubles.fake_switch import FakeSwitch
+from doubles.migrated import migrated
+from doubles.office import agent, office_on, operator
+
+from vosd.admin.names import UnknownAccountError
+from vosd.admin.office.account_history import ShowAccountHistory, show_account_history
+from vosd.admin.office.accounts import (
+    AccountSheet,
+    ListAccountGroups,
+    ListAccounts,
+    NoSuchGroupError,
+    SetExpiry,
+    ShowAccount,
+    list_account_groups,
+    list_accounts,
+    set_expiry,
+    show_account,
+)
+from vosd.admin.office.closing import AccountInUseError, CloseAccount, MoneyLeftError, close_account
+from vosd.admin.office.errors import OrderError
+from vosd.admin.office.office import Office
+from vosd.admin.office.overrides import BlockAccount, ClearOverrides, block_account, clear_overrides
+from vosd.admin.office.payments import BookPayment, PaymentType, book_payment
+from vosd.admin.office.scope import OperatorsOnlyError
+from vosd.admin.second_person import AboveLimitError
+from vosd.billing.authority import OutOfScopeError, RightLackingError
+from vosd.billing.rights import Right
+from vosd.billing.validity import NEVER
+from vosd.catalogue.overrides import Setting, Target
+from vosd.control.calls import ListCalls
+from vosd.control.client import DaemonUnreachableError
+from vosd.control.installation import RefreshOverrides
+from vosd.control.money import BeginWithdrawal, Commitments, ListCommitments, RefreshBalances, Withdrawal
+from vosd.control.order import Done
+from vosd.routing.calendar import Calendar, Entry
+from vosd.storage.database import Database
+
+NOW = 1_790_000_000_000
+ACCOUNTS = (
+    builders.account("south", rights=frozenset({Right.ACCOUNTS})),
+    builders.account("mid", agent="south", rights=frozenset()),
+    builders.account("acme", agent="mid", overdraft_limit=Decimal("2.5"), contact="ann@example.org", memo="slow payer"),
+    builders.account("idle", enabled=False, group="g"),
+)
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    return migrated(tmp_path / "vosd.db")
+
+
+@pytest.fixture
+async def database(url: str) -> AsyncIterator[Database]:
+    database = Database(url)
+    yield database
+    await database.close()
+
+
+@pytest.fixture
+def socket(tmp_path: Path) -> Path:
+    return tmp_path / "vosd.sock"
+
+
+@pytest.fixture
+def with_accounts(database: Database, socket: Path) -> Callable[..., Office]:
+    def office(*accounts: Any, now: int = NOW, **more: Any) -> Office:
+        return office_on(database, *accounts, now=now, socket=socket, **more)
+
+    return office
+
+
+@pytest.fixture
+def office(with_accounts: Callable[..., Office]) -> Office:
+    return with_accounts(*ACCOUNTS)
+
+
+async def pay(office: Office, account: str = "acme", amount: str = "10", **more: Any) -> None:
+    await book_payment(office, operator(), BookPayment(account=account, amount=Decimal(amount), **more))
+
+
+async def show(office: Office, account: str = "acme", who: Any = None) -> AccountSheet:
+    return await show_account(office, who or operator(), ShowAccount(account))
+
+
+async def listed(office: Office, who: Any = None, **order: Any) -> list[AccountSheet]:
+    return await list_accounts(office, who or operator(), ListAccounts(**order))
+
+
+async def test_without_a_running_switch_nothing_is_reserved(with_accounts: Callable[..., Office]) -> None:
+    office = with_accounts(builders.account("acme", overdraft_limit=Decimal("2.5")))
+    await pay(office)
+    assert await show(office) == AccountSheet(
+        id="acme",
+        type="direct",
+        balance="10.00",
+        overdraft_limit="2.50",
+        reserved="0.00",
+        available="12.50",
+        currency="USD",
+        blocked=False,
+    )
+
+
+async def test_amounts_that_running_calls_hold_and_ended_ones_owe_are_not_available(
+    office: Office, socket: Path
+) -> None:
+    await pay(office)
+    held = {"acme": Commitments(reserved="4.00", unbooked="-1.50")}
+    async with FakeSwitch(socket).answers(ListCommitments, held):
+        shown = await show(office)
+    assert (shown.balance, shown.reserved, shown.available) == ("10.00", "4.00", "7.00")
+
+
+async def test_an_unlimited_account_is_marked_as_unlimited(with_accounts: Callable[..., Office]) -> None:
+    shown = await show(with_accounts(builders.account("acme", overdraft_limit=None)))
+    assert (shown.overdraft_limit, shown.available) == ("unlimited", "unlimited")
+
+
+async def test_an_account_with_a_calendar_is_shown_with_its_work_state(with_accounts: Callable[..., Office]) -> None:
+    hours = Calendar("office", UTC, (Entry(from_s=9 * 3_600, until_s=18 * 3_600),))
+    accounts = [
+        builders.account(name, calendar=calendar)
+        for name, calendar in (("acme", "office"), ("idle", None), ("off", "no such calendar"))
+    ]
+    for hour, state in ((9, "working"), (18, "non-working")):
+        office = with_accounts(*accounts, now=3_600_000 * hour, calendars=[hours])
+        assert (await show(office)).work_state == state
+        sheets = [msgspec.to_builtins(each).get("work_state", "absent") for each in await listed(office)]
+        assert sheets == [state, "absent", "absent"]
+
+
+async def test_an_unknown_account_is_an_error_that_names_the_place_of_the_list(office: Office) -> None:
+    with pytest.raises(UnknownAccountError, match="no account 'unknown' is configured; vosd account list"):
+        await show(office, "unknown")
+    with pytest.raises(UnknownAccountError):
+        await listed(office, agent="unknown")
+
+
+async def test_the_list_has_every_configured_account_and_forgotten_money(with_accounts: Callable[..., Office]) -> None:
+    before = with_accounts(builders.account("gone"), builders.account("settled"))
+    await pay(before, "gone", "3")
+    await pay(before, "settled", "3")
+    await book_payment(before, operator(), BookPayment(account="settled", type=PaymentType.ZERO))
+    office = with_accounts(*ACCOUNTS)
+    by_id = {sheet.id: sheet for sheet in await listed(office)}
+    assert [*by_id] == ["south", "mid", "acme", "idle", "gone"]
+    gone = by_id["gone"]
+    assert (gone.type, gone.balance, gone.available, gone.currency) == (None, "3.00", None, "USD")
+    assert by_id["idle"].blocked
+    assert (await show(office, "gone")).balance == "3.00"
+
+
+async def test_the_list_is_of_a_group_or_below_an_agent(office: Office) -> None:
+    async def names(**order: Any) -> list[str]:
+        return [each.id for each in await listed(office, **order)]
+
+    assert await names(agent="south") == ["mid"]
+    assert await names(agent="south", all=True) == ["mid", "acme"]
+    assert (await names(group="g"), await names(group="g", agent="south")) == (["idle"], [])
+    with pytest.raises(NoSuchGroupError, match="vosd account groups"):
+        await names(group="h")
+    with pytest.raises(OrderError, match="give `agent` as well"):
+        ListAccounts(all=True)
+
+
+async def test_sums_are_by_group_and_currency(office: Office) -> None:
+    await pay(office)
+    sums = await list_account_groups(office, operator(), ListAccountGroups())
+    assert [(each.group, each.accounts, each.balance) for each in sums] == [(None, 3, "10.00"), ("g", 1, "0.00")]
+
+
+async def test_an_agent_sees_neither_notes_of_operators_nor_accounts_above_its_own(office: Office) -> None:
+    assert [(each.id, each.agent) for each in await listed(office, agent("mid"))] == [
+        ("mid", msgspec.UNSET), ("acme", "mid"),
+    ]  # fmt: skip
+    for shown, contact in ((await show(office), "ann@example.org"), (await show(office, who=agent("mid")), None)):
+        assert (shown.contact or None, shown.memo or None) == (contact, "slow payer" if contact else None)
+    for account in ("south", "idle", "unknown"):
+        with pytest.raises(OutOfScopeError):
+            await show(office, account, agent("mid"))
+    with pytest.raises(OutOfScopeError):
+        await listed(office, agent("mid"), agent="south")
+
+
+async def test_a_running_switch_that_does_not_answer_makes_the_available_amount_an_error(
+    office: Office, socket: Path
+) -> None:
+    async def hang_up(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+
+    async with await asyncio.start_unix_server(hang_up, socket):
+        with pytest.raises(DaemonUnreachableError):
+            await show(office)
+
+
+async def test_an_expiry_is_set_with_its_line_in_the_audit(office: Office) -> None:
+    changed = await set_expiry(office, agent("south"), SetExpiry(account="acme", expires_at=NOW + 1_000, memo="trial"))
+    assert (changed.expires_at, (await show(office)).expires_at) == ("2026-09-21T14:13:21.000Z",) * 2
+    assert (await set_expiry(office, operator(), SetExpiry(account="acme", expires_at=NEVER))).expires_at is None
+    lines = await office.stores.audit.newest(9)
+    assert [(line.principal, line.action, line.subject) for line in lines] == [
+        ("ann", "SetExpiry", "acme"), ("agent south", "SetExpiry", "acme"),
+    ]  # fmt: skip
+    with pytest.raises(OutOfScopeError):
+        await set_expiry(office, agent("south"), SetExpiry(account="idle", expires_at=None))
+    with pytest.raises(RightLackingError):
+        await set_expiry(office, agent("mid"), SetExpiry(account="acme", expires_at=None))
+    for moment in (-1, NEVER + 1):
+        with pytest.raises(OrderError, match="`expires_at`"):
+            SetExpiry(account="acme", expires_at=moment)
+
+
+async def test_the_history_has_payments_and_settings_the_newest_first(
+    with_accounts: Callable[..., Office], office: Office
+) -> None:
+    await pay(office, reference="r1")
+    await block_account(with_accounts(*ACCOUNTS, now=NOW + 1), operator("bob"), BlockAccount(account="acme"))
+    changes = await show_account_history(office, operator(), ShowAccountHistory("acme"))
+    assert [(each.action, each.what, each.after, each.by) for each in changes] == [
+        ("set", "blocked", "yes", "bob"), ("booked", "payment", "10.00", "ann"),
+    ]  # fmt: skip
+    assert len(await show_account_history(office, operator(), ShowAccountHistory("acme", limit=1))) == 1
+    with pytest.raises(UnknownAccountError):
+        await show_account_history(office, operator(), ShowAccountHistory("unknown"))
+
+
+async def test_an_account_that_is_closed_and_paid_out_leaves_a_line_for_each(office: Office) -> None:
+    await pay(office, reference="r1")
+    with pytest.raises(MoneyLeftError, match="--pay-out"):
+        await close_account(office, operator(), CloseAccount(account="acme"))
+    closed = await close_account(office, operator("bob"), CloseAccount(account="acme", pay_out=True, memo="bye"))
+    assert (closed.paid_out, closed.balance, (await show(office)).closed) == ("10.00", "0.00", True)
+    refund, close, _ = await office.stores.audit.newest(9)
+    assert [(line.principal, line.action, line.subject) for line in (refund, close)] == [
+        ("bob", "BookPayment", "acme"), ("bob", "CloseAccount", "acme"),
+    ]  # fmt: skip
+    booked = json.loads(refund.detail)
+    assert (booked["type"], Decimal(booked["amount"]), booked["reference"]) == ("refund", 10, f"close/{NOW}")
+    await clear_overrides(office, operator(), ClearOverrides(name="acme", setting=Setting.CLOSED))
+    assert (await show(office)).closed is msgspec.UNSET
+
+
+async def test_a_refund_above_the_limit_of_one_person_keeps_the_account_open(
+    with_accounts: Callable[..., Office], office: Office
+) -> None:
+    await pay(office)
+    with pytest.raises(AboveLimitError):
+        await close_account(
+            with_accounts(*ACCOUNTS, confirm_above=Decimal(9)), operator(), CloseAccount(account="acme", pay_out=True)
+        )
+    assert (await show(office)).closed is msgspec.UNSET
+
+
+async def test_an_account_is_opened_again_where_a_call_was_set_up_meanwhile(office: Office, socket: Path) -> None:
+    await pay(office)
+    asked: list[int] = []
+
+    def held(_order: ListCommitments) -> dict[str, Commitments]:
+        asked.append(1)
+        return {} if len(asked) == 1 else {"acme": Commitments(reserved="4.00")}
+
+    switch = FakeSwitch(socket).answers(ListCalls, []).answers(ListCommitments, held)
+    async with (
+        switch.answers(RefreshOverrides, Done()).answers(RefreshBalances, Done()).answers(BeginWithdrawal, Withdrawal())
+    ):
+        with pytest.raises(AccountInUseError, match=r"reserve 4\.00"):
+            await close_account(office, operator(), CloseAccount(account="acme", pay_out=True))
+    assert not (await office.stores.overrides.load()).has(Target.ACCOUNT, "acme", Setting.CLOSED)
+    assert [line.action for line in await office.stores.audit.newest(2)] == ["ClearOverrides", "CloseAccount"]
+
+
+@pytest.mark.parametrize(
+    ("act", "order"),
+    [
+        (close_account, CloseAccount(account="acme")),
+        (show_account_history, ShowAccountHistory("acme")),
+        (list_account_groups, ListAccountGroups()),
+    ],
+    ids=lambda each: getattr(each, "__name__", ""),
+)
+async def test_agents_have_no_such_orders(office: Office, act: Any, order: Any) -> None:
+    with pytest.raises(OperatorsOnlyError, match="agent south"):
+        await act(office, agent("south"), order)

@@ -1,0 +1,348 @@
+"""Use cases of accounts: limits as configured, balances of the ledger, amounts that running calls reserve, validity."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from decimal import Decimal
+from typing import Final
+
+import msgspec
+
+from vosd.admin.consumption import consumption_of
+from vosd.admin.ledger import known_standing
+from vosd.admin.names import configured
+from vosd.admin.office.errors import OrderError
+from vosd.admin.office.office import Office
+from vosd.admin.office.principal import Principal
+from vosd.admin.office.scope import Scope
+from vosd.admin.payments import refresh_balances
+from vosd.base.errors import VosError
+from vosd.base.money import ZERO, format_amount
+from vosd.billing.accounts import Account, AccountType
+from vosd.billing.agents import Hierarchy
+from vosd.billing.rights import Right
+from vosd.billing.validity import NEVER
+from vosd.catalogue.overrides import UNLIMITED, Overrides, Setting, Target
+from vosd.cdr.columns import iso_utc
+from vosd.cdr.ports import Changes, Standing
+from vosd.control.client import RunningSwitch
+from vosd.control.money import Commitments, ListCommitments
+from vosd.routing.calendar import Calendar
+
+WORKING: Final = "working"
+NON_WORKING: Final = "non-working"
+AGENT: Final = "agent"
+"""Category of an account that others name as their agent."""
+
+
+class NoSuchGroupError(VosError):
+    """No account has the group."""
+
+
+class AccountSheet(msgspec.Struct, frozen=True):
+    """One account, as ``vosd account show`` prints it; money as text."""
+
+    id: str
+    type: str | None
+    """None for an account that has a balance but is no longer configured."""
+    balance: str
+    overdraft_limit: str | None
+    reserved: str
+    available: str | None
+    currency: str | None
+    blocked: bool
+    category: str | msgspec.UnsetType = msgspec.UNSET
+    """``agent`` while other accounts name this one as theirs; else absent."""
+    agent: str | msgspec.UnsetType = msgspec.UNSET
+    """The account above it; absent for an account at the top."""
+    work_state: str | msgspec.UnsetType = msgspec.UNSET
+    """Whether it is working time by the account's calendar; absent for an account without calendar."""
+    expires_at: str | msgspec.UnsetType = msgspec.UNSET
+    """From when on its calls are refused; absent for an account that does not expire."""
+    closed: bool | msgspec.UnsetType = msgspec.UNSET
+    """True for an account that was closed, else absent."""
+    group: str | msgspec.UnsetType = msgspec.UNSET
+    """Its ``group``; absent for an account without."""
+    name: str | msgspec.UnsetType = msgspec.UNSET
+    """As its ``contact`` and ``memo`` as the configuration has it; absent for an account without."""
+    contact: str | msgspec.UnsetType = msgspec.UNSET
+    memo: str | msgspec.UnsetType = msgspec.UNSET
+    consumed_today: str | msgspec.UnsetType = msgspec.UNSET
+    """Cost of its calls since midnight of its ``timezone``, and this month, without tax; absent unless asked for."""
+    consumed_month: str | msgspec.UnsetType = msgspec.UNSET
+    net_exposure: str | msgspec.UnsetType = msgspec.UNSET
+    """Of a partner: what it owes if running calls use all they hold; negative = what is owed to it. Else absent."""
+
+
+class WorkTimes:
+    """What the calendars of accounts say of one moment."""
+
+    def __init__(self, calendars: Callable[[], Mapping[str, Calendar]], wall_ms: int) -> None:
+        """``calendars`` is called if an account has one; ``wall_ms`` is the moment (UTC milliseconds)."""
+        self._read = calendars
+        self._calendars: Mapping[str, Calendar] | None = None
+        self._wall_ms = wall_ms
+
+    def state_of(self, account: Account) -> str | msgspec.UnsetType:
+        """Return whether it is working time for an account; UNSET where no calendar says so."""
+        if account.calendar is None:
+            return msgspec.UNSET
+        if self._calendars is None:
+            self._calendars = self._read()
+        calendar = self._calendars.get(account.calendar)
+        if calendar is None:
+            return msgspec.UNSET
+        return WORKING if calendar.is_working_time(self._wall_ms, account.calendar_use) else NON_WORKING
+
+
+class ShowAccount(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One account; ``consumption``: also what its calls cost today and this month, without tax."""
+
+    account: str
+    consumption: bool = False
+
+
+async def show_account(office: Office, who: Principal, order: ShowAccount) -> AccountSheet:
+    """Return one account, including what the calls of a running switch reserve.
+
+    Raises:
+        OutOfScopeError: the agent does not see it.
+        UnknownAccountError: it is neither configured nor in the ledger.
+        DroppedPeriod: calls of this month were dropped.
+        StoreUnavailable: the balance cannot be read.
+        DaemonUnreachableError: a switch runs but does not report what its calls reserve.
+    """
+    scope, name = office.scope_of(who), order.account
+    scope.require_visible(name)
+    accounts, stores = office.definitions.accounts(), office.stores
+    standing = await known_standing(accounts, stores.queries, name)
+    expiry = await stores.validity.expiry(name)
+    changes = Changes({} if standing is None else {name: standing}, 0, {} if expiry is None else {name: expiry})
+    (sheet,) = await _sheets(office, scope, [name], changes)
+    if not order.consumption or name not in accounts:
+        return sheet
+    today, month = await consumption_of(stores.consumption, accounts[name], office.now())
+    return msgspec.structs.replace(sheet, consumed_today=today, consumed_month=month)
+
+
+class ListAccounts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Accounts: those of a group, those directly below an agent, or every one; both criteria must hold."""
+
+    group: str | None = None
+    agent: str | None = None
+    all: bool = False
+    """With an agent: those below its sub-agents, too."""
+
+    def __post_init__(self) -> None:
+        """Raise OrderError where it says ``all`` of no agent."""
+        if self.all and self.agent is None:
+            raise OrderError("all", "says how many accounts below an agent are listed", "give `agent` as well")
+
+
+async def list_accounts(office: Office, who: Principal, order: ListAccounts) -> list[AccountSheet]:
+    """Return accounts in the order of the configuration, then those that only have a balance.
+
+    Raises:
+        OutOfScopeError: the agent that acts does not see the one that is named.
+        UnknownAccountError: the agent that is named is not configured.
+        NoSuchGroupError: no account has the group.
+        StoreUnavailable: the balances cannot be read.
+        DaemonUnreachableError: a switch runs but does not report what its calls reserve.
+    """
+    scope, accounts, agent = office.scope_of(who), office.definitions.accounts(), order.agent
+    below: Collection[str] | None = None
+    if agent is not None:
+        scope.require_visible(agent)
+        configured(accounts, agent)
+        agents = office.definitions.agents()
+        hierarchy = Hierarchy({name: agents.get(name) for name in accounts})
+        below = frozenset(hierarchy.all_below(agent) if order.all else hierarchy.directly_below(agent))
+    changes = await office.stores.books.standings()
+    standings = changes.standings
+    left_over = sorted(name for name, standing in standings.items() if name not in accounts and standing.balance)
+    wanted = [name for name in (*accounts, *left_over) if (below is None or name in below) and scope.sees(name)]
+    sheets = await _sheets(office, scope, wanted, changes)
+    of_group = [each for each in sheets if order.group in {None, each.group}]
+    if order.group is not None and agent is None and not of_group:
+        message = f"no account has the group {order.group!r}; vosd account groups lists them"
+        raise NoSuchGroupError(message)
+    return of_group
+
+
+async def _sheets(office: Office, scope: Scope, names: Sequence[str], changes: Changes) -> list[AccountSheet]:
+    """Return accounts as the principal sees them.
+
+    An agent does not see what operators note, nor an account above its own.
+    """
+    definitions, stores, now = office.definitions, office.stores, office.now()
+    accounts, agents = definitions.accounts(), frozenset(definitions.agents().values())
+    overrides = (await stores.overrides.load()).at(now)
+    work_times = WorkTimes(definitions.calendars, now)
+    committed = await commitments(office.switch)
+    left_over = [name for name in names if name not in accounts]
+    held = await stores.books.currencies(left_over) if left_over else {}
+    sheets = []
+    for name in names:
+        is_agent = name in agents
+        sheet = _sheet(name, accounts, changes, committed, held, overrides, work_times, is_agent=is_agent)
+        if scope.agent is not None:
+            sheet = msgspec.structs.replace(sheet, contact=msgspec.UNSET, memo=msgspec.UNSET)
+            if sheet.agent is not msgspec.UNSET and not scope.sees(sheet.agent):
+                sheet = msgspec.structs.replace(sheet, agent=msgspec.UNSET)
+        sheets.append(sheet)
+    return sheets
+
+
+async def commitments(switch: RunningSwitch) -> Mapping[str, Commitments]:
+    """Return what the calls of a running switch reserve and owe, of each account that has any.
+
+    Raises:
+        DaemonUnreachableError: a switch runs but does not answer.
+    """
+    answer = await switch.ask_if_running(ListCommitments())
+    return answer or {}
+
+
+def _sheet(
+    account_id: str,
+    accounts: Mapping[str, Account],
+    changes: Changes,
+    committed_by: Mapping[str, Commitments],
+    held: Mapping[str, str | None],
+    overrides: Overrides,
+    work_times: WorkTimes,
+    *,
+    is_agent: bool,
+) -> AccountSheet:
+    balance = changes.standings.get(account_id, Standing(ZERO, 0)).balance
+    committed = committed_by.get(account_id, Commitments())
+    account = accounts.get(account_id)
+    if account is None:
+        return AccountSheet(
+            id=account_id,
+            type=None,
+            balance=format_amount(balance),
+            overdraft_limit=None,
+            reserved=committed.reserved,
+            available=None,
+            currency=held.get(account_id),
+            blocked=True,
+        )
+    limit = overrides.overdraft_limit(account)
+    is_closed = overrides.has(Target.ACCOUNT, account_id, Setting.CLOSED)
+    return AccountSheet(
+        id=account_id,
+        type=account.type.value,
+        balance=format_amount(balance),
+        overdraft_limit=UNLIMITED if limit is None else format_amount(limit),
+        reserved=committed.reserved,
+        available=UNLIMITED if limit is None else _available(balance, limit, committed),
+        currency=account.currency,
+        blocked=not account.enabled or account_id in overrides.without_calls(),
+        category=AGENT if is_agent else msgspec.UNSET,
+        agent=account.agent or msgspec.UNSET,
+        work_state=work_times.state_of(account),
+        expires_at=_expiry_of(account, changes),
+        closed=is_closed or msgspec.UNSET,
+        group=account.group or msgspec.UNSET,
+        name=account.name or msgspec.UNSET,
+        contact=account.contact or msgspec.UNSET,
+        memo=account.memo or msgspec.UNSET,
+        net_exposure=format_amount(-_left(balance, committed))
+        if account.type is AccountType.PARTNER
+        else msgspec.UNSET,
+    )
+
+
+class GroupSheet(msgspec.Struct, frozen=True):
+    """Sums over the accounts of a group in one currency; money as text."""
+
+    group: str | None
+    """None = accounts without group."""
+    currency: str | None
+    accounts: int
+    balance: str
+    reserved: str
+
+
+class ListAccountGroups(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Order for the sums of balances and reserved amounts of each group of accounts."""
+
+
+async def list_account_groups(office: Office, who: Principal, _order: ListAccountGroups) -> list[GroupSheet]:
+    """Return the sums of each group in each currency, in the order of the accounts.
+
+    Raises:
+        OperatorsOnlyError: an agent asks.
+        StoreUnavailable: the balances cannot be read.
+        DaemonUnreachableError: a switch runs but does not report what its calls reserve.
+    """
+    office.scope_of(who).require_operator()
+    grouped: dict[tuple[str | None, str | None], list[AccountSheet]] = {}
+    for sheet in await list_accounts(office, who, ListAccounts()):
+        grouped.setdefault((sheet.group or None, sheet.currency), []).append(sheet)
+    return [
+        GroupSheet(
+            group,
+            currency,
+            len(members),
+            format_amount(sum((Decimal(each.balance) for each in members), ZERO)),
+            format_amount(sum((Decimal(each.reserved) for each in members), ZERO)),
+        )
+        for (group, currency), members in grouped.items()
+    ]
+
+
+class SetExpiry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Time until which an account may be used; it wins over the configuration until payments or this change it."""
+
+    account: str
+    expires_at: int | None
+    """UTC milliseconds; None = as configured, ``billing.validity.NEVER`` = it does not expire."""
+    memo: str | None = None
+
+    def __post_init__(self) -> None:
+        """Raise OrderError where it is no such time."""
+        if self.expires_at is not None and not 0 <= self.expires_at <= NEVER:
+            raise OrderError("expires_at", "is not a time of the years 1970 to 9999")
+
+
+class ExpirySheet(msgspec.Struct, frozen=True):
+    """When an account expires now."""
+
+    account: str
+    expires_at: str | None
+    """None = it does not expire."""
+    untold: str = ""
+    """Why a running switch does not know it yet; empty if it does, or if none runs."""
+
+
+async def set_expiry(office: Office, who: Principal, order: SetExpiry) -> ExpirySheet:
+    """Set when an account expires; the running switch knows it afterwards.
+
+    Raises:
+        OutOfScopeError, RightLackingError: the agent may not.
+        UnknownAccountError: it is not configured.
+        StoreUnavailable: probably nothing was changed; try the same again.
+    """
+    office.scope_of(who).require_below(order.account, Right.ACCOUNTS)
+    account = configured(office.definitions.accounts(), order.account)
+    audit = office.audit_line(who, order, account.id)
+    await office.stores.validity.set(
+        account.id, order.expires_at, account.expires_at, who.recorded, order.memo, office.now(), audit
+    )
+    holds = account.expires_at if order.expires_at is None else order.expires_at
+    shown = None if holds is None or holds >= NEVER else iso_utc(holds)
+    return ExpirySheet(account.id, shown, await refresh_balances(office.switch))
+
+
+def _expiry_of(account: Account, changes: Changes) -> str | msgspec.UnsetType:
+    expires_at = changes.expiries.get(account.id, account.expires_at)
+    return msgspec.UNSET if expires_at is None or expires_at >= NEVER else iso_utc(expires_at)
+
+
+def _available(balance: Decimal, limit: Decimal, committed: Commitments) -> str:
+    return format_amount(limit + _left(balance, committed))
+
+
+def _left(balance: Decimal, committed: Commitments) -> Decimal:
+    """Return the balance that is left when what running calls hold and ended calls owe is paid."""
+    return balance + Decimal(committed.unbooked) - Decimal(committed.reserved)

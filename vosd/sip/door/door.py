@@ -1,0 +1,277 @@
+"""The door of a leg: a message may wait there for an answer from outside, and those behind it leave after it.
+
+Without a doorkeeper a leg has no door. A message that waits has not begun for the network: it starts no timer, and an
+INVITE is withdrawn without a trace. For the call it counts as sent.
+"""
+
+import re
+from typing import Final, Protocol
+
+import msgspec
+
+from vosd.base.clock import Instant
+from vosd.base.wheel import Timer, TimerWheel
+from vosd.sip.door.messages import (
+    Outgoing,
+    OutgoingBye,
+    OutgoingCancel,
+    OutgoingInvite,
+    OutgoingReinvite,
+    OutgoingReliable,
+    OutgoingRequest,
+    OutgoingResponse,
+    OutgoingSuccess,
+)
+from vosd.sip.events import AlarmFired
+from vosd.sip.transaction.client import Client
+from vosd.sip.transaction.invite_client import InviteClient
+from vosd.sip.transaction.states import State
+from vosd.sip.transaction.store import TimerOwner
+
+WAIT_MAX_MS: Final = 3_000
+"""A message waits no longer than this, whatever its doorkeeper asks for: a start after a kill repeats a BYE that is not
+older than 4 seconds."""
+_LINE: Final = re.compile(r"[A-Za-z0-9.!%*_+`'~-]+:[^\r\n]*\r\n")
+_OURS: Final = frozenset(
+    {
+        "via", "v", "from", "f", "to", "t", "call-id", "i", "cseq", "max-forwards", "route", "content-length", "l",
+        "authorization", "proxy-authorization",
+    }
+)  # fmt: skip
+"""Headers that are added where the bytes are written."""
+
+_MAY_FAIL: Final = (OutgoingInvite, OutgoingReinvite, OutgoingRequest, OutgoingSuccess)
+
+
+class Change(msgspec.Struct, frozen=True):
+    """Headers and body in place of those of a message; None = as they are."""
+
+    headers: str | None = None
+    body: bytes | None = None
+
+    @property
+    def is_fit(self) -> bool:
+        """Whether the headers are whole lines, and none of those that are added where the bytes are written."""
+        if self.headers is None:
+            return True
+        lines = _LINE.findall(self.headers)
+        return "".join(lines) == self.headers and all(each.split(":", 1)[0].lower() not in _OURS for each in lines)
+
+
+class Wait(msgspec.Struct, frozen=True):
+    """A message waits for ``WaitingMessage.answer``, at most for ``ms``.
+
+    ``may_leave``: without an answer it leaves as it is; else a request, or a 200 to an INVITE, fails.
+    """
+
+    ms: int
+    may_leave: bool = True
+
+
+class Doorkeeper(Protocol):
+    """Examines every message of a leg before it leaves; returns at once."""
+
+    def examine(self, waiting: "WaitingMessage", now: Instant) -> Change | Wait | None:
+        """Change a message, let it wait for an answer, or let it leave as it is (None)."""
+        ...
+
+    def forget(self, waiting: "WaitingMessage") -> None:
+        """Ask no more for the answer: the message was withdrawn, or its time is over."""
+        ...
+
+
+class DoorOwner(Protocol):
+    """The leg whose messages leave by a door."""
+
+    @property
+    def call(self) -> object:
+        """The call that is ended after an error here."""
+        ...
+
+    def send(self, message: Outgoing, now: Instant, *, is_examined: bool = False) -> None:
+        """Hand a message that was examined to its transaction."""
+        ...
+
+    def not_sent(self, message: Outgoing, now: Instant) -> None:
+        """Handle that a message that may fail was not let out."""
+        ...
+
+
+class Doors:
+    """The doors of an endpoint's legs."""
+
+    def __init__(self, keeper: Doorkeeper, wheel: TimerWheel[TimerOwner]) -> None:
+        self.keeper = keeper
+        self.wheel = wheel
+        self.waiting: dict[Door, None] = {}
+        """Those at which messages wait."""
+
+    def open(self, now: Instant) -> None:
+        """Let all messages leave, or fail, as if their time were over: the process stops."""
+        for door in tuple(self.waiting):
+            door.open(now)
+
+
+class Door:
+    """The messages of one leg that have not left, in the order in which they will."""
+
+    __slots__ = ("_doors", "queue")
+
+    def __init__(self, doors: Doors) -> None:
+        self.queue: list[WaitingMessage] = []
+        self._doors = doors
+
+    def take(self, message: Outgoing, owner: DoorOwner, now: Instant) -> None:
+        """Let a message leave: at once, or when it was answered and those before it have left."""
+        if isinstance(message, OutgoingCancel) and self.withdraw(message.transaction, now) is not None:
+            return
+        if isinstance(message, OutgoingCancel) and message.is_abandoned:
+            message.transaction.disown(message.witness)
+        elif isinstance(message, OutgoingInvite):
+            message.transaction.prepare(message.parts)
+        elif isinstance(message, OutgoingReinvite | OutgoingRequest):
+            message.transaction.prepare()
+        waiting = WaitingMessage(self, message, owner)
+        self.queue.append(waiting)
+        verdict = self._doors.keeper.examine(waiting, now)
+        if isinstance(verdict, Wait):
+            waiting.may_leave = verdict.may_leave or not isinstance(message, _MAY_FAIL)
+            waiting.timer = self._doors.wheel.schedule(now.mono + min(verdict.ms, WAIT_MAX_MS), waiting)
+            self._doors.waiting[self] = None
+            return
+        if verdict is not None:
+            waiting.change(verdict)
+        waiting.is_ready = True
+        self.go_on(now)
+
+    def withdraw(self, transaction: object, now: Instant) -> Outgoing | None:
+        """Take a message that waits out of the queue, by its transaction or acceptance; None = it has left."""
+        for waiting in self.queue:
+            message = waiting.message
+            if isinstance(message, OutgoingSuccess):
+                found = message.acceptance is transaction
+            else:
+                found = isinstance(message, _MAY_FAIL) and message.transaction is transaction
+            if found:
+                self._remove(waiting)
+                if isinstance(transaction, Client | InviteClient):
+                    transaction.withdraw()
+                self.go_on(now)
+                return message
+        return None
+
+    def overdue(self, waiting: "WaitingMessage", now: Instant) -> None:
+        """Let a message leave without an answer, or fail."""
+        self._doors.keeper.forget(waiting)
+        self._stop(waiting)
+        if waiting.may_leave:
+            waiting.is_ready = True
+        else:
+            self._remove(waiting)
+            waiting.owner.not_sent(waiting.message, now)
+        self.go_on(now)
+
+    def open(self, now: Instant) -> None:
+        """Let everything leave, or fail, as if its time were over."""
+        for waiting in tuple(self.queue):
+            if not waiting.is_ready and waiting in self.queue:
+                self.overdue(waiting, now)
+
+    def go_on(self, now: Instant) -> None:
+        """Let the messages leave that nothing keeps any more."""
+        while self.queue and self.queue[0].is_ready:
+            waiting = self.queue.pop(0)
+            if _is_needed(waiting.message):
+                waiting.owner.send(waiting.message, now, is_examined=True)
+        if not self.queue:
+            self._doors.waiting.pop(self, None)
+
+    def belong_to(self, owner: DoorOwner) -> None:
+        """Let what waits be that of another leg, which goes on with the same dialog."""
+        for waiting in self.queue:
+            waiting.owner = owner
+
+    def answered(self, waiting: "WaitingMessage", now: Instant) -> None:
+        """Let a message leave that has its answer, when those before it have left."""
+        self._stop(waiting)
+        waiting.is_ready = True
+        self.go_on(now)
+
+    def _stop(self, waiting: "WaitingMessage") -> None:
+        timer, waiting.timer = waiting.timer, None
+        if timer is not None:
+            self._doors.wheel.cancel(timer)
+
+    def _remove(self, waiting: "WaitingMessage") -> None:
+        self.queue.remove(waiting)
+        if not waiting.is_ready:
+            self._stop(waiting)
+            self._doors.keeper.forget(waiting)
+
+
+class WaitingMessage:
+    """A message that has not left; the doorkeeper may keep it, and answer later."""
+
+    __slots__ = ("_door", "is_ready", "may_leave", "message", "owner", "timer")
+
+    def __init__(self, door: Door, message: Outgoing, owner: DoorOwner) -> None:
+        self._door = door
+        self.message = message
+        self.owner = owner
+        self.is_ready = False
+        """Whether nothing is asked any more: it leaves when those before it have left."""
+        self.may_leave = True
+        self.timer: Timer[TimerOwner] | None = None
+
+    @property
+    def call(self) -> object:
+        """The call that is ended after an error here."""
+        return self.owner.call
+
+    def change(self, change: Change) -> bool:
+        """Change the message; False = the change is not fit to be sent, and nothing is changed."""
+        if not change.is_fit:
+            return False
+        if change.headers is not None:
+            self.message.headers = change.headers
+        if change.body is not None:
+            self.message.body = change.body
+        return True
+
+    def answer(self, change: Change | None, now: Instant) -> bool:
+        """Take the answer; None = there is none. False = it came too late, or is not fit to be sent.
+
+        After an answer that is not fit the message does not wait any longer.
+        """
+        if self.is_ready or self not in self._door.queue:
+            return False
+        if change is not None and self.change(change):
+            self._door.answered(self, now)
+            return True
+        self._door.overdue(self, now)
+        return False
+
+    def timer_due(self, now: Instant) -> AlarmFired:
+        """Report that the time for an answer is over."""
+        self.timer = None
+        return AlarmFired(self, now)
+
+    def alarm_fired(self, event: AlarmFired) -> None:
+        """Wait no longer."""
+        if self in self._door.queue:
+            self._door.overdue(self, event.at)
+
+
+def _is_needed(message: Outgoing) -> bool:
+    """Return whether a message that has waited is still to be sent."""
+    match message:
+        case OutgoingReliable():
+            return message.provisional.is_wanted and message.transaction.state is State.PROCEEDING
+        case OutgoingResponse() | OutgoingSuccess():
+            return message.transaction.state is State.PROCEEDING
+        case OutgoingCancel():
+            return message.transaction.state in {State.CALLING, State.PROCEEDING}
+        case OutgoingBye(acceptance=acceptance) if acceptance is not None:
+            return acceptance.retry is not None
+        case _:
+            return True
